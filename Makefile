@@ -1,0 +1,53 @@
+# Two commands do all on a fresh machine: `make demo` and `make test`.
+# They need nothing but Python 3.11 or newer, git and make.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit format bench wheel clean
+
+help:
+	@echo "make demo    run the main job on examples/acme against the embedded sandbox"
+	@echo "make test    linters, types and all tests"
+	@echo "make lint    ruff, import contracts, mypy"
+	@echo "make unit    the tests alone"
+	@echo "make bench   figures: planner CPU, request counts"
+	@echo "make format  rewrite the code in the house's format"
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("reconciler needs Python 3.11 or newer, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(READY)
+
+demo: $(READY)
+	@$(BIN)/python examples/demo.py
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+types: $(READY)
+	$(BIN)/mypy
+
+unit: $(READY)
+	$(BIN)/pytest -n auto
+
+test: lint types unit
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	$(BIN)/python benchmarks/plan_cpu.py
+
+wheel: $(READY)
+	$(BIN)/python -m build
+
+clean:
+	rm -rf $(VENV) dist build .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
