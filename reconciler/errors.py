@@ -1,0 +1,253 @@
+"""One family of errors. Each says what, why, the state of the world and the next step.
+
+ReconcilerError                 exit code 1
+├── ConfigError                 1     the files cannot be used; carries every finding
+├── GitError                    1     git cannot answer
+├── TargetError                 1     key, host or target cannot be used
+├── UsageError                  64    refused by the option parser
+├── GuardrailError              4     refused on purpose; nothing was written
+├── JournalError                1     the journal cannot be written, so nothing more is sent
+└── ApiError                    1     PostHog did not do what was asked
+    ├── UnreachableError              not sent: DNS, connect, TLS
+    ├── UnreadableError               an answer came that cannot be read or trusted
+    ├── AmbiguousError                a write was sent and its outcome is unknown
+    ├── IncompleteListingError        pages that do not fit together
+    ├── AuthenticationError           401
+    ├── PaymentRequiredError          402
+    ├── PermissionDeniedError         403
+    ├── NotFoundError                 404
+    ├── InvalidRequestError           400 and other definite refusals
+    │   └── PolicyConflictError       400 policy_conflict: split the write
+    ├── ApprovalRequiredError         409 approval_required: a change request was filed
+    │   └── ChangeRequestPendingError 409 change_request_pending: one is open already
+    ├── VersionConflictError          409 conflict: somebody wrote in between
+    ├── ThrottledError                429
+    └── ServerError                   5xx
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class ReconcilerError(Exception):
+    """Base of everything the program says on purpose when it cannot go on.
+
+    Args:
+        what: one line, the operation and its object.
+        why: one line, the cause as far as it is known.
+        state: one line, what was and was not done to the world.
+        fix: one line, what the person at the terminal can do next.
+
+    """
+
+    exit_code: ClassVar[int] = 1
+    default_state: ClassVar[str] = "nothing was written"
+    default_fix: ClassVar[str] = "mend the cause and run the command again"
+
+    def __init__(
+        self, what: str, *, why: str = "", state: str | None = None, fix: str | None = None
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.state = self.default_state if state is None else state
+        self.fix = self.default_fix if fix is None else fix
+
+
+class ConfigError(ReconcilerError):
+    """The files cannot be used. `findings` holds every one of them, sorted by place."""
+
+    default_state = "nothing was contacted, nothing was written"
+    default_fix = "mend the files and run `reconciler validate`"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        findings: Sequence[Any] = (),
+        why: str = "",
+        state: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        super().__init__(what, why=why, state=state, fix=fix)
+        self.findings = tuple(findings)  # of model.Finding, which lives one layer up
+
+
+class GitError(ReconcilerError):
+    """git is missing, this is no repository, or a ref cannot be read."""
+
+    default_state = "nothing was contacted, nothing was written"
+
+
+class TargetError(ReconcilerError):
+    """No usable key, host or target."""
+
+    default_state = "nothing was contacted, nothing was written"
+
+
+class UsageError(ReconcilerError):
+    """Refused by the option parser."""
+
+    exit_code = 64
+    default_state = "nothing was contacted, nothing was written"
+    default_fix = "see --help"
+
+
+class GuardrailError(ReconcilerError):
+    """Refused on purpose, before anything was written."""
+
+    exit_code = 4
+
+
+class JournalError(ReconcilerError):
+    """The journal cannot be written; without it no write is sent."""
+
+    default_fix = "make room or choose a writable folder, then run apply again: it converges"
+
+
+class ApiError(ReconcilerError):
+    """PostHog did not do what was asked. Decide on the class, or on `code`, `type` and `attr`;
+    never on `detail`, which is text for people.
+
+    Args:
+        method, path: the request, without host and without query secrets.
+        status: HTTP status, or None if no answer came.
+        code, type, attr, detail: PostHog's error envelope (contract 1.3), where it had one.
+        body: the parsed body where it carries facts (409 and 400 of the gate), else None.
+
+    """
+
+    default_fix = "run the command again; `reconciler doctor` checks the connection"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        method: str = "",
+        path: str = "",
+        status: int | None = None,
+        code: str = "",
+        type: str = "",  # noqa: A002  PostHog's own field name
+        attr: str | None = None,
+        detail: str = "",
+        body: Mapping[str, Any] | None = None,
+        why: str = "",
+        state: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        super().__init__(what, why=why, state=state, fix=fix)
+        self.method = method
+        self.path = path
+        self.status = status
+        self.code = code
+        self.type = type
+        self.attr = attr
+        self.detail = detail
+        self.body = body
+
+
+class UnreachableError(ApiError):
+    """No connection was made: the request was not sent."""
+
+    default_state = "not sent"
+
+
+class UnreadableError(ApiError):
+    """An answer came, but it cannot be read or trusted."""
+
+
+class AmbiguousError(ApiError):
+    """A write was sent and its answer was lost: it may or may not have been carried out."""
+
+    default_state = "unknown: it may or may not have been carried out"
+    default_fix = "run apply again: it reads first and converges"
+
+
+class IncompleteListingError(ApiError):
+    """The pages of a listing do not fit together, several times in a row."""
+
+
+class AuthenticationError(ApiError):
+    """401: no key, or a key that PostHog does not know."""
+
+    default_fix = "check the key in the environment; create one under Settings → Personal API keys"
+
+
+class PaymentRequiredError(ApiError):
+    """402: the organization's plan lacks the feature."""
+
+    default_fix = "upgrade the plan, or leave these resources out with --exclude"
+
+
+class PermissionDeniedError(ApiError):
+    """403: the key's scopes, its user's level or its access do not suffice."""
+
+    default_fix = "give the key the scope, or its user the level, that the message names"
+
+
+class NotFoundError(ApiError):
+    """404: not there, or not visible to this key."""
+
+
+class InvalidRequestError(ApiError):
+    """A definite refusal of the request itself (400, 405, 413, 415, 422)."""
+
+    default_state = "sent, not applied"
+    default_fix = "mend the value in the files"
+
+
+class PolicyConflictError(InvalidRequestError):
+    """400 policy_conflict: the write meets several policies at once (contract 5.5)."""
+
+    default_fix = "split the change so that each write meets one policy"
+
+
+class ApprovalRequiredError(ApiError):
+    """409 approval_required: nothing was changed, a change request was filed (contract 5.3).
+
+    Attributes:
+        change_request_id: uuid of the request.
+        change_request: its body as sent; its can_approve, can_cancel, is_requester and
+            user_decision are always empty there (contract 0.8): read it again to learn them.
+
+    """
+
+    default_state = "not applied; a change request is open"
+    default_fix = "have the change request approved, then run apply again"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        change_request_id: str = "",
+        change_request: Mapping[str, Any] | None = None,
+        **envelope: Any,
+    ) -> None:
+        super().__init__(what, **envelope)
+        self.change_request_id = change_request_id
+        self.change_request: Mapping[str, Any] = change_request or {}
+
+
+class ChangeRequestPendingError(ApprovalRequiredError):
+    """409 change_request_pending: one is open already, perhaps for something else (5.4)."""
+
+
+class VersionConflictError(ApiError):
+    """409 conflict: another person changed the same field in between (contract 9.4)."""
+
+    default_state = "sent, not applied"
+    default_fix = "run plan again and look at what moved"
+
+
+class ThrottledError(ApiError):
+    """429. `retry_after_s` is the wait PostHog asked for, in seconds, or None."""
+
+    default_state = "not sent"
+
+    def __init__(self, what: str, *, retry_after_s: float | None = None, **envelope: Any) -> None:
+        super().__init__(what, **envelope)
+        self.retry_after_s = retry_after_s
+
+
+class ServerError(ApiError):
+    """5xx: PostHog failed."""

@@ -1,0 +1,472 @@
+"""The nouns. Values only, all frozen; nothing here reads, sends or prints."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+Spec = Mapping[str, Any]  # in the language of the files: names, words, durations
+Payload = Mapping[str, Any]  # in the language of the API: ids, numbers
+Path = tuple[str | int, ...]  # ("filters", "groups", 0, "rollout_percentage")
+
+
+class Absent(Enum):
+    """ "Not written", which differs from `null`."""
+
+    ABSENT = "absent"
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = Absent.ABSENT
+
+
+class Action(StrEnum):
+    """What a change does to its resource."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    NONE = "none"
+
+
+class Cause(StrEnum):
+    """Which side moved (interface section 5)."""
+
+    INTENT = "intent"
+    DRIFT = "drift"
+    CONFLICT = "conflict"
+    UNKNOWN = "unknown"
+
+
+class Verdict(StrEnum):
+    """What the gate will say to a write (interface section 6)."""
+
+    NONE = "none"
+    APPROVAL = "approval"
+    BYPASS = "bypass"
+    PENDING = "pending"
+    BLOCKED = "blocked"
+    REJECTED = "rejected"
+    SPLIT = "split"
+
+
+class Confidence(StrEnum):
+    """How sure the forecast is."""
+
+    CERTAIN = "certain"
+    LIKELY = "likely"
+    UNKNOWN = "unknown"
+
+
+class Result(StrEnum):
+    """What became of a change (interface section 7)."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    WAITING = "waiting"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    REFUSED = "refused"
+
+
+class Severity(StrEnum):
+    """How bad a finding is; only `error` changes the exit code."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Source:
+    """A place in a file: `file:line:column`, both counted from 1."""
+
+    file: str
+    line: int
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """The stable name of a resource: `Kind/organization[/project]/name`.
+
+    `parts` are plain names, outermost first; `/` and `%` are percent-encoded only in text.
+    """
+
+    kind: str
+    parts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "/".join(
+            (self.kind, *(part.replace("%", "%25").replace("/", "%2F") for part in self.parts))
+        )
+
+    @property
+    def organization(self) -> str:
+        """Slug of the organization."""
+        return self.parts[0]
+
+    @property
+    def project(self) -> str | None:
+        """Name of the project, for what lives in one."""
+        return self.parts[1] if len(self.parts) == 3 else None  # noqa: PLR2004  kind/org/project/name
+
+    @property
+    def name(self) -> str:
+        """The natural key inside its scope."""
+        return self.parts[-1]
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Read an address back from its text; raises ValueError if it has no two parts."""
+        kind, *parts = text.split("/")
+        if not kind or not parts or not all(parts) or len(parts) > 3:  # noqa: PLR2004
+            raise ValueError(f"not an address: {text!r}")
+        return cls(kind, tuple(unquote(part) for part in parts))
+
+
+class MappingNode(dict[str, Any]):
+    """A mapping from a file that knows where its keys and values stand.
+
+    It compares, iterates and prints as the dict it is. `marks[key]` is
+    `(key_line, key_column, line, column)` of that key and its value, counted from 1.
+    """
+
+    __slots__ = ("file", "marks", "origins")
+
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        self.file = file
+        self.marks: dict[str, tuple[int, int, int, int]] = {}
+        self.origins: dict[str, str] | None = None  # key -> file, where overlays were merged in
+
+    def key_source(self, key: str) -> Source:
+        """Where the key itself is written; KeyError if it is not."""
+        line, column, _, _ = self.marks[key]
+        return Source(self._file(key), line, column)
+
+    def value_source(self, key: str) -> Source:
+        """Where the key's value starts; KeyError if it is not there."""
+        _, _, line, column = self.marks[key]
+        return Source(self._file(key), line, column)
+
+    def _file(self, key: str) -> str:
+        return self.origins.get(key, self.file) if self.origins else self.file
+
+
+class SequenceNode(list[Any]):
+    """A sequence from a file; `marks[i]` is `(line, column)` of item i, counted from 1."""
+
+    __slots__ = ("file", "marks")
+
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        self.file = file
+        self.marks: list[tuple[int, int]] = []
+
+    def value_source(self, index: int) -> Source:
+        """Where item `index` starts; IndexError if there is none."""
+        line, column = self.marks[index]
+        return Source(self.file, line, column)
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """`metadata.lifecycle`: how a resource may be treated."""
+
+    prevent_destroy: bool | None = None  # None: the kind's default
+    ignore: tuple[str, ...] = ()  # field paths that are never compared
+    absent: bool = False  # `state: absent`
+    renamed_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One declared resource, in the language of the files."""
+
+    address: Address
+    spec: Spec  # the fields that are written, in the kind's normal form
+    source: Source | None = field(default=None, compare=False)
+    lifecycle: Lifecycle = Lifecycle()
+    id: str | None = None  # metadata.id: tells two live objects of one name apart
+    written: Spec = field(
+        default_factory=dict, compare=False, repr=False
+    )  # as in the file, with marks
+
+    def locate(self, path: Path) -> Source | None:
+        """The place of the deepest part of `path` that is written; else of the document."""
+        node: Any = self.written
+        place = self.source
+        for step in path:
+            if isinstance(node, MappingNode) and step in node.marks:
+                place = node.value_source(str(step))
+            elif (
+                isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.marks)
+            ):
+                place = node.value_source(step)
+            else:
+                break
+            node = node[step]
+        return place
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the files say at one moment. `desired` and `base` are both of this type."""
+
+    resources: Mapping[Address, Resource]
+    origin: str  # "working tree", or the commit
+    findings: tuple["Finding", ...] = ()  # warnings and notices; errors are raised as ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user as the API knows one; `level` is that of the organization it was read from."""
+
+    id: int
+    uuid: str
+    email: str
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveResource:
+    """One live object: its spec in the language of the files, and the payload it came from."""
+
+    address: Address
+    id: str
+    spec: Spec  # every field that can be managed, in the kind's normal form
+    payload: Payload = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRequest:
+    """A change request (contract 7.1), people by email where the API sent them."""
+
+    id: str
+    action_key: str
+    state: str
+    resource_id: str | None
+    flag_key: str
+    organization: str
+    project: str
+    requester: str | None  # email
+    requester_id: int | None
+    payload: Payload = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A collection that could not be read: nothing may be created or deleted in it."""
+
+    kind: str
+    scope: tuple[str, ...]  # (organization,) or (organization, project)
+    reason: str
+    status: int | None = None
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the API answered, in the language of the files. Read once, never changed."""
+
+    resources: Mapping[Address, LiveResource]
+    ids: Mapping[Address, tuple[str, ...]]  # every live id that has this address; two: ambiguous
+    people: Mapping[str, Mapping[str, Person]]  # organization -> lower-case email -> person
+    change_requests: tuple[ChangeRequest, ...] = ()  # open ones of the projects that were asked
+    unreadable: tuple[Unreadable, ...] = ()
+    listed: frozenset[tuple[str, tuple[str, ...]]] = frozenset()  # (kind, scope) read completely
+    me: Person | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field: what the base, the live side and the files say, and which side moved."""
+
+    path: str
+    live: Any
+    desired: Any
+    base: Any = ABSENT
+    cause: Cause = Cause.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Approvers:
+    """Who may approve: people by email, roles by name with their members."""
+
+    users: tuple[str, ...] = ()
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The forecast for one write: whether it will wait, and for whom."""
+
+    verdict: Verdict = Verdict.NONE
+    confidence: Confidence = Confidence.CERTAIN
+    policy: str | None = None  # address of the policy
+    condition: str | None = None
+    quorum: int | None = None
+    approvers: Approvers = Approvers()
+    expires_after: str | None = None
+    change_request: str | None = None  # id, where one is open
+    note: str = ""
+
+
+NO_GATE: Final = Gate()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something worth telling a person. A value, not an exception."""
+
+    code: str
+    severity: Severity
+    message: str
+    why: str = ""
+    fix: str = ""
+    source: Source | None = None
+    address: Address | None = None
+    excerpt: str = ""  # the offending line, filled in where the file is at hand
+    width: int = 1  # how many columns the caret line marks
+
+    @property
+    def sort_key(self) -> tuple[str, int, int, str, str]:
+        """By place, then code: the order in which findings are shown."""
+        place = self.source or Source("", 0, 0)
+        return (place.file, place.line, place.column, self.code, self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One resource's step from live to desired, its gate, and what it waits for."""
+
+    address: Address
+    action: Action
+    fields: tuple[FieldChange, ...] = ()
+    gate: Gate = NO_GATE
+    live_id: str | None = None
+    live_fingerprint: str | None = None  # what apply compares before it writes
+    source: Source | None = None
+    depends_on: tuple[Address, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+    desired: Resource | None = None  # None for a delete of what is in no file
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A field that left the files: reported, not written."""
+
+    address: Address
+    path: str
+    base: Any
+    live: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What a plan cost and what its apply will cost, in requests and seconds."""
+
+    reads: int = 0
+    expected_writes: int = 0
+    minimum_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What apply would do, in order. Nothing outside it may change what apply does."""
+
+    changes: tuple[Change, ...]  # in the order of apply; `none` rows at their place
+    target: str = "default"
+    host: str = ""
+    created_at: str = ""
+    base_ref: str | None = None
+    base_commit: str | None = None
+    desired_digest: str = ""
+    unmanaged: tuple[Address, ...] = ()
+    released: tuple[Released, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    requests: Requests = Requests()
+
+    @property
+    def writes(self) -> tuple[Change, ...]:
+        """The changes that are not `none`."""
+        return tuple(change for change in self.changes if change.action is not Action.NONE)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """Findings that make the plan end with an error."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why an outcome is not `done`, in the four sentences of every error."""
+
+    what: str
+    why: str = ""
+    state: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one change."""
+
+    address: Address
+    action: Action
+    result: Result
+    id: str | None = None
+    change_request: str | None = None
+    url: str | None = None
+    attempts: int = 0  # writes that were sent
+    problem: Problem | None = None
+
+
+def encode_part(text: str) -> str:
+    """One path segment for a URL."""
+    return quote(text, safe="")
+
+
+def parse_path(text: str) -> Path:
+    """`filters.groups[0].name` -> ("filters", "groups", 0, "name")."""
+    steps: list[str | int] = []
+    for piece in text.split("."):
+        name, *indexes = piece.replace("]", "").split("[")
+        steps.append(name)
+        steps.extend(int(index) for index in indexes)
+    return tuple(steps)
+
+
+def print_path(path: Sequence[str | int]) -> str:
+    """("filters", "groups", 0, "name") -> `filters.groups[0].name`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def values_at(spec: Spec, path: str) -> Iterator[tuple[Path, Any]]:
+    """Each value that a reference path such as `approvers.users[]` names, with its place."""
+    yield from _values(spec, tuple(path.split(".")), ())
+
+
+def _values(node: Any, steps: tuple[str, ...], path: Path) -> Iterator[tuple[Path, Any]]:
+    if not steps:
+        yield path, node
+        return
+    name, many = steps[0].removesuffix("[]"), steps[0].endswith("[]")
+    if not isinstance(node, Mapping) or node.get(name) is None:
+        return
+    value = node[name]
+    if not many:
+        yield from _values(value, steps[1:], (*path, name))
+        return
+    for index, item in enumerate(value):
+        yield from _values(item, steps[1:], (*path, name, index))
