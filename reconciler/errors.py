@@ -106,8 +106,10 @@ class JournalError(ReconcilerError):
 
 
 class ApiError(ReconcilerError):
-    """PostHog did not do what was asked. Decide on the class, or on `code`, `type` and `attr`;
-    never on `detail`, which is text for people.
+    """PostHog did not do what was asked.
+
+    Decide on the class, or on `code`, `type` and `attr`; never on `detail`, which is text
+    for people.
 
     Args:
         method, path: the request, without host and without query secrets.

@@ -1,9 +1,10 @@
 """What the walk must know about a kind: data and pure functions, nothing that sends."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from reconciler.model import Action, Payload, Spec
 
@@ -64,6 +65,11 @@ def one_stage(action: Action, fields: Iterable[str]) -> tuple[tuple[str, ...], .
     return (tuple(fields),)
 
 
+def nothing_hidden(payload: Payload) -> tuple[str, ...]:  # noqa: ARG001
+    """Every field reads back as it was sent."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """Everything the walk knows about a kind. A new kind is one of these and a schema."""
@@ -90,6 +96,10 @@ class Kind:
     protected: bool = False  # prevent_destroy unless the file says otherwise
     stages: Callable[[Action, Iterable[str]], tuple[tuple[str, ...], ...]] = one_stage
     requests: Callable[["Kind", Write], tuple[Request, ...]] | None = None
+    fallback_params: Mapping[str, str] | None = (
+        None  # a second listing, if a declared one is missing
+    )
+    hidden: Callable[[Payload], tuple[str, ...]] = nothing_hidden  # paths the API does not show
     gated: bool = False  # approval policies may hold its writes back
     versioned: bool = False  # the server compares and swaps by itself: no read before a write
     activity_scope: str = ""  # its name in the activity log
@@ -115,3 +125,63 @@ def plain_requests(kind: Kind, write: Write) -> tuple[Request, ...]:
     if write.action is Action.CREATE:
         return (Request("POST", kind.path(kind.collection, write.ids), body),)
     return (Request("PATCH", kind.path(kind.item, write.ids), body),) if body else ()
+
+
+LEVELS: Final[Mapping[str, int]] = {"member": 1, "admin": 8, "owner": 15}  # contract 1.7
+_LEVEL_WORDS: Final = {number: word for word, number in LEVELS.items()}
+
+
+def level_word(number: int | str) -> str | int:
+    """8 -> "admin"; a number without a word stays a number."""
+    value = int(number)
+    return _LEVEL_WORDS.get(value, value)
+
+
+def level_number(word: str | int) -> int:
+    """And back."""
+    return LEVELS[word] if isinstance(word, str) else word
+
+
+_UNITS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_WORDED: Final = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
+_CLOCKED: Final = re.compile(r"(?:(-?\d+) )?(\d+):(\d+):(\d+(?:\.\d+)?)")
+
+
+def duration_seconds(text: str) -> float:
+    """Seconds of `14d`, `1d12h` or of the API's `[D ]HH:MM:SS[.ffffff]` (contract 3.2).
+
+    Raises ValueError for anything else.
+    """
+    if clocked := _CLOCKED.fullmatch(text):
+        days, hours, minutes, seconds = clocked.groups(default="0")
+        return int(days) * 86_400 + int(hours) * 3_600 + int(minutes) * 60 + float(seconds)
+    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
+    pieces = _WORDED.findall(digits)
+    if not pieces or "".join(number + unit for number, unit in pieces) != digits:
+        raise ValueError(f"not a duration: {text!r}")
+    return sign * sum(float(number) * _UNITS[unit] for number, unit in pieces)
+
+
+def duration_words(seconds: float) -> str:
+    """The shortest way a person would write it: `14d`, `36h`, `90m`, `30s`."""
+    sign, amount = ("-", -seconds) if seconds < 0 else ("", seconds)
+    for unit in ("d", "h", "m"):
+        if amount and amount % _UNITS[unit] == 0:
+            return f"{sign}{int(amount // _UNITS[unit])}{unit}"
+    return f"{sign}{amount:.6f}".rstrip("0").rstrip(".") + "s"
+
+
+def duration_clock(seconds: float) -> str:
+    """`D HH:MM:SS[.ffffff]`, the one form that every server reads alike (contract 3.2)."""
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, left = divmod(rest, 60)
+    clock = f"{int(hours):02}:{int(minutes):02}:{int(left):02}"
+    if fraction := round((left % 1) * 1_000_000):
+        clock += f".{fraction:06}"
+    return f"{int(days)} {clock}"
+
+
+def as_set(values: Iterable[Any]) -> list[Any]:
+    """A list whose order means nothing, in normal form: sorted, each once."""
+    return sorted(dict.fromkeys(values), key=lambda value: (str(type(value)), value))

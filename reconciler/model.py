@@ -12,7 +12,7 @@ Path = tuple[str | int, ...]  # ("filters", "groups", 0, "rollout_percentage")
 
 
 class Absent(Enum):
-    """ "Not written", which differs from `null`."""
+    """What is not written, which differs from `null`."""
 
     ABSENT = "absent"
 

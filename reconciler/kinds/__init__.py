@@ -1,0 +1,20 @@
+"""Every module in here is a kind. They are found, not listed; none knows another."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from pkgutil import iter_modules
+from types import MappingProxyType
+
+from reconciler.kind import Kind
+
+
+def _find() -> Mapping[str, Kind]:
+    found: list[Kind] = [
+        import_module(f"{__name__}.{module.name}").KIND for module in iter_modules(__path__)
+    ]
+    found.sort(key=lambda kind: kind.rank)
+    return MappingProxyType({kind.name: kind for kind in found})
+
+
+KINDS: Mapping[str, Kind] = _find()
+"""Kind by name, in the order of their rank."""

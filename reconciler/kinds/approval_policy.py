@@ -1,0 +1,99 @@
+"""Approval policies (contract 3): which writes wait, and for whom. One per action and project."""
+
+from typing import Any
+
+from reconciler.kind import (
+    Kind,
+    Reference,
+    Scope,
+    as_set,
+    duration_clock,
+    duration_seconds,
+    duration_words,
+    level_number,
+    level_word,
+)
+from reconciler.model import Payload, Spec
+
+SAME = ("enabled", "conditions", "allow_self_approve", "bypass_roles")
+
+
+def to_spec(payload: Payload) -> Spec:
+    """What the API sends -> what a person would write; people and roles still as ids."""
+    spec: dict[str, Any] = {name: payload[name] for name in SAME if name in payload}
+    spec["approvers"] = dict(payload.get("approver_config") or {})
+    if "bypass_org_membership_levels" in payload:  # null on old servers (contract 13)
+        spec["bypass_levels"] = [
+            level_word(level) for level in payload["bypass_org_membership_levels"] or ()
+        ]
+    if payload.get("expires_after") is not None:
+        spec["expires_after"] = payload["expires_after"]
+    return spec
+
+
+def to_payload(spec: Spec) -> Payload:
+    """And back."""
+    payload: dict[str, Any] = {name: spec[name] for name in SAME if name in spec}
+    if "approvers" in spec:
+        approvers = spec["approvers"]
+        payload["approver_config"] = {
+            **approvers,
+            "users": [int(user) for user in approvers.get("users") or ()],
+        }
+    if "bypass_levels" in spec:
+        payload["bypass_org_membership_levels"] = [
+            level_number(level) for level in spec["bypass_levels"]
+        ]
+    if "expires_after" in spec:
+        payload["expires_after"] = duration_clock(duration_seconds(spec["expires_after"]))
+    return payload
+
+
+def canonical(spec: Spec) -> Spec:
+    """Approvers complete and as sets, durations in one form (contract 3.1, 3.2)."""
+    normal = dict(spec)
+    if "approvers" in spec:
+        approvers = spec["approvers"]
+        normal["approvers"] = {
+            **approvers,
+            "users": as_set(approvers.get("users") or ()),
+            "roles": as_set(approvers.get("roles") or ()),
+        }
+    if "bypass_levels" in spec:
+        normal["bypass_levels"] = as_set(
+            level_word(level_number(level)) for level in spec["bypass_levels"] or ()
+        )
+    if "bypass_roles" in spec:
+        normal["bypass_roles"] = as_set(spec["bypass_roles"] or ())
+    if "expires_after" in spec:
+        normal["expires_after"] = duration_words(duration_seconds(spec["expires_after"]))
+    return normal
+
+
+KIND = Kind(
+    name="ApprovalPolicy",
+    scope=Scope.PROJECT,
+    rank=50,
+    key="action",
+    collection="/api/projects/{project}/approval_policies/",
+    item="/api/projects/{project}/approval_policies/{id}/",
+    to_spec=to_spec,
+    to_payload=to_payload,
+    canonical=canonical,
+    identify=lambda payload: str(payload["action_key"]),
+    key_payload="action_key",
+    references=(
+        Reference("approvers.users[]", kind="Member"),
+        Reference("approvers.roles[]", kind="Role"),
+        Reference("bypass_roles[]", kind="Role"),
+    ),
+    atomic=("approvers", "conditions"),
+    defaults={
+        "enabled": True,
+        "conditions": {},
+        "allow_self_approve": False,
+        "bypass_levels": [],
+        "bypass_roles": [],
+        "expires_after": "14d",
+    },
+)

@@ -1,0 +1,159 @@
+"""Feature flags (contract 9): the one kind whose writes approval policies hold back."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reconciler.kind import Kind, Request, Scope, Write, as_set, plain_requests
+from reconciler.model import Action, Payload, Spec
+
+FIELDS = (
+    "name",
+    "active",
+    "archived",
+    "tags",
+    "filters",
+    "evaluation_contexts",
+    "ensure_experience_continuity",
+    "is_remote_configuration",
+    "has_encrypted_payloads",
+    "evaluation_runtime",
+    "bucketing_identifier",
+    "analytics_dashboards",
+)
+SETS = ("tags", "evaluation_contexts", "analytics_dashboards")
+DISPLAY_ONLY = frozenset({"cohort_name", "group_key_names", "label"})  # contract 9.2: never send
+
+
+def to_spec(payload: Payload) -> Spec:
+    """What the API sends -> what a person would write."""
+    spec = {name: payload[name] for name in FIELDS if name in payload}
+    if "evaluation_contexts" not in spec and "evaluation_tags" in payload:  # older servers
+        spec["evaluation_contexts"] = payload["evaluation_tags"]
+    return spec
+
+
+def to_payload(spec: Spec) -> Payload:
+    """And back."""
+    return dict(spec)
+
+
+def canonical(spec: Spec) -> Spec:
+    """Sets sorted, filters without what the server adds (contract 9.2)."""
+    normal = dict(spec)
+    for name in SETS:
+        if name in spec:
+            values = spec[name] or ()
+            normal[name] = as_set(v.strip() if isinstance(v, str) else v for v in values)
+    if spec.get("filters") is not None:
+        normal["filters"] = _filters(spec["filters"])
+    return normal
+
+
+def _filters(filters: Mapping[str, Any]) -> dict[str, Any]:
+    normal = {
+        name: value
+        for name, value in filters.items()
+        if not (name == "aggregation_group_type_index" and value is None)
+    }
+    if isinstance(filters.get("groups"), list):
+        normal["groups"] = [_group(group) for group in filters["groups"]]
+    if isinstance(filters.get("payloads"), Mapping):
+        normal["payloads"] = {
+            str(name): value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+            for name, value in filters["payloads"].items()
+        }
+    return normal
+
+
+def _group(group: Mapping[str, Any]) -> dict[str, Any]:
+    normal = {
+        name: value
+        for name, value in group.items()
+        if name not in DISPLAY_ONLY
+        and not (value is None and name in {"aggregation_group_type_index", "variant"})
+    }
+    normal["properties"] = [_property(item) for item in group.get("properties") or ()]
+    return normal
+
+
+def _property(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in item.items()
+        if name not in DISPLAY_ONLY and not (name == "operator" and value in {"exact", None})
+    }
+
+
+def hidden(payload: Payload) -> tuple[str, ...]:
+    """Encrypted payloads read back redacted: they cannot be compared (contract 9.1)."""
+    return ("filters.payloads",) if payload.get("has_encrypted_payloads") else ()
+
+
+def stages(action: Action, fields: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Ungated fields, then `filters`, then `active` (contract 5.7): one gate a call at most."""
+    names = tuple(fields)
+    if action is Action.CREATE:
+        return (names,)
+    gated = [(name,) for name in ("filters", "active") if name in names]
+    plain = tuple(name for name in names if name not in {"filters", "active"})
+    return (*((plain,) if plain else ()), *gated)
+
+
+def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
+    """Every write of a flag is a compare-and-swap (contract 9.4); a delete is a soft one (9.5)."""
+    if write.action is Action.CREATE:
+        return plain_requests(kind, write)
+    live = write.live or {}
+    if write.action is Action.DELETE:
+        body: dict[str, Any] = {"deleted": True}
+    else:
+        body = dict(kind.to_payload(write.spec))
+        if write.name is not None:
+            body["key"] = write.name
+        if "filters" in body:  # some servers replace the whole object: what is unmanaged stays
+            body["filters"] = {**_filters(live.get("filters") or {}), **(body["filters"] or {})}
+    if not body:
+        return ()
+    if "version" in live:
+        body["version"] = live["version"]
+        body["original_flag"] = {
+            name: live[name] for name in (*FIELDS, "key", "deleted") if name in live
+        }
+    return (Request("PATCH", kind.path(kind.item, write.ids), body),)
+
+
+KIND = Kind(
+    name="FeatureFlag",
+    scope=Scope.PROJECT,
+    rank=60,
+    key="key",
+    collection="/api/projects/{project}/feature_flags/",
+    item="/api/projects/{project}/feature_flags/{id}/",
+    to_spec=to_spec,
+    to_payload=to_payload,
+    canonical=canonical,
+    identify=lambda payload: str(payload["key"]),
+    key_payload="key",
+    after=("ApprovalPolicy",),
+    defaults={
+        "name": "",
+        "active": True,
+        "archived": False,
+        "tags": [],
+        "evaluation_contexts": [],
+        "ensure_experience_continuity": None,
+        "is_remote_configuration": None,
+        "has_encrypted_payloads": None,
+        "evaluation_runtime": "all",
+        "bucketing_identifier": None,
+        "analytics_dashboards": [],
+    },
+    fallback_params={"archived": "true"},
+    hidden=hidden,
+    stages=stages,
+    requests=requests,
+    gated=True,
+    versioned=True,
+    activity_scope="FeatureFlag",
+)

@@ -1,0 +1,31 @@
+"""Members (contract 8.3): a person's level in an organization."""
+
+from reconciler.kind import Kind, Scope, level_number, level_word
+from reconciler.model import Payload, Spec
+
+
+def to_spec(payload: Payload) -> Spec:
+    """8 -> admin."""
+    return {"level": level_word(payload["level"])}
+
+
+def to_payload(spec: Spec) -> Payload:
+    """And back."""
+    return {"level": level_number(spec["level"])} if "level" in spec else {}
+
+
+KIND = Kind(
+    name="Member",
+    scope=Scope.ORGANIZATION,
+    rank=40,
+    key="email",
+    collection="/api/organizations/{organization}/members/",
+    item="/api/organizations/{organization}/members/{id}/",
+    to_spec=to_spec,
+    to_payload=to_payload,
+    identify=lambda payload: str(payload["user"]["email"]),
+    identity=lambda payload: str(payload["user"]["uuid"]),
+    folds_case=True,
+    cannot_create="people join an organization by accepting an invitation",
+    activity_scope="OrganizationMembership",
+)

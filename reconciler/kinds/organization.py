@@ -1,0 +1,81 @@
+"""Organizations (contract 6): settings of one; named by slug, which never changes."""
+
+from collections.abc import Iterable, Mapping
+
+from reconciler.kind import Kind, Reference, Request, Scope, Write, plain_requests
+from reconciler.model import Action, Payload, Spec
+
+FIELDS = (
+    "name",
+    "logo_media_id",
+    "enforce_2fa",
+    "members_can_invite",
+    "members_can_use_personal_api_keys",
+    "allow_publicly_shared_resources",
+    "is_ai_data_processing_approved",
+    "is_ai_training_opted_in",
+    "default_experiment_stats_method",
+    "default_anonymize_ips",
+)
+
+
+def to_spec(payload: Payload) -> Spec:
+    """What the API sends -> what a person would write; `default_role` still an id."""
+    spec = {name: payload[name] for name in FIELDS if name in payload}
+    if "default_role_id" in payload:
+        spec["default_role"] = payload["default_role_id"]
+    return spec
+
+
+def to_payload(spec: Spec) -> Payload:
+    """And back."""
+    names = {"default_role": "default_role_id"}
+    return {names.get(name, name): value for name, value in spec.items()}
+
+
+def stages(action: Action, fields: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """A new organization has no roles yet: its default role is set when the role is there."""
+    plain = tuple(name for name in fields if name != "default_role")
+    if action is Action.CREATE and "default_role" in set(fields):
+        return (plain, ("default_role",))
+    return (tuple(fields),)
+
+
+def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
+    """PostHog makes the slug from the name: without a name, the slug itself has to do."""
+    calls = plain_requests(kind, write)
+    if write.action is not Action.CREATE or "name" in write.spec:
+        return calls
+    body: Mapping[str, object] = {"name": write.name, **(calls[0].body or {})}
+    return (Request(calls[0].method, calls[0].path, body),)
+
+
+KIND = Kind(
+    name="Organization",
+    scope=Scope.INSTANCE,
+    rank=10,
+    key="organization",
+    collection="/api/organizations/",
+    item="/api/organizations/{id}/",
+    to_spec=to_spec,
+    to_payload=to_payload,
+    identify=lambda payload: str(payload["slug"]),
+    references=(Reference("default_role", kind="Role"),),
+    defaults={
+        "logo_media_id": None,
+        "enforce_2fa": None,
+        "members_can_invite": True,
+        "members_can_use_personal_api_keys": True,
+        "allow_publicly_shared_resources": True,
+        "is_ai_data_processing_approved": None,
+        "is_ai_training_opted_in": None,
+        "default_experiment_stats_method": "bayesian",
+        "default_anonymize_ips": False,
+        "default_role": None,
+    },
+    unique=False,
+    protected=True,
+    stages=stages,
+    requests=requests,
+    activity_scope="Organization",
+)

@@ -1,0 +1,31 @@
+"""Projects (contract 10): named by name, which the server does not keep unique."""
+
+from reconciler.kind import Kind, Scope
+from reconciler.model import Payload, Spec
+
+
+def to_spec(payload: Payload) -> Spec:
+    """What the API sends -> what a person would write."""
+    return {"timezone": payload["timezone"]} if "timezone" in payload else {}
+
+
+def to_payload(spec: Spec) -> Payload:
+    """And back."""
+    return dict(spec)
+
+
+KIND = Kind(
+    name="Project",
+    scope=Scope.ORGANIZATION,
+    rank=20,
+    key="name",
+    collection="/api/organizations/{organization}/projects/",
+    item="/api/projects/{id}/",
+    to_spec=to_spec,
+    to_payload=to_payload,
+    key_payload="name",
+    defaults={"timezone": "UTC"},
+    unique=False,
+    protected=True,
+    activity_scope="Team",
+)

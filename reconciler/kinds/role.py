@@ -1,0 +1,66 @@
+"""Roles (contract 8.1, 8.2): a name and the people who hold it."""
+
+from collections.abc import Iterable
+
+from reconciler.kind import Kind, Reference, Request, Scope, Write, as_set, plain_requests
+from reconciler.model import Action, Payload, Spec
+
+
+def to_spec(payload: Payload) -> Spec:
+    """What the API sends -> members, still as user uuids."""
+    return {
+        "members": [str(membership["user"]["uuid"]) for membership in payload.get("members") or ()]
+    }
+
+
+def to_payload(spec: Spec) -> Payload:  # noqa: ARG001
+    """A role itself has nothing but its name; members have calls of their own."""
+    return {}
+
+
+def canonical(spec: Spec) -> Spec:
+    """Who holds a role is a set."""
+    if spec.get("members") is None:
+        return {name: [] for name in spec}
+    return {**spec, "members": as_set(spec["members"])}
+
+
+def stages(action: Action, fields: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """The role first, its memberships when it has an id."""
+    members = tuple(name for name in fields if name == "members")
+    if action is Action.CREATE:
+        return ((), members) if members else ((),)
+    return (tuple(fields),)
+
+
+def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
+    """One call a membership: who leaves goes first, so that a role is never too wide."""
+    calls = plain_requests(kind, write) if write.action is not Action.UPDATE or write.name else ()
+    if "members" not in write.spec or write.live is None:
+        return calls
+    held = {str(held["user"]["uuid"]): str(held["id"]) for held in write.live.get("members") or ()}
+    wanted = [str(uuid) for uuid in write.spec["members"]]
+    base = kind.path(kind.item, write.ids) + "role_memberships/"
+    leave = (Request("DELETE", f"{base}{held[uuid]}/") for uuid in held if uuid not in set(wanted))
+    join = (Request("POST", base, {"user_uuid": uuid}) for uuid in wanted if uuid not in held)
+    return (*calls, *leave, *join)
+
+
+KIND = Kind(
+    name="Role",
+    scope=Scope.ORGANIZATION,
+    rank=30,
+    key="name",
+    collection="/api/organizations/{organization}/roles/",
+    item="/api/organizations/{organization}/roles/{id}/",
+    to_spec=to_spec,
+    to_payload=to_payload,
+    canonical=canonical,
+    key_payload="name",
+    references=(Reference("members[]", kind="Member", id_field="uuid", orders=False),),
+    defaults={"members": []},
+    folds_case=True,
+    stages=stages,
+    requests=requests,
+    activity_scope="Role",
+)
