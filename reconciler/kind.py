@@ -60,9 +60,9 @@ def no_change(spec: Spec) -> Spec:
     return spec
 
 
-def one_stage(action: Action, fields: Iterable[str]) -> tuple[tuple[str, ...], ...]:  # noqa: ARG001
+def one_stage(action: Action, spec: Spec) -> tuple[tuple[str, ...], ...]:  # noqa: ARG001
     """All fields in one call."""
-    return (tuple(fields),)
+    return (tuple(spec),)
 
 
 def nothing_hidden(payload: Payload) -> tuple[str, ...]:  # noqa: ARG001
@@ -94,7 +94,7 @@ class Kind:
     unique: bool = True  # the server itself refuses a second one of the same natural key
     cannot_create: str = ""  # why not, if so: a sentence for people
     protected: bool = False  # prevent_destroy unless the file says otherwise
-    stages: Callable[[Action, Iterable[str]], tuple[tuple[str, ...], ...]] = one_stage
+    stages: Callable[[Action, Spec], tuple[tuple[str, ...], ...]] = one_stage
     requests: Callable[["Kind", Write], tuple[Request, ...]] | None = None
     fallback_params: Mapping[str, str] | None = (
         None  # a second listing, if a declared one is missing

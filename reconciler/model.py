@@ -1,6 +1,6 @@
 """The nouns. Values only, all frozen; nothing here reads, sends or prints."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any, Final
@@ -278,6 +278,7 @@ class Live:
 
     resources: Mapping[Address, LiveResource]
     ids: Mapping[Address, tuple[str, ...]]  # every live id that has this address; two: ambiguous
+    twins: Mapping[Address, tuple[LiveResource, ...]]  # where one address is live more than once
     people: Mapping[str, Mapping[str, Person]]  # organization -> lower-case email -> person
     change_requests: tuple[ChangeRequest, ...] = ()  # open ones of the projects that were asked
     unreadable: tuple[Unreadable, ...] = ()
@@ -355,6 +356,7 @@ class Change:
     live_fingerprint: str | None = None  # what apply compares before it writes
     source: Source | None = None
     depends_on: tuple[Address, ...] = ()
+    late: tuple[Address, ...] = ()  # what only its last call waits for
     warnings: tuple[Finding, ...] = ()
     desired: Resource | None = None  # None for a delete of what is in no file
 
@@ -470,3 +472,20 @@ def _values(node: Any, steps: tuple[str, ...], path: Path) -> Iterator[tuple[Pat
         return
     for index, item in enumerate(value):
         yield from _values(item, steps[1:], (*path, name, index))
+
+
+def map_values(spec: Spec, path: str, function: Callable[[Any], Any]) -> Spec:
+    """A copy of `spec` in which each value that `path` names went through `function`."""
+    mapped: Spec = _map(spec, tuple(path.split(".")), function)
+    return mapped
+
+
+def _map(node: Any, steps: tuple[str, ...], function: Callable[[Any], Any]) -> Any:
+    if not steps:
+        return function(node)
+    name, many = steps[0].removesuffix("[]"), steps[0].endswith("[]")
+    if not isinstance(node, Mapping) or node.get(name) is None:
+        return node
+    if many:
+        return {**node, name: [_map(item, steps[1:], function) for item in node[name]]}
+    return {**node, name: _map(node[name], steps[1:], function)}

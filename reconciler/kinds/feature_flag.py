@@ -1,7 +1,7 @@
 """Feature flags (contract 9): the one kind whose writes approval policies hold back."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from reconciler.kind import Kind, Request, Scope, Write, as_set, plain_requests
@@ -21,6 +21,7 @@ FIELDS = (
     "bucketing_identifier",
     "analytics_dashboards",
 )
+COMPARED = (*FIELDS, "key", "deleted")  # what the server compares before it swaps (9.4)
 SETS = ("tags", "evaluation_contexts", "analytics_dashboards")
 DISPLAY_ONLY = frozenset({"cohort_name", "group_key_names", "label"})  # contract 9.2: never send
 
@@ -90,14 +91,16 @@ def hidden(payload: Payload) -> tuple[str, ...]:
     return ("filters.payloads",) if payload.get("has_encrypted_payloads") else ()
 
 
-def stages(action: Action, fields: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    """Ungated fields, then `filters`, then `active` (contract 5.7): one gate a call at most."""
-    names = tuple(fields)
-    if action is Action.CREATE:
-        return (names,)
-    gated = [(name,) for name in ("filters", "active") if name in names]
-    plain = tuple(name for name in names if name not in {"filters", "active"})
-    return (*((plain,) if plain else ()), *gated)
+def stages(action: Action, spec: Spec) -> tuple[tuple[str, ...], ...]:
+    """Ungated fields, then `filters`, then `active` (contract 5.7): one gate a call at most.
+
+    Only an inactive flag can be archived (9.1), so archiving comes after all else.
+    """
+    last = ("archived",) if spec.get("archived") else ()
+    gated = ("filters", "active") if action is not Action.CREATE else ()
+    single = [(name,) for name in (*gated, *last) if name in spec]
+    plain = tuple(name for name in spec if (name,) not in single)
+    return (*((plain,) if plain or not single else ()), *single)
 
 
 def requests(kind: Kind, write: Write) -> tuple[Request, ...]:

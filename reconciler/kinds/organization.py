@@ -1,6 +1,6 @@
 """Organizations (contract 6): settings of one; named by slug, which never changes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from reconciler.kind import Kind, Reference, Request, Scope, Write, plain_requests
 from reconciler.model import Action, Payload, Spec
@@ -33,12 +33,11 @@ def to_payload(spec: Spec) -> Payload:
     return {names.get(name, name): value for name, value in spec.items()}
 
 
-def stages(action: Action, fields: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+def stages(action: Action, spec: Spec) -> tuple[tuple[str, ...], ...]:
     """A new organization has no roles yet: its default role is set when the role is there."""
-    plain = tuple(name for name in fields if name != "default_role")
-    if action is Action.CREATE and "default_role" in set(fields):
-        return (plain, ("default_role",))
-    return (tuple(fields),)
+    if action is Action.CREATE and "default_role" in spec:
+        return (tuple(name for name in spec if name != "default_role"), ("default_role",))
+    return (tuple(spec),)
 
 
 def requests(kind: Kind, write: Write) -> tuple[Request, ...]:

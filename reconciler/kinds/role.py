@@ -1,7 +1,5 @@
 """Roles (contract 8.1, 8.2): a name and the people who hold it."""
 
-from collections.abc import Iterable
-
 from reconciler.kind import Kind, Reference, Request, Scope, Write, as_set, plain_requests
 from reconciler.model import Action, Payload, Spec
 
@@ -25,12 +23,12 @@ def canonical(spec: Spec) -> Spec:
     return {**spec, "members": as_set(spec["members"])}
 
 
-def stages(action: Action, fields: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+def stages(action: Action, spec: Spec) -> tuple[tuple[str, ...], ...]:
     """The role first, its memberships when it has an id."""
-    members = tuple(name for name in fields if name == "members")
+    members = ("members",) if "members" in spec else ()
     if action is Action.CREATE:
         return ((), members) if members else ((),)
-    return (tuple(fields),)
+    return (tuple(spec),)
 
 
 def requests(kind: Kind, write: Write) -> tuple[Request, ...]:

@@ -1,0 +1,387 @@
+"""The live side, in the language of the files: whole collections, each listed once.
+
+Gets addresses, never resources: it cannot look at what is wanted. Ids become names here and
+nowhere else; `apply.write` does the way back.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from reconciler.errors import (
+    ApiError,
+    AuthenticationError,
+    IncompleteListingError,
+    NotFoundError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    UnreadableError,
+)
+from reconciler.kind import Kind, Reference, Scope
+from reconciler.kinds import KINDS
+from reconciler.model import (
+    Address,
+    ChangeRequest,
+    Live,
+    LiveResource,
+    Payload,
+    Person,
+    Spec,
+    Unreadable,
+    map_values,
+)
+from reconciler.posthog import change_requests
+from reconciler.posthog.client import Reader
+
+WORKERS: Final = 8
+# One scope that cannot be read does not stop the others (reliability C11).
+_OF_ONE_SCOPE: Final = (
+    PermissionDeniedError,
+    PaymentRequiredError,
+    NotFoundError,
+    IncompleteListingError,
+    UnreadableError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The organizations this key can see and the projects in them. One listing."""
+
+    organizations: Mapping[str, tuple[Payload, ...]]  # slug -> payloads; slugs are unique, in fact
+    projects: Mapping[str, Mapping[str, tuple[str, ...]]]  # slug -> project name -> ids
+
+    def project_names(self) -> dict[str, tuple[str, ...]]:
+        """Project names by organization slug, for selectors."""
+        return {slug: tuple(sorted(names)) for slug, names in self.projects.items()}
+
+
+def directory(reader: Reader) -> Directory:
+    """List the organizations; their payloads name the projects (contract 6.1), so that is all."""
+    organizations: dict[str, list[Payload]] = defaultdict(list)
+    projects: dict[str, dict[str, tuple[str, ...]]] = {}
+    for payload in reader.list("/api/organizations/").items:
+        slug = str(payload["slug"])
+        organizations[slug].append(payload)
+        projects[slug] = _embedded_projects(reader, payload)
+    return Directory({slug: tuple(found) for slug, found in organizations.items()}, projects)
+
+
+def _embedded_projects(reader: Reader, organization: Payload) -> dict[str, tuple[str, ...]]:
+    embedded = organization.get("teams")
+    if embedded is None:
+        embedded = organization.get("projects")
+    if embedded is None:  # a server that does not embed them
+        embedded = reader.list(f"/api/organizations/{organization['id']}/projects/").items
+    names: dict[str, tuple[str, ...]] = {}
+    for project in embedded:
+        names[str(project["name"])] = (*names.get(str(project["name"]), ()), str(project["id"]))
+    return names
+
+
+def read(
+    reader: Reader,
+    found: Directory,
+    addresses: Collection[Address],
+    pins: Mapping[Address, str] | None = None,
+) -> Live:
+    """List what the addresses need, concurrently, and answer in names.
+
+    Args:
+        reader: GET only.
+        found: from `directory`.
+        addresses: what is declared, now or at the base.
+        pins: `metadata.id` where one is written; tells two projects of one name apart.
+
+    """
+    reading = _Reading(reader, found, pins or {})
+    wanted = _collections(addresses)
+    reading.list_all(wanted)
+    reading.list_missing(addresses)
+    return reading.live()
+
+
+def read_gates(reader: Reader, live: Live, found: Directory, projects: Collection[Address]) -> Live:
+    """Add what decides whether a write to these projects waits: policies, roles, people, requests.
+
+    `projects` are Project addresses. What was listed before is not listed again.
+    """
+    reading = _Reading(reader, found, {}, live)
+    scopes: set[tuple[str, ...]] = {(a.organization, a.name) for a in projects}
+    needed = {("ApprovalPolicy", scope) for scope in scopes}
+    needed |= {(kind, scope[:1]) for scope in scopes for kind in ("Role", "Member")}
+    reading.list_all(needed - live.listed - _given_up(live))
+    reading.list_change_requests(scopes)
+    reading.read_me()
+    return reading.live()
+
+
+def _given_up(live: Live) -> set[tuple[str, tuple[str, ...]]]:
+    return {(gap.kind, gap.scope) for gap in live.unreadable}
+
+
+def _scope(address: Address) -> tuple[str, ...]:
+    """The collection an address belongs to: () for organizations, else without the name."""
+    return address.parts[:-1]
+
+
+def _collections(addresses: Collection[Address]) -> set[tuple[str, tuple[str, ...]]]:
+    """(kind, scope) of every collection that the addresses, and names in them, need."""
+    wanted = {(address.kind, _scope(address)) for address in addresses}
+    for kind, organization in {(address.kind, address.organization) for address in addresses}:
+        for reference in KINDS[kind].references:
+            wanted.add((reference.kind, (organization,)))
+    return {(kind, scope) for kind, scope in wanted if KINDS[kind].scope is not Scope.INSTANCE}
+
+
+@dataclass
+class _Reading:
+    """One reading while it is going on. Only `list_*` ask the server."""
+
+    reader: Reader
+    found: Directory
+    pins: Mapping[Address, str]
+    before: Live | None = None
+    payloads: dict[tuple[str, tuple[str, ...]], tuple[Payload, ...]] = field(default_factory=dict)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    requests: list[ChangeRequest] = field(default_factory=list)
+    me: Person | None = None
+
+    def organization_id(self, slug: str) -> str | None:
+        """Id of an organization this key can see."""
+        payloads = self.found.organizations.get(slug, ())
+        return str(payloads[0]["id"]) if payloads else None
+
+    def project_id(self, slug: str, name: str) -> str | None:
+        """Id of a project, unless the name is unknown or ambiguous."""
+        pinned = self.pins.get(Address("Project", (slug, name)))
+        ids = self.found.projects.get(slug, {}).get(name, ())
+        if pinned is not None:
+            return pinned if pinned in ids else None
+        return ids[0] if len(ids) == 1 else None
+
+    def ids(self, scope: tuple[str, ...]) -> dict[str, str] | None:
+        """What a path template needs, or None if the scope is not live."""
+        organization = self.organization_id(scope[0])
+        if organization is None:
+            return None
+        if len(scope) == 1:
+            return {"organization": organization}
+        project = self.project_id(*scope)
+        return None if project is None else {"organization": organization, "project": project}
+
+    def list_all(self, collections: Iterable[tuple[str, tuple[str, ...]]]) -> None:
+        """List collections side by side; a refused one is noted and the rest goes on."""
+        self._gather({key: self._lister(*key) for key in sorted(collections)})
+
+    def list_missing(self, addresses: Collection[Address]) -> None:
+        """Ask the second listing of a kind where a declared one is in no first listing."""
+        seen = {
+            key: {KINDS[key[0]].identify(p) for p in items} for key, items in self.payloads.items()
+        }
+        missing = {
+            (address.kind, _scope(address))
+            for address in addresses
+            if KINDS[address.kind].fallback_params
+            and (address.kind, _scope(address)) in seen
+            and address.name not in seen[address.kind, _scope(address)]
+        }
+        first = {key: self.payloads[key] for key in missing}
+        self._gather(
+            {key: self._lister(*key, KINDS[key[0]].fallback_params) for key in sorted(missing)}
+        )
+        for key, items in first.items():
+            known = {payload["id"] for payload in items}
+            extra = self.payloads.get(key, ()) if self.payloads.get(key) is not items else ()
+            self.payloads[key] = (*items, *(p for p in extra if p["id"] not in known))
+
+    def _lister(
+        self, kind: str, scope: tuple[str, ...], params: Mapping[str, str] | None = None
+    ) -> Callable[[], tuple[Payload, ...]]:
+        def run() -> tuple[Payload, ...]:
+            ids = self.ids(scope)
+            if ids is None:
+                return ()
+            path = KINDS[kind].collection.format_map(ids)
+            items: tuple[Payload, ...] = self.reader.list(path, params).items
+            return items
+
+        return run
+
+    def _gather(
+        self, tasks: Mapping[tuple[str, tuple[str, ...]], Callable[[], tuple[Payload, ...]]]
+    ) -> None:
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="list") as pool:
+            futures = {key: pool.submit(task) for key, task in tasks.items()}
+            try:
+                for key, future in futures.items():
+                    self._take(key, future)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _take(
+        self, key: tuple[str, tuple[str, ...]], future: "Future[tuple[Payload, ...]]"
+    ) -> None:
+        try:
+            self.payloads[key] = future.result()
+        except _OF_ONE_SCOPE as error:
+            self.unreadable.append(_gap(*key, error))
+
+    def list_change_requests(self, scopes: Collection[tuple[str, ...]]) -> None:
+        """The open change requests of each project."""
+        for scope in sorted(scopes):
+            ids = self.ids(scope)
+            if ids is None:
+                continue
+            try:
+                payloads = change_requests.list_open(self.reader, ids["project"])
+            except _OF_ONE_SCOPE as error:
+                self.unreadable.append(_gap("ChangeRequest", scope, error))
+                continue
+            self.requests.extend(change_request(payload, *scope) for payload in payloads)
+
+    def read_me(self) -> None:
+        """Who the key acts as; unknown without the scope `user:read`, which is no error."""
+        try:
+            payload = self.reader.get("/api/users/@me/")
+        except AuthenticationError:
+            raise
+        except ApiError:
+            return
+        level = (payload.get("organization") or {}).get("membership_level")
+        self.me = Person(int(payload["id"]), str(payload["uuid"]), str(payload["email"]), level)
+
+    def live(self) -> Live:
+        """Everything that was read, ids turned into names."""
+        names = _Names(self.payloads, self.before)
+        twins: dict[Address, list[LiveResource]] = defaultdict(list)
+        for (kind_name, scope), items in self.payloads.items():
+            for payload in items:
+                resource = _resource(KINDS[kind_name], scope, payload, names)
+                twins[resource.address].append(resource)
+        for payloads in self.found.organizations.values():
+            for payload in payloads:
+                if self.before is None:
+                    resource = _resource(KINDS["Organization"], (), payload, names)
+                    twins[resource.address].append(resource)
+        return self._merged(twins, names)
+
+    def _merged(
+        self,
+        twins: Mapping[Address, list[LiveResource]],
+        names: "_Names",
+    ) -> Live:
+        ids = {address: tuple(item.id for item in items) for address, items in twins.items()}
+        for slug, projects in self.found.projects.items():
+            for name, found in projects.items():
+                ids.setdefault(Address("Project", (slug, name)), found)
+        resources = {address: items[0] for address, items in twins.items()}
+        double = {address: tuple(items) for address, items in twins.items() if len(items) > 1}
+        live = Live(
+            resources=resources,
+            ids=ids,
+            twins=double,
+            people=names.people,
+            change_requests=tuple(self.requests),
+            unreadable=tuple(self.unreadable),
+            listed=frozenset({("Organization", ()), *self.payloads}),
+            me=self.me,
+        )
+        if self.before is None:
+            return live
+        return replace(
+            live,
+            resources={**self.before.resources, **resources},
+            ids={**ids, **self.before.ids},
+            twins={**self.before.twins, **double},
+            unreadable=(*self.before.unreadable, *self.unreadable),
+            listed=self.before.listed | live.listed,
+        )
+
+
+class _Names:
+    """Ids to names, for one reading: roles by id, people by id and by uuid."""
+
+    def __init__(
+        self,
+        payloads: Mapping[tuple[str, tuple[str, ...]], tuple[Payload, ...]],
+        before: Live | None,
+    ) -> None:
+        self.people: dict[str, dict[str, Person]] = defaultdict(dict)
+        self._by_id: dict[tuple[str, str, str, str], str] = {}
+        if before is not None:
+            self._remember(before)
+        for (kind, scope), items in payloads.items():
+            for payload in items:
+                if kind == "Role":
+                    self._by_id["Role", "id", scope[0], str(payload["id"])] = str(payload["name"])
+                    for held in payload.get("members") or ():
+                        self._person(scope[0], held["user"], None)
+        for (kind, scope), items in payloads.items():
+            if kind == "Member":
+                for payload in items:
+                    self._person(scope[0], payload["user"], payload.get("level"))
+
+    def _remember(self, before: Live) -> None:
+        for organization, people in before.people.items():
+            for person in people.values():
+                self._add(organization, person)
+        for address, ids in before.ids.items():
+            if address.kind == "Role":
+                for id_ in ids:
+                    self._by_id["Role", "id", address.organization, id_] = address.name
+
+    def _person(self, organization: str, user: Mapping[str, Any], level: int | None) -> None:
+        person = Person(int(user["id"]), str(user["uuid"]), str(user["email"]), level)
+        self._add(organization, person)
+
+    def _add(self, organization: str, person: Person) -> None:
+        self.people[organization][person.email.lower()] = person
+        self._by_id["Member", "id", organization, str(person.id)] = person.email
+        self._by_id["Member", "uuid", organization, person.uuid] = person.email
+
+    def by(self, reference: Reference, organization: str) -> Callable[[Any], str]:
+        """The name for an id; `id:…` where there is none, which the way back understands."""
+
+        def name(id_: Any) -> str:
+            known = self._by_id.get((reference.kind, reference.id_field, organization, str(id_)))
+            return known if known is not None else f"id:{id_}"
+
+        return name
+
+
+def _resource(kind: Kind, scope: tuple[str, ...], payload: Payload, names: _Names) -> LiveResource:
+    address = Address(kind.name, (*scope, kind.identify(payload)))
+    spec = kind.canonical(_named(kind, address.organization, kind.to_spec(payload), names))
+    return LiveResource(address, kind.identity(payload), spec, payload)
+
+
+def _named(kind: Kind, organization: str, spec: Spec, names: _Names) -> Spec:
+    for reference in kind.references:
+        spec = map_values(spec, reference.path, names.by(reference, organization))
+    return spec
+
+
+def change_request(payload: Payload, organization: str, project: str) -> ChangeRequest:
+    """A change request's payload as a value."""
+    requester = payload.get("created_by") or {}
+    resource_id = payload.get("resource_id")
+    return ChangeRequest(
+        id=str(payload["id"]),
+        action_key=str(payload.get("action_key", "")),
+        state=str(payload.get("state", "")),
+        resource_id=None if resource_id is None else str(resource_id),
+        flag_key=str((payload.get("intent") or {}).get("flag_key") or ""),
+        organization=organization,
+        project=project,
+        requester=requester.get("email"),
+        requester_id=requester.get("id"),
+        payload=payload,
+    )
+
+
+def _gap(kind: str, scope: tuple[str, ...], error: ApiError) -> Unreadable:
+    return Unreadable(kind, scope, error.why or error.what, error.status, error.fix)

@@ -1,0 +1,69 @@
+"""What the plan has to say besides its changes: gaps in what was read, fields nobody manages."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from reconciler.kinds import KINDS
+from reconciler.model import Action, Address, Change, Declared, Finding, Live, Severity
+
+
+def unreadable(desired: Declared, live: Live) -> Iterator[Finding]:
+    """One error for each scope that could not be read and that the files speak of."""
+    spoken: dict[tuple[str, tuple[str, ...]], list[Address]] = defaultdict(list)
+    for address in desired.resources:
+        spoken[address.kind, address.parts[:-1]].append(address)
+    for gap in live.unreadable:
+        addresses = spoken.get((gap.kind, gap.scope))
+        where = "/".join(gap.scope)
+        if addresses:
+            yield Finding(
+                code="unreadable",
+                severity=Severity.ERROR,
+                message=f"{gap.kind} of {where} cannot be read, so {len(addresses)} declared "
+                f"resource{'s' if len(addresses) > 1 else ''} cannot be compared",
+                why=gap.reason,
+                fix=gap.fix,
+                source=desired.resources[min(addresses)].source,
+            )
+        elif gap.kind in {"ApprovalPolicy", "ChangeRequest"}:
+            yield Finding(
+                code="gate-unknown",
+                severity=Severity.WARNING,
+                message=f"{gap.kind} of {where} cannot be read: what will wait for approval "
+                "cannot be told",
+                why=gap.reason,
+                fix=gap.fix,
+            )
+
+
+def unmanaged_fields(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
+    """Live values that change behaviour, differ from the default, and are written in no file."""
+    for change in changes:
+        there = live.resources.get(change.address)
+        if there is None or change.desired is None or change.action is Action.DELETE:
+            continue
+        kind = KINDS[change.address.kind]
+        for path, value in _extra(change.desired.spec, there.spec, kind.atomic):
+            if path in kind.defaults and kind.defaults[path] == value:
+                continue
+            if "." not in path and path not in kind.defaults:
+                continue
+            yield Finding(
+                code="unmanaged-field",
+                severity=Severity.NOTICE,
+                message=f"{change.address}: {path} is set in PostHog and written in no file",
+                source=change.source,
+                address=change.address,
+            )
+
+
+def _extra(desired: Any, live: Any, atomic: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Top-level fields, and keys of written mappings, that only the live side has."""
+    for name, value in live.items():
+        if name not in desired:
+            yield name, value
+        elif name not in atomic and isinstance(value, dict) and isinstance(desired[name], dict):
+            for key, inner in value.items():
+                if key not in desired[name] and inner not in (None, {}, [], ""):
+                    yield f"{name}.{key}", inner

@@ -1,0 +1,140 @@
+"""Dependencies, and one order for all: what is needed first, deletes reversed and last.
+
+organization → project → role → member, role membership → approval policy → feature flag
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+
+from reconciler.kinds import KINDS
+from reconciler.model import Action, Address, Change, Finding, Live, Severity, values_at
+from reconciler.plan.lookup import fold
+from reconciler.plan.references import Edges
+
+_Scope = tuple[str, tuple[str, ...]]  # kind and the parts of its scope
+
+
+def linked(
+    changes: tuple[Change, ...], edges: Edges, live: Live
+) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
+    """The changes in the order of apply, each with what it depends on."""
+    moving = {change.address: change for change in changes if change.action is not Action.NONE}
+    needs = {address: _needs(change, edges, moving) for address, change in moving.items()}
+    beside = _by_scope(moving)
+    for address, change in moving.items():
+        if change.action is not Action.DELETE:  # strengthen before expose: policies before flags
+            for kind in KINDS[address.kind].after:
+                needs[address] |= beside.get((kind, address.parts[:-1]), set())
+    _deletes_last(moving, needs, live)
+    late = {address: _late(moving[address], found, moving) for address, found in needs.items()}
+    graph = {address: found - late[address] for address, found in needs.items()}
+    order, cycles = _sorted(graph, moving)
+    place = {address: number for number, address in enumerate(order)}
+    result = [
+        replace(
+            change,
+            depends_on=tuple(sorted(graph[change.address])),
+            late=tuple(sorted(late[change.address])),
+        )
+        if change.address in graph
+        else change
+        for change in changes
+    ]
+    result.sort(key=lambda c: (place.get(c.address, len(place)), _rank(c.address), c.address))
+    return tuple(result), cycles
+
+
+def _rank(address: Address) -> int:
+    return KINDS[address.kind].rank
+
+
+def _needs(change: Change, edges: Edges, moving: Mapping[Address, Change]) -> set[Address]:
+    """What it names, where that itself has to move first."""
+    if change.action is Action.DELETE:
+        return set()
+    found = set()
+    for target in edges.get(change.address, ()):
+        other = moving.get(target)
+        if other is None or target == change.address or other.action is Action.DELETE:
+            continue
+        inside = target.parts == change.address.parts[: len(target.parts)]
+        if other.action is Action.CREATE or (not inside and _orders(change.address, target)):
+            found.add(target)
+    return found
+
+
+def _orders(address: Address, target: Address) -> bool:
+    """Whether a reference to an existing resource makes its update go first."""
+    return any(r.kind == target.kind and r.orders for r in KINDS[address.kind].references)
+
+
+def _by_scope(moving: Mapping[Address, Change]) -> Mapping[_Scope, set[Address]]:
+    """What is created or updated, by kind and scope."""
+    index: dict[_Scope, set[Address]] = defaultdict(set)
+    for address, change in moving.items():
+        if change.action is not Action.DELETE:
+            index[address.kind, address.parts[:-1]].add(address)
+    return index
+
+
+def _deletes_last(
+    moving: Mapping[Address, Change], needs: Mapping[Address, set[Address]], live: Live
+) -> None:
+    """What is deleted waits for everything that still names it or lives in it."""
+    doomed = {fold(a): a for a, change in moving.items() if change.action is Action.DELETE}
+    if not doomed:
+        return
+    users: dict[Address, set[Address]] = defaultdict(set)
+    for address in moving:
+        for number in range(1, len(address.parts)):
+            kind = "Organization" if number == 1 else "Project"
+            users[Address(kind, address.parts[:number])].add(address)
+        there = live.resources.get(address)
+        for reference in KINDS[address.kind].references if there else ():
+            for _, name in values_at(there.spec if there else {}, reference.path):
+                target = Address(reference.kind, (address.organization, str(name)))
+                users[fold(target)].add(address)
+    for target, address in doomed.items():
+        needs[address].update(users[target] - {address})
+
+
+def _late(change: Change, found: set[Address], moving: Mapping[Address, Change]) -> set[Address]:
+    """A new organization cannot wait for roles that live in it: only its last call does."""
+    if change.action is not Action.CREATE:
+        return set()
+    mine = change.address.parts
+    return {
+        target
+        for target in found
+        if target.parts[: len(mine)] == mine and moving[target].action is Action.CREATE
+    }
+
+
+def _sorted(
+    graph: Mapping[Address, set[Address]], moving: Mapping[Address, Change]
+) -> tuple[list[Address], tuple[Finding, ...]]:
+    """Layer by layer; inside one, deletes last, then by rank and name, so that output is stable."""
+    sorter = TopologicalSorter(graph)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        ring = [str(address) for address in error.args[1]]
+        finding = Finding(
+            code="cycle",
+            severity=Severity.ERROR,
+            message="these resources need each other: " + " → ".join(ring),
+            fix="take one of the references out, apply, and put it back",
+            address=error.args[1][0],
+        )
+        return sorted(graph, key=lambda a: (_rank(a), a)), (finding,)
+    order: list[Address] = []
+    while sorter.is_active():
+        ready = sorted(
+            sorter.get_ready(),
+            key=lambda a: (moving[a].action is Action.DELETE, _rank(a), a),
+        )
+        order.extend(ready)
+        sorter.done(*ready)
+    return order, ()

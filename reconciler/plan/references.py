@@ -1,0 +1,144 @@
+"""Names to edges. Unknown and ambiguous names become findings with the candidates."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+
+from reconciler.kind import Scope
+from reconciler.kinds import KINDS
+from reconciler.model import Address, Declared, Finding, Live, Path, Resource, Severity, values_at
+from reconciler.plan.lookup import fold, folded
+
+Edges = Mapping[Address, tuple[Address, ...]]
+_NOUNS = {"Member": "person", "Role": "role", "Project": "project", "Organization": "organization"}
+SHOWN = 5  # candidates that an error lists
+
+
+def resolve(desired: Declared, live: Live) -> tuple[Edges, tuple[Finding, ...]]:
+    """Which declared resource needs which declared resource, and the names nobody has."""
+    names = _Names(desired, live)
+    edges: dict[Address, list[Address]] = defaultdict(list)
+    findings: list[Finding] = []
+    for address, resource in desired.resources.items():
+        if resource.lifecycle.absent:
+            continue
+        for target, path in needs(resource):
+            edge, finding = names.look(resource, target, path)
+            if edge is not None:
+                edges[address].append(edge)
+            if finding is not None:
+                findings.append(finding)
+                if target.kind in {"Organization", "Project"}:
+                    break  # nothing inside it can be known either
+    return {address: tuple(found) for address, found in edges.items()}, tuple(findings)
+
+
+def needs(resource: Resource) -> Iterator[tuple[Address, Path]]:
+    """Every resource that this one names, outermost first: its scope, then its references."""
+    address, kind = resource.address, KINDS[resource.address.kind]
+    if kind.scope is not Scope.INSTANCE:
+        yield Address("Organization", (address.organization,)), ()
+    if address.project is not None:
+        yield Address("Project", (address.organization, address.project)), ()
+    for reference in kind.references:
+        for path, name in values_at(resource.spec, reference.path):
+            yield Address(reference.kind, (address.organization, str(name))), path
+
+
+class _Names:
+    """What names exist: declared ones, and live ones."""
+
+    def __init__(self, desired: Declared, live: Live) -> None:
+        self._desired, self._live = desired, live
+        self._declared = folded(a for a, r in desired.resources.items() if not r.lifecycle.absent)
+        self._ids = folded(live.ids)
+        self._closed = {(gap.kind, gap.scope): gap for gap in live.unreadable}
+        self._known: dict[tuple[str, str], list[str]] = {}
+
+    def look(
+        self, resource: Resource, target: Address, path: Path
+    ) -> tuple[Address | None, Finding | None]:
+        """The declared resource behind a name, if it is declared; a finding if nobody has it."""
+        if target.name.startswith("id:"):
+            return None, None
+        declared = self._declared.get(fold(target), ())
+        if target.kind == "Member":
+            people = self._live.people.get(target.organization, {})
+            found = 1 if target.name.lower() in people else 0
+        else:
+            live = {
+                i for address in self._ids.get(fold(target), ()) for i in self._live.ids[address]
+            }
+            pin = next((self._desired.resources[a].id for a in declared), None)
+            found = 1 if pin in live else len(live)
+        if found > 1:
+            return None, self._ambiguous(resource, target, path)
+        if not found and not declared:
+            return None, self._unknown(resource, target, path)
+        if not found and target.kind == "Member":
+            return None, None  # the Member document itself carries the finding
+        return (declared[0] if declared else None), None
+
+    def _live_ids(self, target: Address) -> set[str]:
+        same = self._ids.get(fold(target), ())
+        return {id_ for address in same for id_ in self._live.ids[address]}
+
+    def _candidates(self, kind: str, organization: str) -> list[str]:
+        known = self._known.get((kind, organization))
+        if known is None:
+            addresses: Iterable[Address] = (*self._live.ids, *self._desired.resources)
+            names = {
+                a.name
+                for a in addresses
+                if a.kind == kind and (kind == "Organization" or a.organization == organization)
+            }
+            if kind == "Member":
+                names |= {p.email for p in self._live.people.get(organization, {}).values()}
+            known = self._known[kind, organization] = sorted(names)
+        return known
+
+    def _unknown(self, resource: Resource, target: Address, path: Path) -> Finding:
+        noun = _NOUNS.get(target.kind, target.kind)
+        names = [n for n in self._candidates(target.kind, target.organization) if n != target.name]
+        close = get_close_matches(target.name, names, n=1, cutoff=0.6)
+        gap = self._closed.get((target.kind, (target.organization,)))
+        listed = ", ".join(names[:SHOWN]) + (
+            f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        )
+        if gap is not None:
+            why, fix = f"the {noun}s of {target.organization} cannot be read: {gap.reason}", gap.fix
+        elif close:
+            why = f"neither the files nor {_where(target)} have one of this name"
+            fix = f'did you mean "{close[0]}"?'
+        else:
+            why = f"neither the files nor {_where(target)} have one of this name"
+            fix = f"known: {listed}" if listed else "declare it, or mend the name"
+        source = resource.locate(path)
+        return Finding(
+            code="unknown-reference",
+            severity=Severity.ERROR,
+            message=f'no {noun} is called "{target.name}"'
+            if target.kind != "Member"
+            else f'nobody in {target.organization} has the address "{target.name}"',
+            why=why,
+            fix=fix,
+            source=source,
+            address=resource.address,
+            width=len(target.name) if path else 1,
+        )
+
+    def _ambiguous(self, resource: Resource, target: Address, path: Path) -> Finding:
+        ids = sorted(self._live_ids(target))
+        return Finding(
+            code="ambiguous-reference",
+            severity=Severity.ERROR,
+            message=f'"{target.name}" names {len(ids)} {_NOUNS.get(target.kind, target.kind)}s',
+            why=f"these share the name: {', '.join(ids)}",
+            fix=f"declare a {target.kind} of this name with the metadata.id of the one that is meant",
+            source=resource.locate(path),
+            address=resource.address,
+        )
+
+
+def _where(target: Address) -> str:
+    return "PostHog" if target.kind == "Organization" else target.organization

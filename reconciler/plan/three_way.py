@@ -1,0 +1,185 @@
+"""Which fields differ, and which side moved. A truth table, and nothing else."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from reconciler.kinds import KINDS
+from reconciler.model import (
+    ABSENT,
+    Action,
+    Address,
+    Cause,
+    Change,
+    Declared,
+    FieldChange,
+    Finding,
+    Live,
+    LiveResource,
+    Path,
+    Resource,
+    Severity,
+    print_path,
+)
+from reconciler.plan import describe, selection
+from reconciler.plan.lookup import Lookup, fold
+
+
+def changes(
+    desired: Declared, base: Declared | None, live: Live
+) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
+    """One change for each declared resource, `none` included, and what could not be compared."""
+    lookup = Lookup(live)
+    found: list[Change] = []
+    problems: list[Finding] = []
+    closed = {(gap.kind, gap.scope) for gap in live.unreadable}
+    for address in sorted(desired.resources):
+        resource = desired.resources[address]
+        if (address.kind, address.parts[:-1]) in closed:
+            continue  # reported once for its scope; nothing may be concluded about it
+        candidates = lookup.candidates(resource)
+        if len(candidates) > 1:
+            problems.append(_ambiguous(resource, candidates))
+            continue
+        before = base.resources.get(address) if base else None
+        there = candidates[0] if candidates else None
+        if there is None and (refusal := _no_create(resource)) is not None:
+            problems.append(refusal)
+            continue
+        found.append(change(resource, before, there))
+    return tuple(found), tuple(problems)
+
+
+def change(resource: Resource, base: Resource | None, live: LiveResource | None) -> Change:
+    """The step of one resource. Also what `drift` and the applier's re-planning call."""
+    if resource.lifecycle.absent:
+        action = Action.DELETE if live is not None else Action.NONE
+        return _change(resource, action, (), live)
+    if live is None:
+        return _change(resource, Action.CREATE, tuple(_all_fields(resource)), None)
+    fields = tuple(_fields(resource, base, live))
+    return _change(resource, Action.UPDATE if fields else Action.NONE, fields, live)
+
+
+def _change(
+    resource: Resource, action: Action, fields: tuple[FieldChange, ...], live: LiveResource | None
+) -> Change:
+    return Change(
+        address=resource.address,
+        action=action,
+        fields=fields,
+        live_id=live.id if live else None,
+        live_fingerprint=fingerprint(live) if live else None,
+        source=resource.source,
+        desired=resource,
+    )
+
+
+def fingerprint(live: LiveResource) -> str:
+    """A digest of everything that can be managed, by which a moved object is known."""
+    text = json.dumps(live.spec, sort_keys=True, separators=(",", ":"), default=str)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _all_fields(resource: Resource) -> Iterator[FieldChange]:
+    for name, value in resource.spec.items():
+        yield FieldChange(name, ABSENT, value)
+
+
+def _fields(resource: Resource, base: Resource | None, live: LiveResource) -> Iterator[FieldChange]:
+    kind = KINDS[resource.address.kind]
+    if live.address.name != resource.address.name and kind.key_payload is not None:
+        yield FieldChange(f"metadata.{kind.key}", live.address.name, resource.address.name)
+    skipped = {*resource.lifecycle.ignore, *kind.hidden(live.payload)}
+    for name, value in resource.spec.items():
+        there = live.spec.get(name, ABSENT)
+        mine = describe.managed(there, value, whole=name in kind.atomic)
+        if mine == value:
+            continue
+        for path, old, new in describe.differences(mine, value, (name,)):
+            text = print_path(path)
+            if not _covered(text, skipped):
+                yield FieldChange(text, old, new, *_base(base, path, old, new))
+
+
+def _covered(path: str, ignored: set[str]) -> bool:
+    return any(path == one or path.startswith((f"{one}.", f"{one}[")) for one in ignored)
+
+
+def _base(base: Resource | None, path: Path, live: Any, desired: Any) -> tuple[Any, Cause]:
+    """What the base says of this field, and which side moved away from it."""
+    if base is None:
+        return ABSENT, Cause.UNKNOWN
+    node: Any = base.spec
+    for step in path:
+        try:
+            node = node[step]
+        except (KeyError, IndexError, TypeError):
+            return ABSENT, cause(ABSENT, live, desired)
+    return node, cause(node, live, desired)
+
+
+def cause(base: Any, live: Any, desired: Any) -> Cause:
+    """Which side moved. Only asked where `live` and `desired` differ."""
+    match base is not ABSENT, not describe.same(base, desired), not describe.same(base, live):
+        case False, _, _:
+            return Cause.INTENT  # newly written: the files moved
+        case True, True, False:
+            return Cause.INTENT
+        case True, False, True:
+            return Cause.DRIFT
+        case _:
+            return Cause.CONFLICT
+
+
+def unmanaged(
+    desired: Declared, base: Declared | None, live: Live, ignore: tuple[str, ...]
+) -> tuple[Address, ...]:
+    """Live, of a kind and scope that the files speak of, but in no file."""
+    known = {fold(address) for address in desired.resources}
+    known |= {fold(address) for address in base.resources} if base else set()
+    known |= {
+        Address(address.kind, (*address.parts[:-1], resource.lifecycle.renamed_from))
+        for address, resource in desired.resources.items()
+        if resource.lifecycle.renamed_from is not None
+    }
+    spoken = {(address.kind, address.parts[:-1]) for address in desired.resources}
+    return tuple(
+        sorted(
+            address
+            for address in live.resources
+            if (address.kind, address.parts[:-1]) in spoken
+            and fold(address) not in known
+            and address.kind != "Organization"
+            and not selection.matches(address, ignore)
+        )
+    )
+
+
+def _ambiguous(resource: Resource, candidates: tuple[LiveResource, ...]) -> Finding:
+    ids = ", ".join(sorted(item.id for item in candidates))
+    return Finding(
+        code="ambiguous-name",
+        severity=Severity.ERROR,
+        message=f"{resource.address} is live {len(candidates)} times",
+        why=f"these share the name: {ids}",
+        fix="write the id of the one that is meant as metadata.id",
+        source=resource.source,
+        address=resource.address,
+    )
+
+
+def _no_create(resource: Resource) -> Finding | None:
+    kind = KINDS[resource.address.kind]
+    if not kind.cannot_create or resource.lifecycle.absent:
+        return None
+    return Finding(
+        code="cannot-create",
+        severity=Severity.ERROR,
+        message=f"{resource.address} is not there and cannot be created",
+        why=kind.cannot_create,
+        fix="invite the person in PostHog, or remove the document",
+        source=resource.source,
+        address=resource.address,
+    )
