@@ -134,7 +134,7 @@ class _Names:
             severity=Severity.ERROR,
             message=f'"{target.name}" names {len(ids)} {_NOUNS.get(target.kind, target.kind)}s',
             why=f"these share the name: {', '.join(ids)}",
-            fix=f"declare a {target.kind} of this name with the metadata.id of the one that is meant",
+            fix=f"declare a {target.kind} of this name with metadata.id of the one meant",
             source=resource.locate(path),
             address=resource.address,
         )
