@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from reconciler.model import Action, Payload, Spec
 
@@ -60,9 +60,17 @@ def no_change(spec: Spec) -> Spec:
     return spec
 
 
-def one_stage(action: Action, spec: Spec) -> tuple[tuple[str, ...], ...]:  # noqa: ARG001
+class Stages(Protocol):
+    """What each call of a change sets, in turn. `split`: one call would meet two gates."""
+
+    def __call__(self, action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
+        """The specs, one a call."""
+        ...
+
+
+def one_stage(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:  # noqa: ARG001
     """All fields in one call."""
-    return (tuple(spec),)
+    return (spec,)
 
 
 def nothing_hidden(payload: Payload) -> tuple[str, ...]:  # noqa: ARG001
@@ -94,8 +102,10 @@ class Kind:
     unique: bool = True  # the server itself refuses a second one of the same natural key
     cannot_create: str = ""  # why not, if so: a sentence for people
     protected: bool = False  # prevent_destroy unless the file says otherwise
-    stages: Callable[[Action, Spec], tuple[tuple[str, ...], ...]] = one_stage
+    stages: Stages = one_stage
     requests: Callable[["Kind", Write], tuple[Request, ...]] | None = None
+    search: str | None = None  # the query parameter that finds one by its natural key
+    point_read: bool = True  # whether GET of one item is offered
     fallback_params: Mapping[str, str] | None = (
         None  # a second listing, if a declared one is missing
     )

@@ -82,6 +82,7 @@ KIND = Kind(
     canonical=canonical,
     identify=lambda payload: str(payload["action_key"]),
     key_payload="action_key",
+    search="action_key",
     references=(
         Reference("approvers.users[]", kind="Member"),
         Reference("approvers.roles[]", kind="Role"),

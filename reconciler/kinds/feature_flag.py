@@ -23,7 +23,8 @@ FIELDS = (
 )
 COMPARED = (*FIELDS, "key", "deleted")  # what the server compares before it swaps (9.4)
 SETS = ("tags", "evaluation_contexts", "analytics_dashboards")
-DISPLAY_ONLY = frozenset({"cohort_name", "group_key_names", "label"})  # contract 9.2: never send
+# Contract 9.2: added by the server or the editor for people to look at; never sent or compared.
+DISPLAY_ONLY = frozenset({"cohort_name", "group_key_names", "label", "sort_key"})
 
 
 def to_spec(payload: Payload) -> Spec:
@@ -58,7 +59,8 @@ def _filters(filters: Mapping[str, Any]) -> dict[str, Any]:
         if not (name == "aggregation_group_type_index" and value is None)
     }
     if isinstance(filters.get("groups"), list):
-        normal["groups"] = [_group(group) for group in filters["groups"]]
+        whole = filters.get("aggregation_group_type_index")
+        normal["groups"] = [_group(group, whole) for group in filters["groups"]]
     if isinstance(filters.get("payloads"), Mapping):
         normal["payloads"] = {
             str(name): value if isinstance(value, str) else json.dumps(value, sort_keys=True)
@@ -67,12 +69,14 @@ def _filters(filters: Mapping[str, Any]) -> dict[str, Any]:
     return normal
 
 
-def _group(group: Mapping[str, Any]) -> dict[str, Any]:
+def _group(group: Mapping[str, Any], whole: int | None) -> dict[str, Any]:
+    """One group; the server writes the flag's own aggregation into each, which says nothing."""
     normal = {
         name: value
         for name, value in group.items()
         if name not in DISPLAY_ONLY
-        and not (value is None and name in {"aggregation_group_type_index", "variant"})
+        and not (name == "aggregation_group_type_index" and value in (None, whole))
+        and not (name == "variant" and value is None)
     }
     normal["properties"] = [_property(item) for item in group.get("properties") or ()]
     return normal
@@ -91,16 +95,28 @@ def hidden(payload: Payload) -> tuple[str, ...]:
     return ("filters.payloads",) if payload.get("has_encrypted_payloads") else ()
 
 
-def stages(action: Action, spec: Spec) -> tuple[tuple[str, ...], ...]:
+def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
     """Ungated fields, then `filters`, then `active` (contract 5.7): one gate a call at most.
 
-    Only an inactive flag can be archived (9.1), so archiving comes after all else.
+    Only an inactive flag can be archived (9.1), so archiving comes after all else. A create is
+    one call, unless it would meet two policies: then the flag is born inactive.
     """
-    last = ("archived",) if spec.get("archived") else ()
-    gated = ("filters", "active") if action is not Action.CREATE else ()
-    single = [(name,) for name in (*gated, *last) if name in spec]
-    plain = tuple(name for name in spec if (name,) not in single)
-    return (*((plain,) if plain or not single else ()), *single)
+    last = ["archived"] if spec.get("archived") else []
+    if action is Action.CREATE:
+        if split and spec.get("active", True):
+            first = {name: value for name, value in spec.items() if name not in last}
+            return ({**first, "active": False}, {"active": True}, *_each(spec, last))
+        return (_without(spec, last), *_each(spec, last))
+    plain = _without(spec, ["filters", "active", *last])
+    return (*((plain,) if plain else ()), *_each(spec, ["filters", "active", *last]))
+
+
+def _each(spec: Spec, names: list[str]) -> tuple[Spec, ...]:
+    return tuple({name: spec[name]} for name in names if name in spec)
+
+
+def _without(spec: Spec, names: list[str]) -> Spec:
+    return {name: value for name, value in spec.items() if name not in names}
 
 
 def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
@@ -152,6 +168,7 @@ KIND = Kind(
         "bucketing_identifier": None,
         "analytics_dashboards": [],
     },
+    search="search",
     fallback_params={"archived": "true"},
     hidden=hidden,
     stages=stages,

@@ -26,6 +26,8 @@ KIND = Kind(
     identify=lambda payload: str(payload["user"]["email"]),
     identity=lambda payload: str(payload["user"]["uuid"]),
     folds_case=True,
+    search="email",
+    point_read=False,
     cannot_create="people join an organization by accepting an invitation",
     activity_scope="OrganizationMembership",
 )

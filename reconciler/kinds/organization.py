@@ -33,11 +33,12 @@ def to_payload(spec: Spec) -> Payload:
     return {names.get(name, name): value for name, value in spec.items()}
 
 
-def stages(action: Action, spec: Spec) -> tuple[tuple[str, ...], ...]:
+def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:  # noqa: ARG001
     """A new organization has no roles yet: its default role is set when the role is there."""
-    if action is Action.CREATE and "default_role" in spec:
-        return (tuple(name for name in spec if name != "default_role"), ("default_role",))
-    return (tuple(spec),)
+    if action is Action.CREATE and spec.get("default_role"):
+        first = {name: value for name, value in spec.items() if name != "default_role"}
+        return (first, {"default_role": spec["default_role"]})
+    return (spec,)
 
 
 def requests(kind: Kind, write: Write) -> tuple[Request, ...]:

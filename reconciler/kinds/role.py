@@ -23,12 +23,11 @@ def canonical(spec: Spec) -> Spec:
     return {**spec, "members": as_set(spec["members"])}
 
 
-def stages(action: Action, spec: Spec) -> tuple[tuple[str, ...], ...]:
+def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:  # noqa: ARG001
     """The role first, its memberships when it has an id."""
-    members = ("members",) if "members" in spec else ()
     if action is Action.CREATE:
-        return ((), members) if members else ((),)
-    return (tuple(spec),)
+        return ({}, dict(spec)) if spec.get("members") else ({},)
+    return (spec,)
 
 
 def requests(kind: Kind, write: Write) -> tuple[Request, ...]:

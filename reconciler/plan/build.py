@@ -18,35 +18,35 @@ class Options:
 
 def build(*, desired: Declared, base: Declared | None, live: Live, options: Options) -> Plan:
     """What apply would do to make `live` what `desired` says, and why."""
-    desired = selection.chosen(desired, options.select, (*options.exclude, *options.ignore))
-    edges, unresolved = references.resolve(desired, live)
-    changes, problems = three_way.changes(desired, base, live)
+    picked = pick(desired, options)
+    edges, unresolved = references.resolve(picked, desired, live)
+    changes, problems = three_way.changes(picked, base, live)
     changes = gates.forecast(changes, live)
     changes, cycles = order.linked(changes, edges, live)
+    said = (
+        *picked.findings,
+        *unresolved,
+        *problems,
+        *cycles,
+        *findings.unreadable(picked, live),
+        *findings.unmanaged_fields(changes, live),
+    )
     return Plan(
         changes=changes,
         unmanaged=three_way.unmanaged(desired, base, live, options.ignore),
-        findings=tuple(
-            sorted(
-                (
-                    *desired.findings,
-                    *unresolved,
-                    *problems,
-                    *cycles,
-                    *findings.unreadable(desired, live),
-                    *findings.unmanaged_fields(changes, live),
-                ),
-                key=lambda finding: finding.sort_key,
-            )
-        ),
+        findings=tuple(sorted(said, key=lambda finding: finding.sort_key)),
         requests=Requests(expected_writes=sum(1 for c in changes if c.action is not Action.NONE)),
     )
+
+
+def pick(desired: Declared, options: Options) -> Declared:
+    """What this run is about."""
+    return selection.chosen(desired, options.select, (*options.exclude, *options.ignore))
 
 
 def gated_projects(
     *, desired: Declared, base: Declared | None, live: Live, options: Options
 ) -> Collection[Address]:
     """Projects in which a gated kind changes: only there must policies and requests be read."""
-    desired = selection.chosen(desired, options.select, (*options.exclude, *options.ignore))
-    changes, _ = three_way.changes(desired, base, live)
+    changes, _ = three_way.changes(pick(desired, options), base, live)
     return gates.projects(changes)

@@ -29,7 +29,7 @@ def same(live: Any, desired: Any) -> bool:
     if live == desired:
         return True
     if live is ABSENT:
-        return any(desired == empty for empty in _EMPTY) and desired is not False
+        return any(desired == empty for empty in _EMPTY)
     if isinstance(live, Mapping) and isinstance(desired, Mapping) and live.keys() == desired.keys():
         return all(same(live[name], desired[name]) for name in desired)
     return False

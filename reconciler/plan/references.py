@@ -14,12 +14,15 @@ _NOUNS = {"Member": "person", "Role": "role", "Project": "project", "Organizatio
 SHOWN = 5  # candidates that an error lists
 
 
-def resolve(desired: Declared, live: Live) -> tuple[Edges, tuple[Finding, ...]]:
-    """Which declared resource needs which declared resource, and the names nobody has."""
-    names = _Names(desired, live)
+def resolve(picked: Declared, desired: Declared, live: Live) -> tuple[Edges, tuple[Finding, ...]]:
+    """Which declared resource needs which declared resource, and the names nobody has.
+
+    `picked` are the resources this run is about, out of `desired`, which says what names exist.
+    """
+    names = _Names(picked, desired, live)
     edges: dict[Address, list[Address]] = defaultdict(list)
     findings: list[Finding] = []
-    for address, resource in desired.resources.items():
+    for address, resource in picked.resources.items():
         if resource.lifecycle.absent:
             continue
         for target, path in needs(resource):
@@ -48,8 +51,8 @@ def needs(resource: Resource) -> Iterator[tuple[Address, Path]]:
 class _Names:
     """What names exist: declared ones, and live ones."""
 
-    def __init__(self, desired: Declared, live: Live) -> None:
-        self._desired, self._live = desired, live
+    def __init__(self, picked: Declared, desired: Declared, live: Live) -> None:
+        self._picked, self._desired, self._live = picked, desired, live
         self._declared = folded(a for a, r in desired.resources.items() if not r.lifecycle.absent)
         self._ids = folded(live.ids)
         self._closed = {(gap.kind, gap.scope): gap for gap in live.unreadable}
@@ -77,6 +80,8 @@ class _Names:
             return None, self._unknown(resource, target, path)
         if not found and target.kind == "Member":
             return None, None  # the Member document itself carries the finding
+        if not found and not any(address in self._picked.resources for address in declared):
+            return None, self._left_out(resource, declared[0], path)
         return (declared[0] if declared else None), None
 
     def _live_ids(self, target: Address) -> set[str]:
@@ -125,6 +130,17 @@ class _Names:
             source=source,
             address=resource.address,
             width=len(target.name) if path else 1,
+        )
+
+    def _left_out(self, resource: Resource, target: Address, path: Path) -> Finding:
+        return Finding(
+            code="reference-left-out",
+            severity=Severity.ERROR,
+            message=f"{resource.address} needs {target}, which this run leaves out",
+            why="it is declared but not live yet, and --select or --exclude leaves it out",
+            fix=f"add --select '{target}'",
+            source=resource.locate(path),
+            address=resource.address,
         )
 
     def _ambiguous(self, resource: Resource, target: Address, path: Path) -> Finding:

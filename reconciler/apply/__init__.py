@@ -1,0 +1,1 @@
+"""Carrying a plan out. Nothing in here approves anything."""

@@ -1,0 +1,70 @@
+"""Names to ids, on the way out: the reverse of what `live` does on the way in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.kind import Kind, Reference
+from reconciler.kinds import KINDS
+from reconciler.model import Address, Live, Person, Spec, map_values
+
+
+class UnknownNameError(Exception):
+    """A name without an id: planning reports these, so here the world has just moved."""
+
+
+class Names:
+    """What ids are known. Only the executor's own thread adds to it; workers read."""
+
+    def __init__(self, live: Live) -> None:
+        self._ids = {_fold(address): ids for address, ids in live.ids.items()}
+        self._people: Mapping[str, Mapping[str, Person]] = live.people
+
+    def learn(self, address: Address, id_: str) -> None:
+        """An outcome brought a new id."""
+        self._ids[_fold(address)] = (id_,)
+
+    def pin(self, address: Address, id_: str) -> None:
+        """`metadata.id` says which of several is meant."""
+        self._ids[_fold(address)] = (id_,)
+
+    def scope_ids(self, address: Address) -> dict[str, str]:
+        """What the path templates of this address need, itself left out."""
+        ids: dict[str, str] = {}
+        if address.kind != "Organization":
+            ids["organization"] = self._one(Address("Organization", (address.organization,)))
+        if address.project is not None:
+            ids["project"] = self._one(Address("Project", address.parts[:2]))
+        return ids
+
+    def resolve(self, kind: Kind, organization: str, spec: Spec) -> Spec:
+        """The spec with ids where its references are; raises UnknownNameError."""
+        for reference in kind.references:
+            spec = map_values(spec, reference.path, self._by(reference, organization))
+        return spec
+
+    def _by(self, reference: Reference, organization: str) -> Any:
+        def id_of(name: str) -> str:
+            if name.startswith("id:"):
+                return name.removeprefix("id:")
+            if reference.kind != "Member":
+                return self._one(Address(reference.kind, (organization, name)))
+            person = self._people.get(organization, {}).get(name.lower())
+            if person is None:
+                raise UnknownNameError(f"nobody in {organization} has the address {name}")
+            return person.uuid if reference.id_field == "uuid" else str(person.id)
+
+        return id_of
+
+    def _one(self, address: Address) -> str:
+        ids = self._ids.get(_fold(address), ())
+        if len(ids) != 1:
+            how = "is not known" if not ids else "is ambiguous"
+            raise UnknownNameError(f"the id of {address} {how}")
+        return ids[0]
+
+
+def _fold(address: Address) -> Address:
+    kind = KINDS.get(address.kind)
+    if kind is None or not kind.folds_case:
+        return address
+    return Address(address.kind, (*address.parts[:-1], address.name.casefold()))
