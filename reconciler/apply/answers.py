@@ -76,6 +76,14 @@ def _holds(got: Any, sent: Any, path: str, hidden: tuple[str, ...]) -> bool:
 
 def judge(tools: Tools, kind: Kind, progress: Progress, write: Write, error: ApiError) -> Stop:
     """What an error answer to a write means for the change."""
+    try:
+        return _judge(tools, kind, progress, write, error)
+    except ApiError as again:  # what was read to find out could not be read either
+        why = f"{error.why}; and reading back: {again.what}".removeprefix("; and ")
+        return Stop(Result.FAILED, replace(problem(error), why=why))
+
+
+def _judge(tools: Tools, kind: Kind, progress: Progress, write: Write, error: ApiError) -> Stop:
     change = progress.change
     match error:
         case ApprovalRequiredError():
@@ -133,11 +141,7 @@ def _exists(
     payload = find(tools, kind, address, write.ids)
     if payload is None:
         return Stop(Result.FAILED, problem(error))
-    got = spec_of(kind, payload)
-    sent = kind.canonical(write.spec)
-    if all(
-        _holds(got.get(name), value, name, kind.hidden(payload)) for name, value in sent.items()
-    ):
+    if _as_sent(kind, write, payload):
         return Stop(Result.UNCHANGED)
     return Stop(
         Result.REFUSED,
@@ -154,21 +158,21 @@ def _resolve(
     tools: Tools, kind: Kind, progress: Progress, write: Write, error: AmbiguousError
 ) -> Stop:
     """The answer was lost: read what became of the write, by natural key and change requests."""
-    address = progress.change.address
-    try:
-        payload = find(tools, kind, address, write.ids)
-        if write.action is Action.DELETE:
-            return Stop(Result.FAILED, problem(error)) if payload else Stop(Result.DONE)
-        if payload is not None:
-            got, sent = spec_of(kind, payload), kind.canonical(write.spec)
-            if all(_holds(got.get(n), v, n, kind.hidden(payload)) for n, v in sent.items()):
-                last = progress.done + 1 == len(progress.stages)
-                return Stop(Result.DONE) if last else Stop(Result.FAILED, problem(error))
-        for request in (
-            change_requests.list_open(tools.writer, write.ids["project"]) if kind.gated else ()
-        ):
+    payload = find(tools, kind, progress.change.address, write.ids)
+    unknown = Stop(Result.FAILED, problem(error))
+    if write.action is Action.DELETE:
+        return unknown if payload else Stop(Result.DONE)
+    if payload is not None and _as_sent(kind, write, payload):
+        return Stop(Result.DONE) if progress.done + 1 == len(progress.stages) else unknown
+    if kind.gated:
+        for request in change_requests.list_open(tools.writer, write.ids["project"]):
             if tools.same_intent(request, progress.change, progress.payload):
                 return Stop(Result.WAITING, change_request=str(request["id"]))
-    except ApiError as again:
-        return Stop(Result.FAILED, replace(problem(error), why=f"{error.why}; then {again.what}"))
-    return Stop(Result.FAILED, problem(error))
+    return unknown
+
+
+def _as_sent(kind: Kind, write: Write, payload: Payload) -> bool:
+    """Whether the object holds everything that was sent."""
+    got, hidden = spec_of(kind, payload), kind.hidden(payload)
+    sent = kind.canonical(write.spec)
+    return all(_holds(got.get(name), value, name, hidden) for name, value in sent.items())

@@ -105,8 +105,9 @@ class _Run:
             yield skip
             return
         progress = self._progress.get(address) or begin(change, self._live.resources.get(address))
-        upto = len(progress.stages) - 1 if change.late and not late else len(progress.stages)
-        self._running[pool.submit(write.advance, self._tools, progress, upto)] = node
+        but_last = bool(change.late) and not late
+        future = pool.submit(write.advance, self._tools, progress, but_last=but_last)
+        self._running[future] = node
 
     def _finish(self, node: _Node, progress: Progress) -> Iterator[Outcome]:
         address, _ = node

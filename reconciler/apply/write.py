@@ -27,11 +27,11 @@ class _Sent:
     count: int = 0
 
 
-def advance(tools: Tools, progress: Progress, upto: int) -> Progress:
-    """Send the next stages, up to stage number `upto`. Never raises."""
+def advance(tools: Tools, progress: Progress, *, but_last: bool) -> Progress:
+    """Send the stages that are left, or all but the last one. Never raises."""
     try:
         _hold(progress)
-        while progress.outcome is None and progress.done < upto:
+        while progress.done < len(progress.stages) - but_last:
             progress = _stage(tools, progress)
     except Stop as stop:
         progress = ended(progress, tools, stop)
@@ -102,7 +102,8 @@ def _stage(tools: Tools, progress: Progress) -> Progress:
             raise
         return _create_in_parts(kind, progress, sent.count, error)
     except ApiError as error:
-        stop = answers.judge(tools, kind, replace(progress, payload=payload, id=id_), write, error)
+        seen = replace(progress, payload=payload, id=id_)
+        stop = answers.judge(tools, kind, seen, write, error)
         stop.sent = sent.count
         raise stop from error
     except Stop as stop:

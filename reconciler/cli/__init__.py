@@ -1,0 +1,144 @@
+"""The command line: name → module, imported when called; errors → exit codes, in one place."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from reconciler import __version__
+from reconciler.errors import ReconcilerError
+
+COMMANDS = {
+    "apply": "carry the plan out; wait for nobody, say who has to approve",
+    "completion": "shell completion",
+    "drift": "what changed behind git's back",
+    "plan": "what apply would do, why, and who will have to approve it",
+    "requests": "the change requests of the target",
+    "sandbox": "run the embedded PostHog-compatible server",
+    "schema": "print the JSON Schema of a kind, for editors",
+    "show": "render a saved plan again",
+    "validate": "check the files, offline",
+}
+CRASHED = 70
+INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """Imports a command's module only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"reconciler.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and name not in COMMANDS:
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, COMMANDS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            ctx.fail(f"No such command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: reconciler --target production plan --detailed-exitcode",
+)
+@click.option("--config", metavar="FILE", envvar="RECONCILER_CONFIG", help="reconciler.yaml.")
+@click.option("--target", metavar="NAME", envvar="RECONCILER_TARGET", help="One of its targets.")
+@click.option("--host", metavar="URL", help="The PostHog instance.")
+@click.option("--sandbox", is_flag=True, help="Run against a throw-away embedded server.")
+@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto")
+@click.option("--quiet", "-q", is_flag=True, help="No progress, no warnings.")
+@click.option("--verbose", "-v", count=True, help="More of everything; repeatable.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text")
+@click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
+@click.pass_context
+def group(ctx: click.Context, **options: object) -> None:
+    """GitOps for PostHog: organizations, roles, approval policies and feature flags.
+
+    Files say what should be; `plan` shows what would change and who will have to approve it;
+    `apply` makes it so; `drift` says what changed behind git's back.
+    """
+    from reconciler.cli.session import Session
+
+    ctx.obj = Session.start(**options)  # type: ignore[arg-type]  # click hands over by name
+
+
+def main() -> None:
+    """Console entry: run, flush, leave with the exit code of interface section 2."""
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader went away: the exit code still tells the truth
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """One command; its exit code. Nothing escapes as a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        result = group.main(list(arguments), prog_name="reconciler", standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  never a traceback
+        return _code(error)
+    return result if isinstance(result, int) else 0
+
+
+def _code(error: BaseException) -> int:
+    """Say what there is to say about what ended a command; its exit code."""
+    code = CRASHED
+    match error:
+        case click.exceptions.Exit():
+            code = error.exit_code
+        case click.Abort():
+            click.echo("aborted; nothing was written", err=True)
+            code = INTERRUPTED
+        case click.ClickException():
+            error.show()
+            code = 64
+        case ReconcilerError():
+            _say(error)
+            code = error.exit_code
+        case KeyboardInterrupt():
+            code = INTERRUPTED
+        case BrokenPipeError():
+            code = 0
+        case _:
+            _crashed(error)
+    return code
+
+
+def _say(error: ReconcilerError) -> None:
+    from reconciler.cli.session import color_for
+    from reconciler.render import text
+
+    click.echo(text.error(error, color=color_for("auto", sys.stderr)), err=True, color=True)
+
+
+def _crashed(error: BaseException) -> None:
+    if os.environ.get("RECONCILER_DEBUG"):
+        raise error
+    click.echo(
+        f"error: reconciler has a defect: {type(error).__name__}\n"
+        "  state: what was written, if anything, is in .reconciler/runs\n"
+        "  fix:   run again with RECONCILER_DEBUG=1 and report what it prints",
+        err=True,
+    )

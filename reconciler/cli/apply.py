@@ -1,0 +1,148 @@
+"""`reconciler apply`: carries the plan out. Has no code path that approves anything."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.session import Session, color_for
+from reconciler.errors import UsageError
+from reconciler.model import Outcome, Plan, Result
+
+if TYPE_CHECKING:
+    from reconciler.walk import World
+
+FAILED, WAITING, REFUSED = 1, 3, 4
+
+
+@click.command("apply", epilog="Example: reconciler apply --yes --select 'FeatureFlag/acme/Web/*'")
+@options.paths
+@options.selection
+@options.yes
+@click.option(
+    "--concurrency", type=click.IntRange(1, 32), default=8, show_default=True, metavar="N"
+)
+@options.formats("text", "json")
+@click.pass_obj
+def command(
+    session: Session,
+    paths: tuple[str, ...],
+    select: tuple[str, ...],
+    exclude: tuple[str, ...],
+    yes: bool,
+    concurrency: int,
+    format_: str,
+) -> int:
+    """Carry the plan out. What an approval policy holds back is filed, reported, and waits (3)."""
+    from reconciler import planfile, render, walk
+    from reconciler.render import text
+
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(
+            "apply asks before it writes, and there is no terminal to ask on",
+            fix="add --yes, or run it on a terminal",
+        )
+    target = session.target(paths)
+    loaded = session.load(target)
+    chosen = walk.Options(select, exclude, target.ignore)
+    with session.writer(target) as writer:
+        world = walk.observe(writer, loaded, chosen)
+        made = walk.plan(
+            world, chosen, target=target.name, host=writer.host, created_at=session.stamp()
+        )
+        if format_ == "text":
+            shown = render.plan(
+                made,
+                format="text",
+                color=session.color,
+                width=session.width,
+                verbose=session.verbose,
+            )
+            click.echo(shown, color=session.color)
+        if made.writes and not yes:
+            click.confirm("Apply these changes?", abort=True, err=True)
+        outcomes = _carry_out(session, writer, made, world, target.folder, concurrency)
+    if format_ == "json":
+        click.echo(planfile.dump_outcomes(outcomes, made))
+    else:
+        click.echo(text.summary(outcomes, made, color=session.color), color=session.color)
+    return _exit_code(outcomes, made, interrupted=_INTERRUPTED["code"])
+
+
+def _carry_out(
+    session: Session, writer: Any, made: Plan, world: "World", folder: Path, workers: int
+) -> tuple[Outcome, ...]:
+    """Every outcome, each shown on stderr as it comes; journalled if anything is to be sent."""
+    from reconciler import walk
+    from reconciler.apply.journal import Journal
+    from reconciler.render import text
+
+    if not made.writes:
+        return tuple(walk.unchanged(made))
+    stamp = session.now().strftime("%Y%m%dT%H%M%S.%fZ")
+    outcomes: list[Outcome] = []
+    color = color_for(session.color_choice, sys.stderr)
+    with (
+        Journal(walk.journal_path(folder, stamp), now=session.stamp) as journal,
+        _signals() as stop,
+    ):
+        journal.record("begin", target=made.target, host=made.host, digest=made.desired_digest)
+        run = walk.apply(made, world, writer, journal, workers=workers, stop=stop)
+        for outcome in run:
+            outcomes.append(outcome)
+            if outcome.result is not Result.UNCHANGED:
+                session.note(text.outcome_line(outcome, color=color))
+                journal.record(
+                    "outcome",
+                    address=str(outcome.address),
+                    action=outcome.action,
+                    outcome=outcome.result,
+                    change_request=outcome.change_request,
+                )
+        journal.record("end", outcomes=len(outcomes))
+    return tuple(outcomes)
+
+
+_INTERRUPTED: dict[str, int | None] = {"code": None}
+
+
+@contextmanager
+def _signals() -> Iterator[Event]:
+    """First SIGINT or SIGTERM: start nothing more. Second: leave at once."""
+    stop = Event()
+
+    def handle(number: int, _frame: object) -> None:
+        if stop.is_set():
+            import os
+
+            os._exit(128 + number)
+        _INTERRUPTED["code"] = 128 + number
+        stop.set()
+        click.echo("stopping: what is in flight is finished; again to leave at once", err=True)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_code(outcomes: tuple[Outcome, ...], made: Plan, *, interrupted: int | None) -> int:
+    """A function of the report, worst first (interface section 2)."""
+    results = {outcome.result for outcome in outcomes}
+    if interrupted is not None:
+        return interrupted
+    if Result.FAILED in results or made.errors:
+        return FAILED
+    if Result.REFUSED in results:
+        return REFUSED
+    if Result.WAITING in results:
+        return WAITING
+    return FAILED if Result.SKIPPED in results else 0

@@ -1,0 +1,47 @@
+"""`reconciler plan`: what apply would do. GET requests only, by type."""
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.session import Session
+
+DIFFERENCES = 2
+
+
+@click.command("plan", epilog="Example: reconciler plan --select 'FeatureFlag/acme/Web/*' -v")
+@options.paths
+@options.selection
+@click.option("--out", metavar="FILE", help="Save the plan, for `show`.")
+@options.formats("text", "json", "markdown", "html")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if there are changes.")
+@click.pass_obj
+def command(
+    session: Session,
+    paths: tuple[str, ...],
+    select: tuple[str, ...],
+    exclude: tuple[str, ...],
+    out: str | None,
+    format_: str,
+    detailed_exitcode: bool,
+) -> int:
+    """Show what apply would do, why, and who will have to approve it. Reads only."""
+    from reconciler import render, walk
+
+    target = session.target(paths)
+    loaded = session.load(target)
+    chosen = walk.Options(select, exclude, target.ignore)
+    with session.reader(target) as reader:
+        world = walk.observe(reader, loaded, chosen)
+        host = reader.host
+    made = walk.plan(world, chosen, target=target.name, host=host, created_at=session.stamp())
+    if out is not None:
+        from reconciler.cli import files
+
+        files.write_private(out, render.plan(made, format="json"))
+    text = render.plan(
+        made, format=format_, color=session.color, width=session.width, verbose=session.verbose
+    )
+    click.echo(text, nl=not text.endswith("\n"), color=session.color)
+    if made.errors:
+        return 1
+    return DIFFERENCES if detailed_exitcode and made.writes else 0

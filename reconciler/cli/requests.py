@@ -1,0 +1,323 @@
+"""`reconciler requests`: the change requests of the target."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.session import Session
+from reconciler.errors import NotFoundError, PermissionDeniedError, ReconcilerError, UsageError
+
+if TYPE_CHECKING:
+    from reconciler.live import Directory
+    from reconciler.posthog.client import Reader, Writer
+
+STILL_PENDING, WORKERS = 3, 8
+OPEN = frozenset({"pending", "approved"})
+STATES = ["pending", "approved", "applied", "rejected", "expired", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One project: where change requests live."""
+
+    organization: str
+    organization_id: str
+    project: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A change request and where it is."""
+
+    place: Place
+    payload: Mapping[str, Any]
+
+
+@click.group("requests", epilog="Example: reconciler requests list --state pending")
+def command() -> None:
+    """The change requests: what waits, for whom, and what became of it."""
+
+
+def _scope(function: Callable[..., Any]) -> Callable[..., Any]:
+    function = click.option("--organization", metavar="SLUG", help="Only this organization.")(
+        function
+    )
+    return click.option("--project", metavar="NAME", help="Only this project.")(function)
+
+
+@command.command("list", epilog="Example: reconciler requests list --state all --project Web")
+@click.option(
+    "--state",
+    default="pending,approved",
+    show_default=True,
+    metavar="STATE[,STATE]",
+    help="One or more states, or `all`.",
+)
+@_scope
+@options.formats("text", "json")
+@click.pass_obj
+def list_(
+    session: Session, state: str, project: str | None, organization: str | None, format_: str
+) -> int:
+    """List change requests, newest first."""
+    from reconciler.posthog import change_requests
+    from reconciler.render import requests as rendered
+
+    wanted = _states(state)
+    with session.reader(session.target()) as reader:
+        places = _places(reader, organization, project)
+
+        def of(place: Place) -> list[Found]:
+            listed = change_requests.list_all(reader, place.id, state=wanted)
+            return [Found(place, payload) for payload in listed]
+
+        with ThreadPoolExecutor(WORKERS) as pool:
+            found = [one for group in pool.map(of, places) for one in group]
+        host = reader.host
+    found.sort(key=lambda one: str(one.payload.get("created_at")), reverse=True)
+    rows = [rendered.row(one.payload, **_names(one.place, host)) for one in found]
+    click.echo(rendered.table(rows, format=format_, color=session.color), color=session.color)
+    return 0
+
+
+def _states(text: str) -> tuple[str, ...] | None:
+    if text == "all":
+        return None
+    states = tuple(part.strip() for part in text.split(",") if part.strip())
+    for state in states:
+        if state not in STATES:
+            raise click.BadParameter(f"{state!r} is no state; use one of {', '.join(STATES)}, all")
+    return states
+
+
+def _names(place: Place, host: str) -> dict[str, str]:
+    return {
+        "organization": place.organization,
+        "project": place.project,
+        "base_url": f"{host}/project/{place.id}/approvals",
+    }
+
+
+@command.command("show", epilog="Example: reconciler requests show ID --format json")
+@click.argument("id_", metavar="ID")
+@_scope
+@options.formats("text", "json")
+@click.pass_obj
+def show(
+    session: Session, id_: str, project: str | None, organization: str | None, format_: str
+) -> int:
+    """Show one change request: its intent as a diff, votes, who can still approve, expiry."""
+    with session.reader(session.target()) as reader:
+        found = _find(reader, id_, organization, project)
+        _print(session, reader, found, format_)
+    return 0
+
+
+def _print(session: Session, reader: "Reader", found: Found, format_: str) -> None:
+    from reconciler.render import requests as rendered
+
+    people, roles = _who(reader, found.place)
+    shown = rendered.one(
+        found.payload,
+        **_names(found.place, reader.host),
+        people=people,
+        roles=roles,
+        format=format_,
+        color=session.color,
+    )
+    click.echo(shown, color=session.color)
+
+
+@command.command("wait", epilog="Example: reconciler requests wait ID --timeout 30m")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--timeout", default="30m", show_default=True, metavar="DURATION")
+@_scope
+@click.pass_obj
+def wait(
+    session: Session,
+    ids: tuple[str, ...],
+    timeout: str,
+    project: str | None,
+    organization: str | None,
+) -> int:
+    """Wait until every one is decided. Exits 3 if some are still pending at the end."""
+    from reconciler.kind import duration_seconds
+    from reconciler.posthog import change_requests
+
+    try:
+        seconds = duration_seconds(timeout)
+    except ValueError as error:
+        raise click.BadParameter(f"{timeout!r} is no duration; write 30m, 2h, 1d") from error
+    with session.reader(session.target()) as reader:
+        where = [_find(reader, id_, organization, project).place for id_ in ids]
+        pairs = [(place.id, id_) for place, id_ in zip(where, ids, strict=True)]
+        last: dict[str, str] = {}
+        for payload in change_requests.watch(reader, pairs, timeout_s=seconds):
+            last[str(payload["id"])] = str(payload["state"])
+            click.echo(f"{payload['id']}  {payload['state']}")
+    failed = any(state == "failed" for state in last.values())
+    pending = any(last.get(id_, "pending") in OPEN for id_ in ids)
+    return STILL_PENDING if pending else int(failed)
+
+
+@command.command("approve", epilog="Example: reconciler requests approve ID --reason 'looks right'")
+@click.argument("id_", metavar="ID")
+@click.option("--reason", default="", help="Kept with the vote.")
+@options.yes
+@_scope
+@options.formats("text", "json")
+@click.pass_obj
+def approve(
+    session: Session,
+    id_: str,
+    reason: str,
+    yes: bool,
+    project: str | None,
+    organization: str | None,
+    format_: str,
+) -> int:
+    """Approve a change request as the person whose key this is."""
+    scope = (organization, project)
+    return _vote(session, "approve", id_, reason, yes=yes, scope=scope, format_=format_)
+
+
+@command.command("reject", epilog="Example: reconciler requests reject ID --reason 'too wide'")
+@click.argument("id_", metavar="ID")
+@click.option("--reason", required=True, help="Why; PostHog demands one.")
+@options.yes
+@_scope
+@options.formats("text", "json")
+@click.pass_obj
+def reject(
+    session: Session,
+    id_: str,
+    reason: str,
+    yes: bool,
+    project: str | None,
+    organization: str | None,
+    format_: str,
+) -> int:
+    """Reject a change request; one rejection is final."""
+    if not reason.strip():
+        raise click.BadParameter("a reason is required to reject", param_hint="--reason")
+    scope = (organization, project)
+    return _vote(session, "reject", id_, reason, yes=yes, scope=scope, format_=format_)
+
+
+@command.command("cancel", epilog="Example: reconciler requests cancel ID")
+@click.argument("id_", metavar="ID")
+@click.option("--reason", default="", help="Kept with the request.")
+@_scope
+@options.formats("text", "json")
+@click.pass_obj
+def cancel(
+    session: Session,
+    id_: str,
+    reason: str,
+    project: str | None,
+    organization: str | None,
+    format_: str,
+) -> int:
+    """Cancel a change request of one's own that nobody has approved yet."""
+    scope = (organization, project)
+    return _vote(session, "cancel", id_, reason, yes=True, scope=scope, format_=format_)
+
+
+def _vote(
+    session: Session,
+    verb: str,
+    id_: str,
+    reason: str,
+    *,
+    yes: bool,
+    scope: tuple[str | None, str | None],
+    format_: str,
+) -> int:
+    from reconciler.posthog import change_requests
+
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(f"{verb} asks first, and there is no terminal to ask on", fix="add --yes")
+    with session.writer(session.target()) as writer:
+        found = _find(writer, id_, *scope)
+        if not yes:
+            _print(session, writer, found, "text")
+            click.confirm(f"{verb.capitalize()} this change request?", abort=True, err=True)
+        send: Callable[[Writer, str, str, str], Any] = getattr(change_requests, verb)
+        vote = send(writer, found.place.id, id_, reason)
+        session.note(vote.message or vote.status)
+        _print(session, writer, Found(found.place, vote.change_request), format_)
+    return 1 if vote.change_request.get("state") == "failed" else 0
+
+
+def _places(reader: "Reader", organization: str | None, project: str | None) -> list[Place]:
+    """The projects this key can see, narrowed by the options; an unknown name is an error."""
+    from reconciler import live
+
+    directory = live.directory(reader)
+    places = [
+        place
+        for place in _all_places(directory)
+        if organization in (None, place.organization) and project in (None, place.project, place.id)
+    ]
+    if not places:
+        known = ", ".join(sorted({place.project for place in _all_places(directory)})[:5])
+        what = f"no project {project!r}" if project else "no project"
+        raise ReconcilerError(
+            f"{what} that this key can see" + (f" in {organization}" if organization else ""),
+            why="the name is not among those PostHog lists",
+            fix=f"known: {known}" if known else "give the key access to a project",
+        )
+    return places
+
+
+def _all_places(directory: "Directory") -> Iterator[Place]:
+    for slug, projects in directory.projects.items():
+        id_ = str(directory.organizations[slug][0]["id"])
+        for name, ids in projects.items():
+            for one in ids:
+                yield Place(slug, id_, name, one)
+
+
+def _find(reader: "Reader", id_: str, organization: str | None, project: str | None) -> Found:
+    """The project that holds a change request; asked one after the other."""
+    from reconciler.posthog import change_requests
+
+    denied: PermissionDeniedError | None = None
+    for place in _places(reader, organization, project):
+        try:
+            return Found(place, change_requests.get(reader, place.id, id_))
+        except NotFoundError:
+            continue
+        except PermissionDeniedError as error:
+            denied = error
+    if denied is not None:
+        raise denied
+    raise ReconcilerError(
+        f"no change request {id_}",
+        why="none of the projects this key can see has one of this id",
+        fix="reconciler requests list --state all",
+    )
+
+
+def _who(reader: "Reader", place: Place) -> tuple[dict[int, str], dict[str, dict[str, Any]]]:
+    """Names for the ids in a request: people by user id, roles by uuid. Empty if not readable."""
+    people: dict[int, str] = {}
+    roles: dict[str, dict[str, Any]] = {}
+    base = f"/api/organizations/{place.organization_id}"
+    try:
+        for role in reader.list(f"{base}/roles/").items:
+            users = [held["user"] for held in role.get("members") or ()]
+            people |= {int(user["id"]): str(user["email"]) for user in users}
+            members = [str(user["email"]) for user in users]
+            roles[str(role["id"])] = {"name": str(role["name"]), "members": members}
+        for member in reader.list(f"{base}/members/").items:
+            people[int(member["user"]["id"])] = str(member["user"]["email"])
+    except PermissionDeniedError:
+        pass  # ids are shown where names cannot be read
+    return people, roles

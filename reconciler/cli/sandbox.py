@@ -1,0 +1,125 @@
+"""`reconciler sandbox`: the embedded PostHog-compatible server."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from reconciler.errors import ReconcilerError
+
+PROFILES = ["g2", "g1", "docs"]
+
+
+@click.command(
+    "sandbox", epilog="Example: reconciler sandbox --port 0 --seed examples/acme/seed.yaml"
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback, unless --public.")
+@click.option("--public", is_flag=True, help="Allow another address than loopback.")
+@click.option("--seed", metavar="FILE", help="The world to start from, YAML or JSON.")
+@click.option("--data", metavar="FILE", help="Keep the data in this SQLite file.")
+@click.option("--reset", is_flag=True, help="With --data and --seed: replace what the file holds.")
+@click.option("--profile", type=click.Choice(["g2", "g1", "docs"]), default="g2", show_default=True)
+@click.option(
+    "--latency", type=click.IntRange(0), default=0, metavar="MS", help="Delay each answer."
+)
+@click.option("--rate-limit", metavar="PER_MINUTE[/PER_HOUR]", help="Throttle each key.")
+@click.option("--faults", metavar="FILE|SPEC", help="A reproducible schedule of faults.")
+@click.option("--now", metavar="ISO8601", help="Freeze the clock here.")
+@click.option("--cloud", is_flag=True, help="Paid features answer 402 when missing.")
+@click.option("--rng-seed", type=int, metavar="N", help="Reproducible ids.")
+def command(
+    port: int,
+    host: str,
+    public: bool,
+    seed: str | None,
+    data: str | None,
+    reset: bool,
+    profile: str,
+    latency: int,
+    rate_limit: str | None,
+    faults: str | None,
+    now: str | None,
+    cloud: bool,
+    rng_seed: int | None,
+) -> int:
+    """Run the embedded server, until SIGTERM or Ctrl-C."""
+    with sandbox_errors():
+        from reconciler.sandbox import server
+
+        server.run(
+            host=host,
+            port=port,
+            seed=Path(seed) if seed else None,
+            data=Path(data) if data else None,
+            reset=reset,
+            profile=profile,
+            latency_ms=latency,
+            rate_limit=rate_limit,
+            faults=faults,
+            now=now,
+            cloud=cloud,
+            public=public,
+            rng_seed=rng_seed,
+        )
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A throw-away server and a key that it knows."""
+
+    url: str
+    token: str
+
+
+@contextmanager
+def sandbox_errors() -> Iterator[None]:
+    """What the server says on purpose, as one of our errors."""
+    from reconciler.sandbox.errors import SandboxError
+
+    try:
+        yield
+    except ImportError as error:
+        raise ReconcilerError(
+            "the sandbox's packages are not installed",
+            why=str(error),
+            state="nothing was started",
+            fix="pip install 'reconciler[sandbox]'",
+        ) from error
+    except SandboxError as error:
+        raise ReconcilerError(
+            "the sandbox cannot start",
+            why=str(error),
+            state="nothing was started",
+            fix="see `reconciler sandbox --help` and docs/sandbox.md",
+        ) from error
+
+
+def default_seed() -> Path:
+    """The seed inside the wheel, else the example's beside the package."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "sandbox" / "default_seed.yaml"
+    return inside if inside.exists() else package.parent / "examples" / "acme" / "seed.yaml"
+
+
+@contextmanager
+def throw_away(seed: Path) -> Iterator[Running]:
+    """A server in this process for the time of one command, and its seed's first key."""
+    with sandbox_errors():
+        from reconciler.sandbox import server
+
+        with server.background(seed=seed) as running:
+            yield Running(running.url, _first_token(seed))
+
+
+def _first_token(seed: Path) -> str:
+    """The key with every scope that the seed names first."""
+    import re
+
+    found = re.search(r"token:\s*['\"]?(phx_[A-Za-z0-9_]+)", seed.read_text(encoding="utf-8"))
+    if found is None:
+        raise ReconcilerError(f"{seed} names no key", fix="give one of its users a token")
+    return found.group(1)

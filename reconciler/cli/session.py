@@ -1,0 +1,152 @@
+"""What every command shares: settings, keys, clocks, streams. Made once a run."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from reconciler.errors import UsageError
+
+if TYPE_CHECKING:
+    from reconciler.config.loader import Loaded
+    from reconciler.config.settings import Target
+    from reconciler.posthog.client import Reader, Writer
+    from reconciler.posthog.credentials import Credentials
+
+
+def color_for(choice: str, stream: IO[str]) -> bool:
+    """Whether to colour what goes to `stream`; NO_COLOR and FORCE_COLOR are honoured."""
+    if choice != "auto":
+        return choice == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+@dataclass
+class Session:
+    """One run of the program."""
+
+    config: Path | None
+    target_name: str | None
+    host: str | None
+    sandbox: bool
+    color_choice: str
+    quiet: bool
+    verbose: int
+    log_format: str
+    environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    cleanup: ExitStack = field(default_factory=ExitStack)
+
+    @classmethod
+    def start(
+        cls,
+        *,
+        config: str | None,
+        target: str | None,
+        host: str | None,
+        sandbox: bool,
+        color: str,
+        quiet: bool,
+        verbose: int,
+        log_format: str,
+    ) -> "Session":
+        """From the global options; cleaned up when the command ends."""
+        path = Path(config) if config else None
+        session = cls(path, target, host, sandbox, color, quiet, verbose, log_format)
+        click.get_current_context().call_on_close(session.cleanup.close)
+        if sandbox:
+            session._start_sandbox()
+        return session
+
+    @property
+    def color(self) -> bool:
+        """Whether results are coloured."""
+        return color_for(self.color_choice, sys.stdout)
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal; a fixed width elsewhere, so that output is stable."""
+        if not sys.stdout.isatty():
+            return 100
+        import shutil
+
+        return max(40, shutil.get_terminal_size().columns)
+
+    def now(self) -> datetime:
+        """The wall clock, read here and nowhere else."""
+        return datetime.now(UTC)  # noqa: TID251  the one place
+
+    def stamp(self) -> str:
+        """The wall clock as ISO 8601 text."""
+        return self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def note(self, message: str) -> None:
+        """A line of progress or warning, on stderr."""
+        if not self.quiet:
+            click.echo(message, err=True)
+
+    def target(self, paths: Sequence[str] = ()) -> "Target":
+        """The target of this run, from reconciler.yaml or the environment."""
+        from reconciler.config import settings
+
+        return settings.target(
+            cwd=Path.cwd(),
+            config=self.config,
+            name=self.target_name,
+            paths=tuple(Path(path) for path in paths),
+            environ=self.environ,
+        )
+
+    def load(self, target: "Target") -> "Loaded":
+        """The files of the working tree."""
+        from reconciler.config import loader
+
+        return loader.load(target.paths, overlays=target.overlays)
+
+    def credentials(self, target: "Target") -> "Credentials":
+        """Key and host, checked against each other."""
+        from reconciler.posthog import credentials
+
+        return credentials.resolve(
+            environ=self.environ,
+            host_option=self.host,
+            target_host=target.host,
+            api_key_env=target.api_key_env,
+        )
+
+    @contextmanager
+    def reader(self, target: "Target") -> Iterator["Reader"]:
+        """A client that can only read."""
+        from reconciler.posthog import client
+
+        limits = (target.rate_limit.per_minute, target.rate_limit.per_hour)
+        with client.open_reader(self.credentials(target), rate_limit=limits) as reader:
+            yield reader
+
+    @contextmanager
+    def writer(self, target: "Target") -> Iterator["Writer"]:
+        """A client that can also write."""
+        from reconciler.posthog import client
+
+        limits = (target.rate_limit.per_minute, target.rate_limit.per_hour)
+        with client.open_writer(self.credentials(target), rate_limit=limits) as writer:
+            yield writer
+
+    def _start_sandbox(self) -> None:
+        if self.host:
+            raise UsageError("--sandbox and --host exclude each other")
+        from reconciler.cli.sandbox import default_seed, throw_away
+
+        running = self.cleanup.enter_context(throw_away(default_seed()))
+        self.environ["POSTHOG_HOST"] = self.host = running.url
+        self.environ.setdefault("POSTHOG_API_KEY", running.token)
+        self.note(f"sandbox: {running.url}")
