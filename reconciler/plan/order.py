@@ -4,7 +4,7 @@ organization → project → role → member, role membership → approval polic
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
@@ -98,6 +98,22 @@ def _deletes_last(
                 users[fold(target)].add(address)
     for target, address in doomed.items():
         needs[address].update(users[target] - {address})
+    _weaken_after(moving, needs, doomed.values())
+
+
+def _weaken_after(
+    moving: Mapping[Address, Change],
+    needs: Mapping[Address, set[Address]],
+    doomed: Iterable[Address],
+) -> None:
+    """A policy is deleted after the writes that it covers: weakening comes last."""
+    covered: dict[_Scope, set[Address]] = defaultdict(set)
+    for address, change in moving.items():
+        if change.action is not Action.DELETE:
+            for kind in KINDS[address.kind].after:
+                covered[kind, address.parts[:-1]].add(address)
+    for address in doomed:
+        needs[address].update(covered.get((address.kind, address.parts[:-1]), ()))
 
 
 def _late(change: Change, found: set[Address], moving: Mapping[Address, Change]) -> set[Address]:
@@ -115,7 +131,7 @@ def _late(change: Change, found: set[Address], moving: Mapping[Address, Change])
 def _sorted(
     graph: Mapping[Address, set[Address]], moving: Mapping[Address, Change]
 ) -> tuple[list[Address], tuple[Finding, ...]]:
-    """Layer by layer; inside one, deletes last, then by rank and name, so that output is stable."""
+    """Layer by layer, inside one by rank and name, so that output is stable; deletes last."""
     sorter = TopologicalSorter(graph)
     try:
         sorter.prepare()
@@ -131,10 +147,8 @@ def _sorted(
         return sorted(graph, key=lambda a: (_rank(a), a)), (finding,)
     order: list[Address] = []
     while sorter.is_active():
-        ready = sorted(
-            sorter.get_ready(),
-            key=lambda a: (moving[a].action is Action.DELETE, _rank(a), a),
-        )
+        ready = sorted(sorter.get_ready(), key=lambda a: (_rank(a), a))
         order.extend(ready)
         sorter.done(*ready)
+    order.sort(key=lambda a: moving[a].action is Action.DELETE)  # nothing waits for a delete
     return order, ()

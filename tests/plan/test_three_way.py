@@ -1,0 +1,84 @@
+"""A case is a row of data; the test is one function."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reconciler.kinds import KINDS
+from reconciler.model import Address, Lifecycle, LiveResource, Resource
+from reconciler.plan import describe, three_way
+
+CASES = [
+    case
+    for file in sorted((Path(__file__).parent / "cases").glob("*.yaml"))
+    for case in yaml.safe_load(file.read_text())
+]
+
+
+def _address(kind):
+    return Address(kind, ("acme", "x") if kind == "Role" else ("acme", "Web", "x"))
+
+
+def _resource(case, side):
+    kind = KINDS[case["kind"]]
+    if side not in case:
+        return None
+    life = {**case.get("lifecycle", {})}
+    life["ignore"] = tuple(life.get("ignore", ()))
+    return Resource(_address(kind.name), kind.canonical(case[side]), lifecycle=Lifecycle(**life))
+
+
+def _live(case):
+    kind = KINDS[case["kind"]]
+    if "live" not in case:
+        return None
+    return LiveResource(_address(kind.name), "1", kind.canonical(case["live"]), case["live"])
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["about"] for case in CASES])
+def test_the_change_is_as_the_case_says(case):
+    """desired, base, live -> action, fields and causes."""
+    change = three_way.change(_resource(case, "desired"), _resource(case, "base"), _live(case))
+
+    expect = case["expect"]
+    assert expect["action"] == change.action
+    if "paths" in expect:
+        assert expect["paths"] == sorted(field.path for field in change.fields)
+    if "fields" in expect or change.action == "none":
+        got = [
+            {"path": f.path, "live": f.live, "desired": f.desired, "cause": str(f.cause)}
+            for f in change.fields
+        ]
+        assert expect.get("fields", []) == got
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["about"] for case in CASES])
+def test_what_was_reached_plans_as_nothing(case):
+    """Plan, then let the live side be what was wanted: nothing is left to do (I1)."""
+    desired = _resource(case, "desired")
+    if desired.lifecycle.absent:
+        assert three_way.change(desired, None, None).action == "none"
+        return
+    live = LiveResource(desired.address, "1", {**(_live(case).spec if _live(case) else {})}, {})
+    reached = {**live.spec, **desired.spec}
+
+    again = three_way.change(desired, None, LiveResource(live.address, "1", reached, {}))
+
+    assert again.action == "none"
+
+
+def test_an_update_names_at_least_one_field():
+    """An update that cannot say what changes is a defect of every peer; not here."""
+    for case in CASES:
+        change = three_way.change(_resource(case, "desired"), None, _live(case))
+
+        assert change.action != "update" or change.fields
+
+
+def test_empty_and_absent_are_the_same_but_false_and_zero_are_values():
+    """`[]`, `{}` and null say nothing; false and 0 do."""
+    for empty in (None, [], {}, ""):
+        assert describe.same(describe.managed({}, {"a": empty})["a"], empty)
+    for value in (False, 0):
+        assert not describe.same(describe.managed({}, {"a": value})["a"], value)

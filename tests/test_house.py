@@ -1,0 +1,117 @@
+"""The house itself: arrows, budgets, and that every list is complete."""
+
+import ast
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from reconciler import errors
+from reconciler.cli import COMMANDS, group
+from reconciler.kinds import KINDS
+from reconciler.model import values_at
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted((ROOT / "reconciler").rglob("*.py"))
+LINES, BODY = 400, 50
+
+
+def test_data_walks_one_way():
+    """The import contracts of pyproject.toml hold."""
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_room_grows_too_big(path):
+    """A module stops at 400 lines, a function at 50, and each says what it is."""
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    long = [f.name for f in functions if f.end_lineno - f.body[0].lineno >= BODY]
+
+    assert text.count("\n") <= LINES
+    assert long == []
+    assert ast.get_docstring(tree)
+
+
+def _family(cls):
+    return [cls, *(one for child in cls.__subclasses__() for one in _family(child))]
+
+
+@pytest.mark.parametrize("cls", _family(errors.ReconcilerError), ids=lambda cls: cls.__name__)
+def test_every_error_has_an_exit_code_a_state_and_a_fix(cls):
+    """And stands in the tree of the module's docstring."""
+    error = cls("what")
+
+    assert error.exit_code in {1, 4, 64}
+    assert error.state
+    assert error.fix
+    assert cls.__name__ in inspect.getdoc(errors)
+
+
+def _commands(command, name):
+    yield name, command
+    if isinstance(command, click.Group):
+        for child, sub in command.commands.items():
+            yield from _commands(sub, f"{name} {child}")
+
+
+ALL = [pair for name in COMMANDS for pair in _commands(group.get_command(None, name), name)]
+
+
+@pytest.mark.parametrize(("name", "command"), ALL, ids=[name for name, _ in ALL])
+def test_every_command_has_help_and_an_example(name, command):
+    """`--help` of each ends with an example that starts as one would type it."""
+    assert command.help
+    assert command.epilog
+    assert command.epilog.startswith(("Example: reconciler", 'Example: eval "$(reconciler'))
+    assert name.split()[-1] in command.epilog
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_every_kind_is_complete(kind):
+    """A schema whose examples are accepted, references to kinds that exist, a normal form."""
+    from reconciler.config import schema
+
+    document = schema.document(kind.name)
+
+    assert document["examples"]
+    for example in document["examples"]:
+        assert schema.accepts(kind.name, example)
+        spec = kind.canonical(example.get("spec") or {})
+        assert kind.canonical(spec) == spec
+        for reference in kind.references:
+            list(values_at(spec, reference.path))
+    assert {reference.kind for reference in kind.references} <= set(KINDS)
+    assert json.dumps(document)
+
+
+def test_help_imports_nothing_heavy():
+    """`--help` pays for click alone."""
+    code = (
+        "import sys\nfrom reconciler.cli import run\nrun(['--help'])\n"
+        "print(*[m for m in ('httpx','jsonschema','jsonschema_rs','deepdiff','rich','yaml')"
+        " if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+
+    assert done.stderr.split() == []
+
+
+def test_a_usage_error_is_64_and_never_2():
+    """2 means differences; a typo in CI must not read as drift."""
+    for arguments in (["plna"], ["plan", "--nope"], ["plan", "--format", "yaml"]):
+        command = [sys.executable, "-m", "reconciler", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+        assert done.returncode == 64, done.stderr
+        assert "Traceback" not in done.stderr
