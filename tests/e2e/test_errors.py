@@ -1,0 +1,155 @@
+"""What goes wrong in the world ends in a clear message and the right exit code."""
+
+import json
+import subprocess
+
+import pytest
+import yaml
+
+from tests import support
+from tests.e2e import acme
+
+
+def planned(repo, *documents, token=None):
+    repo.write("all.yaml", *documents)
+    return repo.run("plan", token=token)
+
+
+def test_no_key(world):
+    repo = world(acme.seed())
+    repo.token = None
+
+    done = planned(repo, acme.flag("a", 10))
+
+    assert done.code == 1
+    assert "POSTHOG_API_KEY" in done.err
+
+
+def test_a_wrong_key(world):
+    done = planned(world(acme.seed()), acme.flag("a", 10), token="phx_wrong")
+
+    assert done.code == 1
+    assert "401" in done.err
+    assert "phx_wrong" not in done.out + done.err
+
+
+def test_a_key_without_a_scope_fails_that_scope_alone(world):
+    """The message names the scope; what can be read is still planned."""
+    seed = acme.seed()
+    seed["users"][0]["tokens"] = [
+        {"token": "phx_narrow", "scopes": ["organization:read", "feature_flag:read"]}
+    ]
+    documents = [
+        acme.flag("a", 10),
+        acme.document(
+            "ApprovalPolicy",
+            {"approvers": {"quorum": 1}},
+            project="Web",
+            action="feature_flag.update",
+        ),
+    ]
+
+    done = planned(world(seed), *documents, token="phx_narrow")
+
+    assert done.code == 1
+    assert "approvals:read" in done.out + done.err
+    assert "FeatureFlag/acme/Web/a" in done.out
+
+
+@pytest.mark.parametrize(
+    ("documents", "words"),
+    [
+        ([acme.flag("a", 10, project="Wbe")], ["Wbe", "Web"]),
+        ([acme.document("Role", {"members": ["alicia@acme.test"]}, name="R")], ["alicia", "alice"]),
+        (
+            [
+                acme.document(
+                    "ApprovalPolicy",
+                    {"approvers": {"quorum": 1, "roles": ["Nobody at all"]}},
+                    project="Web",
+                    action="feature_flag.update",
+                )
+            ],
+            ["Nobody at all"],
+        ),
+        ([acme.document("Member", {"level": "admin"}, email="new@acme.test")], ["invit"]),
+    ],
+)
+def test_a_name_that_nobody_has(world, documents, words):
+    """Plan exits 1 with place and candidates; apply writes nothing for it."""
+    repo = world(acme.seed())
+    done = planned(repo, *documents)
+
+    assert done.code == 1
+    for word in words:
+        assert word in done.out + done.err
+    assert "all.yaml:" in done.out + done.err
+
+    repo.sandbox.clear()
+    assert repo.run("apply", "--yes").code == 1
+    assert repo.sandbox.writes() == []
+
+
+def test_an_unreachable_host(world):
+    repo = world(acme.seed())
+    repo.write("all.yaml", acme.flag("a", 10))
+
+    done = repo.run("--host", "http://127.0.0.1:1", "plan")
+
+    assert done.code == 1
+    assert "127.0.0.1:1" in done.err
+
+
+def test_the_sandbox_dies_in_mid_apply(tmp_path):
+    """No traceback; what was sent is accounted for; totals add up; the next run converges."""
+    count = 40
+    data = tmp_path / "data.sqlite"
+    seed = tmp_path / "seed.yaml"
+    seed.write_text(yaml.safe_dump(acme.seed()))
+    options = ("--seed", str(seed), "--data", str(data), "--latency", "30")
+    folder = tmp_path / "repo"
+    folder.mkdir()
+    with support.sandbox_process(*options) as running:
+        repo = support.Repository(folder, running)
+        repo.write("all.yaml", *(acme.flag(f"f{n}", 10) for n in range(count)))
+        process = subprocess.Popen(
+            [support.SCRIPT, "apply", "--yes", "--format", "json", "--concurrency", "2"],
+            cwd=folder,
+            env=repo.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for line in process.stderr:
+            if "FeatureFlag" in line:
+                break
+        running.process.kill()
+        out, err = process.communicate(timeout=110)
+
+    summary = json.loads(out)["summary"]
+    assert process.returncode == 1
+    assert "Traceback" not in err
+    assert count == sum(summary.values())
+    assert summary["failed"] > 0
+
+    with support.sandbox_process("--data", str(data)) as again:
+        repo = support.Repository(folder, again)
+        assert repo.run("apply", "--yes").code == 0
+        assert repo.run("plan", "--detailed-exitcode").code == 0
+        flags = again.call("GET", "/api/projects/1/feature_flags/?limit=100", token="phx_ci")[1]
+        assert count == flags["count"]
+
+
+def test_the_journal_has_a_line_before_and_after_each_write(world):
+    """And no value of any resource."""
+    repo = world(acme.seed())
+    repo.write("all.yaml", acme.flag("a", 10, name="very private words"))
+
+    assert repo.run("apply", "--yes").code == 0
+
+    (journal,) = (repo.folder / ".reconciler" / "runs").glob("*.jsonl")
+    text = journal.read_text()
+    events = [json.loads(line)["event"] for line in text.splitlines()]
+    assert events == ["begin", "write", "answer", "outcome", "end"]
+    assert "very private words" not in text
+    assert journal.stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,139 @@
+"""Real parts: the console script as a process, the sandbox as a process, real HTTP between."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+SCRIPT = str(Path(sys.executable).parent / "reconciler")
+CLEAN = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": os.environ.get("HOME", "/")}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a finished command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+class Sandbox:
+    """A running sandbox process and its control endpoints."""
+
+    def __init__(self, url, process):
+        self.url, self.process = url, process
+
+    def call(self, method, path, body=None, token=None):
+        """(status, parsed body) of one request."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, method=method)
+        request.add_header("Content-Type", "application/json")
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                text = answer.read()
+                return answer.status, json.loads(text) if text else None
+        except urllib.error.HTTPError as error:
+            with error:
+                text = error.read()
+                return error.code, json.loads(text) if text else None
+
+    def reset(self, seed):
+        status, body = self.call("POST", "/_sandbox/reset", seed)
+        assert status == 200, body
+
+    def requests(self, *, clear=False):
+        """The request log: every call of the emulated API so far."""
+        rows = self.call("GET", "/_sandbox/requests")[1]
+        if clear:
+            self.clear()
+        return rows
+
+    def clear(self):
+        self.call("DELETE", "/_sandbox/requests")
+
+    def writes(self):
+        return [row for row in self.requests() if row["method"] != "GET"]
+
+    def state(self):
+        return self.call("GET", "/_sandbox/state")[1]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(10)
+
+
+@contextmanager
+def sandbox_process(*options):
+    command = [SCRIPT, "sandbox", "--port", "0", *options]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CLEAN
+    )
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("sandbox listening on http://127.0.0.1:"), (
+            line,
+            process.stderr.read() if process.poll() is not None else "",
+        )
+        yield Sandbox(line.split()[-1], process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+class Repository:
+    """A configuration repository in a folder of its own, and the CLI in it."""
+
+    def __init__(self, folder, sandbox, token="phx_ci"):
+        self.folder, self.sandbox, self.token = folder, sandbox, token
+
+    def write(self, name, *documents):
+        """One YAML file of several documents; text is written as it is."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = documents[0] if isinstance(documents[0], str) else yaml.safe_dump_all(documents)
+        path.write_text(text, encoding="utf-8")
+
+    def git(self, *arguments):
+        identity = ["-c", "user.name=Test", "-c", "user.email=test@acme.test"]
+        subprocess.run(
+            ["git", *identity, *arguments], cwd=self.folder, check=True, capture_output=True
+        )
+
+    def commit(self, message="change"):
+        if not (self.folder / ".git").exists():
+            self.git("init", "-q", "-b", "main")
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+
+    def environment(self, token=None):
+        key = {"POSTHOG_API_KEY": token or self.token} if (token or self.token) else {}
+        return {**CLEAN, "POSTHOG_HOST": self.sandbox.url, **key}
+
+    def run(self, *arguments, token=None, timeout=60, **extra):
+        """Run the console script to its end."""
+        done = subprocess.run(
+            [SCRIPT, *arguments],
+            cwd=self.folder,
+            env={**self.environment(token), **extra},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Done(done.returncode, done.stdout, done.stderr)
