@@ -1,0 +1,29 @@
+"""What can be wrong with the files, and the code of each. Codes are stable: tools match on them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+CHECKS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "R001": "the text is not YAML, or not UTF-8",
+        "R002": "a key is written twice in one mapping",
+        "R003": "the kind of a document is missing or unknown",
+        "R004": "a field that the kind does not have",
+        "R005": "a value of the wrong type, or not one of those allowed",
+        "R006": "a required field is missing",
+        "R007": "two documents declare the same resource",
+        "R008": "a name refers to nothing, and a declared one is nearly the same",
+        "R009": "a file, a document or the whole input is larger than allowed",
+        "R010": "a file or folder is missing, unreadable, empty, or outside the repository",
+        "R011": "a YAML feature that is refused: tags, merge keys, keys that are not text",
+        "R012": "characters that cannot be seen, or that look like others",
+        "R013": "a project selector that matches nothing",
+        "R014": "a file in git that is no text: a Git LFS pointer or a link",
+        "R020": "an approval policy for an action that gates nothing",
+        "R021": "an approval policy that nobody, or too few people, can approve",
+        "R022": "a condition that PostHog reads otherwise than it looks",
+        "R023": "a feature flag that PostHog will refuse or evaluate otherwise than it looks",
+    }
+)
+"""Code -> what it is about, in one line. R02x are warnings: legal on the server, but odd."""

@@ -1,0 +1,177 @@
+"""One document becomes one resource, or one template: kind, schema, address, normal form."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from reconciler.config import schema
+from reconciler.config.explain import explain
+from reconciler.config.near import nearest
+from reconciler.config.text import error
+from reconciler.config.yaml_reader import Document
+from reconciler.kind import Kind, Scope
+from reconciler.kinds import KINDS
+from reconciler.model import (
+    Address,
+    Finding,
+    Lifecycle,
+    MappingNode,
+    Resource,
+    Source,
+    Spec,
+)
+
+Lines = Callable[[str], Sequence[str] | None]
+
+NO_LIFECYCLE: Final = Lifecycle()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A document whose kind is known; nothing else about it is checked yet."""
+
+    kind: Kind
+    document: MappingNode
+    source: Source
+
+
+Identity = tuple[str, str, str | tuple[str, ...], str]
+"""kind, organization, project or selectors, name; folded where the server folds case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A document with `metadata.projects`: the same resource in every project that matches."""
+
+    kind: str
+    organization: str
+    name: str
+    selectors: tuple[str, ...]
+    resource: Resource  # its address has no project
+    done: frozenset[str] = frozenset()  # projects for which an overlay has made it already
+
+    def matches(self, project: str) -> bool:
+        """Whether a project is selected; `*` stands for any text, `!` leaves out."""
+        return project not in self.done and selected(self.selectors, project)
+
+    def instance(self, project: str) -> Resource:
+        """The resource in one project."""
+        address = Address(self.kind, (self.organization, project, self.name))
+        return replace(self.resource, address=address)
+
+
+def selected(selectors: Sequence[str], name: str) -> bool:
+    """Whether a name is among those that selectors pick."""
+    return any(
+        _like(name, selector) for selector in selectors if not selector.startswith("!")
+    ) and not any(_like(name, selector[1:]) for selector in selectors if selector.startswith("!"))
+
+
+def _like(name: str, pattern: str) -> bool:
+    first, *rest = pattern.split("*")
+    if not rest:
+        return name == pattern
+    if not name.startswith(first):
+        return False
+    *middle, last = rest
+    at = len(first)
+    for piece in middle:
+        at = name.find(piece, at)
+        if at < 0:
+            return False
+        at += len(piece)
+    return len(name) - len(last) >= at and name.endswith(last)
+
+
+def classify(document: Document, findings: list[Finding]) -> Written | None:
+    """Find the kind of a document; what has none goes to `findings`."""
+    node = document.value
+    if not isinstance(node, MappingNode):
+        message = "a document has to be a mapping with `kind`, `metadata` and `spec`"
+        findings.append(error("R005", message, document.source))
+        return None
+    name = node.get("kind")
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is not None:
+        return Written(kind, node, document.source)
+    known = ", ".join(KINDS)
+    if "kind" not in node:
+        close = nearest("kind", node) if "kind" not in node else None
+        why = f'there is a field "{close}"' if close else ""
+        fix = f"add `kind:` with one of {known}"
+        findings.append(
+            error("R003", "the document has no `kind`", document.source, why=why, fix=fix)
+        )
+        return None
+    meant = nearest(name, KINDS) if isinstance(name, str) else None
+    fix = f'did you mean "{meant}"?' if meant else f"one of {known}"
+    message = f"there is no kind {name!r}" if name is not None else "`kind` has no value"
+    findings.append(error("R003", message, node.value_source("kind"), fix=fix))
+    return None
+
+
+def identity(written: Written) -> Identity | None:
+    """What a document is about; None if its metadata does not say so."""
+    metadata = written.document.get("metadata")
+    if not isinstance(metadata, dict):
+        return None
+    kind = written.kind
+    organization, name = metadata.get("organization"), metadata.get(kind.key)
+    if not isinstance(organization, str) or not isinstance(name, str):
+        return None
+    project: Any = ""
+    if kind.scope is Scope.PROJECT:
+        project = metadata.get("project")
+        if project is None and isinstance(metadata.get("projects"), list):
+            project = tuple(str(selector) for selector in metadata["projects"])
+        if not isinstance(project, (str, tuple)):
+            return None
+    return kind.name, organization, project, name.casefold() if kind.folds_case else name
+
+
+def check(written: Written, lines_of: Lines) -> list[Finding]:
+    """Every error of a document against its schema; none if it is well-formed."""
+    name = written.kind.name
+    if schema.accepts(name, written.document):
+        return []
+    return explain(name, written.document, written.source, lines_of)
+
+
+def build(written: Written, findings: list[Finding]) -> Resource | Template | None:
+    """Turn a well-formed document into a resource in its kind's normal form."""
+    kind, document = written.kind, written.document
+    metadata = document["metadata"]
+    node = document.get("spec")
+    written_spec: Spec = {} if node is None else node
+    try:
+        spec = kind.canonical(written_spec)
+    except (ValueError, TypeError, OverflowError) as problem:
+        place = written.source if node is None else document.value_source("spec")
+        findings.append(error("R005", f"`spec` cannot be used: {problem}"[:300], place))
+        return None
+    organization, name = metadata["organization"], metadata[kind.key]
+    parts: tuple[str, ...] = (organization, name)
+    if kind.scope is Scope.INSTANCE:
+        parts = (organization,)
+    elif kind.scope is Scope.PROJECT and "project" in metadata:
+        parts = (organization, metadata["project"], name)
+    resource = Resource(
+        Address(kind.name, parts),
+        spec,
+        source=written.source,
+        lifecycle=_lifecycle(metadata["lifecycle"]) if "lifecycle" in metadata else NO_LIFECYCLE,
+        id=str(metadata["id"]) if "id" in metadata else None,
+        written=written_spec,
+    )
+    if "projects" in metadata:
+        return Template(kind.name, organization, name, tuple(metadata["projects"]), resource)
+    return resource
+
+
+def _lifecycle(node: Mapping[str, Any]) -> Lifecycle:
+    return Lifecycle(
+        prevent_destroy=node.get("prevent_destroy"),
+        ignore=tuple(node.get("ignore", ())),
+        absent=node.get("state") == "absent",
+        renamed_from=node.get("renamed_from"),
+    )

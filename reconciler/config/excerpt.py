@@ -1,0 +1,39 @@
+"""The line that a finding is about, and how much of it. Nothing here decides what is wrong."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from reconciler.model import Finding
+
+MAX_LINE: Final = 400
+
+_TOKEN: Final = re.compile(
+    r""""(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|\[[^\[\]]*\]|\{[^{}]*\}"""
+    r"""|[^\s"'\[\]{},#](?:[^,:#\[\]{}]|:(?!\s|$)|(?<!\s)\#)*"""
+)
+
+
+def width_at(line: str, column: int) -> int:
+    """Columns of the key or value that starts at `column`, counted from 1; at least 1."""
+    found = _TOKEN.match(line, column - 1)
+    return max(1, len(found[0].rstrip())) if found else 1
+
+
+def text_at(line: str, column: int) -> str:
+    """The key or value that starts at `column` of a line, as it is written."""
+    return line[column - 1 : column - 1 + width_at(line, column)]
+
+
+def attach(finding: Finding, lines_of: Callable[[str], Sequence[str] | None]) -> Finding:
+    """Fill `excerpt` and `width` in. `lines_of` gives the lines of a file, or None."""
+    place = finding.source
+    if place is None or finding.excerpt or (lines := lines_of(place.file)) is None:
+        return finding
+    if not 0 < place.line <= len(lines):
+        return finding
+    line = lines[place.line - 1]
+    width = finding.width if finding.width > 1 else width_at(line, place.column)
+    line = line[:MAX_LINE].rstrip()
+    return replace(finding, excerpt=line, width=max(1, min(width, len(line) - place.column + 1)))

@@ -1,0 +1,274 @@
+"""Why a document was refused: every error in plain words, at its place, with what was meant.
+
+Runs only for what `schema.accepts` refused, so that it may take its time.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from reconciler.config import schema
+from reconciler.config.excerpt import text_at
+from reconciler.config.near import nearest
+from reconciler.model import Finding, MappingNode, SequenceNode, Severity, Source, print_path
+
+Lines = Callable[[str], Sequence[str] | None]
+
+WORDS: Final = {
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
+_YES: Final = frozenset({"yes", "on", "y"})
+_NO: Final = frozenset({"no", "off", "n"})
+_SHOWN: Final = 60
+
+
+def explain(name: str, document: Any, place: Source, lines_of: Lines) -> list[Finding]:
+    """Every error of a document that its schema refuses; `place` is where it starts."""
+    from jsonschema import Draft7Validator
+
+    errors = Draft7Validator(schema.load(name)).iter_errors(document)
+    found = [finding for error in errors for finding in _findings(error, document, place, lines_of)]
+    return found or [_unexplained(name, document, place)]
+
+
+def _unexplained(name: str, document: Any, place: Source) -> Finding:
+    """The two validators disagree (`$` before a line end, for one): say what the quick one says."""
+    import jsonschema_rs
+
+    try:
+        error = next(iter(jsonschema_rs.validator_for(schema.load(name)).iter_errors(document)))
+        path, message = tuple(error.instance_path), error.message
+    except (StopIteration, ValueError) as trouble:
+        path, message = (), str(trouble)
+    where = value_place(document, path, place)
+    return Finding("R005", Severity.ERROR, f"{_field(path)}: {message}"[:200], source=where)
+
+
+def _findings(error: Any, document: Any, place: Source, lines_of: Lines) -> Iterator[Finding]:
+    path = tuple(error.absolute_path)
+    where = value_place(document, path, place)
+    explainer = _EXPLAINERS.get(error.validator, _other)
+    if "x-message" in error.schema:
+        explainer = _worded
+    for code, message, why, fix, source in explainer(error, path, where, lines_of):
+        yield Finding(code, Severity.ERROR, message, why=why, fix=fix, source=source)
+
+
+def value_place(document: Any, path: Sequence[str | int], place: Source) -> Source:
+    """Where the value of a path starts; of its deepest written part, if it is not there."""
+    node = document
+    for step in path:
+        if isinstance(node, MappingNode) and step in node.marks:
+            place = node.value_source(str(step))
+        elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.marks):
+            place = node.value_source(step)
+        else:
+            break
+        node = node[step]
+    return place
+
+
+def key_place(document: Any, path: Sequence[str | int], place: Source) -> Source:
+    """Where the key of a path is written; the value, for an item of a list."""
+    parent = document
+    for step in path[:-1]:
+        parent = parent[step]
+    if path and isinstance(parent, MappingNode) and path[-1] in parent.marks:
+        return parent.key_source(str(path[-1]))
+    return value_place(document, path, place)
+
+
+_Row = tuple[str, str, str, str, Source]  # code, message, why, fix, place
+
+
+def _field(path: Sequence[str | int]) -> str:
+    return f"`{print_path(path)}`" if path else "the document"
+
+
+def _show(value: Any) -> str:
+    """A value as it would be written, cut short."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+
+
+def _unknown_fields(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
+    known = error.schema.get("properties", {})
+    for key in error.instance:
+        if key in known:
+            continue
+        meant = _by_api_name(key, known) or nearest(key, (k for k in known))
+        if meant:
+            fix = f'did you mean "{meant}"?'
+        elif len(known) <= 12:  # noqa: PLR2004  as many as a line holds
+            fix = f"one of {', '.join(known)}"
+        else:
+            fix = "remove it; `reconciler explain` lists the fields"
+        inside = _field(path) if path else "a document"
+        source = (
+            error.instance.key_source(key) if isinstance(error.instance, MappingNode) else where
+        )
+        yield "R004", f'{inside} has no field "{key}"', "", fix, source
+
+
+def _by_api_name(key: str, known: Mapping[str, Any]) -> str | None:
+    for name, about in known.items():
+        if isinstance(about, Mapping) and about.get("x-api") == key:
+            return name
+    return None
+
+
+def _missing(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
+    for key in error.validator_value:
+        if key not in error.instance:
+            yield (
+                "R006",
+                f"{_field(path)} has no `{key}`",
+                error.schema.get("properties", {}).get(key, {}).get("description", ""),
+                f"add `{key}: …`",
+                where,
+            )
+
+
+def _wrong_type(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:
+    wanted = error.validator_value
+    types = [wanted] if isinstance(wanted, str) else list(wanted)
+    words = " or ".join(WORDS[name] for name in types)
+    lines = lines_of(where.file) or ()
+    raw = text_at(lines[where.line - 1], where.column) if where.line <= len(lines) else ""
+    value = error.instance
+    if value is None:
+        message = f"{_field(path)} has no value, but needs {words}"
+    else:
+        message = f"{_field(path)} needs {words}, not {_kind_of(value)}"
+    why, fix = _mend_type(value, types, raw)
+    yield "R005", message, why, fix, where
+
+
+def _kind_of(value: Any) -> str:
+    match value:
+        case bool():
+            return f"{_show(value)}"
+        case int() | float():
+            return f"the number {_show(value)}"
+        case str():
+            return f"the text {_show(value)}"
+        case None:
+            return "null"
+        case _:
+            return _show(value)
+
+
+def _mend_type(value: Any, types: Sequence[str], raw: str) -> tuple[str, str]:  # noqa: PLR0911
+    """Why a value of that type was read, and what to write instead."""
+    if value is None:
+        return "", "write a value, or remove the key"
+    if "string" in types and isinstance(value, (bool, int, float)):
+        return "", f'quote it: "{raw or _show(value)}"'
+    if "boolean" in types and isinstance(value, str):
+        if value.casefold() in _YES | _NO:
+            meant = "true" if value.casefold() in _YES else "false"
+            why = "YAML 1.2 knows true and false alone"
+            return why, f"write `{meant}`"
+        if value.casefold() in {"true", "false"}:
+            return "", f"write `{value.casefold()}` without quotes"
+        return "", "write `true` or `false`"
+    if ("integer" in types or "number" in types) and isinstance(value, str):
+        return _mend_number(value)
+    if "array" in types and not isinstance(value, (list, dict)):
+        return "", f"write `[{raw or value}]`"
+    return "", f"write {' or '.join(WORDS[name] for name in types)}"
+
+
+def _mend_number(value: str) -> tuple[str, str]:
+    plain = value.replace("_", "")
+    if plain.lstrip("+-").isdigit():
+        number = int(plain)
+        if plain != value or str(number) != plain.lstrip("+"):
+            return "digits with a leading zero or `_` are text", f"write `{number}`"
+        return "", f"write `{number}` without quotes"
+    if value.endswith("%") and value[:-1].isdigit():
+        return "", f"write `{int(value[:-1])}`"
+    return "", "write a number"
+
+
+def _not_allowed(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
+    allowed = error.validator_value if error.validator == "enum" else [error.validator_value]
+    if (
+        any(isinstance(other, str) for other in allowed)
+        and not isinstance(error.instance, str)
+        and "type" in error.schema
+    ):
+        return  # its type is wrong: said already
+    choices = ", ".join("null" if choice is None else str(choice) for choice in allowed)
+    meant = (
+        nearest(error.instance, (c for c in allowed if isinstance(c, str)))
+        if isinstance(error.instance, str)
+        else None
+    )
+    fix = (
+        f'did you mean "{meant}"?'
+        if meant
+        else f"one of {choices}"
+        if len(allowed) > 1
+        else (f"write `{choices}`")
+    )
+    yield (
+        "R005",
+        f"{_field(path)} cannot be {_show(error.instance)}",
+        f"allowed: {choices}",
+        fix,
+        where,
+    )
+
+
+def _pattern(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
+    hint = error.schema.get("x-hint", f"text that matches {error.validator_value}")
+    yield "R005", f"{_field(path)} cannot be {_show(error.instance)}", f"wanted: {hint}", "", where
+
+
+def _bound(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
+    limit = error.validator_value
+    words = {
+        "minimum": f"at least {limit}",
+        "maximum": f"at most {limit}",
+        "minLength": "not empty" if limit == 1 else f"at least {limit} characters long",
+        "maxLength": f"at most {limit} characters long",
+        "minItems": "not empty" if limit == 1 else f"at least {limit} items long",
+        "minProperties": "not empty",
+    }[error.validator]
+    message = f"{_field(path)} has to be {words}"
+    if error.validator in {"minimum", "maximum"}:
+        message += f", not {_show(error.instance)}"
+    yield "R005", message, "", f"write a value that is {words}", where
+
+
+def _worded(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
+    about = error.schema
+    yield about.get("x-code", "R005"), about["x-message"], "", about.get("x-hint", ""), where
+
+
+def _other(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
+    yield "R005", f"{_field(path)}: {error.message}"[:200], "", "", where
+
+
+_EXPLAINERS: Final[Mapping[str, Callable[[Any, Any, Source, Lines], Iterator[_Row]]]] = {
+    "additionalProperties": _unknown_fields,
+    "required": _missing,
+    "type": _wrong_type,
+    "enum": _not_allowed,
+    "const": _not_allowed,
+    "pattern": _pattern,
+    **dict.fromkeys(
+        ("minimum", "maximum", "minLength", "maxLength", "minItems", "minProperties"), _bound
+    ),
+}

@@ -1,0 +1,237 @@
+"""Files of the working tree: found, and opened so that no link leads out of the repository.
+
+Every folder and file is opened relative to an open folder and without following links, so that
+nothing changes between looking and reading.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol
+
+from reconciler.config.text import MAX_BYTES, Refused, error
+from reconciler.model import Source
+
+SUFFIXES: Final = (".yaml", ".yml")
+SETTINGS: Final = "reconciler.yaml"
+MAX_FOLDERS: Final = 64  # one in the other
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+Read = Callable[[], bytes]  # raises text.Refused
+Entry = tuple[str, Read]  # display name, and how to read it before the next entry is asked for
+
+
+class Tree(Protocol):
+    """Where files come from: the working tree, or a commit."""
+
+    @property
+    def origin(self) -> str:
+        """What `Declared.origin` says."""
+        ...
+
+    def walk(self, path: Path) -> Iterator[Entry]:
+        """Every YAML file of a path, sorted; raises text.Refused if the path cannot be used."""
+        ...
+
+
+def refuse(file: str, message: str, *, why: str = "", fix: str = "", code: str = "R010") -> Refused:
+    """Make the exception for a file or folder that cannot be used."""
+    return Refused(error(code, message, Source(file, 1), why=why, fix=fix))
+
+
+def is_resource_file(name: str) -> bool:
+    """Whether a name in a folder is that of a file with resources."""
+    return name.endswith(SUFFIXES) and name != SETTINGS and not name.startswith(".")
+
+
+def git_root(path: Path) -> Path | None:
+    """The innermost folder with a `.git` that holds `path`; None outside git."""
+    real = Path(os.path.realpath(path))
+    return next((folder for folder in (real, *real.parents) if (folder / ".git").exists()), None)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingTree:
+    """The files on disk.
+
+    Args:
+        cwd: what relative paths and display names are relative to.
+        anchor: folder of `reconciler.yaml`; links may not leave it where there is no git.
+        skip: files and folders that `walk` leaves out.
+
+    """
+
+    cwd: Path
+    anchor: Path | None = None
+    skip: frozenset[Path] = frozenset()
+    origin: str = field(default="working tree", init=False)
+
+    def walk(self, path: Path) -> Iterator[Entry]:
+        """Every YAML file of a path, sorted."""
+        lexical = Path(os.path.abspath(self.cwd / path))  # noqa: PTH100  links stay as they are
+        display = self.display(lexical)
+        real = Path(os.path.realpath(lexical))
+        root = self._root(lexical)
+        if not real.is_relative_to(root):
+            raise _outside(display, root)
+        try:
+            mode = real.stat().st_mode
+        except OSError as problem:
+            raise _unreadable(display, problem) from None
+        seen: set[Path] = set()
+        if stat.S_ISDIR(mode):
+            skip = frozenset(Path(os.path.realpath(self.cwd / folder)) for folder in self.skip)
+            yield from _Walk(root, skip, seen).folder(real, "" if display == "." else display, 0)
+        else:
+            yield display, partial(_read_real, root, real, display)
+
+    def display(self, path: Path) -> str:
+        """The name of a path in messages and plans: relative where that says enough."""
+        if path.is_relative_to(self.cwd):
+            return path.relative_to(self.cwd).as_posix()
+        root = git_root(self.cwd) or self.anchor
+        if root is not None and path.is_relative_to(root) and self.cwd.is_relative_to(root):
+            return Path(os.path.relpath(path, self.cwd)).as_posix()
+        return path.as_posix()
+
+    def _root(self, path: Path) -> Path:
+        """What links may not leave."""
+        folder = path if path.is_dir() and not path.is_symlink() else path.parent
+        real = Path(os.path.realpath(folder))
+        if root := git_root(real):
+            return root
+        for outer in (self.anchor, self.cwd):
+            if outer and real.is_relative_to(outer_real := Path(os.path.realpath(outer))):
+                return outer_real
+        return real
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """One walk through folders; `seen` keeps links from leading round in circles."""
+
+    root: Path
+    skip: frozenset[Path]
+    seen: set[Path]
+
+    def folder(self, real: Path, display: str, depth: int) -> Iterator[Entry]:
+        if real in self.seen or real in self.skip:
+            return
+        self.seen.add(real)
+        if depth > MAX_FOLDERS:
+            raise refuse(display, f"more than {MAX_FOLDERS} folders in each other", code="R009")
+        try:
+            fd = _open_inside(self.root, real, _FOLDER)
+        except OSError as problem:
+            raise _unreadable(display or ".", problem) from None
+        try:
+            with os.scandir(fd) as listing:
+                entries = sorted(
+                    (entry.name, entry.is_symlink(), entry.is_dir(follow_symlinks=False))
+                    for entry in listing
+                    if not entry.name.startswith(".")
+                )
+            for name, is_link, is_folder in entries:
+                shown = f"{display}/{name}" if display else name
+                if is_link:
+                    yield from self._link(real / name, shown, depth)
+                elif is_folder:
+                    yield from self.folder(real / name, shown, depth + 1)
+                elif is_resource_file(name) and self._new(real / name):
+                    yield shown, partial(_read, name, shown, dir_fd=fd)
+        finally:
+            os.close(fd)
+
+    def _link(self, link: Path, display: str, depth: int) -> Iterator[Entry]:
+        real = Path(os.path.realpath(link))
+        if not real.is_relative_to(self.root):
+            yield display, partial(_raise, _outside(display, self.root))
+        elif real.is_dir():
+            yield from self.folder(real, display, depth + 1)
+        elif is_resource_file(link.name) and self._new(real):
+            yield display, partial(_read_real, self.root, real, display)
+
+    def _new(self, real: Path) -> bool:
+        if real in self.seen or real in self.skip:
+            return False
+        self.seen.add(real)
+        return True
+
+
+def _raise(problem: Refused) -> bytes:
+    raise problem
+
+
+def _outside(display: str, root: Path) -> Refused:
+    return refuse(
+        display,
+        "leads out of the repository",
+        why=f"it is, or is a link to, something outside {root.name or root}",
+        fix="put a copy of the file inside",
+    )
+
+
+def _unreadable(display: str, problem: OSError) -> Refused:
+    if isinstance(problem, FileNotFoundError):
+        return refuse(display, "no such file or folder", fix="check the path")
+    return refuse(display, "cannot be read", why=problem.strerror or str(problem))
+
+
+def _open_inside(root: Path, real: Path, flags: int) -> int:
+    """Open a path below `root` step by step, following no link."""
+    fd = os.open(root, _FOLDER)
+    parts = real.relative_to(root).parts
+    for index, part in enumerate(parts):
+        try:
+            deeper = os.open(part, flags if index == len(parts) - 1 else _FOLDER, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = deeper
+    return fd
+
+
+def read_file(path: Path, display: str) -> bytes:
+    """Content of one file that was named outright; raises text.Refused."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as problem:
+        raise _unreadable(display, problem) from None
+    return _read_open(fd, display)
+
+
+def _read_real(root: Path, real: Path, display: str) -> bytes:
+    try:
+        fd = _open_inside(root, real, _FILE)
+    except OSError as problem:
+        raise _unreadable(display, problem) from None
+    return _read_open(fd, display)
+
+
+def _read(name: str, display: str, *, dir_fd: int) -> bytes:
+    try:
+        fd = os.open(name, _FILE, dir_fd=dir_fd)
+    except OSError as problem:
+        raise _unreadable(display, problem) from None
+    return _read_open(fd, display)
+
+
+def _read_open(fd: int, display: str) -> bytes:
+    """Content of an open file, which has to be a regular one; closes it."""
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise refuse(display, "is no regular file", fix="only plain files are read")
+        pieces = []
+        left = MAX_BYTES + 1
+        while left > 0 and (piece := os.read(fd, left)):
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
+    except OSError as problem:
+        raise _unreadable(display, problem) from None
+    finally:
+        os.close(fd)

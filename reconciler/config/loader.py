@@ -1,0 +1,277 @@
+"""Paths become what is declared: discovery, documents, overlays, duplicates, references.
+
+Errors of all files are collected and raised together; only what nothing can be made of stops
+anything, and then only that file.
+"""
+
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from reconciler.config import documents, excerpt, overlays, references, yaml_reader
+from reconciler.config.documents import Identity, Template, Written
+from reconciler.config.files import Read, Tree, refuse
+from reconciler.config.text import Refused, error, lines
+from reconciler.errors import ConfigError
+from reconciler.kind import Scope
+from reconciler.kinds import KINDS
+from reconciler.model import (
+    Address,
+    Declared,
+    Finding,
+    MappingNode,
+    Resource,
+    Severity,
+    Source,
+)
+
+MAX_FILES: Final = 10_000
+MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the files say, before project selectors meet the names of projects."""
+
+    declared: Declared
+    templates: tuple[Template, ...] = ()
+
+    @property
+    def organizations(self) -> tuple[str, ...]:
+        """Slugs of every organization that the files name, sorted."""
+        named = {address.organization for address in self.declared.resources}
+        return tuple(sorted(named | {template.organization for template in self.templates}))
+
+
+def load(paths: Sequence[Path], *, overlays: Sequence[Path] = (), tree: Tree) -> Loaded:
+    """Read everything that `paths` declare, with `overlays` merged over it, later ones winning.
+
+    Raises ConfigError with every finding if there is any error.
+    """
+    with _no_garbage_collection():
+        return _Load(tree).run(paths, overlays)
+
+
+def expand(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] = {}) -> Declared:
+    """Put templates into every project that matches: the declared ones, and the live ones.
+
+    Args:
+        loaded: what `load` returned.
+        live_projects: organization -> names of its live projects, as far as they are known.
+
+    """
+    if not loaded.templates:
+        return loaded.declared
+    resources = dict(loaded.declared.resources)
+    findings: list[Finding] = []
+    for template in loaded.templates:
+        for project in _projects(template.organization, loaded.declared, live_projects):
+            if not template.matches(project):
+                continue
+            resource = template.instance(project)
+            other = resources.setdefault(resource.address, resource)
+            if other is not resource:
+                findings.append(_duplicate(resource, other, f'add "!{project}" to `projects`'))
+    if findings:
+        raise _config_error(findings)
+    return replace(loaded.declared, resources=resources)
+
+
+def _projects(
+    organization: str, declared: Declared, live: Mapping[str, Iterable[str]]
+) -> list[str]:
+    """Names of the projects of an organization, as they are to be; sorted."""
+    names = set(live.get(organization, ()))
+    for address, resource in declared.resources.items():
+        if address.kind == "Project" and address.organization == organization:
+            names.discard(resource.lifecycle.renamed_from or "")
+            if resource.lifecycle.absent:
+                names.discard(address.name)
+            else:
+                names.add(address.name)
+    return sorted(names)
+
+
+def _duplicate(resource: Resource, other: Resource, fix: str) -> Finding:
+    return error(
+        "R007",
+        f"{resource.address} is declared twice",
+        resource.source or Source("", 1),
+        why=f"it is declared at {other.source} already",
+        fix=fix,
+    )
+
+
+def _config_error(findings: Iterable[Finding]) -> ConfigError:
+    ordered = sorted(findings, key=lambda finding: finding.sort_key)
+    errors = sum(finding.severity is Severity.ERROR for finding in ordered)
+    noun = "error" if errors == 1 else "errors"
+    return ConfigError(f"{errors:,} {noun} in the files", findings=ordered)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Collecting while hundreds of thousands of containers are made doubles the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@dataclass(slots=True)
+class _Load:
+    """One run of `load`."""
+
+    tree: Tree
+    findings: list[Finding] = field(default_factory=list)
+    texts: dict[str, bytes] = field(default_factory=dict)
+    split: dict[str, list[str]] = field(default_factory=dict)
+    total: int = 0
+
+    def run(self, paths: Sequence[Path], over: Sequence[Path]) -> Loaded:
+        base: dict[Identity, Written] = {}
+        for written in self._read(paths):
+            self._add(base, written)
+        done: dict[Identity, set[str]] = {}
+        for path in over:
+            self._merge(base, self._read((path,)), done)
+        resources, templates = self._build(base, done)
+        self.findings[:] = [excerpt.attach(finding, self._lines) for finding in self.findings]
+        if any(finding.severity is Severity.ERROR for finding in self.findings):
+            raise _config_error(self.findings)
+        self.findings.sort(key=lambda finding: finding.sort_key)
+        declared = Declared(resources, self.tree.origin, tuple(self.findings))
+        return Loaded(declared, tuple(templates))
+
+    def _read(self, paths: Iterable[Path]) -> Iterator[Written]:
+        """Every document of every file whose kind is known."""
+        for path in paths:
+            found = False
+            try:
+                for display, read in self.tree.walk(path):
+                    found = True
+                    yield from self._file(display, read)
+                if not found:
+                    raise refuse(str(path), "no YAML file in this folder", fix="check the path")
+            except Refused as problem:
+                self.findings.append(problem.finding)
+
+    def _file(self, display: str, read: Read) -> Iterator[Written]:
+        if display in self.texts:
+            return
+        try:
+            data = self.texts[display] = read()
+        except Refused as problem:
+            self.findings.append(problem.finding)
+            return
+        self.total += len(data)
+        if len(self.texts) > MAX_FILES or self.total > MAX_TOTAL_BYTES:
+            message = f"more than {MAX_FILES:,} files, or {MAX_TOTAL_BYTES >> 20} MiB, in all"
+            raise refuse(display, message, fix="name fewer paths", code="R009")
+        before = len(self.findings)
+        found = yaml_reader.read(data, display, self.findings)
+        if not found and len(self.findings) == before:
+            fix = "remove the file, or write a document into it"
+            self.findings.append(refuse(display, "no document in this file", fix=fix).finding)
+        for document in found:
+            written = documents.classify(document, self.findings)
+            if written is not None:
+                yield written
+
+    def _add(self, into: dict[Identity, Written], written: Written) -> None:
+        identity = documents.identity(written)
+        if identity is None:
+            self.findings.extend(documents.check(written, self._lines))
+            return
+        other = into.setdefault(identity, written)
+        if other is not written:
+            self.findings.append(
+                error(
+                    "R007",
+                    f"{_spell(identity, written)} is declared twice",
+                    written.source,
+                    why=f"it is declared at {other.source} already",
+                    fix="remove one of the two, or give one another name",
+                )
+            )
+            self.findings.extend(documents.check(written, self._lines))
+
+    def _merge(
+        self,
+        base: dict[Identity, Written],
+        over: Iterable[Written],
+        done: dict[Identity, set[str]],
+    ) -> None:
+        layer: dict[Identity, Written] = {}
+        for written in over:
+            self._add(layer, written)
+        for identity, written in layer.items():
+            below = base.get(identity)
+            document = below.document if below else self._from_template(identity, base, done)
+            if document is None:
+                base[identity] = written
+            else:
+                merged = overlays.merge(written.kind.name, document, written.document)
+                source = below.source if below else written.source
+                base[identity] = Written(written.kind, merged, source)
+
+    def _from_template(
+        self, identity: Identity, base: Mapping[Identity, Written], done: dict[Identity, set[str]]
+    ) -> MappingNode | None:
+        """The document that a template would put into the project of an overlay."""
+        kind, organization, project, name = identity
+        if not isinstance(project, str) or KINDS[kind].scope is not Scope.PROJECT:
+            return None
+        for other, written in base.items():
+            selectors = other[2]
+            if (kind, organization, name) == (other[0], other[1], other[3]) and (
+                isinstance(selectors, tuple) and documents.selected(selectors, project)
+            ):
+                done.setdefault(other, set()).add(project)
+                return overlays.without(written.document, "metadata", "projects")
+        return None
+
+    def _build(
+        self, base: Mapping[Identity, Written], done: Mapping[Identity, set[str]]
+    ) -> tuple[dict[Address, Resource], list[Template]]:
+        resources: dict[Address, Resource] = {}
+        templates: list[Template] = []
+        built_from: list[tuple[Resource, MappingNode]] = []
+        for identity, written in base.items():
+            if problems := documents.check(written, self._lines):
+                self.findings.extend(problems)
+                continue
+            built = documents.build(written, self.findings)
+            if isinstance(built, Template):
+                templates.append(replace(built, done=frozenset(done.get(identity, ()))))
+                built_from.append((built.resource, written.document))
+            elif built is not None:
+                resources[built.address] = built
+                built_from.append((built, written.document))
+        self.findings.extend(references.near_misses(resources, built_from))
+        return resources, templates
+
+    def _lines(self, file: str) -> list[str] | None:
+        """Lines of a file that was read, as positions count them."""
+        if file not in self.split:
+            if file not in self.texts:
+                return None
+            self.split[file] = lines(self.texts[file].decode("utf-8-sig", "replace"))
+        return self.split[file]
+
+
+def _spell(identity: Identity, written: Written) -> str:
+    """The address as text, as far as a document with selectors has one."""
+    kind, organization, project, _ = identity
+    name = written.document["metadata"][written.kind.key]
+    if written.kind.scope is Scope.INSTANCE:
+        return str(Address(kind, (organization,)))
+    if isinstance(project, tuple):
+        return f"{kind} {name} for the same projects"
+    return str(Address(kind, (organization, project, name) if project else (organization, name)))

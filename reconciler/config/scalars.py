@@ -1,0 +1,46 @@
+"""What a plain scalar stands for: the core schema of YAML 1.2, with fewer numbers.
+
+Digits with a leading zero, `_` or `:` are never numbers: `no`, `on`, `010`, `12:30`, `1_000` and
+dates are text.
+"""
+
+import math
+import re
+from typing import Any, Final
+
+MAX_DIGITS: Final = 100
+
+MAY_BE_SPECIAL: Final = frozenset("0123456789+-.tTfFnN~")
+_WORDS: Final = {
+    "": None,
+    "~": None,
+    **dict.fromkeys(("null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_OTHER_BASE: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_NOT_FINITE: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+
+
+def resolve(raw: str) -> Any:
+    """Value of a plain scalar; ValueError with the reason if it is no value at all."""
+    if raw in _WORDS:
+        return _WORDS[raw]
+    if _INTEGER.fullmatch(raw):
+        if len(raw) > MAX_DIGITS:
+            raise ValueError(f"a number of {len(raw):,} digits")
+        return int(raw)
+    if _FLOAT.fullmatch(raw):
+        number = float(raw)
+        if math.isinf(number):
+            raise ValueError("a number too large for any computer")
+        return number
+    if _OTHER_BASE.fullmatch(raw):
+        if len(raw) > MAX_DIGITS:
+            raise ValueError(f"a number of {len(raw):,} digits")
+        return int(raw, 0)
+    if _NOT_FINITE.fullmatch(raw):
+        raise ValueError(f"{raw} is no number that can be sent")
+    return raw

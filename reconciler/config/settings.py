@@ -1,0 +1,195 @@
+"""`reconciler.yaml` becomes targets. Without the file there is one, made of the environment."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.config import excerpt, schema, yaml_reader
+from reconciler.config.explain import explain
+from reconciler.config.files import SETTINGS, git_root, read_file
+from reconciler.config.text import Refused, error, lines
+from reconciler.errors import ConfigError, UsageError
+from reconciler.model import Finding, MappingNode, SequenceNode, Source
+
+NAME: Final = SETTINGS
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrails:
+    """Limits that nothing in the resource files can lift."""
+
+    max_deletes: int = 5  # of one kind in one run
+    max_delete_percent: float = 20  # and at most this share of the live ones
+    allow_weakening: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """Requests that may be sent with one key."""
+
+    per_minute: int = 480
+    per_hour: int = 4800
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One PostHog instance with its paths and limits. Paths are absolute."""
+
+    name: str
+    host: str | None = None  # None: POSTHOG_HOST, else the default
+    organization: str | None = None
+    api_key_env: str | None = None  # None: the usual names
+    paths: tuple[Path, ...] = ()
+    overlays: tuple[Path, ...] = ()
+    guardrails: Guardrails = Guardrails()
+    unmanaged: str = "report"  # report | ignore | delete
+    ignore: tuple[str, ...] = ()
+    rate_limit: RateLimit = RateLimit()
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every target there is, and the file they come from."""
+
+    targets: Mapping[str, Target]
+    file: Path | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of `reconciler.yaml`; links may not leave it outside git."""
+        return self.file.parent if self.file else None
+
+    def target(self, name: str | None = None) -> Target:
+        """The target of that name; without a name the only one. UsageError otherwise."""
+        names = ", ".join(sorted(self.targets))
+        if name is None:
+            if len(self.targets) == 1:
+                return next(iter(self.targets.values()))
+            raise UsageError(
+                "which target?",
+                why=f"{(self.file and self.file.name) or NAME} has several: {names}",
+                fix="name one with --target",
+            )
+        if name not in self.targets:
+            raise UsageError(f"there is no target {name!r}", why=f"there are: {names}")
+        return self.targets[name]
+
+
+def find(
+    cwd: Path, *, file: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Path | None:
+    """The settings file: `file`, else RECONCILER_CONFIG, else searched from `cwd` upward.
+
+    The search ends at the git root, or at the root of the file system outside git.
+    """
+    variables = os.environ if environ is None else environ
+    named = file or (Path(value) if (value := variables.get("RECONCILER_CONFIG")) else None)
+    if named is not None:
+        return Path(os.path.abspath(cwd / named))  # noqa: PTH100  links stay as they are
+    root = git_root(cwd)
+    for folder in (cwd, *cwd.parents):
+        if (folder / NAME).is_file():
+            return folder / NAME
+        if root is not None and os.path.realpath(folder) == str(root):
+            return None
+    return None
+
+
+def load(
+    cwd: Path,
+    *,
+    file: Path | None = None,
+    paths: Sequence[Path] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Settings for a command that runs in `cwd`; `paths` from the command line win.
+
+    Raises ConfigError with every finding.
+    """
+    given = tuple(Path(os.path.abspath(cwd / path)) for path in paths)  # noqa: PTH100
+    found = find(cwd, file=file, environ=environ)
+    if found is None:
+        return Settings({"default": Target("default", paths=given or (cwd,))})
+    display = _display(found, cwd)
+    node, text = _read(found, display)
+    findings: list[Finding] = []
+    settings = _settings(node, found, given, findings)
+    if findings:
+        raise _broken(findings, text)
+    return settings
+
+
+def _display(file: Path, cwd: Path) -> str:
+    return (file.relative_to(cwd) if file.is_relative_to(cwd) else file).as_posix()
+
+
+def _read(file: Path, display: str) -> tuple[MappingNode, str]:
+    """The one document of the file, well-formed, and the text."""
+    findings: list[Finding] = []
+    try:
+        data = read_file(file, display)
+    except Refused as problem:
+        raise ConfigError(
+            f"{display}: {problem.finding.message}",
+            findings=(problem.finding,),
+            why=problem.finding.why,
+        ) from None
+    found = yaml_reader.read(data, display, findings)
+    text = data.decode("utf-8-sig", "replace")
+    if not findings and len(found) != 1:
+        message = f"{len(found)} documents where one is wanted"
+        findings.append(error("R005", message, Source(display, 1), fix="write one mapping"))
+    if not findings and not schema.accepts("reconciler", found[0].value):
+        split = lines(text)
+        findings = explain("reconciler", found[0].value, found[0].source, lambda _: split)
+    if findings:
+        raise _broken(findings, text)
+    return found[0].value, text
+
+
+def _broken(findings: list[Finding], text: str) -> ConfigError:
+    split = lines(text)
+    shown = [excerpt.attach(finding, lambda _: split) for finding in findings]
+    shown.sort(key=lambda finding: finding.sort_key)
+    noun = "error" if len(shown) == 1 else "errors"
+    return ConfigError(f"{len(shown)} {noun} in the settings", findings=shown)
+
+
+def _settings(
+    node: MappingNode, file: Path, given: tuple[Path, ...], findings: list[Finding]
+) -> Settings:
+    targets = {}
+    for name, about in node["targets"].items():
+        known: Any = about or MappingNode(node.file)
+        targets[name] = Target(
+            name,
+            host=known["host"].rstrip("/") if "host" in known else None,
+            organization=known.get("organization"),
+            api_key_env=known.get("api_key_env"),
+            paths=given or _paths(known, "paths", file, findings) or (file.parent,),
+            overlays=_paths(known, "overlays", file, findings),
+            guardrails=Guardrails(**known.get("guardrails", {})),
+            unmanaged=known.get("unmanaged", "report"),
+            ignore=tuple(known.get("ignore", ())),
+            rate_limit=RateLimit(**known.get("rate_limit", {})),
+            source=node["targets"].key_source(name),
+        )
+    return Settings(targets, file)
+
+
+def _paths(node: Any, key: str, file: Path, findings: list[Finding]) -> tuple[Path, ...]:
+    """Paths of a target from the folder of the file; they may not leave the repository."""
+    written: SequenceNode = node.get(key) or SequenceNode(file.name)
+    root = git_root(file.parent) or Path(os.path.realpath(file.parent))
+    found = []
+    for index, text in enumerate(written):
+        path = Path(os.path.abspath(file.parent / text))  # noqa: PTH100  links stay as they are
+        if not Path(os.path.realpath(path)).is_relative_to(root):
+            message = f"`{key}` leads out of the repository: {text}"
+            fix = f"name something inside {root.name}, or name the path on the command line"
+            findings.append(error("R010", message, written.value_source(index), fix=fix))
+        found.append(path)
+    return tuple(found)

@@ -1,0 +1,113 @@
+"""Bytes become text that can be trusted, and lines as positions count them."""
+
+import re
+from typing import Final
+
+from reconciler.model import Finding, Severity, Source
+
+MAX_BYTES: Final = 8 * 1024 * 1024
+
+_NEW_LINE: Final = re.compile(r"\r\n|\n|\r")
+_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
+_TURNING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_HIDDEN: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]"
+)
+_TAG_DIRECTIVE: Final = re.compile(r"^%TAG\b.*", re.MULTILINE)
+_TAB_INDENT: Final = re.compile(r"^ *\t[ \t]*(?=\S)", re.MULTILINE)
+
+
+class Refused(Exception):  # noqa: N818  never leaves this package
+    """The rest of a file cannot be used; carries the finding that says why."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+
+
+def lines(text: str) -> list[str]:
+    """Split text into lines exactly as positions count them."""
+    return _NEW_LINE.split(text)
+
+
+def hidden_characters(text: str) -> str:
+    """The first control, bidirectional or zero-width character of a name, as `U+200B`; or ""."""
+    if text.isascii() and text.isprintable():
+        return ""
+    found = _HIDDEN.search(text)
+    return f"U+{ord(found[0]):04X}" if found else ""
+
+
+def decode(data: bytes, file: str) -> str:
+    """UTF-8 text of a file, without its byte order mark."""
+    if len(data) > MAX_BYTES:
+        raise Refused(
+            error(
+                "R009",
+                f"the file has {len(data):,} bytes, more than {MAX_BYTES:,}",
+                Source(file, 1),
+                fix="split it into several files",
+            )
+        )
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"} or data[:4] == b"\x00\x00\xfe\xff":
+        raise Refused(
+            error("R001", "the file is UTF-16 or UTF-32", Source(file, 1), fix="save it as UTF-8")
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as reason:
+        before = data[: reason.start].decode("utf-8-sig", "replace")
+        message = f"byte 0x{data[reason.start]:02x} is not UTF-8"
+        where = place(before, len(before), file)
+        raise Refused(error("R001", message, where, fix="save the file as UTF-8")) from None
+
+
+def check(text: str, file: str, findings: list[Finding]) -> None:
+    """Look at the raw text before it is parsed: characters, tabs and tag directives."""
+    if found := _FORBIDDEN.search(text):
+        code = ord(found[0])
+        raise Refused(
+            error(
+                "R012",
+                f"control character U+{code:04X} in the text",
+                place(text, found.start(), file),
+                fix=f'remove it, or write it as "\\u{code:04x}" in double quotes',
+            )
+        )
+    if found := _TAG_DIRECTIVE.search(text):
+        raise Refused(
+            error(
+                "R011",
+                "%TAG directives are not allowed",
+                place(text, found.start(), file),
+                fix="remove the line: no tags are used here",
+                width=len(found[0]),
+            )
+        )
+    if not text.isascii() and (found := _TURNING.search(text)):
+        findings.append(
+            Finding(
+                "R012",
+                Severity.WARNING,
+                f"U+{ord(found[0]):04X} makes the text look otherwise than it reads",
+                why="it turns the direction of writing on screen, and only there",
+                fix=f'remove it, or write it as "\\u{ord(found[0]):04x}" in double quotes',
+                source=place(text, found.start(), file),
+            )
+        )
+
+
+def place(text: str, offset: int, file: str) -> Source:
+    """Line and column of an offset."""
+    before = lines(text[:offset])
+    return Source(file, len(before), len(before[-1]) + 1)
+
+
+def error(
+    code: str, message: str, source: Source, *, why: str = "", fix: str = "", width: int = 1
+) -> Finding:
+    """Make a finding that ends the command with an error."""
+    return Finding(
+        code, Severity.ERROR, message, why=why, fix=fix, source=source, width=max(width, 1)
+    )

@@ -1,0 +1,299 @@
+"""YAML text becomes values that know where they stand. The only importer of PyYAML.
+
+libyaml's events are turned into values here, and not by PyYAML: its composer dies by a signal on
+deeply nested text, expands alias bombs, keeps the last of two equal keys and reads YAML 1.1. Every
+limit is checked on the event, before anything is built from it. Scalars follow the core schema of
+YAML 1.2, except that digits with a leading zero, `_` or `:` are never numbers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from reconciler.config.scalars import MAY_BE_SPECIAL, resolve
+from reconciler.config.text import Refused, check, decode, error, hidden_characters
+from reconciler.model import Finding, MappingNode, SequenceNode, Source
+
+MAX_DEPTH: Final = 64
+MAX_NODES: Final = 1_000_000
+MAX_ALIASES: Final = 100
+MAX_ALIASED_NODES: Final = 100_000
+MAX_FINDINGS: Final = 100
+
+_HINTS: Final = (
+    ("cannot start any token", "quote the text, or indent with spaces instead of tabs"),
+    ("mapping values are not allowed", 'quote text that has ": " in it, and check the indentation'),
+    ("did not find expected key", "check the indentation of this line and the one before it"),
+    ("could not find expected ':'", "write `name: value`, or quote the text"),
+    ("unexpected end of stream", "close the quote"),
+    ("did not find expected ',' or", "close the bracket"),
+    ("found undefined tag handle", "remove the tag: no tags are used here"),
+    ("did not find expected <document start>", "put `---` between two documents"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a file. `value` is built of MappingNode, SequenceNode and plain scalars."""
+
+    value: Any
+    source: Source
+
+
+def read(data: bytes, file: str, findings: list[Finding]) -> list[Document]:
+    """Read every document of a file that is not empty; what is wrong goes to `findings`.
+
+    Never raises for any content. After an error the list may be shorter than the file.
+    """
+    documents: list[Document] = []
+    try:
+        text = decode(data, file)
+        check(text, file, findings)
+        _Builder(file, text, findings, documents).run()
+    except Refused as stop:
+        findings.append(stop.finding)
+    return documents
+
+
+@dataclass(slots=True)
+class _Anchor:
+    """A named node; `size` counts the values it stands for, None while it is being read."""
+
+    value: Any
+    size: int | None
+
+
+class _Builder:
+    """Events of one file in, documents out. Depth is limited, so recursion is."""
+
+    def __init__(
+        self, file: str, text: str, findings: list[Finding], documents: list[Document]
+    ) -> None:
+        self.file = file
+        self.text = text
+        self.findings = findings
+        self.documents = documents
+        self.anchors: dict[str, _Anchor] = {}
+        self.keys: dict[str, str] = {}  # every key once, known to be harmless
+        self.scalars: dict[str, Any] = {}  # plain text -> value
+        self.literal: list[tuple[int, int]] = []  # first and last line of long texts
+        self.count = 0
+        self.aliases = 0
+        self.aliased = 0  # values that aliases stand for
+
+    def run(self) -> None:
+        """Fill `documents`; raise Refused where the file cannot be followed any further."""
+        loader = yaml.CSafeLoader(self.text)
+        self.next_event: Callable[[], Any] = loader.get_event
+        try:
+            self._stream()
+        except yaml.YAMLError as problem:
+            raise Refused(self._syntax(problem)) from None
+        finally:
+            loader.dispose()
+
+    def _stream(self) -> None:
+        next_event = self.next_event
+        while (event := next_event()).__class__ is not yaml.StreamEndEvent:
+            if event.__class__ is not yaml.DocumentStartEvent:
+                continue  # the start of the stream, the end of a document
+            self.anchors.clear()
+            self.aliases = self.aliased = 0
+            event = next_event()
+            mark = event.start_mark
+            value = self._value(event, 0)
+            if self.aliased:
+                self._check_depth(value, mark)
+            if value is None and event.__class__ is yaml.ScalarEvent and not event.value:
+                continue  # an empty document
+            source = Source(self.file, mark.line + 1, mark.column + 1)
+            self.documents.append(Document(value, source))
+
+    def _value(self, event: Any, depth: int) -> Any:
+        self.count += 1
+        if event.__class__ is not yaml.ScalarEvent:
+            return self._container(event, depth)
+        value = event.value
+        if event.style == "" and (not value or value[0] in MAY_BE_SPECIAL):
+            if value not in self.scalars:
+                self.scalars[value] = self._plain(event)
+            value = self.scalars[value]
+        if event.tag is not None or event.anchor is not None:
+            self._named(event, value, 1)
+        return value
+
+    def _container(self, event: Any, depth: int) -> Any:
+        if event.__class__ is yaml.AliasEvent:
+            return self._alias(event)
+        if depth >= MAX_DEPTH:
+            raise self._limit(event, f"nested deeper than {MAX_DEPTH} levels", "flatten it")
+        if self.count > MAX_NODES:
+            raise self._limit(event, f"more than {MAX_NODES:,} values in one file", "split it")
+        is_map = event.__class__ is yaml.MappingStartEvent
+        node = MappingNode(self.file) if is_map else SequenceNode(self.file)
+        before = self.count
+        if event.tag is not None or event.anchor is not None:
+            self._named(event, node, None)
+        if isinstance(node, MappingNode):
+            self._fill_mapping(node, depth + 1)
+        else:
+            self._fill_sequence(node, depth + 1)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = _Anchor(node, self.count - before + 1)
+        return node
+
+    def _fill_mapping(self, node: MappingNode, depth: int) -> None:
+        marks, keys, next_event, value_of = node.marks, self.keys, self.next_event, self._value
+        while (event := next_event()).__class__ is not yaml.MappingEndEvent:
+            if event.__class__ is not yaml.ScalarEvent:
+                raise self._refused(event, "a key has to be text", "write the key as text")
+            key = keys.get(event.value) or self._new_key(event)
+            if key in marks or event.tag is not None or event.anchor is not None:
+                key = self._odd_key(event, node)
+            key_mark: Any = event.start_mark
+            event = next_event()
+            mark: Any = event.start_mark
+            value = value_of(event, depth)
+            if key is not None:
+                node[key] = value
+                marks[key] = (
+                    key_mark.line + 1,
+                    key_mark.column + 1,
+                    mark.line + 1,
+                    mark.column + 1,
+                )
+
+    def _fill_sequence(self, node: SequenceNode, depth: int) -> None:
+        marks, next_event, value_of = node.marks, self.next_event, self._value
+        while (event := next_event()).__class__ is not yaml.SequenceEndEvent:
+            mark = event.start_mark
+            node.append(value_of(event, depth))
+            marks.append((mark.line + 1, mark.column + 1))
+            if len(marks) > MAX_NODES:
+                raise self._limit(event, f"more than {MAX_NODES:,} values in one file", "split it")
+
+    def _plain(self, event: Any) -> Any:
+        try:
+            return resolve(event.value)
+        except ValueError as reason:
+            message, fix = str(reason), f'quote it if text is meant: "{event.value[:40]}"'
+            self._report(event, "R005", message, fix=fix)
+            return event.value
+
+    def _new_key(self, event: Any) -> str | None:
+        """The text of a key that was not met before; None if its value is to be dropped."""
+        key: str = event.value
+        plain = event.style == ""
+        if plain and key == "<<":
+            self._report(
+                event,
+                "R011",
+                "merge keys (`<<`) are not allowed",
+                fix="write the fields out, or use an overlay",
+            )
+            return None
+        if plain and not key:
+            self._report(event, "R001", "a key is missing before `:`", fix="write the key")
+            return None
+        if found := hidden_characters(key):
+            message = f"the key {key!a} has the character {found}, which cannot be seen"
+            self._report(event, "R012", message, fix="type the key again")
+            return None
+        self.keys[key] = key
+        return key
+
+    def _odd_key(self, event: Any, node: MappingNode) -> str | None:
+        """A key with a tag or an anchor, or one that is there already."""
+        key: str = event.value
+        if event.tag is not None or event.anchor is not None:
+            self._named(event, key, 1)
+        if key not in node.marks:
+            return key
+        line, column, _, _ = node.marks[key]
+        self._report(
+            event,
+            "R002",
+            f'the key "{key}" is written twice',
+            why=f"it is on line {line} (column {column}) already",
+            fix="remove one of the two",
+        )
+        return None
+
+    def _named(self, event: Any, value: Any, size: int | None) -> None:
+        if event.tag is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._report(
+                event,
+                "R011",
+                f"the tag {tag[:60]} is not allowed",
+                why="values are plain text, numbers, true, false, null, lists and mappings",
+                fix="remove the tag; quote the value if text is meant",
+            )
+        if event.anchor is not None:
+            self.anchors[event.anchor] = _Anchor(value, size)
+
+    def _alias(self, event: Any) -> Any:
+        anchor = self.anchors.get(event.anchor)
+        if anchor is None:
+            raise self._stop(event, "R001", f"no anchor `&{event.anchor}` above", "write it out")
+        if anchor.size is None:
+            raise self._limit(event, f"`*{event.anchor}` contains itself", "write the value out")
+        self.aliases += 1
+        self.aliased += anchor.size
+        self.count += anchor.size
+        if self.aliases > MAX_ALIASES:
+            raise self._limit(event, f"more than {MAX_ALIASES} aliases", "write the values out")
+        if self.aliased > MAX_ALIASED_NODES:
+            message = f"aliases stand for more than {MAX_ALIASED_NODES:,} values"
+            raise self._limit(event, message, "write the values out")
+        return anchor.value
+
+    def _check_depth(self, root: Any, mark: Any) -> None:
+        """Aliases may put one deep value into another: nothing is deeper than the limit."""
+        level = [root]
+        for _ in range(MAX_DEPTH + 1):
+            level = [
+                child
+                for node in level
+                if isinstance(node, (dict, list))
+                for child in (node.values() if isinstance(node, dict) else node)
+            ]
+            if not level:
+                return
+        place = Source(self.file, mark.line + 1, mark.column + 1)
+        message = f"aliases make it nested deeper than {MAX_DEPTH} levels"
+        raise Refused(error("R009", message, place, fix="write the values out"))
+
+    def _report(self, event: Any, code: str, message: str, *, why: str = "", fix: str = "") -> None:
+        place, width = self._span(event)
+        self.findings.append(error(code, message, place, why=why, fix=fix, width=width))
+        if len(self.findings) > MAX_FINDINGS:
+            raise Refused(error("R009", f"more than {MAX_FINDINGS} errors in one file", place))
+
+    def _span(self, event: Any) -> tuple[Source, int]:
+        start, end = event.start_mark, event.end_mark
+        width = end.column - start.column if end.line == start.line else 1
+        return Source(self.file, start.line + 1, start.column + 1), width
+
+    def _stop(self, event: Any, code: str, message: str, fix: str) -> Refused:
+        place, width = self._span(event)
+        return Refused(error(code, message, place, fix=fix, width=width))
+
+    def _limit(self, event: Any, message: str, fix: str) -> Refused:
+        return self._stop(event, "R009", message, fix)
+
+    def _refused(self, event: Any, message: str, fix: str) -> Refused:
+        return self._stop(event, "R011", message, fix)
+
+    def _syntax(self, trouble: yaml.YAMLError) -> Finding:
+        """A libyaml error in our words, at the place where a person has to look."""
+        problem = str(getattr(trouble, "problem", None) or trouble).splitlines()[0]
+        context = getattr(trouble, "context", None) or ""
+        mark: Any = getattr(trouble, "problem_mark", None)
+        if "unexpected end of stream" in problem:
+            mark = getattr(trouble, "context_mark", None) or mark
+        place = Source(self.file, mark.line + 1, mark.column + 1) if mark else Source(self.file, 1)
+        fix = next((fix for part, fix in _HINTS if part in problem), "")
+        return error("R001", f"not YAML: {problem}", place, why=context, fix=fix)
