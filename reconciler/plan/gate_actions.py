@@ -1,0 +1,142 @@
+"""What each call of a flag's change looks like to the gate (contract 5.2, generation G2)."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler.kinds import KINDS
+from reconciler.model import Action, Change, LiveResource, Spec, parse_path
+from reconciler.plan.gate_conditions import RELEASE, ROLLOUT, Fields, Positions
+
+ENABLE: Final = "feature_flag.enable"
+DISABLE: Final = "feature_flag.disable"
+UPDATE: Final = "feature_flag.update"
+_FLAG: Final = KINDS["FeatureFlag"]
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """One action that one call matches, and what a policy's conditions can look at."""
+
+    action: str
+    call: str  # what the call sends, in a word or two
+    moved: str  # what moves, where it is not a field with positions
+    fields: Fields
+    release_only: bool = False  # seen only by a policy that asks for the release conditions
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request, and the flag that it meets."""
+
+    creates: bool
+    body: Spec
+    active: bool
+    filters: Mapping[str, Any]
+
+
+def meetings(change: Change, live: LiveResource | None, *, split: bool) -> tuple[Meeting, ...]:
+    """Every action that the calls of this change match, in the order of the calls."""
+    return tuple(
+        meeting for call in _calls(change, live, split=split) for meeting in _matched(call)
+    )
+
+
+def _calls(change: Change, live: LiveResource | None, *, split: bool) -> Iterator[_Call]:
+    if change.desired is None or change.action not in {Action.CREATE, Action.UPDATE}:
+        return
+    payload = live.payload if live is not None else {}
+    creates = change.action is Action.CREATE
+    active = not creates and payload.get("active") is not False
+    filters: Mapping[str, Any] = payload.get("filters") or {}
+    for stage in _FLAG.stages(change.action, _moving(change, live), split=split):
+        body = dict(stage)
+        if "filters" in body and not creates:  # kept by the server, or sent along (contract 9.2)
+            body["filters"] = {**filters, **(body["filters"] or {})}
+        yield _Call(creates, body, active, filters)
+        active = bool(body.get("active", True if creates else active))
+        filters = body.get("filters") or filters
+        creates = False
+
+
+def _moving(change: Change, live: LiveResource | None) -> Spec:
+    """The top-level fields that are sent, ignored parts as they are live."""
+    resource = change.desired
+    if resource is None:
+        return {}
+    if change.action is Action.CREATE:
+        return resource.spec
+    roots = {parse_path(one.path)[0] for one in change.fields}
+    spec: Spec = {name: value for name, value in resource.spec.items() if name in roots}
+    for path in resource.lifecycle.ignore:
+        spec = _put_back(spec, live.spec if live is not None else {}, path.split("."))
+    return spec
+
+
+def _put_back(value: Any, live: Any, steps: list[str]) -> Any:
+    name, *rest = steps
+    if not isinstance(value, Mapping) or name not in value:
+        return value
+    there = isinstance(live, Mapping) and name in live
+    if rest:
+        return {**value, name: _put_back(value[name], live[name] if there else {}, rest)}
+    if there:
+        return {**value, name: live[name]}
+    return {key: kept for key, kept in value.items() if key != name}
+
+
+def _matched(call: _Call) -> Iterator[Meeting]:
+    name = "create" if call.creates else "active"
+    sent = call.body.get("active", True if call.creates else None)
+    if sent is True and not call.active:
+        moved = "created active" if call.creates else "active: false -> true"
+        yield Meeting(ENABLE, name, moved, {})
+    elif sent is False and call.active:
+        yield Meeting(DISABLE, name, "active: true -> false", {})
+    yield from _update(call)
+
+
+def _update(call: _Call) -> Iterator[Meeting]:
+    """A rollout position moved, or, for a policy that asks for them, the release conditions."""
+    filters: Mapping[str, Any] = call.body.get("filters") or {}
+    before, after = rollout(call.filters), rollout(filters)
+    if not filters:
+        if not (call.creates and call.body.get("is_remote_configuration")):
+            return
+        after = {ROLLOUT: 100}  # a remote configuration without filters is for everybody
+    release = (_release(call.filters), _release(filters))
+    name = "create" if call.creates else "filters"
+    if before != after or release[0] != release[1]:
+        fields = {ROLLOUT: (before, after), RELEASE: release}
+        yield Meeting(UPDATE, name, "", fields, release_only=before == after)
+
+
+def rollout(filters: Mapping[str, Any]) -> Positions:
+    """Every rollout position of some filters; only what is written counts, also if null."""
+    multivariate = filters.get("multivariate")
+    variants = multivariate.get("variants") if isinstance(multivariate, Mapping) else ()
+    found = {
+        f"{where}[{number}].rollout_percentage": item["rollout_percentage"]
+        for where, items in (("groups", filters.get("groups")), ("multivariate.variants", variants))
+        for number, item in enumerate(items or ())
+        if isinstance(item, Mapping) and "rollout_percentage" in item
+    }
+    holdout = filters.get("holdout")
+    if isinstance(holdout, Mapping) and "exclusion_percentage" in holdout:
+        found["holdout.exclusion_percentage"] = holdout["exclusion_percentage"]
+    return found
+
+
+def _release(filters: Mapping[str, Any]) -> Positions:
+    """Who each group is for: its properties in one form and order, without what is for display."""
+    normal = (_FLAG.canonical({"filters": filters})["filters"] or {}) if filters else {}
+    found: dict[str, Any] = {
+        f"groups[{number}]": sorted(
+            json.dumps(item, sort_keys=True, default=str) for item in group["properties"]
+        )
+        for number, group in enumerate(normal.get("groups") or ())
+    }
+    if normal.get("aggregation_group_type_index") is not None:
+        found["aggregation_group_type_index"] = normal["aggregation_group_type_index"]
+    return found

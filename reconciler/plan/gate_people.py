@@ -1,0 +1,200 @@
+"""Who may approve, who is let through, and who asks: people and roles, as this plan leaves them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from reconciler.kind import LEVELS, level_number, level_word
+from reconciler.model import Action, Address, Approvers, Change, Live
+from reconciler.plan.gate_policies import Policy
+
+_Role = tuple[str, str]  # organization, folded name
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """Whether the key's user is let through, how sure that is, and why."""
+
+    passes: bool
+    sure: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Roles and levels at one moment."""
+
+    roles: Mapping[_Role, tuple[str, ...]]
+    level: int | None
+
+
+class People:
+    """The people of the live side, and what the plan's changes make of them.
+
+    Votes are counted against the roles of the moment they are cast, so approvers are shown as
+    the plan leaves them. Nothing orders a flag after a role, so a bypass that the plan itself
+    gives or takes away is never sure.
+    """
+
+    def __init__(self, changes: tuple[Change, ...], live: Live) -> None:
+        self._live = live
+        self._roles = {
+            (address.organization, address.name.casefold()): tuple(there.spec.get("members") or ())
+            for address, there in live.resources.items()
+            if address.kind == "Role"
+        }
+        self._planned = _planned_roles(changes, self._roles)
+        self._levels = {
+            (change.address.organization, change.address.name.lower()): level_number(
+                change.desired.spec["level"]
+            )
+            for change in changes
+            if change.address.kind == "Member"
+            and change.action is Action.UPDATE
+            and change.desired is not None
+            and "level" in change.desired.spec
+        }
+        self._closed = {(gap.kind, gap.scope) for gap in live.unreadable}
+        self._emails = {
+            (organization, str(person.id)): person.email
+            for organization, people in live.people.items()
+            for person in people.values()
+        }
+
+    def approvers(self, policy: Policy) -> Approvers:
+        """Who may approve under this policy."""
+        config = policy.spec.get("approvers") or {}
+        return self._named(policy, config.get("users"), config.get("roles"))
+
+    def snapshot(
+        self, policy: Policy, users: Iterable[object], roles: Iterable[object]
+    ) -> Approvers:
+        """The same from the ids that a change request carries."""
+        organization = policy.address.organization
+        names = {
+            id_: address.name
+            for address, ids in self._live.ids.items()
+            if address.kind == "Role" and address.organization == organization
+            for id_ in ids
+        }
+        return self._named(
+            policy,
+            [self._emails.get((organization, str(user)), f"id:{user}") for user in users],
+            [names.get(str(role), f"id:{role}") for role in roles],
+        )
+
+    def _named(
+        self, policy: Policy, users: Iterable[str] | None, roles: Iterable[str] | None
+    ) -> Approvers:
+        organization = policy.address.organization
+        return Approvers(
+            users=tuple(users or ()),
+            roles={
+                role: self._planned.get((organization, role.casefold()), ()) for role in roles or ()
+            },
+        )
+
+    def obstacles(self, policy: Policy, quorum: int | None, approvers: Approvers) -> list[str]:
+        """Who cannot approve although named, and whether enough people are left."""
+        organization = policy.address.organization
+        named = {email.lower() for email in approvers.users}
+        named.update(email.lower() for members in approvers.roles.values() for email in members)
+        able, said = {email for email in named if self._is_there(organization, email)}, []
+        me = self._live.me.email.lower() if self._live.me is not None else None
+        if me in able and policy.spec.get("allow_self_approve") is not True:
+            able.discard(me)
+            said.append(f"{me}, who files the request, cannot approve it")
+        gone = sorted(named - able - {me})
+        if gone:
+            said.append(f"not in {organization}: {', '.join(gone)}")
+        if ("Role", (organization,)) in self._closed and approvers.roles:
+            said.append(f"who holds the roles of {organization} cannot be read")
+        elif not able:
+            said.append("nobody can approve it")
+        elif quorum is not None and len(able) < quorum:
+            said.append(f"only {len(able)} can approve it, and {quorum} are needed")
+        return said
+
+    def _is_there(self, organization: str, email: str) -> bool:
+        known = self._live.people.get(organization, {})
+        return not email.startswith("id:") and (
+            email in known or not known or ("Member", (organization,)) in self._closed
+        )
+
+    def bypass(self, policy: Policy) -> Bypass:
+        """Whether the policy lets this key's user through (contract 5.1, step 8)."""
+        levels = {level_number(level) for level in policy.spec.get("bypass_levels") or ()}
+        roles = tuple(policy.spec.get("bypass_roles") or ())
+        if not levels and not roles:
+            return Bypass(passes=False)
+        organization = policy.address.organization
+        level, known = self._level(organization)
+        me = self._live.me.email.lower() if self._live.me is not None else None
+        later = self._levels.get((organization, me or ""), level)
+        now = self._why(organization, levels, roles, me, _Side(self._roles, level))
+        then = self._why(organization, levels, roles, me, _Side(self._planned, later))
+        if now:
+            sure = bool(then) and (known or level not in levels)
+            return Bypass(passes=True, sure=sure, note=f"BYPASSED: {now}; nobody will be asked")
+        if then:
+            note = f"once this plan is applied nobody may be asked: {then}"
+            return Bypass(passes=False, sure=False, note=note)
+        closed = me is None or ("Role", (organization,)) in self._closed
+        if (levels and not known) or (roles and closed):
+            note = "whether this key's user is let through cannot be told"
+            return Bypass(passes=False, sure=False, note=note)
+        return Bypass(passes=False)
+
+    def _level(self, organization: str) -> tuple[int | None, bool]:
+        """The user's level in this organization, and whether it is sure to be of this one."""
+        there = self._live.resources.get(Address("Organization", (organization,)))
+        level = there.payload.get("membership_level") if there is not None else None
+        if level is not None:
+            return int(level), True
+        me = self._live.me
+        if me is None:
+            return None, False
+        person = self._live.people.get(organization, {}).get(me.email.lower())
+        if person is not None and person.level is not None:
+            return person.level, True
+        return me.level, False  # of the organization that is current, which may be another
+
+    def _why(
+        self,
+        organization: str,
+        levels: set[int],
+        roles: tuple[str, ...],
+        me: str | None,
+        side: _Side,
+    ) -> str:
+        if side.level in levels:
+            return f"this key's user is {_article(level_word(side.level or 0))} of {organization}"
+        for role in roles:
+            members = side.roles.get((organization, role.casefold()), ())
+            if me is not None and me in {email.lower() for email in members}:
+                return f"{me} holds the role {role}"
+        return ""
+
+
+def _article(level: str | int) -> str:
+    if level not in LEVELS:
+        return f"of level {level}"
+    return f"an {level}" if str(level)[0] in "ao" else f"a {level}"
+
+
+def _planned_roles(
+    changes: tuple[Change, ...], live: Mapping[_Role, tuple[str, ...]]
+) -> Mapping[_Role, tuple[str, ...]]:
+    """Role members after the plan."""
+    found = dict(live)
+    for change in changes:
+        if change.address.kind != "Role" or change.action is Action.NONE:
+            continue
+        key = (change.address.organization, change.address.name.casefold())
+        if change.action is Action.DELETE:
+            found.pop(key, None)
+            continue
+        renamed = next((one.live for one in change.fields if one.path == "metadata.name"), None)
+        before = live.get((key[0], str(renamed).casefold()), live.get(key, ()))
+        written = change.desired.spec if change.desired is not None else {}
+        found[key] = tuple(written["members"] or ()) if "members" in written else before
+    return found
