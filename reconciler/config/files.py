@@ -6,7 +6,7 @@ nothing changes between looking and reading.
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -34,8 +34,16 @@ class Tree(Protocol):
         """What `Declared.origin` says."""
         ...
 
-    def walk(self, path: Path) -> Iterator[Entry]:
-        """Every YAML file of a path, sorted; raises text.Refused if the path cannot be used."""
+    @property
+    def may_lack_paths(self) -> bool:
+        """Whether a path that is not there is nothing, instead of an error."""
+        ...
+
+    def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
+        """Every YAML file of a path, sorted, but nothing below `skip`.
+
+        Raises text.Refused if the path cannot be used.
+        """
         ...
 
 
@@ -46,7 +54,17 @@ def refuse(file: str, message: str, *, why: str = "", fix: str = "", code: str =
 
 def is_resource_file(name: str) -> bool:
     """Whether a name in a folder is that of a file with resources."""
-    return name.endswith(SUFFIXES) and name != SETTINGS and not name.startswith(".")
+    return name.endswith(SUFFIXES) and name != SETTINGS and not is_hidden(name)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is passed over, unless it is named outright."""
+    return name.startswith(".")
+
+
+def contains(folder: str, path: str) -> bool:
+    """Whether a path with slashes is that folder, or below it; "" is the root."""
+    return not folder or path == folder or path.startswith(f"{folder}/")
 
 
 def git_root(path: Path) -> Path | None:
@@ -62,17 +80,16 @@ class WorkingTree:
     Args:
         cwd: what relative paths and display names are relative to.
         anchor: folder of `reconciler.yaml`; links may not leave it where there is no git.
-        skip: files and folders that `walk` leaves out.
 
     """
 
     cwd: Path
     anchor: Path | None = None
-    skip: frozenset[Path] = frozenset()
     origin: str = field(default="working tree", init=False)
+    may_lack_paths: bool = field(default=False, init=False)
 
-    def walk(self, path: Path) -> Iterator[Entry]:
-        """Every YAML file of a path, sorted."""
+    def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
+        """Every YAML file of a path, sorted, but nothing below `skip`."""
         lexical = Path(os.path.abspath(self.cwd / path))  # noqa: PTH100  links stay as they are
         display = self.display(lexical)
         real = Path(os.path.realpath(lexical))
@@ -85,8 +102,10 @@ class WorkingTree:
             raise _unreadable(display, problem) from None
         seen: set[Path] = set()
         if stat.S_ISDIR(mode):
-            skip = frozenset(Path(os.path.realpath(self.cwd / folder)) for folder in self.skip)
-            yield from _Walk(root, skip, seen).folder(real, "" if display == "." else display, 0)
+            left_out = frozenset(Path(os.path.realpath(self.cwd / other)) for other in skip)
+            yield from _Walk(root, left_out, seen).folder(
+                real, "" if display == "." else display, 0
+            )
         else:
             yield display, partial(_read_real, root, real, display)
 
@@ -134,7 +153,7 @@ class _Walk:
                 entries = sorted(
                     (entry.name, entry.is_symlink(), entry.is_dir(follow_symlinks=False))
                     for entry in listing
-                    if not entry.name.startswith(".")
+                    if not is_hidden(entry.name)
                 )
             for name, is_link, is_folder in entries:
                 shown = f"{display}/{name}" if display else name

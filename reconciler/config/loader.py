@@ -13,7 +13,7 @@ from typing import Final
 
 from reconciler.config import documents, excerpt, overlays, references, yaml_reader
 from reconciler.config.documents import Identity, Template, Written
-from reconciler.config.files import Read, Tree, refuse
+from reconciler.config.files import Read, Tree, WorkingTree, refuse
 from reconciler.config.text import Refused, error, lines
 from reconciler.errors import ConfigError
 from reconciler.kind import Scope
@@ -30,6 +30,7 @@ from reconciler.model import (
 
 MAX_FILES: Final = 10_000
 MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024
+_LFS: Final = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,27 @@ class Loaded:
         return tuple(sorted(named | {template.organization for template in self.templates}))
 
 
-def load(paths: Sequence[Path], *, overlays: Sequence[Path] = (), tree: Tree) -> Loaded:
+def load(
+    paths: Sequence[Path],
+    *,
+    overlays: Sequence[Path] = (),
+    tree: Tree | None = None,
+    anchor: Path | None = None,
+) -> Loaded:
     """Read everything that `paths` declare, with `overlays` merged over it, later ones winning.
 
+    Args:
+        paths: files and folders; relative ones from the current folder.
+        overlays: the same; what they declare goes over what has the same address.
+        tree: where the files come from; the working tree if not given.
+        anchor: folder of `reconciler.yaml`, which links may not leave where there is no git.
+
     Raises ConfigError with every finding if there is any error.
+
     """
+    source = WorkingTree(Path.cwd(), anchor) if tree is None else tree
     with _no_garbage_collection():
-        return _Load(tree).run(paths, overlays)
+        return _Load(source, tuple(overlays)).run(paths)
 
 
 def expand(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] = {}) -> Declared:
@@ -129,17 +144,18 @@ class _Load:
     """One run of `load`."""
 
     tree: Tree
+    overlays: tuple[Path, ...]
     findings: list[Finding] = field(default_factory=list)
     texts: dict[str, bytes] = field(default_factory=dict)
     split: dict[str, list[str]] = field(default_factory=dict)
     total: int = 0
 
-    def run(self, paths: Sequence[Path], over: Sequence[Path]) -> Loaded:
+    def run(self, paths: Sequence[Path]) -> Loaded:
         base: dict[Identity, Written] = {}
         for written in self._read(paths):
             self._add(base, written)
         done: dict[Identity, set[str]] = {}
-        for path in over:
+        for path in self.overlays:
             self._merge(base, self._read((path,)), done)
         resources, templates = self._build(base, done)
         self.findings[:] = [excerpt.attach(finding, self._lines) for finding in self.findings]
@@ -154,13 +170,17 @@ class _Load:
         for path in paths:
             found = False
             try:
-                for display, read in self.tree.walk(path):
+                for display, read in self.tree.walk(path, self._others(path)):
                     found = True
                     yield from self._file(display, read)
-                if not found:
+                if not found and not self.tree.may_lack_paths:
                     raise refuse(str(path), "no YAML file in this folder", fix="check the path")
             except Refused as problem:
                 self.findings.append(problem.finding)
+
+    def _others(self, path: Path) -> list[Path]:
+        """Overlays that a walk of `path` has to leave out."""
+        return [overlay for overlay in self.overlays if overlay != path]
 
     def _file(self, display: str, read: Read) -> Iterator[Written]:
         if display in self.texts:
@@ -171,6 +191,11 @@ class _Load:
             self.findings.append(problem.finding)
             return
         self.total += len(data)
+        if data.startswith(_LFS):
+            fix = "run `git lfs pull`, or keep configuration out of LFS"
+            message = "a pointer of Git LFS, not the file itself"
+            self.findings.append(refuse(display, message, fix=fix, code="R014").finding)
+            return
         if len(self.texts) > MAX_FILES or self.total > MAX_TOTAL_BYTES:
             message = f"more than {MAX_FILES:,} files, or {MAX_TOTAL_BYTES >> 20} MiB, in all"
             raise refuse(display, message, fix="name fewer paths", code="R009")

@@ -37,7 +37,7 @@ def text(name: str) -> str:
 
 
 @cache
-def load(name: str) -> dict[str, Any]:
+def document(name: str) -> dict[str, Any]:
     """A schema as data; not to be changed."""
     schema: dict[str, Any] = json.loads(text(name))
     return schema
@@ -47,20 +47,20 @@ def load(name: str) -> dict[str, Any]:
 def _validator(name: str) -> _Validator:
     import jsonschema_rs
 
-    return jsonschema_rs.validator_for(load(name))
+    return jsonschema_rs.validator_for(document(name))
 
 
-def accepts(name: str, document: Any) -> bool:
+def accepts(name: str, value: Any) -> bool:
     """Whether a document is as its schema wants it. Quick: 1 µs a document."""
     try:
-        return _validator(name).is_valid(document)
+        return _validator(name).is_valid(value)
     except ValueError:  # nothing it can convert: `explain` will say what
         return False
 
 
 def at(name: str, *path: str) -> Mapping[str, Any] | None:
     """The part of a schema that describes a field: `at("Role", "spec", "members")`."""
-    node: Any = load(name)
+    node: Any = document(name)
     for step in path:
         while "items" in node and "properties" not in node:
             node = node["items"]
@@ -78,7 +78,7 @@ def natural_keys(name: str) -> Mapping[tuple[str, ...], str]:
 @cache
 def _natural_keys(name: str) -> Mapping[tuple[str, ...], str]:
     found: dict[tuple[str, ...], str] = {}
-    todo: list[tuple[tuple[str, ...], Any]] = [((), load(name))]
+    todo: list[tuple[tuple[str, ...], Any]] = [((), document(name))]
     while todo:
         path, node = todo.pop()
         if "x-natural-key" in node:
