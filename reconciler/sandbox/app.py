@@ -1,0 +1,83 @@
+"""The ASGI application: the emulated API, and beside it the control endpoints."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from urllib.parse import parse_qs
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
+
+from reconciler.sandbox.control import Control
+from reconciler.sandbox.errors import server_error
+from reconciler.sandbox.faults import NOTHING
+from reconciler.sandbox.http import Incoming
+from reconciler.sandbox.wire import Connections, put
+from reconciler.sandbox.world import World
+
+_LOG = logging.getLogger("reconciler.sandbox")
+
+
+class Emulated:
+    """The API itself."""
+
+    def __init__(self, world: World, connections: Connections, latency_ms: int) -> None:
+        self._world = world
+        self._connections = connections
+        self._latency_s = latency_ms / 1000
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        incoming = await read(Request(scope, receive))
+        drawn, answer = NOTHING, None
+        try:
+            drawn = self._world.draw(incoming)
+            answer = self._world.serve(incoming, drawn)
+        except Exception:
+            _LOG.exception("%s %s failed", incoming.method, incoming.path)
+            answer = server_error().answer()
+        if self._latency_s:
+            await asyncio.sleep(self._latency_s)
+        await put(
+            scope,
+            receive,
+            send,
+            answer=answer,
+            fault=drawn.wire,
+            connections=self._connections,
+            date=self._world.timestamp() if drawn.wire else 0.0,
+        )
+
+
+async def read(request: Request) -> Incoming:
+    """A request off the wire, as a value."""
+    scope = request.scope
+    headers: Mapping[str, str] = {
+        name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+    }
+    text = scope.get("query_string", b"").decode("latin-1")
+    found = parse_qs(text, keep_blank_values=True, max_num_fields=None) if text else {}
+    server = scope.get("server") or ("localhost", None)
+    host = headers.get("host") or (f"{server[0]}:{server[1]}" if server[1] else server[0])
+    return Incoming(
+        method=request.method,
+        path=scope["path"],
+        query={name: tuple(values) for name, values in found.items()},
+        headers=headers,
+        body=await request.body(),
+        origin=f"{scope.get('scheme', 'http')}://{host}",
+        query_text=text,
+        ip=scope["client"][0] if scope.get("client") else None,
+    )
+
+
+def create_app(
+    world: World, *, connections: Connections | None = None, latency_ms: int = 0
+) -> Starlette:
+    """The application over a world."""
+    emulated = Emulated(world, connections or Connections(), latency_ms)
+    return Starlette(
+        routes=[Mount("/_sandbox", app=Control(world)), Mount("/", app=emulated)],
+    )

@@ -1,0 +1,307 @@
+"""The rules of a flag write: what is refused, what is stored (contract 9).
+
+The gate is not here: a write that waits for approval passes through the same rules twice, once
+when it is filed and once when it is applied.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from reconciler.sandbox import activity, fields, flag_filters
+from reconciler.sandbox.call import Actor
+from reconciler.sandbox.errors import conflict, invalid
+from reconciler.sandbox.model import Flag, Project, User
+from reconciler.sandbox.profile import Profile
+from reconciler.sandbox.store import Transaction
+
+_KEY = re.compile(r"[a-zA-Z0-9_-]+", re.ASCII)
+_LONGEST_KEY = 400
+_LOGGED = (
+    "key",
+    "name",
+    "filters",
+    "active",
+    "deleted",
+    "archived",
+    "tags",
+    "evaluation_contexts",
+    "ensure_experience_continuity",
+    "is_remote_configuration",
+    "has_encrypted_payloads",
+    "evaluation_runtime",
+    "bucketing_identifier",
+    "analytics_dashboards",
+)
+_WHOLE = {"groups": [{"properties": [], "rollout_percentage": 100}]}
+
+
+def _key(value: Any, name: str) -> str:
+    word = str(fields.text(longest=_LONGEST_KEY)(value, name))
+    if not _KEY.fullmatch(word):
+        detail = "Only letters, numbers, hyphens (-) & underscores (_) are allowed."
+        raise invalid(detail, name, code="invalid_key")
+    return word
+
+
+def _tags(value: Any, name: str) -> list[str]:
+    words = fields.listing(fields.text(blank=True))(value, name)
+    return list(dict.fromkeys(word for word in words if word))
+
+
+WRITABLE = (
+    fields.Field("key", _key, required=True),
+    fields.Field("name", fields.text(blank=True)),
+    fields.Field("filters", fields.mapping),
+    fields.Field("active", fields.boolean),
+    fields.Field("deleted", fields.boolean),
+    fields.Field("archived", fields.boolean),
+    fields.Field("tags", _tags),
+    fields.Field("evaluation_contexts", _tags),
+    fields.Field("ensure_experience_continuity", fields.boolean, nullable=True),
+    fields.Field("is_remote_configuration", fields.boolean, nullable=True),
+    fields.Field("has_encrypted_payloads", fields.boolean, nullable=True),
+    fields.Field("evaluation_runtime", fields.choice("server", "client", "all")),
+    fields.Field("bucketing_identifier", fields.choice("distinct_id", "device_id"), nullable=True),
+    fields.Field("analytics_dashboards", fields.listing(fields.integer)),
+    fields.Field("creation_context", fields.text(blank=True)),
+)
+
+
+def validated(
+    tx: Transaction,
+    profile: Profile,
+    project: Project,
+    data: Any,
+    *,
+    flag: Flag | None,
+    partial: bool,
+) -> dict[str, Any]:
+    """The change that a body asks for, checked and normalized (contract 9.1, 9.2).
+
+    Raises:
+        ApiError: 400.
+    """
+    if isinstance(data, dict) and "evaluation_tags" in data:
+        data = {"evaluation_contexts": data["evaluation_tags"], **data}
+    values = fields.read(data, WRITABLE, partial=partial)
+    if not profile.has_archive:
+        values.pop("archived", None)
+    if "key" in values:
+        _need_free_key(tx, project, values["key"], flag)
+    _check_filters(profile, values, flag)
+    _check_pairs(values, flag)
+    if flag is not None:
+        _check_use(tx, values, flag)
+    return values
+
+
+def _need_free_key(tx: Transaction, project: Project, key: str, flag: Flag | None) -> None:
+    for one in tx.find(Flag, project=project.id, key=key, deleted=False):
+        if flag is None or one.id != flag.id:
+            detail = "There is already a feature flag with this key."
+            raise invalid(detail, "key", code="unique")
+
+
+def _check_filters(profile: Profile, values: dict[str, Any], flag: Flag | None) -> None:
+    if flag is None and "filters" not in values and values.get("is_remote_configuration"):
+        values["filters"] = _WHOLE
+    if flag is None and "filters" not in values:
+        flag_filters.check({}, creating=True)
+    if "filters" not in values:
+        return
+    sent = flag_filters.check(values["filters"], creating=flag is None)
+    stored = flag.filters if flag is not None else {}
+    values["filters"] = flag_filters.merged(stored, sent, profile)
+
+
+def _check_pairs(values: Mapping[str, Any], flag: Flag | None) -> None:
+    """Fields that exclude or need each other."""
+
+    def after(name: str) -> Any:
+        return values.get(name, getattr(flag, name) if flag is not None else None)
+
+    changed = values.keys()
+    if changed & {"bucketing_identifier", "ensure_experience_continuity"}:
+        device = after("bucketing_identifier") == "device_id"
+        if device and after("ensure_experience_continuity"):
+            detail = "Experience continuity cannot be used with device_id bucketing."
+            raise invalid(detail, "ensure_experience_continuity")
+    if changed & {"has_encrypted_payloads", "is_remote_configuration"}:
+        if after("has_encrypted_payloads") and not after("is_remote_configuration"):
+            detail = "Encrypted payloads need a remote configuration flag."
+            raise invalid(detail, "has_encrypted_payloads")
+    active = after("active") if flag is not None else values.get("active", True)
+    if values.get("archived") and active:
+        raise invalid("Only a disabled feature flag can be archived.", "archived")
+
+
+def _check_use(tx: Transaction, values: Mapping[str, Any], flag: Flag) -> None:
+    """What others depend on stays (contract 9.5)."""
+    deleting = bool(values.get("deleted")) and not flag.deleted
+    disabling = values.get("active") is False and flag.active
+    if deleting:
+        _need_unused(flag)
+    if deleting or disabling:
+        users = [one.key for one in _dependents(tx, flag)]
+        if users:
+            word = "delete" if deleting else "disable"
+            name = "deleted" if deleting else "active"
+            listed = ", ".join(users)
+            raise invalid(f"Cannot {word} this flag: other active flags use it: {listed}", name)
+    if values.get("active") and not flag.active:
+        filters = values.get("filters", flag.filters)
+        off = [one.key for one in _dependencies(tx, flag, filters) if not one.active]
+        if off:
+            detail = f"Cannot enable this flag: it depends on disabled flags: {', '.join(off)}"
+            raise invalid(detail, "active")
+
+
+def _need_unused(flag: Flag) -> None:
+    reason = None
+    if flag.features:
+        reason = "it is in use with early access features"
+    elif _running(flag):
+        reason = "it is linked to a running experiment"
+    elif flag.is_used_in_replay_settings:
+        reason = "it is used in session replay settings"
+    if reason:
+        raise invalid(f"Cannot delete this feature flag: {reason}.", "deleted")
+
+
+def _running(flag: Flag) -> bool:
+    ended = {
+        one.get("id")
+        for one in flag.experiment_set_metadata
+        if isinstance(one, dict) and one.get("end_date")
+    }
+    return any(one not in ended for one in flag.experiment_set)
+
+
+def _dependents(tx: Transaction, flag: Flag) -> list[Flag]:
+    live = tx.find(Flag, project=flag.project, deleted=False, active=True)
+    return [one for one in live if str(flag.id) in flag_filters.dependencies(one.filters)]
+
+
+def _dependencies(tx: Transaction, flag: Flag, filters: dict[str, Any]) -> list[Flag]:
+    numbers = [fields.as_id(word) for word in sorted(flag_filters.dependencies(filters))]
+    found = [tx.get(Flag, number) for number in numbers if number is not None]
+    return [one for one in found if one is not None and one.project == flag.project]
+
+
+def create(tx: Transaction, actor: Actor, project: Project, values: Mapping[str, Any]) -> Flag:
+    """Store a new flag; the tombstone of a deleted one of that key makes way (contract 9.5)."""
+    for tombstone in tx.find(Flag, project=project.id, key=values["key"], deleted=True):
+        tx.delete(tombstone)
+    flag = tx.insert(
+        Flag(
+            id=tx.next_id(Flag),
+            project=project.id,
+            created_at=tx.at,
+            updated_at=tx.at,
+            created_by=actor.user.id,
+            last_modified_by=actor.user.id,
+            **values,
+        )
+    )
+    _log(tx, actor, project, flag, "created", [])
+    return flag
+
+
+def update(
+    tx: Transaction, actor: Actor, project: Project, *, flag: Flag, values: Mapping[str, Any]
+) -> Flag:
+    """Store a change; every one adds to the version, even if nothing differs (contract 9.4)."""
+    values = dict(values)
+    if values.get("deleted") and not flag.deleted and flag.experiment_set:
+        values["key"] = f"{flag.key}:deleted:{flag.id}"
+    if values.get("deleted") is False and flag.deleted:
+        values["key"] = _restored_key(tx, project, values.get("key", flag.key))
+    after = tx.update(
+        replace(
+            flag,
+            **values,
+            version=flag.version + 1,
+            updated_at=tx.at,
+            last_modified_by=actor.user.id,
+        )
+    )
+    changed = activity.changes("FeatureFlag", asdict(flag), asdict(after), _LOGGED)
+    kind = "deleted" if after.deleted and not flag.deleted else "updated"
+    _log(tx, actor, project, after, kind, changed)
+    return after
+
+
+def _restored_key(tx: Transaction, project: Project, key: str) -> str:
+    stem, free, number = (
+        key.split(":deleted:", maxsplit=1)[0],
+        key.split(":deleted:", maxsplit=1)[0],
+        1,
+    )
+    while tx.first(Flag, project=project.id, key=free, deleted=False) is not None:
+        number += 1
+        free = f"{stem}-{number}"
+    return free
+
+
+def _log(
+    tx: Transaction,
+    actor: Actor,
+    project: Project,
+    flag: Flag,
+    kind: str,
+    changed: list[activity.Change],
+) -> None:
+    activity.record(
+        tx,
+        actor,
+        scope="FeatureFlag",
+        activity=kind,
+        organization=project.organization,
+        project=project,
+        item=str(flag.id),
+        name=flag.key,
+        changed=changed,
+    )
+
+
+def settled(
+    tx: Transaction, profile: Profile, *, flag: Flag, values: Mapping[str, Any], data: Any
+) -> dict[str, Any]:
+    """The part of a change that may be written over what others did meanwhile (contract 9.4).
+
+    Raises:
+        ApiError: 409 `conflict`.
+    """
+    original = data.get("original_flag")
+    if data.get("version") is None or not isinstance(original, dict):
+        return dict(values)
+    if fields.integer(data["version"], "version") == flag.version:
+        return dict(values)
+    kept: dict[str, Any] = {}
+    for name, new in values.items():
+        old = _comparable(name, original.get(name))
+        wanted, current = _comparable(name, new), _comparable(name, getattr(flag, name))
+        if wanted != old and current not in (old, wanted):
+            raise _lost(tx, flag)
+        if wanted != old or not profile.drops_unchanged:
+            kept[name] = new
+    return kept
+
+
+def _comparable(name: str, value: Any) -> Any:
+    if name == "filters":
+        return flag_filters.comparable(value)
+    if name in ("tags", "evaluation_contexts") and isinstance(value, list):
+        return sorted(str(one) for one in value)
+    return value
+
+
+def _lost(tx: Transaction, flag: Flag) -> Exception:
+    user = tx.get(User, flag.last_modified_by) if flag.last_modified_by is not None else None
+    name = user.email if user else "another user"
+    return conflict(
+        f"The feature flag was updated by {name} since you started editing it."
+        " Please refresh and try again."
+    )

@@ -1,0 +1,33 @@
+"""One module a resource: its routes and its rules."""
+
+from reconciler.sandbox.resources import (
+    activity_log,
+    approval_policy,
+    change_request,
+    feature_flag,
+    member,
+    organization,
+    project,
+    role,
+    role_membership,
+    user,
+)
+from reconciler.sandbox.routes import Route
+
+_MODULES = (
+    user,
+    organization,
+    project,
+    member,
+    role,
+    role_membership,
+    approval_policy,
+    change_request,
+    feature_flag,
+    activity_log,
+)
+
+
+def routes() -> tuple[Route, ...]:
+    """Every route of the emulated API."""
+    return tuple(route for module in _MODULES for route in module.ROUTES)
