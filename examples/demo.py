@@ -1,0 +1,239 @@
+# ruff: noqa: INP001  a script, no package
+"""The main job from start to finish, against the embedded sandbox: `make demo`.
+
+Runs the console script as a person would type it, and shows what it prints. Leaves nothing
+behind: the server is stopped, the folder it worked in is removed.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+RECONCILER = Path(sys.executable).parent / "reconciler"
+ACME = Path(__file__).resolve().parent / "acme"
+KEYS = {name: f"phx_acme_{name}" for name in ("ci", "alice", "bob")}
+READY = "sandbox listening on "
+DONE, DRIFTED, WAITING = 0, 2, 3  # exit codes: reconciler's docs/exit-codes.md
+MOST_ROUNDS = 4  # of approval, before the demo takes it that apply does not converge
+NEW_CHECKOUT = "new-checkout"
+
+
+class UnexpectedError(Exception):
+    """A command did not do what the story says."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A configuration repository, and the PostHog it is applied to."""
+
+    folder: Path
+    host: str
+
+    def run(self, *arguments: str, expect: int, person: str = "ci") -> str:
+        """Type a command as `person`, show what it prints; its output."""
+        key = "" if person == "ci" else f"POSTHOG_API_KEY={KEYS[person]} "
+        say(f"\n$ {key}{shlex.join(['reconciler', *arguments])}")
+        done = self._call(arguments, person, errors=subprocess.STDOUT)
+        say(done.stdout.rstrip())
+        say(f"(exit code {done.returncode})")
+        if done.returncode != expect:
+            raise UnexpectedError(f"expected exit code {expect}, got {done.returncode}")
+        return done.stdout
+
+    def pending(self) -> list[dict[str, Any]]:
+        """The change requests that wait, by flag; asked for as a script would ask."""
+        arguments = ("requests", "list", "--state", "pending", "--format", "json")
+        done = self._call(arguments, "ci", errors=subprocess.PIPE)
+        if done.returncode != DONE:
+            raise UnexpectedError(f"{shlex.join(arguments)}\n{done.stderr}")
+        found: list[dict[str, Any]] = json.loads(done.stdout)
+        return sorted(found, key=lambda request: (request["flag_key"], request["action_key"]))
+
+    def _call(
+        self, arguments: tuple[str, ...], person: str, *, errors: int
+    ) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **clean_environment(),
+            "POSTHOG_HOST": self.host,
+            "POSTHOG_API_KEY": KEYS[person],
+        }
+        return subprocess.run(
+            [RECONCILER, *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+
+
+def main() -> int:
+    """Tell the story; 0 if it went as told."""
+    began = time.monotonic()
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with tempfile.TemporaryDirectory(prefix="acme-") as folder, sandbox() as host:
+            story(Desk(repository(Path(folder) / "acme"), host))
+    except UnexpectedError as error:
+        say(f"\nThe demo failed: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("\nThe demo was interrupted.")
+        return 130
+    say(f"\nThe files and PostHog agree, after {time.monotonic() - began:.0f} s: No changes.")
+    return 0
+
+
+def story(desk: Desk) -> None:
+    """Every step that a team takes between a merged pull request and `No changes`."""
+    tell("Are the files right? Nothing is contacted to find out.")
+    desk.run("validate", expect=DONE)
+
+    tell("Somebody moved a flag by hand in PostHog. Who looks after git's side notices.")
+    desk.run("drift", "--select", "FeatureFlag/acme/Web/onboarding-tour", expect=DRIFTED)
+
+    tell("What would change, and who will have to approve it? Reads only.")
+    desk.run("plan", expect=DONE)
+
+    tell("Make it so. What the policies hold back is filed as change requests, and waits: 3.")
+    desk.run("apply", "--yes", expect=WAITING)
+    desk.run("requests", "list", expect=DONE)
+
+    tell("Planning again files nothing twice: the plan knows what is pending.")
+    desk.run("plan", expect=DONE)
+
+    approve_new_checkout(desk)
+    approve_the_rest(desk)
+    for _ in range(MOST_ROUNDS):
+        tell("Apply again: it finishes what had to wait for the approvals.")
+        if not apply_again(desk):
+            break
+        approve_the_rest(desk)
+    else:
+        raise UnexpectedError(f"still waiting after {MOST_ROUNDS} rounds of approval")
+
+    tell("Nobody changed anything behind git's back, and nothing is left to do.")
+    desk.run("drift", expect=DONE)
+    if "No changes" not in desk.run("plan", "--detailed-exitcode", expect=DONE):
+        raise UnexpectedError("the plan does not say `No changes`")
+
+
+def approve_new_checkout(desk: Desk) -> None:
+    """One request in full: who may, two votes, done."""
+    request = next((one for one in desk.pending() if one["flag_key"] == NEW_CHECKOUT), None)
+    if request is None:
+        raise UnexpectedError(f"no change request for {NEW_CHECKOUT}")
+    tell("Alice, with a key of her own, looks at one of them. It needs two people.")
+    desk.run("requests", "show", request["id"], expect=DONE, person="alice")
+    desk.run("requests", "approve", request["id"], "--yes", expect=DONE, person="alice")
+    tell("One vote of two: it still waits.")
+    desk.run("requests", "wait", request["id"], "--timeout", "1s", expect=WAITING)
+    tell("Bob's is the second. PostHog applies the change in that moment.")
+    desk.run(
+        *("requests", "approve", request["id"], "--reason", "load test is green", "--yes"),
+        expect=DONE,
+        person="bob",
+    )
+
+
+def approve_the_rest(desk: Desk) -> None:
+    """Everything that waits, by Alice and, where it takes two, by Bob; then wait for all."""
+    waiting = [request["id"] for request in desk.pending()]
+    if not waiting:
+        raise UnexpectedError("nothing waits for approval")
+    tell("The other requests that wait get their votes." if len(waiting) > 1 else "And its vote.")
+    for person in ("alice", "bob"):
+        for request in desk.pending():
+            desk.run("requests", "approve", request["id"], "--yes", expect=DONE, person=person)
+    desk.run("requests", "wait", *waiting, "--timeout", "10s", expect=DONE)
+
+
+def apply_again(desk: Desk) -> bool:
+    """Apply; whether something waits for approval once more."""
+    try:
+        desk.run("apply", "--yes", expect=DONE)
+    except UnexpectedError:
+        if not desk.pending():
+            raise
+        return True
+    return False
+
+
+def repository(folder: Path) -> Path:
+    """A copy of examples/acme as a git repository of one commit."""
+    shutil.copytree(ACME, folder, ignore=shutil.ignore_patterns(".reconciler"))
+    identity = ("-c", "user.name=Acme", "-c", "user.email=ci@acme.test", "-c", "commit.gpgsign=no")
+    for arguments in (
+        ("init", "--quiet", "--initial-branch", "main"),
+        ("add", "--all"),
+        ("commit", "--quiet", "--message", "PostHog as code"),
+    ):
+        subprocess.run(
+            ["git", *identity, *arguments], cwd=folder, env=clean_environment(), check=True
+        )
+    return folder
+
+
+@contextmanager
+def sandbox() -> Iterator[str]:
+    """A running sandbox with Acme's world; its address."""
+    command = [RECONCILER, "sandbox", "--port", "0", "--seed", str(ACME / "seed.yaml")]
+    say(f"$ {shlex.join(['reconciler', *command[1:4], '--seed', 'examples/acme/seed.yaml'])}")
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, env=clean_environment(), encoding="utf-8"
+    )
+    try:
+        line = process.stdout.readline().strip() if process.stdout else ""
+        if not line.startswith(READY):
+            raise UnexpectedError(f"the sandbox did not start: {line or 'it printed nothing'}")
+        say(line)
+        yield line.removeprefix(READY)
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def clean_environment() -> dict[str, str]:
+    """This environment without what would steer the program or git elsewhere."""
+    prefixes = ("POSTHOG_", "RECONCILER_", "GIT_", "GITHUB_", "CI")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+    if sys.stdout.isatty() and not kept.get("NO_COLOR"):
+        kept["FORCE_COLOR"] = "1"
+    return {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
+
+def tell(sentence: str) -> None:
+    """One sentence between two commands."""
+    say(f"\n# {sentence}")
+
+
+def say(text: str) -> None:
+    """A line of the demo's own, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
