@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from threading import Event
 
@@ -12,7 +13,7 @@ from reconciler.apply import executor
 from reconciler.apply.journal import Journal
 from reconciler.apply.names import Names
 from reconciler.apply.progress import Tools
-from reconciler.config import excerpt, loader
+from reconciler.config import excerpt, loader, text
 from reconciler.model import (
     Address,
     Change,
@@ -71,9 +72,18 @@ def plan(world: World, options: Options, *, target: str, host: str, created_at: 
         created_at=created_at,
         base_ref=None,
         desired_digest=digest(world.desired),
-        findings=tuple(excerpt.attach(finding) for finding in made.findings),
+        findings=tuple(excerpt.attach(finding, _lines) for finding in made.findings),
         requests=Requests(world.reads, made.requests.expected_writes),
     )
+
+
+@lru_cache(maxsize=64)
+def _lines(file: str) -> tuple[str, ...] | None:
+    """Lines of a file that was loaded, for excerpts; None if it is not there any more."""
+    try:
+        return tuple(text.lines(Path(file).read_text(encoding="utf-8-sig", errors="replace")))
+    except OSError:
+        return None
 
 
 def digest(declared: Declared) -> str:
@@ -82,8 +92,8 @@ def digest(declared: Declared) -> str:
         str(address): [resource.spec, resource.lifecycle.absent, resource.id]
         for address, resource in declared.resources.items()
     }
-    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    form = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(form.encode()).hexdigest()
 
 
 def apply(

@@ -69,7 +69,7 @@ class _Commands(click.Group):
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text")
 @click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
 @click.pass_context
-def group(ctx: click.Context, **options: object) -> None:
+def group(ctx: click.Context, /, **options: object) -> None:
     """GitOps for PostHog: organizations, roles, approval policies and feature flags.
 
     Files say what should be; `plan` shows what would change and who will have to approve it;

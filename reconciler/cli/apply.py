@@ -41,6 +41,7 @@ def command(
 ) -> int:
     """Carry the plan out. What an approval policy holds back is filed, reported, and waits (3)."""
     from reconciler import planfile, render, walk
+    from reconciler.plan.build import Options
     from reconciler.render import text
 
     if not yes and not sys.stdin.isatty():
@@ -48,9 +49,8 @@ def command(
             "apply asks before it writes, and there is no terminal to ask on",
             fix="add --yes, or run it on a terminal",
         )
-    target = session.target(paths)
-    loaded = session.load(target)
-    chosen = walk.Options(select, exclude, target.ignore)
+    target, loaded = session.load(paths)
+    chosen = Options(select, exclude, target.ignore)
     with session.writer(target) as writer:
         world = walk.observe(writer, loaded, chosen)
         made = walk.plan(
@@ -67,7 +67,7 @@ def command(
             click.echo(shown, color=session.color)
         if made.writes and not yes:
             click.confirm("Apply these changes?", abort=True, err=True)
-        outcomes = _carry_out(session, writer, made, world, target.folder, concurrency)
+        outcomes = _carry_out(session, writer, made, world, session.folder(), concurrency)
     if format_ == "json":
         click.echo(planfile.dump_outcomes(outcomes, made))
     else:

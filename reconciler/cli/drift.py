@@ -27,11 +27,12 @@ def command(
     """Compare what the files declare at a commit with what is live. Exits 2 on drift."""
     from reconciler import render, walk
     from reconciler.config import git, loader
+    from reconciler.plan.build import Options
 
     target = session.target(paths)
     tree = git.commit_tree(base, cwd=Path.cwd())
     head = loader.load(target.paths, overlays=target.overlays, tree=tree)
-    chosen = walk.Options(select, exclude, target.ignore)
+    chosen = Options(select, exclude, target.ignore)
     with session.reader(target) as reader:
         found = walk.drift(
             reader,

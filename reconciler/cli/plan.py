@@ -26,10 +26,10 @@ def command(
 ) -> int:
     """Show what apply would do, why, and who will have to approve it. Reads only."""
     from reconciler import render, walk
+    from reconciler.plan.build import Options
 
-    target = session.target(paths)
-    loaded = session.load(target)
-    chosen = walk.Options(select, exclude, target.ignore)
+    target, loaded = session.load(paths)
+    chosen = Options(select, exclude, target.ignore)
     with session.reader(target) as reader:
         world = walk.observe(reader, loaded, chosen)
         host = reader.host

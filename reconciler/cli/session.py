@@ -15,7 +15,7 @@ from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
     from reconciler.config.loader import Loaded
-    from reconciler.config.settings import Target
+    from reconciler.config.settings import Settings, Target
     from reconciler.posthog.client import Reader, Writer
     from reconciler.posthog.credentials import Credentials
 
@@ -94,23 +94,34 @@ class Session:
         if not self.quiet:
             click.echo(message, err=True)
 
-    def target(self, paths: Sequence[str] = ()) -> "Target":
-        """The target of this run, from reconciler.yaml or the environment."""
+    def settings(self, paths: Sequence[str] = ()) -> "Settings":
+        """reconciler.yaml, or what stands in for it."""
         from reconciler.config import settings
 
-        return settings.target(
-            cwd=Path.cwd(),
-            config=self.config,
-            name=self.target_name,
+        return settings.load(
+            Path.cwd(),
+            file=self.config,
             paths=tuple(Path(path) for path in paths),
             environ=self.environ,
         )
 
-    def load(self, target: "Target") -> "Loaded":
-        """The files of the working tree."""
-        from reconciler.config import loader
+    def target(self, paths: Sequence[str] = ()) -> "Target":
+        """The target of this run."""
+        return self.settings(paths).target(self.target_name)
 
-        return loader.load(target.paths, overlays=target.overlays)
+    def load(self, paths: Sequence[str] = ()) -> "tuple[Target, Loaded]":
+        """The target, and the files of the working tree."""
+        from reconciler.config import files, loader
+
+        settings = self.settings(paths)
+        target = settings.target(self.target_name)
+        skip = frozenset(target.overlays)
+        tree = files.WorkingTree(cwd=Path.cwd(), anchor=settings.folder, skip=skip)
+        return target, loader.load(target.paths, overlays=target.overlays, tree=tree)
+
+    def folder(self) -> Path:
+        """Where runs are journalled: beside reconciler.yaml, else the current folder."""
+        return self.settings().folder or Path.cwd()
 
     def credentials(self, target: "Target") -> "Credentials":
         """Key and host, checked against each other."""
@@ -126,19 +137,19 @@ class Session:
     @contextmanager
     def reader(self, target: "Target") -> Iterator["Reader"]:
         """A client that can only read."""
-        from reconciler.posthog import client
+        from reconciler.posthog import client, pacing
 
-        limits = (target.rate_limit.per_minute, target.rate_limit.per_hour)
-        with client.open_reader(self.credentials(target), rate_limit=limits) as reader:
+        limit = pacing.RateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
+        with client.open_reader(self.credentials(target), rate_limit=limit) as reader:
             yield reader
 
     @contextmanager
     def writer(self, target: "Target") -> Iterator["Writer"]:
         """A client that can also write."""
-        from reconciler.posthog import client
+        from reconciler.posthog import client, pacing
 
-        limits = (target.rate_limit.per_minute, target.rate_limit.per_hour)
-        with client.open_writer(self.credentials(target), rate_limit=limits) as writer:
+        limit = pacing.RateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
+        with client.open_writer(self.credentials(target), rate_limit=limit) as writer:
             yield writer
 
     def _start_sandbox(self) -> None:

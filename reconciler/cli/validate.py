@@ -15,9 +15,8 @@ def command(session: Session, paths: tuple[str, ...], format_: str) -> int:
     from reconciler.errors import ConfigError
     from reconciler.render import text
 
-    target = session.target(paths)
     try:
-        loaded = session.load(target)
+        _, loaded = session.load(paths)
     except ConfigError as error:
         if format_ == "json" and error.findings:
             from reconciler.render import json as as_json
