@@ -32,7 +32,7 @@ def explain(name: str, document: Any, place: Source, lines_of: Lines) -> list[Fi
     """Every error of a document that its schema refuses; `place` is where it starts."""
     from jsonschema import Draft7Validator
 
-    errors = Draft7Validator(schema.document(name)).iter_errors(document)
+    errors = Draft7Validator(schema.load(name)).iter_errors(document)
     found = [finding for error in errors for finding in _findings(error, document, place, lines_of)]
     return found or [_unexplained(name, document, place)]
 
@@ -42,7 +42,7 @@ def _unexplained(name: str, document: Any, place: Source) -> Finding:
     import jsonschema_rs
 
     try:
-        error = next(iter(jsonschema_rs.validator_for(schema.document(name)).iter_errors(document)))
+        error = next(iter(jsonschema_rs.validator_for(schema.load(name)).iter_errors(document)))
         path, message = tuple(error.instance_path), error.message
     except (StopIteration, ValueError) as trouble:
         path, message = (), str(trouble)

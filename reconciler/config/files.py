@@ -80,11 +80,13 @@ class WorkingTree:
     Args:
         cwd: what relative paths and display names are relative to.
         anchor: folder of `reconciler.yaml`; links may not leave it where there is no git.
+        skip: files and folders that are left out, unless they are walked themselves.
 
     """
 
     cwd: Path
     anchor: Path | None = None
+    skip: frozenset[Path] = frozenset()
     origin: str = field(default="working tree", init=False)
     may_lack_paths: bool = field(default=False, init=False)
 
@@ -102,7 +104,8 @@ class WorkingTree:
             raise _unreadable(display, problem) from None
         seen: set[Path] = set()
         if stat.S_ISDIR(mode):
-            left_out = frozenset(Path(os.path.realpath(self.cwd / other)) for other in skip)
+            others = (os.path.realpath(self.cwd / other) for other in (*self.skip, *skip))
+            left_out = frozenset(Path(other) for other in others) - {real}
             yield from _Walk(root, left_out, seen).folder(
                 real, "" if display == "." else display, 0
             )

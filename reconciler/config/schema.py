@@ -37,7 +37,7 @@ def text(name: str) -> str:
 
 
 @cache
-def document(name: str) -> dict[str, Any]:
+def load(name: str) -> dict[str, Any]:
     """A schema as data; not to be changed."""
     schema: dict[str, Any] = json.loads(text(name))
     return schema
@@ -47,7 +47,7 @@ def document(name: str) -> dict[str, Any]:
 def _validator(name: str) -> _Validator:
     import jsonschema_rs
 
-    return jsonschema_rs.validator_for(document(name))
+    return jsonschema_rs.validator_for(load(name))
 
 
 def accepts(name: str, value: Any) -> bool:
@@ -60,7 +60,7 @@ def accepts(name: str, value: Any) -> bool:
 
 def at(name: str, *path: str) -> Mapping[str, Any] | None:
     """The part of a schema that describes a field: `at("Role", "spec", "members")`."""
-    node: Any = document(name)
+    node: Any = load(name)
     for step in path:
         while "items" in node and "properties" not in node:
             node = node["items"]
@@ -78,7 +78,7 @@ def natural_keys(name: str) -> Mapping[tuple[str, ...], str]:
 @cache
 def _natural_keys(name: str) -> Mapping[tuple[str, ...], str]:
     found: dict[tuple[str, ...], str] = {}
-    todo: list[tuple[tuple[str, ...], Any]] = [((), document(name))]
+    todo: list[tuple[tuple[str, ...], Any]] = [((), load(name))]
     while todo:
         path, node = todo.pop()
         if "x-natural-key" in node:

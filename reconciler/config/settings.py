@@ -47,7 +47,6 @@ class Target:
     unmanaged: str = "report"  # report | ignore | delete
     ignore: tuple[str, ...] = ()
     rate_limit: RateLimit = RateLimit()
-    folder: Path | None = None  # of reconciler.yaml; links may not leave it outside git
     source: Source | None = None
 
 
@@ -97,20 +96,6 @@ def find(
         if root is not None and os.path.realpath(folder) == str(root):
             return None
     return None
-
-
-def target(
-    *,
-    cwd: Path,
-    config: Path | None = None,
-    name: str | None = None,
-    paths: Sequence[Path] = (),
-    environ: Mapping[str, str] | None = None,
-) -> Target:
-    """The target of a run: `name`, else RECONCILER_TARGET, else the only one there is."""
-    variables = os.environ if environ is None else environ
-    settings = load(cwd, file=config, paths=paths, environ=variables)
-    return settings.target(name or variables.get("RECONCILER_TARGET") or None)
 
 
 def load(
@@ -190,7 +175,6 @@ def _settings(
             unmanaged=known.get("unmanaged", "report"),
             ignore=tuple(known.get("ignore", ())),
             rate_limit=RateLimit(**known.get("rate_limit", {})),
-            folder=file.parent,
             source=node["targets"].key_source(name),
         )
     return Settings(targets, file)
