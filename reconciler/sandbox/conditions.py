@@ -30,34 +30,35 @@ def met(
     Raises:
         ApiError: 500, for that field.
     """
-    if not conditions:
+    if not _understood(conditions):
         return True
-    if not isinstance(conditions, Mapping):
-        return True
-    kind = conditions.get("type")
-    if kind not in ("before_after", "change_amount", "any_change"):
-        return True
-    field = conditions.get("field")
-    if not field:
-        return True
-    compare: Callable[[Any, Any], Any] | None = None
-    if kind != "any_change":
-        compare = _OPERATORS.get(str(conditions.get("operator")))
-        if compare is None or conditions.get("value") is None:
-            return True
+    field = conditions["field"]
     if field == crash:
         raise server_error("Failed to process approval request")
     old, new = _by_path(before.get(str(field), ())), _by_path(after.get(str(field), ()))
-    if compare is None:
+    if conditions["type"] == "any_change":
         return any(
             old.get(path, _MISSING) != new.get(path, _MISSING) for path in old.keys() | new.keys()
         )
-    if kind == "before_after":
-        return any(_holds(compare, value, conditions["value"]) for value in new.values())
+    compare, bound = _OPERATORS[conditions["operator"]], conditions["value"]
+    if conditions["type"] == "before_after":
+        return any(_holds(compare, value, bound) for value in new.values())
     return any(
-        _holds(compare, _difference(old[path], new[path]), conditions["value"])
+        _holds(compare, _difference(old[path], new[path]), bound)
         for path in old.keys() & new.keys()
     )
+
+
+def _understood(conditions: Any) -> bool:
+    """Whether there is something to evaluate; what is not understood holds everything back."""
+    if not isinstance(conditions, Mapping) or not conditions.get("field"):
+        return False
+    if conditions.get("type") == "any_change":
+        return True
+    if conditions.get("type") not in ("before_after", "change_amount"):
+        return False
+    known = isinstance(conditions.get("operator"), str) and conditions["operator"] in _OPERATORS
+    return known and conditions.get("value") is not None
 
 
 def _by_path(positions: Positions) -> dict[Any, Any]:

@@ -128,10 +128,10 @@ def _check_pairs(values: Mapping[str, Any], flag: Flag | None) -> None:
         if device and after("ensure_experience_continuity"):
             detail = "Experience continuity cannot be used with device_id bucketing."
             raise invalid(detail, "ensure_experience_continuity")
-    if changed & {"has_encrypted_payloads", "is_remote_configuration"}:
-        if after("has_encrypted_payloads") and not after("is_remote_configuration"):
-            detail = "Encrypted payloads need a remote configuration flag."
-            raise invalid(detail, "has_encrypted_payloads")
+    encrypted = after("has_encrypted_payloads") and not after("is_remote_configuration")
+    if encrypted and changed & {"has_encrypted_payloads", "is_remote_configuration"}:
+        detail = "Encrypted payloads need a remote configuration flag."
+        raise invalid(detail, "has_encrypted_payloads")
     active = after("active") if flag is not None else values.get("active", True)
     if values.get("archived") and active:
         raise invalid("Only a disabled feature flag can be archived.", "archived")
@@ -205,7 +205,7 @@ def create(tx: Transaction, actor: Actor, project: Project, values: Mapping[str,
             **values,
         )
     )
-    _log(tx, actor, project, flag, "created", [])
+    _log(tx, actor, project, flag, kind="created", changed=[])
     return flag
 
 
@@ -229,7 +229,7 @@ def update(
     )
     changed = activity.changes("FeatureFlag", asdict(flag), asdict(after), _LOGGED)
     kind = "deleted" if after.deleted and not flag.deleted else "updated"
-    _log(tx, actor, project, after, kind, changed)
+    _log(tx, actor, project, after, kind=kind, changed=changed)
     return after
 
 
@@ -250,6 +250,7 @@ def _log(
     actor: Actor,
     project: Project,
     flag: Flag,
+    *,
     kind: str,
     changed: list[activity.Change],
 ) -> None:

@@ -77,8 +77,12 @@ def check(call: Call, attempt: Attempt) -> Answer | None:
         return None
     if len(held) > 1 and call.profile.refuses_several_actions:
         return _several_actions(call, held)
-    first = held[0]
-    if _matching(call, first) > 1:
+    return _decide(call, attempt, held[0])
+
+
+def _decide(call: Call, attempt: Attempt, first: Held) -> Answer | None:
+    """What follows when one action is left (steps 7 to 11)."""
+    if _matching(first) > 1:
         return _several_policies(call, first)
     if _bypasses(call, first.policy) or not _met(first.policy, first.detected):
         return None
@@ -159,7 +163,7 @@ def _differ(old: list[Position], new: list[Position]) -> bool:
     return {one["path"]: one["value"] for one in old} != {one["path"]: one["value"] for one in new}
 
 
-def _matching(call: Call, held: Held) -> int:
+def _matching(held: Held) -> int:
     """How many policies match under their conditions; more than one is a conflict (step 7)."""
     scopes = {one.project for one in held.policies}
     if len(scopes) == 1:

@@ -1,4 +1,4 @@
-"""Looking into the `detail` of log entries: by path, and as a catalogue of paths (contract 11.1)."""
+"""Looking into the `detail` of log entries: by path, and as a catalogue (contract 11.1)."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator

@@ -227,7 +227,7 @@ def _organization(tx: Transaction, names: Names, one: dict[str, Any], path: str)
         _member(tx, names, organization, member, f"{path}.members[{place}]")
     roles: dict[str, str] = {}
     for place, role in enumerate(one.get("roles") or ()):
-        _role(tx, names, organization, role, roles, f"{path}.roles[{place}]")
+        _role(tx, names, organization, role, roles=roles, path=f"{path}.roles[{place}]")
     inner = names.within(roles)
     if default_role is not None:
         identity_ = inner.role(default_role, f"{path}.settings.default_role")
@@ -270,6 +270,7 @@ def _role(
     names: Names,
     organization: Organization,
     one: dict[str, Any],
+    *,
     roles: dict[str, str],
     path: str,
 ) -> None:

@@ -67,9 +67,9 @@ def load(
         policy(tx, names, given, where, organization=organization, project=number)
     flags: dict[str, Flag] = {}
     for place, given in enumerate(one.get("feature_flags") or ()):
-        _flag(tx, names, project, given, flags, f"{path}.feature_flags[{place}]")
+        _flag(tx, names, project, given, flags=flags, path=f"{path}.feature_flags[{place}]")
     for place, given in enumerate(one.get("change_requests") or ()):
-        _request(tx, names, project, given, flags, f"{path}.change_requests[{place}]")
+        _request(tx, names, project, given, flags=flags, path=f"{path}.change_requests[{place}]")
 
 
 def policy(
@@ -130,6 +130,7 @@ def _flag(
     names: Names,
     project: Project,
     one: dict[str, Any],
+    *,
     flags: dict[str, Flag],
     path: str,
 ) -> None:
@@ -171,6 +172,7 @@ def _request(
     names: Names,
     project: Project,
     one: dict[str, Any],
+    *,
     flags: dict[str, Flag],
     path: str,
 ) -> None:

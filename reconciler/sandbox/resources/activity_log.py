@@ -3,7 +3,7 @@
 import base64
 import fnmatch
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,20 +115,11 @@ def _page_number(text: str, size: int) -> int:
 
 def _asked(call: Call) -> tuple[list[Clause], list[Test]]:
     """The filters of contract 11.1: what SQL can say, and what takes a look at the entry."""
-    clauses: list[Clause] = [_place(call)]
-    for name, sign in (("start_date", ">="), ("end_date", "<=")):
-        if text := call.query(name):
-            clauses.append((f"created_at {sign} ?", (_moment(text, name),)))
-    for name, column in _EXACT.items():
-        if words := _listed(call, name):
-            clauses.append(_among(column, words))
+    clauses = [_place(call), *_simple(call)]
     if users := _listed(call, "users"):
         clauses.append(_among("user", _user_ids(call, users)))
     if teams := _listed(call, "team_ids"):
         clauses.append(_among("project", [fields.query_integer(one, "team_ids") for one in teams]))
-    for name in ("was_impersonated", "is_system"):
-        if word := call.query(name):
-            clauses.append((f"{name} IS ?", (fields.boolean(word, name),)))
     tests: list[Test] = []
     if addresses := _listed(call, "ip_addresses"):
         tests.append(lambda entry: _from(entry.ip_address, addresses))
@@ -137,6 +128,19 @@ def _asked(call: Call) -> tuple[list[Clause], list[Test]]:
     if wanted := call.query("detail_filters"):
         tests += log_details.tests(wanted)
     return clauses, tests
+
+
+def _simple(call: Call) -> Iterator[Clause]:
+    """One column, one comparison."""
+    for name, sign in (("start_date", ">="), ("end_date", "<=")):
+        if text := call.query(name):
+            yield f"created_at {sign} ?", (_moment(text, name),)
+    for name, column in _EXACT.items():
+        if words := _listed(call, name):
+            yield _among(column, words)
+    for name in ("was_impersonated", "is_system"):
+        if word := call.query(name):
+            yield f"{name} IS ?", (fields.boolean(word, name),)
 
 
 def _place(call: Call) -> Clause:

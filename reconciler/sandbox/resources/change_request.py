@@ -21,9 +21,7 @@ def list_requests(call: Call) -> Answer:
     if state := call.query("state"):
         states = [word.strip() for word in state.split(",")]
         clauses.append((f"state IN ({', '.join('?' * len(states))})", states))
-    for name in _EXACT:
-        if value := call.query(name):
-            clauses.append((f"{name} = ?", (value,)))
+    clauses += [(f"{name} = ?", (value,)) for name in _EXACT if (value := call.query(name))]
     if call.profile.name == "g1" and (kind := call.query("action_type")):
         clauses.append(("action_key = ?", (kind,)))
     if requester := call.query("requester"):
