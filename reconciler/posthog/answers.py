@@ -1,0 +1,288 @@
+"""What an answer means: a parsed body, or one of our errors. Pure; sends and reads nothing.
+
+Decides on status, code, type and attr. Text of PostHog's is shown, never branched on; the one
+exception is written where it stands (contract 5.5).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from reconciler import errors
+from reconciler.posthog import bodies, hints
+from reconciler.posthog.patience import asked_wait_s
+from reconciler.posthog.redaction import redact
+
+LONGEST_DETAIL: Final = 500
+_SNIPPET: Final = 120
+NOT_APPLIED: Final = "sent, not applied"
+_NO_CONTENT: Final = (204, 205)
+_UNFINISHED: Final = 408  # of the 4xx the only one after which a write may have happened
+_TOO_EARLY: Final = 425
+
+_CLASSES: Final[Mapping[int, type[errors.ApiError]]] = {
+    401: errors.AuthenticationError,
+    402: errors.PaymentRequiredError,
+    403: errors.PermissionDeniedError,
+    404: errors.NotFoundError,
+    410: errors.NotFoundError,
+    429: errors.ThrottledError,
+}
+_PHRASES: Final[Mapping[type[errors.ApiError], str]] = {
+    errors.AuthenticationError: "PostHog does not accept the key",
+    errors.PaymentRequiredError: "the organization's plan lacks the feature",
+    errors.PermissionDeniedError: "not allowed",
+    errors.NotFoundError: "not found, or not visible to this key",
+    errors.ThrottledError: "too many requests",
+    errors.ServerError: "PostHog failed",
+    errors.AmbiguousError: "PostHog failed after the write was sent",
+    errors.InvalidRequestError: "PostHog refused the request",
+    errors.PolicyConflictError: "the write meets several approval policies at once",
+    errors.VersionConflictError: "somebody else wrote in between",
+    errors.ApprovalRequiredError: "approval is required; a change request was filed",
+    errors.ChangeRequestPendingError: "a change request is open already",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as its errors name it: without host, query and body."""
+
+    method: str
+    path: str
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may change something."""
+        return self.method != "GET"
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer: status, headers with names in lower case, decoded body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the body of a refusal says (contract 1.3), as far as it says it."""
+
+    type: str = ""
+    code: str = ""
+    attr: str | None = None
+    detail: str = ""
+    body: Mapping[str, Any] | None = None
+
+
+def read(call: Call, answer: Answer, *, key_source: str = "", now: float = 0.0) -> Any:
+    """The parsed body, None for an answer without one, or the error that the answer is.
+
+    Args:
+        call: what was asked.
+        answer: what came.
+        key_source: the variable that held the key, for the message of a 401.
+        now: seconds since 1970, for a Retry-After that is a date.
+
+    """
+    if answer.status < 200:  # noqa: PLR2004  no final status; httpx does not let one through
+        raise unreadable(call, answer, f"HTTP {answer.status} is no answer")
+    if answer.status < 300:  # noqa: PLR2004
+        return _success(call, answer)
+    if answer.status < 400:  # noqa: PLR2004
+        raise _redirect(call, answer)
+    raise _refusal(call, answer, key_source, now)
+
+
+def _success(call: Call, answer: Answer) -> Any:
+    if call.writes and (
+        answer.status in _NO_CONTENT or (call.method == "DELETE" and not answer.body)
+    ):
+        return None
+    kind = answer.headers.get("content-type", "")
+    if kind and "json" not in kind.lower():
+        raise unreadable(call, answer, f"{kind.partition(';')[0]} is not JSON")
+    try:
+        return bodies.parse(answer.body)
+    except ValueError as error:
+        raise unreadable(call, answer, str(error)) from None
+
+
+def unreadable(call: Call, answer: Answer, reason: str, *, code: str = "") -> errors.ApiError:
+    """An answer came that cannot be read. After a write that is an unknown outcome."""
+    start = ascii(answer.body[:_SNIPPET].decode(errors="replace"))
+    begins = f"; it begins {start}" if answer.body else ""
+    return lost(
+        call,
+        "the answer cannot be read",
+        f"HTTP {answer.status}, {reason}{begins}",
+        status=answer.status,
+        code=code,
+        fix="check that the host is PostHog itself, not a login page or a proxy",
+    )
+
+
+def lost(
+    call: Call,
+    phrase: str,
+    why: str,
+    *,
+    status: int | None = None,
+    code: str = "",
+    fix: str | None = None,
+) -> errors.ApiError:
+    """No answer that can be used: unreadable for a read, an unknown outcome for a write."""
+    facts: dict[str, Any] = {
+        "method": call.method,
+        "path": call.path,
+        "status": status,
+        "code": code,
+        "why": cut(why),
+    }
+    if call.writes:
+        return errors.AmbiguousError(redact(f"{call}: {phrase}"), **facts)
+    return errors.UnreadableError(redact(f"{call}: {phrase}"), **facts, fix=fix)
+
+
+def cut(text: str) -> str:
+    """One line of at most 500 characters without secrets."""
+    line = " ".join(redact(text).split())
+    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 1] + "…"
+
+
+def _redirect(call: Call, answer: Answer) -> errors.ApiError:
+    parts = urlsplit(answer.headers.get("location", ""))
+    target = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""
+    where = f"to {target}" if target else "to another path"
+    return errors.UnreadableError(
+        redact(f"{call}: PostHog redirects {where}"),
+        method=call.method,
+        path=call.path,
+        status=answer.status,
+        why=f"HTTP {answer.status}; a redirect is not followed, because the key would go along",
+        state=NOT_APPLIED if call.writes else None,
+        fix=redact(f"if PostHog lives there, make {target} the host")
+        if target
+        else "check that the host is PostHog itself, not a login page or a proxy",
+    )
+
+
+def _refusal(call: Call, answer: Answer, key_source: str, now: float) -> errors.ApiError:
+    envelope = read_envelope(answer)
+    cls = _class(call, answer.status, envelope)
+    words = f"{envelope.type}/{envelope.code}".strip("/")
+    about = f", {envelope.attr}" if envelope.attr else ""
+    why = f"HTTP {answer.status} {words}{about}: {envelope.detail}".replace(" :", ":")
+    facts: dict[str, Any] = {
+        "method": call.method,
+        "path": call.path,
+        "status": answer.status,
+        "code": envelope.code,
+        "type": envelope.type,
+        "attr": envelope.attr,
+        "detail": cut(envelope.detail),
+        "body": envelope.body if answer.status in (400, 409) else None,
+        "why": cut(why.removesuffix(": ")),
+        "state": _state(call, cls),
+        "fix": hints.fix(
+            cls, path=call.path, detail=envelope.detail, attr=envelope.attr, key_source=key_source
+        ),
+    }
+    what = redact(f"{call}: {_PHRASES[cls]}")
+    if issubclass(cls, errors.ThrottledError):
+        asked = asked_wait_s(answer.headers.get("retry-after"), envelope.detail, now)
+        return cls(what, retry_after_s=asked, **facts)
+    if issubclass(cls, errors.ApprovalRequiredError):
+        return cls(what, **_change_request(envelope.body or {}), **facts)
+    return cls(what, **facts)
+
+
+def _state(call: Call, cls: type[errors.ApiError]) -> str | None:
+    """None is the class's own sentence."""
+    if not call.writes:
+        return errors.ApiError.default_state
+    own = (errors.AmbiguousError, errors.ApprovalRequiredError, errors.ThrottledError)
+    return None if issubclass(cls, own) else NOT_APPLIED
+
+
+def _class(call: Call, status: int, envelope: Envelope) -> type[errors.ApiError]:
+    if status >= 500 or status == _UNFINISHED:  # noqa: PLR2004
+        return errors.AmbiguousError if call.writes else errors.ServerError
+    if status == _TOO_EARLY:
+        return errors.ServerError
+    if status == 409:  # noqa: PLR2004
+        return _conflict(envelope)
+    # The first generation of the gate flattens its answer until only these words are left
+    # (contract 5.5): the one place where `detail` decides.
+    if status == 400 and "policy_conflict" in (envelope.code, envelope.detail):  # noqa: PLR2004
+        return errors.PolicyConflictError
+    return _CLASSES.get(status, errors.InvalidRequestError)
+
+
+def _conflict(envelope: Envelope) -> type[errors.ApiError]:
+    body = envelope.body or {}
+    match envelope.code:
+        case "approval_required":
+            return errors.ApprovalRequiredError
+        case "change_request_pending":
+            return errors.ChangeRequestPendingError
+        case "conflict":
+            return errors.VersionConflictError
+        case _ if "existing_change_request" in body:
+            return errors.ChangeRequestPendingError
+        case _ if "change_request_id" in body:
+            return errors.ApprovalRequiredError
+        case _:
+            return errors.InvalidRequestError
+
+
+def _change_request(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Both forms of the gate's 409 (contract 5.3 and 5.4)."""
+    found = body.get("change_request") or body.get("existing_change_request")
+    request = found if isinstance(found, Mapping) else {}
+    id_ = body.get("change_request_id") or request.get("id") or ""
+    return {"change_request_id": str(id_), "change_request": request}
+
+
+def read_envelope(answer: Answer) -> Envelope:
+    """What a refusal says, from the standard envelope or from any of the bare bodies."""
+    try:
+        body = bodies.parse(answer.body)
+    except ValueError:
+        return Envelope()
+    if isinstance(body, str):
+        return Envelope(detail=body)
+    if not isinstance(body, dict):
+        return Envelope(detail=_compact(body) if body else "")
+    attr = body.get("attr")
+    return Envelope(
+        type=_text(body.get("type")),
+        code=_text(body.get("code")),
+        attr=attr if isinstance(attr, str) else None,
+        detail=_detail(body),
+        body=body,
+    )
+
+
+def _detail(body: Mapping[str, Any]) -> str:
+    for name in ("detail", "error", "message", "validation_errors"):
+        if said := body.get(name):
+            text = said if isinstance(said, str) else _compact(said)
+            reason = body.get("reason")
+            return f"{text}: {reason}" if isinstance(reason, str) and reason else text
+    return "" if not body else _compact(body)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,159 @@
+"""Reader and Writer: two types, so that what is handed a Reader cannot write.
+
+A Reader stands on a connection that has no method for writing and refuses every verb but GET.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from threading import Lock
+from typing import Any, Final, Self, TypedDict, TypeVar, Unpack
+
+from reconciler.kind import Request
+from reconciler.model import Payload
+from reconciler.posthog import listing, pacing
+from reconciler.posthog.credentials import Credentials
+from reconciler.posthog.listing import PAGE_SIZE, Identity, Listing, identify
+from reconciler.posthog.pacing import DEFAULT_RATE_LIMIT, RateLimit
+from reconciler.posthog.patience import Limits
+from reconciler.posthog.transport import Params, Transport, WriteTransport, key_digest
+
+PAGE_WORKERS: Final = 16
+_AnyTransport = TypeVar("_AnyTransport", bound=Transport)
+
+
+class Reader:
+    """Everything that asks. Thread-safe; a context manager that closes its connections."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._source = listing.Source(transport.origin, self._fetch, self._fetch_many)
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_lock = Lock()
+
+    @property
+    def host(self) -> str:
+        """The origin that is read from."""
+        return self._transport.origin
+
+    @property
+    def reads(self) -> int:
+        """GETs sent so far, retries included."""
+        return self._transport.reads
+
+    @property
+    def clock_skew_s(self) -> float | None:
+        """The server's clock minus ours at the last answer, to the second; None if unknown."""
+        return self._transport.clock_skew_s
+
+    def get(self, path: str, params: Params | None = None) -> Any:
+        """The parsed body of one GET."""
+        return self._transport.get(path, params)
+
+    def list(
+        self,
+        path: str,
+        params: Params | None = None,
+        *,
+        identity: Identity = identify,
+        page_size: int = PAGE_SIZE,
+    ) -> Listing:
+        """A whole collection, complete and each item once, or IncompleteListingError."""
+        return listing.read_all(self._source, path, params, identity=identity, page_size=page_size)
+
+    def pages(self, path: str, params: Params | None = None) -> Iterator[tuple[Payload, ...]]:
+        """Page after page as the server links them: for logs, which have no count."""
+        return listing.pages(self._source, path, params)
+
+    def stop(self) -> None:
+        """Send nothing more and wake who waits; what is in flight is finished."""
+        self._transport.stop()
+
+    def close(self) -> None:
+        """Stop, and close every connection."""
+        self._transport.close()
+        with self._pool_lock:
+            if self._pool is not None:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _fetch(self, request: listing.Request) -> Any:
+        return self._transport.get(*request)
+
+    def _fetch_many(self, requests: Iterable[listing.Request]) -> Iterator[Any]:
+        with self._pool_lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(PAGE_WORKERS, thread_name_prefix="page")
+        return self._pool.map(self._fetch, requests)
+
+
+class Writer(Reader):
+    """A Reader that may also send."""
+
+    def __init__(self, transport: WriteTransport) -> None:
+        super().__init__(transport)
+        self._writing = transport
+
+    @property
+    def writes(self) -> int:
+        """Writes sent so far, including what was told to come back later (429)."""
+        return self._writing.writes
+
+    def send(self, request: Request) -> Any:
+        """Send one write, once. Its parsed body, or None for an answer without one."""
+        return self._writing.send(request.method, request.path, request.body)
+
+
+class Surroundings(TypedDict, total=False):
+    """What a connection takes from the world; each has a default that is the real one."""
+
+    limits: Limits
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    rng: Random
+    now: Callable[[], float]
+    log: logging.Logger
+
+
+def open_reader(
+    credentials: Credentials,
+    *,
+    rate_limit: RateLimit = DEFAULT_RATE_LIMIT,
+    **surroundings: Unpack[Surroundings],
+) -> Reader:
+    """A Reader of one host with one key. Contacts nobody yet."""
+    return Reader(_connect(Transport, credentials, rate_limit, surroundings))
+
+
+def open_writer(
+    credentials: Credentials,
+    *,
+    rate_limit: RateLimit = DEFAULT_RATE_LIMIT,
+    **surroundings: Unpack[Surroundings],
+) -> Writer:
+    """A Writer for one host with one key. Contacts nobody yet."""
+    return Writer(_connect(WriteTransport, credentials, rate_limit, surroundings))
+
+
+def _connect(
+    cls: type[_AnyTransport],
+    credentials: Credentials,
+    rate_limit: RateLimit,
+    surroundings: Surroundings,
+) -> _AnyTransport:
+    """A connection that shares its pace with all others of the same host and key."""
+    pacer = pacing.shared(
+        credentials.host,
+        key_digest(credentials.key),
+        rate_limit,
+        clock=surroundings.get("clock", time.monotonic),
+        sleep=surroundings.get("sleep", time.sleep),
+    )
+    return cls(credentials.host, credentials.key, pacer=pacer, **surroundings)

@@ -1,0 +1,209 @@
+"""Pages → complete collections that agree with themselves (reliability R-LIST), or an error.
+
+Never takes a part for the whole: absence is only believed after a listing that adds up.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+from reconciler.errors import IncompleteListingError
+from reconciler.model import Payload
+from reconciler.posthog.redaction import redact
+
+PAGE_SIZE: Final = 100  # the server's default; a larger one is documented nowhere
+MAX_PAGES: Final = 10_000
+RELISTS: Final = 3
+
+Query = Mapping[str, str | int | bool] | Sequence[tuple[str, str]]
+Request = tuple[str, Query | None]  # path and query
+Identity = Callable[[Payload], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A whole collection, each item once, and the pages it came in."""
+
+    items: tuple[Payload, ...]
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where pages come from: one at a time, or many at once in the order asked for."""
+
+    origin: str
+    fetch: Callable[[Request], Any]
+    fetch_many: Callable[[Iterable[Request]], Iterator[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    items: tuple[Payload, ...]
+    count: int | None = None
+    next: str | None = None
+
+
+class _TornError(Exception):
+    """The pages do not fit together; another listing may."""
+
+
+def identify(item: Payload) -> str:
+    """The id of an item; for one without, all of it."""
+    return str(item["id"]) if "id" in item else json.dumps(item, sort_keys=True)
+
+
+def read_all(
+    source: Source,
+    path: str,
+    params: Query | None = None,
+    *,
+    identity: Identity = identify,
+    page_size: int = PAGE_SIZE,
+) -> Listing:
+    """The whole collection: ceil(n / page_size) requests for n items, one for none.
+
+    It is listed anew if its pages do not fit together, for somebody may be writing to it.
+    """
+    query = {"limit": page_size, **dict(params or {})}
+    reason = ""
+    for _ in range(1 + RELISTS):
+        try:
+            return _read_once(source, (path, query), identity)
+        except _TornError as torn:
+            reason = str(torn)
+    raise _incomplete(path, f"{reason}; listed {1 + RELISTS} times")
+
+
+def pages(source: Source, path: str, params: Query | None = None) -> Iterator[tuple[Payload, ...]]:
+    """Page after page as the server links them, for logs: neither counted nor compared."""
+    try:
+        for page in _linked(source, path, _page(source.fetch((path, params)))):
+            yield page.items
+    except _TornError as torn:
+        raise _incomplete(path, str(torn)) from None
+
+
+def _read_once(source: Source, request: Request, identity: Identity) -> Listing:
+    path = request[0]
+    first = _page(source.fetch(request))
+    step = _step(source, path, first)
+    found = tuple(
+        _linked(source, path, first) if step is None else _at_offsets(source, path, first, step)
+    )
+    items = tuple(item for page in found for item in page.items)
+    _check(found, [identity(item) for item in items])
+    return Listing(items, len(found))
+
+
+def _check(found: Sequence[_Page], ids: Sequence[str]) -> None:
+    first, last = found[0].count, found[-1].count
+    if first != last:
+        raise _TornError(f"it held {first} items on its first page and {last} on its last")
+    if len(set(ids)) != len(ids):
+        raise _TornError("an item came twice")
+    if first is not None and first != len(ids):
+        raise _TornError(f"it holds {first} items, but {len(ids)} came")
+
+
+def _page(body: Any) -> _Page:
+    """A page, also of an endpoint that answers with a plain list."""
+    if isinstance(body, list):
+        body = {"results": body}
+    if not isinstance(body, dict):
+        raise _TornError("the answer is no page of a listing")
+    items, count, after = body.get("results"), body.get("count"), body.get("next")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise _TornError("the answer holds no list of results")
+    if not isinstance(count, int | None) or not isinstance(after, str | None):
+        raise _TornError("the answer is no page of a listing")
+    return _Page(tuple(items), count, after or None)
+
+
+def _step(source: Source, path: str, first: _Page) -> int | None:
+    """Items per page, if the pages that follow can be asked for all at once."""
+    if first.count is None or first.next is None:
+        return None
+    offset = _offset(_after(source.origin, path, first.next))
+    return offset if offset and offset == len(first.items) else None
+
+
+def _at_offsets(source: Source, path: str, first: _Page, step: int) -> Iterator[_Page]:
+    """The other pages at once; each is held against what the first one promised."""
+    count = first.count or 0
+    where, query = _after(source.origin, path, first.next or "")
+    plain = [pair for pair in dict(query or {}).items() if pair[0] != "offset"]
+    offsets = range(step, count, step)
+    if len(offsets) >= MAX_PAGES:
+        raise _incomplete(path, f"more than {MAX_PAGES} pages")
+    requests: list[Request] = [
+        (where, [(name, str(value)) for name, value in plain] + [("offset", str(offset))])
+        for offset in offsets
+    ]
+    yield first
+    for offset, body in zip(offsets, source.fetch_many(requests), strict=True):
+        page, end = _page(body), min(offset + step, count)
+        after = None if page.next is None else _offset(_after(source.origin, path, page.next))
+        if page.count != count:
+            raise _TornError(f"it held {count} items on its first page and {page.count} later")
+        if len(page.items) != end - offset or after != (end if end < count else None):
+            raise _TornError("its pages have moved while it was read")
+        yield page
+
+
+def _linked(source: Source, path: str, first: _Page) -> Iterator[_Page]:
+    """The pages one after the other, wherever `next` leads on the same origin."""
+    seen: set[str] = set()
+    page = first
+    yield page
+    while page.next is not None:
+        if page.next in seen:
+            raise _incomplete(path, "its pages lead in a circle")
+        seen.add(page.next)
+        if len(seen) >= MAX_PAGES:
+            raise _incomplete(path, f"more than {MAX_PAGES} pages")
+        page = _page(source.fetch(_after(source.origin, path, page.next)))
+        yield page
+
+
+def _offset(request: Request) -> int | None:
+    """The offset of a plain limit/offset page."""
+    query = dict(request[1] or {})
+    offset, limit = str(query.get("offset", "")), str(query.get("limit", ""))
+    return int(offset) if offset.isdecimal() and limit.isdecimal() else None
+
+
+def _after(origin: str, path: str, link: str) -> Request:
+    """Path and query of a `next` link, which may not leave the origin.
+
+    `http` for `https` is tolerated, as servers behind a proxy write it: only path and query
+    are used, and they go to our own origin.
+    """
+    try:
+        parts = urlsplit(link)
+        place = (parts.hostname, parts.port)
+    except ValueError:
+        raise _incomplete(path, "a link to the next page is no URL") from None
+    own = urlsplit(origin)
+    if parts.netloc and (place != (own.hostname, own.port) or "@" in parts.netloc):
+        raise _incomplete(
+            path,
+            f"the next page is linked at {parts.hostname}, not at {own.hostname}; it was not asked",
+            fix=f"have {own.hostname} write its own name into links (SITE_URL), "
+            f"or make {parts.hostname} the host",
+        )
+    if not parts.path.startswith("/") or parts.path.startswith("//"):
+        raise _incomplete(path, "a link to the next page is no URL")
+    return parts.path, parse_qsl(parts.query, keep_blank_values=True)
+
+
+def _incomplete(path: str, why: str, *, fix: str | None = None) -> IncompleteListingError:
+    return IncompleteListingError(
+        redact(f"GET {path}: the listing is not complete"),
+        method="GET",
+        path=path,
+        why=redact(why),
+        fix=fix,
+    )

@@ -1,0 +1,74 @@
+"""Takes secrets out of text, in every spelling that we know. Never decides what is shown.
+
+A secret is registered when it is wrapped (`credentials.Secret`), so none can be forgotten.
+"""
+
+import base64
+import json
+import logging
+import re
+from threading import Lock
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+MASK: Final = "***"
+_SHORTEST: Final = 4  # a shorter "secret" would blank out half of every message
+_SHAPE: Final = r"ph[csx]_[A-Za-z0-9]{20,}"  # any key of PostHog's, also one we never held
+
+_spellings: set[str] = set()
+_lock: Final = Lock()
+_pattern: re.Pattern[str] = re.compile(_SHAPE)
+
+
+def register(secret: str) -> None:
+    """From now on `redact` hides this secret."""
+    global _pattern  # noqa: PLW0603  one registry a process: a secret is secret everywhere
+    if len(secret) < _SHORTEST:
+        return
+    with _lock:
+        _spellings.update(spellings(secret))
+        longest_first = sorted(_spellings, key=lambda text: (-len(text), text))
+        _pattern = re.compile("|".join((*map(re.escape, longest_first), _SHAPE)))
+
+
+def spellings(secret: str) -> frozenset[str]:
+    """The secret plain, URL-encoded, JSON-escaped, and in base64 at each of its three offsets."""
+    escaped = json.dumps(secret)[1:-1]
+    texts = {secret, escaped, escaped.replace("/", "\\/"), quote(secret, safe="")}
+    texts |= {quote_plus(secret), _lower_hex(quote(secret, safe=""))}
+    for offset in range(3):
+        standard = _base64_core(secret.encode(), offset)
+        texts |= {standard, standard.translate(str.maketrans("+/", "-_"))}
+    return frozenset(text for text in texts if len(text) >= _SHORTEST)
+
+
+def _lower_hex(text: str) -> str:
+    return re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), text)
+
+
+def _base64_core(secret: bytes, offset: int) -> str:
+    """The base64 characters that depend on the secret alone, `offset` bytes into a text."""
+    encoded = base64.b64encode(bytes(offset) + secret).decode()
+    first = -(-offset * 8 // 6)  # characters that also hold bits of what stands before
+    last = (offset + len(secret)) * 8 // 6  # the rest also holds bits of what stands behind
+    return encoded[first:last]
+
+
+def redact(text: str) -> str:
+    """The text with every registered secret, and all that looks like a key, masked."""
+    return _pattern.sub(MASK, text)
+
+
+class RedactionFilter(logging.Filter):
+    """Redacts log records. Put it on handlers: a logger's filter does not see its children's."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, without its secrets."""
+        record.msg, record.args = redact(record.getMessage()), ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = redact(record.exc_text)
+        if record.stack_info:
+            record.stack_info = redact(record.stack_info)
+        return True
