@@ -4,7 +4,6 @@ Decides on status, code, type and attr. Text of PostHog's is shown, never branch
 exception is written where it stands (contract 5.5).
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,14 +11,17 @@ from urllib.parse import urlsplit
 
 from reconciler import errors
 from reconciler.posthog import bodies, hints
+from reconciler.posthog.envelope import Envelope, read_envelope
 from reconciler.posthog.patience import asked_wait_s
-from reconciler.posthog.redaction import redact
+from reconciler.posthog.redaction import cut, redact
 
-LONGEST_DETAIL: Final = 500
 _SNIPPET: Final = 120
 NOT_APPLIED: Final = "sent, not applied"
 _NO_CONTENT: Final = (204, 205)
-_UNFINISHED: Final = 408  # of the 4xx the only one after which a write may have happened
+_REDIRECTS, _REFUSALS, _FAILURES = 300, 400, 500  # the first status of each family
+_BAD_REQUEST: Final = 400
+_TIMED_OUT: Final = 408  # of the 4xx the only one after which a write may have happened
+_CONFLICT: Final = 409
 _TOO_EARLY: Final = 425
 
 _CLASSES: Final[Mapping[int, type[errors.ApiError]]] = {
@@ -71,17 +73,6 @@ class Answer:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """What the body of a refusal says (contract 1.3), as far as it says it."""
-
-    type: str = ""
-    code: str = ""
-    attr: str | None = None
-    detail: str = ""
-    body: Mapping[str, Any] | None = None
-
-
 def read(call: Call, answer: Answer, *, key_source: str = "", now: float = 0.0) -> Any:
     """The parsed body, None for an answer without one, or the error that the answer is.
 
@@ -92,11 +83,9 @@ def read(call: Call, answer: Answer, *, key_source: str = "", now: float = 0.0) 
         now: seconds since 1970, for a Retry-After that is a date.
 
     """
-    if answer.status < 200:  # noqa: PLR2004  no final status; httpx does not let one through
-        raise unreadable(call, answer, f"HTTP {answer.status} is no answer")
-    if answer.status < 300:  # noqa: PLR2004
+    if answer.status < _REDIRECTS:
         return _success(call, answer)
-    if answer.status < 400:  # noqa: PLR2004
+    if answer.status < _REFUSALS:
         raise _redirect(call, answer)
     raise _refusal(call, answer, key_source, now)
 
@@ -141,7 +130,7 @@ def lost(
     """No answer that can be used: unreadable for a read, an unknown outcome for a write."""
     facts: dict[str, Any] = {
         "method": call.method,
-        "path": call.path,
+        "path": redact(call.path),
         "status": status,
         "code": code,
         "why": cut(why),
@@ -151,48 +140,69 @@ def lost(
     return errors.UnreadableError(redact(f"{call}: {phrase}"), **facts, fix=fix)
 
 
-def cut(text: str) -> str:
-    """One line of at most 500 characters without secrets."""
-    line = " ".join(redact(text).split())
-    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 1] + "…"
+def not_sent(
+    call: Call, why: str, *, code: str = "", fix: str | None = None
+) -> errors.UnreachableError:
+    """The request never left."""
+    return errors.UnreachableError(
+        redact(f"{call}: PostHog cannot be reached"),
+        method=call.method,
+        path=redact(call.path),
+        code=code,
+        why=cut(why),
+        fix=fix,
+    )
 
 
 def _redirect(call: Call, answer: Answer) -> errors.ApiError:
-    parts = urlsplit(answer.headers.get("location", ""))
-    target = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""
+    target = _origin(answer.headers.get("location", ""))
     where = f"to {target}" if target else "to another path"
     return errors.UnreadableError(
-        redact(f"{call}: PostHog redirects {where}"),
+        cut(f"{call}: PostHog redirects {where}"),
         method=call.method,
-        path=call.path,
+        path=redact(call.path),
         status=answer.status,
         why=f"HTTP {answer.status}; a redirect is not followed, because the key would go along",
         state=NOT_APPLIED if call.writes else None,
-        fix=redact(f"if PostHog lives there, make {target} the host")
+        fix=cut(f"if PostHog lives there, make {target} the host")
         if target
         else "check that the host is PostHog itself, not a login page or a proxy",
     )
 
 
+def _origin(location: str) -> str:
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""
+
+
 def _refusal(call: Call, answer: Answer, key_source: str, now: float) -> errors.ApiError:
-    envelope = read_envelope(answer)
+    envelope = read_envelope(answer.body)
+    if answer.status == _CONFLICT and call.writes and envelope.body is None:
+        return unreadable(call, answer, "the reason of the conflict is missing")
     cls = _class(call, answer.status, envelope)
     words = f"{envelope.type}/{envelope.code}".strip("/")
     about = f", {envelope.attr}" if envelope.attr else ""
     why = f"HTTP {answer.status} {words}{about}: {envelope.detail}".replace(" :", ":")
     facts: dict[str, Any] = {
         "method": call.method,
-        "path": call.path,
+        "path": redact(call.path),
         "status": answer.status,
         "code": envelope.code,
         "type": envelope.type,
         "attr": envelope.attr,
         "detail": cut(envelope.detail),
-        "body": envelope.body if answer.status in (400, 409) else None,
+        "body": envelope.body if answer.status in (_BAD_REQUEST, _CONFLICT) else None,
         "why": cut(why.removesuffix(": ")),
         "state": _state(call, cls),
         "fix": hints.fix(
-            cls, path=call.path, detail=envelope.detail, attr=envelope.attr, key_source=key_source
+            cls,
+            path=call.path,
+            detail=envelope.detail,
+            attr=envelope.attr if call.writes else None,
+            key_source=key_source,
         ),
     }
     what = redact(f"{call}: {_PHRASES[cls]}")
@@ -213,15 +223,15 @@ def _state(call: Call, cls: type[errors.ApiError]) -> str | None:
 
 
 def _class(call: Call, status: int, envelope: Envelope) -> type[errors.ApiError]:
-    if status >= 500 or status == _UNFINISHED:  # noqa: PLR2004
+    if status >= _FAILURES or status == _TIMED_OUT:
         return errors.AmbiguousError if call.writes else errors.ServerError
     if status == _TOO_EARLY:
         return errors.ServerError
-    if status == 409:  # noqa: PLR2004
+    if status == _CONFLICT:
         return _conflict(envelope)
     # The first generation of the gate flattens its answer until only these words are left
     # (contract 5.5): the one place where `detail` decides.
-    if status == 400 and "policy_conflict" in (envelope.code, envelope.detail):  # noqa: PLR2004
+    if status == _BAD_REQUEST and "policy_conflict" in (envelope.code, envelope.detail):
         return errors.PolicyConflictError
     return _CLASSES.get(status, errors.InvalidRequestError)
 
@@ -249,40 +259,3 @@ def _change_request(body: Mapping[str, Any]) -> dict[str, Any]:
     request = found if isinstance(found, Mapping) else {}
     id_ = body.get("change_request_id") or request.get("id") or ""
     return {"change_request_id": str(id_), "change_request": request}
-
-
-def read_envelope(answer: Answer) -> Envelope:
-    """What a refusal says, from the standard envelope or from any of the bare bodies."""
-    try:
-        body = bodies.parse(answer.body)
-    except ValueError:
-        return Envelope()
-    if isinstance(body, str):
-        return Envelope(detail=body)
-    if not isinstance(body, dict):
-        return Envelope(detail=_compact(body) if body else "")
-    attr = body.get("attr")
-    return Envelope(
-        type=_text(body.get("type")),
-        code=_text(body.get("code")),
-        attr=attr if isinstance(attr, str) else None,
-        detail=_detail(body),
-        body=body,
-    )
-
-
-def _detail(body: Mapping[str, Any]) -> str:
-    for name in ("detail", "error", "message", "validation_errors"):
-        if said := body.get(name):
-            text = said if isinstance(said, str) else _compact(said)
-            reason = body.get("reason")
-            return f"{text}: {reason}" if isinstance(reason, str) and reason else text
-    return "" if not body else _compact(body)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -205,5 +205,5 @@ def _incomplete(path: str, why: str, *, fix: str | None = None) -> IncompleteLis
         method="GET",
         path=path,
         why=redact(why),
-        fix=fix,
+        fix=None if fix is None else redact(fix),
     )

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 MASK: Final = "***"
+_LONGEST: Final = 500  # characters of foreign text that an error may quote
 _SHORTEST: Final = 4  # a shorter "secret" would blank out half of every message
 _SHAPE: Final = r"ph[csx]_[A-Za-z0-9]{20,}"  # any key of PostHog's, also one we never held
 
@@ -57,6 +58,12 @@ def _base64_core(secret: bytes, offset: int) -> str:
 def redact(text: str) -> str:
     """The text with every registered secret, and all that looks like a key, masked."""
     return _pattern.sub(MASK, text)
+
+
+def cut(text: str) -> str:
+    """One line of at most 500 characters without secrets."""
+    line = " ".join(redact(text).split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 
 class RedactionFilter(logging.Filter):
