@@ -80,7 +80,7 @@ def test_every_kind_is_complete(kind):
     """A schema whose examples are accepted, references to kinds that exist, a normal form."""
     from reconciler.config import schema
 
-    document = schema.document(kind.name)
+    document = schema.load(kind.name)
 
     assert document["examples"]
     for example in document["examples"]:

@@ -14,10 +14,9 @@ from reconciler.errors import NotFoundError, PermissionDeniedError, ReconcilerEr
 
 if TYPE_CHECKING:
     from reconciler.live import Directory
-    from reconciler.posthog.client import Reader, Writer
+    from reconciler.posthog.client import Reader
 
 STILL_PENDING, WORKERS = 3, 8
-OPEN = frozenset({"pending", "approved"})
 STATES = ["pending", "approved", "applied", "rejected", "expired", "failed"]
 
 
@@ -86,9 +85,9 @@ def list_(
     return 0
 
 
-def _states(text: str) -> tuple[str, ...] | None:
+def _states(text: str) -> tuple[str, ...]:
     if text == "all":
-        return None
+        return ()
     states = tuple(part.strip() for part in text.split(",") if part.strip())
     for state in states:
         if state not in STATES:
@@ -157,13 +156,15 @@ def wait(
     with session.reader(session.target()) as reader:
         where = [_find(reader, id_, organization, project).place for id_ in ids]
         pairs = [(place.id, id_) for place, id_ in zip(where, ids, strict=True)]
-        last: dict[str, str] = {}
-        for payload in change_requests.watch(reader, pairs, timeout_s=seconds):
-            last[str(payload["id"])] = str(payload["state"])
+        failed, decided = False, set()
+        for payload in change_requests.wait(reader, pairs, timeout_s=seconds):
+            decided.add(str(payload["id"]))
+            failed = failed or payload["state"] == "failed"
             click.echo(f"{payload['id']}  {payload['state']}")
-    failed = any(state == "failed" for state in last.values())
-    pending = any(last.get(id_, "pending") in OPEN for id_ in ids)
-    return STILL_PENDING if pending else int(failed)
+    open_still = [id_ for id_ in ids if id_ not in decided]
+    for id_ in open_still:
+        click.echo(f"{id_}  pending")
+    return STILL_PENDING if open_still else int(failed)
 
 
 @command.command("approve", epilog="Example: reconciler requests approve ID --reason 'looks right'")
@@ -248,8 +249,8 @@ def _vote(
         if not yes:
             _print(session, writer, found, "text")
             click.confirm(f"{verb.capitalize()} this change request?", abort=True, err=True)
-        send: Callable[[Writer, str, str, str], Any] = getattr(change_requests, verb)
-        vote = send(writer, found.place.id, id_, reason)
+        send = getattr(change_requests, verb)
+        vote = send(writer, found.place.id, id_, reason=reason)
         session.note(vote.message or vote.status)
         _print(session, writer, Found(found.place, vote.change_request), format_)
     return 1 if vote.change_request.get("state") == "failed" else 0

@@ -13,5 +13,5 @@ def command(kind: str) -> int:
     """Print the JSON Schema of a kind, for editors."""
     from reconciler.config import schema
 
-    click.echo(json.dumps(schema.document(kind), indent=2))
+    click.echo(json.dumps(schema.load(kind), indent=2))
     return 0
