@@ -1,0 +1,111 @@
+"""The workflows, and those the docs tell people to copy: pinned actions, least permissions."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+(\.\d+)*")
+FENCED = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def _texts():
+    """Name -> text of every workflow, of those in the docs too."""
+    for file in sorted((ROOT / ".github" / "workflows").glob("*.y*ml")):
+        yield file.name, file.read_text(encoding="utf-8")
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        for number, text in enumerate(FENCED.findall(page.read_text(encoding="utf-8")), 1):
+            if "\njobs:" in text:
+                yield f"docs/{page.name}-{number}", text
+
+
+TEXTS = dict(_texts())
+every = pytest.mark.parametrize("name", TEXTS)
+
+
+def _parsed(name):
+    document = yaml.load(TEXTS[name], Loader=yaml.BaseLoader)  # noqa: S506  safe, and `on` stays text
+    assert isinstance(document, dict)
+    return document
+
+
+def _steps(name):
+    return [step for job in _parsed(name)["jobs"].values() for step in job.get("steps", ())]
+
+
+def test_there_are_workflows_to_look_at():
+    """Of the repository, and in the docs."""
+    assert "ci.yml" in TEXTS
+    assert any(name.startswith("docs/ci.md") for name in TEXTS)
+
+
+@every
+def test_every_action_is_pinned_to_a_commit_and_says_its_version(name):
+    """A tag can be moved under us; 40 hex digits cannot."""
+    used = re.findall(r"^\s*-?\s*uses:\s*(.+?)\s*$", TEXTS[name], re.MULTILINE)
+
+    assert used
+    assert [use for use in used if not PINNED.fullmatch(use)] == []
+
+
+@every
+def test_permissions_are_none_by_default_and_reading_for_a_job(name):
+    """Nothing here writes to the repository or asks for an identity token."""
+    document = _parsed(name)
+
+    assert document["permissions"] == {}
+    for job in document["jobs"].values():
+        assert job["permissions"] == {"contents": "read"}
+
+
+@every
+def test_no_event_gives_secrets_to_strangers(name):
+    """No `pull_request_target`, no `workflow_run`."""
+    events = _parsed(name)["on"]
+
+    assert not {"pull_request_target", "workflow_run"} & set(events)
+
+
+@every
+def test_checkout_leaves_no_credentials_behind(name):
+    """The token would lie in .git/config for every later step."""
+    checkouts = [step for step in _steps(name) if "actions/checkout@" in step.get("uses", "")]
+
+    assert checkouts
+    for step in checkouts:
+        assert step["with"]["persist-credentials"] == "false"
+
+
+@every
+def test_no_text_of_strangers_is_pasted_into_a_script(name):
+    """`${{ github.event… }}` inside `run` is a shell injection; by env it is a value."""
+    scripts = [step["run"] for step in _steps(name) if "run" in step]
+
+    assert scripts
+    assert not [script for script in scripts if "${{" in script]
+
+
+def test_ci_runs_the_commands_that_a_person_runs():
+    """`make test` and `make demo`, on every Python that pyproject.toml names, with an end."""
+    scripts = " ; ".join(step["run"] for step in _steps("ci.yml") if "run" in step)
+    job = _parsed("ci.yml")["jobs"]["test"]
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    versions = re.findall(r"Programming Language :: Python :: (3\.\d+)", project)
+
+    assert "make test" in scripts
+    assert "make demo" in scripts
+    assert versions == job["strategy"]["matrix"]["python"]
+    assert int(job["timeout-minutes"]) <= 30
+    assert "concurrency" in _parsed("ci.yml")
+
+
+def test_updates_wait_a_week():
+    """A poisoned release is usually found within days."""
+    document = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8"))
+    ecosystems = {update["package-ecosystem"]: update for update in document["updates"]}
+
+    assert {"github-actions", "pip"} <= set(ecosystems)
+    for update in ecosystems.values():
+        assert update["cooldown"]["default-days"] >= 7
