@@ -96,6 +96,9 @@ def _proposed(data: Mapping[str, Any], before: Spec, *, creates: bool) -> Spec:
 
 
 def _moving(change: Change) -> frozenset[str]:
+    """Top-level fields that the change is about; all of them while the flag is not there."""
+    if change.action is Action.CREATE:
+        return frozenset(_goal(change))
     return frozenset(str(parse_path(one.path)[0]) for one in change.fields)
 
 

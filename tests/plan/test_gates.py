@@ -1,0 +1,841 @@
+"""The forecast against sections 5.1 and 5.2 of the contract, one row after the other."""
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.kinds import KINDS
+from reconciler.model import (
+    Action,
+    Address,
+    Approvers,
+    ChangeRequest,
+    Confidence,
+    Declared,
+    Lifecycle,
+    Live,
+    LiveResource,
+    Person,
+    Resource,
+    Unreadable,
+    Verdict,
+)
+from reconciler.plan import gates, three_way
+
+ENABLE, DISABLE, UPDATE = (f"feature_flag.{name}" for name in ("enable", "disable", "update"))
+WEB = ("acme", "Web")
+ALICE, BOB, CI = "alice@acme.test", "bob@acme.test", "ci@acme.test"
+PEOPLE = {ALICE: Person(11, "u-11", ALICE, 15), BOB: Person(12, "u-12", BOB, 1)}
+ME = Person(13, "u-13", CI, 8)
+
+
+def rollouts(*percentages, **more):
+    """Filters with one group a percentage; `...` leaves the key out."""
+    groups = [
+        {"properties": []} | ({} if value is ... else {"rollout_percentage": value})
+        for value in percentages
+    ]
+    return {"groups": groups, **more}
+
+
+def live_flag(filters=None, *, key="checkout", id_="42", **payload):
+    payload = {
+        "id": int(id_),
+        "key": key,
+        "version": 3,
+        "name": "",
+        "active": False,
+        "filters": rollouts(10) if filters is None else filters,
+        **payload,
+    }
+    kind = KINDS["FeatureFlag"]
+    spec = kind.canonical(kind.to_spec(payload))
+    return LiveResource(Address("FeatureFlag", (*WEB, key)), id_, spec, payload)
+
+
+def policy_spec(conditions=None, **more):
+    return {
+        "enabled": True,
+        "conditions": conditions or {},
+        "approvers": {"quorum": 1, "users": [ALICE], "roles": []},
+        "allow_self_approve": False,
+        "bypass_levels": [],
+        "bypass_roles": [],
+        "expires_after": "14d",
+        **more,
+    }
+
+
+def policy(action=UPDATE, conditions=None, **more):
+    address = Address("ApprovalPolicy", (*WEB, action))
+    return LiveResource(address, f"p-{action}", policy_spec(conditions, **more), {})
+
+
+def role(name, *members):
+    address = Address("Role", ("acme", name))
+    return LiveResource(address, f"r-{name}", {"members": list(members)}, {})
+
+
+def organization(features=("approvals",), level=8):
+    payload = {"membership_level": level}
+    if features is not ...:
+        payload["available_product_features"] = features and [{"key": f} for f in features]
+    return LiveResource(Address("Organization", ("acme",)), "o-1", {}, payload)
+
+
+def world(*resources, me=ME, people=None, org=None, **more):
+    items = (org or organization(), *resources)
+    people = PEOPLE | {ME.email: ME} if people is None else people
+    return Live(
+        resources={item.address: item for item in items},
+        ids={item.address: (item.id,) for item in items},
+        twins={},
+        people={"acme": people},
+        me=me,
+        **more,
+    )
+
+
+def flag(spec, key="checkout", **more):
+    kind = KINDS["FeatureFlag"]
+    return Resource(Address("FeatureFlag", (*WEB, key)), kind.canonical(spec), **more)
+
+
+def declare(kind, *parts, absent=False, **spec):
+    normal = KINDS[kind].canonical(spec)
+    return Resource(Address(kind, parts), normal, lifecycle=Lifecycle(absent=absent))
+
+
+def plan(live, *resources, **more):
+    """The changes with their gates, by the name of the resource."""
+    declared = Declared({resource.address: resource for resource in resources}, "working tree")
+    changes, problems = three_way.changes(declared, None, live)
+    assert problems == ()
+    return {change.address.name: change for change in gates.forecast(changes, live, **more)}
+
+
+def gate(live, spec, *others, **more):
+    return plan(live, flag(spec), *others, **more)["checkout"].gate
+
+
+def request(data, action=UPDATE, **more):
+    payload = {
+        "created_at": "2026-01-05T09:00:00Z",
+        "expires_at": "2026-01-19T09:00:00Z",
+        "intent": {
+            "flag_id": 42,
+            "flag_key": "checkout",
+            "full_request_data": data,
+            "preconditions": {"version": 3},
+        },
+        "policy_snapshot": {"quorum": 2, "users": [11, 99], "roles": ["r-Ops"]},
+    }
+    whose = {"requester": CI, "requester_id": 13} | more
+    return ChangeRequest(
+        **{
+            "id": "cr-1",
+            "action_key": action,
+            "state": "pending",
+            "resource_id": "42",
+            "flag_key": "checkout",
+            "organization": "acme",
+            "project": "Web",
+            "payload": payload,
+        }
+        | whose
+    )
+
+
+# --- 5.2: what each action detects -----------------------------------------------------------
+
+LIVE = live_flag()
+ON = live_flag(active=True)
+DETECTED = [
+    ("false to true is enable", LIVE, {"active": True}, ENABLE),
+    ("true to false is disable", ON, {"active": False}, DISABLE),
+    ("active as it is, is nothing", ON, {"active": True, "name": "n"}, None),
+    ("a rollout that moves is update", LIVE, {"filters": rollouts(50)}, UPDATE),
+    ("a rollout that is 10.0 is no move", LIVE, {"filters": rollouts(10.0), "name": "n"}, None),
+    ("a group that appears is update", LIVE, {"filters": rollouts(10, 20)}, UPDATE),
+    ("a group without percentage has no position", LIVE, {"filters": rollouts(10, ...)}, None),
+    ("100 to null is update", live_flag(rollouts(100)), {"filters": rollouts(None)}, UPDATE),
+    ("null to missing is update", live_flag(rollouts(None)), {"filters": rollouts(...)}, UPDATE),
+    ("no group at all is update", LIVE, {"filters": {"groups": []}}, UPDATE),
+    ("empty filters say nothing", LIVE, {"filters": {}, "name": "n"}, None),
+    (
+        "variants are positions",
+        live_flag({**rollouts(10), "multivariate": {"variants": [{"key": "a"}]}}),
+        {"filters": {"multivariate": {"variants": [{"key": "a", "rollout_percentage": 100}]}}},
+        UPDATE,
+    ),
+    (
+        "the holdout is a position",
+        live_flag(rollouts(10, holdout={"exclusion_percentage": 5})),
+        {"filters": rollouts(10, holdout={"exclusion_percentage": 6})},
+        UPDATE,
+    ),
+    (
+        "what the files do not write stays, and is no move",
+        live_flag(rollouts(10, holdout={"exclusion_percentage": 5})),
+        {"filters": rollouts(10), "name": "n"},
+        None,
+    ),
+    (
+        "properties are no rollout",
+        LIVE,
+        {"filters": {"groups": [{"properties": [{"key": "a"}], "rollout_percentage": 10}]}},
+        None,
+    ),
+    ("name, tags and the rest are ungated", LIVE, {"name": "n", "tags": ["a"]}, None),
+    ("archiving is ungated", LIVE, {"archived": True}, None),
+    ("born active is enable", None, {"active": True}, ENABLE),
+    ("active left out is born active", None, {"name": "n"}, ENABLE),
+    ("born inactive is nothing, never disable", None, {"active": False}, None),
+    (
+        "a rollout at birth is update",
+        None,
+        {"active": False, "filters": rollouts(0)},
+        UPDATE,
+    ),
+    (
+        "null at birth is a position too",
+        None,
+        {"active": False, "filters": rollouts(None)},
+        UPDATE,
+    ),
+    (
+        "a birth without percentage has no position",
+        None,
+        {"active": False, "filters": rollouts(...)},
+        None,
+    ),
+    (
+        "a remote configuration without filters is for all",
+        None,
+        {"active": False, "is_remote_configuration": True},
+        UPDATE,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("live", "spec", "expected"), [r[1:] for r in DETECTED], ids=[r[0] for r in DETECTED]
+)
+def test_detection(live, spec, expected):
+    """With a policy for every action, exactly the one that contract 5.2 names is met."""
+    everything = (policy(ENABLE), policy(DISABLE), policy(UPDATE))
+
+    found = gate(world(*everything, *([live] if live else [])), spec)
+
+    if expected is None:
+        assert (found.verdict, found.confidence) == (Verdict.NONE, Confidence.CERTAIN)
+    else:
+        assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.CERTAIN)
+        assert found.policy == f"ApprovalPolicy/acme/Web/{expected}"
+
+
+def test_a_remote_configuration_at_birth_counts_as_100():
+    """The number itself is what the condition sees."""
+    over = {"type": "before_after", "field": "rollout_percentage", "operator": ">", "value": 99}
+    spec = {"active": False, "is_remote_configuration": True}
+
+    found = gate(world(policy(UPDATE, over)), spec)
+
+    assert found.condition == "rollout_percentage becomes more than 99 (nothing -> 100)"
+
+
+def test_a_position_that_is_ignored_does_not_move():
+    """lifecycle.ignore keeps the live value, so nothing is sent that the gate could see."""
+    resource = flag(
+        {"name": "n", "filters": rollouts(50)}, lifecycle=Lifecycle(ignore=("filters.groups",))
+    )
+
+    found = plan(world(LIVE, policy()), resource)["checkout"]
+
+    assert (found.action, found.gate.verdict) == (Action.UPDATE, Verdict.NONE)
+
+
+def test_deleting_and_doing_nothing_are_gated_by_nothing():
+    """Contract 3.6 and 0.10."""
+    everything = world(LIVE, policy(ENABLE), policy(DISABLE), policy(UPDATE))
+    gone = flag({}, lifecycle=Lifecycle(absent=True))
+
+    assert plan(everything, gone)["checkout"].gate == gates.Gate()
+    assert gate(everything, {"active": False}) == gates.Gate()
+
+
+@pytest.mark.parametrize("conditions", [{}, {"type": "any_change", "field": "release_conditions"}])
+def test_properties_are_gated_only_where_the_policy_asks_for_release_conditions(conditions):
+    """A late addition: the forecast is only likely."""
+    spec = {"filters": {"groups": [{"properties": [{"key": "a"}], "rollout_percentage": 10}]}}
+
+    found = gate(world(LIVE, policy(UPDATE, conditions)), spec)
+
+    if conditions:
+        assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.LIKELY)
+        assert found.condition == "every change of release_conditions (groups[0])"
+        assert "newer servers" in found.note
+    else:
+        assert found.verdict is Verdict.NONE
+
+
+def test_display_keys_order_and_operator_are_no_release_condition():
+    """Properties are compared in one form and order."""
+    one = {"key": "a", "type": "person", "operator": "exact", "value": ["x"], "label": "A"}
+    other = {"key": "b", "type": "person"}
+    groups = [{"properties": [one, other], "rollout_percentage": 10}]
+    same = [{"properties": [other, {**one, "operator": None}], "rollout_percentage": 10}]
+    changed = {"type": "any_change", "field": "release_conditions"}
+
+    found = gate(
+        world(live_flag({"groups": groups}), policy(UPDATE, changed)),
+        {"filters": {"groups": same, "aggregation_group_type_index": None}},
+    )
+
+    assert found.verdict is Verdict.NONE
+
+
+# --- 5.1: order of evaluation ----------------------------------------------------------------
+
+
+def test_the_example_of_the_interface():
+    """Policy, condition with numbers, quorum, approvers by name, expiry."""
+    rise = {"type": "change_amount", "field": "rollout_percentage", "operator": ">", "value": 20}
+    ops = role("Ops", ALICE, BOB)
+    approvers = {"quorum": 2, "users": [ALICE], "roles": ["Ops"]}
+
+    found = gate(
+        world(LIVE, ops, policy(UPDATE, rise, approvers=approvers)), {"filters": rollouts(50)}
+    )
+
+    assert found == gates.Gate(
+        verdict=Verdict.APPROVAL,
+        confidence=Confidence.CERTAIN,
+        policy="ApprovalPolicy/acme/Web/feature_flag.update",
+        condition="rollout_percentage changes by more than 20 (10 -> 50)",
+        quorum=2,
+        approvers=Approvers((ALICE,), {"Ops": (ALICE, BOB)}),
+        expires_after="14d",
+    )
+
+
+WORDS = [
+    (UPDATE, {}, {"filters": rollouts(50)}, "every change of rollout_percentage (10 -> 50)"),
+    (
+        UPDATE,
+        {},
+        {"filters": rollouts(10, 12.5)},
+        "every change of rollout_percentage (groups[1]: nothing -> 12.5)",
+    ),
+    (
+        UPDATE,
+        {"type": "before_after", "field": "rollout_percentage", "operator": ">=", "value": 50},
+        {"filters": rollouts(50)},
+        "rollout_percentage becomes at least 50 (10 -> 50)",
+    ),
+    (
+        UPDATE,
+        {"type": "any_change", "field": "rollout_percentage"},
+        {"filters": rollouts(None)},
+        "every change of rollout_percentage (10 -> null)",
+    ),
+    (
+        UPDATE,
+        {"type": "magic"},
+        {"filters": rollouts(50)},
+        (
+            "every change of rollout_percentage (10 -> 50); its condition type 'magic' is unknown, "
+            "so it gates everything"
+        ),
+    ),
+    (ENABLE, {}, {"active": True}, "active: false -> true"),
+    (
+        ENABLE,
+        {"type": "any_change"},
+        {"active": True},
+        "active: false -> true; its conditions name no field, so it gates everything",
+    ),
+]
+
+
+@pytest.mark.parametrize(("action", "conditions", "spec", "expected"), WORDS)
+def test_the_condition_is_a_sentence_with_the_numbers(action, conditions, spec, expected):
+    """What a person reads in the plan."""
+    assert expected == gate(world(LIVE, policy(action, conditions)), spec).condition
+
+
+def test_a_created_flag_is_said_to_be_created_active():
+    """There is no `false` that it comes from."""
+    assert gate(world(policy(ENABLE)), {"name": "n"}).condition == "created active"
+
+
+@pytest.mark.parametrize("features", [(), None, ("audit_logs",)])
+def test_without_the_feature_the_gate_is_off_and_that_is_a_warning(features):
+    """Policies may exist that never gate anything (contract 1.4)."""
+    live = world(LIVE, policy(), org=organization(features))
+
+    found = plan(live, flag({"filters": rollouts(50)}))["checkout"]
+
+    assert found.gate == gates.Gate()
+    assert [finding.code for finding in found.warnings] == ["gate-off"]
+    assert plan(live, flag({"name": "n"}))["checkout"].warnings == ()
+
+
+def test_without_the_feature_and_without_policies_there_is_nothing_to_warn_of():
+    """No policy, no surprise."""
+    found = plan(world(LIVE, org=organization(())), flag({"filters": rollouts(50)}))["checkout"]
+
+    assert (found.gate, found.warnings) == (gates.Gate(), ())
+
+
+def test_a_server_that_does_not_tell_its_features_is_taken_to_gate():
+    """Fields missing from an answer are tolerated."""
+    live = world(LIVE, policy(), org=organization(...))
+
+    assert gate(live, {"filters": rollouts(50)}).verdict is Verdict.APPROVAL
+
+
+@pytest.mark.parametrize("policies", [(), (policy(enabled=False),), (policy(ENABLE),)])
+def test_without_an_enabled_policy_an_organization_wide_one_may_gate(policies):
+    """It cannot be read: none, and only likely."""
+    found = gate(world(LIVE, *policies), {"filters": rollouts(50)})
+
+    assert (found.verdict, found.confidence) == (Verdict.NONE, Confidence.LIKELY)
+    assert "organization" in found.note
+    assert found.policy is None
+
+
+def test_two_matching_actions_are_a_split_and_the_first_gated_call_is_described():
+    """One raw write would be 400 policy_conflict; sent as filters, then active."""
+    live = world(LIVE, policy(UPDATE, expires_after="2d"), policy(ENABLE))
+
+    found = gate(live, {"active": True, "filters": rollouts(50)})
+
+    assert (found.verdict, found.confidence) == (Verdict.SPLIT, Confidence.CERTAIN)
+    assert found.policy == f"ApprovalPolicy/acme/Web/{UPDATE}"
+    assert found.condition == "every change of rollout_percentage (10 -> 50)"
+    assert found.expires_after == "2d"
+    assert f"filters (ApprovalPolicy/acme/Web/{UPDATE}: waits for approval)" in found.note
+    assert f"then active (ApprovalPolicy/acme/Web/{ENABLE}: waits for approval)" in found.note
+
+
+def test_a_split_comes_before_conditions_and_bypass():
+    """Step 6 stands before 8 and 9: also who bypasses, or would not be gated, meets the 400."""
+    never = {"type": "before_after", "field": "rollout_percentage", "operator": ">", "value": 100}
+    quiet = world(LIVE, policy(UPDATE, never), policy(DISABLE), policy(ENABLE))
+    through = world(
+        LIVE, policy(UPDATE, bypass_levels=["admin"]), policy(ENABLE, bypass_levels=["admin"])
+    )
+    spec = {"active": True, "filters": rollouts(50)}
+
+    first, second = gate(quiet, spec), gate(through, spec)
+
+    assert first.verdict is Verdict.SPLIT
+    assert first.policy == f"ApprovalPolicy/acme/Web/{ENABLE}"
+    assert second.verdict is Verdict.SPLIT
+    assert second.policy == f"ApprovalPolicy/acme/Web/{UPDATE}"
+    assert "BYPASSED" in second.note
+
+
+def test_a_create_under_two_policies_is_a_split_that_is_born_inactive():
+    """The second call enables: false to true."""
+    live = world(policy(UPDATE, {"type": "magic"}), policy(ENABLE))
+
+    found = gate(live, {"filters": rollouts(50)})
+
+    assert found.verdict is Verdict.SPLIT
+    assert found.policy == f"ApprovalPolicy/acme/Web/{UPDATE}"
+    assert "sent as create (" in found.note
+    assert "then active (" in found.note
+
+
+def test_two_actions_and_one_policy_are_no_split():
+    """Only actions with an enabled policy count."""
+    live = world(LIVE, policy(UPDATE), policy(ENABLE, enabled=False))
+
+    found = gate(live, {"active": True, "filters": rollouts(50)})
+
+    assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.CERTAIN)
+
+
+@pytest.mark.parametrize(
+    ("level", "levels", "verdict"),
+    [
+        (15, ["owner"], Verdict.BYPASS),
+        (15, ["admin"], Verdict.APPROVAL),  # exact match, not "at least"
+        (8, ["owner", "admin"], Verdict.BYPASS),
+        (1, ["owner", "admin"], Verdict.APPROVAL),
+        (3, [3], Verdict.BYPASS),
+    ],
+)
+def test_bypass_by_level_is_an_exact_match(level, levels, verdict):
+    """Contract 5.1, step 8."""
+    live = world(LIVE, policy(bypass_levels=levels), org=organization(level=level))
+
+    found = gate(live, {"filters": rollouts(50)})
+
+    assert (found.verdict, found.confidence) == (verdict, Confidence.CERTAIN)
+    assert ("BYPASSED" in found.note) is (verdict is Verdict.BYPASS)
+
+
+def test_bypass_by_role():
+    """Any role of the list will do; names are compared as roles are, whatever their case."""
+    ops = role("Ops", "CI@acme.test")
+
+    found = gate(world(LIVE, ops, policy(bypass_roles=["ops"])), {"filters": rollouts(50)})
+
+    assert found.verdict is Verdict.BYPASS
+    assert found.note.startswith("BYPASSED: ci@acme.test holds the role ops")
+    assert found.condition == "every change of rollout_percentage (10 -> 50)"
+
+
+def test_nothing_is_bypassed_where_nothing_is_gated():
+    """The conditions are not met: no alarm."""
+    rise = {"type": "change_amount", "field": "rollout_percentage", "operator": ">", "value": 90}
+    live = world(LIVE, policy(UPDATE, rise, bypass_levels=["admin"]))
+
+    found = gate(live, {"filters": rollouts(50)})
+
+    assert (found.verdict, found.confidence) == (Verdict.NONE, Confidence.CERTAIN)
+
+
+def test_levels_come_from_the_organization_then_from_the_member_then_from_the_key():
+    """The key's own answer is about its current organization, which may be another."""
+    rules = policy(bypass_levels=["admin"])
+    nothing = organization(level=None)
+    spec = {"filters": rollouts(50)}
+
+    member = gate(world(LIVE, rules, org=nothing), spec)
+    key = gate(world(LIVE, rules, org=nothing, people=PEOPLE), spec)
+    nobody = gate(world(LIVE, rules, org=nothing, me=None), spec)
+
+    assert (member.verdict, member.confidence) == (Verdict.BYPASS, Confidence.CERTAIN)
+    assert (key.verdict, key.confidence) == (Verdict.BYPASS, Confidence.LIKELY)
+    assert (nobody.verdict, nobody.confidence) == (Verdict.APPROVAL, Confidence.LIKELY)
+
+
+def test_an_unknown_user_may_hold_a_bypass_role():
+    """Without `user:read` that cannot be told."""
+    live = world(LIVE, role("Ops"), policy(bypass_roles=["Ops"]), me=None)
+
+    found = gate(live, {"filters": rollouts(50)})
+
+    assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.LIKELY)
+    assert "cannot be told" in found.note
+
+
+def test_a_bypass_that_the_plan_itself_gives_is_not_sure():
+    """Roles and flags are written side by side."""
+    live = world(LIVE, role("Ops"), policy(bypass_roles=["Ops"]))
+
+    found = gate(live, {"filters": rollouts(50)}, declare("Role", "acme", "Ops", members=[CI]))
+
+    assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.LIKELY)
+    assert "once this plan is applied nobody may be asked" in found.note
+
+
+def test_a_bypass_that_the_plan_takes_away_is_not_sure():
+    """The same the other way round, by level."""
+    live = world(
+        LIVE,
+        policy(bypass_levels=["admin"]),
+        LiveResource(Address("Member", ("acme", CI)), "u-13", {"level": "admin"}, {}),
+    )
+
+    found = gate(live, {"filters": rollouts(50)}, declare("Member", "acme", CI, level="member"))
+
+    assert (found.verdict, found.confidence) == (Verdict.BYPASS, Confidence.LIKELY)
+
+
+def test_a_condition_on_active_makes_the_server_fail_unless_one_bypasses():
+    """What the gate cannot evaluate may end in a 500."""
+    broken = {"type": "any_change", "field": "active"}
+
+    fails = gate(world(LIVE, policy(ENABLE, broken)), {"active": True})
+    passes = gate(world(LIVE, policy(ENABLE, broken, bypass_levels=["admin"])), {"active": True})
+
+    assert (fails.verdict, fails.confidence) == (Verdict.NONE, Confidence.UNKNOWN)
+    assert "500" in fails.note
+    assert (passes.verdict, passes.confidence) == (Verdict.NONE, Confidence.CERTAIN)
+
+
+# --- policies of this same plan --------------------------------------------------------------
+
+
+def change_policy(action=UPDATE, absent=False, **spec):
+    return declare("ApprovalPolicy", *WEB, action, absent=absent, **spec)
+
+
+def test_a_policy_that_the_plan_creates_counts():
+    """It is written before the flag, with the server's defaults."""
+    created = change_policy(approvers={"quorum": 1, "users": [BOB]})
+
+    found = gate(world(LIVE), {"filters": rollouts(50)}, created)
+
+    assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.CERTAIN)
+    assert (found.approvers.users, found.expires_after) == ((BOB,), "14d")
+    assert "is created by this same plan" in found.note
+
+
+def test_a_policy_counts_as_the_plan_leaves_it():
+    """Written fields over live ones; what is not written stays."""
+    changed = change_policy(conditions={}, approvers={"quorum": 2, "users": [ALICE, BOB]})
+    never = {"type": "before_after", "field": "rollout_percentage", "operator": ">", "value": 100}
+
+    found = gate(
+        world(LIVE, policy(UPDATE, never, expires_after="1d")), {"filters": rollouts(50)}, changed
+    )
+
+    assert (found.verdict, found.quorum, found.expires_after) == (Verdict.APPROVAL, 2, "1d")
+    assert "is changed by this same plan" in found.note
+
+
+@pytest.mark.parametrize(
+    "gone", [change_policy(absent=True), change_policy(enabled=False)], ids=["deleted", "disabled"]
+)
+def test_a_policy_that_the_plan_takes_away_does_not_count(gone):
+    """And the note says that it is this plan that takes it away."""
+    found = gate(world(LIVE, policy()), {"filters": rollouts(50)}, gone)
+
+    assert (found.verdict, found.confidence) == (Verdict.NONE, Confidence.LIKELY)
+    assert "by this same plan" in found.note
+
+
+def test_a_policy_that_is_renamed_gates_its_new_action_only():
+    """The old action has no policy any more."""
+    renamed = Resource(
+        Address("ApprovalPolicy", (*WEB, ENABLE)),
+        {"enabled": True},
+        lifecycle=Lifecycle(renamed_from=UPDATE),
+    )
+    live = world(LIVE, policy(UPDATE))
+
+    assert gate(live, {"filters": rollouts(50)}, renamed).verdict is Verdict.NONE
+    assert gate(live, {"active": True}, renamed).verdict is Verdict.APPROVAL
+
+
+def test_a_policy_that_is_declared_as_it_is_changes_nothing():
+    """`none` rows are no change."""
+    same = change_policy(enabled=True)
+
+    found = gate(world(LIVE, policy()), {"filters": rollouts(50)}, same)
+
+    assert (found.verdict, found.note) == (Verdict.APPROVAL, "")
+
+
+def test_in_a_new_organization_nothing_is_certain():
+    """Nobody knows its plan yet."""
+    live = replace(world(), resources={})
+    created = declare("Organization", "acme", name="Acme")
+    rules = change_policy(approvers={"quorum": 1, "users": [ALICE]})
+
+    found = gate(live, {"filters": rollouts(50)}, created, rules)
+
+    assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.LIKELY)
+
+
+# --- people ----------------------------------------------------------------------------------
+
+
+def approvers(quorum, users=(), roles=()):
+    return {"quorum": quorum, "users": list(users), "roles": list(roles)}
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        (policy(approvers=approvers(1, [CI, ALICE])), "ci@acme.test, who files the request"),
+        (policy(approvers=approvers(1, [CI])), "nobody can approve it"),
+        (policy(approvers=approvers(1)), "nobody can approve it"),
+        (policy(approvers=approvers(2, [ALICE])), "only 1 can approve it, and 2 are needed"),
+        (policy(approvers=approvers(2, [ALICE, CI])), "only 1 can approve it, and 2 are needed"),
+        (policy(approvers=approvers(1, [ALICE, "gone@acme.test"])), "not in acme: gone@acme.test"),
+        (policy(approvers=approvers(1, ["id:99"])), "nobody can approve it"),
+        (policy(approvers=approvers(1, [], ["Gone"])), "nobody can approve it"),
+        (policy(approvers=approvers(2, [ALICE], ["Ops"])), ""),
+        (policy(approvers=approvers(2, [CI, ALICE]), allow_self_approve=True), ""),
+    ],
+)
+def test_the_note_says_who_cannot_approve_and_whether_enough_can(rules, said):
+    """The requester with self-approval off, people who left, a quorum nobody reaches."""
+    found = gate(world(LIVE, role("Ops", BOB), rules), {"filters": rollouts(50)})
+
+    assert found.verdict is Verdict.APPROVAL
+    assert said in found.note
+    assert bool(said) is bool(found.note)
+
+
+def test_approvers_by_role_are_shown_as_the_plan_leaves_them():
+    """Votes are counted against the roles of the moment (contract 7.4)."""
+    rules = policy(approvers=approvers(1, [], ["Ops"]))
+    changed = declare("Role", "acme", "Ops", members=[BOB])
+
+    found = gate(world(LIVE, role("Ops", ALICE), rules), {"filters": rollouts(50)}, changed)
+
+    assert found.approvers == Approvers((), {"Ops": (BOB,)})
+
+
+def test_roles_that_cannot_be_read_are_said():
+    """Not that nobody can approve."""
+    gap = Unreadable("Role", ("acme",), "403")
+    live = world(LIVE, policy(approvers=approvers(1, [], ["id:r-1"])), unreadable=(gap,))
+
+    assert "cannot be read" in gate(live, {"filters": rollouts(50)}).note
+
+
+def test_a_role_that_is_deleted_renamed_or_new_is_followed():
+    """Under either name while the plan renames it."""
+    rules = policy(approvers=approvers(1, [], ["Old", "New", "Gone"]))
+    renamed = Resource(
+        Address("Role", ("acme", "New")), {}, lifecycle=Lifecycle(renamed_from="Old")
+    )
+    gone = declare("Role", "acme", "Gone", absent=True)
+    live = world(LIVE, role("Old", ALICE), role("Gone", BOB), rules)
+
+    found = gate(live, {"filters": rollouts(50)}, renamed, gone)
+
+    assert found.approvers.roles == {"Old": (ALICE,), "New": (ALICE,), "Gone": ()}
+
+
+# --- what cannot be read ---------------------------------------------------------------------
+
+
+def test_policies_that_cannot_be_read_leave_the_gate_unknown():
+    """None, unknown, and why."""
+    gap = Unreadable("ApprovalPolicy", WEB, "missing scope approvals:read", 403)
+    live = world(LIVE, unreadable=(gap,))
+
+    found = gate(live, {"filters": rollouts(50)})
+
+    assert (found.verdict, found.confidence) == (Verdict.NONE, Confidence.UNKNOWN)
+    assert "approvals:read" in found.note
+    assert gate(live, {"name": "n"}).confidence is Confidence.CERTAIN
+
+
+def test_requests_that_cannot_be_read_leave_the_gate_unknown():
+    """A request may hold the flag."""
+    gap = Unreadable("ChangeRequest", WEB, "missing scope", 403)
+    live = world(LIVE, policy(), unreadable=(gap,))
+
+    found = gate(live, {"filters": rollouts(50)})
+
+    assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.UNKNOWN)
+    assert gate(live, {"name": "n"}).confidence is Confidence.UNKNOWN
+
+
+# --- requests that are there already ---------------------------------------------------------
+
+
+def test_a_request_with_this_very_intent_is_pending():
+    """Its snapshot decides, whatever the policy says by now."""
+    open_one = request({"filters": rollouts(50)})
+    live = world(LIVE, role("Ops", BOB), policy(), change_requests=(open_one,))
+
+    found = gate(live, {"filters": rollouts(50)})
+
+    assert (found.verdict, found.confidence) == (Verdict.PENDING, Confidence.CERTAIN)
+    assert (found.change_request, found.quorum) == ("cr-1", 2)
+    assert found.approvers == Approvers((ALICE, "id:99"), {"Ops": (BOB,)})
+    assert found.policy == f"ApprovalPolicy/acme/Web/{UPDATE}"
+    assert found.condition == "every change of rollout_percentage (10 -> 50)"
+    assert "expires 2026-01-19T09:00:00Z" in found.note
+
+
+def test_a_request_with_another_intent_blocks_every_write():
+    """Any write would make it unappliable; the note says whose it is."""
+    other = request({"filters": rollouts(90)}, requester=BOB)
+    live = world(LIVE, policy(), change_requests=(other,))
+
+    for spec in ({"filters": rollouts(50)}, {"name": "n"}):
+        found = gate(live, spec)
+
+        assert (found.verdict, found.change_request) == (Verdict.BLOCKED, "cr-1")
+        assert BOB in found.note
+    gone = flag({}, lifecycle=Lifecycle(absent=True))
+    assert plan(live, gone)["checkout"].gate.verdict is Verdict.BLOCKED
+
+
+def test_blocked_comes_before_pending_and_pending_before_split():
+    """What a person most needs to know."""
+    ours, theirs = request({"filters": rollouts(50)}), request({"filters": rollouts(90)}, id="cr-2")
+    spec = {"active": True, "filters": rollouts(50)}
+    rules = (policy(UPDATE), policy(ENABLE))
+
+    blocked = gate(world(LIVE, *rules, change_requests=(ours, theirs)), spec)
+    pending = gate(world(LIVE, *rules, change_requests=(ours,)), spec)
+
+    assert (blocked.verdict, blocked.change_request) == (Verdict.BLOCKED, "cr-2")
+    assert (pending.verdict, pending.change_request) == (Verdict.PENDING, "cr-1")
+
+
+def test_of_two_equal_requests_the_older_is_waited_for():
+    """Reliability G2."""
+    first, second = request({"filters": rollouts(50)}), request({"filters": rollouts(50)}, id="a")
+    later = replace(second, payload={**second.payload, "created_at": "2026-01-06T09:00:00Z"})
+
+    found = gate(world(LIVE, policy(), change_requests=(later, first)), {"filters": rollouts(50)})
+
+    assert found.change_request == "cr-1"
+
+
+def test_a_request_that_the_flag_has_overtaken_is_said_to_be_dead():
+    """Contract 0.5: approval would end in `failed`."""
+    moved = world(live_flag(version=4), policy(), change_requests=(request({"active": True}),))
+
+    assert "cannot be applied any more" in gate(moved, {"active": True}).note
+
+
+def test_requests_of_other_flags_and_closed_ones_hold_nothing():
+    """Another id, another project, another state."""
+    ours = request({"filters": rollouts(90)})
+    others = (
+        replace(ours, resource_id="43"),
+        replace(ours, project="Mobile"),
+        replace(ours, state="rejected"),
+        replace(ours, resource_id=None),
+    )
+
+    found = gate(world(LIVE, policy(), change_requests=others), {"filters": rollouts(50)})
+
+    assert found.verdict is Verdict.APPROVAL
+
+
+def test_a_rejection_that_stands_is_remembered():
+    """The same intent is not filed again; another intent is."""
+    turned_down = request({"filters": rollouts(50)}, state="rejected")
+    live = world(LIVE, policy())
+
+    same = gate(live, {"filters": rollouts(50)}, rejections=(turned_down,))
+    other = gate(live, {"filters": rollouts(60)}, rejections=(turned_down,))
+    free = gate(world(LIVE), {"filters": rollouts(50)}, rejections=(turned_down,))
+
+    assert (same.verdict, same.change_request) == (Verdict.REJECTED, "cr-1")
+    assert other.verdict is Verdict.APPROVAL
+    assert free.verdict is Verdict.NONE
+
+
+# --- the frame -------------------------------------------------------------------------------
+
+
+def test_other_kinds_and_untouched_flags_keep_no_gate():
+    """Only flag writes are gated."""
+    created = declare("Role", "acme", "New", members=[])
+
+    found = plan(world(LIVE, policy()), created, flag({"filters": rollouts(50)}))
+
+    assert found["New"].gate == gates.Gate()
+    assert found["checkout"].gate.verdict is Verdict.APPROVAL
+    assert gates.forecast((), world()) == ()
+
+
+def test_projects_are_those_in_which_a_flag_is_written():
+    """Only there are policies and requests read."""
+    live = world(LIVE)
+    declared = {
+        r.address: r for r in (flag({"active": True}), declare("Role", "acme", "R", members=[]))
+    }
+    changes, _ = three_way.changes(Declared(declared, ""), None, live)
+    idle, _ = three_way.changes(Declared({LIVE.address: flag({"active": False})}, ""), None, live)
+
+    assert gates.projects(changes) == {Address("Project", WEB)}
+    assert gates.projects(idle) == set()
