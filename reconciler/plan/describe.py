@@ -56,7 +56,7 @@ def _structured(value: Any) -> bool:
 def _explained(live: list[Any], desired: list[Any], path: Path) -> Iterator[tuple[Path, Any, Any]]:
     from deepdiff import DeepDiff
 
-    tree = DeepDiff(live, desired, zip_ordered_iterables=True, view="tree")
+    tree = DeepDiff(_plain(live), _plain(desired), zip_ordered_iterables=True, view="tree")
     found: dict[Path, tuple[Any, Any]] = {}
     for report in tree.values():
         for level in report:

@@ -1,7 +1,7 @@
 """What the plan has to say besides its changes: gaps in what was read, fields nobody manages."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.kinds import KINDS
@@ -45,9 +45,7 @@ def unmanaged_fields(changes: tuple[Change, ...], live: Live) -> Iterator[Findin
             continue
         kind = KINDS[change.address.kind]
         for path, value in _extra(change.desired.spec, there.spec, kind.atomic):
-            if path in kind.defaults and kind.defaults[path] == value:
-                continue
-            if "." not in path and path not in kind.defaults:
+            if "." not in path and _usual(kind.defaults, path, value):
                 continue
             yield Finding(
                 code="unmanaged-field",
@@ -56,6 +54,11 @@ def unmanaged_fields(changes: tuple[Change, ...], live: Live) -> Iterator[Findin
                 source=change.source,
                 address=change.address,
             )
+
+
+def _usual(defaults: Mapping[str, Any], name: str, value: Any) -> bool:
+    """Whether a live value is what the server takes anyway: off, empty and unset are one."""
+    return name not in defaults or defaults[name] == value or not (defaults[name] or value)
 
 
 def _extra(desired: Any, live: Any, atomic: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,14 @@ import pytest
 import yaml
 
 from reconciler.kinds import KINDS
-from reconciler.model import Address, Lifecycle, LiveResource, Resource
+from reconciler.model import (
+    Address,
+    Lifecycle,
+    LiveResource,
+    MappingNode,
+    Resource,
+    SequenceNode,
+)
 from reconciler.plan import describe, three_way
 
 CASES = [
@@ -82,3 +89,17 @@ def test_empty_and_absent_are_the_same_but_false_and_zero_are_values():
         assert describe.same(describe.managed({}, {"a": empty})["a"], empty)
     for value in (False, 0):
         assert not describe.same(describe.managed({}, {"a": value})["a"], value)
+
+
+def test_positions_in_files_are_no_difference():
+    """What carries file positions equals what does not, at any depth."""
+    value = SequenceNode("a.yaml")
+    value.extend(["pro"])
+    item = MappingNode("a.yaml")
+    item.update({"key": "plan", "type": "person", "value": value})
+    there = {"groups": [{"properties": [{**item, "value": ["pro"]}], "rollout_percentage": 1}]}
+    mine = {"groups": [{"properties": [item], "rollout_percentage": 2}]}
+
+    found = list(describe.differences(there, mine, ("filters",)))
+
+    assert [(("filters", "groups", 0, "rollout_percentage"), 1, 2)] == found
