@@ -71,3 +71,10 @@ def _explained(live: list[Any], desired: list[Any], path: Path) -> Iterator[tupl
         found, key=lambda steps: [(isinstance(s, str), str(s).zfill(6)) for s in steps]
     ):
         yield here, *found[here]
+
+
+def _plain(value: Any) -> Any:
+    """Without the types that carry positions: DeepDiff would take them for a difference."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
