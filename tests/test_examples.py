@@ -1,0 +1,213 @@
+"""What newcomers meet first: the example, the demo, the README. All of it is run, not believed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from reconciler.cli import COMMANDS, group
+from tests.support import CLEAN, SCRIPT, Repository, sandbox_process
+
+ROOT = Path(__file__).parent.parent
+ACME = ROOT / "examples" / "acme"
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+INLINE = re.compile(r"`(reconciler [^`]+)`")
+COMMAND = re.compile(r"^\s*(?:\$ |- run: |eval \"\$\()*(reconciler (?:-|\w).*)")
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)")
+
+
+def blocks(page, *languages):
+    """The fenced blocks of a page, of these languages."""
+    text = page.read_text(encoding="utf-8")
+    return [body for language, body in BLOCK.findall(text) if language in languages]
+
+
+def run_demo(folder, tmp_path):
+    """`make demo` without make, its temporary folders below `tmp_path`."""
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, str(folder / "demo.py")],
+        cwd=folder.parent,
+        env={**CLEAN, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done, time.monotonic() - began
+
+
+def sandboxes():
+    """The command lines of running sandboxes that were started with Acme's seed."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if "sandbox" in line and "seed.yaml" in line:
+            found.append(line)
+    return found
+
+
+def test_the_example_is_valid_and_has_nothing_to_warn_about():
+    """Offline, without a key."""
+    done = subprocess.run(
+        [SCRIPT, "validate"], cwd=ACME, env=CLEAN, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "Valid: 32 resources.\n"
+
+
+def test_the_demo_ends_with_no_changes_in_time_and_leaves_nothing_behind(tmp_path):
+    """Through the gate, two rounds of approval, and back to `No changes`."""
+    done, seconds = run_demo(ROOT / "examples", tmp_path)
+
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert "No changes" in done.stdout.splitlines()[-1]
+    assert "(exit code 3)" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert seconds < 60
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_fails_loudly(tmp_path):
+    """A world in which no policy waits for anybody: exit code 1, and where the story broke."""
+    broken = tmp_path / "examples"
+    shutil.copytree(ROOT / "examples", broken)
+    seed = broken / "acme" / "seed.yaml"
+    text = seed.read_text(encoding="utf-8")
+    seed.write_text(text.replace("token: phx_acme_ci", "token: phx_another"), encoding="utf-8")
+
+    done, _ = run_demo(broken, tmp_path)
+
+    assert done.returncode == 1
+    assert "The demo failed: expected exit code" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["examples"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks at /proc")
+def test_an_interrupted_demo_stops_its_sandbox(tmp_path):
+    """SIGTERM in the middle: the server goes, and so does the folder."""
+    marked = tmp_path / "marked" / "examples"
+    shutil.copytree(ROOT / "examples", marked)
+    process = subprocess.Popen(
+        [sys.executable, str(marked / "demo.py")],
+        env={**CLEAN, "TMPDIR": str(tmp_path / "marked")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        while "sandbox listening" not in process.stdout.readline():
+            assert process.poll() is None
+        assert [line for line in sandboxes() if str(marked) in line]
+        process.terminate()
+        process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert [line for line in sandboxes() if str(marked) in line] == []
+    assert os.listdir(tmp_path / "marked") == ["examples"]  # noqa: PTH208  names are wanted
+
+
+def test_what_should_not_show_as_a_change_does_not(tmp_path):
+    """Reordered lists, PostHog's durations, keys the editor added, ignored fields and flags."""
+    repo = tmp_path / "acme"
+    shutil.copytree(ACME, repo)
+    with sandbox_process("--seed", str(ACME / "seed.yaml")) as sandbox:
+        done = Repository(repo, sandbox, token="phx_acme_ci").run("plan", "--format", "json")
+
+    changed = {row["address"]: row for row in done.json["changes"] if row["action"] != "none"}
+    assert done.code == 0, done.err
+    assert not {
+        "Role/acme/Release managers",
+        "ApprovalPolicy/acme/Web/feature_flag.update",
+        "ApprovalPolicy/acme/Web/feature_flag.enable",
+        "FeatureFlag/acme/Web/checkout-copy",
+        "FeatureFlag/acme/Web/maintenance-mode",
+        "FeatureFlag/acme/Mobile/maintenance-mode",
+    } & set(changed)
+    fields = {field["path"] for field in changed["FeatureFlag/acme/Web/new-checkout"]["fields"]}
+    assert fields == {"name", "tags", "filters.groups[0].rollout_percentage"}
+    assert done.json["unmanaged"] == [
+        "FeatureFlag/acme/Mobile/legacy-push",
+        "FeatureFlag/acme/Web/holiday-2025",
+        "Member/acme/zoe@agency.test",
+        "Role/acme/Data science",
+    ]
+
+
+def shown_plan():
+    """The plan that the README shows, line by line."""
+    shown = blocks(ROOT / "README.md", "console")
+    return next(b for b in shown if b.startswith("$ reconciler plan\n")).splitlines()[1:]
+
+
+def test_the_plan_in_the_readme_is_a_real_one(tmp_path):
+    """Every line of it is printed for examples/acme, in this order; `…` stands for what is cut."""
+    repo = tmp_path / "acme"
+    shutil.copytree(ACME, repo)
+    with sandbox_process("--seed", str(ACME / "seed.yaml")) as sandbox:
+        done = Repository(repo, sandbox, token="phx_acme_ci").run("plan")
+    real = iter(done.out.splitlines())
+
+    missing = [line for line in shown_plan() if line.strip() not in {"", "…"} and line not in real]
+
+    assert done.code == 0, done.err
+    assert missing == []
+
+
+def typed():
+    """(page, words) of every command line in the pages."""
+    for page in PAGES:
+        lines = "\n".join(blocks(page, "", "console", "yaml")).splitlines()
+        lines = [found[1] for line in lines if (found := COMMAND.search(line))]
+        for line in [*lines, *INLINE.findall(page.read_text(encoding="utf-8"))]:
+            yield page.name, line.split("#")[0].split()[1:]
+
+
+TYPED = sorted({(page, " ".join(words)) for page, words in typed()})
+
+
+@pytest.mark.parametrize(("page", "line"), TYPED, ids=[f"{p}:{w[:40]}" for p, w in TYPED])
+def test_every_command_in_the_docs_exists(page, line):
+    """Its name, its subcommand, and the options that are typed with it."""
+    words = [word.strip('[]…)"') for word in line.split()]
+    known = _options(group)
+    command = None
+    for word in words:
+        if word in COMMANDS and command is None:
+            command = group.get_command(None, word)
+            known |= _options(command)
+        elif isinstance(command, click.Group) and word in command.commands:
+            known |= _options(command.commands[word])
+
+    options = {word.split("=")[0] for word in words if word.startswith("--")}
+    assert command is not None or words[0].startswith("-") or words[0] == "COMMAND", page
+    assert options <= known | {"--help"}
+
+
+def _options(command):
+    return {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    """Relative links, from the page's own folder."""
+    targets = LINK.findall(page.read_text(encoding="utf-8"))
+
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_in_the_docs(name):
+    """A command that nobody reads about is not there."""
+    assert any(words[:1] == [name] or f" {name} " in f" {' '.join(words)} " for _, words in typed())
