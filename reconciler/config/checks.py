@@ -24,6 +24,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R021": "an approval policy that nobody, or too few people, can approve",
         "R022": "a condition that PostHog reads otherwise than it looks",
         "R023": "a feature flag that PostHog will refuse or evaluate otherwise than it looks",
+        "R024": "an approval policy that lets everybody through, or whose requests expire at once",
     }
 )
 """Code -> what it is about, in one line. R02x are warnings: legal on the server, but odd."""

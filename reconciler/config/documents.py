@@ -1,12 +1,14 @@
 """One document becomes one resource, or one template: kind, schema, address, normal form."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.config import schema
-from reconciler.config.explain import explain
+from reconciler.config.explain import explain, value_place
 from reconciler.config.near import nearest
+from reconciler.config.templates import Template
 from reconciler.config.text import error
 from reconciler.config.yaml_reader import Document
 from reconciler.kind import Kind, Scope
@@ -37,50 +39,6 @@ class Written:
 
 Identity = tuple[str, str, str | tuple[str, ...], str]
 """kind, organization, project or selectors, name; folded where the server folds case."""
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A document with `metadata.projects`: the same resource in every project that matches."""
-
-    kind: str
-    organization: str
-    name: str
-    selectors: tuple[str, ...]
-    resource: Resource  # its address has no project
-    done: frozenset[str] = frozenset()  # projects for which an overlay has made it already
-
-    def matches(self, project: str) -> bool:
-        """Whether a project is selected; `*` stands for any text, `!` leaves out."""
-        return project not in self.done and selected(self.selectors, project)
-
-    def instance(self, project: str) -> Resource:
-        """The resource in one project."""
-        address = Address(self.kind, (self.organization, project, self.name))
-        return replace(self.resource, address=address)
-
-
-def selected(selectors: Sequence[str], name: str) -> bool:
-    """Whether a name is among those that selectors pick."""
-    return any(
-        _like(name, selector) for selector in selectors if not selector.startswith("!")
-    ) and not any(_like(name, selector[1:]) for selector in selectors if selector.startswith("!"))
-
-
-def _like(name: str, pattern: str) -> bool:
-    first, *rest = pattern.split("*")
-    if not rest:
-        return name == pattern
-    if not name.startswith(first):
-        return False
-    *middle, last = rest
-    at = len(first)
-    for piece in middle:
-        at = name.find(piece, at)
-        if at < 0:
-            return False
-        at += len(piece)
-    return len(name) - len(last) >= at and name.endswith(last)
 
 
 def classify(document: Document, findings: list[Finding]) -> Written | None:
@@ -164,8 +122,27 @@ def build(written: Written, findings: list[Finding]) -> Resource | Template | No
         written=written_spec,
     )
     if "projects" in metadata:
-        return Template(kind.name, organization, name, tuple(metadata["projects"]), resource)
+        selectors, place = tuple(metadata["projects"]), metadata.value_source("projects")
+        return Template(kind.name, organization, name, selectors, resource, place)
     return resource
+
+
+def check_lifecycle(written: Written) -> Iterator[Finding]:
+    """Paths under `lifecycle.ignore` have to start with a field that there is."""
+    metadata = written.document["metadata"]
+    if "lifecycle" not in metadata:
+        return
+    fields = schema.at(written.kind.name, "spec") or {}
+    known = fields.get("properties", {})
+    for index, path in enumerate(metadata["lifecycle"].get("ignore", ())):
+        name = re.split(r"[.\[]", path, maxsplit=1)[0]
+        if name not in known:
+            meant = nearest(name, known)
+            fix = f'did you mean "{meant}"?' if meant else f"one of {', '.join(known)}"
+            where = value_place(
+                written.document, ("metadata", "lifecycle", "ignore", index), written.source
+            )
+            yield error("R004", f'`spec` has no field "{name}"', where, fix=fix)
 
 
 def _lifecycle(node: Mapping[str, Any]) -> Lifecycle:

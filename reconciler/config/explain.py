@@ -4,6 +4,7 @@ Runs only for what `schema.accepts` refused, so that it may take its time.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -146,11 +147,14 @@ def _wrong_type(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterat
     lines = lines_of(where.file) or ()
     raw = text_at(lines[where.line - 1], where.column) if where.line <= len(lines) else ""
     value = error.instance
+    message = f"{_field(path)} needs {words}, not {_kind_of(value)}"
     if value is None:
         message = f"{_field(path)} has no value, but needs {words}"
-    else:
-        message = f"{_field(path)} needs {words}, not {_kind_of(value)}"
     why, fix = _mend_type(value, types, raw)
+    if hint := error.schema.get("x-hint"):
+        why = f"wanted: {hint}"
+        if not re.search(error.schema.get("pattern", ""), raw or _show(value)):
+            fix = ""
     yield "R005", message, why, fix, where
 
 
@@ -171,7 +175,7 @@ def _kind_of(value: Any) -> str:
 def _mend_type(value: Any, types: Sequence[str], raw: str) -> tuple[str, str]:  # noqa: PLR0911
     """Why a value of that type was read, and what to write instead."""
     if value is None:
-        return "", "write a value, or remove the key"
+        return "", f"write {'`[]` for none' if 'array' in types else 'a value'}, or remove the key"
     if "string" in types and isinstance(value, (bool, int, float)):
         return "", f'quote it: "{raw or _show(value)}"'
     if "boolean" in types and isinstance(value, str):

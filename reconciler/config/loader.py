@@ -11,11 +11,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from reconciler.config import documents, excerpt, overlays, references, yaml_reader
-from reconciler.config.documents import Identity, Template, Written
+from reconciler.config import (
+    documents,
+    excerpt,
+    names,
+    oddities,
+    overlays,
+    references,
+    schema,
+    templates,
+    yaml_reader,
+)
+from reconciler.config.documents import Identity, Written
 from reconciler.config.files import Read, Tree, WorkingTree, refuse
+from reconciler.config.templates import Loaded, Template, config_error, expand, selected
 from reconciler.config.text import Refused, error, lines
-from reconciler.errors import ConfigError
 from reconciler.kind import Scope
 from reconciler.kinds import KINDS
 from reconciler.model import (
@@ -25,26 +35,14 @@ from reconciler.model import (
     MappingNode,
     Resource,
     Severity,
-    Source,
 )
+
+__all__ = ["Loaded", "Template", "expand", "load"]
 
 MAX_FILES: Final = 10_000
 MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024
+MAX_EXPLAINED: Final = 1_000
 _LFS: Final = b"version https://git-lfs.github.com/spec/"
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What the files say, before project selectors meet the names of projects."""
-
-    declared: Declared
-    templates: tuple[Template, ...] = ()
-
-    @property
-    def organizations(self) -> tuple[str, ...]:
-        """Slugs of every organization that the files name, sorted."""
-        named = {address.organization for address in self.declared.resources}
-        return tuple(sorted(named | {template.organization for template in self.templates}))
 
 
 def load(
@@ -70,72 +68,19 @@ def load(
         return _Load(source, tuple(overlays)).run(paths)
 
 
-def expand(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] = {}) -> Declared:
-    """Put templates into every project that matches: the declared ones, and the live ones.
-
-    Args:
-        loaded: what `load` returned.
-        live_projects: organization -> names of its live projects, as far as they are known.
-
-    """
-    if not loaded.templates:
-        return loaded.declared
-    resources = dict(loaded.declared.resources)
-    findings: list[Finding] = []
-    for template in loaded.templates:
-        for project in _projects(template.organization, loaded.declared, live_projects):
-            if not template.matches(project):
-                continue
-            resource = template.instance(project)
-            other = resources.setdefault(resource.address, resource)
-            if other is not resource:
-                findings.append(_duplicate(resource, other, f'add "!{project}" to `projects`'))
-    if findings:
-        raise _config_error(findings)
-    return replace(loaded.declared, resources=resources)
-
-
-def _projects(
-    organization: str, declared: Declared, live: Mapping[str, Iterable[str]]
-) -> list[str]:
-    """Names of the projects of an organization, as they are to be; sorted."""
-    names = set(live.get(organization, ()))
-    for address, resource in declared.resources.items():
-        if address.kind == "Project" and address.organization == organization:
-            names.discard(resource.lifecycle.renamed_from or "")
-            if resource.lifecycle.absent:
-                names.discard(address.name)
-            else:
-                names.add(address.name)
-    return sorted(names)
-
-
-def _duplicate(resource: Resource, other: Resource, fix: str) -> Finding:
-    return error(
-        "R007",
-        f"{resource.address} is declared twice",
-        resource.source or Source("", 1),
-        why=f"it is declared at {other.source} already",
-        fix=fix,
-    )
-
-
-def _config_error(findings: Iterable[Finding]) -> ConfigError:
-    ordered = sorted(findings, key=lambda finding: finding.sort_key)
-    errors = sum(finding.severity is Severity.ERROR for finding in ordered)
-    noun = "error" if errors == 1 else "errors"
-    return ConfigError(f"{errors:,} {noun} in the files", findings=ordered)
-
-
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Collecting while hundreds of thousands of containers are made doubles the time."""
+    """Collecting while hundreds of thousands of containers are made doubles the time.
+
+    What was made holds no cycles and lives as long as the command: it is never looked at again.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_enabled:
+            gc.freeze()
             gc.enable()
 
 
@@ -149,6 +94,8 @@ class _Load:
     texts: dict[str, bytes] = field(default_factory=dict)
     split: dict[str, list[str]] = field(default_factory=dict)
     total: int = 0
+    refused: int = 0
+    cut_short: bool = False  # something could not be read: what it declares is not known
 
     def run(self, paths: Sequence[Path]) -> Loaded:
         base: dict[Identity, Written] = {}
@@ -157,13 +104,13 @@ class _Load:
         done: dict[Identity, set[str]] = {}
         for path in self.overlays:
             self._merge(base, self._read((path,)), done)
-        resources, templates = self._build(base, done)
+        resources, found = self._build(base, done)
         self.findings[:] = [excerpt.attach(finding, self._lines) for finding in self.findings]
         if any(finding.severity is Severity.ERROR for finding in self.findings):
-            raise _config_error(self.findings)
+            raise config_error(self.findings)
         self.findings.sort(key=lambda finding: finding.sort_key)
         declared = Declared(resources, self.tree.origin, tuple(self.findings))
-        return Loaded(declared, tuple(templates))
+        return Loaded(declared, tuple(found))
 
     def _read(self, paths: Iterable[Path]) -> Iterator[Written]:
         """Every document of every file whose kind is known."""
@@ -176,6 +123,7 @@ class _Load:
                 if not found and not self.tree.may_lack_paths:
                     raise refuse(str(path), "no YAML file in this folder", fix="check the path")
             except Refused as problem:
+                self.cut_short = True
                 self.findings.append(problem.finding)
 
     def _others(self, path: Path) -> list[Path]:
@@ -188,6 +136,7 @@ class _Load:
         try:
             data = self.texts[display] = read()
         except Refused as problem:
+            self.cut_short = True
             self.findings.append(problem.finding)
             return
         self.total += len(data)
@@ -204,6 +153,7 @@ class _Load:
         if not found and len(self.findings) == before:
             fix = "remove the file, or write a document into it"
             self.findings.append(refuse(display, "no document in this file", fix=fix).finding)
+        self.cut_short |= len(self.findings) > before
         for document in found:
             written = documents.classify(document, self.findings)
             if written is not None:
@@ -212,7 +162,7 @@ class _Load:
     def _add(self, into: dict[Identity, Written], written: Written) -> None:
         identity = documents.identity(written)
         if identity is None:
-            self.findings.extend(documents.check(written, self._lines))
+            self._is_well_formed(written)
             return
         other = into.setdefault(identity, written)
         if other is not written:
@@ -225,7 +175,7 @@ class _Load:
                     fix="remove one of the two, or give one another name",
                 )
             )
-            self.findings.extend(documents.check(written, self._lines))
+            self._is_well_formed(written)
 
     def _merge(
         self,
@@ -256,7 +206,7 @@ class _Load:
         for other, written in base.items():
             selectors = other[2]
             if (kind, organization, name) == (other[0], other[1], other[3]) and (
-                isinstance(selectors, tuple) and documents.selected(selectors, project)
+                isinstance(selectors, tuple) and selected(selectors, project)
             ):
                 done.setdefault(other, set()).add(project)
                 return overlays.without(written.document, "metadata", "projects")
@@ -266,21 +216,40 @@ class _Load:
         self, base: Mapping[Identity, Written], done: Mapping[Identity, set[str]]
     ) -> tuple[dict[Address, Resource], list[Template]]:
         resources: dict[Address, Resource] = {}
-        templates: list[Template] = []
-        built_from: list[tuple[Resource, MappingNode]] = []
+        found: list[Template] = []
+        built_from: list[names.Built] = []
         for identity, written in base.items():
-            if problems := documents.check(written, self._lines):
-                self.findings.extend(problems)
+            if not self._is_well_formed(written):
                 continue
             built = documents.build(written, self.findings)
             if isinstance(built, Template):
-                templates.append(replace(built, done=frozenset(done.get(identity, ()))))
-                built_from.append((built.resource, written.document))
+                found.append(replace(built, done=frozenset(done.get(identity, ()))))
+                built_from.append((built.resource, written.document, written.kind))
             elif built is not None:
                 resources[built.address] = built
-                built_from.append((built, written.document))
-        self.findings.extend(references.near_misses(resources, built_from))
-        return resources, templates
+                built_from.append((built, written.document, written.kind))
+            self.findings.extend(documents.check_lifecycle(written))
+        for resource, _, _ in built_from:
+            self.findings.extend(oddities.findings(resource))
+        self.findings.extend(names.findings(built_from))
+        self.findings.extend(templates.findings(resources, found))
+        if not self.cut_short:
+            self.findings.extend(references.near_misses(base.values(), built_from))
+        return resources, found
+
+    def _is_well_formed(self, written: Written) -> bool:
+        """Check a document against its schema; explains the first thousand that are refused."""
+        if schema.accepts(written.kind.name, written.document):
+            return True
+        self.refused += 1
+        if self.refused <= MAX_EXPLAINED:
+            self.findings.extend(documents.check(written, self._lines))
+        elif self.refused == MAX_EXPLAINED + 1:
+            message = (
+                f"more than {MAX_EXPLAINED:,} documents are refused; the rest is not explained"
+            )
+            self.findings.append(error("R009", message, written.source))
+        return False
 
     def _lines(self, file: str) -> list[str] | None:
         """Lines of a file that was read, as positions count them."""

@@ -28,6 +28,8 @@ def resolve(raw: str) -> Any:
     """Value of a plain scalar; ValueError with the reason if it is no value at all."""
     if raw in _WORDS:
         return _WORDS[raw]
+    if raw[0].isalpha():
+        return raw
     if _INTEGER.fullmatch(raw):
         if len(raw) > MAX_DIGITS:
             raise ValueError(f"a number of {len(raw):,} digits")

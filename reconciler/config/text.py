@@ -1,6 +1,7 @@
 """Bytes become text that can be trusted, and lines as positions count them."""
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from reconciler.model import Finding, Severity, Source
@@ -15,7 +16,7 @@ _HIDDEN: Final = re.compile(
     "\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]"
 )
 _TAG_DIRECTIVE: Final = re.compile(r"^%TAG\b.*", re.MULTILINE)
-_TAB_INDENT: Final = re.compile(r"^ *\t[ \t]*(?=\S)", re.MULTILINE)
+_TAB_INDENT: Final = re.compile(r"(?:^|(?<=\r)) *\t[ \t]*(?=\S)", re.MULTILINE)
 
 
 class Refused(Exception):  # noqa: N818  never leaves this package
@@ -37,6 +38,16 @@ def hidden_characters(text: str) -> str:
         return ""
     found = _HIDDEN.search(text)
     return f"U+{ord(found[0]):04X}" if found else ""
+
+
+def tab_indents(text: str) -> Iterator[int]:
+    """Offset of the first character of each line that has a tab before it."""
+    return (found.end() for found in _TAB_INDENT.finditer(text))
+
+
+def indented_by_tab(text: str, start: int) -> bool:
+    """Whether the line that starts at this offset has a tab before its first character."""
+    return _TAB_INDENT.match(text, start) is not None
 
 
 def decode(data: bytes, file: str) -> str:
@@ -64,7 +75,7 @@ def decode(data: bytes, file: str) -> str:
 
 
 def check(text: str, file: str, findings: list[Finding]) -> None:
-    """Look at the raw text before it is parsed: characters, tabs and tag directives."""
+    """Look at the raw text before it is parsed: characters and tag directives."""
     if found := _FORBIDDEN.search(text):
         code = ord(found[0])
         raise Refused(

@@ -13,15 +13,27 @@ from typing import Any, Final
 import yaml
 
 from reconciler.config.scalars import MAY_BE_SPECIAL, resolve
-from reconciler.config.text import Refused, check, decode, error, hidden_characters
+from reconciler.config.text import (
+    Refused,
+    check,
+    decode,
+    error,
+    hidden_characters,
+    indented_by_tab,
+    place,
+    tab_indents,
+)
 from reconciler.model import Finding, MappingNode, SequenceNode, Source
 
 MAX_DEPTH: Final = 64
-MAX_NODES: Final = 1_000_000
+MAX_NODES: Final = 500_000
+MAX_DOCUMENTS: Final = 100_000
 MAX_ALIASES: Final = 100
 MAX_ALIASED_NODES: Final = 100_000
 MAX_FINDINGS: Final = 100
 
+_TAB: Final = "a tab indents this line"
+_NO_TABS: Final = "indent with spaces"
 _HINTS: Final = (
     ("cannot start any token", "quote the text, or indent with spaces instead of tabs"),
     ("mapping values are not allowed", 'quote text that has ": " in it, and check the indentation'),
@@ -78,8 +90,9 @@ class _Builder:
         self.anchors: dict[str, _Anchor] = {}
         self.keys: dict[str, str] = {}  # every key once, known to be harmless
         self.scalars: dict[str, Any] = {}  # plain text -> value
+        self.odd = "&" in text or "!" in text  # else there is no anchor and no tag
         self.literal: list[tuple[int, int]] = []  # first and last line of long texts
-        self.count = 0
+        self.count = self.seen = self.reported = 0
         self.aliases = 0
         self.aliased = 0  # values that aliases stand for
 
@@ -93,12 +106,34 @@ class _Builder:
             raise Refused(self._syntax(problem)) from None
         finally:
             loader.dispose()
+        if "\t" in self.text:
+            self._refuse_tabs()
+
+    def _refuse_tabs(self) -> None:
+        """Libyaml lets a tab indent lines between brackets; here it never does.
+
+        Inside text of several lines a tab at the start of a line is text.
+        """
+        suspects = tab_indents(self.text)
+        suspect = next(suspects, None)
+        events: Any = yaml.parse(self.text, Loader=yaml.CSafeLoader) if suspect else ()
+        for event in events:
+            start, end = event.start_mark.index, event.end_mark.index
+            while suspect is not None and suspect <= end:
+                if event.__class__ is not yaml.ScalarEvent or suspect <= start:
+                    where = place(self.text, suspect, self.file)
+                    raise Refused(error("R001", _TAB, where, fix=_NO_TABS))
+                suspect = next(suspects, None)
 
     def _stream(self) -> None:
         next_event = self.next_event
         while (event := next_event()).__class__ is not yaml.StreamEndEvent:
             if event.__class__ is not yaml.DocumentStartEvent:
                 continue  # the start of the stream, the end of a document
+            self.seen += 1
+            if self.seen > MAX_DOCUMENTS:
+                message = f"more than {MAX_DOCUMENTS:,} documents in one file"
+                raise self._limit(event, message, "split it")
             self.anchors.clear()
             self.aliases = self.aliased = 0
             event = next_event()
@@ -130,7 +165,7 @@ class _Builder:
         if depth >= MAX_DEPTH:
             raise self._limit(event, f"nested deeper than {MAX_DEPTH} levels", "flatten it")
         if self.count > MAX_NODES:
-            raise self._limit(event, f"more than {MAX_NODES:,} values in one file", "split it")
+            raise self._too_many(event)
         is_map = event.__class__ is yaml.MappingStartEvent
         node = MappingNode(self.file) if is_map else SequenceNode(self.file)
         before = self.count
@@ -145,17 +180,24 @@ class _Builder:
         return node
 
     def _fill_mapping(self, node: MappingNode, depth: int) -> None:
-        marks, keys, next_event, value_of = node.marks, self.keys, self.next_event, self._value
+        """Fill a mapping. The hot loop: what `_value` does for a scalar is repeated, for speed."""
+        marks, keys, scalars, next_event = node.marks, self.keys, self.scalars, self.next_event
+        scalar, special, is_odd = yaml.ScalarEvent, MAY_BE_SPECIAL, self.odd
         while (event := next_event()).__class__ is not yaml.MappingEndEvent:
-            if event.__class__ is not yaml.ScalarEvent:
+            if event.__class__ is not scalar:
                 raise self._refused(event, "a key has to be text", "write the key as text")
             key = keys.get(event.value) or self._new_key(event)
-            if key in marks or event.tag is not None or event.anchor is not None:
+            if key in marks or (is_odd and (event.tag or event.anchor) is not None):
                 key = self._odd_key(event, node)
             key_mark: Any = event.start_mark
             event = next_event()
             mark: Any = event.start_mark
-            value = value_of(event, depth)
+            if event.__class__ is scalar and not is_odd:
+                value = event.value
+                if not event.style and (not value or value[0] in special):
+                    value = scalars[value] if value in scalars else self._plain(event)
+            else:
+                value = self._value(event, depth)
             if key is not None:
                 node[key] = value
                 marks[key] = (
@@ -164,6 +206,9 @@ class _Builder:
                     mark.line + 1,
                     mark.column + 1,
                 )
+                if len(marks) > MAX_NODES:
+                    raise self._too_many(event)
+        self.count += len(marks)
 
     def _fill_sequence(self, node: SequenceNode, depth: int) -> None:
         marks, next_event, value_of = node.marks, self.next_event, self._value
@@ -172,7 +217,7 @@ class _Builder:
             node.append(value_of(event, depth))
             marks.append((mark.line + 1, mark.column + 1))
             if len(marks) > MAX_NODES:
-                raise self._limit(event, f"more than {MAX_NODES:,} values in one file", "split it")
+                raise self._too_many(event)
 
     def _plain(self, event: Any) -> Any:
         try:
@@ -262,15 +307,16 @@ class _Builder:
             ]
             if not level:
                 return
-        place = Source(self.file, mark.line + 1, mark.column + 1)
+        where = Source(self.file, mark.line + 1, mark.column + 1)
         message = f"aliases make it nested deeper than {MAX_DEPTH} levels"
-        raise Refused(error("R009", message, place, fix="write the values out"))
+        raise Refused(error("R009", message, where, fix="write the values out"))
 
     def _report(self, event: Any, code: str, message: str, *, why: str = "", fix: str = "") -> None:
-        place, width = self._span(event)
-        self.findings.append(error(code, message, place, why=why, fix=fix, width=width))
-        if len(self.findings) > MAX_FINDINGS:
-            raise Refused(error("R009", f"more than {MAX_FINDINGS} errors in one file", place))
+        where, width = self._span(event)
+        self.findings.append(error(code, message, where, why=why, fix=fix, width=width))
+        self.reported += 1
+        if self.reported > MAX_FINDINGS:
+            raise Refused(error("R009", f"more than {MAX_FINDINGS} errors in one file", where))
 
     def _span(self, event: Any) -> tuple[Source, int]:
         start, end = event.start_mark, event.end_mark
@@ -278,11 +324,14 @@ class _Builder:
         return Source(self.file, start.line + 1, start.column + 1), width
 
     def _stop(self, event: Any, code: str, message: str, fix: str) -> Refused:
-        place, width = self._span(event)
-        return Refused(error(code, message, place, fix=fix, width=width))
+        where, width = self._span(event)
+        return Refused(error(code, message, where, fix=fix, width=width))
 
     def _limit(self, event: Any, message: str, fix: str) -> Refused:
         return self._stop(event, "R009", message, fix)
+
+    def _too_many(self, event: Any) -> Refused:
+        return self._limit(event, f"more than {MAX_NODES:,} values in one file", "split it")
 
     def _refused(self, event: Any, message: str, fix: str) -> Refused:
         return self._stop(event, "R011", message, fix)
@@ -294,6 +343,8 @@ class _Builder:
         mark: Any = getattr(trouble, "problem_mark", None)
         if "unexpected end of stream" in problem:
             mark = getattr(trouble, "context_mark", None) or mark
-        place = Source(self.file, mark.line + 1, mark.column + 1) if mark else Source(self.file, 1)
+        where = Source(self.file, mark.line + 1, mark.column + 1) if mark else Source(self.file, 1)
+        if mark and indented_by_tab(self.text, mark.index - mark.column):
+            return error("R001", _TAB, where, fix=_NO_TABS)
         fix = next((fix for part, fix in _HINTS if part in problem), "")
-        return error("R001", f"not YAML: {problem}", place, why=context, fix=fix)
+        return error("R001", f"not YAML: {problem}", where, why=context, fix=fix)

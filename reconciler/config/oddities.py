@@ -1,0 +1,219 @@
+"""What is legal on the server but probably not meant: warnings, so that what is live validates."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from reconciler.config.near import nearest
+from reconciler.model import Finding, Path, Resource, Severity
+
+GATED_ACTIONS: Final = ("feature_flag.enable", "feature_flag.disable", "feature_flag.update")
+CONDITION_TYPES: Final = ("before_after", "change_amount", "any_change")
+OPERATORS: Final = (">", "<", ">=", "<=", "==", "!=")
+CONDITION_FIELDS: Final = ("rollout_percentage", "release_conditions")
+APPROVERS: Final = frozenset({"quorum", "users", "roles"})
+FILTERS: Final = frozenset(
+    {"groups", "multivariate", "payloads", "aggregation_group_type_index", "holdout"}
+)
+GROUP: Final = frozenset({"properties", "rollout_percentage", "variant", "description", "sort_key"})
+PROPERTY: Final = frozenset({"key", "type", "operator", "value", "group_type_index"})
+
+_Row = tuple[str, Path, str, str, str]  # code, place in the spec, message, why, fix
+
+
+def findings(resource: Resource) -> Iterator[Finding]:
+    """Every warning about one resource."""
+    kind = resource.address.kind
+    if kind == "FeatureFlag":
+        rows = _flag(resource.written)
+    elif kind == "ApprovalPolicy":
+        rows = _policy(resource.address.name, resource.written)
+    else:
+        return
+    for code, path, message, why, fix in rows:
+        yield Finding(
+            code,
+            Severity.WARNING,
+            message,
+            why=why,
+            fix=fix,
+            source=resource.locate(path),
+            address=resource.address if len(resource.address.parts) > 2 else None,  # noqa: PLR2004
+        )
+
+
+def _policy(action: str, spec: Mapping[str, Any]) -> Iterator[_Row]:
+    if action not in GATED_ACTIONS:
+        meant = nearest(action, GATED_ACTIONS)
+        fix = (
+            f'did you mean "{meant}"?'
+            if meant
+            else f"actions that gate: {', '.join(GATED_ACTIONS)}"
+        )
+        yield (
+            "R020",
+            (),
+            f"a policy for `{action}` gates nothing",
+            "PostHog stores it as it is",
+            fix,
+        )
+    if "approvers" in spec:
+        yield from _approvers(spec["approvers"])
+    if spec.get("conditions"):
+        yield from _conditions(action, spec["conditions"])
+    if "member" in spec.get("bypass_levels", ()):
+        why = "every person of an organization has at least this level"
+        yield "R024", ("bypass_levels",), "nobody is gated", why, "remove `member`"
+    if set(spec.get("expires_after", "14d")) <= set("-0.wdhms") or "-" in spec.get(
+        "expires_after", ""
+    ):
+        message = "change requests are due to expire at once"
+        yield "R024", ("expires_after",), message, "", "write a duration such as `14d`"
+
+
+def _approvers(approvers: Mapping[str, Any]) -> Iterator[_Row]:
+    at = ("approvers",)
+    users, roles = approvers.get("users") or (), approvers.get("roles") or ()
+    quorum = approvers["quorum"]
+    people = len({str(user).casefold() for user in users})
+    if not users and not roles:
+        why = "it names neither users nor roles: change requests can only be cancelled or expire"
+        yield "R021", at, "nobody can approve", why, "add `users` or `roles`"
+    elif not roles and people < quorum:
+        message = f"{quorum} approvals are needed, but only {people} can be given"
+        yield "R021", (*at, "quorum"), message, "", "lower `quorum`, or name more approvers"
+    elif not users:
+        why = "PostHog before May 2026 did not let holders of a role approve"
+        yield "R021", at, "only roles may approve", why, "name at least one person under `users`"
+    yield from _strange(approvers, APPROVERS, at)
+
+
+def _conditions(action: str, conditions: Mapping[str, Any]) -> Iterator[_Row]:
+    at = ("conditions",)
+    kind, about, operator = (conditions.get(key) for key in ("type", "field", "operator"))
+    always = "PostHog then gates every change of the action"
+    if action in GATED_ACTIONS and action != "feature_flag.update":
+        why = f"`{action}` has no values to compare"
+        message = "a condition works with `feature_flag.update` only"
+        yield "R022", at, message, why, "remove `conditions`: every change is gated then"
+        return
+    if kind not in CONDITION_TYPES:
+        meant = nearest(str(kind), CONDITION_TYPES)
+        fix = f'did you mean "{meant}"?' if meant else f"one of {', '.join(CONDITION_TYPES)}"
+        message = f"there is no condition type `{kind}`" if kind else "the condition has no `type`"
+        yield "R022", (*at, "type"), message, always, fix
+        return
+    if about not in CONDITION_FIELDS:
+        fix = f"one of {', '.join(CONDITION_FIELDS)}"
+        message = f"a condition on `{about}`" if about else "the condition has no `field`"
+        yield "R022", (*at, "field"), message, "" if about else always, fix
+    elif about == "release_conditions" and kind != "any_change":
+        yield "R022", (*at, "type"), f"`{about}` cannot be compared", "", "write `type: any_change`"
+    if kind == "any_change":
+        return
+    if operator not in OPERATORS:
+        message = f"there is no operator `{operator}`" if operator else "there is no `operator`"
+        yield "R022", (*at, "operator"), message, always, f"one of {' '.join(OPERATORS)}"
+    value = conditions.get("value")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        why = always if value is None else "what cannot be compared is let through"
+        yield "R022", (*at, "value"), "`value` is no number", why, "write a number"
+
+
+def _flag(spec: Mapping[str, Any]) -> Iterator[_Row]:
+    if spec.get("archived") and spec.get("active"):
+        why = "PostHog refuses it"
+        yield (
+            "R023",
+            ("archived",),
+            "an active flag cannot be archived",
+            why,
+            "write `active: false`",
+        )
+    if spec.get("has_encrypted_payloads") and spec.get("is_remote_configuration") is False:
+        at = ("has_encrypted_payloads",)
+        fix = "write `is_remote_configuration: true`"
+        yield "R023", at, "encrypted payloads need remote configuration", "", fix
+    if spec.get("ensure_experience_continuity") and spec.get("bucketing_identifier") == "device_id":
+        at = ("ensure_experience_continuity",)
+        yield "R023", at, "this cannot be together with `bucketing_identifier: device_id`", "", ""
+    filters = spec.get("filters")
+    if not filters:
+        return
+    at = ("filters",)
+    if not filters.keys() <= FILTERS:
+        yield from _strange(filters, FILTERS, at)
+    variants = (filters.get("multivariate") or {}).get("variants")
+    if variants:
+        yield from _variants(variants)
+    names = {variant["key"] for variant in variants or ()}
+    for index, group in enumerate(filters.get("groups") or ()):
+        yield from _group(group, (*at, "groups", index), names)
+    if filters.get("payloads"):
+        yield from _payloads(filters["payloads"], names)
+
+
+def _group(group: Mapping[str, Any], at: Path, variants: set[str]) -> Iterator[_Row]:
+    if not group.keys() <= GROUP:
+        yield from _strange(group, GROUP, at)
+    variant = group.get("variant")
+    if variant is not None and variant not in variants:
+        meant = nearest(variant, variants)
+        fix = f'did you mean "{meant}"?' if meant else "name one of `multivariate.variants`"
+        yield "R023", (*at, "variant"), f'there is no variant "{variant}"', "", fix
+    for index, item in enumerate(group.get("properties") or ()):
+        here = (*at, "properties", index)
+        if not item.keys() <= PROPERTY:
+            yield from _strange(item, PROPERTY, here)
+        for name in ("key", "type"):
+            if name not in item:
+                why = "PostHog refuses it"
+                yield "R023", here, f"a property without `{name}`", why, f"add `{name}: …`"
+
+
+def _variants(variants: Sequence[Mapping[str, Any]]) -> Iterator[_Row]:
+    at = ("filters", "multivariate", "variants")
+    names: set[str] = set()
+    for index, variant in enumerate(variants):
+        name = variant["key"]
+        if name in names:
+            fix = "give each variant a key of its own"
+            yield "R023", (*at, index, "key"), f'two variants are called "{name}"', "", fix
+        names.add(name)
+    shares = [variant.get("rollout_percentage") for variant in variants]
+    total = sum(share for share in shares if share is not None)
+    if None not in shares and abs(total - 100) > 0.01:  # noqa: PLR2004  per cent, rounded
+        message = f"the shares of the variants add up to {total:g}"
+        yield "R023", at, message, "", "make them add up to 100"
+
+
+def _payloads(payloads: Mapping[str, Any], variants: set[str]) -> Iterator[_Row]:
+    at = ("filters", "payloads")
+    known = variants or {"true"}
+    for name, payload in payloads.items():
+        if name not in known:
+            fix = f"one of {', '.join(sorted(known))}"
+            yield "R023", (*at, name), f'a payload for "{name}", which no one gets', "", fix
+        if isinstance(payload, str) and not _is_json(payload):
+            fix = "write JSON, or a mapping, list or number that becomes JSON"
+            yield "R023", (*at, name), "the payload is no JSON", "PostHog refuses it", fix
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _strange(node: Mapping[str, Any], known: frozenset[str], at: Path) -> Iterator[_Row]:
+    """Keys of an open object that are nearly one that is known; in `approvers`, any other."""
+    for key in node:
+        if key in known:
+            continue
+        meant = nearest(key, known - node.keys())
+        if meant or known is APPROVERS:
+            fix = f'did you mean "{meant}"?' if meant else "remove it"
+            message = f'"{key}" means nothing here' if not meant else f'"{key}" is unknown here'
+            yield "R004", (*at, key), message, "PostHog stores it as it is", fix

@@ -1,0 +1,165 @@
+"""Documents for every project that matches: selectors, and what becomes of them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.config.text import error
+from reconciler.errors import ConfigError
+from reconciler.model import Address, Declared, Finding, Resource, Severity, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A document with `metadata.projects`: the same resource in every project that matches."""
+
+    kind: str
+    organization: str
+    name: str
+    selectors: tuple[str, ...]
+    resource: Resource  # its address has no project
+    place: Source  # of the selectors
+    done: frozenset[str] = frozenset()  # projects for which an overlay has made it already
+
+    def matches(self, project: str) -> bool:
+        """Whether a project is selected; `*` stands for any text, `!` leaves out."""
+        return project not in self.done and selected(self.selectors, project)
+
+    def instance(self, project: str) -> Resource:
+        """The resource in one project."""
+        address = Address(self.kind, (self.organization, project, self.name))
+        return replace(self.resource, address=address)
+
+
+def selected(selectors: Sequence[str], name: str) -> bool:
+    """Whether a name is among those that selectors pick."""
+    return any(
+        _like(name, selector) for selector in selectors if not selector.startswith("!")
+    ) and not any(_like(name, selector[1:]) for selector in selectors if selector.startswith("!"))
+
+
+def _like(name: str, pattern: str) -> bool:
+    first, *rest = pattern.split("*")
+    if not rest:
+        return name == pattern
+    if not name.startswith(first):
+        return False
+    *middle, last = rest
+    at = len(first)
+    for piece in middle:
+        at = name.find(piece, at)
+        if at < 0:
+            return False
+        at += len(piece)
+    return len(name) - len(last) >= at and name.endswith(last)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the files say, before project selectors meet the names of projects."""
+
+    declared: Declared
+    templates: tuple[Template, ...] = ()
+
+    @property
+    def organizations(self) -> tuple[str, ...]:
+        """Slugs of every organization that the files name, sorted."""
+        named = {address.organization for address in self.declared.resources}
+        return tuple(sorted(named | {template.organization for template in self.templates}))
+
+
+def expand(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] = {}) -> Declared:
+    """Put templates into every project that matches: the declared ones, and the live ones.
+
+    Args:
+        loaded: what `load` returned.
+        live_projects: organization -> names of its live projects, as far as they are known.
+
+    """
+    if not loaded.templates:
+        return loaded.declared
+    resources = dict(loaded.declared.resources)
+    findings: list[Finding] = []
+    for template in loaded.templates:
+        for project in _projects(template.organization, loaded.declared, live_projects):
+            if not template.matches(project):
+                continue
+            resource = template.instance(project)
+            other = resources.setdefault(resource.address, resource)
+            if other is not resource:
+                findings.append(duplicate(resource, other, f'add "!{project}" to `projects`'))
+    if findings:
+        raise config_error(findings)
+    return replace(loaded.declared, resources=resources)
+
+
+def _projects(
+    organization: str, declared: Declared, live: Mapping[str, Iterable[str]]
+) -> list[str]:
+    """Names of the projects of an organization, as they are to be; sorted."""
+    names = set(live.get(organization, ()))
+    for address, resource in declared.resources.items():
+        if address.kind == "Project" and address.organization == organization:
+            names.discard(resource.lifecycle.renamed_from or "")
+            if resource.lifecycle.absent:
+                names.discard(address.name)
+            else:
+                names.add(address.name)
+    return sorted(names)
+
+
+def duplicate(resource: Resource, other: Resource, fix: str) -> Finding:
+    """Say that two documents declare the same resource."""
+    return error(
+        "R007",
+        f"{resource.address} is declared twice",
+        resource.source or Source("", 1),
+        why=f"it is declared at {other.source} already",
+        fix=fix,
+    )
+
+
+def config_error(findings: Iterable[Finding]) -> ConfigError:
+    """One error that carries all findings, sorted by place."""
+    ordered = sorted(findings, key=lambda finding: finding.sort_key)
+    errors = sum(finding.severity is Severity.ERROR for finding in ordered)
+    noun = "error" if errors == 1 else "errors"
+    return ConfigError(f"{errors:,} {noun} in the files", findings=ordered)
+
+
+def findings(
+    resources: Mapping[Address, Resource], templates: Sequence[Template]
+) -> Iterator[Finding]:
+    """What can be said about templates before the live projects are known."""
+    named: dict[tuple[str, str, str], list[Template]] = {}
+    for template in templates:
+        named.setdefault((template.kind, template.organization, template.name), []).append(template)
+        yield from _selectors(template, resources)
+    for address, resource in resources.items() if named else ():
+        for template in named.get((address.kind, address.organization, address.name), ()):
+            if address.project is not None and template.matches(address.project):
+                yield duplicate(resource, template.resource, f'add "!{address.project}" there')
+    projects = [address for address in resources if address.kind == "Project"]
+    for same in named.values():
+        for index, template in enumerate(same):
+            for project in (p.name for p in projects if p.organization == template.organization):
+                others = (other for other in same[:index] if other.matches(project))
+                if template.matches(project) and (other := next(others, None)):
+                    fix = f'add "!{project}" to one of them'
+                    yield duplicate(template.instance(project), other.resource, fix)
+
+
+def _selectors(template: Template, resources: Mapping[Address, Resource]) -> Iterator[Finding]:
+    place = template.place
+    if all(selector.startswith("!") for selector in template.selectors):
+        message = "`projects` leaves out, but picks nothing"
+        yield error("R013", message, place, fix='put "*" first')
+        return
+    names = [
+        address.name
+        for address in resources
+        if address.kind == "Project" and address.organization == template.organization
+    ]
+    if names and not any(selected(template.selectors, name) for name in names):
+        why = "a project that is in no file may match"
+        message = "`projects` matches no project of the files"
+        yield Finding("R013", Severity.WARNING, message, why=why, source=place)
