@@ -48,7 +48,7 @@ def selects(conditions: Any, field: str) -> bool:
 
 def crashes(conditions: Any) -> bool:
     """Whether PostHog fails on these for enabling and disabling, which have no list to look at."""
-    return selects(conditions, "active") and _fault(conditions) is None
+    return selects(conditions, "active") and fault(conditions) is None
 
 
 def evaluate(conditions: Any, fields: Fields) -> Answer:
@@ -58,7 +58,7 @@ def evaluate(conditions: Any, fields: Fields) -> Answer:
     """
     if not conditions:
         return Answer(gates=True)
-    if (why := _fault(conditions)) is not None:
+    if (why := fault(conditions)) is not None:
         return Answer(gates=True, why=why)
     field = conditions["field"]
     before, after = fields.get(field, ({}, {})) if isinstance(field, str) else ({}, {})
@@ -67,7 +67,7 @@ def evaluate(conditions: Any, fields: Fields) -> Answer:
     return Answer(bool(hits), tuple(hits), sure and field != RELEASE)
 
 
-def _fault(conditions: Any) -> str | None:
+def fault(conditions: Any) -> str | None:
     """Why these conditions gate everything (the server fails closed), or None."""
     if not isinstance(conditions, Mapping):
         return "its conditions are no mapping"

@@ -1,13 +1,12 @@
 """Who may approve, who is let through, and who asks: people and roles, as this plan leaves them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reconciler.kind import LEVELS, level_number, level_word
-from reconciler.model import Action, Address, Approvers, Change, Live
+from reconciler.model import Address, Approvers, Change, Live
 from reconciler.plan.gate_policies import Policy
-
-_Role = tuple[str, str]  # organization, folded name
+from reconciler.plan.gate_roles import Members, members, planned_levels, planned_members
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Bypass:
 class _Side:
     """Roles and levels at one moment."""
 
-    roles: Mapping[_Role, tuple[str, ...]]
+    roles: Members
     level: int | None
 
 
@@ -37,22 +36,9 @@ class People:
 
     def __init__(self, changes: tuple[Change, ...], live: Live) -> None:
         self._live = live
-        self._roles = {
-            (address.organization, address.name.casefold()): tuple(there.spec.get("members") or ())
-            for address, there in live.resources.items()
-            if address.kind == "Role"
-        }
-        self._planned = _planned_roles(changes, self._roles)
-        self._levels = {
-            (change.address.organization, change.address.name.lower()): level_number(
-                change.desired.spec["level"]
-            )
-            for change in changes
-            if change.address.kind == "Member"
-            and change.action is Action.UPDATE
-            and change.desired is not None
-            and "level" in change.desired.spec
-        }
+        self._roles = members(live)
+        self._planned = planned_members(changes, self._roles)
+        self._levels = planned_levels(changes)
         self._closed = {(gap.kind, gap.scope) for gap in live.unreadable}
         self._emails = {
             (organization, str(person.id)): person.email
@@ -179,22 +165,3 @@ def _article(level: str | int) -> str:
     if level not in LEVELS:
         return f"of level {level}"
     return f"an {level}" if str(level)[0] in "ao" else f"a {level}"
-
-
-def _planned_roles(
-    changes: tuple[Change, ...], live: Mapping[_Role, tuple[str, ...]]
-) -> Mapping[_Role, tuple[str, ...]]:
-    """Role members after the plan."""
-    found = dict(live)
-    for change in changes:
-        if change.address.kind != "Role" or change.action is Action.NONE:
-            continue
-        key = (change.address.organization, change.address.name.casefold())
-        if change.action is Action.DELETE:
-            found.pop(key, None)
-            continue
-        renamed = next((one.live for one in change.fields if one.path == "metadata.name"), None)
-        before = live.get((key[0], str(renamed).casefold()), live.get(key, ()))
-        written = change.desired.spec if change.desired is not None else {}
-        found[key] = tuple(written["members"] or ()) if "members" in written else before
-    return found

@@ -48,48 +48,60 @@ class Policy:
 
 def existing(live: Live) -> Mapping[Scope, Mapping[str, Policy]]:
     """The live policies of each project, by action."""
-    found: dict[Scope, dict[str, Policy]] = defaultdict(dict)
+    policies: dict[Scope, dict[str, Policy]] = defaultdict(dict)
     for address, there in live.resources.items():
         if address.kind == KIND:
             spec = {**KINDS[KIND].defaults, **there.spec}
-            found[address.parts[:-1]][address.name] = Policy(address, spec, there.id)
-    return found
+            policies[address.parts[:-1]][address.name] = Policy(address, spec, there.id)
+    return policies
 
 
 def planned(changes: tuple[Change, ...], live: Live) -> Mapping[Scope, Mapping[str, Policy]]:
     """The policies of each project after this plan; one that it deletes is left in, disabled."""
-    found = {scope: dict(policies) for scope, policies in existing(live).items()}
+    policies = {scope: dict(there) for scope, there in existing(live).items()}
     for change in changes:
         if change.address.kind == KIND and change.action is not Action.NONE:
-            after(found.setdefault(change.address.parts[:-1], {}), change)
-    return found
+            after(policies.setdefault(change.address.parts[:-1], {}), change)
+    return policies
 
 
 def after(policies: dict[str, Policy], change: Change) -> None:
     """Carry one policy change out, in place."""
-    before = policies.get(change.address.name)
-    if change.live_id is not None:  # a renamed policy is found by its id
-        before = next((p for p in policies.values() if p.id == change.live_id), before)
+    before = found(policies, change)
     if before is not None:
         policies.pop(before.action, None)
-    spec = _spec(change, before)
+    changed = outcome(change, before)
+    if changed is not None:
+        policies[changed.action] = changed
+    elif before is not None:
+        gone = {**before.spec, "enabled": False}
+        policies[before.action] = replace(before, spec=gone, planned="deleted")
+
+
+def found(policies: Mapping[str, Policy], change: Change) -> Policy | None:
+    """The policy that a change is about; a renamed one is found by its id."""
+    if change.live_id is None:
+        return policies.get(change.address.name)
+    same = (policy for policy in policies.values() if policy.id == change.live_id)
+    return next(same, policies.get(change.address.name))
+
+
+def outcome(change: Change, before: Policy | None) -> Policy | None:
+    """The policy that a change leaves behind; None where it deletes it."""
     match change.action:
         case Action.CREATE:
-            policies[change.address.name] = Policy(change.address, spec, None, "created")
+            return Policy(change.address, _spec(change, None), None, "created")
         case Action.UPDATE:
-            policies[change.address.name] = Policy(change.address, spec, change.live_id, "changed")
+            return Policy(change.address, _spec(change, before), change.live_id, "changed")
         case Action.DELETE:
-            if before is not None:
-                gone = {**before.spec, "enabled": False}
-                policies[before.action] = replace(before, spec=gone, planned="deleted")
+            return None
         case Action.NONE:
-            if before is not None:
-                policies[before.action] = before
+            return before
 
 
 def _spec(change: Change, before: Policy | None) -> Spec:
     written = change.desired.spec if change.desired is not None else {}
-    if change.action is Action.CREATE or before is None:
+    if before is None:
         return {**KINDS[KIND].defaults, **written}
     moving = {parse_path(one.path)[0] for one in change.fields}
     return {**before.spec, **{name: value for name, value in written.items() if name in moving}}
