@@ -259,7 +259,8 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
     if not 0 <= port <= _LAST_PORT:
         raise SandboxError(f"--port {port}: a port is a number from 0 to {_LAST_PORT}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    plug = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio switches Nagle's algorithm off only on sockets that name their protocol
+    plug = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         plug.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

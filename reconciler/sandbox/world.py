@@ -87,7 +87,7 @@ class World:
         again = self.settings.reset
         new = tables.prepare(self._connection, where=where, reset=again)
         text = self.settings.seed_text
-        if new or again:
+        if new or again or self._stored_seed() is None:
             chosen = text if text is not None else seed_document.default_text()
             self._fill(chosen, start=chosen, options=self.settings.options)
             return
@@ -109,8 +109,7 @@ class World:
         Raises:
             SeedError: and everything stays as it was.
         """
-        with self._transaction() as tx:
-            start = tx.meta("seed") or ""
+        start = self._stored_seed() or ""
         given = self.settings.options
         if text is None:
             self._fill(start, start=start, options=given)
@@ -121,6 +120,10 @@ class World:
         self._late.clear()
         self._forget_past()
         return self.now()
+
+    def _stored_seed(self) -> str | None:
+        with self._transaction() as tx:
+            return tx.meta("seed")
 
     def _fill(self, text: str, *, start: str, options: seed.Options | None) -> None:
         """Empty the world and begin it anew. `start` is what an empty reset goes back to."""
