@@ -1,0 +1,299 @@
+"""Every answer of the contract means one thing. Pure: no server."""
+
+import json
+
+import pytest
+
+from reconciler import errors
+from reconciler.posthog.answers import Answer, Call, read
+
+GET = Call("GET", "/api/projects/1/feature_flags/7/")
+PATCH = Call("PATCH", "/api/projects/1/feature_flags/7/")
+VOTE = Call("POST", "/api/projects/1/change_requests/b7c1/approve/")
+CREATE = Call("POST", "/api/projects/1/approval_policies/")
+
+
+def _answer(status, body, **headers):
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(status, {"content-type": "application/json", **headers}, raw)
+
+
+def _error(call, status, body, **headers):
+    with pytest.raises(errors.ApiError) as caught:
+        read(call, _answer(status, body, **headers), key_source="MY_KEY", now=1_767_225_600.0)
+    return caught.value
+
+
+def _standard(type_, code, detail="Some text.", attr=None):
+    return {"type": type_, "code": code, "detail": detail, "attr": attr}
+
+
+STANDARD = [
+    (400, "validation_error", "required", errors.InvalidRequestError),
+    (400, "validation_error", "invalid_input", errors.InvalidRequestError),
+    (400, "invalid_request", "parse_error", errors.InvalidRequestError),
+    (401, "authentication_error", "not_authenticated", errors.AuthenticationError),
+    (401, "authentication_error", "authentication_failed", errors.AuthenticationError),
+    (402, "server_error", "payment_required", errors.PaymentRequiredError),
+    (403, "authentication_error", "permission_denied", errors.PermissionDeniedError),
+    (404, "invalid_request", "not_found", errors.NotFoundError),
+    (405, "invalid_request", "method_not_allowed", errors.InvalidRequestError),
+    (409, "server_error", "conflict", errors.VersionConflictError),
+    (410, "invalid_request", "gone", errors.NotFoundError),
+    (413, "", "", errors.InvalidRequestError),
+    (415, "invalid_request", "unsupported_media_type", errors.InvalidRequestError),
+    (422, "", "", errors.InvalidRequestError),
+    (425, "", "", errors.ServerError),
+    (429, "throttled_error", "throttled", errors.ThrottledError),
+]
+BROKEN = [(408, ""), (500, "error"), (502, ""), (503, "database_unavailable"), (504, ""), (520, "")]
+
+
+@pytest.mark.parametrize(("status", "type_", "code", "cls"), STANDARD)
+@pytest.mark.parametrize("call", [GET, PATCH], ids=["read", "write"])
+def test_every_status_of_the_contract_is_one_error(call, status, type_, code, cls):
+    error = _error(call, status, _standard(type_, code, "Some text.", "field"))
+
+    assert type(error) is cls
+    assert (error.method, error.path, error.status) == (call.method, call.path, status)
+    assert (error.type, error.code, error.attr, error.detail) == (
+        type_, code, "field", "Some text."
+    )  # fmt: skip
+    assert error.what
+    assert str(status) in error.why
+    assert error.fix
+    assert error.state == (
+        "nothing was written"
+        if call is GET
+        else "not sent"
+        if cls is errors.ThrottledError
+        else "sent, not applied"
+    )
+
+
+@pytest.mark.parametrize(("status", "code"), BROKEN)
+def test_a_failing_server_leaves_a_write_unknown_and_a_read_failed(status, code):
+    body = _standard("server_error", code)
+
+    assert type(_error(GET, status, body)) is errors.ServerError
+    ambiguous = _error(PATCH, status, body)
+    assert type(ambiguous) is errors.AmbiguousError
+    assert ambiguous.status == status
+    assert "unknown" in ambiguous.state
+
+
+def _gate(code, **more):
+    return {"code": code, "resource_id": "418", "change_request_id": "b7c1", **more}
+
+
+@pytest.mark.parametrize(
+    ("body", "cls"),
+    [
+        (
+            _gate("approval_required", status="approval_required", change_request={"id": "b7c1"}),
+            errors.ApprovalRequiredError,
+        ),
+        (_gate("approval_required", change_request={}), errors.ApprovalRequiredError),
+        (
+            _gate(
+                "change_request_pending", status="approval_required", change_request={"id": "b7c1"}
+            ),
+            errors.ChangeRequestPendingError,
+        ),
+        (
+            _gate("change_request_pending", error="x", existing_change_request={"id": "b7c1"}),
+            errors.ChangeRequestPendingError,
+        ),
+        (_gate("", existing_change_request={"id": "b7c1"}), errors.ChangeRequestPendingError),
+        (_gate(""), errors.ApprovalRequiredError),
+        (
+            {"code": "approval_required", "change_request": {"id": "b7c1"}},
+            errors.ApprovalRequiredError,
+        ),
+    ],
+)
+def test_both_forms_of_the_gates_409_are_understood(body, cls):
+    error = _error(PATCH, 409, body)
+
+    assert type(error) is cls
+    assert error.change_request_id == "b7c1"
+    found = body.get("change_request") or body.get("existing_change_request") or {}
+    assert error.change_request == found
+    assert error.body == body
+    assert error.state == "not applied; a change request is open"
+
+
+def test_a_409_without_a_known_code_is_a_refusal():
+    assert type(_error(PATCH, 409, {"detail": "no"})) is errors.InvalidRequestError
+
+
+def test_a_409_whose_body_is_lost_may_have_filed_something():
+    assert type(_error(PATCH, 409, b"")) is errors.AmbiguousError
+
+
+CONFLICT = {
+    "code": "policy_conflict",
+    "error": "This change requires approval under multiple policies",
+    "conflicting_policies": [{"id": "0c7b", "action_key": "feature_flag.enable"}],
+    "guidance": "Split your changes",
+}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        CONFLICT,
+        _standard("validation_error", "invalid_input", "policy_conflict", "code"),
+        _standard("validation_error", "policy_conflict"),
+    ],
+)
+def test_a_policy_conflict_is_known_in_all_its_forms(body):
+    error = _error(PATCH, 400, body)
+
+    assert type(error) is errors.PolicyConflictError
+    assert "split" in error.fix
+    assert error.body == body
+
+
+def test_policy_conflict_in_the_text_of_another_status_decides_nothing():
+    error = _error(PATCH, 403, _standard("", "permission_denied", "policy_conflict"))
+
+    assert type(error) is errors.PermissionDeniedError
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "cls", "detail"),
+    [
+        (400, {"error": "You have already voted on this change request."}, "Invalid", "already"),
+        (400, {"validation_errors": {"active": ["no"]}}, "Invalid", '{"active":["no"]}'),
+        (400, {"name": ["This field is required."]}, "Invalid", "This field is required."),
+        (400, ["broken"], "Invalid", "broken"),
+        (400, "a string", "Invalid", "a string"),
+        (400, b"<html>", "Invalid", ""),
+        (400, b"", "Invalid", ""),
+        (400, {}, "Invalid", ""),
+        (403, {"error": "not allowed", "reason": "because"}, "Permission", "not allowed: because"),
+        (403, {"detail": None, "code": 7, "attr": []}, "Permission", ""),
+    ],
+)
+def test_bare_bodies_are_read_for_what_they_say(status, body, cls, detail):
+    error = _error(VOTE, status, body)
+
+    assert type(error).__name__.startswith(cls)
+    assert detail in error.detail
+    assert error.status == status
+
+
+def test_a_bare_500_of_a_vote_is_ambiguous_and_quoted():
+    error = _error(VOTE, 500, {"error": "An error occurred while processing approval."})
+
+    assert type(error) is errors.AmbiguousError
+    assert "An error occurred" in error.why
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "detail", "words"),
+    [
+        (CREATE, 403, "API key missing required scope 'approvals:write'", "scope approvals:write"),
+        (CREATE, 403, "Your organization access level is insufficient.", "admin or owner"),
+        (GET, 403, "You can only edit others if you are an admin.", "admin or owner"),
+        (VOTE, 403, "This action does not support personal API key access", "April 2026"),
+        (CREATE, 403, "This action does not support Personal API Key access", "PostHog itself"),
+        (GET, 403, "API key does not have access to the requested project: ID 7.", "create the key"),
+        (
+            GET,
+            403,
+            "API keys with scoped projects are only supported on project-based endpoints.",
+            "create the key",
+        ),
+        (GET, 403, "You don't have access to the project.", "access to the project"),
+        (VOTE, 403, "You are not in the approver set for this change request", "approvers"),
+        (VOTE, 403, "You cannot approve your own change request", "somebody else"),
+        (VOTE, 403, "You cannot cancel this change request", "requester"),
+        (GET, 403, "You do not have permission to perform this action.", "scope"),
+        (GET, 401, "Personal API key found is invalid.", "MY_KEY"),
+        (CREATE, 402, "Approvals requires a paid PostHog plan.", "--exclude"),
+        (GET, 404, "Not found.", "id"),
+        (VOTE, 400, "gone", "read the change request again"),
+    ],
+)
+def test_the_fix_helps(call, status, detail, words):
+    assert words in _error(call, status, _standard("", "", detail)).fix
+
+
+def test_the_fix_of_a_refused_field_names_it():
+    body = _standard("validation_error", "invalid_input", "no", "bypass_roles__0")
+
+    assert "bypass_roles.0" in _error(CREATE, 400, body).fix
+
+
+def test_a_detail_is_cut_redacted_and_one_line():
+    key = "phx_" + "a1B2" * 10
+    detail = f"line\none {key} " + "x" * 2000
+    error = _error(PATCH, 400, _standard(key, key, detail, key))
+
+    assert len(error.detail) == 500
+    assert "\n" not in error.detail + error.why
+    assert key not in f"{error} {error.why} {error.fix} {error.detail} {error.attr} {error.code}"
+
+
+def test_a_throttled_answer_carries_the_wait():
+    body = _standard("throttled_error", "throttled", "Expected available in 13 seconds.")
+
+    assert _error(GET, 429, body, **{"retry-after": "14"}).retry_after_s == 14.0
+    assert _error(GET, 429, body).retry_after_s == 13.0
+    assert _error(GET, 429, b"").retry_after_s is None
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("https://user:pw@elsewhere.test/login?next=x", "https://elsewhere.test"),
+        ("/login", "another path"),
+        ("http://[", "another path"),
+        ("", "another path"),
+    ],
+)
+@pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308])
+def test_a_redirect_is_an_error_that_names_the_target(status, location, words):
+    error = _error(GET, status, b"", location=location)
+
+    assert type(error) is errors.UnreadableError
+    assert words in str(error)
+    assert "pw" not in f"{error} {error.fix}"
+    assert _error(PATCH, status, b"", location=location).state == "sent, not applied"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [(b"<html>", "text/html"), (b"{}", "text/html"), (b"{", "application/json"), (b"", "")],
+)
+def test_a_success_that_cannot_be_read_is_no_success(body, kind):
+    answer = Answer(200, {"content-type": kind}, body)
+
+    with pytest.raises(errors.UnreadableError) as reading:
+        read(GET, answer)
+    with pytest.raises(errors.AmbiguousError) as writing:
+        read(PATCH, answer)
+    assert "login page" in reading.value.fix
+    assert "unknown" in writing.value.state
+
+
+def test_the_start_of_an_unreadable_body_is_quoted_escaped():
+    answer = Answer(200, {"content-type": "text/html"}, b"\x1b[31m<html>\nphx_" + b"a" * 30)
+    with pytest.raises(errors.UnreadableError) as caught:
+        read(GET, answer)
+
+    assert "\\x1b[31m<html>" in caught.value.why
+    assert "aaaa" not in caught.value.why
+
+
+def test_an_answer_without_a_body_is_none_for_writes_only():
+    assert read(PATCH, Answer(204, {}, b"")) is None
+    assert read(Call("DELETE", "/x/"), Answer(200, {}, b"")) is None
+    assert read(PATCH, _answer(200, {"a": 1})) == {"a": 1}
+    assert read(PATCH, _answer(201, "text")) == "text"
+    with pytest.raises(errors.UnreadableError):
+        read(GET, Answer(204, {}, b""))
+    with pytest.raises(errors.AmbiguousError):
+        read(PATCH, Answer(200, {}, b""))
