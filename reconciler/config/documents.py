@@ -87,6 +87,26 @@ def identity(written: Written) -> Identity | None:
     return kind.name, organization, project, name.casefold() if kind.folds_case else name
 
 
+def address(written: Written) -> Address | None:
+    """The address of a document, also of one with errors, if it has one."""
+    found = identity(written)
+    if found is None:
+        return None
+    kind, organization, project, _ = found
+    if isinstance(project, tuple):
+        return None
+    if written.kind.scope is Scope.INSTANCE:
+        return Address(kind, (organization,))
+    name: str = written.document["metadata"][written.kind.key]
+    return Address(kind, (organization, project, name) if project else (organization, name))
+
+
+def spell(found: Identity, written: Written) -> str:
+    """What a document declares, as text for people."""
+    name = written.document["metadata"][written.kind.key]
+    return str(address(written) or f"{found[0]} {name} with these `projects`")
+
+
 def check(written: Written, lines_of: Lines) -> list[Finding]:
     """Every error of a document against its schema; none if it is well-formed."""
     name = written.kind.name

@@ -6,6 +6,7 @@ Runs only for what `schema.accepts` refused, so that it may take its time.
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 from reconciler.config import schema
@@ -38,6 +39,13 @@ def explain(name: str, document: Any, place: Source, lines_of: Lines) -> list[Fi
     return found or [_unexplained(name, document, place)]
 
 
+@cache
+def _validator(name: str) -> Any:
+    from jsonschema import Draft7Validator
+
+    return Draft7Validator(schema.load(name))
+
+
 def _unexplained(name: str, document: Any, place: Source) -> Finding:
     """The two validators disagree (`$` before a line end, for one): say what the quick one says."""
     import jsonschema_rs
@@ -54,6 +62,9 @@ def _unexplained(name: str, document: Any, place: Source) -> Finding:
 def _findings(error: Any, document: Any, place: Source, lines_of: Lines) -> Iterator[Finding]:
     path = tuple(error.absolute_path)
     where = value_place(document, path, place)
+    if "propertyNames" in error.absolute_schema_path:  # about a key, whose path is its mapping's
+        path = (*path, error.instance)
+        where = key_place(document, path, place)
     explainer = _EXPLAINERS.get(error.validator, _other)
     if "x-message" in error.schema:
         explainer = _worded

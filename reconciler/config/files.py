@@ -39,6 +39,10 @@ class Tree(Protocol):
         """Whether a path that is not there is nothing, instead of an error."""
         ...
 
+    def display(self, path: Path) -> str:
+        """The name of a path in messages and plans."""
+        ...
+
     def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
         """Every YAML file of a path, sorted, but nothing below `skip`.
 
@@ -114,6 +118,7 @@ class WorkingTree:
 
     def display(self, path: Path) -> str:
         """The name of a path in messages and plans: relative where that says enough."""
+        path = Path(os.path.abspath(self.cwd / path))  # noqa: PTH100  links stay as they are
         if path.is_relative_to(self.cwd):
             return path.relative_to(self.cwd).as_posix()
         root = git_root(self.cwd) or self.anchor

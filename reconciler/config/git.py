@@ -94,6 +94,10 @@ class CommitTree:
         for entry in wanted:
             yield self._display(entry.path), partial(self._read, entry, contents)
 
+    def display(self, path: Path) -> str:
+        """The name of a path in messages and plans, as in the working tree."""
+        return self._display(self._inside(path))
+
     def _inside(self, path: Path) -> str:
         """A path as git writes it: from the root, with slashes; "" for the root."""
         lexical = Path(os.path.abspath(self.cwd / path))  # noqa: PTH100  links stay as they are

@@ -121,7 +121,8 @@ class _Load:
                     found = True
                     yield from self._file(display, read)
                 if not found and not self.tree.may_lack_paths:
-                    raise refuse(str(path), "no YAML file in this folder", fix="check the path")
+                    where = self.tree.display(path)
+                    raise refuse(where, "no YAML file in this folder", fix="check the path")
             except Refused as problem:
                 self.cut_short = True
                 self.findings.append(problem.finding)
@@ -169,7 +170,7 @@ class _Load:
             self.findings.append(
                 error(
                     "R007",
-                    f"{_spell(identity, written)} is declared twice",
+                    f"{documents.spell(identity, written)} is declared twice",
                     written.source,
                     why=f"it is declared at {other.source} already",
                     fix="remove one of the two, or give one another name",
@@ -243,7 +244,11 @@ class _Load:
             return True
         self.refused += 1
         if self.refused <= MAX_EXPLAINED:
-            self.findings.extend(documents.check(written, self._lines))
+            address = documents.address(written)
+            self.findings.extend(
+                replace(finding, address=address)
+                for finding in documents.check(written, self._lines)
+            )
         elif self.refused == MAX_EXPLAINED + 1:
             message = (
                 f"more than {MAX_EXPLAINED:,} documents are refused; the rest is not explained"
@@ -258,14 +263,3 @@ class _Load:
                 return None
             self.split[file] = lines(self.texts[file].decode("utf-8-sig", "replace"))
         return self.split[file]
-
-
-def _spell(identity: Identity, written: Written) -> str:
-    """The address as text, as far as a document with selectors has one."""
-    kind, organization, project, _ = identity
-    name = written.document["metadata"][written.kind.key]
-    if written.kind.scope is Scope.INSTANCE:
-        return str(Address(kind, (organization,)))
-    if isinstance(project, tuple):
-        return f"{kind} {name} for the same projects"
-    return str(Address(kind, (organization, project, name) if project else (organization, name)))
