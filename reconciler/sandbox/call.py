@@ -23,6 +23,18 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True)
+class Bend:
+    """What a fault changes about one call; the default is nothing."""
+
+    shift: int = 0  # lists begin this many rows late
+    empty: bool = False  # lists are empty
+    race: bool = False  # the gate does not look for an open request
+    without_scope: str | None = None
+    without_fields: tuple[str, ...] = ()  # silently ignored
+    session: User | None = None  # somebody else, at a browser: no key, no limit
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """Everything that a view may look at."""
 
@@ -36,8 +48,7 @@ class Call:
     in_organization: Organization | None = None
     in_project: Project | None = None
     data: Any = field(default_factory=dict)
-    shift: int = 0  # a fault: lists begin this many rows late
-    empty: bool = False  # a fault: lists are empty
+    bend: Bend = field(default_factory=Bend)
 
     @property
     def organization(self) -> Organization:
@@ -81,9 +92,9 @@ def paged(call: Call, kind: type[T], clauses: list[Clause], **options: Any) -> t
     """
     asked = call.window()
     order = options.get("order", asked.order)
-    reach = Window(asked.limit, max(0, asked.offset + call.shift), order)
+    reach = Window(asked.limit, max(0, asked.offset + call.bend.shift), order)
     count, found = call.tx.page(kind, clauses, reach, options.get("keep"))
-    if call.empty:
+    if call.bend.empty:
         count, found = 0, []
     following, previous = links(call.incoming, asked, count)
     return {"count": count, "next": following, "previous": previous}, found

@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
-from reconciler.sandbox import clock, durations, people
+from reconciler.sandbox import clock, durations, flag_filters, people
 from reconciler.sandbox.call import Call
 from reconciler.sandbox.clock import shown
-from reconciler.sandbox.model import ChangeRequest, Policy, Vote
+from reconciler.sandbox.model import ChangeRequest, Flag, Policy, Vote
 from reconciler.sandbox.profile import Profile
 from reconciler.sandbox.store import Transaction
 
@@ -112,7 +112,19 @@ def shape(call: Call, request: ChangeRequest, *, anonymous: bool = False) -> dic
     for name in ("created_at", "updated_at", "expires_at", "applied_at", "validated_at"):
         shaped[name] = shown(shaped[name])
     shaped["approvals"] = [_vote(tx, one) for one in cast]
+    _cover_secrets(tx, request, shaped)
     return {**shaped, **(_NOBODY if anonymous else _viewer(call, request, cast))}
+
+
+def _cover_secrets(tx: Transaction, request: ChangeRequest, shaped: dict[str, Any]) -> None:
+    """An encrypted flag's payloads are replayed, but not shown (contract 7.2)."""
+    full = request.intent.get("full_request_data")
+    if not isinstance(full, dict) or not isinstance(full.get("filters"), dict):
+        return
+    flag = tx.get(Flag, request.intent.get("flag_id"))
+    if full.get("has_encrypted_payloads") or (flag is not None and flag.has_encrypted_payloads):
+        covered = {**full, "filters": flag_filters.redacted(full["filters"])}
+        shaped["intent"] = {**shaped["intent"], "full_request_data": covered}
 
 
 _NOBODY = {"can_approve": False, "can_cancel": False, "is_requester": False, "user_decision": None}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from reconciler.sandbox import auth
-from reconciler.sandbox.call import Call
+from reconciler.sandbox.call import Bend, Call
 from reconciler.sandbox.errors import (
     ApiError,
     forbidden,
@@ -28,16 +28,6 @@ from reconciler.sandbox.throttle import Limits, Throttle
 
 _FEATURES = {"approvals": "Approvals", "audit_logs": "Audit logs"}
 _DEEPEST = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Bend:
-    """What a fault changes about one call; the default is nothing."""
-
-    shift: int = 0
-    empty: bool = False
-    without_scope: str | None = None
-    session: User | None = None  # somebody else, at a browser: no key, no limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +113,8 @@ def _admit(
         membership=place.membership,
         in_organization=place.organization,
         in_project=place.project,
-        data=_body(incoming),
-        shift=bend.shift,
-        empty=bend.empty,
+        data=_without(_body(incoming), bend.without_fields),
+        bend=bend,
     ), route
 
 
@@ -199,6 +188,12 @@ def _body(incoming: Incoming) -> Any:
             detail=f'Unsupported media type "{kind}" in request.',
         )
     return _json(incoming.body)
+
+
+def _without(data: Any, names: tuple[str, ...]) -> Any:
+    if not names or not isinstance(data, dict):
+        return data
+    return {name: value for name, value in data.items() if name not in names}
 
 
 def _json(body: bytes) -> Any:

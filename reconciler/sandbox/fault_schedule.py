@@ -41,6 +41,9 @@ _ARGUMENTS: Mapping[str, tuple[tuple[str, Any, Any], ...]] = {
     "shift_page": (("rows", int, 1),),
     "empty_list": (),
     "forbid_scope": (("scope", str, None),),
+    "race": (),
+    "forget": (),
+    "drop_fields": (("names", list, None),),
     "revoke_key": (),
     "edit": (
         ("as", str, None),
@@ -232,7 +235,13 @@ def _need_sound(name: str, args: Args, where: str) -> None:
         if args[argument] not in allowed:
             listed = ", ".join(str(one) for one in allowed if one)
             raise SandboxError(f"{where}.{argument}: choose {listed}")
-    needed = {"vote": ("as",), "edit": ("as",), "call": ("as", "path"), "forbid_scope": ("scope",)}
+    needed = {
+        "vote": ("as",),
+        "edit": ("as",),
+        "call": ("as", "path"),
+        "forbid_scope": ("scope",),
+        "drop_fields": ("names",),
+    }
     for argument in needed.get(name, ()):
         if not args[argument]:
             raise SandboxError(f"{where}.{argument}: is needed")

@@ -15,7 +15,9 @@ POINTS = ("before", "after", "mid_body", "late_commit")
 REST = None  # an open end of a range of hits
 
 WIRE = frozenset({"refuse", "reset", "hang", "drip", "status", "throttle", "truncate", "mutate"})
-BEND = frozenset({"stale", "shift_page", "empty_list", "forbid_scope"})
+BEND = frozenset(
+    {"stale", "shift_page", "empty_list", "forbid_scope", "race", "forget", "drop_fields"}
+)
 WORLD = frozenset({"revoke_key", "edit", "vote", "call", "clock", "task"})
 _NEEDS_ANSWER = frozenset({"drip", "truncate", "mutate"})
 _CUTS = frozenset({"reset", "hang"})

@@ -112,6 +112,29 @@ def _check_payloads(value: Any) -> None:
                 _refuse("Payload value is not valid JSON")
 
 
+REDACTED = '"********* (encrypted)"'
+
+
+def unredacted(stored: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
+    """What was sent, with the secrets that were only shown covered (contract 9.1)."""
+    payloads, known = sent.get("payloads"), stored.get("payloads") or {}
+    if not isinstance(payloads, dict):
+        return sent
+    kept = {
+        name: known.get(name, value) if value == REDACTED else value
+        for name, value in payloads.items()
+    }
+    return {**sent, "payloads": kept}
+
+
+def redacted(filters: dict[str, Any]) -> dict[str, Any]:
+    """Filters with every payload covered."""
+    payloads = filters.get("payloads")
+    if not isinstance(payloads, dict) or not payloads:
+        return filters
+    return {**filters, "payloads": dict.fromkeys(payloads, REDACTED)}
+
+
 def merged(stored: dict[str, Any], sent: dict[str, Any], profile: Profile) -> dict[str, Any]:
     """What a write of `sent` leaves behind.
 

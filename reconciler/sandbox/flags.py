@@ -113,6 +113,8 @@ def _check_filters(profile: Profile, values: dict[str, Any], flag: Flag | None) 
         return
     sent = flag_filters.check(values["filters"], creating=flag is None)
     stored = flag.filters if flag is not None else {}
+    if flag is not None and flag.has_encrypted_payloads:
+        sent = flag_filters.unredacted(stored, sent)
     values["filters"] = flag_filters.merged(stored, sent, profile)
 
 

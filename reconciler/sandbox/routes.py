@@ -106,4 +106,4 @@ def segments(path: str) -> list[str]:
 def is_alias(path: str) -> bool:
     """Whether a path uses the older prefix (contract 1.1)."""
     parts = segments(path)
-    return parts[:2] == ["api", "environments"] and len(parts) > len(("api", "environments", "id"))
+    return parts[:2] == ["api", "environments"] and len(parts) > len(("api", "environments"))

@@ -22,7 +22,8 @@ from reconciler.sandbox import (
     tables,
     tasks,
 )
-from reconciler.sandbox.dispatch import Bend, Desk, Outcome, Refused, dispatch
+from reconciler.sandbox.call import Bend
+from reconciler.sandbox.dispatch import Desk, Outcome, Refused, dispatch
 from reconciler.sandbox.errors import SandboxError, server_error
 from reconciler.sandbox.faults import Drawn, Fault, Request, Schedule, seen_status
 from reconciler.sandbox.http import Answer, Incoming
@@ -188,19 +189,22 @@ class World:
 
     def _run(self, tx: Transaction, incoming: Incoming, drawn: Drawn) -> Outcome:
         """One call inside a savepoint: a refusal leaves nothing behind."""
-        shift, scope = drawn.bend("shift_page"), drawn.bend("forbid_scope")
-        bend = Bend(
-            shift=int(shift.effect.args["rows"]) if shift else 0,
-            empty=drawn.bend("empty_list") is not None,
-            without_scope=scope.effect.args["scope"] if scope else None,
-        )
+        bend = _bend(drawn)
         stale = drawn.bend("stale")
         if stale is not None and self._past:
             back = min(int(stale.effect.args["writes"]), len(self._past))
             with _begun(self._past[-back], keep=False):
                 old = Transaction(self._past[-back], seed=self.settings.rng_seed)
                 return self._guarded(old, incoming, bend)
-        return self._guarded(tx, incoming, bend)
+        outcome = Outcome(server_error().answer())
+        try:
+            with tx.savepoint():
+                outcome = self._guarded(tx, incoming, bend)
+                if drawn.bend("forget") is not None:
+                    raise _Forgotten
+        except _Forgotten:
+            pass
+        return outcome
 
     def _guarded(self, tx: Transaction, incoming: Incoming, bend: Bend) -> Outcome:
         try:
@@ -305,6 +309,26 @@ class World:
     def table(self) -> Table:
         """The routes that are served."""
         return self._desk.table
+
+
+class _Forgotten(Exception):  # noqa: N818 - a way out of a savepoint
+    """What was answered shall not have happened."""
+
+
+def _bend(drawn: Drawn) -> Bend:
+    """The bends that were drawn, as a call knows them."""
+
+    def given(name: str, argument: str) -> Any:
+        fault = drawn.bend(name)
+        return fault.effect.args[argument] if fault else None
+
+    return Bend(
+        shift=int(given("shift_page", "rows") or 0),
+        empty=drawn.bend("empty_list") is not None,
+        race=drawn.bend("race") is not None,
+        without_scope=given("forbid_scope", "scope"),
+        without_fields=tuple(given("drop_fields", "names") or ()),
+    )
 
 
 @contextmanager

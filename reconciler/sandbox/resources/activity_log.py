@@ -3,6 +3,7 @@
 import base64
 import fnmatch
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ _PAGE, _LARGEST_PAGE = 100, 1000
 _EXACT = {"scopes": "scope", "activities": "activity", "clients": "client", "item_ids": "item_id"}
 _ORDERS = {True: "created_at DESC, seq DESC", False: "created_at, seq"}
 _ADMINS_ONLY = "Only organization admins and owners can view organization-wide activity logs."
+_SPACED_ZONE = re.compile(r"(T\S+) (\d\d:?\d\d)$")
 Test = Callable[[Entry], bool]
 
 
@@ -48,9 +50,9 @@ def _numbered(
 ) -> Answer:
     offset = _page_number(number, size)
     order = _ORDERS[_newest_first(call)]
-    reach = Window(size, max(0, offset + call.shift), order)
+    reach = Window(size, max(0, offset + call.bend.shift), order)
     count, found = call.tx.page(Entry, clauses, reach, keep)
-    if call.empty:
+    if call.bend.empty:
         count, found = 0, []
     if offset and offset >= count:
         raise not_found("Invalid page.")
@@ -70,11 +72,11 @@ def _from_cursor(call: Call, clauses: list[Clause], keep: Test | None, *, size: 
         sign = "<" if newest is not cursor.back else ">"
         place = "(SELECT created_at, seq FROM activity WHERE id = ?)"
         clauses = [*clauses, (f"(created_at, seq) {sign} {place}", (cursor.entry,))]
-    reach = Window(size, max(0, call.shift), _ORDERS[newest is not cursor.back])
+    reach = Window(size, max(0, call.bend.shift), _ORDERS[newest is not cursor.back])
     count, found = call.tx.page(Entry, clauses, reach, keep)
     if cursor.back:
         found.reverse()
-    if call.empty:
+    if call.bend.empty:
         count, found = 0, []
     more, came = count > size, cursor.entry is not None
     forward, backward = (came, more) if cursor.back else (more, came)
@@ -175,7 +177,8 @@ def _user_ids(call: Call, uuids: list[str]) -> list[int]:
 
 def _moment(text: str, name: str) -> str:
     try:
-        return clock.stamp(clock.parse(text.replace(" ", "+")))
+        # an unescaped plus sign arrives as a space
+        return clock.stamp(clock.parse(_SPACED_ZONE.sub(r"\1+\2", text)))
     except ValueError as error:
         raise invalid("Enter a valid date/time.", name) from error
 

@@ -251,9 +251,8 @@ def shape(call: Call, flag: Flag) -> dict[str, Any]:
 def _shown_filters(call: Call, flag: Flag) -> Any:
     """Filters with the display-only keys of a read, and secrets covered (contract 9.1, 9.2)."""
     filters = flag.filters
-    if flag.has_encrypted_payloads and filters.get("payloads"):
-        covered = dict.fromkeys(filters["payloads"], '"********* (encrypted)"')
-        filters = {**filters, "payloads": covered}
+    if flag.has_encrypted_payloads:
+        filters = flag_filters.redacted(filters)
     if not any(one.get("type") in ("cohort", "flag") for one in flag_filters.properties(filters)):
         return filters
     groups = [
