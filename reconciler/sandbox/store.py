@@ -52,18 +52,19 @@ class Transaction:
         self._memo.clear()
 
     @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """A part that is undone on its own when an error leaves it."""
+    def savepoint(self, *, undo: bool = False) -> Iterator[None]:
+        """A part that is undone on its own when an error leaves it, or when `undo` says so."""
         before = (self.ground, self.now, self.at)
         self._connection.execute("SAVEPOINT part")
+        kept = False
         try:
             yield
-        except BaseException:
-            self._connection.execute("ROLLBACK TO part")
-            self.ground, self.now, self.at = before
-            self._memo.clear()
-            raise
+            kept = not undo
         finally:
+            if not kept:
+                self._connection.execute("ROLLBACK TO part")
+                self.ground, self.now, self.at = before
+                self._memo.clear()
             self._connection.execute("RELEASE part")
 
     # -- the world as a whole

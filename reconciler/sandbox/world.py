@@ -196,15 +196,8 @@ class World:
             with _begun(self._past[-back], keep=False):
                 old = Transaction(self._past[-back], seed=self.settings.rng_seed)
                 return self._guarded(old, incoming, bend)
-        outcome = Outcome(server_error().answer())
-        try:
-            with tx.savepoint():
-                outcome = self._guarded(tx, incoming, bend)
-                if drawn.bend("forget") is not None:
-                    raise _Forgotten
-        except _Forgotten:
-            pass
-        return outcome
+        with tx.savepoint(undo=drawn.bend("forget") is not None):
+            return self._guarded(tx, incoming, bend)
 
     def _guarded(self, tx: Transaction, incoming: Incoming, bend: Bend) -> Outcome:
         try:
@@ -309,10 +302,6 @@ class World:
     def table(self) -> Table:
         """The routes that are served."""
         return self._desk.table
-
-
-class _Forgotten(Exception):  # noqa: N818 - a way out of a savepoint
-    """What was answered shall not have happened."""
 
 
 def _bend(drawn: Drawn) -> Bend:
