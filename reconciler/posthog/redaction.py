@@ -33,10 +33,12 @@ def register(secret: str) -> None:
 
 
 def spellings(secret: str) -> frozenset[str]:
-    """The secret plain, URL-encoded, JSON-escaped, and in base64 at each of its three offsets."""
-    escaped = json.dumps(secret)[1:-1]
-    texts = {secret, escaped, escaped.replace("/", "\\/"), quote(secret, safe="")}
-    texts |= {quote_plus(secret), _lower_hex(quote(secret, safe=""))}
+    """The secret plain, URL-encoded, JSON-escaped, and in base64 at each of three offsets."""
+    escaped = [json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]]
+    escaped += [repr(secret)[1:-1], ascii(secret)[1:-1]]
+    quoted = [quote(secret), quote(secret, safe=""), quote_plus(secret)]
+    texts = {secret, *escaped, *(text.replace("/", "\\/") for text in escaped)}
+    texts |= {*quoted, *map(_lower_hex, quoted)}
     for offset in range(3):
         standard = _base64_core(secret.encode(), offset)
         texts |= {standard, standard.translate(str.maketrans("+/", "-_"))}

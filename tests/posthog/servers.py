@@ -65,7 +65,7 @@ class Reply:
         return gzip.compress(data) if self.zipped else data
 
 
-class Drop(Exception):
+class DropError(Exception):
     """Raised by an answer to hang up without a word."""
 
 
@@ -107,7 +107,7 @@ def serving(answer, *, time=None):
                 index = len(running.seen) - 1
             try:
                 reply = answer(seen, index)
-            except Drop:
+            except DropError:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
@@ -126,10 +126,11 @@ def serving(answer, *, time=None):
             with suppress(OSError):
                 self.wfile.write(raw)
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
-
         def log_message(self, *_):
             pass
+
+    for verb in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        setattr(Handler, f"do_{verb}", Handler._handle)
 
     class Quiet(ThreadingHTTPServer):
         def handle_error(self, *_):
@@ -194,29 +195,30 @@ def read_head(connection):
     return data
 
 
+def dice(seed):
+    """Randomness that repeats itself."""
+    return random.Random(seed)  # noqa: S311  no secret
+
+
 def credentials(url, key=KEY):
     return Credentials(url, Secret(key, "POSTHOG_API_KEY"))
+
+
+def _hands(time):
+    return {"clock": time.clock, "sleep": time.sleep, "now": time.wall, "rng": dice(7)}
 
 
 @contextmanager
 def reading(url, *, time=None, **surroundings):
     """A Reader with a clock that does not move by itself."""
-    time = time or Time()
-    defaults = {
-        "clock": time.clock, "sleep": time.sleep, "now": time.wall, "rng": random.Random(7)
-    }  # fmt: skip
-    with open_reader(credentials(url), **{**defaults, **surroundings}) as reader:
+    with open_reader(credentials(url), **{**_hands(time or Time()), **surroundings}) as reader:
         yield reader
 
 
 @contextmanager
 def writing(url, *, time=None, **surroundings):
     """A Writer with a clock that does not move by itself."""
-    time = time or Time()
-    defaults = {
-        "clock": time.clock, "sleep": time.sleep, "now": time.wall, "rng": random.Random(7)
-    }  # fmt: skip
-    with open_writer(credentials(url), **{**defaults, **surroundings}) as writer:
+    with open_writer(credentials(url), **{**_hands(time or Time()), **surroundings}) as writer:
         yield writer
 
 

@@ -199,7 +199,12 @@ def test_a_bare_500_of_a_vote_is_ambiguous_and_quoted():
         (GET, 403, "You can only edit others if you are an admin.", "admin or owner"),
         (VOTE, 403, "This action does not support personal API key access", "April 2026"),
         (CREATE, 403, "This action does not support Personal API Key access", "PostHog itself"),
-        (GET, 403, "API key does not have access to the requested project: ID 7.", "create the key"),
+        (
+            GET,
+            403,
+            "API key does not have access to the requested project: ID 7.",
+            "create the key",
+        ),
         (
             GET,
             403,

@@ -1,12 +1,11 @@
 """Backoff, Retry-After, the retry budget and the circuit breaker."""
 
-import random
 from email.utils import formatdate
 
 import pytest
 
 from reconciler.posthog.patience import Breaker, Budget, Limits, asked_wait_s, backoff_s
-from tests.posthog.servers import Time
+from tests.posthog.servers import Time, dice
 
 NOW = 1_767_225_600.0
 
@@ -37,7 +36,7 @@ def test_the_wait_that_the_server_asks_for_is_understood(header, detail, seconds
 
 
 def test_backoff_is_full_jitter_under_a_doubling_ceiling_with_a_cap():
-    limits, rng = Limits(), random.Random(1)
+    limits, rng = Limits(), dice(1)
     for failures in range(1, 60):
         ceiling = min(30.0, 0.5 * 2 ** (failures - 1))
         waits = [backoff_s(failures, limits, rng) for _ in range(200)]

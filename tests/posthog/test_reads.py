@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time as real_time
 from email.utils import formatdate
+from itertools import pairwise
 
 import pytest
 
@@ -14,7 +15,7 @@ from reconciler import __version__, errors
 from reconciler.posthog.patience import Limits
 from tests.posthog.servers import (
     KEY,
-    Drop,
+    DropError,
     Reply,
     Time,
     free_port_url,
@@ -114,7 +115,7 @@ def test_an_unreadable_answer_is_asked_for_again_and_then_an_error(reply):
 def test_a_connection_that_breaks_is_tried_again():
     def answer(_, index):
         if index < 3:
-            raise Drop
+            raise DropError
         return Reply(body={"id": 1})
 
     with serving(answer) as server, reading(server.url) as reader:
@@ -137,9 +138,11 @@ def test_an_answer_cut_off_at_any_place_is_not_believed(cut):
 
 def test_nobody_listening_is_not_sent():
     time = Time()
-    with reading(free_port_url(), time=time) as reader:
-        with pytest.raises(errors.UnreachableError) as caught:
-            reader.get(PATH)
+    with (
+        reading(free_port_url(), time=time) as reader,
+        pytest.raises(errors.UnreachableError) as caught,
+    ):
+        reader.get(PATH)
 
     assert "refused" in caught.value.why
     assert caught.value.state == "not sent"
@@ -294,7 +297,7 @@ def test_a_429_that_does_not_say_how_long_is_never_a_busy_loop(header):
         assert reader.reads == 8
 
     times = [seen.at for seen in server.seen]
-    assert all(later - earlier >= 0.05 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 0.05 for earlier, later in pairwise(times))
     assert times[-1] - times[0] > 2
 
 

@@ -27,6 +27,7 @@ def _registered():
         quote(SECRET, safe="").lower(),
         quote_plus(SECRET),
         json.dumps(SECRET)[1:-1],
+        repr(SECRET)[1:-1],
         json.dumps(SECRET, ensure_ascii=False)[1:-1],
         json.dumps(SECRET).replace("/", "\\/")[1:-1],
     ],
@@ -79,7 +80,7 @@ def test_the_logging_filter_masks_message_arguments_and_tracebacks():
     log.addHandler(handler)
     try:
         try:
-            raise ValueError(SECRET)
+            int(SECRET)
         except ValueError:
             log.exception("went wrong: %s", SECRET, stack_info=True)
         log.warning("%(one)s", {"one": SECRET})

@@ -1,6 +1,8 @@
 """Writes over real HTTP: sent once, and every end of one has its class (R-CLASS)."""
 
 import json
+import socket
+import struct
 import time as real_time
 from types import MappingProxyType
 
@@ -8,9 +10,10 @@ import pytest
 
 from reconciler import errors
 from reconciler.kind import Request
+from reconciler.posthog.answers import Call
 from reconciler.posthog.patience import Limits
 from tests.posthog.servers import (
-    Drop,
+    DropError,
     Reply,
     Time,
     free_port_url,
@@ -75,14 +78,11 @@ def test_a_filed_request_is_not_sent_again(code):
 
 
 def _hang_up(_seen, _index):
-    raise Drop
+    raise DropError
 
 
 def _reset(connection, _):
     read_head(connection)
-    import socket
-    import struct
-
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
@@ -192,19 +192,16 @@ def test_a_reader_cannot_write():
         assert not hasattr(reader._transport, "send")
         for method in ("POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"):
             with pytest.raises(RuntimeError):
-                reader._transport._carry(_call(method))
+                reader._transport._carry(Call(method, PATH))
     assert server.seen == []
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "get"])
 def test_a_writer_sends_no_verb_that_the_api_does_not_know(method):
-    with serving(lambda *_: Reply()) as server, writing(server.url) as writer:
-        with pytest.raises(RuntimeError):
-            writer.send(Request(method, PATH))
+    with (
+        serving(lambda *_: Reply()) as server,
+        writing(server.url) as writer,
+        pytest.raises(RuntimeError),
+    ):
+        writer.send(Request(method, PATH))
     assert server.seen == []
-
-
-def _call(method):
-    from reconciler.posthog.answers import Call
-
-    return Call(method, PATH)
