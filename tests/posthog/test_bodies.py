@@ -79,8 +79,8 @@ def test_a_bomb_is_inflated_no_further_than_allowed():
 @pytest.mark.parametrize(
     ("data", "encoding", "reason"),
     [
-        (gzip.compress(b"x" * 100)[:-5], "gzip", "cut off"),
-        (gzip.compress(b"x") + b"more", "gzip", "follows"),
+        (gzip.compress(b"x" * 100, mtime=0)[:-5], "gzip", "cut off"),
+        (gzip.compress(b"x", mtime=0) + b"more", "gzip", "follows"),
         (b"no gzip at all", "gzip", "damaged"),
         (zlib.compress(b"x"), "deflate", "not asked for"),
         (b"x", "br", "not asked for"),
