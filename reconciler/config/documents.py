@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.config import schema
-from reconciler.config.explain import explain, value_place
+from reconciler.config.explain import explain, show, value_place
 from reconciler.config.near import nearest
 from reconciler.config.templates import Template
 from reconciler.config.text import error
@@ -63,7 +63,7 @@ def classify(document: Document, findings: list[Finding]) -> Written | None:
         return None
     meant = nearest(name, KINDS) if isinstance(name, str) else None
     fix = f'did you mean "{meant}"?' if meant else f"one of {known}"
-    message = f"there is no kind {name!r}" if name is not None else "`kind` has no value"
+    message = f"there is no kind {show(name)}" if name is not None else "`kind` has no value"
     findings.append(error("R003", message, node.value_source("kind"), fix=fix))
     return None
 

@@ -103,7 +103,7 @@ def _field(path: Sequence[str | int]) -> str:
     return f"`{print_path(path)}`" if path else "the document"
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
     """A value as it would be written, cut short."""
     if isinstance(value, Mapping):
         return "a mapping"
@@ -164,7 +164,7 @@ def _wrong_type(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterat
     why, fix = _mend_type(value, types, raw)
     if hint := error.schema.get("x-hint"):
         why = f"wanted: {hint}"
-        if not re.search(error.schema.get("pattern", ""), raw or _show(value)):
+        if not re.search(error.schema.get("pattern", ""), raw or show(value)):
             fix = ""
     yield "R005", message, why, fix, where
 
@@ -172,15 +172,15 @@ def _wrong_type(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterat
 def _kind_of(value: Any) -> str:
     match value:
         case bool():
-            return f"{_show(value)}"
+            return f"{show(value)}"
         case int() | float():
-            return f"the number {_show(value)}"
+            return f"the number {show(value)}"
         case str():
-            return f"the text {_show(value)}"
+            return f"the text {show(value)}"
         case None:
             return "null"
         case _:
-            return _show(value)
+            return show(value)
 
 
 def _mend_type(value: Any, types: Sequence[str], raw: str) -> tuple[str, str]:  # noqa: PLR0911
@@ -188,7 +188,7 @@ def _mend_type(value: Any, types: Sequence[str], raw: str) -> tuple[str, str]:  
     if value is None:
         return "", f"write {'`[]` for none' if 'array' in types else 'a value'}, or remove the key"
     if "string" in types and isinstance(value, (bool, int, float)):
-        return "", f'quote it: "{raw or _show(value)}"'
+        return "", f'quote it: "{raw or show(value)}"'
     if "boolean" in types and isinstance(value, str):
         if value.casefold() in _YES | _NO:
             meant = "true" if value.casefold() in _YES else "false"
@@ -239,7 +239,7 @@ def _not_allowed(error: Any, path: Any, where: Source, lines_of: Lines) -> Itera
     )
     yield (
         "R005",
-        f"{_field(path)} cannot be {_show(error.instance)}",
+        f"{_field(path)} cannot be {show(error.instance)}",
         f"allowed: {choices}",
         fix,
         where,
@@ -248,7 +248,7 @@ def _not_allowed(error: Any, path: Any, where: Source, lines_of: Lines) -> Itera
 
 def _pattern(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
     hint = error.schema.get("x-hint", f"text that matches {error.validator_value}")
-    yield "R005", f"{_field(path)} cannot be {_show(error.instance)}", f"wanted: {hint}", "", where
+    yield "R005", f"{_field(path)} cannot be {show(error.instance)}", f"wanted: {hint}", "", where
 
 
 def _bound(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
@@ -263,7 +263,7 @@ def _bound(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_R
     }[error.validator]
     message = f"{_field(path)} has to be {words}"
     if error.validator in {"minimum", "maximum"}:
-        message += f", not {_show(error.instance)}"
+        message += f", not {show(error.instance)}"
     yield "R005", message, "", f"write a value that is {words}", where
 
 

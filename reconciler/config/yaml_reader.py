@@ -341,9 +341,12 @@ class _Builder:
         problem = str(getattr(trouble, "problem", None) or trouble).splitlines()[0]
         context = getattr(trouble, "context", None) or ""
         mark: Any = getattr(trouble, "problem_mark", None)
-        if "unexpected end of stream" in problem:
-            mark = getattr(trouble, "context_mark", None) or mark
         where = Source(self.file, mark.line + 1, mark.column + 1) if mark else Source(self.file, 1)
+        end = len(self.text.rstrip())
+        if mark and mark.index >= end > 0:  # nothing to see at the end of the file
+            opened: Any = getattr(trouble, "context_mark", None)
+            index = opened.index if opened and opened.index < end else end - 1
+            where = place(self.text, index, self.file)
         if mark and indented_by_tab(self.text, mark.index - mark.column):
             return error("R001", _TAB, where, fix=_NO_TABS)
         fix = next((fix for part, fix in _HINTS if part in problem), "")
