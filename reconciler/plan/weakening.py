@@ -1,0 +1,115 @@
+"""Whether a set of changes makes an approval easier to get. `weakening_order` has the order.
+
+A weaker policy is an error (`policy-weakened`), also if it is stronger in another respect. So is
+what weakens a policy without touching it: somebody comes into a role that may approve or bypass,
+somebody's level becomes one that bypasses, a role goes that a policy still names.
+
+What may turn out weaker is said, and refused by nobody: a policy of the project's own takes the
+place of an organization-wide one, which cannot be read (`policy-shadows`); a member becomes an
+admin, or newcomers get a role that approves or bypasses (`policy-weakening-possible`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from reconciler.model import Action, Change, Finding, Live, Severity, parse_path
+from reconciler.plan import gate_policies
+from reconciler.plan.gate_policies import Policy
+from reconciler.plan.weakening_order import Reason, compare
+from reconciler.plan.weakening_people import Effects
+
+_ALLOW: Final = "if that is meant, apply it by itself with --allow-weakening; else take it back"
+
+
+def find(changes: tuple[Change, ...], live: Live) -> tuple[Finding, ...]:
+    """Everything in these changes that weakens a policy, or may, in the order of the changes."""
+    before = gate_policies.existing(live)
+    effects = Effects(changes, live, _staying(changes, before))
+    return tuple(
+        finding
+        for change in changes
+        if change.action is not Action.NONE
+        for finding in (
+            _of_policy(change, before, effects)
+            if change.address.kind == gate_policies.KIND
+            else _of_people(change, effects)
+        )
+    )
+
+
+_Policies = Mapping[gate_policies.Scope, Mapping[str, Policy]]
+
+
+def _staying(changes: tuple[Change, ...], before: _Policies) -> Iterator[tuple[Policy, Policy]]:
+    """(before, after) of every live policy that the plan leaves in place."""
+    moving: dict[tuple[gate_policies.Scope, str | None], Change] = {
+        (change.address.parts[:-1], change.live_id): change
+        for change in changes
+        if change.address.kind == gate_policies.KIND and change.live_id is not None
+    }
+    for scope, policies in before.items():
+        for policy in policies.values():
+            change = moving.get((scope, policy.id))
+            after = policy if change is None else gate_policies.outcome(change, policy)
+            if after is not None:
+                yield policy, after
+
+
+def _of_policy(change: Change, policies: _Policies, effects: Effects) -> Iterator[Finding]:
+    before = gate_policies.found(policies.get(change.address.parts[:-1], {}), change)
+    after = gate_policies.outcome(change, before)
+    comparison = compare(before, after, effects.after)
+    if comparison.weaker:
+        yield _weakened(change, comparison.weaker, comparison.stronger)
+    starts = before is None or not before.enabled or before.action != change.address.name
+    if after is not None and after.enabled and starts:
+        yield Finding(
+            code="policy-shadows",
+            severity=Severity.NOTICE,
+            message=f"{change.address} takes the place of an organization-wide policy, if any",
+            why="a project's own policy replaces it; whether this one is weaker cannot be told, "
+            "because no endpoint shows the other",
+            source=change.source,
+            address=change.address,
+        )
+
+
+def _weakened(change: Change, weaker: tuple[Reason, ...], stronger: tuple[Reason, ...]) -> Finding:
+    why = f"though stronger in this: {_listed(r.text for r in stronger)}" if stronger else ""
+    resource, field = change.desired, weaker[0].field
+    place = resource.locate(parse_path(field)) if resource is not None and field else None
+    return Finding(
+        code="policy-weakened",
+        severity=Severity.ERROR,
+        message=f"{change.address} is weakened: {_listed(r.text for r in weaker)}",
+        why=why,
+        fix=_ALLOW,
+        source=place or change.source,
+        address=change.address,
+    )
+
+
+def _of_people(change: Change, effects: Effects) -> Iterator[Finding]:
+    effect = effects.of(change)
+    if effect.weaker:
+        yield Finding(
+            code="policy-weakened",
+            severity=Severity.ERROR,
+            message=f"{change.address} weakens a policy: {_listed(effect.weaker)}",
+            why="votes are counted against the roles and levels of the moment",
+            fix=_ALLOW,
+            source=change.source,
+            address=change.address,
+        )
+    if effect.possible:
+        yield Finding(
+            code="policy-weakening-possible",
+            severity=Severity.WARNING,
+            message=f"{change.address} may weaken a policy: {_listed(effect.possible)}",
+            source=change.source,
+            address=change.address,
+        )
+
+
+def _listed(sentences: Iterable[str]) -> str:
+    return "; ".join(sentences)

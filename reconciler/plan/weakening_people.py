@@ -1,0 +1,133 @@
+"""Weakening without touching a policy: who holds a role, whose level is what, a role that goes."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler.kind import LEVELS, level_number
+from reconciler.model import Action, Change, Live
+from reconciler.plan.gate_policies import Policy
+from reconciler.plan.gate_roles import members, planned_levels, planned_members
+from reconciler.plan.weakening_order import Crowd
+
+_ADMIN: Final = LEVELS["admin"]
+_Pair = tuple[Policy, Policy]  # before and after the plan
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a change of a role or a member does to the policies of its organization."""
+
+    weaker: tuple[str, ...] = ()
+    possible: tuple[str, ...] = ()  # nothing is weaker yet, but it takes one step less
+
+
+class Effects:
+    """Roles and levels before and after the plan, and the policies that stay."""
+
+    def __init__(self, changes: tuple[Change, ...], live: Live, policies: Iterable[_Pair]) -> None:
+        """`policies` are (before, after) of every policy that is there before and after."""
+        held = members(live)
+        levels = _levels(live)
+        self.before = Crowd(held, levels)
+        self.after = Crowd(planned_members(changes, held), {**levels, **planned_levels(changes)})
+        self._policies = [(old, new) for old, new in policies if new.enabled]
+
+    def of(self, change: Change) -> Effect:
+        """What this change does; nothing for kinds that have no people."""
+        if change.action is Action.NONE:
+            return Effect()
+        here = [
+            pair
+            for pair in self._policies
+            if pair[1].address.organization == change.address.organization
+        ]
+        match change.address.kind:
+            case "Role" if change.action is Action.DELETE:
+                return Effect(weaker=tuple(_dangling(change, here)))
+            case "Role":
+                return Effect(weaker=tuple(self._wider(change, here)))
+            case "Member":
+                return self._level(change, here)
+            case "Organization":
+                return Effect(possible=tuple(_joiners(change, here)))
+            case _:
+                return Effect()
+
+    def _wider(self, change: Change, here: list[_Pair]) -> Iterator[str]:
+        """Whoever comes into a role that a policy names, and could not do so before."""
+        organization, names = change.address.organization, _names(change)
+        now = self.after.members.get((organization, change.address.name.casefold()), ())
+        joined = {email.lower() for email in now}
+        for name in names:
+            joined -= {e.lower() for e in self.before.members.get((organization, name), ())}
+        for old, new in here:
+            if names & _named(old, "approvers") and names & _named(new, "approvers"):
+                for email in sorted(joined & self._gained(new, Crowd.approvers)):
+                    yield f"{email} may approve under {new.address}"
+            if names & _named(old, "bypass") and names & _named(new, "bypass"):
+                for email in sorted(joined & self._gained(new, Crowd.passers)):
+                    yield f"{email} bypasses {new.address}"
+
+    def _gained(
+        self, policy: Policy, people: Callable[[Crowd, Policy], frozenset[str]]
+    ) -> frozenset[str]:
+        return people(self.after, policy) - people(self.before, policy)
+
+    def _level(self, change: Change, here: list[_Pair]) -> Effect:
+        email = change.address.name.lower()
+        weaker = tuple(
+            f"{email} bypasses {new.address}"
+            for _, new in here
+            if email in self._gained(new, Crowd.passers)
+        )
+        key = (change.address.organization, email)
+        rises = self.before.levels.get(key, 0) < _ADMIN <= self.after.levels.get(key, 0)
+        said = f"{email} may change and delete the policies of {change.address.organization}"
+        return Effect(weaker, (said,) if rises and here else ())
+
+
+def _levels(live: Live) -> Mapping[tuple[str, str], int]:
+    """The level of everybody whose level was read."""
+    levels = {
+        (organization, email.lower()): person.level
+        for organization, people in live.people.items()
+        for email, person in people.items()
+        if person.level is not None
+    }
+    for address, there in live.resources.items():
+        if address.kind == "Member" and "level" in there.spec:
+            levels[address.organization, address.name.lower()] = level_number(there.spec["level"])
+    return levels
+
+
+def _names(change: Change) -> set[str]:
+    """The folded names of a role, two while the plan renames it."""
+    before = {str(one.live) for one in change.fields if one.path == "metadata.name"}
+    return {name.casefold() for name in {change.address.name, *before}}
+
+
+def _named(policy: Policy, how: str) -> set[str]:
+    """The folded names of the roles that a policy lets approve, or lets through."""
+    if how == "bypass":
+        roles = policy.spec.get("bypass_roles")
+    else:
+        roles = (policy.spec.get("approvers") or {}).get("roles")
+    return {str(role).casefold() for role in roles or ()}
+
+
+def _dangling(change: Change, here: list[_Pair]) -> Iterator[str]:
+    """A role that goes leaves its id in `approvers`, where nobody can hold it (contract 8.1)."""
+    for _, new in here:
+        if _names(change) & _named(new, "approvers"):
+            yield f"{new.address} still names it as an approver"
+
+
+def _joiners(change: Change, here: list[_Pair]) -> Iterator[str]:
+    """Whoever joins gets the default role."""
+    role = next((one.desired for one in change.fields if one.path == "default_role"), None)
+    for _, new in here if isinstance(role, str) else ():
+        if str(role).casefold() in _named(new, "approvers"):
+            yield f"whoever joins gets the role {role}, which may approve under {new.address}"
+        if str(role).casefold() in _named(new, "bypass"):
+            yield f"whoever joins gets the role {role}, which bypasses {new.address}"

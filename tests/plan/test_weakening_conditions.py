@@ -1,0 +1,133 @@
+"""Sets of gated (before, after) pairs, against counting all changes of two positions."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.model import ABSENT
+from reconciler.plan.gate_conditions import OPERATORS, ROLLOUT, evaluate
+from reconciler.plan.weakening_conditions import lost
+
+UPDATE, ENABLE = "feature_flag.update", "feature_flag.enable"
+
+
+def becomes(symbol, value, **more):
+    return {"type": "before_after", "field": ROLLOUT, "operator": symbol, "value": value, **more}
+
+
+def moves(symbol, value, **more):
+    return {"type": "change_amount", "field": ROLLOUT, "operator": symbol, "value": value, **more}
+
+
+CHANGED = {"type": "any_change", "field": ROLLOUT}
+RELEASE = {"type": "any_change", "field": "release_conditions"}
+
+ROWS = [
+    ("a higher limit gates less", becomes(">", 50), becomes(">", 60), "0 -> 60", None),
+    ("over 50 and at least 50", becomes(">=", 50), becomes(">", 50), "-> 50", None),
+    ("a larger step gates less", moves(">", 20), moves(">", 30), "changes such as", None),
+    ("everything against a step", {}, moves(">", 20), "changes such as 100 -> 0", None),
+    ("every change is everything", {}, CHANGED, None, None),
+    ("an unknown type is everything", {"type": "odd"}, CHANGED, None, None),
+    ("a missing value is everything", becomes(">", None), {}, None, None),
+    ("who rises by 20 ends over 20", moves(">", 20), becomes(">", 20), None, "such as 100 ->"),
+    ("a step against a target", moves(">", 20), becomes(">", 60), "0 -> 60", "such as 60 -> 80"),
+    ("over 100 gates nothing", becomes(">", 100), moves(">", 100), None, None),
+    ("over 100 and text gate nothing", becomes(">", 100), becomes(">", "1"), None, None),
+    ("at least 0 misses positions that vanish", CHANGED, becomes(">=", 0), "0 -> nothing", None),
+    ("unequal to 0 against over 0", becomes("!=", 0), becomes(">", 0), None, None),
+    ("at most -1 against under 0, in fractions", moves("<=", -1), moves("<", 0), None, "0.5"),
+    ("another field gates nothing", CHANGED, {**CHANGED, "field": "name"}, "changes", None),
+    ("release conditions are another matter", {}, RELEASE, "changes such as", "changes of the"),
+    ("a target of release conditions is none", RELEASE, becomes(">", 1, field="x"), "of the", None),
+    ("what stays counts only beside what moves", CHANGED, becomes("==", 5), "such as", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "missed", "gained"), [r[1:] for r in ROWS], ids=[r[0] for r in ROWS]
+)
+def test_row(old, new, missed, gained):
+    """What is no longer gated, and what is gated as well, each with an example."""
+    for before, after, expected in ((old, new, missed), (new, old, gained)):
+        found = lost(UPDATE, before, after)
+
+        assert (found is None) is (expected is None), found
+        assert expected is None or expected in found
+
+
+@pytest.mark.parametrize("action", [ENABLE, "feature_flag.disable"])
+def test_enabling_is_gated_as_a_whole_or_not_at_all(action):
+    """A condition on the rollout evaluates over nothing; one on active lets nothing through."""
+    assert lost(action, {}, CHANGED) == "every change"
+    assert lost(action, CHANGED, {}) is None
+    assert lost(action, CHANGED, becomes(">", 3)) is None
+    assert lost(action, {}, {"type": "any_change", "field": "active"}) is None
+    assert lost(action, {"type": "any_change"}, {"type": "odd"}) is None
+
+
+def test_of_an_action_without_known_rules_only_everything_is_comparable():
+    """Another text may mean anything."""
+    assert lost("survey.launch", {}, CHANGED) == "every change"
+    assert lost("survey.launch", CHANGED, {}) is None
+    assert lost("survey.launch", {"type": "odd"}, {}) is None
+    assert lost("survey.launch", CHANGED, CHANGED) is None
+    assert "former" in lost("survey.launch", CHANGED, becomes(">", 3))
+
+
+def test_a_position_that_stays_can_make_the_difference():
+    """`becomes 5` also gates moves of other groups while one stands at 5."""
+    found = lost(UPDATE, becomes("==", 5), {"type": "change_amount", **moves("!=", 0)})
+
+    assert found == "changes such as nothing -> 5"
+    only = lost(UPDATE, moves("==", 0), moves(">", 200))
+    assert only == "changes beside a position that stays at 0"
+
+
+VALUES = [ABSENT, None, *(value / 8 * 100 for value in range(9))]  # finer than the limits
+PAIRS = [pair for pair in product(VALUES, VALUES) if pair != (ABSENT, ABSENT)]
+LIMITS = st.sampled_from([-125, -100, -75, -50, -25, 0, 25, 50, 75, 100, 125])
+SYMBOLS = st.sampled_from(sorted(OPERATORS))
+CONDITIONS = st.one_of(
+    st.just({}),
+    st.just(CHANGED),
+    st.builds(becomes, SYMBOLS, LIMITS),
+    st.builds(moves, SYMBOLS, LIMITS),
+)
+
+
+def gated(conditions):
+    """The pairs that a condition gates where nothing else is looked at."""
+
+    def positions(value):
+        return {} if value is ABSENT else {"p": value}
+
+    return {
+        pair
+        for pair in PAIRS
+        if evaluate(conditions, {ROLLOUT: (positions(pair[0]), positions(pair[1]))}).gates
+    }
+
+
+@given(old=CONDITIONS, new=CONDITIONS)
+def test_inclusion_is_that_of_all_changes_of_two_positions(old, new):
+    """A change is two pairs of which one moves; it is gated if one of them is."""
+    by_old, by_new = gated(old), gated(new)
+    slips = any(
+        (one in by_old or other in by_old) and one not in by_new and other not in by_new
+        for one in PAIRS
+        if one[0] != one[1]
+        for other in PAIRS
+    )
+
+    assert (lost(UPDATE, old, new) is not None) is slips
+
+
+@given(one=CONDITIONS, two=CONDITIONS, three=CONDITIONS)
+def test_inclusion_is_an_order(one, two, three):
+    """Reflexive, and transitive."""
+    assert lost(UPDATE, one, one) is None
+    if lost(UPDATE, one, two) is None and lost(UPDATE, two, three) is None:
+        assert lost(UPDATE, one, three) is None
