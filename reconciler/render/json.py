@@ -1,0 +1,20 @@
+"""Values → JSON: ASCII, a stable order, no keys. The plan's own codec is `planfile`."""
+
+from collections.abc import Iterable
+
+from reconciler import planfile
+from reconciler.model import Finding, Plan
+
+
+def plan(plan: Plan, *, color: bool = False, width: int = 0, verbose: int = 0) -> str:  # noqa: ARG001
+    """The document of interface section 6, whatever the terminal looks like."""
+    return planfile.dumps(plan)
+
+
+drift = plan  # the same document
+
+
+def findings(found: Iterable[Finding]) -> str:
+    """Findings by place, as a list of rows; no newline at the end."""
+    ordered = sorted(found, key=lambda one: one.sort_key)
+    return planfile.as_text(ordered).removesuffix("\n")

@@ -1,0 +1,14 @@
+"""Values → the terminal. Every foreign string goes through `screen.escape`, and no other way."""
+
+from reconciler.render.text.outcomes import outcome_line, summary
+from reconciler.render.text.plans import drift, plan
+from reconciler.render.text.sentences import error, findings
+
+__all__ = [
+    "drift",
+    "error",
+    "findings",
+    "outcome_line",
+    "plan",
+    "summary",
+]

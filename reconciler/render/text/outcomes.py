@@ -1,0 +1,112 @@
+"""What became of a plan, on the terminal: a line while it happens, the account at the end."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from reconciler import planfile
+from reconciler.model import Address, Change, Outcome, Plan, Result
+from reconciler.render import words
+from reconciler.render.text.screen import escape, paint, wrap
+from reconciler.render.text.sentences import sentences
+
+_STYLES: Final = {
+    Result.DONE: "green",
+    Result.UNCHANGED: "dim",
+    Result.WAITING: "cyan",
+    Result.FAILED: "alarm",
+    Result.SKIPPED: "yellow",
+    Result.REFUSED: "alarm",
+}
+
+
+def outcome_line(outcome: Outcome, *, color: bool) -> str:
+    """One line, as it happens."""
+    mark, word = words.outcome(outcome)
+    style = _STYLES[outcome.result]
+    said = ""
+    if outcome.problem is not None:
+        said = f": {escape(outcome.problem.what)}"
+    elif outcome.url or outcome.change_request:
+        said = f": {escape(outcome.url or outcome.change_request or '')}"
+    head = paint(f"  {mark} ", style, on=color)
+    return f"{head}{escape(str(outcome.address))}  {paint(word, style, on=color)}{said}"
+
+
+def summary(outcomes: Iterable[Outcome], plan: Plan, *, color: bool, width: int = 100) -> str:
+    """The account: what waits and for whom, what went wrong, totals that add up, what next."""
+    rows = planfile.settled(outcomes, plan)
+    changes = {change.address: change for change in plan.changes}
+    parts = [
+        *_waiting(rows, changes, color=color, width=width),
+        *_problems(rows, color=color),
+        paint(_totals(planfile.totals(rows, plan)), "bold", on=color),
+    ]
+    next_ = _next(rows, plan)
+    return "\n\n".join(parts) + ("\n" + "\n".join(next_) if next_ else "")
+
+
+def _waiting(
+    rows: Iterable[Outcome], changes: Mapping[Address, Change], *, color: bool, width: int
+) -> Iterator[str]:
+    waiting = [row for row in rows if row.result is Result.WAITING]
+    if not waiting:
+        return
+    lines = [paint("Waiting for approval:", "cyan", on=color)]
+    for row in waiting:
+        lines.append(f"  {paint(escape(str(row.address)), 'bold', on=color)}")
+        change = changes.get(row.address)
+        if row.problem is not None:
+            lines.extend(f"    {line}" for line in _problem(row, color=color))
+        elif change is not None and (who := words.who_approves(change)):
+            lines.extend(wrap(escape(who), indent="    ", width=width))
+        if where := row.url or row.change_request:
+            lines.append(f"    {escape(where)}")
+    yield "\n".join(lines)
+
+
+def _problems(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
+    """Everything that did not go as planned, in the four sentences."""
+    for result in (Result.SKIPPED, Result.REFUSED, Result.FAILED):
+        found = [row for row in rows if row.result is result]
+        if not found:
+            continue
+        lines = [paint(f"{result.capitalize()}:", _STYLES[result], on=color)]
+        for row in found:
+            lines.append(f"  {paint(escape(str(row.address)), 'bold', on=color)}")
+            lines.extend(f"    {line}" for line in _problem(row, color=color))
+        yield "\n".join(lines)
+
+
+def _problem(row: Outcome, *, color: bool) -> Iterator[str]:
+    problem = row.problem
+    if problem is None:
+        return
+    label = "error:" if row.result in {Result.FAILED, Result.REFUSED} else "what: "
+    yield f"{paint(label, 'dim', on=color)} {escape(problem.what)}"
+    for line in sentences(problem.why, problem.state, problem.fix, color=color):
+        yield line.removeprefix("  ")
+
+
+def _totals(number: Mapping[str, int]) -> str:
+    """The line `Apply: 3 done, 1 waiting, 40 unchanged (44 in all)`."""
+    always = {Result.DONE, Result.UNCHANGED}
+    parts = [
+        f"{number[result]:,} {result}" for result in Result if number[result] or result in always
+    ]
+    return f"Apply: {', '.join(parts)} ({sum(number.values()):,} in all)."
+
+
+def _next(rows: Iterable[Outcome], plan: Plan) -> list[str]:
+    """What the person can do now."""
+    results = {row.result for row in rows}
+    lines = []
+    if Result.WAITING in results:
+        lines.append("Next: have what waits approved (reconciler requests list), then apply again.")
+    elif results & {Result.FAILED, Result.SKIPPED}:
+        lines.append("Next: mend what failed, then apply again: it goes on from here.")
+    if Result.REFUSED in results:
+        lines.append("Refused is what moved in the meantime: look at it with reconciler plan.")
+    if plan.errors:
+        number = words.count(len(plan.errors), "error")
+        lines.append(f"The plan had {number}; what they concern was not applied.")
+    return lines

@@ -1,0 +1,104 @@
+"""A whole plan on the terminal: header, changes in the order of apply, notices, totals."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from reconciler import planfile
+from reconciler.model import ABSENT, Action, Plan, Severity
+from reconciler.render import values, words
+from reconciler.render.text import sentences
+from reconciler.render.text.changes import Look, change
+from reconciler.render.text.screen import escape, wrap
+from reconciler.render.visible import clip
+
+_LISTED: Final = 10  # of a long list, unless --verbose
+
+
+def plan(plan: Plan, *, color: bool, width: int, verbose: int = 0) -> str:
+    """The plan for a person at a terminal: what, why, and who will have to approve it."""
+    look = Look(color, width, verbose)
+    parts = [
+        "\n".join(_header("plan", words.base(plan), plan, look)),
+        *("\n".join(change(one, look)) for one in plan.changes if _shown(one.action, one.warnings)),
+        *_notices(plan, look),
+        *_findings(plan, look),
+        look.paint(words.totals(plan), "bold"),
+    ]
+    text = "\n\n".join(parts)
+    clipped = not verbose and "…" in text
+    hint = "… shortened: --verbose shows more, --format json shows all"
+    return f"{text}\n{look.paint(hint, 'dim')}" if clipped else text
+
+
+def drift(plan: Plan, *, color: bool, width: int, verbose: int = 0) -> str:
+    """What differs from the files of a commit. Left of the arrow the files, right what is live."""
+    look = Look(color, width, verbose, drift=True)
+    number = planfile.summary(plan)
+    base = words.base(plan) if plan.base_ref or plan.base_commit else ""
+    parts = [
+        "\n".join(_header("drift", base, plan, look)),
+        *("\n".join(change(one, look)) for one in plan.writes),
+        *_notices(plan, look),
+        *_findings(plan, look),
+        look.paint(words.drift_totals(plan, number), "bold"),
+    ]
+    return "\n\n".join(parts)
+
+
+def _shown(action: Action, warnings: object) -> bool:
+    return action is not Action.NONE or bool(warnings)
+
+
+def _header(name: str, base: str, plan: Plan, look: Look) -> Iterator[str]:
+    host = f" ({escape(plan.host)})" if plan.host else ""
+    yield f"{look.paint(f'reconciler {name}:', 'bold')} target {escape(plan.target)}{host}"
+    if base:
+        yield look.paint(escape(base), "dim")
+    if look.verbose:
+        made = f"made {plan.created_at}, " if plan.created_at else ""
+        sent = words.count(plan.requests.reads, "request")
+        yield look.paint(escape(f"{made}{sent} sent; files {plan.desired_digest}"), "dim")
+
+
+def _notices(plan: Plan, look: Look) -> Iterator[str]:
+    """What is worth knowing and changes nothing, one paragraph each."""
+    if plan.unmanaged:
+        title = f"{words.count(len(plan.unmanaged), 'resource')} live but in no file; left alone:"
+        yield _list(title, map(str, plan.unmanaged), look)
+    if plan.released:
+        title = f"{words.count(len(plan.released), 'field')} left the files; not written:"
+        rows = (f"{one.address}: {one.path} stays {_value(one.live)}" for one in plan.released)
+        yield _list(title, rows, look)
+    if unmanaged := words.about_fields(plan):
+        title = f"{words.count(len(unmanaged), 'field')} set in PostHog and written in no file"
+        yield (
+            _list(f"{title}:", (one.message for one in unmanaged), look)
+            if look.verbose
+            else (look.paint(f"{title} (--verbose lists them)", "dim"))
+        )
+    for note, number in words.doubts(plan).items():
+        text = f"{words.count(number, 'change')} taken to pass without approval, but: {note}"
+        yield "\n".join(
+            look.paint(one, "dim") for one in wrap(escape(text), indent="", width=look.width)
+        )
+
+
+def _value(value: object) -> str:
+    return values.flow(None if value is ABSENT else value)
+
+
+def _list(title: str, rows: Iterable[str], look: Look) -> str:
+    every = list(rows)
+    most = len(every) if look.verbose or len(every) <= _LISTED + 1 else _LISTED
+    shown = [f"  {clip(escape(row), look.room)}" for row in every[:most]]
+    if rest := len(every) - most:
+        shown.append(look.paint(f"  … and {rest:,} more", "dim"))
+    return "\n".join((title, *shown))
+
+
+def _findings(plan: Plan, look: Look) -> Iterator[str]:
+    """Worst last: nearest to where a person looks first."""
+    for severity in (Severity.NOTICE, Severity.WARNING, Severity.ERROR):
+        found = [one for one in words.findings(plan) if one.severity is severity]
+        if found:
+            yield sentences.findings(found, color=look.color)

@@ -1,0 +1,52 @@
+"""The terminal's one escape function, its colours, and lines that fit."""
+
+import re
+from typing import Final
+
+from reconciler.render.visible import columns, visible
+
+_CODES: Final = {
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
+    "cyan": "36",
+    "bold": "1",
+    "dim": "2",
+    "loud": "1;33",
+    "alarm": "1;31",
+}
+# What a CI runner takes for a command: `::` where a line may begin, `##[` anywhere.
+_COMMAND: Final = re.compile(r"(?<!\S)::|##\[")
+
+
+def escape(text: str) -> str:
+    """Foreign text for the terminal: one line, nothing a terminal or a CI runner obeys."""
+    return _COMMAND.sub(
+        lambda found: rf"{found[0][0]}\x{ord(found[0][1]):02x}{found[0][2:]}", visible(text)
+    )
+
+
+def paint(text: str, style: str, *, on: bool) -> str:
+    """Text that is escaped already, in colour."""
+    return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if on and text and style else text
+
+
+def wrap(text: str, *, indent: str, width: int, hang: str = "  ") -> list[str]:
+    """Escaped text in lines of `width`, broken at spaces alone; all but the first hang."""
+    lines: list[str] = []
+    line = indent
+    fresh = True
+    for word in text.split(" "):
+        if not fresh and columns(line) + 1 + columns(word) > width:
+            lines.append(line)
+            line, fresh = indent + hang, True
+        line, fresh = (line + word if fresh else f"{line} {word}"), False
+    return [*lines, line]
+
+
+def beside(left: str, right: str, *, painted: str, dim: str, width: int) -> str:
+    """Two pieces at both ends of a line; below each other where they do not fit."""
+    gap = width - columns(left) - columns(right)
+    return f"{painted}{' ' * gap}{dim}" if gap > 1 else f"{painted}\n      {dim}"

@@ -1,0 +1,142 @@
+"""Values as compact YAML, and how two of them differ. Plain text: the sink escapes it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler.model import ABSENT
+
+NOT_SET: Final = "(not set)"
+REMOVED: Final = "(removed)"
+MANY: Final = 400  # lines of a value that are compared; nobody reads more in a diff
+
+_PLAIN: Final = re.compile(r"[^\W\d][\w ./@%+*$()<>=~^-]*(?<! )|\d+[wdhms]")
+_WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+_AROUND: Final = 16  # characters shown before the place where two long texts part
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How two values differ, as pieces with a sign: `+`, `-`, or nothing for what stays.
+
+    `inline` pieces belong on the line of the field; the others stand one below the other.
+    """
+
+    inline: bool
+    pieces: tuple[tuple[str, str], ...]
+
+
+def scalar(value: Any) -> str:
+    """One value that is no collection, as a person would write it in YAML."""
+    if value is ABSENT:
+        return NOT_SET
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str):
+        return str(value)
+    plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+def flow(value: Any) -> str:
+    """Any value on one line: `{groups: [{rollout_percentage: 50}]}`."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{scalar(k)}: {flow(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(flow, value)) + "]"
+    return scalar(value)
+
+
+def block(value: Any, room: int) -> Iterator[str]:
+    """Any value as indented lines; what fits into `room` stays on one."""
+    if isinstance(value, Mapping) and value:
+        for name, item in value.items():
+            yield from _entry(f"{scalar(name)}:", item, room)
+    elif isinstance(value, list | tuple) and value:
+        for item in value:
+            head, *rest = block(item, room - 2)
+            yield f"- {head}"
+            yield from (f"  {line}" for line in rest)
+    else:
+        yield scalar(value) if _is_scalar(value) else flow(value)
+
+
+def _entry(head: str, item: Any, room: int) -> Iterator[str]:
+    short = flow(item)
+    if _is_scalar(item) or not item or len(head) + 1 + len(short) <= min(room, 60):
+        yield f"{head} {short}"
+    else:
+        yield head
+        yield from (f"  {line}" for line in block(item, room - 2))
+
+
+def _is_scalar(value: Any) -> bool:
+    return not isinstance(value, Mapping | list | tuple)
+
+
+def difference(old: Any, new: Any, room: int) -> Difference:
+    """What changes between two values. Lists of words are compared as sets where they can be."""
+    if (items := _items(old, new)) is not None and _length(items) <= room:
+        return Difference(inline=True, pieces=items)
+    arrow = f"{flow(old)} → {REMOVED if new is ABSENT else flow(new)}"
+    if len(arrow) <= room:
+        return Difference(inline=True, pieces=(("", arrow),))
+    if items is not None:
+        return Difference(inline=False, pieces=items)
+    if isinstance(old, str) and isinstance(new, str):
+        return Difference(inline=False, pieces=_texts(old, new, room))
+    return Difference(inline=False, pieces=tuple(_lines(old, new, room)))
+
+
+def _length(items: tuple[tuple[str, str], ...]) -> int:
+    return sum(len(text) + 4 for _, text in items)
+
+
+def _items(old: Any, new: Any) -> tuple[tuple[str, str], ...] | None:
+    """What was added to and taken from a list of scalars; None if that would not tell all."""
+    lists = isinstance(old, list | tuple) and isinstance(new, list | tuple)
+    if not lists or not all(map(_is_scalar, (*old, *new))):
+        return None
+    before, after = [scalar(item) for item in old], [scalar(item) for item in new]
+    if len(set(before)) < len(before) or len(set(after)) < len(after):
+        return None
+    added = [("+", item) for item in after if item not in before]
+    removed = [("-", item) for item in before if item not in after]
+    return (*added, *removed) if added or removed else None
+
+
+def _texts(old: str, new: str, room: int) -> tuple[tuple[str, str], ...]:
+    """Two long texts, each from shortly before the place where they part."""
+    pairs = enumerate(zip(old, new, strict=False))
+    same = next((n for n, (a, b) in pairs if a != b), min(len(old), len(new)))
+    start = same - _AROUND if same > room // 2 else 0
+    lead = "…" if start else ""
+    return ("-", lead + scalar(old[start:])), ("+", lead + scalar(new[start:]))
+
+
+def _lines(old: Any, new: Any, room: int) -> Iterator[tuple[str, str]]:
+    """A diff of two values written out, two lines of context around each difference."""
+    from difflib import SequenceMatcher
+
+    before = [] if old is ABSENT else _written(old, room)
+    after = [] if new is ABSENT else _written(new, room)
+    matcher = SequenceMatcher(None, before, after, autojunk=False)
+    for number, group in enumerate(matcher.get_grouped_opcodes(2)):
+        if number:
+            yield "", "…"
+        for tag, i, j, k, m in group:
+            if tag == "equal":
+                yield from (("", line) for line in before[i:j])
+            else:
+                yield from (("-", line) for line in before[i:j])
+                yield from (("+", line) for line in after[k:m])
+
+
+def _written(value: Any, room: int) -> list[str]:
+    lines = list(block(value, room))
+    more = len(lines) - MANY
+    return lines if more <= 0 else [*lines[:MANY], f"… {more} more lines"]

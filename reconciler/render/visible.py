@@ -1,0 +1,57 @@
+"""What every sink does first to foreign text: keys out, unprintable characters shown as escapes.
+
+Not an escape function of its own: each sink has one, and it begins here.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+from reconciler.planfile import redact
+
+# Control characters, invisible ones, those that turn the direction of reading around, and lone
+# surrogates: what a terminal obeys, or what makes two names look alike.
+_UNSEEN: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_WIDE: Final = frozenset({"W", "F"})
+
+
+def visible(text: str) -> str:
+    """The text on one line, nothing hidden in it, and without keys."""
+    return _UNSEEN.sub(_escaped, redact(text))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    number = ord(character)
+    if character in _SHORT:
+        return _SHORT[character]
+    if number < 0x100:  # noqa: PLR2004  two digits
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"  # noqa: PLR2004
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in _WIDE else 1
+        for one in text
+    )
+
+
+def clip(text: str, room: int) -> str:
+    """The text, or as much of it as `room` columns hold and an ellipsis."""
+    if columns(text) <= room:
+        return text
+    kept = ""
+    for one in text[: max(1, room)]:
+        if columns(kept + one) >= room:
+            break
+        kept += one
+    return f"{kept}…"

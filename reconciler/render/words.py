@@ -1,0 +1,255 @@
+"""The sentences of a plan and of an apply, the same in every sink. Plain text: the sink escapes."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, assert_never
+
+from reconciler import planfile
+from reconciler.model import (
+    Action,
+    Address,
+    Approvers,
+    Cause,
+    Change,
+    Confidence,
+    Finding,
+    Gate,
+    Outcome,
+    Plan,
+    Result,
+    Verdict,
+)
+
+SIGNS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.NONE: " "}
+ABOUT_FIELDS: Final = "unmanaged-field"  # findings of this code are counted, not listed
+_NAMED: Final = 6  # people of a role that are named before "and n more"
+
+
+class Tone(Enum):
+    """How loudly something is said."""
+
+    CALM = "calm"
+    WAIT = "wait"
+    LOUD = "loud"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the gate does to one change: a mark, a sentence, and what is worth adding."""
+
+    mark: str
+    text: str
+    tone: Tone
+    more: tuple[str, ...] = ()
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 change`, `2 changes`."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def approvers(found: Approvers) -> str:
+    """`alice@acme.test, Release managers (alice@acme.test, bob@acme.test)`."""
+    roles = (f"{name} ({_people(members)})" for name, members in found.roles.items())
+    return ", ".join((*found.users, *roles)) or "nobody"
+
+
+def _people(members: Iterable[str]) -> str:
+    named = tuple(members)
+    rest = len(named) - _NAMED
+    shown = named if rest <= 1 else (*named[:_NAMED], f"and {rest} more")
+    return ", ".join(shown) or "nobody"
+
+
+def gate(change: Change) -> Said | None:
+    """What the gate does to this change; None where nothing has to be said."""
+    found = change.gate
+    policy, ask = _policy(change), _ask(found)
+    notes = tuple(text for text in (_because(found), found.note) if text)
+    request = found.change_request or "unknown"
+    match found.verdict:
+        case Verdict.NONE:
+            sure = found.confidence is not Confidence.UNKNOWN
+            doubt = Said("?", "may wait for approval: this cannot be told", Tone.WAIT, notes)
+            said = None if sure else doubt
+        case Verdict.APPROVAL:
+            said = Said("⏸", f"{_waits(found.confidence)}: {policy}, {ask}", Tone.WAIT, notes)
+        case Verdict.BYPASS:
+            text = f"BYPASSES {policy}: written at once, without the approval of {ask}"
+            said = Said("‼", text, Tone.LOUD, notes)
+        case Verdict.PENDING:
+            text = f"waits already in change request {request}: {policy}, {ask}"
+            said = Said("⏸", text, Tone.WAIT, notes)
+        case Verdict.BLOCKED:
+            text = f"BLOCKED by change request {request}: {policy}, {ask}"
+            look = f"nothing is written; see: reconciler requests show {request}"
+            said = Said("✗", text, Tone.STOP, (*notes, look))
+        case Verdict.REJECTED:
+            text = f"REJECTED before in change request {request}: {policy}; not filed again"
+            again = "to ask once more, commit the document anew"
+            said = Said("✗", text, Tone.STOP, (*notes, again))
+        case Verdict.SPLIT:
+            said = Said("⏸", f"sent in several calls: {policy}, {ask}", Tone.WAIT, notes)
+        case _:
+            assert_never(found.verdict)
+    return said
+
+
+def _because(found: Gate) -> str:
+    return f"because {found.condition}" if found.condition else ""
+
+
+def _waits(confidence: Confidence) -> str:
+    match confidence:
+        case Confidence.CERTAIN:
+            return "waits for approval"
+        case Confidence.LIKELY:
+            return "probably waits for approval"
+        case Confidence.UNKNOWN:
+            return "may wait for approval"
+    assert_never(confidence)
+
+
+def _policy(change: Change) -> str:
+    """The policy by its action where it is of the same project, else by its address."""
+    text = change.gate.policy
+    if text is None:
+        return "an approval policy"
+    try:
+        found = Address.parse(text)
+    except ValueError:
+        return text
+    return found.name if found.parts[:-1] == change.address.parts[:-1] else text
+
+
+def _ask(found: Gate) -> str:
+    """`2 of alice@acme.test, Release managers (…); expires after 14d`."""
+    of = approvers(found.approvers)
+    text = f"{found.quorum} of {of}" if found.quorum is not None else of
+    return f"{text}; expires after {found.expires_after}" if found.expires_after else text
+
+
+def cause(found: Cause) -> str:
+    """The marker of a field; nothing where the cause is unknown."""
+    return "" if found is Cause.UNKNOWN else f"[{found}]"
+
+
+def doubts(plan: Plan) -> Mapping[str, int]:
+    """What may hold back writes that are taken to pass, and how many: said once, not each time."""
+    return Counter(
+        change.gate.note
+        for change in plan.writes
+        if change.gate.verdict is Verdict.NONE
+        and change.gate.confidence is Confidence.LIKELY
+        and change.gate.note
+    )
+
+
+def base(plan: Plan) -> str:
+    """What the causes of the plan refer to; nothing where there is nothing to explain."""
+    if plan.base_ref is not None or plan.base_commit is not None:
+        commit = f" ({plan.base_commit[:12]})" if plan.base_commit else ""
+        return f"base: {plan.base_ref or 'commit'}{commit}"
+    if any(change.action is Action.UPDATE for change in plan.changes):
+        return "no base: causes are unknown, so nothing is marked as drift"
+    return ""
+
+
+def totals(plan: Plan) -> str:
+    """The last line of a plan."""
+    number = planfile.summary(plan)
+    if not plan.writes:
+        return _nothing(plan, number["none"])
+    parts = [f"{number[one]:,} to {one}" for one in ("create", "update", "delete")]
+    line = f"Plan: {', '.join(parts)}, {number['none']:,} unchanged."
+    return " ".join((line, *_held(plan), *_moved(number)))
+
+
+def _nothing(plan: Plan, number: int) -> str:
+    if plan.errors:
+        return f"No changes could be planned. {count(number, 'resource')} compared."
+    verb = "matches" if number == 1 else "match"
+    return f"No changes. {count(number, 'resource')} {verb}."
+
+
+def _held(plan: Plan) -> Iterable[str]:
+    verdicts = Counter(change.gate.verdict for change in plan.writes)
+    waiting = sum(verdicts[one] for one in (Verdict.APPROVAL, Verdict.SPLIT, Verdict.PENDING))
+    if waiting:
+        yield f"{waiting:,} will wait for approval."
+    if number := verdicts[Verdict.BYPASS]:
+        yield f"{number:,} will BYPASS approval."
+    if number := verdicts[Verdict.BLOCKED]:
+        yield f"{number:,} blocked by other change requests."
+    if number := verdicts[Verdict.REJECTED]:
+        yield f"{number:,} rejected before."
+
+
+def _moved(number: Mapping[str, int]) -> Iterable[str]:
+    if number["drift"]:
+        yield f"{number['drift']:,} with drift."
+    if number["conflict"]:
+        yield f"{number['conflict']:,} in CONFLICT."
+
+
+def about_fields(plan: Plan) -> tuple[Finding, ...]:
+    """Findings about fields that nobody manages."""
+    return tuple(one for one in plan.findings if one.code == ABOUT_FIELDS)
+
+
+def findings(plan: Plan) -> tuple[Finding, ...]:
+    """All the others, as the plan has them."""
+    return tuple(one for one in plan.findings if one.code != ABOUT_FIELDS)
+
+
+def drifted(action: Action) -> str:
+    """What a change means where the files are taken for the truth."""
+    match action:
+        case Action.CREATE:
+            return "  is not there"
+        case Action.DELETE:
+            return "  is there again"
+        case Action.UPDATE | Action.NONE:
+            return ""
+    assert_never(action)
+
+
+_ENDED: Final = {
+    Result.DONE: ("✓", "done"),
+    Result.UNCHANGED: ("=", "is already as wanted"),
+    Result.WAITING: ("⏸", "waits for approval"),
+    Result.FAILED: ("✗", "failed"),
+    Result.SKIPPED: ("»", "skipped"),
+    Result.REFUSED: ("✗", "refused"),
+}
+_DONE: Final = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted"}
+
+
+def outcome(found: Outcome) -> tuple[str, str]:
+    """The mark and the word of an outcome."""
+    mark, word = _ENDED[found.result]
+    return mark, _DONE.get(found.action, word) if found.result is Result.DONE else word
+
+
+def who_approves(change: Change) -> str:
+    """`feature_flag.update: 2 of alice@acme.test, …; expires after 14d`, as forecast."""
+    if change.gate.quorum is None and change.gate.approvers == Approvers():
+        return ""
+    return f"{_policy(change)}: {_ask(change.gate)}"
+
+
+def drift_totals(plan: Plan, number: Mapping[str, int]) -> str:
+    """The last line of a drift report."""
+    if not plan.writes:
+        return _nothing(plan, number["none"]).replace("No changes.", "No drift.")
+    parts = (
+        (number["update"], "changed"),
+        (number["create"], "not there"),
+        (number["delete"], "there again"),
+    )
+    shown = ", ".join(f"{found:,} {word}" for found, word in parts if found)
+    verb = "matches" if number["none"] == 1 else "match"
+    return f"Drift: {shown}; {number['none']:,} {verb}."
