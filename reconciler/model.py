@@ -1,14 +1,23 @@
 """The nouns. Values only, all frozen; nothing here reads, sends or prints."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any, Final
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
-Spec = Mapping[str, Any]  # in the language of the files: names, words, durations
+from reconciler.paths import Path as Path
+from reconciler.paths import Spec as Spec
+from reconciler.paths import encode_part as encode_part
+from reconciler.paths import map_values as map_values
+from reconciler.paths import parse_path as parse_path
+from reconciler.paths import print_path as print_path
+from reconciler.paths import values_at as values_at
+from reconciler.source import MappingNode as MappingNode
+from reconciler.source import SequenceNode as SequenceNode
+from reconciler.source import Source as Source
+
 Payload = Mapping[str, Any]  # in the language of the API: ids, numbers
-Path = tuple[str | int, ...]  # ("filters", "groups", 0, "rollout_percentage")
 
 
 class Absent(Enum):
@@ -81,18 +90,6 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Source:
-    """A place in a file: `file:line:column`, both counted from 1."""
-
-    file: str
-    line: int
-    column: int = 1
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
-
-
-@dataclass(frozen=True, slots=True, order=True)
 class Address:
     """The stable name of a resource: `Kind/organization[/project]/name`.
 
@@ -129,51 +126,6 @@ class Address:
         if not kind or not parts or not all(parts) or len(parts) > 3:  # noqa: PLR2004
             raise ValueError(f"not an address: {text!r}")
         return cls(kind, tuple(unquote(part) for part in parts))
-
-
-class MappingNode(dict[str, Any]):
-    """A mapping from a file that knows where its keys and values stand.
-
-    It compares, iterates and prints as the dict it is. `marks[key]` is
-    `(key_line, key_column, line, column)` of that key and its value, counted from 1.
-    """
-
-    __slots__ = ("file", "marks", "origins")
-
-    def __init__(self, file: str) -> None:
-        super().__init__()
-        self.file = file
-        self.marks: dict[str, tuple[int, int, int, int]] = {}
-        self.origins: dict[str, str] | None = None  # key -> file, where overlays were merged in
-
-    def key_source(self, key: str) -> Source:
-        """Where the key itself is written; KeyError if it is not."""
-        line, column, _, _ = self.marks[key]
-        return Source(self._file(key), line, column)
-
-    def value_source(self, key: str) -> Source:
-        """Where the key's value starts; KeyError if it is not there."""
-        _, _, line, column = self.marks[key]
-        return Source(self._file(key), line, column)
-
-    def _file(self, key: str) -> str:
-        return self.origins.get(key, self.file) if self.origins else self.file
-
-
-class SequenceNode(list[Any]):
-    """A sequence from a file; `marks[i]` is `(line, column)` of item i, counted from 1."""
-
-    __slots__ = ("file", "marks")
-
-    def __init__(self, file: str) -> None:
-        super().__init__()
-        self.file = file
-        self.marks: list[tuple[int, int]] = []
-
-    def value_source(self, index: int) -> Source:
-        """Where item `index` starts; IndexError if there is none."""
-        line, column = self.marks[index]
-        return Source(self.file, line, column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,63 +381,3 @@ class Outcome:
     url: str | None = None
     attempts: int = 0  # writes that were sent
     problem: Problem | None = None
-
-
-def encode_part(text: str) -> str:
-    """One path segment for a URL."""
-    return quote(text, safe="")
-
-
-def parse_path(text: str) -> Path:
-    """`filters.groups[0].name` -> ("filters", "groups", 0, "name")."""
-    steps: list[str | int] = []
-    for piece in text.split("."):
-        name, *indexes = piece.replace("]", "").split("[")
-        steps.append(name)
-        steps.extend(int(index) for index in indexes)
-    return tuple(steps)
-
-
-def print_path(path: Sequence[str | int]) -> str:
-    """("filters", "groups", 0, "name") -> `filters.groups[0].name`."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
-
-
-def values_at(spec: Spec, path: str) -> Iterator[tuple[Path, Any]]:
-    """Each value that a reference path such as `approvers.users[]` names, with its place."""
-    yield from _values(spec, tuple(path.split(".")), ())
-
-
-def _values(node: Any, steps: tuple[str, ...], path: Path) -> Iterator[tuple[Path, Any]]:
-    if not steps:
-        yield path, node
-        return
-    name, many = steps[0].removesuffix("[]"), steps[0].endswith("[]")
-    if not isinstance(node, Mapping) or node.get(name) is None:
-        return
-    value = node[name]
-    if not many:
-        yield from _values(value, steps[1:], (*path, name))
-        return
-    for index, item in enumerate(value):
-        yield from _values(item, steps[1:], (*path, name, index))
-
-
-def map_values(spec: Spec, path: str, function: Callable[[Any], Any]) -> Spec:
-    """A copy of `spec` in which each value that `path` names went through `function`."""
-    mapped: Spec = _map(spec, tuple(path.split(".")), function)
-    return mapped
-
-
-def _map(node: Any, steps: tuple[str, ...], function: Callable[[Any], Any]) -> Any:
-    if not steps:
-        return function(node)
-    name, many = steps[0].removesuffix("[]"), steps[0].endswith("[]")
-    if not isinstance(node, Mapping) or node.get(name) is None:
-        return node
-    if many:
-        return {**node, name: [_map(item, steps[1:], function) for item in node[name]]}
-    return {**node, name: _map(node[name], steps[1:], function)}

@@ -1,0 +1,68 @@
+"""Places inside a spec: `filters.groups[0].name`, and reference paths such as `members[]`."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+Spec = Mapping[str, Any]  # in the language of the files: names, words, durations
+Path = tuple[str | int, ...]  # ("filters", "groups", 0, "rollout_percentage")
+
+
+def encode_part(text: str) -> str:
+    """One path segment for a URL."""
+    return quote(text, safe="")
+
+
+def parse_path(text: str) -> Path:
+    """`filters.groups[0].name` -> ("filters", "groups", 0, "name")."""
+    steps: list[str | int] = []
+    for piece in text.split("."):
+        name, *indexes = piece.replace("]", "").split("[")
+        steps.append(name)
+        steps.extend(int(index) for index in indexes)
+    return tuple(steps)
+
+
+def print_path(path: Sequence[str | int]) -> str:
+    """("filters", "groups", 0, "name") -> `filters.groups[0].name`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def values_at(spec: Spec, path: str) -> Iterator[tuple[Path, Any]]:
+    """Each value that a reference path such as `approvers.users[]` names, with its place."""
+    yield from _values(spec, tuple(path.split(".")), ())
+
+
+def _values(node: Any, steps: tuple[str, ...], path: Path) -> Iterator[tuple[Path, Any]]:
+    if not steps:
+        yield path, node
+        return
+    name, many = steps[0].removesuffix("[]"), steps[0].endswith("[]")
+    if not isinstance(node, Mapping) or node.get(name) is None:
+        return
+    value = node[name]
+    if not many:
+        yield from _values(value, steps[1:], (*path, name))
+        return
+    for index, item in enumerate(value):
+        yield from _values(item, steps[1:], (*path, name, index))
+
+
+def map_values(spec: Spec, path: str, function: Callable[[Any], Any]) -> Spec:
+    """A copy of `spec` in which each value that `path` names went through `function`."""
+    mapped: Spec = _map(spec, tuple(path.split(".")), function)
+    return mapped
+
+
+def _map(node: Any, steps: tuple[str, ...], function: Callable[[Any], Any]) -> Any:
+    if not steps:
+        return function(node)
+    name, many = steps[0].removesuffix("[]"), steps[0].endswith("[]")
+    if not isinstance(node, Mapping) or node.get(name) is None:
+        return node
+    if many:
+        return {**node, name: [_map(item, steps[1:], function) for item in node[name]]}
+    return {**node, name: _map(node[name], steps[1:], function)}
