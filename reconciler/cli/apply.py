@@ -1,21 +1,25 @@
 """`reconciler apply`: carries the plan out. Has no code path that approves anything."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import options
+from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, color_for
 from reconciler.errors import UsageError
-from reconciler.model import Outcome, Plan, Result
+from reconciler.model import Action, Outcome, Plan, Result
 
 if TYPE_CHECKING:
+    from reconciler.posthog.client import Writer
     from reconciler.walk import World
 
 FAILED, WAITING, REFUSED = 1, 3, 4
@@ -67,68 +71,76 @@ def command(
             click.echo(shown, color=session.color)
         if made.writes and not yes:
             click.confirm("Apply these changes?", abort=True, err=True)
-        outcomes = _carry_out(session, writer, made, world, session.folder(), concurrency)
+        outcomes, interrupted = _carry_out(
+            session, writer, made, world, session.folder(), concurrency
+        )
     if format_ == "json":
         click.echo(planfile.dump_outcomes(outcomes, made))
     else:
         click.echo(text.summary(outcomes, made, color=session.color), color=session.color)
-    return _exit_code(outcomes, made, interrupted=_INTERRUPTED["code"])
+    return _exit_code(outcomes, made, interrupted=interrupted)
 
 
 def _carry_out(
-    session: Session, writer: Any, made: Plan, world: "World", folder: Path, workers: int
-) -> tuple[Outcome, ...]:
+    session: Session, writer: "Writer", made: Plan, world: "World", folder: Path, workers: int
+) -> tuple[tuple[Outcome, ...], int | None]:
     """Every outcome, each shown on stderr as it comes; journalled if anything is to be sent."""
     from reconciler import walk
     from reconciler.apply.journal import Journal
     from reconciler.render import text
 
     if not made.writes:
-        return tuple(walk.unchanged(made))
+        return tuple(walk.unchanged(made)), None
     stamp = session.now().strftime("%Y%m%dT%H%M%S.%fZ")
     outcomes: list[Outcome] = []
     color = color_for(session.color_choice, sys.stderr)
     with (
         Journal(walk.journal_path(folder, stamp), now=session.stamp) as journal,
-        _signals() as stop,
+        _interrupts(writer) as interrupt,
+        Progress(len(made.writes), quiet=session.quiet) as progress,
     ):
         journal.record("begin", target=made.target, host=made.host, digest=made.desired_digest)
-        run = walk.apply(made, world, writer, journal, workers=workers, stop=stop)
+        run = walk.apply(made, world, writer, journal, workers=workers, stop=interrupt.stop)
         for outcome in run:
             outcomes.append(outcome)
-            if outcome.result is not Result.UNCHANGED:
-                session.note(text.outcome_line(outcome, color=color))
-                journal.record(
-                    "outcome",
-                    address=str(outcome.address),
-                    action=outcome.action,
-                    outcome=outcome.result,
-                    change_request=outcome.change_request,
-                )
+            if outcome.action is Action.NONE:
+                continue
+            progress.ended(text.outcome_line(outcome, color=color))
+            journal.record(
+                "outcome",
+                address=str(outcome.address),
+                action=outcome.action,
+                outcome=outcome.result,
+                change_request=outcome.change_request,
+            )
         journal.record("end", outcomes=len(outcomes))
-    return tuple(outcomes)
+    return tuple(outcomes), interrupt.code
 
 
-_INTERRUPTED: dict[str, int | None] = {"code": None}
+@dataclass
+class _Interrupt:
+    """Whether somebody asked to stop, and the exit code that tells so."""
+
+    stop: Event = field(default_factory=Event)
+    code: int | None = None
 
 
 @contextmanager
-def _signals() -> Iterator[Event]:
+def _interrupts(writer: "Writer") -> Iterator[_Interrupt]:
     """First SIGINT or SIGTERM: start nothing more. Second: leave at once."""
-    stop = Event()
+    interrupt = _Interrupt()
 
     def handle(number: int, _frame: object) -> None:
-        if stop.is_set():
-            import os
-
+        if interrupt.code is not None:
             os._exit(128 + number)
-        _INTERRUPTED["code"] = 128 + number
-        stop.set()
+        interrupt.code = 128 + number
+        interrupt.stop.set()
+        writer.stop()  # who waits for the rate limit waits no more
         click.echo("stopping: what is in flight is finished; again to leave at once", err=True)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop
+        yield interrupt
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
