@@ -1,0 +1,364 @@
+"""Section 1: transport, keys, scopes, errors, limits, pages."""
+
+import http.client
+import json
+import re
+import urllib.parse
+
+import pytest
+
+from .conftest import FLAGS, ORG, REQUESTS, SEED
+
+
+def envelope(reply):
+    return reply.status, reply.body["type"], reply.body["code"]
+
+
+def raw(api, method, path, *, body=b"", headers=None):
+    """A call with every byte and header in hand."""
+    host = urllib.parse.urlsplit(api.sandbox.url).netloc
+    connection = http.client.HTTPConnection(host, timeout=10)
+    try:
+        connection.request(method, path, body=body, headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+KEY = {"Authorization": "Bearer phx_olga"}
+
+
+def test_1_1_a_trailing_slash_is_optional_and_never_a_redirect(api):
+    assert api.get(FLAGS).status == 200
+    assert api.get(f"{FLAGS}/").status == 200
+    assert api.get(f"{FLAGS}/1").body == api.get(f"{FLAGS}/1/").body
+
+
+def test_1_1_environments_are_an_alias_of_projects_and_say_so(api):
+    status, headers, body = raw(api, "GET", "/api/environments/1/feature_flags/", headers=KEY)
+
+    assert status == 200
+    assert json.loads(body)["count"] == 2
+    assert headers["Deprecation"] == "true"
+    assert "/api/projects/1/feature_flags/" in headers["Link"]
+
+
+def test_1_1_current_is_the_project_and_the_organization_of_the_user(api):
+    assert api.get("/api/projects/@current/").body["id"] == 1
+    assert api.get("/api/organizations/@current/").body["name"] == "Acme"
+    assert api.get("/api/organizations/@current/", who="otto").body["name"] == "Other"
+
+
+@pytest.mark.parametrize("ref", ["abc", "99", "-1", "9" * 30, "1.0"])
+def test_1_1_an_unknown_project_is_404(api, ref):
+    reply = api.get(f"/api/projects/{ref}/feature_flags/")
+
+    assert envelope(reply) == (404, "invalid_request", "not_found")
+    assert reply.body["detail"] == "Project not found."
+
+
+@pytest.mark.parametrize("ref", ["acme", "12", "a0000000-0000-4000-8000-00000000ffff"])
+def test_1_1_an_organization_is_named_by_uuid_and_by_nothing_else(api, ref):
+    assert api.get(f"/api/organizations/{ref}/").status == 404
+    assert api.get(f"/api/organizations/{ref}/roles/").status == 404
+
+
+def test_1_1_the_environments_of_a_project_are_dead(api):
+    assert api.get("/api/projects/1/environments/").status == 403
+
+
+def test_1_1_other_media_types_are_415_and_broken_json_is_400(api):
+    form = {**KEY, "Content-Type": "text/plain"}
+    status, _, body = raw(api, "PATCH", f"{FLAGS}/1/", body=b"{}", headers=form)
+    assert status == 415
+    assert json.loads(body)["code"] == "unsupported_media_type"
+
+    sent = {**KEY, "Content-Type": "application/json"}
+    for broken in (b"{", b'{"name": NaN}', b'\xff{"a":1}', b'{"name": "\\ud800"}', b"[" * 300_000):
+        status, _, body = raw(api, "PATCH", f"{FLAGS}/1/", body=broken, headers=sent)
+        assert status == 400
+        assert json.loads(body)["type"] == "invalid_request"
+        assert json.loads(body)["code"] == "parse_error"
+
+
+def test_1_1_a_body_that_is_no_object_is_refused_by_the_serializer(api):
+    reply = api.patch(f"{FLAGS}/1/", ["x"])
+
+    assert envelope(reply) == (400, "validation_error", "invalid_input")
+    assert reply.body["attr"] is None
+
+
+def test_1_1_an_unknown_route_is_404(api):
+    assert envelope(api.get("/api/nothing/")) == (404, "invalid_request", "not_found")
+    assert api.get("/").status == 404
+
+
+def test_1_2_no_credentials_are_401_with_a_challenge(api):
+    status, headers, body = raw(api, "GET", FLAGS)
+
+    assert status == 401
+    assert headers["WWW-Authenticate"].startswith("Bearer")
+    assert json.loads(body) == {
+        "type": "authentication_error",
+        "code": "not_authenticated",
+        "detail": "Authentication credentials were not provided.",
+        "attr": None,
+    }
+
+
+def test_1_2_an_unknown_key_is_401(api):
+    reply = api.get(FLAGS, who="nobody")
+
+    assert envelope(reply) == (401, "authentication_error", "authentication_failed")
+    expected = "Personal API key found in request Authorization header is invalid."
+    assert reply.body["detail"] == expected
+
+
+def test_1_2_the_key_of_an_inactive_user_is_401(api):
+    assert api.get(FLAGS, who="gone").status == 401
+
+
+def test_1_2_a_key_may_stand_in_the_query_or_the_body(api):
+    assert api.get(f"{FLAGS}/?personal_api_key=phx_olga", who=None).status == 200
+    body = {"personal_api_key": "phx_olga", "name": "x"}
+    assert api.call("PATCH", f"{FLAGS}/1/", body, who=None).status == 200
+    assert api.get(f"{FLAGS}/?personal_api_key=phx_x", who=None).status == 401
+
+
+def give(name, **token):
+    def change(seed):
+        user = next(one for one in seed["users"] if one["email"] == f"{name}@acme.test")
+        user["tokens"][0].update(token)
+
+    return change
+
+
+def test_1_2_a_missing_scope_is_403_and_write_implies_read(api):
+    api.reset(give("ada", scopes=["feature_flag:write", "approvals:read"]))
+
+    assert api.get(FLAGS, who="ada").status == 200
+    assert api.get(REQUESTS, who="ada").status == 200
+    reply = api.post("/api/projects/1/approval_policies/", {}, who="ada")
+    assert envelope(reply) == (403, "authentication_error", "permission_denied")
+    assert reply.body["detail"] == "API key missing required scope 'approvals:write'"
+    reply = api.get("/api/users/@me/", who="ada")
+    assert reply.body["detail"] == "API key missing required scope 'user:read'"
+
+
+def test_1_2_a_method_that_a_route_lacks_is_not_open_to_keys(api):
+    for method, path in (
+        ("POST", f"{REQUESTS}/"),
+        ("GET", f"{ORG}/members/@me/"),
+        ("PATCH", f"{ORG}/roles/x/role_memberships/y/"),
+    ):
+        reply = api.call(method, path, {} if method != "GET" else None)
+        assert envelope(reply) == (403, "authentication_error", "permission_denied")
+        assert "does not support personal API key access" in reply.body["detail"]
+
+
+def test_1_2_a_key_scoped_to_projects_reaches_only_those(api):
+    api.reset(give("ada", scoped_teams=[2]))
+
+    reply = api.get(FLAGS, who="ada")
+    expected = "API key does not have access to the requested project: ID 1."
+    assert (reply.status, reply.body["detail"]) == (403, expected)
+    assert api.get("/api/projects/2/feature_flags/", who="ada").status == 200
+    reply = api.get(f"{ORG}/roles/", who="ada")
+    expected = "API keys with scoped projects are only supported on project-based endpoints."
+    assert (reply.status, reply.body["detail"]) == (403, expected)
+    assert api.get("/api/users/@me/", who="ada").status == 200
+
+
+def test_1_2_a_key_scoped_to_organizations_reaches_only_those(api):
+    def change(seed):
+        give("ada", scoped_organizations=["other"])(seed)
+        seed["organizations"][1]["members"].append({"email": "ada@acme.test", "level": "member"})
+
+    api.reset(change)
+
+    identity = SEED["organizations"][0]["id"]
+    reply = api.get(f"{ORG}/", who="ada")
+    expected = f"API key does not have access to the requested organization: ID {identity}."
+    assert (reply.status, reply.body["detail"]) == (403, expected)
+    assert api.get(FLAGS, who="ada").status == 403
+    assert [one["slug"] for one in api.results("/api/organizations/", who="ada")] == ["other"]
+    assert [one["id"] for one in api.results("/api/projects/", who="ada")] == [3]
+
+
+def test_1_2_strangers_to_an_organization_are_403(api):
+    for path in (FLAGS, f"{ORG}/roles/"):
+        reply = api.get(path, who="otto")
+        expected = "You do not have permission to perform this action."
+        assert (reply.status, reply.body["detail"]) == (403, expected)
+
+
+def test_1_2_a_private_project_is_closed_to_members_but_not_to_administrators(api):
+    def change(seed):
+        project = seed["organizations"][0]["projects"][0]
+        project.update(access_control=True, members=["mia@acme.test"])
+
+    api.reset(change)
+
+    reply = api.get(FLAGS, who="max")
+    assert (reply.status, reply.body["detail"]) == (403, "You don't have access to the project.")
+    assert api.get(FLAGS, who="mia").status == 200
+    assert api.get(FLAGS, who="ada").status == 200
+    assert [one["id"] for one in api.results("/api/projects/", who="max")] == [2]
+
+
+def test_1_2_an_organization_may_forbid_the_keys_of_its_members(api):
+    assert api.patch(f"{ORG}/", {"members_can_use_personal_api_keys": False}).status == 200
+
+    assert api.get(FLAGS, who="max").status == 403
+    assert api.get(FLAGS, who="ada").status == 200
+
+
+def test_1_3_only_the_first_wrong_field_is_reported(api):
+    reply = api.post("/api/projects/1/approval_policies/", {"enabled": "perhaps"})
+
+    assert envelope(reply) == (400, "validation_error", "required")
+    assert reply.body["attr"] == "action_key"
+
+
+def cloud_without_features(seed):
+    seed["cloud"] = True
+    seed["organizations"][0]["features"] = []
+
+
+def test_1_4_on_cloud_a_missing_feature_is_402(api):
+    api.reset(cloud_without_features)
+
+    for path in (REQUESTS, "/api/projects/1/approval_policies"):
+        reply = api.get(path)
+        assert envelope(reply) == (402, "server_error", "payment_required")
+        assert reply.body["detail"] == (
+            "Approvals requires a paid PostHog plan. Please upgrade to access this feature."
+        )
+    reply = api.get(f"{ORG}/advanced_activity_logs/")
+    assert reply.status == 402
+    assert reply.body["detail"].startswith("Audit logs requires a paid PostHog plan.")
+
+
+def test_1_4_self_hosted_a_policy_without_the_feature_never_gates(api):
+    api.reset(lambda seed: seed["organizations"][0].update(features=[]))
+    api.policy()
+
+    assert api.patch(f"{FLAGS}/2/", {"active": True}, who="max").status == 200
+
+
+def test_1_4_a_second_organization_needs_the_feature_unless_on_cloud(api):
+    reply = api.post("/api/organizations/", {"name": "More"}, who="otto")
+    assert (reply.status, reply.body["type"]) == (403, "authentication_error")
+    assert "multiple organizations" in reply.body["detail"]
+
+    api.reset(cloud=True)
+    assert api.post("/api/organizations/", {"name": "More"}, who="otto").status == 201
+
+
+def test_1_5_the_minute_is_counted_per_key_and_frees_again(api):
+    api.reset(rate_limit={"per_minute": 3})
+
+    assert [api.get(FLAGS).status for _ in range(4)] == [200, 200, 200, 429]
+    assert api.get(FLAGS, who="ada").status == 200
+    status, headers, body = raw(api, "GET", FLAGS, headers=KEY)
+    assert (status, headers["Retry-After"]) == (429, "60")
+    assert json.loads(body) == {
+        "type": "throttled_error",
+        "code": "throttled",
+        "detail": "Request was throttled. Expected available in 60 seconds.",
+        "attr": None,
+    }
+    api.sandbox.advance("59s")
+    assert raw(api, "GET", FLAGS, headers=KEY)[1]["Retry-After"] == "1"
+    api.sandbox.advance("1s")
+    assert api.get(FLAGS).status == 200
+
+
+def test_1_5_the_hour_is_a_window_of_its_own(api):
+    api.reset(rate_limit={"per_hour": 2, "per_minute": 100})
+
+    assert [api.get(FLAGS).status for _ in range(3)] == [200, 200, 429]
+    api.sandbox.advance("2m")
+    assert api.get(FLAGS).status == 429
+    api.sandbox.advance("58m")
+    assert api.get(FLAGS).status == 200
+
+
+def test_1_5_refused_calls_are_not_counted(api):
+    api.reset(rate_limit={"per_minute": 2})
+
+    for _ in range(5):
+        assert api.get("/api/projects/3/feature_flags/").status == 403
+    assert api.get(FLAGS).status == 200
+
+
+def many_flags(seed):
+    seed["organizations"][0]["projects"][1]["feature_flags"] = [
+        {"key": f"f{number}", "filters": {"groups": []}} for number in range(7)
+    ]
+
+
+def test_1_6_pages_lead_to_each_other_by_absolute_links(api):
+    api.reset(many_flags)
+    base = "/api/projects/2/feature_flags/"
+
+    first = api.get(f"{base}?limit=3&active=true").body
+    assert (first["count"], first["previous"], len(first["results"])) == (7, None, 3)
+    assert first["next"] == f"{api.sandbox.url}{base}?active=true&limit=3&offset=3"
+
+    seen, following = [], f"{base}?limit=3"
+    while following:
+        page = api.get(following).body
+        seen += [one["key"] for one in page["results"]]
+        following = page["next"] and page["next"].removeprefix(api.sandbox.url)
+    assert seen == [f"f{number}" for number in reversed(range(7))]
+    last = api.get(f"{base}?limit=3&offset=6").body
+    assert re.search(r"limit=3&offset=3$", last["previous"])
+    second = api.get(f"{base}?limit=3&offset=3").body
+    assert second["previous"] == f"{api.sandbox.url}{base}?limit=3"
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=-5", "limit=x", "offset=-1", "offset=x", ""])
+def test_1_6_senseless_limits_fall_back(api, query):
+    body = api.get(f"{FLAGS}/?{query}").body
+
+    assert (body["count"], len(body["results"]), body["next"]) == (2, 2, None)
+
+
+def test_1_6_a_page_beyond_the_end_is_empty(api):
+    body = api.get(f"{FLAGS}/?offset=50").body
+
+    assert (body["count"], body["results"], body["next"]) == (2, [], None)
+
+
+def test_1_7_me_is_the_user_of_the_key(api):
+    me = api.get("/api/users/@me/", who="max").body
+
+    assert (me["id"], me["email"]) == (14, "max@acme.test")
+    assert me["organization"]["slug"] == "acme"
+    assert me["organization"]["membership_level"] == 1
+    assert me["team"]["id"] == 1
+
+
+def test_1_7_a_user_is_shown_with_its_nine_fields(api):
+    author = api.get(f"{FLAGS}/1/").body["created_by"]
+
+    assert author.keys() == {
+        "id",
+        "uuid",
+        "distinct_id",
+        "first_name",
+        "last_name",
+        "email",
+        "is_email_verified",
+        "hedgehog_config",
+        "role_at_organization",
+    }
+    assert (author["id"], author["hedgehog_config"]) == (12, None)
+
+
+def test_1_7_times_have_microseconds_only_when_there_are_any(api):
+    assert api.get(f"{FLAGS}/1/").body["created_at"] == "2026-01-05T09:00:00Z"
+    api.sandbox.advance("0.5s")
+    assert api.patch(f"{FLAGS}/1/", {}).body["updated_at"] == "2026-01-05T09:00:00.500000Z"

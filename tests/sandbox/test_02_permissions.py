@@ -1,0 +1,71 @@
+"""Section 2: who may do what, row by row."""
+
+import pytest
+
+from .conftest import FLAGS, LEVELS, ORG, POLICIES, REQUESTS
+
+FILTERS = {"groups": [{"properties": []}]}
+POLICY = {"action_key": "feature_flag.update", "approver_config": {"quorum": 1}}
+ANYBODY, ADMINS, OWNERS = (
+    {"member", "admin", "owner"},
+    {"admin", "owner"},
+    {"owner"},
+)
+
+ROWS = [
+    ("GET", f"{POLICIES}/", None, ANYBODY),
+    ("POST", f"{POLICIES}/", POLICY, ADMINS),
+    ("GET", f"{REQUESTS}/", None, ANYBODY),
+    ("POST", f"{FLAGS}/", {"key": "new", "filters": FILTERS}, ANYBODY),
+    ("PATCH", f"{FLAGS}/1/", {"name": "x"}, ANYBODY),
+    ("GET", "/api/organizations/", None, ANYBODY),
+    ("GET", f"{ORG}/", None, ANYBODY),
+    ("PATCH", f"{ORG}/", {"name": "Acme 2"}, ADMINS),
+    ("DELETE", f"{ORG}/", None, OWNERS),
+    ("GET", f"{ORG}/roles/", None, ANYBODY),
+    ("POST", f"{ORG}/roles/", {"name": "New"}, ADMINS),
+    ("GET", f"{ORG}/members/", None, ANYBODY),
+    ("GET", f"{ORG}/advanced_activity_logs/", None, ADMINS),
+    ("GET", "/api/projects/1/advanced_activity_logs/", None, ANYBODY),
+    ("GET", f"{ORG}/projects/", None, ANYBODY),
+    ("POST", f"{ORG}/projects/", {"name": "New"}, ADMINS),
+    ("PATCH", "/api/projects/2/", {"name": "New"}, ADMINS),
+    ("DELETE", "/api/projects/2/", None, ADMINS),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} {row[1]}")
+@pytest.mark.parametrize("level", LEVELS)
+def test_2_the_matrix_holds(api, row, level):
+    method, path, body, allowed = row
+
+    reply = api.call(method, path, body, who=LEVELS[level])
+
+    if level in allowed:
+        assert reply.status in {200, 201, 204}, reply.body
+    else:
+        assert reply.status == 403
+        assert reply.body["code"] == "permission_denied"
+
+
+def test_2_an_insufficient_level_is_named_so(api):
+    reply = api.post(f"{POLICIES}/", POLICY, who="max")
+
+    assert reply.body["detail"] == "Your organization access level is insufficient."
+
+
+def test_2_being_owner_gives_no_right_to_approve(api):
+    api.policy()
+    request = api.file()
+
+    reply = api.post(f"{REQUESTS}/{request['id']}/approve/", who="olga")
+
+    assert reply.status == 403
+    assert reply.body["detail"] == "You are not in the approver set for this change request"
+
+
+def test_2_being_in_a_bypass_list_gives_no_right_to_approve(api):
+    api.policy(bypass_org_membership_levels=[15])
+    request = api.file()
+
+    assert api.post(f"{REQUESTS}/{request['id']}/approve/", who="olga").status == 403
