@@ -63,6 +63,7 @@ class Session:
         path = Path(config) if config else None
         session = cls(path, target, host, sandbox, color, quiet, verbose, log_format)
         click.get_current_context().call_on_close(session.cleanup.close)
+        session._start_logging()
         if sandbox:
             session._start_sandbox()
         return session
@@ -151,6 +152,26 @@ class Session:
         limit = pacing.RateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
         with client.open_writer(self.credentials(target), rate_limit=limit) as writer:
             yield writer
+
+    def _start_logging(self) -> None:
+        """Warnings to stderr; `-v` says what is retried, `-vv` every request. Never a key."""
+        import logging
+
+        from reconciler.posthog.redaction import RedactionFilter
+
+        handler = logging.StreamHandler(sys.stderr)
+        handler.addFilter(RedactionFilter())
+        if self.log_format == "json":
+            from reconciler.cli.logs import JsonLines
+
+            handler.setFormatter(JsonLines())
+        else:
+            handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        levels = {0: logging.WARNING, 1: logging.INFO}
+        level = logging.ERROR if self.quiet else levels.get(self.verbose, logging.DEBUG)
+        log = logging.getLogger("reconciler")
+        log.handlers[:] = [handler]
+        log.setLevel(level)
 
     def _start_sandbox(self) -> None:
         if self.host:

@@ -1,6 +1,7 @@
 """What goes wrong in the world ends in a clear message and the right exit code."""
 
 import json
+import signal
 import subprocess
 
 import pytest
@@ -153,3 +154,59 @@ def test_the_journal_has_a_line_before_and_after_each_write(world):
     assert events == ["begin", "write", "answer", "outcome", "end"]
     assert "very private words" not in text
     assert journal.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_finishes_what_is_in_flight_and_the_next_run_converges(tmp_path, number, code):
+    """130 or 143, totals add up, every write has its answer in the journal."""
+    count = 40
+    seed = tmp_path / "seed.yaml"
+    seed.write_text(yaml.safe_dump(acme.seed()))
+    folder = tmp_path / "repo"
+    folder.mkdir()
+    with support.sandbox_process("--seed", str(seed), "--latency", "40") as running:
+        repo = support.Repository(folder, running)
+        repo.write("all.yaml", *(acme.flag(f"f{n}", 10) for n in range(count)))
+        process = subprocess.Popen(
+            [support.SCRIPT, "apply", "--yes", "--format", "json", "--concurrency", "2"],
+            cwd=folder,
+            env=repo.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for line in process.stderr:
+            if "FeatureFlag" in line:
+                break
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+
+        summary = json.loads(out)["summary"]
+        assert code == process.returncode
+        assert "Traceback" not in err
+        assert count == sum(summary.values())
+        assert summary["done"] < count
+        (journal,) = (folder / ".reconciler" / "runs").glob("*.jsonl")
+        events = [json.loads(line)["event"] for line in journal.read_text().splitlines()]
+        assert events.count("write") == events.count("answer")
+        assert "end" == events[-1]
+
+        assert 0 == repo.run("apply", "--yes").code
+        assert 0 == repo.run("plan", "--detailed-exitcode").code
+
+
+def test_a_key_is_in_no_output_however_verbose(world):
+    """Every request is logged with -vv, and nowhere the key (I12)."""
+    seed = acme.seed()
+    key = "phx_" + "S3cr3tS3cr3tS3cr3t" * 2
+    seed["users"][0]["tokens"] = [{"token": key, "scopes": ["*"]}]
+    repo = world(seed)
+    repo.write("all.yaml", acme.flag("a", 10))
+
+    done = repo.run("-vv", "--log-format", "json", "apply", "--yes", token=key)
+
+    logged = [json.loads(line) for line in done.err.splitlines() if line.startswith("{")]
+    assert 0 == done.code
+    assert any("/feature_flags/" in row["message"] for row in logged)
+    (journal,) = (repo.folder / ".reconciler" / "runs").glob("*.jsonl")
+    assert key not in done.out + done.err + journal.read_text()
