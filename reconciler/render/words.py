@@ -11,7 +11,6 @@ from reconciler.model import (
     Action,
     Address,
     Approvers,
-    Cause,
     Change,
     Confidence,
     Finding,
@@ -22,7 +21,8 @@ from reconciler.model import (
     Verdict,
 )
 
-SIGNS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.NONE: " "}
+_SIGNS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.NONE: " "}
+_DRIFTED: Final = {Action.CREATE: "-", Action.DELETE: "+"}  # what happened, not what would mend it
 ABOUT_FIELDS: Final = "unmanaged-field"  # findings of this code are counted, not listed
 _NAMED: Final = 6  # people of a role that are named before "and n more"
 
@@ -30,7 +30,6 @@ _NAMED: Final = 6  # people of a role that are named before "and n more"
 class Tone(Enum):
     """How loudly something is said."""
 
-    CALM = "calm"
     WAIT = "wait"
     LOUD = "loud"
     STOP = "stop"
@@ -81,7 +80,8 @@ def gate(change: Change) -> Said | None:
             text = f"BYPASSES {policy}: written at once, without the approval of {ask}"
             said = Said("‼", text, Tone.LOUD, notes)
         case Verdict.PENDING:
-            text = f"waits already in change request {request}: {policy}, {ask}"
+            where = "" if request in found.note else f" in change request {request}"
+            text = f"waits already{where}: {policy}, {ask}"
             said = Said("⏸", text, Tone.WAIT, notes)
         case Verdict.BLOCKED:
             text = f"BLOCKED by change request {request}: {policy}, {ask}"
@@ -130,11 +130,6 @@ def _ask(found: Gate) -> str:
     of = approvers(found.approvers)
     text = f"{found.quorum} of {of}" if found.quorum is not None else of
     return f"{text}; expires after {found.expires_after}" if found.expires_after else text
-
-
-def cause(found: Cause) -> str:
-    """The marker of a field; nothing where the cause is unknown."""
-    return "" if found is Cause.UNKNOWN else f"[{found}]"
 
 
 def doubts(plan: Plan) -> Mapping[str, int]:
@@ -205,16 +200,15 @@ def findings(plan: Plan) -> tuple[Finding, ...]:
     return tuple(one for one in plan.findings if one.code != ABOUT_FIELDS)
 
 
+def sign(action: Action, *, drift: bool = False) -> str:
+    """`+`, `~` or `-`: what apply would do, or what happened to the live side."""
+    return _DRIFTED.get(action, _SIGNS[action]) if drift else _SIGNS[action]
+
+
 def drifted(action: Action) -> str:
     """What a change means where the files are taken for the truth."""
-    match action:
-        case Action.CREATE:
-            return "  is not there"
-        case Action.DELETE:
-            return "  is there again"
-        case Action.UPDATE | Action.NONE:
-            return ""
-    assert_never(action)
+    said = {Action.CREATE: "  is not there", Action.DELETE: "  is there, though it should not be"}
+    return said.get(action, "")
 
 
 _ENDED: Final = {
@@ -248,7 +242,7 @@ def drift_totals(plan: Plan, number: Mapping[str, int]) -> str:
     parts = (
         (number["update"], "changed"),
         (number["create"], "not there"),
-        (number["delete"], "there again"),
+        (number["delete"], "there, though they should not be"),
     )
     shown = ", ".join(f"{found:,} {word}" for found, word in parts if found)
     verb = "matches" if number["none"] == 1 else "match"

@@ -2,9 +2,12 @@
 
 from reconciler.render.text.outcomes import outcome_line, summary
 from reconciler.render.text.plans import drift, plan
+from reconciler.render.text.requests import change_request, change_requests
 from reconciler.render.text.sentences import error, findings
 
 __all__ = [
+    "change_request",
+    "change_requests",
     "drift",
     "error",
     "findings",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from reconciler import planfile
-from reconciler.model import Address, Change, Outcome, Plan, Result
+from reconciler.model import Address, Change, Outcome, Plan, Problem, Result
 from reconciler.render import words
 from reconciler.render.text.screen import escape, paint, wrap
 from reconciler.render.text.sentences import sentences
@@ -17,6 +17,7 @@ _STYLES: Final = {
     Result.SKIPPED: "yellow",
     Result.REFUSED: "alarm",
 }
+_STOPPED: Final = frozenset({Result.SKIPPED, Result.WAITING, Result.REFUSED, Result.FAILED})
 
 
 def outcome_line(outcome: Outcome, *, color: bool) -> str:
@@ -53,10 +54,10 @@ def _waiting(
         return
     lines = [paint("Waiting for approval:", "cyan", on=color)]
     for row in waiting:
-        lines.append(f"  {paint(escape(str(row.address)), 'bold', on=color)}")
+        lines.append(_address(row, color=color))
         change = changes.get(row.address)
         if row.problem is not None:
-            lines.extend(f"    {line}" for line in _problem(row, color=color))
+            lines.extend(_problem(row.problem, row.result, color=color))
         elif change is not None and (who := words.who_approves(change)):
             lines.extend(wrap(escape(who), indent="    ", width=width))
         if where := row.url or row.change_request:
@@ -65,26 +66,31 @@ def _waiting(
 
 
 def _problems(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
-    """Everything that did not go as planned, in the four sentences."""
+    """What did not go as planned, in the four sentences; what ended alike stands together."""
     for result in (Result.SKIPPED, Result.REFUSED, Result.FAILED):
-        found = [row for row in rows if row.result is result]
-        if not found:
+        alike: dict[Problem | None, list[Outcome]] = {}
+        for row in rows:
+            if row.result is result:
+                alike.setdefault(row.problem, []).append(row)
+        if not alike:
             continue
         lines = [paint(f"{result.capitalize()}:", _STYLES[result], on=color)]
-        for row in found:
-            lines.append(f"  {paint(escape(str(row.address)), 'bold', on=color)}")
-            lines.extend(f"    {line}" for line in _problem(row, color=color))
+        for problem, group in alike.items():
+            lines.extend(_address(row, color=color) for row in group)
+            if problem is not None:
+                lines.extend(_problem(problem, result, color=color))
         yield "\n".join(lines)
 
 
-def _problem(row: Outcome, *, color: bool) -> Iterator[str]:
-    problem = row.problem
-    if problem is None:
-        return
-    label = "error:" if row.result in {Result.FAILED, Result.REFUSED} else "what: "
-    yield f"{paint(label, 'dim', on=color)} {escape(problem.what)}"
+def _address(row: Outcome, *, color: bool) -> str:
+    return f"  {paint(escape(str(row.address)), 'bold', on=color)}"
+
+
+def _problem(problem: Problem, result: Result, *, color: bool) -> Iterator[str]:
+    label = "error:" if result in {Result.FAILED, Result.REFUSED} else "what: "
+    yield f"    {paint(label, 'dim', on=color)} {escape(problem.what)}"
     for line in sentences(problem.why, problem.state, problem.fix, color=color):
-        yield line.removeprefix("  ")
+        yield f"  {line}"
 
 
 def _totals(number: Mapping[str, int]) -> str:
@@ -102,10 +108,10 @@ def _next(rows: Iterable[Outcome], plan: Plan) -> list[str]:
     lines = []
     if Result.WAITING in results:
         lines.append("Next: have what waits approved (reconciler requests list), then apply again.")
-    elif results & {Result.FAILED, Result.SKIPPED}:
-        lines.append("Next: mend what failed, then apply again: it goes on from here.")
     if Result.REFUSED in results:
-        lines.append("Refused is what moved in the meantime: look at it with reconciler plan.")
+        lines.append("Next: look at what was refused with reconciler plan, then apply again.")
+    if Result.FAILED in results or results & _STOPPED == {Result.SKIPPED}:
+        lines.append("Next: mend what failed, then apply again: it goes on from here.")
     if plan.errors:
         number = words.count(len(plan.errors), "error")
         lines.append(f"The plan had {number}; what they concern was not applied.")

@@ -7,7 +7,8 @@ from reconciler import planfile
 from reconciler.model import ABSENT, Action, Plan, Severity
 from reconciler.render import values, words
 from reconciler.render.text import sentences
-from reconciler.render.text.changes import Look, change
+from reconciler.render.text.changes import change
+from reconciler.render.text.look import Look
 from reconciler.render.text.screen import escape, wrap
 from reconciler.render.visible import clip
 
@@ -76,11 +77,11 @@ def _notices(plan: Plan, look: Look) -> Iterator[str]:
             if look.verbose
             else (look.paint(f"{title} (--verbose lists them)", "dim"))
         )
-    for note, number in words.doubts(plan).items():
-        text = f"{words.count(number, 'change')} taken to pass without approval, but: {note}"
-        yield "\n".join(
-            look.paint(one, "dim") for one in wrap(escape(text), indent="", width=look.width)
-        )
+    for note, number in () if look.drift else words.doubts(plan).items():
+        verb = "is" if number == 1 else "are"
+        text = f"{words.count(number, 'change')} {verb} taken to pass without approval, but {note}"
+        lines = wrap(escape(text), indent="", width=look.width)
+        yield "\n".join(look.paint(line, "dim") for line in lines)
 
 
 def _value(value: object) -> str:

@@ -1,0 +1,217 @@
+"""Change requests (contract 7.1) as values to show: names for ids, votes counted, intent as moves.
+
+What the server sent is believed to be of any shape: what is missing or odd is shown as unknown.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler import planfile
+from reconciler.model import ABSENT, Approvers, Payload
+
+People = Mapping[int, str]  # emails by user id
+Roles = Mapping[str, str | Mapping[str, Any]]  # by id: the name, or {"name": …, "members": […]}
+
+_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d(\.\d+)?)?(Z|\+00:00)")
+_PENDING: Final = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One vote, with what was said."""
+
+    person: str
+    approved: bool
+    reason: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One value that the request is about: as it was when it was filed, as it would be."""
+
+    path: str
+    old: Any
+    new: Any
+
+
+def row(
+    payload: Payload, *, organization: str = "", project: str = "", base_url: str = ""
+) -> dict[str, Any]:
+    """One request in short: a row of the table and of `--format json`."""
+    intent, snapshot = _object(payload.get("intent")), _object(payload.get("policy_snapshot"))
+    identity = _text(payload.get("id"))
+    pending = payload.get("state") == _PENDING
+    return {
+        "id": identity,
+        "state": _text(payload.get("state")),
+        "action_key": _text(payload.get("action_key")),
+        "organization": organization,
+        "project": project,
+        "flag": _text(intent.get("flag_key")),
+        "resource_id": payload.get("resource_id"),
+        "requester": person(payload.get("created_by")),
+        "approvals": sum(vote.approved for vote in votes(payload)),
+        "quorum": snapshot.get("quorum"),
+        "validation_status": _text(payload.get("validation_status")),
+        "waits_for_you": pending
+        and payload.get("can_approve") is True
+        and payload.get("user_decision") is None,
+        "created_at": _text(payload.get("created_at")),
+        "expires_at": _text(payload.get("expires_at")),
+        "url": f"{base_url}/{identity}" if base_url else None,
+    }
+
+
+def whole(payload: Payload, short: Mapping[str, Any], able: Approvers) -> dict[str, Any]:
+    """One request with everything there is to say, for `--format json`; `short` is its row."""
+    return {
+        **short,
+        "description": _text(_object(payload.get("intent_display")).get("description")),
+        "changes": [
+            {"path": one.path, "before": one.old, "after": one.new} for one in moves(payload)
+        ],
+        "intent": payload.get("intent"),
+        "votes": [
+            {
+                "person": one.person,
+                "decision": "approved" if one.approved else "rejected",
+                "reason": one.reason,
+                "created_at": one.at,
+            }
+            for one in votes(payload)
+        ],
+        "can_still_approve": {"users": able.users, "roles": able.roles},
+        "validation_errors": payload.get("validation_errors"),
+        "apply_error": _text(payload.get("apply_error")),
+        "result_data": payload.get("result_data"),
+    }
+
+
+def table(rows: Iterable[Mapping[str, Any]], *, format: str, color: bool) -> str:  # noqa: A002
+    """Rows of `row`, as text or json."""
+    if format == "json":
+        return planfile.as_text(list(rows)).removesuffix("\n")
+    from reconciler.render import text
+
+    return text.change_requests(rows, color=color)
+
+
+def one(
+    payload: Payload,
+    *,
+    people: People,
+    roles: Roles,
+    format: str,  # noqa: A002  as the option is called
+    color: bool,
+    organization: str = "",
+    project: str = "",
+    base_url: str = "",
+) -> str:
+    """One request, as text or json."""
+    short = row(payload, organization=organization, project=project, base_url=base_url)
+    if format == "json":
+        able = still(payload, people=people, roles=roles)
+        return planfile.as_text(whole(payload, short, able)).removesuffix("\n")
+    from reconciler.render import text
+
+    return text.change_request(payload, short, people=people, roles=roles, color=color)
+
+
+def votes(payload: Payload) -> tuple[Vote, ...]:
+    """Votes, oldest first: the server's order is not to be relied on."""
+    found = (
+        Vote(
+            person(each.get("created_by")),
+            each.get("decision") == "approved",
+            _text(each.get("reason")),
+            _text(each.get("created_at")),
+        )
+        for each in map(_object, _list(payload.get("approvals")))
+    )
+    return tuple(sorted(found, key=lambda vote: (vote.at, vote.person)))
+
+
+def moves(payload: Payload) -> tuple[Move, ...]:
+    """`current_state` against `gated_changes`; positions of a list by their path."""
+    intent = _object(payload.get("intent"))
+    before, after = _object(intent.get("current_state")), _object(intent.get("gated_changes"))
+    return tuple(
+        move
+        for name in dict.fromkeys((*before, *after))
+        for move in _moves(str(name), before.get(name, ABSENT), after.get(name, ABSENT))
+    )
+
+
+def _moves(name: str, old: Any, new: Any) -> Iterator[Move]:
+    before, after = _positions(old), _positions(new)
+    if before is None or after is None:
+        yield Move(name, old, new)
+        return
+    for path in dict.fromkeys((*before, *after)):
+        yield Move(path, before.get(path, ABSENT), after.get(path, ABSENT))
+
+
+def _positions(value: Any) -> dict[str, Any] | None:
+    """`[{"path": …, "value": …}]` as a mapping; None if it is nothing of the kind."""
+    if value is ABSENT:
+        return {}
+    if not isinstance(value, list) or not all(
+        isinstance(v, Mapping) and "path" in v for v in value
+    ):
+        return None
+    return {str(item["path"]): item.get("value") for item in value}
+
+
+def still(payload: Payload, *, people: People, roles: Roles) -> Approvers:
+    """Who can still approve: named in the snapshot, without a vote, not the requester itself."""
+    if payload.get("state") != _PENDING:
+        return Approvers()
+    snapshot = _object(payload.get("policy_snapshot"))
+    out = [_object(each).get("created_by") for each in _list(payload.get("approvals"))]
+    if snapshot.get("allow_self_approve") is not True:
+        out.append(payload.get("created_by"))
+    gone = {person(one).casefold() for one in out}
+    ids = [_object(one).get("id") for one in out]
+    users = (_user(id_, people) for id_ in _list(snapshot.get("users")) if id_ not in ids)
+    named = {
+        name: tuple(member for member in members if member.casefold() not in gone)
+        for name, members in (_role(id_, roles) for id_ in _list(snapshot.get("roles")))
+    }
+    return Approvers(tuple(user for user in users if user.casefold() not in gone), named)
+
+
+def _user(id_: Any, people: People) -> str:
+    return people.get(id_, f"user {id_}") if isinstance(id_, int) else f"user {id_}"
+
+
+def _role(id_: Any, roles: Roles) -> tuple[str, tuple[str, ...]]:
+    found = roles.get(str(id_), f"role {id_}")
+    if isinstance(found, str):
+        return found, ()
+    return _text(found.get("name")), tuple(map(str, _list(found.get("members"))))
+
+
+def person(value: Any) -> str:
+    """A UserBasic by email; nobody if it is none."""
+    found = _object(value)
+    return _text(found.get("email")) or (f"user {found['id']}" if "id" in found else "unknown")
+
+
+def moment(text: str) -> str:
+    """`2026-01-19T09:00:00Z` as `2026-01-19 09:00 UTC`; anything else as it is."""
+    return _TIME.sub(r"\1 \2 UTC", text)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

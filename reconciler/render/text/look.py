@@ -1,0 +1,70 @@
+"""How things are drawn, and how one field is: its path, what it was, what it becomes."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler.render import values
+from reconciler.render.text.screen import escape, paint
+from reconciler.render.visible import clip, columns
+
+INDENT: Final = " " * 6
+PATHS: Final = 40  # columns that paths may take before their value moves to the next line
+
+_SIGNS: Final = {"+": "green", "-": "red", "": ""}
+_LINES: Final = 24  # lines of one value that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How things are to be drawn."""
+
+    color: bool
+    width: int
+    verbose: int = 0
+    drift: bool = False  # the files on the left, the live side on the right
+
+    @property
+    def room(self) -> int:
+        """Columns for a value on a line of its own."""
+        return 10_000 if self.verbose else max(20, self.width - len(INDENT) - 2)
+
+    def paint(self, text: str, style: str) -> str:
+        """Escaped text in colour, if there is any."""
+        return paint(text, style, on=self.color)
+
+
+def difference(
+    path: str, sides: tuple[Any, Any], column: int, look: Look, *, marker: str = "", style: str = ""
+) -> Iterator[str]:
+    """The lines of one field. `column`: how wide the paths beside it are; `marker` is escaped."""
+    name = escape(path)
+    gap = column - columns(name)
+    tail = f"  {look.paint(marker, style)}" if marker else ""
+    found = values.difference(*sides, look.room - column - 3 - columns(tail))
+    if found.inline and gap >= 0:
+        pieces = (_piece(sign, text, look) for sign, text in found.pieces)
+        yield f"{INDENT}{name}{' ' * gap}   {'  '.join(pieces)}{tail}"
+        return
+    yield f"{INDENT}{name}{tail}"
+    rows = (f"{INDENT}  {_row(sign, text, look)}" for sign, text in found.pieces)
+    yield from cut(rows, look)
+
+
+def _piece(sign: str, text: str, look: Look) -> str:
+    shown = escape(text)
+    return look.paint(f"{sign} {shown}", _SIGNS[sign]) if sign else shown
+
+
+def _row(sign: str, text: str, look: Look) -> str:
+    return look.paint(clip(f"{sign or ' '} {escape(text)}", look.room), _SIGNS[sign])
+
+
+def cut(lines: Iterable[str], look: Look) -> Iterator[str]:
+    """The first lines of many, and how many are left out."""
+    every = list(lines)
+    if look.verbose or len(every) <= _LINES + 1:
+        yield from every
+        return
+    yield from every[:_LINES]
+    yield INDENT + look.paint(f"… {len(every) - _LINES} more lines", "dim")

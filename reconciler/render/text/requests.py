@@ -1,0 +1,148 @@
+"""Change requests on the terminal: a table of many, the whole story of one."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from reconciler.model import Approvers, Payload
+from reconciler.render import requests as values_of
+from reconciler.render import values, words
+from reconciler.render.requests import People, Roles, moment
+from reconciler.render.text.look import INDENT, PATHS, Look, difference
+from reconciler.render.text.screen import escape, paint, wrap
+from reconciler.render.visible import clip, columns
+
+_HEAD: Final = ("ID", "STATE", "VOTES", "ACTION", "FLAG", "BY", "EXPIRES")
+_STYLES: Final = {
+    "pending": "cyan",
+    "approved": "cyan",
+    "applied": "green",
+    "rejected": "red",
+    "failed": "alarm",
+    "expired": "yellow",
+}
+_YOURS: Final = "* waits for your vote: reconciler requests approve ID, or reject ID"
+
+
+def change_requests(rows: Iterable[Mapping[str, Any]], *, color: bool) -> str:
+    """A table of `requests.row`s, newest first as they came."""
+    every = list(rows)
+    if not every:
+        return "No change requests."
+    cells = [_HEAD, *(_cells(row) for row in every)]
+    shown = [[escape(cell) for cell in line] for line in cells]
+    widths = [max(columns(line[n]) for line in shown) for n in range(len(_HEAD))]
+    lines = []
+    for number, line in enumerate(shown):
+        padded = [cell + " " * (widths[n] - columns(cell)) for n, cell in enumerate(line)]
+        if number:
+            style = _STYLES.get(str(every[number - 1]["state"]), "")
+            padded[1] = paint(padded[1], style, on=color)
+        lines.append("  ".join(padded).rstrip())
+    lines[0] = paint(lines[0], "dim", on=color)
+    yours = any(row["waits_for_you"] for row in every)
+    return "\n".join((*lines, *((_YOURS,) if yours else ())))
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    mark = "*" if row["waits_for_you"] else ""
+    odd = row["validation_status"] not in {"valid", ""} and row["state"] == "pending"
+    return (
+        row["id"],
+        row["state"] + mark + (f" ({row['validation_status']})" if odd else ""),
+        f"{row['approvals']}/{row['quorum'] or '?'}",
+        row["action_key"],
+        "/".join(part for part in (row["organization"], row["project"], row["flag"]) if part),
+        row["requester"],
+        moment(row["expires_at"]),
+    )
+
+
+def change_request(
+    payload: Payload,
+    row: Mapping[str, Any] | None = None,
+    *,
+    people: People,
+    roles: Roles,
+    color: bool,
+    width: int = 100,
+) -> str:
+    """One request: what it would change, how the votes stand, who can still approve, until when.
+
+    Args:
+        row: its `requests.row`, which knows where it belongs and its page.
+        people, roles: names for the ids in it, as far as the caller could read them.
+
+    """
+    look = Look(color, width)
+    row = row or values_of.row(payload)
+    able = values_of.still(payload, people=people, roles=roles)
+    parts = (
+        _head(row, look),
+        _intent(payload, look),
+        _votes(payload, row, able, look),
+        _trouble(payload, row, look),
+        _next(row),
+    )
+    return "\n\n".join(text for part in parts if (text := "\n".join(part)))
+
+
+def _head(row: Mapping[str, Any], look: Look) -> Iterator[str]:
+    state = look.paint(escape(row["state"]), _STYLES.get(row["state"], ""))
+    known = {name: escape(str(value or "unknown")) for name, value in row.items()}
+    yield f"{look.paint('change request', 'bold')} {known['id']}: {state or 'unknown'}"
+    scope = "/".join(part for part in (row["organization"], row["project"], row["flag"]) if part)
+    yield f"  {known['action_key']} of {look.paint(escape(scope) or 'unknown', 'bold')}"
+    filed, expires = moment(known["created_at"]), moment(known["expires_at"])
+    yield f"  filed by {known['requester']}, {filed}; expires {expires}"
+    if row["url"]:
+        yield f"  {escape(row['url'])}"
+
+
+def _intent(payload: Payload, look: Look) -> Iterator[str]:
+    moves = values_of.moves(payload)
+    if moves:
+        yield "Would change:"
+        wide = max(columns(escape(move.path)) for move in moves)
+        for move in moves:
+            yield from difference(move.path, (move.old, move.new), min(wide, PATHS), look)
+    intent = payload.get("intent")
+    sent = intent.get("full_request_data") if isinstance(intent, Mapping) else None
+    if sent:
+        yield "Written as a whole once approved:"
+        for line in values.block(sent, look.room):
+            yield f"{INDENT}{clip(escape(line), look.room)}"
+
+
+def _votes(payload: Payload, row: Mapping[str, Any], able: Approvers, look: Look) -> Iterator[str]:
+    needed = row["quorum"] if row["quorum"] is not None else "unknown"
+    yield escape(f"Approvals: {row['approvals']} of {needed}")
+    for vote in values_of.votes(payload):
+        mark, style = ("✓", "green") if vote.approved else ("✗", "red")
+        reason = f": {escape(vote.reason)}" if vote.reason else ""
+        who = f"{escape(vote.person)}, {escape(moment(vote.at))}"
+        yield f"  {look.paint(mark, style)} {who}{reason}"
+    if row["state"] == "pending":
+        text = f"can still approve: {words.approvers(able)}"
+        yield from wrap(escape(text), indent="  ", width=look.width)
+
+
+def _trouble(payload: Payload, row: Mapping[str, Any], look: Look) -> Iterator[str]:
+    """What keeps it from being applied, or kept it."""
+    status = row["validation_status"]
+    if status not in {"", "valid"}:
+        yield look.paint(f"Validation: {escape(status)}", "loud")
+        if payload.get("validation_errors"):
+            yield f"  {clip(escape(values.flow(payload['validation_errors'])), look.room)}"
+        if status == "stale" and row["state"] == "pending":
+            yield "  the flag has moved since: approved now, it fails; cancel it and apply again"
+    elif status:
+        yield f"Validation: {escape(status)}"
+    if payload.get("apply_error"):
+        yield f"{look.paint('Not applied:', 'alarm')} {escape(str(payload['apply_error']))}"
+
+
+def _next(row: Mapping[str, Any]) -> Iterator[str]:
+    if row["waits_for_you"]:
+        id_ = escape(row["id"])
+        yield f"Next: reconciler requests approve {id_}"
+        yield f"      reconciler requests reject {id_} --reason '…'"
