@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ KEYS = {name: f"phx_acme_{name}" for name in ("ci", "alice", "bob")}
 READY = "sandbox listening on "
 DONE, DRIFTED, WAITING = 0, 2, 3  # exit codes: reconciler's docs/exit-codes.md
 MOST_ROUNDS = 4  # of approval, before the demo takes it that apply does not converge
-NEW_CHECKOUT = "new-checkout"
+NEW_CHECKOUT = "FeatureFlag/acme/Web/new-checkout"
 
 
 class UnexpectedError(Exception):
@@ -48,25 +48,41 @@ class Desk:
     folder: Path
     host: str
 
-    def run(self, *arguments: str, expect: int | tuple[int, ...], person: str = "ci") -> Shown:
-        """Type a command as `person` and show what it prints."""
+    def run(
+        self,
+        *arguments: str,
+        expect: int | tuple[int, ...],
+        person: str = "ci",
+        cut: Callable[[list[str]], list[str]] = list,
+    ) -> Shown:
+        """Type a command as `person` and show what it prints; `cut` leaves out what was seen."""
         key = "" if person == "ci" else f"POSTHOG_API_KEY={KEYS[person]} "
         say(f"\n$ {key}{shlex.join(['reconciler', *arguments])}")
         done = self._call(arguments, person, errors=subprocess.STDOUT)
-        say(done.stdout.rstrip())
+        say("\n".join(cut(done.stdout.rstrip().splitlines())))
         say(f"(exit code {done.returncode})")
         if done.returncode not in (expect if isinstance(expect, tuple) else (expect,)):
             raise UnexpectedError(f"expected exit code {expect}, got {done.returncode}")
         return Shown(done.returncode, done.stdout)
 
-    def pending(self) -> list[dict[str, Any]]:
-        """The change requests that wait, by flag; asked for as a script would ask."""
-        arguments = ("requests", "list", "--state", "pending", "--format", "json")
-        done = self._call(arguments, "ci", errors=subprocess.PIPE)
+    def pending(self) -> list[str]:
+        """Ids of the change requests that wait, oldest first."""
+        found = self._ask("requests", "list", "--state", "pending")
+        return [request["id"] for request in reversed(found)]
+
+    def request_for(self, address: str) -> str:
+        """Id of the change request that a resource waits for."""
+        for change in self._ask("plan")["changes"]:
+            if change["address"] == address and change["gate"]["verdict"] == "pending":
+                return str(change["gate"]["change_request"])
+        raise UnexpectedError(f"the plan knows of no change request for {address}")
+
+    def _ask(self, *arguments: str) -> Any:
+        """What a command answers to a script; not shown."""
+        done = self._call((*arguments, "--format", "json"), "ci", errors=subprocess.PIPE)
         if done.returncode != DONE:
-            raise UnexpectedError(f"{shlex.join(arguments)}\n{done.stderr}")
-        found: list[dict[str, Any]] = json.loads(done.stdout)
-        return sorted(found, key=lambda request: (request["flag_key"], request["action_key"]))
+            raise UnexpectedError(f"reconciler {shlex.join(arguments)}\n{done.stderr}")
+        return json.loads(done.stdout)
 
     def _call(
         self, arguments: tuple[str, ...], person: str, *, errors: int
@@ -118,7 +134,7 @@ def story(desk: Desk) -> None:
     desk.run("plan", expect=DONE)
 
     tell("Make it so. What the policies hold back is filed as change requests, and waits: 3.")
-    desk.run("apply", "--yes", expect=WAITING)
+    desk.run("apply", "--yes", expect=WAITING, cut=from_its_summary)
     desk.run("requests", "list", expect=DONE)
 
     tell("Planning again files nothing twice: the plan knows what is pending.")
@@ -142,31 +158,29 @@ def story(desk: Desk) -> None:
 
 def approve_new_checkout(desk: Desk) -> None:
     """One request in full: who may, two votes, done."""
-    request = next((one for one in desk.pending() if one["flag_key"] == NEW_CHECKOUT), None)
-    if request is None:
-        raise UnexpectedError(f"no change request for {NEW_CHECKOUT}")
+    request = desk.request_for(NEW_CHECKOUT)
     tell("Alice, with a key of her own, looks at one of them. It needs two people.")
-    desk.run("requests", "show", request["id"], expect=DONE, person="alice")
-    desk.run("requests", "approve", request["id"], "--yes", expect=DONE, person="alice")
+    desk.run("requests", "show", request, expect=DONE, person="alice")
+    vote = ("requests", "approve", request, "--yes")
+    desk.run(*vote, expect=DONE, person="alice", cut=first_lines)
     tell("One vote of two: it still waits.")
-    desk.run("requests", "wait", request["id"], "--timeout", "1s", expect=WAITING)
+    desk.run("requests", "wait", request, "--timeout", "1s", expect=WAITING)
     tell("Bob's is the second. PostHog applies the change in that moment.")
     desk.run(
-        *("requests", "approve", request["id"], "--reason", "load test is green", "--yes"),
-        expect=DONE,
-        person="bob",
+        *vote, "--reason", "the load test is green", expect=DONE, person="bob", cut=first_lines
     )
 
 
 def approve_the_rest(desk: Desk) -> None:
     """Everything that waits, by Alice and, where it takes two, by Bob; then wait for all."""
-    waiting = [request["id"] for request in desk.pending()]
+    waiting = desk.pending()
     if not waiting:
         raise UnexpectedError("nothing waits for approval")
-    tell("The other requests that wait get their votes." if len(waiting) > 1 else "And its vote.")
+    tell("What still waits gets the votes it needs.")
     for person in ("alice", "bob"):
         for request in desk.pending():
-            desk.run("requests", "approve", request["id"], "--yes", expect=DONE, person=person)
+            vote = ("requests", "approve", request, "--yes")
+            desk.run(*vote, expect=DONE, person=person, cut=first_lines)
     desk.run("requests", "wait", *waiting, "--timeout", "10s", expect=DONE)
 
 
@@ -215,6 +229,18 @@ def clean_environment() -> dict[str, str]:
     if sys.stdout.isatty() and not kept.get("NO_COLOR"):
         kept["FORCE_COLOR"] = "1"
     return {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
+
+def from_its_summary(lines: list[str]) -> list[str]:
+    """Without the plan that was shown a moment ago."""
+    start = next((n for n, line in enumerate(lines) if line.startswith("Plan: ")), 0)
+    return [f"… the plan, {start} lines", *lines[start:]] if start else lines
+
+
+def first_lines(lines: list[str]) -> list[str]:
+    """What became of a vote, without the request that it was for."""
+    shown = 3
+    return [*lines[:shown], f"… {len(lines) - shown} lines"] if len(lines) > shown + 1 else lines
 
 
 def tell(sentence: str) -> None:
