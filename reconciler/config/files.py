@@ -98,11 +98,11 @@ class WorkingTree:
         """Every YAML file of a path, sorted, but nothing below `skip`."""
         lexical = Path(os.path.abspath(self.cwd / path))  # noqa: PTH100  links stay as they are
         display = self.display(lexical)
-        real = Path(os.path.realpath(lexical))
-        root = self._root(lexical)
-        if not real.is_relative_to(root):
-            raise _outside(display, root)
         try:
+            real = Path(os.path.realpath(lexical))
+            root = self._root(lexical)
+            if not real.is_relative_to(root):
+                raise _outside(display, root)
             mode = real.stat().st_mode
         except OSError as problem:
             raise _unreadable(display, problem) from None
@@ -175,7 +175,11 @@ class _Walk:
             os.close(fd)
 
     def _link(self, link: Path, display: str, depth: int) -> Iterator[Entry]:
-        real = Path(os.path.realpath(link))
+        try:
+            real = Path(os.path.realpath(link))
+        except OSError as problem:  # it changed while it was looked at
+            yield display, partial(_raise, _unreadable(display, problem))
+            return
         if not real.is_relative_to(self.root):
             yield display, partial(_raise, _outside(display, self.root))
         elif real.is_dir():

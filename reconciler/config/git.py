@@ -285,6 +285,8 @@ def last_commit_touching(file: str | Path, *, cwd: Path) -> Touch | None:
 
 def update_ref(ref: str, commit: str, *, cwd: Path, message: str) -> None:
     """Move a ref of this repository; GitError if it cannot be."""
+    if not ref.startswith("refs/"):
+        raise GitError(f"{ref!r} is no full name of a ref", fix="name one that starts with refs/")
     _git(["update-ref", "-m", message, "--end-of-options", ref, commit], _root(cwd))
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from reconciler.config import excerpt, schema, yaml_reader
 from reconciler.config.explain import explain
 from reconciler.config.files import SETTINGS, git_root, read_file
+from reconciler.config.near import nearest
 from reconciler.config.text import Refused, error, lines
 from reconciler.errors import ConfigError, UsageError
 from reconciler.model import Finding, MappingNode, SequenceNode, Source
@@ -74,7 +75,12 @@ class Settings:
                 fix="name one with --target",
             )
         if name not in self.targets:
-            raise UsageError(f"there is no target {name!r}", why=f"there are: {names}")
+            meant = nearest(name, self.targets)
+            raise UsageError(
+                f'there is no target "{name}"',
+                why=f"there are: {names}",
+                fix=f'did you mean "{meant}"?' if meant else "name one of them with --target",
+            )
         return self.targets[name]
 
 

@@ -64,7 +64,7 @@ spec:
     ] == variants
     path = ("filters", "multivariate", "variants")
     assert flag.locate((*path, 0, "rollout_percentage")) == Source("over0/a.yaml", 8, 40)
-    assert flag.locate((*path, 0, "name")) == Source("base/a.yaml", 12, 25)
+    assert flag.locate((*path, 0, "name")) == Source("base/a.yaml", 12, 26)
     assert flag.locate((*path, 1)) == Source("base/a.yaml", 13, 11)
     assert flag.locate((*path, 2)) == Source("over0/a.yaml", 7, 11)
 

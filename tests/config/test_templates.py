@@ -24,7 +24,7 @@ def flags(declared):
         (["!Sandbox", "*"], ["Mobile", "Web", "Web 2"]),
         (["Web"], ["Web"]),
         (["Web*"], ["Web", "Web 2"]),
-        (["*b*"], ["Sandbox", "Web", "Web 2"]),
+        (["*eb*"], ["Web", "Web 2"]),
         (["W*b*2"], ["Web 2"]),
         (["web"], []),
         (["!*", "*"], []),

@@ -1,0 +1,208 @@
+"""reconciler.yaml: targets, where it is searched, and what is said when it is wrong."""
+
+# ruff: noqa: E501  tables read better in one line each
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.config import settings
+from reconciler.errors import ConfigError, UsageError
+
+WHOLE = """\
+version: 1
+targets:
+  production:
+    host: https://eu.posthog.com/
+    organization: acme
+    api_key_env: POSTHOG_API_KEY_PRODUCTION
+    paths: [config, more]
+    overlays: [overlays/production]
+    guardrails: {max_deletes: 1, max_delete_percent: 12.5, allow_weakening: true}
+    unmanaged: delete
+    ignore: ["FeatureFlag/*/*/experiment-*"]
+    rate_limit: {per_minute: 100, per_hour: 1000}
+  staging:
+"""
+
+
+def load(folder, **options):
+    """Settings as read in the folder, without an environment."""
+    return settings.load(folder.path, **({"environ": {}} | options))
+
+
+def test_everything_is_read(folder):
+    """And paths are those beside the file."""
+    found = load(folder.write({"reconciler.yaml": WHOLE}))
+    here = folder.path
+
+    assert settings.Target(
+        "production",
+        host="https://eu.posthog.com",
+        organization="acme",
+        api_key_env="POSTHOG_API_KEY_PRODUCTION",
+        paths=(here / "config", here / "more"),
+        overlays=(here / "overlays" / "production",),
+        guardrails=settings.Guardrails(1, 12.5, allow_weakening=True),
+        unmanaged="delete",
+        ignore=("FeatureFlag/*/*/experiment-*",),
+        rate_limit=settings.RateLimit(100, 1000),
+        source=found.targets["production"].source,
+    ) == found.target("production")
+    assert str(found.targets["production"].source) == "reconciler.yaml:3:3"
+    assert found.file == here / "reconciler.yaml"
+    assert found.folder == here
+
+
+def test_a_target_may_say_nothing(folder):
+    """Then everything is the default, and the files are beside reconciler.yaml."""
+    target = load(folder.write({"reconciler.yaml": WHOLE})).target("staging")
+
+    assert settings.Target("staging", paths=(folder.path,), source=target.source) == target
+
+
+def test_without_a_file_there_is_one_target(folder):
+    """The current folder, or the paths of the command line."""
+    assert load(folder).target() == settings.Target("default", paths=(folder.path,))
+    assert load(folder, paths=[Path("a"), Path("/b")]).target().paths == (
+        folder.path / "a",
+        Path("/b"),
+    )
+    assert load(folder).folder is None
+
+
+def test_paths_of_the_command_line_win_and_are_from_the_current_folder(folder):
+    """Not from the folder of the file."""
+    folder.write({"reconciler.yaml": WHOLE, "below/x": ""})
+    found = settings.load(folder.path / "below", paths=[Path("mine")], environ={})
+
+    assert found.target("production").paths == (folder.path / "below" / "mine",)
+
+
+def test_the_file_is_searched_upward_to_the_git_root(folder):
+    """And not beyond it."""
+    folder.write({"reconciler.yaml": WHOLE, "a/b/x": "", "repo/c/x": "", "repo/.git/HEAD": ""})
+
+    assert settings.find(folder.path / "a" / "b", environ={}) == folder.path / "reconciler.yaml"
+    assert settings.find(folder.path / "repo" / "c", environ={}) is None
+    folder.write({"repo/reconciler.yaml": WHOLE})
+    assert (
+        settings.find(folder.path / "repo" / "c", environ={})
+        == folder.path / "repo/reconciler.yaml"
+    )
+
+
+def test_a_named_file_wins_over_the_environment_and_the_search(folder):
+    """`--config`, then RECONCILER_CONFIG."""
+    folder.write({"reconciler.yaml": WHOLE, "x.yaml": WHOLE, "y.yaml": WHOLE})
+    environ = {"RECONCILER_CONFIG": "y.yaml"}
+
+    assert settings.find(folder.path, environ=environ) == folder.path / "y.yaml"
+    assert (
+        settings.find(folder.path, file=Path("x.yaml"), environ=environ) == folder.path / "x.yaml"
+    )
+    with pytest.raises(ConfigError, match=r"nope\.yaml: no such file"):
+        load(folder, file=Path("nope.yaml"))
+
+
+def test_with_one_target_it_is_the_default(folder):
+    """With several it has to be named."""
+    folder.write({"reconciler.yaml": "version: 1\ntargets: {only: {}}\n"})
+    assert load(folder).target().name == "only"
+
+    folder.write({"reconciler.yaml": WHOLE})
+    with pytest.raises(UsageError) as caught:
+        load(folder).target()
+    assert "production, staging" in caught.value.why
+    assert "--target" in caught.value.fix
+    assert caught.value.exit_code == 64
+
+
+def test_an_unknown_target_lists_those_there_are(folder):
+    """And suggests the nearest."""
+    folder.write({"reconciler.yaml": WHOLE})
+    with pytest.raises(UsageError) as caught:
+        load(folder).target("prodution")
+
+    assert caught.value.what == 'there is no target "prodution"'
+    assert caught.value.why == "there are: production, staging"
+    assert caught.value.fix == 'did you mean "production"?'
+
+
+WRONG = {
+    "no version": (
+        "targets: {a: {}}\n",
+        "R006 reconciler.yaml:1:1: the document has no `version`",
+    ),
+    "another version": (
+        "version: 2\ntargets: {a: {}}\n",
+        "R005 reconciler.yaml:1:10: `version` cannot be 2",
+    ),
+    "no target": (
+        "version: 1\ntargets: {}\n",
+        "R005 reconciler.yaml:2:10: `targets` has to be not empty",
+    ),
+    "unknown field": (
+        "version: 1\ntargets:\n  a:\n    guardrail: {}\n",
+        'R004 reconciler.yaml:4:5: `targets.a` has no field "guardrail"',
+    ),
+    "name of a target": (
+        "version: 1\ntargets:\n  a b:\n    paths: [x]\n",
+        'R005 reconciler.yaml:3:3: `targets.a b` cannot be "a b"',
+    ),
+    "type": (
+        "version: 1\ntargets: {a: {guardrails: {allow_weakening: no}}}\n",
+        'R005 reconciler.yaml:2:45: `targets.a.guardrails.allow_weakening` needs true or false, not the text "no"',
+    ),
+    "choice": (
+        "version: 1\ntargets: {a: {unmanaged: reprot}}\n",
+        'R005 reconciler.yaml:2:26: `targets.a.unmanaged` cannot be "reprot"',
+    ),
+    "range": (
+        "version: 1\ntargets: {a: {rate_limit: {per_minute: 0}}}\n",
+        "R005 reconciler.yaml:2:40: `targets.a.rate_limit.per_minute` has to be at least 1, not 0",
+    ),
+    "host": (
+        "version: 1\ntargets: {a: {host: eu.posthog.com}}\n",
+        'R005 reconciler.yaml:2:21: `targets.a.host` cannot be "eu.posthog.com"',
+    ),
+    "a key instead of its variable": (
+        "version: 1\ntargets: {a: {api_key_env: phx-abc}}\n",
+        'R005 reconciler.yaml:2:28: `targets.a.api_key_env` cannot be "phx-abc"',
+    ),
+    "outside": (
+        "version: 1\ntargets: {a: {paths: [config, ../x]}}\n",
+        "R010 reconciler.yaml:2:31: `paths` leads out of the repository: ../x",
+    ),
+    "absolute": (
+        "version: 1\ntargets: {a: {overlays: [/etc]}}\n",
+        "R010 reconciler.yaml:2:26: `overlays` leads out of the repository: /etc",
+    ),
+    "empty": ("# nothing\n", "R005 reconciler.yaml:1:1: 0 documents where one is wanted"),
+    "two documents": (
+        "a: 1\n---\nb: 1\n",
+        "R005 reconciler.yaml:1:1: 2 documents where one is wanted",
+    ),
+    "syntax": (
+        "version: 1\nversion: 1\n",
+        'R002 reconciler.yaml:2:1: the key "version" is written twice',
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "said"), WRONG.values(), ids=WRONG)
+def test_errors_have_places_as_in_resource_files(folder, shown, content, said):
+    """One each, with its line."""
+    folder.write({"reconciler.yaml": content})
+    with pytest.raises(ConfigError) as caught:
+        load(folder)
+
+    assert said in shown(caught.value.findings).splitlines()
+
+
+def test_settings_are_values(folder):
+    """Nobody changes them on the way."""
+    target = load(folder.write({"reconciler.yaml": WHOLE})).target("staging")
+
+    with pytest.raises(AttributeError):
+        target.unmanaged = "delete"
