@@ -104,7 +104,7 @@ def wait(
     waiting = list(dict.fromkeys(requests))
     until = clock() + timeout_s
     while waiting:
-        for request, payload in _decided(reader, waiting):
+        for request, payload in _decided(reader, tuple(waiting)):
             waiting.remove(request)
             yield payload
         left = until - clock()

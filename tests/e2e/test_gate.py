@@ -213,3 +213,19 @@ def test_wait_gives_up_with_3_while_some_are_pending(world):
     row = outcome(repo.run("apply", "--yes", "--format", "json"), "a")
 
     assert repo.run("requests", "wait", row["change_request"], "--timeout", "1s").code == 3
+
+
+def test_wait_tells_of_every_request_that_is_decided_already(world):
+    """Four decided ones are four lines and 0, in one round."""
+    keys = ["a", "b", "c", "d"]
+    repo = world(gated(*(acme.live_flag(key) for key in keys)))
+    repo.write("flags.yaml", *(acme.flag(key, active=True) for key in keys))
+    done = repo.run("apply", "--yes", "--format", "json")
+    ids = [outcome(done, key)["change_request"] for key in keys]
+    for id_ in ids:
+        assert 0 == repo.run("requests", "approve", id_, "--yes", token="phx_alice").code
+
+    waited = repo.run("requests", "wait", *ids, "--timeout", "1s")
+
+    assert 0 == waited.code, waited.out
+    assert sorted(f"{id_}  applied" for id_ in ids) == sorted(waited.out.splitlines())
