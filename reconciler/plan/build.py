@@ -1,7 +1,7 @@
 """The planner, to be read from top to bottom."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.model import Action, Address, Declared, Live, Plan, Requests
 from reconciler.plan import findings, gates, order, references, selection, three_way
@@ -33,7 +33,7 @@ def build(*, desired: Declared, base: Declared | None, live: Live, options: Opti
     )
     return Plan(
         changes=changes,
-        unmanaged=three_way.unmanaged(desired, base, live, options.ignore),
+        unmanaged=tuple(a for a in three_way.unmanaged(desired, base, live) if covers(options, a)),
         findings=tuple(sorted(said, key=lambda finding: finding.sort_key)),
         requests=Requests(expected_writes=sum(1 for c in changes if c.action is not Action.NONE)),
     )
@@ -41,7 +41,17 @@ def build(*, desired: Declared, base: Declared | None, live: Live, options: Opti
 
 def pick(desired: Declared, options: Options) -> Declared:
     """What this run is about."""
-    return selection.chosen(desired, options.select, (*options.exclude, *options.ignore))
+    if options == Options():
+        return desired
+    kept = {a: r for a, r in desired.resources.items() if covers(options, a)}
+    return replace(desired, resources=kept)
+
+
+def covers(options: Options, address: Address) -> bool:
+    """Whether this run is about an address."""
+    left_out = (*options.exclude, *options.ignore)
+    chosen = not options.select or selection.matches(address, options.select)
+    return chosen and not selection.matches(address, left_out)
 
 
 def gated_projects(

@@ -1,11 +1,10 @@
-"""Which addresses a run is about: `--select`, `--exclude` and the target's ignore patterns."""
+"""Addresses and the patterns that cover them: `--select`, `--exclude`, ignore lists."""
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import lru_cache
 
-from reconciler.model import Address, Declared
+from reconciler.model import Address
 
 
 @lru_cache(maxsize=256)
@@ -18,15 +17,3 @@ def matches(address: Address, patterns: Iterable[str]) -> bool:
     """Whether one of the patterns covers the whole address."""
     text = str(address)
     return any(_pattern(pattern).fullmatch(text) for pattern in patterns)
-
-
-def chosen(declared: Declared, select: tuple[str, ...], exclude: tuple[str, ...]) -> Declared:
-    """The same without what is not selected, or is excluded."""
-    if not select and not exclude:
-        return declared
-    kept = {
-        address: resource
-        for address, resource in declared.resources.items()
-        if (not select or matches(address, select)) and not matches(address, exclude)
-    }
-    return replace(declared, resources=kept)

@@ -22,7 +22,7 @@ from reconciler.model import (
     Severity,
     print_path,
 )
-from reconciler.plan import describe, selection
+from reconciler.plan import describe
 from reconciler.plan.lookup import Lookup, fold
 
 
@@ -133,10 +133,8 @@ def cause(base: Any, live: Any, desired: Any) -> Cause:
             return Cause.CONFLICT
 
 
-def unmanaged(
-    desired: Declared, base: Declared | None, live: Live, ignore: tuple[str, ...]
-) -> tuple[Address, ...]:
-    """Live, of a kind and scope that the files speak of, but in no file."""
+def unmanaged(desired: Declared, base: Declared | None, live: Live) -> Iterator[Address]:
+    """Live, of a kind and scope that the files speak of, but in no file. Sorted."""
     known = {fold(address) for address in desired.resources}
     known |= {fold(address) for address in base.resources} if base else set()
     known |= {
@@ -144,17 +142,10 @@ def unmanaged(
         for address, resource in desired.resources.items()
         if resource.lifecycle.renamed_from is not None
     }
-    spoken = {(address.kind, address.parts[:-1]) for address in desired.resources}
-    return tuple(
-        sorted(
-            address
-            for address in live.resources
-            if (address.kind, address.parts[:-1]) in spoken
-            and fold(address) not in known
-            and address.kind != "Organization"
-            and not selection.matches(address, ignore)
-        )
-    )
+    spoken = {(a.kind, a.parts[:-1]) for a in desired.resources if a.kind != "Organization"}
+    for address in sorted(live.resources):
+        if (address.kind, address.parts[:-1]) in spoken and fold(address) not in known:
+            yield address
 
 
 def _ambiguous(resource: Resource, candidates: tuple[LiveResource, ...]) -> Finding:
