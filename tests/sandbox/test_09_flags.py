@@ -1,0 +1,428 @@
+"""Section 9: feature flags."""
+
+import pytest
+
+from .conftest import FLAGS, FULL, ORG
+
+BASE = {"groups": [{"properties": []}]}
+FIELDS = set(
+    ["id", "key", "name", "filters", "active", "deleted", "archived", "created_by", "last_modified_by", "created_at", "updated_at", "version", "tags", "evaluation_contexts", "ensure_experience_continuity", "is_remote_configuration", "has_encrypted_payloads", "evaluation_runtime", "bucketing_identifier", "analytics_dashboards", "experiment_set", "experiment_set_metadata", "surveys", "features", "usage_dashboard", "has_enriched_analytics", "can_edit", "user_access_level", "status", "last_called_at", "is_used_in_replay_settings", "is_eligible_for_experiment"]
+)
+
+
+def make(api, key, **more):
+    reply = api.post(f"{FLAGS}/", {"key": key, "filters": BASE, **more})
+    assert reply.status == 201, reply.body
+    return reply.body
+
+
+def refused(reply):
+    assert reply.status == 400, reply.body
+    return reply.body["code"], reply.body["attr"]
+
+
+def test_9_1_a_flag_reads_back_with_all_fields_and_defaults(api):
+    body = make(api, "new")
+
+    assert body.keys() == FIELDS
+    assert (body["name"], body["active"], body["deleted"], body["archived"]) == (
+        "",
+        True,
+        False,
+        False,
+    )
+    assert (body["version"], body["tags"], body["evaluation_runtime"]) == (1, [], "all")
+    assert body["bucketing_identifier"] is None
+    assert api.get(f"{FLAGS}/{body['id']}/").body == body
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "attr"),
+    [
+        ({"key": "a b"}, "invalid_key", "key"),
+        ({"key": "ä"}, "invalid_key", "key"),
+        ({"key": ""}, "blank", "key"),
+        ({"key": None}, "null", "key"),
+        ({"key": "x" * 401}, "max_length", "key"),
+        ({"key": "on"}, "unique", "key"),
+        ({"name": None}, "null", "name"),
+        ({"active": "perhaps"}, "invalid_input", "active"),
+        ({"active": None}, "null", "active"),
+        ({"filters": None}, "null", "filters"),
+        ({"filters": []}, "not_a_dict", "filters"),
+        ({"filters": {}}, "invalid_input", "filters"),
+        ({"filters": {"groups": []}}, "invalid_input", "filters"),
+        ({"tags": "x"}, "not_a_list", "tags"),
+        ({"tags": [None]}, "null", "tags__0"),
+        ({"evaluation_runtime": "moon"}, "invalid_choice", "evaluation_runtime"),
+        ({"bucketing_identifier": "moon"}, "invalid_choice", "bucketing_identifier"),
+        ({"has_encrypted_payloads": True}, "invalid_input", "has_encrypted_payloads"),
+        (
+            {"bucketing_identifier": "device_id", "ensure_experience_continuity": True},
+            "invalid_input",
+            "ensure_experience_continuity",
+        ),
+        ({"archived": True}, "invalid_input", "archived"),
+        ({"analytics_dashboards": ["x"]}, "invalid_input", "analytics_dashboards__0"),
+    ],
+    ids=str,
+)
+def test_9_1_what_is_refused_on_create(api, change, code, attr):
+    reply = api.post(f"{FLAGS}/", {"key": "new", "filters": BASE, **change})
+
+    assert refused(reply) == (code, attr)
+
+
+def test_9_1_key_and_filters_are_needed(api):
+    assert refused(api.post(f"{FLAGS}/", {})) == ("required", "key")
+    reply = api.post(f"{FLAGS}/", {"key": "new"})
+    assert refused(reply) == ("invalid_input", "filters")
+    expected = "Feature flags must have at least one condition set (group)."
+    assert reply.body["detail"] == expected
+
+
+def test_9_1_tags_are_trimmed_and_counted_once(api):
+    assert make(api, "new", tags=[" a ", "b", "a", ""])["tags"] == ["a", "b"]
+    assert api.patch(f"{FLAGS}/1/", {"tags": ["c"]}).body["tags"] == ["c"]
+
+
+def test_9_1_read_only_and_unknown_fields_are_ignored(api):
+    change = {"id": 99, "created_by": None, "status": "x", "moon": 1, "version": 7}
+    body = api.patch(f"{FLAGS}/1/", change).body
+
+    assert (body["id"], body["version"], body["created_by"]["id"]) == (1, 2, 12)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"groups": [{"rollout_percentage": 101}]},
+        {"groups": [{"rollout_percentage": -1}]},
+        {"groups": [{"rollout_percentage": "50"}]},
+        {"groups": [{"rollout_percentage": True}]},
+        {"groups": ["x"]},
+        {"groups": [{"properties": [{"key": "a"}]}]},
+        {"groups": [{"properties": [{"type": "person"}]}]},
+        {"groups": [{"properties": "x"}]},
+        {"multivariate": []},
+        {"multivariate": {"variants": [{"rollout_percentage": 1}]}},
+        {"multivariate": {"variants": [{"key": 1}]}},
+        {"multivariate": {"variants": [{"key": "a", "rollout_percentage": None}]}},
+        {"multivariate": {"variants": [{"key": "a", "rollout_percentage": 200}]}},
+        {"payloads": {"true": "{"}},
+        {"payloads": []},
+        {"groups": [{"properties": [], "note": "x" * 1_000_001}]},
+    ],
+    ids=lambda filters: str(filters)[:60],
+)
+def test_9_2_filters_that_are_refused(api, filters):
+    assert refused(api.patch(f"{FLAGS}/1/", {"filters": filters})) == ("invalid_input", "filters")
+
+
+def test_9_2_the_version_of_filters_is_reserved(api):
+    reply = api.patch(f"{FLAGS}/1/", {"filters": {"version": 2}})
+
+    assert refused(reply) == ("reserved_config_version", "filters")
+
+
+def test_9_2_filters_are_completed_on_write(api):
+    sent = {
+        "groups": [
+            {
+                "properties": [
+                    {"key": "a", "type": "person", "operator": "equals", "value": 1, "label": "x"}
+                ],
+                "rollout_percentage": 5,
+                "variant": None,
+            }
+        ],
+        "super_groups": [],
+        "holdout_groups": None,
+        "payloads": {"true": '{"a": 1}'},
+    }
+    read = make(api, "new", filters=sent)["filters"]
+
+    prop = {"key": "a", "type": "person", "operator": "exact", "value": 1}
+    group = {
+        "properties": [prop],
+        "rollout_percentage": 5,
+        "variant": None,
+        "aggregation_group_type_index": None,
+    }
+    assert read == {
+        "groups": [group],
+        "payloads": {"true": '{"a": 1}'},
+        "aggregation_group_type_index": None,
+    }
+
+
+def test_9_2_the_aggregation_follows_from_the_groups(api):
+    one = {"groups": [{"properties": [], "aggregation_group_type_index": 1}]}
+    mixed = {"groups": [*one["groups"], {"properties": []}]}
+
+    assert make(api, "one", filters=one)["filters"]["aggregation_group_type_index"] == 1
+    assert make(api, "mixed", filters=mixed)["filters"]["aggregation_group_type_index"] is None
+    outer = make(api, "outer", filters={**BASE, "aggregation_group_type_index": 2})["filters"]
+    assert outer["groups"][0]["aggregation_group_type_index"] == 2
+
+
+def test_9_2_a_patch_merges_top_level_keys(api):
+    payloads = {"payloads": {"true": "1"}}
+    kept = api.patch(f"{FLAGS}/1/", {"filters": payloads}).body["filters"]
+    assert kept["groups"][0]["rollout_percentage"] == 50
+    assert kept["payloads"] == {"true": "1"}
+
+    again = api.patch(f"{FLAGS}/1/", {"filters": {}}).body
+    assert (again["filters"], again["version"]) == (kept, 3)
+    cleared = api.patch(f"{FLAGS}/1/", {"filters": {"groups": []}}).body["filters"]
+    assert (cleared["groups"], cleared["payloads"]) == ([], {"true": "1"})
+
+
+def test_9_2_display_only_keys_are_shown_and_not_kept(api):
+    properties = [
+        {"key": "id", "type": "cohort", "value": 5},
+        {"key": "1", "type": "flag", "value": True, "operator": "flag_evaluates_to"},
+    ]
+    filters = {"groups": [{"properties": properties}]}
+    made = make(api, "new", filters=filters)["filters"]["groups"][0]["properties"]
+
+    assert made[0]["cohort_name"] == "Cohort 5"
+    assert made[1]["label"] == "on"
+    flags = api.sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
+    assert "cohort_name" not in str(flags)
+
+
+def test_9_2_the_seed_is_shown_as_it_is(api):
+    assert api.get(f"{FLAGS}/1/").body["filters"] == FULL
+
+
+def test_9_3_lists_hold_what_is_live_newest_first(api):
+    make(api, "third")
+    api.patch(f"{FLAGS}/2/", {"archived": True})
+    gone = make(api, "gone")
+    api.patch(f"{FLAGS}/{gone['id']}/", {"deleted": True})
+    make(api, "hidden", creation_context="surveys")
+
+    def keys(query=""):
+        return [one["key"] for one in api.results(f"{FLAGS}/{query}")]
+
+    assert keys() == ["third", "on"]
+    assert keys("?archived=true") == ["off"]
+    assert api.get(f"{FLAGS}/{gone['id']}/").body["deleted"] is True
+    assert api.get("/api/projects/2/feature_flags/1/").status == 404
+    assert api.get(f"{FLAGS}/moon/").status == 404
+    assert api.get(f"{FLAGS}/{'9' * 40}/").status == 404
+
+
+def test_9_3_every_filter(api):
+    variants = {"variants": [{"key": "a", "rollout_percentage": 100}]}
+    prop = {"key": "plan", "type": "person", "value": 1}
+    make(api, "Multi", filters={**BASE, "multivariate": variants}, tags=["x", "y"])
+    make(api, "remote", is_remote_configuration=True, evaluation_runtime="server")
+    make(api, "with-context", name="The ON flag", evaluation_contexts=["web"])
+    make(api, "paid", filters={"groups": [{"properties": [prop]}]}, tags=["y"])
+
+    def keys(query):
+        return {one["key"] for one in api.results(f"{FLAGS}/?{query}")}
+
+    everything = keys("")
+    assert keys("active=false") == {"off"}
+    assert keys("active=true") == everything - {"off"}
+    assert keys("search=ON") == {"on", "with-context"}
+    assert keys("key=MULTI") == {"Multi"}
+    assert keys("type=multivariant") == {"Multi"}
+    assert keys("type=remote_config") == {"remote"}
+    assert keys("type=experiment") == set()
+    assert keys("created_by_id=12") == {"on"}
+    assert keys("evaluation_runtime=server") == {"remote"}
+    assert keys('tags=["x"]') == {"Multi"}
+    assert keys('excluded_tags=["x"]') == everything - {"Multi"}
+    assert keys("has_evaluation_contexts=true") == {"with-context"}
+    assert keys('excluded_properties=["plan"]') == everything - {"paid"}
+    ordered = [one["key"] for one in api.results(f"{FLAGS}/?order=key")]
+    assert ordered == sorted(everything)
+    assert api.get(f"{FLAGS}/?tags=moon").status == 400
+    assert api.get(f"{FLAGS}/?created_by_id=moon").status == 400
+
+
+def test_9_3_a_flag_for_everybody_is_stale_after_a_month(api):
+    make(api, "all")
+    assert api.results(f"{FLAGS}/?active=STALE") == []
+    api.sandbox.advance("31d")
+
+    (stale,) = api.results(f"{FLAGS}/?active=STALE")
+    assert (stale["key"], stale["status"]) == ("all", "STALE")
+    assert api.get(f"{FLAGS}/1/").body["status"] == "ACTIVE"
+
+
+def test_9_4_every_patch_adds_to_the_version(api):
+    versions = [
+        api.patch(f"{FLAGS}/1/", change).body["version"] for change in ({"name": "x"}, {}, {})
+    ]
+
+    assert versions == [2, 3, 4]
+
+
+def test_9_4_a_field_that_both_changed_is_a_conflict(api):
+    original = api.get(f"{FLAGS}/1/").body
+    api.patch(f"{FLAGS}/1/", {"name": "theirs"}, who="mia")
+
+    sent = {"name": "mine", "version": 1, "original_flag": original}
+    reply = api.patch(f"{FLAGS}/1/", sent, who="max")
+
+    assert (reply.status, reply.body) == (
+        409,
+        {
+            "type": "server_error",
+            "code": "conflict",
+            "detail": "The feature flag was updated by mia@acme.test since you started editing it."
+            " Please refresh and try again.",
+            "attr": None,
+        },
+    )
+    assert api.get(f"{FLAGS}/1/").body["version"] == 2
+
+
+def test_9_4_different_fields_are_no_conflict_and_both_survive(api):
+    original = api.get(f"{FLAGS}/1/").body
+    api.patch(f"{FLAGS}/1/", {"name": "theirs"}, who="mia")
+
+    sent = {**original, "tags": ["mine"], "version": 1, "original_flag": original}
+    body = api.patch(f"{FLAGS}/1/", sent, who="max").body
+
+    assert (body["name"], body["tags"], body["version"]) == ("theirs", ["mine"], 3)
+
+
+@pytest.mark.parametrize(
+    "control",
+    [{}, {"version": 1}, {"version": 2, "original_flag": {"name": ""}}, {"original_flag": {}}],
+    ids=str,
+)
+def test_9_4_without_both_controls_the_last_write_wins(api, control):
+    api.patch(f"{FLAGS}/1/", {"name": "theirs"})
+
+    assert api.patch(f"{FLAGS}/1/", {"name": "mine", **control}).body["name"] == "mine"
+
+
+def test_9_4_the_same_new_value_is_no_conflict(api):
+    original = api.get(f"{FLAGS}/1/").body
+    api.patch(f"{FLAGS}/1/", {"name": "same"})
+
+    sent = {"name": "same", "version": 1, "original_flag": original}
+    assert api.patch(f"{FLAGS}/1/", sent).status == 200
+
+
+def test_9_4_filters_are_compared_without_what_the_server_adds(api):
+    original = api.get(f"{FLAGS}/1/").body
+    api.patch(f"{FLAGS}/1/", {"filters": FULL})
+
+    new = {"groups": [{"properties": [], "rollout_percentage": 60}]}
+    sent = {"filters": new, "version": 1, "original_flag": original}
+    assert api.patch(f"{FLAGS}/1/", sent).status == 200
+
+
+def test_9_delete_is_405_with_a_string(api):
+    reply = api.delete(f"{FLAGS}/1/")
+
+    assert reply.status == 405
+    assert isinstance(reply.body, str)
+
+
+def test_9_5_a_deleted_flag_frees_its_key(api):
+    body = api.patch(f"{FLAGS}/1/", {"deleted": True}).body
+    assert (body["deleted"], body["version"], body["key"]) == (True, 2, "on")
+
+    again = make(api, "on")
+    assert again["id"] != 1
+    assert api.get(f"{FLAGS}/1/").status == 404
+
+
+def test_9_5_a_flag_comes_back_perhaps_under_another_key(api):
+    api.patch(f"{FLAGS}/1/", {"deleted": True})
+    assert api.patch(f"{FLAGS}/1/", {"deleted": False}).body["key"] == "on"
+
+    api.patch(f"{FLAGS}/1/", {"deleted": True})
+    api.patch(f"{FLAGS}/2/", {"key": "on"})
+    assert api.patch(f"{FLAGS}/1/", {"deleted": False}).body["key"] == "on-2"
+
+
+@pytest.mark.parametrize(
+    ("use", "status"),
+    [
+        ({"features": [{"id": "x"}]}, 400),
+        ({"experiment_set": [4]}, 400),
+        ({"is_used_in_replay_settings": True}, 400),
+        (
+            {
+                "experiment_set": [4],
+                "experiment_set_metadata": [{"id": 4, "end_date": "2026-01-01"}],
+            },
+            200,
+        ),
+    ],
+    ids=str,
+)
+def test_9_5_a_flag_in_use_is_not_deleted(api, use, status):
+    api.reset(lambda seed: seed["organizations"][0]["projects"][0]["feature_flags"][0].update(use))
+
+    reply = api.patch(f"{FLAGS}/1/", {"deleted": True})
+
+    assert reply.status == status
+    if status == 200:
+        assert reply.body["key"] == "on:deleted:1"
+        assert api.patch(f"{FLAGS}/1/", {"deleted": False}).body["key"] == "on"
+
+
+def test_9_5_dependencies_hold_flags_in_place(api):
+    needs = [{"key": "1", "type": "flag", "value": True, "operator": "flag_evaluates_to"}]
+    make(api, "user", filters={"groups": [{"properties": needs}]})
+
+    assert refused(api.patch(f"{FLAGS}/1/", {"active": False}))[1] == "active"
+    assert refused(api.patch(f"{FLAGS}/1/", {"deleted": True}))[1] == "deleted"
+    needs[0]["key"] = "2"
+    sleeper = make(api, "sleeper", active=False, filters={"groups": [{"properties": needs}]})
+    reply = api.patch(f"{FLAGS}/{sleeper['id']}/", {"active": True})
+    assert refused(reply)[1] == "active"
+
+
+def test_9_the_four_actions(api):
+    assert api.post(f"{FLAGS}/2/enable/").body["active"] is True
+    assert api.post(f"{FLAGS}/2/enable/").body["version"] == 2
+    assert api.post(f"{FLAGS}/2/archive/").body["archived"] is True
+    assert api.get(f"{FLAGS}/2/").body["active"] is False
+    assert api.post(f"{FLAGS}/2/unarchive/").body["archived"] is False
+    assert api.post(f"{FLAGS}/1/disable/").body["active"] is False
+    api.patch(f"{FLAGS}/1/", {"deleted": True})
+    assert api.post(f"{FLAGS}/1/enable/").status == 400
+
+
+def test_9_a_put_needs_the_key(api):
+    assert refused(api.call("PUT", f"{FLAGS}/1/", {"name": "x"})) == ("required", "key")
+    reply = api.call("PUT", f"{FLAGS}/1/", {"key": "on", "name": "x"})
+    assert (reply.status, reply.body["filters"]) == (200, FULL)
+
+
+def test_9_1_encrypted_payloads_are_covered_and_survive_being_sent_back(api):
+    secret = {**BASE, "payloads": {"true": '"secret"'}}
+    made = make(
+        api, "new", filters=secret, is_remote_configuration=True, has_encrypted_payloads=True
+    )
+    assert "secret" not in str(made)
+
+    api.patch(f"{FLAGS}/{made['id']}/", {"filters": made["filters"]})
+    flags = api.sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
+    assert flags[-1]["filters"]["payloads"] == {"true": '"secret"'}
+
+
+def test_9_6_writes_are_logged_with_before_and_after(api):
+    make(api, "new")
+    api.patch(f"{FLAGS}/1/", {"name": "x"})
+    api.patch(f"{FLAGS}/1/", {})
+    api.patch(f"{FLAGS}/1/", {"deleted": True})
+
+    entries = api.results(f"{ORG}/advanced_activity_logs/")
+    assert [one["activity"] for one in entries] == ["deleted", "updated", "created"]
+    assert (entries[1]["item_id"], entries[1]["detail"]["name"]) == ("1", "on")
+    assert entries[1]["detail"]["changes"] == [
+        {"type": "FeatureFlag", "action": "changed", "field": "name", "before": "", "after": "x"}
+    ]

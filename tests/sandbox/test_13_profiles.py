@@ -1,0 +1,145 @@
+"""Section 13 and the other generations: what each profile does differently."""
+
+import pytest
+
+from .conftest import FLAGS, FULL, ORG, POLICIES, REQUESTS
+
+ENABLE, UPDATE = "feature_flag.enable", "feature_flag.update"
+
+
+def filters(percentage):
+    return {"groups": [{"properties": [], "rollout_percentage": percentage}]}
+
+
+@pytest.fixture
+def docs(world_of):
+    return world_of(profile="docs")
+
+
+@pytest.fixture
+def g1(world_of):
+    return world_of(profile="g1")
+
+
+def test_13_docs_answers_decisions_with_the_bare_request(docs):
+    docs.policy()
+    request = docs.file()
+
+    body = docs.post(f"{REQUESTS}/{request['id']}/approve/", who="ada").body
+    assert (body["id"], body["state"]) == (request["id"], "applied")
+    other = docs.patch(f"{FLAGS}/2/", {"active": False})
+    assert other.status == 200
+    request = docs.file()
+    body = docs.post(f"{REQUESTS}/{request['id']}/reject/", {"reason": "r"}, who="ada").body
+    assert body["state"] == "rejected"
+    request = docs.file()
+    assert docs.post(f"{REQUESTS}/{request['id']}/cancel/", who="max").body["state"] == "rejected"
+
+
+def test_13_docs_counts_and_exports_logs(docs):
+    docs.patch(f"{FLAGS}/1/", {"name": "x"})
+
+    page = docs.get(f"{ORG}/advanced_activity_logs/").body
+    assert (page["count"], page["next"]) == (1, None)
+    exported = docs.post(f"{ORG}/advanced_activity_logs/export/")
+    assert (exported.status, exported.body["activity"]) == (200, "updated")
+
+
+def test_13_g1_does_not_gate_creates(g1):
+    g1.policy(ENABLE)
+    g1.policy(UPDATE)
+
+    assert g1.post(f"{FLAGS}/", {"key": "new", "filters": FULL}, who="max").status == 201
+
+
+def test_13_g1_takes_the_first_action_of_several(g1):
+    g1.policy(UPDATE)
+    g1.policy(ENABLE)
+
+    reply = g1.patch(f"{FLAGS}/2/", {"active": True, "filters": filters(90)}, who="max")
+
+    assert reply.body["change_request"]["action_key"] == ENABLE
+
+
+def test_13_g1_flattens_the_policy_conflict(world_of):
+    def wide(seed):
+        seed["organizations"][0]["approval_policies"] = [
+            {"action_key": ENABLE, "approver_config": {"quorum": 1}}
+        ]
+
+    g1 = world_of(profile="g1")
+    g1.reset(wide)
+    g1.policy(ENABLE)
+
+    reply = g1.patch(f"{FLAGS}/2/", {"active": True}, who="max")
+
+    assert (reply.status, reply.body) == (
+        400,
+        {
+            "type": "validation_error",
+            "code": "invalid_input",
+            "detail": "policy_conflict",
+            "attr": "code",
+        },
+    )
+
+
+def test_13_g1_keeps_policies_as_sent(g1):
+    policy = g1.policy(
+        "experiment.launch", approver_config={"users": []}, bypass_org_membership_levels=["8"]
+    )
+
+    assert policy["approver_config"] == {"users": []}
+    assert policy["bypass_org_membership_levels"] == ["8"]
+
+
+def test_13_g1_replaces_filters_and_keeps_them_as_sent(g1):
+    sent = {**filters(90), "super_groups": [{"properties": [], "rollout_percentage": 1}]}
+
+    assert g1.patch(f"{FLAGS}/1/", {"filters": sent}).body["filters"] == sent
+
+
+def test_13_g1_replays_the_raw_body(g1):
+    g1.policy(UPDATE)
+    sent = {"filters": filters(90), "moon": 1}
+    request = g1.file(**sent)
+
+    assert request["intent"]["full_request_data"] == sent
+    assert request["intent_display"]["after"] == request["intent"]["gated_changes"]
+    assert g1.post(f"{REQUESTS}/{request['id']}/approve/", who="ada").body["status"] == "applied"
+
+
+def test_13_g1_cancels_over_an_approval_and_words_it_differently(g1):
+    g1.policy(approver_config={"quorum": 2, "users": [12, 13]})
+    request = g1.file()
+    path = f"{REQUESTS}/{request['id']}"
+    g1.post(f"{path}/approve/", who="ada")
+
+    reply = g1.post(f"{path}/cancel/", who="olga")
+    assert reply.body["detail"] == "You can only cancel your own change requests"
+    assert g1.post(f"{path}/cancel/", who="max").status == 200
+    reply = g1.post(f"{path}/cancel/", who="max")
+    assert reply.body["detail"] == "Only pending change requests can be canceled"
+
+
+def test_13_g1_marks_what_expired(g1):
+    g1.policy(expires_after="00:00:00")
+    request = g1.file()
+    g1.sandbox.run_task("expire_change_requests")
+
+    body = g1.get(f"{REQUESTS}/{request['id']}/").body
+    assert (body["state"], body["validation_status"]) == ("expired", "expired")
+    assert g1.results(f"{REQUESTS}/?action_type={ENABLE}")
+    assert g1.results(f"{REQUESTS}/?action_type=moon") == []
+
+
+def test_13_g1_knows_neither_the_archive_nor_the_actions(g1):
+    assert "archived" not in g1.get(f"{FLAGS}/1/").body
+    assert g1.post(f"{FLAGS}/1/disable/").status == 404
+    assert g1.patch(f"{FLAGS}/2/", {"archived": True}).status == 200
+    assert len(g1.results(f"{FLAGS}/")) == 2
+
+
+def test_13_the_environments_prefix_works_in_every_profile(docs, g1):
+    for api in (docs, g1):
+        assert api.get(POLICIES.replace("projects", "environments")).status == 200
