@@ -15,7 +15,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, color_for
-from reconciler.errors import UsageError
+from reconciler.errors import GuardrailError, UsageError
 from reconciler.model import Action, Outcome, Plan, Result
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ FAILED, WAITING, REFUSED = 1, 3, 4
 @options.selection
 @options.yes
 @click.option(
+    "--allow-destroy", multiple=True, metavar="ADDRESS", help="May be deleted; repeatable."
+)
+@click.option(
     "--concurrency", type=click.IntRange(1, 32), default=8, show_default=True, metavar="N"
 )
 @options.formats("text", "json")
@@ -40,6 +43,7 @@ def command(
     select: tuple[str, ...],
     exclude: tuple[str, ...],
     yes: bool,
+    allow_destroy: tuple[str, ...],
     concurrency: int,
     format_: str,
 ) -> int:
@@ -54,7 +58,7 @@ def command(
             fix="add --yes, or run it on a terminal",
         )
     target, loaded = session.load(paths)
-    chosen = Options(select, exclude, target.ignore)
+    chosen = Options(select, exclude, target.ignore, allow_destroy)
     with session.writer(target) as writer:
         world = walk.observe(writer, loaded, chosen)
         made = walk.plan(
@@ -69,6 +73,7 @@ def command(
                 verbose=session.verbose,
             )
             click.echo(shown, color=session.color)
+        _guard(made)
         if made.writes and not yes:
             click.confirm("Apply these changes?", abort=True, err=True)
         outcomes, interrupted = _carry_out(
@@ -79,6 +84,19 @@ def command(
     else:
         click.echo(text.summary(outcomes, made, color=session.color), color=session.color)
     return _exit_code(outcomes, made, interrupted=interrupted)
+
+
+def _guard(made: Plan) -> None:
+    """Refuse the whole run if a guardrail says no (interface section 2, exit code 4)."""
+    from reconciler.plan import guardrails
+
+    refused = [finding for finding in made.findings if finding.code in guardrails.CODES]
+    if refused:
+        raise GuardrailError(
+            "; ".join(finding.message for finding in refused),
+            why=refused[0].why,
+            fix="; ".join(finding.fix for finding in refused),
+        )
 
 
 def _carry_out(

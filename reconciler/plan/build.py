@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from reconciler.model import Action, Address, Declared, Live, Plan, Requests
-from reconciler.plan import findings, gates, order, references, selection, three_way
+from reconciler.plan import findings, gates, guardrails, order, references, selection, three_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,7 @@ class Options:
     select: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()  # address patterns of the target that are left alone
+    allow_destroy: tuple[str, ...] = ()  # addresses of protected resources that may be deleted
 
 
 def build(*, desired: Declared, base: Declared | None, live: Live, options: Options) -> Plan:
@@ -28,6 +29,7 @@ def build(*, desired: Declared, base: Declared | None, live: Live, options: Opti
         *unresolved,
         *problems,
         *cycles,
+        *guardrails.find(changes, options.allow_destroy),
         *findings.unreadable(picked, live),
         *findings.unmanaged_fields(changes, live),
     )
@@ -41,7 +43,7 @@ def build(*, desired: Declared, base: Declared | None, live: Live, options: Opti
 
 def pick(desired: Declared, options: Options) -> Declared:
     """What this run is about."""
-    if options == Options():
+    if not (options.select or options.exclude or options.ignore):
         return desired
     kept = {a: r for a, r in desired.resources.items() if covers(options, a)}
     return replace(desired, resources=kept)

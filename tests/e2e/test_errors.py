@@ -210,3 +210,60 @@ def test_a_key_is_in_no_output_however_verbose(world):
     assert any("/feature_flags/" in row["message"] for row in logged)
     (journal,) = (repo.folder / ".reconciler" / "runs").glob("*.jsonl")
     assert key not in done.out + done.err + journal.read_text()
+
+
+def test_a_protected_resource_is_not_deleted_without_its_address(world):
+    """4, nothing written; with --allow-destroy it is deleted, with another address it is not."""
+    repo = world(acme.seed())
+    gone = acme.document("Project", {}, name="Mobile", lifecycle={"state": "absent"})
+    repo.write("all.yaml", gone, acme.flag("a", 10))
+    repo.sandbox.clear()
+
+    refused = repo.run("apply", "--yes")
+    other = repo.run("apply", "--yes", "--allow-destroy", "Project/acme/*")
+
+    assert (4, 4) == (refused.code, other.code)
+    assert "--allow-destroy 'Project/acme/Mobile'" in refused.err
+    assert [] == repo.sandbox.writes()
+    assert 0 == repo.run("apply", "--yes", "--allow-destroy", "Project/acme/Mobile").code
+    assert 0 == repo.run("plan", "--detailed-exitcode").code
+
+
+def test_every_other_kind_is_deleted_by_state_absent(world):
+    """And a flag softly; what named the role goes first."""
+    approvers = {"quorum": 1, "roles": ["Old"]}
+    seed = acme.seed(
+        roles=[{"name": "Old", "members": ["bob@acme.test"]}],
+        projects=[
+            {
+                "name": "Web",
+                "id": 1,
+                "approval_policies": [
+                    acme.policy(
+                        "feature_flag.update", approver_config={"quorum": 1, "roles": ["Old"]}
+                    )
+                ],
+                "feature_flags": [acme.live_flag("old")],
+            }
+        ],
+    )
+    repo = world(seed)
+    gone = {"lifecycle": {"state": "absent"}}
+    flag = acme.flag("old")
+    flag["metadata"] |= gone
+    repo.write(
+        "all.yaml",
+        flag,
+        acme.document("Role", {}, name="Old", **gone),
+        acme.document("Member", {}, email="carol@acme.test", **gone),
+        acme.document("ApprovalPolicy", {}, project="Web", action="feature_flag.update", **gone),
+    )
+
+    done = repo.run("apply", "--yes", "--format", "json")
+
+    assert 0 == done.code, done.out + done.err
+    assert 4 == done.json["summary"]["done"]
+    assert 0 == repo.run("plan", "--detailed-exitcode").code
+    paths = [row["path"] for row in repo.sandbox.writes()]
+    policy = next(i for i, path in enumerate(paths) if "approval_policies" in path)
+    assert policy < next(i for i, path in enumerate(paths) if "/roles/" in path)
