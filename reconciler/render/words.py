@@ -1,29 +1,35 @@
 """The sentences of a plan and of an apply, the same in every sink. Plain text: the sink escapes."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
 
 from reconciler import planfile
 from reconciler.model import (
+    ABSENT,
     Action,
     Address,
     Approvers,
+    Cause,
     Change,
     Confidence,
     Finding,
     Gate,
     Outcome,
     Plan,
+    Released,
     Result,
+    Severity,
     Verdict,
 )
+from reconciler.render import values
 
 _SIGNS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.NONE: " "}
 _DRIFTED: Final = {Action.CREATE: "-", Action.DELETE: "+"}  # what happened, not what would mend it
-ABOUT_FIELDS: Final = "unmanaged-field"  # findings of this code are counted, not listed
+_SEVERITIES: Final = tuple(Severity)
+_ABOUT_FIELDS: Final = "unmanaged-field"  # findings of this code are counted, not listed
 _NAMED: Final = 6  # people of a role that are named before "and n more"
 
 
@@ -190,14 +196,42 @@ def _moved(number: Mapping[str, int]) -> Iterable[str]:
         yield f"{number['conflict']:,} in CONFLICT."
 
 
-def about_fields(plan: Plan) -> tuple[Finding, ...]:
-    """Findings about fields that nobody manages."""
-    return tuple(one for one in plan.findings if one.code == ABOUT_FIELDS)
+def cause(found: Cause) -> str:
+    """The marker of a field in a line; nothing where the cause is unknown."""
+    return "" if found is Cause.UNKNOWN else f"  [{found}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What is worth knowing and changes nothing; a quiet one may be shown as its title alone."""
+
+    title: str
+    rows: tuple[str, ...]
+    quiet: bool = False
+
+
+def notices(plan: Plan) -> Iterator[Notice]:
+    """What nobody manages, and what left the files."""
+    if plan.unmanaged:
+        title = f"{count(len(plan.unmanaged), 'resource')} live but in no file; left alone"
+        yield Notice(title, tuple(map(str, plan.unmanaged)))
+    if plan.released:
+        title = f"{count(len(plan.released), 'field')} left the files; not written"
+        yield Notice(title, tuple(map(_released, plan.released)))
+    if fields := tuple(one.message for one in plan.findings if one.code == _ABOUT_FIELDS):
+        title = f"{count(len(fields), 'field')} set in PostHog and written in no file"
+        yield Notice(title, fields, quiet=True)
+
+
+def _released(one: Released) -> str:
+    stays = values.flow(None if one.live is ABSENT else one.live)
+    return f"{one.address}: {one.path} stays {stays}"
 
 
 def findings(plan: Plan) -> tuple[Finding, ...]:
-    """All the others, as the plan has them."""
-    return tuple(one for one in plan.findings if one.code != ABOUT_FIELDS)
+    """All that are shown one by one, worst first, then by place."""
+    shown = (one for one in plan.findings if one.code != _ABOUT_FIELDS)
+    return tuple(sorted(shown, key=lambda one: (_SEVERITIES.index(one.severity), one.sort_key)))
 
 
 def sign(action: Action, *, drift: bool = False) -> str:
@@ -235,8 +269,9 @@ def who_approves(change: Change) -> str:
     return f"{_policy(change)}: {_ask(change.gate)}"
 
 
-def drift_totals(plan: Plan, number: Mapping[str, int]) -> str:
+def drift_totals(plan: Plan) -> str:
     """The last line of a drift report."""
+    number = planfile.summary(plan)
     if not plan.writes:
         return _nothing(plan, number["none"]).replace("No changes.", "No drift.")
     parts = (

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from reconciler import planfile
-from reconciler.model import ABSENT, Action, Plan, Severity
-from reconciler.render import values, words
+from reconciler.model import Action, Plan
+from reconciler.render import words
 from reconciler.render.text import sentences
 from reconciler.render.text.changes import change
 from reconciler.render.text.look import Look
@@ -34,14 +33,13 @@ def plan(plan: Plan, *, color: bool, width: int, verbose: int = 0) -> str:
 def drift(plan: Plan, *, color: bool, width: int, verbose: int = 0) -> str:
     """What differs from the files of a commit. Left of the arrow the files, right what is live."""
     look = Look(color, width, verbose, drift=True)
-    number = planfile.summary(plan)
     base = words.base(plan) if plan.base_ref or plan.base_commit else ""
     parts = [
         "\n".join(_header("drift", base, plan, look)),
         *("\n".join(change(one, look)) for one in plan.writes),
         *_notices(plan, look),
         *_findings(plan, look),
-        look.paint(words.drift_totals(plan, number), "bold"),
+        look.paint(words.drift_totals(plan), "bold"),
     ]
     return "\n\n".join(parts)
 
@@ -63,29 +61,16 @@ def _header(name: str, base: str, plan: Plan, look: Look) -> Iterator[str]:
 
 def _notices(plan: Plan, look: Look) -> Iterator[str]:
     """What is worth knowing and changes nothing, one paragraph each."""
-    if plan.unmanaged:
-        title = f"{words.count(len(plan.unmanaged), 'resource')} live but in no file; left alone:"
-        yield _list(title, map(str, plan.unmanaged), look)
-    if plan.released:
-        title = f"{words.count(len(plan.released), 'field')} left the files; not written:"
-        rows = (f"{one.address}: {one.path} stays {_value(one.live)}" for one in plan.released)
-        yield _list(title, rows, look)
-    if unmanaged := words.about_fields(plan):
-        title = f"{words.count(len(unmanaged), 'field')} set in PostHog and written in no file"
-        yield (
-            _list(f"{title}:", (one.message for one in unmanaged), look)
-            if look.verbose
-            else (look.paint(f"{title} (--verbose lists them)", "dim"))
-        )
+    for notice in words.notices(plan):
+        if notice.quiet and not look.verbose:
+            yield look.paint(f"{notice.title} (--verbose lists them)", "dim")
+        else:
+            yield _list(f"{notice.title}:", notice.rows, look)
     for note, number in () if look.drift else words.doubts(plan).items():
         verb = "is" if number == 1 else "are"
         text = f"{words.count(number, 'change')} {verb} taken to pass without approval, but {note}"
         lines = wrap(escape(text), indent="", width=look.width)
         yield "\n".join(look.paint(line, "dim") for line in lines)
-
-
-def _value(value: object) -> str:
-    return values.flow(None if value is ABSENT else value)
 
 
 def _list(title: str, rows: Iterable[str], look: Look) -> str:
@@ -99,7 +84,5 @@ def _list(title: str, rows: Iterable[str], look: Look) -> str:
 
 def _findings(plan: Plan, look: Look) -> Iterator[str]:
     """Worst last: nearest to where a person looks first."""
-    for severity in (Severity.NOTICE, Severity.WARNING, Severity.ERROR):
-        found = [one for one in words.findings(plan) if one.severity is severity]
-        if found:
-            yield sentences.findings(found, color=look.color)
+    for one in reversed(words.findings(plan)):
+        yield "\n".join(sentences.lines(one, color=look.color))
