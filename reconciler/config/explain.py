@@ -6,6 +6,7 @@ Runs only for what `schema.accepts` refused, so that it may take its time.
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
@@ -30,12 +31,23 @@ _NO: Final = frozenset({"no", "off", "n"})
 _SHOWN: Final = 60
 
 
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What is being explained."""
+
+    name: str
+    document: Any
+    place: Source
+    lines_of: Lines
+
+
 def explain(name: str, document: Any, place: Source, lines_of: Lines) -> list[Finding]:
     """Every error of a document that its schema refuses; `place` is where it starts."""
     from jsonschema import Draft7Validator
 
     errors = Draft7Validator(schema.load(name)).iter_errors(document)
-    found = [finding for error in errors for finding in _findings(error, document, place, lines_of)]
+    about = _About(name, document, place, lines_of)
+    found = [finding for error in errors for finding in _findings(error, about)]
     return found or [_unexplained(name, document, place)]
 
 
@@ -59,16 +71,16 @@ def _unexplained(name: str, document: Any, place: Source) -> Finding:
     return Finding("R005", Severity.ERROR, f"{_field(path)}: {message}"[:200], source=where)
 
 
-def _findings(error: Any, document: Any, place: Source, lines_of: Lines) -> Iterator[Finding]:
+def _findings(error: Any, about: _About) -> Iterator[Finding]:
     path = tuple(error.absolute_path)
-    where = value_place(document, path, place)
+    where = value_place(about.document, path, about.place)
     if "propertyNames" in error.absolute_schema_path:  # about a key, whose path is its mapping's
         path = (*path, error.instance)
-        where = key_place(document, path, place)
+        where = key_place(about.document, path, about.place)
     explainer = _EXPLAINERS.get(error.validator, _other)
     if "x-message" in error.schema:
         explainer = _worded
-    for code, message, why, fix, source in explainer(error, path, where, lines_of):
+    for code, message, why, fix, source in explainer(error, path, where, about):
         yield Finding(code, Severity.ERROR, message, why=why, fix=fix, source=source)
 
 
@@ -113,33 +125,41 @@ def show(value: Any) -> str:
     return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
 
 
-def _unknown_fields(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
+def _unknown_fields(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
     known = error.schema.get("properties", {})
     for key in error.instance:
         if key in known:
             continue
-        meant = _by_api_name(key, known) or nearest(key, (k for k in known))
-        if meant:
+        meant = _also_called(key, known) or nearest(key, known)
+        if home := _home(key, path, about):
+            fix = f"move it under `{home}`"
+        elif meant and meant not in error.instance:
             fix = f'did you mean "{meant}"?'
-        elif len(known) <= 12:  # noqa: PLR2004  as many as a line holds
-            fix = f"one of {', '.join(known)}"
         else:
-            fix = "remove it; `reconciler explain` lists the fields"
+            fix = f"remove it; there are {', '.join(known)}"
         inside = _field(path) if path else "a document"
-        source = (
-            error.instance.key_source(key) if isinstance(error.instance, MappingNode) else where
-        )
+        source = key_place(error.instance, (key,), where)
         yield "R004", f'{inside} has no field "{key}"', "", fix, source
 
 
-def _by_api_name(key: str, known: Mapping[str, Any]) -> str | None:
-    for name, about in known.items():
-        if isinstance(about, Mapping) and about.get("x-api") == key:
+def _also_called(key: str, known: Mapping[str, Any]) -> str | None:
+    """The field that the API, or a habit, calls by another name."""
+    for name, field in known.items():
+        names = {field.get("x-api"), *field.get("x-also", ())} if field else ()
+        if key in names:
             return name
     return None
 
 
-def _missing(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
+def _home(key: str, path: tuple[str | int, ...], about: _About) -> str | None:
+    """`spec` or `metadata`, if the field belongs there and not here."""
+    if path not in {(), ("metadata",), ("spec",)}:
+        return None
+    homes = (part for part in ("metadata", "spec") if (part,) != path)
+    return next((part for part in homes if schema.at(about.name, part, key)), None)
+
+
+def _missing(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:  # noqa: ARG001
     for key in error.validator_value:
         if key not in error.instance:
             yield (
@@ -151,21 +171,21 @@ def _missing(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[
             )
 
 
-def _wrong_type(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:
+def _wrong_type(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
     wanted = error.validator_value
     types = [wanted] if isinstance(wanted, str) else list(wanted)
     words = " or ".join(WORDS[name] for name in types)
-    lines = lines_of(where.file) or ()
+    lines = about.lines_of(where.file) or ()
     raw = text_at(lines[where.line - 1], where.column) if where.line <= len(lines) else ""
     value = error.instance
     message = f"{_field(path)} needs {words}, not {_kind_of(value)}"
     if value is None:
         message = f"{_field(path)} has no value, but needs {words}"
     why, fix = _mend_type(value, types, raw)
-    if hint := error.schema.get("x-hint"):
-        why = f"wanted: {hint}"
-        if not re.search(error.schema.get("pattern", ""), raw or show(value)):
-            fix = ""
+    if allowed := error.schema.get("enum"):
+        fix = f"one of {_choices(allowed)}"
+    elif not re.search(error.schema.get("pattern", ""), raw or show(value)):
+        fix = f"write {error.schema.get('x-hint', 'other text')}"
     yield "R005", message, why, fix, where
 
 
@@ -216,7 +236,7 @@ def _mend_number(value: str) -> tuple[str, str]:
     return "", "write a number"
 
 
-def _not_allowed(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
+def _not_allowed(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:  # noqa: ARG001
     allowed = error.validator_value if error.validator == "enum" else [error.validator_value]
     if (
         any(isinstance(other, str) for other in allowed)
@@ -224,7 +244,7 @@ def _not_allowed(error: Any, path: Any, where: Source, lines_of: Lines) -> Itera
         and "type" in error.schema
     ):
         return  # its type is wrong: said already
-    choices = ", ".join("null" if choice is None else str(choice) for choice in allowed)
+    choices = _choices(allowed)
     meant = (
         nearest(error.instance, (c for c in allowed if isinstance(c, str)))
         if isinstance(error.instance, str)
@@ -246,12 +266,16 @@ def _not_allowed(error: Any, path: Any, where: Source, lines_of: Lines) -> Itera
     )
 
 
-def _pattern(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
+def _choices(allowed: Sequence[Any]) -> str:
+    return ", ".join("null" if choice is None else str(choice) for choice in allowed)
+
+
+def _pattern(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:  # noqa: ARG001
     hint = error.schema.get("x-hint", f"text that matches {error.validator_value}")
-    yield "R005", f"{_field(path)} cannot be {show(error.instance)}", f"wanted: {hint}", "", where
+    yield "R005", f"{_field(path)} cannot be {show(error.instance)}", "", f"write {hint}", where
 
 
-def _bound(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
+def _bound(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:  # noqa: ARG001
     limit = error.validator_value
     words = {
         "minimum": f"at least {limit}",
@@ -267,16 +291,16 @@ def _bound(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_R
     yield "R005", message, "", f"write a value that is {words}", where
 
 
-def _worded(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
-    about = error.schema
-    yield about.get("x-code", "R005"), about["x-message"], "", about.get("x-hint", ""), where
+def _worded(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:  # noqa: ARG001
+    said = error.schema
+    yield said.get("x-code", "R005"), said["x-message"], "", said.get("x-hint", ""), where
 
 
-def _other(error: Any, path: Any, where: Source, lines_of: Lines) -> Iterator[_Row]:  # noqa: ARG001
+def _other(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:  # noqa: ARG001
     yield "R005", f"{_field(path)}: {error.message}"[:200], "", "", where
 
 
-_EXPLAINERS: Final[Mapping[str, Callable[[Any, Any, Source, Lines], Iterator[_Row]]]] = {
+_EXPLAINERS: Final[Mapping[str, Callable[[Any, Any, Source, _About], Iterator[_Row]]]] = {
     "additionalProperties": _unknown_fields,
     "required": _missing,
     "type": _wrong_type,

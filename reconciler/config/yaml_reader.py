@@ -36,6 +36,7 @@ _TAB: Final = "a tab indents this line"
 _NO_TABS: Final = "indent with spaces"
 _HINTS: Final = (
     ("cannot start any token", "quote the text, or indent with spaces instead of tabs"),
+    ("tab character", "indent with spaces"),
     ("mapping values are not allowed", 'quote text that has ": " in it, and check the indentation'),
     ("did not find expected key", "check the indentation of this line and the one before it"),
     ("could not find expected ':'", "write `name: value`, or quote the text"),

@@ -77,7 +77,7 @@ fix: add `key: …`
 R004 a.yaml:2:46: `metadata` has no field "name"
 | metadata: {organization: acme, project: Web, name: a}
 |                                              ^^^^
-fix: one of organization, project, projects, key, id, lifecycle""",
+fix: move it under `spec`""",
     ),
     "R005": (
         """\
@@ -112,7 +112,7 @@ spec: {expires_after: 14}
 R005 a.yaml:3:23: `spec.expires_after` needs text, not the number 14
 | spec: {expires_after: 14}
 |                       ^^
-why: wanted: a duration such as `14d`, `36h`, `90m`, `1d12h`: a number with w, d, h, m or s""",
+fix: write a duration such as `14d`, `36h`, `90m`, `1d12h`: a number with w, d, h, m or s""",
     ),
     "R006": (
         "kind: FeatureFlag\nmetadata:\n  organization: acme\n  key: a\n",
