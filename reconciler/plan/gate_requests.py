@@ -1,10 +1,11 @@
 """Change requests that are there already: ours, somebody else's, or one that was turned down."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from reconciler.model import (
+    Action,
     Address,
     Change,
     ChangeRequest,
@@ -17,15 +18,29 @@ from reconciler.plan import gate_words, intent
 from reconciler.plan.gate_policies import Policy, Scope
 from reconciler.plan.gate_steps import Step, Steps, joined
 
-Requests = Mapping[Scope, list[ChangeRequest]]
 
+class Requests:
+    """Change requests by the flag they are about, oldest first: of two equal ones it is waited for.
 
-def by_scope(requests: Iterable[ChangeRequest]) -> Requests:
-    """Requests by project, oldest first: of two equal ones the older is waited for."""
-    found: dict[Scope, list[ChangeRequest]] = defaultdict(list)
-    for request in sorted(requests, key=lambda r: (str(r.payload.get("created_at") or ""), r.id)):
-        found[request.organization, request.project].append(request)
-    return found
+    A flag is known by its id, and by its key while it has none (contract 5.4).
+    """
+
+    def __init__(self, requests: Iterable[ChangeRequest]) -> None:
+        self._found: dict[tuple[Scope, str, str], list[ChangeRequest]] = defaultdict(list)
+        for request in sorted(requests, key=lambda r: (str(r.payload.get("created_at")), r.id)):
+            scope = (request.organization, request.project)
+            self._found[scope, "key", request.flag_key].append(request)
+            if request.resource_id is not None:
+                self._found[scope, "id", request.resource_id].append(request)
+
+    def of(self, change: Change) -> list[ChangeRequest]:
+        """Those that are about the flag of this change."""
+        scope = change.address.parts[:-1]
+        if change.action is Action.CREATE:
+            found = self._found.get((scope, "key", change.address.name), [])
+        else:
+            found = self._found.get((scope, "id", change.live_id or ""), [])
+        return [request for request in found if intent.about(request, change)]
 
 
 def held(
@@ -36,7 +51,7 @@ def held(
     steps: tuple[Step, ...],
 ) -> Gate | None:
     """The gate of an open request on this flag: any other write would make it unappliable."""
-    found = [r for r in requests.get(change.address.parts[:-1], ()) if intent.holds(r, change)]
+    found = [request for request in requests.of(change) if intent.holds(request, change)]
     others = [r for r in found if not intent.same_intent(r, change, there)]
     if not found:
         return None
@@ -80,7 +95,7 @@ def remembered(
     """The gate, or that this very intent was turned down and is not filed again."""
     if gate.verdict not in {Verdict.APPROVAL, Verdict.SPLIT}:
         return gate
-    for request in rejections.get(change.address.parts[:-1], ()):
+    for request in rejections.of(change):
         if request.state == "rejected" and intent.same_intent(request, change, there):
             said = f"{gate_words.request(request, None)} proposed the same"
             return replace(

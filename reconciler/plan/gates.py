@@ -72,8 +72,8 @@ class _Forecaster:
             for there in items
             if KINDS[there.address.kind].gated
         }
-        self._open = gate_requests.by_scope(live.change_requests)
-        self._rejected = gate_requests.by_scope(rejections)
+        self._open = gate_requests.Requests(live.change_requests)
+        self._rejected = gate_requests.Requests(rejections)
         self._closed = {
             gap.scope: gap.reason for gap in live.unreadable if gap.kind == "ChangeRequest"
         }
