@@ -72,8 +72,10 @@ async def put(
         case "reset":
             connections.cut(scope, reset=True)
         case "hang":
-            await _hang(receive, float(effect.args["seconds"]))
-            connections.cut(scope, reset=False)
+            try:
+                await _hang(receive, float(effect.args["seconds"]))
+            finally:  # also when the server stops meanwhile
+                connections.cut(scope, reset=False)
         case "status":
             await _send(send, *_status(effect))
         case "throttle":

@@ -5,9 +5,40 @@ import pytest
 from .conftest import FLAGS, FULL, ORG
 
 BASE = {"groups": [{"properties": []}]}
-FIELDS = set(
-    ["id", "key", "name", "filters", "active", "deleted", "archived", "created_by", "last_modified_by", "created_at", "updated_at", "version", "tags", "evaluation_contexts", "ensure_experience_continuity", "is_remote_configuration", "has_encrypted_payloads", "evaluation_runtime", "bucketing_identifier", "analytics_dashboards", "experiment_set", "experiment_set_metadata", "surveys", "features", "usage_dashboard", "has_enriched_analytics", "can_edit", "user_access_level", "status", "last_called_at", "is_used_in_replay_settings", "is_eligible_for_experiment"]
-)
+FIELDS = {
+    "id",
+    "key",
+    "name",
+    "filters",
+    "active",
+    "deleted",
+    "archived",
+    "created_by",
+    "last_modified_by",
+    "created_at",
+    "updated_at",
+    "version",
+    "tags",
+    "evaluation_contexts",
+    "ensure_experience_continuity",
+    "is_remote_configuration",
+    "has_encrypted_payloads",
+    "evaluation_runtime",
+    "bucketing_identifier",
+    "analytics_dashboards",
+    "experiment_set",
+    "experiment_set_metadata",
+    "surveys",
+    "features",
+    "usage_dashboard",
+    "has_enriched_analytics",
+    "can_edit",
+    "user_access_level",
+    "status",
+    "last_called_at",
+    "is_used_in_replay_settings",
+    "is_eligible_for_experiment",
+}
 
 
 def make(api, key, **more):

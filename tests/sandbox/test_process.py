@@ -1,0 +1,323 @@
+"""The sandbox as a process and as a thread: starting, stopping, surviving."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from reconciler.sandbox import server
+from reconciler.sandbox.errors import SandboxError
+from reconciler.sandbox.testing import Sandbox
+
+from .conftest import FLAGS, SEED, Api
+
+ROOT = Path(__file__).parents[2]
+RUN = """
+import json, pathlib, sys
+from reconciler.sandbox import errors, server
+options = json.loads(sys.argv[1])
+for name in ("seed", "data"):
+    if name in options:
+        options[name] = pathlib.Path(options[name])
+try:
+    server.run(**options)
+except errors.SandboxError as error:
+    sys.exit(error.message)
+"""
+
+
+@pytest.fixture
+def seed(tmp_path):
+    path = tmp_path / "seed.json"
+    path.write_text(json.dumps(SEED), encoding="utf-8")
+    return str(path)
+
+
+@contextmanager
+def process(**options):
+    command = [sys.executable, "-c", RUN, json.dumps(options)]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        line = running.stdout.readline()
+        assert line.startswith("sandbox listening on http://127.0.0.1:"), line
+        yield Api(Sandbox(line.split()[-1])), running
+    finally:
+        running.kill()
+        running.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_cleanly_and_one_line_is_all_it_says(seed, number):
+    with process(seed=seed) as (api, running):
+        assert api.get(FLAGS).status == 200
+        running.send_signal(number)
+
+        assert running.wait(10) == 0
+        assert running.stdout.read() == ""
+
+
+def test_a_signal_stops_it_although_a_request_hangs(seed):
+    with process(seed=seed, faults="GET:*:*:before:hang") as (api, running):
+
+        def ask():
+            with pytest.raises(OSError, match=r"."):
+                api.get(FLAGS)
+
+        hanging = threading.Thread(target=ask)
+        hanging.start()
+        while not api.sandbox.requests():
+            pass
+        running.terminate()
+
+        assert running.wait(10) == 0
+        hanging.join()
+
+
+def test_what_was_answered_survives_a_kill(seed, tmp_path):
+    data = str(tmp_path / "world.db")
+    with process(seed=seed, data=data) as (api, running):
+        for number in range(20):
+            body = {"key": f"f{number}", "filters": {"groups": [{}]}}
+            assert api.post(f"{FLAGS}/", body).status == 201
+        before = api.sandbox.state(), api.sandbox.ledger(), api.sandbox.requests()
+        running.send_signal(signal.SIGKILL)
+        running.wait(10)
+    with process(data=data) as (api, _):
+        after = api.sandbox.state(), api.sandbox.ledger(), api.sandbox.requests()
+        assert after == before
+        new = api.post(f"{FLAGS}/", {"key": "z", "filters": {"groups": [{}]}}).body
+        assert new["id"] == 23
+        api.sandbox.reset()
+        assert api.get(FLAGS).body["count"] == 2
+
+
+def test_a_kill_in_the_middle_of_writes_leaves_whole_ones(seed, tmp_path):
+    data = str(tmp_path / "world.db")
+    answered = []
+    with process(seed=seed, data=data) as (api, running):
+
+        def write():
+            try:
+                for number in range(10_000):
+                    body = {"key": f"f{number}", "filters": {"groups": [{}]}}
+                    answered.append(api.post(f"{FLAGS}/", body).body["key"])
+            except (OSError, http.client.HTTPException):
+                pass
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        while len(answered) < 30:
+            pass
+        running.send_signal(signal.SIGKILL)
+        running.wait(10)
+        writer.join()
+    with process(data=data) as (api, _):
+        kept = {one["key"] for one in api.results(f"{FLAGS}/?limit=20000")}
+        created = [one for one in api.sandbox.ledger() if one["object"].startswith("FeatureFlag")]
+        assert set(answered) <= kept
+        assert len(created) == len(kept) - 2
+
+
+def test_two_processes_on_one_file_do_not_get_in_each_others_way(seed, tmp_path):
+    data = str(tmp_path / "world.db")
+    with process(seed=seed, data=data) as (one, _), process(data=data) as (two, _):
+
+        def write(api, word):
+            for number in range(40):
+                body = {"key": f"{word}{number}", "filters": {"groups": [{}]}}
+                assert api.post(f"{FLAGS}/", body).status == 201
+
+        writers = [threading.Thread(target=write, args=pair) for pair in ((one, "a"), (two, "b"))]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+
+        found = one.results(f"{FLAGS}/?limit=1000")
+        assert len({flag["id"] for flag in found}) == len(found) == 82
+        assert one.sandbox.state() == two.sandbox.state()
+        assert [line["n"] for line in one.sandbox.ledger()] == list(
+            range(1, len(one.sandbox.ledger()) + 1)
+        )
+
+
+def start(**options):
+    with server.background(**{"seed": SEED, **options}) as running:
+        return Sandbox(running.url).state()
+
+
+def test_options_come_before_the_seed():
+    options = {"now": "2027-01-01", "cloud": True, "rate_limit": "5/50"}
+    with server.background(seed=SEED, **options) as running:
+        api = Api(Sandbox(running.url))
+        state = api.sandbox.state()
+        api.sandbox.reset({**SEED, "cloud": False})
+        later = api.sandbox.state()
+
+    assert state["now"] == "2027-01-01T00:00:00Z"
+    assert (state["cloud"], state["rate_limit"]) == (True, {"per_minute": 5, "per_hour": 50})
+    assert (later["now"], later["cloud"]) == ("2026-01-05T09:00:00Z", False)
+
+
+def test_options_count_for_a_world_that_is_there_already(tmp_path):
+    data = tmp_path / "world.db"
+    start(data=data)
+
+    state = start(seed=None, data=data, now="2027-01-01", cloud=True, rate_limit="5")
+
+    assert (state["now"], state["cloud"]) == ("2027-01-01T00:00:00Z", True)
+    assert state["rate_limit"] == {"per_minute": 5}
+
+
+def test_the_seed_of_the_numbers_decides_the_uuids():
+    first, again, other = (start(rng_seed=number) for number in (1, 1, 2))
+
+    assert first == again
+    assert first["users"][0]["uuid"] != other["users"][0]["uuid"]
+
+
+def test_a_seed_may_be_a_text_a_file_or_nothing(seed):
+    for given in (json.dumps(SEED), Path(seed), SEED):
+        assert start(seed=given)["organizations"][0]["slug"] == "acme"
+    assert start(seed=None)["organizations"]
+
+
+def test_latency_is_real():
+    import time
+
+    with server.background(seed=SEED, latency_ms=50) as running:
+        began = time.monotonic()
+        Api(Sandbox(running.url)).get(FLAGS)
+        assert time.monotonic() - began >= 0.05
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"host": "0.0.0.0"}, "needs --public"),  # noqa: S104 - what is refused
+        ({"host": "no.such.host.invalid"}, "no such address"),
+        ({"port": 70000}, "--port 70000"),
+        ({"profile": "g3"}, "unknown profile 'g3'"),
+        ({"latency_ms": -1}, "--latency"),
+        ({"rate_limit": "many"}, "'many' is no rate limit"),
+        ({"rate_limit": "1/2/3"}, "is no rate limit"),
+        ({"rate_limit": "0"}, "at least 1"),
+        ({"now": "soon"}, "--now"),
+        ({"faults": "moon"}, "--faults moon"),
+        ({"seed": Path("/no/such/seed.yaml")}, "cannot be read"),
+        ({"data": Path("/no/such/folder/x.db")}, "cannot be opened"),
+    ],
+    ids=str,
+)
+def test_a_bad_option_is_one_sentence(options, message):
+    with pytest.raises(SandboxError) as caught:
+        server.run(**options)
+
+    assert message in caught.value.message
+
+
+def test_a_port_that_is_taken_is_one_sentence():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(SandboxError) as caught:
+            server.run(port=taken.getsockname()[1])
+
+    assert "cannot listen" in caught.value.message
+
+
+def test_a_world_in_a_file_is_not_overwritten_by_a_seed(tmp_path):
+    data = tmp_path / "world.db"
+    start(data=data)
+
+    with pytest.raises(SandboxError, match="needs --reset"):
+        start(data=data)
+    assert start(data=data, reset=True, now="2030-01-01")["now"] == "2030-01-01T00:00:00Z"
+
+
+def test_a_first_start_with_a_bad_seed_leaves_no_half_world(tmp_path):
+    data = tmp_path / "world.db"
+    with pytest.raises(SandboxError, match="moon"):
+        start(seed={"moon": 1}, data=data)
+
+    assert start(data=data)["users"]
+
+
+def test_a_file_of_something_else_is_left_alone(tmp_path):
+    import sqlite3
+
+    text, other = tmp_path / "notes.txt", tmp_path / "other.db"
+    text.write_text("important " * 500, encoding="utf-8")
+    connection = sqlite3.connect(other)
+    connection.execute("CREATE TABLE important (x)")
+    connection.close()
+
+    for path in (text, other):
+        with pytest.raises(SandboxError):
+            start(data=path, reset=True)
+    assert text.read_text(encoding="utf-8").startswith("important")
+
+
+def test_a_file_of_another_version_needs_a_reset(tmp_path):
+    import sqlite3
+
+    data = tmp_path / "world.db"
+    start(data=data)
+    connection = sqlite3.connect(data)
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+
+    with pytest.raises(SandboxError, match="another version"):
+        start(seed=None, data=data)
+    assert start(data=data, reset=True)["users"]
+
+
+def test_it_listens_on_the_loopback_of_ipv6_too():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    command = [sys.executable, "-c", RUN, json.dumps({"host": "::1"})]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as running:
+        line = running.stdout.readline()
+        running.terminate()
+
+    assert line.startswith("sandbox listening on http://[::1]:")
+
+
+PLUGIN = """
+import pytest
+
+@pytest.fixture
+def posthog_sandbox_seed():
+    return {"users": [{"email": "a@b.test", "tokens": [{"token": "phx_a"}]}]}
+
+def test_it(posthog_sandbox):
+    me = posthog_sandbox.call("GET", "/api/users/@me/", token="phx_a")
+    assert me.body["email"] == "a@b.test"
+    assert [one["status"] for one in posthog_sandbox.requests()] == [200]
+
+def test_each_test_begins_anew(posthog_sandbox):
+    assert posthog_sandbox.requests() == []
+"""
+
+
+def test_the_plugin_gives_other_projects_a_sandbox(tmp_path):
+    (tmp_path / "test_mine.py").write_text(PLUGIN, encoding="utf-8")
+    options = ["-q", "-p", "no:cacheprovider", "-W", "error", "-p", "reconciler.sandbox.testing"]
+    command = [sys.executable, "-m", "pytest", *options, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout

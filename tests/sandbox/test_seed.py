@@ -1,0 +1,256 @@
+"""The seed: what it may leave out, what it may name, and how it is refused."""
+
+import copy
+
+import pytest
+import yaml
+
+from reconciler.sandbox import seed_document
+from reconciler.sandbox.errors import SeedError
+
+from .conftest import FLAGS, FULL, ORG, POLICIES, REQUESTS, SEED
+
+INTERFACE = """
+now: "2026-01-05T09:00:00Z"            # optional
+cloud: false
+rate_limit: {per_minute: 480, per_hour: 4800}   # optional; absent: none
+users:
+  - {email: alice@acme.test, first_name: Alice, id: 11, tokens: [{token: phx_alice, scopes: ["*"]}]}
+  - {email: ci@acme.test, first_name: CI, tokens: [{token: phx_ci, scopes: ["approvals:write"]}]}
+organizations:
+  - name: Acme
+    slug: acme
+    features: [approvals, audit_logs, organizations_projects]
+    settings: {enforce_2fa: false}
+    members: [{email: alice@acme.test, level: owner}, {email: ci@acme.test, level: admin}]
+    roles: [{name: Release managers, members: [alice@acme.test]}]
+    approval_policies: []
+    projects:
+      - name: Web
+        id: 1
+        approval_policies:
+          - action_key: feature_flag.enable
+            conditions: {}
+            approver_config: {quorum: 1, users: [alice@acme.test], roles: [Release managers]}
+            allow_self_approve: false
+            bypass_org_membership_levels: [15]
+            bypass_roles: [Release managers]
+            expires_after: "14 00:00:00"
+            enabled: true
+        feature_flags:
+          - {key: new-checkout, name: New checkout, active: false, version: 1,
+             created_by: alice@acme.test,
+             filters: {groups: [{properties: [], rollout_percentage: 10}]}}
+        change_requests: []
+    activity: []
+"""
+
+
+def refused(api, seed):
+    with pytest.raises(ValueError, match=r".") as caught:
+        api.sandbox.reset(seed)
+    return str(caught.value)
+
+
+def spoilt(*path, to):
+    """A copy of the seed with one thing changed."""
+    seed = copy.deepcopy(SEED)
+    place = seed
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = to
+    return seed
+
+
+WEB = ("organizations", 0, "projects", 0)
+
+
+def test_the_seed_of_the_interface_loads(api):
+    api.sandbox.reset(INTERFACE)
+
+    policy = api.results(f"{POLICIES}/", who="alice")[0]
+    role = api.results("/api/organizations/@current/roles/", who="alice")[0]
+    assert policy["approver_config"] == {"quorum": 1, "users": [11], "roles": [role["id"]]}
+    assert policy["bypass_roles"] == [role["id"]]
+    assert policy["created_by"] is None
+    flag = api.results(f"{FLAGS}/", who="alice")[0]
+    assert (flag["key"], flag["created_by"]["id"], flag["version"]) == ("new-checkout", 11, 1)
+    assert api.get("/api/users/@me/", who="ci").status == 403
+
+
+def test_times_without_quotes_are_times_too(api):
+    api.sandbox.reset("now: 2026-01-05T09:00:00Z\nusers: [{email: a@b, created_at: 2026-01-01}]")
+
+    assert api.sandbox.control("GET", "clock") == {"now": "2026-01-05T09:00:00Z"}
+    assert api.sandbox.state()["users"][0]["created_at"] == "2026-01-01T00:00:00Z"
+
+
+def test_an_empty_world_is_a_world(api):
+    for empty in ("{}", "users:\norganizations:\n", {"users": [], "organizations": None}):
+        api.sandbox.reset(empty)
+        assert api.get(FLAGS).status == 401
+
+
+def test_users_need_no_organization_and_organizations_no_project(api):
+    seed = {
+        "users": [
+            {"email": "a@b.test", "tokens": [{"token": "phx_a"}]},
+            {"email": "c@b.test", "tokens": [{"token": "phx_c"}]},
+        ],
+        "organizations": [{"name": "Solo Ltd", "members": [{"email": "c@b.test"}]}],
+    }
+    api.sandbox.reset(seed)
+
+    assert api.results("/api/organizations/", who="a") == []
+    assert api.get("/api/projects/@current/", who="c").status == 404
+    (found,) = api.results("/api/organizations/", who="c")
+    assert (found["slug"], found["membership_level"], found["projects"]) == ("solo-ltd", 1, [])
+    assert found["available_product_features"] == []
+
+
+def test_the_first_project_is_the_current_one(api):
+    assert api.get("/api/users/@me/", who="mia").body["team"]["id"] == 1
+
+
+def test_ids_that_are_given_are_kept_and_others_are_beyond_them(api):
+    identity = "c0000000-0000-4000-8000-000000000001"
+    flags = [{"key": "a", "filters": FULL}, {"key": "b", "filters": FULL, "id": 40}]
+    rule = {"action_key": "x", "approver_config": {}, "id": identity}
+    seed = spoilt(*WEB, to={"name": "Web", "feature_flags": flags, "approval_policies": [rule]})
+    api.sandbox.reset(seed)
+
+    project = api.results("/api/projects/")[0]["id"]
+    assert project == 4
+    listed = api.results(f"/api/projects/{project}/feature_flags/")
+    assert [(one["key"], one["id"]) for one in listed] == [("b", 40), ("a", 41)]
+    assert api.results(f"/api/projects/{project}/approval_policies/")[0]["id"] == identity
+
+
+def test_a_change_request_needs_little(api):
+    change_request = {
+        "action_key": "feature_flag.enable",
+        "intent": {"flag_key": "off", "gated_changes": {"active": True}},
+        "policy_snapshot": {"quorum": 2, "users": ["ada@acme.test"], "roles": ["Nobody"]},
+        "created_by": {"email": "max@acme.test"},
+        "approvals": [{"created_by": "abe@acme.test", "decision": "approved"}],
+        "can_approve": True,
+    }
+    api.sandbox.reset(spoilt(*WEB, "change_requests", to=[change_request]))
+
+    (found,) = api.results(f"{REQUESTS}/", who="ada")
+    assert (found["state"], found["resource_id"]) == ("pending", "2")
+    assert found["intent"]["preconditions"]["version"] == 1
+    assert found["policy_snapshot"]["users"] == [12]
+    assert found["expires_at"] == "2026-01-19T09:00:00Z"
+    assert api.post(f"{REQUESTS}/{found['id']}/approve/", who="ada").body["status"] == "applied"
+    assert api.get(f"{FLAGS}/2/").body["active"] is True
+
+
+def test_a_stranger_may_be_an_approver_and_a_role_may_be_gone(api):
+    gone = "b0000000-0000-4000-8000-00000000ffff"
+    config = {"quorum": 1, "users": [99], "roles": [gone], "extra": 1}
+    rule = {"action_key": "feature_flag.enable", "approver_config": config}
+    api.sandbox.reset(spoilt(*WEB, "approval_policies", to=[rule]))
+
+    assert api.results(f"{POLICIES}/")[0]["approver_config"] == config
+
+
+def test_roles_that_differ_only_in_case_may_stand_side_by_side(api):
+    roles = [{"name": "Admins"}, {"name": "admins"}]
+    api.sandbox.reset(spoilt("organizations", 0, "roles", to=roles))
+
+    assert [one["name"] for one in api.results(f"{ORG}/roles/")] == ["Admins", "admins"]
+
+
+VOTE = {"created_by": 12, "decision": "approved"}
+FLAG = {"key": "x", "filters": FULL}
+BAD = [
+    ("users", [{"email": "a"}, {"email": "a"}], "users[1].email: 'a' is used twice"),
+    ("users", [{"email": "a", "id": 1}, {"email": "b", "id": 1}], "users[1].id: 1 is used twice"),
+    ("users", [{"email": "a", "id": 0}], "users[0].id:"),
+    ("users", [{"email": "a", "uuid": "x"}], "users[0].uuid:"),
+    ("users", [{"email": "a", "tokens": [{}]}], "users[0].tokens[0]:"),
+    ("users", [{"email": "a", "tokens": [{"token": "t"}, {"token": "t"}]}], "users[0].tokens[1]"),
+    ("users", [{"email": "a", "created_at": "yesterday"}], "users[0].created_at:"),
+    ("users", "x", "users: 'x' is not of type"),
+    ("now", "soon today", "now: 'soon today' is no time"),
+    ("cloud", "yes", "cloud: 'yes' is not of type 'boolean'"),
+    ("rate_limit", {}, "rate_limit:"),
+    ("rate_limit", {"per_minute": 0}, "rate_limit.per_minute:"),
+    ("moon", 1, "unknown field 'moon'"),
+    ("organisations", [], "unknown field 'organisations' (did you mean \"organizations\"?)"),
+]
+DEEP = [
+    (("organizations", 0, "slug"), "other", "organizations[1].slug: 'other' is used twice"),
+    (("organizations", 0, "members", 0, "email"), "x", "organizations[0].members[0].email: no"),
+    (("organizations", 0, "members", 0, "level"), "king", "organizations[0].members[0].level:"),
+    (("organizations", 0, "roles", 0, "members"), ["otto@acme.test"],
+     "organizations[0].roles[0].members[0]: 'otto@acme.test' is no member"),
+    (("organizations", 0, "roles", 1, "name"), "Release managers",
+     "organizations[0].roles[1].name: 'Release managers' is used twice"),
+    (("organizations", 0, "settings"), {"enforce_2fa": "x"},
+     "organizations[0].settings.enforce_2fa:"),
+    (("organizations", 0, "settings"), {"default_role": "x"},
+     "organizations[0].settings.default_role: no role"),
+    ((*WEB, "id"), 2, "organizations[0].projects[1].id: 2 is used twice"),
+    ((*WEB, "feature_flags", 1, "filters"), {"groups": [{"rollout_percentage": 101}]},
+     "organizations[0].projects[0].feature_flags[1].filters: Filters are not valid"),
+    ((*WEB, "feature_flags"), [{"key": "x"}],
+     "organizations[0].projects[0].feature_flags[0]: 'filters' is a required property"),
+    ((*WEB, "feature_flags"), [FLAG, FLAG],
+     "organizations[0].projects[0].feature_flags[1].key: a live flag 'x' is there already"),
+    ((*WEB, "approval_policies"),
+     [{"action_key": "x", "approver_config": {"users": ["x@y"]}}],
+     "organizations[0].projects[0].approval_policies[0].approver_config.users[0]: no user"),
+    ((*WEB, "approval_policies"), [{"action_key": "x", "approver_config": {"roles": ["x"]}}],
+     "organizations[0].projects[0].approval_policies[0].approver_config.roles[0]: no role"),
+    ((*WEB, "approval_policies"),
+     [{"action_key": "x", "approver_config": {}, "bypass_roles": ["x"]}],
+     "organizations[0].projects[0].approval_policies[0].bypass_roles[0]: no role"),
+    ((*WEB, "approval_policies"),
+     [{"action_key": "x", "approver_config": {}, "expires_after": "P1W"}],
+     "organizations[0].projects[0].approval_policies[0].expires_after:"),
+    ((*WEB, "approval_policies"), [{"action_key": "x", "approver_config": {}}] * 2,
+     "organizations[0].projects[0].approval_policies[1].action_key:"),
+    ((*WEB, "change_requests"), [{"action_key": "x"}],
+     "organizations[0].projects[0].change_requests[0]: 'intent' is a required property"),
+    ((*WEB, "change_requests"), [{"action_key": "x", "intent": {}, "state": "moon"}],
+     "organizations[0].projects[0].change_requests[0].state:"),
+    ((*WEB, "change_requests"),
+     [{"action_key": "x", "intent": {}, "approvals": [VOTE, VOTE]}],
+     "organizations[0].projects[0].change_requests[0].approvals[1].created_by: voted twice"),
+    (("organizations", 0, "activity"), [{"scope": "x"}], "organizations[0].activity[0]:"),
+    (("users", 0, "tokens", 0, "scoped_teams"), ["Moon"], "users[0].tokens[0].scoped_teams[0]:"),
+    (("users", 0, "tokens", 0, "scopes"), ["moon"], "users[0].tokens[0].scopes[0]:"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), BAD, ids=[one[2][:40] for one in BAD])
+def test_a_wrong_seed_is_refused_with_its_place(api, name, value, expected):
+    assert expected in refused(api, {name: value})
+
+
+@pytest.mark.parametrize(("path", "value", "expected"), DEEP, ids=[one[2][:70] for one in DEEP])
+def test_a_wrong_thing_deep_in_a_seed_is_refused_with_its_place(api, path, value, expected):
+    assert expected in refused(api, spoilt(*path, to=value))
+
+
+@pytest.mark.parametrize("text", ["a: [", "{", "- x", "5", "!!python/object:x {}", "a: &x [*x]"])
+def test_what_is_no_seed_at_all_is_refused(api, text):
+    assert refused(api, text)
+
+
+def test_what_is_nested_too_deeply_is_refused():
+    with pytest.raises(SeedError):
+        seed_document.parse("[" * 5000 + "]" * 5000)
+
+
+def test_every_noun_of_the_world_can_be_said_in_a_seed(api):
+    """The schema knows every field that the state writes."""
+    form = seed_document.schema()
+    state = api.sandbox.state()
+
+    assert state["users"][0].keys() <= form["$defs"]["user"]["properties"].keys()
+    organization = state["organizations"][0]
+    assert organization["settings"].keys() <= form["$defs"]["settings"]["properties"].keys()
+    seed_document.validate(yaml.safe_load(yaml.safe_dump(state)))
