@@ -1,7 +1,7 @@
 """Plan ⇄ document (interface section 6), and the document of an apply (section 7).
 
-Pure: no clock, no disk. The document holds whatever a renderer shows, because `show` has nothing
-else. Nothing that looks like a key leaves through it.
+Pure. The document holds all that a renderer shows, because `show` has nothing else. Nothing that
+looks like a key leaves through it.
 """
 
 import json
@@ -40,7 +40,10 @@ from reconciler.model import (
 FORMAT_VERSION: Final = 1
 PASSES: Final = frozenset({Verdict.NONE, Verdict.BYPASS})  # nothing holds the write back
 
-_KEY: Final = re.compile(r"ph[csx]_[A-Za-z0-9]{20,}")
+KEY: Final = re.compile(r"ph[csx]_[A-Za-z0-9]{20,}")
+_DEEPEST: Final = 100  # a value nested more deeply is nobody's configuration
+_MOST: Final = 2**53  # numbers from here on are not the same to every reader of JSON
+_SHOWN: Final = 60  # characters of a wrong value that an error quotes
 _SIDES: Final = ("base", "live", "desired")
 _T = TypeVar("_T")
 _Word = TypeVar("_Word", bound=StrEnum)
@@ -56,7 +59,7 @@ class Saved(Plan):
 
 def redact(text: str) -> str:
     """The text without anything that looks like a key of PostHog's."""
-    return _KEY.sub("***", text)
+    return KEY.sub("***", text)
 
 
 def summary(plan: Plan) -> dict[str, int]:
@@ -108,7 +111,7 @@ def dumps(plan: Plan, *, tool_version: str | None = None) -> str:
 
 
 def as_text(document: Any) -> str:
-    """Any value of ours as JSON text: ASCII, two spaces."""
+    """Any value of ours as JSON text."""
     return json.dumps(plain(document), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
@@ -166,21 +169,22 @@ def loads(text: str) -> Plan:
     try:
         document = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
-        said = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
-        raise _refused(f"it is no JSON: {said}") from error
+        raise _refused(f"it is no JSON: {error}") from error
     return decode(document)
 
 
 def decode(document: Any) -> Plan:
     """The plan that a document holds; ConfigError if it is none.
 
-    Desired resources are not part of a document, nor are rows without a change: `Saved` counts
-    the latter. Everything a renderer shows comes back as it was.
+    Desired resources are not part of it. Everything a renderer shows comes back as it was.
     """
-    try:
-        return _plan(_Node(document, ""))
-    except RecursionError as error:
-        raise _refused("it is nested too deeply") from error
+    level = [document] if isinstance(document, dict | list) else []
+    for _ in range(_DEEPEST):
+        inside = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [item for items in inside for item in items if isinstance(item, dict | list)]
+    if level:
+        raise _refused("it is nested too deeply")
+    return _plan(_Node(document, ""))
 
 
 def _refused(why: str, fix: str = "write a new one: reconciler plan --out FILE") -> ConfigError:
@@ -219,7 +223,7 @@ class _Node:
 
     def count(self) -> int:
         """A number of things: a whole number from 0 on."""
-        if type(self.value) is not int or self.value < 0:
+        if type(self.value) is not int or not 0 <= self.value < _MOST:
             raise self._wrong("a whole number from 0 on")
         return self.value
 
@@ -244,8 +248,8 @@ class _Node:
         raise self._wrong("an object")
 
     def _wrong(self, expected: str) -> ConfigError:
-        found = json.dumps(self.value)
-        found = found if len(found) < 60 else f"{found[:60]}…"  # noqa: PLR2004  on one line
+        found = redact(json.dumps(self.value))
+        found = found if len(found) < _SHOWN else f"{found[:_SHOWN]}…"
         return _refused(f"{self.path or 'the document'} should be {expected}, not {found}")
 
 
@@ -256,12 +260,11 @@ def _plan(node: _Node) -> Saved:
             f"its format_version is {version}, and this program reads {FORMAT_VERSION}",
             "show it with the version of reconciler that made it, or make the plan again",
         )
-    base = node["base"]
+    base, none = node["base"], node["summary"]["none"].count()
     changes = node["changes"].each(_read_change)
-    listed = Counter(change.address for change in changes)
-    if twice := [str(address) for address, times in listed.items() if times > 1]:
-        raise _refused(f"{twice[0]} stands in it twice")
-    kept = sum(change.action is Action.NONE for change in changes)
+    [(most, times)] = Counter(one.address for one in changes).most_common(1) or [(None, 0)]
+    if times > 1:
+        raise _refused(f"{most} stands in it twice")
     return Saved(
         changes=changes,
         target=node["target"]["name"].text(),
@@ -274,7 +277,7 @@ def _plan(node: _Node) -> Saved:
         released=node["released"].each(_read_released),
         findings=node["findings"].each(_read_finding),
         requests=Requests(*(node["requests"][one.name].count() for one in fields(Requests))),
-        unchanged=max(0, node["summary"]["none"].count() - kept),
+        unchanged=max(0, none - sum(change.action is Action.NONE for change in changes)),
         tool_version=node["tool_version"].text(),
     )
 
@@ -310,17 +313,14 @@ def _read_fields(rows: _Node, nulls: _Node) -> Iterator[FieldChange]:
 
 
 def _read_gate(node: _Node) -> Gate:
-    approvers = node["approvers"]
+    users, roles = node["approvers"]["users"], node["approvers"]["roles"]
     return Gate(
         verdict=node["verdict"].word(Verdict),
         confidence=node["confidence"].word(Confidence),
         policy=node["policy"].maybe(_Node.text),
         condition=node["condition"].maybe(_Node.text),
         quorum=node["quorum"].maybe(_Node.count),
-        approvers=Approvers(
-            approvers["users"].each(_Node.text),
-            approvers["roles"].values(lambda role: role.each(_Node.text)),
-        ),
+        approvers=Approvers(users.each(_Node.text), roles.values(lambda one: one.each(_Node.text))),
         expires_after=node["expires_after"].maybe(_Node.text),
         change_request=node["change_request"].maybe(_Node.text),
         note=node["note"].maybe(_Node.text) or "",

@@ -75,7 +75,7 @@ def _page(plan: Plan, *, drift: bool) -> str:
 def _head(plan: Plan, *, drift: bool) -> Iterator[str]:
     about = (
         plan.host,
-        words.base(plan),
+        words.base(plan, drift=drift),
         f"made {plan.created_at}" if plan.created_at else "",
         f"{words.count(plan.requests.reads, 'request')} sent",
     )
@@ -141,7 +141,7 @@ def _scope(address: Address) -> str:
 def _change(one: Change, *, drift: bool, opened: str) -> Iterator[str]:
     said = None if drift else words.gate(one)
     sign = words.sign(one.action, drift=drift)
-    note = words.drifted(one.action) if drift else ""
+    note = f" {words.drifted(one.action)}" if drift else ""
     badge = ""
     if said is not None:
         short = text(said.text.partition(":")[0])

@@ -17,7 +17,7 @@ from reconciler.render.visible import clip, visible
 
 CAP: Final = 65_000  # GitHub refuses a comment of more than 65,536 characters
 
-_DOTS: Final = {Action.CREATE: "🟢", Action.UPDATE: "🟡", Action.DELETE: "🔴", Action.NONE: "⚪"}
+_DOTS: Final = {"+": "🟢", "~": "🟡", "-": "🔴", " ": "⚪"}
 _MARKUP: Final = re.compile(r"([\\`*_\[\]#|~:$.])")
 _START: Final = re.compile(r"^(\d*)([-+=)])")  # where a line begins, these make a list or a rule
 _PINGS: Final = re.compile(r"([@#])(?=\S)")
@@ -38,13 +38,13 @@ def drift(plan: Plan, *, color: bool = False, width: int = 0, verbose: int = 0) 
 
 def prose(text: str) -> str:
     """Foreign text in a sentence: no markup, no tags, nobody is mentioned, nothing is linked."""
-    shown = html.escape(visible(text).strip(), quote=False)
+    shown = html.escape(clip(visible(text).strip(), 2 * _LINE), quote=False)
     return _quiet(_START.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", shown)))
 
 
 def tag(text: str) -> str:
     """Foreign text between HTML tags, never inside of one."""
-    return _quiet(html.escape(visible(text), quote=False))
+    return _quiet(html.escape(clip(visible(text), _NAME), quote=False))
 
 
 def _quiet(text: str) -> str:
@@ -103,8 +103,8 @@ def _head(plan: Plan, *, drift: bool) -> Iterator[str]:
     host = f" ({code(plan.host)})" if plan.host else ""
     yield f"### reconciler {name}: target {code(plan.target)}{host}"
     yield f"**{words.drift_totals(plan) if drift else words.totals(plan)}**"
-    if base := words.base(plan):
-        yield prose(clip(base, _NAME))
+    if base := words.base(plan, drift=drift):
+        yield prose(base)
     if drift:
         return
     yield from _alert(
@@ -124,7 +124,7 @@ def _alert(plan: Plan, verdict: Verdict, kind: str, what: str) -> Iterator[str]:
 def _approvals(plan: Plan) -> Iterator[str]:
     """Who has to agree to what: the reason for this comment."""
     rows = [
-        f"- {code(str(one.address))}: {prose(clip(said.text, _LINE))}"
+        f"- {code(str(one.address))}: {prose(said.text)}"
         for one in plan.writes
         if one.gate.verdict not in {Verdict.NONE, Verdict.BYPASS} and (said := words.gate(one))
     ]
@@ -139,10 +139,11 @@ def _capped(rows: list[str]) -> list[str]:
 
 def _change(one: Change, *, drift: bool, opened: bool) -> str:
     said = None if drift else words.gate(one)
-    what = words.drifted(one.action).strip() if drift else one.action.value
-    title = f"{_DOTS[one.action]} <code>{tag(clip(str(one.address), _NAME))}</code> {what}"
+    what = words.drifted(one.action) if drift else one.action.value
+    dot = _DOTS[words.sign(one.action, drift=drift)]
+    title = f"{dot} <code>{tag(str(one.address))}</code> {what}"
     if said is not None:
-        title += f", {tag(clip(said.text.partition(':')[0], _NAME))}"
+        title += f", {tag(said.text.partition(':')[0])}"
     return "\n\n".join(
         (
             f"<details{' open' if opened else ''}><summary>{title}</summary>",
@@ -160,8 +161,8 @@ def _body(one: Change, *, drift: bool) -> Iterator[str]:
         yield fence(_limited(lines), "diff")
     said = None if drift else words.gate(one)
     if said is not None:
-        notes = (f"  - {prose(clip(note, _LINE))}" for note in said.more)
-        yield "\n".join((f"- {said.mark} {prose(clip(said.text, 2 * _LINE))}", *notes))
+        notes = (f"  - {prose(note)}" for note in said.more)
+        yield "\n".join((f"- {said.mark} {prose(said.text)}", *notes))
     for warning in () if drift else one.warnings:
         yield fence(_limited(sentences.lines(warning, color=False)))
     if one.source is not None:

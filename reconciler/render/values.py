@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.model import ABSENT
+from reconciler.planfile import redact
 
 NOT_SET: Final = "(not set)"
 REMOVED: Final = "(removed)"
@@ -111,6 +112,7 @@ def _items(old: Any, new: Any) -> tuple[tuple[str, str], ...] | None:
 
 def _texts(old: str, new: str, room: int) -> tuple[tuple[str, str], ...]:
     """Two long texts, each from shortly before the place where they part."""
+    old, new = redact(old), redact(new)  # before they are cut, or half a key would be left
     pairs = enumerate(zip(old, new, strict=False))
     same = next((n for n, (a, b) in pairs if a != b), min(len(old), len(new)))
     start = same - _AROUND if same > room // 2 else 0

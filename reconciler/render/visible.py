@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import Final
 
-from reconciler.planfile import redact
+from reconciler.planfile import KEY, redact
 
 # Control characters, invisible ones, those that turn the direction of reading around, and lone
 # surrogates: what a terminal obeys, or what makes two names look alike.
@@ -23,6 +23,11 @@ _WIDE: Final = frozenset({"W", "F"})
 def visible(text: str) -> str:
     """The text on one line, nothing hidden in it, and without keys."""
     return _UNSEEN.sub(_escaped, redact(text))
+
+
+def masked(text: str) -> str:
+    """The text with keys starred out at their length, for what is cut by position."""
+    return KEY.sub(lambda found: "*" * len(found[0]), text)
 
 
 def _escaped(found: re.Match[str]) -> str:

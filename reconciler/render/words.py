@@ -28,6 +28,7 @@ from reconciler.render import values
 
 _SIGNS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.NONE: " "}
 _DRIFTED: Final = {Action.CREATE: "-", Action.DELETE: "+"}  # what happened, not what would mend it
+_HAPPENED: Final = {Action.CREATE: "not there", Action.DELETE: "there, though it should not be"}
 _SEVERITIES: Final = tuple(Severity)
 _ABOUT_FIELDS: Final = "unmanaged-field"  # findings of this code are counted, not listed
 _NAMED: Final = 6  # people of a role that are named before "and n more"
@@ -149,12 +150,12 @@ def doubts(plan: Plan) -> Mapping[str, int]:
     )
 
 
-def base(plan: Plan) -> str:
+def base(plan: Plan, *, drift: bool = False) -> str:
     """What the causes of the plan refer to; nothing where there is nothing to explain."""
     if plan.base_ref is not None or plan.base_commit is not None:
-        commit = f" ({plan.base_commit[:12]})" if plan.base_commit else ""
+        commit = f" ({planfile.redact(plan.base_commit)[:12]})" if plan.base_commit else ""
         return f"base: {plan.base_ref or 'commit'}{commit}"
-    if any(change.action is Action.UPDATE for change in plan.changes):
+    if not drift and any(change.action is Action.UPDATE for change in plan.changes):
         return "no base: causes are unknown, so nothing is marked as drift"
     return ""
 
@@ -241,8 +242,7 @@ def sign(action: Action, *, drift: bool = False) -> str:
 
 def drifted(action: Action) -> str:
     """What a change means where the files are taken for the truth."""
-    said = {Action.CREATE: "  is not there", Action.DELETE: "  is there, though it should not be"}
-    return said.get(action, "")
+    return _HAPPENED.get(action, "changed")
 
 
 _ENDED: Final = {

@@ -36,7 +36,7 @@ def change(one: Change, look: Look) -> Iterator[str]:
 def _head(one: Change, look: Look) -> str:
     sign = words.sign(one.action, drift=look.drift)
     name = escape(str(one.address))
-    note = words.drifted(one.action) if look.drift else ""
+    note = f"  {words.drifted(one.action)}" if look.drift else ""
     shown = look.paint(f"  {sign} ", _STYLES[sign]) + look.paint(name, "bold") + note
     if one.source is None:
         return shown

@@ -33,9 +33,8 @@ def plan(plan: Plan, *, color: bool, width: int, verbose: int = 0) -> str:
 def drift(plan: Plan, *, color: bool, width: int, verbose: int = 0) -> str:
     """What differs from the files of a commit. Left of the arrow the files, right what is live."""
     look = Look(color, width, verbose, drift=True)
-    base = words.base(plan) if plan.base_ref or plan.base_commit else ""
     parts = [
-        "\n".join(_header("drift", base, plan, look)),
+        "\n".join(_header("drift", words.base(plan, drift=True), plan, look)),
         *("\n".join(change(one, look)) for one in plan.writes),
         *_notices(plan, look),
         *_findings(plan, look),

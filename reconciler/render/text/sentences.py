@@ -7,7 +7,7 @@ from reconciler.errors import ApiError, ConfigError, ReconcilerError
 from reconciler.model import Finding, Severity
 from reconciler.render import words
 from reconciler.render.text.screen import escape, paint
-from reconciler.render.visible import columns
+from reconciler.render.visible import clip, columns, masked
 
 _STYLES: Final = {Severity.ERROR: "alarm", Severity.WARNING: "loud", Severity.NOTICE: "blue"}
 _ORDER: Final = tuple(Severity)  # worst first
@@ -59,8 +59,7 @@ def sentences(why: str, state: str, fix: str, *, color: bool) -> Iterator[str]:
     """The last three of the four; what is empty is left out."""
     for label, text in (("why:  ", why), ("state:", state), ("fix:  ", fix)):
         if text:
-            shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-            yield f"  {paint(label, 'dim', on=color)} {escape(shown)}"
+            yield f"  {paint(label, 'dim', on=color)} {clip(escape(text), _LONGEST)}"
 
 
 def _excerpt(one: Finding, *, color: bool) -> Iterator[str]:
@@ -69,9 +68,10 @@ def _excerpt(one: Finding, *, color: bool) -> Iterator[str]:
     assert place is not None  # noqa: S101  the caller looked
     start = max(0, place.column - 1)
     left = max(0, start + min(one.width, _EXCERPT // 2) - _EXCERPT)
-    cut = one.excerpt[left : left + _EXCERPT]
+    line = masked(one.excerpt)  # before it is cut, or half a key would be left
+    cut = line[left : left + _EXCERPT]
     lead = "…" if left else ""
-    tail = "…" if left + _EXCERPT < len(one.excerpt) else ""
+    tail = "…" if left + _EXCERPT < len(line) else ""
     meant = cut[start - left : start - left + one.width]
     before = len(lead) + columns(escape(cut[: start - left]))
     number = f"{place.line:>5}"
