@@ -12,6 +12,8 @@ import click
 import pytest
 
 from reconciler.cli import COMMANDS, group
+from reconciler.config.checks import CHECKS
+from reconciler.plan import guardrails
 from tests.support import CLEAN, SCRIPT, Repository, sandbox_process
 
 ROOT = Path(__file__).parent.parent
@@ -205,6 +207,28 @@ def test_every_link_leads_somewhere(page):
     targets = LINK.findall(page.read_text(encoding="utf-8"))
 
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_code_of_a_finding_is_in_the_docs():
+    """Of the files and of the plan, so that who meets one can look it up."""
+    sources = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "reconciler" / "plan").glob("*.py")
+    )
+    codes = {*CHECKS, *re.findall(r'code="([a-z-]+)"', sources), *guardrails.CODES}
+    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+
+    assert len(codes) > 25
+    assert sorted(code for code in codes if code not in text) == []
+
+
+def test_every_exit_code_that_an_error_has_is_in_the_docs():
+    """The README's table and the page agree on them."""
+    page = (ROOT / "docs" / "exit-codes.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    codes = set(re.findall(r"^\| (\d+) \|", page, re.MULTILINE))
+
+    assert {"0", "1", "2", "3", "4", "64", "130"} <= codes
+    assert set(re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)) <= codes
 
 
 @pytest.mark.parametrize("name", COMMANDS)
