@@ -262,9 +262,9 @@ def _plan(node: _Node) -> Saved:
         )
     base, none = node["base"], node["summary"]["none"].count()
     changes = node["changes"].each(_read_change)
-    [(most, times)] = Counter(one.address for one in changes).most_common(1) or [(None, 0)]
-    if times > 1:
-        raise _refused(f"{most} stands in it twice")
+    for address, times in Counter(one.address for one in changes).most_common(1):
+        if times > 1:
+            raise _refused(f"{address} stands in it twice")
     return Saved(
         changes=changes,
         target=node["target"]["name"].text(),
