@@ -5,10 +5,11 @@ environment without its own variables, so that a hook or a caller cannot point i
 """
 
 import os
+import posixpath
 import subprocess
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -110,9 +111,10 @@ class CommitTree:
         raise refuse(str(path), f"is not in the repository {self.root.name}", fix=fix)
 
     def _display(self, inside: str) -> str:
-        path = self.root / inside
-        cwd = Path(os.path.realpath(self.cwd))
-        return Path(os.path.relpath(path, cwd)).as_posix()
+        start = _start(self.root, self.cwd)
+        if start == ".":
+            return inside or "."
+        return posixpath.relpath(f"/{inside}", f"/{start}")
 
     def _list(self, inside: str) -> list["_Object"]:
         arguments = ["ls-tree", "-r", "-z", "--long", "--full-tree", self.commit]
@@ -197,6 +199,12 @@ def _is_wanted(path: str, inside: str) -> bool:
     """Whether a file below a folder is one with resources, as in the working tree."""
     *folders, name = path[len(inside) :].lstrip("/").split("/")
     return is_resource_file(name) and not any(is_hidden(folder) for folder in folders)
+
+
+@lru_cache(maxsize=32)
+def _start(top: Path, cwd: Path) -> str:
+    """The current folder from the root of the repository, with slashes."""
+    return Path(os.path.relpath(os.path.realpath(cwd), top)).as_posix()
 
 
 def root(path: Path) -> Path | None:

@@ -32,6 +32,10 @@ MAX_ALIASES: Final = 100
 MAX_ALIASED_NODES: Final = 100_000
 MAX_FINDINGS: Final = 100
 
+MAX_KNOWN_KEYS: Final = 10_000
+MAX_KNOWN_KEY: Final = 100
+
+_known_keys: dict[str, str] = {}  # every key of every file once, if it is harmless
 _TAB: Final = "a tab indents this line"
 _NO_TABS: Final = "indent with spaces"
 _HINTS: Final = (
@@ -89,7 +93,6 @@ class _Builder:
         self.findings = findings
         self.documents = documents
         self.anchors: dict[str, _Anchor] = {}
-        self.keys: dict[str, str] = {}  # every key once, known to be harmless
         self.scalars: dict[str, Any] = {}  # plain text -> value
         self.odd = "&" in text or "!" in text  # else there is no anchor and no tag
         self.literal: list[tuple[int, int]] = []  # first and last line of long texts
@@ -182,7 +185,7 @@ class _Builder:
 
     def _fill_mapping(self, node: MappingNode, depth: int) -> None:
         """Fill a mapping. The hot loop: what `_value` does for a scalar is repeated, for speed."""
-        marks, keys, scalars, next_event = node.marks, self.keys, self.scalars, self.next_event
+        marks, keys, scalars, next_event = node.marks, _known_keys, self.scalars, self.next_event
         scalar, special, is_odd = yaml.ScalarEvent, MAY_BE_SPECIAL, self.odd
         while (event := next_event()).__class__ is not yaml.MappingEndEvent:
             if event.__class__ is not scalar:
@@ -247,7 +250,8 @@ class _Builder:
             message = f"the key {key!a} has the character {found}, which cannot be seen"
             self._report(event, "R012", message, fix="type the key again")
             return None
-        self.keys[key] = key
+        if len(_known_keys) < MAX_KNOWN_KEYS and len(key) < MAX_KNOWN_KEY and key != "<<":
+            _known_keys[key] = key
         return key
 
     def _odd_key(self, event: Any, node: MappingNode) -> str | None:

@@ -166,6 +166,14 @@ def test_anchors_and_aliases_repeat_a_value():
     assert findings == []
 
 
+def test_a_merge_key_is_refused_also_where_the_same_text_was_a_key_before():
+    """Quoted it is text like any other."""
+    values, findings = read("'<<': 1\n---\na: &a {b: 1}\nc: {<<: *a}\n")
+
+    assert values[0] == {"<<": 1}
+    assert [(finding.code, finding.source.line) for finding in findings] == [("R011", 4)]
+
+
 def test_an_anchor_ends_with_its_document():
     """As YAML has it."""
     assert only("a: &x 1\n---\nb: *x\n")[:2] == ("R001", 3)
