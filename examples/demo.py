@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-RECONCILER = Path(sys.executable).parent / "reconciler"
+RECONCILER = str(Path(sys.executable).parent / "reconciler")
 ACME = Path(__file__).resolve().parent / "acme"
 KEYS = {name: f"phx_acme_{name}" for name in ("ci", "alice", "bob")}
 READY = "sandbox listening on "
