@@ -235,6 +235,46 @@ def test_pages_that_do_not_add_up_are_read_four_times_and_then_an_error(oddity):
     assert caught.value.state == "nothing was written"
 
 
+def _offset_pages(sizes, counts, links=None):
+    """Pages of limit 10 with any sizes and counts; ids are right throughout."""
+    starts = [sum(sizes[:n]) for n in range(len(sizes))]
+    links = links or [10 * (n + 1) for n in range(len(sizes) - 1)]
+
+    def answer(seen, _):
+        page = int(seen.query.get("offset") or 0) // 10
+        items = [{"id": starts[page] + n} for n in range(sizes[page])]
+        after = f"{PATH}?limit=10&offset={links[page]}" if page < len(links) else None
+        return Reply(body={"count": counts[page], "next": after, "results": items})
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("sizes", "counts", "links"),
+    [
+        ([10, 10, 10], [30, 31, 30], None),  # somebody wrote and took it back
+        ([10, 9, 11], [30, 30, 30], None),
+        ([10, 10, 10], [30, 30, 30], [10, 25]),
+        ([10, 10, 10], [30, 30, 30], [10]),
+        ([10, 10, 10], [30, 30, 30], [10, 20, 30]),
+    ],
+)
+def test_pages_that_add_up_only_by_chance_are_not_believed(sizes, counts, links):
+    with pytest.raises(IncompleteListingError):
+        _list(_offset_pages(sizes, counts, links))
+
+
+def test_a_count_that_moves_over_cursor_pages_is_not_believed():
+    def answer(seen, _):
+        last = "cursor" in seen.query
+        after = None if last else f"{PATH}?cursor=1"
+        return Reply(body={"count": 2 + last, "next": after, "results": [{"id": int(last)}]})
+
+    with pytest.raises(IncompleteListingError) as caught:
+        _list(answer)
+    assert "2 items on its first page and 3 on its last" in caught.value.why
+
+
 @pytest.mark.parametrize("body", ["text", 5, None, {"id": 7}, {}])
 def test_what_is_no_page_is_an_error(body):
     with pytest.raises(IncompleteListingError):
