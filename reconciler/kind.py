@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Protocol
 
-from reconciler.model import Action, Payload, Spec
+from reconciler.model import Action, Payload
+from reconciler.paths import Spec
 
 
 class Scope(Enum):

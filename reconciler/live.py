@@ -21,17 +21,8 @@ from reconciler.errors import (
 )
 from reconciler.kind import Kind, Reference, Scope
 from reconciler.kinds import KINDS
-from reconciler.model import (
-    Address,
-    ChangeRequest,
-    Live,
-    LiveResource,
-    Payload,
-    Person,
-    Spec,
-    Unreadable,
-    map_values,
-)
+from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person, Unreadable
+from reconciler.paths import Spec, map_values
 from reconciler.posthog import change_requests
 from reconciler.posthog.client import Reader
 

@@ -6,16 +6,8 @@ from enum import Enum, StrEnum
 from typing import Any, Final
 from urllib.parse import unquote
 
-from reconciler.paths import Path as Path
-from reconciler.paths import Spec as Spec
-from reconciler.paths import encode_part as encode_part
-from reconciler.paths import map_values as map_values
-from reconciler.paths import parse_path as parse_path
-from reconciler.paths import print_path as print_path
-from reconciler.paths import values_at as values_at
-from reconciler.source import MappingNode as MappingNode
-from reconciler.source import SequenceNode as SequenceNode
-from reconciler.source import Source as Source
+from reconciler.paths import Path, Spec
+from reconciler.source import MappingNode, SequenceNode, Source
 
 Payload = Mapping[str, Any]  # in the language of the API: ids, numbers
 

@@ -33,9 +33,9 @@ from reconciler.model import (
     Requests,
     Result,
     Severity,
-    Source,
     Verdict,
 )
+from reconciler.source import Source
 
 FORMAT_VERSION: Final = 1
 PASSES: Final = frozenset({Verdict.NONE, Verdict.BYPASS})  # nothing holds the write back

@@ -13,7 +13,7 @@ import pytest
 from reconciler import errors
 from reconciler.cli import COMMANDS, group
 from reconciler.kinds import KINDS
-from reconciler.model import values_at
+from reconciler.paths import values_at
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "reconciler").rglob("*.py"))

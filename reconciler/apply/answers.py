@@ -14,7 +14,8 @@ from reconciler.errors import (
     VersionConflictError,
 )
 from reconciler.kind import Kind, Write
-from reconciler.model import Action, Address, Change, Payload, Problem, Result, Spec
+from reconciler.model import Action, Address, Change, Payload, Problem, Result
+from reconciler.paths import Spec
 from reconciler.posthog import change_requests
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from reconciler.kind import Kind, Reference
 from reconciler.kinds import KINDS
-from reconciler.model import Address, Live, Person, Spec, map_values
+from reconciler.model import Address, Live, Person
+from reconciler.paths import Spec, map_values
 
 
 class UnknownNameError(Exception):

@@ -17,9 +17,9 @@ from reconciler.model import (
     Payload,
     Problem,
     Result,
-    Spec,
     Verdict,
 )
+from reconciler.paths import Spec
 from reconciler.posthog.client import Writer
 
 SameIntent = Callable[[Payload, Change, Payload | None], bool]

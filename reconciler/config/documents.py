@@ -13,15 +13,9 @@ from reconciler.config.text import error
 from reconciler.config.yaml_reader import Document
 from reconciler.kind import Kind, Scope
 from reconciler.kinds import KINDS
-from reconciler.model import (
-    Address,
-    Finding,
-    Lifecycle,
-    MappingNode,
-    Resource,
-    Source,
-    Spec,
-)
+from reconciler.model import Address, Finding, Lifecycle, Resource
+from reconciler.paths import Spec
+from reconciler.source import MappingNode, Source
 
 Lines = Callable[[str], Sequence[str] | None]
 

@@ -13,7 +13,9 @@ from typing import Any, Final
 from reconciler.config import schema
 from reconciler.config.excerpt import text_at
 from reconciler.config.near import nearest
-from reconciler.model import Finding, MappingNode, SequenceNode, Severity, Source, print_path
+from reconciler.model import Finding, Severity
+from reconciler.paths import print_path
+from reconciler.source import MappingNode, SequenceNode, Source
 
 Lines = Callable[[str], Sequence[str] | None]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from reconciler.config.text import MAX_BYTES, Refused, error
-from reconciler.model import Source
+from reconciler.source import Source
 
 SUFFIXES: Final = (".yaml", ".yml")
 SETTINGS: Final = "reconciler.yaml"

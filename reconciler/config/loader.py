@@ -28,14 +28,8 @@ from reconciler.config.templates import Loaded, Template, config_error, expand, 
 from reconciler.config.text import Refused, error, lines
 from reconciler.kind import Scope
 from reconciler.kinds import KINDS
-from reconciler.model import (
-    Address,
-    Declared,
-    Finding,
-    MappingNode,
-    Resource,
-    Severity,
-)
+from reconciler.model import Address, Declared, Finding, Resource, Severity
+from reconciler.source import MappingNode
 
 __all__ = ["Loaded", "Template", "expand", "load"]
 

@@ -6,7 +6,8 @@ from typing import Final
 
 from reconciler.config.text import error, hidden_characters
 from reconciler.kind import Kind, Scope
-from reconciler.model import Finding, MappingNode, Resource, Severity, Source
+from reconciler.model import Finding, Resource, Severity
+from reconciler.source import MappingNode, Source
 
 _CYRILLIC: Final = (
     "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0456\u0458\u0455\u04bb\u0501"

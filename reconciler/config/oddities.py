@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from reconciler.config.near import nearest
-from reconciler.model import Finding, Path, Resource, Severity
+from reconciler.model import Finding, Resource, Severity
+from reconciler.paths import Path
 
 GATED_ACTIONS: Final = ("feature_flag.enable", "feature_flag.disable", "feature_flag.update")
 CONDITION_TYPES: Final = ("before_after", "change_amount", "any_change")

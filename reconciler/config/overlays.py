@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.config import schema
-from reconciler.model import MappingNode, SequenceNode, Source
+from reconciler.source import MappingNode, SequenceNode, Source
 
 
 class MergedSequence(SequenceNode):

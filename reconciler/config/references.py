@@ -12,7 +12,9 @@ from reconciler.config.near import near_miss
 from reconciler.config.text import error
 from reconciler.kind import Kind, Scope
 from reconciler.kinds import KINDS
-from reconciler.model import Finding, MappingNode, Path, Resource, Source, values_at
+from reconciler.model import Finding, Resource
+from reconciler.paths import Path, values_at
+from reconciler.source import MappingNode, Source
 
 Names = Mapping[tuple[str, str], Mapping[str, Source]]
 """(kind, organization) -> name -> place; organizations under ("Organization", "")."""

@@ -12,7 +12,8 @@ from reconciler.config.files import SETTINGS, git_root, read_file
 from reconciler.config.near import nearest
 from reconciler.config.text import Refused, error, lines
 from reconciler.errors import ConfigError, UsageError
-from reconciler.model import Finding, MappingNode, SequenceNode, Source
+from reconciler.model import Finding
+from reconciler.source import MappingNode, SequenceNode, Source
 
 NAME: Final = SETTINGS
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from reconciler.config.text import error
 from reconciler.errors import ConfigError
-from reconciler.model import Address, Declared, Finding, Resource, Severity, Source
+from reconciler.model import Address, Declared, Finding, Resource, Severity
+from reconciler.source import Source
 
 
 @dataclass(frozen=True, slots=True)

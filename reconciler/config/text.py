@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from reconciler.model import Finding, Severity, Source
+from reconciler.model import Finding, Severity
+from reconciler.source import Source
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 

@@ -23,7 +23,8 @@ from reconciler.config.text import (
     place,
     tab_indents,
 )
-from reconciler.model import Finding, MappingNode, SequenceNode, Source
+from reconciler.model import Finding
+from reconciler.source import MappingNode, SequenceNode, Source
 
 MAX_DEPTH: Final = 64
 MAX_NODES: Final = 500_000

@@ -13,7 +13,8 @@ from reconciler.kind import (
     level_number,
     level_word,
 )
-from reconciler.model import Payload, Spec
+from reconciler.model import Payload
+from reconciler.paths import Spec
 
 SAME = ("enabled", "conditions", "allow_self_approve", "bypass_roles")
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.kind import Kind, Request, Scope, Write, as_set, plain_requests
-from reconciler.model import Action, Payload, Spec
+from reconciler.model import Action, Payload
+from reconciler.paths import Spec
 
 FIELDS = (
     "name",

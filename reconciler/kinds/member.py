@@ -1,7 +1,8 @@
 """Members (contract 8.3): a person's level in an organization."""
 
 from reconciler.kind import Kind, Scope, level_number, level_word
-from reconciler.model import Payload, Spec
+from reconciler.model import Payload
+from reconciler.paths import Spec
 
 
 def to_spec(payload: Payload) -> Spec:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from reconciler.kind import Kind, Reference, Request, Scope, Write, plain_requests
-from reconciler.model import Action, Payload, Spec
+from reconciler.model import Action, Payload
+from reconciler.paths import Spec
 
 FIELDS = (
     "name",

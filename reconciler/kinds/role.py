@@ -1,7 +1,8 @@
 """Roles (contract 8.1, 8.2): a name and the people who hold it."""
 
 from reconciler.kind import Kind, Reference, Request, Scope, Write, as_set, plain_requests
-from reconciler.model import Action, Payload, Spec
+from reconciler.model import Action, Payload
+from reconciler.paths import Spec
 
 
 def to_spec(payload: Payload) -> Spec:

@@ -6,7 +6,8 @@ deepdiff is known to this module alone, and imported when something differs.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from reconciler.model import ABSENT, Path
+from reconciler.model import ABSENT
+from reconciler.paths import Path
 
 _EMPTY: tuple[Any, ...] = (None, {}, [], "")
 

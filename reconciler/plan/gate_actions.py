@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Change, LiveResource, Spec, parse_path
+from reconciler.model import Action, Change, LiveResource
+from reconciler.paths import Spec, parse_path
 from reconciler.plan.gate_conditions import RELEASE, ROLLOUT, Fields, Positions
 
 ENABLE: Final = "feature_flag.enable"

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Address, Change, Live, Spec, parse_path
+from reconciler.model import Action, Address, Change, Live
+from reconciler.paths import Spec, parse_path
 
 KIND: Final = "ApprovalPolicy"
 Scope = tuple[str, ...]  # organization, project

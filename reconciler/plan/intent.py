@@ -8,16 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import (
-    ABSENT,
-    Action,
-    Change,
-    ChangeRequest,
-    LiveResource,
-    Spec,
-    parse_path,
-    print_path,
-)
+from reconciler.model import ABSENT, Action, Change, ChangeRequest, LiveResource
+from reconciler.paths import Spec, parse_path, print_path
 from reconciler.plan import describe
 
 OPEN: Final = frozenset({"pending", "approved"})  # contract 7.3: all other states are final

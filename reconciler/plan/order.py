@@ -9,7 +9,8 @@ from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Address, Change, Finding, Live, Severity, values_at
+from reconciler.model import Action, Address, Change, Finding, Live, Severity
+from reconciler.paths import values_at
 from reconciler.plan.lookup import fold
 from reconciler.plan.references import Edges
 

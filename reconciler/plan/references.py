@@ -6,7 +6,8 @@ from difflib import get_close_matches
 
 from reconciler.kind import Scope
 from reconciler.kinds import KINDS
-from reconciler.model import Address, Declared, Finding, Live, Path, Resource, Severity, values_at
+from reconciler.model import Address, Declared, Finding, Live, Resource, Severity
+from reconciler.paths import Path, values_at
 from reconciler.plan.lookup import fold, folded
 
 Edges = Mapping[Address, tuple[Address, ...]]

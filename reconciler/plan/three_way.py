@@ -17,11 +17,10 @@ from reconciler.model import (
     Finding,
     Live,
     LiveResource,
-    Path,
     Resource,
     Severity,
-    print_path,
 )
+from reconciler.paths import Path, print_path
 from reconciler.plan import describe
 from reconciler.plan.lookup import Lookup, fold
 

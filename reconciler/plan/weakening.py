@@ -12,7 +12,8 @@ admin, or newcomers get a role that approves or bypasses (`policy-weakening-poss
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from reconciler.model import Action, Change, Finding, Live, Severity, parse_path
+from reconciler.model import Action, Change, Finding, Live, Severity
+from reconciler.paths import parse_path
 from reconciler.plan import gate_policies
 from reconciler.plan.gate_policies import Policy
 from reconciler.plan.weakening_order import Reason, compare

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from reconciler.model import Payload, encode_part
+from reconciler.model import Payload
+from reconciler.paths import encode_part
 from reconciler.posthog.client import Reader
 
 PAGE_SIZE: Final = 100

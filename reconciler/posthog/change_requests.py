@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from reconciler.errors import UnreadableError
 from reconciler.kind import Request
-from reconciler.model import Payload, encode_part
+from reconciler.model import Payload
+from reconciler.paths import encode_part
 from reconciler.posthog.client import Reader, Writer
 
 OPEN: Final = ("pending", "approved")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.config import files, loader
-from reconciler.model import Address, Lifecycle, Severity, Source
+from reconciler.model import Address, Lifecycle, Severity
+from reconciler.source import Source
 
 ACME = """\
 kind: Organization

@@ -1,6 +1,7 @@
 """Overlays: the same address, field by field, with places that stay true."""
 
-from reconciler.model import Address, Source
+from reconciler.model import Address
+from reconciler.source import Source
 
 BASE = """\
 kind: FeatureFlag

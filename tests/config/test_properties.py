@@ -15,7 +15,7 @@ from reconciler.config.near import distance
 from reconciler.config.text import lines
 from reconciler.errors import ConfigError
 from reconciler.kinds import KINDS
-from reconciler.model import MappingNode, SequenceNode
+from reconciler.source import MappingNode, SequenceNode
 
 patient = settings(deadline=timedelta(seconds=2))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.config import text, yaml_reader
-from reconciler.model import MappingNode, SequenceNode, Source
+from reconciler.source import MappingNode, SequenceNode, Source
 
 ROOT = Path(__file__).parents[2]
 

@@ -231,7 +231,6 @@ def test_a_protected_resource_is_not_deleted_without_its_address(world):
 
 def test_every_other_kind_is_deleted_by_state_absent(world):
     """And a flag softly; what named the role goes first."""
-    approvers = {"quorum": 1, "roles": ["Old"]}
     seed = acme.seed(
         roles=[{"name": "Old", "members": ["bob@acme.test"]}],
         projects=[

@@ -6,14 +6,12 @@ from reconciler.model import (
     Lifecycle,
     Live,
     LiveResource,
-    MappingNode,
     Person,
     Resource,
-    SequenceNode,
-    Source,
     Unreadable,
 )
 from reconciler.plan import build, order, references
+from reconciler.source import MappingNode, SequenceNode, Source
 
 ACME = Address("Organization", ("acme",))
 WEB = Address("Project", ("acme", "Web"))

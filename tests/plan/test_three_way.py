@@ -6,15 +6,9 @@ import pytest
 import yaml
 
 from reconciler.kinds import KINDS
-from reconciler.model import (
-    Address,
-    Lifecycle,
-    LiveResource,
-    MappingNode,
-    Resource,
-    SequenceNode,
-)
+from reconciler.model import Address, Lifecycle, LiveResource, Resource
 from reconciler.plan import describe, three_way
+from reconciler.source import MappingNode, SequenceNode
 
 CASES = [
     case

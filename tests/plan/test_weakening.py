@@ -11,15 +11,14 @@ from reconciler.model import (
     Lifecycle,
     Live,
     LiveResource,
-    MappingNode,
     Person,
     Resource,
     Severity,
-    Source,
 )
 from reconciler.plan import three_way, weakening
 from reconciler.plan.gate_policies import Policy
 from reconciler.plan.weakening_order import Crowd, Strength, compare
+from reconciler.source import MappingNode, Source
 
 ENABLE, UPDATE = "feature_flag.enable", "feature_flag.update"
 WEB = ("acme", "Web")

@@ -123,8 +123,8 @@ def worlds(draw):
             policy["approvers"]["roles"] = draw(st.lists(st.sampled_from(roles), max_size=2))
             policy["bypass_roles"] = draw(st.lists(st.sampled_from(roles), max_size=2))
         documents.append(acme.document("ApprovalPolicy", policy, project="Mobile", action=action))
-    for key in draw(st.lists(KEYS, min_size=1, max_size=4, unique_by=str.casefold)):
-        documents.append(acme.document("FeatureFlag", draw(FLAG), project="Web", key=key))
+    keys = draw(st.lists(KEYS, min_size=1, max_size=4, unique_by=str.casefold))
+    documents += [acme.document("FeatureFlag", draw(FLAG), project="Web", key=key) for key in keys]
     return documents
 
 
