@@ -106,13 +106,11 @@ class WorkingTree:
             mode = real.stat().st_mode
         except OSError as problem:
             raise _unreadable(display, problem) from None
-        seen: set[Path] = set()
         if stat.S_ISDIR(mode):
             others = (os.path.realpath(self.cwd / other) for other in (*self.skip, *skip))
-            left_out = frozenset(Path(other) for other in others) - {real}
-            yield from _Walk(root, left_out, seen).folder(
-                real, "" if display == "." else display, 0
-            )
+            left_out = frozenset(others) - {str(real)}
+            shown = "" if display == "." else display
+            yield from _Walk(root, left_out, set()).folder(str(real), shown, 0)
         else:
             yield display, partial(_read_real, root, real, display)
 
@@ -143,17 +141,17 @@ class _Walk:
     """One walk through folders; `seen` keeps links from leading round in circles."""
 
     root: Path
-    skip: frozenset[Path]
-    seen: set[Path]
+    skip: frozenset[str]
+    seen: set[str]  # real paths of what was met
 
-    def folder(self, real: Path, display: str, depth: int) -> Iterator[Entry]:
+    def folder(self, real: str, display: str, depth: int) -> Iterator[Entry]:
         if real in self.seen or real in self.skip:
             return
         self.seen.add(real)
         if depth > MAX_FOLDERS:
             raise refuse(display, f"more than {MAX_FOLDERS} folders in each other", code="R009")
         try:
-            fd = _open_inside(self.root, real, _FOLDER)
+            fd = _open_inside(self.root, Path(real), _FOLDER)
         except OSError as problem:
             raise _unreadable(display or ".", problem) from None
         try:
@@ -166,10 +164,10 @@ class _Walk:
             for name, is_link, is_folder in entries:
                 shown = f"{display}/{name}" if display else name
                 if is_link:
-                    yield from self._link(real / name, shown, depth)
+                    yield from self._link(Path(real, name), shown, depth)
                 elif is_folder:
-                    yield from self.folder(real / name, shown, depth + 1)
-                elif is_resource_file(name) and self._new(real / name):
+                    yield from self.folder(f"{real}/{name}", shown, depth + 1)
+                elif is_resource_file(name) and self._is_new(f"{real}/{name}"):
                     yield shown, partial(_read, name, shown, dir_fd=fd)
         finally:
             os.close(fd)
@@ -183,11 +181,11 @@ class _Walk:
         if not real.is_relative_to(self.root):
             yield display, partial(_raise, _outside(display, self.root))
         elif real.is_dir():
-            yield from self.folder(real, display, depth + 1)
-        elif is_resource_file(link.name) and self._new(real):
+            yield from self.folder(str(real), display, depth + 1)
+        elif is_resource_file(link.name) and self._is_new(str(real)):
             yield display, partial(_read_real, self.root, real, display)
 
-    def _new(self, real: Path) -> bool:
+    def _is_new(self, real: str) -> bool:
         if real in self.seen or real in self.skip:
             return False
         self.seen.add(real)
