@@ -74,6 +74,7 @@ _FORMS = ("header", "date", "text")
 KINDS = ("html", "nan", "garbage", "duplicate_keys", "deep", "surrogate", "content_type")
 _DECISIONS = ("approve", "reject", "cancel")
 _SHORT = re.compile(r"(?P<name>\w+)(?:\((?P<args>.*)\))?", re.DOTALL)
+_SHORT_RULE = re.compile(r"\s*[A-Za-z*]+:\S")
 _RULE_KEYS = {"match", "effect", "point", "probability", "later"}
 _MATCH_KEYS = {"method", "route", "path", "user", "hit"}
 _PARTS = 5
@@ -101,14 +102,14 @@ def parse(text: str) -> Schedule:
     """
     if not text.strip():
         return Schedule()
+    if _SHORT_RULE.match(text):
+        return Schedule([_short(part.strip()) for part in text.split(";") if part.strip()])
     try:
         document = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise SandboxError(f"the fault schedule is neither JSON nor YAML: {error}") from error
     if document is None:
         return Schedule()
-    if isinstance(document, str):
-        return Schedule([_short(part.strip()) for part in document.split(";") if part.strip()])
     return from_document(document)
 
 
@@ -117,7 +118,9 @@ def from_document(document: Any) -> Schedule:
     if isinstance(document, list):
         document = {"faults": document}
     if not isinstance(document, dict) or not isinstance(document.get("faults", []), list):
-        raise SandboxError("a fault schedule is an object with a list `faults`")
+        raise SandboxError(
+            "a fault schedule is an object with a list `faults`, or METHOD:ROUTE:HIT:POINT:EFFECT"
+        )
     _need_known(document, {"seed", "faults"}, "schedule")
     seed = document.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int):

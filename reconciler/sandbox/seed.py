@@ -301,6 +301,7 @@ def _entry(
     tx: Transaction, names: Names, organization: Organization, one: dict[str, Any], path: str
 ) -> None:
     given = {name: one[name] for name in _LOGGED if name in one}
+    item = one.get("item_id")
     number = identity(one, tx, path)
     need_new(tx, Entry, number, path)
     tx.insert(
@@ -311,13 +312,14 @@ def _entry(
             scope=one["scope"],
             activity=one["activity"],
             created_at=moment(one.get("created_at", tx.at), f"{path}.created_at"),
+            item_id=str(item) if item is not None else None,
             user=names.person(one.get("user"), f"{path}.user"),
             **given,
         )
     )
 
 
-_LOGGED = ("item_id", "detail", "client", "ip_address", "is_system", "was_impersonated")
+_LOGGED = ("detail", "client", "ip_address", "is_system", "was_impersonated")
 
 
 def rate_limit(text: str) -> dict[str, int]:

@@ -181,7 +181,8 @@ def _request(
     intent = _intent(one["intent"], flags)
     created = moment(one.get("created_at", tx.at), f"{path}.created_at")
     end = clock.stamp(clock.instant(created) + _LASTS)
-    resource = one.get("resource_id")
+    given = one.get("resource_id")
+    resource = str(given) if given is not None else None
     if "resource_id" not in one and intent["flag_id"] is not None:
         resource = str(intent["flag_id"])
     checked, applied = one.get("validated_at"), one.get("applied_at")

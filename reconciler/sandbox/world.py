@@ -191,7 +191,7 @@ class World:
         """One call inside a savepoint: a refusal leaves nothing behind."""
         bend = _bend(drawn)
         stale = drawn.bend("stale")
-        if stale is not None and self._past:
+        if stale is not None and self._past and incoming.method == "GET":
             back = min(int(stale.effect.args["writes"]), len(self._past))
             with _begun(self._past[-back], keep=False):
                 old = Transaction(self._past[-back], seed=self.settings.rng_seed)
