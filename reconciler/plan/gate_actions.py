@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Change, LiveResource
+from reconciler.model import Action, Change, LiveResource, Resource
 from reconciler.paths import Spec, parse_path
 from reconciler.plan.gate_conditions import RELEASE, ROLLOUT, Fields, Positions
 
@@ -45,13 +45,14 @@ def meetings(change: Change, live: LiveResource | None, *, split: bool) -> tuple
 
 
 def _calls(change: Change, live: LiveResource | None, *, split: bool) -> Iterator[_Call]:
-    if change.desired is None or change.action not in {Action.CREATE, Action.UPDATE}:
+    resource = change.desired
+    if resource is None or change.action not in {Action.CREATE, Action.UPDATE}:
         return
     payload = live.payload if live is not None else {}
     creates = change.action is Action.CREATE
     active = not creates and payload.get("active") is not False
     filters: Mapping[str, Any] = payload.get("filters") or {}
-    for stage in _FLAG.stages(change.action, _moving(change, live), split=split):
+    for stage in _FLAG.stages(change.action, _moving(change, resource, live), split=split):
         body = dict(stage)
         if "filters" in body and not creates:  # kept by the server, or sent along (contract 9.2)
             body["filters"] = {**filters, **(body["filters"] or {})}
@@ -61,11 +62,8 @@ def _calls(change: Change, live: LiveResource | None, *, split: bool) -> Iterato
         creates = False
 
 
-def _moving(change: Change, live: LiveResource | None) -> Spec:
+def _moving(change: Change, resource: Resource, live: LiveResource | None) -> Spec:
     """The top-level fields that are sent, ignored parts as they are live."""
-    resource = change.desired
-    if resource is None:
-        return {}
     if change.action is Action.CREATE:
         return resource.spec
     roots = {parse_path(one.path)[0] for one in change.fields}

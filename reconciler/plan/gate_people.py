@@ -79,19 +79,23 @@ class People:
             },
         )
 
-    def obstacles(self, policy: Policy, quorum: int | None, approvers: Approvers) -> list[str]:
-        """Who cannot approve although named, and whether enough people are left."""
-        organization = policy.address.organization
+    def obstacles(
+        self, policy: Policy, quorum: int | None, approvers: Approvers, requester: str | None = None
+    ) -> list[str]:
+        """Who cannot approve although named, and whether enough people are left.
+
+        `requester` is who asks; if nobody has asked yet it will be this key's user.
+        """
+        organization, me = policy.address.organization, self._live.me
+        asks = (requester or (me.email if me is not None else "")).lower()
         named = {email.lower() for email in approvers.users}
-        named.update(email.lower() for members in approvers.roles.values() for email in members)
+        named.update(email.lower() for held in approvers.roles.values() for email in held)
         able, said = {email for email in named if self._is_there(organization, email)}, []
-        me = self._live.me.email.lower() if self._live.me is not None else None
-        if me in able and policy.spec.get("allow_self_approve") is not True:
-            able.discard(me)
-            said.append(f"{me}, who files the request, cannot approve it")
-        gone = sorted(named - able - {me})
-        if gone:
+        if gone := sorted(named - able):
             said.append(f"not in {organization}: {', '.join(gone)}")
+        if asks in able and policy.spec.get("allow_self_approve") is not True:
+            able.discard(asks)
+            said.append(f"{asks}, who files the request, cannot approve it")
         if ("Role", (organization,)) in self._closed and approvers.roles:
             said.append(f"who holds the roles of {organization} cannot be read")
         elif not able:
@@ -155,8 +159,8 @@ class People:
         if side.level in levels:
             return f"this key's user is {_article(level_word(side.level or 0))} of {organization}"
         for role in roles:
-            members = side.roles.get((organization, role.casefold()), ())
-            if me is not None and me in {email.lower() for email in members}:
+            held = side.roles.get((organization, role.casefold()), ())
+            if me is not None and me in {email.lower() for email in held}:
                 return f"{me} holds the role {role}"
         return ""
 

@@ -58,7 +58,8 @@ def held(
     request = (others or found)[0]
     gate = _gate(request, there, world)
     if others:
-        note = f"{gate.note}; it proposes something else, and any write would make it unappliable"
+        why = "an open request proposes something else, and any write would make it unappliable"
+        note = joined(why, gate.note)
         return replace(gate, verdict=Verdict.BLOCKED, note=note)
     step = next((step for step in steps if step.meeting.action == request.action_key), None)
     return replace(gate, condition=step.condition if step is not None else None)
@@ -75,17 +76,20 @@ def _gate(request: ChangeRequest, there: LiveResource | None, world: Steps) -> G
     approvers = world.people.snapshot(
         frozen, snapshot.get("users") or (), snapshot.get("roles") or ()
     )
-    quorum = snapshot.get("quorum")
+    quorum = snapshot["quorum"] if isinstance(snapshot.get("quorum"), int) else None
+    obstacles = (
+        world.people.obstacles(frozen, quorum, approvers, request.requester) if snapshot else ()
+    )
     version = there.payload.get("version") if there is not None else None
     return Gate(
         verdict=Verdict.PENDING,
         confidence=Confidence.CERTAIN,
         policy=str(address),
-        quorum=quorum if isinstance(quorum, int) else None,
+        quorum=quorum,
         approvers=approvers,
         expires_after=spec.get("expires_after"),
         change_request=request.id,
-        note=gate_words.request(request, version),
+        note=joined(gate_words.request(request, version), *obstacles),
     )
 
 

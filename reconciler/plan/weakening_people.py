@@ -35,8 +35,6 @@ class Effects:
 
     def of(self, change: Change) -> Effect:
         """What this change does; nothing for kinds that have no people."""
-        if change.action is Action.NONE:
-            return Effect()
         here = [
             pair
             for pair in self._policies

@@ -255,6 +255,32 @@ def test_a_position_that_is_ignored_does_not_move():
     assert (found.action, found.gate.verdict) == (Action.UPDATE, Verdict.NONE)
 
 
+def test_an_ignored_part_is_sent_as_it_is_live():
+    """Other parts of the same field move; the ignored rollout does not."""
+    live = live_flag(rollouts(10, holdout={"id": 1, "exclusion_percentage": 5}), name="old")
+    wants = {"name": "n", "filters": rollouts(50, holdout={"id": 2, "exclusion_percentage": 5})}
+    never = "filters.multivariate"
+
+    def verdict(*ignore):
+        resource = flag(wants, lifecycle=Lifecycle(ignore=ignore))
+        return plan(world(live, policy()), resource)["checkout"].gate.verdict
+
+    assert verdict("filters.groups") is Verdict.NONE
+    assert verdict("filters.groups", never, "tags", "filters.holdout.exclusion_percentage") is (
+        Verdict.NONE
+    )
+    assert verdict(never) is Verdict.APPROVAL
+
+
+def test_an_ignored_part_that_is_not_live_is_not_sent():
+    """There is nothing to put back."""
+    live = live_flag(rollouts(10))
+    wants = {"filters": rollouts(10, holdout={"exclusion_percentage": 5}, payloads={"a": "1"})}
+    resource = flag(wants, lifecycle=Lifecycle(ignore=("filters.holdout",)))
+
+    assert plan(world(live, policy()), resource)["checkout"].gate.verdict is Verdict.NONE
+
+
 def test_deleting_and_doing_nothing_are_gated_by_nothing():
     """Contract 3.6 and 0.10."""
     everything = world(LIVE, policy(ENABLE), policy(DISABLE), policy(UPDATE))
@@ -293,6 +319,32 @@ def test_display_keys_order_and_operator_are_no_release_condition():
     )
 
     assert found.verdict is Verdict.NONE
+
+
+def test_another_aggregation_is_another_release_condition():
+    """The flag is rolled out to groups in place of people."""
+    changed = {"type": "any_change", "field": "release_conditions"}
+    spec = {"filters": rollouts(10, aggregation_group_type_index=0)}
+
+    found = gate(world(LIVE, policy(UPDATE, changed)), spec)
+
+    assert found.condition == "every change of release_conditions (aggregation_group_type_index)"
+
+
+def test_where_rounding_decides_the_forecast_is_only_likely():
+    """The server may count in doubles, or not."""
+    limit = {
+        "type": "change_amount",
+        "field": "rollout_percentage",
+        "operator": "==",
+        "value": 20.2,
+    }
+    live = live_flag(rollouts(10.1))
+
+    found = gate(world(live, policy(UPDATE, limit)), {"filters": rollouts(30.3)})
+
+    assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.LIKELY)
+    assert "rounding" in found.note
 
 
 # --- 5.1: order of evaluation ----------------------------------------------------------------
@@ -739,6 +791,19 @@ def test_a_request_with_this_very_intent_is_pending():
     assert found.policy == f"ApprovalPolicy/acme/Web/{UPDATE}"
     assert found.condition == "every change of rollout_percentage (10 -> 50)"
     assert "expires 2026-01-19T09:00:00Z" in found.note
+    assert "not in acme: id:99" in found.note
+    assert "nobody" not in found.note
+
+
+def test_who_filed_a_pending_request_cannot_approve_it():
+    """The requester of the request, who need not be this key's user."""
+    filed = request({"filters": rollouts(50)}, requester=ALICE)
+    live = world(LIVE, role("Ops", BOB), policy(), change_requests=(filed,))
+
+    found = gate(live, {"filters": rollouts(50)})
+
+    assert f"{ALICE}, who files the request, cannot approve it" in found.note
+    assert "only 1 can approve it, and 2 are needed" in found.note
 
 
 def test_a_request_with_another_intent_blocks_every_write():

@@ -474,3 +474,11 @@ def test_a_default_role_that_approves_or_bypasses_is_a_warning():
     assert "may approve under" in finding.message
     assert "which bypasses" in finding.message
     assert find(live, declare("Organization", "acme", name="Acme")) == ()
+
+
+def test_what_has_no_people_and_gates_nothing_weakens_nothing():
+    """Flags and projects."""
+    live = world(live_policy())
+
+    assert find(live, declare("FeatureFlag", *WEB, "f", active=True)) == ()
+    assert find(live, declare("Project", "acme", "New", timezone="UTC")) == ()
