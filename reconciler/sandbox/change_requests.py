@@ -1,6 +1,5 @@
 """Change requests as values: filing one, who may decide it, how it is shown (contract 7.1, 7.4)."""
 
-from dataclasses import asdict
 from typing import Any
 
 from reconciler.sandbox import clock, durations, flag_filters, people
@@ -9,6 +8,7 @@ from reconciler.sandbox.clock import shown
 from reconciler.sandbox.model import ChangeRequest, Flag, Policy, Vote
 from reconciler.sandbox.profile import Profile
 from reconciler.sandbox.store import Transaction
+from reconciler.sandbox.tables import plain
 
 _VERBS = {
     "feature_flag.enable": "Enable feature flag",
@@ -105,7 +105,7 @@ def shape(call: Call, request: ChangeRequest, *, anonymous: bool = False) -> dic
     """A request as the API shows it; inside a 409 as if to nobody (section 0, fact 8)."""
     tx = call.tx
     cast = votes(tx, request.id)
-    shaped = asdict(request)
+    shaped = plain(request)
     del shaped["project"]
     for name in ("created_by", "applied_by"):
         shaped[name] = people.basic(tx, shaped[name])

@@ -6,7 +6,7 @@ when it is filed and once when it is applied.
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from reconciler.sandbox import activity, fields, flag_filters
@@ -15,6 +15,7 @@ from reconciler.sandbox.errors import conflict, invalid
 from reconciler.sandbox.model import Flag, Project, User
 from reconciler.sandbox.profile import Profile
 from reconciler.sandbox.store import Transaction
+from reconciler.sandbox.tables import plain
 
 _KEY = re.compile(r"[a-zA-Z0-9_-]+", re.ASCII)
 _LONGEST_KEY = 400
@@ -229,7 +230,7 @@ def update(
             last_modified_by=actor.user.id,
         )
     )
-    changed = activity.changes("FeatureFlag", asdict(flag), asdict(after), _LOGGED)
+    changed = activity.changes("FeatureFlag", plain(flag), plain(after), _LOGGED)
     kind = "deleted" if after.deleted and not flag.deleted else "updated"
     _log(tx, actor, project, after, kind=kind, changed=changed)
     return after

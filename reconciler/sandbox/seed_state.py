@@ -1,7 +1,6 @@
 """From a world to a seed document that makes the same world again (interface, section 8)."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from reconciler.sandbox.change_requests import votes
@@ -21,6 +20,7 @@ from reconciler.sandbox.model import (
 )
 from reconciler.sandbox.seed_names import Titles, level_word
 from reconciler.sandbox.store import Transaction
+from reconciler.sandbox.tables import plain
 
 Document = dict[str, Any]
 _TIMES = (
@@ -58,7 +58,7 @@ def dump(tx: Transaction) -> Document:
 
 def _plain(value: Any, *leave: str) -> Document:
     """An object's fields with its times as the API prints them."""
-    found = {name: one for name, one in asdict(value).items() if name not in leave}
+    found = {name: one for name, one in plain(value).items() if name not in leave}
     return {
         name: shown(one) if name in _TIMES and isinstance(one, str) else one
         for name, one in found.items()

@@ -34,7 +34,6 @@ class RunningSandbox:
     """A sandbox in a thread."""
 
     url: str
-    world: World
 
 
 class _Server(uvicorn.Server):
@@ -158,7 +157,7 @@ def background(
         try:
             if not ready.wait(_STOP_S):
                 raise SandboxError("the sandbox did not start")
-            yield RunningSandbox(url, world)
+            yield RunningSandbox(url)
         finally:
             server.should_exit = True
             thread.join(_STOP_S)

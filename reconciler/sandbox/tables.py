@@ -125,9 +125,14 @@ CREATE TABLE requests (
 """
 
 
+def plain(value: Any) -> dict[str, Any]:
+    """A noun's fields by name. What they hold is shared with it, so it is not to be changed."""
+    return {name: getattr(value, name) for name in _NAMES[type(value)]}
+
+
 def encode(value: Any) -> str:
     """A noun as the text of its row."""
-    return dump({name: getattr(value, name) for name in _NAMES[type(value)]})
+    return dump(plain(value))
 
 
 def decode(kind: type[T], text: str) -> T:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from reconciler.sandbox import activity, fields, people
@@ -25,6 +25,7 @@ from reconciler.sandbox.model import (
 from reconciler.sandbox.resources import project as projects
 from reconciler.sandbox.routes import Route
 from reconciler.sandbox.store import Transaction
+from reconciler.sandbox.tables import plain
 
 _LONGEST_NAME = 64
 _LONGEST_SLUG = 48
@@ -169,7 +170,7 @@ def free_slug(tx: Transaction, name: str) -> str:
 def _log(call: Call, after: Organization, kind: str, before: Organization | None) -> None:
     names = [one.name for one in WRITABLE]
     changed = (
-        activity.changes("Organization", asdict(before), asdict(after), names) if before else None
+        activity.changes("Organization", plain(before), plain(after), names) if before else None
     )
     activity.record(
         call.tx,
@@ -197,7 +198,7 @@ def shape(call: Call, organization: Organization) -> dict[str, Any]:
         if member is not None and people.may_enter(one, member)
     ]
     counted = [tx.get(User, one.user) for one in tx.find(Membership, organization=organization.id)]
-    stored = asdict(organization)
+    stored = plain(organization)
     return {
         **{name: value for name, value in stored.items() if name not in _HIDDEN},
         "created_at": shown(organization.created_at),

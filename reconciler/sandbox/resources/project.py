@@ -1,7 +1,7 @@
 """Projects (contract 10): listed per caller or per organization, written by administrators."""
 
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
@@ -23,6 +23,7 @@ from reconciler.sandbox.model import (
 )
 from reconciler.sandbox.routes import Route, View
 from reconciler.sandbox.store import Transaction
+from reconciler.sandbox.tables import plain
 
 _ORDER = "seq"
 _LONGEST_NAME = 200
@@ -110,7 +111,7 @@ def update(call: Call) -> Answer:
     project = _of_path(call)
     values = fields.read(call.data, WRITABLE, partial=call.incoming.method == "PATCH")
     changed = call.tx.update(replace(project, **values, updated_at=call.tx.at))
-    _log(call, changed, "updated", before=asdict(project))
+    _log(call, changed, "updated", before=plain(project))
     return Answer(200, full(call, changed))
 
 
@@ -159,7 +160,7 @@ def _of_path(call: Call) -> Project:
 
 
 def _log(call: Call, project: Project, kind: str, *, before: dict[str, Any]) -> None:
-    changed = activity.changes("Project", before, asdict(project), _LOGGED) if before else None
+    changed = activity.changes("Project", before, plain(project), _LOGGED) if before else None
     activity.record(
         call.tx,
         call.actor,

@@ -1,6 +1,6 @@
 """Roles (contract 8.1)."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from reconciler.sandbox import activity, fields, people
@@ -11,6 +11,7 @@ from reconciler.sandbox.http import Answer
 from reconciler.sandbox.model import ADMIN, Policy, Role, RoleMember
 from reconciler.sandbox.resources import role_membership
 from reconciler.sandbox.routes import Route
+from reconciler.sandbox.tables import plain
 
 _LONGEST_NAME = 200
 WRITABLE = (fields.Field("name", fields.text(longest=_LONGEST_NAME), required=True),)
@@ -89,7 +90,7 @@ def of_path(call: Call) -> Role:
 
 
 def _log(call: Call, role: Role, kind: str, before: Role | None) -> None:
-    changed = activity.changes("Role", asdict(before), asdict(role), ("name",)) if before else None
+    changed = activity.changes("Role", plain(before), plain(role), ("name",)) if before else None
     activity.record(
         call.tx,
         call.actor,
