@@ -11,6 +11,8 @@ from typing import Any, Final
 
 MAX_DEPTH: Final = 100  # PostHog's deepest payloads have about ten levels
 
+_CONTAINERS: Final = frozenset({dict, list})  # exact types: that is what json makes
+
 
 def parse(raw: bytes) -> Any:
     """The value of a JSON text in UTF-8.
@@ -54,6 +56,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_depth(value: Any) -> None:
+    """Level by level, so that checking cannot exhaust the stack either."""
     level, depth = [value], 0
     while level:
         depth += 1
@@ -62,9 +65,9 @@ def _check_depth(value: Any) -> None:
         level = [
             child
             for node in level
-            if isinstance(node, (dict, list))
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, (dict, list))
+            if type(node) in _CONTAINERS
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) in _CONTAINERS
         ]
 
 

@@ -20,6 +20,7 @@ _PERMISSIONS: Final = (  # words of the detail in lower case, the first that fit
     ("does not have access to the requested", _OTHER_PLACE),
     ("approver set", "ask one of the approvers that the change request names"),
     ("your own change request", "ask somebody else to decide: this policy forbids self-approval"),
+    ("only pending", "it is decided already; read it again"),
     ("cannot cancel", "only its requester may cancel it, while it is pending and not approved"),
     ("access to the project", "give the key's user access to the project"),
     ("level is insufficient", _LEVEL),

@@ -59,7 +59,7 @@ class Transport:
         key: sent in the Authorization header to that origin, and nowhere else.
         pacer: asked before each send.
         clock, sleep, rng: monotonic seconds, waiting, jitter.
-        now: seconds since 1970, for dates in answers and in messages.
+        now: seconds since 1970, for dates in messages, and in answers that have no Date.
         limits: what a call, and all of them, may cost.
         log: one line a call, without query and body.
 
@@ -125,7 +125,8 @@ class Transport:
         started, answer = self._clock(), None
         try:
             answer = self._exchange(call, params, content)
-            value = answers.read(call, answer, key_source=self._key.source, now=self._now())
+            now = self._server_time(answer)
+            value = answers.read(call, answer, key_source=self._key.source, now=now)
         except errors.ApiError as error:
             return Attempt(error=error, asked_s=self._asked_s(answer))
         finally:
@@ -135,7 +136,19 @@ class Transport:
 
     def _asked_s(self, answer: Answer | None) -> float | None:
         header = None if answer is None else answer.headers.get("retry-after")
-        return None if header is None else asked_wait_s(header, "", self._now())
+        if answer is None or header is None:
+            return None
+        return asked_wait_s(header, "", self._server_time(answer))
+
+    def _server_time(self, answer: Answer) -> float:
+        """The clock by which dates in an answer are meant: the server's own, if it tells it."""
+        now = self._now()
+        try:
+            time_ = parsedate_to_datetime(answer.headers["date"]).timestamp()
+        except (KeyError, ValueError, TypeError, OverflowError):
+            return now
+        self.clock_skew_s = time_ - now
+        return time_
 
     def _exchange(self, call: Call, params: Params | None, content: bytes | None) -> Answer:
         if call.method not in self.methods:
@@ -196,18 +209,10 @@ class Transport:
             call, why, fix=f"check the network, the proxy, and that {self.origin} is right"
         )
 
-    def _note_date(self, answer: Answer) -> None:
-        try:
-            date = parsedate_to_datetime(answer.headers["date"])
-        except (KeyError, ValueError, TypeError):
-            return
-        self.clock_skew_s = date.timestamp() - self._now()
-
     def _receive(self, call: Call, response: httpx.Response) -> Answer:
         """The whole body, read under the deadline and the cap."""
         headers = {name.lower(): value for name, value in response.headers.items()}
         head = Answer(response.status_code, headers, b"")
-        self._note_date(head)
         encoding = headers.get("content-encoding", "identity").strip().lower()
         body = bytearray()
         try:

@@ -115,7 +115,7 @@ def serving(answer, *, time=None):
 
         def _reply(self, reply):
             raw = b"" if reply.status == 204 else reply.raw
-            self.send_response(reply.status)
+            self.send_response_only(reply.status)
             headers = {"Content-Type": reply.kind, "Content-Length": str(len(raw))}
             if reply.zipped:
                 headers["Content-Encoding"] = "gzip"
@@ -209,16 +209,16 @@ def _hands(time):
 
 
 @contextmanager
-def reading(url, *, time=None, **surroundings):
+def reading(url, key=KEY, *, time=None, **surroundings):
     """A Reader with a clock that does not move by itself."""
-    with open_reader(credentials(url), **{**_hands(time or Time()), **surroundings}) as reader:
+    with open_reader(credentials(url, key), **{**_hands(time or Time()), **surroundings}) as reader:
         yield reader
 
 
 @contextmanager
-def writing(url, *, time=None, **surroundings):
+def writing(url, key=KEY, *, time=None, **surroundings):
     """A Writer with a clock that does not move by itself."""
-    with open_writer(credentials(url), **{**_hands(time or Time()), **surroundings}) as writer:
+    with open_writer(credentials(url, key), **{**_hands(time or Time()), **surroundings}) as writer:
         yield writer
 
 

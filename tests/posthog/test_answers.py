@@ -215,6 +215,7 @@ def test_a_bare_500_of_a_vote_is_ambiguous_and_quoted():
         (VOTE, 403, "You are not in the approver set for this change request", "approvers"),
         (VOTE, 403, "You cannot approve your own change request", "somebody else"),
         (VOTE, 403, "You cannot cancel this change request", "requester"),
+        (VOTE, 403, "Only pending change requests can be approved", "decided already"),
         (GET, 403, "You do not have permission to perform this action.", "scope"),
         (GET, 401, "Personal API key found is invalid.", "MY_KEY"),
         (CREATE, 402, "Approvals requires a paid PostHog plan.", "--exclude"),
