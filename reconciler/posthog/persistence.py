@@ -66,6 +66,7 @@ class Persistence:
         self._budget = patience.Budget(limits)
         self._breaker = patience.Breaker(limits, clock)
         self._until = math.inf if limits.run_s is None else clock() + limits.run_s
+        self._told_until = -math.inf
         self._stopped = Event()
 
     def stop(self) -> None:
@@ -104,9 +105,7 @@ class Persistence:
 
     def _take_turn(self, call: Call) -> None:
         """Wait for the rate limit, unless that outlasts the run."""
-        wait = self._pacer.wait_s()
-        if wait > _LONG_WAIT_S:
-            self._log.warning("waiting %.0f s for the rate limit of the key", wait)
+        self._tell_long_wait()
         left = self._until - self._clock()
         missing = self._pacer.acquire(patience_s=left, stopped=self._stopped.is_set)
         if self._stopped.is_set():
@@ -120,6 +119,12 @@ class Persistence:
                 why="the requests that the key may send are used up" if missing else "",
                 fix=self._resume(missing),
             )
+
+    def _tell_long_wait(self) -> None:
+        wait, now = self._pacer.wait_s(), self._clock()
+        if wait > _LONG_WAIT_S and now >= self._told_until:
+            self._told_until = now + wait  # once, not once a thread
+            self._log.warning("waiting %.0f s for the rate limit of the key", wait)
 
     def _pause(self, error: errors.ThrottledError, times: int) -> None:
         """429: all threads wait as long as the server asked, within reason."""

@@ -262,8 +262,8 @@ def _client(base_url: str, key: Secret, limits: Limits, deadline: Deadline) -> h
                 keepalive_expiry=KEEP_ALIVE_S,
             ),
             follow_redirects=False,
-            # proxies and authorities of the environment; a proxy cannot reach our own loopback
-            trust_env=not is_loopback(parts.hostname or ""),
+            # proxies and authorities of the environment; no proxy reaches our own loopback
+            trust_env=parts.scheme == "https" or not is_loopback(parts.hostname or ""),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
     except (OSError, ValueError, ImportError) as error:

@@ -76,10 +76,24 @@ class Server:
     url: str
     seen: list[Seen] = field(default_factory=list)
     time: Time | None = None
+    connections: int = 0
 
     @property
     def methods(self):
         return [one.method for one in self.seen]
+
+
+def _write(handler, reply):
+    raw = b"" if reply.status == 204 else reply.raw
+    headers = {"Content-Type": reply.kind, "Content-Length": str(len(raw))}
+    if reply.zipped:
+        headers["Content-Encoding"] = "gzip"
+    handler.send_response_only(reply.status)
+    for name, value in {**headers, **reply.headers}.items():
+        handler.send_header(name, value)
+    handler.end_headers()
+    with suppress(OSError):
+        handler.wfile.write(raw)
 
 
 @contextmanager
@@ -90,6 +104,11 @@ def serving(answer, *, time=None):
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True  # else each answer waits 40 ms for an ACK
+
+        def setup(self):
+            super().setup()
+            with lock:
+                running.connections += 1
 
         def _handle(self):
             parts = urlsplit(self.path)
@@ -111,20 +130,7 @@ def serving(answer, *, time=None):
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
-            self._reply(reply)
-
-        def _reply(self, reply):
-            raw = b"" if reply.status == 204 else reply.raw
-            self.send_response_only(reply.status)
-            headers = {"Content-Type": reply.kind, "Content-Length": str(len(raw))}
-            if reply.zipped:
-                headers["Content-Encoding"] = "gzip"
-            for name, value in {**headers, **reply.headers}.items():
-                if value is not None:
-                    self.send_header(name, value)
-            self.end_headers()
-            with suppress(OSError):
-                self.wfile.write(raw)
+            _write(self, reply)
 
         def log_message(self, *_):
             pass

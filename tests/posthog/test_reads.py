@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import threading
 import time as real_time
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from itertools import pairwise
 
@@ -62,6 +63,7 @@ def test_connections_are_kept_and_cookies_are_not():
         for _ in range(3):
             reader.get(PATH)
 
+    assert server.connections == 1
     assert all("cookie" not in seen.headers for seen in server.seen)
 
 
@@ -316,6 +318,20 @@ def test_a_huge_wait_stops_the_call_and_says_when_to_come_back(header):
     assert caught.value.retry_after_s == float(header)
     if header == "86400":
         assert "2026-01-02 00:00:00 UTC" in caught.value.fix
+
+
+def test_a_long_wait_is_told_once(caplog):
+    time, reply = Time(), Reply(429, THROTTLED, {"Retry-After": "60"})
+    with (
+        serving(_then_fine(2, reply)) as server,
+        reading(server.url, time=time) as reader,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        list(pool.map(lambda _: reader.get(PATH), range(8)))
+
+    told = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert 1 <= len(told) <= 2
+    assert "60 s" in told[0].getMessage()
 
 
 def test_one_429_makes_all_threads_wait():
