@@ -27,6 +27,15 @@ def now(ground: Ground) -> datetime:
     return _EPOCH + timedelta(microseconds=round(wall() * 1e6) + ground.offset_us)
 
 
+def patience(ground: Ground, now_: datetime, since: float) -> float:
+    """The time that throttles go by, in seconds.
+
+    It is the sandbox's, and beside a clock that stands, real time goes on: a client that was told
+    to wait does wait, and must not find itself waiting for ever.
+    """
+    return now_.timestamp() + (wall() - since if ground.frozen_at is not None else 0.0)
+
+
 def moved(ground: Ground, to: datetime) -> Ground:
     """The same world at another time. A standing clock stays standing."""
     if ground.frozen_at is not None:

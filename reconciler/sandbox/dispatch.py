@@ -5,10 +5,10 @@ parsed or looked up.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
-from reconciler.sandbox import auth
+from reconciler.sandbox import auth, clock
 from reconciler.sandbox.call import Bend, Call
 from reconciler.sandbox.errors import (
     ApiError,
@@ -37,6 +37,7 @@ class Desk:
     table: Table
     profile: Profile
     throttle: Throttle
+    since: float = field(default_factory=clock.wall)  # when the server began
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def _admit(
     _need_level(route, place)
     _need_plan(tx, route, place.organization)
     if bend.session is None:
-        _need_quota(desk.throttle, tx, token)
+        _need_quota(desk, tx, token)
     return Call(
         tx=tx,
         incoming=incoming,
@@ -139,9 +140,9 @@ def _need_plan(tx: Transaction, route: Route, organization: Organization | None)
         raise payment_required(_FEATURES[route.feature])
 
 
-def _need_quota(throttle: Throttle, tx: Transaction, token: Token) -> None:
+def _need_quota(desk: Desk, tx: Transaction, token: Token) -> None:
     limits = Limits(tx.ground.per_minute, tx.ground.per_hour)
-    wait = throttle.wait(token.id, limits, tx.now.timestamp())
+    wait = desk.throttle.wait(token.id, limits, clock.patience(tx.ground, tx.now, desk.since))
     if wait is not None:
         raise throttled(wait)
 

@@ -209,6 +209,10 @@ def test_9_2_a_patch_merges_top_level_keys(api):
     assert (cleared["groups"], cleared["payloads"]) == ([], {"true": "1"})
 
 
+def test_9_2_empty_filters_leave_even_what_is_not_complete(api):
+    assert api.patch(f"{FLAGS}/1/", {"filters": {}}).body["filters"] == FULL
+
+
 def test_9_2_display_only_keys_are_shown_and_not_kept(api):
     properties = [
         {"key": "id", "type": "cohort", "value": 5},

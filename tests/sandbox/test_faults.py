@@ -191,6 +191,15 @@ def test_a_stale_read_shows_the_world_before_the_last_writes(api):
     assert seen == ["", "one", "two"]
 
 
+def test_a_write_is_never_stale(api):
+    inject(api, rule("stale", match={"hit": "every"}))
+
+    api.patch(f"{FLAGS}/1/", {"name": "one"})
+    api.patch(f"{FLAGS}/1/", {"name": "two"})
+
+    assert name(api) == "two"
+
+
 def test_pages_shift_and_lists_vanish(api):
     inject(
         api,
