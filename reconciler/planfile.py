@@ -66,7 +66,7 @@ def summary(plan: Plan) -> dict[str, int]:
     """How many resources are concerned by what; every renderer counts with this."""
     actions = Counter(change.action for change in plan.changes)
     counted = plan.unchanged if isinstance(plan, Saved) else 0
-    causes = Counter(c for change in plan.changes for c in {one.cause for one in change.fields})
+    causes = Counter(c for change in plan.writes for c in {one.cause for one in change.fields})
     return {
         "create": actions[Action.CREATE],
         "update": actions[Action.UPDATE],
@@ -111,8 +111,8 @@ def dumps(plan: Plan, *, tool_version: str | None = None) -> str:
 
 
 def as_text(document: Any) -> str:
-    """Any value of ours as JSON text."""
-    return json.dumps(plain(document), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+    """A plain value as JSON text."""
+    return json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
 def plain(value: Any) -> Any:  # noqa: PLR0911  one line a type

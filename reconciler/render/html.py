@@ -7,7 +7,7 @@ from typing import Final
 
 from reconciler import planfile
 from reconciler.model import Action, Address, Cause, Change, FieldChange, Plan, Verdict
-from reconciler.render import values, words
+from reconciler.render import account, values, words
 from reconciler.render.style import CSS
 from reconciler.render.text import sentences
 from reconciler.render.visible import visible
@@ -75,12 +75,12 @@ def _page(plan: Plan, *, drift: bool) -> str:
 def _head(plan: Plan, *, drift: bool) -> Iterator[str]:
     about = (
         plan.host,
-        words.base(plan, drift=drift),
+        account.base(plan, drift=drift),
         f"made {plan.created_at}" if plan.created_at else "",
         f"{words.count(plan.requests.reads, 'request')} sent",
     )
     yield f'<p class="meta">{" · ".join(text(one) for one in about if one)}</p>'
-    line = words.drift_totals(plan) if drift else words.totals(plan)
+    line = " ".join(account.totals(plan, drift=drift))
     yield f'<p class="total">{text(line)}</p><ul class="numbers">'
     counted = planfile.summary(plan)
     for name, label in (_DRIFT if drift else _PLAN).items():
@@ -112,7 +112,7 @@ def _gate(said: Said, title: str = "") -> str:
 
 
 def _findings(plan: Plan) -> Iterator[str]:
-    found = words.findings(plan)
+    found = account.findings(plan)
     if found:
         yield '<section id="findings"><h2>Findings</h2>'
         for one in found:
@@ -190,6 +190,6 @@ def _field(one: FieldChange, *, drift: bool) -> str:
 
 
 def _notices(plan: Plan) -> Iterator[str]:
-    for notice in words.notices(plan):
+    for notice in account.notices(plan):
         yield f"<details><summary>{text(notice.title)}</summary>"
         yield f"<div><pre>{_lines(notice.rows)}</pre></div></details>"

@@ -17,4 +17,4 @@ drift = plan  # the same document
 def findings(found: Iterable[Finding]) -> str:
     """Findings by place, as a list of rows; no newline at the end."""
     ordered = sorted(found, key=lambda one: one.sort_key)
-    return planfile.as_text(ordered).removesuffix("\n")
+    return planfile.as_text(planfile.plain(ordered)).removesuffix("\n")

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from reconciler.model import Action, Change, FieldChange, Plan, Verdict
-from reconciler.render import values, words
+from reconciler.render import account, values, words
 from reconciler.render.text import sentences
 from reconciler.render.visible import clip, visible
 
@@ -21,6 +21,7 @@ _DOTS: Final = {"+": "🟢", "~": "🟡", "-": "🔴", " ": "⚪"}
 _MARKUP: Final = re.compile(r"([\\`*_\[\]#|~:$.])")
 _START: Final = re.compile(r"^(\d*)([-+=)])")  # where a line begins, these make a list or a rule
 _PINGS: Final = re.compile(r"([@#])(?=\S)")
+_ODD: Final = re.compile(r"[^A-Za-z0-9]")  # never what ends a comment
 _RUN: Final = re.compile("`+")
 _NAME, _LINE, _LINES, _LISTED, _PART = 200, 400, 150, 30, 12_000  # how much of each is shown
 _OPEN: Final = 3  # a plan of so many changes shows them at once
@@ -99,11 +100,12 @@ def _size(block: str) -> int:
 
 def _head(plan: Plan, *, drift: bool) -> Iterator[str]:
     name = "drift" if drift else "plan"
-    yield f"<!-- reconciler:{name}:{re.sub(r'[^A-Za-z0-9]', '_', plan.target)[:_NAME]} -->"
+    target = _ODD.sub("_", visible(plan.target))[:_NAME]
+    yield f"<!-- reconciler:{name}:{target} -->"
     host = f" ({code(plan.host)})" if plan.host else ""
     yield f"### reconciler {name}: target {code(plan.target)}{host}"
-    yield f"**{words.drift_totals(plan) if drift else words.totals(plan)}**"
-    if base := words.base(plan, drift=drift):
+    yield f"**{' '.join(account.totals(plan, drift=drift))}**"
+    if base := account.base(plan, drift=drift):
         yield prose(base)
     if drift:
         return
@@ -209,12 +211,12 @@ def _errors(plan: Plan) -> Iterator[str]:
 
 
 def _findings(plan: Plan) -> Iterator[str]:
-    if found := words.findings(plan):
+    if found := account.findings(plan):
         rows = (line for one in found for line in sentences.lines(one, color=False))
         yield f"#### Findings\n\n{fence(_limited(rows))}"
 
 
 def _notices(plan: Plan) -> Iterator[str]:
-    for notice in words.notices(plan):
+    for notice in account.notices(plan):
         listed = "\n".join(_capped([f"- {code(row)}" for row in notice.rows]))
         yield f"<details><summary>{tag(notice.title)}</summary>\n\n{listed}\n\n</details>"

@@ -93,7 +93,7 @@ def whole(payload: Payload, short: Mapping[str, Any], able: Approvers) -> dict[s
 def table(rows: Iterable[Mapping[str, Any]], *, format: str, color: bool) -> str:  # noqa: A002
     """Rows of `row`, as text or json."""
     if format == "json":
-        return planfile.as_text(list(rows)).removesuffix("\n")
+        return planfile.as_text(planfile.plain(list(rows))).removesuffix("\n")
     from reconciler.render import text
 
     return text.change_requests(rows, color=color)
@@ -114,7 +114,7 @@ def one(
     short = row(payload, organization=organization, project=project, base_url=base_url)
     if format == "json":
         able = still(payload, people=people, roles=roles)
-        return planfile.as_text(whole(payload, short, able)).removesuffix("\n")
+        return planfile.as_text(planfile.plain(whole(payload, short, able))).removesuffix("\n")
     from reconciler.render import text
 
     return text.change_request(payload, short, people=people, roles=roles, color=color)

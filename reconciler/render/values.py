@@ -79,8 +79,11 @@ def _is_scalar(value: Any) -> bool:
     return not isinstance(value, Mapping | list | tuple)
 
 
-def difference(old: Any, new: Any, room: int) -> Difference:
-    """What changes between two values. Lists of words are compared as sets where they can be."""
+def difference(old: Any, new: Any, room: int, *, whole: bool = False) -> Difference:
+    """What changes between two values. Lists of words are compared as sets where they can be.
+
+    `whole`: long texts are not cut down to where they differ.
+    """
     if (items := _items(old, new)) is not None and _length(items) <= room:
         return Difference(inline=True, pieces=items)
     arrow = f"{flow(old)} → {REMOVED if new is ABSENT else flow(new)}"
@@ -89,7 +92,8 @@ def difference(old: Any, new: Any, room: int) -> Difference:
     if items is not None:
         return Difference(inline=False, pieces=items)
     if isinstance(old, str) and isinstance(new, str):
-        return Difference(inline=False, pieces=_texts(old, new, room))
+        same = 0 if whole else room // 2
+        return Difference(inline=False, pieces=_texts(old, new, same))
     return Difference(inline=False, pieces=tuple(_lines(old, new, room)))
 
 
@@ -110,12 +114,12 @@ def _items(old: Any, new: Any) -> tuple[tuple[str, str], ...] | None:
     return (*added, *removed) if added or removed else None
 
 
-def _texts(old: str, new: str, room: int) -> tuple[tuple[str, str], ...]:
-    """Two long texts, each from shortly before the place where they part."""
+def _texts(old: str, new: str, most: int) -> tuple[tuple[str, str], ...]:
+    """Two long texts; where they begin alike for long, from shortly before they part."""
     old, new = redact(old), redact(new)  # before they are cut, or half a key would be left
     pairs = enumerate(zip(old, new, strict=False))
     same = next((n for n, (a, b) in pairs if a != b), min(len(old), len(new)))
-    start = same - _AROUND if same > room // 2 else 0
+    start = same - _AROUND if most and same > max(most, _AROUND) else 0
     lead = "…" if start else ""
     return ("-", lead + scalar(old[start:])), ("+", lead + scalar(new[start:]))
 

@@ -1,36 +1,26 @@
 """The sentences of a plan and of an apply, the same in every sink. Plain text: the sink escapes."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
 
-from reconciler import planfile
 from reconciler.model import (
-    ABSENT,
     Action,
     Address,
     Approvers,
     Cause,
     Change,
     Confidence,
-    Finding,
     Gate,
     Outcome,
-    Plan,
-    Released,
     Result,
-    Severity,
     Verdict,
 )
-from reconciler.render import values
 
 _SIGNS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.NONE: " "}
 _DRIFTED: Final = {Action.CREATE: "-", Action.DELETE: "+"}  # what happened, not what would mend it
-_HAPPENED: Final = {Action.CREATE: "not there", Action.DELETE: "there, though it should not be"}
-_SEVERITIES: Final = tuple(Severity)
-_ABOUT_FIELDS: Final = "unmanaged-field"  # findings of this code are counted, not listed
+_HAPPENED: Final = {Action.CREATE: "not there", Action.DELETE: "declared absent, but there"}
 _NAMED: Final = 6  # people of a role that are named before "and n more"
 
 
@@ -139,100 +129,9 @@ def _ask(found: Gate) -> str:
     return f"{text}; expires after {found.expires_after}" if found.expires_after else text
 
 
-def doubts(plan: Plan) -> Mapping[str, int]:
-    """What may hold back writes that are taken to pass, and how many: said once, not each time."""
-    return Counter(
-        change.gate.note
-        for change in plan.writes
-        if change.gate.verdict is Verdict.NONE
-        and change.gate.confidence is Confidence.LIKELY
-        and change.gate.note
-    )
-
-
-def base(plan: Plan, *, drift: bool = False) -> str:
-    """What the causes of the plan refer to; nothing where there is nothing to explain."""
-    if plan.base_ref is not None or plan.base_commit is not None:
-        commit = f" ({planfile.redact(plan.base_commit)[:12]})" if plan.base_commit else ""
-        return f"base: {plan.base_ref or 'commit'}{commit}"
-    if not drift and any(change.action is Action.UPDATE for change in plan.changes):
-        return "no base: causes are unknown, so nothing is marked as drift"
-    return ""
-
-
-def totals(plan: Plan) -> str:
-    """The last line of a plan."""
-    number = planfile.summary(plan)
-    if not plan.writes:
-        return _nothing(plan, number["none"])
-    parts = [f"{number[one]:,} to {one}" for one in ("create", "update", "delete")]
-    line = f"Plan: {', '.join(parts)}, {number['none']:,} unchanged."
-    return " ".join((line, *_held(plan), *_moved(number)))
-
-
-def _nothing(plan: Plan, number: int) -> str:
-    if plan.errors:
-        return f"No changes could be planned. {count(number, 'resource')} compared."
-    verb = "matches" if number == 1 else "match"
-    return f"No changes. {count(number, 'resource')} {verb}."
-
-
-def _held(plan: Plan) -> Iterable[str]:
-    verdicts = Counter(change.gate.verdict for change in plan.writes)
-    waiting = sum(verdicts[one] for one in (Verdict.APPROVAL, Verdict.SPLIT, Verdict.PENDING))
-    if waiting:
-        yield f"{waiting:,} will wait for approval."
-    if number := verdicts[Verdict.BYPASS]:
-        yield f"{number:,} will BYPASS approval."
-    if number := verdicts[Verdict.BLOCKED]:
-        yield f"{number:,} blocked by other change requests."
-    if number := verdicts[Verdict.REJECTED]:
-        yield f"{number:,} rejected before."
-
-
-def _moved(number: Mapping[str, int]) -> Iterable[str]:
-    if number["drift"]:
-        yield f"{number['drift']:,} with drift."
-    if number["conflict"]:
-        yield f"{number['conflict']:,} in CONFLICT."
-
-
 def cause(found: Cause) -> str:
     """The marker of a field in a line; nothing where the cause is unknown."""
     return "" if found is Cause.UNKNOWN else f"  [{found}]"
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What is worth knowing and changes nothing; a quiet one may be shown as its title alone."""
-
-    title: str
-    rows: tuple[str, ...]
-    quiet: bool = False
-
-
-def notices(plan: Plan) -> Iterator[Notice]:
-    """What nobody manages, and what left the files."""
-    if plan.unmanaged:
-        title = f"{count(len(plan.unmanaged), 'resource')} live but in no file; left alone"
-        yield Notice(title, tuple(map(str, plan.unmanaged)))
-    if plan.released:
-        title = f"{count(len(plan.released), 'field')} left the files; not written"
-        yield Notice(title, tuple(map(_released, plan.released)))
-    if fields := tuple(one.message for one in plan.findings if one.code == _ABOUT_FIELDS):
-        title = f"{count(len(fields), 'field')} set in PostHog and written in no file"
-        yield Notice(title, fields, quiet=True)
-
-
-def _released(one: Released) -> str:
-    stays = values.flow(None if one.live is ABSENT else one.live)
-    return f"{one.address}: {one.path} stays {stays}"
-
-
-def findings(plan: Plan) -> tuple[Finding, ...]:
-    """All that are shown one by one, worst first, then by place."""
-    shown = (one for one in plan.findings if one.code != _ABOUT_FIELDS)
-    return tuple(sorted(shown, key=lambda one: (_SEVERITIES.index(one.severity), one.sort_key)))
 
 
 def sign(action: Action, *, drift: bool = False) -> str:
@@ -267,18 +166,3 @@ def who_approves(change: Change) -> str:
     if change.gate.quorum is None and change.gate.approvers == Approvers():
         return ""
     return f"{_policy(change)}: {_ask(change.gate)}"
-
-
-def drift_totals(plan: Plan) -> str:
-    """The last line of a drift report."""
-    number = planfile.summary(plan)
-    if not plan.writes:
-        return _nothing(plan, number["none"]).replace("No changes.", "No drift.")
-    parts = (
-        (number["update"], "changed"),
-        (number["create"], "not there"),
-        (number["delete"], "there, though they should not be"),
-    )
-    shown = ", ".join(f"{found:,} {word}" for found, word in parts if found)
-    verb = "matches" if number["none"] == 1 else "match"
-    return f"Drift: {shown}; {number['none']:,} {verb}."

@@ -53,7 +53,7 @@ def _head(one: Change, look: Look) -> str:
 def _created(one: Change, look: Look) -> Iterator[str]:
     spec = {field.path: field.desired for field in one.fields}
     for line in values.block(spec, look.room) if spec else ():
-        yield INDENT + clip(escape(line), look.room)
+        yield INDENT + look.clip(escape(line))
 
 
 def _fields(one: Change, look: Look) -> Iterator[str]:

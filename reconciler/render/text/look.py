@@ -27,7 +27,11 @@ class Look:
     @property
     def room(self) -> int:
         """Columns for a value on a line of its own."""
-        return 10_000 if self.verbose else max(20, self.width - len(INDENT) - 2)
+        return max(20, self.width - len(INDENT) - 2)
+
+    def clip(self, text: str) -> str:
+        """Escaped text as far as there is room for it; all of it with --verbose."""
+        return text if self.verbose else clip(text, self.room)
 
     def paint(self, text: str, style: str) -> str:
         """Escaped text in colour, if there is any."""
@@ -41,7 +45,8 @@ def difference(
     name = escape(path)
     gap = column - columns(name)
     tail = f"  {look.paint(marker, style)}" if marker else ""
-    found = values.difference(*sides, look.room - column - 3 - columns(tail))
+    room = look.room - column - 3 - (columns(marker) + 2 if marker else 0)
+    found = values.difference(*sides, room, whole=bool(look.verbose))
     if found.inline and gap >= 0:
         pieces = (_piece(sign, text, look) for sign, text in found.pieces)
         yield f"{INDENT}{name}{' ' * gap}   {'  '.join(pieces)}{tail}"
@@ -57,7 +62,7 @@ def _piece(sign: str, text: str, look: Look) -> str:
 
 
 def _row(sign: str, text: str, look: Look) -> str:
-    return look.paint(clip(f"{sign or ' '} {escape(text)}", look.room), _SIGNS[sign])
+    return look.paint(look.clip(f"{sign or ' '} {escape(text)}"), _SIGNS[sign])
 
 
 def cut(lines: Iterable[str], look: Look) -> Iterator[str]:

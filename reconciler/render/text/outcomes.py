@@ -60,8 +60,8 @@ def _waiting(
             lines.extend(_problem(row.problem, row.result, color=color))
         elif change is not None and (who := words.who_approves(change)):
             lines.extend(wrap(escape(who), indent="    ", width=width))
-        if where := row.url or row.change_request:
-            lines.append(f"    {escape(where)}")
+        if row.url or (row.change_request and row.problem is None):
+            lines.append(f"    {escape(row.url or row.change_request or '')}")
     yield "\n".join(lines)
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from reconciler.model import Action, Plan
-from reconciler.render import words
+from reconciler.render import account, words
 from reconciler.render.text import sentences
 from reconciler.render.text.changes import change
 from reconciler.render.text.look import Look
 from reconciler.render.text.screen import escape, wrap
-from reconciler.render.visible import clip
+from reconciler.render.visible import columns
 
 _LISTED: Final = 10  # of a long list, unless --verbose
 
@@ -18,11 +18,11 @@ def plan(plan: Plan, *, color: bool, width: int, verbose: int = 0) -> str:
     """The plan for a person at a terminal: what, why, and who will have to approve it."""
     look = Look(color, width, verbose)
     parts = [
-        "\n".join(_header("plan", words.base(plan), plan, look)),
+        "\n".join(_header("plan", account.base(plan), plan, look)),
         *("\n".join(change(one, look)) for one in plan.changes if _shown(one.action, one.warnings)),
         *_notices(plan, look),
         *_findings(plan, look),
-        look.paint(words.totals(plan), "bold"),
+        _totals(plan, look),
     ]
     text = "\n\n".join(parts)
     clipped = not verbose and "…" in text
@@ -34,13 +34,25 @@ def drift(plan: Plan, *, color: bool, width: int, verbose: int = 0) -> str:
     """What differs from the files of a commit. Left of the arrow the files, right what is live."""
     look = Look(color, width, verbose, drift=True)
     parts = [
-        "\n".join(_header("drift", words.base(plan, drift=True), plan, look)),
+        "\n".join(_header("drift", account.base(plan, drift=True), plan, look)),
         *("\n".join(change(one, look)) for one in plan.writes),
         *_notices(plan, look),
         *_findings(plan, look),
-        look.paint(words.drift_totals(plan), "bold"),
+        _totals(plan, look),
     ]
     return "\n\n".join(parts)
+
+
+def _totals(plan: Plan, look: Look) -> str:
+    """The sentences on one line, or on as many as it takes."""
+    first, *rest = account.totals(plan, drift=look.drift)
+    lines = [first]
+    for sentence in rest:
+        if columns(lines[-1]) + 1 + columns(sentence) <= look.width:
+            lines[-1] += f" {sentence}"
+        else:
+            lines.append(sentence)
+    return "\n".join(look.paint(line, "bold") for line in lines)
 
 
 def _shown(action: Action, warnings: object) -> bool:
@@ -60,12 +72,12 @@ def _header(name: str, base: str, plan: Plan, look: Look) -> Iterator[str]:
 
 def _notices(plan: Plan, look: Look) -> Iterator[str]:
     """What is worth knowing and changes nothing, one paragraph each."""
-    for notice in words.notices(plan):
+    for notice in account.notices(plan):
         if notice.quiet and not look.verbose:
             yield look.paint(f"{notice.title} (--verbose lists them)", "dim")
         else:
             yield _list(f"{notice.title}:", notice.rows, look)
-    for note, number in () if look.drift else words.doubts(plan).items():
+    for note, number in () if look.drift else account.doubts(plan).items():
         verb = "is" if number == 1 else "are"
         text = f"{words.count(number, 'change')} {verb} taken to pass without approval, but {note}"
         lines = wrap(escape(text), indent="", width=look.width)
@@ -75,7 +87,7 @@ def _notices(plan: Plan, look: Look) -> Iterator[str]:
 def _list(title: str, rows: Iterable[str], look: Look) -> str:
     every = list(rows)
     most = len(every) if look.verbose or len(every) <= _LISTED + 1 else _LISTED
-    shown = [f"  {clip(escape(row), look.room)}" for row in every[:most]]
+    shown = [f"  {look.clip(escape(row))}" for row in every[:most]]
     if rest := len(every) - most:
         shown.append(look.paint(f"  … and {rest:,} more", "dim"))
     return "\n".join((title, *shown))
@@ -83,5 +95,5 @@ def _list(title: str, rows: Iterable[str], look: Look) -> str:
 
 def _findings(plan: Plan, look: Look) -> Iterator[str]:
     """Worst last: nearest to where a person looks first."""
-    for one in reversed(words.findings(plan)):
+    for one in reversed(account.findings(plan)):
         yield "\n".join(sentences.lines(one, color=look.color))

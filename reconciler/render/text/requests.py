@@ -9,7 +9,7 @@ from reconciler.render import values, words
 from reconciler.render.requests import People, Roles, moment
 from reconciler.render.text.look import INDENT, PATHS, Look, difference
 from reconciler.render.text.screen import escape, paint, wrap
-from reconciler.render.visible import clip, columns
+from reconciler.render.visible import columns
 
 _HEAD: Final = ("ID", "STATE", "VOTES", "ACTION", "FLAG", "BY", "EXPIRES")
 _STYLES: Final = {
@@ -110,7 +110,7 @@ def _intent(payload: Payload, look: Look) -> Iterator[str]:
     if sent:
         yield "Written as a whole once approved:"
         for line in values.block(sent, look.room):
-            yield f"{INDENT}{clip(escape(line), look.room)}"
+            yield f"{INDENT}{look.clip(escape(line))}"
 
 
 def _votes(payload: Payload, row: Mapping[str, Any], able: Approvers, look: Look) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _trouble(payload: Payload, row: Mapping[str, Any], look: Look) -> Iterator[s
     if status not in {"", "valid"}:
         yield look.paint(f"Validation: {escape(status)}", "loud")
         if payload.get("validation_errors"):
-            yield f"  {clip(escape(values.flow(payload['validation_errors'])), look.room)}"
+            yield f"  {look.clip(escape(values.flow(payload['validation_errors'])))}"
         if status == "stale" and row["state"] == "pending":
             yield "  the flag has moved since: approved now, it fails; cancel it and apply again"
     elif status:

@@ -18,7 +18,9 @@ _EXCERPT: Final = 160  # characters of a line of a file
 def findings(found: Iterable[Finding], *, color: bool, state: str = "nothing was written") -> str:
     """Findings by place, in the four sentences; no newline at the end."""
     ordered = sorted(found, key=lambda one: one.sort_key)
-    return "\n".join("\n".join(lines(one, color=color, state=state)) for one in ordered)
+    shown = ["\n".join(lines(one, color=color, state=state)) for one in ordered]
+    apart = "\n\n" if any("\n" in one for one in shown) else "\n"
+    return apart.join(shown)
 
 
 def error(exc: ReconcilerError, *, color: bool) -> str:
@@ -26,7 +28,7 @@ def error(exc: ReconcilerError, *, color: bool) -> str:
     found = exc.findings if isinstance(exc, ConfigError) else ()
     if found:
         listed = findings(found, color=color, state=exc.state)
-        return f"{listed}\n{paint(_counted(found), 'bold', on=color)}"
+        return f"{listed}\n\n{paint(_counted(found), 'bold', on=color)}"
     why = exc.why
     if not why and isinstance(exc, ApiError):
         parts = (f"HTTP {exc.status}" if exc.status else "", exc.code, exc.detail)

@@ -1,0 +1,142 @@
+"""What a whole plan comes to: totals, notices, findings, doubts. Plain text: the sink escapes."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler import planfile
+from reconciler.model import (
+    ABSENT,
+    Action,
+    Cause,
+    Confidence,
+    Finding,
+    Plan,
+    Released,
+    Severity,
+    Verdict,
+)
+from reconciler.render import values
+from reconciler.render.words import count
+
+_SEVERITIES: Final = tuple(Severity)
+_ABOUT_FIELDS: Final = "unmanaged-field"  # findings of this code are counted, not listed
+
+
+def totals(plan: Plan, *, drift: bool = False) -> tuple[str, ...]:
+    """The last words on a plan or on drift, a sentence each."""
+    first = _drift(plan) if drift else _plan(plan)
+    held = () if drift else (*_held(plan), *_moved(plan))
+    return (*first, *held, *_errors(plan))
+
+
+def _plan(plan: Plan) -> tuple[str, ...]:
+    number = planfile.summary(plan)
+    if not plan.writes:
+        return "No changes.", _match(number["none"])
+    parts = [f"{number[one]:,} to {one}" for one in ("create", "update", "delete")]
+    return (f"Plan: {', '.join(parts)}, {number['none']:,} unchanged.",)
+
+
+def _drift(plan: Plan) -> tuple[str, ...]:
+    number = planfile.summary(plan)
+    if not plan.writes:
+        return "No drift.", _match(number["none"])
+    parts = (
+        (number["update"], "changed"),
+        (number["create"], "not there"),
+        (number["delete"], "declared absent but there"),
+    )
+    shown = ", ".join(f"{found:,} {word}" for found, word in parts if found)
+    return f"Drift: {shown}.", _match(number["none"])
+
+
+def _match(number: int) -> str:
+    return f"{count(number, 'resource')} {'matches' if number == 1 else 'match'}."
+
+
+def _held(plan: Plan) -> Iterator[str]:
+    verdicts = Counter(change.gate.verdict for change in plan.writes)
+    waiting = sum(verdicts[one] for one in (Verdict.APPROVAL, Verdict.SPLIT, Verdict.PENDING))
+    if waiting:
+        yield f"{waiting:,} will wait for approval."
+    if number := verdicts[Verdict.BYPASS]:
+        yield f"{number:,} will BYPASS approval."
+    if number := verdicts[Verdict.BLOCKED]:
+        yield f"{number:,} blocked by other change requests."
+    if number := verdicts[Verdict.REJECTED]:
+        yield f"{number:,} rejected before."
+
+
+def _moved(plan: Plan) -> Iterator[str]:
+    number = planfile.summary(plan)
+    if number["drift"]:
+        yield f"{number['drift']:,} with drift."
+    if number["conflict"]:
+        yield f"{number['conflict']:,} in CONFLICT."
+
+
+def _errors(plan: Plan) -> Iterator[str]:
+    if plan.errors:
+        whose = "it concerns" if len(plan.errors) == 1 else "they concern"
+        yield f"{count(len(plan.errors), 'error')}: what {whose} is not applied."
+
+
+def base(plan: Plan, *, drift: bool = False) -> str:
+    """What the causes of the plan refer to; nothing where there is nothing to explain."""
+    if plan.base_ref is not None or plan.base_commit is not None:
+        commit = f" ({planfile.redact(plan.base_commit)[:12]})" if plan.base_commit else ""
+        return f"base: {plan.base_ref or 'commit'}{commit}"
+    fields = (one for change in plan.writes for one in change.fields if _compared(change.action))
+    unknown = any(one.cause is Cause.UNKNOWN for one in fields)
+    return "no base: causes are unknown, drift cannot be told" if unknown and not drift else ""
+
+
+def _compared(action: Action) -> bool:
+    """Whether there were two sides to compare."""
+    return action is Action.UPDATE
+
+
+def doubts(plan: Plan) -> Mapping[str, int]:
+    """What may hold back writes that are taken to pass, and how many: said once, not each time."""
+    return Counter(
+        change.gate.note
+        for change in plan.writes
+        if change.gate.verdict is Verdict.NONE
+        and change.gate.confidence is Confidence.LIKELY
+        and change.gate.note
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What is worth knowing and changes nothing; a quiet one may be shown as its title alone."""
+
+    title: str
+    rows: tuple[str, ...]
+    quiet: bool = False
+
+
+def notices(plan: Plan) -> Iterator[Notice]:
+    """What nobody manages, and what left the files."""
+    if plan.unmanaged:
+        title = f"{count(len(plan.unmanaged), 'resource')} live but in no file; left alone"
+        yield Notice(title, tuple(map(str, plan.unmanaged)))
+    if plan.released:
+        title = f"{count(len(plan.released), 'field')} left the files; not written"
+        yield Notice(title, tuple(map(_released, plan.released)))
+    if fields := tuple(one.message for one in plan.findings if one.code == _ABOUT_FIELDS):
+        title = f"{count(len(fields), 'field')} set in PostHog and written in no file"
+        yield Notice(title, fields, quiet=True)
+
+
+def _released(one: Released) -> str:
+    stays = values.flow(None if one.live is ABSENT else one.live)
+    return f"{one.address}: {one.path} stays {stays}"
+
+
+def findings(plan: Plan) -> tuple[Finding, ...]:
+    """All that are shown one by one, worst first, then by place."""
+    shown = (one for one in plan.findings if one.code != _ABOUT_FIELDS)
+    return tuple(sorted(shown, key=lambda one: (_SEVERITIES.index(one.severity), one.sort_key)))

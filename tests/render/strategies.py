@@ -1,0 +1,145 @@
+"""What a hostile file or server could say, and plans of any shape."""
+
+from hypothesis import strategies as st
+
+from reconciler import model
+from reconciler.model import ABSENT
+
+NASTY = [
+    "\x1b[31mred\x1b[0m",
+    "\x1b]8;;http://evil.example\x07link\x1b]8;;\x07",
+    "over\rwrite",
+    "two\nlines",
+    "two\n\n# lines",
+    "\u202egnp.exe",
+    "ali\u200bce",
+    "\u2066\u2069",
+    "\x9b31m",
+    "\x00\x7f\x85",
+    "\u2028\u2029",
+    "\ud800",
+    "<script>alert(1)</script>",
+    "</details><img src=x onerror=alert(1)>",
+    '"><a href="javascript:alert(1)">x</a>',
+    "<!-- --> -->",
+    "]]>",
+    "&lt;b&gt; &amp;",
+    "```",
+    "````\n````",
+    "`",
+    "` `` ```",
+    "~~~",
+    "::error::x",
+    "x ::set-output name=a::b",
+    "##[error]x",
+    "| a | b |",
+    "- item",
+    "+ item",
+    "1. item",
+    "2) item",
+    "===",
+    "---",
+    "# title",
+    "> quote",
+    "[link](http://evil.example)",
+    "![pixel](http://evil.example/p.png)",
+    "[ref]: http://evil.example",
+    "*a* _b_ ~~c~~ **d**",
+    "@alice and @acme/team",
+    "#123 acme/web#4 GH-5",
+    "www.evil.example http://evil.example",
+    "<http://evil.example>",
+    "a\\",
+    "\\`",
+    "    indented",
+    "\tx",
+    "日本語 ✓ e\u0301",
+    "{{x}} ${y} $z$",
+    "%0A%0D::error::",
+    "null",
+    "true",
+]
+
+letters = st.text(
+    st.characters(exclude_categories=()) | st.sampled_from("`:#@<>&[]()*_-+|~\\\x1b\r\n\u202e"),
+    max_size=12,
+)
+hostile = (
+    st.sampled_from(NASTY) | letters | st.builds("{}{}".format, st.sampled_from(NASTY), letters)
+)
+words = hostile.filter(bool)
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | hostile
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(hostile, inner, max_size=4),
+    max_leaves=12,
+)
+sides = values | st.just(ABSENT)
+places = st.none() | st.builds(model.Source, hostile, st.integers(1, 9999), st.just(1))
+findings = st.builds(
+    model.Finding,
+    hostile,
+    st.sampled_from(model.Severity),
+    hostile,
+    hostile,
+    hostile,
+    st.none() | st.builds(model.Source, hostile, st.integers(1, 9999), st.integers(1, 300)),
+    st.none(),
+    hostile,
+    st.integers(1, 40),
+)
+
+
+def address_of(depth):
+    return st.builds(model.Address, words.filter(lambda text: "/" not in text), depth)
+
+
+addresses = address_of(st.lists(words, min_size=1, max_size=3).map(tuple))
+maybe = st.none() | hostile
+gates = st.builds(
+    model.Gate,
+    st.sampled_from(model.Verdict),
+    st.sampled_from(model.Confidence),
+    maybe,
+    maybe,
+    st.none() | st.integers(0, 9),
+    st.builds(
+        model.Approvers,
+        st.lists(hostile, max_size=3).map(tuple),
+        st.dictionaries(hostile, st.lists(hostile, max_size=9).map(tuple), max_size=2),
+    ),
+    maybe,
+    maybe,
+    hostile,
+)
+changes = st.builds(
+    model.Change,
+    addresses,
+    st.sampled_from(model.Action),
+    st.lists(
+        st.builds(model.FieldChange, words, sides, sides, sides, st.sampled_from(model.Cause)),
+        max_size=4,
+    ).map(tuple),
+    gates,
+    maybe,
+    maybe,
+    places,
+    st.lists(addresses, max_size=2).map(tuple),
+    st.lists(addresses, max_size=1).map(tuple),
+    st.lists(findings, max_size=1).map(tuple),
+)
+plans = st.builds(
+    model.Plan,
+    st.lists(changes, max_size=4, unique_by=lambda change: change.address).map(tuple),
+    hostile,
+    hostile,
+    hostile,
+    maybe,
+    maybe,
+    hostile,
+    st.lists(addresses, max_size=3).map(tuple),
+    st.lists(st.builds(model.Released, addresses, hostile, values, values), max_size=2).map(tuple),
+    st.lists(findings, max_size=3).map(tuple),
+    st.builds(model.Requests, *[st.integers(0, 9999)] * 3),
+)

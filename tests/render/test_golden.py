@@ -1,0 +1,86 @@
+"""What people see, as files to look at. `GOLDEN=write pytest tests/render` writes them anew."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from reconciler import planfile, render
+from reconciler.errors import ConfigError, PermissionDeniedError
+from reconciler.render import requests, text
+from tests.render import samples
+from tests.render.test_requests import PEOPLE, PLACE, ROLES, payload
+
+GOLDEN = Path(__file__).parent / "golden"
+SUFFIXES = {"text": "txt", "markdown": "md", "html": "html", "json": "json"}
+
+
+def check(name, shown):
+    path = GOLDEN / name
+    if os.environ.get("GOLDEN") == "write":
+        path.write_text(shown, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == shown
+
+
+@pytest.mark.parametrize("format_", SUFFIXES)
+@pytest.mark.parametrize("name", ["everything", "small", "nothing"])
+def test_plan(name, format_):
+    plan = getattr(samples, name.upper())
+
+    check(f"{name}.{SUFFIXES[format_]}", render.plan(plan, format=format_))
+
+
+@pytest.mark.parametrize("format_", ["text", "markdown", "html"])
+def test_drift(format_):
+    check(f"drift.{SUFFIXES[format_]}", render.drift(samples.DRIFTED, format=format_))
+
+
+def test_plan_in_full():
+    check("everything-verbose.txt", render.plan(samples.EVERYTHING, format="text", verbose=1))
+
+
+def test_plan_on_a_narrow_terminal_in_colour():
+    check(
+        "everything-narrow.ansi",
+        render.plan(samples.EVERYTHING, format="text", color=True, width=60),
+    )
+
+
+def test_no_drift():
+    check("no-drift.txt", render.drift(samples.NOTHING, format="text"))
+
+
+def test_apply():
+    lines = "\n".join(text.outcome_line(one, color=False) for one in samples.OUTCOMES)
+    shown = text.summary(samples.OUTCOMES, samples.EVERYTHING, color=False)
+
+    check("apply.txt", f"{lines}\n\n{shown}\n")
+    check("apply.json", planfile.dump_outcomes(samples.OUTCOMES, samples.EVERYTHING))
+
+
+def test_errors():
+    found = ConfigError("the files", findings=(samples.WARNED, samples.MISSING))
+    denied = PermissionDeniedError(
+        "GET /api/organizations/: refused", status=403, code="permission_denied", detail="no scope"
+    )
+
+    check("config-error.txt", text.error(found, color=False))
+    check("api-error.txt", text.error(denied, color=False))
+
+
+def test_requests():
+    rows = [requests.row(payload(state=state), **PLACE) for state in ("pending", "applied")]
+    whole = requests.one(payload(), people=PEOPLE, roles=ROLES, format="text", color=False, **PLACE)
+
+    check("requests.txt", requests.table(rows, format="text", color=False))
+    check("request.txt", whole)
+
+
+def test_every_golden_file_is_made_by_a_test():
+    """A file nobody writes any more would be believed for ever."""
+    made = {f"{n}.{s}" for n in ("everything", "small", "nothing") for s in SUFFIXES.values()}
+    made |= {"drift.txt", "drift.md", "drift.html", "no-drift.txt", "apply.txt", "apply.json"}
+    made |= {"everything-verbose.txt", "everything-narrow.ansi", "config-error.txt"}
+    made |= {"api-error.txt", "requests.txt", "request.txt"}
+
+    assert {path.name for path in GOLDEN.iterdir()} == made

@@ -1,0 +1,307 @@
+"""Nothing foreign leaves a sink unescaped, and no word changes the shape of what is around it."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import assume, given, settings
+
+from reconciler import planfile, render
+from reconciler.errors import ApiError, ConfigError
+from reconciler.model import Severity, Verdict
+from reconciler.render import html, markdown, requests, text
+from reconciler.render.text.screen import escape
+from reconciler.render.values import flow
+from reconciler.render.visible import visible
+from tests.render import samples
+from tests.render.strategies import NASTY, hostile, plans
+from tests.render.test_requests import payload
+
+UNSEEN = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
+COLOUR = re.compile(r"\x1b\[[0-9;]+m")
+short = hostile.filter(  # where a line is broken is up to the length of its words
+    lambda word: visible(word).strip() and max(len(visible(word)), len(visible(flow(word)))) <= 16
+)
+many = settings(max_examples=60, deadline=None)
+
+
+def harmless(shown):
+    """What a terminal and a CI runner must never be sent (faults I-a and I-b)."""
+    assert UNSEEN.search(shown) is None
+    assert "##[" not in shown
+    for line in shown.split("\n"):
+        assert not line.strip().startswith("::"), line
+    shown.encode()  # no lone surrogates
+
+
+def whole(word, draw=render.plan, **look):
+    """The drawing of a plan that says a word everywhere, with room enough for all of it."""
+    look = {"width": 10_000, "verbose": 1, **look}
+    shown = [draw(samples.saying(word, verdict), **look) for verdict in Verdict]
+    return "\n".join(shown)
+
+
+def everything_on_a_terminal(word, *, color=False):
+    outcomes, plan = samples.outcomes_saying(word), samples.saying(word)
+    found = samples.saying(word).findings
+    yield whole(word, format="text", color=color)
+    yield whole(word, render.drift, format="text", color=color)
+    yield from (text.outcome_line(one, color=color) for one in outcomes)
+    yield text.summary(outcomes, plan, color=color, width=10_000)
+    yield text.findings(found, color=color)
+    yield text.error(ConfigError(word, findings=found), color=color)
+    yield text.error(ApiError(word, detail=word, code=word, state=word, fix=word), color=color)
+    odd = payload(
+        id=word,
+        action_key=word,
+        state=word,
+        validation_status=word,
+        validation_errors={word: word},
+        apply_error=word,
+        created_at=word,
+        expires_at=word,
+        created_by={"email": word},
+    )
+    odd["approvals"][0] |= {"reason": word, "created_by": {"email": word}}
+    place = {"organization": word, "project": word, "base_url": word}
+    names = {"people": {11: word}, "roles": {"r1": {"name": word, "members": [word]}}}
+    for state in (word, "pending"):
+        odd["state"] = state
+        yield requests.one(odd, format="text", color=color, **names, **place)
+        yield requests.table([requests.row(odd, **place)], format="text", color=color)
+
+
+# --- the terminal ---
+
+
+@pytest.mark.parametrize("word", NASTY)
+def test_nothing_that_a_terminal_obeys(word):
+    for shown in everything_on_a_terminal(word):
+        harmless(shown)
+
+
+@settings(max_examples=40, deadline=None)
+@given(short)
+def test_no_word_changes_the_lines_of_a_terminal(word):
+    """As many lines as with a plain word; and as many as there are with colour."""
+    plain = list(everything_on_a_terminal("word"))
+    for expected, shown, colored in zip(
+        plain,
+        everything_on_a_terminal(word),
+        everything_on_a_terminal(word, color=True),
+        strict=True,
+    ):
+        harmless(shown)
+        assert shown == COLOUR.sub("", colored)
+        if "\n" in expected:
+            assert len(expected.split("\n")) == len(shown.split("\n"))
+
+
+@many
+@given(plans)
+def test_plans_of_any_shape(plan):
+    """At any width, folded or not, in colour or not."""
+    for draw in (render.plan, render.drift):
+        for width, verbose in ((40, 0), (100, 0), (100, 2)):
+            shown = draw(plan, format="text", width=width, verbose=verbose)
+            colored = draw(plan, format="text", width=width, verbose=verbose, color=True)
+
+            harmless(shown)
+            assert shown == COLOUR.sub("", colored)
+
+
+@given(hostile)
+def test_escaping_twice_is_escaping_once(word):
+    """So that a piece that went through it already does no harm in a fence or a tag."""
+    assert escape(word) == escape(escape(word))
+    assert visible(word) == visible(visible(word))
+
+
+def test_what_is_harmless_stays_as_it_is():
+    assert escape("Müller & Söhne <50 %> a::b 日本語 ✓") == "Müller & Söhne <50 %> a::b 日本語 ✓"
+
+
+# --- Markdown ---
+
+
+def shape(shown):
+    """The tree of a Markdown text without its words: what CommonMark makes of it."""
+    parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
+    for token in parser.parse(shown):
+        if token.type == "inline":
+            kinds = [(one.type, one.tag) for one in token.children]
+            yield [kind for n, kind in enumerate(kinds) if n == 0 or kind != kinds[n - 1]]
+            assert not any(
+                one.type in {"html_inline", "image", "link_open"} for one in token.children
+            )
+        elif token.type == "html_block":
+            yield [token.type, *tags(token.content)]
+        else:
+            yield [token.type, token.tag, token.nesting]
+
+
+@many
+@given(hostile)
+def test_no_word_changes_the_tree_of_a_comment(word):
+    """Parsed by a CommonMark parser, it is the tree of a plain word (fault I-c)."""
+    assume(visible(word).strip())
+
+    for draw in (render.plan, render.drift):
+        expected = whole("word", draw, format="markdown")
+        shown = whole(word, draw, format="markdown")
+
+        assert UNSEEN.search(shown.replace("\u200d", "")) is None
+        assert list(shape(expected)) == list(shape(shown))
+
+
+@many
+@given(plans)
+def test_a_comment_of_any_plan_holds_no_markup_of_its_words(plan):
+    for draw in (render.plan, render.drift):
+        shown = draw(plan, format="markdown")
+        kinds = {kind for row in shape(shown) for kind in row if isinstance(kind, str)}
+
+        assert len(shown) <= 65_536
+        assert {"blockquote_open", "table_open", "ordered_list_open"} & kinds <= {"blockquote_open"}
+
+
+@pytest.mark.parametrize("word", ["@alice", "x @acme/team", "#123", "acme/web#4"])
+def test_nobody_is_mentioned_and_nothing_is_linked(word):
+    """Outside of code a joiner stands behind each sign."""
+    for shown in (markdown.prose(word), markdown.tag(word)):
+        assert re.search(r"[@#][A-Za-z0-9]", shown) is None
+
+
+@pytest.mark.parametrize("word", ["http://evil.example", "www.evil.example"])
+def test_no_address_becomes_a_link(word):
+    assert markdown.prose(word) in (r"http\://evil\.example", r"www\.evil\.example")
+
+
+def test_a_fence_is_longer_than_any_run_inside():
+    shown = markdown.fence(["````", "`````"], "diff").split("\n")
+
+    assert shown == ["``````diff", "````", "`````", "``````"]
+
+
+def test_a_comment_never_outgrows_what_github_takes():
+    """What does not fit is counted, and it is said where to see it."""
+    many_changes = tuple(
+        samples.update(f"flag-{n}", samples.rollout(n, n + 1), gate=samples.GATED.gate)
+        for n in range(3000)
+    )
+    plan = samples.Plan(many_changes, findings=(samples.MISSING,) * 500)
+    for word in ("x", "😀" * 300, "`" * 500, "\x1b" * 500):
+        loud = samples.Plan(samples.saying(word).changes + many_changes, findings=plan.findings)
+        shown = markdown.plan(loud)
+
+        assert len(shown.encode("utf-16-le")) // 2 <= markdown.CAP
+        assert "more changes** not shown" in shown
+        assert "--format html" in shown
+
+
+# --- HTML ---
+
+
+class Tags(HTMLParser):
+    """Every tag with its attributes, and the words between."""
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.words = [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, *attrs))
+
+    def handle_endtag(self, tag):
+        self.found.append(f"/{tag}")
+
+    def handle_data(self, data):
+        self.words += data
+
+    def handle_comment(self, data):  # noqa: ARG002  the parser's own signature
+        self.found.append("comment")
+
+    def unknown_decl(self, data):
+        raise AssertionError(data)
+
+
+def tags(shown):
+    parser = Tags()
+    parser.feed(shown)
+    parser.close()
+    return parser.found
+
+
+@many
+@given(short)
+def test_no_word_changes_the_elements_of_a_page(word):
+    """Parsed, the page has the same tags and attributes as for a plain word (fault I-d)."""
+    for draw in (render.plan, render.drift):
+        for verdict in Verdict:
+            shown = draw(samples.saying(word, verdict), format="html")
+
+            assert tags(draw(samples.saying("word", verdict), format="html")) == tags(shown)
+            assert UNSEEN.search(shown) is None
+
+
+@many
+@given(plans)
+def test_a_page_of_any_plan_is_well_formed_and_runs_nothing(plan):
+    for draw in (render.plan, render.drift):
+        found = tags(draw(plan, format="html"))
+        names = [one if isinstance(one, str) else one[0] for one in found]
+        opened = [name for name in names if not name.startswith("/") and name != "meta"]
+
+        assert sorted(opened) == sorted(name[1:] for name in names if name.startswith("/"))
+        assert not {"script", "img", "a", "iframe", "link", "object", "form", "base"} & set(names)
+        for one in found:
+            for name, _ in one[1:] if isinstance(one, tuple) else ():
+                assert name in {"lang", "charset", "http-equiv", "content", "name", "class", "id",
+                                "open", "colspan"}  # fmt: skip
+
+
+def test_a_page_loads_nothing():
+    shown = html.plan(samples.EVERYTHING)
+
+    assert "default-src 'none'; style-src 'unsafe-inline'" in shown
+    assert "url(" not in shown
+    assert "@import" not in shown
+
+
+def test_the_words_of_a_page_are_those_of_the_plan():
+    parser = Tags()
+    parser.feed(html.plan(samples.saying("<b>bold</b>")))
+
+    assert "<b>bold</b>" in parser.words
+
+
+# --- JSON ---
+
+
+@pytest.mark.parametrize("word", NASTY)
+def test_json_is_ascii_and_says_every_word_as_it_was(word):
+    plan = samples.saying(word)
+    for shown in (
+        render.plan(plan, format="json"),
+        planfile.dump_outcomes(samples.outcomes_saying(word), plan),
+        render.json.findings(plan.findings) if hasattr(render, "json") else "[]",
+    ):
+        assert shown.isascii()
+        json.loads(shown)
+
+    assert word == json.loads(render.plan(plan, format="json"))["findings"][0]["message"]
+
+
+def test_every_severity_has_its_place_in_every_sink():
+    for severity in Severity:
+        plan = samples.saying("word", severity=severity)
+        for format_ in render.FORMATS:
+            assert severity in render.plan(plan, format=format_)
+
+
+def test_an_unknown_format_is_an_error():
+    with pytest.raises(ValueError, match="no such format"):
+        render.plan(samples.SMALL, format="yaml")
