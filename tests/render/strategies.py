@@ -69,7 +69,13 @@ hostile = (
 )
 words = hostile.filter(bool)
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | hostile
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | hostile
+)
 values = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(hostile, inner, max_size=4),
