@@ -179,7 +179,8 @@ class World:
             for fault in drawn.after:
                 self._befall(tx, incoming, fault)
             answer = outcome.answer if outcome else None
-            email = outcome.user.email if outcome and outcome.user else None
+            user = outcome.user if outcome else None
+            email = user.email if user else self._user_of(incoming) if outcome is None else None
             status = seen_status(answer.status if answer else None, wire)
             tx.close_request(number, status=status, user=email, fault=drawn.label)
         if wire is not None and wire.point == "late_commit":

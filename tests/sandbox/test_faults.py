@@ -70,6 +70,7 @@ def test_a_connection_breaks_before_or_after_the_write(api, effect, point, acted
     assert name(api) == ("x" if acted else "")
     (line,) = api.sandbox.requests()
     assert line["fault"].endswith(f"@{point}")
+    assert line["user"] == "max@acme.test"
     assert line["status"] == (200 if point == "mid_body" else None)
     assert send(api)[0] == 200
 
