@@ -119,7 +119,8 @@ def _texts(old: str, new: str, most: int) -> tuple[tuple[str, str], ...]:
     old, new = redact(old), redact(new)  # before they are cut, or half a key would be left
     pairs = enumerate(zip(old, new, strict=False))
     same = next((n for n, (a, b) in pairs if a != b), min(len(old), len(new)))
-    start = same - _AROUND if most and same > max(most, _AROUND) else 0
+    lead_in = old[same - _AROUND : same].lstrip() if most and same > max(most, _AROUND) else ""
+    start = same - len(lead_in) if lead_in else 0
     lead = "…" if start else ""
     return ("-", lead + scalar(old[start:])), ("+", lead + scalar(new[start:]))
 

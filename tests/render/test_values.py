@@ -1,0 +1,146 @@
+"""Values as compact YAML, and how two of them differ."""
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.model import ABSENT
+from reconciler.render import values
+from reconciler.render.visible import clip, columns, masked, visible
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (50, "50"),
+        (0.5, "0.5"),
+        ("New checkout flow", "New checkout flow"),
+        ("alice@acme.test", "alice@acme.test"),
+        ("14d", "14d"),
+        ("50", '"50"'),
+        ("010", '"010"'),
+        ("12:30", '"12:30"'),
+        ("no", '"no"'),
+        ("null", '"null"'),
+        ("", '""'),
+        (" x", '" x"'),
+        ("x ", '"x "'),
+        ("a: b", '"a: b"'),
+        ("a # b", '"a # b"'),
+        ("two\nlines", r'"two\nlines"'),
+        (ABSENT, "(not set)"),
+        ([], "[]"),
+        ({}, "{}"),
+        ([1, "a"], "[1, a]"),
+        ({"a": {"b": [1, {"c": None}]}}, "{a: {b: [1, {c: null}]}}"),
+    ],
+)
+def test_a_value_on_one_line(value, shown):
+    assert shown == values.flow(value)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=12),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text("abcxyz-_: 0", max_size=5), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_what_is_shown_is_yaml(value):
+    """On one line or on many, it reads back as it was: no text is taken for a number."""
+    assert value == yaml.safe_load(values.flow(value))
+    assert value == yaml.safe_load("\n".join(values.block(value, 30)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "pieces"),
+    [
+        (10, 50, (("", "10 → 50"),)),
+        (ABSENT, 50, (("", "(not set) → 50"),)),
+        (10, ABSENT, (("", "10 → (removed)"),)),
+        (["a", "b"], ["b", "c"], (("+", "c"), ("-", "a"))),
+        (["a"], [], (("-", "a"),)),
+        (["a", "b"], ["b", "a"], (("", "[a, b] → [b, a]"),)),
+        (["a", "a"], ["a"], (("", "[a, a] → [a]"),)),
+        ([1, "1"], ["1"], (("-", "1"),)),
+        ([{"a": 1}], [{"a": 2}], (("", "[{a: 1}] → [{a: 2}]"),)),
+    ],
+)
+def test_a_difference_on_one_line(old, new, pieces):
+    """Lists of words are compared as sets, unless that would hide what changed."""
+    found = values.difference(old, new, 60)
+
+    assert found.inline
+    assert pieces == found.pieces
+
+
+def test_long_lists_of_words_stand_one_below_the_other():
+    found = values.difference([f"person-{n}@acme.test" for n in range(9)], ["x"], 60)
+
+    assert not found.inline
+    assert found.pieces[0] == ("+", "x")
+    assert len(found.pieces) == 10
+
+
+def test_long_values_are_a_diff_of_their_lines():
+    old = {"groups": [{"rollout_percentage": n, "variant": "control" * 3} for n in range(9)]}
+    new = {"groups": [{**group, "rollout_percentage": n} for n, group in enumerate(old["groups"])]}
+    new["groups"][4]["rollout_percentage"] = 99
+
+    found = values.difference(old, new, 40)
+
+    assert [piece for piece in found.pieces if piece[0]] == [
+        ("-", "  - rollout_percentage: 4"),
+        ("+", "  - rollout_percentage: 99"),
+    ]
+    assert len(found.pieces) == 6
+
+
+def test_two_long_texts_are_shown_from_where_they_part():
+    found = values.difference("same " * 40 + "old", "same " * 40 + "new", 60)
+
+    assert [(sign, text[0]) for sign, text in found.pieces] == [("-", "…"), ("+", "…")]
+    assert found.pieces[0][1].endswith("old")
+    assert found.pieces[1][1].endswith("new")
+
+
+def test_of_a_huge_value_the_beginning_is_compared():
+    found = values.difference(list(range(5000)), {"a": list(range(100))}, 40)
+
+    assert found.pieces[values.MANY] == ("-", f"… {5000 - values.MANY} more lines")
+
+
+@given(JSON, JSON, st.integers(10, 200))
+def test_values_that_differ_show_something(old, new, room):
+    found = values.difference(old, new, room)
+
+    assert old == new or any(text for _, text in found.pieces)
+
+
+def test_columns_of_wide_and_combining_characters():
+    assert columns("abc") == 3
+    assert columns("日本") == 4
+    assert columns("e\u0301") == 1
+
+
+@given(st.text(), st.integers(1, 40))
+def test_what_is_clipped_fits(text, room):
+    shown = clip(visible(text), room)
+
+    assert columns(shown) <= room or columns(visible(text)[0]) > 1
+
+
+def test_a_masked_key_keeps_its_place():
+    key = "phx_" + "a" * 30
+
+    assert masked(f"  key: {key} # x") == f"  key: {'*' * len(key)} # x"
