@@ -49,7 +49,7 @@ def _drift(plan: Plan) -> tuple[str, ...]:
         (number["delete"], "declared absent but there"),
     )
     shown = ", ".join(f"{found:,} {word}" for found, word in parts if found)
-    return f"Drift: {shown}.", _match(number["none"])
+    return (f"Drift: {shown}.", *((_match(number["none"]),) if number["none"] else ()))
 
 
 def _match(number: int) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 from reconciler.model import Action, Cause, Change, FieldChange
 from reconciler.render import values, words
 from reconciler.render.text import sentences
-from reconciler.render.text.look import INDENT, PATHS, Look, cut, difference
+from reconciler.render.text.look import INDENT, Look, cut, difference
 from reconciler.render.text.screen import beside, escape, wrap
 from reconciler.render.visible import clip, columns
 from reconciler.render.words import Tone
@@ -58,7 +58,7 @@ def _created(one: Change, look: Look) -> Iterator[str]:
 
 def _fields(one: Change, look: Look) -> Iterator[str]:
     wide = [columns(escape(field.path)) for field in one.fields]
-    column = max((width for width in wide if width <= PATHS), default=PATHS)
+    column = max((width for width in wide if width <= look.paths), default=look.paths)
     for field in one.fields:
         sides = (field.desired, field.live) if look.drift else (field.live, field.desired)
         marker = "" if look.drift else _marker(field)

@@ -9,7 +9,6 @@ from reconciler.render.text.screen import escape, paint
 from reconciler.render.visible import clip, columns
 
 INDENT: Final = " " * 6
-PATHS: Final = 40  # columns that paths may take before their value moves to the next line
 
 _SIGNS: Final = {"+": "green", "-": "red", "": ""}
 _LINES: Final = 24  # lines of one value that are shown
@@ -28,6 +27,11 @@ class Look:
     def room(self) -> int:
         """Columns for a value on a line of its own."""
         return max(20, self.width - len(INDENT) - 2)
+
+    @property
+    def paths(self) -> int:
+        """Columns that paths may take before their value moves to the next line."""
+        return self.room * 3 // 5
 
     def clip(self, text: str) -> str:
         """Escaped text as far as there is room for it; all of it with --verbose."""

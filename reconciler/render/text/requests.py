@@ -7,7 +7,7 @@ from reconciler.model import Approvers, Payload
 from reconciler.render import requests as values_of
 from reconciler.render import values, words
 from reconciler.render.requests import People, Roles, moment
-from reconciler.render.text.look import INDENT, PATHS, Look, difference
+from reconciler.render.text.look import INDENT, Look, difference
 from reconciler.render.text.screen import escape, paint, wrap
 from reconciler.render.visible import columns
 
@@ -104,7 +104,7 @@ def _intent(payload: Payload, look: Look) -> Iterator[str]:
         yield "Would change:"
         wide = max(columns(escape(move.path)) for move in moves)
         for move in moves:
-            yield from difference(move.path, (move.old, move.new), min(wide, PATHS), look)
+            yield from difference(move.path, (move.old, move.new), min(wide, look.paths), look)
     intent = payload.get("intent")
     sent = intent.get("full_request_data") if isinstance(intent, Mapping) else None
     if sent:
