@@ -312,6 +312,7 @@ def test_a_document_with_anything_in_it_is_refused_or_shown(path, value):
         assert render.plan(plan, format=format_)
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_anything_else_is_refused(value):
     assert wrong(value)
@@ -361,6 +362,7 @@ def test_an_error_of_the_plan_is_told_beside_the_results():
     assert "findings" not in planfile.outcomes((), samples.SMALL)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(Result), max_size=len(samples.EVERYTHING.changes)))
 def test_totals_always_add_up(results):
     """However many outcomes came before the run ended, and in whatever order."""

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.model import Approvers
@@ -165,6 +165,7 @@ ANYTHING = st.recursive(
 KEYS = sorted(payload())
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYS), ANYTHING), st.booleans())
 def test_a_payload_of_any_shape_is_shown(odd, color):
     """The server is believed in nothing."""

@@ -113,6 +113,7 @@ def test_plans_of_any_shape(plan):
             assert shown == COLOUR.sub("", colored)
 
 
+@settings(deadline=None)
 @given(hostile)
 def test_escaping_twice_is_escaping_once(word):
     """So that a piece that went through it already does no harm in a fence or a tag."""

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.model import ABSENT
@@ -55,6 +55,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_what_is_shown_is_yaml(value):
     """On one line or on many, it reads back as it was: no text is taken for a number."""
@@ -120,6 +121,7 @@ def test_of_a_huge_value_the_beginning_is_compared():
     assert found.pieces[values.MANY] == ("-", f"… {5000 - values.MANY} more lines")
 
 
+@settings(deadline=None)
 @given(JSON, JSON, st.integers(10, 200))
 def test_values_that_differ_show_something(old, new, room):
     found = values.difference(old, new, room)
@@ -133,6 +135,7 @@ def test_columns_of_wide_and_combining_characters():
     assert columns("e\u0301") == 1
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(1, 40))
 def test_what_is_clipped_fits(text, room):
     shown = clip(visible(text), room)
