@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Protocol
 
-from reconciler.model import Action, Payload
-from reconciler.paths import Spec
+from reconciler.model import Action, Change, Payload
+from reconciler.paths import Spec, parse_path, put_back, root
 
 
 class Scope(Enum):
@@ -61,6 +61,11 @@ def no_change(spec: Spec) -> Spec:
     return spec
 
 
+def nothing_missing(spec: Spec) -> str:  # noqa: ARG001
+    """A create needs nothing but its name."""
+    return ""
+
+
 class Stages(Protocol):
     """What each call of a change sets, in turn. `split`: one call would meet two gates."""
 
@@ -110,6 +115,8 @@ class Kind:
     fallback_params: Mapping[str, str] | None = (
         None  # a second listing, if a declared one is missing
     )
+    apart: tuple[str, ...] = ()  # fields that have calls of their own, not in the object's body
+    incomplete: Callable[[Spec], str] = nothing_missing  # why a create would be refused, or ""
     hidden: Callable[[Payload], tuple[str, ...]] = nothing_hidden  # paths the API does not show
     gated: bool = False  # approval policies may hold its writes back
     versioned: bool = False  # the server compares and swaps by itself: no read before a write
@@ -124,6 +131,19 @@ class Kind:
         if self.requests is not None:
             return self.requests(self, write)
         return plain_requests(self, write)
+
+
+def moving(change: Change) -> Spec:
+    """The smallest spec that makes the change: whole top-level fields, ignored parts as live."""
+    resource = change.desired
+    if resource is None or change.action is Action.CREATE:
+        return resource.spec if resource is not None else {}
+    roots = dict.fromkeys(root(one.path) for one in change.fields)
+    spec: Spec = {name: resource.spec[name] for name in roots if name in resource.spec}
+    live = change.before.spec if change.before is not None else {}
+    for path in resource.lifecycle.ignore:
+        spec = put_back(spec, live, parse_path(path))
+    return spec
 
 
 def plain_requests(kind: Kind, write: Write) -> tuple[Request, ...]:

@@ -303,6 +303,7 @@ class Change:
     late: tuple[Address, ...] = ()  # what only its last call waits for
     warnings: tuple[Finding, ...] = ()
     desired: Resource | None = None  # None for a delete of what is in no file
+    before: LiveResource | None = field(default=None, compare=False)  # what it was compared with
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """Places inside a spec: `filters.groups[0].name`, and reference paths such as `members[]`."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 Spec = Mapping[str, Any]  # in the language of the files: names, words, durations
+_INDEX: Final = re.compile(r"\[(\d+)\]$")
 Path = tuple[str | int, ...]  # ("filters", "groups", 0, "rollout_percentage")
 
 
@@ -13,14 +15,43 @@ def encode_part(text: str) -> str:
     return quote(text, safe="")
 
 
+def root(text: str) -> str:
+    """The top-level field of a path: `filters.groups[0]` -> `filters`."""
+    return text.split(".", 1)[0].split("[", 1)[0]
+
+
 def parse_path(text: str) -> Path:
-    """`filters.groups[0].name` -> ("filters", "groups", 0, "name")."""
+    """`filters.groups[0].name` -> ("filters", "groups", 0, "name").
+
+    A bracket that holds no number is part of the name: keys of a file may look like that.
+    """
     steps: list[str | int] = []
     for piece in text.split("."):
-        name, *indexes = piece.replace("]", "").split("[")
+        name, indexes = piece, list[int]()
+        while found := _INDEX.search(name):
+            name, indexes = name[: found.start()], [int(found[1]), *indexes]
         steps.append(name)
-        steps.extend(int(index) for index in indexes)
+        steps.extend(indexes)
     return tuple(steps)
+
+
+def put_back(value: Any, live: Any, path: Path) -> Any:
+    """A copy of `value` with what `live` has at `path`, or without it where live has nothing."""
+    step, rest = path[0], path[1:]
+    if isinstance(step, int):
+        if not isinstance(value, list) or step >= len(value):
+            return value
+        there = live[step] if isinstance(live, list) and step < len(live) else None
+        item = put_back(value[step], there, rest) if rest else there
+        return [item if number == step else kept for number, kept in enumerate(value)]
+    if not isinstance(value, Mapping) or step not in value:
+        return value
+    known = isinstance(live, Mapping) and step in live
+    if rest:
+        return {**value, step: put_back(value[step], live[step] if known else None, rest)}
+    if known:
+        return {**value, step: live[step]}
+    return {name: kept for name, kept in value.items() if name != step}
 
 
 def print_path(path: Sequence[str | int]) -> str:

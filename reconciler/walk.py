@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from threading import Event
 
@@ -13,7 +12,7 @@ from reconciler.apply import executor
 from reconciler.apply.journal import Journal
 from reconciler.apply.names import Names
 from reconciler.apply.progress import Tools
-from reconciler.config import excerpt, loader, text
+from reconciler.config import excerpt, loader
 from reconciler.model import (
     Address,
     Change,
@@ -23,7 +22,6 @@ from reconciler.model import (
     Payload,
     Plan,
     Requests,
-    Result,
 )
 from reconciler.plan import build, intent
 from reconciler.plan.build import Options
@@ -70,20 +68,10 @@ def plan(world: World, options: Options, *, target: str, host: str, created_at: 
         target=target,
         host=host,
         created_at=created_at,
-        base_ref=None,
         desired_digest=digest(world.desired),
-        findings=tuple(excerpt.attach(finding, _lines) for finding in made.findings),
+        findings=tuple(excerpt.attach(finding) for finding in made.findings),
         requests=Requests(world.reads, made.requests.expected_writes),
     )
-
-
-@lru_cache(maxsize=64)
-def _lines(file: str) -> tuple[str, ...] | None:
-    """Lines of a file that was loaded, for excerpts; None if it is not there any more."""
-    try:
-        return tuple(text.lines(Path(file).read_text(encoding="utf-8-sig", errors="replace")))
-    except OSError:
-        return None
 
 
 def digest(declared: Declared) -> str:
@@ -107,28 +95,20 @@ def apply(
 ) -> Iterator[Outcome]:
     """Carry the plan out. `world` is what it was made from."""
     names = Names(world.live)
-    for address, resource in world.desired.resources.items():
-        if resource.id is not None:
-            names.pin(address, resource.id)
-    tools = Tools(writer, journal, names, _same_intent(world.live), request_url(made.host, names))
-    yield from executor.execute(made, world.live, tools, executor.Options(workers, stop))
-
-
-def unchanged(made: Plan) -> Iterator[Outcome]:
-    """The outcomes of a plan that writes nothing."""
     for change in made.changes:
-        yield Outcome(change.address, change.action, Result.UNCHANGED, id=change.live_id)
+        if change.live_id is not None:  # also of what is renamed, and of one among namesakes
+            names.learn(change.address, change.live_id)
+    tools = Tools(writer, journal, names, _same_intent, request_url(made.host, names))
+    yield from executor.execute(made, tools, executor.Options(workers, stop))
 
 
-def _same_intent(live: Live) -> Callable[[Payload, Change, Payload | None], bool]:
-    def same(payload: Payload, change: Change, seen: Payload | None) -> bool:
-        request = live_room.change_request(payload, *change.address.parts[:2])
-        there = live.resources.get(change.address)
-        if there is not None and seen is not None:
-            there = replace(there, payload=seen)
-        return intent.same_intent(request, change, there)
-
-    return same
+def _same_intent(payload: Payload, change: Change, seen: Payload | None) -> bool:
+    """Whether a change request proposes what the change wants of the flag as last seen."""
+    request = live_room.change_request(payload, *change.address.parts[:2])
+    there = change.before
+    if there is not None and seen is not None:
+        there = replace(there, payload=seen)
+    return intent.same_intent(request, change, there)
 
 
 def request_url(host: str, names: Names) -> Callable[[Address, str], str]:

@@ -9,25 +9,40 @@ from reconciler.errors import (
     AmbiguousError,
     ApiError,
     ApprovalRequiredError,
+    ChangeRequestPendingError,
     InvalidRequestError,
     NotFoundError,
     VersionConflictError,
 )
 from reconciler.kind import Kind, Write
-from reconciler.model import Action, Address, Change, Payload, Problem, Result
+from reconciler.model import Action, Change, Payload, Problem, Result
 from reconciler.paths import Spec
 from reconciler.posthog import change_requests
 
 
-def find(tools: Tools, kind: Kind, address: Address, ids: Mapping[str, str]) -> Payload | None:
-    """The object by its natural key, or None."""
-    params = {kind.search: address.name} if kind.search else None
-    for payload in tools.writer.list(kind.path(kind.collection, ids), params).items:
-        name = kind.identify(payload)
-        if name == address.name or (kind.folds_case and name.casefold() == address.name.casefold()):
-            found: Payload = payload
-            return found
+def find(tools: Tools, kind: Kind, name: str, ids: Mapping[str, str]) -> Payload | None:
+    """The object by its natural key, wherever the server lists it, or None."""
+    asked: dict[str, str] = {kind.search: name} if kind.search else {}
+    path = kind.path(kind.collection, ids)
+    for params in (asked, *([{**asked, **kind.fallback_params}] if kind.fallback_params else ())):
+        for payload in tools.writer.list(path, params or None).items:
+            found = kind.identify(payload)
+            if found == name or (kind.folds_case and found.casefold() == name.casefold()):
+                return payload
     return None
+
+
+def reread(tools: Tools, kind: Kind, progress: Progress) -> Payload | None:
+    """The object as it is now: by its id where that is known, else by its natural key."""
+    address, before = progress.change.address, progress.change.before
+    ids = tools.names.scope_ids(address)
+    if progress.id is None or not kind.point_read:
+        return find(tools, kind, before.address.name if before else address.name, ids)
+    try:
+        payload: Payload = tools.writer.get(kind.path(kind.item, {**ids, "id": progress.id}))
+    except NotFoundError:
+        return None
+    return None if payload.get("deleted") else payload
 
 
 def spec_of(kind: Kind, payload: Payload) -> Spec:
@@ -50,7 +65,7 @@ def verify(kind: Kind, change: Change, write: Write, body: Any) -> None:
         )
     got, hidden = spec_of(kind, body), kind.hidden(body)
     for name, value in kind.canonical(write.spec).items():
-        if name in got and not _holds(got[name], value, name, hidden):
+        if name in got and name not in kind.apart and not _holds(got[name], value, name, hidden):
             raise Stop(
                 Result.FAILED,
                 Problem(
@@ -119,52 +134,57 @@ def _filed(tools: Tools, progress: Progress, error: ApprovalRequiredError) -> St
         )
     except ApiError:
         payload = error.change_request  # filed, but the key may not read it: believe the answer
-    if not tools.same_intent(payload, change, progress.payload):
-        requester = (payload.get("created_by") or {}).get("email", "somebody")
-        return Stop(
-            Result.WAITING,
-            Problem(
-                f"an open change request of {requester} proposes something else",
-                "PostHog holds one request per action and flag",
-                "not applied",
-                f"have it decided or cancelled: reconciler requests show {request}",
-            ),
-            change_request=request,
-        )
-    return Stop(Result.WAITING, change_request=request)
+    ours = not isinstance(error, ChangeRequestPendingError)  # one just filed holds what was sent
+    if ours or tools.same_intent(payload, change, progress.payload):
+        return Stop(Result.WAITING, change_request=request)
+    requester = (payload.get("created_by") or {}).get("email", "somebody")
+    return Stop(
+        Result.WAITING,
+        Problem(
+            f"an open change request of {requester} proposes something else",
+            "PostHog holds one request per action and flag",
+            "not applied",
+            f"have it decided or cancelled: reconciler requests show {request}",
+        ),
+        change_request=request,
+    )
 
 
 def _exists(
     tools: Tools, kind: Kind, progress: Progress, write: Write, error: InvalidRequestError
 ) -> Stop:
     """A refused create: if the object is there by now as wanted, that is no failure."""
-    address = progress.change.address
-    payload = find(tools, kind, address, write.ids)
+    change = progress.change
+    payload = find(tools, kind, change.address.name, write.ids)
     if payload is None:
         return Stop(Result.FAILED, problem(error))
-    if _as_sent(kind, write, payload):
-        return Stop(Result.UNCHANGED)
+    spec = change.desired.spec if change.desired is not None else {}
+    wanted = tools.names.resolve(kind, change.address.organization, spec)
+    if _has(kind, wanted, payload):
+        return Stop(Result.UNCHANGED, payload=payload)
     return Stop(
         Result.REFUSED,
         Problem(
-            f"{address} exists already and differs",
+            f"{change.address} exists already and differs",
             "somebody created it in between",
             "not applied",
             "run plan again and look at what differs",
         ),
+        payload=payload,
     )
 
 
 def _resolve(
     tools: Tools, kind: Kind, progress: Progress, write: Write, error: AmbiguousError
 ) -> Stop:
-    """The answer was lost: read what became of the write, by natural key and change requests."""
-    payload = find(tools, kind, progress.change.address, write.ids)
-    unknown = Stop(Result.FAILED, problem(error))
+    """The answer was lost: read what became of the write, and of the change requests."""
+    payload = reread(tools, kind, progress)
+    unknown = Stop(Result.FAILED, problem(error), payload=payload)
     if write.action is Action.DELETE:
         return unknown if payload else Stop(Result.DONE)
-    if payload is not None and _as_sent(kind, write, payload):
-        return Stop(Result.DONE) if progress.done + 1 == len(progress.stages) else unknown
+    if payload is not None and _has(kind, write.spec, payload):
+        last = progress.done + 1 == len(progress.stages)
+        return Stop(Result.DONE, payload=payload) if last else unknown
     if kind.gated:
         for request in change_requests.list_open(tools.writer, write.ids["project"]):
             if tools.same_intent(request, progress.change, progress.payload):
@@ -172,8 +192,8 @@ def _resolve(
     return unknown
 
 
-def _as_sent(kind: Kind, write: Write, payload: Payload) -> bool:
-    """Whether the object holds everything that was sent."""
+def _has(kind: Kind, spec: Spec, payload: Payload) -> bool:
+    """Whether the object holds everything of a spec, references as ids on both sides."""
     got, hidden = spec_of(kind, payload), kind.hidden(payload)
-    sent = kind.canonical(write.spec)
-    return all(_holds(got.get(name), value, name, hidden) for name, value in sent.items())
+    wanted = kind.canonical(spec)
+    return all(_holds(got.get(name), value, name, hidden) for name, value in wanted.items())

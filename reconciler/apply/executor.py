@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
+from heapq import heappop, heappush
 from threading import Event
 
 from reconciler.apply import write
@@ -13,7 +14,6 @@ from reconciler.model import (
     Address,
     Change,
     Finding,
-    Live,
     Outcome,
     Plan,
     Problem,
@@ -22,7 +22,14 @@ from reconciler.model import (
 )
 
 _Node = tuple[Address, bool]  # the address, and whether it is its late half
-_STOPS_DEPENDANTS = frozenset({Result.FAILED, Result.WAITING, Result.SKIPPED, Result.REFUSED})
+_HOW = {
+    Result.FAILED: "failed",
+    Result.WAITING: "waits for approval",
+    Result.SKIPPED: "was skipped",
+    Result.REFUSED: "was refused",
+}
+_STOPS_DEPENDANTS = frozenset(_HOW)
+_AGAIN = "run apply again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ class Options:
     stop: Event | None = None
 
 
-def execute(plan: Plan, live: Live, tools: Tools, options: Options) -> Iterator[Outcome]:
+def execute(plan: Plan, tools: Tools, options: Options) -> Iterator[Outcome]:
     """Carry the plan out: dependencies first, independent changes side by side.
 
     A change that failed, waits, or was refused skips what needs it, and nothing else.
@@ -45,11 +52,12 @@ def execute(plan: Plan, live: Live, tools: Tools, options: Options) -> Iterator[
     }
     for change in plan.changes:
         if change.action is Action.NONE:
-            yield _unchanged(change)
-    yield from _Run(plan, live, tools, options, refused).outcomes()
+            yield unchanged(change)
+    yield from _Run(plan, tools, options, refused).outcomes()
 
 
-def _unchanged(change: Change) -> Outcome:
+def unchanged(change: Change) -> Outcome:
+    """The outcome of what is as the files say."""
     return Outcome(change.address, change.action, Result.UNCHANGED, id=change.live_id)
 
 
@@ -57,18 +65,15 @@ class _Run:
     """One run. Shared state is touched by the thread that iterates `outcomes`, by no other."""
 
     def __init__(
-        self,
-        plan: Plan,
-        live: Live,
-        tools: Tools,
-        options: Options,
-        refused: Mapping[Address, Finding],
+        self, plan: Plan, tools: Tools, options: Options, refused: Mapping[Address, Finding]
     ) -> None:
         self._changes = {change.address: change for change in plan.writes}
-        self._live, self._tools, self._options, self._refused = live, tools, options, refused
+        self._tools, self._options, self._refused = tools, options, refused
         self._progress: dict[Address, Progress] = {}
         self._ended: dict[Address, Outcome] = {}
         self._running: dict[Future[Progress], _Node] = {}
+        self._ready: list[tuple[int, _Node]] = []  # a heap, in the order of the plan
+        self._place = {change.address: number for number, change in enumerate(plan.writes)}
         self._sorter: TopologicalSorter[_Node] = TopologicalSorter(self._graph())
 
     def _graph(self) -> dict[_Node, set[_Node]]:
@@ -81,16 +86,21 @@ class _Run:
         return graph
 
     def outcomes(self) -> Iterator[Outcome]:
+        """Every outcome as it comes. No more is in flight than the workers can hold."""
         self._sorter.prepare()
-        with ThreadPoolExecutor(self._options.workers, thread_name_prefix="apply") as pool:
+        pool = ThreadPoolExecutor(self._options.workers, thread_name_prefix="apply")
+        try:
             while self._sorter.is_active():
-                for node in sorted(self._sorter.get_ready()):
-                    yield from self._start(node, pool)
-                if not self._running:
-                    continue
-                finished, _ = wait(self._running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    yield from self._finish(self._running.pop(future), future.result())
+                for node in self._sorter.get_ready():
+                    heappush(self._ready, (self._place[node[0]], node))
+                while self._ready and len(self._running) < self._options.workers:
+                    yield from self._start(heappop(self._ready)[1], pool)
+                if self._running:
+                    finished, _ = wait(self._running, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        yield from self._finish(self._running.pop(future), future.result())
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(self, node: _Node, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
         """Hand a node to a worker, or end it here and now."""
@@ -99,12 +109,12 @@ class _Run:
         if address in self._ended:  # its first half did not succeed
             self._sorter.done(node)
             return
-        if (skip := self._skip(change, late=late)) is not None:
-            self._ended[address] = skip
+        if (ended := self._not_started(change, late=late)) is not None:
+            self._ended[address] = ended
             self._sorter.done(node)
-            yield skip
+            yield ended
             return
-        progress = self._progress.get(address) or begin(change, self._live.resources.get(address))
+        progress = self._progress.get(address) or begin(change)
         but_last = bool(change.late) and not late
         future = pool.submit(write.advance, self._tools, progress, but_last=but_last)
         self._running[future] = node
@@ -112,34 +122,41 @@ class _Run:
     def _finish(self, node: _Node, progress: Progress) -> Iterator[Outcome]:
         address, _ = node
         self._progress[address] = progress
-        if progress.id is not None and progress.change.action is Action.CREATE:
+        if progress.id is not None:
             self._tools.names.learn(address, progress.id)
         if progress.outcome is not None:
             self._ended[address] = progress.outcome
             yield progress.outcome
         self._sorter.done(node)
 
-    def _skip(self, change: Change, *, late: bool) -> Outcome | None:
-        """Why this change is not started, if it is not."""
+    def _not_started(self, change: Change, *, late: bool) -> Outcome | None:
+        """Why nothing (more) is sent for this change, if so."""
         if (finding := self._refused.get(change.address)) is not None:
             problem = Problem(finding.message, finding.why, "not sent", finding.fix)
-            return Outcome(change.address, change.action, Result.FAILED, problem=problem)
+            return self._outcome(change, Result.FAILED, problem)
+        if (broken := self._tools.journal.broken) is not None:
+            problem = Problem("not started", broken.what, "not sent", broken.fix)
+            return self._outcome(change, Result.SKIPPED, problem)
         if self._options.stop is not None and self._options.stop.is_set():
-            problem = Problem(
-                "not started", "the run was interrupted", "not sent", "run apply again"
-            )
-            return Outcome(change.address, change.action, Result.SKIPPED, problem=problem)
+            problem = Problem("not started", "the run was interrupted", "not sent", _AGAIN)
+            return self._outcome(change, Result.SKIPPED, problem)
         for other in change.late if late else change.depends_on:
             before = self._ended.get(other)
             if before is not None and before.result in _STOPS_DEPENDANTS:
-                how = "waits for approval" if before.result is Result.WAITING else before.result
-                problem = Problem(
-                    f"needs {other}, which {how}"
-                    if before.result is Result.WAITING
-                    else f"needs {other}, which was {how}",
-                    "what it depends on is not as the files say",
-                    "not sent",
-                    f"see {other}, then run apply again",
-                )
-                return Outcome(change.address, change.action, Result.SKIPPED, problem=problem)
+                what = f"needs {other}, which {_HOW[before.result]}"
+                why = "what it depends on is not as the files say"
+                state = "created; its last call was not sent" if late else "not sent"
+                problem = Problem(what, why, state, f"see {other}, then {_AGAIN}")
+                return self._outcome(change, Result.SKIPPED, problem)
         return None
+
+    def _outcome(self, change: Change, result: Result, problem: Problem) -> Outcome:
+        before = self._progress.get(change.address)
+        return Outcome(
+            change.address,
+            change.action,
+            result,
+            id=before.id if before is not None else change.live_id,
+            attempts=before.attempts if before is not None else 0,
+            problem=problem,
+        )

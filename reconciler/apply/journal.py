@@ -17,7 +17,8 @@ class Journal:
 
     No value of a resource is ever written to it, only addresses, fields, ids and outcomes.
 
-    Raises JournalError if a line cannot be written: then no further write may be sent.
+    Raises JournalError if a line cannot be written, and remembers it in `broken`: nothing new is
+    started then.
     """
 
     def __init__(self, path: Path, *, now: Callable[[], str]) -> None:
@@ -25,6 +26,7 @@ class Journal:
         self._now = now
         self._lock = Lock()
         self._file: IO[str] = io.StringIO()  # until it is opened
+        self.broken: JournalError | None = None  # set once a line could not be written
 
     def __enter__(self) -> Self:
         try:
@@ -55,7 +57,8 @@ class Journal:
                 self._file.flush()
                 os.fsync(self._file.fileno())
             except (OSError, ValueError) as error:
-                raise self._failed(error, "no further write is sent") from error
+                self.broken = self._failed(error, "no further write is sent")
+                raise self.broken from error
 
     def _failed(self, error: Exception, state: str) -> JournalError:
         return JournalError(

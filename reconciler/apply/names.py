@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.kind import Kind, Reference
-from reconciler.kinds import KINDS
+from reconciler.kinds import fold
 from reconciler.model import Address, Live, Person
 from reconciler.paths import Spec, map_values
 
@@ -17,16 +17,12 @@ class Names:
     """What ids are known. Only the executor's own thread adds to it; workers read."""
 
     def __init__(self, live: Live) -> None:
-        self._ids = {_fold(address): ids for address, ids in live.ids.items()}
+        self._ids = {fold(address): ids for address, ids in live.ids.items()}
         self._people: Mapping[str, Mapping[str, Person]] = live.people
 
     def learn(self, address: Address, id_: str) -> None:
-        """An outcome brought a new id."""
-        self._ids[_fold(address)] = (id_,)
-
-    def pin(self, address: Address, id_: str) -> None:
-        """`metadata.id` says which of several is meant."""
-        self._ids[_fold(address)] = (id_,)
+        """The id of an address: from the plan, or from an outcome."""
+        self._ids[fold(address)] = (id_,)
 
     def scope_ids(self, address: Address) -> dict[str, str]:
         """What the path templates of this address need, itself left out."""
@@ -57,15 +53,8 @@ class Names:
         return id_of
 
     def _one(self, address: Address) -> str:
-        ids = self._ids.get(_fold(address), ())
+        ids = self._ids.get(fold(address), ())
         if len(ids) != 1:
             how = "is not known" if not ids else "is ambiguous"
             raise UnknownNameError(f"the id of {address} {how}")
         return ids[0]
-
-
-def _fold(address: Address) -> Address:
-    kind = KINDS.get(address.kind)
-    if kind is None or not kind.folds_case:
-        return address
-    return Address(address.kind, (*address.parts[:-1], address.name.casefold()))

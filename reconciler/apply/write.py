@@ -3,6 +3,8 @@
 A write is never repeated without a read in between (reliability R-WRITE).
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,8 +12,9 @@ from reconciler.apply import answers
 from reconciler.apply.names import UnknownNameError
 from reconciler.apply.progress import Progress, Stop, Tools, ended, problem
 from reconciler.errors import (
+    AmbiguousError,
     ApiError,
-    NotFoundError,
+    JournalError,
     PolicyConflictError,
     ReconcilerError,
 )
@@ -28,30 +31,47 @@ class _Sent:
 
 
 def advance(tools: Tools, progress: Progress, *, but_last: bool) -> Progress:
-    """Send the stages that are left, or all but the last one. Never raises."""
+    """Send the stages that are left, or all but the last one. Whatever happens is an outcome."""
     try:
         _hold(progress)
+        _check_names(tools, progress, but_last=but_last)
         while progress.done < len(progress.stages) - but_last:
             progress = _stage(tools, progress)
     except Stop as stop:
-        progress = ended(progress, tools, stop)
+        return ended(progress, tools, stop)
     except UnknownNameError as error:
-        progress = ended(
-            progress,
-            tools,
-            Stop(
-                Result.FAILED,
-                Problem(
-                    str(error), "it was known when the plan was made", "not sent", "run plan again"
-                ),
-            ),
-        )
+        return ended(progress, tools, Stop(Result.FAILED, _unknown_name(progress, error)))
     except ReconcilerError as error:
-        progress = ended(progress, tools, Stop(Result.FAILED, problem(error)))
-    if progress.outcome is None and progress.done == len(progress.stages):
+        return ended(progress, tools, Stop(Result.FAILED, problem(error)))
+    except Exception as error:  # noqa: BLE001  one odd answer must not end the run of the others
+        return ended(progress, tools, Stop(Result.FAILED, _defect(progress, error)))
+    if progress.done == len(progress.stages):
         result = Result.DONE if progress.attempts else Result.UNCHANGED
-        progress = ended(progress, tools, Stop(result))
+        return ended(progress, tools, Stop(result))
     return progress
+
+
+def _check_names(tools: Tools, progress: Progress, *, but_last: bool) -> None:
+    """Every name of every stage has an id before the first call: no half-written object."""
+    change = progress.change
+    last = len(progress.stages) - but_last
+    for spec in progress.stages[progress.done : last]:
+        tools.names.resolve(KINDS[change.address.kind], change.address.organization, spec)
+    tools.names.scope_ids(change.address)
+
+
+def _unknown_name(progress: Progress, error: UnknownNameError) -> Problem:
+    state = f"{progress.attempts} of its calls were sent" if progress.attempts else "not sent"
+    return Problem(str(error), "it was known when the plan was made", state, "run plan again")
+
+
+def _defect(progress: Progress, error: Exception) -> Problem:
+    return Problem(
+        f"{progress.change.address}: the answer could not be used ({type(error).__name__})",
+        "PostHog answered in a shape that is not known",
+        "unknown: the last call may have been carried out",
+        "run apply again: it reads first; report what the journal holds",
+    )
 
 
 def _hold(progress: Progress) -> None:
@@ -73,49 +93,76 @@ def _hold(progress: Progress) -> None:
                 ),
                 change_request=gate.change_request,
             )
+        case Verdict.REJECTED:
+            raise Stop(
+                Result.REFUSED,
+                Problem(
+                    f"{change.address}: the same proposal was rejected",
+                    gate.note or f"change request {gate.change_request}",
+                    "not sent: nobody is asked twice",
+                    "change the document and commit it, or agree with who rejected it",
+                ),
+                change_request=gate.change_request,
+            )
         case _:
             return
 
 
 def _stage(tools: Tools, progress: Progress) -> Progress:
+    """One stage: its precondition, its calls, and what their answers mean."""
     change, kind = progress.change, KINDS[progress.change.address.kind]
-    if progress.done == 0 and change.action is not Action.CREATE and not kind.versioned:
+    if progress.done == 0 and change.action is not Action.CREATE and _looks_first(kind, progress):
         progress = _fresh(tools, kind, progress)
-    spec = tools.names.resolve(kind, change.address.organization, progress.stages[progress.done])
-    action = change.action
-    if progress.done and action is Action.CREATE:
-        action = Action.UPDATE
-    ids = tools.names.scope_ids(change.address)
-    if progress.id is not None:
-        ids["id"] = progress.id
-    write = Write(action, spec, progress.payload, ids, _name(progress, action, kind))
+    write = _write(tools, kind, progress)
     sent = _Sent()
-    payload, id_ = progress.payload, progress.id
     try:
-        for request in kind.calls(write):
-            body = _send(tools, progress, request, sent)
-            if request.method != "DELETE" and _is_object(kind, request, write):
-                payload, id_ = body, kind.identity(body)
-                answers.verify(kind, change, write, body)
+        progress = _calls(tools, kind, progress, write, sent)
     except PolicyConflictError as error:
-        if action is not Action.CREATE:
+        if write.action is not Action.CREATE:
             raise
         return _create_in_parts(kind, progress, sent.count, error)
     except ApiError as error:
-        seen = replace(progress, payload=payload, id=id_)
-        stop = answers.judge(tools, kind, seen, write, error)
+        stop = answers.judge(tools, kind, progress, write, error)
         stop.sent = sent.count
         raise stop from error
     except Stop as stop:
         stop.sent = sent.count
         raise
-    return replace(
-        progress,
-        payload=payload,
-        id=id_,
-        done=progress.done + 1,
-        attempts=progress.attempts + sent.count,
-    )
+    return replace(progress, done=progress.done + 1, attempts=progress.attempts + sent.count)
+
+
+def _looks_first(kind: Kind, progress: Progress) -> bool:
+    """Whether the server does not compare by itself: it never does for a delete (9.4)."""
+    versioned = kind.versioned and "version" in (progress.payload or {})
+    return not versioned or progress.change.action is Action.DELETE
+
+
+def _write(tools: Tools, kind: Kind, progress: Progress) -> Write:
+    """What the next stage has to achieve, names turned into ids."""
+    change = progress.change
+    spec = tools.names.resolve(kind, change.address.organization, progress.stages[progress.done])
+    created = progress.done and change.action is Action.CREATE
+    action = Action.UPDATE if created else change.action
+    ids = tools.names.scope_ids(change.address)
+    if progress.id is not None:
+        ids["id"] = progress.id
+    return Write(action, spec, progress.payload, ids, _name(progress, action, kind))
+
+
+def _calls(tools: Tools, kind: Kind, progress: Progress, write: Write, sent: _Sent) -> Progress:
+    """Send the calls of a stage; the progress knows the object as last answered."""
+    for request in kind.calls(write):
+        body = _send(tools, progress, request, sent)
+        if request.method == "DELETE" or not _is_object(kind, request, write):
+            continue
+        if not isinstance(body, Mapping):
+            raise AmbiguousError(
+                f"{request.method} {request.path}: PostHog answered without a body",
+                why="a success has to show what was written",
+            )
+        progress = replace(progress, payload=body, id=kind.identity(body))
+        answers.verify(kind, progress.change, write, body)
+    return progress
 
 
 def _name(progress: Progress, action: Action, kind: Kind) -> str | None:
@@ -136,9 +183,8 @@ def _is_object(kind: Kind, request: Request, write: Write) -> bool:
 
 
 def _send(tools: Tools, progress: Progress, request: Request, sent: _Sent) -> Any:
-    address = progress.change.address
     facts: dict[str, Any] = {
-        "address": str(address),
+        "address": str(progress.change.address),
         "method": request.method,
         "path": request.path,
         "fields": sorted(request.body or ()),
@@ -147,29 +193,24 @@ def _send(tools: Tools, progress: Progress, request: Request, sent: _Sent) -> An
     sent.count += 1
     try:
         body = tools.writer.send(request)
-    except ReconcilerError as error:
-        status = getattr(error, "status", None)
-        code = getattr(error, "code", "")
-        tools.journal.record(
-            "answer", **facts, status=status, code=code, error=type(error).__name__
-        )
+    except ApiError as error:
+        answer = {"status": error.status, "code": error.code, "error": type(error).__name__}
+        _note(tools, facts | answer)
         raise
-    tools.journal.record("answer", **facts, status="ok")
+    _note(tools, facts | {"status": "ok"})
     return body
+
+
+def _note(tools: Tools, facts: dict[str, Any]) -> None:
+    """Journal an answer. A broken journal stops what has not begun; it changes no answer."""
+    with suppress(JournalError):
+        tools.journal.record("answer", **facts)
 
 
 def _fresh(tools: Tools, kind: Kind, progress: Progress) -> Progress:
     """Re-read the object just before writing: what moved since the plan is not overwritten."""
     address, before = progress.change.address, progress.payload
-    ids = {**tools.names.scope_ids(address), "id": progress.id or ""}
-    try:
-        payload = (
-            tools.writer.get(kind.path(kind.item, ids))
-            if kind.point_read
-            else answers.find(tools, kind, address, ids)
-        )
-    except NotFoundError:
-        payload = None
+    payload = answers.reread(tools, kind, progress)
     if payload is None:
         if progress.change.action is Action.DELETE:
             raise Stop(Result.UNCHANGED)

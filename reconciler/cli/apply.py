@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reconciler.walk import World
 
 FAILED, WAITING, REFUSED = 1, 3, 4
+_STOPPING = b"\nstopping: what is in flight is finished; again to leave at once\n"
 
 
 @click.command("apply", epilog="Example: reconciler apply --yes --select 'FeatureFlag/acme/Web/*'")
@@ -104,11 +105,12 @@ def _carry_out(
 ) -> tuple[tuple[Outcome, ...], int | None]:
     """Every outcome, each shown on stderr as it comes; journalled if anything is to be sent."""
     from reconciler import walk
+    from reconciler.apply import executor
     from reconciler.apply.journal import Journal
     from reconciler.render import text
 
     if not made.writes:
-        return tuple(walk.unchanged(made)), None
+        return tuple(executor.unchanged(change) for change in made.changes), None
     stamp = session.now().strftime("%Y%m%dT%H%M%S.%fZ")
     outcomes: list[Outcome] = []
     color = color_for(session.color_choice, sys.stderr)
@@ -154,7 +156,7 @@ def _interrupts(writer: "Writer") -> Iterator[_Interrupt]:
         interrupt.code = 128 + number
         interrupt.stop.set()
         writer.stop()  # who waits for the rate limit waits no more
-        click.echo("stopping: what is in flight is finished; again to leave at once", err=True)
+        os.write(2, _STOPPING)  # buffered stderr may be in the middle of a line
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

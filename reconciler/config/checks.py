@@ -20,11 +20,37 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R012": "characters that cannot be seen, or that look like others",
         "R013": "a project selector that matches nothing",
         "R014": "a file in git that is no text: a Git LFS pointer or a link",
+        "R015": "resources that are renamed into, or need, each other in a circle",
         "R020": "an approval policy for an action that gates nothing",
         "R021": "an approval policy that nobody, or too few people, can approve",
         "R022": "a condition that PostHog reads otherwise than it looks",
         "R023": "a feature flag that PostHog will refuse or evaluate otherwise than it looks",
         "R024": "an approval policy that lets everybody through, or whose requests expire at once",
+        "R025": "a silence that is unknown, not allowed, or silences nothing",
+        "R026": "an approval policy that only holders of roles can approve",
+        "R027": "shares of variants that do not add up to 100",
+        "R028": "a person whose address is nearly that of a declared member",
+        "R030": "a name that nobody has, neither in the files nor in PostHog",
+        "R031": "an approval policy that too few people can really approve",
+        "R032": "an organization whose plan lacks approvals, so that its policies gate nothing",
+        "R033": "something declared that this key cannot read",
+        "R034": "something declared that this key, or its user, cannot write",
     }
 )
-"""Code -> what it is about, in one line. R02x are warnings: legal on the server, but odd."""
+"""Code -> what it is about, in one line. R02x are warnings: legal on the server, but odd.
+R03x need the live side: `validate --live`.
+"""
+
+LIVE: Final = frozenset(code for code in CHECKS if code.startswith("R03"))
+"""What only `validate --live` looks at."""
+
+_DOUBTS: Final = frozenset({"R008", "R012"})  # errors that a person may know better
+_OF_THE_TOOL: Final = frozenset({"R025"})
+
+
+def can_be_silenced(code: str) -> bool:
+    """Whether a resource may silence a check: a warning, or a doubt that may be mistaken.
+
+    What makes a document unusable stays an error whatever the document says.
+    """
+    return code in _DOUBTS or ("R020" <= code < "R030" and code not in _OF_THE_TOOL) or code in LIVE

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.config import (
+    circles,
     documents,
     excerpt,
     names,
     oddities,
     overlays,
+    quorums,
     references,
     schema,
+    silence,
     templates,
     yaml_reader,
 )
@@ -29,7 +32,7 @@ from reconciler.config.text import Refused, error, lines
 from reconciler.kind import Scope
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Declared, Finding, Resource, Severity
-from reconciler.source import MappingNode
+from reconciler.source import MappingNode, Source
 
 __all__ = ["Loaded", "Template", "expand", "load"]
 
@@ -87,6 +90,8 @@ class _Load:
     findings: list[Finding] = field(default_factory=list)
     texts: dict[str, bytes] = field(default_factory=dict)
     split: dict[str, list[str]] = field(default_factory=dict)
+    by_name: dict[tuple[str, str, str], list[Identity]] = field(default_factory=dict)
+    places: list[tuple[Source, Identity]] = field(default_factory=list)  # of every document
     total: int = 0
     refused: int = 0
     cut_short: bool = False  # something could not be read: what it declares is not known
@@ -96,15 +101,22 @@ class _Load:
         for written in self._read(paths):
             self._add(base, written)
         done: dict[Identity, set[str]] = {}
+        if self.overlays:
+            for identity in base:
+                self._remember_template(identity)
         for path in self.overlays:
             self._merge(base, self._read((path,)), done)
         resources, found = self._build(base, done)
-        self.findings[:] = [excerpt.attach(finding, self._lines) for finding in self.findings]
-        if any(finding.severity is Severity.ERROR for finding in self.findings):
-            raise config_error(self.findings)
-        self.findings.sort(key=lambda finding: finding.sort_key)
-        declared = Declared(resources, self.tree.origin, tuple(self.findings))
-        return Loaded(declared, tuple(found))
+        silences = silence.collect(base, self.places)
+        said = list(silences.keep(self.findings))
+        if not self.cut_short:
+            said.extend(silences.unused(live=False))
+        said = [excerpt.attach(finding, self._lines) for finding in said]
+        if any(finding.severity is Severity.ERROR for finding in said):
+            raise config_error(said)
+        said.sort(key=lambda finding: finding.sort_key)
+        declared = Declared(resources, self.tree.origin, tuple(said))
+        return Loaded(declared, tuple(found), silences)
 
     def _read(self, paths: Iterable[Path]) -> Iterator[Written]:
         """Every document of every file whose kind is known."""
@@ -159,6 +171,7 @@ class _Load:
         if identity is None:
             self._is_well_formed(written)
             return
+        self.places.append((written.source, identity))
         other = into.setdefault(identity, written)
         if other is not written:
             self.findings.append(
@@ -186,6 +199,7 @@ class _Load:
             document = below.document if below else self._from_template(identity, base, done)
             if document is None:
                 base[identity] = written
+                self._remember_template(identity)
             else:
                 merged = overlays.merge(written.kind.name, document, written.document)
                 source = below.source if below else written.source
@@ -198,14 +212,16 @@ class _Load:
         kind, organization, project, name = identity
         if not isinstance(project, str) or KINDS[kind].scope is not Scope.PROJECT:
             return None
-        for other, written in base.items():
-            selectors = other[2]
-            if (kind, organization, name) == (other[0], other[1], other[3]) and (
-                isinstance(selectors, tuple) and selected(selectors, project)
-            ):
+        for other in self.by_name.get((kind, organization, name), ()):
+            if selected(other[2], project):
                 done.setdefault(other, set()).add(project)
-                return overlays.without(written.document, "metadata", "projects")
+                return overlays.without(base[other].document, "metadata", "projects")
         return None
+
+    def _remember_template(self, identity: Identity) -> None:
+        kind, organization, selectors, name = identity
+        if isinstance(selectors, tuple):
+            self.by_name.setdefault((kind, organization, name), []).append(identity)
 
     def _build(
         self, base: Mapping[Identity, Written], done: Mapping[Identity, set[str]]
@@ -228,6 +244,8 @@ class _Load:
             self.findings.extend(oddities.findings(resource))
         self.findings.extend(names.findings(built_from))
         self.findings.extend(templates.findings(resources, found))
+        self.findings.extend(circles.findings(resources))
+        self.findings.extend(quorums.findings(resource for resource, _, _ in built_from))
         if not self.cut_short:
             self.findings.extend(references.near_misses(base.values(), built_from))
         return resources, found

@@ -85,7 +85,7 @@ def _approvers(approvers: Mapping[str, Any]) -> Iterator[_Row]:
         yield "R021", (*at, "quorum"), message, "", "lower `quorum`, or name more approvers"
     elif not users:
         why = "PostHog before May 2026 did not let holders of a role approve"
-        yield "R021", at, "only roles may approve", why, "name at least one person under `users`"
+        yield "R026", at, "only roles may approve", why, "name at least one person under `users`"
     yield from _strange(approvers, APPROVERS, at)
 
 
@@ -185,7 +185,7 @@ def _variants(variants: Sequence[Mapping[str, Any]]) -> Iterator[_Row]:
     total = sum(share for share in shares if share is not None)
     if None not in shares and abs(total - 100) > 0.01:  # noqa: PLR2004  per cent, rounded
         message = f"the shares of the variants add up to {total:g}"
-        yield "R023", at, message, "", "make them add up to 100"
+        yield "R027", at, message, "", "make them add up to 100"
 
 
 def _payloads(payloads: Mapping[str, Any], variants: set[str]) -> Iterator[_Row]:

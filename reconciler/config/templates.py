@@ -1,8 +1,9 @@
 """Documents for every project that matches: selectors, and what becomes of them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from reconciler.config.silence import Silences
 from reconciler.config.text import error
 from reconciler.errors import ConfigError
 from reconciler.model import Address, Declared, Finding, Resource, Severity
@@ -60,6 +61,7 @@ class Loaded:
 
     declared: Declared
     templates: tuple[Template, ...] = ()
+    silences: Silences = field(default_factory=Silences, compare=False, repr=False)
 
     @property
     def organizations(self) -> tuple[str, ...]:
@@ -80,8 +82,12 @@ def expand(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] = {}) -> D
         return loaded.declared
     resources = dict(loaded.declared.resources)
     findings: list[Finding] = []
+    projects = {
+        organization: _projects(organization, loaded.declared, live_projects)
+        for organization in {template.organization for template in loaded.templates}
+    }
     for template in loaded.templates:
-        for project in _projects(template.organization, loaded.declared, live_projects):
+        for project in projects[template.organization]:
             if not template.matches(project):
                 continue
             resource = template.instance(project)
@@ -131,35 +137,35 @@ def findings(
     resources: Mapping[Address, Resource], templates: Sequence[Template]
 ) -> Iterator[Finding]:
     """What can be said about templates before the live projects are known."""
+    if not templates:
+        return
+    projects: dict[str, list[str]] = {}
+    for address in resources:
+        if address.kind == "Project":
+            projects.setdefault(address.organization, []).append(address.name)
     named: dict[tuple[str, str, str], list[Template]] = {}
     for template in templates:
         named.setdefault((template.kind, template.organization, template.name), []).append(template)
-        yield from _selectors(template, resources)
-    for address, resource in resources.items() if named else ():
+        yield from _selectors(template, projects.get(template.organization, ()))
+    for address, resource in resources.items():
         for template in named.get((address.kind, address.organization, address.name), ()):
             if address.project is not None and template.matches(address.project):
                 yield duplicate(resource, template.resource, f'add "!{address.project}" there')
-    projects = [address for address in resources if address.kind == "Project"]
     for same in named.values():
-        for index, template in enumerate(same):
-            for project in (p.name for p in projects if p.organization == template.organization):
+        for index, template in enumerate(same[1:], 1):
+            for project in projects.get(template.organization, ()):
                 others = (other for other in same[:index] if other.matches(project))
                 if template.matches(project) and (other := next(others, None)):
                     fix = f'add "!{project}" to one of them'
                     yield duplicate(template.instance(project), other.resource, fix)
 
 
-def _selectors(template: Template, resources: Mapping[Address, Resource]) -> Iterator[Finding]:
+def _selectors(template: Template, names: Sequence[str]) -> Iterator[Finding]:
     place = template.place
     if all(selector.startswith("!") for selector in template.selectors):
         message = "`projects` leaves out, but picks nothing"
         yield error("R013", message, place, fix='put "*" first')
         return
-    names = [
-        address.name
-        for address in resources
-        if address.kind == "Project" and address.organization == template.organization
-    ]
     if names and not any(selected(template.selectors, name) for name in names):
         why = "a project that is in no file may match"
         message = "`projects` matches no project of the files"

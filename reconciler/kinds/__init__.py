@@ -6,6 +6,7 @@ from pkgutil import iter_modules
 from types import MappingProxyType
 
 from reconciler.kind import Kind
+from reconciler.model import Address
 
 
 def _find() -> Mapping[str, Kind]:
@@ -18,3 +19,11 @@ def _find() -> Mapping[str, Kind]:
 
 KINDS: Mapping[str, Kind] = _find()
 """Kind by name, in the order of their rank."""
+
+
+def fold(address: Address) -> Address:
+    """The address by which its kind compares names; an unknown kind compares them as they are."""
+    kind = KINDS.get(address.kind)
+    if kind is None or not kind.folds_case:
+        return address
+    return Address(address.kind, (*address.parts[:-1], address.name.casefold()))

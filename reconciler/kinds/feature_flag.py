@@ -99,8 +99,9 @@ def hidden(payload: Payload) -> tuple[str, ...]:
 def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
     """Ungated fields, then `filters`, then `active` (contract 5.7): one gate a call at most.
 
-    Only an inactive flag can be archived (9.1), so archiving comes after all else. A create is
-    one call, unless it would meet two policies: then the flag is born inactive.
+    Switching off comes before anything that could widen. Only an inactive flag can be archived
+    (9.1), so archiving comes after all else. A create is one call, unless it would meet two
+    policies: then the flag is born inactive.
     """
     last = ["archived"] if spec.get("archived") else []
     if action is Action.CREATE:
@@ -108,8 +109,16 @@ def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
             first = {name: value for name, value in spec.items() if name not in last}
             return ({**first, "active": False}, {"active": True}, *_each(spec, last))
         return (_without(spec, last), *_each(spec, last))
-    plain = _without(spec, ["filters", "active", *last])
-    return (*((plain,) if plain else ()), *_each(spec, ["filters", "active", *last]))
+    gated = ["filters", "active"] if spec.get("active", True) else ["active", "filters"]
+    plain = _without(spec, [*gated, *last])
+    return (*((plain,) if plain else ()), *_each(spec, [*gated, *last]))
+
+
+def incomplete(spec: Spec) -> str:
+    """A new flag needs a release condition (contract 9.2), unless it is a remote configuration."""
+    if (spec.get("filters") or {}).get("groups") or spec.get("is_remote_configuration"):
+        return ""
+    return "a new flag needs at least one group in filters.groups"
 
 
 def _each(spec: Spec, names: list[str]) -> tuple[Spec, ...]:
@@ -137,9 +146,7 @@ def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
         return ()
     if "version" in live:
         body["version"] = live["version"]
-        body["original_flag"] = {
-            name: live[name] for name in (*FIELDS, "key", "deleted") if name in live
-        }
+        body["original_flag"] = {name: live[name] for name in COMPARED if name in live}
     return (Request("PATCH", kind.path(kind.item, write.ids), body),)
 
 
@@ -172,6 +179,7 @@ KIND = Kind(
     search="search",
     fallback_params={"archived": "true"},
     hidden=hidden,
+    incomplete=incomplete,
     stages=stages,
     requests=requests,
     gated=True,

@@ -58,6 +58,7 @@ KIND = Kind(
     references=(Reference("members[]", kind="Member", id_field="uuid", orders=False),),
     defaults={"members": []},
     folds_case=True,
+    apart=("members",),
     stages=stages,
     requests=requests,
     activity_scope="Role",

@@ -19,11 +19,11 @@ class Options:
 
 def build(*, desired: Declared, base: Declared | None, live: Live, options: Options) -> Plan:
     """What apply would do to make `live` what `desired` says, and why."""
-    picked = pick(desired, options)
+    picked = references.spelled(pick(desired, options), live)
     edges, unresolved = references.resolve(picked, desired, live)
     changes, problems = three_way.changes(picked, base, live)
     changes = gates.forecast(changes, live)
-    changes, cycles = order.linked(changes, edges, live)
+    changes, cycles = order.linked(changes, edges)
     said = (
         *picked.findings,
         *unresolved,
@@ -31,7 +31,7 @@ def build(*, desired: Declared, base: Declared | None, live: Live, options: Opti
         *cycles,
         *guardrails.find(changes, options.allow_destroy),
         *findings.unreadable(picked, live),
-        *findings.unmanaged_fields(changes, live),
+        *findings.unmanaged_fields(changes),
     )
     return Plan(
         changes=changes,
@@ -60,5 +60,6 @@ def gated_projects(
     *, desired: Declared, base: Declared | None, live: Live, options: Options
 ) -> Collection[Address]:
     """Projects in which a gated kind changes: only there must policies and requests be read."""
-    changes, _ = three_way.changes(pick(desired, options), base, live)
+    picked = references.spelled(pick(desired, options), live)
+    changes, _ = three_way.changes(picked, base, live)
     return gates.projects(changes)

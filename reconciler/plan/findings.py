@@ -37,10 +37,10 @@ def unreadable(desired: Declared, live: Live) -> Iterator[Finding]:
             )
 
 
-def unmanaged_fields(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
+def unmanaged_fields(changes: tuple[Change, ...]) -> Iterator[Finding]:
     """Live values that change behaviour, differ from the default, and are written in no file."""
     for change in changes:
-        there = live.resources.get(change.address)
+        there = change.before
         if there is None or change.desired is None or change.action is Action.DELETE:
             continue
         kind = KINDS[change.address.kind]

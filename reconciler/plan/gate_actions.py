@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from reconciler.kind import moving
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Change, LiveResource, Resource
-from reconciler.paths import Spec, parse_path
+from reconciler.model import Action, Change, LiveResource
+from reconciler.paths import Spec
 from reconciler.plan.gate_conditions import RELEASE, ROLLOUT, Fields, Positions
 
 ENABLE: Final = "feature_flag.enable"
@@ -45,14 +46,13 @@ def meetings(change: Change, live: LiveResource | None, *, split: bool) -> tuple
 
 
 def _calls(change: Change, live: LiveResource | None, *, split: bool) -> Iterator[_Call]:
-    resource = change.desired
-    if resource is None or change.action not in {Action.CREATE, Action.UPDATE}:
+    if change.desired is None or change.action not in {Action.CREATE, Action.UPDATE}:
         return
     payload = live.payload if live is not None else {}
     creates = change.action is Action.CREATE
     active = not creates and payload.get("active") is not False
     filters: Mapping[str, Any] = payload.get("filters") or {}
-    for stage in _FLAG.stages(change.action, _moving(change, resource, live), split=split):
+    for stage in _FLAG.stages(change.action, moving(change), split=split):
         body = dict(stage)
         if "filters" in body and not creates:  # kept by the server, or sent along (contract 9.2)
             body["filters"] = {**filters, **(body["filters"] or {})}
@@ -60,29 +60,6 @@ def _calls(change: Change, live: LiveResource | None, *, split: bool) -> Iterato
         active = bool(body.get("active", True if creates else active))
         filters = body.get("filters") or filters
         creates = False
-
-
-def _moving(change: Change, resource: Resource, live: LiveResource | None) -> Spec:
-    """The top-level fields that are sent, ignored parts as they are live."""
-    if change.action is Action.CREATE:
-        return resource.spec
-    roots = {parse_path(one.path)[0] for one in change.fields}
-    spec: Spec = {name: value for name, value in resource.spec.items() if name in roots}
-    for path in resource.lifecycle.ignore:
-        spec = _put_back(spec, live.spec if live is not None else {}, path.split("."))
-    return spec
-
-
-def _put_back(value: Any, live: Any, steps: list[str]) -> Any:
-    name, *rest = steps
-    if not isinstance(value, Mapping) or name not in value:
-        return value
-    there = isinstance(live, Mapping) and name in live
-    if rest:
-        return {**value, name: _put_back(value[name], live[name] if there else {}, rest)}
-    if there:
-        return {**value, name: live[name]}
-    return {key: kept for key, kept in value.items() if key != name}
 
 
 def _matched(call: _Call) -> Iterator[Meeting]:

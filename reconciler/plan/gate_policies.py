@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Live
-from reconciler.paths import Spec, parse_path
+from reconciler.paths import Spec, root
 
 KIND: Final = "ApprovalPolicy"
 Scope = tuple[str, ...]  # organization, project
@@ -104,5 +104,5 @@ def _spec(change: Change, before: Policy | None) -> Spec:
     written = change.desired.spec if change.desired is not None else {}
     if before is None:
         return {**KINDS[KIND].defaults, **written}
-    moving = {parse_path(one.path)[0] for one in change.fields}
+    moving = {root(one.path) for one in change.fields}
     return {**before.spec, **{name: value for name, value in written.items() if name in moving}}

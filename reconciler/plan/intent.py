@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import ABSENT, Action, Change, ChangeRequest, LiveResource
-from reconciler.paths import Spec, parse_path, print_path
+from reconciler.paths import Spec, print_path, root
 from reconciler.plan import describe
 
 OPEN: Final = frozenset({"pending", "approved"})  # contract 7.3: all other states are final
@@ -91,7 +91,7 @@ def _moving(change: Change) -> frozenset[str]:
     """Top-level fields that the change is about; all of them while the flag is not there."""
     if change.action is Action.CREATE:
         return frozenset(_goal(change))
-    return frozenset(str(parse_path(one.path)[0]) for one in change.fields)
+    return frozenset(root(one.path) for one in change.fields)
 
 
 def _goal(change: Change) -> Spec:

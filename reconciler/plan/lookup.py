@@ -3,16 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from reconciler.kinds import KINDS
+from reconciler.kinds import fold
 from reconciler.model import Address, Live, LiveResource, Resource
-
-
-def fold(address: Address) -> Address:
-    """The address by which a kind compares names."""
-    kind = KINDS.get(address.kind)
-    if kind is None or not kind.folds_case:
-        return address
-    return Address(address.kind, (*address.parts[:-1], address.name.casefold()))
 
 
 def folded(addresses: Iterable[Address]) -> Mapping[Address, tuple[Address, ...]]:

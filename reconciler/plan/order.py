@@ -8,17 +8,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
-from reconciler.kinds import KINDS
-from reconciler.model import Action, Address, Change, Finding, Live, Severity
+from reconciler.kinds import KINDS, fold
+from reconciler.model import Action, Address, Change, Finding, Severity
 from reconciler.paths import values_at
-from reconciler.plan.lookup import fold
 from reconciler.plan.references import Edges
 
 _Scope = tuple[str, tuple[str, ...]]  # kind and the parts of its scope
 
 
 def linked(
-    changes: tuple[Change, ...], edges: Edges, live: Live
+    changes: tuple[Change, ...], edges: Edges
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """The changes in the order of apply, each with what it depends on."""
     moving = {change.address: change for change in changes if change.action is not Action.NONE}
@@ -28,7 +27,7 @@ def linked(
         if change.action is not Action.DELETE:  # strengthen before expose: policies before flags
             for kind in KINDS[address.kind].after:
                 needs[address] |= beside.get((kind, address.parts[:-1]), set())
-    _deletes_last(moving, needs, live)
+    _deletes_last(moving, needs)
     late = {address: _late(moving[address], found, moving) for address, found in needs.items()}
     graph = {address: found - late[address] for address, found in needs.items()}
     order, cycles = _sorted(graph, moving)
@@ -80,9 +79,7 @@ def _by_scope(moving: Mapping[Address, Change]) -> Mapping[_Scope, set[Address]]
     return index
 
 
-def _deletes_last(
-    moving: Mapping[Address, Change], needs: Mapping[Address, set[Address]], live: Live
-) -> None:
+def _deletes_last(moving: Mapping[Address, Change], needs: Mapping[Address, set[Address]]) -> None:
     """What is deleted waits for everything that still names it or lives in it."""
     doomed = {fold(a): a for a, change in moving.items() if change.action is Action.DELETE}
     if not doomed:
@@ -92,7 +89,7 @@ def _deletes_last(
         for number in range(1, len(address.parts)):
             kind = "Organization" if number == 1 else "Project"
             users[Address(kind, address.parts[:number])].add(address)
-        there = live.resources.get(address)
+        there = moving[address].before
         for reference in KINDS[address.kind].references if there else ():
             for _, name in values_at(there.spec if there else {}, reference.path):
                 target = Address(reference.kind, (address.organization, str(name)))

@@ -1,14 +1,16 @@
 """Names to edges. Unknown and ambiguous names become findings with the candidates."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
+from typing import Any
 
-from reconciler.kind import Scope
-from reconciler.kinds import KINDS
+from reconciler.kind import Reference, Scope
+from reconciler.kinds import KINDS, fold
 from reconciler.model import Address, Declared, Finding, Live, Resource, Severity
-from reconciler.paths import Path, values_at
-from reconciler.plan.lookup import fold, folded
+from reconciler.paths import Path, map_values, values_at
+from reconciler.plan.lookup import folded
 
 Edges = Mapping[Address, tuple[Address, ...]]
 _NOUNS = {"Member": "person", "Role": "role", "Project": "project", "Organization": "organization"}
@@ -35,6 +37,33 @@ def resolve(picked: Declared, desired: Declared, live: Live) -> tuple[Edges, tup
                 if target.kind in {"Organization", "Project"}:
                     break  # nothing inside it can be known either
     return {address: tuple(found) for address, found in edges.items()}, tuple(findings)
+
+
+def spelled(picked: Declared, live: Live) -> Declared:
+    """The same with references written as the live side writes them: case is not a change."""
+    roles = {fold(address): address.name for address in live.ids if address.kind == "Role"}
+    respelled = {}
+    for address, resource in picked.resources.items():
+        kind, spec = KINDS[address.kind], resource.spec
+        for reference in kind.references:
+            spec = map_values(spec, reference.path, _speller(reference, address, roles, live))
+        if spec is not resource.spec:
+            respelled[address] = replace(resource, spec=kind.canonical(spec))
+    return replace(picked, resources={**picked.resources, **respelled}) if respelled else picked
+
+
+def _speller(
+    reference: Reference, address: Address, roles: Mapping[Address, str], live: Live
+) -> Callable[[Any], Any]:
+    people = live.people.get(address.organization, {})
+
+    def spell(name: Any) -> Any:
+        if reference.kind == "Member":
+            person = people.get(str(name).lower())
+            return person.email if person is not None else name
+        return roles.get(fold(Address(reference.kind, (address.organization, str(name)))), name)
+
+    return spell
 
 
 def needs(resource: Resource) -> Iterator[tuple[Address, Path]]:
@@ -106,8 +135,8 @@ class _Names:
     def _unknown(self, resource: Resource, target: Address, path: Path) -> Finding:
         noun = _NOUNS.get(target.kind, target.kind)
         names = [n for n in self._candidates(target.kind, target.organization) if n != target.name]
-        close = get_close_matches(target.name, names, n=1, cutoff=0.6)
         gap = self._closed.get((target.kind, (target.organization,)))
+        close = get_close_matches(target.name, names, n=1, cutoff=0.6) if gap is None else []
         listed = ", ".join(names[:SHOWN]) + (
             f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         )

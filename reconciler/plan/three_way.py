@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from reconciler.kinds import KINDS
+from reconciler.kinds import KINDS, fold
 from reconciler.model import (
     ABSENT,
     Action,
@@ -18,11 +18,10 @@ from reconciler.model import (
     Live,
     LiveResource,
     Resource,
-    Severity,
 )
 from reconciler.paths import Path, print_path
-from reconciler.plan import describe
-from reconciler.plan.lookup import Lookup, fold
+from reconciler.plan import describe, identity
+from reconciler.plan.lookup import Lookup
 
 
 def changes(
@@ -38,16 +37,18 @@ def changes(
         if (address.kind, address.parts[:-1]) in closed:
             continue  # reported once for its scope; nothing may be concluded about it
         candidates = lookup.candidates(resource)
-        if len(candidates) > 1:
-            problems.append(_ambiguous(resource, candidates))
+        there = candidates[0] if candidates else None
+        problem = (
+            identity.ambiguous(resource, candidates)
+            or identity.unknown_id(resource, there, live)
+            or (identity.not_creatable(resource) if there is None else None)
+        )
+        if problem is not None:
+            problems.append(problem)
             continue
         before = base.resources.get(address) if base else None
-        there = candidates[0] if candidates else None
-        if there is None and (refusal := _no_create(resource)) is not None:
-            problems.append(refusal)
-            continue
         found.append(change(resource, before, there))
-    return tuple(found), tuple(problems)
+    return tuple(found), (*problems, *identity.shared(found), *identity.incomplete(found))
 
 
 def change(resource: Resource, base: Resource | None, live: LiveResource | None) -> Change:
@@ -72,6 +73,7 @@ def _change(
         live_fingerprint=fingerprint(live) if live else None,
         source=resource.source,
         desired=resource,
+        before=live,
     )
 
 
@@ -92,7 +94,7 @@ def _fields(resource: Resource, base: Resource | None, live: LiveResource) -> It
         yield FieldChange(f"metadata.{kind.key}", live.address.name, resource.address.name)
     skipped = {*resource.lifecycle.ignore, *kind.hidden(live.payload)}
     for name, value in resource.spec.items():
-        there = live.spec.get(name, ABSENT)
+        there = live.spec.get(name, kind.defaults.get(name, ABSENT))  # older servers lack fields
         mine = describe.managed(there, value, whole=name in kind.atomic)
         if mine == value:
             continue
@@ -137,7 +139,7 @@ def unmanaged(desired: Declared, base: Declared | None, live: Live) -> Iterator[
     known = {fold(address) for address in desired.resources}
     known |= {fold(address) for address in base.resources} if base else set()
     known |= {
-        Address(address.kind, (*address.parts[:-1], resource.lifecycle.renamed_from))
+        fold(Address(address.kind, (*address.parts[:-1], resource.lifecycle.renamed_from)))
         for address, resource in desired.resources.items()
         if resource.lifecycle.renamed_from is not None
     }
@@ -145,31 +147,3 @@ def unmanaged(desired: Declared, base: Declared | None, live: Live) -> Iterator[
     for address in sorted(live.resources):
         if (address.kind, address.parts[:-1]) in spoken and fold(address) not in known:
             yield address
-
-
-def _ambiguous(resource: Resource, candidates: tuple[LiveResource, ...]) -> Finding:
-    ids = ", ".join(sorted(item.id for item in candidates))
-    return Finding(
-        code="ambiguous-name",
-        severity=Severity.ERROR,
-        message=f"{resource.address} is live {len(candidates)} times",
-        why=f"these share the name: {ids}",
-        fix="write the id of the one that is meant as metadata.id",
-        source=resource.source,
-        address=resource.address,
-    )
-
-
-def _no_create(resource: Resource) -> Finding | None:
-    kind = KINDS[resource.address.kind]
-    if not kind.cannot_create or resource.lifecycle.absent:
-        return None
-    return Finding(
-        code="cannot-create",
-        severity=Severity.ERROR,
-        message=f"{resource.address} is not there and cannot be created",
-        why=kind.cannot_create,
-        fix="invite the person in PostHog, or remove the document",
-        source=resource.source,
-        address=resource.address,
-    )

@@ -181,8 +181,8 @@ def test_an_interrupt_finishes_what_is_in_flight_and_the_next_run_converges(tmp_
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
 
+        assert code == process.returncode, err
         summary = json.loads(out)["summary"]
-        assert code == process.returncode
         assert "Traceback" not in err
         assert count == sum(summary.values())
         assert summary["done"] < count

@@ -1,0 +1,105 @@
+"""Which live object a document means, where that is not plain: ids, namesakes, what cannot be."""
+
+from collections.abc import Iterable, Iterator
+
+from reconciler.kinds import KINDS
+from reconciler.model import (
+    Action,
+    Address,
+    Change,
+    Finding,
+    Live,
+    LiveResource,
+    Resource,
+    Severity,
+)
+
+
+def _error(code: str, resource: Resource, message: str, why: str, fix: str) -> Finding:
+    return Finding(
+        code=code,
+        severity=Severity.ERROR,
+        message=message,
+        why=why,
+        fix=fix,
+        source=resource.source,
+        address=resource.address,
+    )
+
+
+def ambiguous(resource: Resource, candidates: tuple[LiveResource, ...]) -> Finding | None:
+    """Several live objects share the name: never the first is picked."""
+    if len(candidates) < 2:  # noqa: PLR2004  one is what it takes
+        return None
+    ids = ", ".join(sorted(item.id for item in candidates))
+    return _error(
+        "ambiguous-name",
+        resource,
+        f"{resource.address} is live {len(candidates)} times",
+        f"these share the name: {ids}",
+        "write the id of the one that is meant as metadata.id",
+    )
+
+
+def unknown_id(resource: Resource, there: LiveResource | None, live: Live) -> Finding | None:
+    """An id only tells namesakes apart: it has to be that of an object of this name."""
+    if resource.id is None:
+        return None
+    names = {resource.address.name.casefold(), (resource.lifecycle.renamed_from or "").casefold()}
+    if there is not None and there.address.name.casefold() in names:
+        return None
+    known = live.ids.get(resource.address, ())
+    return _error(
+        "unknown-id",
+        resource,
+        f"metadata.id {resource.id} is not the id of {resource.address}",
+        f"that one is {there.address}" if there is not None else "no live object has it",
+        f"known: {', '.join(known)}" if known else "remove metadata.id, or mend it",
+    )
+
+
+def not_creatable(resource: Resource) -> Finding | None:
+    """A kind that comes to exist in another way: nothing is planned for it."""
+    kind = KINDS[resource.address.kind]
+    if not kind.cannot_create or resource.lifecycle.absent:
+        return None
+    return _error(
+        "cannot-create",
+        resource,
+        f"{resource.address} is not there and cannot be created",
+        kind.cannot_create,
+        "invite the person in PostHog, or remove the document",
+    )
+
+
+def incomplete(changes: Iterable[Change]) -> Iterator[Finding]:
+    """Creates that PostHog would refuse for want of a field."""
+    for change in changes:
+        if change.action is not Action.CREATE or change.desired is None:
+            continue
+        if missing := KINDS[change.address.kind].incomplete(change.desired.spec):
+            yield _error(
+                "incomplete-create",
+                change.desired,
+                f"{change.address} cannot be created as it is written",
+                missing,
+                f"write it; `reconciler schema {change.address.kind}` shows the fields",
+            )
+
+
+def shared(changes: Iterable[Change]) -> Iterator[Finding]:
+    """Two documents that mean one live object would undo each other at every run."""
+    owners: dict[tuple[str, tuple[str, ...], str], Address] = {}
+    for change in changes:
+        if change.live_id is None or change.desired is None:
+            continue
+        key = (change.address.kind, change.address.parts[:-1], change.live_id)
+        owner = owners.setdefault(key, change.address)
+        if owner != change.address:
+            yield _error(
+                "one-object-twice",
+                change.desired,
+                f"{change.address} and {owner} are the same live object",
+                f"both mean the {change.address.kind} with the id {change.live_id}",
+                "remove one of the two documents, or mend metadata.id and renamed_from",
+            )
