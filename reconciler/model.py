@@ -225,6 +225,7 @@ class Live:
     twins: Mapping[Address, tuple[LiveResource, ...]]  # where one address is live more than once
     people: Mapping[str, Mapping[str, Person]]  # organization -> lower-case email -> person
     change_requests: tuple[ChangeRequest, ...] = ()  # open ones of the projects that were asked
+    rejections: tuple[ChangeRequest, ...] = ()  # of the same projects
     unreadable: tuple[Unreadable, ...] = ()
     listed: frozenset[tuple[str, tuple[str, ...]]] = frozenset()  # (kind, scope) read completely
     me: Person | None = None

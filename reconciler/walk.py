@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from threading import Event
 
@@ -12,16 +13,19 @@ from reconciler.apply import executor
 from reconciler.apply.journal import Journal
 from reconciler.apply.names import Names
 from reconciler.apply.progress import Tools
-from reconciler.config import excerpt, loader
+from reconciler.config import excerpt, git, loader
+from reconciler.live import naming
 from reconciler.model import (
     Address,
     Change,
+    ChangeRequest,
     Declared,
     Live,
     Outcome,
     Payload,
     Plan,
     Requests,
+    Resource,
 )
 from reconciler.plan import build, intent
 from reconciler.plan.build import Options
@@ -51,17 +55,72 @@ def observe(
     names = directory.project_names()
     desired = loader.expand(loaded, names)
     based = loader.expand(base, names) if base is not None else None
+    build.check(desired, options)
     picked = build.pick(desired, options)
-    pins = {a: r.id for a, r in desired.resources.items() if r.id is not None}
-    live = live_room.read(reader, directory, picked.resources.keys(), pins)
+    live = live_room.read(reader, directory, picked.resources.keys(), pins(desired, directory))
     asked = build.gated_projects(desired=desired, base=based, live=live, options=options)
     if asked:
-        live = live_room.read_gates(reader, live, directory, asked)
+        live = live_room.read_gates(reader, live, directory, asked, pins(desired, directory))
+        live = replace(live, rejections=tuple(standing(live, desired)))
     return World(desired, based, live, reader.reads - before)
 
 
-def plan(world: World, options: Options, *, target: str, host: str, created_at: str) -> Plan:
-    """What apply would do, and why."""
+def pins(desired: Declared, directory: live_room.Directory) -> dict[Address, str]:
+    """Addresses whose live id is not that of their name: `metadata.id`, and renamed projects."""
+    found = {a: r.id for a, r in desired.resources.items() if r.id is not None}
+    for address, resource in desired.resources.items():
+        old = resource.lifecycle.renamed_from
+        if address.kind != "Project" or old is None or address in found:
+            continue
+        projects = directory.projects.get(address.organization, {})
+        if address.name not in projects and len(projects.get(old, ())) == 1:
+            found[address] = projects[old][0]
+    return found
+
+
+def standing(live: Live, desired: Declared) -> Iterator[ChangeRequest]:
+    """Rejections that still hold: nobody is asked again until the document moves in git.
+
+    What its own requester took back is no rejection. Outside git every rejection stands.
+    """
+    me = live.me.id if live.me is not None else None
+    for request in live.rejections:
+        votes = request.payload.get("approvals") or ()
+        against = [vote for vote in votes if vote.get("decision") == "rejected"]
+        voters = {(vote.get("created_by") or {}).get("id") for vote in against}
+        if me is not None and request.requester_id == me and voters == {me}:
+            continue
+        at = max((str(vote.get("created_at")) for vote in against), default="")
+        address = Address("FeatureFlag", (request.organization, request.project, request.flag_key))
+        resource = desired.resources.get(address)
+        if resource is None or not _committed_after(resource, at):
+            yield request
+
+
+def _committed_after(resource: Resource, at: str) -> bool:
+    """Whether the document's file was committed after a time of the server."""
+    cwd = Path.cwd()
+    if resource.source is None or not at or git.root(cwd) is None:
+        return False
+    touch = git.last_commit_touching(resource.source.file, cwd=cwd)
+    if touch is None:
+        return False
+    return datetime.fromisoformat(touch.at) > datetime.fromisoformat(at)
+
+
+def plan(
+    world: World,
+    options: Options,
+    *,
+    target: str,
+    host: str,
+    created_at: str,
+    excerpts: bool = True,
+) -> Plan:
+    """What apply would do, and why.
+
+    `excerpts` quotes lines of the working tree; not for what was read from a commit.
+    """
     made = build.build(desired=world.desired, base=world.base, live=world.live, options=options)
     return replace(
         made,
@@ -69,7 +128,7 @@ def plan(world: World, options: Options, *, target: str, host: str, created_at: 
         host=host,
         created_at=created_at,
         desired_digest=digest(world.desired),
-        findings=tuple(excerpt.attach(finding) for finding in made.findings),
+        findings=tuple(map(excerpt.attach, made.findings)) if excerpts else made.findings,
         requests=Requests(world.reads, made.requests.expected_writes),
     )
 
@@ -104,7 +163,7 @@ def apply(
 
 def _same_intent(payload: Payload, change: Change, seen: Payload | None) -> bool:
     """Whether a change request proposes what the change wants of the flag as last seen."""
-    request = live_room.change_request(payload, *change.address.parts[:2])
+    request = naming.change_request(payload, *change.address.parts[:2])
     there = change.before
     if there is not None and seen is not None:
         there = replace(there, payload=seen)
@@ -131,7 +190,7 @@ def drift(
 ) -> Plan:
     """What differs between the files at a commit and the live side: the plan's engine, no other."""
     world = observe(reader, head, options, base=head)
-    return plan(world, options, target=target, host=host, created_at=created_at)
+    return plan(world, options, target=target, host=host, created_at=created_at, excerpts=False)
 
 
 def journal_path(folder: Path, stamp: str) -> Path:

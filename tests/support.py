@@ -107,17 +107,21 @@ class Repository:
         text = documents[0] if isinstance(documents[0], str) else yaml.safe_dump_all(documents)
         path.write_text(text, encoding="utf-8")
 
-    def git(self, *arguments):
+    def git(self, *arguments, **environ):
         identity = ["-c", "user.name=Test", "-c", "user.email=test@acme.test"]
         subprocess.run(
-            ["git", *identity, *arguments], cwd=self.folder, check=True, capture_output=True
+            ["git", *identity, *arguments],
+            cwd=self.folder,
+            env={**CLEAN, **environ},
+            check=True,
+            capture_output=True,
         )
 
-    def commit(self, message="change"):
+    def commit(self, message="change", **environ):
         if not (self.folder / ".git").exists():
             self.git("init", "-q", "-b", "main")
         self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", message)
+        self.git("commit", "-q", "--allow-empty", "-m", message, **environ)
 
     def environment(self, token=None):
         key = {"POSTHOG_API_KEY": token or self.token} if (token or self.token) else {}

@@ -86,7 +86,7 @@ def _hold(progress: Progress) -> None:
             raise Stop(
                 Result.WAITING,
                 Problem(
-                    f"{change.address} is held by a change request that proposes something else",
+                    f"{change.address} is held by an open change request",
                     gate.note or "a write to the flag would make that request unappliable",
                     "not sent",
                     f"have it decided or cancelled: reconciler requests show {gate.change_request}",

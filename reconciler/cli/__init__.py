@@ -1,5 +1,6 @@
 """The command line: name → module, imported when called; errors → exit codes, in one place."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ COMMANDS = {
     "show": "render a saved plan again",
     "validate": "check the files, offline",
 }
-CRASHED = 70
+CRASHED = 1
 INTERRUPTED = 130
 
 
@@ -82,11 +83,18 @@ def group(ctx: click.Context, /, **options: object) -> None:
 
 def main() -> None:
     """Console entry: run, flush, leave with the exit code of interface section 2."""
+    if sys.stdout is None or sys.stderr is None:  # closed by the caller: nobody reads
+        null = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+        sys.stdout, sys.stderr = sys.stdout or null, sys.stderr or null
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader went away: the exit code still tells the truth
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.write(2, f"error: the output cannot be written: {error.strerror}\n".encode())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or 1
     sys.exit(code)
 
 
@@ -109,7 +117,7 @@ def _code(error: BaseException) -> int:
         case click.exceptions.Exit():
             code = error.exit_code
         case click.Abort():
-            click.echo("aborted; nothing was written", err=True)
+            click.echo("interrupted, or answered with no", err=True)
             code = INTERRUPTED
         case click.ClickException():
             error.show()
@@ -121,6 +129,8 @@ def _code(error: BaseException) -> int:
             code = INTERRUPTED
         case BrokenPipeError():
             code = 0
+        case OSError() if error.errno == errno.ENOSPC:
+            code = 1  # said once more when stdout is flushed
         case _:
             _crashed(error)
     return code

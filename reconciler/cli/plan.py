@@ -26,6 +26,7 @@ def command(
 ) -> int:
     """Show what apply would do, why, and who will have to approve it. Reads only."""
     from reconciler import render, walk
+    from reconciler.plan import guardrails
     from reconciler.plan.build import Options
 
     target, loaded = session.load(paths)
@@ -42,6 +43,6 @@ def command(
         made, format=format_, color=session.color, width=session.width, verbose=session.verbose
     )
     click.echo(text, nl=not text.endswith("\n"), color=session.color)
-    if made.errors:
-        return 1
+    if any(finding.code not in guardrails.CODES for finding in made.errors):
+        return 1  # a guardrail does not keep a plan from being made, only from being applied
     return DIFFERENCES if detailed_exitcode and made.writes else 0

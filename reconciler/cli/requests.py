@@ -148,6 +148,7 @@ def wait(
     """Wait until every one is decided. Exits 3 if some are still pending at the end."""
     from reconciler.kind import duration_seconds
     from reconciler.posthog import change_requests
+    from reconciler.render.text import screen
 
     try:
         seconds = duration_seconds(timeout)
@@ -160,7 +161,7 @@ def wait(
         for payload in change_requests.wait(reader, pairs, timeout_s=seconds):
             decided.add(str(payload["id"]))
             failed = failed or payload["state"] == "failed"
-            click.echo(f"{payload['id']}  {payload['state']}")
+            click.echo(screen.escape(f"{payload['id']}  {payload['state']}"))
     open_still = [id_ for id_ in ids if id_ not in decided]
     for id_ in open_still:
         click.echo(f"{id_}  pending")
@@ -241,6 +242,7 @@ def _vote(
     format_: str,
 ) -> int:
     from reconciler.posthog import change_requests
+    from reconciler.render.text import screen
 
     if not yes and not sys.stdin.isatty():
         raise UsageError(f"{verb} asks first, and there is no terminal to ask on", fix="add --yes")
@@ -251,7 +253,7 @@ def _vote(
             click.confirm(f"{verb.capitalize()} this change request?", abort=True, err=True)
         send = getattr(change_requests, verb)
         vote = send(writer, found.place.id, id_, reason=reason)
-        session.note(vote.message or vote.status)
+        session.note(screen.escape(vote.message or vote.status))
         _print(session, writer, Found(found.place, vote.change_request), format_)
     return 1 if vote.change_request.get("state") == "failed" else 0
 

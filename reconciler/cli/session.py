@@ -132,7 +132,7 @@ class Session:
             environ=self.environ,
             host_option=self.host,
             target_host=target.host,
-            api_key_env=target.api_key_env,
+            api_key_env=None if self.sandbox else target.api_key_env,
         )
 
     @contextmanager
@@ -180,5 +180,5 @@ class Session:
 
         running = self.cleanup.enter_context(throw_away(default_seed()))
         self.environ["POSTHOG_HOST"] = self.host = running.url
-        self.environ.setdefault("POSTHOG_API_KEY", running.token)
+        self.environ["POSTHOG_API_KEY"] = running.token  # never a key of the real world
         self.note(f"sandbox: {running.url}")

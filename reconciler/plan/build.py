@@ -2,7 +2,9 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
+from reconciler.errors import ReconcilerError
 from reconciler.model import Action, Address, Declared, Live, Plan, Requests
 from reconciler.plan import findings, gates, guardrails, order, references, selection, three_way
 
@@ -22,7 +24,7 @@ def build(*, desired: Declared, base: Declared | None, live: Live, options: Opti
     picked = references.spelled(pick(desired, options), live)
     edges, unresolved = references.resolve(picked, desired, live)
     changes, problems = three_way.changes(picked, base, live)
-    changes = gates.forecast(changes, live)
+    changes = gates.forecast(changes, live, live.rejections)
     changes, cycles = order.linked(changes, edges)
     said = (
         *picked.findings,
@@ -47,6 +49,19 @@ def pick(desired: Declared, options: Options) -> Declared:
         return desired
     kept = {a: r for a, r in desired.resources.items() if covers(options, a)}
     return replace(desired, resources=kept)
+
+
+def check(desired: Declared, options: Options) -> None:
+    """A `--select` that covers nothing is a slip, and a silent one would stay green for ever."""
+    for pattern in options.select:
+        if any(selection.matches(address, (pattern,)) for address in desired.resources):
+            continue
+        close = get_close_matches(pattern, map(str, desired.resources), n=1)
+        raise ReconcilerError(
+            f"--select {pattern!r} covers nothing that is declared",
+            why="no address of the files matches it",
+            fix=f"did you mean {close[0]!r}?" if close else "reconciler plan shows the addresses",
+        )
 
 
 def covers(options: Options, address: Address) -> bool:

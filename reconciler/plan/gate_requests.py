@@ -61,8 +61,18 @@ def held(
         why = "an open request proposes something else, and any write would make it unappliable"
         note = joined(why, gate.note)
         return replace(gate, verdict=Verdict.BLOCKED, note=note)
+    if _stale(request, there):
+        note = joined(gate.note, "cancel it, and apply again to propose it anew")
+        return replace(gate, verdict=Verdict.BLOCKED, note=note)
     step = next((step for step in steps if step.meeting.action == request.action_key), None)
     return replace(gate, condition=step.condition if step is not None else None)
+
+
+def _stale(request: ChangeRequest, there: LiveResource | None) -> bool:
+    """Whether the flag moved since the request was filed: approving it would fail (7.5)."""
+    filed = ((request.payload.get("intent") or {}).get("preconditions") or {}).get("version")
+    version = there.payload.get("version") if there is not None else None
+    return filed is not None and version is not None and filed != version
 
 
 def _gate(request: ChangeRequest, there: LiveResource | None, world: Steps) -> Gate:

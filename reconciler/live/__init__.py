@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from reconciler.errors import (
     ApiError,
@@ -19,14 +19,15 @@ from reconciler.errors import (
     PermissionDeniedError,
     UnreadableError,
 )
-from reconciler.kind import Kind, Reference, Scope
+from reconciler.kind import Scope
 from reconciler.kinds import KINDS
+from reconciler.live.naming import Names, change_request, resource_of
 from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person, Unreadable
-from reconciler.paths import Spec, map_values
 from reconciler.posthog import change_requests
 from reconciler.posthog.client import Reader
 
 WORKERS: Final = 8
+STANDING: Final = (*change_requests.OPEN, "rejected")  # what says something about a next write
 # One scope that cannot be read does not stop the others (reliability C11).
 _OF_ONE_SCOPE: Final = (
     PermissionDeniedError,
@@ -94,12 +95,18 @@ def read(
     return reading.live()
 
 
-def read_gates(reader: Reader, live: Live, found: Directory, projects: Collection[Address]) -> Live:
+def read_gates(
+    reader: Reader,
+    live: Live,
+    found: Directory,
+    projects: Collection[Address],
+    pins: Mapping[Address, str] | None = None,
+) -> Live:
     """Add what decides whether a write to these projects waits: policies, roles, people, requests.
 
     `projects` are Project addresses. What was listed before is not listed again.
     """
-    reading = _Reading(reader, found, {}, live)
+    reading = _Reading(reader, found, pins or {}, live)
     scopes: set[tuple[str, ...]] = {(a.organization, a.name) for a in projects}
     needed = {("ApprovalPolicy", scope) for scope in scopes}
     needed |= {(kind, scope[:1]) for scope in scopes for kind in ("Role", "Member")}
@@ -147,10 +154,11 @@ class _Reading:
 
     def project_id(self, slug: str, name: str) -> str | None:
         """Id of a project, unless the name is unknown or ambiguous."""
+        projects = self.found.projects.get(slug, {})
         pinned = self.pins.get(Address("Project", (slug, name)))
-        ids = self.found.projects.get(slug, {}).get(name, ())
         if pinned is not None:
-            return pinned if pinned in ids else None
+            return pinned if any(pinned in ids for ids in projects.values()) else None
+        ids = projects.get(name, ())
         return ids[0] if len(ids) == 1 else None
 
     def ids(self, scope: tuple[str, ...]) -> dict[str, str] | None:
@@ -222,17 +230,21 @@ class _Reading:
             self.unreadable.append(_gap(*key, error))
 
     def list_change_requests(self, scopes: Collection[tuple[str, ...]]) -> None:
-        """The open change requests of each project."""
-        for scope in sorted(scopes):
+        """The change requests of each project that are open, or were turned down."""
+        tasks = {("ChangeRequest", scope): self._request_lister(scope) for scope in sorted(scopes)}
+        self._gather(tasks)
+        for key in tasks:
+            for payload in self.payloads.pop(key, ()):
+                self.requests.append(change_request(payload, *key[1]))
+
+    def _request_lister(self, scope: tuple[str, ...]) -> Callable[[], tuple[Payload, ...]]:
+        def run() -> tuple[Payload, ...]:
             ids = self.ids(scope)
             if ids is None:
-                continue
-            try:
-                payloads = change_requests.list_open(self.reader, ids["project"])
-            except _OF_ONE_SCOPE as error:
-                self.unreadable.append(_gap("ChangeRequest", scope, error))
-                continue
-            self.requests.extend(change_request(payload, *scope) for payload in payloads)
+                return ()
+            return change_requests.list_all(self.reader, ids["project"], state=STANDING)
+
+        return run
 
     def read_me(self) -> None:
         """Who the key acts as; unknown without the scope `user:read`, which is no error."""
@@ -247,23 +259,23 @@ class _Reading:
 
     def live(self) -> Live:
         """Everything that was read, ids turned into names."""
-        names = _Names(self.payloads, self.before)
+        names = Names(self.payloads, self.before)
         twins: dict[Address, list[LiveResource]] = defaultdict(list)
         for (kind_name, scope), items in self.payloads.items():
             for payload in items:
-                resource = _resource(KINDS[kind_name], scope, payload, names)
+                resource = resource_of(KINDS[kind_name], scope, payload, names)
                 twins[resource.address].append(resource)
         for payloads in self.found.organizations.values():
             for payload in payloads:
                 if self.before is None:
-                    resource = _resource(KINDS["Organization"], (), payload, names)
+                    resource = resource_of(KINDS["Organization"], (), payload, names)
                     twins[resource.address].append(resource)
         return self._merged(twins, names)
 
     def _merged(
         self,
         twins: Mapping[Address, list[LiveResource]],
-        names: "_Names",
+        names: Names,
     ) -> Live:
         ids = {address: tuple(item.id for item in items) for address, items in twins.items()}
         for slug, projects in self.found.projects.items():
@@ -276,7 +288,8 @@ class _Reading:
             ids=ids,
             twins=double,
             people=names.people,
-            change_requests=tuple(self.requests),
+            change_requests=tuple(r for r in self.requests if r.state != "rejected"),
+            rejections=tuple(r for r in self.requests if r.state == "rejected"),
             unreadable=tuple(self.unreadable),
             listed=frozenset({("Organization", ()), *self.payloads}),
             me=self.me,
@@ -291,87 +304,6 @@ class _Reading:
             unreadable=(*self.before.unreadable, *self.unreadable),
             listed=self.before.listed | live.listed,
         )
-
-
-class _Names:
-    """Ids to names, for one reading: roles by id, people by id and by uuid."""
-
-    def __init__(
-        self,
-        payloads: Mapping[tuple[str, tuple[str, ...]], tuple[Payload, ...]],
-        before: Live | None,
-    ) -> None:
-        self.people: dict[str, dict[str, Person]] = defaultdict(dict)
-        self._by_id: dict[tuple[str, str, str, str], str] = {}
-        if before is not None:
-            self._remember(before)
-        for (kind, scope), items in payloads.items():
-            for payload in items:
-                if kind == "Role":
-                    self._by_id["Role", "id", scope[0], str(payload["id"])] = str(payload["name"])
-                    for held in payload.get("members") or ():
-                        self._person(scope[0], held["user"], None)
-        for (kind, scope), items in payloads.items():
-            if kind == "Member":
-                for payload in items:
-                    self._person(scope[0], payload["user"], payload.get("level"))
-
-    def _remember(self, before: Live) -> None:
-        for organization, people in before.people.items():
-            for person in people.values():
-                self._add(organization, person)
-        for address, ids in before.ids.items():
-            if address.kind == "Role":
-                for id_ in ids:
-                    self._by_id["Role", "id", address.organization, id_] = address.name
-
-    def _person(self, organization: str, user: Mapping[str, Any], level: int | None) -> None:
-        person = Person(int(user["id"]), str(user["uuid"]), str(user["email"]), level)
-        self._add(organization, person)
-
-    def _add(self, organization: str, person: Person) -> None:
-        self.people[organization][person.email.lower()] = person
-        self._by_id["Member", "id", organization, str(person.id)] = person.email
-        self._by_id["Member", "uuid", organization, person.uuid] = person.email
-
-    def by(self, reference: Reference, organization: str) -> Callable[[Any], str]:
-        """The name for an id; `id:…` where there is none, which the way back understands."""
-
-        def name(id_: Any) -> str:
-            known = self._by_id.get((reference.kind, reference.id_field, organization, str(id_)))
-            return known if known is not None else f"id:{id_}"
-
-        return name
-
-
-def _resource(kind: Kind, scope: tuple[str, ...], payload: Payload, names: _Names) -> LiveResource:
-    address = Address(kind.name, (*scope, kind.identify(payload)))
-    spec = kind.canonical(_named(kind, address.organization, kind.to_spec(payload), names))
-    return LiveResource(address, kind.identity(payload), spec, payload)
-
-
-def _named(kind: Kind, organization: str, spec: Spec, names: _Names) -> Spec:
-    for reference in kind.references:
-        spec = map_values(spec, reference.path, names.by(reference, organization))
-    return spec
-
-
-def change_request(payload: Payload, organization: str, project: str) -> ChangeRequest:
-    """A change request's payload as a value."""
-    requester = payload.get("created_by") or {}
-    resource_id = payload.get("resource_id")
-    return ChangeRequest(
-        id=str(payload["id"]),
-        action_key=str(payload.get("action_key", "")),
-        state=str(payload.get("state", "")),
-        resource_id=None if resource_id is None else str(resource_id),
-        flag_key=str((payload.get("intent") or {}).get("flag_key") or ""),
-        organization=organization,
-        project=project,
-        requester=requester.get("email"),
-        requester_id=requester.get("id"),
-        payload=payload,
-    )
 
 
 def _gap(kind: str, scope: tuple[str, ...], error: ApiError) -> Unreadable:

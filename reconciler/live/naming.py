@@ -1,0 +1,95 @@
+"""Ids to names, payloads to resources. Pure: it is handed everything that was read."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from reconciler.kind import Kind, Reference
+from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person
+from reconciler.paths import Spec, map_values
+
+
+class Names:
+    """Ids to names, for one reading: roles by id, people by id and by uuid."""
+
+    def __init__(
+        self,
+        payloads: Mapping[tuple[str, tuple[str, ...]], tuple[Payload, ...]],
+        before: Live | None,
+    ) -> None:
+        self.people: dict[str, dict[str, Person]] = defaultdict(dict)
+        self._by_id: dict[tuple[str, str, str, str], str] = {}
+        if before is not None:
+            self._remember(before)
+        for (kind, scope), items in payloads.items():
+            for payload in items:
+                if kind == "Role":
+                    self._by_id["Role", "id", scope[0], str(payload["id"])] = str(payload["name"])
+                    for held in payload.get("members") or ():
+                        self._person(scope[0], held["user"], None)
+        for (kind, scope), items in payloads.items():
+            if kind == "Member":
+                for payload in items:
+                    self._person(scope[0], payload["user"], payload.get("level"))
+
+    def _remember(self, before: Live) -> None:
+        for organization, people in before.people.items():
+            for person in people.values():
+                self._add(organization, person)
+        for address, ids in before.ids.items():
+            if address.kind == "Role":
+                for id_ in ids:
+                    self._by_id["Role", "id", address.organization, id_] = address.name
+
+    def _person(self, organization: str, user: Mapping[str, Any], level: int | None) -> None:
+        person = Person(int(user["id"]), str(user["uuid"]), str(user["email"]), level)
+        self._add(organization, person)
+
+    def _add(self, organization: str, person: Person) -> None:
+        known = self.people[organization].get(person.email.lower())
+        if person.level is None and known is not None:  # only a members' listing tells it
+            person = replace(person, level=known.level)
+        self.people[organization][person.email.lower()] = person
+        self._by_id["Member", "id", organization, str(person.id)] = person.email
+        self._by_id["Member", "uuid", organization, person.uuid] = person.email
+
+    def by(self, reference: Reference, organization: str) -> Callable[[Any], str]:
+        """The name for an id; `id:…` where there is none, which the way back understands."""
+
+        def name(id_: Any) -> str:
+            known = self._by_id.get((reference.kind, reference.id_field, organization, str(id_)))
+            return known if known is not None else f"id:{id_}"
+
+        return name
+
+
+def resource_of(kind: Kind, scope: tuple[str, ...], payload: Payload, names: Names) -> LiveResource:
+    """One live object in the language of the files."""
+    address = Address(kind.name, (*scope, kind.identify(payload)))
+    spec = kind.canonical(_named(kind, address.organization, kind.to_spec(payload), names))
+    return LiveResource(address, kind.identity(payload), spec, payload)
+
+
+def _named(kind: Kind, organization: str, spec: Spec, names: Names) -> Spec:
+    for reference in kind.references:
+        spec = map_values(spec, reference.path, names.by(reference, organization))
+    return spec
+
+
+def change_request(payload: Payload, organization: str, project: str) -> ChangeRequest:
+    """A change request's payload as a value."""
+    requester = payload.get("created_by") or {}
+    resource_id = payload.get("resource_id")
+    return ChangeRequest(
+        id=str(payload["id"]),
+        action_key=str(payload.get("action_key", "")),
+        state=str(payload.get("state", "")),
+        resource_id=None if resource_id is None else str(resource_id),
+        flag_key=str((payload.get("intent") or {}).get("flag_key") or ""),
+        organization=organization,
+        project=project,
+        requester=requester.get("email"),
+        requester_id=requester.get("id"),
+        payload=payload,
+    )

@@ -1,0 +1,321 @@
+"""Which live object is meant: case, renames, ids, ignored parts; and what people once refused."""
+
+import pytest
+
+from tests.e2e import acme
+
+
+NOBODYS = "0c7b1d8e-5f5e-4d0f-8d9e-1b0f6a0c3e21"
+
+
+def project(**more):
+    return {"name": "Web", "id": 1, **more}
+
+
+def clean(repo):
+    """Nothing is left to do, and a second apply sends no write."""
+    plan = repo.run("plan", "--detailed-exitcode")
+    repo.sandbox.clear()
+    again = repo.run("apply", "--yes")
+    return plan.code, again.code, repo.sandbox.writes()
+
+
+def flags(repo, number=1):
+    path = f"/api/projects/{number}/feature_flags/"
+    return {f["key"]: f for f in repo.sandbox.call("GET", path, token="phx_ci")[1]["results"]}
+
+
+def test_references_in_another_case_are_the_same_names(world):
+    """PostHog folds role names and people write emails as they like: no plan may flap."""
+    roles = [{"name": "Release managers", "members": ["bob@acme.test"]}]
+    upper = "Bob@Acme.test"
+    repo = world(acme.seed(roles=roles))
+    repo.write(
+        "all.yaml",
+        acme.document("Organization", {"default_role": "release MANAGERS"}),
+        acme.document("Role", {"members": ["BOB@acme.test"]}, name="Release managers"),
+        acme.document("Member", {"level": "admin"}, email="BOB@ACME.test"),
+        acme.document(
+            "ApprovalPolicy",
+            {
+                "approvers": {
+                    "quorum": 1,
+                    "roles": ["RELEASE managers"],
+                    "users": ["Bob@Acme.test"],
+                },
+                "bypass_roles": ["release managers"],
+            },
+            project="Web",
+            action="feature_flag.update",
+        ),
+    )
+
+    first = repo.run("apply", "--yes")
+
+    assert 0 == first.code, first.out + first.err
+    assert (0, 0, []) == clean(repo)
+
+
+def test_a_role_is_renamed_with_its_members_and_what_names_it(world):
+    """One apply: the name, the memberships, and a policy that already uses the new name."""
+    repo = world(acme.seed(roles=[{"name": "Old role", "members": ["alice@acme.test"]}]))
+    renamed = {"renamed_from": "Old role"}
+    repo.write(
+        "all.yaml",
+        acme.document("Role", {"members": ["bob@acme.test"]}, name="Shiny", lifecycle=renamed),
+        acme.document(
+            "ApprovalPolicy",
+            {"approvers": {"quorum": 1, "roles": ["Shiny"]}},
+            project="Web",
+            action="feature_flag.update",
+        ),
+    )
+
+    plan = repo.run("plan", "--format", "json").json
+    first = repo.run("apply", "--yes")
+
+    assert [] == plan["unmanaged"]
+    assert 0 == first.code, first.out + first.err
+    assert (0, 0, []) == clean(repo)
+
+
+def test_a_project_is_renamed_with_what_lives_in_it(world):
+    """Its flags are found under the old name: nothing is created anew."""
+    repo = world(acme.seed(projects=[project(feature_flags=[acme.live_flag("legacy", 10)])]))
+    renamed = {"renamed_from": "Web"}
+    repo.write(
+        "all.yaml",
+        acme.document("Project", {}, name="Web2", lifecycle=renamed),
+        acme.flag("legacy", 20, project="Web2"),
+    )
+
+    plan = repo.run("plan", "--format", "json").json
+    first = repo.run("apply", "--yes")
+
+    assert {"update"} == {change["action"] for change in plan["changes"]}
+    assert 0 == first.code, first.out + first.err
+    assert (0, 0, []) == clean(repo)
+    assert 20 == flags(repo)["legacy"]["filters"]["groups"][0]["rollout_percentage"]
+
+
+def test_a_flag_is_renamed_by_a_compare_and_swap(world):
+    """The old key is gone, its unmanaged filters stay, and the write carried a version."""
+    live = acme.live_flag("old-key", 10)
+    live["filters"]["payloads"] = {"true": "1"}
+    repo = world(acme.seed(projects=[project(feature_flags=[live])]))
+    document = acme.flag("new-key", 30)
+    document["metadata"]["lifecycle"] = {"renamed_from": "old-key"}
+    repo.write("all.yaml", document)
+
+    assert 0 == repo.run("apply", "--yes").code
+
+    assert ["new-key"] == list(flags(repo))
+    assert {"true": "1"} == flags(repo)["new-key"]["filters"]["payloads"]
+    assert (0, 0, []) == clean(repo)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        acme.document("Project", {}, name="Web", id="99"),
+        acme.document("Project", {}, name="Web", id="2"),
+        acme.document(
+            "Organization", {"enforce_2fa": True}, id="0c7b1d8e-5f5e-4d0f-8d9e-1b0f6a0c3e21"
+        ),
+    ],
+)
+def test_an_id_that_is_not_that_of_the_name_is_an_error(world, document):
+    """Not a create, and never a write to another object."""
+    repo = world(acme.seed())
+    repo.write("all.yaml", document, acme.flag("a", 10))
+    repo.sandbox.clear()
+
+    plan = repo.run("plan")
+    done = repo.run("apply", "--yes", "--format", "json")
+
+    assert 1 == plan.code
+    assert "metadata.id" in plan.out
+    assert 1 == done.code
+    assert {"POST /api/projects/1/feature_flags/"} >= {
+        f"{row['method']} {row['path']}" for row in repo.sandbox.writes()
+    }
+
+
+def test_an_id_tells_namesakes_apart(world):
+    """Two projects of one name: the flag goes to the one that is meant, and the other stays."""
+    twins = [{"name": "Twin", "id": 3}, {"name": "Twin", "id": 4}]
+    repo = world(acme.seed(projects=[project(), *twins]))
+    repo.write(
+        "all.yaml",
+        acme.document("Project", {"timezone": "Europe/Berlin"}, name="Twin", id="4"),
+        acme.flag("a", 10, project="Twin"),
+    )
+
+    first = repo.run("apply", "--yes")
+
+    assert 0 == first.code, first.out + first.err
+    assert ([], ["a"]) == (list(flags(repo, 3)), list(flags(repo, 4)))
+    assert (0, 0, []) == clean(repo)
+
+
+def test_an_ignored_part_of_a_list_keeps_its_live_value(world):
+    """What is ignored is neither shown nor overwritten, at any depth."""
+    live = acme.live_flag("a", 10)
+    live["filters"]["groups"].append({"properties": [], "rollout_percentage": 1})
+    repo = world(acme.seed(projects=[project(feature_flags=[live])]))
+    document = acme.flag("a", 50)
+    document["spec"]["filters"]["groups"].append({"properties": [], "rollout_percentage": 2})
+    path = "filters.groups[0].rollout_percentage"
+    document["metadata"]["lifecycle"] = {"ignore": [path]}
+    repo.write("all.yaml", document)
+
+    plan = repo.run("plan", "--format", "json").json
+    done = repo.run("apply", "--yes")
+
+    assert ["filters.groups[1].rollout_percentage"] == [
+        field["path"] for field in plan["changes"][0]["fields"]
+    ]
+    assert 0 == done.code
+    groups = flags(repo)["a"]["filters"]["groups"]
+    assert [10, 2] == [group["rollout_percentage"] for group in groups]
+
+
+def test_a_bracket_in_a_key_is_part_of_the_key(world):
+    """A payload may be called anything."""
+    repo = world(acme.seed(projects=[project(feature_flags=[acme.live_flag("a", 10)])]))
+    document = acme.flag("a", 10)
+    document["spec"]["filters"]["payloads"] = {"v[x]": "1", "w[0]": "2"}
+    repo.write("all.yaml", document)
+
+    assert 0 == repo.run("apply", "--yes").code
+    assert (0, 0, []) == clean(repo)
+
+
+def test_switching_off_comes_before_anything_wider(world):
+    """`active: false` is the first call, whatever else changes."""
+    live = acme.live_flag("a", 10, active=True)
+    repo = world(acme.seed(projects=[project(feature_flags=[live])]))
+    repo.write("all.yaml", acme.flag("a", 100, active=False))
+    repo.sandbox.clear()
+
+    assert 0 == repo.run("apply", "--yes").code
+
+    effects = [row for row in repo.sandbox.call("GET", "/_sandbox/ledger")[1] if row["after"]]
+    states = [(row["after"].get("active")) for row in effects if "active" in row["after"]]
+    assert True not in states
+
+
+def test_a_flag_that_moved_since_the_plan_is_not_deleted(world):
+    """A delete looks first: the server itself would not notice (contract 9.4)."""
+    repo = world(acme.seed(projects=[project(feature_flags=[acme.live_flag("a", 10)])]))
+    document = acme.flag("a")
+    document["metadata"]["lifecycle"] = {"state": "absent"}
+    repo.write("all.yaml", document)
+    repo.sandbox.clear()
+
+    assert 0 == repo.run("apply", "--yes").code
+
+    paths = [row["path"] for row in repo.sandbox.requests() if "/feature_flags/" in row["path"]]
+    assert any(path.rstrip("/").split("/")[-1].isdigit() for path in paths[:-1])
+    assert {} == flags(repo)
+
+
+def test_a_flag_without_a_group_is_refused_before_it_is_sent(world):
+    """PostHog would answer 400 (contract 9.2)."""
+    repo = world(acme.seed())
+    repo.write("all.yaml", acme.flag("a", name="no groups"))
+    repo.sandbox.clear()
+
+    assert 1 == repo.run("plan").code
+    done = repo.run("apply", "--yes")
+
+    assert 1 == done.code
+    assert "at least one group" in done.out
+    assert [] == repo.sandbox.writes()
+
+
+def test_a_select_that_covers_nothing_is_an_error(world):
+    """A slip in a scheduled job must not stay green for ever."""
+    repo = world(acme.seed())
+    repo.write("all.yaml", acme.flag("new-checkout", 10))
+
+    done = repo.run("plan", "--select", "FeatureFlag/acme/Web/new-chekout", "--detailed-exitcode")
+
+    assert 1 == done.code
+    assert "FeatureFlag/acme/Web/new-checkout" in done.err
+
+
+def rejected(world, *, commit):
+    policy = acme.policy("feature_flag.enable")
+    repo = world(
+        acme.seed(
+            projects=[project(approval_policies=[policy], feature_flags=[acme.live_flag("a", 10)])]
+        )
+    )
+    repo.write("all.yaml", acme.flag("a", active=True))
+    if commit:
+        repo.commit()
+    filed = repo.run("apply", "--yes", "--format", "json").json["results"][0]["change_request"]
+    reason = ["--reason", "not now"]
+    assert 0 == repo.run("requests", "reject", filed, "--yes", *reason, token="phx_alice").code
+    repo.sandbox.clear()
+    return repo
+
+
+@pytest.mark.parametrize("commit", [True, False])
+def test_what_people_rejected_is_not_filed_again(world, commit):
+    """In git until the document moves, outside git for good: refused (4), nothing sent."""
+    repo = rejected(world, commit=commit)
+
+    plan = repo.run("plan", "--format", "json").json
+    done = repo.run("apply", "--yes", "--format", "json")
+
+    assert "rejected" == plan["changes"][0]["gate"]["verdict"]
+    assert (4, "refused") == (done.code, done.json["results"][0]["outcome"])
+    assert [] == repo.sandbox.writes()
+
+
+def test_a_document_committed_after_the_rejection_asks_anew(world):
+    """The commit is the new reason."""
+    repo = rejected(world, commit=True)
+    repo.sandbox.call("POST", "/_sandbox/clock", {"advance": "1s"})
+    repo.write("all.yaml", acme.flag("a", active=True, name="Now with a reason"))
+    when = {"GIT_COMMITTER_DATE": "2090-01-01T00:00:00Z"}
+    repo.commit("a new reason", **when)
+
+    done = repo.run("apply", "--yes", "--format", "json")
+
+    assert (3, "waiting") == (done.code, done.json["results"][0]["outcome"])
+
+
+def test_what_we_cancelled_ourselves_is_filed_again(world):
+    """A cancelled request is stored as rejected, by its own requester (contract 7.3)."""
+    policy = acme.policy("feature_flag.enable")
+    flag = acme.live_flag("a", 10)
+    repo = world(acme.seed(projects=[project(approval_policies=[policy], feature_flags=[flag])]))
+    repo.write("all.yaml", acme.flag("a", active=True))
+    filed = repo.run("apply", "--yes", "--format", "json").json["results"][0]["change_request"]
+    assert 0 == repo.run("requests", "cancel", filed).code
+
+    done = repo.run("apply", "--yes", "--format", "json")
+
+    assert (3, "waiting") == (done.code, done.json["results"][0]["outcome"])
+
+
+def test_a_request_that_can_no_longer_be_applied_is_said_to_be_so(world):
+    """Somebody wrote the flag after it was filed: approving it would fail (contract 7.5)."""
+    policy = acme.policy("feature_flag.enable")
+    flag = acme.live_flag("a", 10)
+    repo = world(acme.seed(projects=[project(approval_policies=[policy], feature_flags=[flag])]))
+    repo.write("all.yaml", acme.flag("a", active=True))
+    filed = repo.run("apply", "--yes", "--format", "json").json["results"][0]["change_request"]
+    path = f"/api/projects/1/feature_flags/{flags(repo)['a']['id']}/"
+    assert 200 == repo.sandbox.call("PATCH", path, {"name": "by hand"}, token="phx_alice")[0]
+
+    plan = repo.run("plan", "--format", "json").json
+    assert "blocked" == plan["changes"][0]["gate"]["verdict"]
+
+    assert 0 == repo.run("requests", "cancel", filed).code
+    done = repo.run("apply", "--yes", "--format", "json")
+    assert 3 == done.code
+    assert filed != done.json["results"][0]["change_request"]
