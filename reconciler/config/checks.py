@@ -29,7 +29,6 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R025": "a silence that is unknown, not allowed, or silences nothing",
         "R026": "an approval policy that only holders of roles can approve",
         "R027": "shares of variants that do not add up to 100",
-        "R028": "a person whose address is nearly that of a declared member",
         "R030": "a name that nobody has, neither in the files nor in PostHog",
         "R031": "an approval policy that too few people can really approve",
         "R032": "an organization whose plan lacks approvals, so that its policies gate nothing",

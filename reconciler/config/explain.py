@@ -45,9 +45,7 @@ class _About:
 
 def explain(name: str, document: Any, place: Source, lines_of: Lines) -> list[Finding]:
     """Every error of a document that its schema refuses; `place` is where it starts."""
-    from jsonschema import Draft7Validator
-
-    errors = Draft7Validator(schema.load(name)).iter_errors(document)
+    errors = _validator(name).iter_errors(document)
     about = _About(name, document, place, lines_of)
     found = [finding for error in errors for finding in _findings(error, about)]
     return found or [_unexplained(name, document, place)]

@@ -107,12 +107,13 @@ class _Load:
         for path in self.overlays:
             self._merge(base, self._read((path,)), done)
         resources, found = self._build(base, done)
-        silences = silence.collect(base, self.places)
+        silences = silence.collect({i: w.document for i, w in base.items()}, self.places)
         said = list(silences.keep(self.findings))
-        if not self.cut_short:
+        refused = any(finding.severity is Severity.ERROR for finding in said)
+        if not refused:
             said.extend(silences.unused(live=False))
         said = [excerpt.attach(finding, self._lines) for finding in said]
-        if any(finding.severity is Severity.ERROR for finding in said):
+        if refused:
             raise config_error(said)
         said.sort(key=lambda finding: finding.sort_key)
         declared = Declared(resources, self.tree.origin, tuple(said))

@@ -1,6 +1,7 @@
 """Names that refer to nothing declared, where a declared one is nearly the same: a slip.
 
-Anything else may be live without being declared; that is for the plan to find out.
+Anything else may be live without being declared; that is for the plan to find out. People are never
+guessed at: nearly the same address may well be another person's.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +20,11 @@ from reconciler.source import MappingNode, Source
 Names = Mapping[tuple[str, str], Mapping[str, Source]]
 """(kind, organization) -> name -> place; organizations under ("Organization", "")."""
 
-_NAMED: Final = frozenset({"Organization", "Project", "Role"})
+_PERSON: Final = "Member"
+_SCOPES: Final = frozenset({"Organization", "Project"})
+_REFERRED: Final = {one.kind for kind in KINDS.values() for one in kind.references}
+_NAMED: Final = (_SCOPES | _REFERRED) - {_PERSON}
+MAX_COMPARED: Final = 300_000  # pairs of names in one run, so that the cost stays linear
 
 
 def near_misses(
@@ -33,13 +38,24 @@ def near_misses(
 
     """
     names = _names(written)
+    folded = {
+        scope: {name.casefold() for name in declared}
+        for scope, declared in names.items()
+        if KINDS[scope[0]].folds_case
+    }
     known: dict[tuple[str, str, str], str | None] = {}
+    compared = 0
     for resource, document, kind in built:
         organization = resource.address.organization
         for named, name, path in _references(resource, document["metadata"], kind):
             asked = (named, "" if named == "Organization" else organization, name)
             if asked not in known:
-                known[asked] = _meant(names.get(asked[:2], {}), named, name)
+                declared = names.get(asked[:2], {})
+                same = name.casefold() in folded.get(asked[:2], ())
+                is_there = same or name in declared
+                compared += 0 if is_there else len(declared)
+                too_many = compared > MAX_COMPARED
+                known[asked] = None if is_there or too_many else near_miss(name, declared)
             if meant := known[asked]:
                 place = value_place(document, path, resource.source or Source("", 1))
                 yield _finding(named, name, meant, place, names[asked[:2]][meant])
@@ -61,14 +77,6 @@ def _names(written: Iterable[Written]) -> Names:
     return names
 
 
-def _meant(declared: Mapping[str, Source], kind: str, name: str) -> str | None:
-    if name in declared:
-        return None
-    if KINDS[kind].folds_case and name.casefold() in {other.casefold() for other in declared}:
-        return None
-    return near_miss(name, declared)
-
-
 def _references(
     resource: Resource, metadata: MappingNode, kind: Kind
 ) -> Iterator[tuple[str, str, Path]]:
@@ -78,15 +86,15 @@ def _references(
     if "project" in metadata:
         yield "Project", metadata["project"], ("metadata", "project")
     for reference in kind.references:
-        if reference.kind == "Member":
+        if reference.kind not in _NAMED:
             continue
         for path, name in values_at(resource.written, reference.path):
-            if isinstance(name, str):
+            if isinstance(name, str) and not name.startswith("id:"):
                 yield reference.kind, name, ("spec", *path)
 
 
 def _finding(kind: str, name: str, meant: str, place: Source, other: Source) -> Finding:
-    what = {"Organization": "organization", "Project": "project", "Role": "role"}[kind]
+    what = kind.lower()
     return error(
         "R008",
         f'no {what} is called "{name}"',

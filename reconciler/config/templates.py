@@ -151,13 +151,18 @@ def findings(
         for template in named.get((address.kind, address.organization, address.name), ()):
             if address.project is not None and template.matches(address.project):
                 yield duplicate(resource, template.resource, f'add "!{address.project}" there')
-    for same in named.values():
-        for index, template in enumerate(same[1:], 1):
-            for project in projects.get(template.organization, ()):
-                others = (other for other in same[:index] if other.matches(project))
-                if template.matches(project) and (other := next(others, None)):
-                    fix = f'add "!{project}" to one of them'
-                    yield duplicate(template.instance(project), other.resource, fix)
+    for (_, organization, _), same in named.items():
+        if len(same) > 1:
+            yield from _overlaps(same, projects.get(organization, ()))
+
+
+def _overlaps(same: Sequence[Template], projects: Iterable[str]) -> Iterator[Finding]:
+    """Declared projects in which two templates declare the same."""
+    for project in projects:
+        matching = [template for template in same if template.matches(project)]
+        for template in matching[1:]:
+            fix = f'add "!{project}" to one of them'
+            yield duplicate(template.instance(project), matching[0].resource, fix)
 
 
 def _selectors(template: Template, names: Sequence[str]) -> Iterator[Finding]:

@@ -206,6 +206,21 @@ R014 a.yaml:1:1: a pointer of Git LFS, not the file itself
 | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 fix: run `git lfs pull`, or keep configuration out of LFS""",
     ),
+    "R015": (
+        """\
+kind: Role
+metadata: {organization: acme, name: A, lifecycle: {renamed_from: B}}
+---
+kind: Role
+metadata: {organization: acme, name: B, lifecycle: {renamed_from: A}}
+""",
+        """\
+R015 a.yaml:1:1: renamed into each other: A → B → A
+| kind: Role
+| ^^^^
+why: each would have to be there before the other
+fix: break the circle""",
+    ),
 }
 
 
