@@ -4,7 +4,6 @@ import pytest
 
 from tests.e2e import acme
 
-
 NOBODYS = "0c7b1d8e-5f5e-4d0f-8d9e-1b0f6a0c3e21"
 
 
@@ -41,7 +40,7 @@ def test_references_in_another_case_are_the_same_names(world):
                 "approvers": {
                     "quorum": 1,
                     "roles": ["RELEASE managers"],
-                    "users": ["Bob@Acme.test"],
+                    "users": [upper],
                 },
                 "bypass_roles": ["release managers"],
             },
