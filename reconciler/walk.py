@@ -13,13 +13,15 @@ from reconciler.apply import executor
 from reconciler.apply.journal import Journal
 from reconciler.apply.names import Names
 from reconciler.apply.progress import Tools
-from reconciler.config import excerpt, git, loader
+from reconciler.config import excerpt, git, live_checks, loader
+from reconciler.errors import ApiError, AuthenticationError
 from reconciler.live import naming
 from reconciler.model import (
     Address,
     Change,
     ChangeRequest,
     Declared,
+    Finding,
     Live,
     Outcome,
     Payload,
@@ -27,7 +29,7 @@ from reconciler.model import (
     Requests,
     Resource,
 )
-from reconciler.plan import build, intent
+from reconciler.plan import build, intent, reach
 from reconciler.plan.build import Options
 from reconciler.posthog.client import Reader, Writer
 
@@ -191,6 +193,36 @@ def drift(
     """What differs between the files at a commit and the live side: the plan's engine, no other."""
     world = observe(reader, head, options, base=head)
     return plan(world, options, target=target, host=host, created_at=created_at, excerpts=False)
+
+
+def validate(reader: Reader, loaded: loader.Loaded, options: Options) -> tuple[Finding, ...]:
+    """What only the live side can say about the files: names, approvers, plan, scopes."""
+    directory = live_room.directory(reader)
+    desired = build.pick(loader.expand(loaded, directory.project_names()), options)
+    pinned = pins(desired, directory)
+    live = live_room.read(reader, directory, desired.resources.keys(), pinned)
+    live = live_room.read_gates(reader, live, directory, (), pinned)  # who the key acts as
+    seen = reach.look(desired, live)
+    found = live_checks.findings(
+        desired,
+        live,
+        unresolved=seen.unresolved,
+        obstacles=seen.obstacles,
+        scopes=key_scopes(reader),
+    )
+    return tuple(excerpt.attach(finding) for finding in found)
+
+
+def key_scopes(reader: Reader) -> frozenset[str] | None:
+    """What the key may do, where the server tells; None elsewhere."""
+    try:
+        key = reader.get("/api/personal_api_keys/@current/")
+    except AuthenticationError:
+        raise
+    except ApiError:
+        return None
+    scopes = key.get("scopes") if isinstance(key, dict) else None
+    return frozenset(map(str, scopes)) if isinstance(scopes, list) and scopes else None
 
 
 def journal_path(folder: Path, stamp: str) -> Path:

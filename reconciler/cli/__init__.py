@@ -15,12 +15,13 @@ COMMANDS = {
     "apply": "carry the plan out; wait for nobody, say who has to approve",
     "completion": "shell completion",
     "drift": "what changed behind git's back",
+    "explain": "what a kind or a field means",
     "plan": "what apply would do, why, and who will have to approve it",
     "requests": "the change requests of the target",
     "sandbox": "run the embedded PostHog-compatible server",
-    "schema": "print the JSON Schema of a kind, for editors",
+    "schema": "print the JSON Schema of resource documents, for editors",
     "show": "render a saved plan again",
-    "validate": "check the files, offline",
+    "validate": "check the files, offline or against PostHog",
 }
 CRASHED = 1
 INTERRUPTED = 130

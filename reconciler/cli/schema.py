@@ -1,17 +1,17 @@
-"""`reconciler schema`: the JSON Schema of a kind."""
+"""`reconciler schema`: the JSON Schema of resource documents, or of one kind."""
 
 import json
 
 import click
 
-KINDS = ["Organization", "Project", "Member", "Role", "ApprovalPolicy", "FeatureFlag"]
+KINDS = ["Organization", "Project", "Role", "Member", "ApprovalPolicy", "FeatureFlag"]
 
 
-@click.command("schema", epilog="Example: reconciler schema FeatureFlag > feature_flag.schema.json")
-@click.argument("kind", type=click.Choice(KINDS))
-def command(kind: str) -> int:
-    """Print the JSON Schema of a kind, for editors."""
-    from reconciler.config import schema
+@click.command("schema", epilog="Example: reconciler schema > reconciler.schema.json")
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+def command(kind: str | None) -> int:
+    """Print the JSON Schema of any resource document, or of one KIND, for editors."""
+    from reconciler.config import one_schema, schema
 
-    click.echo(json.dumps(schema.load(kind), indent=2))
+    click.echo(json.dumps(one_schema.build() if kind is None else schema.load(kind), indent=2))
     return 0

@@ -40,7 +40,10 @@ class Silences:
                 yield finding
 
     def unused(self, *, live: bool) -> Iterator[Finding]:
-        """A warning for each silence that makes no sense, or was of no use in this run."""
+        """A warning for each silence that makes no sense, or was of no use in this run.
+
+        `live`: those of the live checks alone, which nobody can tell about offline.
+        """
         for entries in self.by_document.values():
             seen: set[str] = set()
             for entry in entries:
@@ -64,7 +67,10 @@ class Silences:
 
     def _doubt(self, entry: _Silence, seen: set[str], *, live: bool) -> Iterator[Finding]:
         code = entry.check
-        if code not in CHECKS:
+        if live:
+            if code in LIVE and entry.place not in self.used:
+                yield _warning(entry, f"{code} has nothing to silence here", "remove it")
+        elif code not in CHECKS:
             meant = nearest(code, CHECKS)
             fix = f'did you mean "{meant}"?' if meant else "remove it"
             yield _warning(entry, f"there is no check {code}", fix)
@@ -73,7 +79,7 @@ class Silences:
             yield _warning(entry, f"{code} cannot be silenced", "mend what it says", why)
         elif code in seen:
             yield _warning(entry, f"{code} is silenced twice", "remove one of the two")
-        elif entry.place not in self.used and (live or code not in LIVE):
+        elif entry.place not in self.used and code not in LIVE:
             yield _warning(entry, f"{code} has nothing to silence here", "remove it")
 
 

@@ -1,0 +1,153 @@
+"""What only PostHog can say about the files, as findings with the codes of `checks`. Pure.
+
+Gets values that others have read: this room contacts nobody.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from reconciler.kind import LEVELS, level_word
+from reconciler.model import Address, Declared, Finding, Live, Resource, Severity, Unreadable
+
+SCOPES: Final[Mapping[str, str]] = {  # contract 2: the scope object of each kind
+    "Organization": "organization",
+    "Project": "project",
+    "Role": "organization",
+    "Member": "organization_member",
+    "ApprovalPolicy": "approvals",
+    "FeatureFlag": "feature_flag",
+}
+FOR_ADMINS: Final = frozenset({"Organization", "Role", "Member", "ApprovalPolicy"})
+
+
+def grants(scopes: Collection[str], wanted: str) -> bool:
+    """Whether a key's scopes include one; `x:write` includes `x:read` (contract 1.2)."""
+    name, _, verb = wanted.partition(":")
+    return "*" in scopes or wanted in scopes or (verb == "read" and f"{name}:write" in scopes)
+
+
+def findings(
+    desired: Declared,
+    live: Live,
+    *,
+    unresolved: Iterable[Finding] = (),
+    obstacles: Mapping[Address, Sequence[str]] | None = None,
+    scopes: Collection[str] | None = None,
+) -> Iterator[Finding]:
+    """Everything that is wrong only in the light of the live side.
+
+    Args:
+        desired: what the files declare, selectors expanded.
+        live: what was read of it.
+        unresolved: names that nobody has, as the planner says it.
+        obstacles: why too few can approve, for each such policy.
+        scopes: what the key may do; None where the server does not tell.
+
+    """
+    for finding in unresolved:
+        why = finding.why
+        yield replace(finding, code="R030", severity=Severity.ERROR, why=why)
+    for address, said in (obstacles or {}).items():
+        yield _too_few(desired.resources[address], said)
+    yield from _features(desired, live)
+    yield from _unreadable(desired, live)
+    yield from _unwritable(desired, live, scopes)
+
+
+def _too_few(policy: Resource, said: Sequence[str]) -> Finding:
+    return Finding(
+        "R031",
+        Severity.WARNING,
+        f"{policy.address.name}: {said[-1]}",
+        why="; ".join(said[:-1]),
+        fix="name more approvers, or lower `quorum`",
+        source=policy.locate(("approvers", "quorum")),
+        address=policy.address,
+    )
+
+
+def _features(desired: Declared, live: Live) -> Iterator[Finding]:
+    """The first policy of each organization whose plan lacks approvals."""
+    seen: set[str] = set()
+    for address, resource in desired.resources.items():
+        organization = address.organization
+        if address.kind != "ApprovalPolicy" or organization in seen:
+            continue
+        seen.add(organization)
+        there = live.resources.get(Address("Organization", (organization,)))
+        features = there.payload.get("available_product_features", ...) if there else ...
+        if features is ... or any(one.get("key") == "approvals" for one in features or ()):
+            continue
+        yield Finding(
+            "R032",
+            Severity.WARNING,
+            f"{organization} has no approvals in its plan: its policies gate nothing",
+            why="PostHog then lets every gated write through, silently",
+            fix="upgrade the plan of the organization",
+            source=resource.source,
+            address=address,
+        )
+
+
+def _unreadable(desired: Declared, live: Live) -> Iterator[Finding]:
+    for gap in live.unreadable:
+        resource = _first_that_needs(desired, gap)
+        if resource is None:
+            continue
+        where = "/".join(gap.scope)
+        scope = SCOPES.get(gap.kind, "approvals")
+        yield Finding(
+            "R033",
+            Severity.ERROR,
+            f"{gap.kind} of {where} cannot be read with this key",
+            why=gap.reason,
+            fix=gap.fix or f"give the key the scope {scope}:read",
+            source=resource.source,
+            address=resource.address,
+        )
+
+
+def _first_that_needs(desired: Declared, gap: Unreadable) -> Resource | None:
+    """The first resource of a collection that was refused; else the first of its scope."""
+    inside = [a for a in desired.resources if a.parts[: len(gap.scope)] == gap.scope]
+    same = [a for a in inside if a.kind == gap.kind]
+    found = same or inside
+    return desired.resources[found[0]] if found else None
+
+
+def _unwritable(desired: Declared, live: Live, scopes: Collection[str] | None) -> Iterator[Finding]:
+    """The first resource of each organization and kind that this key cannot write."""
+    seen: set[tuple[str, str]] = set()
+    for address, resource in desired.resources.items():
+        key = (address.organization, address.kind)
+        if key in seen:
+            continue
+        seen.add(key)
+        level = _level(live, address.organization)
+        wanted = f"{SCOPES[address.kind]}:write"
+        if address.kind in FOR_ADMINS and level is not None and level < LEVELS["admin"]:
+            message = f"the key's user is {level_word(level)} of {address.organization}"
+            why = f"only admins and owners may write a {address.kind}"
+            fix = "make the user an admin, or use the key of one"
+        elif scopes is not None and not grants(scopes, wanted):
+            message = f"the key lacks the scope {wanted}"
+            why = f"without it no {address.kind} can be written"
+            fix = "add it in PostHog under Settings → Personal API keys"
+        else:
+            continue
+        yield Finding(
+            "R034",
+            Severity.ERROR,
+            message,
+            why=why,
+            fix=fix,
+            source=resource.source,
+            address=address,
+        )
+
+
+def _level(live: Live, organization: str) -> int | None:
+    there = live.resources.get(Address("Organization", (organization,)))
+    level = there.payload.get("membership_level") if there else None
+    return int(level) if level is not None else None

@@ -1,0 +1,39 @@
+"""Whether declared approval policies can ever be satisfied: names, and people who may approve.
+
+The same rooms that plan answer, so that `validate --live` and `plan` never disagree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.kinds import KINDS
+from reconciler.model import Address, Declared, Finding, Live
+from reconciler.plan import references, three_way
+from reconciler.plan.gate_people import People
+from reconciler.plan.gate_policies import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What the live side says about what is declared."""
+
+    unresolved: tuple[Finding, ...]  # names that nobody has, or several
+    obstacles: Mapping[Address, tuple[str, ...]]  # of policies that too few can approve
+
+
+def look(desired: Declared, live: Live) -> Reach:
+    """Look at everything declared, as this plan would leave people and roles."""
+    _, unresolved = references.resolve(desired, desired, live)
+    changes, problems = three_way.changes(references.spelled(desired, live), None, live)
+    people = People(changes, live)
+    obstacles = {}
+    for address, resource in desired.resources.items():
+        if address.kind != "ApprovalPolicy" or resource.lifecycle.absent:
+            continue
+        if "approvers" not in resource.spec:
+            continue
+        policy = Policy(address, {**KINDS[address.kind].defaults, **resource.spec})
+        said = people.obstacles(policy, policy.quorum, people.approvers(policy))
+        if policy.enabled and said and said[-1].startswith(("nobody can ", "only ")):
+            obstacles[address] = tuple(said)
+    return Reach((*unresolved, *problems), obstacles)

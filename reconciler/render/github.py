@@ -1,0 +1,63 @@
+"""Findings → annotations of a GitHub Actions step: workflow commands, one a line.
+
+GitHub shows ten of a kind for a step and drops the rest without a word, so the worst come first
+and the rest is counted in one line.
+"""
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Final
+
+from reconciler.model import Finding, Severity
+from reconciler.render import words
+from reconciler.render.visible import visible
+
+SHOWN: Final = 10  # of each kind
+_ORDER: Final = (Severity.ERROR, Severity.WARNING, Severity.NOTICE)
+
+
+def findings(found: Iterable[Finding]) -> str:
+    """One workflow command for each of the worst, errors first; no newline at the end."""
+    ordered = sorted(found, key=lambda one: (_ORDER.index(one.severity), one.sort_key))
+    by_kind = {kind: list(rows) for kind, rows in groupby(ordered, lambda one: one.severity)}
+    left_out = {kind: len(rows) - SHOWN for kind, rows in by_kind.items() if len(rows) > SHOWN}
+    if left_out and len(by_kind.get(Severity.NOTICE, ())) >= SHOWN:  # the count is a notice, too
+        left_out[Severity.NOTICE] = len(by_kind[Severity.NOTICE]) - SHOWN + 1
+    lines = [
+        annotation(one)
+        for kind, rows in by_kind.items()
+        for one in rows[: len(rows) - left_out.get(kind, 0)]
+    ]
+    if left_out:
+        total = ", ".join(words.count(number, kind) for kind, number in left_out.items())
+        lines.append(f"::notice title=reconciler::{data(f'and {total} more: see the log')}")
+    return "\n".join(lines)
+
+
+def annotation(one: Finding) -> str:
+    """`::error file=…,line=…,col=…,title=…::message`."""
+    place = one.source
+    title = f"{one.code} {one.address}" if one.address is not None else one.code
+    properties = {"title": title}
+    if place is not None and place.file:
+        properties = {
+            "file": place.file,
+            "line": str(place.line),
+            "col": str(place.column),
+            **properties,
+        }
+    said = [one.message]
+    said += [f"{name}: {text}" for name, text in (("why", one.why), ("fix", one.fix)) if text]
+    listed = ",".join(f"{name}={property_(value)}" for name, value in properties.items())
+    return f"::{one.severity} {listed}::{data(*said)}"
+
+
+def data(*lines: str) -> str:
+    """Text behind `::`, of one line or several."""
+    text = "\n".join(visible(line) for line in lines)
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def property_(text: str) -> str:
+    """The value of a property."""
+    return data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,86 @@
+"""Findings → SARIF 2.1.0, for code scanning. Stable rules and fingerprints, nothing optional."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from reconciler import __version__
+from reconciler.model import Finding, Severity
+from reconciler.render import words
+from reconciler.render.gitlab import fingerprints
+from reconciler.render.visible import visible
+
+SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+MAX_RESULTS: Final = 5_000  # what GitHub keeps of a run
+_LEVEL: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTICE: "note"}
+_ORDER: Final = tuple(_LEVEL)
+
+
+def findings(found: Iterable[Finding], rules: Mapping[str, str]) -> str:
+    """One run; no newline at the end.
+
+    Args:
+        found: what was found.
+        rules: code -> what it is about, in one line.
+
+    """
+    ordered = sorted(found, key=lambda one: (_ORDER.index(one.severity), one.sort_key))
+    kept = ordered[:MAX_RESULTS]
+    codes = sorted({*rules, *(one.code for one in kept)})
+    index = {code: number for number, code in enumerate(codes)}
+    results = [
+        _result(one, mark, index[one.code])
+        for one, mark in zip(kept, fingerprints(kept), strict=True)
+    ]
+    run: dict[str, Any] = {
+        "tool": {
+            "driver": {
+                "name": "reconciler",
+                "semanticVersion": __version__,
+                "rules": [_rule(code, rules.get(code, "")) for code in codes],
+            }
+        },
+        "columnKind": "unicodeCodePoints",
+        "results": results,
+    }
+    if len(ordered) > len(kept):
+        rest = words.count(len(ordered) - len(kept), "more finding")
+        notes = [{"level": "warning", "message": {"text": f"{rest} left out"}}]
+        run["invocations"] = [{"executionSuccessful": True, "toolExecutionNotifications": notes}]
+    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+
+
+def _rule(code: str, about: str) -> dict[str, Any]:
+    text = visible(about) or code
+    return {"id": code, "shortDescription": {"text": text}}
+
+
+def _result(one: Finding, mark: str, index: int) -> dict[str, Any]:
+    said = [one.message, *(text for text in (one.why, one.fix) if text)]
+    location: dict[str, Any] = {}
+    if one.source is not None and one.source.file:
+        start = max(1, one.source.column)
+        location["physicalLocation"] = {
+            "artifactLocation": {"uri": _uri(one.source.file), "uriBaseId": "%SRCROOT%"},
+            "region": {
+                "startLine": max(1, one.source.line),
+                "startColumn": start,
+                "endColumn": start + max(1, one.width),
+            },
+        }
+    if one.address is not None:
+        name = visible(str(one.address))
+        location["logicalLocations"] = [{"fullyQualifiedName": name, "kind": "resource"}]
+    return {
+        "ruleId": one.code,
+        "ruleIndex": index,
+        "level": _LEVEL[one.severity],
+        "message": {"text": visible(". ".join(said))},
+        **({"locations": [location]} if location else {}),
+        "partialFingerprints": {"reconciler/v1": mark},
+    }
+
+
+def _uri(file: str) -> str:
+    return quote(file.encode("utf-8", "surrogatepass"), safe="/")
