@@ -13,7 +13,7 @@ from reconciler.apply import executor
 from reconciler.apply.journal import Journal
 from reconciler.apply.names import Names
 from reconciler.apply.progress import Tools
-from reconciler.config import excerpt, git, live_checks, loader
+from reconciler.config import excerpt, git, live_checks, loader, writer_choice
 from reconciler.errors import ApiError, AuthenticationError
 from reconciler.live import naming
 from reconciler.model import (
@@ -29,7 +29,7 @@ from reconciler.model import (
     Requests,
     Resource,
 )
-from reconciler.plan import build, intent, reach
+from reconciler.plan import build, intent, lookup, reach, references, three_way
 from reconciler.plan.build import Options
 from reconciler.posthog.client import Reader, Writer
 
@@ -228,3 +228,43 @@ def key_scopes(reader: Reader) -> frozenset[str] | None:
 def journal_path(folder: Path, stamp: str) -> Path:
     """`.reconciler/runs/<time>.jsonl` below the configuration's folder."""
     return folder / ".reconciler" / "runs" / f"{stamp}.jsonl"
+
+
+def pull(
+    reader: Reader, loaded: loader.Loaded, choice: writer_choice.Choice
+) -> writer_choice.Pulled:
+    """Everything live that `choice` asks for, and the documents that stand for it already."""
+    directory = live_room.directory(reader)
+    choice.check(directory.projects)
+    whole = loader.expand(loaded, directory.project_names())
+    picked = {a: r for a, r in whole.resources.items() if choice.covers(a)}
+    ids = {
+        Address("Project", (slug, name)): writer_choice.first(found)
+        for slug, projects in directory.projects.items()
+        for name, found in projects.items()
+    }
+    ids |= pins(whole, directory)
+    asked = {*choice.addresses(directory.projects), *picked}
+    live = live_room.read(reader, directory, asked, ids)
+    closed = {(gap.kind, gap.scope) for gap in live.unreadable}
+    pulled = writer_choice.Pulled(unreadable=live.unreadable)
+    found, known = lookup.Lookup(live), set()
+    spelled = references.spelled(replace(whole, resources=picked), live).resources
+    for address, resource in picked.items():
+        there = found.candidates(resource)
+        if len(there) > 1:
+            chosen = writer_choice.first(one.id for one in there)
+            there = tuple(one for one in there if one.id == chosen)
+        known |= {id(one) for one in there}
+        if (address.kind, address.parts[:-1]) in closed or resource.lifecycle.absent:
+            continue
+        if not there:
+            pulled.missing.append(resource)
+            continue
+        change = three_way.change(spelled[address], None, there[0])
+        if address in loaded.declared.resources:
+            pulled.declared(resource, there[0], change, is_one=there[0].address not in live.twins)
+        else:
+            pulled.templated(resource, change)
+    pulled.others(live, choice, known)
+    return pulled

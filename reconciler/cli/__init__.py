@@ -17,6 +17,7 @@ COMMANDS = {
     "drift": "what changed behind git's back",
     "explain": "what a kind or a field means",
     "plan": "what apply would do, why, and who will have to approve it",
+    "pull": "write files for what is live, names instead of IDs",
     "requests": "the change requests of the target",
     "sandbox": "run the embedded PostHog-compatible server",
     "schema": "print the JSON Schema of resource documents, for editors",

@@ -1,0 +1,270 @@
+"""Live resources → files. What is there already is changed where it stands; nothing is deleted."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.config import writer_check, writer_merge, writer_schema
+from reconciler.config.text import decode
+from reconciler.config.writer_documents import Doubt, Item, Shape, declarable
+from reconciler.config.writer_names import Places
+from reconciler.config.writer_text import FileText
+from reconciler.config.writer_yaml import document
+from reconciler.errors import ReconcilerError
+from reconciler.kinds import KINDS
+from reconciler.model import Address
+from reconciler.paths import Path as SpecPath
+from reconciler.paths import parse_path
+
+_EMPTY: Final[tuple[Any, ...]] = (None, {}, [], "")
+MAX_LENGTH: Final = 2_000_000  # characters of a file; the loader reads four times as much
+WRITTEN: Final = "written"
+UPDATED: Final = "updated"
+UNCHANGED: Final = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of one file."""
+
+    path: Path
+    action: str  # written, updated, unchanged
+    resources: int
+
+
+@dataclass(slots=True)
+class Writing:
+    """One run: items in, files out. Nothing is on disk before `save`.
+
+    Args:
+        out: the folder for what is in no file yet.
+        root: the folder whose `.schemas` editors look at.
+        cwd: what the places of declared resources are relative to.
+        layout: one of `writer_names.LAYOUTS`.
+        shape: how much of a resource is written.
+
+    """
+
+    out: Path
+    root: Path
+    cwd: Path
+    layout: str
+    shape: Shape
+    doubts: list[Doubt] = field(default_factory=list)
+    files: dict[Path, FileText] = field(default_factory=dict)
+    counts: dict[Path, int] = field(default_factory=dict)
+    sizes: dict[Path, int] = field(default_factory=dict)  # of files that something is put into
+
+    def run(self, items: Sequence[Item]) -> None:
+        """Make the text of every file."""
+        known = list(declarable(items, self.doubts))
+        fresh = [item for item in known if item.resource is None]
+        self._tag(item for item in known if item.resource is not None)
+        for item in known:
+            if item.resource is not None:
+                self._update(item)
+        documents = {item.address: self.shape.document(item) for item in fresh}
+        texts = {address: document(value) for address, value in documents.items()}
+        refused = writer_check.refused(texts)
+        places = Places(self.layout)
+        for item in sorted(fresh, key=lambda one: _key(one.address)):
+            if item.address in refused:
+                self.doubts.append(Doubt(item.address, *refused[item.address]))
+                continue
+            path = self._with_room(self.out / places.file(item.address), texts[item.address])
+            self._file(path).add(texts[item.address], _key(item.address))
+            self.counts[path] = self.counts.get(path, 0) + 1
+
+    def _with_room(self, path: Path, text: str) -> Path:
+        """The file, or the next one of its name: none may grow larger than the loader reads."""
+        number, found = 1, path
+        while self.sizes.get(found, 0) + len(text) > MAX_LENGTH and found in self.sizes:
+            number += 1
+            found = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        if found not in self.sizes:
+            self.sizes[found] = found.stat().st_size if found.is_file() else 0
+        self.sizes[found] += len(text)
+        return found
+
+    def _tag(self, items: Iterable[Item]) -> None:
+        for item in items:
+            source = item.resource and item.resource.source
+            if source:
+                path = self._real(source.file)
+                self._file(path).tag(source.line, _key(item.address))
+                self.counts[path] = self.counts.get(path, 0) + 1
+
+    def _real(self, display: str) -> Path:
+        return Path(os.path.realpath(self.cwd / display))
+
+    def _file(self, path: Path) -> FileText:
+        if path not in self.files:
+            if path.is_file():
+                self.files[path] = FileText.of(_read(path))
+            else:
+                head = writer_schema.modeline(path, self.root)
+                self.files[path] = FileText(head=head)
+        return self.files[path]
+
+    def _update(self, item: Item) -> None:
+        """Change the document of a resource where it differs from what is live."""
+        resource = item.resource
+        if resource is None or resource.source is None:
+            return
+        was, now = parts(item, self.shape.spec(item))
+        overlaid = [
+            name
+            for name in was["spec"]
+            if (place := resource.locate((name,))) and place.file != resource.source.file
+        ]
+        for name in overlaid:
+            reason = f"`{name}` differs from what is live, but an overlay writes it"
+            self.doubts.append(Doubt(item.address, reason, "change it in the overlay"))
+            was["spec"].pop(name)
+            now["spec"].pop(name, None)
+        if was == now:
+            return
+        file = self._file(self._real(resource.source.file))
+        try:
+            file.rewrite(resource.source.line, lambda text: writer_merge.rewrite(text, was, now))
+        except writer_merge.NotKeptError as problem:
+            names = ", ".join(sorted({*was["spec"], *now["spec"]}) or ["its name"])
+            reason = f"{resource.source}: {names} cannot be rewritten here: {problem}"
+            self.doubts.append(Doubt(item.address, reason, "change it by hand"))
+
+    def save(self) -> list[Row]:
+        """Write what has changed, each file whole or not at all."""
+        rows = []
+        for path, file in sorted(self.files.items()):
+            text = file.text
+            action = UNCHANGED if text == file.was else WRITTEN if file.was is None else UPDATED
+            if action != UNCHANGED:
+                write(path, text)
+            rows.append(Row(path, action, self.counts.get(path, 0)))
+        if rows:
+            rows += self._save_schema()
+        return rows
+
+    def _save_schema(self) -> list[Row]:
+        rows = []
+        for name, text in writer_schema.texts().items():
+            path = self.root / writer_schema.FOLDER / name
+            was = _read(path) if path.is_file() else None
+            if was != text:
+                write(path, text)
+                rows.append(Row(path, WRITTEN if was is None else UPDATED, 0))
+        return rows
+
+
+def parts(item: Item, worth: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What of a declared resource is rewritten: how it is in the file, how it is to be."""
+    resource = item.resource
+    was: dict[str, Any] = {"spec": {}}
+    now: dict[str, Any] = {"spec": {}}
+    if resource is None:
+        return was, now
+    key = KINDS[item.address.kind].key
+    if item.renamed:
+        was["metadata"], now["metadata"] = {key: resource.address.name}, {key: item.address.name}
+    if item.id is not None and item.resource and "id" not in _written_metadata(item):
+        was.setdefault("metadata", {})
+        id_ = int(item.id) if item.id.isdecimal() else item.id
+        now["metadata"] = {**now.get("metadata", {}), "id": id_}
+    ignored = [parse_path(path) for path in resource.lifecycle.ignore]
+    for name, value in item.spec.items():
+        before = resource.spec.get(name)
+        if (name,) in ignored:
+            continue
+        if name in item.fields and name in resource.spec:
+            was["spec"][name] = before
+            now["spec"][name] = _pinned(_kept(before, value), before, name, ignored)
+        elif name not in resource.spec and name in worth:
+            now["spec"][name] = worth[name]
+        elif isinstance(before, Mapping) and isinstance(worth.get(name), Mapping):
+            extra = {k: v for k, v in worth[name].items() if k not in before and v not in _EMPTY}
+            if extra and name not in KINDS[item.address.kind].atomic:
+                was["spec"][name] = before
+                now["spec"][name] = {**before, **extra}
+    return was, now
+
+
+def _written_metadata(item: Item) -> tuple[str, ...]:
+    return ("id",) if item.resource is not None and item.resource.id is not None else ()
+
+
+def _kept(before: Any, value: Any) -> Any:
+    """The live value of a field; of a mapping without what is neither written nor worth it."""
+    if not isinstance(before, Mapping) or not isinstance(value, Mapping):
+        return value
+    return {key: item for key, item in value.items() if key in before or item not in _EMPTY}
+
+
+def _pinned(value: Any, before: Any, name: str, ignored: list[SpecPath]) -> Any:
+    """The value with what the document's `ignore` covers as the document has it."""
+    for path in ignored:
+        if path[0] == name:
+            value = _pin(value, before, path[1:])
+    return value
+
+
+def _pin(value: Any, before: Any, path: SpecPath) -> Any:
+    if not path:
+        return before
+    step, *rest = path
+    try:
+        inner = _pin(value[step], before[step], tuple(rest))
+    except (KeyError, IndexError, TypeError):
+        return value
+    if isinstance(value, Mapping):
+        return {**value, step: inner}
+    return [inner if index == step else item for index, item in enumerate(value)]
+
+
+def _key(address: Address) -> tuple[str, ...]:
+    return (*address.parts[:-1], f"{KINDS[address.kind].rank:03}", address.name)
+
+
+def _read(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as problem:
+        raise _failed(path, "read", problem) from problem
+    text = decode(data, str(path))
+    return f"\ufeff{text}" if data.startswith(b"\xef\xbb\xbf") else text
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all; folders are made. Raises ReconcilerError."""
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except OSError as problem:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise _failed(path, "written", problem) from problem
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _failed(path: Path, how: str, problem: OSError) -> ReconcilerError:
+    return ReconcilerError(
+        f"{path.name} cannot be {how}",
+        why=problem.strerror or str(problem),
+        state="files before it are written, it and those after it are not",
+        fix="choose a folder that is writable; to pull again is safe",
+    )

@@ -1,0 +1,169 @@
+"""What of the live side is written, and which document already stands for it. Asks nobody."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from reconciler.config.near import nearest
+from reconciler.config.writer_documents import Doubt, Item
+from reconciler.errors import ReconcilerError
+from reconciler.kind import Scope
+from reconciler.kinds import KINDS
+from reconciler.model import Address, Change, Live, LiveResource, Resource, Unreadable
+from reconciler.paths import parse_path
+
+FOREIGN: Final = "iac:"  # how other tools tag what they manage
+
+Projects = Mapping[str, Mapping[str, tuple[str, ...]]]  # organization -> name -> ids
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the person at the terminal asked for; empty: everything."""
+
+    kinds: tuple[str, ...] = ()
+    organizations: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    include_foreign: bool = False
+    is_ignored: Callable[[Address], bool] = field(default=lambda address: False)  # noqa: ARG005
+
+    def has_kind(self, kind: str) -> bool:
+        """Whether a kind is asked for; `projects` alone leaves out what is in none."""
+        if self.kinds:
+            return kind in self.kinds
+        return not self.projects or kind == "Project" or KINDS[kind].scope is Scope.PROJECT
+
+    def covers(self, address: Address) -> bool:
+        """Whether an address is asked for."""
+        if not self.has_kind(address.kind) or self.is_ignored(address):
+            return False
+        if self.organizations and address.organization not in self.organizations:
+            return False
+        project = address.name if address.kind == "Project" else address.project
+        return not self.projects or project is None or project in self.projects
+
+    def check(self, live: Projects) -> None:
+        """Raise ReconcilerError where something is asked for that is not there."""
+        for slug in self.organizations:
+            if slug not in live:
+                raise _unknown("organization", slug, live)
+        chosen = self.organizations or tuple(live)
+        names = {name for slug in chosen for name in live[slug]}
+        for name in self.projects:
+            if name not in names:
+                raise _unknown("project", name, names)
+
+    def addresses(self, live: Projects) -> Iterator[Address]:
+        """One address for each collection that has to be listed."""
+        for slug in self.organizations or tuple(live):
+            for kind in KINDS.values():
+                if kind.scope is Scope.INSTANCE:
+                    if self.has_kind(kind.name):
+                        yield Address(kind.name, (slug,))
+                elif kind.scope is Scope.ORGANIZATION:
+                    if self.has_kind(kind.name) or self._has_namesakes(kind.name, live[slug]):
+                        yield Address(kind.name, (slug, "*"))
+                elif self.has_kind(kind.name):
+                    chosen = self.projects or live[slug]
+                    names = (name for name in live[slug] if name in chosen)
+                    yield from (Address(kind.name, (slug, name, "*")) for name in names)
+
+    def _has_namesakes(self, kind: str, projects: Mapping[str, tuple[str, ...]]) -> bool:
+        """What is in one of two projects of a name needs the document that says which one."""
+        return kind == "Project" and any(len(ids) > 1 for ids in projects.values())
+
+
+def _unknown(noun: str, name: str, known: Iterable[str]) -> ReconcilerError:
+    meant = nearest(name, known)
+    listed = ", ".join(sorted(known)[:10])
+    return ReconcilerError(
+        f'no {noun} is called "{name}"',
+        why=f"this key can see: {listed}" if listed else f"this key can see no {noun}",
+        state="nothing was written",
+        fix=f'did you mean "{meant}"?' if meant else "mend the name, or use another key",
+    )
+
+
+def first(ids: Iterable[str]) -> str:
+    """The id that stands for a name that several have: the oldest."""
+    return min(ids, key=lambda one: (not one.isdecimal(), int(one) if one.isdecimal() else 0, one))
+
+
+@dataclass(slots=True)
+class Pulled:
+    """What was found: items to write, and everything that is not written."""
+
+    items: list[Item] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
+    missing: list[Resource] = field(default_factory=list)  # declared, not live
+    foreign: list[Address] = field(default_factory=list)
+    unreadable: tuple[Unreadable, ...] = ()
+
+    def declared(
+        self, resource: Resource, there: LiveResource, change: Change, *, is_one: bool
+    ) -> None:
+        """A live object that a document stands for; `is_one`: it shares its name with none."""
+        key = f"metadata.{KINDS[resource.address.kind].key}"
+        paths = {one.path for one in change.fields}
+        renamed = key in paths and resource.lifecycle.renamed_from is None
+        fields = frozenset(
+            str(parse_path(path)[0]) for path in paths if not path.startswith("metadata.")
+        )
+        hidden = KINDS[resource.address.kind].hidden(there.payload)
+        address = there.address if renamed else resource.address
+        pin = None if is_one else there.id
+        item = Item(address, there.spec, pin, hidden, resource, fields, renamed)
+        self.items.append(item)
+
+    def templated(self, resource: Resource, change: Change) -> None:
+        """A live object that a document with `projects` stands for."""
+        if change.fields:
+            paths = ", ".join(one.path for one in change.fields)
+            reason = f"{paths}: differs from the document at {resource.source}, which is for many"
+            fix = "change it there, or declare this project apart"
+            self.doubts.append(Doubt(resource.address, reason, fix))
+
+    def others(self, live: Live, choice: Choice, known: Collection[int]) -> None:
+        """Live objects without a document; `known` are those that have one, by identity."""
+        for address in sorted(live.resources):
+            if not choice.covers(address) and not _is_namesake(address, live, choice):
+                continue
+            here = live.twins.get(address, (live.resources[address],))
+            if any(id(one) in known for one in here):
+                self._namesakes(here, [one for one in here if id(one) not in known])
+                continue
+            chosen = first(one.id for one in here)
+            found = next(one for one in here if one.id == chosen)
+            if not choice.include_foreign and is_foreign(found):
+                self.foreign.append(address)
+                continue
+            pin = found.id if len(here) > 1 else None
+            hidden = KINDS[address.kind].hidden(found.payload)
+            self.items.append(Item(address, found.spec, pin, hidden))
+            self._namesakes(here, [one for one in here if one is not found])
+
+    def _namesakes(self, here: Iterable[LiveResource], left: Iterable[LiveResource]) -> None:
+        ids = ", ".join(one.id for one in here)
+        for one in left:
+            reason = f"id {one.id} is left out: {ids} share the name, and a name is declared once"
+            fix = "rename one of them in PostHog, or write another id as `metadata.id`"
+            self.doubts.append(Doubt(one.address, reason, fix))
+
+
+def _is_namesake(address: Address, live: Live, choice: Choice) -> bool:
+    """Whether it is a project of which there are several, and something in it is asked for."""
+    if address.kind != "Project" or address not in live.twins or choice.is_ignored(address):
+        return False
+    inside = any(choice.has_kind(k.name) for k in KINDS.values() if k.scope is Scope.PROJECT)
+    wanted = not choice.projects or address.name in choice.projects
+    return (
+        inside
+        and wanted
+        and address.organization in (choice.organizations or {address.organization})
+    )
+
+
+def is_foreign(resource: LiveResource) -> bool:
+    """Whether another tool says that it manages the object."""
+    tags = resource.spec.get("tags") or ()
+    return any(isinstance(tag, str) and tag.startswith(FOREIGN) for tag in tags)

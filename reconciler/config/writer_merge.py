@@ -1,0 +1,232 @@
+"""A document that somebody wrote, with other values: comments, order and style stay.
+
+ruamel.yaml is known to this module alone, an extra, and imported when a value has to be replaced.
+What is only one value for another is replaced in the text; everything else in the document is
+then the same byte for byte.
+"""
+
+import io
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from reconciler.config import writer_yaml, yaml_reader
+from reconciler.errors import ReconcilerError
+from reconciler.paths import Path
+
+_EMPTY: Final[tuple[Any, ...]] = (None, {}, [], "")
+_WIDE: Final = 1 << 16
+_UNDER: Final = re.compile(  # a key, and below it the first dash of its list
+    r"^( *)[^\s#-][^\n]*:[ \t]*(?:#[^\n]*)?\n(?:[ \t]*(?:#[^\n]*)?\n)*( *)- ", re.MULTILINE
+)
+
+
+class NotKeptError(Exception):
+    """The document cannot be rewritten without changing more than was meant."""
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+@dataclass(slots=True)
+class Edit:
+    """Values to be put into one document; what was done is noted for the text.
+
+    `wrap` makes a new value what the document is made of.
+    """
+
+    wrap: Callable[[Any], Any] = _as_it_is
+    scalars: dict[Path, Any] = field(default_factory=dict)
+    structural: bool = False
+
+    def merge(self, node: Any, was: Any, now: Any, path: Path = ()) -> None:
+        """Change a mapping in place, so that its normal form, which is `was`, becomes `now`."""
+        for key in [key for key in was if key not in now]:
+            if key in node and was[key] not in _EMPTY:
+                self._drop(node, key)
+        for key, value in now.items():
+            before = was.get(key, _EMPTY)
+            if before == value or (before in _EMPTY and value in _EMPTY and key in was):
+                continue
+            inner = node.get(key)
+            if _are(Mapping, inner, before, value):
+                self.merge(inner, before, value, (*path, key))
+            elif _are(list, inner, before, value):
+                self._merge_list(inner, before, value, (*path, key))
+            else:
+                self._put(node, key, value, path)
+
+    def _merge_list(self, node: Any, was: list[Any], now: list[Any], path: Path) -> None:
+        """The same for a list: what is equal at both ends stays, the middle is changed."""
+        if "filters" not in path and all(map(_is_scalar, [*node, *now])):
+            self._merge_set(node, now)
+            return
+        start, end = _ends(was, now)
+        old, new = len(was) - end, len(now) - end
+        for index in range(start, min(old, new)):
+            item, before, value = node[index], was[index], now[index]
+            if _are(Mapping, item, before, value):
+                self.merge(item, before, value, (*path, index))
+            elif before != value:
+                self._put(node, index, value, path)
+        for index in range(old - 1, max(new, start) - 1, -1):
+            self._drop(node, index)
+        for index in range(max(old, start), new):
+            self.structural = True
+            node.insert(index, self.wrap(now[index]))
+
+    def _merge_set(self, node: Any, now: list[Any]) -> None:
+        """A list whose order means nothing: who stays keeps the place and its comment."""
+        for index in range(len(node) - 1, -1, -1):
+            if node[index] not in now or node[index] in node[:index]:
+                self._drop(node, index)
+        for value in now:
+            if value not in node:
+                self.structural = True
+                node.append(self.wrap(value))
+
+    def _put(self, node: Any, key: Any, value: Any, path: Path) -> None:
+        """One value, new or other."""
+        is_there = key in node if isinstance(node, Mapping) else True
+        if is_there and _is_scalar(node[key]) and _is_scalar(value):
+            self.scalars[*path, key] = value
+        else:
+            self.structural = True
+        node[key] = self.wrap(value)
+
+    def _drop(self, node: Any, key: Any) -> None:
+        """One value less."""
+        self.structural = True
+        del node[key]
+
+
+def _is_scalar(value: Any) -> bool:
+    return not isinstance(value, Mapping | list)
+
+
+def _are(cls: type, *values: Any) -> bool:
+    return all(isinstance(value, cls) for value in values)
+
+
+def _ends(was: list[Any], now: list[Any]) -> tuple[int, int]:
+    """How many items are equal at the start, and how many of the others at the end."""
+    least = min(len(was), len(now))
+    start = next((i for i in range(least) if was[i] != now[i]), least)
+    rest = least - start
+    return start, next((i for i in range(rest) if was[-1 - i] != now[-1 - i]), rest)
+
+
+def rewrite(text: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The text of one document after `merge`, checked by reading it back.
+
+    Args:
+        text: one document, with what is around it.
+        was: its parts in normal form.
+        now: what they are to be.
+
+    Raises NotKeptError if that is not possible without other changes.
+
+    """
+    findings: list[Any] = []
+    plain = yaml_reader.read(text.encode(), "", findings)
+    if findings or len(plain) != 1:
+        raise NotKeptError("it cannot be read on its own")
+    expected = _plain(plain[0].value)
+    edit = Edit()
+    edit.merge(expected, was, now)
+    if not edit.structural:
+        made = _replaced(text, edit.scalars)
+        if _reads_as(made, expected):
+            return made
+    made = _round_trip(text, was, now)
+    if not _reads_as(made, expected):
+        raise NotKeptError("its layout would not survive")
+    return made
+
+
+def _reads_as(text: str, expected: Any) -> bool:
+    findings: list[Any] = []
+    found = yaml_reader.read(text.encode(), "", findings)
+    return not findings and len(found) == 1 and found[0].value == expected
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def _yaml() -> Any:
+    """The round-trip parser; raises ReconcilerError where the extra is not installed."""
+    try:
+        from ruamel.yaml import YAML
+    except ImportError as problem:
+        raise ReconcilerError(
+            "files that are there already cannot be updated",
+            why="that needs ruamel.yaml, which is not installed: it keeps the comments",
+            state="no file was changed",
+            fix="install reconciler with its extra: pip install 'reconciler[pull]'; "
+            "or pull into an empty folder with --out",
+        ) from problem
+    yaml = YAML(typ="rt", pure=True)
+    yaml.preserve_quotes = True
+    yaml.width = _WIDE
+    return yaml
+
+
+def _replaced(text: str, scalars: Mapping[Path, Any]) -> str:
+    """The text with some scalars exchanged where they stand."""
+    root = _yaml().compose(text)
+    spans = []
+    for path, value in scalars.items():
+        node = root
+        for step in path:
+            node = _child(node, step)
+        if node.style in {"|", ">"} or node.anchor is not None:
+            return ""
+        spans.append((node.start_mark.index, node.end_mark.index, value))
+    for start, end, value in sorted(spans, reverse=True, key=lambda span: span[:2]):
+        space = " " if start == end else ""
+        text = f"{text[:start]}{space}{writer_yaml.scalar(value, flow=True)}{text[end:]}"
+    return text
+
+
+def _child(node: Any, step: str | int) -> Any:
+    if isinstance(step, int):
+        return node.value[step]
+    return next(value for key, value in node.value if key.value == step)
+
+
+def _round_trip(text: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    yaml = _yaml()
+    if under := _UNDER.search(text):
+        offset = max(0, len(under[2]) - len(under[1]))
+        yaml.indent(mapping=2, sequence=offset + 2, offset=offset)
+    loaded = yaml.load(text)
+    Edit(_wrapped).merge(loaded, was, now)
+    stream = io.StringIO()
+    yaml.dump(loaded, stream)
+    made = stream.getvalue()
+    return made if text.endswith("\n") else made.removesuffix("\n")
+
+
+def _wrapped(value: Any) -> Any:
+    """A value as ruamel.yaml writes it in our style: quoted where any reader could misread it."""
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+    if isinstance(value, Mapping):
+        mapping = CommentedMap()
+        for key, item in value.items():
+            mapping[_wrapped(key)] = _wrapped(item)
+        return mapping
+    if isinstance(value, list):
+        sequence = CommentedSeq(_wrapped(item) for item in value)
+        if all(map(_is_scalar, value)):
+            sequence.fa.set_flow_style()
+        return sequence
+    if isinstance(value, str) and not writer_yaml.is_plain(value, flow=True):
+        return DoubleQuotedScalarString(value)
+    return value

@@ -1,0 +1,93 @@
+"""The text of one file, cut into documents: one is exchanged or put in, the rest stays."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+_MARKER: Final = re.compile(r"^---(?=\s|$)")
+_NEW_LINE: Final = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Lines up to the next `---`; `marker` is the line that starts them."""
+
+    marker: str
+    body: str
+    line: int  # of the body's first line
+    key: object = None  # by which new documents find their place
+
+
+@dataclass(slots=True)
+class FileText:
+    """A file as it is, or a new one."""
+
+    head: str = ""  # what comes first in a file that has nothing yet
+    pieces: list[_Piece] = field(default_factory=list)
+    was: str | None = None
+    new_line: str = "\n"
+    mark: str = ""  # byte order mark
+
+    @classmethod
+    def of(cls, text: str) -> "FileText":
+        """Cut the text of a file."""
+        made = cls(was=text)
+        if text.startswith("\ufeff"):
+            made.mark, text = text[0], text[1:]
+        made.new_line = "\r\n" if "\r\n" in text else "\n"
+        marker, first = "", 1
+        lines: list[str] = []
+        for number, line in enumerate(filter(None, _NEW_LINE.split(text)), 1):
+            if _MARKER.match(line):
+                made.pieces.append(_Piece(marker, "".join(lines), first))
+                marker, lines, first = line, [], number + 1
+            else:
+                lines.append(line)
+        made.pieces.append(_Piece(marker, "".join(lines), first))
+        return made
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        if self.was is None:
+            return self.head + "---\n".join(piece.body for piece in self.pieces)
+        return self.mark + "".join(piece.marker + piece.body for piece in self.pieces)
+
+    def tag(self, line: int, key: object) -> None:
+        """Say what the document that starts on a line is."""
+        self._at(line).key = key
+
+    def rewrite(self, line: int, function: Callable[[str], str]) -> None:
+        """Exchange the document that starts on a line."""
+        piece = self._at(line)
+        inline = piece.marker.strip()[3:].strip()
+        if inline and not inline.startswith("#"):
+            piece.marker, piece.body = "", function(piece.marker + piece.body)
+            return
+        body = piece.body.replace("\r\n", "\n") if self.new_line != "\n" else piece.body
+        made = function(body)
+        piece.body = made.replace("\n", self.new_line) if self.new_line != "\n" else made
+
+    def add(self, document: str, key: tuple[str, ...]) -> None:
+        """Put a new document where it belongs if the file is in order, else last."""
+        body = document.replace("\n", self.new_line)
+        if self.was is None:
+            self.pieces.append(_Piece("", body, 0, key))
+            return
+        keys = [piece.key for piece in self.pieces if piece.key is not None]
+        is_sorted = all(isinstance(one, tuple) for one in keys) and keys == sorted(keys)  # type: ignore[type-var]
+        at = len(self.pieces)
+        for index, piece in enumerate(self.pieces):
+            if index and is_sorted and isinstance(piece.key, tuple) and piece.key > key:
+                at = index
+                break
+        last = self.pieces[at - 1]
+        if not last.body.endswith(("\n", "\r")) and last.body:
+            last.body += self.new_line
+        self.pieces.insert(at, _Piece(f"---{self.new_line}", body, 0, key))
+
+    def _at(self, line: int) -> _Piece:
+        known = [piece for piece in self.pieces if piece.line and piece.line <= line + 1]
+        inline = [p for p in known if p.line == line + 1 and p.marker.strip() != "---"]
+        return inline[0] if inline else [p for p in known if p.line <= line][-1]
