@@ -305,6 +305,7 @@ class Change:
     warnings: tuple[Finding, ...] = ()
     desired: Resource | None = None  # None for a delete of what is in no file
     before: LiveResource | None = field(default=None, compare=False)  # what it was compared with
+    removed: bool = False  # a delete because it left the files; `desired` is what the base said
 
 
 @dataclass(frozen=True, slots=True)

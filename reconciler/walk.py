@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from threading import Event
 
 from reconciler import live as live_room
 from reconciler.apply import executor
@@ -14,6 +13,7 @@ from reconciler.apply.journal import Journal
 from reconciler.apply.names import Names
 from reconciler.apply.progress import Tools
 from reconciler.config import excerpt, git, live_checks, loader, writer_choice
+from reconciler.config.base import Base
 from reconciler.errors import ApiError, AuthenticationError
 from reconciler.live import naming
 from reconciler.model import (
@@ -58,8 +58,10 @@ def observe(
     desired = loader.expand(loaded, names)
     based = loader.expand(base, names) if base is not None else None
     build.check(desired, options)
-    picked = build.pick(desired, options)
-    live = live_room.read(reader, directory, picked.resources.keys(), pins(desired, directory))
+    wanted = set(build.pick(desired, options).resources)
+    if based is not None:
+        wanted |= set(build.pick(based, options).resources)
+    live = live_room.read(reader, directory, wanted, pins(desired, directory))
     asked = build.gated_projects(desired=desired, base=based, live=live, options=options)
     if asked:
         live = live_room.read_gates(reader, live, directory, asked, pins(desired, directory))
@@ -118,10 +120,13 @@ def plan(
     host: str,
     created_at: str,
     excerpts: bool = True,
+    base: Base | None = None,
+    said: tuple[Finding, ...] = (),
 ) -> Plan:
     """What apply would do, and why.
 
-    `excerpts` quotes lines of the working tree; not for what was read from a commit.
+    `excerpts` quotes lines of the working tree; not for what was read from a commit. `said` are
+    findings from before the plan, such as a base that cannot be read.
     """
     made = build.build(desired=world.desired, base=world.base, live=world.live, options=options)
     return replace(
@@ -129,8 +134,10 @@ def plan(
         target=target,
         host=host,
         created_at=created_at,
+        base_ref=base.ref if base is not None else None,
+        base_commit=base.commit if base is not None else None,
         desired_digest=digest(world.desired),
-        findings=tuple(map(excerpt.attach, made.findings)) if excerpts else made.findings,
+        findings=(*said, *(map(excerpt.attach, made.findings) if excerpts else made.findings)),
         requests=Requests(world.reads, made.requests.expected_writes),
     )
 
@@ -151,8 +158,7 @@ def apply(
     writer: Writer,
     journal: Journal,
     *,
-    workers: int,
-    stop: Event,
+    options: executor.Options,
 ) -> Iterator[Outcome]:
     """Carry the plan out. `world` is what it was made from."""
     names = Names(world.live)
@@ -160,7 +166,7 @@ def apply(
         if change.live_id is not None:  # also of what is renamed, and of one among namesakes
             names.learn(change.address, change.live_id)
     tools = Tools(writer, journal, names, _same_intent, request_url(made.host, names))
-    yield from executor.execute(made, tools, executor.Options(workers, stop))
+    yield from executor.execute(made, tools, options)
 
 
 def _same_intent(payload: Payload, change: Change, seen: Payload | None) -> bool:

@@ -38,6 +38,7 @@ class Options:
 
     workers: int = 8
     stop: Event | None = None
+    guarded: frozenset[str] = frozenset()  # codes of findings that refuse, instead of fail
 
 
 def execute(plan: Plan, tools: Tools, options: Options) -> Iterator[Outcome]:
@@ -133,7 +134,8 @@ class _Run:
         """Why nothing (more) is sent for this change, if so."""
         if (finding := self._refused.get(change.address)) is not None:
             problem = Problem(finding.message, finding.why, "not sent", finding.fix)
-            return self._outcome(change, Result.FAILED, problem)
+            guarded = finding.code in self._options.guarded
+            return self._outcome(change, Result.REFUSED if guarded else Result.FAILED, problem)
         if (broken := self._tools.journal.broken) is not None:
             problem = Problem("not started", broken.what, "not sent", broken.fix)
             return self._outcome(change, Result.SKIPPED, problem)

@@ -14,6 +14,7 @@ from reconciler.errors import ReconcilerError
 COMMANDS = {
     "apply": "carry the plan out; wait for nobody, say who has to approve",
     "completion": "shell completion",
+    "doctor": "what stands in the way of which command, and how to mend it",
     "drift": "what changed behind git's back",
     "explain": "what a kind or a field means",
     "plan": "what apply would do, why, and who will have to approve it",

@@ -42,10 +42,7 @@ def command(
             host=reader.host,
             created_at=session.stamp(),
         )
-    text = render.drift(
-        found, format=format_, color=session.color, width=session.width, verbose=session.verbose
-    )
-    click.echo(text, nl=not text.endswith("\n"), color=session.color)
+    session.show(render.drift, found, format_)
     if found.errors:
         return 1
     return DRIFTED if found.writes else 0

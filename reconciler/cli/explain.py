@@ -102,7 +102,7 @@ def _rows(rows: list[tuple[str, str]]) -> Iterator[str]:
 
 def _first(text: str) -> str:
     """The first sentence."""
-    return text.split(". ")[0].removesuffix(".") + "."
+    return text.split(". ", maxsplit=1)[0].removesuffix(".") + "."
 
 
 def _wrapped(text: str, indent: str, width: int = _WIDTH) -> list[str]:

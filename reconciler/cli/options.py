@@ -30,3 +30,38 @@ def selection(command: Callable[..., Any]) -> Callable[..., Any]:
 def yes(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--yes`: no question."""
     return click.option("--yes", is_flag=True, help="Do not ask for confirmation.")(command)
+
+
+def base(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--base`: the commit that was applied last."""
+    return click.option("--base", metavar="REF", help="What was applied last; see docs/base.md.")(
+        command
+    )
+
+
+def guardrails(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What lifts a guardrail for one run, and how to go on beside it."""
+    for add in (
+        click.option(
+            "--continue", "go_on", is_flag=True, help="Refuse what a guardrail stops, do the rest."
+        ),
+        click.option(
+            "--prefer",
+            type=click.Choice(["git", "live"]),
+            help="Where the files and PostHog both moved: who wins.",
+        ),
+        click.option(
+            "--confirm-deletes",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Exactly so many deletes of what left the files are meant.",
+        ),
+        click.option(
+            "--allow-destroy",
+            multiple=True,
+            metavar="ADDRESS",
+            help="This protected resource may be deleted; repeatable.",
+        ),
+    ):
+        command = add(command)
+    return command

@@ -11,6 +11,7 @@ DIFFERENCES = 2
 @click.command("plan", epilog="Example: reconciler plan --select 'FeatureFlag/acme/Web/*' -v")
 @options.paths
 @options.selection
+@options.base
 @click.option("--out", metavar="FILE", help="Save the plan, for `show`.")
 @options.formats("text", "json", "markdown", "html")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if there are changes.")
@@ -20,6 +21,7 @@ def command(
     paths: tuple[str, ...],
     select: tuple[str, ...],
     exclude: tuple[str, ...],
+    base: str | None,
     out: str | None,
     format_: str,
     detailed_exitcode: bool,
@@ -30,19 +32,27 @@ def command(
     from reconciler.plan.build import Options
 
     target, loaded = session.load(paths)
-    chosen = Options(select, exclude, target.ignore)
+    before = session.base(target, base)
+    rails = target.guardrails
+    limits = guardrails.Limits(rails.max_deletes, rails.max_delete_percent)
+    chosen = Options(select, exclude, target.ignore, limits)
     with session.reader(target) as reader:
-        world = walk.observe(reader, loaded, chosen)
+        world = walk.observe(reader, loaded, chosen, before.loaded)
         host = reader.host
-    made = walk.plan(world, chosen, target=target.name, host=host, created_at=session.stamp())
+    made = walk.plan(
+        world,
+        chosen,
+        target=target.name,
+        host=host,
+        created_at=session.stamp(),
+        base=before.base,
+        said=before.findings,
+    )
     if out is not None:
         from reconciler.cli import files
 
         files.write_private(out, render.plan(made, format="json"))
-    text = render.plan(
-        made, format=format_, color=session.color, width=session.width, verbose=session.verbose
-    )
-    click.echo(text, nl=not text.endswith("\n"), color=session.color)
+    session.show(render.plan, made, format_)
     if any(finding.code not in guardrails.CODES for finding in made.errors):
         return 1  # a guardrail does not keep a plan from being made, only from being applied
     return DIFFERENCES if detailed_exitcode and made.writes else 0

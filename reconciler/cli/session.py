@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,8 +14,10 @@ import click
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
+    from reconciler.config.base import Base
     from reconciler.config.loader import Loaded
     from reconciler.config.settings import Settings, Target
+    from reconciler.model import Finding, Plan
     from reconciler.posthog.client import Reader, Writer
     from reconciler.posthog.credentials import Credentials
 
@@ -29,6 +31,15 @@ def color_for(choice: str, stream: IO[str]) -> bool:
     if os.environ.get("FORCE_COLOR"):
         return True
     return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The base and its files, or neither, and what is to be said of it."""
+
+    base: "Base | None"
+    loaded: "Loaded | None"
+    findings: "tuple[Finding, ...]" = ()
 
 
 @dataclass
@@ -106,6 +117,11 @@ class Session:
             environ=self.environ,
         )
 
+    def show(self, render: Callable[..., str], plan: "Plan", form: str = "text") -> None:
+        """A plan on stdout, as the terminal allows."""
+        text = render(plan, format=form, color=self.color, width=self.width, verbose=self.verbose)
+        click.echo(text, nl=not text.endswith("\n"), color=self.color)
+
     def target(self, paths: Sequence[str] = ()) -> "Target":
         """The target of this run."""
         return self.settings(paths).target(self.target_name)
@@ -119,6 +135,30 @@ class Session:
         skip = frozenset(target.overlays)
         tree = files.WorkingTree(cwd=Path.cwd(), anchor=settings.folder, skip=skip)
         return target, loader.load(target.paths, overlays=target.overlays, tree=tree)
+
+    def base(self, target: "Target", asked: str | None) -> "Before":
+        """The files of the base, or none and why: nothing is ever deleted for want of a base."""
+        from reconciler.config import base, git, loader
+        from reconciler.errors import ConfigError
+        from reconciler.model import Finding, Severity
+
+        cwd = Path.cwd()
+        found = base.resolve(asked, target=target.name, environ=self.environ, cwd=cwd)
+        if found is None:
+            return Before(None, None)
+        tree = git.commit_tree(found.commit, cwd=cwd, may_lack_paths=True)
+        try:
+            loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
+        except ConfigError as error:
+            finding = Finding(
+                "base-unreadable",
+                Severity.WARNING,
+                f"the files at the base {found.ref} cannot be used: causes are unknown",
+                why=error.what,
+                fix="name another commit with --base",
+            )
+            return Before(None, None, (finding,))
+        return Before(found, loaded)
 
     def folder(self) -> Path:
         """Where runs are journalled: beside reconciler.yaml, else the current folder."""

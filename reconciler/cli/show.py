@@ -27,8 +27,5 @@ def command(session: Session, planfile: str, format_: str) -> int:
             fix="name a file that `reconciler plan --out FILE` wrote",
         ) from error
     made = codec.loads(data)
-    text = render.plan(
-        made, format=format_, color=session.color, width=session.width, verbose=session.verbose
-    )
-    click.echo(text, nl=not text.endswith("\n"), color=session.color)
+    session.show(render.plan, made, format_)
     return 0

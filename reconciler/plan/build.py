@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from reconciler.errors import ReconcilerError
-from reconciler.model import Action, Address, Declared, Live, Plan, Requests
+from reconciler.model import Action, Address, Change, Declared, Finding, Live, Plan, Requests
 from reconciler.plan import findings, gates, guardrails, order, references, selection, three_way
 
 
@@ -16,14 +16,16 @@ class Options:
     select: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()  # address patterns of the target that are left alone
-    allow_destroy: tuple[str, ...] = ()  # addresses of protected resources that may be deleted
+    limits: guardrails.Limits = guardrails.DEFAULT_LIMITS
+    prefer: str | None = None  # "git" or "live", where both moved
 
 
 def build(*, desired: Declared, base: Declared | None, live: Live, options: Options) -> Plan:
     """What apply would do to make `live` what `desired` says, and why."""
     picked = references.spelled(pick(desired, options), live)
+    base = references.spelled(base, live) if base is not None else None
     edges, unresolved = references.resolve(picked, desired, live)
-    changes, problems = three_way.changes(picked, base, live)
+    changes, problems = compared(picked, desired, base, live, options)
     changes = gates.forecast(changes, live, live.rejections)
     changes, cycles = order.linked(changes, edges)
     said = (
@@ -31,16 +33,26 @@ def build(*, desired: Declared, base: Declared | None, live: Live, options: Opti
         *unresolved,
         *problems,
         *cycles,
-        *guardrails.find(changes, options.allow_destroy),
+        *guardrails.find(changes, live, options.limits),
         *findings.unreadable(picked, live),
         *findings.unmanaged_fields(changes),
     )
     return Plan(
         changes=changes,
         unmanaged=tuple(a for a in three_way.unmanaged(desired, base, live) if covers(options, a)),
+        released=tuple(three_way.released(changes, base)),
         findings=tuple(sorted(said, key=lambda finding: finding.sort_key)),
         requests=Requests(expected_writes=sum(1 for c in changes if c.action is not Action.NONE)),
     )
+
+
+def compared(
+    picked: Declared, desired: Declared, base: Declared | None, live: Live, options: Options
+) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
+    """The change of each declared resource, and the deletes of what left the files."""
+    changes, problems = three_way.changes(picked, base, live)
+    gone = three_way.removals(desired, base, live, lambda address: covers(options, address))
+    return three_way.settled((*changes, *gone), options.prefer), problems
 
 
 def pick(desired: Declared, options: Options) -> Declared:
@@ -76,5 +88,5 @@ def gated_projects(
 ) -> Collection[Address]:
     """Projects in which a gated kind changes: only there must policies and requests be read."""
     picked = references.spelled(pick(desired, options), live)
-    changes, _ = three_way.changes(picked, base, live)
+    changes, _ = compared(picked, desired, base, live, options)
     return gates.projects(changes)

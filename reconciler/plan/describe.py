@@ -12,6 +12,16 @@ from reconciler.paths import Path
 _EMPTY: tuple[Any, ...] = (None, {}, [], "")
 
 
+def at(spec: Any, path: Path) -> Any:
+    """The value at a place, or ABSENT."""
+    for step in path:
+        try:
+            spec = spec[step]
+        except (KeyError, IndexError, TypeError):
+            return ABSENT
+    return spec
+
+
 def managed(live: Any, desired: Any, *, whole: bool = False) -> Any:
     """`live` cut down to what `desired` writes: what is not written is not managed.
 

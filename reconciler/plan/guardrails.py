@@ -1,34 +1,105 @@
-"""What a plan may not do without being told to: findings that `apply` refuses as a whole (4)."""
+"""What a plan may not do without being told to: findings that `apply` refuses (4)."""
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Change, Finding, Severity
+from reconciler.model import Action, Address, Cause, Change, Finding, Live, Severity
 
 PREVENT_DESTROY: Final = "prevent-destroy"
-CODES: Final = frozenset({PREVENT_DESTROY})
+TOO_MANY_DELETES: Final = "too-many-deletes"
+CONFLICT: Final = "conflict"
+CODES: Final = frozenset({PREVENT_DESTROY, TOO_MANY_DELETES, CONFLICT})
+FEW: Final = 10  # live resources of a kind from which on the share counts (interface section 4)
 
 
-def find(changes: tuple[Change, ...], allow_destroy: Collection[str]) -> Iterator[Finding]:
-    """Deletes of what is protected: organizations and projects, and what the file protects.
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the target and the command line allow."""
 
-    `allow_destroy` holds addresses as text, each exact: a pattern would allow too much.
+    max_deletes: int = 5  # of one kind in one run
+    max_delete_percent: float = 20  # of the live ones of the kind
+    confirm_deletes: int | None = None  # exactly so many, all kinds together: lifts both
+    allow_destroy: tuple[str, ...] = ()  # addresses of protected resources
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+def find(changes: tuple[Change, ...], live: Live, limits: Limits) -> Iterator[Finding]:
+    """Everything that this plan may not do as it is, each with what would lift it."""
+    yield from _protected(changes, limits.allow_destroy)
+    yield from _too_many(changes, live, limits)
+    yield from _conflicts(changes)
+
+
+def _protected(changes: tuple[Change, ...], allowed: Collection[str]) -> Iterator[Finding]:
+    """Deletes of organizations and projects, and of what the file protects.
+
+    `allowed` holds addresses as text, each exact: a pattern would allow too much.
     """
     for change in changes:
-        if change.action is not Action.DELETE or str(change.address) in allow_destroy:
+        if change.action is not Action.DELETE or str(change.address) in allowed:
             continue
         kind = KINDS[change.address.kind]
         own = change.desired.lifecycle.prevent_destroy if change.desired else None
         if not kind.protected and not own:
             continue
+        where = " at the base" if change.removed else ""
         why = f"a {kind.name} is always protected" if kind.protected else "prevent_destroy is true"
-        yield Finding(
-            code=PREVENT_DESTROY,
-            severity=Severity.ERROR,
-            message=f"{change.address} would be deleted, and it is protected",
-            why=why,
-            fix=f"if it is really meant: --allow-destroy '{change.address}'",
-            source=change.source,
-            address=change.address,
+        yield _error(
+            PREVENT_DESTROY,
+            change,
+            f"{change.address} would be deleted, and it is protected",
+            why + where,
+            f"if it is really meant: --allow-destroy '{change.address}'",
         )
+
+
+def _too_many(changes: tuple[Change, ...], live: Live, limits: Limits) -> Iterator[Finding]:
+    """More deletes of a kind than the limits allow. `state: absent` counts towards neither."""
+    removed: dict[str, list[Change]] = defaultdict(list)
+    for change in changes:
+        if change.removed and change.action is Action.DELETE:
+            removed[change.address.kind].append(change)
+    total = sum(map(len, removed.values()))
+    if not removed or limits.confirm_deletes == total:
+        return
+    there = Counter(address.kind for address in live.resources)
+    for kind, gone in sorted(removed.items()):
+        share = 100 * len(gone) / max(there[kind], 1)
+        over = there[kind] >= FEW and share > limits.max_delete_percent
+        if len(gone) <= limits.max_deletes and not over:
+            continue
+        for change in gone:
+            yield _error(
+                TOO_MANY_DELETES,
+                change,
+                f"{change.address} would be deleted, one of {len(gone)} of {there[kind]} "
+                f"{kind} ({share:.0f} %)",
+                f"they left the files, and the limits are {limits.max_deletes} a run and "
+                f"{limits.max_delete_percent:g} % (guardrails in reconciler.yaml)",
+                f"if all are really meant: --confirm-deletes {total}",
+            )
+
+
+def _conflicts(changes: tuple[Change, ...]) -> Iterator[Finding]:
+    """Fields that the files and somebody else moved apart: a person has to decide."""
+    for change in changes:
+        paths = [one.path for one in change.fields if one.cause is Cause.CONFLICT]
+        if paths:
+            yield _error(
+                CONFLICT,
+                change,
+                f"{change.address}: {', '.join(paths)} moved on both sides, to different values",
+                "the files and PostHog both changed since the base",
+                "--prefer git writes what the files say, --prefer live keeps what is live",
+            )
+
+
+def _error(code: str, change: Change, message: str, why: str, fix: str) -> Finding:
+    address: Address = change.address
+    source = None if change.removed else change.source
+    return Finding(code, Severity.ERROR, message, why, fix, source, address)

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from reconciler.kinds import KINDS, fold
@@ -17,6 +18,7 @@ from reconciler.model import (
     Finding,
     Live,
     LiveResource,
+    Released,
     Resource,
 )
 from reconciler.paths import Path, print_path
@@ -112,13 +114,8 @@ def _base(base: Resource | None, path: Path, live: Any, desired: Any) -> tuple[A
     """What the base says of this field, and which side moved away from it."""
     if base is None:
         return ABSENT, Cause.UNKNOWN
-    node: Any = base.spec
-    for step in path:
-        try:
-            node = node[step]
-        except (KeyError, IndexError, TypeError):
-            return ABSENT, cause(ABSENT, live, desired)
-    return node, cause(node, live, desired)
+    value = describe.at(base.spec, path)
+    return value, cause(value, live, desired)
 
 
 def cause(base: Any, live: Any, desired: Any) -> Cause:
@@ -134,15 +131,84 @@ def cause(base: Any, live: Any, desired: Any) -> Cause:
             return Cause.CONFLICT
 
 
+def removals(
+    desired: Declared, base: Declared | None, live: Live, covers: Callable[[Address], bool]
+) -> Iterator[Change]:
+    """Deletes of what the base declared, no file declares any more, and is live.
+
+    Without a base nothing is deleted: an empty or unreadable side never is a base.
+    """
+    if base is None:
+        return
+    lookup = Lookup(live)
+    kept = {fold(address) for address in desired.resources}
+    kept |= {fold(old) for old in _old_names(desired)}
+    for address in sorted(base.resources):
+        resource = base.resources[address]
+        if fold(address) in kept or resource.lifecycle.absent or not covers(address):
+            continue
+        found = lookup.candidates(resource)
+        if len(found) == 1:
+            gone = replace(resource, lifecycle=replace(resource.lifecycle, absent=True))
+            yield replace(change(gone, None, found[0]), removed=True)
+
+
+def settled(changes: tuple[Change, ...], prefer: str | None) -> tuple[Change, ...]:
+    """Conflicts decided by the person at the terminal: "git" writes, "live" leaves the field."""
+    if prefer is None:
+        return changes
+    return tuple(_decided(change, prefer) for change in changes)
+
+
+def _decided(change: Change, prefer: str) -> Change:
+    if not any(one.cause is Cause.CONFLICT for one in change.fields):
+        return change
+    if prefer == "git":
+        fields = tuple(
+            replace(one, cause=Cause.INTENT) if one.cause is Cause.CONFLICT else one
+            for one in change.fields
+        )
+        return replace(change, fields=fields)
+    fields = tuple(one for one in change.fields if one.cause is not Cause.CONFLICT)
+    kept = tuple(one.path for one in change.fields if one.cause is Cause.CONFLICT)
+    desired = change.desired
+    if desired is not None:  # what is left live is put back into what is sent
+        ignore = (*desired.lifecycle.ignore, *kept)
+        desired = replace(desired, lifecycle=replace(desired.lifecycle, ignore=ignore))
+    action = change.action if fields else Action.NONE
+    return replace(change, fields=fields, action=action, desired=desired)
+
+
+def _old_names(desired: Declared) -> Iterator[Address]:
+    for address, resource in desired.resources.items():
+        if resource.lifecycle.renamed_from is not None:
+            yield Address(address.kind, (*address.parts[:-1], resource.lifecycle.renamed_from))
+
+
+def released(changes: Iterable[Change], base: Declared | None) -> Iterator[Released]:
+    """Fields that the base wrote and the files write no more: told, never written."""
+    for one in changes if base is not None else ():
+        before = base.resources.get(one.address) if base is not None else None
+        if before is None or one.before is None or one.desired is None or one.removed:
+            continue
+        for path, value in _left(before.spec, one.desired.spec, KINDS[one.address.kind].atomic):
+            yield Released(one.address, print_path(path), value, describe.at(one.before.spec, path))
+
+
+def _left(before: Any, now: Any, atomic: tuple[str, ...]) -> Iterator[tuple[Path, Any]]:
+    for name, value in before.items():
+        if name not in now:
+            yield (name,), value
+        elif name not in atomic and isinstance(value, Mapping) and isinstance(now[name], Mapping):
+            for path, inner in _left(value, now[name], ()):
+                yield (name, *path), inner
+
+
 def unmanaged(desired: Declared, base: Declared | None, live: Live) -> Iterator[Address]:
     """Live, of a kind and scope that the files speak of, but in no file. Sorted."""
     known = {fold(address) for address in desired.resources}
     known |= {fold(address) for address in base.resources} if base else set()
-    known |= {
-        fold(Address(address.kind, (*address.parts[:-1], resource.lifecycle.renamed_from)))
-        for address, resource in desired.resources.items()
-        if resource.lifecycle.renamed_from is not None
-    }
+    known |= {fold(old) for old in _old_names(desired)}
     spoken = {(a.kind, a.parts[:-1]) for a in desired.resources if a.kind != "Organization"}
     for address in sorted(live.resources):
         if (address.kind, address.parts[:-1]) in spoken and fold(address) not in known:

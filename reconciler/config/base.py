@@ -1,0 +1,98 @@
+"""Which commit is the base: what the files declared when they were applied last (interface 5).
+
+Reads git and the environment of a build; never the network, and never guesses.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.config import git
+from reconciler.errors import GitError
+
+_NO_COMMIT: Final = "0" * 40  # what forges say for "there was none before"
+_MAX_EVENT: Final = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A commit, and the name by which it was found."""
+
+    ref: str
+    commit: str
+
+
+def applied_ref(target: str) -> str:
+    """The ref that a clean apply of a target moves."""
+    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in target).strip(".-") or "default"
+    return f"refs/reconciler/applied/{safe}"
+
+
+def resolve(
+    asked: str | None, *, target: str, environ: Mapping[str, str], cwd: Path
+) -> Base | None:
+    """The base, in the order of interface section 5; None where there is none.
+
+    Raises GitError if what was asked for by name, or what the build names, cannot be read:
+    a missing base is never taken for an empty one.
+    """
+    if asked is not None:
+        return Base(asked, git.resolve(asked, cwd))
+    if git.root(cwd) is None or git.head(cwd) is None:
+        return None
+    return _pull_request(environ, cwd) or _applied(target, cwd) or _before_push(environ, cwd)
+
+
+def _pull_request(environ: Mapping[str, str], cwd: Path) -> Base | None:
+    """The merge base with the branch that a pull request goes to."""
+    if commit := environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA"):
+        return Base(commit, git.resolve(commit, cwd))
+    branch = environ.get("GITHUB_BASE_REF") or environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
+    if not branch:
+        return None
+    for name in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):
+        if _exists(name, cwd):
+            commit = git.merge_base(name, "HEAD", cwd=cwd)
+            if commit is not None:
+                return Base(f"merge base with {branch}", commit)
+    raise GitError(
+        f"the base of this pull request cannot be found: {branch}",
+        why="the branch, or the commits back to it, are not in this clone",
+        fix="set fetch-depth: 0 on the checkout step, or name one with --base",
+    )
+
+
+def _applied(target: str, cwd: Path) -> Base | None:
+    name = applied_ref(target)
+    return Base(name, git.resolve(name, cwd)) if _exists(name, cwd) else None
+
+
+def _exists(name: str, cwd: Path) -> bool:
+    try:
+        git.resolve(name, cwd)
+    except GitError:
+        return False
+    return True
+
+
+def _before_push(environ: Mapping[str, str], cwd: Path) -> Base | None:
+    """The commit before the push that started this build."""
+    commit = environ.get("CI_COMMIT_BEFORE_SHA") or _github_before(environ)
+    if not commit or commit == _NO_COMMIT:
+        return None
+    return Base(commit, git.resolve(commit, cwd))
+
+
+def _github_before(environ: Mapping[str, str]) -> str | None:
+    path = environ.get("GITHUB_EVENT_PATH")
+    if environ.get("GITHUB_EVENT_NAME") != "push" or not path:
+        return None
+    try:
+        with Path(path).open("rb") as file:
+            event = json.loads(file.read(_MAX_EVENT))
+    except (OSError, ValueError):
+        return None
+    before = event.get("before") if isinstance(event, dict) else None
+    return before if isinstance(before, str) else None
