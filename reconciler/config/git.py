@@ -275,10 +275,11 @@ def is_ancestor(one: str, other: str, *, cwd: Path) -> bool:
 
 
 def is_dirty(paths: Sequence[Path], *, cwd: Path) -> bool:
-    """Whether anything below `paths` differs from HEAD, files that git does not know included."""
+    """Whether a resource file below `paths` differs from HEAD, unknown ones included."""
     asked = ["status", "--porcelain", "-z", "--untracked-files=all", "--ignore-submodules=all"]
     named = [os.path.abspath(cwd / path) for path in paths]  # noqa: PTH100  links stay as they are
-    return bool(_git([*asked, "--", *named], _root(cwd)).strip(b"\0"))
+    rows = _git([*asked, "--no-renames", "--", *named], _root(cwd)).decode("utf-8", "replace")
+    return any(_is_wanted(row[3:], "") for row in rows.split("\0") if row)
 
 
 def last_commit_touching(file: str | Path, *, cwd: Path) -> Touch | None:

@@ -1,0 +1,247 @@
+"""Git is the state: which side moved, what left the files, and what is never concluded."""
+
+import subprocess
+
+import pytest
+
+from tests.e2e import acme
+from tests.support import CLEAN
+
+
+def seeded(world, *flags):
+    return world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": list(flags)}]))
+
+
+def by_hand(repo, key, body):
+    path = "/api/projects/1/feature_flags/"
+    flags = repo.sandbox.call("GET", path + "?limit=100", token="phx_ci")[1]["results"]
+    id_ = next(flag["id"] for flag in flags if flag["key"] == key)
+    assert 200 == repo.sandbox.call("PATCH", f"{path}{id_}/", body, token="phx_alice")[0]
+
+
+def keys(repo):
+    path = "/api/projects/1/feature_flags/?limit=100"
+    return sorted(f["key"] for f in repo.sandbox.call("GET", path, token="phx_ci")[1]["results"])
+
+
+def causes(repo):
+    plan = repo.run("plan", "--format", "json").json
+    return {
+        f"{change['address'].split('/')[-1]}.{field['path']}": field["cause"]
+        for change in plan["changes"]
+        for field in change["fields"]
+    }
+
+
+def applied(world, *documents):
+    """A repository that was committed and applied cleanly: its base is this commit."""
+    repo = seeded(world)
+    repo.write("flags.yaml", *documents)
+    repo.commit()
+    assert 0 == repo.run("apply", "--yes").code
+    return repo
+
+
+def test_a_clean_apply_records_its_commit_as_the_base(world):
+    """`refs/reconciler/applied/<target>`, and the plan names it."""
+    repo = applied(world, acme.flag("a", 10, name="a"))
+
+    plan = repo.run("plan", "--format", "json").json
+
+    assert "refs/reconciler/applied/default" == plan["base"]["ref"]
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=repo.folder, env=CLEAN, capture_output=True, check=True
+    )
+    assert head.stdout.decode().strip() == plan["base"]["commit"]
+
+
+def test_intent_drift_and_conflict_are_told_apart(world):
+    """Per field: the files moved, the live side moved, or both to different values."""
+    repo = applied(world, acme.flag("a", 10, name="a", tags=["x"]))
+    by_hand(repo, "a", {"tags": ["by-hand"], "name": "by hand"})
+    repo.write("flags.yaml", acme.flag("a", 20, name="by git", tags=["x"]))
+    repo.commit()
+
+    found = causes(repo)
+
+    assert {
+        "a.filters.groups[0].rollout_percentage": "intent",
+        "a.tags": "drift",
+        "a.name": "conflict",
+    } == found
+
+
+def test_a_conflict_stops_apply_until_somebody_decides(world):
+    """4 and nothing written; --prefer git writes; --prefer live keeps the live value."""
+    repo = applied(world, acme.flag("a", 10, name="a"), acme.flag("b", 10))
+    by_hand(repo, "a", {"name": "by hand"})
+    repo.write("flags.yaml", acme.flag("a", 20, name="by git"), acme.flag("b", 30))
+    repo.commit()
+    repo.sandbox.clear()
+
+    refused = repo.run("apply", "--yes")
+    assert (4, []) == (refused.code, repo.sandbox.writes())
+    assert "--prefer git" in refused.err
+
+    beside = repo.run("apply", "--yes", "--continue", "--format", "json")
+    rows = {row["address"].split("/")[-1]: row["outcome"] for row in beside.json["results"]}
+    assert (4, {"a": "refused", "b": "done"}) == (beside.code, rows)
+
+    live = repo.run("apply", "--yes", "--prefer", "live", "--format", "json")
+    assert 0 == live.code, live.err
+    state = {
+        f["key"]: f
+        for f in repo.sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
+    }
+    assert ("by hand", 20) == (
+        state["a"]["name"],
+        state["a"]["filters"]["groups"][0]["rollout_percentage"],
+    )
+
+
+def test_what_left_the_files_is_deleted_and_what_never_was_in_them_is_not(world):
+    """A delete follows from the base alone; the unmanaged flag is left alone."""
+    repo = seeded(world, acme.live_flag("unmanaged"))
+    repo.write("flags.yaml", acme.flag("a", 10), acme.flag("b", 10))
+    repo.commit()
+    assert 0 == repo.run("apply", "--yes").code
+    repo.write("flags.yaml", acme.flag("a", 10))
+    repo.commit("b is gone")
+
+    plan = repo.run("plan", "--format", "json").json
+
+    assert [("FeatureFlag/acme/Web/b", "delete")] == [
+        (change["address"], change["action"]) for change in plan["changes"]
+    ]
+    assert 0 == repo.run("apply", "--yes").code
+    assert ["a", "unmanaged"] == keys(repo)
+
+
+def test_deletes_over_the_limit_need_their_exact_number(world):
+    """Yesterday's number does not cover today's."""
+    repo = applied(world, *(acme.flag(f"f{n}", 10) for n in range(8)))
+    repo.write("flags.yaml", acme.flag("f0", 10))
+    repo.commit()
+    repo.sandbox.clear()
+
+    refused = repo.run("apply", "--yes")
+    wrong = repo.run("apply", "--yes", "--confirm-deletes", "6")
+
+    assert (4, 4) == (refused.code, wrong.code)
+    assert "--confirm-deletes 7" in refused.err
+    assert [] == repo.sandbox.writes()
+    assert 0 == repo.run("apply", "--yes", "--confirm-deletes", "7").code
+    assert ["f0"] == keys(repo)
+
+
+def test_protection_holds_when_the_protected_document_is_removed(world):
+    """It is read from the base."""
+    document = acme.flag("a", 10)
+    document["metadata"]["lifecycle"] = {"prevent_destroy": True}
+    repo = applied(world, document, acme.flag("b", 10))
+    repo.write("flags.yaml", acme.flag("b", 10))
+    repo.commit()
+
+    refused = repo.run("apply", "--yes")
+
+    assert 4 == refused.code
+    assert "--allow-destroy 'FeatureFlag/acme/Web/a'" in refused.err
+    assert ["a", "b"] == keys(repo)
+
+
+@pytest.mark.parametrize("how", ["outside git", "empty", "unreadable base"])
+def test_nothing_is_deleted_for_want_of_a_base_or_of_files(world, how):
+    """No base, an empty file, a base that cannot be used: never a delete (I5)."""
+    repo = seeded(world)
+    repo.write("flags.yaml", acme.flag("a", 10), acme.flag("b", 10))
+    if how == "unreadable base":
+        repo.write("flags.yaml", "kind: FeatureFlagg\n")
+        repo.commit("broken")
+        repo.git("update-ref", "refs/reconciler/applied/default", "HEAD")
+        repo.write("flags.yaml", acme.flag("a", 10), acme.flag("b", 10))
+    assert 0 == repo.run("apply", "--yes").code
+    repo.write("flags.yaml", "# nothing\n" if how == "empty" else "", acme.flag("a", 10))
+    if how != "empty":
+        repo.write("flags.yaml", acme.flag("a", 10))
+
+    done = repo.run("apply", "--yes")
+
+    assert (1 if how == "empty" else 0) == done.code, done.err
+    assert ["a", "b"] == keys(repo)
+
+
+def test_a_field_that_left_the_files_is_released_not_written(world):
+    """Reported with its value at the base and now."""
+    repo = applied(world, acme.flag("a", 10, name="a", tags=["x"]))
+    repo.write("flags.yaml", acme.flag("a", 10, name="a"))
+    repo.commit()
+
+    plan = repo.run("plan", "--format", "json", "--detailed-exitcode")
+
+    assert 0 == plan.code
+    address = "FeatureFlag/acme/Web/a"
+    assert [{"address": address, "path": "tags", "base": ["x"], "live": ["x"]}] == plan.json[
+        "released"
+    ]
+
+
+def test_a_pull_request_in_a_shallow_clone_says_what_to_set(world, tmp_path):
+    """The base cannot be found: an error that names the fetch depth, not a guess."""
+    repo = applied(world, acme.flag("a", 10))
+    repo.git("checkout", "-q", "-b", "topic")
+    repo.write("flags.yaml", acme.flag("a", 20))
+    repo.commit()
+    clone = tmp_path / "clone"
+    url = f"file://{repo.folder}"
+    subprocess.run(
+        ["git", "clone", "-q", "--depth", "1", "-b", "topic", url, str(clone)],
+        env=CLEAN,
+        check=True,
+        capture_output=True,
+    )
+    repo.folder = clone
+
+    done = repo.run("plan", GITHUB_BASE_REF="main")
+
+    assert 1 == done.code
+    assert "fetch-depth: 0" in done.err
+
+
+def test_a_pull_request_compares_with_the_merge_base(world):
+    """What main did meanwhile is drift of this branch, not its intent."""
+    repo = applied(world, acme.flag("a", 10), acme.flag("b", 10))
+    repo.git("checkout", "-q", "-b", "topic")
+    repo.write("flags.yaml", acme.flag("a", 20), acme.flag("b", 10))
+    repo.commit()
+
+    plan = repo.run("plan", "--format", "json", GITHUB_BASE_REF="main").json
+
+    assert "merge base with main" == plan["base"]["ref"]
+    assert {"intent"} == {f["cause"] for c in plan["changes"] for f in c["fields"]}
+
+
+def test_an_unknown_base_is_an_error_and_a_ref_is_never_an_option(world):
+    """`--base` names a commit, whatever it looks like."""
+    repo = applied(world, acme.flag("a", 10))
+
+    for ref in ("nowhere", "--output=/dev/null", "-x"):
+        done = repo.run("plan", f"--base={ref}")
+
+        assert 1 == done.code
+        assert "no commit" in done.err
+
+
+def test_a_partial_or_dirty_apply_moves_no_base(world):
+    """The ref says that all of a commit was applied, or nothing."""
+    repo = applied(world, acme.flag("a", 10), acme.flag("b", 10))
+    before = repo.run("plan", "--format", "json").json["base"]["commit"]
+    repo.write("flags.yaml", acme.flag("a", 20), acme.flag("b", 20))
+    assert 0 == repo.run("apply", "--yes").code
+    assert before == repo.run("plan", "--format", "json").json["base"]["commit"]
+    repo.commit()
+    assert 0 == repo.run("apply", "--yes", "--select", "FeatureFlag/acme/Web/a").code
+    assert before == repo.run("plan", "--format", "json").json["base"]["commit"]
+    assert 0 == repo.run("apply", "--yes", "--record-base", "no").code
+    assert before == repo.run("plan", "--format", "json").json["base"]["commit"]
+    assert 0 == repo.run("apply", "--yes").code
+    assert before != repo.run("plan", "--format", "json").json["base"]["commit"]
