@@ -5,8 +5,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.config import schema
-from reconciler.kinds import KINDS
+from reconciler.config import one_schema, schema
 
 FOLDER: Final = ".schemas"  # hidden: no organization can be called so
 RESOURCE: Final = "resource.schema.json"
@@ -16,31 +15,10 @@ _MARK: Final = "# yaml-language-server: $schema="
 
 def texts(*, settings: bool = False) -> dict[str, str]:
     """File name in `FOLDER` -> the schema of any resource document, and that of the settings."""
-    found = {RESOURCE: _text(resource())}
+    found = {RESOURCE: _text(one_schema.build())}
     if settings:
         found[SETTINGS] = _text(schema.load("reconciler"))
     return found
-
-
-def resource() -> dict[str, Any]:
-    """One schema for any document, chosen by `kind`; self-contained."""
-    kinds = list(KINDS)
-    chosen = [
-        {
-            "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
-            "then": {n: v for n, v in schema.load(kind).items() if n not in {"$schema", "$id"}},
-        }
-        for kind in kinds
-    ]
-    return {
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "Resource",
-        "description": "One resource: an organization, project, member, role, policy or flag.",
-        "type": "object",
-        "required": ["kind", "metadata"],
-        "properties": {"kind": {"description": "What is declared.", "enum": kinds}},
-        "allOf": chosen,
-    }
 
 
 def modeline(file: Path, root: Path, name: str = RESOURCE) -> str:
