@@ -20,6 +20,7 @@ _WIDE: Final = 1 << 16
 _UNDER: Final = re.compile(  # a key, and below it the first dash of its list
     r"^( *)[^\s#-][^\n]*:[ \t]*(?:#[^\n]*)?\n(?:[ \t]*(?:#[^\n]*)?\n)*( *)- ", re.MULTILINE
 )
+_DEEPER: Final = re.compile(r"^[^\s#-][^\n]*:[ \t]*(?:#[^\n]*)?\n( +)[^\s#-]", re.MULTILINE)
 
 
 class NotKeptError(Exception):
@@ -201,9 +202,10 @@ def _child(node: Any, step: str | int) -> Any:
 
 def _round_trip(text: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     yaml = _yaml()
-    if under := _UNDER.search(text):
-        offset = max(0, len(under[2]) - len(under[1]))
-        yaml.indent(mapping=2, sequence=offset + 2, offset=offset)
+    under, deeper = _UNDER.search(text), _DEEPER.search(text)
+    offset = max(0, len(under[2]) - len(under[1])) if under else 2
+    step = len(deeper[1]) if deeper else 2
+    yaml.indent(mapping=step, sequence=offset + 2, offset=offset)
     loaded = yaml.load(text)
     Edit(_wrapped).merge(loaded, was, now)
     stream = io.StringIO()

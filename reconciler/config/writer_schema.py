@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.config import one_schema, schema
+from reconciler.config.writer_text import MODELINE
 
 FOLDER: Final = ".schemas"  # hidden: no organization can be called so
 RESOURCE: Final = "resource.schema.json"
 SETTINGS: Final = "reconciler.schema.json"
-_MARK: Final = "# yaml-language-server: $schema="
 
 
 def texts(*, settings: bool = False) -> dict[str, str]:
@@ -24,7 +24,7 @@ def texts(*, settings: bool = False) -> dict[str, str]:
 def modeline(file: Path, root: Path, name: str = RESOURCE) -> str:
     """The first line of a file, for editors that ask the YAML language server."""
     path = Path(os.path.relpath(root / FOLDER / name, file.parent)).as_posix()
-    return f"{_MARK}{path if path.startswith('.') else f'./{path}'}\n"
+    return f"{MODELINE}{path if path.startswith('.') else f'./{path}'}\n"
 
 
 def _text(value: Any) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+MODELINE: Final = "# yaml-language-server: $schema="
 _MARKER: Final = re.compile(r"^---(?=\s|$)")
 _NEW_LINE: Final = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
 
@@ -79,13 +80,23 @@ class FileText:
         is_sorted = all(isinstance(one, tuple) for one in keys) and keys == sorted(keys)  # type: ignore[type-var]
         at = len(self.pieces)
         for index, piece in enumerate(self.pieces):
-            if index and is_sorted and isinstance(piece.key, tuple) and piece.key > key:
+            if is_sorted and isinstance(piece.key, tuple) and piece.key > key:
                 at = index
                 break
+        if at == 0 and (at := 0 if self._is_headed() else 1) == 0:
+            first = self.pieces[0]
+            head, first.body = first.body.split(self.new_line, 1)
+            first.marker = f"---{self.new_line}"
+            self.pieces.insert(0, _Piece("", head + self.new_line + body, 0, key))
+            return
         last = self.pieces[at - 1]
         if not last.body.endswith(("\n", "\r")) and last.body:
             last.body += self.new_line
         self.pieces.insert(at, _Piece(f"---{self.new_line}", body, 0, key))
+
+    def _is_headed(self) -> bool:
+        """Whether the file starts with the line for editors, which has to stay the first."""
+        return not self.pieces[0].marker and self.pieces[0].body.startswith(MODELINE)
 
     def _at(self, line: int) -> _Piece:
         known = [piece for piece in self.pieces if piece.line and piece.line <= line + 1]

@@ -1,0 +1,280 @@
+"""`pull` through the console script: what it asks, what it writes, and what it leaves alone."""
+
+import pytest
+import yaml
+
+from tests.e2e import acme
+
+FLAGS = """\
+# Checkout: ask Alice before touching these.
+kind: FeatureFlag
+metadata: {organization: acme, project: Web, key: a}   # the old one
+spec:
+  name: 'a'        # shown in the list
+  active: no-not-this
+  filters:
+    groups:
+      # half of everybody
+      - properties: []
+        rollout_percentage:   10   # for now
+---
+kind: FeatureFlag
+metadata:
+    organization: acme
+    project: Web
+    key: b
+spec:
+    tags:
+    - two    # why two
+    - one
+    active: false
+""".replace("no-not-this", "false")
+
+
+def flags(*rows):
+    return {"name": "Web", "id": 1, "feature_flags": list(rows)}
+
+
+def documents(repo, name):
+    text = (repo.folder / name).read_text(encoding="utf-8")
+    return {tuple(one["metadata"].values()): one for one in yaml.safe_load_all(text)}
+
+
+def test_a_person_could_have_written_it(world):
+    """Names, no defaults, one file for each collection, and a line for editors on top."""
+    policy = acme.policy("feature_flag.enable", allow_self_approve=True)
+    roles = [{"name": "Release managers", "members": ["bob@acme.test"]}]
+    project = {**flags(acme.live_flag("a")), "approval_policies": [policy]}
+    repo = world(acme.seed(projects=[project], roles=roles))
+
+    done = repo.run("pull", "--out", "config")
+
+    assert done.code == 0, done.err
+    assert (repo.folder / "config/acme/Web/approval_policies.yaml").read_text() == (
+        "# yaml-language-server: $schema=../../.schemas/resource.schema.json\n"
+        "kind: ApprovalPolicy\n"
+        "metadata: {organization: acme, project: Web, action: feature_flag.enable}\n"
+        "spec:\n"
+        "  approvers:\n"
+        "    quorum: 1\n"
+        "    users: [alice@acme.test, bob@acme.test]\n"
+        "  allow_self_approve: true\n"
+    )
+    assert (repo.folder / "config/.schemas/resource.schema.json").is_file()
+    assert "written    config/acme/Web/feature_flags.yaml  (1)" in done.out
+    assert documents(repo, "config/acme/roles.yaml")["acme", "Release managers"]["spec"] == {
+        "members": ["bob@acme.test"]
+    }
+
+
+def test_full_writes_defaults_too(world):
+    """`--full`: every field that can be managed."""
+    repo = world(acme.seed(projects=[flags(acme.live_flag("a"))]))
+
+    repo.run("pull", "--full", "--kind", "FeatureFlag")
+
+    spec = documents(repo, "acme/Web/feature_flags.yaml")["acme", "Web", "a"]["spec"]
+    assert {"evaluation_runtime": "all", "tags": [], "archived": False}.items() <= spec.items()
+
+
+def test_each_collection_is_listed_once_and_nothing_is_sent(world):
+    """Organizations, then roles, members, projects, and policies and flags of each project."""
+    repo = world(acme.seed())
+    repo.sandbox.clear()
+
+    repo.run("pull")
+
+    asked = [(row["method"], row["path"], str(row["query"])) for row in repo.sandbox.requests()]
+    assert {"GET"} == {method for method, _, _ in asked}
+    assert len(asked) == len(set(asked)) == 1 + 3 + 2 * 3  # archived flags are a list of their own
+
+
+def test_only_changed_values_are_rewritten(world):
+    """Comments, quotes, spaces and order of what somebody wrote stay as they are."""
+    a = acme.live_flag("a", 55, name="a: renamed")
+    b = acme.live_flag("b", tags=["one", "three"], filters={"groups": []})
+    repo = world(acme.seed(projects=[flags(a, b)]))
+    repo.write("mine.yaml", FLAGS)
+
+    done = repo.run("pull", "--kind", "FeatureFlag")
+    again = repo.run("pull", "--kind", "FeatureFlag")
+
+    text = (repo.folder / "mine.yaml").read_text(encoding="utf-8")
+    first = text.partition("---\n")[0]
+    expected = FLAGS.partition("---\n")[0]
+    expected = expected.replace("'a' ", '"a: renamed" ').replace("  10  ", "  55  ")
+    assert first == expected
+    assert "- one\n    - three\n    active: false" in text
+    assert "# why two" not in text
+    assert "updated    mine.yaml  (2)" in done.out
+    assert "unchanged  mine.yaml" in again.out
+    assert not (repo.folder / "acme/Web/feature_flags.yaml").exists()
+    assert repo.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_documents_are_found_by_address_where_they_stand(world):
+    """What is declared in another file of the target is updated there, not declared twice."""
+    repo = world(acme.seed(projects=[flags(acme.live_flag("a", 20), acme.live_flag("c"))]))
+    repo.write("reconciler.yaml", "version: 1\ntargets: {main: {paths: [config]}}\n")
+    repo.write("config/deep/one.yaml", acme.flag("a", 10), acme.flag("z"))
+
+    done = repo.run("pull", "--kind", "FeatureFlag")
+
+    assert done.code == 0, done.err
+    found = documents(repo, "config/acme/Web/feature_flags.yaml")
+    assert [("acme", "Web", "c")] == list(found)
+    assert "rollout_percentage: 20" in (repo.folder / "config/deep/one.yaml").read_text()
+    assert "not live: FeatureFlag/acme/Web/z (config/deep/one.yaml:" in done.err
+    assert "unchanged" in repo.run("pull", "--kind", "FeatureFlag").out
+    assert repo.run("validate").code == 0
+
+
+def test_what_is_new_goes_where_a_first_pull_would_have_put_it(world):
+    """First, in between, last: the file is the same as if it had been written at once."""
+    names = ["a", "b", "c", "d", "e"]
+    repo = world(acme.seed(projects=[flags(*map(acme.live_flag, ["b", "d"]))]))
+    file = repo.folder / "acme/Web/feature_flags.yaml"
+    repo.run("pull", "--kind", "FeatureFlag")
+    repo.sandbox.reset(acme.seed(projects=[flags(*map(acme.live_flag, names))]))
+
+    done = repo.run("pull", "--kind", "FeatureFlag")
+
+    grown = file.read_bytes()
+    file.unlink()
+    repo.run("pull", "--kind", "FeatureFlag")
+    assert "updated    acme/Web/feature_flags.yaml  (5)" in done.out
+    assert grown == file.read_bytes()
+
+
+def test_a_resource_of_its_own_file_has_a_safe_name(world):
+    """`--layout resource`: no name leaves its folder, hides, or is taken for our settings."""
+    names = ["../up", "a/b", ".hidden", "reconciler", "CON", "x" * 190, "é"]
+    roles = [{"name": name, "members": []} for name in names]
+    repo = world(acme.seed(roles=roles))
+
+    done = repo.run("pull", "--layout", "resource", "--kind", "Role")
+
+    found = sorted(path.name for path in (repo.folder / "acme/roles").iterdir())
+    assert len(found) == len(names), done.out
+    assert {"%2E.%2Fup.yaml", "a%2Fb.yaml", "%2Ehidden.yaml", "%72econciler.yaml"} <= set(found)
+    assert {"%43ON.yaml", "%C3%A9.yaml"} <= set(found)
+    assert "Valid: 7 resources" in repo.run("validate").out
+
+
+def test_flags_of_another_tool_are_left_to_it(world):
+    """A tag `iac:*` says whose a flag is; `--include-foreign` takes it all the same."""
+    theirs = acme.live_flag("theirs", tags=["iac:flag:theirs"])
+    repo = world(acme.seed(projects=[flags(acme.live_flag("a"), theirs)]))
+
+    done = repo.run("pull")
+
+    assert ("acme", "Web", "theirs") not in documents(repo, "acme/Web/feature_flags.yaml")
+    assert "FeatureFlag/acme/Web/theirs" in done.err
+    repo.run("pull", "--include-foreign")
+    assert ("acme", "Web", "theirs") in documents(repo, "acme/Web/feature_flags.yaml")
+
+
+def test_of_projects_of_one_name_the_oldest_is_declared_with_its_id(world):
+    """The other is named on stderr; what was written plans as nothing."""
+    others = {"name": "Web", "id": 9, "feature_flags": [acme.live_flag("other")]}
+    repo = world(acme.seed(projects=[others, flags(acme.live_flag("a"))]))
+
+    done = repo.run("pull")
+
+    assert done.code == 0, done.err
+    assert ("acme", "Web", 1) in documents(repo, "acme/projects.yaml")
+    assert "id 9 is left out" in done.err
+    assert list(documents(repo, "acme/Web/feature_flags.yaml")) == [("acme", "Web", "a")]
+    assert repo.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_is_pulled(world):
+    """A key without a scope: 1, with the reason; files of everything else."""
+    seed = acme.seed(projects=[flags(acme.live_flag("a"))])
+    scopes = ["organization:read", "organization_member:read", "project:read", "feature_flag:read"]
+    seed["users"][3]["tokens"][0]["scopes"] = scopes
+    repo = world(seed)
+
+    done = repo.run("pull")
+
+    assert done.code == 1
+    assert "error: ApprovalPolicy of acme/Web cannot be read" in done.err
+    assert "approvals:read" in done.err
+    assert ("acme", "Web", "a") in documents(repo, "acme/Web/feature_flags.yaml")
+
+
+def test_what_overlays_and_selectors_declare_is_told_not_overwritten(world):
+    """A document for many projects says nothing about one; an overlay wins anyway."""
+    repo = world(acme.seed(projects=[flags(acme.live_flag("a", 30), acme.live_flag("b", 40))]))
+    many = acme.flag("b", 10)
+    many["metadata"]["projects"] = [many["metadata"].pop("project")]
+    repo.write(
+        "reconciler.yaml", "version: 1\ntargets: {main: {paths: [config], overlays: [over]}}\n"
+    )
+    repo.write("config/flags.yaml", acme.flag("a", active=False), many)
+    repo.write("over/flags.yaml", acme.flag("a", 20))
+    before = (repo.folder / "over/flags.yaml").read_bytes()
+
+    done = repo.run("pull", "--kind", "FeatureFlag")
+
+    assert done.code == 0, done.err
+    assert "`filters` differs from what is live, but an overlay writes it" in done.err
+    assert "which is for many" in done.err
+    assert before == (repo.folder / "over/flags.yaml").read_bytes()
+    assert not (repo.folder / "config/acme").exists()
+
+
+def test_ignored_fields_and_absent_resources_stay_as_they_are(world):
+    """`lifecycle.ignore` and `state: absent` are what somebody meant."""
+    a, b = acme.flag("a", 10, active=True), acme.flag("b")
+    a["metadata"]["lifecycle"] = {"ignore": ["filters.groups[0].rollout_percentage", "tags"]}
+    b["metadata"]["lifecycle"] = {"state": "absent"}
+    live = acme.live_flag("a", 90, tags=["x"], active=False)
+    repo = world(acme.seed(projects=[flags(live, acme.live_flag("b"))]))
+    repo.write("flags.yaml", a, b)
+
+    done = repo.run("pull", "--kind", "FeatureFlag")
+
+    text = (repo.folder / "flags.yaml").read_text(encoding="utf-8")
+    assert done.code == 0, done.err
+    assert "rollout_percentage: 10" in text
+    assert "tags" not in text.partition("spec:")[2]
+    assert "active: false" in text
+    assert "state: absent" in text
+
+
+def test_what_is_asked_for_has_to_be_there(world):
+    """An unknown organization or project: 1, with the nearest; an unknown kind: 64."""
+    repo = world(acme.seed())
+
+    assert 'did you mean "acme"?' in repo.run("pull", "--organization", "acmee").err
+    assert 'did you mean "Mobile"?' in repo.run("pull", "--project", "Mobil").err
+    assert repo.run("pull", "--project", "Mobil").code == 1
+    assert repo.run("pull", "--kind", "Flag").code == 64
+    assert repo.run("pull", "--project", "Mobile", "--kind", "Project").code == 0
+    assert list(documents(repo, "acme/projects.yaml")) == [("acme", "Mobile")]
+
+
+def test_what_happened_as_json(world):
+    """The same as data, for scripts."""
+    repo = world(acme.seed(projects=[flags(acme.live_flag("a"))]))
+
+    found = repo.run("pull", "--format", "json").json
+
+    rows = {row["path"]: row for row in found["files"]}
+    assert rows["acme/Web/feature_flags.yaml"]["action"] == "written"
+    assert found["missing"] == found["left_out"] == found["unreadable"] == []
+
+
+@pytest.mark.parametrize("live", [10, 20])
+def test_without_the_extra_only_updates_are_refused(world, live):
+    """The message names the extra; what needs no update is pulled."""
+    repo = world(acme.seed(projects=[flags(acme.live_flag("a", live))]))
+    repo.write("flags.yaml", acme.flag("a", 10, name="a", active=False))
+    (repo.folder / "hide").mkdir()
+    (repo.folder / "hide/sitecustomize.py").write_text("import sys\nsys.modules['ruamel'] = None\n")
+
+    done = repo.run("pull", "--kind", "FeatureFlag", PYTHONPATH=str(repo.folder / "hide"))
+
+    assert done.code == (0 if live == 10 else 1), done.err
+    assert ("reconciler[pull]" in done.err) == (live == 20)
