@@ -11,6 +11,7 @@ from reconciler.config.text import MAX_BYTES, lines
 from reconciler.model import Finding
 
 MAX_LINE: Final = 400
+_LOOKED_AT: Final = 10_000  # characters; a line may have millions
 
 _TOKEN: Final = re.compile(
     r""""(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|\[[^\[\]]*\]|\{[^{}]*\}"""
@@ -20,7 +21,7 @@ _TOKEN: Final = re.compile(
 
 def width_at(line: str, column: int) -> int:
     """Columns of the key or value that starts at `column`, counted from 1; at least 1."""
-    found = _TOKEN.match(line, column - 1)
+    found = _TOKEN.match(line, column - 1, column - 1 + _LOOKED_AT)
     return max(1, len(found[0].rstrip())) if found else 1
 
 

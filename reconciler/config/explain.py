@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Any, Final
 
 from reconciler.config import schema
@@ -28,6 +29,7 @@ WORDS: Final = {
     "object": "a mapping",
     "null": "null",
 }
+MAX_FINDINGS: Final = 100  # of one document
 _YES: Final = frozenset({"yes", "on", "y"})
 _NO: Final = frozenset({"no", "off", "n"})
 _SHOWN: Final = 60
@@ -47,7 +49,11 @@ def explain(name: str, document: Any, place: Source, lines_of: Lines) -> list[Fi
     """Every error of a document that its schema refuses; `place` is where it starts."""
     errors = _validator(name).iter_errors(document)
     about = _About(name, document, place, lines_of)
-    found = [finding for error in errors for finding in _findings(error, about)]
+    every = (finding for error in errors for finding in _findings(error, about))
+    found = list(islice(every, MAX_FINDINGS))
+    if next(every, None) is not None:
+        message = f"more than {MAX_FINDINGS} errors in one document; the rest is not explained"
+        found.append(Finding("R009", Severity.ERROR, message, source=place))
     return found or [_unexplained(name, document, place)]
 
 
@@ -283,6 +289,7 @@ def _bound(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row
         "minLength": "not empty" if limit == 1 else f"at least {limit} characters long",
         "maxLength": f"at most {limit} characters long",
         "minItems": "not empty" if limit == 1 else f"at least {limit} items long",
+        "maxItems": f"at most {limit} items long",
         "minProperties": "not empty",
     }[error.validator]
     message = f"{_field(path)} has to be {words}"
@@ -308,6 +315,7 @@ _EXPLAINERS: Final[Mapping[str, Callable[[Any, Any, Source, _About], Iterator[_R
     "const": _not_allowed,
     "pattern": _pattern,
     **dict.fromkeys(
-        ("minimum", "maximum", "minLength", "maxLength", "minItems", "minProperties"), _bound
+        ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "minProperties"),
+        _bound,
     ),
 }

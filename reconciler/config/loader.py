@@ -39,6 +39,7 @@ __all__ = ["Loaded", "Template", "expand", "load"]
 MAX_FILES: Final = 10_000
 MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024
 MAX_EXPLAINED: Final = 1_000
+MAX_FINDINGS: Final = 10_000  # then nothing more is explained; what is wrong is wrong
 _LFS: Final = b"version https://git-lfs.github.com/spec/"
 
 
@@ -94,6 +95,7 @@ class _Load:
     places: list[tuple[Source, Identity]] = field(default_factory=list)  # of every document
     total: int = 0
     refused: int = 0
+    unexplained: bool = False
     cut_short: bool = False  # something could not be read: what it declares is not known
 
     def run(self, paths: Sequence[Path]) -> Loaded:
@@ -163,6 +165,9 @@ class _Load:
             self.findings.append(refuse(display, "no document in this file", fix=fix).finding)
         self.cut_short |= len(self.findings) > before
         for document in found:
+            if len(self.findings) > MAX_FINDINGS:
+                message = f"more than {MAX_FINDINGS:,} findings; the rest is not looked at"
+                raise refuse(display, message, fix="mend these first", code="R009")
             written = documents.classify(document, self.findings)
             if written is not None:
                 yield written
@@ -256,16 +261,15 @@ class _Load:
         if schema.accepts(written.kind.name, written.document):
             return True
         self.refused += 1
-        if self.refused <= MAX_EXPLAINED:
+        if self.refused <= MAX_EXPLAINED and len(self.findings) < MAX_FINDINGS:
             address = documents.address(written)
             self.findings.extend(
                 replace(finding, address=address)
                 for finding in documents.check(written, self._lines)
             )
-        elif self.refused == MAX_EXPLAINED + 1:
-            message = (
-                f"more than {MAX_EXPLAINED:,} documents are refused; the rest is not explained"
-            )
+        elif not self.unexplained:
+            self.unexplained = True
+            message = "too many documents are refused; the rest is not explained"
             self.findings.append(error("R009", message, written.source))
         return False
 

@@ -1,10 +1,12 @@
 """Which of several words was probably meant."""
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 LONG_ENOUGH: Final = 5
 FAR: Final = 2
+MANY: Final = 1_000  # candidates that are compared: a help, never worth a wait
 
 
 def distance(one: str, other: str, limit: int = FAR) -> int:
@@ -27,9 +29,9 @@ def distance(one: str, other: str, limit: int = FAR) -> int:
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate that a person who wrote `word` probably meant; None if there is none."""
-    folded = word.casefold()
+    folded = word[:MANY].casefold()
     found: list[tuple[int, str]] = []
-    for candidate in candidates:
+    for candidate in islice(candidates, MANY):
         other = candidate.casefold()
         limit = max(1, min(FAR, len(other) // 3))
         apart = distance(folded, other, limit)

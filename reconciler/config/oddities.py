@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from reconciler.config.near import nearest
@@ -19,6 +20,8 @@ FILTERS: Final = frozenset(
 GROUP: Final = frozenset({"properties", "rollout_percentage", "variant", "description", "sort_key"})
 PROPERTY: Final = frozenset({"key", "type", "operator", "value", "group_type_index"})
 
+MAX_FINDINGS: Final = 100  # of one resource
+
 _Row = tuple[str, Path, str, str, str]  # code, place in the spec, message, why, fix
 
 
@@ -31,7 +34,7 @@ def findings(resource: Resource) -> Iterator[Finding]:
         rows = _policy(resource.address.name, resource.written)
     else:
         return
-    for code, path, message, why, fix in rows:
+    for code, path, message, why, fix in islice(rows, MAX_FINDINGS):
         yield Finding(
             code,
             Severity.WARNING,

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from reconciler.config.silence import Silences
 from reconciler.config.text import error
 from reconciler.errors import ConfigError
 from reconciler.model import Address, Declared, Finding, Resource, Severity
 from reconciler.source import Source
+
+MAX_MATCHED: Final = 200_000  # pairs of templates and projects that are looked at offline
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,8 @@ def findings(
     named: dict[tuple[str, str, str], list[Template]] = {}
     for template in templates:
         named.setdefault((template.kind, template.organization, template.name), []).append(template)
-        yield from _selectors(template, projects.get(template.organization, ()))
+        names = projects.get(template.organization, ())
+        yield from _selectors(template, names if len(templates) * len(names) < MAX_MATCHED else ())
     for address, resource in resources.items():
         for template in named.get((address.kind, address.organization, address.name), ()):
             if address.project is not None and template.matches(address.project):
@@ -156,8 +160,10 @@ def findings(
             yield from _overlaps(same, projects.get(organization, ()))
 
 
-def _overlaps(same: Sequence[Template], projects: Iterable[str]) -> Iterator[Finding]:
-    """Declared projects in which two templates declare the same."""
+def _overlaps(same: Sequence[Template], projects: Sequence[str]) -> Iterator[Finding]:
+    """Declared projects in which two templates declare the same; `expand` sees the rest."""
+    if len(same) * len(projects) > MAX_MATCHED:
+        return
     for project in projects:
         matching = [template for template in same if template.matches(project)]
         for template in matching[1:]:

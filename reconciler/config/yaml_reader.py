@@ -28,6 +28,7 @@ from reconciler.source import MappingNode, SequenceNode, Source
 
 MAX_DEPTH: Final = 64
 MAX_NODES: Final = 500_000
+MAX_KEYS: Final = 100_000  # of one mapping
 MAX_DOCUMENTS: Final = 100_000
 MAX_ALIASES: Final = 100
 MAX_ALIASED_NODES: Final = 100_000
@@ -211,8 +212,9 @@ class _Builder:
                     mark.line + 1,
                     mark.column + 1,
                 )
-                if len(marks) > MAX_NODES:
-                    raise self._too_many(event)
+                if len(marks) > MAX_KEYS:
+                    message = f"more than {MAX_KEYS:,} keys in one mapping"
+                    raise self._limit(event, message, "split it")
         self.count += len(marks)
 
     def _fill_sequence(self, node: SequenceNode, depth: int) -> None:

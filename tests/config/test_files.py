@@ -12,6 +12,7 @@ from reconciler.config import files, loader
 from reconciler.config.text import Refused
 from reconciler.errors import ConfigError
 
+ROOT = Path(__file__).parents[2]
 ROLE = "kind: Role\nmetadata: {organization: acme, name: A}\n"
 SECRET = "kind: Role\nmetadata: {organization: acme, name: Secret}\n"
 
@@ -117,14 +118,45 @@ def test_a_device_is_refused(inside):
     assert (finding.code, finding.message) == ("R010", "is no regular file")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
-def test_what_may_not_be_read_is_an_error(inside):
-    """File or folder."""
-    inside.write({"b.yaml": ROLE, "c/d.yaml": ROLE})
-    (inside.path / "b.yaml").chmod(0)
-    (inside.path / "c").chmod(0)
+UNPRIVILEGED = """
+import os, tempfile
+from pathlib import Path
+from reconciler.config import files, loader
+from reconciler.errors import ConfigError
 
-    assert ["b.yaml", "c"] == [finding.source.file for finding in inside.errors()]
+def look(folder):
+    try:
+        return [str(a) for a in loader.load([folder], tree=files.WorkingTree(folder)).declared.resources]
+    except ConfigError as error:
+        return [finding.source.file for finding in error.findings]
+
+with tempfile.TemporaryDirectory() as name:
+    folder = Path(name)
+    folder.chmod(0o755)
+    (folder / "c").mkdir()
+    (folder / "b.yaml").write_text(ROLE)
+    (folder / "c" / "d.yaml").write_text(ROLE.replace("A}", "B}"))
+    print(*look(folder))  # everything that is needed is imported now
+    (folder / "b.yaml").chmod(0)
+    (folder / "c").chmod(0)
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresuid(65534, 65534, 0)
+    print(*look(folder))
+    if os.getresuid()[2] == 0:
+        os.setresuid(0, 0, 0)
+    (folder / "c").chmod(0o755)
+"""  # fmt: skip
+
+
+def test_what_may_not_be_read_is_an_error():
+    """File or folder. The superuser may read everything, so a child drops its rights first."""
+    code = f"ROLE = {ROLE!r}\n{UNPRIVILEGED}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout.split("\n")[:2] == ["Role/acme/A Role/acme/B", "b.yaml c"], done.stderr
 
 
 def test_a_file_that_grows_while_it_is_read_is_cut_at_the_limit(inside):

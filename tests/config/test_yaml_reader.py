@@ -4,7 +4,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -239,20 +238,22 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text_ends_soon_and_small_and_never_by_a_signal(name):
-    """Under 2 s (3 on a busy machine) and 256 MiB, in a process of its own."""
+    """Under 2 s and 256 MiB, in a process of its own. Its CPU time: the machine may be busy."""
     code = (
-        "import resource, sys\n"
+        "import resource, sys, time\n"
         "from reconciler.config import yaml_reader\n"
         f"data = ({HOSTILE[name]}).encode()\n"
         "findings = []\n"
+        "started = time.process_time()\n"
         "yaml_reader.read(data, 'x', findings)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+        "spent = time.process_time() - started\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, spent)\n"
     )
-    started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
+    mebibytes, seconds = done.stdout.split() if done.returncode == 0 else (0, 0)
 
     assert done.returncode == 0, done.stderr[-300:]
-    assert int(done.stdout) < 256
-    assert time.monotonic() - started < 3
+    assert int(mebibytes) < 256
+    assert float(seconds) < 2
