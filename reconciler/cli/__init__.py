@@ -17,6 +17,7 @@ COMMANDS = {
     "doctor": "what stands in the way of which command, and how to mend it",
     "drift": "what changed behind git's back",
     "explain": "what a kind or a field means",
+    "init": "scaffold a configuration repository",
     "plan": "what apply would do, why, and who will have to approve it",
     "pull": "write files for what is live, names instead of IDs",
     "requests": "the change requests of the target",

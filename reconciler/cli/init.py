@@ -1,0 +1,108 @@
+"""`reconciler init`: a configuration repository to start from. Never touches what is there."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from reconciler.cli.session import Session
+
+TEMPLATES = Path(__file__).parent / "templates"
+EXAMPLES = "config/examples.yaml"
+IGNORED = ".reconciler/"
+CI = {
+    "github": ("github.yml", ".github/workflows/posthog.yml"),
+    "gitlab": ("gitlab.yml", ".gitlab-ci.yml"),
+}
+CREATED, KEPT, UPDATED = "created", "kept", "updated"
+
+
+@click.command("init", epilog="Example: reconciler init posthog-config --ci github")
+@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(file_okay=False))
+@click.option(
+    "--ci",
+    type=click.Choice([*CI, "none"]),
+    default="github",
+    show_default=True,
+    help="Workflows for plan, apply and drift.",
+)
+@click.pass_obj
+def command(session: Session, folder: str, ci: str) -> int:
+    """Scaffold a configuration repository that `validate` accepts. A second one changes nothing."""
+    root = Path(os.path.realpath(folder))
+    for action, path in _scaffold(root, ci):
+        click.echo(f"{action:<8} {Path(folder, path).as_posix()}")
+    session.note(
+        "next: set POSTHOG_API_KEY, then `reconciler pull` writes what is live into config/"
+        if ci == "none"
+        else "next: set POSTHOG_API_KEY, then `reconciler pull` writes what is live into config/;\n"
+        f"      fill in the places that {CI[ci][1]} names at its top"
+    )
+    return 0
+
+
+def _scaffold(root: Path, ci: str) -> Iterator[tuple[str, str]]:
+    """Every file, with what became of it."""
+    from reconciler.config import writer_schema
+
+    files = {"reconciler.yaml": _template("reconciler.yaml")}
+    if os.path.lexists(root / EXAMPLES) or not _has_yaml(root / "config"):
+        files[EXAMPLES] = _template("examples.yaml")
+    for name, text in writer_schema.texts(settings=True).items():
+        files[f"{writer_schema.FOLDER}/{name}"] = text
+    if ci in CI:
+        template, path = CI[ci]
+        files[path] = _template(template)
+    for path, text in files.items():
+        yield _create(root, path, text), path
+    yield _ignore(root), ".gitignore"
+
+
+def _template(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _has_yaml(folder: Path) -> bool:
+    """Whether somebody has begun already: then no example is added."""
+    return any(path.suffix in {".yaml", ".yml"} for path in folder.rglob("*"))
+
+
+def _create(root: Path, path: str, text: str) -> str:
+    """Write a file unless there is one, whatever is in it."""
+    from reconciler.config import writer
+
+    if os.path.lexists(root / path):
+        return KEPT
+    writer.write(root / path, text)
+    return CREATED
+
+
+def _ignore(root: Path) -> str:
+    """Journals of runs stay out of git: one line more, if it is not there."""
+    from reconciler.config import writer
+
+    path = root / ".gitignore"
+    if not os.path.lexists(path):
+        writer.write(path, f"{IGNORED}\n")
+        return CREATED
+    text = _read(path)
+    if {IGNORED, IGNORED.rstrip("/"), f"/{IGNORED}"} & {line.strip() for line in text.splitlines()}:
+        return KEPT
+    end = "" if text.endswith("\n") or not text else "\n"
+    writer.write(path, f"{text}{end}{IGNORED}\n")
+    return UPDATED
+
+
+def _read(path: Path) -> str:
+    from reconciler.errors import ReconcilerError
+
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as problem:
+        raise ReconcilerError(
+            f"{path.name} cannot be read",
+            why=str(getattr(problem, "strerror", None) or "it is not UTF-8"),
+            state="the other files are there",
+            fix=f"add a line `{IGNORED}` to it by hand",
+        ) from problem
