@@ -45,6 +45,7 @@ def command(
     yes: bool,
     allow_destroy: tuple[str, ...],
     confirm_deletes: int | None,
+    allow_weakening: bool,
     prefer: str | None,
     go_on: bool,
     record_base: str,
@@ -66,7 +67,11 @@ def command(
     before = session.base(target, base)
     rails = target.guardrails
     limits = guardrails.Limits(
-        rails.max_deletes, rails.max_delete_percent, confirm_deletes, allow_destroy
+        rails.max_deletes,
+        rails.max_delete_percent,
+        confirm_deletes,
+        allow_destroy,
+        rails.allow_weakening or allow_weakening,
     )
     chosen = build.Options(select, exclude, target.ignore, limits, prefer)
     with session.writer(target) as writer:
@@ -103,7 +108,7 @@ def _guard(made: Plan) -> None:
     """Refuse the whole run if a guardrail says no (interface section 2, exit code 4)."""
     from reconciler.plan import guardrails
 
-    refused = [finding for finding in made.findings if finding.code in guardrails.CODES]
+    refused = [finding for finding in made.errors if finding.code in guardrails.CODES]
     if refused:
         raise GuardrailError(
             "; ".join(finding.message for finding in refused),

@@ -51,6 +51,9 @@ def guardrails(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Where the files and PostHog both moved: who wins.",
         ),
         click.option(
+            "--allow-weakening", is_flag=True, help="Approvals may get easier, and nothing else."
+        ),
+        click.option(
             "--confirm-deletes",
             type=click.IntRange(1),
             metavar="N",

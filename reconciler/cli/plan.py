@@ -34,7 +34,9 @@ def command(
     target, loaded = session.load(paths)
     before = session.base(target, base)
     rails = target.guardrails
-    limits = guardrails.Limits(rails.max_deletes, rails.max_delete_percent)
+    limits = guardrails.Limits(
+        rails.max_deletes, rails.max_delete_percent, allow_weakening=rails.allow_weakening
+    )
     chosen = Options(select, exclude, target.ignore, limits)
     with session.reader(target) as reader:
         world = walk.observe(reader, loaded, chosen, before.loaded)

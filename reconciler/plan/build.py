@@ -6,7 +6,16 @@ from difflib import get_close_matches
 
 from reconciler.errors import ReconcilerError
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Plan, Requests
-from reconciler.plan import findings, gates, guardrails, order, references, selection, three_way
+from reconciler.plan import (
+    findings,
+    gates,
+    guardrails,
+    order,
+    references,
+    selection,
+    three_way,
+    weakening_guard,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,7 @@ def covers(options: Options, address: Address) -> bool:
 def gated_projects(
     *, desired: Declared, base: Declared | None, live: Live, options: Options
 ) -> Collection[Address]:
-    """Projects in which a gated kind changes: only there must policies and requests be read."""
+    """Projects whose gates matter to this run: only there are policies and requests read."""
     picked = references.spelled(pick(desired, options), live)
     changes, _ = compared(picked, desired, base, live, options)
-    return gates.projects(changes)
+    return {*gates.projects(changes), *weakening_guard.projects(changes, desired)}

@@ -7,11 +7,13 @@ from typing import Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Cause, Change, Finding, Live, Severity
+from reconciler.plan import weakening_guard
+from reconciler.plan.weakening_guard import USED, WEAKENED
 
 PREVENT_DESTROY: Final = "prevent-destroy"
 TOO_MANY_DELETES: Final = "too-many-deletes"
 CONFLICT: Final = "conflict"
-CODES: Final = frozenset({PREVENT_DESTROY, TOO_MANY_DELETES, CONFLICT})
+CODES: Final = frozenset({PREVENT_DESTROY, TOO_MANY_DELETES, CONFLICT, WEAKENED, USED})
 FEW: Final = 10  # live resources of a kind from which on the share counts (interface section 4)
 
 
@@ -23,6 +25,7 @@ class Limits:
     max_delete_percent: float = 20  # of the live ones of the kind
     confirm_deletes: int | None = None  # exactly so many, all kinds together: lifts both
     allow_destroy: tuple[str, ...] = ()  # addresses of protected resources
+    allow_weakening: bool = False  # policies may get weaker, in a run that does not use it
 
 
 DEFAULT_LIMITS: Final = Limits()
@@ -33,6 +36,7 @@ def find(changes: tuple[Change, ...], live: Live, limits: Limits) -> Iterator[Fi
     yield from _protected(changes, limits.allow_destroy)
     yield from _too_many(changes, live, limits)
     yield from _conflicts(changes)
+    yield from weakening_guard.find(changes, live, allowed=limits.allow_weakening)
 
 
 def _protected(changes: tuple[Change, ...], allowed: Collection[str]) -> Iterator[Finding]:
