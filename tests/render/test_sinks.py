@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 from hypothesis import assume, given, settings
+from markdown_it import MarkdownIt
 
 from reconciler import planfile, render
 from reconciler.errors import ApiError, ConfigError
@@ -130,7 +131,7 @@ def test_what_is_harmless_stays_as_it_is():
 
 def shape(shown):
     """The tree of a Markdown text without its words: what CommonMark makes of it."""
-    parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
+    parser = MarkdownIt("commonmark").enable("table")
     for token in parser.parse(shown):
         if token.type == "inline":
             kinds = [(one.type, one.tag) for one in token.children]
