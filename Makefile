@@ -7,13 +7,14 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit format bench wheel clean
+.PHONY: help demo soak test lint types unit format bench wheel clean
 
 help:
 	@echo "make demo    run the main job on examples/acme against the embedded sandbox"
 	@echo "make test    linters, types and all tests"
 	@echo "make lint    ruff, import contracts, mypy"
 	@echo "make unit    the tests alone"
+	@echo "make soak    200,000 mutated files through the loader: minutes"
 	@echo "make bench   figures: planner CPU, request counts"
 	@echo "make format  rewrite the code in the house's format"
 
@@ -36,6 +37,9 @@ types: $(READY)
 
 unit: $(READY)
 	$(BIN)/pytest -n auto
+
+soak: $(READY)
+	RECONCILER_SOAK=1 $(BIN)/pytest -q -n auto tests/soak
 
 test: lint types unit
 

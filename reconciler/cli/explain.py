@@ -133,8 +133,9 @@ def _is_plain(text: str) -> bool:
     """Whether text stays text without quotes, and between brackets too."""
     import re
 
-    words = {"true", "false", "null"}
-    return bool(re.fullmatch(r"[A-Za-z][\w @./-]*\w", text)) and text.lower() not in words
+    from reconciler.config.scalars import resolve
+
+    return bool(re.fullmatch(r"\w(?:[\w @./-]*\w)?", text)) and resolve(text) == text
 
 
 def yaml_lines(node: Any) -> Iterator[str]:

@@ -34,6 +34,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R032": "an organization whose plan lacks approvals, so that its policies gate nothing",
         "R033": "something declared that this key cannot read",
         "R034": "something declared that this key, or its user, cannot write",
+        "R035": "something declared that is not there, and that PostHog would refuse to create",
     }
 )
 """Code -> what it is about, in one line. R02x are warnings: legal on the server, but odd.

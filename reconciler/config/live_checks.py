@@ -18,6 +18,7 @@ SCOPES: Final[Mapping[str, str]] = {  # contract 2: the scope object of each kin
     "ApprovalPolicy": "approvals",
     "FeatureFlag": "feature_flag",
 }
+_REFUSED: Final = frozenset({"cannot-create", "incomplete-create"})  # as the planner calls them
 FOR_ADMINS: Final = frozenset({"Organization", "Role", "Member", "ApprovalPolicy"})
 
 
@@ -46,8 +47,8 @@ def findings(
 
     """
     for finding in unresolved:
-        why = finding.why
-        yield replace(finding, code="R030", severity=Severity.ERROR, why=why)
+        code = "R035" if finding.code in _REFUSED else "R030"
+        yield replace(finding, code=code, severity=Severity.ERROR)
     for address, said in (obstacles or {}).items():
         yield _too_few(desired.resources[address], said)
     yield from _features(desired, live)

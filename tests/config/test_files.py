@@ -126,7 +126,8 @@ from reconciler.errors import ConfigError
 
 def look(folder):
     try:
-        return [str(a) for a in loader.load([folder], tree=files.WorkingTree(folder)).declared.resources]
+        loaded = loader.load([folder], tree=files.WorkingTree(folder))
+        return [str(address) for address in loaded.declared.resources]
     except ConfigError as error:
         return [finding.source.file for finding in error.findings]
 

@@ -1,0 +1,85 @@
+"""What is written reads back as it was, by our loader and by readers of YAML 1.1; names are safe."""
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.config import writer_merge, writer_names, writer_yaml, yaml_reader
+from reconciler.config.text import hidden_characters
+
+ODD = ["no", "on", "y", "1_000", "12:30", "010", "1e3", "~", "", " a", "a ", "a: b", "a #b", "- a",
+       "a?", "a,b", "x\ny", "x\n\n y\n", "\n", "a\n\n", "\ta\nb", "a\u2028\x85b", "\ufeff", "---"]  # fmt: skip
+TEXT = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(ODD)
+KEY = TEXT.filter(lambda key: key and not hidden_characters(key))
+SCALAR = TEXT | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, width=32)
+VALUE = st.recursive(
+    SCALAR.filter(lambda one: one not in (float("inf"), float("-inf"))),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEY, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(VALUE)
+def test_what_is_written_reads_back_the_same_by_every_reader(value):
+    """As a block, between brackets, in a list: for YAML 1.1 as for ours."""
+    document = {"kind": value, "metadata": value, "spec": {"a": [value], "b": {"c": value}}}
+    text = writer_yaml.document(document)
+    findings = []
+
+    found = yaml_reader.read(text.encode(), "file.yaml", findings)
+
+    assert [] == findings
+    assert document == found[0].value == yaml.safe_load(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("no", '"no"'),
+        ("14d", "14d"),
+        ("12:30", '"12:30"'),
+        ('{"a": 1}', "'{\"a\": 1}'"),
+        ("a\u2028b", '"a\\u2028b"'),
+        ("Köln 😀", "Köln 😀"),
+        (1e20, "1.0e+20"),
+    ],
+)
+def test_quotes_are_there_where_a_reader_needs_them(value, text):
+    """And nowhere else."""
+    assert text == writer_yaml.scalar(value)
+
+
+@given(st.text(min_size=1, max_size=300))
+def test_a_name_stays_one_plain_part_of_a_path(name):
+    """It does not hide, leave its folder, or grow too long; two names never share one."""
+    part = writer_names.encode(name.encode("utf-8", "replace").decode())
+
+    assert part.isascii()
+    assert part == part.strip(" .")
+    assert not set(part) & set('/\\:*?"<>|\0')
+    assert len(part) < 200
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(KEY, VALUE, max_size=3), st.dictionaries(KEY, VALUE, max_size=3))
+def test_a_rewritten_document_says_what_was_meant_or_is_not_written(was, now):
+    """Whatever changes into whatever: the comment stays, and the text reads as it should."""
+    text = "# kept\n" + writer_yaml.document({"kind": "x", "spec": was})
+    before, after = {"spec": {"filters": was}}, {"spec": {"filters": now}}
+    text = (
+        text.replace("spec:", "spec:\n  filters:", 1)
+        if not was
+        else "# kept\n" + (writer_yaml.document({"kind": "x", "spec": {"filters": was}}))
+    )
+
+    try:
+        made = writer_merge.rewrite(text, before, after)
+    except writer_merge.NotKeptError:
+        return
+
+    assert made.startswith("# kept\n")
+    findings = []
+    yaml_reader.read(made.encode(), "file.yaml", findings)
+    assert [] == findings

@@ -1,0 +1,23 @@
+"""200,000 mutated files through the whole loader. RECONCILER_SOAK=N runs N times as many."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.config import fuzzing
+
+SHARDS, EACH = 100, 2_000
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_no_input_escapes_the_loader(shard, tmp_path):
+    """What fails is written down: move it to tests/config/corpus."""
+    times = max(1, int(os.environ.get("RECONCILER_SOAK", "1")))
+    kept = Path(tmp_path / "failing.yaml")
+    for data in fuzzing.mutants(1_000 + shard, EACH * times):
+        kept.write_bytes(data)  # a crash of the whole process leaves it behind as well
+        try:
+            fuzzing.check(data)
+        except BaseException as error:
+            raise AssertionError(f"see {kept}: {error!r}") from error
