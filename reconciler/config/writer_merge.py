@@ -137,11 +137,15 @@ def rewrite(text: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     expected = _plain(plain[0].value)
     edit = Edit()
     edit.merge(expected, was, now)
-    if not edit.structural:
-        made = _replaced(text, edit.scalars)
-        if _reads_as(made, expected):
-            return made
-    made = _round_trip(text, was, now)
+    yaml, trouble = _yaml()
+    try:
+        if not edit.structural:
+            made = _replaced(yaml, text, edit.scalars)
+            if _reads_as(made, expected):
+                return made
+        made = _round_trip(yaml, text, was, now)
+    except trouble as problem:
+        raise NotKeptError("another reader of YAML does not follow it") from problem
     if not _reads_as(made, expected):
         raise NotKeptError("its layout would not survive")
     return made
@@ -159,10 +163,11 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
-def _yaml() -> Any:
-    """The round-trip parser; raises ReconcilerError where the extra is not installed."""
+def _yaml() -> tuple[Any, type[Exception]]:
+    """The round-trip parser and its errors; raises ReconcilerError where the extra is not installed."""
     try:
         from ruamel.yaml import YAML
+        from ruamel.yaml.error import YAMLError
     except ImportError as problem:
         raise ReconcilerError(
             "files that are there already cannot be updated",
@@ -174,12 +179,12 @@ def _yaml() -> Any:
     yaml = YAML(typ="rt", pure=True)
     yaml.preserve_quotes = True
     yaml.width = _WIDE
-    return yaml
+    return yaml, YAMLError
 
 
-def _replaced(text: str, scalars: Mapping[Path, Any]) -> str:
+def _replaced(yaml: Any, text: str, scalars: Mapping[Path, Any]) -> str:
     """The text with some scalars exchanged where they stand."""
-    root = _yaml().compose(text)
+    root = yaml.compose(text)
     spans = []
     for path, value in scalars.items():
         node = root
@@ -200,8 +205,7 @@ def _child(node: Any, step: str | int) -> Any:
     return next(value for key, value in node.value if key.value == step)
 
 
-def _round_trip(text: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    yaml = _yaml()
+def _round_trip(yaml: Any, text: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     under, deeper = _UNDER.search(text), _DEEPER.search(text)
     offset = max(0, len(under[2]) - len(under[1])) if under else 2
     step = len(deeper[1]) if deeper else 2

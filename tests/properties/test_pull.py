@@ -20,6 +20,7 @@ LONG = ["two\nlines", "ends\n", "\nstarts", "a\n\n  b\n", "\ttab", "a\u2028b\x85
 NAME = st.sampled_from(ODD) | WORDS
 TEXT = NAME | st.sampled_from(LONG)
 JSON = st.sampled_from([json.dumps({"a": [1, "no", None]}), '"on"', "1", "{}"])
+SOME_KEYS = st.sampled_from(["a", "b", "on", "1_0"]) | KEYS
 POLICY = st.fixed_dictionaries(
     {
         "conditions": CONDITIONS,
@@ -57,7 +58,7 @@ def _project(draw, name, roles):
         policy = {**draw(POLICY), "approver_config": approvers, "bypass_roles": bypass}
         policies.append({"action_key": action, **policy})
     flags = []
-    for key in draw(st.lists(KEYS, max_size=4, unique_by=str.casefold)):
+    for key in draw(st.lists(SOME_KEYS, max_size=4, unique_by=str.casefold)):
         flag = {"key": key, **draw(FLAG)}
         if draw(st.booleans()):
             flag["filters"] = {**flag["filters"], "payloads": {"true": draw(JSON)}}
@@ -68,11 +69,15 @@ def _project(draw, name, roles):
     return {"name": name, "approval_policies": policies, "feature_flags": flags}
 
 
+ROLES = _distinct(NAME, max_size=3)
+PROJECTS = _distinct(NAME, min_size=1, max_size=2)
+
+
 @st.composite
-def seeds(draw):
+def seeds(draw, roles=None, names=None):
     """Names that YAML could misread, people without names, rules about roles that are gone."""
-    roles = draw(_distinct(NAME, max_size=3))
-    names = draw(_distinct(NAME, min_size=1, max_size=2))
+    roles = draw(ROLES) if roles is None else roles
+    names = draw(PROJECTS) if names is None else names
     seed = acme.seed(
         name=draw(NAME)[:60],
         settings={"enforce_2fa": draw(st.sampled_from([None, True, False]))},
@@ -86,6 +91,13 @@ def seeds(draw):
         if draw(st.booleans()):
             user["first_name"] = ""
     return seed
+
+
+@st.composite
+def pairs(draw):
+    """Two worlds with the same roles and projects, and mostly the same flags."""
+    roles, names = draw(ROLES), draw(PROJECTS)
+    return draw(seeds(roles, names)), draw(seeds(roles, names))
 
 
 def _files(folder):
@@ -121,3 +133,33 @@ def test_what_was_pulled_is_valid_plans_as_nothing_and_is_pulled_the_same(
     assert 0 == again.code, again.out + again.err
     assert before == _files(repo.folder)
     assert [] == shared_sandbox.writes()
+
+
+@settings(
+    max_examples=6,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(pair=pairs(), layout=st.sampled_from(["collection", "resource"]))
+def test_what_has_changed_since_is_pulled_over_the_same_files(
+    shared_sandbox, tmp_path_factory, pair, layout
+):
+    """Pull one world over the files of another: what is live plans as nothing, then stays."""
+    before, after = pair
+    shared_sandbox.reset(before)
+    repo = Repository(tmp_path_factory.mktemp("repo"), shared_sandbox)
+    repo.run("pull", "--layout", layout)
+    shared_sandbox.reset(after)
+
+    second = repo.run("pull", "--layout", layout, "--format", "json")
+    assert 0 == second.code, second.out + second.err
+    kept = _files(repo.folder)
+    again = repo.run("pull", "--layout", layout)
+    assert 0 == again.code, again.out + again.err
+    assert kept == _files(repo.folder)
+
+    gone = [f"--exclude={one['address']}" for one in second.json["missing"]]
+    plan = repo.run("plan", "--detailed-exitcode", *gone)
+    assert 0 == plan.code, plan.out + plan.err
