@@ -164,7 +164,7 @@ def _plain(value: Any) -> Any:
 
 
 def _yaml() -> tuple[Any, type[Exception]]:
-    """The round-trip parser and its errors; raises ReconcilerError where the extra is not installed."""
+    """The round-trip parser and its errors; ReconcilerError where the extra is missing."""
     try:
         from ruamel.yaml import YAML
         from ruamel.yaml.error import YAMLError
