@@ -15,7 +15,7 @@ help:
 	@echo "make lint    ruff, import contracts, mypy"
 	@echo "make unit    the tests alone"
 	@echo "make soak    200,000 mutated files through the loader: minutes"
-	@echo "make bench   figures: planner CPU, request counts"
+	@echo "make bench   figures: planner CPU, request counts, the sandbox's speed"
 	@echo "make format  rewrite the code in the house's format"
 
 $(READY): pyproject.toml
@@ -49,6 +49,7 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/plan_cpu.py
+	$(BIN)/python benchmarks/sandbox_speed.py
 
 wheel: $(READY)
 	$(BIN)/python -m build

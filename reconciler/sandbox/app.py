@@ -5,10 +5,7 @@ import logging
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.routing import Mount
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.sandbox.control import Control
 from reconciler.sandbox.errors import server_error
@@ -30,7 +27,7 @@ class Emulated:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        incoming = await read(Request(scope, receive))
+        incoming = await read(scope, receive)
         drawn, answer = NOTHING, None
         try:
             drawn = self._world.draw(incoming)
@@ -51,9 +48,8 @@ class Emulated:
         )
 
 
-async def read(request: Request) -> Incoming:
+async def read(scope: Scope, receive: Receive) -> Incoming:
     """A request off the wire, as a value."""
-    scope = request.scope
     headers: Mapping[str, str] = {
         name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
     }
@@ -62,22 +58,43 @@ async def read(request: Request) -> Incoming:
     server = scope.get("server") or ("localhost", None)
     host = headers.get("host") or (f"{server[0]}:{server[1]}" if server[1] else server[0])
     return Incoming(
-        method=request.method,
+        method=scope["method"],
         path=scope["path"],
         query={name: tuple(values) for name, values in found.items()},
         headers=headers,
-        body=await request.body(),
+        body=await _body(receive),
         origin=f"{scope.get('scheme', 'http')}://{host}",
         query_text=text,
         ip=scope["client"][0] if scope.get("client") else None,
     )
 
 
+async def _body(receive: Receive) -> bytes:
+    """The whole body.
+
+    Raises:
+        ConnectionResetError: the caller went away before its end.
+    """
+    pieces = []
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError  # half a request is none
+        pieces.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(pieces)
+
+
 def create_app(
     world: World, *, connections: Connections | None = None, latency_ms: int = 0
-) -> Starlette:
+) -> ASGIApp:
     """The application over a world."""
     emulated = Emulated(world, connections or Connections(), latency_ms)
-    return Starlette(
-        routes=[Mount("/_sandbox", app=Control(world)), Mount("/", app=emulated)],
-    )
+    control = Control(world)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        mine = scope["path"] == "/_sandbox" or scope["path"].startswith("/_sandbox/")
+        await (control if mine else emulated)(scope, receive, send)
+
+    return app

@@ -37,7 +37,7 @@ class Control:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one control call."""
         request = Request(scope, receive)
-        name = scope["path"].removeprefix(scope.get("root_path", "")).strip("/")
+        name = scope["path"].removeprefix("/_sandbox").strip("/")
         response = self._answer(request.method, name, await request.body())
         await response(scope, receive, send)
 

@@ -17,6 +17,7 @@ class Answer:
     status: int
     body: Any = NO_BODY
     headers: Mapping[str, str] = field(default_factory=dict)
+    encoded: bytes | None = None  # the body as it goes out, where that is known already
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from reconciler.sandbox import clock, entropy
 from reconciler.sandbox.model import Ground
+from reconciler.sandbox.shelf import Shelf
 from reconciler.sandbox.tables import TABLES, decode, dump, encode
 
 Clause = tuple[str, Sequence[Any]]
@@ -33,8 +34,11 @@ class Window:
 class Transaction:
     """What one request sees and does. It has one instant, and one user to blame."""
 
-    def __init__(self, connection: sqlite3.Connection, *, seed: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, *, seed: int, shelf: Shelf | None = None
+    ) -> None:
         self._connection = connection
+        self.shelf = shelf or Shelf()
         self._seed = seed
         self._quiet = False
         self._memo: dict[Any, Any] = {}
@@ -50,6 +54,7 @@ class Transaction:
         self._quiet = True
         self._stored = None
         self._memo.clear()
+        self.shelf.clear()
 
     @contextmanager
     def savepoint(self, *, undo: bool = False) -> Iterator[None]:
@@ -65,6 +70,7 @@ class Transaction:
                 self._connection.execute("ROLLBACK TO part")
                 self.ground, self.now, self.at = before
                 self._memo.clear()
+                self.shelf.clear()
             self._connection.execute("RELEASE part")
 
     # -- the world as a whole
@@ -224,6 +230,7 @@ class Transaction:
 
     def _note(self, effect: str, value: Any, *, before: Any, after: Any) -> None:
         self._memo.clear()
+        self.shelf.clear()
         if self._quiet:
             return
         self._connection.execute(

@@ -87,7 +87,8 @@ async def put(
 def _plain(answer: Answer) -> tuple[int, Mapping[str, str], bytes]:
     if answer.body is NO_BODY:
         return answer.status, answer.headers, b""
-    return answer.status, {"content-type": _JSON, **answer.headers}, dump(answer.body).encode()
+    body = dump(answer.body).encode() if answer.encoded is None else answer.encoded
+    return answer.status, {"content-type": _JSON, **answer.headers}, body
 
 
 async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:

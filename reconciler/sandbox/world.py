@@ -30,6 +30,7 @@ from reconciler.sandbox.http import Answer, Incoming
 from reconciler.sandbox.model import Token, User
 from reconciler.sandbox.profile import G2, Profile
 from reconciler.sandbox.routes import Table
+from reconciler.sandbox.shelf import Shelf
 from reconciler.sandbox.store import Transaction
 from reconciler.sandbox.throttle import Throttle
 
@@ -70,6 +71,8 @@ class World:
         self._schedule = self._starting_schedule()
         self._late: list[_Late] = []
         self._past: deque[sqlite3.Connection] = deque()
+        self._shelf = Shelf()
+        self._version = 0  # of the file, as SQLite counts the writes of others
         self._connection = _open(settings)
         try:
             self._start()
@@ -141,9 +144,22 @@ class World:
     @contextmanager
     def _transaction(self) -> Iterator[Transaction]:
         with _begun(self._connection):
-            tx = Transaction(self._connection, seed=self.settings.rng_seed)
-            yield tx
-            tx.flush()
+            if self._others_wrote():
+                self._shelf.clear()
+            tx = Transaction(self._connection, seed=self.settings.rng_seed, shelf=self._shelf)
+            try:
+                yield tx
+                tx.flush()
+            except BaseException:
+                self._shelf.clear()
+                raise
+
+    def _others_wrote(self) -> bool:
+        if self.settings.data is None:
+            return False
+        before = self._version
+        self._version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        return before != self._version
 
     # -- the emulated API
 
