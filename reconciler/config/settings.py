@@ -1,7 +1,7 @@
 """`reconciler.yaml` becomes targets. Without the file there is one, made of the environment."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from reconciler.config.files import SETTINGS, git_root, read_file
 from reconciler.config.near import nearest
 from reconciler.config.text import Refused, error, lines
 from reconciler.errors import ConfigError, UsageError
+from reconciler.kinds import KINDS
 from reconciler.model import Finding
 from reconciler.source import MappingNode, SequenceNode, Source
 
@@ -171,6 +172,7 @@ def _settings(
     targets = {}
     for name, about in node["targets"].items():
         known: Any = about or MappingNode(node.file)
+        findings.extend(_ignored(known))
         targets[name] = Target(
             name,
             host=known["host"].rstrip("/") if "host" in known else None,
@@ -185,6 +187,19 @@ def _settings(
             source=node["targets"].key_source(name),
         )
     return Settings(targets, file)
+
+
+def _ignored(node: Any) -> Iterator[Finding]:
+    """An address pattern of a kind that there is not would leave nothing alone, silently."""
+    for index, pattern in enumerate(node.get("ignore", ())):
+        kind, slash, _ = pattern.partition("/")
+        if "*" in kind or (slash and kind in KINDS):
+            continue
+        meant = nearest(kind, KINDS)
+        fix = f'did you mean "{meant}/…"?' if meant else f"one of {', '.join(KINDS)}, or `*`"
+        message = f'no address begins with "{kind}{slash}"'
+        place = node["ignore"].value_source(index)
+        yield error("R005", message, place, fix=fix, width=len(kind))
 
 
 def _paths(node: Any, key: str, file: Path, findings: list[Finding]) -> tuple[Path, ...]:

@@ -206,3 +206,30 @@ def test_settings_are_values(folder):
 
     with pytest.raises(AttributeError):
         target.unmanaged = "delete"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fix"),
+    [
+        ("FeatureFlags/*", 'did you mean "FeatureFlag/…"?'),
+        ("legacy-flag", "one of Organization"),
+        ("Role", 'did you mean "Role/…"?'),
+    ],
+)
+def test_a_pattern_that_can_cover_nothing_is_an_error(folder, pattern, fix):
+    """Otherwise what was to be left alone is not."""
+    content = f'version: 1\ntargets:\n  a:\n    ignore: ["*", "{pattern}"]\n'
+    with pytest.raises(ConfigError) as caught:
+        load(folder.write({"reconciler.yaml": content}))
+    (finding,) = caught.value.findings
+
+    assert (finding.code, finding.source.line, finding.source.column) == ("R005", 4, 19)
+    assert fix in finding.fix
+
+
+@pytest.mark.parametrize("pattern", ["*", "FeatureFlag/*", "*/acme/*", "*Flag/acme/Web/a"])
+def test_patterns_of_addresses_are_accepted(folder, pattern):
+    """`*` stands for anything, also in a kind."""
+    content = f'version: 1\ntargets:\n  a:\n    ignore: ["{pattern}"]\n'
+
+    assert load(folder.write({"reconciler.yaml": content})).targets["a"].ignore == (pattern,)
