@@ -63,6 +63,7 @@ def _carry_out(call: Call, request: ChangeRequest) -> Result:
     if flag is None and request.intent.get("http_method") == "POST":
         standing = call.tx.first(Flag, project=request.project, key=request.flag_key, deleted=False)
         if standing is not None:  # somebody made it meanwhile: it is the result (step 6)
+            _requester(call, request)
             return Result(standing.id, standing.version)
     values = _validated(call, request, data, flag)
     actor = _requester(call, request)
@@ -72,6 +73,8 @@ def _carry_out(call: Call, request: ChangeRequest) -> Result:
     _need_version(request, flag)
     if _already(request, flag):
         return Result(flag.id, flag.version)
+    if call.profile.merges_filters and not request.intent.get("skip_opportunistic_filter_cleanup"):
+        values = flags.tidied(flag, values)
     written = flags.update(call.tx, actor, call.project, flag=flag, values=values)
     return Result(written.id, written.version)
 

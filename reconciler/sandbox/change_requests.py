@@ -5,7 +5,7 @@ from typing import Any
 from reconciler.sandbox import clock, durations, flag_filters, people
 from reconciler.sandbox.call import Call
 from reconciler.sandbox.clock import shown
-from reconciler.sandbox.model import ChangeRequest, Flag, Policy, Vote
+from reconciler.sandbox.model import ChangeRequest, Flag, Policy, Project, Vote
 from reconciler.sandbox.profile import Profile
 from reconciler.sandbox.store import Transaction
 from reconciler.sandbox.tables import plain
@@ -53,7 +53,7 @@ def snapshot(policy: Policy) -> dict[str, Any]:
         "users": config.get("users", []),
         "roles": config.get("roles", []),
         "allow_self_approve": policy.allow_self_approve,
-        "conditions": policy.conditions,
+        "conditions": policy.conditions or {},
         "bypass_org_membership_levels": policy.bypass_org_membership_levels,
         "bypass_roles": policy.bypass_roles,
     }
@@ -78,13 +78,15 @@ def approves(tx: Transaction, user: int, request: ChangeRequest) -> bool:
         return True
     if not isinstance(roles, list):
         return False
-    return bool(people.roles(tx, user) & {one for one in roles if isinstance(one, str)})
+    project = tx.known(Project, request.project)
+    held = people.roles(tx, user, project.organization)
+    return bool(held & {one for one in roles if isinstance(one, str)})
 
 
-def quorum(request: ChangeRequest) -> int:
+def quorum(request: ChangeRequest) -> int | float:
     """How many approvals are needed."""
     wanted = request.policy_snapshot.get("quorum")
-    return int(wanted) if isinstance(wanted, int | float) else 1
+    return wanted if isinstance(wanted, int | float) else 1
 
 
 def votes(tx: Transaction, request: str) -> list[Vote]:

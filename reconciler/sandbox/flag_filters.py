@@ -147,10 +147,15 @@ def merged(stored: dict[str, Any], sent: dict[str, Any], profile: Profile) -> di
     return normalized({**stored, **sent})
 
 
+def tidy(filters: dict[str, Any]) -> dict[str, Any]:
+    """Filters without the keys that G2 has done away with, dropped on any ordinary save."""
+    return {name: value for name, value in filters.items() if name not in _OLD}
+
+
 def normalized(filters: dict[str, Any]) -> dict[str, Any]:
     """Filters as G2 stores them."""
     outer = filters.get(_INDEX)
-    kept = {name: value for name, value in filters.items() if name not in _OLD}
+    kept = tidy(filters)
     groups = filters.get("groups")
     if groups is None:
         return {**kept, _INDEX: outer}

@@ -236,6 +236,13 @@ def update(
     return after
 
 
+def tidied(flag: Flag, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A change that also drops from stored filters what G2 has done away with (contract 9.2)."""
+    filters = values.get("filters", flag.filters)
+    kept = flag_filters.tidy(filters)
+    return dict(values) if kept == filters else {**values, "filters": kept}
+
+
 def _restored_key(tx: Transaction, project: Project, key: str) -> str:
     stem, free, number = (
         key.split(":deleted:", maxsplit=1)[0],

@@ -32,6 +32,7 @@ class Attempt:
     values: Mapping[str, Any]  # validated and normalized
     data: Mapping[str, Any]  # as sent
     method: str = "PATCH"
+    tidies: bool = True  # whether the save drops what older versions kept in filters (9.2)
 
     @property
     def resource(self) -> str | None:
@@ -179,9 +180,11 @@ def _met(policy: Policy, detected: Detected) -> bool:
 
 def _bypasses(call: Call, policy: Policy) -> bool:
     """Exactly one of the levels, or any of the roles (step 8)."""
-    if call.level in policy.bypass_org_membership_levels:
+    levels = {str(one) for one in policy.bypass_org_membership_levels}  # G1 may keep text
+    if str(call.level) in levels:
         return True
-    return bool(people.roles(call.tx, call.user.id) & set(policy.bypass_roles))
+    held = people.roles(call.tx, call.user.id, call.organization.id)
+    return bool(held & set(policy.bypass_roles))
 
 
 # -- the answers
@@ -266,7 +269,7 @@ def _intent(call: Call, attempt: Attempt, detected: Detected) -> dict[str, Any]:
         "updated_at": offset_form(flag.updated_at) if flag else None,
     }
     if normalized:
-        intent["skip_opportunistic_filter_cleanup"] = False
+        intent["skip_opportunistic_filter_cleanup"] = not attempt.tidies
     return intent
 
 

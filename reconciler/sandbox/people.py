@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reconciler.sandbox.model import ADMIN, Membership, Project, RoleMember, User
+from reconciler.sandbox.model import ADMIN, Membership, Project, Role, RoleMember, User
 from reconciler.sandbox.store import Transaction
 
 
@@ -35,12 +35,17 @@ def membership(tx: Transaction, organization: str, user: int) -> Membership | No
     return tx.first(Membership, organization=organization, user=user)
 
 
-def roles(tx: Transaction, user: int) -> frozenset[str]:
-    """The ids of the roles that a user holds now."""
+def roles(tx: Transaction, user: int, organization: str) -> frozenset[str]:
+    """The ids of the roles that a user holds now in an organization."""
     held: frozenset[str] = tx.memo(
-        ("roles", user), lambda: frozenset(one.role for one in tx.find(RoleMember, user=user))
+        ("roles", user, organization), lambda: _roles(tx, user, organization)
     )
     return held
+
+
+def _roles(tx: Transaction, user: int, organization: str) -> frozenset[str]:
+    found = [tx.get(Role, one.role) for one in tx.find(RoleMember, user=user)]
+    return frozenset(one.id for one in found if one and one.organization == organization)
 
 
 def may_enter(project: Project, member: Membership) -> bool:

@@ -17,6 +17,22 @@ from reconciler.sandbox.tables import dump
 
 _JSON = "application/json"
 _PHRASES = {502: "Bad Gateway", 504: "Gateway Time-out"}
+_KINDS = {  # contract 1.3
+    400: ("validation_error", "invalid_input", "Invalid input."),
+    401: ("authentication_error", "authentication_failed", "Invalid token."),
+    402: ("server_error", "payment_required", "This feature requires a paid PostHog plan."),
+    403: (
+        "authentication_error",
+        "permission_denied",
+        "You do not have permission to perform this action.",
+    ),
+    404: ("invalid_request", "not_found", "Not found."),
+    405: ("invalid_request", "method_not_allowed", "Method not allowed."),
+    409: ("server_error", "conflict", "The feature flag was updated by somebody else."),
+    415: ("invalid_request", "unsupported_media_type", "Unsupported media type in request."),
+    429: ("throttled_error", "throttled", "Request was throttled."),
+    503: ("server_error", "database_unavailable", "The database is temporarily unavailable."),
+}
 _LINGER_NOT = struct.pack("ii", 1, 0)  # close with a reset instead of a farewell
 _DEEP = 100_000
 
@@ -144,12 +160,9 @@ def _status_headers(code: int) -> Mapping[str, str]:
 
 
 def _status_body(code: int) -> Any:
-    kinds = {
-        503: ("database_unavailable", "The database is temporarily unavailable."),
-        429: ("throttled", "Request was throttled."),
-    }
-    word, detail = kinds.get(code, ("error", "A server error occurred."))
-    return {"type": "server_error", "code": word, "detail": detail, "attr": None}
+    usual = ("server_error", "error", "A server error occurred.")
+    kind, word, detail = _KINDS.get(code, usual)
+    return {"type": kind, "code": word, "detail": detail, "attr": None}
 
 
 def _throttled(effect: Effect, date: float) -> tuple[int, Mapping[str, str], bytes]:

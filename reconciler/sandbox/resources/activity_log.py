@@ -219,6 +219,18 @@ def export(call: Call) -> Answer:
     return Answer(200, shape(call, entries[0]) if entries else {})
 
 
+EXPORT = (
+    fields.Field("format", fields.choice("csv", "xlsx"), required=True),
+    fields.Field("filters", fields.mapping),
+)
+
+
+def export_project(call: Call) -> Answer:
+    """The project's log as a file, some day: only the promise of it is emulated."""
+    asked = fields.read(call.data, EXPORT, partial=False)
+    return Answer(202, {"id": call.tx.uuid(), "export_format": asked["format"]})
+
+
 def shape(call: Call, entry: Entry) -> dict[str, Any]:
     """An entry as the API shows it (contract 11.2)."""
     shaped = {
@@ -263,6 +275,7 @@ def _routes() -> tuple[Route, ...]:
             for base in (wide, own)
         ),
         route("POST", f"{wide}/export", "export", export),
+        route("POST", f"{own}/export", "export", export_project),
     )
 
 

@@ -52,6 +52,8 @@ def list_policies(call: Call) -> Answer:
 def create(call: Call) -> Answer:
     """A new policy."""
     tx = call.tx
+    if isinstance(call.data, dict) and isinstance(key := call.data.get("action_key"), str):
+        _need_free(call, key, None)  # before anything else is looked at, as in PostHog
     values = _checked(call, partial=False)
     _need_free(call, values["action_key"], None)
     policy = tx.insert(

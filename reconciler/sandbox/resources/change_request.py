@@ -11,6 +11,7 @@ from reconciler.sandbox.http import Answer
 from reconciler.sandbox.model import ChangeRequest, Vote
 from reconciler.sandbox.routes import Route, View
 from reconciler.sandbox.store import Clause
+from reconciler.sandbox.tables import dump
 
 _EXACT = ("action_key", "resource_type", "resource_id")
 
@@ -38,7 +39,7 @@ def retrieve(call: Call) -> Answer:
 def approve(call: Call) -> Answer:
     """Vote for a change request; the vote that completes the quorum applies it (contract 7.4)."""
     request = _of_path(call)
-    _need_approver(call, request, "approved")
+    _need_approver(call, request)
     if (refusal := _voted(call, request)) is not None:
         return refusal
     _vote(call, request, "approved", _reason(call))
@@ -59,9 +60,9 @@ def approve(call: Call) -> Answer:
 def reject(call: Call) -> Answer:
     """Vote against a change request, with a reason; one such vote ends it."""
     request = _of_path(call)
-    _need_approver(call, request, "rejected")
+    _need_approver(call, request)
     reason = _reason(call)
-    if not reason.strip():
+    if not reason:
         return _bare(400, "A reason is required for rejection.")
     if (refusal := _voted(call, request)) is not None:
         return refusal
@@ -78,8 +79,8 @@ def cancel(call: Call) -> Answer:
         raise forbidden(_cancel_refusal(call, request))
     if any(one.user == call.user.id for one in cast):
         # the vote is unique per user, and PostHog does not look before it leaps
-        return _bare(500, "An error occurred while processing cancellation.")
-    _vote(call, request, "rejected", _reason(call) or "Canceled by requester")
+        return _bare(500, "An error occurred while canceling the request.")
+    _vote(call, request, "rejected", _reason(call, default="Canceled by requester"))
     done = call.tx.update(replace(request, state="rejected", updated_at=call.tx.at))
     return _decided(call, "canceled", "Change request canceled.", done)
 
@@ -92,21 +93,23 @@ def _cancel_refusal(call: Call, request: ChangeRequest) -> str:
     return "Only pending change requests can be canceled"
 
 
-def _need_approver(call: Call, request: ChangeRequest, verb: str) -> None:
-    """The three checks of contract 7.4, in their order."""
+def _need_approver(call: Call, request: ChangeRequest) -> None:
+    """The three checks of contract 7.4, in their order; reject has the words of approve."""
     if request.state != "pending":
-        raise forbidden(f"Only pending change requests can be {verb}")
+        raise forbidden("Only pending change requests can be approved")
     own = request.created_by == call.user.id
     if own and not request.policy_snapshot.get("allow_self_approve"):
-        word = "approve" if verb == "approved" else "reject"
-        raise forbidden(f"You cannot {word} your own change request")
+        raise forbidden("You cannot approve your own change request")
     if not approves(call.tx, call.user.id, request):
         raise forbidden("You are not in the approver set for this change request")
 
 
-def _reason(call: Call) -> str:
+def _reason(call: Call, *, default: str = "") -> str:
+    """The reason as it was given, blank or not; the default stands for none at all."""
     reason = call.data.get("reason") if isinstance(call.data, dict) else None
-    return reason if isinstance(reason, str) else ""
+    if reason is None:
+        return default
+    return reason if isinstance(reason, str) else dump(reason) if reason else ""
 
 
 def _voted(call: Call, request: ChangeRequest) -> Answer | None:

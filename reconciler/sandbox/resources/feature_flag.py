@@ -130,14 +130,17 @@ def update(call: Call) -> Answer:
     return _write(call, flag, call.data, method=method)
 
 
-def _write(call: Call, flag: Flag, data: Any, *, method: str) -> Answer:
+def _write(call: Call, flag: Flag, data: Any, *, method: str, tidies: bool = True) -> Answer:
     values = flags.validated(
         call.tx, call.profile, call.project, data, flag=flag, partial=method == "PATCH"
     )
-    held = gate.check(call, gate.Attempt(flag, flag.key, values, data, method=method))
+    attempt = gate.Attempt(flag, flag.key, values, data, method=method, tidies=tidies)
+    held = gate.check(call, attempt)
     if held is not None:
         return held
     kept = flags.settled(call.tx, call.profile, flag=flag, values=values, data=data)
+    if tidies and call.profile.merges_filters:
+        kept = flags.tidied(flag, kept)
     after = flags.update(call.tx, call.actor, call.project, flag=flag, values=kept)
     return Answer(200, shape(call, after))
 
@@ -175,7 +178,7 @@ def _switch(call: Call, change: dict[str, Any]) -> Answer:
         raise invalid("This feature flag has been deleted.")
     if all(getattr(flag, name) == value for name, value in change.items()):
         return Answer(200, shape(call, flag))
-    return _write(call, flag, change, method="PATCH")
+    return _write(call, flag, change, method="PATCH", tidies=False)
 
 
 def _of_path(call: Call) -> Flag:

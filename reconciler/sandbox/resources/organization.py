@@ -130,6 +130,7 @@ def _need_sound(call: Call, before: Organization | None, values: dict[str, Any])
 def delete(call: Call) -> Answer:
     """Delete an organization with everything in it (section 13: 204, then 404)."""
     tx, organization = call.tx, call.organization
+    _log(call, organization, "deleted", None)
     for project in tx.find(Project, organization=organization.id):
         projects.remove(tx, project)
     for role in tx.find(Role, organization=organization.id):

@@ -216,13 +216,23 @@ def _route(method: str, path: str, name: str, view: View) -> Route:
     )
 
 
+_DEAD = {"": ("GET", "POST"), "/:id": ("GET", "PATCH", "PUT", "DELETE")}
+
+
 def _routes() -> tuple[Route, ...]:
     one, many = "/api/projects/:project", "/api/organizations/:organization/projects"
     routes = [
         _route("GET", "/api/projects", "list", list_all),
         _route("GET", many, "list", list_in_organization),
         _route("POST", many, "create", create),
-        _route("GET", f"{one}/environments", "environments", dead_environments),
+        *(
+            _route(method, f"{one}/environments{rest}", "environments", dead_environments)
+            for rest, methods in (
+                ("", ("GET", "POST")),
+                ("/:id", ("GET", "PATCH", "PUT", "DELETE")),
+            )
+            for method in methods
+        ),
     ]
     for path in (one, f"{many}/:id"):
         routes += [
