@@ -14,6 +14,7 @@ from reconciler.model import Outcome, Plan, Result
 if TYPE_CHECKING:
     from reconciler.config.settings import Target
     from reconciler.plan.build import Options
+    from reconciler.plan.guardrails import Limits
 
 FAILED, WAITING, REFUSED = 1, 3, 4
 
@@ -65,14 +66,7 @@ def command(
         )
     target, loaded = session.load(paths)
     before = session.base(target, base)
-    rails = target.guardrails
-    limits = guardrails.Limits(
-        rails.max_deletes,
-        rails.max_delete_percent,
-        confirm_deletes,
-        allow_destroy,
-        rails.allow_weakening or allow_weakening,
-    )
+    limits = _limits(target, confirm_deletes, allow_destroy, allow_weakening)
     chosen = build.Options(select, exclude, target.ignore, limits, prefer)
     with session.writer(target) as writer:
         world = walk.observe(writer, loaded, chosen, before.loaded)
@@ -99,9 +93,26 @@ def command(
     else:
         click.echo(text.summary(outcomes, made, color=session.color), color=session.color)
     code = _exit_code(outcomes, made, interrupted=interrupted)
-    if code == 0 and record_base == "local":
+    partial = bool(paths) and session.settings().file is not None
+    if code == 0 and record_base == "local" and not partial:
         _record(session, target, chosen)
     return code
+
+
+def _limits(
+    target: "Target", confirm_deletes: int | None, allow_destroy: tuple[str, ...], weaker: bool
+) -> "Limits":
+    """What the target allows, and what the command line lifts for this run."""
+    from reconciler.plan import guardrails
+
+    rails = target.guardrails
+    return guardrails.Limits(
+        rails.max_deletes,
+        rails.max_delete_percent,
+        confirm_deletes,
+        allow_destroy,
+        rails.allow_weakening or weaker,
+    )
 
 
 def _guard(made: Plan) -> None:
@@ -112,7 +123,7 @@ def _guard(made: Plan) -> None:
     if refused:
         raise GuardrailError(
             "; ".join(finding.message for finding in refused),
-            why="; ".join(dict.fromkeys(finding.why for finding in refused)),
+            why="; ".join(dict.fromkeys(finding.why for finding in refused if finding.why)),
             fix="; ".join(dict.fromkeys(finding.fix for finding in refused))
             + "; --continue does the rest",
         )
@@ -123,7 +134,9 @@ def _record(session: Session, target: "Target", chosen: "Options") -> None:
     from reconciler.config import base, git
 
     cwd = Path.cwd()
-    if chosen.select or chosen.exclude or git.root(cwd) is None:
+    if chosen.select or chosen.exclude or chosen.prefer == "live" or git.root(cwd) is None:
+        return
+    if any(path.is_file() for path in target.paths):  # a part of the files is not all of them
         return
     head = git.head(cwd)
     try:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reconciler.posthog.client import Writer
     from reconciler.walk import World
 
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STOPPING = b"\nstopping: what is in flight is finished; again to leave at once\n"
 
 
@@ -84,7 +85,7 @@ def _interrupts(writer: "Writer") -> Iterator[_Interrupt]:
         writer.stop()  # who waits for the rate limit waits no more
         os.write(2, _STOPPING)  # buffered stderr may be in the middle of a line
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in _STOPS}
     try:
         yield interrupt
     finally:

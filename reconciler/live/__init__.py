@@ -257,8 +257,23 @@ class _Reading:
         level = (payload.get("organization") or {}).get("membership_level")
         self.me = Person(int(payload["id"]), str(payload["uuid"]), str(payload["email"]), level)
 
+    def _check_projects(self) -> None:
+        """A listing that lacks what the organization itself names is not complete (R-LIST)."""
+        for slug, projects in self.found.projects.items():
+            listed = self.payloads.get(("Project", (slug,)))
+            if listed is None:
+                continue
+            known = {str(payload["id"]) for payload in listed}
+            missing = sorted({id_ for ids in projects.values() for id_ in ids} - known)
+            if missing:
+                del self.payloads["Project", (slug,)]
+                reason = f"the listing lacks projects that the organization has: {missing[:5]}"
+                fix = "run the command again; if it repeats, the server is at fault"
+                self.unreadable.append(Unreadable("Project", (slug,), reason, None, fix))
+
     def live(self) -> Live:
         """Everything that was read, ids turned into names."""
+        self._check_projects()
         names = Names(self.payloads, self.before)
         twins: dict[Address, list[LiveResource]] = defaultdict(list)
         for (kind_name, scope), items in self.payloads.items():

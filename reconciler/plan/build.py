@@ -35,15 +35,17 @@ def build(*, desired: Declared, base: Declared | None, live: Live, options: Opti
     base = references.spelled(base, live) if base is not None else None
     edges, unresolved = references.resolve(picked, desired, live)
     changes, problems = compared(picked, desired, base, live, options)
+    changes, held = guardrails.hold_back(changes, (*unresolved, *problems))
     changes = gates.forecast(changes, live, live.rejections)
     changes, cycles = order.linked(changes, edges)
     said = (
         *picked.findings,
         *unresolved,
         *problems,
+        *held,
         *cycles,
         *guardrails.find(changes, live, options.limits),
-        *findings.unreadable(picked, live),
+        *findings.unreadable(picked, base, live),
         *findings.unmanaged_fields(changes),
     )
     return Plan(
@@ -60,7 +62,9 @@ def compared(
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """The change of each declared resource, and the deletes of what left the files."""
     changes, problems = three_way.changes(picked, base, live)
-    gone = three_way.removals(desired, base, live, lambda address: covers(options, address))
+    gone = three_way.removals(
+        desired, base, live, lambda address: covers(options, address), changes
+    )
     return three_way.settled((*changes, *gone), options.prefer), problems
 
 

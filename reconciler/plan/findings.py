@@ -8,10 +8,11 @@ from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Severity
 
 
-def unreadable(desired: Declared, live: Live) -> Iterator[Finding]:
-    """One error for each scope that could not be read and that the files speak of."""
+def unreadable(desired: Declared, base: Declared | None, live: Live) -> Iterator[Finding]:
+    """One error for each scope that could not be read and that the files speak of, or spoke of."""
     spoken: dict[tuple[str, tuple[str, ...]], list[Address]] = defaultdict(list)
-    for address in desired.resources:
+    declared = {**(base.resources if base is not None else {}), **desired.resources}
+    for address in declared:
         spoken[address.kind, address.parts[:-1]].append(address)
     for gap in live.unreadable:
         addresses = spoken.get((gap.kind, gap.scope))
@@ -24,7 +25,7 @@ def unreadable(desired: Declared, live: Live) -> Iterator[Finding]:
                 f"resource{'s' if len(addresses) > 1 else ''} cannot be compared",
                 why=gap.reason,
                 fix=gap.fix,
-                source=desired.resources[min(addresses)].source,
+                source=declared[min(addresses)].source,
             )
         elif gap.kind in {"ApprovalPolicy", "ChangeRequest"}:
             yield Finding(

@@ -1,7 +1,7 @@
 """What a plan may not do without being told to: findings that `apply` refuses (4)."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +12,7 @@ from reconciler.plan.weakening_guard import USED, WEAKENED
 
 PREVENT_DESTROY: Final = "prevent-destroy"
 TOO_MANY_DELETES: Final = "too-many-deletes"
+HELD_BACK: Final = "delete-held-back"
 CONFLICT: Final = "conflict"
 CODES: Final = frozenset({PREVENT_DESTROY, TOO_MANY_DELETES, CONFLICT, WEAKENED, USED})
 FEW: Final = 10  # live resources of a kind from which on the share counts (interface section 4)
@@ -39,6 +40,37 @@ def find(changes: tuple[Change, ...], live: Live, limits: Limits) -> Iterator[Fi
     yield from weakening_guard.find(changes, live, allowed=limits.allow_weakening)
 
 
+def hold_back(
+    changes: tuple[Change, ...], problems: Iterable[Finding]
+) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
+    """Without the deletes that a document in error may be the reason of: those of its kind.
+
+    A mistyped project, id or name makes a document mean another object, and the one it meant
+    before look as if it had left the files.
+    """
+    unsure = {
+        finding.address.kind: finding
+        for finding in problems
+        if finding.severity is Severity.ERROR and finding.address is not None
+    }
+    held = [change for change in changes if change.removed and change.address.kind in unsure]
+    if not held:
+        return changes, ()
+    kept = tuple(change for change in changes if change not in held)
+    return kept, tuple(
+        Finding(
+            code=HELD_BACK,
+            severity=Severity.WARNING,
+            message=f"{change.address} left the files, and is not deleted in this run",
+            why=f"a document of its kind is in error, and may mean it: "
+            f"{unsure[change.address.kind].message}",
+            fix="mend that document first",
+            address=change.address,
+        )
+        for change in held
+    )
+
+
 def _protected(changes: tuple[Change, ...], allowed: Collection[str]) -> Iterator[Finding]:
     """Deletes of organizations and projects, and of what the file protects.
 
@@ -52,7 +84,7 @@ def _protected(changes: tuple[Change, ...], allowed: Collection[str]) -> Iterato
         if not kind.protected and not own:
             continue
         where = " at the base" if change.removed else ""
-        why = f"a {kind.name} is always protected" if kind.protected else "prevent_destroy is true"
+        why = "its kind is always protected" if kind.protected else "prevent_destroy is true"
         yield _error(
             PREVENT_DESTROY,
             change,

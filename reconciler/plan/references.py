@@ -42,6 +42,12 @@ def resolve(picked: Declared, desired: Declared, live: Live) -> tuple[Edges, tup
 def spelled(picked: Declared, live: Live) -> Declared:
     """The same with references written as the live side writes them: case is not a change."""
     roles = {fold(address): address.name for address in live.ids if address.kind == "Role"}
+    for address, resource in picked.resources.items():  # a renamed role is the role it was
+        old = resource.lifecycle.renamed_from
+        if address.kind == "Role" and old is not None and fold(address) not in roles:
+            before = fold(Address("Role", (address.organization, old)))
+            if before in roles:
+                roles[fold(address)] = roles[before]
     respelled = {}
     for address, resource in picked.resources.items():
         kind, spec = KINDS[address.kind], resource.spec
@@ -85,6 +91,11 @@ class _Names:
         self._picked, self._desired, self._live = picked, desired, live
         self._declared = folded(a for a, r in desired.resources.items() if not r.lifecycle.absent)
         self._ids = folded(live.ids)
+        self._renamed = {
+            fold(Address(a.kind, (*a.parts[:-1], r.lifecycle.renamed_from))): a
+            for a, r in desired.resources.items()
+            if r.lifecycle.renamed_from is not None
+        }
         self._closed = {(gap.kind, gap.scope): gap for gap in live.unreadable}
         self._known: dict[tuple[str, str], list[str]] = {}
 
@@ -95,24 +106,29 @@ class _Names:
         if target.name.startswith("id:"):
             return None, None
         declared = self._declared.get(fold(target), ())
-        if target.kind == "Member":
-            people = self._live.people.get(target.organization, {})
-            found = 1 if target.name.lower() in people else 0
-        else:
-            live = {
-                i for address in self._ids.get(fold(target), ()) for i in self._live.ids[address]
-            }
-            pin = next((self._desired.resources[a].id for a in declared), None)
-            found = 1 if pin in live else len(live)
-        if found > 1:
-            return None, self._ambiguous(resource, target, path)
-        if not found and not declared:
-            return None, self._unknown(resource, target, path)
-        if not found and target.kind == "Member":
+        found = self._count(target, declared)
+        problem: Finding | None = None
+        if (renamed := self._renamed_away(target)) is not None and not declared:
+            problem = self._moved_on(resource, target, renamed, path)
+        elif found > 1:
+            problem = self._ambiguous(resource, target, path)
+        elif not found and not declared:
+            problem = self._unknown(resource, target, path)
+        elif not found and target.kind == "Member":
             return None, None  # the Member document itself carries the finding
-        if not found and not any(address in self._picked.resources for address in declared):
-            return None, self._left_out(resource, declared[0], path)
+        elif not found and not any(address in self._picked.resources for address in declared):
+            problem = self._left_out(resource, declared[0], path)
+        if problem is not None:
+            return None, problem
         return (declared[0] if declared else None), None
+
+    def _count(self, target: Address, declared: tuple[Address, ...]) -> int:
+        """How many live objects a name may mean; a pinned one counts alone."""
+        if target.kind == "Member":
+            return int(target.name.lower() in self._live.people.get(target.organization, {}))
+        live = self._live_ids(target)
+        pin = next((self._desired.resources[address].id for address in declared), None)
+        return 1 if pin in live else len(live)
 
     def _live_ids(self, target: Address) -> set[str]:
         same = self._ids.get(fold(target), ())
@@ -160,6 +176,24 @@ class _Names:
             source=source,
             address=resource.address,
             width=len(target.name) if path else 1,
+        )
+
+    def _renamed_away(self, target: Address) -> Address | None:
+        """The new name that this very run gives a Project; roles are respelled instead."""
+        renamed = self._renamed.get(fold(target)) if target.kind == "Project" else None
+        return renamed if renamed in self._picked.resources else None
+
+    def _moved_on(
+        self, resource: Resource, target: Address, renamed: Address, path: Path
+    ) -> Finding:
+        return Finding(
+            code="unknown-reference",
+            severity=Severity.ERROR,
+            message=f'{_NOUNS[target.kind]} "{target.name}" is renamed to "{renamed.name}" here',
+            why="after this run no project has the old name any more",
+            fix=f'write "{renamed.name}"',
+            source=resource.locate(path),
+            address=resource.address,
         )
 
     def _left_out(self, resource: Resource, target: Address, path: Path) -> Finding:

@@ -132,15 +132,21 @@ def cause(base: Any, live: Any, desired: Any) -> Cause:
 
 
 def removals(
-    desired: Declared, base: Declared | None, live: Live, covers: Callable[[Address], bool]
+    desired: Declared,
+    base: Declared | None,
+    live: Live,
+    covers: Callable[[Address], bool],
+    meant: Iterable[Change],
 ) -> Iterator[Change]:
     """Deletes of what the base declared, no file declares any more, and is live.
 
-    Without a base nothing is deleted: an empty or unreadable side never is a base.
+    Without a base nothing is deleted: an empty or unreadable side never is a base. Nor is a live
+    object deleted that a document means under another address: what lives in a renamed project.
     """
     if base is None:
         return
     lookup = Lookup(live)
+    owned = {(change.address.kind, change.live_id) for change in meant}
     kept = {fold(address) for address in desired.resources}
     kept |= {fold(old) for old in _old_names(desired)}
     for address in sorted(base.resources):
@@ -148,7 +154,7 @@ def removals(
         if fold(address) in kept or resource.lifecycle.absent or not covers(address):
             continue
         found = lookup.candidates(resource)
-        if len(found) == 1:
+        if len(found) == 1 and (address.kind, found[0].id) not in owned:
             gone = replace(resource, lifecycle=replace(resource.lifecycle, absent=True))
             yield replace(change(gone, None, found[0]), removed=True)
 

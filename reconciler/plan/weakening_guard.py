@@ -20,7 +20,7 @@ def find(changes: tuple[Change, ...], live: Live, *, allowed: bool) -> Iterator[
     found = weakening.find(changes, live)
     for finding in found:
         lifted = allowed and finding.code == WEAKENED
-        yield replace(finding, severity=Severity.WARNING) if lifted else finding
+        yield replace(finding, severity=Severity.WARNING, fix="") if lifted else finding
     if allowed and any(finding.code == WEAKENED for finding in found):
         yield from _used(changes, live)
 

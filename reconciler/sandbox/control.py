@@ -31,7 +31,9 @@ class Control:
             ("GET", "requests"): lambda _: world.requests(),
             ("DELETE", "requests"): lambda _: world.forget_requests(),
             ("GET", "state"): lambda _: world.state(),
-            ("GET", "openapi.json"): lambda _: openapi.document(world.table),
+            ("GET", "openapi.json"): lambda _: openapi.document(
+                world.table, world.settings.profile
+            ),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

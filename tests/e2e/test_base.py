@@ -245,3 +245,112 @@ def test_a_partial_or_dirty_apply_moves_no_base(world):
     assert before == repo.run("plan", "--format", "json").json["base"]["commit"]
     assert 0 == repo.run("apply", "--yes").code
     assert before != repo.run("plan", "--format", "json").json["base"]["commit"]
+
+
+def test_what_lives_in_a_renamed_project_is_not_deleted(world):
+    """The base knows it under the old name; it is the same live object."""
+    repo = seeded(world)
+    repo.write("all.yaml", acme.document("Project", {}, name="Web"), acme.flag("a", 10))
+    repo.commit()
+    assert 0 == repo.run("apply", "--yes").code
+    renamed = acme.document("Project", {}, name="Site", lifecycle={"renamed_from": "Web"})
+    repo.write("all.yaml", renamed, acme.flag("a", 10, project="Site"))
+    repo.commit("renamed")
+
+    plan = repo.run("plan", "--format", "json").json
+    done = repo.run("apply", "--yes")
+
+    assert ["Project/acme/Site"] == [change["address"] for change in plan["changes"]]
+    assert 0 == done.code, done.out + done.err
+    assert ["a"] == keys(repo)
+    assert 0 == repo.run("plan", "--detailed-exitcode").code
+
+
+def test_a_flag_left_behind_in_a_renamed_project_is_told(world):
+    """It would be homeless after this very run."""
+    repo = seeded(world)
+    renamed = acme.document("Project", {}, name="Site", lifecycle={"renamed_from": "Web"})
+    repo.write("all.yaml", renamed, acme.flag("a", 10))
+
+    plan = repo.run("plan")
+
+    assert 1 == plan.code
+    assert 'write "Site"' in plan.out
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        acme.flag("a", 10, project="web"),
+        {**acme.flag("z", 10), "metadata": {**acme.flag("z")["metadata"], "id": "1"}},
+    ],
+)
+def test_a_document_in_error_deletes_nothing_of_its_kind(world, broken):
+    """A slip in a name or an id makes the object look as if it had left the files."""
+    repo = applied(world, acme.flag("a", 10))
+    repo.write("flags.yaml", broken)
+    repo.commit()
+
+    done = repo.run("apply", "--yes")
+
+    assert 1 == done.code
+    assert ["a"] == keys(repo)
+
+
+def test_a_listing_that_fails_is_told_also_if_all_its_documents_left(world):
+    """1, and the base stays where it was: the delete is not forgotten."""
+    repo = applied(world, acme.flag("a", 10))
+    repo.write("flags.yaml", acme.document("Project", {}, name="Web"))
+    repo.commit()
+    fault = {"match": {"method": "GET", "route": "feature_flags.list", "hit": "every"}}
+    document = {"faults": [{**fault, "effect": {"status": 403}}]}
+    assert 200 == repo.sandbox.call("POST", "/_sandbox/faults", document)[0]
+
+    broken = repo.run("apply", "--yes")
+    repo.sandbox.call("POST", "/_sandbox/faults", {"faults": []})
+    mended = repo.run("apply", "--yes")
+
+    assert (1, 0) == (broken.code, mended.code)
+    assert [] == keys(repo)
+
+
+def test_an_empty_listing_of_projects_creates_none(world):
+    """The organization itself names them: the listing is not believed."""
+    repo = seeded(world)
+    repo.write("all.yaml", acme.document("Project", {}, name="Web"))
+    fault = {"match": {"method": "GET", "route": "projects.list", "hit": "every"}}
+    document = {"faults": [{**fault, "effect": "empty_list"}]}
+    assert 200 == repo.sandbox.call("POST", "/_sandbox/faults", document)[0]
+    repo.sandbox.clear()
+
+    done = repo.run("apply", "--yes")
+
+    assert 1 == done.code
+    assert [] == repo.sandbox.writes()
+
+
+def test_a_renamed_role_is_no_weakening_of_what_names_it(world):
+    """The same role, the same people: the policy does not change."""
+    approvers = {"quorum": 1, "roles": ["Old"]}
+    gate = acme.policy("feature_flag.enable", approver_config=approvers)
+    web = {"name": "Web", "id": 1, "approval_policies": [gate]}
+    roles = [{"name": "Old", "members": ["alice@acme.test"]}]
+    repo = world(acme.seed(projects=[web], roles=roles))
+    repo.write(
+        "all.yaml",
+        acme.document(
+            "Role", {"members": ["alice@acme.test"]}, name="New", lifecycle={"renamed_from": "Old"}
+        ),
+        acme.document(
+            "ApprovalPolicy",
+            {"approvers": {"quorum": 1, "roles": ["New"]}},
+            project="Web",
+            action="feature_flag.enable",
+        ),
+    )
+
+    plan = repo.run("plan", "--format", "json").json
+
+    assert ["Role/acme/New"] == [change["address"] for change in plan["changes"]]
+    assert 0 == repo.run("apply", "--yes").code
+    assert 0 == repo.run("plan", "--detailed-exitcode").code
