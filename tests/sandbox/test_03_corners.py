@@ -107,8 +107,10 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body", "code", "attr"), OTHERS)
-def test_1_3_and_so_it_is_with_other_resources(api, method, path, body, code, attr):
+@pytest.mark.parametrize("case", OTHERS, ids=str)
+def test_1_3_and_so_it_is_with_other_resources(api, case):
+    method, path, body, code, attr = case
+
     assert envelope(api.call(method, path, body)) == invalid(code, attr)
 
 

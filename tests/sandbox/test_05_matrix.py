@@ -43,8 +43,9 @@ WAYS = [
 
 
 @pytest.mark.parametrize("prefix", ["projects", "environments"])
-@pytest.mark.parametrize(("method", "path", "body", "action"), WAYS)
-def test_5_2_every_gated_way_of_writing_is_held_back(api, prefix, method, path, body, action):
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_5_2_every_gated_way_of_writing_is_held_back(api, prefix, way):
+    method, path, body, action = way
     api.policy(action)
     number = path.split("/")[0]
     before = api.get(f"{FLAGS}/{number}/").body

@@ -12,13 +12,17 @@ def at_once(calls):
         return [one.result() for one in [pool.submit(call) for call in calls]]
 
 
+def approvals(api, request):
+    path = f"{REQUESTS}/{request['id']}/approve/"
+    return [lambda who=who: api.post(path, {}, who=who) for who in CREW]
+
+
 def test_12_of_simultaneous_final_approvals_one_applies(api):
     api.policy(approver_config={"quorum": 1, "users": [11, 12, 13, 15]})
     for _ in range(5):
         request = api.file()
-        path = f"{REQUESTS}/{request['id']}/approve/"
 
-        replies = at_once([lambda who=who: api.post(path, {}, who=who) for who in CREW])
+        replies = at_once(approvals(api, request))
 
         assert sorted(one.status for one in replies) == [200, 403, 403, 403]
         assert api.get(f"{REQUESTS}/{request['id']}/").body["state"] == "applied"
@@ -28,9 +32,8 @@ def test_12_of_simultaneous_final_approvals_one_applies(api):
 def test_12_approvals_below_the_quorum_are_all_counted(api):
     api.policy(approver_config={"quorum": 4, "users": [11, 12, 13, 15]})
     request = api.file()
-    path = f"{REQUESTS}/{request['id']}/approve/"
 
-    replies = at_once([lambda who=who: api.post(path, {}, who=who) for who in CREW])
+    replies = at_once(approvals(api, request))
 
     assert sorted(one.body["status"] for one in replies) == ["applied", *["approved"] * 3]
     said = {one.body["message"] for one in replies}

@@ -1,0 +1,381 @@
+"""The shapes in the OpenAPI document: what a body may hold, and what an answer surely holds.
+
+They are written down here once more, apart from the code that makes the answers, so that a test
+can hold one against the other.
+"""
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+_WORDS: dict[str, Schema] = {
+    "any": {},
+    "str": {"type": "string"},
+    "int": {"type": "integer"},
+    "bool": {"type": "boolean"},
+    "list": {"type": "array"},
+    "object": {"type": "object"},
+    "uuid": {"type": "string", "format": "uuid"},
+    "time": {"type": "string", "format": "date-time"},
+    "ints": {"type": "array", "items": {"type": "integer"}},
+    "words": {"type": "array", "items": {"type": "string"}},
+    "duration": {"type": ["string", "number"]},
+    "span": {"type": "string", "pattern": r"^(-?\d+ )?\d\d:\d\d:\d\d(\.\d{6})?$"},
+    "key": {"type": "string", "pattern": "^[a-zA-Z0-9_-]+$", "maxLength": 400},
+    "filters": {
+        "type": "object",
+        "properties": {
+            "groups": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "properties": {"type": "array", "maxItems": 0},
+                        "rollout_percentage": {
+                            "type": ["number", "null"],
+                            "minimum": 0,
+                            "maximum": 100,
+                        },
+                    },
+                },
+            }
+        },
+    },
+    "approvers": {
+        "type": "object",
+        "required": ["quorum"],
+        "properties": {
+            "quorum": {"type": "integer", "minimum": 1},
+            "users": {"type": "array", "items": {"type": "integer"}},
+            "roles": {"type": "array", "items": {"type": "string", "format": "uuid"}},
+        },
+    },
+    "level": {"enum": [1, 8, 15]},
+    "runtime": {"enum": ["server", "client", "all"]},
+    "bucketing": {"enum": ["distinct_id", "device_id", None]},
+    "method": {"enum": ["bayesian", "frequentist", None]},
+    "decision": {"enum": ["approved", "rejected"]},
+    "format": {"enum": ["csv", "xlsx"]},
+    "validity": {"enum": ["valid", "invalid", "stale", "expired"]},
+    "state": {"enum": ["pending", "approved", "applied", "rejected", "expired", "failed"]},
+    "outcome": {"enum": ["approved", "applied", "failed", "rejected", "canceled"]},
+}
+
+
+def _one(word: str) -> Schema:
+    """`int`, `?int` (or null), `Name` (a component), `[Name]` (a list of them)."""
+    if word.startswith("?"):
+        return {"anyOf": [_one(word[1:]), {"type": "null"}]}
+    if word.startswith("["):
+        return {"type": "array", "items": _one(word[1:-1])}
+    return _WORDS.get(word, {"$ref": f"#/components/schemas/{word}"})
+
+
+def _fields(text: str) -> dict[str, Schema]:
+    """Lines of `type: name name`, as properties."""
+    found: dict[str, Schema] = {}
+    for line in text.strip().splitlines():
+        word, _, names = line.partition(":")
+        found |= {name: _one(word.strip()) for name in names.split()}
+    return found
+
+
+def _answer(text: str, *, optional: str = "") -> Schema:
+    """An object that holds all of these, and perhaps those that are optional."""
+    properties = _fields(text)
+    return {
+        "type": "object",
+        "required": list(properties),
+        "properties": {**properties, **_fields(optional)},
+        "additionalProperties": False,
+    }
+
+
+def _body(text: str, *, required: tuple[str, ...] = ()) -> Schema:
+    schema: Schema = {"type": "object", "properties": _fields(text)}
+    return {**schema, "required": list(required)} if required else schema
+
+
+_USER = """
+int: id
+uuid: uuid
+str: distinct_id first_name last_name email
+?bool: is_email_verified
+?object: hedgehog_config
+?str: role_at_organization
+"""
+_PROJECT = """
+int: id project_id
+uuid: uuid organization
+str: api_token name timezone
+bool: completed_snippet_onboarding ingested_event is_demo access_control
+any: has_completed_onboarding_for
+"""
+_MEMBER = """
+uuid: id
+UserBasic: user
+level: level
+time: joined_at updated_at
+bool: is_2fa_enabled has_social_auth
+?time: last_login
+"""
+_SETTINGS = """
+str: name
+?uuid: logo_media_id default_role_id
+?bool: enforce_2fa members_can_invite is_ai_data_processing_approved is_ai_training_opted_in
+bool: members_can_use_personal_api_keys allow_publicly_shared_resources default_anonymize_ips
+method: default_experiment_stats_method
+"""
+_FLAG = """
+str: name
+bool: active deleted
+words: tags
+?bool: ensure_experience_continuity is_remote_configuration has_encrypted_payloads
+runtime: evaluation_runtime
+bucketing: bucketing_identifier
+ints: analytics_dashboards
+"""
+_POLICY = """
+str: action_key
+bool: allow_self_approve enabled
+"""
+
+COMPONENTS: dict[str, Schema] = {
+    "Error": _answer("str: type code detail\n?str: attr"),
+    "BareError": _answer("str: error"),
+    "Conflict": _answer("str: code error guidance\n[object]: conflicting_policies"),
+    "Held": _answer(
+        """
+        str: code status detail message resource_type
+        ?str: resource_id
+        uuid: change_request_id
+        ChangeRequest: change_request
+        object: required_approvers
+        """
+    ),
+    "UserBasic": _answer(_USER),
+    "Me": _answer(
+        _USER
+        + """
+        time: date_joined
+        any: pending_email
+        bool: is_staff is_impersonated is_2fa_enabled has_social_auth
+        ?object: organization team
+        [object]: organizations
+        """
+    ),
+    "Project": _answer(_PROJECT),
+    "FullProject": _answer(
+        _PROJECT + "time: created_at updated_at\n?int: effective_membership_level"
+    ),
+    "Organization": _answer(
+        _SETTINGS
+        + """
+        uuid: id
+        str: slug
+        time: created_at updated_at
+        ?level: membership_level
+        int: plugins_access_level member_count
+        [Project]: teams
+        [object]: projects
+        ?list: available_product_features
+        bool: is_member_join_email_enabled is_active
+        any: metadata
+        ?str: customer_id is_not_active_reason
+        ?bool: is_ai_training_locked is_ai_training_cta_shown is_hipaa is_pending_deletion
+        """
+    ),
+    "Member": _answer(_MEMBER, optional="?str: search_match_type"),
+    "Role": _answer(
+        """
+        uuid: id
+        str: name
+        time: created_at
+        ?UserBasic: created_by
+        [RoleMembership]: members
+        bool: is_default
+        """
+    ),
+    "RoleMembership": _answer(
+        """
+        uuid: id role_id
+        ?Member: organization_member
+        UserBasic: user
+        time: joined_at updated_at
+        """
+    ),
+    "ApprovalPolicy": _answer(
+        _POLICY
+        + """
+        any: conditions
+        object: approver_config
+        uuid: id
+        list: bypass_org_membership_levels
+        words: bypass_roles
+        span: expires_after
+        ?UserBasic: created_by
+        time: created_at updated_at
+        """
+    ),
+    "Vote": _answer(
+        "uuid: id\n?UserBasic: created_by\ndecision: decision\nstr: reason\ntime: created_at"
+    ),
+    "ChangeRequest": _answer(
+        """
+        uuid: id
+        str: action_key resource_type apply_error
+        int: action_version
+        ?str: resource_id
+        object: intent intent_display policy_snapshot
+        validity: validation_status
+        any: validation_errors
+        ?time: validated_at applied_at
+        state: state
+        ?UserBasic: created_by applied_by
+        time: created_at updated_at expires_at
+        ?object: result_data
+        [Vote]: approvals
+        bool: can_approve can_cancel is_requester
+        ?decision: user_decision
+        """
+    ),
+    "Decision": _answer(
+        "outcome: status\nstr: message\nChangeRequest: change_request", optional="object: result"
+    ),
+    "FeatureFlag": _answer(
+        _FLAG
+        + """
+        str: key
+        object: filters
+        int: id version
+        ?UserBasic: created_by last_modified_by
+        time: created_at updated_at
+        list: experiment_set experiment_set_metadata surveys features
+        bool: can_edit is_used_in_replay_settings is_eligible_for_experiment
+        ?int: usage_dashboard
+        ?bool: has_enriched_analytics
+        str: user_access_level status
+        ?time: last_called_at
+        """,
+        optional="bool: archived\nwords: evaluation_contexts evaluation_tags",
+    ),
+    "LogEntry": _answer(
+        """
+        uuid: id
+        ?UserBasic: user
+        bool: unread
+        ?int: team_id
+        ?uuid: organization_id
+        ?bool: was_impersonated is_system
+        ?str: client item_id
+        str: activity scope
+        ?object: detail
+        time: created_at
+        """,
+        optional="?str: ip_address",
+    ),
+    "LogFilters": _answer("object: static_filters detail_fields"),
+    "Export": _answer("uuid: id\nformat: export_format"),
+}
+
+BODIES: dict[str, Schema] = {
+    "approval_policies": _body(
+        _POLICY
+        + """
+        object: conditions
+        approvers: approver_config
+        ints: bypass_org_membership_levels
+        [uuid]: bypass_roles
+        duration: expires_after
+        """,
+        required=("action_key", "approver_config"),
+    ),
+    "change_requests": _body("str: reason"),
+    "feature_flags": _body(
+        _FLAG
+        + """
+        key: key
+        filters: filters
+        bool: archived
+        words: evaluation_contexts evaluation_tags
+        int: version
+        object: original_flag
+        str: creation_context _create_in_folder
+        """,
+        required=("key", "filters"),
+    ),
+    "organizations": _body(_SETTINGS, required=("name",)),
+    "members": _body("level: level"),
+    "roles": _body("str: name", required=("name",)),
+    "role_memberships": _body("uuid: user_uuid", required=("user_uuid",)),
+    "projects": _body("str: name timezone"),
+    "activity_logs": _body("format: format\nobject: filters", required=("format",)),
+}
+
+QUERIES: dict[str, tuple[str, ...]] = {
+    "approval_policies.list": ("action_key", "enabled"),
+    "change_requests.list": (
+        "state",
+        "action_key",
+        "requester",
+        "resource_type",
+        "resource_id",
+    ),
+    "members.list": ("email", "updated_after", "search", "order"),
+    "feature_flags.list": (
+        "active",
+        "search",
+        "key",
+        "type",
+        "created_by_id",
+        "evaluation_runtime",
+        "tags",
+        "excluded_tags",
+        "archived",
+        "has_evaluation_contexts",
+        "excluded_properties",
+        "order",
+    ),
+    "activity_logs.list": (
+        "start_date",
+        "end_date",
+        "users",
+        "scopes",
+        "activities",
+        "clients",
+        "item_ids",
+        "team_ids",
+        "ip_addresses",
+        "search_text",
+        "detail_filters",
+        "hogql_filter",
+        "was_impersonated",
+        "is_system",
+        "ordering",
+        "page",
+        "page_size",
+        "cursor",
+    ),
+}
+
+
+def page_of(name: str) -> Schema:
+    """A page of a component (contract 1.6); the activity log has no count (contract 11.1)."""
+    required = ["next", "previous", "results"]
+    link = {"type": ["string", "null"], "format": "uri"}
+    return {
+        "type": "object",
+        "required": required if name == "LogEntry" else ["count", *required],
+        "properties": {
+            "count": {"type": "integer"},
+            "next": link,
+            "previous": link,
+            "results": {"type": "array", "items": _one(name)},
+        },
+        "additionalProperties": False,
+    }
+
+
+def ref(name: str) -> Schema:
+    """A reference to a component."""
+    return _one(name)

@@ -1,0 +1,132 @@
+"""The sandbox's own OpenAPI document, held against what the sandbox answers."""
+
+from contextlib import ExitStack
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.specs.openapi import checks
+
+from reconciler.sandbox import resources
+from reconciler.sandbox.openapi import document
+from reconciler.sandbox.profile import PROFILES
+from reconciler.sandbox.routes import Table
+from reconciler.sandbox.server import background
+from reconciler.sandbox.testing import Sandbox
+
+from .conftest import FLAGS, ORG, REQUESTS, SEED, Api
+
+KEY = {"Authorization": "Bearer phx_olga"}
+KNOWN = {
+    "project": ["1", "@current", "2", "9"],
+    "organization": [ORG.rsplit("/", 1)[1], "@current"],
+    "role": ["b0000000-0000-4000-8000-000000000001"],
+    "user": ["@me"],
+}
+POLICY = "c0000000-0000-4000-8000-000000000001"
+FILED = [f"d0000000-0000-4000-8000-00000000000{n}" for n in range(1, 10)]
+
+
+def world():
+    """The usual people, with a policy, and requests enough to be decided."""
+    acme, *others = SEED["organizations"]
+    web, *rest = acme["projects"]
+    rule = {"approver_config": {"quorum": 1, "users": ["olga@acme.test"]}}
+    policies = [{"id": POLICY, "action_key": "feature_flag.enable", **rule}]
+    requests = [
+        {
+            "id": one,
+            "action_key": "feature_flag.enable",
+            "created_by": "max@acme.test",
+            "policy_snapshot": {"quorum": 1, "users": ["olga@acme.test"]},
+            "intent": {"flag_key": "off", "gated_changes": {"active": True}},
+        }
+        for one in FILED
+    ]
+    web = {**web, "approval_policies": policies, "change_requests": requests}
+    return {**SEED, "organizations": [{**acme, "projects": [web, *rest]}, *others]}
+
+
+def operations():
+    """Every operation of every profile, as (profile, method, path)."""
+    for name, profile in PROFILES.items():
+        schema = schemathesis.openapi.from_dict(document(Table(resources.routes(), name), profile))
+        schema.validate()
+        for found in schema.get_all_operations():
+            operation = found.ok()
+            yield pytest.param(
+                name, operation, id=f"{name} {operation.method.upper()} {operation.path}"
+            )
+
+
+@pytest.fixture(scope="module")
+def sandboxes():
+    with ExitStack() as stack:
+        yield {
+            name: Sandbox(stack.enter_context(background(seed=world(), profile=name)).url)
+            for name in PROFILES
+        }
+
+
+def aimed(case):
+    """Name things that are there, or the checks would see little but 404."""
+    path = case.path
+    for name, value in (case.path_parameters or {}).items():
+        known = KNOWN.get(name, [])
+        if name == "id" and "change_requests" in path:
+            known = FILED
+        elif name == "id":
+            known = [POLICY] if "policies" in path else ["1", "2"]
+        case.path_parameters[name] = known[len(str(value)) % len(known)]
+    return case
+
+
+@pytest.mark.parametrize(("name", "operation"), list(operations()))
+def test_every_answer_is_as_the_document_says(sandboxes, name, operation):
+    sandbox = sandboxes[name]
+    sandbox.reset()
+
+    @given(operation.as_strategy())
+    @settings(
+        max_examples=8,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def holds(case):
+        response = aimed(case).call(base_url=sandbox.url, headers=KEY)
+        case.validate_response(response, checks=CHECKED)
+
+    holds()
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_the_document_covers_what_the_gate_and_the_votes_answer(sandboxes, name):
+    sandbox = sandboxes[name]
+    sandbox.reset()
+    api = Api(sandbox)
+    schema = schemathesis.openapi.from_url(f"{sandbox.url}/_sandbox/openapi.json")
+
+    def agree(method, path, template, status):
+        operation = schema[template][method]
+        case = operation.Case(path_parameters={"project": "1", "id": "1"})
+        body = {"active": True, "reason": "r"}
+        response = requests.request(method, sandbox.url + path, json=body, headers=KEY, timeout=9)
+        assert response.status_code == status, response.text
+        case.validate_response(response, checks=CHECKED)
+
+    assert api.sandbox.requests() == []
+    agree("PATCH", f"{FLAGS}/2/", "/api/projects/{project}/feature_flags/{id}/", 409)
+    for word, request in zip(("approve", "reject"), FILED, strict=False):
+        where = f"/api/projects/{{project}}/change_requests/{{id}}/{word}/"
+        agree("POST", f"{REQUESTS}/{request}/{word}/", where, 200)
+        agree("POST", f"{REQUESTS}/{request}/{word}/", where, 403)
+
+
+CHECKED = [
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
