@@ -59,7 +59,7 @@ def override(tx: Transaction, given: Options) -> None:
     """What the start says about a world that is there already."""
     if given.now is not None:
         tx.ground = clock.frozen(tx.ground, moment(given.now, "--now"))
-        tx.set_time(clock.now(tx.ground))
+        tx.read_time()
     if given.cloud is not None:
         settings(tx, cloud=given.cloud)
     if given.rate_limit is not None:
@@ -105,7 +105,7 @@ def _begin(tx: Transaction, document: dict[str, Any], options: Options) -> None:
     if now is not None:
         settings(tx, frozen_at=moment(now, "now"))
     try:
-        tx.set_time(clock.now(tx.ground))
+        tx.read_time()
     except OverflowError as error:
         raise SeedError("clock_offset: beyond the end of time") from error
 

@@ -94,6 +94,11 @@ class Transaction:
         self.now = moment
         self.at = clock.stamp(moment)
 
+    def read_time(self) -> None:
+        """Take the time from the clock as it is set now."""
+        self.now = clock.now(self.ground)
+        self.at = clock.stamp(self.now)
+
     def flush(self) -> None:
         """Write back what is true of the whole world, if it changed."""
         if self.ground != self._stored:
