@@ -157,7 +157,7 @@ _PERSON = (
 
 
 def _token(tx: Transaction, user: int, one: dict[str, Any], path: str) -> None:
-    need_new(tx, Token, one["token"], path)
+    need_new(tx, Token, one["token"], path, field="token")
     teams = [
         _project_ref(tx, ref, f"{path}.scoped_teams[{place}]")
         for place, ref in enumerate(one.get("scoped_teams") or ())

@@ -11,22 +11,21 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from reconciler.sandbox import seed_yaml
 from reconciler.sandbox.errors import SandboxError, SeedError
 
 _SCHEMA = "seed.schema.json"
 _UNEXPECTED = "additionalProperties"
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML whose times stay text, as in JSON."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
-    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys stand once."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SeedError(f"{twice!r} stands there twice")
+    return found
 
 
 def parse(text: str) -> Any:
@@ -47,12 +46,10 @@ def _read(text: str) -> Any:
     try:
         if stripped.startswith(("{", "[")):
             try:
-                return json.loads(stripped)
+                return json.loads(stripped, object_pairs_hook=_once)
             except ValueError:
                 pass  # flow-style YAML looks like this too
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader without times
-    except yaml.YAMLError as error:
-        raise SeedError(f"the seed is neither JSON nor YAML: {error}") from error
+        return seed_yaml.load(text)
     except (RecursionError, ValueError) as error:
         raise SeedError(f"the seed cannot be read: {error}") from error
 

@@ -16,10 +16,10 @@ def moment(value: Any, path: str) -> str:
         raise SeedError(f"{path}: {value!r} is no time: write 2026-01-05T09:00:00Z") from error
 
 
-def need_new(tx: Transaction, kind: type, identity: Any, path: str) -> None:
+def need_new(tx: Transaction, kind: type, identity: Any, path: str, *, field: str = "id") -> None:
     """Refuse an id that was used already."""
     if tx.get(kind, identity) is not None:
-        raise SeedError(f"{path}.id: {identity!r} is used twice")
+        raise SeedError(f"{path}.{field}: {identity!r} is used twice")
 
 
 def identity(one: dict[str, Any], tx: Transaction, path: str) -> str:

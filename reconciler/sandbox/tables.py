@@ -13,6 +13,8 @@ from reconciler.sandbox.errors import SandboxError
 
 SCHEMA_VERSION = 1
 _APPLICATION = 0x50485342
+# from a schema to the next one, as statements; a file goes through all that it lacks
+MIGRATIONS: dict[int, tuple[str, ...]] = {}
 
 T = TypeVar("T")
 
@@ -174,10 +176,8 @@ def _create(connection: sqlite3.Connection, *, where: str, reset: bool) -> bool:
     if application == _APPLICATION and version == SCHEMA_VERSION:
         return False
     if application == _APPLICATION and not reset:
-        raise SandboxError(
-            f"{where}: written by another version of the sandbox"
-            f" (schema {version}, this one reads {SCHEMA_VERSION}); start it with --reset"
-        )
+        _migrate(connection, version, where=where)
+        return False
     if application == _APPLICATION:
         _drop(connection)
     elif connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
@@ -189,6 +189,21 @@ def _create(connection: sqlite3.Connection, *, where: str, reset: bool) -> bool:
     connection.execute(f"PRAGMA application_id={_APPLICATION}")
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     return True
+
+
+def _migrate(connection: sqlite3.Connection, version: int, *, where: str) -> None:
+    """Bring a file of an older version up to this one, in the transaction that looks at it."""
+    steps = range(version, SCHEMA_VERSION)
+    if not steps or not all(step in MIGRATIONS for step in steps):
+        word = "a newer" if version > SCHEMA_VERSION else "another"
+        raise SandboxError(
+            f"{where}: written by {word} version of the sandbox"
+            f" (schema {version}, this one reads {SCHEMA_VERSION}); start it with --reset"
+        )
+    for step in steps:
+        for statement in MIGRATIONS[step]:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
 
 def _drop(connection: sqlite3.Connection) -> None:

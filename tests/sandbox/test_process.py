@@ -275,7 +275,7 @@ def test_a_file_of_another_version_needs_a_reset(tmp_path):
     connection.execute("PRAGMA user_version=99")
     connection.close()
 
-    with pytest.raises(SandboxError, match="another version"):
+    with pytest.raises(SandboxError, match="a newer version"):
         start(seed=None, data=data)
     assert start(data=data, reset=True)["users"]
 

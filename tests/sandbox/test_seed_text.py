@@ -1,0 +1,133 @@
+"""A seed as a text: what is read as what, and what is refused in one line that names the place."""
+
+import json
+import sqlite3
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.sandbox import seed_yaml, tables
+from reconciler.sandbox.errors import SandboxError, SeedError
+from reconciler.sandbox.seed_document import parse
+from reconciler.sandbox.world import Settings, World
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(values)
+def test_what_yaml_writes_is_read_back(value):
+    text = yaml.safe_dump(value, allow_unicode=True)
+
+    assert seed_yaml.load(text) == yaml.safe_load(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", None),
+        ("# nothing", None),
+        ("a: 2026-01-05T09:00:00Z", {"a": "2026-01-05T09:00:00Z"}),
+        ("a: 2026-01-05", {"a": "2026-01-05"}),
+        ("a: [1, 1.5, yes, ~, '1', 0x10]", {"a": [1, 1.5, True, None, "1", 16]}),
+        ("x: &x {a: 1, b: 2}\ny: {<<: *x, b: 3}", {"x": {"a": 1, "b": 2}, "y": {"a": 1, "b": 3}}),
+        ("x: &x {a: 1}\ny: {<<: [*x, {b: 2}]}", {"x": {"a": 1}, "y": {"a": 1, "b": 2}}),
+        ("a: |\n  two\n  lines\n", {"a": "two\nlines\n"}),
+        ("? a\n: b", {"a": "b"}),
+    ],
+)
+def test_yaml_is_read_as_usual_but_times_are_text(text, expected):
+    assert seed_yaml.load(text) == expected
+
+
+REFUSED = [
+    ("users: [[", "line 2, column 1"),
+    ("a: 1\n\t- b", "line 2, column 1"),
+    ("cloud: true\ncloud: false", "line 2: 'cloud' stands there twice"),
+    ("users:\n  - {email: a, email: b}", "line 2: 'email' stands there twice"),
+    ('{"cloud": true, "cloud": false}', "'cloud' stands there twice"),
+    ("a: *nobody", "nobody"),
+    ("a: !!python/object:os.system x", "python/object"),
+    ("!!python/object:x {}", "line 1: the tag"),
+    ("--- {}\n--- {}", "one document"),
+    ("? [1]\n: 2", "a key is a text"),
+    ("{<<: 1}", "objects only"),
+    ("[" * 5000, "seed"),
+    ("a: !!int moon", "moon"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED, ids=lambda one: str(one)[:30])
+def test_a_text_that_is_no_seed_is_refused_in_one_line(text, message):
+    with pytest.raises(SeedError) as caught:
+        parse(text)
+
+    assert message in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@given(st.text() | st.text("{}[]:,-&*!|>'\"% \n\tab<"))
+def test_any_text_is_a_world_or_a_refusal(text):
+    try:
+        parse(text)
+    except SeedError as error:
+        message = error.message
+    else:
+        message = "fine"
+    assert message.count("\n") == 0
+
+
+def written_by(tmp_path, version):
+    data = tmp_path / "world.db"
+    World(Settings(data=data, seed_text="{}")).close()
+    connection = sqlite3.connect(data)
+    connection.execute(f"PRAGMA user_version={version}")
+    connection.commit()
+    connection.close()
+    return data
+
+
+def test_a_file_of_a_newer_schema_is_left_alone(tmp_path):
+    data = written_by(tmp_path, 99)
+    before = data.read_bytes()
+
+    with pytest.raises(SandboxError, match=r"a newer version of the sandbox \(schema 99, this one"):
+        World(Settings(data=data))
+    assert data.read_bytes() == before
+
+
+def test_a_file_of_an_older_schema_is_brought_up_step_by_step(tmp_path, monkeypatch):
+    data = written_by(tmp_path, 1)
+    monkeypatch.setattr(tables, "SCHEMA_VERSION", 3)
+    with pytest.raises(SandboxError, match="another version"):
+        World(Settings(data=data))
+
+    steps = {1: ("CREATE TABLE extra (x)",), 2: ("INSERT INTO extra VALUES (7)",)}
+    monkeypatch.setattr(tables, "MIGRATIONS", steps)
+    for _ in range(2):  # the second time there is nothing left to do
+        world = World(Settings(data=data))
+        assert world.state()["users"] == []
+        world.close()
+    connection = sqlite3.connect(data)
+    assert connection.execute("SELECT x FROM extra").fetchall() == [(7,)]
+    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+    connection.close()
+
+
+def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    data = written_by(tmp_path, 1)
+    monkeypatch.setattr(tables, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(tables, "MIGRATIONS", {1: ("CREATE TABLE extra (x)", "moon")})
+
+    with pytest.raises(SandboxError):
+        World(Settings(data=data))
+
+    connection = sqlite3.connect(data)
+    names = json.dumps(connection.execute("SELECT name FROM sqlite_schema").fetchall())
+    assert "extra" not in names
+    connection.close()
