@@ -93,6 +93,7 @@ class Transaction:
         self.ground = clock.moved(self.ground, moment)
         self.now = moment
         self.at = clock.stamp(moment)
+        self._memo.clear()
 
     def read_time(self) -> None:
         """Take the time from the clock as it is set now."""

@@ -6,6 +6,7 @@ A column is a copy of the field of the same name, so the JSON stays the only tru
 import json
 import sqlite3
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from reconciler.sandbox import model
@@ -138,8 +139,16 @@ def encode(value: Any) -> str:
 
 
 def decode(kind: type[T], text: str) -> T:
-    """A row's text as the noun."""
+    """A row's text as the noun, which others may hold too: nothing in it is ever changed."""
+    found: T = _decoded(kind, text)
+    return found
+
+
+def _made(kind: type, text: str) -> Any:
     return kind(**json.loads(text))
+
+
+_decoded: Any = lru_cache(maxsize=8192)(_made)
 
 
 def dump(value: Any) -> str:

@@ -149,6 +149,45 @@ def test_two_processes_on_one_file_do_not_get_in_each_others_way(seed, tmp_path)
         )
 
 
+def test_killing_two_writers_again_and_again_loses_nothing_that_was_answered(seed, tmp_path):
+    data = str(tmp_path / "world.db")
+    answered = {}
+
+    def write(api, word):
+        try:
+            for number in range(10_000):
+                body = {"key": f"{word}-{number}", "filters": {"groups": [{}]}}
+                made = api.post(f"{FLAGS}/", body).body
+                answered[made["key"]] = made["id"]
+        except (OSError, http.client.HTTPException):
+            pass
+
+    for turn in range(3):
+        first = {"seed": seed} if turn == 0 else {}
+        with process(data=data, **first) as (one, a), process(data=data) as (two, b):
+            found = {flag["key"]: flag["id"] for flag in one.results(f"{FLAGS}/?limit=20000")}
+            assert answered.items() <= found.items()
+            assert len(set(found.values())) == len(found)
+            before, words = len(answered), [f"{turn}a", f"{turn}b"]
+            writers = [
+                threading.Thread(target=write, args=pair)
+                for pair in zip((one, two), words, strict=True)
+            ]
+            for writer in writers:
+                writer.start()
+            while len(answered) < before + 40:
+                pass
+            a.kill()
+            b.kill()
+            for writer in writers:
+                writer.join()
+    with process(data=data) as (api, _):
+        found = {flag["key"]: flag["id"] for flag in api.results(f"{FLAGS}/?limit=20000")}
+        assert answered.items() <= found.items()
+        made = [line for line in api.sandbox.ledger() if line["object"].startswith("FeatureFlag/")]
+        assert len(made) == len(found) - 2
+
+
 def start(**options):
     with server.background(**{"seed": SEED, **options}) as running:
         return Sandbox(running.url).state()

@@ -195,7 +195,7 @@ def status(flag: Flag, tx: Transaction) -> str:
         return "DELETED"
     if not flag.active:
         return "INACTIVE"
-    edge = clock.stamp(tx.now - _STALE_AFTER)
+    edge: str = tx.memo("stale", lambda: clock.stamp(tx.now - _STALE_AFTER))
     if flag.last_called_at is not None:
         return "STALE" if flag.last_called_at < edge else "ACTIVE"
     return "STALE" if flag.created_at < edge and _for_everybody(flag) else "ACTIVE"
