@@ -4,7 +4,8 @@
 
 One server process with its data in memory, eight kept-alive connections from one client process
 that does little beside reading sockets. The row "as an empty page" is the same server over a list
-without rows: what HTTP, the key, the request log and the transaction cost by themselves.
+without rows: what HTTP, the key, the request log and the transaction cost by themselves. Pages by
+turns are too many to be kept encoded.
 """
 
 import argparse
@@ -97,7 +98,7 @@ class Server:
         self.process.wait(10)
 
 
-def load(address: tuple[str, int], make: Maker, *, expect: int, seconds: float) -> list[float]:
+def load(address: tuple[str, int], make: Maker, *, seconds: float) -> list[float]:
     """Keep every connection busy for so long; answers how long each request took."""
     selector = selectors.DefaultSelector()
     numbers = iter(range(10**9))
@@ -113,8 +114,8 @@ def load(address: tuple[str, int], make: Maker, *, expect: int, seconds: float) 
         for key, _ in selector.select(1):
             one = key.data
             if _received(one):
-                if one.status != expect:
-                    raise SystemExit(f"{one.status} instead of {expect}: {bytes(one.body)!r}")
+                if one.status != 200:
+                    raise SystemExit(f"{one.status}: {bytes(one.body)!r}")
                 took.append(time.perf_counter() - one.sent)
                 one.number = next(numbers)
                 _send(one, make)
@@ -168,51 +169,46 @@ def report(name: str, took: list[float], seconds: float) -> bool:
     return target is None or rate >= target
 
 
+def _cases() -> list[tuple[str, Maker]]:
+    """What is measured: a title, and the n-th request."""
+    flags = "/api/projects/1/feature_flags/"
+    groups = [[{"properties": [], "rollout_percentage": share}] for share in (10, 90)]
+
+    def page(_: int) -> tuple[str, str, Any]:
+        return "GET", f"{flags}?limit={PAGE}", None
+
+    def pages(number: int) -> tuple[str, str, Any]:
+        return "GET", f"{flags}?limit={PAGE}&offset={number % 100}", None
+
+    def write(number: int) -> tuple[str, str, Any]:
+        body = {"name": f"n{number}", "filters": {"groups": groups[number % 2]}}
+        return "PATCH", f"{flags}{number % 200 + 1}/", body
+
+    def mixed(number: int) -> tuple[str, str, Any]:
+        return page(number) if number % 10 else write(number)
+
+    return [
+        ("as an empty page", lambda _: ("GET", "/api/projects/2/feature_flags/", None)),
+        ("GET, page of 100 flags", page),
+        ("GET, 100 pages by turns", pages),
+        ("GET, one flag", lambda number: ("GET", f"{flags}{number % 200 + 1}/", None)),
+        ("writes", write),
+        ("GET page, every 10th a write", mixed),
+    ]
+
+
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seconds", type=float, default=5.0)
     options.add_argument("--large", type=int, default=100_000, help="flags in the large seed")
     given = options.parse_args()
-    base = "/api/projects"
-    rollout = [{"properties": [], "rollout_percentage": share} for share in (10, 90)]
-    cases: list[tuple[str, int, Maker]] = [
-        ("as an empty page", 200, lambda _: ("GET", f"{base}/2/feature_flags/?limit=100", None)),
-        (
-            "GET, page of 100 flags",
-            200,
-            lambda _: ("GET", f"{base}/1/feature_flags/?limit={PAGE}", None),
-        ),
-        (
-            "GET, one flag",
-            200,
-            lambda number: ("GET", f"{base}/1/feature_flags/{number % 200 + 1}/", None),
-        ),
-        (
-            "writes",
-            200,
-            lambda number: (
-                "PATCH",
-                f"{base}/1/feature_flags/{number % 200 + 1}/",
-                {"name": f"n{number}", "filters": {"groups": [rollout[number % 2]]}},
-            ),
-        ),
-        (
-            "GET page, every 10th a write",
-            200,
-            lambda number: (
-                ("PATCH", f"{base}/1/feature_flags/{number % 200 + 1}/", {"name": f"m{number}"})
-                if number % 10 == 0
-                else ("GET", f"{base}/1/feature_flags/?limit={PAGE}", None)
-            ),
-        ),
-    ]
     good = True
     with tempfile.TemporaryDirectory() as name:
         server = Server(seed(200), Path(name))
         try:
-            for title, expect, make in cases:
-                load(server.address, make, expect=expect, seconds=0.5)
-                took = load(server.address, make, expect=expect, seconds=given.seconds)
+            for title, make in _cases():
+                load(server.address, make, seconds=0.5)
+                took = load(server.address, make, seconds=given.seconds)
                 good = report(title, took, given.seconds) and good
         finally:
             server.stop()
