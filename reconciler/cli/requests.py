@@ -251,8 +251,14 @@ def _vote(
         if not yes:
             _print(session, writer, found, "text")
             click.confirm(f"{verb.capitalize()} this change request?", abort=True, err=True)
-        send = getattr(change_requests, verb)
-        vote = send(writer, found.place.id, id_, reason=reason)
+        place = found.place.id
+        match verb:
+            case "approve":
+                vote = change_requests.approve(writer, place, id_, reason=reason)
+            case "reject":
+                vote = change_requests.reject(writer, place, id_, reason=reason)
+            case _:
+                vote = change_requests.cancel(writer, place, id_, reason=reason)
         session.note(screen.escape(vote.message or vote.status))
         _print(session, writer, Found(found.place, vote.change_request), format_)
     return 1 if vote.change_request.get("state") == "failed" else 0
