@@ -12,6 +12,7 @@ from reconciler import __version__
 from reconciler.errors import ReconcilerError
 
 COMMANDS = {
+    "activity": "the activity log: who changed what, when, through which client",
     "apply": "carry the plan out; wait for nobody, say who has to approve",
     "completion": "shell completion",
     "doctor": "what stands in the way of which command, and how to mend it",

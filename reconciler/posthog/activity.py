@@ -1,13 +1,14 @@
-"""The activity log (contract 11): who changed what, when, through which client. Reads only."""
+"""The activity log (contract 11): who changed what, when, through which client."""
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
+from reconciler.kind import Request
 from reconciler.model import Payload
 from reconciler.paths import encode_part
-from reconciler.posthog.client import Reader
+from reconciler.posthog.client import Reader, Writer
 
 PAGE_SIZE: Final = 100
 
@@ -84,6 +85,15 @@ def available_filters(
     path = f"{_path(organization_id, project_id)}available_filters/"
     payload: Payload = reader.get(path)
     return payload
+
+
+def export_server_side(writer: Writer, organization_id: str) -> Any:
+    """Call the documented export once (contract 11, 13): 200 with one entry, if it works at all.
+
+    Raises PermissionDeniedError (403, keys) or InvalidRequestError (400, sessions) where it does
+    not, which is everywhere in the source that was read.
+    """
+    return writer.send(Request("POST", f"{_path(organization_id, None)}export/", {}))
 
 
 def _path(organization_id: str, project_id: str | None) -> str:

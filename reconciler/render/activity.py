@@ -1,0 +1,136 @@
+"""Entries of the activity log as rows, and as CSV. What the text sink and JSON share."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from reconciler import planfile
+from reconciler.model import Payload
+
+COLUMNS: Final = (
+    "created_at",
+    "person",
+    "client",
+    "was_impersonated",
+    "is_system",
+    "organization",
+    "project",
+    "scope",
+    "activity",
+    "item_id",
+    "name",
+    "changes",
+    "ip_address",
+    "id",
+)
+# A spreadsheet takes a cell that begins so for a formula, and runs what somebody named a flag.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def row(entry: Payload, *, organization: str, projects: Mapping[str, str]) -> dict[str, Any]:
+    """One entry (contract 11.2) in names: a row of the text, of `--format json` and of CSV.
+
+    Args:
+        entry: as the API sent it.
+        organization: slug of the organization whose log it is.
+        projects: id -> name; an id that is not among them stays an id.
+
+    """
+    detail = _object(entry.get("detail"))
+    team = entry.get("team_id")
+    return {
+        "id": _text(entry.get("id")),
+        "created_at": _text(entry.get("created_at")),
+        "person": person(entry),
+        "client": entry.get("client"),
+        "was_impersonated": entry.get("was_impersonated") is True,
+        "is_system": entry.get("is_system") is True,
+        "organization": organization,
+        "project": None if team is None else projects.get(str(team), str(team)),
+        "scope": _text(entry.get("scope")),
+        "activity": _text(entry.get("activity")),
+        "item_id": entry.get("item_id"),
+        "name": _text(detail.get("name")),
+        "changes": [
+            {
+                "field": _text(one.get("field")),
+                "action": _text(one.get("action")),
+                "before": one.get("before"),
+                "after": one.get("after"),
+            }
+            for one in map(_object, _list(detail.get("changes")))
+        ],
+        "ip_address": entry.get("ip_address"),
+    }
+
+
+def person(entry: Payload) -> str:
+    """Who did it: an email, PostHog itself, or nobody who is known any more."""
+    user = _object(entry.get("user"))
+    if user.get("email"):
+        return str(user["email"])
+    if user.get("uuid"):
+        return f"user {user['uuid']}"
+    return "PostHog" if entry.get("is_system") is True else "unknown"
+
+
+def table(rows: Iterable[Mapping[str, Any]], *, format: str, color: bool) -> str:  # noqa: A002
+    """Rows of `row`, as text or json."""
+    if format == "json":
+        return planfile.as_text(planfile.plain(list(rows))).removesuffix("\n")
+    from reconciler.render.text import activity
+
+    return activity.entries(rows, color=color)
+
+
+def filters(found: Payload, *, format: str, color: bool) -> str:  # noqa: A002
+    """What there is to filter by (contract 11.3), as text or json."""
+    if format == "json":
+        return planfile.as_text(planfile.plain(dict(found))).removesuffix("\n")
+    from reconciler.render.text import activity
+
+    return activity.available(found, color=color)
+
+
+def as_jsonl(entries: Iterable[Payload]) -> Iterator[str]:
+    """Lines of JSON, each a whole entry as the API sent it; ASCII, keys in order."""
+    for entry in entries:
+        yield json.dumps(planfile.plain(dict(entry)), sort_keys=True) + "\n"
+
+
+def as_csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Rows of `row` as lines of CSV (RFC 4180) with a header; `changes` is JSON in one cell."""
+    yield _line(COLUMNS)
+    for found in rows:
+        yield _line(tuple(_cell(found[name]) for name in COLUMNS))
+
+
+def _line(cells: Iterable[str]) -> str:
+    into = io.StringIO()
+    csv.writer(into).writerow(cells)
+    return into.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        text = planfile.redact(value)
+        return f"'{text}" if text.startswith(_FORMULA) else text
+    return json.dumps(planfile.plain(value), sort_keys=True)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,80 @@
+"""The activity log on the terminal: a line an entry, its changes below, newest first."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from reconciler.model import ABSENT, Payload
+from reconciler.render.requests import moment
+from reconciler.render.text.look import Look, difference
+from reconciler.render.text.screen import escape, paint
+from reconciler.render.visible import columns
+
+_STYLES: Final = {"created": "green", "deleted": "red", "updated": "yellow"}
+_MOST: Final = 20  # values of one filter that are shown
+
+
+def entries(rows: Iterable[Mapping[str, Any]], *, color: bool, width: int = 100) -> str:
+    """Rows of `render.activity.row`, in the order they came."""
+    look = Look(color, width)
+    lines = [line for row in rows for line in _entry(row, look)]
+    return "\n".join(lines) if lines else "No entries."
+
+
+def _entry(row: Mapping[str, Any], look: Look) -> Iterator[str]:
+    when = look.paint(escape(moment(row["created_at"])), "dim")
+    what = look.paint(escape(row["activity"]), _STYLES.get(row["activity"], ""))
+    where = "/".join(part for part in (row["organization"], row["project"]) if part)
+    name = row["name"] or row["item_id"] or ""
+    thing = escape(f"{row['scope']} {where}{f'/{name}' if name else ''}")
+    yield f"{when}  {escape(row['person'])}{_how(row, look)}  {what} {look.paint(thing, 'bold')}"
+    moves = [(one["field"] or one["action"], one) for one in row["changes"]]
+    wide = min(max((columns(escape(name)) for name, _ in moves), default=0), look.paths)
+    for field, one in moves:
+        sides = (_side(one["before"]), _side(one["after"]))
+        yield from difference(field, sides, wide, look)
+
+
+def _side(value: Any) -> Any:
+    return ABSENT if value is None else value
+
+
+def _how(row: Mapping[str, Any], look: Look) -> str:
+    """Through what, and whether it was somebody else in that person's name."""
+    parts = [escape(str(row["client"]))] if row["client"] else []
+    text = f" ({', '.join(parts)})" if parts else ""
+    if row["was_impersonated"]:
+        text += " " + look.paint("impersonated", "alarm")
+    return text
+
+
+def available(found: Payload, *, color: bool) -> str:
+    """The values that each filter takes here, and the fields that `--detail` can look at."""
+    lines: list[str] = []
+    static = found.get("static_filters")
+    for name, values in (static if isinstance(static, Mapping) else {}).items():
+        lines.append(paint(escape(str(name)), "bold", on=color))
+        lines += [f"  {line}" for line in _values(values)]
+    fields = found.get("detail_fields")
+    for scope, about in (fields if isinstance(fields, Mapping) else {}).items():
+        lines.append(paint(escape(f"detail fields of {scope}"), "bold", on=color))
+        listed = about.get("fields") if isinstance(about, Mapping) else ()
+        lines += [f"  {escape(_field(one))}" for one in listed or () if isinstance(one, Mapping)]
+    if not lines:
+        return "PostHog offers no values to filter by here (not computed yet, or an empty log)."
+    return "\n".join(lines)
+
+
+def _values(values: Any) -> Iterator[str]:
+    every = [one for one in values or () if isinstance(one, Mapping)]
+    for one in every[:_MOST]:
+        label = f"  {one['label']}" if one.get("label") else ""
+        yield escape(f"{one.get('value')}{label}")
+    if len(every) > _MOST:
+        yield f"… {len(every) - _MOST} more (--format json has all)"
+    if not every:
+        yield "(none)"
+
+
+def _field(one: Mapping[str, Any]) -> str:
+    kinds = one.get("types")
+    return f"{one.get('name')}  {', '.join(map(str, kinds))}" if kinds else str(one.get("name"))
