@@ -121,6 +121,7 @@ class Kind:
     gated: bool = False  # approval policies may hold its writes back
     versioned: bool = False  # the server compares and swaps by itself: no read before a write
     activity_scope: str = ""  # its name in the activity log
+    page: str = ""  # its page in PostHog, below the host: "/project/{project}/feature_flags/{id}"
 
     def path(self, template: str, ids: Mapping[str, str]) -> str:
         """Fill `{organization}`, `{project}` and `{id}` in."""

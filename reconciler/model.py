@@ -6,6 +6,8 @@ from enum import Enum, StrEnum
 from typing import Any, Final
 from urllib.parse import unquote
 
+from reconciler.consent import ChangeRequest as ChangeRequest  # noqa: PLC0414  found here, too
+from reconciler.consent import Vote as Vote  # noqa: PLC0414
 from reconciler.paths import Path, Spec
 from reconciler.source import MappingNode, SequenceNode, Source
 
@@ -190,22 +192,6 @@ class LiveResource:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeRequest:
-    """A change request (contract 7.1), people by email where the API sent them."""
-
-    id: str
-    action_key: str
-    state: str
-    resource_id: str | None
-    flag_key: str
-    organization: str
-    project: str
-    requester: str | None  # email
-    requester_id: int | None
-    payload: Payload = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Unreadable:
     """A collection that could not be read: nothing may be created or deleted in it."""
 
@@ -263,6 +249,7 @@ class Gate:
     expires_after: str | None = None
     change_request: str | None = None  # id, where one is open
     note: str = ""
+    cannot_approve: Mapping[str, str] = field(default_factory=dict)  # named, but: email -> why
 
 
 NO_GATE: Final = Gate()
@@ -306,6 +293,7 @@ class Change:
     desired: Resource | None = None  # None for a delete of what is in no file
     before: LiveResource | None = field(default=None, compare=False)  # what it was compared with
     removed: bool = False  # a delete because it left the files; `desired` is what the base said
+    url: str | None = None  # its page in PostHog, for people; nothing is ever sent there
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +330,7 @@ class Plan:
     released: tuple[Released, ...] = ()
     findings: tuple[Finding, ...] = ()
     requests: Requests = Requests()
+    change_requests: tuple[ChangeRequest, ...] = ()  # those that a gate speaks of, oldest first
 
     @property
     def writes(self) -> tuple[Change, ...]:

@@ -6,15 +6,15 @@ looks like a key leaves through it.
 
 import json
 import math
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from reconciler import __version__
-from reconciler.errors import ConfigError
+from reconciler.document import KEY as KEY  # noqa: PLC0414  what hides keys is found here, too
+from reconciler.document import Node, refused
+from reconciler.document import redact as redact  # noqa: PLC0414
 from reconciler.model import (
     ABSENT,
     Action,
@@ -22,6 +22,7 @@ from reconciler.model import (
     Approvers,
     Cause,
     Change,
+    ChangeRequest,
     Confidence,
     FieldChange,
     Finding,
@@ -34,19 +35,15 @@ from reconciler.model import (
     Result,
     Severity,
     Verdict,
+    Vote,
 )
 from reconciler.source import Source
 
 FORMAT_VERSION: Final = 1
 PASSES: Final = frozenset({Verdict.NONE, Verdict.BYPASS})  # nothing holds the write back
 
-KEY: Final = re.compile(r"ph[csx]_[A-Za-z0-9]{20,}")
 _DEEPEST: Final = 100  # a value nested more deeply is nobody's configuration
-_MOST: Final = 2**53  # numbers from here on are not the same to every reader of JSON
-_SHOWN: Final = 60  # characters of a wrong value that an error quotes
 _SIDES: Final = ("base", "live", "desired")
-_T = TypeVar("_T")
-_Word = TypeVar("_Word", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +52,6 @@ class Saved(Plan):
 
     unchanged: int = 0
     tool_version: str = ""  # of the program that made it
-
-
-def redact(text: str) -> str:
-    """The text without anything that looks like a key of PostHog's."""
-    return KEY.sub("***", text)
 
 
 def summary(plan: Plan) -> dict[str, int]:
@@ -100,6 +92,7 @@ def encode(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any]:
             "released": plan.released,
             "findings": plan.findings,
             "requests": plan.requests,
+            "change_requests": [_asked(one) for one in plan.change_requests],
         }
     )
     return document
@@ -155,6 +148,8 @@ def _change(change: Change) -> dict[str, Any]:
     }
     if change.late:
         row["late"] = change.late
+    if change.url is not None:
+        row["url"] = change.url
     nulls = {
         side: [number for number, one in enumerate(change.fields) if getattr(one, side) is None]
         for side in _SIDES
@@ -164,12 +159,20 @@ def _change(change: Change) -> dict[str, Any]:
     return row
 
 
+def _asked(request: ChangeRequest) -> dict[str, Any]:
+    """A change request without what the server keeps to apply it."""
+    hidden = {"payload", "requester_id"}
+    return {
+        one.name: getattr(request, one.name) for one in fields(request) if one.name not in hidden
+    }
+
+
 def loads(text: str) -> Plan:
     """The plan in the text of a saved document; ConfigError if it is none."""
     try:
         document = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
-        raise _refused(f"it is no JSON: {error}") from error
+        raise refused(f"it is no JSON: {error}") from error
     return decode(document)
 
 
@@ -183,80 +186,14 @@ def decode(document: Any) -> Plan:
         inside = (one.values() if isinstance(one, dict) else one for one in level)
         level = [item for items in inside for item in items if isinstance(item, dict | list)]
     if level:
-        raise _refused("it is nested too deeply")
-    return _plan(_Node(document, ""))
+        raise refused("it is nested too deeply")
+    return _plan(Node(document, ""))
 
 
-def _refused(why: str, fix: str = "write a new one: reconciler plan --out FILE") -> ConfigError:
-    return ConfigError("this is no plan that can be read", why=redact(why), fix=fix)
-
-
-class _Node:
-    """A value of a document and its place. Every question ends in a value or a ConfigError."""
-
-    __slots__ = ("path", "value")
-
-    def __init__(self, value: Any, path: str) -> None:
-        self.value = value
-        self.path = path
-
-    def __getitem__(self, key: str) -> "_Node":
-        if not isinstance(self.value, dict):
-            raise self._wrong("an object")
-        return _Node(self.value.get(key), f"{self.path}.{key}".lstrip("."))
-
-    def maybe(self, read: Callable[["_Node"], _T]) -> _T | None:
-        """None where it is null or missing."""
-        return None if self.value is None else read(self)
-
-    def each(self, read: Callable[["_Node"], _T]) -> tuple[_T, ...]:
-        """What `read` makes of each item of a list."""
-        if not isinstance(self.value, list):
-            raise self._wrong("a list")
-        return tuple(read(_Node(item, f"{self.path}[{n}]")) for n, item in enumerate(self.value))
-
-    def text(self) -> str:
-        """A string."""
-        if not isinstance(self.value, str):
-            raise self._wrong("text")
-        return self.value
-
-    def count(self) -> int:
-        """A number of things: a whole number from 0 on."""
-        if type(self.value) is not int or not 0 <= self.value < _MOST:
-            raise self._wrong("a whole number from 0 on")
-        return self.value
-
-    def word(self, words: type[_Word]) -> _Word:
-        """One of the words of an enum."""
-        try:
-            return words(self.text())
-        except ValueError:
-            raise self._wrong(f"one of {', '.join(words)}") from None
-
-    def address(self) -> Address:
-        """An address."""
-        try:
-            return Address.parse(self.text())
-        except ValueError:
-            raise self._wrong("an address such as Role/acme/Release managers") from None
-
-    def values(self, read: Callable[["_Node"], _T]) -> dict[str, _T]:
-        """What `read` makes of each value of an object."""
-        if isinstance(self.value, dict):
-            return {name: read(self[name]) for name in self.value}
-        raise self._wrong("an object")
-
-    def _wrong(self, expected: str) -> ConfigError:
-        found = redact(json.dumps(self.value))
-        found = found if len(found) < _SHOWN else f"{found[:_SHOWN]}…"
-        return _refused(f"{self.path or 'the document'} should be {expected}, not {found}")
-
-
-def _plan(node: _Node) -> Saved:
+def _plan(node: Node) -> Saved:
     version = node["format_version"].count()
     if version > FORMAT_VERSION:
-        raise _refused(
+        raise refused(
             f"its format_version is {version}, and this program reads {FORMAT_VERSION}",
             "show it with the version of reconciler that made it, or make the plan again",
         )
@@ -264,45 +201,47 @@ def _plan(node: _Node) -> Saved:
     changes = node["changes"].each(_read_change)
     for address, times in Counter(one.address for one in changes).most_common(1):
         if times > 1:
-            raise _refused(f"{address} stands in it twice")
+            raise refused(f"{address} stands in it twice")
     return Saved(
         changes=changes,
         target=node["target"]["name"].text(),
         host=node["target"]["host"].text(),
         created_at=node["created_at"].text(),
-        base_ref=base.maybe(lambda found: found["ref"].maybe(_Node.text)),
-        base_commit=base.maybe(lambda found: found["commit"].maybe(_Node.text)),
+        base_ref=base.maybe(lambda found: found["ref"].maybe(Node.text)),
+        base_commit=base.maybe(lambda found: found["commit"].maybe(Node.text)),
         desired_digest=node["desired_digest"].text(),
-        unmanaged=node["unmanaged"].each(_Node.address),
+        unmanaged=node["unmanaged"].each(Node.address),
         released=node["released"].each(_read_released),
         findings=node["findings"].each(_read_finding),
         requests=Requests(*(node["requests"][one.name].count() for one in fields(Requests))),
         unchanged=max(0, none - sum(change.action is Action.NONE for change in changes)),
         tool_version=node["tool_version"].text(),
+        change_requests=node["change_requests"].maybe(lambda n: n.each(_read_asked)) or (),
     )
 
 
-def _read_change(node: _Node) -> Change:
+def _read_change(node: Node) -> Change:
     return Change(
         address=node["address"].address(),
         action=node["action"].word(Action),
         fields=tuple(_read_fields(node["fields"], node["nulls"])),
         gate=_read_gate(node["gate"]),
-        live_id=node["live_id"].maybe(_Node.text),
-        live_fingerprint=node["live_fingerprint"].maybe(_Node.text),
+        live_id=node["live_id"].maybe(Node.text),
+        live_fingerprint=node["live_fingerprint"].maybe(Node.text),
         source=node["source"].maybe(_read_source),
-        depends_on=node["depends_on"].each(_Node.address),
-        late=node["late"].maybe(lambda late: late.each(_Node.address)) or (),
+        depends_on=node["depends_on"].each(Node.address),
+        late=node["late"].maybe(lambda late: late.each(Node.address)) or (),
         warnings=node["warnings"].each(_read_finding),
+        url=node["url"].maybe(Node.text),
     )
 
 
-def _read_fields(rows: _Node, nulls: _Node) -> Iterator[FieldChange]:
+def _read_fields(rows: Node, nulls: Node) -> Iterator[FieldChange]:
     written = {
         (number, side)
         for side in _SIDES
         if nulls.value is not None and nulls[side].value is not None
-        for number in nulls[side].each(_Node.count)
+        for number in nulls[side].each(Node.count)
     }
     for number, row in enumerate(rows.each(lambda row: row)):
         values = {side: row[side].value for side in _SIDES}
@@ -312,42 +251,70 @@ def _read_fields(rows: _Node, nulls: _Node) -> Iterator[FieldChange]:
         yield FieldChange(row["path"].text(), cause=row["cause"].word(Cause), **values)
 
 
-def _read_gate(node: _Node) -> Gate:
+def _read_gate(node: Node) -> Gate:
     users, roles = node["approvers"]["users"], node["approvers"]["roles"]
     return Gate(
         verdict=node["verdict"].word(Verdict),
         confidence=node["confidence"].word(Confidence),
-        policy=node["policy"].maybe(_Node.text),
-        condition=node["condition"].maybe(_Node.text),
-        quorum=node["quorum"].maybe(_Node.count),
-        approvers=Approvers(users.each(_Node.text), roles.values(lambda one: one.each(_Node.text))),
-        expires_after=node["expires_after"].maybe(_Node.text),
-        change_request=node["change_request"].maybe(_Node.text),
-        note=node["note"].maybe(_Node.text) or "",
+        policy=node["policy"].maybe(Node.text),
+        condition=node["condition"].maybe(Node.text),
+        quorum=node["quorum"].maybe(Node.count),
+        approvers=Approvers(users.each(Node.text), roles.values(lambda one: one.each(Node.text))),
+        expires_after=node["expires_after"].maybe(Node.text),
+        change_request=node["change_request"].maybe(Node.text),
+        note=node["note"].maybe(Node.text) or "",
+        cannot_approve=node["cannot_approve"].maybe(lambda why: why.values(Node.text)) or {},
     )
 
 
-def _read_source(node: _Node) -> Source:
-    place = (node[name].maybe(_Node.count) or 1 for name in ("line", "column"))
+def _read_asked(node: Node) -> ChangeRequest:
+    return ChangeRequest(
+        id=node["id"].text(),
+        action_key=node["action_key"].text(),
+        state=node["state"].text(),
+        flag_key=node["flag_key"].text(),
+        organization=node["organization"].text(),
+        project=node["project"].text(),
+        created_at=node["created_at"].text(),
+        expires_at=node["expires_at"].text(),
+        resource_id=node["resource_id"].maybe(Node.text),
+        requester=node["requester"].maybe(Node.text),
+        requester_id=None,
+        votes=node["votes"].each(_read_vote),
+        url=node["url"].maybe(Node.text),
+    )
+
+
+def _read_vote(node: Node) -> Vote:
+    return Vote(
+        person=node["person"].text(),
+        approved=node["approved"].flag(),
+        at=node["at"].text(),
+        reason=node["reason"].text(),
+    )
+
+
+def _read_source(node: Node) -> Source:
+    place = (node[name].maybe(Node.count) or 1 for name in ("line", "column"))
     return Source(node["file"].text(), *place)
 
 
-def _read_released(node: _Node) -> Released:
+def _read_released(node: Node) -> Released:
     address, path = node["address"].address(), node["path"].text()
     return Released(address, path, node["base"].value, node["live"].value)
 
 
-def _read_finding(node: _Node) -> Finding:
+def _read_finding(node: Node) -> Finding:
     return Finding(
         code=node["code"].text(),
         severity=node["severity"].word(Severity),
         message=node["message"].text(),
-        why=node["why"].maybe(_Node.text) or "",
-        fix=node["fix"].maybe(_Node.text) or "",
+        why=node["why"].maybe(Node.text) or "",
+        fix=node["fix"].maybe(Node.text) or "",
         source=node["source"].maybe(_read_source),
-        address=node["address"].maybe(_Node.address),
-        excerpt=node["excerpt"].maybe(_Node.text) or "",
-        width=node["width"].maybe(_Node.count) or 1,
+        address=node["address"].maybe(Node.address),
+        excerpt=node["excerpt"].maybe(Node.text) or "",
+        width=node["width"].maybe(Node.count) or 1,
     )
 
 

@@ -29,7 +29,7 @@ from reconciler.model import (
     Requests,
     Resource,
 )
-from reconciler.plan import build, intent, lookup, reach, references, three_way
+from reconciler.plan import build, intent, lookup, pages, reach, references, three_way
 from reconciler.plan.build import Options
 from reconciler.posthog.client import Reader, Writer
 
@@ -129,6 +129,7 @@ def plan(
     findings from before the plan, such as a base that cannot be read.
     """
     made = build.build(desired=world.desired, base=world.base, live=world.live, options=options)
+    made = pages.linked(made, world.live, host)
     return replace(
         made,
         target=target,

@@ -56,6 +56,7 @@ def test_the_document_of_the_interface():
         "released",
         "findings",
         "requests",
+        "change_requests",
     ]
     assert document["format_version"] == 1
     assert document["tool_version"] == "0.1.0"
@@ -95,6 +96,7 @@ def test_the_document_of_the_interface():
         "expires_after": "14d",
         "change_request": None,
         "note": "",
+        "cannot_approve": {},
     }
 
 

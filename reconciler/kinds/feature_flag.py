@@ -183,6 +183,7 @@ KIND = Kind(
     stages=stages,
     requests=requests,
     gated=True,
+    page="/project/{project}/feature_flags/{id}",
     versioned=True,
     activity_scope="FeatureFlag",
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.kind import Kind, Reference
-from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person
+from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person, Vote
 from reconciler.paths import Spec, map_values
 
 
@@ -92,4 +92,21 @@ def change_request(payload: Payload, organization: str, project: str) -> ChangeR
         requester=requester.get("email"),
         requester_id=requester.get("id"),
         payload=payload,
+        created_at=str(payload.get("created_at") or ""),
+        expires_at=str(payload.get("expires_at") or ""),
+        votes=_votes(payload),
     )
+
+
+def _votes(payload: Payload) -> tuple[Vote, ...]:
+    """Oldest first: the server's order is not to be relied on."""
+    found = (
+        Vote(
+            person=str((vote.get("created_by") or {}).get("email") or "unknown"),
+            approved=vote.get("decision") == "approved",
+            at=str(vote.get("created_at") or ""),
+            reason=str(vote.get("reason") or ""),
+        )
+        for vote in payload.get("approvals") or ()
+    )
+    return tuple(sorted(found, key=lambda vote: (vote.at, vote.person)))

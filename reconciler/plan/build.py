@@ -11,6 +11,7 @@ from reconciler.plan import (
     gates,
     guardrails,
     order,
+    pages,
     references,
     selection,
     three_way,
@@ -54,6 +55,7 @@ def build(*, desired: Declared, base: Declared | None, live: Live, options: Opti
         released=tuple(three_way.released(changes, base)),
         findings=tuple(sorted(said, key=lambda finding: finding.sort_key)),
         requests=Requests(expected_writes=sum(1 for c in changes if c.action is not Action.NONE)),
+        change_requests=pages.asked(changes, live),
     )
 
 

@@ -1,12 +1,16 @@
 """Who may approve, who is let through, and who asks: people and roles, as this plan leaves them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
+from typing import Final
 
 from reconciler.kind import LEVELS, level_number, level_word
 from reconciler.model import Address, Approvers, Change, Live
 from reconciler.plan.gate_policies import Policy
 from reconciler.plan.gate_roles import Members, members, planned_levels, planned_members
+
+FILES: Final = "files the request"  # why a person who is named may not vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +90,13 @@ class People:
 
         `requester` is who asks; if nobody has asked yet it will be this key's user.
         """
-        organization, me = policy.address.organization, self._live.me
-        asks = (requester or (me.email if me is not None else "")).lower()
-        named = {email.lower() for email in approvers.users}
-        named.update(email.lower() for held in approvers.roles.values() for email in held)
-        able, said = {email for email in named if self._is_there(organization, email)}, []
-        if gone := sorted(named - able):
+        organization, asks = policy.address.organization, self._asks(requester)
+        said = []
+        cannot = self.cannot(policy, approvers, requester)
+        able = _named(approvers) - cannot.keys()
+        if gone := [email for email in cannot if email != asks or cannot[asks] != FILES]:
             said.append(f"not in {organization}: {', '.join(gone)}")
-        if asks in able and policy.spec.get("allow_self_approve") is not True:
-            able.discard(asks)
+        if cannot.get(asks) == FILES:
             said.append(f"{asks}, who files the request, cannot approve it")
         if ("Role", (organization,)) in self._closed and approvers.roles:
             said.append(f"who holds the roles of {organization} cannot be read")
@@ -103,6 +105,21 @@ class People:
         elif quorum is not None and len(able) < quorum:
             said.append(f"only {len(able)} can approve it, and {quorum} are needed")
         return said
+
+    def cannot(
+        self, policy: Policy, approvers: Approvers, requester: str | None = None
+    ) -> Mapping[str, str]:
+        """Who is named and cannot approve, by email in lower case, and why."""
+        organization, asks = policy.address.organization, self._asks(requester)
+        named = sorted(_named(approvers))
+        found = {e: f"not in {organization}" for e in named if not self._is_there(organization, e)}
+        if asks in named and policy.spec.get("allow_self_approve") is not True:
+            found.setdefault(asks, FILES)
+        return found
+
+    def _asks(self, requester: str | None) -> str:
+        me = self._live.me
+        return (requester or (me.email if me is not None else "")).lower()
 
     def _is_there(self, organization: str, email: str) -> bool:
         known = self._live.people.get(organization, {})
@@ -163,6 +180,11 @@ class People:
             if me is not None and me in {email.lower() for email in held}:
                 return f"{me} holds the role {role}"
         return ""
+
+
+def _named(approvers: Approvers) -> set[str]:
+    held = chain(approvers.users, *approvers.roles.values())
+    return {email.lower() for email in held}
 
 
 def _article(level: str | int) -> str:

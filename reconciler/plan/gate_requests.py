@@ -1,12 +1,13 @@
 """Change requests that are there already: ours, somebody else's, or one that was turned down."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from reconciler.model import (
     Action,
     Address,
+    Approvers,
     Change,
     ChangeRequest,
     Confidence,
@@ -100,7 +101,19 @@ def _gate(request: ChangeRequest, there: LiveResource | None, world: Steps) -> G
         expires_after=spec.get("expires_after"),
         change_request=request.id,
         note=joined(gate_words.request(request, version), *obstacles),
+        cannot_approve=_cannot(request, frozen, approvers, world),
     )
+
+
+def _cannot(
+    request: ChangeRequest, policy: Policy, approvers: Approvers, world: Steps
+) -> Mapping[str, str]:
+    """Who has no vote, and who has cast it."""
+    cast = {
+        vote.person.lower(): "has approved" if vote.approved else "has rejected"
+        for vote in request.votes
+    }
+    return {**world.people.cannot(policy, approvers, request.requester), **cast}
 
 
 def remembered(

@@ -142,6 +142,7 @@ class _Forecaster:
             approvers=approvers,
             expires_after=policy.spec.get("expires_after"),
             note=joined(step.note, *obstacles),
+            cannot_approve=people.cannot(policy, approvers) if waits else {},
         )
 
 

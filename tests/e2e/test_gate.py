@@ -229,3 +229,27 @@ def test_wait_tells_of_every_request_that_is_decided_already(world):
 
     assert 0 == waited.code, waited.out
     assert sorted(f"{id_}  applied" for id_ in ids) == sorted(waited.out.splitlines())
+
+
+def test_the_plan_knows_the_votes_of_a_request_its_page_and_who_is_left(world):
+    """Filed by ci, agreed to by bob: the document says so, and alice is the one to ask."""
+    repo = world(gated(acme.live_flag("checkout"), approver_config=TWO))
+    repo.write("flags.yaml", acme.flag("checkout", active=True))
+    id_ = outcome(repo.run("apply", "--yes", "--format", "json"), "checkout")["change_request"]
+    voted = repo.run("requests", "approve", id_, "--yes", "--reason", "fine", token="phx_bob")
+    assert voted.code == 0, voted.err
+
+    made = repo.run("plan", "--format", "json").json
+
+    (row,), (asked,) = made["changes"], made["change_requests"]
+    host = repo.sandbox.url
+    assert row["url"] == f"{host}/project/1/feature_flags/{row['live_id']}"
+    assert row["gate"]["cannot_approve"] == {"bob@acme.test": "has approved"}
+    assert (asked["id"], asked["state"], asked["requester"]) == (id_, "pending", "ci@acme.test")
+    assert asked["url"] == f"{host}/project/1/approvals/{id_}"
+    assert asked["created_at"] < asked["expires_at"]
+    (vote,) = asked["votes"]
+    assert (vote["person"], vote["approved"], vote["reason"]) == ("bob@acme.test", True, "fine")
+
+
+TWO = {"quorum": 2, "users": ["alice@acme.test", "bob@acme.test"], "roles": []}

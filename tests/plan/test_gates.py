@@ -19,6 +19,7 @@ from reconciler.model import (
     Resource,
     Unreadable,
     Verdict,
+    Vote,
 )
 from reconciler.plan import gates, three_way
 
@@ -804,6 +805,21 @@ def test_who_filed_a_pending_request_cannot_approve_it():
 
     assert f"{ALICE}, who files the request, cannot approve it" in found.note
     assert "only 1 can approve it, and 2 are needed" in found.note
+    assert found.cannot_approve == {
+        ALICE: "files the request",
+        "id:99": "not in acme",
+    }
+
+
+def test_who_has_voted_cannot_vote_again():
+    """By name, for whoever looks for the next one to ask."""
+    vote = Vote(BOB, approved=True, at="2026-01-06T09:00:00Z")
+    filed = request({"filters": rollouts(50)}, votes=(vote,))
+    live = world(LIVE, role("Ops", BOB), policy(), change_requests=(filed,))
+
+    found = gate(live, {"filters": rollouts(50)})
+
+    assert found.cannot_approve == {"id:99": "not in acme", BOB: "has approved"}
 
 
 def test_a_request_with_another_intent_blocks_every_write():

@@ -7,6 +7,7 @@ from reconciler.model import (
     Approvers,
     Cause,
     Change,
+    ChangeRequest,
     Confidence,
     FieldChange,
     Finding,
@@ -20,6 +21,7 @@ from reconciler.model import (
     Severity,
     Source,
     Verdict,
+    Vote,
 )
 
 REQUEST = "0c7b1d8e-5f5e-4d0f-8d9e-1b0f6a0c3e21"
@@ -108,7 +110,9 @@ PENDING = update(
         change_request=REQUEST,
         note=f"change request {REQUEST} of ci@acme.test (feature_flag.update, pending, "
         "expires 2026-01-19T09:00:00Z)",
+        cannot_approve={"bob@acme.test": "has approved"},
     ),
+    url="http://127.0.0.1:8000/project/1/feature_flags/42",
 )
 BLOCKED = update(
     "held-by-another",
@@ -175,6 +179,22 @@ UNMANAGED_FIELD = Finding(
     address=flag("new-checkout"),
 )
 
+ASKED = ChangeRequest(
+    REQUEST,
+    "feature_flag.update",
+    "pending",
+    "42",
+    "waits-already",
+    "acme",
+    "Web",
+    "ci@acme.test",
+    None,
+    created_at="2026-01-05T09:00:00Z",
+    expires_at="2026-01-19T09:00:00Z",
+    votes=(Vote("bob@acme.test", approved=True, at="2026-01-06T10:30:00Z", reason="fine"),),
+    url=f"http://127.0.0.1:8000/project/1/approvals/{REQUEST}",
+)
+
 EVERYTHING = Plan(
     changes=(
         *(Change(flag(f"same-{n}"), Action.NONE) for n in range(40)),
@@ -199,6 +219,7 @@ EVERYTHING = Plan(
     released=(Released(flag("by-an-owner"), "name", "a", "b"),),
     findings=(MISSING, WARNED, UNMANAGED_FIELD),
     requests=Requests(12, 9),
+    change_requests=(ASKED,),
 )
 SMALL = Plan(
     changes=(GATED, *(Change(flag(f"same-{n}"), Action.NONE) for n in range(2))),
@@ -303,13 +324,20 @@ def saying(word, verdict=Verdict.APPROVAL, severity=Severity.ERROR):
         word,
         word,
         word,
+        {word: word},
     )
     doubt = Gate(confidence=Confidence.LIKELY, note=word)
     place = Source(word, 7)
     other = Address(word, (word,))
+    vote = Vote(word, approved=True, at=word, reason=word)
+    filed = ChangeRequest(
+        word, word, word, word, word, word, word, word, None, {}, word, word, (vote,), word
+    )
     return Plan(
         changes=(
-            Change(here, Action.UPDATE, values, asked, word, word, place, warnings=(note,)),
+            Change(
+                here, Action.UPDATE, values, asked, word, word, place, warnings=(note,), url=word
+            ),
             Change(other, Action.CREATE, values[1:], doubt, source=place, depends_on=(here,)),
             Change(Address("Role", (word, word)), Action.DELETE, live_id=word),
         ),
@@ -322,6 +350,7 @@ def saying(word, verdict=Verdict.APPROVAL, severity=Severity.ERROR):
         unmanaged=(here,),
         released=(Released(here, word, word, word),),
         findings=(note, Finding("unmanaged-field", Severity.NOTICE, word)),
+        change_requests=(filed,),
     )
 
 

@@ -118,6 +118,25 @@ gates = st.builds(
     maybe,
     maybe,
     hostile,
+    st.dictionaries(hostile, hostile, max_size=2),
+)
+votes = st.builds(model.Vote, hostile, st.booleans(), hostile, hostile)
+requests = st.builds(
+    model.ChangeRequest,
+    hostile,
+    hostile,
+    hostile,
+    maybe,
+    hostile,
+    hostile,
+    hostile,
+    maybe,
+    st.none(),
+    st.just({}),
+    hostile,
+    hostile,
+    st.lists(votes, max_size=2).map(tuple),
+    maybe,
 )
 changes = st.builds(
     model.Change,
@@ -134,6 +153,7 @@ changes = st.builds(
     st.lists(addresses, max_size=2).map(tuple),
     st.lists(addresses, max_size=1).map(tuple),
     st.lists(findings, max_size=1).map(tuple),
+    url=maybe,
 )
 plans = st.builds(
     model.Plan,
@@ -148,4 +168,5 @@ plans = st.builds(
     st.lists(st.builds(model.Released, addresses, hostile, values, values), max_size=2).map(tuple),
     st.lists(findings, max_size=3).map(tuple),
     st.builds(model.Requests, *[st.integers(0, 9999)] * 3),
+    st.lists(requests, max_size=2).map(tuple),
 )

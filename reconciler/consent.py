@@ -1,0 +1,35 @@
+"""What people were asked, and what they answered. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One vote on a change request."""
+
+    person: str  # email
+    approved: bool
+    at: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRequest:
+    """A change request (contract 7.1), people by email where the API sent them."""
+
+    id: str
+    action_key: str
+    state: str
+    resource_id: str | None
+    flag_key: str
+    organization: str
+    project: str
+    requester: str | None  # email
+    requester_id: int | None
+    payload: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    created_at: str = ""
+    expires_at: str = ""
+    votes: tuple[Vote, ...] = ()  # oldest first
+    url: str | None = None  # its page in PostHog
