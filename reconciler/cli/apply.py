@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
+from reconciler.cli.report import reported
 from reconciler.cli.session import Session
 from reconciler.errors import GitError, GuardrailError, UsageError
 from reconciler.model import Outcome, Plan, Result
@@ -36,6 +37,7 @@ FAILED, WAITING, REFUSED = 1, 3, 4
     "--concurrency", type=click.IntRange(1, 32), default=8, show_default=True, metavar="N"
 )
 @options.formats("text", "json")
+@reported
 @click.pass_obj
 def command(
     session: Session,
@@ -79,6 +81,7 @@ def command(
             base=before.base,
             said=before.findings,
         )
+        session.report.plan(made)
         if format_ == "text":
             session.show(render.plan, made)
         if not go_on:
@@ -88,6 +91,7 @@ def command(
         outcomes, interrupted = carrying.carry_out(
             session, writer, made, world, workers=concurrency, guarded=guardrails.CODES
         )
+    session.report.outcomes(outcomes, made)
     if format_ == "json":
         click.echo(planfile.dump_outcomes(outcomes, made))
     else:

@@ -40,9 +40,11 @@ def carry_out(
         return tuple(executor.unchanged(change) for change in made.changes), None
     stamp = session.now().strftime("%Y%m%dT%H%M%S.%fZ")
     outcomes: list[Outcome] = []
+    kept = walk.journal_path(session.folder(), stamp)
     color = color_for(session.color_choice, sys.stderr)
     with (
-        Journal(walk.journal_path(session.folder(), stamp), now=session.stamp) as journal,
+        session.report.journal(kept),
+        Journal(kept, now=session.stamp) as journal,
         _interrupts(writer) as interrupt,
         Progress(len(made.writes), quiet=session.quiet) as progress,
     ):

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from reconciler.cli import options
+from reconciler.cli.report import reported
 from reconciler.cli.session import Session
 
 DRIFTED = 2
@@ -15,6 +16,7 @@ DRIFTED = 2
 @options.selection
 @click.option("--base", default="HEAD", show_default=True, metavar="REF", help="A git ref.")
 @options.formats("text", "json", "markdown", "html")
+@reported
 @click.pass_obj
 def command(
     session: Session,
@@ -42,6 +44,7 @@ def command(
             host=reader.host,
             created_at=session.stamp(),
         )
+    session.report.plan(found, drift=True)
     session.show(render.drift, found, format_)
     if found.errors:
         return 1

@@ -3,6 +3,7 @@
 import click
 
 from reconciler.cli import options
+from reconciler.cli.report import reported
 from reconciler.cli.session import Session
 
 DIFFERENCES = 2
@@ -15,6 +16,7 @@ DIFFERENCES = 2
 @click.option("--out", metavar="FILE", help="Save the plan, for `show`.")
 @options.formats("text", "json", "markdown", "html")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if there are changes.")
+@reported
 @click.pass_obj
 def command(
     session: Session,
@@ -50,6 +52,7 @@ def command(
         base=before.base,
         said=before.findings,
     )
+    session.report.plan(made)
     if out is not None:
         from reconciler.cli import files
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+from uuid import uuid4
 
 import click
 
+from reconciler.cli.report import Report
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,6 +58,9 @@ class Session:
     log_format: str
     environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     cleanup: ExitStack = field(default_factory=ExitStack)
+    run_id: str = field(default_factory=lambda: uuid4().hex)
+    report: Report = field(default_factory=lambda: Report(None, lambda _: None))
+    _clients: "list[Reader]" = field(default_factory=list)
 
     @classmethod
     def start(
@@ -182,6 +187,7 @@ class Session:
 
         limit = pacing.RateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
         with client.open_reader(self.credentials(target), rate_limit=limit) as reader:
+            self._clients.append(reader)
             yield reader
 
     @contextmanager
@@ -191,7 +197,18 @@ class Session:
 
         limit = pacing.RateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
         with client.open_writer(self.credentials(target), rate_limit=limit) as writer:
+            self._clients.append(writer)
             yield writer
+
+    @property
+    def reads(self) -> int:
+        """GET requests of this run so far."""
+        return sum(one.reads for one in self._clients)
+
+    @property
+    def writes(self) -> int:
+        """Other requests of this run so far."""
+        return sum(getattr(one, "writes", 0) for one in self._clients)
 
     def _start_logging(self) -> None:
         """Warnings to stderr; `-v` says what is retried, `-vv` every request. Never a key."""

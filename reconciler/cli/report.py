@@ -1,0 +1,159 @@
+"""`--report DIR`: what a run was about and what became of it, as files for a build's artifacts.
+
+A report is told about, never asked: that it cannot be written changes no result and no exit code.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.errors import ReconcilerError
+
+if TYPE_CHECKING:
+    from reconciler.cli.session import Session
+    from reconciler.model import Outcome, Plan
+
+FORMAT_VERSION = 1
+
+
+@dataclass
+class Report:
+    """The folder of one run's report; without one nothing is kept.
+
+    Files: plan.json, plan.html, plan.md of what was planned (drift: of what drifted),
+    journal.jsonl, outcomes.json and outcomes.md of what was written, summary.json of it all.
+    """
+
+    folder: Path | None
+    note: Callable[[str], None]
+    facts: dict[str, Any] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
+
+    def open(self) -> None:
+        """Make the folder, before anything is contacted; raises ReconcilerError."""
+        if self.folder is None:
+            return
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ReconcilerError(
+                f"--report {self.folder}: no folder can be made there",
+                why=error.strerror or str(error),
+                fix="name a folder, or a place where one can be made",
+            ) from error
+
+    def plan(self, made: "Plan", *, drift: bool = False) -> None:
+        """Keep a plan, for programs and for people."""
+        self.facts |= {"target": made.target, "host": made.host}
+        if self.folder is None:
+            return
+        from reconciler import planfile, render
+
+        draw = render.drift if drift else render.plan
+        self.facts["plan"] = planfile.summary(made)
+        self.facts["errors"] = len(made.errors)
+        for name, form in (("plan.json", "json"), ("plan.html", "html"), ("plan.md", "markdown")):
+            self._keep(name, draw(made, format=form))
+
+    def outcomes(self, ended: "Iterable[Outcome]", made: "Plan") -> None:
+        """Keep what became of each change."""
+        if self.folder is None:
+            return
+        from reconciler import planfile
+        from reconciler.render import markdown, text
+
+        rows = tuple(ended)
+        document = planfile.outcomes(rows, made)
+        self.facts["outcomes"] = document["summary"]
+        self._keep("outcomes.json", planfile.as_text(document))
+        self._keep(
+            "outcomes.md", markdown.fence(text.summary(rows, made, color=False).splitlines()) + "\n"
+        )
+
+    @contextmanager
+    def journal(self, path: Path) -> Iterator[None]:
+        """Keep a copy of the journal once the block has ended, however it did."""
+        try:
+            yield
+        finally:
+            if self.folder is not None:
+                self._copy(path)
+
+    def _copy(self, path: Path) -> None:
+        try:
+            self._keep("journal.jsonl", path.read_text(encoding="utf-8"))
+        except OSError as error:
+            self.note(f"warning: the report lacks the journal: {error.strerror or error}")
+
+    def end(self, **facts: Any) -> None:
+        """Write the summary: the last file, so that its being there means that all are."""
+        if self.folder is None:
+            return
+        from reconciler import planfile
+
+        document = {
+            "format_version": FORMAT_VERSION,
+            **self.facts,
+            **facts,
+            "files": [*self.written, "summary.json"],
+        }
+        self._keep("summary.json", json.dumps(planfile.plain(document), indent=2) + "\n")
+
+    def _keep(self, name: str, text: str) -> None:
+        from reconciler.cli import files
+
+        if self.folder is None:
+            return
+        try:
+            files.write_private(os.fspath(self.folder / name), text)
+        except ReconcilerError as error:
+            self.note(f"warning: the report is not whole: {error.what}: {error.why}")
+        else:
+            self.written.append(name)
+
+
+def reported(command: Callable[..., int]) -> Callable[..., int]:
+    """Adds `--report DIR`, and keeps how the command ended, whichever way it did."""
+
+    @click.option("--report", metavar="DIR", help="Keep plan, journal and summary of the run here.")
+    @wraps(command)
+    def inner(*, report: str | None, **asked: Any) -> int:
+        context = click.get_current_context()
+        session: Session = context.obj
+        session.report = Report(Path(report) if report else None, session.note)
+        session.report.open()
+        started = session.stamp()
+        code, error = 1, None
+        try:
+            code = command(**asked)
+        except ReconcilerError as problem:
+            code = problem.exit_code
+            error = {name: getattr(problem, name) for name in ("what", "why", "state", "fix")}
+            raise
+        except click.Abort:
+            code = 130
+            raise
+        except click.ClickException:
+            code = 64
+            raise
+        finally:
+            session.report.end(
+                run_id=session.run_id,
+                command=context.info_name,
+                exit_code=code,
+                started_at=started,
+                ended_at=session.stamp(),
+                reads=session.reads,
+                writes=session.writes,
+                error=error,
+            )
+        return code
+
+    return inner
