@@ -9,7 +9,9 @@ import click
 from reconciler.cli.session import Session
 
 TEMPLATES = Path(__file__).parent / "templates"
+SETTINGS = "reconciler.yaml"
 EXAMPLES = "config/examples.yaml"
+IGNORE = "*/your-organization/*"  # how the settings leave the examples alone
 IGNORED = ".reconciler/"
 CI = {
     "github": ("github.yml", ".github/workflows/posthog.yml"),
@@ -46,8 +48,8 @@ def _scaffold(root: Path, ci: str) -> Iterator[tuple[str, str]]:
     """Every file, with what became of it."""
     from reconciler.config import writer_schema
 
-    files = {"reconciler.yaml": _template("reconciler.yaml")}
-    if os.path.lexists(root / EXAMPLES) or not _has_yaml(root / "config"):
+    files = {SETTINGS: _template(SETTINGS)}
+    if os.path.lexists(root / EXAMPLES) or _wants_examples(root):
         files[EXAMPLES] = _template("examples.yaml")
     for name, text in writer_schema.texts(settings=True).items():
         files[f"{writer_schema.FOLDER}/{name}"] = text
@@ -63,9 +65,17 @@ def _template(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _has_yaml(folder: Path) -> bool:
-    """Whether somebody has begun already: then no example is added."""
-    return any(path.suffix in {".yaml", ".yml"} for path in folder.rglob("*"))
+def _wants_examples(root: Path) -> bool:
+    """Whether nobody has begun yet, and the settings leave the examples alone.
+
+    They are documents like any other: settings without that line would have them applied.
+    """
+    from reconciler.config.files import is_resource_file
+
+    if any(is_resource_file(path.name) for path in (root / "config").rglob("*")):
+        return False
+    settings = root / SETTINGS
+    return not os.path.lexists(settings) or IGNORE in _read(settings, "nothing was written")
 
 
 def _create(root: Path, path: str, text: str) -> str:
@@ -86,7 +96,7 @@ def _ignore(root: Path) -> str:
     if not os.path.lexists(path):
         writer.write(path, f"{IGNORED}\n")
         return CREATED
-    text = _read(path)
+    text = _read(path, "the other files are there", f"add a line `{IGNORED}` to it by hand")
     if {IGNORED, IGNORED.rstrip("/"), f"/{IGNORED}"} & {line.strip() for line in text.splitlines()}:
         return KEPT
     end = "" if text.endswith("\n") or not text else "\n"
@@ -94,7 +104,7 @@ def _ignore(root: Path) -> str:
     return UPDATED
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, state: str, fix: str = "mend it, or move it away") -> str:
     from reconciler.errors import ReconcilerError
 
     try:
@@ -103,6 +113,6 @@ def _read(path: Path) -> str:
         raise ReconcilerError(
             f"{path.name} cannot be read",
             why=str(getattr(problem, "strerror", None) or "it is not UTF-8"),
-            state="the other files are there",
-            fix=f"add a line `{IGNORED}` to it by hand",
+            state=state,
+            fix=fix,
         ) from problem

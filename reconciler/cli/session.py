@@ -139,7 +139,23 @@ class Session:
         target = settings.target(self.target_name)
         skip = frozenset(target.overlays)
         tree = files.WorkingTree(cwd=Path.cwd(), anchor=settings.folder, skip=skip)
-        return target, loader.load(target.paths, overlays=target.overlays, tree=tree)
+        loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
+        if target.ignore:
+            self._say_ignored(target, loaded)
+        return target, loaded
+
+    def _say_ignored(self, target: "Target", loaded: "Loaded") -> None:
+        """Nobody should wait for a document to be applied that never will be."""
+        from reconciler.plan import selection
+        from reconciler.render.words import count
+
+        declared = loaded.declared.resources
+        ignored = sum(selection.matches(address, target.ignore) for address in declared)
+        if ignored:
+            said = (
+                f"{count(ignored, 'declared resource')} left alone: `ignore` of the target covers"
+            )
+            self.note(f"{said} {'it' if ignored == 1 else 'them'}")
 
     def base(self, target: "Target", asked: str | None) -> "Before":
         """The files of the base, or none and why: nothing is ever deleted for want of a base."""

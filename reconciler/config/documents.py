@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from reconciler.config import schema
 from reconciler.config.explain import explain, show, value_place
+from reconciler.config.files import SETTINGS
 from reconciler.config.near import nearest
 from reconciler.config.templates import Template
 from reconciler.config.text import error
@@ -46,20 +47,28 @@ def classify(document: Document, findings: list[Finding]) -> Written | None:
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is not None:
         return Written(kind, node, document.source)
-    known = ", ".join(KINDS)
-    if "kind" not in node:
-        close = nearest("kind", node) if "kind" not in node else None
-        why = f'there is a field "{close}"' if close else ""
-        fix = f"add `kind:` with one of {known}"
-        findings.append(
-            error("R003", "the document has no `kind`", document.source, why=why, fix=fix)
-        )
-        return None
-    meant = nearest(name, KINDS) if isinstance(name, str) else None
-    fix = f'did you mean "{meant}"?' if meant else f"one of {known}"
-    message = f"there is no kind {show(name)}" if name is not None else "`kind` has no value"
-    findings.append(error("R003", message, node.value_source("kind"), fix=fix))
+    findings.append(_no_kind(document, node))
     return None
+
+
+def _no_kind(document: Document, node: MappingNode) -> Finding:
+    """Why a mapping is no resource, and what was probably meant."""
+    known = f"one of {', '.join(KINDS)}"
+    if "kind" not in node:
+        message, place = "the document has no `kind`", document.source
+        if "targets" in node:
+            fix = f"settings are read from a file {SETTINGS} above, and from no other"
+            return error("R003", message, place, why="it looks like settings", fix=fix)
+        close = nearest("kind", node)
+        why = f'there is a field "{close}"' if close else ""
+        return error("R003", message, place, why=why, fix=f"add `kind:` with {known}")
+    name, place = node["kind"], node.value_source("kind")
+    if not isinstance(name, str):
+        message = "`kind` has no value" if name is None else f"`kind` cannot be {show(name)}"
+        return error("R003", message, place, fix=f"write {known}")
+    meant = nearest(name, KINDS)
+    fix = f'did you mean "{meant}"?' if meant else known
+    return error("R003", f"there is no kind {show(name)}", place, fix=fix)
 
 
 def identity(written: Written) -> Identity | None:

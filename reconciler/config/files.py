@@ -58,7 +58,7 @@ def refuse(file: str, message: str, *, why: str = "", fix: str = "", code: str =
 
 def is_resource_file(name: str) -> bool:
     """Whether a name in a folder is that of a file with resources."""
-    return name.endswith(SUFFIXES) and name != SETTINGS and not is_hidden(name)
+    return name.lower().endswith(SUFFIXES) and name != SETTINGS and not is_hidden(name)
 
 
 def is_hidden(name: str) -> bool:
@@ -224,13 +224,16 @@ def _open_inside(root: Path, real: Path, flags: int) -> int:
     return fd
 
 
-def read_file(path: Path, display: str) -> bytes:
-    """Content of one file that was named outright; raises text.Refused."""
+def read_inside(path: Path, display: str) -> bytes:
+    """Content of one file; no link leads out of its repository, else its folder. Or Refused."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        folder = Path(os.path.realpath(path.parent))
+        root, real = git_root(folder) or folder, Path(os.path.realpath(path))
+        if not real.is_relative_to(root):
+            raise _outside(display, root)
     except OSError as problem:
         raise _unreadable(display, problem) from None
-    return _read_open(fd, display)
+    return _read_real(root, real, display)
 
 
 def _read_real(root: Path, real: Path, display: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from reconciler.config import excerpt, schema, yaml_reader
 from reconciler.config.explain import explain
-from reconciler.config.files import SETTINGS, git_root, read_file
+from reconciler.config.files import SETTINGS, git_root, read_inside
 from reconciler.config.near import nearest
 from reconciler.config.text import Refused, error, lines
 from reconciler.errors import ConfigError, UsageError
@@ -99,7 +99,7 @@ def find(
         return Path(os.path.abspath(cwd / named))  # noqa: PTH100  links stay as they are
     root = git_root(cwd)
     for folder in (cwd, *cwd.parents):
-        if (folder / NAME).is_file():
+        if os.path.lexists(folder / NAME):  # also what cannot be read: its limits are never dropped
             return folder / NAME
         if root is not None and os.path.realpath(folder) == str(root):
             return None
@@ -138,7 +138,7 @@ def _read(file: Path, display: str) -> tuple[MappingNode, str]:
     """The one document of the file, well-formed, and the text."""
     findings: list[Finding] = []
     try:
-        data = read_file(file, display)
+        data = read_inside(file, display)
     except Refused as problem:
         raise ConfigError(
             f"{display}: {problem.finding.message}",

@@ -17,6 +17,7 @@ _HIDDEN: Final = re.compile(
     "\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]"
 )
 _TAG_DIRECTIVE: Final = re.compile(r"^%TAG\b.*", re.MULTILINE)
+_CONFLICT: Final = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?= |\r?$)", re.MULTILINE)
 _TAB_INDENT: Final = re.compile(r"(?:^|(?<=\r)) *\t[ \t]*(?=\S)", re.MULTILINE)
 
 
@@ -51,6 +52,15 @@ def indented_by_tab(text: str, start: int) -> bool:
     return _TAB_INDENT.match(text, start) is not None
 
 
+def merge_conflict(text: str, file: str) -> Finding | None:
+    """What git leaves behind where two sides changed the same lines; looked for on errors only."""
+    found = _CONFLICT.search(text)
+    if found is None:
+        return None
+    message, fix = "a merge conflict is not resolved", "keep one side, and remove the marks"
+    return error("R001", message, place(text, found.start(), file), fix=fix, width=len(found[0]))
+
+
 def decode(data: bytes, file: str) -> str:
     """UTF-8 text of a file, without its byte order mark."""
     if len(data) > MAX_BYTES:
@@ -66,6 +76,9 @@ def decode(data: bytes, file: str) -> str:
         raise Refused(
             error("R001", "the file is UTF-16 or UTF-32", Source(file, 1), fix="save it as UTF-8")
         )
+    if data[:1] == b"\0" or data[1:2] == b"\0":
+        message, fix = "the file is UTF-16 or UTF-32, without its mark", "save it as UTF-8"
+        raise Refused(error("R001", message, Source(file, 1), fix=fix))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as reason:

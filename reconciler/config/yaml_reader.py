@@ -20,6 +20,7 @@ from reconciler.config.text import (
     error,
     hidden_characters,
     indented_by_tab,
+    merge_conflict,
     place,
     tab_indents,
 )
@@ -50,6 +51,10 @@ _HINTS: Final = (
     ("did not find expected ',' or", "close the bracket"),
     ("found undefined tag handle", "remove the tag: no tags are used here"),
     ("did not find expected <document start>", "put `---` between two documents"),
+    (
+        "invalid Unicode character escape",
+        "write the character itself, or all of it: \\U0001f600",
+    ),
 )
 
 
@@ -355,6 +360,10 @@ class _Builder:
             opened: Any = getattr(trouble, "context_mark", None)
             index = opened.index if opened and opened.index < end else end - 1
             where = place(self.text, index, self.file)
+        if "maximum nesting depth" in problem:
+            return error("R009", f"nested deeper than {MAX_DEPTH} levels", where, fix="flatten it")
+        if conflict := merge_conflict(self.text, self.file):
+            return conflict
         if mark and indented_by_tab(self.text, mark.index - mark.column):
             return error("R001", _TAB, where, fix=_NO_TABS)
         fix = next((fix for part, fix in _HINTS if part in problem), "")

@@ -103,6 +103,15 @@ def test_without_git_the_anchor_is_what_links_may_not_leave(folder):
         loader.load([config], tree=files.WorkingTree(config))
 
 
+@pytest.mark.parametrize("name", ["b.YAML", "b.Yml", "deep/er/b.yAmL"])
+def test_the_case_of_an_extension_means_nothing(inside, name):
+    """A file that is renamed so has not left the repository: nothing is deleted for it."""
+    inside.write({name: ROLE.replace("name: A", "name: B")})
+
+    assert ["a.yaml", name] == names(inside)
+    assert len(inside.load().declared.resources) == 2
+
+
 def test_a_pipe_is_refused_without_waiting_for_it(inside):
     """Nobody writes to it."""
     os.mkfifo(inside.path / "pipe.yaml")

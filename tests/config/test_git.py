@@ -299,3 +299,11 @@ def test_ten_thousand_files_take_two_calls_of_git(repository, monkeypatch):
     loader.load([Path()], tree=tree)
 
     assert len(calls) == 2
+
+
+def test_a_file_renamed_to_an_upper_case_extension_is_still_there(repository):
+    """In the tree and in a commit alike: it declares what it declared."""
+    repository.write({"a.yaml": ROLE.format("a"), "b.YAML": ROLE.format("b")})
+    repository.commit()
+
+    assert {"a", "b"} == set(names(load(repository, "HEAD")))

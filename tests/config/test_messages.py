@@ -292,6 +292,27 @@ def test_a_long_line_is_cut_and_a_caret_stays_within_it(folder):
     assert finding.width == 1
 
 
+ODD = [
+    ("version: 1\ntargets: {}\n", "R003", "settings are read from a file reconciler.yaml above"),
+    ("kind: [Role]\n", "R003", "write one of Organization, Project"),
+    ("kind:\n", "R003", "write one of Organization, Project"),
+    ("kind: Role\n<<<<<<< HEAD\nspec: {}\n=======\n", "R001", "keep one side, and remove"),
+    ('kind: "\\ud83d\\ude00"\n', "R001", "write the character itself"),
+    ("[" * 5000, "R009", "flatten it"),
+    ("kind: Role\n".encode("utf-16-le"), "R001", "save it as UTF-8"),
+    ("kind: Role\n".encode("utf-16-be"), "R001", "save it as UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("content", "code", "fix"), ODD)
+def test_what_is_often_seen_has_a_message_of_its_own(folder, content, code, fix):
+    """Each with what to do."""
+    findings = folder.write({"a.yaml": content}).errors()
+
+    assert code in {finding.code for finding in findings}
+    assert any(fix in finding.fix for finding in findings)
+
+
 def test_a_thousand_refused_documents_are_explained_and_no_more(folder):
     """The rest is counted in one line."""
     folder.write({"a.yaml": "kind: Role\n---\n" * 1200})

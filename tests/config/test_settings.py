@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501  tables read better in one line each
 
+import os
 from pathlib import Path
 
 import pytest
@@ -233,3 +234,34 @@ def test_patterns_of_addresses_are_accepted(folder, pattern):
     content = f'version: 1\ntargets:\n  a:\n    ignore: ["{pattern}"]\n'
 
     assert load(folder.write({"reconciler.yaml": content})).targets["a"].ignore == (pattern,)
+
+
+@pytest.mark.parametrize("place", ["folder", "pipe", "nothing", "outside", "/proc/self/environ"])
+def test_settings_that_cannot_be_read_are_an_error_and_never_left_out(folder, place):
+    """Their limits would be gone with them; what a link leads to outside is not shown."""
+    secret = folder.path / "secret"
+    secret.write_text("phx_secret: [", encoding="utf-8")
+    repository = folder.path / "repository"
+    (repository / ".git").mkdir(parents=True)
+    (repository / "a.yaml").write_text("kind: Role\n", encoding="utf-8")
+    file = repository / "reconciler.yaml"
+    if place == "folder":
+        file.mkdir()
+    elif place == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to({"outside": secret}.get(place, place))
+    with pytest.raises(ConfigError) as caught:
+        settings.load(repository, environ={})
+    (finding,) = caught.value.findings
+
+    assert (finding.code, finding.source.file) == ("R010", "reconciler.yaml")
+    assert "phx_secret" not in str(caught.value.findings)
+
+
+def test_a_link_to_settings_inside_the_repository_is_followed(folder):
+    """One file for several folders."""
+    folder.write({".git/HEAD": "", "shared/one.yaml": WHOLE, "a/x": ""})
+    (folder.path / "a/reconciler.yaml").symlink_to("../shared/one.yaml")
+
+    assert "staging" in settings.load(folder.path / "a", environ={}).targets

@@ -63,23 +63,45 @@ def test_what_is_there_is_never_overwritten(world):
     assert not (repo.folder / "new/config/examples.yaml").exists()
 
 
-def test_the_examples_are_of_every_kind_and_valid_without_their_comment_signs(world):
-    """As they are they manage nothing: `plan` stops until somebody has replaced the last one."""
+def test_there_is_one_example_of_each_kind_and_none_is_ever_applied(world):
+    """They are read, checked and left alone: `plan` and `apply` see nothing to do, and say why."""
+    repo = world(acme.seed())
+    repo.run("init")
+    text = (repo.folder / "config/examples.yaml").read_text(encoding="utf-8")
+
+    documents = list(yaml.safe_load_all(text))
+    assert sorted(KINDS) == sorted(document["kind"] for document in documents)
+    assert all(f"\n# {word}" in text for word in ("An organization", "A feature flag", "Which"))
+    assert f"Valid: {len(KINDS)} resources." in repo.run("validate").out
+    for command in (["plan", "--detailed-exitcode"], ["validate", "--live"], ["apply", "--yes"]):
+        done = repo.run(*command)
+        assert done.code == 0, done.out + done.err
+        assert "6 declared resources left alone: `ignore` of the target covers them" in done.err
+    assert repo.sandbox.writes() == []
+
+
+def test_an_example_that_was_made_one_s_own_counts(world):
+    """With another organization in it, it is a document like any other."""
     repo = world(acme.seed())
     repo.run("init")
     file = repo.folder / "config/examples.yaml"
-    text = file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8").replace("your-organization", "acme")
+    file.write_text(text, encoding="utf-8")
 
-    assert repo.run("plan").code == 1
-    assert repo.run("apply", "--yes").code == 1
-    assert repo.sandbox.writes() == []
-    examples, end, last = text[text.index("# # An organization") :].partition("\n---\n# Replace")
-    shown = re.sub(r"(?m)^# ?", "", examples)
-    file.write_text(shown + end + last, encoding="utf-8")
-    valid = repo.run("validate")
-    assert valid.code == 0, valid.err
-    assert f"Valid: {len(KINDS) + 1} resources" in valid.out
-    assert {f"kind: {kind}" for kind in KINDS} <= set(file.read_text().splitlines())
+    plan = repo.run("plan")
+    assert "+ FeatureFlag/acme/Web/new-checkout" in plan.out
+    assert "left alone: `ignore`" not in plan.err
+
+
+def test_settings_of_somebody_get_no_examples_that_they_would_apply(world):
+    """Nothing leaves them alone there; with the line of a first `init` they come back."""
+    repo = world(acme.seed())
+    repo.write("new/reconciler.yaml", "version: 1\ntargets: {mine: {paths: [config]}}\n")
+
+    assert "examples.yaml" not in repo.run("init", "new").out
+    repo.run("init", "other")
+    (repo.folder / "other/config/examples.yaml").unlink()
+    assert "created  other/config/examples.yaml" in repo.run("init", "other").out
 
 
 def test_the_github_workflow_gives_nothing_away(world):
@@ -133,14 +155,18 @@ def _scripts(document, ci):
 
 
 def test_what_is_pulled_into_a_new_repository_plans_as_nothing(world):
-    """`init`, `pull`, remove the example, `plan`: the first steps of everybody."""
+    """`init`, a key, `pull`, `validate`, `plan`: the first steps of everybody, nothing between."""
     repo = world(acme.seed(roles=[{"name": "R", "members": ["bob@acme.test"]}]))
     repo.run("init", "--ci", "none")
 
     done = repo.run("pull")
 
     assert done.code == 0, done.err
-    assert "not live: Member/your-organization/you@example.com" in done.err
-    (repo.folder / "config/examples.yaml").unlink()
+    assert "not live" not in done.err
     assert repo.run("validate").code == 0
-    assert repo.run("plan", "--detailed-exitcode").code == 0
+    plan = repo.run("plan", "--detailed-exitcode")
+    assert plan.code == 0, plan.out + plan.err
+    assert "No changes." in plan.out
+    before = files(repo.folder)
+    assert repo.run("pull").code == 0
+    assert before == files(repo.folder)
