@@ -7,6 +7,7 @@ ReconcilerError                 exit code 1
 ├── UsageError                  64    refused by the option parser
 ├── GuardrailError              4     refused on purpose; nothing was written
 ├── JournalError                1     the journal cannot be written, so nothing more is sent
+├── ForgeError                  1     a code host or a webhook did not take what it was told
 └── ApiError                    1     PostHog did not do what was asked
     ├── UnreachableError              not sent: DNS, connect, TLS
     ├── UnreadableError               an answer came that cannot be read or trusted
@@ -103,6 +104,25 @@ class JournalError(ReconcilerError):
     """The journal cannot be written; without it no write is sent."""
 
     default_fix = "make room or choose a writable folder, then run apply again: it converges"
+
+
+class ForgeError(ReconcilerError):
+    """A code host or a webhook did not take what it was told; `status` of its answer, or None."""
+
+    default_state = "the result stands; it was not told there"
+    default_fix = "check the address, the token and its permissions"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str = "",
+        state: str | None = None,
+        fix: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(what, why=why, state=state, fix=fix)
+        self.status = status
 
 
 class ApiError(ReconcilerError):

@@ -14,6 +14,7 @@ from reconciler.errors import ReconcilerError
 COMMANDS = {
     "activity": "the activity log: who changed what, when, through which client",
     "apply": "carry the plan out; wait for nobody, say who has to approve",
+    "ci": "run a command in a build, and tell the code host how it went",
     "completion": "shell completion",
     "doctor": "what stands in the way of which command, and how to mend it",
     "drift": "what changed behind git's back",

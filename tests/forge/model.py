@@ -1,0 +1,163 @@
+"""A small model of GitHub's and GitLab's REST API on loopback: comments, issues, notes, one token.
+
+It keeps what it is told, pages as they do, and can be told to fail. No part of ours is in it.
+"""
+
+import json
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+TOKEN = "ghs_model"
+BOT = "github-actions[bot]"
+
+
+@dataclass
+class Forge:
+    """What the host holds, and how it is to fail."""
+
+    url: str = ""
+    login: str = BOT
+    comments: list = field(default_factory=list)  # of pull request 7, and of issues by number
+    issues: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+    calls: list = field(default_factory=list)  # (method, path)
+    hooks: list = field(default_factory=list)  # (path, headers, body)
+    fail: dict = field(default_factory=dict)  # (method, end of path) -> status, "hang", "lost"
+    viewer: bool = True
+
+    def comment(self, author, body, number=7):
+        self.comments.append(
+            {"id": len(self.comments) + 1, "user": {"login": author}, "body": body, "on": number}
+        )
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        """Quiet."""
+
+    def _go(self, method):
+        forge = self.server.forge
+        parts = urlsplit(self.path)
+        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        size = int(self.headers.get("Content-Length") or 0)
+        raw = self.rfile.read(size)
+        forge.calls.append((method, parts.path))
+        fault = next(
+            (
+                how
+                for (verb, end), how in forge.fail.items()
+                if verb == method and parts.path.endswith(end)
+            ),
+            None,
+        )
+        if parts.path.startswith("/hook"):
+            forge.hooks.append((self.path, dict(self.headers), raw))
+            if fault == "hang":
+                time.sleep(30)
+            return self._answer(fault or 200, "ok")
+        tokens = (self.headers.get("Authorization"), self.headers.get("PRIVATE-TOKEN"))
+        if f"Bearer {TOKEN}" != tokens[0] and tokens[1] != TOKEN:
+            return self._answer(401, {"message": "Bad credentials"})
+        if isinstance(fault, int):
+            return self._answer(fault, {"message": "the model fails"})
+        body = json.loads(raw) if raw else None
+        status, answer = self._route(forge, method, parts.path, query, body)
+        if fault == "lost":
+            self.close_connection = True
+            return None
+        return self._answer(status, answer)
+
+    def _route(self, forge, method, path, query, body):  # noqa: C901, PLR0911  a table of routes
+        page, per = int(query.get("page", 1)), int(query.get("per_page", 30))
+        cut = slice((page - 1) * per, page * per)
+        repo = "/repos/acme/config"
+        if path == "/graphql":
+            seen = {"data": {"viewer": {"login": forge.login}}} if forge.viewer else {"errors": []}
+            return 200, seen
+        if path == "/user":
+            return 200, {"id": 99, "username": forge.login}
+        if path.startswith(f"{repo}/issues/comments/") and method == "PATCH":
+            found = next(c for c in forge.comments if c["id"] == int(path.rsplit("/", 1)[1]))
+            found["body"] = body["body"].replace("\n", "\r\n")
+            return 200, found
+        if path.endswith("/comments"):
+            number = int(path.split("/")[-2])
+            if method == "POST":
+                forge.comment(forge.login, body["body"].replace("\n", "\r\n"), number)
+                return 201, forge.comments[-1]
+            return 200, [c for c in forge.comments if c["on"] == number][cut]
+        if path == f"{repo}/issues" and method == "POST":
+            one = {
+                "number": 100 + len(forge.issues),
+                "state": "open",
+                "user": {"login": forge.login},
+            }
+            forge.issues.append({**one, **body})
+            return 201, forge.issues[-1]
+        if path == f"{repo}/issues":
+            rows = [
+                i
+                for i in forge.issues
+                if i["state"] == query["state"] and i["user"]["login"] == query["creator"]
+            ]
+            return 200, rows[cut]
+        if path.startswith(f"{repo}/issues/") and method == "PATCH":
+            found = next(i for i in forge.issues if i["number"] == int(path.rsplit("/", 1)[1]))
+            found.update(body)
+            return 200, found
+        if path == "/projects/5/merge_requests/7/notes":
+            if method == "POST":
+                forge.notes.append({"id": len(forge.notes) + 1, "author": {"id": 99}, **body})
+                return 201, forge.notes[-1]
+            return 200, forge.notes[cut]
+        if path.startswith("/projects/5/merge_requests/7/notes/") and method == "PUT":
+            found = next(n for n in forge.notes if n["id"] == int(path.rsplit("/", 1)[1]))
+            found.update(body)
+            return 200, found
+        return 404, {"message": f"Not Found: {method} {path}"}
+
+    def _answer(self, status, body):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        if status in {301, 302, 307}:
+            self.send_header("Location", "https://elsewhere.test/")
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self):
+        self._go("GET")
+
+    def do_POST(self):
+        self._go("POST")
+
+    def do_PATCH(self):
+        self._go("PATCH")
+
+    def do_PUT(self):
+        self._go("PUT")
+
+
+@contextmanager
+def serving():
+    """A forge that answers on loopback."""
+    forge = Forge()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    server.forge = forge
+    forge.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield forge
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

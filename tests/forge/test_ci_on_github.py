@@ -1,0 +1,233 @@
+"""`reconciler ci run` as a workflow step: outputs, summary, annotations, comment, issue."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import acme
+
+OUTPUT = re.compile(r"^(\S+)<<(\w+)\n(.*?)\n\2$", re.DOTALL | re.MULTILINE)
+
+
+def outputs(github):
+    text = Path(github["GITHUB_OUTPUT"]).read_text(encoding="utf-8")
+    return {name: value for name, _, value in OUTPUT.findall(text)}
+
+
+def test_a_plan_with_changes_is_no_failure_and_its_outputs_tell(repo, github):
+    """2 becomes success; exit-code, has-changes and plan-file say what happened."""
+    done = repo.run("ci", "run", "plan", **github)
+    found = outputs(github)
+
+    assert 0 == done.code, done.err
+    assert ("2", "true", "false", "0") == (
+        found["exit-code"],
+        found["has-changes"],
+        found["has-drift"],
+        found["waiting"],
+    )
+    plan = json.loads(Path(found["plan-file"]).read_text(encoding="utf-8"))
+    assert 1 == plan["summary"]["update"]
+    assert "Plan: 0 to create, 1 to update" in done.out
+    assert "FeatureFlag/acme/Web/a" in Path(github["GITHUB_STEP_SUMMARY"]).read_text("utf-8")
+    assert 2 == repo.run("ci", "run", "--fail-on", "changes", "plan", **github).code
+
+
+def test_one_comment_is_kept_up_to_date(repo, forge, github):
+    """Created, then kept as it is, then updated; never a second one."""
+    first = repo.run("ci", "run", "--comment", "plan", **github)
+    again = repo.run("ci", "run", "--comment", "plan", **github)
+    repo.write("flags.yaml", acme.flag("a", 60), acme.flag("b", 20))
+    moved = repo.run("ci", "run", "--comment", "plan", **github)
+
+    assert "comment: created" in first.err
+    assert "comment: kept" in again.err
+    assert "comment: updated" in moved.err
+    (comment,) = forge.comments
+    assert comment["body"].startswith("<!-- reconciler: plan-")
+    assert "60" in comment["body"]
+    assert "[this run](https://github.test/acme/config/actions/runs/42)" in comment["body"]
+
+
+def test_a_comment_of_somebody_else_with_our_marker_is_not_ours(repo, forge, github):
+    """Anybody can write a marker; only what the token's own user wrote is edited."""
+    repo.run("ci", "run", "--comment", "plan", **github)
+    (ours,) = forge.comments
+    forge.comments[:] = []
+    forge.comment("mallory", ours["body"])
+    for number in range(120):  # and ours stands on the second page
+        forge.comment("alice", f"talk {number}")
+
+    assert "created" in repo.run("ci", "run", "--comment", "plan", **github).err
+    assert "kept" in repo.run("ci", "run", "--comment", "plan", **github).err
+    assert "mallory" == forge.comments[0]["user"]["login"]
+    assert ours["body"] == forge.comments[0]["body"]
+    assert 122 == len(forge.comments)
+
+
+def test_each_target_has_a_comment_of_its_own(repo, forge, github):
+    """Two targets of one repository do not overwrite each other."""
+    target = {"host": repo.sandbox.url, "paths": ["flags.yaml"]}
+    repo.write("reconciler.yaml", json.dumps({"version": 1, "targets": {"a": target, "b": target}}))
+
+    for name in ("a", "b", "a"):
+        assert 0 == repo.run("--target", name, "ci", "run", "--comment", "plan", **github).code
+
+    assert 2 == len(forge.comments)
+
+
+def test_a_plan_that_fails_replaces_the_comment_and_fails_the_step(repo, forge, github):
+    """A green comment of yesterday must not stand over today's error."""
+    repo.run("ci", "run", "--comment", "plan", **github)
+    repo.write("flags.yaml", "kind: FeatureFlag\nmetadata: [")
+
+    done = repo.run("ci", "run", "--comment", "plan", **github)
+
+    assert 1 == done.code
+    (comment,) = forge.comments
+    assert "did not end well" in comment["body"]
+    assert "1" == outputs(github)["exit-code"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {("POST", "/comments"): 403},
+        {("GET", "/comments"): 500},
+        {("GET", "/comments"): 302},
+        {("POST", "/comments"): 422},
+    ],
+    ids=str,
+)
+def test_a_comment_that_cannot_be_written_is_a_warning(repo, forge, github, fault):
+    """The result stands, and the reason is named."""
+    forge.fail = fault
+
+    done = repo.run("ci", "run", "--comment", "plan", **github)
+
+    assert 0 == done.code
+    assert "warning: " in done.err
+    assert "::warning title=reconciler::" in done.out
+    assert "true" == outputs(github)["has-changes"]
+    assert "ghs_model" not in done.out + done.err
+
+
+def test_a_comment_whose_answer_got_lost_is_not_written_twice(repo, forge, github):
+    """Looked up before it is said to have failed."""
+    forge.fail = {("POST", "/comments"): "lost"}
+
+    done = repo.run("ci", "run", "--comment", "plan", **github)
+
+    assert "comment: created" in done.err
+    assert 1 == len(forge.comments)
+
+
+def test_without_a_token_or_a_pull_request_nothing_is_asked(repo, forge, github, tmp_path):
+    """No token: a warning that says how to pass it. A push: no comment to write."""
+    bare = {name: value for name, value in github.items() if name != "GITHUB_TOKEN"}
+    assert "GITHUB_TOKEN is not set" in repo.run("ci", "run", "--comment", "plan", **bare).err
+    (tmp_path / "event.json").write_text("{}", encoding="utf-8")
+
+    assert 0 == repo.run("ci", "run", "--comment", "plan", **github).code
+    assert [] == forge.calls
+
+
+def test_a_token_goes_to_no_other_host_than_the_build_names(repo, github):
+    """Plain http elsewhere is refused before anything is sent."""
+    evil = {**github, "GITHUB_API_URL": "http://example.test"}
+
+    done = repo.run("ci", "run", "--comment", "plan", **evil)
+
+    assert 0 == done.code
+    assert "no address that may be called" in done.err
+
+
+def test_drift_opens_updates_and_closes_one_issue(repo, forge, github):
+    """One issue while there is drift, whatever the number of runs; closed when clean."""
+    run = ("ci", "run", "--issue", "drift")
+    assert "issue: opened" in repo.run(*run, **github).err
+    found = outputs(github)
+    assert ("2", "true", "false") == (
+        found["exit-code"],
+        found["has-drift"],
+        found["has-changes"],
+    )
+    assert "issue: kept" in repo.run(*run, **github).err
+    flag = repo.sandbox.call("GET", "/api/projects/1/feature_flags/", token="phx_alice")[1]
+    id_ = next(one["id"] for one in flag["results"] if one["key"] == "b")
+    path = f"/api/projects/1/feature_flags/{id_}/"
+    repo.sandbox.call("PATCH", path, {"name": "by hand", "active": True}, token="phx_alice")
+    repo.write("flags.yaml", acme.flag("a", 50), acme.flag("b", 20, active=False))
+    repo.commit()
+    assert "issue: updated" in repo.run(*run, **github).err
+
+    assert 0 == repo.run("apply", "--yes").code
+    closed = repo.run(*run, **github)
+
+    assert 0 == closed.code
+    assert "issue: closed" in closed.err
+    assert ["closed"] == [issue["state"] for issue in forge.issues]
+    assert "matches the files" in forge.comments[-1]["body"]
+    assert "issue: none" in repo.run(*run, **github).err
+
+
+def test_an_issue_survives_a_run_that_could_not_look(repo, forge, github):
+    """An error is neither drift nor clean: the issue stays as it is."""
+    repo.run("ci", "run", "--issue", "drift", **github)
+    before = json.dumps(forge.issues)
+
+    done = repo.run("ci", "run", "--issue", "drift", token="phx_nobody", **github)
+
+    assert 1 == done.code
+    assert before == json.dumps(forge.issues)
+
+
+def test_waiting_is_told_and_fails_only_if_asked(repo, github):
+    """3 becomes success; `waiting` counts; a notice stands on the document's line."""
+    policy = acme.policy("feature_flag.update")
+    project = {"name": "Web", "id": 1, "feature_flags": [acme.live_flag("a", 10)]}
+    repo.sandbox.reset(acme.seed(projects=[{**project, "approval_policies": [policy]}]))
+    repo.write("flags.yaml", acme.flag("a", 50))
+    repo.commit()
+
+    done = repo.run("ci", "run", "apply", **github)
+
+    assert 0 == done.code, done.err
+    assert ("3", "1") == (outputs(github)["exit-code"], outputs(github)["waiting"])
+    assert "::notice file=flags.yaml,line=1" in done.out
+    assert "waits for approval" in Path(github["GITHUB_STEP_SUMMARY"]).read_text("utf-8")
+    assert 3 == repo.run("ci", "run", "--fail-on", "waiting", "apply", **github).code
+
+
+def test_findings_of_validate_are_annotations(repo, github):
+    """On file and line; the step fails."""
+    repo.write("flags.yaml", acme.flag("a", 50, activ=True))
+
+    done = repo.run("ci", "run", "validate", **github)
+
+    assert 1 == done.code
+    assert "::error file=flags.yaml,line=" in done.out
+
+
+def test_hostile_names_end_no_output_block_and_no_comment(repo, forge, github):
+    """A flag's text that looks like commands, markers, mentions stays text."""
+    name = "x\n::error::pwned\n@everyone <!-- reconciler: plan --> ]]>"
+    repo.write("flags.yaml", acme.flag("a", 50, name=name), acme.flag("b", 20))
+
+    done = repo.run("ci", "run", "--comment", "plan", **github)
+
+    assert not [line for line in done.out.splitlines() if line.startswith("::error")]
+    outside = re.sub(r"(?sm)^(`{3,}).*?^\1", "", forge.comments[0]["body"])
+    assert "@everyone" not in outside
+    assert {"exit-code", "has-changes", "has-drift", "waiting", "plan-file"} == set(outputs(github))
+
+
+def test_a_summary_over_the_limit_is_left_out_with_a_word(repo, github):
+    """GitHub would drop the whole."""
+    Path(github["GITHUB_STEP_SUMMARY"]).write_text("x" * (1024 * 1024 - 100), encoding="utf-8")
+
+    assert 0 == repo.run("ci", "run", "plan", **github).code
+    text = Path(github["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
+    assert text.endswith("too long for here; see the build's artifacts.\n")
