@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo soak test lint types unit format bench wheel clean
+.PHONY: help demo soak test lint types unit format bench wheel lock clean
 
 help:
 	@echo "make demo    run the main job on examples/acme against the embedded sandbox"
@@ -51,8 +51,13 @@ bench: $(READY)
 	$(BIN)/python benchmarks/plan_cpu.py
 	$(BIN)/python benchmarks/sandbox_speed.py
 
-wheel: $(READY)
-	$(BIN)/python -m build
+wheel: $(READY)  # the same bytes from the same commit
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation
+
+lock: $(READY)  # what the action and the image install, with hashes
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-header --strip-extras \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra pull \
+	  --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) dist build .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

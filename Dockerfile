@@ -1,0 +1,24 @@
+# The command in an image, for systems that run containers. Nothing of a build stays in it.
+FROM python:3.12-slim-bookworm AS build
+WORKDIR /source
+COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY reconciler reconciler
+COPY schemas schemas
+COPY examples/acme/seed.yaml examples/acme/seed.yaml
+RUN python -I -m venv /opt/reconciler \
+    && /opt/reconciler/bin/python -I -m pip install --no-cache-dir --require-hashes --requirement requirements.lock \
+    && /opt/reconciler/bin/python -I -m pip install --no-cache-dir --no-deps .
+
+FROM python:3.12-slim-bookworm
+# git of the image's own Debian release: it is called, and listens to nobody.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends git \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 10001 reconciler
+COPY --from=build /opt/reconciler /opt/reconciler
+ENV PATH=/opt/reconciler/bin:$PATH
+USER 10001
+WORKDIR /config
+ENTRYPOINT ["reconciler"]
+CMD ["--help"]
