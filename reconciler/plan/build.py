@@ -8,6 +8,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Plan, Requests
 from reconciler.plan import (
     findings,
+    gate_findings,
     gates,
     guardrails,
     order,
@@ -46,6 +47,7 @@ def build(*, desired: Declared, base: Declared | None, live: Live, options: Opti
         *held,
         *cycles,
         *guardrails.find(changes, live, options.limits),
+        *gate_findings.find(changes, live),
         *findings.unreadable(picked, base, live),
         *findings.unmanaged_fields(changes),
     )

@@ -1,4 +1,4 @@
-"""What each call of a flag's change looks like to the gate (contract 5.2, generation G2)."""
+"""What each call of a flag's change looks like to the gate (contract 5.2), in each generation."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,11 +10,13 @@ from reconciler.kinds import KINDS
 from reconciler.model import Action, Change, LiveResource
 from reconciler.paths import Spec
 from reconciler.plan.gate_conditions import RELEASE, ROLLOUT, Fields, Positions
+from reconciler.plan.generation import Generation
 
 ENABLE: Final = "feature_flag.enable"
 DISABLE: Final = "feature_flag.disable"
 UPDATE: Final = "feature_flag.update"
 _FLAG: Final = KINDS["FeatureFlag"]
+_INDEX: Final = "aggregation_group_type_index"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,14 @@ class _Call:
     filters: Mapping[str, Any]
 
 
-def meetings(change: Change, live: LiveResource | None, *, split: bool) -> tuple[Meeting, ...]:
+def meetings(
+    change: Change, live: LiveResource | None, generation: Generation, *, split: bool
+) -> tuple[Meeting, ...]:
     """Every action that the calls of this change match, in the order of the calls."""
     return tuple(
-        meeting for call in _calls(change, live, split=split) for meeting in _matched(call)
+        meeting
+        for call in _calls(change, live, split=split)
+        for meeting in _matched(call, generation)
     )
 
 
@@ -62,7 +68,9 @@ def _calls(change: Change, live: LiveResource | None, *, split: bool) -> Iterato
         creates = False
 
 
-def _matched(call: _Call) -> Iterator[Meeting]:
+def _matched(call: _Call, generation: Generation) -> Iterator[Meeting]:
+    if call.creates and generation is Generation.G1:
+        return
     name = "create" if call.creates else "active"
     sent = call.body.get("active", True if call.creates else None)
     if sent is True and not call.active:
@@ -70,49 +78,72 @@ def _matched(call: _Call) -> Iterator[Meeting]:
         yield Meeting(ENABLE, name, moved, {})
     elif sent is False and call.active:
         yield Meeting(DISABLE, name, "active: true -> false", {})
-    yield from _update(call)
+    yield from _update(call, generation)
 
 
-def _update(call: _Call) -> Iterator[Meeting]:
+def _update(call: _Call, generation: Generation) -> Iterator[Meeting]:
     """A rollout position moved, or, for a policy that asks for them, the release conditions."""
     filters: Mapping[str, Any] = call.body.get("filters") or {}
-    before, after = rollout(call.filters), rollout(filters)
+    before, after = rollout(call.filters, generation), rollout(filters, generation)
     if not filters:
         if not (call.creates and call.body.get("is_remote_configuration")):
             return
         after = {ROLLOUT: 100}  # a remote configuration without filters is for everybody
-    release = (_release(call.filters), _release(filters))
+    release: tuple[Positions, Positions] = ({}, {})
+    if generation is Generation.G2:
+        release = (_release(call.filters), _release(_completed(filters)))
     name = "create" if call.creates else "filters"
     if before != after or release[0] != release[1]:
         fields = {ROLLOUT: (before, after), RELEASE: release}
         yield Meeting(UPDATE, name, "", fields, release_only=before == after)
 
 
-def rollout(filters: Mapping[str, Any]) -> Positions:
+def rollout(filters: Mapping[str, Any], generation: Generation) -> Positions:
     """Every rollout position of some filters; only what is written counts, also if null."""
     multivariate = filters.get("multivariate")
     variants = multivariate.get("variants") if isinstance(multivariate, Mapping) else ()
+    lists = {"groups": filters.get("groups"), "multivariate.variants": variants}
+    if generation is Generation.G1:
+        lists |= {name: filters.get(name) for name in ("super_groups", "holdout_groups")}
     found = {
         f"{where}[{number}].rollout_percentage": item["rollout_percentage"]
-        for where, items in (("groups", filters.get("groups")), ("multivariate.variants", variants))
+        for where, items in lists.items()
         for number, item in enumerate(items or ())
         if isinstance(item, Mapping) and "rollout_percentage" in item
     }
     holdout = filters.get("holdout")
-    if isinstance(holdout, Mapping) and "exclusion_percentage" in holdout:
+    if (
+        generation is Generation.G2
+        and isinstance(holdout, Mapping)
+        and "exclusion_percentage" in holdout
+    ):
         found["holdout.exclusion_percentage"] = holdout["exclusion_percentage"]
     return found
 
 
+def _completed(filters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As G2 stores them: each group says what it aggregates by (contract 9.2)."""
+    whole = filters.get(_INDEX)
+    groups = [{_INDEX: whole, **group} for group in filters.get("groups") or ()]
+    kinds = {group[_INDEX] for group in groups}
+    if groups:
+        whole = kinds.pop() if len(kinds) == 1 else None
+    return {**filters, "groups": groups, _INDEX: whole}
+
+
 def _release(filters: Mapping[str, Any]) -> Positions:
-    """Who each group is for: its properties in one form and order, without what is for display."""
-    normal = (_FLAG.canonical({"filters": filters})["filters"] or {}) if filters else {}
+    """Each group without its percentage, its properties in any order, and the aggregation."""
     found: dict[str, Any] = {
-        f"groups[{number}]": sorted(
-            json.dumps(item, sort_keys=True, default=str) for item in group["properties"]
-        )
-        for number, group in enumerate(normal.get("groups") or ())
+        f"groups[{number}]": _release_of(group)
+        for number, group in enumerate(filters.get("groups") or ())
     }
-    if normal.get("aggregation_group_type_index") is not None:
-        found["aggregation_group_type_index"] = normal["aggregation_group_type_index"]
+    if filters.get(_INDEX) is not None:
+        found[_INDEX] = filters[_INDEX]
     return found
+
+
+def _release_of(group: Mapping[str, Any]) -> Mapping[str, Any]:
+    kept = {name: value for name, value in group.items() if name != ROLLOUT and value is not None}
+    (normal,) = _FLAG.canonical({"filters": {"groups": [group]}})["filters"]["groups"]
+    listed = (json.dumps(item, sort_keys=True, default=str) for item in normal["properties"])
+    return {**kept, "properties": sorted(listed)}

@@ -62,9 +62,19 @@ def evaluate(conditions: Any, fields: Fields) -> Answer:
         return Answer(gates=True, why=why)
     field = conditions["field"]
     before, after = fields.get(field, ({}, {})) if isinstance(field, str) else ({}, {})
-    hits = dict(_hits(conditions, before, after))
-    sure = not hits or any(hits.values())
-    return Answer(bool(hits), tuple(hits), sure and field != RELEASE)
+    hits = tuple(_hits(conditions, before, after))
+    met = tuple(hit.path for hit in hits if hit.rounded)
+    sure = bool(met) == any(hit.exact for hit in hits)
+    return Answer(bool(met), met, sure and field != RELEASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """A position that meets the conditions, by numbers as written or as servers round them."""
+
+    path: str
+    exact: bool = True
+    rounded: bool = True
 
 
 def fault(conditions: Any) -> str | None:
@@ -77,50 +87,46 @@ def fault(conditions: Any) -> str | None:
     if not isinstance(kind, str) or kind not in _NEEDS:
         return f"its condition type {kind!r} is unknown"
     for name in _NEEDS[kind]:
-        if conditions.get(name) is None:
+        if conditions.get(name) is None or (name == "field" and not conditions[name]):
             return f"its conditions name no {name}"
     if kind != "any_change" and conditions["operator"] not in list(OPERATORS):
         return f"its operator {conditions['operator']!r} is unknown"
     return None
 
 
-def _hits(
-    conditions: Mapping[str, Any], before: Positions, after: Positions
-) -> Iterator[tuple[str, bool]]:
-    """Each position that meets the conditions, and whether every way to count agrees."""
+def _hits(conditions: Mapping[str, Any], before: Positions, after: Positions) -> Iterator[_Hit]:
+    """Each position that meets the conditions."""
     match conditions["type"]:
         case "any_change":
             for path in sorted({*before, *after}):
                 if (path in before) != (path in after) or before[path] != after[path]:
-                    yield path, True
+                    yield _Hit(path)
         case "before_after":
             for path, value in after.items():
                 if compare(value, conditions["operator"], conditions["value"]):
-                    yield path, True
+                    yield _Hit(path)
         case _:
             for path in after:
                 if path in before:
                     yield from _amount(conditions, path, before[path], after[path])
 
 
-def _amount(
-    conditions: Mapping[str, Any], path: str, before: Any, after: Any
-) -> Iterator[tuple[str, bool]]:
-    """Signed. A server that subtracts floats may see 20.000000000000004 for 20: not sure then."""
-    limit, test = conditions["value"], OPERATORS[conditions["operator"]]
-    if not (is_number(before) and is_number(after) and is_number(limit)):
+def _amount(conditions: Mapping[str, Any], path: str, before: Any, after: Any) -> Iterator[_Hit]:
+    """Signed. PostHog subtracts floats, and may see 20.000000000000004 for 20."""
+    limit, test = as_number(conditions["value"]), OPERATORS[conditions["operator"]]
+    if limit is None or not (is_number(before) and is_number(after)):
         return
     exact = test(exactly(after) - exactly(before), exactly(limit))
     rounded = test(after - before, limit)
     if exact or rounded:
-        yield path, exact == rounded
+        yield _Hit(path, exact, rounded)
 
 
 def compare(left: Any, symbol: str, right: Any) -> bool:
     """`left <symbol> right`; False for what cannot be compared, such as text with a number."""
-    test = OPERATORS[symbol]
-    if is_number(left) and is_number(right):
-        return test(exactly(left), exactly(right))
+    test, limit = OPERATORS[symbol], as_number(right)
+    if is_number(left) and limit is not None:
+        return test(exactly(left), exactly(limit))
     if isinstance(left, str) and isinstance(right, str):
         return test(left, right)
     return False
@@ -129,6 +135,12 @@ def compare(left: Any, symbol: str, right: Any) -> bool:
 def is_number(value: Any) -> bool:
     """A finite number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def as_number(limit: Any) -> float | None:
+    """The number that a limit is to the server: to Python, true is 1."""
+    value = int(limit) if isinstance(limit, bool) else limit
+    return value if is_number(value) else None
 
 
 def exactly(number: float) -> Fraction:

@@ -10,6 +10,7 @@ from reconciler.plan.gate_actions import Meeting, meetings
 from reconciler.plan.gate_conditions import RELEASE, crashes, evaluate, selects
 from reconciler.plan.gate_people import Bypass, People
 from reconciler.plan.gate_policies import Policy, Scope, planned
+from reconciler.plan.generation import Generation
 
 _ORDER: Final = (Confidence.CERTAIN, Confidence.LIKELY, Confidence.UNKNOWN)
 
@@ -41,9 +42,17 @@ class Steps:
             if change.address.kind == "Organization" and change.action is Action.CREATE
         }
 
-    def of(self, change: Change, there: LiveResource | None, *, split: bool) -> tuple[Step, ...]:
+    def of(
+        self,
+        change: Change,
+        there: LiveResource | None,
+        generation: Generation,
+        *,
+        split: bool = False,
+    ) -> tuple[Step, ...]:
         """Every action that the calls of this change match, and what becomes of it."""
-        found = (self._step(change.address, m) for m in meetings(change, there, split=split))
+        met = meetings(change, there, generation, split=split)
+        found = (self._step(change.address, meeting) for meeting in met)
         return tuple(step for step in found if step is not None)
 
     def _step(self, flag: Address, meeting: Meeting) -> Step | None:

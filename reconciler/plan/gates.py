@@ -1,8 +1,9 @@
 """The forecast: which write will wait, and for whom (contract sections 3 to 5).
 
-Written from the contract for generation G2. A flag is sent in several calls, so that each call
-meets one gate at most; the forecast names the call that a person most needs to know of. It looks
-at the policies as this plan leaves them, since policies are written before flags.
+A flag is sent in several calls, so that each call meets one gate at most; the forecast names the
+call that a person most needs to know of. It looks at the policies as this plan leaves them, since
+policies are written before flags. Where generations of PostHog differ it goes by the one that
+answered (`generation`); if that is not known, by the newer one, and says that it is not sure.
 """
 
 from collections.abc import Collection, Iterable
@@ -23,9 +24,12 @@ from reconciler.model import (
     Severity,
     Verdict,
 )
-from reconciler.plan import gate_requests
+from reconciler.plan import gate_requests, generation
 from reconciler.plan.gate_steps import Step, Steps, joined, worst
+from reconciler.plan.generation import Generation
 
+OFF: Final = "gate-off"
+_WAITS, _BYPASSED = "waits for approval", "bypassed"
 _TOO_MANY: Final = 2  # actions with a policy that one call may not meet at once
 
 
@@ -72,6 +76,7 @@ class _Forecaster:
             for there in items
             if KINDS[there.address.kind].gated
         }
+        self._generation = generation.learn(live)
         self._open = gate_requests.Requests(live.change_requests)
         self._rejected = gate_requests.Requests(rejections)
         self._closed = {
@@ -80,35 +85,50 @@ class _Forecaster:
 
     def judged(self, change: Change) -> Change:
         """The change with its gate, and a warning where policies gate nothing."""
+        if self._generation is Generation.G2:
+            return self._judged(change, Generation.G2)
+        older = self._judged(change, Generation.G1)
+        if change.action is not Action.CREATE and self._generation is Generation.G1:
+            return older
+        newer = self._judged(change, Generation.G2)
+        if self._generation is Generation.G1:
+            return _born_free(older, newer.gate)
+        if (newer.gate.verdict, newer.gate.policy) == (older.gate.verdict, older.gate.policy):
+            return newer
+        gate = newer.gate
+        sure = Confidence.LIKELY if gate.confidence is Confidence.CERTAIN else gate.confidence
+        note = joined(gate.note, "PostHog of early 2026 gates no creates; no flag tells its age")
+        return replace(newer, gate=replace(gate, confidence=sure, note=note))
+
+    def _judged(self, change: Change, spoken: Generation) -> Change:
         scope = change.address.parts[:-1]
         there = self._flags.get((scope, change.live_id or ""))
-        steps = self._world.of(change, there, split=False)
-        if off := self._is_off(change.address.organization):
+        steps = self._world.of(change, there, spoken)
+        if off := is_off(self._live, change.address.organization):
             if any(step.policy is not None for step in steps):
                 change = replace(change, warnings=(*change.warnings, _gate_off(change)))
             steps = ()
         gate = gate_requests.held(self._open, change, there, self._world, steps)
         if gate is None:
-            gate = self._gate(change, there, steps)
+            gate = self._gate(change, there, steps, spoken)
             gate = gate_requests.remembered(self._rejected, change, there, gate)
             if scope in self._closed and not off:
                 why = f"open change requests cannot be read: {self._closed[scope]}"
                 gate = replace(gate, confidence=Confidence.UNKNOWN, note=joined(gate.note, why))
         return replace(change, gate=gate)
 
-    def _is_off(self, organization: str) -> bool:
-        """Without the feature the gate is skipped, silently, whatever the policies say."""
-        there = self._live.resources.get(Address("Organization", (organization,)))
-        if there is None or "available_product_features" not in there.payload:
-            return False
-        features = there.payload["available_product_features"] or ()
-        return not any(feature.get("key") == "approvals" for feature in features)
-
-    def _gate(self, change: Change, there: LiveResource | None, steps: tuple[Step, ...]) -> Gate:
+    def _gate(
+        self,
+        change: Change,
+        there: LiveResource | None,
+        steps: tuple[Step, ...],
+        spoken: Generation,
+    ) -> Gate:
         """What no open request decides."""
-        if sum(step.policy is not None for step in steps) >= _TOO_MANY:
+        several = sum(step.policy is not None for step in steps) >= _TOO_MANY
+        if several and spoken is Generation.G2:
             if change.action is Action.CREATE:
-                steps = self._world.of(change, there, split=True)
+                steps = self._world.of(change, there, spoken, split=True)
             return self._split(steps)
         step = _deciding(steps)
         if step is None:
@@ -162,17 +182,46 @@ def _policy_name(step: Step) -> str:
 def _what_happens(step: Step) -> str:
     match step.verdict:
         case Verdict.APPROVAL:
-            return "waits for approval"
+            return _WAITS
         case Verdict.BYPASS:
-            return "bypassed"
+            return _BYPASSED
         case _:
             return "passes"
+
+
+def is_off(live: Live, organization: str) -> bool:
+    """Without the feature the gate is skipped, silently, whatever the policies say."""
+    there = live.resources.get(Address("Organization", (organization,)))
+    if there is None or "available_product_features" not in there.payload:
+        return False
+    features = there.payload["available_product_features"] or ()
+    return not any(feature.get("key") == "approvals" for feature in features)
+
+
+def _born_free(change: Change, newer: Gate) -> Change:
+    """A create on an old server, which would wait on a newer one."""
+    if not waits(newer) or waits(change.gate):
+        return change
+    note = f"PostHog of early 2026, as this server is, gates no creates; {newer.policy} would"
+    return replace(change, gate=replace(change.gate, note=joined(note, change.gate.note)))
+
+
+def waits(gate: Gate) -> bool:
+    """Whether some call of the change is held back, or is already."""
+    split = gate.verdict is Verdict.SPLIT and f": {_WAITS})" in gate.note
+    return split or gate.verdict in {Verdict.APPROVAL, Verdict.PENDING}
+
+
+def bypasses(gate: Gate) -> bool:
+    """Whether some call of the change is let through because of who sends it."""
+    split = gate.verdict is Verdict.SPLIT and f": {_BYPASSED})" in gate.note
+    return split or gate.verdict is Verdict.BYPASS
 
 
 def _gate_off(change: Change) -> Finding:
     organization = change.address.organization
     return Finding(
-        code="gate-off",
+        code=OFF,
         severity=Severity.WARNING,
         message=f"{change.address} is written without approval, although a policy covers it",
         why=f"{organization} lacks the feature `approvals`: PostHog skips its policies silently",

@@ -17,10 +17,10 @@ from reconciler.plan.gate_conditions import (
     OPERATORS,
     RELEASE,
     ROLLOUT,
+    as_number,
     crashes,
     exactly,
     fault,
-    is_number,
 )
 
 Pair = tuple[Any, Any]  # before, after: a Fraction, None for null, ABSENT for no position
@@ -70,7 +70,7 @@ def _of_rollout(conditions: Any) -> Gates:
     field, changed = conditions["field"], conditions["type"] == "any_change"
     if field == RELEASE and changed:
         return lambda pair: pair == _RELEASE_CHANGE
-    if field != ROLLOUT or not (changed or is_number(conditions["value"])):
+    if field != ROLLOUT or not (changed or as_number(conditions["value"]) is not None):
         return lambda _: False
     if changed:
         return lambda pair: pair != _RELEASE_CHANGE and pair[0] != pair[1]
@@ -78,7 +78,7 @@ def _of_rollout(conditions: Any) -> Gates:
 
 
 def _of_numbers(conditions: Mapping[str, Any]) -> Gates:
-    test, limit = OPERATORS[conditions["operator"]], exactly(conditions["value"])
+    test, limit = OPERATORS[conditions["operator"]], exactly(as_number(conditions["value"]) or 0)
 
     def becomes(pair: Pair) -> bool:
         return isinstance(pair[1], Fraction) and test(pair[1], limit)
@@ -109,9 +109,11 @@ def _points(*conditions: Any) -> list[Pair]:
 
 def _limits(conditions: Iterable[Any], kind: str) -> set[Fraction]:
     return {
-        exactly(one["value"])
+        exactly(limit)
         for one in conditions
-        if isinstance(one, Mapping) and one.get("type") == kind and is_number(one.get("value"))
+        if isinstance(one, Mapping)
+        and one.get("type") == kind
+        and (limit := as_number(one.get("value"))) is not None
     }
 
 

@@ -46,6 +46,7 @@ def live_flag(filters=None, *, key="checkout", id_="42", **payload):
         "version": 3,
         "name": "",
         "active": False,
+        "archived": False,
         "filters": rollouts(10) if filters is None else filters,
         **payload,
     }
@@ -150,6 +151,7 @@ def request(data, action=UPDATE, **more):
 # --- 5.2: what each action detects -----------------------------------------------------------
 
 LIVE = live_flag()
+NEIGHBOUR = live_flag(key="neighbour", id_="7")  # by which the generation is known
 ON = live_flag(active=True)
 DETECTED = [
     ("false to true is enable", LIVE, {"active": True}, ENABLE),
@@ -226,7 +228,7 @@ def test_detection(live, spec, expected):
     """With a policy for every action, exactly the one that contract 5.2 names is met."""
     everything = (policy(ENABLE), policy(DISABLE), policy(UPDATE))
 
-    found = gate(world(*everything, *([live] if live else [])), spec)
+    found = gate(world(*everything, live or NEIGHBOUR), spec)
 
     if expected is None:
         assert (found.verdict, found.confidence) == (Verdict.NONE, Confidence.CERTAIN)
@@ -329,7 +331,10 @@ def test_another_aggregation_is_another_release_condition():
 
     found = gate(world(LIVE, policy(UPDATE, changed)), spec)
 
-    assert found.condition == "every change of release_conditions (aggregation_group_type_index)"
+    assert (
+        found.condition
+        == "every change of release_conditions (aggregation_group_type_index, groups[0])"
+    )
 
 
 def test_where_rounding_decides_the_forecast_is_only_likely():
@@ -337,7 +342,7 @@ def test_where_rounding_decides_the_forecast_is_only_likely():
     limit = {
         "type": "change_amount",
         "field": "rollout_percentage",
-        "operator": "==",
+        "operator": "!=",
         "value": 20.2,
     }
     live = live_flag(rollouts(10.1))
@@ -492,11 +497,11 @@ def test_a_split_comes_before_conditions_and_bypass():
 
 def test_a_create_under_two_policies_is_a_split_that_is_born_inactive():
     """The second call enables: false to true."""
-    live = world(policy(UPDATE, {"type": "magic"}), policy(ENABLE))
+    live = world(NEIGHBOUR, policy(UPDATE, {"type": "magic"}), policy(ENABLE))
 
     found = gate(live, {"filters": rollouts(50)})
 
-    assert found.verdict is Verdict.SPLIT
+    assert (found.verdict, found.confidence) == (Verdict.SPLIT, Confidence.CERTAIN)
     assert found.policy == f"ApprovalPolicy/acme/Web/{UPDATE}"
     assert "sent as create (" in found.note
     assert "then active (" in found.note

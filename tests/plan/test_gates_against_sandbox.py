@@ -1,135 +1,185 @@
 """The forecast against the sandbox's own gate: two readings of one contract must agree.
 
-Random policies, flags and wishes; the plan says what each write meets, and then each write is
-sent as one raw call. Nothing here knows how the sandbox decides.
+10,000 generated cases, half of them in each generation of the server: policies, a flag before and
+after, and who writes. The plan of the real command says what each write meets, and then each is
+sent. `make soak` asks for 100,000.
 """
 
-from random import Random
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from itertools import chain
 
 import pytest
 
 from tests.e2e import acme
+from tests.plan import gate_cases
+from tests.plan.gate_cases import ACTORS, Case, Dice, Server
+from tests.support import Repository, sandbox_process
 
-ACTIONS = ("feature_flag.enable", "feature_flag.disable", "feature_flag.update")
-PERCENTAGES = (0, 5, 10, 12.5, 20, 30, 50, 80, 99.9, 100, None)
-PROPERTIES = ([], [{"key": "plan", "type": "person", "value": ["pro"], "operator": "exact"}])
-STATUS = {"none": {200, 201}, "bypass": {200, 201}, "approval": {409}, "split": {400}}
-MALFORMED = (
-    {"type": "weekday"},
-    {"field": "rollout_percentage"},
-    {"type": "any_change"},
-    {"type": "before_after", "field": "rollout_percentage", "operator": ">"},
-    {"type": "change_amount", "field": "rollout_percentage", "operator": "=>", "value": 3},
-)
+PROJECTS, FLAGS = 25, 50  # a world: 1,250 cases
+WORLDS = 4 if not os.environ.get("RECONCILER_SOAK") else 40 * int(os.environ["RECONCILER_SOAK"])
+SECONDS = {"14d": 14 * 86_400, "36h": 36 * 3_600, "2h": 2 * 3_600}
 
 
-class Dice:
-    """One seeded source of worlds."""
-
-    def __init__(self, seed):
-        self.random = Random(seed)  # noqa: S311  a die, not a secret
-
-    def maybe(self, chance):
-        return self.random.random() < chance
-
-    def pick(self, *values):
-        return self.random.choice(values)
-
-    def group(self):
-        group = {"properties": self.pick(*PROPERTIES)}
-        return group | ({"rollout_percentage": self.pick(*PERCENTAGES)} if self.maybe(0.85) else {})
-
-    def filters(self):
-        filters = {"groups": [self.group() for _ in range(self.pick(1, 1, 2, 3))]}
-        if self.maybe(0.2):
-            share = self.pick(40, 50, 60)
-            variants = [("a", share), ("b", 100 - share)]
-            filters["multivariate"] = {
-                "variants": [{"key": key, "rollout_percentage": part} for key, part in variants]
-            }
-        if self.maybe(0.15):
-            filters["holdout"] = {"id": 1, "exclusion_percentage": self.pick(0, 5, 10)}
-        return filters
-
-    def conditions(self):
-        if self.maybe(0.25):
-            return {}
-        if self.maybe(0.15):
-            return self.pick(*MALFORMED)
-        return {
-            "type": self.pick("before_after", "change_amount", "any_change"),
-            "field": "name" if self.maybe(0.1) else "rollout_percentage",
-            "operator": self.pick(">", "<", ">=", "<=", "==", "!="),
-            "value": self.pick(0, 5, 10, 12.5, 20, -20, 30, 50, 100),
-        }
-
-    def policy(self, action):
-        return acme.policy(
-            action,
-            conditions=self.conditions(),
-            enabled=self.maybe(0.9),
-            bypass_org_membership_levels=self.pick([], [], [], [15], [8], [1, 15]),
-            bypass_roles=self.pick([], [], [], ["Passers"], ["Others"]),
-        )
-
-    def project(self, number):
-        flags = [
-            {"key": f"f{n}", "name": "n", "active": self.maybe(0.5), "filters": self.filters()}
-            for n in range(4)
-        ]
-        policies = [self.policy(action) for action in ACTIONS if self.maybe(0.65)]
-        return {
-            "name": f"P{number}",
-            "id": number,
-            "approval_policies": policies,
-            "feature_flags": flags,
-        }
-
-    def wish(self, *, create):
-        spec = {"name": "wanted"}
-        if self.maybe(0.6):
-            spec["active"] = self.maybe(0.6)
-        if create or self.maybe(0.75):
-            spec["filters"] = self.filters()
-        if create and self.maybe(0.1):
-            spec["is_remote_configuration"] = True
-        return spec
+@pytest.fixture(scope="session")
+def old_sandbox():
+    """A server of the first generation."""
+    with sandbox_process("--profile", "g1") as running:
+        yield running
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_each_raw_write_meets_what_the_plan_said(world, seed):
-    """Status for verdict, and for what waits the very policy."""
-    dice = Dice(seed)
-    roles = [
-        {"name": "Passers", "members": ["ci@acme.test"]},
-        {"name": "Others", "members": ["bob@acme.test"]},
-    ]
-    projects = [dice.project(number) for number in range(1, 13)]
-    repo = world(acme.seed(projects=projects, roles=roles))
-    wishes = {(p["name"], f"f{n}"): dice.wish(create=n >= 4) for p in projects for n in range(7)}
-    repo.write(
-        "flags.yaml",
-        *(acme.flag(key, project=name, **spec) for (name, key), spec in wishes.items()),
-    )
+@dataclass(frozen=True)
+class Side:
+    """A server of one generation, and a repository beside it."""
 
-    plan = repo.run("plan", "--format", "json")
+    repo: Repository
+    old: bool
 
-    assert plan.code == 0, plan.err
-    forecasts = {c["address"]: c["gate"] for c in plan.json["changes"] if c["action"] != "none"}
-    assert len(forecasts) == len(wishes)
-    assert {gate["verdict"] for gate in forecasts.values()} == set(STATUS)
-    for project in projects:
-        route = f"/api/projects/{project['id']}/feature_flags/"
-        listed = repo.sandbox.call("GET", f"{route}?limit=100", token="phx_ci")[1]["results"]
-        ids = {flag["key"]: flag["id"] for flag in listed}
-        for n in range(7):
-            key = f"f{n}"
-            gate = forecasts[f"FeatureFlag/acme/{project['name']}/{key}"]
-            body = wishes[project["name"], key]
-            call = ("PATCH", f"{route}{ids[key]}/") if key in ids else ("POST", route)
-            status, answer = repo.sandbox.call(*call, {**body, "key": key}, token="phx_ci")
+    def forecasts(self, cases):
+        """The gate that the plan of the command gives to each case, and the plan."""
+        self.repo.sandbox.reset(gate_cases.world(cases))
+        return self.again(cases)
 
-            assert status in STATUS[gate["verdict"]], (project, key, body, gate, answer)
+    def again(self, cases):
+        """The same over the world as it is by now."""
+        self.repo.write("flags.yaml", gate_cases.documents(cases))
+        plan = self.repo.run("plan", "--format", "json", token=f"phx_{cases[0].actor}")
+        assert plan.code == 0, plan.err
+        return {change["address"]: change["gate"] for change in plan.json["changes"]}, plan.json
+
+    def server(self, cases):
+        return Server(self.repo.sandbox, cases)
+
+    def send(self, server, case):
+        """One raw write; a server of the first generation has to be written to in several calls."""
+        return server.staged(case) if self.old else server.raw(case)
+
+    def problem(self, server, case, gate):
+        """In what the answers differ from the forecast, and the last answer."""
+        answered = self.send(server, case)
+        found = gate_cases.wrong(gate, answered, raw=not self.old)
+        if not found and gate["verdict"] == "split":
+            split = server.born_inactive if case.flag is None else server.staged
+            answered = split(case)
+            found = gate_cases.wrong(gate, answered, raw=False)
+        return found, answered
+
+    def fails(self, case):
+        """Whether one case alone is answered otherwise than forecast."""
+        gate = self.forecasts([case])[0].get(case.address)
+        if gate is None:
+            return False
+        with self.server([case]) as server:
+            return bool(self.problem(server, case, gate)[0])
+
+
+@pytest.fixture(params=["g1", "g2"])
+def side(request, tmp_path):
+    """Both generations, one after the other."""
+    old = request.param == "g1"
+    sandbox = request.getfixturevalue("old_sandbox" if old else "shared_sandbox")
+    return Side(Repository(tmp_path, sandbox), old)
+
+
+@pytest.mark.parametrize("seed", range(WORLDS))
+def test_each_write_meets_what_the_plan_said(side, seed):
+    """Status for verdict, and for what waits the policy, the quorum, the people and the expiry."""
+    dice, actor = Dice(seed, old=side.old), ACTORS[seed % len(ACTORS)]
+    numbers = range(1, PROJECTS + 1)
+    cases = [c for number in numbers for c in dice.cases(number, actor=actor, flags=FLAGS)]
+
+    said, plan = side.forecasts(cases)
+
+    counted = plan["summary"]["update"] + plan["summary"]["create"]
+    assert len(cases) == counted
+    verdicts = {gate["verdict"] for gate in said.values()}
+    assert verdicts >= {"none", "approval"}
+    assert ("split" in verdicts) is not side.old
+    asked = {}
+    with side.server(cases) as server:
+        for case in cases:
+            gate = said[case.address]
+            problem, answered = side.problem(server, case, gate)
+            if problem:
+                least = asdict(gate_cases.shrunk(case, side.fails))
+                pytest.fail(f"{problem}\nsmallest case: {json.dumps(least, indent=1)}\n{gate}")
+            if answered[0] == 409:
+                asked[case.project] = (gate, answered[1]["change_request"])
+        for project, (gate, filed) in asked.items():
+            people_agree(server.call, project, gate, filed)
+
+
+def people_agree(call, project, gate, filed):
+    """Who may vote, and until when, is what the plan said of one request of each project."""
+    named = {*gate["approvers"]["users"], *chain(*gate["approvers"]["roles"].values())}
+    able = named - gate["cannot_approve"].keys()
+    route = f"/api/projects/{project[1:]}/change_requests/{filed['id']}/"
+    for name in acme.PEOPLE:
+        status, request = call("GET", route, token=f"phx_{name}")
+        assert (status, request["can_approve"]) == (200, f"{name}@acme.test" in able), gate
+    begin, end = (datetime.fromisoformat(filed[name]) for name in ("created_at", "expires_at"))
+    assert abs((end - begin).total_seconds() - SECONDS[gate["expires_after"]]) < 1
+
+
+def test_what_was_filed_is_pending_in_the_next_plan_and_blocks_another_wish(side):
+    """The forecast of a second run, over requests that the server itself filed."""
+    dice = Dice(77, old=side.old)
+    cases = [c for number in range(1, 9) for c in dice.cases(number, actor="ci", flags=20)]
+    side.forecasts(cases)
+    filed = {}
+    with side.server(cases) as server:
+        for case in cases:
+            status, answer = server.staged(case)
             if status == 409:
-                asked = answer["change_request"]["action_key"]
-                assert gate["policy"].endswith(f"/{asked}"), (project, key, body, gate, answer)
+                filed[case.address] = answer["change_request"]["id"]
+
+    said, _ = side.again(cases)
+
+    assert len(filed) > 10
+    assert filed == {address: said[address]["change_request"] for address in filed}
+    assert {"pending"} == {said[address]["verdict"] for address in filed}
+
+    groups = [{"properties": [], "rollout_percentage": 77}]
+    others = [
+        replace(case, wish={"active": True, "filters": {"groups": groups}})
+        for case in cases
+        if case.address in filed and "filters" in case.wish
+    ]
+    said, _ = side.again(others)
+
+    verdicts = [said[case.address]["verdict"] for case in others if case.address in said]
+    assert {"blocked", "pending"} >= set(verdicts)
+    assert verdicts.count("blocked") > len(verdicts) / 2
+
+
+def test_without_the_feature_nothing_waits(side):
+    """The gate is off, silently; the plan says so, and so does the server."""
+    made = Dice(5, old=side.old).cases(1, actor="ci", flags=60)
+    cases = [replace(case, features=[]) for case in made]
+
+    said, plan = side.forecasts(cases)
+
+    assert {"none"} == {gate["verdict"] for gate in said.values()}
+    assert "gate-off" in {finding["code"] for finding in plan["findings"]}
+    with side.server(cases) as server:
+        assert {200, 201} == {server.staged(case)[0] for case in cases}
+
+
+def test_a_mismatch_is_shown_as_the_smallest_case():
+    """Everything that does not matter is left out."""
+    enable = acme.policy("feature_flag.enable", bypass_roles=["Passers"], conditions={"type": "x"})
+    flag = {"key": "f", "active": False, "filters": Dice(3).filters()}
+    wish = {"active": True, "name": "n", "filters": Dice(4).filters()}
+    case = Case("f", "P1", [acme.policy("feature_flag.update"), enable], flag, wish)
+
+    def fails(one):
+        passers = [rule for rule in one.policies if rule.get("bypass_roles")]
+        return "active" in one.wish and bool(passers)
+
+    least = gate_cases.shrunk(case, fails)
+
+    assert [{**enable, "conditions": {}}] == least.policies
+    assert {"active": True} == least.wish
+    assert {"groups": [{"properties": []}]} == least.flag["filters"]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from reconciler.plan.gate_actions import rollout
 from reconciler.plan.gate_conditions import OPERATORS, RELEASE, ROLLOUT, Answer, crashes, evaluate
+from reconciler.plan.generation import Generation
 
 A, B = "groups[0].rollout_percentage", "groups[1].rollout_percentage"
 
@@ -53,7 +54,7 @@ ROWS = [
     ("text differs from a number, and is skipped", becomes("!=", "50"), {A: 1}, {A: 80}, False),
     ("text compares with text", becomes("==", "x"), {A: "y"}, {A: "x"}, True),
     ("true is no number", becomes(">", 0), {A: 0}, {A: True}, False),
-    ("a limit of true is no number", becomes(">", value=True), {A: 0}, {A: 80}, False),
+    ("a limit of true is 1 to the server", becomes(">", value=True), {A: 0}, {A: 80}, True),
     ("a skipped position hides no other", becomes(">", 50), {}, {A: None, B: 80}, True),
     # change_amount
     ("a rise over the limit", moves(">", 20), {A: 10}, {A: 50}, True),
@@ -61,6 +62,7 @@ ROWS = [
     ("a fall is no rise", moves(">", 20), {A: 90}, {A: 10}, False),
     ("signed: a fall under a negative limit", moves("<", -20), {A: 90}, {A: 10}, True),
     ("signed: a rise is not", moves("<", -20), {A: 10}, {A: 90}, False),
+    ("an empty field is a missing one", becomes(">", 50, field=""), {A: 0}, {A: 1}, True),
     ("halves are exact", moves(">=", 2.5), {A: 10}, {A: 12.5}, True),
     ("a new position never matches", moves(">", 20), {A: 10}, {A: 10, B: 100}, False),
     ("a removed position never matches", moves("<", 0), {A: 10, B: 100}, {A: 10}, False),
@@ -119,36 +121,43 @@ def test_release_conditions_are_never_sure():
     assert not evaluate(changed, {RELEASE: ({"groups[0]": []}, {"groups[0]": []})}).gates
 
 
-def test_where_rounding_decides_the_answer_is_gated_and_not_sure():
+def test_where_rounding_decides_the_answer_is_that_of_floats_and_not_sure():
     """From 10.1 to 30.3 is 20.2 by hand, and another number in doubles."""
     assert (30.3 - 10.1) != 20.2
 
     answer = evaluate(moves(">", 20.2), {ROLLOUT: ({A: 10.1}, {A: 30.3})})
 
     assert (answer.gates, answer.sure) == (30.3 - 10.1 > 20.2, False)
-    assert evaluate(moves("==", 20.2), {ROLLOUT: ({A: 10.1}, {A: 30.3})}) == Answer(
-        gates=True, paths=(A,), sure=False
-    )
+    equal = evaluate(moves("==", 20.2), {ROLLOUT: ({A: 10.1}, {A: 30.3})})
+    assert equal == Answer(gates=False, sure=False)
+    both = evaluate(moves("==", 20.2), {ROLLOUT: ({A: 10.1, B: 0}, {A: 30.3, B: 20.2})})
+    assert both == Answer(gates=True, paths=(B,))
 
 
-def test_positions_of_generation_two():
-    """Groups, variants and the holdout; only keys that are there; no super_groups."""
+def test_positions_of_each_generation():
+    """Groups and variants; the holdout or its forerunners; only keys that are there."""
     filters = {
         "groups": [{"rollout_percentage": 12.5}, {"properties": []}, {"rollout_percentage": None}],
         "multivariate": {"variants": [{"key": "a", "rollout_percentage": 60}]},
         "holdout": {"id": 3, "exclusion_percentage": 5},
         "super_groups": [{"rollout_percentage": 1}],
-        "holdout_groups": [{"rollout_percentage": 1}],
+        "holdout_groups": [{"rollout_percentage": 2}],
     }
-
-    assert rollout(filters) == {
+    both = {
         "groups[0].rollout_percentage": 12.5,
         "groups[2].rollout_percentage": None,
         "multivariate.variants[0].rollout_percentage": 60,
-        "holdout.exclusion_percentage": 5,
     }
-    assert rollout({"groups": None, "multivariate": None, "holdout": None}) == {}
-    assert rollout({"multivariate": {"variants": None}, "groups": ["odd"]}) == {}
+
+    assert rollout(filters, Generation.G2) == {**both, "holdout.exclusion_percentage": 5}
+    assert rollout(filters, Generation.G1) == {
+        **both,
+        "super_groups[0].rollout_percentage": 1,
+        "holdout_groups[0].rollout_percentage": 2,
+    }
+    for one in Generation:
+        assert rollout({"groups": None, "multivariate": None, "holdout": None}, one) == {}
+        assert rollout({"multivariate": {"variants": None}, "groups": ["odd"]}, one) == {}
 
 
 NUMBERS = st.one_of(
