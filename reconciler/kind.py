@@ -120,8 +120,12 @@ class Kind:
     hidden: Callable[[Payload], tuple[str, ...]] = nothing_hidden  # paths the API does not show
     gated: bool = False  # approval policies may hold its writes back
     versioned: bool = False  # the server compares and swaps by itself: no read before a write
-    activity_scope: str = ""  # its name in the activity log
     page: str = ""  # its page in PostHog, below the host: "/project/{project}/feature_flags/{id}"
+    activity_scopes: tuple[str, ...] = ()  # its names in the activity log; none: never logged
+    activity_ids: Callable[[Payload], tuple[str, ...]] = field(
+        default=lambda payload: (str(payload["id"]),)
+    )  # by which the log may know the object
+    unlogged: tuple[str, ...] = ()  # spec fields whose changes the log never shows
 
     def path(self, template: str, ids: Mapping[str, str]) -> str:
         """Fill `{organization}`, `{project}` and `{id}` in."""

@@ -183,7 +183,7 @@ KIND = Kind(
     stages=stages,
     requests=requests,
     gated=True,
-    page="/project/{project}/feature_flags/{id}",
     versioned=True,
-    activity_scope="FeatureFlag",
+    activity_scopes=("FeatureFlag",),
+    page="/project/{project}/feature_flags/{id}",
 )

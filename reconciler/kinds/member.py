@@ -30,5 +30,7 @@ KIND = Kind(
     search="email",
     point_read=False,
     cannot_create="people join an organization by accepting an invitation",
-    activity_scope="OrganizationMembership",
+    activity_scopes=("OrganizationMembership",),
+    activity_ids=lambda payload: (str(payload["id"]), str(payload["user"]["uuid"])),
+    page="/settings/organization-members",
 )

@@ -78,5 +78,6 @@ KIND = Kind(
     protected=True,
     stages=stages,
     requests=requests,
-    activity_scope="Organization",
+    activity_scopes=("Organization",),
+    page="/settings/organization",
 )

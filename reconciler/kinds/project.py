@@ -28,5 +28,6 @@ KIND = Kind(
     defaults={"timezone": "UTC"},
     unique=False,
     protected=True,
-    activity_scope="Team",
+    activity_scopes=("Project", "Team"),
+    page="/project/{id}/settings/project",
 )

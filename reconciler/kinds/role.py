@@ -61,5 +61,7 @@ KIND = Kind(
     apart=("members",),
     stages=stages,
     requests=requests,
-    activity_scope="Role",
+    activity_scopes=("Role",),
+    unlogged=("members",),
+    page="/settings/organization-roles",
 )

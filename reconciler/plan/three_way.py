@@ -59,7 +59,7 @@ def change(resource: Resource, base: Resource | None, live: LiveResource | None)
         action = Action.DELETE if live is not None else Action.NONE
         return _change(resource, action, (), live)
     if live is None:
-        return _change(resource, Action.CREATE, tuple(_all_fields(resource)), None)
+        return _change(resource, Action.CREATE, tuple(_all_fields(resource, base)), None)
     fields = tuple(_fields(resource, base, live))
     return _change(resource, Action.UPDATE if fields else Action.NONE, fields, live)
 
@@ -85,9 +85,12 @@ def fingerprint(live: LiveResource) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def _all_fields(resource: Resource) -> Iterator[FieldChange]:
+def _all_fields(resource: Resource, base: Resource | None) -> Iterator[FieldChange]:
+    """What is to be created. As it was at the base, it has gone from the live side: drift."""
     for name, value in resource.spec.items():
-        yield FieldChange(name, ABSENT, value)
+        was = base.spec.get(name, ABSENT) if base is not None else ABSENT
+        gone = was is not ABSENT and describe.same(was, value)
+        yield FieldChange(name, ABSENT, value, was, Cause.DRIFT if gone else Cause.UNKNOWN)
 
 
 def _fields(resource: Resource, base: Resource | None, live: LiveResource) -> Iterator[FieldChange]:
@@ -120,6 +123,8 @@ def _base(base: Resource | None, path: Path, live: Any, desired: Any) -> tuple[A
 
 def cause(base: Any, live: Any, desired: Any) -> Cause:
     """Which side moved. Only asked where `live` and `desired` differ."""
+    if base is ABSENT and desired is ABSENT:
+        return Cause.DRIFT  # an item that was added to the live side
     match base is not ABSENT, not describe.same(base, desired), not describe.same(base, live):
         case False, _, _:
             return Cause.INTENT  # newly written: the files moved

@@ -14,6 +14,7 @@ from reconciler.kind import Request
 from reconciler.model import Payload
 from reconciler.paths import encode_part
 from reconciler.posthog.client import Reader, Writer
+from reconciler.posthog.listing import PAGE_SIZE
 
 OPEN: Final = ("pending", "approved")
 FINAL: Final = frozenset({"applied", "rejected", "expired", "failed"})
@@ -58,6 +59,13 @@ def list_all(
     }
     params = {name: value for name, value in filters.items() if value is not None}
     return reader.list(_collection(project_id), params).items
+
+
+def pages(
+    reader: Reader, project_id: str, *, state: Sequence[str]
+) -> Iterator[tuple[Payload, ...]]:
+    """The same page after page, for who will not read them all."""
+    return reader.pages(_collection(project_id), {"state": ",".join(state), "limit": PAGE_SIZE})
 
 
 def get(reader: Reader, project_id: str, id_: str) -> Payload:

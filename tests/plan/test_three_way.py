@@ -46,6 +46,9 @@ def test_the_change_is_as_the_case_says(case):
     assert expect["action"] == change.action
     if "paths" in expect:
         assert expect["paths"] == sorted(field.path for field in change.fields)
+    if "causes" in expect:
+        fields = sorted(change.fields, key=lambda field: field.path)
+        assert expect["causes"] == [str(field.cause) for field in fields]
     if "fields" in expect or change.action == "none":
         got = [
             {"path": f.path, "live": f.live, "desired": f.desired, "cause": str(f.cause)}

@@ -1,0 +1,110 @@
+"""What is known of how drift came to be: who, when, through what; and what is held until when.
+
+Values only, in the language of the files where a person reads them.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from reconciler.source import Source
+
+
+class Way(StrEnum):
+    """How a drifted value came to be live (interface section 6, `class`)."""
+
+    APPROVED = "approved"  # through the gate: git lags behind
+    UNAPPROVED = "unapproved"  # no gate covered it
+    BYPASS = "bypass"  # a gate covered it and was passed by
+    UNKNOWN = "unknown"
+
+
+class Deed(StrEnum):
+    """What was done to the object."""
+
+    CHANGED = "changed"
+    CREATED = "created"
+    DELETED = "deleted"
+    RESTORED = "restored"
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Who moved a drifted field, when, through what, and whether a gate was asked.
+
+    For `approved` the person is the requester. What is None is not known.
+    """
+
+    person: str | None = None
+    at: str | None = None  # as the server wrote it
+    client: str | None = None
+    impersonated: bool | None = None
+    way: Way = Way.UNKNOWN
+    change_request: str | None = None
+    deed: Deed = Deed.CHANGED
+    moved: tuple[Any, Any] | None = None  # before and after, as the log has them
+    policy: str | None = None  # the policy that covered it
+    url: str | None = None  # where a person looks at it in PostHog
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Drift that is shown and does not fail, until a time."""
+
+    address: str  # a pattern
+    until: datetime
+    written: str  # `until`, as it is in the file
+    reason: str
+    source: Source | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One line of an entry's `changes`, in the language of the API."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the activity log (contract 11.2)."""
+
+    id: str
+    at: datetime
+    written: str  # `at`, as the server wrote it
+    organization: str  # slug
+    project: str | None  # id
+    scope: str
+    activity: str
+    item: str
+    name: str
+    person: str | None  # email
+    user_id: int | None
+    client: str | None
+    impersonated: bool
+    moves: tuple[Move, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One filtered listing of one organization's log: by id, or by name where the id is gone."""
+
+    organization: str
+    scopes: tuple[str, ...]
+    projects: tuple[str, ...] = ()  # whose own logs would answer, where the whole is closed
+    items: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What of the log could not be read."""
+
+    organization: str
+    what: str
+    why: str
+    fix: str = ""
