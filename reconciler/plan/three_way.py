@@ -87,8 +87,9 @@ def fingerprint(live: LiveResource) -> str:
 
 def _all_fields(resource: Resource, base: Resource | None) -> Iterator[FieldChange]:
     """What is to be created. As it was at the base, it has gone from the live side: drift."""
+    there = base if base is not None and not base.lifecycle.absent else None
     for name, value in resource.spec.items():
-        was = base.spec.get(name, ABSENT) if base is not None else ABSENT
+        was = there.spec.get(name, ABSENT) if there is not None else ABSENT
         gone = was is not ABSENT and describe.same(was, value)
         yield FieldChange(name, ABSENT, value, was, Cause.DRIFT if gone else Cause.UNKNOWN)
 
