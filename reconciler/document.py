@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -81,6 +82,14 @@ class Node:
             return Address.parse(self.text())
         except ValueError:
             raise self._wrong("an address such as Role/acme/Release managers") from None
+
+    def moment(self) -> datetime:
+        """A time with its zone."""
+        try:
+            found = datetime.fromisoformat(self.text())
+        except ValueError:
+            raise self._wrong("a time such as 2026-12-01T00:00:00+00:00") from None
+        return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
     def values(self, read: Callable[["Node"], _T]) -> dict[str, _T]:
         """What `read` makes of each value of an object."""

@@ -61,6 +61,15 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Cover:
+    """What a gate would have said to a write of the past; `covered` is None: cannot be told."""
+
+    covered: bool | None
+    policy: str | None = None  # address of the policy
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """One line of an entry's `changes`, in the language of the API."""
 

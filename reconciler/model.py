@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from reconciler.consent import ChangeRequest as ChangeRequest  # noqa: PLC0414  found here, too
 from reconciler.consent import Vote as Vote  # noqa: PLC0414
+from reconciler.evidence import Attribution, Hold
 from reconciler.paths import Path, Spec
 from reconciler.source import MappingNode, SequenceNode, Source
 
@@ -226,6 +227,7 @@ class FieldChange:
     desired: Any
     base: Any = ABSENT
     cause: Cause = Cause.UNKNOWN
+    attribution: Attribution | None = None  # who moved the live side; only drift asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +296,18 @@ class Change:
     before: LiveResource | None = field(default=None, compare=False)  # what it was compared with
     removed: bool = False  # a delete because it left the files; `desired` is what the base said
     url: str | None = None  # its page in PostHog, for people; nothing is ever sent there
+    attribution: Attribution | None = None  # of what has gone, or come back, as a whole
+    hold: Hold | None = None  # drift that does not fail, until then
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """What the files or the settings say to leave alone; without a path the whole resource."""
+
+    address: Address
+    path: str = ""
+    desired: Any = ABSENT
+    live: Any = ABSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +345,7 @@ class Plan:
     findings: tuple[Finding, ...] = ()
     requests: Requests = Requests()
     change_requests: tuple[ChangeRequest, ...] = ()  # those that a gate speaks of, oldest first
+    ignored: tuple[Ignored, ...] = ()  # only drift lists them
 
     @property
     def writes(self) -> tuple[Change, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final
 
-from reconciler import __version__
+from reconciler import __version__, drifted
 from reconciler.document import KEY as KEY  # noqa: PLC0414  what hides keys is found here, too
 from reconciler.document import Node, refused
 from reconciler.document import redact as redact  # noqa: PLC0414
@@ -93,6 +93,7 @@ def encode(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any]:
             "findings": plan.findings,
             "requests": plan.requests,
             "change_requests": [_asked(one) for one in plan.change_requests],
+            **drifted.ignored(plan.ignored),
         }
     )
     return document
@@ -139,7 +140,7 @@ def _change(change: Change) -> dict[str, Any]:
         "live_fingerprint": change.live_fingerprint,
         "source": {"file": source.file, "line": source.line} if source else None,
         "fields": [
-            {name: getattr(one, name) for name in ("path", *_SIDES, "cause")}
+            {name: getattr(one, name) for name in ("path", *_SIDES, "cause")} | drifted.told(one)
             for one in change.fields
         ],
         "gate": change.gate,
@@ -150,6 +151,7 @@ def _change(change: Change) -> dict[str, Any]:
         row["late"] = change.late
     if change.url is not None:
         row["url"] = change.url
+    row |= drifted.told(change) | drifted.held(change.hold)
     nulls = {
         side: [number for number, one in enumerate(change.fields) if getattr(one, side) is None]
         for side in _SIDES
@@ -217,6 +219,7 @@ def _plan(node: Node) -> Saved:
         unchanged=max(0, none - sum(change.action is Action.NONE for change in changes)),
         tool_version=node["tool_version"].text(),
         change_requests=node["change_requests"].maybe(lambda n: n.each(_read_asked)) or (),
+        ignored=drifted.read_ignored(node),
     )
 
 
@@ -233,6 +236,8 @@ def _read_change(node: Node) -> Change:
         late=node["late"].maybe(lambda late: late.each(Node.address)) or (),
         warnings=node["warnings"].each(_read_finding),
         url=node["url"].maybe(Node.text),
+        attribution=drifted.read_told(node),
+        hold=drifted.read_held(node),
     )
 
 
@@ -248,7 +253,8 @@ def _read_fields(rows: Node, nulls: Node) -> Iterator[FieldChange]:
         for side in _SIDES:
             if values[side] is None and (number, side) not in written:
                 values[side] = ABSENT
-        yield FieldChange(row["path"].text(), cause=row["cause"].word(Cause), **values)
+        cause, told = row["cause"].word(Cause), drifted.read_told(row)
+        yield FieldChange(row["path"].text(), cause=cause, attribution=told, **values)
 
 
 def _read_gate(node: Node) -> Gate:

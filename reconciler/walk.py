@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from reconciler import live as live_room
@@ -14,8 +14,12 @@ from reconciler.apply.names import Names
 from reconciler.apply.progress import Tools
 from reconciler.config import excerpt, git, live_checks, loader, writer_choice
 from reconciler.config.base import Base
+from reconciler.drift import attribution, findings, holds, window
+from reconciler.drift.approvals import Approvals
+from reconciler.drift.trails import Trails
 from reconciler.errors import ApiError, AuthenticationError
-from reconciler.live import naming
+from reconciler.evidence import Gap, Hold
+from reconciler.live import history, naming
 from reconciler.model import (
     Address,
     Change,
@@ -29,7 +33,18 @@ from reconciler.model import (
     Requests,
     Resource,
 )
-from reconciler.plan import build, intent, lookup, pages, reach, references, three_way
+from reconciler.plan import (
+    build,
+    gate_past,
+    ignored,
+    intent,
+    lookup,
+    pages,
+    reach,
+    references,
+    selection,
+    three_way,
+)
 from reconciler.plan.build import Options
 from reconciler.posthog.client import Reader, Writer
 
@@ -188,6 +203,15 @@ def request_url(host: str, names: Names) -> Callable[[Address, str], str]:
     return url
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """How drift is looked at: since when, what is held, and how people are named."""
+
+    since_s: float | None = None  # seconds back from the server's own clock
+    holds: tuple[Hold, ...] = ()
+    identities: str = "full"
+
+
 def drift(
     reader: Reader,
     head: loader.Loaded,
@@ -195,11 +219,72 @@ def drift(
     *,
     target: str,
     host: str,
-    created_at: str,
-) -> Plan:
-    """What differs between the files at a commit and the live side: the plan's engine, no other."""
+    now: datetime,
+    base: Base,
+    sight: Sight,
+) -> tuple[World, Plan]:
+    """What differs between the files at a commit and the live side, and who moved it.
+
+    The plan's engine, no other. The log is asked only where something has drifted.
+    """
     world = observe(reader, head, options, base=head)
-    return plan(world, options, target=target, host=host, created_at=created_at, excerpts=False)
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    made = plan(
+        world, options, target=target, host=host, created_at=stamp, excerpts=False, base=base
+    )
+    made = replace(made, ignored=tuple(ignored.find(world.desired, world.live, options)))
+    if made.writes:
+        made = _attributed(reader, world, made, sight, now)
+    held = holds.held(made.changes, sight.holds, now, selection.matches)
+    said = (*made.findings, *findings.over(sight.holds, now))
+    return world, replace(
+        made, changes=held, findings=said, requests=replace(made.requests, reads=reader.reads)
+    )
+
+
+def _attributed(reader: Reader, world: World, made: Plan, sight: Sight, now: datetime) -> Plan:
+    """Drift with a name, as far as the log, the requests and the policies tell."""
+    since = None
+    if sight.since_s is not None:  # entries carry the server's time, so that is what counts
+        since = now + timedelta(seconds=(reader.clock_skew_s or 0.0) - sight.since_s)
+    spell = naming.speller(world.live)
+    trails = Trails(made.writes, spell)
+    gaps = tuple(_log(reader, world.live, trails, since))
+    requests, blind = history.applied(reader, world.live, trails.gated())
+    evidence = attribution.Evidence(
+        trails.of,
+        Approvals(requests, spell),
+        gate_past.Witness(world.live).cover,
+        {gap.organization: gap.what for gap in gaps},
+        blind,
+        pages.of_requests(requests, world.live, made.host),
+        sight.identities,
+    )
+    changes, older = attribution.attributed(made.changes, evidence), 0
+    if since is not None:
+        changes, older = window.narrowed(changes, since)
+    said = (*made.findings, *map(findings.gap, gaps), *findings.older(older, since))
+    return replace(made, changes=changes, findings=said)
+
+
+def _log(reader: Reader, live: Live, trails: Trails, since: datetime | None) -> Iterator[Gap]:
+    """Ask the log until every drifted field is explained; what cannot be read is returned.
+
+    With a window first what is in it, then what is before: only so is old told from unknown.
+    """
+    logs: dict[str, history.Log] = {}
+    for asked in trails.asked():
+        slug = asked.question.organization
+        log = logs.setdefault(slug, history.Log(reader, live, slug))
+        for start, end in ((None, None),) if since is None else ((since, None), (None, since)):
+            for entry in log.entries(asked.question, since=start, until=end):
+                trails.take(entry, log.projects)
+                if asked.done:
+                    break
+            if asked.done:
+                break
+    for log in logs.values():
+        yield from log.gaps
 
 
 def validate(reader: Reader, loaded: loader.Loaded, options: Options) -> tuple[Finding, ...]:

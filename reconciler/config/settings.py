@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.config import excerpt, schema, yaml_reader
+from reconciler.config import excerpt, holds, schema, yaml_reader
 from reconciler.config.explain import explain
 from reconciler.config.files import SETTINGS, git_root, read_inside
 from reconciler.config.near import nearest
 from reconciler.config.text import Refused, error, lines
 from reconciler.errors import ConfigError, UsageError
+from reconciler.evidence import Hold
 from reconciler.kinds import KINDS
 from reconciler.model import Finding
 from reconciler.source import MappingNode, SequenceNode, Source
@@ -51,6 +52,7 @@ class Target:
     ignore: tuple[str, ...] = ()
     rate_limit: RateLimit = RateLimit()
     source: Source | None = None
+    holds: tuple[Hold, ...] = ()  # drift that is shown and does not fail, for a while
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,21 +187,26 @@ def _settings(
             ignore=tuple(known.get("ignore", ())),
             rate_limit=RateLimit(**known.get("rate_limit", {})),
             source=node["targets"].key_source(name),
+            holds=holds.read(known, findings, lambda one: _unknown_kind(one, "address")),
         )
     return Settings(targets, file)
 
 
 def _ignored(node: Any) -> Iterator[Finding]:
     """An address pattern of a kind that there is not would leave nothing alone, silently."""
-    for index, pattern in enumerate(node.get("ignore", ())):
-        kind, slash, _ = pattern.partition("/")
-        if "*" in kind or (slash and kind in KINDS):
-            continue
-        meant = nearest(kind, KINDS)
-        fix = f'did you mean "{meant}/…"?' if meant else f"one of {', '.join(KINDS)}, or `*`"
-        message = f'no address begins with "{kind}{slash}"'
-        place = node["ignore"].value_source(index)
-        yield error("R005", message, place, fix=fix, width=len(kind))
+    for index in range(len(node.get("ignore", ()))):
+        yield from _unknown_kind(node["ignore"], index)
+
+
+def _unknown_kind(node: Any, key: str | int) -> Iterator[Finding]:
+    """What is wrong with the address pattern at a place."""
+    kind, slash, _ = node[key].partition("/")
+    if "*" in kind or (slash and kind in KINDS):
+        return
+    meant = nearest(kind, KINDS)
+    fix = f'did you mean "{meant}/…"?' if meant else f"one of {', '.join(KINDS)}, or `*`"
+    message = f'no address begins with "{kind}{slash}"'
+    yield error("R005", message, node.value_source(key), fix=fix, width=len(kind))
 
 
 def _paths(node: Any, key: str, file: Path, findings: list[Finding]) -> tuple[Path, ...]:

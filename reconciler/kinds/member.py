@@ -32,5 +32,4 @@ KIND = Kind(
     cannot_create="people join an organization by accepting an invitation",
     activity_scopes=("OrganizationMembership",),
     activity_ids=lambda payload: (str(payload["id"]), str(payload["user"]["uuid"])),
-    page="/settings/organization-members",
 )

@@ -79,5 +79,4 @@ KIND = Kind(
     stages=stages,
     requests=requests,
     activity_scopes=("Organization",),
-    page="/settings/organization",
 )

@@ -29,5 +29,4 @@ KIND = Kind(
     unique=False,
     protected=True,
     activity_scopes=("Project", "Team"),
-    page="/project/{id}/settings/project",
 )

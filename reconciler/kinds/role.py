@@ -63,5 +63,4 @@ KIND = Kind(
     requests=requests,
     activity_scopes=("Role",),
     unlogged=("members",),
-    page="/settings/organization-roles",
 )

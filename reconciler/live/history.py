@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from reconciler.consent import ChangeRequest
 from reconciler.errors import ApiError, AuthenticationError, PermissionDeniedError
 from reconciler.evidence import Entry, Gap, Move, Question
 from reconciler.live.naming import change_request
-from reconciler.model import ChangeRequest, Payload
+from reconciler.model import Address, Live, Payload
 from reconciler.posthog import activity, change_requests
 from reconciler.posthog.activity import Query
 from reconciler.posthog.client import Reader
@@ -23,18 +24,21 @@ _LONGEST: Final = timedelta(days=30)  # how long a request is open, unless one s
 class Log:
     """One organization's log for one reading; what is closed is not asked twice."""
 
-    def __init__(
-        self, reader: Reader, slug: str, organization_id: str, projects: Mapping[str, str]
-    ) -> None:
-        """`projects`: name -> id of those whose own logs would do."""
+    def __init__(self, reader: Reader, live: Live, slug: str) -> None:
         self.gaps: list[Gap] = []
-        self._reader, self._slug, self._id = reader, slug, organization_id
-        self._projects = projects
+        self.projects = {  # id -> name
+            id_: address.name
+            for address, ids in live.ids.items()
+            if address.kind == "Project" and address.organization == slug
+            for id_ in ids
+        }
+        self._reader, self._slug = reader, slug
+        self._id = next(iter(live.ids.get(Address("Organization", (slug,)), ())), "")
         self._refused: ApiError | None = None  # the organization's log is closed
         self._over = False  # nothing more can be read here
 
     def entries(
-        self, question: Question, *, since: str | None = None, until: str | None = None
+        self, question: Question, *, since: datetime | None, until: datetime | None
     ) -> Iterator[Entry]:
         """Entries that answer a question, newest first. What cannot be read becomes a gap."""
         if self._refused is None:
@@ -51,10 +55,10 @@ class Log:
             self._say("" if told else "; only the logs of its projects were", self._refused)
 
     def _of_projects(
-        self, question: Question, since: str | None, until: str | None
+        self, question: Question, since: datetime | None, until: datetime | None
     ) -> Iterator[Entry]:
         """The projects' own logs, which are open to members (contract 11)."""
-        for id_ in (self._projects[name] for name in question.projects if name in self._projects):
+        for id_ in (id_ for id_, name in self.projects.items() if name in question.projects):
             if self._over:
                 return
             try:
@@ -73,12 +77,16 @@ class Log:
             self.gaps.append(gap)
 
     def _read(
-        self, question: Question, since: str | None, until: str | None, project_id: str | None
+        self,
+        question: Question,
+        since: datetime | None,
+        until: datetime | None,
+        project_id: str | None,
     ) -> Iterator[Entry]:
         detail = {"name": {"operation": "in", "value": list(question.names)}}
         query = Query(
-            start_date=since,
-            end_date=until,
+            start_date=since.isoformat() if since is not None else None,
+            end_date=until.isoformat() if until is not None else None,
             scopes=question.scopes,
             item_ids=question.items,
             detail_filters=detail if question.names else {},
@@ -138,12 +146,39 @@ def moment(text: Any) -> datetime | None:
 
 
 def applied(
-    reader: Reader, slug: str, project: str, project_id: str, *, after: datetime | None
-) -> Iterator[ChangeRequest]:
-    """Change requests of a project that were applied, newest first, page after page.
+    reader: Reader, live: Live, times: Mapping[tuple[str, ...], datetime]
+) -> tuple[tuple[ChangeRequest, ...], frozenset[tuple[str, ...]]]:
+    """The applied change requests of some projects, and the projects whose are not readable.
 
-    Read as far as they can have been applied since `after`: requests expire, so one much older
-    than what it did does not exist.
+    Args:
+        reader: asks.
+        live: with the ids of the projects.
+        times: (organization, project) -> since when it matters what was applied.
+
+    """
+    closed = {gap.scope for gap in live.unreadable if gap.kind == "ChangeRequest"}
+    found: list[ChangeRequest] = []
+    blind = set()
+    for scope, after in times.items():
+        ids = live.ids.get(Address("Project", scope), ())
+        try:
+            if scope not in closed and len(ids) == 1:
+                found.extend(_applied(reader, scope, ids[0], after))
+            else:
+                blind.add(scope)
+        except AuthenticationError:
+            raise
+        except ApiError:
+            blind.add(scope)
+    return tuple(found), frozenset(blind)
+
+
+def _applied(
+    reader: Reader, scope: tuple[str, ...], project_id: str, after: datetime
+) -> Iterator[ChangeRequest]:
+    """Newest first, as far as they can have been applied since `after`.
+
+    Requests expire, so one that is much older than what it did does not exist.
     """
     longest = _LONGEST
     for page in change_requests.pages(reader, project_id, state=("applied",)):
@@ -151,9 +186,9 @@ def applied(
             made, ends = moment(payload.get("created_at")), moment(payload.get("expires_at"))
             if made is not None and ends is not None:
                 longest = max(longest, ends - made)
-            yield change_request(payload, slug, project)
+            yield change_request(payload, *scope)
         oldest = moment(page[-1].get("created_at")) if page else None
-        if after is not None and oldest is not None and oldest + longest < after:
+        if oldest is not None and oldest + longest < after:
             return
 
 

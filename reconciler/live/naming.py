@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.kind import Kind, Reference
+from reconciler.kinds import KINDS
 from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person, Vote
 from reconciler.paths import Spec, map_values
 
@@ -110,3 +111,22 @@ def _votes(payload: Payload) -> tuple[Vote, ...]:
         for vote in payload.get("approvals") or ()
     )
     return tuple(sorted(found, key=lambda vote: (vote.at, vote.person)))
+
+
+def speller(live: Live) -> Callable[[Address, str, Any], Spec]:
+    """How a field of the API with a logged value is written in a file: as spec fields, or none.
+
+    A log may hold values that no answer of the API has; what cannot be understood says nothing.
+    """
+    names = Names({}, live)
+
+    def spell(address: Address, name: str, value: Any) -> Spec:
+        kind = KINDS[address.kind]
+        try:
+            spec = kind.to_spec({name: value})
+            made = kind.canonical(_named(kind, address.organization, spec, names))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            return {}
+        return {field: made[field] for field in made if field not in kind.unlogged}
+
+    return spell

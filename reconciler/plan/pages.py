@@ -31,11 +31,7 @@ def _flag(request: ChangeRequest) -> _Key:
 
 def linked(made: Plan, live: Live, host: str) -> Plan:
     """The plan with the page of each object and request that has one."""
-    projects = {
-        address.parts: ids[0]
-        for address, ids in live.ids.items()
-        if address.kind == "Project" and len(ids) == 1
-    }
+    projects = _projects(live)
 
     def page(scope: tuple[str, ...], template: str, id_: str) -> str | None:
         project = projects.get(scope)
@@ -55,3 +51,22 @@ def linked(made: Plan, live: Live, host: str) -> Plan:
             for one in made.change_requests
         ),
     )
+
+
+def of_requests(requests: Iterable[ChangeRequest], live: Live, host: str) -> dict[str, str]:
+    """The pages of some requests, by their ids."""
+    projects = _projects(live)
+    return {
+        one.id: host + REQUEST.format(project=projects[one.organization, one.project], id=one.id)
+        for one in requests
+        if (one.organization, one.project) in projects
+    }
+
+
+def _projects(live: Live) -> dict[tuple[str, ...], str]:
+    """Organization and name -> id, where it is unambiguous."""
+    return {
+        address.parts: ids[0]
+        for address, ids in live.ids.items()
+        if address.kind == "Project" and len(ids) == 1
+    }

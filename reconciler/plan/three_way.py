@@ -97,7 +97,10 @@ def _all_fields(resource: Resource, base: Resource | None) -> Iterator[FieldChan
 def _fields(resource: Resource, base: Resource | None, live: LiveResource) -> Iterator[FieldChange]:
     kind = KINDS[resource.address.kind]
     if live.address.name != resource.address.name and kind.key_payload is not None:
-        yield FieldChange(f"metadata.{kind.key}", live.address.name, resource.address.name)
+        old, new = live.address.name, resource.address.name
+        meant = resource.lifecycle.renamed_from == old or base is None
+        moved = (ABSENT, Cause.UNKNOWN) if meant else (new, Cause.DRIFT)
+        yield FieldChange(f"metadata.{kind.key}", old, new, *moved)
     skipped = {*resource.lifecycle.ignore, *kind.hidden(live.payload)}
     for name, value in resource.spec.items():
         there = live.spec.get(name, kind.defaults.get(name, ABSENT))  # older servers lack fields

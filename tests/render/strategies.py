@@ -1,8 +1,10 @@
 """What a hostile file or server could say, and plans of any shape."""
 
+from datetime import UTC, datetime
+
 from hypothesis import strategies as st
 
-from reconciler import model
+from reconciler import evidence, model
 from reconciler.model import ABSENT
 
 NASTY = [
@@ -138,12 +140,45 @@ requests = st.builds(
     st.lists(votes, max_size=2).map(tuple),
     maybe,
 )
+attributions = st.none() | st.builds(
+    evidence.Attribution,
+    maybe,
+    maybe,
+    maybe,
+    st.none() | st.booleans(),
+    st.sampled_from(evidence.Way),
+    maybe,
+    st.sampled_from(evidence.Deed),
+    st.none() | st.tuples(sides, sides),
+    maybe,
+    maybe,
+    hostile,
+)
+holds = st.none() | st.builds(
+    evidence.Hold,
+    hostile,
+    st.datetimes(min_value=datetime(2000, 1, 1)).map(lambda at: at.replace(tzinfo=UTC)),  # noqa: DTZ001  given one
+    hostile,
+    hostile,
+    places,
+)
+ignored = st.builds(model.Ignored, addresses) | st.builds(
+    model.Ignored, addresses, words, values, values
+)
 changes = st.builds(
     model.Change,
     addresses,
     st.sampled_from(model.Action),
     st.lists(
-        st.builds(model.FieldChange, words, sides, sides, sides, st.sampled_from(model.Cause)),
+        st.builds(
+            model.FieldChange,
+            words,
+            sides,
+            sides,
+            sides,
+            st.sampled_from(model.Cause),
+            attributions,
+        ),
         max_size=4,
     ).map(tuple),
     gates,
@@ -154,6 +189,8 @@ changes = st.builds(
     st.lists(addresses, max_size=1).map(tuple),
     st.lists(findings, max_size=1).map(tuple),
     url=maybe,
+    attribution=attributions,
+    hold=holds,
 )
 plans = st.builds(
     model.Plan,
@@ -169,4 +206,5 @@ plans = st.builds(
     st.lists(findings, max_size=3).map(tuple),
     st.builds(model.Requests, *[st.integers(0, 9999)] * 3),
     st.lists(requests, max_size=2).map(tuple),
+    st.lists(ignored, max_size=2).map(tuple),
 )

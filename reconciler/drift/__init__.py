@@ -1,0 +1,1 @@
+"""Drifted fields, activity log and change requests → who, when, through what. Pure."""
