@@ -125,6 +125,9 @@ class Kind:
     activity_ids: Callable[[Payload], tuple[str, ...]] = field(
         default=lambda payload: (str(payload["id"]),)
     )  # by which the log may know the object
+    written_at: Callable[[Payload], str | None] = field(
+        default=lambda payload: payload.get("updated_at")
+    )  # when it was last written, of whichever field, as far as it says so
     unlogged: tuple[str, ...] = ()  # spec fields whose changes the log never shows
 
     def path(self, template: str, ids: Mapping[str, str]) -> str:

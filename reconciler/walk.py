@@ -35,6 +35,7 @@ from reconciler.model import (
 )
 from reconciler.plan import (
     build,
+    drifting,
     gate_past,
     ignored,
     intent,
@@ -212,6 +213,15 @@ class Sight:
     identities: str = "full"
 
 
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What was found: the plan that would undo all of it, and the report of it."""
+
+    world: World
+    plan: Plan
+    report: Plan
+
+
 def drift(
     reader: Reader,
     head: loader.Loaded,
@@ -222,7 +232,7 @@ def drift(
     now: datetime,
     base: Base,
     sight: Sight,
-) -> tuple[World, Plan]:
+) -> Drift:
     """What differs between the files at a commit and the live side, and who moved it.
 
     The plan's engine, no other. The log is asked only where something has drifted.
@@ -232,14 +242,17 @@ def drift(
     made = plan(
         world, options, target=target, host=host, created_at=stamp, excerpts=False, base=base
     )
-    made = replace(made, ignored=tuple(ignored.find(world.desired, world.live, options)))
-    if made.writes:
-        made = _attributed(reader, world, made, sight, now)
-    held = holds.held(made.changes, sight.holds, now, selection.matches)
-    said = (*made.findings, *findings.over(sight.holds, now))
-    return world, replace(
-        made, changes=held, findings=said, requests=replace(made.requests, reads=reader.reads)
+    seen = drifting.report(made, world.desired)
+    seen = replace(seen, ignored=tuple(ignored.find(world.desired, world.live, options)))
+    if seen.writes:
+        seen = _attributed(reader, world, seen, sight, now)
+    seen = replace(
+        seen,
+        changes=holds.held(seen.changes, sight.holds, now, selection.matches),
+        findings=(*seen.findings, *findings.over(sight.holds, now)),
+        requests=replace(seen.requests, reads=reader.reads),
     )
+    return Drift(world, made, seen)
 
 
 def _attributed(reader: Reader, world: World, made: Plan, sight: Sight, now: datetime) -> Plan:
@@ -254,7 +267,7 @@ def _attributed(reader: Reader, world: World, made: Plan, sight: Sight, now: dat
     evidence = attribution.Evidence(
         trails.of,
         Approvals(requests, spell),
-        gate_past.Witness(world.live).cover,
+        gate_past.Witness(world.live, world.desired).cover,
         {gap.organization: gap.what for gap in gaps},
         blind,
         pages.of_requests(requests, world.live, made.host),

@@ -35,13 +35,15 @@ class Sandbox:
     def __init__(self, url, process):
         self.url, self.process = url, process
 
-    def call(self, method, path, body=None, token=None):
+    def call(self, method, path, body=None, token=None, client=None):
         """(status, parsed body) of one request."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, method=method)
         request.add_header("Content-Type", "application/json")
         if token:
             request.add_header("Authorization", f"Bearer {token}")
+        if client:
+            request.add_header("X-PostHog-Client", client)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 text = answer.read()

@@ -50,7 +50,7 @@ def command(
     commit, head = _head(target, base)
     chosen = Options(select, exclude, target.ignore)
     with session.reader(target) as reader:
-        _, found = walk.drift(
+        found = walk.drift(
             reader,
             head,
             chosen,
@@ -59,7 +59,7 @@ def command(
             now=session.now(),
             base=commit,
             sight=walk.Sight(seconds, target.holds, identities),
-        )
+        ).report
     session.show(render.drift, found, format_)
     if found.errors:
         return 1

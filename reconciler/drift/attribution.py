@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from reconciler.consent import ChangeRequest
@@ -97,13 +97,13 @@ def _past_the_gate(
         return replace(said, way=Way.UNAPPROVED)  # no action gates a delete (contract 0.10)
     cover = evidence.covers(change.address, step.before, step.after, step.entry.at)
     if cover.covered is False:
-        return replace(said, way=Way.UNAPPROVED)
+        return replace(said, way=Way.UNAPPROVED, note=cover.note)
     if cover.covered is None:
         return replace(said, policy=cover.policy, note=cover.note)
     if change.address.parts[:-1] in evidence.blind:
         note = f"{cover.policy} covers it; whether it was approved cannot be read"
         return replace(said, policy=cover.policy, note=note)
-    return replace(said, way=Way.BYPASS, policy=cover.policy)
+    return replace(said, way=Way.BYPASS, policy=cover.policy, note=cover.note)
 
 
 def _set(change: Change, request: ChangeRequest, one: FieldChange, evidence: Evidence) -> bool:
@@ -146,7 +146,15 @@ def _why_not(change: Change, path: str, evidence: Evidence) -> str:
 def _last_write(change: Change, evidence: Evidence) -> str:
     """When the object was written last, of whichever field, as it says itself."""
     payload = change.before.payload if change.before is not None else {}
-    at = payload.get("updated_at")
+    at = KINDS[change.address.kind].written_at(payload) if payload else None
     person = evidence.name((payload.get("last_modified_by") or {}).get("email"))
     by = f" by {person}" if person else ""
-    return f"the whole of it was last written {at}{by}" if at else ""
+    return f"it was last written on {_short(at)}{by}" if at else ""
+
+
+def _short(at: str) -> str:
+    """`2026-01-06 10:12 UTC`."""
+    try:
+        return f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return at

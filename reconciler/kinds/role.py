@@ -24,6 +24,12 @@ def canonical(spec: Spec) -> Spec:
     return {**spec, "members": as_set(spec["members"])}
 
 
+def written_at(payload: Payload) -> str | None:
+    """When somebody was added last; of who was taken out nothing is left."""
+    times = [held.get("joined_at") for held in payload.get("members") or ()]
+    return max((str(at) for at in times if at), default=None)
+
+
 def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:  # noqa: ARG001
     """The role first, its memberships when it has an id."""
     if action is Action.CREATE:
@@ -63,4 +69,5 @@ KIND = Kind(
     requests=requests,
     activity_scopes=("Role",),
     unlogged=("members",),
+    written_at=written_at,
 )

@@ -1,7 +1,8 @@
 """Whether a policy covered a write that has happened, as far as today's policies can tell.
 
 The log says what was written, never what the gate said. Policies carry the time at which they
-were made and changed last, so that it is known when today's rules are no witness.
+were made and changed last, so that it is known when today's rules are no witness; what git says
+of them is the second one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,12 +12,21 @@ from typing import Any, Final
 
 from reconciler.evidence import Cover
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Address, Change, FieldChange, Live, LiveResource, Resource
+from reconciler.model import (
+    Action,
+    Address,
+    Change,
+    Declared,
+    FieldChange,
+    Live,
+    LiveResource,
+    Resource,
+)
 from reconciler.paths import Spec
 from reconciler.plan import gate_actions, gate_policies
 from reconciler.plan.gate_actions import Meeting
 from reconciler.plan.gate_conditions import RELEASE, evaluate, selects
-from reconciler.plan.gate_policies import Policy
+from reconciler.plan.gate_policies import Policy, Scope
 
 _FLAG: Final = KINDS["FeatureFlag"]
 
@@ -34,8 +44,9 @@ class Past:
 class Witness:
     """Today's policies, asked about writes of the past."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, desired: Declared) -> None:
         self._live = live
+        self._declared = desired.resources
         self._policies = gate_policies.existing(live)
         self._closed = {
             gap.scope: gap.reason
@@ -52,11 +63,7 @@ class Witness:
         if (reason := self._closed.get(scope)) is not None:
             where = "/".join(scope)
             return Cover(None, note=f"policies or requests of {where} cannot be read: {reason}")
-        answers = [
-            self._answer(policy, meeting, past.at)
-            for meeting in _meetings(past)
-            if (policy := self._policies.get(scope, {}).get(meeting.action)) is not None
-        ]
+        answers = [self._answer(scope, meeting, past.at) for meeting in _meetings(past)]
         for wanted in (True, None):
             for answer in answers:
                 if answer.covered is wanted:
@@ -71,26 +78,59 @@ class Witness:
         features = there.payload["available_product_features"]
         return any(feature.get("key") == "approvals" for feature in features)
 
-    def _answer(self, policy: Policy, meeting: Meeting, at: datetime) -> Cover:
-        made, changed = self._times(policy)
+    def _answer(self, scope: Scope, meeting: Meeting, at: datetime) -> Cover:
+        """What one action met."""
+        address = Address(gate_policies.KIND, (*scope, meeting.action))
+        live = self._policies.get(scope, {}).get(meeting.action)
+        declared = self._in_git(address)
+        before = _asks(declared, meeting) if declared is not None else None
+        if live is None:
+            said = f"{address} is in git and not live; since when is in no log"
+            return Cover(None, str(address), said) if before else Cover(covered=False)
+        made, changed = self._times(live)
         if made is not None and made > at:
             return Cover(covered=False)
+        now = _asks(live, meeting)
         if changed is not None and changed > at:
-            note = f"{policy.address} was changed after it, and what it said before is in no log"
-            return Cover(None, str(policy.address), note)
-        asked = not meeting.release_only or selects(policy.conditions, RELEASE)
-        if not policy.enabled or not asked:
-            return Cover(covered=False)
-        answer = evaluate(policy.conditions, meeting.fields)
-        if not answer.sure:
-            note = f"servers differ on whether {policy.address} is about it"
-            return Cover(None, str(policy.address), note)
-        return Cover(answer.gates, str(policy.address) if answer.gates else None)
+            return _changed_later(address, now, before)
+        if before and now is False:
+            return Cover(covered=False, note=f"as git has {address} it would have been covered")
+        return _cover(now, address, f"servers differ on whether {address} is about it")
+
+    def _in_git(self, address: Address) -> Policy | None:
+        resource = self._declared.get(address)
+        if resource is None or resource.lifecycle.absent:
+            return None
+        return Policy(address, {**KINDS[gate_policies.KIND].defaults, **resource.spec})
 
     def _times(self, policy: Policy) -> tuple[datetime | None, datetime | None]:
         there = self._live.resources.get(policy.address)
         payload: Mapping[str, Any] = there.payload if there is not None else {}
         return _moment(payload.get("created_at")), _moment(payload.get("updated_at"))
+
+
+def _asks(policy: Policy, meeting: Meeting) -> bool | None:
+    """Whether a policy holds such a write back; None where servers differ."""
+    if not policy.enabled or (meeting.release_only and not selects(policy.conditions, RELEASE)):
+        return False
+    answer = evaluate(policy.conditions, meeting.fields)
+    return answer.gates if answer.sure else None
+
+
+def _changed_later(address: Address, now: bool | None, before: bool | None) -> Cover:
+    """The policy says `now`, and `before` in git; what it said at the time is in no log."""
+    if now or before:
+        said = f"{address} was changed later; what it said then is as git has it, or as it is now"
+        return Cover(covered=True, policy=str(address), note=said)
+    said = f"{address} was changed later, and what it said then is in no log"
+    return _cover(False if before is False else None, address, said)
+
+
+def _cover(covered: bool | None, address: Address, doubt: str) -> Cover:
+    """`doubt` is said where it cannot be told."""
+    if covered is None:
+        return Cover(None, str(address), doubt)
+    return Cover(covered, str(address) if covered else None)
 
 
 def _meetings(past: Past) -> Iterator[Meeting]:

@@ -1,0 +1,75 @@
+"""A plan of a commit against the live side, read as a report of drift, and back as a revert.
+
+The same changes; but what a plan says about writing is not said where nothing is written.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from reconciler.model import Action, Change, Declared, Finding, Plan, Severity
+from reconciler.plan import three_way
+
+# Without these two sides there is nothing to compare: the only errors of a report.
+_NOT_COMPARED: Final = frozenset({"unreadable", "ambiguous-name", "unknown-id", "one-object-twice"})
+_WORTH_SAYING: Final = frozenset({"unknown-reference", "ambiguous-reference", "unmanaged-field"})
+_GONE: Final = "cannot-create"
+
+
+def report(made: Plan, desired: Declared) -> Plan:
+    """What differs. What is gone and cannot be created is drift like any other."""
+    gone = tuple(_gone(made, desired))
+    return replace(
+        made,
+        changes=tuple(replace(change, warnings=()) for change in (*made.changes, *gone)),
+        findings=tuple(_said(made, desired)),
+    )
+
+
+def _gone(made: Plan, desired: Declared) -> Iterator[Change]:
+    for finding in made.findings:
+        resource = desired.resources.get(finding.address) if finding.address else None
+        if finding.code == _GONE and resource is not None:
+            yield three_way.change(resource, resource, None)
+
+
+def _said(made: Plan, desired: Declared) -> Iterator[Finding]:
+    own = set(desired.findings)  # of the files themselves: `validate` says them
+    for finding in made.findings:
+        if finding in own:
+            continue
+        if finding.code in _NOT_COMPARED:
+            yield finding
+        elif finding.code in _WORTH_SAYING:
+            low = finding.severity is not Severity.ERROR
+            yield finding if low else replace(finding, severity=Severity.WARNING)
+
+
+def revert(made: Plan, seen: Plan) -> Plan:
+    """The plan that writes back what a report shows: all but what is held, or left out of it.
+
+    Args:
+        made: the plan that the report was made of; its guardrails stand.
+        seen: the report.
+
+    """
+    shown = {change.address: change for change in seen.changes}
+    changes = tuple(_back(change, shown.get(change.address)) for change in made.changes)
+    left = {change.address for change in changes if change.action is Action.NONE}
+    moved = {change.address for change in made.writes}
+    dropped = left & moved
+    return replace(
+        made,
+        changes=changes,
+        findings=tuple(one for one in made.findings if one.address not in dropped),
+        requests=replace(
+            seen.requests,
+            expected_writes=sum(1 for change in changes if change.action is not Action.NONE),
+        ),
+    )
+
+
+def _back(change: Change, shown: Change | None) -> Change:
+    if shown is None or shown.hold is not None or shown.action is Action.NONE:
+        return replace(change, action=Action.NONE, fields=())
+    return replace(change, fields=shown.fields, desired=shown.desired)
