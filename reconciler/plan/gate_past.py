@@ -23,10 +23,11 @@ from reconciler.model import (
     Resource,
 )
 from reconciler.paths import Spec
-from reconciler.plan import gate_actions, gate_policies
+from reconciler.plan import gate_actions, gate_policies, generation
 from reconciler.plan.gate_actions import Meeting
 from reconciler.plan.gate_conditions import RELEASE, evaluate, selects
 from reconciler.plan.gate_policies import Policy, Scope
+from reconciler.plan.generation import Generation
 
 _FLAG: Final = KINDS["FeatureFlag"]
 
@@ -47,6 +48,7 @@ class Witness:
     def __init__(self, live: Live, desired: Declared) -> None:
         self._live = live
         self._declared = desired.resources
+        self._generation = generation.learn(live) or Generation.G2
         self._policies = gate_policies.existing(live)
         self._closed = {
             gap.scope: gap.reason
@@ -63,7 +65,9 @@ class Witness:
         if (reason := self._closed.get(scope)) is not None:
             where = "/".join(scope)
             return Cover(None, note=f"policies or requests of {where} cannot be read: {reason}")
-        answers = [self._answer(scope, meeting, past.at) for meeting in _meetings(past)]
+        answers = [
+            self._answer(scope, meeting, past.at) for meeting in _meetings(past, self._generation)
+        ]
         for wanted in (True, None):
             for answer in answers:
                 if answer.covered is wanted:
@@ -133,14 +137,14 @@ def _cover(covered: bool | None, address: Address, doubt: str) -> Cover:
     return Cover(covered, str(address) if covered else None)
 
 
-def _meetings(past: Past) -> Iterator[Meeting]:
+def _meetings(past: Past, spoken: Generation) -> Iterator[Meeting]:
     """The actions that the write matched, as if it were to be made now."""
     action = Action.CREATE if past.before is None else Action.UPDATE
     payload = _FLAG.to_payload(past.before or {})
     before = LiveResource(past.address, "", past.before or {}, payload) if past.before else None
     fields = tuple(FieldChange(name, None, value) for name, value in past.after.items())
     change = Change(past.address, action, fields, desired=Resource(past.address, past.after))
-    yield from gate_actions.meetings(change, before, split=False)
+    yield from gate_actions.meetings(change, before, spoken, split=False)
 
 
 def _moment(text: Any) -> datetime | None:
