@@ -151,11 +151,9 @@ class Resource:
         node: Any = self.written
         place = self.source
         for step in path:
-            if isinstance(node, MappingNode) and step in node.marks:
+            if isinstance(node, MappingNode) and step in node:
                 place = node.value_source(str(step))
-            elif (
-                isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.marks)
-            ):
+            elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node):
                 place = node.value_source(step)
             else:
                 break

@@ -1,7 +1,11 @@
 """Where a value stands in a file: places, and containers that know the places of their items."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+Row = Sequence[int]
+"""Places of one container's items: four numbers a key, two an item of a list."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -16,46 +20,96 @@ class Source:
         return f"{self.file}:{self.line}:{self.column}"
 
 
+class Document(NamedTuple):
+    """One document of a file. `value` is built of MappingNode, SequenceNode and plain scalars."""
+
+    value: Any
+    source: Source
+
+
+class Places:
+    """Where everything in one file stands: found out when somebody asks for the first time.
+
+    Places are wanted only where something is to be said, and kept for everything they would take
+    more room than the values.
+
+    Args:
+        file: the name of the file in messages.
+        find: reads the file again; one row for each container, in the order they begin.
+
+    """
+
+    __slots__ = ("_find", "_marks", "_rows", "file")
+
+    def __init__(self, file: str, find: Callable[[], Sequence[Row]]) -> None:
+        self.file = file
+        self._find = find
+        self._rows: Sequence[Row] | None = None
+        self._marks: dict[int, dict[str, tuple[int, int, int, int]]] = {}
+
+    def row(self, number: int) -> Row:
+        """Places of what is in one container; fewer than there are if the file was left before."""
+        if self._rows is None:
+            self._rows = self._find()
+        return self._rows[number] if number < len(self._rows) else ()
+
+    def marks(self, node: "MappingNode") -> dict[str, tuple[int, int, int, int]]:
+        """Places of a mapping by key."""
+        known = self._marks.get(node.number)
+        if known is None or len(known) != len(node):
+            row = self.row(node.number)
+            fours = zip(row[::4], row[1::4], row[2::4], row[3::4], strict=True)
+            known = self._marks[node.number] = dict(zip(node, fours, strict=False))
+        return known
+
+
 class MappingNode(dict[str, Any]):
     """A mapping from a file that knows where its keys and values stand.
 
-    It compares, iterates and prints as the dict it is. `marks[key]` is
-    `(key_line, key_column, line, column)` of that key and its value, counted from 1.
+    It compares, iterates and prints as the dict it is. Whoever makes one sets `places` and
+    `number`, which says what container of the file it is. Not to be changed once it is read.
     """
 
-    __slots__ = ("file", "marks", "origins")
+    __slots__ = ("number", "places")
 
-    def __init__(self, file: str) -> None:
-        super().__init__()
-        self.file = file
-        self.marks: dict[str, tuple[int, int, int, int]] = {}
-        self.origins: dict[str, str] | None = None  # key -> file, where overlays were merged in
+    number: int
+    places: Places
+
+    @property
+    def file(self) -> str:
+        """The file it is from."""
+        return self.places.file
+
+    @property
+    def marks(self) -> dict[str, tuple[int, int, int, int]]:
+        """`(key_line, key_column, line, column)` of each key and its value, counted from 1."""
+        return self.places.marks(self)
 
     def key_source(self, key: str) -> Source:
         """Where the key itself is written; KeyError if it is not."""
         line, column, _, _ = self.marks[key]
-        return Source(self._file(key), line, column)
+        return Source(self.file, line, column)
 
     def value_source(self, key: str) -> Source:
         """Where the key's value starts; KeyError if it is not there."""
         _, _, line, column = self.marks[key]
-        return Source(self._file(key), line, column)
-
-    def _file(self, key: str) -> str:
-        return self.origins.get(key, self.file) if self.origins else self.file
+        return Source(self.file, line, column)
 
 
 class SequenceNode(list[Any]):
-    """A sequence from a file; `marks[i]` is `(line, column)` of item i, counted from 1."""
+    """A sequence from a file; made as a MappingNode is."""
 
-    __slots__ = ("file", "marks")
+    __slots__ = ("number", "places")
 
-    def __init__(self, file: str) -> None:
-        super().__init__()
-        self.file = file
-        self.marks: list[tuple[int, int]] = []
+    number: int
+    places: Places
+
+    @property
+    def file(self) -> str:
+        """The file it is from."""
+        return self.places.file
 
     def value_source(self, index: int) -> Source:
         """Where item `index` starts; IndexError if there is none."""
-        line, column = self.marks[index]
-        return Source(self.file, line, column)
+        row = self.places.row(self.number)
+        return Source(self.file, row[2 * index], row[2 * index + 1])

@@ -11,12 +11,11 @@ from reconciler.config.files import SETTINGS
 from reconciler.config.near import nearest
 from reconciler.config.templates import Template
 from reconciler.config.text import error
-from reconciler.config.yaml_reader import Document
 from reconciler.kind import Kind, Scope
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Finding, Lifecycle, Resource
 from reconciler.paths import Spec
-from reconciler.source import MappingNode, Source
+from reconciler.source import Document, MappingNode, Source
 
 Lines = Callable[[str], Sequence[str] | None]
 

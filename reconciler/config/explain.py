@@ -94,9 +94,9 @@ def value_place(document: Any, path: Sequence[str | int], place: Source) -> Sour
     """Where the value of a path starts; of its deepest written part, if it is not there."""
     node = document
     for step in path:
-        if isinstance(node, MappingNode) and step in node.marks:
+        if isinstance(node, MappingNode) and step in node:
             place = node.value_source(str(step))
-        elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.marks):
+        elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node):
             place = node.value_source(step)
         else:
             break
@@ -109,7 +109,7 @@ def key_place(document: Any, path: Sequence[str | int], place: Source) -> Source
     parent = document
     for step in path[:-1]:
         parent = parent[step]
-    if path and isinstance(parent, MappingNode) and path[-1] in parent.marks:
+    if path and isinstance(parent, MappingNode) and path[-1] in parent:
         return parent.key_source(str(path[-1]))
     return value_place(document, path, place)
 

@@ -88,4 +88,4 @@ def _visible(name: str, document: MappingNode, key: str) -> Iterator[Finding]:
 
 def _place(document: MappingNode, key: str) -> Source:
     metadata: MappingNode = document["metadata"]
-    return metadata.value_source(key if key in metadata.marks else "organization")
+    return metadata.value_source(key if key in metadata else "organization")

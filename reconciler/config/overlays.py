@@ -7,25 +7,50 @@ from reconciler.config import schema
 from reconciler.source import MappingNode, SequenceNode, Source
 
 
+class MergedMapping(MappingNode):
+    """A mapping whose keys come from several; `holders[key]` is the one that a key is from."""
+
+    __slots__ = ("holders",)
+
+    holders: dict[str, MappingNode]
+
+    @property
+    def marks(self) -> dict[str, tuple[int, int, int, int]]:
+        """Places, each in the file of its key."""
+        return {key: holder.marks[key] for key, holder in self.holders.items()}
+
+    def key_source(self, key: str) -> Source:
+        """Where the key itself is written, in the file it comes from."""
+        return self.holders[key].key_source(key)
+
+    def value_source(self, key: str) -> Source:
+        """Where the key's value starts, in the file it comes from."""
+        return self.holders[key].value_source(key)
+
+
 class MergedSequence(SequenceNode):
-    """A list whose items come from several files."""
+    """A list whose items come from several; `holders[i]` is where item i is from."""
 
-    __slots__ = ("files",)
+    __slots__ = ("holders",)
 
-    def __init__(self, file: str) -> None:
-        super().__init__(file)
-        self.files: list[str] = []
+    holders: list[tuple[SequenceNode, int]]
 
     def value_source(self, index: int) -> Source:
         """Where item `index` starts, in the file it comes from."""
-        line, column = self.marks[index]
-        return Source(self.files[index], line, column)
+        holder, place = self.holders[index]
+        return holder.value_source(place)
 
-    def add(self, item: Any, source: Source) -> None:
-        """Append an item with its place."""
+    def add(self, item: Any, holder: SequenceNode, index: int) -> None:
+        """Append an item that stands in another list."""
         self.append(item)
-        self.marks.append((source.line, source.column))
-        self.files.append(source.file)
+        self.holders.append((holder, index))
+
+
+def _copy_of(node: MappingNode) -> MergedMapping:
+    copy = MergedMapping(node)
+    copy.places, copy.number = node.places, node.number
+    copy.holders = dict.fromkeys(node, node)
+    return copy
 
 
 def merge(kind: str, base: MappingNode, over: MappingNode) -> MappingNode:
@@ -39,23 +64,17 @@ def _mapping(
     path: tuple[str, ...],
     named: Mapping[tuple[str, ...], str],
 ) -> MappingNode:
-    merged = MappingNode(base.file)
-    origins = dict(base.origins or {})
-    for key, value in base.items():
-        merged[key] = value
-        merged.marks[key] = base.marks[key]
+    merged = _copy_of(base)
     for key, value in over.items():
         before = base.get(key)
         here = (*path, key)
-        merged.marks[key] = over.marks[key]
-        origins[key] = over.key_source(key).file
+        merged.holders[key] = over
         if isinstance(before, MappingNode) and isinstance(value, MappingNode):
             merged[key] = _mapping(before, value, here, named)
         elif here in named and isinstance(before, SequenceNode) and isinstance(value, SequenceNode):
             merged[key] = _sequence(before, value, here, named)
         else:
             merged[key] = value
-    merged.origins = origins
     return merged
 
 
@@ -67,16 +86,17 @@ def _sequence(
 ) -> SequenceNode:
     """Items of one name are merged, new ones come last."""
     key = named[path]
-    merged = MergedSequence(base.file)
+    merged = MergedSequence()
+    merged.places, merged.number, merged.holders = base.places, base.number, []
     patches = {_name(item, key): index for index, item in enumerate(over)}
     for index, item in enumerate(base):
         patch = patches.pop(_name(item, key), None) if isinstance(item, MappingNode) else None
         if patch is None or not isinstance(over[patch], MappingNode):
-            merged.add(item, base.value_source(index))
+            merged.add(item, base, index)
         else:
-            merged.add(_mapping(item, over[patch], path, named), over.value_source(patch))
+            merged.add(_mapping(item, over[patch], path, named), over, patch)
     for index in sorted(patches.values()):
-        merged.add(over[index], over.value_source(index))
+        merged.add(over[index], over, index)
     return merged
 
 
@@ -88,14 +108,11 @@ def _name(item: Any, key: str) -> Any:
 
 def without(document: MappingNode, *path: str) -> MappingNode:
     """A copy of a document that lacks one field."""
-    copy = MappingNode(document.file)
-    copy.update(document)
-    copy.marks = dict(document.marks)
-    copy.origins = document.origins
+    copy = _copy_of(document)
     step, *rest = path
     if not rest:
         copy.pop(step, None)
-        copy.marks.pop(step, None)
+        copy.holders.pop(step, None)
     elif isinstance(document.get(step), MappingNode):
         copy[step] = without(document[step], *rest)
     return copy

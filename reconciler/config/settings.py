@@ -173,7 +173,7 @@ def _settings(
 ) -> Settings:
     targets = {}
     for name, about in node["targets"].items():
-        known: Any = about or MappingNode(node.file)
+        known: Any = about or MappingNode()
         findings.extend(_ignored(known))
         targets[name] = Target(
             name,
@@ -211,7 +211,7 @@ def _unknown_kind(node: Any, key: str | int) -> Iterator[Finding]:
 
 def _paths(node: Any, key: str, file: Path, findings: list[Finding]) -> tuple[Path, ...]:
     """Paths of a target from the folder of the file; they may not leave the repository."""
-    written: SequenceNode = node.get(key) or SequenceNode(file.name)
+    written: SequenceNode = node.get(key) or SequenceNode()
     root = git_root(file.parent) or Path(os.path.realpath(file.parent))
     found = []
     for index, text in enumerate(written):

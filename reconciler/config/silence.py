@@ -121,5 +121,5 @@ def _entries(document: MappingNode) -> Iterator[_Silence]:
         return
     for index, entry in enumerate(written):
         if isinstance(entry, MappingNode) and isinstance(entry.get("check"), str):
-            place = entry.value_source("check") if "check" in entry.marks else None
+            place = entry.value_source("check") if "check" in entry else None
             yield _Silence(entry["check"], place or written.value_source(index))

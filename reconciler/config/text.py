@@ -11,6 +11,7 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 
 _NEW_LINE: Final = re.compile(r"\r\n|\n|\r")
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
+_HARMLESS: Final = bytes((*b"\t\n\r", *range(0x20, 0x7F)))
 _TURNING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _HIDDEN: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
@@ -90,7 +91,8 @@ def decode(data: bytes, file: str) -> str:
 
 def check(text: str, file: str, findings: list[Finding]) -> None:
     """Look at the raw text before it is parsed: characters and tag directives."""
-    if found := _FORBIDDEN.search(text):
+    plain = text.isascii() and not text.encode().translate(None, _HARMLESS)
+    if not plain and (found := _FORBIDDEN.search(text)):
         code = ord(found[0])
         raise Refused(
             error(
@@ -100,7 +102,7 @@ def check(text: str, file: str, findings: list[Finding]) -> None:
                 fix=f'remove it, or write it as "\\u{code:04x}" in double quotes',
             )
         )
-    if found := _TAG_DIRECTIVE.search(text):
+    if "%TAG" in text and (found := _TAG_DIRECTIVE.search(text)):
         raise Refused(
             error(
                 "R011",

@@ -1,17 +1,22 @@
 """YAML text becomes values that know where they stand. The only importer of PyYAML.
 
-libyaml's events are turned into values here, and not by PyYAML: its composer dies by a signal on
-deeply nested text, expands alias bombs, keeps the last of two equal keys and reads YAML 1.1. Every
-limit is checked on the event, before anything is built from it. Scalars follow the core schema of
-YAML 1.2, except that digits with a leading zero, `_` or `:` are never numbers.
+What is written as most people write it is read by `quick_reader`. For all else libyaml's events are
+turned into values here, and not by PyYAML: its composer dies by a signal on deeply nested text,
+expands alias bombs, keeps the last of two equal keys and reads YAML 1.1. Every limit is checked on
+the event, before anything is built from it. Scalars follow the core schema of YAML 1.2, except that
+digits with a leading zero, `_` or `:` are never numbers.
 """
 
+from array import array
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import yaml
 
+from reconciler.config import quick_reader
 from reconciler.config.scalars import MAY_BE_SPECIAL, resolve
 from reconciler.config.text import (
     Refused,
@@ -25,7 +30,7 @@ from reconciler.config.text import (
     tab_indents,
 )
 from reconciler.model import Finding
-from reconciler.source import MappingNode, SequenceNode, Source
+from reconciler.source import Document, MappingNode, Places, SequenceNode, Source
 
 MAX_DEPTH: Final = 64
 MAX_NODES: Final = 500_000
@@ -58,27 +63,37 @@ _HINTS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One document of a file. `value` is built of MappingNode, SequenceNode and plain scalars."""
-
-    value: Any
-    source: Source
-
-
 def read(data: bytes, file: str, findings: list[Finding]) -> list[Document]:
     """Read every document of a file that is not empty; what is wrong goes to `findings`.
 
     Never raises for any content. After an error the list may be shorter than the file.
     """
-    documents: list[Document] = []
     try:
         text = decode(data, file)
         check(text, file, findings)
-        _Builder(file, text, findings, documents).run()
+        quick = quick_reader.read(text, Places(file, partial(_find_places, data, file)))
+        return read_carefully(text, file, findings) if quick is None else quick
+    except Refused as stop:
+        findings.append(stop.finding)
+    return []
+
+
+def read_carefully(text: str, file: str, findings: list[Finding]) -> list[Document]:
+    """The same for checked text, whatever it says."""
+    documents: list[Document] = []
+    try:
+        _Builder(text, file, findings, documents).run()
     except Refused as stop:
         findings.append(stop.finding)
     return documents
+
+
+def _find_places(data: bytes, file: str) -> list["array[int]"]:
+    """Places of everything in a file that `quick_reader` has read."""
+    builder = _Builder(decode(data, file), file, [], [])
+    with suppress(Refused):
+        builder.run()
+    return builder.rows
 
 
 @dataclass(slots=True)
@@ -93,16 +108,18 @@ class _Builder:
     """Events of one file in, documents out. Depth is limited, so recursion is."""
 
     def __init__(
-        self, file: str, text: str, findings: list[Finding], documents: list[Document]
+        self, text: str, file: str, findings: list[Finding], documents: list[Document]
     ) -> None:
         self.file = file
         self.text = text
+        rows: list[array[int]] = []  # places of what is in each container
+        self.rows = rows
+        self.places = Places(file, lambda: rows)
         self.findings = findings
         self.documents = documents
         self.anchors: dict[str, _Anchor] = {}
         self.scalars: dict[str, Any] = {}  # plain text -> value
         self.odd = "&" in text or "!" in text  # else there is no anchor and no tag
-        self.literal: list[tuple[int, int]] = []  # first and last line of long texts
         self.count = self.seen = self.reported = 0
         self.aliases = 0
         self.aliased = 0  # values that aliases stand for
@@ -163,9 +180,7 @@ class _Builder:
             return self._container(event, depth)
         value = event.value
         if event.style == "" and (not value or value[0] in MAY_BE_SPECIAL):
-            if value not in self.scalars:
-                self.scalars[value] = self._plain(event)
-            value = self.scalars[value]
+            value = self.scalars[value] if value in self.scalars else self._plain(event)
         if event.tag is not None or event.anchor is not None:
             self._named(event, value, 1)
         return value
@@ -178,27 +193,29 @@ class _Builder:
         if self.count > MAX_NODES:
             raise self._too_many(event)
         is_map = event.__class__ is yaml.MappingStartEvent
-        node = MappingNode(self.file) if is_map else SequenceNode(self.file)
+        node = MappingNode() if is_map else SequenceNode()
+        node.places, node.number = self.places, len(self.rows)
+        self.rows.append(row := array("I"))
         before = self.count
         if event.tag is not None or event.anchor is not None:
             self._named(event, node, None)
         if isinstance(node, MappingNode):
-            self._fill_mapping(node, depth + 1)
+            self._fill_mapping(node, depth + 1, row)
         else:
-            self._fill_sequence(node, depth + 1)
+            self._fill_sequence(node, depth + 1, row)
         if event.anchor is not None:
             self.anchors[event.anchor] = _Anchor(node, self.count - before + 1)
         return node
 
-    def _fill_mapping(self, node: MappingNode, depth: int) -> None:
+    def _fill_mapping(self, node: MappingNode, depth: int, row: "array[int]") -> None:
         """Fill a mapping. The hot loop: what `_value` does for a scalar is repeated, for speed."""
-        marks, keys, scalars, next_event = node.marks, _known_keys, self.scalars, self.next_event
+        keys, scalars, next_event = _known_keys, self.scalars, self.next_event
         scalar, special, is_odd = yaml.ScalarEvent, MAY_BE_SPECIAL, self.odd
         while (event := next_event()).__class__ is not yaml.MappingEndEvent:
             if event.__class__ is not scalar:
                 raise self._refused(event, "a key has to be text", "write the key as text")
             key = keys.get(event.value) or self._new_key(event)
-            if key in marks or (is_odd and (event.tag or event.anchor) is not None):
+            if key in node or (is_odd and (event.tag or event.anchor) is not None):
                 key = self._odd_key(event, node)
             key_mark: Any = event.start_mark
             event = next_event()
@@ -211,33 +228,29 @@ class _Builder:
                 value = self._value(event, depth)
             if key is not None:
                 node[key] = value
-                marks[key] = (
-                    key_mark.line + 1,
-                    key_mark.column + 1,
-                    mark.line + 1,
-                    mark.column + 1,
-                )
-                if len(marks) > MAX_KEYS:
+                row.extend((key_mark.line + 1, key_mark.column + 1, mark.line + 1, mark.column + 1))
+                if len(node) > MAX_KEYS:
                     message = f"more than {MAX_KEYS:,} keys in one mapping"
                     raise self._limit(event, message, "split it")
-        self.count += len(marks)
+        self.count += len(node)
 
-    def _fill_sequence(self, node: SequenceNode, depth: int) -> None:
-        marks, next_event, value_of = node.marks, self.next_event, self._value
+    def _fill_sequence(self, node: SequenceNode, depth: int, row: "array[int]") -> None:
+        next_event, value_of = self.next_event, self._value
         while (event := next_event()).__class__ is not yaml.SequenceEndEvent:
             mark = event.start_mark
+            row.extend((mark.line + 1, mark.column + 1))
             node.append(value_of(event, depth))
-            marks.append((mark.line + 1, mark.column + 1))
-            if len(marks) > MAX_NODES:
+            if len(node) > MAX_NODES:
                 raise self._too_many(event)
 
     def _plain(self, event: Any) -> Any:
         try:
-            return resolve(event.value)
+            value = self.scalars[event.value] = resolve(event.value)
         except ValueError as reason:
             message, fix = str(reason), f'quote it if text is meant: "{event.value[:40]}"'
             self._report(event, "R005", message, fix=fix)
             return event.value
+        return value
 
     def _new_key(self, event: Any) -> str | None:
         """The text of a key that was not met before; None if its value is to be dropped."""
@@ -267,7 +280,7 @@ class _Builder:
         key: str = event.value
         if event.tag is not None or event.anchor is not None:
             self._named(event, key, 1)
-        if key not in node.marks:
+        if key not in node:
             return key
         line, column, _, _ = node.marks[key]
         self._report(

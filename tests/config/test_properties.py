@@ -77,8 +77,9 @@ def test_every_place_points_at_what_stands_there(value):
                 assert split[value_line - 1][value_column - 1 :][:1] == _first(item)
                 todo.append(item)
         elif isinstance(node, SequenceNode):
-            for (line, column), item in zip(node.marks, node, strict=True):
-                assert split[line - 1][column - 1 :][:1] == _first(item)
+            for index, item in enumerate(node):
+                place = node.value_source(index)
+                assert split[place.line - 1][place.column - 1 :][:1] == _first(item)
                 todo.append(item)
 
 

@@ -1,5 +1,6 @@
 """Names to edges; unknown and ambiguous names become findings with the candidates."""
 
+from reconciler.config import yaml_reader
 from reconciler.model import (
     Address,
     Declared,
@@ -11,7 +12,7 @@ from reconciler.model import (
     Unreadable,
 )
 from reconciler.plan import build, order, references
-from reconciler.source import MappingNode, SequenceNode, Source
+from reconciler.source import Source
 
 ACME = Address("Organization", ("acme",))
 WEB = Address("Project", ("acme", "Web"))
@@ -53,20 +54,15 @@ def found(desired, there):
 
 def test_an_unknown_role_is_named_with_the_nearest_one_and_its_place():
     """file:line:column of the very name, and a suggestion."""
-    written = MappingNode("policies.yaml")
-    approvers = MappingNode("policies.yaml")
-    roles = SequenceNode("policies.yaml")
-    roles.append("Release manager")
-    roles.marks.append((14, 15))
-    approvers["roles"], approvers.marks["roles"] = roles, (14, 7, 14, 14)
-    written["approvers"], written.marks["approvers"] = approvers, (12, 5, 13, 7)
-    bad = policy(["Release manager"], source=Source("policies.yaml", 9), written=written)
+    text = b"# one\n# two\napprovers:\n  roles: [Release manager]\n"
+    (document,) = yaml_reader.read(text, "policies.yaml", [])
+    bad = policy(["Release manager"], source=Source("policies.yaml", 3), written=document.value)
 
     _, findings = found(declared(bad), live(Address("Role", ("acme", "Release managers"))))
 
     assert [finding.code for finding in findings] == ["unknown-reference"]
     assert findings[0].fix == 'did you mean "Release managers"?'
-    assert Source("policies.yaml", 14, 15) == findings[0].source
+    assert Source("policies.yaml", 4, 11) == findings[0].source
 
 
 def test_a_role_is_found_whatever_its_case():

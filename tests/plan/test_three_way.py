@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from reconciler.config import yaml_reader
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Lifecycle, LiveResource, Resource
 from reconciler.plan import describe, three_way
-from reconciler.source import MappingNode, SequenceNode
 
 CASES = [
     case
@@ -90,10 +90,8 @@ def test_empty_and_absent_are_the_same_but_false_and_zero_are_values():
 
 def test_positions_in_files_are_no_difference():
     """What carries file positions equals what does not, at any depth."""
-    value = SequenceNode("a.yaml")
-    value.extend(["pro"])
-    item = MappingNode("a.yaml")
-    item.update({"key": "plan", "type": "person", "value": value})
+    (document,) = yaml_reader.read(b"{key: plan, type: person, value: [pro]}", "a.yaml", [])
+    item = document.value
     there = {"groups": [{"properties": [{**item, "value": ["pro"]}], "rollout_percentage": 1}]}
     mine = {"groups": [{"properties": [item], "rollout_percentage": 2}]}
 

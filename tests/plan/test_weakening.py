@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.config import yaml_reader
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Address,
@@ -18,7 +19,7 @@ from reconciler.model import (
 from reconciler.plan import three_way, weakening
 from reconciler.plan.gate_policies import Policy
 from reconciler.plan.weakening_order import Crowd, Strength, compare
-from reconciler.source import MappingNode, Source
+from reconciler.source import Source
 
 ENABLE, UPDATE = "feature_flag.enable", "feature_flag.update"
 WEB = ("acme", "Web")
@@ -273,15 +274,14 @@ def test_a_weaker_policy_is_an_error_with_its_reasons_and_its_way_out():
 
 def test_a_weakening_is_pointed_at_where_it_is_written():
     """The value itself, if the file knows its place."""
-    written = MappingNode("config/policies.yaml")
-    written["enabled"] = False
-    written.marks["enabled"] = (9, 3, 9, 12)
+    text = b"# why\nenabled: false\n"
+    (document,) = yaml_reader.read(text, "config/policies.yaml", [])
     address = Address("ApprovalPolicy", (*WEB, UPDATE))
-    resource = Resource(address, {"enabled": False}, Source("x", 1), written=written)
+    resource = Resource(address, {"enabled": False}, Source("x", 1), written=document.value)
 
     (finding,) = find(world(live_policy()), resource)
 
-    assert finding.source == Source("config/policies.yaml", 9, 12)
+    assert finding.source == Source("config/policies.yaml", 2, 10)
 
 
 def test_mixed_is_weaker_and_says_what_is_stronger():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.config import fuzzing
+from tests.config import fuzzing, twice
 
 SHARDS, EACH = 100, 2_000
 
@@ -21,3 +21,12 @@ def test_no_input_escapes_the_loader(shard, tmp_path):
             fuzzing.check(data)
         except BaseException as error:
             raise AssertionError(f"see {kept}: {error!r}") from error
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_both_readers_agree(shard):
+    """Half of them are nearly ordinary texts, half of them mutants of the corpus."""
+    for text in twice.generated(shard, EACH // 2):
+        twice.agree(text.encode("utf-8", "surrogatepass"))
+    for data in fuzzing.mutants(5_000 + shard, EACH // 2):
+        twice.agree(data)
