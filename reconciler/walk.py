@@ -12,7 +12,7 @@ from reconciler.apply import executor
 from reconciler.apply.journal import Journal
 from reconciler.apply.names import Names
 from reconciler.apply.progress import Tools
-from reconciler.config import excerpt, git, live_checks, loader, writer_choice
+from reconciler.config import excerpt, git, live_checks, loader, templates, writer_choice
 from reconciler.config.base import Base
 from reconciler.drift import attribution, findings, holds, window
 from reconciler.drift.approvals import Approvals
@@ -303,7 +303,8 @@ def _log(reader: Reader, live: Live, trails: Trails, since: datetime | None) -> 
 def validate(reader: Reader, loaded: loader.Loaded, options: Options) -> tuple[Finding, ...]:
     """What only the live side can say about the files: names, approvers, plan, scopes."""
     directory = live_room.directory(reader)
-    desired = build.pick(loader.expand(loaded, directory.project_names()), options)
+    names = directory.project_names()
+    desired = build.pick(loader.expand(loaded, names), options)
     pinned = pins(desired, directory)
     live = live_room.read(reader, directory, desired.resources.keys(), pinned)
     live = live_room.read_gates(reader, live, directory, (), pinned)  # who the key acts as
@@ -314,6 +315,11 @@ def validate(reader: Reader, loaded: loader.Loaded, options: Options) -> tuple[F
         unresolved=seen.unresolved,
         obstacles=seen.obstacles,
         scopes=key_scopes(reader),
+        templates=[
+            (one, templates.project_names(one.organization, loaded.declared, names))
+            for one in loaded.templates
+            if one.organization in names
+        ],
     )
     return tuple(excerpt.attach(finding) for finding in found)
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 OK, PROBLEM, UNKNOWN = "ok", "problem", "unknown"
 LIVE: Final = "plan, apply, drift, pull, requests, activity, validate --live"
+ADMIN: Final = 8  # the least level that may write all kinds
 MAX_SKEW_S: Final = 60
 MAX_ORGANIZATIONS: Final = 5  # that are looked into
 KEYS: Final = "PostHog under Settings → Personal API keys"
@@ -130,7 +131,7 @@ def _checks(session: Session) -> Iterator[Check]:
         yield check
     if usable:
         yield from _far_side(session, target)
-    yield from _git(Path.cwd())
+    yield from _git(session, target, Path.cwd())
 
 
 def _key_and_host(session: Session, target: "Target") -> Iterator[Check]:
@@ -239,17 +240,14 @@ def _scopes(reader: "Reader", far: _Far) -> Iterator[Check]:
 
     told = walk.key_scopes(reader)
     wanted = {**READS, **WRITES}
+    missing = {scope: said for scope, said in far.missing.items() if told is None or said}
     if told is not None:
-        missing = {scope: "" for scope in wanted if not grants(told, scope)}
-    else:
-        missing = far.missing
+        missing |= {scope: "" for scope in wanted if not grants(told, scope)}
     for scope, said in missing.items():
-        level = "level" in said.lower()
-        message = f"lacks {scope}" if not level else f"{scope}: {said}"
-        fix = f"add the scope {scope} to the key, in {KEYS}"
-        if level:
-            fix = "use the key of an admin of the organization"
-        yield Check("scopes", PROBLEM, message, wanted.get(scope, LIVE), fix)
+        if told is None or grants(told, scope):
+            yield from _refused(scope, said, wanted.get(scope, LIVE), far)
+        else:
+            yield _lacks(scope, wanted.get(scope, LIVE))
     if told is not None and not missing:
         yield Check("scopes", OK, "the key may read and write everything that is managed")
     elif told is None:
@@ -263,14 +261,34 @@ def _scopes(reader: "Reader", far: _Far) -> Iterator[Check]:
         )
 
 
+def _lacks(scope: str, breaks: str) -> Check:
+    fix = f"add the scope {scope} to the key, in {KEYS}"
+    return Check("scopes", PROBLEM, f"lacks {scope}", breaks, fix)
+
+
+def _refused(scope: str, said: str, breaks: str, far: _Far) -> Iterator[Check]:
+    """A read that was refused: for want of a scope, or of a level, or of something else."""
+    words = said.lower()
+    if "scope" in words and "scoped" not in words:
+        yield _lacks(scope, breaks)
+    elif "admin" in words or "level" in words:
+        if any(int(one.get("membership_level") or ADMIN) < ADMIN for one in far.organizations):
+            return  # the level is a row of its own
+        message = f"the key's user may not read {scope.partition(':')[0]}"
+        yield Check("level", PROBLEM, message, breaks, "use the key of an admin or owner")
+    else:
+        fix = f"look at what the key is limited to, in {KEYS}, and at what its user may see"
+        yield Check("scopes", PROBLEM, f"{scope} is refused: {said}", breaks, fix)
+
+
 def _organization(payload: "Payload", far: _Far) -> Iterator[Check]:
     """The user's level, and what the plan offers."""
-    from reconciler.kind import LEVELS, level_word
+    from reconciler.kind import level_word
 
     slug, level = str(payload.get("slug")), payload.get("membership_level")
     if level is None:
         yield Check("level", UNKNOWN, f"{slug} does not say")
-    elif int(level) < LEVELS["admin"]:
+    elif int(level) < ADMIN:
         yield Check(
             "level",
             PROBLEM,
@@ -328,7 +346,8 @@ def _rate(reader: "Reader", target: "Target", far: _Far) -> Check:
     return Check("rate", PROBLEM, message, "plan, apply, drift: they wait for the next hour", fix)
 
 
-def _git(cwd: Path) -> Iterator[Check]:
+def _git(session: Session, target: "Target", cwd: Path) -> Iterator[Check]:
+    """The history, and the base that a plan would take from it."""
     from reconciler.config import git
 
     breaks = "drift; plan and apply: causes, and deletes of what left the files"
@@ -345,5 +364,18 @@ def _git(cwd: Path) -> Iterator[Check]:
             yield Check("git", PROBLEM, "a shallow clone: the base may be missing", breaks, fix)
         else:
             yield Check("git", OK, f"at {head[:10]}, with its history")
+        if head is not None:
+            yield _base(session, target)
     except ReconcilerError as error:
         yield Check("git", PROBLEM, f"{error.what}: {error.why}", breaks, error.fix)
+
+
+def _base(session: Session, target: "Target") -> Check:
+    before = session.base(target, None)
+    if before.base is not None:
+        return Check("git", OK, f"base: {before.base.ref}, at {before.base.commit[:10]}")
+    breaks = "plan and apply: causes, and deletes of what left the files"
+    for finding in before.findings:
+        return Check("git", PROBLEM, finding.message, breaks, finding.fix)
+    message = "no base yet: an apply that ends with 0 leaves one behind"
+    return Check("git", UNKNOWN, message, fix="until then name one with --base, or none is needed")

@@ -35,6 +35,7 @@ def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) 
         return _show(session, format_, error.findings, state=error.state)
     found = list(loaded.declared.findings)
     if live:
+        found = [one for one in found if one.code != "R013"]  # R036 knows every project there is
         found.extend(_live(session, target, loaded))
         found.sort(key=lambda one: one.sort_key)
     code = _show(session, format_, found)
@@ -121,11 +122,12 @@ def _from_root(found: "Iterable[Finding]") -> "Iterable[Finding]":
 
 def _sum_up(session: Session, loaded: "Loaded", found: "list[Finding]", *, is_result: bool) -> None:
     """`Valid: 7 resources, 1 warning, 2 silenced.`: the result, or a note beside a report."""
+    from reconciler.model import Severity
     from reconciler.render.words import count
 
     parts = [count(len(loaded.declared.resources) + len(loaded.templates), "resource")]
-    if found:
-        parts.append(count(len(found), "warning"))
+    if warnings := sum(one.severity is Severity.WARNING for one in found):
+        parts.append(count(warnings, "warning"))
     if silenced := loaded.silences.silenced:
         parts.append(f"{silenced:,} silenced")
     text = f"Valid: {', '.join(parts)}."

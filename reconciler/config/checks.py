@@ -21,6 +21,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R013": "a project selector that matches nothing",
         "R014": "a file in git that is no text: a Git LFS pointer or a link",
         "R015": "resources that are renamed into, or need, each other in a circle",
+        "R016": "a name that is renamed away, and that another document wants as well",
         "R020": "an approval policy for an action that gates nothing",
         "R021": "an approval policy that nobody, or too few people, can approve",
         "R022": "a condition that PostHog reads otherwise than it looks",
@@ -35,6 +36,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R033": "something declared that this key cannot read",
         "R034": "something declared that this key, or its user, cannot write",
         "R035": "something declared that is not there, and that PostHog would refuse to create",
+        "R036": "a project selector that matches no project, neither of the files nor of PostHog",
     }
 )
 """Code -> what it is about, in one line. R02x are warnings: legal on the server, but odd.
@@ -44,7 +46,7 @@ R03x need the live side: `validate --live`.
 LIVE: Final = frozenset(code for code in CHECKS if code.startswith("R03"))
 """What only `validate --live` looks at."""
 
-_DOUBTS: Final = frozenset({"R008", "R012"})  # errors that a person may know better
+_DOUBTS: Final = frozenset({"R008", "R012", "R016"})  # errors that a person may know better
 _OF_THE_TOOL: Final = frozenset({"R025"})
 
 

@@ -34,6 +34,12 @@ def findings(resources: Mapping[Address, Resource]) -> Iterator[Finding]:
             yield error("R015", f"{message}: {names}", place, why=why, fix="break the circle")
 
 
+def renamed(resources: Mapping[Address, Resource]) -> set[Address]:
+    """Everything that is renamed in a circle: said already, once for each circle."""
+    graph = {a: [(former, ())] for a, r in resources.items() if (former := _former(r))}
+    return {address for ring in _rings(graph) for address, _ in ring}
+
+
 def _former(resource: Resource) -> Address | None:
     """What a resource was called; another spelling of the same name is no circle."""
     address, name = resource.address, resource.lifecycle.renamed_from

@@ -144,8 +144,9 @@ def build(written: Written, findings: list[Finding]) -> Resource | Template | No
         written=written_spec,
     )
     if "projects" in metadata:
-        selectors, place = tuple(metadata["projects"]), metadata.value_source("projects")
-        return Template(kind.name, organization, name, selectors, resource, place)
+        selectors, place = metadata["projects"], metadata.value_source("projects")
+        places = tuple(selectors.value_source(index) for index in range(len(selectors)))
+        return Template(kind.name, organization, name, tuple(selectors), resource, place, places)
     return resource
 
 

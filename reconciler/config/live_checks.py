@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from reconciler.config.templates import Template, unmatched
 from reconciler.kind import LEVELS, level_word
+from reconciler.kinds import KINDS
 from reconciler.model import Address, Declared, Finding, Live, Resource, Severity, Unreadable
 
 SCOPES: Final[Mapping[str, str]] = {  # contract 2: the scope object of each kind
@@ -18,6 +20,7 @@ SCOPES: Final[Mapping[str, str]] = {  # contract 2: the scope object of each kin
     "ApprovalPolicy": "approvals",
     "FeatureFlag": "feature_flag",
 }
+_UNREADABLE: Final = "unreadable-reference"
 _REFUSED: Final = frozenset({"cannot-create", "incomplete-create"})  # as the planner calls them
 FOR_ADMINS: Final = frozenset({"Organization", "Role", "Member", "ApprovalPolicy"})
 
@@ -35,6 +38,7 @@ def findings(
     unresolved: Iterable[Finding] = (),
     obstacles: Mapping[Address, Sequence[str]] | None = None,
     scopes: Collection[str] | None = None,
+    templates: Iterable[tuple[Template, Collection[str]]] = (),
 ) -> Iterator[Finding]:
     """Everything that is wrong only in the light of the live side.
 
@@ -44,9 +48,12 @@ def findings(
         unresolved: names that nobody has, as the planner says it.
         obstacles: why too few can approve, for each such policy.
         scopes: what the key may do; None where the server does not tell.
+        templates: each document with `projects`, and every project there is or will be.
 
     """
     for finding in unresolved:
+        if finding.code == _UNREADABLE:
+            continue  # it is not known whether somebody has the name: R033 says why
         code = "R035" if finding.code in _REFUSED else "R030"
         yield replace(finding, code=code, severity=Severity.ERROR)
     for address, said in (obstacles or {}).items():
@@ -54,6 +61,10 @@ def findings(
     yield from _features(desired, live)
     yield from _unreadable(desired, live)
     yield from _unwritable(desired, live, scopes)
+    if scopes is None and desired.resources:
+        yield _untold(desired)
+    for template, names in templates:
+        yield from unmatched(template, names, "R036", "of the files or of PostHog")
 
 
 def _too_few(policy: Resource, said: Sequence[str]) -> Finding:
@@ -110,10 +121,11 @@ def _unreadable(desired: Declared, live: Live) -> Iterator[Finding]:
 
 
 def _first_that_needs(desired: Declared, gap: Unreadable) -> Resource | None:
-    """The first resource of a collection that was refused; else the first of its scope."""
+    """The first resource of a collection that was refused; else one that names such; else any."""
     inside = [a for a in desired.resources if a.parts[: len(gap.scope)] == gap.scope]
     same = [a for a in inside if a.kind == gap.kind]
-    found = same or inside
+    naming = [a for a in inside if any(one.kind == gap.kind for one in KINDS[a.kind].references)]
+    found = same or naming or inside
     return desired.resources[found[0]] if found else None
 
 
@@ -129,7 +141,7 @@ def _unwritable(desired: Declared, live: Live, scopes: Collection[str] | None) -
         wanted = f"{SCOPES[address.kind]}:write"
         if address.kind in FOR_ADMINS and level is not None and level < LEVELS["admin"]:
             message = f"the key's user is {level_word(level)} of {address.organization}"
-            why = f"only admins and owners may write a {address.kind}"
+            why = f"only admins and owners may write {_any(address.kind)}"
             fix = "make the user an admin, or use the key of one"
         elif scopes is not None and not grants(scopes, wanted):
             message = f"the key lacks the scope {wanted}"
@@ -146,6 +158,22 @@ def _unwritable(desired: Declared, live: Live, scopes: Collection[str] | None) -
             source=resource.source,
             address=address,
         )
+
+
+def _any(kind: str) -> str:
+    return f"{'an' if kind[0] in 'AEIO' else 'a'} {kind}"
+
+
+def _untold(desired: Declared) -> Finding:
+    """Reading proves nothing about writing: better said than left open."""
+    wanted = sorted({f"{SCOPES[address.kind]}:write" for address in desired.resources})
+    return Finding(
+        "R034",
+        Severity.NOTICE,
+        "this PostHog does not tell which scopes the key has",
+        why="whether it may write is not known before something is written",
+        fix=f"compare with {', '.join(wanted)} in PostHog under Settings → Personal API keys",
+    )
 
 
 def _level(live: Live, organization: str) -> int | None:

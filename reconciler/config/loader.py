@@ -20,6 +20,7 @@ from reconciler.config import (
     overlays,
     quorums,
     references,
+    renames,
     schema,
     silence,
     templates,
@@ -251,6 +252,7 @@ class _Load:
         self.findings.extend(names.findings(built_from))
         self.findings.extend(templates.findings(resources, found))
         self.findings.extend(circles.findings(resources))
+        self.findings.extend(renames.findings(resources, found, built_from))
         self.findings.extend(quorums.findings(resource for resource, _, _ in built_from))
         if not self.cut_short:
             self.findings.extend(references.near_misses(base.values(), built_from))

@@ -1,9 +1,11 @@
 """Documents for every project that matches: selectors, and what becomes of them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from reconciler.config.checks import LIVE
+from reconciler.config.near import nearest
 from reconciler.config.silence import Silences
 from reconciler.config.text import error
 from reconciler.errors import ConfigError
@@ -23,6 +25,7 @@ class Template:
     selectors: tuple[str, ...]
     resource: Resource  # its address has no project
     place: Source  # of the selectors
+    places: tuple[Source, ...] = ()  # of each
     done: frozenset[str] = frozenset()  # projects for which an overlay has made it already
 
     def matches(self, project: str) -> bool:
@@ -86,7 +89,7 @@ def expand(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] = {}) -> D
     resources = dict(loaded.declared.resources)
     findings: list[Finding] = []
     projects = {
-        organization: _projects(organization, loaded.declared, live_projects)
+        organization: project_names(organization, loaded.declared, live_projects)
         for organization in {template.organization for template in loaded.templates}
     }
     for template in loaded.templates:
@@ -102,7 +105,7 @@ def expand(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] = {}) -> D
     return replace(loaded.declared, resources=resources)
 
 
-def _projects(
+def project_names(
     organization: str, declared: Declared, live: Mapping[str, Iterable[str]]
 ) -> list[str]:
     """Names of the projects of an organization, as they are to be; sorted."""
@@ -142,15 +145,16 @@ def findings(
     """What can be said about templates before the live projects are known."""
     if not templates:
         return
-    projects: dict[str, list[str]] = {}
+    projects: dict[str, dict[str, None]] = {}  # names, in the order of the files
     for address in resources:
         if address.kind == "Project":
-            projects.setdefault(address.organization, []).append(address.name)
+            projects.setdefault(address.organization, {})[address.name] = None
     named: dict[tuple[str, str, str], list[Template]] = {}
+    written = sum(len(template.selectors) for template in templates)
     for template in templates:
         named.setdefault((template.kind, template.organization, template.name), []).append(template)
         names = projects.get(template.organization, ())
-        yield from _selectors(template, names if len(templates) * len(names) < MAX_MATCHED else ())
+        yield from _selectors(template, names if written * len(names) < MAX_MATCHED else ())
     for address, resource in resources.items():
         for template in named.get((address.kind, address.organization, address.name), ()):
             if address.project is not None and template.matches(address.project):
@@ -160,7 +164,7 @@ def findings(
             yield from _overlaps(same, projects.get(organization, ()))
 
 
-def _overlaps(same: Sequence[Template], projects: Sequence[str]) -> Iterator[Finding]:
+def _overlaps(same: Sequence[Template], projects: Collection[str]) -> Iterator[Finding]:
     """Declared projects in which two templates declare the same; `expand` sees the rest."""
     if len(same) * len(projects) > MAX_MATCHED:
         return
@@ -171,13 +175,44 @@ def _overlaps(same: Sequence[Template], projects: Sequence[str]) -> Iterator[Fin
             yield duplicate(template.instance(project), matching[0].resource, fix)
 
 
-def _selectors(template: Template, names: Sequence[str]) -> Iterator[Finding]:
-    place = template.place
-    if all(selector.startswith("!") for selector in template.selectors):
+def _selectors(template: Template, names: Collection[str]) -> Iterator[Finding]:
+    place, selectors = template.place, template.selectors
+    left_out = {selector[1:] for selector in selectors if selector.startswith("!")}
+    if all(selector.startswith("!") for selector in selectors):
         message = "`projects` leaves out, but picks nothing"
         yield error("R013", message, place, fix='put "*" first')
-        return
-    if names and not any(selected(template.selectors, name) for name in names):
-        why = "a project that is in no file may match"
-        message = "`projects` matches no project of the files"
-        yield Finding("R013", Severity.WARNING, message, why=why, source=place)
+    elif "*" in left_out or left_out.issuperset(one for one in selectors if one[:1] != "!"):
+        message = "`projects` leaves out everything that it picks"
+        yield error("R013", message, place, fix="remove what begins with `!`, or pick more")
+    elif names:
+        yield from unmatched(template, names, "R013", "of the files")
+
+
+def unmatched(
+    template: Template, names: Collection[str], code: str, where: str
+) -> Iterator[Finding]:
+    """A warning for each selector, or for all together, that matches no project of `names`.
+
+    A `!` that matches nothing is the dangerous one: it was to keep something out.
+    """
+    each = zip(template.selectors, template.places, strict=True)
+    idle = [(text, place) for text, place in each if not _any_like(text.removeprefix("!"), names)]
+    for text, place in idle:
+        meant = None if "*" in text else nearest(text.removeprefix("!"), names)
+        sign = "!" if text.startswith("!") else ""
+        yield Finding(
+            code,
+            Severity.WARNING,
+            f'"{text}" matches no project {where}',
+            why="" if code in LIVE else "a project that is in no file may match",
+            fix=f'did you mean "{sign}{meant}"?' if meant else "",
+            source=place,
+            width=len(text),
+        )
+    if not idle and not any(selected(template.selectors, name) for name in names):
+        message = f"`projects` matches no project {where}"
+        yield Finding(code, Severity.WARNING, message, source=template.place)
+
+
+def _any_like(pattern: str, names: Collection[str]) -> bool:
+    return pattern in names or ("*" in pattern and any(_like(name, pattern) for name in names))

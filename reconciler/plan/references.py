@@ -166,7 +166,7 @@ class _Names:
             fix = f"known: {listed}" if listed else "declare it, or mend the name"
         source = resource.locate(path)
         return Finding(
-            code="unknown-reference",
+            code="unknown-reference" if gap is None else "unreadable-reference",
             severity=Severity.ERROR,
             message=f'no {noun} is called "{target.name}"'
             if target.kind != "Member"

@@ -65,9 +65,9 @@ def _key(incoming: Incoming, data: Any) -> tuple[str | None, str]:
 
 
 def need_scope(token: Token, scope: str) -> None:
-    """Refuse a key without the scope. Write implies read; `*` is every scope."""
+    """Refuse a key without the scope. Write implies read; `*` is every scope, "" is none."""
     held = set(token.scopes)
-    if "*" in held or scope in held:
+    if not scope or "*" in held or scope in held:
         return
     if scope.endswith(":read") and scope.replace(":read", ":write") in held:
         return

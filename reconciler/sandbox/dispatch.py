@@ -27,6 +27,7 @@ from reconciler.sandbox.tables import dump
 from reconciler.sandbox.throttle import Limits, Throttle
 
 _FEATURES = {"approvals": "Approvals", "audit_logs": "Audit logs"}
+_OF_THE_CALLER = ("users.retrieve", "personal_api_keys.retrieve")  # no place is named
 _DEEPEST = 200
 _SECOND = len("2026-01-05T09:00:00")
 _STRAIGHT = Bend()
@@ -132,7 +133,7 @@ def _admit(
 
 
 def _location(route: Route, params: dict[str, str]) -> dict[str, str]:
-    return {"me": ""} if route.name.startswith("users.") else params
+    return {"me": ""} if route.name in _OF_THE_CALLER else params
 
 
 def _need_level(route: Route, place: auth.Place) -> None:

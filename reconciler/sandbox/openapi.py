@@ -10,6 +10,7 @@ from reconciler.sandbox.routes import Route, Table
 _PARAMETER = re.compile(r":(\w+)")
 _KINDS = {
     "users": "Me",
+    "personal_api_keys": "Key",
     "organizations": "Organization",
     "projects": "Project",
     "members": "Member",

@@ -164,6 +164,17 @@ COMPONENTS: dict[str, Schema] = {
         [object]: organizations
         """
     ),
+    "Key": _answer(
+        """
+        str: id label mask_value
+        ?str: value
+        time: created_at
+        ?time: last_used_at
+        int: user_id
+        words: scopes scoped_organizations
+        ints: scoped_teams
+        """
+    ),
     "Project": _answer(_PROJECT),
     "FullProject": _answer(
         _PROJECT + "time: created_at updated_at\n?int: effective_membership_level"

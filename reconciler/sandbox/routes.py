@@ -17,7 +17,7 @@ class Route:
     path: str
     name: str  # `feature_flags.list`: what fault schedules and the OpenAPI document call it
     view: View
-    scope: str
+    scope: str = ""  # empty: any key will do
     level: int = 0  # the least membership level; below it 403
     refusal: str = "Your organization access level is insufficient."
     feature: str | None = None  # a paid feature, asked for on Cloud only (contract 1.4)

@@ -58,7 +58,7 @@ def test_renames_in_a_circle_are_an_error(folder, content, names):
     "content",
     [
         role("A", former="a"),
-        role("A", former="B") + role("B", former="C"),
+        role("A", former="B") + role("C", former="D"),
         flag("a", "b") + flag("b", "c") + flag("d", "c", "b"),
         flag("a", "'42'", "nowhere"),
     ],
@@ -66,6 +66,46 @@ def test_renames_in_a_circle_are_an_error(folder, content, names):
 def test_what_leads_somewhere_is_no_circle(folder, content):
     """Another spelling of a role's name is a rename like any other."""
     assert codes(folder, content) == []
+
+
+def renamed(key, former, *, projects=None):
+    """A flag that is to be renamed, in one project or in many."""
+    where = f"projects: [{', '.join(projects)}]" if projects else "project: Web"
+    lifecycle = f", lifecycle: {{renamed_from: {former}}}" if former else ""
+    metadata = f"organization: acme, {where}, key: {key}{lifecycle}"
+    return f"kind: FeatureFlag\nmetadata: {{{metadata}}}\n---\n"
+
+
+AGAIN = '"a" is renamed to "b", and declared again'
+TWICE = '"a" is renamed to "b" and to "c"'
+
+
+@pytest.mark.parametrize(
+    ("content", "messages"),
+    [
+        (renamed("b", "a") + renamed("a", None), [AGAIN]),
+        (renamed("b", "a") + renamed("a", "z"), [AGAIN]),  # a chain: one rename a run
+        (renamed("b", "a") + renamed("a", None, projects=["'*'"]), [AGAIN]),
+        (renamed("b", "a", projects=["'*'"]) + renamed("a", None), [AGAIN]),
+        (renamed("b", "a", projects=["X"]) + renamed("a", None), []),
+        (renamed("b", "a") + renamed("c", "a"), [TWICE]),
+        (renamed("b", "a", projects=["'*'"]) + renamed("c", "a"), [TWICE]),
+        (renamed("b", "a") + renamed("c", "a", projects=["'*'", "'!Web'"]), []),
+        (renamed("b", "a", projects=["'*'"]) + renamed("c", "a", projects=["'*'"]), [TWICE]),
+        (role("b", former="A") + role("a"), ['"A" is renamed to "b", and declared again']),
+        (role("b", former="A") + role("B2", former="a"), ['"a" is renamed to "b" and to "B2"']),
+    ],
+)
+def test_a_name_that_two_documents_want_is_an_error(folder, content, messages):
+    """Before the rename is applied both mean one object; nobody can tell offline whether it is."""
+    assert codes(folder, content) == [("R016", message) for message in messages]
+
+
+def test_a_doubt_about_a_rename_can_be_silenced(folder):
+    """Where somebody knows that it is applied, and keeps it for another target."""
+    silent = renamed("b", "a").replace("key: b", "key: b, silence: [{check: R016, reason: done}]")
+
+    assert codes(folder, silent + renamed("a", None)) == []
 
 
 def test_flags_that_depend_on_each_other_are_an_error(folder):

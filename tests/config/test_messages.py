@@ -221,6 +221,21 @@ R015 a.yaml:1:1: renamed into each other: A → B → A
 why: each would have to be there before the other
 fix: break the circle""",
     ),
+    "R016": (
+        """\
+kind: Role
+metadata: {organization: acme, name: Captains, lifecycle: {renamed_from: Pilots}}
+---
+kind: Role
+metadata: {organization: acme, name: pilots}
+""",
+        """\
+R016 a.yaml:2:74: "Pilots" is renamed to "Captains", and declared again
+| metadata: {organization: acme, name: Captains, lifecycle: {renamed_from: Pilots}}
+|                                                                          ^^^^^^
+why: until the rename is applied, the document at a.yaml:4:1 means the same object
+fix: apply the rename first; where it is applied, remove `renamed_from`""",
+    ),
 }
 
 

@@ -114,9 +114,47 @@ def test_two_templates_for_one_project_are_a_duplicate(folder):
     assert ["R007"] == [finding.code for finding in caught.value.findings]
 
 
-def test_selectors_that_match_no_declared_project_are_a_warning(folder):
-    """A live one may match."""
-    folder.write({"a.yaml": PROJECT.format("Web") + FLAG.format("[Wep]")})
-    (finding,) = folder.load().declared.findings
+@pytest.mark.parametrize(
+    ("selectors", "said"),
+    [
+        ("[Wep]", [('"Wep" matches no project of the files', 'did you mean "Web"?', 43)]),
+        ("[Web, Mobil]", [('"Mobil" matches no project of the files', "", 48)]),
+        (
+            '["*", "!Sandbx"]',
+            [('"!Sandbx" matches no project of the files', 'did you mean "!Sandbox"?', 48)],
+        ),
+        ('["*", "!Sand*"]', []),
+        (
+            '["*", "X*", "!Y*"]',
+            [
+                ('"X*" matches no project of the files', "", 48),
+                ('"!Y*" matches no project of the files', "", 54),
+            ],
+        ),
+        ('["W*", "!*b"]', [("`projects` matches no project of the files", "", 42)]),
+        ('["*"]', []),
+    ],
+)
+def test_each_selector_that_matches_no_declared_project_is_a_warning(folder, selectors, said):
+    """A live one may match; a `!` with a slip in it would keep nothing out."""
+    declared = PROJECT.format("Web") + PROJECT.format("Sandbox")
+    folder.write({"a.yaml": declared + FLAG.format(selectors)})
+    findings = folder.load().declared.findings
 
-    assert (finding.code, finding.severity.value) == ("R013", "warning")
+    assert {("R013", "warning")} >= {(one.code, one.severity.value) for one in findings}
+    assert said == [(one.message, one.fix, one.source.column) for one in findings]
+
+
+def test_nothing_is_said_where_the_files_declare_no_project(folder):
+    """All may be live."""
+    folder.write({"a.yaml": FLAG.format('["Web", "!Sandbox"]')})
+
+    assert folder.load().declared.findings == ()
+
+
+@pytest.mark.parametrize("selectors", ['["!Web"]', '["*", "!*"]', '["Web", "!Web"]'])
+def test_selectors_that_can_never_pick_anything_are_an_error(folder, selectors):
+    """Whatever projects there are."""
+    (finding,) = folder.write({"a.yaml": FLAG.format(selectors)}).errors()
+
+    assert finding.code == "R013"

@@ -9,9 +9,9 @@ from tests.support import Repository
 
 SCOPES = [
     "organization:write",
-    "organization_member:read",
-    "project:read",
-    "approvals:read",
+    "organization_member:write",
+    "project:write",
+    "approvals:write",
     "feature_flag:write",
     "activity_log:read",
     "user:read",
@@ -116,14 +116,59 @@ def test_an_unknown_key_and_a_dead_host_are_problems(sound):
 )
 def test_a_missing_scope_names_the_commands_that_it_breaks(world, missing, breaks):
     """And how to mend it."""
-    repository = world(seed([scope for scope in SCOPES if scope != missing]))
+    name = missing.partition(":")[0]
+    repository = world(seed([scope for scope in SCOPES if scope.partition(":")[0] != name]))
     repository.commit()
     done = repository.run("doctor", "--format", "json")
-    (said,) = problems(done).values()
 
     assert done.code == 1
-    assert breaks in said
+    assert breaks in problems(done)["scopes", f"lacks {missing}"]
+    assert all(name in message for _, message in problems(done))
     assert any(missing in row["fix"] for row in checks(done)["scopes"])
+
+
+def test_what_the_key_may_write_is_known_without_writing(world):
+    """PostHog tells every key what it may do; where a server does not, that is said too."""
+    repository = world(seed([scope.replace(":write", ":read") for scope in SCOPES]))
+    repository.commit()
+    told = repository.run("doctor", "--format", "json")
+    rule = {"match": {"route": "personal_api_keys", "hit": "every"}, "effect": {"status": 404}}
+    repository.sandbox.call("POST", "/_sandbox/faults", {"faults": [rule]})
+    untold = repository.run("doctor", "--format", "json")
+
+    assert {name for name, _ in problems(told)} == {"scopes"}
+    assert ("scopes", "lacks approvals:write") in problems(told)
+    assert (told.code, untold.code) == (1, 0)
+    assert "cannot be told by reading" in str(checks(untold)["scopes"])
+
+
+def test_a_member_is_told_about_the_level_and_not_about_scopes(world):
+    """More scopes would not help."""
+    made = seed()
+    made["organizations"][0]["members"][3]["level"] = "member"
+    repository = world(made)
+    repository.commit()
+
+    assert [("level", "the key's user is a member of acme")] == list(
+        problems(repository.run("doctor", "--format", "json"))
+    )
+
+
+def test_the_base_that_a_plan_would_take_is_named(sound):
+    """None before the first apply; then the ref that it left; an unreadable one is a problem."""
+    before = sound.run("doctor", "--format", "json")
+    sound.git("update-ref", "refs/reconciler/applied/default", "HEAD")
+    after = sound.run("doctor", "--format", "json")
+    sound.write("b.yaml", "kind: [")
+    sound.commit()
+    sound.git("update-ref", "refs/reconciler/applied/default", "HEAD")
+    (sound.folder / "b.yaml").unlink()
+    broken = sound.run("doctor", "--format", "json")
+
+    assert "no base yet" in str(checks(before)["git"])
+    assert "base: refs/reconciler/applied/default, at " in str(checks(after)["git"])
+    assert (before.code, after.code, broken.code) == (0, 0, 1)
+    assert [name for name, _ in problems(broken)] == ["git"]
 
 
 def test_a_member_s_key_cannot_write_policies(world):

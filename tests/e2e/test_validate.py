@@ -202,6 +202,62 @@ def test_live_what_the_key_cannot_read_is_an_error_that_names_the_scope(world):
     assert "feature_flag:read" in done.out
 
 
+def keyed(*scopes):
+    """The small world, with a key that has these scopes."""
+    seed = acme.seed()
+    seed["users"][3]["tokens"] = [{"token": "phx_ci", "scopes": list(scopes)}]
+    return seed
+
+
+def test_live_people_that_cannot_be_read_are_one_error_and_not_strangers(world):
+    """Nobody says that alice is unknown only because the key may not look."""
+    repository = world(keyed("organization:read", "approvals:read", "project:read"))
+    repository.write("a.yaml", policy())
+    done = repository.run("validate", "--live", "--format", "json")
+
+    assert [("R033", "error"), ("R034", "error")] == sorted(codes(done))
+    assert "organization_member:read" in done.out
+
+
+def test_live_a_key_that_may_only_read_is_an_error_that_names_the_scope(world):
+    """Reading works, so nothing else would tell before the first write."""
+    repository = world(keyed("organization:read", "feature_flag:read", "user:read"))
+    repository.write("a.yaml", acme.flag("a", 10))
+    done = repository.run("validate", "--live", "--format", "json")
+
+    assert codes(done) == [("R034", "error")]
+    assert done.json[0]["message"] == "the key lacks the scope feature_flag:write"
+    enough = world(keyed("organization:read", "feature_flag:write", "user:read"))
+    assert enough.run("validate", "--live").code == 0
+
+
+def test_live_a_server_that_does_not_tell_the_scopes_is_said_and_fails_nothing(repository):
+    """Reading proves nothing about writing."""
+    repository.write("a.yaml", acme.flag("a", 10))
+    rule = {"match": {"route": "personal_api_keys", "hit": "every"}, "effect": {"status": 404}}
+    repository.sandbox.call("POST", "/_sandbox/faults", {"faults": [rule]})
+    done = repository.run("validate", "--live")
+
+    assert (done.code, done.out) == (0, "Valid: 1 resource.\n")
+    assert "does not tell which scopes the key has" in done.err
+    assert "feature_flag:write" in done.err
+
+
+def test_live_selectors_are_compared_with_every_project_there_is(repository):
+    """Declared or live; the offline guess about them is left out."""
+    flag = acme.flag("a", 10)
+    del flag["metadata"]["project"]
+    project = acme.document("Project", {}, name="New")
+    flag["metadata"]["projects"] = ["New", "Mobile", "!Wep"]
+    repository.write("a.yaml", flag, project)
+    offline = repository.run("validate", "--format", "json")
+    live = repository.run("validate", "--live", "--format", "json")
+
+    assert codes(offline) == [("R013", "warning")] * 2
+    assert codes(live) == [("R036", "warning")]
+    assert live.json[0]["fix"] == 'did you mean "!Web"?'
+
+
 def test_live_findings_are_silenced_like_others_and_unused_silences_show(repository):
     """Now that somebody can tell."""
     document = policy(1, ["ci@acme.test"])

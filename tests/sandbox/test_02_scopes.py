@@ -142,3 +142,14 @@ def test_1_2_a_key_in_the_body_helps_when_the_header_is_no_bearer(api):
     reply = api.call("PATCH", path, body, who=None)
 
     assert (reply.status, reply.body["name"]) == (200, "by body")
+
+
+def test_2_every_key_may_ask_what_it_may_do(api):
+    """`/api/personal_api_keys/@current/` needs no scope, and never answers the key."""
+    give(api, "olga", "feature_flag:read")
+    answer = api.get("/api/personal_api_keys/@current/", who="olga")
+
+    assert answer.status == 200
+    assert answer.body["scopes"] == ["feature_flag:read"]
+    assert answer.body["scoped_teams"] == answer.body["scoped_organizations"] == []
+    assert "phx_olga" not in str(answer.body)

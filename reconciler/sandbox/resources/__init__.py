@@ -7,6 +7,7 @@ from reconciler.sandbox.resources import (
     feature_flag,
     member,
     organization,
+    personal_api_key,
     project,
     role,
     role_membership,
@@ -16,6 +17,7 @@ from reconciler.sandbox.routes import Route
 
 _MODULES = (
     user,
+    personal_api_key,
     organization,
     project,
     member,
