@@ -18,7 +18,7 @@ from tests.render.strategies import NASTY, plans
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "schemas" / "plan.schema.json").read_text())
 KEY = "phx_" + "aB3" * 12
-SAMPLES = [samples.EVERYTHING, samples.SMALL, samples.NOTHING, samples.DRIFTED]
+SAMPLES = [samples.EVERYTHING, samples.SMALL, samples.NOTHING, samples.DRIFTED, samples.TOLD]
 
 
 def closed(node):

@@ -6,6 +6,7 @@ from typing import Final, Protocol, cast
 from reconciler.model import Plan
 
 FORMATS: Final = ("text", "json", "markdown", "html")
+_REPORTS: Final = (*FORMATS, "sarif")  # also of drift
 
 
 class _Sink(Protocol):
@@ -37,7 +38,11 @@ def drift(
     verbose: int = 0,
 ) -> str:
     """A plan that compares a commit with the live side, as a report of drift."""
-    return _sink(format).drift(plan, color=color, width=width, verbose=verbose)
+    if format not in _REPORTS:
+        raise ValueError(f"no such format: {format!r}")
+    return cast("_Sink", import_module(f"reconciler.render.{format}")).drift(
+        plan, color=color, width=width, verbose=verbose
+    )
 
 
 def _sink(name: str) -> _Sink:

@@ -12,12 +12,13 @@ from reconciler.model import (
     Cause,
     Confidence,
     Finding,
+    Ignored,
     Plan,
     Released,
     Severity,
     Verdict,
 )
-from reconciler.render import values
+from reconciler.render import values, who
 from reconciler.render.words import count
 
 _SEVERITIES: Final = tuple(Severity)
@@ -49,7 +50,8 @@ def _drift(plan: Plan) -> tuple[str, ...]:
         (number["delete"], "declared absent but there"),
     )
     shown = ", ".join(f"{found:,} {word}" for found, word in parts if found)
-    return (f"Drift: {shown}.", *((_match(number["none"]),) if number["none"] else ()))
+    match = (_match(number["none"]),) if number["none"] else ()
+    return (f"Drift: {shown}.", *who.totals(plan), *match)
 
 
 def _match(number: int) -> str:
@@ -126,9 +128,25 @@ def notices(plan: Plan) -> Iterator[Notice]:
     if plan.released:
         title = f"{count(len(plan.released), 'field')} left the files; not written"
         yield Notice(title, tuple(map(_released, plan.released)))
+    yield from _ignored(plan)
     if fields := tuple(one.message for one in plan.findings if one.code == _ABOUT_FIELDS):
         title = f"{count(len(fields), 'field')} set in PostHog and written in no file"
         yield Notice(title, fields, quiet=True)
+
+
+def _ignored(plan: Plan) -> Iterator[Notice]:
+    whole = tuple(str(one.address) for one in plan.ignored if not one.path)
+    if whole:
+        yield Notice(f"{count(len(whole), 'resource')} ignored, as reconciler.yaml says", whole)
+    fields = tuple(_differs(one) for one in plan.ignored if one.path)
+    if fields:
+        verb = "differs" if len(fields) == 1 else "differ"
+        title = f"{count(len(fields), 'ignored field')} {verb}; `lifecycle.ignore` says so"
+        yield Notice(title, fields)
+
+
+def _differs(one: Ignored) -> str:
+    return f"{one.address}: {one.path} {values.flow(one.desired)} → {values.flow(one.live)}"
 
 
 def _released(one: Released) -> str:

@@ -6,12 +6,13 @@ from itertools import groupby
 from typing import Final
 
 from reconciler import planfile
+from reconciler.evidence import Attribution
 from reconciler.model import Action, Address, Cause, Change, FieldChange, Plan, Verdict
-from reconciler.render import account, values, words
+from reconciler.render import account, values, who, words
 from reconciler.render.style import CSS
 from reconciler.render.text import sentences
 from reconciler.render.visible import visible
-from reconciler.render.words import Said
+from reconciler.render.words import Said, Tone
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 _PLAN: Final = {
@@ -151,6 +152,9 @@ def _change(one: Change, *, drift: bool, opened: str) -> Iterator[str]:
     yield from _fields(one, drift=drift)
     if said is not None:
         yield _gate(said)
+    for told in (who.whole(one), who.hold(one)) if drift else ():
+        if told is not None:
+            yield _gate(told)
     for warning in () if drift else one.warnings:
         lines = _lines(sentences.lines(warning, color=False))
         yield f'<div class="box loud"><pre>{lines}</pre></div>'
@@ -171,7 +175,8 @@ def _fields(one: Change, *, drift: bool) -> Iterator[str]:
         yield f"<pre>{lines}</pre>"
     elif one.fields:
         left, right = ("files", "live") if drift else ("live", "files")
-        yield f"<table><tr><th>field</th><th>{left}</th><th>{right}</th><th>cause</th></tr>"
+        last = "who" if any(field.attribution for field in one.fields) else "cause"
+        yield f"<table><tr><th>field</th><th>{left}</th><th>{right}</th><th>{last}</th></tr>"
         yield from (_field(field, drift=drift) for field in one.fields)
         yield "</table>"
 
@@ -185,8 +190,21 @@ def _field(one: FieldChange, *, drift: bool) -> str:
         pieces = values.difference(old, new, _ROOM).pieces
         lines = (f"<span{_SIGNS[sign]}>{sign or ' '} {text(line)}</span>" for sign, line in pieces)
         cells = f'<td colspan="2"><pre>{chr(10).join(lines)}</pre></td>'
+    if drift and one.attribution is not None:
+        return f"<tr><td>{text(one.path)}</td>{cells}{_who(one, one.attribution)}</tr>"
     known = "" if drift or one.cause is Cause.UNKNOWN else one.cause.value
     return f'<tr><td>{text(one.path)}</td>{cells}<td class="{known}">{known}</td></tr>'
+
+
+def _who(one: FieldChange, found: Attribution) -> str:
+    """The cell that says who did it."""
+    said = who.said(found, one)
+    tone = ' class="conflict"' if said.tone is Tone.LOUD else ""
+    link = found.url or ""
+    shown = f"{text(said.mark)} {text(said.text)}"
+    if link.startswith(("https://", "http://")):
+        shown += f' <a href="{text(link)}" rel="noreferrer">look</a>'
+    return f"<td{tone}>{shown}</td>"
 
 
 def _notices(plan: Plan) -> Iterator[str]:

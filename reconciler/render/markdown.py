@@ -7,13 +7,15 @@ there is no other way to print what a file or a server said.
 import html
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Final
 
 from reconciler.model import Action, Change, FieldChange, Plan, Verdict
-from reconciler.render import account, values, words
+from reconciler.render import account, values, who, words
 from reconciler.render.text import sentences
 from reconciler.render.visible import clip, visible
+from reconciler.render.words import Said
 
 CAP: Final = 65_000  # GitHub refuses a comment of more than 65,536 characters
 
@@ -161,6 +163,8 @@ def _body(one: Change, *, drift: bool) -> Iterator[str]:
         lines[_LINES:] = ["  … more lines: --format json has all"]
     if lines:
         yield fence(_limited(lines), "diff")
+    if drift and (rows := [f"- {said.mark} {prose(said.text)}" for said in _who(one)]):
+        yield "\n".join(rows)
     said = None if drift else words.gate(one)
     if said is not None:
         notes = (f"  - {prose(note)}" for note in said.more)
@@ -169,6 +173,17 @@ def _body(one: Change, *, drift: bool) -> Iterator[str]:
         yield fence(_limited(sentences.lines(warning, color=False)))
     if one.source is not None:
         yield f"Declared in {code(f'{one.source.file}:{one.source.line}')}"
+
+
+def _who(one: Change) -> Iterator[Said]:
+    """Who did it: a line for each act, and the fields that it moved where there are several."""
+    acts = [(at, said) for at in range(len(one.fields)) if (said := who.after(one.fields, at))]
+    start = 0
+    for at, said in acts if one.action is Action.UPDATE else ():
+        paths = ", ".join(field.path for field in one.fields[start : at + 1])
+        yield replace(said, text=f"{paths}: {said.text}") if len(acts) > 1 else said
+        start = at + 1
+    yield from (said for said in (who.whole(one), who.hold(one)) if said is not None)
 
 
 def _diff(one: Change, *, drift: bool) -> Iterator[str]:

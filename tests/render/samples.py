@@ -1,5 +1,9 @@
 """Plans to draw: one with everything in it, one that says one string everywhere."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from reconciler.evidence import Attribution, Deed, Hold, Way
 from reconciler.model import (
     ABSENT,
     Action,
@@ -12,6 +16,7 @@ from reconciler.model import (
     FieldChange,
     Finding,
     Gate,
+    Ignored,
     Outcome,
     Plan,
     Problem,
@@ -249,6 +254,71 @@ DRIFTED = Plan(
     unmanaged=(flag("made-by-hand"),),
 )
 
+REQUEST_PAGE = f"http://127.0.0.1:8000/project/1/approvals/{REQUEST}"
+DANA = Attribution(
+    "dana@acme.test",
+    "2026-01-06T10:12:33.123456Z",
+    "web",
+    impersonated=False,
+    way=Way.BYPASS,
+    moved=(50, 77),
+    policy=UPDATE,
+    url="http://127.0.0.1:8000/project/1/feature_flags/42",
+)
+CAROL = Attribution(
+    "carol@acme.test",
+    "2026-01-05T23:59:59Z",
+    impersonated=False,
+    way=Way.APPROVED,
+    change_request=REQUEST,
+    moved=(False, True),
+    url=REQUEST_PAGE,
+)
+STAFF = replace(DANA, client="terraform", impersonated=True, way=Way.UNAPPROVED, policy=None)
+GONE = replace(
+    CAROL, person=None, way=Way.UNAPPROVED, change_request=None, deed=Deed.DELETED, moved=None
+)
+UNSAID = Attribution(note="PostHog's activity log has no entries for approval policies")
+DOUBTED = replace(STAFF, way=Way.UNKNOWN, moved=(30, 77), impersonated=False, note="it changed")
+HOLD = Hold(
+    "FeatureFlag/acme/Web/*",
+    datetime(2026, 12, 1, tzinfo=UTC),
+    "2026-12-01",
+    "INC-42: off until the fix is out",
+    Source("reconciler.yaml", 9, 16),
+)
+TOLD = replace(
+    DRIFTED,
+    changes=(
+        replace(
+            CREATED_ROLE,
+            attribution=GONE,
+            fields=tuple(replace(one, attribution=GONE) for one in CREATED_ROLE.fields),
+        ),
+        update(
+            "new-checkout",
+            rollout(77, 50, base=50, cause=Cause.DRIFT, attribution=DANA),
+            FieldChange("name", "x", "y", "y", Cause.DRIFT, replace(DANA, moved=("y", "x"))),
+            FieldChange("tags", ["web"], [], [], Cause.DRIFT, STAFF),
+            FieldChange("active", True, False, False, Cause.DRIFT, CAROL),  # noqa: FBT003  live, desired
+            source=Source("config/flags.yaml", 31),
+            hold=HOLD,
+        ),
+        update("old-search", rollout(77, 50, base=50, cause=Cause.DRIFT, attribution=DOUBTED)),
+        Change(
+            Address("ApprovalPolicy", ("acme", "Web", "feature_flag.update")),
+            Action.UPDATE,
+            (FieldChange("enabled", False, True, True, Cause.DRIFT, UNSAID),),  # noqa: FBT003  as above
+            live_id="1",
+        ),
+        replace(DELETED, attribution=replace(STAFF, deed=Deed.RESTORED, moved=None)),
+    ),
+    ignored=(
+        Ignored(flag("experiment-1")),
+        Ignored(flag("new-checkout"), "filters.payloads", {}, {"true": "1"}),
+    ),
+)
+
 OUTCOMES = (
     Outcome(MANAGERS, Action.CREATE, Result.DONE, "1", attempts=1),
     Outcome(
@@ -307,8 +377,12 @@ def saying(word, verdict=Verdict.APPROVAL, severity=Severity.ERROR):
     """A plan that says `word` wherever a file or a server could have put it."""
     here = Address("FeatureFlag", (word, word, word))
     note = Finding("code", severity, word, word, word, Source(word, 3, 2), here, word, 2)
+    told = Attribution(word, word, word, True, Way.BYPASS, word, Deed.CHANGED, (word, [word]), word)  # noqa: FBT003  impersonated
+    told = replace(told, url=word, note=word)
+    ended = datetime(2026, 12, 1, tzinfo=UTC)
+    held = Hold(word, ended, word, word, Source(word, 3))
     values = (
-        FieldChange(word, word, "new", word, Cause.CONFLICT),
+        FieldChange(word, word, "new", word, Cause.CONFLICT, told),
         FieldChange("a", "old", word),
         FieldChange("b", [word], ["x"]),
         FieldChange("c", {word: "x"}, {"y": word}),
@@ -336,10 +410,19 @@ def saying(word, verdict=Verdict.APPROVAL, severity=Severity.ERROR):
     return Plan(
         changes=(
             Change(
-                here, Action.UPDATE, values, asked, word, word, place, warnings=(note,), url=word
+                here,
+                Action.UPDATE,
+                values,
+                asked,
+                word,
+                word,
+                place,
+                warnings=(note,),
+                url=word,
+                hold=held,
             ),
             Change(other, Action.CREATE, values[1:], doubt, source=place, depends_on=(here,)),
-            Change(Address("Role", (word, word)), Action.DELETE, live_id=word),
+            Change(Address("Role", (word, word)), Action.DELETE, live_id=word, attribution=told),
         ),
         target=word,
         host=word,

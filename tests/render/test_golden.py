@@ -35,6 +35,13 @@ def test_drift(format_):
     check(f"drift.{SUFFIXES[format_]}", render.drift(samples.DRIFTED, format=format_))
 
 
+@pytest.mark.parametrize("format_", [*SUFFIXES, "sarif"])
+def test_drift_with_a_name(format_):
+    suffix = SUFFIXES.get(format_, format_)
+
+    check(f"told.{suffix}", render.drift(samples.TOLD, format=format_))
+
+
 def test_plan_in_full():
     check("everything-verbose.txt", render.plan(samples.EVERYTHING, format="text", verbose=1))
 
@@ -81,6 +88,7 @@ def test_every_golden_file_is_made_by_a_test():
     made = {f"{n}.{s}" for n in ("everything", "small", "nothing") for s in SUFFIXES.values()}
     made |= {"drift.txt", "drift.md", "drift.html", "no-drift.txt", "apply.txt", "apply.json"}
     made |= {"everything-verbose.txt", "everything-narrow.ansi", "config-error.txt"}
+    made |= {f"told.{suffix}" for suffix in (*SUFFIXES.values(), "sarif")}
     made |= {"api-error.txt", "requests.txt", "request.txt"}
 
     assert {path.name for path in GOLDEN.iterdir()} == made

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from reconciler.model import Action, Cause, Change, FieldChange
-from reconciler.render import values, words
+from reconciler.render import values, who, words
 from reconciler.render.text import sentences
 from reconciler.render.text.look import INDENT, Look, cut, difference
 from reconciler.render.text.screen import beside, escape, wrap
 from reconciler.render.visible import clip, columns
-from reconciler.render.words import Tone
+from reconciler.render.words import Said, Tone
 
 _STYLES: Final = {"+": "green", "~": "yellow", "-": "red", " ": "dim"}
 _TONES: Final = {Tone.WAIT: "cyan", Tone.LOUD: "loud", Tone.STOP: "alarm"}
@@ -27,6 +27,8 @@ def change(one: Change, look: Look) -> Iterator[str]:
     if look.verbose:
         yield from _details(one, look)
     if look.drift:
+        for told in (who.whole(one), who.hold(one)):
+            yield from _told(told, look)
         return
     yield from _gate(one, look)
     for warning in one.warnings:
@@ -59,11 +61,21 @@ def _created(one: Change, look: Look) -> Iterator[str]:
 def _fields(one: Change, look: Look) -> Iterator[str]:
     wide = [columns(escape(field.path)) for field in one.fields]
     column = max((width for width in wide if width <= look.paths), default=look.paths)
-    for field in one.fields:
+    for index, field in enumerate(one.fields):
         sides = (field.desired, field.live) if look.drift else (field.live, field.desired)
         marker = "" if look.drift else _marker(field)
         style = _cause_style(field.cause)
         yield from difference(field.path, sides, column, look, marker=marker, style=style)
+        if look.drift:
+            yield from _told(who.after(one.fields, index), look)
+
+
+def _told(said: Said | None, look: Look) -> Iterator[str]:
+    """Who did it, below what was done."""
+    if said is not None:
+        indent = f"{INDENT}  "
+        for line in wrap(f"{said.mark} {escape(said.text)}", indent=indent, width=look.width):
+            yield look.paint(line, "loud" if said.tone is Tone.LOUD else "dim")
 
 
 def _marker(one: FieldChange) -> str:

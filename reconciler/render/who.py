@@ -1,0 +1,141 @@
+"""Who caused drift, as sentences, the same in every sink. Plain text: the sink escapes."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from reconciler.evidence import Attribution, Way
+from reconciler.model import Action, Change, FieldChange, Plan
+from reconciler.render import values
+from reconciler.render.words import Said, Tone, count
+
+_MARKS: Final = {
+    Way.APPROVED: ("✓", Tone.WAIT),
+    Way.UNAPPROVED: ("•", Tone.WAIT),
+    Way.BYPASS: ("‼", Tone.LOUD),
+    Way.UNKNOWN: ("?", Tone.WAIT),
+}
+_CLIENTS: Final = {"web": "in the web app"}
+_COUNTED: Final = {
+    Way.BYPASS: "past the gate",
+    Way.UNAPPROVED: "without approval",
+    Way.APPROVED: "approved",
+    Way.UNKNOWN: "of unknown origin",
+}
+
+
+def said(found: Attribution, one: FieldChange | None = None) -> Said:
+    """`Changed by dana@acme.test in the web app on Tue 2026-01-06 10:12 UTC, past the gate …`."""
+    mark, tone = _MARKS[found.way]
+    if found.at is None:
+        return Said(mark, f"who did it is not known: {found.note}", tone)
+    parts = [found.deed.value.capitalize(), *_by(found)]
+    if found.client:
+        parts.append(_CLIENTS.get(found.client, f"through {found.client}"))
+    parts.append(f"on {when(found.at)}")
+    return Said(mark, f"{' '.join(parts)}{_moved(found, one)}{_way(found)}", tone)
+
+
+def _by(found: Attribution) -> Iterator[str]:
+    if found.impersonated:
+        yield "by PostHog's staff, acting as" if found.person else "by PostHog's staff"
+    elif found.person:
+        yield "by"
+    if found.person:
+        yield found.person
+
+
+def _moved(found: Attribution, one: FieldChange | None) -> str:
+    """The step of the log, where it is not the one from the files to what is live."""
+    if found.moved is None or one is None or found.moved == (one.desired, one.live):
+        return ""
+    before, after = map(values.flow, found.moved)
+    return f", {before} → {after}" if len(before) + len(after) <= 60 else ""  # noqa: PLR2004  a line
+
+
+def _way(found: Attribution) -> str:
+    note = f" ({found.note})" if found.note else ""
+    match found.way:
+        case Way.APPROVED:
+            return f", approved in change request {found.change_request}: git lags behind"
+        case Way.UNAPPROVED:
+            return f"; no approval policy covered it{note}"
+        case Way.BYPASS:
+            return f", past the gate: {found.policy}{note}"
+        case Way.UNKNOWN:
+            return f"; whether a gate was passed is not known: {found.note}"
+
+
+def when(at: str) -> str:
+    """`Tue 2026-01-06 10:12 UTC`."""
+    try:
+        found = datetime.fromisoformat(at)
+    except ValueError:
+        return at
+    return f"{found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
+
+
+def after(fields: Sequence[FieldChange], index: int) -> Said | None:
+    """What is said below a field: once for a run of fields that one person moved at once."""
+    here = fields[index].attribution
+    following = fields[index + 1].attribution if index + 1 < len(fields) else None
+    if here is None or (following is not None and _same(here, following)):
+        return None
+    return said(here, fields[index])
+
+
+def _same(one: Attribution, other: Attribution) -> bool:
+    """One act of one person; what it moved may differ."""
+    return (one.at, one.person, one.way, one.note) == (
+        other.at,
+        other.person,
+        other.way,
+        other.note,
+    )
+
+
+def whole(change: Change) -> Said | None:
+    """What is said of an object that has gone, or come back."""
+    return said(change.attribution) if change.attribution is not None else None
+
+
+def hold(change: Change) -> Said | None:
+    """That drift is held, until when and why."""
+    found = change.hold
+    if found is None:
+        return None
+    return Said("⏸", f"held until {found.written}, does not fail: {found.reason}", Tone.WAIT)
+
+
+def totals(plan: Plan) -> Iterator[str]:
+    """How much drift came to be how; a field counts one, so does what is gone or back."""
+    ways: Counter[Way] = Counter()
+    for change in plan.writes:
+        if change.action is not Action.UPDATE:
+            if change.attribution is not None:
+                ways[change.attribution.way] += 1
+            continue
+        for field in change.fields:
+            if field.attribution is not None:
+                ways[field.attribution.way] += 1
+    parts = [f"{ways[way]:,} {word}" for way, word in _COUNTED.items() if ways[way]]
+    if parts:
+        yield f"{', '.join(parts)}."
+    held = sum(change.hold is not None for change in plan.writes)
+    if held:
+        yield f"{count(held, 'resource')} held."
+
+
+def advice(plan: Plan) -> str:
+    """What to do about drift that people have approved."""
+    approved = any(
+        found is not None and found.way is Way.APPROVED
+        for change in plan.writes
+        for found in (change.attribution, *(field.attribution for field in change.fields))
+    )
+    if not approved:
+        return ""
+    return (
+        "what was approved belongs into git: reconciler drift --adopt (or --patch) --only approved"
+    )
