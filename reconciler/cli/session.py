@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, ClassVar
 from uuid import uuid4
 
 import click
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.config.loader import Loaded
     from reconciler.config.settings import Settings, Target
     from reconciler.model import Finding, Plan
-    from reconciler.posthog.client import Reader, Writer
+    from reconciler.posthog.client import Reader, Surroundings, Writer
     from reconciler.posthog.credentials import Credentials
 
 
@@ -61,6 +61,7 @@ class Session:
     run_id: str = field(default_factory=lambda: uuid4().hex)
     report: Report = field(default_factory=lambda: Report(None, lambda _: None))
     _clients: "list[Reader]" = field(default_factory=list)
+    surroundings: "ClassVar[Surroundings]" = {}  # clock, sleep, chance; empty: the real ones
 
     @classmethod
     def start(
@@ -202,7 +203,9 @@ class Session:
         from reconciler.posthog import client, pacing
 
         limit = pacing.RateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
-        with client.open_reader(self.credentials(target), rate_limit=limit) as reader:
+        with client.open_reader(
+            self.credentials(target), rate_limit=limit, **self.surroundings
+        ) as reader:
             self._clients.append(reader)
             yield reader
 
@@ -212,7 +215,9 @@ class Session:
         from reconciler.posthog import client, pacing
 
         limit = pacing.RateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
-        with client.open_writer(self.credentials(target), rate_limit=limit) as writer:
+        with client.open_writer(
+            self.credentials(target), rate_limit=limit, **self.surroundings
+        ) as writer:
             self._clients.append(writer)
             yield writer
 

@@ -1,0 +1,93 @@
+"""The console program in this process, with time that does not pass by itself.
+
+The same `run` that the console script calls, the same files, real HTTP to a sandbox in another
+process. Only waiting is virtual: clock, sleep and chance are handed in, as everywhere.
+"""
+
+import io
+import json
+import os
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from random import Random
+from threading import Lock
+from unittest import mock
+
+from reconciler.cli import run
+from reconciler.cli.session import Session
+from tests.support import Done, Repository
+
+
+class Time:
+    """A clock that moves when somebody sleeps."""
+
+    def __init__(self):
+        self.now, self.slept, self._lock = 1_000.0, 0.0, Lock()
+
+    def clock(self):
+        with self._lock:
+            return self.now
+
+    def sleep(self, seconds):
+        with self._lock:
+            self.now += max(0.0, seconds)
+            self.slept += max(0.0, seconds)
+
+
+class Driver(Repository):
+    """A repository whose commands run in this process."""
+
+    def __init__(self, folder, sandbox, token="phx_ci", seed=0):
+        super().__init__(folder, sandbox, token)
+        self.time, self.chance = Time(), Random(seed)
+
+    def go(self, *arguments, token=None, **extra):
+        """Run a command to its end; its exit code and what it printed."""
+        out, err = io.StringIO(), io.StringIO()
+        environ = {**self.environment(token), **extra}
+        with (
+            chdir(self.folder),
+            mock.patch.dict(os.environ, environ, clear=True),
+            self._virtual(),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            code = run(list(arguments))
+        assert "Traceback" not in err.getvalue(), err.getvalue()
+        assert "has a defect" not in err.getvalue(), err.getvalue()
+        return Done(code, out.getvalue(), err.getvalue())
+
+    @contextmanager
+    def _virtual(self):
+        """Connections that wait in virtual time."""
+        before = Session.surroundings
+        Session.surroundings = {
+            "clock": self.time.clock,
+            "sleep": self.time.sleep,
+            "rng": self.chance,
+        }
+        try:
+            yield
+        finally:
+            Session.surroundings = before
+
+    def faults(self, rules, seed=0):
+        """Replace the schedule of faults."""
+        status, body = self.sandbox.call(
+            "POST", "/_sandbox/faults", {"seed": seed, "faults": list(rules)}
+        )
+        assert 200 == status, (body, json.dumps(rules))
+
+    def ledger(self):
+        return self.sandbox.call("GET", "/_sandbox/ledger")[1]
+
+    def approve_all(self):
+        """People agree to everything that is open; how many votes were cast."""
+        votes = 0
+        for project in (1, 2):
+            base = f"/api/projects/{project}/change_requests/"
+            listed = self.sandbox.call("GET", f"{base}?state=pending", token="phx_alice")[1]
+            for request in listed["results"]:
+                for who in ("alice", "bob"):
+                    path = f"{base}{request['id']}/approve/"
+                    votes += 200 == self.sandbox.call("POST", path, {}, token=f"phx_{who}")[0]
+        return votes

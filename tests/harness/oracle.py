@@ -1,0 +1,416 @@
+"""What must hold after every run, read off the server's ledger, request log and state.
+
+Knows documents and rows as plain values; no code of the program decides anything here.
+"""
+
+import json
+from collections import Counter
+
+from tests.harness.scenario import touched
+
+CI = "ci@acme.test"
+OURS = ("FeatureFlag", "ApprovalPolicy", "Role", "RoleMembership", "OrganizationMembership")
+KINDS = (*OURS, "Organization", "Project")
+SERVERS_OWN = {"updated_at", "version", "last_modified_by", "created_at"}
+LOST = ("after", "mid_body", "late_commit")  # points at which a write is done and its answer lost
+
+
+class Violation(AssertionError):
+    """An invariant that does not hold, by its name."""
+
+    def __init__(self, name, about):
+        super().__init__(f"{name}: {about}")
+        self.name = name
+
+
+def need(holds, name, about=""):
+    if not holds:
+        raise Violation(name, about)
+
+
+# --- what is wanted, and what is there ---
+
+
+def flag_of(state, project, key):
+    web = next(p for p in state["organizations"][0]["projects"] if p["name"] == project)
+    found = [f for f in web.get("feature_flags", ()) if f["key"] == key and not f.get("deleted")]
+    return found[0] if found else None
+
+
+def rollout(flag):
+    groups = (flag.get("filters") or {}).get("groups") or []
+    return groups[0].get("rollout_percentage") if groups else None
+
+
+def holds(state, document):
+    """Whether the world is as a document says; None if the document cannot be looked up."""
+    meta, spec = document["metadata"], document.get("spec") or {}
+    organization = state["organizations"][0]
+    match document["kind"]:
+        case "FeatureFlag":
+            flag = flag_of(state, meta["project"], meta["key"])
+            if (meta.get("lifecycle") or {}).get("state") == "absent":
+                return flag is None
+            if flag is None:
+                return False
+            plain = all(flag.get(n) == v for n, v in spec.items() if n in {"name", "active"})
+            wanted = rollout(spec) if "filters" in spec else rollout(flag)
+            return plain and rollout(flag) == wanted
+        case "ApprovalPolicy":
+            place = next(p for p in organization["projects"] if p["name"] == meta["project"])
+            found = [p for p in place["approval_policies"] if p["action_key"] == meta["action"]]
+            return len(found) == 1 and (
+                found[0]["enabled"] == spec["enabled"]
+                and found[0]["approver_config"]["quorum"] == spec["approvers"]["quorum"]
+                and sorted(found[0]["approver_config"]["users"])
+                == sorted(spec["approvers"]["users"])
+            )
+        case "Role":
+            found = [r for r in organization["roles"] if r["name"] == meta["name"]]
+            return len(found) == 1 and sorted(spec["members"]) == sorted(
+                one["email"] if isinstance(one, dict) else one for one in found[0]["members"]
+            )
+        case "Member":
+            found = [m for m in organization["members"] if m["email"] == meta["email"]]
+            levels = {1: "member", 8: "admin", 15: "owner"}
+            return bool(found) and levels.get(found[0]["level"], found[0]["level"]) == spec["level"]
+        case "Organization":
+            return organization["settings"]["enforce_2fa"] == spec["enforce_2fa"]
+    raise AssertionError(document["kind"])
+
+
+def address(document):
+    meta = document["metadata"]
+    parts = ["acme", meta.get("project")]
+    parts.append(meta.get("key") or meta.get("action") or meta.get("name") or meta.get("email"))
+    return "/".join([document["kind"], *(part for part in parts if part)])
+
+
+# --- invariants of one ledger ---
+
+
+def check_ledger(scenario, ledger, requests):
+    """No duplicate, no lost update, nothing undeclared, no unasked delete, no gate passed by."""
+    by_request = {row["n"]: row for row in requests}
+    ours = [row for row in ledger if row["user"] == CI and _kind(row) in KINDS]
+    _created_once(ledger)
+    _nothing_lost(ledger, ours, requests)
+    _only_what_is_declared(scenario, ours)
+    _only_asked_deletes(scenario, ours)
+    _gates_are_met(ledger)
+    _one_request_an_intent(ledger, by_request)
+    votes = [r for r in requests if r["user"] == CI and r["path"].endswith(("approve/", "reject/"))]
+    need(not votes, "I9-never-votes", votes)
+
+
+def _kind(row):
+    return row["object"].split("/")[0]
+
+
+def _created_once(ledger):
+    """I6: at no time two live objects of one natural key."""
+    live = {}
+    for row in ledger:
+        kind = _kind(row)
+        if kind not in OURS:
+            continue
+        for side, value in (("before", row["before"]), ("after", row["after"])):
+            if value is None:
+                continue
+            key = _natural(kind, value)
+            gone = side == "before" or value.get("deleted")
+            live.setdefault(key, set())
+            live[key].discard(row["object"]) if gone else live[key].add(row["object"])
+            need(len(live[key]) <= 1, "I6-created-twice", (key, row))
+
+
+def _natural(kind, value):
+    match kind:
+        case "FeatureFlag":
+            return kind, value["project"], value["key"]
+        case "ApprovalPolicy":
+            return kind, value["project"], value["action_key"]
+        case "Role":
+            return kind, value["organization"], value["name"].casefold()
+        case "RoleMembership":
+            return kind, value["role"], value["user"]
+        case _:
+            return kind, value["id"]
+
+
+def _nothing_lost(ledger, ours, requests):
+    """I7: what somebody else wrote is overwritten only after we have read it."""
+    for row in ours:
+        if row["effect"] != "update":
+            continue
+        changed = _changed(row)
+        others = [
+            other
+            for other in ledger
+            if other["n"] < row["n"]
+            and other["object"] == row["object"]
+            and other["user"] != CI
+            and other["request"] is not None
+            and _changed(other) & changed
+        ]
+        if not others:
+            continue
+        last = others[-1]["request"]
+        read = [
+            r
+            for r in requests
+            if r["method"] == "GET"
+            and r["user"] == CI
+            and r["status"] == 200
+            and last <= r["n"] < row["request"]
+            and "stale" not in (r["fault"] or "")
+        ]
+        need(read, "I7-lost-update", (others[-1], row))
+
+
+def _changed(row):
+    before, after = row["before"] or {}, row["after"] or {}
+    return {n for n in {*before, *after} - SERVERS_OWN if before.get(n) != after.get(n)}
+
+
+def _only_what_is_declared(scenario, ours):
+    """I4: an update changes declared fields alone, and no object that no file speaks of."""
+    flags = {
+        (d["metadata"]["project"], d["metadata"]["key"]): d for d in _of(scenario, "FeatureFlag")
+    }
+    projects = {1: "Web", 2: "Mobile"}
+    for row in ours:
+        if _kind(row) != "FeatureFlag" or row["effect"] == "delete":
+            continue
+        value = row["after"]
+        document = flags.get((projects[value["project"]], value["key"]))
+        need(document is not None, "I4-unmanaged-touched", row)
+        if row["effect"] != "update":
+            continue
+        declared = set(document.get("spec") or {})
+        if (document["metadata"].get("lifecycle") or {}).get("state") == "absent":
+            declared |= {"deleted"}
+        extra = (
+            _changed(row) - declared - {"filters"}
+            if "filters" in declared
+            else (_changed(row) - declared)
+        )
+        extra = {n for n in extra if n != "filters" or _moved(row)}
+        need(not extra, "I4-undeclared-field", (extra, row))
+
+
+def _moved(row):
+    """Whether filters moved beyond what the server adds by itself."""
+    return rollout(row["before"] or {}) != rollout(row["after"] or {})
+
+
+def _only_asked_deletes(scenario, ours):
+    """I5: a delete by us was asked for by name; a membership leaves with its document's list."""
+    absent = {
+        d["metadata"]["key"]
+        for d in _of(scenario, "FeatureFlag")
+        if (d["metadata"].get("lifecycle") or {}).get("state") == "absent"
+    }
+    for row in ours:
+        kind = _kind(row)
+        if kind == "FeatureFlag":
+            gone = row["effect"] == "delete" or (
+                row["after"]["deleted"] and not (row["before"] or {}).get("deleted")
+            )
+            # a new flag with the key of a tombstone deletes it for good: nobody's loss
+            tomb = row["effect"] == "delete" and row["before"].get("deleted")
+            if gone and not tomb:
+                need((row["before"] or row["after"])["key"] in absent, "I5-unasked-delete", row)
+        elif row["effect"] == "delete":
+            need(kind == "RoleMembership", "I5-unasked-delete", row)
+
+
+def _of(scenario, kind):
+    return [document for document in scenario.documents if document["kind"] == kind]
+
+
+def _gates_are_met(ledger):
+    """I8: under an unconditional enabled policy nothing gated moves but by an applied request."""
+    policies = {}
+    applied = {
+        row["request"]
+        for row in ledger
+        if _kind(row) == "ChangeRequest" and (row["after"] or {}).get("state") == "applied"
+    }
+    for row in ledger:
+        if _kind(row) == "ApprovalPolicy":
+            value = row["after"]
+            if value is None:
+                policies.pop(row["object"], None)
+            else:
+                policies[row["object"]] = value
+        if _kind(row) != "FeatureFlag" or row["effect"] != "update" or row["request"] in applied:
+            continue
+        before, after = row["before"], row["after"]
+        if before["deleted"] or after["deleted"] or row["user"] != CI:
+            continue
+        strict = {
+            p["action_key"]
+            for p in policies.values()
+            if p["project"] == after["project"] and p["enabled"] and not p["conditions"]
+        }
+        moved = {
+            "feature_flag.enable": after["active"] and not before["active"],
+            "feature_flag.disable": before["active"] and not after["active"],
+            "feature_flag.update": rollout(before) != rollout(after),
+        }
+        need(not strict & {a for a, yes in moved.items() if yes}, "I8-gate-passed", row)
+
+
+def _one_request_an_intent(ledger, by_request):
+    """I10: no second live request of ours with the same intent, nor again after a rejection."""
+    live, rejected = {}, Counter()
+    for row in ledger:
+        if _kind(row) != "ChangeRequest":
+            continue
+        value = row["after"] or row["before"]
+        intent = value["intent"]
+        key = (
+            value["project"],
+            intent["flag_key"],
+            value["action_key"],
+            json.dumps(intent["gated_changes"], sort_keys=True),
+        )
+        if row["effect"] == "create" and row["user"] == CI:
+            raced = "race" in ((by_request.get(row["request"]) or {}).get("fault") or "")
+            need(raced or not live.get(key), "I10-filed-twice", row)
+            need(not rejected[key], "I10-filed-after-rejection", row)
+        if value["state"] in {"pending", "approved"} and row["after"] is not None:
+            live.setdefault(key, set()).add(row["object"])
+        else:
+            live.get(key, set()).discard(row["object"])
+            if value["state"] == "rejected" and row["user"] != CI:
+                rejected[key] += 1
+
+
+# --- the report against the ledger ---
+
+
+def check_report(scenario, done, before, ledger, requests, state):
+    """I14: each outcome is what the ledger says, totals add up, the code follows from it."""
+    if not done.out.strip().startswith("{"):
+        need(done.code in {1, 4}, "I14-no-report", done.err)
+        rows = [r for r in ledger if r["n"] > before and r["user"] == CI and _kind(r) in KINDS]
+        need(not rows, "I14-wrote-without-a-report", rows)
+        return
+    report = done.json
+    documents = {address(d): d for d in scenario.documents}
+    names = Counter(row["outcome"] for row in report["results"] if row["action"] != "none")
+    total = {
+        n: report["summary"].get(n, 0)
+        for n in ("done", "failed", "skipped", "waiting", "unchanged")
+    }
+    total["refused"] = report["summary"].get("refused", 0)
+    counted = sum(total.values())  # what could not be read is no change: it is a finding
+    whole = counted == len(documents) or (report.get("findings") and counted < len(documents))
+    need(whole, "I14-totals", (report["summary"], sorted(documents)))
+    for name in ("done", "failed", "skipped", "waiting", "refused"):
+        need(names[name] == total[name], "I14-counts", (name, names, total))
+    for row in report["results"]:
+        _check_row(row, documents[row["address"]], before, ledger)
+        document, since = documents[row["address"]], ledger[before:]
+        people = [line for line in since if _about(line, document) and line["user"] != CI]
+        if not people and not _lied_to(requests):
+            told = row["outcome"] not in {"done", "unchanged"} or holds(state, document)
+            need(told, f"I14-{row['outcome']}-but-not-so", (row, document))
+    expected = _code(names)
+    need(done.code == expected or report.get("findings"), "I14-exit-code", (done.code, names))
+
+
+def _code(names):
+    if names["failed"]:
+        return 1
+    if names["refused"]:
+        return 4
+    if names["waiting"]:
+        return 3
+    return 1 if names["skipped"] else 0
+
+
+LIES = ("forget", "stale", "empty_list", "shift_page")
+
+
+def _lied_to(requests):
+    """Whether the server said 200 to what was not so: no answer tells that."""
+    return [r for r in requests if any(lie in (r["fault"] or "") for lie in LIES)]
+
+
+def _check_row(row, document, before, ledger):
+    """What an outcome says of writes, against those that are in the ledger."""
+    by_us = [
+        line
+        for line in ledger[before:]
+        if _about(line, document) and _kind(line) != "ChangeRequest" and line["user"] == CI
+    ]
+    outcome = row["outcome"]
+    if outcome == "skipped" or (outcome == "unchanged" and row["action"] == "none"):
+        need(not by_us, f"I14-{outcome}-but-written", (row, by_us))
+    said = (row.get("error") or {}).get("state") or ""
+    if outcome in {"failed", "refused"} and said.startswith("not sent") and not row["attempts"]:
+        need(not by_us, "I14-not-sent-but-written", (row, by_us))
+    if outcome == "waiting":
+        id_ = row["change_request"]
+        held = [r for r in ledger if r["object"] == f"ChangeRequest/{id_}"]
+        need(held, "I14-waits-for-nothing", row)
+
+
+def _about(line, document):
+    value = line["after"] or line["before"]
+    meta = document["metadata"]
+    project = {"Web": 1, "Mobile": 2}.get(meta.get("project"))
+    match document["kind"], _kind(line):
+        case "FeatureFlag", "FeatureFlag":
+            return value["project"] == project and value["key"] == meta["key"]
+        case "ApprovalPolicy", "ApprovalPolicy":
+            return value["project"] == project and value["action_key"] == meta["action"]
+        case "Role", "Role":
+            return value["name"] == meta["name"]
+        case "Organization", "Organization":
+            return True
+    return False
+
+
+# --- economy ---
+
+
+def check_economy(requests, *, plan=False):
+    """I2, I6: a plan reads only; a write is not sent again without a read in between."""
+    ours = [r for r in requests if r["user"] in {CI, None}]
+    writes = [r for r in ours if r["method"] != "GET"]
+    if plan:
+        need(not writes, "I2-plan-wrote", writes)
+    last = {}
+    for row in ours:
+        if row["method"] == "GET":
+            last.clear()
+            continue
+        key = (row["method"], row["path"])
+        old = last.get(key)
+        item = row["method"] in {"PATCH", "DELETE"}
+        if old is not None and item and _unclear(old):
+            raise Violation("I6-sent-again-without-a-read", (old, row))
+        last[key] = row
+    need(len(ours) < 400, "I17-too-many-requests", len(ours))
+
+
+def _unclear(row):
+    """Whether what became of a write could not be known: no answer, or a failure."""
+    fault = row["fault"] or ""
+    if "refuse" in fault or row["status"] == 429:
+        return False
+    return row["status"] is None or row["status"] >= 500 or any(f"@{p}" in fault for p in LOST)
+
+
+def untouched(scenario, state):
+    """I4: what no file speaks of is as it was."""
+    flag, was = flag_of(state, "Web", "legacy"), touched(scenario, "legacy")
+    need(flag is not None, "I4-legacy-gone")
+    need(
+        (rollout(flag), flag["active"], flag["name"]) == (33, was["active"], was["name"]),
+        "I4-legacy",
+    )
