@@ -61,7 +61,7 @@ class Session:
     run_id: str = field(default_factory=lambda: uuid4().hex)
     report: Report = field(default_factory=lambda: Report(None, lambda _: None))
     _clients: "list[Reader]" = field(default_factory=list)
-    surroundings: "ClassVar[Surroundings]" = {}  # clock, sleep, chance; empty: the real ones
+    surroundings: ClassVar["Surroundings"] = {}  # clock, sleep, chance; empty: the real ones
 
     @classmethod
     def start(

@@ -5,6 +5,7 @@ Knows documents and rows as plain values; no code of the program decides anythin
 
 import json
 from collections import Counter
+from dataclasses import dataclass
 
 from tests.harness.scenario import touched
 
@@ -15,7 +16,18 @@ SERVERS_OWN = {"updated_at", "version", "last_modified_by", "created_at"}
 LOST = ("after", "mid_body", "late_commit")  # points at which a write is done and its answer lost
 
 
-class Violation(AssertionError):
+@dataclass(frozen=True)
+class Seen:
+    """One command and what the server has to say of it."""
+
+    done: object
+    before: int  # rows of the ledger before it
+    ledger: list
+    requests: list  # of this command
+    state: dict
+
+
+class Violation(AssertionError):  # noqa: N818  what it is called in the books
     """An invariant that does not hold, by its name."""
 
     def __init__(self, name, about):
@@ -42,7 +54,7 @@ def rollout(flag):
     return groups[0].get("rollout_percentage") if groups else None
 
 
-def holds(state, document):
+def holds(state, document):  # noqa: PLR0911  a case a kind
     """Whether the world is as a document says; None if the document cannot be looked up."""
     meta, spec = document["metadata"], document.get("spec") or {}
     organization = state["organizations"][0]
@@ -291,8 +303,9 @@ def _one_request_an_intent(ledger, by_request):
 # --- the report against the ledger ---
 
 
-def check_report(scenario, done, before, ledger, requests, state):
+def check_report(scenario, seen):
     """I14: each outcome is what the ledger says, totals add up, the code follows from it."""
+    done, before, ledger = seen.done, seen.before, seen.ledger
     if not done.out.strip().startswith("{"):
         need(done.code in {1, 4}, "I14-no-report", done.err)
         rows = [r for r in ledger if r["n"] > before and r["user"] == CI and _kind(r) in KINDS]
@@ -315,8 +328,8 @@ def check_report(scenario, done, before, ledger, requests, state):
         _check_row(row, documents[row["address"]], before, ledger)
         document, since = documents[row["address"]], ledger[before:]
         people = [line for line in since if _about(line, document) and line["user"] != CI]
-        if not people and not _lied_to(requests):
-            told = row["outcome"] not in {"done", "unchanged"} or holds(state, document)
+        if not people and not _lied_to(seen.requests):
+            told = row["outcome"] not in {"done", "unchanged"} or holds(seen.state, document)
             need(told, f"I14-{row['outcome']}-but-not-so", (row, document))
     expected = _code(names)
     need(done.code == expected or report.get("findings"), "I14-exit-code", (done.code, names))

@@ -1,0 +1,71 @@
+"""Every fault at every request of a plan of six writes; pairs of them in the soak."""
+
+import pytest
+
+from tests.harness import campaign, scenario
+from tests.harness.campaign import SPOILS_READ, SPOILS_WRITE, rule
+
+WRITES = [
+    ("POST", "roles.create", 1),
+    ("POST", "role_memberships.create", 1),
+    ("POST", "approval_policies.create", 1),
+    ("POST", "feature_flags.create", 1),
+    ("PATCH", "feature_flags.update", 1),
+    ("PATCH", "feature_flags.update", 2),
+]
+READS = [
+    "organizations.list",
+    "feature_flags.list",
+    "approval_policies.list",
+    "roles.list",
+    "members.list",
+    "change_requests.list",
+    "change_requests.retrieve",
+    "users.retrieve",
+]
+PEOPLE = [
+    {"edit": {"as": "alice@acme.test", "project": 1, "flag": "rolled", "set": {"name": "By hand"}}},
+    {"edit": {"as": "alice@acme.test", "project": 1, "flag": "switched", "set": {"tags": ["ui"]}}},
+    {"vote": {"decision": "approve", "as": "alice@acme.test"}},
+    {"clock": {"advance": "15d"}},
+    {"call": {"as": "alice@acme.test", "method": "POST", "path": "/api/projects/2/feature_flags/",
+              "body": {"key": "fresh", "active": False, "name": "Somebody else's",
+                       "filters": {"groups": [{"properties": [], "rollout_percentage": 5}]}}}},
+]  # fmt: skip
+
+
+def play(shared_sandbox, folder, faults):
+    campaign.play(shared_sandbox, folder(), scenario.six_writes(), faults)
+
+
+@pytest.mark.parametrize("write", WRITES, ids=lambda one: f"{one[1]}-{one[2]}")
+@pytest.mark.parametrize("spoiled", SPOILS_WRITE, ids=lambda one: f"{one[0]}@{one[1]}")
+def test_a_spoiled_write(shared_sandbox, folder, write, spoiled):
+    """Nothing lost, nothing twice, the report true, and it converges."""
+    play(shared_sandbox, folder, [rule(*write, *spoiled)])
+
+
+@pytest.mark.parametrize("route", READS)
+@pytest.mark.parametrize("spoiled", SPOILS_READ, ids=lambda one: f"{one[0]}@{one[1]}")
+def test_a_spoiled_read(shared_sandbox, folder, route, spoiled):
+    """Neither a create nor a delete follows from an answer that is not so."""
+    play(
+        shared_sandbox,
+        folder,
+        [rule("GET", route, "every" if route == "roles.list" else 1, *spoiled)],
+    )
+
+
+@pytest.mark.parametrize("point", ["before", "after"])
+@pytest.mark.parametrize("write", WRITES, ids=lambda one: f"{one[1]}-{one[2]}")
+@pytest.mark.parametrize("people", PEOPLE, ids=lambda one: next(iter(one)))
+def test_people_act_around_a_write(shared_sandbox, folder, write, people, point):
+    """What they wrote is not overwritten unread."""
+    play(shared_sandbox, folder, [rule(*write, people, point)])
+
+
+@pytest.mark.parametrize("hit", range(1, 16))
+@pytest.mark.parametrize("point", ["before", "after"])
+def test_the_key_is_revoked_at_any_request(shared_sandbox, folder, hit, point):
+    """New work stops at once, without a storm; another key goes on."""
+    play(shared_sandbox, folder, [rule("*", "*", hit, "revoke_key", point)])
