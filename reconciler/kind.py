@@ -223,4 +223,8 @@ def duration_clock(seconds: float) -> str:
 
 def as_set(values: Iterable[Any]) -> list[Any]:
     """A list whose order means nothing, in normal form: sorted, each once."""
-    return sorted(dict.fromkeys(values), key=lambda value: (str(type(value)), value))
+    unique = set(values)
+    try:
+        return sorted(unique)
+    except TypeError:  # of several types
+        return sorted(unique, key=lambda value: (str(type(value)), value))

@@ -71,10 +71,9 @@ def _twins(
 
 
 def _visible(name: str, document: MappingNode, key: str) -> Iterator[Finding]:
-    place = _place(document, key)
     if found := hidden_characters(name):
         message = f"the name {name!a} has the character {found}, which cannot be seen"
-        yield error("R012", message, place, fix="type the name again")
+        yield error("R012", message, _place(document, key), fix="type the name again")
     elif name != name.strip():
         yield Finding(
             "R012",
@@ -82,7 +81,7 @@ def _visible(name: str, document: MappingNode, key: str) -> Iterator[Finding]:
             f"the name {name!r} starts or ends with a space",
             why="that cannot be seen, and PostHog may cut it off",
             fix="remove the space",
-            source=place,
+            source=_place(document, key),
         )
 
 

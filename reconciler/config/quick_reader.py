@@ -1,21 +1,20 @@
 """YAML as most people write it, read by lines: five times as quick as by libyaml's events.
 
 Mappings and lists in block style, lists and mappings of one line in brackets, text of one line or
-more, comments. All else, and whatever is wrong, is left to `yaml_reader`: `read` answers None for
-the whole file then. What it does answer is what `yaml_reader` would have answered.
+more, comments. All else, and whatever is wrong, is left to `yaml_events`: `read` answers None for
+the whole file then. What it does answer is what `yaml_events` would have answered.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from reconciler.config.limits import MAX_DOCUMENTS, MAX_KNOWN_KEYS, MAX_NODES
 from reconciler.config.scalars import MAY_BE_SPECIAL, resolve
 from reconciler.source import Document, MappingNode, Places, SequenceNode, Source
 
-MAX_VALUES: Final = 500_000  # no more than in `yaml_reader`, as the next one
-MAX_DOCUMENTS: Final = 100_000
 MAX_DOCUMENT: Final = 256 * 1024  # characters
-MAX_OPEN: Final = 40  # blocks in each other; with MAX_BRACKETS below the depth of `yaml_reader`
+MAX_OPEN: Final = 40  # blocks in each other; with MAX_BRACKETS less than MAX_DEPTH
 MAX_BRACKETS: Final = 20
 MAX_KNOWN: Final = 10_000
 MAX_KNOWN_TEXT: Final = 60
@@ -51,13 +50,13 @@ class _Odd(Exception):  # noqa: N818  never leaves this module
 
 
 def read(text: str, places: Places) -> list[Document] | None:
-    """Every document of a file; None if only `yaml_reader` can tell what it says."""
+    """Every document of a file; None if only `yaml_events` can tell what it says."""
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     text = f"\n{text}" if text.endswith("\n") else f"\n{text}\n"
     if any(mark in text for mark in ("\r", "\t", "\ufeff", "\n%")):
         return None
-    if len(text) > MAX_VALUES and sum(map(text.count, ("\n", "- ", ",", "[", "{"))) > MAX_VALUES:
+    if len(text) > MAX_NODES and sum(map(text.count, ("\n", "- ", ",", "[", "{"))) > MAX_NODES:
         return None  # there may be more values than that
     reader, line, found = _Reader(places), 1, list[Document]()
     try:
@@ -272,7 +271,7 @@ def _flat(written: str) -> Any:
 def _key(word: str) -> str:
     """The text of a key as it is written."""
     key = word[1:-1] if word[0] in "\"'" else word
-    if len(_keys) < MAX_KNOWN:
+    if len(_keys) < MAX_KNOWN_KEYS:
         _keys[word] = key
     return key
 

@@ -47,22 +47,20 @@ def canonical(spec: Spec) -> Spec:
     for name in SETS:
         if name in spec:
             values = spec[name] or ()
-            normal[name] = as_set(v.strip() if isinstance(v, str) else v for v in values)
+            normal[name] = as_set([v.strip() if isinstance(v, str) else v for v in values])
     if spec.get("filters") is not None:
         normal["filters"] = _filters(spec["filters"])
     return normal
 
 
 def _filters(filters: Mapping[str, Any]) -> dict[str, Any]:
-    normal = {
-        name: value
-        for name, value in filters.items()
-        if not (name == "aggregation_group_type_index" and value is None)
-    }
+    normal = dict(filters)
+    whole = filters.get("aggregation_group_type_index")
+    if whole is None:
+        normal.pop("aggregation_group_type_index", None)
     if isinstance(filters.get("groups"), list):
-        whole = filters.get("aggregation_group_type_index")
         normal["groups"] = [_group(group, whole) for group in filters["groups"]]
-    if isinstance(filters.get("payloads"), Mapping):
+    if "payloads" in filters and isinstance(filters["payloads"], Mapping):
         normal["payloads"] = {
             str(name): value if isinstance(value, str) else json.dumps(value, sort_keys=True)
             for name, value in filters["payloads"].items()
@@ -72,23 +70,30 @@ def _filters(filters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _group(group: Mapping[str, Any], whole: int | None) -> dict[str, Any]:
     """One group; the server writes the flag's own aggregation into each, which says nothing."""
-    normal = {
-        name: value
-        for name, value in group.items()
-        if name not in DISPLAY_ONLY
-        and not (name == "aggregation_group_type_index" and value in (None, whole))
-        and not (name == "variant" and value is None)
-    }
+    normal = dict(group)
+    if not DISPLAY_ONLY.isdisjoint(group):
+        _drop(normal, *DISPLAY_ONLY)
+    index = "aggregation_group_type_index"
+    if index in group and group[index] in (None, whole):
+        del normal[index]
+    if "variant" in group and group["variant"] is None:
+        del normal["variant"]
     normal["properties"] = [_property(item) for item in group.get("properties") or ()]
     return normal
 
 
 def _property(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in item.items()
-        if name not in DISPLAY_ONLY and not (name == "operator" and value in {"exact", None})
-    }
+    normal = dict(item)
+    if not DISPLAY_ONLY.isdisjoint(item):
+        _drop(normal, *DISPLAY_ONLY)
+    if "operator" in item and item["operator"] in {"exact", None}:
+        del normal["operator"]
+    return normal
+
+
+def _drop(values: dict[str, Any], *names: str) -> None:
+    for name in names:
+        values.pop(name, None)
 
 
 def hidden(payload: Payload) -> tuple[str, ...]:

@@ -406,3 +406,21 @@ def test_a_path_outside_the_current_folder_is_shown_as_it_is(folder, tmp_path):
     (resource,) = loader.load([tmp_path / "config"], tree=tree).declared.resources.values()
 
     assert resource.source.file == str(tmp_path / "config" / "a.yaml")
+
+
+def test_places_are_not_looked_for_where_nothing_is_wrong(folder):
+    """They would cost more than all the rest: a file is read for them when there is a finding."""
+    folder.write(
+        {
+            "a.yaml": "kind: Role\nmetadata: {organization: acme, name: A}\n---\n"
+            "kind: FeatureFlag\nmetadata: {organization: acme, project: Web, key: a}\n"
+            "spec: {filters: {groups: [{properties: [], rollout_percentage: 5}]}}\n"
+        }
+    )
+
+    loaded = folder.load()
+
+    (flag,) = (one for one in loaded.declared.resources.values() if one.spec)
+    assert flag.written.places._rows is None
+    assert flag.locate(("filters", "groups", 0)).line == 6
+    assert flag.written.places._rows is not None

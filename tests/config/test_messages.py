@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.config import yaml_reader
+from reconciler.config import limits
 from reconciler.config.checks import CHECKS
 from reconciler.errors import ConfigError
 
@@ -160,7 +160,7 @@ fix: did you mean "Release managers" (a.yaml:1:1)?""",
     "R009": (
         "a: " + "[" * 70 + "]" * 70 + "\n",
         f"""\
-R009 a.yaml:1:67: nested deeper than {yaml_reader.MAX_DEPTH} levels
+R009 a.yaml:1:67: nested deeper than {limits.MAX_DEPTH} levels
 | a: {"[" * 70}{"]" * 70}
 |    {" " * 63}^
 fix: flatten it""",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config import text, yaml_reader
+from reconciler.config import limits, text, yaml_reader
 from reconciler.source import MappingNode, SequenceNode, Source
 
 ROOT = Path(__file__).parents[2]
@@ -189,7 +189,7 @@ def test_a_flood_of_errors_ends():
     """A hundred of one file are enough."""
     _, findings = read("a: 1\n" * 1000)
 
-    assert len(findings) == yaml_reader.MAX_FINDINGS + 2
+    assert len(findings) == limits.MAX_FINDINGS + 2
     assert findings[-1].code == "R009"
 
 

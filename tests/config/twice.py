@@ -4,7 +4,7 @@
 
 import random
 
-from reconciler.config import quick_reader, text, yaml_reader
+from reconciler.config import quick_reader, text, yaml_events
 from reconciler.source import MappingNode, Places, SequenceNode
 
 KEYS = ("a", "b", "kind", "rollout_percentage", "x-y", "1", "true", "no", '"a"', "'b'", '"x y"', "~", "a b", "<<", "?", "'<<'", "é", "k" * 101, "a@b.c", "", '""', "-a", "a:b", "k#")  # fmt: skip
@@ -124,7 +124,7 @@ def agree(data):
     except text.Refused:
         return False
     findings = []
-    careful = yaml_reader.read_carefully(content, "x", findings)
+    careful = yaml_events.read(content, "x", findings)
     rows = {}
     quick = quick_reader.read(content, Places("x", lambda: rows["rows"]))
     if quick is None:
