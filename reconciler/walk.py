@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from reconciler.config.base import Base
 from reconciler.drift import attribution, findings, holds, window
 from reconciler.drift.approvals import Approvals
 from reconciler.drift.trails import Trails
-from reconciler.errors import ApiError, AuthenticationError
+from reconciler.errors import ApiError, AuthenticationError, ConfigError
 from reconciler.evidence import Gap, Hold
 from reconciler.live import history, naming
 from reconciler.model import (
@@ -32,6 +32,7 @@ from reconciler.model import (
     Plan,
     Requests,
     Resource,
+    Severity,
 )
 from reconciler.plan import (
     build,
@@ -58,6 +59,7 @@ class World:
     base: Declared | None
     live: Live
     reads: int  # GET requests that reading it took
+    said: tuple[Finding, ...] = ()  # why there is no base, though a commit was found
 
 
 def observe(
@@ -72,7 +74,7 @@ def observe(
     directory = live_room.directory(reader)
     names = directory.project_names()
     desired = loader.expand(loaded, names)
-    based = loader.expand(base, names) if base is not None else None
+    based, said = _expanded_base(base, names)
     build.check(desired, options)
     wanted = set(build.pick(desired, options).resources)
     if based is not None:
@@ -82,7 +84,27 @@ def observe(
     if asked:
         live = live_room.read_gates(reader, live, directory, asked, pins(desired, directory))
         live = replace(live, rejections=tuple(standing(live, desired)))
-    return World(desired, based, live, reader.reads - before)
+    return World(desired, based, live, reader.reads - before, said)
+
+
+def _expanded_base(
+    base: loader.Loaded | None, projects: Mapping[str, Iterable[str]]
+) -> tuple[Declared | None, tuple[Finding, ...]]:
+    """The base with its selectors put into the projects of now; none where they collide there."""
+    if base is None:
+        return None, ()
+    try:
+        return loader.expand(base, projects), ()
+    except ConfigError as error:
+        finding = Finding(
+            "base-unreadable",
+            Severity.WARNING,
+            "the selectors at the base collide in a project of now: causes are unknown, and "
+            "nothing is deleted because it left the files",
+            why=error.findings[0].message if error.findings else error.what,
+            fix="name another commit with --base",
+        )
+        return None, (finding,)
 
 
 def pins(desired: Declared, directory: live_room.Directory) -> dict[Address, str]:
@@ -119,10 +141,12 @@ def standing(live: Live, desired: Declared) -> Iterator[ChangeRequest]:
 
 def _committed_after(resource: Resource, at: str) -> bool:
     """Whether the document's file was committed after a time of the server."""
-    cwd = Path.cwd()
-    if resource.source is None or not at or git.root(cwd) is None:
+    if resource.source is None or not at:
         return False
-    touch = git.last_commit_touching(resource.source.file, cwd=cwd)
+    file = Path.cwd() / resource.source.file
+    if git.root(file) is None:
+        return False
+    touch = git.last_commit_touching(file, cwd=file)
     if touch is None:
         return False
     return datetime.fromisoformat(touch.at) > datetime.fromisoformat(at)
@@ -151,10 +175,14 @@ def plan(
         target=target,
         host=host,
         created_at=created_at,
-        base_ref=base.ref if base is not None else None,
-        base_commit=base.commit if base is not None else None,
+        base_ref=base.ref if base is not None and world.base is not None else None,
+        base_commit=base.commit if base is not None and world.base is not None else None,
         desired_digest=digest(world.desired),
-        findings=(*said, *(map(excerpt.attach, made.findings) if excerpts else made.findings)),
+        findings=(
+            *said,
+            *world.said,
+            *(map(excerpt.attach, made.findings) if excerpts else made.findings),
+        ),
         requests=Requests(world.reads, made.requests.expected_writes),
     )
 

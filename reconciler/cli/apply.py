@@ -1,21 +1,14 @@
 """`reconciler apply`: carries the plan out. Has no code path that approves anything."""
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import options
 from reconciler.cli.report import reported
 from reconciler.cli.session import Session
-from reconciler.errors import GitError, GuardrailError, UsageError
+from reconciler.errors import UsageError
 from reconciler.model import Outcome, Plan, Result
-
-if TYPE_CHECKING:
-    from reconciler.config.settings import Target
-    from reconciler.plan.build import Options
-    from reconciler.plan.guardrails import Limits
 
 FAILED, WAITING, REFUSED = 1, 3, 4
 
@@ -57,7 +50,8 @@ def command(
 ) -> int:
     """Carry the plan out. What an approval policy holds back is filed, reported, and waits (3)."""
     from reconciler import planfile, render, walk
-    from reconciler.cli import carrying
+    from reconciler.cli import before as history
+    from reconciler.cli import carrying, rails
     from reconciler.plan import build, guardrails
     from reconciler.render import text
 
@@ -67,8 +61,8 @@ def command(
             fix="add --yes, or run it on a terminal",
         )
     target, loaded = session.load(paths)
-    before = session.base(target, base)
-    limits = _limits(target, confirm_deletes, allow_destroy, allow_weakening)
+    before = history.look(session, target, loaded, asked=base, paths=paths)
+    limits = rails.limits(target, confirm_deletes, allow_destroy, weakening=allow_weakening)
     chosen = build.Options(select, exclude, target.ignore, limits, prefer)
     with session.writer(target) as writer:
         world = walk.observe(writer, loaded, chosen, before.loaded)
@@ -85,7 +79,7 @@ def command(
         if format_ == "text":
             session.show(render.plan, made)
         if not go_on:
-            _guard(made)
+            rails.guard(made)
         if made.writes and not yes:
             click.confirm("Apply these changes?", abort=True, err=True)
         outcomes, interrupted = carrying.carry_out(
@@ -99,56 +93,8 @@ def command(
     code = _exit_code(outcomes, made, interrupted=interrupted)
     partial = bool(paths) and session.settings().file is not None
     if code == 0 and record_base == "local" and not partial:
-        _record(session, target, chosen)
+        rails.record(session, target, chosen, before)
     return code
-
-
-def _limits(
-    target: "Target", confirm_deletes: int | None, allow_destroy: tuple[str, ...], weaker: bool
-) -> "Limits":
-    """What the target allows, and what the command line lifts for this run."""
-    from reconciler.plan import guardrails
-
-    rails = target.guardrails
-    return guardrails.Limits(
-        rails.max_deletes,
-        rails.max_delete_percent,
-        confirm_deletes,
-        allow_destroy,
-        rails.allow_weakening or weaker,
-    )
-
-
-def _guard(made: Plan) -> None:
-    """Refuse the whole run if a guardrail says no (interface section 2, exit code 4)."""
-    from reconciler.plan import guardrails
-
-    refused = [finding for finding in made.errors if finding.code in guardrails.CODES]
-    if refused:
-        raise GuardrailError(
-            "; ".join(finding.message for finding in refused),
-            why="; ".join(dict.fromkeys(finding.why for finding in refused if finding.why)),
-            fix="; ".join(dict.fromkeys(finding.fix for finding in refused))
-            + "; --continue does the rest",
-        )
-
-
-def _record(session: Session, target: "Target", chosen: "Options") -> None:
-    """Move the ref of the base to HEAD, if HEAD is really what was applied, all of it."""
-    from reconciler.config import base, git
-
-    cwd = Path.cwd()
-    if chosen.select or chosen.exclude or chosen.prefer == "live" or git.root(cwd) is None:
-        return
-    if any(path.is_file() for path in target.paths):  # a part of the files is not all of them
-        return
-    head = git.head(cwd)
-    try:
-        if head is None or git.is_dirty([*target.paths, *target.overlays], cwd=cwd):
-            return
-        git.update_ref(base.applied_ref(target.name), head, cwd=cwd, message="reconciler apply")
-    except GitError as error:
-        session.note(f"warning: the base was not recorded: {error.what}")
 
 
 def _exit_code(outcomes: tuple[Outcome, ...], made: Plan, *, interrupted: int | None) -> int:

@@ -30,16 +30,14 @@ def command(
 ) -> int:
     """Show what apply would do, why, and who will have to approve it. Reads only."""
     from reconciler import render, walk
+    from reconciler.cli import before as history
+    from reconciler.cli import rails
     from reconciler.plan import guardrails
     from reconciler.plan.build import Options
 
     target, loaded = session.load(paths)
-    before = session.base(target, base)
-    rails = target.guardrails
-    limits = guardrails.Limits(
-        rails.max_deletes, rails.max_delete_percent, allow_weakening=rails.allow_weakening
-    )
-    chosen = Options(select, exclude, target.ignore, limits)
+    before = history.look(session, target, loaded, asked=base, paths=paths)
+    chosen = Options(select, exclude, target.ignore, rails.limits(target))
     with session.reader(target) as reader:
         world = walk.observe(reader, loaded, chosen, before.loaded)
         host = reader.host

@@ -16,10 +16,9 @@ from reconciler.cli.report import Report
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
-    from reconciler.config.base import Base
     from reconciler.config.loader import Loaded
     from reconciler.config.settings import Settings, Target
-    from reconciler.model import Finding, Plan
+    from reconciler.model import Plan
     from reconciler.posthog.client import Reader, Surroundings, Writer
     from reconciler.posthog.credentials import Credentials
 
@@ -33,15 +32,6 @@ def color_for(choice: str, stream: IO[str]) -> bool:
     if os.environ.get("FORCE_COLOR"):
         return True
     return stream.isatty() and os.environ.get("TERM") != "dumb"
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """The base and its files, or neither, and what is to be said of it."""
-
-    base: "Base | None"
-    loaded: "Loaded | None"
-    findings: "tuple[Finding, ...]" = ()
 
 
 @dataclass
@@ -157,30 +147,6 @@ class Session:
                 f"{count(ignored, 'declared resource')} left alone: `ignore` of the target covers"
             )
             self.note(f"{said} {'it' if ignored == 1 else 'them'}")
-
-    def base(self, target: "Target", asked: str | None) -> "Before":
-        """The files of the base, or none and why: nothing is ever deleted for want of a base."""
-        from reconciler.config import base, git, loader
-        from reconciler.errors import ConfigError
-        from reconciler.model import Finding, Severity
-
-        cwd = Path.cwd()
-        found = base.resolve(asked, target=target.name, environ=self.environ, cwd=cwd)
-        if found is None:
-            return Before(None, None)
-        tree = git.commit_tree(found.commit, cwd=cwd, may_lack_paths=True)
-        try:
-            loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
-        except ConfigError as error:
-            finding = Finding(
-                "base-unreadable",
-                Severity.WARNING,
-                f"the files at the base {found.ref} cannot be used: causes are unknown",
-                why=error.what,
-                fix="name another commit with --base",
-            )
-            return Before(None, None, (finding,))
-        return Before(found, loaded)
 
     def folder(self) -> Path:
         """Where runs are journalled: beside reconciler.yaml, else the current folder."""

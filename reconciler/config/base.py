@@ -12,8 +12,8 @@ from typing import Final
 from reconciler.config import git
 from reconciler.errors import GitError
 
-_NO_COMMIT: Final = "0" * 40  # what forges say for "there was none before"
-_MAX_EVENT: Final = 8 * 1024 * 1024
+_NO_COMMIT: Final = "0"  # repeated: what forges say for "there was none before"
+_MAX_EVENT: Final = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Base:
 
 def applied_ref(target: str) -> str:
     """The ref that a clean apply of a target moves."""
-    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in target).strip(".-") or "default"
+    safe = "".join(c if c.isalnum() or c in "-_" else "-" for c in target).strip("-") or "default"
     return f"refs/reconciler/applied/{safe}"
 
 
@@ -53,46 +53,53 @@ def _pull_request(environ: Mapping[str, str], cwd: Path) -> Base | None:
     if not branch:
         return None
     for name in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):
-        if _exists(name, cwd):
-            commit = git.merge_base(name, "HEAD", cwd=cwd)
-            if commit is not None:
-                return Base(f"merge base with {branch}", commit)
+        if git.value(name, cwd) is None:
+            continue
+        commit = git.merge_base(name, "HEAD", cwd=cwd)
+        if commit is not None:
+            return Base(f"merge base with {branch}", commit)
     raise GitError(
         f"the base of this pull request cannot be found: {branch}",
         why="the branch, or the commits back to it, are not in this clone",
-        fix="set fetch-depth: 0 on the checkout step, or name one with --base",
+        fix="set fetch-depth: 0 on the checkout step (GIT_DEPTH: 0 in GitLab), or name a commit "
+        "with --base",
     )
 
 
 def _applied(target: str, cwd: Path) -> Base | None:
+    """What the last clean apply recorded; an error if that commit is not here."""
     name = applied_ref(target)
-    return Base(name, git.resolve(name, cwd)) if _exists(name, cwd) else None
-
-
-def _exists(name: str, cwd: Path) -> bool:
-    try:
-        git.resolve(name, cwd)
-    except GitError:
-        return False
-    return True
+    return Base(name, git.resolve(name, cwd)) if git.value(name, cwd) is not None else None
 
 
 def _before_push(environ: Mapping[str, str], cwd: Path) -> Base | None:
     """The commit before the push that started this build."""
-    commit = environ.get("CI_COMMIT_BEFORE_SHA") or _github_before(environ)
-    if not commit or commit == _NO_COMMIT:
+    commit, forced = environ.get("CI_COMMIT_BEFORE_SHA"), False
+    if not commit:
+        commit, forced = _github_before(environ)
+    if not commit or not commit.strip(_NO_COMMIT):
         return None
-    return Base(commit, git.resolve(commit, cwd))
+    try:
+        return Base(commit, git.resolve(commit, cwd))
+    except GitError as error:
+        if git.is_shallow(cwd):
+            raise
+        raise GitError(
+            f"the commit before this push is not here: {commit[:10]}",
+            why="the push rewrote the history" if forced else error.why,
+            fix="name the commit that was applied last with --base",
+        ) from None
 
 
-def _github_before(environ: Mapping[str, str]) -> str | None:
+def _github_before(environ: Mapping[str, str]) -> tuple[str | None, bool]:
+    """What the event of a push tells: the commit before it, and whether it was a forced one."""
     path = environ.get("GITHUB_EVENT_PATH")
     if environ.get("GITHUB_EVENT_NAME") != "push" or not path:
-        return None
+        return None, False
     try:
         with Path(path).open("rb") as file:
             event = json.loads(file.read(_MAX_EVENT))
-    except (OSError, ValueError):
-        return None
+    except (OSError, ValueError, RecursionError):
+        return None, False
     before = event.get("before") if isinstance(event, dict) else None
-    return before if isinstance(before, str) else None
+    return (before, event.get("forced") is True) if isinstance(before, str) else (None, False)

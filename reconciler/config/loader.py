@@ -29,7 +29,7 @@ from reconciler.config import (
 from reconciler.config.documents import Identity, Written
 from reconciler.config.files import Read, Tree, WorkingTree, refuse
 from reconciler.config.templates import Loaded, Template, config_error, expand, selected
-from reconciler.config.text import Refused, error, lines
+from reconciler.config.text import Refused, blob_id, error, lines
 from reconciler.kind import Scope
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Declared, Finding, Resource, Severity
@@ -120,7 +120,8 @@ class _Load:
             raise config_error(said)
         said.sort(key=lambda finding: finding.sort_key)
         declared = Declared(resources, self.tree.origin, tuple(said))
-        return Loaded(declared, tuple(found), silences)
+        blobs = {name: blob_id(data) for name, data in self.texts.items()}
+        return Loaded(declared, tuple(found), silences, blobs)
 
     def _read(self, paths: Iterable[Path]) -> Iterator[Written]:
         """Every document of every file whose kind is known."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,11 @@ class Guardrails:
     max_deletes: int = 5  # of one kind in one run
     max_delete_percent: float = 20  # and at most this share of the live ones
     allow_weakening: bool = False
+    places: Mapping[str, Source] = field(default_factory=dict, compare=False)  # of those written
+
+    def where(self, name: str) -> str:
+        """Where a limit is set, for people."""
+        return str(self.places.get(name) or f"the default of guardrails.{name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +129,26 @@ def load(
     if found is None:
         return Settings({"default": Target("default", paths=given or (cwd,))})
     display = _display(found, cwd)
-    node, text = _read(found, display)
+    try:
+        data = read_inside(found, display)
+    except Refused as problem:
+        raise _unusable(display, problem) from None
+    return parse(data, file=found, display=display, given=given)
+
+
+def parse(data: bytes, *, file: Path, display: str, given: tuple[Path, ...] = ()) -> Settings:
+    """Settings in the content of a file: that of the working tree, or of a commit.
+
+    Args:
+        data: the content.
+        file: where it stands; its paths are relative to that folder.
+        display: its name in messages.
+        given: absolute paths from the command line, which win.
+
+    """
+    node, text = _read(data, display)
     findings: list[Finding] = []
-    settings = _settings(node, found, given, findings)
+    settings = _settings(node, file, given, findings)
     if findings:
         raise _broken(findings, text)
     return settings
@@ -136,17 +158,14 @@ def _display(file: Path, cwd: Path) -> str:
     return (file.relative_to(cwd) if file.is_relative_to(cwd) else file).as_posix()
 
 
-def _read(file: Path, display: str) -> tuple[MappingNode, str]:
+def _unusable(display: str, problem: Refused) -> ConfigError:
+    finding = problem.finding
+    return ConfigError(f"{display}: {finding.message}", findings=(finding,), why=finding.why)
+
+
+def _read(data: bytes, display: str) -> tuple[MappingNode, str]:
     """The one document of the file, well-formed, and the text."""
     findings: list[Finding] = []
-    try:
-        data = read_inside(file, display)
-    except Refused as problem:
-        raise ConfigError(
-            f"{display}: {problem.finding.message}",
-            findings=(problem.finding,),
-            why=problem.finding.why,
-        ) from None
     found = yaml_reader.read(data, display, findings)
     text = data.decode("utf-8-sig", "replace")
     if not findings and len(found) != 1:
@@ -182,7 +201,7 @@ def _settings(
             api_key_env=known.get("api_key_env"),
             paths=given or _paths(known, "paths", file, findings) or (file.parent,),
             overlays=_paths(known, "overlays", file, findings),
-            guardrails=Guardrails(**known.get("guardrails", {})),
+            guardrails=_guardrails(known.get("guardrails")),
             unmanaged=known.get("unmanaged", "report"),
             ignore=tuple(known.get("ignore", ())),
             rate_limit=RateLimit(**known.get("rate_limit", {})),
@@ -190,6 +209,12 @@ def _settings(
             holds=holds.read(known, findings, lambda one: _unknown_kind(one, "address")),
         )
     return Settings(targets, file)
+
+
+def _guardrails(node: MappingNode | None) -> Guardrails:
+    if node is None:
+        return Guardrails()
+    return Guardrails(**node, places={name: node.value_source(name) for name in node})
 
 
 def _ignored(node: Any) -> Iterator[Finding]:

@@ -68,6 +68,7 @@ class Loaded:
     declared: Declared
     templates: tuple[Template, ...] = ()
     silences: Silences = field(default_factory=Silences, compare=False, repr=False)
+    blobs: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)  # by file
 
     @property
     def organizations(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Bytes become text that can be trusted, and lines as positions count them."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -28,6 +29,12 @@ class Refused(Exception):  # noqa: N818  never leaves this package
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)
         self.finding = finding
+
+
+def blob_id(data: bytes, algorithm: str = "sha1") -> str:
+    """The name that git gives to this content."""
+    head = b"blob %d\0" % len(data)
+    return hashlib.new(algorithm, head + data, usedforsecurity=False).hexdigest()
 
 
 def lines(text: str) -> list[str]:

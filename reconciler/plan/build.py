@@ -54,7 +54,7 @@ def build(*, desired: Declared, base: Declared | None, live: Live, options: Opti
     return Plan(
         changes=changes,
         unmanaged=tuple(a for a in three_way.unmanaged(desired, base, live) if covers(options, a)),
-        released=tuple(three_way.released(changes, base)),
+        released=tuple(three_way.released(changes, desired, base)),
         findings=tuple(sorted(said, key=lambda finding: finding.sort_key)),
         requests=Requests(expected_writes=sum(1 for c in changes if c.action is not Action.NONE)),
         change_requests=pages.asked(changes, live),
@@ -66,10 +66,10 @@ def compared(
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """The change of each declared resource, and the deletes of what left the files."""
     changes, problems = three_way.changes(picked, base, live)
-    gone = three_way.removals(
+    gone, unclear = three_way.removals(
         desired, base, live, lambda address: covers(options, address), changes
     )
-    return three_way.settled((*changes, *gone), options.prefer), problems
+    return three_way.settled((*changes, *gone), options.prefer), (*problems, *unclear)
 
 
 def pick(desired: Declared, options: Options) -> Declared:

@@ -41,6 +41,20 @@ def ambiguous(resource: Resource, candidates: tuple[LiveResource, ...]) -> Findi
     )
 
 
+def left_twice(resource: Resource, candidates: tuple[LiveResource, ...]) -> Finding:
+    """It left the files, and which live object it was cannot be told: none is deleted."""
+    ids = ", ".join(sorted(item.id for item in candidates))
+    return Finding(
+        code="delete-unclear",
+        severity=Severity.WARNING,
+        message=f"{resource.address} left the files, is live {len(candidates)} times, and is not "
+        "deleted",
+        why=f"these share the name: {ids}",
+        fix="put the document back with metadata.id and `lifecycle: {state: absent}`",
+        address=resource.address,
+    )
+
+
 def unknown_id(resource: Resource, there: LiveResource | None, live: Live) -> Finding | None:
     """An id only tells namesakes apart: it has to be that of an object of this name."""
     if resource.id is None:

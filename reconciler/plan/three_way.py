@@ -26,11 +26,42 @@ from reconciler.plan import describe, identity
 from reconciler.plan.lookup import Lookup
 
 
+class Earlier:
+    """What the base said of a resource, also where it has another name, or its project has."""
+
+    def __init__(self, desired: Declared, base: Declared | None) -> None:
+        self._resources = {fold(a): r for a, r in base.resources.items()} if base else None
+        self._projects = {
+            address.parts: resource.lifecycle.renamed_from
+            for address, resource in desired.resources.items()
+            if address.kind == "Project" and resource.lifecycle.renamed_from is not None
+        }
+
+    def of(self, resource: Resource) -> Resource | None:
+        """What was declared; empty where the base knew nothing of it, None without a base."""
+        if self._resources is None:
+            return None
+        for address in self._names(resource):
+            if (found := self._resources.get(fold(address))) is not None:
+                return found
+        return Resource(resource.address, {})
+
+    def _names(self, resource: Resource) -> Iterator[Address]:
+        *scope, name = resource.address.parts
+        old_project = self._projects.get(resource.address.parts[:2])
+        for project in (None, old_project):
+            if project is not None and len(scope) > 1:
+                scope = [scope[0], project]
+            for each in (name, resource.lifecycle.renamed_from):
+                if each is not None:
+                    yield Address(resource.address.kind, (*scope, each))
+
+
 def changes(
     desired: Declared, base: Declared | None, live: Live
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """One change for each declared resource, `none` included, and what could not be compared."""
-    lookup = Lookup(live)
+    lookup, earlier = Lookup(live), Earlier(desired, base)
     found: list[Change] = []
     problems: list[Finding] = []
     closed = {(gap.kind, gap.scope) for gap in live.unreadable}
@@ -48,8 +79,7 @@ def changes(
         if problem is not None:
             problems.append(problem)
             continue
-        before = base.resources.get(address) if base else None
-        found.append(change(resource, before, there))
+        found.append(change(resource, earlier.of(resource), there))
     return tuple(found), (*problems, *identity.shared(found), *identity.incomplete(found))
 
 
@@ -99,7 +129,8 @@ def _fields(resource: Resource, base: Resource | None, live: LiveResource) -> It
     if live.address.name != resource.address.name and kind.key_payload is not None:
         old, new = live.address.name, resource.address.name
         meant = resource.lifecycle.renamed_from == old or base is None
-        moved = (ABSENT, Cause.UNKNOWN) if meant else (new, Cause.DRIFT)
+        unsure = Cause.UNKNOWN if base is None else Cause.INTENT
+        moved = (ABSENT, unsure) if meant else (new, Cause.DRIFT)
         yield FieldChange(f"metadata.{kind.key}", old, new, *moved)
     skipped = {*resource.lifecycle.ignore, *kind.hidden(live.payload)}
     for name, value in resource.spec.items():
@@ -110,31 +141,44 @@ def _fields(resource: Resource, base: Resource | None, live: LiveResource) -> It
         for path, old, new in describe.differences(mine, value, (name,)):
             text = print_path(path)
             if not _covered(text, skipped):
-                yield FieldChange(text, old, new, *_base(base, path, old, new))
+                yield FieldChange(text, old, new, *_base(base, path, old, new, kind.atomic))
 
 
 def _covered(path: str, ignored: set[str]) -> bool:
     return any(path == one or path.startswith((f"{one}.", f"{one}[")) for one in ignored)
 
 
-def _base(base: Resource | None, path: Path, live: Any, desired: Any) -> tuple[Any, Cause]:
+def _base(
+    base: Resource | None, path: Path, live: Any, desired: Any, atomic: tuple[str, ...]
+) -> tuple[Any, Cause]:
     """What the base says of this field, and which side moved away from it."""
     if base is None:
         return ABSENT, Cause.UNKNOWN
     value = describe.at(base.spec, path)
-    return value, cause(value, live, desired)
+    return value, cause(value, live, desired, known=_known(base.spec, path, atomic))
 
 
-def cause(base: Any, live: Any, desired: Any) -> Cause:
+def _known(base: Any, path: Path, atomic: tuple[str, ...]) -> bool:
+    """Whether the base decides this place although it may have nothing there.
+
+    A list, and a field that is compared as a whole, are decided by who writes them at all: an item
+    that the base lacks was added by one of the sides. Other fields are managed one by one.
+    """
+    if path[0] not in base:
+        return False
+    return path[0] in atomic or any(
+        isinstance(describe.at(base, path[:number]), list) for number in range(1, len(path))
+    )
+
+
+def cause(base: Any, live: Any, desired: Any, *, known: bool = False) -> Cause:
     """Which side moved. Only asked where `live` and `desired` differ."""
-    if base is ABSENT and desired is ABSENT:
-        return Cause.DRIFT  # an item that was added to the live side
-    match base is not ABSENT, not describe.same(base, desired), not describe.same(base, live):
-        case False, _, _:
-            return Cause.INTENT  # newly written: the files moved
-        case True, True, False:
+    if base is ABSENT and not known:
+        return Cause.INTENT  # newly written: the files moved
+    match not describe.same(base, desired), not describe.same(base, live):
+        case True, False:
             return Cause.INTENT
-        case True, False, True:
+        case False, True:
             return Cause.DRIFT
         case _:
             return Cause.CONFLICT
@@ -146,26 +190,32 @@ def removals(
     live: Live,
     covers: Callable[[Address], bool],
     meant: Iterable[Change],
-) -> Iterator[Change]:
+) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """Deletes of what the base declared, no file declares any more, and is live.
 
     Without a base nothing is deleted: an empty or unreadable side never is a base. Nor is a live
-    object deleted that a document means under another address: what lives in a renamed project.
+    object deleted that a document means under another address (what lives in a renamed project),
+    or that the base only knew by the name before a rename.
     """
     if base is None:
-        return
+        return (), ()
     lookup = Lookup(live)
     owned = {(change.address.kind, change.live_id) for change in meant}
-    kept = {fold(address) for address in desired.resources}
-    kept |= {fold(old) for old in _old_names(desired)}
+    kept = {fold(address) for address in (*desired.resources, *_old_names(desired))}
+    gone: list[Change] = []
+    unclear: list[Finding] = []
     for address in sorted(base.resources):
         resource = base.resources[address]
         if fold(address) in kept or resource.lifecycle.absent or not covers(address):
             continue
-        found = lookup.candidates(resource)
-        if len(found) == 1 and (address.kind, found[0].id) not in owned:
-            gone = replace(resource, lifecycle=replace(resource.lifecycle, absent=True))
-            yield replace(change(gone, None, found[0]), removed=True)
+        lifecycle = replace(resource.lifecycle, absent=True, renamed_from=None)
+        doomed = replace(resource, lifecycle=lifecycle)
+        found = lookup.candidates(doomed)
+        if len(found) > 1:
+            unclear.append(identity.left_twice(doomed, found))
+        elif found and (address.kind, found[0].id) not in owned:
+            gone.append(replace(change(doomed, None, found[0]), removed=True))
+    return tuple(gone), tuple(unclear)
 
 
 def settled(changes: tuple[Change, ...], prefer: str | None) -> tuple[Change, ...]:
@@ -200,11 +250,16 @@ def _old_names(desired: Declared) -> Iterator[Address]:
             yield Address(address.kind, (*address.parts[:-1], resource.lifecycle.renamed_from))
 
 
-def released(changes: Iterable[Change], base: Declared | None) -> Iterator[Released]:
+def released(
+    changes: Iterable[Change], desired: Declared, base: Declared | None
+) -> Iterator[Released]:
     """Fields that the base wrote and the files write no more: told, never written."""
+    earlier = Earlier(desired, base)
     for one in changes if base is not None else ():
-        before = base.resources.get(one.address) if base is not None else None
-        if before is None or one.before is None or one.desired is None or one.removed:
+        if one.before is None or one.desired is None or one.action is Action.DELETE:
+            continue
+        before = earlier.of(one.desired)
+        if before is None or not before.spec:
             continue
         for path, value in _left(before.spec, one.desired.spec, KINDS[one.address.kind].atomic):
             yield Released(one.address, print_path(path), value, describe.at(one.before.spec, path))

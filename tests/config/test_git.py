@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config import git, loader
+from reconciler.config import committed, files, git, loader
 from reconciler.errors import ConfigError, GitError
+from tests.config.conftest import Repository
 
 ROLE = "kind: Role\nmetadata: {{organization: acme, name: {}}}\n"
 
@@ -188,17 +189,27 @@ def test_links_in_a_commit_are_an_error_where_they_would_be_loaded(repository):
 
 def test_hooks_monitors_and_filters_of_a_repository_never_run(repository, tmp_path):
     """Not even when they are configured."""
-    repository.write({"a.yaml": ROLE.format("A"), ".gitattributes": "*.yaml diff=x merge=x\n"})
+    attributes = "*.yaml diff=x merge=x filter=x\n"
+    repository.write({"a.yaml": ROLE.format("A"), ".gitattributes": attributes})
     repository.commit()
     canary = tmp_path / "canary"
     script = repository.path / ".git" / "hooks" / "post-index-change"
     script.write_text(f"#!/bin/sh\ntouch {canary}\n")
     script.chmod(0o755)
-    for name in ("core.fsmonitor", "diff.x.textconv", "core.pager", "core.sshCommand"):
+    for name in (
+        "core.fsmonitor",
+        "core.pager",
+        "core.sshCommand",
+        "diff.x.textconv",
+        "diff.external",
+        "filter.x.clean",
+        "filter.x.smudge",
+        "filter.x.process",
+    ):
         repository.git("config", name, str(script))
     repository.write({"a.yaml": ROLE.format("B")})
 
-    assert git.is_dirty([Path("a.yaml")], cwd=repository.path)
+    assert changed(repository, "a.yaml") == ("a.yaml",)
     assert names(load(repository, "HEAD")) == ["A"]
     git.last_commit_touching("a.yaml", cwd=repository.path)
     assert not canary.exists()
@@ -228,21 +239,142 @@ def test_nothing_is_fetched_from_a_promisor(repository, tmp_path):
         load(repository, "HEAD~1")
 
 
-def test_what_was_changed_is_seen(repository):
-    """Changed, staged, untracked; only below the paths."""
-    repository.write({"a/x.yaml": "1", "b/y.yaml": "1", ".gitignore": "*.tmp\n"})
-    repository.commit()
-    here = repository.path
+def changed(repository, *paths, settings=None):
+    """Files that differ from HEAD, as a plan would name them."""
+    named = [Path(path) for path in paths or (".",)]
+    loaded = loader.load(named, tree=files.WorkingTree(repository.path))
+    head = git.commit_tree("HEAD", cwd=repository.path)
+    return committed.compare(loaded, named, (), head, settings).files
 
-    assert not git.is_dirty([Path()], cwd=here)
-    repository.write({"a/z.tmp": "ignored"})
-    assert not git.is_dirty([Path("a")], cwd=here)
-    repository.write({"a/new.yaml": "1"})
-    assert git.is_dirty([Path("a")], cwd=here)
-    assert not git.is_dirty([Path("b")], cwd=here)
-    repository.write({"b/y.yaml": "2"})
+
+def test_what_was_changed_is_seen(repository):
+    """Changed, staged, new, ignored, gone; only below the paths."""
+    role = {name: ROLE.format(name[2]) for name in ("a/x.yaml", "b/y.yaml", "b/z.yaml")}
+    repository.write({**role, ".gitignore": "*.tmp\nc.yaml\n", "reconciler.yaml": "version: 1"})
+    repository.commit()
+    settings = repository.path / "reconciler.yaml"
+
+    assert changed(repository, settings=settings) == ()
+    repository.write({"a/z.tmp": "ignored", "a/.hidden.yaml": "passed over"})
+    assert changed(repository, "a") == ()
+    repository.write({"a/new.yaml": ROLE.format("N"), "a/c.yaml": ROLE.format("C")})
+    assert changed(repository, "a") == ("a/c.yaml", "a/new.yaml")
+    assert changed(repository, "b") == ()
+    repository.write({"b/y.yaml": ROLE.format("Y")})
     repository.git("add", "b")
-    assert git.is_dirty([Path("b")], cwd=here)
+    (repository.path / "b/z.yaml").unlink()
+    assert changed(repository, "b") == ("b/y.yaml", "b/z.yaml")
+    settings.write_text("version: 2")
+    assert changed(repository, "a/x.yaml", settings=settings) == ("reconciler.yaml",)
+
+
+@pytest.mark.parametrize("form", ["sha1", "sha256"])
+def test_ends_of_lines_that_git_turns_round_are_no_change(tmp_path, form):
+    """`eol=crlf` in the attributes: other bytes on disk, the same text."""
+    made = Repository(tmp_path)
+    made.git("init", "-q", "-b", "main", f"--object-format={form}")
+    made.write({"a.yaml": ROLE.format("A"), ".gitattributes": "*.yaml text eol=crlf\n"})
+    made.commit()
+    (made.path / "a.yaml").unlink()
+    made.git("checkout", "-q", "a.yaml")
+
+    assert b"\r\n" in (made.path / "a.yaml").read_bytes()
+    assert changed(made) == ()
+    made.write({"a.yaml": ROLE.format("B").replace("\n", "\r\n").encode()})
+    assert changed(made) == ("a.yaml",)
+
+
+def test_a_sparse_checkout_is_an_error_where_it_hides_resources(repository):
+    """They would look as if they had left the files."""
+    repository.write({"a/x.yaml": ROLE.format("A"), "b/y.yaml": ROLE.format("B")})
+    repository.commit()
+    repository.git("sparse-checkout", "set", "--no-cone", "/a/")
+
+    assert not (repository.path / "b").exists()
+    assert changed(repository, "a") == ()
+    with pytest.raises(GitError, match=r"leaves b/y\.yaml out") as caught:
+        changed(repository)
+    assert "sparse-checkout" in caught.value.fix
+
+
+def submodule(repository, folder, contents):
+    """Another repository, put into this one."""
+    other = Repository(folder)
+    folder.mkdir()
+    other.git("init", "-q", "-b", "main")
+    other.write(contents)
+    other.commit()
+    allow = ("-c", "protocol.file.allow=always")
+    repository.git(*allow, "submodule", "--quiet", "add", str(folder), "shared")
+    repository.commit("with a submodule")
+    return Repository(repository.path / "shared")
+
+
+def test_a_submodule_is_read_as_the_working_tree_is(repository, tmp_path):
+    """At the commit that the base names; not checked out it is nothing, and said."""
+    repository.write({"a.yaml": ROLE.format("A")})
+    inner = submodule(repository, tmp_path / "other", {"x/s.yaml": ROLE.format("S")})
+    inner.write({"x/s.yaml": ROLE.format("T")})
+    inner.commit()
+
+    assert names(load(repository, "HEAD")) == ["A", "S"]
+    assert names(repository.load().declared) == ["A", "T"]
+    assert changed(repository) == ("shared/x/s.yaml",)
+    repository.commit("moved on")
+    assert names(load(repository, "HEAD")) == ["A", "T"]
+    assert changed(repository) == ()
+    repository.git("submodule", "--quiet", "deinit", "-f", "shared")
+    head = git.commit_tree("HEAD", cwd=repository.path)
+    assert head.gaps(Path()) == ["shared"]
+    assert names(load(repository, "HEAD")) == ["A"]
+    assert changed(repository) == ()
+
+
+def test_a_submodule_without_the_commit_of_the_base_makes_it_unreadable(repository, tmp_path):
+    """Never as if it had declared nothing."""
+    repository.write({"a.yaml": ROLE.format("A")})
+    inner = submodule(repository, tmp_path / "other", {"s.yaml": ROLE.format("S")})
+    inner.git("commit", "-q", "--amend", "-m", "rewritten")
+    inner.git("reflog", "expire", "--expire=now", "--all")
+    inner.git("update-ref", "-d", "refs/remotes/origin/main")
+    inner.git("update-ref", "-d", "refs/remotes/origin/HEAD")
+    inner.git("gc", "-q", "--prune=now")
+    with pytest.raises(ConfigError) as caught:
+        load(repository, "HEAD")
+
+    assert "lacks its commit" in caught.value.findings[0].message
+
+
+def test_git_that_is_too_old_is_named(repository, tmp_path, monkeypatch):
+    """It does not know --end-of-options, and says so by the usage it prints."""
+    script = tmp_path / "bin" / "git"
+    script.parent.mkdir()
+    script.write_text(
+        "#!/bin/sh\n"
+        'for a in "$@"; do [ "$a" = --version ] && echo git version 2.17.1 && exit 0; done\n'
+        "echo usage: git >&2; exit 129\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(script.parent))
+    with pytest.raises(GitError, match=r"git 2\.17\.1 is too old") as caught:
+        git.head(repository.path)
+
+    assert "2.24" in caught.value.fix
+
+
+def test_the_repository_is_that_of_the_files(repository, tmp_path):
+    """Also where the current folder is outside of it, or in another."""
+    repository.write({"a/x.yaml": ROLE.format("A")})
+    commit = repository.commit()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    tree = git.commit_tree("HEAD", cwd=outside, at=repository.path / "a")
+    declared = loader.load([repository.path / "a"], tree=tree).declared
+
+    assert declared.origin == commit
+    assert [str(repository.path / "a/x.yaml")] == [
+        r.source.file for r in declared.resources.values()
+    ]
 
 
 def test_history_is_answered(repository):

@@ -354,3 +354,65 @@ def test_a_renamed_role_is_no_weakening_of_what_names_it(world):
     assert ["Role/acme/New"] == [change["address"] for change in plan["changes"]]
     assert 0 == repo.run("apply", "--yes").code
     assert 0 == repo.run("plan", "--detailed-exitcode").code
+
+
+def renamed(key, old, rollout, **spec):
+    document = acme.flag(key, rollout, **spec)
+    document["metadata"]["lifecycle"] = {"renamed_from": old}
+    return document
+
+
+def test_a_renamed_flag_is_compared_with_what_it_was_called(world):
+    """Name, drift and intent are told apart under the new name, too."""
+    repo = applied(world, acme.flag("old", 10, name="a", tags=["x"]))
+    by_hand(repo, "old", {"tags": ["by-hand"]})
+    repo.write("flags.yaml", renamed("new", "old", 20, name="a", tags=["x"]))
+    repo.commit("renamed")
+
+    assert {
+        "new.metadata.key": "intent",
+        "new.filters.groups[0].rollout_percentage": "intent",
+        "new.tags": "drift",
+    } == causes(repo)
+
+
+def test_a_rename_that_is_long_done_deletes_nobody_elses_flag(world):
+    """`renamed_from` stays in the file; a new flag of the old name is not its."""
+    repo = applied(world, acme.flag("old", 10), acme.flag("b", 10))
+    repo.write("flags.yaml", renamed("new", "old", 10), acme.flag("b", 10))
+    repo.commit("renamed")
+    assert 0 == repo.run("apply", "--yes").code
+    assert ["b", "new"] == keys(repo)
+    by_hand(repo, "new", {"deleted": True})
+    created = {"key": "old", "name": "", "filters": {"groups": [{"rollout_percentage": 1}]}}
+    path = "/api/projects/1/feature_flags/"
+    assert 201 == repo.sandbox.call("POST", path, created, token="phx_alice")[0]
+    repo.write("flags.yaml", acme.flag("b", 10))
+    repo.commit("gone")
+
+    plan = repo.run("plan", "--format", "json").json
+
+    assert [] == plan["changes"]
+    assert ["FeatureFlag/acme/Web/old"] == plan["unmanaged"]
+
+
+def test_what_is_live_twice_is_not_deleted_and_told(world):
+    """Roles whose names differ in case alone: which one the files meant cannot be told."""
+    role = acme.document("Role", {"members": []}, name="OPS")
+    keep = acme.document("Role", {"members": []}, name="Other")
+    repo = world(acme.seed())
+    repo.write("roles.yaml", role, keep)
+    repo.commit()
+    assert 0 == repo.run("apply", "--yes").code
+    seed = repo.sandbox.state()
+    roles = seed["organizations"][0]["roles"]
+    next(one for one in roles if one["name"] == "OPS")["name"] = "Ops"
+    roles.append({"name": "ops"})
+    repo.sandbox.reset(seed)
+    repo.write("roles.yaml", keep)
+    repo.commit("gone")
+
+    plan = repo.run("plan", "--format", "json").json
+
+    assert [] == plan["changes"]
+    assert "delete-unclear" in [finding["code"] for finding in plan["findings"]]

@@ -1,0 +1,148 @@
+"""What was before: the repository, its commit, the base and the files at the base."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.cli.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.config.base import Base
+    from reconciler.config.commit import CommitTree
+    from reconciler.config.loader import Loaded
+    from reconciler.config.settings import Target
+    from reconciler.model import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The base and its files, or neither, and what is to be said of it.
+
+    Attributes:
+        base: the commit that was applied last.
+        loaded: what the files declared there.
+        findings: about the base, and about files that are in no commit.
+        repository: folder of the repository that holds the files; None outside git.
+        head: the commit that is checked out; None before the first.
+        clean: whether the files are those of `head`.
+
+    """
+
+    base: "Base | None" = None
+    loaded: "Loaded | None" = None
+    findings: "tuple[Finding, ...]" = ()
+    repository: Path | None = None
+    head: str | None = None
+    clean: bool = False
+
+
+def look(
+    session: Session,
+    target: "Target",
+    loaded: "Loaded",
+    *,
+    asked: str | None,
+    paths: "Sequence[str]" = (),
+) -> Before:
+    """The base, or none and why: nothing is ever deleted for want of a base."""
+    from reconciler.config import base, committed, git
+
+    folder = target.paths[0]
+    found = base.resolve(asked, target=target.name, environ=session.environ, cwd=folder)
+    repository = git.root(folder)
+    head = git.head(folder) if repository is not None else None
+    if head is None:
+        return Before(repository=repository)
+    here = git.commit_tree(head, cwd=Path.cwd(), at=folder)
+    settings = session.settings(paths).file
+    differences = committed.compare(loaded, target.paths, target.overlays, here, settings)
+    before = Before(
+        findings=tuple(differences.findings()),
+        repository=repository,
+        head=head,
+        clean=not differences.files,
+    )
+    if found is None:
+        return before
+    there = git.commit_tree(found.commit, cwd=Path.cwd(), at=folder, may_lack_paths=True)
+    files, said = _files(session, target, there, found, paths)
+    return replace(
+        before,
+        base=found if files is not None else None,
+        loaded=files,
+        findings=(*said, *before.findings),
+    )
+
+
+def _files(
+    session: Session,
+    target: "Target",
+    tree: "CommitTree",
+    found: "Base",
+    paths: "Sequence[str]",
+) -> "tuple[Loaded | None, tuple[Finding, ...]]":
+    """What the files declared at the base, by the reconciler.yaml of then; or why that is unknown.
+
+    A base whose files cannot be used is no base: it is never taken for one that declares nothing.
+    """
+    from reconciler.config import loader
+    from reconciler.errors import ConfigError
+
+    try:
+        then = _target(session, target, tree, paths)
+        if then is None:
+            return None, (_unknown(f"target {target.name} is not in its reconciler.yaml", found),)
+        loaded = loader.load(then.paths, overlays=then.overlays, tree=tree)
+    except ConfigError as error:
+        first = error.findings[0] if error.findings else None
+        place = f"{first.source}: {first.message}" if first is not None else error.what
+        return None, (_unknown(place, found),)
+    return loaded, () if loaded.organizations else (_empty(found),)
+
+
+def _target(
+    session: Session, target: "Target", tree: "CommitTree", paths: "Sequence[str]"
+) -> "Target | None":
+    """The target as the base had it; as it is now where there was no reconciler.yaml."""
+    from reconciler.config import settings
+    from reconciler.config.text import Refused
+
+    now = session.settings(paths)
+    if now.file is None:
+        return target
+    try:
+        data = tree.read(now.file)
+    except Refused:  # it stands outside the repository: it was never committed
+        return target
+    if data is None:
+        return target
+    given = target.paths if paths else ()
+    then = settings.parse(data, file=now.file, display=tree.display(now.file), given=given)
+    return then.targets.get(target.name)
+
+
+def _unknown(why: str, found: "Base") -> "Finding":
+    from reconciler.model import Finding, Severity
+
+    return Finding(
+        "base-unreadable",
+        Severity.WARNING,
+        f"the files at the base {found.ref} cannot be used: causes are unknown, and nothing is "
+        "deleted because it left the files",
+        why=why,
+        fix="name another commit with --base",
+    )
+
+
+def _empty(found: "Base") -> "Finding":
+    from reconciler.model import Finding, Severity
+
+    return Finding(
+        "base-empty",
+        Severity.NOTICE,
+        f"nothing was declared at the base {found.ref}: every field counts as newly written",
+        why=f"commit {found.commit[:10]} has no document where the files are",
+        fix="if they stood elsewhere, name the commit that was applied last with --base",
+    )
