@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from reconciler.config.base import Base
 from reconciler.drift import attribution, findings, holds, window
 from reconciler.drift.approvals import Approvals
 from reconciler.drift.trails import Trails
-from reconciler.errors import ApiError, AuthenticationError, ConfigError
+from reconciler.errors import ApiError, AuthenticationError
 from reconciler.evidence import Gap, Hold
 from reconciler.live import history, naming
 from reconciler.model import (
@@ -32,7 +32,6 @@ from reconciler.model import (
     Plan,
     Requests,
     Resource,
-    Severity,
 )
 from reconciler.plan import (
     build,
@@ -74,7 +73,7 @@ def observe(
     directory = live_room.directory(reader)
     names = directory.project_names()
     desired = loader.expand(loaded, names)
-    based, said = _expanded_base(base, names)
+    based, said = loader.expand_base(base, names)
     build.check(desired, options)
     wanted = set(build.pick(desired, options).resources)
     if based is not None:
@@ -85,26 +84,6 @@ def observe(
         live = live_room.read_gates(reader, live, directory, asked, pins(desired, directory))
         live = replace(live, rejections=tuple(standing(live, desired)))
     return World(desired, based, live, reader.reads - before, said)
-
-
-def _expanded_base(
-    base: loader.Loaded | None, projects: Mapping[str, Iterable[str]]
-) -> tuple[Declared | None, tuple[Finding, ...]]:
-    """The base with its selectors put into the projects of now; none where they collide there."""
-    if base is None:
-        return None, ()
-    try:
-        return loader.expand(base, projects), ()
-    except ConfigError as error:
-        finding = Finding(
-            "base-unreadable",
-            Severity.WARNING,
-            "the selectors at the base collide in a project of now: causes are unknown, and "
-            "nothing is deleted because it left the files",
-            why=error.findings[0].message if error.findings else error.what,
-            fix="name another commit with --base",
-        )
-        return None, (finding,)
 
 
 def pins(desired: Declared, directory: live_room.Directory) -> dict[Address, str]:

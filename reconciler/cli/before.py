@@ -46,34 +46,37 @@ def look(
     asked: str | None,
     paths: "Sequence[str]" = (),
 ) -> Before:
-    """The base, or none and why: nothing is ever deleted for want of a base."""
-    from reconciler.config import base, committed, git
+    """The base, and how the files that were read differ from the commit that is checked out."""
+    from reconciler.config import committed, git
 
-    folder = target.paths[0]
-    found = base.resolve(asked, target=target.name, environ=session.environ, cwd=folder)
-    repository = git.root(folder)
-    head = git.head(folder) if repository is not None else None
-    if head is None:
-        return Before(repository=repository)
-    here = git.commit_tree(head, cwd=Path.cwd(), at=folder)
+    before = base(session, target, asked=asked, paths=paths)
+    if before.head is None:
+        return before
+    here = git.commit_tree(before.head, cwd=Path.cwd(), at=target.paths[0])
     settings = session.settings(paths).file
     differences = committed.compare(loaded, target.paths, target.overlays, here, settings)
-    before = Before(
-        findings=tuple(differences.findings()),
-        repository=repository,
-        head=head,
-        clean=not differences.files,
-    )
+    said = (*before.findings, *differences.findings())
+    return replace(before, findings=said, clean=not differences.files)
+
+
+def base(
+    session: Session, target: "Target", *, asked: str | None = None, paths: "Sequence[str]" = ()
+) -> Before:
+    """The base, or none and why: nothing is ever deleted for want of a base."""
+    from reconciler.config import base as bases
+    from reconciler.config import git
+
+    folder = target.paths[0]
+    found = bases.resolve(asked, target=target.name, environ=session.environ, cwd=folder)
+    repository = git.root(folder)
+    head = git.head(folder) if repository is not None else None
+    before = Before(repository=repository, head=head)
     if found is None:
         return before
     there = git.commit_tree(found.commit, cwd=Path.cwd(), at=folder, may_lack_paths=True)
     files, said = _files(session, target, there, found, paths)
-    return replace(
-        before,
-        base=found if files is not None else None,
-        loaded=files,
-        findings=(*said, *before.findings),
-    )
+    known = found if files is not None else None
+    return replace(before, base=known, loaded=files, findings=said)
 
 
 def _files(

@@ -131,7 +131,7 @@ def _checks(session: Session) -> Iterator[Check]:
         yield check
     if usable:
         yield from _far_side(session, target)
-    yield from _git(session, target, Path.cwd())
+    yield from _git(session, target, target.paths[0])
 
 
 def _key_and_host(session: Session, target: "Target") -> Iterator[Check]:
@@ -371,7 +371,9 @@ def _git(session: Session, target: "Target", cwd: Path) -> Iterator[Check]:
 
 
 def _base(session: Session, target: "Target") -> Check:
-    before = session.base(target, None)
+    from reconciler.cli import before as history
+
+    before = history.base(session, target)
     if before.base is not None:
         return Check("git", OK, f"base: {before.base.ref}, at {before.base.commit[:10]}")
     breaks = "plan and apply: causes, and deletes of what left the files"

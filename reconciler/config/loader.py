@@ -28,14 +28,21 @@ from reconciler.config import (
 )
 from reconciler.config.documents import Identity, Written
 from reconciler.config.files import Read, Tree, WorkingTree, refuse
-from reconciler.config.templates import Loaded, Template, config_error, expand, selected
+from reconciler.config.templates import (
+    Loaded,
+    Template,
+    config_error,
+    expand,
+    expand_base,
+    selected,
+)
 from reconciler.config.text import Refused, blob_id, error, lines
 from reconciler.kind import Scope
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Declared, Finding, Resource, Severity
 from reconciler.source import MappingNode, Source
 
-__all__ = ["Loaded", "Template", "expand", "load"]
+__all__ = ["Loaded", "Template", "expand", "expand_base", "load"]
 
 MAX_FILES: Final = 10_000
 MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024

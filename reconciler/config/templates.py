@@ -106,6 +106,26 @@ def expand(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] = {}) -> D
     return replace(loaded.declared, resources=resources)
 
 
+def expand_base(
+    base: Loaded | None, live_projects: Mapping[str, Iterable[str]]
+) -> tuple[Declared | None, tuple[Finding, ...]]:
+    """The base with its selectors put into the projects of now; none where they collide there."""
+    if base is None:
+        return None, ()
+    try:
+        return expand(base, live_projects), ()
+    except ConfigError as error:
+        finding = Finding(
+            "base-unreadable",
+            Severity.WARNING,
+            "the selectors at the base collide in a project of now: causes are unknown, and "
+            "nothing is deleted because it left the files",
+            why=error.findings[0].message if error.findings else error.what,
+            fix="name another commit with --base",
+        )
+        return None, (finding,)
+
+
 def project_names(
     organization: str, declared: Declared, live: Mapping[str, Iterable[str]]
 ) -> list[str]:
