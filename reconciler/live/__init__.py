@@ -17,6 +17,7 @@ from reconciler.errors import (
     NotFoundError,
     PaymentRequiredError,
     PermissionDeniedError,
+    ServerError,
     UnreadableError,
 )
 from reconciler.kind import Scope
@@ -35,6 +36,7 @@ _OF_ONE_SCOPE: Final = (
     NotFoundError,
     IncompleteListingError,
     UnreadableError,
+    ServerError,
 )
 
 
