@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 from reconciler import __version__
+from reconciler.cli import terminal
 from reconciler.errors import ReconcilerError
 
 COMMANDS = {
@@ -84,6 +85,8 @@ def group(ctx: click.Context, /, **options: object) -> None:
     """
     from reconciler.cli.session import Session
 
+    if isinstance(ctx.obj, dict):
+        ctx.obj["color"] = options["color"]
     ctx.obj = Session.start(**options)  # type: ignore[arg-type]  # click hands over by name
 
 
@@ -106,17 +109,19 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """One command; its exit code. Nothing escapes as a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    terminal.without_fail(sys.stdout)
+    terminal.without_fail(sys.stderr)
+    asked = {"color": "auto"}  # what the error of a command has to know of its options
     try:
-        result = group.main(list(arguments), prog_name="reconciler", standalone_mode=False)
+        result = group.main(
+            list(arguments), prog_name="reconciler", standalone_mode=False, obj=asked
+        )
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  never a traceback
-        return _code(error)
+        return _code(error, asked["color"])
     return result if isinstance(result, int) else 0
 
 
-def _code(error: BaseException) -> int:
+def _code(error: BaseException, color: str) -> int:
     """Say what there is to say about what ended a command; its exit code."""
     code = CRASHED
     match error:
@@ -129,7 +134,7 @@ def _code(error: BaseException) -> int:
             error.show()
             code = 64
         case ReconcilerError():
-            _say(error)
+            _say(error, color)
             code = error.exit_code
         case KeyboardInterrupt():
             code = INTERRUPTED
@@ -142,11 +147,11 @@ def _code(error: BaseException) -> int:
     return code
 
 
-def _say(error: ReconcilerError) -> None:
-    from reconciler.cli.session import color_for
+def _say(error: ReconcilerError, color: str) -> None:
     from reconciler.render import text
 
-    click.echo(text.error(error, color=color_for("auto", sys.stderr)), err=True, color=True)
+    painted = terminal.colors(color, sys.stderr, os.environ)
+    click.echo(text.error(error, color=painted), err=True, color=painted)
 
 
 def _crashed(error: BaseException) -> None:

@@ -30,6 +30,7 @@ FAILED, WAITING, REFUSED = 1, 3, 4
     "--concurrency", type=click.IntRange(1, 32), default=8, show_default=True, metavar="N"
 )
 @options.formats("text", "json")
+@options.zoom
 @reported
 @click.pass_obj
 def command(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
+from reconciler.cli.report import reported
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
 
@@ -30,6 +31,8 @@ DRIFTED = 2
     help="How people are named; for reports that everybody can read.",
 )
 @options.formats("text", "json", "markdown", "html", "sarif")
+@options.zoom
+@reported
 @click.pass_obj
 def command(
     session: Session,
@@ -60,6 +63,7 @@ def command(
             base=commit,
             sight=walk.Sight(seconds, target.holds, identities),
         ).report
+    session.report.plan(found, drift=True)
     session.show(render.drift, found, format_)
     if found.errors:
         return 1

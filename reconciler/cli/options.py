@@ -68,3 +68,20 @@ def guardrails(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = add(command)
     return command
+
+
+def zoom(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--zoom`: how near the text goes. Kept by the session, which shows it."""
+
+    def keep(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+        if hasattr(ctx.obj, "zoom"):  # not while a shell asks what could be typed next
+            ctx.obj.zoom = value
+
+    return click.option(
+        "--zoom",
+        type=click.Choice(["totals", "resources", "fields"]),
+        expose_value=False,
+        callback=keep,
+        help="Text: one line in all, one a resource, or one a field. Fields, unless there are "
+        "more than 100 changes; totals with --quiet.",
+    )(command)

@@ -15,6 +15,7 @@ DIFFERENCES = 2
 @options.base
 @click.option("--out", metavar="FILE", help="Save the plan, for `show`.")
 @options.formats("text", "json", "markdown", "html")
+@options.zoom
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if there are changes.")
 @reported
 @click.pass_obj
@@ -55,7 +56,7 @@ def command(
         from reconciler.cli import files
 
         files.write_private(out, render.plan(made, format="json"))
-    session.show(render.plan, made, format_)
+    session.show(render.plan, made, format_, saved=out or "")
     if any(finding.code not in guardrails.CODES for finding in made.errors):
         return 1  # a guardrail does not keep a plan from being made, only from being applied
     return DIFFERENCES if detailed_exitcode and made.writes else 0

@@ -60,7 +60,7 @@ class Report:
         self.facts["plan"] = planfile.summary(made)
         self.facts["errors"] = len(made.errors)
         for name, form in (("plan.json", "json"), ("plan.html", "html"), ("plan.md", "markdown")):
-            self._keep(name, draw(made, format=form))
+            self._keep(name, draw(made, format=form, whole=str(self.folder / "plan.json")))
 
     def outcomes(self, ended: "Iterable[Outcome]", made: "Plan") -> None:
         """Keep what became of each change."""

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import click
 
+from reconciler.cli import terminal
 from reconciler.cli.report import Report
 from reconciler.errors import UsageError
 
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
 
 def color_for(choice: str, stream: IO[str]) -> bool:
     """Whether to colour what goes to `stream`; NO_COLOR and FORCE_COLOR are honoured."""
-    if choice != "auto":
-        return choice == "always"
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR"):
-        return True
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+    return terminal.colors(choice, stream, os.environ)
+
+
+def run_page(environ: Mapping[str, str]) -> str:
+    """The page of the pipeline run this is, where it has one."""
+    server, repository = environ.get("GITHUB_SERVER_URL"), environ.get("GITHUB_REPOSITORY")
+    run = environ.get("GITHUB_RUN_ID")
+    if server and repository and run:
+        return f"{server}/{repository}/actions/runs/{run}"
+    return environ.get("CI_JOB_URL", "")
 
 
 @dataclass
@@ -46,6 +50,7 @@ class Session:
     quiet: bool
     verbose: int
     log_format: str
+    zoom: str | None = None  # how near the text of a plan goes, if it was said
     environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     cleanup: ExitStack = field(default_factory=ExitStack)
     run_id: str = field(default_factory=lambda: uuid4().hex)
@@ -113,10 +118,29 @@ class Session:
             environ=self.environ,
         )
 
-    def show(self, render: Callable[..., str], plan: "Plan", form: str = "text") -> None:
-        """A plan on stdout, as the terminal allows."""
-        text = render(plan, format=form, color=self.color, width=self.width, verbose=self.verbose)
+    def show(
+        self, render: Callable[..., str], plan: "Plan", form: str = "text", *, saved: str = ""
+    ) -> None:
+        """A plan on stdout, as the terminal allows; `saved` is the file that holds all of it."""
+        from reconciler.render import view
+
+        brief = self.quiet and form == "text" and self.zoom is None
+        look = view.View(
+            color=self.color,
+            links=self.color and terminal.opens_links(sys.stdout, self.environ),
+            width=self.width,
+            verbose=self.verbose,
+            zoom=view.Zoom.TOTALS if brief else view.Zoom(self.zoom) if self.zoom else None,
+            whole=saved,
+            run=run_page(self.environ),
+        )
+        text = render(plan, format=form, view=look)
         click.echo(text, nl=not text.endswith("\n"), color=self.color)
+        if brief and plan.errors:
+            from reconciler.render.text import findings
+
+            color = color_for(self.color_choice, sys.stderr)
+            click.echo(findings(plan.errors, color=color), err=True, color=color)
 
     def target(self, paths: Sequence[str] = ()) -> "Target":
         """The target of this run."""

@@ -12,6 +12,7 @@ from reconciler.errors import ReconcilerError
 @click.command("show", epilog="Example: reconciler show plan.json --format markdown")
 @click.argument("planfile")
 @options.formats("text", "json", "markdown", "html")
+@options.zoom
 @click.pass_obj
 def command(session: Session, planfile: str, format_: str) -> int:
     """Render a saved plan again. Never contacts the API."""
@@ -27,5 +28,5 @@ def command(session: Session, planfile: str, format_: str) -> int:
             fix="name a file that `reconciler plan --out FILE` wrote",
         ) from error
     made = codec.loads(data)
-    session.show(render.plan, made, format_)
+    session.show(render.plan, made, format_, saved=planfile)
     return 0

@@ -1,8 +1,9 @@
 """What a whole plan comes to: totals, notices, findings, doubts. Plain text: the sink escapes."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from reconciler import planfile
@@ -10,6 +11,7 @@ from reconciler.model import (
     ABSENT,
     Action,
     Cause,
+    Change,
     Confidence,
     Finding,
     Ignored,
@@ -98,6 +100,12 @@ def base(plan: Plan, *, drift: bool = False) -> str:
 def _compared(action: Action) -> bool:
     """Whether there were two sides to compare."""
     return action is Action.UPDATE
+
+
+def grouped(changes: Iterable[Change]) -> Iterator[tuple[tuple[str, ...], tuple[Change, ...]]]:
+    """Runs of changes of one kind and scope, in the order of apply."""
+    for key, group in groupby(changes, lambda one: (one.address.kind, *one.address.parts[:-1])):
+        yield key, tuple(group)
 
 
 def doubts(plan: Plan) -> Mapping[str, int]:

@@ -11,6 +11,7 @@ from reconciler.model import Action, Address, Cause, Change, FieldChange, Plan, 
 from reconciler.render import account, values, who, words
 from reconciler.render.style import CSS
 from reconciler.render.text import sentences
+from reconciler.render.view import View
 from reconciler.render.visible import visible
 from reconciler.render.words import Said, Tone
 
@@ -37,12 +38,12 @@ _OPEN: Final = 50  # a page with so many changes shows them unfolded
 _SIGNS: Final = {"+": ' class="add"', "-": ' class="cut"', "": ""}
 
 
-def plan(plan: Plan, *, color: bool = False, width: int = 0, verbose: int = 0) -> str:  # noqa: ARG001
+def plan(plan: Plan, view: View | None = None) -> str:  # noqa: ARG001
     """The plan as a page: totals, who has to approve, each resource before and after."""
     return _page(plan, drift=False)
 
 
-def drift(plan: Plan, *, color: bool = False, width: int = 0, verbose: int = 0) -> str:  # noqa: ARG001
+def drift(plan: Plan, view: View | None = None) -> str:  # noqa: ARG001
     """What differs from the files of a commit, as a page."""
     return _page(plan, drift=True)
 

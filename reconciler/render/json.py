@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from reconciler import planfile
 from reconciler.model import Finding, Plan
+from reconciler.render.view import View
 
 
-def plan(plan: Plan, *, color: bool = False, width: int = 0, verbose: int = 0) -> str:  # noqa: ARG001
+def plan(plan: Plan, view: View | None = None) -> str:  # noqa: ARG001  there is one way to see it
     """The document of interface section 6, whatever the terminal looks like."""
     return planfile.dumps(plan)
 

@@ -14,6 +14,7 @@ from typing import Final
 from reconciler.model import Action, Change, FieldChange, Plan, Verdict
 from reconciler.render import account, values, who, words
 from reconciler.render.text import sentences
+from reconciler.render.view import View
 from reconciler.render.visible import clip, visible
 from reconciler.render.words import Said
 
@@ -29,12 +30,12 @@ _NAME, _LINE, _LINES, _LISTED, _PART = 200, 400, 150, 30, 12_000  # how much of 
 _OPEN: Final = 3  # a plan of so many changes shows them at once
 
 
-def plan(plan: Plan, *, color: bool = False, width: int = 0, verbose: int = 0) -> str:  # noqa: ARG001
+def plan(plan: Plan, view: View | None = None) -> str:  # noqa: ARG001
     """The plan as a comment: totals, what is loud, who has to approve, each change to unfold."""
     return _page(plan, drift=False)
 
 
-def drift(plan: Plan, *, color: bool = False, width: int = 0, verbose: int = 0) -> str:  # noqa: ARG001
+def drift(plan: Plan, view: View | None = None) -> str:  # noqa: ARG001
     """What differs from the files of a commit, as a comment or an issue."""
     return _page(plan, drift=True)
 

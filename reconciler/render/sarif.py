@@ -11,6 +11,7 @@ from reconciler.model import Action, Change, FieldChange, Finding, Plan, Severit
 from reconciler.paths import parse_path
 from reconciler.render import account, values, who, words
 from reconciler.render.gitlab import fingerprints
+from reconciler.render.view import View
 from reconciler.render.visible import clip, visible
 from reconciler.source import Source
 
@@ -62,7 +63,7 @@ def findings(found: Iterable[Finding], rules: Mapping[str, str]) -> str:
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
 
 
-def drift(plan: Plan, *, color: bool = False, width: int = 0, verbose: int = 0) -> str:  # noqa: ARG001
+def drift(plan: Plan, view: View | None = None) -> str:  # noqa: ARG001
     """Drift as results of code scanning, each at the place where the field is declared."""
     found = [one for change in plan.writes for one in _drifted(change)]
     return findings((*found, *account.findings(plan)), _DRIFT) + "\n"

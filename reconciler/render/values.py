@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from reconciler.model import ABSENT
 from reconciler.planfile import redact
+from reconciler.render import texts
 
 NOT_SET: Final = "(not set)"
 REMOVED: Final = "(removed)"
-MANY: Final = 400  # lines of a value that are compared; nobody reads more in a diff
 
 _PLAIN: Final = re.compile(r"[^\W\d][\w ./@%+*$()<>=~^-]*(?<! )|\d+[wdhms]")
 _WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
@@ -27,6 +27,7 @@ class Difference:
 
     inline: bool
     pieces: tuple[tuple[str, str], ...]
+    note: str = ""  # what the pieces are of, where that is not plain
 
 
 def scalar(value: Any) -> str:
@@ -35,12 +36,17 @@ def scalar(value: Any) -> str:
         return NOT_SET
     if value is None:
         return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if not isinstance(value, str):
-        return str(value)
-    plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS
-    return value if plain else json.dumps(value, ensure_ascii=False)
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    return _quoted(value)
+
+
+def _quoted(value: str) -> str:
+    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+        return value
+    if '"' in value and value.isprintable():  # as JSON inside of a text: easier to read so
+        return "'" + value.replace("'", "''") + "'"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def flow(value: Any) -> str:
@@ -62,11 +68,17 @@ def block(value: Any, room: int) -> Iterator[str]:
             head, *rest = block(item, room - 2)
             yield f"- {head}"
             yield from (f"  {line}" for line in rest)
+    elif isinstance(value, str) and (lines := texts.literal(value)):
+        yield from lines
     else:
         yield scalar(value) if _is_scalar(value) else flow(value)
 
 
 def _entry(head: str, item: Any, room: int) -> Iterator[str]:
+    if isinstance(item, str) and (lines := texts.literal(item)):
+        yield f"{head} {lines[0]}"
+        yield from lines[1:]
+        return
     short = flow(item)
     if _is_scalar(item) or not item or len(head) + 1 + len(short) <= min(room, 60):
         yield f"{head} {short}"
@@ -92,9 +104,14 @@ def difference(old: Any, new: Any, room: int, *, whole: bool = False) -> Differe
     if items is not None:
         return Difference(inline=False, pieces=items)
     if isinstance(old, str) and isinstance(new, str):
-        same = 0 if whole else room // 2
-        return Difference(inline=False, pieces=_texts(old, new, same))
-    return Difference(inline=False, pieces=tuple(_lines(old, new, room)))
+        old, new = redact(old), redact(new)  # before they are cut, or half a key would be left
+        if (lines := texts.unfolded(old, new)) is not None:
+            before, after, note = lines
+            if found := tuple(texts.compared(before, after)):
+                return Difference(inline=False, pieces=found, note=note)
+        return Difference(inline=False, pieces=_texts(old, new, 0 if whole else room // 2))
+    pieces = texts.compared(_written(old, room), _written(new, room))
+    return Difference(inline=False, pieces=tuple(pieces))
 
 
 def _length(items: tuple[tuple[str, str], ...]) -> int:
@@ -116,7 +133,6 @@ def _items(old: Any, new: Any) -> tuple[tuple[str, str], ...] | None:
 
 def _texts(old: str, new: str, most: int) -> tuple[tuple[str, str], ...]:
     """Two long texts; where they begin alike for long, from shortly before they part."""
-    old, new = redact(old), redact(new)  # before they are cut, or half a key would be left
     pairs = enumerate(zip(old, new, strict=False))
     same = next((n for n, (a, b) in pairs if a != b), min(len(old), len(new)))
     lead_in = old[same - _AROUND : same].lstrip() if most and same > max(most, _AROUND) else ""
@@ -125,25 +141,5 @@ def _texts(old: str, new: str, most: int) -> tuple[tuple[str, str], ...]:
     return ("-", lead + scalar(old[start:])), ("+", lead + scalar(new[start:]))
 
 
-def _lines(old: Any, new: Any, room: int) -> Iterator[tuple[str, str]]:
-    """A diff of two values written out, two lines of context around each difference."""
-    from difflib import SequenceMatcher
-
-    before = [] if old is ABSENT else _written(old, room)
-    after = [] if new is ABSENT else _written(new, room)
-    matcher = SequenceMatcher(None, before, after, autojunk=False)
-    for number, group in enumerate(matcher.get_grouped_opcodes(2)):
-        if number:
-            yield "", "…"
-        for tag, i, j, k, m in group:
-            if tag == "equal":
-                yield from (("", line) for line in before[i:j])
-            else:
-                yield from (("-", line) for line in before[i:j])
-                yield from (("+", line) for line in after[k:m])
-
-
 def _written(value: Any, room: int) -> list[str]:
-    lines = list(block(value, room))
-    more = len(lines) - MANY
-    return lines if more <= 0 else [*lines[:MANY], f"… {more} more lines"]
+    return [] if value is ABSENT else list(block(value, room))

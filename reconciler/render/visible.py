@@ -16,6 +16,7 @@ _UNSEEN: Final = re.compile(
     "\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+_PAGE: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~%/-]*)?")
 _SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _WIDE: Final = frozenset({"W", "F"})
 
@@ -23,6 +24,12 @@ _WIDE: Final = frozenset({"W", "F"})
 def visible(text: str) -> str:
     """The text on one line, nothing hidden in it, and without keys."""
     return _UNSEEN.sub(_escaped, redact(text))
+
+
+def page(url: str, host: str) -> bool:
+    """Whether this is the address of a page of the host, with nothing that could end a quote."""
+    of_host = url.startswith(host.rstrip("/") + "/")
+    return of_host and _PAGE.fullmatch(url) is not None and KEY.search(url) is None
 
 
 def masked(text: str) -> str:

@@ -63,7 +63,7 @@ def _people(members: Iterable[str]) -> str:
 def gate(change: Change) -> Said | None:
     """What the gate does to this change; None where nothing has to be said."""
     found = change.gate
-    policy, ask = _policy(change), _ask(found)
+    policy, whom = _policy(change), ask(found)
     notes = tuple(text for text in (_because(found), found.note) if text)
     request = found.change_request or "unknown"
     match found.verdict:
@@ -72,16 +72,16 @@ def gate(change: Change) -> Said | None:
             doubt = Said("?", "may wait for approval: this cannot be told", Tone.WAIT, notes)
             said = None if sure else doubt
         case Verdict.APPROVAL:
-            said = Said("⏸", f"{_waits(found.confidence)}: {policy}, {ask}", Tone.WAIT, notes)
+            said = Said("⏸", f"{_waits(found.confidence)}: {policy}, {whom}", Tone.WAIT, notes)
         case Verdict.BYPASS:
-            text = f"BYPASSES {policy}: written at once, without the approval of {ask}"
+            text = f"BYPASSES {policy}: written at once, without the approval of {whom}"
             said = Said("‼", text, Tone.LOUD, notes)
         case Verdict.PENDING:
             where = "" if request in found.note else f" in change request {request}"
-            text = f"waits already{where}: {policy}, {ask}"
+            text = f"waits already{where}: {policy}, {whom}"
             said = Said("⏸", text, Tone.WAIT, notes)
         case Verdict.BLOCKED:
-            text = f"BLOCKED by change request {request}: {policy}, {ask}"
+            text = f"BLOCKED by change request {request}: {policy}, {whom}"
             look = f"nothing is written; see: reconciler requests show {request}"
             said = Said("✗", text, Tone.STOP, (*notes, look))
         case Verdict.REJECTED:
@@ -89,7 +89,7 @@ def gate(change: Change) -> Said | None:
             again = "to ask once more, commit the document anew"
             said = Said("✗", text, Tone.STOP, (*notes, again))
         case Verdict.SPLIT:
-            said = Said("⏸", f"sent in several calls: {policy}, {ask}", Tone.WAIT, notes)
+            said = Said("⏸", f"sent in several calls: {policy}, {whom}", Tone.WAIT, notes)
         case _:
             assert_never(found.verdict)
     return said
@@ -122,7 +122,7 @@ def _policy(change: Change) -> str:
     return found.name if found.parts[:-1] == change.address.parts[:-1] else text
 
 
-def _ask(found: Gate) -> str:
+def ask(found: Gate) -> str:
     """`2 of alice@acme.test, Release managers (…); expires after 14d`."""
     of = approvers(found.approvers)
     text = f"{found.quorum} of {of}" if found.quorum is not None else of
@@ -165,4 +165,4 @@ def who_approves(change: Change) -> str:
     """`feature_flag.update: 2 of alice@acme.test, …; expires after 14d`, as forecast."""
     if change.gate.quorum is None and change.gate.approvers == Approvers():
         return ""
-    return f"{_policy(change)}: {_ask(change.gate)}"
+    return f"{_policy(change)}: {ask(change.gate)}"

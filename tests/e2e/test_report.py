@@ -52,6 +52,19 @@ def test_an_apply_keeps_its_journal_and_what_became_of_each_change(repo):
     assert files["outcomes.md"].startswith("```")
 
 
+def test_drift_is_kept_as_drift(repo):
+    """The page and the comment say what differs from the commit, not what apply would do."""
+    repo.commit()
+
+    done = repo.run("drift", "--report", "kept")
+    files = report(repo)
+
+    assert 2 == done.code, done.err
+    assert {"plan.json", "plan.html", "plan.md", "summary.json"} == set(files)
+    assert "reconciler drift" in files["plan.md"]
+    assert "drift" == json.loads(files["summary.json"])["command"]
+
+
 def test_a_run_that_fails_keeps_its_error(repo):
     """What, why, state and fix, beside the exit code."""
     repo.write("flags.yaml", "kind: FeatureFlag\nmetadata: [")

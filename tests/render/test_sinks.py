@@ -11,9 +11,10 @@ from markdown_it import MarkdownIt
 from reconciler import planfile, render
 from reconciler.errors import ApiError, ConfigError
 from reconciler.model import Severity, Verdict
-from reconciler.render import html, markdown, requests, text
+from reconciler.render import html, markdown, requests, text, texts
 from reconciler.render.text.screen import escape
 from reconciler.render.values import flow
+from reconciler.render.view import Zoom
 from reconciler.render.visible import visible
 from tests.render import samples
 from tests.render.strategies import NASTY, hostile, plans
@@ -26,7 +27,21 @@ COLOUR = re.compile(r"\x1b\[[0-9;]+m")
 short = hostile.filter(  # where a line is broken is up to the length of its words
     lambda word: visible(word).strip() and max(len(visible(word)), len(visible(flow(word)))) <= 16
 )
+LOOKS = [
+    (40, 0, Zoom.FIELDS),
+    (100, 0, None),
+    (100, 2, None),
+    (60, 0, Zoom.RESOURCES),
+    (40, 0, Zoom.TOTALS),
+]
 many = settings(max_examples=60, deadline=None)
+
+
+def like(word):
+    """A plain word; as many lines of it where a value of several lines is written as a block."""
+    if texts.literal(word) is None:
+        return "word"
+    return "\n".join("word" if line else "" for line in word.split("\n"))
 
 
 def harmless(shown):
@@ -88,7 +103,7 @@ def test_nothing_that_a_terminal_obeys(word):
 @given(short)
 def test_no_word_changes_the_lines_of_a_terminal(word):
     """As many lines as with a plain word; and as many as there are with colour."""
-    plain = list(everything_on_a_terminal("word"))
+    plain = list(everything_on_a_terminal(like(word)))
     for expected, shown, colored in zip(
         plain,
         everything_on_a_terminal(word),
@@ -106,11 +121,13 @@ def test_no_word_changes_the_lines_of_a_terminal(word):
 def test_plans_of_any_shape(plan):
     """At any width, folded or not, in colour or not."""
     for draw in (render.plan, render.drift):
-        for width, verbose in ((40, 0), (100, 0), (100, 2)):
-            shown = draw(plan, format="text", width=width, verbose=verbose)
-            colored = draw(plan, format="text", width=width, verbose=verbose, color=True)
+        for width, verbose, zoom in LOOKS:
+            look = {"format": "text", "width": width, "verbose": verbose, "zoom": zoom}
+            shown = draw(plan, **look)
+            colored = draw(plan, color=True, **look)
 
             harmless(shown)
+            assert zoom is not Zoom.TOTALS or "\n" not in shown
             assert shown == COLOUR.sub("", colored)
 
 
@@ -152,7 +169,7 @@ def test_no_word_changes_the_tree_of_a_comment(word):
     assume(visible(word).strip())
 
     for draw in (render.plan, render.drift):
-        expected = whole("word", draw, format="markdown")
+        expected = whole(like(word), draw, format="markdown")
         shown = whole(word, draw, format="markdown")
 
         assert UNSEEN.search(shown.replace("\u200d", "")) is None
@@ -245,7 +262,8 @@ def test_no_word_changes_the_elements_of_a_page(word):
         for verdict in Verdict:
             shown = draw(samples.saying(word, verdict), format="html")
 
-            assert tags(draw(samples.saying("word", verdict), format="html")) == tags(shown)
+            expected = draw(samples.saying(like(word), verdict), format="html")
+            assert tags(expected) == tags(shown)
             assert UNSEEN.search(shown) is None
 
 

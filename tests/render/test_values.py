@@ -1,12 +1,15 @@
 """Values as compact YAML, and how two of them differ."""
 
+import json
+import re
+
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.model import ABSENT
-from reconciler.render import values
+from reconciler.render import texts, values
 from reconciler.render.visible import clip, columns, masked, visible
 
 
@@ -46,7 +49,7 @@ JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
-    | st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=12),
+    | st.text(st.characters(codec="ascii", exclude_categories=["Cc"]) | st.just("\n"), max_size=12),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(st.text("abcxyz-_: 0", max_size=5), inner, max_size=4)
@@ -104,7 +107,8 @@ def test_long_values_are_a_diff_of_their_lines():
         ("-", "  - rollout_percentage: 4"),
         ("+", "  - rollout_percentage: 99"),
     ]
-    assert len(found.pieces) == 6
+    assert len(found.pieces) == 7
+    assert found.pieces[0] == ("", "…")
 
 
 def test_two_long_texts_are_shown_from_where_they_part():
@@ -118,7 +122,69 @@ def test_two_long_texts_are_shown_from_where_they_part():
 def test_of_a_huge_value_the_beginning_is_compared():
     found = values.difference(list(range(5000)), {"a": list(range(100))}, 40)
 
-    assert found.pieces[values.MANY] == ("-", f"… {5000 - values.MANY} more lines")
+    assert found.pieces[texts.MANY] == ("-", f"… {5000 - texts.MANY:,} more lines")
+
+
+def test_a_difference_is_found_however_far_down_it_is():
+    """What both begin and end with is not what is limited."""
+    lines = [f"line {number}" for number in range(5000)]
+    other = [*lines[:4000], "another", *lines[4001:]]
+
+    found = values.difference("\n".join(lines), "\n".join(other), 40)
+
+    assert [piece for piece in found.pieces if piece[0]] == [("-", "line 4000"), ("+", "another")]
+    assert len(found.pieces) == 7
+
+
+def test_a_text_of_several_lines_is_a_literal_block():
+    assert ["a: |-", "  one", "", "  two", "b: 1"] == list(
+        values.block({"a": "one\n\ntwo", "b": 1}, 60)
+    )
+
+
+def test_texts_of_several_lines_are_a_diff_of_their_lines():
+    old = "Who may see it:\n\nstaff\npartners\nnobody else\nthe end"
+    new = old.replace("partners", "friends\nfamily")
+
+    found = values.difference(old, new, 30)
+
+    assert [piece for piece in found.pieces if piece[0]] == [
+        ("-", "partners"),
+        ("+", "friends"),
+        ("+", "family"),
+    ]
+
+
+def test_json_in_a_text_is_unfolded():
+    """As in the payload of a flag: one long line on both sides would show nothing."""
+    old = json.dumps({"color": "blue", "sizes": [1, 2], "text": "as it was " * 9})
+    new = json.dumps({"color": "red", "sizes": [1, 2], "text": "as it was " * 9})
+
+    found = values.difference(old, new, 60)
+
+    assert found.note == texts.PAYLOAD
+    assert [piece for piece in found.pieces if piece[0]] == [
+        ("-", '  "color": "blue",'),
+        ("+", '  "color": "red",'),
+    ]
+
+
+def test_json_that_is_only_spelled_differently_says_so():
+    value = {"color": "blue " * 20}
+
+    found = values.difference(json.dumps(value), json.dumps(value, indent=1), 60)
+
+    assert found.note == texts.RESPELLED
+    assert {sign for sign, _ in found.pieces} == {"-", "+"}
+
+
+def test_two_keys_that_differ_are_not_shown_and_do_not_vanish():
+    old, new = ("line\n" * 30 + "phx_" + letter * 30 for letter in "ab")
+
+    found = values.difference(old, new, 60)
+
+    assert found.pieces
+    assert not re.search("phx_[ab]", str(found))
 
 
 @settings(deadline=None)

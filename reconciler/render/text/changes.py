@@ -6,13 +6,11 @@ from typing import Final
 from reconciler.model import Action, Cause, Change, FieldChange
 from reconciler.render import values, who, words
 from reconciler.render.text import sentences
-from reconciler.render.text.look import INDENT, Look, cut, difference
+from reconciler.render.text.look import INDENT, SIGNS, TONES, Look, cut, difference
 from reconciler.render.text.screen import beside, escape, wrap
 from reconciler.render.visible import clip, columns
 from reconciler.render.words import Said, Tone
 
-_STYLES: Final = {"+": "green", "~": "yellow", "-": "red", " ": "dim"}
-_TONES: Final = {Tone.WAIT: "cyan", Tone.LOUD: "loud", Tone.STOP: "alarm"}
 _WIDEST: Final = 110  # a place further to the right is out of sight
 _BASE: Final = 60  # columns that a marker may take
 
@@ -39,7 +37,8 @@ def _head(one: Change, look: Look) -> str:
     sign = words.sign(one.action, drift=look.drift)
     name = escape(str(one.address))
     note = f"  {words.drifted(one.action)}" if look.drift else ""
-    shown = look.paint(f"  {sign} ", _STYLES[sign]) + look.paint(name, "bold") + note
+    title = look.link(look.paint(name, "bold"), one.url)
+    shown = look.paint(f"  {sign} ", SIGNS[sign]) + title + note
     if one.source is None:
         return shown
     place = escape(f"{one.source.file}:{one.source.line}")
@@ -101,7 +100,7 @@ def _gate(one: Change, look: Look) -> Iterator[str]:
     if said is None:
         return
     for line in wrap(f"{said.mark} {escape(said.text)}", indent=INDENT, width=look.width):
-        yield look.paint(line, _TONES[said.tone])
+        yield look.paint(line, TONES[said.tone])
     for note in said.more:
         for line in wrap(escape(note), indent=f"{INDENT}  ", width=look.width, hang=""):
             yield look.paint(line, "loud") if said.tone is Tone.LOUD else line

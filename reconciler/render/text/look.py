@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.render import values
-from reconciler.render.text.screen import escape, paint
-from reconciler.render.visible import clip, columns
+from reconciler.render.text.screen import escape, linked, paint
+from reconciler.render.visible import clip, columns, page
+from reconciler.render.words import Tone
 
 INDENT: Final = " " * 6
 
+SIGNS: Final = {"+": "green", "~": "yellow", "-": "red", " ": "dim"}
+TONES: Final = {Tone.WAIT: "cyan", Tone.LOUD: "loud", Tone.STOP: "alarm"}
 _SIGNS: Final = {"+": "green", "-": "red", "": ""}
 _LINES: Final = 24  # lines of one value that are shown
 
@@ -22,6 +25,7 @@ class Look:
     width: int
     verbose: int = 0
     drift: bool = False  # the files on the left, the live side on the right
+    links: str = ""  # the host whose pages this terminal can open; empty if it can open none
 
     @property
     def room(self) -> int:
@@ -37,9 +41,17 @@ class Look:
         """Escaped text as far as there is room for it; all of it with --verbose."""
         return text if self.verbose else clip(text, self.room)
 
+    def fit(self, text: str, taken: int) -> str:
+        """Escaped text as far as it fits on a line of which so many columns are taken."""
+        return text if self.verbose else clip(text, max(12, self.width - taken))
+
     def paint(self, text: str, style: str) -> str:
         """Escaped text in colour, if there is any."""
         return paint(text, style, on=self.color)
+
+    def link(self, text: str, url: str | None) -> str:
+        """Escaped text that opens a page, where the terminal can."""
+        return linked(text, url) if self.links and url and page(url, self.links) else text
 
 
 def difference(
@@ -55,7 +67,8 @@ def difference(
         pieces = (_piece(sign, text, look) for sign, text in found.pieces)
         yield f"{INDENT}{name}{' ' * gap}   {'  '.join(pieces)}{tail}"
         return
-    yield f"{INDENT}{name}{tail}"
+    what = look.paint(f"  {found.note}", "dim") if found.note else ""
+    yield f"{INDENT}{name}{what}{tail}"
     rows = (f"{INDENT}  {_row(sign, text, look)}" for sign, text in found.pieces)
     yield from cut(rows, look)
 

@@ -1,46 +1,82 @@
 """A whole plan on the terminal: header, changes in the order of apply, notices, totals."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
-from reconciler.model import Action, Plan
+from reconciler.model import Action, Change, Plan
 from reconciler.render import account, words
-from reconciler.render.text import sentences
+from reconciler.render.text import lists, sentences
 from reconciler.render.text.changes import change
 from reconciler.render.text.look import Look
 from reconciler.render.text.screen import escape, wrap
+from reconciler.render.view import View, Zoom
 from reconciler.render.visible import columns
 
 _LISTED: Final = 10  # of a long list, unless --verbose
 
 
-def plan(plan: Plan, *, color: bool, width: int, verbose: int = 0) -> str:
+def plan(plan: Plan, view: View) -> str:
     """The plan for a person at a terminal: what, why, and who will have to approve it."""
-    look = Look(color, width, verbose)
+    look = _look(plan, view)
+    zoom = view.near(len(plan.writes))
+    if zoom is Zoom.TOTALS:
+        return _line(plan, look)
+    shown = [one for one in plan.changes if _shown(one.action, one.warnings)]
     parts = [
         "\n".join(_header("plan", account.base(plan), plan, look)),
-        *("\n".join(change(one, look)) for one in plan.changes if _shown(one.action, one.warnings)),
+        *_changes(shown, zoom, look),
+        *(lists.gates(plan, look) if zoom is Zoom.RESOURCES else ()),
         *_notices(plan, look),
         *_findings(plan, look),
         _totals(plan, look),
     ]
-    text = "\n\n".join(parts)
-    clipped = not verbose and "…" in text
-    hint = "… shortened: --verbose shows more, --format json shows all"
-    return f"{text}\n{look.paint(hint, 'dim')}" if clipped else text
+    return "\n\n".join(parts) + _hint("\n".join(parts), zoom, look)
 
 
-def drift(plan: Plan, *, color: bool, width: int, verbose: int = 0) -> str:
+def drift(plan: Plan, view: View) -> str:
     """What differs from the files of a commit. Left of the arrow the files, right what is live."""
-    look = Look(color, width, verbose, drift=True)
+    look = replace(_look(plan, view), drift=True)
+    zoom = view.near(len(plan.writes))
+    if zoom is Zoom.TOTALS:
+        return _line(plan, look)
     parts = [
         "\n".join(_header("drift", account.base(plan, drift=True), plan, look)),
-        *("\n".join(change(one, look)) for one in plan.writes),
+        *_changes(plan.writes, zoom, look),
         *_notices(plan, look),
         *_findings(plan, look),
         _totals(plan, look),
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(parts) + _hint("\n".join(parts), zoom, look)
+
+
+def _look(plan: Plan, view: View) -> Look:
+    return Look(view.color, view.width, view.verbose, links=plan.host if view.links else "")
+
+
+def _changes(changes: Sequence[Change], zoom: Zoom, look: Look) -> Iterator[str]:
+    if zoom is Zoom.RESOURCES:
+        yield from lists.resources(changes, look)
+    else:
+        yield from ("\n".join(change(one, look)) for one in changes)
+
+
+def _hint(shown: str, zoom: Zoom, look: Look) -> str:
+    """What was left out, and how to see it."""
+    if look.verbose:
+        return ""
+    if zoom is Zoom.RESOURCES:
+        hint = "One line a resource: --zoom fields shows what changes in each."
+    elif "…" in shown:
+        hint = "… shortened: --verbose shows more, --format json shows all"
+    else:
+        return ""
+    return f"\n{look.paint(hint, 'dim')}"
+
+
+def _line(plan: Plan, look: Look) -> str:
+    """The totals, on one line whatever its length."""
+    return look.paint(" ".join(account.totals(plan, drift=look.drift)), "bold")
 
 
 def _totals(plan: Plan, look: Look) -> str:

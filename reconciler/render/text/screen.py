@@ -33,6 +33,11 @@ def paint(text: str, style: str, *, on: bool) -> str:
     return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if on and text and style else text
 
 
+def linked(text: str, url: str) -> str:
+    """Escaped text as a hyperlink (OSC 8) to what `page` found to be one."""
+    return f"\x1b]8;;{url}\x1b\\{text}\x1b]8;;\x1b\\"
+
+
 def wrap(text: str, *, indent: str, width: int, hang: str = "  ") -> list[str]:
     """Escaped text in lines of `width`, broken at spaces alone; all but the first hang."""
     lines: list[str] = []

@@ -1,0 +1,60 @@
+"""What the place that output goes to is able to do: colours, links, signs beyond ASCII."""
+
+import codecs
+from collections.abc import Mapping
+from typing import IO
+
+# Terminals that open OSC 8 links; others may print them as they are.
+_PROGRAMS = frozenset({"iTerm.app", "WezTerm", "vscode", "Hyper", "ghostty", "Tabby", "rio"})
+_TERMS = frozenset({"xterm-kitty", "alacritty", "foot", "foot-extra", "xterm-ghostty", "contour"})
+_VTE = 5000  # GNOME Terminal and its relatives, from 0.50 on
+_PLAIN = {
+    "→": "->",
+    "…": "...",
+    "⏸": "(wait)",
+    "‼": "!!",
+    "✗": "x",
+    "✓": "ok",
+    "»": ">>",
+}
+
+
+def colors(choice: str, stream: IO[str], environ: Mapping[str, str]) -> bool:
+    """Whether to colour what goes to `stream`; NO_COLOR and FORCE_COLOR are honoured."""
+    if choice != "auto":
+        return choice == "always"
+    if environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR"):
+        return environ["FORCE_COLOR"] != "0"
+    return stream.isatty() and environ.get("TERM") != "dumb"
+
+
+def opens_links(stream: IO[str], environ: Mapping[str, str]) -> bool:
+    """Whether `stream` is a terminal known to open links; FORCE_HYPERLINK decides if it is set."""
+    if forced := environ.get("FORCE_HYPERLINK"):
+        return forced != "0"
+    if not stream.isatty() or environ.get("CI") or environ.get("TMUX"):
+        return False
+    version = environ.get("VTE_VERSION", "")
+    return (
+        environ.get("TERM_PROGRAM") in _PROGRAMS
+        or environ.get("TERM") in _TERMS
+        or bool(environ.get("WT_SESSION") or environ.get("KONSOLE_VERSION"))
+        or (version.isdecimal() and int(version) >= _VTE)
+    )
+
+
+def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Our own signs in ASCII, everything else as an escape: nothing is lost, nothing crashes."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    sign = error.object[error.start]
+    return _PLAIN.get(sign, sign.encode("ascii", "backslashreplace").decode()), error.start + 1
+
+
+def without_fail(stream: IO[str]) -> None:
+    """From here on the stream takes any text, whatever its encoding lacks."""
+    codecs.register_error("plainly", _plainly)
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="plainly")

@@ -1,0 +1,73 @@
+"""A plan from further away on the terminal: one line a resource, one paragraph a gate."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from reconciler.model import Action, Cause, Change, Plan
+from reconciler.paths import root
+from reconciler.render import account, asked, words
+from reconciler.render.text.look import SIGNS, TONES, Look
+from reconciler.render.text.screen import escape, wrap
+from reconciler.render.visible import columns
+
+_MARKED: Final = {Cause.DRIFT: "drift", Cause.CONFLICT: "CONFLICT"}
+
+
+def resources(changes: Iterable[Change], look: Look) -> Iterator[str]:
+    """One paragraph a kind and scope, one line a resource."""
+    for _, group in account.grouped(changes):
+        rows = [
+            (one, f"  {words.sign(one.action, drift=look.drift)} {_name(one)}") for one in group
+        ]
+        widest = max(columns(row) for _, row in rows)
+        room = min(widest, look.width * 3 // 5)
+        yield "\n".join(_row(one, row, room, look) for one, row in rows)
+
+
+def _name(one: Change) -> str:
+    return escape(str(one.address))
+
+
+def _row(one: Change, row: str, room: int, look: Look) -> str:
+    sign = words.sign(one.action, drift=look.drift)
+    title = look.link(look.paint(_name(one), "bold"), one.url)
+    shown = look.paint(f"  {sign} ", SIGNS[sign]) + title
+    said = _said(one, look)
+    if not said:
+        return shown
+    gap = " " * max(0, room - columns(row))
+    text = look.fit(said, max(room, columns(row)) + 2)
+    return f"{shown}{gap}  {look.paint(text, _tone(one, look))}"
+
+
+def _said(one: Change, look: Look) -> str:
+    """What its gate does, and which fields move."""
+    said = None if look.drift else words.gate(one)
+    gate = f"{said.mark} {said.text.partition(':')[0]}: " if said is not None else ""
+    if look.drift and one.action is not Action.UPDATE:
+        return words.drifted(one.action)
+    if one.action is not Action.UPDATE:
+        return escape(gate.removesuffix(": "))
+    names: dict[str, str] = {}
+    for field in one.fields:
+        mark = "" if look.drift else _MARKED.get(field.cause, "")
+        names[root(field.path)] = mark or names.get(root(field.path), "")
+    fields = ", ".join(f"{name} [{mark}]" if mark else name for name, mark in names.items())
+    return escape(gate + fields)
+
+
+def _tone(one: Change, look: Look) -> str:
+    said = None if look.drift else words.gate(one)
+    return TONES[said.tone] if said is not None else "dim"
+
+
+def gates(plan: Plan, look: Look) -> Iterator[str]:
+    """Who has to agree to how many changes, said once a gate."""
+    lines = ["Approvals:"]
+    for one in asked.groups(plan.writes):
+        text = f"{one.mark} {escape(f'{one.what}: {one.of_whom}')}"
+        rows = wrap(text, indent="  ", width=look.width, hang="    ")
+        lines.extend(look.paint(row, TONES[one.tone]) for row in rows)
+    if len(lines) == 1:
+        return
+    yield "\n".join(lines)

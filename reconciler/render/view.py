@@ -1,0 +1,34 @@
+"""How a person wants to see something. A format ignores what it cannot do."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+LARGE: Final = 100  # changes; of a larger plan nobody reads every field unasked
+
+
+class Zoom(StrEnum):
+    """How near the terminal goes: one line in all, one a resource, one a field."""
+
+    TOTALS = "totals"
+    RESOURCES = "resources"
+    FIELDS = "fields"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What was asked for, and what the place it is shown at is able to do."""
+
+    color: bool = False
+    links: bool = False  # whether a terminal opens what is marked as a link
+    width: int = 100  # columns
+    verbose: int = 0
+    zoom: Zoom | None = None  # None: by the size of the plan
+    whole: str = ""  # where the whole plan is, for what has to leave something out
+    run: str = ""  # URL of the pipeline run that made it
+
+    def near(self, changes: int) -> Zoom:
+        """How near to go with so many changes."""
+        if self.zoom is not None:
+            return self.zoom
+        return Zoom.RESOURCES if changes > LARGE and not self.verbose else Zoom.FIELDS

@@ -1,0 +1,176 @@
+"""What the command line makes of a terminal: zoom, colour, links, width, signs beyond ASCII."""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+
+import pytest
+
+from reconciler import planfile
+from reconciler.model import Plan
+from reconciler.render.view import LARGE
+from tests.render import samples
+from tests.support import CLEAN, SCRIPT
+
+LINK = re.compile(r"\x1b\]8;;([^\x1b]*)\x1b\\")
+ABLE = {"TERM": "xterm-256color", "TERM_PROGRAM": "vscode"}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A function that makes a plan the file that `show` renders."""
+
+    def save(plan=samples.EVERYTHING):
+        path = tmp_path / "plan.json"
+        path.write_text(planfile.dumps(plan), encoding="utf-8")
+        return str(path)
+
+    return save
+
+
+def piped(*arguments, **environ):
+    """The command as a pipeline runs it."""
+    return subprocess.run(
+        [SCRIPT, *arguments], env={**CLEAN, **environ}, capture_output=True, text=True, check=False
+    )
+
+
+def on_terminal(*arguments, width=100, **environ):
+    """What the command prints on a terminal of so many columns."""
+    mine, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    with subprocess.Popen(
+        [SCRIPT, *arguments], env={**CLEAN, **environ}, stdout=theirs, stderr=theirs, stdin=theirs
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while block := os.read(mine, 65_536):
+                shown += block
+        except OSError:  # Linux says so when the other end is closed
+            pass
+        assert process.wait(20) == 0
+    os.close(mine)
+    return shown.decode().replace("\r\n", "\n")
+
+
+def test_quiet_is_one_line_in_all(saved):
+    """The totals, however long; what is wrong is on the other stream, and nothing else is."""
+    done = piped("--quiet", "show", saved())
+
+    assert done.stdout.count("\n") == 1
+    assert done.stdout.startswith("Plan: 2 to create, 7 to update, 1 to delete")
+    assert "BYPASS" in done.stdout
+    assert done.stderr.startswith('error: config/policies.yaml:14:15: no role is called "Release')
+
+
+@pytest.mark.parametrize(("zoom", "lines"), [("totals", 1), ("resources", 10), ("fields", 50)])
+def test_each_zoom_says_more_than_the_one_before(saved, zoom, lines):
+    """And each ends with the same totals."""
+    done = piped("show", saved(), "--zoom", zoom)
+    counted = done.stdout.split("\n")
+
+    assert len(counted) > lines
+    assert "Plan: 2 to create, 7 to update, 1 to delete" in done.stdout
+    assert ("rollout_percentage" in done.stdout) == (zoom == "fields")
+    assert (len(counted) == 2) == (zoom == "totals")
+
+
+def test_a_large_plan_is_a_line_a_resource_unless_more_is_asked_for(saved):
+    """And it says how to see the fields."""
+    many = Plan(tuple(samples.update(f"flag-{n}", samples.rollout(n, 1)) for n in range(LARGE + 1)))
+    path = saved(many)
+
+    brief, full = piped("show", path).stdout, piped("show", path, "--zoom", "fields").stdout
+
+    assert brief.count("\n") < LARGE + 10
+    assert "--zoom fields" in brief
+    assert "0 → 1" not in brief
+    assert "0 → 1" in full
+    assert "0 → 1" in piped("-v", "show", path).stdout
+
+
+def test_a_pipe_gets_neither_colours_nor_links(saved):
+    assert "\x1b" not in piped("show", saved(), **ABLE).stdout
+
+
+def test_a_terminal_gets_colours_and_links_to_the_pages_of_posthog(saved):
+    shown = on_terminal("show", saved(), **ABLE)
+
+    assert "\x1b[32m" in shown
+    pages = [url for url in LINK.findall(shown) if url]
+    assert pages == ["http://127.0.0.1:8000/project/1/feature_flags/42"]
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [{"TERM": "xterm"}, {**ABLE, "CI": "true"}, {**ABLE, "TMUX": "x"}, {**ABLE, "NO_COLOR": "1"}],
+)
+def test_no_links_where_a_terminal_may_not_know_them(saved, environ):
+    assert "\x1b]8" not in on_terminal("show", saved(), **environ)
+
+
+def test_no_link_leads_anywhere_but_to_the_host_of_the_plan(saved):
+    """A saved plan is somebody's file: what it calls a page of PostHog's may be another's."""
+    for url in ("http://127.0.0.1:8000.evil.example/x", "http://evil.example/", "javascript:1"):
+        plan = Plan((samples.update("a", url=url),), host="http://127.0.0.1:8000")
+
+        assert "\x1b]8" not in on_terminal("show", saved(plan), **ABLE, FORCE_HYPERLINK="1")
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "coloured"),
+    [
+        ((), {"TERM": "xterm"}, True),
+        ((), {"TERM": "dumb"}, False),
+        ((), {"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ((), {"TERM": "xterm", "NO_COLOR": ""}, True),
+        (("--color", "never"), {"TERM": "xterm"}, False),
+        (("--color", "always"), {"TERM": "xterm", "NO_COLOR": "1"}, True),
+    ],
+)
+def test_who_decides_about_colour(saved, options, environ, coloured):
+    """The option, then NO_COLOR, then the terminal."""
+    assert ("\x1b[" in on_terminal(*options, "show", saved(), **environ)) == coloured
+
+
+@pytest.mark.parametrize(("forced", "coloured"), [("1", True), ("0", False)])
+def test_colour_can_be_forced_into_a_pipe(saved, forced, coloured):
+    assert ("\x1b[" in piped("show", saved(), FORCE_COLOR=forced).stdout) == coloured
+
+
+@pytest.mark.parametrize("color", ["always", "never"])
+def test_the_option_holds_for_errors_too(color):
+    done = piped("--color", color, "show", "nowhere.json")
+
+    assert done.returncode == 1
+    assert ("\x1b[" in done.stderr) == (color == "always")
+
+
+@pytest.mark.parametrize("width", [0, 60, 72, 140])
+def test_lines_fit_the_terminal(saved, width):
+    """Sentences wrap, values are cut; words that cannot be broken stay whole."""
+    plan = Plan((samples.CREATED_ROLE, samples.GATED, samples.REJECTED, samples.BLOCKED))
+    shown = on_terminal("--color", "never", "show", saved(plan), width=width, TERM="xterm")
+    width = width or 80  # a terminal that does not know its width
+    broken = [line for line in shown.split("\n") if line.startswith("      ")]
+
+    assert len(broken) > 20
+    for line in broken:
+        assert len(line) <= width or len(line.split()) == 1, line
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "iso-8859-15"])
+def test_a_terminal_that_is_not_unicode_gets_signs_it_has(saved, encoding):
+    """Ours in ASCII, foreign ones as escapes; never an error."""
+    plan = Plan((samples.update("日本", samples.rollout(1, 2), gate=samples.GATED.gate),))
+    done = piped("show", saved(plan), PYTHONIOENCODING=encoding)
+
+    assert done.returncode == 0, done.stderr
+    assert "1 -> 2" in done.stdout
+    assert "(wait) waits for approval" in done.stdout
+    assert r"\u65e5\u672c" in done.stdout
