@@ -63,6 +63,12 @@ def resolve(ref: str, cwd: Path) -> str:
             why=_SHALLOW,
             fix=git_process.DEEPEN,
         )
+    if head(folder) is None:
+        raise GitError(
+            f"{folder.name} has no commit yet",
+            why="what was committed is the truth that the live side is held against",
+            fix="commit the files: git add --all && git commit",
+        )
     raise GitError(
         f"git knows no commit {ref!r} here",
         why=git_process.last_line(done.stderr),

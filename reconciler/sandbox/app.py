@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from email.utils import formatdate
 from urllib.parse import parse_qs
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.sandbox.control import Control
 from reconciler.sandbox.errors import server_error
@@ -37,15 +38,28 @@ class Emulated:
             answer = server_error().answer()
         if self._latency_s:
             await asyncio.sleep(self._latency_s)
+        date = self._world.answered_at
         await put(
             scope,
             receive,
-            send,
+            dated(send, date),
             answer=answer,
             fault=drawn.wire,
             connections=self._connections,
-            date=self._world.timestamp() if drawn.wire else 0.0,
+            date=date,
         )
+
+
+def dated(send: Send, date: float) -> Send:
+    """Answers carry the sandbox's own time: the `Date` by which a client knows what is now."""
+
+    async def with_date(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            stamp = (b"date", formatdate(date, usegmt=True).encode())
+            message = {**message, "headers": [*message["headers"], stamp]}
+        await send(message)
+
+    return with_date
 
 
 async def read(scope: Scope, receive: Receive) -> Incoming:

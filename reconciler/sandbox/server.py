@@ -218,6 +218,7 @@ def _server(world: World, *, ready: threading.Event, latency_ms: int, line: str 
         log_level="critical",
         access_log=False,
         server_header=False,
+        date_header=False,  # answers carry the sandbox's own time
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
         backlog=2048,

@@ -73,6 +73,7 @@ class World:
         self._past: deque[sqlite3.Connection] = deque()
         self._shelf = Shelf()
         self._version = 0  # of the file, as SQLite counts the writes of others
+        self.answered_at = 0.0  # when the last request was answered, by the sandbox's clock
         self._connection = _open(settings)
         try:
             self._start()
@@ -199,6 +200,7 @@ class World:
             email = user.email if user else self._user_of(incoming) if outcome is None else None
             status = seen_status(answer.status if answer else None, wire)
             tx.close_request(number, status=status, user=email, fault=drawn.label)
+            self.answered_at = tx.now.timestamp()
         if wire is not None and wire.point == "late_commit":
             self._late.append(_Late(wire.later + 1, number, incoming))
         self._land_late()
@@ -272,11 +274,6 @@ class World:
         """What time it is."""
         with self._transaction() as tx:
             return {"now": clock.shown(tx.at)}
-
-    def timestamp(self) -> float:
-        """What time it is, in seconds."""
-        with self._transaction() as tx:
-            return tx.now.timestamp()
 
     def run_task(self, name: str) -> dict[str, Any]:
         """Run one periodic task now."""

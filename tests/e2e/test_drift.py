@@ -294,3 +294,310 @@ def test_pages_of_the_log_are_followed_and_no_further_than_needed(committed):
 
     assert "bob@acme.test" == attributions(drift(repo))["a.tags"]["person"]
     assert len(log_reads(repo)) == 1
+
+
+def test_since_leaves_out_what_is_older_by_the_servers_own_clock(committed):
+    """The sandbox lives in January; ten days pass between two edits. What is unknown stays."""
+    policies = [acme.policy(ENABLE)]
+    documents = [
+        a(name="a", tags=[]),
+        acme.document("ApprovalPolicy", {"enabled": True}, project="Web", action=ENABLE),
+    ]
+    repo = committed(documents, {**seed(policies=policies), "now": "2026-01-05T09:00:00Z"})
+    policies = "/api/projects/1/approval_policies/"
+    policy = repo.sandbox.call("GET", policies, token="phx_alice")[1]["results"][0]["id"]
+    edit(repo, f"{policies}{policy}/", {"enabled": False}, "carol")
+    edit(repo, f"{FLAGS}101/", {"name": "old edit"}, "carol")
+    repo.sandbox.call("POST", "/_sandbox/clock", {"advance": "10d"})
+    edit(repo, f"{FLAGS}101/", {"tags": ["new"]}, "bob")
+    repo.sandbox.clear()
+
+    done = drift(repo, "--since", "2d")
+
+    assert {f"{ENABLE}.enabled", "a.tags"} == set(attributions(done))
+    assert "drift-older" in {finding["code"] for finding in done.json["findings"]}
+    assert ["start_date", "end_date"] == [
+        name
+        for row in log_reads(repo)
+        for name in ("start_date", "end_date")
+        if name in row["query"]
+    ]
+    repo.write("config.yaml", a(name="a"))
+    repo.commit()
+    assert drift(repo, "--since", "2d").code == 0
+    assert drift(repo, "--since", "2w").code == 2
+
+
+def test_a_window_that_is_none_is_a_slip_of_the_command_line(committed):
+    repo = committed([a()], seed())
+
+    for word in ("yesterday", "7", "-7d", "0d"):
+        done = repo.run("drift", f"--since={word}")
+
+        assert (64, True) == (done.code, "36h, 7d or 2w" in done.err), done.err
+
+
+SETTINGS = """\
+version: 1
+targets:
+  web:
+    paths: [config.yaml]
+    drift:
+      hold:
+        - {address: "FeatureFlag/acme/Web/*", until: %s, reason: "INC-42: off until fixed"}
+"""
+
+
+def test_a_hold_is_shown_and_does_not_fail_until_its_day(committed):
+    repo = committed([a(name="a")], seed())
+    edit(repo, f"{FLAGS}101/", {"name": "by hand"}, "carol")
+    repo.write("reconciler.yaml", SETTINGS % "2999-01-01")
+
+    held = drift(repo)
+    shown = repo.run("drift")
+
+    assert (0, 0) == (held.code, shown.code)
+    assert "held until 2999-01-01, does not fail: INC-42: off until fixed" in shown.out
+    assert "2999-01-01" == held.json["changes"][0]["hold"]["until"]
+
+    repo.write("reconciler.yaml", SETTINGS % '"2026-01-01T10:00:00+02:00"')
+    over = drift(repo)
+
+    findings = {finding["code"]: finding for finding in over.json["findings"]}
+    assert over.code == 2
+    assert "hold" not in over.json["changes"][0]
+    assert {"file": "reconciler.yaml", "line": 7} == {
+        name: findings["hold-over"]["source"][name] for name in ("file", "line")
+    }
+
+
+@pytest.mark.parametrize(
+    ("until", "says"),
+    [
+        ("2026-13-01", "there is no such time"),
+        ("soon", "a day such as"),
+        ('"2026-01-01", when: x', "when"),
+    ],
+)
+def test_a_hold_that_would_never_end_is_an_error_with_its_place(committed, until, says):
+    repo = committed([a()], seed())
+    repo.write("reconciler.yaml", SETTINGS % until)
+
+    done = repo.run("drift")
+
+    assert (1, True, True) == (done.code, "reconciler.yaml:7:" in done.err, says in done.err)
+
+
+def test_a_hold_of_a_kind_that_there_is_not_holds_nothing_and_is_an_error(committed):
+    repo = committed([a()], seed())
+    repo.write("reconciler.yaml", SETTINGS.replace("FeatureFlag/", "Featureflag/") % "2999-01-01")
+
+    done = repo.run("drift")
+
+    assert (1, True) == (done.code, 'did you mean "FeatureFlag/…"?' in done.err)
+
+
+def test_people_are_named_as_far_as_a_public_report_may(committed):
+    repo = committed([a(name="a")], seed())
+    edit(repo, f"{FLAGS}101/", {"name": "by hand"}, "carol")
+
+    for word, person in (("full", "carol@acme.test"), ("initials", "C."), ("none", None)):
+        done = drift(repo, "--identities", word)
+
+        assert person == attributions(done)["a.name"]["person"]
+        for format_ in ("text", "markdown", "html", "sarif"):
+            shown = repo.run("drift", "--identities", word, "--format", format_).out
+            assert ("carol" in shown) is (word == "full"), shown
+
+
+def test_without_the_right_to_the_log_drift_still_works_and_says_what_is_missing(committed):
+    """403 for want of a scope, on both logs; the flag itself says when it was last written."""
+    its_seed = seed()
+    scopes = ["approvals:read", "feature_flag:read", "organization:read", "project:read"]
+    its_seed["users"][3]["tokens"].append({"token": "phx_narrow", "scopes": scopes})
+    repo = committed([a(name="a")], its_seed)
+    edit(repo, f"{FLAGS}101/", {"name": "by hand"}, "carol")
+    repo.sandbox.clear()
+
+    done = drift(repo, token="phx_narrow")
+
+    field = fields(done)["a.name"]
+    finding = next(one for one in done.json["findings"] if one["code"] == "attribution-incomplete")
+    assert (2, None, "unknown") == (
+        done.code,
+        field["attribution"]["person"],
+        field["attribution"]["class"],
+    )
+    assert "activity_log:read" in finding["why"] + finding["fix"]
+    assert "by carol@acme.test" in field["evidence"]["note"]
+    assert [403, 403] == [row["status"] for row in log_reads(repo)]
+
+
+def test_a_plain_member_reads_the_projects_own_log(committed):
+    """The log of the organization is for admins; its settings then have no name."""
+    documents = [a(name="a"), acme.document("Organization", {"enforce_2fa": False})]
+    repo = committed(documents, seed(settings={"enforce_2fa": False}))
+    edit(repo, f"{FLAGS}101/", {"name": "by hand"}, "carol")
+    edit(repo, organization(repo), {"enforce_2fa": True}, "alice")
+    repo.sandbox.clear()
+
+    done = drift(repo, token="phx_bob")
+
+    told = {name: one["person"] for name, one in attributions(done).items()}
+    assert told == {"a.name": "carol@acme.test", "acme.enforce_2fa": None}
+    assert [403, 200] == [row["status"] for row in log_reads(repo)]
+    assert "only the logs of its projects were" in str(done.json["findings"])
+
+
+def test_without_audit_logs_in_the_plan_approved_drift_is_still_known(committed):
+    """402. The request that was applied has the flag's very version: nothing came after it."""
+    its_seed = seed(policies=[acme.policy(ENABLE)], features=["approvals"])
+    flag = acme.flag("b", 10, name="b")
+    its_seed["organizations"][0]["projects"][0]["feature_flags"].append(acme.live_flag("b", id=102))
+    repo = committed([a(), flag], {**its_seed, "cloud": True})
+    id_ = asked(repo, f"{FLAGS}101/", {"active": True}, by="carol", approver="bob")
+    edit(repo, f"{FLAGS}102/", {"name": "by hand"}, "carol")
+
+    done = drift(repo)
+
+    found = attributions(done)
+    told = {name: (one["person"], one["class"]) for name, one in found.items()}
+    assert told == {"a.active": ("carol@acme.test", "approved"), "b.name": (None, "unknown")}
+    assert id_ == found["a.active"]["change_request"]
+    assert "attribution-incomplete" in {one["code"] for one in done.json["findings"]}
+
+
+def test_a_log_that_fails_costs_no_drift(committed):
+    """500 on every try: a warning, and the report."""
+    repo = committed([a(name="a")], seed())
+    edit(repo, f"{FLAGS}101/", {"name": "by hand"}, "carol")
+    fault = {
+        "match": {"path": "*advanced_activity_logs*", "hit": "every"},
+        "effect": {"status": 500},
+    }
+    status, body = repo.sandbox.call("POST", "/_sandbox/faults", {"faults": [fault]})
+    assert status == 200, body
+
+    done = drift(repo)
+
+    assert (2, "unknown") == (done.code, attributions(done)["a.name"]["class"])
+    assert "attribution-incomplete" in {one["code"] for one in done.json["findings"]}
+
+
+def test_staff_who_act_as_a_person_are_told_from_the_person(committed):
+    one = entry(0, "name", "a", "by staff", was_impersonated=True, client="web")
+    repo = committed(
+        [a(name="a")], seed(acme.live_flag("a", id=101, name="by staff"), activity=[one])
+    )
+
+    found = attributions(drift(repo))["a.name"]
+
+    assert (True, "bob@acme.test") == (found["impersonated"], found["person"])
+    assert "by PostHog's staff, acting as bob@acme.test in the web app" in repo.run("drift").out
+
+
+def test_an_entry_that_is_not_what_is_live_accuses_nobody_of_it(committed):
+    """Bob wrote 30; somebody who is not in the log wrote 77 after him."""
+    one = entry(0, "name", "a", "thirty")
+    live = acme.live_flag("a", id=101, name="seventy-seven")
+    repo = committed([a(name="a")], seed(live, activity=[one]))
+
+    found = fields(drift(repo))["a.name"]
+
+    assert "unknown" == found["attribution"]["class"]
+    assert "not what is live" in found["evidence"]["note"]
+
+
+def test_a_stronger_policy_is_drift_and_no_error(committed):
+    """To revert it would weaken: that is a matter of `--revert`, not of looking."""
+    document = acme.document(
+        "ApprovalPolicy",
+        {"approvers": {"quorum": 1, "users": ["alice@acme.test", "bob@acme.test"], "roles": []}},
+        project="Web",
+        action=ENABLE,
+    )
+    repo = committed([document], seed(policies=[acme.policy(ENABLE)]))
+    policies = "/api/projects/1/approval_policies/"
+    policy = repo.sandbox.call("GET", policies, token="phx_alice")[1]["results"][0]
+    config = {**policy["approver_config"], "quorum": 2}
+    edit(repo, f"{policies}{policy['id']}/", {"approver_config": config}, "carol")
+
+    assert {f"{ENABLE}.approvers.quorum"} == set(fields(drift(repo)))
+
+
+def test_a_member_who_left_is_drift_with_a_name(committed):
+    """Nobody can be created: for a plan an error, for drift something that happened."""
+    document = acme.document("Member", {"level": "member"}, email="bob@acme.test")
+    repo = committed([document], seed())
+    root = organization(repo)
+    people = repo.sandbox.call("GET", f"{root}members/", token="phx_alice")[1]["results"]
+    bob = next(one["user"]["uuid"] for one in people if one["user"]["email"] == "bob@acme.test")
+    edit(repo, f"{root}members/{bob}/", None, "alice", "DELETE")
+
+    done = drift(repo)
+
+    row = done.json["changes"][0]
+    assert (2, "create", "alice@acme.test") == (
+        done.code,
+        row["action"],
+        row["attribution"]["person"],
+    )
+
+
+def test_what_is_unmanaged_or_ignored_is_listed_apart_and_never_fails(committed):
+    document = a(name="a")
+    document["metadata"]["lifecycle"] = {"ignore": ["name"]}
+    repo = committed([document, acme.flag("b", 10)], seed(*map(acme.live_flag, "abc")))
+    flags = repo.sandbox.call("GET", FLAGS, token="phx_ci")[1]["results"]
+    for flag in flags:
+        edit(repo, f"{FLAGS}{flag['id']}/", {"name": "x", "active": True}, "carol")
+    edit(repo, f"{FLAGS}{flags[0]['id']}/", {"active": False}, "carol")
+    repo.write("config.yaml", {**document, "spec": {"name": "a"}}, acme.flag("b", 10, name="b"))
+    repo.write(
+        "reconciler.yaml",
+        "version: 1\ntargets:\n  web:\n    paths: [config.yaml]\n    ignore: ['*/b']\n",
+    )
+    repo.commit()
+
+    done = drift(repo)
+
+    assert (0, [], ["FeatureFlag/acme/Web/c"]) == (
+        done.code,
+        done.json["changes"],
+        done.json["unmanaged"],
+    )
+    assert [("FeatureFlag/acme/Web/b", None), ("FeatureFlag/acme/Web/a", "name")] == [
+        (row["address"], row["path"]) for row in done.json["ignored"]
+    ]
+
+
+def test_a_repository_without_commits_is_told_so(world):
+    repo = world(seed())
+    repo.write("config.yaml", a())
+    repo.git("init", "-q")
+
+    done = repo.run("drift")
+
+    assert (1, True) == (done.code, "no commit" in done.err)
+    assert "git commit" in done.err
+
+
+def test_no_remote_is_needed(committed):
+    repo = committed([a()], seed())
+
+    assert (0, "") == (drift(repo).code, drift(repo).err)
+
+
+def test_sarif_points_at_the_declared_field_and_names_who(committed):
+    repo = committed([a(name="a")], seed())
+    edit(repo, f"{FLAGS}101/", {"name": "by hand"}, "carol")
+
+    done = repo.run("drift", "--format", "sarif")
+
+    run = done.json["runs"][0]
+    result = next(one for one in run["results"] if one["ruleId"] == "drift-unapproved")
+    place = result["locations"][0]["physicalLocation"]
+    lines = (repo.folder / "config.yaml").read_text().splitlines()
+    assert (2, "config.yaml") == (done.code, place["artifactLocation"]["uri"])
+    assert "name: a" in lines[place["region"]["startLine"] - 1]
+    assert "carol@acme.test" in result["message"]["text"]
