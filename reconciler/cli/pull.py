@@ -169,8 +169,9 @@ def _show(
     for one in pulled.missing:
         session.note(visible(f"not live: {one.address} ({one.source}); the document stays"))
     for doubt in doubts:
-        fix = f"\n  fix: {doubt.fix}" if doubt.fix else ""
-        session.note(f"warning: {visible(f'{doubt.address}: {doubt.reason}')}{visible(fix)}")
+        session.note(f"warning: {visible(f'{doubt.address}: {doubt.reason}')}")
+        if doubt.fix:
+            session.note(f"  fix: {visible(doubt.fix)}")
     if pulled.foreign and not choice.include_foreign:
         names = ", ".join(str(address) for address in pulled.foreign[:5])
         more = f" and {len(pulled.foreign) - 5} more" if len(pulled.foreign) > 5 else ""  # noqa: PLR2004

@@ -129,7 +129,10 @@ class Writing:
             return
         file = self._file(self._real(resource.source.file))
         try:
-            file.rewrite(resource.source.line, lambda text: writer_merge.rewrite(text, was, now))
+            folded = _folded(item.address.kind)
+            file.rewrite(
+                resource.source.line, lambda text: writer_merge.rewrite(text, was, now, folded)
+            )
         except writer_merge.NotKeptError as problem:
             names = ", ".join(sorted({*was["spec"], *now["spec"]}) or ["its name"])
             reason = f"{resource.source}: {names} cannot be rewritten here: {problem}"
@@ -189,6 +192,12 @@ def parts(item: Item, worth: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
                 was["spec"][name] = before
                 now["spec"][name] = {**before, **extra}
     return was, now
+
+
+def _folded(kind: str) -> tuple[SpecPath, ...]:
+    """Lists of people and roles: another spelling of who is there already is no other name."""
+    paths = (one.path for one in KINDS[kind].references if one.path.endswith("[]"))
+    return tuple(("spec", *parse_path(path.removesuffix("[]"))) for path in paths)
 
 
 def _written_metadata(item: Item) -> tuple[str, ...]:

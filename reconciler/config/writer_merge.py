@@ -1,17 +1,18 @@
 """A document that somebody wrote, with other values: comments, order and style stay.
 
 ruamel.yaml is known to this module alone, an extra, and imported when a value has to be replaced.
-What is only one value for another is replaced in the text; everything else in the document is
-then the same byte for byte.
+Changes are made where they stand in the text, so that everything else in the document is the same
+byte for byte; where that is not understood, ruamel.yaml writes the document again.
 """
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from reconciler.config import writer_yaml, yaml_reader
+from reconciler.config.writer_splice import CannotError, Change, splice
 from reconciler.errors import ReconcilerError
 from reconciler.paths import Path
 
@@ -27,26 +28,25 @@ class NotKeptError(Exception):
     """The document cannot be rewritten without changing more than was meant."""
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
 @dataclass(slots=True)
 class Edit:
-    """Values to be put into one document; what was done is noted for the text.
+    """Values to be put into one document; each change is noted for the text.
 
-    `wrap` makes a new value what the document is made of.
+    Args:
+        folded: paths of lists whose items are names, compared without regard to case.
+        wrap: makes a new value what the document is made of.
+
     """
 
-    wrap: Callable[[Any], Any] = _as_it_is
-    scalars: dict[Path, Any] = field(default_factory=dict)
-    structural: bool = False
+    folded: Collection[Path] = ()
+    wrap: Callable[[Any], Any] = lambda value: value
+    changes: list[Change] = field(default_factory=list)
 
     def merge(self, node: Any, was: Any, now: Any, path: Path = ()) -> None:
         """Change a mapping in place, so that its normal form, which is `was`, becomes `now`."""
         for key in [key for key in was if key not in now]:
             if key in node and was[key] not in _EMPTY:
-                self._drop(node, key)
+                self._drop(node, key, path)
         for key, value in now.items():
             before = was.get(key, _EMPTY)
             if before == value or (before in _EMPTY and value in _EMPTY and key in was):
@@ -62,7 +62,7 @@ class Edit:
     def _merge_list(self, node: Any, was: list[Any], now: list[Any], path: Path) -> None:
         """The same for a list: what is equal at both ends stays, the middle is changed."""
         if "filters" not in path and all(map(_is_scalar, [*node, *now])):
-            self._merge_set(node, now)
+            self._merge_set(node, now, path)
             return
         start, end = _ends(was, now)
         old, new = len(was) - end, len(now) - end
@@ -73,34 +73,42 @@ class Edit:
             elif before != value:
                 self._put(node, index, value, path)
         for index in range(old - 1, max(new, start) - 1, -1):
-            self._drop(node, index)
+            self._drop(node, index, path)
         for index in range(max(old, start), new):
-            self.structural = True
+            self.changes.append(Change(path, "insert", old, now[index]))
             node.insert(index, self.wrap(now[index]))
 
-    def _merge_set(self, node: Any, now: list[Any]) -> None:
+    def _merge_set(self, node: Any, now: list[Any], path: Path) -> None:
         """A list whose order means nothing: who stays keeps the place and its comment."""
-        for index in range(len(node) - 1, -1, -1):
-            if node[index] not in now or node[index] in node[:index]:
-                self._drop(node, index)
+        fold = _fold if path in self.folded else _same
+        wanted, there = {fold(value) for value in now}, [fold(value) for value in node]
+        length = len(node)
+        for index in range(length - 1, -1, -1):
+            if there[index] not in wanted or there[index] in there[:index]:
+                self._drop(node, index, path)
         for value in now:
-            if value not in node:
-                self.structural = True
+            if fold(value) not in there:
+                self.changes.append(Change(path, "insert", length, value))
                 node.append(self.wrap(value))
 
     def _put(self, node: Any, key: Any, value: Any, path: Path) -> None:
         """One value, new or other."""
         is_there = key in node if isinstance(node, Mapping) else True
-        if is_there and _is_scalar(node[key]) and _is_scalar(value):
-            self.scalars[*path, key] = value
-        else:
-            self.structural = True
+        self.changes.append(Change(path, "set" if is_there else "add", key, value))
         node[key] = self.wrap(value)
 
-    def _drop(self, node: Any, key: Any) -> None:
+    def _drop(self, node: Any, key: Any, path: Path) -> None:
         """One value less."""
-        self.structural = True
+        self.changes.append(Change(path, "drop", key))
         del node[key]
+
+
+def _fold(value: Any) -> Any:
+    return value.casefold() if isinstance(value, str) else value
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _is_scalar(value: Any) -> bool:
@@ -119,13 +127,16 @@ def _ends(was: list[Any], now: list[Any]) -> tuple[int, int]:
     return start, next((i for i in range(rest) if was[-1 - i] != now[-1 - i]), rest)
 
 
-def rewrite(text: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def rewrite(
+    text: str, was: Mapping[str, Any], now: Mapping[str, Any], folded: Collection[Path] = ()
+) -> str:
     """The text of one document after `merge`, checked by reading it back.
 
     Args:
         text: one document, with what is around it.
         was: its parts in normal form.
         now: what they are to be.
+        folded: paths of lists of names that are compared without regard to case.
 
     Raises NotKeptError if that is not possible without other changes.
 
@@ -135,20 +146,26 @@ def rewrite(text: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if findings or len(plain) != 1:
         raise NotKeptError("it cannot be read on its own")
     expected = _plain(plain[0].value)
-    edit = Edit()
+    edit = Edit(folded)
     edit.merge(expected, was, now)
     yaml, trouble = _yaml()
     try:
-        if not edit.structural:
-            made = _replaced(yaml, text, edit.scalars)
-            if _reads_as(made, expected):
-                return made
-        made = _round_trip(yaml, text, was, now)
+        made = _spliced(yaml, text, edit.changes, expected)
+        if made is None or not _reads_as(made, expected):
+            made = _round_trip(yaml, text, was, now, folded)
     except trouble as problem:
         raise NotKeptError("another reader of YAML does not follow it") from problem
     if not _reads_as(made, expected):
         raise NotKeptError("its layout would not survive")
     return made
+
+
+def _spliced(yaml: Any, text: str, changes: list[Change], expected: Any) -> str | None:
+    """The text with every change made where it stands; None where that is not understood."""
+    try:
+        return splice(yaml.compose(text), text, changes, expected)
+    except CannotError:
+        return None
 
 
 def _reads_as(text: str, expected: Any) -> bool:
@@ -182,36 +199,16 @@ def _yaml() -> tuple[Any, type[Exception]]:
     return yaml, YAMLError
 
 
-def _replaced(yaml: Any, text: str, scalars: Mapping[Path, Any]) -> str:
-    """The text with some scalars exchanged where they stand."""
-    root = yaml.compose(text)
-    spans = []
-    for path, value in scalars.items():
-        node = root
-        for step in path:
-            node = _child(node, step)
-        if node.style in {"|", ">"} or node.anchor is not None:
-            return ""
-        spans.append((node.start_mark.index, node.end_mark.index, value))
-    for start, end, value in sorted(spans, reverse=True, key=lambda span: span[:2]):
-        space = " " if start == end else ""
-        text = f"{text[:start]}{space}{writer_yaml.scalar(value, flow=True)}{text[end:]}"
-    return text
-
-
-def _child(node: Any, step: str | int) -> Any:
-    if isinstance(step, int):
-        return node.value[step]
-    return next(value for key, value in node.value if key.value == step)
-
-
-def _round_trip(yaml: Any, text: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def _round_trip(
+    yaml: Any, text: str, was: Mapping[str, Any], now: Mapping[str, Any], folded: Collection[Path]
+) -> str:
+    """The document written again by ruamel.yaml, with its comments, for what no splice can do."""
     under, deeper = _UNDER.search(text), _DEEPER.search(text)
     offset = max(0, len(under[2]) - len(under[1])) if under else 2
     step = len(deeper[1]) if deeper else 2
     yaml.indent(mapping=step, sequence=offset + 2, offset=offset)
     loaded = yaml.load(text)
-    Edit(_wrapped).merge(loaded, was, now)
+    Edit(folded, _wrapped).merge(loaded, was, now)
     stream = io.StringIO()
     yaml.dump(loaded, stream)
     made = stream.getvalue()

@@ -278,3 +278,69 @@ def test_without_the_extra_only_updates_are_refused(world, live):
 
     assert done.code == (0 if live == 10 else 1), done.err
     assert ("reconciler[pull]" in done.err) == (live == 20)
+
+
+HAND = """\
+# head\r
+kind: FeatureFlag  # the flag\r
+metadata: {organization: acme, project: Web, key: a}   # id\r
+spec:\r
+  # about the name\r
+  name: "a"   # trailing\r
+\r
+  active: true # wrong\r
+  filters:\r
+    groups:\r
+    # first group\r
+    - properties: [] # none\r
+      rollout_percentage: 99   # pct\r
+      description: hi # d\r
+  tags: # tags\r
+    - x # gone\r
+    - y\r
+# tail\r
+---   # marker\r
+kind: Role\r
+metadata: {organization: acme, name: keepers}\r
+spec:\r
+  members:\r
+    # alice first\r
+    - "ALICE@acme.test"  # quoted\r
+    - bob@acme.test   # gone\r
+"""
+
+
+def test_what_somebody_wrote_by_hand_is_pulled_over_and_plans_as_nothing(world):
+    """Comments, other spellings, other line ends: only what differs from live is another."""
+    roles = [{"name": "Keepers", "members": ["alice@acme.test"]}]
+    repo = world(acme.seed(projects=[flags(acme.live_flag("a"))], roles=roles))
+    (repo.folder / "mine.yaml").write_bytes(HAND.encode())
+
+    done = repo.run("pull", "--kind", "FeatureFlag", "--kind", "Role")
+
+    expected = (
+        HAND.replace("true # wrong", "false # wrong")
+        .replace("99 ", "10 ")
+        .replace("      description: hi # d\r\n", "")
+        .replace("tags: # tags\r\n    - x # gone\r\n    - y\r\n", "tags: [] # tags\r\n")
+        .replace("name: keepers", "name: Keepers")
+        .replace("    - bob@acme.test   # gone\r\n", "")
+    )
+    assert done.code == 0, done.err
+    assert done.err == ""
+    assert (repo.folder / "mine.yaml").read_bytes().decode() == expected
+    assert repo.run("validate").code == 0
+    assert repo.run("plan", "--detailed-exitcode").code == 0
+    again = repo.run("pull", "--kind", "FeatureFlag", "--kind", "Role")
+    assert "0 files written, 0 updated" in again.out
+
+
+def test_what_is_not_written_is_said_in_lines_of_its_own(world):
+    """With what to do about it."""
+    repo = world(acme.seed(projects=[flags(acme.live_flag("a", 55))]))
+    document = acme.flag("a", 10)
+    document["metadata"]["projects"] = [document["metadata"].pop("project")]
+    repo.write("a.yaml", document)
+    done = repo.run("pull", "--kind", "FeatureFlag")
+
+    assert "which is for many\n  fix: change it there" in done.err
