@@ -49,6 +49,7 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/plan_cpu.py
+	$(BIN)/python benchmarks/apply_speed.py
 	$(BIN)/python benchmarks/sandbox_speed.py
 
 wheel: $(READY)  # the same bytes from the same commit

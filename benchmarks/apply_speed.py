@@ -1,0 +1,194 @@
+"""Writing: how near an apply comes to what latency and the rate limit allow, and what it sends.
+
+    python benchmarks/apply_speed.py
+
+1. 1,000 new flags, 8 at a time, 20 ms a request: wanted at least 85 % of the bound
+   (writes x latency / connections) for the writing itself, exactly listings + writes requests,
+   and no write by a second apply.
+2. 2,000 new flags where a key may send 480 requests a minute, in virtual time: wanted at most
+   1.1 times what the limit allows, and no 429.
+"""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from threading import Lock
+
+import yaml
+
+from reconciler.cli import run
+from reconciler.cli.session import Session
+
+LATENCY_MS, CONNECTIONS = 20, 8
+SEED = {
+    "users": [{"email": "ci@acme.test", "tokens": [{"token": "phx_ci", "scopes": ["*"]}]}],
+    "organizations": [
+        {
+            "name": "Acme",
+            "slug": "acme",
+            "features": [],
+            "members": [{"email": "ci@acme.test", "level": "owner"}],
+            "projects": [{"name": "Web", "id": 1}],
+        }
+    ],
+}
+
+
+def flags(count):
+    return [
+        {
+            "kind": "FeatureFlag",
+            "metadata": {"organization": "acme", "project": "Web", "key": f"flag-{n}"},
+            "spec": {
+                "name": f"Flag {n}",
+                "active": False,
+                "filters": {"groups": [{"properties": [], "rollout_percentage": 10}]},
+            },
+        }
+        for n in range(count)
+    ]
+
+
+@contextlib.contextmanager
+def sandbox(folder, *options, **changes):
+    """A server in a process of its own; its address, which the program is pointed at."""
+    seed = folder / "seed.json"
+    seed.write_text(json.dumps({**SEED, **changes}), encoding="utf-8")
+    script = str(Path(sys.executable).parent / "reconciler")
+    call_ = [script, "sandbox", "--port", "0", "--seed", str(seed), *options]
+    with subprocess.Popen(call_, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            url = process.stdout.readline().split()[-1]
+            os.environ["POSTHOG_HOST"] = url
+            yield url
+        finally:
+            process.terminate()
+
+
+def command(folder, *arguments):
+    """The console program in this process: (exit code, standard output)."""
+    out = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(out):
+        code = run(["--quiet", *arguments])
+    return code, out.getvalue()
+
+
+def call(url, method, path, body=None):
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(url + path, data=data, method=method)
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def sent(url):
+    """(reads, writes, 429s) since the log was emptied, and the seconds between the writes."""
+    rows = call(url, "GET", "/_sandbox/requests")
+    call(url, "DELETE", "/_sandbox/requests")
+    writes = [row for row in rows if row["method"] != "GET"]
+    throttled = sum(row["status"] == 429 for row in rows)
+    return len(rows) - len(writes), len(writes), throttled
+
+
+def verdict(name, figure, *, met):
+    print(f"{'met   ' if met else 'MISSED'}  {name:<58} {figure}")
+    return met
+
+
+def against_latency(folder, count):
+    """Writes at the speed of the wire."""
+    unlimited = {"rate_limit": {"per_minute": 10**6, "per_hour": 10**6}, "paths": ["flags.yaml"]}
+    settings = {"version": 1, "targets": {"bench": unlimited}}
+    (folder / "reconciler.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    with sandbox(folder, "--latency", str(LATENCY_MS)) as url:
+        started = time.perf_counter()
+        code, _ = command(folder, "plan")
+        planned = time.perf_counter() - started
+        reads = sent(url)[0]
+        started = time.perf_counter()
+        applied, out = command(
+            folder, "apply", "--yes", "--format", "json", "--concurrency", str(CONNECTIONS)
+        )
+        took = time.perf_counter() - started
+        apply_reads, writes, _ = sent(url)
+        again, _ = command(folder, "apply", "--yes")
+        second = sent(url)
+    assert (code, applied, again) == (0, 0, 0), out[:500]
+    bound = count * LATENCY_MS / 1000 / CONNECTIONS
+    share = bound / (took - planned)
+    return [
+        verdict(
+            f"{count} writes, 8 connections, 20 ms: share of the bound",
+            f"{share:.0%}",
+            met=share >= 0.85,
+        ),
+        verdict(
+            "requests of the apply: listings + writes",
+            f"{apply_reads} + {writes}",
+            met=(apply_reads, writes) == (reads, count),
+        ),
+        verdict("writes of a second apply", second[1], met=second[1] == 0),
+    ]
+
+
+class Virtual:
+    """Time that passes when somebody sleeps, here and on the server."""
+
+    def __init__(self, url):
+        self.url, self.now, self.lock = url, 0.0, Lock()
+
+    def clock(self):
+        """Seconds so far."""
+        with self.lock:
+            return self.now
+
+    def sleep(self, seconds):
+        """Let them pass at once."""
+        with self.lock:
+            self.now += seconds  # and the server's clock with it
+            call(self.url, "POST", "/_sandbox/clock", {"advance": f"{seconds:.3f}s"})
+
+
+def against_the_limit(folder, count):
+    """Writes as fast as the limit allows: 480 in any minute."""
+    limit = {"now": "2026-01-05T09:00:00Z", "rate_limit": {"per_minute": 480}}
+    with sandbox(folder, **limit) as url:
+        time_ = Virtual(url)
+        Session.surroundings = {"clock": time_.clock, "sleep": time_.sleep}
+        try:
+            code, out = command(folder, "apply", "--yes", "--format", "json")
+        finally:
+            Session.surroundings = {}
+        reads, writes, throttled = sent(url)
+    assert code == 0, out[:500]
+    least = ((reads + writes - 1) // 480) * 60.0
+    return [
+        verdict(
+            f"{count} writes at 480 a minute: time over the least",
+            f"{time_.now / least:.2f}x ({time_.now:.0f} s of {least:.0f} s)",
+            met=time_.now <= 1.1 * least,
+        ),
+        verdict("429 among them", throttled, met=throttled == 0),
+    ]
+
+
+def main():
+    os.environ["POSTHOG_API_KEY"] = "phx_ci"
+    rows = []
+    for measure, count in ((against_latency, 1_000), (against_the_limit, 2_000)):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            text = yaml.safe_dump_all(flags(count))
+            (folder / "flags.yaml").write_text(text, encoding="utf-8")
+            rows += measure(folder, count)
+    return 0 if all(rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
