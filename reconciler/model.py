@@ -6,6 +6,7 @@ from enum import Enum, StrEnum
 from typing import Any, Final
 from urllib.parse import unquote
 
+from reconciler.basis import Basis
 from reconciler.consent import ChangeRequest as ChangeRequest  # noqa: PLC0414  found here, too
 from reconciler.consent import Vote as Vote  # noqa: PLC0414
 from reconciler.evidence import Attribution, Hold
@@ -344,6 +345,7 @@ class Plan:
     requests: Requests = Requests()
     change_requests: tuple[ChangeRequest, ...] = ()  # those that a gate speaks of, oldest first
     ignored: tuple[Ignored, ...] = ()  # only drift lists them
+    basis: Basis | None = None  # what it was made from, if it is to be applied later
 
     @property
     def writes(self) -> tuple[Change, ...]:

@@ -54,6 +54,13 @@ def put_back(value: Any, live: Any, path: Path) -> Any:
     return {name: kept for name, kept in value.items() if name != step}
 
 
+def ordered(value: Any) -> Any:
+    """A copy with the keys of every mapping sorted: how somebody wrote them says nothing."""
+    if isinstance(value, Mapping):
+        return {name: ordered(value[name]) for name in sorted(value)}
+    return [ordered(item) for item in value] if isinstance(value, list) else value
+
+
 def print_path(path: Sequence[str | int]) -> str:
     """("filters", "groups", 0, "name") -> `filters.groups[0].name`."""
     text = ""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final
 
-from reconciler import __version__, drifted
+from reconciler import __version__, drifted, seal
 from reconciler.document import KEY as KEY  # noqa: PLC0414  what hides keys is found here, too
 from reconciler.document import Node, refused
 from reconciler.document import redact as redact  # noqa: PLC0414
@@ -37,6 +37,7 @@ from reconciler.model import (
     Verdict,
     Vote,
 )
+from reconciler.seal import as_text as as_text  # noqa: PLC0414
 from reconciler.source import Source
 
 FORMAT_VERSION: Final = 1
@@ -94,19 +95,15 @@ def encode(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any]:
             "requests": plan.requests,
             "change_requests": [_asked(one) for one in plan.change_requests],
             **drifted.ignored(plan.ignored),
+            "basis": plan.basis,
         }
     )
-    return document
+    return seal.sealed(document)
 
 
 def dumps(plan: Plan, *, tool_version: str | None = None) -> str:
     """The document as text: ASCII, two spaces, the order of the interface."""
     return as_text(encode(plan, tool_version=tool_version))
-
-
-def as_text(document: Any) -> str:
-    """A plain value as JSON text."""
-    return json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
 def plain(value: Any) -> Any:  # noqa: PLR0911  one line a type
@@ -169,36 +166,51 @@ def _asked(request: ChangeRequest) -> dict[str, Any]:
     }
 
 
-def loads(text: str) -> Plan:
-    """The plan in the text of a saved document; ConfigError if it is none."""
+def loads(text: str) -> Saved:
+    """The plan in the text of a saved document; ConfigError if it is none.
+
+    Raises GuardrailError if it is not to the letter what was written.
+    """
     try:
-        document = json.loads(text.removeprefix("\ufeff"))
+        document = json.loads(text.removeprefix("\ufeff"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise refused(f"it is no JSON: {error}") from error
-    return decode(document)
+    _check(document)
+    if (problem := seal.broken(document, text)) is not None:
+        raise problem
+    return _plan(Node(document, ""))
 
 
-def decode(document: Any) -> Plan:
-    """The plan that a document holds; ConfigError if it is none.
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def decode(document: Any) -> Saved:
+    """The plan that a document holds; ConfigError if it is none. Its seals are not looked at.
 
     Desired resources are not part of it. Everything a renderer shows comes back as it was.
     """
+    _check(document)
+    return _plan(Node(document, ""))
+
+
+def _check(document: Any) -> None:
+    """Whether it may be asked at all: flat enough, and of a format that this program knows."""
     level = [document] if isinstance(document, dict | list) else []
     for _ in range(_DEEPEST):
         inside = (one.values() if isinstance(one, dict) else one for one in level)
         level = [item for items in inside for item in items if isinstance(item, dict | list)]
     if level:
         raise refused("it is nested too deeply")
-    return _plan(Node(document, ""))
-
-
-def _plan(node: Node) -> Saved:
-    version = node["format_version"].count()
+    version = Node(document, "")["format_version"].count()
     if version > FORMAT_VERSION:
         raise refused(
             f"its format_version is {version}, and this program reads {FORMAT_VERSION}",
             "show it with the version of reconciler that made it, or make the plan again",
         )
+
+
+def _plan(node: Node) -> Saved:
     base, none = node["base"], node["summary"]["none"].count()
     changes = node["changes"].each(_read_change)
     for address, times in Counter(one.address for one in changes).most_common(1):
@@ -208,7 +220,7 @@ def _plan(node: Node) -> Saved:
         changes=changes,
         target=node["target"]["name"].text(),
         host=node["target"]["host"].text(),
-        created_at=node["created_at"].text(),
+        created_at=seal.moment(node["created_at"].text()),
         base_ref=base.maybe(lambda found: found["ref"].maybe(Node.text)),
         base_commit=base.maybe(lambda found: found["commit"].maybe(Node.text)),
         desired_digest=node["desired_digest"].text(),
@@ -220,6 +232,7 @@ def _plan(node: Node) -> Saved:
         tool_version=node["tool_version"].text(),
         change_requests=node["change_requests"].maybe(lambda n: n.each(_read_asked)) or (),
         ignored=drifted.read_ignored(node),
+        basis=node["basis"].maybe(seal.read_basis),
     )
 
 

@@ -1,7 +1,5 @@
 """The hall: observe, plan, apply, drift. The only module that knows all the rooms."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,6 +10,7 @@ from reconciler.apply import executor
 from reconciler.apply.journal import Journal
 from reconciler.apply.names import Names
 from reconciler.apply.progress import Tools
+from reconciler.basis import Basis
 from reconciler.config import excerpt, git, live_checks, loader, templates, writer_choice
 from reconciler.config.base import Base
 from reconciler.drift import attribution, findings, holds, window
@@ -36,6 +35,7 @@ from reconciler.model import (
 from reconciler.plan import (
     build,
     drifting,
+    footing,
     gate_past,
     ignored,
     intent,
@@ -141,11 +141,13 @@ def plan(
     excerpts: bool = True,
     base: Base | None = None,
     said: tuple[Finding, ...] = (),
+    basis: Basis | None = None,
 ) -> Plan:
     """What apply would do, and why.
 
     `excerpts` quotes lines of the working tree; not for what was read from a commit. `said` are
-    findings from before the plan, such as a base that cannot be read.
+    findings from before the plan, such as a base that cannot be read. With `basis`, which says
+    what was asked for, the plan can be saved and applied later.
     """
     made = build.build(desired=world.desired, base=world.base, live=world.live, options=options)
     made = pages.linked(made, world.live, host)
@@ -156,24 +158,15 @@ def plan(
         created_at=created_at,
         base_ref=base.ref if base is not None and world.base is not None else None,
         base_commit=base.commit if base is not None and world.base is not None else None,
-        desired_digest=digest(world.desired),
+        desired_digest=footing.digest(world.desired),
         findings=(
             *said,
             *world.said,
             *(map(excerpt.attach, made.findings) if excerpts else made.findings),
         ),
         requests=Requests(world.reads, made.requests.expected_writes),
+        basis=footing.of(made.changes, world.desired, world.live, basis) if basis else None,
     )
-
-
-def digest(declared: Declared) -> str:
-    """One digest over everything declared, whatever file it stands in."""
-    canonical = {
-        str(address): [resource.spec, resource.lifecycle.absent, resource.id]
-        for address, resource in declared.resources.items()
-    }
-    form = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(form.encode()).hexdigest()
 
 
 def apply(

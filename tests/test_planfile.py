@@ -57,6 +57,8 @@ def test_the_document_of_the_interface():
         "findings",
         "requests",
         "change_requests",
+        "basis",
+        "digest",
     ]
     assert document["format_version"] == 1
     assert document["tool_version"] == "0.1.0"

@@ -9,6 +9,7 @@ from reconciler.cli.session import Session
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reconciler.basis import Basis, Selection
     from reconciler.config.base import Base
     from reconciler.config.commit import CommitTree
     from reconciler.config.loader import Loaded
@@ -36,6 +37,12 @@ class Before:
     repository: Path | None = None
     head: str | None = None
     clean: bool = False
+
+    def basis(self, selection: "Selection") -> "Basis":
+        """What a plan that is to be saved says of where it comes from."""
+        from reconciler.basis import Basis
+
+        return Basis(self.head, self.head is not None and not self.clean, selection)
 
 
 def look(

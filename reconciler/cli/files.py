@@ -1,11 +1,34 @@
 """Writing a result file: whole or not at all, readable by its owner only."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from reconciler.errors import ReconcilerError
+
+
+def check_place(name: str) -> None:
+    """Refuse a place where no file of ours may go, before there is anything to write to it.
+
+    Only a regular file is ever replaced: no folder, no device, and no link that somebody planted.
+    """
+    path = Path(name)
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise _refused(path, f"there is no folder {path.parent}") from None
+        return
+    except (OSError, ValueError) as error:
+        raise _refused(path, getattr(error, "strerror", None) or str(error)) from error
+    if stat.S_ISLNK(mode):
+        raise _refused(path, "it is a link, and links are not followed")
+    if stat.S_ISDIR(mode):
+        raise _refused(path, "it is a folder")
+    if not stat.S_ISREG(mode):
+        raise _refused(path, "it is no regular file")
 
 
 def write_private(name: str, text: str) -> None:
@@ -18,25 +41,37 @@ def write_lines(name: str, lines: Iterable[str]) -> int:
 
     An error while the pieces are made leaves no file either.
     """
+    check_place(name)
     path, count = Path(name), 0
     temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=".reconciler-", dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             for line in lines:
                 file.write(line)
                 count += 1
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        Path(temporary).replace(path)  # over a link planted just now: it goes, its target stays
         temporary = None
+        _sync_folder(path.parent)
     except OSError as error:
-        raise ReconcilerError(
-            f"{path} cannot be written",
-            why=error.strerror or str(error),
-            fix="choose a folder that exists and is writable",
-        ) from error
+        raise _refused(path, error.strerror or str(error)) from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
     return count
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself last."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _refused(path: Path, why: str) -> ReconcilerError:
+    fix = "name a file in a folder that exists and is writable"
+    return ReconcilerError(f"{path} cannot be written", why=why, fix=fix)

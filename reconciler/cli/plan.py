@@ -13,7 +13,7 @@ DIFFERENCES = 2
 @options.paths
 @options.selection
 @options.base
-@click.option("--out", metavar="FILE", help="Save the plan, for `show`.")
+@click.option("--out", metavar="FILE", help="Save the plan, for `show` and `apply`.")
 @options.formats("text", "json", "markdown", "html")
 @options.zoom
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if there are changes.")
@@ -31,17 +31,21 @@ def command(
 ) -> int:
     """Show what apply would do, why, and who will have to approve it. Reads only."""
     from reconciler import render, walk
+    from reconciler.basis import Selection
     from reconciler.cli import before as history
-    from reconciler.cli import rails
+    from reconciler.cli import files, rails
     from reconciler.plan import guardrails
     from reconciler.plan.build import Options
 
+    if out is not None:
+        files.check_place(out)
     target, loaded = session.load(paths)
     before = history.look(session, target, loaded, asked=base, paths=paths)
     chosen = Options(select, exclude, target.ignore, rails.limits(target))
     with session.reader(target) as reader:
         world = walk.observe(reader, loaded, chosen, before.loaded)
         host = reader.host
+    kept = out is not None or format_ != "text" or session.report.folder is not None
     made = walk.plan(
         world,
         chosen,
@@ -50,11 +54,10 @@ def command(
         created_at=session.stamp(),
         base=before.base,
         said=before.findings,
+        basis=before.basis(Selection(paths, select, exclude)) if kept else None,
     )
     session.report.plan(made)
     if out is not None:
-        from reconciler.cli import files
-
         files.write_private(out, render.plan(made, format="json"))
     session.show(render.plan, made, format_, saved=out or "")
     if any(finding.code not in guardrails.CODES for finding in made.errors):

@@ -14,6 +14,7 @@ from reconciler.plan import (
     order,
     pages,
     references,
+    secret,
     selection,
     three_way,
     weakening_guard,
@@ -52,7 +53,7 @@ def build(*, desired: Declared, base: Declared | None, live: Live, options: Opti
         *findings.unmanaged_fields(changes),
     )
     return Plan(
-        changes=changes,
+        changes=tuple(map(secret.veiled, changes)),
         unmanaged=tuple(a for a in three_way.unmanaged(desired, base, live) if covers(options, a)),
         released=tuple(three_way.released(changes, desired, base)),
         findings=tuple(sorted(said, key=lambda finding: finding.sort_key)),

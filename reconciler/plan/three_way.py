@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from reconciler.kind import Kind
 from reconciler.kinds import KINDS, fold
 from reconciler.model import (
     ABSENT,
@@ -21,8 +22,8 @@ from reconciler.model import (
     Released,
     Resource,
 )
-from reconciler.paths import Path, print_path
-from reconciler.plan import describe, identity
+from reconciler.paths import Path, ordered, print_path
+from reconciler.plan import describe, identity, secret
 from reconciler.plan.lookup import Lookup
 
 
@@ -110,18 +111,28 @@ def _change(
 
 
 def fingerprint(live: LiveResource) -> str:
-    """A digest of everything that can be managed, by which a moved object is known."""
-    text = json.dumps(live.spec, sort_keys=True, separators=(",", ":"), default=str)
+    """A digest of everything that can be managed, by which a moved object is known.
+
+    What the API hides is left out: it is shown to one key and not to another.
+    """
+    text = json.dumps(secret.without(live), sort_keys=True, separators=(",", ":"), default=str)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def _all_fields(resource: Resource, base: Resource | None) -> Iterator[FieldChange]:
     """What is to be created. As it was at the base, it has gone from the live side: drift."""
     there = base if base is not None and not base.lifecycle.absent else None
-    for name, value in resource.spec.items():
+    for name in _in_order(resource.spec, KINDS[resource.address.kind]):
+        value = resource.spec[name]
         was = there.spec.get(name, ABSENT) if there is not None else ABSENT
-        gone = was is not ABSENT and describe.same(was, value)
-        yield FieldChange(name, ABSENT, value, was, Cause.DRIFT if gone else Cause.UNKNOWN)
+        cause = Cause.DRIFT if was is not ABSENT and describe.same(was, value) else Cause.UNKNOWN
+        yield FieldChange(name, ABSENT, ordered(value), ordered(was), cause)
+
+
+def _in_order(names: Iterable[str], kind: Kind) -> list[str]:
+    """As the kind lists its fields, then by name: how somebody ordered them says nothing."""
+    place = {name: number for number, name in enumerate(kind.defaults)}
+    return sorted(names, key=lambda name: (place.get(name, len(place)), name))
 
 
 def _fields(resource: Resource, base: Resource | None, live: LiveResource) -> Iterator[FieldChange]:
@@ -133,19 +144,19 @@ def _fields(resource: Resource, base: Resource | None, live: LiveResource) -> It
         moved = (ABSENT, unsure) if meant else (new, Cause.DRIFT)
         yield FieldChange(f"metadata.{kind.key}", old, new, *moved)
     skipped = {*resource.lifecycle.ignore, *kind.hidden(live.payload)}
+    unequal = {}
     for name, value in resource.spec.items():
         there = live.spec.get(name, kind.defaults.get(name, ABSENT))  # older servers lack fields
         mine = describe.managed(there, value, whole=name in kind.atomic)
-        if mine == value:
-            continue
+        if mine != value:
+            unequal[name] = mine
+    for name in _in_order(unequal, kind):
+        mine, value = unequal[name], resource.spec[name]
         for path, old, new in describe.differences(mine, value, (name,)):
             text = print_path(path)
-            if not _covered(text, skipped):
-                yield FieldChange(text, old, new, *_base(base, path, old, new, kind.atomic))
-
-
-def _covered(path: str, ignored: set[str]) -> bool:
-    return any(path == one or path.startswith((f"{one}.", f"{one}[")) for one in ignored)
+            if not secret.covers(skipped, text):
+                before, side = _base(base, path, old, new, kind.atomic)
+                yield FieldChange(text, ordered(old), ordered(new), ordered(before), side)
 
 
 def _base(
@@ -262,7 +273,10 @@ def released(
         if before is None or not before.spec:
             continue
         for path, value in _left(before.spec, one.desired.spec, KINDS[one.address.kind].atomic):
-            yield Released(one.address, print_path(path), value, describe.at(one.before.spec, path))
+            text, live = print_path(path), describe.at(one.before.spec, path)
+            hidden = secret.covers(secret.of(one), text)
+            sides = (secret.SHOWN, secret.SHOWN) if hidden else (value, live)
+            yield Released(one.address, text, *map(ordered, sides))
 
 
 def _left(before: Any, now: Any, atomic: tuple[str, ...]) -> Iterator[tuple[Path, Any]]:

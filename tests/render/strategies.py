@@ -1,10 +1,11 @@
 """What a hostile file or server could say, and plans of any shape."""
 
+import json
 from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from reconciler import evidence, model
+from reconciler import basis, evidence, model
 from reconciler.model import ABSENT
 
 NASTY = [
@@ -68,7 +69,7 @@ letters = st.text(
 )
 hostile = (
     st.sampled_from(NASTY) | letters | st.builds("{}{}".format, st.sampled_from(NASTY), letters)
-)
+).map(lambda text: json.loads(json.dumps(text)))  # two halves of one character are that character
 words = hostile.filter(bool)
 
 scalars = (
@@ -192,6 +193,31 @@ changes = st.builds(
     attribution=attributions,
     hold=holds,
 )
+seen = st.builds(
+    basis.Seen,
+    addresses.map(str),
+    hostile,
+    hostile,
+    st.dictionaries(hostile, values, max_size=2),
+)
+bases = st.builds(
+    basis.Basis,
+    maybe,
+    st.booleans(),
+    st.builds(basis.Selection, *[st.lists(hostile, max_size=2).map(tuple)] * 3),
+    st.dictionaries(
+        hostile,
+        st.builds(
+            basis.Place,
+            hostile,
+            st.dictionaries(hostile, st.lists(hostile, max_size=2).map(tuple), max_size=2),
+        ),
+        max_size=2,
+    ),
+    st.lists(seen, max_size=2).map(tuple),
+    st.lists(seen, max_size=2).map(tuple),
+    st.dictionaries(hostile, st.integers(0, 9999), max_size=2),
+)
 plans = st.builds(
     model.Plan,
     st.lists(changes, max_size=4, unique_by=lambda change: change.address).map(tuple),
@@ -207,4 +233,5 @@ plans = st.builds(
     st.builds(model.Requests, *[st.integers(0, 9999)] * 3),
     st.lists(requests, max_size=2).map(tuple),
     st.lists(ignored, max_size=2).map(tuple),
+    st.none() | bases,
 )

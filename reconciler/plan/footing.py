@@ -1,0 +1,84 @@
+"""What a plan rests on, written down so that its apply can look at just that again."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from reconciler.basis import Basis, Place, Seen
+from reconciler.model import Action, Address, Change, Declared, Live, LiveResource
+from reconciler.paths import ordered
+from reconciler.plan import gates, secret, three_way
+from reconciler.plan.gate_policies import KIND as POLICY
+
+
+def of(changes: tuple[Change, ...], desired: Declared, live: Live, asked: Basis) -> Basis:
+    """`asked`, which holds what was asked for, with what was found."""
+    gated = {address.parts for address in gates.projects(changes)}
+    slugs = {address.organization for address in desired.resources}
+    slugs |= {change.address.organization for change in changes}
+    return replace(
+        asked,
+        organizations=_places(slugs, live),
+        policies=tuple(
+            seen(live.resources[address])
+            for address in sorted(live.resources)
+            if address.kind == POLICY and address.parts[:-1] in gated
+        ),
+        before=tuple(
+            seen(change.before)
+            for change in sorted(changes, key=lambda one: one.address)
+            if change.before is not None and change.action in {Action.UPDATE, Action.DELETE}
+        ),
+        live=_counted(live),
+    )
+
+
+def digest(declared: Declared) -> str:
+    """One digest over everything declared, whatever file it stands in."""
+    canonical = {
+        str(address): [
+            resource.spec,
+            resource.id,
+            resource.lifecycle.absent,
+            resource.lifecycle.prevent_destroy,
+            sorted(resource.lifecycle.ignore),
+            resource.lifecycle.renamed_from,
+        ]
+        for address, resource in declared.resources.items()
+    }
+    form = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(form.encode()).hexdigest()
+
+
+def seen(there: LiveResource) -> Seen:
+    """A live object as it is, under its live name."""
+    spec = ordered(secret.without(there))
+    return Seen(str(there.address), there.id, three_way.fingerprint(there), spec)
+
+
+def collection(kind: str, scope: tuple[str, ...]) -> str:
+    """The name of a collection: `FeatureFlag/acme/Web`."""
+    return str(Address(kind, scope)) if scope else kind
+
+
+def _places(slugs: Iterable[str], live: Live) -> dict[str, Place]:
+    projects: dict[str, dict[str, tuple[str, ...]]] = {}
+    for address, ids in live.ids.items():
+        if address.kind == "Project":
+            projects.setdefault(address.organization, {})[address.name] = ids
+    found = {slug: live.ids.get(Address("Organization", (slug,)), ()) for slug in sorted(slugs)}
+    return {
+        slug: Place(ids[0], dict(sorted(projects.get(slug, {}).items())))
+        for slug, ids in found.items()
+        if len(ids) == 1
+    }
+
+
+def _counted(live: Live) -> dict[str, int]:
+    """Objects of each collection, by `Kind/organization[/project]`."""
+    counts = Counter((address.kind, address.parts[:-1]) for address in live.resources)
+    for address, twins in live.twins.items():
+        counts[address.kind, address.parts[:-1]] += len(twins) - 1
+    return {collection(*place): number for place, number in sorted(counts.items())}
