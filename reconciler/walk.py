@@ -211,6 +211,7 @@ class Sight:
     since_s: float | None = None  # seconds back from the server's own clock
     holds: tuple[Hold, ...] = ()
     identities: str = "full"
+    only: tuple[str, ...] = ()  # ways in which it came to be; empty: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,10 +274,13 @@ def _attributed(reader: Reader, world: World, made: Plan, sight: Sight, now: dat
         pages.of_requests(requests, world.live, made.host),
         sight.identities,
     )
-    changes, older = attribution.attributed(made.changes, evidence), 0
+    changes, older, others = attribution.attributed(made.changes, evidence), 0, 0
     if since is not None:
-        changes, older = window.narrowed(changes, since)
-    said = (*made.findings, *map(findings.gap, gaps), *findings.older(older, since))
+        changes, older = window.since(changes, since)
+    if sight.only:
+        changes, others = window.only(changes, sight.only)
+    left_out = (*findings.older(older, since), *findings.others(others))
+    said = (*made.findings, *map(findings.gap, gaps), *left_out)
     return replace(made, changes=changes, findings=said)
 
 

@@ -8,9 +8,6 @@ from reconciler.cli import options
 from reconciler.cli.report import reported
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
-from reconciler.model import Outcome, Plan, Result
-
-FAILED, WAITING, REFUSED = 1, 3, 4
 
 
 @click.command("apply", epilog="Example: reconciler apply --yes --select 'FeatureFlag/acme/Web/*'")
@@ -26,9 +23,7 @@ FAILED, WAITING, REFUSED = 1, 3, 4
     show_default=True,
     help="Whether a clean apply of everything moves the ref of the base.",
 )
-@click.option(
-    "--concurrency", type=click.IntRange(1, 32), default=8, show_default=True, metavar="N"
-)
+@options.concurrency
 @options.formats("text", "json")
 @options.zoom
 @reported
@@ -91,27 +86,8 @@ def command(
         click.echo(planfile.dump_outcomes(outcomes, made))
     else:
         click.echo(text.summary(outcomes, made, color=session.color), color=session.color)
-    code = _exit_code(outcomes, made, interrupted=interrupted)
+    code = carrying.exit_code(outcomes, made, interrupted=interrupted)
     partial = bool(paths) and session.settings().file is not None
     if code == 0 and record_base == "local" and not partial:
         rails.record(session, target, chosen, before)
-    return code
-
-
-def _exit_code(outcomes: tuple[Outcome, ...], made: Plan, *, interrupted: int | None) -> int:
-    """A function of the report, worst first (interface section 2)."""
-    from reconciler.plan import guardrails
-
-    results = {outcome.result for outcome in outcomes}
-    code = 0
-    if interrupted is not None:
-        code = interrupted
-    elif Result.FAILED in results or any(e.code not in guardrails.CODES for e in made.errors):
-        code = FAILED
-    elif Result.REFUSED in results:
-        code = REFUSED
-    elif Result.WAITING in results:
-        code = WAITING
-    elif Result.SKIPPED in results:
-        code = FAILED
     return code

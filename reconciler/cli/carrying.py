@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, color_for
-from reconciler.model import Action, Outcome, Plan
+from reconciler.model import Action, Outcome, Plan, Result
 
 if TYPE_CHECKING:
     from reconciler.posthog.client import Writer
     from reconciler.walk import World
 
+FAILED, WAITING, REFUSED = 1, 3, 4
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STOPPING = b"\nstopping: what is in flight is finished; again to leave at once\n"
 
@@ -64,6 +65,25 @@ def carry_out(
             )
         journal.record("end", outcomes=len(outcomes))
     return tuple(outcomes), interrupt.code
+
+
+def exit_code(outcomes: tuple[Outcome, ...], made: Plan, *, interrupted: int | None) -> int:
+    """A function of the report, worst first (interface section 2)."""
+    from reconciler.plan import guardrails
+
+    results = {outcome.result for outcome in outcomes}
+    code = 0
+    if interrupted is not None:
+        code = interrupted
+    elif Result.FAILED in results or any(e.code not in guardrails.CODES for e in made.errors):
+        code = FAILED
+    elif Result.REFUSED in results:
+        code = REFUSED
+    elif Result.WAITING in results:
+        code = WAITING
+    elif Result.SKIPPED in results:
+        code = FAILED
+    return code
 
 
 @dataclass

@@ -51,7 +51,8 @@ class Result:
     @property
     def outputs(self) -> dict[str, str]:
         """What later steps may branch on."""
-        drift = self.changes if self.command == "drift" else self.counts.get("drift", 0)
+        seen = self.changes if self.code else 0  # what is held does not count
+        drift = seen if self.command == "drift" else self.counts.get("drift", 0)
         plan = self.folder / "plan.json"
         return {
             "exit-code": str(self.code),
@@ -170,6 +171,7 @@ def _findings(result: Result) -> "tuple[Finding, ...]":
     """What deserves a mark on a line: findings, what drifted, what did not work."""
     from reconciler import planfile
     from reconciler.model import Finding, Severity
+    from reconciler.render import who
 
     text = result.text("plan.json")
     if not text:
@@ -178,17 +180,7 @@ def _findings(result: Result) -> "tuple[Finding, ...]":
     found = [*made.findings]
     places = {str(change.address): change for change in made.changes}
     if result.command == "drift":
-        found += [
-            Finding(
-                "drift",
-                Severity.WARNING,
-                f"{change.address} differs from the files: "
-                + ", ".join(one.path for one in change.fields[:5]),
-                source=change.source,
-                address=change.address,
-            )
-            for change in made.writes
-        ]
+        found += [one for change in made.writes for one in who.findings(change)]
     outcomes = json.loads(result.text("outcomes.json") or '{"results": []}')
     for row in outcomes["results"]:
         if row["outcome"] not in {"failed", "refused", "waiting"}:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from reconciler.cli import options
 from reconciler.cli.report import reported
@@ -14,8 +15,13 @@ if TYPE_CHECKING:
     from reconciler.config.base import Base
     from reconciler.config.loader import Loaded
     from reconciler.config.settings import Target
+    from reconciler.model import Plan
+    from reconciler.posthog.client import Reader
+    from reconciler.walk import Drift
 
 DRIFTED = 2
+CLASSES = ("approved", "unapproved", "bypass", "unknown")
+WRITING = frozenset({"yes", "allow_destroy", "allow_weakening", "go_on", "concurrency"})
 
 
 @click.command("drift", epilog="Example: reconciler drift --since 7d --select 'ApprovalPolicy/*'")
@@ -23,6 +29,7 @@ DRIFTED = 2
 @options.selection
 @click.option("--base", default="HEAD", show_default=True, metavar="REF", help="A git ref.")
 @click.option("--since", metavar="DURATION", help="Only what happened within 36h, 7d, 2w …")
+@click.option("--only", multiple=True, type=click.Choice(CLASSES), help="Only this; repeatable.")
 @click.option(
     "--identities",
     type=click.Choice(("full", "initials", "none")),
@@ -30,8 +37,12 @@ DRIFTED = 2
     show_default=True,
     help="How people are named; for reports that everybody can read.",
 )
+@click.option("--revert", "action", flag_value="revert", help="Write the files' values back.")
 @options.formats("text", "json", "markdown", "html", "sarif")
 @options.zoom
+@options.yes
+@options.lifts
+@options.concurrency
 @reported
 @click.pass_obj
 def command(
@@ -41,19 +52,30 @@ def command(
     exclude: tuple[str, ...],
     base: str,
     since: str | None,
+    only: tuple[str, ...],
     identities: str,
+    action: str | None,
     format_: str,
+    yes: bool,
+    allow_destroy: tuple[str, ...],
+    allow_weakening: bool,
+    go_on: bool,
+    concurrency: int,
 ) -> int:
     """Compare what the files declare at a commit with what is live. Exits 2 on drift."""
-    from reconciler import render, walk
+    from reconciler import walk
+    from reconciler.cli import rails
     from reconciler.plan.build import Options
 
+    _fits(action, format_)
     seconds = _seconds(since)
     target = session.target(paths)
     commit, head = _head(target, base)
-    chosen = Options(select, exclude, target.ignore)
-    with session.reader(target) as reader:
-        found = walk.drift(
+    limits = rails.limits(target, None, allow_destroy, weakening=allow_weakening)
+    chosen = Options(select, exclude, target.ignore, limits)
+
+    def look(reader: "Reader") -> "Drift":
+        return walk.drift(
             reader,
             head,
             chosen,
@@ -61,13 +83,47 @@ def command(
             host=reader.host,
             now=session.now(),
             base=commit,
-            sight=walk.Sight(seconds, target.holds, identities),
-        ).report
+            sight=walk.Sight(seconds, target.holds, identities, only),
+        )
+
+    if action == "revert":
+        from reconciler.cli import reverting
+
+        how = reverting.How(yes, go_on, concurrency, format_)
+        return reverting.revert(session, target, look, limits, how)
+    with session.reader(target) as reader:
+        found = look(reader).report
+    return _show(session, found, format_)
+
+
+def _show(session: Session, found: "Plan", format_: str) -> int:
+    """The report, and the exit code that it is worth."""
+    from reconciler import render
+
     session.report.plan(found, drift=True)
     session.show(render.drift, found, format_)
     if found.errors:
         return 1
     return DRIFTED if any(change.hold is None for change in found.writes) else 0
+
+
+def _fits(action: str | None, format_: str) -> None:
+    """Refuse what belongs to another way of running: a slip must not look like success."""
+    context = click.get_current_context()
+    given = [
+        parameter
+        for parameter in context.command.params
+        if parameter.name in WRITING
+        and context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT
+    ]
+    if given and action != "revert":
+        raise UsageError(
+            f"{given[0].opts[0]} is for drift --revert",
+            why="without it nothing is written",
+            fix="add --revert, or leave the option out",
+        )
+    if action is not None and format_ not in {"text", "json"}:
+        raise UsageError(f"drift --{action} has no format {format_}", fix="text or json")
 
 
 def _seconds(since: str | None) -> float | None:
@@ -93,5 +149,5 @@ def _head(target: "Target", ref: str) -> "tuple[Base, Loaded]":
     from reconciler.config import git, loader
     from reconciler.config.base import Base
 
-    tree = git.commit_tree(ref, cwd=Path.cwd())
+    tree = git.commit_tree(ref, cwd=Path.cwd(), at=target.paths[0])
     return Base(ref, tree.commit), loader.load(target.paths, overlays=target.overlays, tree=tree)

@@ -43,21 +43,30 @@ def guardrails(command: Callable[..., Any]) -> Callable[..., Any]:
     """What lifts a guardrail for one run, and how to go on beside it."""
     for add in (
         click.option(
-            "--continue", "go_on", is_flag=True, help="Refuse what a guardrail stops, do the rest."
-        ),
-        click.option(
             "--prefer",
             type=click.Choice(["git", "live"]),
             help="Where the files and PostHog both moved: who wins.",
-        ),
-        click.option(
-            "--allow-weakening", is_flag=True, help="Approvals may get easier, and nothing else."
         ),
         click.option(
             "--confirm-deletes",
             type=click.IntRange(1),
             metavar="N",
             help="Exactly so many deletes of what left the files are meant.",
+        ),
+        lifts,
+    ):
+        command = add(command)
+    return command
+
+
+def lifts(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The guardrails that also hold where the files have not moved."""
+    for add in (
+        click.option(
+            "--continue", "go_on", is_flag=True, help="Refuse what a guardrail stops, do the rest."
+        ),
+        click.option(
+            "--allow-weakening", is_flag=True, help="Approvals may get easier, and nothing else."
         ),
         click.option(
             "--allow-destroy",
@@ -68,6 +77,13 @@ def guardrails(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = add(command)
     return command
+
+
+def concurrency(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--concurrency`: writes at once."""
+    return click.option(
+        "--concurrency", type=click.IntRange(1, 32), default=8, show_default=True, metavar="N"
+    )(command)
 
 
 def zoom(command: Callable[..., Any]) -> Callable[..., Any]:

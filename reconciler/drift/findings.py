@@ -21,6 +21,14 @@ def older(number: int, since: datetime | None) -> Iterator[Finding]:
         yield Finding("drift-older", Severity.NOTICE, message, fix="run it without --since")
 
 
+def others(number: int) -> Iterator[Finding]:
+    """How much `--only` left out."""
+    if number:
+        noun = "field or object" if number == 1 else "fields or objects"
+        message = f"{number:,} {noun} drifted in another way; left out"
+        yield Finding("drift-left-out", Severity.NOTICE, message, fix="run it without --only")
+
+
 def over(holds: Iterable[Hold], now: datetime) -> Iterator[Finding]:
     """Holds whose time has come: somebody has to decide, or to remove the line."""
     for one in holds:

@@ -1,31 +1,37 @@
-"""`--since`: drift that is known to be older is left out; what is not known stays."""
+"""What of drift is looked at: `--since` and `--only`, by what is known of who moved it."""
 
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 
-from reconciler.evidence import Attribution
+from reconciler.evidence import Attribution, Way
 from reconciler.model import Action, Change
 
 
-def narrowed(changes: tuple[Change, ...], since: datetime) -> tuple[tuple[Change, ...], int]:
-    """The changes without what happened before, and how many fields or objects that was."""
+def since(changes: tuple[Change, ...], start: datetime) -> tuple[tuple[Change, ...], int]:
+    """The changes without what is known to have happened before, and how much that was."""
+    return _kept(changes, lambda found: not _is_older(found, start))
+
+
+def only(changes: tuple[Change, ...], ways: Collection[str]) -> tuple[tuple[Change, ...], int]:
+    """The changes that came to be in one of these ways, and how much is left out."""
+    return _kept(changes, lambda found: (found.way if found else Way.UNKNOWN) in ways)
+
+
+def _kept(
+    changes: tuple[Change, ...], wanted: Callable[[Attribution | None], bool]
+) -> tuple[tuple[Change, ...], int]:
+    """The changes without the fields, or objects, that are not wanted, and their number."""
     kept, left_out = [], 0
     for change in changes:
-        narrow = _narrow(change, since)
-        if change.action is not Action.UPDATE:
-            left_out += narrow.action is not change.action
-        else:
-            left_out += len(change.fields) - len(narrow.fields)
-        kept.append(narrow)
+        paths = set[str]()
+        if change.action is Action.UPDATE:
+            paths = {one.path for one in change.fields if not wanted(one.attribution)}
+        elif change.action is not Action.NONE and not wanted(change.attribution):
+            paths = {""}
+        kept.append(without(change, paths))
+        left_out += len(paths)
     return tuple(kept), left_out
-
-
-def _narrow(change: Change, since: datetime) -> Change:
-    if change.action is Action.NONE:
-        return change
-    if change.action is not Action.UPDATE:
-        return without(change, {""}) if _is_older(change.attribution, since) else change
-    return without(change, {one.path for one in change.fields if _is_older(one.attribution, since)})
 
 
 def without(change: Change, paths: set[str]) -> Change:
@@ -41,10 +47,10 @@ def without(change: Change, paths: set[str]) -> Change:
     return replace(change, fields=fields, action=action, desired=desired)
 
 
-def _is_older(found: Attribution | None, since: datetime) -> bool:
+def _is_older(found: Attribution | None, start: datetime) -> bool:
     if found is None or found.at is None:
         return False
     try:
-        return datetime.fromisoformat(found.at) < since
+        return datetime.fromisoformat(found.at) < start
     except (ValueError, TypeError):
         return False

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from reconciler.model import Action, Change, Declared, Finding, Plan, Severity
-from reconciler.plan import three_way
+from reconciler.model import Action, Change, Declared, Finding, Live, Plan, Severity
+from reconciler.plan import gates, guardrails, three_way
 
 # Without these two sides there is nothing to compare: the only errors of a report.
 _NOT_COMPARED: Final = frozenset({"unreadable", "ambiguous-name", "unknown-id", "one-object-twice"})
@@ -45,23 +45,30 @@ def _said(made: Plan, desired: Declared) -> Iterator[Finding]:
             yield finding if low else replace(finding, severity=Severity.WARNING)
 
 
-def revert(made: Plan, seen: Plan) -> Plan:
+def revert(made: Plan, seen: Plan, live: Live, limits: guardrails.Limits) -> Plan:
     """The plan that writes back what a report shows: all but what is held, or left out of it.
 
     Args:
-        made: the plan that the report was made of; its guardrails stand.
+        made: the plan that the report was made of.
         seen: the report.
+        live: what both were made from.
+        limits: guardrails hold for what is written back like for any other change.
 
     """
     shown = {change.address: change for change in seen.changes}
     changes = tuple(_back(change, shown.get(change.address)) for change in made.changes)
+    changes = gates.forecast(changes, live, live.rejections)
     left = {change.address for change in changes if change.action is Action.NONE}
-    moved = {change.address for change in made.writes}
-    dropped = left & moved
+    dropped = left & {change.address for change in made.writes}
+    said = (
+        one
+        for one in made.findings
+        if one.code not in guardrails.CODES and one.address not in dropped
+    )
     return replace(
         made,
         changes=changes,
-        findings=tuple(one for one in made.findings if one.address not in dropped),
+        findings=(*said, *guardrails.find(changes, live, limits)),
         requests=replace(
             seen.requests,
             expected_writes=sum(1 for change in changes if change.action is not Action.NONE),
@@ -71,5 +78,5 @@ def revert(made: Plan, seen: Plan) -> Plan:
 
 def _back(change: Change, shown: Change | None) -> Change:
     if shown is None or shown.hold is not None or shown.action is Action.NONE:
-        return replace(change, action=Action.NONE, fields=())
-    return replace(change, fields=shown.fields, desired=shown.desired)
+        return replace(change, action=Action.NONE, fields=(), warnings=())
+    return replace(change, fields=shown.fields, desired=shown.desired, warnings=())

@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from reconciler.evidence import Attribution, Way
-from reconciler.model import Action, Change, FieldChange, Plan
+from reconciler.model import Action, Change, FieldChange, Finding, Plan, Severity
+from reconciler.paths import parse_path
 from reconciler.render import values
-from reconciler.render.words import Said, Tone, count
+from reconciler.render.visible import clip
+from reconciler.render.words import Said, Tone, count, drifted
+from reconciler.source import Source
 
 _MARKS: Final = {
     Way.APPROVED: ("✓", Tone.WAIT),
@@ -17,6 +20,7 @@ _MARKS: Final = {
     Way.UNKNOWN: ("?", Tone.WAIT),
 }
 _CLIENTS: Final = {"web": "in the web app"}
+_LONGEST: Final = 300  # characters of two values in a message
 _COUNTED: Final = {
     Way.BYPASS: "past the gate",
     Way.UNAPPROVED: "without approval",
@@ -139,3 +143,33 @@ def advice(plan: Plan) -> str:
     return (
         "what was approved belongs into git: reconciler drift --adopt (or --patch) --only approved"
     )
+
+
+def findings(change: Change) -> Iterator[Finding]:
+    """Drift as findings at the declared places: one a field, one for what is gone or back."""
+    if change.action is not Action.UPDATE:
+        message = f"{change.address} is {drifted(change.action)}"
+        yield _finding(change, message, change.attribution, change.source)
+        return
+    for one in change.fields:
+        moved = f"{values.flow(one.desired)} → {values.flow(one.live)}"
+        desired = change.desired
+        place = desired.locate(parse_path(one.path)) if desired is not None else None
+        message = f"{change.address}: {one.path} {clip(moved, _LONGEST)}"
+        yield _finding(change, message, one.attribution, place or change.source, one)
+
+
+def _finding(
+    change: Change,
+    message: str,
+    found: Attribution | None,
+    place: Source | None,
+    one: FieldChange | None = None,
+) -> Finding:
+    text = said(found, one).text if found is not None else ""
+    held = hold(change)
+    way = found.way if found is not None else Way.UNKNOWN
+    if held is None:
+        severity = Severity.ERROR if way is Way.BYPASS else Severity.WARNING
+        return Finding(f"drift-{way}", severity, message, text, "", place, change.address)
+    return Finding("drift-held", Severity.NOTICE, message, text, held.text, place, change.address)

@@ -1,0 +1,74 @@
+"""`drift --revert`: apply, limited to what has drifted; its gates, guardrails and exit codes."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.session import Session
+from reconciler.errors import UsageError
+
+if TYPE_CHECKING:
+    from reconciler.config.settings import Target
+    from reconciler.plan.guardrails import Limits
+    from reconciler.posthog.client import Reader
+    from reconciler.walk import Drift
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What the person at the terminal asked for."""
+
+    yes: bool
+    go_on: bool
+    concurrency: int
+    format: str
+
+
+def revert(
+    session: Session,
+    target: "Target",
+    look: "Callable[[Reader], Drift]",
+    limits: "Limits",
+    how: How,
+) -> int:
+    """Write the files' values back over what has drifted; what is held stays as it is."""
+    from reconciler import planfile, render
+    from reconciler.cli import carrying, rails
+    from reconciler.plan import drifting, guardrails
+    from reconciler.render import text
+
+    if not how.yes and not sys.stdin.isatty():
+        raise UsageError(
+            "drift --revert asks before it writes, and there is no terminal to ask on",
+            fix="add --yes, or run it on a terminal",
+        )
+    with session.writer(target) as writer:
+        found = look(writer)
+        made = drifting.revert(found.plan, found.report, found.world.live, limits)
+        session.report.plan(made)
+        for change in found.report.writes:
+            if change.hold is not None:
+                session.note(f"held until {change.hold.written}, left alone: {change.address}")
+        if how.format == "text":
+            session.show(render.plan, made)
+        if not how.go_on:
+            rails.guard(made)
+        if made.writes and not how.yes:
+            click.confirm("Revert these changes?", abort=True, err=True)
+        outcomes, interrupted = carrying.carry_out(
+            session,
+            writer,
+            made,
+            found.world,
+            workers=how.concurrency,
+            guarded=guardrails.CODES,
+        )
+    session.report.outcomes(outcomes, made)
+    if how.format == "json":
+        click.echo(planfile.dump_outcomes(outcomes, made))
+    else:
+        click.echo(text.summary(outcomes, made, color=session.color), color=session.color)
+    return carrying.exit_code(outcomes, made, interrupted=interrupted)
