@@ -56,6 +56,8 @@ def read(text: str, places: Places) -> list[Document] | None:
     text = f"\n{text}" if text.endswith("\n") else f"\n{text}\n"
     if any(mark in text for mark in ("\r", "\t", "\ufeff", "\n%")):
         return None
+    if text.count("\n---") >= MAX_DOCUMENTS:
+        return None
     if len(text) > MAX_NODES and sum(map(text.count, ("\n", "- ", ",", "[", "{"))) > MAX_NODES:
         return None  # there may be more values than that
     reader, line, found = _Reader(places), 1, list[Document]()
@@ -77,15 +79,13 @@ def _pieces(text: str) -> Iterator[str]:
 
     `text` starts and ends with a line end that stands for none.
     """
-    begin, number, at = 1, 0, text.find("\n---")
+    begin, at = 1, text.find("\n---")
     while at >= 0:
         after = at + len("\n---")
         if text[after] in " \n":
             if at + 1 > begin:
                 yield _piece(text[begin : at + 1])
-            begin, number = after, number + 1
-            if number >= MAX_DOCUMENTS:
-                raise _Odd
+            begin = after
         at = text.find("\n---", after)
     yield _piece(text[begin:])
 
