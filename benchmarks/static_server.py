@@ -22,7 +22,8 @@ class Content:
 
     def __init__(self, document):
         self.lists = document.get("lists", {})
-        self.pages = {path: json.dumps(body).encode() for path, body in document.get("pages", {}).items()}  # fmt: skip
+        pages = document.get("pages", {})
+        self.pages = {path: json.dumps(body).encode() for path, body in pages.items()}
         self.asked = {}
         self.made = {}
         self.url = ""
@@ -54,7 +55,7 @@ class Content:
         if key not in self.made:
             items, after = self.lists[path], offset + limit
             more = f"{self.url}{path}?limit={limit}&offset={after}" if after < len(items) else None
-            body = {"count": len(items), "next": more, "previous": None, "results": items[offset:after]}  # fmt: skip
+            body = {"count": len(items), "next": more, "results": items[offset:after]}
             self.made[key] = json.dumps(body).encode()
         return self.made[key]
 
@@ -68,9 +69,11 @@ class Connection(asyncio.Protocol):
         self.data = b""
 
     def connection_made(self, transport):
+        """A client is there."""
         self.transport = transport
 
     def data_received(self, data):
+        """Some bytes of requests, or several."""
         self.data += data
         while (end := self.data.find(b"\r\n\r\n")) >= 0:
             target = self.data[: self.data.index(b"\r\n")].split()[1].decode()
@@ -78,16 +81,17 @@ class Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(self.delay, self.respond, target)
 
     def respond(self, target):
+        """The answer to one request, after the delay."""
         status, body = self.content.answer(target)
-        head = f"HTTP/1.1 {status} x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        self.transport.write(head.encode() + body)
+        head = f"HTTP/1.1 {status} x\r\nContent-Type: application/json\r\n"
+        self.transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
 
 async def serve(content, delay):
     """Until the process is ended."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(content, delay), "127.0.0.1", 0)
-    url = "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     content.prepare(url)
     print(url, flush=True)
     await server.serve_forever()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from reconciler.basis import Basis
@@ -85,8 +85,7 @@ class Severity(StrEnum):
     NOTICE = "notice"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Address:
+class Address(NamedTuple):
     """The stable name of a resource: `Kind/organization[/project]/name`.
 
     `parts` are plain names, outermost first; `/` and `%` are percent-encoded only in text.

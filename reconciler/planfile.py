@@ -117,11 +117,13 @@ def plain(value: Any) -> Any:  # noqa: PLR0911  one line a type
             return value if math.isfinite(value) else str(value)
         case Mapping():
             return {redact(str(name)): plain(item) for name, item in value.items()}
+        case Address():
+            return redact(str(value))
         case list() | tuple():
             return [plain(item) for item in value]
         case _ if value is ABSENT:
             return None
-        case _ if is_dataclass(value) and not isinstance(value, Address):
+        case _ if is_dataclass(value):
             return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
         case _:
             return redact(str(value))
@@ -129,7 +131,7 @@ def plain(value: Any) -> Any:  # noqa: PLR0911  one line a type
 
 def _change(change: Change) -> dict[str, Any]:
     source = change.source
-    row = {
+    row: dict[str, Any] = {
         "address": change.address,
         "kind": change.address.kind,
         "action": change.action,

@@ -59,6 +59,7 @@ class World:
     live: Live
     reads: int  # GET requests that reading it took
     said: tuple[Finding, ...] = ()  # why there is no base, though a commit was found
+    compared: build.Comparison | None = None  # with `live` as it was before gates were read
 
 
 def observe(
@@ -79,11 +80,11 @@ def observe(
     if based is not None:
         wanted |= set(build.pick(based, options).resources)
     live = live_room.read(reader, directory, wanted, pins(desired, directory))
-    asked = build.gated_projects(desired=desired, base=based, live=live, options=options)
-    if asked:
+    compared = build.compare(desired=desired, base=based, live=live, options=options)
+    if asked := build.gated_projects(compared, desired):
         live = live_room.read_gates(reader, live, directory, asked, pins(desired, directory))
         live = replace(live, rejections=tuple(standing(live, desired)))
-    return World(desired, based, live, reader.reads - before, said)
+    return World(desired, based, live, reader.reads - before, said, compared)
 
 
 def pins(desired: Declared, directory: live_room.Directory) -> dict[Address, str]:
@@ -149,7 +150,13 @@ def plan(
     findings from before the plan, such as a base that cannot be read. With `basis`, which says
     what was asked for, the plan can be saved and applied later.
     """
-    made = build.build(desired=world.desired, base=world.base, live=world.live, options=options)
+    made = build.build(
+        desired=world.desired,
+        base=world.base,
+        live=world.live,
+        options=options,
+        compared=world.compared,
+    )
     made = pages.linked(made, world.live, host)
     return replace(
         made,

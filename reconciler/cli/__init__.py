@@ -1,6 +1,7 @@
 """The command line: name → module, imported when called; errors → exit codes, in one place."""
 
 import errno
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -95,6 +96,7 @@ def main() -> None:
     if sys.stdout is None or sys.stderr is None:  # closed by the caller: nobody reads
         null = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
         sys.stdout, sys.stderr = sys.stdout or null, sys.stderr or null
+    gc.set_threshold(1_000_000, 50, 100)  # what a command reads holds no cycles, and is large
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()

@@ -32,13 +32,35 @@ class Options:
     prefer: str | None = None  # "git" or "live", where both moved
 
 
-def build(*, desired: Declared, base: Declared | None, live: Live, options: Options) -> Plan:
-    """What apply would do to make `live` what `desired` says, and why."""
-    picked = references.spelled(pick(desired, options), live)
-    base = references.spelled(base, live) if base is not None else None
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What this run is about, held against the live side; before gates, order and guardrails."""
+
+    picked: Declared
+    base: Declared | None
+    live: Live
+    options: Options
+    changes: tuple[Change, ...]
+    problems: tuple[Finding, ...]
+
+
+def build(
+    *,
+    desired: Declared,
+    base: Declared | None,
+    live: Live,
+    options: Options,
+    compared: Comparison | None = None,
+) -> Plan:
+    """What apply would do to make `live` what `desired` says, and why.
+
+    `compared` is what `compare` made of the same, if that was done before.
+    """
+    if compared is None or compared.live is not live or compared.options != options:
+        compared = compare(desired=desired, base=base, live=live, options=options)
+    picked, base, problems = compared.picked, compared.base, compared.problems
     edges, unresolved = references.resolve(picked, desired, live)
-    changes, problems = compared(picked, desired, base, live, options)
-    changes, held = guardrails.hold_back(changes, (*unresolved, *problems))
+    changes, held = guardrails.hold_back(compared.changes, (*unresolved, *problems))
     changes = gates.forecast(changes, live, live.rejections)
     changes, cycles = order.linked(changes, edges)
     said = (
@@ -62,15 +84,18 @@ def build(*, desired: Declared, base: Declared | None, live: Live, options: Opti
     )
 
 
-def compared(
-    picked: Declared, desired: Declared, base: Declared | None, live: Live, options: Options
-) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
+def compare(
+    *, desired: Declared, base: Declared | None, live: Live, options: Options
+) -> Comparison:
     """The change of each declared resource, and the deletes of what left the files."""
+    picked = references.spelled(pick(desired, options), live)
+    base = references.spelled(base, live) if base is not None else None
     changes, problems = three_way.changes(picked, base, live)
     gone, unclear = three_way.removals(
         desired, base, live, lambda address: covers(options, address), changes
     )
-    return three_way.settled((*changes, *gone), options.prefer), (*problems, *unclear)
+    changes = three_way.settled((*changes, *gone), options.prefer)
+    return Comparison(picked, base, live, options, changes, (*problems, *unclear))
 
 
 def pick(desired: Declared, options: Options) -> Declared:
@@ -101,10 +126,7 @@ def covers(options: Options, address: Address) -> bool:
     return chosen and not selection.matches(address, left_out)
 
 
-def gated_projects(
-    *, desired: Declared, base: Declared | None, live: Live, options: Options
-) -> Collection[Address]:
+def gated_projects(compared: Comparison, desired: Declared) -> Collection[Address]:
     """Projects whose gates matter to this run: only there are policies and requests read."""
-    picked = references.spelled(pick(desired, options), live)
-    changes, _ = compared(picked, desired, base, live, options)
+    changes = compared.changes
     return {*gates.projects(changes), *weakening_guard.projects(changes, desired)}

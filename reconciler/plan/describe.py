@@ -27,7 +27,7 @@ def managed(live: Any, desired: Any, *, whole: bool = False) -> Any:
 
     `whole` keeps everything: for fields that are compared as one value. Lists always are.
     """
-    if whole or not isinstance(desired, Mapping) or not isinstance(live, Mapping):
+    if whole or live == desired or not isinstance(desired, dict) or not isinstance(live, dict):
         return live
     return {
         name: managed(live[name], value) if name in live else ABSENT

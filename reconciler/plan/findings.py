@@ -4,8 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from reconciler.kind import Kind
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Severity
+from reconciler.paths import Spec
 
 
 def unreadable(desired: Declared, base: Declared | None, live: Live) -> Iterator[Finding]:
@@ -45,9 +47,7 @@ def unmanaged_fields(changes: tuple[Change, ...]) -> Iterator[Finding]:
         if there is None or change.desired is None or change.action is Action.DELETE:
             continue
         kind = KINDS[change.address.kind]
-        for path, value in _extra(change.desired.spec, there.spec, kind.atomic):
-            if "." not in path and _usual(kind.defaults, path, value):
-                continue
+        for path in _extra(change.desired.spec, there.spec, kind):
             yield Finding(
                 code="unmanaged-field",
                 severity=Severity.NOTICE,
@@ -62,12 +62,16 @@ def _usual(defaults: Mapping[str, Any], name: str, value: Any) -> bool:
     return name not in defaults or defaults[name] == value or not (defaults[name] or value)
 
 
-def _extra(desired: Any, live: Any, atomic: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+def _extra(desired: Spec, live: Spec, kind: Kind) -> Iterator[str]:
     """Top-level fields, and keys of written mappings, that only the live side has."""
     for name, value in live.items():
         if name not in desired:
-            yield name, value
-        elif name not in atomic and isinstance(value, dict) and isinstance(desired[name], dict):
+            if not _usual(kind.defaults, name, value):
+                yield name
+        elif isinstance(value, dict) and name not in kind.atomic:
+            written = desired[name]
+            if not isinstance(written, dict) or written.keys() >= value.keys():
+                continue
             for key, inner in value.items():
-                if key not in desired[name] and inner not in (None, {}, [], ""):
-                    yield f"{name}.{key}", inner
+                if key not in written and inner not in (None, {}, [], ""):
+                    yield f"{name}.{key}"

@@ -1,7 +1,7 @@
 """Names to edges. Unknown and ambiguous names become findings with the candidates."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
@@ -10,7 +10,7 @@ from reconciler.kind import Reference, Scope
 from reconciler.kinds import KINDS, fold
 from reconciler.model import Address, Declared, Finding, Live, Resource, Severity
 from reconciler.paths import Path, map_values, values_at
-from reconciler.plan.lookup import folded
+from reconciler.plan.lookup import Folded
 
 Edges = Mapping[Address, tuple[Address, ...]]
 _NOUNS = {"Member": "person", "Role": "role", "Project": "project", "Organization": "organization"}
@@ -89,8 +89,9 @@ class _Names:
 
     def __init__(self, picked: Declared, desired: Declared, live: Live) -> None:
         self._picked, self._desired, self._live = picked, desired, live
-        self._declared = folded(a for a, r in desired.resources.items() if not r.lifecycle.absent)
-        self._ids = folded(live.ids)
+        self._declared = Folded(a for a, r in desired.resources.items() if not r.lifecycle.absent)
+        self._ids = Folded(live.ids)
+        self._sound: dict[Address, Address | None] = {}  # names that no resource goes wrong with
         self._renamed = {
             fold(Address(a.kind, (*a.parts[:-1], r.lifecycle.renamed_from))): a
             for a, r in desired.resources.items()
@@ -103,9 +104,11 @@ class _Names:
         self, resource: Resource, target: Address, path: Path
     ) -> tuple[Address | None, Finding | None]:
         """The declared resource behind a name, if it is declared; a finding if nobody has it."""
+        if target in self._sound:
+            return self._sound[target], None
         if target.name.startswith("id:"):
             return None, None
-        declared = self._declared.get(fold(target), ())
+        declared = self._declared.find(target)
         found = self._count(target, declared)
         problem: Finding | None = None
         if (renamed := self._renamed_away(target)) is not None and not declared:
@@ -120,9 +123,10 @@ class _Names:
             problem = self._left_out(resource, declared[0], path)
         if problem is not None:
             return None, problem
-        return (declared[0] if declared else None), None
+        edge = self._sound[target] = declared[0] if declared else None
+        return edge, None
 
-    def _count(self, target: Address, declared: tuple[Address, ...]) -> int:
+    def _count(self, target: Address, declared: Sequence[Address]) -> int:
         """How many live objects a name may mean; a pinned one counts alone."""
         if target.kind == "Member":
             return int(target.name.lower() in self._live.people.get(target.organization, {}))
@@ -131,8 +135,7 @@ class _Names:
         return 1 if pin in live else len(live)
 
     def _live_ids(self, target: Address) -> set[str]:
-        same = self._ids.get(fold(target), ())
-        return {id_ for address in same for id_ in self._live.ids[address]}
+        return {id_ for same in self._ids.find(target) for id_ in self._live.ids[same]}
 
     def _candidates(self, kind: str, organization: str) -> list[str]:
         known = self._known.get((kind, organization))

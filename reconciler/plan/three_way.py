@@ -103,7 +103,7 @@ def _change(
         action=action,
         fields=fields,
         live_id=live.id if live else None,
-        live_fingerprint=fingerprint(live) if live else None,
+        live_fingerprint=fingerprint(live) if live and action is not Action.NONE else None,
         source=resource.source,
         desired=resource,
         before=live,
@@ -146,7 +146,9 @@ def _fields(resource: Resource, base: Resource | None, live: LiveResource) -> It
     skipped = {*resource.lifecycle.ignore, *kind.hidden(live.payload)}
     unequal = {}
     for name, value in resource.spec.items():
-        there = live.spec.get(name, kind.defaults.get(name, ABSENT))  # older servers lack fields
+        there = live.spec[name] if name in live.spec else kind.defaults.get(name, ABSENT)
+        if there == value:
+            continue
         mine = describe.managed(there, value, whole=name in kind.atomic)
         if mine != value:
             unequal[name] = mine
