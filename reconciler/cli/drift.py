@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from reconciler.cli import options
+from reconciler.cli import notify, options
+from reconciler.cli.notify import notified
 from reconciler.cli.report import reported
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
@@ -43,6 +44,7 @@ WRITING = frozenset({"yes", "allow_destroy", "allow_weakening", "go_on", "concur
 @options.yes
 @options.lifts
 @options.concurrency
+@notified
 @reported
 @click.pass_obj
 def command(
@@ -104,6 +106,7 @@ def _show(session: Session, found: "Plan", format_: str) -> int:
     session.show(render.drift, found, format_)
     if found.errors:
         return 1
+    notify.drift(session, found)
     return DRIFTED if any(change.hold is None for change in found.writes) else 0
 
 

@@ -107,6 +107,12 @@ class Session:
         if not self.quiet:
             click.echo(message, err=True)
 
+    def warn(self, message: str) -> None:
+        """A warning, on stderr, also with --quiet: somebody counts on what did not happen."""
+        from reconciler.render.text import screen
+
+        click.echo(f"warning: {screen.escape(message)}", err=True)
+
     def settings(self, paths: Sequence[str] = ()) -> "Settings":
         """reconciler.yaml, or what stands in for it."""
         from reconciler.config import settings

@@ -134,6 +134,20 @@ def update_ref(ref: str, commit: str, *, cwd: Path, message: str) -> None:
     git_process.output(arguments, _root(cwd))
 
 
+def write_text(ref: str, text: str, *, cwd: Path, message: str) -> None:
+    """Let a ref hold a short text, as a blob; GitError if it cannot."""
+    folder = _root(cwd)
+    stored = git_process.output(["hash-object", "-w", "--stdin"], folder, stdin=text.encode())
+    update_ref(ref, stored.decode("ascii").strip(), cwd=cwd, message=message)
+
+
+def read_text(ref: str, *, cwd: Path) -> str | None:
+    """The text that `write_text` left in a ref; None if there is none."""
+    if (blob := value(ref, cwd)) is None:
+        return None
+    return git_process.output(["cat-file", "blob", blob], _root(cwd)).decode("utf-8", "replace")
+
+
 def _full(ref: str) -> str:
     if not ref.startswith("refs/"):
         raise GitError(f"{ref!r} is no full name of a ref", fix="name one that starts with refs/")

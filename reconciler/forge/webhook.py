@@ -15,6 +15,7 @@ from reconciler.forge.http import Caller, Patience, origin_of
 
 SIGNATURE: Final = "X-Reconciler-Signature-256"  # sha256=<hex of HMAC-SHA256 over the body>
 _LISTED: Final = 20
+_DEADLINE_S: Final = 5.0  # a chat that is slower than this is not waited for
 _SLACK: Final = ("https://hooks.slack.com/", "https://hooks.slack-gov.com/")
 
 
@@ -59,7 +60,7 @@ def send(
     if secret and not slack:
         mark = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
         headers[SIGNATURE] = f"sha256={mark}"
-    caller = Caller(origin, {}, patience or Patience(), hidden=True)
+    caller = Caller(origin, {}, patience or Patience(deadline_s=_DEADLINE_S), hidden=True)
     caller.post_bytes("POST", path or "/", body, headers)
 
 

@@ -1,0 +1,125 @@
+"""`drift --notify`: each state said once, signed, without values; no result depends on it."""
+
+import hashlib
+import hmac
+import json
+
+import pytest
+
+from tests.e2e import acme
+
+
+def drift(repo, forge, *arguments, **extra):
+    return repo.run("drift", "--notify", f"{forge.url}/hook/s3cr3t", *arguments, **extra)
+
+
+def documents(forge):
+    return [json.loads(body) for _, _, body in forge.hooks]
+
+
+def test_each_state_is_told_once(repo, forge):
+    """Drift, the same drift, other drift, clean, still clean: three words."""
+    assert 2 == drift(repo, forge).code
+    assert 2 == drift(repo, forge).code
+    assert ["drift"] == [one["event"] for one in documents(forge)]
+
+    repo.write("flags.yaml", acme.flag("a", 50), acme.flag("b", 30))
+    repo.commit()
+    assert 2 == drift(repo, forge).code
+    assert 0 == repo.run("apply", "--yes").code
+    assert [0, 0] == [drift(repo, forge).code, drift(repo, forge).code]
+
+    told = documents(forge)
+    assert ["drift", "drift", "clean"] == [one["event"] for one in told]
+    assert ["FeatureFlag/acme/Web/a"] == told[0]["addresses"]
+    assert ["FeatureFlag/acme/Web/a", "FeatureFlag/acme/Web/b"] == told[1]["addresses"]
+    assert 3 == len({one["digest"] for one in told})
+
+
+def test_who_was_always_clean_is_told_nothing(repo, forge):
+    """No news is no message."""
+    repo.run("apply", "--yes")
+
+    assert 0 == drift(repo, forge).code
+    assert [] == forge.hooks
+
+
+def test_no_value_and_no_secret_is_in_a_message(repo, forge):
+    """Names of resources and their number; the URL's path is in no output."""
+    done = drift(repo, forge)
+    forge.fail = {("POST", "s3cr3t"): 500}
+    repo.write("flags.yaml", acme.flag("a", 51))
+    repo.commit()
+    failed = drift(repo, forge)
+
+    (_, _, body), _ = forge.hooks
+    assert b"50" not in body
+    assert b"10" not in body.replace(json.loads(body)["digest"].encode(), b"")
+    assert "s3cr3t" not in done.out + done.err + failed.out + failed.err
+    assert "s3cr3t" not in "".join(str(path) for path in repo.folder.rglob("*"))
+
+
+def test_json_is_signed_with_the_secret_of_the_environment(repo, forge):
+    """HMAC-SHA256 over the very bytes that were sent."""
+    drift(repo, forge, RECONCILER_NOTIFY_SECRET="between us")
+
+    _, headers, body = forge.hooks[0]
+    expected = hmac.new(b"between us", body, hashlib.sha256).hexdigest()
+    assert f"sha256={expected}" == headers["X-Reconciler-Signature-256"]
+
+
+def test_slack_gets_a_text_in_which_names_are_no_markup(repo, forge):
+    """What is compatible with Slack takes `text`; `<!channel>` in a name stays a name."""
+    repo.write("flags.yaml", acme.document("Role", {"members": []}, name="<!channel> & `x`"))
+    repo.commit()
+    done = drift(repo, forge, "--notify-format", "slack")
+
+    (told,) = documents(forge)
+    assert 2 == done.code, done.err
+    assert {"text"} == set(told)
+    assert "PostHog has drifted: 1 resource of default" in told["text"]
+    assert "&lt;!channel&gt; &amp; 'x'" in told["text"]
+
+
+@pytest.mark.parametrize("marker", ["state/told.txt", "refs/reconciler/notified/default"])
+def test_the_marker_may_be_a_file_or_a_git_ref(repo, forge, marker):
+    """A build has no disk that lasts; a ref can be pushed and fetched."""
+    drift(repo, forge, "--notify-marker", marker)
+    again = drift(repo, forge, "--notify-marker", marker)
+
+    assert 2 == again.code
+    assert 1 == len(forge.hooks)
+
+
+@pytest.mark.parametrize("how", [500, 404, 302, "hang"])
+def test_a_webhook_that_fails_or_hangs_costs_no_result(repo, forge, how):
+    """The drift is shown, the code is 2, a warning says that nobody was told; next time it is."""
+    forge.fail = {("POST", "s3cr3t"): how}
+    done = drift(repo, forge, "--format", "json")
+
+    assert 2 == done.code
+    assert 1 == done.json["summary"]["update"]
+    assert "warning: nobody was notified" in done.err
+    forge.fail = {}
+    drift(repo, forge)
+    assert 2 == len(forge.hooks)
+
+
+@pytest.mark.parametrize("url", ["http://example.test/x", "ftp://x", "https://", "nonsense"])
+def test_only_https_is_called(repo, url):
+    """A word about drift does not travel in the open."""
+    done = repo.run("drift", "--notify", url)
+
+    assert 2 == done.code
+    assert "no address that may be called" in done.err
+
+
+def test_a_marker_that_cannot_be_written_is_a_warning(repo, forge):
+    """The word is told, and it is said that it will be told again."""
+    (repo.folder / "blocked").write_text("", encoding="utf-8")
+
+    done = drift(repo, forge, "--notify-marker", "blocked/here")
+
+    assert 2 == done.code
+    assert "will be told again" in done.err
+    assert 1 == len(forge.hooks)
