@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.config.settings import Target
     from reconciler.model import Plan
     from reconciler.posthog.client import Reader
-    from reconciler.walk import Drift
+    from reconciler.watch import Drift
 
 DRIFTED = 2
 CLASSES = ("approved", "unapproved", "bypass", "unknown")
@@ -65,7 +65,7 @@ def command(
     concurrency: int,
 ) -> int:
     """Compare what the files declare at a commit with what is live. Exits 2 on drift."""
-    from reconciler import walk
+    from reconciler import watch
     from reconciler.cli import rails
     from reconciler.plan.build import Options
 
@@ -77,7 +77,7 @@ def command(
     chosen = Options(select, exclude, target.ignore, limits)
 
     def look(reader: "Reader") -> "Drift":
-        return walk.drift(
+        return watch.drift(
             reader,
             head,
             chosen,
@@ -85,7 +85,7 @@ def command(
             host=reader.host,
             now=session.now(),
             base=commit,
-            sight=walk.Sight(seconds, target.holds, identities, only),
+            sight=watch.Sight(seconds, target.holds, identities, only),
         )
 
     if action == "revert":

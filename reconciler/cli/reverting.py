@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconciler.config.settings import Target
     from reconciler.plan.guardrails import Limits
     from reconciler.posthog.client import Reader
-    from reconciler.walk import Drift
+    from reconciler.watch import Drift
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,118 @@
+"""The hall's watch: what has drifted from git, and who moved it. Looks, and writes nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from reconciler import walk
+from reconciler.config import loader
+from reconciler.config.base import Base
+from reconciler.drift import attribution, findings, holds, window
+from reconciler.drift.approvals import Approvals
+from reconciler.drift.trails import Trails
+from reconciler.evidence import Gap, Hold
+from reconciler.live import history, naming
+from reconciler.model import Live, Plan
+from reconciler.plan import drifting, gate_past, ignored, pages, selection
+from reconciler.plan.build import Options
+from reconciler.posthog.client import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """How drift is looked at: since when, what is held, and how people are named."""
+
+    since_s: float | None = None  # seconds back from the server's own clock
+    holds: tuple[Hold, ...] = ()
+    identities: str = "full"
+    only: tuple[str, ...] = ()  # ways in which it came to be; empty: all
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What was found: the plan that would undo all of it, and the report of it."""
+
+    world: walk.World
+    plan: Plan
+    report: Plan
+
+
+def drift(
+    reader: Reader,
+    head: loader.Loaded,
+    options: Options,
+    *,
+    target: str,
+    host: str,
+    now: datetime,
+    base: Base,
+    sight: Sight,
+) -> Drift:
+    """What differs between the files at a commit and the live side, and who moved it.
+
+    The plan's engine, no other. The log is asked only where something has drifted.
+    """
+    world = walk.observe(reader, head, options, base=head)
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    made = walk.plan(
+        world, options, target=target, host=host, created_at=stamp, excerpts=False, base=base
+    )
+    seen = drifting.report(made, world.desired)
+    seen = replace(seen, ignored=tuple(ignored.find(world.desired, world.live, options)))
+    if seen.writes:
+        seen = _attributed(reader, world, seen, sight, now)
+    seen = replace(
+        seen,
+        changes=holds.held(seen.changes, sight.holds, now, selection.matches),
+        findings=(*seen.findings, *findings.over(sight.holds, now)),
+        requests=replace(seen.requests, reads=reader.reads),
+    )
+    return Drift(world, made, seen)
+
+
+def _attributed(reader: Reader, world: walk.World, made: Plan, sight: Sight, now: datetime) -> Plan:
+    """Drift with a name, as far as the log, the requests and the policies tell."""
+    since = None
+    if sight.since_s is not None:  # entries carry the server's time, so that is what counts
+        since = now + timedelta(seconds=(reader.clock_skew_s or 0.0) - sight.since_s)
+    spell = naming.speller(world.live)
+    trails = Trails(made.writes, spell)
+    gaps = tuple(_log(reader, world.live, trails, since))
+    requests, blind = history.applied(reader, world.live, trails.gated())
+    evidence = attribution.Evidence(
+        trails.of,
+        Approvals(requests, spell),
+        gate_past.Witness(world.live, world.desired).cover,
+        {gap.organization: gap.what for gap in gaps},
+        blind,
+        pages.of_requests(requests, world.live, made.host),
+        sight.identities,
+    )
+    changes, older, others = attribution.attributed(made.changes, evidence), 0, 0
+    if since is not None:
+        changes, older = window.since(changes, since)
+    if sight.only:
+        changes, others = window.only(changes, sight.only)
+    left_out = (*findings.older(older, since), *findings.others(others))
+    said = (*made.findings, *map(findings.gap, gaps), *left_out)
+    return replace(made, changes=changes, findings=said)
+
+
+def _log(reader: Reader, live: Live, trails: Trails, since: datetime | None) -> Iterator[Gap]:
+    """Ask the log until every drifted field is explained; what cannot be read is returned.
+
+    With a window first what is in it, then what is before: only so is old told from unknown.
+    """
+    logs: dict[str, history.Log] = {}
+    for asked in trails.asked():
+        slug = asked.question.organization
+        log = logs.setdefault(slug, history.Log(reader, live, slug))
+        for start, end in ((None, None),) if since is None else ((since, None), (None, since)):
+            for entry in log.entries(asked.question, since=start, until=end):
+                trails.take(entry, log.projects)
+                if asked.done:
+                    break
+            if asked.done:
+                break
+    for log in logs.values():
+        yield from log.gaps
