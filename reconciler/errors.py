@@ -140,6 +140,7 @@ class ApiError(ReconcilerError):
     """
 
     default_fix = "run the command again; `reconciler doctor` checks the connection"
+    sends: int = 0  # how often the request was sent before this was the answer
 
     def __init__(
         self,

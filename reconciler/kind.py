@@ -84,6 +84,11 @@ def nothing_hidden(payload: Payload) -> tuple[str, ...]:  # noqa: ARG001
     return ()
 
 
+def any_echo(request: Request, body: Payload) -> bool:  # noqa: ARG001
+    """The answer to a call for a part of an object tells nothing."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """Everything the walk knows about a kind. A new kind is one of these and a schema."""
@@ -119,6 +124,8 @@ class Kind:
     incomplete: Callable[[Spec], str] = nothing_missing  # why a create would be refused, or ""
     hidden: Callable[[Payload], tuple[str, ...]] = nothing_hidden  # paths the API does not show
     gated: bool = False  # approval policies may hold its writes back
+    gates: Mapping[str, str] = field(default_factory=dict)  # policy action -> the field it is about
+    echoes: Callable[[Request, Payload], bool] = any_echo  # whether a part is as it was sent
     versioned: bool = False  # the server compares and swaps by itself: no read before a write
     page: str = ""  # its page in PostHog, below the host: "/project/{project}/feature_flags/{id}"
     activity_scopes: tuple[str, ...] = ()  # its names in the activity log; none: never logged

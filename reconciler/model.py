@@ -77,6 +77,16 @@ class Result(StrEnum):
     REFUSED = "refused"
 
 
+class Detail(StrEnum):
+    """What a result does not say by itself."""
+
+    UNKNOWN = "unknown"  # failed: whether PostHog carried it out could not be found out
+    NOT_STARTED = "not_started"  # skipped: the run ended before its turn
+    GATE_MISSED = "gate_missed"  # done, although approval was forecast: an incident
+    GATE_UNFORESEEN = "gate_unforeseen"  # waiting, although no approval was forecast
+    TURN = "turn"  # waiting: another flag's request has to be decided first
+
+
 class Severity(StrEnum):
     """How bad a finding is; only `error` changes the exit code."""
 
@@ -210,7 +220,7 @@ class Live:
     twins: Mapping[Address, tuple[LiveResource, ...]]  # where one address is live more than once
     people: Mapping[str, Mapping[str, Person]]  # organization -> lower-case email -> person
     change_requests: tuple[ChangeRequest, ...] = ()  # open ones of the projects that were asked
-    rejections: tuple[ChangeRequest, ...] = ()  # of the same projects
+    rejections: tuple[ChangeRequest, ...] = ()  # of the same projects: rejected, expired, failed
     unreadable: tuple[Unreadable, ...] = ()
     listed: frozenset[tuple[str, tuple[str, ...]]] = frozenset()  # (kind, scope) read completely
     me: Person | None = None
@@ -368,6 +378,16 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """Whom a change request waits for, as it says itself."""
+
+    quorum: int | None = None
+    approvers: Approvers = Approvers()  # who can still vote
+    approved_by: tuple[str, ...] = ()
+    expires_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one change."""
 
@@ -377,5 +397,8 @@ class Outcome:
     id: str | None = None
     change_request: str | None = None
     url: str | None = None
-    attempts: int = 0  # writes that were sent
+    attempts: int = 0  # writes that were sent, however they were answered
     problem: Problem | None = None
+    detail: Detail | None = None
+    note: str = ""  # what is worth knowing and is no problem
+    awaits: Awaited | None = None  # of what waits: whom it waits for

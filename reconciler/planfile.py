@@ -7,7 +7,7 @@ looks like a key leaves through it.
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final
 
@@ -27,12 +27,9 @@ from reconciler.model import (
     FieldChange,
     Finding,
     Gate,
-    Outcome,
     Plan,
-    Problem,
     Released,
     Requests,
-    Result,
     Severity,
     Verdict,
     Vote,
@@ -337,51 +334,3 @@ def _read_finding(node: Node) -> Finding:
         excerpt=node["excerpt"].maybe(Node.text) or "",
         width=node["width"].maybe(Node.count) or 1,
     )
-
-
-def outcomes(ended: Iterable[Outcome], plan: Plan) -> dict[str, Any]:
-    """What became of a plan, as the document of interface section 7. Totals always add up."""
-    rows = settled(ended, plan)
-    document: dict[str, Any] = plain(
-        {
-            "summary": totals(rows, plan),
-            "results": [
-                {
-                    "address": row.address,
-                    "action": row.action,
-                    "outcome": row.result,
-                    "change_request": row.change_request,
-                    "url": row.url,
-                    "attempts": row.attempts,
-                    "error": row.problem,
-                }
-                for row in rows
-            ],
-        }
-    )
-    if plan.errors:
-        document["findings"] = plain(plan.errors)  # why the exit code is 1 though all went well
-    return document
-
-
-def dump_outcomes(ended: Iterable[Outcome], plan: Plan) -> str:
-    """The document of an apply as text."""
-    return as_text(outcomes(ended, plan))
-
-
-def settled(ended: Iterable[Outcome], plan: Plan) -> tuple[Outcome, ...]:
-    """One outcome a write, in the order of the plan; what was never started is `skipped`."""
-    found = {outcome.address: outcome for outcome in ended}
-    never = Problem("not started", "the run ended before", "not sent", "run apply again")
-    for one in plan.writes:
-        skipped = Outcome(one.address, one.action, Result.SKIPPED, problem=never)
-        found.setdefault(one.address, skipped)
-    ordered = [found.pop(change.address) for change in plan.changes if change.address in found]
-    return (*ordered, *found.values())
-
-
-def totals(rows: Iterable[Outcome], plan: Plan) -> dict[str, int]:
-    """How many resources ended how; what needed no change counts as `unchanged`."""
-    changed = Counter(row.result for row in rows if row.action is not Action.NONE)
-    changed[Result.UNCHANGED] += summary(plan)["none"]
-    return {result: changed[result] for result in Result}

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
+from reconciler import counsel
 from reconciler import live as live_room
 from reconciler.apply import executor
 from reconciler.apply.journal import Journal
@@ -14,24 +16,19 @@ from reconciler.basis import Basis
 from reconciler.config import excerpt, git, live_checks, loader, templates, writer_choice
 from reconciler.config.base import Base
 from reconciler.errors import ApiError, AuthenticationError
-from reconciler.live import naming
 from reconciler.model import (
     Address,
-    Change,
     ChangeRequest,
     Declared,
     Finding,
     Live,
     Outcome,
-    Payload,
     Plan,
     Requests,
-    Resource,
 )
 from reconciler.plan import (
     build,
     footing,
-    intent,
     lookup,
     pages,
     reach,
@@ -93,35 +90,36 @@ def pins(desired: Declared, directory: live_room.Directory) -> dict[Address, str
 
 
 def standing(live: Live, desired: Declared) -> Iterator[ChangeRequest]:
-    """Rejections that still hold: nobody is asked again until the document moves in git.
+    """Requests that ended unapplied and still count: until the document moves in git.
 
-    What its own requester took back is no rejection. Outside git every rejection stands.
+    What its own requester took back is no rejection. Outside git every one of them stands.
     """
     me = live.me.id if live.me is not None else None
+    touched = cache(_last_commit)
     for request in live.rejections:
-        votes = request.payload.get("approvals") or ()
-        against = [vote for vote in votes if vote.get("decision") == "rejected"]
+        against = [v for v in request.payload.get("approvals") or () if v["decision"] == "rejected"]
         voters = {(vote.get("created_by") or {}).get("id") for vote in against}
         if me is not None and request.requester_id == me and voters == {me}:
             continue
-        at = max((str(vote.get("created_at")) for vote in against), default="")
+        ended = str(request.payload.get("updated_at") or request.expires_at)
+        at = max((str(vote.get("created_at")) for vote in against), default=ended)
         address = Address("FeatureFlag", (request.organization, request.project, request.flag_key))
         resource = desired.resources.get(address)
-        if resource is None or not _committed_after(resource, at):
+        if resource is None or resource.source is None or not at:
+            yield request
+            continue
+        moved = touched(resource.source.file)
+        if moved is None or datetime.fromisoformat(moved) <= datetime.fromisoformat(at):
             yield request
 
 
-def _committed_after(resource: Resource, at: str) -> bool:
-    """Whether the document's file was committed after a time of the server."""
-    if resource.source is None or not at:
-        return False
-    file = Path.cwd() / resource.source.file
-    if git.root(file) is None:
-        return False
-    touch = git.last_commit_touching(file, cwd=file)
-    if touch is None:
-        return False
-    return datetime.fromisoformat(touch.at) > datetime.fromisoformat(at)
+def _last_commit(file: str) -> str | None:
+    """When a file was committed last; None outside git, or if it never was."""
+    path = Path.cwd() / file
+    if git.root(path) is None:
+        return None
+    touch = git.last_commit_touching(path, cwd=path)
+    return touch.at if touch is not None else None
 
 
 def plan(
@@ -181,17 +179,12 @@ def apply(
     for change in made.changes:
         if change.live_id is not None:  # also of what is renamed, and of one among namesakes
             names.learn(change.address, change.live_id)
-    tools = Tools(writer, journal, names, _same_intent, request_url(made.host, names))
-    yield from executor.execute(made, tools, options)
-
-
-def _same_intent(payload: Payload, change: Change, seen: Payload | None) -> bool:
-    """Whether a change request proposes what the change wants of the flag as last seen."""
-    request = naming.change_request(payload, *change.address.parts[:2])
-    there = change.before
-    if there is not None and seen is not None:
-        there = replace(there, payload=seen)
-    return intent.same_intent(request, change, there)
+    advisor = counsel.Planner(made, base=world.base, live=world.live)
+    tools = Tools(writer, journal, names, advisor, request_url(made.host, names))
+    for outcome in executor.execute(made, tools, options):
+        if outcome.id is not None:
+            advisor.learn(outcome.address, outcome.id)
+        yield outcome
 
 
 def request_url(host: str, names: Names) -> Callable[[Address, str], str]:

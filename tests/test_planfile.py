@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler import planfile, render
+from reconciler import outcomes, planfile, render
 from reconciler.errors import ConfigError
 from reconciler.model import ABSENT, Action, Cause, Change, FieldChange, Outcome, Plan, Result
 from tests.render import samples
@@ -190,7 +190,7 @@ def test_nothing_that_looks_like_a_key_comes_out(format_):
 
 
 def test_nothing_that_looks_like_a_key_comes_out_of_an_apply():
-    text = planfile.dump_outcomes(samples.outcomes_saying(KEY), samples.saying(KEY))
+    text = outcomes.dumps(samples.outcomes_saying(KEY), samples.saying(KEY))
 
     assert "aB3aB3" not in text
 
@@ -327,7 +327,7 @@ def test_anything_else_is_refused(value):
 
 def test_the_document_of_an_apply():
     """Section 7; what needed no change is unchanged, what never began is skipped."""
-    document = planfile.outcomes(samples.OUTCOMES, samples.EVERYTHING)
+    document = outcomes.document(samples.OUTCOMES, samples.EVERYTHING)
     rows = {row["address"].split("/")[-1]: row for row in document["results"]}
 
     assert document["summary"] == {
@@ -360,10 +360,10 @@ def test_the_document_of_an_apply():
 
 def test_an_error_of_the_plan_is_told_beside_the_results():
     """Else nothing in the document would say why the exit code is 1."""
-    document = planfile.outcomes(samples.OUTCOMES, samples.EVERYTHING)
+    document = outcomes.document(samples.OUTCOMES, samples.EVERYTHING)
 
     assert [row["code"] for row in document["findings"]] == ["unknown-role"]
-    assert "findings" not in planfile.outcomes((), samples.SMALL)
+    assert "findings" not in outcomes.document((), samples.SMALL)
 
 
 @settings(deadline=None)
@@ -377,7 +377,7 @@ def test_totals_always_add_up(results):
         for one, result in pairs
     ]
 
-    document = planfile.outcomes(ended, samples.EVERYTHING)
+    document = outcomes.document(ended, samples.EVERYTHING)
 
     assert len(changes) == sum(document["summary"].values())
 
@@ -386,6 +386,6 @@ def test_a_plan_that_came_from_a_file_adds_up_too():
     """Its rows without a change are only counted."""
     back = planfile.loads(planfile.dumps(samples.EVERYTHING))
 
-    document = planfile.outcomes(samples.OUTCOMES, back)
+    document = outcomes.document(samples.OUTCOMES, back)
 
     assert len(samples.EVERYTHING.changes) == sum(document["summary"].values())

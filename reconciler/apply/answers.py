@@ -1,168 +1,65 @@
-"""What an answer to a write means for its change. Reads where the answer alone does not tell."""
+"""What an answer to a write means for its change, where no request for approval is in it."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Final
 
-from reconciler.apply.progress import Progress, Stop, Tools, problem
+from reconciler.apply import objects
+from reconciler.apply.progress import AGAIN, Progress, Stop, Tools, begin, problem
 from reconciler.errors import (
     AmbiguousError,
     ApiError,
-    ApprovalRequiredError,
-    ChangeRequestPendingError,
+    AuthenticationError,
     InvalidRequestError,
+    JournalError,
     NotFoundError,
-    VersionConflictError,
+    ReconcilerError,
+    ServerError,
+    ThrottledError,
+    UnreachableError,
+    UnreadableError,
 )
 from reconciler.kind import Kind, Write
-from reconciler.model import Action, Change, Payload, Problem, Result
-from reconciler.paths import Spec
-from reconciler.posthog import change_requests
+from reconciler.model import Action, Change, Detail, FieldChange, Payload, Problem, Result, Verdict
+from reconciler.posthog.persistence import CIRCUIT, STOPPED
+
+_PASSES: Final = frozenset({Verdict.NONE, Verdict.BYPASS})
+_SHORT: Final = 40
 
 
-def find(tools: Tools, kind: Kind, name: str, ids: Mapping[str, str]) -> Payload | None:
-    """The object by its natural key, wherever the server lists it, or None."""
-    asked: dict[str, str] = {kind.search: name} if kind.search else {}
-    path = kind.path(kind.collection, ids)
-    for params in (asked, *([{**asked, **kind.fallback_params}] if kind.fallback_params else ())):
-        for payload in tools.writer.list(path, params or None).items:
-            found = kind.identify(payload)
-            if found == name or (kind.folds_case and found.casefold() == name.casefold()):
-                return payload
-    return None
-
-
-def reread(tools: Tools, kind: Kind, progress: Progress) -> Payload | None:
-    """The object as it is now: by its id where that is known, else by its natural key."""
-    address, before = progress.change.address, progress.change.before
-    ids = tools.names.scope_ids(address)
-    if progress.id is None or not kind.point_read:
-        return find(tools, kind, before.address.name if before else address.name, ids)
-    try:
-        payload: Payload = tools.writer.get(kind.path(kind.item, {**ids, "id": progress.id}))
-    except NotFoundError:
-        return None
-    return None if payload.get("deleted") else payload
-
-
-def spec_of(kind: Kind, payload: Payload) -> Spec:
-    """What can be managed of a payload, ids where references are."""
-    return kind.canonical(kind.to_spec(payload))
-
-
-def verify(kind: Kind, change: Change, write: Write, body: Any) -> None:
-    """A 200 whose body differs from what was sent is a failure of that field (R-CLASS)."""
-    made = kind.identify(body)
-    if change.action is Action.CREATE and made != change.address.name and not kind.folds_case:
-        raise Stop(
-            Result.FAILED,
-            Problem(
-                f"PostHog created it as {made!r}, not as {change.address.name!r}",
-                "the server makes this name itself",
-                "sent and applied under another name",
-                "write the name that PostHog chose into metadata",
-            ),
-        )
-    got, hidden = spec_of(kind, body), kind.hidden(body)
-    for name, value in kind.canonical(write.spec).items():
-        if name in got and name not in kind.apart and not _holds(got[name], value, name, hidden):
-            raise Stop(
-                Result.FAILED,
-                Problem(
-                    f"PostHog answered 200 but kept another value for {name}",
-                    "the server rewrote or ignored the field",
-                    "sent; the other fields were applied",
-                    f"look at {name} with `reconciler plan` and write what PostHog accepts",
-                ),
-            )
-
-
-def _holds(got: Any, sent: Any, path: str, hidden: tuple[str, ...]) -> bool:
-    """Whether what was sent is in the answer; the answer may hold more keys."""
-    if got == sent or path in hidden:
-        return True
-    if isinstance(sent, Mapping) and isinstance(got, Mapping):
-        return all(
-            _holds(got.get(name), value, f"{path}.{name}", hidden) for name, value in sent.items()
-        )
-    if isinstance(sent, list) and isinstance(got, list) and len(sent) == len(got):
-        return all(_holds(a, b, path, hidden) for a, b in zip(got, sent, strict=True))
-    return (sent in (None, [], {}, "") and got in (None, [], {}, "")) or str(got) == str(sent)
-
-
-def judge(tools: Tools, kind: Kind, progress: Progress, write: Write, error: ApiError) -> Stop:
-    """What an error answer to a write means for the change."""
-    try:
-        return _judge(tools, kind, progress, write, error)
-    except ApiError as again:  # what was read to find out could not be read either
-        why = f"{error.why}; and reading back: {again.what}".removeprefix("; and ")
-        return Stop(Result.FAILED, replace(problem(error), why=why))
-
-
-def _judge(tools: Tools, kind: Kind, progress: Progress, write: Write, error: ApiError) -> Stop:
-    change = progress.change
-    match error:
-        case ApprovalRequiredError():
-            return _filed(tools, progress, error)
-        case VersionConflictError():
-            return Stop(Result.REFUSED, problem(error))
-        case AmbiguousError():
-            return _resolve(tools, kind, progress, write, error)
-        case NotFoundError() if change.action is Action.DELETE:
+def refused(progress: Progress, write: Write, error: ApiError) -> Stop:
+    """A definite no."""
+    if isinstance(error, NotFoundError):
+        if write.action is Action.DELETE:
             return Stop(Result.UNCHANGED)
-        case InvalidRequestError() if change.action is Action.CREATE and not progress.done:
-            return _exists(tools, kind, progress, write, error)
-        case _:
-            return Stop(Result.FAILED, problem(error))
+        if write.action is Action.UPDATE:
+            return Stop(Result.REFUSED, objects.gone(progress.change.address))
+    return Stop(Result.FAILED, problem(error))
 
 
-def _filed(tools: Tools, progress: Progress, error: ApprovalRequiredError) -> Stop:
-    """409: a change request was filed, or one is open. Only one with our intent is ours."""
-    change, request = progress.change, error.change_request_id
-    project = tools.names.scope_ids(change.address).get("project", "")
-    try:
-        payload = change_requests.get(tools.writer, project, request)
-    except NotFoundError:
-        return Stop(
-            Result.FAILED,
-            Problem(
-                "PostHog answered with a change request that does not exist",
-                error.detail,
-                "not applied",
-                "run apply again; if it repeats, tell PostHog",
-            ),
-        )
-    except ApiError:
-        payload = error.change_request  # filed, but the key may not read it: believe the answer
-    ours = not isinstance(error, ChangeRequestPendingError)  # one just filed holds what was sent
-    if ours or tools.same_intent(payload, change, progress.payload):
-        return Stop(Result.WAITING, change_request=request)
-    requester = (payload.get("created_by") or {}).get("email", "somebody")
-    return Stop(
-        Result.WAITING,
-        Problem(
-            f"an open change request of {requester} proposes something else",
-            "PostHog holds one request per action and flag",
-            "not applied",
-            f"have it decided or cancelled: reconciler requests show {request}",
-        ),
-        change_request=request,
-    )
+def exists(
+    tools: Tools, kind: Kind, progress: Progress, write: Write, error: InvalidRequestError | None
+) -> Progress:
+    """A create that meets its own name: adopted if it is as wanted, as far as it goes.
 
-
-def _exists(
-    tools: Tools, kind: Kind, progress: Progress, write: Write, error: InvalidRequestError
-) -> Stop:
-    """A refused create: if the object is there by now as wanted, that is no failure."""
+    The refusal of a second one is the point read of every kind whose names PostHog keeps unique;
+    of the others the object was looked for before.
+    """
     change = progress.change
-    payload = find(tools, kind, change.address.name, write.ids)
+    payload = objects.find(tools, kind, change.address.name, write.ids)
     if payload is None:
-        return Stop(Result.FAILED, problem(error))
+        if error is None:
+            return progress
+        raise Stop(Result.FAILED, problem(error)) from error
+    ours = Result.DONE if progress.unsure else Result.UNCHANGED
     spec = change.desired.spec if change.desired is not None else {}
-    wanted = tools.names.resolve(kind, change.address.organization, spec)
-    if _has(kind, wanted, payload):
-        return Stop(Result.UNCHANGED, payload=payload)
-    return Stop(
+    whole = tools.names.resolve(kind, change.address.organization, spec)
+    named = kind.identify(payload) == change.address.name
+    if named and not objects.different(kind, whole, payload):
+        raise Stop(ours, payload=payload)
+    adopted = replace(progress, payload=payload, id=kind.identity(payload), done=1)
+    if objects.has(kind, write, payload) and _only_adds(tools, kind, adopted):
+        return adopted
+    raise Stop(
         Result.REFUSED,
         Problem(
             f"{change.address} exists already and differs",
@@ -174,26 +71,90 @@ def _exists(
     )
 
 
-def _resolve(
-    tools: Tools, kind: Kind, progress: Progress, write: Write, error: AmbiguousError
-) -> Stop:
-    """The answer was lost: read what became of the write, and of the change requests."""
-    payload = reread(tools, kind, progress)
-    unknown = Stop(Result.FAILED, problem(error), payload=payload)
-    if write.action is Action.DELETE:
-        return unknown if payload else Stop(Result.DONE)
-    if payload is not None and _has(kind, write.spec, payload):
-        last = progress.done + 1 == len(progress.stages)
-        return Stop(Result.DONE, payload=payload) if last else unknown
-    if kind.gated:
-        for request in change_requests.list_open(tools.writer, write.ids["project"]):
-            if tools.same_intent(request, progress.change, progress.payload):
-                return Stop(Result.WAITING, change_request=str(request["id"]))
-    return unknown
+def _only_adds(tools: Tools, kind: Kind, progress: Progress) -> bool:
+    """Whether the stages that are left take nothing away from what somebody else has made."""
+    if len(progress.stages) <= progress.done:
+        return False
+    organization = progress.change.address.organization
+    ids = {**tools.names.scope_ids(progress.change.address), "id": progress.id or ""}
+    for stage in progress.stages[progress.done :]:
+        spec = tools.names.resolve(kind, organization, stage)
+        calls = kind.calls(Write(Action.UPDATE, spec, progress.payload, ids))
+        if any(call.method == "DELETE" for call in calls):
+            return False
+    return True
 
 
-def _has(kind: Kind, spec: Spec, payload: Payload) -> bool:
-    """Whether the object holds everything of a spec, references as ids on both sides."""
-    got, hidden = spec_of(kind, payload), kind.hidden(payload)
-    wanted = kind.canonical(spec)
-    return all(_holds(got.get(name), value, name, hidden) for name, value in wanted.items())
+def replanned(tools: Tools, progress: Progress, payload: Payload) -> Progress:
+    """The object has moved: planned anew, once, if nobody has to be asked again (R-CAS)."""
+    change = tools.counsel.again(progress.change, payload)
+    if change.action is Action.NONE:
+        raise Stop(Result.DONE if progress.done else Result.UNCHANGED, payload=payload)
+    if progress.planned is not None or not _agreed(progress.consent, change):
+        raise Stop(Result.REFUSED, _has_moved(progress.consent, change), payload=payload)
+    fresh = replace(begin(change), attempts=progress.attempts, note=progress.note)
+    return replace(fresh, planned=progress.consent, payload=payload)
+
+
+def _agreed(seen: Change, now: Change) -> bool:
+    """Whether people have seen all of it: each field with the same two sides, and no gate."""
+    if now.action is not Action.UPDATE or seen.action is not Action.UPDATE:
+        return False
+    if now.gate.verdict not in _PASSES or now.gate.verdict is not seen.gate.verdict:
+        return False
+    shown = {one.path: (one.live, one.desired) for one in seen.fields}
+    return all(shown.get(one.path) == (one.live, one.desired) for one in now.fields)
+
+
+def _has_moved(seen: Change, now: Change) -> Problem:
+    shown = {one.path: one for one in seen.fields}
+    moved = [one for one in now.fields if not _is_shown(one, shown.get(one.path))]
+    names = ", ".join(_was(one, shown.get(one.path)) for one in moved[:3]) or "its gate"
+    return Problem(
+        f"{seen.address} has moved since the plan was made: {names}",
+        "somebody changed it in between",
+        "not applied",
+        "run plan again and look at what moved",
+    )
+
+
+def _was(one: FieldChange, seen: FieldChange | None) -> str:
+    """A field, with both values where they are short."""
+    sides = (seen.live if seen is not None else one.desired, one.live)
+    plain = all(
+        isinstance(side, str | int | float | bool) and len(str(side)) < _SHORT for side in sides
+    )
+    return f"{one.path} (was {sides[0]}, is {sides[1]})" if plain else one.path
+
+
+def _is_shown(one: FieldChange, seen: FieldChange | None) -> bool:
+    return seen is not None and (one.live, one.desired) == (seen.live, seen.desired)
+
+
+def ending(progress: Progress, error: ReconcilerError) -> Stop:
+    """How a change ends that was broken off by something that is not about it alone."""
+    stopped = isinstance(error, UnreachableError) and error.code in {CIRCUIT, STOPPED}
+    if not stopped and not isinstance(error, JournalError):
+        return Stop(Result.FAILED, problem(error))
+    if not progress.attempts:
+        what = Problem("not started", error.what, "not sent", AGAIN)
+        return Stop(Result.SKIPPED, what, detail=Detail.NOT_STARTED)
+    state = f"{progress.attempts} of its calls were sent, the rest was not"
+    return Stop(Result.SKIPPED, Problem("cut short", error.what, state, AGAIN))
+
+
+def is_early(progress: Progress, error: ReconcilerError) -> bool:
+    """Whether nothing was sent because PostHog is not well: to be tried again later."""
+    refused = isinstance(error, UnreachableError) and error.code == CIRCUIT
+    return refused and not progress.attempts
+
+
+def halt(error: ReconcilerError) -> Problem | None:
+    """Why nothing more of the whole run makes sense after this error, if so."""
+    everywhere = (AuthenticationError, ThrottledError, JournalError)
+    return problem(error) if isinstance(error, everywhere) else None
+
+
+def is_trouble(error: ReconcilerError) -> bool:
+    """Whether PostHog, or the way to it, is at fault, and not the change."""
+    return isinstance(error, (AmbiguousError, ServerError, UnreachableError, UnreadableError))

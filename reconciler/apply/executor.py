@@ -1,18 +1,24 @@
 """One thread decides, workers only write. Yields an outcome for every change of the plan."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from heapq import heappop, heappush
 from threading import Event
+from typing import Final
 
-from reconciler.apply import write
-from reconciler.apply.progress import Progress, Tools, begin
+from reconciler.apply import decided, write
+from reconciler.apply.gatekeeping import Turns
+from reconciler.apply.progress import AGAIN, Progress, Tools, begin, problem
+from reconciler.apply.standing import Standing
+from reconciler.errors import ReconcilerError
 from reconciler.model import (
     Action,
     Address,
     Change,
+    Detail,
     Finding,
     Outcome,
     Plan,
@@ -20,31 +26,37 @@ from reconciler.model import (
     Result,
     Severity,
 )
+from reconciler.posthog.watching import Asked, Watch
 
 _Node = tuple[Address, bool]  # the address, and whether it is its late half
-_HOW = {
+_HOW: Final = {
     Result.FAILED: "failed",
     Result.WAITING: "waits for approval",
     Result.SKIPPED: "was skipped",
     Result.REFUSED: "was refused",
 }
-_STOPS_DEPENDANTS = frozenset(_HOW)
-_AGAIN = "run apply again"
+_STOPS_DEPENDANTS: Final = frozenset(_HOW)
+_PROBES: Final = 2  # of a host that does not answer, half a minute apart
+_INTERRUPTED: Final = Problem("not started", "the run was interrupted", "not sent", AGAIN)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How wide to fan out, and when to start nothing more."""
+    """How wide to fan out, how long to wait for people, and when to start nothing more."""
 
     workers: int = 8
     stop: Event | None = None
     guarded: frozenset[str] = frozenset()  # codes of findings that refuse, instead of fail
+    wait_s: float = 0.0  # for approvals; what they let through is sent in the same run
+    standing: Standing = field(default_factory=Standing)
 
 
 def execute(plan: Plan, tools: Tools, options: Options) -> Iterator[Outcome]:
     """Carry the plan out: dependencies first, independent changes side by side.
 
-    A change that failed, waits, or was refused skips what needs it, and nothing else.
+    A change that failed, waits, or was refused skips what needs it, and nothing else. One that
+    waits while the run waits with it is yielded each time it waits, and once more when it ends;
+    the last outcome of an address is the one that counts.
     """
     refused = {
         finding.address: finding
@@ -73,9 +85,16 @@ class _Run:
         self._progress: dict[Address, Progress] = {}
         self._ended: dict[Address, Outcome] = {}
         self._running: dict[Future[Progress], _Node] = {}
-        self._ready: list[tuple[int, _Node]] = []  # a heap, in the order of the plan
+        self._parked: dict[_Node, Asked] = {}
+        self._ready: list[tuple[int, int, _Node]] = []  # a heap: troubles of its scope, its place
         self._place = {change.address: number for number, change in enumerate(plan.writes)}
+        self._turns = Turns()
+        self._troubles: Counter[tuple[str, ...]] = Counter()
+        self._probes = 0
+        self._halt: Problem | None = None
+        self._watch: Watch | None = None
         self._sorter: TopologicalSorter[_Node] = TopologicalSorter(self._graph())
+        options.standing.planned = len(self._changes)
 
     def _graph(self) -> dict[_Node, set[_Node]]:
         graph: dict[_Node, set[_Node]] = {}
@@ -93,29 +112,71 @@ class _Run:
         try:
             while self._sorter.is_active():
                 for node in self._sorter.get_ready():
-                    heappush(self._ready, (self._place[node[0]], node))
-                while self._ready and len(self._running) < self._options.workers:
-                    yield from self._start(heappop(self._ready)[1], pool)
+                    self._queue(node)
+                yield from self._launch(pool)
                 if self._running:
                     finished, _ = wait(self._running, return_when=FIRST_COMPLETED)
                     for future in finished:
                         yield from self._finish(self._running.pop(future), future.result())
+                elif self._parked and not self._ready:
+                    yield from self._await(pool)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _start(self, node: _Node, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
-        """Hand a node to a worker, or end it here and now."""
+    def _queue(self, node: _Node) -> None:
+        """Places where PostHog was not well come after the others: one must not hold up all."""
+        troubles = self._troubles[_scope(node[0])]
+        heappush(self._ready, (troubles, self._place[node[0]], node))
+
+    def _launch(self, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
+        """Start what may start now; end what will never start."""
+        aside = []
+        while self._ready and len(self._running) < self._options.workers:
+            troubles, _, node = heappop(self._ready)
+            if troubles < self._troubles[_scope(node[0])]:
+                self._queue(node)
+                continue
+            change = self._changes[node[0]]
+            if node[0] in self._ended:  # its first half did not succeed
+                self._sorter.done(node)
+            elif (ended := self._not_started(change, late=node[1])) is not None:
+                yield ended
+                self._end(node, ended)
+            elif not self._turns.may_start(change):
+                aside.append(node)
+            elif self._is_open(troubled=troubles > 0):
+                self._start(node, pool)
+            else:
+                self._queue(node)
+                break
+        for node in aside:
+            self._queue(node)
+
+    def _is_open(self, *, troubled: bool) -> bool:
+        """Whether PostHog may be asked; if too much has failed, by one change at a time.
+
+        A place that has not failed yet is worth half a minute: the rest may be well.
+        """
+        pause = self._tools.writer.closed_for_s()
+        if not pause:
+            self._probes = 0
+            return True
+        if self._running:
+            return False
+        if troubled or self._probes == _PROBES:
+            why = "too many calls in a row have failed: PostHog, or the way to it, is not well"
+            self._halt = Problem("not started", why, "not sent", AGAIN)
+            return False
+        self._probes += 1
+        return self._tools.writer.rest(pause)
+
+    def _start(self, node: _Node, pool: ThreadPoolExecutor) -> None:
+        """Hand a node to a worker."""
         address, late = node
         change = self._changes[address]
-        if address in self._ended:  # its first half did not succeed
-            self._sorter.done(node)
-            return
-        if (ended := self._not_started(change, late=late)) is not None:
-            self._ended[address] = ended
-            self._sorter.done(node)
-            yield ended
-            return
         progress = self._progress.get(address) or begin(change)
+        self._turns.start(change)
+        self._options.standing.started(address, self._tools.writer.clock())
         but_last = bool(change.late) and not late
         future = pool.submit(write.advance, self._tools, progress, but_last=but_last)
         self._running[future] = node
@@ -123,36 +184,101 @@ class _Run:
     def _finish(self, node: _Node, progress: Progress) -> Iterator[Outcome]:
         address, _ = node
         self._progress[address] = progress
+        self._turns.end(self._changes[address], progress.outcome)
+        self._troubles[_scope(address)] += progress.troubled
+        if progress.halt is not None:
+            self._halt = progress.halt
         if progress.id is not None:
             self._tools.names.learn(address, progress.id)
+        if progress.deferred:
+            self._options.standing.paused(address)
+            self._queue(node)
+            return
         if progress.outcome is not None:
-            self._ended[address] = progress.outcome
             yield progress.outcome
+            self._end(node, progress.outcome)
+        else:
+            self._options.standing.paused(address)
+            self._sorter.done(node)
+
+    def _end(self, node: _Node, outcome: Outcome) -> None:
+        """It is over, unless it waits for people and the run waits with it."""
+        if self._options.wait_s and decided.goes_on(outcome):
+            before = self._progress.get(node[0]) or begin(self._changes[node[0]])
+            self._progress[node[0]] = replace(before, outcome=outcome)
+            project = self._tools.names.scope_ids(node[0])["project"]
+            self._parked[node] = (project, str(outcome.change_request))
+            self._options.standing.waits(outcome)
+        else:
+            self._close(node, outcome)
+
+    def _close(self, node: _Node, outcome: Outcome) -> None:
+        self._ended[outcome.address] = outcome
+        self._options.standing.over(outcome)
         self._sorter.done(node)
+
+    def _await(self, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
+        """Nothing else is left to do: look what people have decided, until time is up."""
+        if self._watch is None:
+            self._watch = Watch(self._tools.writer, timeout_s=self._options.wait_s)
+        self._options.standing.waiting(self._watch.left_s)
+        asked = set(self._parked.values())
+        try:
+            goes_on = not self._stops() and self._watch.rest(asked)
+            found = self._watch.look(asked) if goes_on or not self._stops() else {}
+        except ReconcilerError as error:  # the key is not accepted any more
+            goes_on, found, self._halt = False, {}, problem(error)
+        for node, request in list(self._parked.items()):
+            if request in found:
+                del self._parked[node]
+                self._turns.free(node[0].parts[:-1])
+                self._resume(node, found[request], pool)
+        if not goes_on and not self._running:
+            for node in list(self._parked):
+                del self._parked[node]
+                outcome = self._progress[node[0]].outcome
+                if outcome is not None:
+                    yield outcome
+                    self._close(node, outcome)
+
+    def _resume(self, node: _Node, request: Mapping[str, object], pool: ThreadPoolExecutor) -> None:
+        progress = self._progress[node[0]]
+        self._options.standing.started(node[0], self._tools.writer.clock())
+        self._running[pool.submit(decided.resume, self._tools, progress, request)] = node
+
+    def _stops(self) -> bool:
+        return self._options.stop is not None and self._options.stop.is_set()
 
     def _not_started(self, change: Change, *, late: bool) -> Outcome | None:
         """Why nothing (more) is sent for this change, if so."""
         if (finding := self._refused.get(change.address)) is not None:
-            problem = Problem(finding.message, finding.why, "not sent", finding.fix)
+            trouble = Problem(finding.message, finding.why, "not sent", finding.fix)
             guarded = finding.code in self._options.guarded
-            return self._outcome(change, Result.REFUSED if guarded else Result.FAILED, problem)
-        if (broken := self._tools.journal.broken) is not None:
-            problem = Problem("not started", broken.what, "not sent", broken.fix)
-            return self._outcome(change, Result.SKIPPED, problem)
-        if self._options.stop is not None and self._options.stop.is_set():
-            problem = Problem("not started", "the run was interrupted", "not sent", _AGAIN)
-            return self._outcome(change, Result.SKIPPED, problem)
+            return self._outcome(change, Result.REFUSED if guarded else Result.FAILED, trouble)
         for other in change.late if late else change.depends_on:
             before = self._ended.get(other)
             if before is not None and before.result in _STOPS_DEPENDANTS:
                 what = f"needs {other}, which {_HOW[before.result]}"
                 why = "what it depends on is not as the files say"
                 state = "created; its last call was not sent" if late else "not sent"
-                problem = Problem(what, why, state, f"see {other}, then {_AGAIN}")
-                return self._outcome(change, Result.SKIPPED, problem)
-        return None
+                trouble = Problem(what, why, state, f"see {other}, then run apply again")
+                return self._outcome(change, Result.SKIPPED, trouble)
+        if (broken := self._tools.journal.broken) is not None:
+            self._halt = problem(broken)
+        if self._stops():
+            return self._never(change, _INTERRUPTED)
+        if self._halt is not None:
+            why = self._halt.why or self._halt.what
+            return self._never(change, Problem("not started", why, "not sent", self._halt.fix))
+        refusal = self._turns.refusal(change)
+        return refusal and replace(refusal, id=change.live_id)
 
-    def _outcome(self, change: Change, result: Result, problem: Problem) -> Outcome:
+    def _never(self, change: Change, trouble: Problem) -> Outcome:
+        """The run ends before its turn."""
+        detail = None if change.address in self._progress else Detail.NOT_STARTED
+        return replace(self._outcome(change, Result.SKIPPED, trouble), detail=detail)
+
+    def _outcome(self, change: Change, result: Result, trouble: Problem) -> Outcome:
         before = self._progress.get(change.address)
         return Outcome(
             change.address,
@@ -160,5 +286,10 @@ class _Run:
             result,
             id=before.id if before is not None else change.live_id,
             attempts=before.attempts if before is not None else 0,
-            problem=problem,
+            problem=trouble,
         )
+
+
+def _scope(address: Address) -> tuple[str, ...]:
+    """Where an object lives: what may be broken without the rest being so."""
+    return address.parts[:-1] or address.parts

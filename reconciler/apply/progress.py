@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from reconciler.apply.journal import Journal
 from reconciler.apply.names import Names
@@ -11,7 +12,9 @@ from reconciler.kinds import KINDS
 from reconciler.model import (
     Action,
     Address,
+    Awaited,
     Change,
+    Detail,
     Outcome,
     Payload,
     Problem,
@@ -21,7 +24,35 @@ from reconciler.model import (
 from reconciler.paths import Spec
 from reconciler.posthog.client import Writer
 
-SameIntent = Callable[[Payload, Change, Payload | None], bool]
+AGAIN = "run apply again: it reads first and goes on from there"
+
+
+class Counsel(Protocol):
+    """What apply asks of planning while it runs. Pure answers; nothing in it sends."""
+
+    def same_intent(self, request: Payload, change: Change, seen: Payload | None) -> bool:
+        """Whether a change request proposes what the change wants of the object as last seen."""
+        ...
+
+    def again(self, change: Change, payload: Payload | None) -> Change:
+        """The change as it would be planned for the object as it is now; None: not there."""
+        ...
+
+    def superseded(self, change: Change) -> tuple[str, ...]:
+        """Open requests of this key's user that make way for the change: to be cancelled."""
+        ...
+
+    def request(self, id_: str) -> Payload:
+        """A change request as the plan saw it; empty if it did not."""
+        ...
+
+    def awaited(self, change: Change, request: Payload) -> Awaited:
+        """Whom a request waits for, in names."""
+        ...
+
+    def remark(self, change: Change, request: Payload) -> str:
+        """What is to be said of a request besides: who approved what they wrote themselves."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +62,7 @@ class Tools:
     writer: Writer
     journal: Journal
     names: Names
-    same_intent: SameIntent
+    counsel: Counsel
     request_url: Callable[[Address, str], str]
 
 
@@ -45,7 +76,18 @@ class Progress:
     stages: tuple[Spec, ...]
     done: int = 0  # stages finished
     attempts: int = 0
+    planned: Change | None = None  # as people saw it, where it was planned anew since
+    note: str = ""
+    unsure: bool = False  # an answer got lost: what is there may be of our own making
+    deferred: bool = False  # nothing was sent, because PostHog is not well: to be tried later
+    troubled: bool = False  # PostHog, or the way to it, was at fault
+    halt: Problem | None = None  # why nothing more of the whole run makes sense
     outcome: Outcome | None = None  # set when nothing more will be sent
+
+    @property
+    def consent(self) -> Change:
+        """The change as people saw it in the plan."""
+        return self.planned or self.change
 
 
 class Stop(Exception):  # noqa: N818  no error: the change ends here
@@ -56,15 +98,20 @@ class Stop(Exception):  # noqa: N818  no error: the change ends here
         result: Result,
         problem: Problem | None = None,
         *,
+        detail: Detail | None = None,
         change_request: str | None = None,
+        awaits: Awaited | None = None,
         payload: Payload | None = None,
+        note: str = "",
     ) -> None:
         super().__init__(result)
         self.result = result
         self.problem = problem
+        self.detail = detail
         self.change_request = change_request
+        self.awaits = awaits
         self.payload = payload  # the object as it was found, if it was
-        self.sent = 0  # writes of the stage that ended here
+        self.note = note
 
 
 def begin(change: Change) -> Progress:
@@ -84,12 +131,16 @@ def problem(error: ReconcilerError) -> Problem:
     return Problem(error.what, error.why, error.state, error.fix)
 
 
+def joined(*sentences: str) -> str:
+    """Remarks, each once."""
+    return "; ".join(dict.fromkeys(sentence for sentence in sentences if sentence))
+
+
 def ended(progress: Progress, tools: Tools, stop: Stop) -> Progress:
     """The progress with its outcome."""
-    change, request, id_ = progress.change, stop.change_request, progress.id
+    change, request, id_ = progress.consent, stop.change_request, progress.id
     if id_ is None and stop.payload is not None:
         id_ = KINDS[change.address.kind].identity(stop.payload)
-    attempts = progress.attempts + stop.sent
     outcome = Outcome(
         address=change.address,
         action=change.action,
@@ -97,7 +148,10 @@ def ended(progress: Progress, tools: Tools, stop: Stop) -> Progress:
         id=id_,
         change_request=request,
         url=tools.request_url(change.address, request) if request else None,
-        attempts=attempts,
+        attempts=progress.attempts,
         problem=stop.problem,
+        detail=stop.detail,
+        note=joined(progress.note, stop.note),
+        awaits=stop.awaits,
     )
-    return replace(progress, id=id_, attempts=attempts, outcome=outcome)
+    return replace(progress, id=id_, outcome=outcome)

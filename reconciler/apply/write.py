@@ -1,178 +1,246 @@
-"""One change: read back, send once, judge the answer. One outcome; never an exception.
+"""One change: look, send once, judge the answer. One outcome; never an exception.
 
 A write is never repeated without a read in between (reliability R-WRITE).
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from reconciler.apply import answers
+from reconciler.apply import answers, gatekeeping, ledger, lost, objects
 from reconciler.apply.names import UnknownNameError
-from reconciler.apply.progress import Progress, Stop, Tools, ended, problem
+from reconciler.apply.progress import Progress, Stop, Tools, ended
 from reconciler.errors import (
     AmbiguousError,
     ApiError,
-    JournalError,
+    ApprovalRequiredError,
+    InvalidRequestError,
     PolicyConflictError,
     ReconcilerError,
+    VersionConflictError,
 )
 from reconciler.kind import Kind, Request, Write
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Problem, Result, Verdict
-
-
-@dataclass
-class _Sent:
-    """Writes of one stage, counted as they leave."""
-
-    count: int = 0
+from reconciler.model import Action, Detail, Payload, Problem, Result
 
 
 def advance(tools: Tools, progress: Progress, *, but_last: bool) -> Progress:
     """Send the stages that are left, or all but the last one. Whatever happens is an outcome."""
-    try:
-        _hold(progress)
-        _check_names(tools, progress, but_last=but_last)
-        while progress.done < len(progress.stages) - but_last:
-            progress = _stage(tools, progress)
-    except Stop as stop:
-        return ended(progress, tools, stop)
-    except UnknownNameError as error:
-        return ended(progress, tools, Stop(Result.FAILED, _unknown_name(progress, error)))
-    except ReconcilerError as error:
-        return ended(progress, tools, Stop(Result.FAILED, problem(error)))
-    except Exception as error:  # noqa: BLE001  one odd answer must not end the run of the others
-        return ended(progress, tools, Stop(Result.FAILED, _defect(progress, error)))
-    if progress.done == len(progress.stages):
-        result = Result.DONE if progress.attempts else Result.UNCHANGED
-        return ended(progress, tools, Stop(result))
-    return progress
+    return _Worker(tools, replace(progress, deferred=False)).advance(but_last=but_last)
 
 
-def _check_names(tools: Tools, progress: Progress, *, but_last: bool) -> None:
-    """Every name of every stage has an id before the first call: no half-written object."""
-    change = progress.change
-    last = len(progress.stages) - but_last
-    for spec in progress.stages[progress.done : last]:
-        tools.names.resolve(KINDS[change.address.kind], change.address.organization, spec)
-    tools.names.scope_ids(change.address)
+class _Worker:
+    """One change in the hands of one thread."""
 
+    def __init__(self, tools: Tools, progress: Progress) -> None:
+        self._tools = tools
+        self._kind = KINDS[progress.change.address.kind]
+        self._now = progress
 
-def _unknown_name(progress: Progress, error: UnknownNameError) -> Problem:
-    state = f"{progress.attempts} of its calls were sent" if progress.attempts else "not sent"
-    return Problem(str(error), "it was known when the plan was made", state, "run plan again")
+    def advance(self, *, but_last: bool) -> Progress:
+        """See `advance`."""
+        try:
+            return self._advance(but_last=but_last)
+        except Stop as stop:
+            return ended(self._now, self._tools, stop)
+        except UnknownNameError as error:
+            return ended(self._now, self._tools, Stop(Result.FAILED, self._unknown_name(error)))
+        except ReconcilerError as error:
+            if answers.is_early(self._now, error):
+                return replace(self._now, deferred=True)
+            end = answers.ending(self._now, error)
+            trouble = self._now.troubled or answers.is_trouble(error)
+            self._now = replace(self._now, halt=answers.halt(error), troubled=trouble)
+            return ended(self._now, self._tools, end)
+        except Exception as error:  # noqa: BLE001  one odd answer must not end the run of the others
+            detail = Detail.UNKNOWN if self._now.attempts else None
+            defect = Stop(Result.FAILED, self._defect(error), detail=detail)
+            return ended(self._now, self._tools, defect)
 
+    def _advance(self, *, but_last: bool) -> Progress:
+        if not self._now.done:
+            self._now = ledger.hold(self._tools, self._now)
+        self._check_names(but_last=but_last)
+        if not self._now.done:
+            self._look()
+        while self._now.done < len(self._now.stages) - but_last:
+            self._stage()
+        if self._now.done < len(self._now.stages):
+            return self._now
+        raise Stop(Result.DONE if self._now.attempts else Result.UNCHANGED)
 
-def _defect(progress: Progress, error: Exception) -> Problem:
-    return Problem(
-        f"{progress.change.address}: the answer could not be used ({type(error).__name__})",
-        "PostHog answered in a shape that is not known",
-        "unknown: the last call may have been carried out",
-        "run apply again: it reads first; report what the journal holds",
-    )
+    def _check_names(self, *, but_last: bool) -> None:
+        """Every name of every stage has an id before the first call: no half-written object."""
+        change = self._now.change
+        for spec in self._now.stages[self._now.done : len(self._now.stages) - but_last]:
+            self._tools.names.resolve(self._kind, change.address.organization, spec)
+        self._tools.names.scope_ids(change.address)
 
-
-def _hold(progress: Progress) -> None:
-    """What an open change request says about this object, before anything is sent."""
-    change, gate = progress.change, progress.change.gate
-    if progress.done or gate.change_request is None:
-        return
-    match gate.verdict:
-        case Verdict.PENDING:
-            raise Stop(Result.WAITING, change_request=gate.change_request)
-        case Verdict.BLOCKED:
-            raise Stop(
-                Result.WAITING,
-                Problem(
-                    f"{change.address} is held by an open change request",
-                    gate.note or "a write to the flag would make that request unappliable",
-                    "not sent",
-                    f"have it decided or cancelled: reconciler requests show {gate.change_request}",
-                ),
-                change_request=gate.change_request,
-            )
-        case Verdict.REJECTED:
-            raise Stop(
-                Result.REFUSED,
-                Problem(
-                    f"{change.address}: the same proposal was rejected",
-                    gate.note or f"change request {gate.change_request}",
-                    "not sent: nobody is asked twice",
-                    "change the document and commit it, or agree with who rejected it",
-                ),
-                change_request=gate.change_request,
-            )
-        case _:
+    def _look(self) -> None:
+        """Read the object just before it is written, where PostHog does not compare by itself."""
+        change = self._now.change
+        if change.action is Action.CREATE:
+            if not self._kind.unique:
+                write = self._write()
+                self._now = answers.exists(self._tools, self._kind, self._now, write, None)
             return
+        versioned = self._kind.versioned and "version" in (self._now.payload or {})
+        if versioned and change.action is not Action.DELETE:
+            return
+        payload = objects.reread(self._tools, self._kind, self._now)
+        if payload is None:
+            if change.action is Action.DELETE:
+                raise Stop(Result.UNCHANGED)
+            raise Stop(Result.REFUSED, objects.gone(change.address))
+        if objects.moved(self._kind, self._now, payload):
+            self._now = answers.replanned(self._tools, self._now, payload)
+        else:
+            self._now = replace(self._now, payload=payload)
 
+    def _stage(self) -> None:
+        """One stage: its calls, and what their answers mean; again only after a read."""
+        for sent in range(1, lost.MOST + 1):
+            write = self._write()
+            last: list[Request] = []
+            try:
+                payload = self._calls(write, last)
+            except AmbiguousError as error:
+                self._now = replace(self._now, unsure=True, troubled=True)
+                found = (last[-1], error)
+                try:
+                    payload = lost.resolve(
+                        self._tools, self._kind, self._now, write, found, sent=sent
+                    )
+                except lost.Done as done:
+                    self._finish(write, done.payload)
+                    return
+                self._now = replace(self._now, payload=payload or self._now.payload)
+            except ApiError as error:
+                if self._is_over(write, error):
+                    return
+            else:
+                self._finish(write, payload)
+                return
 
-def _stage(tools: Tools, progress: Progress) -> Progress:
-    """One stage: its precondition, its calls, and what their answers mean."""
-    change, kind = progress.change, KINDS[progress.change.address.kind]
-    if progress.done == 0 and change.action is not Action.CREATE and _looks_first(kind, progress):
-        progress = _fresh(tools, kind, progress)
-    write = _write(tools, kind, progress)
-    sent = _Sent()
-    try:
-        progress = _calls(tools, kind, progress, write, sent)
-    except PolicyConflictError as error:
-        if write.action is not Action.CREATE:
+    def _is_over(self, write: Write, error: ApiError) -> bool:
+        """What a definite refusal means: whether the stage is over, or is sent in other words."""
+        create = write.action is Action.CREATE
+        match error:
+            case ApprovalRequiredError():
+                raise ledger.filed(self._tools, self._now, error) from error
+            case VersionConflictError():
+                self._move(error)
+            case PolicyConflictError() if create:
+                self._create_in_parts(error)
+            case InvalidRequestError() if create:
+                self._now = answers.exists(self._tools, self._kind, self._now, write, error)
+                return True
+            case _:
+                if answers.halt(error) is not None or answers.is_trouble(error):
+                    raise error
+                raise answers.refused(self._now, write, error) from error
+        return False
+
+    def _move(self, error: VersionConflictError) -> None:
+        """Somebody was quicker: the decision is thrown away, and made anew from what is there."""
+        payload = objects.reread(self._tools, self._kind, self._now)
+        if payload is None:
+            raise Stop(Result.REFUSED, objects.gone(self._now.change.address)) from error
+        self._now = answers.replanned(self._tools, self._now, payload)
+
+    def _create_in_parts(self, error: PolicyConflictError) -> None:
+        """The create met two policies at once: start it inactive, enable it in its own call."""
+        spec = self._now.change.desired.spec if self._now.change.desired else {}
+        parts = self._kind.stages(Action.CREATE, spec, split=True)
+        if len(parts) <= len(self._now.stages):
+            raise error
+        self._now = replace(self._now, stages=parts)
+
+    def _finish(self, write: Write, payload: Payload | None) -> None:
+        """The stage is carried out; if people should have been asked first, that is an incident."""
+        before = self._now
+        id_ = self._kind.identity(payload) if payload is not None else before.id
+        self._now = replace(before, payload=payload, id=id_, done=before.done + 1)
+        if payload is not None and gatekeeping.was_missed(self._kind, before, write, payload):
+            raise gatekeeping.incident(self._now)
+
+    def _write(self) -> Write:
+        """What the next stage has to achieve, names turned into ids."""
+        now, change = self._now, self._now.change
+        spec = self._tools.names.resolve(
+            self._kind, change.address.organization, now.stages[now.done]
+        )
+        created = now.done and change.action is Action.CREATE
+        action = Action.UPDATE if created else change.action
+        ids = self._tools.names.scope_ids(change.address)
+        if now.id is not None:
+            ids["id"] = now.id
+        return Write(action, spec, now.payload, ids, self._name(action))
+
+    def _name(self, action: Action) -> str | None:
+        """The natural key, where this stage has to send it."""
+        change = self._now.change
+        if self._now.done:
+            return None
+        if action is Action.CREATE:
+            return change.address.name
+        renamed = any(one.path == f"metadata.{self._kind.key}" for one in change.fields)
+        return change.address.name if renamed else None
+
+    def _calls(self, write: Write, last: list[Request]) -> Payload | None:
+        """Send the calls of a stage; the object as last answered."""
+        payload = self._now.payload
+        for request in self._kind.calls(write):
+            last.append(request)
+            body = self._send(request)
+            if request.method == "DELETE":
+                payload = None if write.action is Action.DELETE else payload
+                continue
+            if not isinstance(body, Mapping):
+                raise AmbiguousError(
+                    f"{request.method} {request.path}: PostHog answered without a body",
+                    why="a success has to show what was written",
+                )
+            if _is_object(self._kind, request, write):
+                objects.verify(self._kind, self._now, write, body)
+                payload = body
+            elif not self._kind.echoes(request, body):
+                raise Stop(Result.FAILED, _odd_part(self._now, request))
+        return payload
+
+    def _send(self, request: Request) -> Any:
+        facts: dict[str, Any] = {
+            "address": str(self._now.change.address),
+            "method": request.method,
+            "path": request.path,
+            "fields": sorted(request.body or ()),
+        }
+        self._tools.journal.intend("write", **facts)
+        try:
+            delivered = self._tools.writer.deliver(request)
+        except ApiError as error:
+            self._now = replace(self._now, attempts=self._now.attempts + error.sends)
+            answer = {"status": error.status, "code": error.code, "error": type(error).__name__}
+            if isinstance(error, ApprovalRequiredError):
+                answer["change_request"] = error.change_request_id
+            self._tools.journal.record("answer", **facts, **answer)
             raise
-        return _create_in_parts(kind, progress, sent.count, error)
-    except ApiError as error:
-        stop = answers.judge(tools, kind, progress, write, error)
-        stop.sent = sent.count
-        raise stop from error
-    except Stop as stop:
-        stop.sent = sent.count
-        raise
-    return replace(progress, done=progress.done + 1, attempts=progress.attempts + sent.count)
+        self._now = replace(self._now, attempts=self._now.attempts + delivered.sends)
+        self._tools.journal.record("answer", **facts, status="ok")
+        return delivered.value
 
+    def _unknown_name(self, error: UnknownNameError) -> Problem:
+        sent = self._now.attempts
+        state = f"{sent} of its calls were sent" if sent else "not sent"
+        return Problem(str(error), "it was known when the plan was made", state, "run plan again")
 
-def _looks_first(kind: Kind, progress: Progress) -> bool:
-    """Whether the server does not compare by itself: it never does for a delete (9.4)."""
-    versioned = kind.versioned and "version" in (progress.payload or {})
-    return not versioned or progress.change.action is Action.DELETE
-
-
-def _write(tools: Tools, kind: Kind, progress: Progress) -> Write:
-    """What the next stage has to achieve, names turned into ids."""
-    change = progress.change
-    spec = tools.names.resolve(kind, change.address.organization, progress.stages[progress.done])
-    created = progress.done and change.action is Action.CREATE
-    action = Action.UPDATE if created else change.action
-    ids = tools.names.scope_ids(change.address)
-    if progress.id is not None:
-        ids["id"] = progress.id
-    return Write(action, spec, progress.payload, ids, _name(progress, action, kind))
-
-
-def _calls(tools: Tools, kind: Kind, progress: Progress, write: Write, sent: _Sent) -> Progress:
-    """Send the calls of a stage; the progress knows the object as last answered."""
-    for request in kind.calls(write):
-        body = _send(tools, progress, request, sent)
-        if request.method == "DELETE" or not _is_object(kind, request, write):
-            continue
-        if not isinstance(body, Mapping):
-            raise AmbiguousError(
-                f"{request.method} {request.path}: PostHog answered without a body",
-                why="a success has to show what was written",
-            )
-        progress = replace(progress, payload=body, id=kind.identity(body))
-        answers.verify(kind, progress.change, write, body)
-    return progress
-
-
-def _name(progress: Progress, action: Action, kind: Kind) -> str | None:
-    """The natural key, where this stage has to send it."""
-    if progress.done:
-        return None
-    if action is Action.CREATE:
-        return progress.change.address.name
-    renamed = any(one.path == f"metadata.{kind.key}" for one in progress.change.fields)
-    return progress.change.address.name if renamed else None
+    def _defect(self, error: Exception) -> Problem:
+        return Problem(
+            f"{self._now.change.address}: the answer could not be used ({type(error).__name__})",
+            "PostHog answered in a shape that is not known",
+            "unknown: the last call may have been carried out",
+            "run apply again: it reads first; report what the journal holds",
+        )
 
 
 def _is_object(kind: Kind, request: Request, write: Write) -> bool:
@@ -182,66 +250,10 @@ def _is_object(kind: Kind, request: Request, write: Write) -> bool:
     return request.path == kind.path(kind.item, write.ids)
 
 
-def _send(tools: Tools, progress: Progress, request: Request, sent: _Sent) -> Any:
-    facts: dict[str, Any] = {
-        "address": str(progress.change.address),
-        "method": request.method,
-        "path": request.path,
-        "fields": sorted(request.body or ()),
-    }
-    tools.journal.record("write", **facts)
-    sent.count += 1
-    try:
-        body = tools.writer.send(request)
-    except ApiError as error:
-        answer = {"status": error.status, "code": error.code, "error": type(error).__name__}
-        _note(tools, facts | answer)
-        raise
-    _note(tools, facts | {"status": "ok"})
-    return body
-
-
-def _note(tools: Tools, facts: dict[str, Any]) -> None:
-    """Journal an answer. A broken journal stops what has not begun; it changes no answer."""
-    with suppress(JournalError):
-        tools.journal.record("answer", **facts)
-
-
-def _fresh(tools: Tools, kind: Kind, progress: Progress) -> Progress:
-    """Re-read the object just before writing: what moved since the plan is not overwritten."""
-    address, before = progress.change.address, progress.payload
-    payload = answers.reread(tools, kind, progress)
-    if payload is None:
-        if progress.change.action is Action.DELETE:
-            raise Stop(Result.UNCHANGED)
-        raise Stop(
-            Result.REFUSED,
-            Problem(
-                f"{address} is gone",
-                "it was deleted since the plan was made",
-                "not sent",
-                "run plan again",
-            ),
-        )
-    if before is not None and answers.spec_of(kind, before) != answers.spec_of(kind, payload):
-        raise Stop(
-            Result.REFUSED,
-            Problem(
-                f"{address} has moved since the plan was made",
-                "somebody changed it in between",
-                "not sent",
-                "run plan again and look at what moved",
-            ),
-        )
-    return replace(progress, payload=payload)
-
-
-def _create_in_parts(
-    kind: Kind, progress: Progress, sent: int, error: PolicyConflictError
-) -> Progress:
-    """The create met two policies at once: start it inactive, enable it in a call of its own."""
-    spec = progress.change.desired.spec if progress.change.desired else {}
-    parts = kind.stages(Action.CREATE, spec, split=True)
-    if len(parts) <= len(progress.stages):
-        raise error
-    return replace(progress, stages=parts, attempts=progress.attempts + sent)
+def _odd_part(progress: Progress, request: Request) -> Problem:
+    return Problem(
+        f"{progress.change.address}: PostHog answered with something else than was sent",
+        f"{request.method} {request.path}",
+        "sent; whether it was applied is not known",
+        "run plan, and tell PostHog if it repeats",
+    )

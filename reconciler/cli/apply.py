@@ -17,6 +17,14 @@ from reconciler.errors import UsageError
 @options.yes
 @options.guardrails
 @click.option(
+    "--wait",
+    "wait_s",
+    type=options.DURATION,
+    default="0s",
+    metavar="DURATION",
+    help="Wait so long for approvals, and go on with what they let through: 30m, 1h.",
+)
+@click.option(
     "--record-base",
     type=click.Choice(["local", "no"]),
     default="local",
@@ -40,16 +48,16 @@ def command(
     allow_weakening: bool,
     prefer: str | None,
     go_on: bool,
+    wait_s: float,
     record_base: str,
     concurrency: int,
     format_: str,
 ) -> int:
     """Carry the plan out. What an approval policy holds back is filed, reported, and waits (3)."""
-    from reconciler import planfile, render, walk
+    from reconciler import render, walk
     from reconciler.cli import before as history
     from reconciler.cli import carrying, rails
     from reconciler.plan import build, guardrails
-    from reconciler.render import text
 
     if not yes and not sys.stdin.isatty():
         raise UsageError(
@@ -78,15 +86,9 @@ def command(
             rails.guard(made)
         if made.writes and not yes:
             click.confirm("Apply these changes?", abort=True, err=True)
-        outcomes, interrupted = carrying.carry_out(
-            session, writer, made, world, workers=concurrency, guarded=guardrails.CODES
-        )
-    session.report.outcomes(outcomes, made)
-    if format_ == "json":
-        click.echo(planfile.dump_outcomes(outcomes, made))
-    else:
-        click.echo(text.summary(outcomes, made, color=session.color), color=session.color)
-    code = carrying.exit_code(outcomes, made, interrupted=interrupted)
+        how = carrying.How(workers=concurrency, wait_s=wait_s, guarded=guardrails.CODES)
+        ended, interrupted = carrying.carry_out(session, writer, made, world, how)
+    code = carrying.account(session, ended, made, interrupted=interrupted, form=format_)
     partial = bool(paths) and session.settings().file is not None
     if code == 0 and record_base == "local" and not partial:
         rails.record(session, target, chosen, before)

@@ -4,32 +4,35 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
 
 from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, color_for
-from reconciler.model import Action, Outcome, Plan, Result
+from reconciler.model import Action, Address, Outcome, Plan
 
 if TYPE_CHECKING:
     from reconciler.posthog.client import Writer
     from reconciler.walk import World
 
-FAILED, WAITING, REFUSED = 1, 3, 4
+GRACE_S = 30.0  # to read what became of a write in flight, once somebody said stop
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STOPPING = b"\nstopping: what is in flight is finished; again to leave at once\n"
 
 
+@dataclass(frozen=True, slots=True)
+class How:
+    """What the command line says of carrying out."""
+
+    workers: int = 8
+    wait_s: float = 0.0
+    guarded: frozenset[str] = frozenset()
+
+
 def carry_out(
-    session: Session,
-    writer: "Writer",
-    made: Plan,
-    world: "World",
-    *,
-    workers: int,
-    guarded: frozenset[str],
+    session: Session, writer: "Writer", made: Plan, world: "World", how: How
 ) -> tuple[tuple[Outcome, ...], int | None]:
     """Every outcome, each shown on stderr as it comes; journalled if anything is to be sent."""
     from reconciler import walk
@@ -40,20 +43,21 @@ def carry_out(
     if not made.writes:
         return tuple(executor.unchanged(change) for change in made.changes), None
     stamp = session.now().strftime("%Y%m%dT%H%M%S.%fZ")
-    outcomes: list[Outcome] = []
+    ended: dict[Address, Outcome] = {}
     kept = walk.journal_path(session.folder(), stamp)
     color = color_for(session.color_choice, sys.stderr)
     with (
-        session.report.journal(kept),
         Journal(kept, now=session.stamp) as journal,
+        session.report.journal(journal.path),
         _interrupts(writer) as interrupt,
         Progress(len(made.writes), quiet=session.quiet) as progress,
     ):
-        journal.record("begin", target=made.target, host=made.host, digest=made.desired_digest)
-        how = executor.Options(workers, interrupt.stop, guarded)
-        for outcome in walk.apply(made, world, writer, journal, options=how):
-            outcomes.append(outcome)
-            if outcome.action is Action.NONE:
+        journal.intend("begin", target=made.target, host=made.host, digest=made.desired_digest)
+        options = executor.Options(how.workers, interrupt.stop, how.guarded, how.wait_s)
+        for outcome in walk.apply(made, world, writer, journal, options=options):
+            again = ended.get(outcome.address) == outcome  # it waited, and still does
+            ended[outcome.address] = outcome
+            if outcome.action is Action.NONE or again:
                 continue
             progress.ended(text.outcome_line(outcome, color=color))
             journal.record(
@@ -61,29 +65,34 @@ def carry_out(
                 address=str(outcome.address),
                 action=outcome.action,
                 outcome=outcome.result,
+                detail=outcome.detail,
                 change_request=outcome.change_request,
             )
-        journal.record("end", outcomes=len(outcomes))
-    return tuple(outcomes), interrupt.code
+        journal.record("end", outcomes=len(ended))
+    return tuple(ended.values()), interrupt.code
 
 
-def exit_code(outcomes: tuple[Outcome, ...], made: Plan, *, interrupted: int | None) -> int:
-    """A function of the report, worst first (interface section 2)."""
+def account(
+    session: Session,
+    ended: tuple[Outcome, ...],
+    made: Plan,
+    *,
+    interrupted: int | None,
+    form: str,
+) -> int:
+    """Say what became of the plan; the exit code, which is a function of what is said."""
+    from reconciler import outcomes
     from reconciler.plan import guardrails
+    from reconciler.render import text
 
-    results = {outcome.result for outcome in outcomes}
-    code = 0
-    if interrupted is not None:
-        code = interrupted
-    elif Result.FAILED in results or any(e.code not in guardrails.CODES for e in made.errors):
-        code = FAILED
-    elif Result.REFUSED in results:
-        code = REFUSED
-    elif Result.WAITING in results:
-        code = WAITING
-    elif Result.SKIPPED in results:
-        code = FAILED
-    return code
+    session.report.outcomes(ended, made)
+    if form == "json":
+        session.say(outcomes.dumps(ended, made))
+    else:
+        stopped = interrupted is not None
+        session.say(text.summary(ended, made, color=session.color, stopped=stopped))
+    rows = outcomes.settled(ended, made)
+    return interrupted or outcomes.exit_code(rows, made, guarded=guardrails.CODES)
 
 
 @dataclass
@@ -104,8 +113,9 @@ def _interrupts(writer: "Writer") -> Iterator[_Interrupt]:
             os._exit(128 + number)
         interrupt.code = 128 + number
         interrupt.stop.set()
-        writer.stop()  # who waits for the rate limit waits no more
-        os.write(2, _STOPPING)  # buffered stderr may be in the middle of a line
+        writer.stop(GRACE_S)  # who waits for the rate limit waits no more
+        with suppress(OSError):
+            os.write(2, _STOPPING)  # buffered stderr may be in the middle of a line
 
     before = {number: signal.signal(number, handle) for number in _STOPS}
     try:

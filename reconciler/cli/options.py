@@ -1,10 +1,40 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    _Type = click.ParamType[float]
+else:
+    _Type = click.ParamType  # generic in newer versions only
+
+
+class Duration(_Type):
+    """`90s`, `30m`, `1h30m`, `2d`: seconds, none of them negative and not for ever."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds, or a usage error (64)."""
+        from reconciler.kind import duration_seconds
+
+        if isinstance(value, int | float):
+            return float(value)
+        try:
+            seconds = duration_seconds(str(value).strip())
+        except ValueError:
+            self.fail(f"{value!r} is no duration; write 30m, 2h, 1d", param, ctx)
+        if not 0 <= seconds <= _LONGEST_S:
+            self.fail(f"{value!r}: write something from 0s to 365d", param, ctx)
+        return seconds
+
+
+_LONGEST_S = 365 * 86_400
+DURATION = Duration()
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 paths = click.argument("paths", nargs=-1, metavar="[PATH]...")

@@ -66,12 +66,13 @@ class Report:
         """Keep what became of each change."""
         if self.folder is None:
             return
-        from reconciler import planfile
+        from reconciler import outcomes, planfile
         from reconciler.render import markdown, text
 
         rows = tuple(ended)
-        document = planfile.outcomes(rows, made)
+        document = outcomes.document(rows, made)
         self.facts["outcomes"] = document["summary"]
+        self.facts["account"] = document["account"]
         self._keep("outcomes.json", planfile.as_text(document))
         self._keep(
             "outcomes.md", markdown.fence(text.summary(rows, made, color=False).splitlines()) + "\n"

@@ -135,37 +135,42 @@ def _print(session: Session, reader: "Reader", found: Found, format_: str) -> No
 
 @command.command("wait", epilog="Example: reconciler requests wait ID --timeout 30m")
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
-@click.option("--timeout", default="30m", show_default=True, metavar="DURATION")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=options.DURATION,
+    default="30m",
+    show_default=True,
+    metavar="DURATION",
+)
 @_scope
 @click.pass_obj
 def wait(
     session: Session,
     ids: tuple[str, ...],
-    timeout: str,
+    timeout_s: float,
     project: str | None,
     organization: str | None,
 ) -> int:
     """Wait until every one is decided. Exits 3 if some are still pending at the end."""
-    from reconciler.kind import duration_seconds
-    from reconciler.posthog import change_requests
+    from reconciler.posthog.watching import Watch
     from reconciler.render.text import screen
 
-    try:
-        seconds = duration_seconds(timeout)
-    except ValueError as error:
-        raise click.BadParameter(f"{timeout!r} is no duration; write 30m, 2h, 1d") from error
+    wanted = tuple(dict.fromkeys(ids))
     with session.reader(session.target()) as reader:
-        where = [_find(reader, id_, organization, project).place for id_ in ids]
-        pairs = [(place.id, id_) for place, id_ in zip(where, ids, strict=True)]
-        failed, decided = False, set()
-        for payload in change_requests.wait(reader, pairs, timeout_s=seconds):
-            decided.add(str(payload["id"]))
-            failed = failed or payload["state"] == "failed"
-            click.echo(screen.escape(f"{payload['id']}  {payload['state']}"))
-    open_still = [id_ for id_ in ids if id_ not in decided]
-    for id_ in open_still:
-        click.echo(f"{id_}  pending")
-    return STILL_PENDING if open_still else int(failed)
+        where = [_find(reader, id_, organization, project).place for id_ in wanted]
+        waiting = {(place.id, id_) for place, id_ in zip(where, wanted, strict=True)}
+        failed, watch = False, Watch(reader, timeout_s=timeout_s)
+        while True:
+            for asked, payload in watch.look(waiting).items():
+                waiting.discard(asked)
+                failed = failed or payload["state"] == "failed"
+                click.echo(screen.escape(f"{payload['id']}  {payload['state']}"))
+            if not waiting or not watch.rest(waiting):
+                break
+    for _, id_ in sorted(waiting):
+        click.echo(screen.escape(f"{id_}  pending"))
+    return STILL_PENDING if waiting else int(failed)
 
 
 @command.command("approve", epilog="Example: reconciler requests approve ID --reason 'looks right'")
@@ -241,7 +246,7 @@ def _vote(
     scope: tuple[str | None, str | None],
     format_: str,
 ) -> int:
-    from reconciler.posthog import change_requests
+    from reconciler.posthog import change_requests, votes
     from reconciler.render.text import screen
 
     if not yes and not sys.stdin.isatty():
@@ -254,9 +259,9 @@ def _vote(
         place = found.place.id
         match verb:
             case "approve":
-                vote = change_requests.approve(writer, place, id_, reason=reason)
+                vote = votes.approve(writer, place, id_, reason=reason)
             case "reject":
-                vote = change_requests.reject(writer, place, id_, reason=reason)
+                vote = votes.reject(writer, place, id_, reason=reason)
             case _:
                 vote = change_requests.cancel(writer, place, id_, reason=reason)
         session.note(screen.escape(vote.message or vote.status))

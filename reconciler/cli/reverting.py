@@ -35,10 +35,9 @@ def revert(
     how: How,
 ) -> int:
     """Write the files' values back over what has drifted; what is held stays as it is."""
-    from reconciler import planfile, render
+    from reconciler import render
     from reconciler.cli import carrying, rails
     from reconciler.plan import drifting, guardrails
-    from reconciler.render import text
 
     if not how.yes and not sys.stdin.isatty():
         raise UsageError(
@@ -58,17 +57,6 @@ def revert(
             rails.guard(made)
         if made.writes and not how.yes:
             click.confirm("Revert these changes?", abort=True, err=True)
-        outcomes, interrupted = carrying.carry_out(
-            session,
-            writer,
-            made,
-            found.world,
-            workers=how.concurrency,
-            guarded=guardrails.CODES,
-        )
-    session.report.outcomes(outcomes, made)
-    if how.format == "json":
-        click.echo(planfile.dump_outcomes(outcomes, made))
-    else:
-        click.echo(text.summary(outcomes, made, color=session.color), color=session.color)
-    return carrying.exit_code(outcomes, made, interrupted=interrupted)
+        carry = carrying.How(workers=how.concurrency, guarded=guardrails.CODES)
+        ended, interrupted = carrying.carry_out(session, writer, made, found.world, carry)
+    return carrying.account(session, ended, made, interrupted=interrupted, form=how.format)

@@ -124,6 +124,14 @@ class Session:
             environ=self.environ,
         )
 
+    def say(self, text: str) -> None:
+        """A result on stdout. A reader who went away stops nothing that is under way."""
+        try:
+            click.echo(text, nl=not text.endswith("\n"), color=self.color)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
     def show(
         self, render: Callable[..., str], plan: "Plan", form: str = "text", *, saved: str = ""
     ) -> None:
@@ -140,8 +148,7 @@ class Session:
             whole=saved,
             run=run_page(self.environ),
         )
-        text = render(plan, format=form, view=look)
-        click.echo(text, nl=not text.endswith("\n"), color=self.color)
+        self.say(render(plan, format=form, view=look))
         if brief and plan.errors:
             from reconciler.render.text import findings
 

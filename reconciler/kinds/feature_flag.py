@@ -188,6 +188,11 @@ KIND = Kind(
     stages=stages,
     requests=requests,
     gated=True,
+    gates={
+        "feature_flag.enable": "active",
+        "feature_flag.disable": "active",
+        "feature_flag.update": "filters",
+    },
     versioned=True,
     activity_scopes=("FeatureFlag",),
     page="/project/{project}/feature_flags/{id}",

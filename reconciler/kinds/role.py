@@ -50,6 +50,12 @@ def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
     return (*calls, *leave, *join)
 
 
+def echoes(request: Request, body: Payload) -> bool:
+    """Whether a membership is of the person it was asked for."""
+    sent = (request.body or {}).get("user_uuid")
+    return sent is None or str((body.get("user") or {}).get("uuid", sent)) == str(sent)
+
+
 KIND = Kind(
     name="Role",
     scope=Scope.ORGANIZATION,
@@ -67,6 +73,7 @@ KIND = Kind(
     apart=("members",),
     stages=stages,
     requests=requests,
+    echoes=echoes,
     activity_scopes=("Role",),
     unlogged=("members",),
     written_at=written_at,

@@ -28,7 +28,8 @@ from reconciler.posthog import change_requests
 from reconciler.posthog.client import Reader
 
 WORKERS: Final = 8
-STANDING: Final = (*change_requests.OPEN, "rejected")  # what says something about a next write
+# What says something about a next write: what is open, and what was not applied.
+STANDING: Final = (*change_requests.OPEN, "rejected", "expired", "failed")
 # One scope that cannot be read does not stop the others (reliability C11).
 _OF_ONE_SCOPE: Final = (
     PermissionDeniedError,
@@ -232,7 +233,7 @@ class _Reading:
             self.unreadable.append(_gap(*key, error))
 
     def list_change_requests(self, scopes: Collection[tuple[str, ...]]) -> None:
-        """The change requests of each project that are open, or were turned down."""
+        """The change requests of each project that are open, or ended without being applied."""
         tasks = {("ChangeRequest", scope): self._request_lister(scope) for scope in sorted(scopes)}
         self._gather(tasks)
         for key in tasks:
@@ -305,8 +306,8 @@ class _Reading:
             ids=ids,
             twins=double,
             people=names.people,
-            change_requests=tuple(r for r in self.requests if r.state != "rejected"),
-            rejections=tuple(r for r in self.requests if r.state == "rejected"),
+            change_requests=tuple(r for r in self.requests if r.state in change_requests.OPEN),
+            rejections=tuple(r for r in self.requests if r.state not in change_requests.OPEN),
             unreadable=tuple(self.unreadable),
             listed=frozenset({("Organization", ()), *self.payloads}),
             me=self.me,

@@ -55,6 +55,11 @@ class Names:
         self._by_id["Member", "id", organization, str(person.id)] = person.email
         self._by_id["Member", "uuid", organization, person.uuid] = person.email
 
+    def learn(self, address: Address, id_: str) -> None:
+        """The id of a role that was made after the reading."""
+        if address.kind == "Role":
+            self._by_id["Role", "id", address.organization, id_] = address.name
+
     def by(self, reference: Reference, organization: str) -> Callable[[Any], str]:
         """The name for an id; `id:…` where there is none, which the way back understands."""
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Final
 
 from reconciler.model import (
     Action,
@@ -15,9 +16,10 @@ from reconciler.model import (
     LiveResource,
     Verdict,
 )
-from reconciler.plan import gate_words, intent
+from reconciler.plan import gate_words, intent, reactions
 from reconciler.plan.gate_policies import Policy, Scope
 from reconciler.plan.gate_steps import Step, Steps, joined
+from reconciler.plan.reactions import Memory, Reaction
 
 
 class Requests:
@@ -52,31 +54,74 @@ def held(
     steps: tuple[Step, ...],
 ) -> Gate | None:
     """The gate of an open request on this flag: any other write would make it unappliable."""
-    found = [request for request in requests.of(change) if intent.holds(request, change)]
-    others = [r for r in found if not intent.same_intent(r, change, there)]
-    if not found:
+    judged = _judged(requests, change, there, world.me)
+    if not judged:
         return None
-    request = (others or found)[0]
-    gate = _gate(request, there, world)
+    waits = [request for request, reaction in judged if reaction is Reaction.WAIT]
+    others = [request for request, reaction in judged if reaction is not Reaction.WAIT]
+    request = (others or waits)[0]
+    gate = asked(request, there, world)
     if others:
-        why = "an open request proposes something else, and any write would make it unappliable"
-        note = joined(why, gate.note)
-        return replace(gate, verdict=Verdict.BLOCKED, note=note)
-    if _stale(request, there):
-        note = joined(gate.note, "cancel it, and apply again to propose it anew")
-        return replace(gate, verdict=Verdict.BLOCKED, note=note)
+        makes_way = bool(superseded(requests, change, there, world.me))
+        why = _MAKES_WAY if makes_way else _IN_THE_WAY
+        return replace(gate, verdict=Verdict.BLOCKED, note=joined(why, gate.note))
+    twins = [one.id for one in waits[1:] if one.action_key == request.action_key]
+    if twins:
+        note = f"the same was filed twice, by two runs at a time: also {', '.join(twins)}"
+        gate = replace(gate, note=joined(gate.note, note))
     step = next((step for step in steps if step.meeting.action == request.action_key), None)
     return replace(gate, condition=step.condition if step is not None else None)
 
 
+_IN_THE_WAY: Final = (
+    "an open request proposes something else, or cannot be applied any more, and any write would "
+    "make it unappliable"
+)
+_MAKES_WAY: Final = (
+    "an open request of this key's own user proposes something else, or cannot be applied any "
+    "more, and nobody has voted: apply takes it back and files anew"
+)
+
+
+def _judged(
+    requests: Requests, change: Change, there: LiveResource | None, me: int | None
+) -> list[tuple[ChangeRequest, Reaction]]:
+    """Every open request on the flag, oldest first, and what it means for a write."""
+    found = [request for request in requests.of(change) if intent.holds(request, change)]
+    return [
+        (
+            request,
+            reactions.to_open(
+                request,
+                same=intent.same_intent(request, change, there),
+                stale=_stale(request, there),
+                me=me,
+            ),
+        )
+        for request in found
+    ]
+
+
+def superseded(
+    requests: Requests, change: Change, there: LiveResource | None, me: int | None
+) -> tuple[str, ...]:
+    """The open requests that have to make way for a change; none unless all of them may."""
+    judged = _judged(requests, change, there, me)
+    if any(reaction is not Reaction.MAKE_WAY for _, reaction in judged):
+        return ()
+    return tuple(request.id for request, _ in judged)
+
+
 def _stale(request: ChangeRequest, there: LiveResource | None) -> bool:
     """Whether the flag moved since the request was filed: approving it would fail (7.5)."""
+    if request.payload.get("validation_status") == "stale":
+        return True
     filed = ((request.payload.get("intent") or {}).get("preconditions") or {}).get("version")
     version = there.payload.get("version") if there is not None else None
     return filed is not None and version is not None and filed != version
 
 
-def _gate(request: ChangeRequest, there: LiveResource | None, world: Steps) -> Gate:
+def asked(request: ChangeRequest, there: LiveResource | None, world: Steps) -> Gate:
     """Who decides on a request: its snapshot of the policy, whatever became of that (7.5)."""
     scope = (request.organization, request.project)
     address = Address("ApprovalPolicy", (*scope, request.action_key))
@@ -116,19 +161,34 @@ def _cannot(
     return {**world.people.cannot(policy, approvers, request.requester), **cast}
 
 
-def remembered(
-    rejections: Requests, change: Change, there: LiveResource | None, gate: Gate
-) -> Gate:
-    """The gate, or that this very intent was turned down and is not filed again."""
+def remembered(past: Requests, change: Change, there: LiveResource | None, gate: Gate) -> Gate:
+    """The gate, and what former requests of this very intent say: not again, or once more."""
     if gate.verdict not in {Verdict.APPROVAL, Verdict.SPLIT}:
         return gate
-    for request in rejections.of(change):
-        if request.state == "rejected" and intent.same_intent(request, change, there):
-            said = f"{gate_words.request(request, None)} proposed the same"
+    same = [one for one in past.of(change) if intent.same_intent(one, change, there)]
+    match reactions.to_past(same):
+        case Memory.NONE:
+            return gate
+        case Memory.ONCE_MORE:
+            said = f"filed once more: {_ended(same[-1])}"
+            return replace(gate, note=joined(said, gate.note))
+        case Memory.NEVER:
+            last = next((one for one in reversed(same) if one.state == "rejected"), same[-1])
             return replace(
                 gate,
                 verdict=Verdict.REJECTED,
-                change_request=request.id,
-                note=joined(said, gate.note),
+                change_request=last.id,
+                note=joined(_ended(last), gate.note),
             )
-    return gate
+
+
+def _ended(request: ChangeRequest) -> str:
+    """How a request of the same intent ended, with what people or PostHog said to it."""
+    said = f"{gate_words.request(request, None)} proposed the same"
+    against = [vote for vote in request.votes if not vote.approved]
+    if against:
+        last = against[-1]
+        said += f"; {last.person} rejected it" + (f": {last.reason}" if last.reason else "")
+    if error := request.payload.get("apply_error"):
+        said += f"; PostHog could not apply it: {error}"
+    return said

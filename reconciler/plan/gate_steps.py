@@ -33,6 +33,7 @@ class Steps:
     def __init__(self, changes: tuple[Change, ...], live: Live) -> None:
         self.policies = planned(changes, live)
         self.people = People(changes, live)
+        self.me = live.me.id if live.me is not None else None
         self._closed = {
             gap.scope: gap.reason for gap in live.unreadable if gap.kind == "ApprovalPolicy"
         }

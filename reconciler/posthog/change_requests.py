@@ -1,11 +1,10 @@
-"""Change requests (contract 7): read them, wait for them, vote on them, cancel one's own.
+"""Change requests (contract 7): read them, and cancel one's own.
 
-Nothing here files one: that is what a gated write does. `approve` and `reject` are for the
-`requests` command alone; `apply` has no way to them.
+Nothing here files one: that is what a gated write does. Votes are in `votes`, which only the
+command `requests` may import.
 """
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -70,85 +69,26 @@ def pages(
 
 def get(reader: Reader, project_id: str, id_: str) -> Payload:
     """One change request, as the key's own user sees it."""
-    return _request(reader.get(_item(project_id, id_)), _item(project_id, id_))
-
-
-def approve(writer: Writer, project_id: str, id_: str, *, reason: str = "") -> Vote:
-    """Vote for it. At quorum PostHog applies it at once."""
-    return _vote(writer, project_id, id_, "approve", reason)
-
-
-def reject(writer: Writer, project_id: str, id_: str, *, reason: str) -> Vote:
-    """Vote against it, which ends it. PostHog wants a reason."""
-    return _vote(writer, project_id, id_, "reject", reason)
+    return _request(reader.get(item(project_id, id_)), item(project_id, id_))
 
 
 def cancel(writer: Writer, project_id: str, id_: str, *, reason: str = "") -> Vote:
     """Take one's own request back."""
-    return _vote(writer, project_id, id_, "cancel", reason)
-
-
-def wait(
-    reader: Reader,
-    requests: Iterable[tuple[str, str]],
-    *,
-    timeout_s: float,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-    poll_s: float = 10.0,
-) -> Iterator[Payload]:
-    """Yield each request when it is decided; end when all are, or when time is up.
-
-    What was not yielded is still open. A round costs one listing a project, whatever the
-    number of requests, so that waiting leaves the rate limit to others.
-
-    Args:
-        reader: asks.
-        requests: (project id, change request id) each.
-        timeout_s: seconds to wait; 0.0 looks once.
-        clock, sleep: of the process.
-        poll_s: seconds from one round to the next.
-
-    """
-    waiting = list(dict.fromkeys(requests))
-    until = clock() + timeout_s
-    while waiting:
-        for request, payload in _decided(reader, tuple(waiting)):
-            waiting.remove(request)
-            yield payload
-        left = until - clock()
-        if not waiting or left <= 0.0:
-            return
-        sleep(min(poll_s, left))
-
-
-def _decided(
-    reader: Reader, waiting: Sequence[tuple[str, str]]
-) -> Iterator[tuple[tuple[str, str], Payload]]:
-    """Those that are not open any more. An unknown state counts as open."""
-    still_open = {
-        (project, str(payload["id"]))
-        for project in dict.fromkeys(project for project, _ in waiting)
-        for payload in list_open(reader, project)
-    }
-    for request in waiting:
-        if request not in still_open:
-            payload = get(reader, *request)
-            if payload.get("state") in FINAL:
-                yield request, payload
+    path = f"{item(project_id, id_)}cancel/"
+    return outcome(writer.send(Request("POST", path, {"reason": reason})), path)
 
 
 def _collection(project_id: str) -> str:
     return f"/api/projects/{encode_part(project_id)}/change_requests/"
 
 
-def _item(project_id: str, id_: str) -> str:
+def item(project_id: str, id_: str) -> str:
+    """The path of one change request."""
     return f"{_collection(project_id)}{encode_part(id_)}/"
 
 
-def _vote(writer: Writer, project_id: str, id_: str, verb: str, reason: str) -> Vote:
-    path = f"{_item(project_id, id_)}{verb}/"
-    body = writer.send(Request("POST", path, {"reason": reason}))
+def outcome(body: Any, path: str) -> Vote:
+    """What the answer to one of the three actions says."""
     if isinstance(body, Mapping) and isinstance(body.get("change_request"), Mapping):
         request: Payload = body["change_request"]
         return Vote(str(body.get("status", "")), str(body.get("message", "")), request)

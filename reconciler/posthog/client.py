@@ -18,6 +18,7 @@ from reconciler.posthog.credentials import Credentials
 from reconciler.posthog.listing import PAGE_SIZE, Identity, Listing, identify
 from reconciler.posthog.pacing import DEFAULT_RATE_LIMIT, RateLimit
 from reconciler.posthog.patience import Limits
+from reconciler.posthog.persistence import Delivered
 from reconciler.posthog.transport import Params, Transport, WriteTransport, key_digest
 
 PAGE_WORKERS: Final = 16
@@ -67,9 +68,29 @@ class Reader:
         """Page after page as the server links them: for logs, which have no count."""
         return listing.pages(self._source, path, params)
 
-    def stop(self) -> None:
-        """Send nothing more and wake who waits; what is in flight is finished."""
-        self._transport.stop()
+    def stop(self, grace_s: float = 0.0) -> None:
+        """Send nothing more and wake who waits; what is in flight is finished.
+
+        For `grace_s` seconds it may still be read what became of a write.
+        """
+        self._transport.stop(grace_s)
+
+    def rest(self, seconds: float) -> bool:
+        """Wait so long by the clock of this connection; False if it was stopped meanwhile."""
+        return self._transport.rest(seconds)
+
+    def clock(self) -> float:
+        """The monotonic seconds by which this connection waits."""
+        return self._transport.clock()
+
+    def closed_for_s(self) -> float:
+        """Seconds until another call makes sense: 0.0 unless too many in a row have failed."""
+        return self._transport.closed_for_s()
+
+    @property
+    def budget(self) -> tuple[tuple[int, int], ...]:
+        """Requests that are left, and of how many: in the minute, in the hour."""
+        return self._transport.budget
 
     def close(self) -> None:
         """Stop, and close every connection."""
@@ -108,6 +129,10 @@ class Writer(Reader):
 
     def send(self, request: Request) -> Any:
         """Send one write, once. Its parsed body, or None for an answer without one."""
+        return self.deliver(request).value
+
+    def deliver(self, request: Request) -> Delivered:
+        """The same, and how often it was sent: again only where it was surely not carried out."""
         return self._writing.send(request.method, request.path, request.body)
 
 

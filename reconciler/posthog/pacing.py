@@ -71,6 +71,12 @@ class Pacer:
         with self._lock:
             return self._wait(self._clock())
 
+    def left(self) -> tuple[tuple[int, int], ...]:
+        """Turns that are left in each window, and of how many."""
+        with self._lock:
+            now = self._clock()
+            return tuple(window.left(now) for window in self._windows)
+
     def pause(self, seconds: float) -> None:
         """Let nobody through for so long: the server said 429 to one of us."""
         with self._lock:
@@ -103,6 +109,11 @@ class _Window:
         if len(self._times) < (self._times.maxlen or 1):
             return 0.0
         return self._times[0] + self._span_s - now
+
+    def left(self, now: float) -> tuple[int, int]:
+        """Turns that are left, and of how many."""
+        most = self._times.maxlen or 1
+        return most - sum(1 for one in self._times if one + self._span_s > now), most
 
     def add(self, now: float) -> None:
         """Count a turn; the oldest falls out."""

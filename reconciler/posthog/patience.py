@@ -113,23 +113,42 @@ class Breaker:
         self._limits = limits
         self._clock = clock
         self._failures = 0
+        self._counted_at = -math.inf
         self._next_probe = -math.inf
         self._lock = Lock()
 
     def wait_s(self) -> float:
         """0.0 if a new call may go out, which is then the probe; else seconds to the next probe."""
         with self._lock:
-            if self._failures < self._limits.breaker_failures:
-                return 0.0
-            now = self._clock()
-            if now < self._next_probe:
-                return self._next_probe - now
-            self._next_probe = now + self._limits.breaker_probe_s
-            return 0.0
-
-    def record(self, *, failed: bool) -> None:
-        """What became of a try."""
-        with self._lock:
-            self._failures = self._failures + 1 if failed else 0
-            if self._failures == self._limits.breaker_failures:
+            wait = self._closed_for_s()
+            if not wait and self._failures >= self._limits.breaker_failures:
                 self._next_probe = self._clock() + self._limits.breaker_probe_s
+            return wait
+
+    def closed_for_s(self) -> float:
+        """The same without taking the probe."""
+        with self._lock:
+            return self._closed_for_s()
+
+    def _closed_for_s(self) -> float:
+        if self._failures < self._limits.breaker_failures:
+            return 0.0
+        return max(0.0, self._next_probe - self._clock())
+
+    def record(self, *, failed: bool, started: float | None = None) -> None:
+        """What became of a try.
+
+        With `started`, tries that began before the last failure was known count with that one:
+        eight threads that are refused at once have not failed eight times in a row.
+        """
+        with self._lock:
+            if not failed:
+                self._failures = 0
+                return
+            now = self._clock()
+            if started is not None and started < self._counted_at:
+                return
+            self._counted_at = now
+            self._failures += 1
+            if self._failures == self._limits.breaker_failures:
+                self._next_probe = now + self._limits.breaker_probe_s

@@ -25,7 +25,8 @@ TOO_LARGE: Final = "too_large"
 CERTIFICATE: Final = "certificate"
 STOPPED: Final = "stopped"
 BAD_PATH: Final = "bad_path"
-_PERMANENT: Final = frozenset({TOO_LARGE, CERTIFICATE, STOPPED, BAD_PATH})
+CIRCUIT: Final = "circuit"
+_PERMANENT: Final = frozenset({TOO_LARGE, CERTIFICATE, STOPPED, BAD_PATH, CIRCUIT})
 
 _RETRIED: Final = frozenset({408, 425, 500, 502, 503, 504})
 _SLICE_S: Final = 1.0  # whoever waits looks up this often for a stop
@@ -40,6 +41,14 @@ class Attempt:
     value: Any = None
     error: errors.ApiError | None = None
     asked_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A value, and how often the call was sent to get it."""
+
+    value: Any
+    sends: int
 
 
 class Persistence:
@@ -68,37 +77,75 @@ class Persistence:
         self._until = math.inf if limits.run_s is None else clock() + limits.run_s
         self._told_until = -math.inf
         self._stopped = Event()
+        self._reads_until = math.inf  # once stopped, what became of a write may still be read
 
-    def stop(self) -> None:
-        """Nothing more is sent; who waits is woken within a second."""
+    def stop(self, grace_s: float = 0.0) -> None:
+        """No write is sent any more, nor, after `grace_s`, any read; who waits is woken."""
+        if not self._stopped.is_set():
+            self._reads_until = self._clock() + grace_s
+        else:
+            self._reads_until = min(self._reads_until, self._clock() + grace_s)
         self._stopped.set()
 
-    def carry(self, call: Call, send: Callable[[], Attempt]) -> Any:
-        """Send until there is a value, or no sense in going on: then raise the last error."""
-        self._enter(call)
-        failures = throttled = 0
-        while True:
-            self._take_turn(call)
-            attempt = send()
-            error = attempt.error
-            if error is None:
-                self._breaker.record(failed=False)
-                return attempt.value
-            if isinstance(error, errors.ThrottledError):
-                throttled += 1
-                self._pause(error, throttled)
-                continue
-            self._breaker.record(failed=_is_failure(error))
-            failures += 1
-            if not self._may_retry(call, error, failures):
-                raise error
-            self._back_off(error, attempt.asked_s, failures)
+    def exchange_s(self, call: Call) -> float:
+        """Seconds that one exchange may take."""
+        left = self._reads_until - self._clock() if not call.writes else math.inf
+        return max(0.0, min(self._limits.deadline_s, left))
+
+    def rest(self, seconds: float) -> bool:
+        """Wait so long; False if the run was stopped, which ends it within a second."""
+        while seconds > 0.0 and not self._stopped.is_set():
+            self._sleep(min(seconds, _SLICE_S))
+            seconds -= _SLICE_S
+        return not self._stopped.is_set()
+
+    def closed_for_s(self) -> float:
+        """Seconds until another call makes sense: 0.0 unless the circuit is open."""
+        return self._breaker.closed_for_s()
+
+    def carry(self, call: Call, send: Callable[[], Attempt]) -> Delivered:
+        """Send until there is a value, or no sense in going on: then raise the last error.
+
+        The error knows how often the call was sent.
+        """
+        sends = 0
+        try:
+            self._enter(call)
+            failures = throttled = 0
+            while True:
+                self._take_turn(call)
+                started = self._clock()
+                sends += 1
+                attempt = send()
+                error = attempt.error
+                if error is None:
+                    self._breaker.record(failed=False, started=started)
+                    return Delivered(attempt.value, sends)
+                if isinstance(error, errors.ThrottledError):
+                    throttled += 1
+                    self._pause(error, throttled)
+                    continue
+                self._record(error, started)
+                failures += 1
+                if not self._may_retry(call, error, failures):
+                    raise error
+                self._back_off(error, attempt.asked_s, failures)
+        except errors.ApiError as error:
+            error.sends = sends
+            raise
+
+    def _record(self, error: errors.ApiError, started: float) -> None:
+        """Answers of calls that ran side by side are one failure, for somebody did answer."""
+        answered = error.status is not None
+        failed = _is_failure(error)
+        self._breaker.record(failed=failed, started=started if answered else None)
 
     def _enter(self, call: Call) -> None:
         if wait := self._breaker.wait_s():
             raise not_sent(
                 call,
                 f"{self._limits.breaker_failures} calls in a row have failed",
+                code=CIRCUIT,
                 fix=f"see whether PostHog is up; it is tried again in {math.ceil(wait)} s",
             )
         self._budget.count_call()
@@ -107,8 +154,8 @@ class Persistence:
         """Wait for the rate limit, unless that outlasts the run."""
         self._tell_long_wait()
         left = self._until - self._clock()
-        missing = self._pacer.acquire(patience_s=left, stopped=self._stopped.is_set)
-        if self._stopped.is_set():
+        missing = self._pacer.acquire(patience_s=left, stopped=lambda: self._is_stopped(call))
+        if self._is_stopped(call):
             raise not_sent(call, "the run was stopped", code=STOPPED)
         if missing or left <= 0.0:
             raise errors.ThrottledError(
@@ -119,6 +166,11 @@ class Persistence:
                 why="the requests that the key may send are used up" if missing else "",
                 fix=self._resume(missing),
             )
+
+    def _is_stopped(self, call: Call) -> bool:
+        if not self._stopped.is_set():
+            return False
+        return call.writes or self._clock() >= self._reads_until
 
     def _tell_long_wait(self) -> None:
         wait, now = self._pacer.wait_s(), self._clock()
@@ -149,9 +201,7 @@ class Persistence:
             error.fix = self._resume(wait)
             raise error
         self._log.info("%s; again in %.1f s", error.what, wait)
-        while wait > 0.0 and not self._stopped.is_set():
-            self._sleep(min(wait, _SLICE_S))
-            wait -= _SLICE_S
+        self.rest(wait)
 
     def _resume(self, wait_s: float) -> str:
         moment = datetime.fromtimestamp(self._now() + min(wait_s, _FAR_FUTURE_S), UTC)

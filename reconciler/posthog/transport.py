@@ -32,6 +32,7 @@ from reconciler.posthog.persistence import (
     STOPPED,
     TOO_LARGE,
     Attempt,
+    Delivered,
     Persistence,
 )
 from reconciler.posthog.redaction import cut
@@ -85,6 +86,7 @@ class Transport:
         self.writes = 0
         self.clock_skew_s: float | None = None  # the server's clock minus ours, at the last answer
         self._key = key
+        self._pacer = pacer
         self._clock = clock
         self._now = now
         self._limits = limits
@@ -104,18 +106,35 @@ class Transport:
 
     def get(self, path: str, params: Params | None = None) -> Any:
         """The parsed body of one GET; tried again where that makes sense."""
-        return self._carry(Call("GET", path), params=params)
+        return self._carry(Call("GET", path), params=params).value
 
-    def stop(self) -> None:
-        """Nothing more is sent; who waits is woken within a second. For another thread."""
-        self._persistence.stop()
+    def stop(self, grace_s: float = 0.0) -> None:
+        """No write is sent any more, nor, after `grace_s`, any read. For another thread."""
+        self._persistence.stop(grace_s)
+
+    def clock(self) -> float:
+        """The monotonic seconds by which this connection waits."""
+        return self._clock()
+
+    @property
+    def budget(self) -> tuple[tuple[int, int], ...]:
+        """Requests that are left, and of how many: in the minute, in the hour."""
+        return self._pacer.left()
+
+    def rest(self, seconds: float) -> bool:
+        """Wait so long by the connection's own clock; False if it was stopped meanwhile."""
+        return self._persistence.rest(seconds)
+
+    def closed_for_s(self) -> float:
+        """Seconds until another call makes sense: 0.0 unless too many in a row have failed."""
+        return self._persistence.closed_for_s()
 
     def close(self) -> None:
         """Stop, and close every connection."""
         self.stop()
         self._client.close()
 
-    def _carry(self, call: Call, *, params: Params | None = None, body: Any = None) -> Any:
+    def _carry(self, call: Call, *, params: Params | None = None, body: Any = None) -> Delivered:
         """Send until there is an answer, or no sense in going on."""
         content = None if body is None else json.dumps(body, allow_nan=False, default=dict).encode()
         return self._persistence.carry(call, lambda: self._attempt(call, params, content))
@@ -157,7 +176,7 @@ class Transport:
         with self._count:
             self.reads += not call.writes
             self.writes += call.writes
-        self._deadline.start(self._limits.deadline_s)
+        self._deadline.start(self._persistence.exchange_s(call))
         try:
             response = self._client.send(request, stream=True)
             try:
@@ -231,8 +250,8 @@ class WriteTransport(Transport):
 
     methods: ClassVar[frozenset[str]] = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
-    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Send a write once. The parsed body, or None where there is none.
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Delivered:
+        """Send a write once. Its parsed body, or None where there is none.
 
         It is sent again only where it surely was not carried out: 429, and no connection.
         """

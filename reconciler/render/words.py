@@ -161,6 +161,22 @@ def outcome(found: Outcome) -> tuple[str, str]:
     return mark, _DONE.get(found.action, word) if found.result is Result.DONE else word
 
 
+def waits_for(row: Outcome, change: Change | None) -> str:
+    """`feature_flag.update: 2 of alice@acme.test, …; approved so far by bob@acme.test`.
+
+    As the change request itself says it; as forecast, where that could not be read.
+    """
+    found = row.awaits
+    if found is not None and (found.quorum is not None or found.approvers != Approvers()):
+        text = ask(Gate(quorum=found.quorum, approvers=found.approvers))
+        if found.approved_by:
+            text += f"; approved so far by {', '.join(found.approved_by)}"
+        if found.expires_at:
+            text += f"; expires {found.expires_at[:16].replace('T', ' ')}"
+        return f"{_policy(change)}: {text}" if change is not None else text
+    return who_approves(change) if change is not None else ""
+
+
 def who_approves(change: Change) -> str:
     """`feature_flag.update: 2 of alice@acme.test, …; expires after 14d`, as forecast."""
     if change.gate.quorum is None and change.gate.approvers == Approvers():

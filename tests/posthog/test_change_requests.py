@@ -5,9 +5,9 @@ import json
 import pytest
 
 from reconciler.errors import InvalidRequestError, PermissionDeniedError, UnreadableError
-from reconciler.posthog import change_requests
+from reconciler.posthog import change_requests, votes
 from reconciler.posthog.change_requests import Vote
-from tests.posthog.servers import Reply, Time, reading, serving, writing
+from tests.posthog.servers import Reply, reading, serving, writing
 
 BASE = "/api/projects/7/change_requests/"
 
@@ -60,8 +60,9 @@ VOTED = {"status": "approved", "message": "1/2 approvals.", "change_request": {"
 
 @pytest.mark.parametrize("verb", ["approve", "reject", "cancel"])
 def test_a_vote_sends_its_reason_and_says_what_became_of_it(verb):
+    room = change_requests if verb == "cancel" else votes
     with serving(lambda *_: Reply(body=VOTED)) as server, writing(server.url) as writer:
-        vote = getattr(change_requests, verb)(writer, "7", "a", reason="because")
+        vote = getattr(room, verb)(writer, "7", "a", reason="because")
 
     assert vote == Vote("approved", "1/2 approvals.", {"id": "a"})
     assert (server.seen[0].method, server.seen[0].path) == ("POST", f"{BASE}a/{verb}/")
@@ -71,20 +72,20 @@ def test_a_vote_sends_its_reason_and_says_what_became_of_it(verb):
 def test_the_bare_change_request_of_the_published_docs_is_understood():
     body = {"id": "a", "state": "applied"}
     with serving(lambda *_: Reply(body=body)) as server, writing(server.url) as writer:
-        assert change_requests.approve(writer, "7", "a") == Vote("applied", "", body)
+        assert votes.approve(writer, "7", "a") == Vote("applied", "", body)
 
 
 def test_a_failed_apply_is_an_answer_not_an_error():
     body = {"status": "failed", "message": "m", "change_request": {"id": "a", "state": "failed"}}
     with serving(lambda *_: Reply(body=body)) as server, writing(server.url) as writer:
-        assert change_requests.approve(writer, "7", "a").status == "failed"
+        assert votes.approve(writer, "7", "a").status == "failed"
 
 
 @pytest.mark.parametrize("body", [{}, [], "x", {"change_request": None}])
 def test_an_answer_that_is_no_change_request_is_unreadable(body):
     with serving(lambda *_: Reply(body=body)) as server, writing(server.url) as writer:
         with pytest.raises(UnreadableError):
-            change_requests.approve(writer, "7", "a")
+            votes.approve(writer, "7", "a")
         with pytest.raises(UnreadableError):
             change_requests.get(writer, "7", "a")
 
@@ -102,69 +103,5 @@ def test_a_refused_vote_says_why(status, body, cls):
         writing(server.url) as writer,
         pytest.raises(cls) as caught,
     ):
-        change_requests.approve(writer, "7", "a")
+        votes.approve(writer, "7", "a")
     assert next(iter(body.values())) in caught.value.detail
-
-
-class Office:
-    """Change requests whose states change as rounds go by."""
-
-    def __init__(self, states):
-        self.states = states  # id -> the state in each round, the last one from then on
-        self.rounds = 0
-
-    def __call__(self, seen, _):
-        if seen.path.endswith("/change_requests/"):
-            self.rounds += 1
-            return _page(*({"id": i} for i in self.states if self._state(i) == "pending"))
-        id_ = seen.path.split("/")[-2]
-        return Reply(body={"id": id_, "state": self._state(id_)})
-
-    def _state(self, id_):
-        states = self.states[id_]
-        return states[min(self.rounds, len(states)) - 1]
-
-
-def _wait(office, ids, **options):
-    time = Time()
-    with serving(office) as server, reading(server.url) as reader:
-        decided = list(
-            change_requests.wait(
-                reader,
-                [("7", id_) for id_ in ids],
-                clock=time.clock,
-                sleep=time.sleep,
-                **{"timeout_s": 600, "poll_s": 10, **options},
-            )
-        )
-    return [(one["id"], one["state"]) for one in decided], time, server
-
-
-def test_waiting_yields_each_request_when_it_is_decided():
-    office = Office({"a": ["pending", "applied"], "b": ["rejected"], "c": ["pending"] * 3 + ["x"]})
-    office.states["c"][-1] = "expired"
-
-    decided, time, server = _wait(office, ["a", "b", "c"])
-
-    assert decided == [("b", "rejected"), ("a", "applied"), ("c", "expired")]
-    assert time.slept == [10, 10, 10]
-    assert len(server.seen) == 4 + 3, "one listing a round, one read for each that was decided"
-
-
-def test_waiting_ends_when_time_is_up_and_leaves_the_rest_out():
-    decided, time, _ = _wait(Office({"a": ["pending"]}), ["a"], timeout_s=25)
-
-    assert decided == []
-    assert time.slept == [10, 10, 5]
-
-
-def test_waiting_no_time_looks_once():
-    decided, time, server = _wait(Office({"a": ["failed"], "b": ["pending"]}), "ab", timeout_s=0)
-
-    assert decided == [("a", "failed")]
-    assert time.slept == []
-    assert len(server.seen) == 2
-
-
-def test_an_unknown_state_counts_as_open():
-    assert _wait(Office({"a": ["frozen"]}), ["a"], timeout_s=10)[0] == []

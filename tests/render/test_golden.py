@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import planfile, render
+from reconciler import outcomes, render
 from reconciler.errors import ConfigError, PermissionDeniedError
 from reconciler.render import requests, text
 from tests.render import samples
@@ -62,7 +62,7 @@ def test_apply():
     shown = text.summary(samples.OUTCOMES, samples.EVERYTHING, color=False)
 
     check("apply.txt", f"{lines}\n\n{shown}\n")
-    check("apply.json", planfile.dump_outcomes(samples.OUTCOMES, samples.EVERYTHING))
+    check("apply.json", outcomes.dumps(samples.OUTCOMES, samples.EVERYTHING))
 
 
 def test_errors():

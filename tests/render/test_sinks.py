@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from markdown_it import MarkdownIt
 
-from reconciler import planfile, render
+from reconciler import outcomes, render
 from reconciler.errors import ApiError, ConfigError
 from reconciler.model import Severity, Verdict
 from reconciler.render import html, markdown, requests, text, texts
@@ -306,7 +306,7 @@ def test_json_is_ascii_and_says_every_word_as_it_was(word):
     plan = samples.saying(word)
     for shown in (
         render.plan(plan, format="json"),
-        planfile.dump_outcomes(samples.outcomes_saying(word), plan),
+        outcomes.dumps(samples.outcomes_saying(word), plan),
         render.json.findings(plan.findings) if hasattr(render, "json") else "[]",
     ):
         assert shown.isascii()

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from reconciler import planfile
-from reconciler.model import Address, Change, Outcome, Plan, Problem, Result
+from reconciler import outcomes as counting
+from reconciler.model import Address, Change, Detail, Outcome, Plan, Problem, Result
 from reconciler.render import words
 from reconciler.render.text.screen import escape, paint, wrap
 from reconciler.render.text.sentences import sentences
@@ -23,27 +23,54 @@ _STOPPED: Final = frozenset({Result.SKIPPED, Result.WAITING, Result.REFUSED, Res
 def outcome_line(outcome: Outcome, *, color: bool) -> str:
     """One line, as it happens."""
     mark, word = words.outcome(outcome)
-    style = _STYLES[outcome.result]
+    missed = outcome.detail is Detail.GATE_MISSED
+    style = "alarm" if missed else _STYLES[outcome.result]
     said = ""
     if outcome.problem is not None:
         said = f": {escape(outcome.problem.what)}"
     elif outcome.url or outcome.change_request:
         said = f": {escape(outcome.url or outcome.change_request or '')}"
-    head = paint(f"  {mark} ", style, on=color)
+    head = paint(f"  {'‼' if missed else mark} ", style, on=color)
     return f"{head}{escape(str(outcome.address))}  {paint(word, style, on=color)}{said}"
 
 
-def summary(outcomes: Iterable[Outcome], plan: Plan, *, color: bool, width: int = 100) -> str:
-    """The account: what waits and for whom, what went wrong, totals that add up, what next."""
-    rows = planfile.settled(outcomes, plan)
+def summary(
+    outcomes: Iterable[Outcome],
+    plan: Plan,
+    *,
+    color: bool,
+    width: int = 100,
+    stopped: bool = False,
+) -> str:
+    """The account: what waits and for whom, what went wrong, totals that add up, what next.
+
+    `stopped`: somebody interrupted the run.
+    """
+    rows = counting.settled(outcomes, plan)
     changes = {change.address: change for change in plan.changes}
     parts = [
+        *_incidents(rows, color=color),
         *_waiting(rows, changes, color=color, width=width),
         *_problems(rows, color=color),
-        paint(_totals(planfile.totals(rows, plan)), "bold", on=color),
+        *_notes(rows, color=color, width=width),
+        paint(_totals(counting.account(rows, plan)), "bold", on=color),
     ]
-    next_ = _next(rows, plan)
+    next_ = _next(rows, plan, stopped=stopped)
     return "\n\n".join(parts) + ("\n" + "\n".join(next_) if next_ else "")
+
+
+def _incidents(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
+    """First of all: what is live without those who should have been asked."""
+    found = counting.incidents(rows)
+    if not found:
+        return
+    title = "‼ INCIDENT: the gate did not hold"
+    lines = [paint(title, "alarm", on=color)]
+    for row in found:
+        lines.append(_address(row, color=color))
+        if row.problem is not None:
+            lines.extend(_problem(row.problem, Result.FAILED, color=color))
+    yield "\n".join(lines)
 
 
 def _waiting(
@@ -58,10 +85,25 @@ def _waiting(
         change = changes.get(row.address)
         if row.problem is not None:
             lines.extend(_problem(row.problem, row.result, color=color))
-        elif change is not None and (who := words.who_approves(change)):
+        if who := words.waits_for(row, change):
             lines.extend(wrap(escape(who), indent="    ", width=width))
         if row.url or (row.change_request and row.problem is None):
             lines.append(f"    {escape(row.url or row.change_request or '')}")
+    yield "\n".join(lines)
+
+
+def _notes(rows: tuple[Outcome, ...], *, color: bool, width: int) -> Iterator[str]:
+    """What is worth knowing and changes nothing; what is alike stands together."""
+    said: dict[str, list[Outcome]] = {}
+    for row in rows:
+        if row.note:
+            said.setdefault(row.note, []).append(row)
+    if not said:
+        return
+    lines = [paint("Notes:", "loud", on=color)]
+    for note, group in said.items():
+        lines.extend(_address(row, color=color) for row in group)
+        lines.extend(wrap(escape(note), indent="    ", width=width, hang=""))
     yield "\n".join(lines)
 
 
@@ -70,7 +112,7 @@ def _problems(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
     for result in (Result.SKIPPED, Result.REFUSED, Result.FAILED):
         alike: dict[Problem | None, list[Outcome]] = {}
         for row in rows:
-            if row.result is result:
+            if row.result is result and row.detail is not Detail.GATE_MISSED:
                 alike.setdefault(row.problem, []).append(row)
         if not alike:
             continue
@@ -97,21 +139,29 @@ def _totals(number: Mapping[str, int]) -> str:
     """The line `Apply: 3 done, 1 waiting, 40 unchanged (44 in all)`."""
     always = {Result.DONE, Result.UNCHANGED}
     parts = [
-        f"{number[result]:,} {result}" for result in Result if number[result] or result in always
+        f"{count:,} {word.replace('_', ' ')}"
+        for word, count in number.items()
+        if word != "planned" and (count or word in always)
     ]
-    return f"Apply: {', '.join(parts)} ({sum(number.values()):,} in all)."
+    return f"Apply: {', '.join(parts)} ({number['planned']:,} in all)."
 
 
-def _next(rows: Iterable[Outcome], plan: Plan) -> list[str]:
+def _next(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> list[str]:
     """What the person can do now."""
-    results = {row.result for row in rows}
+    rows = tuple(rows)
+    results = {row.result for row in rows if row.detail is not Detail.NOT_STARTED}
+    early = any(row.detail is Detail.NOT_STARTED for row in rows)
     lines = []
+    if counting.incidents(rows):
+        lines.append("Next: find out why the gate did not hold, before anything else is applied.")
     if Result.WAITING in results:
         lines.append("Next: have what waits approved (reconciler requests list), then apply again.")
     if Result.REFUSED in results:
         lines.append("Next: look at what was refused with reconciler plan, then apply again.")
     if Result.FAILED in results or results & _STOPPED == {Result.SKIPPED}:
         lines.append("Next: mend what failed, then apply again: it goes on from here.")
+    if stopped or (early and Result.FAILED not in results):
+        lines.append("Next: run apply again: it goes on from here.")
     if plan.errors:
         number = words.count(len(plan.errors), "error")
         lines.append(f"The plan had {number}; what they concern was not applied.")
