@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +33,24 @@ class ChangeRequest:
     expires_at: str = ""
     votes: tuple[Vote, ...] = ()  # oldest first
     url: str | None = None  # its page in PostHog
+
+
+@dataclass(frozen=True, slots=True)
+class Approvers:
+    """Who may approve: people by email, roles by name with their members."""
+
+    users: tuple[str, ...] = ()
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+NOBODY: Final = Approvers()
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """Whom a change request waits for, as it says itself."""
+
+    quorum: int | None = None
+    approvers: Approvers = NOBODY  # who can still vote
+    approved_by: tuple[str, ...] = ()
+    expires_at: str = ""

@@ -7,7 +7,10 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from reconciler.basis import Basis
-from reconciler.consent import ChangeRequest as ChangeRequest  # noqa: PLC0414  found here, too
+from reconciler.consent import NOBODY
+from reconciler.consent import Approvers as Approvers  # noqa: PLC0414  found here, too
+from reconciler.consent import Awaited as Awaited  # noqa: PLC0414
+from reconciler.consent import ChangeRequest as ChangeRequest  # noqa: PLC0414
 from reconciler.consent import Vote as Vote  # noqa: PLC0414
 from reconciler.evidence import Attribution, Hold
 from reconciler.paths import Path, Spec
@@ -239,14 +242,6 @@ class FieldChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Approvers:
-    """Who may approve: people by email, roles by name with their members."""
-
-    users: tuple[str, ...] = ()
-    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Gate:
     """The forecast for one write: whether it will wait, and for whom."""
 
@@ -255,7 +250,7 @@ class Gate:
     policy: str | None = None  # address of the policy
     condition: str | None = None
     quorum: int | None = None
-    approvers: Approvers = Approvers()
+    approvers: Approvers = NOBODY
     expires_after: str | None = None
     change_request: str | None = None  # id, where one is open
     note: str = ""
@@ -375,16 +370,6 @@ class Problem:
     why: str = ""
     state: str = ""
     fix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Awaited:
-    """Whom a change request waits for, as it says itself."""
-
-    quorum: int | None = None
-    approvers: Approvers = Approvers()  # who can still vote
-    approved_by: tuple[str, ...] = ()
-    expires_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ CI = "ci@acme.test"
 OURS = ("FeatureFlag", "ApprovalPolicy", "Role", "RoleMembership", "OrganizationMembership")
 KINDS = (*OURS, "Organization", "Project")
 SERVERS_OWN = {"updated_at", "version", "last_modified_by", "created_at"}
+WIRE = ("reset", "hang", "drip", "status", "throttle", "truncate", "mutate")
 LOST = ("after", "mid_body", "late_commit")  # points at which a write is done and its answer lost
 
 
@@ -416,7 +417,9 @@ def _unclear(row):
     fault = row["fault"] or ""
     if "refuse" in fault or row["status"] == 429:
         return False
-    return row["status"] is None or row["status"] >= 500 or any(f"@{p}" in fault for p in LOST)
+    parts = [part.partition("@") for part in fault.split(", ")]
+    lost = any(point in LOST and effect in WIRE for effect, _, point in parts)
+    return row["status"] is None or row["status"] >= 500 or lost
 
 
 def untouched(scenario, state):

@@ -8,8 +8,9 @@ import pytest
 
 from reconciler import errors
 from reconciler.kind import Request
-from reconciler.posthog import activity, change_requests
+from reconciler.posthog import activity, change_requests, votes
 from reconciler.posthog.patience import Limits
+from reconciler.posthog.watching import Watch
 from reconciler.sandbox.server import background
 from tests.posthog.servers import reading, writing
 
@@ -99,11 +100,11 @@ def test_a_gated_write_is_filed_approved_and_seen_as_applied(sandbox):
         assert change_requests.get(alice, "1", id_)["can_approve"] is True
 
         with pytest.raises(errors.PermissionDeniedError):
-            change_requests.approve(ci, "1", id_)
-        vote = change_requests.approve(alice, "1", id_, reason="fine")
+            votes.approve(ci, "1", id_)
+        vote = votes.approve(alice, "1", id_, reason="fine")
         assert (vote.status, vote.change_request["state"]) == ("applied", "applied")
-        waited = change_requests.wait(ci, [("1", id_)], timeout_s=0)
-        assert [one["state"] for one in waited] == ["applied"]
+        found = Watch(ci, timeout_s=0).look({("1", id_)})
+        assert [one["state"] for one in found.values()] == ["applied"]
 
         organization = ci.list("/api/organizations/").items[0]["id"]
         by_cursor = list(activity.entries(ci, organization))
@@ -204,7 +205,7 @@ def test_other_generations_of_the_server_are_understood(profile):
         assert len(ci.list(FLAGS).items) == 250
         with pytest.raises(errors.ApprovalRequiredError) as filed:
             ci.send(Request("PATCH", f"{FLAGS}1007/", {"active": True}))
-        vote = change_requests.approve(alice, "1", filed.value.change_request_id, reason="fine")
+        vote = votes.approve(alice, "1", filed.value.change_request_id, reason="fine")
 
     assert vote.change_request["state"] == "applied"
     assert vote.status == "applied"
