@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo soak test lint types unit format bench wheel lock clean
+.PHONY: help demo soak test lint types unit format bench wheel docs lock clean
 
 help:
 	@echo "make demo    run the main job on examples/acme against the embedded sandbox"
@@ -54,6 +54,9 @@ bench: $(READY)
 
 wheel: $(READY)  # the same bytes from the same commit
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation
+
+docs: $(READY)  # the reference, from the program
+	@$(BIN)/python -m reconciler.cli.reference > docs/reference.md
 
 lock: $(READY)  # what the action and the image install, with hashes
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-header --strip-extras \

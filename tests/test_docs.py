@@ -1,0 +1,81 @@
+"""The pages are true: the reference is the program's own, and what they show to type is typed."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.reference import markdown
+from tests.support import CLEAN, SCRIPT, Repository, sandbox_process
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+CONSOLE = re.compile(r"^ *```console\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+GOOD = {0, 2, 3}  # done, differences, waiting: what an example may end with
+
+
+def test_the_reference_is_what_the_program_says():
+    """`make docs` brings it up to date."""
+    assert markdown() == (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+
+
+def typed(page):
+    """The command lines of a page's console blocks, in their order."""
+    for block in CONSOLE.findall(page.read_text(encoding="utf-8")):
+        for line in block.splitlines():
+            text = line.strip()
+            if text.startswith("$ reconciler") and "sandbox --port" not in text:
+                yield text.removeprefix("$ ").split("  #")[0].strip()
+
+
+SHOWN = [page for page in PAGES if list(typed(page))]
+
+
+@pytest.mark.parametrize("page", SHOWN, ids=lambda page: page.name)
+def test_what_a_page_shows_to_type_can_be_typed(page, tmp_path):
+    """In a copy of the examples, committed, beside a sandbox of their world; line by line."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    folder = tmp_path / "examples" / "acme"
+    with sandbox_process("--seed", str(folder / "seed.yaml")) as sandbox:
+        repo = Repository(folder, sandbox, token="phx_acme_ci")
+        repo.commit()
+        environ = {**repo.environment(), "PATH": f"{Path(SCRIPT).parent}:{os.environ['PATH']}"}
+        for shown in typed(page):
+            line = re.sub(r" && export \S+=phx_…", "", shown)
+            line = line.replace("reconciler apply", "reconciler apply --yes")
+            where = tmp_path if "examples/acme" in line else folder
+            if "reconciler init" in line:
+                folder = tmp_path / "new"
+                folder.mkdir()
+                where = folder
+            command = ["bash", "-c", line] if "&&" in line else shlex.split(line)
+            done = subprocess.run(
+                command,
+                cwd=where,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert done.returncode in GOOD, (line, done.stdout[-800:], done.stderr[-800:])
+
+
+def test_there_are_examples_to_type():
+    """In the README and on the first pages that a newcomer reads."""
+    assert {"README.md", "quickstart.md", "init.md", "terraform.md"} <= {
+        page.name for page in SHOWN
+    }
+
+
+def test_the_program_prints_its_reference_without_a_key():
+    """Nothing of the machine is in it."""
+    text = markdown()
+
+    assert str(Path.home()) not in text
+    assert CLEAN["PATH"] not in text
