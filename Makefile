@@ -1,5 +1,6 @@
 # Two commands do all on a fresh machine: `make demo` and `make test`.
-# They need nothing but Python 3.11 or newer, git and make.
+# They need nothing but Python 3.11 or newer, git and make. The tests of the HTML page need a
+# browser, too: `make test` installs Debian's chromium if there is none and apt-get may be used.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
@@ -7,13 +8,14 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo soak test lint types unit format bench wheel docs lock clean
+.PHONY: help demo soak test lint types unit format bench wheel docs lock clean chromium
 
 help:
 	@echo "make demo    run the main job on examples/acme against the embedded sandbox"
 	@echo "make test    linters, types and all tests"
 	@echo "make lint    ruff, import contracts, mypy"
 	@echo "make unit    the tests alone"
+	@echo "make chromium  installs the browser that the tests of the HTML page need, if it is missing"
 	@echo "make soak    200,000 mutated files, 100,000 forecasts against the sandbox: an hour"
 	@echo "make bench   figures: planner CPU, request counts, the sandbox's speed"
 	@echo "make format  rewrite the code in the house's format"
@@ -35,7 +37,20 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-unit: $(READY)
+# The page of a plan is tested in a browser. CHROMIUM=/path names another than those on the PATH.
+chromium:
+	@if [ -n "$(CHROMIUM)" ]; then exit 0; fi; \
+	for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+	  if command -v $$name >/dev/null; then exit 0; fi; \
+	done; \
+	install="apt-get install -qy --no-install-recommends chromium"; \
+	if ! command -v apt-get >/dev/null; then \
+	  echo "the tests need Chromium: install it, or name it: make test CHROMIUM=/path/to/it" >&2; exit 1; \
+	elif [ "$$(id -u)" = 0 ]; then apt-get update -q && $$install; \
+	elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo $$install; \
+	else echo "the tests need Chromium: sudo apt-get install chromium" >&2; exit 1; fi
+
+unit: $(READY) chromium
 	$(BIN)/pytest -n auto
 
 soak: $(READY)

@@ -1,11 +1,16 @@
 """Nothing foreign leaves a sink unescaped, and no word changes the shape of what is around it."""
 
+import base64
+import hashlib
 import json
 import re
+from functools import cache
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from reconciler import outcomes, render
@@ -224,6 +229,10 @@ def test_a_comment_never_outgrows_what_github_takes():
 # --- HTML ---
 
 
+ASSETS = Path(html.__file__).parent
+STYLE, SCRIPT = ((ASSETS / name).read_text() for name in ("page.css", "page.js"))
+
+
 class Tags(HTMLParser):
     """Every tag with its attributes, and the words between."""
 
@@ -247,48 +256,95 @@ class Tags(HTMLParser):
         raise AssertionError(data)
 
 
+def frame(shown):
+    """The tags with their attributes, but for those that hold words for people or the script."""
+    told = {"aria-label", "data-value", "data-kind"}
+    for one in tags(shown):
+        attributes = one[1:] if isinstance(one, tuple) else ()
+        yield one[0] if attributes else one
+        yield [(name, "" if name in told else value) for name, value in attributes]
+
+
 def tags(shown):
     parser = Tags()
-    parser.feed(shown)
+    parser.feed(shown.replace(STYLE, "").replace(SCRIPT, ""))
     parser.close()
     return parser.found
 
 
+@cache
+def plain_frame(word, verdict, draw):
+    return list(frame(draw(samples.saying(word, verdict), format="html")))
+
+
 @many
-@given(short)
-def test_no_word_changes_the_elements_of_a_page(word):
+@given(short, st.sampled_from(Verdict))
+def test_no_word_changes_the_elements_of_a_page(word, verdict):
     """Parsed, the page has the same tags and attributes as for a plain word (fault I-d)."""
     for draw in (render.plan, render.drift):
-        for verdict in Verdict:
-            shown = draw(samples.saying(word, verdict), format="html")
+        shown = draw(samples.saying(word, verdict), format="html")
 
-            expected = draw(samples.saying(like(word), verdict), format="html")
-            assert tags(expected) == tags(shown)
-            assert UNSEEN.search(shown) is None
+        assert plain_frame(like(word), verdict, draw) == list(frame(shown))
+        assert UNSEEN.search(shown) is None
+
+
+KNOWN_TAGS = (
+    "html head meta title style body a header p h1 h2 h3 ul ol li b i span main section div figure "
+    "figcaption svg rect path circle line text nav details summary pre code table thead tbody tr "
+    "th td ins del time input button script footer"
+)
+KNOWN_ATTRIBUTES = (
+    "lang charset http-equiv content name class id open colspan href rel role hidden type scope "
+    "placeholder viewbox width height x y rx cx cy r d x1 x2 y1 y2"
+)
 
 
 @many
 @given(plans)
-def test_a_page_of_any_plan_is_well_formed_and_runs_nothing(plan):
+def test_a_page_of_any_plan_is_well_formed_and_runs_nothing_of_it(plan):
+    """Known elements and attributes alone; one script, which is that of the program."""
     for draw in (render.plan, render.drift):
-        found = tags(draw(plan, format="html"))
+        shown = draw(plan, format="html")
+        found = tags(shown)
         names = [one if isinstance(one, str) else one[0] for one in found]
-        opened = [name for name in names if not name.startswith("/") and name != "meta"]
+        void = {"meta", "input"}
+        opened = [name for name in names if not name.startswith("/") and name not in void]
 
         assert sorted(opened) == sorted(name[1:] for name in names if name.startswith("/"))
-        assert not {"script", "img", "a", "iframe", "link", "object", "form", "base"} & set(names)
+        assert {name.removeprefix("/") for name in names} <= set(KNOWN_TAGS.split())
+        assert names.count("script") == names.count("style") == 1
+        assert shown.count(SCRIPT) == shown.count(STYLE) == 1
         for one in found:
-            for name, _ in one[1:] if isinstance(one, tuple) else ():
-                assert name in {"lang", "charset", "http-equiv", "content", "name", "class", "id",
-                                "open", "colspan"}  # fmt: skip
+            for name, value in one[1:] if isinstance(one, tuple) else ():
+                assert name in KNOWN_ATTRIBUTES.split() or name.startswith(("data-", "aria-")), name
+                if name == "href":
+                    assert value.startswith(("#", plan.host.rstrip("/") + "/"))
+                    assert value.startswith(("#", "https://", "http://"))
 
 
-def test_a_page_loads_nothing():
+def test_a_page_loads_nothing_and_runs_what_its_policy_names():
+    """The hashes are those of the style and of the script; nothing else is let in."""
     shown = html.plan(samples.EVERYTHING)
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', shown)[1]
+    hashes = [
+        "'sha256-" + base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() + "'"
+        for part in (STYLE, SCRIPT)
+    ]
 
-    assert "default-src 'none'; style-src 'unsafe-inline'" in shown
+    assert policy == (
+        f"default-src 'none'; style-src {hashes[0]}; script-src {hashes[1]}; "
+        "base-uri 'none'; form-action 'none'"
+    )
     assert "url(" not in shown
     assert "@import" not in shown
+    assert not re.search(r"\b(src|srcset|style|on[a-z]+)=", shown.replace(SCRIPT, ""))
+
+
+def test_the_script_makes_no_markup_and_asks_for_nothing():
+    """What it shows it shows as text."""
+    never = "innerHTML outerHTML insertAdjacent document.write eval fetch( XMLHttpRequest import("
+    for word in (*never.split(), "new Function", "localStorage", "cookie"):
+        assert word not in SCRIPT
 
 
 def test_the_words_of_a_page_are_those_of_the_plan():

@@ -174,3 +174,12 @@ def test_a_terminal_that_is_not_unicode_gets_signs_it_has(saved, encoding):
     assert "1 -> 2" in done.stdout
     assert "(wait) waits for approval" in done.stdout
     assert r"\u65e5\u672c" in done.stdout
+
+
+@pytest.mark.parametrize("format_", ["text", "markdown", "html", "json"])
+def test_the_same_plan_is_drawn_the_same_every_time(saved, format_):
+    """Whatever the hash seed: what is kept with a build is compared with what was kept before."""
+    path = saved()
+    drawn = {piped("show", path, "--format", format_, PYTHONHASHSEED=n).stdout for n in "123"}
+
+    assert len(drawn) == 1

@@ -51,8 +51,7 @@ def lines(one: Finding, *, color: bool, state: str = "nothing was written") -> I
     place = f"{escape(str(one.source))}: " if one.source else ""
     label = paint(f"{one.severity}:", _STYLES[one.severity], on=color)
     yield f"{label} {paint(place, 'bold', on=color)}{escape(one.message)}"
-    if one.source and one.excerpt:
-        yield from _excerpt(one, color=color)
+    yield from excerpt(one, color=color)
     said = state if one.severity is Severity.ERROR else ""
     yield from sentences(one.why, said, one.fix, color=color)
 
@@ -64,10 +63,11 @@ def sentences(why: str, state: str, fix: str, *, color: bool) -> Iterator[str]:
             yield f"  {paint(label, 'dim', on=color)} {clip(escape(text), _LONGEST)}"
 
 
-def _excerpt(one: Finding, *, color: bool) -> Iterator[str]:
-    """The line of the file, and a caret below what is meant."""
+def excerpt(one: Finding, *, color: bool = False) -> Iterator[str]:
+    """The line of the file, and a caret below what is meant; nothing where it is not at hand."""
     place = one.source
-    assert place is not None  # noqa: S101  the caller looked
+    if place is None or not one.excerpt:
+        return
     start = max(0, place.column - 1)
     left = max(0, start + min(one.width, _EXCERPT // 2) - _EXCERPT)
     line = masked(one.excerpt)  # before it is cut, or half a key would be left
