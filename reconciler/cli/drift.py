@@ -13,8 +13,8 @@ from reconciler.cli.session import Session
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
+    from reconciler.adopt import Files
     from reconciler.config.base import Base
-    from reconciler.config.loader import Loaded
     from reconciler.config.settings import Target
     from reconciler.model import Plan
     from reconciler.posthog.client import Reader
@@ -38,6 +38,8 @@ WRITING = frozenset({"yes", "allow_destroy", "allow_weakening", "go_on", "concur
     show_default=True,
     help="How people are named; for reports that everybody can read.",
 )
+@click.option("--adopt", "action", flag_value="adopt", help="Write live values into the files.")
+@click.option("--patch", "action", flag_value="patch", help="Print that as a diff instead.")
 @click.option("--revert", "action", flag_value="revert", help="Write the files' values back.")
 @options.formats("text", "json", "markdown", "html", "sarif")
 @options.zoom
@@ -72,14 +74,14 @@ def command(
     _fits(action, format_)
     seconds = _seconds(since)
     target = session.target(paths)
-    commit, head = _head(target, base)
+    commit, files = _files(target, base)
     limits = rails.limits(target, None, allow_destroy, weakening=allow_weakening)
     chosen = Options(select, exclude, target.ignore, limits)
 
     def look(reader: "Reader") -> "Drift":
         return watch.drift(
             reader,
-            head,
+            files.loaded,
             chosen,
             target=target.name,
             host=reader.host,
@@ -93,6 +95,12 @@ def command(
 
         how = reverting.How(yes, go_on, concurrency, format_)
         return reverting.revert(session, target, look, limits, how)
+    if action is not None:
+        from reconciler.cli import adopting
+
+        if action == "patch":
+            return adopting.patch(session, target, look, files)
+        return adopting.adopt(session, target, look, files, format_)
     with session.reader(target) as reader:
         found = look(reader).report
     return _show(session, found, format_)
@@ -125,8 +133,11 @@ def _fits(action: str | None, format_: str) -> None:
             why="without it nothing is written",
             fix="add --revert, or leave the option out",
         )
-    if action is not None and format_ not in {"text", "json"}:
-        raise UsageError(f"drift --{action} has no format {format_}", fix="text or json")
+    formats = {"patch": {"text"}}.get(action or "", {"text", "json"})
+    if action is not None and format_ not in formats:
+        raise UsageError(
+            f"drift --{action} has no format {format_}", fix=" or ".join(sorted(formats))
+        )
 
 
 def _seconds(since: str | None) -> float | None:
@@ -147,10 +158,12 @@ def _seconds(since: str | None) -> float | None:
     return seconds
 
 
-def _head(target: "Target", ref: str) -> "tuple[Base, Loaded]":
+def _files(target: "Target", ref: str) -> "tuple[Base, Files]":
     """The commit that is the truth, and what its files declare."""
+    from reconciler.adopt import Files
     from reconciler.config import git, loader
     from reconciler.config.base import Base
 
     tree = git.commit_tree(ref, cwd=Path.cwd(), at=target.paths[0])
-    return Base(ref, tree.commit), loader.load(target.paths, overlays=target.overlays, tree=tree)
+    loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
+    return Base(ref, tree.commit), Files(loaded, target.paths, target.overlays, tree)

@@ -76,6 +76,11 @@ def resolve(ref: str, cwd: Path) -> str:
     )
 
 
+def has_remote(cwd: Path) -> bool:
+    """Whether there is anywhere to push to."""
+    return bool(git_process.run(["remote"], _root(cwd)).stdout.strip())
+
+
 def is_shallow(cwd: Path) -> bool:
     """Whether the history was cut off when the repository was cloned."""
     return git_process.run(["rev-parse", "--is-shallow-repository"], cwd).stdout.strip() == b"true"

@@ -129,9 +129,9 @@ class Writing:
             return
         file = self._file(self._real(resource.source.file))
         try:
-            folded = _folded(item.address.kind)
+            lists = folded(item.address.kind)
             file.rewrite(
-                resource.source.line, lambda text: writer_merge.rewrite(text, was, now, folded)
+                resource.source.line, lambda text: writer_merge.rewrite(text, was, now, lists)
             )
         except writer_merge.NotKeptError as problem:
             names = ", ".join(sorted({*was["spec"], *now["spec"]}) or ["its name"])
@@ -194,7 +194,7 @@ def parts(item: Item, worth: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
     return was, now
 
 
-def _folded(kind: str) -> tuple[SpecPath, ...]:
+def folded(kind: str) -> tuple[SpecPath, ...]:
     """Lists of people and roles: another spelling of who is there already is no other name."""
     paths = (one.path for one in KINDS[kind].references if one.path.endswith("[]"))
     return tuple(("spec", *parse_path(path.removesuffix("[]"))) for path in paths)

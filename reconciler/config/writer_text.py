@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 MODELINE: Final = "# yaml-language-server: $schema="
@@ -69,6 +69,30 @@ class FileText:
         body = piece.body.replace("\r\n", "\n") if self.new_line != "\n" else piece.body
         made = function(body)
         piece.body = made.replace("\n", self.new_line) if self.new_line != "\n" else made
+
+    def remove(self, line: int) -> None:
+        """Take the document that starts on a line out; the line for editors stays."""
+        piece = self._at(line)
+        at = self.pieces.index(piece)
+        if at == 0 and self._is_headed():
+            piece.body = piece.body.split(self.new_line, 1)[0] + self.new_line
+            if len(self.pieces) > 1:  # it heads the next one now
+                self.pieces[1].marker = ""
+            return
+        del self.pieces[at]
+        if at == 0 and self.pieces and self.pieces[0].marker.strip() == "---":
+            self.pieces[0].marker = ""  # the file did not begin with one
+
+    def copy(self) -> "FileText":
+        """The same, to go back to."""
+        return replace(self, pieces=[replace(piece) for piece in self.pieces])
+
+    @property
+    def says_something(self) -> bool:
+        """Whether anything but comments is left."""
+        lines = (line.strip() for piece in self.pieces for line in piece.body.splitlines())
+        inline = any(piece.marker.strip()[3:].strip() for piece in self.pieces)
+        return inline or any(line and not line.startswith("#") for line in lines)
 
     def add(self, document: str, key: tuple[str, ...]) -> None:
         """Put a new document where it belongs if the file is in order, else last."""
