@@ -10,8 +10,8 @@ from importlib import import_module
 import click
 
 from reconciler import __version__
-from reconciler.cli import terminal
-from reconciler.errors import ReconcilerError
+from reconciler.cli import logs, terminal
+from reconciler.errors import ConfigError, ReconcilerError
 
 COMMANDS = {
     "activity": "the activity log: who changed what, when, through which client",
@@ -32,6 +32,7 @@ COMMANDS = {
 }
 CRASHED = 1
 INTERRUPTED = 130
+TOLD = 100  # findings of one error event
 
 
 class _Commands(click.Group):
@@ -119,8 +120,11 @@ def run(arguments: Sequence[str]) -> int:
             list(arguments), prog_name="reconciler", standalone_mode=False, obj=asked
         )
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  never a traceback
-        return _code(error, asked["color"])
-    return result if isinstance(result, int) else 0
+        code = _code(error, asked["color"])
+    else:
+        code = result if isinstance(result, int) else 0
+    logs.end(code)
+    return code
 
 
 def _code(error: BaseException, color: str) -> int:
@@ -130,10 +134,12 @@ def _code(error: BaseException, color: str) -> int:
         case click.exceptions.Exit():
             code = error.exit_code
         case click.Abort():
-            click.echo("interrupted, or answered with no", err=True)
+            if not logs.emit("error", "error", what="interrupted, or answered with no"):
+                click.echo("interrupted, or answered with no", err=True)
             code = INTERRUPTED
         case click.ClickException():
-            error.show()
+            if not logs.emit("error", "error", what=error.format_message()):
+                error.show()
             code = 64
         case ReconcilerError():
             _say(error, color)
@@ -150,6 +156,13 @@ def _code(error: BaseException, color: str) -> int:
 
 
 def _say(error: ReconcilerError, color: str) -> None:
+    said: dict[str, object] = {
+        name: getattr(error, name) for name in ("what", "why", "state", "fix")
+    }
+    if isinstance(error, ConfigError):
+        said["findings"] = error.findings[:TOLD]
+    if logs.emit("error", "error", exit_code=error.exit_code, **said):
+        return
     from reconciler.render import text
 
     painted = terminal.colors(color, sys.stderr, os.environ)
@@ -159,6 +172,8 @@ def _say(error: ReconcilerError, color: str) -> None:
 def _crashed(error: BaseException) -> None:
     if os.environ.get("RECONCILER_DEBUG"):
         raise error
+    if logs.emit("error", "error", what=f"reconciler has a defect: {type(error).__name__}"):
+        return
     click.echo(
         f"error: reconciler has a defect: {type(error).__name__}\n"
         "  state: what was written, if anything, is in .reconciler/runs\n"

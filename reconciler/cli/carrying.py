@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
 
+from reconciler.cli import logs
 from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, color_for
 from reconciler.model import Action, Address, Outcome, Plan
@@ -50,7 +51,7 @@ def carry_out(
         Journal(kept, now=session.stamp) as journal,
         session.report.journal(journal.path),
         _interrupts(writer) as interrupt,
-        Progress(len(made.writes), quiet=session.quiet) as progress,
+        Progress(len(made.writes), quiet=session.quiet or session.log_format == "json") as progress,
     ):
         journal.intend("begin", target=made.target, host=made.host, digest=made.desired_digest)
         options = executor.Options(how.workers, interrupt.stop, how.guarded, how.wait_s)
@@ -59,15 +60,16 @@ def carry_out(
             ended[outcome.address] = outcome
             if outcome.action is Action.NONE or again:
                 continue
-            progress.ended(text.outcome_line(outcome, color=color))
-            journal.record(
-                "outcome",
-                address=str(outcome.address),
-                action=outcome.action,
-                outcome=outcome.result,
-                detail=outcome.detail,
-                change_request=outcome.change_request,
-            )
+            facts = {
+                "address": str(outcome.address),
+                "action": outcome.action,
+                "outcome": outcome.result,
+                "detail": outcome.detail,
+                "change_request": outcome.change_request,
+            }
+            if not logs.emit("change.ended", attempts=outcome.attempts, **facts):
+                progress.ended(text.outcome_line(outcome, color=color))
+            journal.record("outcome", **facts)
         journal.record("end", outcomes=len(ended))
     return tuple(ended.values()), interrupt.code
 

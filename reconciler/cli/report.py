@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli import logs
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
@@ -51,13 +52,15 @@ class Report:
 
     def plan(self, made: "Plan", *, drift: bool = False) -> None:
         """Keep a plan, for programs and for people."""
-        self.facts |= {"target": made.target, "host": made.host}
-        if self.folder is None:
-            return
         from reconciler import planfile, render
 
-        draw = render.drift if drift else render.plan
+        self.facts |= {"target": made.target, "host": made.host}
         self.facts["plan"] = planfile.summary(made)
+        event = "drift.found" if drift else "plan.made"
+        logs.emit(event, target=made.target, reads=made.requests.reads, **self.facts["plan"])
+        if self.folder is None:
+            return
+        draw = render.drift if drift else render.plan
         self.facts["errors"] = len(made.errors)
         for name, form in (("plan.json", "json"), ("plan.html", "html"), ("plan.md", "markdown")):
             self._keep(name, draw(made, format=form, whole=str(self.folder / "plan.json")))

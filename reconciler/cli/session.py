@@ -12,7 +12,8 @@ from uuid import uuid4
 
 import click
 
-from reconciler.cli import terminal
+from reconciler import __version__
+from reconciler.cli import logs, terminal
 from reconciler.cli.report import Report
 from reconciler.errors import UsageError
 
@@ -76,6 +77,13 @@ class Session:
         session = cls(path, target, host, sandbox, color, quiet, verbose, log_format)
         click.get_current_context().call_on_close(session.cleanup.close)
         session._start_logging()
+        logs.begin(
+            on=log_format == "json",
+            run_id=session.run_id,
+            requests=lambda: {"reads": session.reads, "writes": session.writes},
+            command=click.get_current_context().invoked_subcommand,
+            version=__version__,
+        )
         if sandbox:
             session._start_sandbox()
         return session
@@ -104,14 +112,15 @@ class Session:
 
     def note(self, message: str) -> None:
         """A line of progress or warning, on stderr."""
-        if not self.quiet:
+        if not self.quiet and not logs.emit("note", message=message):
             click.echo(message, err=True)
 
     def warn(self, message: str) -> None:
         """A warning, on stderr, also with --quiet: somebody counts on what did not happen."""
         from reconciler.render.text import screen
 
-        click.echo(f"warning: {screen.escape(message)}", err=True)
+        if not logs.emit("warning", "warning", message=message):
+            click.echo(f"warning: {screen.escape(message)}", err=True)
 
     def settings(self, paths: Sequence[str] = ()) -> "Settings":
         """reconciler.yaml, or what stands in for it."""
@@ -240,14 +249,11 @@ class Session:
 
         from reconciler.posthog.redaction import RedactionFilter
 
-        handler = logging.StreamHandler(sys.stderr)
-        handler.addFilter(RedactionFilter())
+        handler: logging.Handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
         if self.log_format == "json":
-            from reconciler.cli.logs import JsonLines
-
-            handler.setFormatter(JsonLines())
-        else:
-            handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+            handler = logs.JsonHandler()
+        handler.addFilter(RedactionFilter())
         levels = {0: logging.WARNING, 1: logging.INFO}
         level = logging.ERROR if self.quiet else levels.get(self.verbose, logging.DEBUG)
         log = logging.getLogger("reconciler")
