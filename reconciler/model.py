@@ -226,6 +226,7 @@ class Live:
     rejections: tuple[ChangeRequest, ...] = ()  # of the same projects: rejected, expired, failed
     unreadable: tuple[Unreadable, ...] = ()
     listed: frozenset[tuple[str, tuple[str, ...]]] = frozenset()  # (kind, scope) read completely
+    counts: Mapping[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)  # of the others
     me: Person | None = None
 
 

@@ -50,6 +50,7 @@ class Saved(Plan):
 
     unchanged: int = 0
     tool_version: str = ""  # of the program that made it
+    digest: str = ""  # over everything in the document but its time
 
 
 def summary(plan: Plan) -> dict[str, int]:
@@ -229,6 +230,7 @@ def _plan(node: Node) -> Saved:
         requests=Requests(*(node["requests"][one.name].count() for one in fields(Requests))),
         unchanged=max(0, none - sum(change.action is Action.NONE for change in changes)),
         tool_version=node["tool_version"].text(),
+        digest=node["digest"].maybe(Node.text) or "",
         change_requests=node["change_requests"].maybe(lambda n: n.each(_read_asked)) or (),
         ignored=drifted.read_ignored(node),
         basis=node["basis"].maybe(seal.read_basis),

@@ -77,7 +77,7 @@ def _attributed(reader: Reader, world: walk.World, made: Plan, sight: Sight, now
         since = now + timedelta(seconds=(reader.clock_skew_s or 0.0) - sight.since_s)
     spell = naming.speller(world.live)
     trails = Trails(made.writes, spell)
-    gaps = tuple(_log(reader, world.live, trails, since))
+    gaps = tuple(ask(reader, world.live, trails, since))
     requests, blind = history.applied(reader, world.live, trails.gated())
     evidence = attribution.Evidence(
         trails.of,
@@ -98,7 +98,7 @@ def _attributed(reader: Reader, world: walk.World, made: Plan, sight: Sight, now
     return replace(made, changes=changes, findings=said)
 
 
-def _log(reader: Reader, live: Live, trails: Trails, since: datetime | None) -> Iterator[Gap]:
+def ask(reader: Reader, live: Live, trails: Trails, since: datetime | None) -> Iterator[Gap]:
     """Ask the log until every drifted field is explained; what cannot be read is returned.
 
     With a window first what is in it, then what is before: only so is old told from unknown.

@@ -5,13 +5,14 @@ import sys
 import click
 
 from reconciler.cli import options
+from reconciler.cli.asked import asked
 from reconciler.cli.report import reported
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
 
 
 @click.command("apply", epilog="Example: reconciler apply --yes --select 'FeatureFlag/acme/Web/*'")
-@options.paths
+@click.argument("paths", nargs=-1, metavar="[PATH...|PLANFILE]")
 @options.selection
 @options.base
 @options.yes
@@ -54,8 +55,7 @@ def command(
     format_: str,
 ) -> int:
     """Carry the plan out. What an approval policy holds back is filed, reported, and waits (3)."""
-    from reconciler import render, walk
-    from reconciler.cli import before as history
+    from reconciler import render
     from reconciler.cli import carrying, rails
     from reconciler.plan import build, guardrails
 
@@ -64,21 +64,13 @@ def command(
             "apply asks before it writes, and there is no terminal to ask on",
             fix="add --yes, or run it on a terminal",
         )
-    target, loaded = session.load(paths)
-    before = history.look(session, target, loaded, asked=base, paths=paths)
+    about = asked(paths, select, exclude, base)
+    target, loaded = about.load(session)
+    before = about.before(session, target, loaded)
     limits = rails.limits(target, confirm_deletes, allow_destroy, weakening=allow_weakening)
-    chosen = build.Options(select, exclude, target.ignore, limits, prefer)
+    chosen = build.Options(about.select, about.exclude, target.ignore, limits, prefer)
     with session.writer(target) as writer:
-        world = walk.observe(writer, loaded, chosen, before.loaded)
-        made = walk.plan(
-            world,
-            chosen,
-            target=target.name,
-            host=writer.host,
-            created_at=session.stamp(),
-            base=before.base,
-            said=before.findings,
-        )
+        made, world = about.made(session, target, writer, loaded, before, chosen)
         session.report.plan(made)
         if format_ == "text":
             session.show(render.plan, made)
@@ -89,7 +81,7 @@ def command(
         how = carrying.How(workers=concurrency, wait_s=wait_s, guarded=guardrails.CODES)
         ended, interrupted = carrying.carry_out(session, writer, made, world, how)
     code = carrying.account(session, ended, made, interrupted=interrupted, form=format_)
-    partial = bool(paths) and session.settings().file is not None
+    partial = bool(about.paths) and session.settings().file is not None
     if code == 0 and record_base == "local" and not partial:
         rails.record(session, target, chosen, before)
     return code

@@ -52,11 +52,15 @@ def look(
     *,
     asked: str | None,
     paths: "Sequence[str]" = (),
+    based: bool = True,
 ) -> Before:
-    """The base, and how the files that were read differ from the commit that is checked out."""
+    """The base, and how the files that were read differ from the commit that is checked out.
+
+    Not `based`: there is to be no base, wherever one could be found.
+    """
     from reconciler.config import committed, git
 
-    before = base(session, target, asked=asked, paths=paths)
+    before = base(session, target, asked=asked, paths=paths, based=based)
     if before.head is None:
         return before
     here = git.commit_tree(before.head, cwd=Path.cwd(), at=target.paths[0])
@@ -67,14 +71,21 @@ def look(
 
 
 def base(
-    session: Session, target: "Target", *, asked: str | None = None, paths: "Sequence[str]" = ()
+    session: Session,
+    target: "Target",
+    *,
+    asked: str | None = None,
+    paths: "Sequence[str]" = (),
+    based: bool = True,
 ) -> Before:
     """The base, or none and why: nothing is ever deleted for want of a base."""
     from reconciler.config import base as bases
     from reconciler.config import git
 
     folder = target.paths[0]
-    found = bases.resolve(asked, target=target.name, environ=session.environ, cwd=folder)
+    found = None
+    if based:
+        found = bases.resolve(asked, target=target.name, environ=session.environ, cwd=folder)
     repository = git.root(folder)
     head = git.head(folder) if repository is not None else None
     before = Before(repository=repository, head=head)

@@ -1,12 +1,19 @@
-"""Writing a result file: whole or not at all, readable by its owner only."""
+"""Result files, whole or not at all, readable by their owner only; and plans read back."""
 
+import errno
 import os
 import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.errors import ReconcilerError
+
+if TYPE_CHECKING:
+    from reconciler.planfile import Saved
+
+MAX_BYTES = 512 * 1024 * 1024  # of a plan
 
 
 def check_place(name: str) -> None:
@@ -61,6 +68,37 @@ def write_lines(name: str, lines: Iterable[str]) -> int:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
     return count
+
+
+def read_plan(name: str) -> "Saved":
+    """The plan in a file, to the letter as it was written; an error that says why not."""
+    from reconciler import planfile
+
+    try:
+        return planfile.loads(_whole(name).decode("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReconcilerError(
+            f"{name} cannot be read as a plan",
+            why=getattr(error, "strerror", None) or "it is no UTF-8 text",
+            state="nothing was contacted, nothing was written",
+            fix="name a file that `reconciler plan --out FILE` wrote",
+        ) from error
+
+
+def _whole(name: str) -> bytes:
+    data = read(name, MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise OSError(errno.EFBIG, "it is too large for a plan")
+    return data
+
+
+def read(name: str, most: int) -> bytes:
+    """The first bytes of a regular file; OSError for anything else: nobody waits for a pipe."""
+    handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return file.read(most)
 
 
 def _sync_folder(folder: Path) -> None:

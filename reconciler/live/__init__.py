@@ -31,7 +31,7 @@ WORKERS: Final = 8
 # What says something about a next write: what is open, and what was not applied.
 STANDING: Final = (*change_requests.OPEN, "rejected", "expired", "failed")
 # One scope that cannot be read does not stop the others (reliability C11).
-_OF_ONE_SCOPE: Final = (
+OF_ONE_SCOPE: Final = (
     PermissionDeniedError,
     PaymentRequiredError,
     NotFoundError,
@@ -91,7 +91,7 @@ def read(
         pins: `metadata.id` where one is written; tells two projects of one name apart.
 
     """
-    reading = _Reading(reader, found, pins or {})
+    reading = Reading(reader, found, pins or {})
     wanted = _collections(addresses)
     reading.list_all(wanted)
     reading.list_missing(addresses)
@@ -109,7 +109,7 @@ def read_gates(
 
     `projects` are Project addresses. What was listed before is not listed again.
     """
-    reading = _Reading(reader, found, pins or {}, live)
+    reading = Reading(reader, found, pins or {}, live)
     scopes: set[tuple[str, ...]] = {(a.organization, a.name) for a in projects}
     needed = {("ApprovalPolicy", scope) for scope in scopes}
     needed |= {(kind, scope[:1]) for scope in scopes for kind in ("Role", "Member")}
@@ -138,7 +138,7 @@ def _collections(addresses: Collection[Address]) -> set[tuple[str, tuple[str, ..
 
 
 @dataclass
-class _Reading:
+class Reading:
     """One reading while it is going on. Only `list_*` ask the server."""
 
     reader: Reader
@@ -229,8 +229,8 @@ class _Reading:
     ) -> None:
         try:
             self.payloads[key] = future.result()
-        except _OF_ONE_SCOPE as error:
-            self.unreadable.append(_gap(*key, error))
+        except OF_ONE_SCOPE as error:
+            self.unreadable.append(gap_of(*key, error))
 
     def list_change_requests(self, scopes: Collection[tuple[str, ...]]) -> None:
         """The change requests of each project that are open, or ended without being applied."""
@@ -324,5 +324,6 @@ class _Reading:
         )
 
 
-def _gap(kind: str, scope: tuple[str, ...], error: ApiError) -> Unreadable:
+def gap_of(kind: str, scope: tuple[str, ...], error: ApiError) -> Unreadable:
+    """A collection that was refused, and why."""
     return Unreadable(kind, scope, error.why or error.what, error.status, error.fix)

@@ -30,6 +30,7 @@ class Options:
     ignore: tuple[str, ...] = ()  # address patterns of the target that are left alone
     limits: guardrails.Limits = guardrails.DEFAULT_LIMITS
     prefer: str | None = None  # "git" or "live", where both moved
+    only: Collection[Address] | None = None  # exactly these: what a saved plan speaks of
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def compare(
 
 def pick(desired: Declared, options: Options) -> Declared:
     """What this run is about."""
-    if not (options.select or options.exclude or options.ignore):
+    if not (options.select or options.exclude or options.ignore) and options.only is None:
         return desired
     kept = {a: r for a, r in desired.resources.items() if covers(options, a)}
     return replace(desired, resources=kept)
@@ -121,6 +122,8 @@ def check(desired: Declared, options: Options) -> None:
 
 def covers(options: Options, address: Address) -> bool:
     """Whether this run is about an address."""
+    if options.only is not None and address not in options.only:
+        return False
     left_out = (*options.exclude, *options.ignore)
     chosen = not options.select or selection.matches(address, options.select)
     return chosen and not selection.matches(address, left_out)

@@ -7,14 +7,18 @@ from typing import Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Cause, Change, Finding, Live, Severity
-from reconciler.plan import weakening_guard
+from reconciler.plan import lookup, weakening_guard
 from reconciler.plan.weakening_guard import USED, WEAKENED
 
 PREVENT_DESTROY: Final = "prevent-destroy"
 TOO_MANY_DELETES: Final = "too-many-deletes"
 HELD_BACK: Final = "delete-held-back"
 CONFLICT: Final = "conflict"
-CODES: Final = frozenset({PREVENT_DESTROY, TOO_MANY_DELETES, CONFLICT, WEAKENED, USED})
+STALE: Final = "stale"  # of a saved plan: the object is not what it was
+GATE_MOVED: Final = "gate-moved"  # of a saved plan: its gate would ask fewer people
+CODES: Final = frozenset(
+    {PREVENT_DESTROY, TOO_MANY_DELETES, CONFLICT, WEAKENED, USED, STALE, GATE_MOVED}
+)
 FEW: Final = 10  # live resources of a kind from which on the share counts (interface section 4)
 
 
@@ -103,7 +107,9 @@ def _too_many(changes: tuple[Change, ...], live: Live, limits: Limits) -> Iterat
     total = sum(map(len, removed.values()))
     if not removed or limits.confirm_deletes == total:
         return
-    there = Counter(address.kind for address in live.resources)
+    there = Counter[str]()
+    for (kind, _), number in lookup.population(live).items():
+        there[kind] += number
     for kind, gone in sorted(removed.items()):
         share = 100 * len(gone) / max(there[kind], 1)
         over = there[kind] >= FEW and share > limits.max_delete_percent

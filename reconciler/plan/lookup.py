@@ -1,6 +1,6 @@
 """From a declared address to the live object it means; case is folded where the kind folds it."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.kinds import KINDS, fold
@@ -25,6 +25,13 @@ class Folded:
         if address in self._plain:
             return (address,)
         return self._index.get(fold(address), ()) if self._index else ()
+
+
+def population(live: Live) -> Counter[tuple[str, tuple[str, ...]]]:
+    """How many live objects there are, by kind and scope; also where only a few were read."""
+    found = Counter((address.kind, address.parts[:-1]) for address in live.resources)
+    found.update({place: n - found[place] for place, n in live.counts.items()})
+    return found
 
 
 class Lookup:

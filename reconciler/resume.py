@@ -1,0 +1,231 @@
+"""A saved plan, taken up again: `apply PLANFILE`.
+
+The plan is evidence, not an order. What is carried out is compared anew from the files, the base
+and those few objects that the plan speaks of, and only where it is what the plan says.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from reconciler import live as live_room
+from reconciler import walk, watch
+from reconciler.basis import Basis
+from reconciler.config import excerpt, loader
+from reconciler.drift.trails import Trails
+from reconciler.errors import GuardrailError
+from reconciler.kinds import KINDS
+from reconciler.live import again, naming
+from reconciler.live.again import Place, Wanted
+from reconciler.model import Action, Address, Change, Declared, Finding, Live, Plan, Requests
+from reconciler.plan import (
+    build,
+    footing,
+    gates,
+    guardrails,
+    order,
+    pages,
+    references,
+    secret,
+    stale,
+    stale_findings,
+    stale_gates,
+    three_way,
+)
+from reconciler.plan.build import Comparison, Options
+from reconciler.planfile import Saved
+from reconciler.posthog.client import Reader
+
+Pins = Mapping[Address, str]
+_AGAIN: Final = "make the plan again and look at it"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What the checked-out files and the base say, put into the projects of that time."""
+
+    desired: Declared
+    base: Declared | None
+
+
+def files(saved: Saved, loaded: loader.Loaded, base: loader.Loaded | None) -> Files:
+    """The files that a plan is about; GuardrailError if they are others. Contacts nobody."""
+    basis = _basis(saved)
+    names = {slug: tuple(place.projects) for slug, place in basis.organizations.items()}
+    desired = loader.expand(loaded, names)
+    if footing.digest(desired) != saved.desired_digest:
+        made = f" (it was made from commit {basis.commit[:12]})" if basis.commit else ""
+        raise GuardrailError(
+            f"this plan was made for another configuration{made}",
+            why="the files that are checked out declare something else",
+            fix=f"check out what it was made from, or {_AGAIN}",
+        )
+    return Files(desired, loader.expand_base(base, names)[0])
+
+
+def _basis(saved: Saved) -> Basis:
+    if saved.basis is None:
+        raise GuardrailError(
+            "this document can be shown, and not applied",
+            why="it does not say what it was made from: it is a report, no plan to carry out",
+            fix="make a plan: reconciler plan --out FILE",
+        )
+    return saved.basis
+
+
+def resume(reader: Reader, saved: Saved, said: Files, options: Options) -> tuple[Plan, walk.World]:
+    """What of a plan can be carried out now, and the few things that were read to tell.
+
+    Findings say what cannot, object by object; the guardrails are asked anew.
+    """
+    seen, compared = _look(reader, saved, said, options)
+    live = seen.live
+    edges, unresolved = references.resolve(compared.picked, said.desired, live)
+    now = stale.Present(compared.changes, live, (*compared.problems, *unresolved))
+    parts = stale.split(saved, now)
+    todo = gates.forecast(three_way.settled(parts.todo, options.prefer), live, live.rejections)
+    refusals = [
+        *stale_findings.moved(parts.moved, dict(_who(reader, live, parts.moved))),
+        *stale_gates.find(saved, todo, live),
+    ]
+    changes, cycles = order.linked((*todo, *(one.change for one in parts.moved)), edges)
+    refusals += stale_findings.dependants(changes, {one.address for one in refusals if one.address})
+    limits = _limits(options, saved, said, todo)
+    found = (*cycles, *refusals, *guardrails.find(todo, live, limits))
+    kept = (one for one in saved.findings if one.code not in guardrails.CODES)
+    made = replace(
+        saved,
+        changes=(*map(secret.veiled, changes), *_settled(saved, parts.done)),
+        findings=tuple(sorted((*kept, *map(excerpt.attach, found)), key=_place)),
+        requests=Requests(reader.reads, sum(c.action is not Action.NONE for c in todo)),
+        change_requests=pages.asked(todo, live),
+        basis=None,
+    )
+    return pages.linked(made, live, saved.host), replace(seen, reads=reader.reads)
+
+
+def _place(finding: Finding) -> tuple[str, int, int, str, str]:
+    return finding.sort_key
+
+
+# --- looking again ---
+
+
+def _look(
+    reader: Reader, saved: Saved, said: Files, options: Options
+) -> tuple[walk.World, Comparison]:
+    """The objects of the plan as they are, then the gates of what is still to be done."""
+    directory = live_room.directory(reader)
+    pins = walk.pins(said.desired, directory)
+    _check_scopes(saved, directory, pins)
+    counts = dict(_counts(saved))
+    live = again.read(
+        reader,
+        directory,
+        [Wanted(one.address, one.live_id) for one in saved.writes],
+        whole={place for one in saved.writes for place in _named(one)},
+        counts=counts,
+        pins=pins,
+    )
+    touched = frozenset(one.address for one in saved.writes)
+    chosen = replace(options, select=(), exclude=(), prefer=None, only=touched)
+    compared = build.compare(desired=said.desired, base=said.base, live=live, options=chosen)
+    if asked := build.gated_projects(compared, said.desired):
+        live = live_room.read_gates(reader, live, directory, asked, pins)
+        live = replace(live, rejections=tuple(walk.standing(live, said.desired)))
+        compared = build.compare(desired=said.desired, base=said.base, live=live, options=chosen)
+    live = replace(live, counts={p: n for p, n in counts.items() if p not in live.listed})
+    return walk.World(said.desired, said.base, live, reader.reads), replace(compared, live=live)
+
+
+def _named(change: Change) -> Iterator[Place]:
+    """The collections that hold what a change names: people and roles of its organization."""
+    for reference in KINDS[change.address.kind].references:
+        yield reference.kind, (change.address.organization,)
+
+
+def _counts(saved: Saved) -> Iterator[tuple[Place, int]]:
+    """How many objects there were, by collection."""
+    for name, number in _basis(saved).live.items():
+        if "/" in name:
+            address = Address.parse(name)
+            yield (address.kind, address.parts), number
+        else:
+            yield (name, ()), number
+
+
+def _check_scopes(saved: Saved, directory: live_room.Directory, pins: Pins) -> None:
+    """Everything is where it was: the same organizations, the same projects, by their ids."""
+    going = {one.address for one in saved.writes if one.action is Action.DELETE}
+    before = {one.address: one.live_id for one in saved.writes if one.live_id is not None}
+    for scope in sorted({one.address.parts[:-1] for one in saved.writes if one.address.parts[1:]}):
+        place = _basis(saved).organizations.get(scope[0])
+        if place is None:
+            continue  # the plan itself makes it
+        there = [str(payload["id"]) for payload in directory.organizations.get(scope[0], ())]
+        _same(Address("Organization", scope[:1]), (place.id,), there, going)
+        for name in scope[1:]:
+            project = Address("Project", scope)
+            was = place.projects.get(name, ()) or [id_ for a, id_ in before.items() if a == project]
+            ids = directory.projects.get(scope[0], {}).get(name, ())
+            _same(project, was, (pins[project],) if project in pins else ids, going)
+
+
+def _same(
+    address: Address, was: Collection[str], now: Collection[str], going: Collection[Address]
+) -> None:
+    if not was or set(was) == set(now) or (not now and address in going):
+        return
+    today = f"now it has {', '.join(now)}" if now else "it is not there any more"
+    raise GuardrailError(
+        f"this plan was made for another {address.kind.lower()}",
+        why=f"{address} had the id {', '.join(was)}, and {today}",
+        fix=_AGAIN,
+    )
+
+
+# --- what is done with it ---
+
+
+def _who(
+    reader: Reader, live: Live, moved: Collection[stale.Moved]
+) -> Iterator[tuple[tuple[Address, str], str]]:
+    """Who moved what, as far as the activity log tells; asked only where something moved."""
+    looked = [_as_drift(one) for one in moved if one.fields or one.there is None]
+    if not looked:
+        return
+    trails = Trails(looked, naming.speller(live))
+    for _gap in watch.ask(reader, live, trails, None):
+        pass  # a log that is closed names nobody, and changes nothing
+    for address, trail in trails.of.items():
+        for path, step in trail.found.items():
+            if step.entry.person is not None and step.fits:
+                yield (address, path), f"{step.entry.person} at {step.entry.written}"
+
+
+def _as_drift(one: stale.Moved) -> Change:
+    """What the log is asked about: fields that moved, or the object that is gone."""
+    action = Action.CREATE if one.there is None else Action.UPDATE
+    return Change(one.change.address, action, one.fields, before=one.there)
+
+
+def _limits(
+    options: Options, saved: Saved, said: Files, todo: tuple[Change, ...]
+) -> guardrails.Limits:
+    """`--confirm-deletes` with the number of the plan also covers what is left of them."""
+    limits = options.limits
+    deletes = [one.address for one in saved.writes if one.action is Action.DELETE]
+    planned = sum(address not in said.desired.resources for address in deletes)
+    if limits.confirm_deletes != planned:
+        return limits
+    left = sum(one.removed for one in todo if one.action is Action.DELETE)
+    return replace(limits, confirm_deletes=left)
+
+
+def _settled(saved: Saved, done: Collection[Address]) -> Iterator[Change]:
+    """Rows without a write: what was as it should be, and what is by now."""
+    yield from (one for one in saved.changes if one.action is Action.NONE)
+    there = {one.address: one for one in saved.writes}
+    for address in done:
+        one = there[address]
+        yield Change(address, Action.NONE, live_id=one.live_id, source=one.source)
