@@ -7,6 +7,7 @@ from reconciler.model import ABSENT, ChangeRequest
 from reconciler.plan.gate_actions import Meeting
 from reconciler.plan.gate_conditions import ROLLOUT, Answer, Positions, is_number
 
+_STATES: Final = frozenset({"pending", "approved", "applied", "rejected", "expired", "failed"})
 _BECOMES: Final = {
     ">": "becomes more than",
     "<": "becomes less than",
@@ -94,6 +95,8 @@ def request(found: ChangeRequest, version: Any) -> str:
     if found.payload.get("expires_at"):
         said += f", expires {found.payload['expires_at']}"
     said += ")"
+    if found.state not in _STATES:
+        said += f"; its state {found.state!r} is not known to this program: it counts as open"
     moved = filed is not None and version is not None and filed != version
     if moved or found.payload.get("validation_status") == "stale":
         said += (

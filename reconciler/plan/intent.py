@@ -12,13 +12,16 @@ from reconciler.model import ABSENT, Action, Change, ChangeRequest, LiveResource
 from reconciler.paths import Spec, print_path, root
 from reconciler.plan import describe
 
-OPEN: Final = frozenset({"pending", "approved"})  # contract 7.3: all other states are final
+CLOSED: Final = frozenset({"applied", "rejected", "expired", "failed"})  # contract 7.3
 _FLAG: Final = KINDS["FeatureFlag"]
 
 
 def holds(request: ChangeRequest, change: Change) -> bool:
-    """Whether the request is open on this very flag: any write would make it unappliable."""
-    return request.state in OPEN and about(request, change)
+    """Whether the request is open on this very flag: any write would make it unappliable.
+
+    A state that is not known counts as open.
+    """
+    return request.state not in CLOSED and about(request, change)
 
 
 def about(request: ChangeRequest, change: Change) -> bool:

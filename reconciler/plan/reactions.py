@@ -10,7 +10,6 @@ from typing import Final
 
 from reconciler.model import ChangeRequest
 
-OPEN: Final = frozenset({"pending", "approved"})
 SPENT: Final = frozenset({"expired", "failed"})  # ended without a no: tried once more, once
 _TRIES: Final = 2
 
