@@ -275,8 +275,10 @@ class _Run:
 
     def _never(self, change: Change, trouble: Problem) -> Outcome:
         """The run ends before its turn."""
-        detail = None if change.address in self._progress else Detail.NOT_STARTED
-        return replace(self._outcome(change, Result.SKIPPED, trouble), detail=detail)
+        outcome = self._outcome(change, Result.SKIPPED, trouble)
+        if outcome.attempts:  # its first half was sent
+            return outcome
+        return replace(outcome, detail=Detail.NOT_STARTED)
 
     def _outcome(self, change: Change, result: Result, trouble: Problem) -> Outcome:
         before = self._progress.get(change.address)

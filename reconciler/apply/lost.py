@@ -11,14 +11,18 @@ from typing import Final, TypeVar
 
 from reconciler.apply import ledger, objects
 from reconciler.apply.progress import AGAIN, Progress, Stop, Tools
-from reconciler.errors import AmbiguousError, ApiError, UnreachableError
+from reconciler.errors import (
+    AmbiguousError,
+    ApiError,
+    ServerError,
+    UnreachableError,
+    UnreadableError,
+)
 from reconciler.kind import Kind, Request, Write
 from reconciler.model import Action, Detail, Payload, Problem, Result
-from reconciler.posthog.persistence import CIRCUIT
 
 MOST: Final = 3  # sends of one write, each after a read
 _QUIET_S: Final = (0.5, 2.0, 4.0)  # for what is still on its way
-_PROBES: Final = 2
 _T = TypeVar("_T")
 
 
@@ -132,10 +136,10 @@ def _unknown(progress: Progress, error: AmbiguousError, more: str, sent: int) ->
 
 def _patiently(tools: Tools, read: Callable[[], _T]) -> _T:
     """A read that waits for the circuit: what became of a write is worth half a minute."""
-    for _ in range(_PROBES):
-        try:
-            return read()
-        except UnreachableError as error:
-            if error.code != CIRCUIT or not tools.writer.rest(tools.writer.closed_for_s()):
-                raise
+    try:
+        return read()
+    except (UnreachableError, UnreadableError, ServerError):
+        pause = tools.writer.closed_for_s()
+        if not pause or not tools.writer.rest(pause):
+            raise
     return read()

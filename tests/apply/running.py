@@ -86,7 +86,7 @@ def plan(repo, *, base=None, token=None, time=None, **options):
         sleep=time.sleep,
         now=time.wall,
         rng=random.Random(7),  # noqa: S311  no secret
-        limits=options.pop("limits", Limits()),
+        limits=options.pop("patience", Limits()),
     )
     tree = files.WorkingTree(cwd=repo.folder, anchor=repo.folder)
     loaded = loader.load((Path("all.yaml"),), tree=tree)
