@@ -22,6 +22,7 @@ from reconciler.errors import (
 )
 from reconciler.kind import Scope
 from reconciler.kinds import KINDS
+from reconciler.live import shape
 from reconciler.live.naming import Names, change_request, resource_of
 from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person, Unreadable
 from reconciler.posthog import change_requests
@@ -228,9 +229,14 @@ class Reading:
         self, key: tuple[str, tuple[str, ...]], future: "Future[tuple[Payload, ...]]"
     ) -> None:
         try:
-            self.payloads[key] = future.result()
+            items = future.result()
         except OF_ONE_SCOPE as error:
             self.unreadable.append(gap_of(*key, error))
+            return
+        if odd := shape.oddity(key[0], items):
+            self.unreadable.append(Unreadable(*key, odd, None, shape.FIX))
+        else:
+            self.payloads[key] = items
 
     def list_change_requests(self, scopes: Collection[tuple[str, ...]]) -> None:
         """The change requests of each project that are open, or ended without being applied."""
@@ -279,9 +285,15 @@ class Reading:
         self._check_projects()
         names = Names(self.payloads, self.before)
         twins: dict[Address, list[LiveResource]] = defaultdict(list)
-        for (kind_name, scope), items in self.payloads.items():
-            for payload in items:
-                resource = resource_of(KINDS[kind_name], scope, payload, names)
+        for key, items in list(self.payloads.items()):
+            try:
+                found = [resource_of(KINDS[key[0]], key[1], one, names) for one in items]
+            except shape.ODD as error:
+                del self.payloads[key]
+                reason = shape.reason(key[0], error)
+                self.unreadable.append(Unreadable(*key, reason, None, shape.FIX))
+                continue
+            for resource in found:
                 twins[resource.address].append(resource)
         for payloads in self.found.organizations.values():
             for payload in payloads:

@@ -136,6 +136,8 @@ def _at_offsets(source: Source, path: str, first: _Page, step: int) -> Iterator[
     where, query = _after(source.origin, path, first.next or "")
     plain = [pair for pair in dict(query or {}).items() if pair[0] != "offset"]
     offsets = range(step, count, step)
+    if not offsets:
+        raise _TornError(f"it counts {count} items, and links to more")
     if len(offsets) >= MAX_PAGES:
         raise _incomplete(path, f"more than {MAX_PAGES} pages")
     requests: list[Request] = [

@@ -5,6 +5,7 @@ from random import Random
 from tests.harness import oracle
 from tests.harness.driver import Driver
 from tests.harness.oracle import need
+from tests.harness.scenario import ACTIONS
 
 WRITES = (
     "roles.create",
@@ -49,6 +50,7 @@ SPOILS_WRITE = (
     ("forbid_scope", None),
     ("race", None),
     ("forget", None),
+    ({"drop_fields": {"names": ["name", "active", "enabled", "enforce_2fa"]}}, None),
 )
 SPOILS_READ = (
     ("refuse", "before"),
@@ -94,6 +96,8 @@ def random_faults(chance):
 def _by_people(chance, hit):
     route = chance.choice([*WRITES, *READS])
     flag = f"flag-{chance.randint(0, 3)}"
+    action = chance.choice(ACTIONS)
+    by_hand = {"allow_self_approve": True}
     effect = chance.choice(
         [
             {
@@ -112,7 +116,25 @@ def _by_people(chance, hit):
                     "set": {"tags": ["ui"]},
                 }
             },
+            {
+                "edit": {
+                    "as": "alice@acme.test",
+                    "project": 1,
+                    "flag": flag,
+                    "set": {"active": True},
+                }
+            },
+            {"edit": {"as": "alice@acme.test", "project": 1, "flag": flag, "delete": True}},
+            {"edit": {"as": "alice@acme.test", "project": 2, "policy": action, "set": by_hand}},
+            {
+                "edit": {
+                    "as": "alice@acme.test",
+                    "organization": "acme",
+                    "set": {"enforce_2fa": False},
+                }
+            },
             {"vote": {"decision": "approve", "as": "alice@acme.test"}},
+            {"vote": {"decision": "reject", "as": "bob@acme.test"}},
             {"clock": {"advance": "2h"}},
             {"clock": {"advance": "15d"}},
             {"task": {"run": "check_staleness"}},
@@ -142,6 +164,7 @@ def observed(driver, scenario, *arguments):
     ledger, requests = driver.ledger(), driver.sandbox.requests()
     state = driver.sandbox.state()
     oracle.check_economy(requests, plan=arguments[0] == "plan")
+    oracle.check_fresh(ledger[before:], requests)
     oracle.check_report(scenario, oracle.Seen(done, before, ledger, requests, state))
     driver.log = [*getattr(driver, "log", []), *requests]
     oracle.check_ledger(scenario, ledger, driver.log)

@@ -74,6 +74,7 @@ def holds(state, document):  # noqa: PLR0911  a case a kind
             found = [p for p in place["approval_policies"] if p["action_key"] == meta["action"]]
             return len(found) == 1 and (
                 found[0]["enabled"] == spec["enabled"]
+                and found[0]["allow_self_approve"] == spec.get("allow_self_approve", False)
                 and found[0]["approver_config"]["quorum"] == spec["approvers"]["quorum"]
                 and sorted(found[0]["approver_config"]["users"])
                 == sorted(spec["approvers"]["users"])
@@ -179,6 +180,39 @@ def _nothing_lost(ledger, ours, requests):
             and "stale" not in (r["fault"] or "")
         ]
         need(read, "I7-lost-update", (others[-1], row))
+
+
+def check_fresh(rows, requests):
+    """I7: in one run nothing is overwritten that somebody else has moved since it began.
+
+    The decision was made on what was read at its beginning; a read just before the write may
+    end it, and does not make it another decision.
+    """
+    begin = requests[0]["n"] if requests else 0
+    for row in rows:
+        if row["user"] != CI or row["effect"] != "update" or _kind(row) not in KINDS:
+            continue
+        between = [
+            other
+            for other in rows
+            if other["n"] < row["n"]
+            and other["object"] == row["object"]
+            and other["user"] != CI
+            and (other["request"] or 0) >= begin
+            and _changed(other) & _changed(row)
+            and not _applied_by(other, rows)
+        ]
+        need(not between, "I7-overwritten-in-one-run", (between, row))
+
+
+def _applied_by(row, rows):
+    """Whether a row is an approved change of ours, which stands under the voter's name."""
+    return any(
+        _kind(one) == "ChangeRequest"
+        and one["request"] == row["request"]
+        and (one["after"] or {}).get("state") == "applied"
+        for one in rows
+    )
 
 
 def _changed(row):

@@ -25,12 +25,12 @@ class Scenario:
     edits: list = field(default_factory=list)  # by people, while the program runs
 
 
-def world(policies, flags, **changes):
+def world(policies, flags, mobile=(), **changes):
     """Acme with two projects; the pipeline's user has two keys, so that one can be revoked."""
     made = acme.seed(
         projects=[
             {"name": "Web", "id": 1, "approval_policies": policies, "feature_flags": flags},
-            {"name": "Mobile", "id": 2},
+            {"name": "Mobile", "id": 2, "approval_policies": list(mobile)},
         ],
         roles=[{"name": "Keepers", "members": ["alice@acme.test"]}],
         **changes,
@@ -82,7 +82,8 @@ def from_number(number):
     chain = min(3, len(policies)) if policies else 0
     if not documents:
         documents = [acme.flag("new-0", 5, active=False, name="New")]
-    return Scenario(world(policies, [*flags, legacy()]), documents, chain, number)
+    there = [acme.policy(a, enabled=False) for a in ACTIONS if chance.random() < 0.4]
+    return Scenario(world(policies, [*flags, legacy()], there), documents, chain, number)
 
 
 def _policy(chance, action):
@@ -127,7 +128,11 @@ def _around(chance):
             "Role", {"members": ["alice@acme.test", "bob@acme.test"]}, name="Keepers"
         )
     if chance.random() < 0.4:
-        spec = {"approvers": {"quorum": 1, "users": APPROVERS}, "enabled": chance.random() < 0.7}
+        spec = {
+            "approvers": {"quorum": 2, "users": APPROVERS},
+            "allow_self_approve": False,
+            "enabled": chance.random() < 0.7,
+        }
         action = chance.choice(ACTIONS)
         yield acme.document("ApprovalPolicy", spec, project="Mobile", action=action)
     if chance.random() < 0.3:
