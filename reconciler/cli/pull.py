@@ -66,7 +66,8 @@ def command(
     with session.reader(target) as reader:
         pulled = walk.pull(reader, loaded, choice)
     root = _root(session, folder)
-    writing = writer.Writing(folder, root, Path.cwd(), layout, Shape(full))
+    declared = tuple(loaded.declared.resources)
+    writing = writer.Writing(folder, root, Path.cwd(), layout, Shape(full), declared)
     writing.run(pulled.items)
     rows = writing.save()
     doubts = [*pulled.doubts, *writing.doubts]

@@ -45,6 +45,7 @@ class Writing:
         cwd: what the places of declared resources are relative to.
         layout: one of `writer_names.LAYOUTS`.
         shape: how much of a resource is written.
+        declared: everything that files declare already.
 
     """
 
@@ -53,6 +54,7 @@ class Writing:
     cwd: Path
     layout: str
     shape: Shape
+    declared: tuple[Address, ...] = ()
     doubts: list[Doubt] = field(default_factory=list)
     files: dict[Path, FileText] = field(default_factory=dict)
     counts: dict[Path, int] = field(default_factory=dict)
@@ -68,7 +70,7 @@ class Writing:
                 self._update(item)
         documents = {item.address: self.shape.document(item) for item in fresh}
         texts = {address: document(value) for address, value in documents.items()}
-        refused = writer_check.refused(texts)
+        refused = writer_check.refused(texts, self.declared)
         places = Places(self.layout)
         for item in sorted(fresh, key=lambda one: _key(one.address)):
             if item.address in refused:

@@ -344,3 +344,17 @@ def test_what_is_not_written_is_said_in_lines_of_its_own(world):
     done = repo.run("pull", "--kind", "FeatureFlag")
 
     assert "which is for many\n  fix: change it there" in done.err
+
+
+def test_a_name_that_looks_like_one_of_the_files_is_left_out_each_time(world):
+    """Also by a second pull, when the other one is declared already."""
+    live = [{"name": name, "members": []} for name in ("Caf\u00e9", "Cafe\u0301", "Plain")]
+    repo = world(acme.seed(roles=live))
+    first = repo.run("pull", "--kind", "Role")
+    before = (repo.folder / "acme/roles.yaml").read_bytes()
+    again = repo.run("pull", "--kind", "Role")
+
+    assert "looks like another one" in first.err
+    assert "looks like another one" in again.err
+    assert before == (repo.folder / "acme/roles.yaml").read_bytes()
+    assert repo.run("validate").code == 0
