@@ -22,6 +22,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R014": "a file in git that is no text: a Git LFS pointer or a link",
         "R015": "resources that are renamed into, or need, each other in a circle",
         "R016": "a name that is renamed away, and that another document wants as well",
+        "R017": "what looks like a secret key of PostHog in a file",
         "R020": "an approval policy for an action that gates nothing",
         "R021": "an approval policy that nobody, or too few people, can approve",
         "R022": "a condition that PostHog reads otherwise than it looks",
@@ -30,6 +31,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R025": "a silence that is unknown, not allowed, or silences nothing",
         "R026": "an approval policy that only holders of roles can approve",
         "R027": "shares of variants that do not add up to 100",
+        "R028": "text without quotes that older readers of YAML take for something else",
         "R030": "a name that nobody has, neither in the files nor in PostHog",
         "R031": "an approval policy that too few people can really approve",
         "R032": "an organization whose plan lacks approvals, so that its policies gate nothing",
@@ -46,7 +48,9 @@ R03x need the live side: `validate --live`.
 LIVE: Final = frozenset(code for code in CHECKS if code.startswith("R03"))
 """What only `validate --live` looks at."""
 
-_DOUBTS: Final = frozenset({"R008", "R012", "R016"})  # errors that a person may know better
+DOUBTS: Final = frozenset({"R008", "R012", "R016", "R017"})
+"""Errors that a person may know better: they can be silenced, and spoil no commit of the past."""
+
 _OF_THE_TOOL: Final = frozenset({"R025"})
 
 
@@ -55,4 +59,4 @@ def can_be_silenced(code: str) -> bool:
 
     What makes a document unusable stays an error whatever the document says.
     """
-    return code in _DOUBTS or ("R020" <= code < "R030" and code not in _OF_THE_TOOL) or code in LIVE
+    return code in DOUBTS or ("R020" <= code < "R030" and code not in _OF_THE_TOOL) or code in LIVE

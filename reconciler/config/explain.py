@@ -33,6 +33,7 @@ MAX_FINDINGS: Final = 100  # of one document
 _YES: Final = frozenset({"yes", "on", "y"})
 _NO: Final = frozenset({"no", "off", "n"})
 _SHOWN: Final = 60
+_PROPERTIES: Final = re.compile(r"^(?:[!&]\S*\s+)+")  # a tag, an anchor
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +173,16 @@ def _missing(error: Any, path: Any, where: Source, about: _About) -> Iterator[_R
                 "R006",
                 f"{_field(path)} has no `{key}`",
                 error.schema.get("properties", {}).get(key, {}).get("description", ""),
-                f"add `{key}: …`",
+                f"add `{key}: {_only(error.schema, key)}`",
                 where,
             )
+
+
+def _only(schema_: Mapping[str, Any], key: str) -> str:
+    """The value that a field always has, or a sign that there are many."""
+    about = schema_.get("properties", {}).get(key, {})
+    allowed = about.get("enum", [about["const"]] if "const" in about else ())
+    return str(allowed[0]) if len(allowed) == 1 else "…"
 
 
 def _wrong_type(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
@@ -183,6 +191,7 @@ def _wrong_type(error: Any, path: Any, where: Source, about: _About) -> Iterator
     words = " or ".join(WORDS[name] for name in types)
     lines = about.lines_of(where.file) or ()
     raw = text_at(lines[where.line - 1], where.column) if where.line <= len(lines) else ""
+    raw = _PROPERTIES.sub("", raw)
     value = error.instance
     message = f"{_field(path)} needs {words}, not {_kind_of(value)}"
     if value is None:

@@ -26,6 +26,8 @@ from reconciler.config import (
     templates,
     yaml_reader,
 )
+from reconciler.config.checks import DOUBTS
+from reconciler.config.commit import CommitTree
 from reconciler.config.documents import Identity, Written
 from reconciler.config.files import Read, Tree, WorkingTree, refuse
 from reconciler.config.templates import (
@@ -36,7 +38,7 @@ from reconciler.config.templates import (
     expand_base,
     selected,
 )
-from reconciler.config.text import Refused, blob_id, error, lines
+from reconciler.config.text import Refused, blob_id, error, keys, lines
 from reconciler.kind import Scope
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Declared, Finding, Resource, Severity
@@ -72,6 +74,13 @@ def load(
     source = WorkingTree(Path.cwd(), anchor) if tree is None else tree
     with _no_garbage_collection():
         return _Load(source, tuple(overlays)).run(paths)
+
+
+def _past(finding: Finding) -> Finding:
+    """A doubt about what is committed can be mended in the next commit only: it stops nothing."""
+    if finding.code not in DOUBTS:
+        return finding
+    return replace(finding, severity=Severity.WARNING)
 
 
 @contextmanager
@@ -118,6 +127,8 @@ class _Load:
             self._merge(base, self._read((path,)), done)
         resources, found = self._build(base, done)
         silences = silence.collect({i: w.document for i, w in base.items()}, self.places)
+        if isinstance(self.tree, CommitTree):
+            self.findings = [_past(finding) for finding in self.findings]
         said = list(silences.keep(self.findings))
         refused = any(finding.severity is Severity.ERROR for finding in said)
         if not refused:
@@ -167,6 +178,7 @@ class _Load:
         if len(self.texts) > MAX_FILES or self.total > MAX_TOTAL_BYTES:
             message = f"more than {MAX_FILES:,} files, or {MAX_TOTAL_BYTES >> 20} MiB, in all"
             raise refuse(display, message, fix="name fewer paths", code="R009")
+        self.findings.extend(keys(data, display))
         before = len(self.findings)
         found = yaml_reader.read(data, display, self.findings)
         if not found and len(self.findings) == before:
@@ -256,7 +268,7 @@ class _Load:
                 built_from.append((built, written.document, written.kind))
             self.findings.extend(documents.check_lifecycle(written))
         for resource, _, _ in built_from:
-            self.findings.extend(oddities.findings(resource))
+            self.findings.extend(filter(self._is_odd, oddities.findings(resource)))
         self.findings.extend(names.findings(built_from))
         self.findings.extend(templates.findings(resources, found))
         self.findings.extend(circles.findings(resources))
@@ -265,6 +277,14 @@ class _Load:
         if not self.cut_short:
             self.findings.extend(references.near_misses(base.values(), built_from))
         return resources, found
+
+    def _is_odd(self, finding: Finding) -> bool:
+        """Whether an oddity is one: text that somebody has quoted is meant as text."""
+        place = finding.source
+        if finding.code != oddities.PLAIN_TEXT or place is None:
+            return True
+        found = self._lines(place.file) or ()
+        return place.line <= len(found) and found[place.line - 1][place.column - 1] not in "\"'|>"
 
     def _is_well_formed(self, written: Written) -> bool:
         """Check a document against its schema; explains the first thousand that are refused."""

@@ -1,6 +1,7 @@
 """What is legal on the server but probably not meant: warnings, so that what is live validates."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -21,6 +22,17 @@ GROUP: Final = frozenset({"properties", "rollout_percentage", "variant", "descri
 PROPERTY: Final = frozenset({"key", "type", "operator", "value", "group_type_index"})
 
 MAX_FINDINGS: Final = 100  # of one resource
+
+PLAIN_TEXT: Final = "R028"  # of text without quotes only: who writes quotes means text
+_BOOLEANS: Final = {
+    **dict.fromkeys(("y", "yes", "on"), "true"),
+    **dict.fromkeys(("n", "no", "off"), "false"),
+}
+_SUSPECT: Final = frozenset("yYnNoO0123456789+-")
+_READ_OTHERWISE: Final = re.compile(  # digits after a zero, with `_`, in sixties, in twos
+    r"[-+]?(?:0[0-9_]+|[0-9]+_[0-9_]*(?:\.[0-9_]*)?|[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?|0b[01]+)"
+    r"|(?i:y|n|yes|no|on|off)"
+)
 
 _Row = tuple[str, Path, str, str, str]  # code, place in the spec, message, why, fix
 
@@ -169,10 +181,24 @@ def _group(group: Mapping[str, Any], at: Path, variants: set[str]) -> Iterator[_
         here = (*at, "properties", index)
         if not item.keys() <= PROPERTY:
             yield from _strange(item, PROPERTY, here)
+        if (value := item.get("value")) is not None and not isinstance(value, (bool, int, float)):
+            yield from _otherwise(value, (*here, "value"))
         for name in ("key", "type"):
             if name not in item:
                 why = "PostHog refuses it"
                 yield "R023", here, f"a property without `{name}`", why, f"add `{name}: …`"
+
+
+def _otherwise(value: Any, at: Path) -> Iterator[_Row]:
+    """Text where any value is taken, which YAML 1.1 reads as something else."""
+    items = enumerate(value) if isinstance(value, list) else ((None, value),)
+    for index, item in items:
+        if isinstance(item, str) and item[:1] in _SUSPECT and _READ_OTHERWISE.fullmatch(item):
+            place = at if index is None else (*at, index)
+            meant = _BOOLEANS.get(item.casefold())
+            other = f", or write `{meant}`" if meant else ", or write the number that is meant"
+            why = "any value is taken here, and YAML 1.1 read it as a number, true or false"
+            yield PLAIN_TEXT, place, f"`{item}` is text", why, f'quote it: "{item}"{other}'
 
 
 def _variants(variants: Sequence[Mapping[str, Any]]) -> Iterator[_Row]:

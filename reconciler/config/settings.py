@@ -10,7 +10,7 @@ from reconciler.config import excerpt, holds, schema, yaml_reader
 from reconciler.config.explain import explain
 from reconciler.config.files import SETTINGS, git_root, read_inside
 from reconciler.config.near import nearest
-from reconciler.config.text import Refused, error, lines
+from reconciler.config.text import Refused, error, keys, lines
 from reconciler.errors import ConfigError, UsageError
 from reconciler.evidence import Hold
 from reconciler.kinds import KINDS
@@ -133,6 +133,8 @@ def load(
         data = read_inside(found, display)
     except Refused as problem:
         raise _unusable(display, problem) from None
+    if secrets := list(keys(data, display)):
+        raise _broken(secrets, data.decode("utf-8-sig", "replace"))
     return parse(data, file=found, display=display, given=given)
 
 

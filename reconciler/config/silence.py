@@ -74,7 +74,7 @@ class Silences:
             meant = nearest(code, CHECKS)
             fix = f'did you mean "{meant}"?' if meant else "remove it"
             yield _warning(entry, f"there is no check {code}", fix)
-        elif not can_be_silenced(code):
+        elif not can_be_silenced(code) and entry.place not in self.used:
             why = f"{code}: {CHECKS[code]}"
             yield _warning(entry, f"{code} cannot be silenced", "mend what it says", why)
         elif code in seen:

@@ -2,12 +2,15 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from reconciler.model import Finding, Severity
 from reconciler.source import Source
 
+MAX_KEYS: Final = 10  # that are told of one file
 MAX_BYTES: Final = 8 * 1024 * 1024
 
 _NEW_LINE: Final = re.compile(r"\r\n|\n|\r")
@@ -18,7 +21,11 @@ _HIDDEN: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
     "\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]"
 )
+_JOINTS: Final = "\u200d\ufe0f"  # join symbols, or ask for them in colour
+_TONES: Final = "\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # after a symbol
+_KEYCAPS: Final = frozenset("0123456789#*")
 _TAG_DIRECTIVE: Final = re.compile(r"^%TAG\b.*", re.MULTILINE)
+_KEY: Final = re.compile(r"\b(ph[sx]_)[A-Za-z0-9]{20,}")
 _CONFLICT: Final = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?= |\r?$)", re.MULTILINE)
 _TAB_INDENT: Final = re.compile(r"(?:^|(?<=\r)) *\t[ \t]*(?=\S)", re.MULTILINE)
 
@@ -46,8 +53,25 @@ def hidden_characters(text: str) -> str:
     """The first control, bidirectional or zero-width character of a name, as `U+200B`; or ""."""
     if text.isascii() and text.isprintable():
         return ""
-    found = _HIDDEN.search(text)
-    return f"U+{ord(found[0]):04X}" if found else ""
+    for found in _HIDDEN.finditer(text):
+        if found[0] not in _JOINTS or not _is_in_emoji(text, found.start()):
+            return f"U+{ord(found[0]):04X}"
+    return ""
+
+
+def _is_in_emoji(text: str, at: int) -> bool:
+    """Whether a joint is part of an emoji, where it shows: ⚠️, 👩‍💻, 1️⃣."""
+    before, after = (
+        text[:at].rstrip("\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"),
+        text[at + 1 : at + 2],
+    )
+    if text[at] == "\ufe0f" and after == "\u20e3":
+        return before[-1:] in _KEYCAPS
+    symbols = ("So", "Sm")
+    shows = before != "" and unicodedata.category(before[-1]) in symbols
+    if text[at] == "\ufe0f":
+        return shows and len(before) == at  # one of them, straight behind the symbol
+    return shows and after != "" and unicodedata.category(after) in symbols
 
 
 def tab_indents(text: str) -> Iterator[int]:
@@ -67,6 +91,22 @@ def merge_conflict(text: str, file: str) -> Finding | None:
         return None
     message, fix = "a merge conflict is not resolved", "keep one side, and remove the marks"
     return error("R001", message, place(text, found.start(), file), fix=fix, width=len(found[0]))
+
+
+def keys(data: bytes, file: str) -> Iterator[Finding]:
+    """Secret keys of PostHog in a file: whoever can read the repository could use them."""
+    if b"phx_" not in data and b"phs_" not in data:
+        return
+    text = data.decode("utf-8-sig", "replace")
+    for found in islice(_KEY.finditer(text), MAX_KEYS):
+        yield error(
+            "R017",
+            f"this looks like a secret key of PostHog ({found[1]}…)",
+            place(text, found.start(), file),
+            why="whoever can read the repository can use it, also after it is removed",
+            fix="revoke it in PostHog, and keep the new one in an environment variable",
+            width=len(found[0]),
+        )
 
 
 def decode(data: bytes, file: str) -> str:

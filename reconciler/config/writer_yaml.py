@@ -73,8 +73,10 @@ def resolve_or_none(text: str) -> Any:
 
 def quoted(text: str) -> str:
     """Text in quotes; what cannot be seen as an escape."""
-    if ('"' in text or "\\" in text) and text.isprintable() and not hidden_characters(text):
-        return "'" + text.replace("'", "''") + "'"
+    if text.replace("\u200d", "").isprintable() and not hidden_characters(text):
+        if '"' in text or "\\" in text:
+            return "'" + text.replace("'", "''") + "'"
+        return f'"{text}"'
     return '"' + "".join(map(_escaped, text)) + '"'
 
 

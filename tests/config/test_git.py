@@ -439,3 +439,14 @@ def test_a_file_renamed_to_an_upper_case_extension_is_still_there(repository):
     repository.commit()
 
     assert {"a", "b"} == set(names(load(repository, "HEAD")))
+
+
+def test_a_doubt_about_a_commit_of_the_past_stops_nothing(repository):
+    """It can be mended in the next commit only; in the working tree it is an error."""
+    key = "phx_" + "a1B2" * 8
+    repository.write({"a.yaml": ROLE.format("a") + f"# {key}\n"})
+    repository.commit()
+    declared = load(repository, "HEAD")
+
+    assert [("R017", "warning")] == [(one.code, one.severity.value) for one in declared.findings]
+    assert [finding.code for finding in repository.errors()] == ["R017"]

@@ -6,6 +6,7 @@ from reconciler.config import limits
 from reconciler.config.checks import CHECKS
 from reconciler.errors import ConfigError
 
+KEY = "phx_" + "a1B2" * 8
 GOLDEN = {
     "R001": (
         "kind: Role\nmetadata: {organization: acme, name: A\n",
@@ -236,6 +237,15 @@ R016 a.yaml:2:74: "Pilots" is renamed to "Captains", and declared again
 why: until the rename is applied, the document at a.yaml:4:1 means the same object
 fix: apply the rename first; where it is applied, remove `renamed_from`""",
     ),
+    "R017": (
+        f"kind: Project\nmetadata: {{organization: acme, name: A}}\nspec: {{timezone: {KEY}}}\n",
+        f"""\
+R017 a.yaml:3:18: this looks like a secret key of PostHog (phx_…)
+| spec: {{timezone: {KEY}}}
+|                  {"^" * len(KEY)}
+why: whoever can read the repository can use it, also after it is removed
+fix: revoke it in PostHog, and keep the new one in an environment variable""",
+    ),
 }
 
 
@@ -314,6 +324,7 @@ ODD = [
     ("kind: Role\n<<<<<<< HEAD\nspec: {}\n=======\n", "R001", "keep one side, and remove"),
     ('kind: "\\ud83d\\ude00"\n', "R001", "write the character itself"),
     ("[" * 5000, "R009", "flatten it"),
+    ("kind: Role\nmetadata: {organization: acme, name: !!int 5}\n", "R005", 'quote it: "5"'),
     ("kind: Role\n".encode("utf-16-le"), "R001", "save it as UTF-8"),
     ("kind: Role\n".encode("utf-16-be"), "R001", "save it as UTF-8"),
 ]

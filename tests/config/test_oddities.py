@@ -101,6 +101,37 @@ def test_what_is_neither_odd_nor_wrong_is_silent(folder, content):
     assert warnings(folder, content) == []
 
 
+VALUE = "{{filters: {{groups: [{{properties: [{{key: a, type: person, value: {}}}]}}]}}}}"
+
+
+@pytest.mark.parametrize(
+    ("value", "fix"),
+    [
+        ("no", 'quote it: "no", or write `false`'),
+        ("On", 'quote it: "On", or write `true`'),
+        ("010", 'quote it: "010", or write the number that is meant'),
+        ("1_000", 'quote it: "1_000", or write the number that is meant'),
+        ("[5, 12:30]", 'quote it: "12:30", or write the number that is meant'),
+    ],
+)
+def test_text_that_older_readers_take_for_something_else_is_told_where_any_value_is_taken(
+    folder, value, fix
+):
+    """It could be meant as either; elsewhere the type of the field decides."""
+    folder.write({"a.yaml": FLAG.format(spec=VALUE.format(value))})
+    (finding,) = folder.load().declared.findings
+
+    assert (finding.code, finding.fix) == ("R028", fix)
+
+
+@pytest.mark.parametrize(
+    "value", ['"no"', "['on', \"010\"]", "yesterday", "5", "true", "2026-01-01"]
+)
+def test_text_that_is_quoted_is_meant(folder, value):
+    """And what nobody misreads is not told."""
+    assert warnings(folder, FLAG.format(spec=VALUE.format(value))) == []
+
+
 def test_a_warning_shows_the_line_and_names_the_resource(folder):
     """Like an error."""
     content = FLAG.format(spec="{active: true, archived: true}")

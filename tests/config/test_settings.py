@@ -259,6 +259,25 @@ def test_settings_that_cannot_be_read_are_an_error_and_never_left_out(folder, pl
     assert "phx_secret" not in str(caught.value.findings)
 
 
+def test_a_key_in_the_settings_is_refused_before_anything_else(folder):
+    """Also in a comment; a name of a variable is none."""
+    key = "phx_" + "a1B2" * 8
+    folder.write({"reconciler.yaml": f"version: 1\ntargets: {{a: {{}}}}  # {key}\n"})
+    with pytest.raises(ConfigError) as caught:
+        load(folder)
+
+    assert [finding.code for finding in caught.value.findings] == ["R017"]
+
+
+def test_what_has_one_value_is_named_with_it(folder):
+    """Nobody has to look up which version there is."""
+    folder.write({"reconciler.yaml": "targets: {a: {}}\n"})
+    with pytest.raises(ConfigError) as caught:
+        load(folder)
+
+    assert caught.value.findings[0].fix == "add `version: 1`"
+
+
 def test_a_link_to_settings_inside_the_repository_is_followed(folder):
     """One file for several folders."""
     folder.write({".git/HEAD": "", "shared/one.yaml": WHOLE, "a/x": ""})

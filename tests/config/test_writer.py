@@ -43,6 +43,9 @@ def test_what_is_written_reads_back_the_same_by_every_reader(value):
         ('{"a": 1}', "'{\"a\": 1}'"),
         ("a\u2028b", '"a\\u2028b"'),
         ("Köln 😀", "Köln 😀"),
+        ("🛡️ Admins", '"🛡️ Admins"'),
+        ("👩\u200d💻", '"👩\u200d💻"'),
+        ("a\u200db", '"a\\u200db"'),
         (1e20, "1.0e+20"),
     ],
 )

@@ -2,10 +2,12 @@
 
 # ruff: noqa: E501  calls read better in one line each
 
+import copy
 import json
 
 import pytest
 
+from reconciler.config.checks import LIVE
 from tests.e2e import acme
 
 BAD = "kind: Role\nmetadata: {organization: acme, name: A}\nspec: {member: []}\n"
@@ -279,3 +281,44 @@ def test_live_errors_of_the_files_come_first_and_nothing_is_asked(repository):
     done = repository.run("validate", "--live")
 
     assert (done.code, repository.sandbox.requests()) == (1, [])
+
+
+def everywhere():
+    """A flag for projects that nobody has."""
+    flag = acme.flag("a", 10)
+    del flag["metadata"]["project"]
+    flag["metadata"]["projects"] = ["Wep"]
+    return flag
+
+
+LIVE_FOUND = {
+    "R030": (acme.seed(), policy(users=["alise@acme.test"])),
+    "R031": (acme.seed(), policy(2)),
+    "R032": (acme.seed(features=["audit_logs"]), policy()),
+    "R033": (keyed("organization:read", "user:read"), acme.flag("a", 10)),
+    "R034": (keyed("organization:read", "feature_flag:read", "user:read"), acme.flag("a", 10)),
+    "R035": (acme.seed(), acme.flag("a")),
+    "R036": (acme.seed(), everywhere()),
+}
+
+
+def test_every_live_check_is_here():
+    """A new one needs its line."""
+    assert set(LIVE_FOUND) == LIVE
+
+
+@pytest.mark.parametrize("code", LIVE_FOUND)
+def test_live_each_check_finds_something_and_is_silent_where_the_resource_says_why(world, code):
+    """Under its own code."""
+    seed, document = LIVE_FOUND[code]
+    repository = world(seed)
+    repository.write("a.yaml", document)
+    loud = repository.run("validate", "--live", "--format", "json")
+    document = copy.deepcopy(document)
+    document["metadata"]["silence"] = [{"check": code, "reason": "it is meant"}]
+    repository.write("a.yaml", document)
+    silent = repository.run("validate", "--live", "--format", "json")
+
+    assert code in {found for found, _ in codes(loud)}
+    assert code not in {found for found, _ in codes(silent)}
+    assert "R025" not in {found for found, _ in codes(silent)}
