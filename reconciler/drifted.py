@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.document import Node
 from reconciler.evidence import Attribution, Deed, Hold, Way
-from reconciler.model import ABSENT, Change, FieldChange, Ignored
+from reconciler.model import ABSENT, Address, Change, FieldChange, Ignored
 from reconciler.source import Source
 
 Row = dict[str, Any]
@@ -68,6 +68,11 @@ def ignored(found: Iterable[Ignored]) -> Row:
         for one in found
     ]
     return {"ignored": rows} if rows else {}
+
+
+def elsewhere(found: tuple[Address, ...]) -> Row:
+    """The addresses that a pull request has nothing to do with, where there are any."""
+    return {"elsewhere": found} if found else {}
 
 
 def read_told(node: Node) -> Attribution | None:

@@ -351,6 +351,7 @@ class Plan:
     change_requests: tuple[ChangeRequest, ...] = ()  # those that a gate speaks of, oldest first
     ignored: tuple[Ignored, ...] = ()  # only drift lists them
     basis: Basis | None = None  # what it was made from, if it is to be applied later
+    elsewhere: tuple[Address, ...] = ()  # drift that a pull request has nothing to do with
 
     @property
     def writes(self) -> tuple[Change, ...]:

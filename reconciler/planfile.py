@@ -93,6 +93,7 @@ def encode(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any]:
             "requests": plan.requests,
             "change_requests": [_asked(one) for one in plan.change_requests],
             **drifted.ignored(plan.ignored),
+            **drifted.elsewhere(plan.elsewhere),
             "basis": plan.basis,
         }
     )
@@ -233,6 +234,7 @@ def _plan(node: Node) -> Saved:
         digest=node["digest"].maybe(Node.text) or "",
         change_requests=node["change_requests"].maybe(lambda n: n.each(_read_asked)) or (),
         ignored=drifted.read_ignored(node),
+        elsewhere=node["elsewhere"].maybe(lambda rows: rows.each(Node.address)) or (),
         basis=node["basis"].maybe(seal.read_basis),
     )
 

@@ -1,5 +1,7 @@
 """`reconciler plan`: what apply would do. GET requests only, by type."""
 
+from dataclasses import replace
+
 import click
 
 from reconciler.cli import options
@@ -16,6 +18,13 @@ DIFFERENCES = 2
 @click.option("--out", metavar="FILE", help="Save the plan, for `show` and `apply`.")
 @options.formats("text", "json", "markdown", "html")
 @options.zoom
+@click.option(
+    "--drift",
+    "drift_on",
+    type=click.Choice(("touched", "all")),
+    help="Drift on resources that the files have not touched since the base: all of it, or one "
+    "line. One line in the build of a pull request.",
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if there are changes.")
 @reported
 @click.pass_obj
@@ -27,6 +36,7 @@ def command(
     base: str | None,
     out: str | None,
     format_: str,
+    drift_on: str | None,
     detailed_exitcode: bool,
 ) -> int:
     """Show what apply would do, why, and who will have to approve it. Reads only."""
@@ -34,7 +44,7 @@ def command(
     from reconciler.basis import Selection
     from reconciler.cli import before as history
     from reconciler.cli import files, rails
-    from reconciler.plan import guardrails
+    from reconciler.plan import drifting, guardrails
     from reconciler.plan.build import Options
 
     if out is not None:
@@ -56,6 +66,10 @@ def command(
         said=before.findings,
         basis=before.basis(Selection(paths, select, exclude)) if kept else None,
     )
+    asked = before.base is not None and before.base.pull_request
+    if drift_on == "touched" or (drift_on is None and asked):
+        away = drifting.elsewhere(made, world.desired, world.base)
+        made = replace(made, elsewhere=away)
     session.report.plan(made)
     if out is not None:
         files.write_private(out, render.plan(made, format="json"))

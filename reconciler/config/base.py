@@ -22,6 +22,7 @@ class Base:
 
     ref: str
     commit: str
+    pull_request: bool = False  # where a pull request parted from the branch it goes to
 
 
 def applied_ref(target: str) -> str:
@@ -48,7 +49,7 @@ def resolve(
 def _pull_request(environ: Mapping[str, str], cwd: Path) -> Base | None:
     """The merge base with the branch that a pull request goes to."""
     if commit := environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA"):
-        return Base(commit, git.resolve(commit, cwd))
+        return Base(commit, git.resolve(commit, cwd), pull_request=True)
     branch = environ.get("GITHUB_BASE_REF") or environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
     if not branch:
         return None
@@ -57,7 +58,7 @@ def _pull_request(environ: Mapping[str, str], cwd: Path) -> Base | None:
             continue
         commit = git.merge_base(name, "HEAD", cwd=cwd)
         if commit is not None:
-            return Base(f"merge base with {branch}", commit)
+            return Base(f"merge base with {branch}", commit, pull_request=True)
     raise GitError(
         f"the base of this pull request cannot be found: {branch}",
         why="the branch, or the commits back to it, are not in this clone",

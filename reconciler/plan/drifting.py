@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from reconciler.model import Action, Change, Declared, Finding, Live, Plan, Severity
+from reconciler.model import Action, Address, Cause, Change, Declared, Finding, Live, Plan, Severity
 from reconciler.plan import gates, guardrails, three_way
 
 # Without these two sides there is nothing to compare: the only errors of a report.
@@ -43,6 +43,23 @@ def _said(made: Plan, desired: Declared) -> Iterator[Finding]:
         elif finding.code in _WORTH_SAYING:
             low = finding.severity is not Severity.ERROR
             yield finding if low else replace(finding, severity=Severity.WARNING)
+
+
+def elsewhere(made: Plan, desired: Declared, base: Declared | None) -> tuple[Address, ...]:
+    """Drift on resources that the files at hand have not touched since the base.
+
+    Apply writes it back all the same; but who reads a pull request did not cause it.
+    """
+    if base is None:
+        return ()
+    return tuple(
+        change.address
+        for change in made.writes
+        if not change.removed
+        and all(one.cause is Cause.DRIFT for one in change.fields)
+        and change.address in desired.resources
+        and desired.resources[change.address] == base.resources.get(change.address)
+    )
 
 
 def revert(made: Plan, seen: Plan, live: Live, limits: guardrails.Limits) -> Plan:

@@ -1,5 +1,6 @@
 """Values → text; one module a sink, one escape function each. Computes nothing but layout."""
 
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
@@ -20,7 +21,16 @@ class _Sink(Protocol):
 
 def plan(plan: Plan, *, format: str, view: View | None = None, **look: Any) -> str:  # noqa: A002
     """The plan in one of `FORMATS`; `look` is short for a `View`. Imports that module alone."""
-    return _sink(format).plan(plan, view or View(**look))
+    return _sink(format).plan(plan if format == "json" else _near(plan), view or View(**look))
+
+
+def _near(plan: Plan) -> Plan:
+    """The plan for who reads a pull request; drift elsewhere is a notice, and no change."""
+    if not plan.elsewhere:
+        return plan
+    away = frozenset(plan.elsewhere)
+    shown = tuple(change for change in plan.changes if change.address not in away)
+    return replace(plan, changes=shown)
 
 
 def drift(plan: Plan, *, format: str, view: View | None = None, **look: Any) -> str:  # noqa: A002

@@ -129,7 +129,11 @@ class Notice:
 
 
 def notices(plan: Plan) -> Iterator[Notice]:
-    """What nobody manages, and what left the files."""
+    """What drifted elsewhere, what nobody manages, and what left the files."""
+    if plan.elsewhere:
+        number = count(len(plan.elsewhere), "resource")
+        title = f"{number} drifted that this pull request does not touch (reconciler drift)"
+        yield Notice(title, tuple(map(str, plan.elsewhere)))
     if plan.unmanaged:
         title = f"{count(len(plan.unmanaged), 'resource')} live but in no file; left alone"
         yield Notice(title, tuple(map(str, plan.unmanaged)))

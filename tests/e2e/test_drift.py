@@ -601,3 +601,34 @@ def test_sarif_points_at_the_declared_field_and_names_who(committed):
     assert (2, "config.yaml") == (done.code, place["artifactLocation"]["uri"])
     assert "name: a" in lines[place["region"]["startLine"] - 1]
     assert "carol@acme.test" in result["message"]["text"]
+
+
+def test_a_pull_request_sees_drift_only_on_what_it_touches(committed):
+    """The rest is one line; the JSON has everything, and so has `show` of a saved plan."""
+    flags = [acme.live_flag(key, id=200 + number) for number, key in enumerate("abc")]
+    documents = [acme.flag(key, 10, name=key) for key in "abc"]
+    repo = committed(documents, seed(*flags))
+    repo.git("checkout", "-q", "-b", "topic")
+    repo.write("config.yaml", acme.flag("a", 10, name="a", tags=["new"]), *documents[1:])
+    repo.commit()
+    for id_ in (200, 201, 202):
+        edit(repo, f"{FLAGS}{id_}/", {"name": "by hand"}, "carol")
+    build = {"GITHUB_BASE_REF": "main"}
+
+    shown = repo.run("plan", "--out", "plan.json", **build)
+    whole = repo.run("plan", "--format", "json", **build).json
+
+    away = ["FeatureFlag/acme/Web/b", "FeatureFlag/acme/Web/c"]
+    assert away == whole["elsewhere"]
+    assert (3, 3) == (len(whole["changes"]), whole["summary"]["update"])
+    assert "2 resources drifted that this pull request does not touch" in shown.out
+    assert ("~ FeatureFlag/acme/Web/a" in shown.out, "~ FeatureFlag/acme/Web/b" in shown.out) == (
+        True,
+        False,
+    )
+    assert shown.out.rstrip("\n") == repo.run("show", "plan.json").out.rstrip("\n")
+    for format_ in ("markdown", "html"):
+        page = repo.run("plan", "--format", format_, **build).out
+        assert "drifted that this pull request does not touch" in page
+    assert "~ FeatureFlag/acme/Web/b" in repo.run("plan", "--drift", "all", **build).out
+    assert "elsewhere" not in repo.run("plan", "--format", "json").json

@@ -234,4 +234,5 @@ plans = st.builds(
     st.lists(requests, max_size=2).map(tuple),
     st.lists(ignored, max_size=2).map(tuple),
     st.none() | bases,
+    st.lists(addresses, max_size=2).map(tuple),
 )
