@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-SCRIPT = str(Path(sys.executable).parent / "reconciler")
+SCRIPT = os.environ.get("RECONCILER_TEST_SCRIPT") or str(Path(sys.executable).parent / "reconciler")
 CLEAN = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": os.environ.get("HOME", "/")}
 
 

@@ -1,4 +1,7 @@
-"""`python -m tests.harness SEED [SEED…]`, or `FIRST-LAST`: replay schedules, say what fails."""
+"""`python -m tests.harness SEED [SEED…]`, or `FIRST-LAST`: replay schedules, say what fails.
+
+`--stop` ends at the first that does.
+"""
 
 import sys
 import tempfile
@@ -10,8 +13,8 @@ from tests.support import sandbox_process
 
 
 def main(arguments):
-    numbers = []
-    for one in arguments:
+    numbers, stop = [], "--stop" in arguments
+    for one in [word for word in arguments if word != "--stop"]:
         first, _, last = one.partition("-")
         numbers += range(int(first), int(last or first) + 1)
     failed = []
@@ -25,6 +28,8 @@ def main(arguments):
                 except Exception as error:  # noqa: BLE001  every failure is told, and the next tried
                     failed.append(number)
                     print(f"seed={number}: {str(error)[:1500]}")
+                    if stop:
+                        return True
                     if len(numbers) == 1:
                         traceback.print_exc()
                         print(*made.documents, sep="\n")

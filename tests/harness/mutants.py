@@ -1,0 +1,245 @@
+"""Planted bugs: one line of our own safety code spoiled, and the harness has to find it.
+
+    python -m tests.harness.mutants [NAME…]
+
+Each is planted in a copy of the tree; then the hunts run, one after the other, until one fails. A
+bug that survives them all means that something which is promised is not tested.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+
+ROOT = Path(__file__).parent.parent.parent
+WORKERS = 2
+SCHEDULES = ("-m", "tests.harness", "--stop", "1-160")
+SINGLES = ("-m", "pytest", "-x", "-q", "tests/harness/test_single_faults.py")
+KILLS = ("-m", "pytest", "-x", "-q", "tests/harness/test_kill.py")
+LIVENESS = ("-m", "pytest", "-x", "-q", "tests/harness/test_liveness.py")
+PAGES = ("-m", "pytest", "-x", "-q", "tests/harness/test_pages.py")
+TWO = ("-m", "pytest", "-x", "-q", "tests/harness/test_two_appliers.py")
+APPLY = ("-m", "pytest", "-x", "-q", "tests/apply", "tests/e2e/test_gate.py")
+E2E = ("-m", "pytest", "-x", "-q", "tests/e2e/test_faults.py", "tests/e2e/test_weakening.py",
+       "tests/e2e/test_base.py", "tests/e2e/test_plan.py")  # fmt: skip
+WIRE = ("-m", "pytest", "-x", "-q", "tests/posthog")
+USUAL = (SCHEDULES, SINGLES, APPLY)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One planted bug."""
+
+    name: str
+    file: str  # below reconciler/
+    old: str
+    new: str
+    hunts: tuple = USUAL
+
+
+def mutant(name, file, old, new, *hunts):
+    return Mutant(name, file, old, new, (*hunts, *USUAL) if hunts else USUAL)
+
+
+MUTANTS = [
+    # the write protocol
+    mutant("write without an intent in the journal", "apply/write.py",
+           'self._tools.journal.intend("write", **facts)', "pass", KILLS),
+    mutant("believe any 200", "apply/write.py",
+           "objects.verify(self._kind, self._now, write, body)", "pass"),
+    mutant("overwrite what has moved", "apply/write.py",
+           "if objects.moved(self._kind, self._now, payload):", "if False:"),
+    mutant("delete without looking first", "apply/write.py",
+           "if versioned and change.action is not Action.DELETE:", "if True:"),
+    mutant("skip the compare-and-swap", "kinds/feature_flag.py",
+           'body["version"] = live["version"]', "pass"),
+    mutant("compare with nothing", "kinds/feature_flag.py",
+           'body["original_flag"] = {name: live[name] for name in COMPARED if name in live}',
+           'body["original_flag"] = dict(body)'),
+    mutant("overwrite after a version conflict", "apply/write.py",
+           "self._now = answers.replanned(self._tools, self._now, payload)\n\n    def _create_in_parts",
+           "self._now = replace(self._now, payload=payload)\n\n    def _create_in_parts"),
+    mutant("a lost answer counts as done", "apply/lost.py",
+           "if _is_done(kind, write, payload):", "if True:"),
+    mutant("a lost answer counts as not done", "apply/lost.py",
+           "if _is_done(kind, write, payload):", "if False:"),
+    mutant("no look for a change request after a lost answer", "apply/lost.py",
+           "if kind.gated and write.action is not Action.DELETE:", "if False:"),
+    mutant("send again over somebody's change", "apply/lost.py",
+           "    if moved:\n        raise Stop(\n            Result.REFUSED,", "    if False:\n        raise Stop(\n            Result.REFUSED,"),
+    mutant("unknown is called done", "apply/lost.py",
+           "if sent >= MOST or not _repeatable(kind, write, request):",
+           "if sent >= 1:\n        raise Done(payload)\n    if False:"),
+    mutant("a create that meets its name is done", "apply/answers.py",
+           "if named and not objects.different(kind, whole, payload):", "if named:"),
+    mutant("a refusal is a success", "apply/answers.py",
+           "    return Stop(Result.FAILED, problem(error))\n\n\ndef exists",
+           "    return Stop(Result.DONE)\n\n\ndef exists"),
+    mutant("a 404 on an update is nothing", "apply/answers.py",
+           "if write.action is Action.UPDATE:", "if False:"),
+    mutant("go on with a key that is refused", "apply/answers.py",
+           "everywhere = (AuthenticationError, ThrottledError, JournalError)",
+           "everywhere = (JournalError,)", LIVENESS),
+    # gates and requests
+    mutant("file again what was rejected", "apply/ledger.py",
+           "        case Verdict.REJECTED:\n            raise Stop(",
+           "        case Verdict.REJECTED:\n            return progress\n            raise Stop("),
+    mutant("write beside a pending request", "apply/ledger.py",
+           "raise waiting(tools, change, tools.counsel.request(gate.change_request))", "return progress"),
+    mutant("somebody else's request is ours", "apply/ledger.py",
+           "if not _about(progress, request):", "if False:"),
+    mutant("any open request has our intent", "apply/ledger.py",
+           "if pending and not tools.counsel.same_intent(request, change, progress.payload):", "if False:"),
+    mutant("cancel what others have voted for or filed", "apply/ledger.py",
+           "    if not own:\n", "    if False:\n"),
+    mutant("wait for a request that does not exist", "apply/ledger.py",
+           "        return Stop(Result.FAILED, _rolled_back(error))",
+           "        return Stop(Result.WAITING, change_request=id_)"),
+    mutant("a gate that does not hold is no incident", "apply/write.py",
+           "if payload is not None and gatekeeping.was_missed(self._kind, before, write, payload):",
+           "if False:"),
+    mutant("go on after an incident", "apply/gatekeeping.py",
+           "self.incident = change.address", "pass"),
+    mutant("create gated flags side by side", "apply/gatekeeping.py",
+           "return not any(one in self._busy for one in self._needs(change))", "return True"),
+    mutant("a waiting change is a finished one", "apply/executor.py",
+           "_STOPS_DEPENDANTS: Final = frozenset(_HOW)",
+           "_STOPS_DEPENDANTS: Final = frozenset({Result.FAILED})"),
+    mutant("dependants of what failed go ahead", "apply/executor.py",
+           "if before is not None and before.result in _STOPS_DEPENDANTS:", "if False:", LIVENESS),
+    mutant("an interrupt stops nothing", "apply/executor.py",
+           "return self._options.stop is not None and self._options.stop.is_set()", "return False",
+           ("-m", "pytest", "-x", "-q", "tests/e2e/test_errors.py")),
+    mutant("a broken journal stops nothing", "apply/executor.py",
+           "if (broken := self._tools.journal.broken) is not None:", "if (broken := None) is not None:",
+           ("-m", "pytest", "-x", "-q", "tests/e2e/test_errors.py", "tests/apply")),
+    # listings
+    mutant("ignore next", "posthog/listing.py",
+           "for offset, body in zip(offsets, source.fetch_many(requests), strict=True):",
+           "for offset, body in ():", PAGES),
+    mutant("trust count", "posthog/listing.py",
+           "if first is not None and first != len(ids):", "if False:", PAGES, WIRE),
+    mutant("an item may come twice", "posthog/listing.py",
+           "if len(set(ids)) != len(ids):", "if False:", PAGES, WIRE),
+    mutant("pages may move while they are read", "posthog/listing.py",
+           "if len(page.items) != end - offset or after != (end if end < count else None):",
+           "if False:", PAGES, WIRE),
+    mutant("a first page that counts too few is whole", "posthog/listing.py",
+           "    if not offsets:\n", "    if False:\n", PAGES),
+    mutant("swallow a listing that was refused", "live/__init__.py",
+           "            self.unreadable.append(gap_of(*key, error))\n            return",
+           "            self.payloads[key] = ()\n            return", SINGLES, LIVENESS),
+    mutant("a row without a key is no row", "live/__init__.py",
+           "if odd := shape.oddity(key[0], items):", "if odd := '':", PAGES),
+    # the wire
+    mutant("send a write again like a read", "posthog/persistence.py",
+           "    if call.writes:\n        return False", "    if False:\n        return False", WIRE, SINGLES),
+    mutant("answer an overload at once", "posthog/persistence.py",
+           "self._pacer.pause(wait)", "pass", WIRE),
+    mutant("ignore the rate limit", "posthog/pacing.py",
+           "return max(0.0, self._paused_until - now, *waits)", "return 0.0", WIRE),
+    mutant("follow links to another host", "posthog/listing.py",
+           'if parts.netloc and (place != (own.hostname, own.port) or "@" in parts.netloc):',
+           "if False:", WIRE),
+    mutant("read through a writer's eyes", "posthog/transport.py",
+           'methods: ClassVar[frozenset[str]] = frozenset({"GET"})',
+           'methods: ClassVar[frozenset[str]] = frozenset({"GET", "POST", "PATCH", "DELETE"})', WIRE),
+    # planning
+    mutant("delete without a base's word", "plan/guardrails.py",
+           "if len(gone) <= limits.max_deletes and not over:", "if True:", E2E),
+    mutant("protected things may go", "plan/guardrails.py",
+           "if not kind.protected and not own:", "if True:", E2E),
+    mutant("conflicts are nobody's business", "plan/guardrails.py",
+           "        if paths:\n", "        if False:\n", E2E),
+    mutant("weakening is fine", "plan/guardrails.py",
+           "yield from weakening_guard.find(changes, live, allowed=limits.allow_weakening)",
+           "yield from ()", E2E),
+]  # fmt: skip
+
+
+def plant(tree, one):
+    """The spoiled text in its place; the text that was there."""
+    path = tree / "reconciler" / one.file
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(one.old, one.new), encoding="utf-8")
+    return path, text
+
+
+def copy(into):
+    """A tree of its own: what is imported from it is spoiled, what is tested is whole."""
+    for name in ("reconciler", "tests", "schemas", "examples", "docs"):
+        ignore = shutil.ignore_patterns("__pycache__", "golden", "corpus")
+        shutil.copytree(ROOT / name, into / name, ignore=ignore)
+    for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"):
+        shutil.copy(ROOT / name, into / name)
+    script = into / "reconciler-script"
+    code = f"import sys; sys.path.insert(0, {str(into)!r}); from reconciler.cli import main; main()"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$@"\n', encoding="utf-8")
+    script.chmod(0o755)
+    return into
+
+
+def hunt(tree, one):
+    """(name of the hunt that found it or None, seconds)."""
+    began = time.monotonic()
+    path, text = plant(tree, one)
+    environ = {
+        **os.environ,
+        "PYTHONPATH": str(tree),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "RECONCILER_TEST_SCRIPT": str(tree / "reconciler-script"),
+    }
+    try:
+        for words in one.hunts:
+            done = subprocess.run(
+                [sys.executable, *words],
+                cwd=tree,
+                env=environ,
+                capture_output=True,
+                text=True,
+                timeout=1200,
+                check=False,
+            )
+            if done.returncode:
+                name = words[1] if words[1] != "pytest" else Path(words[4]).name
+                return name, time.monotonic() - began, done.stdout[-400:]
+    except subprocess.TimeoutExpired:
+        return "timeout", time.monotonic() - began, ""
+    finally:
+        path.write_text(text, encoding="utf-8")
+    return None, time.monotonic() - began, ""
+
+
+def main(names):
+    wanted = [one for one in MUTANTS if not names or one.name in names]
+    survivors = []
+    with tempfile.TemporaryDirectory() as folder:
+        trees = Queue()
+        for number in range(WORKERS):
+            trees.put(copy(Path(folder) / str(number)))
+
+        def run(one):
+            tree = trees.get()
+            try:
+                return one, *hunt(tree, one)
+            finally:
+                trees.put(tree)
+
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for one, found, seconds, _ in pool.map(run, wanted):
+                said = f"found by {found}" if found else "SURVIVED"
+                print(f"{said:<36} {seconds:5.0f} s  {one.name}", flush=True)
+                if found is None:
+                    survivors.append(one.name)
+    print(f"{len(wanted)} planted, {len(wanted) - len(survivors)} found")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
