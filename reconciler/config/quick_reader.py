@@ -24,22 +24,23 @@ _KEY: Final = (  # as written; quotes without escapes
     r'|"[ !#-\[\]-~]{1,100}"'
     r"|'[ -&(-~]{1,100}')"
 )
-_LINE: Final = re.compile(
-    rf"( *+)(- ++)?(?:({_KEY}):(?: ++(?!#)|(?: ++#.*)?(?=\n)))?(.*)\n"  # matches every line
+_LINE: Final = re.compile(  # any line: indentation, dash and key, and the rest
+    rf"( *+(?:- ++)?(?:{_KEY}:(?: ++(?!#)|(?: ++#.*)?(?=\n)))?)(.*)\n"
 )
+_BEGIN: Final = re.compile(rf"( *+)(- ++)?(?:({_KEY}):.*)?")
 _FIRST: Final = r"(?:[^\x00- \-?:,\[\]{}#&*!|>'\"%@`]|-(?=[0-9A-Za-z.]))"
 _PLAIN: Final = re.compile(rf"{_FIRST}[^:#]*+(?:(?::(?! )|(?<! )#)[^:#]*+)*+(?<!:)")
 _QUOTED: Final = re.compile(r"""(?:"([^"\\]*+)"|'([^']*+(?:''[^']*+)*+)')(?: *+| ++#.*)""")
 _ITEM: Final = rf"""(?>{_FIRST}(?:[^:#,\[\]{{}}]*[^:#,\[\]{{}} ])?|"[^"\\]*"|'[^']*')"""
 _WORD: Final = re.compile(_KEY)
-_SIMPLE: Final = re.compile(
-    r"\[[^\[\]{}\"'#]*+\]|\{[^\[\]{}\"'#]*+\}"
-)  # no brackets or quotes inside
+_SIMPLE: Final = re.compile(r"""\[[^][{}"'#]*+\]|\{[^][{}"'#]*+\}""")  # nothing special inside
 _TOKEN: Final = re.compile(rf" *+(?:([\[\]{{}},])|({_KEY}):(?= )|({_ITEM}))")
 _AFTER: Final = re.compile(r" *+| ++#.*")
 
-_Line = tuple[str, str, str, str]  # indentation, dash, key, the rest
+_Line = tuple[str, str]  # its beginning, and the rest
+_Begin = tuple[int, int, bool, str | None]  # column, that of the key, whether with a dash, key
 
+_begins: Final[dict[str, _Begin]] = {}  # as written -> what it says
 _keys: Final[dict[str, str]] = {}  # as written -> key: every key of every file once
 _scalars: Final[dict[str, Any]] = {}  # as written -> value
 _brackets: Final[dict[str, Any]] = {}  # as written -> tuple or dict of values
@@ -98,9 +99,10 @@ def _piece(text: str) -> str:
 
 def _start(rows: Sequence[_Line]) -> int | None:
     """The first line of a document that is not empty."""
-    for at, (indent, dash, word, rest) in enumerate(rows):
-        if word or dash or (rest and rest[0] != "#"):
-            if indent or dash or not word:
+    for at, (begin, rest) in enumerate(rows):
+        column, _, dash, key = _begins[begin] if begin in _begins else _begin(begin)
+        if key is not None or dash or (rest and rest[0] != "#"):
+            if column or dash or key is None:
                 raise _Odd
             return at
     return None
@@ -117,53 +119,52 @@ class _Reader:
 
     def document(self, rows: Sequence[_Line]) -> MappingNode:  # noqa: C901, PLR0912  calls cost
         """The mapping that lines are, the first of them one with a key. The hot loop."""
-        keys, scalars = _keys, _scalars
+        begins, scalars = _begins, _scalars
         root = self.mapping()
         node: Any = root
         column, is_map = 0, True
         around: list[tuple[Any, int, bool]] = []  # the blocks that `node` is in
-        key, waiting, skip = "", False, 0  # waiting: the value of `key` is on the next lines
-        for at, (indent, dash, word, rest) in enumerate(rows):
-            if not word and not dash:
+        last: Any = ""
+        waiting, skip = False, 0  # waiting: the value of `last` is on the next lines
+        for at, (begin, rest) in enumerate(rows):
+            here, inner, dash, key = begins[begin] if begin in begins else _begin(begin)
+            if key is None and not dash:
                 if at >= skip and rest and rest[0] != "#":
                     text, skip = _joined(rows, at, column)
-                    node[key if is_map else -1] = text
+                    node[last if is_map else -1] = text
                 continue
-            here = len(indent)
             if waiting:
                 waiting = False
                 if here > column or (dash and here == column):
                     if len(around) >= MAX_OPEN:
                         raise _Odd
                     around.append((node, column, is_map))
-                    node[key] = child = self.sequence() if dash else self.mapping()
+                    node[last] = child = self.sequence() if dash else self.mapping()
                     node, column, is_map = child, here, not dash
                 else:
-                    node[key] = None
+                    node[last] = None
             while here < column:
                 node, column, is_map = around.pop()
             if dash:
                 if is_map or here != column or len(around) >= MAX_OPEN:
                     raise _Odd
-                if not word:
+                if key is None:
                     node.append(scalars[rest] if rest in scalars else self.value(rest))
                     continue
                 around.append((node, column, False))
                 node.append(child := self.mapping())
-                node, column, is_map = child, here + len(dash), True
+                node, column, is_map = child, inner, True
             elif not is_map:  # a list ends that stood as far left as its key
                 node, column, is_map = around.pop()
-            if here + len(dash) != column:
-                raise _Odd
-            key = keys[word] if word in keys else _key(word)
-            if key in node:
+            if inner != column or key in node:
                 raise _Odd
             if rest:
                 node[key] = scalars[rest] if rest in scalars else self.value(rest)
             else:
                 waiting = True
+            last = key
         if waiting:
-            node[key] = None
+            node[last] = None
         return root
 
     def mapping(self, values: Any = ()) -> MappingNode:
@@ -237,7 +238,7 @@ def _word(text: str, at: int) -> tuple[str, int]:
     found = _token(text, at)
     if not found[2]:
         raise _Odd
-    return _keys[found[2]] if found[2] in _keys else _key(found[2]), found.end()
+    return _key(found[2]), found.end()
 
 
 def _flat(written: str) -> Any:
@@ -257,7 +258,7 @@ def _flat(written: str) -> Any:
             one = one.lstrip(" ")
             if word not in _keys and _WORD.fullmatch(word) is None:
                 return None
-            key = _keys[word] if word in _keys else _key(word)
+            key = _key(word)
             if key in flat:
                 return None
             flat[key] = _scalars[one] if one in _scalars else _scalar(one)
@@ -268,8 +269,25 @@ def _flat(written: str) -> Any:
     return flat
 
 
+def _begin(written: str) -> _Begin:
+    """What a line begins with: column, dash and key."""
+    if (found := _BEGIN.fullmatch(written)) is None:
+        raise _Odd  # cannot be: `_LINE` has cut it out
+    indent, dash, word = found.groups(default="")
+    key = _key(word) if word else None
+    column = len(indent)
+    begin = (column, column + len(dash), bool(dash), key)
+    if len(written) <= MAX_KNOWN_TEXT:
+        if len(_begins) >= MAX_KNOWN:
+            _begins.clear()
+        _begins[written] = begin
+    return begin
+
+
 def _key(word: str) -> str:
     """The text of a key as it is written."""
+    if word in _keys:
+        return _keys[word]
     key = word[1:-1] if word[0] in "\"'" else word
     if len(_keys) < MAX_KNOWN_KEYS:
         _keys[word] = key
@@ -306,12 +324,13 @@ def _plain(written: str) -> str:
 
 def _joined(rows: Sequence[_Line], at: int, column: int) -> tuple[str, int]:
     """The text that line `at` goes on with, and the number of the line after it."""
-    words = [_plain(rows[at - 1][3])]
+    words = [_plain(rows[at - 1][1])]
     while at < len(rows):
-        indent, dash, word, rest = rows[at]
-        if dash or word or not rest or rest[0] == "#":
+        begin, rest = rows[at]
+        here, _, dash, key = _begin(begin)
+        if dash or key is not None or not rest or rest[0] == "#":
             break
-        if len(indent) <= column:
+        if here <= column:
             raise _Odd
         words.append(_plain(rest))
         at += 1
