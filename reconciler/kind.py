@@ -115,6 +115,7 @@ class Kind:
     protected: bool = False  # prevent_destroy unless the file says otherwise
     stages: Stages = one_stage
     requests: Callable[["Kind", Write], tuple[Request, ...]] | None = None
+    listed: frozenset[str] = frozenset()  # payload fields kept of a listing; none named: all
     search: str | None = None  # the query parameter that finds one by its natural key
     point_read: bool = True  # whether GET of one item is offered
     fallback_params: Mapping[str, str] | None = (

@@ -22,6 +22,8 @@ FIELDS = (
     "bucketing_identifier",
     "analytics_dashboards",
 )
+# What anything here reads of a payload besides; real ones carry twice as much, and of thousands.
+KEPT = ("id", "key", "deleted", "version", "updated_at", "last_modified_by", "evaluation_tags")
 COMPARED = (*FIELDS, "key", "deleted")  # what the server compares before it swaps (9.4)
 SETS = ("tags", "evaluation_contexts", "analytics_dashboards")
 # Contract 9.2: added by the server or the editor for people to look at; never sent or compared.
@@ -181,6 +183,7 @@ KIND = Kind(
         "bucketing_identifier": None,
         "analytics_dashboards": [],
     },
+    listed=frozenset({*FIELDS, *KEPT}),
     search="search",
     fallback_params={"archived": "true"},
     hidden=hidden,

@@ -208,7 +208,8 @@ class Reading:
             if ids is None:
                 return ()
             path = KINDS[kind].collection.format_map(ids)
-            items: tuple[Payload, ...] = self.reader.list(path, params).items
+            kept = KINDS[kind].listed
+            items: tuple[Payload, ...] = self.reader.list(path, params, kept=kept).items
             return items
 
         return run

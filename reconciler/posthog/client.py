@@ -22,6 +22,7 @@ from reconciler.posthog.persistence import Delivered
 from reconciler.posthog.transport import Params, Transport, WriteTransport, key_digest
 
 PAGE_WORKERS: Final = 16
+_T = TypeVar("_T")
 _AnyTransport = TypeVar("_AnyTransport", bound=Transport)
 
 
@@ -30,7 +31,7 @@ class Reader:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._source = listing.Source(transport.origin, self._fetch, self._fetch_many)
+        self._source = listing.Source(transport.origin, self._fetch, self._spread)
         self._pool: ThreadPoolExecutor | None = None
         self._pool_lock = Lock()
 
@@ -60,9 +61,15 @@ class Reader:
         *,
         identity: Identity = identify,
         page_size: int = PAGE_SIZE,
+        kept: listing.Kept = listing.EVERYTHING,
     ) -> Listing:
-        """A whole collection, complete and each item once, or IncompleteListingError."""
-        return listing.read_all(self._source, path, params, identity=identity, page_size=page_size)
+        """A whole collection, complete and each item once, or IncompleteListingError.
+
+        Of each item only the fields `kept` stay, if any are named: collections may be large.
+        """
+        return listing.read_all(
+            self._source, path, params, identity=identity, page_size=page_size, kept=kept
+        )
 
     def pages(self, path: str, params: Params | None = None) -> Iterator[tuple[Payload, ...]]:
         """Page after page as the server links them: for logs, which have no count."""
@@ -108,11 +115,13 @@ class Reader:
     def _fetch(self, request: listing.Request) -> Any:
         return self._transport.get(*request)
 
-    def _fetch_many(self, requests: Iterable[listing.Request]) -> Iterator[Any]:
+    def _spread(
+        self, function: Callable[[listing.Request], _T], requests: Iterable[listing.Request]
+    ) -> Iterator[_T]:
         with self._pool_lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(PAGE_WORKERS, thread_name_prefix="page")
-        return self._pool.map(self._fetch, requests)
+        return self._pool.map(function, requests)
 
 
 class Writer(Reader):

@@ -6,6 +6,7 @@ Never takes a part for the whole: absence is only believed after a listing that 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,6 +21,9 @@ RELISTS: Final = 3
 Query = Mapping[str, str | int | bool] | Sequence[tuple[str, str]]
 Request = tuple[str, Query | None]  # path and query
 Identity = Callable[[Payload], str]
+Kept = frozenset[str]
+
+EVERYTHING: Final[Kept] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,11 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where pages come from: one at a time, or many at once in the order asked for."""
+    """Where pages come from. `spread` calls a function for many requests at once, like `map`."""
 
     origin: str
     fetch: Callable[[Request], Any]
-    fetch_many: Callable[[Iterable[Request]], Iterator[Any]]
+    spread: Callable[[Callable[[Request], "_Page"], Iterable[Request]], Iterator["_Page"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,9 @@ class _Page:
     items: tuple[Payload, ...]
     count: int | None = None
     next: str | None = None
+
+
+_Ask = Callable[[Request], _Page]
 
 
 class _TornError(Exception):
@@ -62,16 +69,19 @@ def read_all(
     *,
     identity: Identity = identify,
     page_size: int = PAGE_SIZE,
+    kept: Kept = EVERYTHING,
 ) -> Listing:
     """The whole collection: ceil(n / page_size) requests for n items, one for none.
 
-    It is listed anew if its pages do not fit together, for somebody may be writing to it.
+    It is listed anew if its pages do not fit together, for somebody may be writing to it. Of each
+    item the fields `kept` stay, from the moment its page is there.
     """
+    ask = partial(_ask, source, kept)
     query = {"limit": page_size, **dict(params or {})}
     reason = ""
     for _ in range(1 + RELISTS):
         try:
-            return _read_once(source, (path, query), identity)
+            return _read_once(source, ask, (path, query), identity)
         except _TornError as torn:
             reason = str(torn)
     raise _incomplete(path, f"{reason}; listed {1 + RELISTS} times")
@@ -80,19 +90,21 @@ def read_all(
 def pages(source: Source, path: str, params: Query | None = None) -> Iterator[tuple[Payload, ...]]:
     """Page after page as the server links them, for logs: neither counted nor compared."""
     try:
-        for page in _linked(source, path, _page(source.fetch((path, params)))):
+        ask = partial(_ask, source, EVERYTHING)
+        for page in _linked(source, ask, path, ask((path, params))):
             yield page.items
     except _TornError as torn:
         raise _incomplete(path, str(torn)) from None
 
 
-def _read_once(source: Source, request: Request, identity: Identity) -> Listing:
+def _read_once(source: Source, ask: _Ask, request: Request, identity: Identity) -> Listing:
     path = request[0]
-    first = _page(source.fetch(request))
+    first = ask(request)
     step = _step(source, path, first)
-    found = tuple(
-        _linked(source, path, first) if step is None else _at_offsets(source, path, first, step)
-    )
+    if step is None:
+        found = tuple(_linked(source, ask, path, first))
+    else:
+        found = tuple(_at_offsets(source, ask, path, first, step))
     items = tuple(item for page in found for item in page.items)
     _check(found, [identity(item) for item in items])
     return Listing(items, len(found))
@@ -108,7 +120,11 @@ def _check(found: Sequence[_Page], ids: Sequence[str]) -> None:
         raise _TornError(f"it holds {first} items, but {len(ids)} came")
 
 
-def _page(body: Any) -> _Page:
+def _ask(source: Source, kept: Kept, request: Request) -> _Page:
+    return _page(source.fetch(request), kept)
+
+
+def _page(body: Any, kept: Kept) -> _Page:
     """A page, also of an endpoint that answers with a plain list."""
     if isinstance(body, list):
         body = {"results": body}
@@ -119,6 +135,8 @@ def _page(body: Any) -> _Page:
         raise _TornError("the answer holds no list of results")
     if not isinstance(count, int | None) or not isinstance(after, str | None):
         raise _TornError("the answer is no page of a listing")
+    if kept:
+        items = [{name: item[name] for name in item if name in kept} for item in items]
     return _Page(tuple(items), count, after or None)
 
 
@@ -130,7 +148,7 @@ def _step(source: Source, path: str, first: _Page) -> int | None:
     return offset if offset and offset == len(first.items) else None
 
 
-def _at_offsets(source: Source, path: str, first: _Page, step: int) -> Iterator[_Page]:
+def _at_offsets(source: Source, ask: _Ask, path: str, first: _Page, step: int) -> Iterator[_Page]:
     """The other pages at once; each is held against what the first one promised."""
     count = first.count or 0
     where, query = _after(source.origin, path, first.next or "")
@@ -145,8 +163,8 @@ def _at_offsets(source: Source, path: str, first: _Page, step: int) -> Iterator[
         for offset in offsets
     ]
     yield first
-    for offset, body in zip(offsets, source.fetch_many(requests), strict=True):
-        page, end = _page(body), min(offset + step, count)
+    for offset, page in zip(offsets, source.spread(ask, requests), strict=True):
+        end = min(offset + step, count)
         after = None if page.next is None else _offset(_after(source.origin, path, page.next))
         if page.count != count:
             raise _TornError(f"it held {count} items on its first page and {page.count} later")
@@ -155,7 +173,7 @@ def _at_offsets(source: Source, path: str, first: _Page, step: int) -> Iterator[
         yield page
 
 
-def _linked(source: Source, path: str, first: _Page) -> Iterator[_Page]:
+def _linked(source: Source, ask: _Ask, path: str, first: _Page) -> Iterator[_Page]:
     """The pages one after the other, wherever `next` leads on the same origin."""
     seen: set[str] = set()
     page = first
@@ -166,7 +184,7 @@ def _linked(source: Source, path: str, first: _Page) -> Iterator[_Page]:
         seen.add(page.next)
         if len(seen) >= MAX_PAGES:
             raise _incomplete(path, f"more than {MAX_PAGES} pages")
-        page = _page(source.fetch(_after(source.origin, path, page.next)))
+        page = ask(_after(source.origin, path, page.next))
         yield page
 
 
