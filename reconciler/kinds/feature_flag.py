@@ -49,7 +49,9 @@ def canonical(spec: Spec) -> Spec:
     for name in SETS:
         if name in spec:
             values = spec[name] or ()
-            normal[name] = as_set([v.strip() if isinstance(v, str) else v for v in values])
+            kept = as_set([v.strip() if isinstance(v, str) else v for v in values])
+            if kept != values:
+                normal[name] = kept
     if spec.get("filters") is not None:
         normal["filters"] = _filters(spec["filters"])
     return normal

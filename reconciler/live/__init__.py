@@ -5,7 +5,7 @@ nowhere else; `apply.write` does the way back.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -285,35 +285,40 @@ class Reading:
         """Everything that was read, ids turned into names."""
         self._check_projects()
         names = Names(self.payloads, self.before)
-        twins: dict[Address, list[LiveResource]] = defaultdict(list)
-        for key, items in list(self.payloads.items()):
-            try:
-                found = [resource_of(KINDS[key[0]], key[1], one, names) for one in items]
-            except shape.ODD as error:
-                del self.payloads[key]
-                reason = shape.reason(key[0], error)
-                self.unreadable.append(Unreadable(*key, reason, None, shape.FIX))
-                continue
+        resources: dict[Address, LiveResource] = {}
+        twins: dict[Address, list[LiveResource]] = {}
+        for found in self._resources(names):
             for resource in found:
-                twins[resource.address].append(resource)
-        for payloads in self.found.organizations.values():
-            for payload in payloads:
-                if self.before is None:
-                    resource = resource_of(KINDS["Organization"], (), payload, names)
-                    twins[resource.address].append(resource)
-        return self._merged(twins, names)
+                first = resources.setdefault(resource.address, resource)
+                if first is not resource:
+                    twins.setdefault(resource.address, [first]).append(resource)
+        return self._merged(resources, twins, names)
+
+    def _resources(self, names: Names) -> Iterator[list[LiveResource]]:
+        """What each collection holds; one that holds something odd is unreadable as a whole."""
+        for (kind, scope), items in list(self.payloads.items()):
+            try:
+                yield [resource_of(KINDS[kind], scope, one, names) for one in items]
+            except shape.ODD as error:
+                del self.payloads[kind, scope]
+                reason = shape.reason(kind, error)
+                self.unreadable.append(Unreadable(kind, scope, reason, None, shape.FIX))
+        if self.before is None:
+            for payloads in self.found.organizations.values():
+                yield [resource_of(KINDS["Organization"], (), one, names) for one in payloads]
 
     def _merged(
         self,
+        resources: Mapping[Address, LiveResource],
         twins: Mapping[Address, list[LiveResource]],
         names: Names,
     ) -> Live:
-        ids = {address: tuple(item.id for item in items) for address, items in twins.items()}
+        ids: dict[Address, tuple[str, ...]] = {a: (item.id,) for a, item in resources.items()}
+        ids |= {address: tuple(item.id for item in items) for address, items in twins.items()}
         for slug, projects in self.found.projects.items():
             for name, found in projects.items():
                 ids.setdefault(Address("Project", (slug, name)), found)
-        resources = {address: items[0] for address, items in twins.items()}
-        double = {address: tuple(items) for address, items in twins.items() if len(items) > 1}
+        double = {address: tuple(items) for address, items in twins.items()}
         live = Live(
             resources=resources,
             ids=ids,

@@ -37,19 +37,22 @@ def of(changes: tuple[Change, ...], desired: Declared, live: Live, asked: Basis)
 
 def digest(declared: Declared) -> str:
     """One digest over everything declared, whatever file it stands in."""
-    canonical = {
-        str(address): [
+    digested = hashlib.sha256()
+    encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+    for address in sorted(declared.resources):
+        resource = declared.resources[address]
+        lifecycle = resource.lifecycle
+        row = (
+            address,
             resource.spec,
             resource.id,
-            resource.lifecycle.absent,
-            resource.lifecycle.prevent_destroy,
-            sorted(resource.lifecycle.ignore),
-            resource.lifecycle.renamed_from,
-        ]
-        for address, resource in declared.resources.items()
-    }
-    form = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(form.encode()).hexdigest()
+            lifecycle.absent,
+            lifecycle.prevent_destroy,
+            sorted(lifecycle.ignore),
+            lifecycle.renamed_from,
+        )
+        digested.update(f"{encode(row)}\n".encode())  # row by row: all of it may be 100 MB
+    return f"sha256:{digested.hexdigest()}"
 
 
 def seen(there: LiveResource) -> Seen:
