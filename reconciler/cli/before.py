@@ -60,7 +60,8 @@ def look(
     """
     from reconciler.config import committed, git
 
-    before = base(session, target, asked=asked, paths=paths, based=based)
+    before = base(session, target, asked=asked, paths=paths, based=based, like=loaded)
+    loaded.draft.forget()
     if before.head is None:
         return before
     here = git.commit_tree(before.head, cwd=Path.cwd(), at=target.paths[0])
@@ -77,8 +78,12 @@ def base(
     asked: str | None = None,
     paths: "Sequence[str]" = (),
     based: bool = True,
+    like: "Loaded | None" = None,
 ) -> Before:
-    """The base, or none and why: nothing is ever deleted for want of a base."""
+    """The base, or none and why: nothing is ever deleted for want of a base.
+
+    `like` is what the files of now declare: what has not changed is not read again.
+    """
     from reconciler.config import base as bases
     from reconciler.config import git
 
@@ -92,7 +97,10 @@ def base(
     if found is None:
         return before
     there = git.commit_tree(found.commit, cwd=Path.cwd(), at=folder, may_lack_paths=True)
-    files, said = _files(session, target, there, found, paths)
+    if like is not None:
+        texts = like.draft.texts
+        there = replace(there, known={like.blobs[name]: data for name, data in texts.items()})
+    files, said = _files(session, target, there, found, paths, like)
     known = found if files is not None else None
     return replace(before, base=known, loaded=files, findings=said)
 
@@ -103,6 +111,7 @@ def _files(
     tree: "CommitTree",
     found: "Base",
     paths: "Sequence[str]",
+    like: "Loaded | None",
 ) -> "tuple[Loaded | None, tuple[Finding, ...]]":
     """What the files declared at the base, by the reconciler.yaml of then; or why that is unknown.
 
@@ -115,7 +124,8 @@ def _files(
         then = _target(session, target, tree, paths)
         if then is None:
             return None, (_unknown(f"target {target.name} is not in its reconciler.yaml", found),)
-        loaded = loader.load(then.paths, overlays=then.overlays, tree=tree)
+        loaded = loader.load(then.paths, overlays=then.overlays, tree=tree, like=like, warn=False)
+        loaded.draft.forget()
     except ConfigError as error:
         first = error.findings[0] if error.findings else None
         place = f"{first.source}: {first.message}" if first is not None else error.what

@@ -28,6 +28,7 @@ class CommitTree:
         root: folder of the repository.
         cwd: what display names are relative to, as in the working tree.
         may_lack_paths: whether a path that is not there yet is nothing instead of an error.
+        known: contents by object id, which git need not be asked for.
 
     """
 
@@ -35,6 +36,7 @@ class CommitTree:
     root: Path
     cwd: Path
     may_lack_paths: bool = False
+    known: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     origin: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
@@ -141,9 +143,9 @@ class CommitTree:
             )
         by_root: dict[Path, list[str]] = {}
         for entry in wanted:
-            if entry.size <= MAX_BYTES:
+            if entry.size <= MAX_BYTES and entry.oid not in self.known:
                 by_root.setdefault(entry.root, []).append(entry.oid)
-        contents: dict[str, bytes] = {}
+        contents = {oid: self.known[oid] for oid in sizes if oid in self.known}
         for root, oids in by_root.items():
             contents |= self._batch(root, list(dict.fromkeys(oids)))
         return contents

@@ -29,6 +29,7 @@ from reconciler.config import (
 from reconciler.config.checks import DOUBTS
 from reconciler.config.commit import CommitTree
 from reconciler.config.documents import Identity, Written
+from reconciler.config.draft import Draft
 from reconciler.config.files import Read, Tree, WorkingTree, refuse
 from reconciler.config.templates import (
     Loaded,
@@ -42,7 +43,7 @@ from reconciler.config.text import Refused, blob_id, error, keys, lines
 from reconciler.kind import Scope
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Declared, Finding, Resource, Severity
-from reconciler.source import MappingNode, Source
+from reconciler.source import Document, MappingNode, Source
 
 __all__ = ["Loaded", "Template", "expand", "expand_base", "load"]
 
@@ -59,6 +60,8 @@ def load(
     overlays: Sequence[Path] = (),
     tree: Tree | None = None,
     anchor: Path | None = None,
+    like: Loaded | None = None,
+    warn: bool = True,
 ) -> Loaded:
     """Read everything that `paths` declare, with `overlays` merged over it, later ones winning.
 
@@ -67,13 +70,16 @@ def load(
         overlays: the same; what they declare goes over what has the same address.
         tree: where the files come from; the working tree if not given.
         anchor: folder of `reconciler.yaml`, which links may not leave where there is no git.
+        like: what was loaded from another tree; files that are equal are not read again.
+        warn: whether to look for what is legal but odd, too.
 
     Raises ConfigError with every finding if there is any error.
 
     """
     source = WorkingTree(Path.cwd(), anchor) if tree is None else tree
     with _no_garbage_collection():
-        return _Load(source, tuple(overlays)).run(paths)
+        earlier = like.draft if like is not None else Draft()
+        return _Load(source, tuple(overlays), earlier, warn).run(paths)
 
 
 def _past(finding: Finding) -> Finding:
@@ -105,6 +111,9 @@ class _Load:
 
     tree: Tree
     overlays: tuple[Path, ...]
+    earlier: Draft
+    warn: bool
+    draft: Draft = field(default_factory=Draft)
     findings: list[Finding] = field(default_factory=list)
     texts: dict[str, bytes] = field(default_factory=dict)
     split: dict[str, list[str]] = field(default_factory=dict)
@@ -139,7 +148,7 @@ class _Load:
         said.sort(key=lambda finding: finding.sort_key)
         declared = Declared(resources, self.tree.origin, tuple(said))
         blobs = {name: blob_id(data) for name, data in self.texts.items()}
-        return Loaded(declared, tuple(found), silences, blobs)
+        return Loaded(declared, tuple(found), silences, blobs, self.draft)
 
     def _read(self, paths: Iterable[Path]) -> Iterator[Written]:
         """Every document of every file whose kind is known."""
@@ -179,19 +188,28 @@ class _Load:
             message = f"more than {MAX_FILES:,} files, or {MAX_TOTAL_BYTES >> 20} MiB, in all"
             raise refuse(display, message, fix="name fewer paths", code="R009")
         self.findings.extend(keys(data, display))
-        before = len(self.findings)
-        found = yaml_reader.read(data, display, self.findings)
-        if not found and len(self.findings) == before:
-            fix = "remove the file, or write a document into it"
-            self.findings.append(refuse(display, "no document in this file", fix=fix).finding)
-        self.cut_short |= len(self.findings) > before
-        for document in found:
+        for document in self._documents(display, data):
             if len(self.findings) > MAX_FINDINGS:
                 message = f"more than {MAX_FINDINGS:,} findings; the rest is not looked at"
                 raise refuse(display, message, fix="mend these first", code="R009")
             written = documents.classify(document, self.findings)
             if written is not None:
                 yield written
+
+    def _documents(self, display: str, data: bytes) -> Sequence[Document]:
+        """What a file says; what it said before, if nothing in it has changed."""
+        before = len(self.findings)
+        found = self.earlier.documents(display, data)
+        if found is None:
+            found = yaml_reader.read(data, display, self.findings)
+        if not found and len(self.findings) == before:
+            fix = "remove the file, or write a document into it"
+            self.findings.append(refuse(display, "no document in this file", fix=fix).finding)
+        if len(self.findings) > before:
+            self.cut_short = True
+        else:
+            self.draft.keep(display, data, found)
+        return found
 
     def _add(self, into: dict[Identity, Written], written: Written) -> None:
         identity = documents.identity(written)
@@ -257,26 +275,35 @@ class _Load:
         found: list[Template] = []
         built_from: list[names.Built] = []
         for identity, written in base.items():
-            if not self._is_well_formed(written):
-                continue
-            built = documents.build(written, self.findings)
+            built: Resource | Template | None = self.earlier.resource(written.document)
+            if built is None:
+                if not self._is_well_formed(written):
+                    continue
+                built = documents.build(written, self.findings)
+                self.findings.extend(documents.check_lifecycle(written))
             if isinstance(built, Template):
                 found.append(replace(built, done=frozenset(done.get(identity, ()))))
                 built_from.append((built.resource, written.document, written.kind))
             elif built is not None:
                 resources[built.address] = built
                 built_from.append((built, written.document, written.kind))
-            self.findings.extend(documents.check_lifecycle(written))
-        for resource, _, _ in built_from:
-            self.findings.extend(filter(self._is_odd, oddities.findings(resource)))
+        self._doubts(resource for resource, _, _ in built_from)
         self.findings.extend(names.findings(built_from))
         self.findings.extend(templates.findings(resources, found))
         self.findings.extend(circles.findings(resources))
         self.findings.extend(renames.findings(resources, found, built_from))
-        self.findings.extend(quorums.findings(resource for resource, _, _ in built_from))
         if not self.cut_short:
             self.findings.extend(references.near_misses(base.values(), built_from))
+        self.draft.built = built_from
         return resources, found
+
+    def _doubts(self, built: Iterable[Resource]) -> None:
+        """What is legal but odd."""
+        if self.warn:
+            resources = tuple(built)
+            for resource in resources:
+                self.findings.extend(filter(self._is_odd, oddities.findings(resource)))
+            self.findings.extend(quorums.findings(resources))
 
     def _is_odd(self, finding: Finding) -> bool:
         """Whether an oddity is one: text that somebody has quoted is meant as text."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from reconciler.config.checks import LIVE
+from reconciler.config.draft import Draft
 from reconciler.config.near import nearest
 from reconciler.config.silence import Silences
 from reconciler.config.text import error
@@ -69,6 +70,7 @@ class Loaded:
     templates: tuple[Template, ...] = ()
     silences: Silences = field(default_factory=Silences, compare=False, repr=False)
     blobs: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)  # by file
+    draft: Draft = field(default_factory=Draft, compare=False, repr=False)
 
     @property
     def organizations(self) -> tuple[str, ...]:

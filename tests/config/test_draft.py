@@ -1,0 +1,96 @@
+"""The base is read with what the working tree has read already, and says the same as alone."""
+
+import pytest
+
+from reconciler.config import files, git, loader
+from reconciler.config.loader import expand
+
+ROLE = "kind: Role\nmetadata: {organization: acme, name: %s}\nspec: {members: [a@acme.test]}\n"
+EVERYWHERE = (
+    "kind: FeatureFlag\nmetadata: {organization: acme, projects: ['*'], key: %s}\n"
+    "spec: {filters: {groups: [{properties: [], rollout_percentage: %s}]}}\n"
+)
+WEB = "kind: Project\nmetadata: {organization: acme, name: Web}\n"
+OVER = "kind: Role\nmetadata: {organization: acme, name: A}\nspec: {members: [b@acme.test]}\n"
+
+
+@pytest.fixture
+def both(repository):
+    """Loads the working tree and then HEAD, as a plan does: with the first at hand, and alone."""
+
+    def load(overlays=()):
+        over = [repository.path / path for path in overlays]
+        here = files.WorkingTree(repository.path, skip=frozenset(over))
+        now = loader.load([repository.path / "config"], overlays=over, tree=here)
+        there = git.commit_tree("HEAD", cwd=repository.path)
+        paths = [repository.path / "config"]
+        alone = loader.load(paths, overlays=over, tree=there)
+        return now, loader.load(paths, overlays=over, tree=there, like=now, warn=False), alone
+
+    return load
+
+
+def _meaning(loaded):
+    declared = expand(loaded, {"acme": ["Web", "App"]})
+    return {
+        address: (resource, resource.source, dict(resource.spec))
+        for address, resource in declared.resources.items()
+    }
+
+
+def test_unchanged_files_are_built_once_and_changed_ones_anew(repository, both):
+    """And a base is what it would be without the working tree."""
+    repository.write(
+        {"config/a.yaml": ROLE % "A", "config/b.yaml": ROLE % "B", "config/w.yaml": WEB}
+    )
+    repository.git("add", ".")
+    repository.git("commit", "-qm", "x")
+    repository.write({"config/b.yaml": ROLE % "C", "config/new.yaml": ROLE % "D"})
+
+    now, base, alone = both()
+
+    assert _meaning(base) == _meaning(alone)
+    shared = {
+        a.name for a, r in base.declared.resources.items() if r is now.declared.resources.get(a)
+    }
+    assert shared == {"A", "Web"}
+
+
+def test_selectors_and_overlays_are_put_together_anew(repository, both):
+    """A template is no resource of its own; what an overlay goes over is another document."""
+    repository.write({
+        "config/a.yaml": ROLE % "A", "config/f.yaml": EVERYWHERE % ("f", 5), "config/w.yaml": WEB,
+        "over/a.yaml": OVER,
+    })  # fmt: skip
+    repository.git("add", ".")
+    repository.git("commit", "-qm", "x")
+    repository.write(
+        {"over/a.yaml": OVER.replace("b@", "c@"), "config/f.yaml": EVERYWHERE % ("f", 9)}
+    )
+
+    now, base, alone = both(["over"])
+
+    assert _meaning(base) == _meaning(alone)
+    assert _meaning(base) != _meaning(now)
+    names = {(a.kind, a.project) for a in _meaning(base)}
+    assert names == {
+        ("Role", None),
+        ("Project", None),
+        ("FeatureFlag", "Web"),
+        ("FeatureFlag", "App"),
+    }
+
+
+def test_a_file_with_a_finding_is_not_kept(repository, both):
+    """A warning about a text is given again; what is forgotten is read again."""
+    repository.write({"config/a.yaml": ROLE % "A" + "# \u202e\n", "config/b.yaml": ROLE % "B"})
+    repository.git("add", ".")
+    repository.git("commit", "-qm", "x")
+
+    now, base, alone = both()
+
+    assert _meaning(base) == _meaning(alone)
+    assert [one.code for one in base.declared.findings] == ["R012"]
+    assert set(now.draft.texts) == {"config/b.yaml"}
+    now.draft.forget()
+    assert now.draft.texts == {}
