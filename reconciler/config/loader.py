@@ -82,6 +82,10 @@ def load(
         return _Load(source, tuple(overlays), earlier, warn).run(paths)
 
 
+def _is_of_one(row: tuple[Identity, Written]) -> bool:
+    return isinstance(row[0][2], str)
+
+
 def _past(finding: Finding) -> Finding:
     """A doubt about what is committed can be mended in the next commit only: it stops nothing."""
     if finding.code not in DOUBTS:
@@ -239,7 +243,7 @@ class _Load:
         layer: dict[Identity, Written] = {}
         for written in over:
             self._add(layer, written)
-        for identity, written in layer.items():
+        for identity, written in sorted(layer.items(), key=_is_of_one):  # what is for many first
             below = base.get(identity)
             document = below.document if below else self._from_template(identity, base, done)
             if document is None:
@@ -249,6 +253,19 @@ class _Load:
                 merged = overlays.merge(written.kind.name, document, written.document)
                 source = below.source if below else written.source
                 base[identity] = Written(written.kind, merged, source)
+            for project in done.get(identity, ()):
+                self._merge_one(base, identity, written, project)
+
+    def _merge_one(
+        self, base: dict[Identity, Written], many: Identity, over: Written, project: str
+    ) -> None:
+        """Put an overlay of many over what an earlier overlay made of it for one project."""
+        identity = (many[0], many[1], project, many[3])
+        one = base[identity]
+        document = overlays.without(over.document, "metadata", "projects")
+        base[identity] = replace(
+            one, document=overlays.merge(one.kind.name, one.document, document)
+        )
 
     def _from_template(
         self, identity: Identity, base: Mapping[Identity, Written], done: dict[Identity, set[str]]

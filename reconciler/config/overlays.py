@@ -68,6 +68,8 @@ def _mapping(
     for key, value in over.items():
         before = base.get(key)
         here = (*path, key)
+        if value is None and here == ("spec",):
+            continue  # a `spec` with nothing in it says nothing
         merged.holders[key] = over
         if isinstance(before, MappingNode) and isinstance(value, MappingNode):
             merged[key] = _mapping(before, value, here, named)

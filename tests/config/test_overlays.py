@@ -1,5 +1,8 @@
 """Overlays: the same address, field by field, with places that stay true."""
 
+import pytest
+
+from reconciler.config import loader
 from reconciler.model import Address
 from reconciler.source import Source
 
@@ -159,8 +162,6 @@ def test_an_overlay_on_one_project_goes_over_the_template(folder):
             "over/a.yaml": HEAD + "spec: {name: W}\n",
         }
     )
-    from reconciler.config import loader
-
     declared = loader.expand(folder.load("base", overlays=["over"]))
     names = {
         address.project: (resource.spec["name"], resource.spec["tags"])
@@ -177,3 +178,63 @@ def test_an_overlay_with_the_same_selectors_goes_over_the_template(folder):
     (template,) = folder.load("base", overlays=["over"]).templates
 
     assert template.resource.spec["name"] == "U"
+
+
+def expanded(folder, **overlays):
+    """Name and tags of the flag in each project, with overlays over the template."""
+    project = "kind: Project\nmetadata: {{organization: acme, name: {}}}\n---\n"
+    folder.write({"base/a.yaml": project.format("Web") + project.format("Mobile") + TEMPLATE})
+    folder.write({f"{name}/a.yaml": text for name, text in overlays.items()})
+    declared = loader.expand(folder.load("base", overlays=list(overlays)))
+    return {
+        address.project: (resource.spec["name"], resource.spec["tags"])
+        for address, resource in declared.resources.items()
+        if address.kind == "FeatureFlag"
+    }
+
+
+def for_all(spec):
+    """A document for every project."""
+    return TEMPLATE.replace("name: T, tags: [x]", spec)
+
+
+def test_a_later_overlay_for_all_goes_over_what_an_earlier_one_made_of_one_project(folder):
+    """Later ones win, whatever they are for; fields that only the earlier one has stay."""
+    one = HEAD + "spec: {name: W, tags: [w]}\n"
+
+    assert expanded(folder, first=one, second=for_all("name: U")) == {
+        "Web": ("U", ["w"]),
+        "Mobile": ("U", ["x"]),
+    }
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_within_one_overlay_what_is_for_one_project_goes_over_what_is_for_all(folder, order):
+    """In whatever order they stand."""
+    texts = [HEAD + "spec: {name: W}\n", for_all("name: U, tags: [u]")]
+
+    assert expanded(folder, only="---\n".join(texts[::order])) == {
+        "Web": ("W", ["u"]),
+        "Mobile": ("U", ["u"]),
+    }
+
+
+def test_an_empty_spec_in_an_overlay_takes_nothing_away(folder):
+    """It says nothing."""
+    over = HEAD.replace("key: a", "key: a, lifecycle: {prevent_destroy: true}")
+    flag = load(folder, f"{over}spec:\n")
+
+    assert flag.lifecycle.prevent_destroy
+    assert flag.spec["name"] == "A"
+
+
+def test_silences_of_an_overlay_join_those_below(folder):
+    """Each check is silenced by its code."""
+    odd = BASE.replace("key: a}", "key: a, silence: [{check: R027, reason: x}]}").replace("60", "6")
+    over = HEAD.replace("key: a", "key: a, silence: [{check: R023, reason: y}]")
+    over += "spec: {active: true, archived: true}\n"
+    folder.write({"base/a.yaml": odd, "over/a.yaml": over})
+    loaded = folder.load("base", overlays=["over"])
+
+    assert loaded.declared.findings == ()
+    assert loaded.silences.silenced == 2

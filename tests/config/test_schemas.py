@@ -115,9 +115,10 @@ def test_a_part_of_a_schema_is_found_by_its_path():
     ]
     assert schema.at("FeatureFlag", "spec", "nope") is None
     assert schema.at("FeatureFlag", "spec", "name", "deeper") is None
-    assert {("spec", "filters", "multivariate", "variants"): "key"} == schema.natural_keys(
-        "FeatureFlag"
-    )
+    assert {
+        ("spec", "filters", "multivariate", "variants"): "key",
+        ("metadata", "silence"): "check",
+    } == schema.natural_keys("FeatureFlag")
 
 
 def test_defaults_of_the_settings_are_those_of_the_code():
