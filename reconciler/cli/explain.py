@@ -81,11 +81,10 @@ def _facts(field: "Field") -> Iterator[str]:
     facts = [("type", field.type), ("required", "yes" if field.required else "no")]
     if field.limits:
         facts.insert(1, ("limits", field.limits))
-    if field.default is not ABSENT:
-        facts.append(("default", _flow(field.default)))
+    facts.append(("default", "none" if field.default is ABSENT else _flow(field.default)))
     facts.append(("API field", field.api or "none: it is not sent"))
-    if field.writers:
-        facts.append(("written by", field.writers))
+    writers = field.writers or ("" if field.api else "whoever may change the file")
+    facts.append(("written by", writers or "PostHog decides"))
     facts += [("example", _flow(example)) for example in field.examples[:3]]
     for name, text in facts:
         yield f"  {name + ':':<12}{text}"

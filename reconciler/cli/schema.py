@@ -5,13 +5,28 @@ import json
 import click
 
 KINDS = ["Organization", "Project", "Role", "Member", "ApprovalPolicy", "FeatureFlag"]
+SETTINGS = "reconciler.yaml"
 
 
 @click.command("schema", epilog="Example: reconciler schema > reconciler.schema.json")
-@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.argument(
+    "kind",
+    metavar="[KIND]",
+    type=click.Choice([*KINDS, SETTINGS], case_sensitive=False),
+    required=False,
+)
 def command(kind: str | None) -> int:
-    """Print the JSON Schema of any resource document, or of one KIND, for editors."""
+    """Print the JSON Schema of any resource document, for editors, or that of one KIND.
+
+    KIND is Organization, Project, Role, Member, ApprovalPolicy or FeatureFlag, or `reconciler.yaml`
+    for the settings.
+    """
     from reconciler.config import one_schema, schema
 
-    click.echo(json.dumps(one_schema.build() if kind is None else schema.load(kind), indent=2))
+    found = (
+        one_schema.build()
+        if kind is None
+        else schema.load("reconciler" if kind == SETTINGS else kind)
+    )
+    click.echo(json.dumps(found, indent=2))
     return 0

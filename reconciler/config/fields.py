@@ -1,5 +1,6 @@
 """Fields of the kinds, as their schemas describe them: what `explain` tells about each."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +12,7 @@ from reconciler.errors import ConfigError
 from reconciler.kinds import KINDS
 from reconciler.model import ABSENT
 
+_INDEX: Final = re.compile(r"\[\d*\]")
 _PARTS: Final = ("spec", "metadata")
 _LIMITS: Final = {
     "minimum": "at least {}",
@@ -71,9 +73,10 @@ class Field:
 def find(text: str) -> Field:
     """The field of `KIND.field.field`, or the kind itself; ConfigError names the nearest one.
 
-    `spec.` may be left out. Lists are looked into: `filters.groups.variant`.
+    `spec.` may be left out. Lists are looked into: `filters.groups.variant`, as a plan prints
+    it too, `filters.groups[0].variant`.
     """
-    name, *steps = text.replace("[]", "").split(".")
+    name, *steps = _INDEX.sub("", text).split(".")
     kind = _kind(name)
     root = schema.load(kind)
     field = Field(kind, "", root)
@@ -140,6 +143,8 @@ def _unknown(field: Field, name: str, known: Mapping[str, Any]) -> ConfigError:
     where = f"{field.kind}.{field.path}".rstrip(".")
     if meant:
         fix = f'did you mean "{meant}"?'
+    elif deeper := _deeper(field, name):
+        fix = f"it is {' or '.join(deeper[:3])}"
     elif known:
         fix = f"one of {', '.join(known)}"
     else:
@@ -147,8 +152,19 @@ def _unknown(field: Field, name: str, known: Mapping[str, Any]) -> ConfigError:
     return ConfigError(f'{where} has no field "{name}"', state=_STATE, fix=fix)
 
 
+def _deeper(field: Field, name: str) -> list[str]:
+    """Where a field of this name, or of this name of the API, is farther inside."""
+    found, todo = [], list(inside(field))
+    while todo:
+        child = todo.pop(0)
+        if name == child.path.rsplit(".", 1)[-1] or name in _names(child.node):
+            found.append(f"{child.kind}.{_INDEX.sub('', child.path).removeprefix('spec.')}")
+        todo.extend(inside(child))
+    return found
+
+
 def _names(node: Mapping[str, Any]) -> tuple[str, ...]:
-    return (str(node.get("x-api", "")), *node.get("x-also", ()))
+    return tuple(filter(None, (node.get("x-api"), *node.get("x-also", ()))))
 
 
 def _type(node: Mapping[str, Any]) -> str:

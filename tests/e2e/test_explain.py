@@ -50,6 +50,7 @@ def test_a_field_is_told_in_full():
     [
         ("FeatureFlag.filters.groups.rollout_percentage", "spec.filters.groups[].rollout_percentage", "filters.groups.rollout_percentage"),
         ("featureflag.spec.filters.groups[].variant", "spec.filters.groups[].variant", "filters.groups.variant"),
+        ("FeatureFlag.filters.groups[0].variant", "spec.filters.groups[].variant", "filters.groups.variant"),
         ("ApprovalPolicy.approvers.quorum", "spec.approvers.quorum", "approver_config.quorum"),
         ("ApprovalPolicy.action", "metadata.action", "action_key"),
         ("Role.metadata.silence.reason", "metadata.silence[].reason", None),
@@ -81,7 +82,10 @@ def test_every_field_of_every_kind_can_be_explained(kind):
     assert len(found) > 8
     for path in found:
         assert json.loads(said(path, "--format", "json"))["description"]
-        assert said(path)
+        text = said(path)
+        if path != kind:
+            for part in ("  type: ", "  default: ", "  API field: ", "  written by: "):
+                assert part in text, path
 
 
 @pytest.mark.parametrize(
@@ -91,6 +95,7 @@ def test_every_field_of_every_kind_can_be_explained(kind):
         ("FeatureFlag.actve", 'did you mean "active"?'),
         ("ApprovalPolicy.approver_config", 'did you mean "approvers"?'),
         ("FeatureFlag.filters.groups.rollout", 'did you mean "rollout_percentage"?'),
+        ("FeatureFlag.rollout_percentage", "it is FeatureFlag.filters.groups.rollout_percentage"),
         ("FeatureFlag.active.x", "see: reconciler explain FeatureFlag.spec.active"),
         ("Member.zzz", "one of level"),
         ("FeatureFlag..", "one of"),
@@ -144,3 +149,13 @@ def test_the_schema_of_one_kind_is_printed_as_before():
     result = CliRunner().invoke(schema.command, ["Role"], standalone_mode=False)
 
     assert json.loads(result.output) == schemas.load("Role")
+
+
+def test_the_schema_of_the_settings_is_there_for_editors_too():
+    """And a kind may be typed in any case."""
+    printed = {}
+    for name in ("reconciler.yaml", "featureflag"):
+        result = CliRunner().invoke(schema.command, [name], standalone_mode=False)
+        printed[name] = json.loads(result.output)["title"]
+
+    assert printed == {"reconciler.yaml": "reconciler.yaml", "featureflag": "Feature flag"}
