@@ -95,9 +95,21 @@ class UsageError(ReconcilerError):
 
 
 class GuardrailError(ReconcilerError):
-    """Refused on purpose, before anything was written."""
+    """Refused on purpose, before anything was written. `findings` holds each reason, if several."""
 
     exit_code = 4
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        findings: Sequence[Any] = (),
+        why: str = "",
+        state: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        super().__init__(what, why=why, state=state, fix=fix)
+        self.findings = tuple(findings)  # of model.Finding, which lives one layer up
 
 
 class JournalError(ReconcilerError):

@@ -229,6 +229,15 @@ def duration_clock(seconds: float) -> str:
     return f"{int(days)} {clock}"
 
 
+FOREIGN: Final = "iac:"  # how other tools tag what they manage
+
+
+def is_foreign(spec: Spec) -> bool:
+    """Whether another tool says that it manages the object."""
+    tags = spec.get("tags") or ()
+    return any(isinstance(tag, str) and tag.startswith(FOREIGN) for tag in tags)
+
+
 def as_set(values: Iterable[Any]) -> list[Any]:
     """A list whose order means nothing, in normal form: sorted, each once."""
     unique = set(values)

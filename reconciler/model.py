@@ -299,6 +299,7 @@ class Change:
     desired: Resource | None = None  # None for a delete of what is in no file
     before: LiveResource | None = field(default=None, compare=False)  # what it was compared with
     removed: bool = False  # a delete because it left the files; `desired` is what the base said
+    pruned: bool = False  # a delete because it is in no file and was asked for with --prune
     url: str | None = None  # its page in PostHog, for people; nothing is ever sent there
     attribution: Attribution | None = None  # of what has gone, or come back, as a whole
     hold: Hold | None = None  # drift that does not fail, until then

@@ -20,6 +20,7 @@ from reconciler.live.again import Place, Wanted
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Plan, Requests
 from reconciler.plan import (
     build,
+    deletes,
     footing,
     gates,
     guardrails,
@@ -91,7 +92,8 @@ def resume(reader: Reader, saved: Saved, said: Files, options: Options) -> tuple
     changes, cycles = order.linked((*todo, *(one.change for one in parts.moved)), edges)
     refusals += stale_findings.dependants(changes, {one.address for one in refusals if one.address})
     limits = _limits(options, saved, said, todo)
-    found = (*cycles, *refusals, *guardrails.find(todo, live, limits))
+    guards = guardrails.find(todo, live, limits, desired=said.desired, base=said.base)
+    found = (*cycles, *refusals, *guards)
     kept = (one for one in saved.findings if one.code not in guardrails.CODES)
     made = replace(
         saved,
@@ -130,7 +132,8 @@ def _look(
     touched = frozenset(one.address for one in saved.writes)
     chosen = replace(options, select=(), exclude=(), prefer=None, only=touched)
     compared = build.compare(desired=said.desired, base=said.base, live=live, options=chosen)
-    if asked := build.gated_projects(compared, said.desired):
+    asked = build.gated_projects(compared, said.desired)
+    if asked or options.prune:  # who prunes must know who they are
         live = live_room.read_gates(reader, live, directory, asked, pins)
         live = replace(live, rejections=tuple(walk.standing(live, said.desired)))
         compared = build.compare(desired=said.desired, base=said.base, live=live, options=chosen)
@@ -214,12 +217,12 @@ def _limits(
 ) -> guardrails.Limits:
     """`--confirm-deletes` with the number of the plan also covers what is left of them."""
     limits = options.limits
-    deletes = [one.address for one in saved.writes if one.action is Action.DELETE]
-    planned = sum(address not in said.desired.resources for address in deletes)
-    if limits.confirm_deletes != planned:
+    doomed = [one.address for one in saved.writes if one.action is Action.DELETE]
+    planned = sum(address not in said.desired.resources for address in doomed)
+    if limits.on_deletes.confirmed != planned:
         return limits
-    left = sum(one.removed for one in todo if one.action is Action.DELETE)
-    return replace(limits, confirm_deletes=left)
+    left = len(deletes.implied(todo))
+    return replace(limits, on_deletes=replace(limits.on_deletes, confirmed=left))
 
 
 def _settled(saved: Saved, done: Collection[Address]) -> Iterator[Change]:

@@ -82,7 +82,10 @@ def read_basis(node: Node) -> Basis:
         commit=node["commit"].maybe(Node.text),
         dirty=node["dirty"].flag(),
         selection=Selection(
-            *(asked[one].each(Node.text) for one in ("paths", "select", "exclude"))
+            paths=asked["paths"].each(Node.text),
+            select=asked["select"].each(Node.text),
+            exclude=asked["exclude"].each(Node.text),
+            prune=asked["prune"].flag(),
         ),
         organizations=node["organizations"].values(_read_place),
         policies=node["policies"].each(_read_seen),

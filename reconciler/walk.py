@@ -64,13 +64,11 @@ def observe(
     names = directory.project_names()
     desired = loader.expand(loaded, names)
     based, said = loader.expand_base(base, names)
-    build.check(desired, options)
-    wanted = set(build.pick(desired, options).resources)
-    if based is not None:
-        wanted |= set(build.pick(based, options).resources)
+    wanted = build.concerned(desired, based, options)
     live = live_room.read(reader, directory, wanted, pins(desired, directory))
     compared = build.compare(desired=desired, base=based, live=live, options=options)
-    if asked := build.gated_projects(compared, desired):
+    asked = build.gated_projects(compared, desired)
+    if asked or options.prune:  # who prunes must know who they are
         live = live_room.read_gates(reader, live, directory, asked, pins(desired, directory))
         live = replace(live, rejections=tuple(standing(live, desired)))
     return World(desired, based, live, reader.reads - before, said, compared)

@@ -262,7 +262,8 @@ class _Run:
                 why = "what it depends on is not as the files say"
                 state = "created; its last call was not sent" if late else "not sent"
                 trouble = Problem(what, why, state, f"see {other}, then run apply again")
-                return self._outcome(change, Result.SKIPPED, trouble)
+                refused = before.result is Result.REFUSED
+                return self._outcome(change, Result.REFUSED if refused else Result.SKIPPED, trouble)
         if (broken := self._tools.journal.broken) is not None:
             self._halt = problem(broken)
         if self._stops():

@@ -16,6 +16,7 @@ from reconciler.errors import UsageError
 @options.selection
 @options.base
 @options.yes
+@options.prune
 @options.guardrails
 @click.option(
     "--wait",
@@ -44,6 +45,7 @@ def command(
     exclude: tuple[str, ...],
     base: str | None,
     yes: bool,
+    prune: bool,
     allow_destroy: tuple[str, ...],
     confirm_deletes: int | None,
     allow_weakening: bool,
@@ -57,18 +59,20 @@ def command(
     """Carry the plan out. What an approval policy holds back is filed, reported, and waits (3)."""
     from reconciler import render
     from reconciler.cli import carrying, rails
-    from reconciler.plan import build, guardrails
+    from reconciler.plan import guardrails
 
     if not yes and not sys.stdin.isatty():
         raise UsageError(
             "apply asks before it writes, and there is no terminal to ask on",
             fix="add --yes, or run it on a terminal",
         )
-    about = asked(paths, select, exclude, base)
+    about = asked(paths, select, exclude, base, prune=prune)
     target, loaded = about.load(session)
     before = about.before(session, target, loaded)
     limits = rails.limits(target, confirm_deletes, allow_destroy, weakening=allow_weakening)
-    chosen = build.Options(about.select, about.exclude, target.ignore, limits, prefer)
+    chosen = rails.chosen(
+        session, target, loaded, before, limits, about.part(prune=prune), prefer=prefer
+    )
     with session.writer(target) as writer:
         made, world = about.made(session, target, writer, loaded, before, chosen)
         session.report.plan(made)

@@ -12,6 +12,7 @@ from reconciler.cli.session import Session
 from reconciler.errors import GuardrailError, UsageError
 
 if TYPE_CHECKING:
+    from reconciler.basis import Selection
     from reconciler.cli.before import Before
     from reconciler.config.loader import Loaded
     from reconciler.config.settings import Target
@@ -36,6 +37,14 @@ class Asked:
     exclude: tuple[str, ...] = ()
     base: str | None = None
     plan: "Saved | None" = None
+
+    def part(self, *, prune: bool) -> "Selection":
+        """Which part of the files and of the live side it is about."""
+        from reconciler.basis import Selection
+
+        if self.plan is not None and self.plan.basis is not None:
+            return self.plan.basis.selection
+        return Selection(self.paths, self.select, self.exclude, prune)
 
     def load(self, session: Session) -> "tuple[Target, Loaded]":
         """The target, and the files. A plan does not choose files that the target does not name."""
@@ -92,7 +101,12 @@ class Asked:
 
 
 def asked(
-    paths: tuple[str, ...], select: tuple[str, ...], exclude: tuple[str, ...], base: str | None
+    paths: tuple[str, ...],
+    select: tuple[str, ...],
+    exclude: tuple[str, ...],
+    base: str | None,
+    *,
+    prune: bool,
 ) -> Asked:
     """From the command line. A plan says all of it itself, and stands alone."""
     plans = [path for path in paths if _is_plan(path)]
@@ -105,7 +119,7 @@ def asked(
             why="it says itself which files it was made from",
             fix=f"reconciler apply {plans[0]}, or name the files alone",
         )
-    given = {"--select": select, "--exclude": exclude, "--base": base}
+    given = {"--select": select, "--exclude": exclude, "--base": base, "--prune": prune}
     if extra := [name for name, value in given.items() if value]:
         raise UsageError(
             f"{' and '.join(extra)} cannot be used with a saved plan",

@@ -69,6 +69,28 @@ def base(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+def prune(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--prune`: what is live and in no file is deleted."""
+    return click.option(
+        "--prune", is_flag=True, help="Delete what is live and in no file, of declared kinds."
+    )(command)
+
+
+def _exact(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> Any:
+    """Addresses, each of one resource: a pattern would allow too much."""
+    from reconciler.model import Address
+
+    for value in values:
+        try:
+            Address.parse(value)
+        except ValueError:
+            message = f"{value!r} is no address such as FeatureFlag/acme/Web/new-checkout"
+            raise click.BadParameter(message) from None
+        if "*" in value:
+            raise click.BadParameter(f"{value!r} is a pattern: name each resource by its address")
+    return values
+
+
 def guardrails(command: Callable[..., Any]) -> Callable[..., Any]:
     """What lifts a guardrail for one run, and how to go on beside it."""
     for add in (
@@ -81,7 +103,7 @@ def guardrails(command: Callable[..., Any]) -> Callable[..., Any]:
             "--confirm-deletes",
             type=click.IntRange(1),
             metavar="N",
-            help="Exactly so many deletes of what left the files are meant.",
+            help="Exactly so many deletes that no document asks for are meant.",
         ),
         lifts,
     ):
@@ -101,6 +123,7 @@ def lifts(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--allow-destroy",
             multiple=True,
+            callback=_exact,
             metavar="ADDRESS",
             help="This protected resource may be deleted; repeatable.",
         ),

@@ -15,6 +15,7 @@ DIFFERENCES = 2
 @options.paths
 @options.selection
 @options.base
+@options.prune
 @click.option("--out", metavar="FILE", help="Save the plan, for `show` and `apply`.")
 @options.formats("text", "json", "markdown", "html")
 @options.zoom
@@ -34,6 +35,7 @@ def command(
     select: tuple[str, ...],
     exclude: tuple[str, ...],
     base: str | None,
+    prune: bool,
     out: str | None,
     format_: str,
     drift_on: str | None,
@@ -45,13 +47,13 @@ def command(
     from reconciler.cli import before as history
     from reconciler.cli import files, rails
     from reconciler.plan import drifting, guardrails
-    from reconciler.plan.build import Options
 
     if out is not None:
         files.check_place(out)
     target, loaded = session.load(paths)
     before = history.look(session, target, loaded, asked=base, paths=paths)
-    chosen = Options(select, exclude, target.ignore, rails.limits(target))
+    part = Selection(paths, select, exclude, prune)
+    chosen = rails.chosen(session, target, loaded, before, rails.limits(target), part)
     with session.reader(target) as reader:
         world = walk.observe(reader, loaded, chosen, before.loaded)
         host = reader.host
@@ -64,7 +66,7 @@ def command(
         created_at=session.stamp(),
         base=before.base,
         said=before.findings,
-        basis=before.basis(Selection(paths, select, exclude)) if kept else None,
+        basis=before.basis(part) if kept else None,
     )
     asked = before.base is not None and before.base.pull_request
     if drift_on == "touched" or (drift_on is None and asked):

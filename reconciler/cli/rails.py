@@ -1,12 +1,16 @@
 """The guardrails at the command line: what lifts one, how a refusal reads, what is recorded."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.session import Session
-from reconciler.errors import GitError, GuardrailError
+from reconciler.errors import GitError, GuardrailError, UsageError
 
 if TYPE_CHECKING:
+    from reconciler.basis import Selection
     from reconciler.cli.before import Before
+    from reconciler.config.elsewhere import Elsewhere
+    from reconciler.config.loader import Loaded
     from reconciler.config.settings import Target
     from reconciler.model import Plan
     from reconciler.plan.build import Options
@@ -21,29 +25,80 @@ def limits(
     weakening: bool = False,
 ) -> "Limits":
     """What the target allows, and what the command line lifts for this run."""
-    from reconciler.plan import guardrails
+    from reconciler.plan import deletes, guardrails
 
     rails = target.guardrails
     return guardrails.Limits(
-        rails.max_deletes,
-        rails.max_delete_percent,
-        confirm_deletes,
+        deletes.Limits(
+            rails.max_deletes,
+            rails.max_delete_percent,
+            rails.where("max_deletes"),
+            rails.where("max_delete_percent"),
+            confirm_deletes,
+        ),
         allow_destroy,
         rails.allow_weakening or weakening,
     )
 
 
+def chosen(
+    session: Session,
+    target: "Target",
+    loaded: "Loaded",
+    before: "Before",
+    limits: "Limits",
+    part: "Selection",
+    *,
+    prefer: str | None = None,
+) -> "Options":
+    """What the planner is asked for: selection, limits, and what other files declare."""
+    from reconciler.plan.build import Options
+
+    partial = bool(part.paths) and session.settings().file is not None
+    if part.prune and partial:
+        raise UsageError(
+            "--prune and PATH exclude each other",
+            why="what other files of the target declare would look as if it were in none",
+            fix="leave the paths out, or choose with --select",
+        )
+    asked = partial or (part.paths and (part.prune or before.loaded is not None))
+    return Options(
+        part.select,
+        part.exclude,
+        target.ignore,
+        limits,
+        prefer,
+        unmanaged=target.unmanaged,
+        prune=part.prune,
+        elsewhere=_elsewhere(session, target, loaded, before) if asked else (),
+    )
+
+
+def _elsewhere(
+    session: Session, target: "Target", loaded: "Loaded", before: "Before"
+) -> "Elsewhere":
+    """What the rest of the target's files declare; without settings the rest of the repository."""
+    from reconciler.config import elsewhere, files
+
+    settings = session.settings()
+    whole: tuple[Path, ...] = (before.repository or Path.cwd(),)
+    if settings.file is not None:
+        whole = settings.target(target.name).paths
+    tree = files.WorkingTree(cwd=Path.cwd(), anchor=settings.folder)
+    return elsewhere.look(whole, tree, loaded.blobs.keys())
+
+
 def guard(made: "Plan") -> None:
     """Refuse the whole run if a guardrail says no (interface section 2, exit code 4)."""
     from reconciler.plan import guardrails
+    from reconciler.render import account
 
     refused = [finding for finding in made.errors if finding.code in guardrails.CODES]
     if refused:
         raise GuardrailError(
-            "; ".join(finding.message for finding in refused),
-            why="; ".join(dict.fromkeys(finding.why for finding in refused if finding.why)),
-            fix="; ".join(dict.fromkeys(finding.fix for finding in refused))
-            + "; --continue does the rest",
+            "refused by a guardrail",
+            findings=account.together(refused),
+            fix="see each; --continue refuses these alone and does the rest",
         )
 
 

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from reconciler.config.near import nearest
 from reconciler.config.writer_documents import Doubt, Item
 from reconciler.errors import ReconcilerError
-from reconciler.kind import Scope
+from reconciler.kind import Scope, is_foreign
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Change, Live, LiveResource, Resource, Unreadable
 from reconciler.paths import parse_path
-
-FOREIGN: Final = "iac:"  # how other tools tag what they manage
 
 Projects = Mapping[str, Mapping[str, tuple[str, ...]]]  # organization -> name -> ids
 
@@ -134,7 +131,7 @@ class Pulled:
                 continue
             chosen = first(one.id for one in here)
             found = next(one for one in here if one.id == chosen)
-            if not choice.include_foreign and is_foreign(found):
+            if not choice.include_foreign and is_foreign(found.spec):
                 self.foreign.append(address)
                 continue
             pin = found.id if len(here) > 1 else None
@@ -161,9 +158,3 @@ def _is_namesake(address: Address, live: Live, choice: Choice) -> bool:
         and wanted
         and address.organization in (choice.organizations or {address.organization})
     )
-
-
-def is_foreign(resource: LiveResource) -> bool:
-    """Whether another tool says that it manages the object."""
-    tags = resource.spec.get("tags") or ()
-    return any(isinstance(tag, str) and tag.startswith(FOREIGN) for tag in tags)

@@ -1,6 +1,6 @@
 """The planner, to be read from top to bottom."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -17,6 +17,7 @@ from reconciler.plan import (
     secret,
     selection,
     three_way,
+    unmanaged,
     weakening_guard,
 )
 
@@ -31,6 +32,9 @@ class Options:
     limits: guardrails.Limits = guardrails.DEFAULT_LIMITS
     prefer: str | None = None  # "git" or "live", where both moved
     only: Collection[Address] | None = None  # exactly these: what a saved plan speaks of
+    unmanaged: str = "report"  # of the target: report, ignore, or delete together with `prune`
+    prune: bool = False  # what is live and in no file is deleted
+    elsewhere: Container[Address] = ()  # declared in files that this run does not read
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ def build(
         compared = compare(desired=desired, base=base, live=live, options=options)
     picked, base, problems = compared.picked, compared.base, compared.problems
     edges, unresolved = references.resolve(picked, desired, live)
+    extra = _unmanaged(desired, base, live, options)
     changes, held = guardrails.hold_back(compared.changes, (*unresolved, *problems))
     changes = gates.forecast(changes, live, live.rejections)
     changes, cycles = order.linked(changes, edges)
@@ -70,14 +75,15 @@ def build(
         *problems,
         *held,
         *cycles,
-        *guardrails.find(changes, live, options.limits),
+        *guardrails.find(changes, live, options.limits, desired=desired, base=base),
         *gate_findings.find(changes, live),
+        *unmanaged.notice(options.unmanaged, len(extra), asked=options.prune),
         *findings.unreadable(picked, base, live),
         *findings.unmanaged_fields(changes),
     )
     return Plan(
         changes=tuple(map(secret.veiled, changes)),
-        unmanaged=tuple(a for a in three_way.unmanaged(desired, base, live) if covers(options, a)),
+        unmanaged=_left(extra, changes, options),
         released=tuple(three_way.released(changes, desired, base)),
         findings=tuple(sorted(said, key=lambda finding: finding.sort_key)),
         requests=Requests(expected_writes=sum(1 for c in changes if c.action is not Action.NONE)),
@@ -93,10 +99,38 @@ def compare(
     base = references.spelled(base, live) if base is not None else None
     changes, problems = three_way.changes(picked, base, live)
     gone, unclear = three_way.removals(
-        desired, base, live, lambda address: covers(options, address), changes
+        desired,
+        base,
+        live,
+        lambda address: covers(options, address),
+        changes,
+        elsewhere=options.elsewhere,
     )
     changes = three_way.settled((*changes, *gone), options.prefer)
-    return Comparison(picked, base, live, options, changes, (*problems, *unclear))
+    found = (*problems, *unclear)
+    if options.prune and options.unmanaged != "ignore":
+        extra = _unmanaged(desired, base, live, options)
+        pruned, spared = unmanaged.prune(extra, changes, live)
+        changes, found = (*changes, *pruned), (*found, *spared)
+    return Comparison(picked, base, live, options, changes, found)
+
+
+def _unmanaged(
+    desired: Declared, base: Declared | None, live: Live, options: Options
+) -> tuple[Address, ...]:
+    """What is live, in no file, and not left out of this run."""
+    every = unmanaged.found(desired, base, live)
+    return tuple(a for a in every if covers(options, a) and a not in options.elsewhere)
+
+
+def _left(
+    extra: tuple[Address, ...], changes: tuple[Change, ...], options: Options
+) -> tuple[Address, ...]:
+    """What is listed as left alone."""
+    if options.unmanaged == "ignore":
+        return ()
+    pruned = {change.address for change in changes if change.pruned}
+    return tuple(address for address in extra if address not in pruned)
 
 
 def pick(desired: Declared, options: Options) -> Declared:
@@ -107,10 +141,17 @@ def pick(desired: Declared, options: Options) -> Declared:
     return replace(desired, resources=kept)
 
 
-def check(desired: Declared, options: Options) -> None:
-    """A `--select` that covers nothing is a slip, and a silent one would stay green for ever."""
+def concerned(desired: Declared, base: Declared | None, options: Options) -> Collection[Address]:
+    """What has to be listed: what this run is about, now and at the base.
+
+    With --prune, collections whose documents `--select` leaves out may hold what it is about. Else
+    a `--select` that covers nothing is a slip, and a silent one would stay green for ever.
+    """
+    known = {*desired.resources, *(base.resources if base is not None else ())}
+    if options.prune:
+        return known
     for pattern in options.select:
-        if any(selection.matches(address, (pattern,)) for address in desired.resources):
+        if any(selection.matches(address, (pattern,)) for address in known):
             continue
         close = get_close_matches(pattern, map(str, desired.resources), n=1)
         raise ReconcilerError(
@@ -118,6 +159,7 @@ def check(desired: Declared, options: Options) -> None:
             why="no address of the files matches it",
             fix=f"did you mean {close[0]!r}?" if close else "reconciler plan shows the addresses",
         )
+    return {address for address in known if covers(options, address)}
 
 
 def covers(options: Options, address: Address) -> bool:

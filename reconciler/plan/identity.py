@@ -55,6 +55,18 @@ def left_twice(resource: Resource, candidates: tuple[LiveResource, ...]) -> Find
     )
 
 
+def left_to_others(resource: Resource) -> Finding:
+    """It left the files and went over to another tool: nothing is deleted under its hands."""
+    return Finding(
+        code="left-to-other-tools",
+        severity=Severity.WARNING,
+        message=f"{resource.address} left the files, and is not deleted",
+        why="a tag `iac:…`, which the files did not write, says that another tool manages it",
+        fix="if it is to go, declare it with `lifecycle: {state: absent}`",
+        address=resource.address,
+    )
+
+
 def unknown_id(resource: Resource, there: LiveResource | None, live: Live) -> Finding | None:
     """An id only tells namesakes apart: it has to be that of an object of this name."""
     if resource.id is None:

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler.kind import Kind
+from reconciler.kind import Kind, is_foreign
 from reconciler.kinds import KINDS, fold
 from reconciler.model import (
     ABSENT,
@@ -203,6 +203,8 @@ def removals(
     live: Live,
     covers: Callable[[Address], bool],
     meant: Iterable[Change],
+    *,
+    elsewhere: Container[Address] = (),
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """Deletes of what the base declared, no file declares any more, and is live.
 
@@ -214,19 +216,25 @@ def removals(
         return (), ()
     lookup = Lookup(live)
     owned = {(change.address.kind, change.live_id) for change in meant}
-    kept = {fold(address) for address in (*desired.resources, *_old_names(desired))}
+    kept = {fold(address) for address in (*desired.resources, *old_names(desired))}
     gone: list[Change] = []
     unclear: list[Finding] = []
     for address in sorted(base.resources):
         resource = base.resources[address]
         if fold(address) in kept or resource.lifecycle.absent or not covers(address):
             continue
+        if address in elsewhere:  # in a file that this run does not read
+            continue
         lifecycle = replace(resource.lifecycle, absent=True, renamed_from=None)
         doomed = replace(resource, lifecycle=lifecycle)
         found = lookup.candidates(doomed)
         if len(found) > 1:
             unclear.append(identity.left_twice(doomed, found))
-        elif found and (address.kind, found[0].id) not in owned:
+        elif not found or (address.kind, found[0].id) in owned:
+            continue
+        elif is_foreign(found[0].spec) and not is_foreign(resource.spec):
+            unclear.append(identity.left_to_others(doomed))
+        else:
             gone.append(replace(change(doomed, None, found[0]), removed=True))
     return tuple(gone), tuple(unclear)
 
@@ -257,7 +265,8 @@ def _decided(change: Change, prefer: str) -> Change:
     return replace(change, fields=fields, action=action, desired=desired)
 
 
-def _old_names(desired: Declared) -> Iterator[Address]:
+def old_names(desired: Declared) -> Iterator[Address]:
+    """What declared resources were called before a rename."""
     for address, resource in desired.resources.items():
         if resource.lifecycle.renamed_from is not None:
             yield Address(address.kind, (*address.parts[:-1], resource.lifecycle.renamed_from))
@@ -288,14 +297,3 @@ def _left(before: Any, now: Any, atomic: tuple[str, ...]) -> Iterator[tuple[Path
         elif name not in atomic and isinstance(value, Mapping) and isinstance(now[name], Mapping):
             for path, inner in _left(value, now[name], ()):
                 yield (name, *path), inner
-
-
-def unmanaged(desired: Declared, base: Declared | None, live: Live) -> Iterator[Address]:
-    """Live, of a kind and scope that the files speak of, but in no file. Sorted."""
-    known = {fold(address) for address in desired.resources}
-    known |= {fold(address) for address in base.resources} if base else set()
-    known |= {fold(old) for old in _old_names(desired)}
-    spoken = {(a.kind, a.parts[:-1]) for a in desired.resources if a.kind != "Organization"}
-    for address in sorted(live.resources):
-        if (address.kind, address.parts[:-1]) in spoken and fold(address) not in known:
-            yield address

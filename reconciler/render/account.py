@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
@@ -24,6 +24,7 @@ from reconciler.render import values, who
 from reconciler.render.words import count
 
 _SEVERITIES: Final = tuple(Severity)
+_NAMED: Final = 5  # resources that a finding about many names
 _ABOUT_FIELDS: Final = "unmanaged-field"  # findings of this code are counted, not listed
 
 
@@ -166,7 +167,28 @@ def _released(one: Released) -> str:
     return f"{one.address}: {one.path} stays {stays}"
 
 
+def together(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings that differ in their resource alone are one: its numbers are said once."""
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for number, one in enumerate(found):
+        name = str(one.address)
+        alike = one.message.startswith(f"{name} ")
+        said = one.message.removeprefix(name) if alike else f"{number}"
+        groups.setdefault((one.code, one.severity, one.why, one.fix, said), []).append(one)
+    return tuple(_joined(group) for group in groups.values())
+
+
+def _joined(group: list[Finding]) -> Finding:
+    first, *others = group
+    if not others or first.address is None:
+        return first
+    names = [str(one.address) for one in group]
+    shown = ", ".join(names[:_NAMED])
+    rest = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return replace(first, message=first.message.replace(names[0], shown + rest, 1))
+
+
 def findings(plan: Plan) -> tuple[Finding, ...]:
     """All that are shown one by one, worst first, then by place."""
-    shown = (one for one in plan.findings if one.code != _ABOUT_FIELDS)
+    shown = together(one for one in plan.findings if one.code != _ABOUT_FIELDS)
     return tuple(sorted(shown, key=lambda one: (_SEVERITIES.index(one.severity), one.sort_key)))

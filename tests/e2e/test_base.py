@@ -308,7 +308,7 @@ def test_a_listing_that_fails_is_told_also_if_all_its_documents_left(world):
 
     broken = repo.run("apply", "--yes")
     repo.sandbox.call("POST", "/_sandbox/faults", {"faults": []})
-    mended = repo.run("apply", "--yes")
+    mended = repo.run("apply", "--yes", "--confirm-deletes", "1")
 
     assert (1, 0) == (broken.code, mended.code)
     assert [] == keys(repo)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from reconciler.errors import ApiError, ConfigError, ReconcilerError
+from reconciler.errors import ApiError, ConfigError, GuardrailError, ReconcilerError
 from reconciler.model import Finding, Severity
 from reconciler.render import words
 from reconciler.render.text.screen import escape, paint
@@ -25,9 +25,12 @@ def findings(found: Iterable[Finding], *, color: bool, state: str = "nothing was
 
 def error(exc: ReconcilerError, *, color: bool) -> str:
     """An error in the four sentences; one of the files with everything that was found."""
-    found = exc.findings if isinstance(exc, ConfigError) else ()
+    found = exc.findings if isinstance(exc, ConfigError | GuardrailError) else ()
     if found:
         listed = findings(found, color=color, state=exc.state)
+        if isinstance(exc, GuardrailError):
+            said = (f"{exc.what}: {exc.state}", *sentences("", "", exc.fix, color=color))
+            return "\n\n".join((listed, "\n".join(said)))
         return f"{listed}\n\n{paint(_counted(found), 'bold', on=color)}"
     why = exc.why
     if not why and isinstance(exc, ApiError):
