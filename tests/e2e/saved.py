@@ -5,6 +5,13 @@ import json
 from reconciler import planfile, seal
 from tests.e2e import acme
 
+APPROVED = {
+    "type": "change_amount",
+    "field": "rollout_percentage",
+    "operator": ">",
+    "value": 20,
+}
+
 
 def project(*flags, policies=(), **more):
     return {
