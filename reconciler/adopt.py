@@ -18,7 +18,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Resource
 from reconciler.paths import parse_path, print_path
 from reconciler.plan import lookup, references, three_way
-from reconciler.watch import Drift
+from reconciler.watch import Drift, projects
 
 _NAMELESS = "id:"  # what stands for somebody, or a role, that is gone
 
@@ -170,20 +170,12 @@ def _tried(
     tree = Patched(files.tree, patches)
     try:
         loaded = loader.load(tuple(files.paths), overlays=tuple(files.overlays), tree=tree)
-        made = loader.expand(loaded, _projects(found))
+        made = loader.expand(loaded, projects(found.world.live))
     except ConfigError as error:
         yield from _refused(error, wishes)
         return
     doubts = [*_missed(found, made, wishes), *_needed(made, wishes)]
     yield from doubts or _others(found, made, wishes)
-
-
-def _projects(found: Drift) -> dict[str, list[str]]:
-    names: dict[str, list[str]] = defaultdict(list)
-    for address in sorted(found.world.live.ids):
-        if address.kind == "Project":
-            names[address.organization].append(address.name)
-    return names
 
 
 def _refused(error: ConfigError, wishes: list[Wish]) -> Iterator[Doubt]:

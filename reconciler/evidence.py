@@ -27,6 +27,7 @@ class Deed(StrEnum):
     CREATED = "created"
     DELETED = "deleted"
     RESTORED = "restored"
+    UNAPPLIED = "unapplied"  # nobody did it: git has moved, and was not applied yet
 
 
 @dataclass(frozen=True, slots=True)

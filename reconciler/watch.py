@@ -19,6 +19,15 @@ from reconciler.posthog.client import Reader
 
 
 @dataclass(frozen=True, slots=True)
+class Applied:
+    """What was applied last, where that is not the commit that is looked at."""
+
+    commit: str
+    loaded: loader.Loaded
+    until: datetime | None  # when the commit that is looked at was made
+
+
+@dataclass(frozen=True, slots=True)
 class Sight:
     """How drift is looked at: since when, what is held, and how people are named."""
 
@@ -26,6 +35,7 @@ class Sight:
     holds: tuple[Hold, ...] = ()
     identities: str = "full"
     only: tuple[str, ...] = ()  # ways in which it came to be; empty: all
+    applied: Applied | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,21 @@ def drift(
     return Drift(world, made, seen)
 
 
+def moved(found: Drift) -> tuple[Drift, int]:
+    """The same without what git moved and nobody applied yet, and how much that was."""
+    changes, number = window.applied(found.report.changes)
+    return replace(found, report=replace(found.report, changes=changes)), number
+
+
+def projects(live: Live) -> dict[str, list[str]]:
+    """The names of the live projects of each organization, for selectors."""
+    names: dict[str, list[str]] = {}
+    for address in sorted(live.ids):
+        if address.kind == "Project":
+            names.setdefault(address.organization, []).append(address.name)
+    return names
+
+
 def _attributed(reader: Reader, world: walk.World, made: Plan, sight: Sight, now: datetime) -> Plan:
     """Drift with a name, as far as the log, the requests and the policies tell."""
     since = None
@@ -89,6 +114,9 @@ def _attributed(reader: Reader, world: walk.World, made: Plan, sight: Sight, now
         sight.identities,
     )
     changes, older, others = attribution.attributed(made.changes, evidence), 0, 0
+    if sight.applied is not None:
+        then = loader.expand(sight.applied.loaded, projects(world.live))
+        changes = drifting.unapplied(changes, then, sight.applied.until, sight.applied.commit)
     if since is not None:
         changes, older = window.since(changes, since)
     if sight.only:

@@ -61,10 +61,13 @@ def _made(
 ) -> "tuple[Drift, Adopted]":
     """What the files become; what stays as it is, is said on stderr."""
     from reconciler import adopt as hall
+    from reconciler import watch
     from reconciler.render import text
 
     with session.reader(target) as reader:
-        found = look(reader)
+        found, waiting = watch.moved(look(reader))
+    if waiting:
+        session.note(f"{waiting} not applied yet, left to apply: git moved, nobody else")
     session.report.plan(found.report, drift=True)
     adopted = hall.adopt(found, files)
     if found.report.errors:

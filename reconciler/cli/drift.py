@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.config.settings import Target
     from reconciler.model import Plan
     from reconciler.posthog.client import Reader
-    from reconciler.watch import Drift
+    from reconciler.watch import Applied, Drift
 
 DRIFTED = 2
 CLASSES = ("approved", "unapproved", "bypass", "unknown")
@@ -75,6 +75,7 @@ def command(
     seconds = _seconds(since)
     target = session.target(paths)
     commit, files = _files(target, base)
+    applied = _applied(target, files)
     limits = rails.limits(target, None, allow_destroy, weakening=allow_weakening)
     chosen = Options(select, exclude, target.ignore, limits)
 
@@ -87,7 +88,7 @@ def command(
             host=reader.host,
             now=session.now(),
             base=commit,
-            sight=watch.Sight(seconds, target.holds, identities, only),
+            sight=watch.Sight(seconds, target.holds, identities, only, applied),
         )
 
     if action == "revert":
@@ -167,3 +168,21 @@ def _files(target: "Target", ref: str) -> "tuple[Base, Files]":
     tree = git.commit_tree(ref, cwd=Path.cwd(), at=target.paths[0])
     loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
     return Base(ref, tree.commit), Files(loaded, target.paths, target.overlays, tree)
+
+
+def _applied(target: "Target", files: "Files") -> "Applied | None":
+    """What was applied last, if that is another commit than the one that is looked at."""
+    from reconciler.config import base, git, loader
+    from reconciler.errors import ReconcilerError
+    from reconciler.watch import Applied
+
+    root, ref = files.tree.root, base.applied_ref(target.name)
+    if git.value(ref, root) in {None, files.tree.commit}:
+        return None
+    try:
+        tree = git.commit_tree(ref, cwd=Path.cwd(), at=root, may_lack_paths=True)
+        loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
+        made = git.made_at(files.tree.commit, cwd=root)
+    except ReconcilerError:  # not here, or of another time: then nothing is known of it
+        return None
+    return Applied(tree.commit, loaded, made)

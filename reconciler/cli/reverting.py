@@ -35,7 +35,7 @@ def revert(
     how: How,
 ) -> int:
     """Write the files' values back over what has drifted; what is held stays as it is."""
-    from reconciler import render
+    from reconciler import render, watch
     from reconciler.cli import carrying, rails
     from reconciler.plan import drifting, guardrails
 
@@ -45,7 +45,9 @@ def revert(
             fix="add --yes, or run it on a terminal",
         )
     with session.writer(target) as writer:
-        found = look(writer)
+        found, waiting = watch.moved(look(writer))
+        if waiting:
+            session.note(f"{waiting} not applied yet, left to apply: git moved, nobody else")
         made = drifting.revert(found.plan, found.report, found.world.live, limits)
         session.report.plan(made)
         for change in found.report.writes:

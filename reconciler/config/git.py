@@ -5,6 +5,7 @@ git is called with argument lists and `--end-of-options` before whatever a perso
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -123,6 +124,16 @@ def last_commit_touching(file: str | Path, *, cwd: Path) -> Touch | None:
     if done.returncode != 0 or len(words) != 3:  # noqa: PLR2004  "commit <id> <time>"
         return None
     return Touch(words[1], words[2])
+
+
+def made_at(commit: str, *, cwd: Path) -> datetime | None:
+    """When a commit was made, by its committer's clock."""
+    asked = ["show", "--no-patch", "--format=%cI", "--end-of-options", commit]
+    words = git_process.run(asked, _root(cwd)).stdout.decode("ascii", "replace").split()
+    try:
+        return datetime.fromisoformat(words[0]) if words else None
+    except ValueError:
+        return None
 
 
 def value(ref: str, cwd: Path) -> str | None:

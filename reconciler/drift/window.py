@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 
-from reconciler.evidence import Attribution, Way
+from reconciler.evidence import Attribution, Deed, Way
 from reconciler.model import Action, Change
 
 
@@ -16,6 +16,11 @@ def since(changes: tuple[Change, ...], start: datetime) -> tuple[tuple[Change, .
 def only(changes: tuple[Change, ...], ways: Collection[str]) -> tuple[tuple[Change, ...], int]:
     """The changes that came to be in one of these ways, and how much is left out."""
     return _kept(changes, lambda found: (found.way if found else Way.UNKNOWN) in ways)
+
+
+def applied(changes: tuple[Change, ...]) -> tuple[tuple[Change, ...], int]:
+    """The changes without what git moved and nobody applied yet: that is for apply."""
+    return _kept(changes, lambda found: found is None or found.deed is not Deed.UNAPPLIED)
 
 
 def _kept(

@@ -5,10 +5,25 @@ The same changes; but what a plan says about writing is not said where nothing i
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
-from reconciler.model import Action, Address, Cause, Change, Declared, Finding, Live, Plan, Severity
-from reconciler.plan import gates, guardrails, three_way
+from reconciler.evidence import Attribution, Deed
+from reconciler.model import (
+    Action,
+    Address,
+    Cause,
+    Change,
+    Declared,
+    FieldChange,
+    Finding,
+    Live,
+    Plan,
+    Resource,
+    Severity,
+)
+from reconciler.paths import parse_path
+from reconciler.plan import describe, gates, guardrails, three_way
 
 # Without these two sides there is nothing to compare: the only errors of a report.
 _NOT_COMPARED: Final = frozenset({"unreadable", "ambiguous-name", "unknown-id", "one-object-twice"})
@@ -43,6 +58,65 @@ def _said(made: Plan, desired: Declared) -> Iterator[Finding]:
         elif finding.code in _WORTH_SAYING:
             low = finding.severity is not Severity.ERROR
             yield finding if low else replace(finding, severity=Severity.WARNING)
+
+
+def unapplied(
+    changes: tuple[Change, ...], applied: Declared, since: datetime | None, commit: str
+) -> tuple[Change, ...]:
+    """Tell what nobody moved but git: the live side still is as git was when it was applied last.
+
+    Args:
+        changes: of the report, with who moved what.
+        applied: what was declared at the commit that was applied last.
+        since: when the commit at hand was made; what the log has after it was somebody.
+        commit: the one that was applied last.
+
+    """
+    note = f"git has moved on since {commit[:10]} was applied"
+    git = Attribution(deed=Deed.UNAPPLIED, note=note)
+    return tuple(
+        change if change.action is Action.NONE else _told(change, applied, since, git)
+        for change in changes
+    )
+
+
+def _told(change: Change, applied: Declared, since: datetime | None, git: Attribution) -> Change:
+    then = applied.resources.get(change.address)
+    if change.action is Action.CREATE:
+        new = then is None or then.lifecycle.absent
+        return _whole(change, git) if new and not _later(change.attribution, since) else change
+    if then is None:
+        return change
+    if change.action is Action.DELETE:
+        kept = not then.lifecycle.absent and not _later(change.attribution, since)
+        return _whole(change, git) if kept else change
+    fields = tuple(
+        replace(one, attribution=git)
+        if _as_applied(then, one) and not _later(one.attribution, since)
+        else one
+        for one in change.fields
+    )
+    return replace(change, fields=fields)
+
+
+def _as_applied(then: Resource, one: FieldChange) -> bool:
+    was = describe.at(then.spec, parse_path(one.path))
+    return describe.same(was, one.live) and not describe.same(was, one.desired)
+
+
+def _whole(change: Change, git: Attribution) -> Change:
+    fields = tuple(replace(one, attribution=git) for one in change.fields)
+    return replace(change, fields=fields, attribution=git)
+
+
+def _later(found: Attribution | None, since: datetime | None) -> bool:
+    """Whether somebody moved it after git did."""
+    if found is None or found.at is None or since is None:
+        return False
+    try:
+        return datetime.fromisoformat(found.at) > since
+    except (ValueError, TypeError):
+        return False
 
 
 def elsewhere(made: Plan, desired: Declared, base: Declared | None) -> tuple[Address, ...]:

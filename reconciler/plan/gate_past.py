@@ -124,7 +124,7 @@ def _asks(policy: Policy, meeting: Meeting) -> bool | None:
 def _changed_later(address: Address, now: bool | None, before: bool | None) -> Cover:
     """The policy says `now`, and `before` in git; what it said at the time is in no log."""
     if now or before:
-        said = f"{address} was changed later; what it said then is as git has it, or as it is now"
+        said = "changed later: taken as git has it, or as it is now"
         return Cover(covered=True, policy=str(address), note=said)
     said = f"{address} was changed later, and what it said then is in no log"
     return _cover(False if before is False else None, address, said)

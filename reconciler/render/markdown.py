@@ -111,6 +111,8 @@ def _head(plan: Plan, *, drift: bool) -> Iterator[str]:
     if base := account.base(plan, drift=drift):
         yield prose(base)
     if drift:
+        if advice := who.advice(plan):
+            yield prose(advice)
         return
     yield from _alert(
         plan, Verdict.BYPASS, "WARNING", "to be written WITHOUT the approval of its policy"
@@ -184,7 +186,7 @@ def _who(one: Change) -> Iterator[Said]:
         paths = ", ".join(field.path for field in one.fields[start : at + 1])
         yield replace(said, text=f"{paths}: {said.text}") if len(acts) > 1 else said
         start = at + 1
-    yield from (said for said in (who.whole(one), who.hold(one)) if said is not None)
+    yield from who.about(one)
 
 
 def _diff(one: Change, *, drift: bool) -> Iterator[str]:

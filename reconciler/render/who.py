@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from reconciler.evidence import Attribution, Way
-from reconciler.model import Action, Change, FieldChange, Finding, Plan, Severity
+from reconciler.evidence import Attribution, Deed, Way
+from reconciler.model import Action, Change, FieldChange, Finding, Plan, Severity, Verdict
 from reconciler.paths import parse_path
 from reconciler.render import values
 from reconciler.render.visible import clip
@@ -32,8 +32,10 @@ _COUNTED: Final = {
 def said(found: Attribution, one: FieldChange | None = None) -> Said:
     """`Changed by dana@acme.test in the web app on Tue 2026-01-06 10:12 UTC, past the gate …`."""
     mark, tone = _MARKS[found.way]
+    if found.deed is Deed.UNAPPLIED:
+        return Said("»", f"Not applied yet: {found.note}", tone)
     if found.at is None:
-        return Said(mark, f"who did it is not known: {found.note}", tone)
+        return Said(mark, f"Who did it is not known: {found.note}", tone)
     parts = [found.deed.value.capitalize(), *_by(found)]
     if found.client:
         parts.append(_CLIENTS.get(found.client, f"through {found.client}"))
@@ -104,6 +106,15 @@ def whole(change: Change) -> Said | None:
     return said(change.attribution) if change.attribution is not None else None
 
 
+def about(change: Change) -> Iterator[Said]:
+    """Everything that is said of a resource as a whole."""
+    request = change.gate.change_request
+    if change.gate.verdict is Verdict.PENDING and request is not None:
+        text = f"change request {request} is open, and would make it as the files say"
+        yield Said("⏸", text, Tone.WAIT)
+    yield from (said for said in (whole(change), hold(change)) if said is not None)
+
+
 def hold(change: Change) -> Said | None:
     """That drift is held, until when and why."""
     found = change.hold
@@ -114,16 +125,11 @@ def hold(change: Change) -> Said | None:
 
 def totals(plan: Plan) -> Iterator[str]:
     """How much drift came to be how; a field counts one, so does what is gone or back."""
-    ways: Counter[Way] = Counter()
-    for change in plan.writes:
-        if change.action is not Action.UPDATE:
-            if change.attribution is not None:
-                ways[change.attribution.way] += 1
-            continue
-        for field in change.fields:
-            if field.attribution is not None:
-                ways[field.attribution.way] += 1
+    known = [found for change in plan.writes for found in _attributions(change)]
+    ways = Counter(found.way for found in known if found.deed is not Deed.UNAPPLIED)
     parts = [f"{ways[way]:,} {word}" for way, word in _COUNTED.items() if ways[way]]
+    if waiting := sum(found.deed is Deed.UNAPPLIED for found in known):
+        parts.append(f"{waiting:,} not applied yet")
     if parts:
         yield f"{', '.join(parts)}."
     held = sum(change.hold is not None for change in plan.writes)
@@ -131,17 +137,22 @@ def totals(plan: Plan) -> Iterator[str]:
         yield f"{count(held, 'resource')} held."
 
 
+def _attributions(change: Change) -> Iterator[Attribution]:
+    """One for each field; one for the whole of what is gone or back."""
+    if change.action is Action.UPDATE:
+        yield from (one.attribution for one in change.fields if one.attribution is not None)
+    elif change.attribution is not None:
+        yield change.attribution
+
+
 def advice(plan: Plan) -> str:
     """What to do about drift that people have approved."""
-    approved = any(
-        found is not None and found.way is Way.APPROVED
-        for change in plan.writes
-        for found in (change.attribution, *(field.attribution for field in change.fields))
-    )
+    every = (found for change in plan.writes for found in _attributions(change))
+    approved = any(found.way is Way.APPROVED for found in every)
     if not approved:
         return ""
     return (
-        "what was approved belongs into git: reconciler drift --adopt (or --patch) --only approved"
+        "What was approved belongs into git: reconciler drift --adopt (or --patch) --only approved"
     )
 
 

@@ -632,3 +632,43 @@ def test_a_pull_request_sees_drift_only_on_what_it_touches(committed):
         assert "drifted that this pull request does not touch" in page
     assert "~ FeatureFlag/acme/Web/b" in repo.run("plan", "--drift", "all", **build).out
     assert "elsewhere" not in repo.run("plan", "--format", "json").json
+
+
+def test_a_commit_that_was_not_applied_yet_is_nobodys_drift(committed):
+    """Git moved after the last apply: neither bob, who edited before, nor anybody else is named."""
+    repo = committed([a(name="a", tags=[])], seed())
+    edit(repo, f"{FLAGS}101/", {"tags": ["x"]}, "bob")
+    edit(repo, f"{FLAGS}101/", {"tags": []}, "bob")
+    assert repo.run("apply", "--yes").code == 0
+    repo.write("config.yaml", a(name="a", tags=["wanted"]), acme.flag("new", 10))
+    repo.commit()
+    edit(repo, f"{FLAGS}101/", {"name": "by hand"}, "carol")
+
+    done = drift(repo)
+
+    told = {name: field["evidence"]["deed"] for name, field in fields(done).items()}
+    assert (2, "unapplied", "changed") == (done.code, told["a.tags"], told["a.name"])
+    assert told["new.filters"] == "unapplied"
+    assert attributions(done)["a.tags"]["person"] is None
+    assert attributions(done)["a.name"]["person"] == "carol@acme.test"
+    reverted = repo.run("drift", "--revert", "--yes", "--format", "json")
+    flag = repo.sandbox.call("GET", f"{FLAGS}101/", token="phx_ci")[1]
+    assert (0, "a", []) == (reverted.code, flag["name"], flag["tags"]), reverted.err
+    assert "2 not applied yet, left to apply" in reverted.err
+    before = (repo.folder / "config.yaml").read_text()
+    assert repo.run("drift", "--adopt").code == 0
+    assert before == (repo.folder / "config.yaml").read_text()
+
+
+def test_a_request_that_would_mend_it_is_said(committed):
+    """What apply has filed and waits for is drift that somebody is already looking after."""
+    repo = committed([a()], seed(policies=[acme.policy("feature_flag.disable")]))
+    edit(repo, f"{FLAGS}101/", {"active": True}, "carol")
+    filed = repo.run("drift", "--revert", "--yes", "--format", "json").json["results"][0]
+
+    shown = repo.run("drift")
+
+    assert (2, True) == (
+        shown.code,
+        f"change request {filed['change_request']} is open" in shown.out,
+    )

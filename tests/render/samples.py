@@ -279,6 +279,7 @@ GONE = replace(
     CAROL, person=None, way=Way.UNAPPROVED, change_request=None, deed=Deed.DELETED, moved=None
 )
 UNSAID = Attribution(note="PostHog's activity log has no entries for approval policies")
+UNAPPLIED = Attribution(deed=Deed.UNAPPLIED, note="git has moved on since 0123456789 was applied")
 DOUBTED = replace(STAFF, way=Way.UNKNOWN, moved=(30, 77), impersonated=False, note="it changed")
 HOLD = Hold(
     "FeatureFlag/acme/Web/*",
@@ -303,6 +304,11 @@ TOLD = replace(
             FieldChange("active", True, False, False, Cause.DRIFT, CAROL),  # noqa: FBT003  live, desired
             source=Source("config/flags.yaml", 31),
             hold=HOLD,
+        ),
+        update(
+            "late",
+            FieldChange("active", False, True, True, Cause.DRIFT, UNAPPLIED),  # noqa: FBT003  live, desired
+            gate=gate(Verdict.PENDING, change_request=REQUEST),
         ),
         update("old-search", rollout(77, 50, base=50, cause=Cause.DRIFT, attribution=DOUBTED)),
         Change(

@@ -196,7 +196,7 @@ def _badges(one: Change, *, drift: bool) -> Iterator[str]:
 def _said(one: Change, around: _Around) -> Iterator[str]:
     """What its gate does, what to watch out for; for drift, who did it."""
     if around.drift:
-        yield from (box(told) for told in (who.whole(one), who.hold(one)) if told is not None)
+        yield from map(box, who.about(one))
         return
     said = words.gate(one)
     if said is not None:

@@ -25,7 +25,7 @@ def change(one: Change, look: Look) -> Iterator[str]:
     if look.verbose:
         yield from _details(one, look)
     if look.drift:
-        for told in (who.whole(one), who.hold(one)):
+        for told in who.about(one):
             yield from _told(told, look)
         return
     yield from _gate(one, look)

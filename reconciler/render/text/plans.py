@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from reconciler.model import Action, Change, Plan
-from reconciler.render import account, words
+from reconciler.render import account, who, words
 from reconciler.render.text import lists, sentences
 from reconciler.render.text.changes import change
 from reconciler.render.text.look import Look
@@ -113,6 +113,8 @@ def _notices(plan: Plan, look: Look) -> Iterator[str]:
             yield look.paint(f"{notice.title} (--verbose lists them)", "dim")
         else:
             yield _list(f"{notice.title}:", notice.rows, look)
+    if look.drift and (advice := who.advice(plan)):
+        yield look.paint(advice, "dim")
     for note, number in () if look.drift else account.doubts(plan).items():
         verb = "is" if number == 1 else "are"
         text = f"{words.count(number, 'change')} {verb} taken to pass without approval, but {note}"
