@@ -4,6 +4,7 @@
 
 import copy
 import json
+import os
 
 import pytest
 
@@ -108,6 +109,21 @@ def test_a_file_that_is_not_there_is_an_error_in_every_format(repository):
 
         assert done.code == 1
         assert "nowhere.yaml" in done.out + done.err
+
+
+@pytest.mark.parametrize("form", ["json", "gitlab", "sarif", "github", "text"])
+def test_a_file_whose_name_is_no_text_makes_no_report_unreadable(repository, form):
+    """Half characters are refused by many readers of JSON."""
+    name = os.fsdecode(b"\xf0\x9f\x98\x80 bad\xff.yaml")
+    (repository.folder / name).write_text(BAD, encoding="utf-8")
+    done = repository.run("validate", "--format", form)
+    told = done.out + done.err
+
+    assert done.code == 1
+    assert "R004" in told or "no field" in told
+    if form in {"json", "gitlab", "sarif"}:
+        told = json.dumps(json.loads(done.out), ensure_ascii=False)
+    assert told.encode("utf-8")
 
 
 def test_live_says_nothing_of_what_is_sound_and_only_reads(repository):
