@@ -63,7 +63,7 @@ def exists(
         Result.REFUSED,
         Problem(
             f"{change.address} exists already and differs",
-            "somebody created it in between",
+            "somebody created it in between, or PostHog did not list it",
             "not applied",
             "run plan again and look at what differs",
         ),

@@ -202,6 +202,7 @@ def _refusal(call: Call, answer: Answer, key_source: str, now: float) -> errors.
             path=call.path,
             detail=envelope.detail,
             attr=envelope.attr if call.writes else None,
+            code=envelope.code,
             key_source=key_source,
         ),
     }

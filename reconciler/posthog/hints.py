@@ -14,6 +14,10 @@ _CLOSED_REQUESTS: Final = (
 _OTHER_PLACE: Final = (
     "create the key for all organizations and projects concerned, or leave them out"
 )
+_THERE: Final = (
+    "one with this {attr} is there, though PostHog did not list it: plan again; if it stays so, it "
+    "is hidden from lists (a flag of a survey, say) or from this key: choose another {attr}"
+)
 _LEVEL: Final = "the key's user must be admin or owner of the organization"
 _PERMISSIONS: Final = (  # words of the detail in lower case, the first that fits
     ("scoped projects", _OTHER_PLACE),
@@ -29,7 +33,13 @@ _PERMISSIONS: Final = (  # words of the detail in lower case, the first that fit
 
 
 def fix(
-    cls: type[errors.ApiError], *, path: str, detail: str, attr: str | None, key_source: str
+    cls: type[errors.ApiError],
+    *,
+    path: str,
+    detail: str,
+    attr: str | None,
+    key_source: str,
+    code: str | None = None,
 ) -> str | None:
     """The next step, more precise than the class's own sentence; None if there is none."""
     if cls is errors.AuthenticationError:
@@ -45,7 +55,8 @@ def fix(
     if issubclass(cls, errors.InvalidRequestError) and "/change_requests/" in path:
         return "read the change request again: it may be decided, or you have voted already"
     if cls is errors.InvalidRequestError and attr:
-        return f"mend {attr.replace('__', '.')} in the files"
+        mend = _THERE if code == "unique" else "mend {attr} in the files"
+        return mend.format(attr=attr.replace("__", "."))
     return None
 
 
