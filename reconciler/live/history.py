@@ -8,7 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from reconciler.consent import ChangeRequest
-from reconciler.errors import ApiError, AuthenticationError, PermissionDeniedError
+from reconciler.errors import (
+    ApiError,
+    AuthenticationError,
+    InvalidRequestError,
+    PermissionDeniedError,
+)
 from reconciler.evidence import Entry, Gap, Move, Question
 from reconciler.live.naming import change_request
 from reconciler.model import Address, Live, Payload
@@ -17,6 +22,7 @@ from reconciler.posthog.activity import Query
 from reconciler.posthog.client import Reader
 
 PAGE_SIZE: Final = 200
+_SHOWN: Final = 200  # characters of a list of names
 MOST: Final = 5_000  # entries of one listing that are read; what is older stays unknown
 _LONGEST: Final = timedelta(days=30)  # how long a request is open, unless one says otherwise
 
@@ -46,6 +52,10 @@ class Log:
                 yield from self._read(question, since, until, None)
             except AuthenticationError:
                 raise
+            except InvalidRequestError as error:  # an older server does not know the filter
+                self._say(
+                    f": not about {', '.join(question.names or question.items)[:_SHOWN]}", error
+                )
             except ApiError as error:
                 self._refused = error
                 self._over = not isinstance(error, PermissionDeniedError)

@@ -72,7 +72,7 @@ class Witness:
             for answer in answers:
                 if answer.covered is wanted:
                     return answer
-        return Cover(covered=False)
+        return next((answer for answer in answers if answer.note), Cover(covered=False))
 
     def _has_gate(self, organization: str) -> bool:
         """Without the feature PostHog skips every policy (contract 1.4)."""

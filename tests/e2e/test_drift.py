@@ -672,3 +672,23 @@ def test_a_request_that_would_mend_it_is_said(committed):
         shown.code,
         f"change request {filed['change_request']} is open" in shown.out,
     )
+
+
+def test_a_server_that_does_not_know_a_filter_still_names_the_others(committed):
+    """What is gone is asked for by name; a 400 to that is a gap, and no more."""
+    flags = [acme.live_flag("a", id=101), acme.live_flag("b", id=102)]
+    repo = committed([a(name="a"), acme.flag("b", 10)], seed(*flags))
+    edit(repo, f"{FLAGS}101/", {"name": "by hand"}, "carol")
+    edit(repo, f"{FLAGS}102/", {"deleted": True}, "carol")
+    fault = {
+        "match": {"path": "*activity_logs*", "hit": 2},
+        "effect": {"status": {"code": 400, "body": {"detail": "no such filter"}}},
+    }
+    assert repo.sandbox.call("POST", "/_sandbox/faults", {"faults": [fault]})[0] == 200
+
+    done = drift(repo)
+
+    rows = {row["address"].split("/")[-1]: row for row in done.json["changes"]}
+    assert "carol@acme.test" == attributions(done)["a.name"]["person"]
+    assert rows["b"]["attribution"]["person"] is None
+    assert "not about b" in str(done.json["findings"])
