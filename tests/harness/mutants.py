@@ -28,8 +28,12 @@ TWO = ("-m", "pytest", "-x", "-q", "tests/harness/test_two_appliers.py")
 APPLY = ("-m", "pytest", "-x", "-q", "tests/apply", "tests/e2e/test_gate.py")
 E2E = ("-m", "pytest", "-x", "-q", "tests/e2e/test_faults.py", "tests/e2e/test_weakening.py",
        "tests/e2e/test_base.py", "tests/e2e/test_plan.py")  # fmt: skip
+GUARDS = ("-m", "pytest", "-x", "-q", "tests/e2e/test_guardrails.py")
+BASE = ("-m", "pytest", "-x", "-q", "tests/e2e/test_base.py")
+WEAKER = ("-m", "pytest", "-x", "-q", "tests/e2e/test_weakening.py")
+FAULTS = ("-m", "pytest", "-x", "-q", "tests/e2e/test_faults.py")
 WIRE = ("-m", "pytest", "-x", "-q", "tests/posthog")
-USUAL = (SCHEDULES, SINGLES, APPLY)
+USUAL = (SCHEDULES, FAULTS, APPLY, SINGLES)
 
 
 @dataclass(frozen=True)
@@ -121,8 +125,8 @@ MUTANTS = [
            ("-m", "pytest", "-x", "-q", "tests/e2e/test_errors.py", "tests/apply")),
     # listings
     mutant("ignore next", "posthog/listing.py",
-           "for offset, body in zip(offsets, source.fetch_many(requests), strict=True):",
-           "for offset, body in ():", PAGES),
+           "for offset, page in zip(offsets, source.spread(ask, requests), strict=True):",
+           "for offset, page in ():", PAGES),
     mutant("trust count", "posthog/listing.py",
            "if first is not None and first != len(ids):", "if False:", PAGES, WIRE),
     mutant("an item may come twice", "posthog/listing.py",
@@ -151,15 +155,19 @@ MUTANTS = [
            'methods: ClassVar[frozenset[str]] = frozenset({"GET"})',
            'methods: ClassVar[frozenset[str]] = frozenset({"GET", "POST", "PATCH", "DELETE"})', WIRE),
     # planning
-    mutant("delete without a base's word", "plan/guardrails.py",
-           "if len(gone) <= limits.max_deletes and not over:", "if True:", E2E),
+    mutant("deletes without a limit",
+        "plan/deletes.py",
+        "if not gone or limits.confirmed == len(gone):",
+        "if True:",
+        GUARDS,
+    ),
     mutant("protected things may go", "plan/guardrails.py",
-           "if not kind.protected and not own:", "if True:", E2E),
+           "if why := _protection(change, earlier):", "if why := '':", GUARDS, E2E),
     mutant("conflicts are nobody's business", "plan/guardrails.py",
-           "        if paths:\n", "        if False:\n", E2E),
+           "        if paths:\n", "        if False:\n", BASE, E2E),
     mutant("weakening is fine", "plan/guardrails.py",
            "yield from weakening_guard.find(changes, live, allowed=limits.allow_weakening)",
-           "yield from ()", E2E),
+           "yield from ()", WEAKER, E2E),
 ]  # fmt: skip
 
 
