@@ -22,6 +22,12 @@ def redact(text: str) -> str:
     return KEY.sub("***", text)
 
 
+def printed(value: Any, *, indent: int | None = 2, sort_keys: bool = False) -> str:
+    """A plain value as JSON text: ASCII, and nothing in it that a CI runner takes for a command."""
+    text = json.dumps(value, indent=indent, sort_keys=sort_keys, allow_nan=False)
+    return text.replace("##[", r"\u0023#[")  # only strings hold it, and they mean the same
+
+
 def refused(why: str, fix: str = "write a new one: reconciler plan --out FILE") -> ConfigError:
     """The error of a document that is no plan."""
     return ConfigError("this is no plan that can be read", why=redact(why), fix=fix)

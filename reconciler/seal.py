@@ -10,7 +10,7 @@ import re
 from typing import Any, Final
 
 from reconciler.basis import Basis, Place, Seen, Selection
-from reconciler.document import Node, refused
+from reconciler.document import Node, printed, refused
 from reconciler.errors import GuardrailError
 
 _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{6})?Z", re.ASCII)
@@ -54,7 +54,7 @@ def broken(document: Any, text: str) -> GuardrailError | None:
 
 def as_text(document: Any) -> str:
     """A plain value as JSON text: ASCII, two spaces, one value a line."""
-    return json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+    return printed(document) + "\n"
 
 
 def _checked(created_at: str, digest: str) -> str:

@@ -180,7 +180,9 @@ def _server_side(session: Session, asked: Mapping[str, Any]) -> int:
                 "PostHog's documentation shows this endpoint, but it is closed to API keys (403) "
                 "and not built for sessions (400)",
             ) from error
-    click.echo(json.dumps(answer, sort_keys=True))
+    from reconciler.document import printed
+
+    click.echo(printed(answer, indent=None, sort_keys=True))
     session.note("PostHog answered with one entry; its documentation promises no more")
     return 0
 

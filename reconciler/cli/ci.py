@@ -215,6 +215,8 @@ def _body(result: Result) -> str:
     from reconciler.render import markdown
 
     parts = [result.text("plan.md"), result.text("outcomes.md")]
+    if parts[1] and sum(map(len, parts)) > markdown.CAP:
+        parts[0] = "The plan is too long to stand here as well; see plan.html of the report."
     error = result.summary.get("error")
     if error:
         parts.append(f"**{result.command} did not end well.**\n")

@@ -1,6 +1,5 @@
 """`reconciler doctor`: what stands in the way of which command, and how to mend it. Reads only."""
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -12,6 +11,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.session import Session, color_for
+from reconciler.document import printed
 from reconciler.errors import (
     ApiError,
     AuthenticationError,
@@ -93,7 +93,7 @@ def command(session: Session, format_: str) -> int:
     failed = any(check.status == PROBLEM for check in checks)
     if format_ == "json":
         rows = [asdict(check) for check in checks]
-        click.echo(json.dumps({"ok": not failed, "checks": rows}, indent=2))
+        click.echo(printed({"ok": not failed, "checks": rows}))
     else:
         click.echo("\n".join(_text(session, checks)), color=session.color)
     return 1 if failed else 0

@@ -126,7 +126,7 @@ def _loaded(session: Session, target: "Target", folder: Path) -> "Loaded":
 
 
 def _json(rows: "list[Row]", pulled: "Pulled", doubts: "list[Doubt]") -> str:
-    import json
+    from reconciler.document import printed
 
     found: dict[str, Any] = {
         "files": [
@@ -145,7 +145,7 @@ def _json(rows: "list[Row]", pulled: "Pulled", doubts: "list[Doubt]") -> str:
             for gap in pulled.unreadable
         ],
     }
-    return json.dumps(found, indent=2)
+    return printed(found)
 
 
 def _show(

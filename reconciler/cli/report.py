@@ -70,16 +70,14 @@ class Report:
         if self.folder is None:
             return
         from reconciler import outcomes, planfile
-        from reconciler.render import markdown, text
+        from reconciler.render import markdown
 
         rows = tuple(ended)
         document = outcomes.document(rows, made)
         self.facts["outcomes"] = document["summary"]
         self.facts["account"] = document["account"]
         self._keep("outcomes.json", planfile.as_text(document))
-        self._keep(
-            "outcomes.md", markdown.fence(text.summary(rows, made, color=False).splitlines()) + "\n"
-        )
+        self._keep("outcomes.md", markdown.outcomes(rows, made))
 
     @contextmanager
     def journal(self, path: Path) -> Iterator[None]:

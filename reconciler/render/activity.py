@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from reconciler import planfile
+from reconciler.document import printed
 from reconciler.model import Payload
 
 COLUMNS: Final = (
@@ -97,7 +98,7 @@ def filters(found: Payload, *, format: str, color: bool) -> str:  # noqa: A002
 def as_jsonl(entries: Iterable[Payload]) -> Iterator[str]:
     """Lines of JSON, each a whole entry as the API sent it; ASCII, keys in order."""
     for entry in entries:
-        yield json.dumps(planfile.plain(dict(entry)), sort_keys=True) + "\n"
+        yield printed(planfile.plain(dict(entry)), indent=None, sort_keys=True) + "\n"
 
 
 def as_csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -54,7 +54,7 @@ def annotation(one: Finding) -> str:
 
 def data(*lines: str) -> str:
     """Text behind `::`, of one line or several."""
-    text = "\n".join(visible(line) for line in lines)
+    text = "\n".join(visible(line) for line in lines).replace("##[", r"#\x23[")  # an old command
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

@@ -1,11 +1,11 @@
 """Findings → a GitLab code quality report: one JSON array, every fingerprint once."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from reconciler.document import printed
 from reconciler.model import Finding, Severity
 from reconciler.render.visible import visible
 
@@ -29,7 +29,7 @@ def findings(found: Iterable[Finding]) -> str:
         }
         for one, mark in zip(ordered, fingerprints(ordered), strict=True)
     ]
-    return json.dumps(rows, indent=2)
+    return printed(rows)
 
 
 def fingerprints(found: Sequence[Finding]) -> list[str]:

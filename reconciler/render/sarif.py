@@ -1,11 +1,11 @@
 """Findings → SARIF 2.1.0, for code scanning. Stable rules and fingerprints, nothing optional."""
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
 from reconciler import __version__
+from reconciler.document import printed
 from reconciler.model import Finding, Plan, Severity
 from reconciler.render import account, who, words
 from reconciler.render.gitlab import fingerprints
@@ -56,7 +56,7 @@ def findings(found: Iterable[Finding], rules: Mapping[str, str]) -> str:
         rest = words.count(len(ordered) - len(kept), "more finding")
         notes = [{"level": "warning", "message": {"text": f"{rest} left out"}}]
         run["invocations"] = [{"executionSuccessful": True, "toolExecutionNotifications": notes}]
-    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+    return printed({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
 def drift(plan: Plan, view: View | None = None) -> str:  # noqa: ARG001

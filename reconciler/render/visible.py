@@ -18,6 +18,7 @@ _UNSEEN: Final = re.compile(
 )
 _PAGE: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~%/-]*)?")
 _SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_PILED: Final = 4  # marks above and below one letter, on average
 _WIDE: Final = frozenset({"W", "F"})
 
 
@@ -59,11 +60,13 @@ def columns(text: str) -> int:
 
 def clip(text: str, room: int) -> str:
     """The text, or as much of it as `room` columns hold and an ellipsis."""
-    if columns(text) <= room:
+    most = _PILED * room  # characters; what takes no column could go on for ever
+    if len(text) <= most and columns(text) <= room:
         return text
-    kept = ""
-    for one in text[: max(1, room)]:
-        if columns(kept + one) >= room:
+    taken, kept = 0, 0
+    for one in text[:most]:
+        taken += columns(one)
+        if taken >= room:
             break
-        kept += one
-    return f"{kept}…"
+        kept += 1
+    return f"{text[:kept]}…"

@@ -49,7 +49,7 @@ def test_an_apply_keeps_its_journal_and_what_became_of_each_change(repo):
     assert done.json["results"] == json.loads(files["outcomes.json"])["results"]
     assert 1 == json.loads(files["summary.json"])["writes"]
     assert done.json["summary"] == json.loads(files["summary.json"])["outcomes"]
-    assert files["outcomes.md"].startswith("```")
+    assert files["outcomes.md"].startswith("### reconciler apply")
 
 
 def test_drift_is_kept_as_drift(repo):

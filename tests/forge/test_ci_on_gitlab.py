@@ -47,9 +47,8 @@ def test_outputs_and_findings_are_files_that_gitlab_reads(repo, gitlab):
 
     assert "RECONCILER_HAS_DRIFT=true" in lines
     assert "RECONCILER_EXIT_CODE=2" in lines
-    assert ["flags.yaml"] == [
-        row["location"]["path"] for row in rows if row["check_name"] == "drift"
-    ]
+    drifted = [row for row in rows if row["check_name"].startswith("drift-")]
+    assert ["flags.yaml"] == [row["location"]["path"] for row in drifted]
 
 
 def test_a_pipeline_without_a_merge_request_says_so(repo, forge, gitlab):

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler import outcomes, render
 from reconciler.errors import ConfigError, PermissionDeniedError
-from reconciler.render import html, requests, text
+from reconciler.render import html, markdown, requests, text
 from tests.render import samples
 from tests.render.test_requests import PEOPLE, PLACE, ROLES, payload
 
@@ -67,6 +67,7 @@ def test_apply():
     shown = text.summary(samples.OUTCOMES, samples.EVERYTHING, color=False)
 
     check("apply.txt", f"{lines}\n\n{shown}\n")
+    check("apply.md", markdown.outcomes(samples.OUTCOMES, samples.EVERYTHING))
     check("apply.json", outcomes.dumps(samples.OUTCOMES, samples.EVERYTHING))
 
 
@@ -91,9 +92,9 @@ def test_requests():
 def test_every_golden_file_is_made_by_a_test():
     """A file nobody writes any more would be believed for ever."""
     made = {f"{n}.{s}" for n in ("everything", "small", "nothing") for s in SUFFIXES.values()}
-    made |= {"drift.txt", "drift.md", "drift.html", "no-drift.txt", "apply.txt", "apply.json"}
+    made |= {"drift.txt", "drift.md", "drift.html", "no-drift.txt", "apply.txt", "apply.md"}
     made |= {"everything-verbose.txt", "everything-narrow.ansi", "config-error.txt"}
     made |= {f"told.{suffix}" for suffix in (*SUFFIXES.values(), "sarif")}
-    made |= {"api-error.txt", "requests.txt", "request.txt"}
+    made |= {"api-error.txt", "requests.txt", "request.txt", "apply.json"}
 
     assert {path.name for path in GOLDEN.iterdir()} == made

@@ -4,19 +4,22 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from functools import cache
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
+import cmarkgfm
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from reconciler import outcomes, render
+from reconciler import outcomes, planfile, render
 from reconciler.errors import ApiError, ConfigError
-from reconciler.model import Severity, Verdict
-from reconciler.render import html, markdown, requests, text, texts
+from reconciler.model import Outcome, Problem, Result, Severity, Verdict
+from reconciler.render import github, gitlab, html, markdown, requests, text, texts
 from reconciler.render.text.screen import escape
 from reconciler.render.values import flow
 from reconciler.render.view import Zoom
@@ -63,6 +66,21 @@ def whole(word, draw=render.plan, **look):
     look = {"width": 10_000, "verbose": 1, **look}
     shown = [draw(samples.saying(word, verdict), **look) for verdict in Verdict]
     return "\n".join(shown)
+
+
+@pytest.mark.parametrize("word", NASTY)
+def test_no_format_holds_what_a_runner_takes_for_a_command(word):
+    """Whatever is printed to the log of a build: comments, pages, JSON, reports."""
+    plan, ended = samples.saying(word), samples.outcomes_saying(word)
+    printed = [draw(plan, format=one) for draw in (render.plan, render.drift)
+               for one in render.FORMATS]  # fmt: skip
+    printed += [render.drift(plan, format="sarif"), gitlab.findings(plan.findings)]
+    printed += [markdown.outcomes(ended, plan), planfile.as_text(outcomes.document(ended, plan))]
+    for shown in printed:
+        harmless(shown.replace("\u200d", ""))
+    for line in github.findings(plan.findings).split("\n"):
+        assert re.match(r"::(error|warning|notice) ", line)
+        assert "##[" not in line
 
 
 def everything_on_a_terminal(word, *, color=False):
@@ -181,22 +199,52 @@ def test_no_word_changes_the_tree_of_a_comment(word):
         assert list(shape(expected)) == list(shape(shown))
 
 
+def gfm(shown):
+    """The elements that GitHub's own parser makes of it, with extensions and raw HTML."""
+    options = cmarkgfm.cmark.Options.CMARK_OPT_UNSAFE
+    return tags(cmarkgfm.github_flavored_markdown_to_html(shown, options))
+
+
+@many
+@given(hostile)
+def test_no_word_changes_what_github_makes_of_a_comment(word):
+    """Tables, links without brackets, task lists and raw tags are what its parser adds."""
+    assume(visible(word).strip())
+
+    for draw in (render.plan, render.drift):
+        expected = draw(samples.saying(like(word)), format="markdown")
+        shown = draw(samples.saying(word), format="markdown")
+
+        assert gfm(expected) == gfm(shown)
+    ended = samples.outcomes_saying(word)
+    assert gfm(markdown.outcomes(samples.outcomes_saying("word"), samples.saying("word"))) == gfm(
+        markdown.outcomes(ended, samples.saying(word))
+    )
+
+
 @many
 @given(plans)
 def test_a_comment_of_any_plan_holds_no_markup_of_its_words(plan):
     for draw in (render.plan, render.drift):
         shown = draw(plan, format="markdown")
         kinds = {kind for row in shape(shown) for kind in row if isinstance(kind, str)}
+        made = {one if isinstance(one, str) else one[0] for one in gfm(shown)}
 
         assert len(shown) <= 65_536
         assert {"blockquote_open", "table_open", "ordered_list_open"} & kinds <= {"blockquote_open"}
+        assert not {"a", "img", "table", "input", "script", "style", "del", "ol"} & made
+        harmless(shown.replace("\u200d", ""))
 
 
-@pytest.mark.parametrize("word", ["@alice", "x @acme/team", "#123", "acme/web#4"])
+@pytest.mark.parametrize(
+    "word",
+    ["@alice", "x @acme/team", "#123", "acme/web#4", "GH-5", "!12", "$3", "%4", "&5", "~label"],
+)
 def test_nobody_is_mentioned_and_nothing_is_linked(word):
-    """Outside of code a joiner stands behind each sign."""
+    """Outside of code a joiner stands behind each sign of GitHub's and of GitLab's."""
     for shown in (markdown.prose(word), markdown.tag(word)):
-        assert re.search(r"[@#][A-Za-z0-9]", shown) is None
+        plain = unescape(shown).replace("\\", "")
+        assert re.search(r"[@#!$%&~]\w|GH-\d", plain) is None
 
 
 @pytest.mark.parametrize("word", ["http://evil.example", "www.evil.example"])
@@ -210,20 +258,64 @@ def test_a_fence_is_longer_than_any_run_inside():
     assert shown == ["``````diff", "````", "`````", "``````"]
 
 
-def test_a_comment_never_outgrows_what_github_takes():
-    """What does not fit is counted, and it is said where to see it."""
-    many_changes = tuple(
-        samples.update(f"flag-{n}", samples.rollout(n, n + 1), gate=samples.GATED.gate)
-        for n in range(3000)
+MONSTERS = ["x", "😀" * 300, "`" * 500, "\x1b" * 500, "\u0301" * 9_999, "&" * 9_999, "@a" * 9_999,
+            "\\" * 9_999, "\ud800" * 999, "line\n" * 999, "日" * 9_999]  # fmt: skip
+MANY_CHANGES = tuple(
+    samples.update(
+        f"flag-{n}",
+        samples.rollout(n, n + 1),
+        gate=samples.gate(Verdict.APPROVAL, policy=f"ApprovalPolicy/acme/P{n}/feature_flag.update"),
     )
-    plan = samples.Plan(many_changes, findings=(samples.MISSING,) * 500)
-    for word in ("x", "😀" * 300, "`" * 500, "\x1b" * 500):
-        loud = samples.Plan(samples.saying(word).changes + many_changes, findings=plan.findings)
-        shown = markdown.plan(loud)
+    for n in range(2000)
+)
+
+
+@pytest.mark.parametrize("word", MONSTERS, ids=lambda word: f"{word[:1]!a}")
+def test_a_comment_never_outgrows_what_github_takes(word):
+    """Totals, approvals and findings are there; the rest is counted, and it is said where it is."""
+    said = samples.saying(word, Verdict.BLOCKED)
+    plan = replace(
+        said,
+        changes=said.changes + MANY_CHANGES,
+        findings=said.findings * 20 + (samples.MISSING,) * 500,
+        unmanaged=said.unmanaged * 2000,
+    )
+    for draw in (render.plan, render.drift):
+        shown = draw(plan, format="markdown", whole="plan.json", run="https://ci.example/run/7")
 
         assert len(shown.encode("utf-16-le")) // 2 <= markdown.CAP
-        assert "more changes** not shown" in shown
-        assert "--format html" in shown
+        assert shown.count("<details") == shown.count("</details>")
+        assert "#### Findings" in shown
+        assert re.search(r"more changes\*\* not shown: .*`reconciler show plan.json`", shown)
+        assert "[this run](https://ci.example/run/7)" in shown
+    shown = render.plan(plan, format="markdown")
+
+    assert shown.index("to update") < shown.index("#### Approvals") < shown.index("#### Findings")
+    assert shown.index("#### Findings") < shown.index("<details>")
+
+
+@pytest.mark.parametrize("word", MONSTERS, ids=lambda word: f"{word[:1]!a}")
+def test_what_became_of_a_large_plan_fits_a_comment_too(word):
+    plan = replace(samples.saying(word), changes=MANY_CHANGES)
+    failed = Problem(word, word, word, word)
+    ended = [
+        Outcome(one.address, one.action, Result.FAILED, problem=failed) for one in MANY_CHANGES
+    ]
+    shown = markdown.outcomes([*samples.outcomes_saying(word), *ended], plan)
+
+    assert len(shown.encode("utf-16-le")) // 2 <= 30_000
+    assert "#### Failed" in shown
+    assert "more" in shown
+
+
+@pytest.mark.parametrize(
+    ("whole", "run"), [("a b`.json", "javascript:x"), ("$(x)", "https://a/)[x](b"), ("", "")]
+)
+def test_where_the_whole_is_is_not_believed_blindly(whole, run):
+    """Names that could be more than a name are left out."""
+    shown = render.plan(samples.Plan(MANY_CHANGES), format="markdown", whole=whole, run=run)
+
+    assert "`reconciler plan --format html` shows everything." in shown
 
 
 # --- HTML ---

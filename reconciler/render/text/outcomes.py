@@ -53,7 +53,7 @@ def summary(
         *_waiting(rows, changes, color=color, width=width),
         *_problems(rows, color=color),
         *_notes(rows, color=color, width=width),
-        paint(_totals(counting.account(rows, plan)), "bold", on=color),
+        paint(totals(counting.account(rows, plan)), "bold", on=color),
     ]
     next_ = _next(rows, plan, stopped=stopped)
     return "\n\n".join(parts) + ("\n" + "\n".join(next_) if next_ else "")
@@ -135,7 +135,7 @@ def _problem(problem: Problem, result: Result, *, color: bool) -> Iterator[str]:
         yield f"  {line}"
 
 
-def _totals(number: Mapping[str, int]) -> str:
+def totals(number: Mapping[str, int]) -> str:
     """The line `Apply: 3 done, 1 waiting, 40 unchanged (44 in all)`."""
     always = {Result.DONE, Result.UNCHANGED}
     parts = [

@@ -1,0 +1,107 @@
+"""One change in a comment, to unfold: a diff of its fields, its gate, where it is declared."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+from reconciler.model import Action, Cause, Change, FieldChange, Verdict
+from reconciler.render import values, who, words
+from reconciler.render.markdown.budget import limited
+from reconciler.render.markdown.escape import code, fence, prose, tag
+from reconciler.render.text import sentences
+from reconciler.render.words import Said
+
+_DOTS: Final = {"+": "🟢", "~": "🟡", "-": "🔴", " ": "⚪"}
+_WAITING: Final = frozenset({Verdict.APPROVAL, Verdict.SPLIT, Verdict.PENDING})
+_LINES: Final = 150  # of one change
+_SHORT: Final = 160  # characters of both sides that are shown on two lines
+
+
+def folded(one: Change, *, drift: bool, opened: bool) -> str:
+    """One change as `<details>`."""
+    said = None if drift else words.gate(one)
+    title = f"{_dot(one, drift=drift)} <code>{tag(str(one.address))}</code> "
+    title += words.drifted(one.action) if drift else one.action.value
+    moved = {field.cause for field in one.fields}
+    for cause in (Cause.DRIFT, Cause.CONFLICT):
+        title += f", {cause.value}" if cause in moved and not drift else ""
+    if said is not None:
+        title += f", {tag(said.text.partition(':')[0])}"
+    return "\n\n".join(
+        (
+            f"<details{' open' if opened else ''}><summary>{title}</summary>",
+            *_body(one, drift=drift),
+            "</details>",
+        )
+    )
+
+
+def row(one: Change, *, drift: bool) -> str:
+    """One change as a row of a list, where there is no room to unfold it."""
+    what = words.drifted(one.action) if drift else one.action.value
+    return f"- {_dot(one, drift=drift)} {code(str(one.address))} {what}"
+
+
+def _dot(one: Change, *, drift: bool) -> str:
+    return _DOTS[words.sign(one.action, drift=drift)]
+
+
+def _body(one: Change, *, drift: bool) -> Iterator[str]:
+    lines = list(islice(_diff(one, drift=drift), _LINES + 1))
+    if len(lines) > _LINES:
+        lines[_LINES:] = ["  … more lines: --format json has all"]
+    if lines:
+        yield fence(limited(lines), "diff")
+    if drift and (rows := [f"- {said.mark} {prose(said.text)}" for said in _who(one)]):
+        yield "\n".join(rows)
+    said = None if drift else words.gate(one)
+    if said is not None:
+        notes = (f"  - {prose(note)}" for note in said.more)
+        yield "\n".join((f"- {said.mark} {_gate(one, said)}", *notes))
+    for warning in () if drift else one.warnings[:3]:
+        yield fence(limited(sentences.lines(warning, color=False), 4_000))
+    if one.source is not None:
+        yield f"Declared in {code(f'{one.source.file}:{one.source.line}')}"
+
+
+def _gate(one: Change, said: Said) -> str:
+    """What the gate does; who has to agree was said above, once a policy."""
+    if one.gate.verdict in _WAITING and one.gate.policy:
+        return f"{prose(said.text.partition(':')[0])} under {code(one.gate.policy)}"
+    return prose(said.text)
+
+
+def _who(one: Change) -> Iterator[Said]:
+    """Who did it: a line for each act, and the fields that it moved where there are several."""
+    acts = [(at, said) for at in range(len(one.fields)) if (said := who.after(one.fields, at))]
+    start = 0
+    for at, said in acts if one.action is Action.UPDATE else ():
+        paths = ", ".join(field.path for field in one.fields[start : at + 1])
+        yield replace(said, text=f"{paths}: {said.text}") if len(acts) > 1 else said
+        start = at + 1
+    yield from who.about(one)
+
+
+def _diff(one: Change, *, drift: bool) -> Iterator[str]:
+    """The fields as lines of a diff, a sign in the first column."""
+    if one.action is Action.CREATE:
+        spec = {} if drift else {field.path: field.desired for field in one.fields}
+        yield from (f"+ {line}" for line in values.block(spec, 90) if spec)
+        return
+    for field in one.fields:
+        yield from _field(field, drift=drift)
+
+
+def _field(one: FieldChange, *, drift: bool) -> Iterator[str]:
+    old, new = (one.desired, one.live) if drift else (one.live, one.desired)
+    cause = "" if drift else words.cause(one.cause)
+    before, after = values.flow(old), values.flow(new)
+    if len(before) + len(after) <= _SHORT:  # two short lines say it best
+        yield f"- {one.path}: {before}{cause}"
+        yield f"+ {one.path}: {after}"
+        return
+    found = values.difference(old, new, 90)
+    yield f"  {one.path}:{cause}{f'  ({found.note})' if found.note else ''}"
+    for sign, text in found.pieces:
+        yield f"{sign or ' '}   {text}"

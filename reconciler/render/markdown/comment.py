@@ -1,0 +1,173 @@
+"""A whole comment: what must be seen first, then as many changes as there is room for."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from reconciler.model import Change, Plan, Verdict
+from reconciler.render import account, asked, who, words
+from reconciler.render.asked import Asked
+from reconciler.render.markdown.budget import CAP, fitting, limited, listed, size
+from reconciler.render.markdown.changes import folded, row
+from reconciler.render.markdown.escape import NAME, code, fence, prose, tag
+from reconciler.render.text import sentences
+from reconciler.render.view import View
+from reconciler.render.visible import page, visible
+
+_OPEN: Final = 3  # a plan of so many changes shows them at once
+_NAMED: Final = 6  # changes of a gate that are named
+_PEOPLE: Final = 12  # people of a gate that are named
+_SPARE: Final = 2_500  # for headings, counts, and where the whole is
+_ODD: Final = re.compile(r"[^A-Za-z0-9]")  # never what ends a comment
+
+
+def write(plan: Plan, view: View, *, drift: bool) -> str:
+    """Totals, alerts, approvals and findings come before everything else, and always fit."""
+    top = [*_head(plan, drift=drift), *_alerts(plan, drift=drift)]
+    room = CAP - _SPARE - sum(map(size, top))
+    if not drift:
+        top += _approvals(plan, room * 2 // 5)
+    top += _findings(plan, room // 4)
+    bottom = list(_notices(plan, drift=drift))
+    room = CAP - _SPARE - sum(map(size, (*top, *bottom)))
+    shown, missing = _changes(plan.writes, room, drift=drift)
+    where = [_elsewhere(missing, view, drift=drift)] if missing else []
+    return "\n\n".join((*top, *shown, *where, *bottom)) + "\n"
+
+
+def _head(plan: Plan, *, drift: bool) -> Iterator[str]:
+    name = "drift" if drift else "plan"
+    target = _ODD.sub("_", visible(plan.target))[:NAME]
+    yield f"<!-- reconciler:{name}:{target} -->"
+    host = f" ({code(plan.host)})" if plan.host else ""
+    yield f"### reconciler {name}: target {code(plan.target)}{host}"
+    yield f"**{' '.join(account.totals(plan, drift=drift))}**"
+    if base := account.base(plan, drift=drift):
+        yield prose(base)
+    if drift and (advice := who.advice(plan)):
+        yield prose(advice)
+
+
+def _alerts(plan: Plan, *, drift: bool) -> Iterator[str]:
+    """What nobody may overlook."""
+    if not drift:
+        yield from _alert(
+            plan, Verdict.BYPASS, "WARNING", "to be written WITHOUT the approval of its policy"
+        )
+        yield from _alert(plan, Verdict.BLOCKED, "CAUTION", "blocked by another change request")
+    if plan.errors:
+        yield f"> [!CAUTION]\n> **{words.count(len(plan.errors), 'error')}**, listed below."
+
+
+def _alert(plan: Plan, verdict: Verdict, kind: str, what: str) -> Iterator[str]:
+    found = [one.address for one in plan.writes if one.gate.verdict is verdict]
+    if found:
+        names = fitting((code(str(address)) for address in found), 4_000)
+        more = f" and {len(found) - len(names):,} more" if len(found) > len(names) else ""
+        shown = f"{', '.join(names)}{more}"
+        yield f"> [!{kind}]\n> **{words.count(len(found), 'change')} {what}:** {shown}"
+
+
+def _approvals(plan: Plan, room: int) -> Iterator[str]:
+    """Who has to agree to what, once a policy: the reason for this comment."""
+    pages = {one.id: one.url for one in plan.change_requests}
+    groups = [one for one in asked.groups(plan.writes) if one.verdict is not Verdict.BYPASS]
+
+    def draw(one: Asked) -> str:
+        return _asked(one, pages.get(one.gate.change_request or ""), plan.host)
+
+    if groups:
+        yield "\n".join(("#### Approvals", "", *listed(groups, draw, room)))
+
+
+def _asked(one: Asked, url: str | None, host: str) -> str:
+    """`- ⏸ **2 changes wait for approval** under `…` of `…`: 2 of `alice`, …`, and which ones."""
+    gate = one.gate
+    where = f" of {code(one.where)}" if one.where else ""
+    quorum = f"{gate.quorum} of " if gate.quorum is not None else ""
+    said = f"- {one.mark} **{one.what}** under {code(one.policy)}{where}: {quorum}{_people(one)}"
+    if gate.expires_after:
+        said += f"; expires after {code(gate.expires_after)}"
+    if url and page(url, host):
+        said += f" · [open the request]({url})"
+    names = [code(change.address.name) for change in one.changes[:_NAMED]]
+    more = f" and {len(one.changes) - len(names):,} more" if len(one.changes) > len(names) else ""
+    return f"{said}\n  - {', '.join(names)}{more}"
+
+
+def _people(one: Asked) -> str:
+    """Everybody by name, those who cannot with the reason."""
+    shown: list[str] = []
+    named = 0
+    for role, members in asked.people(one.gate):
+        kept = members[: max(0, _PEOPLE - named)]
+        named += len(kept)
+        people = [
+            f"{code(person.email)} ({prose(person.cannot)})"
+            if person.cannot
+            else code(person.email)
+            for person in kept
+        ]
+        if len(members) > len(kept):
+            people.append(f"{len(members) - len(kept):,} more")
+        joined = ", ".join(people) or "nobody"
+        shown.append(f"{code(role)} ({joined})" if role else joined)
+    return ", ".join(shown[:_PEOPLE]) or "nobody"
+
+
+def _findings(plan: Plan, room: int) -> Iterator[str]:
+    found = account.findings(plan)
+    if not found:
+        return
+    blocks = ("\n".join(sentences.lines(one, color=False)) for one in found)
+    kept = fitting(blocks, room) or ["\n".join(sentences.lines(found[0], color=False))]
+    rows = (line for block in kept for line in block.split("\n"))
+    yield f"#### Findings\n\n{fence(limited(rows, room + 2_000))}"
+    if more := len(found) - len(kept):
+        yield f"… and {words.count(more, 'more finding')}"
+
+
+def _changes(changes: Sequence[Change], room: int, *, drift: bool) -> tuple[list[str], int]:
+    """All of them unfoldable if they fit; else the first ones, then names; how many are neither."""
+    opened = len(changes) <= _OPEN
+    blocks = fitting((folded(one, drift=drift, opened=opened) for one in changes), room)
+    if len(blocks) == len(changes):
+        return blocks, 0
+    blocks = fitting(blocks, room * 3 // 5)
+    room -= sum(map(size, blocks))
+    rest = changes[len(blocks) :]
+    rows = fitting((row(one, drift=drift) for one in rest), room)
+    if rows:
+        title = words.count(len(rows), "more change")
+        names = "\n".join(rows)
+        blocks.append(f"<details><summary>{title}, by name</summary>\n\n{names}\n\n</details>")
+    return blocks, len(rest) - len(rows)
+
+
+def _elsewhere(missing: int, view: View, *, drift: bool) -> str:
+    """How many changes are left out, and where they are."""
+    saved = f"`reconciler show {view.whole}`" if _is_plain(view.whole) else ""
+    command = f"`reconciler {'drift' if drift else 'plan'} --format html`"
+    run = f", and [this run]({view.run}) may have kept it" if _is_link(view.run) else ""
+    return (
+        f"**{words.count(missing, 'more change')}** not shown: a comment holds no more. "
+        f"{saved or command} shows everything{run}."
+    )
+
+
+def _is_plain(name: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9._/-]{1,120}", name) is not None
+
+
+def _is_link(url: str) -> bool:
+    return page(url, "https://" + url.removeprefix("https://").partition("/")[0])
+
+
+def _notices(plan: Plan, *, drift: bool) -> Iterator[str]:
+    for note, number in () if drift else list(account.doubts(plan).items())[:3]:
+        verb = "is" if number == 1 else "are"
+        changes = words.count(number, "change")
+        yield f"{changes} {verb} taken to pass without approval, but {prose(note)}"
+    for notice in account.notices(plan):
+        rows = "\n".join(listed(notice.rows, lambda row: f"- {code(row)}", 3_000))
+        yield f"<details><summary>{tag(notice.title)}</summary>\n\n{rows}\n\n</details>"

@@ -1,0 +1,62 @@
+"""What became of a plan, as a comment: what waits and where, what failed and why, totals."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from reconciler import outcomes
+from reconciler.model import Change, Outcome, Plan, Result
+from reconciler.render import words
+from reconciler.render.markdown.budget import fitting, size
+from reconciler.render.markdown.escape import code, prose
+from reconciler.render.text.outcomes import totals
+from reconciler.render.visible import page
+
+CAP: Final = 30_000  # it stands beside the plan
+_TITLES: Final = {
+    Result.FAILED: "Failed",
+    Result.REFUSED: "Refused",
+    Result.WAITING: "Waiting for approval",
+    Result.SKIPPED: "Skipped",
+    Result.DONE: "Done",
+}
+
+
+def write(ended: Iterable[Outcome], plan: Plan) -> str:
+    """Totals first, then what a person has to look at, then what is done."""
+    rows = outcomes.settled(ended, plan)
+    changes = {change.address: change for change in plan.changes}
+    sections = [("‼ INCIDENT: the gate did not hold", outcomes.incidents(rows))]
+    for result, title in _TITLES.items():
+        sections.append((title, tuple(row for row in rows if row.result is result)))
+    parts = ["### reconciler apply", f"**{totals(outcomes.account(rows, plan))}**"]
+    room = CAP - 1_000
+    for title, found in sections:
+        if found:
+            blocks = (_row(row, changes.get(row.address), plan.host) for row in found)
+            shown = fitting(blocks, room // 2)
+            room -= sum(map(size, shown))
+            more = len(found) - len(shown)
+            rest = [f"- … and {more:,} more"] if more else []
+            parts.append("\n".join((f"#### {title}", "", *shown, *rest)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(row: Outcome, change: Change | None, host: str) -> str:
+    mark, word = words.outcome(row)
+    title = f"- {mark} {code(str(row.address))} {word}"
+    return "\n".join((title, *_more(row, change, host)))
+
+
+def _more(row: Outcome, change: Change | None, host: str) -> Iterator[str]:
+    problem = row.problem
+    if problem is not None:
+        said = {"": problem.what, "why: ": problem.why, "state: ": problem.state}
+        said["fix: "] = problem.fix
+        yield from (f"  - {label}{prose(text)}" for label, text in said.items() if text)
+    if row.result is Result.WAITING:
+        if row.url and page(row.url, host):
+            yield f"  - [open the request]({row.url})"
+        elif row.change_request:
+            yield f"  - request {code(row.change_request)}"
+        if problem is None and change is not None and (who := words.who_approves(change)):
+            yield f"  - {prose(who)}"

@@ -1,0 +1,53 @@
+"""Foreign text in Markdown: in a sentence, in a tag, in a code span, in a fence."""
+
+import html
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from reconciler.render.text.screen import escape
+from reconciler.render.visible import clip
+
+NAME: Final = 200  # columns of a name
+LINE: Final = 400  # columns of a line
+_SENTENCE: Final = 800
+_MARKUP: Final = re.compile(r"([\\`*_\[\]#|~:$.])")
+_START: Final = re.compile(r"^(\d*)([-+=)])")  # where a line begins, these make a list or a rule
+# What GitHub or GitLab takes for a person, an issue, a merge request, a snippet, a milestone …
+_PINGS: Final = re.compile(r"[@#!$%&~](?=\S)|\bGH-(?=\d)")
+_RUN: Final = re.compile("`+")
+
+
+def prose(text: str) -> str:
+    """Foreign text in a sentence: no markup, no tags, nobody is mentioned, nothing is linked."""
+    shown = html.escape(_quiet(clip(escape(text).strip(), _SENTENCE)), quote=False)
+    return _START.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", shown))
+
+
+def tag(text: str) -> str:
+    """Foreign text between HTML tags, never inside of one."""
+    return html.escape(_quiet(clip(escape(text), NAME)), quote=False)
+
+
+def _quiet(text: str) -> str:
+    """A zero-width joiner behind what would mention a person or link an issue."""
+    return _PINGS.sub("\\g<0>\u200d", text)
+
+
+def code(text: str) -> str:
+    """Foreign text as a code span, whatever backticks it holds."""
+    shown = clip(escape(text), NAME)
+    ticks = "`" * (_longest(shown) + 1)
+    pad = " " if not shown or "`" in (shown[0], shown[-1]) or shown.isspace() else ""
+    return f"{ticks}{pad}{shown}{pad}{ticks}"
+
+
+def fence(lines: Iterable[str], info: str = "") -> str:
+    """Foreign lines in a fence that is longer than any run of backticks in them."""
+    shown = [clip(escape(line), LINE) for line in lines]
+    ticks = "`" * max(3, _longest("\n".join(shown)) + 1)
+    return "\n".join((f"{ticks}{info}", *shown, ticks))
+
+
+def _longest(text: str) -> int:
+    return max(map(len, _RUN.findall(text)), default=0)
