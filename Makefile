@@ -16,7 +16,7 @@ help:
 	@echo "make lint    ruff, import contracts, mypy"
 	@echo "make unit    the tests alone"
 	@echo "make chromium  installs the browser that the tests of the HTML page need, if it is missing"
-	@echo "make soak    200,000 mutated files, 100,000 forecasts against the sandbox: an hour"
+	@echo "make soak    200,000 mutated files, 100,000 forecasts and evil change sets: an hour"
 	@echo "make bench   figures: planner CPU, request counts, the sandbox's speed"
 	@echo "make format  rewrite the code in the house's format"
 
@@ -54,7 +54,7 @@ unit: $(READY) chromium
 	$(BIN)/pytest -n auto
 
 soak: $(READY)
-	RECONCILER_SOAK=1 $(BIN)/pytest -q -n auto tests/soak tests/plan/test_gates_against_sandbox.py
+	RECONCILER_SOAK=1 $(BIN)/pytest -q -n auto tests/soak tests/plan/test_gates_against_sandbox.py tests/plan/test_evil_change_sets.py
 
 test: lint types unit
 

@@ -67,9 +67,12 @@ def observe(
     wanted = build.concerned(desired, based, options)
     live = live_room.read(reader, directory, wanted, pins(desired, directory))
     compared = build.compare(desired=desired, base=based, live=live, options=options)
-    asked = build.gated_projects(compared, desired)
+    asked = build.gated_projects(compared)
     if asked or options.prune:  # who prunes must know who they are
-        live = live_room.read_gates(reader, live, directory, asked, pins(desired, directory))
+        renamed = pins(desired, directory)
+        live = live_room.read_gates(
+            reader, live, directory, asked.written, renamed, watched=asked.watched
+        )
         live = replace(live, rejections=tuple(standing(live, desired)))
     return World(desired, based, live, reader.reads - before, said, compared)
 

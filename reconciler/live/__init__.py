@@ -105,15 +105,19 @@ def read_gates(
     found: Directory,
     projects: Collection[Address],
     pins: Mapping[Address, str] | None = None,
+    *,
+    watched: Collection[Address] = (),
 ) -> Live:
     """Add what decides whether a write to these projects waits: policies, roles, people, requests.
 
-    `projects` are Project addresses. What was listed before is not listed again.
+    `projects` are Project addresses; of those that are only `watched` nobody needs the requests.
+    What was listed before is not listed again.
     """
     reading = Reading(reader, found, pins or {}, live)
     scopes: set[tuple[str, ...]] = {(a.organization, a.name) for a in projects}
-    needed = {("ApprovalPolicy", scope) for scope in scopes}
-    needed |= {(kind, scope[:1]) for scope in scopes for kind in ("Role", "Member")}
+    looked_at = scopes | {(a.organization, a.name) for a in watched}
+    needed = {("ApprovalPolicy", scope) for scope in looked_at}
+    needed |= {(kind, scope[:1]) for scope in looked_at for kind in ("Role", "Member")}
     reading.list_all(needed - live.listed - _given_up(live))
     reading.list_change_requests(scopes)
     reading.read_me()

@@ -11,6 +11,7 @@ from reconciler.plan import (
     gate_findings,
     gates,
     guardrails,
+    leaning,
     order,
     pages,
     references,
@@ -67,8 +68,9 @@ def build(
     edges, unresolved = references.resolve(picked, desired, live)
     extra = _unmanaged(desired, base, live, options)
     changes, held = guardrails.hold_back(compared.changes, (*unresolved, *problems))
-    changes = gates.forecast(changes, live, live.rejections)
-    changes, cycles = order.linked(changes, edges)
+    leans = leaning.find(changes, live)
+    changes = gates.forecast(changes, live, live.rejections, leans.last())
+    changes, cycles = order.linked(changes, edges, leans)
     said = (
         *picked.findings,
         *unresolved,
@@ -171,7 +173,15 @@ def covers(options: Options, address: Address) -> bool:
     return chosen and not selection.matches(address, left_out)
 
 
-def gated_projects(compared: Comparison, desired: Declared) -> Collection[Address]:
-    """Projects whose gates matter to this run: only there are policies and requests read."""
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """Projects whose gates matter to a run, and how much of them has to be read."""
+
+    written: Collection[Address]  # flags change: policies and change requests
+    watched: Collection[Address]  # people change who may approve or bypass: policies
+
+
+def gated_projects(compared: Comparison) -> Gated:
+    """Where policies, and change requests, have to be read for this run; nowhere else."""
     changes = compared.changes
-    return {*gates.projects(changes), *weakening_guard.projects(changes, desired)}
+    return Gated(gates.projects(changes), weakening_guard.projects(changes, compared.live))

@@ -1,12 +1,12 @@
 """Who may approve, who is let through, and who asks: people and roles, as this plan leaves them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
 from reconciler.kind import LEVELS, level_number, level_word
-from reconciler.model import Address, Approvers, Change, Live
+from reconciler.model import Action, Address, Approvers, Change, Live
 from reconciler.plan.gate_policies import Policy
 from reconciler.plan.gate_roles import Members, members, planned_levels, planned_members
 
@@ -34,15 +34,24 @@ class People:
     """The people of the live side, and what the plan's changes make of them.
 
     Votes are counted against the roles of the moment they are cast, so approvers are shown as
-    the plan leaves them. Nothing orders a flag after a role, so a bypass that the plan itself
-    gives or takes away is never sure.
+    the plan leaves them. Who is let through is told for the time the flags are written: what
+    takes that away goes before them, what gives it after them, and roles are deleted last.
     """
 
-    def __init__(self, changes: tuple[Change, ...], live: Live) -> None:
+    def __init__(
+        self, changes: tuple[Change, ...], live: Live, last: Collection[Address] = ()
+    ) -> None:
+        first = tuple(
+            change
+            for change in changes
+            if change.address not in last and change.action is not Action.DELETE
+        )
+        held = members(live)
         self._live = live
-        self._roles = members(live)
-        self._planned = planned_members(changes, self._roles)
-        self._levels = planned_levels(changes)
+        self._roles = planned_members(first, held)
+        self._planned = planned_members(changes, held)
+        self._levels = planned_levels(first)
+        self._last_levels = planned_levels(changes)
         self._closed = {(gap.kind, gap.scope) for gap in live.unreadable}
         self._emails = {
             (organization, str(person.id)): person.email
@@ -136,15 +145,15 @@ class People:
         organization = policy.address.organization
         level, known = self._level(organization)
         me = self._live.me.email.lower() if self._live.me is not None else None
-        later = self._levels.get((organization, me or ""), level)
-        now = self._why(organization, levels, roles, me, _Side(self._roles, level))
-        then = self._why(organization, levels, roles, me, _Side(self._planned, later))
-        if now:
-            sure = bool(then) and (known or level not in levels)
-            return Bypass(passes=True, sure=sure, note=f"BYPASSED: {now}; nobody will be asked")
-        if then:
-            note = f"once this plan is applied nobody may be asked: {then}"
-            return Bypass(passes=False, sure=False, note=note)
+        who = (organization, me or "")
+        now = _Side(self._roles, self._levels.get(who, level))
+        then = _Side(self._planned, self._last_levels.get(who, level))
+        if why := self._why(organization, levels, roles, me, now):
+            sure = known or now.level not in levels
+            return Bypass(passes=True, sure=sure, note=f"BYPASSED: {why}; nobody will be asked")
+        if why := self._why(organization, levels, roles, me, then):
+            note = f"once this plan is applied nobody may be asked: {why}"
+            return Bypass(passes=False, note=note)
         closed = me is None or ("Role", (organization,)) in self._closed
         if (levels and not known) or (roles and closed):
             note = "whether this key's user is let through cannot be told"

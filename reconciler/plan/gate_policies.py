@@ -1,16 +1,18 @@
 """The policies that a flag's write will meet: the live ones, as this plan leaves them.
 
-Policies are written before flags, so a flag meets what the same plan makes of them.
+Policies are written before flags, so a flag meets what the same plan makes of them; what only
+weakens is written after the flags, so it meets that as it was.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from reconciler.kind import moving
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Live
-from reconciler.paths import Spec, root
+from reconciler.paths import Spec
 
 KIND: Final = "ApprovalPolicy"
 Scope = tuple[str, ...]  # organization, project
@@ -23,7 +25,7 @@ class Policy:
     address: Address
     spec: Spec
     id: str | None = None
-    planned: str = ""  # "is created by this plan"; empty: as it is live
+    planned: str = ""  # "created", "changed"; empty: as it is live
 
     @property
     def action(self) -> str:
@@ -57,12 +59,22 @@ def existing(live: Live) -> Mapping[Scope, Mapping[str, Policy]]:
     return policies
 
 
-def planned(changes: tuple[Change, ...], live: Live) -> Mapping[Scope, Mapping[str, Policy]]:
-    """The policies of each project after this plan; one that it deletes is left in, disabled."""
+def planned(
+    changes: tuple[Change, ...], live: Live, last: Collection[Address] = ()
+) -> Mapping[Scope, Mapping[str, Policy]]:
+    """The policies of each project as flags meet them; one that is deleted is left in, disabled.
+
+    `last` are policies that this plan weakens after the flags are written.
+    """
     policies = {scope: dict(there) for scope, there in existing(live).items()}
     for change in changes:
-        if change.address.kind == KIND and change.action is not Action.NONE:
-            after(policies.setdefault(change.address.parts[:-1], {}), change)
+        if change.address.kind != KIND or change.action is Action.NONE:
+            continue
+        there = policies.setdefault(change.address.parts[:-1], {})
+        if change.address not in last:
+            after(there, change)
+        elif (policy := found(there, change)) is not None:
+            there[policy.action] = replace(policy, planned="weakened afterwards")
     return policies
 
 
@@ -101,8 +113,6 @@ def outcome(change: Change, before: Policy | None) -> Policy | None:
 
 
 def _spec(change: Change, before: Policy | None) -> Spec:
-    written = change.desired.spec if change.desired is not None else {}
-    if before is None:
-        return {**KINDS[KIND].defaults, **written}
-    moving = {root(one.path) for one in change.fields}
-    return {**before.spec, **{name: value for name, value in written.items() if name in moving}}
+    """What is sent over what is there; parts that are ignored stay as they are live."""
+    there = before.spec if before is not None else KINDS[KIND].defaults
+    return {**there, **moving(change)}

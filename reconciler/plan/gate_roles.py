@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from reconciler.kind import level_number
+from reconciler.kind import level_number, moving
 from reconciler.model import Action, Change, Live
 
 Members = Mapping[tuple[str, str], tuple[str, ...]]  # organization, folded role -> emails
@@ -43,7 +43,7 @@ def planned_members(changes: tuple[Change, ...], live: Members) -> Members:
             continue
         renamed = next((one.live for one in change.fields if one.path == "metadata.name"), None)
         old = (key[0], str(renamed).casefold()) if renamed is not None else key
-        written = change.desired.spec if change.desired is not None else {}
-        held = tuple(written["members"] or ()) if "members" in written else live.get(old, ())
+        sent = moving(change)
+        held = tuple(sent["members"] or ()) if "members" in sent else live.get(old, ())
         found[key] = found[old] = held
     return found

@@ -1,6 +1,6 @@
 """What each call of a change meets at the gate: the rules of contract 5.1, in their order."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,11 +28,14 @@ class Step:
 
 
 class Steps:
-    """Policies and people as this plan leaves them; answers for one change at a time."""
+    """Policies and people at the time flags are written; answers for one change at a time."""
 
-    def __init__(self, changes: tuple[Change, ...], live: Live) -> None:
-        self.policies = planned(changes, live)
-        self.people = People(changes, live)
+    def __init__(
+        self, changes: tuple[Change, ...], live: Live, last: Collection[Address] = ()
+    ) -> None:
+        """`last` are changes that only weaken: they go after the flags."""
+        self.policies = planned(changes, live, last)
+        self.people = People(changes, live, last)
         self.me = live.me.id if live.me is not None else None
         self._closed = {
             gap.scope: gap.reason for gap in live.unreadable if gap.kind == "ApprovalPolicy"

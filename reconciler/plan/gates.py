@@ -1,9 +1,10 @@
 """The forecast: which write will wait, and for whom (contract sections 3 to 5).
 
 A flag is sent in several calls, so that each call meets one gate at most; the forecast names the
-call that a person most needs to know of. It looks at the policies as this plan leaves them, since
-policies are written before flags. Where generations of PostHog differ it goes by the one that
-answered (`generation`); if that is not known, by the newer one, and says that it is not sure.
+call that a person most needs to know of. It looks at the policies as flags meet them: this plan
+writes policies before the flags, but for those that it only weakens (`leaning`). Where generations
+of PostHog differ it goes by the one that answered (`generation`); if that is not known, by the
+newer one, and says that it is not sure.
 """
 
 from collections.abc import Collection, Iterable
@@ -46,7 +47,10 @@ def _gated(change: Change) -> bool:
 
 
 def forecast(
-    changes: tuple[Change, ...], live: Live, rejections: Iterable[ChangeRequest] = ()
+    changes: tuple[Change, ...],
+    live: Live,
+    rejections: Iterable[ChangeRequest] = (),
+    last: Collection[Address] = (),
 ) -> tuple[Change, ...]:
     """Each change with its gate.
 
@@ -54,22 +58,20 @@ def forecast(
         changes: all of the plan: what it does to policies, roles and people counts.
         live: with the policies, roles, people and open requests of the projects concerned.
         rejections: rejected requests that still stand, that is, not older than the document.
+        last: changes that only weaken a gate, and so go after the flags that it covers.
 
     """
     if not any(_gated(change) for change in changes):
         return changes
-    forecaster = _Forecaster(changes, live, rejections)
+    forecaster = _Forecaster(Steps(changes, live, last), live, rejections)
     return tuple(forecaster.judged(c) if _gated(c) else c for c in changes)
 
 
 class _Forecaster:
     """What a forecast looks at, indexed once a plan."""
 
-    def __init__(
-        self, changes: tuple[Change, ...], live: Live, rejections: Iterable[ChangeRequest]
-    ) -> None:
-        self._live = live
-        self._world = Steps(changes, live)
+    def __init__(self, world: Steps, live: Live, rejections: Iterable[ChangeRequest]) -> None:
+        self._live, self._world = live, world
         self._flags = {
             (there.address.parts[:-1], there.id): there
             for items in (live.resources.values(), *live.twins.values())

@@ -1,32 +1,30 @@
 """Dependencies, and one order for all: what is needed first, deletes reversed and last.
 
-organization → project → role → member, role membership → approval policy → feature flag
+organization → project → role → approval policy → feature flag
+
+What only weakens a gate goes after the flags that it covers (`order_gates`).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
 from reconciler.kinds import KINDS, fold
 from reconciler.model import Action, Address, Change, Finding, Severity
 from reconciler.paths import values_at
+from reconciler.plan import order_gates
+from reconciler.plan.leaning import Leans
 from reconciler.plan.references import Edges
-
-_Scope = tuple[str, tuple[str, ...]]  # kind and the parts of its scope
 
 
 def linked(
-    changes: tuple[Change, ...], edges: Edges
+    changes: tuple[Change, ...], edges: Edges, leans: Leans
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """The changes in the order of apply, each with what it depends on."""
     moving = {change.address: change for change in changes if change.action is not Action.NONE}
     needs = {address: _needs(change, edges, moving) for address, change in moving.items()}
-    beside = _by_scope(moving)
-    for address, change in moving.items():
-        if change.action is not Action.DELETE:  # strengthen before expose: policies before flags
-            for kind in KINDS[address.kind].after:
-                needs[address] |= beside.get((kind, address.parts[:-1]), set())
+    order_gates.around(moving, needs, leans)
     _deletes_last(moving, needs)
     late = {address: _late(moving[address], found, moving) for address, found in needs.items()}
     graph = {address: found - late[address] for address, found in needs.items()}
@@ -70,15 +68,6 @@ def _orders(address: Address, target: Address) -> bool:
     return any(r.kind == target.kind and r.orders for r in KINDS[address.kind].references)
 
 
-def _by_scope(moving: Mapping[Address, Change]) -> Mapping[_Scope, set[Address]]:
-    """What is created or updated, by kind and scope."""
-    index: dict[_Scope, set[Address]] = defaultdict(set)
-    for address, change in moving.items():
-        if change.action is not Action.DELETE:
-            index[address.kind, address.parts[:-1]].add(address)
-    return index
-
-
 def _deletes_last(moving: Mapping[Address, Change], needs: Mapping[Address, set[Address]]) -> None:
     """What is deleted waits for everything that still names it or lives in it."""
     doomed = {fold(a): a for a, change in moving.items() if change.action is Action.DELETE}
@@ -96,22 +85,6 @@ def _deletes_last(moving: Mapping[Address, Change], needs: Mapping[Address, set[
                 users[fold(target)].add(address)
     for target, address in doomed.items():
         needs[address].update(users[target] - {address})
-    _weaken_after(moving, needs, doomed.values())
-
-
-def _weaken_after(
-    moving: Mapping[Address, Change],
-    needs: Mapping[Address, set[Address]],
-    doomed: Iterable[Address],
-) -> None:
-    """A policy is deleted after the writes that it covers: weakening comes last."""
-    covered: dict[_Scope, set[Address]] = defaultdict(set)
-    for address, change in moving.items():
-        if change.action is not Action.DELETE:
-            for kind in KINDS[address.kind].after:
-                covered[kind, address.parts[:-1]].add(address)
-    for address in doomed:
-        needs[address].update(covered.get((address.kind, address.parts[:-1]), ()))
 
 
 def _late(change: Change, found: set[Address], moving: Mapping[Address, Change]) -> set[Address]:

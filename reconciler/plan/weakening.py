@@ -2,11 +2,12 @@
 
 A weaker policy is an error (`policy-weakened`), also if it is stronger in another respect. So is
 what weakens a policy without touching it: somebody comes into a role that may approve or bypass,
-somebody's level becomes one that bypasses, a role goes that a policy still names.
+newcomers are given such a role, somebody's level becomes one that bypasses, a role goes that a
+policy still names.
 
 What may turn out weaker is said, and refused by nobody: a policy of the project's own takes the
 place of an organization-wide one, which cannot be read (`policy-shadows`); a member becomes an
-admin, or newcomers get a role that approves or bypasses (`policy-weakening-possible`).
+admin, who may change policies (`policy-weakening-possible`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -59,7 +60,7 @@ def _staying(changes: tuple[Change, ...], before: _Policies) -> Iterator[tuple[P
 def _of_policy(change: Change, policies: _Policies, effects: Effects) -> Iterator[Finding]:
     before = gate_policies.found(policies.get(change.address.parts[:-1], {}), change)
     after = gate_policies.outcome(change, before)
-    comparison = compare(before, after, effects.after)
+    comparison = compare(before, after, effects.before, effects.after)
     if comparison.weaker:
         yield _weakened(change, comparison.weaker, comparison.stronger)
     starts = before is None or not before.enabled or before.action != change.address.name

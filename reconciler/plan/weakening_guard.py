@@ -5,13 +5,12 @@ from dataclasses import replace
 from typing import Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Address, Change, Declared, Finding, Live, Severity, Verdict
-from reconciler.plan import gates, weakening
+from reconciler.model import Action, Address, Change, Finding, Live, Severity, Verdict
+from reconciler.plan import gates, leaning, weakening
 
 WEAKENED: Final = "policy-weakened"
 USED: Final = "weakened-and-used"
-_HELD: Final = frozenset({Verdict.APPROVAL, Verdict.SPLIT, Verdict.PENDING})
-_PASSES: Final = frozenset({Verdict.NONE, Verdict.BYPASS})
+_HELD_ANYWAY: Final = frozenset({Verdict.BLOCKED, Verdict.REJECTED})
 _PEOPLE: Final = {"Role": "members", "Member": "level", "Organization": "default_role"}
 
 
@@ -26,34 +25,53 @@ def find(changes: tuple[Change, ...], live: Live, *, allowed: bool) -> Iterator[
 
 
 def _used(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
-    """Flags that would wait under the gates as they are, and pass under those of this plan."""
+    """Flags that wait under the gates as they are, and would pass, or wait for less, afterwards.
+
+    What only weakens is written after the flags, so that they meet the gate as it was; but who
+    sends both at once means to use it. A policy that changes both ways goes before them.
+    """
     flags = tuple(change for change in changes if KINDS[change.address.kind].gated)
-    for as_it_is, change in zip(gates.forecast(flags, live), flags, strict=True):
-        if as_it_is.gate.verdict in _HELD and change.gate.verdict in _PASSES:
-            yield Finding(
-                code=USED,
-                severity=Severity.ERROR,
-                message=f"{change.address} would pass a gate that this same run weakens",
-                why=f"as things are it waits for approval: {as_it_is.gate.policy}",
-                fix=f"apply the weakening alone first: --exclude '{change.address}'",
-                source=change.source,
-                address=change.address,
-            )
-
-
-def projects(changes: tuple[Change, ...], desired: Declared) -> set[Address]:
-    """Projects whose policies a change of people may weaken, as far as the files know them."""
-    moved = {
-        change.address.organization
-        for change in changes
-        if (field := _PEOPLE.get(change.address.kind)) is not None
-        and (
-            change.action is Action.DELETE
-            or (change.action is Action.UPDATE and any(f.path == field for f in change.fields))
+    as_it_is = gates.forecast(flags, live)
+    at_last = {c.address: c.gate for c in gates.forecast(changes, live)}
+    mixed = {str(a) for a, lean in leaning.find(changes, live).found.items() if lean.mixed}
+    for change in as_it_is:
+        gate, then = change.gate, at_last[change.address]
+        passes = not gates.waits(then) and then.verdict not in _HELD_ANYWAY
+        asks_less = gate.policy in mixed and gate.verdict is not Verdict.PENDING
+        if not gates.waits(gate) or not (passes or asks_less):
+            continue
+        yield Finding(
+            code=USED,
+            severity=Severity.ERROR,
+            message=f"{change.address} would {'pass' if passes else 'meet'} a gate that this same "
+            "run weakens",
+            why=f"as things are it waits for approval: {gate.policy}",
+            fix=f"apply the weakening alone first: --exclude '{change.address}'",
+            source=change.source,
+            address=change.address,
         )
-    }
-    return {
-        Address("Project", address.parts[:2])
-        for address in desired.resources
-        if address.organization in moved and (address.project or address.kind == "Project")
-    }
+
+
+def projects(changes: tuple[Change, ...], live: Live) -> set[Address]:
+    """Projects whose policies a change of people may weaken: all of the organization.
+
+    Also those that no file speaks of: who holds a role may approve in every project.
+    """
+    moved = {change.address.organization for change in changes if _gives(change)}
+    return {a for a in live.ids if a.kind == "Project" and a.organization in moved}
+
+
+def _gives(change: Change) -> bool:
+    """Whether somebody may come into a role or a level, or a role may go that policies name."""
+    if change.address.kind == "Role" and change.action is Action.DELETE:
+        return True
+    if change.action is not Action.UPDATE:
+        return False
+    path = _PEOPLE.get(change.address.kind)
+    moves = [(one.live, one.desired) for one in change.fields if one.path == path]
+    return any(not _is_part(after, before) for before, after in moves)
+
+
+def _is_part(after: object, before: object) -> bool:
+    """Whether a list only got shorter."""
+    return isinstance(after, list) and isinstance(before, list) and set(after) <= set(before)

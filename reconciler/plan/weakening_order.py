@@ -102,32 +102,45 @@ class Crowd:
         }
 
 
-def compare(before: Policy | None, after: Policy | None, crowd: Crowd) -> Comparison:
-    """How `after` compares with `before`, the roles being held as `crowd` says.
+def compare(
+    before: Policy | None, after: Policy | None, crowd: Crowd, later: Crowd | None = None
+) -> Comparison:
+    """How `after` compares with `before`, the roles being held as `crowd` says, and then `later`.
 
     None is no policy at all. A policy of another action is its end for one and its start for the
-    other; the conditions of the two cannot be compared then.
+    other; the conditions of the two cannot be compared then. Who comes into a role that both name
+    is no matter of the policy (`weakening_people`).
     """
-    weaker = [Reason(field, forth) for field, forth, _ in _looser(before, after, crowd)]
-    stronger = [Reason(field, back) for field, _, back in _looser(after, before, crowd)]
+    now, then = _Held(before, crowd), _Held(after, later or crowd)
+    weaker = [Reason(field, forth) for field, forth, _ in _looser(now, then)]
+    stronger = [Reason(field, back) for field, _, back in _looser(then, now)]
     return Comparison(tuple(weaker), tuple(stronger))
 
 
 _Aspect = tuple[str, str, str]  # spec field, what makes it weaker, the same step backwards
 
 
-def _looser(before: Policy | None, after: Policy | None, crowd: Crowd) -> Iterator[_Aspect]:
-    """Each aspect in which `after` is weaker than `before`."""
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A policy, if any, and who holds which role at its time."""
+
+    policy: Policy | None
+    crowd: Crowd
+
+
+def _looser(now: _Held, then: _Held) -> Iterator[_Aspect]:
+    """Each aspect in which `then` is weaker than `now`."""
+    before, after = now.policy, then.policy
     if before is not None and before.enabled and (after is None or before.action != after.action):
         yield "", f"nothing gates {before.action} any more", f"{before.action} is gated"
     if before is None or after is None:
         return
     if before.enabled and not after.enabled:
         yield "enabled", "it is disabled", "it is enabled"
-    if before.quorum is not None and after.quorum is not None and after.quorum < before.quorum:
-        down = f"quorum {before.quorum} -> {after.quorum}"
-        yield "approvers.quorum", down, f"quorum {after.quorum} -> {before.quorum}"
-    yield from _more_people(before, after, crowd)
+    many, few = before.quorum or 0, after.quorum or 0  # early servers take a policy without one
+    if few < many:
+        yield "approvers.quorum", f"quorum {many} -> {few}", f"quorum {few} -> {many}"
+    yield from _more_people(before, after, now.crowd, then.crowd)
     yield from _more_freedom(before, after)
     if before.action == after.action:
         missed = lost(before.action, before.conditions, after.conditions)
@@ -135,16 +148,17 @@ def _looser(before: Policy | None, after: Policy | None, crowd: Crowd) -> Iterat
             yield "conditions", f"no longer gated: {missed}", f"gated as well: {missed}"
 
 
-def _more_people(before: Policy, after: Policy, crowd: Crowd) -> Iterator[_Aspect]:
+def _more_people(before: Policy, after: Policy, crowd: Crowd, later: Crowd) -> Iterator[_Aspect]:
     config, former = after.spec.get("approvers") or {}, before.spec.get("approvers") or {}
     explained: set[str] = set()
     for role in _added(former.get("roles"), config.get("roles")):
-        held = crowd.members.get((after.address.organization, role.casefold()), ())
+        held = later.members.get((after.address.organization, role.casefold()), ())
         explained.update(email.lower() for email in held)
         names = f" ({', '.join(held)})" if held else ""
         field, who = "approvers.roles", f"holders of the role {role}{names}"
         yield field, f"{who} may approve", f"{who} may not approve any more"
-    for email in sorted(crowd.approvers(after) - crowd.approvers(before) - explained):
+    listed = {str(email).lower() for email in config.get("users") or ()}
+    for email in sorted(listed - crowd.approvers(before) - explained):
         yield "approvers.users", f"{email} may approve", f"{email} may not approve any more"
 
 

@@ -10,6 +10,7 @@ from reconciler.plan.gate_policies import Policy
 from reconciler.plan.gate_roles import members, planned_levels, planned_members
 from reconciler.plan.weakening_order import Crowd
 
+HOWS: Final = ("approvers", "bypass")  # what a policy names a role for
 _ADMIN: Final = LEVELS["admin"]
 _Pair = tuple[Policy, Policy]  # before and after the plan
 
@@ -48,22 +49,22 @@ class Effects:
             case "Member":
                 return self._level(change, here)
             case "Organization":
-                return Effect(possible=tuple(_joiners(change, here)))
+                return Effect(weaker=tuple(_joiners(change, here)))
             case _:
                 return Effect()
 
     def _wider(self, change: Change, here: list[_Pair]) -> Iterator[str]:
         """Whoever comes into a role that a policy names, and could not do so before."""
-        organization, names = change.address.organization, _names(change)
+        organization, names = change.address.organization, role_names(change)
         now = self.after.members.get((organization, change.address.name.casefold()), ())
         joined = {email.lower() for email in now}
         for name in names:
             joined -= {e.lower() for e in self.before.members.get((organization, name), ())}
         for old, new in here:
-            if names & _named(old, "approvers") and names & _named(new, "approvers"):
+            if names & named_roles(old, "approvers") and names & named_roles(new, "approvers"):
                 for email in sorted(joined & self._gained(new, Crowd.approvers)):
                     yield f"{email} may approve under {new.address}"
-            if names & _named(old, "bypass") and names & _named(new, "bypass"):
+            if names & named_roles(old, "bypass") and names & named_roles(new, "bypass"):
                 for email in sorted(joined & self._gained(new, Crowd.passers)):
                     yield f"{email} bypasses {new.address}"
 
@@ -99,13 +100,13 @@ def _levels(live: Live) -> Mapping[tuple[str, str], int]:
     return levels
 
 
-def _names(change: Change) -> set[str]:
-    """The folded names of a role, two while the plan renames it."""
+def role_names(change: Change) -> set[str]:
+    """The folded names by which policies know a role, two while the plan renames it."""
     before = {str(one.live) for one in change.fields if one.path == "metadata.name"}
     return {name.casefold() for name in {change.address.name, *before}}
 
 
-def _named(policy: Policy, how: str) -> set[str]:
+def named_roles(policy: Policy, how: str) -> set[str]:
     """The folded names of the roles that a policy lets approve, or lets through."""
     if how == "bypass":
         roles = policy.spec.get("bypass_roles")
@@ -117,7 +118,7 @@ def _named(policy: Policy, how: str) -> set[str]:
 def _dangling(change: Change, here: list[_Pair]) -> Iterator[str]:
     """A role that goes leaves its id in `approvers`, where nobody can hold it (contract 8.1)."""
     for _, new in here:
-        if _names(change) & _named(new, "approvers"):
+        if role_names(change) & named_roles(new, "approvers"):
             yield f"{new.address} still names it as an approver"
 
 
@@ -125,7 +126,7 @@ def _joiners(change: Change, here: list[_Pair]) -> Iterator[str]:
     """Whoever joins gets the default role."""
     role = next((one.desired for one in change.fields if one.path == "default_role"), None)
     for _, new in here if isinstance(role, str) else ():
-        if str(role).casefold() in _named(new, "approvers"):
+        if str(role).casefold() in named_roles(new, "approvers"):
             yield f"whoever joins gets the role {role}, which may approve under {new.address}"
-        if str(role).casefold() in _named(new, "bypass"):
+        if str(role).casefold() in named_roles(new, "bypass"):
             yield f"whoever joins gets the role {role}, which bypasses {new.address}"

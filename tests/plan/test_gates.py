@@ -21,7 +21,7 @@ from reconciler.model import (
     Verdict,
     Vote,
 )
-from reconciler.plan import gates, three_way
+from reconciler.plan import gates, leaning, three_way
 
 ENABLE, DISABLE, UPDATE = (f"feature_flag.{name}" for name in ("enable", "disable", "update"))
 WEB = ("acme", "Web")
@@ -113,7 +113,8 @@ def plan(live, *resources, **more):
     declared = Declared({resource.address: resource for resource in resources}, "working tree")
     changes, problems = three_way.changes(declared, None, live)
     assert {problem.code for problem in problems} <= {"incomplete-create"}
-    return {change.address.name: change for change in gates.forecast(changes, live, **more)}
+    last = leaning.find(changes, live).last()
+    return {c.address.name: c for c in gates.forecast(changes, live, last=last, **more)}
 
 
 def gate(live, spec, *others, **more):
@@ -582,27 +583,38 @@ def test_an_unknown_user_may_hold_a_bypass_role():
     assert "cannot be told" in found.note
 
 
-def test_a_bypass_that_the_plan_itself_gives_is_not_sure():
-    """Roles and flags are written side by side."""
+def test_a_bypass_that_the_plan_itself_gives_comes_after_the_flag():
+    """Who gets weaker gates is written last."""
     live = world(LIVE, role("Ops"), policy(bypass_roles=["Ops"]))
 
     found = gate(live, {"filters": rollouts(50)}, declare("Role", "acme", "Ops", members=[CI]))
 
-    assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.LIKELY)
+    assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.CERTAIN)
     assert "once this plan is applied nobody may be asked" in found.note
 
 
-def test_a_bypass_that_the_plan_takes_away_is_not_sure():
-    """The same the other way round, by level."""
-    live = world(
-        LIVE,
-        policy(bypass_levels=["admin"]),
-        LiveResource(Address("Member", ("acme", CI)), "u-13", {"level": "admin"}, {}),
-    )
+def test_a_bypass_that_the_plan_takes_away_is_gone_before_the_flag():
+    """The same the other way round, by level and by role."""
+    there = LiveResource(Address("Member", ("acme", CI)), "u-13", {"level": "admin"}, {})
+    by_level = world(LIVE, policy(bypass_levels=["admin"]), there)
+    by_role = world(LIVE, role("Ops", CI), policy(bypass_roles=["Ops"]))
 
-    found = gate(live, {"filters": rollouts(50)}, declare("Member", "acme", CI, level="member"))
+    for live, change in (
+        (by_level, declare("Member", "acme", CI, level="member")),
+        (by_role, declare("Role", "acme", "Ops", members=[])),
+    ):
+        assert gate(live, {"filters": rollouts(50)}).verdict is Verdict.BYPASS
+        found = gate(live, {"filters": rollouts(50)}, change)
+        assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.CERTAIN)
 
-    assert (found.verdict, found.confidence) == (Verdict.BYPASS, Confidence.LIKELY)
+
+def test_a_bypass_role_that_is_deleted_goes_last_so_the_flag_still_bypasses():
+    """Deletes come after everything."""
+    live = world(LIVE, role("Ops", CI), policy(bypass_roles=["Ops"]))
+
+    found = gate(live, {"filters": rollouts(50)}, declare("Role", "acme", "Ops", absent=True))
+
+    assert (found.verdict, found.confidence) == (Verdict.BYPASS, Confidence.CERTAIN)
 
 
 def test_a_condition_on_active_makes_the_server_fail_unless_one_bypasses():
@@ -651,12 +663,12 @@ def test_a_policy_counts_as_the_plan_leaves_it():
 @pytest.mark.parametrize(
     "gone", [change_policy(absent=True), change_policy(enabled=False)], ids=["deleted", "disabled"]
 )
-def test_a_policy_that_the_plan_takes_away_does_not_count(gone):
-    """And the note says that it is this plan that takes it away."""
+def test_a_policy_that_the_plan_takes_away_goes_after_the_flag(gone):
+    """So it still counts, and the note says what becomes of it."""
     found = gate(world(LIVE, policy()), {"filters": rollouts(50)}, gone)
 
-    assert (found.verdict, found.confidence) == (Verdict.NONE, Confidence.LIKELY)
-    assert "by this same plan" in found.note
+    assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.CERTAIN)
+    assert "weakened afterwards by this same plan" in found.note
 
 
 def test_a_policy_that_is_renamed_gates_its_new_action_only():

@@ -12,6 +12,7 @@ from reconciler.model import (
     Unreadable,
 )
 from reconciler.plan import build, order, references
+from reconciler.plan.leaning import Leans
 from reconciler.source import Source
 
 ACME = Address("Organization", ("acme",))
@@ -193,6 +194,6 @@ def test_cycles_are_reported_and_do_not_hang():
         desired=declared(role("a"), role("b")), base=None, live=live(), options=build.Options()
     )
 
-    _, findings = order.linked(plan.changes, {a: (b,), b: (a,)})
+    _, findings = order.linked(plan.changes, {a: (b,), b: (a,)}, Leans())
 
     assert [finding.code for finding in findings] == ["cycle"]

@@ -463,14 +463,14 @@ def test_a_new_admin_may_change_the_policies():
     assert find(world(live_policy(), live_member(BOB, "admin")), member(BOB, "member")) == ()
 
 
-def test_a_default_role_that_approves_or_bypasses_is_a_warning():
+def test_a_default_role_that_approves_or_bypasses_is_weaker():
     """Whoever joins gets it."""
     acme = LiveResource(Address("Organization", ("acme",)), "o-1", {"default_role": None}, {})
     live = world(acme, live_policy(roles=("Ops",), bypass_roles=["Ops"]), live_role("Ops"))
 
     (finding,) = find(live, declare("Organization", "acme", default_role="Ops"))
 
-    assert finding.code == "policy-weakening-possible"
+    assert (finding.code, finding.severity) == ("policy-weakened", Severity.ERROR)
     assert "may approve under" in finding.message
     assert "which bypasses" in finding.message
     assert find(live, declare("Organization", "acme", name="Acme")) == ()
@@ -482,3 +482,13 @@ def test_what_has_no_people_and_gates_nothing_weakens_nothing():
 
     assert find(live, declare("FeatureFlag", *WEB, "f", active=True)) == ()
     assert find(live, declare("Project", "acme", "New", timezone="UTC")) == ()
+
+
+def test_who_comes_in_by_another_door_than_the_one_that_is_closed_is_found():
+    """A role that the policy lets go of hides nobody who joins it and is named at the same time."""
+    live = world(live_policy(roles=("Ops",)), live_role("Ops", BOB))
+    named = rules(approvers={"quorum": 2, "users": [ALICE, CAROL], "roles": []})
+
+    said = weakened(live, named, role("Ops", BOB, CAROL))
+
+    assert f"{CAROL} may approve" in said[UPDATE]

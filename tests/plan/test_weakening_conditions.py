@@ -3,7 +3,7 @@
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.model import ABSENT
@@ -131,3 +131,47 @@ def test_inclusion_is_an_order(one, two, three):
     assert lost(UPDATE, one, one) is None
     if lost(UPDATE, one, two) is None and lost(UPDATE, two, three) is None:
         assert lost(UPDATE, one, three) is None
+
+
+HALVES = [ABSENT, None, *(step / 2 for step in range(201))]  # 0, 0.5, 1 … 100: 41,208 pairs
+WHOLE = st.integers(-101, 101)
+EXACT = st.one_of(
+    st.just({}),
+    st.just(CHANGED),
+    st.builds(becomes, SYMBOLS, WHOLE),
+    st.builds(moves, SYMBOLS, WHOLE),
+)
+
+
+def counted(conditions):
+    """The pairs that conditions gate, by counting all of them; from the contract's words alone."""
+    test = OPERATORS.get(conditions.get("operator"))
+    limit = conditions.get("value")
+    for before, after in product(HALVES, HALVES):
+        if before is ABSENT and after is ABSENT:
+            continue
+        match conditions.get("type"):
+            case None:
+                gates = True
+            case "any_change":
+                gates = before != after
+            case "before_after":
+                gates = isinstance(after, float) and test(after, limit)
+            case _:
+                both = isinstance(before, float) and isinstance(after, float)
+                gates = both and test(after - before, limit)
+        if gates:
+            yield before, after
+
+
+@settings(max_examples=60, deadline=None)
+@given(old=EXACT, new=EXACT)
+def test_inclusion_is_that_of_all_pairs_counted_in_half_steps(old, new):
+    """With whole limits half steps reach every cell: what is not found by counting is not there."""
+    pairs = set(product(HALVES, HALVES)) - {(ABSENT, ABSENT)}
+    moves_ = {pair for pair in pairs if pair[0] != pair[1]}
+    by_new = set(counted(new))
+    missed = set(counted(old)) - by_new
+    beside = bool(missed - moves_) and bool(moves_ - by_new)  # what stays, beside a free move
+
+    assert (lost(UPDATE, old, new) is not None) is (bool(missed & moves_) or beside)
