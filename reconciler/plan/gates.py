@@ -25,7 +25,7 @@ from reconciler.model import (
     Severity,
     Verdict,
 )
-from reconciler.plan import gate_requests, generation
+from reconciler.plan import gate_requests, generation, leaning
 from reconciler.plan.gate_steps import Step, Steps, joined, worst
 from reconciler.plan.generation import Generation
 
@@ -50,7 +50,7 @@ def forecast(
     changes: tuple[Change, ...],
     live: Live,
     rejections: Iterable[ChangeRequest] = (),
-    last: Collection[Address] = (),
+    last: Collection[Address] | None = None,
 ) -> tuple[Change, ...]:
     """Each change with its gate.
 
@@ -58,11 +58,13 @@ def forecast(
         changes: all of the plan: what it does to policies, roles and people counts.
         live: with the policies, roles, people and open requests of the projects concerned.
         rejections: rejected requests that still stand, that is, not older than the document.
-        last: changes that only weaken a gate, and so go after the flags that it covers.
+        last: changes that go after the flags; if not given, those that only weaken a gate.
 
     """
     if not any(_gated(change) for change in changes):
         return changes
+    if last is None:
+        last = leaning.find(changes, live).last()
     forecaster = _Forecaster(Steps(changes, live, last), live, rejections)
     return tuple(forecaster.judged(c) if _gated(c) else c for c in changes)
 

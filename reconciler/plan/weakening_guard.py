@@ -32,7 +32,7 @@ def _used(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
     """
     flags = tuple(change for change in changes if KINDS[change.address.kind].gated)
     as_it_is = gates.forecast(flags, live)
-    at_last = {c.address: c.gate for c in gates.forecast(changes, live)}
+    at_last = {c.address: c.gate for c in gates.forecast(changes, live, last=())}
     mixed = {str(a) for a, lean in leaning.find(changes, live).found.items() if lean.mixed}
     for change in as_it_is:
         gate, then = change.gate, at_last[change.address]

@@ -21,7 +21,7 @@ from reconciler.model import (
     Verdict,
     Vote,
 )
-from reconciler.plan import gates, leaning, three_way
+from reconciler.plan import gates, three_way
 
 ENABLE, DISABLE, UPDATE = (f"feature_flag.{name}" for name in ("enable", "disable", "update"))
 WEB = ("acme", "Web")
@@ -113,8 +113,7 @@ def plan(live, *resources, **more):
     declared = Declared({resource.address: resource for resource in resources}, "working tree")
     changes, problems = three_way.changes(declared, None, live)
     assert {problem.code for problem in problems} <= {"incomplete-create"}
-    last = leaning.find(changes, live).last()
-    return {c.address.name: c for c in gates.forecast(changes, live, last=last, **more)}
+    return {change.address.name: change for change in gates.forecast(changes, live, **more)}
 
 
 def gate(live, spec, *others, **more):
