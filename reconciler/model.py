@@ -257,7 +257,14 @@ class Gate:
     note: str = ""
     cannot_approve: Mapping[str, str] = field(default_factory=dict)  # named, but: email -> why
 
+    @property
+    def waits(self) -> bool:
+        """Whether a call is held back, or is already; a split may as well pass, call by call."""
+        asks = self.quorum is not None or self.expires_after is not None
+        return self.verdict in _WAITS or (self.verdict is Verdict.SPLIT and asks)
 
+
+_WAITS: Final = frozenset({Verdict.APPROVAL, Verdict.PENDING})
 NO_GATE: Final = Gate()
 
 

@@ -23,14 +23,13 @@ from reconciler.model import (
 )
 
 _HELD: Final = frozenset({Verdict.APPROVAL, Verdict.SPLIT})
-_FILES: Final = _HELD | {Verdict.BLOCKED}  # blocked by a request that makes way
 _Scope = tuple[str, ...]
 
 
 def was_missed(kind: Kind, before: Progress, write: Write, answered: Payload) -> bool:
     """Whether the stage just carried out is the one that should have waited."""
     gate = before.change.gate
-    if gate.verdict not in _HELD or gate.confidence is not Confidence.CERTAIN:
+    if gate.verdict not in _HELD or not gate.waits or gate.confidence is not Confidence.CERTAIN:
         return False
     action = (gate.policy or "").rpartition("/")[2]
     creates = write.action is Action.CREATE
@@ -112,7 +111,7 @@ class Turns:
 
     def refusal(self, change: Change) -> Outcome | None:
         """Why a gated change is not sent any more, if so."""
-        if change.gate.verdict not in _FILES:
+        if not _files(change):
             return None
         if self.incident is not None:
             what = f"not sent, because the gate did not hold for {self.incident}"
@@ -127,7 +126,7 @@ class Turns:
 
     def _needs(self, change: Change) -> tuple[Hashable, ...]:
         """What a change must have for itself: a policy unproven, the project's one create."""
-        if change.gate.verdict not in _FILES:
+        if not _files(change):
             return ()
         found: list[Hashable] = []
         if change.gate.policy is not None and change.gate.policy not in self._proven:
@@ -135,6 +134,12 @@ class Turns:
         if change.action is Action.CREATE:
             found.append(change.address.parts[:-1])
         return tuple(found)
+
+
+def _files(change: Change) -> bool:
+    """Whether a change request is expected of this run."""
+    gate = change.gate
+    return gate.verdict is Verdict.BLOCKED or (gate.verdict in _HELD and gate.waits)
 
 
 def _in_line(change: Change, taken: Outcome) -> Outcome:

@@ -27,7 +27,7 @@ def find(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
             continue
         if gates.bypasses(gate):
             bypassed[gate.policy].append(change)
-        if gates.waits(gate) and _missing(change, live):
+        if gate.waits and _missing(change, live):
             stuck[gate.policy].append(change)
     for policy, found in sorted(bypassed.items()):
         yield _warning(

@@ -143,6 +143,8 @@ class _Forecaster:
     def _split(self, steps: tuple[Step, ...]) -> Gate:
         """Two actions in one write: sent as several calls, of which the first gated one counts."""
         gate = self._as_met(_deciding(steps) or steps[0], worst(steps))
+        if not any(step.verdict is Verdict.APPROVAL for step in steps):  # nobody is asked
+            gate = replace(gate, quorum=None, expires_after=None)
         calls = ", then ".join(
             f"{step.meeting.call} ({_policy_name(step)}: {_what_happens(step)})" for step in steps
         )
@@ -204,16 +206,10 @@ def is_off(live: Live, organization: str) -> bool:
 
 def _born_free(change: Change, newer: Gate) -> Change:
     """A create on an old server, which would wait on a newer one."""
-    if not waits(newer) or waits(change.gate):
+    if not newer.waits or change.gate.waits:
         return change
     note = f"PostHog of early 2026, as this server is, gates no creates; {newer.policy} would"
     return replace(change, gate=replace(change.gate, note=joined(note, change.gate.note)))
-
-
-def waits(gate: Gate) -> bool:
-    """Whether some call of the change is held back, or is already."""
-    split = gate.verdict is Verdict.SPLIT and f": {_WAITS})" in gate.note
-    return split or gate.verdict in {Verdict.APPROVAL, Verdict.PENDING}
 
 
 def bypasses(gate: Gate) -> bool:

@@ -139,8 +139,8 @@ def _of_people(grants: Iterable[_Grant], here: Iterable[_Pair]) -> Lean:
 
 def _grants(change: Change, held: gate_roles.Members) -> tuple[_Grant, ...]:
     """What the change gives or takes: whether a policy speaks of somebody, before and after it."""
-    if change.action is Action.DELETE:  # goes last, and takes only
-        return ()
+    if change.action is not Action.UPDATE:  # a new role is named by nothing yet, one that goes
+        return ()  # takes only, and goes last
     if change.address.kind == "Member":
         levels = [level_number(one) for one in _levels(change)]
         return ((lambda policy, moved: levels[moved] in _bypass_levels(policy)),) if levels else ()

@@ -36,9 +36,9 @@ def _used(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
     mixed = {str(a) for a, lean in leaning.find(changes, live).found.items() if lean.mixed}
     for change in as_it_is:
         gate, then = change.gate, at_last[change.address]
-        passes = not gates.waits(then) and then.verdict not in _HELD_ANYWAY
+        passes = not then.waits and then.verdict not in _HELD_ANYWAY
         asks_less = gate.policy in mixed and gate.verdict is not Verdict.PENDING
-        if not gates.waits(gate) or not (passes or asks_less):
+        if not gate.waits or not (passes or asks_less):
             continue
         yield Finding(
             code=USED,

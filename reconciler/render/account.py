@@ -14,6 +14,7 @@ from reconciler.model import (
     Change,
     Confidence,
     Finding,
+    Gate,
     Ignored,
     Plan,
     Released,
@@ -63,15 +64,20 @@ def _match(number: int) -> str:
 
 def _held(plan: Plan) -> Iterator[str]:
     verdicts = Counter(change.gate.verdict for change in plan.writes)
-    waiting = sum(verdicts[one] for one in (Verdict.APPROVAL, Verdict.SPLIT, Verdict.PENDING))
+    waiting = sum(change.gate.waits for change in plan.writes)
     if waiting:
         yield f"{waiting:,} will wait for approval."
-    if number := verdicts[Verdict.BYPASS]:
+    if number := sum(_bypasses(change.gate) for change in plan.writes):
         yield f"{number:,} will BYPASS approval."
     if number := verdicts[Verdict.BLOCKED]:
         yield f"{number:,} blocked by other change requests."
     if number := verdicts[Verdict.REJECTED]:
         yield f"{number:,} rejected before."
+
+
+def _bypasses(gate: Gate) -> bool:
+    split = gate.verdict is Verdict.SPLIT and gate.policy is not None and not gate.waits
+    return split or gate.verdict is Verdict.BYPASS
 
 
 def _moved(plan: Plan) -> Iterator[str]:

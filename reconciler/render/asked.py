@@ -70,7 +70,7 @@ def groups(changes: Iterable[Change]) -> tuple[Asked, ...]:
     """The gates that hold or are passed by, the most urgent first, then in the order of apply."""
     found: dict[tuple[object, ...], list[Change]] = {}
     for one in changes:
-        if one.gate.verdict is not Verdict.NONE:
+        if _verdict(one.gate) is not Verdict.NONE:
             found.setdefault(_key(one), []).append(one)
     made = (Asked(*_policy(group[0]), group[0].gate, tuple(group)) for group in found.values())
     return tuple(sorted(made, key=lambda one: _URGENT.index(one.verdict)))
@@ -85,7 +85,12 @@ def _key(one: Change) -> tuple[object, ...]:
 
 
 def _verdict(gate: Gate) -> Verdict:
-    return Verdict.APPROVAL if gate.verdict is Verdict.SPLIT else gate.verdict
+    """What is sent in several calls waits like any other, or is let through, or is free."""
+    if gate.verdict is not Verdict.SPLIT:
+        return gate.verdict
+    if gate.waits:
+        return Verdict.APPROVAL
+    return Verdict.BYPASS if gate.policy is not None else Verdict.NONE
 
 
 def _policy(one: Change) -> tuple[str, str]:

@@ -89,10 +89,20 @@ def gate(change: Change) -> Said | None:
             again = "to ask once more, commit the document anew"
             said = Said("✗", text, Tone.STOP, (*notes, again))
         case Verdict.SPLIT:
-            said = Said("⏸", f"sent in several calls: {policy}, {whom}", Tone.WAIT, notes)
+            said = _split(found, policy, whom, notes)
         case _:
             assert_never(found.verdict)
     return said
+
+
+def _split(found: Gate, policy: str, whom: str, notes: tuple[str, ...]) -> Said:
+    """Several calls: some of them wait, or all pass, perhaps because of whose key it is."""
+    if found.waits:
+        return Said("⏸", f"sent in several calls: {policy}, {whom}", Tone.WAIT, notes)
+    if found.policy is not None:
+        text = f"sent in several calls that BYPASS {policy}: without the approval of {whom}"
+        return Said("‼", text, Tone.LOUD, notes)
+    return Said("⏸", "sent in several calls, of which none has to wait", Tone.WAIT, notes)
 
 
 def _because(found: Gate) -> str:

@@ -253,3 +253,23 @@ def test_the_plan_knows_the_votes_of_a_request_its_page_and_who_is_left(world):
 
 
 TWO = {"quorum": 2, "users": ["alice@acme.test", "bob@acme.test"], "roles": []}
+
+
+def test_who_bypasses_two_policies_is_let_through_call_by_call_and_that_is_no_incident(world):
+    """Split for PostHog's sake; nobody is asked, which is said loudly and expected."""
+    policies = ("feature_flag.enable", "feature_flag.update")
+    levels = {"bypass_org_membership_levels": [8]}
+    repo = world(gated(acme.live_flag("checkout", 10), policies=policies, **levels))
+    repo.write("flags.yaml", acme.flag("checkout", 60, active=True))
+
+    plan = repo.run("plan", "--format", "json").json
+    text = repo.run("plan").out
+    done = repo.run("apply", "--yes")
+
+    (change,) = plan["changes"]
+    assert ("split", None) == (change["gate"]["verdict"], change["gate"]["quorum"])
+    assert "1 will BYPASS approval" in text
+    assert "will wait" not in text
+    assert 0 == done.code, done.err
+    assert "INCIDENT" not in done.err + done.out
+    assert repo.run("plan", "--detailed-exitcode").code == 0
