@@ -24,6 +24,7 @@ from reconciler.plan import (
     footing,
     gates,
     guardrails,
+    leaning,
     order,
     pages,
     references,
@@ -89,7 +90,8 @@ def resume(reader: Reader, saved: Saved, said: Files, options: Options) -> tuple
         *stale_findings.moved(parts.moved, dict(_who(reader, live, parts.moved))),
         *stale_gates.find(saved, todo, live),
     ]
-    changes, cycles = order.linked((*todo, *(one.change for one in parts.moved)), edges)
+    everything = (*todo, *(one.change for one in parts.moved))
+    changes, cycles = order.linked(everything, edges, leaning.find(everything, live))
     refusals += stale_findings.dependants(changes, {one.address for one in refusals if one.address})
     limits = _limits(options, saved, said, todo)
     guards = guardrails.find(todo, live, limits, desired=said.desired, base=said.base)
@@ -132,9 +134,11 @@ def _look(
     touched = frozenset(one.address for one in saved.writes)
     chosen = replace(options, select=(), exclude=(), prefer=None, only=touched)
     compared = build.compare(desired=said.desired, base=said.base, live=live, options=chosen)
-    asked = build.gated_projects(compared, said.desired)
+    asked = build.gated_projects(compared)
     if asked or options.prune:  # who prunes must know who they are
-        live = live_room.read_gates(reader, live, directory, asked, pins)
+        live = live_room.read_gates(
+            reader, live, directory, asked.written, pins, watched=asked.watched
+        )
         live = replace(live, rejections=tuple(walk.standing(live, said.desired)))
         compared = build.compare(desired=said.desired, base=said.base, live=live, options=chosen)
     live = replace(live, counts={p: n for p, n in counts.items() if p not in live.listed})

@@ -180,6 +180,10 @@ class Gated:
     written: Collection[Address]  # flags change: policies and change requests
     watched: Collection[Address]  # people change who may approve or bypass: policies
 
+    def __bool__(self) -> bool:
+        """Whether anything has to be read at all."""
+        return bool(self.written or self.watched)
+
 
 def gated_projects(compared: Comparison) -> Gated:
     """Where policies, and change requests, have to be read for this run; nowhere else."""
