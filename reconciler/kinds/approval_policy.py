@@ -85,9 +85,9 @@ KIND = Kind(
     key_payload="action_key",
     search="action_key",
     references=(
-        Reference("approvers.users[]", kind="Member", orders=False),  # the planner orders gates
-        Reference("approvers.roles[]", kind="Role", orders=False),
-        Reference("bypass_roles[]", kind="Role", orders=False),
+        Reference("approvers.users[]", kind="Member"),
+        Reference("approvers.roles[]", kind="Role"),
+        Reference("bypass_roles[]", kind="Role"),
     ),
     atomic=("approvers", "conditions"),
     defaults={

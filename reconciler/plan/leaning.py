@@ -49,6 +49,14 @@ class Leans:
     found: Mapping[Address, Lean] = field(default_factory=dict)
     waits: Mapping[Address, set[Address]] = field(default_factory=dict)  # for what else
 
+    def turns(self, address: Address, named: Address) -> bool:
+        """Whether what it names does not go before it, as it else would."""
+        return self.is_last(named) or address in self.waits.get(named, ())
+
+    def is_last(self, address: Address) -> bool:
+        """Whether it goes after the flags."""
+        return address in self.found and self.found[address].last
+
     def last(self) -> frozenset[Address]:
         """What goes after the flags."""
         return frozenset(address for address, lean in self.found.items() if lean.last)

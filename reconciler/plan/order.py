@@ -23,7 +23,7 @@ def linked(
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """The changes in the order of apply, each with what it depends on."""
     moving = {change.address: change for change in changes if change.action is not Action.NONE}
-    needs = {address: _needs(change, edges, moving) for address, change in moving.items()}
+    needs = {address: _needs(change, edges, moving, leans) for address, change in moving.items()}
     order_gates.around(moving, needs, leans)
     _deletes_last(moving, needs)
     late = {address: _late(moving[address], found, moving) for address, found in needs.items()}
@@ -48,7 +48,9 @@ def _rank(address: Address) -> int:
     return KINDS[address.kind].rank
 
 
-def _needs(change: Change, edges: Edges, moving: Mapping[Address, Change]) -> set[Address]:
+def _needs(
+    change: Change, edges: Edges, moving: Mapping[Address, Change], leans: Leans
+) -> set[Address]:
     """What it names, where that itself has to move first."""
     if change.action is Action.DELETE:
         return set()
@@ -58,7 +60,8 @@ def _needs(change: Change, edges: Edges, moving: Mapping[Address, Change]) -> se
         if other is None or target == change.address or other.action is Action.DELETE:
             continue
         inside = target.parts == change.address.parts[: len(target.parts)]
-        if other.action is Action.CREATE or (not inside and _orders(change.address, target)):
+        first = not inside and _orders(change.address, target)
+        if other.action is Action.CREATE or (first and not leans.turns(change.address, target)):
             found.add(target)
     return found
 
