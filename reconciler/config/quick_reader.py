@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from reconciler.config.limits import MAX_DOCUMENTS, MAX_KNOWN_KEYS, MAX_NODES
+from reconciler.config.quick_shapes import MAPPING, NULL, VALUE, Shape, Shapes, shape
 from reconciler.config.scalars import MAY_BE_SPECIAL, resolve
 from reconciler.source import Document, MappingNode, Places, SequenceNode, Source
 
@@ -44,6 +45,7 @@ _begins: Final[dict[str, _Begin]] = {}  # as written -> what it says
 _keys: Final[dict[str, str]] = {}  # as written -> key: every key of every file once
 _scalars: Final[dict[str, Any]] = {}  # as written -> value
 _brackets: Final[dict[str, Any]] = {}  # as written -> tuple or dict of values
+_shapes: Final = Shapes()
 
 
 class _Odd(Exception):  # noqa: N818  never leaves this module
@@ -64,12 +66,10 @@ def read(text: str, places: Places) -> list[Document] | None:
     reader, line, found = _Reader(places), 1, list[Document]()
     try:
         for piece in _pieces(text):
-            rows = _LINE.findall(piece)
-            start = _start(rows)
-            if start is not None:
-                value = reader.document(rows[start:] if start else rows)
+            start, lines, value = reader.piece(piece)
+            if value is not None:
                 found.append(Document(value, Source(places.file, line + start)))
-            line += len(rows)
+            line += lines
     except _Odd:
         return None
     return found
@@ -116,6 +116,59 @@ class _Reader:
     def __init__(self, places: Places) -> None:
         self.places = places
         self.number = 0
+
+    def piece(self, text: str) -> tuple[int, int, MappingNode | None]:
+        """The document of a piece, if there is one: its first line, all lines, and what it is."""
+        start = 1 if text[0] == "\n" else 0  # the rest of the line of a `---`
+        for number, known in enumerate(_shapes.known):
+            if found := known.pattern.fullmatch(text, start):
+                if number:
+                    _shapes.prefer(number)
+                if (value := self.shaped(known, found)) is not None:
+                    return start, start + known.lines, value
+                break
+        rows = _LINE.findall(text)
+        first = _start(rows)
+        if first is None:
+            return 0, len(rows), None
+        inside = rows[first:] if first else rows
+        value = self.document(inside)
+        self.learn(inside)
+        return first, len(rows), value
+
+    def shaped(self, known: Shape, found: re.Match[str]) -> MappingNode | None:
+        """A document of a known shape; None if one of its values is more than a value."""
+        scalars, before = _scalars, self.number
+        root = self.mapping()
+        nodes: list[Any] = [root]
+        values = iter(found.groups())
+        try:
+            for container, key, what in known.steps:
+                if what == VALUE:
+                    rest = next(values)
+                    value = scalars[rest] if rest in scalars else self.value(rest)
+                elif what == NULL:
+                    value = None
+                else:
+                    value = self.mapping() if what == MAPPING else self.sequence()
+                    nodes.append(value)
+                if key is None:
+                    nodes[container].append(value)
+                else:
+                    nodes[container][key] = value
+        except _Odd:
+            self.number = before
+            return None
+        return root
+
+    def learn(self, rows: Sequence[_Line]) -> None:
+        """Learn the shape of a document that was read, if many are like it."""
+        beginnings = tuple(begin for begin, _ in rows)
+        if not _shapes.is_worth(beginnings):
+            return
+        if all(key is not None or dash for _, _, dash, key in map(_begin, beginnings)):
+            example = [(begin, "value" if rest else "") for begin, rest in rows]
+            _shapes.learn(shape(rows, _Reader(self.places).document(example)))
 
     def document(self, rows: Sequence[_Line]) -> MappingNode:  # noqa: C901, PLR0912  calls cost
         """The mapping that lines are, the first of them one with a key. The hot loop."""

@@ -69,6 +69,21 @@ def test_what_programs_write_is_ordinary():
     assert twice.agree(text.encode())
 
 
+def test_a_shape_is_learnt_and_what_does_not_fit_it_is_read_all_the_same():
+    """Values that are more than text, keys after a dash, comments, another line."""
+    flag = "kind: {}\nspec:\n  tags:\n  - {}\n  - b\n  filters:\n    groups: {}\n"
+    odd = [
+        flag.format("A", one, "[]") for one in ("a: b", "a:", "x # c", '"q": r', "- a", "{a: b}")
+    ]
+    odd += ["kind: A\n", flag.format("A", "a", "[]") + "more: 1\n", "# c\n" + flag.format(1, 2, 3)]
+    ordinary = [flag.format(f"F{n}", f"t{n}", f"[{{a: {n}}}]") for n in range(40)]
+
+    for number, one in enumerate(odd):
+        documents = [*ordinary[:20], one, *ordinary[20:]]
+        twice.agree("---\n".join(documents).encode())
+        assert quick_reader._shapes.known, number
+
+
 def test_what_is_not_ordinary_is_left_to_the_careful_reader():
     """Anything with a meaning of its own, and everything that is wrong."""
     for odd in ("a: &x 1\n", "a: *x\n", "a: !!str 1\n", "a: |\n  b\n", "%YAML 1.2\n---\na: 1\n"):

@@ -3,6 +3,7 @@
 # ruff: noqa: E501  tables of pieces
 
 import random
+import re
 
 from reconciler.config import quick_reader, text, yaml_events
 from reconciler.source import MappingNode, Places, SequenceNode
@@ -32,8 +33,25 @@ def generated(seed, count):
     for _ in range(count):
         odd = rng.choice((0, 0, 0.03, 0.2))
         lines = [line for _ in range(rng.choice((1, 1, 2, 3))) for line in _document(rng, odd)]
+        if rng.random() < 0.2:  # enough of one shape for it to be learnt
+            lines = [line for _ in range(14) for line in ("---", *_alike(rng, odd, lines))]
         end = rng.choice(("\n", "\n", "\n", "\r\n", "\r")) if rng.random() < odd else "\n"
         yield end.join(lines) + rng.choice(("", end))
+
+
+def _alike(rng, odd, lines):
+    """The same keys at the same places, with other values."""
+    for line in lines:
+        found = re.fullmatch(r"( *(?:- +)?(?:[\w-]+: +)?)(\S.*)", line)
+        if found is None or line.startswith("---") or rng.random() < 0.3:
+            yield line
+        else:
+            other = (
+                rng.choice((*SCALARS, *FLOWS))
+                if rng.random() < odd / 3
+                else rng.choice((_sound(rng), _flow(rng, 0)))
+            )
+            yield found[1] + other
 
 
 def _document(rng, odd):
@@ -124,6 +142,7 @@ def agree(data):
     except text.Refused:
         return False
     findings = []
+    quick_reader._shapes.__init__()
     careful = yaml_events.read(content, "x", findings)
     rows = {}
     quick = quick_reader.read(content, Places("x", lambda: rows["rows"]))
