@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 Row = Sequence[int]
 """Places of one container's items: four numbers a key, two an item of a list."""
+
+_FEW: Final = 16  # places of so many keys are sorted out anew each time, and not kept
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,12 +57,16 @@ class Places:
 
     def marks(self, node: "MappingNode") -> dict[str, tuple[int, int, int, int]]:
         """Places of a mapping by key."""
+        if len(node) <= _FEW:
+            return self._by_key(node)
         known = self._marks.get(node.number)
         if known is None or len(known) != len(node):
-            row = self.row(node.number)
-            fours = zip(row[::4], row[1::4], row[2::4], row[3::4], strict=True)
-            known = self._marks[node.number] = dict(zip(node, fours, strict=False))
+            known = self._marks[node.number] = self._by_key(node)
         return known
+
+    def _by_key(self, node: "MappingNode") -> dict[str, tuple[int, int, int, int]]:
+        numbers = iter(self.row(node.number))
+        return dict(zip(node, zip(numbers, numbers, numbers, numbers, strict=True), strict=False))
 
 
 class MappingNode(dict[str, Any]):
