@@ -34,9 +34,7 @@ WRITING = frozenset({"yes", "allow_destroy", "allow_weakening", "go_on", "concur
 @click.option(
     "--identities",
     type=click.Choice(("full", "initials", "none")),
-    default="full",
-    show_default=True,
-    help="How people are named; for reports that everybody can read.",
+    help="How people are named. In full, but by initials in a build of a public repository.",
 )
 @click.option("--adopt", "action", flag_value="adopt", help="Write live values into the files.")
 @click.option("--patch", "action", flag_value="patch", help="Print that as a diff instead.")
@@ -57,7 +55,7 @@ def command(
     base: str,
     since: str | None,
     only: tuple[str, ...],
-    identities: str,
+    identities: str | None,
     action: str | None,
     format_: str,
     yes: bool,
@@ -68,7 +66,7 @@ def command(
 ) -> int:
     """Compare what the files declare at a commit with what is live. Exits 2 on drift."""
     from reconciler import watch
-    from reconciler.cli import rails
+    from reconciler.cli import public, rails
     from reconciler.plan.build import Options
 
     _fits(action, format_)
@@ -76,6 +74,7 @@ def command(
     target = session.target(paths)
     commit, files = _files(target, base)
     applied = _applied(target, files)
+    names = identities or ("initials" if public.is_public(session.environ) else "full")
     limits = rails.limits(target, None, allow_destroy, weakening=allow_weakening)
     chosen = Options(select, exclude, target.ignore, limits)
 
@@ -88,7 +87,7 @@ def command(
             host=reader.host,
             now=session.now(),
             base=commit,
-            sight=watch.Sight(seconds, target.holds, identities, only, applied),
+            sight=watch.Sight(seconds, target.holds, names, only, applied),
         )
 
     if action == "revert":

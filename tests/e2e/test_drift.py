@@ -1,6 +1,7 @@
 """Drift with a name: who, when, through what, past which gate. Real edits by real people."""
 
 import datetime as dt
+import json
 
 import pytest
 
@@ -408,6 +409,26 @@ def test_people_are_named_as_far_as_a_public_report_may(committed):
         for format_ in ("text", "markdown", "html", "sarif"):
             shown = repo.run("drift", "--identities", word, "--format", format_).out
             assert ("carol" in shown) is (word == "full"), shown
+
+
+def test_a_public_repository_names_nobody_in_full_unless_asked_to(committed):
+    """As the code host says of its build; at home and in private ones people have their names."""
+    repo = committed([a(name="a")], seed())
+    edit(repo, f"{FLAGS}101/", {"name": "by hand"}, "carol")
+    event = repo.folder / "event.json"
+    github = {"GITHUB_ACTIONS": "true", "GITHUB_EVENT_PATH": str(event)}
+
+    def person(*options, **environ):
+        return attributions(drift(repo, *options, **environ))["a.name"]["person"]
+
+    for private, name in ((False, "C."), (True, "carol@acme.test")):
+        event.write_text(json.dumps({"repository": {"private": private}}))
+        assert name == person(**github)
+    event.write_text("no JSON")
+    assert "carol@acme.test" == person(**github)
+    gitlab = {"GITLAB_CI": "true", "CI_PROJECT_VISIBILITY": "public"}
+    assert "C." == person(**gitlab)
+    assert "carol@acme.test" == person("--identities", "full", **gitlab)
 
 
 def test_without_the_right_to_the_log_drift_still_works_and_says_what_is_missing(committed):
