@@ -340,6 +340,12 @@ def _rate(reader: "Reader", target: "Target", far: _Far) -> Check:
         f"{limit.per_minute:,} a minute and {limit.per_hour:,} an hour for this key; "
         f"a plan of everything takes at least {needed:,}, this took {reader.reads:,}"
     )
+    if reader.throttled:
+        said = (
+            f"PostHog said {reader.throttled} times meanwhile that the key sends too many requests"
+        )
+        fix = "wait, or give whatever else uses this key one of its own"
+        return Check("rate", PROBLEM, said, "every command that asks: they wait", fix)
     if needed <= limit.per_hour:
         return Check("rate", OK, message)
     fix = "split the configuration into targets with keys of their own, or use --select"

@@ -46,6 +46,11 @@ class Reader:
         return self._transport.reads
 
     @property
+    def throttled(self) -> int:
+        """How often the server said that the key sends too many requests."""
+        return self._transport.throttled
+
+    @property
     def clock_skew_s(self) -> float | None:
         """The server's clock minus ours at the last answer, to the second; None if unknown."""
         return self._transport.clock_skew_s

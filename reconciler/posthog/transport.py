@@ -41,6 +41,7 @@ Params = Mapping[str, str | int | bool] | Sequence[tuple[str, str]]
 
 KEEP_ALIVE_S: Final = 4.0  # below the 5 s after which common servers hang up
 CONNECTIONS: Final = 64
+_TOO_MANY: Final = 429
 _NOT_SENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -84,6 +85,7 @@ class Transport:
         self.origin = base_url
         self.reads = 0  # requests that left, retries included
         self.writes = 0
+        self.throttled = 0  # answers that said "too many requests"
         self.clock_skew_s: float | None = None  # the server's clock minus ours, at the last answer
         self._key = key
         self._pacer = pacer
@@ -144,6 +146,7 @@ class Transport:
         started, answer = self._clock(), None
         try:
             answer = self._exchange(call, params, content)
+            self.throttled += answer.status == _TOO_MANY
             now = self._server_time(answer)
             value = answers.read(call, answer, key_source=self._key.source, now=now)
         except errors.ApiError as error:

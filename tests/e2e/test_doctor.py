@@ -142,6 +142,16 @@ def test_what_the_key_may_write_is_known_without_writing(world):
     assert "cannot be told by reading" in str(checks(untold)["scopes"])
 
 
+def test_a_key_that_is_at_its_limit_is_a_problem(sound):
+    """The server never says how much is left, only when nothing is."""
+    rule = {"match": {"route": "members", "hit": 1}, "effect": {"throttle": 1}}
+    sound.sandbox.call("POST", "/_sandbox/faults", {"faults": [rule]})
+    done = sound.run("doctor", "--format", "json")
+
+    assert [name for name, _ in problems(done)] == ["rate"]
+    assert "too many requests" in str(checks(done)["rate"])
+
+
 def test_a_member_is_told_about_the_level_and_not_about_scopes(world):
     """More scopes would not help."""
     made = seed()
