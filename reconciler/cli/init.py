@@ -1,7 +1,7 @@
 """`reconciler init`: a configuration repository to start from. Never touches what is there."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -12,7 +12,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 SETTINGS = "reconciler.yaml"
 EXAMPLES = "config/examples.yaml"
 IGNORE = "*/your-organization/*"  # how the settings leave the examples alone
-IGNORED = ".reconciler/"
+GITIGNORE, IGNORED = ".gitignore", ".reconciler/"
 CI = {
     "github": ("github.yml", ".github/workflows/posthog.yml"),
     "gitlab": ("gitlab.yml", ".gitlab-ci.yml"),
@@ -56,9 +56,10 @@ def _scaffold(root: Path, ci: str) -> Iterator[tuple[str, str]]:
     if ci in CI:
         template, path = CI[ci]
         files[path] = _template(template)
+    _check(root, (*files, GITIGNORE))
     for path, text in files.items():
         yield _create(root, path, text), path
-    yield _ignore(root), ".gitignore"
+    yield _ignore(root), GITIGNORE
 
 
 def _template(name: str) -> str:
@@ -75,7 +76,7 @@ def _wants_examples(root: Path) -> bool:
     if any(is_resource_file(path.name) for path in (root / "config").rglob("*")):
         return False
     settings = root / SETTINGS
-    return not os.path.lexists(settings) or IGNORE in _read(settings, "nothing was written")
+    return not os.path.lexists(settings) or IGNORE in _read(settings)
 
 
 def _create(root: Path, path: str, text: str) -> str:
@@ -92,19 +93,40 @@ def _ignore(root: Path) -> str:
     """Journals of runs stay out of git: one line more, if it is not there."""
     from reconciler.config import writer
 
-    path = root / ".gitignore"
+    path = root / GITIGNORE
     if not os.path.lexists(path):
         writer.write(path, f"{IGNORED}\n")
         return CREATED
-    text = _read(path, "the other files are there", f"add a line `{IGNORED}` to it by hand")
-    if {IGNORED, IGNORED.rstrip("/"), f"/{IGNORED}"} & {line.strip() for line in text.splitlines()}:
+    text = _read(path)
+    if IGNORED.strip("/") in {line.strip().strip("/") for line in text.splitlines()}:
         return KEPT
     end = "" if text.endswith("\n") or not text else "\n"
     writer.write(path, f"{text}{end}{IGNORED}\n")
     return UPDATED
 
 
-def _read(path: Path, state: str, fix: str = "mend it, or move it away") -> str:
+def _check(root: Path, paths: Iterable[str]) -> None:
+    """Everything can be written, inside the folder: else nothing is."""
+    from reconciler.errors import ReconcilerError
+
+    for name in paths:
+        above = [one for one in (root / name).parents if one.is_relative_to(root)]
+        files = [one for one in above if os.path.lexists(one) and not one.is_dir()]
+        outside = not Path(os.path.realpath(above[0])).is_relative_to(root)
+        if not files and not outside:
+            continue
+        what = (files or above)[0].relative_to(root).as_posix()
+        raise ReconcilerError(
+            f"{what} is no folder of {root.name}",
+            why=f"{name} would be written into it",
+            state="nothing was written",
+            fix="move it away, or begin in another folder",
+        )
+    if os.path.lexists(root / GITIGNORE):
+        _read(root / GITIGNORE)
+
+
+def _read(path: Path) -> str:
     from reconciler.errors import ReconcilerError
 
     try:
@@ -113,6 +135,6 @@ def _read(path: Path, state: str, fix: str = "mend it, or move it away") -> str:
         raise ReconcilerError(
             f"{path.name} cannot be read",
             why=str(getattr(problem, "strerror", None) or "it is not UTF-8"),
-            state=state,
-            fix=fix,
+            state="nothing was written",
+            fix="mend it, or move it away",
         ) from problem

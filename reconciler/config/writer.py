@@ -277,5 +277,5 @@ def _failed(path: Path, how: str, problem: OSError) -> ReconcilerError:
         f"{path.name} cannot be {how}",
         why=problem.strerror or str(problem),
         state="files before it are written, it and those after it are not",
-        fix="choose a folder that is writable; to pull again is safe",
+        fix="choose a folder that is writable; to run it again is safe",
     )

@@ -80,6 +80,49 @@ def test_there_is_one_example_of_each_kind_and_none_is_ever_applied(world):
     assert repo.sandbox.writes() == []
 
 
+def test_without_the_settings_the_examples_cannot_be_created_either(world):
+    """From a folder above, where nothing says to leave them alone."""
+    repo = world(acme.seed())
+    repo.run("init", "inside")
+    done = repo.run("apply", "--yes")
+
+    assert done.code == 1
+    assert "is not the id of Organization/your-organization" in done.out + done.err
+    assert repo.sandbox.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("config", "file"),
+        ("config", "link"),
+        (".schemas", "link"),
+        (".github", "file"),
+        (".gitignore", "folder"),
+        (".gitignore", "bytes"),
+        (".gitignore", "dangling"),
+    ],
+)
+def test_where_something_cannot_be_written_nothing_is(world, name, kind):
+    """Said before the first file, with what stands in the way."""
+    repo = world(acme.seed())
+    place = repo.folder / "new" / name
+    place.parent.mkdir()
+    if kind == "folder":
+        place.mkdir()
+    elif kind in {"file", "bytes"}:
+        place.write_bytes(b"\xff\xfe" if kind == "bytes" else b"")
+    else:
+        (repo.folder / "outside").mkdir()
+        place.symlink_to("../outside" if kind == "link" else "nowhere")
+    done = repo.run("init", "new")
+
+    assert (done.code, done.out) == (1, "")
+    assert name in done.err
+    assert "nothing was written" in done.err
+    assert [path.name for path in place.parent.iterdir()] == [name]
+
+
 def test_an_example_that_was_made_one_s_own_counts(world):
     """With another organization in it, it is a document like any other."""
     repo = world(acme.seed())
