@@ -28,10 +28,10 @@ from reconciler.errors import UsageError
 )
 @click.option(
     "--record-base",
-    type=click.Choice(["local", "no"]),
+    type=click.Choice(["local", "push", "no"]),
     default="local",
     show_default=True,
-    help="Whether a clean apply of everything moves the ref of the base.",
+    help="Whether a clean apply of everything moves the ref of the base; push: on the remote, too.",
 )
 @options.concurrency
 @options.formats("text", "json")
@@ -49,6 +49,7 @@ def command(
     allow_destroy: tuple[str, ...],
     confirm_deletes: int | None,
     allow_weakening: bool,
+    allow_rollback: bool,
     prefer: str | None,
     go_on: bool,
     wait_s: float,
@@ -69,6 +70,7 @@ def command(
     about = asked(paths, select, exclude, base, prune=prune)
     target, loaded = about.load(session)
     before = about.before(session, target, loaded)
+    rails.forward(session, target, before.head, allowed=allow_rollback)
     limits = rails.limits(target, confirm_deletes, allow_destroy, weakening=allow_weakening)
     chosen = rails.chosen(
         session, target, loaded, before, limits, about.part(prune=prune), prefer=prefer
@@ -86,6 +88,6 @@ def command(
         ended, interrupted = carrying.carry_out(session, writer, made, world, how)
     code = carrying.account(session, ended, made, interrupted=interrupted, form=format_)
     partial = bool(about.paths) and session.settings().file is not None
-    if code == 0 and record_base == "local" and not partial:
-        rails.record(session, target, chosen, before)
+    if code == 0 and record_base != "no" and not partial:
+        rails.record(session, target, chosen, before, how=record_base)
     return code

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 DRIFTED = 2
 CLASSES = ("approved", "unapproved", "bypass", "unknown")
-WRITING = frozenset({"yes", "allow_destroy", "allow_weakening", "go_on", "concurrency"})
+WRITING = frozenset(
+    {"yes", "allow_destroy", "allow_weakening", "allow_rollback", "go_on", "concurrency"}
+)
 
 
 @click.command("drift", epilog="Example: reconciler drift --since 7d --select 'ApprovalPolicy/*'")
@@ -61,6 +63,7 @@ def command(
     yes: bool,
     allow_destroy: tuple[str, ...],
     allow_weakening: bool,
+    allow_rollback: bool,
     go_on: bool,
     concurrency: int,
 ) -> int:
@@ -93,6 +96,7 @@ def command(
     if action == "revert":
         from reconciler.cli import reverting
 
+        rails.forward(session, target, commit.commit, allowed=allow_rollback)
         how = reverting.How(yes, go_on, concurrency, format_)
         return reverting.revert(session, target, look, limits, how)
     if action is not None:

@@ -121,6 +121,11 @@ def lifts(command: Callable[..., Any]) -> Callable[..., Any]:
             "--allow-weakening", is_flag=True, help="Approvals may get easier, and nothing else."
         ),
         click.option(
+            "--allow-rollback",
+            is_flag=True,
+            help="A commit may be older than its branch, or than what was applied last.",
+        ),
+        click.option(
             "--allow-destroy",
             multiple=True,
             callback=_exact,

@@ -65,7 +65,7 @@ def command(
         host=host,
         created_at=session.stamp(),
         base=before.base,
-        said=before.findings,
+        said=(*before.findings, *rails.backward(session, target, before.head)),
         basis=before.basis(part) if kept else None,
     )
     asked = before.base is not None and before.base.pull_request

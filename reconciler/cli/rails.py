@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reconciler.config.elsewhere import Elsewhere
     from reconciler.config.loader import Loaded
     from reconciler.config.settings import Target
-    from reconciler.model import Plan
+    from reconciler.model import Finding, Plan
     from reconciler.plan.build import Options
     from reconciler.plan.guardrails import Limits
 
@@ -102,9 +102,48 @@ def guard(made: "Plan") -> None:
         )
 
 
-def record(session: Session, target: "Target", chosen: "Options", before: "Before") -> None:
-    """Move the ref of the base to what was applied, if that is a commit, all of it."""
-    from reconciler.config import base, git
+def forward(session: Session, target: "Target", commit: str | None, *, allowed: bool) -> None:
+    """Refuse a commit that is not the newest of its branch, or from before the last apply (4)."""
+    from reconciler.config import tip
+
+    if allowed or commit is None:
+        return
+    folder = target.paths[0]
+    found = tip.behind(commit, target=target.name, environ=session.environ, cwd=folder)
+    if found is not None:
+        raise GuardrailError(
+            found.what,
+            why=found.why,
+            state="nothing was contacted, nothing was written",
+            fix=f"{found.fix}; to go back on purpose: --allow-rollback",
+        )
+
+
+def backward(session: Session, target: "Target", commit: str | None) -> "tuple[Finding, ...]":
+    """What `apply` would refuse as a rollback, for a plan: a warning."""
+    from reconciler.model import Finding, Severity
+
+    try:
+        forward(session, target, commit, allowed=False)
+    except (GuardrailError, GitError) as error:
+        return (Finding("rollback", Severity.WARNING, error.what, error.why, error.fix),)
+    return ()
+
+
+def record(
+    session: Session, target: "Target", chosen: "Options", before: "Before", *, how: str
+) -> None:
+    """Move the ref of the base to what was applied, if that is a commit, all of it.
+
+    Args:
+        session: where a failure is told: it changes nothing about the apply.
+        target: whose ref it is.
+        chosen: what the run was about.
+        before: the commit that was applied.
+        how: `local`, or `push` to tell the remote as well.
+
+    """
+    from reconciler.config import base, git, publish
 
     if chosen.select or chosen.exclude or chosen.prefer == "live":
         return
@@ -114,6 +153,19 @@ def record(session: Session, target: "Target", chosen: "Options", before: "Befor
         return
     ref = base.applied_ref(target.name)
     try:
+        was = git.value(ref, before.repository)
         git.update_ref(ref, before.head, cwd=before.repository, message="reconciler apply")
     except GitError as error:
-        session.note(f"warning: the base was not recorded: {error.what}")
+        _not_recorded(session, "the base was not recorded", error)
+        return
+    if how != "push":
+        return
+    try:
+        publish.push(ref, before.head, before=was, cwd=before.repository)
+    except GitError as error:
+        _not_recorded(session, "all was applied, but the base was recorded here alone", error)
+
+
+def _not_recorded(session: Session, what: str, error: GitError) -> None:
+    why = f"{error.what}: {error.why}" if error.why else error.what
+    session.warn(f"{what}: {why}; to mend it: {error.fix}")

@@ -16,7 +16,7 @@ from reconciler.errors import GitError
 
 __all__ = ["CommitTree"]
 
-_SHALLOW: Final = "this clone is shallow: it holds only the newest part of the history"
+SHALLOW: Final = "this clone is shallow: it holds only the newest part of the history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def resolve(ref: str, cwd: Path) -> str:
     if is_shallow(folder):
         raise GitError(
             f"git knows no commit {ref!r} here",
-            why=_SHALLOW,
+            why=SHALLOW,
             fix=git_process.DEEPEN,
         )
     if head(folder) is None:
@@ -103,7 +103,7 @@ def merge_base(one: str, other: str, *, cwd: Path) -> str | None:
     if is_shallow(folder):
         raise GitError(
             f"git cannot tell where {one!r} and {other!r} parted",
-            why=_SHALLOW,
+            why=SHALLOW,
             fix=git_process.DEEPEN,
         )
     return None
@@ -114,6 +114,36 @@ def is_ancestor(one: str, other: str, *, cwd: Path) -> bool:
     folder = _root(cwd)
     commits = [resolve(one, folder), resolve(other, folder)]
     return git_process.run(["merge-base", "--is-ancestor", *commits], folder).returncode == 0
+
+
+def branch(cwd: Path) -> str | None:
+    """Full name of the branch that is checked out; None where a commit is."""
+    done = git_process.run(["symbolic-ref", "--quiet", "HEAD"], _root(cwd))
+    return done.stdout.decode("utf-8", "replace").rstrip("\n") or None
+
+
+def upstream(name: str, cwd: Path) -> str | None:
+    """The ref by which the remote's side of a branch is known here, if it has one."""
+    return _asked("%(upstream)", name, cwd)
+
+
+def remote_of(name: str, cwd: Path) -> str | None:
+    """The remote that a branch comes from, if it has one."""
+    return _asked("%(upstream:remotename)", name, cwd)
+
+
+def _asked(form: str, name: str, cwd: Path) -> str | None:
+    asked = ["for-each-ref", f"--format={form}", "--count=1", "--end-of-options", name]
+    return git_process.output(asked, _root(cwd)).decode("utf-8", "replace").rstrip("\n") or None
+
+
+def branches_with(commit: str, cwd: Path) -> tuple[tuple[str, str], ...]:
+    """Each branch, local or of a remote, that has a commit in its history, and where it is."""
+    form = "%(if)%(symref)%(then)%(else)%(objectname) %(refname)%(end)"
+    asked = ["for-each-ref", f"--contains={commit}", f"--format={form}"]
+    rows = git_process.output([*asked, "refs/heads/", "refs/remotes/"], _root(cwd))
+    found = (row.partition(" ") for row in rows.decode("utf-8", "replace").split("\n") if row)
+    return tuple((name, tip) for tip, _, name in found)
 
 
 def last_commit_touching(file: str | Path, *, cwd: Path) -> Touch | None:
