@@ -221,7 +221,7 @@ class _Run:
         """Nothing else is left to do: look what people have decided, until time is up."""
         if self._watch is None:
             self._watch = Watch(self._tools.writer, timeout_s=self._options.wait_s)
-        self._options.standing.waiting(self._watch.left_s)
+            self._options.standing.waits_until(self._tools.writer.clock() + self._watch.left_s)
         asked = set(self._parked.values())
         try:
             goes_on = not self._stops() and self._watch.rest(asked)

@@ -16,7 +16,7 @@ class Moment:
     ended: Mapping[str, int]  # by result
     in_flight: Mapping[Address, float]  # since when, by the run's clock
     parked: Mapping[Address, Outcome]  # what waits, and the run waits with it
-    wait_left_s: float | None = None
+    wait_until: float | None = None  # by the run's clock
 
     @property
     def queued(self) -> int:
@@ -33,7 +33,7 @@ class Standing:
     _ended: Counter[str] = field(default_factory=Counter)
     _in_flight: dict[Address, float] = field(default_factory=dict)
     _parked: dict[Address, Outcome] = field(default_factory=dict)
-    _wait_left_s: float | None = None
+    _wait_until: float | None = None
     _lock: Lock = field(default_factory=Lock)
 
     def started(self, address: Address, at: float) -> None:
@@ -61,10 +61,10 @@ class Standing:
             if outcome.action is not Action.NONE:
                 self._ended[Result(outcome.result)] += 1
 
-    def waiting(self, left_s: float | None) -> None:
-        """How long people are still waited for; None: they are not."""
+    def waits_until(self, at: float) -> None:
+        """How long people are waited for."""
         with self._lock:
-            self._wait_left_s = left_s
+            self._wait_until = at
 
     def moment(self) -> Moment:
         """How it stands now."""
@@ -74,5 +74,5 @@ class Standing:
                 dict(self._ended),
                 dict(self._in_flight),
                 dict(self._parked),
-                self._wait_left_s,
+                self._wait_until,
             )

@@ -10,11 +10,12 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from reconciler.cli import logs
-from reconciler.cli.progress import Progress
+from reconciler.cli.board import Lines, LiveBoard
 from reconciler.cli.session import Session, color_for
 from reconciler.model import Action, Address, Outcome, Plan
 
 if TYPE_CHECKING:
+    from reconciler.apply.standing import Standing
     from reconciler.posthog.client import Writer
     from reconciler.walk import World
 
@@ -39,6 +40,7 @@ def carry_out(
     from reconciler import walk
     from reconciler.apply import executor
     from reconciler.apply.journal import Journal
+    from reconciler.apply.standing import Standing
     from reconciler.render import text
 
     if not made.writes:
@@ -47,14 +49,15 @@ def carry_out(
     ended: dict[Address, Outcome] = {}
     kept = walk.journal_path(session.folder(), stamp)
     color = color_for(session.color_choice, sys.stderr)
+    standing = Standing(len(made.writes))
     with (
         Journal(kept, now=session.stamp) as journal,
         session.report.journal(journal.path),
         _interrupts(writer) as interrupt,
-        Progress(len(made.writes), quiet=session.quiet or session.log_format == "json") as progress,
+        _board(session, writer, standing, interrupt, color=color) as shown,
     ):
         journal.intend("begin", target=made.target, host=made.host, digest=made.desired_digest)
-        options = executor.Options(how.workers, interrupt.stop, how.guarded, how.wait_s)
+        options = executor.Options(how.workers, interrupt.stop, how.guarded, how.wait_s, standing)
         for outcome in walk.apply(made, world, writer, journal, options=options):
             again = ended.get(outcome.address) == outcome  # it waited, and still does
             ended[outcome.address] = outcome
@@ -68,7 +71,7 @@ def carry_out(
                 "change_request": outcome.change_request,
             }
             if not logs.emit("change.ended", attempts=outcome.attempts, **facts):
-                progress.ended(text.outcome_line(outcome, color=color))
+                shown.ended(text.outcome_line(outcome, color=color))
             journal.record("outcome", **facts)
         journal.record("end", outcomes=len(ended))
     return tuple(ended.values()), interrupt.code
@@ -103,6 +106,41 @@ class _Interrupt:
 
     stop: Event = field(default_factory=Event)
     code: int | None = None
+    said: bool = False  # whether a board says that the run is stopping
+
+
+def _board(
+    session: Session,
+    writer: "Writer",
+    standing: "Standing",
+    interrupt: _Interrupt,
+    *,
+    color: bool,
+) -> Lines:
+    """A board on a terminal, plain lines elsewhere."""
+    quiet = session.quiet or session.log_format == "json"
+    if quiet or not sys.stderr.isatty() or session.environ.get("TERM") == "dumb":
+        return Lines(sys.stderr, quiet=quiet)
+    from reconciler.render.text.board import Board
+
+    started = writer.clock()
+    interrupt.said = True
+
+    def look() -> Board:
+        now, moment = writer.clock(), standing.moment()
+        return Board(
+            planned=moment.planned,
+            ended=moment.ended,
+            in_flight={address: now - since for address, since in moment.in_flight.items()},
+            parked=tuple(moment.parked.values()),
+            queued=moment.queued,
+            elapsed_s=now - started,
+            wait_left_s=None if moment.wait_until is None else moment.wait_until - now,
+            budget=writer.budget,
+            stopping=interrupt.stop.is_set(),
+        )
+
+    return LiveBoard(sys.stderr, look, color=color)
 
 
 @contextmanager
@@ -116,6 +154,8 @@ def _interrupts(writer: "Writer") -> Iterator[_Interrupt]:
         interrupt.code = 128 + number
         interrupt.stop.set()
         writer.stop(GRACE_S)  # who waits for the rate limit waits no more
+        if interrupt.said:
+            return
         with suppress(OSError):
             os.write(2, _STOPPING)  # buffered stderr may be in the middle of a line
 

@@ -1,0 +1,136 @@
+"""The board of a running apply: what is queued, in flight, done, and who is waited for."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from reconciler.model import Address, Outcome, Result
+from reconciler.render import words
+from reconciler.render.text.screen import escape, paint
+from reconciler.render.visible import clip, columns
+
+_FLYING: Final = 8  # rows of what is in flight, and
+_PARKED: Final = 6  # of what waits for people; of more, how many more
+_BAR: Final = 20
+_NARROW: Final = 60  # columns below which there is no bar
+_SOON_S: Final = 60
+_STYLES: Final = {
+    Result.DONE: "green",
+    Result.FAILED: "alarm",
+    Result.REFUSED: "alarm",
+    Result.SKIPPED: "yellow",
+    Result.WAITING: "cyan",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """How a run stands at one moment."""
+
+    planned: int
+    ended: Mapping[str, int] = field(default_factory=dict)  # by result
+    in_flight: Mapping[Address, float] = field(default_factory=dict)  # for how many seconds
+    parked: tuple[Outcome, ...] = ()  # what waits, and the run waits with it
+    queued: int = 0
+    elapsed_s: float = 0.0
+    wait_left_s: float | None = None
+    budget: tuple[tuple[int, int], ...] = ()  # requests left, of how many: minute, hour
+    stopping: bool = False
+
+
+def board(now: Board, *, color: bool, width: int, height: int) -> list[str]:
+    """The lines of the board, none wider than `width`, no more than `height`."""
+    foot = list(_foot(now))
+    room = max(0, height - 1 - len(foot))
+    rows = [*_parked(now), *_flying(now)]
+    if len(rows) > room:
+        rows = [*rows[: max(0, room - 1)], ("dim", f"… and {len(rows) - room + 1} more")][:room]
+    lines = [*_head(now, width), *rows, *foot]
+    return [paint(clip(text, width), style, on=color) for style, text in lines[:height]]
+
+
+def _head(now: Board, width: int) -> Iterator[tuple[str, str]]:
+    over = sum(now.ended.values())
+    bar = ""
+    if width >= _NARROW and now.planned:
+        full = over * _BAR // now.planned
+        bar = f"{'█' * full}{'░' * (_BAR - full)} "
+    counts = [f"{over:,} of {now.planned:,}"]
+    counts += [
+        f"{now.ended[one]:,} {one}"
+        for one in Result
+        if one is not Result.DONE and now.ended.get(one)
+    ]
+    counts += [f"{len(now.in_flight)} in flight"] if now.in_flight else []
+    counts += [f"{len(now.parked)} waiting"] if now.parked else []
+    counts += [f"{now.queued:,} queued"] if now.queued else []
+    time = clock(now.elapsed_s)
+    if (left := left_s(now)) is not None:
+        time += f", about {clock(left)} left"
+    yield "bold", f"applying {bar}{' · '.join(counts)}  {time}"
+
+
+def left_s(now: Board) -> float | None:
+    """Seconds until the rest is sent, as fast as it went so far and the rate limit allows."""
+    over, rest = sum(now.ended.values()), now.queued + len(now.in_flight)
+    if not rest or not over:
+        return None
+    left = now.elapsed_s / over * rest
+    if now.budget:
+        minute_left, minute = now.budget[0]
+        left = max(left, (rest - minute_left) / max(1, minute) * 60.0)
+    return left
+
+
+def _flying(now: Board) -> Iterator[tuple[str, str]]:
+    found = sorted(now.in_flight.items(), key=lambda one: -one[1])
+    for address, seconds in found[:_FLYING]:
+        yield "", f"  ↻ {escape(str(address))}  {seconds:.0f} s"
+    if len(found) > _FLYING:
+        yield "dim", f"    and {len(found) - _FLYING} more in flight"
+
+
+def _parked(now: Board) -> Iterator[tuple[str, str]]:
+    for one in now.parked[:_PARKED]:
+        who = words.waits_for(one, None) or one.change_request or "approval"
+        yield _STYLES[Result.WAITING], f"  ⏸ {escape(str(one.address))}  {escape(who)}"
+    if len(now.parked) > _PARKED:
+        yield "dim", f"    and {len(now.parked) - _PARKED} more waiting for approval"
+
+
+def _foot(now: Board) -> Iterator[tuple[str, str]]:
+    if now.wait_left_s is not None and now.parked:
+        yield "cyan", f"  waiting for approvals: {clock(now.wait_left_s)} left"
+    if now.stopping:
+        yield "loud", "  stopping: what is in flight is finished; again to leave at once"
+    elif now.budget:
+        names = ("this minute", "this hour")
+        parts = (
+            f"{left:,} of {most:,} {name}"
+            for (left, most), name in zip(now.budget, names, strict=False)
+        )
+        yield "dim", f"  requests left: {', '.join(parts)}"
+
+
+def clock(seconds: float) -> str:
+    """`0:07`, `12:40`, `1:02:03`."""
+    whole = int(max(0.0, seconds))
+    minutes, rest = divmod(whole, _SOON_S)
+    hours, minutes = divmod(minutes, _SOON_S)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def rows_of(lines: list[str], width: int) -> int:
+    """Rows that lines drawn for another width take in a terminal of this one."""
+    bare = (columns(_bare(line)) for line in lines)
+    return sum(max(1, -(-wide // max(1, width))) for wide in bare)
+
+
+def _bare(line: str) -> str:
+    """The line without its colours: those are our own, the text is escaped."""
+    text, _, rest = line.partition("\x1b[")
+    while rest:
+        _, _, rest = rest.partition("m")
+        piece, _, rest = rest.partition("\x1b[")
+        text += piece
+    return text
