@@ -62,6 +62,11 @@ def spec_of(kind: Kind, payload: Payload) -> Spec:
     return kind.canonical(kind.to_spec(payload))
 
 
+def differs(kind: Kind, one: Payload, other: Payload) -> bool:
+    """Whether two readings of an object show something else that can be managed."""
+    return spec_of(kind, one) != spec_of(kind, other)
+
+
 def moved(kind: Kind, progress: Progress, payload: Payload) -> bool:
     """Whether what the files manage of the object has changed since it was last seen.
 

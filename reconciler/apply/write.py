@@ -15,6 +15,7 @@ from reconciler.errors import (
     ApiError,
     ApprovalRequiredError,
     InvalidRequestError,
+    NotFoundError,
     PolicyConflictError,
     ReconcilerError,
     VersionConflictError,
@@ -116,13 +117,13 @@ class _Worker:
                     return
                 self._now = replace(self._now, payload=payload or self._now.payload)
             except ApiError as error:
-                if self._is_over(write, error):
+                if self._is_over(write, last[-1], error):
                     return
             else:
                 self._finish(write, payload)
                 return
 
-    def _is_over(self, write: Write, error: ApiError) -> bool:
+    def _is_over(self, write: Write, request: Request, error: ApiError) -> bool:
         """What a definite refusal means: whether the stage is over, or is sent in other words."""
         create = write.action is Action.CREATE
         match error:
@@ -135,10 +136,29 @@ class _Worker:
             case InvalidRequestError() if create:
                 self._now = answers.exists(self._tools, self._kind, self._now, write, error)
                 return True
+            case InvalidRequestError() | NotFoundError() if not _is_object(
+                self._kind, request, write
+            ):
+                return self._part(write, error)
             case _:
                 if answers.halt(error) is not None or answers.is_trouble(error):
                     raise error
                 raise answers.refused(self._now, write, error) from error
+        return False
+
+    def _part(self, write: Write, error: ApiError) -> bool:
+        """A part was refused: there already, or gone already, by another hand? Then it is well."""
+        payload = objects.reread(self._tools, self._kind, self._now)
+        if payload is None:
+            raise Stop(Result.REFUSED, objects.gone(self._now.change.address)) from error
+        if objects.has(self._kind, write, payload):
+            self._finish(write, payload)
+            return True
+        if self._now.payload is not None and not objects.differs(
+            self._kind, self._now.payload, payload
+        ):
+            raise answers.refused(self._now, write, error) from error
+        self._now = replace(self._now, payload=payload)
         return False
 
     def _move(self, error: VersionConflictError) -> None:

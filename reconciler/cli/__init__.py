@@ -107,6 +107,10 @@ def main() -> None:
         os.write(2, f"error: the output cannot be written: {error.strerror}\n".encode())
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = code or 1
+    try:
+        sys.stderr.flush()
+    except OSError:  # else Python itself would end with 120, whatever became of the run
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     sys.exit(code)
 
 
