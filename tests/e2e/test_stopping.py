@@ -84,7 +84,7 @@ def test_a_second_signal_leaves_at_once_and_the_journal_has_the_last_intent(slow
     """Nobody waits for a call that hangs; what was on its way is in the journal."""
     repo = slow(acme.seed())
     flags(repo)
-    spoil(repo, "POST:feature_flags.create:5:before:hang(20)")
+    spoil(repo, "POST:feature_flags.create:5:before:hang(300)")
 
     process = started(repo, "apply", "--yes", "--concurrency", "1", "all.yaml")
     while not any(row["event"] == "write" for row in _rows(repo, 5)):
@@ -98,7 +98,7 @@ def test_a_second_signal_leaves_at_once_and_the_journal_has_the_last_intent(slow
     assert 128 + number == process.returncode
     assert time.monotonic() - begun < 5
     last = journal(repo)[-1]
-    assert ("write", "FeatureFlag/acme/Web/f04") == (last["event"], last["address"])
+    assert ("write", "FeatureFlag/acme/Web/f04") == (last["event"], last["address"]), last
     spoil(repo)
     assert 0 == repo.run("apply", "--yes", "all.yaml").code
 
