@@ -7,9 +7,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.config import loader
+from reconciler.config import loader, settings
+from reconciler.config.checks import CHECKS
 from reconciler.errors import ConfigError
 
+OVER = "over.yaml"
 CORPUS = Path(__file__).parent / "corpus"
 ROOT = Path(__file__).parents[2]
 PIECES = (
@@ -32,9 +34,10 @@ class Memory:
     def display(self, path):
         return str(path)
 
-    def walk(self, _path, _skip=()):
+    def walk(self, path, _skip=()):
         for name, data in self.files.items():
-            yield name, lambda data=data: data
+            if path == Path(name) or OVER not in self.files:
+                yield name, lambda data=data: data
 
 
 def seeds():
@@ -88,10 +91,27 @@ def check(data):
         assert found
     assert time.process_time() - started < 2
     for finding in found:
-        assert finding.code.startswith("R0")
+        assert finding.code in CHECKS
         assert finding.message
         assert finding.source.file == "a.yaml"
         assert finding.source.line >= 1
         assert finding.source.column >= 1
         assert finding.width >= 1
     return found
+
+
+def check_layers(data, other):
+    """The same of one text as an overlay over another, and of a text as settings."""
+    started = time.process_time()
+    tree = Memory({"a.yaml": data, OVER: other})
+    found = []
+    try:
+        loader.load([Path("a.yaml")], overlays=[Path(OVER)], tree=tree)
+    except ConfigError as error:
+        found += error.findings
+    try:
+        settings.parse(data, file=Path("/x/reconciler.yaml"), display="reconciler.yaml")
+    except ConfigError as error:
+        found += error.findings
+    assert time.process_time() - started < 4
+    assert {one.source.file for one in found} <= {"a.yaml", OVER, "reconciler.yaml"}

@@ -15,10 +15,12 @@ def test_no_input_escapes_the_loader(shard, tmp_path):
     """What fails is written down: move it to tests/config/corpus."""
     times = max(1, int(os.environ.get("RECONCILER_SOAK", "1")))
     kept = Path(tmp_path / "failing.yaml")
-    for data in fuzzing.mutants(1_000 + shard, EACH * times):
+    for number, data in enumerate(fuzzing.mutants(1_000 + shard, EACH * times)):
         kept.write_bytes(data)  # a crash of the whole process leaves it behind as well
         try:
             fuzzing.check(data)
+            if number % 5 == 0:
+                fuzzing.check_layers(data, data)
         except BaseException as error:
             raise AssertionError(f"see {kept}: {error!r}") from error
 
