@@ -3,6 +3,7 @@
 Pure, and safe for several threads: everything it stands on was read before the run.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
@@ -14,6 +15,7 @@ from reconciler.model import (
     Approvers,
     Awaited,
     Change,
+    ChangeRequest,
     Declared,
     Live,
     LiveResource,
@@ -23,11 +25,16 @@ from reconciler.model import (
 from reconciler.plan import gate_requests, gates, intent, three_way
 from reconciler.plan.gate_steps import Steps
 
+Remark = Callable[[Address, ChangeRequest], str]
+
 
 class Planner:
     """See `apply.progress.Counsel`."""
 
-    def __init__(self, made: Plan, *, base: Declared | None, live: Live) -> None:
+    def __init__(
+        self, made: Plan, *, base: Declared | None, live: Live, remark: Remark | None = None
+    ) -> None:
+        self._remark = remark
         self._base = base
         self._live = live
         self._names = naming.Names({}, live)
@@ -113,6 +120,7 @@ class Planner:
         voted = tuple(vote.person for vote in found.votes if vote.approved)
         return Awaited(gate.quorum, able, voted, found.expires_at)
 
-    def remark(self, change: Change, request: Payload) -> str:  # noqa: ARG002
-        """What is to be said of a request besides."""
-        return ""
+    def remark(self, change: Change, request: Payload) -> str:
+        """What is to be said of a request that was approved."""
+        found = naming.change_request(request, *change.address.parts[:2])
+        return self._remark(change.address, found) if self._remark is not None else ""

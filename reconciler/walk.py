@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-from reconciler import counsel
+from reconciler import counsel, voters
 from reconciler import live as live_room
 from reconciler.apply import executor
 from reconciler.apply.journal import Journal
@@ -161,10 +161,21 @@ def plan(
             *said,
             *world.said,
             *(map(excerpt.attach, made.findings) if excerpts else made.findings),
+            *_voters(world).findings(world.live.change_requests),
         ),
         requests=Requests(world.reads, made.requests.expected_writes),
         basis=footing.of(made.changes, world.desired, world.live, basis) if basis else None,
     )
+
+
+def _voters(world: World) -> voters.Voters:
+    return voters.Voters(world.desired, world.base, world.live)
+
+
+def looked_back(reader: Reader, made: Plan, world: World) -> Plan:
+    """The plan, with what is to be said of approvals since the base: who approved their own."""
+    found = tuple(_voters(world).applied(reader, made))
+    return replace(made, findings=(*made.findings, *found)) if found else made
 
 
 def apply(
@@ -180,7 +191,8 @@ def apply(
     for change in made.changes:
         if change.live_id is not None:  # also of what is renamed, and of one among namesakes
             names.learn(change.address, change.live_id)
-    advisor = counsel.Planner(made, base=world.base, live=world.live)
+    remark = _voters(world).remark
+    advisor = counsel.Planner(made, base=world.base, live=world.live, remark=remark)
     tools = Tools(writer, journal, names, advisor, request_url(made.host, names))
     for outcome in executor.execute(made, tools, options):
         if outcome.id is not None:

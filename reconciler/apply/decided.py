@@ -26,6 +26,8 @@ def resume(tools: Tools, parked: Progress, request: Payload) -> Progress:
     try:
         if ours:
             _need_applied(progress, request)
+            remark = tools.counsel.remark(progress.consent, request)
+            progress = replace(progress, note=joined(progress.note, remark))
         return _go_on(tools, progress, request, ours=ours)
     except Stop as stop:
         return ended(progress, tools, stop)
@@ -82,8 +84,6 @@ def _reasons(request: Payload) -> str:
 def _go_on(tools: Tools, progress: Progress, request: Payload, *, ours: bool) -> Progress:
     change, kind = progress.consent, KINDS[progress.change.address.kind]
     result: Mapping[str, Any] = request.get("result_data") or {}
-    remark = tools.counsel.remark(change, request) if ours else ""
-    progress = replace(progress, note=joined(progress.note, remark))
     if progress.id is None and ours and result.get("resource_id") is not None:
         progress = replace(progress, id=str(result["resource_id"]))
     payload = _settled(tools, kind, progress, result)

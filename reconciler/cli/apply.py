@@ -58,7 +58,7 @@ def command(
     format_: str,
 ) -> int:
     """Carry the plan out. What an approval policy holds back is filed, reported, and waits (3)."""
-    from reconciler import render
+    from reconciler import render, walk
     from reconciler.cli import carrying, rails
     from reconciler.plan import guardrails
 
@@ -77,6 +77,7 @@ def command(
     )
     with session.writer(target) as writer:
         made, world = about.made(session, target, writer, loaded, before, chosen)
+        made = walk.looked_back(writer, made, world)
         session.report.plan(made)
         if format_ == "text":
             session.show(render.plan, made)
