@@ -40,7 +40,8 @@ def said(found: Attribution, one: FieldChange | None = None) -> Said:
     if found.client:
         parts.append(_CLIENTS.get(found.client, f"through {found.client}"))
     parts.append(f"on {when(found.at)}")
-    return Said(mark, f"{' '.join(parts)}{_moved(found, one)}{_way(found)}", tone)
+    text = f"{' '.join(parts)}{_moved(found, one)}{_way(found)}"
+    return Said(mark, text, tone, page=found.url or "")
 
 
 def _by(found: Attribution) -> Iterator[str]:

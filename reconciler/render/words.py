@@ -40,6 +40,7 @@ class Said:
     text: str
     tone: Tone
     more: tuple[str, ...] = ()
+    page: str = ""  # where a person looks at it; the sink checks it
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

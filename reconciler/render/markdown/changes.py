@@ -10,6 +10,7 @@ from reconciler.render import values, who, words
 from reconciler.render.markdown.budget import limited
 from reconciler.render.markdown.escape import code, fence, prose, tag
 from reconciler.render.text import sentences
+from reconciler.render.visible import page
 from reconciler.render.words import Said
 
 _DOTS: Final = {"+": "🟢", "~": "🟡", "-": "🔴", " ": "⚪"}
@@ -18,7 +19,7 @@ _LINES: Final = 150  # of one change
 _SHORT: Final = 160  # characters of both sides that are shown on two lines
 
 
-def folded(one: Change, *, drift: bool, opened: bool) -> str:
+def folded(one: Change, *, drift: bool, opened: bool, host: str = "") -> str:
     """One change as `<details>`."""
     said = None if drift else words.gate(one)
     title = f"{_dot(one, drift=drift)} <code>{tag(str(one.address))}</code> "
@@ -31,7 +32,7 @@ def folded(one: Change, *, drift: bool, opened: bool) -> str:
     return "\n\n".join(
         (
             f"<details{' open' if opened else ''}><summary>{title}</summary>",
-            *_body(one, drift=drift),
+            *_body(one, host, drift=drift),
             "</details>",
         )
     )
@@ -47,13 +48,13 @@ def _dot(one: Change, *, drift: bool) -> str:
     return _DOTS[words.sign(one.action, drift=drift)]
 
 
-def _body(one: Change, *, drift: bool) -> Iterator[str]:
+def _body(one: Change, host: str, *, drift: bool) -> Iterator[str]:
     lines = list(islice(_diff(one, drift=drift), _LINES + 1))
     if len(lines) > _LINES:
         lines[_LINES:] = ["  … more lines: --format json has all"]
     if lines:
         yield fence(limited(lines), "diff")
-    if drift and (rows := [f"- {said.mark} {prose(said.text)}" for said in _who(one)]):
+    if drift and (rows := [_told(said, host) for said in _who(one)]):
         yield "\n".join(rows)
     said = None if drift else words.gate(one)
     if said is not None:
@@ -63,6 +64,12 @@ def _body(one: Change, *, drift: bool) -> Iterator[str]:
         yield fence(limited(sentences.lines(warning, color=False), 4_000))
     if one.source is not None:
         yield f"Declared in {code(f'{one.source.file}:{one.source.line}')}"
+
+
+def _told(said: Said, host: str) -> str:
+    """Who did it, and where to look at that."""
+    link = f" [look]({said.page})" if said.page and page(said.page, host) else ""
+    return f"- {said.mark} {prose(said.text)}{link}"
 
 
 def _gate(one: Change, said: Said) -> str:

@@ -30,7 +30,7 @@ def write(plan: Plan, view: View, *, drift: bool) -> str:
     top += _findings(plan, room // 4)
     bottom = list(_notices(plan, drift=drift))
     room = CAP - _SPARE - sum(map(size, (*top, *bottom)))
-    shown, missing = _changes(plan.writes, room, drift=drift)
+    shown, missing = _changes(plan.writes, room, plan.host, drift=drift)
     where = [_elsewhere(missing, view, drift=drift)] if missing else []
     return "\n\n".join((*top, *shown, *where, *bottom)) + "\n"
 
@@ -127,10 +127,12 @@ def _findings(plan: Plan, room: int) -> Iterator[str]:
         yield f"… and {words.count(more, 'more finding')}"
 
 
-def _changes(changes: Sequence[Change], room: int, *, drift: bool) -> tuple[list[str], int]:
+def _changes(
+    changes: Sequence[Change], room: int, host: str, *, drift: bool
+) -> tuple[list[str], int]:
     """All of them unfoldable if they fit; else the first ones, then names; how many are neither."""
     opened = len(changes) <= _OPEN
-    blocks = fitting((folded(one, drift=drift, opened=opened) for one in changes), room)
+    blocks = fitting((folded(one, drift=drift, opened=opened, host=host) for one in changes), room)
     if len(blocks) == len(changes):
         return blocks, 0
     blocks = fitting(blocks, room * 3 // 5)

@@ -75,6 +75,8 @@ def _told(said: Said | None, look: Look) -> Iterator[str]:
         indent = f"{INDENT}  "
         for line in wrap(f"{said.mark} {escape(said.text)}", indent=indent, width=look.width):
             yield look.paint(line, "loud" if said.tone is Tone.LOUD else "dim")
+        if look.verbose and said.page:
+            yield f"{indent}  {look.paint(escape(said.page), 'dim')}"
 
 
 def _marker(one: FieldChange) -> str:
