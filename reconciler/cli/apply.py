@@ -82,7 +82,7 @@ def command(
         if format_ == "text":
             session.show(render.plan, made)
         if not go_on:
-            rails.guard(made)
+            rails.guard(session, made, form=format_)
         if made.writes and not yes:
             click.confirm("Apply these changes?", abort=True, err=True)
         how = carrying.How(workers=concurrency, wait_s=wait_s, guarded=guardrails.CODES)

@@ -7,12 +7,14 @@ from reconciler.cli.session import Session
 from reconciler.errors import GitError, GuardrailError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from reconciler.basis import Selection
     from reconciler.cli.before import Before
     from reconciler.config.elsewhere import Elsewhere
     from reconciler.config.loader import Loaded
     from reconciler.config.settings import Target
-    from reconciler.model import Finding, Plan
+    from reconciler.model import Finding, Outcome, Plan
     from reconciler.plan.build import Options
     from reconciler.plan.guardrails import Limits
 
@@ -88,18 +90,39 @@ def _elsewhere(
     return elsewhere.look(whole, tree, loaded.blobs.keys())
 
 
-def guard(made: "Plan") -> None:
-    """Refuse the whole run if a guardrail says no (interface section 2, exit code 4)."""
+def guard(session: Session, made: "Plan", *, form: str) -> None:
+    """Refuse the whole run if a guardrail says no (interface section 2, exit code 4).
+
+    The account is given all the same: which are refused, and that nothing else was started.
+    """
+    from reconciler import outcomes
     from reconciler.plan import guardrails
     from reconciler.render import account
 
     refused = [finding for finding in made.errors if finding.code in guardrails.CODES]
-    if refused:
-        raise GuardrailError(
-            "refused by a guardrail",
-            findings=account.together(refused),
-            fix="see each; --continue refuses these alone and does the rest",
-        )
+    if not refused:
+        return
+    ended = tuple(_refusals(made, refused))
+    session.report.outcomes(ended, made)
+    if form == "json":
+        session.say(outcomes.dumps(ended, made))
+    raise GuardrailError(
+        "refused by a guardrail",
+        findings=account.together(refused),
+        fix="see each; --continue refuses these alone and does the rest",
+    )
+
+
+def _refusals(made: "Plan", refused: "Iterable[Finding]") -> "Iterator[Outcome]":
+    from reconciler.model import Outcome, Problem, Result
+
+    why = {finding.address: finding for finding in refused}
+    for change in made.writes:
+        if (found := why.get(change.address)) is not None:
+            problem = Problem(found.message, found.why, "not sent", found.fix)
+            yield Outcome(
+                change.address, change.action, Result.REFUSED, id=change.live_id, problem=problem
+            )
 
 
 def forward(session: Session, target: "Target", commit: str | None, *, allowed: bool) -> None:

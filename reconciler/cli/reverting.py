@@ -56,7 +56,7 @@ def revert(
         if how.format == "text":
             session.show(render.plan, made)
         if not how.go_on:
-            rails.guard(made)
+            rails.guard(session, made, form=how.format)
         if made.writes and not how.yes:
             click.confirm("Revert these changes?", abort=True, err=True)
         carry = carrying.How(workers=how.concurrency, guarded=guardrails.CODES)

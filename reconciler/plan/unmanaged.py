@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Final
 
 from reconciler.kind import is_foreign
 from reconciler.kinds import KINDS, fold
@@ -17,6 +18,10 @@ from reconciler.model import (
     Severity,
 )
 from reconciler.plan import three_way
+
+_PRUNED: Final = Finding(
+    code="pruned", severity=Severity.NOTICE, message="it is in no file, and --prune was given"
+)
 
 
 def found(desired: Declared, base: Declared | None, live: Live) -> Iterator[Address]:
@@ -52,7 +57,8 @@ def prune(
             kept.append(_left_alone(address, why))
             continue
         resource = Resource(address, {}, lifecycle=Lifecycle(absent=True), id=there.id)
-        gone.append(replace(three_way.change(resource, None, there), pruned=True))
+        change = three_way.change(resource, None, there)
+        gone.append(replace(change, pruned=True, warnings=(_PRUNED,)))
     return tuple(gone), tuple(kept)
 
 

@@ -89,9 +89,9 @@ def _moved(plan: Plan) -> Iterator[str]:
 
 
 def _errors(plan: Plan) -> Iterator[str]:
-    if plan.errors:
-        whose = "it concerns" if len(plan.errors) == 1 else "they concern"
-        yield f"{count(len(plan.errors), 'error')}: what {whose} is not applied."
+    if number := len(together(plan.errors)):
+        whose = "it concerns" if number == 1 else "they concern"
+        yield f"{count(number, 'error')}: what {whose} is not applied."
 
 
 def base(plan: Plan, *, drift: bool = False) -> str:

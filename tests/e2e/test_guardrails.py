@@ -276,6 +276,20 @@ def test_with_continue_only_what_is_concerned_is_refused(world):
     assert ["a", "b", "new"] == keys(repo)
 
 
+def test_a_refused_run_gives_its_account_as_json_too(world):
+    """Which are refused, and that nothing else was started; the totals add up."""
+    repo = applied(world, {"a.yaml": [protected("a", prevent_destroy=True), *flags("b")]})
+    committed(repo, "a.yaml", acme.flag("b", 20))
+
+    done = repo.run("apply", "--yes", "--format", "json")
+
+    rows = {row["address"].split("/")[-1]: row["outcome"] for row in done.json["results"]}
+    assert (4, {"a": "refused", "b": "skipped"}) == (done.code, rows)
+    assert 2 == sum(done.json["summary"].values())
+    assert ["prevent-destroy"] == [one["code"] for one in done.json["findings"]]
+    assert [] == repo.sandbox.writes()
+
+
 def test_what_depends_on_something_refused_is_refused(world):
     """A policy that names a role whose own change is in conflict."""
     role = acme.document("Role", {"members": ["alice@acme.test"]}, name="R")
