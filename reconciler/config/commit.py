@@ -206,21 +206,25 @@ class Object:
     root: Path  # of the repository that holds it
 
 
-def listing(root: Path, commit: str, inside: str, *, sizes: bool) -> Iterator[Object]:
+@lru_cache(maxsize=32)
+def listing(root: Path, commit: str, inside: str, *, sizes: bool) -> tuple[Object, ...]:
     """What a commit holds below a path, recursively; submodules are not entered.
+
+    A commit never changes: it is asked once.
 
     Sizes take a look at each object, which a partial clone may lack; else they are 0.
     """
     long = ["--long"] if sizes else []
     arguments = ["ls-tree", "-r", "-z", *long, "--full-tree", commit]
     output = git_process.output([*arguments, "--", inside] if inside else arguments, root)
-    for line in output.split(b"\0"):
-        if not line:
-            continue
-        about, path = line.split(b"\t", 1)
-        mode, _, oid, *size = about.decode("ascii").split()
-        number = int(size[0]) if size and size[0].isdigit() else 0
-        yield Object(mode, oid, number, path.decode("utf-8", "backslashreplace"), root)
+    return tuple(_object(line, root) for line in output.split(b"\0") if line)
+
+
+def _object(line: bytes, root: Path) -> Object:
+    about, path = line.split(b"\t", 1)
+    mode, _, oid, *size = about.decode("ascii").split()
+    number = int(size[0]) if size and size[0].isdigit() else 0
+    return Object(mode, oid, number, path.decode("utf-8", "backslashreplace"), root)
 
 
 def _wanted(listed: Sequence[Object], inside: str, left_out: Collection[str]) -> list[Object]:

@@ -4,8 +4,10 @@ git is called with argument lists and `--end-of-options` before whatever a perso
 """
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,7 @@ from reconciler.errors import GitError
 
 __all__ = ["CommitTree"]
 
+_FULL: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 SHALLOW: Final = "this clone is shallow: it holds only the newest part of the history"
 
 
@@ -53,6 +56,16 @@ def resolve(ref: str, cwd: Path) -> str:
     folder = _root(cwd)
     if not ref or "\0" in ref or "\n" in ref:
         raise GitError(f"no commit is called {ref!r}", fix="name a branch, a tag or a commit")
+    return _known(ref, folder) if _FULL.fullmatch(ref) else _resolved(ref, folder)
+
+
+@lru_cache(maxsize=32)
+def _known(commit: str, folder: Path) -> str:
+    """A full id means the same for ever: that it is here is asked once."""
+    return _resolved(commit, folder)
+
+
+def _resolved(ref: str, folder: Path) -> str:
     asked = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"]
     done = git_process.run(asked, folder)
     found = done.stdout.decode("ascii", "replace").split()

@@ -1,5 +1,7 @@
 """What apply refuses (4), with the numbers, the limit, its place, and what lifts it once."""
 
+import os
+
 import pytest
 
 from tests.e2e import acme
@@ -355,3 +357,71 @@ def test_what_another_tool_took_over_is_not_deleted_when_it_leaves_the_files(wor
 
     assert ["FeatureFlag/acme/Web/c"] == [change["address"] for change in plan["changes"]]
     assert "left-to-other-tools" in [finding["code"] for finding in plan["findings"]]
+
+
+def spoil(path, how):
+    """Make one file of the working tree unusable."""
+    texts = {
+        "empty": "",
+        "comments": "# all gone\n",
+        "blank document": "---\n...\n",
+        "broken": "kind: [",
+        "unknown kind": "kind: FeatureFlagg\n",
+        "pointer": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+        "conflict markers": "<<<<<<< HEAD\nkind: Role\n=======\nkind: Member\n>>>>>>> x\n",
+        "UTF-16": "kind: Role\n".encode("utf-16").decode("latin-1"),
+    }
+    path.unlink()
+    if how == "link outside":
+        path.symlink_to("/etc/hosts")
+    elif how == "dangling link":
+        path.symlink_to("nowhere.yaml")
+    elif how == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_text(texts[how], encoding="latin-1")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "empty",
+        "comments",
+        "blank document",
+        "broken",
+        "unknown kind",
+        "pointer",
+        "conflict markers",
+        "UTF-16",
+        "link outside",
+        "dangling link",
+        "pipe",
+    ],
+)
+def test_a_file_that_cannot_be_used_deletes_nothing(world, how):
+    """Whatever happened to it: an error (1) before anything is asked, and a known base or not."""
+    settings = SETTINGS.format(most=100, percent=100)
+    files = {"config/a.yaml": flags("a", "b"), "config/c.yaml": flags("c")}
+    repo = applied(world, files, settings=settings)
+    spoil(repo.folder / "config/c.yaml", how)
+
+    for options in ((), ("--prune",), ("--continue", "--confirm-deletes", "1")):
+        done = repo.run("apply", "--yes", *options)
+
+        assert 1 == done.code, done.out + done.err
+    assert [] == repo.sandbox.requests()
+
+
+@pytest.mark.parametrize("how", ["folder", "every file"])
+def test_files_that_are_all_gone_delete_nothing(world, how):
+    """A folder that is missing, or has no YAML left, is an error, not an empty configuration."""
+    settings = SETTINGS.format(most=100, percent=100)
+    repo = applied(world, {"config/a.yaml": flags("a", "b")}, settings=settings)
+    (repo.folder / "config/a.yaml").unlink()
+    if how == "folder":
+        (repo.folder / "config").rmdir()
+
+    done = repo.run("apply", "--yes", "--confirm-deletes", "2")
+
+    assert 1 == done.code
+    assert [] == repo.sandbox.requests()
