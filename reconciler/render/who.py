@@ -146,6 +146,18 @@ def _attributions(change: Change) -> Iterator[Attribution]:
         yield change.attribution
 
 
+def brief(change: Change) -> Said | None:
+    """Who moved a resource, in a few words: the worst mark, the people, and a hold."""
+    found = tuple(_attributions(change))
+    if not found:
+        return None
+    way = min((one.way for one in found), key=tuple(_COUNTED).index)
+    people = dict.fromkeys(one.person for one in found if one.person)
+    held = ("held",) if change.hold is not None else ()
+    mark, tone = _MARKS[way]
+    return Said(mark, ", ".join((*people, *held)), tone)
+
+
 def advice(plan: Plan) -> str:
     """What to do about drift that people have approved."""
     every = (found for change in plan.writes for found in _attributions(change))

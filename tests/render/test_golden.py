@@ -9,6 +9,7 @@ import pytest
 from reconciler import outcomes, render
 from reconciler.errors import ConfigError, PermissionDeniedError
 from reconciler.render import html, markdown, requests, text
+from reconciler.render.view import Zoom
 from tests.render import samples
 from tests.render.test_requests import PEOPLE, PLACE, ROLES, payload
 
@@ -45,6 +46,10 @@ def test_drift_with_a_name(format_):
     suffix = SUFFIXES.get(format_, format_)
 
     check(f"told.{suffix}", render.drift(samples.TOLD, format=format_))
+
+
+def test_drift_from_further_away():
+    check("told-resources.txt", render.drift(samples.TOLD, format="text", zoom=Zoom.RESOURCES))
 
 
 def test_plan_in_full():
@@ -94,6 +99,7 @@ def test_every_golden_file_is_made_by_a_test():
     made = {f"{n}.{s}" for n in ("everything", "small", "nothing") for s in SUFFIXES.values()}
     made |= {"drift.txt", "drift.md", "drift.html", "no-drift.txt", "apply.txt", "apply.md"}
     made |= {"everything-verbose.txt", "everything-narrow.ansi", "config-error.txt"}
+    made |= {"told-resources.txt"}
     made |= {f"told.{suffix}" for suffix in (*SUFFIXES.values(), "sarif")}
     made |= {"api-error.txt", "requests.txt", "request.txt", "apply.json"}
 

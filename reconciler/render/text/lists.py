@@ -5,10 +5,11 @@ from typing import Final
 
 from reconciler.model import Action, Cause, Change, Plan
 from reconciler.paths import root
-from reconciler.render import account, asked, words
+from reconciler.render import account, asked, who, words
 from reconciler.render.text.look import SIGNS, TONES, Look
 from reconciler.render.text.screen import escape, wrap
 from reconciler.render.visible import columns
+from reconciler.render.words import Tone
 
 _MARKED: Final = {Cause.DRIFT: "drift", Cause.CONFLICT: "CONFLICT"}
 
@@ -44,8 +45,10 @@ def _said(one: Change, look: Look) -> str:
     """What its gate does, and which fields move."""
     said = None if look.drift else words.gate(one)
     gate = f"{said.mark} {said.text.partition(':')[0]}: " if said is not None else ""
+    told = who.brief(one) if look.drift else None
+    by = f"  {told.mark} {told.text}".rstrip() if told is not None else ""
     if look.drift and one.action is not Action.UPDATE:
-        return words.drifted(one.action)
+        return words.drifted(one.action) + escape(by)
     if one.action is not Action.UPDATE:
         return escape(gate.removesuffix(": "))
     names: dict[str, str] = {}
@@ -53,12 +56,13 @@ def _said(one: Change, look: Look) -> str:
         mark = "" if look.drift else _MARKED.get(field.cause, "")
         names[root(field.path)] = mark or names.get(root(field.path), "")
     fields = ", ".join(f"{name} [{mark}]" if mark else name for name, mark in names.items())
-    return escape(gate + fields)
+    return escape(gate + fields + by)
 
 
 def _tone(one: Change, look: Look) -> str:
-    said = None if look.drift else words.gate(one)
-    return TONES[said.tone] if said is not None else "dim"
+    said = who.brief(one) if look.drift else words.gate(one)
+    loud = said is not None and (not look.drift or said.tone is Tone.LOUD)
+    return TONES[said.tone] if said is not None and loud else "dim"
 
 
 def gates(plan: Plan, look: Look) -> Iterator[str]:
