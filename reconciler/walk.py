@@ -49,10 +49,20 @@ class World:
     reads: int  # GET requests that reading it took
     said: tuple[Finding, ...] = ()  # why there is no base, though a commit was found
     compared: build.Comparison | None = None  # with `live` as it was before gates were read
+    past: tuple[Declared, ...] = ()  # what the files said at the last commits, where it matters
+
+
+# What the files said at the last commits, oldest first: of documents with one of these words in
+# them, or of all.
+Past = Callable[[Collection[str] | None], Sequence[loader.Loaded]]
 
 
 def observe(
-    reader: Reader, loaded: loader.Loaded, options: Options, base: loader.Loaded | None = None
+    reader: Reader,
+    loaded: loader.Loaded,
+    options: Options,
+    base: loader.Loaded | None = None,
+    past: Past | None = None,
 ) -> World:
     """Read the live side of what the files declare. All that planning may look at.
 
@@ -74,7 +84,10 @@ def observe(
             reader, live, directory, asked.written, renamed, watched=asked.watched
         )
         live = replace(live, rejections=tuple(standing(live, desired)))
-    return World(desired, based, live, reader.reads - before, said, compared)
+    told: tuple[Declared, ...] = ()
+    if past is not None and (wanted := evasion_history.wanted(compared.changes, live)):
+        told = tuple(wanted.cut(loader.expand(one, names)) for one in past(wanted.names))
+    return World(desired, based, live, reader.reads - before, said, compared, told)
 
 
 def pins(desired: Declared, directory: live_room.Directory) -> dict[Address, str]:
@@ -147,6 +160,7 @@ def plan(
         live=world.live,
         options=options,
         compared=world.compared,
+        past=world.past,
     )
     made = pages.linked(made, world.live, host)
     return replace(

@@ -44,43 +44,43 @@ class CommitTree:
 
     def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
         """Every YAML file of a path, sorted; raises text.Refused if the path cannot be used."""
-        inside = self._inside(path)
-        left_out = [self._inside(other) for other in skip]
+        inside = self.inside(path)
+        left_out = [self.inside(other) for other in skip]
         listed = self.listed(inside)
         if not listed:
             if self.may_lack_paths:
                 return
             where = f"no such file or folder in commit {self.commit[:10]}"
-            raise refuse(self._display(inside), where, fix="check the path, or commit it")
+            raise refuse(self.shown(inside), where, fix="check the path, or commit it")
         wanted = _wanted(listed, inside, left_out)
         contents = self._contents(wanted)
         for link in (entry for entry in listed if entry.mode == LINK):
             if self._leads_to_resources(link):
-                yield self._display(link.path), partial(self._refuse_link, link)
+                yield self.shown(link.path), partial(self._refuse_link, link)
         for entry in wanted:
-            yield self._display(entry.path), partial(self._read, entry, contents)
+            yield self.shown(entry.path), partial(self._read, entry, contents)
 
     def blobs(self, path: Path, skip: Collection[Path] = ()) -> dict[str, "Object"]:
         """Display name -> object of what `walk` would read, links included; nothing is read."""
-        inside = self._inside(path)
-        left_out = [self._inside(other) for other in skip]
+        inside = self.inside(path)
+        left_out = [self.inside(other) for other in skip]
         listed = self.listed(inside, sizes=False)
         links = [entry for entry in listed if entry.mode == LINK]
         wanted = (*_wanted(listed, inside, left_out), *links)
-        return {self._display(entry.path): entry for entry in wanted}
+        return {self.shown(entry.path): entry for entry in wanted}
 
     def read(self, path: Path) -> bytes | None:
         """Content of one file; None if the commit does not have it."""
-        inside = self._inside(path)
+        inside = self.inside(path)
         wanted = [entry for entry in self.listed(inside) if entry.path == inside]
         plain = [entry for entry in wanted if entry.mode in _BLOBS]
         return self._read(plain[0], self._contents(plain)) if plain else None
 
     def display(self, path: Path) -> str:
         """The name of a path in messages and plans, as in the working tree."""
-        return self._display(self._inside(path))
+        return self.shown(self.inside(path))
 
-    def _inside(self, path: Path) -> str:
+    def inside(self, path: Path) -> str:
         """A path as git writes it: from the root, with slashes; "" for the root."""
         lexical = Path(os.path.abspath(self.cwd / path))  # noqa: PTH100  links stay as they are
         for candidate in (lexical, Path(os.path.realpath(lexical.parent)) / lexical.name):
@@ -91,7 +91,8 @@ class CommitTree:
         fix = "name a path inside the repository"
         raise refuse(str(path), f"is not in the repository {self.root.name}", fix=fix)
 
-    def _display(self, inside: str) -> str:
+    def shown(self, inside: str) -> str:
+        """A path from the root of the repository as messages show it."""
         start = _start(self.root, self.cwd)
         if start == ".":
             return inside or "."
@@ -101,9 +102,9 @@ class CommitTree:
 
     def gaps(self, path: Path) -> list[str]:
         """Submodules below a path that are not checked out: what they declare is not known."""
-        inside = self._inside(path)
+        inside = self.inside(path)
         found = listing(self.root, self.commit, inside, sizes=False)
-        return [self._display(one.path) for one in found if _is_gap(one, inside)]
+        return [self.shown(one.path) for one in found if _is_gap(one, inside)]
 
     def listed(self, inside: str, *, sizes: bool = True) -> list["Object"]:
         """Everything below a path, what its submodules hold included."""
@@ -122,7 +123,7 @@ class CommitTree:
             inner = replace(self, commit=link.oid, root=root).listed("", sizes=sizes)
         except GitError as problem:
             raise refuse(
-                self._display(link.path),
+                self.shown(link.path),
                 f"a submodule that lacks its commit {link.oid[:10]}",
                 why=problem.why or "what it declared there cannot be told",
                 fix="fetch its history: `fetch-depth: 0` in actions/checkout, else git -C "
@@ -136,7 +137,7 @@ class CommitTree:
         sizes = {entry.oid: entry.size for entry in wanted}
         if sum(sizes.values()) > MAX_TOTAL_BYTES:
             raise refuse(
-                self._display(""),
+                self.shown(""),
                 f"more than {MAX_TOTAL_BYTES >> 20} MiB of YAML in commit {self.commit[:10]}",
                 fix="name fewer paths",
                 code="R009",
@@ -168,7 +169,7 @@ class CommitTree:
         if entry.oid not in contents:
             message = f"the file has {entry.size:,} bytes, more than {MAX_BYTES:,}"
             fix = "split it into several files"
-            raise refuse(self._display(entry.path), message, fix=fix, code="R009")
+            raise refuse(self.shown(entry.path), message, fix=fix, code="R009")
         return contents[entry.oid]
 
     def _leads_to_resources(self, link: "Object") -> bool:
@@ -183,11 +184,11 @@ class CommitTree:
         folder = os.path.normpath(os.path.join(os.path.dirname(link.path), target))  # noqa: PTH118, PTH120  git's paths, not the disk's
         if folder.startswith(("..", "/")):
             return False
-        return any(_is_wanted(entry.path, folder) for entry in self.listed(folder))
+        return any(is_wanted(entry.path, folder) for entry in self.listed(folder))
 
     def _refuse_link(self, link: "Object") -> bytes:
         raise refuse(
-            self._display(link.path),
+            self.shown(link.path),
             f"is a link in commit {self.commit[:10]}",
             why="links are followed in the working tree only",
             fix="commit a plain file or folder instead",
@@ -233,7 +234,7 @@ def _wanted(listed: Sequence[Object], inside: str, left_out: Collection[str]) ->
         entry
         for entry in listed
         if entry.mode in _BLOBS
-        and (entry.path == inside or _is_wanted(entry.path, inside))
+        and (entry.path == inside or is_wanted(entry.path, inside))
         and not any(contains(other, entry.path) for other in left_out)
     ]
 
@@ -250,7 +251,7 @@ def _is_passed_over(path: str, inside: str) -> bool:
     return any(is_hidden(part) for part in path[len(inside) :].split("/"))
 
 
-def _is_wanted(path: str, inside: str) -> bool:
+def is_wanted(path: str, inside: str) -> bool:
     """Whether a path below a folder is that of a file with resources, as in the working tree."""
     *folders, name = path[len(inside) :].lstrip("/").split("/")
     return is_resource_file(name) and not any(is_hidden(folder) for folder in folders)

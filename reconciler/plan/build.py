@@ -57,10 +57,12 @@ def build(
     live: Live,
     options: Options,
     compared: Comparison | None = None,
+    past: Sequence[Declared] = (),
 ) -> Plan:
     """What apply would do to make `live` what `desired` says, and why.
 
-    `compared` is what `compare` made of the same, if that was done before.
+    `compared` is what `compare` made of the same, if that was done before; `past` what the files
+    said at the last commits, of what `evasion_history.wanted` asks for.
     """
     if compared is None or compared.live is not live or compared.options != options:
         compared = compare(desired=desired, base=base, live=live, options=options)
@@ -79,6 +81,7 @@ def build(
         *cycles,
         *guardrails.find(changes, live, options.limits, desired=desired, base=base),
         *gate_findings.find(changes, live),
+        *_evasions(changes, live, leans, past),
         *unmanaged.notice(options.unmanaged, len(extra), asked=options.prune),
         *findings.unreadable(picked, base, live),
         *findings.unmanaged_fields(changes),
@@ -91,6 +94,16 @@ def build(
         requests=Requests(expected_writes=sum(1 for c in changes if c.action is not Action.NONE)),
         change_requests=pages.asked(changes, live),
     )
+
+
+def _evasions(
+    changes: tuple[Change, ...], live: Live, leans: leaning.Leans, past: Sequence[Declared]
+) -> Iterator[Finding]:
+    """What passes a gate that would hold the same thing back in another form."""
+    if any(KINDS[change.address.kind].gated and change.fields for change in changes) or past:
+        met = Steps(changes, live, leans.last())
+        yield from evasion.find(changes, live, met)
+        yield from evasion_history.find(changes, live, met, past)
 
 
 def compare(

@@ -1,0 +1,212 @@
+"""What the files said at the last few commits: for steps that are harmless one by one.
+
+Only the files that changed within the window are read, and of those only the documents that are
+asked for. Bounded in every direction; what is older, or more, is not looked at.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import Final
+
+from reconciler.config import git, git_process, loader
+from reconciler.config.commit import CommitTree, is_wanted
+from reconciler.config.files import Entry, contains
+from reconciler.config.templates import Loaded
+from reconciler.config.text import Refused
+from reconciler.errors import ConfigError, GitError
+
+DAYS: Final = 7
+COMMITS: Final = 20  # of those that say something about what is asked for
+_LOOKED_AT: Final = 200  # commits of these paths
+_MAX_BYTES: Final = 64 * 1024 * 1024  # of contents that are searched
+_MAX_PARSED: Final = 4 * 1024 * 1024  # of documents that are read in all
+_PLAIN: Final = frozenset({b"000000", b"100644", b"100755"})  # modes: nothing, and files
+_DOCUMENT: Final = re.compile(rb"^---(?=[ \t\r\n]|$)", re.MULTILINE)  # at column 1 nothing else is
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """One commit of the first-parent line, and what it changed: path -> (blob before, after)."""
+
+    id: str
+    parent: str | None
+    changed: Mapping[str, tuple[str, str]]
+
+
+def load(
+    paths: Sequence[Path],
+    overlays: Sequence[Path],
+    names: Collection[str] | None,
+    *,
+    cwd: Path,
+    now: datetime,
+) -> tuple[Loaded, ...]:
+    """What was declared at the last commits, oldest first, beginning before the first of them.
+
+    Args:
+        paths: of the target.
+        overlays: the same.
+        names: only documents in which one of these words stands; all if None.
+        cwd: what display names are relative to.
+        now: the window of days ends here.
+
+    Empty where git has nothing to say; a state that cannot be read is left out.
+
+    """
+    if git.root(cwd) is None or git.head(cwd) is None:
+        return ()
+    try:
+        tree = git.commit_tree("HEAD", cwd=cwd, may_lack_paths=True)
+        inside = [tree.inside(path) for path in (*paths, *overlays)]
+        commits = [_commit(*row, tree.root, inside) for row in _window(tree.root, inside, now)]
+        blobs = _Blobs(tree.root, names)
+        states = _newest(_states(tree, _telling(commits, blobs), blobs))
+    except (GitError, Refused):
+        return ()
+    return tuple(_loaded(states, paths, overlays))
+
+
+def _window(root: Path, inside: Sequence[str], now: datetime) -> list[tuple[str, str | None]]:
+    """(commit, parent) of the first-parent line within the window, oldest first.
+
+    A commit is never older than one before it, whatever its date says: dates can be set.
+    """
+    asked = ["rev-list", "--first-parent", "--parents", "--timestamp", f"-n{_LOOKED_AT}", "HEAD"]
+    output = git_process.output([*asked, "--", *(path or "." for path in inside)], root)
+    rows = [line.split() for line in reversed(output.decode("ascii", "replace").splitlines())]
+    times = accumulate((int(row[0]) for row in rows), max)
+    since = (now - timedelta(days=DAYS)).timestamp()
+    return [
+        (row[1], row[2] if row[2:] else None)
+        for row, at in zip(rows, times, strict=True)
+        if at >= since
+    ]
+
+
+def _commit(id_: str, parent: str | None, root: Path, inside: Sequence[str]) -> _Commit:
+    """What a commit changed of the paths."""
+    asked = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-commit-id", "--full-index"]
+    sides = [parent, id_] if parent is not None else ["--root", id_]
+    words = git_process.output([*asked, *sides], root).split(b"\0")
+    changed = {}
+    for about, name in zip(words[::2], words[1::2], strict=False):
+        path = name.decode("utf-8", "backslashreplace")
+        modes, oids = about.lstrip(b":").split()[:2], about.split()[2:4]
+        wanted = any(path == one or is_wanted(path, one) for one in inside if contains(one, path))
+        if wanted and _PLAIN.issuperset(modes):
+            changed[path] = (oids[0].decode("ascii"), oids[1].decode("ascii"))
+    return _Commit(id_, parent, changed)
+
+
+class _Blobs:
+    """Contents by object id, cut down to the documents that are asked for."""
+
+    def __init__(self, root: Path, names: Collection[str] | None) -> None:
+        self._root = root
+        self._words = None if names is None else [name.encode() for name in names]
+        self._kept: dict[str, bytes] = {}
+        self._left = _MAX_BYTES
+
+    @property
+    def spent(self) -> bool:
+        """Whether so much was read that nothing more is."""
+        return self._left <= 0
+
+    def kept(self, oid: str) -> bytes:
+        """The documents of one blob that matter."""
+        if oid.strip("0") == "":
+            return b""
+        if oid not in self._kept:
+            data = git_process.output(["cat-file", "blob", oid], self._root)
+            self._left -= len(data)
+            self._kept[oid] = self._cut(data)
+        return self._kept[oid]
+
+    def _cut(self, data: bytes) -> bytes:
+        if self._words is None:
+            return data
+        found = (piece for piece in _DOCUMENT.split(data) if self._matters(piece))
+        return b"".join(b"---\n" + piece + b"\n" for piece in found)
+
+    def _matters(self, piece: bytes) -> bool:
+        """Whether a name stands in it, as it is or written with escapes."""
+        return b"\\" in piece or any(word in piece for word in self._words or ())
+
+
+def _telling(commits: Sequence[_Commit], blobs: _Blobs) -> list[_Commit]:
+    """The last of those that changed a document that matters, oldest first."""
+    found: list[_Commit] = []
+    for commit in reversed(commits):
+        if len(found) == COMMITS or blobs.spent:
+            break
+        if any(blobs.kept(one) != blobs.kept(other) for one, other in commit.changed.values()):
+            found.append(commit)
+    return found[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """The documents that matter as they were at one moment, as a tree to load from."""
+
+    tree: CommitTree
+    files: Mapping[str, bytes]
+    origin: str
+    may_lack_paths: bool = field(default=True, init=False)
+
+    def display(self, path: Path) -> str:
+        """The name of a path in messages."""
+        return self.tree.display(path)
+
+    def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
+        """Every file of a path, sorted."""
+        inside = self.tree.inside(path)
+        left_out = [self.tree.inside(other) for other in skip]
+        for name in sorted(self.files):
+            below = contains(inside, name) and (name == inside or is_wanted(name, inside))
+            if below and not any(contains(other, name) for other in left_out):
+                yield self.tree.shown(name), partial(_same, self.files[name])
+
+
+def _same(data: bytes) -> bytes:
+    return data
+
+
+def _states(tree: CommitTree, commits: Sequence[_Commit], blobs: _Blobs) -> Iterator[_Snapshot]:
+    """Before the first commit, and after each."""
+    if not commits:
+        return
+    now: dict[str, str] = {}
+    for commit in reversed(commits):  # the oldest side of each file that changed at all
+        now |= {path: before for path, (before, _) in commit.changed.items()}
+    moves: list[tuple[str, Mapping[str, tuple[str, str]]]] = [(commits[0].parent or "", {})]
+    moves += [(commit.id, commit.changed) for commit in commits]
+    for origin, changed in moves:
+        now |= {path: after for path, (_, after) in changed.items()}
+        files = {path: data for path, oid in now.items() if (data := blobs.kept(oid))}
+        yield _Snapshot(tree, files, origin)
+
+
+def _newest(states: Iterator[_Snapshot]) -> list[_Snapshot]:
+    """The last states, as many as may be parsed; oldest first."""
+    found, left = [], _MAX_PARSED
+    for state in reversed(list(states)):
+        left -= sum(map(len, state.files.values()))
+        if left < 0:
+            break
+        found.append(state)
+    return found[::-1]
+
+
+def _loaded(
+    states: Sequence[_Snapshot], paths: Sequence[Path], overlays: Sequence[Path]
+) -> Iterator[Loaded]:
+    for state in states:
+        try:
+            yield loader.load(paths, overlays=overlays, tree=state)
+        except (ConfigError, GitError):
+            continue
