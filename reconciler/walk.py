@@ -1,6 +1,6 @@
 """The hall: observe, plan, apply, pull, validate. Only it and `watch` know all the rooms."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -28,6 +28,7 @@ from reconciler.model import (
 )
 from reconciler.plan import (
     build,
+    evasion_history,
     footing,
     lookup,
     pages,
@@ -85,8 +86,8 @@ def observe(
         )
         live = replace(live, rejections=tuple(standing(live, desired)))
     told: tuple[Declared, ...] = ()
-    if past is not None and (wanted := evasion_history.wanted(compared.changes, live)):
-        told = tuple(wanted.cut(loader.expand(one, names)) for one in past(wanted.names))
+    if past is not None and (steps := evasion_history.wanted(compared.changes, live)):
+        told = tuple(steps.cut(loader.expand(one, names)) for one in past(steps.names))
     return World(desired, based, live, reader.reads - before, said, compared, told)
 
 

@@ -87,7 +87,7 @@ class Asked:
             said = resume.files(self.plan, loaded, before.loaded)
             session.note(_taken(self.plan))
             return resume.resume(writer, self.plan, said, chosen)
-        world = walk.observe(writer, loaded, chosen, before.loaded)
+        world = walk.observe(writer, loaded, chosen, before.loaded, session.past(target))
         made = walk.plan(
             world,
             chosen,

@@ -55,7 +55,7 @@ def command(
     part = Selection(paths, select, exclude, prune)
     chosen = rails.chosen(session, target, loaded, before, rails.limits(target), part)
     with session.reader(target) as reader:
-        world = walk.observe(reader, loaded, chosen, before.loaded)
+        world = walk.observe(reader, loaded, chosen, before.loaded, session.past(target))
         host = reader.host
     kept = out is not None or format_ != "text" or session.report.folder is not None
     made = walk.plan(

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reconciler.model import Plan
     from reconciler.posthog.client import Reader, Surroundings, Writer
     from reconciler.posthog.credentials import Credentials
+    from reconciler.walk import Past
 
 
 def color_for(choice: str, stream: IO[str]) -> bool:
@@ -193,6 +194,16 @@ class Session:
                 f"{count(ignored, 'declared resource')} left alone: `ignore` of the target covers"
             )
             self.note(f"{said} {'it' if ignored == 1 else 'them'}")
+
+    def past(self, target: "Target") -> "Past":
+        """What the files said at the last commits, read only if a plan asks for it."""
+        from reconciler.config import history
+
+        def states(names: Collection[str] | None) -> "Sequence[Loaded]":
+            now, cwd = self.now(), Path.cwd()
+            return history.load(target.paths, target.overlays, names, cwd=cwd, now=now)
+
+        return states
 
     def folder(self) -> Path:
         """Where runs are journalled: beside reconciler.yaml, else the current folder."""

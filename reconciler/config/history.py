@@ -21,8 +21,8 @@ from reconciler.config.text import Refused
 from reconciler.errors import ConfigError, GitError
 
 DAYS: Final = 7
-COMMITS: Final = 20  # of those that say something about what is asked for
-_LOOKED_AT: Final = 200  # commits of these paths
+COMMITS: Final = 100  # of those that say something about what is asked for
+_LOOKED_AT: Final = 500  # commits of these paths
 _MAX_BYTES: Final = 64 * 1024 * 1024  # of contents that are searched
 _MAX_PARSED: Final = 4 * 1024 * 1024  # of documents that are read in all
 _PLAIN: Final = frozenset({b"000000", b"100644", b"100755"})  # modes: nothing, and files
@@ -108,7 +108,7 @@ class _Blobs:
 
     def __init__(self, root: Path, names: Collection[str] | None) -> None:
         self._root = root
-        self._words = None if names is None else [name.encode() for name in names]
+        self._words = None if names is None else _one_of(names)
         self._kept: dict[str, bytes] = {}
         self._left = _MAX_BYTES
 
@@ -135,7 +135,13 @@ class _Blobs:
 
     def _matters(self, piece: bytes) -> bool:
         """Whether a name stands in it, as it is or written with escapes."""
-        return b"\\" in piece or any(word in piece for word in self._words or ())
+        return b"\\" in piece or self._words is None or bool(self._words.search(piece))
+
+
+def _one_of(names: Collection[str]) -> re.Pattern[bytes]:
+    """Any of these names, not as a part of a longer one."""
+    listed = "|".join(sorted(map(re.escape, names)))
+    return re.compile(f"(?<![\\w-])(?:{listed})(?![\\w-])".encode())
 
 
 def _telling(commits: Sequence[_Commit], blobs: _Blobs) -> list[_Commit]:

@@ -1,12 +1,15 @@
 """The planner, to be read from top to bottom."""
 
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from reconciler.errors import ReconcilerError
+from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Plan, Requests
 from reconciler.plan import (
+    evasion,
+    evasion_history,
     findings,
     gate_findings,
     gates,
@@ -21,6 +24,7 @@ from reconciler.plan import (
     unmanaged,
     weakening_guard,
 )
+from reconciler.plan.gate_steps import Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,8 @@ def _evasions(
     changes: tuple[Change, ...], live: Live, leans: leaning.Leans, past: Sequence[Declared]
 ) -> Iterator[Finding]:
     """What passes a gate that would hold the same thing back in another form."""
-    if any(KINDS[change.address.kind].gated and change.fields for change in changes) or past:
+    moving = (change for change in changes if change.action is not Action.NONE)
+    if past or any(KINDS[change.address.kind].gated for change in moving):
         met = Steps(changes, live, leans.last())
         yield from evasion.find(changes, live, met)
         yield from evasion_history.find(changes, live, met, past)

@@ -5,13 +5,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby
 from typing import Any, Final
 
 from reconciler.kind import moving
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Severity
-from reconciler.paths import Spec
 from reconciler.plan import evasion, exposure, gate_policies, gate_roles, gate_words, generation
 from reconciler.plan.evasion_words import listed
 from reconciler.plan.gate_actions import UPDATE, rollout
@@ -79,12 +78,10 @@ def _counts_steps(policy: Policy) -> bool:
     found = policy.conditions
     if not policy.enabled or not isinstance(found, Mapping) or fault(found) is not None:
         return False
-    return found["type"] == "change_amount" and found["field"] == ROLLOUT
+    return bool(found["type"] == "change_amount" and found["field"] == ROLLOUT)
 
 
-def find(
-    changes: tuple[Change, ...], live: Live, world: Steps, past: Past
-) -> Iterator[Finding]:
+def find(changes: tuple[Change, ...], live: Live, world: Steps, past: Past) -> Iterator[Finding]:
     """Walks and reopenings, in the order of the changes."""
     if not past:
         return
@@ -117,18 +114,15 @@ def _walked(
 ) -> Iterator[Finding]:
     """Steps of which none would wait, and which together would have."""
     stands = _stands(write, past, spoken)
+    found = None
     for start in range(len(stands) - 2, -1, -1):
         here, there = stands[start], stands[start + 1]
         if _step(policy, here.places, there.places).gates:
-            return  # up to here it was asked for
-        whole = _step(policy, here.places, stands[-1].places)
-        shown = [stand.places for stand in stands[start:]]
-        if not whole.gates:
-            whole = _step(policy, here.people, stands[-1].people)
-            shown = [stand.people for stand in stands[start:]]
-        if whole.gates and start < len(stands) - 2:
-            yield _walk(write.change, policy, whole.paths[0], shown)
-            return
+            break  # up to there it was asked for
+        if start < len(stands) - 2:
+            found = _walk(write.change, policy, stands[start:]) or found
+    if found is not None:
+        yield found
 
 
 def _stands(write: evasion.Write, past: Past, spoken: Generation) -> list[_Stand]:
@@ -154,19 +148,27 @@ def _step(policy: Policy, before: Mapping[str, Any], after: Mapping[str, Any]) -
     return evaluate(policy.conditions, {ROLLOUT: (before, after)})
 
 
-def _walk(
+def _walk(change: Change, policy: Policy, stands: Sequence[_Stand]) -> Finding | None:
+    """The finding, if all of these together would have waited."""
+    for shown in ([stand.places for stand in stands], [stand.people for stand in stands]):
+        whole = _step(policy, shown[0], shown[-1])
+        if whole.gates:
+            return _said_of(change, policy, whole.paths[0], shown)
+    return None
+
+
+def _said_of(
     change: Change, policy: Policy, path: str, shown: Sequence[Mapping[str, Any]]
 ) -> Finding:
     values = [stand[path] for stand in shown if path in stand]
-    steps = [value for value, after in pairwise((*values, None)) if value != after]
-    walk = " -> ".join(gate_words.show(value) for value in steps)
-    whole = f"{gate_words.show(steps[0])} -> {gate_words.show(steps[-1])}"
+    steps = [gate_words.show(value) for value, _ in groupby(values)]
     return Finding(
         code=WALKED,
         severity=Severity.WARNING,
         message=f"{change.address} goes under {policy.address} in steps: "
-        f"{path.removesuffix(f'.{ROLLOUT}')} {walk} within a few commits",
-        why=f"{whole} at once would wait for approval: {gate_words.rule(policy.conditions)}",
+        f"{path.removesuffix(f'.{ROLLOUT}')} {' -> '.join(steps)} within a few commits",
+        why=f"{steps[0]} -> {steps[-1]} at once would wait for approval: "
+        f"{gate_words.rule(policy.conditions)}",
         fix="have an approver of the policy look at the whole of it",
         source=change.source,
         address=change.address,
@@ -176,13 +178,10 @@ def _walk(
 # -- a gate opened and closed again
 
 
-def _reopened(
-    change: Change, now: Policy | None, past: Past, crowd: Crowd
-) -> Iterator[Finding]:
+def _reopened(change: Change, now: Policy | None, past: Past, crowd: Crowd) -> Iterator[Finding]:
     """A policy that was weakened within the last commits, and is put back by this plan."""
     after = gate_policies.outcome(change, now)
-    there = now.spec if now is not None else KINDS[KIND].defaults
-    said = [_policy(state, change.address, there) for state in past]
+    said = _said(change, now, past)
     for place, former in enumerate(said):
         if former is None or not former.enabled:
             continue
@@ -205,12 +204,21 @@ def _reopened(
             return
 
 
-def _policy(state: Declared, address: Address, there: Spec) -> Policy | None:
-    """What a state made of the policy; what it did not write was as it is live."""
-    declared = state.resources.get(address)
-    if declared is None or declared.lifecycle.absent:
-        return None
-    return Policy(address, {**there, **declared.spec})
+def _said(change: Change, now: Policy | None, past: Past) -> list[Policy | None]:
+    """What each state made of the policy.
+
+    A field that no state wrote was as it is live; one that some did was the default in the others.
+    """
+    written = [state.resources.get(change.address) for state in past]
+    ever = {name for one in (*written, change.desired) if one is not None for name in one.spec}
+    usual = {name: value for name, value in KINDS[KIND].defaults.items() if name in ever}
+    there = {**(now.spec if now is not None else KINDS[KIND].defaults), **usual}
+    return [
+        Policy(change.address, {**there, **one.spec})
+        if one is not None and not one.lifecycle.absent
+        else None
+        for one in written
+    ]
 
 
 def _moved(before: Declared, after: Declared, change: Change) -> Iterator[Address]:
