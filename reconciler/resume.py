@@ -96,7 +96,8 @@ def resume(reader: Reader, saved: Saved, said: Files, options: Options) -> tuple
     limits = _limits(options, saved, said, todo)
     guards = guardrails.find(todo, live, limits, desired=said.desired, base=said.base)
     found = (*cycles, *refusals, *guards)
-    kept = (one for one in saved.findings if one.code not in guardrails.CODES)
+    told = {*guardrails.CODES, *((one.code, one.address, one.message) for one in found)}
+    kept = [one for one in saved.findings if told.isdisjoint(_said(one))]
     made = replace(
         saved,
         changes=(*map(secret.veiled, changes), *_settled(saved, parts.done)),
@@ -106,6 +107,11 @@ def resume(reader: Reader, saved: Saved, said: Files, options: Options) -> tuple
         basis=None,
     )
     return pages.linked(made, live, saved.host), replace(seen, reads=reader.reads)
+
+
+def _said(finding: Finding) -> tuple[object, ...]:
+    """What would make it come twice: guardrails are asked anew, and say some things besides."""
+    return finding.code, (finding.code, finding.address, finding.message)
 
 
 def _place(finding: Finding) -> tuple[str, int, int, str, str]:

@@ -42,7 +42,7 @@ def command(
     detailed_exitcode: bool,
 ) -> int:
     """Show what apply would do, why, and who will have to approve it. Reads only."""
-    from reconciler import render, walk
+    from reconciler import planfile, render, walk
     from reconciler.basis import Selection
     from reconciler.cli import before as history
     from reconciler.cli import files, rails
@@ -74,7 +74,9 @@ def command(
         made = replace(made, elsewhere=away)
     session.report.plan(made)
     if out is not None:
-        files.write_private(out, render.plan(made, format="json"))
+        document = planfile.encode(made)
+        files.write_private(out, planfile.as_text(document))
+        session.note(f"saved {document['digest']}; to carry it out: reconciler apply {out}")
     session.show(render.plan, made, format_, saved=out or "")
     if any(finding.code not in guardrails.CODES for finding in made.errors):
         return 1  # a guardrail does not keep a plan from being made, only from being applied

@@ -104,6 +104,18 @@ def base(plan: Plan, *, drift: bool = False) -> str:
     return "no base: causes are unknown, drift cannot be told" if unknown and not drift else ""
 
 
+def seal(plan: Plan) -> tuple[str, str]:
+    """The digest by which a plan is known when it is applied, and the commit it was made from.
+
+    Nothing for what is only ever shown.
+    """
+    if plan.basis is None:
+        return "", ""
+    digest = plan.digest if isinstance(plan, planfile.Saved) else planfile.encode(plan)["digest"]
+    commit = planfile.redact(plan.basis.commit or "")[:12]
+    return digest, f"{commit}, with changes on top" if plan.basis.dirty and commit else commit
+
+
 def _compared(action: Action) -> bool:
     """Whether there were two sides to compare."""
     return action is Action.UPDATE

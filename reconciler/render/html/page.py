@@ -83,10 +83,13 @@ def _hash(content: str) -> str:
 
 
 def _head(plan: Plan, *, drift: bool) -> Iterator[str]:
+    digest, commit = account.seal(plan)
     about = (
         plan.host,
         account.base(plan, drift=drift),
         f"made {who.when(plan.created_at)}" if plan.created_at else "",
+        f"commit {commit}" if commit else "",
+        digest,
     )
     yield f'<header><p class="kicker">reconciler {"drift" if drift else "plan"}</p>'
     yield f"<h1>{text(plan.target)}</h1>"

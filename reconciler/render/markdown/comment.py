@@ -44,6 +44,9 @@ def _head(plan: Plan, *, drift: bool) -> Iterator[str]:
     yield f"**{' '.join(account.totals(plan, drift=drift))}**"
     if base := account.base(plan, drift=drift):
         yield prose(base)
+    digest, commit = account.seal(plan)
+    if digest:
+        yield f"plan {code(digest)}" + (f" of commit {code(commit)}" if commit else "")
     if drift and (advice := who.advice(plan)):
         yield prose(advice)
 
