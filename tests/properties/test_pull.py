@@ -15,6 +15,8 @@ ODD = [
     "no", "on", "Yes", "null", "~", "1_000", "12:30", "010", "1e3", "0x1f", ".5", "2026-01-01",
     " leading", "trailing ", "a # b", "a: b", "a:", "- a", "{a}", "[a, b]", "&a", "*a", "!a", "%a",
     "@a", "`a", "'a'", '"a"', "a\\b", "<<", "=", "?", "|", "é", "日本語", "😀", "x" * 190,
+    "🛡️ Admins", "🛡 Admins", "👩‍💻", "zero\u200bwidth", "turn\u202eed", "admin", "\u0430dmin",
+    "Caf\u00e9", "Cafe\u0301", "*", "!Sandbox", "id:x", "phx_" + "a1B2" * 8,
 ]  # fmt: skip
 LONG = ["two\nlines", "ends\n", "\nstarts", "a\n\n  b\n", "\ttab", "a\u2028b\x85c", "y" * 3000, ""]
 NAME = st.sampled_from(ODD) | WORDS
@@ -37,6 +39,10 @@ FLAG = st.fixed_dictionaries(
         "active": st.booleans(),
         "tags": st.lists(NAME.map(str.strip), max_size=3, unique=True),
         "evaluation_runtime": st.sampled_from(["all", "server"]),
+        "is_remote_configuration": st.booleans(),
+        "bucketing_identifier": st.sampled_from([None, "device_id"]),
+        "evaluation_contexts": st.lists(st.sampled_from(["web", "on"]), unique=True),
+        "analytics_dashboards": st.lists(st.integers(1, 3), unique=True),
     },
 )
 
