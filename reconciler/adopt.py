@@ -14,6 +14,7 @@ from reconciler.config.adoption import Adoption, Patch, Patched, Wish
 from reconciler.config.commit import CommitTree
 from reconciler.config.writer_documents import Doubt
 from reconciler.errors import ConfigError
+from reconciler.evidence import Deed
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Resource
 from reconciler.paths import parse_path, print_path
@@ -113,7 +114,7 @@ def _wish(found: Drift, change: Change) -> Wish | Doubt:
     resource = found.world.desired.resources[address]
     match change.action:
         case Action.CREATE:
-            return _removal(found, resource)
+            return _removal(found, change, resource)
         case Action.DELETE:
             back = replace(resource, lifecycle=replace(resource.lifecycle, absent=False))
             change = three_way.change(back, None, change.before)
@@ -123,8 +124,8 @@ def _wish(found: Drift, change: Change) -> Wish | Doubt:
             return _values(change, resource)
 
 
-def _removal(found: Drift, resource: Resource) -> Wish | Doubt:
-    """What is gone goes from the files too, unless it only looks so to this key."""
+def _removal(found: Drift, change: Change, resource: Resource) -> Wish | Doubt:
+    """What is gone goes from the files too, if it was there, and not only looks so to this key."""
     address = resource.address
     if KINDS[address.kind].protected:
         reason = "it is not live, or this key cannot see it"
@@ -135,6 +136,11 @@ def _removal(found: Drift, resource: Resource) -> Wish | Doubt:
         return Doubt(
             address, f"{scope} is not live, or this key cannot see it", "look at that first"
         )
+    told = change.attribution is not None and change.attribution.deed is Deed.DELETED
+    was = found.applied.resources.get(address) if found.applied is not None else None
+    if not told and (was is None or was.lifecycle.absent):
+        reason = "it is not live, and nothing says that it ever was: not the log, nor a clean apply"
+        return Doubt(address, reason, "apply it, or remove its document by hand")
     return Wish(resource, (address,), removed=True)
 
 

@@ -12,7 +12,7 @@ from reconciler.drift.approvals import Approvals
 from reconciler.drift.trails import Trails
 from reconciler.evidence import Gap, Hold
 from reconciler.live import history, naming
-from reconciler.model import Live, Plan
+from reconciler.model import Declared, Live, Plan
 from reconciler.plan import drifting, gate_past, ignored, pages, selection
 from reconciler.plan.build import Options
 from reconciler.posthog.client import Reader
@@ -20,11 +20,20 @@ from reconciler.posthog.client import Reader
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was applied last, where that is not the commit that is looked at."""
+    """What was applied last.
+
+    Attributes:
+        commit: full id.
+        loaded: what its files declare.
+        behind: whether it is another commit than the one that is looked at.
+        until: when that one was made.
+
+    """
 
     commit: str
     loaded: loader.Loaded
-    until: datetime | None  # when the commit that is looked at was made
+    behind: bool
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,7 @@ class Drift:
     world: walk.World
     plan: Plan
     report: Plan
+    applied: Declared | None = None  # what was declared at the commit that was applied last
 
 
 def drift(
@@ -77,7 +87,9 @@ def drift(
         findings=(*seen.findings, *findings.over(sight.holds, now)),
         requests=replace(seen.requests, reads=reader.reads),
     )
-    return Drift(world, made, seen)
+    then = sight.applied
+    applied = loader.expand(then.loaded, projects(world.live)) if then is not None else None
+    return Drift(world, made, seen, applied)
 
 
 def moved(found: Drift) -> tuple[Drift, int]:
@@ -114,7 +126,7 @@ def _attributed(reader: Reader, world: walk.World, made: Plan, sight: Sight, now
         sight.identities,
     )
     changes, older, others = attribution.attributed(made.changes, evidence), 0, 0
-    if sight.applied is not None:
+    if sight.applied is not None and sight.applied.behind:
         then = loader.expand(sight.applied.loaded, projects(world.live))
         changes = drifting.unapplied(changes, then, sight.applied.until, sight.applied.commit)
     if since is not None:

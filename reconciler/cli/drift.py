@@ -174,18 +174,21 @@ def _files(target: "Target", ref: str) -> "tuple[Base, Files]":
 
 
 def _applied(target: "Target", files: "Files") -> "Applied | None":
-    """What was applied last, if that is another commit than the one that is looked at."""
+    """What was applied last, as far as a ref of this repository says so."""
     from reconciler.config import base, git, loader
     from reconciler.errors import ReconcilerError
     from reconciler.watch import Applied
 
     root, ref = files.tree.root, base.applied_ref(target.name)
-    if git.value(ref, root) in {None, files.tree.commit}:
+    commit = git.value(ref, root)
+    if commit is None:
         return None
+    if commit == files.tree.commit:
+        return Applied(commit, files.loaded, behind=False)
     try:
         tree = git.commit_tree(ref, cwd=Path.cwd(), at=root, may_lack_paths=True)
         loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
         made = git.made_at(files.tree.commit, cwd=root)
     except ReconcilerError:  # not here, or of another time: then nothing is known of it
         return None
-    return Applied(tree.commit, loaded, made)
+    return Applied(tree.commit, loaded, behind=True, until=made)

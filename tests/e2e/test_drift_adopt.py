@@ -220,6 +220,29 @@ def test_what_was_deleted_leaves_the_files(committed):
     clean(repo)
 
 
+def test_what_was_never_live_is_not_taken_for_deleted(committed):
+    """Nobody deleted it: it was not applied yet. Once a clean apply had it, it was there."""
+    policy = """\
+---
+kind: ApprovalPolicy
+metadata: {organization: acme, project: Web, action: feature_flag.enable}
+spec: {approvers: {quorum: 1, users: [alice@acme.test]}}
+"""
+    repo = committed(CONFIG + policy, two())
+
+    done = adopt(repo)
+
+    reasons = {row["address"]: row["reason"] for row in done.json["left_out"]}
+    assert (1, CONFIG + policy) == (done.code, text(repo))
+    assert "nothing says that it ever was" in reasons[f"ApprovalPolicy/acme/Web/{ENABLE}"]
+    assert repo.run("apply", "--yes").code == 0
+    path = "/api/projects/1/approval_policies/"
+    made = repo.sandbox.call("GET", path, token="phx_alice")[1]["results"][0]["id"]
+    edit(repo, f"{path}{made}/", None, "alice", "DELETE")
+    assert (0, CONFIG) == (adopt(repo).code, text(repo))
+    clean(repo)
+
+
 def test_what_came_back_is_declared_again(committed):
     """`state: absent` goes, and what the document writes is what is live."""
     document = CONFIG.replace(
