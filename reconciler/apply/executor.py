@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from heapq import heappop, heappush
-from threading import Event
+from threading import BoundedSemaphore, Event
 from typing import Final
 
 from reconciler.apply import decided, write
@@ -36,6 +36,7 @@ _HOW: Final = {
     Result.REFUSED: "was refused",
 }
 _STOPS_DEPENDANTS: Final = frozenset(_HOW)
+_MORE_HANDS: Final = 4  # one more for so many workers
 _PROBES: Final = 2  # of a host that does not answer, half a minute apart
 _INTERRUPTED: Final = Problem("not started", "the run was interrupted", "not sent", AGAIN)
 
@@ -44,7 +45,7 @@ _INTERRUPTED: Final = Problem("not started", "the run was interrupted", "not sen
 class Options:
     """How wide to fan out, how long to wait for people, and when to start nothing more."""
 
-    workers: int = 8
+    workers: int = 8  # calls in flight
     stop: Event | None = None
     guarded: frozenset[str] = frozenset()  # codes of findings that refuse, instead of fail
     wait_s: float = 0.0  # for approvals; what they let through is sent in the same run
@@ -81,7 +82,10 @@ class _Run:
         self, plan: Plan, tools: Tools, options: Options, refused: Mapping[Address, Finding]
     ) -> None:
         self._changes = {change.address: change for change in plan.writes}
-        self._tools, self._options, self._refused = tools, options, refused
+        self._tools = replace(tools, slots=BoundedSemaphore(options.workers))
+        self._options, self._refused = options, refused
+        # While some wait for an answer, others have the journal written and the next call ready.
+        self._hands = options.workers + options.workers // _MORE_HANDS
         self._progress: dict[Address, Progress] = {}
         self._ended: dict[Address, Outcome] = {}
         self._running: dict[Future[Progress], _Node] = {}
@@ -108,7 +112,7 @@ class _Run:
     def outcomes(self) -> Iterator[Outcome]:
         """Every outcome as it comes. No more is in flight than the workers can hold."""
         self._sorter.prepare()
-        pool = ThreadPoolExecutor(self._options.workers, thread_name_prefix="apply")
+        pool = ThreadPoolExecutor(self._hands, thread_name_prefix="apply")
         try:
             while self._sorter.is_active():
                 for node in self._sorter.get_ready():
@@ -131,7 +135,7 @@ class _Run:
     def _launch(self, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
         """Start what may start now; end what will never start."""
         aside = []
-        while self._ready and len(self._running) < self._options.workers:
+        while self._ready and len(self._running) < self._hands:
             troubles, _, node = heappop(self._ready)
             if troubles < self._troubles[_scope(node[0])]:
                 self._queue(node)

@@ -1,7 +1,8 @@
 """How far one change has come, and how it can end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from reconciler.apply.journal import Journal
@@ -64,6 +65,7 @@ class Tools:
     names: Names
     counsel: Counsel
     request_url: Callable[[Address, str], str]
+    slots: AbstractContextManager[object] = field(default_factory=nullcontext)  # one a call
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,7 +237,8 @@ class _Worker:
         }
         self._tools.journal.intend("write", **facts)
         try:
-            delivered = self._tools.writer.deliver(request)
+            with self._tools.slots:
+                delivered = self._tools.writer.deliver(request)
         except ApiError as error:
             self._now = replace(self._now, attempts=self._now.attempts + error.sends)
             answer = {"status": error.status, "code": error.code, "error": type(error).__name__}
