@@ -44,6 +44,11 @@ class Approvers:
 
 
 NOBODY: Final = Approvers()
+# What a gate's note says of an open request that does not stay in the way.
+MAKES_WAY: Final = (
+    "an open request of this key's own user proposes something else, or cannot be applied any "
+    "more, and nobody has voted: apply takes it back and files anew"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from reconciler.consent import MAKES_WAY
 from reconciler.model import (
     Action,
     Address,
@@ -63,7 +64,7 @@ def held(
     gate = asked(request, there, world)
     if others:
         makes_way = bool(superseded(requests, change, there, world.me))
-        why = _MAKES_WAY if makes_way else _IN_THE_WAY
+        why = MAKES_WAY if makes_way else _IN_THE_WAY
         return replace(gate, verdict=Verdict.BLOCKED, note=joined(why, gate.note))
     twins = [one.id for one in waits[1:] if one.action_key == request.action_key]
     if twins:
@@ -76,10 +77,6 @@ def held(
 _IN_THE_WAY: Final = (
     "an open request proposes something else, or cannot be applied any more, and any write would "
     "make it unappliable"
-)
-_MAKES_WAY: Final = (
-    "an open request of this key's own user proposes something else, or cannot be applied any "
-    "more, and nobody has voted: apply takes it back and files anew"
 )
 
 

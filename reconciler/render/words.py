@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
 
+from reconciler.consent import MAKES_WAY
 from reconciler.model import (
     Action,
     Address,
@@ -80,6 +81,9 @@ def gate(change: Change) -> Said | None:
         case Verdict.PENDING:
             where = "" if request in found.note else f" in change request {request}"
             text = f"waits already{where}: {policy}, {whom}"
+            said = Said("⏸", text, Tone.WAIT, notes)
+        case Verdict.BLOCKED if MAKES_WAY in found.note:
+            text = f"takes back change request {request}, and files anew: {policy}, {whom}"
             said = Said("⏸", text, Tone.WAIT, notes)
         case Verdict.BLOCKED:
             text = f"BLOCKED by change request {request}: {policy}, {whom}"
