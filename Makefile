@@ -16,7 +16,7 @@ help:
 	@echo "make lint    ruff, import contracts, mypy"
 	@echo "make unit    the tests alone"
 	@echo "make chromium  installs the browser that the tests of the HTML page need, if it is missing"
-	@echo "make soak    200,000 mutated files, 100,000 forecasts and evil change sets: an hour"
+	@echo "make soak    200,000 mutated files, 100,000 forecasts and evil change sets, 50,000 renderings"
 	@echo "make bench   figures: planner CPU, request counts, the sandbox's speed"
 	@echo "make format  rewrite the code in the house's format"
 

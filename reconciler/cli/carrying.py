@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
 
+import click
+
 from reconciler.cli import logs
 from reconciler.cli.board import Lines, LiveBoard
 from reconciler.cli.session import Session, color_for
@@ -93,9 +95,15 @@ def account(
     session.report.outcomes(ended, made)
     if form == "json":
         session.say(outcomes.dumps(ended, made))
+    elif session.quiet:
+        line, wrong = text.brief(ended, made, color=session.color)
+        session.say(line)
+        if wrong:
+            click.echo(wrong, err=True, color=session.color)
     else:
         stopped = interrupted is not None
-        session.say(text.summary(ended, made, color=session.color, stopped=stopped))
+        shown = text.summary(ended, made, color=session.color, width=session.width, stopped=stopped)
+        session.say(shown)
     rows = outcomes.settled(ended, made)
     return interrupted or outcomes.exit_code(rows, made, guarded=guardrails.CODES)
 

@@ -333,7 +333,9 @@ def _try(tell: Any, environ: Mapping[str, str]) -> None:
         what = getattr(error, "what", None) or f"{type(error).__name__}: {error}"
         why, fix = getattr(error, "why", ""), getattr(error, "fix", "")
         said = ". ".join(part for part in (what, why, fix) if part)
-        click.echo(f"warning: {said}", err=True)
+        from reconciler.render.text.screen import escape
+
+        click.echo(f"warning: {escape(said)}", err=True)
         if "GITHUB_ACTIONS" in environ:
             from reconciler.render import github
 

@@ -102,17 +102,17 @@ def command(session: Session, format_: str) -> int:
 def _text(session: Session, checks: Collection[Check]) -> Iterator[str]:
     import sys
 
-    from reconciler.render.visible import visible
+    from reconciler.render.text.screen import escape
 
     color = color_for(session.color_choice, sys.stdout)
     paint = {OK: "green", PROBLEM: "red", UNKNOWN: "yellow"}
     for check in checks:
         mark = f"{check.status:<8}"
         mark = click.style(mark, fg=paint[check.status]) if color else mark
-        yield f"{mark} {check.name:<9} {visible(check.message)}"
+        yield f"{mark} {check.name:<9} {escape(check.message)}"
         for name, text in (("breaks", check.breaks), ("fix", check.fix)):
             if text:
-                yield f"{'':<18} {name + ':':<7} {visible(text)}"
+                yield f"{'':<18} {name + ':':<7} {escape(text)}"
     number = sum(check.status == PROBLEM for check in checks)
     yield ""
     yield f"{number} problem{'s' if number != 1 else ''}" if number else "No problems."

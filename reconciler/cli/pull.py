@@ -156,11 +156,11 @@ def _show(
     choice: "Choice",
 ) -> None:
     """Files on stdout, a line each; what was not written on stderr."""
-    from reconciler.render.visible import visible
+    from reconciler.render.text.screen import escape
 
     for row in rows:
         count = f"  ({row.resources})" if row.resources else ""
-        click.echo(f"{row.action:<9}  {visible(_shown(row.path))}{count}")
+        click.echo(f"{row.action:<9}  {escape(_shown(row.path))}{count}")
     counts = {name: sum(row.action == name for row in rows) for name in ("written", "updated")}
     resources = sum(row.resources for row in rows)
     click.echo(
@@ -168,25 +168,25 @@ def _show(
         f"written, {counts['updated']} updated, {len(rows) - sum(counts.values())} unchanged."
     )
     for one in pulled.missing:
-        session.note(visible(f"not live: {one.address} ({one.source}); the document stays"))
+        session.note(escape(f"not live: {one.address} ({one.source}); the document stays"))
     for doubt in doubts:
-        session.note(f"warning: {visible(f'{doubt.address}: {doubt.reason}')}")
+        session.note(f"warning: {escape(f'{doubt.address}: {doubt.reason}')}")
         if doubt.fix:
-            session.note(f"  fix: {visible(doubt.fix)}")
+            session.note(f"  fix: {escape(doubt.fix)}")
     if pulled.foreign and not choice.include_foreign:
         names = ", ".join(str(address) for address in pulled.foreign[:5])
         more = f" and {len(pulled.foreign) - 5} more" if len(pulled.foreign) > 5 else ""  # noqa: PLR2004
-        session.note(f"left to other tools (--include-foreign): {visible(names)}{more}")
+        session.note(f"left to other tools (--include-foreign): {escape(names)}{more}")
     for gap in pulled.unreadable:
         what = f"error: {gap.kind} of {'/'.join(gap.scope)} cannot be read"
-        click.echo(visible(what), err=True)
+        click.echo(escape(what), err=True)
         for label, said in (
             ("why", gap.reason),
             ("state", "the rest was pulled"),
             ("fix", gap.fix),
         ):
             if said:
-                click.echo(f"  {label + ':':<7}{visible(said)}", err=True)
+                click.echo(f"  {label + ':':<7}{escape(said)}", err=True)
 
 
 def _shown(path: Path) -> str:

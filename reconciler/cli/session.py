@@ -112,9 +112,11 @@ class Session:
         return self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def note(self, message: str) -> None:
-        """A line of progress or warning, on stderr."""
+        """Lines of progress, on stderr."""
+        from reconciler.render.text import screen
+
         if not self.quiet and not logs.emit("note", message=message):
-            click.echo(message, err=True)
+            click.echo("\n".join(map(screen.escape, message.split("\n"))), err=True)
 
     def warn(self, message: str) -> None:
         """A warning, on stderr, also with --quiet: somebody counts on what did not happen."""

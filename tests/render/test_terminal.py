@@ -183,3 +183,26 @@ def test_the_same_plan_is_drawn_the_same_every_time(saved, format_):
     drawn = {piped("show", path, "--format", format_, PYTHONHASHSEED=n).stdout for n in "123"}
 
     assert len(drawn) == 1
+
+
+def test_a_reader_who_goes_away_is_no_error(saved):
+    """As with `| head`: the exit code still tells the truth, and there is no traceback."""
+    many = Plan(tuple(samples.update(f"flag-{n}", samples.rollout(n, 1)) for n in range(3000)))
+    command = [SCRIPT, "show", saved(many), "--zoom", "fields"]
+    with subprocess.Popen(
+        command, env=CLEAN, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert process.returncode == 0
+    assert said == b""
+
+
+def test_a_closed_stdout_is_no_error(saved):
+    """As with `>&-`: nobody reads."""
+    command = ["sh", "-c", '"$@" >&-', "sh", SCRIPT, "show", saved()]
+    done = subprocess.run(command, env=CLEAN, capture_output=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -59,6 +59,14 @@ def summary(
     return "\n\n".join(parts) + ("\n" + "\n".join(next_) if next_ else "")
 
 
+def brief(outcomes: Iterable[Outcome], plan: Plan, *, color: bool) -> tuple[str, str]:
+    """The totals on one line, and what must be said all the same: what went wrong."""
+    rows = counting.settled(outcomes, plan)
+    wrong = (*_incidents(rows, color=color), *_problems(rows, color=color))
+    line = paint(totals(counting.account(rows, plan)), "bold", on=color)
+    return line, "\n\n".join(wrong)
+
+
 def _incidents(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
     """First of all: what is live without those who should have been asked."""
     found = counting.incidents(rows)
