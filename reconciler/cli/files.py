@@ -95,9 +95,10 @@ def _whole(name: str) -> bytes:
 def read(name: str, most: int) -> bytes:
     """The first bytes of a regular file; OSError for anything else: nobody waits for a pipe."""
     handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no regular file")
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
         return file.read(most)
 
 

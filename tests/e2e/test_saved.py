@@ -381,3 +381,33 @@ def test_a_report_is_no_plan(world):
 
     assert 4 == done.code
     assert "can be shown, and not applied" in done.err
+
+
+def test_what_lives_in_what_the_plan_makes_is_recognized_too(world):
+    """A new organization with a role it waits for, a new project with a flag, a renamed project."""
+    repo = world(seed(more=[{"name": "Old", "id": 3, "feature_flags": [acme.live_flag("o")]}]))
+    renamed = acme.document("Project", {}, name="New")
+    renamed["metadata"]["lifecycle"] = {"renamed_from": "Old"}
+    fresh = {"organization": "fresh"}
+    repo.write(
+        "all.yaml",
+        {"kind": "Organization", "metadata": fresh, "spec": {"name": "Fresh", "default_role": "R"}},
+        {"kind": "Role", "metadata": {**fresh, "name": "R"}, "spec": {}},
+        {"kind": "Project", "metadata": {**fresh, "name": "First"}, "spec": {"timezone": "UTC"}},
+        acme.document("Project", {"timezone": "Europe/Berlin"}, name="Third"),
+        acme.flag("t", 5, project="Third"),
+        renamed,
+        acme.flag("o", 20, project="New"),
+        acme.document("Member", {"level": "admin"}, email="bob@acme.test"),
+        acme.document("Organization", {"enforce_2fa": True}),
+    )
+    save(repo)
+
+    first = apply(repo, token="phx_alice")
+    assert 0 == first.code, first.out + first.err
+    repo.sandbox.clear()
+    again = apply(repo, token="phx_alice")
+
+    assert 0 == again.code, again.out + again.err
+    assert [] == repo.sandbox.writes()
+    assert {"unchanged"} == set(outcomes(again).values())

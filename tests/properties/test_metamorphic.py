@@ -193,3 +193,61 @@ def test_a_saved_plan_taken_up_at_once_is_the_plan_and_after_it_nothing(
         one.address for one in rest.writes
     }
     assert [] == [one for one in rest.findings if one.code in {"stale", "gate-moved"}]
+
+
+EDITS = {
+    "name": st.sampled_from(["", "moved", "x"]),
+    "active": st.booleans(),
+    "tags": st.lists(st.sampled_from(["t", "u"]), unique=True),
+    "filters": st.builds(
+        lambda share: {"groups": [{"properties": [], "rollout_percentage": share}]},
+        st.sampled_from([0, 10, 50, 100]),
+    ),
+}
+
+
+@QUICK
+@given(
+    documents=situations.documents(gates=False),
+    seed=situations.seeds(gates=False),
+    edits=st.lists(
+        st.tuples(st.integers(0, 9), st.fixed_dictionaries({}, optional=EDITS)),
+        min_size=1,
+        max_size=3,
+    ),
+)
+def test_whatever_people_do_in_between_is_never_written_over(
+    shared_sandbox, tmp_path_factory, documents, seed, edits
+):
+    """A field is as it was, or as the plan wants it, or its flag is refused and stays."""
+    shared_sandbox.reset(seed)
+    folder = tmp_path_factory.mktemp("files")
+    situations.write(folder, documents)
+    writer, world, made, loaded = planned(shared_sandbox, folder)
+    writer.close()
+    saved = planfile.loads(planfile.dumps(made))
+    flags = [one for one in saved.writes if one.address.kind == "FeatureFlag" and one.live_id]
+    for number, edit in edits if flags else ():
+        flag = flags[number % len(flags)]
+        (project,) = world.live.ids[Address("Project", flag.address.parts[:2])]
+        path = f"/api/projects/{project}/feature_flags/{flag.live_id}/"
+        shared_sandbox.call("PATCH", path, edit, token=situations.TOKEN)
+
+    now = taken_up(shared_sandbox, saved, loaded)
+    writer, moved, _, _ = planned(shared_sandbox, folder)
+    writer.close()
+    refused = {one.address for one in now.findings if one.code == "stale"}
+    for flag in flags:
+        before, after = (side.live.resources[flag.address].spec for side in (world, moved))
+        wants = world.desired.resources[flag.address].spec
+        left = [
+            name
+            for name in {*before, *after}
+            if before.get(name) != after.get(name)
+            and describe.managed(after.get(name), wants.get(name, before.get(name)))
+            != wants.get(name, before.get(name))
+        ]
+        done = three_way.change(
+            world.desired.resources[flag.address], None, moved.live.resources[flag.address]
+        )
+        assert (flag.address in refused) == (bool(left) and done.action is not Action.NONE), left
