@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo soak test lint types unit format bench wheel docs lock clean chromium
+.PHONY: help demo soak mutants test lint types unit format bench wheel docs lock clean chromium
 
 help:
 	@echo "make demo    run the main job on examples/acme against the embedded sandbox"
@@ -16,7 +16,8 @@ help:
 	@echo "make lint    ruff, import contracts, mypy"
 	@echo "make unit    the tests alone"
 	@echo "make chromium  installs the browser that the tests of the HTML page need, if it is missing"
-	@echo "make soak    200,000 mutated files, 100,000 forecasts and evil change sets, 50,000 renderings"
+	@echo "make soak    files, forecasts, change sets, renderings, fault schedules, kills, seasons: hours"
+	@echo "make mutants plants bugs in our own safety code and hunts them"
 	@echo "make bench   figures: planner CPU, request counts, the sandbox's speed"
 	@echo "make format  rewrite the code in the house's format"
 
@@ -54,7 +55,11 @@ unit: $(READY) chromium
 	$(BIN)/pytest -n auto
 
 soak: $(READY)
-	RECONCILER_SOAK=1 $(BIN)/pytest -q -n auto tests/soak tests/plan/test_gates_against_sandbox.py tests/plan/test_evil_change_sets.py
+	RECONCILER_SOAK=1 $(BIN)/pytest -q -n auto tests/soak tests/plan/test_gates_against_sandbox.py \
+	  tests/plan/test_evil_change_sets.py tests/harness
+
+mutants: $(READY)  # every planted bug, and which hunt finds it
+	$(BIN)/python -m tests.harness.mutants
 
 test: lint types unit
 

@@ -1,6 +1,7 @@
 """SIGKILL at every request, before and after it has acted; then one run that just goes on."""
 
 import json
+import os
 import signal
 import subprocess
 
@@ -10,6 +11,7 @@ from tests.harness import campaign, child, oracle, scenario
 from tests.harness.driver import Driver
 from tests.support import SCRIPT
 
+EACH = 330 if os.environ.get("RECONCILER_SOAK") else 10  # worlds of a chunk
 REQUESTS = 20  # of the first apply; the hit after the last is never met, and the run just ends
 
 
@@ -66,8 +68,8 @@ def test_killed_at_a_request_of_the_six_writes(shared_sandbox, folder, hit, poin
 
 @pytest.mark.parametrize("chunk", range(6))
 def test_killed_somewhere_in_random_scenarios(shared_sandbox, folder, chunk):
-    """Ten worlds a chunk, killed at a request that the number says."""
-    for number in range(2_000 + chunk * 10, 2_010 + chunk * 10):
+    """Each world killed at a request that its number says."""
+    for number in range(2_000 + chunk * EACH, 2_000 + (chunk + 1) * EACH):
         made = scenario.from_number(number)
         killed_at(shared_sandbox, folder(), made, 3 + number % 14, ["before", "after"][number % 2])
 

@@ -1,10 +1,15 @@
-"""A thousand random schedules of one to eight faults each. `python -m tests.harness N` replays."""
+"""A thousand random schedules of one to eight faults each; ten thousand in the soak.
+
+`python -m tests.harness N` replays one.
+"""
+
+import os
 
 import pytest
 
 from tests.harness import campaign, scenario
 
-CHUNK, CHUNKS = 50, 20
+CHUNK, CHUNKS = 500 if os.environ.get("RECONCILER_SOAK") else 50, 20
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

@@ -1,5 +1,8 @@
 """Every fault at every request of a plan of six writes; pairs of them in the soak."""
 
+import itertools
+import os
+
 import pytest
 
 from tests.harness import campaign, scenario
@@ -69,3 +72,14 @@ def test_people_act_around_a_write(shared_sandbox, folder, write, people, point)
 def test_the_key_is_revoked_at_any_request(shared_sandbox, folder, hit, point):
     """New work stops at once, without a storm; another key goes on."""
     play(shared_sandbox, folder, [rule("*", "*", hit, "revoke_key", point)])
+
+
+PAIRS = list(itertools.combinations(itertools.product(WRITES, SPOILS_WRITE), 2))
+CHUNKS = 50 if os.environ.get("RECONCILER_SOAK") else 1
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_pairs_of_spoiled_writes(shared_sandbox, folder, chunk):
+    """All of them in the soak, here some from all over."""
+    for pair in PAIRS[chunk :: CHUNKS if CHUNKS > 1 else 331]:
+        play(shared_sandbox, folder, [rule(*write, *spoiled) for write, spoiled in pair])
