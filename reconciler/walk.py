@@ -5,15 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reconciler import counsel, voters
 from reconciler import live as live_room
-from reconciler.apply import executor
-from reconciler.apply.journal import Journal
-from reconciler.apply.names import Names
-from reconciler.apply.progress import Tools
+from reconciler import voters
 from reconciler.basis import Basis
-from reconciler.config import excerpt, git, live_checks, loader, templates, writer_choice
+from reconciler.config import excerpt, git, loader, templates
 from reconciler.config.base import Base
 from reconciler.errors import ApiError, AuthenticationError
 from reconciler.model import (
@@ -38,6 +35,12 @@ from reconciler.plan import (
 )
 from reconciler.plan.build import Options
 from reconciler.posthog.client import Reader, Writer
+
+if TYPE_CHECKING:  # what most commands do without is imported where it is needed
+    from reconciler.apply import executor
+    from reconciler.apply.journal import Journal
+    from reconciler.apply.names import Names
+    from reconciler.config import writer_choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +151,14 @@ def plan(
     base: Base | None = None,
     said: tuple[Finding, ...] = (),
     basis: Basis | None = None,
+    digested: bool = True,
 ) -> Plan:
     """What apply would do, and why.
 
     `excerpts` quotes lines of the working tree; not for what was read from a commit. `said` are
     findings from before the plan, such as a base that cannot be read. With `basis`, which says
-    what was asked for, the plan can be saved and applied later.
+    what was asked for, the plan can be saved and applied later. A digest of everything declared
+    takes a while; who does not show it does without.
     """
     made = build.build(
         desired=world.desired,
@@ -171,7 +176,7 @@ def plan(
         created_at=created_at,
         base_ref=base.ref if base is not None and world.base is not None else None,
         base_commit=base.commit if base is not None and world.base is not None else None,
-        desired_digest=footing.digest(world.desired),
+        desired_digest=footing.digest(world.desired) if digested else "",
         findings=(
             *said,
             *world.said,
@@ -197,11 +202,16 @@ def apply(
     made: Plan,
     world: World,
     writer: Writer,
-    journal: Journal,
+    journal: "Journal",
     *,
-    options: executor.Options,
+    options: "executor.Options",
 ) -> Iterator[Outcome]:
     """Carry the plan out. `world` is what it was made from."""
+    from reconciler import counsel
+    from reconciler.apply import executor
+    from reconciler.apply.names import Names
+    from reconciler.apply.progress import Tools
+
     names = Names(world.live)
     for change in made.changes:
         if change.live_id is not None:  # also of what is renamed, and of one among namesakes
@@ -215,7 +225,7 @@ def apply(
         yield outcome
 
 
-def request_url(host: str, names: Names) -> Callable[[Address, str], str]:
+def request_url(host: str, names: "Names") -> Callable[[Address, str], str]:
     """Where a person opens a change request in PostHog."""
 
     def url(address: Address, request: str) -> str:
@@ -226,6 +236,8 @@ def request_url(host: str, names: Names) -> Callable[[Address, str], str]:
 
 def validate(reader: Reader, loaded: loader.Loaded, options: Options) -> tuple[Finding, ...]:
     """What only the live side can say about the files: names, approvers, plan, scopes."""
+    from reconciler.config import live_checks
+
     directory = live_room.directory(reader)
     names = directory.project_names()
     desired = build.pick(loader.expand(loaded, names), options)
@@ -266,9 +278,11 @@ def journal_path(folder: Path, stamp: str) -> Path:
 
 
 def pull(
-    reader: Reader, loaded: loader.Loaded, choice: writer_choice.Choice
-) -> writer_choice.Pulled:
+    reader: Reader, loaded: loader.Loaded, choice: "writer_choice.Choice"
+) -> "writer_choice.Pulled":
     """Everything live that `choice` asks for, and the documents that stand for it already."""
+    from reconciler.config import writer_choice
+
     directory = live_room.directory(reader)
     choice.check(directory.projects)
     whole = loader.expand(loaded, directory.project_names())

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import lasting, options
 from reconciler.cli.report import reported
 from reconciler.cli.session import Session
 
@@ -67,11 +67,13 @@ def command(
         base=before.base,
         said=(*before.findings, *rails.backward(session, target, before.head)),
         basis=before.basis(part) if kept else None,
+        digested=kept or bool(session.verbose),
     )
     asked = before.base is not None and before.base.pull_request
     if drift_on == "touched" or (drift_on is None and asked):
         away = drifting.elsewhere(made, world.desired, world.base)
         made = replace(made, elsewhere=away)
+    lasting.append((loaded, world, made))
     session.report.plan(made)
     if out is not None:
         document = planfile.encode(made)

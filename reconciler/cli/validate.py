@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import lasting, options
 from reconciler.cli.session import Session, color_for
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) 
         if not error.findings:
             raise
         return _show(session, format_, error.findings, state=error.state)
+    lasting.append(loaded)
     found = list(loaded.declared.findings)
     if live:
         found = [one for one in found if one.code != "R013"]  # R036 knows every project there is

@@ -178,14 +178,13 @@ def _group(group: Mapping[str, Any], at: Path, variants: set[str]) -> Iterator[_
         fix = f'did you mean "{meant}"?' if meant else "name one of `multivariate.variants`"
         yield "R023", (*at, "variant"), f'there is no variant "{variant}"', "", fix
     for index, item in enumerate(group.get("properties") or ()):
-        here = (*at, "properties", index)
         if not item.keys() <= PROPERTY:
-            yield from _strange(item, PROPERTY, here)
-        if (value := item.get("value")) is not None and not isinstance(value, (bool, int, float)):
-            yield from _otherwise(value, (*here, "value"))
+            yield from _strange(item, PROPERTY, (*at, "properties", index))
+        if isinstance(value := item.get("value"), (str, list)):
+            yield from _otherwise(value, (*at, "properties", index, "value"))
         for name in ("key", "type"):
             if name not in item:
-                why = "PostHog refuses it"
+                here, why = (*at, "properties", index), "PostHog refuses it"
                 yield "R023", here, f"a property without `{name}`", why, f"add `{name}: …`"
 
 

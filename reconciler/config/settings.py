@@ -27,11 +27,13 @@ class Guardrails:
     max_deletes: int = 5  # of one kind in one run
     max_delete_percent: float = 20  # and at most this share of the live ones
     allow_weakening: bool = False
-    places: Mapping[str, Source] = field(default_factory=dict, compare=False)  # of those written
+    written: MappingNode | None = field(default=None, compare=False)
 
     def where(self, name: str) -> str:
         """Where a limit is set, for people."""
-        return str(self.places.get(name) or f"the default of guardrails.{name}")
+        if self.written is not None and name in self.written:
+            return str(self.written.value_source(name))
+        return f"the default of guardrails.{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,6 @@ class Target:
     unmanaged: str = "report"  # report | ignore | delete
     ignore: tuple[str, ...] = ()
     rate_limit: RateLimit = RateLimit()
-    source: Source | None = None
     holds: tuple[Hold, ...] = ()  # drift that is shown and does not fail, for a while
 
 
@@ -207,7 +208,6 @@ def _settings(
             unmanaged=known.get("unmanaged", "report"),
             ignore=tuple(known.get("ignore", ())),
             rate_limit=RateLimit(**known.get("rate_limit", {})),
-            source=node["targets"].key_source(name),
             holds=holds.read(known, findings, lambda one: _unknown_kind(one, "address")),
         )
     return Settings(targets, file)
@@ -216,7 +216,7 @@ def _settings(
 def _guardrails(node: MappingNode | None) -> Guardrails:
     if node is None:
         return Guardrails()
-    return Guardrails(**node, places={name: node.value_source(name) for name in node})
+    return Guardrails(**node, written=node)
 
 
 def _ignored(node: Any) -> Iterator[Finding]:

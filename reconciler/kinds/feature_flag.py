@@ -47,11 +47,12 @@ def canonical(spec: Spec) -> Spec:
     """Sets sorted, filters without what the server adds (contract 9.2)."""
     normal = dict(spec)
     for name in SETS:
-        if name in spec:
-            values = spec[name] or ()
+        if values := spec.get(name):
             kept = as_set([v.strip() if isinstance(v, str) else v for v in values])
             if kept != values:
                 normal[name] = kept
+        elif name in spec:
+            normal[name] = []
     if spec.get("filters") is not None:
         normal["filters"] = _filters(spec["filters"])
     return normal

@@ -68,7 +68,7 @@ def _extra(desired: Spec, live: Spec, kind: Kind) -> Iterator[str]:
         if name not in desired:
             if not _usual(kind.defaults, name, value):
                 yield name
-        elif isinstance(value, dict) and name not in kind.atomic:
+        elif value.__class__ is dict and name not in kind.atomic:
             written = desired[name]
             if not isinstance(written, dict) or written.keys() >= value.keys():
                 continue

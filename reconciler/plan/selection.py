@@ -1,7 +1,7 @@
 """Addresses and the patterns that cover them: `--select`, `--exclude`, ignore lists."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import lru_cache
 
 from reconciler.model import Address
@@ -13,7 +13,9 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(".*".join(re.escape(piece) for piece in text.split("*")), re.DOTALL)
 
 
-def matches(address: Address, patterns: Iterable[str]) -> bool:
+def matches(address: Address, patterns: Collection[str]) -> bool:
     """Whether one of the patterns covers the whole address."""
+    if not patterns:
+        return False
     text = str(address)
     return any(_pattern(pattern).fullmatch(text) for pattern in patterns)

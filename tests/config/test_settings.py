@@ -48,9 +48,7 @@ def test_everything_is_read(folder):
         unmanaged="delete",
         ignore=("FeatureFlag/*/*/experiment-*",),
         rate_limit=settings.RateLimit(100, 1000),
-        source=found.targets["production"].source,
     ) == found.target("production")
-    assert str(found.targets["production"].source) == "reconciler.yaml:3:3"
     assert found.file == here / "reconciler.yaml"
     assert found.folder == here
 
@@ -59,7 +57,7 @@ def test_a_target_may_say_nothing(folder):
     """Then everything is the default, and the files are beside reconciler.yaml."""
     target = load(folder.write({"reconciler.yaml": WHOLE})).target("staging")
 
-    assert settings.Target("staging", paths=(folder.path,), source=target.source) == target
+    assert settings.Target("staging", paths=(folder.path,)) == target
 
 
 def test_without_a_file_there_is_one_target(folder):
