@@ -259,6 +259,28 @@ def test_an_address_with_a_filter_shows_as_many_as_the_plan_has(opened, fragment
     assert empty == 0
 
 
+def test_drift_is_found_by_who_did_it_and_how(opened):
+    """By person and by way, as the document has them."""
+    rows = planfile.encode(samples.TOLD)["changes"]
+    page = opened(samples.TOLD, draw=render.drift)
+    people = page.run(
+        "[...document.querySelectorAll('[data-facet=who], [data-facet=way]')]"
+        ".map((b) => [b.dataset.facet, b.dataset.value])"
+    )
+
+    assert ["who", "dana@acme.test"] in people
+    assert ["way", "bypass"] in people
+    for facet, value in people:
+        key = {"who": "person", "way": "class"}[facet]
+        page.run(f"location.hash = new URLSearchParams({{{facet}: {json.dumps(value)}}})")
+        expected = sum(
+            value in {(one.get("attribution") or {}).get(key) for one in (row, *row["fields"])}
+            for row in rows
+        )
+        page.until(f"document.getElementById('shown').dataset.shown === '{expected}'")
+        assert page.run(SHOWN) == expected
+
+
 def test_filters_are_pressed_typed_and_cleared(opened):
     """By mouse and by keyboard; the address of the page keeps them."""
     page = opened()

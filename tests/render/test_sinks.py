@@ -350,7 +350,7 @@ class Tags(HTMLParser):
 
 def frame(shown):
     """The tags with their attributes, but for those that hold words for people or the script."""
-    told = {"aria-label", "data-value", "data-kind"}
+    told = {"aria-label", "data-value", "data-kind", "data-who"}
     for one in tags(shown):
         attributes = one[1:] if isinstance(one, tuple) else ()
         yield one[0] if attributes else one

@@ -1,6 +1,5 @@
-"""The changes: filters, a tree to find them by, and each resource before and after."""
+"""The changes: a tree to find them by, and each resource before and after."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -8,24 +7,13 @@ from typing import Final
 from reconciler.model import Action, Address, Cause, Change, Plan, Verdict
 from reconciler.paths import root
 from reconciler.render import who, words
+from reconciler.render.html import filters
 from reconciler.render.html.fields import fields
 from reconciler.render.html.findings import card
 from reconciler.render.html.parts import box, link, text, tone
 
 _UNFOLDED: Final = 12  # so many changes are shown unfolded
 _OPEN: Final = 300  # groups of a page with so many changes are open
-_GATES: Final = {
-    Verdict.NONE: "passes",
-    Verdict.APPROVAL: "waits",
-    Verdict.PENDING: "waits already",
-    Verdict.SPLIT: "several calls",
-    Verdict.BYPASS: "bypasses",
-    Verdict.BLOCKED: "blocked",
-    Verdict.REJECTED: "rejected",
-}
-
-
-_DRIFTED: Final = {"create": "not there", "update": "changed", "delete": "there again"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +55,7 @@ def section(plan: Plan, *, drift: bool) -> Iterator[str]:
         said = "Everything is as the files declare it." if drift else "There is nothing to do."
         yield f'<p class="clean">{said}</p></section>'
         return
-    yield from _filters(plan, drift=drift)
+    yield from filters.bar(plan.writes, drift=drift)
     yield f'<div class="columns"><nav aria-label="Changes by place">{"".join(_tree(groups))}</nav>'
     yield "<div>"
     every = sum(len(group.steps) for group in groups)
@@ -102,40 +90,6 @@ def _groups(plan: Plan) -> tuple[_Group, ...]:
     return tuple(made)
 
 
-def _filters(plan: Plan, *, drift: bool) -> Iterator[str]:
-    """Shown by the script alone: without it there is nothing to press."""
-    actions = Counter(one.action.value for one in plan.writes)
-    kinds = Counter(one.address.kind for one in plan.writes)
-    gates = Counter(one.gate.verdict.value for one in plan.writes)
-    moved = Counter(c for one in plan.writes for c in {field.cause for field in one.fields})
-    causes = {cause.value: moved[cause] for cause in Cause if moved[cause]}
-    names = {one.value: name for one, name in _GATES.items()}
-    yield (
-        '<div id="filters" hidden role="search"><p><input type="search" id="text" '
-        'placeholder="Search names, fields, values, people" aria-label="Search the changes">'
-        '<button type="button" id="clear">Clear</button>'
-        '<button type="button" id="open">Unfold</button>'
-        '<button type="button" id="fold">Fold</button></p>'
-    )
-    yield from _facet("action", actions, _DRIFTED if drift else {})
-    if not drift:
-        yield from _facet("cause", causes, {})
-        yield from _facet("gate", gates, names)
-    yield from _facet("kind", kinds, {})
-    shown = words.count(len(plan.writes), "change")
-    yield f'<p id="shown" aria-live="polite">{shown}</p></div>'
-
-
-def _facet(name: str, found: Mapping[str, int], names: Mapping[str, str]) -> Iterator[str]:
-    yield f'<p class="facet" role="group" aria-label="{name}"><span class="label">{name}</span>'
-    for value, number in found.items():
-        yield (
-            f'<button type="button" aria-pressed="false" data-facet="{name}" '
-            f'data-value="{text(value)}">{text(names.get(value, value))} <b>{number:,}</b></button>'
-        )
-    yield "</p>"
-
-
 def _tree(groups: Iterable[_Group]) -> Iterator[str]:
     """Where to find what: organization, project, kind."""
     before: tuple[str, ...] = ()
@@ -152,12 +106,10 @@ def _tree(groups: Iterable[_Group]) -> Iterator[str]:
 def _change(one: Change, number: int, around: _Around) -> Iterator[str]:
     drift = around.drift
     sign = words.sign(one.action, drift=drift)
-    causes = () if drift else dict.fromkeys(field.cause.value for field in one.fields)
     kind = {"+": "create", "-": "delete"}.get(sign, "update")
     yield (
-        f'<details class="c {kind}" id="c{number}" data-action="{one.action.value}" '
-        f'data-kind="{text(one.address.kind)}" data-gate="{one.gate.verdict.value}" '
-        f'data-cause="{" ".join(causes)}"{around.opened}><summary><span class="sign">{sign}</span> '
+        f'<details class="c {kind}" id="c{number}" {filters.attributes(one, drift=drift)}'
+        f'{around.opened}><summary><span class="sign">{sign}</span> '
         f'<span class="name">{text(one.address.name)}</span> '
         f'<span class="moves">{text(_moves(one, drift=drift))}</span>'
         f'<span class="badges">{"".join(_badges(one, drift=drift))}</span></summary><div>'
@@ -187,7 +139,7 @@ def _badges(one: Change, *, drift: bool) -> Iterator[str]:
     said = words.gate(one)
     if said is not None:
         doubt = one.gate.verdict is Verdict.NONE
-        name = "may wait" if doubt else _GATES[one.gate.verdict]
+        name = "may wait" if doubt else filters.GATES[one.gate.verdict]
         yield f'<i class="badge {tone(said.tone)}">{name}</i>'
     if one.warnings:
         yield f'<i class="badge loud">{words.count(len(one.warnings), "warning")}</i>'

@@ -11,7 +11,7 @@
     link: document.querySelector(`nav a[href="#${box.id}"]`),
     all: [...box.querySelectorAll(".c")],
   }));
-  const facets = ["action", "cause", "gate", "kind"];
+  const facets = ["action", "cause", "gate", "way", "who", "kind"];
   const chosen = new URLSearchParams();
   const words = new Map();
 
@@ -24,8 +24,7 @@
     for (const facet of facets) {
       const wanted = chosen.get(facet);
       if (wanted === null) continue;
-      const has = change.dataset[facet];
-      if (facet === "cause" ? !has.split(" ").includes(wanted) : has !== wanted) return false;
+      if (!(change.dataset[facet] ?? "").split("\n").includes(wanted)) return false;
     }
     return asked.every((word) => wordsOf(change).includes(word));
   };

@@ -37,6 +37,7 @@ def write(plan: Plan, *, drift: bool) -> str:
     """The whole page."""
     style, script = _asset("page.css"), _asset("page.js")
     name = "drift" if drift else "plan"
+    digest, commit = account.seal(plan)
     parts = (
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -47,7 +48,7 @@ def write(plan: Plan, *, drift: bool) -> str:
         f"<title>{name}: {text(plan.target)}</title>",
         f"<style>{style}</style></head><body>",
         '<a class="skip" href="#changes">To the changes</a>',
-        *_head(plan, drift=drift),
+        *_head(plan, commit, drift=drift),
         "<main>",
         *_doubts(plan, drift=drift),
         *(() if drift else gates.section(plan)),
@@ -56,7 +57,7 @@ def write(plan: Plan, *, drift: bool) -> str:
         *changes.section(plan, drift=drift),
         *_notices(plan),
         "</main>",
-        *_foot(plan, drift=drift),
+        *_foot(plan, digest, drift=drift),
         f"<script>{script}</script></body></html>",
     )
     return "\n".join(parts) + "\n"
@@ -82,14 +83,12 @@ def _hash(content: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _head(plan: Plan, *, drift: bool) -> Iterator[str]:
-    digest, commit = account.seal(plan)
+def _head(plan: Plan, commit: str, *, drift: bool) -> Iterator[str]:
     about = (
         plan.host,
         account.base(plan, drift=drift),
         f"made {who.when(plan.created_at)}" if plan.created_at else "",
-        f"commit {commit}" if commit else "",
-        digest,
+        f"files of commit {commit}" if commit else "",
     )
     yield f'<header><p class="kicker">reconciler {"drift" if drift else "plan"}</p>'
     yield f"<h1>{text(plan.target)}</h1>"
@@ -125,7 +124,7 @@ def _notices(plan: Plan) -> Iterator[str]:
     yield "</section>"
 
 
-def _foot(plan: Plan, *, drift: bool) -> Iterator[str]:
+def _foot(plan: Plan, digest: str, *, drift: bool) -> Iterator[str]:
     version = getattr(plan, "tool_version", "") or __version__
     cost = [words.count(plan.requests.reads, "request") + " sent to make it"]
     if not drift:
@@ -133,7 +132,8 @@ def _foot(plan: Plan, *, drift: bool) -> Iterator[str]:
     said = (
         f"reconciler {version}",
         ", ".join(cost),
+        f"plan {digest}" if digest else "",
         f"files {plan.desired_digest}" if plan.desired_digest else "",
-        f"commit {planfile.redact(plan.base_commit)}" if plan.base_commit else "",
+        f"base {planfile.redact(plan.base_commit)}" if plan.base_commit else "",
     )
     yield f"<footer>{' · '.join(text(one) for one in said if one)}</footer>"
