@@ -33,7 +33,14 @@ def refused(progress: Progress, write: Write, error: ApiError) -> Stop:
             return Stop(Result.UNCHANGED)
         if write.action is Action.UPDATE:
             return Stop(Result.REFUSED, objects.gone(progress.change.address))
-    return Stop(Result.FAILED, problem(error))
+    return _unsure(progress, error) if progress.unsure else Stop(Result.FAILED, problem(error))
+
+
+def _unsure(progress: Progress, error: ReconcilerError) -> Stop:
+    """An earlier try lost its answer, and may still be carried out: whatever came of this one."""
+    state = "unknown: an answer was lost before, and what became of that write is not sure"
+    trouble = Problem(f"{progress.change.address}: {error.what}", error.why, state, AGAIN)
+    return Stop(Result.FAILED, trouble, detail=Detail.UNKNOWN)
 
 
 def exists(
@@ -133,6 +140,8 @@ def _is_shown(one: FieldChange, seen: FieldChange | None) -> bool:
 
 def ending(progress: Progress, error: ReconcilerError) -> Stop:
     """How a change ends that was broken off by something that is not about it alone."""
+    if progress.unsure:
+        return _unsure(progress, error)
     stopped = isinstance(error, UnreachableError) and error.code in {CIRCUIT, STOPPED}
     if not stopped and not isinstance(error, JournalError):
         return Stop(Result.FAILED, problem(error))

@@ -18,7 +18,7 @@ from reconciler.errors import (
     NotFoundError,
     PermissionDeniedError,
 )
-from reconciler.model import Action, Change, Detail, Payload, Problem, Result, Verdict
+from reconciler.model import Action, Change, Confidence, Detail, Payload, Problem, Result, Verdict
 from reconciler.posthog import change_requests
 
 _KNOWN: Final = {*change_requests.OPEN, *change_requests.FINAL}
@@ -147,7 +147,8 @@ def _judged(
         notes.append(_filed_twice(same))
         request = same[0]
     stop = waiting(tools, change, request, note="; ".join(notes))
-    if change.gate.verdict in {Verdict.NONE, Verdict.BYPASS}:
+    passes = change.gate.verdict in {Verdict.NONE, Verdict.BYPASS}
+    if passes and change.gate.confidence is not Confidence.UNKNOWN:
         stop.detail = Detail.GATE_UNFORESEEN
         stop.note = "; ".join((*notes, "the forecast was wrong: it said that nothing would wait"))
     return stop

@@ -180,7 +180,7 @@ class _Worker:
         """The stage is carried out; if people should have been asked first, that is an incident."""
         before = self._now
         id_ = self._kind.identity(payload) if payload is not None else before.id
-        self._now = replace(before, payload=payload, id=id_, done=before.done + 1)
+        self._now = replace(before, payload=payload, id=id_, done=before.done + 1, unsure=False)
         if payload is not None and gatekeeping.was_missed(self._kind, before, write, payload):
             raise gatekeeping.incident(self._now)
 

@@ -212,3 +212,27 @@ def test_a_delete_whose_answer_is_lost_is_done_once(world, effect):
 
     assert ({"a": "done"}, 0) == (ran.results(), ran.code), ran.outcomes
     assert [] == repo.sandbox.state()["organizations"][0]["roles"]
+
+
+@pytest.mark.parametrize("effect", ["revoke_key", "throttle(86400)", "forbid"])
+def test_what_ends_the_run_after_a_lost_answer_leaves_it_unknown(world, effect):
+    """The first write may still be carried out: its end is not "not sent", whatever came after."""
+    repo = world(acme.seed())
+    repo.write("all.yaml", acme.flag("a", 10))
+    second = {"method": "POST", "route": "feature_flags.create", "hit": 2}
+    later = {"method": "POST", "route": "feature_flags.create", "hit": 1}
+    spoil(
+        repo,
+        {"match": later, "point": "late_commit", "effect": "reset", "later": 4},
+        {
+            "match": second,
+            "point": None if effect == "forbid" else "before",
+            "effect": {"forbid_scope": "feature_flag:write"} if effect == "forbid" else effect,
+        },
+    )
+
+    ran = apply(repo)
+
+    row = ran.rows["a"]
+    assert ("failed", "unknown", 1) == (row.result, row.detail, ran.code)
+    assert "unknown" in row.problem.state
