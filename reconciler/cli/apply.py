@@ -90,5 +90,5 @@ def command(
     code = carrying.account(session, ended, made, interrupted=interrupted, form=format_)
     partial = bool(about.paths) and session.settings().file is not None
     if code == 0 and record_base != "no" and not partial:
-        rails.record(session, target, chosen, before, how=record_base)
+        rails.record(session, target, chosen, before, how=record_base, back=allow_rollback)
     return code

@@ -154,7 +154,13 @@ def backward(session: Session, target: "Target", commit: str | None) -> "tuple[F
 
 
 def record(
-    session: Session, target: "Target", chosen: "Options", before: "Before", *, how: str
+    session: Session,
+    target: "Target",
+    chosen: "Options",
+    before: "Before",
+    *,
+    how: str,
+    back: bool,
 ) -> None:
     """Move the ref of the base to what was applied, if that is a commit, all of it.
 
@@ -164,6 +170,8 @@ def record(
         chosen: what the run was about.
         before: the commit that was applied.
         how: `local`, or `push` to tell the remote as well.
+        back: whether it may move to an older commit; else one that another apply recorded
+            meanwhile stays.
 
     """
     from reconciler.config import base, git, publish
@@ -174,19 +182,31 @@ def record(
         return
     if any(path.is_file() for path in target.paths):  # a part of the files is not all of them
         return
-    ref = base.applied_ref(target.name)
+    ref, here = base.applied_ref(target.name), before.repository
     try:
-        was = git.value(ref, before.repository)
-        git.update_ref(ref, before.head, cwd=before.repository, message="reconciler apply")
+        was = git.value(ref, here)
+        if was not in {None, before.head} and not back:
+            _check_newer(before.head, str(was), here)
+        git.update_ref(ref, before.head, was=was, cwd=here, message="reconciler apply")
     except GitError as error:
         _not_recorded(session, "the base was not recorded", error)
         return
     if how != "push":
         return
     try:
-        publish.push(ref, before.head, before=was, cwd=before.repository)
+        publish.push(ref, before.head, before=was, cwd=here)
     except GitError as error:
         _not_recorded(session, "all was applied, but the base was recorded here alone", error)
+
+
+def _check_newer(commit: str, was: str, here: "Path") -> None:
+    from reconciler.config import git
+
+    if git.is_ancestor(commit, was, cwd=here):
+        raise GitError(
+            f"another apply recorded {was[:10]} meanwhile, which is newer",
+            fix="run apply of the newer commit again, so that what is live is as it says",
+        )
 
 
 def _not_recorded(session: Session, what: str, error: GitError) -> None:

@@ -187,9 +187,10 @@ def value(ref: str, cwd: Path) -> str | None:
     return found[-1] if done.returncode == 0 and found else None
 
 
-def update_ref(ref: str, commit: str, *, cwd: Path, message: str) -> None:
-    """Move a ref of this repository; GitError if it cannot be."""
-    arguments = ["update-ref", "-m", message, "--end-of-options", _full(ref), commit]
+def update_ref(ref: str, commit: str, *, was: str | None, cwd: Path, message: str) -> None:
+    """Move a ref of this repository from what it `was`; GitError if it cannot be, or moved."""
+    before = was or "0" * len(commit)
+    arguments = ["update-ref", "-m", message, "--end-of-options", _full(ref), commit, before]
     git_process.output(arguments, _root(cwd))
 
 
@@ -197,7 +198,8 @@ def write_text(ref: str, text: str, *, cwd: Path, message: str) -> None:
     """Let a ref hold a short text, as a blob; GitError if it cannot."""
     folder = _root(cwd)
     stored = git_process.output(["hash-object", "-w", "--stdin"], folder, stdin=text.encode())
-    update_ref(ref, stored.decode("ascii").strip(), cwd=cwd, message=message)
+    blob = stored.decode("ascii").strip()
+    update_ref(ref, blob, was=value(ref, cwd), cwd=cwd, message=message)
 
 
 def read_text(ref: str, *, cwd: Path) -> str | None:

@@ -399,14 +399,20 @@ def test_history_is_answered(repository):
     assert git.merge_base("alone", "main", cwd=here) is None
 
 
-def test_a_ref_can_be_moved(repository):
-    """The record of what was applied."""
-    commit = repository.commit()
-    git.update_ref("refs/reconciler/applied/production", commit, cwd=repository.path, message="x")
+def test_a_ref_can_be_moved_by_who_knows_where_it_is(repository):
+    """The record of what was applied; of two at once, one is told."""
+    ref, here = "refs/reconciler/applied/production", repository.path
+    first, second = repository.commit(), repository.commit()
+    git.update_ref(ref, first, was=None, cwd=here, message="x")
+    git.update_ref(ref, second, was=first, cwd=here, message="x")
 
-    assert commit == git.resolve("refs/reconciler/applied/production", repository.path)
+    assert second == git.resolve(ref, here) == git.value(ref, here)
+    for was in (first, None):
+        with pytest.raises(GitError):
+            git.update_ref(ref, first, was=was, cwd=here, message="x")
     with pytest.raises(GitError):
-        git.update_ref("--stdin", commit, cwd=repository.path, message="x")
+        git.update_ref("--stdin", first, was=None, cwd=here, message="x")
+    assert git.value("refs/reconciler/applied/other", here) is None
 
 
 def test_strange_file_names_are_read(repository):

@@ -359,6 +359,49 @@ def test_what_another_tool_took_over_is_not_deleted_when_it_leaves_the_files(wor
     assert "left-to-other-tools" in [finding["code"] for finding in plan["findings"]]
 
 
+def test_a_slip_in_the_organization_deletes_nothing(world):
+    """Every document means another one then: the key sees none of that name."""
+    settings = SETTINGS.format(most=100, percent=100)
+    role = acme.document("Role", {"members": []}, name="R")
+    repo = applied(world, {"config/a.yaml": [role, *flags("a", "b")]}, settings=settings)
+    text = (repo.folder / "config/a.yaml").read_text().replace("acme", "acmee")
+    committed(repo, "config/a.yaml", text)
+
+    done = repo.run("apply", "--yes", "--confirm-deletes", "3", "--continue")
+
+    assert 1 == done.code
+    assert [] == repo.sandbox.writes()
+
+
+def test_what_left_the_files_can_be_selected_and_excluded(world):
+    """By the address that it had."""
+    repo = applied(world, {"a.yaml": flags("a", "b", "c", "d")})
+    committed(repo, "a.yaml", *flags("a", "b"))
+
+    one = repo.run("plan", "--format", "json", "--select", "FeatureFlag/acme/Web/c").json
+    rest = repo.run("plan", "--format", "json", "--exclude", "FeatureFlag/acme/Web/c").json
+
+    assert ["FeatureFlag/acme/Web/c"] == [change["address"] for change in one["changes"]]
+    assert ["FeatureFlag/acme/Web/d"] == [change["address"] for change in rest["changes"]]
+    assert 1 == repo.run("plan", "--select", "FeatureFlag/acme/Web/nobody").code
+
+
+def test_a_policy_that_goes_is_a_weakening_however_it_goes(world):
+    """It left the files, or is pruned: the number alone does not let it through."""
+    gate = acme.policy("feature_flag.enable")
+    web = {"name": "Web", "id": 1, "approval_policies": [gate]}
+    who = {"approvers": {"quorum": 1, "users": ["alice@acme.test"]}}
+    mine = acme.document("ApprovalPolicy", who, project="Web", action="feature_flag.update")
+    repo = applied(world, {"a.yaml": [mine, *flags("a", active=False)]}, projects=[web])
+
+    assert {"policy-weakened": ["feature_flag.enable"]} == codes(repo, "--prune")
+    refused(repo, "--prune", "--confirm-deletes", "1")
+    committed(repo, "a.yaml", *flags("a", active=False))
+    assert {"policy-weakened": ["feature_flag.update"]} == codes(repo)
+    refused(repo, "--confirm-deletes", "1")
+    assert 0 == repo.run("apply", "--yes", "--allow-weakening").code
+
+
 def spoil(path, how):
     """Make one file of the working tree unusable."""
     texts = {
