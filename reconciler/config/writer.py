@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from reconciler.config import writer_check, writer_merge, writer_schema
 from reconciler.config.text import decode
-from reconciler.config.writer_documents import Doubt, Item, Shape, declarable
+from reconciler.config.writer_documents import Doubt, Item, Shape, declarable, metadata
 from reconciler.config.writer_names import Places
 from reconciler.config.writer_text import FileText
 from reconciler.config.writer_yaml import document
@@ -19,6 +19,7 @@ from reconciler.model import Address
 from reconciler.paths import Path as SpecPath
 from reconciler.paths import parse_path
 
+_Spec = dict[str, Any]
 _EMPTY: Final[tuple[Any, ...]] = (None, {}, [], "")
 MAX_LENGTH: Final = 2_000_000  # characters of a file; the loader reads four times as much
 WRITTEN: Final = "written"
@@ -63,22 +64,41 @@ class Writing:
     def run(self, items: Sequence[Item]) -> None:
         """Make the text of every file."""
         known = list(declarable(items, self.doubts))
-        fresh = [item for item in known if item.resource is None]
-        self._tag(item for item in known if item.resource is not None)
-        for item in known:
-            if item.resource is not None:
-                self._update(item)
-        documents = {item.address: self.shape.document(item) for item in fresh}
-        texts = {address: document(value) for address, value in documents.items()}
-        refused = writer_check.refused(texts, self.declared)
+        there = [item for item in known if item.resource is not None]
+        fresh = {item.address: item for item in known if item.resource is None}
+        self._tag(there)
+        updates = {item.address: (item, *found) for item in there if (found := self._moved(item))}
+        texts = {address: document(self.shape.document(item)) for address, item in fresh.items()}
+        refused = self._refused(texts, updates)
+        for address, (item, was, now) in updates.items():
+            if address in refused:
+                self.doubts.append(Doubt(address, *refused[address]))
+            else:
+                self._update(item, was, now)
         places = Places(self.layout)
-        for item in sorted(fresh, key=lambda one: _key(one.address)):
-            if item.address in refused:
-                self.doubts.append(Doubt(item.address, *refused[item.address]))
+        for address in sorted(fresh, key=_key):
+            if address in refused:
+                self.doubts.append(Doubt(address, *refused[address]))
                 continue
-            path = self._with_room(self.out / places.file(item.address), texts[item.address])
-            self._file(path).add(texts[item.address], _key(item.address))
+            path = self._with_room(self.out / places.file(address), texts[address])
+            self._file(path).add(texts[address], _key(address))
             self.counts[path] = self.counts.get(path, 0) + 1
+
+    def _refused(
+        self, texts: Mapping[Address, str], updates: Mapping[Address, tuple[Item, _Spec, _Spec]]
+    ) -> dict[Address, tuple[str, str]]:
+        """What our own loader would refuse, and did not refuse as it was."""
+        before, after = {}, dict(texts)
+        declared = set(self.declared)
+        for address, (item, _, now) in updates.items():
+            if (resource := item.resource) is not None:
+                head = {"kind": address.kind, "metadata": metadata(item)}
+                before[address] = document({**head, "spec": dict(resource.spec)})
+                after[address] = document({**head, "spec": {**resource.spec, **now["spec"]}})
+                declared.discard(resource.address)
+        found = writer_check.refused(after, declared)
+        was = writer_check.refused(before, declared) if found.keys() & before.keys() else {}
+        return {address: said for address, said in found.items() if address not in was}
 
     def _with_room(self, path: Path, text: str) -> Path:
         """The file, or the next one of its name: none may grow larger than the loader reads."""
@@ -111,11 +131,11 @@ class Writing:
                 self.files[path] = FileText(head=head)
         return self.files[path]
 
-    def _update(self, item: Item) -> None:
-        """Change the document of a resource where it differs from what is live."""
+    def _moved(self, item: Item) -> tuple[_Spec, _Spec] | None:
+        """Where a document differs from what is live: how it is, and how it is to be."""
         resource = item.resource
         if resource is None or resource.source is None:
-            return
+            return None
         was, now = parts(item, self.shape.spec(item))
         overlaid = [
             name
@@ -127,7 +147,12 @@ class Writing:
             self.doubts.append(Doubt(item.address, reason, "change it in the overlay"))
             was["spec"].pop(name)
             now["spec"].pop(name, None)
-        if was == now:
+        return None if was == now else (was, now)
+
+    def _update(self, item: Item, was: _Spec, now: _Spec) -> None:
+        """Change the document of a resource."""
+        resource = item.resource
+        if resource is None or resource.source is None:
             return
         file = self._file(self._real(resource.source.file))
         try:

@@ -358,3 +358,26 @@ def test_a_name_that_looks_like_one_of_the_files_is_left_out_each_time(world):
     assert "looks like another one" in again.err
     assert before == (repo.folder / "acme/roles.yaml").read_bytes()
     assert repo.run("validate").code == 0
+
+
+def test_a_value_that_no_file_may_hold_is_left_out_of_those_that_are_there_too(world):
+    """A key that somebody pasted into a flag does not get into git; the rest is pulled."""
+    repo = world(acme.seed(projects=[flags(acme.live_flag("a"), acme.live_flag("b"))]))
+    repo.run("pull", "--kind", "FeatureFlag")
+    file = repo.folder / "acme/Web/feature_flags.yaml"
+    before = file.read_text(encoding="utf-8")
+    pasted = "phx_" + "a1B2" * 8
+    rows = (
+        acme.live_flag("a", name=pasted),
+        acme.live_flag("b", 55),
+        acme.live_flag("c", name=pasted),
+    )
+    repo.sandbox.reset(acme.seed(projects=[flags(*rows)]))
+
+    done = repo.run("pull", "--kind", "FeatureFlag")
+
+    assert done.code == 0, done.err
+    assert done.err.count("looks like a secret key of PostHog") == 2
+    after = file.read_text(encoding="utf-8")
+    assert after == "55".join(before.rsplit("10", 1))
+    assert repo.run("validate").code == 0

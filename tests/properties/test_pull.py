@@ -166,6 +166,7 @@ def test_what_has_changed_since_is_pulled_over_the_same_files(
     assert 0 == again.code, again.out + again.err
     assert kept == _files(repo.folder)
 
-    gone = [f"--exclude={one['address']}" for one in second.json["missing"]]
+    told = [*second.json["missing"], *second.json["left_out"]]
+    gone = [f"--exclude={one['address']}" for one in told]
     plan = repo.run("plan", "--detailed-exitcode", *gone)
     assert 0 == plan.code, plan.out + plan.err
