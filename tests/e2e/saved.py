@@ -2,9 +2,13 @@
 
 import json
 
+import jsonschema
+
 from reconciler import planfile, seal
+from reconciler.config import schema
 from tests.e2e import acme
 
+SCHEMA = jsonschema.Draft202012Validator(schema.load("plan"))
 APPROVED = {
     "type": "change_amount",
     "field": "rollout_percentage",
@@ -36,7 +40,15 @@ def save(repo, *arguments, name="plan.json", code=0):
     done = repo.run("plan", "--out", name, *arguments)
     assert code == done.code, done.out + done.err
     repo.sandbox.clear()
-    return repo.folder / name
+    path = repo.folder / name
+    as_its_schema_says(json.loads(path.read_text()))
+    return path
+
+
+def as_its_schema_says(document):
+    """Every plan that a test saves is held against the schema that is published."""
+    problems = list(SCHEMA.iter_errors(document))
+    assert [] == problems, problems[0]
 
 
 def apply(repo, *arguments, name="plan.json", token=None, **extra):

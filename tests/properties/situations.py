@@ -12,6 +12,7 @@ from reconciler.config import files, loader
 from reconciler.plan.build import Options
 from reconciler.posthog.client import open_writer
 from reconciler.posthog.credentials import Credentials, Secret
+from tests.e2e.saved import as_its_schema_says
 from tests.properties.test_idempotence import ACTIONS, CONDITIONS, FLAG, ORGANIZATION
 
 MARK, OTHER = "qxj", "qxk"  # neither comes before or after anything that the other does not
@@ -180,6 +181,7 @@ def planned(sandbox, folder, **options):
         excerpts=False,
         basis=Basis(),
     )
+    as_its_schema_says(planfile.encode(made))
     return asks, world, made, loaded
 
 
