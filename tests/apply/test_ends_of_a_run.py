@@ -46,9 +46,10 @@ def test_a_key_that_is_revoked_stops_new_work_at_once(world, hit):
     account = adds_up(ran)
     assert 1 == ran.code
     assert hit - 1 == account["done"] == created(repo, "FeatureFlag")
-    assert 1 <= account["failed"] <= 4
+    hands = 4 + 1  # calls in flight, and who stands behind them
+    assert 1 <= account["failed"] <= hands
     assert account["failed"] + account["not_started"] == 20 - (hit - 1)
-    assert len([row for row in writes(repo) if row["status"] == 401]) <= 4
+    assert len([row for row in writes(repo) if row["status"] == 401]) <= hands
     failed = next(row for row in ran.outcomes if row.result == "failed")
     assert "does not accept the key" in failed.problem.what
 
