@@ -662,9 +662,7 @@ def test_a_commit_that_was_not_applied_yet_is_nobodys_drift(committed):
     edit(repo, f"{FLAGS}101/", {"tags": []}, "bob")
     assert repo.run("apply", "--yes").code == 0
     repo.write("config.yaml", a(name="a", tags=["wanted"]), acme.flag("new", 10))
-    later = (
-        dt.datetime.now(dt.UTC) + dt.timedelta(seconds=5)
-    ).isoformat()  # git knows whole seconds only
+    later = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=5)).isoformat()
     repo.commit(GIT_COMMITTER_DATE=later)
     edit(repo, f"{FLAGS}101/", {"name": "by hand"}, "carol")
 

@@ -134,7 +134,6 @@ def _by_people(chance, hit):
                 }
             },
             {"vote": {"decision": "approve", "as": "alice@acme.test"}},
-            {"vote": {"decision": "reject", "as": "bob@acme.test"}},
             {"clock": {"advance": "2h"}},
             {"clock": {"advance": "15d"}},
             {"task": {"run": "check_staleness"}},
