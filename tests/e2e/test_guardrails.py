@@ -389,7 +389,8 @@ def test_what_left_the_files_can_be_selected_and_excluded(world):
 def test_a_policy_that_goes_is_a_weakening_however_it_goes(world):
     """It left the files, or is pruned: the number alone does not let it through."""
     gate = acme.policy("feature_flag.enable")
-    web = {"name": "Web", "id": 1, "approval_policies": [gate]}
+    there = [acme.live_flag("a")]
+    web = {"name": "Web", "id": 1, "approval_policies": [gate], "feature_flags": there}
     who = {"approvers": {"quorum": 1, "users": ["alice@acme.test"]}}
     mine = acme.document("ApprovalPolicy", who, project="Web", action="feature_flag.update")
     repo = applied(world, {"a.yaml": [mine, *flags("a", active=False)]}, projects=[web])
