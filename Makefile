@@ -68,7 +68,8 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	$(BIN)/python benchmarks/plan_cpu.py
+	$(BIN)/python benchmarks/validate_speed.py
+	$(BIN)/python benchmarks/plan_speed.py
 	$(BIN)/python benchmarks/apply_speed.py
 	$(BIN)/python benchmarks/sandbox_speed.py
 
