@@ -20,6 +20,7 @@ from reconciler.model import (
     Source,
     Verdict,
 )
+from reconciler.render.html.changes import MOST
 from reconciler.render.text.screen import escape
 from tests.render import samples
 from tests.render.chromium import asked_by_pages, browser
@@ -339,6 +340,15 @@ def test_five_thousand_changes_are_a_few_megabytes_and_can_be_searched(opened):
     assert page.run("document.querySelector('.group[open] .c:not([hidden]) .name').innerText") == (
         "flag-4321"
     )
+
+
+def test_a_page_has_an_end():
+    """Beyond some number the changes are counted; totals are those of the whole plan."""
+    page = render.plan(large(MOST + 3), format="html")
+
+    assert page.count('class="c ') == MOST
+    assert "3 more changes of later steps" in page
+    assert '<b data-count="create">6,667</b>' in page
 
 
 # --- nothing foreign is obeyed ---

@@ -18,6 +18,7 @@ from markdown_it import MarkdownIt
 
 from reconciler import outcomes, planfile, render
 from reconciler.errors import ApiError, ConfigError
+from reconciler.kinds import KINDS
 from reconciler.model import Outcome, Problem, Result, Severity, Verdict
 from reconciler.render import github, gitlab, html, markdown, requests, text, texts
 from reconciler.render.text.screen import escape
@@ -33,7 +34,11 @@ UNSEEN = re.compile(
 )
 COLOUR = re.compile(r"\x1b\[[0-9;]+m")
 short = hostile.filter(  # where a line is broken is up to the length of its words
-    lambda word: visible(word).strip() and max(len(visible(word)), len(visible(flow(word)))) <= 16
+    lambda word: (
+        visible(word).strip()
+        and max(len(visible(word)), len(visible(flow(word)))) <= 16
+        and word not in {*Result, *KINDS}  # what the samples themselves are called
+    )
 )
 LOOKS = [
     (40, 0, Zoom.FIELDS),

@@ -12,6 +12,7 @@ from reconciler.render.html.fields import fields
 from reconciler.render.html.findings import card
 from reconciler.render.html.parts import box, link, text, tone
 
+MOST: Final = 20_000  # changes of one page: about 20 MB
 _UNFOLDED: Final = 12  # so many changes are shown unfolded
 _OPEN: Final = 300  # groups of a page with so many changes are open
 
@@ -38,7 +39,7 @@ class _Around:
 
 def numbers(plan: Plan) -> Mapping[Address, int]:
     """The place of each change in the order of apply: `c7` is what a link to it names."""
-    return {one.address: number for number, one in enumerate(plan.writes, 1)}
+    return {one.address: number for number, one in enumerate(plan.writes[:MOST], 1)}
 
 
 def to(address: Address, numbered: Mapping[Address, int]) -> str:
@@ -55,7 +56,12 @@ def section(plan: Plan, *, drift: bool) -> Iterator[str]:
         said = "Everything is as the files declare it." if drift else "There is nothing to do."
         yield f'<p class="clean">{said}</p></section>'
         return
-    yield from filters.bar(plan.writes, drift=drift)
+    if (rest := len(plan.writes) - MOST) > 0:
+        yield (
+            f'<p class="doubt">{words.count(rest, "more change")} of later steps would make this '
+            "page too large: narrow it with --select, or see the JSON.</p>"
+        )
+    yield from filters.bar(plan.writes[:MOST], drift=drift)
     yield f'<div class="columns"><nav aria-label="Changes by place">{"".join(_tree(groups))}</nav>'
     yield "<div>"
     every = sum(len(group.steps) for group in groups)
@@ -78,7 +84,7 @@ def section(plan: Plan, *, drift: bool) -> Iterator[str]:
 def _groups(plan: Plan) -> tuple[_Group, ...]:
     """Organizations, their projects and kinds, in the order in which apply comes to them."""
     found: dict[str, dict[tuple[str, ...], dict[str, list[tuple[int, Change]]]]] = {}
-    for number, one in enumerate(plan.writes, 1):
+    for number, one in enumerate(plan.writes[:MOST], 1):
         scope = one.address.parts[:-1] or one.address.parts
         kinds = found.setdefault(one.address.organization, {}).setdefault(scope, {})
         kinds.setdefault(one.address.kind, []).append((number, one))
