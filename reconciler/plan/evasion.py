@@ -19,6 +19,7 @@ from reconciler.plan.gate_policies import Policy
 from reconciler.plan.gate_steps import Steps
 from reconciler.plan.generation import Generation
 
+_Reach = Mapping[exposure.Audience, float]
 SWITCHED_OFF: Final = "switched-off-ungated"
 WIDENED: Final = "targeting-widened"
 MOVED: Final = "rollout-moved"
@@ -46,6 +47,7 @@ class Write:
     was_active: bool
     is_active: bool
     filters_pass: bool  # what is sent of the filters is held back by no policy
+    people_move: bool  # not only numbers in their places
 
     @property
     def update(self) -> Policy | None:
@@ -59,9 +61,10 @@ def find(changes: tuple[Change, ...], live: Live, world: Steps) -> Iterator[Find
         yield from _switched_off(write)
         if write.change.action is not Action.UPDATE or not write.was_active or not write.is_active:
             continue
-        if write.filters_pass and write.update is not None:
-            yield from _moved(write, write.update)
-            yield from _widened(write, write.update)
+        if write.filters_pass and write.people_move and write.update is not None:
+            before, after = exposure.reach(write.before), exposure.reach(write.after)
+            yield from _moved(write, write.update, before, after)
+            yield from _widened(write, write.update, before, after)
         yield from _risky(write)
 
 
@@ -92,21 +95,42 @@ def _policies(change: Change, world: Steps) -> Mapping[str, Policy]:
 def _write(
     change: Change, policies: Mapping[str, Policy], world: Steps, spoken: Generation
 ) -> Write:
-    payload = change.before.payload if change.before is not None else {}
+    there = change.before.spec if change.before is not None else {}
     sent = moving(change) if change.action is Action.UPDATE else {}
-    before = payload.get("filters") or {}
-    active = payload.get("active") is not False
-    steps = world.of(change, change.before, spoken) if "filters" in sent else ()
+    before = there.get("filters") or {}
+    active = there.get("active") is not False
+    after = {**before, **(sent.get("filters") or {})}
     return Write(
         change=change,
         policies=policies,
         before=before,
-        after={**before, **(sent.get("filters") or {})},
+        after=after,
         was_active=active,
         is_active=sent.get("active", active) is not False,
-        filters_pass="filters" in sent
-        and not any(s.meeting.action == UPDATE and s.verdict is Verdict.APPROVAL for s in steps),
+        filters_pass="filters" in sent and not _held(change, world, spoken),
+        people_move="filters" in sent and _shape(before) != _shape(after),
     )
+
+
+def _held(change: Change, world: Steps, spoken: Generation) -> bool:
+    """Whether the call that sends the filters waits."""
+    gate = change.gate
+    if gate.verdict is Verdict.NONE or (gate.policy or "").endswith(f"/{UPDATE}"):
+        return gate.waits
+    steps = world.of(change, change.before, spoken)
+    return any(s.meeting.action == UPDATE and s.verdict is Verdict.APPROVAL for s in steps)
+
+
+def _shape(filters: Mapping[str, Any]) -> Any:
+    """Everything but plain percentages: where this stays, everybody keeps their place."""
+    groups = [_but_number(group) for group in filters.get("groups") or ()]
+    several = filters.get("multivariate") or {}
+    return groups, [_but_number(one) for one in several.get("variants") or ()]
+
+
+def _but_number(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    part = one.get("rollout_percentage")
+    return {**one, "rollout_percentage": part is not None}
 
 
 # -- off, without the approval that switching off needs
@@ -116,8 +140,7 @@ def _switched_off(write: Write) -> Iterator[Finding]:
     policy = write.policies.get(DISABLE)
     if policy is None or not write.was_active or not evaluate(policy.conditions, {}).gates:
         return
-    how = _how_it_ends(write)
-    if how:
+    if how := _how_it_ends(write):
         yield _warning(
             SWITCHED_OFF,
             write.change,
@@ -133,16 +156,16 @@ def _how_it_ends(write: Write) -> str:
         return "will be deleted"
     if any(one.path == "metadata.key" for one in write.change.fields):
         return "gets another key, so that the old one is off everywhere"
-    ends = exposure.nobody(write.after) and not exposure.nobody(write.before)
-    return "will reach nobody any more" if write.filters_pass and write.is_active and ends else ""
+    if not write.filters_pass or not write.is_active or not exposure.nobody(write.after):
+        return ""
+    return "" if exposure.nobody(write.before) else "will reach nobody any more"
 
 
 # -- the same percentages in another place
 
 
-def _moved(write: Write, policy: Policy) -> Iterator[Finding]:
+def _moved(write: Write, policy: Policy, before: _Reach, after: _Reach) -> Iterator[Finding]:
     """Audiences and variants whose own percentage moves as the policy would not let it."""
-    before, after = exposure.reach(write.before), exposure.reach(write.after)
     steps = [(str(who), before[who], after[who]) for who in after if who in before]
     old, new = exposure.variants(write.before), exposure.variants(write.after)
     steps += [(f"variant {key}", old[key], new[key]) for key in new if key in old]
@@ -163,9 +186,8 @@ def _moved(write: Write, policy: Policy) -> Iterator[Finding]:
         )
 
 
-def _widened(write: Write, policy: Policy) -> Iterator[Finding]:
+def _widened(write: Write, policy: Policy, before: _Reach, after: _Reach) -> Iterator[Finding]:
     """Audiences that were not reached, or not so widely, and are no position that counts."""
-    before, after = exposure.reach(write.before), exposure.reach(write.after)
     said = [
         f"{short(str(who))} ({percent(after[who])}"
         + (f", before only {short(str(narrower))})" if narrower is not None else ")")
@@ -233,7 +255,7 @@ def _overrides(filters: Mapping[str, Any]) -> list[Any]:
 
 def _swapped(write: Write) -> bool:
     """People whom it did not reach, where no policy for percentages says so already."""
-    if write.update is not None:
+    if write.update is not None or not write.people_move:
         return False  # said as widened
     before, after = exposure.reach(write.before), exposure.reach(write.after)
     return bool(list(exposure.newly_reached(before, after)))

@@ -53,7 +53,8 @@ def reach(filters: Mapping[str, Any]) -> Mapping[Audience, float]:
 
 def nobody(filters: Mapping[str, Any]) -> bool:
     """Whether an active flag with these filters is off for everybody."""
-    return not any(reach(filters).values())
+    parts = (group.get("rollout_percentage") for group in filters.get("groups") or ())
+    return all(part is not None and not part for part in parts)
 
 
 def variants(filters: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -41,13 +41,22 @@ class _Call:
 
 
 def meetings(
-    change: Change, live: LiveResource | None, generation: Generation, *, split: bool
+    change: Change,
+    live: LiveResource | None,
+    generation: Generation,
+    *,
+    split: bool,
+    release: bool = True,
 ) -> tuple[Meeting, ...]:
-    """Every action that the calls of this change match, in the order of the calls."""
+    """Every action that the calls of this change match, in the order of the calls.
+
+    `release`: whether any policy asks for the release conditions.
+    """
+    release = release and generation is Generation.G2
     return tuple(
         meeting
         for call in _calls(change, live, split=split)
-        for meeting in _matched(call, generation)
+        for meeting in _matched(call, generation, release=release)
     )
 
 
@@ -68,7 +77,7 @@ def _calls(change: Change, live: LiveResource | None, *, split: bool) -> Iterato
         creates = False
 
 
-def _matched(call: _Call, generation: Generation) -> Iterator[Meeting]:
+def _matched(call: _Call, generation: Generation, *, release: bool) -> Iterator[Meeting]:
     if call.creates and generation is Generation.G1:
         return
     name = "create" if call.creates else "active"
@@ -78,10 +87,10 @@ def _matched(call: _Call, generation: Generation) -> Iterator[Meeting]:
         yield Meeting(ENABLE, name, moved, {})
     elif sent is False and call.active:
         yield Meeting(DISABLE, name, "active: true -> false", {})
-    yield from _update(call, generation)
+    yield from _update(call, generation, looks=release)
 
 
-def _update(call: _Call, generation: Generation) -> Iterator[Meeting]:
+def _update(call: _Call, generation: Generation, *, looks: bool) -> Iterator[Meeting]:
     """A rollout position moved, or, for a policy that asks for them, the release conditions."""
     filters: Mapping[str, Any] = call.body.get("filters") or {}
     before, after = rollout(call.filters, generation), rollout(filters, generation)
@@ -90,7 +99,7 @@ def _update(call: _Call, generation: Generation) -> Iterator[Meeting]:
             return
         after = {ROLLOUT: 100}  # a remote configuration without filters is for everybody
     release: tuple[Positions, Positions] = ({}, {})
-    if generation is Generation.G2:
+    if looks:
         release = (_release(call.filters), _release(_completed(filters)))
     name = "create" if call.creates else "filters"
     if before != after or release[0] != release[1]:

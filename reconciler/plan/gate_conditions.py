@@ -116,8 +116,9 @@ def _amount(conditions: Mapping[str, Any], path: str, before: Any, after: Any) -
     limit, test = as_number(conditions["value"]), OPERATORS[conditions["operator"]]
     if limit is None or not (is_number(before) and is_number(after)):
         return
-    exact = test(exactly(after) - exactly(before), exactly(limit))
-    rounded = test(after - before, limit)
+    exact = rounded = test(after - before, limit)
+    if not (isinstance(before, int) and isinstance(after, int)):
+        exact = test(exactly(after) - exactly(before), exactly(limit))
     if exact or rounded:
         yield _Hit(path, exact, rounded)
 
@@ -126,7 +127,7 @@ def compare(left: Any, symbol: str, right: Any) -> bool:
     """`left <symbol> right`; False for what cannot be compared, such as text with a number."""
     test, limit = OPERATORS[symbol], as_number(right)
     if is_number(left) and limit is not None:
-        return test(exactly(left), exactly(limit))
+        return test(left, limit)
     if isinstance(left, str) and isinstance(right, str):
         return test(left, right)
     return False

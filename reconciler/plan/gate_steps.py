@@ -55,7 +55,9 @@ class Steps:
         split: bool = False,
     ) -> tuple[Step, ...]:
         """Every action that the calls of this change match, and what becomes of it."""
-        met = meetings(change, there, generation, split=split)
+        policies = self.policies.get(change.address.parts[:-1], {})
+        release = any(selects(policy.conditions, RELEASE) for policy in policies.values())
+        met = meetings(change, there, generation, split=split, release=release)
         found = (self._step(change.address, meeting) for meeting in met)
         return tuple(step for step in found if step is not None)
 
