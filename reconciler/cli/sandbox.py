@@ -1,5 +1,6 @@
 """`reconciler sandbox`: the embedded PostHog-compatible server."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ def command(
     with sandbox_errors():
         from reconciler.sandbox import server
 
+        gc.set_threshold(50_000, 20, 20)  # it lives long: the cycles of its HTTP server must go
         server.run(
             host=host,
             port=port,

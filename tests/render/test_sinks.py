@@ -215,6 +215,7 @@ def gfm(shown):
 def test_no_word_changes_what_github_makes_of_a_comment(word):
     """Tables, links without brackets, task lists and raw tags are what its parser adds."""
     assume(visible(word).strip())
+    assume(word.count("/") < 2)  # an address of more parts, as which the samples hold it unquoted
 
     for draw in (render.plan, render.drift):
         expected = draw(samples.saying(like(word)), format="markdown")
