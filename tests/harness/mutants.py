@@ -14,6 +14,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import cache_from_source
 from pathlib import Path
 from queue import Queue
 
@@ -175,8 +176,14 @@ def plant(tree, one):
     """The spoiled text in its place; the text that was there."""
     path = tree / "reconciler" / one.file
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace(one.old, one.new), encoding="utf-8")
+    put(path, text.replace(one.old, one.new))
     return path, text
+
+
+def put(path, text):
+    """Write a module, and forget what was compiled of it: that is known by the second alone."""
+    path.write_text(text, encoding="utf-8")
+    Path(cache_from_source(str(path))).unlink(missing_ok=True)
 
 
 def copy(into):
@@ -200,7 +207,6 @@ def hunt(tree, one):
     environ = {
         **os.environ,
         "PYTHONPATH": str(tree),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "RECONCILER_TEST_SCRIPT": str(tree / "reconciler-script"),
     }
     try:
@@ -220,7 +226,7 @@ def hunt(tree, one):
     except subprocess.TimeoutExpired:
         return "timeout", time.monotonic() - began, ""
     finally:
-        path.write_text(text, encoding="utf-8")
+        put(path, text)
     return None, time.monotonic() - began, ""
 
 

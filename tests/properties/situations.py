@@ -12,6 +12,7 @@ from reconciler.config import files, loader
 from reconciler.plan.build import Options
 from reconciler.posthog.client import open_writer
 from reconciler.posthog.credentials import Credentials, Secret
+from reconciler.posthog.pacing import RateLimit
 from tests.e2e.saved import as_its_schema_says
 from tests.properties.test_idempotence import ACTIONS, CONDITIONS, FLAG, ORGANIZATION
 
@@ -162,7 +163,8 @@ TOKEN = "phx_3"  # of an owner
 
 
 def writer(sandbox):
-    return open_writer(Credentials(sandbox.url, Secret(TOKEN, "POSTHOG_API_KEY")))
+    credentials = Credentials(sandbox.url, Secret(TOKEN, "POSTHOG_API_KEY"))
+    return open_writer(credentials, rate_limit=RateLimit(10**6, 10**6))  # all share one pace
 
 
 def planned(sandbox, folder, **options):

@@ -17,7 +17,7 @@ from tests.properties.test_idempotence import FLAG
 from tests.support import Repository
 
 QUICK = settings(
-    max_examples=10,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],  # shrinking costs requests; the seed replays
