@@ -51,8 +51,11 @@ chromium:
 	elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo $$install; \
 	else echo "the tests need Chromium: sudo apt-get install chromium" >&2; exit 1; fi
 
+# One hand more than there are cores: some tests wait for a process, and some for a pause to end.
+HANDS := $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1))
+
 unit: $(READY) chromium
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -q -n $(HANDS)
 
 soak: $(READY)
 	RECONCILER_SOAK=1 $(BIN)/pytest -q -n auto tests/soak tests/plan/test_gates_against_sandbox.py \

@@ -64,9 +64,9 @@ class Page:
         return answer["result"].get("value")
 
     def go(self, url):
-        """Load a page to its end."""
-        self.call("Page.navigate", url=url)
-        self.chromium.wait("Page.loadEventFired", self.session)
+        """Load a page to its end: this one, for that of the empty tab may yet be told."""
+        loader = self.call("Page.navigate", url=url)["loaderId"]
+        self.chromium.wait("load", loader)
 
     def press(self, key, text=""):
         """One key, as from a keyboard."""
@@ -122,7 +122,7 @@ class Chromium:
 
     def __init__(self, to, back):
         self.to, self.back = to, back
-        self.rest, self.number, self.pages, self.events = b"", 0, {}, []
+        self.rest, self.number, self.pages, self.stages = b"", 0, {}, set()
 
     def open(self, url, *, script=True, media=(), width=1280):
         """A new tab that shows a page; `script=False` switches JavaScript off in it."""
@@ -131,6 +131,7 @@ class Chromium:
         page = self.pages[attached["sessionId"]] = Page(self, attached["sessionId"])
         for domain in ("Page", "Network", "Log", "Runtime"):
             page.call(f"{domain}.enable")
+        page.call("Page.setLifecycleEventsEnabled", enabled=True)
         page.call("Emulation.setScriptExecutionDisabled", value=not script)
         page.call("Emulation.setEmulatedMedia", features=list(media))
         page.call(
@@ -153,18 +154,18 @@ class Chromium:
         assert "error" not in answer, answer["error"]
         return answer["result"]
 
-    def wait(self, method, session):
-        """Until an event has come."""
-        while (method, session) not in self.events:
+    def wait(self, stage, loader):
+        """Until a document has reached a stage of its life."""
+        while (stage, loader) not in self.stages:
             self._keep(self._next())
-        self.events.remove((method, session))
 
     def _keep(self, event):
-        session = event.get("sessionId")
-        if "method" in event:
-            self.events.append((event["method"], session))
-            if session in self.pages:
-                self.pages[session].notice(event)
+        if "method" not in event:
+            return
+        if event["method"] == "Page.lifecycleEvent":
+            self.stages.add((event["params"]["name"], event["params"]["loaderId"]))
+        if (session := event.get("sessionId")) in self.pages:
+            self.pages[session].notice(event)
 
     def _next(self):
         while b"\0" not in self.rest:

@@ -166,6 +166,7 @@ def test_the_page_of_a_real_plan(chromium, shared_sandbox, tmp_path):
 
 def test_before_and_after_stand_side_by_side_with_place_and_cause(opened):
     page = opened(samples.SMALL)
+    page.until("document.querySelector('.c').innerText")  # drawn once it is seen to be in view
     row = page.run("document.querySelector('.c').innerText")
 
     for said in ("filters.groups[0].rollout_percentage", "10", "50", "intent", "conflict", "[web]"):
@@ -337,7 +338,7 @@ def test_five_thousand_changes_are_a_few_megabytes_and_can_be_searched(opened):
     assert page.run("document.querySelectorAll('.group[open]').length") == 0
     page.run("location.hash = '#text=flag-4321'")
     page.until("document.getElementById('shown').dataset.shown === '1'")
-    assert page.run("document.querySelector('.group[open] .c:not([hidden]) .name').innerText") == (
+    assert page.run("document.querySelector('.group[open] .c:not([hidden]) .name').textContent") == (
         "flag-4321"
     )
 
