@@ -23,7 +23,7 @@ from reconciler.errors import (
 from reconciler.kind import Scope
 from reconciler.kinds import KINDS
 from reconciler.live import shape
-from reconciler.live.naming import Names, change_request, resource_of
+from reconciler.live.naming import Names, change_request, resource_of, taker
 from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person, Unreadable
 from reconciler.posthog import change_requests
 from reconciler.posthog.client import Reader
@@ -207,13 +207,14 @@ class Reading:
     def _lister(
         self, kind: str, scope: tuple[str, ...], params: Mapping[str, str] | None = None
     ) -> Callable[[], tuple[Payload, ...]]:
+        take = taker(KINDS[kind])
+
         def run() -> tuple[Payload, ...]:
             ids = self.ids(scope)
             if ids is None:
                 return ()
             path = KINDS[kind].collection.format_map(ids)
-            kept = KINDS[kind].listed
-            items: tuple[Payload, ...] = self.reader.list(path, params, kept=kept).items
+            items: tuple[Payload, ...] = self.reader.list(path, params, take=take).items
             return items
 
         return run

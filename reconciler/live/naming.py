@@ -2,11 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from reconciler.kind import Kind, Reference
 from reconciler.kinds import KINDS
+from reconciler.live import shape
 from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person, Vote
 from reconciler.paths import Spec, map_values
 
@@ -70,9 +72,33 @@ class Names:
         return name
 
 
+class Row(dict[str, Any]):
+    """What is kept of an item of a listing, and its spec if that takes no names for ids."""
+
+    __slots__ = ("spec",)
+    spec: Spec | None
+
+
+def taker(kind: Kind) -> Callable[[Payload], Payload]:
+    """What is kept of each item of a listing, and worked out while other pages are on their way."""
+    listed = kind.listed
+
+    def take(payload: Payload) -> Payload:
+        row = Row({n: payload[n] for n in payload if n in listed} if listed else payload)
+        row.spec = None
+        if not kind.references:
+            with suppress(*shape.ODD):  # it will be told where the whole collection is looked at
+                row.spec = kind.canonical(kind.to_spec(row))
+        return row
+
+    return take
+
+
 def resource_of(kind: Kind, scope: tuple[str, ...], payload: Payload, names: Names) -> LiveResource:
     """One live object in the language of the files."""
     address = Address(kind.name, (*scope, kind.identify(payload)))
+    if isinstance(payload, Row) and payload.spec is not None:
+        return LiveResource(address, kind.identity(payload), payload.spec, payload)
     spec = kind.canonical(_named(kind, address.organization, kind.to_spec(payload), names))
     return LiveResource(address, kind.identity(payload), spec, payload)
 

@@ -66,14 +66,14 @@ class Reader:
         *,
         identity: Identity = identify,
         page_size: int = PAGE_SIZE,
-        kept: listing.Kept = listing.EVERYTHING,
+        take: listing.Take = listing.whole,
     ) -> Listing:
         """A whole collection, complete and each item once, or IncompleteListingError.
 
-        Of each item only the fields `kept` stay, if any are named: collections may be large.
+        Of each item that is kept which `take` makes of it: collections may be large.
         """
         return listing.read_all(
-            self._source, path, params, identity=identity, page_size=page_size, kept=kept
+            self._source, path, params, identity=identity, page_size=page_size, take=take
         )
 
     def pages(self, path: str, params: Params | None = None) -> Iterator[tuple[Payload, ...]]:

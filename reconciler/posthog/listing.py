@@ -21,9 +21,12 @@ RELISTS: Final = 3
 Query = Mapping[str, str | int | bool] | Sequence[tuple[str, str]]
 Request = tuple[str, Query | None]  # path and query
 Identity = Callable[[Payload], str]
-Kept = frozenset[str]
+Take = Callable[[Payload], Payload]
 
-EVERYTHING: Final[Kept] = frozenset()
+
+def whole(item: Payload) -> Payload:
+    """An item as it came."""
+    return item
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +72,14 @@ def read_all(
     *,
     identity: Identity = identify,
     page_size: int = PAGE_SIZE,
-    kept: Kept = EVERYTHING,
+    take: Take = whole,
 ) -> Listing:
     """The whole collection: ceil(n / page_size) requests for n items, one for none.
 
     It is listed anew if its pages do not fit together, for somebody may be writing to it. Of each
-    item the fields `kept` stay, from the moment its page is there.
+    item that is kept which `take` makes of it, in the thread that has its page, while others come.
     """
-    ask = partial(_ask, source, kept)
+    ask = partial(_ask, source, take)
     query = {"limit": page_size, **dict(params or {})}
     reason = ""
     for _ in range(1 + RELISTS):
@@ -90,7 +93,7 @@ def read_all(
 def pages(source: Source, path: str, params: Query | None = None) -> Iterator[tuple[Payload, ...]]:
     """Page after page as the server links them, for logs: neither counted nor compared."""
     try:
-        ask = partial(_ask, source, EVERYTHING)
+        ask = partial(_ask, source, whole)
         for page in _linked(source, ask, path, ask((path, params))):
             yield page.items
     except _TornError as torn:
@@ -120,11 +123,11 @@ def _check(found: Sequence[_Page], ids: Sequence[str]) -> None:
         raise _TornError(f"it holds {first} items, but {len(ids)} came")
 
 
-def _ask(source: Source, kept: Kept, request: Request) -> _Page:
-    return _page(source.fetch(request), kept)
+def _ask(source: Source, take: Take, request: Request) -> _Page:
+    return _page(source.fetch(request), take)
 
 
-def _page(body: Any, kept: Kept) -> _Page:
+def _page(body: Any, take: Take) -> _Page:
     """A page, also of an endpoint that answers with a plain list."""
     if isinstance(body, list):
         body = {"results": body}
@@ -135,9 +138,7 @@ def _page(body: Any, kept: Kept) -> _Page:
         raise _TornError("the answer holds no list of results")
     if not isinstance(count, int | None) or not isinstance(after, str | None):
         raise _TornError("the answer is no page of a listing")
-    if kept:
-        items = [{name: item[name] for name in item if name in kept} for item in items]
-    return _Page(tuple(items), count, after or None)
+    return _Page(tuple(map(take, items)), count, after or None)
 
 
 def _step(source: Source, path: str, first: _Page) -> int | None:
