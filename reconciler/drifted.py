@@ -1,7 +1,7 @@
 """What drift adds to the document of a plan: who moved a field, what is held, what is ignored.
 
-`attribution` has the keys of interface section 6 and no others; what else is known stands beside
-it, under `evidence`.
+`attribution` has the keys that schemas/plan.schema.json promises and no others; what else is known
+stands beside it, under `evidence`.
 """
 
 from collections.abc import Iterable

@@ -12,7 +12,7 @@ from reconciler.source import Source
 
 
 class Way(StrEnum):
-    """How a drifted value came to be live (interface section 6, `class`)."""
+    """How a drifted value came to be live (`attribution.class` of the document)."""
 
     APPROVED = "approved"  # through the gate: git lags behind
     UNAPPROVED = "unapproved"  # no gate covered it

@@ -41,7 +41,7 @@ class Action(StrEnum):
 
 
 class Cause(StrEnum):
-    """Which side moved (interface section 5)."""
+    """Which side moved (docs/concepts.md, Causes)."""
 
     INTENT = "intent"
     DRIFT = "drift"
@@ -50,7 +50,7 @@ class Cause(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What the gate will say to a write (interface section 6)."""
+    """What the gate will say to a write (docs/plan.md)."""
 
     NONE = "none"
     APPROVAL = "approval"
@@ -70,7 +70,7 @@ class Confidence(StrEnum):
 
 
 class Result(StrEnum):
-    """What became of a change (interface section 7)."""
+    """What became of a change (docs/apply.md)."""
 
     DONE = "done"
     UNCHANGED = "unchanged"

@@ -1,6 +1,6 @@
 """What became of a plan: one row a change, totals that add up, the exit code. Pure.
 
-`summary` counts by the words of interface section 7. `account` is finer, and each resource
+`summary` counts by the words of `Result`. `account` is finer, and each resource
 stands in it once: planned = done + unchanged + waiting + skipped + failed + unknown +
 not started + refused, always.
 """
@@ -56,7 +56,7 @@ def incidents(rows: Iterable[Outcome]) -> tuple[Outcome, ...]:
 
 
 def exit_code(rows: Collection[Outcome], plan: Plan, *, guarded: Collection[str]) -> int:
-    """A function of the report, worst first (interface section 2).
+    """A function of the report, worst first (docs/exit-codes.md).
 
     `guarded`: codes of findings that refuse, instead of fail.
     """
@@ -76,7 +76,7 @@ def exit_code(rows: Collection[Outcome], plan: Plan, *, guarded: Collection[str]
 
 
 def document(ended: Iterable[Outcome], plan: Plan) -> dict[str, Any]:
-    """What became of a plan, as the document of interface section 7."""
+    """What became of a plan, as the document of `apply --format json`."""
     rows = settled(ended, plan)
     found: dict[str, Any] = planfile.plain(
         {

@@ -1,4 +1,4 @@
-"""Plan ⇄ document (interface section 6), and the document of an apply (section 7).
+"""Plan ⇄ document: what schemas/plan.schema.json describes. Plain values for other documents, too.
 
 Pure. The document holds all that a renderer shows, because `show` has nothing else. Nothing that
 looks like a key leaves through it.
@@ -71,7 +71,7 @@ def summary(plan: Plan) -> dict[str, int]:
 
 
 def encode(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any]:
-    """The plan as the document of interface section 6. Rows without a change are left out."""
+    """The plan as a document of schemas/plan.schema.json. Rows without a change are left out."""
     based = plan.base_ref is not None or plan.base_commit is not None
     document: dict[str, Any] = plain(
         {

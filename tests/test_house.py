@@ -3,6 +3,7 @@
 import ast
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,28 @@ def test_no_room_grows_too_big(path):
     assert text.count("\n") <= LINES
     assert long == []
     assert ast.get_docstring(tree)
+
+
+def test_every_section_of_the_contract_that_the_code_names_is_there():
+    """A pointer into docs/posthog-api.md leads somewhere."""
+    page = (ROOT / "docs" / "posthog-api.md").read_text(encoding="utf-8")
+    there = set(re.findall(r"^#{2,3} (\d+(?:\.\d+)?)", page, re.MULTILINE))
+    there |= {
+        f"0.{number}" for number in re.findall(r"^(\d+)\. ", page.split("## 1.")[0], re.MULTILINE)
+    }
+    named = {
+        (path.name, section)
+        for path in MODULES
+        for listed in re.findall(
+            r"contract,? (?:sections? )?([\d.]+(?:(?:, | to | and )[\d.]+)*)",
+            path.read_text(encoding="utf-8"),
+            re.IGNORECASE,
+        )
+        for section in re.findall(r"\d+(?:\.\d+)?", listed)
+    }
+
+    assert len(named) > 100
+    assert [] == sorted(row for row in named if row[1] not in there)
 
 
 def _family(cls):

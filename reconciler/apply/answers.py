@@ -93,7 +93,7 @@ def _only_adds(tools: Tools, kind: Kind, progress: Progress) -> bool:
 
 
 def replanned(tools: Tools, progress: Progress, payload: Payload) -> Progress:
-    """The object has moved: planned anew, once, if nobody has to be asked again (R-CAS)."""
+    """The object has moved: planned anew, once, if nobody has to be asked again."""
     change = tools.counsel.again(progress.change, payload)
     if change.action is Action.NONE:
         raise Stop(Result.DONE if progress.done else Result.UNCHANGED, payload=payload)

@@ -1,4 +1,4 @@
-"""An answer that got lost: what became of the write is read, never guessed (R-WRITE).
+"""An answer that got lost: what became of the write is read, never guessed.
 
 Read, and adopt what is there. What is not there is sent again only where PostHog itself makes a
 second one impossible, after a quiet time, and never without a read in between. The call that was

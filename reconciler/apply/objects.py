@@ -9,7 +9,7 @@ from reconciler.kind import Kind, Write
 from reconciler.model import Action, Payload, Problem, Result
 from reconciler.paths import Spec
 
-_STALE_S: Final = (0.5, 1.5, 3.0)  # waits for a replica that lags behind (reliability C9)
+_STALE_S: Final = (0.5, 1.5, 3.0)  # waits for a replica that lags behind
 
 
 def find(tools: Tools, kind: Kind, name: str, ids: Mapping[str, str]) -> Payload | None:
@@ -101,7 +101,7 @@ def different(kind: Kind, spec: Spec, payload: Payload) -> tuple[str, ...]:
 
 
 def verify(kind: Kind, progress: Progress, write: Write, body: Payload) -> None:
-    """A 200 whose body differs from what was sent is a failure of that field (R-CLASS)."""
+    """A 200 whose body differs from what was sent is a failure of that field."""
     change = progress.change
     if progress.id is not None and kind.identity(body) != progress.id:
         raise Stop(

@@ -1,6 +1,6 @@
 """One change: look, send once, judge the answer. One outcome; never an exception.
 
-A write is never repeated without a read in between (reliability R-WRITE).
+A write is never repeated without a read in between.
 """
 
 from collections.abc import Mapping

@@ -96,7 +96,7 @@ def group(ctx: click.Context, /, **options: object) -> None:
 
 
 def main() -> None:
-    """Console entry: run, flush, leave with the exit code of interface section 2."""
+    """Console entry: run, flush, leave with the exit code of docs/exit-codes.md."""
     if sys.stdout is None or sys.stderr is None:  # closed by the caller: nobody reads
         null = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
         sys.stdout, sys.stderr = sys.stdout or null, sys.stderr or null

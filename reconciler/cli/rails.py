@@ -91,7 +91,7 @@ def _elsewhere(
 
 
 def guard(session: Session, made: "Plan", *, form: str) -> None:
-    """Refuse the whole run if a guardrail says no (interface section 2, exit code 4).
+    """Refuse the whole run if a guardrail says no (exit code 4).
 
     The account is given all the same: which are refused, and that nothing else was started.
     """

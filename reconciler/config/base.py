@@ -1,4 +1,4 @@
-"""Which commit is the base: what the files declared when they were applied last (interface 5).
+"""Which commit is the base: what the files declared when they were applied last.
 
 Reads git and the environment of a build; never the network, and never guesses.
 """
@@ -34,7 +34,7 @@ def applied_ref(target: str) -> str:
 def resolve(
     asked: str | None, *, target: str, environ: Mapping[str, str], cwd: Path
 ) -> Base | None:
-    """The base, in the order of interface section 5; None where there is none.
+    """The base, in the order of docs/base.md; None where there is none.
 
     Raises GitError if what was asked for by name, or what the build names, cannot be read:
     a missing base is never taken for an empty one.

@@ -31,7 +31,7 @@ from reconciler.posthog.client import Reader
 WORKERS: Final = 8
 # What says something about a next write: what is open, and what was not applied.
 STANDING: Final = (*change_requests.OPEN, "rejected", "expired", "failed")
-# One scope that cannot be read does not stop the others (reliability C11).
+# One scope that cannot be read does not stop the others.
 OF_ONE_SCOPE: Final = (
     PermissionDeniedError,
     PaymentRequiredError,
@@ -273,7 +273,7 @@ class Reading:
         self.me = Person(int(payload["id"]), str(payload["uuid"]), str(payload["email"]), level)
 
     def _check_projects(self) -> None:
-        """A listing that lacks what the organization itself names is not complete (R-LIST)."""
+        """A listing that lacks what the organization itself names is not complete."""
         for slug, projects in self.found.projects.items():
             listed = self.payloads.get(("Project", (slug,)))
             if listed is None:

@@ -2,7 +2,7 @@
 
 PostHog forbids to approve one's own request, and takes whoever filed it for its author. A
 pipeline files under one key for everybody, so the author of the commit may approve it: only who
-knows both names can see that (reliability finding 2).
+knows both names can see that.
 """
 
 from collections.abc import Collection, Iterator, Mapping

@@ -18,7 +18,7 @@ LAST: Final = "last-of-kind"
 FILE_GONE: Final = "file-vanished"
 KIND_GONE: Final = "kind-vanished"
 CODES: Final = frozenset({TOO_MANY, LAST, FILE_GONE, KIND_GONE})
-FEW: Final = 10  # live resources of a kind from which on the share counts (interface section 4)
+FEW: Final = 10  # live resources of a kind from which on the share counts
 SEVERAL: Final = 2  # one document that goes is an ordinary day, whatever else was in its file
 
 

@@ -9,7 +9,7 @@ from reconciler.model import Address
 
 @lru_cache(maxsize=256)
 def _pattern(text: str) -> re.Pattern[str]:
-    """`*` stands for anything, also for `/`; all else is literal (interface section 3)."""
+    """`*` stands for anything, also for `/`; all else is literal."""
     return re.compile(".*".join(re.escape(piece) for piece in text.split("*")), re.DOTALL)
 
 

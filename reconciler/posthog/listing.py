@@ -1,4 +1,4 @@
-"""Pages → complete collections that agree with themselves (reliability R-LIST), or an error.
+"""Pages → complete collections that agree with themselves, or an error.
 
 Never takes a part for the whole: absence is only believed after a listing that adds up.
 """

@@ -12,7 +12,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one call, and all calls together, may cost (reliability R-BUDGET).
+    """What one call, and all calls together, may cost.
 
     Attributes:
         connect_s, deadline_s: seconds for the connection, and for one whole exchange.

@@ -1,7 +1,6 @@
 """When a call is sent, sent again, or given up. Knows neither sockets nor HTTP bodies.
 
-Reads are tried again, writes only where they surely were not carried out (reliability
-R-CLASS): no connection, or 429.
+Reads are tried again, writes only where they surely were not carried out: no connection, or 429.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """One origin, one key: calls out, parsed bodies or our errors in. The only importer of httpx.
 
-Reads are tried again, writes are sent once (reliability R-CLASS). No redirect is followed, no
+Reads are tried again, writes are sent once. No redirect is followed, no
 cookie kept, no other host ever contacted.
 """
 

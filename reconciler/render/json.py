@@ -13,7 +13,7 @@ _LONE: Final = re.compile(r"(?<!\\ud[89ab]..)\\udc[89a-f].")
 
 
 def plan(plan: Plan, view: View | None = None) -> str:  # noqa: ARG001  there is one way to see it
-    """The document of interface section 6, whatever the terminal looks like."""
+    """The document of schemas/plan.schema.json, whatever the terminal looks like."""
     return planfile.dumps(plan)
 
 

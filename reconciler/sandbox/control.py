@@ -1,4 +1,4 @@
-"""The control endpoints under `/_sandbox` (interface, section 8): no key, no limit, no log."""
+"""The control endpoints under `/_sandbox` (docs/sandbox.md): no key, no limit, no log."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""From a world to a seed document that makes the same world again (interface, section 8)."""
+"""From a world to a seed document that makes the same world again (docs/sandbox.md)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -67,7 +67,7 @@ class Sandbox:
         return self._send(method, path, headers, data)
 
     def control(self, method: str, name: str, body: Any = None) -> Any:
-        """A control call (interface, section 8); a text is sent as it is.
+        """A control call (docs/sandbox.md); a text is sent as it is.
 
         Raises:
             ValueError: the sandbox refused it.

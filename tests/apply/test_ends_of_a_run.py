@@ -30,7 +30,7 @@ def writes(repo):
 
 @pytest.mark.parametrize("hit", [1, 2, 7, 20])
 def test_a_key_that_is_revoked_stops_new_work_at_once(world, hit):
-    """In-flight calls end; the others are not sent; no storm of refused calls (C10)."""
+    """In-flight calls end; the others are not sent; no storm of refused calls."""
     repo = many(world)
     spoil(
         repo,
@@ -55,7 +55,7 @@ def test_a_key_that_is_revoked_stops_new_work_at_once(world, hit):
 
 
 def test_a_403_in_one_project_fails_that_project_alone(world):
-    """403 is not "does not exist", and not the end of the run (C11)."""
+    """403 is not "does not exist", and not the end of the run."""
     seed = acme.seed(
         projects=[
             {"name": "Web", "id": 1, "feature_flags": [acme.live_flag("a", 10)]},
@@ -75,7 +75,7 @@ def test_a_403_in_one_project_fails_that_project_alone(world):
 
 @pytest.mark.parametrize("form", ["header", "date", "text"])
 def test_being_told_to_wait_is_no_failure(world, form):
-    """429 in each of its forms, in the middle: waited for, then done (C6, F13)."""
+    """429 in each of its forms, in the middle: waited for, then done."""
     repo = many(world)
     match = {"method": "POST", "route": "feature_flags.create", "hit": "5-7"}
     spoil(repo, {"match": match, "effect": {"throttle": {"seconds": 20, "form": form}}})
@@ -163,7 +163,7 @@ def test_a_host_that_comes_back_within_a_minute_is_waited_for(world):
 
 
 def test_one_part_that_is_broken_for_good_stops_no_other(world):
-    """Every call to one project fails; the other is done in the same run (I16)."""
+    """Every call to one project fails; the other is done in the same run."""
     repo = world(acme.seed())
     repo.write(
         "all.yaml",
@@ -184,7 +184,7 @@ def test_one_part_that_is_broken_for_good_stops_no_other(world):
 
 
 def test_one_object_that_always_fails_stops_no_other(world):
-    """Eight of them, side by side: PostHog fails at each, and the others are done (F12)."""
+    """Eight of them, side by side: PostHog fails at each, and the others are done."""
     repo = many(world)
     match = {"method": "POST", "route": "feature_flags.create", "hit": "every"}
     bad = [f"f{n:02}" for n in range(8)]
@@ -256,7 +256,7 @@ def test_an_interrupt_finishes_what_is_in_flight_and_starts_nothing(world):
 
 
 def test_retries_are_a_small_share_of_all_calls(world):
-    """A sick server is left alone: at most a fifth on top, or ten (R-BUDGET)."""
+    """A sick server is left alone: at most a fifth on top, or ten."""
     repo = many(world)
 
     def sick():

@@ -199,7 +199,7 @@ def test_what_was_taken_back_by_its_own_requester_may_be_filed_again(office):
 
 
 def test_what_expired_is_filed_once_more_and_then_not_again(office):
-    """Fourteen days of hourly runs: one request, then one more that says so, then silence (G15)."""
+    """Fourteen days of hourly runs: one request, then one more that says so, then silence."""
     repo = office()
     seen = []
     for _ in range(6):
@@ -222,7 +222,7 @@ def test_what_expired_is_filed_once_more_and_then_not_again(office):
 
 
 def test_what_failed_is_tried_once_more_with_the_reason_shown(office):
-    """Approved, and PostHog could not apply it: once more as long as nothing else moved (G14)."""
+    """Approved, and PostHog could not apply it: once more as long as nothing else moved."""
     repo = office()
 
     def fail():

@@ -120,7 +120,7 @@ def test_two_runs_of_one_instant_have_a_file_each(tmp_path):
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path):
-    """Nothing of another file is written to (E6)."""
+    """Nothing of another file is written to."""
     (tmp_path / "runs").mkdir()
     other = tmp_path / "other"
     other.write_text("mine")

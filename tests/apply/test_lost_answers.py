@@ -105,7 +105,7 @@ def test_a_kind_without_a_key_or_a_version_is_not_sent_twice(world):
 @pytest.mark.parametrize("later", [1, 2, 3, 4])
 @pytest.mark.parametrize("write", ["POST:feature_flags.create", "PATCH:feature_flags.update"])
 def test_a_late_commit_makes_no_duplicate(world, write, later):
-    """The call lands after it was looked for: it meets a taken key, or a moved version (F3)."""
+    """The call lands after it was looked for: it meets a taken key, or a moved version."""
     flags = [acme.live_flag("old", 10)]
     repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": flags}]))
     repo.write("all.yaml", acme.flag("new", 10), acme.flag("old", 20))
@@ -144,7 +144,7 @@ def test_somebody_elses_edit_between_a_lost_write_and_its_repetition_is_not_over
 
 
 def test_a_read_that_lags_behind_is_asked_for_again(world):
-    """A version that goes back in time is a replica's, not the world's (C9)."""
+    """A version that goes back in time is a replica's, not the world's."""
     flags = [acme.live_flag("old", 10)]
     repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": flags}]))
     repo.write("all.yaml", acme.flag("old", 20, name="New", active=True))
@@ -183,7 +183,7 @@ def test_what_cannot_be_read_back_is_unknown(world):
 
 @pytest.mark.parametrize("effect", [*LOST, *NEVER_DONE])
 def test_a_gated_write_whose_answer_is_lost_files_one_request(world, effect):
-    """The change requests are read, too: one is found, or one is filed, never two (G1)."""
+    """The change requests are read, too: one is found, or one is filed, never two."""
     policy = acme.policy("feature_flag.enable")
     flags = [acme.live_flag("a", 10)]
     projects = [{"name": "Web", "id": 1, "approval_policies": [policy], "feature_flags": flags}]

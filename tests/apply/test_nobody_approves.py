@@ -1,4 +1,4 @@
-"""`apply` has no way to approve anything (G12): not by an import, not by a route, not in fact."""
+"""`apply` has no way to approve anything: not by an import, not by a route, not in fact."""
 
 import ast
 import re

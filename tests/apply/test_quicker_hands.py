@@ -123,7 +123,7 @@ def test_what_somebody_else_has_done_meanwhile_is_no_failure(world):
 
 
 def test_a_field_that_no_file_writes_may_move(world):
-    """Only what is managed counts (R-CAS)."""
+    """Only what is managed counts."""
     repo = world(acme.seed())
     repo.write(
         "all.yaml",
@@ -163,7 +163,7 @@ def test_a_managed_field_that_moved_is_refused_with_both_values(world):
 
 @pytest.mark.parametrize("change", ["name", "delete"])
 def test_an_object_that_is_gone_is_neither_written_nor_made_again(world, change):
-    """A flag that was deleted takes no writes, and is not created in the same run (F5)."""
+    """A flag that was deleted takes no writes, and is not created in the same run."""
     repo = world(web(acme.live_flag("a", 10)))
     document = acme.flag("a", 10, name="New")
     if change == "delete":
@@ -280,7 +280,7 @@ def test_a_role_that_somebody_made_meanwhile_is_only_added_to(world, theirs, res
 
 
 def test_a_kind_whose_names_posthog_does_not_keep_apart_is_looked_for_first(world):
-    """An organization of this slug came meanwhile: no second one is made (R-LIST)."""
+    """An organization of this slug came meanwhile: no second one is made."""
     repo = world(acme.seed())
     repo.write("all.yaml", acme.document("Organization", {"name": "Other"}, organization="other"))
 

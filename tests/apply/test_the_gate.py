@@ -100,7 +100,7 @@ def test_what_another_person_has_enabled_meanwhile_is_no_incident(world):
 
 
 def test_a_gate_that_nobody_foresaw_is_fine_and_said(world):
-    """409 though none was forecast: it waits, with who decides, and the forecast was wrong (G8)."""
+    """409 though none was forecast: it waits, with who decides, and the forecast was wrong."""
     repo = world(gated(acme.live_flag("a"), policies=()))
     repo.write("all.yaml", acme.flag("a", active=True))
     body = {
@@ -172,7 +172,7 @@ def test_an_answer_about_another_flags_create_is_no_waiting_of_ours(world):
 
 
 def test_a_request_that_does_not_exist_is_no_waiting(world):
-    """409 with an id that was rolled back: failed, not waiting for nothing (G3)."""
+    """409 with an id that was rolled back: failed, not waiting for nothing."""
     repo = world(gated(acme.live_flag("a")))
     repo.write("all.yaml", acme.flag("a", active=True))
     spoil(repo, "PATCH:feature_flags.update:1:before:forget")
@@ -184,7 +184,7 @@ def test_a_request_that_does_not_exist_is_no_waiting(world):
 
 
 def test_a_request_filed_twice_is_noticed(world):
-    """Two runs at a time: the oldest counts, both are named, none is cancelled (G2)."""
+    """Two runs at a time: the oldest counts, both are named, none is cancelled."""
     repo = world(gated(acme.live_flag("a")))
     repo.write("all.yaml", acme.flag("a", active=True))
     flag = by(repo, "ci", "GET", "/api/projects/1/feature_flags/")["results"][0]["id"]
@@ -208,7 +208,7 @@ def test_a_request_filed_twice_is_noticed(world):
 
 
 def test_a_key_that_may_not_read_requests_believes_the_answer(world):
-    """It is filed; who decides cannot be read, and it still waits, not fails (C12)."""
+    """It is filed; who decides cannot be read, and it still waits, not fails."""
     seed = gated(acme.live_flag("a"))
     scopes = ["organization:read", "feature_flag:write", "project:read"]
     seed["users"][3]["tokens"] = [{"token": "phx_ci", "scopes": scopes}]

@@ -244,7 +244,7 @@ def test_a_key_that_is_revoked_while_it_waits_ends_it(world):
 
 
 def test_a_stale_read_after_an_approval_is_not_taken_for_a_failure(world):
-    """A replica that lags behind does not show yet what was applied (C9)."""
+    """A replica that lags behind does not show yet what was applied."""
     repo = world(gated(acme.live_flag("a")))
     repo.write("all.yaml", acme.flag("a", active=True))
     spoil(

@@ -151,7 +151,7 @@ def test_protection_holds_when_the_protected_document_is_removed(world):
 
 @pytest.mark.parametrize("how", ["outside git", "empty", "unreadable base"])
 def test_nothing_is_deleted_for_want_of_a_base_or_of_files(world, how):
-    """No base, an empty file, a base that cannot be used: never a delete (I5)."""
+    """No base, an empty file, a base that cannot be used: never a delete."""
     repo = seeded(world)
     repo.write("flags.yaml", acme.flag("a", 10), acme.flag("b", 10))
     if how == "unreadable base":

@@ -196,7 +196,7 @@ def test_an_interrupt_finishes_what_is_in_flight_and_the_next_run_converges(tmp_
 
 
 def test_a_key_is_in_no_output_however_verbose(world):
-    """Every request is logged with -vv, and nowhere the key (I12)."""
+    """Every request is logged with -vv, and nowhere the key."""
     seed = acme.seed()
     key = "phx_" + "S3cr3tS3cr3tS3cr3t" * 2
     seed["users"][0]["tokens"] = [{"token": key, "scopes": ["*"]}]

@@ -61,7 +61,7 @@ def faults(repo, text):
 @pytest.mark.parametrize("spoiled", SPOILED)
 @pytest.mark.parametrize("write", WRITES)
 def test_a_spoiled_write_is_neither_lost_nor_repeated(world, write, spoiled):
-    """Apply under one fault, then without: at most one more apply, then an empty plan (I3, I6)."""
+    """Apply under one fault, then without: at most one more apply, then an empty plan."""
     repo = small_world(world)
     faults(repo, f"{write}:1:{spoiled}")
 
@@ -88,7 +88,7 @@ def test_a_spoiled_write_is_neither_lost_nor_repeated(world, write, spoiled):
 
 @pytest.mark.parametrize("spoiled", ["after:reset", "after:status(500)", "after:truncate"])
 def test_a_gated_write_whose_answer_is_lost_files_one_request(world, spoiled):
-    """The request is found by reading; the next run waits for the very same one (G1)."""
+    """The request is found by reading; the next run waits for the very same one."""
     policy = acme.policy("feature_flag.enable")
     flag = acme.live_flag("a", 10)
     projects = [{"name": "Web", "id": 1, "approval_policies": [policy], "feature_flags": [flag]}]
@@ -107,7 +107,7 @@ def test_a_gated_write_whose_answer_is_lost_files_one_request(world, spoiled):
 
 
 def test_a_request_that_does_not_exist_is_no_waiting(world):
-    """409 with an id that was rolled back: failed, and the next run files one (G3)."""
+    """409 with an id that was rolled back: failed, and the next run files one."""
     policy = acme.policy("feature_flag.enable")
     flag = acme.live_flag("a", 10)
     projects = [{"name": "Web", "id": 1, "approval_policies": [policy], "feature_flags": [flag]}]
@@ -123,7 +123,7 @@ def test_a_request_that_does_not_exist_is_no_waiting(world):
 
 
 def test_a_field_that_is_silently_ignored_is_a_failure(world):
-    """200 is not enough: the answer has to show what was sent (F15)."""
+    """200 is not enough: the answer has to show what was sent."""
     flag = acme.live_flag("old", 10)
     repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": [flag]}]))
     repo.write("all.yaml", acme.flag("old", name="New name"))

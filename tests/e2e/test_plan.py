@@ -38,7 +38,7 @@ def test_only_declared_collections_are_listed(world):
 
 
 def test_plan_and_drift_send_get_only(world):
-    """Whatever there is to do (I2)."""
+    """Whatever there is to do."""
     projects = [{"name": "Web", "id": 1, "approval_policies": [acme.policy("feature_flag.enable")]}]
     repo = world(acme.seed(projects=projects))
     repo.write("all.yaml", acme.flag("a", 10), acme.document("Role", {"members": []}, name="R"))
@@ -53,7 +53,7 @@ def test_plan_and_drift_send_get_only(world):
 
 
 def test_the_plan_as_json_is_the_interface(world):
-    """Every key of interface section 6."""
+    """Every key that programs read."""
     repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": many(2)}]))
     repo.write("flags.yaml", acme.flag("flag-0000", 50), acme.flag("fresh", 1))
 

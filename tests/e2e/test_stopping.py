@@ -151,7 +151,7 @@ def _small_files(size):
 
 
 def test_without_room_for_a_journal_nothing_is_begun(slow):
-    """The first record cannot be written: 1, and not one write (E5)."""
+    """The first record cannot be written: 1, and not one write."""
     repo = slow(acme.seed())
     flags(repo)
     repo.sandbox.clear()

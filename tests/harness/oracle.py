@@ -1,6 +1,7 @@
 """What must hold after every run, read off the server's ledger, request log and state.
 
-Knows documents and rows as plain values; no code of the program decides anything here.
+Knows documents and rows as plain values; no code of the program decides anything here. Each
+invariant has a number and a name, under which a schedule that breaks it is told.
 """
 
 import json

@@ -177,7 +177,7 @@ def test_a_new_organization_waits_for_its_default_role_only_with_its_last_call()
 
 
 def test_the_order_does_not_depend_on_the_order_of_files():
-    """Same inputs, same plan, however they are permuted (I18)."""
+    """Same inputs, same plan, however they are permuted."""
     resources = [flag("b"), flag("a"), role("Z"), role("A"), policy(["A"])]
     plans = [
         build.build(desired=declared(*some), base=None, live=live(), options=build.Options())

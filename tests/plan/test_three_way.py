@@ -59,7 +59,7 @@ def test_the_change_is_as_the_case_says(case):
 
 @pytest.mark.parametrize("case", CASES, ids=[case["about"] for case in CASES])
 def test_what_was_reached_plans_as_nothing(case):
-    """Plan, then let the live side be what was wanted: nothing is left to do (I1)."""
+    """Plan, then let the live side be what was wanted: nothing is left to do."""
     desired = _resource(case, "desired")
     if desired.lifecycle.absent:
         assert three_way.change(desired, None, None).action == "none"

@@ -1,4 +1,4 @@
-"""Pages become complete collections that agree with themselves, or an error (R-LIST)."""
+"""Pages become complete collections that agree with themselves, or an error."""
 
 import socket
 import threading

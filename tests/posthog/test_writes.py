@@ -1,4 +1,4 @@
-"""Writes over real HTTP: sent once, and every end of one has its class (R-CLASS)."""
+"""Writes over real HTTP: sent once, and every end of one has its class."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""I1: apply; then plan is empty and a second apply sends no write. Every kind, the real CLI."""
+"""Apply; then plan is empty and a second apply sends no write. Every kind, the real CLI."""
 
 import string
 
