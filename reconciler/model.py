@@ -334,11 +334,11 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What a plan cost and what its apply will cost, in requests and seconds."""
+    """What a plan cost, and what its apply will cost."""
 
-    reads: int = 0
+    reads: int = 0  # GETs that were sent
     expected_writes: int = 0
-    minimum_seconds: int = 0
+    minimum_seconds: int = 0  # what the rate limit alone makes the writes take
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from reconciler.errors import GuardrailError
 from reconciler.kinds import KINDS
 from reconciler.live import again, naming
 from reconciler.live.again import Place, Wanted
-from reconciler.model import Action, Address, Change, Declared, Finding, Live, Plan, Requests
+from reconciler.model import Action, Address, Change, Declared, Finding, Live, Plan
 from reconciler.plan import (
     build,
     deletes,
@@ -98,15 +98,16 @@ def resume(reader: Reader, saved: Saved, said: Files, options: Options) -> tuple
     found = (*cycles, *refusals, *guards)
     told = {*guardrails.CODES, *((one.code, one.address, one.message) for one in found)}
     kept = [one for one in saved.findings if told.isdisjoint(_said(one))]
+    seen = replace(seen, reads=reader.reads)
     made = replace(
         saved,
         changes=(*map(secret.veiled, changes), *_settled(saved, parts.done)),
         findings=tuple(sorted((*kept, *map(excerpt.attach, found)), key=_place)),
-        requests=Requests(reader.reads, sum(c.action is not Action.NONE for c in todo)),
+        requests=walk.cost(seen, sum(c.action is not Action.NONE for c in todo)),
         change_requests=pages.asked(todo, live),
         basis=None,
     )
-    return pages.linked(made, live, saved.host), replace(seen, reads=reader.reads)
+    return pages.linked(made, live, saved.host), seen
 
 
 def _said(finding: Finding) -> tuple[object, ...]:
@@ -148,7 +149,8 @@ def _look(
         live = replace(live, rejections=tuple(walk.standing(live, said.desired)))
         compared = build.compare(desired=said.desired, base=said.base, live=live, options=chosen)
     live = replace(live, counts={p: n for p, n in counts.items() if p not in live.listed})
-    return walk.World(said.desired, said.base, live, reader.reads), replace(compared, live=live)
+    seen = walk.World(said.desired, said.base, live, reader.reads, reader.rate_limit)
+    return seen, replace(compared, live=live)
 
 
 def _named(change: Change) -> Iterator[Place]:

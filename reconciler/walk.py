@@ -35,6 +35,7 @@ from reconciler.plan import (
 )
 from reconciler.plan.build import Options
 from reconciler.posthog.client import Reader, Writer
+from reconciler.posthog.pacing import RateLimit
 
 if TYPE_CHECKING:  # what most commands do without is imported where it is needed
     from reconciler.apply import executor
@@ -51,6 +52,7 @@ class World:
     base: Declared | None
     live: Live
     reads: int  # GET requests that reading it took
+    pace: RateLimit  # what the server allows whoever writes to it
     said: tuple[Finding, ...] = ()  # why there is no base, though a commit was found
     compared: build.Comparison | None = None  # with `live` as it was before gates were read
     past: tuple[Declared, ...] = ()  # what the files said at the last commits, where it matters
@@ -91,7 +93,8 @@ def observe(
     told: tuple[Declared, ...] = ()
     if past is not None and (steps := evasion_history.wanted(compared.changes, live)):
         told = tuple(steps.cut(loader.expand(one, names)) for one in past(steps.names))
-    return World(desired, based, live, reader.reads - before, said, compared, told)
+    reads = reader.reads - before
+    return World(desired, based, live, reads, reader.rate_limit, said, compared, told)
 
 
 def pins(desired: Declared, directory: live_room.Directory) -> dict[Address, str]:
@@ -183,9 +186,14 @@ def plan(
             *(map(excerpt.attach, made.findings) if excerpts else made.findings),
             *_voters(world).findings(world.live.change_requests),
         ),
-        requests=Requests(world.reads, made.requests.expected_writes),
+        requests=cost(world, made.requests.expected_writes),
         basis=footing.of(made.changes, world.desired, world.live, basis) if basis else None,
     )
+
+
+def cost(world: World, writes: int) -> Requests:
+    """What was read so far, and what so many writes will take; reads between them come on top."""
+    return Requests(world.reads, writes, world.pace.seconds(writes))
 
 
 def _voters(world: World) -> voters.Voters:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -35,7 +35,7 @@ def revert(
     how: How,
 ) -> int:
     """Write the files' values back over what has drifted; what is held stays as it is."""
-    from reconciler import render, watch
+    from reconciler import render, walk, watch
     from reconciler.cli import carrying, rails
     from reconciler.plan import drifting, guardrails
 
@@ -49,6 +49,8 @@ def revert(
         if waiting:
             session.note(f"{waiting} not applied yet, left to apply: git moved, nobody else")
         made = drifting.revert(found.plan, found.report, found.world.live, limits)
+        spent = walk.cost(found.world, made.requests.expected_writes)
+        made = replace(made, requests=replace(spent, reads=writer.reads))
         session.report.plan(made)
         for change in found.report.writes:
             if change.hold is not None:

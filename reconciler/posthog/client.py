@@ -104,6 +104,11 @@ class Reader:
         """Requests that are left, and of how many: in the minute, in the hour."""
         return self._transport.budget
 
+    @property
+    def rate_limit(self) -> RateLimit:
+        """How much the server allows, as far as this connection goes."""
+        return RateLimit(*(most for _, most in self.budget))
+
     def close(self) -> None:
         """Stop, and close every connection."""
         self._transport.close()

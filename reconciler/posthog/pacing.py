@@ -24,6 +24,11 @@ class RateLimit:
     per_minute: int = 480
     per_hour: int = 4800
 
+    def seconds(self, requests: int) -> int:
+        """Seconds from the first to the last of so many requests, at the very least."""
+        hours, rest = divmod(max(0, requests - 1), self.per_hour)
+        return hours * 3600 + rest // self.per_minute * 60
+
 
 DEFAULT_RATE_LIMIT: Final = RateLimit()
 

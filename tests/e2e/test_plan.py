@@ -89,6 +89,18 @@ def test_exit_codes_of_plan(world):
     assert repo.run("plan", "--select", "FeatureFlag/acme/*", "--detailed-exitcode").code == 2
 
 
+def test_a_plan_says_how_long_the_rate_limit_makes_its_apply(world):
+    """1,000 writes at 480 a minute cannot be done in less than two."""
+    repo = world(acme.seed())
+    repo.write("flags.yaml", *(acme.flag(f"flag-{number}", 50) for number in range(1_000)))
+
+    asked = repo.run("plan", "--format", "json", "--out", "plan.json").json["requests"]
+
+    assert (1_000, 120) == (asked["expected_writes"], asked["minimum_seconds"])
+    page = repo.run("show", "plan.json", "--format", "html").out
+    assert "1,000 writes to apply it in 2 minutes or more" in page
+
+
 def test_a_saved_plan_is_shown_again_without_contacting_anything(world):
     """`show` renders what `plan --out` wrote, in every format."""
     repo = world(acme.seed())

@@ -3,6 +3,8 @@
 import gc
 import threading
 
+import pytest
+
 from reconciler.posthog import pacing
 from reconciler.posthog.pacing import Pacer, RateLimit
 from tests.posthog.servers import Time
@@ -108,3 +110,15 @@ def test_one_pacer_per_host_and_key_as_long_as_somebody_holds_it():
     del first
     gc.collect()
     assert pacing.shared("https://a.test", "digest", limit, **hands).wait_s() == 0
+
+
+@pytest.mark.parametrize("limit", [RateLimit(), RateLimit(10, 25), RateLimit(7, 3)])
+def test_the_least_time_of_so_many_requests_is_the_pacers_own(limit):
+    """What a plan says of its apply is what the pacer then does, to the margin."""
+    time = Time()
+    pacer = Pacer(limit.per_minute, limit.per_hour, clock=time.clock, sleep=time.sleep)
+    times = _sent(pacer, time, 2 * limit.per_hour + 1)
+
+    for count, taken in enumerate(times, 1):
+        assert 0 <= taken - times[0] - limit.seconds(count) < 10, count
+    assert 0 == limit.seconds(0)

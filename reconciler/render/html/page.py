@@ -128,7 +128,9 @@ def _foot(plan: Plan, digest: str, *, drift: bool) -> Iterator[str]:
     version = getattr(plan, "tool_version", "") or __version__
     cost = [words.count(plan.requests.reads, "request") + " sent to make it"]
     if not drift:
-        cost.append(f"{words.count(plan.requests.expected_writes, 'write')} to apply it")
+        least = plan.requests.minimum_seconds
+        pace = f" in {words.count(least // 60, 'minute')} or more" if least else ""
+        cost.append(f"{words.count(plan.requests.expected_writes, 'write')} to apply it{pace}")
     said = (
         f"reconciler {version}",
         ", ".join(cost),
