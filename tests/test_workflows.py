@@ -1,5 +1,6 @@
 """The workflows, and those the docs tell people to copy: pinned actions, least permissions."""
 
+import os
 import re
 import subprocess
 import sys
@@ -154,3 +155,51 @@ def test_updates_wait_a_week():
     assert {"github-actions", "pip"} <= set(ecosystems)
     for update in ecosystems.values():
         assert update["cooldown"]["default-days"] >= 7
+
+
+def _run_of_the_action(tmp_path, **inputs):
+    """The action's own script, as a runner calls it; what reconciler was called with."""
+    bin_ = tmp_path / "reconciler" / "bin"
+    bin_.mkdir(parents=True)
+    (bin_ / "python").symlink_to(sys.executable)
+    (bin_ / "reconciler").write_text('#!/bin/sh\nprintf \'%s\\n\' "$@" > "$RUNNER_TEMP/called"\n')
+    (bin_ / "reconciler").chmod(0o755)
+    document = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+    step = next(step for step in document["runs"]["steps"] if step.get("id") == "run")
+    none = {name.upper().replace("-", "_"): "" for name in document["inputs"]}
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "RUNNER_TEMP": str(tmp_path), **none, **inputs},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    called = tmp_path / "called"
+    return done, called.read_text(encoding="utf-8").splitlines() if called.exists() else None
+
+
+def test_the_action_hands_its_inputs_on_as_words_and_executes_none(tmp_path):
+    """Quotes as in a shell; `$(…)` stays text; a target that looks like an option is a name."""
+    done, called = _run_of_the_action(
+        tmp_path,
+        COMMAND="plan",
+        TARGET="-x",
+        COMMENT="true",
+        FAIL_ON="drift, changes",
+        ARGS="--select 'a b' $(touch,owned) `id`",
+    )
+
+    assert 0 == done.returncode, done.stderr
+    options = ["--comment", "--fail-on=drift", "--fail-on=changes", "--", "plan"]
+    words = ["--select", "a b", "$(touch,owned)", "`id`"]
+    assert ["--target=-x", "ci", "run", *options, *words] == called
+
+
+def test_arguments_that_cannot_be_read_stop_the_action(tmp_path):
+    """`apply` without the --select that was meant would apply everything."""
+    done, called = _run_of_the_action(tmp_path, COMMAND="apply", ARGS="--select 'FeatureFlag/a")
+
+    assert 1 == done.returncode
+    assert called is None
+    assert "::error title=reconciler::the input args is no list of words" in done.stderr
