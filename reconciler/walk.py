@@ -1,4 +1,8 @@
-"""The hall: observe, plan, apply, pull, validate. Only it and `watch` know all the rooms."""
+"""The hall: observe, plan, apply, pull, validate.
+
+The rooms do not know each other. It brings them together, with what is built on it (`watch`,
+`resume`, `adopt`) and what it hands to `apply` (`counsel`, `voters`).
+"""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -100,11 +100,14 @@ def test_every_command_has_help_and_an_example(name, command):
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 def test_every_kind_is_complete(kind):
-    """A schema whose examples are accepted, references to kinds that exist, a normal form."""
+    """A schema with examples, references to kinds that exist, a normal form, a sandbox."""
     from reconciler.config import schema
 
     document = schema.load(kind.name)
+    file = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.name).lower()
 
+    assert (ROOT / "reconciler" / "kinds" / f"{file}.py").exists()
+    assert (ROOT / "reconciler" / "sandbox" / "resources" / f"{file}.py").exists()
     assert document["examples"]
     for example in document["examples"]:
         assert schema.accepts(kind.name, example)
