@@ -136,6 +136,11 @@ class ForgeError(ReconcilerError):
         super().__init__(what, why=why, state=state, fix=fix)
         self.status = status
 
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether it may have been taken all the same: no answer, or one that the host failed."""
+        return self.status is None or self.status >= 500  # noqa: PLR2004  of HTTP
+
 
 class ApiError(ReconcilerError):
     """PostHog did not do what was asked.

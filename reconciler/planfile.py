@@ -326,6 +326,11 @@ def _read_released(node: Node) -> Released:
     return Released(address, path, node["base"].value, node["live"].value)
 
 
+def read_findings(rows: Any) -> tuple[Finding, ...]:
+    """Findings as they stand in a document; raises ConfigError."""
+    return Node(rows, "findings").each(_read_finding)
+
+
 def _read_finding(node: Node) -> Finding:
     return Finding(
         code=node["code"].text(),

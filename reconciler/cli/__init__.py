@@ -35,7 +35,6 @@ COMMANDS = {
 }
 CRASHED = 1
 INTERRUPTED = 130
-TOLD = 100  # findings of one error event
 
 
 class _Commands(click.Group):
@@ -175,7 +174,7 @@ def _say(error: ReconcilerError, color: str) -> None:
         name: getattr(error, name) for name in ("what", "why", "state", "fix")
     }
     if isinstance(error, ConfigError):
-        said["findings"] = error.findings[:TOLD]
+        said["findings"] = error.findings[: logs.TOLD]
     if logs.emit("error", "error", exit_code=error.exit_code, **said):
         return
     from reconciler.render import text

@@ -1,15 +1,17 @@
 """`reconciler ci`: a command as a build runs it, and its result told to the code host."""
 
 import json
-import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 
+from reconciler.cli import logs
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError, UsageError
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 DIFFERENCES, WAITING = 2, 3
 LARGEST_SUMMARY = 1024 * 1024  # bytes; GitHub drops a larger one as a whole
+LISTED = 50  # findings of an error that a comment has room for
 REPORTED = ("plan", "apply", "drift")
 TELLS = {"changes": DIFFERENCES, "drift": DIFFERENCES, "waiting": WAITING}
 
@@ -107,27 +110,52 @@ def run(
 
     if session.sandbox:
         raise UsageError("ci runs against the host of the environment", fix="set POSTHOG_HOST")
+    if issue and name != "drift":
+        raise UsageError(f"--issue is for drift, not for {name}", fix="leave it out")
     environ = session.environ
-    folder = Path(report or _folder(environ, name)).absolute()
-    code = run_command([*_globals(), name, *_asked(name, arguments, folder, environ)])
+    folder = _folder(session, name, report)
+    with logs.within():
+        code = run_command([*_globals(), name, *_asked(name, arguments, folder, environ)])
     result = Result(name, code, folder, _summary(folder))
-    if name in REPORTED:
-        for line in _annotations(result, environ):
-            click.echo(line)
-    target = str(result.summary.get("target") or session.target_name or "default")
+    target = str(result.summary.get("target") or _target(session))
     tellers = (
+        lambda: _annotate(result, environ),
         lambda: _github_files(result, environ),
         lambda: _gitlab_files(result, environ),
-        lambda: _tell(result, target, environ, comment=comment, issue=issue),
+        lambda: _tell(session, result, target, comment=comment, issue=issue),
     )
     for tell in tellers:
-        _try(tell, environ)
+        _try(session, tell)
     return _exit_code(code, name, fail_on)
 
 
-def _folder(environ: Mapping[str, str], name: str) -> str:
-    root = environ.get("RUNNER_TEMP") or environ.get("CI_PROJECT_DIR") or "."
-    return os.path.join(root, ".reconciler", "report", name)  # noqa: PTH118  a text, not a place
+def _target(session: Session) -> str:
+    """Which target this is about, also where a command ended before it knew."""
+    try:
+        return session.target().name
+    except ReconcilerError:
+        return session.target_name or "default"
+
+
+def _folder(session: Session, name: str, report: str | None) -> Path:
+    """Where this run's report goes, with nothing of an earlier run in it.
+
+    A result is never lost for want of a folder: where this one cannot be used, it is another one.
+    """
+    from reconciler.cli.report import emptied
+
+    root = session.environ.get("RUNNER_TEMP") or session.environ.get("CI_PROJECT_DIR") or "."
+    parts = [".reconciler", "report", name]
+    if session.target_name:  # two targets of one job do not write over each other
+        parts.append(quote(session.target_name, safe=" ").replace(".", "%2E"))
+    folder = Path(report) if report else Path(root, *parts)
+    try:
+        return emptied(folder.absolute())
+    except (OSError, ValueError) as error:
+        found = Path(tempfile.mkdtemp(prefix="reconciler-"))
+        why = getattr(error, "strerror", None) or str(error)
+        session.warn(f"no report can be kept in {folder}: {why}; it is in {found}")
+        return found
 
 
 def _globals() -> list[str]:
@@ -147,8 +175,6 @@ def _asked(
     """The arguments, and what a build always wants; nobody is there to be asked."""
     found = list(arguments)
     if name in REPORTED:
-        for old in ("plan.json", "outcomes.md", "outcomes.json", "summary.json"):
-            (folder / old).unlink(missing_ok=True)  # of an earlier run: nothing stale is told
         found += ["--report", str(folder)]
     if name == "plan" and "--detailed-exitcode" not in found:
         found.append("--detailed-exitcode")
@@ -170,22 +196,23 @@ def _summary(folder: Path) -> Mapping[str, Any]:
 def _findings(result: Result) -> "tuple[Finding, ...]":
     """What deserves a mark on a line: findings, what drifted, what did not work."""
     from reconciler import planfile
+    from reconciler.cli import places
     from reconciler.model import Finding, Severity
     from reconciler.render import who
 
     text = result.text("plan.json")
-    if not text:
-        return ()
+    if not text:  # it ended before: what the files are wrong with is all there is
+        return places.from_root(planfile.read_findings(result.summary.get("findings") or []))
     made = planfile.loads(text)
     found = [*made.findings]
-    places = {str(change.address): change for change in made.changes}
+    changes = {str(change.address): change for change in made.changes}
     if result.command == "drift":
         found += [one for change in made.writes for one in who.findings(change)]
     outcomes = json.loads(result.text("outcomes.json") or '{"results": []}')
     for row in outcomes["results"]:
         if row["outcome"] not in {"failed", "refused", "waiting"}:
             continue
-        change, problem = places.get(row["address"]), row.get("error") or {}
+        change, problem = changes.get(row["address"]), row.get("error") or {}
         bad = row["outcome"] != "waiting"
         found.append(
             Finding(
@@ -198,16 +225,16 @@ def _findings(result: Result) -> "tuple[Finding, ...]":
                 address=change.address if change is not None else None,
             )
         )
-    return tuple(found)
+    return places.from_root(found)
 
 
-def _annotations(result: Result, environ: Mapping[str, str]) -> Iterator[str]:
-    if "GITHUB_ACTIONS" not in environ:
+def _annotate(result: Result, environ: Mapping[str, str]) -> None:
+    if "GITHUB_ACTIONS" not in environ or result.command not in REPORTED:
         return
     from reconciler.render import github
 
     if shown := github.findings(_findings(result)):
-        yield shown
+        click.echo(shown)
 
 
 def _body(result: Result) -> str:
@@ -220,10 +247,23 @@ def _body(result: Result) -> str:
     error = result.summary.get("error")
     if error:
         parts.append(f"**{result.command} did not end well.**\n")
-        parts.append(markdown.fence(f"{key}: {error[key]}" for key in error if error[key]))
+        parts.append(markdown.fence(_error_lines(result, error)))
     if not any(parts):
         parts = [f"`reconciler {result.command}` ended with {result.code}."]
     return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
+
+
+def _error_lines(result: Result, error: Mapping[str, Any]) -> Iterator[str]:
+    """What ended a command; before there was a plan, with what was found in the files."""
+    from reconciler import planfile
+    from reconciler.render import text
+
+    rows = [] if result.text("plan.json") else result.summary.get("findings") or []
+    if found := planfile.read_findings(rows[:LISTED]):
+        yield from text.findings(found, color=False).split("\n")
+        yield ""
+    said = ("what", "why", "state", "fix")
+    yield from (f"{key}: {error[key]}" for key in said if error.get(key))
 
 
 def _github_files(result: Result, environ: Mapping[str, str]) -> None:
@@ -259,73 +299,23 @@ def _gitlab_files(result: Result, environ: Mapping[str, str]) -> None:
         (Path(root) / "gl-code-quality-report.json").write_text(report + "\n", encoding="utf-8")
 
 
-def _tell(
-    result: Result, target: str, environ: Mapping[str, str], *, comment: bool, issue: bool
-) -> None:
+def _tell(session: Session, result: Result, target: str, *, comment: bool, issue: bool) -> None:
     """The comment and the issue, on the host that the build runs on."""
-    if not (comment or issue):
+    from reconciler.cli import telling
+
+    if comment:
+        telling.comment(session, result.command, target, _body(result))
+    if not issue or result.code not in {0, DIFFERENCES}:
         return
-    from hashlib import sha256
-
-    from reconciler.forge import github, gitlab
-
-    what = f"{result.command}-{sha256(target.encode()).hexdigest()[:12]}"
-    mark, body = github.marker(what), _body(result) + _footer(environ)
-    if "GITLAB_CI" in environ:
-        if comment:
-            token = _token(environ, "GITLAB_TOKEN")
-            click.echo(f"note: {gitlab.put_note(environ, token, mark, body)}", err=True)
-        return
-    repo = github.repository(environ, _token(environ, "GITHUB_TOKEN"))
-    if comment and (number := _pull_request(environ)) is not None:
-        click.echo(f"comment: {github.put_comment(repo, number, mark, body)}", err=True)
-    if issue and result.code in {0, DIFFERENCES}:
-        if result.changes:
-            title = f"PostHog has drifted from the files: {target}"
-            done = github.put_issue(repo, mark, title, body)
-        else:
-            done = github.close_issue(repo, mark, f"PostHog matches the files. {_footer(environ)}")
-        click.echo(f"issue: {done}", err=True)
+    if result.code == DIFFERENCES:
+        telling.issue(session, result.command, target, _body(result))
+    else:
+        held = "What still differs is held, as reconciler.yaml says."
+        why = held if result.changes else "PostHog matches the files."
+        telling.close(session, result.command, target, why)
 
 
-def _token(environ: Mapping[str, str], name: str) -> str:
-    if token := environ.get(name):
-        return token
-    raise ReconcilerError(
-        f"{name} is not set",
-        why="a comment is written with a token of the code host",
-        state="the result stands; it was not told there",
-        fix=f"pass the build's token to the step as {name}",
-    )
-
-
-def _pull_request(environ: Mapping[str, str]) -> int | None:
-    """The number of the pull request that is built; None elsewhere."""
-    try:
-        event = json.loads(Path(environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
-        number = event["pull_request"]["number"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return number if isinstance(number, int) else None
-
-
-def _footer(environ: Mapping[str, str]) -> str:
-    """Which run said so."""
-    from reconciler.render import markdown
-
-    server, name, run_ = (
-        environ.get(key) for key in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
-    )
-    url = environ.get("CI_JOB_URL") or (
-        f"{server}/{name}/actions/runs/{run_}" if server and name and run_ else ""
-    )
-    commit = (environ.get("GITHUB_SHA") or environ.get("CI_COMMIT_SHA") or "")[:12]
-    said = [f"[this run]({url})"] if url.startswith("https://") and " " not in url else []
-    said += [f"commit {markdown.code(commit)}"] if commit else []
-    return f"\n{', '.join(said)}\n" if said else ""
-
-
-def _try(tell: Any, environ: Mapping[str, str]) -> None:
+def _try(session: Session, tell: Callable[[], None]) -> None:
     """What cannot be told is a warning: the result is there all the same."""
     try:
         tell()
@@ -333,10 +323,8 @@ def _try(tell: Any, environ: Mapping[str, str]) -> None:
         what = getattr(error, "what", None) or f"{type(error).__name__}: {error}"
         why, fix = getattr(error, "why", ""), getattr(error, "fix", "")
         said = ". ".join(part for part in (what, why, fix) if part)
-        from reconciler.render.text.screen import escape
-
-        click.echo(f"warning: {escape(said)}", err=True)
-        if "GITHUB_ACTIONS" in environ:
+        session.warn(said)
+        if "GITHUB_ACTIONS" in session.environ:
             from reconciler.render import github
 
             click.echo(f"::warning title=reconciler::{github.data(said)}")

@@ -7,11 +7,13 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
+
+TOLD = 100  # findings of one error
 
 
 @dataclass
@@ -45,6 +47,16 @@ def end(exit_code: int) -> None:
     """The last event of a run."""
     emit("run.ended", exit_code=exit_code, **_run.requests())
     _run.on = False
+
+
+@contextmanager
+def within() -> Iterator[None]:
+    """Room for a run inside of this one, which has events and an id of its own."""
+    outer = replace(_run)
+    try:
+        yield
+    finally:
+        vars(_run).update(vars(outer))
 
 
 def _write(event: str, level: str, at: datetime, facts: dict[str, Any]) -> None:

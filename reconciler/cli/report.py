@@ -5,6 +5,7 @@ A report is told about, never asked: that it cannot be written changes no result
 
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,21 @@ if TYPE_CHECKING:
     from reconciler.model import Outcome, Plan
 
 FORMAT_VERSION = 1
+FILES = (
+    *("plan.json", "plan.html", "plan.md"),
+    *("journal.jsonl", "outcomes.json", "outcomes.md", "summary.json"),
+)
+
+
+def emptied(folder: Path) -> Path:
+    """A folder that can be written, without the report of an earlier run; raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    handle, probe = tempfile.mkstemp(prefix=".reconciler-", dir=folder)
+    os.close(handle)
+    Path(probe).unlink()
+    return folder
 
 
 @dataclass
@@ -138,6 +154,8 @@ def reported(command: Callable[..., int]) -> Callable[..., int]:
         except ReconcilerError as problem:
             code = problem.exit_code
             error = {name: getattr(problem, name) for name in ("what", "why", "state", "fix")}
+            if found := getattr(problem, "findings", ()):
+                session.report.facts["findings"] = found[: logs.TOLD]
             raise
         except click.Abort:
             code = 130

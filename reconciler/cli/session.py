@@ -13,7 +13,7 @@ from uuid import uuid4
 import click
 
 from reconciler import __version__
-from reconciler.cli import logs, terminal
+from reconciler.cli import logs, places, terminal
 from reconciler.cli.report import Report
 from reconciler.errors import UsageError
 
@@ -159,6 +159,7 @@ class Session:
             zoom=view.Zoom.TOTALS if brief else view.Zoom(self.zoom) if self.zoom else None,
             whole=saved,
             run=run_page(self.environ),
+            folder=places.folder() if form == "sarif" else "",
         )
         self.say(render(plan, format=form, view=look))
         if brief and plan.errors:

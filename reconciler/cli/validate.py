@@ -1,15 +1,12 @@
 """`reconciler validate`: the files, every error at once; offline unless asked otherwise."""
 
-import os
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import lasting, options
+from reconciler.cli import lasting, options, places
 from reconciler.cli.session import Session, color_for
 
 if TYPE_CHECKING:
@@ -91,7 +88,7 @@ def _report(format_: str, found: "tuple[Finding, ...]") -> str:
         from reconciler.render import json
 
         return json.findings(found)
-    found = tuple(_from_root(found))
+    found = places.from_root(found)
     if format_ == "github":
         from reconciler.render import github
 
@@ -104,21 +101,6 @@ def _report(format_: str, found: "tuple[Finding, ...]") -> str:
     from reconciler.render import sarif
 
     return sarif.findings(found, CHECKS)
-
-
-def _from_root(found: "Iterable[Finding]") -> "Iterable[Finding]":
-    """The same with files named from the root of the repository, as its host names them."""
-    from reconciler.config.files import git_root
-
-    cwd = Path(os.path.realpath(Path.cwd()))
-    root = git_root(cwd)
-    for one in found:
-        if root is None or one.source is None or not one.source.file:
-            yield one
-            continue
-        path = Path(os.path.normpath(cwd / one.source.file))
-        inside = path.relative_to(root).as_posix() if path.is_relative_to(root) else None
-        yield replace(one, source=replace(one.source, file=inside)) if inside else one
 
 
 def _sum_up(session: Session, loaded: "Loaded", found: "list[Finding]", *, is_result: bool) -> None:

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.errors import ForgeError
-from reconciler.forge.http import Caller, Patience, origin_of
+from reconciler.forge.http import CUT, Caller, Patience, origin_of
 
 LONGEST: Final = 65_536  # characters of a comment or an issue
 _PAGE: Final = 100
 _PAGES: Final = 50  # of comments that are looked through
 _BOT: Final = "github-actions[bot]"
-_FAILED: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +112,7 @@ def _created(
     try:
         repo.caller.send("POST", path, body)
     except ForgeError as error:
-        lost = error.status is None or error.status >= _FAILED
-        if not lost or look() is None:
+        if not error.may_have_arrived or look() is None:
             raise
 
 
@@ -129,12 +127,11 @@ def _mine(
 ) -> Iterator[Mapping[str, Any]]:
     """What begins with the marker and was written by us, oldest first as GitHub lists it."""
     for page in range(1, _PAGES + 1):
-        rows = repo.caller.get(path, per_page=_PAGE, page=page, **params)
-        if not isinstance(rows, list):
-            raise ForgeError(f"{path}: GitHub answered with something else than a list")
+        rows = repo.caller.listing(path, per_page=_PAGE, page=page, **params)
         for row in rows:
-            author = (row.get("user") or {}).get("login")
-            if author == me and str(row.get("body") or "").startswith(mark):
+            author = row.get("user")
+            mine = isinstance(author, dict) and author.get("login") == me
+            if mine and str(row.get("body") or "").startswith(mark):
                 yield row
         if len(rows) < _PAGE:
             return
@@ -148,5 +145,4 @@ def _same(there: Any, text: str) -> bool:
 def _fitted(text: str) -> str:
     if len(text) <= LONGEST:
         return text
-    note = "\n\n… cut: the whole is in the build's artifacts."
-    return text[: LONGEST - len(note)] + note
+    return text[: LONGEST - len(CUT)] + CUT

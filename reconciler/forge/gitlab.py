@@ -5,7 +5,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from reconciler.errors import ForgeError
-from reconciler.forge.http import Caller, Patience, origin_of
+from reconciler.forge.http import CUT, Caller, Patience, origin_of
 
 LONGEST: Final = 1_000_000  # characters of a note
 _PAGE: Final = 100
@@ -33,11 +33,17 @@ def put_note(
     )
     caller = Caller(origin, {"PRIVATE-TOKEN": token}, patience or Patience())
     notes = f"{base}/projects/{quote(project, safe='')}/merge_requests/{number}/notes"
-    me = caller.get(f"{base}/user").get("id")
-    text = f"{mark}\n{body}"[:LONGEST]
+    me = _me(caller, base)
+    text = f"{mark}\n{body}"
+    if len(text) > LONGEST:
+        text = text[: LONGEST - len(CUT)] + CUT
     found = _mine(caller, notes, mark, me)
     if found is None:
-        caller.send("POST", notes, {"body": text})
+        try:
+            caller.send("POST", notes, {"body": text})
+        except ForgeError as error:
+            if not error.may_have_arrived or _mine(caller, notes, mark, me) is None:
+                raise
         return "created"
     if str(found.get("body")).rstrip() == text.rstrip():
         return "kept"
@@ -45,13 +51,23 @@ def put_note(
     return "updated"
 
 
-def _mine(caller: Caller, notes: str, mark: str, me: Any) -> Mapping[str, Any] | None:
+def _me(caller: Caller, base: str) -> int:
+    """The id of the token's own user."""
+    found = caller.get(f"{base}/user")
+    me = found.get("id") if isinstance(found, dict) else None
+    if not isinstance(me, int):
+        raise ForgeError(f"{base}/user: GitLab did not say whose the token is")
+    return me
+
+
+def _mine(caller: Caller, notes: str, mark: str, me: int) -> Mapping[str, Any] | None:
     for page in range(1, _PAGES + 1):
-        rows = caller.get(notes, per_page=_PAGE, page=page, sort="asc", order_by="created_at")
+        rows = caller.listing(notes, per_page=_PAGE, page=page, sort="asc", order_by="created_at")
         for row in rows:
-            if (row.get("author") or {}).get("id") == me and str(row["body"]).startswith(mark):
-                found: Mapping[str, Any] = row
-                return found
+            author = row.get("author")
+            mine = isinstance(author, dict) and author.get("id") == me
+            if mine and "id" in row and str(row.get("body")).startswith(mark):
+                return row
         if len(rows) < _PAGE:
             return None
     return None

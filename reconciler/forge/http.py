@@ -18,6 +18,7 @@ _LARGEST: Final = 16 * 1024 * 1024
 _SHOWN: Final = 300
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _FAILED: Final = 500
+CUT: Final = "\n\n… cut: the whole is in the build's artifacts."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,13 @@ class Caller:
                     raise
                 self.patience.sleep(self.patience.backoff_s * (self.patience.tries - left))
         raise AssertionError  # the last try returns or raises
+
+    def listing(self, path: str, **params: str | int) -> list[Mapping[str, Any]]:
+        """The rows of a page; ForgeError where the host, or a proxy, answers with anything else."""
+        rows = self.get(path, **params)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ForgeError(f"GET {self.origin}{path}: the answer is no list of objects")
+        return rows
 
     def send(self, method: str, path: str, body: Any = None) -> Any:
         """One call, sent once. Its parsed body; raises ForgeError."""

@@ -1,6 +1,8 @@
 """Findings → SARIF 2.1.0, for code scanning. Stable rules and fingerprints, nothing optional."""
 
+import posixpath
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -59,10 +61,20 @@ def findings(found: Iterable[Finding], rules: Mapping[str, str]) -> str:
     return printed({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
-def drift(plan: Plan, view: View | None = None) -> str:  # noqa: ARG001
+def drift(plan: Plan, view: View | None = None) -> str:
     """Drift as results of code scanning, each at the place where the field is declared."""
-    found = [one for change in plan.writes for one in who.findings(change)]
-    return findings((*found, *account.findings(plan)), _DRIFT) + "\n"
+    every = (one for change in plan.writes for one in who.findings(change))
+    folder = view.folder if view is not None else ""
+    found = [_from_root(one, folder) for one in (*every, *account.findings(plan))]
+    return findings(found, _DRIFT) + "\n"
+
+
+def _from_root(one: Finding, folder: str) -> Finding:
+    """The same, its file named from the root of the repository."""
+    if not folder or one.source is None or not one.source.file:
+        return one
+    file = posixpath.normpath(posixpath.join(folder, one.source.file))
+    return replace(one, source=replace(one.source, file=file))
 
 
 def _rule(code: str, about: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class View:
     zoom: Zoom | None = None  # None: by the size of the plan
     whole: str = ""  # where the whole plan is, for what has to leave something out
     run: str = ""  # URL of the pipeline run that made it
+    folder: str = ""  # where places are relative to, from the root of the repository
 
     def near(self, changes: int) -> Zoom:
         """How near to go with so many changes."""

@@ -28,6 +28,7 @@ class Forge:
     hooks: list = field(default_factory=list)  # (path, headers, body)
     fail: dict = field(default_factory=dict)  # (method, end of path) -> status, "hang", "lost"
     viewer: bool = True
+    instead: object = ...  # answered to every call, as by a proxy
 
     def comment(self, author, body, number=7):
         self.comments.append(
@@ -67,6 +68,8 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(fault, int):
             return self._answer(fault, {"message": "the model fails"})
         body = json.loads(raw) if raw else None
+        if forge.instead is not ...:
+            return self._answer(200, forge.instead)
         status, answer = self._route(forge, method, parts.path, query, body)
         if fault == "lost":
             self.close_connection = True

@@ -231,3 +231,118 @@ def test_a_summary_over_the_limit_is_left_out_with_a_word(repo, github):
     assert 0 == repo.run("ci", "run", "plan", **github).code
     text = Path(github["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
     assert text.endswith("too long for here; see the build's artifacts.\n")
+
+
+def two_targets(repo):
+    """`a` has the flags, `b` a file that is no YAML."""
+    repo.write("broken.yaml", "kind: [")
+    files = {"a": "flags.yaml", "b": "broken.yaml"}
+    targets = {name: {"host": repo.sandbox.url, "paths": [file]} for name, file in files.items()}
+    repo.write("reconciler.yaml", json.dumps({"version": 1, "targets": targets}))
+
+
+def test_the_plan_of_one_target_is_not_told_as_that_of_another(repo, forge, github):
+    """The second target fails before it has a plan: nothing of the first is in its comment."""
+    two_targets(repo)
+    repo.run("--target", "a", "ci", "run", "--comment", "plan", **github)
+    first = outputs(github)["plan-file"]
+
+    done = repo.run("--target", "b", "ci", "run", "--comment", "plan", **github)
+
+    assert 1 == done.code
+    comment = forge.comments[1]["body"]
+    assert "FeatureFlag/acme/Web/a" not in comment
+    assert "broken.yaml:1:7" in comment
+    assert "::error file=broken.yaml,line=1,col=7" in done.out
+    assert "" == outputs(github)["plan-file"]
+    assert "FeatureFlag/acme/Web/a" in Path(first).read_text(encoding="utf-8")
+
+
+def test_a_plan_of_an_earlier_step_is_not_told_again(repo, forge, github):
+    """A command line that is refused has no plan: the comment must not show yesterday's."""
+    repo.run("ci", "run", "--comment", "plan", **github)
+
+    done = repo.run("ci", "run", "--comment", "plan", "--nope", **github)
+
+    assert 64 == done.code
+    (comment,) = forge.comments
+    assert "`reconciler plan` ended with 64." in comment["body"]
+    assert "FeatureFlag" not in comment["body"]
+
+
+def test_the_comment_of_the_only_target_stays_one_where_a_plan_fails(repo, forge, github):
+    """What the target is called is known before its files are."""
+    target = {"host": repo.sandbox.url, "paths": ["flags.yaml"]}
+    repo.write("reconciler.yaml", json.dumps({"version": 1, "targets": {"production": target}}))
+    repo.run("ci", "run", "--comment", "plan", **github)
+    repo.write("flags.yaml", "kind: [")
+
+    assert 1 == repo.run("ci", "run", "--comment", "plan", **github).code
+    (comment,) = forge.comments
+    assert "flags.yaml:1:7" in comment["body"]
+
+
+def test_drift_that_is_held_opens_no_issue_and_closes_one(repo, forge, github):
+    """Held until a day is not to be acted on before."""
+    assert "issue: opened" in repo.run("ci", "run", "--issue", "drift", **github).err
+    hold = [{"address": "FeatureFlag/*", "until": "2999-01-01", "reason": "INC-42"}]
+    target = {"host": repo.sandbox.url, "paths": ["flags.yaml"], "drift": {"hold": hold}}
+    repo.write("reconciler.yaml", json.dumps({"version": 1, "targets": {"default": target}}))
+    repo.commit()
+
+    assert "issue: closed" in repo.run("ci", "run", "--issue", "drift", **github).err
+    assert "is held" in forge.comments[-1]["body"]
+    assert "issue: none" in repo.run("ci", "run", "--issue", "drift", **github).err
+
+
+def test_an_issue_is_for_drift_alone(repo, forge, github):
+    """A plan that changes something is no drift."""
+    done = repo.run("ci", "run", "--issue", "plan", **github)
+
+    assert 64 == done.code
+    assert "--issue is for drift" in done.err
+    assert [] == forge.calls
+
+
+def test_a_report_that_has_no_place_costs_no_result(repo, github, tmp_path):
+    """It goes elsewhere, with a warning; outputs and summary are whole."""
+    (tmp_path / "file").write_text("", encoding="utf-8")
+
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        done = repo.run("ci", "run", "--report", str(place), "drift", **github)
+
+        assert 0 == done.code, done.err
+        assert "warning: no report can be kept in" in done.err
+        assert "true" == outputs(github)["has-drift"]
+
+
+def test_annotations_name_files_from_the_root_of_the_repository(repo, github):
+    """GitHub knows them by no other name, wherever the command ran."""
+    repo.write("sub/flags.yaml", acme.flag("a", 50))
+    repo.git("rm", "-q", "flags.yaml")
+    repo.commit()
+    below = type(repo)(repo.folder / "sub", repo.sandbox, repo.token)
+
+    assert "::warning file=sub/flags.yaml,line=" in below.run("ci", "run", "drift", **github).out
+    found = below.run("drift", "--format", "sarif").json["runs"][0]["results"][0]
+    place = found["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert "sub/flags.yaml" == place["uri"]
+
+
+def test_a_run_in_a_build_is_told_as_events_to_its_end(repo, forge, github):
+    """`ci` and the command in it: each begins and ends, and no other line is in between."""
+    forge.fail = {("POST", "/issues"): 403}
+
+    done = repo.run("--log-format", "json", "ci", "run", "--issue", "drift", **github)
+
+    told = [json.loads(line) for line in done.err.splitlines()]
+    ends = [(one["event"], one["run_id"]) for one in told if one["event"].startswith("run.")]
+    outer, inner = ends[0][1], ends[1][1]
+    assert outer != inner
+    assert [
+        ("run.started", outer),
+        ("run.started", inner),
+        ("run.ended", inner),
+        ("run.ended", outer),
+    ] == ends
+    assert [outer] == [one["run_id"] for one in told if one["event"] == "warning"]

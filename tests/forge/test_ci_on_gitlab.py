@@ -60,3 +60,25 @@ def test_a_pipeline_without_a_merge_request_says_so(repo, forge, gitlab):
     assert 0 == done.code
     assert "no merge request's pipeline" in done.err
     assert [] == forge.calls
+
+
+@pytest.mark.parametrize("answer", [None, "a page", [], {"id": None}, {"id": 99}], ids=str)
+def test_an_answer_that_is_none_costs_no_result(repo, forge, gitlab, answer):
+    """A proxy that answers 200 with something of its own: a warning; the result stands."""
+    forge.instead = answer
+
+    done = repo.run("ci", "run", "--comment", "plan", **gitlab)
+
+    assert 0 == done.code, done.err
+    assert "warning: " in done.err
+    assert "RECONCILER_HAS_CHANGES=true" in (repo.folder / "reconciler.env").read_text("utf-8")
+
+
+def test_a_note_whose_answer_got_lost_is_not_written_twice(repo, forge, gitlab):
+    """Looked up before it is said to have failed."""
+    forge.fail = {("POST", "/notes"): "lost"}
+
+    done = repo.run("ci", "run", "--comment", "plan", **gitlab)
+
+    assert "note: created" in done.err
+    assert 1 == len(forge.notes)
