@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reconciler.watch import Applied, Drift
 
 DRIFTED = 2
+LONGEST_S = 100 * 365 * 86_400  # the calendar has a beginning
 CLASSES = ("approved", "unapproved", "bypass", "unknown")
 WRITING = frozenset(
     {"yes", "allow_destroy", "allow_weakening", "allow_rollback", "go_on", "concurrency"}
@@ -137,6 +138,12 @@ def _fits(action: str | None, format_: str) -> None:
             why="without it nothing is written",
             fix="add --revert, or leave the option out",
         )
+    if action is not None and notify.is_wanted():
+        raise UsageError(
+            f"--notify tells of drift, and drift --{action} ends it",
+            why="nobody would be told",
+            fix="leave it out; the next run of drift tells how it stands",
+        )
     formats = {"patch": {"text"}}.get(action or "", {"text", "json"})
     if action is not None and format_ not in formats:
         raise UsageError(
@@ -154,7 +161,7 @@ def _seconds(since: str | None) -> float | None:
         seconds = duration_seconds(since)
     except ValueError:
         seconds = 0.0
-    if seconds <= 0:
+    if not 0 < seconds <= LONGEST_S:
         raise UsageError(
             f"--since {since!r} is no duration",
             fix="write a number with a unit, such as 36h, 7d or 2w",

@@ -19,7 +19,7 @@ from reconciler.errors import ForgeError, GitError, ReconcilerError
 
 if TYPE_CHECKING:
     from reconciler.forge.webhook import News
-    from reconciler.model import Plan
+    from reconciler.model import Address, Plan
 
 SECRET = "RECONCILER_NOTIFY_SECRET"  # noqa: S105  the name of the variable, not its value
 LISTED = 100
@@ -61,6 +61,11 @@ def notified(command: Callable[..., int]) -> Callable[..., int]:
         return command(**asked)
 
     return inner
+
+
+def is_wanted() -> bool:
+    """Whether this run was asked to tell somebody."""
+    return click.get_current_context().meta.get(_WISH) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +136,7 @@ def _news(session: Session, found: "Plan") -> "News":
     ]
     text = json.dumps(planfile.plain(state), sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest() if moved else CLEAN
-    names = [planfile.redact(str(change.address)) for change in moved]
+    names = [_name(change.address) for change in moved]
     return News(
         event="drift" if moved else CLEAN,
         target=found.target,
@@ -140,6 +145,17 @@ def _news(session: Session, found: "Plan") -> "News":
         more=max(0, len(names) - LISTED),
         url=_run_url(session),
     )
+
+
+def _name(address: "Address") -> str:
+    """An address for a chat that many people read: a member goes by initials."""
+    from reconciler import planfile
+    from reconciler.drift import identities
+
+    if address.kind == "Member":
+        initials = identities.named(address.name, "initials") or "?"
+        address = address._replace(parts=(*address.parts[:-1], initials))
+    return planfile.redact(str(address))
 
 
 def _run_url(session: Session) -> str | None:

@@ -332,7 +332,7 @@ def test_since_leaves_out_what_is_older_by_the_servers_own_clock(committed):
 def test_a_window_that_is_none_is_a_slip_of_the_command_line(committed):
     repo = committed([a()], seed())
 
-    for word in ("yesterday", "7", "-7d", "0d"):
+    for word in ("99999999w", "yesterday", "7", "-7d", "0d"):
         done = repo.run("drift", f"--since={word}")
 
         assert (64, True) == (done.code, "36h, 7d or 2w" in done.err), done.err

@@ -123,3 +123,26 @@ def test_a_marker_that_cannot_be_written_is_a_warning(repo, forge):
     assert 2 == done.code
     assert "will be told again" in done.err
     assert 1 == len(forge.hooks)
+
+
+def test_a_member_goes_by_initials(repo, forge):
+    """A chat is read by many: the address of a person stays out of it."""
+    member = {"organization": "acme", "email": "carol@acme.test"}
+    repo.write("member.yaml", {"kind": "Member", "metadata": member, "spec": {"level": "member"}})
+    repo.commit()
+
+    done = repo.run("drift", "--select", "Member/*", "--notify", f"{forge.url}/hook")
+
+    assert 2 == done.code
+    assert ["Member/acme/C."] == json.loads(forge.hooks[0][2])["addresses"]
+    assert b"carol" not in forge.hooks[0][2]
+
+
+@pytest.mark.parametrize("action", ["--adopt", "--patch", "--revert"])
+def test_what_ends_drift_tells_nobody_and_says_so(repo, forge, action):
+    """A slip must not look like success."""
+    done = repo.run("drift", action, "--notify", f"{forge.url}/hook")
+
+    assert 64 == done.code
+    assert "--notify tells of drift" in done.err
+    assert [] == repo.sandbox.requests()
