@@ -179,6 +179,21 @@ def test_an_object_that_is_gone_is_neither_written_nor_made_again(world, change)
         assert 1 == len(sent(repo, "PATCH", "feature_flags")), "theirs"
 
 
+def test_an_object_that_goes_after_the_last_look_is_refused_too(world):
+    """404 to the write itself: no failure to repeat, the plan is of yesterday."""
+    repo = world(web(policies=[acme.policy("feature_flag.update")]))
+    spec = {"approvers": {"quorum": 2, "users": ["alice@acme.test"]}}
+    about = {"project": "Web", "action": "feature_flag.update"}
+    repo.write("all.yaml", acme.document("ApprovalPolicy", spec, **about))
+    spoil(repo, "PATCH:approval_policies.update:1:before:status(404)")
+
+    ran = apply(repo)
+
+    row = ran.rows["feature_flag.update"]
+    assert ("refused", 4) == (row.result, ran.code)
+    assert "is gone" in row.problem.what
+
+
 def test_a_delete_of_something_that_moved_needs_a_new_look(world):
     """Nobody agreed to delete what is there now."""
     repo = world(web(acme.live_flag("a", 10)))

@@ -207,6 +207,21 @@ def test_a_request_filed_twice_is_noticed(world):
     assert requests[0]["id"] in again.made.changes[0].gate.note
 
 
+def test_an_open_request_with_another_wish_is_not_taken_for_ours(world):
+    """Filed by the same user since the plan: waiting on its end would wait for the wrong thing."""
+    repo = world(gated(acme.live_flag("a")))
+    repo.write("all.yaml", acme.flag("a", active=True))
+    flag = by(repo, "ci", "GET", "/api/projects/1/feature_flags/")["results"][0]["id"]
+    path, other = f"/api/projects/1/feature_flags/{flag}/", {"active": True, "name": "Other"}
+
+    ran = apply(repo, between=lambda: repo.sandbox.call("PATCH", path, other, token="phx_ci"))
+
+    row = ran.rows["a"]
+    assert ("waiting", 3) == (row.result, ran.code)
+    assert "proposes something else" in row.problem.what
+    assert 1 == by(repo, "ci", "GET", "/api/projects/1/change_requests/")["count"]
+
+
 def test_a_key_that_may_not_read_requests_believes_the_answer(world):
     """It is filed; who decides cannot be read, and it still waits, not fails."""
     seed = gated(acme.live_flag("a"))

@@ -20,7 +20,7 @@ from queue import Queue
 
 ROOT = Path(__file__).parent.parent.parent
 WORKERS = 2
-SCHEDULES = ("-m", "tests.harness", "--stop", "1-160")
+SCHEDULES = ("-m", "tests.harness", "--stop", "1-60")
 SINGLES = ("-m", "pytest", "-x", "-q", "tests/harness/test_single_faults.py")
 KILLS = ("-m", "pytest", "-x", "-q", "tests/harness/test_kill.py")
 LIVENESS = ("-m", "pytest", "-x", "-q", "tests/harness/test_liveness.py")
@@ -34,7 +34,7 @@ BASE = ("-m", "pytest", "-x", "-q", "tests/e2e/test_base.py")
 WEAKER = ("-m", "pytest", "-x", "-q", "tests/e2e/test_weakening.py")
 FAULTS = ("-m", "pytest", "-x", "-q", "tests/e2e/test_faults.py")
 WIRE = ("-m", "pytest", "-x", "-q", "tests/posthog")
-USUAL = (SCHEDULES, FAULTS, APPLY, SINGLES)
+USUAL = (SCHEDULES, APPLY, FAULTS, SINGLES)
 
 
 @dataclass(frozen=True)
