@@ -26,6 +26,7 @@ from reconciler.model import (
 from reconciler.plan import authorship
 from reconciler.posthog import change_requests
 from reconciler.posthog.client import Reader
+from reconciler.source import Source
 
 _PAGES: Final = 10  # of applied requests that are looked through, newest first
 
@@ -40,7 +41,7 @@ class Voters:
             slug: dict(people) for slug, people in live.people.items() if people
         }
         self._known: dict[Address, tuple[str, ...]] = {}
-        self._starts: Mapping[str, list[int]] | None = None
+        self._written: dict[Source, str | None] = {}
 
     def remark(self, address: Address, request: ChangeRequest) -> str:
         """A sentence on who approved a request, if there is one to be said."""
@@ -65,10 +66,13 @@ class Voters:
     def applied(self, reader: Reader, made: Plan) -> Iterator[Finding]:
         """The same of what was approved since the base: one listing a project, if it can matter.
 
-        That is where files have moved since then and the live side is as they say by now.
+        That is where files have moved since then and the live side is as they say by now. Before
+        anything was applied every file has moved, and what was asked since its last commit counts.
         """
+        if self._base is None and git.root(Path.cwd()) is None:
+            return
         settled: dict[tuple[str, ...], set[str]] = defaultdict(set)
-        for change in made.changes if self._base is not None else ():
+        for change in made.changes:
             kind = KINDS[change.address.kind]
             if change.action is Action.NONE and kind.gated and self._has_moved(change.address):
                 settled[change.address.parts[:-1]].add(change.address.name)
@@ -78,9 +82,23 @@ class Voters:
                 continue
             for payload in self._since_base(reader, ids[0]):
                 request = naming.change_request(payload, *scope)
-                if request.flag_key in keys:
+                if request.flag_key in keys and self._is_about_this(request):
                     self._meet(reader, scope[0])
                     yield from self.findings((request,))
+
+    def _is_about_this(self, request: ChangeRequest) -> bool:
+        """Whether a request was filed for what the document says now, where no base tells."""
+        scope = (request.organization, request.project)
+        resource = self._desired.resources.get(Address("FeatureFlag", (*scope, request.flag_key)))
+        if self._base is not None or resource is None or resource.source is None:
+            return self._base is not None
+        source, filed = resource.source, str(request.payload.get("created_at") or "")
+        if source not in self._written:
+            self._written[source] = authors.written_at(source.file, source.line, cwd=Path.cwd())
+        moment = self._written[source]
+        if moment is None or not filed:
+            return False
+        return datetime.fromisoformat(filed) >= datetime.fromisoformat(moment)
 
     def _meet(self, reader: Reader, organization: str) -> None:
         """Who is in an organization: to tell an author who may not vote from one unknown here."""
@@ -132,12 +150,4 @@ class Voters:
         source = resource.source
         if source is None:
             return ()
-        if self._starts is None:
-            starts = defaultdict(set)
-            for one in self._desired.resources.values():
-                if one.source is not None:
-                    starts[one.source.file].add(one.source.line)
-            self._starts = {file: sorted(lines) for file, lines in starts.items()}
-        later = [line for line in self._starts.get(source.file, ()) if line > source.line]
-        last = later[0] - 1 if later else None
-        return authors.of_lines(source.file, source.line, last, since=self._since, cwd=Path.cwd())
+        return authors.of_document(source.file, source.line, since=self._since, cwd=Path.cwd())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from reconciler import live as live_room
 from reconciler import voters
 from reconciler.basis import Basis
-from reconciler.config import excerpt, git, loader, templates
+from reconciler.config import authors, excerpt, git, loader, templates
 from reconciler.config.base import Base
 from reconciler.errors import ApiError, AuthenticationError
 from reconciler.model import (
@@ -40,6 +40,7 @@ from reconciler.plan import (
 from reconciler.plan.build import Options
 from reconciler.posthog.client import Reader, Writer
 from reconciler.posthog.pacing import RateLimit
+from reconciler.source import Source
 
 if TYPE_CHECKING:  # what most commands do without is imported where it is needed
     from reconciler.apply import executor
@@ -133,9 +134,19 @@ def standing(live: Live, desired: Declared) -> Iterator[ChangeRequest]:
         if resource is None or resource.source is None or not at:
             yield request
             continue
-        moved = touched(resource.source.file)
-        if moved is None or datetime.fromisoformat(moved) <= datetime.fromisoformat(at):
+        if not _moved_since(resource.source, datetime.fromisoformat(at), touched):
             yield request
+
+
+def _moved_since(source: Source, moment: datetime, touched: Callable[[str], str | None]) -> bool:
+    """Whether a document was committed later; its file, which is asked once, tells most often."""
+    if not _is_later(touched(source.file), moment):
+        return False
+    return _is_later(authors.written_at(source.file, source.line, cwd=Path.cwd()), moment)
+
+
+def _is_later(at: str | None, moment: datetime) -> bool:
+    return at is not None and datetime.fromisoformat(at) > moment
 
 
 def _last_commit(file: str) -> str | None:

@@ -1,7 +1,8 @@
-"""Who wrote a document: the authors of the commits that changed its lines. By git, offline."""
+"""Who wrote a document, and when: the commits that changed its lines. By git, offline."""
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -9,31 +10,77 @@ from reconciler.config import git, git_process
 
 _FORMAT: Final = "%aE%n%(trailers:key=Co-authored-by,valueonly)"
 _ADDRESS: Final = re.compile(r"<([^<>\s]+@[^<>\s]+)>")
-_END: Final = 10_000_000  # git stops at the end of the file
+_MARK: Final = re.compile(rb"---(?=[ \t\r]|$)")  # at column 1 nothing else is
 
 
-def of_lines(
-    file: str | Path, first: int, last: int | None, *, since: str | None, cwd: Path
-) -> tuple[str, ...]:
-    """Email addresses of who changed these lines after a commit, co-authors included.
+def of_document(file: str | Path, line: int, *, since: str | None, cwd: Path) -> tuple[str, ...]:
+    """Email addresses of who changed a document after a commit, co-authors included.
 
-    Without a commit: of who changed them last. `.mailmap` counts, so that people may say which
-    addresses are theirs. Nothing outside git, and nothing for lines that are in no commit yet.
+    Args:
+        file: where it stands.
+        line: any of its lines.
+        since: the commit. Without one: who changed it last.
+        cwd: what `file` is relative to.
+
+    `.mailmap` counts, so that people may say which addresses are theirs. Nothing outside git, and
+    nothing for what is in no commit yet.
+
     """
-    path = Path(os.path.abspath(cwd / file))  # noqa: PTH100  links stay as they are
-    root = git.root(path)
-    if root is None:
-        return ()
-    inside = os.path.relpath(path, root)
-    lines = f"-L{first},{last or _END}:{Path(inside).as_posix()}"
     span = [f"{since}..HEAD"] if since is not None else ["-1", "HEAD"]
-    done = git_process.run(["log", "--no-patch", lines, f"--format={_FORMAT}", *span], root)
-    if done.returncode != 0:  # the lines have moved in the working tree: all of the file
-        asked = ["log", f"--format={_FORMAT}", *span, "--", str(path)]
-        done = git_process.run(asked, root)
     found: list[str] = []
-    for line in done.stdout.decode("utf-8", "replace").splitlines():
-        text = line.strip()
+    for row in _log(file, line, [f"--format={_FORMAT}", *span], cwd):
+        text = row.strip()
         named = _ADDRESS.findall(text)
         found += named or ([text] if "@" in text and " " not in text else [])
     return tuple(dict.fromkeys(found))
+
+
+def written_at(file: str | Path, line: int, *, cwd: Path) -> str | None:
+    """When a document was committed last, as ISO 8601; None outside git, or if it never was."""
+    rows = _log(file, line, ["--format=%cI", "-1", "HEAD"], cwd)
+    return next((row.strip() for row in rows if row.strip()), None)
+
+
+def _log(file: str | Path, line: int, asked: list[str], cwd: Path) -> list[str]:
+    """`git log` of a document; of its whole file where HEAD has another one than is here."""
+    path = Path(os.path.abspath(cwd / file))  # noqa: PTH100  links stay as they are
+    root = git.root(path)
+    if root is None:
+        return []
+    inside = Path(os.path.relpath(path, root)).as_posix()
+    whole = ["log", *asked, "--", str(path)]
+    span = _in_head(path, inside, line, root)
+    part = (
+        whole if span is None else ["log", "--no-patch", f"-L{span[0]},{span[1]}:{inside}", *asked]
+    )
+    done = git_process.run(part, root)
+    if done.returncode != 0:
+        done = git_process.run(whole, root)
+    return done.stdout.decode("utf-8", "replace").splitlines()
+
+
+def _in_head(path: Path, inside: str, line: int, root: Path) -> tuple[int, int] | None:
+    """The lines in HEAD of the document that has this line here; None if it is not the same."""
+    try:
+        here = path.read_bytes()
+    except OSError:
+        return None
+    then = git_process.run(["cat-file", "blob", f"HEAD:{inside}"], root)
+    wanted = next((text for first, last, text in _pieces(here) if first <= line <= last), None)
+    if then.returncode != 0 or wanted is None:
+        return None
+    return next(
+        ((first, last) for first, last, text in _pieces(then.stdout) if text == wanted), None
+    )
+
+
+def _pieces(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """First line, last line and content of each document of a file, comments before it included."""
+    rows = data.removesuffix(b"\n").split(b"\n")
+    marks = [number for number, row in enumerate(rows) if _MARK.match(row)]
+    for start, end in zip([None, *marks], [*marks, len(rows)], strict=True):
+        first = 0 if start is None else start
+        if start is not None and not rows[start][3:].strip():
+            first += 1  # the mark itself belongs to nobody: it comes with the next document
+        if first < end:
+            yield first + 1, end, b"\n".join(rows[first:end])

@@ -4,6 +4,7 @@ Nobody is asked twice for the same, nothing of another person is touched, no vot
 """
 
 import pytest
+import yaml
 
 from tests.apply.running import apply, created, sent, spoil
 from tests.apply.test_quicker_hands import by, edit, flag_id, group, live
@@ -184,6 +185,25 @@ def test_what_was_rejected_is_not_filed_again_until_the_document_moves(office):
     repo.commit("ask again", GIT_COMMITTER_DATE="2027-01-01T00:00:00Z")
     assert (3, "waiting") == ((ran := apply(repo)).code, ran.rows["a"].result)
     assert 2 == created(repo, "ChangeRequest")
+
+
+def test_a_commit_of_another_document_of_the_file_asks_nobody_again(office):
+    """The document counts, not its file: who keeps all flags in one file nags nobody."""
+    repo = office()
+    apply(repo)
+    vote(repo, "bob", "reject", requests(repo)[0]["id"])
+    files = repo.folder / "all.yaml"
+    asked = files.read_text()
+    files.write_text(
+        "# ours\n---\n" + asked + "---\n" + yaml.safe_dump(acme.flag("b", active=False))
+    )
+    repo.commit("another flag", GIT_COMMITTER_DATE="2027-01-01T00:00:00Z")
+
+    assert "refused" == apply(repo).rows["a"].result
+
+    files.write_text(files.read_text().replace("rollout_percentage: 50", "rollout_percentage: 50 "))
+    repo.commit("ask again", GIT_COMMITTER_DATE="2027-01-02T00:00:00Z")
+    assert "waiting" == apply(repo).rows["a"].result
 
 
 def test_what_was_taken_back_by_its_own_requester_may_be_filed_again(office):

@@ -70,11 +70,25 @@ def test_the_next_run_says_who_approved_their_own_change(world, author, trailers
         assert "bob@acme.test" in message
 
 
+def test_the_first_apply_of_all_has_no_base_and_tells_it_too(world):
+    """Nothing was applied yet: what was asked since the document was committed counts."""
+    repo = world(gated(acme.live_flag("a"), acme.live_flag("b")))
+    repo.write("all.yaml", acme.flag("a", active=False), acme.flag("b", active=True))
+    committed(repo, "bob@acme.test")
+    assert 3 == repo.run("apply", "--yes", "all.yaml").code
+    approve(repo, "bob")
+
+    done = repo.run("apply", "--yes", "all.yaml", "--format", "json")
+
+    assert (0, {"approved-by-author"}) == (done.code, set(told(done)))
+
+
 def test_who_changed_another_document_of_the_file_is_not_its_author(world):
     """The lines of the document count, not its file."""
     repo = office(world, "carol@acme.test")
-    repo.write("all.yaml", acme.flag("a", active=False, name="A"), acme.flag("b", active=True))
-    committed(repo, "bob@acme.test", "name a")
+    documents = [acme.flag("a", active=False, name="A"), acme.flag("b", active=True)]
+    repo.write("all.yaml", *documents, acme.flag("c", 5, active=False))
+    committed(repo, "bob@acme.test", "name a, and c after b")
     assert 3 == repo.run("apply", "--yes").code
     approve(repo, "bob")
 
