@@ -13,7 +13,12 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.session import Session
-from reconciler.errors import PermissionDeniedError, ReconcilerError, UsageError
+from reconciler.errors import (
+    PaymentRequiredError,
+    PermissionDeniedError,
+    ReconcilerError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from reconciler.posthog.activity import Query
@@ -192,6 +197,9 @@ def _explained() -> Iterator[None]:
     """What a refusal means here, where PostHog's own words do not say it."""
     try:
         yield
+    except PaymentRequiredError as error:
+        error.fix = "upgrade the plan to one that has the audit log"
+        raise
     except PermissionDeniedError as error:
         if "owners can view" in error.detail:
             error.fix = (

@@ -12,6 +12,7 @@ from reconciler.errors import (
     ApiError,
     AuthenticationError,
     InvalidRequestError,
+    PaymentRequiredError,
     PermissionDeniedError,
 )
 from reconciler.evidence import Entry, Gap, Move, Question
@@ -80,7 +81,9 @@ class Log:
 
     def _say(self, more: str, error: ApiError) -> None:
         what = f"the activity log of {self._slug} cannot be read{more}"
-        self._note(Gap(self._slug, what, error.why or error.what, error.fix))
+        bought = isinstance(error, PaymentRequiredError)
+        fix = "upgrade the plan; drift itself is found without the log" if bought else error.fix
+        self._note(Gap(self._slug, what, error.why or error.what, fix))
 
     def _note(self, gap: Gap) -> None:
         if gap not in self.gaps:

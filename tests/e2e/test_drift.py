@@ -484,6 +484,12 @@ def test_without_audit_logs_in_the_plan_approved_drift_is_still_known(committed)
     found = attributions(done)
     told = {name: (one["person"], one["class"]) for name, one in found.items()}
     assert told == {"a.active": ("carol@acme.test", "approved"), "b.name": (None, "unknown")}
+    assert "upgrade the plan; drift itself is found without the log" in str(done.json["findings"])
+    listed = repo.run("activity", "list")
+    assert (1, True) == (
+        listed.code,
+        "upgrade the plan to one that has the audit log" in listed.err,
+    )
     assert id_ == found["a.active"]["change_request"]
     assert "attribution-incomplete" in {one["code"] for one in done.json["findings"]}
 
