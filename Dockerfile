@@ -1,13 +1,16 @@
 # The command in an image, for systems that run containers. Nothing of a build stays in it.
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /source
-COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY requirements.lock requirements-build.lock pyproject.toml README.md LICENSE ./
 COPY reconciler reconciler
 COPY schemas schemas
 COPY examples/acme/seed.yaml examples/acme/seed.yaml
+RUN python -I -m venv /opt/build \
+    && /opt/build/bin/python -I -m pip install --no-cache-dir --require-hashes --requirement requirements-build.lock \
+    && /opt/build/bin/python -I -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
 RUN python -I -m venv /opt/reconciler \
     && /opt/reconciler/bin/python -I -m pip install --no-cache-dir --require-hashes --requirement requirements.lock \
-    && /opt/reconciler/bin/python -I -m pip install --no-cache-dir --no-deps .
+    && /opt/reconciler/bin/python -I -m pip install --no-cache-dir --no-deps /wheels/*.whl
 
 FROM python:3.12-slim-bookworm
 # git of the image's own Debian release: it is called, and listens to nobody.

@@ -6,6 +6,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+LOCK   := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-header --strip-extras \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
 .PHONY: help demo soak mutants test lint types unit format bench wheel docs lock clean chromium
@@ -82,10 +84,10 @@ wheel: $(READY)  # the same bytes from the same commit
 docs: $(READY)  # the reference, from the program
 	@$(BIN)/python -m reconciler.cli.reference > docs/reference.md
 
-lock: $(READY)  # what the action and the image install, with hashes
-	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-header --strip-extras \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra pull \
-	  --output-file requirements.lock pyproject.toml
+lock: $(READY)  # what the action and the image install, and build with, each with hashes
+	$(LOCK) --extra pull --output-file requirements.lock pyproject.toml
+	sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml \
+	  | $(LOCK) --constraint requirements.lock --output-file requirements-build.lock -
 
 clean:
 	rm -rf $(VENV) dist build .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

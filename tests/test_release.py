@@ -68,6 +68,7 @@ def test_the_sdist_is_enough_to_test_from(built):
 
     assert {"tests/test_release.py", "docs/index.md", "examples/acme/seed.yaml"} <= names
     assert {"Makefile", "action.yml", "Dockerfile", "requirements.lock", "LICENSE"} <= names
+    assert "requirements-build.lock" in names
     assert not [name for name in names if name.startswith((".venv", ".git/"))]
 
 
@@ -116,6 +117,20 @@ def test_every_dependency_is_locked_with_hashes():
     for block in re.split(r"(?m)^(?=[a-z0-9])", lock)[1:]:
         assert "--hash=sha256:" in block, block
     assert "://" not in lock
+
+
+def test_what_builds_it_is_locked_with_hashes_too():
+    """A build backend is code that runs beside the key; the action and the image fetch no other."""
+    lock = (ROOT / "requirements-build.lock").read_text(encoding="utf-8")
+    blocks = re.split(r"(?m)^(?=[a-z0-9])", lock)
+
+    assert any(block.startswith("hatchling==") for block in blocks)
+    for block in blocks[1:]:
+        assert "--hash=sha256:" in block, block
+    for name in ("action.yml", "Dockerfile"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert "requirements-build.lock" in text
+        assert "--no-build-isolation" in text
 
 
 def test_the_dockerfile_passes_its_linter():
