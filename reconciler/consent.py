@@ -44,6 +44,10 @@ class Approvers:
 
 
 NOBODY: Final = Approvers()
+# How a gate's note begins where the same was asked before, and nobody said no to it.
+FILED_AGAIN: Final = "filed once more: "
+# What a gate's note says where it was asked twice, and nobody said yes or no.
+LAPSED: Final = "it was asked twice, and ran out or could not be applied both times"
 # What a gate's note says of an open request that does not stay in the way.
 MAKES_WAY: Final = (
     "an open request of this key's own user proposes something else, or cannot be applied any "

@@ -21,6 +21,7 @@ from reconciler.model import (
     Detail,
     Finding,
     Outcome,
+    Payload,
     Plan,
     Problem,
     Result,
@@ -237,6 +238,8 @@ class _Run:
                 del self._parked[node]
                 self._turns.free(node[0].parts[:-1])
                 self._resume(node, found[request], pool)
+            else:
+                self._count(node, self._watch.still_open.get(request))
         if not goes_on and not self._running:
             for node in list(self._parked):
                 del self._parked[node]
@@ -244,6 +247,17 @@ class _Run:
                 if outcome is not None:
                     yield outcome
                     self._close(node, outcome)
+
+    def _count(self, node: _Node, request: Payload | None) -> None:
+        """Whom a request still waits for, after the votes that it has got meanwhile."""
+        progress = self._progress[node[0]]
+        if request is None or progress.outcome is None:
+            return
+        awaits = self._tools.counsel.awaited(progress.change, request)
+        if awaits != progress.outcome.awaits:
+            outcome = replace(progress.outcome, awaits=awaits)
+            self._progress[node[0]] = replace(progress, outcome=outcome)
+            self._options.standing.waits(outcome)
 
     def _resume(self, node: _Node, request: Mapping[str, object], pool: ThreadPoolExecutor) -> None:
         progress = self._progress[node[0]]

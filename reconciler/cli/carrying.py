@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -61,7 +61,8 @@ def carry_out(
         journal.intend("begin", target=made.target, host=made.host, digest=made.desired_digest)
         options = executor.Options(how.workers, interrupt.stop, how.guarded, how.wait_s, standing)
         for outcome in walk.apply(made, world, writer, journal, options=options):
-            again = ended.get(outcome.address) == outcome  # it waited, and still does
+            before = ended.get(outcome.address)  # it waited, and still does, whoever has voted
+            again = before is not None and replace(before, awaits=outcome.awaits) == outcome
             ended[outcome.address] = outcome
             if outcome.action is Action.NONE or again:
                 continue

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from reconciler.consent import MAKES_WAY
+from reconciler.consent import FILED_AGAIN, LAPSED, MAKES_WAY
 from reconciler.model import (
     Action,
     Address,
@@ -65,7 +65,11 @@ def held(
     if others:
         makes_way = bool(superseded(requests, change, there, world.me))
         why = MAKES_WAY if makes_way else _IN_THE_WAY
-        return replace(gate, verdict=Verdict.BLOCKED, note=joined(why, gate.note))
+        cast = ", ".join(dict.fromkeys(vote.person for vote in request.votes))
+        if cast and world.me is not None and request.requester_id == world.me:
+            why += f"; it is this key's own, and stays because of the vote of {cast}"
+        note = gate.note.replace(gate_words.CANCEL, "") if makes_way else gate.note
+        return replace(gate, verdict=Verdict.BLOCKED, note=joined(why, note))
     twins = [one.id for one in waits[1:] if one.action_key == request.action_key]
     if twins:
         note = f"the same was filed twice, by two runs at a time: also {', '.join(twins)}"
@@ -167,15 +171,16 @@ def remembered(past: Requests, change: Change, there: LiveResource | None, gate:
         case Memory.NONE:
             return gate
         case Memory.ONCE_MORE:
-            said = f"filed once more: {_ended(same[-1])}"
+            said = FILED_AGAIN + _ended(same[-1])
             return replace(gate, note=joined(said, gate.note))
         case Memory.NEVER:
             last = next((one for one in reversed(same) if one.state == "rejected"), same[-1])
+            lapsed = "" if last.state == "rejected" else LAPSED
             return replace(
                 gate,
                 verdict=Verdict.REJECTED,
                 change_request=last.id,
-                note=joined(_ended(last), gate.note),
+                note=joined(lapsed, _ended(last), gate.note),
             )
 
 

@@ -7,6 +7,7 @@ from reconciler.model import ABSENT, ChangeRequest
 from reconciler.plan.gate_actions import Meeting
 from reconciler.plan.gate_conditions import ROLLOUT, Answer, Positions, is_number
 
+CANCEL: Final = ": have it cancelled and apply again"
 _STATES: Final = frozenset({"pending", "approved", "applied", "rejected", "expired", "failed"})
 _BECOMES: Final = {
     ">": "becomes more than",
@@ -99,8 +100,6 @@ def request(found: ChangeRequest, version: Any) -> str:
         said += f"; its state {found.state!r} is not known to this program: it counts as open"
     moved = filed is not None and version is not None and filed != version
     if moved or found.payload.get("validation_status") == "stale":
-        said += (
-            "; the flag has moved since it was filed, so it cannot be applied any more: have it "
-            "cancelled and apply again"
-        )
+        said += "; the flag has moved since it was filed, so it cannot be applied any more"
+        said += CANCEL
     return said

@@ -51,6 +51,7 @@ class Watch:
         self._pauses = pauses
         self._pause = pauses.first_s
         self._until = reader.clock() + timeout_s
+        self.still_open: Mapping[Asked, Payload] = {}  # as the last round saw them
         self._log = log or logging.getLogger(__name__)
 
     @property
@@ -86,10 +87,11 @@ class Watch:
 
     def _look(self, waiting: Collection[Asked]) -> Mapping[Asked, Payload]:
         still_open = {
-            (project, str(payload["id"]))
+            (project, str(payload["id"])): payload
             for project in dict.fromkeys(project for project, _ in waiting)
             for payload in change_requests.list_open(self._reader, project)
         }
+        self.still_open = still_open
         found: dict[Asked, Payload] = {}
         for project, id_ in waiting:
             if (project, id_) in still_open:

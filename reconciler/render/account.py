@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Final
 
 from reconciler import planfile
+from reconciler.consent import MAKES_WAY
 from reconciler.model import (
     ABSENT,
     Action,
@@ -64,12 +65,13 @@ def _match(number: int) -> str:
 
 def _held(plan: Plan) -> Iterator[str]:
     verdicts = Counter(change.gate.verdict for change in plan.writes)
-    waiting = sum(change.gate.waits for change in plan.writes)
+    moved = sum(MAKES_WAY in change.gate.note for change in plan.writes)  # taken back, filed anew
+    waiting = moved + sum(change.gate.waits for change in plan.writes)
     if waiting:
         yield f"{waiting:,} will wait for approval."
     if number := sum(_bypasses(change.gate) for change in plan.writes):
         yield f"{number:,} will BYPASS approval."
-    if number := verdicts[Verdict.BLOCKED]:
+    if number := verdicts[Verdict.BLOCKED] - moved:
         yield f"{number:,} blocked by other change requests."
     if number := verdicts[Verdict.REJECTED]:
         yield f"{number:,} rejected before."

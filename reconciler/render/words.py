@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
 
-from reconciler.consent import MAKES_WAY
+from reconciler.consent import LAPSED, MAKES_WAY
 from reconciler.model import (
     Action,
     Address,
@@ -90,7 +90,8 @@ def gate(change: Change) -> Said | None:
             look = f"nothing is written; see: reconciler requests show {request}"
             said = Said("✗", text, Tone.STOP, (*notes, look))
         case Verdict.REJECTED:
-            text = f"REJECTED before in change request {request}: {policy}; not filed again"
+            how = "ASKED TWICE before, last" if LAPSED in found.note else "REJECTED before"
+            text = f"{how} in change request {request}: {policy}; not filed again"
             again = "to ask once more, commit the document anew"
             said = Said("✗", text, Tone.STOP, (*notes, again))
         case Verdict.SPLIT:

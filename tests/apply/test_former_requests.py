@@ -227,6 +227,8 @@ def test_what_expired_is_filed_once_more_and_then_not_again(office):
         seen.append((ran.code, str(ran.rows["a"].result), created(repo, "ChangeRequest")))
         if len(seen) == 2:
             assert "expired" in ran.made.changes[0].gate.note or len(requests(repo)) == 1
+        if len(seen) == 3:
+            assert ran.rows["a"].note.startswith("filed once more: change request ")
         clock(repo, "8d")
         repo.sandbox.call("POST", "/_sandbox/tasks", {"run": "expire_change_requests"})
 
@@ -239,6 +241,7 @@ def test_what_expired_is_filed_once_more_and_then_not_again(office):
         (4, "refused", 2),
     ] == seen
     assert "expired" in ran.rows["a"].problem.why
+    assert "asked twice" in ran.made.changes[0].gate.note  # nobody has rejected it
 
 
 def test_what_failed_is_tried_once_more_with_the_reason_shown(office):

@@ -92,6 +92,21 @@ def test_time_that_is_up_is_3_and_the_request_stays(world):
     assert ["pending", "applied"] == sorted((r["state"] for r in requests(repo)), reverse=True)
 
 
+def test_a_vote_that_is_not_enough_is_counted_while_the_run_waits(world):
+    """Who has voted is not asked any more: on the board, and in the account at the end."""
+    seed = gated(acme.live_flag("a"))
+    config = seed["organizations"][0]["projects"][0]["approval_policies"][0]["approver_config"]
+    config["quorum"] = 2
+    repo = world(seed)
+    repo.write("all.yaml", acme.flag("a", active=True))
+
+    ran = apply(repo, wait_s=900, time=deciding(repo, 60))
+
+    awaits = ran.rows["a"].awaits
+    assert (3, ("alice@acme.test",)) == (ran.code, awaits.approved_by)
+    assert ("bob@acme.test",) == awaits.approvers.users
+
+
 @pytest.mark.parametrize(
     ("how", "code", "result", "words"),
     [
