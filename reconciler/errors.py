@@ -38,6 +38,7 @@ class ReconcilerError(Exception):
         why: one line, the cause as far as it is known.
         state: one line, what was and was not done to the world.
         fix: one line, what the person at the terminal can do next.
+        findings: of model.Finding, which lives layers up: each reason with its place, if several.
 
     """
 
@@ -46,13 +47,20 @@ class ReconcilerError(Exception):
     default_fix: ClassVar[str] = "mend the cause and run the command again"
 
     def __init__(
-        self, what: str, *, why: str = "", state: str | None = None, fix: str | None = None
+        self,
+        what: str,
+        *,
+        why: str = "",
+        state: str | None = None,
+        fix: str | None = None,
+        findings: Sequence[Any] = (),
     ) -> None:
         super().__init__(what)
         self.what = what
         self.why = why
         self.state = self.default_state if state is None else state
         self.fix = self.default_fix if fix is None else fix
+        self.findings = tuple(findings)
 
 
 class ConfigError(ReconcilerError):
@@ -60,18 +68,6 @@ class ConfigError(ReconcilerError):
 
     default_state = "nothing was contacted, nothing was written"
     default_fix = "mend the files and run `reconciler validate`"
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        findings: Sequence[Any] = (),
-        why: str = "",
-        state: str | None = None,
-        fix: str | None = None,
-    ) -> None:
-        super().__init__(what, why=why, state=state, fix=fix)
-        self.findings = tuple(findings)  # of model.Finding, which lives one layer up
 
 
 class GitError(ReconcilerError):
@@ -98,18 +94,6 @@ class GuardrailError(ReconcilerError):
     """Refused on purpose, before anything was written. `findings` holds each reason, if several."""
 
     exit_code = 4
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        findings: Sequence[Any] = (),
-        why: str = "",
-        state: str | None = None,
-        fix: str | None = None,
-    ) -> None:
-        super().__init__(what, why=why, state=state, fix=fix)
-        self.findings = tuple(findings)  # of model.Finding, which lives one layer up
 
 
 class JournalError(ReconcilerError):

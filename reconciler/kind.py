@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, Protocol
 
@@ -245,3 +246,12 @@ def as_set(values: Iterable[Any]) -> list[Any]:
         return sorted(unique)
     except TypeError:  # of several types
         return sorted(unique, key=lambda value: (str(type(value)), value))
+
+
+def instant(text: Any) -> datetime | None:
+    """A time as it is written; what names no zone is UTC. None for anything else."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

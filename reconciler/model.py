@@ -14,7 +14,7 @@ from reconciler.consent import ChangeRequest as ChangeRequest  # noqa: PLC0414
 from reconciler.consent import Vote as Vote  # noqa: PLC0414
 from reconciler.evidence import Attribution, Hold
 from reconciler.paths import Path, Spec
-from reconciler.source import MappingNode, SequenceNode, Source
+from reconciler.source import Source, value_place
 
 Payload = Mapping[str, Any]  # in the language of the API: ids, numbers
 
@@ -161,17 +161,7 @@ class Resource:
 
     def locate(self, path: Path) -> Source | None:
         """The place of the deepest part of `path` that is written; else of the document."""
-        node: Any = self.written
-        place = self.source
-        for step in path:
-            if isinstance(node, MappingNode) and step in node:
-                place = node.value_source(str(step))
-            elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node):
-                place = node.value_source(step)
-            else:
-                break
-            node = node[step]
-        return place
+        return value_place(self.written, path, self.source)
 
 
 @dataclass(frozen=True, slots=True)

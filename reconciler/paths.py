@@ -35,6 +35,16 @@ def parse_path(text: str) -> Path:
     return tuple(steps)
 
 
+def at(spec: Any, path: Sequence[str | int], otherwise: Any = None) -> Any:
+    """The value at a place, or `otherwise`."""
+    for step in path:
+        try:
+            spec = spec[step]
+        except (KeyError, IndexError, TypeError):
+            return otherwise
+    return spec
+
+
 def put_back(value: Any, live: Any, path: Path) -> Any:
     """A copy of `value` with what `live` has at `path`, or without it where live has nothing."""
     step, rest = path[0], path[1:]

@@ -1,12 +1,13 @@
 """Where a value stands in a file: places, and containers that know the places of their items."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 Row = Sequence[int]
 """Places of one container's items: four numbers a key, two an item of a list."""
 
+_Else = TypeVar("_Else")
 _FEW: Final = 16  # places of so many keys are sorted out anew each time, and not kept
 
 
@@ -119,3 +120,28 @@ class SequenceNode(list[Any]):
         """Where item `index` starts; IndexError if there is none."""
         row = self.places.row(self.number)
         return Source(self.file, row[2 * index], row[2 * index + 1])
+
+
+def value_place(document: Any, path: Sequence[str | int], otherwise: _Else) -> Source | _Else:
+    """Where the value of a path starts; of its deepest written part, if it is not there.
+
+    `otherwise` where not even the first step is written, or the document is from no file.
+    """
+    node = document
+    place: Source | _Else = otherwise
+    for step in path:
+        if isinstance(node, MappingNode) and step in node:
+            place = node.value_source(str(step))
+        elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node):
+            place = node.value_source(step)
+        else:
+            break
+        node = node[step]
+    return place
+
+
+def bare(value: Any) -> Any:
+    """A copy in plain dicts and lists, which know no places."""
+    if isinstance(value, Mapping):
+        return {name: bare(item) for name, item in value.items()}
+    return [bare(item) for item in value] if isinstance(value, list) else value

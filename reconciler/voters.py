@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from reconciler.config import authors, git
 from reconciler.errors import ApiError, AuthenticationError
+from reconciler.kind import instant
 from reconciler.kinds import KINDS
 from reconciler.live import naming
 from reconciler.model import (
@@ -92,13 +92,11 @@ class Voters:
         resource = self._desired.resources.get(Address("FeatureFlag", (*scope, request.flag_key)))
         if self._base is not None or resource is None or resource.source is None:
             return self._base is not None
-        source, filed = resource.source, str(request.payload.get("created_at") or "")
+        source, filed = resource.source, instant(request.payload.get("created_at"))
         if source not in self._written:
             self._written[source] = authors.written_at(source.file, source.line, cwd=Path.cwd())
-        moment = self._written[source]
-        if moment is None or not filed:
-            return False
-        return datetime.fromisoformat(filed) >= datetime.fromisoformat(moment)
+        moment = instant(self._written[source])
+        return moment is not None and filed is not None and filed >= moment
 
     def _meet(self, reader: Reader, organization: str) -> None:
         """Who is in an organization: to tell an author who may not vote from one unknown here."""
@@ -123,8 +121,8 @@ class Voters:
             pages = change_requests.pages(reader, project, state=("applied",))
             for page in islice(pages, _PAGES):
                 for payload in page:
-                    filed = str(payload.get("created_at") or "")
-                    if moment is not None and filed and datetime.fromisoformat(filed) < moment:
+                    filed = instant(payload.get("created_at"))
+                    if moment is not None and filed is not None and filed < moment:
                         return
                     yield payload
         except AuthenticationError:

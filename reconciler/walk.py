@@ -17,6 +17,7 @@ from reconciler.basis import Basis
 from reconciler.config import authors, excerpt, git, loader, templates
 from reconciler.config.base import Base
 from reconciler.errors import ApiError, AuthenticationError
+from reconciler.kind import instant
 from reconciler.model import (
     Address,
     ChangeRequest,
@@ -128,13 +129,14 @@ def standing(live: Live, desired: Declared) -> Iterator[ChangeRequest]:
         if me is not None and request.requester_id == me and voters == {me}:
             continue
         ended = str(request.payload.get("updated_at") or request.expires_at)
-        at = max((str(vote.get("created_at")) for vote in against), default=ended)
+        voted = [at for vote in against if (at := instant(vote.get("created_at"))) is not None]
+        at = max(voted, default=instant(ended))
         address = Address("FeatureFlag", (request.organization, request.project, request.flag_key))
         resource = desired.resources.get(address)
-        if resource is None or resource.source is None or not at:
+        if resource is None or resource.source is None or at is None:
             yield request
             continue
-        if not _moved_since(resource.source, datetime.fromisoformat(at), touched):
+        if not _moved_since(resource.source, at, touched):
             yield request
 
 
@@ -146,7 +148,8 @@ def _moved_since(source: Source, moment: datetime, touched: Callable[[str], str 
 
 
 def _is_later(at: str | None, moment: datetime) -> bool:
-    return at is not None and datetime.fromisoformat(at) > moment
+    found = instant(at)
+    return found is not None and found > moment
 
 
 def _last_commit(file: str) -> str | None:

@@ -21,6 +21,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import ABSENT, Address, Resource
 from reconciler.paths import Path as SpecPath
 from reconciler.paths import Spec
+from reconciler.source import bare
 
 _BOM: Final = "\ufeff"
 _Place = tuple[str, int]  # file, and a line of the document
@@ -174,11 +175,11 @@ def _revive(sides: tuple[dict[str, Any], dict[str, Any]], resource: Resource) ->
 
 def patched(spec: Spec, values: Mapping[SpecPath, Any]) -> Spec:
     """A spec with other values; what is not live goes, from the end of a list first."""
-    made: Any = _plain(spec)
+    made: Any = bare(spec)
     gone = [path for path, value in values.items() if value is ABSENT]
     for path, value in sorted(values.items(), key=lambda pair: _order(pair[0])):
         if value is not ABSENT:
-            _put(made, path, _plain(value))
+            _put(made, path, bare(value))
     for path in sorted(gone, key=_order, reverse=True):
         _drop(made, path)
     result: Spec = made
@@ -216,12 +217,6 @@ def _copy(spec: Any, path: SpecPath, into: dict[str, Any]) -> None:
         spec = spec[step]
         last = number == len(path) - 1 or not isinstance(spec, Mapping)
         if last or isinstance(path[number + 1], int):
-            into[str(step)] = _plain(spec)
+            into[str(step)] = bare(spec)
             return
         into = into.setdefault(str(step), {})
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.config import schema
-from reconciler.config.explain import explain, show, value_place
+from reconciler.config.explain import explain, show
 from reconciler.config.files import SETTINGS
 from reconciler.config.near import nearest
 from reconciler.config.templates import Template
@@ -15,7 +15,7 @@ from reconciler.kind import Kind, Scope
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Finding, Lifecycle, Resource
 from reconciler.paths import Spec
-from reconciler.source import Document, MappingNode, Source
+from reconciler.source import Document, MappingNode, Source, value_place
 
 Lines = Callable[[str], Sequence[str] | None]
 

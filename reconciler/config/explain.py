@@ -16,7 +16,7 @@ from reconciler.config.excerpt import text_at
 from reconciler.config.near import nearest
 from reconciler.model import Finding, Severity
 from reconciler.paths import print_path
-from reconciler.source import MappingNode, SequenceNode, Source
+from reconciler.source import MappingNode, Source, value_place
 
 Lines = Callable[[str], Sequence[str] | None]
 
@@ -89,20 +89,6 @@ def _findings(error: Any, about: _About) -> Iterator[Finding]:
         explainer = _worded
     for code, message, why, fix, source in explainer(error, path, where, about):
         yield Finding(code, Severity.ERROR, message, why=why, fix=fix, source=source)
-
-
-def value_place(document: Any, path: Sequence[str | int], place: Source) -> Source:
-    """Where the value of a path starts; of its deepest written part, if it is not there."""
-    node = document
-    for step in path:
-        if isinstance(node, MappingNode) and step in node:
-            place = node.value_source(str(step))
-        elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node):
-            place = node.value_source(step)
-        else:
-            break
-        node = node[step]
-    return place
 
 
 def key_place(document: Any, path: Sequence[str | int], place: Source) -> Source:

@@ -1,11 +1,11 @@
 """`drift.hold` of a target: what may differ for a while. A hold that is never over is a mistake."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.config.text import error
 from reconciler.evidence import Hold
+from reconciler.kind import instant
 from reconciler.model import Finding
 
 Faults = Callable[[Any], Iterator[Finding]]
@@ -22,7 +22,7 @@ def read(target: Any, findings: list[Finding], faults: Faults) -> tuple[Hold, ..
     """
     found = []
     for node in (target.get("drift") or {}).get("hold", ()):
-        until = _moment(node["until"])
+        until = instant(node["until"])
         if until is None:
             message = f"there is no such time: {node['until']}"
             fix = "write a day such as 2026-12-01, or a time such as 2026-12-01T18:00:00Z"
@@ -33,12 +33,3 @@ def read(target: Any, findings: list[Finding], faults: Faults) -> tuple[Hold, ..
         source = node.value_source("address")
         found.append(Hold(node["address"], until, node["until"], node["reason"], source))
     return tuple(found)
-
-
-def _moment(text: str) -> datetime | None:
-    """A day begins at 00:00; what names no zone is UTC."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -5,12 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.config.explain import value_place
 from reconciler.config.text import error, hidden_characters
 from reconciler.kind import Kind, Scope
 from reconciler.model import Finding, Resource, Severity
 from reconciler.paths import Path, values_at
-from reconciler.source import MappingNode, Source
+from reconciler.source import MappingNode, Source, value_place
 
 _CYRILLIC: Final = (
     "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0456\u0458\u0455\u04bb\u0501"

@@ -8,14 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from reconciler.config.documents import Written
-from reconciler.config.explain import value_place
 from reconciler.config.near import near_miss
 from reconciler.config.text import error
 from reconciler.kind import Kind, Scope
 from reconciler.kinds import KINDS
 from reconciler.model import Finding, Resource
 from reconciler.paths import Path, values_at
-from reconciler.source import MappingNode, Source
+from reconciler.source import MappingNode, Source, value_place
 
 Names = Mapping[tuple[str, str], Mapping[str, Source]]
 """(kind, organization) -> name -> place; organizations under ("Organization", "")."""

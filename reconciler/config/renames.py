@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reconciler.config import circles
-from reconciler.config.explain import value_place
 from reconciler.config.names import Built
 from reconciler.config.templates import Template
 from reconciler.config.text import error
 from reconciler.kinds import fold
 from reconciler.model import Address, Finding, Resource
-from reconciler.source import Source
+from reconciler.source import Source, value_place
 
 MAX_MATCHED: Final = 200_000  # selectors and projects that are compared, so that it stays linear
 

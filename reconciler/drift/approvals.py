@@ -12,6 +12,7 @@ from typing import Any, Final
 from reconciler.consent import ChangeRequest
 from reconciler.drift.trails import Spell, Step
 from reconciler.evidence import Deed
+from reconciler.kind import instant
 from reconciler.model import Change
 
 _APART: Final = timedelta(seconds=10)  # between the write and the request's own time of it
@@ -88,7 +89,4 @@ def _result(request: ChangeRequest) -> Mapping[str, Any]:
 
 
 def _applied_at(request: ChangeRequest) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(request.payload.get("applied_at")))
-    except ValueError:
-        return None
+    return instant(request.payload.get("applied_at"))

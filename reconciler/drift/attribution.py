@@ -10,6 +10,7 @@ from reconciler.drift.approvals import Approvals
 from reconciler.drift.identities import named
 from reconciler.drift.trails import WHOLE, Step, Trail
 from reconciler.evidence import Attribution, Cover, Deed, Way
+from reconciler.kind import instant
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, FieldChange
 from reconciler.paths import Spec, parse_path
@@ -154,7 +155,5 @@ def _last_write(change: Change, evidence: Evidence) -> str:
 
 def _short(at: str) -> str:
     """`2026-01-06 10:12 UTC`."""
-    try:
-        return f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    except ValueError:
-        return at
+    found = instant(at)
+    return at if found is None else f"{found.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -5,15 +5,15 @@ each write it is known what was there before and after.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from reconciler.evidence import Deed, Entry, Question
+from reconciler.kind import instant
 from reconciler.kinds import KINDS, fold
 from reconciler.model import ABSENT, Action, Address, Change
-from reconciler.paths import Path, Spec, parse_path
+from reconciler.paths import Spec, at, parse_path
 
 Spell = Callable[[Address, str, Any], Spec]
 """(address, field of the API, logged value) -> the spec fields it is, in normal form; or none."""
@@ -58,9 +58,10 @@ class Trail:
     def times(self) -> Iterator[datetime]:
         """When its fields were moved; of what the log does not say, its last write as a whole."""
         yield from (step.entry.at for step in self.found.values())
-        if self.open and self.change.before is not None:
-            with suppress(ValueError):
-                yield datetime.fromisoformat(str(self.change.before.payload.get("updated_at")))
+        before = self.change.before if self.open else None
+        written = instant(before.payload.get("updated_at")) if before is not None else None
+        if written is not None:
+            yield written
 
     def take(self, entry: Entry, spell: Spell) -> None:
         """Walk one entry back."""
@@ -80,7 +81,7 @@ class Trail:
         for path in sorted(self.open):
             moved = self._moved(path, entry, before, after)
             if moved is not None:
-                fits = _same(moved[1], _at(self.state, parse_path(path)))
+                fits = _same(moved[1], at(self.state, parse_path(path), ABSENT))
                 self._explain(path, Step(entry, Deed.CHANGED, before, after, moved, fits))
         self.state.update(before)
 
@@ -107,7 +108,7 @@ class Trail:
         steps = parse_path(path)
         if steps[0] not in {*before, *after}:
             return None
-        was, now = _at(before, steps), _at(after, steps)
+        was, now = at(before, steps, ABSENT), at(after, steps, ABSENT)
         return None if _same(was, now) else (was, now)
 
     def _all(self, after: Spec) -> Spec:
@@ -244,15 +245,6 @@ def _deed(entry: Entry) -> Deed:
             return Deed.DELETED
         case _:
             return Deed.CHANGED
-
-
-def _at(spec: Any, path: Path) -> Any:
-    for step in path:
-        try:
-            spec = spec[step]
-        except (KeyError, IndexError, TypeError):
-            return ABSENT
-    return spec
 
 
 def _same(one: Any, other: Any) -> bool:

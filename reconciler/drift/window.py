@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciler.evidence import Attribution, Deed, Way
+from reconciler.kind import instant
 from reconciler.model import Action, Change
 
 
@@ -53,9 +54,5 @@ def without(change: Change, paths: set[str]) -> Change:
 
 
 def _is_older(found: Attribution | None, start: datetime) -> bool:
-    if found is None or found.at is None:
-        return False
-    try:
-        return datetime.fromisoformat(found.at) < start
-    except (ValueError, TypeError):
-        return False
+    at = instant(found.at) if found is not None else None
+    return at is not None and at < start

@@ -4,7 +4,7 @@ Few requests: one listing for many objects, read only as far as somebody still h
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from reconciler.consent import ChangeRequest
@@ -16,6 +16,7 @@ from reconciler.errors import (
     PermissionDeniedError,
 )
 from reconciler.evidence import Entry, Gap, Move, Question
+from reconciler.kind import instant
 from reconciler.live.naming import change_request
 from reconciler.model import Address, Live, Payload
 from reconciler.posthog import activity, change_requests
@@ -118,7 +119,7 @@ class Log:
 
 def entry(payload: Payload, organization: str) -> Entry | None:
     """An entry as a value; None for one without a time, which says nothing about an order."""
-    at = moment(payload.get("created_at"))
+    at = instant(payload.get("created_at"))
     if at is None:
         return None
     user = _object(payload.get("user"))
@@ -147,15 +148,6 @@ def entry(payload: Payload, organization: str) -> Entry | None:
             if one.get("field")
         ),
     )
-
-
-def moment(text: Any) -> datetime | None:
-    """A time of the server's; None if it is none."""
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def applied(
@@ -196,11 +188,11 @@ def _applied(
     longest = _LONGEST
     for page in change_requests.pages(reader, project_id, state=("applied",)):
         for payload in page:
-            made, ends = moment(payload.get("created_at")), moment(payload.get("expires_at"))
+            made, ends = instant(payload.get("created_at")), instant(payload.get("expires_at"))
             if made is not None and ends is not None:
                 longest = max(longest, ends - made)
             yield change_request(payload, *scope)
-        oldest = moment(page[-1].get("created_at")) if page else None
+        oldest = instant(page[-1].get("created_at")) if page else None
         if oldest is not None and oldest + longest < after:
             return
 

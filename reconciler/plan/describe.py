@@ -8,18 +8,9 @@ from typing import Any
 
 from reconciler.model import ABSENT
 from reconciler.paths import Path
+from reconciler.source import bare
 
 _EMPTY: tuple[Any, ...] = (None, {}, [], "")
-
-
-def at(spec: Any, path: Path) -> Any:
-    """The value at a place, or ABSENT."""
-    for step in path:
-        try:
-            spec = spec[step]
-        except (KeyError, IndexError, TypeError):
-            return ABSENT
-    return spec
 
 
 def managed(live: Any, desired: Any, *, whole: bool = False) -> Any:
@@ -67,7 +58,8 @@ def _structured(value: Any) -> bool:
 def _explained(live: list[Any], desired: list[Any], path: Path) -> Iterator[tuple[Path, Any, Any]]:
     from deepdiff import DeepDiff
 
-    tree = DeepDiff(_plain(live), _plain(desired), zip_ordered_iterables=True, view="tree")
+    # It would take a container that knows its place for a difference.
+    tree = DeepDiff(bare(live), bare(desired), zip_ordered_iterables=True, view="tree")
     found: dict[Path, tuple[Any, Any]] = {}
     for report in tree.values():
         for level in report:
@@ -82,10 +74,3 @@ def _explained(live: list[Any], desired: list[Any], path: Path) -> Iterator[tupl
         found, key=lambda steps: [(isinstance(s, str), str(s).zfill(6)) for s in steps]
     ):
         yield here, *found[here]
-
-
-def _plain(value: Any) -> Any:
-    """Without the types that carry positions: DeepDiff would take them for a difference."""
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Final
 
 from reconciler.evidence import Attribution, Deed
+from reconciler.kind import instant
 from reconciler.model import (
+    ABSENT,
     Action,
     Address,
     Cause,
@@ -22,7 +24,7 @@ from reconciler.model import (
     Resource,
     Severity,
 )
-from reconciler.paths import parse_path
+from reconciler.paths import at, parse_path
 from reconciler.plan import describe, gates, guardrails, three_way
 
 # Without these two sides there is nothing to compare: the only errors of a report.
@@ -100,7 +102,7 @@ def _told(change: Change, applied: Declared, since: datetime | None, git: Attrib
 
 
 def _as_applied(then: Resource, one: FieldChange) -> bool:
-    was = describe.at(then.spec, parse_path(one.path))
+    was = at(then.spec, parse_path(one.path), ABSENT)
     return describe.same(was, one.live) and not describe.same(was, one.desired)
 
 
@@ -111,12 +113,8 @@ def _whole(change: Change, git: Attribution) -> Change:
 
 def _later(found: Attribution | None, since: datetime | None) -> bool:
     """Whether somebody moved it after git did."""
-    if found is None or found.at is None or since is None:
-        return False
-    try:
-        return datetime.fromisoformat(found.at) > since
-    except (ValueError, TypeError):
-        return False
+    at = instant(found.at) if found is not None else None
+    return at is not None and since is not None and at > since
 
 
 def elsewhere(made: Plan, desired: Declared, base: Declared | None) -> tuple[Address, ...]:

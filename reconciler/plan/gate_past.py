@@ -7,10 +7,11 @@ of them is the second one.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from reconciler.evidence import Cover
+from reconciler.kind import instant
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Action,
@@ -110,7 +111,7 @@ class Witness:
     def _times(self, policy: Policy) -> tuple[datetime | None, datetime | None]:
         there = self._live.resources.get(policy.address)
         payload: Mapping[str, Any] = there.payload if there is not None else {}
-        return _moment(payload.get("created_at")), _moment(payload.get("updated_at"))
+        return instant(payload.get("created_at")), instant(payload.get("updated_at"))
 
 
 def _asks(policy: Policy, meeting: Meeting) -> bool | None:
@@ -145,11 +146,3 @@ def _meetings(past: Past, spoken: Generation) -> Iterator[Meeting]:
     fields = tuple(FieldChange(name, None, value) for name, value in past.after.items())
     change = Change(past.address, action, fields, desired=Resource(past.address, past.after))
     yield from gate_actions.meetings(change, before, spoken, split=False)
-
-
-def _moment(text: Any) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -22,7 +22,7 @@ from reconciler.model import (
     Released,
     Resource,
 )
-from reconciler.paths import Path, ordered, print_path
+from reconciler.paths import Path, at, ordered, print_path
 from reconciler.plan import describe, identity, secret
 from reconciler.plan.lookup import Lookup
 
@@ -167,7 +167,7 @@ def _base(
     """What the base says of this field, and which side moved away from it."""
     if base is None:
         return ABSENT, Cause.UNKNOWN
-    value = describe.at(base.spec, path)
+    value = at(base.spec, path, ABSENT)
     return value, cause(value, live, desired, known=_known(base.spec, path, atomic))
 
 
@@ -180,7 +180,7 @@ def _known(base: Any, path: Path, atomic: tuple[str, ...]) -> bool:
     if path[0] not in base:
         return False
     return path[0] in atomic or any(
-        isinstance(describe.at(base, path[:number]), list) for number in range(1, len(path))
+        isinstance(at(base, path[:number]), list) for number in range(1, len(path))
     )
 
 
@@ -284,7 +284,7 @@ def released(
         if before is None or not before.spec:
             continue
         for path, value in _left(before.spec, one.desired.spec, KINDS[one.address.kind].atomic):
-            text, live = print_path(path), describe.at(one.before.spec, path)
+            text, live = print_path(path), at(one.before.spec, path, ABSENT)
             hidden = secret.covers(secret.of(one), text)
             sides = (secret.SHOWN, secret.SHOWN) if hidden else (value, live)
             yield Released(one.address, text, *map(ordered, sides))

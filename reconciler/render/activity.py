@@ -9,6 +9,7 @@ from typing import Any, Final
 from reconciler import planfile
 from reconciler.document import printed
 from reconciler.model import Payload
+from reconciler.render.loose import items, mapping, word
 
 COLUMNS: Final = (
     "created_at",
@@ -39,29 +40,29 @@ def row(entry: Payload, *, organization: str, projects: Mapping[str, str]) -> di
         projects: id -> name; an id that is not among them stays an id.
 
     """
-    detail = _object(entry.get("detail"))
+    detail = mapping(entry.get("detail"))
     team = entry.get("team_id")
     return {
-        "id": _text(entry.get("id")),
-        "created_at": _text(entry.get("created_at")),
+        "id": word(entry.get("id")),
+        "created_at": word(entry.get("created_at")),
         "person": person(entry),
         "client": entry.get("client"),
         "was_impersonated": entry.get("was_impersonated") is True,
         "is_system": entry.get("is_system") is True,
         "organization": organization,
         "project": None if team is None else projects.get(str(team), str(team)),
-        "scope": _text(entry.get("scope")),
-        "activity": _text(entry.get("activity")),
+        "scope": word(entry.get("scope")),
+        "activity": word(entry.get("activity")),
         "item_id": entry.get("item_id"),
-        "name": _text(detail.get("name")),
+        "name": word(detail.get("name")),
         "changes": [
             {
-                "field": _text(one.get("field")),
-                "action": _text(one.get("action")),
+                "field": word(one.get("field")),
+                "action": word(one.get("action")),
                 "before": one.get("before"),
                 "after": one.get("after"),
             }
-            for one in map(_object, _list(detail.get("changes")))
+            for one in map(mapping, items(detail.get("changes")))
         ],
         "ip_address": entry.get("ip_address"),
     }
@@ -69,7 +70,7 @@ def row(entry: Payload, *, organization: str, projects: Mapping[str, str]) -> di
 
 def person(entry: Payload) -> str:
     """Who did it: an email, PostHog itself, or nobody who is known any more."""
-    user = _object(entry.get("user"))
+    user = mapping(entry.get("user"))
     if user.get("email"):
         return str(user["email"])
     if user.get("uuid"):
@@ -123,15 +124,3 @@ def _cell(value: Any) -> str:
         text = planfile.redact(value)
         return f"'{text}" if text.startswith(_FORMULA) else text
     return json.dumps(planfile.plain(value), sort_keys=True)
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else []
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)

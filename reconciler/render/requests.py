@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from reconciler import planfile
 from reconciler.model import ABSENT, Approvers, Payload
+from reconciler.render.loose import items, mapping, word
 
 People = Mapping[int, str]  # emails by user id
 Roles = Mapping[str, str | Mapping[str, Any]]  # by id: the name, or {"name": …, "members": […]}
@@ -41,26 +42,26 @@ def row(
     payload: Payload, *, organization: str = "", project: str = "", base_url: str = ""
 ) -> dict[str, Any]:
     """One request in short: a row of the table and of `--format json`."""
-    intent, snapshot = _object(payload.get("intent")), _object(payload.get("policy_snapshot"))
-    identity = _text(payload.get("id"))
+    intent, snapshot = mapping(payload.get("intent")), mapping(payload.get("policy_snapshot"))
+    identity = word(payload.get("id"))
     pending = payload.get("state") == _PENDING
     return {
         "id": identity,
-        "state": _text(payload.get("state")),
-        "action_key": _text(payload.get("action_key")),
+        "state": word(payload.get("state")),
+        "action_key": word(payload.get("action_key")),
         "organization": organization,
         "project": project,
-        "flag": _text(intent.get("flag_key")),
+        "flag": word(intent.get("flag_key")),
         "resource_id": payload.get("resource_id"),
         "requester": person(payload.get("created_by")),
         "approvals": sum(vote.approved for vote in votes(payload)),
         "quorum": snapshot.get("quorum"),
-        "validation_status": _text(payload.get("validation_status")),
+        "validation_status": word(payload.get("validation_status")),
         "waits_for_you": pending
         and payload.get("can_approve") is True
         and payload.get("user_decision") is None,
-        "created_at": _text(payload.get("created_at")),
-        "expires_at": _text(payload.get("expires_at")),
+        "created_at": word(payload.get("created_at")),
+        "expires_at": word(payload.get("expires_at")),
         "url": f"{base_url}/{identity}" if base_url else None,
     }
 
@@ -69,7 +70,7 @@ def whole(payload: Payload, short: Mapping[str, Any], able: Approvers) -> dict[s
     """One request with everything there is to say, for `--format json`; `short` is its row."""
     return {
         **short,
-        "description": _text(_object(payload.get("intent_display")).get("description")),
+        "description": word(mapping(payload.get("intent_display")).get("description")),
         "changes": [
             {"path": one.path, "before": one.old, "after": one.new} for one in moves(payload)
         ],
@@ -85,7 +86,7 @@ def whole(payload: Payload, short: Mapping[str, Any], able: Approvers) -> dict[s
         ],
         "can_still_approve": {"users": able.users, "roles": able.roles},
         "validation_errors": payload.get("validation_errors"),
-        "apply_error": _text(payload.get("apply_error")),
+        "apply_error": word(payload.get("apply_error")),
         "result_data": payload.get("result_data"),
     }
 
@@ -126,18 +127,18 @@ def votes(payload: Payload) -> tuple[Vote, ...]:
         Vote(
             person(each.get("created_by")),
             each.get("decision") == "approved",
-            _text(each.get("reason")),
-            _text(each.get("created_at")),
+            word(each.get("reason")),
+            word(each.get("created_at")),
         )
-        for each in map(_object, _list(payload.get("approvals")))
+        for each in map(mapping, items(payload.get("approvals")))
     )
     return tuple(sorted(found, key=lambda vote: (vote.at, vote.person)))
 
 
 def moves(payload: Payload) -> tuple[Move, ...]:
     """`current_state` against `gated_changes`; positions of a list by their path."""
-    intent = _object(payload.get("intent"))
-    before, after = _object(intent.get("current_state")), _object(intent.get("gated_changes"))
+    intent = mapping(payload.get("intent"))
+    before, after = mapping(intent.get("current_state")), mapping(intent.get("gated_changes"))
     return tuple(
         move
         for name in dict.fromkeys((*before, *after))
@@ -169,16 +170,16 @@ def still(payload: Payload, *, people: People, roles: Roles) -> Approvers:
     """Who can still approve: named in the snapshot, without a vote, not the requester itself."""
     if payload.get("state") != _PENDING:
         return Approvers()
-    snapshot = _object(payload.get("policy_snapshot"))
-    out = [_object(each).get("created_by") for each in _list(payload.get("approvals"))]
+    snapshot = mapping(payload.get("policy_snapshot"))
+    out = [mapping(each).get("created_by") for each in items(payload.get("approvals"))]
     if snapshot.get("allow_self_approve") is not True:
         out.append(payload.get("created_by"))
     gone = {person(one).casefold() for one in out}
-    ids = [_object(one).get("id") for one in out]
-    users = (_user(id_, people) for id_ in _list(snapshot.get("users")) if id_ not in ids)
+    ids = [mapping(one).get("id") for one in out]
+    users = (_user(id_, people) for id_ in items(snapshot.get("users")) if id_ not in ids)
     named = {
         name: tuple(member for member in members if member.casefold() not in gone)
-        for name, members in (_role(id_, roles) for id_ in _list(snapshot.get("roles")))
+        for name, members in (_role(id_, roles) for id_ in items(snapshot.get("roles")))
     }
     return Approvers(tuple(user for user in users if user.casefold() not in gone), named)
 
@@ -191,27 +192,15 @@ def _role(id_: Any, roles: Roles) -> tuple[str, tuple[str, ...]]:
     found = roles.get(str(id_), f"role {id_}")
     if isinstance(found, str):
         return found, ()
-    return _text(found.get("name")), tuple(map(str, _list(found.get("members"))))
+    return word(found.get("name")), tuple(map(str, items(found.get("members"))))
 
 
 def person(value: Any) -> str:
     """A UserBasic by email; nobody if it is none."""
-    found = _object(value)
-    return _text(found.get("email")) or (f"user {found['id']}" if "id" in found else "unknown")
+    found = mapping(value)
+    return word(found.get("email")) or (f"user {found['id']}" if "id" in found else "unknown")
 
 
 def moment(text: str) -> str:
     """`2026-01-19T09:00:00Z` as `2026-01-19 09:00 UTC`; anything else as it is."""
     return _TIME.sub(r"\1 \2 UTC", text)
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else []
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)

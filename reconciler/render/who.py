@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Final
 
 from reconciler.evidence import Attribution, Deed, Way
+from reconciler.kind import instant
 from reconciler.model import Action, Change, FieldChange, Finding, Plan, Severity, Verdict
 from reconciler.paths import parse_path
 from reconciler.render import values
@@ -76,11 +77,8 @@ def _way(found: Attribution) -> str:
 
 def when(at: str) -> str:
     """`Tue 2026-01-06 10:12 UTC`."""
-    try:
-        found = datetime.fromisoformat(at)
-    except ValueError:
-        return at
-    return f"{found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
+    found = instant(at)
+    return at if found is None else f"{found.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
 
 
 def after(fields: Sequence[FieldChange], index: int) -> Said | None:

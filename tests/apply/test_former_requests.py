@@ -218,6 +218,22 @@ def test_what_was_taken_back_by_its_own_requester_may_be_filed_again(office):
     assert 2 == created(repo, "ChangeRequest")
 
 
+@pytest.mark.parametrize("time", [None, "yesterday", "2026-01-05T09:00:00"])
+def test_a_rejection_whose_time_cannot_be_read_stands(office, time):
+    """Nobody knows that the document moved later; a time without a zone is UTC."""
+    repo = office()
+    apply(repo)
+    vote(repo, "bob", "reject", requests(repo)[0]["id"])
+    odd = {"results.*.approvals.*.created_at": time, "results.*.updated_at": time}
+    match = {"method": "GET", "route": "change_requests.list"}
+    spoil(repo, {"match": match, "effect": {"mutate": {"set": odd}}})
+
+    ran = apply(repo)
+
+    assert (4, "refused") == (ran.code, ran.rows["a"].result)
+    assert 1 == created(repo, "ChangeRequest")
+
+
 def test_what_expired_is_filed_once_more_and_then_not_again(office):
     """Fourteen days of hourly runs: one request, then one more that says so, then silence."""
     repo = office()

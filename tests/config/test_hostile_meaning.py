@@ -20,7 +20,7 @@ HOSTILE = {
     "duplicates": f"'{ROLE}---\\n' * 90_000",
     "groups for no variant": f"'{FLAG}spec: {{filters: {{groups: [' + '{{variant: b}},' * 60_000 + '], multivariate: {{variants: [' + ''.join(f'{{{{key: a{{i}}, rollout_percentage: 1}}}},' for i in range(30_000)) + ']}}}}}}'",
     "selectors": "'kind: FeatureFlag\\nmetadata: {organization: acme, key: a, projects: [' + \"'*a*b*c*d*',\" * 100_000 + ']}'",
-    "silences": "'kind: Role\\nmetadata: {organization: acme, name: A, silence: [' + '{check: R999, reason: a},' * 60_000 + ']}'",
+    "silences": "'kind: Role\\nmetadata: {organization: acme, name: A, silence: [' + '{check: R999, reason: a},' * 30_000 + ']}'",
     "payload of brackets": f"\"{FLAG}spec: {{filters: {{payloads: {{'true': '\" + '[' * 3_000_000 + \"'}}}}}}\"",
     "one template in many": "''.join(f\"kind: FeatureFlag\\nmetadata: {{organization: acme, projects: ['p{i}*'], key: a}}\\n---\\n\" for i in range(5_000)) + ''.join(f'kind: Project\\nmetadata: {{organization: acme, name: q{i}}}\\n---\\n' for i in range(1_000))",
 }  # fmt: skip

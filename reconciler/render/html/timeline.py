@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+from reconciler.kind import instant
 from reconciler.model import Address, ChangeRequest, Plan, Verdict
 from reconciler.render import who, words
 from reconciler.render.html.changes import numbers, to
@@ -45,7 +46,7 @@ def section(plan: Plan) -> Iterator[str]:
     asked = plan.change_requests
     if not asked:
         return
-    now = _moment(plan.created_at)
+    now = instant(plan.created_at)
     around = _Around(numbers(plan), _needed(plan), plan.host, now, _axis(asked, now))
     yield '<section id="requests"><h2>Change requests</h2>'
     yield '<p class="legend"><span class="bar"></span> filed until it expires '
@@ -99,7 +100,7 @@ def _when(at: str) -> str:
 
 
 def _line(one: ChangeRequest, axis: _Axis, now: datetime | None) -> str:
-    filed, expires = _moment(one.created_at), _moment(one.expires_at)
+    filed, expires = instant(one.created_at), instant(one.expires_at)
     shapes = []
     if filed is not None:
         left, right = axis.at(filed), axis.at(expires or axis.end)
@@ -110,7 +111,7 @@ def _line(one: ChangeRequest, axis: _Axis, now: datetime | None) -> str:
         at = axis.at(now)
         shapes.append(f'<line class="now" x1="{at}%" x2="{at}%" y1="1" y2="25"/>')
     for vote in one.votes:
-        if (moment := _moment(vote.at)) is not None:
+        if (moment := instant(vote.at)) is not None:
             kind = "yes" if vote.approved else "no"
             shapes.append(f'<circle class="{kind}" cx="{axis.at(moment)}%" cy="13" r="7"/>')
     drawn = "".join(shapes)
@@ -120,15 +121,7 @@ def _line(one: ChangeRequest, axis: _Axis, now: datetime | None) -> str:
 def _axis(asked: Iterable[ChangeRequest], now: datetime | None) -> _Axis | None:
     found = [now]
     for one in asked:
-        found += [_moment(one.created_at), _moment(one.expires_at)]
-        found += [_moment(vote.at) for vote in one.votes]
+        found += [instant(one.created_at), instant(one.expires_at)]
+        found += [instant(vote.at) for vote in one.votes]
     moments = [moment for moment in found if moment is not None]
     return _Axis(min(moments), max(moments)) if moments else None
-
-
-def _moment(at: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(at)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
