@@ -27,13 +27,21 @@ class Repository:
         return f"{self.base}/repos/{self.name}/{rest}"
 
     def me(self) -> str:
-        """The login that the token writes as; a workflow's own token cannot ask for it by REST."""
+        """The login that the token writes as; a workflow's own token cannot ask for it by REST.
+
+        Where GitHub fails nothing is taken for granted: with another name ours would not be found,
+        and written once more. Raises ForgeError.
+        """
         query = {"query": "query { viewer { login } }"}
         try:
-            answer = self.caller.send("POST", self.graphql, query)
+            answer = self.caller.ask(self.graphql, query)
             return str(answer["data"]["viewer"]["login"])
-        except (ForgeError, KeyError, TypeError):
-            return _BOT
+        except ForgeError as error:
+            if error.may_have_arrived:
+                raise
+        except (KeyError, TypeError):
+            pass
+        return _BOT
 
 
 def repository(

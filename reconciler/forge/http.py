@@ -17,7 +17,6 @@ from reconciler.errors import ForgeError
 _LARGEST: Final = 16 * 1024 * 1024
 _SHOWN: Final = 300
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
-_FAILED: Final = 500
 CUT: Final = "\n\n… cut: the whole is in the build's artifacts."
 
 
@@ -46,11 +45,18 @@ class Caller:
     def get(self, path: str, **params: str | int) -> Any:
         """The parsed body of a GET, tried again where the host failed."""
         query = f"?{urlencode(params)}" if params else ""
+        return self._again("GET", f"{path}{query}")
+
+    def ask(self, path: str, question: Any) -> Any:
+        """The parsed answer to a POST that changes nothing, tried again in the same way."""
+        return self._again("POST", path, question)
+
+    def _again(self, method: str, path: str, body: Any = None) -> Any:
         for left in reversed(range(self.patience.tries)):
             try:
-                return self.send("GET", f"{path}{query}")
+                return self.send(method, path, body)
             except ForgeError as error:
-                if not left or (error.status is not None and error.status < _FAILED):
+                if not left or not error.may_have_arrived:
                     raise
                 self.patience.sleep(self.patience.backoff_s * (self.patience.tries - left))
         raise AssertionError  # the last try returns or raises

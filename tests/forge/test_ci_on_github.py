@@ -346,3 +346,15 @@ def test_a_run_in_a_build_is_told_as_events_to_its_end(repo, forge, github):
         ("run.ended", outer),
     ] == ends
     assert [outer] == [one["run_id"] for one in told if one["event"] == "warning"]
+
+
+def test_who_the_token_is_cannot_be_guessed(repo, forge, github):
+    """Under another name our comment would not be found, and a second one be written."""
+    forge.login = "reconciler-app[bot]"
+    repo.run("ci", "run", "--comment", "plan", **github)
+    forge.fail = {("POST", "/graphql"): 502}
+
+    done = repo.run("ci", "run", "--comment", "plan", **github)
+
+    assert (0, 1) == (done.code, len(forge.comments))
+    assert "warning: POST" in done.err
