@@ -62,7 +62,7 @@ def no_change(spec: Spec) -> Spec:
     return spec
 
 
-def nothing_missing(spec: Spec) -> str:  # noqa: ARG001
+def nothing_missing(spec: Spec) -> str:
     """A create needs nothing but its name."""
     return ""
 
@@ -75,17 +75,17 @@ class Stages(Protocol):
         ...
 
 
-def one_stage(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:  # noqa: ARG001
+def one_stage(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
     """All fields in one call."""
     return (spec,)
 
 
-def nothing_hidden(payload: Payload) -> tuple[str, ...]:  # noqa: ARG001
+def nothing_hidden(payload: Payload) -> tuple[str, ...]:
     """Every field reads back as it was sent."""
     return ()
 
 
-def any_echo(request: Request, body: Payload) -> bool:  # noqa: ARG001
+def any_echo(request: Request, body: Payload) -> bool:
     """The answer to a call for a part of an object tells nothing."""
     return True
 

@@ -9,9 +9,9 @@ from urllib.parse import unquote
 from reconciler.basis import Basis
 from reconciler.consent import NOBODY
 from reconciler.consent import Approvers as Approvers  # noqa: PLC0414  found here, too
-from reconciler.consent import Awaited as Awaited  # noqa: PLC0414
-from reconciler.consent import ChangeRequest as ChangeRequest  # noqa: PLC0414
-from reconciler.consent import Vote as Vote  # noqa: PLC0414
+from reconciler.consent import Awaited as Awaited  # noqa: PLC0414  as above
+from reconciler.consent import ChangeRequest as ChangeRequest  # noqa: PLC0414  as above
+from reconciler.consent import Vote as Vote  # noqa: PLC0414  as above
 from reconciler.evidence import Attribution, Hold
 from reconciler.paths import Path, Spec
 from reconciler.source import Source, value_place
@@ -131,7 +131,7 @@ class Address(NamedTuple):
     def parse(cls, text: str) -> "Address":
         """Read an address back from its text; raises ValueError if it has no two parts."""
         kind, *parts = text.split("/")
-        if not kind or not parts or not all(parts) or len(parts) > 3:  # noqa: PLR2004
+        if not kind or not parts or not all(parts) or len(parts) > 3:  # noqa: PLR2004  organization, project, name
             raise ValueError(f"not an address: {text!r}")
         return cls(kind, tuple(unquote(part) for part in parts))
 

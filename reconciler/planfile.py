@@ -14,7 +14,7 @@ from typing import Any, Final
 from reconciler import __version__, drifted, seal
 from reconciler.document import KEY as KEY  # noqa: PLC0414  what hides keys is found here, too
 from reconciler.document import Node, refused
-from reconciler.document import redact as redact  # noqa: PLC0414
+from reconciler.document import redact as redact  # noqa: PLC0414  as above
 from reconciler.model import (
     ABSENT,
     Action,
@@ -34,7 +34,7 @@ from reconciler.model import (
     Verdict,
     Vote,
 )
-from reconciler.seal import as_text as as_text  # noqa: PLC0414
+from reconciler.seal import as_text as as_text  # noqa: PLC0414  as above
 from reconciler.source import Source
 
 FORMAT_VERSION: Final = 1

@@ -42,6 +42,14 @@ def test_no_room_grows_too_big(path):
     assert ast.get_docstring(tree)
 
 
+def test_every_exception_from_the_linter_has_its_reason_beside_it():
+    """A rule is silenced by name, and the line says why."""
+    bare = re.compile(r"# (?:noqa|type: ignore)(?:: [A-Z0-9, ]+|\[[a-z-]+\])?\s*$", re.MULTILINE)
+    files = [*MODULES, *(ROOT / "tests").rglob("*.py")]
+
+    assert [] == [str(file) for file in files if bare.search(file.read_text(encoding="utf-8"))]
+
+
 def test_every_section_of_the_contract_that_the_code_names_is_there():
     """A pointer into docs/posthog-api.md leads somewhere."""
     page = (ROOT / "docs" / "posthog-api.md").read_text(encoding="utf-8")

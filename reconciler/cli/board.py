@@ -144,5 +144,5 @@ class LiveBoard(Lines):
         """Columns and rows of the terminal at this moment."""
         size = os.terminal_size((80, 24))
         with suppress(OSError, ValueError, AttributeError):
-            size = os.get_terminal_size(self._stream.fileno())  # type: ignore[union-attr]
+            size = os.get_terminal_size(self._stream.fileno())  # type: ignore[union-attr]  # a board has one
         return max(20, size.columns), max(3, size.lines)

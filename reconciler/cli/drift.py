@@ -10,6 +10,7 @@ from reconciler.cli import notify, options
 from reconciler.cli.notify import notified
 from reconciler.cli.report import reported
 from reconciler.cli.session import Session
+from reconciler.drift.identities import IDENTITIES
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ WRITING = frozenset(
 @click.option("--only", multiple=True, type=click.Choice(CLASSES), help="Only this; repeatable.")
 @click.option(
     "--identities",
-    type=click.Choice(("full", "initials", "none")),
+    type=click.Choice(IDENTITIES),
     help="How people are named. In full, but by initials in a build of a public repository.",
 )
 @click.option("--adopt", "action", flag_value="adopt", help="Write live values into the files.")

@@ -175,7 +175,7 @@ def _show(
             session.note(f"  fix: {escape(doubt.fix)}")
     if pulled.foreign and not choice.include_foreign:
         names = ", ".join(str(address) for address in pulled.foreign[:5])
-        more = f" and {len(pulled.foreign) - 5} more" if len(pulled.foreign) > 5 else ""  # noqa: PLR2004
+        more = f" and {len(pulled.foreign) - 5} more" if len(pulled.foreign) > 5 else ""  # noqa: PLR2004  as many as are named
         session.note(f"left to other tools (--include-foreign): {escape(names)}{more}")
     for gap in pulled.unreadable:
         what = f"error: {gap.kind} of {'/'.join(gap.scope)} cannot be read"

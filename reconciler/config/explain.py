@@ -152,7 +152,7 @@ def _home(key: str, path: tuple[str | int, ...], about: _About) -> str | None:
     return next((part for part in homes if schema.at(about.name, part, key)), None)
 
 
-def _missing(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:  # noqa: ARG001
+def _missing(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
     for key in error.validator_value:
         if key not in error.instance:
             yield (
@@ -204,7 +204,7 @@ def _kind_of(value: Any) -> str:
             return show(value)
 
 
-def _mend_type(value: Any, types: Sequence[str], raw: str) -> tuple[str, str]:  # noqa: PLR0911
+def _mend_type(value: Any, types: Sequence[str], raw: str) -> tuple[str, str]:  # noqa: PLR0911  one line a slip
     """Why a value of that type was read, and what to write instead."""
     if value is None:
         return "", f"write {'`[]` for none' if 'array' in types else 'a value'}, or remove the key"
@@ -237,7 +237,7 @@ def _mend_number(value: str) -> tuple[str, str]:
     return "", "write a number"
 
 
-def _not_allowed(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:  # noqa: ARG001
+def _not_allowed(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
     allowed = error.validator_value if error.validator == "enum" else [error.validator_value]
     if (
         any(isinstance(other, str) for other in allowed)
@@ -271,12 +271,12 @@ def _choices(allowed: Sequence[Any]) -> str:
     return ", ".join("null" if choice is None else str(choice) for choice in allowed)
 
 
-def _pattern(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:  # noqa: ARG001
+def _pattern(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
     hint = error.schema.get("x-hint", f"text that matches {error.validator_value}")
     yield "R005", f"{_field(path)} cannot be {show(error.instance)}", "", f"write {hint}", where
 
 
-def _bound(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:  # noqa: ARG001
+def _bound(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
     limit = error.validator_value
     words = {
         "minimum": f"at least {limit}",
@@ -293,12 +293,12 @@ def _bound(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row
     yield "R005", message, "", f"write a value that is {words}", where
 
 
-def _worded(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:  # noqa: ARG001
+def _worded(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
     said = error.schema
     yield said.get("x-code", "R005"), said["x-message"], "", said.get("x-hint", ""), where
 
 
-def _other(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:  # noqa: ARG001
+def _other(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
     yield "R005", f"{_field(path)}: {error.message}"[:200], "", "", where
 
 

@@ -54,7 +54,7 @@ def findings(resource: Resource) -> Iterator[Finding]:
             why=why,
             fix=fix,
             source=resource.locate(path),
-            address=resource.address if len(resource.address.parts) > 2 else None,  # noqa: PLR2004
+            address=resource.address if len(resource.address.parts) > 2 else None,  # noqa: PLR2004  of a project
         )
 
 

@@ -125,7 +125,7 @@ def load(
 
     Raises ConfigError with every finding.
     """
-    given = tuple(Path(os.path.abspath(cwd / path)) for path in paths)  # noqa: PTH100
+    given = tuple(Path(os.path.abspath(cwd / path)) for path in paths)  # noqa: PTH100  links stay as they are
     found = find(cwd, file=file, environ=environ)
     if found is None:
         return Settings({"default": Target("default", paths=given or (cwd,))})

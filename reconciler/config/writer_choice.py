@@ -22,7 +22,7 @@ class Choice:
     organizations: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
     include_foreign: bool = False
-    is_ignored: Callable[[Address], bool] = field(default=lambda address: False)  # noqa: ARG005
+    is_ignored: Callable[[Address], bool] = field(default=lambda address: False)  # noqa: ARG005  nothing is ignored
 
     def has_kind(self, kind: str) -> bool:
         """Whether a kind is asked for; `projects` alone leaves out what is in none."""

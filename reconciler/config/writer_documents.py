@@ -1,7 +1,7 @@
 """Live resources become documents as a person would write them: no defaults, no ids, in order."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from reconciler.config import schema, writer_yaml
@@ -41,7 +41,6 @@ class Shape:
     """How much of a resource is written."""
 
     full: bool = False
-    cache: dict[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
 
     def document(self, item: Item) -> dict[str, Any]:
         """The whole document of an item."""

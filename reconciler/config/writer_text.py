@@ -101,7 +101,7 @@ class FileText:
             self.pieces.append(_Piece("", body, 0, key))
             return
         keys = [piece.key for piece in self.pieces if piece.key is not None]
-        is_sorted = all(isinstance(one, tuple) for one in keys) and keys == sorted(keys)  # type: ignore[type-var]
+        is_sorted = all(isinstance(one, tuple) for one in keys) and keys == sorted(keys)  # type: ignore[type-var]  # none of them is None by now
         at = len(self.pieces)
         for index, piece in enumerate(self.pieces):
             if is_sorted and isinstance(piece.key, tuple) and piece.key > key:

@@ -83,12 +83,12 @@ def quoted(text: str) -> str:
 def _escaped(one: str) -> str:
     if one in _SHORT:
         return _SHORT[one]
-    if one.isprintable() and not (ord(one) > 0x7F and hidden_characters(one)):  # noqa: PLR2004
+    if one.isprintable() and not (ord(one) > 0x7F and hidden_characters(one)):  # noqa: PLR2004  the end of ASCII
         return one
     number = ord(one)
     if number < 0x100:  # noqa: PLR2004  as many digits as needed
         return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"  # noqa: PLR2004
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"  # noqa: PLR2004  the end of four digits
 
 
 def _float(value: float) -> str:

@@ -34,7 +34,7 @@ def to_payload(spec: Spec) -> Payload:
     return {names.get(name, name): value for name, value in spec.items()}
 
 
-def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:  # noqa: ARG001
+def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
     """A new organization has no roles yet: its default role is set when the role is there."""
     if action is Action.CREATE and spec.get("default_role"):
         first = {name: value for name, value in spec.items() if name != "default_role"}

@@ -12,7 +12,7 @@ def to_spec(payload: Payload) -> Spec:
     }
 
 
-def to_payload(spec: Spec) -> Payload:  # noqa: ARG001
+def to_payload(spec: Spec) -> Payload:
     """A role itself has nothing but its name; members have calls of their own."""
     return {}
 
@@ -30,7 +30,7 @@ def written_at(payload: Payload) -> str | None:
     return max((str(at) for at in times if at), default=None)
 
 
-def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:  # noqa: ARG001
+def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
     """The role first, its memberships when it has an id."""
     if action is Action.CREATE:
         return ({}, dict(spec)) if spec.get("members") else ({},)

@@ -33,8 +33,8 @@ class Deadline:
 
     def guard(self, pool: object) -> None:
         """Have all sockets of a connection pool keep this deadline."""
-        backend = pool._network_backend  # type: ignore[attr-defined]  # noqa: SLF001
-        pool._network_backend = _Backend(backend, self)  # type: ignore[attr-defined]  # noqa: SLF001
+        backend = pool._network_backend  # type: ignore[attr-defined]  # noqa: SLF001  no other way in
+        pool._network_backend = _Backend(backend, self)  # type: ignore[attr-defined]  # noqa: SLF001  as above
 
 
 class _Backend(httpcore.NetworkBackend):

@@ -296,9 +296,9 @@ def _client(base_url: str, key: Secret, limits: Limits, deadline: Deadline) -> h
         ) from None
     # httpx offers no total deadline and no way to hand a backend in, hence its private parts;
     # a test drips bytes to notice when they move.
-    for route in (client._transport, *client._mounts.values()):  # noqa: SLF001
+    for route in (client._transport, *client._mounts.values()):  # noqa: SLF001  no other way in
         if isinstance(route, httpx.HTTPTransport):
-            deadline.guard(route._pool)  # noqa: SLF001
+            deadline.guard(route._pool)  # noqa: SLF001  as above
     return client
 
 

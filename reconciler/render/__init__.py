@@ -19,7 +19,7 @@ class _Sink(Protocol):
     def drift(self, plan: Plan, view: View) -> str: ...
 
 
-def plan(plan: Plan, *, format: str, view: View | None = None, **look: Any) -> str:  # noqa: A002
+def plan(plan: Plan, *, format: str, view: View | None = None, **look: Any) -> str:
     """The plan in one of `FORMATS`; `look` is short for a `View`. Imports that module alone."""
     return _sink(format).plan(plan if format == "json" else _near(plan), view or View(**look))
 
@@ -33,7 +33,7 @@ def _near(plan: Plan) -> Plan:
     return replace(plan, changes=shown)
 
 
-def drift(plan: Plan, *, format: str, view: View | None = None, **look: Any) -> str:  # noqa: A002
+def drift(plan: Plan, *, format: str, view: View | None = None, **look: Any) -> str:
     """A plan that compares a commit with the live side, as a report of drift."""
     if format not in _REPORTS:
         raise ValueError(f"no such format: {format!r}")

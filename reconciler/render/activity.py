@@ -78,7 +78,7 @@ def person(entry: Payload) -> str:
     return "PostHog" if entry.get("is_system") is True else "unknown"
 
 
-def table(rows: Iterable[Mapping[str, Any]], *, format: str, color: bool) -> str:  # noqa: A002
+def table(rows: Iterable[Mapping[str, Any]], *, format: str, color: bool) -> str:
     """Rows of `row`, as text or json."""
     if format == "json":
         return planfile.as_text(planfile.plain(list(rows))).removesuffix("\n")
@@ -87,7 +87,7 @@ def table(rows: Iterable[Mapping[str, Any]], *, format: str, color: bool) -> str
     return activity.entries(rows, color=color)
 
 
-def filters(found: Payload, *, format: str, color: bool) -> str:  # noqa: A002
+def filters(found: Payload, *, format: str, color: bool) -> str:
     """What there is to filter by (contract 11.3), as text or json."""
     if format == "json":
         return planfile.as_text(planfile.plain(dict(found))).removesuffix("\n")

@@ -91,7 +91,7 @@ def whole(payload: Payload, short: Mapping[str, Any], able: Approvers) -> dict[s
     }
 
 
-def table(rows: Iterable[Mapping[str, Any]], *, format: str, color: bool) -> str:  # noqa: A002
+def table(rows: Iterable[Mapping[str, Any]], *, format: str, color: bool) -> str:
     """Rows of `row`, as text or json."""
     if format == "json":
         return planfile.as_text(planfile.plain(list(rows))).removesuffix("\n")
@@ -105,7 +105,7 @@ def one(
     *,
     people: People,
     roles: Roles,
-    format: str,  # noqa: A002  as the option is called
+    format: str,
     color: bool,
     organization: str = "",
     project: str = "",

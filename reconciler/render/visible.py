@@ -45,7 +45,7 @@ def _escaped(found: re.Match[str]) -> str:
         return _SHORT[character]
     if number < 0x100:  # noqa: PLR2004  two digits
         return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"  # noqa: PLR2004
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"  # noqa: PLR2004  the end of four digits
 
 
 def columns(text: str) -> int:

@@ -162,10 +162,6 @@ class Schedule:
             drawn = _with(drawn, _fault(rule, rule.effects[place]))
         return drawn
 
-    def rewind(self) -> None:
-        """Count from the beginning again."""
-        self.hits = [0] * len(self.rules)
-
 
 def _fault(rule: Rule, effect: Effect) -> Fault:
     natural = "after" if effect.name in _NEEDS_ANSWER else "before"

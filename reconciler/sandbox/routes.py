@@ -51,11 +51,6 @@ class Match:
         route, names = found
         return route, dict(zip(names, self.values, strict=True))
 
-    def any_route(self) -> tuple[Route, dict[str, str]]:
-        """Some route of this path."""
-        route, names = next(iter(self.methods.values()))
-        return route, dict(zip(names, self.values, strict=True))
-
 
 class Table:
     """All routes of one profile, ready to be looked up by path."""

@@ -230,7 +230,7 @@ def _protocol(connections: Connections) -> type[asyncio.Protocol]:
     """HTTP as uvicorn speaks it, with the connection at hand, for faults that break it."""
 
     class Protocol(H11Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP only
             super().connection_made(transport)
             connections.add(self.client, transport)
 

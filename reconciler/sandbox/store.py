@@ -152,7 +152,7 @@ class Transaction:
         """All nouns whose columns have these values, in order of creation."""
         where = " AND ".join(f'"{name}" IS ?' for name in equals) or "1"
         rows = self._connection.execute(
-            f"SELECT doc FROM {TABLES[kind].name} WHERE {where} ORDER BY seq",  # noqa: S608
+            f"SELECT doc FROM {TABLES[kind].name} WHERE {where} ORDER BY seq",  # noqa: S608  names of our own
             tuple(equals.values()),
         )
         return [decode(kind, row[0]) for row in rows]
@@ -203,7 +203,7 @@ class Transaction:
         listed = ", ".join(f'"{name}"' for name in names)
         marks = ", ".join("?" * (len(names) + 1))
         self._connection.execute(
-            f"INSERT INTO {table.name} ({listed}, doc) VALUES ({marks})",  # noqa: S608
+            f"INSERT INTO {table.name} ({listed}, doc) VALUES ({marks})",  # noqa: S608  as above
             (*row, encode(value)),
         )
         self._note("create", value, before=None, after=value)
@@ -276,7 +276,7 @@ class Transaction:
     def requests(self) -> list[dict[str, Any]]:
         """Every call so far."""
         names = ("n", "at", "method", "path", "query", "status", "user", "fault")
-        rows = self._connection.execute(f"SELECT {', '.join(names)} FROM requests ORDER BY n")  # noqa: S608
+        rows = self._connection.execute(f"SELECT {', '.join(names)} FROM requests ORDER BY n")  # noqa: S608  as above
         lines = [dict(zip(names, row, strict=True)) for row in rows]
         return [{**line, "at": clock.shown(line["at"])} for line in lines]
 
@@ -287,7 +287,7 @@ class Transaction:
     def ledger(self) -> list[dict[str, Any]]:
         """Every committed effect, oldest first."""
         names = ("n", "at", "request", "user", "effect", "object", "before", "after")
-        rows = self._connection.execute(f"SELECT {', '.join(names)} FROM ledger ORDER BY n")  # noqa: S608
+        rows = self._connection.execute(f"SELECT {', '.join(names)} FROM ledger ORDER BY n")  # noqa: S608  as above
         lines = [dict(zip(names, row, strict=True)) for row in rows]
         for line in lines:
             line["at"] = clock.shown(line["at"])

@@ -84,7 +84,7 @@ class Sandbox:
             self.url + path, data=data, headers=headers, method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310  our own server
                 return _reply(answer.status, answer.read())
         except urllib.error.HTTPError as error:
             with error:

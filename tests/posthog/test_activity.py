@@ -88,7 +88,7 @@ def test_every_filter_is_sent_as_the_contract_says():
 
 
 def test_a_project_has_a_log_of_its_own():
-    answer = lambda *_: Reply(body={"next": None, "results": []})  # noqa: E731
+    answer = lambda *_: Reply(body={"next": None, "results": []})  # noqa: E731  one line says it
     _, server = _entries(answer, project_id="7")
 
     assert server.seen[0].path == "/api/projects/7/advanced_activity_logs/"

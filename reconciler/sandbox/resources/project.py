@@ -216,9 +216,6 @@ def _route(method: str, path: str, name: str, view: View) -> Route:
     )
 
 
-_DEAD = {"": ("GET", "POST"), "/:id": ("GET", "PATCH", "PUT", "DELETE")}
-
-
 def _routes() -> tuple[Route, ...]:
     one, many = "/api/projects/:project", "/api/organizations/:organization/projects"
     routes = [
