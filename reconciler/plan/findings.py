@@ -2,12 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from reconciler.kind import Kind
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Severity
 from reconciler.paths import Spec
+from reconciler.plan import gates
+
+_GATE: Final = frozenset({"ApprovalPolicy", "ChangeRequest"})
 
 
 def unreadable(desired: Declared, base: Declared | None, live: Live) -> Iterator[Finding]:
@@ -16,6 +19,7 @@ def unreadable(desired: Declared, base: Declared | None, live: Live) -> Iterator
     declared = {**(base.resources if base is not None else {}), **desired.resources}
     for address in declared:
         spoken[address.kind, address.parts[:-1]].append(address)
+    off = set[str]()
     for gap in live.unreadable:
         addresses = spoken.get((gap.kind, gap.scope))
         where = "/".join(gap.scope)
@@ -29,7 +33,11 @@ def unreadable(desired: Declared, base: Declared | None, live: Live) -> Iterator
                 fix=gap.fix,
                 source=declared[min(addresses)].source,
             )
-        elif gap.kind in {"ApprovalPolicy", "ChangeRequest"}:
+        elif gap.kind in _GATE and gates.is_off(live, gap.scope[0]):
+            if gap.scope[0] not in off:
+                yield _off(gap.scope[0])
+            off.add(gap.scope[0])
+        elif gap.kind in _GATE:
             yield Finding(
                 code="gate-unknown",
                 severity=Severity.WARNING,
@@ -38,6 +46,16 @@ def unreadable(desired: Declared, base: Declared | None, live: Live) -> Iterator
                 why=gap.reason,
                 fix=gap.fix,
             )
+
+
+def _off(organization: str) -> Finding:
+    """Policies that cannot be read and would gate nothing: there is no doubt what waits."""
+    return Finding(
+        code=gates.OFF,
+        severity=Severity.NOTICE,
+        message=f"nothing waits for approval in {organization}: it lacks the feature `approvals`",
+        why="PostHog then shows no policies, and skips them silently",
+    )
 
 
 def unmanaged_fields(changes: tuple[Change, ...]) -> Iterator[Finding]:

@@ -120,7 +120,15 @@ def _conflicts(changes: tuple[Change, ...]) -> Iterator[Finding]:
     """Fields that the files and somebody else moved apart: a person has to decide."""
     for change in changes:
         paths = [one.path for one in change.fields if one.cause is Cause.CONFLICT]
-        if paths:
+        if paths and change.action is Action.CREATE:
+            yield _error(
+                CONFLICT,
+                change,
+                f"{change.address} is gone from PostHog, and the files moved {', '.join(paths)}",
+                "the files and PostHog both changed since the base",
+                "--prefer git creates it anew, --prefer live leaves it gone",
+            )
+        elif paths:
             yield _error(
                 CONFLICT,
                 change,

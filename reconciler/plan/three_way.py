@@ -125,8 +125,8 @@ def _all_fields(resource: Resource, base: Resource | None) -> Iterator[FieldChan
     for name in _in_order(resource.spec, KINDS[resource.address.kind]):
         value = resource.spec[name]
         was = there.spec.get(name, ABSENT) if there is not None else ABSENT
-        cause = Cause.DRIFT if was is not ABSENT and describe.same(was, value) else Cause.UNKNOWN
-        yield FieldChange(name, ABSENT, ordered(value), ordered(was), cause)
+        side = Cause.UNKNOWN if base is None else cause(was, ABSENT, value)
+        yield FieldChange(name, ABSENT, ordered(value), ordered(was), side)
 
 
 def _in_order(names: Iterable[str], kind: Kind) -> list[str]:
@@ -255,6 +255,8 @@ def _decided(change: Change, prefer: str) -> Change:
             for one in change.fields
         )
         return replace(change, fields=fields)
+    if change.action is Action.CREATE:  # what is live is that it is gone
+        return replace(change, fields=(), action=Action.NONE)
     fields = tuple(one for one in change.fields if one.cause is not Cause.CONFLICT)
     kept = tuple(one.path for one in change.fields if one.cause is Cause.CONFLICT)
     desired = change.desired

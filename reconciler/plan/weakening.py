@@ -69,8 +69,9 @@ def _of_policy(change: Change, policies: _Policies, effects: Effects) -> Iterato
             code="policy-shadows",
             severity=Severity.NOTICE,
             message=f"{change.address} takes the place of an organization-wide policy, if any",
-            why="a project's own policy replaces it; whether this one is weaker cannot be told, "
-            "because no endpoint shows the other",
+            why="a project's own policy replaces it, and a write that both would hold back is "
+            "refused (policy_conflict); whether this one is weaker cannot be told, because no "
+            "endpoint shows the other",
             source=change.source,
             address=change.address,
         )

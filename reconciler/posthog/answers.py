@@ -203,6 +203,7 @@ def _refusal(call: Call, answer: Answer, key_source: str, now: float) -> errors.
             detail=envelope.detail,
             attr=envelope.attr if call.writes else None,
             code=envelope.code,
+            body=envelope.body,
             key_source=key_source,
         ),
     }

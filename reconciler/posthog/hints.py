@@ -1,7 +1,8 @@
 """What a person can do about a refusal. Sentences only: nothing is decided by them."""
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from reconciler import errors
 
@@ -17,6 +18,10 @@ _OTHER_PLACE: Final = (
 _THERE: Final = (
     "one with this {attr} is there, though PostHog did not list it: plan again; if it stays so, it "
     "is hidden from lists (a flag of a survey, say) or from this key: choose another {attr}"
+)
+_ONE_ACTION: Final = (
+    "the project has a policy for this action, and so has the whole organization, which only "
+    "PostHog itself shows: switch one of the two off"
 )
 _LEVEL: Final = "the key's user must be admin or owner of the organization"
 _PERMISSIONS: Final = (  # words of the detail in lower case, the first that fits
@@ -40,6 +45,7 @@ def fix(
     attr: str | None,
     key_source: str,
     code: str | None = None,
+    body: Mapping[str, Any] | None = None,
 ) -> str | None:
     """The next step, more precise than the class's own sentence; None if there is none."""
     if cls is errors.AuthenticationError:
@@ -54,10 +60,20 @@ def fix(
         return "check the id, and that the key's user may see the organization and the project"
     if issubclass(cls, errors.InvalidRequestError) and "/change_requests/" in path:
         return "read the change request again: it may be decided, or you have voted already"
+    if cls is errors.PolicyConflictError and _is_about_one_action(body or {}):
+        return _ONE_ACTION
     if cls is errors.InvalidRequestError and attr:
         mend = _THERE if code == "unique" else "mend {attr} in the files"
         return mend.format(attr=attr.replace("__", "."))
     return None
+
+
+def _is_about_one_action(body: Mapping[str, Any]) -> bool:
+    """Whether it is a policy of the project and one of the whole organization (contract 5.5)."""
+    listed = body.get("conflicting_policies")
+    if not isinstance(listed, list) or not listed:
+        return False
+    return all(isinstance(one, Mapping) and "action_key" not in one for one in listed)
 
 
 def _permission(path: str, detail: str) -> str:

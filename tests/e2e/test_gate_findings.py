@@ -86,3 +86,30 @@ def test_policies_that_gate_nothing_are_said_when_they_are_written_and_when_they
         assert number in found["why"]
     quiet = acme.flag("a", name="other")
     assert "gate-off" not in planned(repo, quiet)
+
+
+def test_where_the_plan_lacks_approvals_there_is_no_doubt_about_what_waits(world):
+    """PostHog answers 402 for its policies: said once and quietly, since nothing can wait."""
+    repo = world({**seed([], features=["audit_logs"]), "cloud": True})
+
+    found = planned(repo, *WISHES)
+
+    assert "gate-unknown" not in found
+    assert ("notice", True) == (
+        found["gate-off"]["severity"],
+        "nothing waits for approval in acme" in found["gate-off"]["message"],
+    )
+
+
+def test_who_is_known_by_id_alone_is_not_taken_for_nobody(world):
+    """A key that may see no people: the request that it files still names two of them."""
+    there = seed([acme.policy("feature_flag.enable")])
+    scopes = ["feature_flag:write", "project:read", "organization:read"]
+    next(u for u in there["users"] if u["email"] == "ci@acme.test")["tokens"][0]["scopes"] = scopes
+    repo = world(there)
+    repo.write("all.yaml", WISHES[0])
+
+    done = repo.run("apply", "--yes")
+
+    assert 3 == done.code, done.err
+    assert "1 of id:11, id:12" in done.out

@@ -72,6 +72,20 @@ def test_what_was_reached_plans_as_nothing(case):
     assert again.action == "none"
 
 
+@pytest.mark.parametrize(("prefer", "action"), [("git", "create"), ("live", "none")])
+def test_what_somebody_deleted_is_created_anew_or_stays_gone(prefer, action):
+    """The files moved as well, so a person decides: what is live is that it is not there."""
+    now, then = ({"name": name, "active": True} for name in ("New", "Old"))
+    address = _address("FeatureFlag")
+    change = three_way.change(Resource(address, now), Resource(address, then), None)
+
+    (decided,) = three_way.settled((change,), prefer)
+
+    assert "conflict" in {field.cause for field in change.fields}
+    assert action == decided.action
+    assert "conflict" not in {field.cause for field in decided.fields}
+
+
 def test_an_update_names_at_least_one_field():
     """An update that cannot say what changes is a defect of every peer; not here."""
     for case in CASES:

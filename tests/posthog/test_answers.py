@@ -155,6 +155,15 @@ def test_a_policy_conflict_is_known_in_all_its_forms(body):
     assert error.body == body
 
 
+def test_a_policy_of_the_organization_beside_the_projects_own_cannot_be_split():
+    """One action, two policies: more calls would not help, so the way out is another."""
+    two = [{"id": "0c7b", "name": "ApprovalPolicy"}, {"id": "51aa", "name": "ApprovalPolicy"}]
+    error = _error(PATCH, 400, {**CONFLICT, "conflicting_policies": two})
+
+    assert type(error) is errors.PolicyConflictError
+    assert "whole organization" in error.fix
+
+
 def test_policy_conflict_in_the_text_of_another_status_decides_nothing():
     error = _error(PATCH, 403, _standard("", "permission_denied", "policy_conflict"))
 
