@@ -60,12 +60,14 @@ def fix(
         return "check the id, and that the key's user may see the organization and the project"
     if issubclass(cls, errors.InvalidRequestError) and "/change_requests/" in path:
         return "read the change request again: it may be decided, or you have voted already"
-    if cls is errors.PolicyConflictError and _is_about_one_action(body or {}):
-        return _ONE_ACTION
-    if cls is errors.InvalidRequestError and attr:
-        mend = _THERE if code == "unique" else "mend {attr} in the files"
-        return mend.format(attr=attr.replace("__", "."))
-    return None
+    if cls is errors.PolicyConflictError:
+        return _ONE_ACTION if _is_about_one_action(body or {}) else None
+    return _value(attr, code) if cls is errors.InvalidRequestError and attr else None
+
+
+def _value(attr: str, code: str | None) -> str:
+    mend = _THERE if code == "unique" else "mend {attr} in the files"
+    return mend.format(attr=attr.replace("__", "."))
 
 
 def _is_about_one_action(body: Mapping[str, Any]) -> bool:
