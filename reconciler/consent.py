@@ -51,8 +51,9 @@ LAPSED: Final = "it was asked twice, and ran out or could not be applied both ti
 # What a gate's note says of an open request that does not stay in the way.
 MAKES_WAY: Final = (
     "an open request of this key's own user proposes something else, or cannot be applied any "
-    "more, and nobody has voted: apply takes it back and files anew"
+    "more, and nobody has voted: apply takes it back"
 )
+FILES_ANEW: Final = "what is written then waits for approval itself"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Final
 
+from reconciler.consent import FILES_ANEW, MAKES_WAY
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Action,
@@ -113,6 +114,8 @@ class _Forecaster:
                 change = replace(change, warnings=(*change.warnings, _gate_off(change)))
             steps = ()
         gate = gate_requests.held(self._open, change, there, self._world, steps)
+        if gate is not None and MAKES_WAY in gate.note:
+            gate = _instead(gate, self._gate(change, there, steps, spoken))
         if gate is None:
             gate = self._gate(change, there, steps, spoken)
             gate = gate_requests.remembered(self._rejected, change, there, gate)
@@ -170,6 +173,22 @@ class _Forecaster:
             note=joined(step.note, *obstacles),
             cannot_approve=people.cannot(policy, approvers) if waits else {},
         )
+
+
+def _instead(gate: Gate, then: Gate) -> Gate:
+    """A request that makes way, and what the write meets without it: other people, or nobody."""
+    if not then.waits:
+        return gate
+    return replace(
+        gate,
+        policy=then.policy,
+        condition=then.condition,
+        quorum=then.quorum,
+        approvers=then.approvers,
+        expires_after=then.expires_after,
+        cannot_approve=then.cannot_approve,
+        note=joined(gate.note, FILES_ANEW),
+    )
 
 
 def _deciding(steps: tuple[Step, ...]) -> Step | None:

@@ -7,7 +7,6 @@ from itertools import groupby
 from typing import Final
 
 from reconciler import planfile
-from reconciler.consent import MAKES_WAY
 from reconciler.model import (
     ABSENT,
     Action,
@@ -22,7 +21,7 @@ from reconciler.model import (
     Severity,
     Verdict,
 )
-from reconciler.render import values, who
+from reconciler.render import values, who, words
 from reconciler.render.words import count
 
 _SEVERITIES: Final = tuple(Severity)
@@ -65,13 +64,13 @@ def _match(number: int) -> str:
 
 def _held(plan: Plan) -> Iterator[str]:
     verdicts = Counter(change.gate.verdict for change in plan.writes)
-    moved = sum(MAKES_WAY in change.gate.note for change in plan.writes)  # taken back, filed anew
-    waiting = moved + sum(change.gate.waits for change in plan.writes)
+    waiting = sum(change.gate.waits or words.files_anew(change.gate) for change in plan.writes)
     if waiting:
         yield f"{waiting:,} will wait for approval."
     if number := sum(_bypasses(change.gate) for change in plan.writes):
         yield f"{number:,} will BYPASS approval."
-    if number := verdicts[Verdict.BLOCKED] - moved:
+    blocked = verdicts[Verdict.BLOCKED]
+    if number := blocked - sum(words.makes_way(change.gate) for change in plan.writes):
         yield f"{number:,} blocked by other change requests."
     if number := verdicts[Verdict.REJECTED]:
         yield f"{number:,} rejected before."

@@ -86,6 +86,8 @@ def _key(one: Change) -> tuple[object, ...]:
 
 def _verdict(gate: Gate) -> Verdict:
     """What is sent in several calls waits like any other, or is let through, or is free."""
+    if words.makes_way(gate):
+        return Verdict.APPROVAL if words.files_anew(gate) else Verdict.NONE
     if gate.verdict is not Verdict.SPLIT:
         return gate.verdict
     if gate.waits:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
 
-from reconciler.consent import LAPSED, MAKES_WAY
+from reconciler.consent import FILES_ANEW, LAPSED, MAKES_WAY
 from reconciler.model import (
     Action,
     Address,
@@ -82,8 +82,9 @@ def gate(change: Change) -> Said | None:
             where = "" if request in found.note else f" in change request {request}"
             text = f"waits already{where}: {policy}, {whom}"
             said = Said("⏸", text, Tone.WAIT, notes)
-        case Verdict.BLOCKED if MAKES_WAY in found.note:
-            text = f"takes back change request {request}, and files anew: {policy}, {whom}"
+        case Verdict.BLOCKED if makes_way(found):
+            anew = f", and files anew: {policy}, {whom}" if files_anew(found) else ""
+            text = f"takes back change request {request}{anew}"
             said = Said("⏸", text, Tone.WAIT, notes)
         case Verdict.BLOCKED:
             text = f"BLOCKED by change request {request}: {policy}, {whom}"
@@ -99,6 +100,16 @@ def gate(change: Change) -> Said | None:
         case _:
             assert_never(found.verdict)
     return said
+
+
+def makes_way(found: Gate) -> bool:
+    """Whether the open request is taken back, so that nothing is blocked by it."""
+    return found.verdict is Verdict.BLOCKED and MAKES_WAY in found.note
+
+
+def files_anew(found: Gate) -> bool:
+    """Whether what is written in its place has to be approved as well."""
+    return makes_way(found) and FILES_ANEW in found.note
 
 
 def _split(found: Gate, policy: str, whom: str, notes: tuple[str, ...]) -> Said:

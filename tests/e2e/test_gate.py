@@ -273,3 +273,28 @@ def test_who_bypasses_two_policies_is_let_through_call_by_call_and_that_is_no_in
     assert 0 == done.code, done.err
     assert "INCIDENT" not in done.err + done.out
     assert repo.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_request_that_makes_way_blocks_nothing_and_the_plan_says_what_waits_then(world):
+    """Taken back, it holds nothing: what comes instead waits for other people, or for nobody."""
+    enable = acme.policy("feature_flag.enable")
+    people = {"quorum": 1, "users": ["carol@acme.test"], "roles": []}
+    update = acme.policy("feature_flag.update", approver_config=people)
+    web = {"name": "Web", "id": 1, "approval_policies": [enable, update]}
+    repo = world(acme.seed(projects=[{**web, "feature_flags": [acme.live_flag("a", 10)]}]))
+    repo.write("f.yaml", acme.flag("a", 10, active=True))
+    assert 3 == repo.run("apply", "--yes").code
+
+    repo.write("f.yaml", acme.flag("a", 20, active=False))
+    other = repo.run("plan")
+    repo.write("f.yaml", acme.flag("a", 10, active=False, name="New"))
+    free = repo.run("plan")
+    page = repo.run("plan", "--format", "markdown")
+
+    assert "files anew: feature_flag.update, 1 of carol@acme.test" in " ".join(other.out.split())
+    assert "1 will wait for approval." in other.out
+    assert "takes back change request" in free.out
+    assert not [said for said in ("anew", "will wait", "blocked") if said in free.out]
+    assert "blocked by" not in page.out
+    assert 0 == repo.run("apply", "--yes").code
+    assert 0 == repo.run("plan", "--detailed-exitcode").code

@@ -63,7 +63,8 @@ def _alerts(plan: Plan, *, drift: bool) -> Iterator[str]:
 
 
 def _alert(plan: Plan, verdict: Verdict, kind: str, what: str) -> Iterator[str]:
-    found = [one.address for one in plan.writes if one.gate.verdict is verdict]
+    gates = ((one.address, one.gate) for one in plan.writes if one.gate.verdict is verdict)
+    found = [address for address, gate in gates if not words.makes_way(gate)]
     if found:
         names = fitting((code(str(address)) for address in found), 4_000)
         more = f" and {len(found) - len(names):,} more" if len(found) > len(names) else ""
