@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from reconciler import __version__
-from reconciler.cli import logs, terminal
+from reconciler.cli import endings, logs, terminal
 from reconciler.errors import ConfigError, ReconcilerError
 
 lasting: list[object] = []  # what a command has read: it may be large, and lives as long as we do
@@ -99,6 +99,7 @@ def main() -> None:
     if sys.stdout is None or sys.stderr is None:  # closed by the caller: nobody reads
         null = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
         sys.stdout, sys.stderr = sys.stdout or null, sys.stderr or null
+    endings.meet_signals()
     gc.set_threshold(1_000_000, 50, 100)  # what a command reads holds no cycles, and is large
     code = run(sys.argv[1:])
     try:
@@ -134,6 +135,7 @@ def run(arguments: Sequence[str]) -> int:
             list(arguments), prog_name="reconciler", standalone_mode=False, obj=asked
         )
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  never a traceback
+        endings.ended()
         code = _code(error, asked["color"])
     else:
         code = result if isinstance(result, int) else 0

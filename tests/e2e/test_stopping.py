@@ -112,6 +112,25 @@ def _rows(repo, at_least):
     return rows if len(rows) >= at_least else ()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_first_write_ends_at_once_with_its_code(slow, number):
+    """Nothing is in flight while the plan is made, not even where a read hangs."""
+    repo = slow(acme.seed())
+    flags(repo)
+    spoil(repo, "GET:feature_flags.list:1:before:hang(300)")
+
+    process = started(repo, "apply", "--yes", "all.yaml")
+    while not any("feature_flags" in row["path"] for row in repo.sandbox.requests()):
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+
+    assert 128 + number == process.returncode
+    assert "Traceback" not in err
+    assert ("terminated" if number == signal.SIGTERM else "interrupted") in err
+    assert [] == repo.sandbox.writes()
+
+
 def test_an_interrupt_while_people_are_waited_for_ends_the_wait(slow):
     """130, and the request that is open stays open."""
     repo = slow(gated(acme.live_flag("a")))
