@@ -180,7 +180,8 @@ def record(
         return
     if before.repository is None or before.head is None or not before.clean:
         return
-    if any(path.is_file() for path in target.paths):  # a part of the files is not all of them
+    named = session.settings().file is None  # paths of the command line, then
+    if named and any(path.is_file() for path in target.paths):  # a part of the files is not all
         return
     ref, here = base.applied_ref(target.name), before.repository
     try:

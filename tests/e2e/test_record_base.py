@@ -251,3 +251,17 @@ def test_an_apply_that_waits_or_fails_records_nothing(shared):
 
     assert 3 == done.code, done.out + done.err
     assert told(bare) is None
+
+
+def test_a_target_whose_paths_are_single_files_is_recorded_too(world):
+    """reconciler.yaml says that they are all there is: what leaves them is a delete."""
+    repo = world(acme.seed(projects=[{"name": "Web", "id": 1}]))
+    repo.write("a.yaml", *flags("a", "b"))
+    repo.write("reconciler.yaml", {"version": 1, "targets": {"default": {"paths": ["a.yaml"]}}})
+    repo.commit()
+
+    assert 0 == repo.run("apply", "--yes").code
+    assert head(repo) == head(repo, APPLIED)
+    repo.write("a.yaml", *flags("a"))
+    repo.commit()
+    assert 1 == repo.run("plan", "--format", "json").json["summary"]["delete"]
