@@ -15,12 +15,40 @@ from tests.support import CLEAN, SCRIPT, Repository, sandbox_process
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 CONSOLE = re.compile(r"^ *```console\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 GOOD = {0, 2, 3}  # done, differences, waiting: what an example may end with
 
 
 def test_the_reference_is_what_the_program_says():
     """`make docs` brings it up to date."""
     assert markdown() == (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+
+
+def anchors(page):
+    """The names of a page's headings, as GitHub makes them."""
+    for heading in re.findall(r"^#+ (.*)$", FENCED.sub("", page.read_text("utf-8")), re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_between_pages_leads_somewhere(page):
+    """To a file that is there, and to a heading of it."""
+    links = re.findall(r"\]\(([^)\s]+)\)", FENCED.sub("", page.read_text("utf-8")))
+    broken = []
+    for file, _, anchor in (link.partition("#") for link in links if "://" not in link):
+        there = page.parent / file if file else page
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            broken.append(f"{file}#{anchor}")
+
+    assert [] == broken
+
+
+def test_every_page_is_in_the_index():
+    """Who looks finds it."""
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = {page.name for page in PAGES if page.parent.name == "docs"} - {"index.md"}
+
+    assert {page for page in pages if f"]({page})" in index} == pages
 
 
 def typed(page):
