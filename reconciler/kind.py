@@ -100,6 +100,7 @@ class Kind:
     key: str  # the metadata field that names it
     collection: str  # "/api/projects/{project}/feature_flags/"
     item: str  # the same with {id}
+    api_scope: str  # what a key needs `:read` and `:write` of (contract 2)
     to_spec: Callable[[Payload], Spec]  # live payload -> spec, ids where references are
     to_payload: Callable[[Spec], Payload]  # and back
     canonical: Callable[[Spec], Spec] = no_change  # normal form; both sides go through it
@@ -113,6 +114,7 @@ class Kind:
     folds_case: bool = False  # natural keys are compared case-insensitively
     unique: bool = True  # the server itself refuses a second one of the same natural key
     cannot_create: str = ""  # why not, if so: a sentence for people
+    for_admins: bool = False  # members may read it, and write none (contract 2)
     protected: bool = False  # prevent_destroy unless the file says otherwise
     stages: Stages = one_stage
     requests: Callable[["Kind", Write], tuple[Request, ...]] | None = None

@@ -12,17 +12,8 @@ from reconciler.kind import LEVELS, level_word
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Declared, Finding, Live, Resource, Severity, Unreadable
 
-SCOPES: Final[Mapping[str, str]] = {  # contract 2: the scope object of each kind
-    "Organization": "organization",
-    "Project": "project",
-    "Role": "organization",
-    "Member": "organization_member",
-    "ApprovalPolicy": "approvals",
-    "FeatureFlag": "feature_flag",
-}
 _UNREADABLE: Final = "unreadable-reference"
 _REFUSED: Final = frozenset({"cannot-create", "incomplete-create"})  # as the planner calls them
-FOR_ADMINS: Final = frozenset({"Organization", "Role", "Member", "ApprovalPolicy"})
 
 
 def grants(scopes: Collection[str], wanted: str) -> bool:
@@ -108,7 +99,7 @@ def _unreadable(desired: Declared, live: Live) -> Iterator[Finding]:
         if resource is None:
             continue
         where = "/".join(gap.scope)
-        scope = SCOPES.get(gap.kind, "approvals")
+        scope = KINDS[gap.kind].api_scope if gap.kind in KINDS else "approvals"  # change requests
         yield Finding(
             "R033",
             Severity.ERROR,
@@ -138,8 +129,8 @@ def _unwritable(desired: Declared, live: Live, scopes: Collection[str] | None) -
             continue
         seen.add(key)
         level = _level(live, address.organization)
-        wanted = f"{SCOPES[address.kind]}:write"
-        if address.kind in FOR_ADMINS and level is not None and level < LEVELS["admin"]:
+        wanted = f"{KINDS[address.kind].api_scope}:write"
+        if KINDS[address.kind].for_admins and level is not None and level < LEVELS["admin"]:
             message = f"the key's user is {level_word(level)} of {address.organization}"
             why = f"only admins and owners may write {_any(address.kind)}"
             fix = "make the user an admin, or use the key of one"
@@ -166,7 +157,7 @@ def _any(kind: str) -> str:
 
 def _untold(desired: Declared) -> Finding:
     """Reading proves nothing about writing: better said than left open."""
-    wanted = sorted({f"{SCOPES[address.kind]}:write" for address in desired.resources})
+    wanted = sorted({f"{KINDS[address.kind].api_scope}:write" for address in desired.resources})
     return Finding(
         "R034",
         Severity.NOTICE,

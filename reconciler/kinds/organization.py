@@ -58,8 +58,10 @@ KIND = Kind(
     key="organization",
     collection="/api/organizations/",
     item="/api/organizations/{id}/",
+    api_scope="organization",
     to_spec=to_spec,
     to_payload=to_payload,
+    for_admins=True,
     identify=lambda payload: str(payload["slug"]),
     references=(Reference("default_role", kind="Role"),),
     defaults={
