@@ -113,7 +113,7 @@ def run(
     if issue and name != "drift":
         raise UsageError(f"--issue is for drift, not for {name}", fix="leave it out")
     environ = session.environ
-    folder = _folder(session, name, report)
+    folder = _folder(session, name, report, arguments)
     with logs.within():
         code = run_command([*_globals(), name, *_asked(name, arguments, folder, environ)])
     result = Result(name, code, folder, _summary(folder))
@@ -137,7 +137,7 @@ def _target(session: Session) -> str:
         return session.target_name or "default"
 
 
-def _folder(session: Session, name: str, report: str | None) -> Path:
+def _folder(session: Session, name: str, report: str | None, arguments: Sequence[str]) -> Path:
     """Where this run's report goes, with nothing of an earlier run in it.
 
     A result is never lost for want of a folder: where this one cannot be used, it is another one.
@@ -149,6 +149,11 @@ def _folder(session: Session, name: str, report: str | None) -> Path:
     if session.target_name:  # two targets of one job do not write over each other
         parts.append(quote(session.target_name, safe=" ").replace(".", "%2E"))
     folder = Path(report) if report else Path(root, *parts)
+    if any(Path(word).absolute().parent == folder.absolute() for word in arguments if word):
+        raise UsageError(
+            f"the report of this run would go to {folder}, over what it is to read",
+            fix="name another folder: ci run --report DIR",
+        )
     try:
         return emptied(folder.absolute())
     except (OSError, ValueError) as error:

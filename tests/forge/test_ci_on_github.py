@@ -358,3 +358,16 @@ def test_who_the_token_is_cannot_be_guessed(repo, forge, github):
 
     assert (0, 1) == (done.code, len(forge.comments))
     assert "warning: POST" in done.err
+
+
+def test_a_report_does_not_go_over_the_plan_that_is_applied(repo, github, tmp_path):
+    """An apply of the plan of an earlier step, told to report to the same folder."""
+    folder = str(tmp_path / "kept")
+    assert 0 == repo.run("ci", "run", "--report", folder, "plan", **github).code
+    plan = outputs(github)["plan-file"]
+
+    over = repo.run("ci", "run", "--report", folder, "apply", plan, **github)
+    beside = repo.run("ci", "run", "apply", plan, **github)
+
+    assert (64, True) == (over.code, "name another folder" in over.err)
+    assert 0 == beside.code, beside.err
