@@ -100,6 +100,7 @@ class Kind:
     key: str  # the metadata field that names it
     collection: str  # "/api/projects/{project}/feature_flags/"
     item: str  # the same with {id}
+    plural: str  # how `pull` calls a file or folder of it: "feature_flags"
     api_scope: str  # what a key needs `:read` and `:write` of (contract 2)
     to_spec: Callable[[Payload], Spec]  # live payload -> spec, ids where references are
     to_payload: Callable[[Spec], Payload]  # and back

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import options
-from reconciler.cli.schema import KINDS
 from reconciler.cli.session import Session
+from reconciler.kinds import KINDS
 
 if TYPE_CHECKING:
     from reconciler.config.loader import Loaded

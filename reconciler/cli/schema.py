@@ -4,7 +4,8 @@ import json
 
 import click
 
-KINDS = ["Organization", "Project", "Role", "Member", "ApprovalPolicy", "FeatureFlag"]
+from reconciler.kinds import KINDS
+
 SETTINGS = "reconciler.yaml"
 
 
@@ -18,8 +19,7 @@ SETTINGS = "reconciler.yaml"
 def command(kind: str | None) -> int:
     """Print the JSON Schema of any resource document, for editors, or that of one KIND.
 
-    KIND is Organization, Project, Role, Member, ApprovalPolicy or FeatureFlag, or `reconciler.yaml`
-    for the settings.
+    KIND is that of a resource, such as FeatureFlag, or `reconciler.yaml` for the settings.
     """
     from reconciler.config import one_schema, schema
 

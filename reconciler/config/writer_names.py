@@ -15,14 +15,6 @@ from reconciler.model import Address
 LAYOUTS: Final = ("collection", "resource")
 SUFFIX: Final = ".yaml"
 
-_PLURALS: Final = {
-    "Organization": "organization",
-    "Project": "projects",
-    "Member": "members",
-    "Role": "roles",
-    "ApprovalPolicy": "approval_policies",
-    "FeatureFlag": "feature_flags",
-}
 _MAX_BYTES: Final = 150  # of a name; every system takes 255
 _CUT: Final = re.compile("%.?$")  # half of an encoded byte
 _DEVICES: Final = frozenset(
@@ -40,7 +32,7 @@ class Places:
     def file(self, address: Address) -> PurePosixPath:
         """The file of a document, from the folder that is written to."""
         scope = PurePosixPath(*self._folders(address))
-        plural = _PLURALS[address.kind]
+        plural = KINDS[address.kind].plural
         if self._layout == LAYOUTS[0] or KINDS[address.kind].scope is Scope.INSTANCE:
             return scope / f"{plural}{SUFFIX}"
         folder = scope / plural

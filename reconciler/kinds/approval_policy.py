@@ -78,6 +78,7 @@ KIND = Kind(
     key="action",
     collection="/api/projects/{project}/approval_policies/",
     item="/api/projects/{project}/approval_policies/{id}/",
+    plural="approval_policies",
     api_scope="approvals",
     to_spec=to_spec,
     to_payload=to_payload,

@@ -167,6 +167,7 @@ KIND = Kind(
     key="key",
     collection="/api/projects/{project}/feature_flags/",
     item="/api/projects/{project}/feature_flags/{id}/",
+    plural="feature_flags",
     api_scope="feature_flag",
     to_spec=to_spec,
     to_payload=to_payload,

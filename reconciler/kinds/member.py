@@ -22,6 +22,7 @@ KIND = Kind(
     key="email",
     collection="/api/organizations/{organization}/members/",
     item="/api/organizations/{organization}/members/{id}/",
+    plural="members",
     api_scope="organization_member",
     to_spec=to_spec,
     to_payload=to_payload,

@@ -58,6 +58,7 @@ KIND = Kind(
     key="organization",
     collection="/api/organizations/",
     item="/api/organizations/{id}/",
+    plural="organization",
     api_scope="organization",
     to_spec=to_spec,
     to_payload=to_payload,

@@ -22,6 +22,7 @@ KIND = Kind(
     key="name",
     collection="/api/organizations/{organization}/projects/",
     item="/api/projects/{id}/",
+    plural="projects",
     api_scope="project",
     to_spec=to_spec,
     to_payload=to_payload,

@@ -63,6 +63,7 @@ KIND = Kind(
     key="name",
     collection="/api/organizations/{organization}/roles/",
     item="/api/organizations/{organization}/roles/{id}/",
+    plural="roles",
     api_scope="organization",
     to_spec=to_spec,
     to_payload=to_payload,
