@@ -123,7 +123,7 @@ MUTANTS = [
            ("-m", "pytest", "-x", "-q", "tests/e2e/test_errors.py")),
     mutant("a broken journal stops nothing", "apply/executor.py",
            "if (broken := self._tools.journal.broken) is not None:", "if (broken := None) is not None:",
-           ("-m", "pytest", "-x", "-q", "tests/e2e/test_errors.py", "tests/apply")),
+           ("-m", "pytest", "-x", "-q", "tests/e2e/test_stopping.py")),
     # listings
     mutant("ignore next", "posthog/listing.py",
            "for offset, page in zip(offsets, source.spread(ask, requests), strict=True):",
