@@ -24,6 +24,7 @@ SWITCHED_OFF: Final = "switched-off-ungated"
 WIDENED: Final = "targeting-widened"
 MOVED: Final = "rollout-moved"
 RISKY: Final = "ungated-risk"
+_FREE: Final = "who is outside the holdout"
 _NOT_SENT: Final = frozenset({Verdict.PENDING, Verdict.BLOCKED, Verdict.REJECTED})
 _RISKY_FIELDS: Final = (
     "ensure_experience_continuity",
@@ -125,7 +126,8 @@ def _shape(filters: Mapping[str, Any]) -> Any:
     """Everything but plain percentages: where this stays, everybody keeps their place."""
     groups = [_but_number(group) for group in filters.get("groups") or ()]
     several = filters.get("multivariate") or {}
-    return groups, [_but_number(one) for one in several.get("variants") or ()]
+    shares = [_but_number(one) for one in several.get("variants") or ()]
+    return groups, shares, exposure.outside(filters)
 
 
 def _but_number(one: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -169,6 +171,7 @@ def _moved(write: Write, policy: Policy, before: _Reach, after: _Reach) -> Itera
     steps = [(str(who), before[who], after[who]) for who in after if who in before]
     old, new = exposure.variants(write.before), exposure.variants(write.after)
     steps += [(f"variant {key}", old[key], new[key]) for key in new if key in old]
+    steps += [(_FREE, exposure.outside(write.before), exposure.outside(write.after))]
     said = [
         f"{short(who)} from {percent(was)} to {percent(now)}"
         for who, was, now in steps
@@ -179,9 +182,9 @@ def _moved(write: Write, policy: Policy, before: _Reach, after: _Reach) -> Itera
             MOVED,
             write.change,
             f"{write.change.address} moves {listed(said)}: nobody is asked, since the percentages "
-            f"that {policy.address} looks at stand in another place",
-            "PostHog compares percentages by their place in the list, and passes over null and "
-            "what is not written, though both mean 100",
+            f"that {policy.address} looks at stand in another place, or count the others",
+            "PostHog compares percentages by their place in the list, passes over null and what "
+            "is not written, though both mean 100, and reads who is held out as it is written",
             "leave the groups in their order and write every percentage out, or have it approved",
         )
 

@@ -57,6 +57,13 @@ def nobody(filters: Mapping[str, Any]) -> bool:
     return all(part is not None and not part for part in parts)
 
 
+def outside(filters: Mapping[str, Any]) -> float:
+    """The percentage whom no holdout keeps out: it falls as the one that is written rises."""
+    held = filters.get("holdout")
+    part = held.get("exclusion_percentage") if isinstance(held, Mapping) else None
+    return _FULL - part if isinstance(part, int | float) else _FULL
+
+
 def variants(filters: Mapping[str, Any]) -> Mapping[str, Any]:
     """The share of each variant by its key."""
     several = filters.get("multivariate")

@@ -224,6 +224,22 @@ def test_shares_of_variants_that_change_their_names_are_said(world):
     assert "variant new from 10 % to 90 %" in findings["rollout-moved"]["message"]
 
 
+def test_fewer_people_held_out_are_more_people_reached(world):
+    """A policy for rises sees a percentage fall: 50 to 10 held out is 50 to 90 reached."""
+    now, then = ({"holdout": {"id": 1, "exclusion_percentage": part}} for part in (50, 10))
+    little = {"holdout": {"id": 1, "exclusion_percentage": 40}}
+    rows = {
+        "by much": (live(group(10), **now), wish(group(10), **then), rules()),
+        "by little": (live(group(10), **now), wish(group(10), **little), rules()),
+    }
+
+    said = each(world, [(name, *row) for name, row in rows.items()])
+
+    message = said["by much"]["rollout-moved"]["message"]
+    assert "who is outside the holdout from 50 % to 90 %" in message
+    assert "rollout-moved" not in said["by little"]
+
+
 # -- what no policy looks at
 
 
