@@ -32,7 +32,9 @@ class Effects:
         levels = _levels(live)
         self.before = Crowd(held, levels)
         self.after = Crowd(planned_members(changes, held), {**levels, **planned_levels(changes)})
-        self._policies = [(old, new) for old, new in policies if new.enabled]
+        staying = [(old, new) for old, new in policies if new.enabled]
+        # Said in this order whatever the order of the listings.
+        self._policies = sorted(staying, key=lambda pair: (pair[1].address, pair[0].address))
 
     def of(self, change: Change) -> Effect:
         """What this change does; nothing for kinds that have no people."""

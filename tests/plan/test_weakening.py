@@ -356,6 +356,19 @@ def test_a_larger_approver_role_is_weaker():
     }
 
 
+def test_the_policies_are_named_in_one_order_whatever_that_of_the_listing():
+    """A saved plan and what is found anew at the apply say the same, letter by letter."""
+    items = [live_policy(action, f"p-{action}", roles=("Ops",)) for action in (UPDATE, ENABLE)]
+
+    said = [
+        weakened(world(*listed, live_role("Ops")), role("Ops", BOB))
+        for listed in (items, items[::-1])
+    ]
+
+    assert said[0] == said[1]
+    assert said[0]["Ops"].index(ENABLE) < said[0]["Ops"].index(UPDATE)
+
+
 def test_a_smaller_approver_role_is_not():
     """Fewer is stronger; who approves anyway is no news; another role is none of its business."""
     live = world(live_policy(roles=("Ops",)), live_role("Ops", BOB), live_role("Cooks"))
