@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, takewhile
 from typing import Any, Final
 
 from reconciler.kind import moving
@@ -58,6 +59,17 @@ def meetings(
         for call in _calls(change, live, split=split)
         for meeting in _matched(call, generation, release=release)
     )
+
+
+def earlier(change: Change, action: str) -> tuple[str, ...]:
+    """The fields of an update that are written before the call that matches this action."""
+    if change.action is not Action.UPDATE:
+        return ()
+    held = "filters" if action == UPDATE else "active"
+    stages = takewhile(
+        lambda stage: held not in stage, _FLAG.stages(change.action, moving(change), split=False)
+    )
+    return tuple(chain.from_iterable(stages))
 
 
 def _calls(change: Change, live: LiveResource | None, *, split: bool) -> Iterator[_Call]:

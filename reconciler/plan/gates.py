@@ -26,7 +26,7 @@ from reconciler.model import (
     Severity,
     Verdict,
 )
-from reconciler.plan import gate_requests, generation, leaning
+from reconciler.plan import gate_actions, gate_requests, generation, leaning
 from reconciler.plan.gate_steps import Step, Steps, joined, worst
 from reconciler.plan.generation import Generation
 
@@ -119,6 +119,7 @@ class _Forecaster:
         if gate is None:
             gate = self._gate(change, there, steps, spoken)
             gate = gate_requests.remembered(self._rejected, change, there, gate)
+            gate = _beside(change, gate, steps)
             if scope in self._closed and not off:
                 why = f"open change requests cannot be read: {self._closed[scope]}"
                 gate = replace(gate, confidence=Confidence.UNKNOWN, note=joined(gate.note, why))
@@ -173,6 +174,16 @@ class _Forecaster:
             note=joined(step.note, *obstacles),
             cannot_approve=people.cannot(policy, approvers) if waits else {},
         )
+
+
+def _beside(change: Change, gate: Gate, steps: tuple[Step, ...]) -> Gate:
+    """What of the change does not wait, because its calls come before the one that does."""
+    if gate.verdict not in {Verdict.APPROVAL, Verdict.SPLIT}:
+        return gate
+    waits = next((step for step in steps if step.verdict is Verdict.APPROVAL), None)
+    free = gate_actions.earlier(change, waits.meeting.action) if waits is not None else ()
+    note = f"written at once all the same: {', '.join(free)}" if free else ""
+    return replace(gate, note=joined(gate.note, note))
 
 
 def _instead(gate: Gate, then: Gate) -> Gate:

@@ -298,3 +298,27 @@ def test_a_request_that_makes_way_blocks_nothing_and_the_plan_says_what_waits_th
     assert "blocked by" not in page.out
     assert 0 == repo.run("apply", "--yes").code
     assert 0 == repo.run("plan", "--detailed-exitcode").code
+
+
+@pytest.mark.parametrize(
+    ("action", "free"),
+    [
+        ("feature_flag.update", "name, tags"),
+        ("feature_flag.enable", "name, tags, filters"),
+    ],
+)
+def test_what_does_not_wait_beside_what_does_is_said(world, action, free):
+    """The plan names the fields that go before the call that is held back; apply writes them."""
+    web = {"name": "Web", "id": 1, "approval_policies": [acme.policy(action)]}
+    repo = world(acme.seed(projects=[{**web, "feature_flags": [acme.live_flag("a", 10)]}]))
+    repo.write("f.yaml", acme.flag("a", 60, active=True, name="New", tags=["t"]))
+
+    plan = repo.run("plan")
+    done = repo.run("apply", "--yes")
+
+    assert f"written at once all the same: {free}\n" in plan.out
+    assert 3 == done.code
+    (live,) = repo.sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
+    moved = "filters" in free
+    assert ("New", False) == (live["name"], live.get("active"))
+    assert (60 if moved else 10) == live["filters"]["groups"][0]["rollout_percentage"]
