@@ -180,7 +180,7 @@ def _origin(location: str) -> str:
 
 def _refusal(call: Call, answer: Answer, key_source: str, now: float) -> errors.ApiError:
     envelope = read_envelope(answer.body)
-    if answer.status == _CONFLICT and call.writes and envelope.body is None:
+    if answer.status == _CONFLICT and call.writes and not envelope.body:
         return unreadable(call, answer, "the reason of the conflict is missing")
     cls = _class(call, answer.status, envelope)
     words = f"{envelope.type}/{envelope.code}".strip("/")

@@ -185,6 +185,8 @@ _DONE: Final = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELET
 def outcome(found: Outcome) -> tuple[str, str]:
     """The mark and the word of an outcome."""
     mark, word = _ENDED[found.result]
+    if found.result is Result.WAITING and found.problem is not None:
+        word = "waits"  # for what is in its way: nobody is asked to approve that for its sake
     return mark, _DONE.get(found.action, word) if found.result is Result.DONE else word
 
 

@@ -129,6 +129,7 @@ def test_a_409_without_a_known_code_is_a_refusal():
 
 def test_a_409_whose_body_is_lost_may_have_filed_something():
     assert type(_error(PATCH, 409, b"")) is errors.AmbiguousError
+    assert type(_error(PATCH, 409, b"{}")) is errors.AmbiguousError
 
 
 CONFLICT = {

@@ -233,6 +233,22 @@ def test_what_waits_is_told_with_its_page_and_its_people():
     assert "Next: have what waits approved (reconciler requests list), then apply again." in shown
 
 
+def test_what_is_in_the_way_is_nothing_to_be_approved():
+    """Another person's request would be live with what no file says."""
+    plan = Plan((samples.update("f"),))
+    address, action = plan.changes[0].address, plan.changes[0].action
+    held = Problem("f is held by an open change request", "it proposes something else", "not sent")
+    row = Outcome(address, action, Result.WAITING, problem=held, change_request=samples.REQUEST)
+
+    shown = text.summary([row], plan, color=False)
+
+    assert "Next: have what is in the way decided or cancelled, then apply again." in shown
+    assert "have what waits approved" not in shown
+    assert text.outcome_line(row, color=False).endswith(
+        "  waits: f is held by an open change request"
+    )
+
+
 def test_a_clean_apply_has_nothing_left_to_say():
     plan = Plan((samples.CREATED_ROLE,))
     done = Outcome(samples.MANAGERS, Action.CREATE, Result.DONE)

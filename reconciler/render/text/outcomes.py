@@ -162,7 +162,10 @@ def _next(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> list[str]:
     lines = []
     if counting.incidents(rows):
         lines.append("Next: find out why the gate did not hold, before anything else is applied.")
-    if Result.WAITING in results:
+    waiting = {row.problem is not None for row in rows if row.result is Result.WAITING}
+    if True in waiting:
+        lines.append("Next: have what is in the way decided or cancelled, then apply again.")
+    if False in waiting:
         lines.append("Next: have what waits approved (reconciler requests list), then apply again.")
     if Result.REFUSED in results:
         lines.append("Next: look at what was refused with reconciler plan, then apply again.")
