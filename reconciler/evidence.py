@@ -6,9 +6,11 @@ Values only, in the language of the files where a person reads them.
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from reconciler.source import Source
+
+LEFT_OUT: Final = frozenset({"drift-older", "drift-left-out"})  # findings: there is more drift
 
 
 class Way(StrEnum):

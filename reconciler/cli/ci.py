@@ -307,6 +307,7 @@ def _gitlab_files(result: Result, environ: Mapping[str, str]) -> None:
 def _tell(session: Session, result: Result, target: str, *, comment: bool, issue: bool) -> None:
     """The comment and the issue, on the host that the build runs on."""
     from reconciler.cli import telling
+    from reconciler.evidence import LEFT_OUT
 
     if comment:
         telling.comment(session, result.command, target, _body(result))
@@ -314,6 +315,8 @@ def _tell(session: Session, result: Result, target: str, *, comment: bool, issue
         return
     if result.code == DIFFERENCES:
         telling.issue(session, result.command, target, _body(result))
+    elif any(one.code in LEFT_OUT for one in _findings(result)):
+        session.note("issue: left as it is, for there is drift that was not asked for")
     else:
         held = "What still differs is held, as reconciler.yaml says."
         why = held if result.changes else "PostHog matches the files."

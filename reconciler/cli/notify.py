@@ -101,9 +101,12 @@ def drift(session: Session, found: "Plan") -> None:
     wish = click.get_current_context().meta.get(_WISH)
     if wish is None:
         return
+    from reconciler.evidence import LEFT_OUT
     from reconciler.forge import webhook
 
     news = _news(session, found)
+    if news.event == CLEAN and any(one.code in LEFT_OUT for one in found.findings):
+        return  # no word: there is drift that was not asked for
     kept = Marker(wish.marker or _default(session, found.target, wish.url))
     if kept.read() == news.digest or (news.event == CLEAN and kept.read() is None):
         return

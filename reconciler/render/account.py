@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Final
 
 from reconciler import planfile
+from reconciler.evidence import LEFT_OUT
 from reconciler.model import (
     ABSENT,
     Action,
@@ -33,7 +34,7 @@ def totals(plan: Plan, *, drift: bool = False) -> tuple[str, ...]:
     """The last words on a plan or on drift, a sentence each."""
     first = _drift(plan) if drift else _plan(plan)
     held = () if drift else (*_held(plan), *_moved(plan))
-    return (*first, *held, *_errors(plan))
+    return (*first, *held, *_errors(plan, "compared" if drift else "applied"))
 
 
 def _plan(plan: Plan) -> tuple[str, ...]:
@@ -46,20 +47,24 @@ def _plan(plan: Plan) -> tuple[str, ...]:
 
 def _drift(plan: Plan) -> tuple[str, ...]:
     number = planfile.summary(plan)
+    partial = any(one.code in LEFT_OUT for one in plan.findings)
     if not plan.writes:
-        return "No drift.", _match(number["none"])
+        said = "No drift of what was asked for." if partial else "No drift."
+        return said, _match(number["none"], partial=partial)
     parts = (
         (number["update"], "changed"),
         (number["create"], "not there"),
         (number["delete"], "declared absent but there"),
     )
     shown = ", ".join(f"{found:,} {word}" for found, word in parts if found)
-    match = (_match(number["none"]),) if number["none"] else ()
+    match = (_match(number["none"], partial=partial),) if number["none"] else ()
     return (f"Drift: {shown}.", *who.totals(plan), *match)
 
 
-def _match(number: int) -> str:
-    return f"{count(number, 'resource')} {'matches' if number == 1 else 'match'}."
+def _match(number: int, *, partial: bool = False) -> str:
+    verb = "matches" if number == 1 else "match"
+    more = f" or {'is' if number == 1 else 'are'} left out" if partial else ""
+    return f"{count(number, 'resource')} {verb}{more}."
 
 
 def _held(plan: Plan) -> Iterator[str]:
@@ -89,10 +94,10 @@ def _moved(plan: Plan) -> Iterator[str]:
         yield f"{number['conflict']:,} in CONFLICT."
 
 
-def _errors(plan: Plan) -> Iterator[str]:
+def _errors(plan: Plan, done: str) -> Iterator[str]:
     if number := len(together(plan.errors)):
         whose = "it concerns" if number == 1 else "they concern"
-        yield f"{count(number, 'error')}: what {whose} is not applied."
+        yield f"{count(number, 'error')}: what {whose} is not {done}."
 
 
 def base(plan: Plan, *, drift: bool = False) -> str:

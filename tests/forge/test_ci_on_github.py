@@ -371,3 +371,19 @@ def test_a_report_does_not_go_over_the_plan_that_is_applied(repo, github, tmp_pa
 
     assert (64, True) == (over.code, "name another folder" in over.err)
     assert 0 == beside.code, beside.err
+
+
+def test_drift_that_was_not_asked_for_closes_no_issue(repo, forge, github):
+    """Filtered away is not mended: not to the issue, not to a webhook, not in the last line."""
+    assert "issue: opened" in repo.run("ci", "run", "--issue", "drift", **github).err
+    hook = ("--notify", f"{forge.url}/hook", "--only", "approved")
+
+    done = repo.run("ci", "run", "--issue", "drift", *hook, **github)
+    repo.run("drift", *hook[:2])
+    filtered = repo.run("drift", *hook)
+
+    assert "issue: left as it is" in done.err
+    assert ["open"] == [issue["state"] for issue in forge.issues]
+    assert ["drift"] == [json.loads(body)["event"] for _, _, body in forge.hooks]
+    last = "No drift of what was asked for. 2 resources match or are left out."
+    assert (0, last) == (filtered.code, filtered.out.rstrip().rsplit("\n", 1)[1])
