@@ -29,6 +29,7 @@ from reconciler.posthog.client import Reader
 from reconciler.source import Source
 
 _PAGES: Final = 10  # of applied requests that are looked through, newest first
+_FIRST: Final = 1  # the same where no base says how far back to go
 
 
 class Voters:
@@ -119,7 +120,7 @@ class Voters:
         moment = git.made_at(self._since, cwd=Path.cwd()) if self._since is not None else None
         try:
             pages = change_requests.pages(reader, project, state=("applied",))
-            for page in islice(pages, _PAGES):
+            for page in islice(pages, _PAGES if self._base is not None else _FIRST):
                 for payload in page:
                     filed = instant(payload.get("created_at"))
                     if moment is not None and filed is not None and filed < moment:
