@@ -14,6 +14,8 @@ import yaml
 
 SCRIPT = os.environ.get("RECONCILER_TEST_SCRIPT") or str(Path(sys.executable).parent / "reconciler")
 CLEAN = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": os.environ.get("HOME", "/")}
+# For a process that may write few bytes only: Python 3.11 would keep what it compiled cut short.
+NO_BYTECODE = {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @dataclass(frozen=True)

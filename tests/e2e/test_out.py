@@ -114,7 +114,7 @@ def test_a_full_disk_leaves_no_half_file(world):
     done = subprocess.run(
         [support.SCRIPT, "plan", "--out", "plan.json"],
         cwd=repo.folder,
-        env=repo.environment(),
+        env={**repo.environment(), **support.NO_BYTECODE},
         capture_output=True,
         text=True,
         check=False,

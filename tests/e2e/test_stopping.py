@@ -37,9 +37,8 @@ def slow(slow_sandbox, tmp_path):
 def started(repo, *arguments, token=None, **options):
     """The command as a process."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    return subprocess.Popen(
-        [support.SCRIPT, *arguments], cwd=repo.folder, env=repo.environment(token), **pipes
-    )
+    environ = {**repo.environment(token), **support.NO_BYTECODE}
+    return subprocess.Popen([support.SCRIPT, *arguments], cwd=repo.folder, env=environ, **pipes)
 
 
 def journal(repo):
