@@ -166,7 +166,7 @@ MUTANTS = [
     mutant("protected things may go", "plan/guardrails.py",
            "if why := _protection(change, earlier):", "if why := '':", GUARDS, E2E),
     mutant("conflicts are nobody's business", "plan/guardrails.py",
-           "        if paths:\n", "        if False:\n", BASE, E2E),
+           "        elif paths:\n", "        elif False:\n", BASE, E2E),
     mutant("weakening is fine", "plan/guardrails.py",
            "yield from weakening_guard.find(changes, live, allowed=limits.allow_weakening)",
            "yield from ()", WEAKER, E2E),
