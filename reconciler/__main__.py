@@ -1,5 +1,20 @@
-"""`python -m reconciler`."""
+"""Where the process begins: the console script, and `python -m reconciler`."""
 
-from reconciler.cli import main
+import os
+import signal
 
-main()
+
+def main() -> None:
+    """Run one command. Ctrl-C while it is still being imported ends it without a word, with 130."""
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else: a caller's choice
+    if ours:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
+    from reconciler.cli import main as command
+
+    if ours:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    command()
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,16 @@ SCRIPT = os.environ.get("RECONCILER_TEST_SCRIPT") or str(Path(sys.executable).pa
 CLEAN = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": os.environ.get("HOME", "/")}
 # For a process that may write few bytes only: Python 3.11 would keep what it compiled cut short.
 NO_BYTECODE = {"PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def awaited(condition, process=None, seconds=60):
+    """The answer of `condition` once it is true; fails at the deadline, or when `process` ends."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert process is None or process.poll() is None, "the process ended before"
+        assert time.monotonic() < deadline, f"not so within {seconds} s"
+        time.sleep(0.01)
+    return answer
 
 
 @dataclass(frozen=True)

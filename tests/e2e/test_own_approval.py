@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests import support
 from tests.apply.test_former_requests import REQUESTS
 from tests.apply.test_the_gate import gated
 from tests.e2e import acme
@@ -129,13 +130,11 @@ def test_a_vote_below_quorum_is_told_by_plan(world):
 def test_while_it_waits_the_run_says_it_itself(world):
     """A note on what was approved in the same run."""
     import threading
-    import time
 
     repo = office(world)
 
     def vote():
-        while not repo.sandbox.call("GET", REQUESTS, token="phx_alice")[1]["results"]:
-            time.sleep(0.05)
+        support.awaited(lambda: repo.sandbox.call("GET", REQUESTS, token="phx_alice")[1]["results"])
         approve(repo, "bob")
 
     hand = threading.Thread(target=vote)

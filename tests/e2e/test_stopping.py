@@ -4,6 +4,7 @@ import json
 import resource
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from threading import Thread
@@ -78,6 +79,20 @@ def test_after_an_interrupt_the_account_says_how_to_go_on(slow):
     assert COUNT == created(repo, "FeatureFlag")
 
 
+def test_an_interrupt_while_the_program_is_still_being_loaded_says_nothing(tmp_path):
+    """Whoever sees a typing error in his command is quick."""
+    command = [sys.executable, "-X", "importtime", "-m", "reconciler", "plan"]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=support.CLEAN
+    )
+    assert any("click._compat" in line for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+
+    assert 130 == process.returncode
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_leaves_at_once_and_the_journal_has_the_last_intent(slow, number):
     """Nobody waits for a call that hangs; what was on its way is in the journal."""
@@ -86,8 +101,7 @@ def test_a_second_signal_leaves_at_once_and_the_journal_has_the_last_intent(slow
     spoil(repo, "POST:feature_flags.create:5:before:hang(300)")
 
     process = started(repo, "apply", "--yes", "--concurrency", "1", "all.yaml")
-    while not any(row["event"] == "write" for row in _rows(repo, 5)):
-        time.sleep(0.02)
+    support.awaited(lambda: _rows(repo, 5), process)
     process.send_signal(number)
     assert "stopping" in next(line for line in process.stderr if "stopping" in line)
     begun = time.monotonic()
@@ -100,6 +114,10 @@ def test_a_second_signal_leaves_at_once_and_the_journal_has_the_last_intent(slow
     assert ("write", "FeatureFlag/acme/Web/f04") == (last["event"], last["address"]), last
     spoil(repo)
     assert 0 == repo.run("apply", "--yes", "all.yaml").code
+
+
+def asked_for(repo, what):
+    return any(what in row["path"] for row in repo.sandbox.requests())
 
 
 def _rows(repo, at_least):
@@ -119,8 +137,7 @@ def test_a_signal_before_the_first_write_ends_at_once_with_its_code(slow, number
     spoil(repo, "GET:feature_flags.list:1:before:hang(300)")
 
     process = started(repo, "apply", "--yes", "all.yaml")
-    while not any("feature_flags" in row["path"] for row in repo.sandbox.requests()):
-        time.sleep(0.02)
+    support.awaited(lambda: asked_for(repo, "feature_flags"), process)
     process.send_signal(number)
     _, err = process.communicate(timeout=20)
 
@@ -343,8 +360,7 @@ def test_a_person_at_the_browser_and_an_apply_at_once(slow):
                 edited.append(name)
 
     process = started(repo, "apply", "--yes", "--format", "json", "--concurrency", "1", "all.yaml")
-    while not list((repo.folder / ".reconciler").glob("runs/*.jsonl")):
-        time.sleep(0.01)
+    support.awaited(lambda: list((repo.folder / ".reconciler").glob("runs/*.jsonl")), process)
     hands = Thread(target=person)
     hands.start()
     out, _ = process.communicate(timeout=60)

@@ -16,6 +16,7 @@ import pytest
 from reconciler.sandbox import server
 from reconciler.sandbox.errors import SandboxError
 from reconciler.sandbox.testing import Sandbox
+from tests import support
 
 from .conftest import FLAGS, SEED, Api
 
@@ -73,8 +74,7 @@ def test_a_signal_stops_it_although_a_request_hangs(seed):
 
         hanging = threading.Thread(target=ask)
         hanging.start()
-        while not api.sandbox.requests():
-            pass
+        support.awaited(api.sandbox.requests, running)
         running.terminate()
 
         assert running.wait(10) == 0
