@@ -191,7 +191,8 @@ def _calls(document, ci):
     if ci == "gitlab":
         jobs = (job for job in document.values() if isinstance(job, dict))
         lines = [line for job in jobs for line in job.get("script", ())]
-        return [re.split(r" [|>]", line)[0].split()[1:] for line in lines]
+        ours = (line for line in lines if line.startswith("reconciler "))
+        return [re.split(r" [|>]", line)[0].split()[1:] for line in ours]
     steps = [step for job in document["jobs"].values() for step in job["steps"]]
     asked = [step["with"] for step in steps if "reconciler@" in step.get("uses", "")]
     return [

@@ -2,14 +2,17 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.e2e import acme
 from tests.e2e.test_base_git import APPLIED, head
 from tests.e2e.test_guardrails import committed, flags
-from tests.support import CLEAN, Repository
+from tests.support import CLEAN, SCRIPT, Repository
 
+PRODUCTION = "refs/reconciler/applied/production"  # the target that `init` writes
 PUSH = ("apply", "--yes", "--record-base", "push")
 
 
@@ -39,9 +42,9 @@ def shared(world, tmp_path_factory):
     return repo, bare, clone
 
 
-def told(bare):
+def told(bare, ref=APPLIED):
     """What the remote has as applied last; None if nothing."""
-    rows = git(bare, "for-each-ref", "--format=%(objectname)", APPLIED)
+    rows = git(bare, "for-each-ref", "--format=%(objectname)", ref)
     return rows or None
 
 
@@ -265,3 +268,61 @@ def test_a_target_whose_paths_are_single_files_is_recorded_too(world):
     repo.write("a.yaml", *flags("a"))
     repo.commit()
     assert 1 == repo.run("plan", "--format", "json").json["summary"]["delete"]
+
+
+def scripts(repo, ci):
+    """What the generated apply and drift jobs run in a shell of their own."""
+    assert 0 == repo.run("init", "--ci", ci).code
+    if ci == "gitlab":
+        document = yaml.safe_load((repo.folder / ".gitlab-ci.yml").read_text(encoding="utf-8"))
+        return {job: document[job]["script"] for job in ("apply", "drift")}
+    text = (repo.folder / ".github" / "workflows" / "posthog.yml").read_text(encoding="utf-8")
+    jobs = yaml.safe_load(text)["jobs"]
+    return {
+        job: [step["run"] for step in jobs[job]["steps"] if "fetch" in step.get("run", "")]
+        for job in ("apply", "drift")
+    }
+
+
+def in_a_shell(repo, lines, **variables):
+    path = f"{Path(SCRIPT).parent}:{CLEAN['PATH']}"
+    environ = {**repo.environment(), "PATH": path, "GITLAB_CI": "true", **variables}
+    return subprocess.run(
+        ["bash", "-euc", "\n".join(lines)],
+        cwd=repo.folder,
+        env=environ,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_jobs_of_gitlab_hand_the_base_on(shared):
+    """Apply pushes the ref to the project itself, and the drift job of a fresh clone has it."""
+    repo, bare, clone = shared
+    jobs = scripts(repo, "gitlab")
+    repo.commit()
+    repo.git("push", "-q")
+    project = {"CI_PROJECT_URL": str(bare).removesuffix(".git")}
+
+    applied = in_a_shell(repo, jobs["apply"], **project)
+    fresh = clone("fresh")
+    looked = in_a_shell(fresh, jobs["drift"], **project)
+
+    assert 0 == applied.returncode, applied.stderr
+    assert head(repo) == told(bare, PRODUCTION), applied.stderr
+    assert 0 == looked.returncode, looked.stderr
+    assert head(repo) == head(fresh, PRODUCTION)
+
+
+def test_the_jobs_of_github_fetch_what_was_applied(shared):
+    """Apply and drift, in a clone that has no ref yet."""
+    repo, _, clone = shared
+    assert 0 == repo.run(*PUSH).code
+
+    for job, lines in scripts(repo, "github").items():
+        fresh = clone(job)
+        done = in_a_shell(fresh, lines, GITHUB_TOKEN="t")
+
+        assert 0 == done.returncode, done.stderr
+        assert head(repo) == head(fresh, APPLIED)
