@@ -14,11 +14,11 @@ from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
-    from reconciler.adopt import Adopted, Files
     from reconciler.config.adoption import Patch, Wish
     from reconciler.config.settings import Target
     from reconciler.posthog.client import Reader
-    from reconciler.watch import Drift
+    from reconciler.walk.adopt import Adopted, Files
+    from reconciler.walk.watch import Drift
 
 BRANCH = "adopt-drift"
 LISTED = 20  # fields of a resource that are named
@@ -60,9 +60,9 @@ def _made(
     session: Session, target: "Target", look: "Callable[[Reader], Drift]", files: "Files"
 ) -> "tuple[Drift, Adopted]":
     """What the files become; what stays as it is, is said on stderr."""
-    from reconciler import adopt as hall
-    from reconciler import watch
     from reconciler.render import text
+    from reconciler.walk import adopt as hall
+    from reconciler.walk import watch
 
     with session.reader(target) as reader:
         found, waiting = watch.moved(look(reader))

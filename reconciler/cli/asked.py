@@ -81,7 +81,7 @@ class Asked:
         from reconciler import walk
 
         if self.plan is not None:
-            from reconciler import resume
+            from reconciler.walk import resume
 
             _check(self.plan, target, writer.host)
             said = resume.files(self.plan, loaded, before.loaded)

@@ -14,12 +14,12 @@ from reconciler.drift.identities import IDENTITIES
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
-    from reconciler.adopt import Files
     from reconciler.config.base import Base
     from reconciler.config.settings import Target
     from reconciler.model import Plan
     from reconciler.posthog.client import Reader
-    from reconciler.watch import Applied, Drift
+    from reconciler.walk.adopt import Files
+    from reconciler.walk.watch import Applied, Drift
 
 DRIFTED = 2
 LONGEST_S = 100 * 365 * 86_400  # the calendar has a beginning
@@ -70,9 +70,9 @@ def command(
     concurrency: int,
 ) -> int:
     """Compare what the files declare at a commit with what is live. Exits 2 on drift."""
-    from reconciler import watch
     from reconciler.cli import public, rails
     from reconciler.plan.build import Options
+    from reconciler.walk import watch
 
     _fits(action, format_)
     seconds = _seconds(since)
@@ -172,9 +172,9 @@ def _seconds(since: str | None) -> float | None:
 
 def _files(target: "Target", ref: str) -> "tuple[Base, Files]":
     """The commit that is the truth, and what its files declare."""
-    from reconciler.adopt import Files
     from reconciler.config import git, loader
     from reconciler.config.base import Base
+    from reconciler.walk.adopt import Files
 
     tree = git.commit_tree(ref, cwd=Path.cwd(), at=target.paths[0])
     loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
@@ -185,7 +185,7 @@ def _applied(target: "Target", files: "Files") -> "Applied | None":
     """What was applied last, as far as a ref of this repository says so."""
     from reconciler.config import base, git, loader
     from reconciler.errors import ReconcilerError
-    from reconciler.watch import Applied
+    from reconciler.walk.watch import Applied
 
     root, ref = files.tree.root, base.applied_ref(target.name)
     commit = git.value(ref, root)

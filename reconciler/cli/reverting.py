@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconciler.config.settings import Target
     from reconciler.plan.guardrails import Limits
     from reconciler.posthog.client import Reader
-    from reconciler.watch import Drift
+    from reconciler.walk.watch import Drift
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,10 @@ def revert(
     how: How,
 ) -> int:
     """Write the files' values back over what has drifted; what is held stays as it is."""
-    from reconciler import render, walk, watch
+    from reconciler import render, walk
     from reconciler.cli import carrying, rails
     from reconciler.plan import drifting, guardrails
+    from reconciler.walk import watch
 
     if not how.yes and not sys.stdin.isatty():
         raise UsageError(

@@ -5,11 +5,12 @@ import random
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from reconciler import planfile, resume
+from reconciler import planfile
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, LiveResource, Resource, Result
 from reconciler.plan import describe, three_way
 from reconciler.plan.build import Options
+from reconciler.walk import resume
 from tests.apply import running
 from tests.properties import situations
 from tests.properties.situations import HASHES, MARK, OTHER, PLACES, planned, told

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import live as live_room
-from reconciler import voters
 from reconciler.basis import Basis
 from reconciler.config import authors, excerpt, git, loader, templates
 from reconciler.config.base import Base
@@ -42,6 +41,7 @@ from reconciler.plan.build import Options
 from reconciler.posthog.client import Reader, Writer
 from reconciler.posthog.pacing import RateLimit
 from reconciler.source import Source
+from reconciler.walk import voters
 
 if TYPE_CHECKING:  # what most commands do without is imported where it is needed
     from reconciler.apply import executor
@@ -233,10 +233,10 @@ def apply(
     options: "executor.Options",
 ) -> Iterator[Outcome]:
     """Carry the plan out. `world` is what it was made from."""
-    from reconciler import counsel
     from reconciler.apply import executor
     from reconciler.apply.names import Names
     from reconciler.apply.progress import Tools
+    from reconciler.walk import counsel
 
     names = Names(world.live)
     for change in made.changes:

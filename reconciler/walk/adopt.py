@@ -19,7 +19,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Resource
 from reconciler.paths import parse_path, print_path
 from reconciler.plan import lookup, references, three_way
-from reconciler.watch import Drift, projects
+from reconciler.walk.watch import Drift, projects
 
 _NAMELESS = "id:"  # what stands for somebody, or a role, that is gone
 

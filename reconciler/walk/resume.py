@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from reconciler import live as live_room
-from reconciler import walk, watch
+from reconciler import walk
 from reconciler.basis import Basis
 from reconciler.config import excerpt, loader
 from reconciler.drift.trails import Trails
@@ -37,6 +37,7 @@ from reconciler.plan import (
 from reconciler.plan.build import Comparison, Options
 from reconciler.planfile import Saved
 from reconciler.posthog.client import Reader
+from reconciler.walk import watch
 
 Pins = Mapping[Address, str]
 _AGAIN: Final = "make the plan again and look at it"
