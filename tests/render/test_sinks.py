@@ -24,7 +24,7 @@ from reconciler.render import github, gitlab, html, markdown, requests, text, te
 from reconciler.render.text.screen import escape
 from reconciler.render.values import flow
 from reconciler.render.view import Zoom
-from reconciler.render.visible import visible
+from reconciler.render.visible import columns, visible
 from tests.render import samples
 from tests.render.strategies import NASTY, hostile, plans
 from tests.render.test_requests import payload
@@ -36,7 +36,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]+m")
 short = hostile.filter(  # where a line is broken is up to the length of its words
     lambda word: (
         visible(word).strip()
-        and max(len(visible(word)), len(visible(flow(word)))) <= 16
+        and max(columns(visible(word)), columns(visible(flow(word)))) <= 16
         and word not in {*Result, *KINDS}  # what the samples themselves are called
     )
 )
