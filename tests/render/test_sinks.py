@@ -51,9 +51,12 @@ many = settings(max_examples=60, deadline=None)
 
 
 def like(word):
-    """A plain word; as many lines of it where a value of several lines is written as a block."""
+    """A plain word; as many lines of it where a value of several lines is written as a block.
+
+    And as many parts: where an address is wanted, `a/b/c` is not one name.
+    """
     if texts.literal(word) is None:
-        return "word"
+        return "/".join("word" if part else "" for part in word.split("/"))
     return "\n".join("word" if line else "" for line in word.split("\n"))
 
 
