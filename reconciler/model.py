@@ -387,3 +387,8 @@ class Outcome:
     detail: Detail | None = None
     note: str = ""  # what is worth knowing and is no problem
     awaits: Awaited | None = None  # of what waits: whom it waits for
+
+
+def joined(*sentences: str) -> str:
+    """A note of several sentences, each once."""
+    return "; ".join(dict.fromkeys(sentence for sentence in sentences if sentence))

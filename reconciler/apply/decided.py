@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.apply import objects, write
-from reconciler.apply.progress import AGAIN, Progress, Stop, Tools, begin, ended, joined, problem
+from reconciler.apply.progress import AGAIN, Progress, Stop, Tools, begin, ended, problem
 from reconciler.errors import ReconcilerError
 from reconciler.kind import Kind
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Change, Outcome, Payload, Problem, Result
+from reconciler.model import Action, Change, Outcome, Payload, Problem, Result, joined
 from reconciler.posthog.watching import GONE
 
 _SETTLES_S: Final = (0.5, 1.5, 3.0)  # for a replica that does not show yet what was applied

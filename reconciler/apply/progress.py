@@ -21,6 +21,7 @@ from reconciler.model import (
     Problem,
     Result,
     Verdict,
+    joined,
 )
 from reconciler.paths import Spec
 from reconciler.posthog.client import Writer
@@ -131,11 +132,6 @@ def begin(change: Change) -> Progress:
 def problem(error: ReconcilerError) -> Problem:
     """An error as part of an outcome."""
     return Problem(error.what, error.why, error.state, error.fix)
-
-
-def joined(*sentences: str) -> str:
-    """Remarks, each once."""
-    return "; ".join(dict.fromkeys(sentence for sentence in sentences if sentence))
 
 
 def ended(progress: Progress, tools: Tools, stop: Stop) -> Progress:

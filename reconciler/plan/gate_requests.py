@@ -16,10 +16,11 @@ from reconciler.model import (
     Gate,
     LiveResource,
     Verdict,
+    joined,
 )
 from reconciler.plan import gate_words, intent, reactions
 from reconciler.plan.gate_policies import Policy, Scope
-from reconciler.plan.gate_steps import Step, Steps, joined
+from reconciler.plan.gate_steps import Step, Steps
 from reconciler.plan.reactions import Memory, Reaction
 
 

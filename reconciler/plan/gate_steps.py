@@ -4,7 +4,16 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.model import Action, Address, Change, Confidence, Live, LiveResource, Verdict
+from reconciler.model import (
+    Action,
+    Address,
+    Change,
+    Confidence,
+    Live,
+    LiveResource,
+    Verdict,
+    joined,
+)
 from reconciler.plan import gate_words
 from reconciler.plan.gate_actions import Meeting, meetings
 from reconciler.plan.gate_conditions import RELEASE, crashes, evaluate, selects
@@ -123,8 +132,3 @@ def _fate(policy: Policy | None, meeting: Meeting) -> str:
 def worst(steps: Iterable[Step]) -> Confidence:
     """The least sure of all."""
     return max((step.confidence for step in steps), key=_ORDER.index, default=Confidence.CERTAIN)
-
-
-def joined(*sentences: str) -> str:
-    """Sentences of a note, each once."""
-    return "; ".join(dict.fromkeys(sentence for sentence in sentences if sentence))

@@ -25,9 +25,10 @@ from reconciler.model import (
     LiveResource,
     Severity,
     Verdict,
+    joined,
 )
 from reconciler.plan import gate_actions, gate_requests, generation, leaning
-from reconciler.plan.gate_steps import Step, Steps, joined, worst
+from reconciler.plan.gate_steps import Step, Steps, worst
 from reconciler.plan.generation import Generation
 
 OFF: Final = "gate-off"

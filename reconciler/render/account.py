@@ -34,7 +34,7 @@ def totals(plan: Plan, *, drift: bool = False) -> tuple[str, ...]:
     """The last words on a plan or on drift, a sentence each."""
     first = _drift(plan) if drift else _plan(plan)
     held = () if drift else (*_held(plan), *_moved(plan))
-    return (*first, *held, *_errors(plan, "compared" if drift else "applied"))
+    return (*first, *held, *errors(plan, "is not compared" if drift else "is not applied"))
 
 
 def _plan(plan: Plan) -> tuple[str, ...]:
@@ -94,10 +94,11 @@ def _moved(plan: Plan) -> Iterator[str]:
         yield f"{number['conflict']:,} in CONFLICT."
 
 
-def _errors(plan: Plan, done: str) -> Iterator[str]:
+def errors(plan: Plan, done: str) -> Iterator[str]:
+    """`2 errors: what they concern is not applied.`; nothing where there are none."""
     if number := len(together(plan.errors)):
         whose = "it concerns" if number == 1 else "they concern"
-        yield f"{count(number, 'error')}: what {whose} is not {done}."
+        yield f"{count(number, 'error')}: what {whose} {done}."
 
 
 def base(plan: Plan, *, drift: bool = False) -> str:

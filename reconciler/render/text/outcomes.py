@@ -5,7 +5,7 @@ from typing import Final
 
 from reconciler import outcomes as counting
 from reconciler.model import Address, Change, Detail, Outcome, Plan, Problem, Result
-from reconciler.render import words
+from reconciler.render import account, words
 from reconciler.render.text.screen import escape, paint, wrap
 from reconciler.render.text.sentences import sentences
 
@@ -173,7 +173,5 @@ def _next(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> list[str]:
         lines.append("Next: mend what failed, then apply again: it goes on from here.")
     if stopped or (early and Result.FAILED not in results):
         lines.append("Next: run apply again: it goes on from here.")
-    if plan.errors:
-        number = words.count(len(plan.errors), "error")
-        lines.append(f"The plan had {number}; what they concern was not applied.")
+    lines += (f"The plan had {said}" for said in account.errors(plan, "was not applied"))
     return lines
