@@ -50,7 +50,8 @@ SPOILS_WRITE = (
     ("forbid_scope", None),
     ("race", None),
     ("forget", None),
-    ({"drop_fields": {"names": ["name", "active", "enabled", "enforce_2fa"]}}, None),
+    # Not `enabled`: to weaken a policy that came out stronger than its file takes a person's word.
+    ({"drop_fields": {"names": ["name", "active", "enforce_2fa"]}}, None),
 )
 SPOILS_READ = (
     ("refuse", "before"),
