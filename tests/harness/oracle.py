@@ -13,6 +13,15 @@ from tests.harness.scenario import touched
 CI = "ci@acme.test"
 OURS = ("FeatureFlag", "ApprovalPolicy", "Role", "RoleMembership", "OrganizationMembership")
 KINDS = (*OURS, "Organization", "Project")
+COLLECTIONS = {
+    "FeatureFlag": "feature_flags",
+    "ApprovalPolicy": "approval_policies",
+    "Role": "roles",
+    "RoleMembership": "role_memberships",
+    "OrganizationMembership": "members",
+    "Organization": "organizations",
+    "Project": "projects",
+}
 SERVERS_OWN = {"updated_at", "version", "last_modified_by", "created_at"}
 WIRE = ("reset", "hang", "drip", "status", "throttle", "truncate", "mutate")
 LOST = ("after", "mid_body", "late_commit")  # points at which a write is done and its answer lost
@@ -185,27 +194,43 @@ def _nothing_lost(ledger, ours, requests):
 
 
 def check_fresh(rows, requests):
-    """I7: in one run nothing is overwritten that somebody else has moved since it began.
+    """I7: in one run nothing is overwritten that somebody else has moved since it was read.
 
-    The decision was made on what was read at its beginning; a read just before the write may
-    end it, and does not make it another decision.
+    The decision was made on the first read; one just before the write may end it, and does not
+    make it another decision. What moves after that one only a flag's version can refuse.
     """
-    begin = requests[0]["n"] if requests else 0
+    fault = {r["n"]: r["fault"] or "" for r in requests}
     for row in rows:
         if row["user"] != CI or row["effect"] != "update" or _kind(row) not in KINDS:
             continue
+        read = [r["n"] for r in requests if r["n"] < row["request"] and _reads(r, row)]
+        begin, end = (read[0], read[-1]) if read else (0, 0)
+        if _kind(row) == "FeatureFlag":
+            end = row["request"]
         between = [
             other
             for other in rows
             if other["n"] < row["n"]
             and other["object"] == row["object"]
             and other["user"] != CI
-            and (other["request"] or 0) >= begin
-            and not _unseen(other, row)
+            and begin <= (other["request"] or 0) <= end
+            and not (other["request"] == begin and "@before" in fault.get(begin, ""))
+            and not (other["request"] == end != row["request"] and "@after" in fault.get(end, ""))
             and _changed(other) & _changed(row)
             and not _applied_by(other, rows)
         ]
         need(not between, "I7-overwritten-in-one-run", (between, row))
+
+
+def _reads(request, row):
+    """Whether we have seen the object of a row in an answer."""
+    id_ = row["object"].partition("/")[2]
+    ends = f"/{COLLECTIONS[_kind(row)]}/"
+    return (
+        (request["method"], request["user"], request["status"]) == ("GET", CI, 200)
+        and "stale" not in (request["fault"] or "")
+        and request["path"].endswith((ends, f"{ends}{id_}/"))
+    )
 
 
 def _unseen(other, row):
