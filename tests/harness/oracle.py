@@ -175,7 +175,7 @@ def _nothing_lost(ledger, ours, requests):
             and other["object"] == row["object"]
             and other["user"] != CI
             and other["request"] is not None
-            and not _unseen(other, row)
+            and not _unseen(other, row, requests)
             and _changed(other) & changed
         ]
         if not others:
@@ -233,12 +233,18 @@ def _reads(request, row):
     )
 
 
-def _unseen(other, row):
-    """Whether it came after every read, within the writing request itself.
+def _unseen(other, row, requests):
+    """Whether it came after every read: the one just before the write, or the write itself.
 
     Only a flag's version can refuse that write; the other kinds have none to send.
     """
-    return _kind(row) != "FeatureFlag" and other["request"] == row["request"]
+    if _kind(row) == "FeatureFlag":
+        return False
+    before = [r for r in requests if r["n"] < row["request"]]
+    begin = max((r["n"] for r in before if r["path"] == "/api/organizations/"), default=0)
+    read = [r["n"] for r in before if r["n"] >= begin and _reads(r, row)]
+    looked_again = len(read) > 1
+    return other["request"] == row["request"] or (looked_again and other["request"] >= read[-1])
 
 
 def _applied_by(row, rows):
