@@ -223,12 +223,12 @@ def check_fresh(rows, requests):
 
 
 def _reads(request, row):
-    """Whether we have seen the object of a row in an answer."""
+    """Whether we have seen the object of a row in an answer that could be read."""
     id_ = row["object"].partition("/")[2]
     ends = f"/{COLLECTIONS[_kind(row)]}/"
     return (
         (request["method"], request["user"], request["status"]) == ("GET", CI, 200)
-        and "stale" not in (request["fault"] or "")
+        and not any(word in (request["fault"] or "") for word in ("stale", "empty_list", *WIRE))
         and request["path"].endswith((ends, f"{ends}{id_}/"))
     )
 
