@@ -23,6 +23,13 @@ def test_schedules(shared_sandbox, folder, chunk):
             pytest.fail(f"seed={number}: replay with `python -m tests.harness {number}`\n{error}")
 
 
+@pytest.mark.parametrize("number", [3512, 4401, 4774, 6861, 7776, 9640])
+def test_schedules_that_failed_once(shared_sandbox, folder, number):
+    """What the soak found: edits between the last read and a write that has no version to send."""
+    made, faults = scenario.from_number(number), campaign.schedule(number)
+    campaign.play(shared_sandbox, folder(), made, faults, seed=number)
+
+
 @pytest.mark.parametrize("number", [80, 262, 390])
 def test_the_same_number_is_the_same_ledger(shared_sandbox, folder, number):
     """I18: what failed once can be looked at again."""
