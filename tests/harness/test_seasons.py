@@ -1,6 +1,6 @@
 """Drift runs by the clock for a long time: people edit, approve, reject; the server fails.
 
-A fortnight of hourly runs here, a year of quarter hours in the soak (RECONCILER_SOAK).
+A fortnight of hourly runs here, a year of them in the soak (RECONCILER_SOAK).
 """
 
 import os
