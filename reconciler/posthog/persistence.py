@@ -114,9 +114,9 @@ class Persistence:
             while True:
                 self._take_turn(call)
                 started = self._clock()
-                sends += 1
                 attempt = send()
                 error = attempt.error
+                sends += not isinstance(error, errors.UnreachableError)  # which never left
                 if error is None:
                     self._breaker.record(failed=False, started=started)
                     return Delivered(attempt.value, sends)

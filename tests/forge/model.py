@@ -42,6 +42,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         """Quiet."""
 
+    def _hook(self, fault):
+        if fault != "hang":
+            return self._answer(fault or 200, "ok")
+        time.sleep(30)
+        self.close_connection = True  # whoever asked has long gone
+        return None
+
     def _go(self, method):
         forge = self.server.forge
         parts = urlsplit(self.path)
@@ -59,9 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
         if parts.path.startswith("/hook"):
             forge.hooks.append((self.path, dict(self.headers), raw))
-            if fault == "hang":
-                time.sleep(30)
-            return self._answer(fault or 200, "ok")
+            return self._hook(fault)
         tokens = (self.headers.get("Authorization"), self.headers.get("PRIVATE-TOKEN"))
         if f"Bearer {TOKEN}" != tokens[0] and tokens[1] != TOKEN:
             return self._answer(401, {"message": "Bad credentials"})

@@ -150,7 +150,7 @@ def test_a_write_that_was_not_sent_is_tried_again_and_then_said_to_be_not_sent()
         with pytest.raises(errors.UnreachableError) as caught:
             writer.send(PATCH)
         assert writer.writes == 4
-    assert caught.value.state == "not sent"
+    assert (caught.value.state, caught.value.sends) == ("not sent", 0)
 
 
 def test_a_throttled_write_was_not_carried_out_so_it_is_sent_again():
