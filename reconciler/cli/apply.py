@@ -88,7 +88,6 @@ def command(
         how = carrying.How(workers=concurrency, wait_s=wait_s, guarded=guardrails.CODES)
         ended, interrupted = carrying.carry_out(session, writer, made, world, how)
     code = carrying.account(session, ended, made, interrupted=interrupted, form=format_)
-    partial = bool(about.paths) and session.settings().file is not None
-    if code == 0 and record_base != "no" and not partial:
+    if code == 0 and record_base != "no" and not rails.is_partial(session, target, about.paths):
         rails.record(session, target, chosen, before, how=record_base, back=allow_rollback)
     return code

@@ -7,7 +7,7 @@ from reconciler.cli.session import Session
 from reconciler.errors import GitError, GuardrailError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from reconciler.basis import Selection
     from reconciler.cli.before import Before
@@ -56,10 +56,10 @@ def chosen(
     """What the planner is asked for: selection, limits, and what other files declare."""
     from reconciler.plan.build import Options
 
-    partial = bool(part.paths) and session.settings().file is not None
+    partial = is_partial(session, target, part.paths)
     if part.prune and partial:
         raise UsageError(
-            "--prune and PATH exclude each other",
+            "--prune takes no PATH that is a part of the target's files",
             why="what other files of the target declare would look as if it were in none",
             fix="leave the paths out, or choose with --select",
         )
@@ -73,6 +73,18 @@ def chosen(
         unmanaged=target.unmanaged,
         prune=part.prune,
         elsewhere=_elsewhere(session, target, loaded, before) if asked else (),
+    )
+
+
+def is_partial(session: Session, target: "Target", paths: "Sequence[str]") -> bool:
+    """Whether the paths of a command line leave out some of the target's own."""
+    settings = session.settings()
+    if not paths or settings.file is None:
+        return False
+    given = [path.resolve() for path in target.paths]
+    return not all(
+        any(own.resolve().is_relative_to(path) for path in given)
+        for own in settings.target(target.name).paths
     )
 
 

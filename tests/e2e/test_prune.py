@@ -144,7 +144,9 @@ def test_a_part_of_the_files_cannot_be_pruned_against(world):
         done = repo.run(*command, "config/a.yaml", "--prune")
 
         assert 64 == done.code
-        assert "--prune and PATH" in done.err
+        assert "--prune takes no PATH" in done.err
+    for whole in ("config", "./config/", str(repo.folder)):
+        assert ["FeatureFlag/acme/Web/x"] == deleted(planned(repo, whole, "--prune"))
     (repo.folder / "reconciler.yaml").unlink()
     plan = planned(repo, "config/a.yaml", "--prune")
     assert ["FeatureFlag/acme/Web/x"] == deleted(plan)
