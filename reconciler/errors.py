@@ -5,6 +5,7 @@ ReconcilerError                 exit code 1
 ├── GitError                    1     git cannot answer
 ├── TargetError                 1     key, host or target cannot be used
 ├── UsageError                  64    refused by the option parser
+├── DeclinedError               1     a person was asked, and answered no
 ├── GuardrailError              4     refused on purpose; nothing was written
 ├── JournalError                1     the journal cannot be written, so nothing more is sent
 ├── ForgeError                  1     a code host or a webhook did not take what it was told
@@ -88,6 +89,12 @@ class UsageError(ReconcilerError):
     exit_code = 64
     default_state = "nothing was contacted, nothing was written"
     default_fix = "see --help"
+
+
+class DeclinedError(ReconcilerError):
+    """A person was asked, and answered no."""
+
+    default_fix = "run the command again"
 
 
 class GuardrailError(ReconcilerError):

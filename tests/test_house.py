@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 import pytest
 
 from reconciler import errors
-from reconciler.cli import COMMANDS, group
+from reconciler.cli import COMMANDS, group, run
 from reconciler.kinds import KINDS
 from reconciler.paths import values_at
 
@@ -104,6 +105,16 @@ def test_every_command_has_help_and_an_example(name, command):
     assert command.epilog
     assert command.epilog.startswith(("Example: reconciler", 'Example: eval "$(reconciler'))
     assert name.split()[-1] in command.epilog
+
+
+@pytest.mark.parametrize("command", [one for _, one in ALL], ids=[name for name, _ in ALL])
+def test_every_example_can_be_typed(command, capsys):
+    """Each option stands where the parser takes it."""
+    typed = re.sub(r' >.*|"$|eval "\$\(|\)', "", command.epilog.removeprefix("Example: "))
+
+    code = run([*shlex.split(typed)[1:], "--help"])
+
+    assert 0 == code, capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)

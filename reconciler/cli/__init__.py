@@ -136,7 +136,8 @@ def run(arguments: Sequence[str]) -> int:
         )
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  never a traceback
         endings.ended()
-        code = _code(error, asked["color"])
+        ours = isinstance(error.__cause__, EOFError)  # at a question click says Abort alone
+        code = _code(error.__cause__ if ours and error.__cause__ else error, asked["color"])
     else:
         code = result if isinstance(result, int) else 0
     logs.end(code)
@@ -150,8 +151,8 @@ def _code(error: BaseException, color: str) -> int:
         case click.exceptions.Exit():
             code = error.exit_code
         case click.Abort():
-            if not logs.emit("error", "error", what="interrupted, or answered with no"):
-                click.echo("interrupted, or answered with no", err=True)
+            if not logs.emit("error", "error", what="interrupted"):
+                click.echo("interrupted", err=True)
             code = INTERRUPTED
         case click.ClickException():
             if not logs.emit("error", "error", what=error.format_message()):

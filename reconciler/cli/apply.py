@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import options, terminal
 from reconciler.cli.asked import asked
 from reconciler.cli.report import reported
 from reconciler.cli.session import Session
@@ -84,7 +84,7 @@ def command(
         if not go_on:
             rails.guard(session, made, form=format_)
         if made.writes and not yes:
-            click.confirm("Apply these changes?", abort=True, err=True)
+            terminal.confirm("Apply these changes?", "not applied")
         how = carrying.How(workers=concurrency, wait_s=wait_s, guarded=guardrails.CODES)
         ended, interrupted = carrying.carry_out(session, writer, made, world, how)
     code = carrying.account(session, ended, made, interrupted=interrupted, form=format_)

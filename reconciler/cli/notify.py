@@ -36,10 +36,21 @@ class Wish:
     marker: str | None
 
 
+def _judged(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not value.lower().startswith(("https://", "http://")):
+        raise click.BadParameter("it has to begin with https://")
+    return value
+
+
 def notified(command: Callable[..., int]) -> Callable[..., int]:
     """Adds `--notify` and what belongs to it; kept in the context until there is news."""
 
-    @click.option("--notify", metavar="URL", help="Tell a webhook when the state has changed.")
+    @click.option(
+        "--notify",
+        metavar="URL",
+        callback=_judged,
+        help="Tell a webhook when the state has changed.",
+    )
     @click.option(
         "--notify-format",
         type=click.Choice(("auto", "slack", "json")),

@@ -11,7 +11,7 @@ from reconciler.cli.session import Session
 DIFFERENCES = 2
 
 
-@click.command("plan", epilog="Example: reconciler plan --select 'FeatureFlag/acme/Web/*' -v")
+@click.command("plan", epilog="Example: reconciler -v plan --select 'FeatureFlag/acme/Web/*'")
 @options.paths
 @options.selection
 @options.base

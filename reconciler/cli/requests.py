@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import options, terminal
 from reconciler.cli.session import Session
 from reconciler.errors import NotFoundError, PermissionDeniedError, ReconcilerError, UsageError
 
@@ -255,7 +255,7 @@ def _vote(
         found = _find(writer, id_, *scope)
         if not yes:
             _print(session, writer, found, "text")
-            click.confirm(f"{verb.capitalize()} this change request?", abort=True, err=True)
+            terminal.confirm(f"{verb.capitalize()} this change request?", "no vote was given")
         place = found.place.id
         match verb:
             case "approve":

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import click
-
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
 
@@ -36,7 +34,7 @@ def revert(
 ) -> int:
     """Write the files' values back over what has drifted; what is held stays as it is."""
     from reconciler import render, walk
-    from reconciler.cli import carrying, rails
+    from reconciler.cli import carrying, rails, terminal
     from reconciler.plan import drifting, guardrails
     from reconciler.walk import watch
 
@@ -61,7 +59,7 @@ def revert(
         if not how.go_on:
             rails.guard(session, made, form=how.format)
         if made.writes and not how.yes:
-            click.confirm("Revert these changes?", abort=True, err=True)
+            terminal.confirm("Revert these changes?", "not reverted")
         carry = carrying.How(workers=how.concurrency, guarded=guardrails.CODES)
         ended, interrupted = carrying.carry_out(session, writer, made, found.world, carry)
     return carrying.account(session, ended, made, interrupted=interrupted, form=how.format)

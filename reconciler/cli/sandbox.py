@@ -13,6 +13,20 @@ from reconciler.errors import ReconcilerError
 PROFILES = ["g2", "g1", "docs"]
 
 
+def _judged(_ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """What the server would refuse is a bad value: 64, before anything is started."""
+    if value is None:
+        return None
+    from reconciler.sandbox import clock, seed
+    from reconciler.sandbox.errors import SandboxError
+
+    try:
+        clock.parse(value) if option.name == "now" else seed.rate_limit(value)
+    except (SandboxError, ValueError) as error:
+        raise click.BadParameter(str(error)) from error
+    return value
+
+
 @click.command(
     "sandbox", epilog="Example: reconciler sandbox --port 0 --seed examples/acme/seed.yaml"
 )
@@ -26,9 +40,11 @@ PROFILES = ["g2", "g1", "docs"]
 @click.option(
     "--latency", type=click.IntRange(0), default=0, metavar="MS", help="Delay each answer."
 )
-@click.option("--rate-limit", metavar="PER_MINUTE[/PER_HOUR]", help="Throttle each key.")
+@click.option(
+    "--rate-limit", metavar="PER_MINUTE[/PER_HOUR]", callback=_judged, help="Throttle each key."
+)
 @click.option("--faults", metavar="FILE|SPEC", help="A reproducible schedule of faults.")
-@click.option("--now", metavar="ISO8601", help="Freeze the clock here.")
+@click.option("--now", metavar="ISO8601", callback=_judged, help="Freeze the clock here.")
 @click.option("--cloud", is_flag=True, help="Paid features answer 402 when missing.")
 @click.option("--rng-seed", type=int, metavar="N", help="Reproducible ids.")
 def command(

@@ -49,6 +49,21 @@ def opens_links(stream: IO[str], environ: Mapping[str, str]) -> bool:
     )
 
 
+def confirm(question: str, left: str) -> None:
+    """Ask on the terminal before something is done.
+
+    Raises:
+        DeclinedError: the answer was no; `left` says what was not done then.
+
+    """
+    import click
+
+    from reconciler.errors import DeclinedError
+
+    if not click.confirm(question, err=True):
+        raise DeclinedError(f"{left}: answered with no")
+
+
 def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
     """Our own signs in ASCII, everything else as an escape: nothing is lost, nothing crashes."""
     if not isinstance(error, UnicodeEncodeError):

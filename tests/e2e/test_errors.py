@@ -1,8 +1,11 @@
 """What goes wrong in the world ends in a clear message and the right exit code."""
 
 import json
+import os
+import pty
 import signal
 import subprocess
+from contextlib import contextmanager, suppress
 
 import pytest
 import yaml
@@ -266,3 +269,68 @@ def test_every_other_kind_is_deleted_by_state_absent(world):
     paths = [row["path"] for row in repo.sandbox.writes()]
     policy = next(i for i, path in enumerate(paths) if "approval_policies" in path)
     assert policy < next(i for i, path in enumerate(paths) if "/roles/" in path)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("sandbox", "--rate-limit", "abc"), "no rate limit"),
+        (("sandbox", "--rate-limit", "10/"), "no rate limit"),
+        (("sandbox", "--rate-limit", "0"), "at least 1"),
+        (("sandbox", "--now", "junk"), "--now"),
+        (("drift", "--notify", "nourl"), "--notify"),
+    ],
+)
+def test_a_bad_value_is_refused_by_the_option_parser(world, command, said):
+    """64, and nothing is started or contacted."""
+    repo = world(acme.seed())
+    repo.sandbox.clear()
+
+    done = repo.run(*command)
+
+    assert 64 == done.code, done.err
+    assert said in done.err
+    assert [] == repo.sandbox.requests()
+
+
+@contextmanager
+def typing(repo, *arguments):
+    """(the command, the master's side of the terminal that it runs on)."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [support.SCRIPT, *arguments],
+        cwd=repo.folder,
+        env=repo.environment(),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    try:
+        yield process, master
+    finally:
+        os.close(master)
+
+
+@pytest.mark.parametrize(("typed", "code", "said"), [("n", 1, "not applied"), (None, 130, "")])
+def test_a_question_that_is_answered_with_no_is_no_interruption(world, typed, code, said):
+    """1 and a sentence for no, 130 for Ctrl-C; neither writes."""
+    repo = world(acme.seed())
+    repo.write("all.yaml", acme.flag("a", 10))
+    with typing(repo, "apply", "all.yaml") as (process, terminal):
+        shown = ""
+        while "[y/N]" not in shown:
+            shown += os.read(terminal, 65536).decode()
+        if typed is None:
+            process.send_signal(signal.SIGINT)
+        else:
+            os.write(terminal, f"{typed}\n".encode())
+        with suppress(OSError):  # the end of a terminal is an error
+            while data := os.read(terminal, 65536):
+                shown += data.decode()
+
+    assert code == process.wait(20)
+    assert said in shown
+    assert "Traceback" not in shown
+    assert [] == repo.sandbox.writes()
