@@ -105,7 +105,7 @@ def test_a_webhook_that_fails_or_hangs_costs_no_result(repo, forge, how):
     assert 2 == len(forge.hooks)
 
 
-@pytest.mark.parametrize("url", ["http://example.test/x", "ftp://x", "https://", "nonsense"])
+@pytest.mark.parametrize("url", ["http://example.test/x", "https://", "https:///x"])
 def test_only_https_is_called(repo, url):
     """A word about drift does not travel in the open."""
     done = repo.run("drift", "--notify", url)

@@ -122,7 +122,7 @@ def check_ledger(scenario, ledger, requests):
     _only_what_is_declared(scenario, ours)
     _only_asked_deletes(scenario, ours)
     _gates_are_met(ledger)
-    _one_request_an_intent(ledger, by_request)
+    _one_request_an_intent(ledger, by_request, scenario.forgiven)
     votes = [r for r in requests if r["user"] == CI and r["path"].endswith(("approve/", "reject/"))]
     need(not votes, "I9-never-votes", votes)
 
@@ -351,8 +351,11 @@ def _gates_are_met(ledger):
         need(not strict & {a for a, yes in moved.items() if yes}, "I8-gate-passed", row)
 
 
-def _one_request_an_intent(ledger, by_request):
-    """I10: no second live request of ours with the same intent, nor again after a rejection."""
+def _one_request_an_intent(ledger, by_request, forgiven):
+    """I10: no second live request of ours with the same intent, nor again after a rejection.
+
+    A commit after a rejection asks anew: that stands in the first `forgiven` rows.
+    """
     live, rejected = {}, Counter()
     for row in ledger:
         if _kind(row) != "ChangeRequest":
@@ -374,7 +377,7 @@ def _one_request_an_intent(ledger, by_request):
         else:
             live.get(key, set()).discard(row["object"])
             if value["state"] == "rejected" and row["user"] != CI:
-                rejected[key] += 1
+                rejected[key] += row["n"] > forgiven
 
 
 # --- the report against the ledger ---

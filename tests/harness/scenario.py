@@ -23,6 +23,7 @@ class Scenario:
     chain: int
     number: int = 0
     edits: list = field(default_factory=list)  # by people, while the program runs
+    forgiven: int = 0  # rows of the ledger before the last commit: what was rejected may be asked
 
 
 def world(policies, flags, mobile=(), **changes):

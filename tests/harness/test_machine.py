@@ -69,8 +69,9 @@ class Product(RuleBasedStateMachine):
         self.write()
 
     @rule()
-    def commit(self):
-        self.driver.commit()
+    def commit(self, message="change"):
+        self.driver.commit(message)
+        self.made.forgiven = len(self.driver.ledger())
 
     @rule()
     def plan(self):
@@ -164,7 +165,7 @@ class Product(RuleBasedStateMachine):
         """When people agree to everything and nobody interferes, it ends where the files say."""
         if getattr(self, "driver", None) is None:
             return
-        self.driver.commit("what is wanted in the end")
+        self.commit("what is wanted in the end")
         self._clear_the_desk()
         said = []
         for _ in range(8):
