@@ -40,7 +40,8 @@ def totals(plan: Plan, *, drift: bool = False) -> tuple[str, ...]:
 def _plan(plan: Plan) -> tuple[str, ...]:
     number = planfile.summary(plan)
     if not plan.writes:
-        return "No changes.", _match(number["none"])
+        whose = " of this pull request" if plan.elsewhere else ""  # apply has something to do
+        return f"No changes{whose}.", _match(number["none"])
     parts = [f"{number[one]:,} to {one}" for one in ("create", "update", "delete")]
     return (f"Plan: {', '.join(parts)}, {number['none']:,} unchanged.",)
 
@@ -158,7 +159,8 @@ def notices(plan: Plan) -> Iterator[Notice]:
     """What drifted elsewhere, what nobody manages, and what left the files."""
     if plan.elsewhere:
         number = count(len(plan.elsewhere), "resource")
-        title = f"{number} drifted that this pull request does not touch (reconciler drift)"
+        them = "it" if len(plan.elsewhere) == 1 else "them"
+        title = f"{number} drifted that this pull request does not touch; apply writes {them} back"
         yield Notice(title, tuple(map(str, plan.elsewhere)))
     if plan.unmanaged:
         title = f"{count(len(plan.unmanaged), 'resource')} live but in no file; left alone"

@@ -647,7 +647,8 @@ def test_a_pull_request_sees_drift_only_on_what_it_touches(committed):
     away = ["FeatureFlag/acme/Web/b", "FeatureFlag/acme/Web/c"]
     assert away == whole["elsewhere"]
     assert (3, 3) == (len(whole["changes"]), whole["summary"]["update"])
-    assert "2 resources drifted that this pull request does not touch" in shown.out
+    told = "2 resources drifted that this pull request does not touch; apply writes them back"
+    assert told in shown.out
     assert ("~ FeatureFlag/acme/Web/a" in shown.out, "~ FeatureFlag/acme/Web/b" in shown.out) == (
         True,
         False,
@@ -658,6 +659,21 @@ def test_a_pull_request_sees_drift_only_on_what_it_touches(committed):
         assert "drifted that this pull request does not touch" in page
     assert "~ FeatureFlag/acme/Web/b" in repo.run("plan", "--drift", "all", **build).out
     assert "elsewhere" not in repo.run("plan", "--format", "json").json
+
+
+def test_where_only_others_drifted_the_plan_does_not_say_that_nothing_would_be_done(committed):
+    """The pull request changes nothing; its apply would."""
+    repo = committed([a(name="a", tags=[])], seed())
+    repo.git("checkout", "-q", "-b", "topic")
+    repo.commit("nothing of it is about a")
+    edit(repo, f"{FLAGS}101/", {"name": "by hand"}, "carol")
+
+    for format_ in ("text", "markdown", "html"):
+        done = repo.run("plan", "--detailed-exitcode", "--format", format_, GITHUB_BASE_REF="main")
+
+        assert 2 == done.code
+        assert "No changes of this pull request" in done.out
+        assert "apply writes it back" in done.out
 
 
 def test_a_commit_that_was_not_applied_yet_is_nobodys_drift(committed):
