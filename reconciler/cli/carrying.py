@@ -105,6 +105,7 @@ def account(
         stopped = interrupted is not None
         shown = text.summary(ended, made, color=session.color, width=session.width, stopped=stopped)
         session.say(shown)
+    session.fail(made, "was not applied")
     rows = outcomes.settled(ended, made)
     return interrupted or outcomes.exit_code(rows, made, guarded=guardrails.CODES)
 

@@ -119,6 +119,7 @@ def _show(session: Session, found: "Plan", format_: str) -> int:
     session.report.plan(found, drift=True)
     session.show(render.drift, found, format_)
     if found.errors:
+        session.fail(found, "is not compared")
         return 1
     notify.drift(session, found)
     return DRIFTED if any(change.hold is None for change in found.writes) else 0

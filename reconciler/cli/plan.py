@@ -80,6 +80,7 @@ def command(
         files.write_private(out, planfile.as_text(document))
         session.note(f"saved {document['digest']}; to carry it out: reconciler apply {out}")
     session.show(render.plan, made, format_, saved=out or "")
+    session.fail(made, "is not applied")
     if any(finding.code not in guardrails.CODES for finding in made.errors):
         return 1  # a guardrail does not keep a plan from being made, only from being applied
     return DIFFERENCES if detailed_exitcode and made.writes else 0

@@ -125,6 +125,16 @@ class Session:
         if not logs.emit("warning", "warning", message=message):
             click.echo(f"warning: {screen.escape(message)}", err=True)
 
+    def fail(self, plan: "Plan", done: str) -> None:
+        """That a plan has errors, on stderr where stdout, which has them, is not in sight."""
+        from reconciler.render import account
+        from reconciler.render.text import screen
+
+        for said in account.errors(plan, done):
+            if logs.emit("error", "error", what=said) or sys.stdout.isatty():
+                continue
+            click.echo(screen.escape(said), err=True)
+
     def settings(self, paths: Sequence[str] = ()) -> "Settings":
         """reconciler.yaml, or what stands in for it."""
         from reconciler.config import settings

@@ -334,3 +334,16 @@ def test_a_question_that_is_answered_with_no_is_no_interruption(world, typed, co
     assert said in shown
     assert "Traceback" not in shown
     assert [] == repo.sandbox.writes()
+
+
+@pytest.mark.parametrize("command", [("plan",), ("plan", "--format", "json"), ("apply", "--yes")])
+def test_errors_of_a_plan_are_on_stderr_too(world, command):
+    """`plan > file` does not end with 1 in silence."""
+    repo = world(acme.seed())
+    members = {"members": ["ghost@acme.test"]}
+    repo.write("all.yaml", acme.document("Role", members, name="R"))
+
+    done = repo.run(*command, "all.yaml")
+
+    assert 1 == done.code
+    assert "1 error: what it concerns " in done.err
