@@ -213,12 +213,15 @@ def _asked(session: Session, reader: "Reader", asked: Mapping[str, Any]) -> "tup
     """The log and the query that the options mean; raises for what makes no sense."""
     from reconciler.posthog.activity import Query
 
-    start = _start(session, asked)
+    begin = _start(asked)
     end = _moment(asked["end_date"], "--end-date")
-    if start and end and datetime.fromisoformat(start) > datetime.fromisoformat(end):
-        raise click.BadParameter("it lies before the start", param_hint="--end-date")
     details = _details(asked["details"], asked["detail_filters"])
     log, teams = _log(reader, asked["organization"], asked["project"], own=asked["project_log"])
+    if isinstance(begin, timedelta):  # by the server's clock, which the log is written by
+        begin = session.now() + timedelta(seconds=reader.clock_skew_s or 0.0) - begin
+    start = begin.isoformat() if begin is not None else None
+    if begin and end and begin > datetime.fromisoformat(end):
+        raise click.BadParameter("it lies before the start", param_hint="--end-date")
     return log, Query(
         start_date=start,
         end_date=end,
@@ -240,20 +243,21 @@ def _asked(session: Session, reader: "Reader", asked: Mapping[str, Any]) -> "tup
     )
 
 
-def _start(session: Session, asked: Mapping[str, Any]) -> str | None:
+def _start(asked: Mapping[str, Any]) -> datetime | timedelta | None:
+    """The time that is meant, or how long ago it was."""
     since, start = asked["since"], asked["start_date"]
     if since is None:
-        return _moment(start, "--start-date")
+        moment = _moment(start, "--start-date")
+        return datetime.fromisoformat(moment) if moment is not None else None
     if start is not None:
         raise UsageError("--since and --start-date exclude each other", fix="use one of them")
     from reconciler.kind import duration_seconds
 
     try:
-        begin = session.now() - timedelta(seconds=duration_seconds(since))
+        return timedelta(seconds=duration_seconds(since))
     except (ValueError, OverflowError) as error:
         message = f"{since!r} is no duration; write 30m, 36h, 7d"
         raise click.BadParameter(message, param_hint="--since") from error
-    return begin.isoformat()
 
 
 def _moment(text: str | None, option: str) -> str | None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reconciler.model import Payload
     from reconciler.posthog.client import Reader
 
-OK, PROBLEM, UNKNOWN = "ok", "problem", "unknown"
+OK, WARNING, PROBLEM, UNKNOWN = "ok", "warning", "problem", "unknown"
 LIVE: Final = "plan, apply, drift, pull, requests, activity, validate --live"
 ADMIN: Final = 8  # the least level that may write all kinds
 MAX_SKEW_S: Final = 60
@@ -64,7 +64,7 @@ _ONE_ROW: Final = {"limit": "1", "page_size": "1"}  # as lists and as logs call 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at. `breaks` and `fix` are empty unless it is a problem."""
+    """One thing that was looked at. `breaks` and `fix` are for warnings and problems."""
 
     name: str
     status: str
@@ -105,7 +105,7 @@ def _text(session: Session, checks: Collection[Check]) -> Iterator[str]:
     from reconciler.render.text.screen import escape
 
     color = color_for(session.color_choice, sys.stdout)
-    paint = {OK: "green", PROBLEM: "red", UNKNOWN: "yellow"}
+    paint = {OK: "green", WARNING: "yellow", PROBLEM: "red", UNKNOWN: "yellow"}
     for check in checks:
         mark = f"{check.status:<8}"
         mark = click.style(mark, fg=paint[check.status]) if color else mark
@@ -323,9 +323,10 @@ def _clock(skew: float | None) -> Check:
         return Check("clock", OK, f"within {max(1, round(abs(skew)))} s of the server's")
     return Check(
         "clock",
-        PROBLEM,
+        WARNING,
         f"this machine is {round(abs(skew)):,} s {side} the server",
-        "drift --since, activity: times are those of the server; deadlines of requests wait",
+        "commits made here look older or newer than the rejections that they answer; all else "
+        "goes by the server's clock",
         "set the clock, for instance with NTP",
     )
 

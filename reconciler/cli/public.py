@@ -8,10 +8,13 @@ _MOST = 32 * 1024 * 1024
 
 
 def is_public(environ: Mapping[str, str]) -> bool:
-    """Whether this is a build of a public repository, or one of which its host does not say."""
+    """Whether this is a build of a public repository, or one of which its host does not say.
+
+    A build of GitHub always has the file of its event: without it this is none.
+    """
     if "GITLAB_CI" in environ:
         return environ.get("CI_PROJECT_VISIBILITY", "public") == "public"
-    if "GITHUB_ACTIONS" not in environ:
+    if "GITHUB_ACTIONS" not in environ or "GITHUB_EVENT_PATH" not in environ:
         return False
     try:
         with Path(environ["GITHUB_EVENT_PATH"]).open("rb") as file:

@@ -10,6 +10,7 @@ from reconciler.config.near import nearest
 from reconciler.model import Finding, Resource, Severity
 from reconciler.paths import Path
 
+_NOT_YET: Final = frozenset({"experiment.launch", "experiment.pause", "experiment.update"})
 GATED_ACTIONS: Final = ("feature_flag.enable", "feature_flag.disable", "feature_flag.update")
 CONDITION_TYPES: Final = ("before_after", "change_amount", "any_change")
 OPERATORS: Final = (">", "<", ">=", "<=", "==", "!=")
@@ -66,13 +67,10 @@ def _policy(action: str, spec: Mapping[str, Any]) -> Iterator[_Row]:
             if meant
             else f"actions that gate: {', '.join(GATED_ACTIONS)}"
         )
-        yield (
-            "R020",
-            (),
-            f"a policy for `{action}` gates nothing",
-            "PostHog stores it as it is",
-            fix,
-        )
+        why = "PostHog stores it as it is"
+        if action in _NOT_YET:
+            why = "older servers store it, newer ones refuse to create it (400)"
+        yield "R020", (), f"a policy for `{action}` gates nothing", why, fix
     if "approvers" in spec:
         yield from _approvers(spec["approvers"])
     if spec.get("conditions"):

@@ -209,11 +209,12 @@ def _after(origin: str, path: str, link: str) -> Request:
         raise _incomplete(path, "a link to the next page is no URL") from None
     own = urlsplit(origin)
     if parts.netloc and (place != (own.hostname, own.port) or "@" in parts.netloc):
+        there = parts.netloc.rpartition("@")[2]
         raise _incomplete(
             path,
-            f"the next page is linked at {parts.hostname}, not at {own.hostname}; it was not asked",
-            fix=f"have {own.hostname} write its own name into links (SITE_URL), "
-            f"or make {parts.hostname} the host",
+            f"the next page is linked at {there}, not at {own.netloc}; it was not asked",
+            fix=f"have {own.netloc} write its own name into links (SITE_URL), "
+            f"or make {there} the host",
         )
     if not parts.path.startswith("/") or parts.path.startswith("//"):
         raise _incomplete(path, "a link to the next page is no URL")

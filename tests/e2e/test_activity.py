@@ -48,6 +48,13 @@ def items(repo, *arguments, **options):
     return [row["item_id"] for row in done.json]
 
 
+def test_since_goes_by_the_clock_of_the_server(repo):
+    """The log's own, whatever this machine thinks the time is."""
+    assert ["12", "11", "10"] == items(repo, "--since", "51m")[:3]
+    assert 12 == len(items(repo, "--since", "2h"))
+    assert [] == items(repo, "--since", "30m")
+
+
 def test_the_list_is_newest_first_and_names_people_projects_and_changes(repo):
     """A line an entry: when, who, through what, which object, and the change below."""
     done = repo.run("activity", "list", "--limit", "4")

@@ -427,6 +427,7 @@ def test_a_public_repository_names_nobody_in_full_unless_asked_to(committed):
     for told in ("no JSON", '{"schedule": "17 6 * * *"}'):  # nobody knows: as if it were public
         event.write_text(told)
         assert "C." == person(**github)
+    assert "carol@acme.test" == person(GITHUB_ACTIONS="true")  # a build always has its event
     gitlab = {"GITLAB_CI": "true", "CI_PROJECT_VISIBILITY": "public"}
     assert "C." == person(**gitlab)
     assert "carol@acme.test" == person("--identities", "full", **gitlab)
