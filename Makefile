@@ -61,7 +61,7 @@ unit: $(READY) chromium
 
 soak: $(READY)
 	RECONCILER_SOAK=1 $(BIN)/pytest -q -n auto tests/soak tests/plan/test_gates_against_sandbox.py \
-	  tests/plan/test_evil_change_sets.py tests/harness
+	  tests/plan/test_evil_change_sets.py tests/e2e/test_faults.py tests/harness
 
 mutants: $(READY)  # every planted bug, and which hunt finds it
 	$(BIN)/python -m tests.harness.mutants

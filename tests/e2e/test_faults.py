@@ -3,6 +3,7 @@
 The oracle is the sandbox's ledger of committed effects, not what the program says of itself.
 """
 
+import os
 from collections import Counter
 
 import pytest
@@ -28,6 +29,15 @@ SPOILED = [
     "after:mutate(html)",
     "before:throttle(1)",
     "late_commit:reset",
+]
+# Each with each in the soak, and in a hunt for planted bugs. Else every fault meets two writes:
+# tests/harness tries them all, without a process for each.
+ALL = any(name in os.environ for name in ("RECONCILER_SOAK", "RECONCILER_TEST_SCRIPT"))
+PAIRS = [
+    (write, spoiled)
+    for place, spoiled in enumerate(SPOILED)
+    for number, write in enumerate(WRITES)
+    if ALL or (number - place) % len(WRITES) in {0, 2}
 ]
 
 
@@ -58,8 +68,7 @@ def faults(repo, text):
     assert 200 == status, body
 
 
-@pytest.mark.parametrize("spoiled", SPOILED)
-@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize(("write", "spoiled"), PAIRS)
 def test_a_spoiled_write_is_neither_lost_nor_repeated(world, write, spoiled):
     """Apply under one fault, then without: at most one more apply, then an empty plan."""
     repo = small_world(world)

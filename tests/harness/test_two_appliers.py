@@ -9,7 +9,7 @@ from tests.harness.driver import Driver
 from tests.harness.turnstile import Door, Turnstile
 
 SOAK = bool(os.environ.get("RECONCILER_SOAK"))
-CHUNK, CHUNKS = (100, 50) if SOAK else (6, 4)
+CHUNK, CHUNKS = (100, 50) if SOAK else (4, 4)
 
 
 def race(sandbox, folder, made, seed):
