@@ -38,7 +38,7 @@ class Product(RuleBasedStateMachine):
         self.wanted = {key: {} for key in KEYS}
         self.token = "phx_ci"
         self.write()
-        self.driver.commit()
+        self.commit()
 
     def write(self):
         documents = []
@@ -70,7 +70,9 @@ class Product(RuleBasedStateMachine):
 
     @rule()
     def commit(self, message="change"):
-        self.driver.commit(message)
+        now = self.sandbox.call("POST", "/_sandbox/clock", {"advance": "1m"})[1]["now"]
+        # Git's clock is the server's: a commit from the far future would answer every rejection.
+        self.driver.commit(message, GIT_COMMITTER_DATE=now, GIT_AUTHOR_DATE=now)
         self.made.forgiven = len(self.driver.ledger())
 
     @rule()
