@@ -1,5 +1,5 @@
 # The command in an image, for systems that run containers. Nothing of a build stays in it.
-FROM python:3.12-slim-bookworm AS build
+FROM python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b AS build
 WORKDIR /source
 COPY requirements.lock requirements-build.lock pyproject.toml README.md LICENSE ./
 COPY reconciler reconciler
@@ -12,8 +12,8 @@ RUN python -I -m venv /opt/reconciler \
     && /opt/reconciler/bin/python -I -m pip install --no-cache-dir --require-hashes --requirement requirements.lock \
     && /opt/reconciler/bin/python -I -m pip install --no-cache-dir --no-deps /wheels/*.whl
 
-FROM python:3.12-slim-bookworm
-# git of the image's own Debian release: it is called, and listens to nobody.
+FROM python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
+# git comes from the image's Debian release; the program only calls it.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends git \

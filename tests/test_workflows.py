@@ -62,6 +62,7 @@ MAY_WRITE = {  # why stands beside each in the file
     ("template/github.yml", "drift"): {"issues": "write"},
     ("docs/ci.md-1", "plan"): {"pull-requests": "write"},
     ("release.yml", "publish"): {"id-token": "write"},
+    ("release.yml", "release"): {"contents": "write"},
 }
 
 

@@ -105,7 +105,7 @@ def sandbox_errors() -> Iterator[None]:
             "the sandbox's packages are not installed",
             why=str(error),
             state="nothing was started",
-            fix="pip install 'reconciler[sandbox]'",
+            fix="pip install 'posthog-reconciler[sandbox]'",
         ) from error
     except SandboxError as error:
         raise ReconcilerError(

@@ -1,6 +1,6 @@
-"""A document that somebody wrote, with other values: comments, order and style stay.
+"""Write other values into a document that somebody wrote: comments, order and style stay.
 
-ruamel.yaml is known to this module alone, an extra, and imported when a value has to be replaced.
+Only this module imports ruamel.yaml, and only when a value has to be replaced: it loads slowly.
 Changes are made where they stand in the text, so that everything else in the document is the same
 byte for byte; where that is not understood, ruamel.yaml writes the document again.
 """
@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from reconciler.config import writer_yaml, yaml_reader
 from reconciler.config.writer_splice import CannotError, Change, splice
-from reconciler.errors import ReconcilerError
 from reconciler.paths import Path
 
 _EMPTY: Final[tuple[Any, ...]] = (None, {}, [], "")
@@ -181,18 +180,10 @@ def _plain(value: Any) -> Any:
 
 
 def _yaml() -> tuple[Any, type[Exception]]:
-    """The round-trip parser and its errors; ReconcilerError where the extra is missing."""
-    try:
-        from ruamel.yaml import YAML
-        from ruamel.yaml.error import YAMLError
-    except ImportError as problem:
-        raise ReconcilerError(
-            "files that are there already cannot be updated",
-            why="that needs ruamel.yaml, which is not installed: it keeps the comments",
-            state="no file was changed",
-            fix="install reconciler with its extra: pip install 'reconciler[pull]'; "
-            "or pull into an empty folder with --out",
-        ) from problem
+    """Return the round-trip parser and the class of its errors."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     yaml = YAML(typ="rt", pure=True)
     yaml.preserve_quotes = True
     yaml.width = _WIDE

@@ -13,7 +13,7 @@ from tests.support import SCRIPT
 
 WORKFLOWS = {"github": ".github/workflows/posthog.yml", "gitlab": ".gitlab-ci.yml"}
 PINNED = {
-    "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2",
+    "actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2",
     f"OWNER/reconciler@{'0' * 40} # v0.1.0",  # its place is for people to fill in
 }
 

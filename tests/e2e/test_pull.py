@@ -1,6 +1,5 @@
 """`pull` through the console script: what it asks, what it writes, and what it leaves alone."""
 
-import pytest
 import yaml
 
 from tests.e2e import acme
@@ -264,20 +263,6 @@ def test_what_happened_as_json(world):
     rows = {row["path"]: row for row in found["files"]}
     assert rows["acme/Web/feature_flags.yaml"]["action"] == "written"
     assert found["missing"] == found["left_out"] == found["unreadable"] == []
-
-
-@pytest.mark.parametrize("live", [10, 20])
-def test_without_the_extra_only_updates_are_refused(world, live):
-    """The message names the extra; what needs no update is pulled."""
-    repo = world(acme.seed(projects=[flags(acme.live_flag("a", live))]))
-    repo.write("flags.yaml", acme.flag("a", 10, name="a", active=False))
-    (repo.folder / "hide").mkdir()
-    (repo.folder / "hide/sitecustomize.py").write_text("import sys\nsys.modules['ruamel'] = None\n")
-
-    done = repo.run("pull", "--kind", "FeatureFlag", PYTHONPATH=str(repo.folder / "hide"))
-
-    assert done.code == (0 if live == 10 else 1), done.err
-    assert ("reconciler[pull]" in done.err) == (live == 20)
 
 
 HAND = """\
