@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler.sandbox import activity, fields, flag_filters
+from reconciler.sandbox import activity, fields, flag_filters, flag_references
 from reconciler.sandbox.call import Actor
 from reconciler.sandbox.errors import conflict, invalid
 from reconciler.sandbox.model import Flag, Project, User
@@ -92,6 +92,9 @@ def validated(
     if "key" in values:
         _need_free_key(tx, project, values["key"], flag)
     _check_filters(profile, values, flag)
+    if values.get("filters") and "filters" in data:
+        key = values.get("key")
+        flag_references.check(tx, project, values["filters"], flag=flag, key=key)
     _check_pairs(values, flag)
     if flag is not None:
         _check_use(tx, values, flag)
@@ -147,7 +150,7 @@ def _check_use(tx: Transaction, values: Mapping[str, Any], flag: Flag) -> None:
     if deleting:
         _need_unused(flag)
     if deleting or disabling:
-        users = [one.key for one in _dependents(tx, flag)]
+        users = [one.key for one in flag_references.dependents(tx, flag)]
         if users:
             word = "delete" if deleting else "disable"
             name = "deleted" if deleting else "active"
@@ -155,7 +158,8 @@ def _check_use(tx: Transaction, values: Mapping[str, Any], flag: Flag) -> None:
             raise invalid(f"Cannot {word} this flag: other active flags use it: {listed}", name)
     if values.get("active") and not flag.active:
         filters = values.get("filters", flag.filters)
-        off = [one.key for one in _dependencies(tx, flag, filters) if not one.active]
+        needed = flag_references.dependencies(tx, flag, filters)
+        off = [one.key for one in needed if not one.active]
         if off:
             detail = f"Cannot enable this flag: it depends on disabled flags: {', '.join(off)}"
             raise invalid(detail, "active")
@@ -180,17 +184,6 @@ def _running(flag: Flag) -> bool:
         if isinstance(one, dict) and one.get("end_date")
     }
     return any(one not in ended for one in flag.experiment_set)
-
-
-def _dependents(tx: Transaction, flag: Flag) -> list[Flag]:
-    live = tx.find(Flag, project=flag.project, deleted=False, active=True)
-    return [one for one in live if str(flag.id) in flag_filters.dependencies(one.filters)]
-
-
-def _dependencies(tx: Transaction, flag: Flag, filters: dict[str, Any]) -> list[Flag]:
-    numbers = [fields.as_id(word) for word in sorted(flag_filters.dependencies(filters))]
-    found = [tx.get(Flag, number) for number in numbers if number is not None]
-    return [one for one in found if one is not None and one.project == flag.project]
 
 
 def create(tx: Transaction, actor: Actor, project: Project, values: Mapping[str, Any]) -> Flag:

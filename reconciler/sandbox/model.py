@@ -193,6 +193,22 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
+class Cohort:
+    """A named set of people of a project, which conditions of flags refer to (contract 9.8)."""
+
+    id: int
+    project: int
+    name: str | None
+    created_at: str
+    description: str = ""
+    is_static: bool = False
+    deleted: bool = False
+    filters: Json = field(default_factory=dict)
+    count: int | None = None
+    created_by: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeRequest:
     """A write that waits for approval, or what became of it (contract 7.1)."""
 

@@ -19,6 +19,7 @@ _KINDS = {
     "approval_policies": "ApprovalPolicy",
     "change_requests": "ChangeRequest",
     "feature_flags": "FeatureFlag",
+    "cohorts": "Cohort",
     "activity_logs": "LogEntry",
 }
 _DECISIONS = {"approve", "reject", "cancel"}

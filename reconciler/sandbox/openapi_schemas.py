@@ -270,6 +270,18 @@ COMPONENTS: dict[str, Schema] = {
         """,
         optional="bool: archived\nwords: evaluation_contexts evaluation_tags",
     ),
+    "Cohort": _answer(
+        """
+        int: id
+        ?str: name
+        str: description
+        bool: deleted is_calculating is_static
+        ?int: count
+        ?UserBasic: created_by
+        time: created_at
+        """,
+        optional="object: filters\nany: query\nlist: groups",
+    ),
     "LogEntry": _answer(
         """
         uuid: id
@@ -347,6 +359,7 @@ QUERIES: dict[str, tuple[str, ...]] = {
         "excluded_properties",
         "order",
     ),
+    "cohorts.list": ("basic", "type", "search", "created_by_id"),
     "activity_logs.list": (
         "start_date",
         "end_date",

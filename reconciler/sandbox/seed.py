@@ -8,6 +8,7 @@ from reconciler.sandbox import clock, seed_project, tasks
 from reconciler.sandbox.errors import SandboxError, SeedError
 from reconciler.sandbox.fields import as_uuid
 from reconciler.sandbox.model import (
+    Cohort,
     Entry,
     Flag,
     Ground,
@@ -119,6 +120,8 @@ def _given_ids(document: dict[str, Any]) -> Iterator[tuple[type, int]]:
             yield Project, project.get("id", 0)
             for flag in project.get("feature_flags") or ():
                 yield Flag, flag.get("id", 0)
+            for cohort in project.get("cohorts") or ():
+                yield Cohort, cohort.get("id", 0)
 
 
 def _user(tx: Transaction, names: Names, one: dict[str, Any], path: str) -> None:

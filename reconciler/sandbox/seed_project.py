@@ -1,4 +1,4 @@
-"""The part of a seed below a project: policies, flags and change requests."""
+"""The part of a seed below a project: policies, cohorts, flags and change requests."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.sandbox import clock, durations, flag_filters
 from reconciler.sandbox.errors import ApiError, SeedError
-from reconciler.sandbox.model import ChangeRequest, Flag, Policy, Project, Vote
+from reconciler.sandbox.model import ChangeRequest, Cohort, Flag, Policy, Project, Vote
 from reconciler.sandbox.seed_names import Names, level
 from reconciler.sandbox.seed_values import identity, moment, need_new
 from reconciler.sandbox.store import Transaction
@@ -65,6 +65,8 @@ def load(
     for place, given in enumerate(one.get("approval_policies") or ()):
         where = f"{path}.approval_policies[{place}]"
         policy(tx, names, given, where, organization=organization, project=number)
+    for place, given in enumerate(one.get("cohorts") or ()):
+        _cohort(tx, names, project, given, f"{path}.cohorts[{place}]")
     flags: dict[str, Flag] = {}
     for place, given in enumerate(one.get("feature_flags") or ()):
         _flag(tx, names, project, given, flags=flags, path=f"{path}.feature_flags[{place}]")
@@ -123,6 +125,26 @@ def _lasts(one: Mapping[str, Any], path: str) -> str:
     if found is None:
         raise SeedError(f'{path}.expires_after: {given!r} is no duration: write "14 00:00:00"')
     return durations.text(found)
+
+
+_COHORT = ("description", "is_static", "deleted", "filters", "count")
+
+
+def _cohort(
+    tx: Transaction, names: Names, project: Project, one: dict[str, Any], path: str
+) -> None:
+    number = one.get("id") or tx.next_id(Cohort)
+    need_new(tx, Cohort, number, path)
+    tx.insert(
+        Cohort(
+            id=number,
+            project=project.id,
+            name=one["name"],
+            created_at=moment(one.get("created_at", tx.at), f"{path}.created_at"),
+            created_by=names.person(one.get("created_by"), f"{path}.created_by"),
+            **{name: one[name] for name in _COHORT if name in one},
+        )
+    )
 
 
 def _flag(

@@ -7,6 +7,7 @@ from reconciler.sandbox.change_requests import votes
 from reconciler.sandbox.clock import shown
 from reconciler.sandbox.model import (
     ChangeRequest,
+    Cohort,
     Entry,
     Flag,
     Membership,
@@ -136,6 +137,10 @@ def _project(tx: Transaction, project: Project, titles: Titles) -> Document:
         **_plain(project, "organization"),
         "members": [titles.person(one) for one in project.members],
         "approval_policies": [_policy(one, titles) for one in tx.find(Policy, project=project.id)],
+        "cohorts": [
+            {**_plain(one, "project"), "created_by": titles.person(one.created_by)}
+            for one in tx.find(Cohort, project=project.id)
+        ],
         "feature_flags": [
             {
                 **_plain(one, "project"),

@@ -12,10 +12,17 @@ from typing import Any, TypeVar
 from reconciler.sandbox import model
 from reconciler.sandbox.errors import SandboxError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _APPLICATION = 0x50485342
 # from a schema to the next one, as statements; a file goes through all that it lacks
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    1: (
+        """CREATE TABLE cohorts (seq INTEGER PRIMARY KEY AUTOINCREMENT, id, "project", "name",
+            "is_static", "deleted", "created_by", "created_at", "doc")""",
+        "CREATE UNIQUE INDEX cohorts_id ON cohorts (id)",
+        'CREATE INDEX cohorts_project_created_at ON cohorts ("project", "created_at")',
+    ),
+}
 
 T = TypeVar("T")
 
@@ -75,6 +82,12 @@ TABLES: dict[type, Table] = {
             "created_at",
         ),
         (("project", "created_at"), ("project", "key")),
+    ),
+    model.Cohort: Table(
+        "cohorts",
+        "Cohort",
+        ("project", "name", "is_static", "deleted", "created_by", "created_at"),
+        (("project", "created_at"),),
     ),
     model.ChangeRequest: Table(
         "change_requests",

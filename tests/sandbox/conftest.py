@@ -51,12 +51,16 @@ SEED = {
                 {
                     "name": "Web",
                     "id": 1,
+                    "cohorts": [
+                        {"name": "Beta testers", "id": 5, "is_static": True},
+                        {"name": "Gone", "id": 6, "deleted": True},
+                    ],
                     "feature_flags": [
                         {"key": "on", "id": 1, "filters": FULL, "created_by": "ada@acme.test"},
                         {"key": "off", "id": 2, "active": False, "filters": FULL},
                     ],
                 },
-                {"name": "Mobile", "id": 2},
+                {"name": "Mobile", "id": 2, "cohorts": [{"name": "Beta testers", "id": 7}]},
             ],
         },
         {

@@ -27,6 +27,7 @@ ROWS = [
     ("PATCH", f"{FLAGS}/1/", {}, "feature_flag:write", 200),
     ("DELETE", f"{FLAGS}/1/", None, "feature_flag:write", 405),
     ("POST", f"{FLAGS}/1/disable/", None, "feature_flag:write", 200),
+    ("GET", "/api/projects/1/cohorts/", None, "cohort:read", 200),
     ("GET", "/api/organizations/", None, "organization:read", 200),
     ("POST", "/api/organizations/", {"name": "N"}, "organization:write", 201),
     ("GET", f"{ORG}/", None, "organization:read", 200),

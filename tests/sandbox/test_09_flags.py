@@ -221,7 +221,7 @@ def test_9_2_display_only_keys_are_shown_and_not_kept(api):
     filters = {"groups": [{"properties": properties}]}
     made = make(api, "new", filters=filters)["filters"]["groups"][0]["properties"]
 
-    assert made[0]["cohort_name"] == "Cohort 5"
+    assert made[0]["cohort_name"] == "Beta testers"
     assert made[1]["label"] == "on"
     flags = api.sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
     assert "cohort_name" not in str(flags)
@@ -414,8 +414,10 @@ def test_9_5_dependencies_hold_flags_in_place(api):
 
     assert refused(api.patch(f"{FLAGS}/1/", {"active": False}))[1] == "active"
     assert refused(api.patch(f"{FLAGS}/1/", {"deleted": True}))[1] == "deleted"
+    api.patch(f"{FLAGS}/2/", {"active": True})
     needs[0]["key"] = "2"
     sleeper = make(api, "sleeper", active=False, filters={"groups": [{"properties": needs}]})
+    api.patch(f"{FLAGS}/2/", {"active": False})
     reply = api.patch(f"{FLAGS}/{sleeper['id']}/", {"active": True})
     assert refused(reply)[1] == "active"
 

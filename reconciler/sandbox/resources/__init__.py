@@ -4,6 +4,7 @@ from reconciler.sandbox.resources import (
     activity_log,
     approval_policy,
     change_request,
+    cohort,
     feature_flag,
     member,
     organization,
@@ -25,6 +26,7 @@ _MODULES = (
     role_membership,
     approval_policy,
     change_request,
+    cohort,
     feature_flag,
     activity_log,
 )

@@ -10,7 +10,7 @@ from reconciler.sandbox.call import Call, page_answer, paged
 from reconciler.sandbox.clock import shown
 from reconciler.sandbox.errors import invalid, not_found
 from reconciler.sandbox.http import Answer
-from reconciler.sandbox.model import Flag
+from reconciler.sandbox.model import Cohort, Flag
 from reconciler.sandbox.routes import Route
 from reconciler.sandbox.store import Clause, Transaction
 
@@ -270,7 +270,10 @@ def _shown_filters(call: Call, flag: Flag) -> Any:
 
 def _labelled(call: Call, one: dict[str, Any]) -> dict[str, Any]:
     if one.get("type") == "cohort":
-        return {**one, "cohort_name": f"Cohort {one.get('value')}"}
+        number = fields.as_id(str(one.get("value")))
+        cohort = call.tx.get(Cohort, number) if number is not None else None
+        name = cohort.name if cohort else None
+        return {**one, "cohort_name": name or f"Cohort {one.get('value')}"}
     if one.get("type") == "flag" and call.profile.merges_filters:
         number = fields.as_id(str(one.get("key")))
         other = call.tx.get(Flag, number) if number is not None else None
