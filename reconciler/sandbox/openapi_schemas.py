@@ -271,15 +271,8 @@ COMPONENTS: dict[str, Schema] = {
         optional="bool: archived\nwords: evaluation_contexts evaluation_tags",
     ),
     "Cohort": _answer(
-        """
-        int: id
-        ?str: name
-        str: description
-        bool: deleted is_calculating is_static
-        ?int: count
-        ?UserBasic: created_by
-        time: created_at
-        """,
+        "int: id\n?str: name\nstr: description\nbool: deleted is_calculating is_static\n"
+        "?int: count\n?UserBasic: created_by\ntime: created_at",
         optional="object: filters\nany: query\nlist: groups",
     ),
     "LogEntry": _answer(
