@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.config import git_process
-from reconciler.config.files import Entry, contains, git_root, is_hidden, is_resource_file, refuse
+from reconciler.config.files import (
+    Entry,
+    contains,
+    git_root,
+    is_hidden,
+    is_resource_file,
+    located,
+    refuse,
+    shown_from,
+)
 from reconciler.config.text import MAX_BYTES
 from reconciler.errors import GitError
 
@@ -82,23 +91,20 @@ class CommitTree:
 
     def inside(self, path: Path) -> str:
         """A path as git writes it: from the root, with slashes; "" for the root."""
-        lexical = Path(os.path.abspath(self.cwd / path))  # noqa: PTH100  links stay as they are
-        for candidate in (lexical, Path(os.path.realpath(lexical.parent)) / lexical.name):
-            if candidate == self.root:
-                return ""
-            if candidate.is_relative_to(self.root) and git_root(candidate.parent) == self.root:
-                return candidate.relative_to(self.root).as_posix()
+        found = located(self.cwd / path)
+        if found == self.root:
+            return ""
+        if found.is_relative_to(self.root) and git_root(found.parent) == self.root:
+            return found.relative_to(self.root).as_posix()
         fix = "name a path inside the repository"
         raise refuse(str(path), f"is not in the repository {self.root.name}", fix=fix)
 
     def shown(self, inside: str) -> str:
         """A path from the root of the repository as messages show it."""
-        start = _start(self.root, self.cwd)
-        if start == ".":
-            return inside or "."
-        if start.startswith(".."):  # the current folder is outside
-            return (self.root / inside).as_posix()
-        return posixpath.relpath(f"/{inside}", f"/{start}")
+        above, below = _start(self.root, self.cwd)
+        if below is not None:
+            return posixpath.join(below, inside) if below != "." else inside or "."
+        return posixpath.relpath(f"/{inside}", f"/{above}")
 
     def gaps(self, path: Path) -> list[str]:
         """Submodules below a path that are not checked out: what they declare is not known."""
@@ -258,6 +264,9 @@ def is_wanted(path: str, inside: str) -> bool:
 
 
 @lru_cache(maxsize=32)
-def _start(top: Path, cwd: Path) -> str:
-    """The current folder from the root of the repository, with slashes."""
-    return Path(os.path.relpath(os.path.realpath(cwd), top)).as_posix()
+def _start(root: Path, cwd: Path) -> tuple[str, str | None]:
+    """Return the current folder from the root, or, where it is not below, the root's own name."""
+    here = Path(os.path.realpath(cwd))
+    if here != root and here.is_relative_to(root):
+        return here.relative_to(root).as_posix(), None
+    return "", shown_from(here, root)

@@ -77,6 +77,36 @@ def git_root(path: Path) -> Path | None:
     return next((folder for folder in (real, *real.parents) if (folder / ".git").exists()), None)
 
 
+def located(path: Path) -> Path:
+    """Return the absolute path by which a file is known in its repository.
+
+    A link inside the repository keeps its name, as git lists it. A link on the way to the
+    repository does not: git knows only where the repository really is.
+    """
+    lexical = Path(os.path.abspath(path))  # noqa: PTH100  links stay as they are
+    real = Path(os.path.realpath(lexical))
+    for candidate in (lexical, Path(os.path.realpath(lexical.parent)) / lexical.name, real):
+        root = git_root(candidate.parent)
+        if candidate == git_root(candidate) or (root and candidate.is_relative_to(root)):
+            return candidate
+    return lexical
+
+
+def shown_from(cwd: Path, path: Path, anchor: Path | None = None) -> str:
+    """Return the name of a path for people: relative where that says enough.
+
+    It says enough below the current folder, and where both are in one repository, however deep
+    it is nested in others; outside git the folder of `reconciler.yaml` counts as one.
+    """
+    if path.is_relative_to(cwd):
+        return path.relative_to(cwd).as_posix()
+    common = Path(os.path.commonpath((path, cwd)))
+    outer = git_root(common)
+    if outer is None and anchor is not None and git_root(path.parent) is None:
+        outer = anchor if common.is_relative_to(anchor) else None
+    return path.as_posix() if outer is None else Path(os.path.relpath(path, cwd)).as_posix()
+
+
 @dataclass(frozen=True, slots=True)
 class WorkingTree:
     """The files on disk.
@@ -110,19 +140,13 @@ class WorkingTree:
             others = (os.path.realpath(self.cwd / other) for other in (*self.skip, *skip))
             left_out = frozenset(others) - {str(real)}
             shown = "" if display == "." else display
-            yield from _Walk(root, left_out, set()).folder(str(real), shown, 0)
+            yield from _Walk(root, left_out, set(), self.cwd.parts).folder(str(real), shown, 0)
         else:
             yield display, partial(_read_real, root, real, display)
 
     def display(self, path: Path) -> str:
         """The name of a path in messages and plans: relative where that says enough."""
-        path = Path(os.path.abspath(self.cwd / path))  # noqa: PTH100  links stay as they are
-        if path.is_relative_to(self.cwd):
-            return path.relative_to(self.cwd).as_posix()
-        root = git_root(self.cwd) or self.anchor
-        if root is not None and path.is_relative_to(root) and self.cwd.is_relative_to(root):
-            return Path(os.path.relpath(path, self.cwd)).as_posix()
-        return path.as_posix()
+        return shown_from(self.cwd, located(self.cwd / path), self.anchor)
 
     def _root(self, path: Path) -> Path:
         """What links may not leave."""
@@ -143,6 +167,7 @@ class _Walk:
     root: Path
     skip: frozenset[str]
     seen: set[str]  # real paths of what was met
+    cwd: tuple[str, ...]  # parts of the folder that display names are relative to
 
     def folder(self, real: str, display: str, depth: int) -> Iterator[Entry]:
         if real in self.seen or real in self.skip:
@@ -162,7 +187,7 @@ class _Walk:
                     if not is_hidden(entry.name)
                 )
             for name, is_link, is_folder in entries:
-                shown = f"{display}/{name}" if display else name
+                shown = self._shown(display, name)
                 if is_link:
                     yield from self._link(Path(real, name), shown, depth)
                 elif is_folder:
@@ -171,6 +196,16 @@ class _Walk:
                     yield shown, partial(_read, name, shown, dir_fd=fd)
         finally:
             os.close(fd)
+
+    def _shown(self, display: str, name: str) -> str:
+        """Return the display name of what is in a folder; the way back down is not shown.
+
+        From `config/flags`, `../flags/a.yaml` is `a.yaml`, as git and every other message have it.
+        """
+        up = display.count("..")
+        if up and display == "/".join([".."] * up) and self.cwd[-up] == name:
+            return display[3:]
+        return f"{display}/{name}" if display else name
 
     def _link(self, link: Path, display: str, depth: int) -> Iterator[Entry]:
         try:

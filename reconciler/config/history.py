@@ -58,10 +58,11 @@ def load(
     Empty where git has nothing to say; a state that cannot be read is left out.
 
     """
-    if git.root(cwd) is None or git.head(cwd) is None:
+    here = cwd / paths[0] if paths else cwd  # the files may be of another repository than `cwd`
+    if git.root(here) is None or git.head(here) is None:
         return ()
     try:
-        tree = git.commit_tree("HEAD", cwd=cwd, may_lack_paths=True)
+        tree = git.commit_tree("HEAD", cwd=cwd, at=here, may_lack_paths=True)
         inside = [tree.inside(path) for path in (*paths, *overlays)]
         commits = [_commit(*row, tree.root, inside) for row in _window(tree.root, inside, now)]
         blobs = _Blobs(tree.root, names)
