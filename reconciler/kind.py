@@ -110,6 +110,7 @@ class Kind:
     key_payload: str | None = None  # the payload field of the natural key; None: not writable
     references: tuple[Reference, ...] = ()
     after: tuple[str, ...] = ()  # kinds of the same scope whose changes go first
+    sets: tuple[str, ...] = ()  # paths of lists whose order means nothing, compared item by item
     atomic: tuple[str, ...] = ()  # fields compared and sent as a whole, also what is not written
     defaults: Mapping[str, Any] = field(default_factory=dict)  # what the server takes if not sent
     folds_case: bool = False  # natural keys are compared case-insensitively

@@ -92,6 +92,7 @@ KIND = Kind(
         Reference("approvers.roles[]", kind="Role"),
         Reference("bypass_roles[]", kind="Role"),
     ),
+    sets=("approvers.users", "approvers.roles", "bypass_levels", "bypass_roles"),
     atomic=("approvers", "conditions"),
     defaults={
         "enabled": True,

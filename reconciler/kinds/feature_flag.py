@@ -175,6 +175,7 @@ KIND = Kind(
     identify=lambda payload: str(payload["key"]),
     key_payload="key",
     after=("ApprovalPolicy",),
+    sets=SETS,
     defaults={
         "name": "",
         "active": True,

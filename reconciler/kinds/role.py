@@ -71,6 +71,7 @@ KIND = Kind(
     canonical=canonical,
     key_payload="name",
     references=(Reference("members[]", kind="Member", id_field="uuid", orders=False),),
+    sets=("members",),
     defaults={"members": []},
     folds_case=True,
     apart=("members",),

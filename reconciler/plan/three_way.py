@@ -157,18 +157,33 @@ def _fields(resource: Resource, base: Resource | None, live: LiveResource) -> It
         for path, old, new in describe.differences(mine, value, (name,)):
             text = print_path(path)
             if not secret.covers(skipped, text):
-                before, side = _base(base, path, old, new, kind.atomic)
+                before, side = _base(base, path, old, new, kind)
                 yield FieldChange(text, ordered(old), ordered(new), ordered(before), side)
 
 
 def _base(
-    base: Resource | None, path: Path, live: Any, desired: Any, atomic: tuple[str, ...]
+    base: Resource | None, path: Path, live: Any, desired: Any, kind: Kind
 ) -> tuple[Any, Cause]:
     """What the base says of this field, and which side moved away from it."""
     if base is None:
         return ABSENT, Cause.UNKNOWN
     value = at(base.spec, path, ABSENT)
-    return value, cause(value, live, desired, known=_known(base.spec, path, atomic))
+    known = _known(base.spec, path, kind.atomic)
+    if print_path(path) in kind.sets and (known or value is not ABSENT):
+        return value, _cause_of_set(*map(_items, (value, live, desired)))
+    return value, cause(value, live, desired, known=known)
+
+
+def _items(value: Any) -> set[Any]:
+    return set(value) if isinstance(value, list) else set()
+
+
+def _cause_of_set(base: set[Any], live: set[Any], desired: set[Any]) -> Cause:
+    """Which side moved, item by item: each is there or not, so two sides cannot disagree on it.
+
+    Where the files moved some items and somebody else moved others, it is the files' change.
+    """
+    return Cause.INTENT if (live ^ desired) & (base ^ desired) else Cause.DRIFT
 
 
 def _known(base: Any, path: Path, atomic: tuple[str, ...]) -> bool:

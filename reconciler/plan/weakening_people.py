@@ -29,9 +29,9 @@ class Effects:
     def __init__(self, changes: tuple[Change, ...], live: Live, policies: Iterable[_Pair]) -> None:
         """`policies` are (before, after) of every policy that is there before and after."""
         held = members(live)
-        levels = _levels(live)
-        self.before = Crowd(held, levels)
-        self.after = Crowd(planned_members(changes, held), {**levels, **planned_levels(changes)})
+        known = levels(live)
+        self.before = Crowd(held, known)
+        self.after = Crowd(planned_members(changes, held), {**known, **planned_levels(changes)})
         staying = [(old, new) for old, new in policies if new.enabled]
         # Said in this order whatever the order of the listings.
         self._policies = sorted(staying, key=lambda pair: (pair[1].address, pair[0].address))
@@ -64,23 +64,23 @@ class Effects:
             joined -= {e.lower() for e in self.before.members.get((organization, name), ())}
         for old, new in here:
             if names & named_roles(old, "approvers") and names & named_roles(new, "approvers"):
-                for email in sorted(joined & self._gained(new, Crowd.approvers)):
+                for email in sorted(joined & self._gained(old, new, Crowd.approvers)):
                     yield f"{email} may approve under {new.address}"
             if names & named_roles(old, "bypass") and names & named_roles(new, "bypass"):
-                for email in sorted(joined & self._gained(new, Crowd.passers)):
+                for email in sorted(joined & self._gained(old, new, Crowd.passers)):
                     yield f"{email} bypasses {new.address}"
 
     def _gained(
-        self, policy: Policy, people: Callable[[Crowd, Policy], frozenset[str]]
+        self, old: Policy, new: Policy, people: Callable[[Crowd, Policy], frozenset[str]]
     ) -> frozenset[str]:
-        return people(self.after, policy) - people(self.before, policy)
+        return people(self.after, new) - people(self.before, old)
 
     def _level(self, change: Change, here: list[_Pair]) -> Effect:
         email = change.address.name.lower()
         weaker = tuple(
             f"{email} bypasses {new.address}"
-            for _, new in here
-            if email in self._gained(new, Crowd.passers)
+            for old, new in here
+            if email in self._gained(old, new, Crowd.passers)
         )
         key = (change.address.organization, email)
         rises = self.before.levels.get(key, 0) < _ADMIN <= self.after.levels.get(key, 0)
@@ -88,7 +88,7 @@ class Effects:
         return Effect(weaker, (said,) if rises and here else ())
 
 
-def _levels(live: Live) -> Mapping[tuple[str, str], int]:
+def levels(live: Live) -> Mapping[tuple[str, str], int]:
     """The level of everybody whose level was read."""
     levels = {
         (organization, email.lower()): person.level
@@ -125,10 +125,11 @@ def _dangling(change: Change, here: list[_Pair]) -> Iterator[str]:
 
 
 def _joiners(change: Change, here: list[_Pair]) -> Iterator[str]:
-    """Whoever joins gets the default role."""
-    role = next((one.desired for one in change.fields if one.path == "default_role"), None)
-    for _, new in here if isinstance(role, str) else ():
-        if str(role).casefold() in named_roles(new, "approvers"):
-            yield f"whoever joins gets the role {role}, which may approve under {new.address}"
-        if str(role).casefold() in named_roles(new, "bypass"):
-            yield f"whoever joins gets the role {role}, which bypasses {new.address}"
+    """Whoever joins gets the default role, and got the former one."""
+    moved = [(one.live, one.desired) for one in change.fields if one.path == "default_role"]
+    for former, role in moved:
+        for old, new in here if isinstance(role, str) else ():
+            for how, what in (("approvers", "may approve under"), ("bypass", "bypasses")):
+                had = str(former).casefold() in named_roles(old, how)
+                if str(role).casefold() in named_roles(new, how) and not had:
+                    yield f"whoever joins gets the role {role}, which {what} {new.address}"

@@ -96,7 +96,9 @@ def test_what_strengthens_comes_before_the_flags_and_what_weakens_after(ends):
             ways = set()
             for without in (frozenset(), frozenset(moving) - {address}):
                 states = (between(before, after, done) for done in (without, without | {address}))
-                one, other = ({key: state.strictness(key) for key in keys} for state in states)
+                one, other = (
+                    {key: state.strictness(key, holds=False) for key in keys} for state in states
+                )
                 ways.add(direction(one, other))
             if ways == {1}:
                 assert address in waits_for(moving, flag), (address, project)
