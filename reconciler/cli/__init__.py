@@ -6,13 +6,14 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from reconciler import __version__
-from reconciler.cli import endings, logs, terminal
+from reconciler.cli import endings, global_options, logs, terminal
 from reconciler.errors import ConfigError, ReconcilerError
 
 lasting: list[object] = []  # what a command has read: it may be large, and lives as long as we do
@@ -37,6 +38,13 @@ CRASHED = 1
 INTERRUPTED = 130
 
 
+@cache
+def _load(name: str) -> click.Command:
+    """Import the module of a command; its options include those of the program."""
+    command: click.Command = import_module(f"reconciler.cli.{name}").command
+    return global_options.accept_after_command(command)
+
+
 class _Commands(click.Group):
     """Imports a command's module only when that command is called."""
 
@@ -46,8 +54,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"reconciler.cli.{cmd_name}").command
-        return command
+        return _load(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -69,23 +76,17 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Example: reconciler --target production plan --detailed-exitcode",
+    epilog="Example: reconciler plan --target production --detailed-exitcode",
 )
-@click.option("--config", metavar="FILE", envvar="RECONCILER_CONFIG", help="reconciler.yaml.")
-@click.option("--target", metavar="NAME", envvar="RECONCILER_TARGET", help="One of its targets.")
-@click.option("--host", metavar="URL", help="The PostHog instance.")
-@click.option("--sandbox", is_flag=True, help="Run against a throw-away embedded server.")
-@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto")
-@click.option("--quiet", "-q", is_flag=True, help="No progress, no warnings.")
-@click.option("--verbose", "-v", count=True, help="More of everything; repeatable.")
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text")
+@global_options.before_command
 @click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
 @click.pass_context
 def group(ctx: click.Context, /, **options: object) -> None:
     """GitOps for PostHog: organizations, roles, approval policies and feature flags.
 
     Files say what should be; `plan` shows what would change and who will have to approve it;
-    `apply` makes it so; `drift` says what changed behind git's back.
+    `apply` makes it so; `drift` says what changed behind git's back. The options below are
+    accepted before and after the command.
     """
     from reconciler.cli.session import Session
 

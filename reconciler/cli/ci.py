@@ -115,7 +115,7 @@ def run(
     environ = session.environ
     folder = _folder(session, name, report, arguments)
     with logs.within():
-        code = run_command([*_globals(), name, *_asked(name, arguments, folder, environ)])
+        code = run_command([*_globals(session), name, *_asked(name, arguments, folder, environ)])
     result = Result(name, code, folder, _summary(folder))
     target = str(result.summary.get("target") or _target(session))
     tellers = (
@@ -163,15 +163,19 @@ def _folder(session: Session, name: str, report: str | None, arguments: Sequence
         return found
 
 
-def _globals() -> list[str]:
+def _globals(session: Session) -> list[str]:
     """The global options of this call, for the command that it runs."""
-    context = click.get_current_context().find_root()
-    found: list[str] = []
-    for name in ("config", "target", "host", "color", "log_format"):
-        if context.params.get(name) is not None:
-            found += [f"--{name.replace('_', '-')}", str(context.params[name])]
-    found += ["--quiet"] * bool(context.params.get("quiet"))
-    return found + ["--verbose"] * int(context.params.get("verbose") or 0)
+    values = {
+        "--config": session.config,
+        "--target": session.target_name,
+        "--host": session.host,
+        "--color": session.color_choice,
+        "--log-format": session.log_format,
+    }
+    given = [
+        part for name, value in values.items() if value is not None for part in (name, str(value))
+    ]
+    return given + ["--quiet"] * session.quiet + ["--verbose"] * session.verbose
 
 
 def _asked(

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import click
@@ -52,6 +52,7 @@ class Session:
     quiet: bool
     verbose: int
     log_format: str
+    chdir: str | None = None
     zoom: str | None = None  # how near the text of a plan goes, if it was said
     environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     cleanup: ExitStack = field(default_factory=ExitStack)
@@ -64,6 +65,7 @@ class Session:
     def start(
         cls,
         *,
+        chdir: str | None,
         config: str | None,
         target: str | None,
         host: str | None,
@@ -73,21 +75,46 @@ class Session:
         verbose: int,
         log_format: str,
     ) -> "Session":
-        """From the global options; cleaned up when the command ends."""
+        """Make the session of the options before the command; `begin` follows those after it."""
         path = Path(config) if config else None
-        session = cls(path, target, host, sandbox, color, quiet, verbose, log_format)
+        session = cls(path, target, host, sandbox, color, quiet, verbose, log_format, chdir)
         click.get_current_context().call_on_close(session.cleanup.close)
         session._start_logging()
-        logs.begin(
-            on=log_format == "json",
-            run_id=session.run_id,
-            requests=lambda: {"reads": session.reads, "writes": session.writes},
-            command=click.get_current_context().invoked_subcommand,
-            version=__version__,
-        )
-        if sandbox:
-            session._start_sandbox()
+        session._start_events()
         return session
+
+    def override(self, name: str, value: Any) -> None:
+        """Take the value of a global option that stands after the command."""
+        match name:
+            case "config":
+                self.config = Path(value)
+            case "target":
+                self.target_name = value
+            case "color":
+                self.color_choice = value
+            case "verbose":
+                self.verbose += value
+            case _:
+                setattr(self, name, value)
+        if name in {"quiet", "verbose", "log_format"}:
+            self._start_logging()
+        if name == "log_format":
+            self._start_events()
+
+    def begin(self) -> None:
+        """Change the directory and start the sandbox, if the options say so.
+
+        Raises UsageError if the directory cannot be used.
+        """
+        if self.chdir:
+            try:
+                os.chdir(self.chdir)
+            except (OSError, ValueError) as error:
+                why = getattr(error, "strerror", None) or str(error)
+                fix = "name a directory that exists"
+                raise UsageError(f"cannot run in {self.chdir}", why=why, fix=fix) from error
+        if self.sandbox:
+            self._start_sandbox()
 
     @property
     def color(self) -> bool:
@@ -283,6 +310,16 @@ class Session:
         log = logging.getLogger("reconciler")
         log.handlers[:] = [handler]
         log.setLevel(level)
+
+    def _start_events(self) -> None:
+        """Say that the run has started, where the log is JSON."""
+        logs.begin(
+            on=self.log_format == "json",
+            run_id=self.run_id,
+            requests=lambda: {"reads": self.reads, "writes": self.writes},
+            command=click.get_current_context().find_root().invoked_subcommand,
+            version=__version__,
+        )
 
     def _start_sandbox(self) -> None:
         if self.host:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from reconciler.config import schema
 from reconciler.config.excerpt import text_at
 from reconciler.config.near import nearest
+from reconciler.config.scalars import MAX_DIGITS
 from reconciler.model import Finding, Severity
 from reconciler.paths import print_path
 from reconciler.source import MappingNode, Source, value_place
@@ -30,6 +31,7 @@ WORDS: Final = {
     "null": "null",
 }
 MAX_FINDINGS: Final = 100  # of one document
+_DIGITS: Final = re.compile(r"([-+]?)([0-9][0-9_]*)(%?)")
 _YES: Final = frozenset({"yes", "on", "y"})
 _NO: Final = frozenset({"no", "off", "n"})
 _SHOWN: Final = 60
@@ -213,7 +215,7 @@ def _mend_type(value: Any, types: Sequence[str], raw: str) -> tuple[str, str]:  
     if "boolean" in types and isinstance(value, str):
         if value.casefold() in _YES | _NO:
             meant = "true" if value.casefold() in _YES else "false"
-            why = "YAML 1.2 knows true and false alone"
+            why = "In YAML 1.2 only `true` and `false` are booleans"
             return why, f"write `{meant}`"
         if value.casefold() in {"true", "false"}:
             return "", f"write `{value.casefold()}` without quotes"
@@ -226,15 +228,15 @@ def _mend_type(value: Any, types: Sequence[str], raw: str) -> tuple[str, str]:  
 
 
 def _mend_number(value: str) -> tuple[str, str]:
-    plain = value.replace("_", "")
-    if plain.lstrip("+-").isdigit():
-        number = int(plain)
-        if plain != value or str(number) != plain.lstrip("+"):
-            return "digits with a leading zero or `_` are text", f"write `{number}`"
-        return "", f"write `{number}` without quotes"
-    if value.endswith("%") and value[:-1].isdigit():
-        return "", f"write `{int(value[:-1])}`"
-    return "", "write a number"
+    """Suggest a number for text. The text is never converted: it may have millions of digits."""
+    written = _DIGITS.fullmatch(value)
+    if written is None or len(value) > MAX_DIGITS:
+        return "", "write a number"
+    sign, digits, percent = written.groups()
+    number = sign.replace("+", "") + (digits.replace("_", "").lstrip("0") or "0")
+    if number != (sign.replace("+", "") + digits):
+        return "digits with a leading zero or `_` are text", f"write `{number}`"
+    return "", f"write `{number}`" + ("" if percent else " without quotes")
 
 
 def _not_allowed(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:

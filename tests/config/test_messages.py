@@ -91,7 +91,7 @@ spec:
 R005 a.yaml:4:12: `spec.enabled` needs true or false, not the text "no"
 |   enabled: no  # off
 |            ^^
-why: YAML 1.2 knows true and false alone
+why: In YAML 1.2 only `true` and `false` are booleans
 fix: write `false`""",
     ),
     "R005 choice": (
