@@ -27,6 +27,7 @@ from reconciler.model import (
     Result,
     Severity,
 )
+from reconciler.posthog import worker_pool
 from reconciler.posthog.watching import Asked, Watch
 
 _Node = tuple[Address, bool]  # the address, and whether it is its late half
@@ -113,7 +114,7 @@ class _Run:
     def outcomes(self) -> Iterator[Outcome]:
         """Every outcome as it comes. No more is in flight than the workers can hold."""
         self._sorter.prepare()
-        pool = ThreadPoolExecutor(self._hands, thread_name_prefix="apply")
+        pool = worker_pool.start(self._hands, "apply")
         try:
             while self._sorter.is_active():
                 for node in self._sorter.get_ready():
@@ -122,7 +123,8 @@ class _Run:
                 if self._running:
                     finished, _ = wait(self._running, return_when=FIRST_COMPLETED)
                     for future in finished:
-                        yield from self._finish(self._running.pop(future), future.result())
+                        node = self._running.pop(future)
+                        yield from self._finish(node, self._result(node, future))
                 elif self._parked and not self._ready:
                     yield from self._await(pool)
         finally:
@@ -185,6 +187,21 @@ class _Run:
         but_last = bool(change.late) and not late
         future = pool.submit(write.advance, self._tools, progress, but_last=but_last)
         self._running[future] = node
+
+    def _result(self, node: _Node, future: Future[Progress]) -> Progress:
+        """Return what became of a change; what the program itself failed of ends the run.
+
+        Whether the call was carried out is then unknown. Every other change gets its outcome.
+        """
+        try:
+            return future.result()
+        except Exception as error:  # noqa: BLE001  MemoryError and all else that stops a thread
+            what = f"the program failed while it wrote this: {type(error).__name__}"
+            trouble = Problem(what, "a limit of this machine, or a defect", "unknown", AGAIN)
+            change = self._changes[node[0]]
+            ended = replace(self._outcome(change, Result.FAILED, trouble), detail=Detail.UNKNOWN)
+            before = self._progress.get(node[0]) or begin(change)
+            return replace(before, outcome=ended, halt=trouble)
 
     def _finish(self, node: _Node, progress: Progress) -> Iterator[Outcome]:
         address, _ = node

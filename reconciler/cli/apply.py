@@ -1,7 +1,5 @@
 """`reconciler apply`: carries the plan out. Has no code path that approves anything."""
 
-import sys
-
 import click
 
 from reconciler.cli import options, terminal
@@ -62,7 +60,7 @@ def command(
     from reconciler.cli import carrying, rails
     from reconciler.plan import guardrails
 
-    if not yes and not sys.stdin.isatty():
+    if not yes and not terminal.can_ask():
         raise UsageError(
             "apply asks before it writes, and there is no terminal to ask on",
             fix="add --yes, or run it on a terminal",

@@ -95,7 +95,8 @@ class LiveBoard(Lines):
         for handler in self._log:
             handler.setStream(_Above(self.ended))
         self._frame()
-        self._thread.start()
+        with suppress(RuntimeError):  # no thread to be had: the board moves when a change ends
+            self._thread.start()
         return self
 
     def __exit__(
@@ -105,7 +106,8 @@ class LiveBoard(Lines):
         trace: TracebackType | None,
     ) -> None:
         self._over.set()
-        self._thread.join(1.0)
+        if self._thread.is_alive():
+            self._thread.join(1.0)
         with self._lock:
             self._write(f"{self._to_top()}{_TO_SCREEN_END}")
         for handler in self._log:

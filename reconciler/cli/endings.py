@@ -30,8 +30,9 @@ def ended() -> None:
 def _interrupted(_number: int, _frame: object) -> NoReturn:
     watchdog = threading.Timer(_GRACE_S, _leave, (signal.SIGINT, b"\ninterrupted\n"))
     watchdog.daemon = True
-    watchdog.start()
-    _watchdogs.append(watchdog)
+    with suppress(RuntimeError):  # no thread to be had: the command still ends, maybe later
+        watchdog.start()
+        _watchdogs.append(watchdog)
     raise KeyboardInterrupt
 
 

@@ -20,7 +20,11 @@ examples, stands on its own page: [index.md](index.md). Exit codes: [exit-codes.
 def markdown() -> str:
     """The whole page."""
     context = click.Context(group, info_name="reconciler", max_content_width=100)
-    parts = [_HEAD, "## Global options\n\nThey go before the command.\n", _options(group, context)]
+    parts = [
+        _HEAD,
+        "## Global options\n\nThey are accepted before and after the command.\n",
+        _options(group, context),
+    ]
     for name in sorted(COMMANDS):
         command = group.get_command(context, name)
         if command is not None:

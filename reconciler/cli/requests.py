@@ -1,8 +1,6 @@
 """`reconciler requests`: the change requests of the target."""
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +63,7 @@ def list_(
     session: Session, state: str, project: str | None, organization: str | None, format_: str
 ) -> int:
     """List change requests, newest first."""
-    from reconciler.posthog import change_requests
+    from reconciler.posthog import change_requests, worker_pool
     from reconciler.render import requests as rendered
 
     wanted = _states(state)
@@ -76,7 +74,7 @@ def list_(
             listed = change_requests.list_all(reader, place.id, state=wanted)
             return [Found(place, payload) for payload in listed]
 
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with worker_pool.start(min(WORKERS, len(places)), "requests") as pool:
             found = [one for group in pool.map(of, places) for one in group]
         host = reader.host
     found.sort(key=lambda one: str(one.payload.get("created_at")), reverse=True)
@@ -249,7 +247,7 @@ def _vote(
     from reconciler.posthog import change_requests, votes
     from reconciler.render.text import screen
 
-    if not yes and not sys.stdin.isatty():
+    if not yes and not terminal.can_ask():
         raise UsageError(f"{verb} asks first, and there is no terminal to ask on", fix="add --yes")
     with session.writer(session.target()) as writer:
         found = _find(writer, id_, *scope)

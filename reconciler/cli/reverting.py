@@ -1,10 +1,10 @@
 """`drift --revert`: apply, limited to what has drifted; its gates, guardrails and exit codes."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from reconciler.cli import terminal
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
 
@@ -34,11 +34,11 @@ def revert(
 ) -> int:
     """Write the files' values back over what has drifted; what is held stays as it is."""
     from reconciler import render, walk
-    from reconciler.cli import carrying, rails, terminal
+    from reconciler.cli import carrying, rails
     from reconciler.plan import drifting, guardrails
     from reconciler.walk import watch
 
-    if not how.yes and not sys.stdin.isatty():
+    if not how.yes and not terminal.can_ask():
         raise UsageError(
             "drift --revert asks before it writes, and there is no terminal to ask on",
             fix="add --yes, or run it on a terminal",

@@ -1,6 +1,7 @@
 """What the place that output goes to is able to do: colours, links, signs beyond ASCII."""
 
 import codecs
+import sys
 from collections.abc import Mapping
 from typing import IO
 
@@ -47,6 +48,11 @@ def opens_links(stream: IO[str], environ: Mapping[str, str]) -> bool:
         or bool(environ.get("WT_SESSION") or environ.get("KONSOLE_VERSION"))
         or (version.isdecimal() and int(version) >= _VTE)
     )
+
+
+def can_ask() -> bool:
+    """Return whether somebody can answer a question: a process may have no standard input."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def confirm(question: str, left: str) -> None:

@@ -24,6 +24,11 @@ _HIDDEN: Final = re.compile(
 _JOINTS: Final = "\u200d\ufe0f"  # join symbols, or ask for them in colour
 _TONES: Final = "\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # after a symbol
 _KEYCAPS: Final = frozenset("0123456789#*")
+_MARK_BEFORE_MARKER: Final = re.compile(r"^\ufeff(?=---(?:\s|$))", re.MULTILINE)
+_MARK_AFTER_MARKER: Final = re.compile(
+    r"^((?:---|\.\.\.)[^\n]*\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*)\ufeff", re.MULTILINE
+)
+_STRAY_MARK: Final = re.compile("^\ufeff", re.MULTILINE)
 _TAG_DIRECTIVE: Final = re.compile(r"^%TAG\b.*", re.MULTILINE)
 _KEY: Final = re.compile(r"\b(ph[sx]_)[A-Za-z0-9]{20,}")
 _CONFLICT: Final = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?= |\r?$)", re.MULTILINE)
@@ -110,7 +115,10 @@ def keys(data: bytes, file: str) -> Iterator[Finding]:
 
 
 def decode(data: bytes, file: str) -> str:
-    """UTF-8 text of a file, without its byte order mark."""
+    """Return the UTF-8 text of a file, without the byte order mark of any document in it.
+
+    YAML 1.2 section 5.2 allows the mark before each document: files joined with `cat` have several.
+    """
     if len(data) > MAX_BYTES:
         raise Refused(
             error(
@@ -128,12 +136,15 @@ def decode(data: bytes, file: str) -> str:
         message, fix = "the file is UTF-16 or UTF-32, without its mark", "save it as UTF-8"
         raise Refused(error("R001", message, Source(file, 1), fix=fix))
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as reason:
         before = data[: reason.start].decode("utf-8-sig", "replace")
         message = f"byte 0x{data[reason.start]:02x} is not UTF-8"
         where = place(before, len(before), file)
         raise Refused(error("R001", message, where, fix="save the file as UTF-8")) from None
+    if "\ufeff" in text:
+        text = _MARK_AFTER_MARKER.sub(r"\1", _MARK_BEFORE_MARKER.sub("", text))
+    return text
 
 
 def check(text: str, file: str, findings: list[Finding]) -> None:
@@ -147,6 +158,16 @@ def check(text: str, file: str, findings: list[Finding]) -> None:
                 f"control character U+{code:04X} in the text",
                 place(text, found.start(), file),
                 fix=f'remove it, or write it as "\\u{code:04x}" in double quotes',
+            )
+        )
+    if not plain and (found := _STRAY_MARK.search(text)):
+        raise Refused(
+            error(
+                "R012",
+                "byte order mark (U+FEFF) inside a document",
+                place(text, found.start(), file),
+                why="it is allowed only where a document begins; joined files need `---` between",
+                fix="remove the mark, or put `---` on a line of its own before it",
             )
         )
     if "%TAG" in text and (found := _TAG_DIRECTIVE.search(text)):

@@ -172,7 +172,10 @@ def _within(seconds: float, about: str, work: Callable[[], bytes]) -> bytes:
             ended.append(error)
 
     thread = threading.Thread(target=run, name="forge", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise ForgeError(f"{about}: not sent", why=str(error)) from error
     thread.join(seconds)
     if not ended:
         raise ForgeError(f"{about}: no whole answer within {seconds:g} s", why="it hangs or drips")

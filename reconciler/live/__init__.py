@@ -6,7 +6,7 @@ nowhere else; `apply.write` does the way back.
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -25,7 +25,7 @@ from reconciler.kinds import KINDS
 from reconciler.live import shape
 from reconciler.live.naming import Names, change_request, resource_of, taker
 from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person, Unreadable
-from reconciler.posthog import change_requests
+from reconciler.posthog import change_requests, worker_pool
 from reconciler.posthog.client import Reader
 
 WORKERS: Final = 8
@@ -222,7 +222,7 @@ class Reading:
     def _gather(
         self, tasks: Mapping[tuple[str, tuple[str, ...]], Callable[[], tuple[Payload, ...]]]
     ) -> None:
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="list") as pool:
+        with worker_pool.start(min(WORKERS, len(tasks)), "list") as pool:
             futures = {key: pool.submit(task) for key, task in tasks.items()}
             try:
                 for key, future in futures.items():

@@ -5,7 +5,6 @@ Objects are asked for one by one, or their collection is listed, whichever takes
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -14,6 +13,7 @@ from reconciler.kind import Kind, Scope
 from reconciler.kinds import KINDS
 from reconciler.live import OF_ONE_SCOPE, WORKERS, Directory, Reading, gap_of
 from reconciler.model import Address, Live, Payload
+from reconciler.posthog import worker_pool
 from reconciler.posthog.client import Reader
 from reconciler.posthog.listing import PAGE_SIZE
 
@@ -90,7 +90,7 @@ class _Again(Reading):
 
     def ask(self, places: Mapping[Place, Collection[Wanted]]) -> None:
         """Read objects one by one, side by side; a collection that is refused is noted once."""
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="again") as pool:
+        with worker_pool.start(WORKERS, "again") as pool:
             futures = [
                 (place, pool.submit(self._asker(place, one)))
                 for place in sorted(places)

@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypedDict, TypeVar, Unpack
 
 from reconciler.kind import Request
 from reconciler.model import Payload
-from reconciler.posthog import listing, pacing
+from reconciler.posthog import listing, pacing, worker_pool
 from reconciler.posthog.credentials import Credentials
 from reconciler.posthog.listing import PAGE_SIZE, Identity, Listing, identify
 from reconciler.posthog.pacing import DEFAULT_RATE_LIMIT, RateLimit
@@ -130,7 +130,7 @@ class Reader:
     ) -> Iterator[_T]:
         with self._pool_lock:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(PAGE_WORKERS, thread_name_prefix="page")
+                self._pool = worker_pool.start(PAGE_WORKERS, "page")
         return self._pool.map(function, requests)
 
 

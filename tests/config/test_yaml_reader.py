@@ -50,6 +50,30 @@ def test_several_documents_are_several_values_and_empty_ones_are_none():
     assert findings == []
 
 
+MARK = "\ufeff"
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        f"{MARK}a: 1\n---\n{MARK}b: 2\n",
+        f"a: 1\n{MARK}---\nb: 2\n",
+        f"a: 1\r\n---\r\n# the second file\r\n\r\n{MARK}b: 2\r\n",
+        f"a: 1\n...\n{MARK}---\nb: 2\n",
+        f"a: 1\n--- # second\n{MARK}# comment\nb: 2\n",
+    ],
+)
+def test_a_byte_order_mark_is_skipped_at_the_start_of_every_document(joined):
+    """YAML 1.2 allows it there; files joined with `cat` contain it."""
+    values, findings = read(joined)
+
+    assert [{"a": 1}, {"b": 2}] == values
+    assert findings == []
+    assert ["U+FEFF" in finding.message for finding in read(f"a: 1\n{MARK}b: 2\n")[1]] == [True]
+    assert only(f"a: 1\n{MARK}b: 2\n")[:3] == ("R012", 2, 1)
+    assert read(f'a: "{MARK}x"\n')[0] == [{"a": f"{MARK}x"}]
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_byte_order_marks_and_line_ends_of_any_system_are_accepted(mark, end):

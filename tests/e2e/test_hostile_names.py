@@ -80,3 +80,16 @@ def test_errors_quote_files_without_obeying_them(repo):
     harmless(repo.run("validate"), expect={1})
     harmless(repo.run("plan"), expect={1})
     harmless(repo.run("validate", "--format", "gitlab"), expect={1})
+
+
+def test_an_address_can_be_pasted_from_a_markdown_plan(world):
+    """What stands in `<code>` is the address; a joiner from other text is ignored."""
+    repo = world(acme.seed())
+    repo.write("a.yaml", acme.document("Member", {"level": "admin"}, email="bob@acme.test"))
+    shown = repo.run("plan", "--format", "markdown").out
+    (copied,) = re.findall("<code>(Member[^<]*)</code>", shown)
+
+    assert "Member/acme/bob@acme.test" == copied
+    for pasted in (copied, copied.replace("@", "@\u200d")):
+        done = repo.run("plan", "--select", pasted, "--format", "json")
+        assert ["Member/acme/bob@acme.test"] == [row["address"] for row in done.json["changes"]]

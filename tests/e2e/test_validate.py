@@ -8,6 +8,7 @@ import os
 
 import pytest
 
+from reconciler.cli import run
 from reconciler.config.checks import LIVE
 from tests.e2e import acme
 
@@ -338,3 +339,20 @@ def test_live_each_check_finds_something_and_is_silent_where_the_resource_says_w
     assert code in {found for found, _ in codes(loud)}
     assert code not in {found for found, _ in codes(silent)}
     assert "R025" not in {found for found, _ in codes(silent)}
+
+
+@pytest.mark.parametrize(
+    "digits", ["9" * 4301, "-" + "9" * 4301, "0" + "9" * 4301, "1_" + "9" * 4301]
+)
+@pytest.mark.parametrize("form", ["{}", '"{}"', "{}%", "{}.5", "\u00b2{}"])
+def test_a_number_of_any_length_is_an_error_with_its_place(
+    tmp_path, capsys, monkeypatch, digits, form
+):
+    """Python refuses to convert more than 4,300 digits; no value may end the program."""
+    monkeypatch.chdir(tmp_path)
+    text = "kind: FeatureFlag\nmetadata: {{organization: o, project: p, key: k}}\nspec:\n"
+    text += "  filters: {{groups: [{{properties: [], rollout_percentage: {0}}}]}}\n"
+    (tmp_path / "f.yaml").write_text(text.format(form.format(digits)), encoding="utf-8")
+
+    assert 1 == run(["validate", "f.yaml"])
+    assert "f.yaml:4:59: " in capsys.readouterr().err

@@ -8,7 +8,7 @@ from typing import Final
 from reconciler.model import Action, Cause, Change, FieldChange, Verdict
 from reconciler.render import values, who, words
 from reconciler.render.markdown.budget import limited
-from reconciler.render.markdown.escape import code, fence, prose, tag
+from reconciler.render.markdown.escape import code, code_tag, fence, prose, tag
 from reconciler.render.text import sentences
 from reconciler.render.visible import page
 from reconciler.render.words import Said
@@ -22,7 +22,7 @@ _SHORT: Final = 160  # characters of both sides that are shown on two lines
 def folded(one: Change, *, drift: bool, opened: bool, host: str = "") -> str:
     """One change as `<details>`."""
     said = None if drift else words.gate(one)
-    title = f"{_dot(one, drift=drift)} <code>{tag(str(one.address))}</code> "
+    title = f"{_dot(one, drift=drift)} {code_tag(str(one.address))} "
     title += words.drifted(one.action) if drift else one.action.value
     moved = {field.cause for field in one.fields}
     for cause in (Cause.DRIFT, Cause.CONFLICT):

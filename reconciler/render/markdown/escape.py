@@ -29,6 +29,14 @@ def tag(text: str) -> str:
     return html.escape(_quiet(clip(escape(text), NAME)), quote=False)
 
 
+def code_tag(text: str) -> str:
+    """Return foreign text as a `<code>` element of an HTML block: it can be copied as it is shown.
+
+    Nothing in it needs a joiner: code hosts link no person and no issue inside `<code>`.
+    """
+    return f"<code>{html.escape(clip(escape(text), NAME), quote=False)}</code>"
+
+
 def _quiet(text: str) -> str:
     """A zero-width joiner behind what would mention a person or link an issue."""
     return _PINGS.sub("\\g<0>\u200d", text)

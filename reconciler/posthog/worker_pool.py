@@ -1,0 +1,44 @@
+"""Threads for calls that run side by side. Each is started before anything is handed to it.
+
+A pool that starts its threads on demand loses the call that it was just given when the system
+refuses another thread (a limit on processes or memory), in the middle of a run.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Event
+
+from reconciler.errors import ReconcilerError
+
+
+def start(workers: int, name: str) -> ThreadPoolExecutor:
+    """Return a pool of up to `workers` running threads: fewer if the system refuses more.
+
+    Raises ReconcilerError if it refuses even one.
+    """
+    count = max(1, workers)
+    while count:
+        pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+        started = _occupy(pool, count)
+        if started == count:
+            return pool
+        pool.shutdown()
+        count = started
+    raise ReconcilerError(
+        "the system refuses to start a thread",
+        why="a limit on processes or memory has been reached",
+        state="nothing was sent by this step",
+        fix="raise the limit (ulimit -u, ulimit -v, the container's pids limit), or run fewer jobs",
+    )
+
+
+def _occupy(pool: ThreadPoolExecutor, count: int) -> int:
+    """Keep every thread busy until the last has started; return how many there are."""
+    proceed = Event()
+    started = 0
+    with suppress(RuntimeError, MemoryError):  # what Python raises for "can't start new thread"
+        while started < count:
+            pool.submit(proceed.wait)
+            started += 1
+    proceed.set()
+    return started
