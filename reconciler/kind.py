@@ -129,6 +129,7 @@ class Kind:
     apart: tuple[str, ...] = ()  # fields that have calls of their own, not in the object's body
     incomplete: Callable[[Spec], str] = nothing_missing  # why a create would be refused, or ""
     hidden: Callable[[Payload], tuple[str, ...]] = nothing_hidden  # paths the API does not show
+    dropped: Callable[[Payload], tuple[str, ...]] = nothing_hidden  # paths the next save removes
     gated: bool = False  # approval policies may hold its writes back
     gates: Mapping[str, str] = field(default_factory=dict)  # policy action -> the field it is about
     echoes: Callable[[Request, Payload], bool] = any_echo  # whether a part is as it was sent
@@ -195,6 +196,8 @@ def level_number(word: str | int) -> int:
 
 
 _UNITS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_MICRO: Final = 1_000_000
+_EXACT: Final = 2**53 / _MICRO  # seconds
 _WORDED: Final = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
 _CLOCKED: Final = re.compile(r"(?:(-?\d+) )?(\d+):(\d+):(\d+(?:\.\d+)?)")
 
@@ -216,22 +219,30 @@ def duration_seconds(text: str) -> float:
 
 def duration_words(seconds: float) -> str:
     """The shortest way a person would write it: `14d`, `36h`, `90m`, `30s`."""
-    sign, amount = ("-", -seconds) if seconds < 0 else ("", seconds)
+    micro = _microseconds(seconds)
+    sign, amount = ("-", -micro) if micro < 0 else ("", micro)
     for unit in ("d", "h", "m"):
-        if amount and amount % _UNITS[unit] == 0:
-            return f"{sign}{int(amount // _UNITS[unit])}{unit}"
-    return f"{sign}{amount:.6f}".rstrip("0").rstrip(".") + "s"
+        number, rest = divmod(amount, _UNITS[unit] * _MICRO)
+        if number and not rest:
+            return f"{sign}{number}{unit}"
+    whole, fraction = divmod(amount, _MICRO)
+    return f"{sign}{whole}.{fraction:06}".rstrip("0").rstrip(".") + "s"
 
 
 def duration_clock(seconds: float) -> str:
     """`D HH:MM:SS[.ffffff]`, the one form that every server reads alike (contract 3.2)."""
-    days, rest = divmod(seconds, 86_400)
+    whole, fraction = divmod(_microseconds(seconds), _MICRO)
+    days, rest = divmod(whole, 86_400)
     hours, rest = divmod(rest, 3_600)
     minutes, left = divmod(rest, 60)
-    clock = f"{int(hours):02}:{int(minutes):02}:{int(left):02}"
-    if fraction := round((left % 1) * 1_000_000):
-        clock += f".{fraction:06}"
-    return f"{int(days)} {clock}"
+    return f"{days} {hours:02}:{minutes:02}:{left:02}" + (f".{fraction:06}" if fraction else "")
+
+
+def _microseconds(seconds: float) -> int:
+    """Whole microseconds; of more centuries than a float can count them in, whole seconds."""
+    if abs(seconds) > _EXACT:
+        return round(seconds) * _MICRO
+    return round(seconds * _MICRO)
 
 
 FOREIGN: Final = "iac:"  # how other tools tag what they manage

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, Final
 
 from reconciler.config.near import nearest
+from reconciler.filters import DROPPED
 from reconciler.model import Finding, Resource, Severity
 from reconciler.paths import Path
 
@@ -157,6 +158,7 @@ def _flag(spec: Mapping[str, Any]) -> Iterator[_Row]:
     at = ("filters",)
     if not filters.keys() <= FILTERS:
         yield from _strange(filters, FILTERS, at)
+    yield from _dropped(filters, at)
     variants = (filters.get("multivariate") or {}).get("variants")
     if variants:
         yield from _variants(variants)
@@ -165,6 +167,13 @@ def _flag(spec: Mapping[str, Any]) -> Iterator[_Row]:
         yield from _group(group, (*at, "groups", index), names)
     if filters.get("payloads"):
         yield from _payloads(filters["payloads"], names)
+
+
+def _dropped(filters: Mapping[str, Any], at: Path) -> Iterator[_Row]:
+    for name in DROPPED:
+        if filters.get(name):
+            why = "PostHog removes it on the next save, so it is neither compared nor sent"
+            yield "R023", (*at, name), f"`{name}` has no effect", why, "remove it"
 
 
 def _group(group: Mapping[str, Any], at: Path, variants: set[str]) -> Iterator[_Row]:

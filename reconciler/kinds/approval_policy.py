@@ -1,7 +1,8 @@
 """Approval policies (contract 3): which writes wait, and for whom. One per action and project."""
 
-from typing import Any
+from typing import Any, Final
 
+from reconciler import normal_form
 from reconciler.kind import (
     Kind,
     Reference,
@@ -16,6 +17,7 @@ from reconciler.kind import (
 from reconciler.model import Payload
 from reconciler.paths import Spec
 
+_LONGEST: Final = 86_400 * 10**9  # seconds; a longer duration is refused (contract 3.2)
 SAME = ("enabled", "conditions", "allow_self_approve", "bypass_roles")
 
 
@@ -56,7 +58,7 @@ def canonical(spec: Spec) -> Spec:
     if "approvers" in spec:
         approvers = spec["approvers"]
         normal["approvers"] = {
-            **approvers,
+            **{name: normal_form.number(value) for name, value in approvers.items()},
             "users": as_set(approvers.get("users") or ()),
             "roles": as_set(approvers.get("roles") or ()),
         }
@@ -67,7 +69,10 @@ def canonical(spec: Spec) -> Spec:
     if "bypass_roles" in spec:
         normal["bypass_roles"] = as_set(spec["bypass_roles"] or ())
     if "expires_after" in spec:
-        normal["expires_after"] = duration_words(duration_seconds(spec["expires_after"]))
+        seconds = duration_seconds(spec["expires_after"])
+        if abs(seconds) >= _LONGEST:
+            raise ValueError("`expires_after` is longer than PostHog can store")
+        normal["expires_after"] = duration_words(seconds)
     return normal
 
 

@@ -1,9 +1,9 @@
 """Feature flags (contract 9): the one kind whose writes approval policies hold back."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler import filters, normal_form
 from reconciler.kind import Kind, Request, Scope, Write, as_set, plain_requests
 from reconciler.model import Action, Payload
 from reconciler.paths import Spec
@@ -25,9 +25,8 @@ FIELDS = (
 # What anything here reads of a payload besides; real ones carry twice as much, and of thousands.
 KEPT = ("id", "key", "deleted", "version", "updated_at", "last_modified_by", "evaluation_tags")
 COMPARED = (*FIELDS, "key", "deleted")  # what the server compares before it swaps (9.4)
-SETS = ("tags", "evaluation_contexts", "analytics_dashboards")
-# Contract 9.2: added by the server or the editor for people to look at; never sent or compared.
-DISPLAY_ONLY = frozenset({"cohort_name", "group_key_names", "label", "sort_key"})
+LABELS = ("tags", "evaluation_contexts")
+SETS = (*LABELS, "analytics_dashboards")
 
 
 def to_spec(payload: Payload) -> Spec:
@@ -35,6 +34,8 @@ def to_spec(payload: Payload) -> Spec:
     spec = {name: payload[name] for name in FIELDS if name in payload}
     if "evaluation_contexts" not in spec and "evaluation_tags" in payload:  # older servers
         spec["evaluation_contexts"] = payload["evaluation_tags"]
+    if "filters" in spec:
+        spec["filters"] = filters.without_nulls(spec["filters"])
     return spec
 
 
@@ -44,66 +45,31 @@ def to_payload(spec: Spec) -> Payload:
 
 
 def canonical(spec: Spec) -> Spec:
-    """Sets sorted, filters without what the server adds (contract 9.2)."""
+    """Text and tags as the server keeps them, filters without what it adds (contract 9.1, 9.2)."""
     normal = dict(spec)
-    for name in SETS:
-        if values := spec.get(name):
-            kept = as_set([v.strip() if isinstance(v, str) else v for v in values])
-            if kept != values:
-                normal[name] = kept
-        elif name in spec:
-            normal[name] = []
+    if "name" in spec:
+        normal["name"] = normal_form.text(spec["name"])
+    for name in LABELS:
+        if name in spec:
+            normal[name] = normal_form.labels(spec[name] or ())
+    if "analytics_dashboards" in spec:
+        ids = spec["analytics_dashboards"] or ()
+        normal["analytics_dashboards"] = as_set(map(normal_form.number, ids))
     if spec.get("filters") is not None:
-        normal["filters"] = _filters(spec["filters"])
+        normal["filters"] = filters.canonical(spec["filters"])
     return normal
-
-
-def _filters(filters: Mapping[str, Any]) -> dict[str, Any]:
-    normal = dict(filters)
-    whole = filters.get("aggregation_group_type_index")
-    if whole is None:
-        normal.pop("aggregation_group_type_index", None)
-    if isinstance(filters.get("groups"), list):
-        normal["groups"] = [_group(group, whole) for group in filters["groups"]]
-    if "payloads" in filters and isinstance(filters["payloads"], Mapping):
-        normal["payloads"] = {
-            str(name): value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-            for name, value in filters["payloads"].items()
-        }
-    return normal
-
-
-def _group(group: Mapping[str, Any], whole: int | None) -> dict[str, Any]:
-    """One group; the server writes the flag's own aggregation into each, which says nothing."""
-    normal = dict(group)
-    if not DISPLAY_ONLY.isdisjoint(group):
-        _drop(normal, *DISPLAY_ONLY)
-    index = "aggregation_group_type_index"
-    if index in group and group[index] in (None, whole):
-        del normal[index]
-    if "variant" in group and group["variant"] is None:
-        del normal["variant"]
-    normal["properties"] = [_property(item) for item in group.get("properties") or ()]
-    return normal
-
-
-def _property(item: Mapping[str, Any]) -> dict[str, Any]:
-    normal = dict(item)
-    if not DISPLAY_ONLY.isdisjoint(item):
-        _drop(normal, *DISPLAY_ONLY)
-    if "operator" in item and item["operator"] in {"exact", None}:
-        del normal["operator"]
-    return normal
-
-
-def _drop(values: dict[str, Any], *names: str) -> None:
-    for name in names:
-        values.pop(name, None)
 
 
 def hidden(payload: Payload) -> tuple[str, ...]:
     """Encrypted payloads read back redacted: they cannot be compared (contract 9.1)."""
     return ("filters.payloads",) if payload.get("has_encrypted_payloads") else ()
+
+
+def dropped(payload: Payload) -> tuple[str, ...]:
+    """Keys of older releases that PostHog removes on the next save (contract 9.2)."""
+    if "archived" not in payload:  # an early server keeps them
+        return ()
+    return tuple(f"filters.{name}" for name in filters.dropped(payload.get("filters")))
 
 
 def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
@@ -150,14 +116,24 @@ def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
         body = dict(kind.to_payload(write.spec))
         if write.name is not None:
             body["key"] = write.name
-        if "filters" in body:  # some servers replace the whole object: what is unmanaged stays
-            body["filters"] = {**_filters(live.get("filters") or {}), **(body["filters"] or {})}
+        if "filters" in body:
+            body["filters"] = _complete(live, body["filters"] or {})
     if not body:
         return ()
     if "version" in live:
         body["version"] = live["version"]
         body["original_flag"] = {name: live[name] for name in COMPARED if name in live}
     return (Request("PATCH", kind.path(kind.item, write.ids), body),)
+
+
+def _complete(live: Payload, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Filters with what is unmanaged, since some servers replace the whole object (9.2).
+
+    An early server also keeps the keys that newer ones drop: there they have to be sent again.
+    """
+    there = live.get("filters") or {}
+    old = {} if "archived" in live else {n: there[n] for n in filters.DROPPED if n in there}
+    return {**filters.canonical(there), **old, **wanted}
 
 
 KIND = Kind(
@@ -193,6 +169,7 @@ KIND = Kind(
     search="search",
     fallback_params={"archived": "true"},
     hidden=hidden,
+    dropped=dropped,
     incomplete=incomplete,
     stages=stages,
     requests=requests,

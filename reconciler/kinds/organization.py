@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from reconciler import normal_form
 from reconciler.kind import Kind, Reference, Request, Scope, Write, plain_requests
 from reconciler.model import Action, Payload
 from reconciler.paths import Spec
@@ -34,6 +35,16 @@ def to_payload(spec: Spec) -> Payload:
     return {names.get(name, name): value for name, value in spec.items()}
 
 
+def canonical(spec: Spec) -> Spec:
+    """The name trimmed, the image's id as the server spells it (contract 6.1)."""
+    normal = dict(spec)
+    if "name" in spec:
+        normal["name"] = normal_form.text(spec["name"])
+    if "logo_media_id" in spec:
+        normal["logo_media_id"] = normal_form.uuid(spec["logo_media_id"])
+    return normal
+
+
 def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
     """A new organization has no roles yet: its default role is set when the role is there."""
     if action is Action.CREATE and spec.get("default_role"):
@@ -62,6 +73,7 @@ KIND = Kind(
     api_scope="organization",
     to_spec=to_spec,
     to_payload=to_payload,
+    canonical=canonical,
     for_admins=True,
     identify=lambda payload: str(payload["slug"]),
     references=(Reference("default_role", kind="Role"),),

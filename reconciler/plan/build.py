@@ -89,6 +89,7 @@ def build(
         *unmanaged.notice(options.unmanaged, len(extra), asked=options.prune),
         *findings.unreadable(picked, base, live),
         *findings.unmanaged_fields(changes),
+        *findings.dropped_keys(changes),
     )
     return Plan(
         changes=tuple(map(secret.veiled, changes)),

@@ -75,6 +75,26 @@ def unmanaged_fields(changes: tuple[Change, ...]) -> Iterator[Finding]:
             )
 
 
+def dropped_keys(changes: tuple[Change, ...]) -> Iterator[Finding]:
+    """What PostHog removes from a live object as soon as anything of it is written."""
+    for change in changes:
+        there = change.before
+        if there is None or change.action is not Action.UPDATE:
+            continue
+        if paths := KINDS[change.address.kind].dropped(there.payload):
+            verb = "is" if len(paths) == 1 else "are"
+            yield Finding(
+                code="dropped-keys",
+                severity=Severity.WARNING,
+                message=f"{change.address}: this write makes PostHog remove {' and '.join(paths)}, "
+                f"which {verb} set there",
+                why="PostHog no longer supports these keys, and removes them on the next save",
+                fix="look at the flag in PostHog before you apply: what they did ends with it",
+                source=change.source,
+                address=change.address,
+            )
+
+
 def _usual(defaults: Mapping[str, Any], name: str, value: Any) -> bool:
     """Whether a live value is what the server takes anyway: off, empty and unset are one."""
     return name not in defaults or defaults[name] == value or not (defaults[name] or value)

@@ -136,15 +136,29 @@ def redacted(filters: dict[str, Any]) -> dict[str, Any]:
 
 
 def merged(stored: dict[str, Any], sent: dict[str, Any], profile: Profile) -> dict[str, Any]:
-    """What a write of `sent` leaves behind.
+    """What a write of `sent` leaves behind (contract 9.2).
 
-    G2 merges top-level keys and completes them; `{}` changes nothing. G1 replaces.
+    G2 merges top-level keys and completes them; `{}` changes nothing. G1 replaces what has groups,
+    and ignores what has none. Both keep payloads as JSON text.
     """
+    sent = _with_payload_texts(sent)
     if not profile.merges_filters:
-        return sent
+        return stored if stored and "groups" not in sent else sent
     if not sent:
         return stored
     return normalized({**stored, **sent})
+
+
+def _with_payload_texts(filters: dict[str, Any]) -> dict[str, Any]:
+    """Any payload that is not a string becomes the JSON of it."""
+    payloads = filters.get("payloads")
+    if not isinstance(payloads, dict):
+        return filters
+    texts = {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in payloads.items()
+    }
+    return {**filters, "payloads": texts}
 
 
 def tidy(filters: dict[str, Any]) -> dict[str, Any]:

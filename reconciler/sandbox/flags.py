@@ -47,7 +47,8 @@ def _key(value: Any, name: str) -> str:
 
 
 def _tags(value: Any, name: str) -> list[str]:
-    words = fields.listing(fields.text(blank=True))(value, name)
+    """Labels as the API keeps them: trimmed, in lower case, each once (contract 9.1)."""
+    words = [word.lower() for word in fields.listing(fields.text(blank=True))(value, name)]
     return list(dict.fromkeys(word for word in words if word))
 
 
@@ -63,7 +64,7 @@ WRITABLE = (
     fields.Field("ensure_experience_continuity", fields.boolean, nullable=True),
     fields.Field("is_remote_configuration", fields.boolean, nullable=True),
     fields.Field("has_encrypted_payloads", fields.boolean, nullable=True),
-    fields.Field("evaluation_runtime", fields.choice("server", "client", "all")),
+    fields.Field("evaluation_runtime", fields.choice("server", "client", "all"), nullable=True),
     fields.Field("bucketing_identifier", fields.choice("distinct_id", "device_id"), nullable=True),
     fields.Field("analytics_dashboards", fields.listing(fields.integer)),
     fields.Field("creation_context", fields.text(blank=True)),

@@ -1,0 +1,159 @@
+"""Values are compared as PostHog keeps them: another spelling is not a difference."""
+
+import pytest
+
+from tests.e2e import acme
+from tests.support import Repository
+
+GROUPS = [{"properties": [], "rollout_percentage": 10}]
+
+
+def condition(**property_):
+    return {"groups": [{"properties": [{"key": "plan", "type": "person", **property_}]}]}
+
+
+def payload(value):
+    return {"groups": GROUPS, "payloads": {"true": value}}
+
+
+def by_group(*indexes, whole=None):
+    groups = [{"aggregation_group_type_index": one} if one != "" else {} for one in indexes]
+    return {"groups": groups, **({} if whole is None else {"aggregation_group_type_index": whole})}
+
+
+# (what the file says, what PostHog has)
+SPELLINGS = [
+    ({"name": "Two\nlines\n"}, {"name": "Two\nlines"}),
+    ({"name": "\u00a0 both ends \t"}, {"name": "both ends"}),
+    ({"tags": [" Checkout", "checkout", "Q3 ", " "]}, {"tags": ["q3", "checkout"]}),
+    ({"evaluation_contexts": ["App", " app "]}, {"evaluation_contexts": ["app"]}),
+    ({"analytics_dashboards": [7, 7.0, 3]}, {"analytics_dashboards": [3, 7]}),
+    *(
+        ({"filters": condition(operator=alias, value=1)}, {"filters": condition(**kept, value=1)})
+        for names, kept in {
+            ("is", "eq", "equals", "=", "==", None, "exact"): {},
+            ("neq", "!="): {"operator": "is_not"},
+            (">",): {"operator": "gt"},
+            ("<",): {"operator": "lt"},
+            (">=",): {"operator": "gte"},
+            ("<=",): {"operator": "lte"},
+            ("contains",): {"operator": "icontains"},
+            ("not_contains",): {"operator": "not_icontains"},
+        }.items()
+        for alias in names
+    ),
+    (
+        {"filters": condition(value=1, negation=False, group_type_index=None)},
+        {"filters": condition(value=1, operator="exact", label="Plan")},
+    ),
+    *(
+        ({"filters": payload(one)}, {"filters": payload(other)})
+        for one, other in (
+            ({"b": 1.0, "a": ["ü", None]}, '{"a":["\\u00fc",null],"b":10e-1}'),
+            ('{"a": 1, "a": 2}', '{ "a" : 2 }\n'),
+            ("12345678901234567890.50", "12345678901234567890.5"),
+            ('"\\u4f60 \\ud83d\\ude00"', '"你 😀"'),
+            ('{"n": 1e400}', '{"n": 10E399}'),
+            (True, "true"),
+            (None, " null"),
+        )
+    ),
+    ({"filters": {"groups": GROUPS, "payloads": {}}}, {"filters": {"groups": GROUPS}}),
+    ({"filters": by_group(0, 0)}, {"filters": by_group("", "", whole=0)}),
+    ({"filters": by_group(None, "", whole=0)}, {"filters": by_group("", 0)}),
+    (
+        {"filters": {"groups": [{"variant": "", "description": None}]}},
+        {"filters": {"groups": [{}]}},
+    ),
+    (
+        {"filters": {"groups": [{"rollout_percentage": 10.0}], "multivariate": {"variants": []}}},
+        {"filters": {"groups": [{"rollout_percentage": 10}], "multivariate": None}},
+    ),
+    (
+        {"filters": {"groups": GROUPS, "super_groups": GROUPS}},
+        {"filters": {"groups": GROUPS, "holdout_groups": GROUPS}},
+    ),
+]
+
+
+def documents(specs):
+    return [acme.flag(f"flag-{n}", **spec) for n, spec in enumerate(specs)]
+
+
+@pytest.fixture
+def repository(shared_sandbox, tmp_path):
+    live = [
+        {"filters": {"groups": GROUPS}, **there, "key": f"flag-{n}"}
+        for n, (_, there) in enumerate(SPELLINGS)
+    ]
+    projects = [{"name": "Web", "id": 1, "feature_flags": live}, {"name": "Mobile", "id": 2}]
+    shared_sandbox.reset(acme.seed(projects=projects))
+    return Repository(tmp_path, shared_sandbox)
+
+
+def test_another_spelling_of_what_is_live_is_not_a_difference(repository):
+    """Plan and drift see nothing, and apply sends nothing."""
+    repository.write("all.yaml", *documents(spec for spec, _ in SPELLINGS))
+    repository.commit()
+
+    planned = repository.run("plan", "--format", "json")
+    assert [] == planned.json["changes"]
+    assert 0 == repository.run("drift").code
+
+    repository.sandbox.clear()
+    assert 0 == repository.run("apply", "--yes").code
+    assert [] == repository.sandbox.writes()
+
+
+def test_what_an_odd_spelling_writes_is_confirmed_and_not_planned_again(repository):
+    """The answer to a write is held against the same normal form."""
+    creates = [
+        {"filters": {"groups": GROUPS}, **spec, "name": f"{n} \n"}
+        for n, (spec, _) in enumerate(SPELLINGS)
+    ]
+    repository.write("all.yaml", *documents(creates))
+    repository.run("apply", "--yes")
+    moved = [acme.flag(f"new-{n}", **spec) for n, spec in enumerate(creates)]
+    repository.write("all.yaml", *documents(creates), *moved)
+
+    applied = repository.run("apply", "--yes", "--format", "json")
+
+    assert 0 == applied.code, applied.out
+    assert 0 == repository.run("plan", "--detailed-exitcode").code
+
+
+def test_letters_of_a_payload_stay_letters(repository):
+    """In the plan, and on the wire."""
+    repository.write("all.yaml", acme.flag("hello", filters=payload({"sign": "你好", "ü": 1})))
+
+    assert '{"sign": "你好", "ü": 1}' in repository.run("plan").out
+    assert 0 == repository.run("apply", "--yes").code
+    path = "/api/projects/1/feature_flags/?search=hello"
+    (flag,) = repository.sandbox.call("GET", path, token="phx_ci")[1]["results"]
+    assert {"true": '{"sign": "你好", "ü": 1}'} == flag["filters"]["payloads"]
+
+
+def test_keys_that_the_next_save_removes_are_neither_pulled_nor_removed_in_silence(repository):
+    """The plan of any write says that PostHog removes them."""
+    number = len(SPELLINGS) - 1
+    repository.run("pull", "--out", "pulled")
+    pulled = "".join(path.read_text() for path in (repository.folder / "pulled").rglob("*.yaml"))
+    assert "_groups" not in pulled
+    flag = acme.flag(f"flag-{number}", name="New")
+    repository.write("all.yaml", flag)
+
+    planned = repository.run("plan", "all.yaml", "--format", "json")
+
+    (finding,) = [one for one in planned.json["findings"] if one["code"] == "dropped-keys"]
+    assert "filters.holdout_groups" in finding["message"]
+    assert 0 == repository.run("apply", "all.yaml", "--yes").code
+
+
+def test_a_name_of_white_space_is_an_error_at_its_line(repository):
+    """PostHog would trim it and refuse what is left."""
+    repository.write("all.yaml", acme.document("Organization", {"name": " \t "}))
+
+    done = repository.run("validate")
+
+    assert 1 == done.code
+    assert "all.yaml:5:9" in done.out + done.err
