@@ -80,6 +80,11 @@ def one_stage(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
     return (spec,)
 
 
+def kept_as_written(name: str, spec: Spec) -> str:
+    """Return a name as the server keeps it: every text is trimmed (contract 1.3)."""
+    return name.strip()
+
+
 def nothing_hidden(payload: Payload) -> tuple[str, ...]:
     """Every field reads back as it was sent."""
     return ()
@@ -115,6 +120,7 @@ class Kind:
     defaults: Mapping[str, Any] = field(default_factory=dict)  # what the server takes if not sent
     folds_case: bool = False  # natural keys are compared case-insensitively
     unique: bool = True  # the server itself refuses a second one of the same natural key
+    made_as: Callable[[str, Spec], str] = kept_as_written  # the name that a create would have
     cannot_create: str = ""  # why not, if so: a sentence for people
     for_admins: bool = False  # members may read it, and write none (contract 2)
     protected: bool = False  # prevent_destroy unless the file says otherwise

@@ -19,6 +19,7 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.kind import Kind, Write
+from reconciler.lookalikes import escaped, yaml_scalar
 from reconciler.model import Action, Change, Detail, FieldChange, Payload, Problem, Result, Verdict
 from reconciler.posthog.persistence import CIRCUIT, STOPPED
 
@@ -56,7 +57,7 @@ def exists(
     if payload is None:
         if error is None:
             return progress
-        raise Stop(Result.FAILED, problem(error)) from error
+        raise Stop(Result.FAILED, _taken(tools, kind, write, error)) from error
     ours = Result.DONE if progress.unsure else Result.UNCHANGED
     spec = change.desired.spec if change.desired is not None else {}
     whole = tools.names.resolve(kind, change.address.organization, spec)
@@ -70,11 +71,26 @@ def exists(
         Result.REFUSED,
         Problem(
             f"{change.address} exists already and differs",
-            "somebody created it in between, or PostHog did not list it",
+            "it was not there when the plan was made",
             "not applied",
             "run plan again and look at what differs",
         ),
         payload=payload,
+    )
+
+
+def _taken(tools: Tools, kind: Kind, write: Write, error: InvalidRequestError) -> Problem:
+    """Say why a create was refused; where PostHog takes another name for the same, which one."""
+    found = objects.find_lookalike(tools, kind, str(write.name), write.ids)
+    if found is None:
+        return problem(error)
+    name = kind.identify(found)
+    return Problem(
+        error.what,
+        f"{error.why}; {escaped(name)} is there (id {kind.identity(found)}), and looks the same "
+        f"as {escaped(str(write.name))}",
+        error.state,
+        f"write {yaml_scalar(name)} if that one is meant, else choose another name",
     )
 
 

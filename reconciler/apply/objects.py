@@ -6,6 +6,7 @@ from typing import Any, Final
 from reconciler.apply.progress import Progress, Stop, Tools
 from reconciler.errors import NotFoundError
 from reconciler.kind import Kind, Write
+from reconciler.lookalikes import escaped, look, yaml_scalar
 from reconciler.model import Action, Payload, Problem, Result
 from reconciler.paths import Spec
 
@@ -21,6 +22,15 @@ def find(tools: Tools, kind: Kind, name: str, ids: Mapping[str, str]) -> Payload
             found = kind.identify(payload)
             if found == name or (kind.folds_case and found.casefold() == name.casefold()):
                 return payload
+    return None
+
+
+def find_lookalike(tools: Tools, kind: Kind, name: str, ids: Mapping[str, str]) -> Payload | None:
+    """Find a listed object whose name looks like `name`, whatever its case."""
+    same = look(name).casefold()
+    for payload in tools.writer.list(kind.path(kind.collection, ids)).items:
+        if look(kind.identify(payload)).casefold() == same:
+            return payload
     return None
 
 
@@ -117,16 +127,7 @@ def verify(kind: Kind, progress: Progress, write: Write, body: Payload) -> None:
         raise Stop(Result.REFUSED, gone(change.address))
     made = kind.identify(body)
     if write.name is not None and made != write.name:
-        raise Stop(
-            Result.FAILED,
-            Problem(
-                f"PostHog {_WROTE[write.action]} it as {made!r}, not as {write.name!r}",
-                "the server makes this name itself",
-                "sent and applied under another name",
-                "write the name that PostHog chose into metadata",
-            ),
-            payload=body,
-        )
+        raise Stop(Result.FAILED, _misnamed(kind, write, body), payload=body)
     got = spec_of(kind, body)
     sent = {name: v for name, v in write.spec.items() if name not in kind.apart and name in got}
     if fields := different(kind, sent, body):
@@ -141,6 +142,18 @@ def verify(kind: Kind, progress: Progress, write: Write, body: Payload) -> None:
             ),
             payload=body,
         )
+
+
+def _misnamed(kind: Kind, write: Write, body: Payload) -> Problem:
+    """Say what was asked for, what is there now, and how the files can mean it."""
+    made, asked = kind.identify(body), str(write.name)
+    return Problem(
+        f"PostHog {_WROTE[write.action]} it as {escaped(made)}, not as {escaped(asked)} "
+        f"(id {kind.identity(body)})",
+        "the server made this name itself",
+        "sent once and carried out under another name; it is not sent again",
+        f"write `{kind.key}: {yaml_scalar(made)}` into metadata, or delete it in PostHog",
+    )
 
 
 _WROTE: Final = {Action.CREATE: "created", Action.UPDATE: "renamed"}

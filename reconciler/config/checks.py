@@ -23,6 +23,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R015": "resources that are renamed into, or need, each other in a circle",
         "R016": "a name that is renamed away, and that another document wants as well",
         "R017": "what looks like a secret key of PostHog in a file",
+        "R018": "a name or slug that PostHog would not keep as it is written",
         "R020": "an approval policy for an action that gates nothing",
         "R021": "an approval policy that nobody, or too few people, can approve",
         "R022": "a condition that PostHog reads otherwise than it looks",
@@ -37,8 +38,9 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R032": "an organization whose plan lacks approvals, so that its policies gate nothing",
         "R033": "something declared that this key cannot read",
         "R034": "something declared that this key, or its user, cannot write",
-        "R035": "something declared that is not there, and that PostHog would refuse to create",
+        "R035": "something declared that PostHog would not create as it is written",
         "R036": "a project selector that matches no project, neither of the files nor of PostHog",
+        "R037": "something new that may be a live object under another name",
     }
 )
 """Code -> what it is about, in one line. R02x are warnings: legal on the server, but odd.
@@ -49,7 +51,10 @@ LIVE: Final = frozenset(code for code in CHECKS if code.startswith("R03"))
 """What only `validate --live` looks at."""
 
 DOUBTS: Final = frozenset({"R008", "R012", "R016", "R017"})
-"""Errors that a person may know better: they can be silenced, and spoil no commit of the past."""
+"""Errors that a person may know better: they can be silenced."""
+
+PARDONED: Final = DOUBTS | {"R018"}
+"""Errors that spoil no commit of the past: only the next commit can correct them."""
 
 _OF_THE_TOOL: Final = frozenset({"R025"})
 

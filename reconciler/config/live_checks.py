@@ -13,7 +13,10 @@ from reconciler.kinds import KINDS
 from reconciler.model import Address, Declared, Finding, Live, Resource, Severity, Unreadable
 
 _UNREADABLE: Final = "unreadable-reference"
-_REFUSED: Final = frozenset({"cannot-create", "incomplete-create"})  # as the planner calls them
+_REFUSED: Final = frozenset(  # as the planner calls them
+    {"cannot-create", "incomplete-create", "name-not-kept", "lookalike-name"}
+)
+_HINT: Final = "likely-rename"
 
 
 def grants(scopes: Collection[str], wanted: str) -> bool:
@@ -45,6 +48,9 @@ def findings(
     for finding in unresolved:
         if finding.code == _UNREADABLE:
             continue  # it is not known whether somebody has the name: R033 says why
+        if finding.code == _HINT:
+            yield replace(finding, code="R037")
+            continue
         code = "R035" if finding.code in _REFUSED else "R030"
         yield replace(finding, code=code, severity=Severity.ERROR)
     for address, said in (obstacles or {}).items():

@@ -26,7 +26,7 @@ from reconciler.config import (
     templates,
     yaml_reader,
 )
-from reconciler.config.checks import DOUBTS
+from reconciler.config.checks import PARDONED
 from reconciler.config.commit import CommitTree
 from reconciler.config.documents import Identity, Written
 from reconciler.config.draft import Draft
@@ -88,7 +88,7 @@ def _is_of_one(row: tuple[Identity, Written]) -> bool:
 
 def _past(finding: Finding) -> Finding:
     """A doubt about what is committed can be mended in the next commit only: it stops nothing."""
-    if finding.code not in DOUBTS:
+    if finding.code not in PARDONED:
         return finding
     return replace(finding, severity=Severity.WARNING)
 

@@ -1,28 +1,15 @@
-"""Names that people will misread: characters that cannot be seen, or that look like others."""
+"""Names that people will misread, and names that PostHog would not keep as they are written."""
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from reconciler.config.text import error, hidden_characters
 from reconciler.kind import Kind, Scope
+from reconciler.kinds.organization import LONGEST_SLUG
+from reconciler.lookalikes import escaped, look, yaml_scalar
 from reconciler.model import Finding, Resource, Severity
 from reconciler.paths import Path, values_at
 from reconciler.source import MappingNode, Source, value_place
-
-_CYRILLIC: Final = (
-    "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0456\u0458\u0455\u04bb\u0501"
-    "\u051b\u051d\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422"
-    "\u0423\u0425\u0406\u0408\u0405\u050c"
-)
-_CYRILLIC_LOOKS: Final = "aceopxyijshdqwABEKMHOPCTYXIJSG"
-_GREEK: Final = (
-    "\u03b1\u03bd\u03bf\u03c1\u03c4\u03c5\u03b9\u03ba\u0391\u0392\u0395\u0396"
-    "\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7"
-)
-_GREEK_LOOKS: Final = "avoptuikABEZHIKMNOPTYX"
-_LOOKS: Final = str.maketrans(_CYRILLIC + _GREEK, _CYRILLIC_LOOKS + _GREEK_LOOKS)
 
 Built = tuple[Resource, MappingNode, Kind]
 _Kin = tuple[
@@ -35,17 +22,21 @@ def findings(built: Iterable[Built]) -> Iterator[Finding]:
     suspects: list[Built] = []
     by_case: dict[_Kin, Built] = {}
     seen: set[str] = set()
+    slugs: set[str] = set()
     rows = tuple(built)
     for row in rows:
         resource, document, kind = row
         parts = resource.address.parts
         name = parts[-1]
+        if parts[0] not in slugs:
+            slugs.add(parts[0])
+            yield from _slug(parts[0], document)
         for part in parts[1:]:
             if part not in seen:
                 seen.add(part)
                 key = kind.key if part is name or kind.scope is not Scope.PROJECT else "project"
                 yield from _visible(part, document, key)
-        if not name.isascii():
+        if not name.isascii() or "  " in name:
             suspects.append(row)
         other = by_case.setdefault((kind.name, parts[:-1], name.casefold()), row)
         if other is not row and not kind.folds_case and other[0].address != resource.address:
@@ -54,21 +45,15 @@ def findings(built: Iterable[Built]) -> Iterator[Finding]:
         by_look: dict[_Kin, Built] = {}
         for row in rows:
             address = row[0].address
-            by_look.setdefault((address.kind, address.parts[:-1], _look(address.name)), row)
+            by_look.setdefault((address.kind, address.parts[:-1], look(address.name)), row)
         yield from _twins(rows, by_look)
     yield from _named(rows)
-
-
-def _look(name: str) -> str:
-    """A name as it looks: compatible forms, and letters of other scripts that look Latin."""
-    plain = unicodedata.normalize("NFKC", name.replace("\ufe0f", "")).translate(_LOOKS)
-    return unicodedata.normalize("NFC", plain)
 
 
 def _twins(rows: Iterable[Built], by_look: Mapping[_Kin, Built]) -> Iterator[Finding]:
     for resource, document, kind in rows:
         address = resource.address
-        other, _, _ = by_look[kind.name, address.parts[:-1], _look(address.name)]
+        other, _, _ = by_look[kind.name, address.parts[:-1], look(address.name)]
         if other.address != address:
             place = _place(document, kind.key)
             yield _looks_like(address.name, place, other.address.name, other.source)
@@ -77,9 +62,9 @@ def _twins(rows: Iterable[Built], by_look: Mapping[_Kin, Built]) -> Iterator[Fin
 def _looks_like(name: str, place: Source, other: str, there: Source | None) -> Finding:
     return error(
         "R012",
-        f"the name {name!a} looks like another one",
+        f"the name {escaped(name)} looks like another one",
         place,
-        why=f"{other!a} at {there} looks the same",
+        why=f"{escaped(other)} at {there} looks the same",
         fix="type one of the two again, or rename it",
     )
 
@@ -101,18 +86,20 @@ def _named(rows: tuple[Built, ...]) -> Iterator[Finding]:
     odd: list[_Mention] = []
     usual: dict[_Kin, tuple[str, Source | None]] = {}
     for one in _mentions(rows):
-        if one.name.isascii() and one.name.isprintable():
+        if one.name.isascii() and one.name.isprintable() and one.name == look(one.name):
             usual.setdefault((*one.scope, one.name), (one.name, one.resource.source))
         else:
             odd.append(one)
     for resource, _, kind in rows if odd else ():
-        key = (kind.name, resource.address.parts[:1], _look(resource.address.name))
+        key = (kind.name, resource.address.parts[:1], look(resource.address.name))
         usual.setdefault(key, (resource.address.name, resource.source))
     for one in odd:
         place = value_place(one.document, ("spec", *one.path), one.resource.source or Source("", 1))
-        other = usual.get((*one.scope, _look(one.name)))
+        other = usual.get((*one.scope, look(one.name)))
         if found := hidden_characters(one.name):
             yield _cannot_be_seen(one.name, found, place)
+        elif one.name != one.name.strip():
+            yield _cut_off(one.name, place)
         elif other is not None and other[0].casefold() != one.name.casefold():
             yield _looks_like(one.name, place, *other)
 
@@ -154,14 +141,31 @@ def _visible(name: str, document: MappingNode, key: str) -> Iterator[Finding]:
             source=_place(document, key),
         )
     elif name != name.strip():
-        yield Finding(
-            "R012",
-            Severity.WARNING,
-            f"the name {name!r} starts or ends with a space",
-            why="that cannot be seen, and PostHog may cut it off",
-            fix="remove the space",
-            source=_place(document, key),
-        )
+        yield _cut_off(name, _place(document, key))
+
+
+def _cut_off(name: str, place: Source) -> Finding:
+    """PostHog trims every text (contract 1.3): what is created has another name."""
+    return error(
+        "R018",
+        f"the name {escaped(name)} starts or ends with a space",
+        place,
+        why="PostHog cuts it off, so nothing ever has this name",
+        fix=f"write {yaml_scalar(name.strip())}" if name.strip() else "write a name",
+    )
+
+
+def _slug(slug: str, document: MappingNode) -> Iterator[Finding]:
+    """Find what no slug of PostHog can be (contract 6.1)."""
+    if slug != slug.lower():
+        why, fix = "PostHog keeps slugs in lower case", f"write {slug.lower()}"
+    elif len(slug) > LONGEST_SLUG:
+        why = f"it has {len(slug)} characters, and PostHog cuts slugs to {LONGEST_SLUG}"
+        fix = "copy the slug from the organization's address in PostHog"
+    else:
+        return
+    place = _place(document, "organization")
+    yield error("R018", f"no organization has the slug {slug}", place, why=why, fix=fix)
 
 
 def _place(document: MappingNode, key: str) -> Source:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
+from reconciler.lookalikes import HIDDEN
 from reconciler.model import Finding, Severity
 from reconciler.source import Source
 
@@ -17,10 +18,6 @@ _NEW_LINE: Final = re.compile(r"\r\n|\n|\r")
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 _HARMLESS: Final = bytes((*b"\t\n\r", *range(0x20, 0x7F)))
 _TURNING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
-_HIDDEN: Final = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
-    "\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]"
-)
 _JOINTS: Final = "\u200d\ufe0f"  # join symbols, or ask for them in colour
 _TONES: Final = "\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # after a symbol
 _KEYCAPS: Final = frozenset("0123456789#*")
@@ -58,7 +55,7 @@ def hidden_characters(text: str) -> str:
     """The first control, bidirectional or zero-width character of a name, as `U+200B`; or ""."""
     if text.isascii() and text.isprintable():
         return ""
-    for found in _HIDDEN.finditer(text):
+    for found in HIDDEN.finditer(text):
         if found[0] not in _JOINTS or not _is_in_emoji(text, found.start()):
             return f"U+{ord(found[0]):04X}"
     return ""

@@ -1,6 +1,9 @@
 """Organizations (contract 6): settings of one; named by slug, which never changes."""
 
+import re
+import unicodedata
 from collections.abc import Mapping
+from typing import Final
 
 from reconciler import normal_form
 from reconciler.kind import Kind, Reference, Request, Scope, Write, plain_requests
@@ -19,6 +22,8 @@ FIELDS = (
     "default_experiment_stats_method",
     "default_anonymize_ips",
 )
+
+LONGEST_SLUG: Final = 48
 
 
 def to_spec(payload: Payload) -> Spec:
@@ -62,6 +67,14 @@ def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
     return (Request(calls[0].method, calls[0].path, body),)
 
 
+def slug_of(name: str, spec: Spec) -> str:
+    """Return the slug that PostHog makes for a new organization (contract 6.1)."""
+    given = str(spec.get("name") or name).strip()
+    plain = unicodedata.normalize("NFKD", given).encode("ascii", "ignore").decode("ascii")
+    words = re.sub(r"[^\w\s-]", "", plain.lower())
+    return re.sub(r"[-\s]+", "-", words).strip("-_")[:LONGEST_SLUG]
+
+
 KIND = Kind(
     name="Organization",
     scope=Scope.INSTANCE,
@@ -90,6 +103,7 @@ KIND = Kind(
         "default_role": None,
     },
     unique=False,
+    made_as=slug_of,
     protected=True,
     stages=stages,
     requests=requests,

@@ -15,6 +15,7 @@ from reconciler.plan import (
     gates,
     guardrails,
     leaning,
+    new_names,
     order,
     pages,
     references,
@@ -133,6 +134,7 @@ def compare(
         extra = _unmanaged(desired, base, live, options)
         pruned, spared = unmanaged.prune(extra, changes, live)
         changes, found = (*changes, *pruned), (*found, *spared)
+    found = (*found, *new_names.find(changes, desired, live))
     return Comparison(picked, base, live, options, changes, found)
 
 

@@ -19,6 +19,8 @@ CODES: Final = frozenset(
     {PREVENT_DESTROY, CONFLICT, WEAKENED, USED, STALE, GATE_MOVED, *deletes.CODES}
 )
 
+_PLACES: Final = frozenset({"Project", "Organization"})  # what other resources live in
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -51,17 +53,29 @@ def find(
 def hold_back(
     changes: tuple[Change, ...], problems: Iterable[Finding]
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
-    """Without the deletes that a document in error may be the reason of: those of its kind.
+    """Leave out the deletes that a document in error may be the reason of: those of its kind.
 
     A mistyped project, id or name makes a document mean another object, and the one it meant
-    before look as if it had left the files.
+    before look as if it had left the files. With a project or an organization in error, so does
+    everything in its organization.
     """
     unsure = {
         finding.address.kind: finding
         for finding in problems
         if finding.severity is Severity.ERROR and finding.address is not None
     }
-    held = {c.address: c for c in deletes.implied(changes) if c.address.kind in unsure}
+    places = {
+        finding.address.organization: finding
+        for finding in problems
+        if finding.severity is Severity.ERROR
+        and finding.address is not None
+        and finding.address.kind in _PLACES
+    }
+    held: dict[Address, tuple[Change, Finding]] = {}
+    for change in deletes.implied(changes):
+        reason = unsure.get(change.address.kind) or places.get(change.address.organization)
+        if reason is not None:
+            held[change.address] = (change, reason)
     if not held:
         return changes, ()
     kept = tuple(change for change in changes if change.address not in held)
@@ -70,12 +84,11 @@ def hold_back(
             code=HELD_BACK,
             severity=Severity.WARNING,
             message=f"{change.address} is in no file any more, and is not deleted in this run",
-            why=f"a document of its kind is in error, and may mean it: "
-            f"{unsure[change.address.kind].message}",
-            fix="mend that document first",
+            why=f"a document that is in error may mean it, or where it lives: {reason.message}",
+            fix="correct that document first",
             address=change.address,
         )
-        for change in held.values()
+        for change, reason in held.values()
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Declared, Finding, Live
-from reconciler.plan import references, three_way
+from reconciler.plan import new_names, references, three_way
 from reconciler.plan.gate_people import People
 from reconciler.plan.gate_policies import Policy
 
@@ -25,6 +25,7 @@ def look(desired: Declared, live: Live) -> Reach:
     """Look at everything declared, as this plan would leave people and roles."""
     _, unresolved = references.resolve(desired, desired, live)
     changes, problems = three_way.changes(references.spelled(desired, live), None, live)
+    named = new_names.find(changes, desired, live)
     people = People(changes, live)
     obstacles = {}
     for address, resource in desired.resources.items():
@@ -36,4 +37,4 @@ def look(desired: Declared, live: Live) -> Reach:
         said = people.obstacles(policy, policy.quorum, people.approvers(policy))
         if policy.enabled and said and said[-1].startswith(("nobody can ", "only ")):
             obstacles[address] = tuple(said)
-    return Reach((*unresolved, *problems), obstacles)
+    return Reach((*unresolved, *problems, *named), obstacles)

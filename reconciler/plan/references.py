@@ -8,6 +8,7 @@ from typing import Any
 
 from reconciler.kind import Reference, Scope
 from reconciler.kinds import KINDS, fold
+from reconciler.lookalikes import escaped, look
 from reconciler.model import Address, Declared, Finding, Live, Resource, Severity
 from reconciler.paths import Path, map_values, values_at
 from reconciler.plan.lookup import Folded
@@ -163,15 +164,16 @@ class _Names:
             why, fix = f"the {noun}s of {target.organization} cannot be read: {gap.reason}", gap.fix
         elif close:
             why = f"neither the files nor {_where(target)} have one of this name"
-            fix = f'did you mean "{close[0]}"?'
+            fix = f"did you mean {_apart(close[0], target.name)}?"
         else:
             why = f"neither the files nor {_where(target)} have one of this name"
             fix = f"known: {listed}" if listed else "declare it, or mend the name"
         source = resource.locate(path)
+        shown = _apart(target.name, close[0]) if close else f'"{target.name}"'
         return Finding(
             code="unknown-reference" if gap is None else "unreadable-reference",
             severity=Severity.ERROR,
-            message=f'no {noun} is called "{target.name}"'
+            message=f"no {noun} is called {shown}"
             if target.kind != "Member"
             else f'nobody in {target.organization} has the address "{target.name}"',
             why=why,
@@ -221,6 +223,11 @@ class _Names:
             source=resource.locate(path),
             address=resource.address,
         )
+
+
+def _apart(meant: str, written: str) -> str:
+    """Return a suggestion that can be told from what was written."""
+    return escaped(meant) if look(meant) == look(written) else f'"{meant}"'
 
 
 def _where(target: Address) -> str:

@@ -16,8 +16,9 @@ _OTHER_PLACE: Final = (
     "create the key for all organizations and projects concerned, or leave them out"
 )
 _THERE: Final = (
-    "one with this {attr} is there, though PostHog did not list it: plan again; if it stays so, it "
-    "is hidden from lists (a flag of a survey, say) or from this key: choose another {attr}"
+    "plan again: it may be new, or listed in another spelling that PostHog takes for the same; if "
+    "it is not listed then, it is hidden from lists (a flag of a survey, say) or from this key: "
+    "choose another {attr}"
 )
 _ONE_ACTION: Final = (
     "the project has a policy for this action, and so has the whole organization, which only "

@@ -53,6 +53,7 @@ FOUND = {
     "R016": document("Role", "organization: acme, name: A, lifecycle: {renamed_from: B}")
     + plain("Role", "organization: acme, name: B"),
     "R017": flag(f"{{name: {KEY}}}"),
+    "R018": document("Role", 'organization: acme, name: " A"'),
     "R020": policy(f"{{approvers: {APPROVERS}}}", action="deploy"),
     "R021": policy("{approvers: {quorum: 2, users: [a@b.c]}}"),
     "R022": policy(f"{{approvers: {APPROVERS}, conditions: {{type: odd}}}}"),

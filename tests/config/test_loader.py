@@ -359,13 +359,6 @@ def test_names_with_characters_that_cannot_be_seen_are_errors(folder, name):
     assert finding.code == "R012"
 
 
-def test_a_space_at_the_end_of_a_name_is_a_warning(folder):
-    """It may be live like that."""
-    (finding,) = folder.write({"a.yaml": ROLE.format("admin ")}).load().declared.findings
-
-    assert (finding.code, finding.severity) == ("R012", Severity.WARNING)
-
-
 def test_names_in_any_language_are_fine(folder):
     """Emoji as well."""
     names = ["Freigabe für Käufe", "リリース管理者", "Équipe 🚀", "مدراء"]

@@ -246,6 +246,15 @@ R017 a.yaml:3:18: this looks like a secret key of PostHog (phx_…)
 why: whoever can read the repository can use it, also after it is removed
 fix: revoke it in PostHog, and keep the new one in an environment variable""",
     ),
+    "R018": (
+        'kind: Role\nmetadata: {organization: acme, name: "Reviewers "}\n',
+        """\
+R018 a.yaml:2:38: the name "Reviewers\\u0020" starts or ends with a space
+| metadata: {organization: acme, name: "Reviewers "}
+|                                      ^^^^^^^^^^^^
+why: PostHog cuts it off, so nothing ever has this name
+fix: write Reviewers""",
+    ),
 }
 
 

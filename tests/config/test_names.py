@@ -86,6 +86,9 @@ def test_a_name_that_is_referred_to_hides_nothing(folder, text):
         + POLICY.format(users="a@b.c", roles="Keepers", bypass="")
         + ROLE.format("Keepers", "[]"),
         ROLE.format("🛡 A", "[]") + ROLE.format("🛡️ A", "[]"),
+        ROLE.format("Night  watch", "[]") + ROLE.format("Night watch", "[]"),
+        ROLE.format('"caf\\u00e9"', "[]") + ROLE.format('"cafe\\u0301"', "[]"),
+        PROJECT.format('"Web\\u00a0Shop"') + PROJECT.format("Web Shop"),
     ],
 )
 def test_a_name_that_looks_like_another_is_an_error(folder, text):
@@ -94,6 +97,27 @@ def test_a_name_that_looks_like_another_is_an_error(folder, text):
 
     assert ("R012", "error") in {one[:2] for one in found}
     assert any("looks like another one" in one[2] for one in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        (ROLE.format('" A"', "[]"), 38),
+        (ROLE.format('"A\\u00a0"', "[]"), 38),
+        (PROJECT.format('"Web "'), 38),
+        (FLAG.format('" Web"', "a"), 41),
+        (POLICY.format(users="a@b.c", roles='"Keepers "', bypass=""), 50),
+        ('kind: Organization\nmetadata: {organization: acme}\nspec: {default_role: " R"}\n', 22),
+        ("kind: Organization\nmetadata: {organization: Acme}\n", 26),
+        (FLAG.replace("acme", "ACME").format("Web", "a"), 26),
+        (f"kind: Organization\nmetadata: {{organization: {'a' * 49}}}\n", 26),
+    ],
+)
+def test_a_name_that_posthog_would_not_keep_is_an_error(folder, text, column):
+    """PostHog trims names, and its slugs are short and in lower case."""
+    (found,) = folder.write({"a.yaml": text}).errors()
+
+    assert (found.code, found.severity.value, found.source.column) == ("R018", "error", column)
 
 
 def test_the_same_person_in_another_case_is_the_same_person(folder):

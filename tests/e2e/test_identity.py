@@ -1,5 +1,7 @@
 """Which live object is meant: case, renames, ids, ignored parts; and what people once refused."""
 
+import re
+
 import pytest
 
 from tests.e2e import acme
@@ -318,3 +320,192 @@ def test_a_request_that_can_no_longer_be_applied_is_said_to_be_so(world):
     done = repo.run("apply", "--yes", "--format", "json")
     assert 3 == done.code
     assert filed != done.json["results"][0]["change_request"]
+
+
+def creations(sandbox):
+    """What POSTs made, by path."""
+    return [row["path"] for row in sandbox.writes() if row["method"] == "POST"]
+
+
+NAMES_NOT_KEPT = {
+    "newco": ("New Company", '"newco" would become "new-company"'),
+    "a-b": ("A&B", '"a-b" would become "ab"'),
+    "gros": ("Größe", '"gros" would become "groe"'),
+    "my-org-": (None, '"my-org-" would become "my-org"'),
+    "nihon": ("日本", '"nihon" would have an empty slug'),
+    "long": ("x" * 48 + " y", f'"long" would become "{"x" * 48}"'),
+}
+
+
+def test_a_slug_that_posthog_would_make_otherwise_is_an_error_before_anything_is_sent(world):
+    """Each create would make one more, at every run."""
+    repo = world(acme.seed())
+    for slug, (name, _) in NAMES_NOT_KEPT.items():
+        spec = {} if name is None else {"name": name}
+        document = {"kind": "Organization", "metadata": {"organization": slug}, "spec": spec}
+        repo.write(f"{slug}.yaml", document)
+    repo.sandbox.clear()
+
+    plan = repo.run("plan")
+    live = repo.run("validate", "--live")
+
+    assert (1, 1) == (plan.code, live.code)
+    for slug, (_, message) in NAMES_NOT_KEPT.items():
+        assert re.search(rf"error: {slug}\.yaml:\d+:\d+: {re.escape(message)}\n", plan.out)
+        assert message in live.err
+    assert 1 == repo.run("apply", "--yes").code
+    assert [] == creations(repo.sandbox)
+
+
+def test_the_slug_of_a_new_organization_is_what_posthog_makes_of_its_name(world):
+    """One apply, and then nothing is left to do; marks, spaces and underscores included."""
+    repo = world(acme.seed())
+    slugs = {"ab-inc": "A.B, Inc.", "cafe_noir": " Café_noir ", "x" * 47 + "-": "x" * 47 + " yz"}
+    for number, (slug, name) in enumerate(slugs.items()):
+        document = {"kind": "Organization", "metadata": {"organization": slug}}
+        repo.write(f"{number}.yaml", {**document, "spec": {"name": name.strip()}})
+
+    first = repo.run("apply", "--yes")
+
+    assert 0 == first.code, first.out + first.err
+    assert (0, 0, []) == clean(repo)
+
+
+def test_an_organization_whose_slug_was_taken_out_of_sight_is_made_once(world):
+    """PostHog adds something to the slug: no later run tries again, on whatever machine."""
+    seed = acme.seed()
+    seed["organizations"].append({"name": "Elsewhere", "slug": "new-company"})
+    repo = world(seed)
+    repo.write(
+        "all.yaml",
+        {
+            "kind": "Organization",
+            "metadata": {"organization": "new-company"},
+            "spec": {"name": "New Company"},
+        },
+    )
+    repo.sandbox.clear()
+
+    first = repo.run("apply", "--yes")
+    plan = repo.run("plan")
+    again = repo.run("apply", "--yes")
+
+    assert (1, 1, 1) == (first.code, plan.code, again.code)
+    assert 'created it as "new-company-2", not as "new-company"' in first.out
+    assert "organization: new-company-2" in first.out
+    assert 'its slug is "new-company-2", not "new-company"' in plan.out
+    assert ["/api/organizations/"] == creations(repo.sandbox)
+
+
+LOOKALIKES = [
+    ("caf\u00e9", "cafe\u0301", '"caf\\u0065\\u0301"'),
+    ("Night watch", "Night\u00a0watch", '"Night\\u00a0watch"'),
+    ("Day watch", "Day  watch", '"Day \\u0020watch"'),
+    ("Admins", "\uff21dmins", '"\\uff21dmins"'),
+    ("Keepers", "\u041aeepers", '"\\u041aeepers"'),
+    ("zero\u200bwidth", "zerowidth", '"zero\\u200bwidth"'),
+]
+
+
+@pytest.mark.parametrize("kind", ["Role", "Project"])
+def test_a_new_name_that_looks_like_a_live_one_is_an_error(world, kind):
+    """Both are shown with their escapes; nothing is created, and nothing that left is deleted."""
+    names = [live for live, _, _ in LOOKALIKES]
+    more = {"roles": [{"name": name} for name in names]} if kind == "Role" else {}
+    live = [] if kind == "Role" else [{"name": name} for name in names]
+    repo = world(acme.seed(projects=[project(), *live], **more))
+    if kind == "Role":
+        documents = [acme.document(kind, {"members": []}, name=one) for one in names[:2]]
+        repo.write("all.yaml", *documents)
+        repo.commit()
+        assert 0 == repo.run("apply", "--yes").code
+    repo.write("all.yaml", *[acme.document(kind, {}, name=new) for _, new, _ in LOOKALIKES])
+    repo.commit()
+    repo.sandbox.clear()
+
+    plan = repo.run("plan")
+    done = repo.run("apply", "--yes", "--confirm-deletes", "2")
+
+    assert (1, 1) == (plan.code, done.code), plan.out + plan.err
+    for _, _, shown in LOOKALIKES:
+        assert shown in plan.out
+    assert len(LOOKALIKES) == len(re.findall("error: .* which is live", plan.out))
+    assert [] == repo.sandbox.writes()
+
+
+def test_a_project_in_other_capitals_is_not_made_beside_the_live_one(world):
+    """Neither is what lives in it deleted; the rename that the message names does it all."""
+    repo = world(acme.seed(projects=[project(feature_flags=[acme.live_flag("a"), LIVE_B])]))
+    before = [acme.document("Project", {}, name="Web"), acme.flag("a"), acme.flag("b")]
+    repo.write("all.yaml", *before)
+    repo.commit()
+    assert 0 == repo.run("apply", "--yes").code
+    flags_of = [acme.flag(key, project="WEB") for key in "ab"]
+    repo.write("all.yaml", acme.document("Project", {}, name="WEB"), *flags_of)
+    repo.commit()
+    repo.sandbox.clear()
+
+    plan = repo.run("plan")
+    done = repo.run("apply", "--yes")
+
+    assert (1, 1) == (plan.code, done.code)
+    assert "renamed_from: Web}" in plan.out
+    assert [] == repo.sandbox.writes()
+    renamed = acme.document("Project", {}, name="WEB", lifecycle={"renamed_from": "Web"})
+    repo.write("all.yaml", renamed, *flags_of)
+    assert 0 == repo.run("apply", "--yes").code
+    assert ["PATCH"] == [row["method"] for row in repo.sandbox.writes()]
+
+
+LIVE_B = acme.live_flag("b", 20)
+HINTS = {  # old name, in the base or only live; new name; whether the documents are equal
+    "FeatureFlag": [
+        ("new-checkout", "newCheckout", True),
+        ("dark_mode", "dark-mode", False),
+        ("old", "entirely-new", True),
+    ],
+    "Role": [("Night watch", "night-watch", True)],
+    "Project": [("Web shop", "web_shop", True)],
+}
+
+
+@pytest.mark.parametrize("managed", [True, False])
+def test_a_likely_rename_is_asked_about_with_the_line_to_write(world, managed):
+    """What would be deleted, or is live in no file; every kind that can be renamed."""
+    old = {
+        name: acme.live_flag(name, 10 + at) for at, (name, _, _) in enumerate(HINTS["FeatureFlag"])
+    }
+    place = project(feature_flags=[{**one, "name": f"About {key}"} for key, one in old.items()])
+    role = {"name": "Night watch", "members": ["bob@acme.test"]}
+    repo = world(acme.seed(projects=[place, {"name": "Web shop"}], roles=[role]))
+
+    def documents(*, new):
+        for at, names in enumerate(HINTS["FeatureFlag"]):
+            rollout = 10 + at if names[2] or not new else 99
+            yield acme.flag(names[new], rollout, name=f"About {names[0]}")
+        yield acme.document("Role", {"members": ["bob@acme.test"]}, name=HINTS["Role"][0][new])
+        yield acme.document("Project", {"timezone": "UTC"}, name=HINTS["Project"][0][new])
+
+    if managed:
+        repo.write("all.yaml", *documents(new=False))
+        repo.commit()
+        assert 0 == repo.run("apply", "--yes").code
+    repo.write("all.yaml", *documents(new=True))
+    repo.commit()
+
+    found = repo.run("plan", "--format", "json").json["findings"]
+
+    hints = {one["message"].split("write ")[-1] for one in found if one["code"] == "likely-rename"}
+    expected = {names[0] for rows in HINTS.values() for names in rows}
+    assert {f"renamed_from: {name}" for name in expected} == hints
+    assert all(
+        one["source"]["file"] == "all.yaml" for one in found if one["code"] == "likely-rename"
+    )
+
+
+def test_new_objects_that_only_resemble_others_are_no_renames(world):
+    """An equal plain flag, and a name that is declared as well."""
+    repo = world(acme.seed(projects=[project(feature_flags=[acme.live_flag("x", 0, name="")])]))
+    repo.write("all.yaml", acme.flag("y", 0, active=False), acme.flag("x", 0), acme.flag("X", 0))
+
+    assert "renamed" not in repo.run("plan").out

@@ -158,9 +158,10 @@ def send_home(tx: Transaction, user: User) -> None:
 
 
 def free_slug(tx: Transaction, name: str) -> str:
-    """A slug from a name, not yet in use (contract 6.1)."""
+    """Derive a slug from a name, as Django does, that is not in use yet (contract 6.1)."""
     folded = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    stem = re.sub(r"[^a-z0-9]+", "-", folded.lower()).strip("-")[:_LONGEST_SLUG] or "organization"
+    words = re.sub(r"[^\w\s-]", "", folded.lower())
+    stem = re.sub(r"[-\s]+", "-", words).strip("-_")[:_LONGEST_SLUG] or "organization"
     slug, number = stem, 1
     while tx.first(Organization, slug=slug) is not None:
         number += 1

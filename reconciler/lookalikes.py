@@ -1,0 +1,72 @@
+"""How names look to people: which of them nobody can tell apart, and how to show the difference."""
+
+import json
+import re
+import unicodedata
+from typing import Final
+
+HIDDEN: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]"
+)
+_SPACES: Final = re.compile(r"\s+")
+_JOINTS: Final = re.compile(r"[\s_-]+")
+_CYRILLIC: Final = (
+    "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0456\u0458\u0455\u04bb\u0501"
+    "\u051b\u051d\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422"
+    "\u0423\u0425\u0406\u0408\u0405\u050c"
+)
+_CYRILLIC_LOOKS: Final = "aceopxyijshdqwABEKMHOPCTYXIJSG"
+_GREEK: Final = (
+    "\u03b1\u03bd\u03bf\u03c1\u03c4\u03c5\u03b9\u03ba\u0391\u0392\u0395\u0396"
+    "\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7"
+)
+_GREEK_LOOKS: Final = "avoptuikABEZHIKMNOPTYX"
+_LOOKS: Final = str.maketrans(_CYRILLIC + _GREEK, _CYRILLIC_LOOKS + _GREEK_LOOKS)
+_PLAIN: Final = re.compile(r"[A-Za-z][\w./@+-]*(?: [\w./@+-]+)*", re.ASCII)
+_NOT_TEXT: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+_LAST_SHORT: Final = 0xFFFF  # what four hexadecimal digits can say
+
+
+def look(name: str) -> str:
+    """Return a name as it looks: without what cannot be seen, spaces as one, letters as Latin."""
+    if name.isascii():
+        return " ".join(name.split())
+    plain = unicodedata.normalize("NFKC", name)
+    plain = HIDDEN.sub("", _SPACES.sub(" ", plain)).translate(_LOOKS)
+    return " ".join(unicodedata.normalize("NFC", plain).split())
+
+
+def squeeze(name: str) -> str:
+    """Return what is left of a name without case, spaces, hyphens and underscores."""
+    return _JOINTS.sub("", look(name)).casefold()
+
+
+def escaped(name: str) -> str:
+    """Return a name in double quotes with every unusual character as an escape that YAML reads.
+
+    A letter before a combining mark is escaped too, and so is a space that could be overlooked:
+    a terminal shows neither.
+    """
+    shown = []
+    for at, character in enumerate(name):
+        before, after = name[at - 1 : at], name[at + 1 : at + 2]
+        lost = (character == " " and before in {"", " "}) or (character == " " and not after)
+        marked = after != "" and unicodedata.combining(after) != 0
+        if character in '"\\':
+            shown.append("\\" + character)
+        elif character.isascii() and character.isprintable() and not lost and not marked:
+            shown.append(character)
+        elif ord(character) <= _LAST_SHORT:
+            shown.append(f"\\u{ord(character):04x}")
+        else:
+            shown.append(f"\\U{ord(character):08x}")
+    return f'"{"".join(shown)}"'
+
+
+def yaml_scalar(name: str) -> str:
+    """Return a name as it can be written into a YAML file, quoted only where that is needed."""
+    if _PLAIN.fullmatch(name) and name.casefold() not in _NOT_TEXT:
+        return name
+    usual = look(name) == name and HIDDEN.search(name) is None
+    return json.dumps(name, ensure_ascii=False) if usual else escaped(name)
