@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,8 +86,10 @@ class Asked:
             _check(self.plan, target, writer.host)
             said = resume.files(self.plan, loaded, before.loaded)
             session.note(_taken(self.plan))
-            return resume.resume(writer, self.plan, said, chosen)
+            made, world = resume.resume(writer, self.plan, said, chosen)
+            return made, replace(world, lineage=session.lineage(target))
         world = walk.observe(writer, loaded, chosen, before.loaded, session.past(target))
+        world = replace(world, lineage=session.lineage(target))
         made = walk.plan(
             world,
             chosen,

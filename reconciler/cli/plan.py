@@ -56,6 +56,7 @@ def command(
     chosen = rails.chosen(session, target, loaded, before, rails.limits(target), part)
     with session.reader(target) as reader:
         world = walk.observe(reader, loaded, chosen, before.loaded, session.past(target))
+        world = replace(world, lineage=session.lineage(target))
         host = reader.host
     kept = out is not None or format_ != "text" or session.report.folder is not None
     made = walk.plan(

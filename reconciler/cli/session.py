@@ -18,6 +18,7 @@ from reconciler.cli.report import Report
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
+    from reconciler.config.lineage import Lineage
     from reconciler.config.loader import Loaded
     from reconciler.config.settings import Settings, Target
     from reconciler.model import Plan
@@ -244,6 +245,12 @@ class Session:
             return history.load(target.paths, target.overlays, names, cwd=cwd, now=now)
 
         return states
+
+    def lineage(self, target: "Target") -> "Lineage":
+        """Who wrote what the files say, read only if somebody has approved it."""
+        from reconciler.config.lineage import Lineage
+
+        return Lineage(target.paths, target.overlays, Path.cwd())
 
     def folder(self) -> Path:
         """Where runs are journalled: beside reconciler.yaml, else the current folder."""

@@ -1,4 +1,4 @@
-"""Who wrote a document, and when: the commits that changed its lines. By git, offline."""
+"""Who wrote a commit, and when a document was committed last. By git, offline."""
 
 import os
 import re
@@ -8,31 +8,45 @@ from typing import Final
 
 from reconciler.config import git, git_process
 
-_FORMAT: Final = "%aE%n%(trailers:key=Co-authored-by,valueonly)"
+_FORMAT: Final = "%an <%ae>%n%(trailers:key=Co-authored-by,valueonly)"
 _ADDRESS: Final = re.compile(r"<([^<>\s]+@[^<>\s]+)>")
 _MARK: Final = re.compile(rb"---(?=[ \t\r]|$)")  # at column 1 nothing else is
 
 
-def of_document(file: str | Path, line: int, *, since: str | None, cwd: Path) -> tuple[str, ...]:
-    """Email addresses of who changed a document after a commit, co-authors included.
+def of_commit(commit: str, *, map_of: str, root: Path) -> tuple[str, ...]:
+    """Return the email addresses of who wrote a commit, co-authors included.
 
     Args:
-        file: where it stands.
-        line: any of its lines.
-        since: the commit. Without one: who changed it last.
-        cwd: what `file` is relative to.
-
-    `.mailmap` counts, so that people may say which addresses are theirs. Nothing outside git, and
-    nothing for what is in no commit yet.
+        commit: full id.
+        map_of: the commit whose `.mailmap` says which addresses are whose.
+        root: folder of the repository.
 
     """
-    span = [f"{since}..HEAD"] if since is not None else ["-1", "HEAD"]
-    found: list[str] = []
-    for row in _log(file, line, [f"--format={_FORMAT}", *span], cwd):
-        text = row.strip()
-        named = _ADDRESS.findall(text)
-        found += named or ([text] if "@" in text and " " not in text else [])
-    return tuple(dict.fromkeys(found))
+    asked = ["show", "--no-patch", "--no-mailmap", f"--format={_FORMAT}", commit]
+    rows = git_process.output(asked, root).decode("utf-8", "replace").splitlines()
+    people = [row.strip() for row in rows if _ADDRESS.search(row)]
+    named = (_ADDRESS.findall(row) for row in _mapped(people, map_of, root))
+    return tuple(dict.fromkeys(email for found in named for email in found[-1:]))
+
+
+def _mapped(people: list[str], map_of: str, root: Path) -> list[str]:
+    """Return the people as the `.mailmap` of a commit names them.
+
+    git also takes the one of the working tree, so it is given a working tree that has none.
+    """
+    if not people:
+        return []
+    folder = git_process.output(["rev-parse", "--absolute-git-dir"], root).decode().rstrip("\n")
+    place = [
+        f"--git-dir={folder}",
+        f"--work-tree={folder}",
+        "-c",
+        f"mailmap.blob={map_of}:.mailmap",
+    ]
+    contacts = "".join(f"{one}\n" for one in people).encode()
+    done = git_process.run([*place, "check-mailmap", "--stdin"], Path(folder), stdin=contacts)
+    rows = done.stdout.decode("utf-8", "replace").splitlines()
+    return rows if done.returncode == 0 and len(rows) == len(people) else people
 
 
 def written_at(file: str | Path, line: int, *, cwd: Path) -> str | None:

@@ -30,7 +30,7 @@ _DOCUMENT: Final = re.compile(rb"^---(?=[ \t\r\n]|$)", re.MULTILINE)  # at colum
 
 
 @dataclass(frozen=True, slots=True)
-class _Commit:
+class Commit:
     """One commit of the first-parent line, and what it changed: path -> (blob before, after)."""
 
     id: str
@@ -64,8 +64,8 @@ def load(
     try:
         tree = git.commit_tree("HEAD", cwd=cwd, at=here, may_lack_paths=True)
         inside = [tree.inside(path) for path in (*paths, *overlays)]
-        commits = [_commit(*row, tree.root, inside) for row in _window(tree.root, inside, now)]
-        blobs = _Blobs(tree.root, names)
+        commits = [read_commit(*row, tree.root, inside) for row in _window(tree.root, inside, now)]
+        blobs = Blobs(tree.root, names)
         states = _newest(_states(tree, _telling(commits, blobs), blobs))
     except (GitError, Refused):
         return ()
@@ -89,11 +89,12 @@ def _window(root: Path, inside: Sequence[str], now: datetime) -> list[tuple[str,
     ]
 
 
-def _commit(id_: str, parent: str | None, root: Path, inside: Sequence[str]) -> _Commit:
+def read_commit(id_: str, parent: str | None, root: Path, inside: Sequence[str]) -> Commit:
     """What a commit changed of the paths."""
     asked = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-commit-id", "--full-index"]
     sides = [parent, id_] if parent is not None else ["--root", id_]
-    words = git_process.output([*asked, *sides], root).split(b"\0")
+    only = ["--", *(path or "." for path in inside)]
+    words = git_process.output([*asked, *sides, *only], root).split(b"\0")
     changed = {}
     for about, name in zip(words[::2], words[1::2], strict=False):
         path = name.decode("utf-8", "backslashreplace")
@@ -101,10 +102,10 @@ def _commit(id_: str, parent: str | None, root: Path, inside: Sequence[str]) -> 
         wanted = any(path == one or is_wanted(path, one) for one in inside if contains(one, path))
         if wanted and _PLAIN.issuperset(modes):
             changed[path] = (oids[0].decode("ascii"), oids[1].decode("ascii"))
-    return _Commit(id_, parent, changed)
+    return Commit(id_, parent, changed)
 
 
-class _Blobs:
+class Blobs:
     """Contents by object id, cut down to the documents that are asked for."""
 
     def __init__(self, root: Path, names: Collection[str] | None) -> None:
@@ -145,9 +146,9 @@ def _one_of(names: Collection[str]) -> re.Pattern[bytes]:
     return re.compile(f"(?<![\\w-])(?:{listed})(?![\\w-])".encode())
 
 
-def _telling(commits: Sequence[_Commit], blobs: _Blobs) -> list[_Commit]:
+def _telling(commits: Sequence[Commit], blobs: Blobs) -> list[Commit]:
     """The last of those that changed a document that matters, oldest first."""
-    found: list[_Commit] = []
+    found: list[Commit] = []
     for commit in reversed(commits):
         if len(found) == COMMITS or blobs.spent:
             break
@@ -157,7 +158,7 @@ def _telling(commits: Sequence[_Commit], blobs: _Blobs) -> list[_Commit]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Snapshot:
+class Snapshot:
     """The documents that matter as they were at one moment, as a tree to load from."""
 
     tree: CommitTree
@@ -183,7 +184,7 @@ def _same(data: bytes) -> bytes:
     return data
 
 
-def _states(tree: CommitTree, commits: Sequence[_Commit], blobs: _Blobs) -> Iterator[_Snapshot]:
+def _states(tree: CommitTree, commits: Sequence[Commit], blobs: Blobs) -> Iterator[Snapshot]:
     """Before the first commit, and after each."""
     if not commits:
         return
@@ -195,10 +196,10 @@ def _states(tree: CommitTree, commits: Sequence[_Commit], blobs: _Blobs) -> Iter
     for origin, changed in moves:
         now |= {path: after for path, (_, after) in changed.items()}
         files = {path: data for path, oid in now.items() if (data := blobs.kept(oid))}
-        yield _Snapshot(tree, files, origin)
+        yield Snapshot(tree, files, origin)
 
 
-def _newest(states: Iterator[_Snapshot]) -> list[_Snapshot]:
+def _newest(states: Iterator[Snapshot]) -> list[Snapshot]:
     """The last states, as many as may be parsed; oldest first."""
     found, left = [], _MAX_PARSED
     for state in reversed(list(states)):
@@ -210,7 +211,7 @@ def _newest(states: Iterator[_Snapshot]) -> list[_Snapshot]:
 
 
 def _loaded(
-    states: Sequence[_Snapshot], paths: Sequence[Path], overlays: Sequence[Path]
+    states: Sequence[Snapshot], paths: Sequence[Path], overlays: Sequence[Path]
 ) -> Iterator[Loaded]:
     for state in states:
         try:

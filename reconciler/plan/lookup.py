@@ -34,6 +34,15 @@ def population(live: Live) -> Counter[tuple[str, tuple[str, ...]]]:
     return found
 
 
+def project_names(live: Live) -> dict[str, list[str]]:
+    """The names of the live projects of each organization, for selectors."""
+    names: dict[str, list[str]] = {}
+    for address in sorted(live.ids):
+        if address.kind == "Project":
+            names.setdefault(address.organization, []).append(address.name)
+    return names
+
+
 class Lookup:
     """One index over the live side, made once a plan."""
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # what most commands do without is imported where it is neede
     from reconciler.apply.journal import Journal
     from reconciler.apply.names import Names
     from reconciler.config import writer_choice
+    from reconciler.config.lineage import Lineage
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class World:
     said: tuple[Finding, ...] = ()  # why there is no base, though a commit was found
     compared: build.Comparison | None = None  # with `live` as it was before gates were read
     past: tuple[Declared, ...] = ()  # what the files said at the last commits, where it matters
+    lineage: "Lineage | None" = None  # who wrote what they say
 
 
 # What the files said at the last commits, oldest first: of documents with one of these words in
@@ -202,7 +204,7 @@ def plan(
             *said,
             *world.said,
             *(map(excerpt.attach, made.findings) if excerpts else made.findings),
-            *_voters(world).findings(world.live.change_requests),
+            *_voters(world).findings((*world.live.change_requests, *world.live.rejections)),
         ),
         requests=cost(world, made.requests.expected_writes),
         basis=footing.of(made.changes, world.desired, world.live, basis) if basis else None,
@@ -215,7 +217,7 @@ def cost(world: World, writes: int) -> Requests:
 
 
 def _voters(world: World) -> voters.Voters:
-    return voters.Voters(world.desired, world.base, world.live)
+    return voters.Voters(world.desired, world.base, world.live, world.lineage)
 
 
 def looked_back(reader: Reader, made: Plan, world: World) -> Plan:

@@ -19,7 +19,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Resource
 from reconciler.paths import parse_path, print_path
 from reconciler.plan import lookup, references, three_way
-from reconciler.walk.watch import Drift, projects
+from reconciler.walk.watch import Drift
 
 _NAMELESS = "id:"  # what stands for somebody, or a role, that is gone
 
@@ -176,7 +176,7 @@ def _tried(
     tree = Patched(files.tree, patches)
     try:
         loaded = loader.load(tuple(files.paths), overlays=tuple(files.overlays), tree=tree)
-        made = loader.expand(loaded, projects(found.world.live))
+        made = loader.expand(loaded, lookup.project_names(found.world.live))
     except ConfigError as error:
         yield from _refused(error, wishes)
         return

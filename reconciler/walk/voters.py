@@ -2,17 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import islice
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from reconciler.config import authors, git
-from reconciler.errors import ApiError, AuthenticationError
+from reconciler.config import git
+from reconciler.errors import ApiError, AuthenticationError, GitError
 from reconciler.kind import instant
 from reconciler.kinds import KINDS
 from reconciler.live import naming
 from reconciler.model import (
-    Action,
     Address,
     ChangeRequest,
     Declared,
@@ -23,89 +24,116 @@ from reconciler.model import (
     Plan,
     Resource,
 )
-from reconciler.plan import authorship
+from reconciler.plan import authorship, lookup, three_way
+from reconciler.plan.authorship import Fact, Written
 from reconciler.posthog import change_requests
 from reconciler.posthog.client import Reader
-from reconciler.source import Source
+
+if TYPE_CHECKING:
+    from reconciler.config.lineage import Document, Lineage
 
 _PAGES: Final = 10  # of applied requests that are looked through, newest first
 _FIRST: Final = 1  # the same where no base says how far back to go
+_SKEW: Final = timedelta(minutes=10)  # a date further ahead than this is not to be believed
+_GATED: Final = "FeatureFlag"
+_UNKNOWN: Final = "the history that is here does not reach back to who wrote it"
 
 
 class Voters:
-    """Answers whether an approver wrote the change. Git is asked once a document, and only then."""
+    """Answers whether an approver wrote what a request proposes. Git is asked only then."""
 
-    def __init__(self, desired: Declared, base: Declared | None, live: Live) -> None:
-        self._desired, self._base, self._live = desired, base, live
+    def __init__(
+        self,
+        desired: Declared,
+        base: Declared | None,
+        live: Live,
+        lineage: "Lineage | None",
+    ) -> None:
+        self._desired, self._base, self._live, self._lineage = desired, base, live, lineage
         self._since = base.origin if base is not None else None
         self._met: dict[str, dict[str, Person]] = {
             slug: dict(people) for slug, people in live.people.items() if people
         }
-        self._known: dict[Address, tuple[str, ...]] = {}
-        self._written: dict[Source, str | None] = {}
+        self._documents: dict[Address, Document] = {}
+        self._written: dict[str, Written] = {}
+        self._me = live.me.id if live.me is not None else None
 
     def remark(self, address: Address, request: ChangeRequest) -> str:
         """A sentence on who approved a request, if there is one to be said."""
-        return authorship.remark(request, self._authors(address), self._people(address))
+        return authorship.remark(request, self._wrote(address, request), self._people(address))
 
     def findings(self, requests: Iterable[ChangeRequest]) -> Iterator[Finding]:
         """What is to be said of requests about declared flags that somebody has approved."""
         for request in requests:
-            scope = (request.organization, request.project)
-            address = Address("FeatureFlag", (*scope, request.flag_key))
-            resource = self._desired.resources.get(address)
-            if resource is None or not any(vote.approved for vote in request.votes):
+            address = _address(request)
+            if self._resource(address) is None or not _approved(request):
                 continue
-            yield from authorship.findings(
-                request,
-                self._authors(address),
-                self._people(address),
-                address=address,
-                source=resource.source,
-            )
+            yield from self._findings(address, request)
+
+    def _findings(self, address: Address, request: ChangeRequest) -> Iterator[Finding]:
+        resource = self._desired.resources.get(address)
+        return authorship.findings(
+            request,
+            self._wrote(address, request),
+            self._people(address),
+            address=address,
+            source=resource.source if resource is not None else None,
+        )
 
     def applied(self, reader: Reader, made: Plan) -> Iterator[Finding]:
         """The same of what was approved since the base: one listing a project, if it can matter.
 
-        That is where files have moved since then and the live side is as they say by now. Before
-        anything was applied every file has moved, and what was asked since its last commit counts.
+        That is where the live side has moved since then, or where nothing was applied before.
         """
-        if self._base is None and git.root(Path.cwd()) is None:
+        if self._lineage is None or self._lineage.root is None:
             return
-        settled: dict[tuple[str, ...], set[str]] = defaultdict(set)
+        moved: dict[tuple[str, ...], set[str]] = defaultdict(set)
         for change in made.changes:
-            kind = KINDS[change.address.kind]
-            if change.action is Action.NONE and kind.gated and self._has_moved(change.address):
-                settled[change.address.parts[:-1]].add(change.address.name)
-        for scope, keys in settled.items():
+            if KINDS[change.address.kind].gated and self._has_moved(change.address):
+                moved[change.address.parts[:-1]].add(change.address.name)
+        for scope, keys in moved.items():
             ids = self._live.ids.get(Address("Project", scope), ())
             if len(ids) != 1:
                 continue
-            for payload in self._since_base(reader, ids[0]):
+            for payload in self._since_base(reader, ids[0], instant(made.created_at)):
                 request = naming.change_request(payload, *scope)
-                if request.flag_key in keys and self._is_about_this(request):
-                    self._meet(reader, scope[0])
-                    yield from self.findings((request,))
+                if request.flag_key not in keys or not _approved(request):
+                    continue
+                self._meet(reader, scope[0])
+                if self._is_new(_address(request), request):
+                    yield from self._findings(_address(request), request)
 
-    def _is_about_this(self, request: ChangeRequest) -> bool:
-        """Whether a request was filed for what the document says now, where no base tells."""
-        scope = (request.organization, request.project)
-        resource = self._desired.resources.get(Address("FeatureFlag", (*scope, request.flag_key)))
-        if self._base is not None or resource is None or resource.source is None:
-            return self._base is not None
-        source, filed = resource.source, instant(request.payload.get("created_at"))
-        if source not in self._written:
-            self._written[source] = authors.written_at(source.file, source.line, cwd=Path.cwd())
-        moment = instant(self._written[source])
-        return moment is not None and filed is not None and filed >= moment
+    def _has_moved(self, address: Address) -> bool:
+        """Whether git has moved a document since the base, and the live side has moved too."""
+        now, there = self._desired.resources.get(address), self._live.resources.get(address)
+        before = self._base.resources.get(address) if self._base is not None else None
+        if there is None or (now is not None and before is not None and before.spec == now.spec):
+            return False
+        return before is None or bool(three_way.change(before, None, there).fields)
+
+    def _is_new(self, address: Address, request: ChangeRequest) -> bool:
+        """Whether nobody was told of it: a clean apply of what it proposes did so."""
+        written = self._wrote(address, request)
+        if self._since is not None:
+            return not written.commits or bool(written.commits & self._news)
+        resource = self._resource(address)
+        facts = self._facts(address, request)
+        return resource is not None and all(fact.holds(resource.spec) for fact in facts)
+
+    @cached_property
+    def _news(self) -> frozenset[str]:
+        assert self._lineage is not None  # noqa: S101  the caller looked
+        return self._lineage.since(self._since or "")
 
     def _meet(self, reader: Reader, organization: str) -> None:
-        """Who is in an organization: to tell an author who may not vote from one unknown here."""
+        """Who is in an organization, and who files: an author who may not vote is no stranger."""
         ids = self._live.ids.get(Address("Organization", (organization,)), ())
         if organization in self._met or len(ids) != 1:
             return
         self._met[organization] = {}
         try:
+            if self._me is None:
+                self._me = int(reader.get("/api/users/@me/")["id"])
             path = KINDS["Member"].path(KINDS["Member"].collection, {"organization": ids[0]})
             for payload in reader.list(path).items:
                 user = payload["user"]
@@ -116,8 +144,12 @@ class Voters:
         except ApiError:  # then only what is sure is said
             return
 
-    def _since_base(self, reader: Reader, project: str) -> Iterator[Payload]:
-        moment = git.made_at(self._since, cwd=Path.cwd()) if self._since is not None else None
+    def _since_base(self, reader: Reader, project: str, now: datetime | None) -> Iterator[Payload]:
+        moment = None
+        if self._since is not None and self._lineage is not None and self._lineage.root is not None:
+            moment = git.made_at(self._since, cwd=self._lineage.root)
+        if moment is not None and now is not None and moment > now + _SKEW:
+            moment = None  # such a date would leave every request out
         try:
             pages = change_requests.pages(reader, project, state=("applied",))
             for page in islice(pages, _PAGES if self._base is not None else _FIRST):
@@ -131,22 +163,140 @@ class Voters:
         except ApiError:  # who may not read requests is told so elsewhere
             return
 
-    def _has_moved(self, address: Address) -> bool:
-        now = self._desired.resources.get(address)
-        before = self._base.resources.get(address) if self._base is not None else None
-        return now is not None and (before is None or before.spec != now.spec)
-
     def _people(self, address: Address) -> Mapping[str, Person]:
         return self._met.get(address.organization, {})
 
-    def _authors(self, address: Address) -> tuple[str, ...]:
-        if address not in self._known:
-            resource = self._desired.resources.get(address)
-            self._known[address] = () if resource is None else self._written_by(resource)
-        return self._known[address]
+    def _resource(self, address: Address) -> Resource | None:
+        """The document of a flag; of one that has left the files, as it was at the base."""
+        found = self._desired.resources.get(address)
+        if found is None and self._base is not None:
+            found = self._base.resources.get(address)
+        return found
 
-    def _written_by(self, resource: Resource) -> tuple[str, ...]:
-        source = resource.source
-        if source is None:
-            return ()
-        return authors.of_document(source.file, source.line, since=self._since, cwd=Path.cwd())
+    # -- who wrote it
+
+    def _wrote(self, address: Address, request: ChangeRequest) -> Written:
+        if request.id not in self._written:
+            try:
+                self._written[request.id] = self._look(address, request)
+            except GitError as error:
+                self._written[request.id] = Written(unknown=error.what)
+        return self._written[request.id]
+
+    def _facts(self, address: Address, request: ChangeRequest) -> tuple[Fact, ...]:
+        before = self._base.resources.get(address) if self._base is not None else None
+        spell = naming.speller(self._live)
+        intent = request.payload.get("intent") or {}
+        proposed: dict[str, object] = {}
+        for name, value in (intent.get("full_request_data") or {}).items():
+            proposed |= spell(address, str(name), value)
+        active = (intent.get("gated_changes") or {}).get("active")
+        if isinstance(active, bool):
+            proposed.setdefault("active", active)
+        return authorship.facts(request, proposed, before.spec if before is not None else None)
+
+    def _look(self, address: Address, request: ChangeRequest) -> Written:
+        """Who wrote what a request proposes, when it was filed."""
+        lineage, resource = self._lineage, self._resource(address)
+        if lineage is None or lineage.root is None or resource is None:
+            return Written()
+        facts = self._facts(address, request)
+        document = self._document(address, resource)
+        starts = self._starts(document, facts, request)
+        blamed = [_blame(document, start, facts) for start in starts]
+        if not blamed:
+            return Written()
+        names = [
+            {who for commit in one.certain for who in lineage.authors(commit, self._since)}
+            for one in blamed
+        ]
+        maybe = {
+            who
+            for one in blamed
+            for commit in one.doubtful
+            for who in lineage.authors(commit, self._since)
+        }
+        agreed = set.intersection(*names)
+        everyone = set.union(*names, maybe)
+        return Written(
+            authors=tuple(sorted(agreed)),
+            doubtful=tuple(sorted(everyone - agreed)),
+            commits=frozenset(commit for one in blamed for commit in one.certain),
+            unknown=_UNKNOWN if any(one.is_cut for one in blamed) else "",
+            mailmap=self._since is not None and lineage.has_moved(".mailmap", self._since),
+        )
+
+    def _document(self, address: Address, resource: Resource) -> "Document":
+        if address not in self._documents:
+            assert self._lineage is not None  # noqa: S101  the caller looked
+            former = resource.lifecycle.renamed_from
+            names = [name for name in (address.name, former) if name is not None]
+            projects = lookup.project_names(self._live)
+            self._documents[address] = self._lineage.document(address, names, projects)
+        return self._documents[address]
+
+    def _starts(
+        self, document: "Document", facts: Iterable[Fact], request: ChangeRequest
+    ) -> list[str]:
+        """The commits that a request may have been filed for, as far as values and dates tell.
+
+        Almost always there is one: what was committed last when it was filed, and says the same.
+        A pipeline may file an older commit; and a date in the future passes a commit off as made
+        later. Both only matter for what this key filed: it proposes what is in git.
+        """
+        certain = [fact for fact in facts if fact.certain]
+        is_mine = self._me is not None and request.requester_id == self._me
+        filed = instant(request.created_at)
+        newest, later = None, None
+        for moment, spec in document.states():
+            fits = bool(certain) and all(fact.holds(spec) for fact in certain)
+            if filed is not None and moment.at > filed.timestamp():
+                later = moment.commit if fits else later
+            elif newest is None:
+                newest = moment.commit
+                if fits:
+                    return [newest]
+                if not is_mine:
+                    break
+            elif fits and self._is_news(document, moment.commit, certain):
+                return [moment.commit, *([later] if later is not None else [])]
+        if later is not None and is_mine:
+            return [later]
+        return [newest] if newest is not None else []
+
+    def _is_news(self, document: "Document", commit: str, facts: Iterable[Fact]) -> bool:
+        """Whether something of a commit was made since the base."""
+        if self._since is None:
+            return True
+        return any(document.blame(commit, fact.holds) in self._news for fact in facts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Blame:
+    """The commits that made values what they are."""
+
+    certain: frozenset[str]
+    doubtful: frozenset[str]  # of values that the request may not change
+    is_cut: bool  # whether the history ends before one of them
+
+
+def _blame(document: "Document", start: str, facts: Iterable[Fact]) -> _Blame:
+    """Which commits wrote what a request proposes, as of the commit it was filed for."""
+    certain, doubtful, is_cut = set[str](), set[str](), False
+    spec = document.state(start)
+    for fact in facts:
+        if not fact.holds(spec):
+            continue
+        commit = document.blame(start, fact.holds)
+        if commit is not None:
+            (certain if fact.certain else doubtful).add(commit)
+        is_cut = is_cut or (commit is None and fact.certain)
+    return _Blame(frozenset(certain), frozenset(doubtful), is_cut)
+
+
+def _address(request: ChangeRequest) -> Address:
+    return Address(_GATED, (request.organization, request.project, request.flag_key))
+
+
+def _approved(request: ChangeRequest) -> bool:
+    return any(vote.approved for vote in request.votes)

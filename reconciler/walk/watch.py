@@ -13,7 +13,7 @@ from reconciler.drift.trails import Trails
 from reconciler.evidence import Gap, Hold
 from reconciler.live import history, naming
 from reconciler.model import Declared, Live, Plan
-from reconciler.plan import drifting, gate_past, ignored, pages, selection
+from reconciler.plan import drifting, gate_past, ignored, lookup, pages, selection
 from reconciler.plan.build import Options
 from reconciler.posthog.client import Reader
 
@@ -88,7 +88,9 @@ def drift(
         requests=replace(seen.requests, reads=reader.reads),
     )
     then = sight.applied
-    applied = loader.expand(then.loaded, projects(world.live)) if then is not None else None
+    applied = (
+        loader.expand(then.loaded, lookup.project_names(world.live)) if then is not None else None
+    )
     return Drift(world, made, seen, applied)
 
 
@@ -96,15 +98,6 @@ def moved(found: Drift) -> tuple[Drift, int]:
     """The same without what git moved and nobody applied yet, and how much that was."""
     changes, number = window.applied(found.report.changes)
     return replace(found, report=replace(found.report, changes=changes)), number
-
-
-def projects(live: Live) -> dict[str, list[str]]:
-    """The names of the live projects of each organization, for selectors."""
-    names: dict[str, list[str]] = {}
-    for address in sorted(live.ids):
-        if address.kind == "Project":
-            names.setdefault(address.organization, []).append(address.name)
-    return names
 
 
 def _attributed(reader: Reader, world: walk.World, made: Plan, sight: Sight, now: datetime) -> Plan:
@@ -127,7 +120,7 @@ def _attributed(reader: Reader, world: walk.World, made: Plan, sight: Sight, now
     )
     changes, older, others = attribution.attributed(made.changes, evidence), 0, 0
     if sight.applied is not None and sight.applied.behind:
-        then = loader.expand(sight.applied.loaded, projects(world.live))
+        then = loader.expand(sight.applied.loaded, lookup.project_names(world.live))
         changes = drifting.unapplied(changes, then, sight.applied.until, sight.applied.commit)
     if since is not None:
         changes, older = window.since(changes, since)

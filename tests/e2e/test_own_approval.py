@@ -18,11 +18,12 @@ def committed(repo, by, message="change", trailers=""):
     repo.git("commit", "-q", "-m", body, f"--author={name} <{by}>")
 
 
-def office(world, author="bob@acme.test", trailers=""):
+def office(world, author="bob@acme.test", trailers="", mailmap=""):
     """Two flags in one file; the author changes the second one in a commit of their own."""
     repo = world(gated(acme.live_flag("a"), acme.live_flag("b")))
     (repo.folder / ".gitignore").write_text(".reconciler\n")
     repo.write("all.yaml", acme.flag("a", active=False), acme.flag("b", active=False))
+    (repo.folder / ".mailmap").write_text(mailmap)
     committed(repo, "carol@acme.test", "before")
     assert 0 == repo.run("apply", "--yes", "all.yaml").code
     repo.git("update-ref", "refs/reconciler/applied/default", "HEAD")
@@ -98,15 +99,33 @@ def test_who_changed_another_document_of_the_file_is_not_its_author(world):
     assert (0, {}) == (done.code, told(done))
 
 
-def test_a_mailmap_says_whose_an_address_is(world):
-    """`.mailmap` is git's own way to say it."""
-    repo = office(world, "7+bob@users.noreply.github.com")
-    (repo.folder / ".mailmap").write_text("Bob <bob@acme.test> <7+bob@users.noreply.github.com>\n")
-    committed(repo, "carol@acme.test", "who is who")
+MAP = "Bob <bob@acme.test> <7+bob@users.noreply.github.com>\n"
+
+
+@pytest.mark.parametrize(
+    ("author", "before", "after", "code"),
+    [
+        ("7+bob@users.noreply.github.com", MAP, None, "approved-by-author"),
+        ("7+bob@users.noreply.github.com", "", MAP, "author-unknown"),
+        ("bob@acme.test", "", "Carol <carol@acme.test> <bob@acme.test>\n", "approved-by-author"),
+        ("carol@acme.test", "", "Bob <bob@acme.test> <carol@acme.test>\n", None),
+    ],
+)
+def test_a_mailmap_counts_as_it_was_applied(world, author, before, after, code):
+    """It says whose an address is; in the change itself it could hide or accuse anybody."""
+    repo = office(world, author, mailmap=before)
+    if after is not None:
+        (repo.folder / ".mailmap").write_text(after)
+        repo.git("add", "-A")
+        repo.git("commit", "-q", "--amend", "--no-edit")
     assert 3 == repo.run("apply", "--yes").code
     approve(repo, "bob")
 
-    assert {"approved-by-author"} == set(told(repo.run("apply", "--yes", "--format", "json")))
+    found = told(repo.run("apply", "--yes", "--format", "json"))
+
+    assert ({code} if code else set()) == set(found)
+    if code and after is not None:
+        assert ".mailmap was changed" in found[code]["why"]
 
 
 def test_a_vote_below_quorum_is_told_by_plan(world):

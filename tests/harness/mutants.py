@@ -33,6 +33,8 @@ GUARDS = ("-m", "pytest", "-x", "-q", "tests/e2e/test_guardrails.py")
 BASE = ("-m", "pytest", "-x", "-q", "tests/e2e/test_base.py")
 WEAKER = ("-m", "pytest", "-x", "-q", "tests/e2e/test_weakening.py")
 FAULTS = ("-m", "pytest", "-x", "-q", "tests/e2e/test_faults.py")
+OWN = ("-m", "pytest", "-x", "-q", "tests/e2e/test_own_approval_history.py",
+       "tests/e2e/test_own_approval.py")  # fmt: skip
 WIRE = ("-m", "pytest", "-x", "-q", "tests/posthog")
 USUAL = (SCHEDULES, APPLY, FAULTS, SINGLES)
 
@@ -125,6 +127,13 @@ MUTANTS = [
            "        if self.broken is not None:\n            raise self.broken",
            "        if False:\n            raise self.broken",
            ("-m", "pytest", "-x", "-q", "tests/e2e/test_stopping.py", "-k", "disk")),
+    # who approved what
+    mutant("who wrote later is an author", "walk/voters.py",
+           "if filed is not None and moment.at > filed.timestamp():", "if False:", OWN),
+    mutant("who moved a document wrote it", "config/lineage.py",
+           "if holds(self.state(one))]", "if one in self._read]", OWN),
+    mutant("a change brings its own mailmap", "config/authors.py",
+           "mailmap.blob={map_of}:.mailmap", "mailmap.blob=HEAD:.mailmap", OWN),
     # listings
     mutant("ignore next", "posthog/listing.py",
            "for offset, page in zip(offsets, source.spread(ask, requests), strict=True):",

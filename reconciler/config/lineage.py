@@ -1,0 +1,240 @@
+"""Who wrote each value of a document, and when: its states, commit by commit. By git, offline.
+
+A value belongs to the commit that made it what it is: moving the document to another file, or
+writing it in another style, changes no value.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Final
+
+from reconciler.config import authors, git, git_process, loader
+from reconciler.config.commit import CommitTree, is_wanted, listing
+from reconciler.config.files import contains
+from reconciler.config.history import Blobs, Snapshot, read_commit
+from reconciler.config.text import Refused
+from reconciler.errors import ConfigError, GitError
+from reconciler.kinds import fold
+from reconciler.model import Address, Declared, Resource
+from reconciler.paths import Spec
+
+COMMITS: Final = 500  # of these paths; what is older is not looked at
+_PLAIN: Final = frozenset({"100644", "100755"})
+_BROKEN: Final = Declared({}, "unreadable")
+
+Holds = Callable[[Spec | None], bool]  # whether a state, None if not declared, says something
+Projects = Mapping[str, Sequence[str]]  # organization -> names of its projects, for selectors
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One commit of the first-parent line, newest first.
+
+    Attributes:
+        commit: full id.
+        at: when it was made, in seconds; not later than any commit after it says it was.
+
+    """
+
+    commit: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """One commit that touched the paths, and those before it that did."""
+
+    id: str
+    at: int
+    parents: tuple[str, ...]
+
+
+class Lineage:
+    """The history of what some paths declare. Nothing is read before it is asked for."""
+
+    def __init__(self, paths: Sequence[Path], overlays: Sequence[Path], cwd: Path) -> None:
+        self.paths, self.overlays, self.cwd = tuple(paths), tuple(overlays), cwd
+        self._authors = cache(self._read_authors)
+
+    @cached_property
+    def root(self) -> Path | None:
+        """The repository of the paths, if there is one with a commit."""
+        here = self.cwd / self.paths[0] if self.paths else self.cwd
+        found = git.root(here)
+        return found if found is not None and git.head(found) is not None else None
+
+    @cached_property
+    def tree(self) -> CommitTree:
+        """The files of the commit that is checked out."""
+        return git.commit_tree("HEAD", cwd=self.cwd, at=self.root, may_lack_paths=True)
+
+    @cached_property
+    def inside(self) -> tuple[str, ...]:
+        """The paths as git writes them."""
+        return tuple(self.tree.inside(path) for path in (*self.paths, *self.overlays))
+
+    @cached_property
+    def is_shallow(self) -> bool:
+        """Whether the history was cut off when the repository was cloned."""
+        return self.root is not None and git.is_shallow(self.root)
+
+    @cached_property
+    def nodes(self) -> Mapping[str, _Node]:
+        """The commits that touched the paths: children before parents, whatever their dates say."""
+        asked = ["rev-list", "--topo-order", "--parents", "--timestamp", f"-n{COMMITS}", "HEAD"]
+        only = ["--", *(path or "." for path in self.inside)]
+        rows = git_process.output([*asked, *only], self.tree.root).decode("ascii", "replace")
+        words = (row.split() for row in rows.splitlines())
+        return {row[1]: _Node(row[1], int(row[0]), tuple(row[2:])) for row in words}
+
+    @cached_property
+    def line(self) -> tuple[Moment, ...]:
+        """The first-parent line.
+
+        A commit was made before those that follow it, whatever its date says: a date in the future
+        would pass it off as made after everything.
+        """
+        found: list[Moment] = []
+        node = next(iter(self.nodes.values()), None)
+        while node is not None:
+            at = min(node.at, found[-1].at) if found else node.at
+            found.append(Moment(node.id, at))
+            node = self.nodes.get(node.parents[0]) if node.parents else None
+        return tuple(found)
+
+    def since(self, base: str) -> frozenset[str]:
+        """The commits that HEAD has in its history and `base` has not."""
+        rows = git_process.output(["rev-list", "HEAD", f"^{base}"], self.tree.root)
+        return frozenset(rows.decode("ascii", "replace").split())
+
+    def has_moved(self, path: str, base: str) -> bool:
+        """Whether a file is another one at HEAD than at the base."""
+        asked = ["diff-tree", "--quiet", base, "HEAD", "--", path]
+        return git_process.run(asked, self.tree.root).returncode == 1
+
+    def document(self, address: Address, names: Sequence[str], projects: Projects) -> "Document":
+        """The history of one document, which has one of these names in it."""
+        return Document(self, address, Blobs(self.tree.root, names), tuple(names), projects)
+
+    def authors(self, commit: str, base: str | None) -> tuple[str, ...]:
+        """Email addresses of who wrote a commit, co-authors included.
+
+        `.mailmap` says which addresses are theirs, but not as the change itself has it: that could
+        hide an author, or accuse somebody else. It counts as it was at the base, which was applied,
+        else before the commit.
+        """
+        return self._authors(commit, base or f"{commit}^")
+
+    def _read_authors(self, commit: str, map_of: str) -> tuple[str, ...]:
+        return authors.of_commit(commit, map_of=map_of, root=self.tree.root)
+
+
+@dataclass(slots=True)
+class Document:
+    """The states of one document."""
+
+    lineage: Lineage
+    address: Address
+    blobs: Blobs
+    names: tuple[str, ...]
+    projects: Projects
+    _files: dict[str, Mapping[str, str]] = field(default_factory=dict)  # commit -> path -> blob
+    _read: dict[frozenset[tuple[str, str]], Declared] = field(default_factory=dict)
+
+    def states(self) -> Iterator[tuple[Moment, Spec | None]]:
+        """What each commit of the first-parent line said, newest first; not what none can read."""
+        before: str | None = None
+        for moment in self.lineage.line:
+            self._reach(moment.commit, before)
+            before = moment.commit
+            if self._declared(moment.commit) is not _BROKEN:
+                yield moment, self.state(moment.commit)
+
+    def state(self, commit: str) -> Spec | None:
+        """What a commit that was reached said; None if the document was not declared."""
+        found = self._resource(self._declared(commit))
+        return None if found is None or found.lifecycle.absent else found.spec
+
+    def blame(self, commit: str, holds: Holds) -> str | None:
+        """The commit that made a value what it is; None if that cannot be known.
+
+        From `commit`, where it holds, back as long as it holds in one of the commits before.
+        """
+        nodes = self.lineage.nodes
+        while True:
+            for parent in nodes[commit].parents:
+                if parent not in nodes:
+                    return None  # further back than is looked at
+                self._reach(parent, commit)
+                if self._declared(parent) is _BROKEN:
+                    return None
+            earlier = [one for one in nodes[commit].parents if holds(self.state(one))]
+            if not earlier:
+                cut = not nodes[commit].parents and self.lineage.is_shallow
+                return None if cut else commit
+            commit = earlier[0]
+
+    def _reach(self, commit: str, child: str | None) -> None:
+        """Find the files of a commit that matter, from those of the one after it."""
+        if commit in self._files:
+            return
+        if child is None:
+            self._files[commit] = self._newest()
+            return
+        root, inside = self.lineage.tree.root, self.lineage.inside
+        files = dict(self._files[child])
+        for path, (before, _) in read_commit(child, commit, root, inside).changed.items():
+            files.pop(path, None)
+            if self.blobs.kept(before):
+                files[path] = before
+        self._files[commit] = files
+
+    def _newest(self) -> dict[str, str]:
+        """The files at HEAD in which one of the names stands, or could, written with escapes."""
+        tree, inside = self.lineage.tree, self.lineage.inside
+        words = [word for name in (*self.names, "\\") for word in ("-e", name)]
+        asked = ["grep", "-l", "-z", "-a", "-F", "--full-name", *words, tree.commit, "--"]
+        done = git_process.run([*asked, *(path or "." for path in inside)], tree.root)
+        found = {
+            row.decode("utf-8", "backslashreplace").partition(":")[2]
+            for row in done.stdout.split(b"\0")
+        }
+        return {
+            one.path: one.oid
+            for path in dict.fromkeys(inside)
+            for one in listing(tree.root, tree.commit, path, sizes=False)
+            if one.path in found
+            and one.mode in _PLAIN
+            and (one.path == path or (contains(path, one.path) and is_wanted(one.path, path)))
+            and self.blobs.kept(one.oid)
+        }
+
+    def _declared(self, commit: str) -> Declared:
+        files = self._files[commit]
+        known = frozenset(files.items())
+        if known not in self._read:
+            self._read[known] = self._load({p: self.blobs.kept(oid) for p, oid in files.items()})
+        return self._read[known]
+
+    def _load(self, files: Mapping[str, bytes]) -> Declared:
+        lineage = self.lineage
+        snapshot = Snapshot(lineage.tree, files, "history")
+        try:
+            loaded = loader.load(
+                lineage.paths, overlays=lineage.overlays, tree=snapshot, warn=False
+            )
+            return loader.expand(loaded, self.projects)
+        except (ConfigError, GitError, Refused):
+            return _BROKEN
+
+    def _resource(self, declared: Declared) -> Resource | None:
+        """The document, under any of the names that it has had."""
+        scope = self.address.parts[:-1]
+        for name in self.names:
+            address = Address(self.address.kind, (*scope, name))
+            for one in (address, fold(address)):
+                if (found := declared.resources.get(one)) is not None:
+                    return found
+        return None
