@@ -19,6 +19,8 @@ OPERATORS: Final[Mapping[str, str]] = {
     "<": "lt",
     ">=": "gte",
     "<=": "lte",
+    "min": "gte",
+    "max": "lte",
     "contains": "icontains",
     "not_contains": "not_icontains",
 }

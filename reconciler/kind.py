@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, Protocol
 
-from reconciler.model import Action, Change, Payload
+from reconciler.model import Action, Change, Payload, Refusal
 from reconciler.paths import Spec, parse_path, put_back, root
 
 
@@ -65,6 +65,11 @@ def no_change(spec: Spec) -> Spec:
 def nothing_missing(spec: Spec) -> str:
     """A create needs nothing but its name."""
     return ""
+
+
+def nothing_refused(spec: Spec) -> Iterable[Refusal]:
+    """PostHog takes whatever the schema takes."""
+    return ()
 
 
 class Stages(Protocol):
@@ -134,6 +139,7 @@ class Kind:
     )
     apart: tuple[str, ...] = ()  # fields that have calls of their own, not in the object's body
     incomplete: Callable[[Spec], str] = nothing_missing  # why a create would be refused, or ""
+    refusals: Callable[[Spec], Iterable[Refusal]] = nothing_refused  # of what the schema takes
     hidden: Callable[[Payload], tuple[str, ...]] = nothing_hidden  # paths the API does not show
     dropped: Callable[[Payload], tuple[str, ...]] = nothing_hidden  # paths the next save removes
     gated: bool = False  # approval policies may hold its writes back

@@ -24,10 +24,11 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R016": "a name that is renamed away, and that another document wants as well",
         "R017": "what looks like a secret key of PostHog in a file",
         "R018": "a name or slug that PostHog would not keep as it is written",
+        "R019": "a value that PostHog refuses, or that no server can store",
         "R020": "an approval policy for an action that gates nothing",
         "R021": "an approval policy that nobody, or too few people, can approve",
         "R022": "a condition that PostHog reads otherwise than it looks",
-        "R023": "a feature flag that PostHog will refuse or evaluate otherwise than it looks",
+        "R023": "a feature flag that PostHog refuses",
         "R024": "an approval policy that lets everybody through, or whose requests expire at once",
         "R025": "a silence that is unknown, not allowed, or silences nothing",
         "R026": "an approval policy that only holders of roles can approve",
@@ -43,8 +44,8 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R037": "something new that may be a live object under another name",
     }
 )
-"""Code -> what it is about, in one line. R02x are warnings: legal on the server, but odd.
-R03x need the live side: `validate --live`.
+"""Code -> what it is about, in one line. R02x are warnings, but for those of `REFUSED`: legal on
+the server, but odd. R03x need the live side: `validate --live`.
 """
 
 LIVE: Final = frozenset(code for code in CHECKS if code.startswith("R03"))
@@ -53,7 +54,10 @@ LIVE: Final = frozenset(code for code in CHECKS if code.startswith("R03"))
 DOUBTS: Final = frozenset({"R008", "R012", "R016", "R017"})
 """Errors that a person may know better: they can be silenced."""
 
-PARDONED: Final = DOUBTS | {"R018"}
+REFUSED: Final = frozenset({"R018", "R019", "R023", "R027"})
+"""Errors because PostHog would refuse a value, or keep another one."""
+
+PARDONED: Final = DOUBTS | REFUSED
 """Errors that spoil no commit of the past: only the next commit can correct them."""
 
 _OF_THE_TOOL: Final = frozenset({"R025"})
@@ -64,4 +68,5 @@ def can_be_silenced(code: str) -> bool:
 
     What makes a document unusable stays an error whatever the document says.
     """
-    return code in DOUBTS or ("R020" <= code < "R030" and code not in _OF_THE_TOOL) or code in LIVE
+    odd = "R020" <= code < "R030" and code not in REFUSED | _OF_THE_TOOL
+    return odd or code in DOUBTS or code in LIVE

@@ -20,6 +20,7 @@ from reconciler.config import (
     overlays,
     quorums,
     references,
+    refusals,
     renames,
     schema,
     silence,
@@ -87,7 +88,7 @@ def _is_of_one(row: tuple[Identity, Written]) -> bool:
 
 
 def _past(finding: Finding) -> Finding:
-    """A doubt about what is committed can be mended in the next commit only: it stops nothing."""
+    """What is wrong with a commit can be corrected in the next one only: it stops nothing."""
     if finding.code not in PARDONED:
         return finding
     return replace(finding, severity=Severity.WARNING)
@@ -315,10 +316,12 @@ class _Load:
         return resources, found
 
     def _doubts(self, built: Iterable[Resource]) -> None:
-        """What is legal but odd."""
+        """What PostHog would refuse, and what is legal but odd."""
         if self.warn:
             resources = tuple(built)
+            texts = refusals.may_be_unstorable(self.texts.values())
             for resource in resources:
+                self.findings.extend(refusals.findings(resource, texts=texts))
                 self.findings.extend(filter(self._is_odd, oddities.findings(resource)))
             self.findings.extend(quorums.findings(resources))
 

@@ -1,8 +1,7 @@
 """What is legal on the server but probably not meant: warnings, so that what is live validates."""
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -18,10 +17,13 @@ OPERATORS: Final = (">", "<", ">=", "<=", "==", "!=")
 CONDITION_FIELDS: Final = ("rollout_percentage", "release_conditions")
 APPROVERS: Final = frozenset({"quorum", "users", "roles"})
 FILTERS: Final = frozenset(
-    {"groups", "multivariate", "payloads", "aggregation_group_type_index", "holdout"}
+    {
+        *("groups", "multivariate", "payloads", "aggregation_group_type_index", "holdout"),
+        *("early_exit", "feature_enrollment"),
+    }
 )
 GROUP: Final = frozenset({"properties", "rollout_percentage", "variant", "description", "sort_key"})
-PROPERTY: Final = frozenset({"key", "type", "operator", "value", "group_type_index"})
+PROPERTY: Final = frozenset({"key", "type", "operator", "value", "group_type_index", "negation"})
 
 MAX_FINDINGS: Final = 100  # of one resource
 
@@ -136,22 +138,6 @@ def _conditions(action: str, conditions: Mapping[str, Any]) -> Iterator[_Row]:
 
 
 def _flag(spec: Mapping[str, Any]) -> Iterator[_Row]:
-    if spec.get("archived") and spec.get("active"):
-        why = "PostHog refuses it"
-        yield (
-            "R023",
-            ("archived",),
-            "an active flag cannot be archived",
-            why,
-            "write `active: false`",
-        )
-    if spec.get("has_encrypted_payloads") and spec.get("is_remote_configuration") is False:
-        at = ("has_encrypted_payloads",)
-        fix = "write `is_remote_configuration: true`"
-        yield "R023", at, "encrypted payloads need remote configuration", "", fix
-    if spec.get("ensure_experience_continuity") and spec.get("bucketing_identifier") == "device_id":
-        at = ("ensure_experience_continuity",)
-        yield "R023", at, "this cannot be together with `bucketing_identifier: device_id`", "", ""
     filters = spec.get("filters")
     if not filters:
         return
@@ -159,40 +145,25 @@ def _flag(spec: Mapping[str, Any]) -> Iterator[_Row]:
     if not filters.keys() <= FILTERS:
         yield from _strange(filters, FILTERS, at)
     yield from _dropped(filters, at)
-    variants = (filters.get("multivariate") or {}).get("variants")
-    if variants:
-        yield from _variants(variants)
-    names = {variant["key"] for variant in variants or ()}
     for index, group in enumerate(filters.get("groups") or ()):
-        yield from _group(group, (*at, "groups", index), names)
-    if filters.get("payloads"):
-        yield from _payloads(filters["payloads"], names)
+        yield from _group(group, (*at, "groups", index))
 
 
 def _dropped(filters: Mapping[str, Any], at: Path) -> Iterator[_Row]:
     for name in DROPPED:
         if filters.get(name):
             why = "PostHog removes it on the next save, so it is neither compared nor sent"
-            yield "R023", (*at, name), f"`{name}` has no effect", why, "remove it"
+            yield "R004", (*at, name), f"`{name}` has no effect", why, "remove it"
 
 
-def _group(group: Mapping[str, Any], at: Path, variants: set[str]) -> Iterator[_Row]:
+def _group(group: Mapping[str, Any], at: Path) -> Iterator[_Row]:
     if not group.keys() <= GROUP:
         yield from _strange(group, GROUP, at)
-    variant = group.get("variant")
-    if variant is not None and variant not in variants:
-        meant = nearest(variant, variants)
-        fix = f'did you mean "{meant}"?' if meant else "name one of `multivariate.variants`"
-        yield "R023", (*at, "variant"), f'there is no variant "{variant}"', "", fix
     for index, item in enumerate(group.get("properties") or ()):
         if not item.keys() <= PROPERTY:
             yield from _strange(item, PROPERTY, (*at, "properties", index))
         if isinstance(value := item.get("value"), (str, list)):
             yield from _otherwise(value, (*at, "properties", index, "value"))
-        for name in ("key", "type"):
-            if name not in item:
-                here, why = (*at, "properties", index), "PostHog refuses it"
-                yield "R023", here, f"a property without `{name}`", why, f"add `{name}: …`"
 
 
 def _otherwise(value: Any, at: Path) -> Iterator[_Row]:
@@ -205,42 +176,6 @@ def _otherwise(value: Any, at: Path) -> Iterator[_Row]:
             other = f", or write `{meant}`" if meant else ", or write the number that is meant"
             why = "any value is taken here, and YAML 1.1 read it as a number, true or false"
             yield PLAIN_TEXT, place, f"`{item}` is text", why, f'quote it: "{item}"{other}'
-
-
-def _variants(variants: Sequence[Mapping[str, Any]]) -> Iterator[_Row]:
-    at = ("filters", "multivariate", "variants")
-    names: set[str] = set()
-    for index, variant in enumerate(variants):
-        name = variant["key"]
-        if name in names:
-            fix = "give each variant a key of its own"
-            yield "R023", (*at, index, "key"), f'two variants are called "{name}"', "", fix
-        names.add(name)
-    shares = [variant.get("rollout_percentage") for variant in variants]
-    total = sum(share for share in shares if share is not None)
-    if None not in shares and abs(total - 100) > 0.01:  # noqa: PLR2004  per cent, rounded
-        message = f"the shares of the variants add up to {total:g}"
-        yield "R027", at, message, "", "make them add up to 100"
-
-
-def _payloads(payloads: Mapping[str, Any], variants: set[str]) -> Iterator[_Row]:
-    at = ("filters", "payloads")
-    known = variants or {"true"}
-    for name, payload in payloads.items():
-        if name not in known:
-            fix = f"one of {', '.join(sorted(known))}"
-            yield "R023", (*at, name), f'a payload for "{name}", which no one gets', "", fix
-        if isinstance(payload, str) and not _is_json(payload):
-            fix = "write JSON, or a mapping, list or number that becomes JSON"
-            yield "R023", (*at, name), "the payload is no JSON", "PostHog refuses it", fix
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _strange(node: Mapping[str, Any], known: frozenset[str], at: Path) -> Iterator[_Row]:

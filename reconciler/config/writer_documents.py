@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from reconciler.config import schema, writer_yaml
+from reconciler.config import refusals, schema, writer_yaml
 from reconciler.kind import Kind, Scope
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Resource
@@ -12,6 +12,7 @@ from reconciler.paths import Spec
 
 _EMPTY: Final[tuple[Any, ...]] = (None, {}, [], "")
 _SHOWN: Final = 80  # characters of a value in a message
+_CORRECT: Final = "correct it in PostHog, and pull again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +107,27 @@ def _ordered(value: Any, about: Mapping[str, Any]) -> Any:
 def declarable(items: Iterable[Item], doubts: list[Doubt]) -> Iterator[Item]:
     """Items without the fields that no file can hold; what those are goes to `doubts`."""
     for item in items:
-        document = Shape(full=True).document(item)
-        if schema.accepts(item.address.kind, document):
-            yield item
-            continue
-        bad = [name for name in document.get("spec", {}) if not _accepted(document, name)]
-        for name in bad:
-            shown = writer_yaml.flow(item.spec[name])
-            shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+        why = _unwritable(item)
+        for name, reason in why.items():
             if item.spec[name] is not None:
-                reason = f"`{name}` is left out: no file can hold {shown}"
-                doubts.append(Doubt(item.address, reason, "mend it in PostHog, and pull again"))
-        spec = {name: value for name, value in item.spec.items() if name not in bad}
-        yield replace(item, spec=spec, fields=item.fields - set(bad))
+                doubts.append(Doubt(item.address, f"`{name}` is left out: {reason}", _CORRECT))
+        spec = {name: value for name, value in item.spec.items() if name not in why}
+        yield replace(item, spec=spec, fields=item.fields - why.keys()) if why else item
+
+
+def _unwritable(item: Item) -> dict[str, str]:
+    """Each field that `validate` would refuse, and why."""
+    document, found = Shape(full=True).document(item), dict[str, str]()
+    if not schema.accepts(item.address.kind, document):
+        for name in document.get("spec", {}):
+            if not _accepted(document, name):
+                shown = writer_yaml.flow(item.spec[name])
+                shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+                found[name] = f"no file can hold {shown}"
+    sound = {name: value for name, value in item.spec.items() if name not in found}
+    for one in refusals.of_spec(item.address.kind, sound):
+        found.setdefault(str(one.path[0]), f"PostHog would refuse it today: {one.message}")
+    return found
 
 
 def _accepted(document: Mapping[str, Any], name: str) -> bool:

@@ -1,11 +1,11 @@
 """Feature flags (contract 9): the one kind whose writes approval policies hold back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from reconciler import filters, normal_form
+from reconciler import filters, flag_filters, normal_form
 from reconciler.kind import Kind, Request, Scope, Write, as_set, plain_requests
-from reconciler.model import Action, Payload
+from reconciler.model import Action, Payload, Refusal
 from reconciler.paths import Spec
 
 FIELDS = (
@@ -97,6 +97,23 @@ def incomplete(spec: Spec) -> str:
     return "a new flag needs at least one group in filters.groups"
 
 
+def refusals(spec: Spec) -> Iterator[Refusal]:
+    """Find what PostHog refuses in any state of the flag (contract 9.1, 9.2)."""
+    if spec.get("archived") and spec.get("active"):
+        fix = "write `active: false`"
+        yield Refusal(("archived",), "an active flag cannot be archived", "", fix)
+    if spec.get("has_encrypted_payloads") and spec.get("is_remote_configuration", True) is not True:
+        fix = "write `is_remote_configuration: true`"
+        message = "encrypted payloads need remote configuration"
+        yield Refusal(("has_encrypted_payloads",), message, "", fix)
+    if spec.get("ensure_experience_continuity") and spec.get("bucketing_identifier") == "device_id":
+        message = "this cannot be together with `bucketing_identifier: device_id`"
+        fix = "remove one of the two"
+        yield Refusal(("ensure_experience_continuity",), message, "", fix)
+    for found in flag_filters.find(spec.get("filters") or {}):
+        yield found._replace(path=("filters", *found.path))
+
+
 def _each(spec: Spec, names: list[str]) -> tuple[Spec, ...]:
     return tuple({name: spec[name]} for name in names if name in spec)
 
@@ -171,6 +188,7 @@ KIND = Kind(
     hidden=hidden,
     dropped=dropped,
     incomplete=incomplete,
+    refusals=refusals,
     stages=stages,
     requests=requests,
     gated=True,

@@ -64,16 +64,33 @@ def text(*, longest: int | None = None, blank: bool = False, trim: bool = True) 
         word = str(value).strip() if trim else str(value)
         if not word and not blank:
             raise invalid("This field may not be blank.", name, code="blank")
-        if "\0" in word:
-            raise invalid(
-                "Null characters are not allowed.", name, code="null_characters_not_allowed"
-            )
+        need_storable(word, name)
         if longest is not None and len(word) > longest:
             detail = f"Ensure this field has no more than {longest} characters."
             raise invalid(detail, name, code="max_length")
         return word
 
     return check
+
+
+def need_storable(value: Any, name: str) -> None:
+    """Refuse what PostgreSQL cannot hold, in a text or anywhere in a JSON value."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise invalid(
+                "Null characters are not allowed.", name, code="null_characters_not_allowed"
+            )
+        for one in value if not value.isascii() else ():
+            if "\ud800" <= one <= "\udfff":
+                detail = f"Surrogate characters are not allowed: U+{ord(one):X}."
+                raise invalid(detail, name, code="surrogate_characters_not_allowed")
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            need_storable(key, name)
+            need_storable(item, name)
+    elif isinstance(value, list):
+        for item in value:
+            need_storable(item, name)
 
 
 def boolean(value: Any, name: str) -> bool:
@@ -155,8 +172,9 @@ def listing(check: Check) -> Check:
     return check_all
 
 
-def anything(value: Any, name: str) -> Any:  # noqa: ARG001 - one signature for all checks
+def anything(value: Any, name: str) -> Any:
     """Any JSON but null."""
+    need_storable(value, name)
     return value
 
 
@@ -166,6 +184,7 @@ def mapping(value: Any, name: str) -> dict[str, Any]:
         kind = type(value).__name__
         detail = f'Expected a dictionary of items but got type "{kind}".'
         raise invalid(detail, name, code="not_a_dict")
+    need_storable(value, name)
     return value
 
 

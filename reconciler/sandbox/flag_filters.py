@@ -17,7 +17,7 @@ _FULL = 100
 _DISPLAY_ONLY = ("cohort_name", "group_key_names", "label")
 _OLD = ("holdout_groups", "super_groups")
 _INDEX = "aggregation_group_type_index"
-_OPERATORS = {
+OPERATORS = {
     "is": "exact",
     "eq": "exact",
     "equals": "exact",
@@ -29,6 +29,8 @@ _OPERATORS = {
     "<": "lt",
     ">=": "gte",
     "<=": "lte",
+    "min": "gte",
+    "max": "lte",
     "contains": "icontains",
     "not_contains": "not_icontains",
 }
@@ -74,7 +76,8 @@ def _check_group(group: dict[str, Any]) -> None:
     _check_percentage(group.get("rollout_percentage"))
     for one in _objects(group.get("properties"), "properties"):
         for name in ("key", "type"):
-            if not isinstance(one.get(name), str):
+            number = name == "key" and type(one.get(name)) in (int, float)
+            if not isinstance(one.get(name), str) and not number:
                 _refuse(f"Filters are not valid (every property needs a {name})")
 
 
@@ -94,8 +97,6 @@ def _check_multivariate(value: Any) -> None:
     for variant in _objects(value.get("variants"), "variants"):
         if not isinstance(variant.get("key"), str) or not variant["key"]:
             _refuse("Filters are not valid (every variant needs a key)")
-        if "rollout_percentage" in variant and variant["rollout_percentage"] is None:
-            _refuse("Filters are not valid (variants need a rollout percentage)")
         _check_percentage(variant.get("rollout_percentage"))
 
 
@@ -188,8 +189,8 @@ def _normal_group(group: dict[str, Any], outer: Any) -> dict[str, Any]:
 
 def _normal_property(one: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in one.items() if name not in _DISPLAY_ONLY}
-    if kept.get("operator") in _OPERATORS:
-        kept["operator"] = _OPERATORS[kept["operator"]]
+    if kept.get("operator") in OPERATORS:
+        kept["operator"] = OPERATORS[kept["operator"]]
     return kept
 
 

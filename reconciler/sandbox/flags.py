@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler.sandbox import activity, fields, flag_filters, flag_references
+from reconciler.sandbox import activity, fields, filter_checks, flag_filters, flag_references
 from reconciler.sandbox.call import Actor
 from reconciler.sandbox.errors import conflict, invalid
 from reconciler.sandbox.model import Flag, Project, User
@@ -121,6 +121,8 @@ def _check_filters(profile: Profile, values: dict[str, Any], flag: Flag | None) 
     if flag is not None and flag.has_encrypted_payloads:
         sent = flag_filters.unredacted(stored, sent)
     values["filters"] = flag_filters.merged(stored, sent, profile)
+    if sent or flag is None:
+        filter_checks.check(values["filters"], stored, flag_filters.OPERATORS)
 
 
 def _check_pairs(values: Mapping[str, Any], flag: Flag | None) -> None:

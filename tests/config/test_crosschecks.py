@@ -33,7 +33,9 @@ def policy(quorum, *roles, users=()):
 
 def flag(key, *needs):
     """A flag that depends on others."""
-    properties = ", ".join(f"{{key: {one}, type: flag, value: true}}" for one in needs)
+    properties = ", ".join(
+        f"{{key: {one}, type: flag, operator: flag_evaluates_to, value: true}}" for one in needs
+    )
     return (
         f"kind: FeatureFlag\nmetadata: {{organization: acme, project: Web, key: {key}}}\n"
         f"spec: {{filters: {{groups: [{{properties: [{properties}]}}]}}}}\n---\n"

@@ -54,6 +54,7 @@ FOUND = {
     + plain("Role", "organization: acme, name: B"),
     "R017": flag(f"{{name: {KEY}}}"),
     "R018": document("Role", 'organization: acme, name: " A"'),
+    "R019": document("Project", "organization: acme, name: A", "{timezone: Mars/Olympus}"),
     "R020": policy(f"{{approvers: {APPROVERS}}}", action="deploy"),
     "R021": policy("{approvers: {quorum: 2, users: [a@b.c]}}"),
     "R022": policy(f"{{approvers: {APPROVERS}, conditions: {{type: odd}}}}"),

@@ -238,11 +238,11 @@ why: until the rename is applied, the document at a.yaml:4:1 means the same obje
 fix: apply the rename first; where it is applied, remove `renamed_from`""",
     ),
     "R017": (
-        f"kind: Project\nmetadata: {{organization: acme, name: A}}\nspec: {{timezone: {KEY}}}\n",
+        f"kind: Project\nmetadata: {{organization: acme, name: A}}\nspec: {{}} # {KEY}\n",
         f"""\
-R017 a.yaml:3:18: this looks like a secret key of PostHog (phx_…)
-| spec: {{timezone: {KEY}}}
-|                  {"^" * len(KEY)}
+R017 a.yaml:3:12: this looks like a secret key of PostHog (phx_…)
+| spec: {{}} # {KEY}
+|            {"^" * len(KEY)}
 why: whoever can read the repository can use it, also after it is removed
 fix: revoke it in PostHog, and keep the new one in an environment variable""",
     ),
@@ -254,6 +254,28 @@ R018 a.yaml:2:38: the name "Reviewers\\u0020" starts or ends with a space
 |                                      ^^^^^^^^^^^^
 why: PostHog cuts it off, so nothing ever has this name
 fix: write Reviewers""",
+    ),
+    "R019": (
+        "kind: Project\nmetadata: {organization: acme, name: A}\nspec: {timezone: europe/berlin}\n",
+        """\
+R019 a.yaml:3:18: there is no time zone "europe/berlin"
+| spec: {timezone: europe/berlin}
+|                  ^^^^^^^^^^^^^
+why: PostHog takes the names of the tz database, in their exact spelling
+fix: did you mean "Europe/Berlin"?""",
+    ),
+    "R019 text": (
+        """\
+kind: FeatureFlag
+metadata: {organization: acme, project: Web, key: a}
+spec: {name: "a\\0"}
+""",
+        """\
+R019 a.yaml:3:14: the text has the character U+0000, which no server can store
+| spec: {name: "a\\0"}
+|              ^^^^^
+why: PostHog refuses it
+fix: remove the character""",
     ),
 }
 

@@ -230,9 +230,10 @@ def test_an_empty_spec_in_an_overlay_takes_nothing_away(folder):
 
 def test_silences_of_an_overlay_join_those_below(folder):
     """Each check is silenced by its code."""
-    odd = BASE.replace("key: a}", "key: a, silence: [{check: R027, reason: x}]}").replace("60", "6")
-    over = HEAD.replace("key: a", "key: a, silence: [{check: R023, reason: y}]")
-    over += "spec: {active: true, archived: true}\n"
+    odd = BASE.replace("key: a}", "key: a, silence: [{check: R004, reason: x}]}")
+    odd = odd.replace("    groups:", "    payload: {}\n    groups:")
+    over = HEAD.replace("key: a", "key: a, silence: [{check: R028, reason: y}]")
+    over += "spec: {filters: {groups: [{properties: [{key: a, type: person, value: no}]}]}}\n"
     folder.write({"base/a.yaml": odd, "over/a.yaml": over})
     loaded = folder.load("base", overlays=["over"])
 

@@ -31,6 +31,16 @@ VARIANTS = st.sampled_from(
         [{"key": "only", "name": "The one", "rollout_percentage": 100}],
     ]
 )
+
+
+def _agreed(filters):
+    """Payloads of variants that there are, or of none: PostHog refuses others."""
+    variants = (filters.get("multivariate") or {}).get("variants", [])
+    keys = [variant["key"] for variant in variants] or ["true"]
+    payloads = dict.fromkeys(keys[:1], '{"n": 1}') if filters.get("payloads") else {}
+    return {**filters, "payloads": payloads} if "payloads" in filters else filters
+
+
 FILTERS = st.fixed_dictionaries(
     {"groups": st.lists(GROUP, min_size=1, max_size=3)},
     optional={
@@ -39,7 +49,7 @@ FILTERS = st.fixed_dictionaries(
             st.sampled_from(["true", "a"]), st.just('{"n": 1}'), max_size=1
         ),
     },
-)
+).map(_agreed)
 FLAG = st.fixed_dictionaries(
     {"filters": FILTERS},
     optional={

@@ -67,6 +67,7 @@ def _project(draw, name, roles):
     for key in draw(st.lists(SOME_KEYS, max_size=4, unique_by=str.casefold)):
         flag = {"key": key, **draw(FLAG)}
         if draw(st.booleans()):
+            flag["filters"].pop("multivariate", None)
             flag["filters"] = {**flag["filters"], "payloads": {"true": draw(JSON)}}
             flag["filters"]["groups"][0]["properties"] = [
                 {"key": draw(NAME), "type": "person", "value": draw(TEXT | st.lists(TEXT))}

@@ -35,7 +35,7 @@ _TOO_LOW = "You don't have sufficient permissions in the project."
 
 @cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones() - {"localtime", "posixrules"})
 
 
 def _timezone(value: Any, name: str) -> str:

@@ -1,0 +1,83 @@
+"""What PostHog refuses whatever is live: errors, each at its place in the files."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
+
+from reconciler import flag_filters
+from reconciler.config import time_zones
+from reconciler.config.near import nearest
+from reconciler.kinds import KINDS
+from reconciler.model import Finding, Refusal, Resource, Severity
+from reconciler.paths import Path, Spec, at
+
+MAX_FINDINGS: Final = 100  # of one resource
+_CODES: Final = {"FeatureFlag": "R023"}
+_OTHERS: Final = "R019"
+_SHARES: Final = "R027"
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+_ESCAPES: Final = re.compile(  # how such a character can be written in YAML
+    rb"\\(?:0|x00|u0000|U00000000|[uU](?:0000)?[dD][89a-fA-F])"
+)
+
+
+def may_be_unstorable(files: Iterable[bytes]) -> bool:
+    """Return whether any file holds an escape of a character that no server can store."""
+    return any(b"\\" in data and _ESCAPES.search(data) is not None for data in files)
+
+
+def of_spec(kind: str, spec: Spec) -> Iterator[Refusal]:
+    """Find what PostHog refuses of the fields of a kind, whatever is live."""
+    yield from KINDS[kind].refusals(spec)
+    if kind == "Project" and (found := time_zones.refusal(spec.get("timezone"))) is not None:
+        yield found
+
+
+def findings(resource: Resource, *, texts: bool) -> Iterator[Finding]:
+    """Find what PostHog would refuse of one resource; `texts`: look at every text as well."""
+    if resource.lifecycle.absent:
+        return
+    kind = resource.address.kind
+    found = islice(of_spec(kind, resource.written), MAX_FINDINGS)
+    yield from (_finding(resource, one, _CODES.get(kind, _OTHERS)) for one in found)
+    if texts:
+        unstorable = islice(_unstorable_texts(resource), MAX_FINDINGS)
+        yield from (_finding(resource, one, _OTHERS) for one in unstorable)
+
+
+def _finding(resource: Resource, found: Refusal, code: str) -> Finding:
+    meant = nearest(str(at(resource.written, found.path, "")), found.near) if found.near else None
+    return Finding(
+        _SHARES if found.topic == flag_filters.SHARES else code,
+        Severity.ERROR,
+        found.message,
+        why=found.why or "PostHog refuses it",
+        fix=f'did you mean "{meant}"?' if meant else found.fix,
+        source=resource.locate(found.path),
+        address=resource.address,
+    )
+
+
+def _unstorable_texts(resource: Resource) -> Iterator[Refusal]:
+    for part in resource.address.parts:
+        yield from _unstorable(part, ())
+    yield from _unstorable(resource.written, ())
+
+
+def _unstorable(value: Any, path: Path) -> Iterator[Refusal]:
+    """Find texts, also names of mappings, that neither JSON nor PostgreSQL can hold."""
+    if isinstance(value, str):
+        if (found := _UNSTORABLE.search(value)) is not None:
+            code = f"U+{ord(found[0]):04X}"
+            fix = "remove the character"
+            yield Refusal(
+                path, f"the text has the character {code}, which no server can store", "", fix
+            )
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _unstorable(name, (*path, name))
+            yield from _unstorable(item, (*path, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unstorable(item, (*path, index))

@@ -1,0 +1,252 @@
+"""What PostHog refuses of a flag's `filters` (contract 9.2). Pure: values in, refusals out."""
+
+import json
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from reconciler import date_values
+from reconciler.filters import INDEX as _INDEX
+from reconciler.filters import OPERATORS as SPELLINGS
+from reconciler.model import Refusal
+from reconciler.paths import Path
+
+_PATTERNS: Final = frozenset({"regex", "not_regex"})
+_OF_TEXT: Final = _PATTERNS | {
+    *("icontains", "not_icontains", "gt", "gte", "lt", "lte"),
+    *("starts_with", "not_starts_with", "ends_with", "not_ends_with"),
+}
+_OF_LISTS: Final = frozenset({"icontains_multi", "not_icontains_multi"})
+_OF_COHORTS: Final = frozenset({"in", "not_in"})
+_OF_DATES: Final = frozenset({"is_date_exact", "is_date_after", "is_date_before"})
+_OF_VERSIONS: Final = frozenset(
+    f"semver_{name}"
+    for name in ("gt", "gte", "lt", "lte", "eq", "neq", "tilde", "caret", "wildcard")
+)
+_ELSEWHERE: Final = frozenset({"between", "not_between", "is_cleaned_path_exact"})
+OPERATORS: Final = (
+    frozenset({"exact", "is_not", "is_set", "is_not_set", "flag_evaluates_to"})
+    | _OF_TEXT
+    | _OF_LISTS
+    | _OF_COHORTS
+    | _OF_DATES
+    | _OF_VERSIONS
+)
+_OF_PEOPLE: Final = ("person", "cohort", "flag")
+_SWITCHES: Final = ("early_exit", "feature_enrollment")
+_FULL: Final = 100
+_ROUNDED: Final = 0.01  # percent; shares such as 33.33 three times
+_LARGEST: Final = 2**31 - 1  # what the service that evaluates flags can read
+SHARES: Final = "shares"  # the topic of a sum that is not 100; it has a check of its own
+
+
+def find(filters: Mapping[str, Any]) -> Iterator[Refusal]:
+    """Find everything that PostHog refuses; the paths start inside `filters`."""
+    if "version" in filters:
+        yield Refusal(("version",), "`filters.version` is reserved by PostHog", "", "remove it")
+    yield from _switches(filters)
+    multivariate, payloads = filters.get("multivariate"), filters.get("payloads")
+    listed = multivariate.get("variants") if isinstance(multivariate, Mapping) else None
+    variants = [variant for _, variant in _mappings(listed)]
+    yield from _variants(variants)
+    names = {str(variant.get("key")) for variant in variants}
+    for index, group in _mappings(filters.get("groups")):
+        yield from _group(group, ("groups", index), names, filters.get(_INDEX))
+    if isinstance(payloads, Mapping):
+        yield from _payloads(payloads, names, many=bool(multivariate))
+
+
+def _mappings(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the mappings of a list; what else may be live is the schema's to refuse."""
+    for index, item in enumerate(value if isinstance(value, list) else ()):
+        if isinstance(item, Mapping):
+            yield index, item
+
+
+def _switches(filters: Mapping[str, Any]) -> Iterator[Refusal]:
+    for name in _SWITCHES:
+        value = filters.get(name)
+        if value is not None and not isinstance(value, bool):
+            yield Refusal((name,), f"`{name}` is not true or false", "", "write `true` or `false`")
+    yield from _index(filters, _INDEX, ())
+    holdout = filters.get("holdout")
+    if not isinstance(holdout, Mapping):
+        return
+    number, share = holdout.get("id"), holdout.get("exclusion_percentage")
+    if "id" in holdout and (isinstance(number, bool) or not isinstance(number, int)):
+        fix = "write the ID of the holdout"
+        yield Refusal(("holdout", "id"), "the ID of the holdout is not a whole number", "", fix)
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= _FULL:
+        fix = "write a number from 0 to 100"
+        at = ("holdout", "exclusion_percentage")
+        yield Refusal(at, "`exclusion_percentage` is not a share", "", fix)
+
+
+def _index(node: Mapping[str, Any], name: str, at: Path) -> Iterator[Refusal]:
+    value = node.get(name)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (whole and abs(value) <= _LARGEST):
+        fix = "write the number of a group type, such as 0"
+        yield Refusal((*at, name), f"`{name}` is not a whole number", "", fix)
+
+
+def _variants(variants: Sequence[Mapping[str, Any]]) -> Iterator[Refusal]:
+    at = ("multivariate", "variants")
+    names: set[str] = set()
+    for index, variant in enumerate(variants):
+        name = str(variant.get("key"))
+        if name in names:
+            fix = "give each variant a key of its own"
+            yield Refusal((*at, index, "key"), f'two variants are called "{name}"', "", fix)
+        names.add(name)
+        if variant.get("rollout_percentage") is None:
+            message = f'the variant "{name}" has no `rollout_percentage`'
+            yield Refusal((*at, index), message, "", "write its share")
+    shares = [variant.get("rollout_percentage") for variant in variants]
+    if not shares or not all(isinstance(share, (int, float)) for share in shares):
+        return
+    total = sum(share or 0 for share in shares)
+    if abs(total - _FULL) > _ROUNDED:
+        message = f"the shares of the variants add up to {total:g}"
+        yield Refusal(at, message, "", "make them add up to 100", SHARES)
+
+
+def _group(
+    group: Mapping[str, Any], at: Path, variants: set[str], whole: int | None
+) -> Iterator[Refusal]:
+    variant = group.get("variant")
+    if variant and variant not in variants:
+        fix = "name one of `multivariate.variants`"
+        message = f'there is no variant "{variant}"'
+        yield Refusal((*at, "variant"), message, "", fix, near=tuple(variants))
+    yield from _index(group, _INDEX, at)
+    kind = group.get(_INDEX, whole)  # an explicit null means people
+    for index, item in _mappings(group.get("properties")):
+        yield from _property(item, (*at, "properties", index), kind)
+
+
+def _property(item: Mapping[str, Any], at: Path, kind: int | None) -> Iterator[Refusal]:
+    for name in ("key", "type"):
+        if name not in item:
+            yield Refusal(at, f"a property without `{name}`", "", f"add `{name}: …`")
+    negation = item.get("negation")
+    if negation is not None and not isinstance(negation, bool):
+        fix = "write `true` or `false`"
+        yield Refusal((*at, "negation"), "`negation` is not true or false", "", fix)
+    if "type" in item:
+        yield from _type(item, at, kind)
+    yield from _index(item, "group_type_index", at)
+    written = item.get("operator")
+    if written is None or written == "exact":
+        return
+    operator = SPELLINGS.get(str(written), str(written))
+    if operator not in OPERATORS:
+        yield _unknown(written, (*at, "operator"))
+    elif operator in _OF_COHORTS and item.get("type") != "cohort":
+        fix = "write `exact` or `is_not`, with a list as its value"
+        message = f"`{written}` works with cohorts only"
+        yield Refusal((*at, "operator"), message, "", fix)
+    else:
+        yield from _value(operator, item.get("value"), (*at, "value"))
+
+
+def _type(item: Mapping[str, Any], at: Path, kind: int | None) -> Iterator[Refusal]:
+    type_ = item["type"]
+    if kind is None and type_ not in _OF_PEOPLE:
+        fix = f"one of {', '.join(_OF_PEOPLE)}"
+        if type_ == "group":
+            fix = "write `aggregation_group_type_index` beside `properties`, or `type: person`"
+        message = f'a property of type "{type_}" in a group of people'
+        yield Refusal((*at, "type"), message, "", fix)
+    elif kind is not None and type_ != "group":
+        message = f'a property of type "{type_}" in a group of `{_INDEX}: {kind}`'
+        why = "only properties of that group type are known there"
+        yield Refusal((*at, "type"), message, why, "write `type: group` and `group_type_index`")
+    elif kind is not None and item.get("group_type_index") != kind:
+        message = f"the property is of another group type than `{_INDEX}: {kind}`"
+        at = (*at, "group_type_index")
+        yield Refusal(at, message, "", f"write `group_type_index: {kind}`")
+    if type_ == "flag" and kind is None and item.get("operator") != "flag_evaluates_to":
+        message = "a condition on a flag has the operator `flag_evaluates_to`"
+        yield Refusal((*at, "operator"), message, "", "write `operator: flag_evaluates_to`")
+
+
+def _unknown(written: Any, at: Path) -> Refusal:
+    if written in _ELSEWHERE:
+        message = f"`{written}` does not work in feature flags"
+        return Refusal(at, message, "", "write two conditions, with `gte` and `lte`")
+    fix = "see https://posthog.com/docs/feature-flags for the operators"
+    return Refusal(at, f"there is no operator `{written}`", "", fix, near=tuple(sorted(OPERATORS)))
+
+
+def _value(operator: str, value: Any, at: Path) -> Iterator[Refusal]:
+    if operator in _OF_DATES and not date_values.is_date(value):
+        fix = "write a date such as `2026-01-31`, or `-7d`"
+        yield Refusal(at, f"`{_shown(value)}` is not a date", "", fix)
+    elif operator in _OF_TEXT and not isinstance(value, str):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        fix = f'quote it: "{value}"' if number else "write text"
+        message = f"`{operator}` compares with text, and `{_shown(value)}` is not text"
+        yield Refusal(at, message, "", fix)
+    elif operator in _PATTERNS and (why := _why_not_regex(value)):
+        fix = "write a regular expression that Python's `re` accepts"
+        yield Refusal(at, f"the regular expression does not compile: {why}", "", fix)
+    elif operator in _OF_LISTS and not isinstance(value, list):
+        fix = f"write `[{_shown(value)}]`, or the operator `{operator.removesuffix('_multi')}`"
+        yield Refusal(at, f"`{operator}` needs a list", "", fix)
+    elif operator in _OF_VERSIONS and not _is_version(operator, value):
+        fix = 'write a version such as "1.2.3", in quotes'
+        yield Refusal(at, f"`{_shown(value)}` is not a version", "", fix)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else f"{text[:59]}…"  # noqa: PLR2004  about one line
+
+
+def _why_not_regex(value: str) -> str:
+    """Return why PostHog's engine, Python's `re`, refuses a pattern; "" if it takes it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(value)
+    except (re.error, RecursionError, OverflowError, ValueError) as error:
+        return str(error)
+    return ""
+
+
+def _is_version(operator: str, value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    text = value.rstrip(".*") if operator == "semver_wildcard" else value
+    parts = text.split("-")[0].split(".")
+    return all(_is_number(part) for part in parts[:3])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _payloads(payloads: Mapping[str, Any], variants: set[str], *, many: bool) -> Iterator[Refusal]:
+    known = variants if many else {"true"}
+    for name, payload in payloads.items():
+        if name not in known:
+            fix = f"one of {', '.join(sorted(known))}" if known else "remove it"
+            message = f'a payload for "{name}", which nobody gets'
+            yield Refusal(("payloads", name), message, "", fix)
+        if isinstance(payload, str) and not _is_json(payload):
+            fix = "write JSON, or a mapping, list or number that becomes JSON"
+            yield Refusal(("payloads", name), "the payload is not JSON", "", fix)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
