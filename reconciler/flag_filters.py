@@ -9,8 +9,7 @@ from typing import Any, Final
 from reconciler import date_values
 from reconciler.filters import INDEX as _INDEX
 from reconciler.filters import OPERATORS as SPELLINGS
-from reconciler.model import Refusal
-from reconciler.paths import Path
+from reconciler.paths import Path, Refusal
 
 _PATTERNS: Final = frozenset({"regex", "not_regex"})
 _OF_TEXT: Final = _PATTERNS | {

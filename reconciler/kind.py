@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, Protocol
 
-from reconciler.model import Action, Change, Payload, Refusal
-from reconciler.paths import Spec, parse_path, put_back, root
+from reconciler.model import Action, Change, Payload
+from reconciler.paths import Refusal, Spec, parse_path, put_back, root
 
 
 class Scope(Enum):

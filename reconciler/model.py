@@ -279,17 +279,6 @@ class Finding:
         return (place.file, place.line, place.column, self.code, self.message)
 
 
-class Refusal(NamedTuple):
-    """Why PostHog would refuse a spec: the place in it, in the words of a finding."""
-
-    path: Path
-    message: str
-    why: str = ""
-    fix: str = ""
-    topic: str = ""  # which check it belongs to, if not the kind's own
-    near: tuple[str, ...] = ()  # what may have been meant instead
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """One resource's step from live to desired, its gate, and what it waits for."""

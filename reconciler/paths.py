@@ -2,12 +2,23 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 Spec = Mapping[str, Any]  # in the language of the files: names, words, durations
 _INDEX: Final = re.compile(r"\[(\d+)\]$")
 Path = tuple[str | int, ...]  # ("filters", "groups", 0, "rollout_percentage")
+
+
+class Refusal(NamedTuple):
+    """Why PostHog would refuse a spec: the place in it, in the words of a finding."""
+
+    path: Path
+    message: str
+    why: str = ""
+    fix: str = ""
+    topic: str = ""  # which check it belongs to, if not the kind's own
+    near: tuple[str, ...] = ()  # what may have been meant instead
 
 
 def encode_part(text: str) -> str:

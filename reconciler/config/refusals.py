@@ -9,8 +9,8 @@ from reconciler import flag_filters
 from reconciler.config import time_zones
 from reconciler.config.near import nearest
 from reconciler.kinds import KINDS
-from reconciler.model import Finding, Refusal, Resource, Severity
-from reconciler.paths import Path, Spec, at
+from reconciler.model import Finding, Resource, Severity
+from reconciler.paths import Path, Refusal, Spec, at
 
 MAX_FINDINGS: Final = 100  # of one resource
 _CODES: Final = {"FeatureFlag": "R023"}

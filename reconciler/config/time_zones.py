@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, Final
 from zoneinfo import available_timezones
 
-from reconciler.model import Refusal
+from reconciler.paths import Refusal
 
 _OF_A_MACHINE: Final = frozenset({"localtime", "posixrules"})  # in no copy but a system's own
 _ALIKE: Final = 0.6

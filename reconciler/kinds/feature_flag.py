@@ -5,8 +5,8 @@ from typing import Any
 
 from reconciler import filters, flag_filters, normal_form
 from reconciler.kind import Kind, Request, Scope, Write, as_set, plain_requests
-from reconciler.model import Action, Payload, Refusal
-from reconciler.paths import Spec
+from reconciler.model import Action, Payload
+from reconciler.paths import Refusal, Spec
 
 FIELDS = (
     "name",

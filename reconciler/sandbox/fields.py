@@ -74,16 +74,15 @@ def text(*, longest: int | None = None, blank: bool = False, trim: bool = True) 
 
 
 def need_storable(value: Any, name: str) -> None:
-    """Refuse what PostgreSQL cannot hold, in a text or anywhere in a JSON value."""
+    """Refuse what PostgreSQL cannot hold, in a text or anywhere in a JSON value.
+
+    Halves of surrogate pairs are refused with the body, as malformed JSON.
+    """
     if isinstance(value, str):
         if "\0" in value:
             raise invalid(
                 "Null characters are not allowed.", name, code="null_characters_not_allowed"
             )
-        for one in value if not value.isascii() else ():
-            if "\ud800" <= one <= "\udfff":
-                detail = f"Surrogate characters are not allowed: U+{ord(one):X}."
-                raise invalid(detail, name, code="surrogate_characters_not_allowed")
     elif isinstance(value, Mapping):
         for key, item in value.items():
             need_storable(key, name)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 from reconciler.sandbox.errors import invalid
 
@@ -92,7 +92,7 @@ def _check_types(filters: dict[str, Any]) -> None:
     if isinstance(holdout, dict):
         _check_integer(holdout, "id", needed="id" in holdout)
         share = holdout.get("exclusion_percentage")
-        if type(share) not in (int, float) or not 0 <= float(share) <= _HUNDRED:  # type: ignore[arg-type]
+        if not _is_number(share) or not 0 <= share <= _HUNDRED:
             _refuse("holdout.exclusion_percentage must be a number from 0 to 100")
     elif holdout is not None:
         _refuse("holdout must be a dictionary or null")
@@ -104,6 +104,10 @@ def _check_types(filters: dict[str, Any]) -> None:
             _check_integer(one, "group_type_index")
             if not isinstance(one.get("negation"), bool | None):
                 _refuse("negation must be a boolean or null")
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_integer(where: dict[str, Any], name: str, *, needed: bool = False) -> None:

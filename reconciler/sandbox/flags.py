@@ -19,6 +19,7 @@ from reconciler.sandbox.tables import plain
 
 _KEY = re.compile(r"[a-zA-Z0-9_-]+", re.ASCII)
 _LONGEST_KEY = 400
+_MOST_CONTEXTS, _LONGEST_CONTEXT = 50, 255
 _LOGGED = (
     "key",
     "name",
@@ -35,6 +36,7 @@ _LOGGED = (
     "bucketing_identifier",
     "analytics_dashboards",
 )
+_CONTINUITY = "ensure_experience_continuity"
 _WHOLE = {"groups": [{"properties": [], "rollout_percentage": 100}]}
 
 
@@ -52,6 +54,15 @@ def _tags(value: Any, name: str) -> list[str]:
     return list(dict.fromkeys(word for word in words if word))
 
 
+def _contexts(value: Any, name: str) -> list[str]:
+    """Names of contexts; the limits are checked for the whole object, so `attr` is null."""
+    if not isinstance(value, list) or len(value) > _MOST_CONTEXTS:
+        raise invalid(f"{name} must be a list of at most {_MOST_CONTEXTS} items.")
+    if not all(isinstance(one, str) and len(one) <= _LONGEST_CONTEXT for one in value):
+        raise invalid("Invalid evaluation context name.")
+    return _tags(value, name)
+
+
 WRITABLE = (
     fields.Field("key", _key, required=True),
     fields.Field("name", fields.text(blank=True)),
@@ -60,7 +71,7 @@ WRITABLE = (
     fields.Field("deleted", fields.boolean),
     fields.Field("archived", fields.boolean),
     fields.Field("tags", _tags),
-    fields.Field("evaluation_contexts", _tags),
+    fields.Field("evaluation_contexts", _contexts),
     fields.Field("ensure_experience_continuity", fields.boolean, nullable=True),
     fields.Field("is_remote_configuration", fields.boolean, nullable=True),
     fields.Field("has_encrypted_payloads", fields.boolean, nullable=True),
@@ -68,6 +79,7 @@ WRITABLE = (
     fields.Field("bucketing_identifier", fields.choice("distinct_id", "device_id"), nullable=True),
     fields.Field("analytics_dashboards", fields.listing(fields.integer)),
     fields.Field("creation_context", fields.text(blank=True)),
+    fields.Field("_should_create_usage_dashboard", fields.boolean),
 )
 
 
@@ -96,7 +108,7 @@ def validated(
     if values.get("filters") and "filters" in data:
         key = values.get("key")
         flag_references.check(tx, project, values["filters"], flag=flag, key=key)
-    _check_pairs(values, flag)
+    _check_pairs(values, flag, archive=profile.has_archive)
     if flag is not None:
         _check_use(tx, values, flag)
     return values
@@ -125,25 +137,32 @@ def _check_filters(profile: Profile, values: dict[str, Any], flag: Flag | None) 
         filter_checks.check(values["filters"], stored, flag_filters.OPERATORS)
 
 
-def _check_pairs(values: Mapping[str, Any], flag: Flag | None) -> None:
-    """Fields that exclude or need each other."""
+def _check_pairs(values: Mapping[str, Any], flag: Flag | None, *, archive: bool) -> None:
+    """Fields that exclude or need each other, as they would be stored; `attr` is null (9.1)."""
 
     def after(name: str) -> Any:
         return values.get(name, getattr(flag, name) if flag is not None else None)
 
-    changed = values.keys()
-    if changed & {"bucketing_identifier", "ensure_experience_continuity"}:
-        device = after("bucketing_identifier") == "device_id"
-        if device and after("ensure_experience_continuity"):
-            detail = "Experience continuity cannot be used with device_id bucketing."
-            raise invalid(detail, "ensure_experience_continuity")
-    encrypted = after("has_encrypted_payloads") and not after("is_remote_configuration")
-    if encrypted and changed & {"has_encrypted_payloads", "is_remote_configuration"}:
-        detail = "Encrypted payloads need a remote configuration flag."
-        raise invalid(detail, "has_encrypted_payloads")
+    def clashes(one: Any) -> bool:
+        return bool(one("bucketing_identifier") == "device_id" and one(_CONTINUITY))
+
+    had = flag is not None and clashes(lambda name: getattr(flag, name))
+    if clashes(after) and not had:
+        raise invalid(
+            "Cannot enable 'persist across authentication steps' when using device ID bucketing."
+            " These features are incompatible."
+        )
+    if after("has_encrypted_payloads") and not after("is_remote_configuration"):
+        raise invalid("Encrypted payloads require the flag to be a remote configuration.")
     active = after("active") if flag is not None else values.get("active", True)
-    if values.get("archived") and active:
-        raise invalid("Only a disabled feature flag can be archived.", "archived")
+    if not (archive and after("archived") and active):
+        return
+    if values.get("archived"):
+        raise invalid(
+            "Cannot archive an enabled feature flag. Disable it first, or send active: false in"
+            " the same request."
+        )
+    raise invalid("Cannot enable an archived feature flag. Unarchive it first.")
 
 
 def _check_use(tx: Transaction, values: Mapping[str, Any], flag: Flag) -> None:
@@ -156,16 +175,15 @@ def _check_use(tx: Transaction, values: Mapping[str, Any], flag: Flag) -> None:
         users = [one.key for one in flag_references.dependents(tx, flag)]
         if users:
             word = "delete" if deleting else "disable"
-            name = "deleted" if deleting else "active"
             listed = ", ".join(users)
-            raise invalid(f"Cannot {word} this flag: other active flags use it: {listed}", name)
+            raise invalid(f"Cannot {word} this flag: other active flags use it: {listed}")
     if values.get("active") and not flag.active:
         filters = values.get("filters", flag.filters)
         needed = flag_references.dependencies(tx, flag, filters)
         off = [one.key for one in needed if not one.active]
         if off:
             detail = f"Cannot enable this flag: it depends on disabled flags: {', '.join(off)}"
-            raise invalid(detail, "active")
+            raise invalid(detail)
 
 
 def _need_unused(flag: Flag) -> None:
@@ -177,7 +195,7 @@ def _need_unused(flag: Flag) -> None:
     elif flag.is_used_in_replay_settings:
         reason = "it is used in session replay settings"
     if reason:
-        raise invalid(f"Cannot delete this feature flag: {reason}.", "deleted")
+        raise invalid(f"Cannot delete this feature flag: {reason}.")
 
 
 def _running(flag: Flag) -> bool:
@@ -193,9 +211,12 @@ def create(tx: Transaction, actor: Actor, project: Project, values: Mapping[str,
     """Store a new flag; the tombstone of a deleted one of that key makes way (contract 9.5)."""
     for tombstone in tx.find(Flag, project=project.id, key=values["key"], deleted=True):
         tx.delete(tombstone)
+    number, values = tx.next_id(Flag), dict(values)
+    if values.pop("_should_create_usage_dashboard", True):
+        values["usage_dashboard"] = number
     flag = tx.insert(
         Flag(
-            id=tx.next_id(Flag),
+            id=number,
             project=project.id,
             created_at=tx.at,
             updated_at=tx.at,
@@ -212,7 +233,7 @@ def update(
     tx: Transaction, actor: Actor, project: Project, *, flag: Flag, values: Mapping[str, Any]
 ) -> Flag:
     """Store a change; every one adds to the version, even if nothing differs (contract 9.4)."""
-    values = dict(values)
+    values = {name: value for name, value in values.items() if not name.startswith("_")}
     if values.get("deleted") and not flag.deleted and flag.experiment_set:
         values["key"] = f"{flag.key}:deleted:{flag.id}"
     if values.get("deleted") is False and flag.deleted:

@@ -16,6 +16,10 @@ def uuid(api, who):
     )
 
 
+def test_8_1_a_role_made_here_does_not_say_who_made_it(api):
+    assert api.post(f"{ROLES}/", {"name": "New"}).body["created_by"] is None
+
+
 def test_8_1_a_role_is_shown_with_its_members(api):
     body = api.get(f"{ROLES}/{MANAGERS}/").body
 
@@ -138,6 +142,9 @@ def test_8_3_members_are_listed_latest_first_without_the_inactive(api):
         "last_login",
         "search_match_type",
     }
+    assert {one["search_match_type"] for one in found} == {None}
+    assert api.results(f"{MEMBERS}/?email=max@acme.test")[0]["search_match_type"] is None
+    assert api.results(f"{MEMBERS}/?search=max")[0]["search_match_type"] == "exact"
     oldest = api.results(f"{MEMBERS}/?order=joined_at")
     assert oldest[0]["user"]["first_name"] == "Olga"
     assert len(api.results(f"{MEMBERS}/?email=max@acme.test")) == 1

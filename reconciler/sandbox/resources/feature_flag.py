@@ -23,6 +23,7 @@ _ORDERS = {
 _HIDDEN = ("surveys", "product_tours")
 _STALE_AFTER = timedelta(days=30)
 _FULL = 100
+_FOR_EXPERIMENTS = range(2, 21)  # variants
 _HARD_DELETE = (
     'Hard delete of this model is not allowed. Use a patch API call to set "deleted" to true'
 )
@@ -98,13 +99,16 @@ def _property_keys(flag: Flag) -> set[str]:
     return {str(one.get("key")) for one in flag_filters.properties(flag.filters)}
 
 
+def _variants(flag: Flag) -> int:
+    return len((flag.filters.get("multivariate") or {}).get("variants") or ())
+
+
 def _type(flag: Flag) -> str:
     if flag.experiment_set:
         return "experiment"
     if flag.is_remote_configuration:
         return "remote_config"
-    variants = (flag.filters.get("multivariate") or {}).get("variants")
-    return "multivariant" if variants else "boolean"
+    return "multivariant" if _variants(flag) else "boolean"
 
 
 def create(call: Call) -> Answer:
@@ -243,7 +247,7 @@ def shape(call: Call, flag: Flag) -> dict[str, Any]:
         "bucketing_identifier": flag.bucketing_identifier,
         "last_called_at": shown(flag.last_called_at),
         "is_used_in_replay_settings": flag.is_used_in_replay_settings,
-        "is_eligible_for_experiment": not flag.experiment_set,
+        "is_eligible_for_experiment": _variants(flag) in _FOR_EXPERIMENTS,
     }
     if not call.profile.has_archive:
         del shaped["archived"]

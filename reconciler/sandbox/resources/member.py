@@ -150,7 +150,7 @@ def _listed(call: Call, member: Membership) -> dict[str, Any]:
     shaped = shape(call.tx, member)
     if call.profile.name == "g1":
         return shaped
-    return {**shaped, "search_match_type": "exact" if call.query("email") else None}
+    return {**shaped, "search_match_type": "exact" if call.query("search") else None}
 
 
 _MANY = "/api/organizations/:organization/members"

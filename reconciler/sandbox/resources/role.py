@@ -33,7 +33,6 @@ def create(call: Call) -> Answer:
             id=call.tx.uuid(),
             organization=call.organization.id,
             created_at=call.tx.at,
-            created_by=call.user.id,
             **values,
         )
     )
