@@ -80,15 +80,18 @@ class Asked:
         """The plan, and what it rests on."""
         from reconciler import walk
 
+        since = session.since(target, before.base)
         if self.plan is not None:
             from reconciler.walk import resume
 
             _check(self.plan, target, writer.host)
             said = resume.files(self.plan, loaded, before.loaded)
             session.note(_taken(self.plan))
-            made, world = resume.resume(writer, self.plan, said, chosen)
+            made, world = resume.resume(writer, self.plan, said, chosen, since)
             return made, replace(world, lineage=session.lineage(target))
-        world = walk.observe(writer, loaded, chosen, before.loaded, session.past(target))
+        world = walk.observe(
+            writer, loaded, chosen, before.loaded, session.past(target), since=since
+        )
         world = replace(world, lineage=session.lineage(target))
         made = walk.plan(
             world,

@@ -54,8 +54,11 @@ def command(
     before = history.look(session, target, loaded, asked=base, paths=paths)
     part = Selection(paths, select, exclude, prune)
     chosen = rails.chosen(session, target, loaded, before, rails.limits(target), part)
+    since = session.since(target, before.base)
     with session.reader(target) as reader:
-        world = walk.observe(reader, loaded, chosen, before.loaded, session.past(target))
+        world = walk.observe(
+            reader, loaded, chosen, before.loaded, session.past(target), since=since
+        )
         world = replace(world, lineage=session.lineage(target))
         host = reader.host
     kept = out is not None or format_ != "text" or session.report.folder is not None

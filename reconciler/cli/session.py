@@ -18,6 +18,7 @@ from reconciler.cli.report import Report
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
+    from reconciler.config.base import Base
     from reconciler.config.lineage import Lineage
     from reconciler.config.loader import Loaded
     from reconciler.config.settings import Settings, Target
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from reconciler.posthog.client import Reader, Surroundings, Writer
     from reconciler.posthog.credentials import Credentials
     from reconciler.walk import Past
+    from reconciler.walk.rest import Since
 
 
 def color_for(choice: str, stream: IO[str]) -> bool:
@@ -251,6 +253,20 @@ class Session:
         from reconciler.config.lineage import Lineage
 
         return Lineage(target.paths, target.overlays, Path.cwd())
+
+    def since(self, target: "Target", base: "Base | None") -> "Since | None":
+        """What the files said since the base, read only if a plan would weaken a gate."""
+        from reconciler.config import git, history
+        from reconciler.walk.rest import Since
+
+        if base is None:
+            return None
+        cwd, commit, place = Path.cwd(), base.commit, target.paths[0]
+
+        def states(names: Collection[str]) -> "Sequence[Loaded] | None":
+            return history.since(commit, target.paths, target.overlays, names, cwd=cwd)
+
+        return Since(lambda: git.made_at(commit, cwd=place), states)
 
     def folder(self) -> Path:
         """Where runs are journalled: beside reconciler.yaml, else the current folder."""

@@ -72,21 +72,55 @@ def load(
     return tuple(_loaded(states, paths, overlays))
 
 
+def since(
+    base: str,
+    paths: Sequence[Path],
+    overlays: Sequence[Path],
+    names: Collection[str],
+    *,
+    cwd: Path,
+) -> tuple[Loaded, ...] | None:
+    """What was declared at each commit after the base, oldest first; None if any is not known.
+
+    Only files that changed since then, and of those only documents in which one of the names
+    stands, in whatever case.
+    """
+    try:
+        tree = git.commit_tree("HEAD", cwd=cwd, at=cwd / paths[0], may_lack_paths=True)
+        inside = [tree.inside(path) for path in (*paths, *overlays)]
+        rows = _rows(tree.root, inside, f"^{base}")
+        blobs = Blobs(tree.root, names)
+        commits = [read_commit(id_, parent, tree.root, inside) for id_, parent, _ in rows]
+        telling = _telling(commits, blobs)
+        states = list(_states(tree, telling, blobs))
+    except (GitError, Refused):
+        return None
+    sizes = (sum(map(len, state.files.values())) for state in states)
+    full = len(rows) == _LOOKED_AT or len(telling) == COMMITS or blobs.spent
+    if full or sum(sizes) > _MAX_PARSED:
+        return None
+    found = tuple(_loaded(states, paths, overlays))
+    return found if len(found) == len(states) else None
+
+
+def _rows(root: Path, inside: Sequence[str], *revisions: str) -> list[tuple[str, str | None, int]]:
+    """(commit, parent, time) of the first-parent line, oldest first."""
+    asked = ["rev-list", "--first-parent", "--parents", "--timestamp", f"-n{_LOOKED_AT}", "HEAD"]
+    paths = (path or "." for path in inside)
+    output = git_process.output([*asked, *revisions, "--", *paths], root)
+    rows = [line.split() for line in reversed(output.decode("ascii", "replace").splitlines())]
+    return [(row[1], row[2] if row[2:] else None, int(row[0])) for row in rows]
+
+
 def _window(root: Path, inside: Sequence[str], now: datetime) -> list[tuple[str, str | None]]:
     """(commit, parent) of the first-parent line within the window, oldest first.
 
     A commit is never older than one before it, whatever its date says: dates can be set.
     """
-    asked = ["rev-list", "--first-parent", "--parents", "--timestamp", f"-n{_LOOKED_AT}", "HEAD"]
-    output = git_process.output([*asked, "--", *(path or "." for path in inside)], root)
-    rows = [line.split() for line in reversed(output.decode("ascii", "replace").splitlines())]
-    times = accumulate((int(row[0]) for row in rows), max)
+    rows = _rows(root, inside)
+    times = accumulate((at for _, _, at in rows), max)
     since = (now - timedelta(days=DAYS)).timestamp()
-    return [
-        (row[1], row[2] if row[2:] else None)
-        for row, at in zip(rows, times, strict=True)
-        if at >= since
-    ]
+    return [row[:2] for row, at in zip(rows, times, strict=True) if at >= since]
 
 
 def read_commit(id_: str, parent: str | None, root: Path, inside: Sequence[str]) -> Commit:
@@ -143,7 +177,7 @@ class Blobs:
 def _one_of(names: Collection[str]) -> re.Pattern[bytes]:
     """Any of these names, not as a part of a longer one."""
     listed = "|".join(sorted(map(re.escape, names)))
-    return re.compile(f"(?<![\\w-])(?:{listed})(?![\\w-])".encode())
+    return re.compile(f"(?<![\\w-])(?:{listed})(?![\\w-])".encode(), re.IGNORECASE)
 
 
 def _telling(commits: Sequence[Commit], blobs: Blobs) -> list[Commit]:

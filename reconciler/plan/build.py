@@ -25,6 +25,7 @@ from reconciler.plan import (
     unmanaged,
     weakening_guard,
 )
+from reconciler.plan.begun import Begun
 from reconciler.plan.gate_steps import Steps
 
 
@@ -63,11 +64,13 @@ def build(
     options: Options,
     compared: Comparison | None = None,
     past: Sequence[Declared] = (),
+    begun: Begun | None = None,
 ) -> Plan:
     """What apply would do to make `live` what `desired` says, and why.
 
     `compared` is what `compare` made of the same, if that was done before; `past` what the files
-    said at the last commits, of what `evasion_history.wanted` asks for.
+    said at the last commits, of what `evasion_history.wanted` asks for; `begun` what they said
+    since the base, of what `weakening.words` asks for.
     """
     if compared is None or compared.live is not live or compared.options != options:
         compared = compare(desired=desired, base=base, live=live, options=options)
@@ -84,7 +87,7 @@ def build(
         *problems,
         *held,
         *cycles,
-        *guardrails.find(changes, live, options.limits, desired=desired, base=base),
+        *guardrails.find(changes, live, options.limits, desired=desired, base=base, begun=begun),
         *gate_findings.find(changes, live),
         *_evasions(changes, live, leans, past),
         *unmanaged.notice(options.unmanaged, len(extra), asked=options.prune),

@@ -18,11 +18,20 @@ from reconciler.model import Action, Address, Change, Live
 from reconciler.plan.gate_policies import Policy, Scope
 from reconciler.plan.gate_roles import Members, members, planned_levels, planned_members
 from reconciler.plan.weakening_order import Crowd
-from reconciler.plan.weakening_people import HOWS, levels, named_roles, role_names
+from reconciler.plan.weakening_people import (
+    HOWS,
+    JOINER,
+    Group,
+    default_roles,
+    groups,
+    is_in,
+    levels,
+    planned_default_roles,
+    role_names,
+    with_joiners,
+)
 
 PEOPLE = frozenset({"Role", "Member", "Organization"})
-JOINER = "*"  # whoever joins: gets the default role
-Group = tuple[str, str | int]  # organization, and a folded role name or the number of a level
 _Edge = tuple[Address, Address]  # the first waits for the second
 
 
@@ -87,14 +96,6 @@ class _Side:
             return frozenset()
         return self.crowd.passers(policy) if how == "bypass" else self.crowd.approvers(policy)
 
-    def holds(self, group: Group, person: str) -> bool:
-        """Whether somebody is in a group."""
-        organization, name = group
-        if isinstance(name, int):
-            return self.crowd.levels.get((organization, person)) == name
-        held = self.crowd.members.get((organization, name), ())
-        return any(email.lower() == person for email in held)
-
 
 class World:
     """People and policies at both ends of a plan, and the moves between them."""
@@ -102,10 +103,13 @@ class World:
     def __init__(self, changes: tuple[Change, ...], live: Live, pairs: Iterable[Pair]) -> None:
         held, there = members(live), levels(live)
         self.moves = tuple(_moves(changes, held))
-        self.before = _Side(Crowd(_with_joiners(held, self.moves, 0), there))
-        planned = planned_members(changes, held)
-        then = {**there, **planned_levels(changes)}
-        self.after = _Side(Crowd(_with_joiners(planned, self.moves, 1), then))
+        roles, planned = default_roles(live), planned_members(changes, held)
+        self.before = _Side(Crowd(with_joiners(held, roles), there))
+        roles, then = (
+            {**roles, **planned_default_roles(changes)},
+            {**there, **planned_levels(changes)},
+        )
+        self.after = _Side(Crowd(with_joiners(planned, roles), then))
         self._pairs: dict[tuple[str, Group], list[Pair]] = defaultdict(list)
         for pair in pairs:
             for how in HOWS:
@@ -137,16 +141,6 @@ class World:
 def _on(policy: Policy | None) -> tuple[Policy, ...]:
     """The policy, if it gates."""
     return (policy,) if policy is not None and policy.enabled else ()
-
-
-def groups(policy: Policy, how: str) -> set[Group]:
-    """The roles and levels that a policy lets approve, or lets through."""
-    organization = policy.address.organization
-    found: set[Group] = {(organization, name) for name in named_roles(policy, how)}
-    if how == "bypass":
-        named = policy.spec.get("bypass_levels") or ()
-        found.update((organization, level_number(level)) for level in named)
-    return found
 
 
 def _moves(changes: Iterable[Change], held: Members) -> Iterator[Move]:
@@ -183,17 +177,6 @@ def _holders(
     planned = planned_members((change,), held).get((organization, name), ())
     before = (email.lower() for one in names for email in held.get((organization, one), ()))
     return frozenset(before), frozenset(email.lower() for email in planned)
-
-
-def _with_joiners(held: Members, moves: Iterable[Move], end: int) -> Members:
-    """Who holds which role at one end, with whoever joins among the holders of a default role."""
-    found = dict(held)
-    for move in moves:
-        if JOINER in (move.leaves, move.joins)[end]:
-            for organization, name in move.groups:
-                key = organization, str(name)
-                found[key] = (*found.get(key, ()), JOINER)
-    return found
 
 
 def edges(world: World, last: Collection[Address]) -> Iterator[_Edge]:
@@ -252,7 +235,7 @@ def _way(world: World, pair: Pair, how: str, person: str, moved: Mapping[Group, 
     listed = [policy is not None and person in _listed(policy, how) for policy, _ in sides]
     named = [groups(policy, how) if policy is not None else set() for policy, _ in sides]
     inside = [
-        {group for group in some if side.holds(group, person)}
+        {group for group in some if is_in(side.crowd, group, person)}
         for some, (_, side) in zip(named, sides, strict=True)
     ]
     if all(listed) or inside[0] & inside[1]:

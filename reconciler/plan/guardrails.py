@@ -7,6 +7,7 @@ from typing import Final
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Cause, Change, Declared, Finding, Live, Severity
 from reconciler.plan import deletes, weakening_guard
+from reconciler.plan.begun import Begun
 from reconciler.plan.three_way import Earlier
 from reconciler.plan.weakening_guard import USED, WEAKENED
 
@@ -42,12 +43,13 @@ def find(
     *,
     desired: Declared = _NOTHING,
     base: Declared | None = None,
+    begun: Begun | None = None,
 ) -> Iterator[Finding]:
     """Everything that this plan may not do as it is, each with what would lift it."""
     yield from _protected(changes, Earlier(desired, base), limits.allow_destroy)
     yield from deletes.find(changes, desired, base, live, limits.on_deletes)
     yield from _conflicts(changes)
-    yield from weakening_guard.find(changes, live, allowed=limits.allow_weakening)
+    yield from weakening_guard.find(changes, live, allowed=limits.allow_weakening, begun=begun)
 
 
 def hold_back(

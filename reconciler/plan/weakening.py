@@ -16,6 +16,7 @@ from typing import Final
 from reconciler.model import Action, Change, Finding, Live, Severity
 from reconciler.paths import parse_path
 from reconciler.plan import gate_policies
+from reconciler.plan.begun import Begun, Rest
 from reconciler.plan.gate_policies import Policy
 from reconciler.plan.weakening_order import Reason, compare
 from reconciler.plan.weakening_people import Effects
@@ -23,20 +24,46 @@ from reconciler.plan.weakening_people import Effects
 _ALLOW: Final = "if that is meant, apply it by itself with --allow-weakening; else take it back"
 
 
-def find(changes: tuple[Change, ...], live: Live) -> tuple[Finding, ...]:
-    """Everything in these changes that weakens a policy, or may, in the order of the changes."""
+def find(
+    changes: tuple[Change, ...], live: Live, begun: Begun | None = None
+) -> tuple[Finding, ...]:
+    """Everything in these changes that weakens a policy, or may, in the order of the changes.
+
+    What is the rest of a commit whose apply began is a notice.
+    """
     before = gate_policies.existing(live)
     effects = Effects(changes, live, _staying(changes, before))
+    rest = Rest(begun, live, changes) if begun is not None else None
     return tuple(
         finding
         for change in changes
         if change.action is not Action.NONE
         for finding in (
-            _of_policy(change, before, effects)
+            _of_policy(change, before, effects, rest)
             if change.address.kind == gate_policies.KIND
-            else _of_people(change, effects)
+            else _of_people(change, effects, rest)
         )
     )
+
+
+def words(changes: tuple[Change, ...], live: Live) -> frozenset[str]:
+    """Words that stand in every document that decides what has been begun; empty: nothing weakens.
+
+    Documents of the policies, of the roles that they name, and of the people whose level moves.
+    """
+    if all(finding.severity is not Severity.ERROR for finding in find(changes, live)):
+        return frozenset()
+    found = {"default_role"}
+    before = gate_policies.existing(live)
+    for old, new in _staying(changes, before):
+        for policy in (old, new):
+            found.add(policy.action)
+            found.update(policy.spec.get("bypass_roles") or ())
+            found.update((policy.spec.get("approvers") or {}).get("roles") or ())
+    found.update(
+        c.address.name for c in changes if c.address.kind in {"Member", "Role"} and c.fields
+    )
+    return frozenset(found)
 
 
 _Policies = Mapping[gate_policies.Scope, Mapping[str, Policy]]
@@ -57,12 +84,20 @@ def _staying(changes: tuple[Change, ...], before: _Policies) -> Iterator[tuple[P
                 yield policy, after
 
 
-def _of_policy(change: Change, policies: _Policies, effects: Effects) -> Iterator[Finding]:
+def _of_policy(
+    change: Change, policies: _Policies, effects: Effects, rest: Rest | None
+) -> Iterator[Finding]:
     before = gate_policies.found(policies.get(change.address.parts[:-1], {}), change)
     after = gate_policies.outcome(change, before)
     comparison = compare(before, after, effects.before, effects.after)
-    if comparison.weaker:
-        yield _weakened(change, comparison.weaker, comparison.stronger)
+    begun = {
+        reason
+        for reason in comparison.weaker
+        if rest is not None and rest.covers_reason(before, after, reason)
+    }
+    if weaker := tuple(reason for reason in comparison.weaker if reason not in begun):
+        yield _weakened(change, weaker, comparison.stronger)
+    yield from _begun(change, (reason.text for reason in comparison.weaker if reason in begun))
     starts = before is None or not before.enabled or before.action != change.address.name
     if after is not None and after.enabled and starts:
         yield Finding(
@@ -92,13 +127,28 @@ def _weakened(change: Change, weaker: tuple[Reason, ...], stronger: tuple[Reason
     )
 
 
-def _of_people(change: Change, effects: Effects) -> Iterator[Finding]:
+def _begun(change: Change, sentences: Iterable[str]) -> Iterator[Finding]:
+    if said := _listed(sentences):
+        yield Finding(
+            code="weakening-begun",
+            severity=Severity.NOTICE,
+            message=f"{change.address}, the rest of what was begun: {said}",
+            why="what is live lies between the base and the files, and the commits since the base "
+            "weaken nothing by it",
+            source=change.source,
+            address=change.address,
+        )
+
+
+def _of_people(change: Change, effects: Effects, rest: Rest | None) -> Iterator[Finding]:
     effect = effects.of(change)
-    if effect.weaker:
+    begun = [gain for gain in effect.weaker if rest is not None and rest.covers_gain(gain)]
+    yield from _begun(change, (gain.text for gain in begun))
+    if weaker := [gain.text for gain in effect.weaker if gain not in begun]:
         yield Finding(
             code="policy-weakened",
             severity=Severity.ERROR,
-            message=f"{change.address} weakens a policy: {_listed(effect.weaker)}",
+            message=f"{change.address} weakens a policy: {_listed(weaker)}",
             why="votes are counted against the roles and levels of the moment",
             fix=_ALLOW,
             source=change.source,

@@ -7,6 +7,7 @@ from typing import Final
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Finding, Live, Severity, Verdict
 from reconciler.plan import gates, leaning, weakening
+from reconciler.plan.begun import Begun
 
 WEAKENED: Final = "policy-weakened"
 USED: Final = "weakened-and-used"
@@ -14,9 +15,11 @@ _HELD_ANYWAY: Final = frozenset({Verdict.BLOCKED, Verdict.REJECTED})
 _PEOPLE: Final = {"Role": "members", "Member": "level", "Organization": "default_role"}
 
 
-def find(changes: tuple[Change, ...], live: Live, *, allowed: bool) -> Iterator[Finding]:
+def find(
+    changes: tuple[Change, ...], live: Live, *, allowed: bool, begun: Begun | None = None
+) -> Iterator[Finding]:
     """Weakenings: errors, or warnings where they are allowed and nothing in the run uses them."""
-    found = weakening.find(changes, live)
+    found = weakening.find(changes, live, begun)
     for finding in found:
         lifted = allowed and finding.code == WEAKENED
         yield replace(finding, severity=Severity.WARNING, fix="") if lifted else finding

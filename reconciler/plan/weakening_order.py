@@ -42,9 +42,10 @@ class Strength(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One aspect in which a policy moved: the spec field, and a sentence."""
+    """One aspect in which a policy moved: the spec field, what of a list, and a sentence."""
 
     field: str
+    subject: str
     text: str
 
 
@@ -112,12 +113,13 @@ def compare(
     is no matter of the policy (`weakening_people`).
     """
     now, then = _Held(before, crowd), _Held(after, later or crowd)
-    weaker = [Reason(field, forth) for field, forth, _ in _looser(now, then)]
-    stronger = [Reason(field, back) for field, _, back in _looser(then, now)]
+    weaker = [Reason(field, what, forth) for field, what, forth, _ in _looser(now, then)]
+    stronger = [Reason(field, what, back) for field, what, _, back in _looser(then, now)]
     return Comparison(tuple(weaker), tuple(stronger))
 
 
-_Aspect = tuple[str, str, str]  # spec field, what makes it weaker, the same step backwards
+# The spec field, what of a list it is about, what makes it weaker, the same step backwards.
+_Aspect = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +134,20 @@ def _looser(now: _Held, then: _Held) -> Iterator[_Aspect]:
     """Each aspect in which `then` is weaker than `now`."""
     before, after = now.policy, then.policy
     if before is not None and before.enabled and (after is None or before.action != after.action):
-        yield "", f"nothing gates {before.action} any more", f"{before.action} is gated"
+        yield "", "", f"nothing gates {before.action} any more", f"{before.action} is gated"
     if before is None or after is None:
         return
     if before.enabled and not after.enabled:
-        yield "enabled", "it is disabled", "it is enabled"
+        yield "enabled", "", "it is disabled", "it is enabled"
     many, few = before.quorum or 0, after.quorum or 0  # early servers take a policy without one
     if few < many:
-        yield "approvers.quorum", f"quorum {many} -> {few}", f"quorum {few} -> {many}"
+        yield "approvers.quorum", "", f"quorum {many} -> {few}", f"quorum {few} -> {many}"
     yield from _more_people(before, after, now.crowd, then.crowd)
     yield from _more_freedom(before, after)
     if before.action == after.action:
         missed = lost(before.action, before.conditions, after.conditions)
         if missed is not None:
-            yield "conditions", f"no longer gated: {missed}", f"gated as well: {missed}"
+            yield "conditions", "", f"no longer gated: {missed}", f"gated as well: {missed}"
 
 
 def _more_people(before: Policy, after: Policy, crowd: Crowd, later: Crowd) -> Iterator[_Aspect]:
@@ -156,16 +158,16 @@ def _more_people(before: Policy, after: Policy, crowd: Crowd, later: Crowd) -> I
         explained.update(email.lower() for email in held)
         names = f" ({', '.join(held)})" if held else ""
         field, who = "approvers.roles", f"holders of the role {role}{names}"
-        yield field, f"{who} may approve", f"{who} may not approve any more"
+        yield field, role.casefold(), f"{who} may approve", f"{who} may not approve any more"
     listed = {str(email).lower() for email in config.get("users") or ()}
     for email in sorted(listed - crowd.approvers(before) - explained):
-        yield "approvers.users", f"{email} may approve", f"{email} may not approve any more"
+        yield "approvers.users", email, f"{email} may approve", f"{email} may not approve any more"
 
 
 def _more_freedom(before: Policy, after: Policy) -> Iterator[_Aspect]:
     own = "approve their own requests"
     if _own(after) and not _own(before):
-        yield "allow_self_approve", f"people may {own}", f"people may not {own} any more"
+        yield "allow_self_approve", "", f"people may {own}", f"people may not {own} any more"
     levels = (
         {level_number(level) for level in policy.spec.get("bypass_levels") or ()}
         for policy in (before, after)
@@ -173,15 +175,15 @@ def _more_freedom(before: Policy, after: Policy) -> Iterator[_Aspect]:
     former, now = levels
     for level in sorted(now - former):
         who = f"everybody of level {level_word(level)}"
-        yield "bypass_levels", f"{who} bypasses it", f"{who} bypasses it no more"
+        yield "bypass_levels", str(level), f"{who} bypasses it", f"{who} bypasses it no more"
     for role in _added(before.spec.get("bypass_roles"), after.spec.get("bypass_roles")):
         who = f"every holder of the role {role}"
-        yield "bypass_roles", f"{who} bypasses it", f"{who} bypasses it no more"
+        yield "bypass_roles", role.casefold(), f"{who} bypasses it", f"{who} bypasses it no more"
     short, long = _seconds(before), _seconds(after)
     if short is not None and long is not None and long > short:
         one, other = duration_words(long), duration_words(short)
         text = "requests stay open for {} instead of {}"
-        yield "expires_after", text.format(one, other), text.format(other, one)
+        yield "expires_after", "", text.format(one, other), text.format(other, one)
 
 
 def _own(policy: Policy) -> bool:

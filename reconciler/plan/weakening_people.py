@@ -1,25 +1,38 @@
 """Weakening without touching a policy: who holds a role, whose level is what, a role that goes."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from reconciler.kind import LEVELS, level_number
 from reconciler.model import Action, Change, Live
 from reconciler.plan.gate_policies import Policy
-from reconciler.plan.gate_roles import members, planned_levels, planned_members
+from reconciler.plan.gate_roles import Members, members, planned_levels, planned_members
 from reconciler.plan.weakening_order import Crowd
 
 HOWS: Final = ("approvers", "bypass")  # what a policy names a role for
+JOINER: Final = "*"  # whoever joins: gets the default role
 _ADMIN: Final = LEVELS["admin"]
+Group = tuple[str, str | int]  # organization, and a folded role name or the number of a level
 _Pair = tuple[Policy, Policy]  # before and after the plan
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """Somebody who comes under a policy without a change of it, and the policy before and after."""
+
+    old: Policy
+    new: Policy
+    how: str
+    person: str  # by lower-case email
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What a change of a role or a member does to the policies of its organization."""
 
-    weaker: tuple[str, ...] = ()
+    weaker: tuple[Gain, ...] = ()
     possible: tuple[str, ...] = ()  # nothing is weaker yet, but it takes one step less
 
 
@@ -55,7 +68,7 @@ class Effects:
             case _:
                 return Effect()
 
-    def _wider(self, change: Change, here: list[_Pair]) -> Iterator[str]:
+    def _wider(self, change: Change, here: list[_Pair]) -> Iterator[Gain]:
         """Whoever comes into a role that a policy names, and could not do so before."""
         organization, names = change.address.organization, role_names(change)
         now = self.after.members.get((organization, change.address.name.casefold()), ())
@@ -63,29 +76,31 @@ class Effects:
         for name in names:
             joined -= {e.lower() for e in self.before.members.get((organization, name), ())}
         for old, new in here:
-            if names & named_roles(old, "approvers") and names & named_roles(new, "approvers"):
-                for email in sorted(joined & self._gained(old, new, Crowd.approvers)):
-                    yield f"{email} may approve under {new.address}"
-            if names & named_roles(old, "bypass") and names & named_roles(new, "bypass"):
-                for email in sorted(joined & self._gained(old, new, Crowd.passers)):
-                    yield f"{email} bypasses {new.address}"
+            for how in HOWS:
+                if names & named_roles(old, how) and names & named_roles(new, how):
+                    for email in sorted(joined & self._gained(old, new, how)):
+                        yield _gain(old, new, how, email)
 
-    def _gained(
-        self, old: Policy, new: Policy, people: Callable[[Crowd, Policy], frozenset[str]]
-    ) -> frozenset[str]:
+    def _gained(self, old: Policy, new: Policy, how: str) -> frozenset[str]:
+        people = Crowd.passers if how == "bypass" else Crowd.approvers
         return people(self.after, new) - people(self.before, old)
 
     def _level(self, change: Change, here: list[_Pair]) -> Effect:
         email = change.address.name.lower()
         weaker = tuple(
-            f"{email} bypasses {new.address}"
+            _gain(old, new, "bypass", email)
             for old, new in here
-            if email in self._gained(old, new, Crowd.passers)
+            if email in self._gained(old, new, "bypass")
         )
         key = (change.address.organization, email)
         rises = self.before.levels.get(key, 0) < _ADMIN <= self.after.levels.get(key, 0)
         said = f"{email} may change and delete the policies of {change.address.organization}"
         return Effect(weaker, (said,) if rises and here else ())
+
+
+def _gain(old: Policy, new: Policy, how: str, email: str) -> Gain:
+    does = "bypasses" if how == "bypass" else "may approve under"
+    return Gain(old, new, how, email, f"{email} {does} {new.address}")
 
 
 def levels(live: Live) -> Mapping[tuple[str, str], int]:
@@ -117,14 +132,15 @@ def named_roles(policy: Policy, how: str) -> set[str]:
     return {str(role).casefold() for role in roles or ()}
 
 
-def _dangling(change: Change, here: list[_Pair]) -> Iterator[str]:
+def _dangling(change: Change, here: list[_Pair]) -> Iterator[Gain]:
     """A role that goes leaves its id in `approvers`, where nobody can hold it (contract 8.1)."""
-    for _, new in here:
+    for old, new in here:
         if role_names(change) & named_roles(new, "approvers"):
-            yield f"{new.address} still names it as an approver"
+            text = f"{new.address} still names it as an approver"
+            yield Gain(old, new, "approvers", "", text)
 
 
-def _joiners(change: Change, here: list[_Pair]) -> Iterator[str]:
+def _joiners(change: Change, here: list[_Pair]) -> Iterator[Gain]:
     """Whoever joins gets the default role, and got the former one."""
     moved = [(one.live, one.desired) for one in change.fields if one.path == "default_role"]
     for former, role in moved:
@@ -132,4 +148,50 @@ def _joiners(change: Change, here: list[_Pair]) -> Iterator[str]:
             for how, what in (("approvers", "may approve under"), ("bypass", "bypasses")):
                 had = str(former).casefold() in named_roles(old, how)
                 if str(role).casefold() in named_roles(new, how) and not had:
-                    yield f"whoever joins gets the role {role}, which {what} {new.address}"
+                    text = f"whoever joins gets the role {role}, which {what} {new.address}"
+                    yield Gain(old, new, how, JOINER, text)
+
+
+def groups(policy: Policy, how: str) -> set[Group]:
+    """The roles and levels that a policy lets approve, or lets through."""
+    organization = policy.address.organization
+    found: set[Group] = {(organization, name) for name in named_roles(policy, how)}
+    if how == "bypass":
+        named = policy.spec.get("bypass_levels") or ()
+        found.update((organization, level_number(level)) for level in named)
+    return found
+
+
+def is_in(crowd: Crowd, group: Group, person: str) -> bool:
+    """Whether somebody, by lower-case email, is in a group."""
+    organization, name = group
+    if isinstance(name, int):
+        return crowd.levels.get((organization, person)) == name
+    return any(email.lower() == person for email in crowd.members.get((organization, name), ()))
+
+
+def default_roles(live: Live) -> Mapping[str, str]:
+    """The role that whoever joins an organization gets, where there is such a role."""
+    there = (one for one in live.resources.values() if one.address.kind == "Organization")
+    found = {one.address.organization: one.spec.get("default_role") for one in there}
+    return {slug: role for slug, role in found.items() if isinstance(role, str)}
+
+
+def planned_default_roles(changes: Iterable[Change]) -> Mapping[str, str]:
+    """The default roles that the plan sets; none is the empty name, which no role has."""
+    return {
+        change.address.organization: one.desired if isinstance(one.desired, str) else ""
+        for change in changes
+        if change.address.kind == "Organization"
+        for one in change.fields
+        if one.path == "default_role"
+    }
+
+
+def with_joiners(held: Members, roles: Mapping[str, str]) -> Members:
+    """Who holds which role, with whoever joins among the holders of a default role."""
+    found = dict(held)
+    for organization, role in roles.items():
+        key = organization, role.casefold()
+        found[key] = (*found.get(key, ()), JOINER)
+    return found

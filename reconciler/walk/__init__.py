@@ -37,11 +37,12 @@ from reconciler.plan import (
     references,
     three_way,
 )
+from reconciler.plan.begun import Begun
 from reconciler.plan.build import Options
 from reconciler.posthog.client import Reader, Writer
 from reconciler.posthog.pacing import RateLimit
 from reconciler.source import Source
-from reconciler.walk import voters
+from reconciler.walk import rest, voters
 
 if TYPE_CHECKING:  # what most commands do without is imported where it is needed
     from reconciler.apply import executor
@@ -64,6 +65,7 @@ class World:
     compared: build.Comparison | None = None  # with `live` as it was before gates were read
     past: tuple[Declared, ...] = ()  # what the files said at the last commits, where it matters
     lineage: "Lineage | None" = None  # who wrote what they say
+    begun: Begun | None = None  # what they said since the base, where a gate would get weaker
 
 
 # What the files said at the last commits, oldest first: of documents with one of these words in
@@ -77,6 +79,8 @@ def observe(
     options: Options,
     base: loader.Loaded | None = None,
     past: Past | None = None,
+    *,
+    since: rest.Since | None = None,
 ) -> World:
     """Read the live side of what the files declare. All that planning may look at.
 
@@ -101,8 +105,9 @@ def observe(
     told: tuple[Declared, ...] = ()
     if past is not None and (steps := evasion_history.wanted(compared.changes, live)):
         told = tuple(steps.cut(loader.expand(one, names)) for one in past(steps.names))
+    begun = rest.look(reader, compared, desired, live, since=since, names=names)
     reads = reader.reads - before
-    return World(desired, based, live, reads, reader.rate_limit, said, compared, told)
+    return World(desired, based, live, reads, reader.rate_limit, said, compared, told, begun=begun)
 
 
 def pins(desired: Declared, directory: live_room.Directory) -> dict[Address, str]:
@@ -190,6 +195,7 @@ def plan(
         options=options,
         compared=world.compared,
         past=world.past,
+        begun=world.begun,
     )
     made = pages.linked(made, world.live, host)
     return replace(

@@ -37,7 +37,7 @@ from reconciler.plan import (
 from reconciler.plan.build import Comparison, Options
 from reconciler.planfile import Saved
 from reconciler.posthog.client import Reader
-from reconciler.walk import watch
+from reconciler.walk import rest, watch
 
 Pins = Mapping[Address, str]
 _AGAIN: Final = "make the plan again and look at it"
@@ -76,7 +76,9 @@ def _basis(saved: Saved) -> Basis:
     return saved.basis
 
 
-def resume(reader: Reader, saved: Saved, said: Files, options: Options) -> tuple[Plan, walk.World]:
+def resume(
+    reader: Reader, saved: Saved, said: Files, options: Options, since: rest.Since | None = None
+) -> tuple[Plan, walk.World]:
     """What of a plan can be carried out now, and the few things that were read to tell.
 
     Findings say what cannot, object by object; the guardrails are asked anew.
@@ -95,7 +97,9 @@ def resume(reader: Reader, saved: Saved, said: Files, options: Options) -> tuple
     changes, cycles = order.linked(everything, edges, leaning.find(everything, live))
     refusals += stale_findings.dependants(changes, {one.address for one in refusals if one.address})
     limits = _limits(options, saved, said, todo)
-    guards = guardrails.find(todo, live, limits, desired=said.desired, base=said.base)
+    names = {slug: tuple(place.projects) for slug, place in _basis(saved).organizations.items()}
+    begun = rest.look(reader, compared, said.desired, live, since=since, names=names)
+    guards = guardrails.find(todo, live, limits, desired=said.desired, base=said.base, begun=begun)
     found = (*cycles, *refusals, *guards)
     told = {*guardrails.CODES, *((one.code, one.address, one.message) for one in found)}
     kept = [one for one in saved.findings if told.isdisjoint(_said(one))]

@@ -1,0 +1,62 @@
+"""What git is asked where a plan would weaken a gate: what the files said since the base."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from reconciler.config import loader
+from reconciler.model import Declared, Live
+from reconciler.plan import references, weakening
+from reconciler.plan.begun import Begun
+from reconciler.plan.build import Comparison
+from reconciler.posthog.client import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """How to look up what the files said since the base.
+
+    Attributes:
+        committed: when the base was committed, by the clock of this machine.
+        states: what documents with one of these words said after each commit; None if unknown.
+
+    """
+
+    committed: Callable[[], datetime | None]
+    states: Callable[[Collection[str]], Sequence[loader.Loaded] | None]
+
+
+def look(
+    reader: Reader,
+    compared: Comparison,
+    desired: Declared,
+    live: Live,
+    *,
+    since: Since | None,
+    names: Mapping[str, Sequence[str]],
+) -> Begun | None:
+    """What may have been begun since the base; None where nothing gets weaker, or nothing is known.
+
+    `names` are the projects of each organization.
+    """
+    if since is None or compared.base is None:
+        return None
+    words = weakening.words(compared.changes, live)
+    states = since.states(words) if words else None
+    if states is None:
+        return None
+    base = compared.base.resources
+    still = {
+        address: resource
+        for address, resource in base.items()
+        if resource == compared.picked.resources.get(address)
+    }
+    found = []
+    for state in states:
+        then = references.spelled(loader.expand(state, names), live)
+        found.append(replace(then, resources={**still, **then.resources}))
+    skew = timedelta(seconds=reader.clock_skew_s or 0.0)
+    committed = since.committed()
+    return Begun(
+        compared.base, tuple(found), desired, committed + skew if committed is not None else None
+    )
