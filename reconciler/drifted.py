@@ -1,4 +1,4 @@
-"""What drift adds to the document of a plan: who moved a field, what is held, what is ignored.
+"""Parts of the document of a plan: who moved a field, what is held, ignored, or moved in a list.
 
 `attribution` has the keys that schemas/plan.schema.json promises and no others; what else is known
 stands beside it, under `evidence`.
@@ -9,6 +9,7 @@ from typing import Any
 
 from reconciler.document import Node
 from reconciler.evidence import Attribution, Deed, Hold, Way
+from reconciler.items import ItemChange, ListChange
 from reconciler.model import ABSENT, Address, Change, FieldChange, Ignored
 from reconciler.source import Source
 
@@ -43,6 +44,37 @@ def _moved(moved: tuple[Any, Any] | None) -> Row | None:
         return None
     sides = zip(("before", "after"), moved, strict=True)
     return {name: value for name, value in sides if value is not ABSENT}
+
+
+def lists(change: Change) -> Row:
+    """The row about items of lists, matched by content; a side that is not there is left out."""
+    found = [
+        {
+            "path": one.path,
+            "fields": one.fields,
+            "items": [
+                {"path": item.path, "note": item.note}
+                | {s: v for s in ("live", "desired") if (v := getattr(item, s)) is not ABSENT}
+                for item in one.items
+            ],
+        }
+        for one in change.lists
+    ]
+    return {"lists": found} if found else {}
+
+
+def read_lists(node: Node) -> tuple[ListChange, ...]:
+    """And back."""
+
+    def item(row: Node) -> ItemChange:
+        path, note = row["path"].text(), row["note"].text()
+        live, desired = (row.value.get(side, ABSENT) for side in ("live", "desired"))
+        return ItemChange(path, live, desired, note)
+
+    def one(row: Node) -> ListChange:
+        return ListChange(row["path"].text(), row["items"].each(item), row["fields"].count())
+
+    return node["lists"].maybe(lambda rows: rows.each(one)) or ()
 
 
 def held(hold: Hold | None) -> Row:

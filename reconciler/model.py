@@ -13,6 +13,7 @@ from reconciler.consent import Awaited as Awaited  # noqa: PLC0414  as above
 from reconciler.consent import ChangeRequest as ChangeRequest  # noqa: PLC0414  as above
 from reconciler.consent import Vote as Vote  # noqa: PLC0414  as above
 from reconciler.evidence import Attribution, Hold
+from reconciler.items import ListChange
 from reconciler.paths import Path, Spec
 from reconciler.source import Source, value_place
 
@@ -300,6 +301,7 @@ class Change:
     url: str | None = None  # its page in PostHog, for people; nothing is ever sent there
     attribution: Attribution | None = None  # of what has gone, or come back, as a whole
     hold: Hold | None = None  # drift that does not fail, until then
+    lists: tuple[ListChange, ...] = ()  # which items of lists moved, by content: for people
 
 
 @dataclass(frozen=True, slots=True)

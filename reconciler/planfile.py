@@ -154,6 +154,7 @@ def _change(change: Change) -> dict[str, Any]:
         side: [number for number, one in enumerate(change.fields) if getattr(one, side) is None]
         for side in _SIDES
     }
+    row |= drifted.lists(change)
     if any(nulls.values()):  # a written null: in the document what is absent looks the same
         row["nulls"] = nulls
     return row
@@ -244,6 +245,7 @@ def _read_change(node: Node) -> Change:
         address=node["address"].address(),
         action=node["action"].word(Action),
         fields=tuple(_read_fields(node["fields"], node["nulls"])),
+        lists=drifted.read_lists(node),
         gate=_read_gate(node["gate"]),
         live_id=node["live_id"].maybe(Node.text),
         live_fingerprint=node["live_fingerprint"].maybe(Node.text),

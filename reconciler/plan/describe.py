@@ -1,14 +1,11 @@
-"""How two unequal values differ, field by field. `==` decides, DeepDiff explains.
-
-deepdiff is known to this module alone, and imported when something differs.
-"""
+"""Say how two unequal values differ, field by field; lists by the position of their items."""
 
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from reconciler.model import ABSENT
 from reconciler.paths import Path
-from reconciler.source import bare
 
 _EMPTY: tuple[Any, ...] = (None, {}, [], "")
 
@@ -44,33 +41,27 @@ def differences(live: Any, desired: Any, path: Path) -> Iterator[tuple[Path, Any
     if isinstance(live, Mapping) and isinstance(desired, Mapping):
         for name in sorted({*live, *desired}):
             yield from differences(live.get(name, ABSENT), desired.get(name, ABSENT), (*path, name))
-    elif _structured(live) and _structured(desired):
-        yield from _explained(live, desired, path)
+    elif structured(live) and structured(desired):
+        yield from _by_position(live, desired, path)
     else:
         yield path, live, desired
 
 
-def _structured(value: Any) -> bool:
-    """A list of mappings: its items have fields of their own worth naming."""
+def structured(value: Any) -> bool:
+    """Whether it is a list of mappings: its items have fields of their own worth naming."""
     return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
 
 
-def _explained(live: list[Any], desired: list[Any], path: Path) -> Iterator[tuple[Path, Any, Any]]:
-    from deepdiff import DeepDiff
-
-    # It would take a container that knows its place for a difference.
-    tree = DeepDiff(bare(live), bare(desired), zip_ordered_iterables=True, view="tree")
-    found: dict[Path, tuple[Any, Any]] = {}
-    for report in tree.values():
-        for level in report:
-            here = (*path, *level.path(output_format="list"))
-            removed = "removed" in level.report_type
-            added = "added" in level.report_type
-            found[here] = (
-                ABSENT if added else level.t1,
-                ABSENT if removed else level.t2,
-            )
-    for here in sorted(
-        found, key=lambda steps: [(isinstance(s, str), str(s).zfill(6)) for s in steps]
-    ):
-        yield here, *found[here]
+def _by_position(live: Any, desired: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
+    """Inside of a list every difference counts, also between null and what is not there."""
+    if live == desired:
+        return
+    if isinstance(live, Mapping) and isinstance(desired, Mapping):
+        for name in sorted({*live, *desired}):
+            here = (*path, name)
+            yield from _by_position(live.get(name, ABSENT), desired.get(name, ABSENT), here)
+    elif isinstance(live, list) and isinstance(desired, list):
+        for number, (old, new) in enumerate(zip_longest(live, desired, fillvalue=ABSENT)):
+            yield from _by_position(old, new, (*path, number))
+    else:
+        yield path, live, desired

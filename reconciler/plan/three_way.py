@@ -23,7 +23,7 @@ from reconciler.model import (
     Resource,
 )
 from reconciler.paths import Path, at, ordered, print_path
-from reconciler.plan import describe, identity, secret
+from reconciler.plan import describe, identity, matching, secret
 from reconciler.plan.lookup import Lookup
 
 
@@ -92,7 +92,10 @@ def change(resource: Resource, base: Resource | None, live: LiveResource | None)
     if live is None:
         return _change(resource, Action.CREATE, tuple(_all_fields(resource, base)), None)
     fields = tuple(_fields(resource, base, live))
-    return _change(resource, Action.UPDATE if fields else Action.NONE, fields, live)
+    if not fields:
+        return _change(resource, Action.NONE, (), live)
+    lists = matching.find(live.spec, resource.spec, fields, _skipped(resource, live))
+    return replace(_change(resource, Action.UPDATE, fields, live), lists=lists)
 
 
 def _change(
@@ -143,7 +146,7 @@ def _fields(resource: Resource, base: Resource | None, live: LiveResource) -> It
         unsure = Cause.UNKNOWN if base is None else Cause.INTENT
         moved = (ABSENT, unsure) if meant else (new, Cause.DRIFT)
         yield FieldChange(f"metadata.{kind.key}", old, new, *moved)
-    skipped = {*resource.lifecycle.ignore, *kind.hidden(live.payload)}
+    skipped = _skipped(resource, live)
     unequal = {}
     for name, value in resource.spec.items():
         there = live.spec[name] if name in live.spec else kind.defaults.get(name, ABSENT)
@@ -159,6 +162,11 @@ def _fields(resource: Resource, base: Resource | None, live: LiveResource) -> It
             if not secret.covers(skipped, text):
                 before, side = _base(base, path, old, new, kind)
                 yield FieldChange(text, ordered(old), ordered(new), ordered(before), side)
+
+
+def _skipped(resource: Resource, live: LiveResource) -> set[str]:
+    """Paths that are not compared."""
+    return {*resource.lifecycle.ignore, *KINDS[resource.address.kind].hidden(live.payload)}
 
 
 def _base(

@@ -29,7 +29,10 @@ SPELLINGS = [
     ({"evaluation_contexts": ["App", " app "]}, {"evaluation_contexts": ["app"]}),
     ({"analytics_dashboards": [7, 7.0, 3]}, {"analytics_dashboards": [3, 7]}),
     *(
-        ({"filters": condition(operator=alias, value=1)}, {"filters": condition(**kept, value=1)})
+        (
+            {"filters": condition(operator=alias, value="1")},
+            {"filters": condition(**kept, value="1")},
+        )
         for names, kept in {
             ("is", "eq", "equals", "=", "==", None, "exact"): {},
             ("neq", "!="): {"operator": "is_not"},
@@ -43,8 +46,8 @@ SPELLINGS = [
         for alias in names
     ),
     (
-        {"filters": condition(value=1, negation=False, group_type_index=None)},
-        {"filters": condition(value=1, operator="exact", label="Plan")},
+        {"filters": condition(value="1", negation=False, group_type_index=None)},
+        {"filters": condition(value="1", operator="exact", label="Plan")},
     ),
     *(
         ({"filters": payload(one)}, {"filters": payload(other)})
@@ -157,3 +160,30 @@ def test_a_name_of_white_space_is_an_error_at_its_line(repository):
 
     assert 1 == done.code
     assert "all.yaml:5:9" in done.out + done.err
+
+
+def test_an_inserted_condition_is_one_change_in_every_form(shared_sandbox, tmp_path):
+    """Text, markdown, the page, and the same from a saved plan; the fields keep positions."""
+    groups = [
+        {"properties": [{"key": "plan", "type": "person", "value": n}], "rollout_percentage": n}
+        for n in range(5)
+    ]
+    live = [acme.live_flag("beta", filters={"groups": groups[1:]})]
+    shared_sandbox.reset(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": live}]))
+    repository = Repository(tmp_path, shared_sandbox)
+    repository.write("all.yaml", acme.flag("beta", filters={"groups": groups}))
+
+    planned = repository.run("plan", "--out", "saved.json")
+    texts = [
+        planned.out,
+        repository.run("show", "saved.json").out,
+        repository.run("plan", "--format", "markdown").out,
+        repository.run("plan", "--format", "html").out,
+    ]
+
+    for text in texts:
+        assert 1 == text.count("filters.groups["), text
+        assert "+ filters.groups[0]" in text
+        assert "4 groups move down" in text
+    document = repository.run("show", "saved.json", "--format", "json").json
+    assert len(document["changes"][0]["fields"]) > 1

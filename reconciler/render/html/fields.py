@@ -7,6 +7,7 @@ from reconciler.evidence import Attribution
 from reconciler.model import ABSENT, Action, Cause, Change, FieldChange
 from reconciler.render import values, who
 from reconciler.render.html.parts import box, link, text
+from reconciler.render.rows import Row, rows
 from reconciler.render.words import Said
 
 _ROOM: Final = 60  # characters of a value that fits into a cell
@@ -27,10 +28,12 @@ def fields(one: Change, host: str, *, drift: bool) -> Iterator[str]:
     heads = ("field", "files", "live") if drift else ("field", "live", "files", "cause")
     shown = "".join(f'<th scope="col">{name}</th>' for name in heads)
     yield f"<table><thead><tr>{shown}</tr></thead><tbody>"
-    for index, field in enumerate(one.fields):
-        yield _field(field, drift=drift)
-        if drift and (told := who.after(one.fields, index)) is not None:
-            yield _who(told, field.attribution, host)
+    shown_rows = rows(one, drift=drift)
+    moved = [row.field for row in shown_rows]
+    for index, row in enumerate(shown_rows):
+        yield _field(row, drift=drift)
+        if drift and (told := who.after(moved, index)) is not None:
+            yield _who(told, row.field.attribution, host)
     yield "</tbody></table>"
 
 
@@ -41,10 +44,14 @@ def _lines(spec: object) -> str:
     return "\n".join(text(line) for line in (*shown[:_MOST], *cut))
 
 
-def _field(one: FieldChange, *, drift: bool) -> str:
+def _field(row: Row, *, drift: bool) -> str:
+    one = row.field
     sides = (one.desired, one.live) if drift else (one.live, one.desired)
     why = "" if drift else _why(one)
-    return f'<tr><th scope="row">{text(one.path)}</th>{_values(*sides)}{why}</tr>'
+    name = text(f"{row.sign} {one.path}" if row.sign else one.path)
+    note = f' <span class="label">{text(row.note)}</span>' if row.note else ""
+    shown = '<td colspan="2"></td>' if row.is_moved else _values(*sides)
+    return f'<tr><th scope="row">{name}{note}</th>{shown}{why}</tr>'
 
 
 def _values(old: object, new: object) -> str:

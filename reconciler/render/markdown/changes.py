@@ -5,10 +5,11 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from reconciler.model import Action, Cause, Change, FieldChange, Verdict
+from reconciler.model import ABSENT, Action, Cause, Change, FieldChange, Verdict
 from reconciler.render import values, who, words
 from reconciler.render.markdown.budget import limited
 from reconciler.render.markdown.escape import code, code_tag, fence, prose, tag
+from reconciler.render.rows import Row, rows
 from reconciler.render.text import sentences
 from reconciler.render.visible import page
 from reconciler.render.words import Said
@@ -81,10 +82,11 @@ def _gate(one: Change, said: Said) -> str:
 
 def _who(one: Change) -> Iterator[Said]:
     """Who did it: a line for each act, and the fields that it moved where there are several."""
-    acts = [(at, said) for at in range(len(one.fields)) if (said := who.after(one.fields, at))]
+    fields = [row.field for row in rows(one, drift=True)]
+    acts = [(at, said) for at in range(len(fields)) if (said := who.after(fields, at))]
     start = 0
     for at, said in acts if one.action is Action.UPDATE else ():
-        paths = ", ".join(field.path for field in one.fields[start : at + 1])
+        paths = ", ".join(field.path for field in fields[start : at + 1])
         yield replace(said, text=f"{paths}: {said.text}") if len(acts) > 1 else said
         start = at + 1
     yield from who.about(one)
@@ -96,8 +98,17 @@ def _diff(one: Change, *, drift: bool) -> Iterator[str]:
         spec = {} if drift else {field.path: field.desired for field in one.fields}
         yield from (f"+ {line}" for line in values.block(spec, 90) if spec)
         return
-    for field in one.fields:
-        yield from _field(field, drift=drift)
+    for row in rows(one, drift=drift):
+        yield from _item(row, drift=drift) if row.sign else _field(row.field, drift=drift)
+
+
+def _item(row: Row, *, drift: bool) -> Iterator[str]:
+    """An item of a list that was added, removed or moved."""
+    value = row.field.desired if row.field.live is ABSENT else row.field.live
+    shown = "" if row.is_moved else f": {values.flow(value)}"
+    sign = " " if row.is_moved else row.sign
+    note = f"  ({row.note})" if row.note else ""
+    yield f"{sign} {row.field.path}{shown}{note}{'' if drift else words.cause(row.field.cause)}"
 
 
 def _field(one: FieldChange, *, drift: bool) -> Iterator[str]:

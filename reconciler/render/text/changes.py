@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
-from reconciler.model import Action, Cause, Change, FieldChange
+from reconciler.model import ABSENT, Action, Cause, Change, FieldChange
 from reconciler.render import values, who, words
+from reconciler.render.rows import Row, rows
 from reconciler.render.text import sentences
 from reconciler.render.text.look import INDENT, SIGNS, TONES, Look, cut, difference
 from reconciler.render.text.screen import beside, escape, wrap
@@ -58,15 +59,42 @@ def _created(one: Change, look: Look) -> Iterator[str]:
 
 
 def _fields(one: Change, look: Look) -> Iterator[str]:
-    wide = [columns(escape(field.path)) for field in one.fields]
+    shown = rows(one, drift=look.drift)
+    fields = [row.field for row in shown]
+    wide = [columns(escape(row.field.path)) for row in shown if not row.sign]
     column = max((width for width in wide if width <= look.paths), default=look.paths)
-    for index, field in enumerate(one.fields):
-        sides = (field.desired, field.live) if look.drift else (field.live, field.desired)
+    for index, (row, field) in enumerate(zip(shown, fields, strict=True)):
         marker = "" if look.drift else _marker(field)
         style = _cause_style(field.cause)
-        yield from difference(field.path, sides, column, look, marker=marker, style=style)
+        if row.sign:
+            yield from _item(row, look, marker=marker, style=style)
+        else:
+            yield from _field(field, column, look, marker=marker, style=style)
         if look.drift:
-            yield from _told(who.after(one.fields, index), look)
+            yield from _told(who.after(fields, index), look)
+
+
+def _field(
+    field: FieldChange, column: int, look: Look, *, marker: str, style: str
+) -> Iterator[str]:
+    sides = (field.desired, field.live) if look.drift else (field.live, field.desired)
+    yield from difference(field.path, sides, column, look, marker=marker, style=style)
+
+
+def _item(row: Row, look: Look, *, marker: str, style: str) -> Iterator[str]:
+    """An item of a list that was added, removed or moved: one entry, its value below if long."""
+    tail = f"  {look.paint(marker, style)}" if marker else ""
+    note = f"  ({escape(row.note)})" if row.note else ""
+    head = f"{INDENT}{look.paint(row.sign, SIGNS[row.sign])} {escape(row.field.path)}"
+    value = row.field.desired if row.field.live is ABSENT else row.field.live
+    short = "" if row.is_moved else f"  {escape(values.flow(value))}"
+    plain = f"{row.sign} {row.field.path}{short}{note}{marker}"
+    if row.is_moved or columns(plain) + 2 <= look.room:
+        yield f"{head}{short}{note}{tail}"
+        return
+    yield f"{head}{note}{tail}"
+    lines = (f"{INDENT}    {look.clip(escape(line))}" for line in values.block(value, look.room))
+    yield from cut(lines, look)
 
 
 def _told(said: Said | None, look: Look) -> Iterator[str]:

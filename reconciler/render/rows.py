@@ -1,0 +1,71 @@
+"""What is shown of a change, row by row: fields, and the items of lists matched by content."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reconciler.evidence import Attribution
+from reconciler.items import ListChange
+from reconciler.model import ABSENT, Cause, Change, FieldChange
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row. `sign` is set for an item of a list: `+` added, `-` removed, `~` moved."""
+
+    field: FieldChange
+    sign: str = ""
+    note: str = ""
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the item itself is as it was."""
+        return self.sign == "~"
+
+
+def rows(change: Change, *, drift: bool = False) -> tuple[Row, ...]:
+    """The rows of a change. `drift`: what happened to the live side, not what would undo it."""
+    shown = {one.path: one for one in change.lists if _is_whole(one, change)}
+    return tuple(_rows(change, shown, drift=drift))
+
+
+def _rows(change: Change, shown: dict[str, ListChange], *, drift: bool) -> Iterator[Row]:
+    done = set[str]()
+    for field in change.fields:
+        path = next((one for one in shown if field.path.startswith(f"{one}[")), None)
+        if path is None:
+            yield Row(field)
+        elif path not in done:
+            done.add(path)
+            for item in shown[path].items:
+                cause, by = field.cause, field.attribution
+                made = FieldChange(item.path, item.live, item.desired, ABSENT, cause, by)
+                yield Row(made, _sign(made, drift=drift), item.note)
+
+
+def _is_whole(one: ListChange, change: Change) -> bool:
+    """Whether all that differs in the list is in the change, moved by one side and one person."""
+    fields = [field for field in change.fields if field.path.startswith(f"{one.path}[")]
+    first = fields[0] if fields else None
+    return (
+        first is not None
+        and len(fields) == one.fields
+        and first.cause is not Cause.CONFLICT
+        and len({(field.cause, _act(field.attribution)) for field in fields}) == 1
+    )
+
+
+def _act(by: Attribution | None) -> tuple[object, ...]:
+    """One act of one person, whatever it moved."""
+    return () if by is None else (by.at, by.person, by.way, by.note)
+
+
+def _sign(one: FieldChange, *, drift: bool) -> str:
+    if not one.path.endswith("]"):
+        return ""
+    if one.live == one.desired:
+        return "~"
+    if one.live is ABSENT:
+        return "-" if drift else "+"
+    if one.desired is ABSENT:
+        return "+" if drift else "-"
+    return ""
