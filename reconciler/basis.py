@@ -47,3 +47,4 @@ class Basis:
     policies: tuple[Seen, ...] = ()  # those of the projects whose gates were forecast
     before: tuple[Seen, ...] = ()  # what is updated or deleted
     live: Mapping[str, int] = field(default_factory=dict)  # objects that were there, by collection
+    prefer: str | None = None  # "git" or "live": who won where both had moved

@@ -64,3 +64,21 @@ class Awaited:
     approvers: Approvers = NOBODY  # who can still vote
     approved_by: tuple[str, ...] = ()
     expires_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What `apply` refuses of a plan, known before anything is sent.
+
+    Attributes:
+        whole: whether it writes nothing at all.
+        changes: how many changes it refuses.
+        rest: whether something is left to do beside them and what depends on them.
+        go_on: whether --continue was given: a guardrail concerns its own resources only.
+
+    """
+
+    whole: bool
+    changes: int
+    rest: bool
+    go_on: bool = False

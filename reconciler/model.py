@@ -11,6 +11,7 @@ from reconciler.consent import NOBODY
 from reconciler.consent import Approvers as Approvers  # noqa: PLC0414  found here, too
 from reconciler.consent import Awaited as Awaited  # noqa: PLC0414  as above
 from reconciler.consent import ChangeRequest as ChangeRequest  # noqa: PLC0414  as above
+from reconciler.consent import Refusal as Refusal  # noqa: PLC0414  as above
 from reconciler.consent import Vote as Vote  # noqa: PLC0414  as above
 from reconciler.evidence import Attribution, Hold
 from reconciler.items import ListChange
@@ -352,6 +353,7 @@ class Plan:
     ignored: tuple[Ignored, ...] = ()  # only drift lists them
     basis: Basis | None = None  # what it was made from, if it is to be applied later
     elsewhere: tuple[Address, ...] = ()  # drift that a pull request has nothing to do with
+    refusal: Refusal | None = None  # what `apply` refuses of it, known before anything is sent
 
     @property
     def writes(self) -> tuple[Change, ...]:
@@ -389,6 +391,7 @@ class Outcome:
     detail: Detail | None = None
     note: str = ""  # what is worth knowing and is no problem
     awaits: Awaited | None = None  # of what waits: whom it waits for
+    written: tuple[str, ...] = ()  # fields that are live although the change is not at its end
 
 
 def joined(*sentences: str) -> str:

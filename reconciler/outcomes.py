@@ -7,10 +7,23 @@ not started + refused, always.
 
 from collections import Counter
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from reconciler import planfile
-from reconciler.model import Action, Detail, Outcome, Plan, Problem, Result
+from reconciler.model import (
+    Action,
+    Address,
+    Change,
+    Detail,
+    Finding,
+    Outcome,
+    Plan,
+    Problem,
+    Result,
+    Severity,
+    Verdict,
+)
 
 FAILED: Final = 1
 WAITING: Final = 3
@@ -32,11 +45,58 @@ def settled(ended: Iterable[Outcome], plan: Plan) -> tuple[Outcome, ...]:
     return (*ordered, *found.values())
 
 
-def totals(rows: Iterable[Outcome], plan: Plan) -> dict[str, int]:
-    """How many resources ended how; what needed no change counts as `unchanged`."""
+def foretold(plan: Plan, *, guarded: Collection[str]) -> tuple[Outcome, ...]:
+    """Return how those changes end that will not be sent: the plan itself says why.
+
+    `guarded`: codes of findings that refuse, instead of fail.
+    """
+    named = stopped(plan)
+    found = []
+    for change in plan.writes:
+        if (finding := named.get(change.address)) is not None:
+            found.append(by_finding(change, finding, guarded=guarded))
+        elif change.gate.verdict is Verdict.REJECTED:
+            row = Outcome(change.address, change.action, Result.REFUSED, id=change.live_id)
+            request = change.gate.change_request
+            found.append(replace(row, problem=rejected(change), change_request=request))
+    return tuple(found)
+
+
+def stopped(plan: Plan) -> dict[Address, Finding]:
+    """Return the error that keeps each resource from being written."""
+    return {
+        finding.address: finding
+        for finding in plan.findings
+        if finding.severity is Severity.ERROR and finding.address is not None
+    }
+
+
+def by_finding(change: Change, finding: Finding, *, guarded: Collection[str]) -> Outcome:
+    """Return the outcome of a change that a finding keeps from being sent."""
+    trouble = Problem(finding.message, finding.why, "not sent", finding.fix)
+    result = Result.REFUSED if finding.code in guarded else Result.FAILED
+    return Outcome(change.address, change.action, result, id=change.live_id, problem=trouble)
+
+
+def rejected(change: Change) -> Problem:
+    """Return why a change is not sent whose intent people have turned down before."""
+    return Problem(
+        f"{change.address}: the same was proposed before, and not approved",
+        change.gate.note or f"change request {change.gate.change_request}",
+        "not sent: nobody is asked again for the same",
+        "change the document and commit it, or agree with those who decide",
+    )
+
+
+def totals(rows: Collection[Outcome], plan: Plan) -> dict[str, int]:
+    """How many resources ended how; what needed no change counts as `unchanged`.
+
+    `partly_written` counts those of them that are live in part: it stands beside the others.
+    """
     changed = Counter(row.result for row in rows if row.action is not Action.NONE)
     changed[Result.UNCHANGED] += planfile.summary(plan)["none"]
-    return {result: changed[result] for result in Result}
+    partly = sum(bool(row.written) for row in rows)
+    return {**{result: changed[result] for result in Result}, "partly_written": partly}
 
 
 def account(rows: Iterable[Outcome], plan: Plan) -> dict[str, int]:
@@ -103,6 +163,8 @@ def _row(row: Outcome) -> dict[str, Any]:
     }
     if row.detail is not None:
         shown["detail"] = row.detail
+    if row.written:
+        shown["written"] = row.written
     if row.note:
         shown["note"] = row.note
     if row.awaits is not None:

@@ -94,6 +94,7 @@ def encode(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any]:
             "change_requests": [_asked(one) for one in plan.change_requests],
             **drifted.ignored(plan.ignored),
             **drifted.elsewhere(plan.elsewhere),
+            **seal.refusal(plan.refusal),
             "basis": plan.basis,
         }
     )
@@ -237,6 +238,7 @@ def _plan(node: Node) -> Saved:
         ignored=drifted.read_ignored(node),
         elsewhere=node["elsewhere"].maybe(lambda rows: rows.each(Node.address)) or (),
         basis=node["basis"].maybe(seal.read_basis),
+        refusal=node["refusal"].maybe(seal.read_refusal),
     )
 
 

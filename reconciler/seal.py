@@ -10,12 +10,14 @@ import re
 from typing import Any, Final
 
 from reconciler.basis import Basis, Place, Seen, Selection
+from reconciler.consent import Refusal
 from reconciler.document import Node, printed, refused
 from reconciler.errors import GuardrailError
 
 _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{6})?Z", re.ASCII)
 _OTHER: Final = re.compile(r"(.*) \(\d{6}\)", re.ASCII | re.DOTALL)  # no time, but checked as well
 _AGAIN: Final = "make the plan again: reconciler plan --out FILE"
+_SIDES: Final = frozenset({"git", "live"})  # of a conflict
 
 
 def sealed(document: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +93,29 @@ def read_basis(node: Node) -> Basis:
         policies=node["policies"].each(_read_seen),
         before=node["before"].each(_read_seen),
         live=node["live"].values(Node.count),
+        prefer=node["prefer"].maybe(_read_prefer),
     )
+
+
+def refusal(found: Refusal | None) -> dict[str, Any]:
+    """The row about what `apply` refuses, where there is anything."""
+    if found is None:
+        return {}
+    row = {"whole": found.whole, "changes": found.changes, "rest": found.rest}
+    return {"refusal": {**row, "continue": found.go_on}}
+
+
+def read_refusal(node: Node) -> Refusal:
+    """What `apply` refuses of the plan."""
+    whole, rest, go_on = (node[name].flag() for name in ("whole", "rest", "continue"))
+    return Refusal(whole, node["changes"].count(), rest, go_on)
+
+
+def _read_prefer(node: Node) -> str:
+    found = node.text()
+    if found not in _SIDES:
+        raise refused(f"its basis prefers {found!r}, which is neither side of a conflict")
+    return found
 
 
 def _read_place(node: Node) -> Place:

@@ -337,6 +337,7 @@ def test_the_document_of_an_apply():
         "waiting": 2,
         "unchanged": 40,
         "refused": 1,
+        "partly_written": 0,
     }
     assert rows["new-checkout"] == {
         "address": "FeatureFlag/acme/Web/new-checkout",

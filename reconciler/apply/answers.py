@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from reconciler.apply import objects
-from reconciler.apply.progress import AGAIN, Progress, Stop, Tools, begin, problem
+from reconciler.apply.progress import AGAIN, Progress, Stop, Tools, again, problem
 from reconciler.errors import (
     AmbiguousError,
     ApiError,
@@ -115,8 +115,7 @@ def replanned(tools: Tools, progress: Progress, payload: Payload) -> Progress:
         raise Stop(Result.DONE if progress.done else Result.UNCHANGED, payload=payload)
     if progress.planned is not None or not _agreed(progress.consent, change):
         raise Stop(Result.REFUSED, _has_moved(progress.consent, change), payload=payload)
-    fresh = replace(begin(change), attempts=progress.attempts, note=progress.note)
-    return replace(fresh, planned=progress.consent, payload=payload)
+    return replace(again(progress, change), planned=progress.consent, payload=payload)
 
 
 def _agreed(seen: Change, now: Change) -> bool:

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.apply import objects, write
-from reconciler.apply.progress import AGAIN, Progress, Stop, Tools, begin, ended, problem
+from reconciler.apply.progress import AGAIN, Progress, Stop, Tools, again, ended, problem
 from reconciler.errors import ReconcilerError
 from reconciler.kind import Kind
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Change, Outcome, Payload, Problem, Result, joined
+from reconciler.paths import root
 from reconciler.posthog.watching import GONE
 
 _SETTLES_S: Final = (0.5, 1.5, 3.0)  # for a replica that does not show yet what was applied
@@ -89,9 +90,8 @@ def _go_on(tools: Tools, progress: Progress, request: Payload, *, ours: bool) ->
     payload = _settled(tools, kind, progress, result)
     if payload is None:
         if change.action is Action.CREATE and not ours:  # its turn has come
-            again = begin(tools.counsel.again(change, None))
-            kept = replace(again, attempts=progress.attempts, note=progress.note, planned=change)
-            return write.advance(tools, kept, but_last=False)
+            kept = again(progress, tools.counsel.again(change, None))
+            return write.advance(tools, replace(kept, planned=change), but_last=False)
         raise Stop(Result.REFUSED, objects.gone(change.address))
     now = tools.counsel.again(change, payload)
     if now.action is Action.NONE:
@@ -108,7 +108,9 @@ def _go_on(tools: Tools, progress: Progress, request: Payload, *, ours: bool) ->
             ),
             payload=payload,
         )
-    fresh = replace(begin(now), attempts=progress.attempts, note=progress.note, planned=change)
+    left = {root(one.path) for one in now.fields}
+    written = progress.written | {root(one.path) for one in change.fields} - left
+    fresh = replace(again(progress, now), planned=change, written=frozenset(written))
     id_ = kind.identity(payload)
     return write.advance(tools, replace(fresh, payload=payload, id=id_), but_last=False)
 

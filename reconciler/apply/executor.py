@@ -9,9 +9,10 @@ from heapq import heappop, heappush
 from threading import BoundedSemaphore, Event
 from typing import Final
 
+from reconciler import outcomes
 from reconciler.apply import decided, write
 from reconciler.apply.gatekeeping import Turns
-from reconciler.apply.progress import AGAIN, Progress, Tools, begin, problem
+from reconciler.apply.progress import AGAIN, Progress, Tools, begin, partly, problem
 from reconciler.apply.standing import Standing
 from reconciler.errors import ReconcilerError
 from reconciler.model import (
@@ -25,7 +26,6 @@ from reconciler.model import (
     Plan,
     Problem,
     Result,
-    Severity,
 )
 from reconciler.posthog import worker_pool
 from reconciler.posthog.watching import Asked, Watch
@@ -61,11 +61,7 @@ def execute(plan: Plan, tools: Tools, options: Options) -> Iterator[Outcome]:
     waits while the run waits with it is yielded each time it waits, and once more when it ends;
     the last outcome of an address is the one that counts.
     """
-    refused = {
-        finding.address: finding
-        for finding in plan.findings
-        if finding.severity is Severity.ERROR and finding.address is not None
-    }
+    refused = outcomes.stopped(plan)
     for change in plan.changes:
         if change.action is Action.NONE:
             yield unchanged(change)
@@ -287,9 +283,7 @@ class _Run:
     def _not_started(self, change: Change, *, late: bool) -> Outcome | None:
         """Why nothing (more) is sent for this change, if so."""
         if (finding := self._refused.get(change.address)) is not None:
-            trouble = Problem(finding.message, finding.why, "not sent", finding.fix)
-            guarded = finding.code in self._options.guarded
-            return self._outcome(change, Result.REFUSED if guarded else Result.FAILED, trouble)
+            return outcomes.by_finding(change, finding, guarded=self._options.guarded)
         for other in change.late if late else change.depends_on:
             before = self._ended.get(other)
             if before is not None and before.result in _STOPS_DEPENDANTS:
@@ -325,6 +319,7 @@ class _Run:
             id=before.id if before is not None else change.live_id,
             attempts=before.attempts if before is not None else 0,
             problem=trouble,
+            written=partly(before, result) if before is not None else (),
         )
 
 

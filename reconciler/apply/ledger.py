@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from reconciler import outcomes
 from reconciler.apply.progress import AGAIN, Progress, Stop, Tools
 from reconciler.consent import FILED_AGAIN
 from reconciler.errors import (
@@ -38,12 +39,7 @@ def hold(tools: Tools, progress: Progress) -> Progress:
         case Verdict.REJECTED:
             raise Stop(
                 Result.REFUSED,
-                Problem(
-                    f"{change.address}: the same was proposed before, and not approved",
-                    gate.note or f"change request {gate.change_request}",
-                    "not sent: nobody is asked again for the same",
-                    "change the document and commit it, or agree with those who decide",
-                ),
+                outcomes.rejected(change),
                 change_request=gate.change_request,
             )
         case _:

@@ -8,7 +8,7 @@ from typing import Protocol
 from reconciler.apply.journal import Journal
 from reconciler.apply.names import Names
 from reconciler.errors import ReconcilerError
-from reconciler.kind import moving
+from reconciler.kind import Kind, Write, moving
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Action,
@@ -79,6 +79,7 @@ class Progress:
     stages: tuple[Spec, ...]
     done: int = 0  # stages finished
     attempts: int = 0
+    written: frozenset[str] = frozenset()  # fields that PostHog has taken, in whichever call
     planned: Change | None = None  # as people saw it, where it was planned anew since
     note: str = ""
     unsure: bool = False  # an answer got lost: what is there may be of our own making
@@ -129,9 +130,43 @@ def begin(change: Change) -> Progress:
     return Progress(change, payload, change.live_id, stages)
 
 
+def again(progress: Progress, change: Change) -> Progress:
+    """Begin a change that was planned again; what was sent and written before still counts."""
+    fresh = begin(change)
+    return replace(fresh, attempts=progress.attempts, written=progress.written, note=progress.note)
+
+
 def problem(error: ReconcilerError) -> Problem:
     """An error as part of an outcome."""
     return Problem(error.what, error.why, error.state, error.fix)
+
+
+def carried(progress: Progress, kind: Kind, write: Write, *, whole: bool) -> frozenset[str]:
+    """Return the fields that one call of the current stage brings to their last value.
+
+    `whole`: it is a call for the object itself, not for a field that has calls of its own. A field
+    that a later stage sets again is not there yet: a flag that is born inactive.
+    """
+    again = {name for stage in progress.stages[progress.done + 1 :] for name in stage}
+    names = {name for name in write.spec if (name in kind.apart) is not whole} - again
+    return frozenset({*names, f"metadata.{kind.key}"} if whole and write.name else names)
+
+
+def partly(progress: Progress, result: Result) -> tuple[str, ...]:
+    """Return the fields that are written of a change that is not at its end, in their order.
+
+    A new object is named by its key only while nothing else of it is there.
+    """
+    change = progress.consent
+    if result in {Result.DONE, Result.UNCHANGED} or change.action is Action.DELETE:
+        return ()
+    kind = KINDS[change.address.kind]
+    key = f"metadata.{kind.key}"
+    names = progress.written
+    if change.action is Action.CREATE and names != {key}:
+        names -= {key}
+    place = {name: number for number, name in enumerate((key, *kind.defaults))}
+    return tuple(sorted(names, key=lambda name: (place.get(name, len(place)), name)))
 
 
 def ended(progress: Progress, tools: Tools, stop: Stop) -> Progress:
@@ -151,5 +186,6 @@ def ended(progress: Progress, tools: Tools, stop: Stop) -> Progress:
         detail=stop.detail,
         note=joined(progress.note, stop.note),
         awaits=stop.awaits,
+        written=partly(progress, stop.result),
     )
     return replace(progress, id=id_, outcome=outcome)

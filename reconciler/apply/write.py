@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.apply import answers, gatekeeping, ledger, lost, objects
 from reconciler.apply.names import UnknownNameError
-from reconciler.apply.progress import Progress, Stop, Tools, ended
+from reconciler.apply.progress import Progress, Stop, Tools, carried, ended
 from reconciler.errors import (
     AmbiguousError,
     ApiError,
@@ -37,12 +37,14 @@ class _Worker:
         self._tools = tools
         self._kind = KINDS[progress.change.address.kind]
         self._now = progress
+        self._sent: Write | None = None  # what the current stage has to achieve
 
     def advance(self, *, but_last: bool) -> Progress:
         """See `advance`."""
         try:
             return self._advance(but_last=but_last)
         except Stop as stop:
+            self._saw(stop.payload)
             return ended(self._now, self._tools, stop)
         except UnknownNameError as error:
             return ended(self._now, self._tools, Stop(Result.FAILED, self._unknown_name(error)))
@@ -101,7 +103,7 @@ class _Worker:
     def _stage(self) -> None:
         """One stage: its calls, and what their answers mean; again only after a read."""
         for sent in range(1, lost.MOST + 1):
-            write = self._write()
+            write = self._sent = self._write()
             last: list[Request] = []
             try:
                 payload = self._calls(write, last)
@@ -115,6 +117,7 @@ class _Worker:
                 except lost.Done as done:
                     self._finish(write, done.payload)
                     return
+                self._saw(payload)
                 self._now = replace(self._now, payload=payload or self._now.payload)
             except ApiError as error:
                 if self._is_over(write, last[-1], error):
@@ -176,9 +179,25 @@ class _Worker:
             raise error
         self._now = replace(self._now, stages=parts)
 
+    def _wrote(self, write: Write, *, whole: bool) -> None:
+        """Remember what a call has written, in case that the change does not come to its end."""
+        names = carried(self._now, self._kind, write, whole=whole)
+        self._now = replace(self._now, written=self._now.written | names)
+
+    def _saw(self, payload: Payload | None) -> None:
+        """Remember what of the current stage has moved although no answer said so."""
+        if payload is None or self._sent is None or self._now.payload is None:
+            return
+        before = objects.spec_of(self._kind, self._now.payload)
+        now = objects.spec_of(self._kind, payload)
+        moved = {name for name in self._sent.spec if before.get(name) != now.get(name)}
+        self._now = replace(self._now, written=self._now.written | moved)
+
     def _finish(self, write: Write, payload: Payload | None) -> None:
         """The stage is carried out; if people should have been asked first, that is an incident."""
-        before = self._now
+        self._wrote(write, whole=True)
+        self._wrote(write, whole=False)
+        self._sent, before = None, self._now
         id_ = self._kind.identity(payload) if payload is not None else before.id
         self._now = replace(before, payload=payload, id=id_, done=before.done + 1, unsure=False)
         if payload is not None and gatekeeping.was_missed(self._kind, before, write, payload):
@@ -215,6 +234,7 @@ class _Worker:
             body = self._send(request)
             if request.method == "DELETE":
                 payload = None if write.action is Action.DELETE else payload
+                self._wrote(write, whole=False)
                 continue
             if not isinstance(body, Mapping):
                 raise AmbiguousError(
@@ -226,6 +246,7 @@ class _Worker:
                 payload = body
             elif not self._kind.echoes(request, body):
                 raise Stop(Result.FAILED, _odd_part(self._now, request))
+            self._wrote(write, whole=_is_object(self._kind, request, write))
         return payload
 
     def _send(self, request: Request) -> Any:

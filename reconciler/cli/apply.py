@@ -58,7 +58,7 @@ def command(
     """Carry the plan out. What an approval policy holds back is filed, reported, and waits (3)."""
     from reconciler import render, walk
     from reconciler.cli import carrying, rails
-    from reconciler.plan import guardrails
+    from reconciler.plan import guardrails, refusals
 
     if not yes and not terminal.can_ask():
         raise UsageError(
@@ -70,17 +70,15 @@ def command(
     before = about.before(session, target, loaded)
     rails.forward(session, target, before.head, allowed=allow_rollback)
     limits = rails.limits(target, confirm_deletes, allow_destroy, weakening=allow_weakening)
-    chosen = rails.chosen(
-        session, target, loaded, before, limits, about.part(prune=prune), prefer=prefer
-    )
+    part, prefer = about.part(prune=prune), about.prefer(prefer)
+    chosen = rails.chosen(session, target, loaded, before, limits, part, prefer=prefer)
     with session.writer(target) as writer:
         made, world = about.made(session, target, writer, loaded, before, chosen)
-        made = walk.looked_back(writer, made, world)
+        made = refusals.judged(walk.looked_back(writer, made, world), go_on=go_on)
         session.report.plan(made)
         if format_ == "text":
             session.show(render.plan, made)
-        if not go_on:
-            rails.guard(session, made, form=format_)
+        rails.guard(session, made, form=format_)
         if made.writes and not yes:
             terminal.confirm("Apply these changes?", "not applied")
         how = carrying.How(workers=concurrency, wait_s=wait_s, guarded=guardrails.CODES)

@@ -46,6 +46,18 @@ class Asked:
             return self.plan.basis.selection
         return Selection(self.paths, self.select, self.exclude, prune)
 
+    def prefer(self, given: str | None) -> str | None:
+        """Which side of a conflict wins; a plan that was made with --prefer knows it."""
+        basis = self.plan.basis if self.plan is not None else None
+        kept = basis.prefer if basis is not None else None
+        if kept is None or given in {None, kept}:
+            return given or kept
+        raise UsageError(
+            f"--prefer {given} cannot be used with a plan that was made with --prefer {kept}",
+            why="the plan says itself which side wins",
+            fix=f"leave it out, or plan again: reconciler plan --prefer {given} --out FILE",
+        )
+
     def load(self, session: Session) -> "tuple[Target, Loaded]":
         """The target, and the files. A plan does not choose files that the target does not name."""
         if self.plan is not None and self.paths:

@@ -38,11 +38,12 @@ class Before:
     head: str | None = None
     clean: bool = False
 
-    def basis(self, selection: "Selection") -> "Basis":
+    def basis(self, selection: "Selection", *, prefer: str | None = None) -> "Basis":
         """What a plan that is to be saved says of where it comes from."""
         from reconciler.basis import Basis
 
-        return Basis(self.head, self.head is not None and not self.clean, selection)
+        dirty = self.head is not None and not self.clean
+        return Basis(self.head, dirty, selection, prefer=prefer)
 
 
 def look(

@@ -72,6 +72,7 @@ def carry_out(
                 "outcome": outcome.result,
                 "detail": outcome.detail,
                 "change_request": outcome.change_request,
+                **({"written": outcome.written} if outcome.written else {}),
             }
             if not logs.emit("change.ended", attempts=outcome.attempts, **facts):
                 shown.ended(text.outcome_line(outcome, color=color))
@@ -91,6 +92,7 @@ def account(
     """Say what became of the plan; the exit code, which is a function of what is said."""
     from reconciler import outcomes
     from reconciler.plan import guardrails
+    from reconciler.render import account as words
     from reconciler.render import text
 
     session.report.outcomes(ended, made)
@@ -105,7 +107,7 @@ def account(
         stopped = interrupted is not None
         shown = text.summary(ended, made, color=session.color, width=session.width, stopped=stopped)
         session.say(shown)
-    session.fail(made, "was not applied")
+    session.fail(words.errors(made, "was not applied"))
     rows = outcomes.settled(ended, made)
     return interrupted or outcomes.exit_code(rows, made, guarded=guardrails.CODES)
 

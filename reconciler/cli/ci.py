@@ -228,13 +228,20 @@ def _findings(result: Result) -> "tuple[Finding, ...]":
                 row["outcome"],
                 Severity.ERROR if bad else Severity.NOTICE,
                 problem.get("what") or f"{row['address']} waits for approval: {row.get('url')}",
-                why=problem.get("why") or "",
+                why=_why(row, problem),
                 fix=problem.get("fix") or "",
                 source=change.source if change is not None else None,
                 address=change.address if change is not None else None,
             )
         )
     return places.from_root(found)
+
+
+def _why(row: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
+    """Why it did not come to its end, and what of it is live."""
+    live = ", ".join(row.get("written") or ())
+    said = (problem.get("why"), f"{live} written" if live else "")
+    return "; ".join(part for part in said if part)
 
 
 def _annotate(result: Result, environ: Mapping[str, str]) -> None:

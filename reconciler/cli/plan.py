@@ -1,5 +1,6 @@
 """`reconciler plan`: what apply would do. GET requests only, by type."""
 
+import shlex
 from dataclasses import replace
 
 import click
@@ -9,6 +10,9 @@ from reconciler.cli.report import reported
 from reconciler.cli.session import Session
 
 DIFFERENCES = 2
+REPEATED = frozenset(
+    {"allow_destroy", "confirm_deletes", "allow_weakening", "allow_rollback", "go_on"}
+)
 
 
 @click.command("plan", epilog="Example: reconciler -v plan --select 'FeatureFlag/acme/Web/*'")
@@ -16,6 +20,7 @@ DIFFERENCES = 2
 @options.selection
 @options.base
 @options.prune
+@options.guardrails
 @click.option("--out", metavar="FILE", help="Save the plan, for `show` and `apply`.")
 @options.formats("text", "json", "markdown", "html")
 @options.zoom
@@ -36,6 +41,12 @@ def command(
     exclude: tuple[str, ...],
     base: str | None,
     prune: bool,
+    allow_destroy: tuple[str, ...],
+    confirm_deletes: int | None,
+    allow_weakening: bool,
+    allow_rollback: bool,
+    prefer: str | None,
+    go_on: bool,
     out: str | None,
     format_: str,
     drift_on: str | None,
@@ -46,14 +57,17 @@ def command(
     from reconciler.basis import Selection
     from reconciler.cli import before as history
     from reconciler.cli import files, rails
-    from reconciler.plan import drifting, guardrails
+    from reconciler.plan import drifting, refusals
+    from reconciler.render import account
 
     if out is not None:
         files.check_place(out)
     target, loaded = session.load(paths)
     before = history.look(session, target, loaded, asked=base, paths=paths)
+    behind = rails.backward(session, target, before.head, allowed=allow_rollback)
     part = Selection(paths, select, exclude, prune)
-    chosen = rails.chosen(session, target, loaded, before, rails.limits(target), part)
+    limits = rails.limits(target, confirm_deletes, allow_destroy, weakening=allow_weakening)
+    chosen = rails.chosen(session, target, loaded, before, limits, part, prefer=prefer)
     since = session.since(target, before.base)
     with session.reader(target) as reader:
         world = walk.observe(
@@ -69,10 +83,11 @@ def command(
         host=host,
         created_at=session.stamp(),
         base=before.base,
-        said=(*before.findings, *rails.backward(session, target, before.head)),
-        basis=before.basis(part) if kept else None,
+        said=(*before.findings, *behind),
+        basis=before.basis(part, prefer=prefer) if kept else None,
         digested=kept or bool(session.verbose),
     )
+    made = refusals.judged(made, go_on=go_on)
     asked = before.base is not None and before.base.pull_request
     if drift_on == "touched" or (drift_on is None and asked):
         away = drifting.elsewhere(made, world.desired, world.base)
@@ -82,9 +97,31 @@ def command(
     if out is not None:
         document = planfile.encode(made)
         files.write_private(out, planfile.as_text(document))
-        session.note(f"saved {document['digest']}; to carry it out: reconciler apply {out}")
+        session.note(f"saved {document['digest']}; to carry it out: {_command(session, out)}")
     session.show(render.plan, made, format_, saved=out or "")
-    session.fail(made, "is not applied")
-    if any(finding.code not in guardrails.CODES for finding in made.errors):
-        return 1  # a guardrail does not keep a plan from being made, only from being applied
+    session.fail(account.ending(made))
+    if code := refusals.exit_code(made):
+        return code
     return DIFFERENCES if detailed_exitcode and made.writes else 0
+
+
+def _command(session: Session, out: str) -> str:
+    """The command that carries a saved plan out, with the options that have to be repeated.
+
+    What lifts a guardrail is not kept in a plan: whoever can write one could allow themselves
+    anything. Which side of a conflict won is kept, for the plan shows what is written.
+    """
+    context = click.get_current_context()
+    words = ["reconciler", *(["--target", session.target_name] if session.target_name else [])]
+    words += ["apply", out]
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if parameter.name not in REPEATED or not value:
+            continue
+        option = parameter.opts[0]
+        if value is True:
+            words.append(option)
+        else:
+            each = value if isinstance(value, tuple) else (value,)
+            words += [word for one in each for word in (option, str(one))]
+    return shlex.join(words)

@@ -7,14 +7,14 @@ from reconciler.cli.session import Session
 from reconciler.errors import GitError, GuardrailError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from reconciler.basis import Selection
     from reconciler.cli.before import Before
     from reconciler.config.elsewhere import Elsewhere
     from reconciler.config.loader import Loaded
     from reconciler.config.settings import Target
-    from reconciler.model import Finding, Outcome, Plan
+    from reconciler.model import Finding, Plan
     from reconciler.plan.build import Options
     from reconciler.plan.guardrails import Limits
 
@@ -105,36 +105,22 @@ def _elsewhere(
 def guard(session: Session, made: "Plan", *, form: str) -> None:
     """Refuse the whole run if a guardrail says no (exit code 4).
 
-    The account is given all the same: which are refused, and that nothing else was started.
+    The account still says which changes are refused, and that nothing else was started.
     """
     from reconciler import outcomes
-    from reconciler.plan import guardrails
+    from reconciler.plan import refusals
     from reconciler.render import account
 
-    refused = [finding for finding in made.errors if finding.code in guardrails.CODES]
-    if not refused:
+    if made.refusal is None or not made.refusal.whole:
         return
-    ended = tuple(_refusals(made, refused))
+    found, ended = refusals.stopping(made, go_on=made.refusal.go_on), refusals.found(made)
     session.report.outcomes(ended, made)
     if form == "json":
         session.say(outcomes.dumps(ended, made))
+    rest = "; --continue refuses only these and does the rest" if made.refusal.rest else ""
     raise GuardrailError(
-        "refused by a guardrail",
-        findings=account.together(refused),
-        fix="see each; --continue refuses these alone and does the rest",
+        "refused by a guardrail", findings=account.together(found), fix=f"see each{rest}"
     )
-
-
-def _refusals(made: "Plan", refused: "Iterable[Finding]") -> "Iterator[Outcome]":
-    from reconciler.model import Outcome, Problem, Result
-
-    why = {finding.address: finding for finding in refused}
-    for change in made.writes:
-        if (found := why.get(change.address)) is not None:
-            problem = Problem(found.message, found.why, "not sent", found.fix)
-            yield Outcome(
-                change.address, change.action, Result.REFUSED, id=change.live_id, problem=problem
-            )
 
 
 def forward(session: Session, target: "Target", commit: str | None, *, allowed: bool) -> None:
@@ -154,15 +140,22 @@ def forward(session: Session, target: "Target", commit: str | None, *, allowed: 
         )
 
 
-def backward(session: Session, target: "Target", commit: str | None) -> "tuple[Finding, ...]":
-    """What `apply` would refuse as a rollback, for a plan: a warning."""
+def backward(
+    session: Session, target: "Target", commit: str | None, *, allowed: bool
+) -> "tuple[Finding, ...]":
+    """Return what `apply` refuses as a rollback, as a finding of a plan."""
     from reconciler.model import Finding, Severity
+    from reconciler.plan import guardrails
 
     try:
-        forward(session, target, commit, allowed=False)
-    except (GuardrailError, GitError) as error:
-        return (Finding("rollback", Severity.WARNING, error.what, error.why, error.fix),)
-    return ()
+        forward(session, target, commit, allowed=allowed)
+    except GuardrailError as error:
+        severity, said = Severity.ERROR, (error.what, error.why, error.fix)
+    except GitError as error:  # `apply` ends with 1: git cannot tell
+        severity, said = Severity.WARNING, (error.what, error.why, error.fix)
+    else:
+        return ()
+    return (Finding(guardrails.ROLLBACK, severity, *said),)
 
 
 def record(

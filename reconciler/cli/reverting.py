@@ -35,7 +35,7 @@ def revert(
     """Write the files' values back over what has drifted; what is held stays as it is."""
     from reconciler import render, walk
     from reconciler.cli import carrying, rails
-    from reconciler.plan import drifting, guardrails
+    from reconciler.plan import drifting, guardrails, refusals
     from reconciler.walk import watch
 
     if not how.yes and not terminal.can_ask():
@@ -50,14 +50,14 @@ def revert(
         made = drifting.revert(found.plan, found.report, found.world.live, limits)
         spent = walk.cost(found.world, made.requests.expected_writes)
         made = replace(made, requests=replace(spent, reads=writer.reads))
+        made = refusals.judged(made, go_on=how.go_on)
         session.report.plan(made)
         for change in found.report.writes:
             if change.hold is not None:
                 session.note(f"held until {change.hold.written}, left alone: {change.address}")
         if how.format == "text":
             session.show(render.plan, made)
-        if not how.go_on:
-            rails.guard(session, made, form=how.format)
+        rails.guard(session, made, form=how.format)
         if made.writes and not how.yes:
             terminal.confirm("Revert these changes?", "not reverted")
         carry = carrying.How(workers=how.concurrency, guarded=guardrails.CODES)

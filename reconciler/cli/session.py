@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -155,12 +155,11 @@ class Session:
         if not logs.emit("warning", "warning", message=message):
             click.echo(f"warning: {screen.escape(message)}", err=True)
 
-    def fail(self, plan: "Plan", done: str) -> None:
-        """That a plan has errors, on stderr where stdout, which has them, is not in sight."""
-        from reconciler.render import account
+    def fail(self, sentences: Iterable[str]) -> None:
+        """Say on stderr that a plan has errors, where stdout, which has them, is not in sight."""
         from reconciler.render.text import screen
 
-        for said in account.errors(plan, done):
+        for said in sentences:
             if logs.emit("error", "error", what=said) or sys.stdout.isatty():
                 continue
             click.echo(screen.escape(said), err=True)

@@ -16,8 +16,10 @@ HELD_BACK: Final = "delete-held-back"
 CONFLICT: Final = "conflict"
 STALE: Final = "stale"  # of a saved plan: the object is not what it was
 GATE_MOVED: Final = "gate-moved"  # of a saved plan: its gate would ask fewer people
+ROLLBACK: Final = "rollback"  # of the commit as a whole: it is not the newest
+WHOLE: Final = frozenset({ROLLBACK})  # concern no resource of their own: --continue changes nothing
 CODES: Final = frozenset(
-    {PREVENT_DESTROY, CONFLICT, WEAKENED, USED, STALE, GATE_MOVED, *deletes.CODES}
+    {PREVENT_DESTROY, CONFLICT, WEAKENED, USED, STALE, GATE_MOVED, *WHOLE, *deletes.CODES}
 )
 
 _PLACES: Final = frozenset({"Project", "Organization"})  # what other resources live in
@@ -141,7 +143,7 @@ def _conflicts(changes: tuple[Change, ...]) -> Iterator[Finding]:
                 change,
                 f"{change.address} is gone from PostHog, and the files moved {', '.join(paths)}",
                 "the files and PostHog both changed since the base",
-                "--prefer git creates it anew, --prefer live leaves it gone",
+                "--prefer git creates it again, --prefer live leaves it gone; plan shows either",
             )
         elif paths:
             yield _error(
@@ -149,7 +151,8 @@ def _conflicts(changes: tuple[Change, ...]) -> Iterator[Finding]:
                 change,
                 f"{change.address}: {', '.join(paths)} moved on both sides, to different values",
                 "the files and PostHog both changed since the base",
-                "--prefer git writes what the files say, --prefer live keeps what is live",
+                "--prefer git writes what the files say, --prefer live keeps what is live; "
+                "plan shows either",
             )
 
 

@@ -32,9 +32,9 @@ _ABOUT_FIELDS: Final = "unmanaged-field"  # findings of this code are counted, n
 
 def totals(plan: Plan, *, drift: bool = False) -> tuple[str, ...]:
     """The last words on a plan or on drift, a sentence each."""
-    first = _drift(plan) if drift else _plan(plan)
-    held = () if drift else (*_held(plan), *_moved(plan))
-    return (*first, *held, *errors(plan, "is not compared" if drift else "is not applied"))
+    if drift:
+        return (*_drift(plan), *errors(plan, "is not compared"))
+    return (*_plan(plan), *_held(plan), *_moved(plan), *ending(plan))
 
 
 def _plan(plan: Plan) -> tuple[str, ...]:
@@ -100,6 +100,25 @@ def errors(plan: Plan, done: str) -> Iterator[str]:
     if number := len(together(plan.errors)):
         whose = "it concerns" if number == 1 else "they concern"
         yield f"{count(number, 'error')}: what {whose} {done}."
+
+
+def ending(plan: Plan) -> Iterator[str]:
+    """What keeps `apply` from carrying out all of a plan, in a sentence or two; often nothing.
+
+    `1 error: apply will refuse this plan. Use --continue to apply the rest.`
+    """
+    refusal = plan.refusal
+    if refusal is None:
+        yield from errors(plan, "is not applied")
+        return
+    number = f"{count(len(together(plan.errors)), 'error')}: " if plan.errors else ""
+    if refusal.whole:
+        others = " Use --continue to apply the rest." if refusal.rest else ""
+        yield f"{number}apply will refuse this plan.{others}"
+        return
+    how = "apply --continue" if refusal.go_on else "apply"
+    others = " and apply the rest" if refusal.rest else ""
+    yield f"{number}{how} will refuse {count(refusal.changes, 'change')}{others}."
 
 
 def base(plan: Plan, *, drift: bool = False) -> str:

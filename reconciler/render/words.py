@@ -187,7 +187,13 @@ def outcome(found: Outcome) -> tuple[str, str]:
     mark, word = _ENDED[found.result]
     if found.result is Result.WAITING and found.problem is not None:
         word = "waits"  # for what is in its way: nobody is asked to approve that for its sake
-    return mark, _DONE.get(found.action, word) if found.result is Result.DONE else word
+    word = _DONE.get(found.action, word) if found.result is Result.DONE else word
+    return mark, f"{word} ({written(found)})" if found.written else word
+
+
+def written(found: Outcome) -> str:
+    """`name, filters written`: what is live of a change that is not at its end."""
+    return f"{', '.join(found.written)} written" if found.written else ""
 
 
 def waits_for(row: Outcome, change: Change | None) -> str:

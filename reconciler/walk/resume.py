@@ -144,7 +144,8 @@ def _look(
         pins=pins,
     )
     touched = frozenset(one.address for one in saved.writes)
-    chosen = replace(options, select=(), exclude=(), prefer=None, only=touched)
+    prefer = _basis(saved).prefer
+    chosen = replace(options, select=(), exclude=(), prefer=prefer, only=touched)
     compared = build.compare(desired=said.desired, base=said.base, live=live, options=chosen)
     asked = build.gated_projects(compared)
     if asked or options.prune:  # who prunes must know who they are

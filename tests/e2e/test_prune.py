@@ -13,7 +13,8 @@ def setting(word):
 
 def planned(repo, *options):
     done = repo.run("plan", "--format", "json", *options)
-    assert 0 == done.code, done.err
+    refused = any(one["severity"] == "error" for one in done.json["findings"])
+    assert (4 if refused else 0) == done.code, done.err
     return done.json
 
 

@@ -53,15 +53,16 @@ def test_a_commit_from_before_the_last_apply_is_refused(world):
 
 
 def test_a_plan_of_it_is_made_and_says_so(world):
-    """A warning, no error: nothing is written by looking."""
+    """It ends as `apply` would: with 4, and with the option that goes back on purpose."""
     repo, first, _ = two_commits(world)
     repo.git("checkout", "-q", first)
 
     plan = repo.run("plan", "--format", "json")
 
-    assert 0 == plan.code
+    assert 4 == plan.code
     (found,) = [one for one in plan.json["findings"] if one["code"] == "rollback"]
-    assert ("warning", True) == (found["severity"], "older than" in found["message"])
+    assert ("error", True) == (found["severity"], "older than" in found["message"])
+    assert 0 == repo.run("plan", "--allow-rollback").code
 
 
 def test_what_was_applied_last_may_be_applied_again(world):

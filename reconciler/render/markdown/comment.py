@@ -28,11 +28,17 @@ def write(plan: Plan, view: View, *, drift: bool) -> str:
     if not drift:
         top += _approvals(plan, room * 2 // 5)
     top += _findings(plan, room // 4)
-    bottom = list(_notices(plan, drift=drift))
+    bottom = [*_notices(plan, drift=drift), *_ending(plan)]
     room = CAP - _SPARE - sum(map(size, (*top, *bottom)))
     shown, missing = _changes(plan.writes, room, plan.host, drift=drift)
     where = [_elsewhere(missing, view, drift=drift)] if missing else []
     return "\n\n".join((*top, *shown, *where, *bottom)) + "\n"
+
+
+def _ending(plan: Plan) -> Iterator[str]:
+    """The last line: that apply will refuse this, where it will."""
+    if plan.refusal is not None:
+        yield f"**{' '.join(account.ending(plan))}**"
 
 
 def _head(plan: Plan, *, drift: bool) -> Iterator[str]:

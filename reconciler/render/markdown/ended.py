@@ -28,7 +28,7 @@ def write(ended: Iterable[Outcome], plan: Plan) -> str:
     sections = [("‼ INCIDENT: the gate did not hold", outcomes.incidents(rows))]
     for result, title in _TITLES.items():
         sections.append((title, tuple(row for row in rows if row.result is result)))
-    parts = ["### reconciler apply", f"**{totals(outcomes.account(rows, plan))}**"]
+    parts = ["### reconciler apply", f"**{totals(rows, plan)}**"]
     room = CAP - 1_000
     for title, found in sections:
         if found:

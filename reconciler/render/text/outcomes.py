@@ -1,6 +1,6 @@
 """What became of a plan, on the terminal: a line while it happens, the account at the end."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from reconciler import outcomes as counting
@@ -53,7 +53,7 @@ def summary(
         *_waiting(rows, changes, color=color, width=width),
         *_problems(rows, color=color),
         *_notes(rows, color=color, width=width),
-        paint(totals(counting.account(rows, plan)), "bold", on=color),
+        paint(totals(rows, plan), "bold", on=color),
     ]
     next_ = _next(rows, plan, stopped=stopped)
     return "\n\n".join(parts) + ("\n" + "\n".join(next_) if next_ else "")
@@ -63,7 +63,7 @@ def brief(outcomes: Iterable[Outcome], plan: Plan, *, color: bool) -> tuple[str,
     """The totals on one line, and what must be said all the same: what went wrong."""
     rows = counting.settled(outcomes, plan)
     wrong = (*_incidents(rows, color=color), *_problems(rows, color=color))
-    line = paint(totals(counting.account(rows, plan)), "bold", on=color)
+    line = paint(totals(rows, plan), "bold", on=color)
     return line, "\n\n".join(wrong)
 
 
@@ -133,7 +133,8 @@ def _problems(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
 
 
 def _address(row: Outcome, *, color: bool) -> str:
-    return f"  {paint(escape(str(row.address)), 'bold', on=color)}"
+    live = f"  {escape(words.outcome(row)[1])}" if row.written else ""
+    return f"  {paint(escape(str(row.address)), 'bold', on=color)}{live}"
 
 
 def _problem(problem: Problem, result: Result, *, color: bool) -> Iterator[str]:
@@ -143,15 +144,18 @@ def _problem(problem: Problem, result: Result, *, color: bool) -> Iterator[str]:
         yield f"  {line}"
 
 
-def totals(number: Mapping[str, int]) -> str:
-    """The line `Apply: 3 done, 1 waiting, 40 unchanged (44 in all)`."""
+def totals(rows: Collection[Outcome], plan: Plan) -> str:
+    """The line `Apply: 3 done, 1 waiting, 40 unchanged (44 in all). 1 partly written.`."""
+    number = counting.account(rows, plan)
     always = {Result.DONE, Result.UNCHANGED}
     parts = [
         f"{count:,} {word.replace('_', ' ')}"
         for word, count in number.items()
         if word != "planned" and (count or word in always)
     ]
-    return f"Apply: {', '.join(parts)} ({number['planned']:,} in all)."
+    partly = counting.totals(rows, plan)["partly_written"]
+    more = f" {partly:,} partly written." if partly else ""
+    return f"Apply: {', '.join(parts)} ({number['planned']:,} in all).{more}"
 
 
 def _next(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> list[str]:

@@ -23,15 +23,18 @@ def plan(plan: Plan, view: View) -> str:
     if zoom is Zoom.TOTALS:
         return _line(plan, look)
     shown = [one for one in plan.changes if _shown(one.action, one.warnings)]
+    said, ending = account.totals(plan), tuple(account.ending(plan))  # the end is the last line
     parts = [
         "\n".join(_header("plan", account.base(plan), plan, look)),
         *_changes(shown, zoom, look),
         *(lists.gates(plan, look) if zoom is Zoom.RESOURCES else ()),
         *_notices(plan, look),
         *_findings(plan, look),
-        _totals(plan, look),
+        _totals(said[: len(said) - len(ending)], look),
     ]
-    return "\n\n".join(parts) + _hint("\n".join(parts), zoom, look)
+    hint = _hint("\n".join(parts), zoom, look)
+    last = (look.paint(sentence, "bold") for sentence in ending)
+    return "\n".join(("\n\n".join(parts) + hint, *last))
 
 
 def drift(plan: Plan, view: View) -> str:
@@ -45,7 +48,7 @@ def drift(plan: Plan, view: View) -> str:
         *_changes(plan.writes, zoom, look),
         *_notices(plan, look),
         *_findings(plan, look),
-        _totals(plan, look),
+        _totals(account.totals(plan, drift=True), look),
     ]
     return "\n\n".join(parts) + _hint("\n".join(parts), zoom, look)
 
@@ -79,9 +82,9 @@ def _line(plan: Plan, look: Look) -> str:
     return look.paint(" ".join(account.totals(plan, drift=look.drift)), "bold")
 
 
-def _totals(plan: Plan, look: Look) -> str:
+def _totals(said: Sequence[str], look: Look) -> str:
     """The sentences on one line, or on as many as it takes."""
-    first, *rest = account.totals(plan, drift=look.drift)
+    first, *rest = said
     lines = [first]
     for sentence in rest:
         if columns(lines[-1]) + 1 + columns(sentence) <= look.width:
