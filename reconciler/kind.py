@@ -137,6 +137,7 @@ class Kind:
     fallback_params: Mapping[str, str] | None = (
         None  # a second listing, if a declared one is missing
     )
+    of_people: tuple[str, ...] = ()  # fields that show only people whom the key may see
     apart: tuple[str, ...] = ()  # fields that have calls of their own, not in the object's body
     incomplete: Callable[[Spec], str] = nothing_missing  # why a create would be refused, or ""
     refusals: Callable[[Spec], Iterable[Refusal]] = nothing_refused  # of what the schema takes

@@ -220,6 +220,7 @@ class Live:
     listed: frozenset[tuple[str, tuple[str, ...]]] = frozenset()  # (kind, scope) read completely
     counts: Mapping[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)  # of the others
     me: Person | None = None
+    partial: frozenset[str] = frozenset()  # organizations of which only some members are shown
 
 
 @dataclass(frozen=True, slots=True)

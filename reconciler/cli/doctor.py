@@ -81,6 +81,7 @@ class _Far:
     missing: dict[str, str] = field(default_factory=dict)  # scope -> what the server said
     seen: set[str] = field(default_factory=set)  # scopes that are proven
     counts: list[int] = field(default_factory=list)  # rows of collections
+    people: dict[str, int] = field(default_factory=dict)  # of an organization: members listed
     activity_works: bool = False
 
 
@@ -217,6 +218,8 @@ def _look(reader: "Reader", named: Collection[str]) -> _Far:
             rows = _probe(far, scope, partial(reader.get, where, _ONE_ROW))
             if isinstance(rows, dict) and isinstance(rows.get("count"), int):
                 far.counts.append(rows["count"])
+                if scope == "organization_member:read":
+                    far.people[str(organization.get("slug"))] = rows["count"]
             far.activity_works |= scope == "activity_log:read" and rows is not None
     return far
 
@@ -282,8 +285,9 @@ def _refused(scope: str, said: str, breaks: str, far: _Far) -> Iterator[Check]:
 
 
 def _organization(payload: "Payload", far: _Far) -> Iterator[Check]:
-    """The user's level, and what the plan offers."""
+    """The user's level, whom it sees, and what the plan offers."""
     from reconciler.kind import level_word
+    from reconciler.live import visibility
 
     slug, level = str(payload.get("slug")), payload.get("membership_level")
     if level is None:
@@ -298,6 +302,9 @@ def _organization(payload: "Payload", far: _Far) -> Iterator[Check]:
         )
     else:
         yield Check("level", OK, f"the key's user is {level_word(level)} of {slug}")
+    if hidden := visibility.shortfall(payload, far.people.get(slug)):
+        breaks = "Member, the members of a Role, who can approve: nothing follows about people"
+        yield Check("people", PROBLEM, hidden, breaks, visibility.FIX)
     if "available_product_features" not in payload:
         yield Check("plan", UNKNOWN, f"{slug} does not say what its plan offers")
         return

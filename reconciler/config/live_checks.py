@@ -17,6 +17,7 @@ _REFUSED: Final = frozenset(  # as the planner calls them
     {"cannot-create", "incomplete-create", "name-not-kept", "lookalike-name"}
 )
 _HINT: Final = "likely-rename"
+_HIDDEN: Final = "people-hidden"
 
 
 def grants(scopes: Collection[str], wanted: str) -> bool:
@@ -48,6 +49,9 @@ def findings(
     for finding in unresolved:
         if finding.code == _UNREADABLE:
             continue  # it is not known whether somebody has the name: R033 says why
+        if finding.code == _HIDDEN:
+            yield replace(finding, code="R033")
+            continue
         if finding.code == _HINT:
             yield replace(finding, code="R037")
             continue
@@ -101,7 +105,12 @@ def _features(desired: Declared, live: Live) -> Iterator[Finding]:
 
 def _unreadable(desired: Declared, live: Live) -> Iterator[Finding]:
     for gap in live.unreadable:
-        resource = _first_that_needs(desired, gap)
+        if gap.kind == "Member" and gap.scope[0] in live.partial:  # what else needs it is said
+            members = (a for a in desired.resources if a.kind == "Member")
+            first = next((a for a in members if a.parts[:1] == gap.scope), None)
+            resource = desired.resources[first] if first is not None else None
+        else:
+            resource = _first_that_needs(desired, gap)
         if resource is None:
             continue
         where = "/".join(gap.scope)

@@ -74,6 +74,7 @@ KIND = Kind(
     sets=("members",),
     defaults={"members": []},
     folds_case=True,
+    of_people=("members",),
     apart=("members",),
     stages=stages,
     requests=requests,

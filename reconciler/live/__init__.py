@@ -22,7 +22,7 @@ from reconciler.errors import (
 )
 from reconciler.kind import Scope
 from reconciler.kinds import KINDS
-from reconciler.live import shape
+from reconciler.live import shape, visibility
 from reconciler.live.naming import Names, change_request, resource_of, taker
 from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person, Unreadable
 from reconciler.posthog import change_requests, worker_pool
@@ -154,6 +154,7 @@ class Reading:
     unreadable: list[Unreadable] = field(default_factory=list)
     requests: list[ChangeRequest] = field(default_factory=list)
     me: Person | None = None
+    partial: set[str] = field(default_factory=set)  # organizations that hide some of their members
 
     def organization_id(self, slug: str) -> str | None:
         """Id of an organization this key can see."""
@@ -286,10 +287,23 @@ class Reading:
                 fix = "run the command again; if it repeats, the server is at fault"
                 self.unreadable.append(Unreadable("Project", (slug,), reason, None, fix))
 
+    def _check_people(self) -> None:
+        """Note where only some members are shown; the organization says how many there are."""
+        for (kind, scope), items in self.payloads.items():
+            for organization in self.found.organizations.get(scope[0], ()) if scope else ():
+                reason = visibility.shortfall(organization, len(items)) if kind == "Member" else ""
+                if reason:
+                    self.partial.add(scope[0])
+                    gap = Unreadable("Member", scope, reason, None, visibility.FIX)
+                    self.unreadable.append(gap)
+
     def live(self) -> Live:
         """Everything that was read, ids turned into names."""
         self._check_projects()
-        names = Names(self.payloads, self.before)
+        self._check_people()
+        names = Names(self.payloads, self.before, self.partial)
+        for slug in self.partial:
+            self.payloads.pop(("Member", (slug,)), None)  # people are known, and no collection
         resources: dict[Address, LiveResource] = {}
         twins: dict[Address, list[LiveResource]] = {}
         for found in self._resources(names):
@@ -334,6 +348,7 @@ class Reading:
             unreadable=tuple(self.unreadable),
             listed=frozenset({("Organization", ()), *self.payloads}),
             me=self.me,
+            partial=names.partial,
         )
         if self.before is None:
             return live

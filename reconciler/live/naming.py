@@ -1,7 +1,7 @@
 """Ids to names, payloads to resources. Pure: it is handed everything that was read."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -20,7 +20,9 @@ class Names:
         self,
         payloads: Mapping[tuple[str, tuple[str, ...]], tuple[Payload, ...]],
         before: Live | None,
+        partial: Collection[str] = (),
     ) -> None:
+        self.partial = frozenset(partial) | (before.partial if before is not None else frozenset())
         self.people: dict[str, dict[str, Person]] = defaultdict(dict)
         self._by_id: dict[tuple[str, str, str, str], str] = {}
         if before is not None:
@@ -100,6 +102,8 @@ def resource_of(kind: Kind, scope: tuple[str, ...], payload: Payload, names: Nam
     if isinstance(payload, Row) and payload.spec is not None:
         return LiveResource(address, kind.identity(payload), payload.spec, payload)
     spec = kind.canonical(_named(kind, address.organization, kind.to_spec(payload), names))
+    if kind.of_people and address.organization in names.partial:  # a part of it says nothing
+        spec = {name: value for name, value in spec.items() if name not in kind.of_people}
     return LiveResource(address, kind.identity(payload), spec, payload)
 
 

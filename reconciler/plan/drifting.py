@@ -28,7 +28,9 @@ from reconciler.paths import at, parse_path
 from reconciler.plan import describe, gates, guardrails, three_way
 
 # Without these two sides there is nothing to compare: the only errors of a report.
-_NOT_COMPARED: Final = frozenset({"unreadable", "ambiguous-name", "unknown-id", "one-object-twice"})
+_NOT_COMPARED: Final = frozenset(
+    {"unreadable", "people-hidden", "ambiguous-name", "unknown-id", "one-object-twice"}
+)
 _WORTH_SAYING: Final = frozenset({"unknown-reference", "ambiguous-reference", "unmanaged-field"})
 _GONE: Final = "cannot-create"
 

@@ -73,6 +73,8 @@ def _missing(change: Change, live: Live) -> bool:
         return False
     if any(gap.kind == "Role" and gap.scope == scope for gap in live.unreadable):
         return False
+    if scope[0] in live.partial:
+        return False
     return len(_able(gate)) < gate.quorum
 
 

@@ -52,7 +52,7 @@ class People:
         self._planned = planned_members(changes, held)
         self._levels = planned_levels(first)
         self._last_levels = planned_levels(changes)
-        self._closed = {(gap.kind, gap.scope) for gap in live.unreadable}
+        self._closed = {(gap.kind, gap.scope): gap.reason for gap in live.unreadable}
         self._emails = {
             (organization, str(person.id)): person.email
             for organization, people in live.people.items()
@@ -107,7 +107,11 @@ class People:
             said.append(f"not in {organization}: {', '.join(gone)}")
         if cannot.get(asks) == FILES:
             said.append(f"{asks}, who files the request, cannot approve it")
-        if ("Role", (organization,)) in self._closed and approvers.roles:
+        if organization in self._live.partial:
+            said.append(
+                f"who can approve it cannot be told: {self._closed[_members(organization)]}"
+            )
+        elif ("Role", (organization,)) in self._closed and approvers.roles:
             said.append(f"who holds the roles of {organization} cannot be read")
         elif not able:
             said.append("nobody can approve it")
@@ -132,8 +136,12 @@ class People:
 
     def _is_there(self, organization: str, email: str) -> bool:
         known = self._live.people.get(organization, {})
-        told = known and ("Member", (organization,)) not in self._closed
+        told = known and _members(organization) not in self._closed
         return not told or email in known  # somebody by id alone (`id:7`) is in no list
+
+    def are_known(self, organization: str) -> bool:
+        """Return whether the key sees all people of an organization (contract 8.4)."""
+        return organization not in self._live.partial
 
     def bypass(self, policy: Policy) -> Bypass:
         """Whether the policy lets this key's user through (contract 5.1, step 8)."""
@@ -153,7 +161,11 @@ class People:
         if why := self._why(organization, levels, roles, me, then):
             note = f"once this plan is applied nobody may be asked: {why}"
             return Bypass(passes=False, note=note)
-        closed = me is None or ("Role", (organization,)) in self._closed
+        closed = (
+            me is None
+            or ("Role", (organization,)) in self._closed
+            or organization in self._live.partial
+        )
         if (levels and not known) or (roles and closed):
             note = "whether this key's user is let through cannot be told"
             return Bypass(passes=False, sure=False, note=note)
@@ -188,6 +200,10 @@ class People:
             if me is not None and me in {email.lower() for email in held}:
                 return f"{me} holds the role {role}"
         return ""
+
+
+def _members(organization: str) -> tuple[str, tuple[str, ...]]:
+    return "Member", (organization,)
 
 
 def _named(approvers: Approvers) -> set[str]:

@@ -9,12 +9,17 @@ Members = Mapping[tuple[str, str], tuple[str, ...]]  # organization, folded role
 
 
 def members(live: Live) -> Members:
-    """Who holds which role."""
-    return {
-        (address.organization, address.name.casefold()): tuple(there.spec.get("members") or ())
-        for address, there in live.resources.items()
-        if address.kind == "Role"
-    }
+    """Return who holds which role, as far as the key may see them (contract 8.4)."""
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for address, there in live.resources.items():
+        if address.kind == "Role":
+            key = (address.organization, address.name.casefold())
+            if address.organization in live.partial:
+                held = there.payload.get("members") or ()
+                found[key] = tuple(str(one["user"]["email"]) for one in held)
+            else:
+                found[key] = tuple(there.spec.get("members") or ())
+    return found
 
 
 def planned_levels(changes: tuple[Change, ...]) -> Mapping[tuple[str, str], int]:

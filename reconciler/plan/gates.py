@@ -164,6 +164,8 @@ class _Forecaster:
         people, approvers = self._world.people, self._world.people.approvers(policy)
         waits = step.verdict is Verdict.APPROVAL
         obstacles = people.obstacles(policy, policy.quorum, approvers) if waits else ()
+        if confidence is Confidence.CERTAIN and not people.are_known(policy.address.organization):
+            confidence = Confidence.LIKELY
         return Gate(
             verdict=step.verdict,
             confidence=confidence,

@@ -1,6 +1,7 @@
 """Which live object a document means, where that is not plain: ids, namesakes, what cannot be."""
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import (
@@ -13,6 +14,9 @@ from reconciler.model import (
     Resource,
     Severity,
 )
+from reconciler.paths import values_at
+
+HIDDEN: Final = "people-hidden"
 
 
 def _error(code: str, resource: Resource, message: str, why: str, fix: str) -> Finding:
@@ -95,6 +99,35 @@ def not_creatable(resource: Resource) -> Finding | None:
         f"{resource.address} is not there and cannot be created",
         kind.cannot_create,
         "invite the person in PostHog, or remove the document",
+    )
+
+
+def hidden_people(resource: Resource, live: Live) -> Finding | None:
+    """Find what cannot be compared because the key sees only some people (contract 8.4)."""
+    address, kind = resource.address, KINDS[resource.address.kind]
+    if resource.lifecycle.absent or address.organization not in live.partial:
+        return None
+    place: tuple[str | int, ...] | None = None
+    what = ""
+    for name in kind.of_people:
+        if name in resource.spec:
+            place, what = (name,), f"who is in {address} cannot be compared"
+    for reference in kind.references if place is None else ():
+        if reference.kind != "Member":
+            continue
+        known = live.people.get(address.organization, {})
+        for path, email in values_at(resource.spec, reference.path):
+            if not str(email).startswith("id:") and str(email).lower() not in known:
+                place = path
+                what = f"whether {email} is in {address.organization} cannot be found out"
+                break
+    if place is None:
+        return None
+    gap = next(
+        one for one in live.unreadable if one.kind == "Member" and one.scope == address.parts[:1]
+    )
+    return Finding(
+        HIDDEN, Severity.ERROR, what, gap.reason, gap.fix, resource.locate(place), address
     )
 
 

@@ -109,6 +109,8 @@ class _Names:
             return self._sound[target], None
         if target.name.startswith("id:"):
             return None, None
+        if target.kind == "Member" and target.organization in self._live.partial:
+            return None, None  # `identity.hidden_people` says it
         declared = self._declared.find(target)
         found = self._count(target, declared)
         problem: Finding | None = None

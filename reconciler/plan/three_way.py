@@ -73,7 +73,8 @@ def changes(
         candidates = lookup.candidates(resource)
         there = candidates[0] if candidates else None
         problem = (
-            identity.ambiguous(resource, candidates)
+            identity.hidden_people(resource, live)
+            or identity.ambiguous(resource, candidates)
             or identity.unknown_id(resource, there, live)
             or (identity.not_creatable(resource) if there is None else None)
         )

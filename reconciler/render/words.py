@@ -49,9 +49,12 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
-def approvers(found: Approvers) -> str:
+def approvers(found: Approvers, *, sure: bool = True) -> str:
     """`alice@acme.test, Release managers (alice@acme.test, bob@acme.test)`."""
-    roles = (f"{name} ({_people(members)})" for name, members in found.roles.items())
+    roles = (
+        f"{name} ({_people(members)})" if members or sure else name
+        for name, members in found.roles.items()
+    )
     return ", ".join((*found.users, *roles)) or "nobody"
 
 
@@ -151,7 +154,7 @@ def _policy(change: Change) -> str:
 
 def ask(found: Gate) -> str:
     """`2 of alice@acme.test, Release managers (…); expires after 14d`."""
-    of = approvers(found.approvers)
+    of = approvers(found.approvers, sure=found.confidence is Confidence.CERTAIN)
     text = f"{found.quorum} of {of}" if found.quorum is not None else of
     return f"{text}; expires after {found.expires_after}" if found.expires_after else text
 

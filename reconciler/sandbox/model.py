@@ -64,6 +64,8 @@ class Organization:
     enforce_2fa: bool | None = None
     members_can_invite: bool | None = True
     members_can_use_personal_api_keys: bool = True
+    members_can_create_projects: bool | None = None
+    members_can_see_org_members: bool = True
     allow_publicly_shared_resources: bool = True
     is_ai_data_processing_approved: bool | None = None
     is_ai_training_opted_in: bool | None = None

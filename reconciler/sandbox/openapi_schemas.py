@@ -123,7 +123,9 @@ _SETTINGS = """
 str: name
 ?uuid: logo_media_id default_role_id
 ?bool: enforce_2fa members_can_invite is_ai_data_processing_approved is_ai_training_opted_in
+?bool: members_can_create_projects
 bool: members_can_use_personal_api_keys allow_publicly_shared_resources default_anonymize_ips
+bool: members_can_see_org_members
 method: default_experiment_stats_method
 """
 _FLAG = """

@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from reconciler.sandbox.model import ADMIN, Membership, Project, Role, RoleMember, User
+from reconciler.sandbox.model import (
+    ADMIN,
+    Membership,
+    Organization,
+    Project,
+    Role,
+    RoleMember,
+    User,
+)
 from reconciler.sandbox.store import Transaction
 
 
@@ -51,3 +59,24 @@ def _roles(tx: Transaction, user: int, organization: str) -> frozenset[str]:
 def may_enter(project: Project, member: Membership) -> bool:
     """Whether a member of the organization may see a project."""
     return not project.access_control or member.level >= ADMIN or member.user in project.members
+
+
+def visible(
+    tx: Transaction, organization: Organization, member: Membership | None
+) -> frozenset[int] | None:
+    """The users of an organization that a caller may see; None: all of them (contract 8.4)."""
+    if organization.members_can_see_org_members or member is None or member.level >= ADMIN:
+        return None
+    seen: frozenset[int] = tx.memo(
+        ("visible", member.id), lambda: _visible(tx, organization.id, member.user)
+    )
+    return seen
+
+
+def _visible(tx: Transaction, organization: str, user: int) -> frozenset[int]:
+    shared = (
+        project.members
+        for project in tx.find(Project, organization=organization)
+        if project.access_control and user in project.members
+    )
+    return frozenset({user}.union(*shared))

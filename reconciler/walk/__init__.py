@@ -31,6 +31,7 @@ from reconciler.plan import (
     build,
     evasion_history,
     footing,
+    identity,
     lookup,
     pages,
     reach,
@@ -340,6 +341,8 @@ def pull(
             there = tuple(one for one in there if one.id == chosen)
         known |= {id(one) for one in there}
         if (address.kind, address.parts[:-1]) in closed or resource.lifecycle.absent:
+            continue
+        if identity.hidden_people(resource, live) is not None:
             continue
         if not there:
             pulled.missing.append(resource)

@@ -24,6 +24,8 @@ FIELDS = {
     "members_can_use_personal_api_keys",
     "allow_publicly_shared_resources",
     "member_count",
+    "members_can_create_projects",
+    "members_can_see_org_members",
     "is_ai_data_processing_approved",
     "is_ai_training_opted_in",
     "is_ai_training_locked",
@@ -38,7 +40,7 @@ FIELDS = {
 }
 
 
-def test_6_1_an_organization_has_thirty_fields(api):
+def test_6_1_an_organization_has_these_fields(api):
     body = api.get(f"{ORG}/").body
 
     assert body.keys() == FIELDS

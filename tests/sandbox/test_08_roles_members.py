@@ -238,3 +238,40 @@ def test_8_3_membership_changes_are_logged(api):
     assert [one["activity"] for one in entries] == ["deleted", "updated"]
     (change,) = entries[1]["detail"]["changes"]
     assert (change["field"], change["before"], change["after"]) == ("level", 1, 8)
+
+
+def test_8_4_a_caller_below_admin_may_see_some_members_only(api):
+    """Every list is short, and only `member_count` tells."""
+    setting = {"members_can_see_org_members": False}
+    shown = api.patch(f"{ORG}/", setting, who="ada").body
+    assert shown["members_can_see_org_members"] is False
+    role = api.post(f"{ROLES}/", {"name": "Seen"}, who="ada").body["id"]
+    for who in ("max", "mia"):
+        api.post(f"{ROLES}/{role}/role_memberships/", {"user_uuid": uuid(api, who)}, who="ada")
+
+    def seen(who):
+        members = api.get(f"{MEMBERS}/", who=who).body
+        held = api.get(f"{ROLES}/{role}/role_memberships/", who=who).body
+        found = api.get(f"{ROLES}/{role}/", who=who).body
+        return (
+            members["count"],
+            [one["user"]["email"] for one in members["results"]],
+            [one["user"]["email"] for one in found["members"]],
+            held["count"],
+            found["created_by"] and found["created_by"]["email"],
+            api.get(f"{ORG}/", who=who).body["member_count"],
+        )
+
+    mine = ["max@acme.test"]
+    assert seen("max") == (1, mine, mine, 1, None, 5)
+    assert seen("ada")[0] == 5
+    assert seen("ada")[3:] == (2, "ada@acme.test", 5)
+    other = api.get(f"{ROLES}/{MANAGERS}/role_memberships/", who="ada").body["results"][0]["id"]
+    assert api.get(f"{ROLES}/{MANAGERS}/role_memberships/{other}/", who="max").status == 404
+
+
+def test_8_4_members_create_projects_where_the_organization_lets_them(api):
+    """Null and false do not."""
+    assert api.post(f"{ORG}/projects/", {"name": "A"}, who="max").status == 403
+    assert api.patch(f"{ORG}/", {"members_can_create_projects": True}, who="ada").status == 200
+    assert api.post(f"{ORG}/projects/", {"name": "A"}, who="max").status == 201

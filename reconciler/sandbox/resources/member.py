@@ -27,7 +27,7 @@ _ORDERS = {"joined_at": "joined_at, seq", "-joined_at": "joined_at DESC, seq DES
 
 
 def list_members(call: Call) -> Answer:
-    """Active members, latest first unless `order` says otherwise."""
+    """Active members that the caller may see, latest first unless `order` says otherwise."""
     tx = call.tx
     clauses: list[Clause] = [("organization = ?", (call.organization.id,))]
     clauses.append(("user IN (SELECT id FROM users WHERE json_extract(doc, '$.is_active'))", ()))
@@ -35,13 +35,16 @@ def list_members(call: Call) -> Answer:
     since = call.query("updated_after")
     after = _moment(since) if since else ""
 
+    seen = people.visible(tx, call.organization, call.membership)
+
     def wanted(member: Membership) -> bool:
         user = tx.known(User, member.user)
         words = f"{user.email}\n{user.first_name} {user.last_name}".lower()
         fits = email is None or user.email == email
-        return fits and search in words and member.updated_at > after
+        shown = seen is None or user.id in seen
+        return shown and fits and search in words and member.updated_at > after
 
-    keep = wanted if email or search or after else None
+    keep = wanted if email or search or after or seen is not None else None
     order = _ORDERS.get(call.query("order") or "", _ORDERS["-joined_at"])
     envelope, found = paged(call, Membership, clauses, keep=keep, order=order)
     return page_answer(envelope, [_listed(call, one) for one in found])

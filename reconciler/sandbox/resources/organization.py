@@ -44,6 +44,8 @@ WRITABLE = (
     fields.Field("enforce_2fa", fields.boolean, nullable=True),
     fields.Field("members_can_invite", fields.boolean, nullable=True),
     fields.Field("members_can_use_personal_api_keys", fields.boolean),
+    fields.Field("members_can_create_projects", fields.boolean, nullable=True),
+    fields.Field("members_can_see_org_members", fields.boolean),
     fields.Field("allow_publicly_shared_resources", fields.boolean),
     fields.Field("is_ai_data_processing_approved", fields.boolean, nullable=True),
     fields.Field("is_ai_training_opted_in", fields.boolean, nullable=True),

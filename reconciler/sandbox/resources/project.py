@@ -77,6 +77,8 @@ def list_in_organization(call: Call) -> Answer:
 
 def create(call: Call) -> Answer:
     """A new project; it becomes the caller's current one."""
+    if call.level < ADMIN and not call.organization.members_can_create_projects:
+        raise forbidden(_TOO_LOW_HERE)
     values = fields.read(call.data, WRITABLE, partial=False)
     project = make(call.tx, call.organization.id, values)
     call.tx.update(
@@ -211,8 +213,8 @@ def _route(method: str, path: str, name: str, view: View) -> Route:
         f"projects.{name}",
         view,
         "project:read" if read else "project:write",
-        level=0 if read else ADMIN,
-        refusal=_TOO_LOW_HERE if name == "create" else _TOO_LOW,
+        level=0 if read or name == "create" else ADMIN,  # who may create is a setting
+        refusal=_TOO_LOW,
     )
 
 

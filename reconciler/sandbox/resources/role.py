@@ -104,14 +104,17 @@ def _log(call: Call, role: Role, kind: str, before: Role | None) -> None:
 
 
 def shape(call: Call, role: Role) -> dict[str, Any]:
-    """A role as the API shows it."""
+    """A role as the API shows it: nobody in it whom the caller may not see (contract 8.4)."""
+    seen = people.visible(call.tx, call.organization, call.membership)
+    held = role_membership.of_role(call.tx, role.id)
+    author = role.created_by if seen is None or role.created_by in seen else None
     return {
         "id": role.id,
         "name": role.name,
         "created_at": shown(role.created_at),
-        "created_by": people.basic(call.tx, role.created_by),
+        "created_by": people.basic(call.tx, author),
         "members": [
-            role_membership.shape(call, one) for one in role_membership.of_role(call.tx, role.id)
+            role_membership.shape(call, one) for one in held if seen is None or one.user in seen
         ],
         "is_default": call.organization.default_role_id == role.id,
     }

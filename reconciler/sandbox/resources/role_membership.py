@@ -17,11 +17,13 @@ _ORDER = "joined_at, id"
 
 
 def list_memberships(call: Call) -> Answer:
-    """Who holds the role, first come first."""
+    """Who holds the role, as far as the caller may see them, first come first."""
     role = _role(call)
     if role is None:
         raise not_found()
-    envelope, found = paged(call, RoleMember, [("role = ?", (role.id,))], order=_ORDER)
+    seen = people.visible(call.tx, call.organization, call.membership)
+    keep = None if seen is None else lambda held: held.user in seen
+    envelope, found = paged(call, RoleMember, [("role = ?", (role.id,))], keep=keep, order=_ORDER)
     return page_answer(envelope, [shape(call, one) for one in found])
 
 
@@ -62,6 +64,9 @@ def _of_path(call: Call) -> RoleMember:
     role, identity = _role(call), fields.as_uuid(call.params["id"])
     held = call.tx.get(RoleMember, identity) if identity else None
     if role is None or held is None or held.role != role.id:
+        raise not_found()
+    seen = people.visible(call.tx, call.organization, call.membership)
+    if seen is not None and held.user not in seen:
         raise not_found()
     return held
 

@@ -1,0 +1,30 @@
+"""Whether a key is shown all members of an organization, or only some (contract 8.4).
+
+A short list is an answer like any other: only the organization's own count tells. From such a
+list nothing follows about people: neither that somebody is not a member, nor who holds a role.
+"""
+
+from typing import Final
+
+from reconciler.kind import LEVELS
+from reconciler.model import Payload
+
+FIX: Final = (
+    "use the key of an admin or owner, or let members see all members in the organization's "
+    "settings (members_can_see_org_members)"
+)
+
+
+def shortfall(organization: Payload, shown: int | None) -> str:
+    """Return why a list of so many members is not all of them; nothing if it is.
+
+    Without a list, or a count of the organization, its settings have to answer.
+    """
+    slug, count = organization.get("slug"), organization.get("member_count")
+    if shown is not None and isinstance(count, int) and not isinstance(count, bool):
+        return f"this key sees {shown} of the {count} people in {slug}" if shown < count else ""
+    level = organization.get("membership_level")
+    below = isinstance(level, int) and level < LEVELS["admin"]
+    if below and organization.get("members_can_see_org_members") is False:
+        return f"in {slug} only admins and owners see all people, and this key is a member's"
+    return ""
