@@ -29,6 +29,9 @@ TWO = ("-m", "pytest", "-x", "-q", "tests/harness/test_two_appliers.py")
 APPLY = ("-m", "pytest", "-x", "-q", "tests/apply", "tests/e2e/test_gate.py")
 E2E = ("-m", "pytest", "-x", "-q", "tests/e2e/test_faults.py", "tests/e2e/test_weakening.py",
        "tests/e2e/test_base.py", "tests/e2e/test_plan.py")  # fmt: skip
+THREE_WAY = ("-m", "pytest", "-x", "-q", "tests/plan/test_three_way.py")
+REST = ("-m", "pytest", "-x", "-q", "tests/harness/test_rest.py")
+BEGUN = ("-m", "pytest", "-x", "-q", "tests/e2e/test_rest.py")
 GUARDS = ("-m", "pytest", "-x", "-q", "tests/e2e/test_guardrails.py")
 BASE = ("-m", "pytest", "-x", "-q", "tests/e2e/test_base.py")
 WEAKER = ("-m", "pytest", "-x", "-q", "tests/e2e/test_weakening.py")
@@ -176,8 +179,21 @@ MUTANTS = [
            "if why := _protection(change, earlier):", "if why := '':", GUARDS, E2E),
     mutant("conflicts are nobody's business", "plan/guardrails.py",
            "        elif paths:\n", "        elif False:\n", BASE, E2E),
+    mutant("a policy names a role before it has its members", "plan/entwined.py",
+           "        if move.leaves or move.change not in last:\n            yield policy, move.change\n",
+           "        yield move.change, policy\n", REST),
+    mutant("somebody is shut out of one way before the other is open", "plan/entwined.py",
+           "            if gains not in last:\n", "            if False:\n", REST),
+    mutant("a list that two sides moved is a conflict", "plan/three_way.py",
+           "if print_path(path) in kind.sets and", "if False and", THREE_WAY),
+    mutant("whatever lies between base and files was begun", "plan/begun.py",
+           "map(self._ground, (self._begun.base, *self._begun.since))",
+           "map(self._ground, (self._begun.base,))", BEGUN),
+    mutant("a policy that the base does not declare is our own", "plan/begun.py",
+           "if address in self._managed and self._is_own(there):",
+           "if address in self._managed:", BEGUN),
     mutant("weakening is fine", "plan/guardrails.py",
-           "yield from weakening_guard.find(changes, live, allowed=limits.allow_weakening)",
+           "yield from weakening_guard.find(changes, live, allowed=limits.allow_weakening, begun=begun)",
            "yield from ()", WEAKER, E2E),
 ]  # fmt: skip
 
