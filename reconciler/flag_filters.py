@@ -3,7 +3,7 @@
 import json
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from reconciler import date_values
@@ -40,20 +40,43 @@ _LARGEST: Final = 2**31 - 1  # what the service that evaluates flags can read
 SHARES: Final = "shares"  # the topic of a sum that is not 100; it has a check of its own
 
 
-def find(filters: Mapping[str, Any]) -> Iterator[Refusal]:
-    """Find everything that PostHog refuses; the paths start inside `filters`."""
+def find(filters: Mapping[str, Any], *, stored: Collection[str] = ()) -> Iterator[Refusal]:
+    """Find everything that PostHog refuses; the paths start inside `filters`.
+
+    `stored` are regular expressions that the flag has already: those are not looked at again.
+    """
     if "version" in filters:
         yield Refusal(("version",), "`filters.version` is reserved by PostHog", "", "remove it")
     yield from _switches(filters)
     multivariate, payloads = filters.get("multivariate"), filters.get("payloads")
-    listed = multivariate.get("variants") if isinstance(multivariate, Mapping) else None
-    variants = [variant for _, variant in _mappings(listed)]
-    yield from _variants(variants)
-    names = {str(variant.get("key")) for variant in variants}
+    yield from _variants(_listed(filters))
+    names = variants(filters)
     for index, group in _mappings(filters.get("groups")):
-        yield from _group(group, ("groups", index), names, filters.get(_INDEX))
+        whole = group.get(_INDEX, filters.get(_INDEX))  # an explicit null means people
+        yield from _group(group, ("groups", index), names)
+        for place, item in _mappings(group.get("properties")):
+            yield from _property(item, ("groups", index, "properties", place), whole, stored)
     if isinstance(payloads, Mapping):
         yield from _payloads(payloads, names, many=bool(multivariate))
+
+
+def variants(filters: Mapping[str, Any]) -> set[str]:
+    """Return the keys of the variants."""
+    return {str(variant.get("key")) for variant in _listed(filters)}
+
+
+def aggregates(filters: Mapping[str, Any]) -> bool:
+    """Return whether any group buckets groups instead of people."""
+    whole = filters.get(_INDEX)
+    return any(
+        group.get(_INDEX, whole) is not None for _, group in _mappings(filters.get("groups"))
+    )
+
+
+def _listed(filters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    multivariate = filters.get("multivariate")
+    listed = multivariate.get("variants") if isinstance(multivariate, Mapping) else None
+    return [variant for _, variant in _mappings(listed)]
 
 
 def _mappings(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -111,21 +134,18 @@ def _variants(variants: Sequence[Mapping[str, Any]]) -> Iterator[Refusal]:
         yield Refusal(at, message, "", "make them add up to 100", SHARES)
 
 
-def _group(
-    group: Mapping[str, Any], at: Path, variants: set[str], whole: int | None
-) -> Iterator[Refusal]:
+def _group(group: Mapping[str, Any], at: Path, variants: set[str]) -> Iterator[Refusal]:
     variant = group.get("variant")
     if variant and variant not in variants:
         fix = "name one of `multivariate.variants`"
         message = f'there is no variant "{variant}"'
         yield Refusal((*at, "variant"), message, "", fix, near=tuple(variants))
     yield from _index(group, _INDEX, at)
-    kind = group.get(_INDEX, whole)  # an explicit null means people
-    for index, item in _mappings(group.get("properties")):
-        yield from _property(item, (*at, "properties", index), kind)
 
 
-def _property(item: Mapping[str, Any], at: Path, kind: int | None) -> Iterator[Refusal]:
+def _property(
+    item: Mapping[str, Any], at: Path, kind: int | None, stored: Collection[str]
+) -> Iterator[Refusal]:
     for name in ("key", "type"):
         if name not in item:
             yield Refusal(at, f"a property without `{name}`", "", f"add `{name}: …`")
@@ -146,7 +166,7 @@ def _property(item: Mapping[str, Any], at: Path, kind: int | None) -> Iterator[R
         fix = "write `exact` or `is_not`, with a list as its value"
         message = f"`{written}` works with cohorts only"
         yield Refusal((*at, "operator"), message, "", fix)
-    else:
+    elif operator not in _PATTERNS or item.get("value") not in stored:
         yield from _value(operator, item.get("value"), (*at, "value"))
 
 

@@ -42,6 +42,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R035": "something declared that PostHog would not create as it is written",
         "R036": "a project selector that matches no project, neither of the files nor of PostHog",
         "R037": "something new that may be a live object under another name",
+        "R038": "a change that PostHog would refuse as things are",
     }
 )
 """Code -> what it is about, in one line. R02x are warnings, but for those of `REFUSED`: legal on

@@ -31,6 +31,7 @@ def findings(
     live: Live,
     *,
     unresolved: Iterable[Finding] = (),
+    refused: Iterable[Finding] = (),
     obstacles: Mapping[Address, Sequence[str]] | None = None,
     scopes: Collection[str] | None = None,
     templates: Iterable[tuple[Template, Collection[str]]] = (),
@@ -41,6 +42,7 @@ def findings(
         desired: what the files declare, selectors expanded.
         live: what was read of it.
         unresolved: names that nobody has, as the planner says it.
+        refused: changes that PostHog would refuse, likewise.
         obstacles: why too few can approve, for each such policy.
         scopes: what the key may do; None where the server does not tell.
         templates: each document with `projects`, and every project there is or will be.
@@ -57,6 +59,7 @@ def findings(
             continue
         code = "R035" if finding.code in _REFUSED else "R030"
         yield replace(finding, code=code, severity=Severity.ERROR)
+    yield from (replace(finding, code="R038") for finding in refused)
     for address, said in (obstacles or {}).items():
         yield _too_few(desired.resources[address], said)
     yield from _features(desired, live)

@@ -23,7 +23,10 @@ FIELDS = (
     "analytics_dashboards",
 )
 # What anything here reads of a payload besides; real ones carry twice as much, and of thousands.
-KEPT = ("id", "key", "deleted", "version", "updated_at", "last_modified_by", "evaluation_tags")
+KEPT = (
+    *("id", "key", "deleted", "version", "updated_at", "last_modified_by", "evaluation_tags"),
+    *("features", "experiment_set_metadata", "is_used_in_replay_settings", "can_edit"),
+)
 COMPARED = (*FIELDS, "key", "deleted")  # what the server compares before it swaps (9.4)
 LABELS = ("tags", "evaluation_contexts")
 SETS = (*LABELS, "analytics_dashboards")

@@ -18,6 +18,7 @@ from reconciler.plan import (
     new_names,
     order,
     pages,
+    predictions,
     references,
     secret,
     selection,
@@ -87,6 +88,7 @@ def build(
         *problems,
         *held,
         *cycles,
+        *predictions.find(changes, live),
         *guardrails.find(changes, live, options.limits, desired=desired, base=base, begun=begun),
         *gate_findings.find(changes, live),
         *_evasions(changes, live, leans, past),
@@ -207,6 +209,12 @@ class Gated:
     def __bool__(self) -> bool:
         """Whether anything has to be read at all."""
         return bool(self.written or self.watched)
+
+
+def needs_me(compared: Comparison) -> bool:
+    """Return whether the plan depends on who the key acts as: nobody changes their own level."""
+    moving = (change for change in compared.changes if change.action is not Action.NONE)
+    return any(change.address.kind == "Member" for change in moving)
 
 
 def gated_projects(compared: Comparison) -> Gated:

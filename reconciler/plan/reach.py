@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Declared, Finding, Live
-from reconciler.plan import new_names, references, three_way
+from reconciler.plan import new_names, predictions, references, three_way
 from reconciler.plan.gate_people import People
 from reconciler.plan.gate_policies import Policy
 
@@ -19,6 +19,7 @@ class Reach:
 
     unresolved: tuple[Finding, ...]  # names that nobody has, or several
     obstacles: Mapping[Address, tuple[str, ...]]  # of policies that too few can approve
+    refused: tuple[Finding, ...] = ()  # changes that PostHog would refuse
 
 
 def look(desired: Declared, live: Live) -> Reach:
@@ -37,4 +38,5 @@ def look(desired: Declared, live: Live) -> Reach:
         said = people.obstacles(policy, policy.quorum, people.approvers(policy))
         if policy.enabled and said and said[-1].startswith(("nobody can ", "only ")):
             obstacles[address] = tuple(said)
-    return Reach((*unresolved, *problems, *named), obstacles)
+    refused = tuple(predictions.find(changes, live))
+    return Reach((*unresolved, *problems, *named), obstacles, refused)

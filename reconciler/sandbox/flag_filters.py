@@ -200,6 +200,12 @@ def properties(filters: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from group.get("properties") or ()
 
 
+def variants(filters: dict[str, Any]) -> set[str]:
+    """The keys of the variants."""
+    listed = (filters.get("multivariate") or {}).get("variants") or ()
+    return {str(one.get("key")) for one in listed}
+
+
 def dependencies(filters: dict[str, Any]) -> frozenset[str]:
     """The ids, as text, of the flags that this one asks for."""
     return frozenset(str(one["key"]) for one in properties(filters) if one.get("type") == "flag")

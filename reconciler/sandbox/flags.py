@@ -135,6 +135,22 @@ def _check_filters(profile: Profile, values: dict[str, Any], flag: Flag | None) 
     values["filters"] = flag_filters.merged(stored, sent, profile)
     if sent or flag is None:
         filter_checks.check(values["filters"], stored, flag_filters.OPERATORS)
+    if flag is not None:
+        _check_links(values["filters"], flag)
+
+
+def _check_links(filters: dict[str, Any], flag: Flag) -> None:
+    """What early access features and experiments need of the filters (contract 9.2)."""
+    index = "aggregation_group_type_index"
+    groups = filters.get("groups") or ()
+    if flag.features and any(one.get(index, filters.get(index)) is not None for one in groups):
+        detail = "Cannot use group aggregation in any condition set when the flag is linked to an"
+        raise invalid(f"{detail} Early Access Feature.", "filters")
+    gone = flag_filters.variants(flag.filters) - flag_filters.variants(filters)
+    if gone and _running(flag):
+        listed = ", ".join(sorted(gone))
+        detail = f"Cannot remove variant(s) {listed} from a feature flag that is linked to running"
+        raise invalid(f"{detail} experiment(s).", "filters")
 
 
 def _check_pairs(values: Mapping[str, Any], flag: Flag | None, *, archive: bool) -> None:
@@ -202,7 +218,7 @@ def _running(flag: Flag) -> bool:
     ended = {
         one.get("id")
         for one in flag.experiment_set_metadata
-        if isinstance(one, dict) and one.get("end_date")
+        if isinstance(one, dict) and (one.get("end_date") or one.get("is_running") is False)
     }
     return any(one not in ended for one in flag.experiment_set)
 

@@ -97,7 +97,7 @@ def observe(
     live = live_room.read(reader, directory, wanted, pins(desired, directory))
     compared = build.compare(desired=desired, base=based, live=live, options=options)
     asked = build.gated_projects(compared)
-    if asked or options.prune:  # who prunes must know who they are
+    if asked or options.prune or build.needs_me(compared):  # who prunes must know who they are
         renamed = pins(desired, directory)
         live = live_room.read_gates(
             reader, live, directory, asked.written, renamed, watched=asked.watched
@@ -284,6 +284,7 @@ def validate(reader: Reader, loaded: loader.Loaded, options: Options) -> tuple[F
         desired,
         live,
         unresolved=seen.unresolved,
+        refused=seen.refused,
         obstacles=seen.obstacles,
         scopes=key_scopes(reader),
         templates=[

@@ -88,3 +88,117 @@ def test_validate_refuses_the_filters_that_the_server_refuses_and_no_others(
         )
         told = [row for row in found if row["address"].endswith(f"/{key}")]
         assert (status == 400) is (key in refused), (filters, body, told)
+
+
+HALVES = [{"key": key, "rollout_percentage": 50} for key in "ab"]
+WHOLE = [{"key": "a", "rollout_percentage": 100}]
+GROUPS = [{"properties": [], "rollout_percentage": 10}]
+RUNNING = {"experiment_set": [5], "experiment_set_metadata": [{"id": 5, "is_running": True}]}
+
+
+def _variants(variants, **more):
+    return {"groups": GROUPS, "multivariate": {"variants": variants}, **more}
+
+
+LIVE = {  # key -> what is live, what the file says, and the field that cannot be as it is
+    "on": ({"active": True}, {"archived": True}, "archived"),
+    "attic": ({"archived": True}, {"active": True}, "active"),
+    "device": (
+        {"bucketing_identifier": "device_id"},
+        {"ensure_experience_continuity": True},
+        "ensure_experience_continuity",
+    ),
+    "kept": (
+        {"ensure_experience_continuity": True},
+        {"bucketing_identifier": "device_id"},
+        "bucketing_identifier",
+    ),
+    "plain": ({}, {"has_encrypted_payloads": True}, "has_encrypted_payloads"),
+    "secret": (
+        {"is_remote_configuration": True, "has_encrypted_payloads": True},
+        {"is_remote_configuration": False},
+        "is_remote_configuration",
+    ),
+    "paid": (
+        {"filters": _variants(HALVES, payloads={"b": "1"})},
+        {"filters": _variants(WHOLE)},
+        "filters",
+    ),
+    "trial": ({"filters": _variants(HALVES), **RUNNING}, {"filters": _variants(WHOLE)}, "filters"),
+    "early": (
+        {"features": [{"id": "x"}]},
+        {"filters": {"groups": GROUPS, "aggregation_group_type_index": 0}},
+        "filters",
+    ),
+}
+USED = {
+    "feature": {"features": [{"id": "x"}]},
+    "running": RUNNING,
+    "replay": {"is_used_in_replay_settings": True},
+}
+
+
+def test_a_plan_predicts_what_the_state_of_a_flag_forbids(world):
+    """Each is refused by the server when it is sent all the same, and is not sent by `apply`."""
+    flags = [acme.live_flag(key, **there) for key, (there, _, _) in LIVE.items()]
+    flags += [acme.live_flag(key, **there) for key, there in USED.items()]
+    repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": flags}]))
+    absent = {"lifecycle": {"state": "absent"}}
+    gone = [acme.flag(key) for key in USED]
+    for one in gone:
+        one["metadata"].update(absent)
+    documents = [acme.flag(key, **change) for key, (_, change, _) in LIVE.items()]
+    repo.write("a.yaml", *documents, *gone, acme.flag("fine", rollout=5))
+    ids = {
+        row["key"]: row["id"]
+        for archived in ("", "?archived=true")
+        for row in repo.sandbox.call(
+            "GET", f"/api/projects/1/feature_flags/{archived}", token="phx_ci"
+        )[1]["results"]
+    }
+
+    predicted = {}
+    for command in (["validate", "--live", "--format", "json"], ["plan", "--format", "json"]):
+        done = repo.run(*command)
+        rows = done.json if isinstance(done.json, list) else done.json["findings"]
+        rows = [row for row in rows if row["code"] in {"R038", "would-be-refused"}]
+        predicted = {row["address"].rpartition("/")[2]: row for row in rows}
+        assert (done.code, predicted.keys()) == (1, LIVE.keys() | USED.keys()), done.out
+    lines = (repo.folder / "a.yaml").read_text().splitlines()
+    for key, (_, _, field) in LIVE.items():
+        line = predicted[key]["source"]["line"]
+        assert f"{field}:" in lines[line - 1] or field == "filters", (key, lines[line - 1])
+    bodies = {key: change for key, (_, change, _) in LIVE.items()}
+    bodies |= {key: {"deleted": True} for key in USED}
+    for key, body in bodies.items():
+        status, _ = repo.sandbox.call(
+            "PATCH", f"/api/projects/1/feature_flags/{ids[key]}/", body, "phx_ci"
+        )
+        assert status == 400, key
+    repo.sandbox.clear()
+    applied = repo.run("apply", "--yes", "--format", "json")
+
+    assert applied.code == 1
+    assert [row["method"] for row in repo.sandbox.writes()] == ["POST"]  # `fine`, and nothing else
+
+
+def test_a_plan_predicts_what_the_level_of_the_key_forbids(world):
+    """Nobody changes their own level, or gives or takes what is above it."""
+    repo = world(acme.seed())
+    levels = {"ci": "owner", "alice": "admin", "bob": "owner", "carol": "member"}
+    members = [
+        acme.document("Member", {"level": level}, email=f"{name}@acme.test")
+        for name, level in levels.items()
+    ]
+    repo.write("a.yaml", *members)
+    done = repo.run("plan", "--format", "json")
+    found = [row for row in done.json["findings"] if row["code"] == "would-be-refused"]
+    member = repo.run("plan", "--format", "json", token="phx_bob")
+    below = [row for row in member.json["findings"] if row["code"] == "would-be-refused"]
+
+    assert done.code == 1
+    assert {row["address"].split("/")[2].split("@")[0] for row in found} == {"ci", "alice", "bob"}
+    assert len(below) == len(levels)
+    repo.sandbox.clear()
+    assert repo.run("apply", "--yes").code == 1
+    assert [row["status"] for row in repo.sandbox.writes()] == [200]  # carol

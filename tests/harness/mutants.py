@@ -38,6 +38,7 @@ WEAKER = ("-m", "pytest", "-x", "-q", "tests/e2e/test_weakening.py")
 FAULTS = ("-m", "pytest", "-x", "-q", "tests/e2e/test_faults.py")
 OWN = ("-m", "pytest", "-x", "-q", "tests/e2e/test_own_approval_history.py",
        "tests/e2e/test_own_approval.py")  # fmt: skip
+REFUSED = ("-m", "pytest", "-x", "-q", "tests/e2e/test_refusals.py")
 WIRE = ("-m", "pytest", "-x", "-q", "tests/posthog")
 USUAL = (SCHEDULES, APPLY, FAULTS, SINGLES)
 
@@ -195,6 +196,13 @@ MUTANTS = [
     mutant("weakening is fine", "plan/guardrails.py",
            "yield from weakening_guard.find(changes, live, allowed=limits.allow_weakening, begun=begun)",
            "yield from ()", WEAKER, E2E),
+    # what PostHog would refuse
+    mutant("send what PostHog would refuse", "plan/build.py",
+           "*predictions.find(changes, live),", "", REFUSED),
+    mutant("own filters are all that counts", "plan/predictions.py",
+           "after = {**before, **written}", "after = dict(written)", REFUSED),
+    mutant("anybody may be changed by anybody", "plan/predictions.py",
+           "if there is not None and level_number(there) > level:", "if False:", REFUSED),
 ]  # fmt: skip
 
 
