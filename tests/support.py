@@ -123,14 +123,16 @@ class Repository:
         path.write_text(text, encoding="utf-8")
 
     def git(self, *arguments, **environ):
+        """Run git, and return what it prints."""
         identity = ["-c", "user.name=Test", "-c", "user.email=test@acme.test"]
-        subprocess.run(
+        return subprocess.run(
             ["git", *identity, *arguments],
             cwd=self.folder,
             env={**CLEAN, **environ},
             check=True,
             capture_output=True,
-        )
+            text=True,
+        ).stdout
 
     def commit(self, message="change", **environ):
         if not (self.folder / ".git").exists():

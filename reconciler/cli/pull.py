@@ -1,6 +1,7 @@
 """`reconciler pull`: what is live becomes files that a person would have written."""
 
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,20 @@ if TYPE_CHECKING:
     from reconciler.config.loader import Loaded
     from reconciler.config.settings import Target
     from reconciler.config.writer import Row
-    from reconciler.config.writer_choice import Choice, Pulled
-    from reconciler.config.writer_documents import Doubt
+    from reconciler.config.writer_choice import Choice, Kept, Pulled
+    from reconciler.model import Address
 
 LAYOUTS = ("collection", "resource")
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What was pulled."""
+
+    rows: "list[Row]"
+    taken: "list[tuple[Address, str]]"  # fields of documents that were there
+    pulled: "Pulled"
+    dry: bool  # whether nothing was written
 
 
 @click.command("pull", epilog="Example: reconciler pull --out config --organization acme")
@@ -34,6 +45,7 @@ LAYOUTS = ("collection", "resource")
     help="One file for each collection, or for each resource.",
 )
 @click.option("--include-foreign", is_flag=True, help="Also flags that another tool has tagged.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
 @options.formats("text", "json")
 @click.pass_obj
 def command(
@@ -45,13 +57,14 @@ def command(
     full: bool,
     layout: str,
     include_foreign: bool,
+    dry_run: bool,
     format_: str,
 ) -> int:
     """Write YAML for what is live, names instead of IDs. Reads only; deletes nothing from files."""
-    from reconciler import walk
     from reconciler.config import writer, writer_choice
     from reconciler.config.writer_documents import Shape
     from reconciler.plan import selection
+    from reconciler.walk import pulling
 
     target = session.target()
     folder = _folder(session, target, out)
@@ -62,19 +75,20 @@ def command(
         include_foreign,
         lambda address: selection.matches(address, target.ignore),
     )
-    loaded = _loaded(session, target, folder)
+    loaded, base = _loaded(session, target, folder)
     with session.reader(target) as reader:
-        pulled = walk.pull(reader, loaded, choice)
+        pulled = pulling.pull(reader, loaded, choice, base)
     root = _root(session, folder)
     declared = tuple(loaded.declared.resources)
     writing = writer.Writing(folder, root, Path.cwd(), layout, Shape(full), declared)
     writing.run(pulled.items)
-    rows = writing.save()
-    doubts = [*pulled.doubts, *writing.doubts]
+    rows = writing.save(dry=dry_run)
+    pulled.doubts += writing.doubts
+    done = _Done(rows, writing.taken, pulled, dry_run)
     if format_ == "json":
-        click.echo(_json(rows, pulled, doubts))
+        click.echo(_json(done))
     else:
-        _show(session, rows, pulled, doubts, choice)
+        _show(session, done, choice)
     return 1 if pulled.unreadable else 0
 
 
@@ -103,41 +117,71 @@ def _root(session: Session, folder: Path) -> Path:
     return root if folder.is_relative_to(root) else folder
 
 
-def _loaded(session: Session, target: "Target", folder: Path) -> "Loaded":
-    """What the files declare already: the whole target, if it reads the folder; else the folder."""
-    from reconciler.config import files, loader
+def _loaded(session: Session, target: "Target", folder: Path) -> "tuple[Loaded, Loaded | None]":
+    """What the files declare already, and did at the base.
+
+    The whole target, if it reads the folder; else what the folder holds, which was applied by
+    nobody unless there are no settings.
+    """
+    from reconciler.config import files, git, loader
     from reconciler.model import Declared
 
     settings = session.settings()
-    paths, overlays = [folder], tuple[Path, ...]()
+    whole, is_part = replace(target, paths=(folder,), overlays=()), settings.file is None
     real = [Path(os.path.realpath(path)) for path in target.paths]
     if settings.file and any(
         folder.is_relative_to(one) or one.is_relative_to(folder) for one in real
     ):
-        paths, overlays = list(target.paths), target.overlays
+        whole, is_part = target, True
         if not any(folder.is_relative_to(one) for one in real):
-            paths.append(folder)
-    tree = files.WorkingTree(cwd=Path.cwd(), anchor=settings.folder, skip=frozenset(overlays))
-    some = [path for path in paths if path.exists() and next(iter(tree.walk(path)), None)]
-    if not some:
-        return loader.Loaded(Declared({}, "working tree"))
-    there = tuple(path for path in overlays if path.exists())
-    return loader.load(some, overlays=there, tree=tree)
+            whole = replace(target, paths=(*target.paths, folder))
+    skip = frozenset(whole.overlays)
+    tree = files.WorkingTree(cwd=Path.cwd(), anchor=settings.folder, skip=skip)
+    some = [path for path in whole.paths if path.exists() and next(iter(tree.walk(path)), None)]
+    loaded = loader.Loaded(Declared({}, "working tree"))
+    if some:
+        there = tuple(path for path in whole.overlays if path.exists())
+        loaded = loader.load(some, overlays=there, tree=tree)
+    return loaded, _base(session, whole, loaded) if is_part and git.root(folder) else None
 
 
-def _json(rows: "list[Row]", pulled: "Pulled", doubts: "list[Doubt]") -> str:
+def _base(session: Session, whole: "Target", loaded: "Loaded") -> "Loaded | None":
+    """What was declared when everything was applied last; without it, live values win."""
+    from reconciler.cli import before
+
+    found = before.base(session, whole, like=loaded)
+    for one in found.findings:
+        session.warn(f"{one.message}; {one.fix}")
+    return found.loaded
+
+
+def _json(done: _Done) -> str:
     from reconciler.document import printed
 
+    pulled = done.pulled
     found: dict[str, Any] = {
+        "dry_run": done.dry,
         "files": [
             {"path": _shown(row.path), "action": row.action, "resources": row.resources}
-            for row in rows
+            for row in done.rows
+        ],
+        "taken": [{"address": str(address), "path": path} for address, path in done.taken],
+        "kept": [
+            {
+                "address": str(one.address),
+                "path": one.path,
+                "cause": "conflict" if one.both else "intent",
+                "change_request": one.change_request or None,
+                "url": one.url or None,
+            }
+            for one in pulled.kept
         ],
         "missing": [
             {"address": str(one.address), "source": str(one.source)} for one in pulled.missing
         ],
         "left_out": [
-            {"address": str(one.address), "reason": one.reason, "fix": one.fix} for one in doubts
+            {"address": str(one.address), "reason": one.reason, "fix": one.fix}
+            for one in pulled.doubts
         ],
         "foreign": [str(address) for address in pulled.foreign],
         "unreadable": [
@@ -148,28 +192,42 @@ def _json(rows: "list[Row]", pulled: "Pulled", doubts: "list[Doubt]") -> str:
     return printed(found)
 
 
-def _show(
-    session: Session,
-    rows: "list[Row]",
-    pulled: "Pulled",
-    doubts: "list[Doubt]",
-    choice: "Choice",
-) -> None:
-    """Files on stdout, a line each; what was not written on stderr."""
+def _show(session: Session, done: _Done, choice: "Choice") -> None:
+    """Files on stdout, a line each, and what becomes of fields; what was not written on stderr."""
+    _show_written(done)
+    _show_left_out(session, done.pulled, choice)
+
+
+def _show_written(done: _Done) -> None:
     from reconciler.render.text.screen import escape
 
+    rows = done.rows
     for row in rows:
         count = f"  ({row.resources})" if row.resources else ""
         click.echo(f"{row.action:<9}  {escape(_shown(row.path))}{count}")
+    for address, path in done.taken:
+        click.echo(escape(f"taken      {address}: {path}"))
+    for one in done.pulled.kept:
+        click.echo(escape(f"kept       {one.address}{f': {one.path}' if one.path else ''}"))
+        click.echo(escape(f"             {_why_kept(one)}"))
     counts = {name: sum(row.action == name for row in rows) for name in ("written", "updated")}
-    resources = sum(row.resources for row in rows)
+    number = sum(row.resources for row in rows)
+    resources = f"{number} resource{'s' if number != 1 else ''}"
     click.echo(
-        f"Pulled {resources} resource{'s' if resources != 1 else ''}: {counts['written']} files "
-        f"written, {counts['updated']} updated, {len(rows) - sum(counts.values())} unchanged."
+        f"{f'Dry run, nothing was written. {resources}' if done.dry else f'Pulled {resources}'}: "
+        f"{counts['written']} files {'would be ' if done.dry else ''}written, "
+        f"{counts['updated']} updated, {len(rows) - sum(counts.values())} unchanged."
     )
-    for one in pulled.missing:
-        session.note(escape(f"not live: {one.address} ({one.source}); the document stays"))
-    for doubt in doubts:
+
+
+def _show_left_out(session: Session, pulled: "Pulled", choice: "Choice") -> None:
+    from reconciler.render.text.screen import escape
+
+    for resource in pulled.missing:
+        session.note(
+            escape(f"not live: {resource.address} ({resource.source}); the document stays")
+        )
+    for doubt in pulled.doubts:
         session.note(f"warning: {escape(f'{doubt.address}: {doubt.reason}')}")
         if doubt.fix:
             session.note(f"  fix: {escape(doubt.fix)}")
@@ -187,6 +245,16 @@ def _show(
         ):
             if said:
                 click.echo(f"  {label + ':':<7}{escape(said)}", err=True)
+
+
+def _why_kept(one: "Kept") -> str:
+    """Why a difference stays in the files."""
+    if one.both:
+        return "git and PostHog have both changed it: apply or change the document by hand"
+    if one.change_request:
+        page = f" ({one.url})" if one.url else ""
+        return f"git has changed it; it waits for change request {one.change_request}{page}"
+    return "git has changed it, and it is not applied yet"
 
 
 def _shown(path: Path) -> str:

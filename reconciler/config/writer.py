@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.kinds import KINDS
 from reconciler.model import Address
 from reconciler.paths import Path as SpecPath
-from reconciler.paths import parse_path
+from reconciler.paths import parse_path, root
 
 _Spec = dict[str, Any]
 _EMPTY: Final[tuple[Any, ...]] = (None, {}, [], "")
@@ -59,6 +59,7 @@ class Writing:
     doubts: list[Doubt] = field(default_factory=list)
     files: dict[Path, FileText] = field(default_factory=dict)
     counts: dict[Path, int] = field(default_factory=dict)
+    taken: list[tuple[Address, str]] = field(default_factory=list)  # of documents that are there
     sizes: dict[Path, int] = field(default_factory=dict)  # of files that something is put into
 
     def run(self, items: Sequence[Item]) -> None:
@@ -164,27 +165,30 @@ class Writing:
             names = ", ".join(sorted({*was["spec"], *now["spec"]}) or ["its name"])
             reason = f"{resource.source}: {names} cannot be rewritten here: {problem}"
             self.doubts.append(Doubt(item.address, reason, "change it by hand"))
+        else:
+            self.taken += [(item.address, path) for path in _taken(item, was, now)]
 
-    def save(self) -> list[Row]:
-        """Write what has changed, each file whole or not at all."""
+    def save(self, *, dry: bool = False) -> list[Row]:
+        """Write what has changed, each file whole or not at all; `dry`: nothing."""
         rows = []
         for path, file in sorted(self.files.items()):
             text = file.text
             action = UNCHANGED if text == file.was else WRITTEN if file.was is None else UPDATED
-            if action != UNCHANGED:
+            if action != UNCHANGED and not dry:
                 write(path, text)
             rows.append(Row(path, action, self.counts.get(path, 0)))
         if rows:
-            rows += self._save_schema()
+            rows += self._save_schema(dry=dry)
         return rows
 
-    def _save_schema(self) -> list[Row]:
+    def _save_schema(self, *, dry: bool) -> list[Row]:
         rows = []
         for name, text in writer_schema.texts().items():
             path = self.root / writer_schema.FOLDER / name
             was = _read(path) if path.is_file() else None
-            if was != text:
+            if was != text and not dry:
                 write(path, text)
+            if was != text:
                 rows.append(Row(path, WRITTEN if was is None else UPDATED, 0))
         return rows
 
@@ -219,6 +223,14 @@ def parts(item: Item, worth: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
                 was["spec"][name] = before
                 now["spec"][name] = {**before, **extra}
     return was, now
+
+
+def _taken(item: Item, was: _Spec, now: _Spec) -> Iterator[str]:
+    """Return the paths of a document that become what is live."""
+    for name in sorted({*was["spec"], *now["spec"]}):
+        paths = [path for path in item.taken if root(path) == name]
+        yield from paths or [name]
+    yield from (f"metadata.{name}" for name in sorted(now.get("metadata", {})))
 
 
 def folded(kind: str) -> tuple[SpecPath, ...]:

@@ -2,14 +2,27 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Final
 
+from reconciler.config.adoption import patched
 from reconciler.config.near import nearest
 from reconciler.config.writer_documents import Doubt, Item
 from reconciler.errors import ReconcilerError
 from reconciler.kind import Scope, is_foreign
 from reconciler.kinds import KINDS
-from reconciler.model import Address, Change, Live, LiveResource, Resource, Unreadable
-from reconciler.paths import parse_path
+from reconciler.model import (
+    Address,
+    Cause,
+    Change,
+    Live,
+    LiveResource,
+    Resource,
+    Unreadable,
+)
+from reconciler.paths import Path, at, parse_path, print_path, put_back, root
+
+_EMPTY: Final[tuple[Any, ...]] = (None, {}, [], "", False)
+_KEPT: Final = frozenset({Cause.INTENT, Cause.CONFLICT})  # git has changed the field
 
 Projects = Mapping[str, Mapping[str, tuple[str, ...]]]  # organization -> name -> ids
 
@@ -86,10 +99,31 @@ def first(ids: Iterable[str]) -> str:
     return min(ids, key=lambda one: (not one.isdecimal(), int(one) if one.isdecimal() else 0, one))
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What git has changed since the base and PostHog does not have: it stays in the files.
+
+    Attributes:
+        address: of the resource.
+        path: of the field; empty for the resource as a whole.
+        both: whether PostHog has changed it too.
+        change_request: the open one that proposes it, if there is one.
+        url: its page in PostHog.
+
+    """
+
+    address: Address
+    path: str = ""
+    both: bool = False
+    change_request: str = ""
+    url: str = ""
+
+
 @dataclass(slots=True)
 class Pulled:
     """What was found: items to write, and everything that is not written."""
 
+    kept: list[Kept] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     doubts: list[Doubt] = field(default_factory=list)
     missing: list[Resource] = field(default_factory=list)  # declared, not live
@@ -97,25 +131,54 @@ class Pulled:
     unreadable: tuple[Unreadable, ...] = ()
 
     def declared(
-        self, resource: Resource, there: LiveResource, change: Change, *, is_one: bool
+        self,
+        resource: Resource,
+        there: LiveResource,
+        change: Change,
+        *,
+        is_one: bool,
+        left: Iterable[Path] = (),
     ) -> None:
-        """A live object that a document stands for; `is_one`: it shares its name with none."""
+        """A live object that a document stands for.
+
+        Args:
+            resource: the document.
+            there: the object.
+            change: what of it differs, and which side moved.
+            is_one: whether it shares its name with no other object.
+            left: fields that the document had at the base and has no more.
+
+        """
         key = f"metadata.{KINDS[resource.address.kind].key}"
-        paths = {one.path for one in change.fields}
+        taken = [one for one in change.fields if one.cause not in _KEPT]
+        paths = tuple(one.path for one in taken)
         renamed = key in paths and resource.lifecycle.renamed_from is None
-        fields = frozenset(
-            str(parse_path(path)[0]) for path in paths if not path.startswith("metadata.")
-        )
+        fields = frozenset(root(path) for path in paths if not path.startswith("metadata."))
+        spec: Any = dict(there.spec)
+        for name in self._keep(change) & resource.spec.keys():
+            values = {parse_path(one.path): one.live for one in taken if root(one.path) == name}
+            spec[name] = patched(resource.spec, values)[name]
+        for path in left:
+            if at(spec, path) not in _EMPTY:
+                self.kept.append(Kept(change.address, print_path(path)))
+                spec = put_back(spec, {}, path)
         hidden = KINDS[resource.address.kind].hidden(there.payload)
         address = there.address if renamed else resource.address
         pin = None if is_one else there.id
-        item = Item(address, there.spec, pin, hidden, resource, fields, renamed)
+        item = Item(address, spec, pin, hidden, resource, fields, renamed, paths)
         self.items.append(item)
+
+    def _keep(self, change: Change) -> set[str]:
+        """List the fields that git has changed; their top-level fields."""
+        mine = [one for one in change.fields if one.cause in _KEPT]
+        self.kept += [Kept(change.address, one.path, one.cause is Cause.CONFLICT) for one in mine]
+        return {root(one.path) for one in mine}
 
     def templated(self, resource: Resource, change: Change) -> None:
         """A live object that a document with `projects` stands for."""
-        if change.fields:
-            paths = ", ".join(one.path for one in change.fields)
+        self._keep(change)
+        if taken := [one.path for one in change.fields if one.cause not in _KEPT]:
+            paths = ", ".join(taken)
             reason = f"{paths}: differs from the document at {resource.source}, which is for many"
             fix = "change it there, or declare this project apart"
             self.doubts.append(Doubt(resource.address, reason, fix))

@@ -26,6 +26,7 @@ class Item:
     resource: Resource | None = None  # the document that declares it already
     fields: frozenset[str] = frozenset()  # those of the document that differ from what is live
     renamed: bool = False  # the document spells the name otherwise
+    taken: tuple[str, ...] = ()  # paths of the document that become what is live
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,11 @@ def same_intent(request: ChangeRequest, change: Change, live: LiveResource | Non
     )
 
 
+def proposed(request: ChangeRequest) -> frozenset[str]:
+    """Return the fields that a request would write, as a file names them."""
+    return frozenset(_FLAG.to_spec(_data(request)))
+
+
 def _data(request: ChangeRequest) -> dict[str, Any]:
     """What would be replayed; a lifecycle call without a body still says `active`."""
     intent = request.payload.get("intent") or {}

@@ -309,17 +309,18 @@ def released(
         before = earlier.of(one.desired)
         if before is None or not before.spec:
             continue
-        for path, value in _left(before.spec, one.desired.spec, KINDS[one.address.kind].atomic):
+        for path, value in left(before.spec, one.desired.spec, KINDS[one.address.kind].atomic):
             text, live = print_path(path), at(one.before.spec, path, ABSENT)
             hidden = secret.covers(secret.of(one), text)
             sides = (secret.SHOWN, secret.SHOWN) if hidden else (value, live)
             yield Released(one.address, text, *map(ordered, sides))
 
 
-def _left(before: Any, now: Any, atomic: tuple[str, ...]) -> Iterator[tuple[Path, Any]]:
+def left(before: Any, now: Any, atomic: tuple[str, ...]) -> Iterator[tuple[Path, Any]]:
+    """Return the fields that were written before and are not written now, with their values."""
     for name, value in before.items():
         if name not in now:
             yield (name,), value
         elif name not in atomic and isinstance(value, Mapping) and isinstance(now[name], Mapping):
-            for path, inner in _left(value, now[name], ()):
+            for path, inner in left(value, now[name], ()):
                 yield (name, *path), inner

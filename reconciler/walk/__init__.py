@@ -1,4 +1,4 @@
-"""The hall: observe, plan, apply, pull, validate.
+"""The hall: observe, plan, apply, validate.
 
 The rooms do not know each other. It brings them together, with what is built on it (`watch`,
 `resume`, `adopt`) and what it hands to `apply` (`counsel`, `voters`).
@@ -31,12 +31,8 @@ from reconciler.plan import (
     build,
     evasion_history,
     footing,
-    identity,
-    lookup,
     pages,
     reach,
-    references,
-    three_way,
 )
 from reconciler.plan.begun import Begun
 from reconciler.plan.build import Options
@@ -49,7 +45,6 @@ if TYPE_CHECKING:  # what most commands do without is imported where it is neede
     from reconciler.apply import executor
     from reconciler.apply.journal import Journal
     from reconciler.apply.names import Names
-    from reconciler.config import writer_choice
     from reconciler.config.lineage import Lineage
 
 
@@ -311,47 +306,3 @@ def key_scopes(reader: Reader) -> frozenset[str] | None:
 def journal_path(folder: Path, stamp: str) -> Path:
     """`.reconciler/runs/<time>.jsonl` below the configuration's folder."""
     return folder / ".reconciler" / "runs" / f"{stamp}.jsonl"
-
-
-def pull(
-    reader: Reader, loaded: loader.Loaded, choice: "writer_choice.Choice"
-) -> "writer_choice.Pulled":
-    """Everything live that `choice` asks for, and the documents that stand for it already."""
-    from reconciler.config import writer_choice
-
-    directory = live_room.directory(reader)
-    choice.check(directory.projects)
-    whole = loader.expand(loaded, directory.project_names())
-    picked = {a: r for a, r in whole.resources.items() if choice.covers(a)}
-    ids = {
-        Address("Project", (slug, name)): writer_choice.first(found)
-        for slug, projects in directory.projects.items()
-        for name, found in projects.items()
-    }
-    ids |= pins(whole, directory)
-    asked = {*choice.addresses(directory.projects), *picked}
-    live = live_room.read(reader, directory, asked, ids)
-    closed = {(gap.kind, gap.scope) for gap in live.unreadable}
-    pulled = writer_choice.Pulled(unreadable=live.unreadable)
-    found, known = lookup.Lookup(live), set()
-    spelled = references.spelled(replace(whole, resources=picked), live).resources
-    for address, resource in picked.items():
-        there = found.candidates(resource)
-        if len(there) > 1:
-            chosen = writer_choice.first(one.id for one in there)
-            there = tuple(one for one in there if one.id == chosen)
-        known |= {id(one) for one in there}
-        if (address.kind, address.parts[:-1]) in closed or resource.lifecycle.absent:
-            continue
-        if identity.hidden_people(resource, live) is not None:
-            continue
-        if not there:
-            pulled.missing.append(resource)
-            continue
-        change = three_way.change(spelled[address], None, there[0])
-        if address in loaded.declared.resources:
-            pulled.declared(resource, there[0], change, is_one=there[0].address not in live.twins)
-        else:
-            pulled.templated(resource, change)
-    pulled.others(live, choice, known)
-    return pulled

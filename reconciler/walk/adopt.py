@@ -13,10 +13,11 @@ from reconciler.config import loader
 from reconciler.config.adoption import Adoption, Patch, Patched, Wish
 from reconciler.config.commit import CommitTree
 from reconciler.config.writer_documents import Doubt
+from reconciler.drift import window
 from reconciler.errors import ConfigError
 from reconciler.evidence import Deed
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Address, Change, Declared, Resource
+from reconciler.model import Action, Address, Cause, Change, Declared, Resource
 from reconciler.paths import parse_path, print_path
 from reconciler.plan import lookup, references, three_way
 from reconciler.walk.watch import Drift
@@ -47,7 +48,14 @@ class Adopted:
 def adopt(found: Drift, files: Files) -> Adopted:
     """The files as they would declare what is live, wherever that is possible."""
     adopted = Adopted(held=[one for one in found.report.writes if one.hold is not None])
-    drifted = [one for one in found.report.writes if one.hold is None]
+    both = {one.address: _moved_by_both(found, one) for one in found.report.writes}
+    for address, paths in both.items():
+        if paths and all(one.address != address for one in adopted.held):
+            reason = f"{', '.join(sorted(paths))}: git and PostHog have both changed it"
+            adopted.doubts.append(Doubt(address, reason, "apply it, or change it by hand"))
+    free = (one for one in found.report.writes if one.hold is None)
+    left = (window.without(one, both[one.address]) for one in free)
+    drifted = [one for one in left if one.action is not Action.NONE]
     wishes = list(_wishes(found, files, drifted, adopted.doubts))
     while True:
         adoption = Adoption(lambda name: _content(files.tree, name))
@@ -61,6 +69,15 @@ def adopt(found: Drift, files: Files) -> Adopted:
         adopted.doubts += doubts
         bad = {doubt.address for doubt in doubts}
         wishes = [wish for wish in wishes if not bad & set(wish.addresses)]
+
+
+def _moved_by_both(found: Drift, change: Change) -> set[str]:
+    """The fields that git has changed, too, since everything was applied last."""
+    if found.applied is None or change.desired is None or change.action is not Action.UPDATE:
+        return set()
+    then = three_way.Earlier(found.world.desired, found.applied).of(change.desired)
+    compared = three_way.change(change.desired, then, change.before)
+    return {one.path for one in compared.fields if one.cause is Cause.CONFLICT}
 
 
 def _content(tree: CommitTree, name: str) -> bytes:

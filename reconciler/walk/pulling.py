@@ -1,0 +1,160 @@
+"""Live resources for the files, and what stays in the files because git has changed it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from reconciler import live as live_room
+from reconciler import walk
+from reconciler.config import loader, writer_choice
+from reconciler.config.writer_choice import Choice, Kept, Pulled
+from reconciler.errors import ApiError, AuthenticationError
+from reconciler.kinds import KINDS
+from reconciler.live import naming
+from reconciler.model import Action, Address, Change, ChangeRequest, Declared, Live, Resource
+from reconciler.paths import root
+from reconciler.plan import identity, intent, lookup, pages, references, three_way
+from reconciler.posthog import change_requests
+from reconciler.posthog.client import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """What was read, and what the files say, and said at the base."""
+
+    live: Live
+    declared: Declared
+    base: Declared | None
+
+    def left(self, change: Change) -> list[tuple[str | int, ...]]:
+        """The fields that a document had at the base and has no more."""
+        before = three_way.Earlier(self.declared, self.base)
+        then = before.of(change.desired) if change.desired is not None else None
+        if then is None or change.desired is None:
+            return []
+        atomic = KINDS[change.address.kind].atomic
+        return [path for path, _ in three_way.left(then.spec, change.desired.spec, atomic)]
+
+
+def pull(
+    reader: Reader, loaded: loader.Loaded, choice: Choice, base: loader.Loaded | None = None
+) -> Pulled:
+    """Everything live that `choice` asks for, and the documents that stand for it already.
+
+    What git has changed since the base, and PostHog does not have yet, is left to the files.
+    """
+    directory = live_room.directory(reader)
+    choice.check(directory.projects)
+    names = directory.project_names()
+    whole = loader.expand(loaded, names)
+    picked = {a: r for a, r in whole.resources.items() if choice.covers(a)}
+    ids = {
+        Address("Project", (slug, name)): writer_choice.first(found)
+        for slug, projects in directory.projects.items()
+        for name, found in projects.items()
+    }
+    ids |= walk.pins(whole, directory)
+    asked = {*choice.addresses(directory.projects), *picked}
+    live = live_room.read(reader, directory, asked, ids)
+    world = _World(live, whole, loader.expand_base(base, names)[0])
+    pulled, known = Pulled(unreadable=live.unreadable), set[int]()
+    changes = list(_changes(world, loaded, pulled, known, picked))
+    _removed(world, choice, pulled, known, changes)
+    pulled.others(live, choice, known)
+    pulled.kept = list(_awaited(reader, live, pulled.kept, changes))
+    return pulled
+
+
+def _changes(
+    world: _World,
+    loaded: loader.Loaded,
+    pulled: Pulled,
+    known: set[int],
+    picked: dict[Address, Resource],
+) -> Iterator[Change]:
+    """Hand each declared resource to `pulled`; what differs of it, and which side moved."""
+    live = world.live
+    closed = {(gap.kind, gap.scope) for gap in live.unreadable}
+    found = lookup.Lookup(live)
+    spelled = references.spelled(replace(world.declared, resources=picked), live).resources
+    earlier = three_way.Earlier(world.declared, world.base)
+    for address, resource in picked.items():
+        there = found.candidates(resource)
+        if len(there) > 1:
+            chosen = writer_choice.first(one.id for one in there)
+            there = tuple(one for one in there if one.id == chosen)
+        known |= {id(one) for one in there}
+        if (address.kind, address.parts[:-1]) in closed:
+            continue
+        if identity.hidden_people(resource, live) is not None:
+            continue
+        then = earlier.of(resource)
+        change = three_way.change(spelled[address], then, there[0] if there else None)
+        yield change
+        was_there = then is None or (bool(then.spec or then.source) and not then.lifecycle.absent)
+        if resource.lifecycle.absent:
+            if there and then is not None and was_there:
+                pulled.kept.append(Kept(address))
+        elif not there:
+            pulled.missing.append(resource)
+            if not was_there:
+                pulled.kept.append(Kept(address))
+        elif address in loaded.declared.resources:
+            alone = there[0].address not in live.twins
+            left = world.left(change)
+            pulled.declared(resource, there[0], change, is_one=alone, left=left)
+        else:
+            pulled.templated(resource, change)
+
+
+def _removed(
+    world: _World, choice: Choice, pulled: Pulled, known: set[int], changes: list[Change]
+) -> None:
+    """What has left the files since the base does not come back, although it is still live."""
+    gone, _ = three_way.removals(world.declared, world.base, world.live, choice.covers, changes)
+    for change in gone:
+        if change.before is not None:
+            known.add(id(change.before))
+            pulled.kept.append(Kept(change.address))
+
+
+def _awaited(reader: Reader, live: Live, kept: list[Kept], changes: list[Change]) -> Iterator[Kept]:
+    """The same with the requests that it waits for: one listing a project, if it can matter."""
+    of = {change.address: change for change in changes}
+    gated = (one.address for one in kept if KINDS[one.address.kind].gated)
+    scopes = {address.parts[:-1] for address in gated if address in of}
+    requests = [request for scope in sorted(scopes) for request in _open(reader, live, scope)]
+    urls = pages.of_requests(requests, live, reader.host)
+    for one in kept:
+        change = of.get(one.address)
+        request = _request(requests, change, one.path) if change is not None else None
+        if request is not None:
+            yield replace(one, change_request=request.id, url=urls.get(request.id, ""))
+        else:
+            yield one
+
+
+def _open(reader: Reader, live: Live, scope: tuple[str, ...]) -> Iterator[ChangeRequest]:
+    ids = live.ids.get(Address("Project", scope), ())
+    if len(ids) != 1:
+        return
+    try:
+        for payload in change_requests.list_open(reader, ids[0]):
+            yield naming.change_request(payload, *scope)
+    except AuthenticationError:
+        raise
+    except ApiError:  # pulling needs no request to be readable
+        return
+
+
+def _request(requests: list[ChangeRequest], change: Change, path: str) -> ChangeRequest | None:
+    """The open request that proposes what git has changed."""
+    if change.action not in {Action.CREATE, Action.UPDATE}:
+        return None
+    for request in requests:
+        if not intent.holds(request, change) or not intent.same_intent(
+            request, change, change.before
+        ):
+            continue
+        if not path or root(path) in intent.proposed(request):
+            return request
+    return None
