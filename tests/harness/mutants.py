@@ -39,6 +39,14 @@ FAULTS = ("-m", "pytest", "-x", "-q", "tests/e2e/test_faults.py")
 OWN = ("-m", "pytest", "-x", "-q", "tests/e2e/test_own_approval_history.py",
        "tests/e2e/test_own_approval.py")  # fmt: skip
 REFUSED = ("-m", "pytest", "-x", "-q", "tests/e2e/test_refusals.py")
+VALUES = (
+    "-m",
+    "pytest",
+    "-x",
+    "-q",
+    "tests/e2e/test_values.py",
+    "tests/properties/test_spellings.py",
+)
 WIRE = ("-m", "pytest", "-x", "-q", "tests/posthog")
 USUAL = (SCHEDULES, APPLY, FAULTS, SINGLES)
 
@@ -97,6 +105,18 @@ MUTANTS = [
     mutant("go on with a key that is refused", "apply/answers.py",
            "everywhere = (AuthenticationError, ThrottledError, JournalError)",
            "everywhere = (JournalError,)", LIVENESS),
+    # values as the server keeps them
+    mutant("operators as they are spelled", "filters.py",
+           'normal["operator"] = OPERATORS[item["operator"]]', "pass", VALUES),
+    mutant("tags in capitals", "normal_form.py", "one.strip().lower()", "one.strip()", VALUES),
+    mutant("payloads compared as text", "normal_form.py",
+           "return _respelled(value) if isinstance(value, str)",
+           "return value if isinstance(value, str)", VALUES),
+    mutant("keys that the next save removes are sent", "filters.py",
+           "for name, value in filters.items() if name not in DROPPED}", "for name, value in filters.items()}", VALUES),
+    mutant("an inserted item changes all of them", "plan/three_way.py",
+           "return replace(_change(resource, Action.UPDATE, fields, live), lists=lists)",
+           "return _change(resource, Action.UPDATE, fields, live)", VALUES),
     # gates and requests
     mutant("file again what was rejected", "apply/ledger.py",
            "        case Verdict.REJECTED:\n            raise Stop(",
