@@ -147,13 +147,24 @@ def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
 
 
 def _complete(live: Payload, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Filters with what is unmanaged, since some servers replace the whole object (9.2).
+    """Filters with what is unmanaged, since the server replaces the whole object or its keys (9.2).
 
-    An early server also keeps the keys that newer ones drop: there they have to be sent again.
+    A payload goes with its variant: the server refuses a payload that nobody gets. An early server
+    keeps the keys that newer ones drop: there they have to be sent again.
     """
-    there = live.get("filters") or {}
-    old = {} if "archived" in live else {n: there[n] for n in filters.DROPPED if n in there}
-    return {**filters.canonical(there), **old, **wanted}
+    there = filters.canonical(live.get("filters") or {})
+    raw = live.get("filters") or {}
+    old = {} if "archived" in live else {n: raw[n] for n in filters.DROPPED if n in raw}
+    whole = {**there, **old, **wanted}
+    for name, value in wanted.items():
+        if isinstance(value, Mapping) and isinstance(there.get(name), Mapping):
+            whole[name] = {**there[name], **value}
+    if isinstance(payloads := whole.get("payloads"), Mapping):
+        several = whole.get("multivariate") or {}
+        gets = {str(one.get("key")) for one in several.get("variants") or ()} or {"true"}
+        declared = wanted.get("payloads") or {}
+        whole["payloads"] = {n: v for n, v in payloads.items() if n in gets or n in declared}
+    return whole
 
 
 KIND = Kind(

@@ -187,3 +187,23 @@ def test_an_inserted_condition_is_one_change_in_every_form(shared_sandbox, tmp_p
         assert "4 groups move down" in text
     document = repository.run("show", "saved.json", "--format", "json").json
     assert len(document["changes"][0]["fields"]) > 1
+
+
+def test_a_payload_that_no_file_writes_stays_as_long_as_its_variant(shared_sandbox, tmp_path):
+    """Only what is written is managed, also below `payloads`; what nobody gets is not sent."""
+    shares = {"a": 30, "b": 30, "c": 40}
+    variants = [{"key": key, "rollout_percentage": share} for key, share in shares.items()]
+    payloads = {"a": '"of a"', "b": '"of b"', "c": '"of c"'}
+    there = {"groups": GROUPS, "multivariate": {"variants": variants}, "payloads": payloads}
+    live = [acme.live_flag("beta", filters=there)]
+    shared_sandbox.reset(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": live}]))
+    repository = Repository(tmp_path, shared_sandbox)
+    two = [{"key": key, "rollout_percentage": 50} for key in "ab"]
+    wanted = {"multivariate": {"variants": two}, "payloads": {"a": '"new"'}}
+    repository.write("all.yaml", acme.flag("beta", filters=wanted))
+
+    assert 0 == repository.run("apply", "--yes").code
+
+    (flag,) = shared_sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
+    assert {"a": '"new"', "b": '"of b"'} == flag["filters"]["payloads"]
+    assert 0 == repository.run("plan", "--detailed-exitcode").code

@@ -137,8 +137,9 @@ def test_9_1_key_and_filters_are_needed(api):
     assert reply.body["detail"] == expected
 
 
-def test_9_1_tags_are_trimmed_and_counted_once(api):
-    assert make(api, "new", tags=[" a ", "b", "a", ""])["tags"] == ["a", "b"]
+def test_9_1_tags_are_trimmed_in_lower_case_and_counted_once(api):
+    assert make(api, "new", tags=[" a ", "B", "A", ""])["tags"] == ["a", "b"]
+    assert make(api, "in", evaluation_contexts=["App", "app "])["evaluation_contexts"] == ["app"]
     assert api.patch(f"{FLAGS}/1/", {"tags": ["c"]}).body["tags"] == ["c"]
 
 
@@ -220,6 +221,16 @@ def test_9_2_the_aggregation_follows_from_the_groups(api):
     assert make(api, "mixed", filters=mixed)["filters"]["aggregation_group_type_index"] is None
     outer = make(api, "outer", filters={**BASE, "aggregation_group_type_index": 2})["filters"]
     assert outer["groups"][0]["aggregation_group_type_index"] == 2
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [({"b": "\u00fc", "a": 1.0}, '{"b": "\\u00fc", "a": 1.0}'), (None, "null"), (" 1 ", " 1 ")],
+)
+def test_9_2_a_payload_that_is_not_text_becomes_json_text(api, sent, kept):
+    made = make(api, "new", filters={**BASE, "payloads": {"true": sent}})
+
+    assert {"true": kept} == made["filters"]["payloads"]
 
 
 def test_9_2_a_patch_merges_top_level_keys(api):

@@ -99,6 +99,14 @@ def test_13_g1_replaces_filters_and_keeps_them_as_sent(g1):
     assert g1.patch(f"{FLAGS}/1/", {"filters": sent}).body["filters"] == sent
 
 
+def test_13_g1_ignores_a_patch_of_filters_without_groups(g1):
+    before = g1.get(f"{FLAGS}/1/").body["filters"]
+
+    after = g1.patch(f"{FLAGS}/1/", {"filters": {"payloads": {"true": "1"}}}).body["filters"]
+
+    assert before == after
+
+
 def test_13_g1_replays_the_raw_body(g1):
     g1.policy(UPDATE)
     sent = {"filters": filters(90), "moon": 1}
