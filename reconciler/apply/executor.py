@@ -101,11 +101,18 @@ class _Run:
     def _graph(self) -> dict[_Node, set[_Node]]:
         graph: dict[_Node, set[_Node]] = {}
         for address, change in self._changes.items():
-            graph[address, False] = {(other, False) for other in change.depends_on}
+            graph[address, False] = {
+                (other, self._is_whole(change, other)) for other in change.depends_on
+            }
             if change.late:
                 late = {(other, False) for other in change.late}
                 graph[address, True] = {(address, False), *late}
         return graph
+
+    def _is_whole(self, change: Change, other: Address) -> bool:
+        """Whether all of the other goes first: a policy that names the role of whoever joins."""
+        there = self._changes.get(other)
+        return there is not None and not set(there.late).isdisjoint(change.depends_on)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Every outcome as it comes. No more is in flight than the workers can hold."""

@@ -46,8 +46,13 @@ class Leans:
     waits: Mapping[Address, set[Address]] = field(default_factory=dict)  # for what else
 
     def turns(self, address: Address, named: Address) -> bool:
-        """Whether what it names does not go before it, as it else would."""
-        return self.is_last(named) or address in self.waits.get(named, ())
+        """Whether what it names does not go before it, as it else would.
+
+        Policies wait for the people that they name only where it matters: else some would wait
+        for each other.
+        """
+        entangled = address.kind == KIND and named.kind in entwined.PEOPLE
+        return entangled or self.is_last(named) or address in self.waits.get(named, ())
 
     def is_last(self, address: Address) -> bool:
         """Whether it goes after the flags."""

@@ -167,3 +167,29 @@ def test_somebody_may_change_the_role_in_two_runs(world):
 
     assert 0 == done.code, done.out + done.err
     assert "the rest of what was begun" in done.out
+
+
+def test_a_new_organization_has_its_default_role_before_a_policy_names_it(world):
+    """Its last call, which waits for the role, goes before the policy."""
+    repo = world(acme.seed())
+    new = {"organization": "newco"}
+    approvers = {"quorum": 1, "users": [], "roles": ["Ops"]}
+    repo.write(
+        "all.yaml",
+        {"kind": "Organization", "metadata": new, "spec": {"name": "Newco", "default_role": "Ops"}},
+        {"kind": "Role", "metadata": {**new, "name": "Ops"}, "spec": {}},
+        {"kind": "Project", "metadata": {**new, "name": "Shop"}, "spec": {}},
+        {
+            "kind": "ApprovalPolicy",
+            "metadata": {**new, "project": "Shop", "action": DISABLE},
+            "spec": {"approvers": approvers},
+        },
+    )
+
+    done = repo.run("apply", "--yes")
+
+    assert 0 == done.code, done.out + done.err
+    rows = repo.sandbox.call("GET", "/_sandbox/ledger")[1]
+    made = [(row["object"].split("/")[0], row["effect"]) for row in rows if row["user"]]
+    default = made.index(("Organization", "update"))
+    assert made.index(("Role", "create")) < default < made.index(("ApprovalPolicy", "create"))
