@@ -23,6 +23,8 @@ from reconciler.errors import ConfigError, GitError
 DAYS: Final = 7
 COMMITS: Final = 100  # of those that say something about what is asked for
 _LOOKED_AT: Final = 500  # commits of these paths
+_LINE: Final = ("rev-list", "--first-parent", "--topo-order")
+_DATED: Final = 50_000  # commits whose dates are looked at
 _MAX_BYTES: Final = 64 * 1024 * 1024  # of contents that are searched
 _MAX_PARSED: Final = 4 * 1024 * 1024  # of documents that are read in all
 _PLAIN: Final = frozenset({b"000000", b"100644", b"100755"})  # modes: nothing, and files
@@ -90,7 +92,7 @@ def since(
         inside = [tree.inside(path) for path in (*paths, *overlays)]
         rows = _rows(tree.root, inside, f"^{base}")
         blobs = Blobs(tree.root, names)
-        commits = [read_commit(id_, parent, tree.root, inside) for id_, parent, _ in rows]
+        commits = [read_commit(id_, parent, tree.root, inside) for id_, parent in rows]
         telling = _telling(commits, blobs)
         states = list(_states(tree, telling, blobs))
     except (GitError, Refused):
@@ -103,24 +105,26 @@ def since(
     return found if len(found) == len(states) else None
 
 
-def _rows(root: Path, inside: Sequence[str], *revisions: str) -> list[tuple[str, str | None, int]]:
-    """(commit, parent, time) of the first-parent line, oldest first."""
-    asked = ["rev-list", "--first-parent", "--parents", "--timestamp", f"-n{_LOOKED_AT}", "HEAD"]
-    paths = (path or "." for path in inside)
-    output = git_process.output([*asked, *revisions, "--", *paths], root)
-    rows = [line.split() for line in reversed(output.decode("ascii", "replace").splitlines())]
-    return [(row[1], row[2] if row[2:] else None, int(row[0])) for row in rows]
+def _rows(root: Path, inside: Sequence[str], *revisions: str) -> list[tuple[str, str | None]]:
+    """(commit, parent) of the first-parent line, oldest first."""
+    asked = [*_LINE, "--parents", f"-n{_LOOKED_AT}", "HEAD", *revisions, "--"]
+    output = git_process.output([*asked, *(path or "." for path in inside)], root)
+    rows = [row.split() for row in reversed(output.decode("ascii", "replace").splitlines())]
+    return [(row[0], row[1] if row[1:] else None) for row in rows]
 
 
 def _window(root: Path, inside: Sequence[str], now: datetime) -> list[tuple[str, str | None]]:
     """(commit, parent) of the first-parent line within the window, oldest first.
 
-    A commit is never older than one before it, whatever its date says: dates can be set.
+    A commit is never older than one before it, whatever its date says: dates can be set. Commits
+    of other paths count for that, too.
     """
-    rows = _rows(root, inside)
-    times = accumulate((at for _, _, at in rows), max)
+    output = git_process.output([*_LINE, "--timestamp", f"-n{_DATED}", "HEAD"], root)
+    dated = [row.split() for row in reversed(output.decode("ascii", "replace").splitlines())]
+    times = accumulate((int(at) for at, _ in dated), max)
+    made = {id_: at for (_, id_), at in zip(dated, times, strict=True)}
     since = (now - timedelta(days=DAYS)).timestamp()
-    return [row[:2] for row, at in zip(rows, times, strict=True) if at >= since]
+    return [row for row in _rows(root, inside) if made.get(row[0], 0) >= since]
 
 
 def read_commit(id_: str, parent: str | None, root: Path, inside: Sequence[str]) -> Commit:

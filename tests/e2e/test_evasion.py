@@ -342,9 +342,11 @@ def test_the_attacker_who_moves_the_document_with_each_step_is_found(world):
 
 
 def test_the_attacker_who_dates_commits_back_is_found(world):
-    """A commit is not older than those before it."""
+    """A commit is not older than those before it, of whichever files."""
     repo = start(world, live(group(25)), rules())
     repo.write("flags.yaml", acme.flag("a", 10))
+    repo.commit("long ago", **day(1))
+    repo.write("notes.txt", "something else")
     repo.commit("honest", **recently(60))
     for number, percentage in enumerate((25, 40), 1):
         repo.write("flags.yaml", acme.flag("a", percentage))
