@@ -95,6 +95,8 @@ def base(
     repository = git.root(folder)
     head = git.head(folder) if repository is not None else None
     before = Before(repository=repository, head=head)
+    if found is not None and not found.in_history:
+        return replace(before, findings=(_not_merged(found, None),))
     if found is None:
         return before
     there = git.commit_tree(found.commit, cwd=Path.cwd(), at=folder, may_lack_paths=True)
@@ -103,6 +105,8 @@ def base(
         there = replace(there, known={like.blobs[name]: data for name, data in texts.items()})
     files, said = _files(session, target, there, found, paths, like)
     known = found if files is not None else None
+    if found.unused is not None:
+        said = (*said, _not_merged(found.unused, found))
     return replace(before, base=known, loaded=files, findings=said)
 
 
@@ -153,6 +157,23 @@ def _target(
     given = target.paths if paths else ()
     then = settings.parse(data, file=now.file, display=tree.display(now.file), given=given)
     return then.targets.get(target.name)
+
+
+def _not_merged(found: "Base", used: "Base | None") -> "Finding":
+    from reconciler.model import Finding, Severity
+
+    commit = found.commit[:10]
+    instead = "there is no base, and nothing is deleted because it left the files"
+    if used is not None:
+        instead = f"the base is {used.commit[:10]} instead"
+    return Finding(
+        "base-not-merged",
+        Severity.WARNING,
+        f"{found.ref} is at {commit}, which is not in the history of the commit that is checked "
+        f"out: {instead}",
+        why="anybody who may push can set this ref; only a merged commit can have been applied",
+        fix=f"if {commit} was applied, name it: --base {commit}",
+    )
 
 
 def _unknown(why: str, found: "Base") -> "Finding":

@@ -189,14 +189,14 @@ def _applied(target: "Target", files: "Files") -> "Applied | None":
     from reconciler.errors import ReconcilerError
     from reconciler.walk.watch import Applied
 
-    root, ref = files.tree.root, base.applied_ref(target.name)
-    commit = git.value(ref, root)
-    if commit is None:
-        return None
-    if commit == files.tree.commit:
-        return Applied(commit, files.loaded, behind=False)
+    root, head = files.tree.root, files.tree.commit
     try:
-        tree = git.commit_tree(ref, cwd=Path.cwd(), at=root, may_lack_paths=True)
+        found = base.applied(target.name, head, root)
+        if found is None or not found.in_history:
+            return None
+        if found.commit == head:
+            return Applied(head, files.loaded, behind=False)
+        tree = git.commit_tree(found.commit, cwd=Path.cwd(), at=root, may_lack_paths=True)
         loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
         made = git.made_at(files.tree.commit, cwd=root)
     except ReconcilerError:  # not here, or of another time: then nothing is known of it

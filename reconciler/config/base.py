@@ -5,11 +5,11 @@ Reads git and the environment of a build; never the network, and never guesses.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from reconciler.config import git
+from reconciler.config import git, git_process
 from reconciler.errors import GitError
 
 _NO_COMMIT: Final = "0"  # repeated: what forges say for "there was none before"
@@ -23,6 +23,8 @@ class Base:
     ref: str
     commit: str
     pull_request: bool = False  # where a pull request parted from the branch it goes to
+    in_history: bool = True  # else it cannot be what was applied: it must not be used
+    unused: "Base | None" = None  # the ref of the last apply, where it could not be used
 
 
 def applied_ref(target: str) -> str:
@@ -34,7 +36,9 @@ def applied_ref(target: str) -> str:
 def resolve(
     asked: str | None, *, target: str, environ: Mapping[str, str], cwd: Path
 ) -> Base | None:
-    """The base, in the order of docs/base.md; None where there is none.
+    """Return the base, in the order of docs/base.md; None where there is none.
+
+    One that is not `in_history` must not be used: it only says where the applied ref is.
 
     Raises GitError if what was asked for by name, or what the build names, cannot be read:
     a missing base is never taken for an empty one.
@@ -43,7 +47,13 @@ def resolve(
         return Base(asked, git.resolve(asked, cwd))
     if git.root(cwd) is None or git.head(cwd) is None:
         return None
-    return _pull_request(environ, cwd) or _applied(target, cwd) or _before_push(environ, cwd)
+    if (merging := _pull_request(environ, cwd)) is not None:
+        return merging
+    recorded = applied(target, "HEAD", cwd)
+    if recorded is not None and recorded.in_history:
+        return recorded
+    before = _before_push(environ, cwd)
+    return replace(before, unused=recorded) if before is not None else recorded
 
 
 def _pull_request(environ: Mapping[str, str], cwd: Path) -> Base | None:
@@ -67,10 +77,28 @@ def _pull_request(environ: Mapping[str, str], cwd: Path) -> Base | None:
     )
 
 
-def _applied(target: str, cwd: Path) -> Base | None:
-    """What the last clean apply recorded; an error if that commit is not here."""
+def applied(target: str, head: str, cwd: Path) -> Base | None:
+    """Return what the ref of the last clean apply says, and whether `head` contains that commit.
+
+    Only a commit in the history of `head` can have been applied from it: the ref itself can be set
+    by anybody who may push, as no protection of branches covers it.
+
+    Raises GitError if the commit is not here, or a shallow clone cannot tell.
+    """
     name = applied_ref(target)
-    return Base(name, git.resolve(name, cwd)) if git.value(name, cwd) is not None else None
+    commit = git.value(name, cwd)
+    if commit is None:
+        return None
+    found = Base(name, git.resolve(commit, cwd))
+    if git.is_ancestor(found.commit, head, cwd=cwd):
+        return found
+    if git.is_shallow(cwd):
+        raise GitError(
+            f"git cannot tell whether {found.commit[:10]}, which was applied last, was merged",
+            why=git.SHALLOW,
+            fix=git_process.DEEPEN,
+        )
+    return replace(found, in_history=False)
 
 
 def _before_push(environ: Mapping[str, str], cwd: Path) -> Base | None:

@@ -180,11 +180,17 @@ def made_at(commit: str, *, cwd: Path) -> datetime | None:
 
 
 def value(ref: str, cwd: Path) -> str | None:
-    """What a ref of this repository holds, also if that is not here; None if there is no such."""
-    asked = ["rev-parse", "--verify", "--quiet", "--end-of-options", _full(ref)]
-    done = git_process.run(asked, _root(cwd))
-    found = done.stdout.decode("ascii", "replace").split()
-    return found[-1] if done.returncode == 0 and found else None
+    """Return what exactly this ref holds, also if that object is not here; None without the ref.
+
+    `rev-parse` would go on to a tag or a branch whose name ends in the same words.
+    """
+    form = "--format=%(objectname) %(refname)"
+    rows = git_process.output(["for-each-ref", form, "--end-of-options", _full(ref)], _root(cwd))
+    for row in rows.decode("utf-8", "replace").splitlines():
+        oid, _, name = row.partition(" ")
+        if name == ref:
+            return oid
+    return None
 
 
 def update_ref(ref: str, commit: str, *, was: str | None, cwd: Path, message: str) -> None:
