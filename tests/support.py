@@ -1,5 +1,6 @@
-"""Real parts: the console script as a process, the sandbox as a process, real HTTP between."""
+"""Real parts: what the console script runs, the sandbox as a process, real HTTP between."""
 
+import io
 import json
 import os
 import signal
@@ -7,16 +8,20 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import yaml
+
+from reconciler.cli import run
 
 SCRIPT = os.environ.get("RECONCILER_TEST_SCRIPT") or str(Path(sys.executable).parent / "reconciler")
 CLEAN = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": os.environ.get("HOME", "/")}
 # For a process that may write few bytes only: Python 3.11 would keep what it compiled cut short.
 NO_BYTECODE = {"PYTHONDONTWRITEBYTECODE": "1"}
+_OF_A_PROCESS = ("PYTHON", "LANG", "LC_")  # variables that are read at the start of a process
 
 
 def awaited(condition, process=None, seconds=60):
@@ -40,6 +45,28 @@ class Done:
     @property
     def json(self):
         return json.loads(self.out)
+
+
+def run_in_process(arguments, folder, environ):
+    """Run what the console script runs, with real HTTP and files; a `Done`."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
+    with (
+        chdir(folder),
+        mock.patch.dict(os.environ, environ, clear=True),
+        Path(os.devnull).open(encoding="utf-8") as nothing,
+        mock.patch.object(sys, "stdin", nothing),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        code = run([str(word) for word in arguments])
+    shown = [_content(stream) for stream in (out, err)]
+    assert "Traceback" not in shown[1], shown[1]
+    return Done(code, *shown)
+
+
+def _content(stream):
+    stream.flush()
+    return stream.buffer.getvalue().decode("utf-8").replace("\r\n", "\n")
 
 
 class Sandbox:
@@ -144,12 +171,19 @@ class Repository:
         key = {"POSTHOG_API_KEY": token or self.token} if (token or self.token) else {}
         return {**CLEAN, "POSTHOG_HOST": self.sandbox.url, **key}
 
-    def run(self, *arguments, token=None, timeout=60, **extra):
-        """Run the console script to its end."""
+    def run(self, *arguments, token=None, timeout=60, real_process=False, **extra):
+        """Run a command to its end: in this process, with streams and environment of its own.
+
+        `real_process` is for what belongs to a process: signals, closed streams, start-up. So are
+        the variables that Python reads when it starts.
+        """
+        environ = {**self.environment(token), **extra}
+        if not (real_process or any(name.startswith(_OF_A_PROCESS) for name in extra)):
+            return run_in_process(arguments, self.folder, environ)
         done = subprocess.run(
             [SCRIPT, *arguments],
             cwd=self.folder,
-            env={**self.environment(token), **extra},
+            env=environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -43,6 +43,7 @@ def carry_out(
     from reconciler.apply import executor
     from reconciler.apply.journal import Journal
     from reconciler.apply.standing import Standing
+    from reconciler.config.files import check_output
     from reconciler.render import text
 
     if not made.writes:
@@ -50,6 +51,7 @@ def carry_out(
     stamp = session.now().strftime("%Y%m%dT%H%M%S.%fZ")
     ended: dict[Address, Outcome] = {}
     kept = walk.journal_path(session.folder(), stamp)
+    check_output(kept)
     color = color_for(session.color_choice, sys.stderr)
     standing = Standing(len(made.writes))
     with (

@@ -303,16 +303,17 @@ def _gitlab_files(result: Result, environ: Mapping[str, str]) -> None:
     root = environ.get("CI_PROJECT_DIR")
     if "GITLAB_CI" not in environ or not root:
         return
+    from reconciler.cli import files
     from reconciler.render import gitlab
 
     lines = (
         f"RECONCILER_{name.upper().replace('-', '_')}={value}"
         for name, value in result.outputs.items()
     )
-    (Path(root) / "reconciler.env").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    files.write_private(f"{root}/reconciler.env", "\n".join(lines) + "\n")
     if result.command in REPORTED:
         report = gitlab.findings(_findings(result))
-        (Path(root) / "gl-code-quality-report.json").write_text(report + "\n", encoding="utf-8")
+        files.write_private(f"{root}/gl-code-quality-report.json", f"{report}\n")
 
 
 def _tell(session: Session, result: Result, target: str, *, comment: bool, issue: bool) -> None:

@@ -140,7 +140,11 @@ def _key_and_host(session: Session, target: "Target") -> Iterator[Check]:
     from reconciler.posthog import credentials
 
     try:
-        key = credentials.find_key(session.environ, target.api_key_env)
+        key = credentials.find_key(
+            session.environ,
+            None if session.sandbox else target.api_key_env,
+            target.where("api_key_env"),
+        )
         yield Check("key", OK, f"a personal API key, from {key.source}")
         broken = ""
     except TargetError as error:

@@ -21,8 +21,11 @@ def check_place(name: str) -> None:
 
     Only a regular file is ever replaced: no folder, no device, and no link that somebody planted.
     """
+    from reconciler.config.files import check_output
+
     path = Path(name)
     try:
+        check_output(path)
         mode = path.lstat().st_mode
     except FileNotFoundError:
         if not path.parent.is_dir():

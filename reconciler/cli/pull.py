@@ -94,11 +94,12 @@ def command(
 
 def _folder(session: Session, target: "Target", out: str | None) -> Path:
     """Where new files go."""
-    if out is not None:
-        folder = Path(os.path.realpath(out))
-    else:
-        has_settings = session.settings().file is not None
-        folder = Path(os.path.realpath(target.paths[0] if has_settings else Path.cwd()))
+    from reconciler.config.files import check_output
+
+    has_settings = session.settings().file is not None
+    named = Path(out) if out is not None else target.paths[0] if has_settings else Path.cwd()
+    check_output(named)
+    folder = Path(os.path.realpath(named))
     if folder.exists() and not folder.is_dir():
         from reconciler.errors import ReconcilerError
 

@@ -31,6 +31,9 @@ FILES = (
 
 def emptied(folder: Path) -> Path:
     """A folder that can be written, without the report of an earlier run; raises OSError."""
+    from reconciler.config.files import check_output
+
+    check_output(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
@@ -55,8 +58,11 @@ class Report:
 
     def open(self) -> None:
         """Make the folder, before anything is contacted; raises ReconcilerError."""
+        from reconciler.config.files import check_output
+
         if self.folder is None:
             return
+        check_output(self.folder)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:

@@ -278,8 +278,9 @@ class Session:
         return credentials.resolve(
             environ=self.environ,
             host_option=self.host,
-            target_host=target.host,
+            target_host=None if self.sandbox else target.host,
             api_key_env=None if self.sandbox else target.api_key_env,
+            where=target.where,
         )
 
     @contextmanager

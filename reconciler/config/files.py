@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from reconciler.config.text import MAX_BYTES, Refused, error
+from reconciler.errors import ReconcilerError
 from reconciler.source import Source
 
 SUFFIXES: Final = (".yaml", ".yml")
@@ -75,6 +76,29 @@ def git_root(path: Path) -> Path | None:
     """The innermost folder with a `.git` that holds `path`; None outside git."""
     real = Path(os.path.realpath(path))
     return next((folder for folder in (real, *real.parents) if (folder / ".git").exists()), None)
+
+
+def check_output(path: Path) -> None:
+    """Refuse a place that a link leads out of the repository, or into its `.git`.
+
+    Outside git the current folder counts as the repository. A place outside of it is what somebody
+    typed, and is not looked at.
+
+    Raises ReconcilerError: whoever can commit a link must not choose where a run writes.
+    """
+    lexical = Path(os.path.abspath(path))  # noqa: PTH100  links stay as they are
+    real = Path(os.path.realpath(lexical))
+    roots = [folder for folder in lexical.parents if (folder / ".git").exists()]
+    for root in roots or [folder for folder in lexical.parents if folder == Path.cwd()]:
+        inside = Path(os.path.realpath(root))
+        if real.is_relative_to(inside) and not real.is_relative_to(inside / ".git"):
+            continue
+        raise ReconcilerError(
+            f"{path} cannot be written",
+            why=f"a link leads it out of the repository, to {real}",
+            state="nothing was written there",
+            fix="remove the link, or name a place outside of the repository",
+        )
 
 
 def located(path: Path) -> Path:

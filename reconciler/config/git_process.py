@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import GitError
+from reconciler.posthog import credentials
 
 TIMEOUT_S: Final = 60
 OLDEST: Final = (2, 24)  # the first that knows --end-of-options
@@ -109,11 +110,16 @@ def _command(arguments: Sequence[str], settings: Sequence[str]) -> list[str]:
 
 
 def _environment(also: Sequence[str]) -> dict[str, str]:
-    """Without git's own variables, but those that configure it and those of `also`."""
+    """Return the environment for git: without keys of PostHog and most of git's own variables.
+
+    What configures git stays, and what begins with one of `also`. git may run programs that the
+    configuration of the user names (credential helpers, ssh): none of them needs the key.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("GIT_") or name.startswith(("GIT_CONFIG", *also))
+        if (not name.startswith("GIT_") or name.startswith(("GIT_CONFIG", *also)))
+        and not credentials.may_hold_key(name, os.environ)
     }
     return kept | _FIXED
 

@@ -59,6 +59,13 @@ class Target:
     ignore: tuple[str, ...] = ()
     rate_limit: RateLimit = RateLimit()
     holds: tuple[Hold, ...] = ()  # drift that is shown and does not fail, for a while
+    written: MappingNode | None = field(default=None, compare=False)
+
+    def where(self, key: str) -> str:
+        """Return where a value of the target is written, for messages; else the target's name."""
+        if self.written is not None and key in self.written:
+            return str(self.written.value_source(key))
+        return f"target {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +216,7 @@ def _settings(
             ignore=tuple(known.get("ignore", ())),
             rate_limit=RateLimit(**known.get("rate_limit", {})),
             holds=holds.read(known, findings, lambda one: _unknown_kind(one, "address")),
+            written=known,
         )
     return Settings(targets, file)
 

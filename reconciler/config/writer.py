@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.config import writer_check, writer_merge, writer_schema
+from reconciler.config.files import check_output
 from reconciler.config.text import decode
 from reconciler.config.writer_documents import Doubt, Item, Shape, declarable, metadata
 from reconciler.config.writer_names import Places
@@ -170,6 +171,8 @@ class Writing:
 
     def save(self, *, dry: bool = False) -> list[Row]:
         """Write what has changed, each file whole or not at all; `dry`: nothing."""
+        for path in self.files:  # before the first is written: all of them, or none
+            check_output(path)
         rows = []
         for path, file in sorted(self.files.items()):
             text = file.text
@@ -286,6 +289,7 @@ def _read(path: Path) -> str:
 
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all; folders are made. Raises ReconcilerError."""
+    check_output(path)
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
 """Which key goes to which host. Pure functions over a mapping of environment variables.
 
-A pull request may edit `host:` in a file, so a file never decides alone where the key is sent.
+A pull request may edit a file, so a file decides neither where a key is sent nor which key.
 """
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -15,6 +15,9 @@ from reconciler.posthog import redaction
 
 DEFAULT_HOST: Final = "https://us.posthog.com"
 KEY_VARIABLES: Final = ("POSTHOG_API_KEY", "POSTHOG_PERSONAL_API_KEY", "POSTHOG_CLI_API_KEY")
+HOSTS_ALLOWED: Final = "RECONCILER_ALLOWED_HOSTS"
+KEYS_ALLOWED: Final = "RECONCILER_ALLOWED_KEY_ENVS"
+_KEY_PREFIX: Final = "POSTHOG_"
 _POSTHOG_HOSTS: Final = ("us.posthog.com", "eu.posthog.com", "app.posthog.com")
 _PORTS: Final = {"https": 443, "http": 80}
 _HOSTNAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
@@ -68,31 +71,79 @@ def resolve(
     host_option: str | None = None,
     target_host: str | None = None,
     api_key_env: str | None = None,
+    where: Callable[[str], str] = "the target's {}".format,
 ) -> Credentials:
-    """The host and its key, or a TargetError that says how to mend it.
+    """Return the host and its key; TargetError with what to do if they may not be used together.
 
     Args:
         environ: the environment.
         host_option: `--host`.
         target_host: `host` of the target, from a file under version control.
         api_key_env: the variable that the target names.
+        where: the place of a key of the target, for messages.
 
     """
     host = origin(host_option or target_host or environ.get("POSTHOG_HOST") or DEFAULT_HOST)
+    if target_host:
+        _check_file(origin(target_host), host_option, environ, where("host"))
     _check_allowed(host, environ)
-    return Credentials(host, find_key(environ, api_key_env))
+    return Credentials(host, find_key(environ, api_key_env, where("api_key_env")))
 
 
-def find_key(environ: Mapping[str, str], api_key_env: str | None = None) -> Secret:
-    """The key, from the first of its variables that is set."""
-    names = (*((api_key_env,) if api_key_env else ()), *KEY_VARIABLES)
+def find_key(
+    environ: Mapping[str, str], api_key_env: str | None = None, where: str = "the target"
+) -> Secret:
+    """Return the key: from the variable that a target names, else from the first that is set.
+
+    A named variable has no fallback: the key of another target must never be used instead.
+    """
+    if api_key_env:
+        _check_variable(api_key_env, environ, where)
+    names = (api_key_env,) if api_key_env else KEY_VARIABLES
     for name in names:
         if environ.get(name):
             return _checked_key(Secret(environ[name], name))
+    if api_key_env:
+        why = f"`api_key_env` names {api_key_env} ({where}), and that variable is not set"
+    else:
+        why = f"none of these variables is set: {', '.join(names)}"
     raise TargetError(
         "no API key",
-        why=f"none of these variables is set: {', '.join(names)}",
+        why=why,
         fix=f"create a personal API key (it begins with phx_) and set {names[0]} to it",
+    )
+
+
+def may_hold_key(name: str, environ: Mapping[str, str]) -> bool:
+    """Return whether a variable may hold a key: by its name, or because the environment says so."""
+    allowed = {entry.strip() for entry in environ.get(KEYS_ALLOWED, "").split(",")}
+    return name.startswith(_KEY_PREFIX) or name in allowed
+
+
+def _check_variable(name: str, environ: Mapping[str, str], where: str) -> None:
+    """Refuse a variable that only a file names: a pull request could have any secret sent."""
+    if may_hold_key(name, environ):
+        return
+    raise TargetError(
+        f"{name} may not be used as the API key",
+        why=f"`api_key_env` names it ({where}), and a file must not choose which secret is sent",
+        fix=f"rename the variable to {_KEY_PREFIX}…, or set {KEYS_ALLOWED}={name} in the "
+        "environment",
+    )
+
+
+def _check_file(host: str, host_option: str | None, environ: Mapping[str, str], where: str) -> None:
+    """Refuse a host of a file where the environment, or `--host`, names another."""
+    named = host_option or environ.get("POSTHOG_HOST")
+    if not named or _place(host) in {_place(named), *_allowed_places(environ)}:
+        return
+    source = "--host" if host_option else "POSTHOG_HOST"
+    raise TargetError(
+        f"the target names another host than {source}: {host} ({where})",
+        why=f"{source} is {origin(named)}, and a file must not send the key anywhere else",
+        fix=f"unset {source}, or add {urlsplit(host).netloc} to {HOSTS_ALLOWED} in the environment"
+        if source == "POSTHOG_HOST"
+        else f"leave --host out, or add {urlsplit(host).netloc} to {HOSTS_ALLOWED}",
     )
 
 
@@ -197,16 +248,22 @@ def _check_allowed(host: str, environ: Mapping[str, str]) -> None:
     place = (parts.hostname or "", parts.port or _PORTS[parts.scheme])
     if is_loopback(place[0]) or place in {(name, 443) for name in _POSTHOG_HOSTS}:
         return
-    named = [environ.get("POSTHOG_HOST", "")]
-    named += environ.get("RECONCILER_ALLOWED_HOSTS", "").split(",")
-    if any(place == _place(text.strip()) for text in named if text.strip()):
+    named = environ.get("POSTHOG_HOST", "").strip()
+    if place in {_place(named) if named else None, *_allowed_places(environ)}:
         return
     raise TargetError(
         f"the key may not be sent to {host}",
         why="no environment variable names this host, and a host in a file or an option could "
         "be anybody's",
-        fix=f"set POSTHOG_HOST={host}, or add {parts.netloc} to RECONCILER_ALLOWED_HOSTS",
+        fix=f"set POSTHOG_HOST={host}, or add {parts.netloc} to {HOSTS_ALLOWED}",
     )
+
+
+def _allowed_places(environ: Mapping[str, str]) -> Iterator[tuple[str, int] | None]:
+    """Yield the places that the environment allows besides the one it names."""
+    for text in environ.get(HOSTS_ALLOWED, "").split(","):
+        if text.strip():
+            yield _place(text.strip())
 
 
 def _place(text: str) -> tuple[str, int] | None:

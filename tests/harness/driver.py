@@ -4,17 +4,13 @@ The same `run` that the console script calls, the same files, real HTTP to a san
 process. Only waiting is virtual: clock, sleep and chance are handed in, as everywhere.
 """
 
-import io
 import json
-import os
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from random import Random
 from threading import Lock
-from unittest import mock
 
-from reconciler.cli import run
 from reconciler.cli.session import Session
-from tests.support import Done, Repository
+from tests.support import Repository
 
 
 class Time:
@@ -42,19 +38,10 @@ class Driver(Repository):
 
     def go(self, *arguments, token=None, **extra):
         """Run a command to its end; its exit code and what it printed."""
-        out, err = io.StringIO(), io.StringIO()
-        environ = {**self.environment(token), **extra}
-        with (
-            chdir(self.folder),
-            mock.patch.dict(os.environ, environ, clear=True),
-            self._virtual(),
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            code = run(list(arguments))
-        assert "Traceback" not in err.getvalue(), err.getvalue()
-        assert "has a defect" not in err.getvalue(), err.getvalue()
-        return Done(code, out.getvalue(), err.getvalue())
+        with self._virtual():
+            done = self.run(*arguments, token=token, **extra)
+        assert "has a defect" not in done.err, done.err
+        return done
 
     @contextmanager
     def _virtual(self):

@@ -14,11 +14,11 @@ ENV = {"POSTHOG_API_KEY": PHX}
 
 
 def test_the_key_is_taken_from_the_first_variable_that_is_set():
-    names = ["MINE", "POSTHOG_API_KEY", "POSTHOG_PERSONAL_API_KEY", "POSTHOG_CLI_API_KEY"]
+    names = ["POSTHOG_API_KEY", "POSTHOG_PERSONAL_API_KEY", "POSTHOG_CLI_API_KEY"]
     for index, name in enumerate(names):
         environ = {other: f"phx_{other}" for other in names[index:]}
 
-        found = resolve(environ=environ, api_key_env="MINE").key
+        found = resolve(environ=environ).key
 
         assert found.reveal() == f"phx_{name}"
         assert found.source == name
@@ -32,11 +32,53 @@ def test_an_empty_variable_counts_as_not_set():
 
 def test_no_key_names_the_variables_and_what_to_create():
     with pytest.raises(TargetError) as caught:
-        resolve(environ={}, api_key_env="STAGING_KEY")
+        resolve(environ={})
 
-    assert "STAGING_KEY, POSTHOG_API_KEY" in caught.value.why
+    assert "POSTHOG_API_KEY, POSTHOG_PERSONAL_API_KEY" in caught.value.why
     assert "phx_" in caught.value.fix
-    assert "STAGING_KEY" in caught.value.fix
+
+
+@pytest.mark.parametrize("value", [{}, {"POSTHOG_PROD": ""}])
+def test_a_variable_that_a_target_names_has_no_fallback(value):
+    """Else the key of staging, or of an approver, would write to production."""
+    with pytest.raises(TargetError) as caught:
+        resolve(environ={**ENV, **value}, api_key_env="POSTHOG_PROD", where="r.yaml:4:5 {}".format)
+
+    assert "POSTHOG_PROD" in caught.value.why
+    assert "r.yaml:4:5" in caught.value.why
+    assert "POSTHOG_PROD" in caught.value.fix
+
+
+@pytest.mark.parametrize("allowed", ["", "MY_AWS_SECRET", "AWS_SECRET_2, aws_secret"])
+def test_a_file_does_not_choose_which_secret_is_sent(allowed):
+    """Only the environment allows a name that does not begin with POSTHOG_."""
+    environ = {**ENV, "AWS_SECRET": PHX, "RECONCILER_ALLOWED_KEY_ENVS": allowed}
+    with pytest.raises(TargetError) as caught:
+        resolve(environ=environ, api_key_env="AWS_SECRET")
+
+    assert "AWS_SECRET may not be used" in caught.value.what
+    environ["RECONCILER_ALLOWED_KEY_ENVS"] = f"{allowed}, AWS_SECRET"
+    assert "AWS_SECRET" == resolve(environ=environ, api_key_env="AWS_SECRET").key.source
+
+
+@pytest.mark.parametrize(
+    "host", ["http://127.0.0.1:8000", "https://us.posthog.com", "https://ph.acme.test:8443"]
+)
+@pytest.mark.parametrize("named", ["option", "environment"])
+def test_where_the_environment_names_a_host_a_file_cannot_name_another(host, named):
+    """Neither a port of this machine nor PostHog's own hosts, unless the environment lists them."""
+    own = "https://ph.acme.test"
+    environ = {**ENV, "POSTHOG_HOST": own}
+    option = own if named == "option" else None
+    with pytest.raises(TargetError) as caught:
+        resolve(environ=environ, host_option=option, target_host=host, where="r.yaml {}".format)
+
+    assert "r.yaml host" in caught.value.what
+    environ["RECONCILER_ALLOWED_HOSTS"] = f"other.test, {host}"
+    found = resolve(environ=environ, host_option=option, target_host=host)
+    assert (own if option else host) == found.host
+    same = resolve(environ=environ, host_option=option, target_host="HTTPS://PH.acme.test:443/")
+    assert own == same.host
 
 
 @pytest.mark.parametrize("key", ["phx_a b", "phx_a\n", "phx_a\r\nX-Evil: 1", "phx_ä", "phx_\x00"])
@@ -60,8 +102,8 @@ def test_the_host_is_taken_from_option_then_target_then_environment_then_the_def
     both = {**ENV, "POSTHOG_HOST": "https://eu.posthog.com"}
     local = "http://localhost:8000"
 
-    assert resolve(environ=both, host_option=local, target_host="https://x.test").host == local
-    assert resolve(environ=both, target_host="https://us.posthog.com").host == (
+    assert resolve(environ=both, host_option=local).host == local
+    assert resolve(environ=ENV, target_host="https://us.posthog.com").host == (
         "https://us.posthog.com"
     )
     assert resolve(environ=both).host == "https://eu.posthog.com"
