@@ -173,8 +173,26 @@ class Document:
             earlier = [one for one in nodes[commit].parents if holds(self.state(one))]
             if not earlier:
                 cut = not nodes[commit].parents and self.lineage.is_shallow
-                return None if cut else commit
+                return None if cut or self._came(commit, holds) else commit
             commit = earlier[0]
+
+    def _came(self, commit: str, holds: Holds) -> bool:
+        """Whether a document came from files outside the paths, and said the same there.
+
+        Then who moved it did not write it, and who did is not looked for.
+        """
+        if any(self.state(one) is not None for one in self.lineage.nodes[commit].parents):
+            return False
+        root = self.lineage.tree.root
+        asked = ["rev-parse", "--verify", "--quiet", f"{commit}^"]
+        parent = git_process.run(asked, root).stdout.decode("ascii", "replace").strip()
+        if not parent:
+            return False
+        moved = read_commit(commit, parent, root, [""]).changed
+        files = {path: self.blobs.kept(before) for path, (before, _) in moved.items()}
+        there = self._load({path: text for path, text in files.items() if text}, (root,), ())
+        found = self._resource(there)
+        return found is not None and holds(found.spec)
 
     def _reach(self, commit: str, child: str | None) -> None:
         """Find the files of a commit that matter, from those of the one after it."""
@@ -215,16 +233,16 @@ class Document:
         files = self._files[commit]
         known = frozenset(files.items())
         if known not in self._read:
-            self._read[known] = self._load({p: self.blobs.kept(oid) for p, oid in files.items()})
+            texts = {path: self.blobs.kept(oid) for path, oid in files.items()}
+            self._read[known] = self._load(texts, self.lineage.paths, self.lineage.overlays)
         return self._read[known]
 
-    def _load(self, files: Mapping[str, bytes]) -> Declared:
-        lineage = self.lineage
-        snapshot = Snapshot(lineage.tree, files, "history")
+    def _load(
+        self, files: Mapping[str, bytes], paths: Sequence[Path], overlays: Sequence[Path]
+    ) -> Declared:
+        snapshot = Snapshot(self.lineage.tree, files, "history")
         try:
-            loaded = loader.load(
-                lineage.paths, overlays=lineage.overlays, tree=snapshot, warn=False
-            )
+            loaded = loader.load(paths, overlays=overlays, tree=snapshot, warn=False)
             return loader.expand(loaded, self.projects)
         except (ConfigError, GitError, Refused):
             return _BROKEN
