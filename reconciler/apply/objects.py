@@ -110,8 +110,11 @@ def different(kind: Kind, spec: Spec, payload: Payload) -> tuple[str, ...]:
     )
 
 
-def verify(kind: Kind, progress: Progress, write: Write, body: Payload) -> None:
-    """A 200 whose body differs from what was sent is a failure of that field."""
+def verify(kind: Kind, progress: Progress, write: Write, body: Payload) -> frozenset[str]:
+    """Refuse a 200 whose body differs from what was sent; return what PostHog dropped as it does.
+
+    A field that it may drop without a word, and that is as it was, is not a failure (9.1).
+    """
     change = progress.change
     if progress.id is not None and kind.identity(body) != progress.id:
         raise Stop(
@@ -130,7 +133,10 @@ def verify(kind: Kind, progress: Progress, write: Write, body: Payload) -> None:
         raise Stop(Result.FAILED, _misnamed(kind, write, body), payload=body)
     got = spec_of(kind, body)
     sent = {name: v for name, v in write.spec.items() if name not in kind.apart and name in got}
-    if fields := different(kind, sent, body):
+    was = spec_of(kind, progress.payload) if progress.payload is not None else kind.defaults
+    fields = different(kind, sent, body)
+    dropped = {name for name in fields if name in kind.droppable and got[name] == was.get(name)}
+    if fields := tuple(name for name in fields if name not in dropped):
         names = ", ".join(fields)
         raise Stop(
             Result.FAILED,
@@ -142,6 +148,7 @@ def verify(kind: Kind, progress: Progress, write: Write, body: Payload) -> None:
             ),
             payload=body,
         )
+    return frozenset(dropped)
 
 
 def _misnamed(kind: Kind, write: Write, body: Payload) -> Problem:

@@ -80,6 +80,7 @@ class Progress:
     done: int = 0  # stages finished
     attempts: int = 0
     written: frozenset[str] = frozenset()  # fields that PostHog has taken, in whichever call
+    dropped: frozenset[str] = frozenset()  # fields that PostHog took and did not keep
     planned: Change | None = None  # as people saw it, where it was planned anew since
     note: str = ""
     unsure: bool = False  # an answer got lost: what is there may be of our own making

@@ -23,6 +23,7 @@ from reconciler.errors import (
 from reconciler.kind import Kind, Request, Write
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Detail, Payload, Problem, Result
+from reconciler.paths import root
 
 
 def advance(tools: Tools, progress: Progress, *, but_last: bool) -> Progress:
@@ -70,7 +71,22 @@ class _Worker:
             self._stage()
         if self._now.done < len(self._now.stages):
             return self._now
-        raise Stop(Result.DONE if self._now.attempts else Result.UNCHANGED)
+        raise self._end()
+
+    def _end(self) -> Stop:
+        """Say what became of a change of which every stage is sent; journal what was not kept."""
+        now, change = self._now, self._now.change
+        desired = change.desired.spec if change.desired is not None else {}
+        for name in sorted(now.dropped):
+            facts = {"address": str(change.address), "field": name, "value": desired.get(name)}
+            version = (now.payload or {}).get("version")
+            self._tools.journal.record("not_kept", **facts, version=version)
+        names = ", ".join(sorted(now.dropped))
+        note = f"PostHog took the write and did not keep {names}" if names else ""
+        fields = {root(one.path) for one in change.fields}
+        nothing = change.action is Action.UPDATE and fields <= now.dropped
+        done = now.attempts and not nothing
+        return Stop(Result.DONE if done else Result.UNCHANGED, note=note)
 
     def _check_names(self, *, but_last: bool) -> None:
         """Every name of every stage has an id before the first call: no half-written object."""
@@ -181,7 +197,7 @@ class _Worker:
 
     def _wrote(self, write: Write, *, whole: bool) -> None:
         """Remember what a call has written, in case that the change does not come to its end."""
-        names = carried(self._now, self._kind, write, whole=whole)
+        names = carried(self._now, self._kind, write, whole=whole) - self._now.dropped
         self._now = replace(self._now, written=self._now.written | names)
 
     def _saw(self, payload: Payload | None) -> None:
@@ -242,7 +258,8 @@ class _Worker:
                     why="a success has to show what was written",
                 )
             if _is_object(self._kind, request, write):
-                objects.verify(self._kind, self._now, write, body)
+                dropped = objects.verify(self._kind, self._now, write, body)
+                self._now = replace(self._now, dropped=self._now.dropped | dropped)
                 payload = body
             elif not self._kind.echoes(request, body):
                 raise Stop(Result.FAILED, _odd_part(self._now, request))

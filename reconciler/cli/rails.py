@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reconciler.config.elsewhere import Elsewhere
     from reconciler.config.loader import Loaded
     from reconciler.config.settings import Target
+    from reconciler.config.unkept import Unkept
     from reconciler.model import Finding, Plan
     from reconciler.plan.build import Options
     from reconciler.plan.guardrails import Limits
@@ -73,7 +74,16 @@ def chosen(
         unmanaged=target.unmanaged,
         prune=part.prune,
         elsewhere=_elsewhere(session, target, loaded, before) if asked else (),
+        sent_in_vain=_unkept(session, target, loaded),
     )
+
+
+def _unkept(session: Session, target: "Target", loaded: "Loaded") -> "Unkept":
+    """What earlier runs from this folder sent, and PostHog dropped."""
+    from reconciler.config import unkept
+
+    runs = session.folder() / ".reconciler" / "runs"
+    return unkept.read(runs, target.name) if unkept.matters(loaded.declared) else {}
 
 
 def is_partial(session: Session, target: "Target", paths: "Sequence[str]") -> bool:

@@ -201,6 +201,7 @@ KIND = Kind(
     fallback_params={"archived": "true"},
     hidden=hidden,
     dropped=dropped,
+    droppable=("evaluation_contexts",),
     incomplete=incomplete,
     refusals=refusals,
     stages=stages,

@@ -1,7 +1,7 @@
 """The planner, to be read from top to bottom."""
 
 from collections.abc import Collection, Container, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from reconciler.errors import ReconcilerError
@@ -23,6 +23,7 @@ from reconciler.plan import (
     secret,
     selection,
     three_way,
+    unkept,
     unmanaged,
     weakening_guard,
 )
@@ -42,6 +43,7 @@ class Options:
     only: Collection[Address] | None = None  # exactly these: what a saved plan speaks of
     unmanaged: str = "report"  # of the target: report, ignore, or delete together with `prune`
     prune: bool = False  # what is live and in no file is deleted
+    sent_in_vain: unkept.Unkept = field(default_factory=dict)  # what PostHog did not keep
     elsewhere: Container[Address] = ()  # declared in files that this run does not read
 
 
@@ -135,6 +137,9 @@ def compare(
     )
     changes = three_way.settled((*changes, *gone), options.prefer)
     found = (*problems, *unclear)
+    if options.prefer != "git":
+        changes, dropped = unkept.settle(changes, live, options.sent_in_vain)
+        found = (*found, *dropped)
     if options.prune and options.unmanaged != "ignore":
         extra = _unmanaged(desired, base, live, options)
         pruned, spared = unmanaged.prune(extra, changes, live)

@@ -25,13 +25,15 @@ from reconciler.model import (
     Severity,
 )
 from reconciler.paths import at, parse_path
-from reconciler.plan import describe, gates, guardrails, three_way
+from reconciler.plan import describe, gates, guardrails, three_way, unkept
 
 # Without these two sides there is nothing to compare: the only errors of a report.
 _NOT_COMPARED: Final = frozenset(
     {"unreadable", "people-hidden", "ambiguous-name", "unknown-id", "one-object-twice"}
 )
-_WORTH_SAYING: Final = frozenset({"unknown-reference", "ambiguous-reference", "unmanaged-field"})
+_WORTH_SAYING: Final = frozenset(
+    {"unknown-reference", "ambiguous-reference", "unmanaged-field", unkept.CODE}
+)
 _GONE: Final = "cannot-create"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from reconciler.sandbox import activity, fields, filter_checks, flag_filters, flag_references
 from reconciler.sandbox.call import Actor
 from reconciler.sandbox.errors import conflict, invalid
-from reconciler.sandbox.model import Flag, Project, User
+from reconciler.sandbox.model import Flag, Organization, Project, User
 from reconciler.sandbox.profile import Profile
 from reconciler.sandbox.store import Transaction
 from reconciler.sandbox.tables import plain
@@ -102,6 +102,9 @@ def validated(
     values = fields.read(data, WRITABLE, partial=partial)
     if not profile.has_archive:
         values.pop("archived", None)
+    organization = tx.known(Organization, project.organization)
+    if not organization.evaluation_contexts_enabled:
+        values.pop("evaluation_contexts", None)  # without a word (contract 9.1)
     if "key" in values:
         _need_free_key(tx, project, values["key"], flag)
     _check_filters(profile, values, flag)

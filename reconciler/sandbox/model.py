@@ -78,6 +78,7 @@ class Organization:
     is_active: bool = True
     is_not_active_reason: str | None = None
     is_pending_deletion: bool | None = False
+    evaluation_contexts_enabled: bool = True  # PostHog's own switch, which no answer shows
 
     def has(self, feature: str) -> bool:
         """Whether the plan includes a paid feature (contract 1.4)."""

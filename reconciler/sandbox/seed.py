@@ -30,12 +30,11 @@ _TITLES = {
     "audit_logs": "Audit logs",
     "organizations_projects": "Organizations and projects",
 }
-_SETTINGS = tuple(
-    one.name
-    for one in fields(Organization)
-    if one.name
-    not in {"id", "name", "slug", "created_at", "updated_at", "available_product_features"}
-)
+_NO_SETTINGS = {
+    *("id", "name", "slug", "created_at", "updated_at", "available_product_features"),
+    "evaluation_contexts_enabled",
+}
+_SETTINGS = tuple(one.name for one in fields(Organization) if one.name not in _NO_SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +222,7 @@ def _organization(tx: Transaction, names: Names, one: dict[str, Any], path: str)
             created_at=created,
             updated_at=moment(one.get("updated_at", created), f"{path}.updated_at"),
             available_product_features=_features(one.get("features", [])),
+            evaluation_contexts_enabled=one.get("evaluation_contexts_enabled", True),
             **{name: chosen[name] for name in _SETTINGS if name in chosen},
         )
     )

@@ -78,13 +78,17 @@ def _organization(
 ) -> Document:
     roles = tx.find(Role, organization=organization.id)
     titles = Titles(people, {one.id: one.name for one in roles})
-    told = ("id", "name", "slug", "created_at", "updated_at", "available_product_features")
+    told = (
+        *("id", "name", "slug", "created_at", "updated_at", "available_product_features"),
+        "evaluation_contexts_enabled",
+    )
     return {
         **{name: getattr(organization, name) for name in told[:3]},
         "created_at": shown(organization.created_at),
         "updated_at": shown(organization.updated_at),
         "features": organization.available_product_features,
         "settings": _plain(organization, *told),
+        "evaluation_contexts_enabled": organization.evaluation_contexts_enabled,
         "members": [
             {
                 "email": titles.person(one.user),

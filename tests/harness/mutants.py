@@ -38,6 +38,7 @@ WEAKER = ("-m", "pytest", "-x", "-q", "tests/e2e/test_weakening.py")
 FAULTS = ("-m", "pytest", "-x", "-q", "tests/e2e/test_faults.py")
 OWN = ("-m", "pytest", "-x", "-q", "tests/e2e/test_own_approval_history.py",
        "tests/e2e/test_own_approval.py")  # fmt: skip
+KEPT = ("-m", "pytest", "-x", "-q", "tests/e2e/test_not_kept.py")
 REFUSED = ("-m", "pytest", "-x", "-q", "tests/e2e/test_refusals.py")
 VALUES = (
     "-m",
@@ -223,6 +224,12 @@ MUTANTS = [
            "after = {**before, **written}", "after = dict(written)", REFUSED),
     mutant("anybody may be changed by anybody", "plan/predictions.py",
            "if there is not None and level_number(there) > level:", "if False:", REFUSED),
+    mutant("a dropped field is a kept one", "apply/write.py",
+           "self._now = replace(self._now, dropped=self._now.dropped | dropped)", "pass", KEPT),
+    mutant("any field may be dropped", "apply/objects.py",
+           "if name in kind.droppable and got[name] == was.get(name)}", "}", APPLY),
+    mutant("whatever differs was dropped", "plan/unkept.py",
+           "return mine and all(", "return True or all(", KEPT),
 ]  # fmt: skip
 
 

@@ -1,8 +1,10 @@
 """Section 9: feature flags."""
 
+import copy
+
 import pytest
 
-from .conftest import FLAGS, FULL, ORG
+from .conftest import FLAGS, FULL, ORG, SEED
 
 BASE = {"groups": [{"properties": []}]}
 FIELDS = {
@@ -119,6 +121,19 @@ def test_9_1_fields_that_follow_from_others(api):
     )
     assert isinstance(many["usage_dashboard"], int)
     assert plain["usage_dashboard"] is None
+
+
+def test_9_1_writes_of_contexts_are_dropped_while_the_switch_is_off(api):
+    seed = copy.deepcopy(SEED)
+    seed["organizations"][0]["evaluation_contexts_enabled"] = False
+    stored = seed["organizations"][0]["projects"][0]["feature_flags"][0]
+    stored["evaluation_contexts"] = ["old"]
+    api.sandbox.reset(seed)
+
+    assert make(api, "new", evaluation_contexts=["web"])["evaluation_contexts"] == []
+    changed = api.patch(f"{FLAGS}/1/", {"evaluation_contexts": ["web"], "name": "x"}).body
+    assert (changed["evaluation_contexts"], changed["name"]) == (["old"], "x")
+    assert "evaluation_contexts_enabled" not in api.get(f"{ORG}/").body
 
 
 def test_9_1_an_archived_flag_is_off(api):

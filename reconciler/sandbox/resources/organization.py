@@ -189,7 +189,10 @@ def _log(call: Call, after: Organization, kind: str, before: Organization | None
     )
 
 
-_HIDDEN = {"available_product_features", "created_at", "updated_at"}
+_HIDDEN = {
+    *("available_product_features", "created_at", "updated_at"),
+    "evaluation_contexts_enabled",
+}
 
 
 def shape(call: Call, organization: Organization) -> dict[str, Any]:

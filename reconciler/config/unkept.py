@@ -1,0 +1,63 @@
+"""What earlier runs sent and PostHog did not keep, from their journals.
+
+A hint, never state: without it the same write is tried once more.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.kinds import KINDS
+from reconciler.model import Declared
+
+EVENT: Final = "not_kept"
+_RUNS: Final = 50  # the newest
+_LARGEST: Final = 32 * 1024 * 1024  # bytes of a journal that is worth a look
+
+Unkept = Mapping[tuple[str, str], tuple[Any, Any]]  # address, field -> value, version of the object
+
+
+def matters(declared: Declared) -> bool:
+    """Return whether anything declares a field that PostHog may drop without a word."""
+    fields = {name: kind.droppable for name, kind in KINDS.items() if kind.droppable}
+    return any(
+        name in resource.spec
+        for address, resource in declared.resources.items()
+        for name in fields.get(address.kind, ())
+    )
+
+
+def read(runs: Path, target: str) -> Unkept:
+    """Return what the newest journals of a target say; later runs win."""
+    found: dict[tuple[str, str], tuple[Any, Any]] = {}
+    try:
+        paths = sorted(runs.glob("*.jsonl"))[-_RUNS:]
+    except OSError:
+        return found
+    for path in paths:
+        for row in _rows(path, target):
+            found[str(row.get("address")), str(row.get("field"))] = (
+                row.get("value"),
+                row.get("version"),
+            )
+    return found
+
+
+def _rows(path: Path, target: str) -> Iterator[Mapping[str, Any]]:
+    try:
+        data = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
+    except OSError:
+        return
+    lines = data.splitlines() if EVENT.encode() in data else ()
+    for line in lines:
+        if b'"begin"' not in line and EVENT.encode() not in line:
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:  # cut short by a kill
+            continue
+        if row.get("event") == "begin" and row.get("target") != target:
+            return
+        if row.get("event") == EVENT:
+            yield row
