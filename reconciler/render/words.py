@@ -190,6 +190,8 @@ def outcome(found: Outcome) -> tuple[str, str]:
     mark, word = _ENDED[found.result]
     if found.result is Result.WAITING and found.problem is not None:
         word = "waits"  # for what is in its way: nobody is asked to approve that for its sake
+    if found.result is Result.UNCHANGED and found.attempts:
+        word = "is unchanged: PostHog kept nothing of what was sent"
     word = _DONE.get(found.action, word) if found.result is Result.DONE else word
     return mark, f"{word} ({written(found)})" if found.written else word
 
