@@ -7,11 +7,10 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from reconciler.basis import Basis
-from reconciler.consent import NOBODY
+from reconciler.consent import NOBODY, Refusal
 from reconciler.consent import Approvers as Approvers  # noqa: PLC0414  found here, too
 from reconciler.consent import Awaited as Awaited  # noqa: PLC0414  as above
 from reconciler.consent import ChangeRequest as ChangeRequest  # noqa: PLC0414  as above
-from reconciler.consent import Refusal as Refusal  # noqa: PLC0414  as above
 from reconciler.consent import Vote as Vote  # noqa: PLC0414  as above
 from reconciler.evidence import Attribution, Hold
 from reconciler.items import ListChange
@@ -352,6 +351,7 @@ class Plan:
     requests: Requests = Requests()
     change_requests: tuple[ChangeRequest, ...] = ()  # those that a gate speaks of, oldest first
     ignored: tuple[Ignored, ...] = ()  # only drift lists them
+    not_applied: tuple[Change, ...] = ()  # as above: merged, and not live yet, which is not drift
     basis: Basis | None = None  # what it was made from, if it is to be applied later
     elsewhere: tuple[Address, ...] = ()  # drift that a pull request has nothing to do with
     refusal: Refusal | None = None  # what `apply` refuses of it, known before anything is sent

@@ -62,12 +62,11 @@ def _made(
     """What the files become; what stays as it is, is said on stderr."""
     from reconciler.render import text
     from reconciler.walk import adopt as hall
-    from reconciler.walk import watch
 
     with session.reader(target) as reader:
-        found, waiting = watch.moved(look(reader))
-    if waiting:
-        session.note(f"{waiting} not applied yet, left to apply: git moved, nobody else")
+        found = look(reader)
+    if waiting := found.report.not_applied:
+        session.note(f"{len(waiting)} not applied yet, left to apply: git moved, nobody else")
     session.report.plan(found.report, drift=True)
     adopted = hall.adopt(found, files)
     if found.report.errors:

@@ -2,12 +2,16 @@
 
 import shlex
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import lasting, options
 from reconciler.cli.report import reported
 from reconciler.cli.session import Session
+
+if TYPE_CHECKING:
+    from reconciler.model import Plan
 
 DIFFERENCES = 2
 REPEATED = frozenset(
@@ -53,7 +57,7 @@ def command(
     detailed_exitcode: bool,
 ) -> int:
     """Show what apply would do, why, and who will have to approve it. Reads only."""
-    from reconciler import planfile, render, walk
+    from reconciler import render, walk
     from reconciler.basis import Selection
     from reconciler.cli import before as history
     from reconciler.cli import files, rails
@@ -95,14 +99,21 @@ def command(
     lasting.append((loaded, world, made))
     session.report.plan(made)
     if out is not None:
-        document = planfile.encode(made)
-        files.write_private(out, planfile.as_text(document))
-        session.note(f"saved {document['digest']}; to carry it out: {_command(session, out)}")
+        _save(session, made, out)
     session.show(render.plan, made, format_, saved=out or "")
     session.fail(account.ending(made))
     if code := refusals.exit_code(made):
         return code
     return DIFFERENCES if detailed_exitcode and made.writes else 0
+
+
+def _save(session: Session, made: "Plan", out: str) -> None:
+    from reconciler import planfile
+    from reconciler.cli import files
+
+    document = planfile.encode(made)
+    files.write_private(out, planfile.as_text(document))
+    session.note(f"saved {document['digest']}; to carry it out: {_command(session, out)}")
 
 
 def _command(session: Session, out: str) -> str:

@@ -36,7 +36,6 @@ def revert(
     from reconciler import render, walk
     from reconciler.cli import carrying, rails
     from reconciler.plan import drifting, guardrails, refusals
-    from reconciler.walk import watch
 
     if not how.yes and not terminal.can_ask():
         raise UsageError(
@@ -44,9 +43,9 @@ def revert(
             fix="add --yes, or run it on a terminal",
         )
     with session.writer(target) as writer:
-        found, waiting = watch.moved(look(writer))
-        if waiting:
-            session.note(f"{waiting} not applied yet, left to apply: git moved, nobody else")
+        found = look(writer)
+        if waiting := found.report.not_applied:
+            session.note(f"{len(waiting)} not applied yet, left to apply: git moved, nobody else")
         made = drifting.revert(found.plan, found.report, found.world.live, limits)
         spent = walk.cost(found.world, made.requests.expected_writes)
         made = replace(made, requests=replace(spent, reads=writer.reads))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 
-from reconciler.evidence import Attribution, Deed, Way
+from reconciler.evidence import Attribution, Way
 from reconciler.kind import instant
 from reconciler.model import Action, Change
 
@@ -17,11 +17,6 @@ def since(changes: tuple[Change, ...], start: datetime) -> tuple[tuple[Change, .
 def only(changes: tuple[Change, ...], ways: Collection[str]) -> tuple[tuple[Change, ...], int]:
     """The changes that came to be in one of these ways, and how much is left out."""
     return _kept(changes, lambda found: (found.way if found else Way.UNKNOWN) in ways)
-
-
-def applied(changes: tuple[Change, ...]) -> tuple[tuple[Change, ...], int]:
-    """The changes without what git moved and nobody applied yet: that is for apply."""
-    return _kept(changes, lambda found: found is None or found.deed is not Deed.UNAPPLIED)
 
 
 def _kept(
@@ -51,6 +46,16 @@ def without(change: Change, paths: set[str]) -> Change:
         desired = replace(desired, lifecycle=replace(desired.lifecycle, ignore=ignore))
     action = change.action if fields else Action.NONE
     return replace(change, fields=fields, action=action, desired=desired)
+
+
+def alone(change: Change, paths: set[str], attribution: Attribution) -> Change:
+    """The same change with these fields only, and with who moved them."""
+    fields = tuple(
+        replace(one, attribution=attribution)
+        for one in change.fields
+        if one.path in paths or "" in paths
+    )
+    return replace(change, fields=fields, attribution=attribution if "" in paths else None)
 
 
 def _is_older(found: Attribution | None, start: datetime) -> bool:

@@ -5,27 +5,20 @@ The same changes; but what a plan says about writing is not said where nothing i
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
-from reconciler.evidence import Attribution, Deed
-from reconciler.kind import instant
 from reconciler.model import (
-    ABSENT,
     Action,
     Address,
     Cause,
     Change,
     Declared,
-    FieldChange,
     Finding,
     Live,
     Plan,
-    Resource,
     Severity,
 )
-from reconciler.paths import at, parse_path
-from reconciler.plan import describe, gates, guardrails, three_way, unkept
+from reconciler.plan import gates, guardrails, three_way, unkept
 
 # Without these two sides there is nothing to compare: the only errors of a report.
 _NOT_COMPARED: Final = frozenset(
@@ -64,61 +57,6 @@ def _said(made: Plan, desired: Declared) -> Iterator[Finding]:
         elif finding.code in _WORTH_SAYING:
             low = finding.severity is not Severity.ERROR
             yield finding if low else replace(finding, severity=Severity.WARNING)
-
-
-def unapplied(
-    changes: tuple[Change, ...], applied: Declared, since: datetime | None, commit: str
-) -> tuple[Change, ...]:
-    """Tell what nobody moved but git: the live side still is as git was when it was applied last.
-
-    Args:
-        changes: of the report, with who moved what.
-        applied: what was declared at the commit that was applied last.
-        since: when the commit at hand was made; what the log has after it was somebody.
-        commit: the one that was applied last.
-
-    """
-    note = f"git has moved on since {commit[:10]} was applied"
-    git = Attribution(deed=Deed.UNAPPLIED, note=note)
-    return tuple(
-        change if change.action is Action.NONE else _told(change, applied, since, git)
-        for change in changes
-    )
-
-
-def _told(change: Change, applied: Declared, since: datetime | None, git: Attribution) -> Change:
-    then = applied.resources.get(change.address)
-    if change.action is Action.CREATE:
-        new = then is None or then.lifecycle.absent
-        return _whole(change, git) if new and not _later(change.attribution, since) else change
-    if then is None:
-        return change
-    if change.action is Action.DELETE:
-        kept = not then.lifecycle.absent and not _later(change.attribution, since)
-        return _whole(change, git) if kept else change
-    fields = tuple(
-        replace(one, attribution=git)
-        if _as_applied(then, one) and not _later(one.attribution, since)
-        else one
-        for one in change.fields
-    )
-    return replace(change, fields=fields)
-
-
-def _as_applied(then: Resource, one: FieldChange) -> bool:
-    was = at(then.spec, parse_path(one.path), ABSENT)
-    return describe.same(was, one.live) and not describe.same(was, one.desired)
-
-
-def _whole(change: Change, git: Attribution) -> Change:
-    fields = tuple(replace(one, attribution=git) for one in change.fields)
-    return replace(change, fields=fields, attribution=git)
-
-
-def _later(found: Attribution | None, since: datetime | None) -> bool:
-    """Whether somebody moved it after git did."""
-    at = instant(found.at) if found is not None else None
-    return at is not None and since is not None and at > since
 
 
 def elsewhere(made: Plan, desired: Declared, base: Declared | None) -> tuple[Address, ...]:

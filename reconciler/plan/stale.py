@@ -135,7 +135,7 @@ def _created(change: Change, fresh: Change | None) -> Change | Moved | None:
         return None
     if fresh.action is Action.CREATE:
         return _as_planned(change, fresh)
-    if fresh.before is not None and _begun(fresh, fresh.before):
+    if fresh.before is not None and is_begun(fresh, fresh.before):
         return fresh
     return Moved(change, _sides(fresh), fresh.before, "it is there already, and is another")
 
@@ -229,8 +229,8 @@ def _between(was: Any, is_: Any, wanted: Any) -> bool:
     return old & new <= now <= old | new
 
 
-def _begun(fresh: Change, there: LiveResource) -> bool:
-    """Whether an object that was to be created is what the first calls of that leave behind."""
+def is_begun(fresh: Change, there: LiveResource) -> bool:
+    """Return whether an object is what the first calls of its create leave behind."""
     kind = KINDS[fresh.address.kind]
     spec = fresh.desired.spec if fresh.desired is not None else {}
     return any(

@@ -221,6 +221,23 @@ def cause(base: Any, live: Any, desired: Any, *, known: bool = False) -> Cause:
             return Cause.CONFLICT
 
 
+def causes(resource: Resource, base: Resource, live: LiveResource | None) -> Mapping[str, Cause]:
+    """Return which side moved each field away from the base, where live is not as wanted.
+
+    A set that lies between the base and the files is the files' change, written in part. One with
+    an item of somebody else is theirs as well.
+    """
+    sets = KINDS[resource.address.kind].sets
+    found = {}
+    for one in change(resource, base, live).fields:
+        found[one.path] = one.cause
+        if one.path in sets and one.cause is Cause.INTENT:
+            before, now, wanted = map(_items, (one.base, one.live, one.desired))
+            if not before & wanted <= now <= before | wanted:
+                found[one.path] = Cause.CONFLICT
+    return found
+
+
 def removals(
     desired: Declared,
     base: Declared | None,

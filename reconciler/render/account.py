@@ -25,6 +25,11 @@ from reconciler.model import (
 from reconciler.render import values, who, words
 from reconciler.render.words import count
 
+_ASKED: Final = {
+    Verdict.PENDING: "waits for",
+    Verdict.BLOCKED: "held up by",
+    Verdict.REJECTED: "turned down in",
+}
 _SEVERITIES: Final = tuple(Severity)
 _NAMED: Final = 5  # resources that a finding about many names
 _ABOUT_FIELDS: Final = "unmanaged-field"  # findings of this code are counted, not listed
@@ -49,9 +54,11 @@ def _plan(plan: Plan) -> tuple[str, ...]:
 def _drift(plan: Plan) -> tuple[str, ...]:
     number = planfile.summary(plan)
     partial = any(one.code in LEFT_OUT for one in plan.findings)
+    waiting = _waiting(plan)
     if not plan.writes:
         said = "No drift of what was asked for." if partial else "No drift."
-        return said, _match(number["none"], partial=partial)
+        match = () if waiting and not number["none"] else (_match(number["none"], partial=partial),)
+        return said, *waiting, *match
     parts = (
         (number["update"], "changed"),
         (number["create"], "not there"),
@@ -59,7 +66,13 @@ def _drift(plan: Plan) -> tuple[str, ...]:
     )
     shown = ", ".join(f"{found:,} {word}" for found, word in parts if found)
     match = (_match(number["none"], partial=partial),) if number["none"] else ()
-    return (f"Drift: {shown}.", *who.totals(plan), *match)
+    return (f"Drift: {shown}.", *who.totals(plan), *waiting, *match)
+
+
+def _waiting(plan: Plan) -> tuple[str, ...]:
+    """How much is merged and not applied yet: no drift."""
+    number = len(plan.not_applied)
+    return (f"{count(number, 'resource')} not applied yet.",) if number else ()
 
 
 def _match(number: int, *, partial: bool = False) -> str:
@@ -181,6 +194,10 @@ def notices(plan: Plan) -> Iterator[Notice]:
         them = "it" if len(plan.elsewhere) == 1 else "them"
         title = f"{number} drifted that this pull request does not touch; apply writes {them} back"
         yield Notice(title, tuple(map(str, plan.elsewhere)))
+    if plan.not_applied:
+        number = count(len(plan.not_applied), "resource")
+        rows = tuple(row for change in plan.not_applied for row in _pending(change))
+        yield Notice(f"{number} merged and not applied yet; this is not drift", rows)
     if plan.unmanaged:
         title = f"{count(len(plan.unmanaged), 'resource')} live but in no file; left alone"
         yield Notice(title, tuple(map(str, plan.unmanaged)))
@@ -191,6 +208,20 @@ def notices(plan: Plan) -> Iterator[Notice]:
     if fields := tuple(one.message for one in plan.findings if one.code == _ABOUT_FIELDS):
         title = f"{count(len(fields), 'field')} set in PostHog and written in no file"
         yield Notice(title, fields, quiet=True)
+
+
+def _pending(change: Change) -> Iterator[str]:
+    """What apply would still do: a row a field, or one for the object, and what it waits for."""
+    gate, waits = change.gate, ""
+    if gate.change_request is not None and gate.verdict in _ASKED:
+        waits = f" ({_ASKED[gate.verdict]} change request {gate.change_request})"
+    if change.action is not Action.UPDATE:
+        what = "to be created" if change.action is Action.CREATE else "to be deleted"
+        yield f"{change.address}: {what}{waits}"
+        return
+    for one in change.fields:
+        sides = f"{values.flow(one.live)} → {values.flow(one.desired)}"
+        yield f"{change.address}: {one.path} {sides}{waits}"
 
 
 def _ignored(plan: Plan) -> Iterator[Notice]:

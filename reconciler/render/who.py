@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC
 from typing import Final
 
-from reconciler.evidence import Attribution, Deed, Way
+from reconciler.evidence import Attribution, Way
 from reconciler.kind import instant
 from reconciler.model import Action, Change, FieldChange, Finding, Plan, Severity, Verdict
 from reconciler.paths import parse_path
@@ -33,8 +33,6 @@ _COUNTED: Final = {
 def said(found: Attribution, one: FieldChange | None = None) -> Said:
     """`Changed by dana@acme.test in the web app on Tue 2026-01-06 10:12 UTC, past the gate …`."""
     mark, tone = _MARKS[found.way]
-    if found.deed is Deed.UNAPPLIED:
-        return Said("»", f"Not applied yet: {found.note}", tone)
     if found.at is None:
         return Said(mark, f"Who did it is not known: {found.note}", tone)
     parts = [found.deed.value.capitalize(), *_by(found)]
@@ -124,11 +122,8 @@ def hold(change: Change) -> Said | None:
 
 def totals(plan: Plan) -> Iterator[str]:
     """How much drift came to be how; a field counts one, so does what is gone or back."""
-    known = [found for change in plan.writes for found in _attributions(change)]
-    ways = Counter(found.way for found in known if found.deed is not Deed.UNAPPLIED)
+    ways = Counter(found.way for change in plan.writes for found in _attributions(change))
     parts = [f"{ways[way]:,} {word}" for way, word in _COUNTED.items() if ways[way]]
-    if waiting := sum(found.deed is Deed.UNAPPLIED for found in known):
-        parts.append(f"{waiting:,} not applied yet")
     if parts:
         yield f"{', '.join(parts)}."
     held = sum(change.hold is not None for change in plan.writes)

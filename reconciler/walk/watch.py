@@ -10,11 +10,12 @@ from reconciler.config.base import Base
 from reconciler.drift import attribution, findings, holds, window
 from reconciler.drift.approvals import Approvals
 from reconciler.drift.trails import Trails
-from reconciler.evidence import Gap, Hold
+from reconciler.evidence import Attribution, Deed, Gap, Hold
 from reconciler.live import history, naming
-from reconciler.model import Declared, Live, Plan
-from reconciler.plan import drifting, gate_past, ignored, lookup, pages, selection
+from reconciler.model import Action, Change, Declared, Live, Plan
+from reconciler.plan import drifting, gate_past, ignored, lookup, pages, references, selection
 from reconciler.plan.build import Options
+from reconciler.plan.unapplied import Unapplied
 from reconciler.posthog.client import Reader
 
 
@@ -85,19 +86,13 @@ def drift(
         seen,
         changes=holds.held(seen.changes, sight.holds, now, selection.matches),
         findings=(*seen.findings, *findings.over(sight.holds, now)),
-        requests=replace(seen.requests, reads=reader.reads),
+        requests=replace(seen.requests, reads=reader.reads, expected_writes=len(seen.writes)),
     )
     then = sight.applied
     applied = (
         loader.expand(then.loaded, lookup.project_names(world.live)) if then is not None else None
     )
     return Drift(world, made, seen, applied)
-
-
-def moved(found: Drift) -> tuple[Drift, int]:
-    """The same without what git moved and nobody applied yet, and how much that was."""
-    changes, number = window.applied(found.report.changes)
-    return replace(found, report=replace(found.report, changes=changes)), number
 
 
 def _attributed(reader: Reader, world: walk.World, made: Plan, sight: Sight, now: datetime) -> Plan:
@@ -119,16 +114,36 @@ def _attributed(reader: Reader, world: walk.World, made: Plan, sight: Sight, now
         sight.identities,
     )
     changes, older, others = attribution.attributed(made.changes, evidence), 0, 0
+    waiting: tuple[Change, ...] = ()
     if sight.applied is not None and sight.applied.behind:
-        then = loader.expand(sight.applied.loaded, lookup.project_names(world.live))
-        changes = drifting.unapplied(changes, then, sight.applied.until, sight.applied.commit)
+        changes, waiting = _part(changes, world, sight.applied)
     if since is not None:
         changes, older = window.since(changes, since)
     if sight.only:
         changes, others = window.only(changes, sight.only)
     left_out = (*findings.older(older, since), *findings.others(others))
     said = (*made.findings, *map(findings.gap, gaps), *left_out)
-    return replace(made, changes=changes, findings=said)
+    return replace(made, changes=changes, findings=said, not_applied=waiting)
+
+
+def _part(
+    changes: tuple[Change, ...], world: walk.World, applied: Applied
+) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+    """Part drift from what is merged and not applied yet: changes with those fields only."""
+    then = loader.expand(applied.loaded, lookup.project_names(world.live))
+    known = Unapplied(references.spelled(then, world.live), world.desired, lambda *_: applied.until)
+    git = Attribution(
+        deed=Deed.UNAPPLIED, note=f"git has moved on since {applied.commit[:10]} was applied"
+    )
+    drifted, waiting = [], []
+    for change in changes:
+        paths = set(known.paths(change))
+        rest = window.without(change, paths)
+        if paths:
+            waiting.append(window.alone(change, paths, git))
+        if not paths or rest.action is not Action.NONE:
+            drifted.append(rest)
+    return tuple(drifted), tuple(waiting)
 
 
 def ask(reader: Reader, live: Live, trails: Trails, since: datetime | None) -> Iterator[Gap]:

@@ -305,11 +305,6 @@ TOLD = replace(
             source=Source("config/flags.yaml", 31),
             hold=HOLD,
         ),
-        update(
-            "late",
-            FieldChange("active", False, True, True, Cause.DRIFT, UNAPPLIED),  # noqa: FBT003  live, desired
-            gate=gate(Verdict.PENDING, change_request=REQUEST),
-        ),
         update("old-search", rollout(77, 50, base=50, cause=Cause.DRIFT, attribution=DOUBTED)),
         Change(
             Address("ApprovalPolicy", ("acme", "Web", "feature_flag.update")),
@@ -318,6 +313,14 @@ TOLD = replace(
             live_id="1",
         ),
         replace(DELETED, attribution=replace(STAFF, deed=Deed.RESTORED, moved=None)),
+    ),
+    not_applied=(
+        update(
+            "late",
+            FieldChange("active", False, True, True, Cause.DRIFT, UNAPPLIED),  # noqa: FBT003  live, desired
+            gate=gate(Verdict.PENDING, change_request=REQUEST),
+        ),
+        replace(CREATED_ROLE, attribution=UNAPPLIED),
     ),
     ignored=(
         Ignored(flag("experiment-1")),
