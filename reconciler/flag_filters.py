@@ -156,6 +156,10 @@ def _property(
     if "type" in item:
         yield from _type(item, at, kind)
     yield from _index(item, "group_type_index", at)
+    cohort = item.get("value")
+    if item.get("type") == "cohort" and (isinstance(cohort, bool) or not cohort):
+        message = "a condition on a cohort needs the cohort"
+        yield Refusal((*at, "value"), message, "", "write its name or ID as `value`")
     written = item.get("operator")
     if written is None or written == "exact":
         return

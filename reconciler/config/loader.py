@@ -320,8 +320,9 @@ class _Load:
         if self.warn:
             resources = tuple(built)
             texts = refusals.may_be_unstorable(self.texts.values())
+            large = any(len(data) > refusals.LARGEST_FILTERS for data in self.texts.values())
             for resource in resources:
-                self.findings.extend(refusals.findings(resource, texts=texts))
+                self.findings.extend(refusals.findings(resource, texts=texts, large=large))
                 self.findings.extend(filter(self._is_odd, oddities.findings(resource)))
             self.findings.extend(quorums.findings(resources))
 

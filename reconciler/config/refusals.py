@@ -1,5 +1,6 @@
 """What PostHog refuses whatever is live: errors, each at its place in the files."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -13,6 +14,7 @@ from reconciler.model import Finding, Resource, Severity
 from reconciler.paths import Path, Refusal, Spec, at
 
 MAX_FINDINGS: Final = 100  # of one resource
+LARGEST_FILTERS: Final = 1_000_000  # bytes
 _CODES: Final = {"FeatureFlag": "R023"}
 _OTHERS: Final = "R019"
 _SHARES: Final = "R027"
@@ -34,13 +36,18 @@ def of_spec(kind: str, spec: Spec) -> Iterator[Refusal]:
         yield found
 
 
-def findings(resource: Resource, *, texts: bool) -> Iterator[Finding]:
-    """Find what PostHog would refuse of one resource; `texts`: look at every text as well."""
+def findings(resource: Resource, *, texts: bool, large: bool) -> Iterator[Finding]:
+    """Find what PostHog would refuse of one resource.
+
+    `texts`: look at every text as well; `large`: and at how long filters are as JSON.
+    """
     if resource.lifecycle.absent:
         return
     kind = resource.address.kind
     found = islice(of_spec(kind, resource.written), MAX_FINDINGS)
     yield from (_finding(resource, one, _CODES.get(kind, _OTHERS)) for one in found)
+    if large and kind == "FeatureFlag":
+        yield from (_finding(resource, one, _CODES[kind]) for one in _too_large(resource.spec))
     if texts:
         unstorable = islice(_unstorable_texts(resource), MAX_FINDINGS)
         yield from (_finding(resource, one, _OTHERS) for one in unstorable)
@@ -57,6 +64,14 @@ def _finding(resource: Resource, found: Refusal, code: str) -> Finding:
         source=resource.locate(found.path),
         address=resource.address,
     )
+
+
+def _too_large(spec: Spec) -> Iterator[Refusal]:
+    text = json.dumps(spec.get("filters"), ensure_ascii=False, separators=(",", ":"), default=str)
+    size = len(text.encode("utf-8", "replace"))
+    if size > LARGEST_FILTERS:
+        message = f"the filters are {size:,} bytes of JSON, more than {LARGEST_FILTERS:,}"
+        yield Refusal(("filters",), message, "", "use a cohort, or shorter payloads")
 
 
 def _unstorable_texts(resource: Resource) -> Iterator[Refusal]:

@@ -1,6 +1,6 @@
 """Changes that PostHog would refuse, known from the live state: errors before anything is sent."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from reconciler import flag_filters
@@ -8,13 +8,17 @@ from reconciler.kind import LEVELS, level_number, level_word
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Finding, Live, Severity
 from reconciler.paths import Path, Refusal, Spec, root
+from reconciler.plan import gates, generation
+from reconciler.plan.generation import Generation
 
 CODE: Final = "would-be-refused"
 _ASK: Final = "use the key of somebody who may, or ask them"
+_MANY: Final = "organizations_projects"
+_RESERVED: Final = frozenset({"experiment.launch", "experiment.pause", "experiment.update"})
 _PATTERNS: Final = frozenset({"regex", "not_regex"})
 
 
-def find(changes: Iterable[Change], live: Live) -> Iterator[Finding]:
+def find(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
     """Find every change that PostHog would answer with 400 or 403 as things are."""
     for change in changes:
         if change.action is Action.NONE:
@@ -22,13 +26,43 @@ def find(changes: Iterable[Change], live: Live) -> Iterator[Finding]:
         level = _own_level(live, change.address.organization)
         for found in _refusals(change, live, level):
             yield _finding(change, found)
+    yield from _without_features(changes, live)
 
 
-def _finding(change: Change, found: Refusal) -> Finding:
+def _without_features(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
+    """Warn, once an organization, of what its plan does not include (contract 1.4)."""
+    seen: set[str] = set()
+    for change in changes:
+        slug, kind = change.address.organization, change.address.kind
+        if change.action not in {Action.CREATE, Action.UPDATE} or slug in seen:
+            continue
+        if kind == "ApprovalPolicy" and gates.is_off(live, slug):
+            seen.add(slug)
+            message = f"{slug} has no approvals in its plan: its policies gate nothing"
+            why = "PostHog then lets every gated write through, without an error"
+            fix = "upgrade the plan of the organization"
+            yield _finding(change, Refusal((), message, why, fix), gates.OFF, Severity.WARNING)
+        elif kind == "Organization" and change.action is Action.CREATE and not _has_many(live):
+            message = "another organization may be refused"
+            why = "no organization of this key has `organizations_projects` in its plan"
+            fix = "upgrade the plan; PostHog Cloud does not need it"
+            yield _finding(change, Refusal((), message, why, fix), CODE, Severity.WARNING)
+
+
+def _has_many(live: Live) -> bool:
+    """Return whether a plan includes several organizations, or none can be seen."""
+    there = [one for address, one in live.resources.items() if address.kind == "Organization"]
+    features = (one.payload.get("available_product_features") or () for one in there)
+    return not there or any(one.get("key") == _MANY for listed in features for one in listed)
+
+
+def _finding(
+    change: Change, found: Refusal, code: str = CODE, severity: Severity = Severity.ERROR
+) -> Finding:
     resource = None if change.removed or change.pruned else change.desired
     return Finding(
-        CODE,
-        Severity.ERROR,
+        code,
+        severity,
         f"{change.address}: {found.message}",
         why=found.why or "PostHog refuses it",
         fix=found.fix,
@@ -56,12 +90,22 @@ def _refusals(change: Change, live: Live, level: int | None) -> Iterator[Refusal
         yield Refusal((), f"this takes an {needed}", who, _ASK)
     if kind.name == "Organization":
         yield from _of_organization(change)
+    elif kind.name == "ApprovalPolicy":
+        yield from _of_policy(change, live)
     elif kind.name == "FeatureFlag":
         yield from _of_flag(change)
 
 
 def _is_end_of_organization(change: Change) -> bool:
     return change.address.kind == "Organization" and change.action is Action.DELETE
+
+
+def _of_policy(change: Change, live: Live) -> Iterator[Refusal]:
+    """Find actions that PostHog reserves for itself, and of old took from anybody (3.1)."""
+    new = change.action is Action.CREATE
+    if new and change.address.name in _RESERVED and generation.learn(live) is not Generation.G1:
+        message = "PostHog does not take a new policy for this action yet"
+        yield Refusal((), message, "", "remove the document")
 
 
 def _of_organization(change: Change) -> Iterator[Refusal]:

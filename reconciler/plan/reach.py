@@ -38,5 +38,5 @@ def look(desired: Declared, live: Live) -> Reach:
         said = people.obstacles(policy, policy.quorum, people.approvers(policy))
         if policy.enabled and said and said[-1].startswith(("nobody can ", "only ")):
             obstacles[address] = tuple(said)
-    refused = tuple(predictions.find(changes, live))
+    refused = tuple(f for f in predictions.find(changes, live) if f.code == predictions.CODE)
     return Reach((*unresolved, *problems, *named), obstacles, refused)

@@ -12,7 +12,7 @@ from reconciler.sandbox.profile import Profile
 
 Position = dict[str, Any]
 
-_LARGEST = 1_000_000
+_LARGEST = 1_000_000  # bytes
 _FULL = 100
 _DISPLAY_ONLY = ("cohort_name", "group_key_names", "label")
 _OLD = ("holdout_groups", "super_groups")
@@ -48,7 +48,8 @@ def check(filters: Any, *, creating: bool) -> dict[str, Any]:
         raise invalid(detail, "filters", code="not_a_dict")
     if "version" in filters:
         raise invalid("`version` is reserved.", "filters", code="reserved_config_version")
-    if len(json.dumps(filters)) > _LARGEST:
+    compact = json.dumps(filters, ensure_ascii=False, separators=(",", ":"))
+    if len(compact.encode("utf-8", "replace")) > _LARGEST:
         _refuse("Filters are too large.")
     groups = filters.get("groups")
     if creating and not groups:

@@ -202,3 +202,23 @@ def test_a_plan_predicts_what_the_level_of_the_key_forbids(world):
     repo.sandbox.clear()
     assert repo.run("apply", "--yes").code == 1
     assert [row["status"] for row in repo.sandbox.writes()] == [200]  # carol
+
+
+def test_a_plan_says_what_the_plan_of_the_organization_lacks(world):
+    """A policy that gates nothing is a warning, one that PostHog reserves is not sent."""
+    repo = world(acme.seed(features=[]))
+    rules = {"approvers": {"quorum": 1, "users": ["alice@acme.test"]}}
+    actions = ("feature_flag.update", "experiment.launch")
+    policies = [
+        acme.document("ApprovalPolicy", rules, project="Web", action=action) for action in actions
+    ]
+    organization = {"kind": "Organization", "metadata": {"organization": "second"}, "spec": {}}
+    repo.write("a.yaml", *policies, organization)
+    done = repo.run("plan", "--format", "json")
+    found = {(row["code"], row["severity"], row["address"]) for row in done.json["findings"]}
+
+    assert done.code == 1
+    policy = "ApprovalPolicy/acme/Web"
+    assert ("would-be-refused", "error", f"{policy}/experiment.launch") in found
+    assert ("would-be-refused", "warning", "Organization/second") in found
+    assert [address for code, _, address in found if code == "gate-off"]

@@ -308,6 +308,12 @@ def everywhere():
     return flag
 
 
+def lived(key, **flag):
+    """A world with one flag."""
+    flags = [acme.live_flag(key, **flag)]
+    return acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": flags}])
+
+
 LIVE_FOUND = {
     "R030": (acme.seed(), policy(users=["alise@acme.test"])),
     "R031": (acme.seed(), policy(2)),
@@ -316,6 +322,8 @@ LIVE_FOUND = {
     "R034": (keyed("organization:read", "feature_flag:read", "user:read"), acme.flag("a", 10)),
     "R035": (acme.seed(), acme.flag("a")),
     "R036": (acme.seed(), everywhere()),
+    "R037": (lived("new-checkout"), acme.flag("new_checkout", 10)),
+    "R038": (lived("on", active=True), acme.flag("on", archived=True)),
 }
 
 
