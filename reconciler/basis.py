@@ -28,7 +28,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which part of the files a plan is about. Paths as they were named, from where it was made."""
+    """Which part of the files a plan is about. Paths from the folder of `reconciler.yaml`."""
 
     paths: tuple[str, ...] = ()
     select: tuple[str, ...] = ()

@@ -65,7 +65,7 @@ def command(
             "apply asks before it writes, and there is no terminal to ask on",
             fix="add --yes, or run it on a terminal",
         )
-    about = asked(paths, select, exclude, base, prune=prune)
+    about = asked(session, paths, select, exclude, base, prune=prune)
     target, loaded = about.load(session)
     before = about.before(session, target, loaded)
     rails.forward(session, target, before.head, allowed=allow_rollback)

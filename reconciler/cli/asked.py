@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
-from reconciler.cli import files
+from reconciler.cli import files, places
 from reconciler.cli.session import Session
 from reconciler.errors import GuardrailError, UsageError
 
@@ -118,6 +118,7 @@ class Asked:
 
 
 def asked(
+    session: Session,
     paths: tuple[str, ...],
     select: tuple[str, ...],
     exclude: tuple[str, ...],
@@ -147,7 +148,9 @@ def asked(
     if saved.basis is None:
         return Asked(plan=saved)
     about = saved.basis.selection
-    return Asked(about.paths, about.select, about.exclude, saved.base_commit, saved)
+    return Asked(
+        places.here(session, about.paths), about.select, about.exclude, saved.base_commit, saved
+    )
 
 
 def _is_plan(name: str) -> bool:

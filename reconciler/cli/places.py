@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from reconciler.cli.session import Session
     from reconciler.model import Finding
 
 
@@ -22,6 +23,25 @@ def folder() -> str:
     cwd = Path(os.path.realpath(Path.cwd()))
     root = git_root(cwd)
     return "" if root is None or root == cwd else cwd.relative_to(root).as_posix()
+
+
+def fixed(session: "Session", paths: "Iterable[str]") -> tuple[str, ...]:
+    """Return paths of a command line as a saved plan names them, whatever the current folder is."""
+    return tuple(Path(os.path.relpath(path, _anchor(session))).as_posix() for path in paths)
+
+
+def here(session: "Session", paths: "Iterable[str]") -> tuple[str, ...]:
+    """Return paths of a saved plan as one would type them here."""
+    anchor = _anchor(session)
+    return tuple(Path(os.path.relpath(anchor / path)).as_posix() for path in paths)
+
+
+def _anchor(session: "Session") -> Path:
+    """The folder of `reconciler.yaml`, else the root of the repository, else the current one."""
+    from reconciler.config.files import git_root
+
+    found = session.settings().folder or git_root(Path.cwd()) or Path.cwd()
+    return Path(os.path.realpath(found))
 
 
 def _moved(found: "Iterable[Finding]") -> "Iterator[Finding]":

@@ -60,7 +60,7 @@ def command(
     from reconciler import render, walk
     from reconciler.basis import Selection
     from reconciler.cli import before as history
-    from reconciler.cli import files, rails
+    from reconciler.cli import files, places, rails
     from reconciler.plan import drifting, refusals
     from reconciler.render import account
 
@@ -69,7 +69,7 @@ def command(
     target, loaded = session.load(paths)
     before = history.look(session, target, loaded, asked=base, paths=paths)
     behind = rails.backward(session, target, before.head, allowed=allow_rollback)
-    part = Selection(paths, select, exclude, prune)
+    part = Selection(places.fixed(session, paths), select, exclude, prune)
     limits = rails.limits(target, confirm_deletes, allow_destroy, weakening=allow_weakening)
     chosen = rails.chosen(session, target, loaded, before, limits, part, prefer=prefer)
     since = session.since(target, before.base)

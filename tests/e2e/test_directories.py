@@ -95,6 +95,10 @@ def test_an_apply_below_the_root_records_the_base_and_deletes_what_is_gone(neste
     here = repo_at(nested, nested.folder / "config/flags")
     assert 0 == here.run("apply", "--yes").code
     here.git("rev-parse", "refs/reconciler/applied/production")
+    nested.write("more/flags/d.yaml", acme.flag("d", 10, name="D", active=False))
+    saved = repo_at(nested, nested.folder / "more").run("plan", "flags", "--out", "../plan.json")
+    assert 0 == here.run("apply", "--yes", "../../plan.json").code, saved.err
+    (nested.folder / "plan.json").unlink()
     here.git("rm", "-q", "a.yaml")
     here.git("rm", "-q", "../overlays/production/a.yaml")
     nested.write("config/overlays/production/b.yaml", acme.flag("b", name="B"))
