@@ -75,6 +75,24 @@ def canonical(filters: Mapping[str, Any]) -> dict[str, Any]:
     return normal
 
 
+def merged(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Live filters with what is wanted of them, both in normal form: what a write has to send.
+
+    Mappings are merged key by key, as they are managed. A payload goes with its variant, since the
+    server refuses a payload that nobody gets.
+    """
+    whole = {**there, **wanted}
+    for name, value in wanted.items():
+        if isinstance(value, Mapping) and isinstance(before := there.get(name), Mapping):
+            whole[name] = {**before, **value}
+    if isinstance(payloads := whole.get("payloads"), Mapping):
+        several = whole.get("multivariate") or {}
+        gets = {str(one.get("key")) for one in several.get("variants") or ()} or {"true"}
+        declared = wanted.get("payloads") or {}
+        whole["payloads"] = {n: v for n, v in payloads.items() if n in gets or n in declared}
+    return whole
+
+
 def dropped(filters: Any) -> Iterator[str]:
     """Keys of live filters that hold something, and that the next save of the flag removes."""
     if isinstance(filters, Mapping):

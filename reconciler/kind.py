@@ -95,6 +95,11 @@ def nothing_hidden(payload: Payload) -> tuple[str, ...]:
     return ()
 
 
+def nothing_dropped(payload: Payload, spec: Spec) -> tuple[str, ...]:
+    """Return the paths of a live object that vanish although a write of `spec` does not say so."""
+    return ()
+
+
 def any_echo(request: Request, body: Payload) -> bool:
     """The answer to a call for a part of an object tells nothing."""
     return True
@@ -142,7 +147,7 @@ class Kind:
     incomplete: Callable[[Spec], str] = nothing_missing  # why a create would be refused, or ""
     refusals: Callable[[Spec], Iterable[Refusal]] = nothing_refused  # of what the schema takes
     hidden: Callable[[Payload], tuple[str, ...]] = nothing_hidden  # paths the API does not show
-    dropped: Callable[[Payload], tuple[str, ...]] = nothing_hidden  # paths the next save removes
+    dropped: Callable[[Payload, Spec], tuple[str, ...]] = nothing_dropped  # see there
     droppable: tuple[str, ...] = ()  # fields whose writes the server may drop without a word
     gated: bool = False  # approval policies may hold its writes back
     gates: Mapping[str, str] = field(default_factory=dict)  # policy action -> the field it is about

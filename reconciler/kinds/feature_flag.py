@@ -68,11 +68,16 @@ def hidden(payload: Payload) -> tuple[str, ...]:
     return ("filters.payloads",) if payload.get("has_encrypted_payloads") else ()
 
 
-def dropped(payload: Payload) -> tuple[str, ...]:
-    """Keys of older releases that PostHog removes on the next save (contract 9.2)."""
-    if "archived" not in payload:  # an early server keeps them
-        return ()
-    return tuple(f"filters.{name}" for name in filters.dropped(payload.get("filters")))
+def dropped(payload: Payload, spec: Spec) -> tuple[str, ...]:
+    """Keys of older releases that the next save removes, and payloads that nobody gets (9.2)."""
+    there, found = payload.get("filters") or {}, list[str]()
+    if "archived" in payload:  # an early server keeps the keys
+        found += filters.dropped(there)
+    if isinstance(wanted := spec.get("filters"), Mapping):
+        before = filters.canonical(there)
+        kept = filters.merged(before, wanted).get("payloads") or {}
+        found += [f"payloads.{name}" for name in before.get("payloads") or {} if name not in kept]
+    return tuple(f"filters.{name}" for name in found)
 
 
 def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
@@ -149,22 +154,11 @@ def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
 def _complete(live: Payload, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
     """Filters with what is unmanaged, since the server replaces the whole object or its keys (9.2).
 
-    A payload goes with its variant: the server refuses a payload that nobody gets. An early server
-    keeps the keys that newer ones drop: there they have to be sent again.
+    An early server keeps the keys that newer ones drop: there they have to be sent again.
     """
-    there = filters.canonical(live.get("filters") or {})
-    raw = live.get("filters") or {}
-    old = {} if "archived" in live else {n: raw[n] for n in filters.DROPPED if n in raw}
-    whole = {**there, **old, **wanted}
-    for name, value in wanted.items():
-        if isinstance(value, Mapping) and isinstance(there.get(name), Mapping):
-            whole[name] = {**there[name], **value}
-    if isinstance(payloads := whole.get("payloads"), Mapping):
-        several = whole.get("multivariate") or {}
-        gets = {str(one.get("key")) for one in several.get("variants") or ()} or {"true"}
-        declared = wanted.get("payloads") or {}
-        whole["payloads"] = {n: v for n, v in payloads.items() if n in gets or n in declared}
-    return whole
+    there = live.get("filters") or {}
+    old = {} if "archived" in live else {n: there[n] for n in filters.DROPPED if n in there}
+    return {**old, **filters.merged(filters.canonical(there), wanted)}
 
 
 KIND = Kind(

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from reconciler.kind import Kind
+from reconciler.kind import Kind, moving
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Severity
 from reconciler.paths import Spec
@@ -81,14 +81,15 @@ def dropped_keys(changes: tuple[Change, ...]) -> Iterator[Finding]:
         there = change.before
         if there is None or change.action is not Action.UPDATE:
             continue
-        if paths := KINDS[change.address.kind].dropped(there.payload):
+        if paths := KINDS[change.address.kind].dropped(there.payload, moving(change)):
             verb = "is" if len(paths) == 1 else "are"
             yield Finding(
                 code="dropped-keys",
                 severity=Severity.WARNING,
                 message=f"{change.address}: this write makes PostHog remove {' and '.join(paths)}, "
                 f"which {verb} set there",
-                why="PostHog no longer supports these keys, and removes them on the next save",
+                why="PostHog removes keys of older releases on the next save, and a payload goes "
+                "with its variant",
                 fix="look at the flag in PostHog before you apply: what they did ends with it",
                 source=change.source,
                 address=change.address,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from reconciler import flag_filters
+from reconciler import filters, flag_filters
 from reconciler.kind import LEVELS, level_number, level_word
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Finding, Live, Severity
@@ -213,7 +213,7 @@ def _clash(spec: Spec) -> bool:
 
 def _filters(before: Spec, written: Spec, payload: Mapping[str, Any]) -> Iterator[Refusal]:
     """Find what is refused of written filters on top of the live ones that stay."""
-    after = {**before, **written}
+    after = filters.merged(before, written)
     stored = {
         str(item.get("value"))
         for group in before.get("groups") or ()

@@ -202,6 +202,9 @@ def test_a_payload_that_no_file_writes_stays_as_long_as_its_variant(shared_sandb
     wanted = {"multivariate": {"variants": two}, "payloads": {"a": '"new"'}}
     repository.write("all.yaml", acme.flag("beta", filters=wanted))
 
+    planned = repository.run("plan", "--format", "json").json
+    (finding,) = [one for one in planned["findings"] if one["code"] == "dropped-keys"]
+    assert "remove filters.payloads.c," in finding["message"]
     assert 0 == repository.run("apply", "--yes").code
 
     (flag,) = shared_sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
