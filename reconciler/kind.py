@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, Protocol
 
-from reconciler.model import Action, Change, Payload
+from reconciler.model import Action, Address, Change, Payload
 from reconciler.paths import Refusal, Spec, parse_path, put_back, root
 
 
@@ -28,6 +28,8 @@ class Reference:
         kind: the kind that is named; a Member is named by email, a Role by name.
         id_field: which id of it the API wants: `id`, or `uuid` for people in memberships.
         orders: whether the named resource has to be written first.
+        scope: where the named resource lives.
+        takes_ids: whether files may contain the id instead of the name; it is checked.
 
     """
 
@@ -35,6 +37,16 @@ class Reference:
     kind: str
     id_field: str = "id"
     orders: bool = True
+    scope: Scope = Scope.ORGANIZATION
+    takes_ids: bool = False
+
+    def target(self, address: Address, name: object) -> Address:
+        """The address of what the resource at `address` names."""
+        return Address(self.kind, (*address.parts[: self.scope.value - 1], str(name)))
+
+    def place(self, address: Address) -> tuple[str, tuple[str, ...]]:
+        """The collection that the named resource is in: its kind and scope."""
+        return self.kind, address.parts[: self.scope.value - 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +150,8 @@ class Kind:
     requests: Callable[["Kind", Write], tuple[Request, ...]] | None = None
     listed: frozenset[str] = frozenset()  # payload fields kept of a listing; none named: all
     search: str | None = None  # the query parameter that finds one by its natural key
+    params: Mapping[str, str] = field(default_factory=dict)  # what every listing asks for
+    declared: bool = True  # whether files declare it; what they only name is read for its ids
     point_read: bool = True  # whether GET of one item is offered
     fallback_params: Mapping[str, str] | None = (
         None  # a second listing, if a declared one is missing
@@ -197,6 +211,23 @@ def plain_requests(kind: Kind, write: Write) -> tuple[Request, ...]:
     if write.action is Action.CREATE:
         return (Request("POST", kind.path(kind.collection, write.ids), body),)
     return (Request("PATCH", kind.path(kind.item, write.ids), body),) if body else ()
+
+
+ID: Final = "id:"  # how a reference is written that has no name, or whose name several have
+
+
+def id_of(name: Any, *, digits: bool = False) -> str | None:
+    """The id that a reference consists of: `id:7`, or 7; None for a name.
+
+    With `digits`, text of digits is an id as well, which only the live side can decide.
+    """
+    if isinstance(name, int) and not isinstance(name, bool):
+        return str(name)
+    if not isinstance(name, str):
+        return None
+    if name.startswith(ID):
+        return name.removeprefix(ID)
+    return name if digits and name.isascii() and name.isdecimal() else None
 
 
 LEVELS: Final[Mapping[str, int]] = {"member": 1, "admin": 8, "owner": 15}  # contract 1.7

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -90,38 +92,76 @@ def print_path(path: Sequence[str | int]) -> str:
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One step of a reference path.
+
+    `name` is a field, `name[]` each item of a list, `name[type=flag]` each mapping in a list whose
+    `type` is `flag`.
+    """
+
+    name: str
+    many: bool = False
+    field: str = ""
+    value: str = ""
+
+    def picks(self, item: Any) -> bool:
+        """Whether an item of the list is meant."""
+        return not self.field or (isinstance(item, Mapping) and item.get(self.field) == self.value)
+
+
+@cache
+def _steps(path: str) -> tuple[_Step, ...]:
+    steps = []
+    for piece in path.split("."):
+        name, bracket, test = piece.removesuffix("]").partition("[")
+        field, _, value = test.partition("=")
+        steps.append(_Step(name, bool(bracket), field, value))
+    return tuple(steps)
+
+
 def values_at(spec: Spec, path: str) -> Iterator[tuple[Path, Any]]:
     """Each value that a reference path such as `approvers.users[]` names, with its place."""
-    yield from _values(spec, tuple(path.split(".")), ())
+    yield from _values(spec, _steps(path), ())
 
 
-def _values(node: Any, steps: tuple[str, ...], path: Path) -> Iterator[tuple[Path, Any]]:
+def _values(node: Any, steps: tuple[_Step, ...], path: Path) -> Iterator[tuple[Path, Any]]:
     if not steps:
         yield path, node
         return
-    name, many = steps[0].removesuffix("[]"), steps[0].endswith("[]")
-    if not isinstance(node, Mapping) or node.get(name) is None:
+    step = steps[0]
+    if not isinstance(node, Mapping) or node.get(step.name) is None:
         return
-    value = node[name]
-    if not many:
-        yield from _values(value, steps[1:], (*path, name))
+    value = node[step.name]
+    if not step.many:
+        yield from _values(value, steps[1:], (*path, step.name))
         return
-    for index, item in enumerate(value):
-        yield from _values(item, steps[1:], (*path, name, index))
+    for index, item in enumerate(value if isinstance(value, list) else ()):
+        if step.picks(item):
+            yield from _values(item, steps[1:], (*path, step.name, index))
 
 
 def map_values(spec: Spec, path: str, function: Callable[[Any], Any]) -> Spec:
-    """A copy of `spec` in which each value that `path` names went through `function`."""
-    mapped: Spec = _map(spec, tuple(path.split(".")), function)
+    """A copy of `spec` in which each value that `path` names went through `function`.
+
+    `spec` itself where nothing became another value: most flags name nothing.
+    """
+    mapped: Spec = _map(spec, _steps(path), function)
     return mapped
 
 
-def _map(node: Any, steps: tuple[str, ...], function: Callable[[Any], Any]) -> Any:
+def _map(node: Any, steps: tuple[_Step, ...], function: Callable[[Any], Any]) -> Any:
     if not steps:
         return function(node)
-    name, many = steps[0].removesuffix("[]"), steps[0].endswith("[]")
-    if not isinstance(node, Mapping) or node.get(name) is None:
+    step = steps[0]
+    if not isinstance(node, Mapping) or node.get(step.name) is None:
         return node
-    if many:
-        return {**node, name: [_map(item, steps[1:], function) for item in node[name]]}
-    return {**node, name: _map(node[name], steps[1:], function)}
+    value = node[step.name]
+    if not step.many:
+        mapped = _map(value, steps[1:], function)
+        return node if mapped is value else {**node, step.name: mapped}
+    if not isinstance(value, list):
+        return node
+    items = [_map(item, steps[1:], function) if step.picks(item) else item for item in value]
+    same = all(new is old for new, old in zip(items, value, strict=True))
+    return node if same else {**node, step.name: items}

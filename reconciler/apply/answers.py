@@ -60,7 +60,7 @@ def exists(
         raise Stop(Result.FAILED, _taken(tools, kind, write, error)) from error
     ours = Result.DONE if progress.unsure else Result.UNCHANGED
     spec = change.desired.spec if change.desired is not None else {}
-    whole = tools.names.resolve(kind, change.address.organization, spec)
+    whole = tools.names.resolve(kind, change.address, spec)
     named = kind.identify(payload) == change.address.name
     if named and not objects.different(kind, whole, payload):
         raise Stop(ours, payload=payload)
@@ -98,10 +98,10 @@ def _only_adds(tools: Tools, kind: Kind, progress: Progress) -> bool:
     """Whether the stages that are left take nothing away from what somebody else has made."""
     if len(progress.stages) <= progress.done:
         return False
-    organization = progress.change.address.organization
-    ids = {**tools.names.scope_ids(progress.change.address), "id": progress.id or ""}
+    address = progress.change.address
+    ids = {**tools.names.scope_ids(address), "id": progress.id or ""}
     for stage in progress.stages[progress.done :]:
-        spec = tools.names.resolve(kind, organization, stage)
+        spec = tools.names.resolve(kind, address, stage)
         calls = kind.calls(Write(Action.UPDATE, spec, progress.payload, ids))
         if any(call.method == "DELETE" for call in calls):
             return False

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.kind import Kind, Reference
+from reconciler.kind import ID, Kind, Reference
 from reconciler.kinds import fold
 from reconciler.model import Address, Live, Person
 from reconciler.paths import Spec, map_values
@@ -33,18 +33,20 @@ class Names:
             ids["project"] = self._one(Address("Project", address.parts[:2]))
         return ids
 
-    def resolve(self, kind: Kind, organization: str, spec: Spec) -> Spec:
-        """The spec with ids where its references are; raises UnknownNameError."""
+    def resolve(self, kind: Kind, address: Address, spec: Spec) -> Spec:
+        """The spec of a resource with ids where its references are; raises UnknownNameError."""
         for reference in kind.references:
-            spec = map_values(spec, reference.path, self._by(reference, organization))
+            spec = map_values(spec, reference.path, self._by(reference, address))
         return spec
 
-    def _by(self, reference: Reference, organization: str) -> Any:
+    def _by(self, reference: Reference, address: Address) -> Any:
+        organization = address.organization
+
         def id_of(name: str) -> str:
-            if name.startswith("id:"):
-                return name.removeprefix("id:")
+            if name.startswith(ID):
+                return name.removeprefix(ID)
             if reference.kind != "Member":
-                return self._one(Address(reference.kind, (organization, name)))
+                return self._one(reference.target(address, name))
             person = self._people.get(organization, {}).get(name.lower())
             if person is None:
                 raise UnknownNameError(f"nobody in {organization} has the address {name}")

@@ -92,7 +92,7 @@ class _Worker:
         """Every name of every stage has an id before the first call: no half-written object."""
         change = self._now.change
         for spec in self._now.stages[self._now.done : len(self._now.stages) - but_last]:
-            self._tools.names.resolve(self._kind, change.address.organization, spec)
+            self._tools.names.resolve(self._kind, change.address, spec)
         self._tools.names.scope_ids(change.address)
 
     def _look(self) -> None:
@@ -222,9 +222,7 @@ class _Worker:
     def _write(self) -> Write:
         """What the next stage has to achieve, names turned into ids."""
         now, change = self._now, self._now.change
-        spec = self._tools.names.resolve(
-            self._kind, change.address.organization, now.stages[now.done]
-        )
+        spec = self._tools.names.resolve(self._kind, change.address, now.stages[now.done])
         created = now.done and change.action is Action.CREATE
         action = Action.UPDATE if created else change.action
         ids = self._tools.names.scope_ids(change.address)

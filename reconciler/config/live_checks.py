@@ -9,10 +9,11 @@ from typing import Final
 
 from reconciler.config.templates import Template, unmatched
 from reconciler.kind import LEVELS, level_word
-from reconciler.kinds import KINDS
+from reconciler.kinds import KINDS, READ
 from reconciler.model import Address, Declared, Finding, Live, Resource, Severity, Unreadable
 
 _UNREADABLE: Final = "unreadable-reference"
+_UNCHECKED: Final = frozenset({"unreadable-name", "unchecked-reference"})  # of cohorts
 _REFUSED: Final = frozenset(  # as the planner calls them
     {"cannot-create", "incomplete-create", "name-not-kept", "lookalike-name"}
 )
@@ -51,7 +52,7 @@ def findings(
     for finding in unresolved:
         if finding.code == _UNREADABLE:
             continue  # it is not known whether somebody has the name: R033 says why
-        if finding.code == _HIDDEN:
+        if finding.code == _HIDDEN or finding.code in _UNCHECKED:
             yield replace(finding, code="R033")
             continue
         if finding.code == _HINT:
@@ -108,6 +109,8 @@ def _features(desired: Declared, live: Live) -> Iterator[Finding]:
 
 def _unreadable(desired: Declared, live: Live) -> Iterator[Finding]:
     for gap in live.unreadable:
+        if gap.kind in READ and not READ[gap.kind].declared:
+            continue  # said at each name
         if gap.kind == "Member" and gap.scope[0] in live.partial:  # what else needs it is said
             members = (a for a in desired.resources if a.kind == "Member")
             first = next((a for a in members if a.parts[:1] == gap.scope), None)

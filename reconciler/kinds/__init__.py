@@ -17,8 +17,11 @@ def _find() -> Mapping[str, Kind]:
     return MappingProxyType({kind.name: kind for kind in found})
 
 
-KINDS: Mapping[str, Kind] = _find()
-"""Kind by name, in the order of their rank."""
+READ: Mapping[str, Kind] = _find()
+"""Every kind that is read, by name, in the order of their rank: also what files only name."""
+
+KINDS: Mapping[str, Kind] = MappingProxyType({n: kind for n, kind in READ.items() if kind.declared})
+"""The kinds that files declare."""
 
 
 def fold(address: Address) -> Address:

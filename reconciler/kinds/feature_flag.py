@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler import filters, flag_filters, normal_form
-from reconciler.kind import Kind, Request, Scope, Write, as_set, plain_requests
+from reconciler.kind import Kind, Reference, Request, Scope, Write, as_set, plain_requests
 from reconciler.model import Action, Payload
-from reconciler.paths import Refusal, Spec
+from reconciler.paths import Refusal, Spec, map_values
 
 FIELDS = (
     "name",
@@ -30,6 +30,9 @@ KEPT = (
 COMPARED = (*FIELDS, "key", "deleted")  # what the server compares before it swaps (9.4)
 LABELS = ("tags", "evaluation_contexts")
 SETS = (*LABELS, "analytics_dashboards")
+# Contract 9.7: a flag is referred to by its id as text, a cohort by its id as a number.
+ON_FLAG = "filters.groups[].properties[type=flag].key"
+ON_COHORT = "filters.groups[].properties[type=cohort].value"
 
 
 def to_spec(payload: Payload) -> Spec:
@@ -39,12 +42,21 @@ def to_spec(payload: Payload) -> Spec:
         spec["evaluation_contexts"] = payload["evaluation_tags"]
     if "filters" in spec:
         spec["filters"] = filters.without_nulls(spec["filters"])
-    return spec
+    return map_values(spec, ON_COHORT, _as_text)
 
 
 def to_payload(spec: Spec) -> Payload:
     """And back."""
-    return dict(spec)
+    return dict(map_values(spec, ON_COHORT, _as_number))
+
+
+def _as_text(id_: Any) -> Any:
+    """The id of a cohort as text, like every other id."""
+    return str(id_) if isinstance(id_, int) and not isinstance(id_, bool) else id_
+
+
+def _as_number(id_: Any) -> Any:
+    return int(id_) if isinstance(id_, str) and id_.isascii() and id_.isdecimal() else id_
 
 
 def canonical(spec: Spec) -> Spec:
@@ -175,6 +187,10 @@ KIND = Kind(
     canonical=canonical,
     identify=lambda payload: str(payload["key"]),
     key_payload="key",
+    references=(
+        Reference(ON_FLAG, kind="FeatureFlag", scope=Scope.PROJECT, takes_ids=True),
+        Reference(ON_COHORT, kind="Cohort", scope=Scope.PROJECT, takes_ids=True),
+    ),
     after=("ApprovalPolicy",),
     sets=SETS,
     defaults={

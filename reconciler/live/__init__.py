@@ -21,10 +21,10 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.kind import Scope
-from reconciler.kinds import KINDS
-from reconciler.live import shape, visibility
+from reconciler.kinds import KINDS, READ
+from reconciler.live import referring, shape, visibility
 from reconciler.live.naming import Names, change_request, resource_of, taker
-from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person, Unreadable
+from reconciler.model import Address, Live, LiveResource, Payload, Person, Unreadable
 from reconciler.posthog import change_requests, worker_pool
 from reconciler.posthog.client import Reader
 
@@ -82,6 +82,8 @@ def read(
     found: Directory,
     addresses: Collection[Address],
     pins: Mapping[Address, str] | None = None,
+    *,
+    named: Collection[Address] = (),
 ) -> Live:
     """List what the addresses need, concurrently, and answer in names.
 
@@ -90,12 +92,14 @@ def read(
         found: from `directory`.
         addresses: what is declared, now or at the base.
         pins: `metadata.id` where one is written; tells two projects of one name apart.
+        named: what the conditions of declared flags refer to, by name or by id.
 
     """
     reading = Reading(reader, found, pins or {})
     wanted = _collections(addresses)
     reading.list_all(wanted)
     reading.list_missing(addresses)
+    reading.list_named(addresses, named)
     return reading.live()
 
 
@@ -138,7 +142,8 @@ def _collections(addresses: Collection[Address]) -> set[tuple[str, tuple[str, ..
     wanted = {(address.kind, _scope(address)) for address in addresses}
     for kind, organization in {(address.kind, address.organization) for address in addresses}:
         for reference in KINDS[kind].references:
-            wanted.add((reference.kind, (organization,)))
+            if not reference.takes_ids:  # those are listed where a condition needs them
+                wanted.add((reference.kind, (organization,)))
     return {(kind, scope) for kind, scope in wanted if KINDS[kind].scope is not Scope.INSTANCE}
 
 
@@ -152,9 +157,10 @@ class Reading:
     before: Live | None = None
     payloads: dict[tuple[str, tuple[str, ...]], tuple[Payload, ...]] = field(default_factory=dict)
     unreadable: list[Unreadable] = field(default_factory=list)
-    requests: list[ChangeRequest] = field(default_factory=list)
+    requests: list[tuple[tuple[str, ...], Payload]] = field(default_factory=list)
     me: Person | None = None
     partial: set[str] = field(default_factory=set)  # organizations that hide some of their members
+    _again: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)  # listed a second time
 
     def organization_id(self, slug: str) -> str | None:
         """Id of an organization this key can see."""
@@ -182,12 +188,21 @@ class Reading:
 
     def list_all(self, collections: Iterable[tuple[str, tuple[str, ...]]]) -> None:
         """List collections side by side; a refused one is noted and the rest goes on."""
-        self._gather({key: self._lister(*key) for key in sorted(collections)})
+        self._gather({key: self._lister(*key, READ[key[0]].params) for key in sorted(collections)})
+
+    def list_named(self, addresses: Collection[Address], named: Collection[Address]) -> None:
+        """What conditions refer to and no listing has yet: archived flags, and cohorts.
+
+        Counted are conditions in the files, and in the live flags that `addresses` mean.
+        """
+        wanted = {*named, *referring.referred(self.payloads, addresses)}
+        self._list_again(referring.lacking(self.payloads, wanted) - self._again)
+        self.list_all({(one.kind, _scope(one)) for one in wanted if not READ[one.kind].declared})
 
     def list_missing(self, addresses: Collection[Address]) -> None:
         """Ask the second listing of a kind where a declared one is in no first listing."""
         seen = {
-            key: {KINDS[key[0]].identify(p) for p in items} for key, items in self.payloads.items()
+            key: {READ[key[0]].identify(p) for p in items} for key, items in self.payloads.items()
         }
         missing = {
             (address.kind, _scope(address))
@@ -196,9 +211,14 @@ class Reading:
             and (address.kind, _scope(address)) in seen
             and address.name not in seen[address.kind, _scope(address)]
         }
-        first = {key: self.payloads[key] for key in missing}
+        self._list_again(missing)
+
+    def _list_again(self, collections: Collection[tuple[str, tuple[str, ...]]]) -> None:
+        """Ask the second listing of some collections, and add what it has."""
+        self._again |= set(collections)
+        first = {key: self.payloads[key] for key in collections}
         self._gather(
-            {key: self._lister(*key, KINDS[key[0]].fallback_params) for key in sorted(missing)}
+            {key: self._lister(*key, KINDS[key[0]].fallback_params) for key in sorted(first)}
         )
         for key, items in first.items():
             known = {payload["id"] for payload in items}
@@ -208,13 +228,13 @@ class Reading:
     def _lister(
         self, kind: str, scope: tuple[str, ...], params: Mapping[str, str] | None = None
     ) -> Callable[[], tuple[Payload, ...]]:
-        take = taker(KINDS[kind])
+        take = taker(READ[kind])
 
         def run() -> tuple[Payload, ...]:
             ids = self.ids(scope)
             if ids is None:
                 return ()
-            path = KINDS[kind].collection.format_map(ids)
+            path = READ[kind].collection.format_map(ids)
             items: tuple[Payload, ...] = self.reader.list(path, params, take=take).items
             return items
 
@@ -251,7 +271,7 @@ class Reading:
         self._gather(tasks)
         for key in tasks:
             for payload in self.payloads.pop(key, ()):
-                self.requests.append(change_request(payload, *key[1]))
+                self.requests.append((key[1], payload))
 
     def _request_lister(self, scope: tuple[str, ...]) -> Callable[[], tuple[Payload, ...]]:
         def run() -> tuple[Payload, ...]:
@@ -316,6 +336,8 @@ class Reading:
     def _resources(self, names: Names) -> Iterator[list[LiveResource]]:
         """What each collection holds; one that holds something odd is unreadable as a whole."""
         for (kind, scope), items in list(self.payloads.items()):
+            if not READ[kind].declared:
+                continue
             try:
                 yield [resource_of(KINDS[kind], scope, one, names) for one in items]
             except shape.ODD as error:
@@ -334,17 +356,19 @@ class Reading:
     ) -> Live:
         ids: dict[Address, tuple[str, ...]] = {a: (item.id,) for a, item in resources.items()}
         ids |= {address: tuple(item.id for item in items) for address, items in twins.items()}
+        ids |= referring.only_named(self.payloads)
         for slug, projects in self.found.projects.items():
             for name, found in projects.items():
                 ids.setdefault(Address("Project", (slug, name)), found)
         double = {address: tuple(items) for address, items in twins.items()}
+        asked = [change_request(payload, *scope, names=names) for scope, payload in self.requests]
         live = Live(
             resources=resources,
             ids=ids,
             twins=double,
             people=names.people,
-            change_requests=tuple(r for r in self.requests if r.state not in change_requests.FINAL),
-            rejections=tuple(r for r in self.requests if r.state in change_requests.FINAL),
+            change_requests=tuple(r for r in asked if r.state not in change_requests.FINAL),
+            rejections=tuple(r for r in asked if r.state in change_requests.FINAL),
             unreadable=tuple(self.unreadable),
             listed=frozenset({("Organization", ()), *self.payloads}),
             me=self.me,

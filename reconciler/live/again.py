@@ -10,7 +10,7 @@ from typing import Final
 
 from reconciler.errors import NotFoundError
 from reconciler.kind import Kind, Scope
-from reconciler.kinds import KINDS
+from reconciler.kinds import KINDS, READ
 from reconciler.live import OF_ONE_SCOPE, WORKERS, Directory, Reading, gap_of
 from reconciler.model import Address, Live, Payload
 from reconciler.posthog import worker_pool
@@ -53,7 +53,7 @@ def read(
     few: dict[Place, list[Wanted]] = defaultdict(list)
     for one in wanted:
         few[one.address.kind, one.address.parts[:-1]].append(one)
-    listed = {place for place in whole if KINDS[place[0]].scope is not Scope.INSTANCE}
+    listed = {place for place in whole if READ[place[0]].scope is not Scope.INSTANCE}
     asked = {}
     for place, objects in few.items():
         if place in listed or KINDS[place[0]].scope is Scope.INSTANCE:

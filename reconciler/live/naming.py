@@ -1,20 +1,26 @@
 """Ids to names, payloads to resources. Pure: it is handed everything that was read."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from reconciler.kind import Kind, Reference
-from reconciler.kinds import KINDS
+from reconciler.kind import ID, Kind, Reference, id_of
+from reconciler.kinds import KINDS, READ
 from reconciler.live import shape
 from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person, Vote
-from reconciler.paths import Spec, map_values
+from reconciler.paths import Spec, map_values, values_at
+
+_Scope = tuple[str, ...]
+_NAMED = frozenset(one.kind for kind in KINDS.values() for one in kind.references) - {"Member"}
 
 
 class Names:
-    """Ids to names, for one reading: roles by id, people by id and by uuid."""
+    """Ids to names, for one reading: people by id and by uuid, everything else by id.
+
+    A name that several objects of a scope have stands for none of them: their ids are kept.
+    """
 
     def __init__(
         self,
@@ -24,15 +30,15 @@ class Names:
     ) -> None:
         self.partial = frozenset(partial) | (before.partial if before is not None else frozenset())
         self.people: dict[str, dict[str, Person]] = defaultdict(dict)
-        self._by_id: dict[tuple[str, str, str, str], str] = {}
+        self._by_id: dict[tuple[str, str, _Scope, str], str] = {}
         if before is not None:
             self._remember(before)
         for (kind, scope), items in payloads.items():
-            for payload in items:
-                if kind == "Role":
-                    self._by_id["Role", "id", scope[0], str(payload["id"])] = str(payload["name"])
-                    for held in payload.get("members") or ():
-                        self._person(scope[0], held["user"], None)
+            if kind in _NAMED:
+                self._list(kind, scope, items)
+            for payload in items if kind == "Role" else ():
+                for held in payload.get("members") or ():
+                    self._person(scope[0], held["user"], None)
         for (kind, scope), items in payloads.items():
             if kind == "Member":
                 for payload in items:
@@ -43,9 +49,17 @@ class Names:
             for person in people.values():
                 self._add(organization, person)
         for address, ids in before.ids.items():
-            if address.kind == "Role":
+            if address.kind in _NAMED and (len(ids) == 1 or not _is_shared(address.kind)):
                 for id_ in ids:
-                    self._by_id["Role", "id", address.organization, id_] = address.name
+                    self.learn(address, id_)
+
+    def _list(self, kind: str, scope: _Scope, items: tuple[Payload, ...]) -> None:
+        identify = READ[kind].identify
+        count = Counter(map(identify, items)) if _is_shared(kind) else Counter()
+        for payload in items:
+            name = identify(payload)
+            if name and count[name] < 2:  # noqa: PLR2004  one is what it takes
+                self._by_id[kind, "id", scope, str(payload["id"])] = name
 
     def _person(self, organization: str, user: Mapping[str, Any], level: int | None) -> None:
         person = Person(int(user["id"]), str(user["uuid"]), str(user["email"]), level)
@@ -56,22 +70,30 @@ class Names:
         if person.level is None and known is not None:  # only a members' listing tells it
             person = replace(person, level=known.level)
         self.people[organization][person.email.lower()] = person
-        self._by_id["Member", "id", organization, str(person.id)] = person.email
-        self._by_id["Member", "uuid", organization, person.uuid] = person.email
+        self._by_id["Member", "id", (organization,), str(person.id)] = person.email
+        self._by_id["Member", "uuid", (organization,), person.uuid] = person.email
 
     def learn(self, address: Address, id_: str) -> None:
-        """The id of a role that was made after the reading."""
-        if address.kind == "Role":
-            self._by_id["Role", "id", address.organization, id_] = address.name
+        """The id of what was made after the reading."""
+        if address.kind in _NAMED:
+            self._by_id[address.kind, "id", address.parts[:-1], id_] = address.name
 
-    def by(self, reference: Reference, organization: str) -> Callable[[Any], str]:
+    def by(self, reference: Reference, address: Address) -> Callable[[Any], Any]:
         """The name for an id; `id:…` where there is none, which the way back understands."""
+        _, scope = reference.place(address)
 
-        def name(id_: Any) -> str:
-            known = self._by_id.get((reference.kind, reference.id_field, organization, str(id_)))
-            return known if known is not None else f"id:{id_}"
+        def name(id_: Any) -> Any:
+            if reference.takes_ids and id_of(id_, digits=True) is None:
+                return id_  # a log or a request may hold anything here
+            known = self._by_id.get((reference.kind, reference.id_field, scope, str(id_)))
+            return known if known is not None else f"{ID}{id_}"
 
         return name
+
+
+def _is_shared(kind: str) -> bool:
+    """Whether several objects may have one name without one of them being declared."""
+    return not READ[kind].declared
 
 
 class Row(dict[str, Any]):
@@ -88,12 +110,18 @@ def taker(kind: Kind) -> Callable[[Payload], Payload]:
     def take(payload: Payload) -> Payload:
         row = Row({n: payload[n] for n in payload if n in listed} if listed else payload)
         row.spec = None
-        if not kind.references:
-            with suppress(*shape.ODD):  # it will be told where the whole collection is looked at
-                row.spec = kind.canonical(kind.to_spec(row))
+        with suppress(*shape.ODD):  # it will be told where the whole collection is looked at
+            spec = kind.to_spec(row)
+            if not _refers(kind, spec):
+                row.spec = kind.canonical(spec)
         return row
 
     return take
+
+
+def _refers(kind: Kind, spec: Spec) -> bool:
+    """Whether a spec contains ids that have to be turned into names."""
+    return any(True for one in kind.references for _ in values_at(spec, one.path))
 
 
 def resource_of(kind: Kind, scope: tuple[str, ...], payload: Payload, names: Names) -> LiveResource:
@@ -101,20 +129,25 @@ def resource_of(kind: Kind, scope: tuple[str, ...], payload: Payload, names: Nam
     address = Address(kind.name, (*scope, kind.identify(payload)))
     if isinstance(payload, Row) and payload.spec is not None:
         return LiveResource(address, kind.identity(payload), payload.spec, payload)
-    spec = kind.canonical(_named(kind, address.organization, kind.to_spec(payload), names))
+    spec = kind.canonical(named(kind, address, kind.to_spec(payload), names))
     if kind.of_people and address.organization in names.partial:  # a part of it says nothing
         spec = {name: value for name, value in spec.items() if name not in kind.of_people}
     return LiveResource(address, kind.identity(payload), spec, payload)
 
 
-def _named(kind: Kind, organization: str, spec: Spec, names: Names) -> Spec:
+def named(kind: Kind, address: Address, spec: Spec, names: Names) -> Spec:
+    """A spec, or a body of the API, with names where its references are ids."""
     for reference in kind.references:
-        spec = map_values(spec, reference.path, names.by(reference, organization))
+        spec = map_values(spec, reference.path, names.by(reference, address))
     return spec
 
 
-def change_request(payload: Payload, organization: str, project: str) -> ChangeRequest:
-    """A change request's payload as a value."""
+def change_request(
+    payload: Payload, organization: str, project: str, *, names: Names | None = None
+) -> ChangeRequest:
+    """A change request's payload as a value; with `names`, what it proposes is in names."""
+    if names is not None:
+        payload = _proposed(payload, (organization, project), names)
     requester = payload.get("created_by") or {}
     resource_id = payload.get("resource_id")
     return ChangeRequest(
@@ -132,6 +165,16 @@ def change_request(payload: Payload, organization: str, project: str) -> ChangeR
         expires_at=str(payload.get("expires_at") or ""),
         votes=_votes(payload),
     )
+
+
+def _proposed(payload: Payload, scope: _Scope, names: Names) -> Payload:
+    """The payload with names in what would be replayed (contract 7.2)."""
+    intent = payload.get("intent")
+    data = intent.get("full_request_data") if isinstance(intent, Mapping) else None
+    if not isinstance(intent, Mapping) or not isinstance(data, Mapping):
+        return payload
+    spelled = named(KINDS["FeatureFlag"], Address("FeatureFlag", (*scope, "")), data, names)
+    return {**payload, "intent": {**intent, "full_request_data": spelled}}
 
 
 def _votes(payload: Payload) -> tuple[Vote, ...]:
@@ -159,7 +202,7 @@ def speller(live: Live) -> Callable[[Address, str, Any], Spec]:
         kind = KINDS[address.kind]
         try:
             spec = kind.to_spec({name: value})
-            made = kind.canonical(_named(kind, address.organization, spec, names))
+            made = kind.canonical(named(kind, address, spec, names))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return {}
         return {field: made[field] for field in made if field not in kind.unlogged}

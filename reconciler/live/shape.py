@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from reconciler.kinds import KINDS
+from reconciler.kinds import READ
 from reconciler.model import Payload
 
 FIX: Final = "run the command again; if it repeats, this PostHog is newer than the program"
@@ -15,7 +15,7 @@ def oddity(kind_name: str, items: Iterable[Payload]) -> str:
 
     Looked at are the rows' key and id, and the people in them.
     """
-    kind = KINDS.get(kind_name)
+    kind = READ.get(kind_name)
     for payload in items:
         try:
             if kind is None:

@@ -8,6 +8,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Plan, Requests
 from reconciler.plan import (
+    dependencies,
     evasion,
     evasion_history,
     findings,
@@ -90,6 +91,7 @@ def build(
         *problems,
         *held,
         *cycles,
+        *dependencies.find(changes, live),
         *predictions.find(changes, live),
         *guardrails.find(changes, live, options.limits, desired=desired, base=base, begun=begun),
         *gate_findings.find(changes, live),

@@ -78,7 +78,7 @@ def _calls(change: Change, live: LiveResource | None, *, split: bool) -> Iterato
     payload = live.payload if live is not None else {}
     creates = change.action is Action.CREATE
     active = not creates and payload.get("active") is not False
-    filters: Mapping[str, Any] = payload.get("filters") or {}
+    filters = _in_names(payload.get("filters") or {}, live)
     for stage in _FLAG.stages(change.action, moving(change), split=split):
         body = dict(stage)
         if "filters" in body and not creates:  # kept by the server, or sent along (contract 9.2)
@@ -87,6 +87,16 @@ def _calls(change: Change, live: LiveResource | None, *, split: bool) -> Iterato
         active = bool(body.get("active", True if creates else active))
         filters = body.get("filters") or filters
         creates = False
+
+
+def _in_names(filters: Mapping[str, Any], live: LiveResource | None) -> Mapping[str, Any]:
+    """Live filters with their conditions in the language of the files: names instead of ids."""
+    spelled = (live.spec.get("filters") or {}).get("groups") if live is not None else None
+    groups = filters.get("groups")
+    if not spelled or not groups or len(spelled) != len(groups):
+        return filters
+    pairs = zip(groups, spelled, strict=True)
+    return {**filters, "groups": [{**g, "properties": s.get("properties", [])} for g, s in pairs]}
 
 
 def _matched(call: _Call, generation: Generation, *, release: bool) -> Iterator[Meeting]:

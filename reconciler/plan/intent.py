@@ -48,7 +48,7 @@ def same_intent(request: ChangeRequest, change: Change, live: LiveResource | Non
     data = _data(request)
     if data.get("deleted") or data.get("key", change.address.name) != change.address.name:
         return False
-    before = _before(live)
+    before = live.spec if live is not None else {}
     proposed = _proposed(data, before, creates=request.resource_id is None)
     if request.resource_id is not None and not proposed.keys() & _moving(change):
         return False
@@ -77,12 +77,6 @@ def _data(request: ChangeRequest) -> dict[str, Any]:
     if isinstance(active, bool):
         data.setdefault("active", active)
     return data
-
-
-def _before(live: LiveResource | None) -> Spec:
-    if live is None:
-        return {}
-    return {**live.spec, **_FLAG.canonical(_FLAG.to_spec(live.payload))}
 
 
 def _proposed(data: Mapping[str, Any], before: Spec, *, creates: bool) -> Spec:

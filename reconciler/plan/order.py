@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 from reconciler.kinds import KINDS, fold
 from reconciler.model import Action, Address, Change, Finding, Severity
 from reconciler.paths import values_at
-from reconciler.plan import order_gates
+from reconciler.plan import dependencies, order_gates
 from reconciler.plan.leaning import Leans
 from reconciler.plan.references import Edges
 
@@ -25,6 +25,7 @@ def linked(
     moving = {change.address: change for change in changes if change.action is not Action.NONE}
     needs = {address: _needs(change, edges, moving, leans) for address, change in moving.items()}
     order_gates.around(moving, needs, leans)
+    dependencies.around(moving, needs)
     _deletes_last(moving, needs)
     late = {address: _late(moving[address], found, moving) for address, found in needs.items()}
     graph = {address: found - late[address] for address, found in needs.items()}
@@ -59,6 +60,8 @@ def _needs(
         other = moving.get(target)
         if other is None or target == change.address or other.action is Action.DELETE:
             continue
+        if target.kind == change.address.kind == dependencies.KIND:
+            continue  # see `dependencies`: it depends on which way the two move
         inside = target.parts == change.address.parts[: len(target.parts)]
         first = not inside and _orders(change.address, target)
         if other.action is Action.CREATE or (first and not leans.turns(change.address, target)):
@@ -83,9 +86,10 @@ def _deletes_last(moving: Mapping[Address, Change], needs: Mapping[Address, set[
             users[Address(kind, address.parts[:number])].add(address)
         there = moving[address].before
         for reference in KINDS[address.kind].references if there else ():
+            if reference.kind == dependencies.KIND:
+                continue  # see `dependencies`
             for _, name in values_at(there.spec if there else {}, reference.path):
-                target = Address(reference.kind, (address.organization, str(name)))
-                users[fold(target)].add(address)
+                users[fold(reference.target(address, name))].add(address)
     for target, address in doomed.items():
         needs[address].update(users[target] - {address})
 
@@ -124,5 +128,20 @@ def _sorted(
         ready = sorted(sorter.get_ready(), key=lambda a: (_rank(a), a))
         order.extend(ready)
         sorter.done(*ready)
-    order.sort(key=lambda a: moving[a].action is Action.DELETE)  # nothing waits for a delete
+    last = {a for a in order if moving[a].action is Action.DELETE} - _waited_for(graph, moving)
+    order.sort(key=last.__contains__)
     return order, ()
+
+
+def _waited_for(
+    graph: Mapping[Address, set[Address]], moving: Mapping[Address, Change]
+) -> set[Address]:
+    """The deletes that an update needs: of a flag whose dependency is switched off."""
+    found: set[Address] = set()
+    todo = [a for a, change in moving.items() if change.action is not Action.DELETE]
+    while todo:
+        for other in graph.get(todo.pop(), ()):
+            if moving[other].action is Action.DELETE and other not in found:
+                found.add(other)
+                todo.append(other)
+    return found

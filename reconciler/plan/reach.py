@@ -24,8 +24,9 @@ class Reach:
 
 def look(desired: Declared, live: Live) -> Reach:
     """Look at everything declared, as this plan would leave people and roles."""
-    _, unresolved = references.resolve(desired, desired, live)
-    changes, problems = three_way.changes(references.spelled(desired, live), None, live)
+    spelled = references.spelled(desired, live)
+    _, unresolved = references.resolve(spelled, desired, live)
+    changes, problems = three_way.changes(spelled, None, live)
     named = new_names.find(changes, desired, live)
     people = People(changes, live)
     obstacles = {}

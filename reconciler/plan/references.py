@@ -1,20 +1,28 @@
 """Names to edges. Unknown and ambiguous names become findings with the candidates."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any
 
-from reconciler.kind import Reference, Scope
-from reconciler.kinds import KINDS, fold
+from reconciler.kind import ID, Scope
+from reconciler.kinds import KINDS, READ, fold
 from reconciler.lookalikes import escaped, look
-from reconciler.model import Address, Declared, Finding, Live, Resource, Severity
+from reconciler.model import Address, Declared, Finding, Live, Resource, Severity, Unreadable
 from reconciler.paths import Path, map_values, values_at
 from reconciler.plan.lookup import Folded
+from reconciler.plan.spelling import Spelling
 
 Edges = Mapping[Address, tuple[Address, ...]]
-_NOUNS = {"Member": "person", "Role": "role", "Project": "project", "Organization": "organization"}
+NOUNS = {
+    "Member": "person",
+    "Role": "role",
+    "Project": "project",
+    "Organization": "organization",
+    "FeatureFlag": "flag",
+    "Cohort": "cohort",
+}
+_CHECKED = {one.kind for kind in KINDS.values() for one in kind.references if one.takes_ids}
 SHOWN = 5  # candidates that an error lists
 
 
@@ -42,35 +50,15 @@ def resolve(picked: Declared, desired: Declared, live: Live) -> tuple[Edges, tup
 
 def spelled(picked: Declared, live: Live) -> Declared:
     """The same with references written as the live side writes them: case is not a change."""
-    roles = {fold(address): address.name for address in live.ids if address.kind == "Role"}
-    for address, resource in picked.resources.items():  # a renamed role is the role it was
-        old = resource.lifecycle.renamed_from
-        if address.kind == "Role" and old is not None and fold(address) not in roles:
-            before = fold(Address("Role", (address.organization, old)))
-            if before in roles:
-                roles[fold(address)] = roles[before]
+    spelling = Spelling(picked, live)
     respelled = {}
     for address, resource in picked.resources.items():
         kind, spec = KINDS[address.kind], resource.spec
         for reference in kind.references:
-            spec = map_values(spec, reference.path, _speller(reference, address, roles, live))
+            spec = map_values(spec, reference.path, spelling.of(reference, address))
         if spec is not resource.spec:
             respelled[address] = replace(resource, spec=kind.canonical(spec))
     return replace(picked, resources={**picked.resources, **respelled}) if respelled else picked
-
-
-def _speller(
-    reference: Reference, address: Address, roles: Mapping[Address, str], live: Live
-) -> Callable[[Any], Any]:
-    people = live.people.get(address.organization, {})
-
-    def spell(name: Any) -> Any:
-        if reference.kind == "Member":
-            person = people.get(str(name).lower())
-            return person.email if person is not None else name
-        return roles.get(fold(Address(reference.kind, (address.organization, str(name)))), name)
-
-    return spell
 
 
 def needs(resource: Resource) -> Iterator[tuple[Address, Path]]:
@@ -82,7 +70,21 @@ def needs(resource: Resource) -> Iterator[tuple[Address, Path]]:
         yield Address("Project", (address.organization, address.project)), ()
     for reference in kind.references:
         for path, name in values_at(resource.spec, reference.path):
-            yield Address(reference.kind, (address.organization, str(name))), path
+            yield reference.target(address, name), path
+
+
+def conditions(wanted: Collection[Address], *sides: Declared | None) -> set[Address]:
+    """Return what references that take ids refer to, as written: it may have to be listed."""
+    return {
+        reference.target(address, name)
+        for side in sides
+        if side is not None
+        for address in wanted
+        if (resource := side.resources.get(address)) is not None and not resource.lifecycle.absent
+        for reference in KINDS[address.kind].references
+        if reference.takes_ids
+        for _, name in values_at(resource.spec, reference.path)
+    }
 
 
 class _Names:
@@ -99,22 +101,30 @@ class _Names:
             if r.lifecycle.renamed_from is not None
         }
         self._closed = {(gap.kind, gap.scope): gap for gap in live.unreadable}
-        self._known: dict[tuple[str, str], list[str]] = {}
+        self._known: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        self._owners: dict[str, set[tuple[tuple[str, ...], str]]] = {}
 
     def look(
         self, resource: Resource, target: Address, path: Path
     ) -> tuple[Address | None, Finding | None]:
         """The declared resource behind a name, if it is declared; a finding if nobody has it."""
-        if target in self._sound:
+        if target in self._sound and target != resource.address:
             return self._sound[target], None
-        if target.name.startswith("id:"):
-            return None, None
+        if target.name.startswith(ID):
+            return None, self._unnamed(resource, target, path)
         if target.kind == "Member" and target.organization in self._live.partial:
             return None, None  # `identity.hidden_people` says it
+        return self._judged(resource, target, path)
+
+    def _judged(
+        self, resource: Resource, target: Address, path: Path
+    ) -> tuple[Address | None, Finding | None]:
         declared = self._declared.find(target)
         found = self._count(target, declared)
         problem: Finding | None = None
-        if (renamed := self._renamed_away(target)) is not None and not declared:
+        if target == resource.address:
+            problem = self._itself(resource, path)
+        elif (renamed := self._renamed_away(target)) is not None and not declared:
             problem = self._moved_on(resource, target, renamed, path)
         elif found > 1:
             problem = self._ambiguous(resource, target, path)
@@ -126,8 +136,31 @@ class _Names:
             problem = self._left_out(resource, declared[0], path)
         if problem is not None:
             return None, problem
-        edge = self._sound[target] = declared[0] if declared else None
+        edge = declared[0] if declared else self._former(target)
+        self._sound[target] = edge
         return edge, None
+
+    def _unnamed(self, resource: Resource, target: Address, path: Path) -> Finding | None:
+        """An id that stands for itself: nobody has it, it is not known, or its name is shared."""
+        if target.kind not in _CHECKED:
+            return None
+        id_ = target.name.removeprefix(ID)
+        if (gap := self._closed.get((target.kind, target.parts[:-1]))) is not None:
+            return self._unchecked(resource, target, gap, path)
+        if target.kind not in self._owners:
+            self._owners[target.kind] = {
+                (address.parts[:-1], one)
+                for address, ids in self._live.ids.items()
+                if address.kind == target.kind
+                for one in ids
+            }
+        if (target.parts[:-1], id_) in self._owners[target.kind]:
+            return None
+        return self._unknown(resource, target, path)
+
+    def _former(self, target: Address) -> Address | None:
+        """The resource that is called so until this run renames it."""
+        return self._renamed.get(target) if target.kind in _CHECKED else None
 
     def _count(self, target: Address, declared: Sequence[Address]) -> int:
         """How many live objects a name may mean; a pinned one counts alone."""
@@ -140,49 +173,77 @@ class _Names:
     def _live_ids(self, target: Address) -> set[str]:
         return {id_ for same in self._ids.find(target) for id_ in self._live.ids[same]}
 
-    def _candidates(self, kind: str, organization: str) -> list[str]:
-        known = self._known.get((kind, organization))
+    def _candidates(self, target: Address) -> list[str]:
+        scope = target.parts[:-1]
+        known = self._known.get((target.kind, scope))
         if known is None:
             addresses: Iterable[Address] = (*self._live.ids, *self._desired.resources)
-            names = {
-                a.name
-                for a in addresses
-                if a.kind == kind and (kind == "Organization" or a.organization == organization)
-            }
-            if kind == "Member":
-                names |= {p.email for p in self._live.people.get(organization, {}).values()}
-            known = self._known[kind, organization] = sorted(names)
+            names = {a.name for a in addresses if a.kind == target.kind and a.parts[:-1] == scope}
+            if target.kind == "Member":
+                people = self._live.people.get(target.organization, {})
+                names |= {person.email for person in people.values()}
+            known = self._known[target.kind, scope] = sorted(filter(None, names))
         return known
 
     def _unknown(self, resource: Resource, target: Address, path: Path) -> Finding:
-        noun = _NOUNS.get(target.kind, target.kind)
-        names = [n for n in self._candidates(target.kind, target.organization) if n != target.name]
-        gap = self._closed.get((target.kind, (target.organization,)))
+        noun = NOUNS.get(target.kind, target.kind)
+        names = [name for name in self._candidates(target) if name != target.name]
+        gap = self._closed.get((target.kind, target.parts[:-1]))
         close = get_close_matches(target.name, names, n=1, cutoff=0.6) if gap is None else []
         listed = ", ".join(names[:SHOWN]) + (
             f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         )
         if gap is not None:
-            why, fix = f"the {noun}s of {target.organization} cannot be read: {gap.reason}", gap.fix
+            why = f"the {noun}s of {_where(target)} cannot be read: {gap.reason}"
+            fix = gap.fix
         elif close:
             why = f"neither the files nor {_where(target)} have one of this name"
             fix = f"did you mean {_apart(close[0], target.name)}?"
         else:
             why = f"neither the files nor {_where(target)} have one of this name"
-            fix = f"known: {listed}" if listed else "declare it, or mend the name"
-        source = resource.locate(path)
+            if target.name.startswith(ID):
+                why = f"{_where(target)} has no such {noun}, or it was deleted"
+            elif target.kind == "Cohort":
+                why = f"{_where(target)} has none of this name"
+            fix = f"known: {listed}" if listed else "declare it, or correct the name"
+            if not listed and target.kind == "Cohort":
+                fix = "create the cohort in PostHog, or remove the condition"
         shown = _apart(target.name, close[0]) if close else f'"{target.name}"'
         return Finding(
-            code="unknown-reference" if gap is None else "unreadable-reference",
+            code=_code(target, is_known=gap is None),
             severity=Severity.ERROR,
-            message=f"no {noun} is called {shown}"
-            if target.kind != "Member"
-            else f'nobody in {target.organization} has the address "{target.name}"',
+            message=_message(target, noun, shown, is_known=gap is None),
             why=why,
             fix=fix,
-            source=source,
+            source=resource.locate(path),
             address=resource.address,
-            width=len(target.name) if path else 1,
+            width=len(target.name.removeprefix(ID)) if path else 1,
+        )
+
+    def _unchecked(
+        self, resource: Resource, target: Address, gap: Unreadable, path: Path
+    ) -> Finding:
+        noun = NOUNS[target.kind]
+        return Finding(
+            code="unchecked-reference",
+            severity=Severity.WARNING,
+            message=f"the {noun} with the ID {target.name.removeprefix(ID)} is not checked",
+            why=f"the {noun}s of {_where(target)} cannot be read: {gap.reason}",
+            fix=gap.fix,
+            source=resource.locate(path),
+            address=resource.address,
+        )
+
+    def _itself(self, resource: Resource, path: Path) -> Finding:
+        return Finding(
+            code="cycle",
+            severity=Severity.ERROR,
+            message=f"{resource.address} depends on itself",
+            why="PostHog refuses it",
+            fix="remove the condition",
+            source=resource.locate(path),
+            address=resource.address,
+            width=len(resource.address.name),
         )
 
     def _renamed_away(self, target: Address) -> Address | None:
@@ -196,7 +257,7 @@ class _Names:
         return Finding(
             code="unknown-reference",
             severity=Severity.ERROR,
-            message=f'{_NOUNS[target.kind]} "{target.name}" is renamed to "{renamed.name}" here',
+            message=f'{NOUNS[target.kind]} "{target.name}" is renamed to "{renamed.name}" here',
             why="after this run no project has the old name any more",
             fix=f'write "{renamed.name}"',
             source=resource.locate(path),
@@ -219,9 +280,11 @@ class _Names:
         return Finding(
             code="ambiguous-reference",
             severity=Severity.ERROR,
-            message=f'"{target.name}" names {len(ids)} {_NOUNS.get(target.kind, target.kind)}s',
+            message=f'"{target.name}" names {len(ids)} {NOUNS.get(target.kind, target.kind)}s',
             why=f"these share the name: {', '.join(ids)}",
-            fix=f"declare a {target.kind} of this name with metadata.id of the one meant",
+            fix="write the id of the one that is meant instead of the name"
+            if target.kind in _CHECKED
+            else f"declare a {target.kind} of this name with metadata.id of the one meant",
             source=resource.locate(path),
             address=resource.address,
         )
@@ -233,4 +296,22 @@ def _apart(meant: str, written: str) -> str:
 
 
 def _where(target: Address) -> str:
-    return "PostHog" if target.kind == "Organization" else target.organization
+    return "/".join(target.parts[:-1]) or "PostHog"
+
+
+def _code(target: Address, *, is_known: bool) -> str:
+    """The code of a name that was not found; of what nobody declares it is said name by name."""
+    if is_known:
+        return "unknown-reference"
+    return "unreadable-reference" if READ[target.kind].declared else "unreadable-name"
+
+
+def _message(target: Address, noun: str, shown: str, *, is_known: bool) -> str:
+    """What is wrong with a name; of a kind that cannot be read, only that it cannot be told."""
+    if target.kind == "Member":
+        return f'nobody in {target.organization} has the address "{target.name}"'
+    if target.name.startswith(ID):
+        return f"no {noun} has the ID {target.name.removeprefix(ID)}"
+    if not is_known and target.kind in _CHECKED:
+        return f'the {noun} "{target.name}" cannot be looked up'
+    return f"no {noun} is called {shown}"

@@ -13,8 +13,6 @@ from reconciler.sandbox.fields import as_id
 from reconciler.sandbox.model import Cohort, Flag, Project
 from reconciler.sandbox.store import Transaction
 
-_OPERATOR = "flag_evaluates_to"
-
 
 def check(
     tx: Transaction, project: Project, filters: dict[str, Any], *, flag: Flag | None, key: Any
@@ -51,8 +49,6 @@ def _is_flag(one: dict[str, Any]) -> bool:
 
 def _flag(tx: Transaction, project: Project, one: dict[str, Any]) -> Flag:
     """The live, enabled flag that a condition refers to."""
-    if one.get("operator") != _OPERATOR:
-        _refuse(f"Flag properties must use the '{_OPERATOR}' operator")
     word = one.get("key")
     number = as_id(str(word))
     if number is None:

@@ -33,6 +33,7 @@ from reconciler.plan import (
     footing,
     pages,
     reach,
+    references,
 )
 from reconciler.plan.begun import Begun
 from reconciler.plan.build import Options
@@ -89,7 +90,13 @@ def observe(
     desired = loader.expand(loaded, names)
     based, said = loader.expand_base(base, names)
     wanted = build.concerned(desired, based, options)
-    live = live_room.read(reader, directory, wanted, pins(desired, directory))
+    live = live_room.read(
+        reader,
+        directory,
+        wanted,
+        pins(desired, directory),
+        named=references.conditions(wanted, desired, based),
+    )
     compared = build.compare(desired=desired, base=based, live=live, options=options)
     asked = build.gated_projects(compared)
     if asked or options.prune or build.needs_me(compared):  # who prunes must know who they are
@@ -272,7 +279,9 @@ def validate(reader: Reader, loaded: loader.Loaded, options: Options) -> tuple[F
     names = directory.project_names()
     desired = build.pick(loader.expand(loaded, names), options)
     pinned = pins(desired, directory)
-    live = live_room.read(reader, directory, desired.resources.keys(), pinned)
+    asked = desired.resources.keys()
+    named = references.conditions(asked, desired)
+    live = live_room.read(reader, directory, asked, pinned, named=named)
     live = live_room.read_gates(reader, live, directory, (), pinned)  # who the key acts as
     seen = reach.look(desired, live)
     found = live_checks.findings(

@@ -22,7 +22,7 @@ from reconciler.model import (
     Payload,
     Plan,
 )
-from reconciler.plan import gate_requests, gates, intent, three_way
+from reconciler.plan import gate_requests, gates, intent, references, three_way
 from reconciler.plan.gate_steps import Steps
 
 Remark = Callable[[Address, ChangeRequest], str]
@@ -35,7 +35,7 @@ class Planner:
         self, made: Plan, *, base: Declared | None, live: Live, remark: Remark | None = None
     ) -> None:
         self._remark = remark
-        self._base = base
+        self._base = references.spelled(base, live) if base is not None else None
         self._live = live
         self._names = naming.Names({}, live)
         self._others = tuple(  # what the plan does to policies and people counts in a forecast
@@ -71,10 +71,10 @@ class Planner:
 
     def same_intent(self, request: Payload, change: Change, seen: Payload | None) -> bool:
         """Whether a change request proposes what the change wants of the flag as last seen."""
-        found = naming.change_request(request, *change.address.parts[:2])
+        found = naming.change_request(request, *change.address.parts[:2], names=self._names)
         there = change.before
         if there is not None and seen is not None:
-            there = replace(there, payload=seen)
+            there = self._resource(change, seen)
         return intent.same_intent(found, change, there)
 
     def superseded(self, change: Change) -> tuple[str, ...]:

@@ -54,8 +54,10 @@ def pull(
     }
     ids |= walk.pins(whole, directory)
     asked = {*choice.addresses(directory.projects), *picked}
-    live = live_room.read(reader, directory, asked, ids)
-    world = _World(live, whole, loader.expand_base(base, names)[0])
+    named = references.conditions(picked, whole)
+    live = live_room.read(reader, directory, asked, ids, named=named)
+    then, _ = loader.expand_base(base, names)
+    world = _World(live, whole, references.spelled(then, live) if then is not None else None)
     pulled, known = Pulled(unreadable=live.unreadable), set[int]()
     changes = list(_changes(world, loaded, pulled, known, picked))
     _removed(world, choice, pulled, known, changes)
@@ -139,7 +141,7 @@ def _open(reader: Reader, live: Live, scope: tuple[str, ...]) -> Iterator[Change
         return
     try:
         for payload in change_requests.list_open(reader, ids[0]):
-            yield naming.change_request(payload, *scope)
+            yield naming.change_request(payload, *scope, names=naming.Names({}, live))
     except AuthenticationError:
         raise
     except ApiError:  # pulling needs no request to be readable

@@ -14,10 +14,12 @@ from reconciler.basis import Basis
 from reconciler.config import excerpt, loader
 from reconciler.drift.trails import Trails
 from reconciler.errors import GuardrailError
-from reconciler.kinds import KINDS
+from reconciler.kind import ID, Reference, id_of
+from reconciler.kinds import KINDS, READ
 from reconciler.live import again, naming
 from reconciler.live.again import Place, Wanted
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Plan
+from reconciler.paths import values_at
 from reconciler.plan import (
     build,
     deletes,
@@ -135,11 +137,17 @@ def _look(
     pins = walk.pins(said.desired, directory)
     _check_scopes(saved, directory, pins)
     counts = dict(_counts(saved))
+    named = _References(saved, said)
+    wanted = {(one.address, one.id): one for one in named.objects()}
+    own = [Wanted(one.address, one.live_id) for one in saved.writes]
+    known = {one.address for one in own}
+    wanted = {key: one for key, one in wanted.items() if one.address not in known}
+    wanted |= {(one.address, one.id): one for one in own}
     live = again.read(
         reader,
         directory,
-        [Wanted(one.address, one.live_id) for one in saved.writes],
-        whole={place for one in saved.writes for place in _named(one)},
+        list(wanted.values()),
+        whole=named.places(),
         counts=counts,
         pins=pins,
     )
@@ -159,10 +167,41 @@ def _look(
     return seen, replace(compared, live=live)
 
 
-def _named(change: Change) -> Iterator[Place]:
-    """The collections that hold what a change names: people and roles of its organization."""
-    for reference in KINDS[change.address.kind].references:
-        yield reference.kind, (change.address.organization,)
+class _References:
+    """What the changes of a plan refer to, now and when it was made."""
+
+    def __init__(self, saved: Saved, said: Files) -> None:
+        self._writes = saved.writes
+        self._before = {Address.parse(one.address): one.spec for one in _basis(saved).before}
+        self._sides = [side.resources for side in (said.desired, said.base) if side is not None]
+
+    def places(self) -> set[Place]:
+        """The collections that are listed: people, roles and cohorts, where they are named."""
+        return {
+            reference.place(one.address)
+            for one in self._writes
+            for reference in KINDS[one.address.kind].references
+            if not reference.takes_ids
+            or (not READ[reference.kind].declared and any(self._named(one.address, reference)))
+        }
+
+    def objects(self) -> Iterator[Wanted]:
+        """The flags that conditions refer to, by key, by id, or by what may be either."""
+        for one in self._writes:
+            for reference in KINDS[one.address.kind].references:
+                if not reference.takes_ids or not READ[reference.kind].declared:
+                    continue
+                for name in self._named(one.address, reference):
+                    target, id_ = reference.target(one.address, name), id_of(name, digits=True)
+                    if id_ is not None:
+                        yield Wanted(target, id_)
+                    if not name.startswith(ID):
+                        yield Wanted(target)
+
+    def _named(self, address: Address, reference: Reference) -> set[str]:
+        specs = [side[address].spec for side in self._sides if address in side]
+        specs.append(self._before.get(address, {}))
+        return {str(name) for spec in specs for _, name in values_at(spec, reference.path)}
 
 
 def _counts(saved: Saved) -> Iterator[tuple[Place, int]]:

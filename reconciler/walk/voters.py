@@ -91,12 +91,13 @@ class Voters:
         for change in made.changes:
             if KINDS[change.address.kind].gated and self._has_moved(change.address):
                 moved[change.address.parts[:-1]].add(change.address.name)
+        known = naming.Names({}, self._live) if moved else None
         for scope, keys in moved.items():
             ids = self._live.ids.get(Address("Project", scope), ())
             if len(ids) != 1:
                 continue
             for payload in self._since_base(reader, ids[0], instant(made.created_at)):
-                request = naming.change_request(payload, *scope)
+                request = naming.change_request(payload, *scope, names=known)
                 if request.flag_key not in keys or not _approved(request):
                     continue
                 self._meet(reader, scope[0])

@@ -143,11 +143,12 @@ def test_what_is_ignored_or_cannot_be_read_back_is_not_compared():
     assert same_intent(request({"name": "n", "filters": rollouts(60)}), ignoring, live())
 
 
-def test_the_payload_as_last_seen_counts_more_than_the_spec_of_the_plan():
+def test_the_flag_as_last_seen_counts_more_than_as_it_was_planned():
     """Between two calls of one change the flag has moved, by our own hand."""
     there = live()
     wants = change({"name": "New", "filters": rollouts(50)}, there)
-    seen = replace(there, payload={**there.payload, "name": "New", "tags": ["by hand"]})
+    moved = {"name": "New", "tags": ["by hand"]}
+    seen = replace(there, spec={**there.spec, **moved}, payload={**there.payload, **moved})
 
     assert same_intent(request({"filters": rollouts(50), "tags": ["by hand"]}), wants, seen)
 

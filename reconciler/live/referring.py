@@ -1,0 +1,60 @@
+"""What live objects refer to by id, and what of that no listing has yet. Pure."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+from reconciler.kind import ID, id_of
+from reconciler.kinds import KINDS, READ
+from reconciler.live.naming import Row
+from reconciler.model import Address, Payload
+from reconciler.paths import values_at
+
+ALL: Final = "*"  # the name in an address that means everything in its scope
+Place = tuple[str, tuple[str, ...]]  # kind and scope: one collection
+Payloads = Mapping[Place, tuple[Payload, ...]]
+
+
+def referred(payloads: Payloads, addresses: Collection[Address]) -> Iterator[Address]:
+    """What the live objects of these addresses refer to, as `id:…`."""
+    names: dict[Place, set[str]] = defaultdict(set)
+    for address in addresses:
+        names[address.kind, address.parts[:-1]].add(address.name)
+    for place, meant in names.items():
+        kind = KINDS[place[0]]
+        references = [one for one in kind.references if one.takes_ids]
+        for payload in payloads.get(place, ()) if references else ():
+            if isinstance(payload, Row) and payload.spec is not None:
+                continue  # it refers to nothing
+            address = Address(kind.name, (*place[1], kind.identify(payload)))
+            if address.name in meant or ALL in meant:
+                for one in references:
+                    for _, id_ in values_at(payload, one.path):
+                        yield one.target(address, f"{ID}{id_}")
+
+
+def lacking(payloads: Payloads, wanted: Collection[Address]) -> set[Place]:
+    """The collections that were read without one of these, by name or id, and have more."""
+    known: dict[Place, set[str]] = {}
+    missing: set[Place] = set()
+    for one in wanted:
+        kind, place = READ[one.kind], (one.kind, one.parts[:-1])
+        if not kind.fallback_params or place not in payloads or place in missing:
+            continue
+        if place not in known:
+            items = payloads[place]
+            known[place] = {*map(kind.identify, items), *(f"{ID}{item['id']}" for item in items)}
+        id_ = id_of(one.name, digits=True)
+        if one.name not in known[place] and f"{ID}{id_}" not in known[place]:
+            missing.add(place)
+    return missing
+
+
+def only_named(payloads: Payloads) -> Mapping[Address, tuple[str, ...]]:
+    """The ids of what files name and never declare, by address."""
+    ids: dict[Address, tuple[str, ...]] = {}
+    for (kind, scope), items in payloads.items():
+        for payload in () if READ[kind].declared else items:
+            address = Address(kind, (*scope, READ[kind].identify(payload)))
+            ids[address] = (*ids.get(address, ()), str(payload["id"]))
+    return ids
