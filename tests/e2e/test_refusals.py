@@ -222,3 +222,23 @@ def test_a_plan_says_what_the_plan_of_the_organization_lacks(world):
     assert ("would-be-refused", "error", f"{policy}/experiment.launch") in found
     assert ("would-be-refused", "warning", "Organization/second") in found
     assert [address for code, _, address in found if code == "gate-off"]
+
+
+def test_filters_that_are_refused_today_are_not_pulled(world):
+    """Also over a file that has other ones; `validate` and `plan` are clean afterwards."""
+    worse = {"groups": GROUPS, "multivariate": {"variants": HALVES[:1]}}
+    flags = [acme.live_flag("sound"), acme.live_flag("old", filters=worse)]
+    web = {"name": "Web", "id": 1, "feature_flags": flags}
+    repo = world(acme.seed(projects=[web]))
+    for again in (False, True):
+        done = repo.run("pull", "--format", "json")
+        left = [row for row in done.json["left_out"] if row["address"].endswith("/old")]
+
+        assert (done.code, len(left)) == (0, 1), done.out
+        assert "filters" in left[0]["reason"]
+        assert "PostHog would refuse it today" in left[0]["reason"]
+        text = (repo.folder / "acme/Web/feature_flags.yaml").read_text()
+        assert "key: old" in text
+        assert "multivariate" not in text
+        assert repo.run("validate").code == 0
+        assert repo.run("plan", "--detailed-exitcode").code == 0, again
