@@ -88,6 +88,7 @@ class Detail(StrEnum):
     NOT_STARTED = "not_started"  # skipped: the run ended before its turn
     GATE_MISSED = "gate_missed"  # done, although approval was forecast: an incident
     GATE_UNFORESEEN = "gate_unforeseen"  # waiting, although no approval was forecast
+    MISNAMED = "misnamed"  # failed: it was created, under another name than was asked for
     TURN = "turn"  # waiting: another flag's request has to be decided first
 
 
@@ -109,9 +110,8 @@ class Address(NamedTuple):
     parts: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "/".join(
-            (self.kind, *(part.replace("%", "%25").replace("/", "%2F") for part in self.parts))
-        )
+        parts = (part.replace("%", "%25").replace("/", "%2F") for part in self.parts)
+        return "/".join((self.kind, *parts))
 
     @property
     def organization(self) -> str:

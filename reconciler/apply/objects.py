@@ -7,7 +7,7 @@ from reconciler.apply.progress import Progress, Stop, Tools
 from reconciler.errors import NotFoundError
 from reconciler.kind import Kind, Write
 from reconciler.lookalikes import escaped, look, yaml_scalar
-from reconciler.model import Action, Payload, Problem, Result
+from reconciler.model import Action, Detail, Payload, Problem, Result
 from reconciler.paths import Spec
 
 _STALE_S: Final = (0.5, 1.5, 3.0)  # waits for a replica that lags behind
@@ -130,7 +130,8 @@ def verify(kind: Kind, progress: Progress, write: Write, body: Payload) -> froze
         raise Stop(Result.REFUSED, gone(change.address))
     made = kind.identify(body)
     if write.name is not None and made != write.name:
-        raise Stop(Result.FAILED, _misnamed(kind, write, body), payload=body)
+        detail = Detail.MISNAMED if write.action is Action.CREATE else None
+        raise Stop(Result.FAILED, _misnamed(kind, write, body), detail=detail, payload=body)
     got = spec_of(kind, body)
     sent = {name: v for name, v in write.spec.items() if name not in kind.apart and name in got}
     was = spec_of(kind, progress.payload) if progress.payload is not None else kind.defaults

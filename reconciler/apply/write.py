@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler.apply import answers, gatekeeping, ledger, lost, objects
+from reconciler.apply import answers, gatekeeping, ledger, lost, misnamed, objects
 from reconciler.apply.names import UnknownNameError
 from reconciler.apply.progress import Progress, Stop, Tools, carried, ended
 from reconciler.errors import (
@@ -46,6 +46,7 @@ class _Worker:
             return self._advance(but_last=but_last)
         except Stop as stop:
             self._saw(stop.payload)
+            self._remember(stop)
             return ended(self._now, self._tools, stop)
         except UnknownNameError as error:
             return ended(self._now, self._tools, Stop(Result.FAILED, self._unknown_name(error)))
@@ -60,6 +61,13 @@ class _Worker:
             detail = Detail.UNKNOWN if self._now.attempts else None
             defect = Stop(Result.FAILED, self._defect(error), detail=detail)
             return ended(self._now, self._tools, defect)
+
+    def _remember(self, stop: Stop) -> None:
+        """Keep for later runs that a create made something under another name."""
+        if stop.detail is Detail.MISNAMED and stop.payload is not None:
+            folder = self._tools.journal.path.parent.parent
+            made = self._kind.identify(stop.payload)
+            misnamed.remember(folder, self._now.change.address, made)
 
     def _advance(self, *, but_last: bool) -> Progress:
         if not self._now.done:

@@ -55,6 +55,7 @@ def chosen(
     prefer: str | None = None,
 ) -> "Options":
     """What the planner is asked for: selection, limits, and what other files declare."""
+    from reconciler.apply import misnamed
     from reconciler.plan.build import Options
 
     partial = is_partial(session, target, part.paths)
@@ -75,6 +76,7 @@ def chosen(
         prune=part.prune,
         elsewhere=_elsewhere(session, target, loaded, before) if asked else (),
         sent_in_vain=_unkept(session, target, loaded),
+        misnamed=misnamed.recall(session.folder() / ".reconciler"),
     )
 
 

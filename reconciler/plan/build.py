@@ -1,6 +1,6 @@
 """The planner, to be read from top to bottom."""
 
-from collections.abc import Collection, Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
@@ -46,6 +46,8 @@ class Options:
     prune: bool = False  # what is live and in no file is deleted
     sent_in_vain: unkept.Unkept = field(default_factory=dict)  # what PostHog did not keep
     elsewhere: Container[Address] = ()  # declared in files that this run does not read
+    misnamed: Mapping[Address, Collection[str]] = field(default_factory=dict)
+    """Names that PostHog gave to what earlier runs created for an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ def compare(
         extra = _unmanaged(desired, base, live, options)
         pruned, spared = unmanaged.prune(extra, changes, live)
         changes, found = (*changes, *pruned), (*found, *spared)
-    found = (*found, *new_names.find(changes, desired, live))
+    found = (*found, *new_names.find(changes, desired, live, options.misnamed))
     return Comparison(picked, base, live, options, changes, found)
 
 

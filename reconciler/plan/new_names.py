@@ -6,7 +6,7 @@ either way a create would make a second object, in the worst case one more at ev
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import islice
@@ -40,13 +40,19 @@ _Place = tuple[str, tuple[str, ...]]  # kind and scope
 _Key = tuple[_Place, Any]
 
 
-def find(changes: Iterable[Change], desired: Declared, live: Live) -> Iterator[Finding]:
+def find(
+    changes: Iterable[Change],
+    desired: Declared,
+    live: Live,
+    misnamed: Mapping[Address, Collection[str]] | None = None,
+) -> Iterator[Finding]:
     """Find creates that PostHog would name otherwise, lookalikes, and likely renames.
 
     Args:
         changes: of the whole run, implied deletes included.
         desired: everything declared, also what this run leaves out.
         live: the live side.
+        misnamed: names that PostHog gave to what earlier runs created for an address.
 
     """
     every = tuple(changes)
@@ -56,7 +62,9 @@ def find(changes: Iterable[Change], desired: Declared, live: Live) -> Iterator[F
     others = _Others(every, desired, live)
     unclear: list[Resource] = []
     for resource in made:
-        if (error := _error(resource, others)) is not None:
+        names = (misnamed or {}).get(resource.address, ())
+        error = _error(resource, others) or _made_before(resource, others, names)
+        if error is not None:
             yield error
         else:
             unclear.append(resource)
@@ -77,6 +85,21 @@ def _error(resource: Resource, others: "_Others") -> Finding | None:
         if not kind.unique:  # PostHog would make a second one beside it, and keep both
             why = "the names differ only in capitals, and PostHog would make a second one"
             return _lookalike(resource, other, why, _either(other))
+    return None
+
+
+def _made_before(resource: Resource, others: "_Others", names: Collection[str]) -> Finding | None:
+    """Find what an earlier run created for this document, and PostHog named otherwise."""
+    for there in others.places.get(_place(resource.address), []):
+        if there.address.name in names:
+            name = there.address.name
+            return _finding(
+                LOOKALIKE,
+                resource,
+                f"an earlier run created {resource.address}, and PostHog named it {escaped(name)}",
+                f"it is live (id {there.id}), and a create would make one more",
+                f"write {yaml_scalar(name)} instead, or delete that one in PostHog",
+            )
     return None
 
 

@@ -395,6 +395,13 @@ def test_an_organization_whose_slug_was_taken_out_of_sight_is_made_once(world):
     assert "organization: new-company-2" in first.out
     assert 'its slug is "new-company-2", not "new-company"' in plan.out
     assert ["/api/organizations/"] == creations(repo.sandbox)
+    found = repo.sandbox.call("GET", "/api/organizations/", token="phx_ci")[1]["results"]
+    (made,) = [one["id"] for one in found if one["slug"] == "new-company-2"]
+    path = f"/api/organizations/{made}/"
+    assert 200 == repo.sandbox.call("PATCH", path, {"name": "Other"}, token="phx_ci")[0]
+    assert 'PostHog named it "new-company-2"' in repo.run("plan").out
+    assert 1 == repo.run("apply", "--yes").code
+    assert ["/api/organizations/"] == creations(repo.sandbox)
 
 
 LOOKALIKES = [

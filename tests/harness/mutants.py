@@ -35,6 +35,8 @@ BEGUN = ("-m", "pytest", "-x", "-q", "tests/e2e/test_rest.py")
 GUARDS = ("-m", "pytest", "-x", "-q", "tests/e2e/test_guardrails.py")
 BASE = ("-m", "pytest", "-x", "-q", "tests/e2e/test_base.py")
 WEAKER = ("-m", "pytest", "-x", "-q", "tests/e2e/test_weakening.py")
+IDENTITY = ("-m", "pytest", "-x", "-q", "tests/e2e/test_identity.py", "-k", "slug or looks")
+PEOPLE = ("-m", "pytest", "-x", "-q", "tests/e2e/test_partial_members.py")
 FAULTS = ("-m", "pytest", "-x", "-q", "tests/e2e/test_faults.py")
 OWN = ("-m", "pytest", "-x", "-q", "tests/e2e/test_own_approval_history.py",
        "tests/e2e/test_own_approval.py")  # fmt: skip
@@ -118,6 +120,15 @@ MUTANTS = [
     mutant("an inserted item changes all of them", "plan/three_way.py",
            "return replace(_change(resource, Action.UPDATE, fields, live), lists=lists)",
            "return _change(resource, Action.UPDATE, fields, live)", VALUES),
+    # identities and people
+    mutant("send a create that PostHog names otherwise", "plan/new_names.py",
+           "if made != address.name:", "if False:", IDENTITY),
+    mutant("forget what PostHog has named otherwise", "apply/write.py",
+           "misnamed.remember(folder, self._now.change.address, made)", "pass", IDENTITY),
+    mutant("create beside a name that looks the same", "plan/new_names.py",
+           "if kind.folds_case or look(other.name) == look(address.name):", "if False:", IDENTITY),
+    mutant("a short list of members is all of them", "live/visibility.py",
+           "if shown < count else", "if False else", PEOPLE),
     # gates and requests
     mutant("file again what was rejected", "apply/ledger.py",
            "        case Verdict.REJECTED:\n            raise Stop(",
