@@ -1,7 +1,7 @@
 """What of the live side is written, and which document already stands for it. Asks nobody."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from reconciler.config.adoption import patched
@@ -14,6 +14,7 @@ from reconciler.model import (
     Address,
     Cause,
     Change,
+    FieldChange,
     Live,
     LiveResource,
     Resource,
@@ -150,7 +151,7 @@ class Pulled:
 
         """
         key = f"metadata.{KINDS[resource.address.kind].key}"
-        taken = [one for one in change.fields if one.cause not in _KEPT]
+        taken = [*_taken(change)]
         paths = tuple(one.path for one in taken)
         renamed = key in paths and resource.lifecycle.renamed_from is None
         fields = frozenset(root(path) for path in paths if not path.startswith("metadata."))
@@ -208,6 +209,37 @@ class Pulled:
             reason = f"id {one.id} is left out: {ids} share the name, and a name is declared once"
             fix = "rename one of them in PostHog, or write another id as `metadata.id`"
             self.doubts.append(Doubt(one.address, reason, fix))
+
+
+def _taken(change: Change) -> Iterator[FieldChange]:
+    """The fields that PostHog has changed, with the value that the document is to have.
+
+    A list whose order means nothing has the changes of both sides.
+    """
+    for one in change.fields:
+        if one.cause not in _KEPT:
+            yield one
+            continue
+        sides = (one.base, one.live, one.desired)
+        if root(one.path) == "filters" or not all(map(_is_set, sides)):
+            continue
+        base, live, mine = ([*map(_folded, side)] for side in sides)
+        stays = [v for v, name in zip(one.desired, mine, strict=True) if _stays(name, base, live)]
+        new = [v for v, name in zip(one.live, live, strict=True) if name not in (*base, *mine)]
+        if new or len(stays) < len(mine):
+            yield replace(one, live=[*stays, *new])
+
+
+def _is_set(value: Any) -> bool:
+    return isinstance(value, list) and not any(isinstance(v, Mapping | list) for v in value)
+
+
+def _stays(name: Any, base: Sequence[Any], live: Sequence[Any]) -> bool:
+    return name in live or name not in base
+
+
+def _folded(value: Any) -> Any:
+    return value.casefold() if isinstance(value, str) else value
 
 
 def _is_namesake(address: Address, live: Live, choice: Choice) -> bool:

@@ -19,7 +19,7 @@ from reconciler.evidence import Deed
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Cause, Change, Declared, Resource
 from reconciler.paths import parse_path, print_path
-from reconciler.plan import lookup, references, three_way
+from reconciler.plan import describe, lookup, references, three_way
 from reconciler.walk.watch import Drift
 
 _NAMELESS = "id:"  # what stands for somebody, or a role, that is gone
@@ -77,7 +77,11 @@ def _moved_by_both(found: Drift, change: Change) -> set[str]:
         return set()
     then = three_way.Earlier(found.world.desired, found.applied).of(change.desired)
     compared = three_way.change(change.desired, then, change.before)
-    return {one.path for one in compared.fields if one.cause is Cause.CONFLICT}
+    return {
+        one.path
+        for one in compared.fields
+        if one.cause is not Cause.DRIFT and not describe.same(one.base, one.live)
+    }
 
 
 def _content(tree: CommitTree, name: str) -> bytes:

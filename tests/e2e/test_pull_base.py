@@ -15,6 +15,7 @@ GIT = {  # flag: spec before, spec after in git
     "less": ({"name": "less", "active": False}, {"active": False}),
     "gone": ({"active": False}, None),
     "dead": ({"active": False}, {"state": "absent"}),
+    "tags": ({"tags": ["w", "x"]}, {"tags": ["w", "x", "y"]}),
     "new": (None, {"rollout": 5}),
 }
 LIVE = {"moved": (40,), "both": (50,), "halves": (60, 10)}  # what somebody wrote in PostHog
@@ -24,6 +25,7 @@ KEPT = {
     ("halves", "filters.groups[1].rollout_percentage"): ("intent", False),
     ("less", "name"): ("intent", False),
     ("gone", ""): ("intent", False),
+    ("tags", "tags"): ("intent", False),
     ("dead", ""): ("intent", False),
     ("new", ""): ("intent", False),
 }
@@ -69,6 +71,8 @@ def begin(world):
         body = {"filters": filters(wanted)}
         status, _ = repo.sandbox.call("PATCH", f"{PATH}{ids[key]}/", body, token="phx_alice")
         assert 200 == status
+    body = {"tags": ["x", "z"]}
+    assert 200 == repo.sandbox.call("PATCH", f"{PATH}{ids['tags']}/", body, token="phx_alice")[0]
     return repo
 
 
@@ -104,6 +108,7 @@ def test_git_keeps_what_posthog_does_not_have_yet(world):
     assert now["waits"]["spec"]["active"] is True
     shares = {key: rollout(now[key]) for key in ("moved", "both", "halves", "new")}
     assert shares == {"moved": [40], "both": [30], "halves": [60, 20], "new": [5]}
+    assert now["tags"]["spec"]["tags"] == ["x", "y", "z"]
     assert "name" not in now["less"]["spec"]
     assert "gone" not in now
     assert not (repo.folder / "config/acme/Web/feature_flags.yaml").exists()
@@ -124,7 +129,8 @@ def test_adopting_drift_keeps_the_same(world):
     shares = {key: rollout(now[key]) for key in ("moved", "both", "halves", "new")}
     assert shares == {"moved": [40], "both": [30], "halves": [60, 20], "new": [5]}
     left = {row["address"].rsplit("/", 1)[1] for row in done.json["left_out"]}
-    assert (1, {"both"}) == (done.code, left)
+    assert (1, {"both", "tags"}) == (done.code, left)
+    assert now["tags"]["spec"]["tags"] == ["w", "x", "y"]
 
 
 def test_without_a_base_what_is_live_wins(world):
