@@ -11,9 +11,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
     from reconciler.cli import main as command
 
-    if ours:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    command()
+    command(meets_interrupts=ours)
 
 
 if __name__ == "__main__":

@@ -95,12 +95,19 @@ def group(ctx: click.Context, /, **options: object) -> None:
     ctx.obj = Session.start(**options)  # type: ignore[arg-type]  # click hands over by name
 
 
-def main() -> None:
+def main(*, meets_interrupts: bool = True) -> None:
     """Console entry: run, flush, leave with the exit code of docs/exit-codes.md."""
+    try:
+        _run(meets_interrupts=meets_interrupts)
+    except KeyboardInterrupt:  # before the command began, or after it had ended
+        endings.leave_interrupted()
+
+
+def _run(*, meets_interrupts: bool) -> NoReturn:
     if sys.stdout is None or sys.stderr is None:  # closed by the caller: nobody reads
         null = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
         sys.stdout, sys.stderr = sys.stdout or null, sys.stderr or null
-    endings.meet_signals()
+    endings.meet_signals(interrupts=meets_interrupts)
     gc.set_threshold(1_000_000, 50, 100)  # what a command reads holds no cycles, and is large
     code = run(sys.argv[1:])
     try:
@@ -138,11 +145,23 @@ def run(arguments: Sequence[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  never a traceback
         endings.ended()
         ours = isinstance(error.__cause__, EOFError)  # at a question click says Abort alone
-        code = _code(error.__cause__ if ours and error.__cause__ else error, asked["color"])
+        found = error.__cause__ if ours and error.__cause__ else error
+        code = _code(_meaning(found), asked["color"])
     else:
+        endings.ended()
         code = result if isinstance(result, int) else 0
     logs.end(code)
     return code
+
+
+def _meaning(error: BaseException) -> BaseException:
+    """Return what an error means for the command as a whole."""
+    if endings.was_interrupted():
+        return click.Abort()  # whatever broke on the way out
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    if isinstance(error, OSError | MemoryError) and not full:
+        return error if isinstance(error, BrokenPipeError) else _refused_by_system(error)
+    return error
 
 
 def _code(error: BaseException, color: str) -> int:
@@ -171,6 +190,37 @@ def _code(error: BaseException, color: str) -> int:
         case _:
             _crashed(error)
     return code
+
+
+def _refused_by_system(error: OSError | MemoryError) -> ReconcilerError:
+    """Return what to say of a call that the operating system refused."""
+    state = "what was written, if anything, is in .reconciler/runs"
+    if not _has_folder():
+        return ReconcilerError(
+            "the current directory does not exist any more",
+            why="it was removed or renamed after the shell had entered it",
+            state=state,
+            fix="change to a directory that exists and run the command again",
+        )
+    if isinstance(error, MemoryError):
+        fix = "give the process more memory and run the command again"
+        return ReconcilerError("there is not enough memory", state=state, fix=fix)
+    place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+    return ReconcilerError(
+        f"{place}{error.strerror or type(error).__name__}",
+        why="the operating system refused a call",
+        state=state,
+        fix="remove the cause and run the command again: it goes on from there",
+    )
+
+
+def _has_folder() -> bool:
+    """Return whether the current directory exists."""
+    try:
+        os.getcwd()  # noqa: PTH109  Path.cwd() does the same, and says no more
+    except OSError:
+        return False
+    return True
 
 
 def _say(error: ReconcilerError, color: str) -> None:

@@ -129,9 +129,10 @@ def guard(session: Session, made: "Plan", *, form: str) -> None:
     session.report.outcomes(ended, made)
     if form == "json":
         session.say(outcomes.dumps(ended, made))
-    rest = "; --continue refuses only these and does the rest" if made.refusal.rest else ""
     raise GuardrailError(
-        "refused by a guardrail", findings=account.together(found), fix=f"see each{rest}"
+        "refused by a guardrail",
+        findings=account.together(found),
+        fix="see each; --continue refuses only these and does the rest",
     )
 
 

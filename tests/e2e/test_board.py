@@ -208,7 +208,7 @@ def test_ctrl_c_on_the_board_says_that_it_is_stopping_and_leaves_a_clean_screen(
     assert any("stopping: what is in flight" in line for frame in shown.frames for line in frame)
     assert any("not started" in line for line in text)
     assert any("Next: run apply again" in line for line in text)
-    assert not any("mend what failed" in line for line in text)
+    assert not any("fix what failed" in line for line in text)
     assert not any(line.startswith(("applying", "  ↻")) for line in text)
 
 

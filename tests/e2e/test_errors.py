@@ -29,6 +29,28 @@ def test_no_key(world):
     assert "POSTHOG_API_KEY" in done.err
 
 
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--yes"), ("validate",), ("drift",)])
+def test_a_directory_that_was_removed_is_said(world, command):
+    """The shell still stands in it; nothing of this is a defect of ours."""
+    repo = world(acme.seed())
+    inside = repo.folder / "gone"
+    inside.mkdir()
+    script = f'rmdir "{inside}" && exec "$@"'
+
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", support.SCRIPT, *command],
+        cwd=inside,
+        env=repo.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert 1 == done.returncode
+    assert "the current directory does not exist any more" in done.stderr
+    assert "defect" not in done.stderr + done.stdout
+
+
 def test_a_wrong_key(world):
     done = planned(world(acme.seed()), acme.flag("a", 10), token="phx_wrong")
 

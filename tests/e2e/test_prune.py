@@ -206,7 +206,7 @@ def test_a_saved_plan_prunes_what_it_showed_and_nothing_that_came_later(world):
     assert 0 == done.code, done.out + done.err
     assert [*"abcdefg", "later"] == keys(repo)
     committed(repo, "a.yaml", *flags("a"))
-    assert 0 == repo.run("plan", "--prune", "--out", "more.json").code
+    assert 4 == repo.run("plan", "--prune", "--out", "more.json").code
     text = repo.run("apply", "more.json", "--yes", "--confirm-deletes", "6")
     assert 4 == text.code
     assert "--confirm-deletes 7" in text.err

@@ -50,6 +50,9 @@ VALUES = (
     "tests/e2e/test_values.py",
     "tests/properties/test_spellings.py",
 )
+PARTLY = ("-m", "pytest", "-x", "-q", "tests/apply/test_partly_written.py")
+AGREED = ("-m", "pytest", "-x", "-q", "tests/e2e/test_refused_plans.py")
+WAITING = ("-m", "pytest", "-x", "-q", "tests/e2e/test_not_applied.py")
 WIRE = ("-m", "pytest", "-x", "-q", "tests/posthog")
 USUAL = (SCHEDULES, APPLY, FAULTS, SINGLES)
 
@@ -70,6 +73,14 @@ def mutant(name, file, old, new, *hunts):
 
 
 MUTANTS = [
+    # what a run says of itself
+    mutant("say nothing of what is live already", "apply/progress.py",
+           "if result in {Result.DONE, Result.UNCHANGED} or change.action is Action.DELETE:",
+           "if True:", PARTLY),
+    mutant("let a plan that apply refuses end as a success", "plan/refusals.py",
+           "        return outcomes.REFUSED\n", "        return 0\n", AGREED),
+    mutant("call what somebody added to a role our own work", "plan/three_way.py",
+           "if not before & wanted <= now <= before | wanted:", "if False:", WAITING),
     # the write protocol
     mutant("write without an intent in the journal", "apply/write.py",
            'self._tools.journal.intend("write", **facts)', "pass", KILLS),

@@ -173,8 +173,10 @@ def _next(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> list[str]:
         lines.append("Next: have what waits approved (reconciler requests list), then apply again.")
     if Result.REFUSED in results:
         lines.append("Next: look at what was refused with reconciler plan, then apply again.")
-    if Result.FAILED in results or results & _STOPPED == {Result.SKIPPED}:
-        lines.append("Next: mend what failed, then apply again: it goes on from here.")
+    broken = {row.result for row in rows if row.detail is not Detail.UNKNOWN or not stopped}
+    halted = results & _STOPPED == {Result.SKIPPED} and not stopped
+    if Result.FAILED in broken or halted:
+        lines.append("Next: fix what failed, then apply again: it goes on from here.")
     if stopped or (early and Result.FAILED not in results):
         lines.append("Next: run apply again: it goes on from here.")
     lines += (f"The plan had {said}" for said in account.errors(plan, "was not applied"))
