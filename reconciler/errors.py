@@ -224,7 +224,7 @@ class InvalidRequestError(ApiError):
     """A definite refusal of the request itself (400, 405, 413, 415, 422)."""
 
     default_state = "sent, not applied"
-    default_fix = "mend the value in the files"
+    default_fix = "change what PostHog refuses, in the files or in PostHog, and run apply again"
 
 
 class PolicyConflictError(InvalidRequestError):

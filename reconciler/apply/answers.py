@@ -37,6 +37,21 @@ def refused(progress: Progress, write: Write, error: ApiError) -> Stop:
     return _unsure(progress, error) if progress.unsure else Stop(Result.FAILED, problem(error))
 
 
+def advise(kind: Kind, write: Write, error: ApiError) -> None:
+    """Name the field of the file that a refusal is about; what nobody can write is never named."""
+    general = InvalidRequestError.default_fix
+    if not isinstance(error, InvalidRequestError) or not error.attr or error.fix != general:
+        return
+    first, *rest = error.attr.replace("__", ".").split(".")
+    if write.name is not None and first == kind.key_payload:
+        error.fix = f"correct metadata.{kind.key} in the files"
+    for name, value in write.spec.items():
+        if first == name:
+            error.fix = f"correct {'.'.join((name, *rest))} in the files"
+        elif first in kind.to_payload({name: value}):
+            error.fix = f"correct {name} in the files"
+
+
 def _unsure(progress: Progress, error: ReconcilerError) -> Stop:
     """An earlier try lost its answer, and may still be carried out: whatever came of this one."""
     state = "unknown: an answer was lost before, and what became of that write is not sure"

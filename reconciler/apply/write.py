@@ -153,6 +153,7 @@ class _Worker:
     def _is_over(self, write: Write, request: Request, error: ApiError) -> bool:
         """What a definite refusal means: whether the stage is over, or is sent in other words."""
         create = write.action is Action.CREATE
+        answers.advise(self._kind, write, error)
         match error:
             case ApprovalRequiredError():
                 raise ledger.filed(self._tools, self._now, error) from error

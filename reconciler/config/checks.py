@@ -34,6 +34,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R026": "an approval policy that only holders of roles can approve",
         "R027": "shares of variants that do not add up to 100",
         "R028": "text without quotes that older readers of YAML take for something else",
+        "R029": "an ID in a document that is for several projects",
         "R030": "a name that nobody has, neither in the files nor in PostHog",
         "R031": "an approval policy that too few people can really approve",
         "R032": "an organization whose plan lacks approvals, so that its policies gate nothing",

@@ -308,6 +308,9 @@ class _Load:
         self._doubts(resource for resource, _, _ in built_from)
         self.findings.extend(names.findings(built_from))
         self.findings.extend(templates.findings(resources, found))
+        if self.warn:
+            many = (one.resource for one in found)
+            self.findings.extend(references.ids_for_many(many, resources))
         self.findings.extend(circles.findings(resources))
         self.findings.extend(renames.findings(resources, found, built_from))
         if not self.cut_short:

@@ -10,12 +10,13 @@ from typing import Final
 from reconciler.config.documents import Written
 from reconciler.config.near import near_miss
 from reconciler.config.text import error
-from reconciler.kind import Kind, Scope
+from reconciler.kind import Kind, Scope, id_of
 from reconciler.kinds import KINDS
-from reconciler.model import Finding, Resource
+from reconciler.model import Address, Finding, Resource, Severity
 from reconciler.paths import Path, values_at
 from reconciler.source import MappingNode, Source, value_place
 
+_NOUNS: Final = {"FeatureFlag": "flag", "Cohort": "cohort"}
 Names = Mapping[tuple[str, str], Mapping[str, Source]]
 """(kind, organization) -> name -> place; organizations under ("Organization", "")."""
 
@@ -92,8 +93,41 @@ def _references(
                 yield reference.kind, name, ("spec", *path)
 
 
+def ids_for_many(templates: Iterable[Resource], declared: Iterable[Address]) -> Iterator[Finding]:
+    """Yield a warning for each id in a document for several projects: it is of one of them."""
+    keys = {(address.kind, address.name) for address in declared}
+    for resource in templates:
+        for reference in KINDS[resource.address.kind].references if resource.written else ():
+            if not reference.takes_ids:
+                continue
+            for path, name in values_at(resource.written, reference.path):
+                id_ = id_of(name, digits=True)
+                if id_ is None or (isinstance(name, str) and (reference.kind, name) in keys):
+                    continue
+                noun = _NOUNS.get(reference.kind, reference.kind.lower())
+                yield Finding(
+                    "R029",
+                    Severity.WARNING,
+                    f"the ID {id_} of a {noun} in a document for several projects",
+                    why="an ID is of one project: in any other it means another object, or none",
+                    fix=f"write the {'key' if reference.kind == 'FeatureFlag' else 'name'} "
+                    f"of the {noun}",
+                    source=resource.locate(path),
+                )
+
+
 def _finding(kind: str, name: str, meant: str, place: Source, other: Source) -> Finding:
-    what = kind.lower()
+    what = _NOUNS.get(kind, kind.lower())
+    if kind == "FeatureFlag":  # one that is in no file may well be called nearly the same
+        return Finding(
+            "R008",
+            Severity.WARNING,
+            f'no flag in the files is called "{name}"',
+            why="if PostHog has none either, the plan refuses it",
+            fix=f'did you mean "{meant}" ({other})?',
+            source=place,
+            width=len(name),
+        )
     return error(
         "R008",
         f'no {what} is called "{name}"',

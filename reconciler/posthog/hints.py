@@ -63,12 +63,8 @@ def fix(
         return "read the change request again: it may be decided, or you have voted already"
     if cls is errors.PolicyConflictError:
         return _ONE_ACTION if _is_about_one_action(body or {}) else None
-    return _value(attr, code) if cls is errors.InvalidRequestError and attr else None
-
-
-def _value(attr: str, code: str | None) -> str:
-    mend = _THERE if code == "unique" else "mend {attr} in the files"
-    return mend.format(attr=attr.replace("__", "."))
+    taken = cls is errors.InvalidRequestError and attr and code == "unique"
+    return _THERE.format(attr=str(attr).replace("__", ".")) if taken else None
 
 
 def _is_about_one_action(body: Mapping[str, Any]) -> bool:

@@ -64,6 +64,11 @@ FOUND = {
     "R026": policy("{approvers: {quorum: 1, roles: [R]}}"),
     "R027": flag("{filters: {multivariate: {variants: [{key: a, rollout_percentage: 5}]}}}"),
     "R028": flag("{filters: {groups: [{properties: [{key: a, type: person, value: no}]}]}}"),
+    "R029": flag(
+        "{filters: {groups: [{properties: [{key: id, type: cohort, operator: in, value: 7}]}]}}",
+        "organization: acme, projects: ['*'], key: a",
+    )
+    + plain("Project", "organization: acme, name: Web"),
 }
 
 

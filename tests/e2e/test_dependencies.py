@@ -330,6 +330,18 @@ def test_what_posthog_must_refuse_is_an_error_of_the_plan(world, name):
     assert [row for row in repo.sandbox.writes() if row["status"] == 400] == []
 
 
+def test_no_advice_names_a_field_that_nobody_can_write(world):
+    """PostHog refuses a delete for a reason that no answer shows: `deleted` is not in the files."""
+    repo = world(seed({**there("a", 1), "experiment_set": [5]}))
+    repo.write("flags.yaml", gone("a"))
+
+    done = repo.run("apply", "--yes", "--format", "json")
+
+    (row,) = done.json["results"]
+    assert (done.code, row["outcome"]) == (1, "failed")
+    assert "deleted" not in row["error"]["fix"]
+
+
 def approve(repo, who="alice"):
     """Everything that is open is approved."""
     for row in repo.run("requests", "list", "--state", "pending", "--format", "json").json:

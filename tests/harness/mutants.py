@@ -54,6 +54,7 @@ PARTLY = ("-m", "pytest", "-x", "-q", "tests/apply/test_partly_written.py")
 AGREED = ("-m", "pytest", "-x", "-q", "tests/e2e/test_refused_plans.py")
 WAITING = ("-m", "pytest", "-x", "-q", "tests/e2e/test_not_applied.py")
 WIRE = ("-m", "pytest", "-x", "-q", "tests/posthog")
+NAMES = ("-m", "pytest", "-x", "-q", "tests/e2e/test_dependencies.py")
 USUAL = (SCHEDULES, APPLY, FAULTS, SINGLES)
 
 
@@ -119,6 +120,13 @@ MUTANTS = [
     mutant("go on with a key that is refused", "apply/answers.py",
            "everywhere = (AuthenticationError, ThrottledError, JournalError)",
            "everywhere = (JournalError,)", LIVENESS),
+    # flags that depend on flags
+    mutant("dependents after what they depend on", "plan/dependencies.py",
+           "needs[other.change.address].add(move.change.address)", "pass", NAMES),
+    mutant("dependencies in the order of their names", "plan/dependencies.py",
+           "needs[move.change.address].add(other.change.address)", "pass", NAMES),
+    mutant("an ID has the name of its namesake", "live/naming.py",
+           "if name and count[name] < 2:", "if name:", NAMES),
     # values as the server keeps them
     mutant("operators as they are spelled", "filters.py",
            'normal["operator"] = OPERATORS[item["operator"]]', "pass", VALUES),
