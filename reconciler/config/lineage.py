@@ -35,11 +35,13 @@ class Moment:
     Attributes:
         commit: full id.
         at: when it was made, in seconds; not later than any commit after it says it was.
+        dated: when it says that it was made.
 
     """
 
     commit: str
     at: int
+    dated: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Lineage:
         node = next(iter(self.nodes.values()), None)
         while node is not None:
             at = min(node.at, found[-1].at) if found else node.at
-            found.append(Moment(node.id, at))
+            found.append(Moment(node.id, at, node.at))
             node = self.nodes.get(node.parents[0]) if node.parents else None
         return tuple(found)
 

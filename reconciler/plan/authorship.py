@@ -159,7 +159,7 @@ def remark(request: ChangeRequest, written: Written, people: Mapping[str, Person
 def _doubt(request: ChangeRequest, written: Written, people: Mapping[str, Person]) -> str:
     """Return why nobody can tell whether an author approved a request; empty if somebody can."""
     if maybe := own(request, written.doubtful):
-        return f"{', '.join(maybe)} may have written a part of it"
+        return f"{', '.join(maybe)} may have written it, or a part of it"
     if strange := unknown(written.authors, people):
         return f"nobody in {request.organization} has the address {', '.join(strange)}"
     return written.unknown

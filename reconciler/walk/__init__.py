@@ -200,6 +200,7 @@ def plan(
         past=world.past,
         begun=world.begun,
     )
+    asked = (*world.live.change_requests, *world.live.rejections)
     made = pages.linked(made, world.live, host)
     return replace(
         made,
@@ -213,7 +214,9 @@ def plan(
             *said,
             *world.said,
             *(map(excerpt.attach, made.findings) if excerpts else made.findings),
-            *_voters(world).findings((*world.live.change_requests, *world.live.rejections)),
+            *_voters(world, created_at).findings(
+                (*world.live.change_requests, *world.live.rejections)
+            ),
         ),
         requests=cost(world, made.requests.expected_writes),
         basis=footing.of(made.changes, world.desired, world.live, basis) if basis else None,
@@ -225,13 +228,14 @@ def cost(world: World, writes: int) -> Requests:
     return Requests(world.reads, writes, world.pace.seconds(writes))
 
 
-def _voters(world: World) -> voters.Voters:
-    return voters.Voters(world.desired, world.base, world.live, world.lineage)
+def _voters(world: World, created_at: str) -> voters.Voters:
+    now = instant(created_at)
+    return voters.Voters(world.desired, world.base, world.live, world.lineage, now)
 
 
 def looked_back(reader: Reader, made: Plan, world: World) -> Plan:
     """The plan, with what is to be said of approvals since the base: who approved their own."""
-    found = tuple(_voters(world).applied(reader, made))
+    found = tuple(_voters(world, made.created_at).applied(reader, made))
     return replace(made, findings=(*made.findings, *found)) if found else made
 
 
@@ -253,7 +257,7 @@ def apply(
     for change in made.changes:
         if change.live_id is not None:  # also of what is renamed, and of one among namesakes
             names.learn(change.address, change.live_id)
-    remark = _voters(world).remark
+    remark = _voters(world, made.created_at).remark
     advisor = counsel.Planner(made, base=world.base, live=world.live, remark=remark)
     tools = Tools(writer, journal, names, advisor, request_url(made.host, names))
     for outcome in executor.execute(made, tools, options):

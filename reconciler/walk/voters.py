@@ -30,7 +30,7 @@ from reconciler.posthog import change_requests
 from reconciler.posthog.client import Reader
 
 if TYPE_CHECKING:
-    from reconciler.config.lineage import Document, Lineage
+    from reconciler.config.lineage import Document, Lineage, Moment
 
 _PAGES: Final = 10  # of applied requests that are looked through, newest first
 _FIRST: Final = 1  # the same where no base says how far back to go
@@ -48,9 +48,11 @@ class Voters:
         base: Declared | None,
         live: Live,
         lineage: "Lineage | None",
+        now: datetime | None,
     ) -> None:
         self._desired, self._base, self._live, self._lineage = desired, base, live, lineage
         self._since = base.origin if base is not None else None
+        self._now = now
         self._met: dict[str, dict[str, Person]] = {
             slug: dict(people) for slug, people in live.people.items() if people
         }
@@ -96,7 +98,7 @@ class Voters:
             ids = self._live.ids.get(Address("Project", scope), ())
             if len(ids) != 1:
                 continue
-            for payload in self._since_base(reader, ids[0], instant(made.created_at)):
+            for payload in self._since_base(reader, ids[0]):
                 request = naming.change_request(payload, *scope, names=known)
                 if request.flag_key not in keys or not _approved(request):
                     continue
@@ -128,13 +130,13 @@ class Voters:
 
     def _meet(self, reader: Reader, organization: str) -> None:
         """Who is in an organization, and who files: an author who may not vote is no stranger."""
+        if self._me is None:
+            self._me = _filer(reader)
         ids = self._live.ids.get(Address("Organization", (organization,)), ())
         if organization in self._met or len(ids) != 1:
             return
         self._met[organization] = {}
         try:
-            if self._me is None:
-                self._me = int(reader.get("/api/users/@me/")["id"])
             path = KINDS["Member"].path(KINDS["Member"].collection, {"organization": ids[0]})
             for payload in reader.list(path).items:
                 user = payload["user"]
@@ -145,11 +147,11 @@ class Voters:
         except ApiError:  # then only what is sure is said
             return
 
-    def _since_base(self, reader: Reader, project: str, now: datetime | None) -> Iterator[Payload]:
+    def _since_base(self, reader: Reader, project: str) -> Iterator[Payload]:
         moment = None
         if self._since is not None and self._lineage is not None and self._lineage.root is not None:
             moment = git.made_at(self._since, cwd=self._lineage.root)
-        if moment is not None and now is not None and moment > now + _SKEW:
+        if moment is not None and self._now is not None and moment > self._now + _SKEW:
             moment = None  # such a date would leave every request out
         try:
             pages = change_requests.pages(reader, project, state=("applied",))
@@ -203,7 +205,7 @@ class Voters:
             return Written()
         facts = self._facts(address, request)
         document = self._document(address, resource)
-        starts = self._starts(document, facts, request)
+        starts, is_sure = self._starts(document, facts, request)
         blamed = [_blame(document, start, facts) for start in starts]
         if not blamed:
             return Written()
@@ -217,7 +219,7 @@ class Voters:
             for commit in one.doubtful
             for who in lineage.authors(commit, self._since)
         }
-        agreed = set.intersection(*names)
+        agreed = set.intersection(*names) if is_sure else set[str]()
         everyone = set.union(*names, maybe)
         return Written(
             authors=tuple(sorted(agreed)),
@@ -238,32 +240,39 @@ class Voters:
 
     def _starts(
         self, document: "Document", facts: Iterable[Fact], request: ChangeRequest
-    ) -> list[str]:
-        """The commits that a request may have been filed for, as far as values and dates tell.
+    ) -> tuple[list[str], bool]:
+        """The commits that a request may have been filed for, and whether it was for one of them.
 
         Almost always there is one: what was committed last when it was filed, and says the same.
         A pipeline may file an older commit; and a date in the future passes a commit off as made
-        later. Both only matter for what this key filed: it proposes what is in git.
+        later. Both only matter for what this key filed: it proposes what is in git. If a commit
+        may really be later, a person may have filed the request with this key.
         """
         certain = [fact for fact in facts if fact.certain]
         is_mine = self._me is not None and request.requester_id == self._me
         filed = instant(request.created_at)
-        newest, later = None, None
+        newest: str | None = None
+        later: Moment | None = None
         for moment, spec in document.states():
             fits = bool(certain) and all(fact.holds(spec) for fact in certain)
             if filed is not None and moment.at > filed.timestamp():
-                later = moment.commit if fits else later
+                later = moment if fits else later
             elif newest is None:
                 newest = moment.commit
                 if fits:
-                    return [newest]
+                    return [newest], True
                 if not is_mine:
                     break
             elif fits and self._is_news(document, moment.commit, certain):
-                return [moment.commit, *([later] if later is not None else [])]
+                return [moment.commit, *([later.commit] if later is not None else [])], True
         if later is not None and is_mine:
-            return [later]
-        return [newest] if newest is not None else []
+            return [later.commit], self._is_misdated(later)
+        return [newest] if newest is not None else [], True
+
+    def _is_misdated(self, moment: "Moment") -> bool:
+        """Whether a commit says that it was made later than it can have been."""
+        ahead = self._now is not None and moment.dated > (self._now + _SKEW).timestamp()
+        return ahead or moment.dated > moment.at
 
     def _is_news(self, document: "Document", commit: str, facts: Iterable[Fact]) -> bool:
         """Whether something of a commit was made since the base."""
@@ -293,6 +302,16 @@ def _blame(document: "Document", start: str, facts: Iterable[Fact]) -> _Blame:
             (certain if fact.certain else doubtful).add(commit)
         is_cut = is_cut or (commit is None and fact.certain)
     return _Blame(frozenset(certain), frozenset(doubtful), is_cut)
+
+
+def _filer(reader: Reader) -> int | None:
+    """Who this key files as; unknown without the scope `user:read`."""
+    try:
+        return int(reader.get("/api/users/@me/")["id"])
+    except AuthenticationError:
+        raise
+    except ApiError:
+        return None
 
 
 def _address(request: ChangeRequest) -> Address:
