@@ -214,9 +214,7 @@ def plan(
             *said,
             *world.said,
             *(map(excerpt.attach, made.findings) if excerpts else made.findings),
-            *_voters(world, created_at).findings(
-                (*world.live.change_requests, *world.live.rejections)
-            ),
+            *_voters(world, created_at).findings(asked),
         ),
         requests=cost(world, made.requests.expected_writes),
         basis=footing.of(made.changes, world.desired, world.live, basis) if basis else None,
