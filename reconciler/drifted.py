@@ -53,8 +53,10 @@ def lists(change: Change) -> Row:
             "path": one.path,
             "fields": one.fields,
             "items": [
-                {"path": item.path, "note": item.note}
+                {"path": item.path}
                 | {s: v for s in ("live", "desired") if (v := getattr(item, s)) is not ABSENT}
+                | ({"moved_from": item.moved_from} if item.moved_from is not None else {})
+                | {n: v for n in ("down", "up") if (v := getattr(item, n))}
                 for item in one.items
             ],
         }
@@ -67,9 +69,10 @@ def read_lists(node: Node) -> tuple[ListChange, ...]:
     """And back."""
 
     def item(row: Node) -> ItemChange:
-        path, note = row["path"].text(), row["note"].text()
+        path, was = row["path"].text(), row["moved_from"].maybe(Node.count)
         live, desired = (row.value.get(side, ABSENT) for side in ("live", "desired"))
-        return ItemChange(path, live, desired, note)
+        down, up = (row[way].maybe(Node.count) or 0 for way in ("down", "up"))
+        return ItemChange(path, live, desired, was, down, up)
 
     def one(row: Node) -> ListChange:
         return ListChange(row["path"].text(), row["items"].each(item), row["fields"].count())

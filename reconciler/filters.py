@@ -26,13 +26,6 @@ OPERATORS: Final[Mapping[str, str]] = {
 }
 """Other spellings of an operator, and the one that PostHog keeps (contract 9.2)."""
 
-_SAYS_NOTHING: Final = {
-    "operator": (None, "exact"),
-    "negation": (None, False),
-    "group_type_index": (None,),
-}
-"""Values of a property that mean the same as no value."""
-
 
 def without_nulls(filters: Any) -> Any:
     """Live filters without the null aggregation that the server writes everywhere.
@@ -52,7 +45,9 @@ def without_nulls(filters: Any) -> Any:
 def _without_null(group: Any) -> Any:
     if INDEX not in group or group[INDEX] is not None:
         return group
-    return {name: value for name, value in group.items() if name != INDEX}
+    rest = dict(group)
+    del rest[INDEX]
+    return rest
 
 
 def canonical(filters: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,12 +99,14 @@ def _set_groups(normal: dict[str, Any], groups: list[Any]) -> None:
 
     The server writes the flag's own aggregation into each group, and derives it from them.
     """
+    if INDEX not in normal and not any(INDEX in group for group in groups):
+        normal["groups"] = [_group(group, None) for group in groups]
+        return
     whole = normal_form.number(normal.get(INDEX))
     indexes = [normal_form.number(group.get(INDEX, whole)) for group in groups]
     agree = all(one == indexes[0] for one in indexes[1:])
-    if INDEX in normal or any(INDEX in group for group in groups):
-        shared = indexes[0] if indexes else whole
-        normal[INDEX] = shared if agree else None
+    shared = indexes[0] if indexes else whole
+    normal[INDEX] = shared if agree else None
     normal["groups"] = [
         _group(group, None if agree else index)
         for group, index in zip(groups, indexes, strict=True)
@@ -137,11 +134,15 @@ def _property(item: Mapping[str, Any]) -> dict[str, Any]:
     normal = dict(item)
     if not DISPLAY_ONLY.isdisjoint(item):
         _drop(normal, *DISPLAY_ONLY)
-    if "operator" in item and item["operator"] in OPERATORS:
-        normal["operator"] = OPERATORS[item["operator"]]
-    for name, nothing in _SAYS_NOTHING.items():
-        if name in normal and any(normal[name] is one or normal[name] == one for one in nothing):
-            del normal[name]
+    if "operator" in item:
+        operator = OPERATORS.get(item["operator"], item["operator"])
+        normal["operator"] = operator
+        if operator in (None, "exact"):
+            del normal["operator"]
+    if "negation" in item and not item["negation"]:
+        del normal["negation"]
+    if "group_type_index" in item and item["group_type_index"] is None:
+        del normal["group_type_index"]
     return normal
 
 

@@ -12,14 +12,18 @@ class ItemChange:
         path: its place among the desired items; that of a removed one among the live ones.
         live: absent for an added item.
         desired: absent for a removed one.
-        note: what else a reader has to know, such as how the other items move.
+        moved_from: the position of a moved item among the live ones.
+        down: how many other items only get a later position, said once for a list.
+        up: the same of an earlier position.
 
     """
 
     path: str
     live: Any
     desired: Any
-    note: str = ""
+    moved_from: int | None = None
+    down: int = 0
+    up: int = 0
 
 
 @dataclass(frozen=True, slots=True)

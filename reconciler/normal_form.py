@@ -32,9 +32,12 @@ def text(value: Any) -> Any:
 
 def labels(values: Iterable[Any]) -> list[Any]:
     """Tags and the like: trimmed, in lower case, sorted, each once, none blank (contract 9.1)."""
-    spelled = (one.strip().lower() if isinstance(one, str) else one for one in values)
-    unique = {one for one in spelled if one != ""}
-    return sorted(unique, key=lambda one: (not isinstance(one, str), one))
+    unique = {one.strip().lower() if isinstance(one, str) else one for one in values}
+    unique.discard("")
+    try:
+        return sorted(unique)
+    except TypeError:  # of several types
+        return sorted(unique, key=lambda one: (str(type(one)), one))
 
 
 def number(value: Any) -> Any:

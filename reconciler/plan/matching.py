@@ -7,6 +7,7 @@ import json
 from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -69,17 +70,16 @@ def _described(
         if i not in before:
             rows.append((i, 0, ItemChange(print_path((*path, i)), ordered(item), ABSENT)))
     for j, item in enumerate(desired):
-        here, was = (*path, j), after.get(j)
+        here, was = print_path((*path, j)), after.get(j)
         if was is None:
-            rows.append((j, 1, ItemChange(print_path(here), ABSENT, ordered(item))))
+            rows.append((j, 1, ItemChange(here, ABSENT, ordered(item))))
         elif (was, j) not in steady:
-            note = f"moved {'up' if j < was else 'down'} from [{was}]"
-            note = note if j != was else "the order around it changed"
-            rows.append((j, 1, ItemChange(print_path(here), ordered(item), ordered(item), note)))
-    note = _shift(steady, str(path[-1]))
-    for number, (_, _, row) in enumerate(sorted(rows, key=lambda one: one[:2])):
-        notes = filter(None, (row.note, note if number == 0 else ""))
-        yield ItemChange(row.path, row.live, row.desired, "; ".join(notes))
+            rows.append((j, 1, ItemChange(here, ordered(item), ordered(item), was)))
+    moved = [row for _, _, row in sorted(rows, key=lambda one: one[:2])]
+    if moved:
+        down, up = (sum(1 for i, j in steady if (j - i) * way > 0) for way in (1, -1))
+        yield replace(moved[0], down=down, up=up)
+    yield from moved[1:]
     for i, j in pairs:
         yield from _edited(live[i], desired[j], (*path, j))
 
@@ -95,26 +95,6 @@ def _edited(live: Any, desired: Any, path: Path) -> Iterator[ItemChange]:
         yield from _described(live, desired, path, match(live, desired))
     else:
         yield ItemChange(print_path(path), ordered(live), ordered(desired))
-
-
-def _shift(steady: Iterable[Pair], name: str) -> str:
-    """`4 groups move down`: what stays in order and only has another position."""
-    steady = list(steady)
-    counts = {
-        "down": sum(1 for i, j in steady if i < j),
-        "up": sum(1 for i, j in steady if i > j),
-    }
-    return ", ".join(
-        f"{number} {_noun(name, number)} {'moves' if number == 1 else 'move'} {where}"
-        for where, number in counts.items()
-        if number
-    )
-
-
-def _noun(name: str, number: int) -> str:
-    if number != 1:
-        return name
-    return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
 
 
 def match(live: Sequence[Any], desired: Sequence[Any]) -> list[Pair]:

@@ -1,11 +1,15 @@
 """What is shown of a change, row by row: fields, and the items of lists matched by content."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from reconciler.evidence import Attribution
-from reconciler.items import ListChange
+from reconciler.items import ItemChange, ListChange
 from reconciler.model import ABSENT, Cause, Change, FieldChange
+from reconciler.paths import parse_path
+
+_ORDER: Final = "the order around it changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +41,10 @@ def _rows(change: Change, shown: dict[str, ListChange], *, drift: bool) -> Itera
         elif path not in done:
             done.add(path)
             for item in shown[path].items:
-                cause, by = field.cause, field.attribution
-                made = FieldChange(item.path, item.live, item.desired, ABSENT, cause, by)
-                yield Row(made, _sign(made, drift=drift), item.note)
+                by = field.attribution
+                by = replace(by, moved=None) if by is not None else None  # it is of one field
+                made = FieldChange(item.path, item.live, item.desired, ABSENT, field.cause, by)
+                yield Row(made, _sign(made, drift=drift), _note(item, drift=drift))
 
 
 def _is_whole(one: ListChange, change: Change) -> bool:
@@ -57,6 +62,30 @@ def _is_whole(one: ListChange, change: Change) -> bool:
 def _act(by: Attribution | None) -> tuple[object, ...]:
     """One act of one person, whatever it moved."""
     return () if by is None else (by.at, by.person, by.way, by.note)
+
+
+def _note(item: ItemChange, *, drift: bool) -> str:
+    """`4 groups move down`; of drift, how they have moved in PostHog."""
+    path = parse_path(item.path)
+    notes, here = [], path[-1]
+    if (was := item.moved_from) is not None and isinstance(here, int):
+        way = "up" if (was > here) is not drift else "down"
+        notes.append(f"moved {way} {'to' if drift else 'from'} [{was}]" if was != here else _ORDER)
+    for number, way in (
+        (item.down, "up" if drift else "down"),
+        (item.up, "down" if drift else "up"),
+    ):
+        if number:
+            name = str(path[-2])
+            verb = "moves" if number == 1 else "move"
+            notes.append(f"{number} {_noun(name, number)} {verb} {way}")
+    return "; ".join(notes)
+
+
+def _noun(name: str, number: int) -> str:
+    if number != 1:
+        return name
+    return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
 
 
 def _sign(one: FieldChange, *, drift: bool) -> str:

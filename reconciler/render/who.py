@@ -10,6 +10,7 @@ from reconciler.kind import instant
 from reconciler.model import Action, Change, FieldChange, Finding, Plan, Severity, Verdict
 from reconciler.paths import parse_path
 from reconciler.render import values
+from reconciler.render.rows import rows
 from reconciler.render.visible import clip
 from reconciler.render.words import Said, Tone, count, drifted
 from reconciler.source import Source
@@ -134,7 +135,8 @@ def totals(plan: Plan) -> Iterator[str]:
 def _attributions(change: Change) -> Iterator[Attribution]:
     """One for each field; one for the whole of what is gone or back."""
     if change.action is Action.UPDATE:
-        yield from (one.attribution for one in change.fields if one.attribution is not None)
+        found = (row.field.attribution for row in rows(change, drift=True))
+        yield from (one for one in found if one is not None)
     elif change.attribution is not None:
         yield change.attribution
 

@@ -210,3 +210,28 @@ def test_a_payload_that_no_file_writes_stays_as_long_as_its_variant(shared_sandb
     (flag,) = shared_sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
     assert {"a": '"new"', "b": '"of b"'} == flag["filters"]["payloads"]
     assert 0 == repository.run("plan", "--detailed-exitcode").code
+
+
+def test_drift_of_a_list_says_what_happened_to_it(shared_sandbox, tmp_path):
+    """Somebody inserted one condition in PostHog: one entry, one act, the others moved down."""
+    groups = [
+        {"properties": [{"key": "plan", "type": "person", "value": n}], "rollout_percentage": n}
+        for n in range(4)
+    ]
+    live = [acme.live_flag("beta", filters={"groups": groups[1:]})]
+    shared_sandbox.reset(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": live}]))
+    repository = Repository(tmp_path, shared_sandbox)
+    repository.write("all.yaml", acme.flag("beta", filters={"groups": groups[1:]}))
+    repository.commit()
+    path = "/api/projects/1/feature_flags/"
+    (flag,) = shared_sandbox.call("GET", path, token="phx_alice")[1]["results"]
+    body = {"filters": {"groups": [groups[3], groups[0], *groups[1:3]]}}
+    assert 200 == shared_sandbox.call("PATCH", f"{path}{flag['id']}/", body, "phx_alice")[0]
+
+    for form in ("text", "markdown"):
+        out = repository.run("drift", "--format", form).out
+        assert "+ filters.groups[1]" in out
+        assert "2 groups move down" in out
+        assert "moved up to [0]" in out
+        assert 1 == out.count("Changed by alice")
+        assert "2 without approval" in out

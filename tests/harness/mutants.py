@@ -129,7 +129,7 @@ MUTANTS = [
            "if name and count[name] < 2:", "if name:", NAMES),
     # values as the server keeps them
     mutant("operators as they are spelled", "filters.py",
-           'normal["operator"] = OPERATORS[item["operator"]]', "pass", VALUES),
+           'OPERATORS.get(item["operator"], item["operator"])', 'item["operator"]', VALUES),
     mutant("tags in capitals", "normal_form.py", "one.strip().lower()", "one.strip()", VALUES),
     mutant("payloads compared as text", "normal_form.py",
            "return _respelled(value) if isinstance(value, str)",

@@ -34,44 +34,46 @@ def told(live, desired):
             sign = "+" if item.live is ABSENT else "-" if item.desired is ABSENT else ""
             sign = sign or ("~" if item.live == item.desired else " ")
             place = item.path.removeprefix("filters.groups")
-            rows.append(f"{sign} {place} {item.note}".rstrip())
+            moved = "" if item.moved_from is None else f"from [{item.moved_from}]"
+            others = "".join(f" {n} {way}" for way in ("down", "up") if (n := getattr(item, way)))
+            rows.append(f"{sign} {place} {moved}{others}".replace("  ", " ").rstrip())
     return rows
 
 
 CASES = {
-    "inserted at the head": ([A, B, C, D], [NEW, A, B, C, D], ["+ [0] 4 groups move down"]),
-    "inserted in the middle": ([A, B, C], [A, NEW, B, C], ["+ [1] 2 groups move down"]),
+    "inserted at the head": ([A, B, C, D], [NEW, A, B, C, D], ["+ [0] 4 down"]),
+    "inserted in the middle": ([A, B, C], [A, NEW, B, C], ["+ [1] 2 down"]),
     "appended": ([A], [A, NEW], ["+ [1]"]),
-    "removed at the head": ([A, B, C], [B, C], ["- [0] 2 groups move up"]),
+    "removed at the head": ([A, B, C], [B, C], ["- [0] 2 up"]),
     "the last one removed": ([A, B], [A], ["- [1]"]),
     "one of several equal ones removed": ([A, A, A], [A, A], ["- [2]"]),
-    "moved to the head": ([A, B, C], [C, A, B], ["~ [0] moved up from [2]; 2 groups move down"]),
-    "moved to the end": ([A, B, C], [B, C, A], ["~ [2] moved down from [0]; 2 groups move up"]),
+    "moved to the head": ([A, B, C], [C, A, B], ["~ [0] from [2] 2 down"]),
+    "moved to the end": ([A, B, C], [B, C, A], ["~ [2] from [0] 2 up"]),
     "edited in place": ([A, B, C], [A, B50, C], []),
     "edited below an inserted one": (
         [A, B, C],
         [NEW, A, B50, C],
-        ["+ [0] 3 groups move down", "  [2].rollout_percentage"],
+        ["+ [0] 3 down", " [2].rollout_percentage"],
     ),
     "edited and moved": (
         [A, B, C, D],
         [D, A, B50, C],
-        ["~ [0] moved up from [3]; 3 groups move down", "  [2].rollout_percentage"],
+        ["~ [0] from [3] 3 down", " [2].rollout_percentage"],
     ),
     "inserted and another removed": (
         [A, B, C],
         [NEW, A, B],
-        ["+ [0] 2 groups move down", "- [2]"],
+        ["+ [0] 2 down", "- [2]"],
     ),
     "inserted beside an edited one": (
         [A, B],
         [A, NEW, B50],
-        ["+ [1] 1 group moves down", "  [2].rollout_percentage"],
+        ["+ [1] 1 down", " [2].rollout_percentage"],
     ),
     "a condition inserted into an edited one": (
         [A, B],
         [NEW, {**A, "properties": [*D["properties"], *A["properties"]]}, B],
-        ["+ [0] 2 groups move down", "+ [1].properties[0] 1 property moves down"],
+        ["+ [0] 2 down", "+ [1].properties[0] 1 down"],
     ),
     "all of them changed": ([A, B], [group("x"), group("y")], []),
 }
