@@ -251,7 +251,7 @@ MUTANTS = [
     mutant("send what PostHog would refuse", "plan/build.py",
            "*predictions.find(changes, live),", "", REFUSED),
     mutant("own filters are all that counts", "plan/predictions.py",
-           "after = {**before, **written}", "after = dict(written)", REFUSED),
+           "after = filters.merged(before, written)", "after = dict(written)", REFUSED),
     mutant("anybody may be changed by anybody", "plan/predictions.py",
            "if there is not None and level_number(there) > level:", "if False:", REFUSED),
     mutant("a dropped field is a kept one", "apply/write.py",
