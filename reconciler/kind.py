@@ -69,6 +69,20 @@ class Write:
     name: str | None = None  # the natural key, where this stage sets it
 
 
+def at(*path: str) -> Callable[[Payload], str]:
+    """Read a name or an id at a place of a payload; a TypeError where neither is there."""
+
+    def read(payload: Payload) -> str:
+        value: Any = payload
+        for name in path:
+            value = value[name]
+        if type(value) not in {str, int}:
+            raise TypeError(f"{'.'.join(path)} should be text or a number, not {value!r:.40}")
+        return str(value)
+
+    return read
+
+
 def no_change(spec: Spec) -> Spec:
     """Normal form of a kind that has none of its own."""
     return spec
@@ -132,8 +146,8 @@ class Kind:
     to_spec: Callable[[Payload], Spec]  # live payload -> spec, ids where references are
     to_payload: Callable[[Spec], Payload]  # and back
     canonical: Callable[[Spec], Spec] = no_change  # normal form; both sides go through it
-    identify: Callable[[Payload], str] = field(default=lambda payload: str(payload["name"]))
-    identity: Callable[[Payload], str] = field(default=lambda payload: str(payload["id"]))
+    identify: Callable[[Payload], str] = field(default=at("name"))
+    identity: Callable[[Payload], str] = field(default=at("id"))
     key_payload: str | None = None  # the payload field of the natural key; None: not writable
     references: tuple[Reference, ...] = ()
     after: tuple[str, ...] = ()  # kinds of the same scope whose changes go first
@@ -295,6 +309,7 @@ def _microseconds(seconds: float) -> int:
     return round(seconds * _MICRO)
 
 
+USER: Final = "User"  # what cannot be read, where it is whose key this is: not a kind of the files
 FOREIGN: Final = "iac:"  # how other tools tag what they manage
 
 

@@ -11,7 +11,6 @@ from reconciler.errors import (
     AuthenticationError,
     InvalidRequestError,
     JournalError,
-    NotFoundError,
     ReconcilerError,
     ServerError,
     ThrottledError,
@@ -27,13 +26,8 @@ _PASSES: Final = frozenset({Verdict.NONE, Verdict.BYPASS})
 _SHORT: Final = 40
 
 
-def refused(progress: Progress, write: Write, error: ApiError) -> Stop:
+def refused(progress: Progress, error: ApiError) -> Stop:
     """A definite no."""
-    if isinstance(error, NotFoundError):
-        if write.action is Action.DELETE:
-            return Stop(Result.UNCHANGED)
-        if write.action is Action.UPDATE:
-            return Stop(Result.REFUSED, objects.gone(progress.change.address))
     return _unsure(progress, error) if progress.unsure else Stop(Result.FAILED, problem(error))
 
 
@@ -72,6 +66,8 @@ def exists(
     if payload is None:
         if error is None:
             return progress
+        if progress.unsure:
+            raise refused(progress, error) from error
         raise Stop(Result.FAILED, _taken(tools, kind, write, error)) from error
     ours = Result.DONE if progress.unsure else Result.UNCHANGED
     spec = change.desired.spec if change.desired is not None else {}

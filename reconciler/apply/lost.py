@@ -1,9 +1,9 @@
-"""An answer that got lost: what became of the write is read, never guessed.
+"""An answer that got lost, or does not say what became of a write: that is read, never guessed.
 
-Read, and adopt what is there. What is not there is sent again only where PostHog itself makes a
-second one impossible, after a quiet time, and never without a read in between. The call that was
-lost may still be carried out late: then the second one meets a key that is taken, or a version
-that has moved, and both are looked at in turn.
+Read, and adopt what is there. What is not there is sent again only if no answer came and PostHog
+itself makes a second one impossible, after a quiet time, and never without a read in between. The
+call that was lost may still be carried out late: then the second one meets a key that is taken, or
+a version that has moved, and both are looked at in turn.
 """
 
 from collections.abc import Callable
@@ -58,13 +58,16 @@ def resolve(
             found = _patiently(tools, lambda: ledger.find(tools, progress, write.ids["project"]))
             if found is not None:
                 raise ledger.waiting(tools, progress.change, found)
+        if stop := objects.contradicted(tools, kind, progress, write, error, payload):
+            raise stop from error
     except ApiError as again:
         raise _unknown(progress, error, f"and reading back: {again.what}", sent) from again
     if payload is None and write.action is Action.UPDATE:
         raise Stop(Result.REFUSED, objects.gone(progress.change.address))
     if payload is not None and write.action is not Action.CREATE:
         _need_unmoved(kind, progress, write, payload)
-    if sent >= MOST or not _repeatable(kind, write, request):
+    whole = objects.is_whole(kind, request, write)
+    if sent >= MOST or (whole and _is_answered(error)) or not _repeatable(kind, write, request):
         raise _unknown(progress, error, "", sent)
     return payload
 
@@ -102,6 +105,15 @@ def _need_unmoved(kind: Kind, progress: Progress, write: Write, payload: Payload
                 "run plan and look at what moved",
             ),
         )
+
+
+def _is_answered(error: AmbiguousError) -> bool:
+    """Whether an answer came that PostHog may have meant: then asking again brings the same."""
+    return error.status is not None and error.status < _FAILURES and error.status != _TIMED_OUT
+
+
+_FAILURES: Final = 500
+_TIMED_OUT: Final = 408
 
 
 def _repeatable(kind: Kind, write: Write, request: Request) -> bool:

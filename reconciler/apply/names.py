@@ -24,6 +24,10 @@ class Names:
         """The id of an address: from the plan, or from an outcome."""
         self._ids[fold(address)] = (id_,)
 
+    def knows(self, kind_name: str, id_: str) -> bool:
+        """Return whether an object of this id was there, or was made, before."""
+        return any(id_ in ids for a, ids in self._ids.items() if a.kind == kind_name)
+
     def scope_ids(self, address: Address) -> dict[str, str]:
         """What the path templates of this address need, itself left out."""
         ids: dict[str, str] = {}

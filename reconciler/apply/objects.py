@@ -1,14 +1,16 @@
 """Objects as PostHog shows them: found, read again, and held against what was wanted."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.apply.progress import Progress, Stop, Tools
-from reconciler.errors import NotFoundError
-from reconciler.kind import Kind, Write
+from reconciler.errors import AmbiguousError, NotFoundError, UnreadableError
+from reconciler.kind import Kind, Request, Write
 from reconciler.lookalikes import escaped, look, yaml_scalar
 from reconciler.model import Action, Detail, Payload, Problem, Result
 from reconciler.paths import Spec
+from reconciler.posthog import shapes
 
 _STALE_S: Final = (0.5, 1.5, 3.0)  # waits for a replica that lags behind
 
@@ -19,6 +21,7 @@ def find(tools: Tools, kind: Kind, name: str, ids: Mapping[str, str]) -> Payload
     path = kind.path(kind.collection, ids)
     for params in (asked, *([{**asked, **kind.fallback_params}] if kind.fallback_params else ())):
         for payload in tools.writer.list(path, params or None).items:
+            shapes.need_object(kind, path, payload)
             found = kind.identify(payload)
             if found == name or (kind.folds_case and found.casefold() == name.casefold()):
                 return payload
@@ -55,10 +58,13 @@ def _read(tools: Tools, kind: Kind, progress: Progress) -> Payload | None:
     ids = tools.names.scope_ids(address)
     if progress.id is None or not kind.point_read:
         return find(tools, kind, before.address.name if before else address.name, ids)
+    path = kind.path(kind.item, {**ids, "id": progress.id})
     try:
-        payload: Payload = tools.writer.get(kind.path(kind.item, {**ids, "id": progress.id}))
+        payload = shapes.need_object(kind, path, tools.writer.get(path))
     except NotFoundError:
         return None
+    if kind.identity(payload) != progress.id:
+        raise shapes.unlike(path, f"it is of the object {kind.identity(payload)}")
     return None if payload.get("deleted") else payload
 
 
@@ -110,46 +116,115 @@ def different(kind: Kind, spec: Spec, payload: Payload) -> tuple[str, ...]:
     )
 
 
-def verify(kind: Kind, progress: Progress, write: Write, body: Payload) -> frozenset[str]:
-    """Refuse a 200 whose body differs from what was sent; return what PostHog dropped as it does.
+def unconfirmed(request: Request, why: str, shown: Payload | None = None) -> AmbiguousError:
+    """The error of a write whose answer does not show what was sent.
 
-    A field that it may drop without a word, and that is as it was, is not a failure (9.1).
+    `shown` is the object, where the answer shows it as something else.
     """
-    change = progress.change
-    if progress.id is not None and kind.identity(body) != progress.id:
-        raise Stop(
-            Result.FAILED,
-            Problem(
-                f"{change.address}: PostHog answered with another object",
-                f"{progress.id} was written, and {kind.identity(body)} came back",
-                "sent; whether it was applied is not known",
-                "run plan, and tell PostHog if it repeats",
-            ),
-        )
-    if body.get("deleted") and change.action is not Action.DELETE:
-        raise Stop(Result.REFUSED, gone(change.address))
-    made = kind.identify(body)
-    if write.name is not None and made != write.name:
-        detail = Detail.MISNAMED if write.action is Action.CREATE else None
-        raise Stop(Result.FAILED, _misnamed(kind, write, body), detail=detail, payload=body)
-    got = spec_of(kind, body)
-    sent = {name: v for name, v in write.spec.items() if name not in kind.apart and name in got}
+    return AmbiguousError(
+        f"{request.method} {request.path}: the answer does not show what was sent",
+        method=request.method,
+        path=request.path,
+        status=_OK,
+        body=shown,
+        why=why,
+    )
+
+
+_OK: Final = 200
+
+
+def verify(
+    kind: Kind, progress: Progress, write: Write, request: Request, body: Any
+) -> frozenset[str]:
+    """Refuse an answer that does not show what was sent; return what PostHog dropped as it does.
+
+    Raises AmbiguousError: what is there has to be read. A field that PostHog may drop without a
+    word, and that is as it was, is not a failure (contract 9.1).
+    """
+    try:
+        payload = shapes.need_object(kind, request.path, body)
+    except UnreadableError as error:
+        raise unconfirmed(request, error.why) from error
+    if progress.id is not None and kind.identity(payload) != progress.id:
+        why = f"{progress.id} was written, and {kind.identity(payload)} came back"
+        raise unconfirmed(request, why)
+    if write.action is Action.DELETE:
+        if payload.get("deleted") is not True:
+            raise unconfirmed(request, "it does not say that the object is deleted")
+        return frozenset()
+    if payload.get("deleted"):
+        raise unconfirmed(request, "it says that the object is deleted")
+    if write.name is not None and kind.identify(payload) != write.name:
+        why = f"{write.name!r} was sent, and {kind.identify(payload)!r} came back"
+        raise unconfirmed(request, why, payload)
+    got = kind.to_spec(payload)
+    sent = {name: value for name, value in write.spec.items() if name not in kind.apart}
+    if silent := [name for name in sent if name not in got]:
+        raise unconfirmed(request, f"it does not show {', '.join(silent)}")
+    fields = different(kind, sent, payload)
+    dropped = _dropped(kind, progress, payload).intersection(fields)
+    if other := ", ".join(name for name in fields if name not in dropped):
+        raise unconfirmed(request, f"it shows another value for {other}", payload)
+    return dropped
+
+
+def _dropped(kind: Kind, progress: Progress, payload: Payload) -> frozenset[str]:
+    """The fields that PostHog may have dropped without a word: they are as they were."""
     was = spec_of(kind, progress.payload) if progress.payload is not None else kind.defaults
-    fields = different(kind, sent, body)
-    dropped = {name for name in fields if name in kind.droppable and got[name] == was.get(name)}
-    if fields := tuple(name for name in fields if name not in dropped):
-        names = ", ".join(fields)
-        raise Stop(
-            Result.FAILED,
-            Problem(
-                f"PostHog answered 200 but kept another value for {names}",
-                "the server rewrote or ignored the field",
-                "sent; the other fields were applied",
-                f"look at {names} with `reconciler plan` and write what PostHog accepts",
-            ),
-            payload=body,
-        )
-    return frozenset(dropped)
+    now = spec_of(kind, payload)
+    return frozenset(name for name in kind.droppable if now.get(name) == was.get(name))
+
+
+def is_whole(kind: Kind, request: Request, write: Write) -> bool:
+    """Whether a call is about the object itself, not about one of its parts."""
+    template = kind.collection if request.method == "POST" else kind.item
+    return request.path == kind.path(template, write.ids)
+
+
+def contradicted(
+    tools: Tools,
+    kind: Kind,
+    progress: Progress,
+    write: Write,
+    error: AmbiguousError,
+    payload: Payload | None,
+) -> Stop | None:
+    """The end of a change whose object really is as an answer has shown it, not as it was sent.
+
+    `payload` is the object as it was read back: by its id, or by the name that was sent.
+    """
+    shown = error.body
+    if shown is None:
+        return None
+    if write.name is not None and kind.identify(shown) != write.name:
+        creates = write.action is Action.CREATE
+        there = _made(tools, kind, progress, shown) if creates and payload is None else payload
+        if there is None or kind.identify(there) != kind.identify(shown):
+            return None
+        detail = Detail.MISNAMED if creates else None
+        return Stop(Result.FAILED, _misnamed(kind, write, shown), detail=detail, payload=shown)
+    if payload is not None and differs(kind, shown, payload):
+        return None
+    names = ", ".join(different(kind, write.spec, shown))
+    return Stop(Result.FAILED, _kept(names), payload=shown)
+
+
+def _made(tools: Tools, kind: Kind, progress: Progress, shown: Payload) -> Payload | None:
+    """The object of an answer to a create, if it is there and was not known before."""
+    id_ = kind.identity(shown)
+    if tools.names.knows(kind.name, id_):
+        return None  # the answer to another request
+    return _read(tools, kind, replace(progress, id=id_))
+
+
+def _kept(names: str) -> Problem:
+    return Problem(
+        f"PostHog answered 200 but kept another value for {names}",
+        "the server rewrote or ignored the field",
+        "sent; the other fields were applied",
+        f"look at {names} with `reconciler plan` and write what PostHog accepts",
+    )
 
 
 def _misnamed(kind: Kind, write: Write, body: Payload) -> Problem:

@@ -3,7 +3,8 @@
 A write is never repeated without a read in between.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from reconciler.errors import (
     ReconcilerError,
     VersionConflictError,
 )
-from reconciler.kind import Kind, Request, Write
+from reconciler.kind import Request, Write
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Detail, Payload, Problem, Result
 from reconciler.paths import root
@@ -126,11 +127,15 @@ class _Worker:
 
     def _stage(self) -> None:
         """One stage: its calls, and what their answers mean; again only after a read."""
-        for sent in range(1, lost.MOST + 1):
+        sent, left = 0, math.inf
+        while True:
             write = self._sent = self._write()
+            calls = self._kind.calls(write)
+            sent = 1 if len(calls) < left else sent + 1  # a part that is there now is progress
+            left = len(calls)
             last: list[Request] = []
             try:
-                payload = self._calls(write, last)
+                payload = self._calls(write, calls, last)
             except AmbiguousError as error:
                 self._now = replace(self._now, unsure=True, troubled=True)
                 found = (last[-1], error)
@@ -146,6 +151,8 @@ class _Worker:
             except ApiError as error:
                 if self._is_over(write, last[-1], error):
                     return
+                if sent >= lost.MOST:
+                    raise answers.refused(self._now, error) from error
             else:
                 self._finish(write, payload)
                 return
@@ -164,15 +171,25 @@ class _Worker:
             case InvalidRequestError() if create:
                 self._now = answers.exists(self._tools, self._kind, self._now, write, error)
                 return True
-            case InvalidRequestError() | NotFoundError() if not _is_object(
+            case InvalidRequestError() | NotFoundError() if not objects.is_whole(
                 self._kind, request, write
             ):
                 return self._part(write, error)
+            case NotFoundError() if not create:
+                self._need_gone(error)
             case _:
                 if answers.halt(error) is not None or answers.is_trouble(error):
                     raise error
-                raise answers.refused(self._now, write, error) from error
+                raise answers.refused(self._now, error) from error
         return False
+
+    def _need_gone(self, error: NotFoundError) -> None:
+        """A 404 about what was read before is only believed once the object cannot be read."""
+        if objects.reread(self._tools, self._kind, self._now) is not None:
+            raise answers.refused(self._now, error) from error
+        if self._now.change.action is not Action.DELETE:
+            raise Stop(Result.REFUSED, objects.gone(self._now.change.address)) from error
+        raise Stop(Result.DONE if self._now.unsure else Result.UNCHANGED) from error
 
     def _part(self, write: Write, error: ApiError) -> bool:
         """A part was refused: there already, or gone already, by another hand? Then it is well."""
@@ -185,7 +202,7 @@ class _Worker:
         if self._now.payload is not None and not objects.differs(
             self._kind, self._now.payload, payload
         ):
-            raise answers.refused(self._now, write, error) from error
+            raise answers.refused(self._now, error) from error
         self._now = replace(self._now, payload=payload)
         return False
 
@@ -249,28 +266,28 @@ class _Worker:
         renamed = any(one.path == f"metadata.{self._kind.key}" for one in change.fields)
         return change.address.name if renamed else None
 
-    def _calls(self, write: Write, last: list[Request]) -> Payload | None:
-        """Send the calls of a stage; the object as last answered."""
-        payload = self._now.payload
-        for request in self._kind.calls(write):
+    def _calls(self, write: Write, calls: Sequence[Request], last: list[Request]) -> Payload | None:
+        """Send the calls of a stage; the object as last answered, once all of them are confirmed.
+
+        `last` is what was sent. Parts whose answers do not show them are looked for together.
+        """
+        payload, unshown = self._now.payload, None
+        for request in calls:
             last.append(request)
             body = self._send(request)
             if request.method == "DELETE":
                 payload = None if write.action is Action.DELETE else payload
                 self._wrote(write, whole=False)
-                continue
-            if not isinstance(body, Mapping):
-                raise AmbiguousError(
-                    f"{request.method} {request.path}: PostHog answered without a body",
-                    why="a success has to show what was written",
-                )
-            if _is_object(self._kind, request, write):
-                dropped = objects.verify(self._kind, self._now, write, body)
-                self._now = replace(self._now, dropped=self._now.dropped | dropped)
-                payload = body
-            elif not self._kind.echoes(request, body):
-                raise Stop(Result.FAILED, _odd_part(self._now, request))
-            self._wrote(write, whole=_is_object(self._kind, request, write))
+            elif objects.is_whole(self._kind, request, write):
+                dropped = objects.verify(self._kind, self._now, write, request, body)
+                self._now, payload = replace(self._now, dropped=self._now.dropped | dropped), body
+                self._wrote(write, whole=True)
+            elif isinstance(body, Mapping) and self._kind.echoes(request, body):
+                self._wrote(write, whole=False)
+            else:
+                unshown = request
+        if unshown is not None:
+            raise objects.unconfirmed(unshown, "it is not of what was asked for")
         return payload
 
     def _send(self, request: Request) -> Any:
@@ -307,19 +324,3 @@ class _Worker:
             "unknown: the last call may have been carried out",
             "run apply again: it reads first; report what the journal holds",
         )
-
-
-def _is_object(kind: Kind, request: Request, write: Write) -> bool:
-    """Whether the answer is the object itself, not one of its parts."""
-    if request.method == "POST":
-        return request.path == kind.path(kind.collection, write.ids)
-    return request.path == kind.path(kind.item, write.ids)
-
-
-def _odd_part(progress: Progress, request: Request) -> Problem:
-    return Problem(
-        f"{progress.change.address}: PostHog answered with something else than was sent",
-        f"{request.method} {request.path}",
-        "sent; whether it was applied is not known",
-        "run plan, and tell PostHog if it repeats",
-    )

@@ -341,10 +341,13 @@ def _uuid(reader: "Reader", log: Log, user: str) -> str:
         return str(UUID(user))
     except ValueError:
         pass
+    from reconciler.posthog import shapes
+
     path = f"/api/organizations/{log.organization_id}/members/"
     for member in reader.list(path, {"email": user}).items:
-        if str(member["user"]["email"]).casefold() == user.casefold():
-            return str(member["user"]["uuid"])
+        person = shapes.need(path, member, shapes.MEMBER)["user"]
+        if person["email"].casefold() == user.casefold():
+            return str(person["uuid"])
     raise ReconcilerError(
         f"nobody in {log.organization} has the address {user}",
         why="who has left is in the log, but not among the members any more",

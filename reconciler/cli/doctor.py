@@ -204,10 +204,13 @@ def _named(session: Session) -> tuple[str, ...]:
 
 def _look(reader: "Reader", named: Collection[str]) -> _Far:
     """A handful of GETs: who the key is, its organizations, one row of each collection."""
+    from reconciler.posthog import shapes
+
     far = _Far()
-    _probe(far, "user:read", lambda: reader.get("/api/users/@me/"))
-    found = _probe(far, "organization:read", lambda: list(reader.list("/api/organizations/").items))
-    every = found or []
+    me, organizations = "/api/users/@me/", "/api/organizations/"
+    _probe(far, "user:read", lambda: shapes.need(me, reader.get(me), shapes.ME))
+    found = _probe(far, "organization:read", lambda: list(reader.list(organizations).items))
+    every = shapes.need(organizations, found or [], shapes.Each(shapes.ORGANIZATION))
     mine = [one for one in every if one.get("slug") in named]
     far.organizations = mine or every
     project = None

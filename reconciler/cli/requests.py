@@ -8,11 +8,18 @@ import click
 
 from reconciler.cli import options, terminal
 from reconciler.cli.session import Session
-from reconciler.errors import NotFoundError, PermissionDeniedError, ReconcilerError, UsageError
+from reconciler.errors import (
+    AmbiguousError,
+    NotFoundError,
+    PermissionDeniedError,
+    ReconcilerError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from reconciler.live import Directory
-    from reconciler.posthog.client import Reader
+    from reconciler.posthog.change_requests import Vote
+    from reconciler.posthog.client import Reader, Writer
 
 STILL_PENDING, WORKERS = 3, 8
 STATES = ["pending", "approved", "applied", "rejected", "expired", "failed"]
@@ -255,16 +262,31 @@ def _vote(
             _print(session, writer, found, "text")
             terminal.confirm(f"{verb.capitalize()} this change request?", "no vote was given")
         place = found.place.id
-        match verb:
-            case "approve":
-                vote = votes.approve(writer, place, id_, reason=reason)
-            case "reject":
-                vote = votes.reject(writer, place, id_, reason=reason)
-            case _:
-                vote = change_requests.cancel(writer, place, id_, reason=reason)
+        try:
+            match verb:
+                case "approve":
+                    vote = votes.approve(writer, place, id_, reason=reason)
+                case "reject":
+                    vote = votes.reject(writer, place, id_, reason=reason)
+                case _:
+                    vote = change_requests.cancel(writer, place, id_, reason=reason)
+        except AmbiguousError as error:
+            error.fix = f"look at it: reconciler requests show {id_}"
+            vote = _looked_up(writer, place, id_, verb, error)
         session.note(screen.escape(vote.message or vote.status))
         _print(session, writer, Found(found.place, vote.change_request), format_)
     return 1 if vote.change_request.get("state") == "failed" else 0
+
+
+def _looked_up(writer: "Writer", place: str, id_: str, verb: str, error: AmbiguousError) -> "Vote":
+    """A vote whose answer does not show it, if the request itself does; else the error."""
+    from reconciler.posthog import change_requests
+
+    request = change_requests.get(writer, place, id_)
+    cast = "approved" if verb == "approve" else "rejected"  # taking back is a vote against (7.3)
+    if request.get("user_decision") != cast:
+        raise error
+    return change_requests.Vote(str(request["state"]), "", request)
 
 
 def _places(reader: "Reader", organization: str | None, project: str | None) -> list[Place]:
@@ -319,17 +341,21 @@ def _find(reader: "Reader", id_: str, organization: str | None, project: str | N
 
 def _who(reader: "Reader", place: Place) -> tuple[dict[int, str], dict[str, dict[str, Any]]]:
     """Names for the ids in a request: people by user id, roles by uuid. Empty if not readable."""
+    from reconciler.posthog import shapes
+
     people: dict[int, str] = {}
     roles: dict[str, dict[str, Any]] = {}
     base = f"/api/organizations/{place.organization_id}"
     try:
         for role in reader.list(f"{base}/roles/").items:
+            shapes.need(f"{base}/roles/", role, shapes.ROLE)
             users = [held["user"] for held in role.get("members") or ()]
-            people |= {int(user["id"]): str(user["email"]) for user in users}
-            members = [str(user["email"]) for user in users]
-            roles[str(role["id"])] = {"name": str(role["name"]), "members": members}
+            people |= {user["id"]: user["email"] for user in users}
+            members = [user["email"] for user in users]
+            roles[str(role["id"])] = {"name": role["name"], "members": members}
         for member in reader.list(f"{base}/members/").items:
-            people[int(member["user"]["id"])] = str(member["user"]["email"])
+            user = shapes.need(f"{base}/members/", member, shapes.MEMBER)["user"]
+            people[user["id"]] = user["email"]
     except PermissionDeniedError:
         pass  # ids are shown where names cannot be read
     return people, roles

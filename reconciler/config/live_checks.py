@@ -119,7 +119,7 @@ def _unreadable(desired: Declared, live: Live) -> Iterator[Finding]:
             resource = _first_that_needs(desired, gap)
         if resource is None:
             continue
-        where = "/".join(gap.scope)
+        where = "/".join(gap.scope) or "this key"
         scope = KINDS[gap.kind].api_scope if gap.kind in KINDS else "approvals"  # change requests
         yield Finding(
             "R033",

@@ -8,6 +8,7 @@ from reconciler.kind import (
     Reference,
     Scope,
     as_set,
+    at,
     duration_clock,
     duration_seconds,
     duration_words,
@@ -24,7 +25,8 @@ SAME = ("enabled", "conditions", "allow_self_approve", "bypass_roles")
 def to_spec(payload: Payload) -> Spec:
     """What the API sends -> what a person would write; people and roles still as ids."""
     spec: dict[str, Any] = {name: payload[name] for name in SAME if name in payload}
-    spec["approvers"] = dict(payload.get("approver_config") or {})
+    if "approver_config" in payload:
+        spec["approvers"] = dict(payload["approver_config"] or {})
     if "bypass_org_membership_levels" in payload:  # null on old servers (contract 13)
         spec["bypass_levels"] = [
             level_word(level) for level in payload["bypass_org_membership_levels"] or ()
@@ -89,7 +91,7 @@ KIND = Kind(
     to_payload=to_payload,
     for_admins=True,
     canonical=canonical,
-    identify=lambda payload: str(payload["action_key"]),
+    identify=at("action_key"),
     key_payload="action_key",
     search="action_key",
     references=(

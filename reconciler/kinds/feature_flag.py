@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler import filters, flag_filters, normal_form
-from reconciler.kind import Kind, Reference, Request, Scope, Write, as_set, plain_requests
+from reconciler.kind import Kind, Reference, Request, Scope, Write, as_set, at, plain_requests
 from reconciler.model import Action, Payload
 from reconciler.paths import Refusal, Spec, map_values
 
@@ -185,7 +185,7 @@ KIND = Kind(
     to_spec=to_spec,
     to_payload=to_payload,
     canonical=canonical,
-    identify=lambda payload: str(payload["key"]),
+    identify=at("key"),
     key_payload="key",
     references=(
         Reference(ON_FLAG, kind="FeatureFlag", scope=Scope.PROJECT, takes_ids=True),

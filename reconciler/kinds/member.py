@@ -1,6 +1,6 @@
 """Members (contract 8.3): a person's level in an organization."""
 
-from reconciler.kind import Kind, Scope, level_number, level_word
+from reconciler.kind import Kind, Scope, at, level_number, level_word
 from reconciler.model import Payload
 from reconciler.paths import Spec
 
@@ -27,8 +27,8 @@ KIND = Kind(
     to_spec=to_spec,
     to_payload=to_payload,
     for_admins=True,
-    identify=lambda payload: str(payload["user"]["email"]),
-    identity=lambda payload: str(payload["user"]["uuid"]),
+    identify=at("user", "email"),
+    identity=at("user", "uuid"),
     folds_case=True,
     search="email",
     point_read=False,

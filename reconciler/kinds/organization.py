@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from reconciler import normal_form
-from reconciler.kind import Kind, Reference, Request, Scope, Write, plain_requests
+from reconciler.kind import Kind, Reference, Request, Scope, Write, at, plain_requests
 from reconciler.model import Action, Payload
 from reconciler.paths import Spec
 
@@ -88,7 +88,7 @@ KIND = Kind(
     to_payload=to_payload,
     canonical=canonical,
     for_admins=True,
-    identify=lambda payload: str(payload["slug"]),
+    identify=at("slug"),
     references=(Reference("default_role", kind="Role"),),
     defaults={
         "logo_media_id": None,

@@ -1,5 +1,7 @@
 """Roles (contract 8.1, 8.2): a name and the people who hold it."""
 
+from collections.abc import Mapping
+
 from reconciler.kind import Kind, Reference, Request, Scope, Write, as_set, plain_requests
 from reconciler.model import Action, Payload
 from reconciler.paths import Spec
@@ -51,9 +53,9 @@ def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
 
 
 def echoes(request: Request, body: Payload) -> bool:
-    """Whether a membership is of the person it was asked for."""
-    sent = (request.body or {}).get("user_uuid")
-    return sent is None or str((body.get("user") or {}).get("uuid", sent)) == str(sent)
+    """Whether the answer shows a membership of the person it was asked for."""
+    user, sent = body.get("user"), (request.body or {}).get("user_uuid")
+    return isinstance(user, Mapping) and sent is not None and user.get("uuid") == sent
 
 
 KIND = Kind(

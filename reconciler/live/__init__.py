@@ -20,15 +20,16 @@ from reconciler.errors import (
     ServerError,
     UnreadableError,
 )
-from reconciler.kind import Scope
+from reconciler.kind import USER, Scope
 from reconciler.kinds import KINDS, READ
 from reconciler.live import referring, shape, visibility
 from reconciler.live.naming import Names, change_request, resource_of, taker
 from reconciler.model import Address, Live, LiveResource, Payload, Person, Unreadable
-from reconciler.posthog import change_requests, worker_pool
+from reconciler.posthog import change_requests, shapes, worker_pool
 from reconciler.posthog.client import Reader
 
 WORKERS: Final = 8
+ME: Final = "/api/users/@me/"
 # What says something about a next write: what is open, and what was not applied.
 STANDING: Final = (*change_requests.OPEN, "rejected", "expired", "failed")
 # One scope that cannot be read does not stop the others.
@@ -58,7 +59,10 @@ def directory(reader: Reader) -> Directory:
     """List the organizations; their payloads name the projects (contract 6.1), so that is all."""
     organizations: dict[str, list[Payload]] = defaultdict(list)
     projects: dict[str, dict[str, tuple[str, ...]]] = {}
-    for payload in reader.list("/api/organizations/").items:
+    path = KINDS["Organization"].collection
+    for payload in reader.list(path).items:
+        shapes.need(path, payload, shapes.ORGANIZATION)
+        shapes.need_object(KINDS["Organization"], path, payload)
         slug = str(payload["slug"])
         organizations[slug].append(payload)
         projects[slug] = _embedded_projects(reader, payload)
@@ -70,7 +74,11 @@ def _embedded_projects(reader: Reader, organization: Payload) -> dict[str, tuple
     if embedded is None:
         embedded = organization.get("projects")
     if embedded is None:  # a server that does not embed them
-        embedded = reader.list(f"/api/organizations/{organization['id']}/projects/").items
+        path = KINDS["Project"].path(
+            KINDS["Project"].collection, {"organization": str(organization["id"])}
+        )
+        embedded = reader.list(path).items
+        shapes.need(path, list(embedded), shapes.Each(shapes.PROJECT))
     names: dict[str, tuple[str, ...]] = {}
     for project in embedded:
         names[str(project["name"])] = (*names.get(str(project["name"]), ()), str(project["id"]))
@@ -236,6 +244,8 @@ class Reading:
                 return ()
             path = READ[kind].collection.format_map(ids)
             items: tuple[Payload, ...] = self.reader.list(path, params, take=take).items
+            if odd := shape.oddity(kind, items):
+                raise shapes.unlike(path, odd)
             return items
 
         return run
@@ -260,10 +270,7 @@ class Reading:
         except OF_ONE_SCOPE as error:
             self.unreadable.append(gap_of(*key, error))
             return
-        if odd := shape.oddity(key[0], items):
-            self.unreadable.append(Unreadable(*key, odd, None, shape.FIX))
-        else:
-            self.payloads[key] = items
+        self.payloads[key] = items
 
     def list_change_requests(self, scopes: Collection[tuple[str, ...]]) -> None:
         """The change requests of each project that are open, or ended without being applied."""
@@ -285,13 +292,16 @@ class Reading:
     def read_me(self) -> None:
         """Who the key acts as; unknown without the scope `user:read`, which is no error."""
         try:
-            payload = self.reader.get("/api/users/@me/")
+            payload = shapes.need(ME, self.reader.get(ME), shapes.ME)
         except AuthenticationError:
             raise
+        except UnreadableError as error:
+            self.unreadable.append(gap_of(USER, (), error))
+            return
         except ApiError:
             return
         level = (payload.get("organization") or {}).get("membership_level")
-        self.me = Person(int(payload["id"]), str(payload["uuid"]), str(payload["email"]), level)
+        self.me = Person(payload["id"], payload["uuid"], payload["email"], level)
 
     def _check_projects(self) -> None:
         """A listing that lacks what the organization itself names is not complete."""
@@ -342,8 +352,9 @@ class Reading:
                 yield [resource_of(KINDS[kind], scope, one, names) for one in items]
             except shape.ODD as error:
                 del self.payloads[kind, scope]
-                reason = shape.reason(kind, error)
-                self.unreadable.append(Unreadable(kind, scope, reason, None, shape.FIX))
+                path = KINDS[kind].collection.format_map(self.ids(scope) or {})
+                odd = shapes.unlike(path, shape.reason(kind, error))
+                self.unreadable.append(gap_of(kind, scope, odd))
         if self.before is None:
             for payloads in self.found.organizations.values():
                 yield [resource_of(KINDS["Organization"], (), one, names) for one in payloads]
@@ -388,4 +399,7 @@ class Reading:
 
 def gap_of(kind: str, scope: tuple[str, ...], error: ApiError) -> Unreadable:
     """A collection that was refused, and why."""
-    return Unreadable(kind, scope, error.why or error.what, error.status, error.fix)
+    why = error.why or error.what
+    if isinstance(error, (UnreadableError, IncompleteListingError)):  # which call is at fault
+        why = ": ".join(filter(None, (error.what, error.why)))
+    return Unreadable(kind, scope, why, error.status, error.fix)

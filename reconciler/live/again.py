@@ -13,7 +13,7 @@ from reconciler.kind import Kind, Scope
 from reconciler.kinds import KINDS, READ
 from reconciler.live import OF_ONE_SCOPE, WORKERS, Directory, Reading, gap_of
 from reconciler.model import Address, Live, Payload
-from reconciler.posthog import worker_pool
+from reconciler.posthog import shapes, worker_pool
 from reconciler.posthog.client import Reader
 from reconciler.posthog.listing import PAGE_SIZE
 
@@ -127,10 +127,13 @@ class _Again(Reading):
         return run
 
     def _by_id(self, kind: Kind, ids: Mapping[str, str]) -> tuple[Payload, ...]:
+        path = kind.path(kind.item, ids)
         try:
-            payload: Payload = self.reader.get(kind.path(kind.item, ids))
+            payload = shapes.need_object(kind, path, self.reader.get(path))
         except NotFoundError:
             return ()
+        if kind.identity(payload) != ids["id"]:
+            raise shapes.unlike(path, f"it is of the object {kind.identity(payload)}")
         return () if payload.get("deleted") else (payload,)
 
     def _by_name(self, kind: Kind, name: str, ids: Mapping[str, str]) -> tuple[Payload, ...]:
@@ -138,7 +141,9 @@ class _Again(Reading):
         path, asked = kind.path(kind.collection, ids), {str(kind.search): name}
         more = ({**asked, **kind.fallback_params},) if kind.fallback_params else ()
         for params in (asked, *more):
-            items = self.reader.list(path, params).items
+            items = [
+                shapes.need_object(kind, path, one) for one in self.reader.list(path, params).items
+            ]
             if same := tuple(one for one in items if _named(kind, kind.identify(one), name)):
                 return same
         return ()

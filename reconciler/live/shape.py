@@ -1,13 +1,19 @@
 """Whether a listing holds what it should: a row without its key must not pass for no row."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from reconciler.kinds import READ
 from reconciler.model import Payload
+from reconciler.posthog import shapes
+from reconciler.posthog.shapes import FIX, ODD, Shape
 
-FIX: Final = "run the command again; if it repeats, this PostHog is newer than the program"
-ODD: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+__all__ = ["FIX", "ODD", "oddity", "reason"]
+
+_PEOPLE: Final[Mapping[str, Shape]] = {
+    "Member": {**shapes.MEMBER, "level": shapes.Plain.NUMBER},
+    "Role": {"members": shapes.Maybe(shapes.Each(shapes.MEMBER))},
+}
 
 
 def oddity(kind_name: str, items: Iterable[Payload]) -> str:
@@ -15,16 +21,13 @@ def oddity(kind_name: str, items: Iterable[Payload]) -> str:
 
     Looked at are the rows' key and id, and the people in them.
     """
-    kind = READ.get(kind_name)
+    kind, people = READ.get(kind_name), _PEOPLE.get(kind_name)
     for payload in items:
         try:
-            if kind is None:
-                str(payload["id"])
-                continue
-            kind.identify(payload)
-            kind.identity(payload)
-            for user in _people(kind_name, payload):
-                int(user["id"]), str(user["uuid"]), str(user["email"])
+            if kind is not None:
+                kind.identify(payload), kind.identity(payload)
+            if people is not None and (odd := shapes.oddity(payload, people)):
+                return _said(kind_name, odd)
         except ODD as error:
             return reason(kind_name, error)
     return ""
@@ -32,13 +35,8 @@ def oddity(kind_name: str, items: Iterable[Payload]) -> str:
 
 def reason(kind_name: str, error: Exception) -> str:
     """What an exception over a row says of the listing."""
-    missing = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return f"an item of the listing is no {kind_name} as this program knows it: {missing}"
+    return _said(kind_name, shapes.describe(error))
 
 
-def _people(kind_name: str, payload: Payload) -> Iterator[Mapping[str, Any]]:
-    if kind_name == "Member":
-        yield payload["user"]
-    elif kind_name == "Role":
-        for held in payload.get("members") or ():
-            yield held["user"]
+def _said(kind_name: str, odd: str) -> str:
+    return f"an item of the listing is not a {kind_name} as this program knows it: {odd}"

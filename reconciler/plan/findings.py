@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from reconciler.kind import Kind, moving
+from reconciler.kind import USER, Kind, moving
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Severity
 from reconciler.paths import Spec
@@ -21,6 +21,16 @@ def unreadable(desired: Declared, base: Declared | None, live: Live) -> Iterator
         spoken[address.kind, address.parts[:-1]].append(address)
     off = set[str]()
     for gap in live.unreadable:
+        if gap.kind == USER:
+            yield Finding(
+                code="gate-unknown",
+                severity=Severity.WARNING,
+                message="whose key this is cannot be read: whether it is let through, or may "
+                "approve, cannot be told",
+                why=gap.reason,
+                fix=gap.fix,
+            )
+            continue
         addresses = spoken.get((gap.kind, gap.scope))
         where = "/".join(gap.scope)
         if addresses:

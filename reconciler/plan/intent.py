@@ -45,6 +45,16 @@ def same_intent(request: ChangeRequest, change: Change, live: LiveResource | Non
     """
     if change.desired is None or change.action is Action.DELETE or not about(request, change):
         return False
+    try:
+        return _is_same(request, change, live)
+    except _ODD:  # what it would replay is not a flag as this program knows it
+        return False
+
+
+_ODD: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+
+
+def _is_same(request: ChangeRequest, change: Change, live: LiveResource | None) -> bool:
     data = _data(request)
     if data.get("deleted") or data.get("key", change.address.name) != change.address.name:
         return False
@@ -53,7 +63,7 @@ def same_intent(request: ChangeRequest, change: Change, live: LiveResource | Non
     if request.resource_id is not None and not proposed.keys() & _moving(change):
         return False
     skipped = {
-        *change.desired.lifecycle.ignore,
+        *(change.desired.lifecycle.ignore if change.desired is not None else ()),
         *_FLAG.hidden(live.payload if live is not None else {}),
         *_FLAG.hidden(data),
     }

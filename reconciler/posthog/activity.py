@@ -8,6 +8,7 @@ from typing import Any, Final
 from reconciler.kind import Request
 from reconciler.model import Payload
 from reconciler.paths import encode_part
+from reconciler.posthog import shapes
 from reconciler.posthog.client import Reader, Writer
 
 PAGE_SIZE: Final = 100
@@ -70,7 +71,8 @@ def entries(
 
     """
     seen: set[str] = set()
-    for page in reader.pages(_path(organization_id, project_id), query.params()):
+    path = _path(organization_id, project_id)
+    for page in reader.pages(path, query.params(), counted=False):
         for entry in page:
             id_ = str(entry.get("id"))
             if id_ not in seen:  # a log grows at the front while it is read
@@ -83,7 +85,7 @@ def available_filters(
 ) -> Payload:
     """The values that the filters take here (contract 11.3)."""
     path = f"{_path(organization_id, project_id)}available_filters/"
-    payload: Payload = reader.get(path)
+    payload: Payload = shapes.need(path, reader.get(path), shapes.Plain.OBJECT)
     return payload
 
 

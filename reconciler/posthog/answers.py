@@ -10,19 +10,25 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from reconciler import errors
-from reconciler.posthog import bodies, hints
+from reconciler.posthog import bodies, hints, shapes
 from reconciler.posthog.envelope import Envelope, read_envelope
 from reconciler.posthog.patience import asked_wait_s
 from reconciler.posthog.redaction import cut, redact
 
 _SNIPPET: Final = 120
 NOT_APPLIED: Final = "sent, not applied"
-_NO_CONTENT: Final = (204, 205)
+_OK: Final = 200
+_WRITTEN: Final = (200, 201)  # of PostHog's own answers to a write that is not a DELETE
+_NO_CONTENT: Final = 204
 _REDIRECTS, _REFUSALS, _FAILURES = 300, 400, 500  # the first status of each family
 _BAD_REQUEST: Final = 400
 _TIMED_OUT: Final = 408  # of the 4xx the only one after which a write may have happened
 _CONFLICT: Final = 409
 _TOO_EARLY: Final = 425
+# What PostHog, or HTTP itself, says before a write is carried out. Another 4xx may come after it.
+_DEFINITE: Final = frozenset(
+    {400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 422, 429, 431}
+)
 
 _CLASSES: Final[Mapping[int, type[errors.ApiError]]] = {
     401: errors.AuthenticationError,
@@ -91,10 +97,15 @@ def read(call: Call, answer: Answer, *, key_source: str = "", now: float = 0.0) 
 
 
 def _success(call: Call, answer: Answer) -> Any:
-    if call.writes and (
-        answer.status in _NO_CONTENT or (call.method == "DELETE" and not answer.body)
-    ):
-        return None
+    """A 2xx: only the statuses that PostHog uses say that the call was carried out, or is whole."""
+    if call.method == "DELETE":
+        if answer.status == _NO_CONTENT or (answer.status == _OK and not answer.body):
+            return None
+        raise unreadable(call, answer, "which does not show that the object is gone")
+    if call.writes and answer.status not in _WRITTEN:
+        raise unreadable(call, answer, "which does not show what was written")
+    if not call.writes and answer.status != _OK:
+        raise unreadable(call, answer, "which is not a complete answer to a read")
     kind = answer.headers.get("content-type", "")
     if kind and "json" not in kind.lower():
         raise unreadable(call, answer, f"{kind.partition(';')[0]} is not JSON")
@@ -155,15 +166,16 @@ def not_sent(
 
 
 def _redirect(call: Call, answer: Answer) -> errors.ApiError:
+    """A redirect: after a write, whoever sent it may have carried the write out first."""
     target = _origin(answer.headers.get("location", ""))
     where = f"to {target}" if target else "to another path"
-    return errors.UnreadableError(
+    cls = errors.AmbiguousError if call.writes else errors.UnreadableError
+    return cls(
         cut(f"{call}: PostHog redirects {where}"),
         method=call.method,
         path=redact(call.path),
         status=answer.status,
         why=f"HTTP {answer.status}; a redirect is not followed, because the key would go along",
-        state=NOT_APPLIED if call.writes else None,
         fix=cut(f"if PostHog lives there, make {target} the host")
         if target
         else "check that the host is PostHog itself, not a login page or a proxy",
@@ -180,9 +192,9 @@ def _origin(location: str) -> str:
 
 def _refusal(call: Call, answer: Answer, key_source: str, now: float) -> errors.ApiError:
     envelope = read_envelope(answer.body)
-    if answer.status == _CONFLICT and call.writes and not envelope.body:
-        return unreadable(call, answer, "the reason of the conflict is missing")
     cls = _class(call, answer.status, envelope)
+    if cls is None:
+        return unreadable(call, answer, "which does not say whether anything was carried out")
     words = f"{envelope.type}/{envelope.code}".strip("/")
     about = f", {envelope.attr}" if envelope.attr else ""
     why = f"HTTP {answer.status} {words}{about}: {envelope.detail}".replace(" :", ":")
@@ -224,40 +236,42 @@ def _state(call: Call, cls: type[errors.ApiError]) -> str | None:
     return None if issubclass(cls, own) else NOT_APPLIED
 
 
-def _class(call: Call, status: int, envelope: Envelope) -> type[errors.ApiError]:
+def _class(call: Call, status: int, envelope: Envelope) -> type[errors.ApiError] | None:
+    """The error that a status and an envelope mean; None if a write may have been carried out."""
     if status >= _FAILURES or status == _TIMED_OUT:
         return errors.AmbiguousError if call.writes else errors.ServerError
     if status == _TOO_EARLY:
         return errors.ServerError
     if status == _CONFLICT:
-        return _conflict(envelope)
+        found = _conflict(call, envelope)
+        return found if found or call.writes else errors.InvalidRequestError
     # The first generation of the gate flattens its answer until only these words are left
     # (contract 5.5): the one place where `detail` decides.
     if status == _BAD_REQUEST and "policy_conflict" in (envelope.code, envelope.detail):
         return errors.PolicyConflictError
+    if call.writes and status not in _DEFINITE:
+        return None
     return _CLASSES.get(status, errors.InvalidRequestError)
 
 
-def _conflict(envelope: Envelope) -> type[errors.ApiError]:
+def _conflict(call: Call, envelope: Envelope) -> type[errors.ApiError] | None:
+    """A 409 in PostHog's own words; any other may have filed a request (contract 5.3)."""
     body = envelope.body or {}
-    match envelope.code:
-        case "approval_required":
-            return errors.ApprovalRequiredError
-        case "change_request_pending":
-            return errors.ChangeRequestPendingError
-        case "conflict":
-            return errors.VersionConflictError
-        case _ if "existing_change_request" in body:
-            return errors.ChangeRequestPendingError
-        case _ if "change_request_id" in body:
-            return errors.ApprovalRequiredError
-        case _:
-            return errors.InvalidRequestError
+    if envelope.code == "conflict" and call.method in ("GET", "PATCH"):
+        return errors.VersionConflictError
+    if not _change_request(body)["change_request_id"]:
+        return None
+    if envelope.code == "change_request_pending" or "existing_change_request" in body:
+        return errors.ChangeRequestPendingError
+    known = envelope.code == "approval_required" or "change_request_id" in body
+    return errors.ApprovalRequiredError if known else None
 
 
 def _change_request(body: Mapping[str, Any]) -> dict[str, Any]:
     """Both forms of the gate's 409 (contract 5.3 and 5.4)."""
     found = body.get("change_request") or body.get("existing_change_request")
     request = found if isinstance(found, Mapping) else {}
-    id_ = body.get("change_request_id") or request.get("id") or ""
-    return {"change_request_id": str(id_), "change_request": request}
+    if shapes.oddity(request, shapes.FILED):
+        request = {}
+    id_ = body.get("change_request_id") or request.get("id")
+    return {"change_request_id": id_ if isinstance(id_, str) else "", "change_request": request}

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reconciler.errors import UnreadableError
+from reconciler.errors import AmbiguousError, UnreadableError
 from reconciler.kind import Request
 from reconciler.model import Payload
 from reconciler.paths import encode_part
+from reconciler.posthog import shapes
 from reconciler.posthog.client import Reader, Writer
 from reconciler.posthog.listing import PAGE_SIZE
 
@@ -57,25 +58,33 @@ def list_all(
         "resource_id": resource_id,
     }
     params = {name: value for name, value in filters.items() if value is not None}
-    return reader.list(_collection(project_id), params).items
+    path = _collection(project_id)
+    return tuple(_request(payload, path) for payload in reader.list(path, params).items)
 
 
 def pages(
     reader: Reader, project_id: str, *, state: Sequence[str]
 ) -> Iterator[tuple[Payload, ...]]:
     """The same page after page, for who will not read them all."""
-    return reader.pages(_collection(project_id), {"state": ",".join(state), "limit": PAGE_SIZE})
+    path = _collection(project_id)
+    filters: dict[str, str | int] = {"state": ",".join(state), "limit": PAGE_SIZE}
+    for page in reader.pages(path, filters, counted=True):
+        yield tuple(_request(payload, path) for payload in page)
 
 
 def get(reader: Reader, project_id: str, id_: str) -> Payload:
     """One change request, as the key's own user sees it."""
-    return _request(reader.get(item(project_id, id_)), item(project_id, id_))
+    path = item(project_id, id_)
+    payload = _request(reader.get(path), path)
+    if payload["id"].lower() != id_.lower():
+        raise shapes.unlike(path, f"it is of the change request {payload['id']}")
+    return payload
 
 
 def cancel(writer: Writer, project_id: str, id_: str, *, reason: str = "") -> Vote:
     """Take one's own request back."""
     path = f"{item(project_id, id_)}cancel/"
-    return outcome(writer.send(Request("POST", path, {"reason": reason})), path)
+    return outcome(writer.send(Request("POST", path, {"reason": reason})), path, id_)
 
 
 def _collection(project_id: str) -> str:
@@ -87,21 +96,33 @@ def item(project_id: str, id_: str) -> str:
     return f"{_collection(project_id)}{encode_part(id_)}/"
 
 
-def outcome(body: Any, path: str) -> Vote:
-    """What the answer to one of the three actions says."""
-    if isinstance(body, Mapping) and isinstance(body.get("change_request"), Mapping):
-        request: Payload = body["change_request"]
-        return Vote(str(body.get("status", "")), str(body.get("message", "")), request)
-    request = _request(body, path)  # the published docs' form: the bare change request
-    return Vote(str(request.get("state", "")), "", request)
+def outcome(body: Any, path: str, id_: str) -> Vote:
+    """What the answer to one of the three actions says, if it is about the request that was meant.
+
+    After any other answer it has to be read what became of the action.
+    """
+    whole = isinstance(body, Mapping) and "change_request" in body
+    try:  # the published docs' form is the bare request
+        request = _request(body["change_request"] if whole else body, path)
+    except UnreadableError as error:
+        raise _unconfirmed(path, error.why) from error
+    if request["id"].lower() != id_.lower():
+        raise _unconfirmed(path, f"it is of the change request {request['id']}")
+    if not whole:
+        return Vote(str(request.get("state", "")), "", request)
+    return Vote(str(body.get("status", "")), str(body.get("message", "")), request)
+
+
+def _unconfirmed(path: str, why: str) -> AmbiguousError:
+    return AmbiguousError(
+        f"POST {path}: the answer does not show what became of it",
+        method="POST",
+        path=path,
+        why=why,
+        fix="look at it: reconciler requests show ID",
+    )
 
 
 def _request(body: Any, path: str) -> Payload:
-    if isinstance(body, Mapping) and "id" in body:
-        return body
-    raise UnreadableError(
-        f"{path}: the answer is no change request",
-        path=path,
-        why="it has no id",
-        fix="check that the host is PostHog itself",
-    )
+    payload: Payload = shapes.need(path, body, shapes.CHANGE_REQUEST)
+    return payload

@@ -76,9 +76,11 @@ class Reader:
             self._source, path, params, identity=identity, page_size=page_size, take=take
         )
 
-    def pages(self, path: str, params: Params | None = None) -> Iterator[tuple[Payload, ...]]:
-        """Page after page as the server links them: for logs, which have no count."""
-        return listing.pages(self._source, path, params)
+    def pages(
+        self, path: str, params: Params | None = None, *, counted: bool
+    ) -> Iterator[tuple[Payload, ...]]:
+        """Page after page as the server links them. Those of logs are not `counted`."""
+        return listing.pages(self._source, path, params, counted=counted)
 
     def stop(self, grace_s: float = 0.0) -> None:
         """Send nothing more and wake who waits; what is in flight is finished.

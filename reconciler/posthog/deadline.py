@@ -1,15 +1,19 @@
-"""A total deadline for an exchange, kept by the sockets themselves.
+"""What the sockets themselves see to: a total deadline, and one answer for each request.
 
 The timeouts of the HTTP library count per read: a server that drips a byte each half second
-would hold a call for hours, in the headers too.
+would hold a call for hours, in the headers too. And the library keeps bytes that follow an answer
+for the next request on the connection, whose answer they are not.
 """
 
 import ssl
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
+import h11
 import httpcore
+
+_ANY_REQUEST: Final = h11.Request(method="GET", target="/", headers=[("Host", "any")])
 
 
 class Deadline:
@@ -57,28 +61,67 @@ class _Backend(httpcore.NetworkBackend):
         if left is not None and left <= 0.0:
             raise httpcore.ConnectTimeout
         stream = self._inner.connect_tcp(host, port, left, local_address, socket_options)
-        return _Stream(stream, self._deadline)
+        return Stream(stream, self._deadline)
 
 
-class _Stream(httpcore.NetworkStream):
+class _Answer:
+    """Follows the bytes of one answer to its end, by the same parser as the library's own."""
+
+    def __init__(self) -> None:
+        self.has_extra = False  # something came after the end
+        self._is_over = False
+        self._parser = h11.Connection(h11.CLIENT)
+        self._parser.send(_ANY_REQUEST)  # where an answer ends is the same for all that are sent
+        self._parser.send(h11.EndOfMessage())
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes that came."""
+        if self._is_over:
+            self.has_extra = self.has_extra or bool(data)
+            return
+        try:
+            self._parser.receive_data(data)
+            while (event := self._parser.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
+                if isinstance(event, h11.EndOfMessage):
+                    self._is_over = True
+                    self.has_extra = bool(self._parser.trailing_data[0])
+                    return
+                if isinstance(event, h11.ConnectionClosed):
+                    break
+        except h11.RemoteProtocolError:  # the library's own parser finds the same, and tells it
+            self._is_over = True
+
+
+class Stream(httpcore.NetworkStream):
     """A socket each of whose operations ends with the deadline at the latest."""
 
     def __init__(self, inner: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._inner = inner
         self._deadline = deadline
+        self._answer: _Answer | None = None  # to the last request; None while one is sent
+
+    @property
+    def has_extra(self) -> bool:
+        """Whether bytes came that are not part of the answer to the last request."""
+        return self._answer is not None and self._answer.has_extra
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read, within what is left."""
         left = self._deadline.left_s(timeout)
         if left is not None and left <= 0.0:
             raise httpcore.ReadTimeout
-        return self._inner.read(max_bytes, left)
+        data = self._inner.read(max_bytes, left)
+        if self._answer is None:
+            self._answer = _Answer()
+        self._answer.feed(data)
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write, within what is left."""
         left = self._deadline.left_s(timeout)
         if left is not None and left <= 0.0:
             raise httpcore.WriteTimeout
+        self._answer = None
         self._inner.write(buffer, left)
 
     def close(self) -> None:
@@ -95,7 +138,7 @@ class _Stream(httpcore.NetworkStream):
         left = self._deadline.left_s(timeout)
         if left is not None and left <= 0.0:
             raise httpcore.ConnectTimeout
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, left), self._deadline)
+        return Stream(self._inner.start_tls(ssl_context, server_hostname, left), self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
         """What the socket tells about itself."""

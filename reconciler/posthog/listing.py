@@ -4,11 +4,12 @@ Never takes a part for the whole: absence is only believed after a listing that 
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from reconciler.errors import IncompleteListingError
 from reconciler.model import Payload
@@ -79,7 +80,7 @@ def read_all(
     It is listed anew if its pages do not fit together, for somebody may be writing to it. Of each
     item that is kept which `take` makes of it, in the thread that has its page, while others come.
     """
-    ask = partial(_ask, source, take)
+    ask = partial(_ask, source, _Rows(path, take))
     query = {"limit": page_size, **dict(params or {})}
     reason = ""
     for _ in range(1 + RELISTS):
@@ -90,10 +91,15 @@ def read_all(
     raise _incomplete(path, f"{reason}; listed {1 + RELISTS} times")
 
 
-def pages(source: Source, path: str, params: Query | None = None) -> Iterator[tuple[Payload, ...]]:
-    """Page after page as the server links them, for logs: neither counted nor compared."""
+def pages(
+    source: Source, path: str, params: Query | None = None, *, counted: bool
+) -> Iterator[tuple[Payload, ...]]:
+    """Page after page as the server links them, not compared with each other.
+
+    `counted` is for collections, whose pages have a count; logs have none (contract 11.1).
+    """
     try:
-        ask = partial(_ask, source, whole)
+        ask = partial(_ask, source, _Rows(path, counted=counted))
         for page in _linked(source, ask, path, ask((path, params))):
             yield page.items
     except _TornError as torn:
@@ -123,22 +129,50 @@ def _check(found: Sequence[_Page], ids: Sequence[str]) -> None:
         raise _TornError(f"it holds {first} items, but {len(ids)} came")
 
 
-def _ask(source: Source, take: Take, request: Request) -> _Page:
-    return _page(source.fetch(request), take)
+def _ask(source: Source, rows: "_Rows", request: Request) -> _Page:
+    return rows.page(source.fetch(request))
 
 
-def _page(body: Any, take: Take) -> _Page:
-    """A page, also of an endpoint that answers with a plain list."""
-    if isinstance(body, list):
-        body = {"results": body}
-    if not isinstance(body, dict):
-        raise _TornError("the answer is no page of a listing")
-    items, count, after = body.get("results"), body.get("count"), body.get("next")
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise _TornError("the answer holds no list of results")
-    if not isinstance(count, int | None) or not isinstance(after, str | None):
-        raise _TornError("the answer is no page of a listing")
-    return _Page(tuple(map(take, items)), count, after or None)
+class _Rows:
+    """What the pages of a collection have to hold.
+
+    A row does not always say where it belongs; one that does, and belongs elsewhere, came with the
+    answer to another request.
+    """
+
+    def __init__(self, path: str, take: Take = whole, *, counted: bool = True) -> None:
+        self._take, self._counted = take, counted
+        place = _PLACE.match(path)
+        self._names = _OWNERS[place["kind"]] if place else ()
+        self._id = unquote(place["id"]).lower() if place else ""
+
+    def page(self, body: Any) -> _Page:
+        """A body as a page; _TornError if it is not one, or not one of this collection."""
+        if not isinstance(body, dict):
+            raise _TornError("the answer is not a page of a listing")
+        items, count, after = body.get("results"), body.get("count"), body.get("next")
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise _TornError("the answer has no list of results")
+        if not isinstance(after, str | None):
+            raise _TornError("the answer has a link to the next page that is not text")
+        if type(count) is not int and (self._counted or count is not None):
+            raise _TornError("the answer has no count: it may be a part of the collection")
+        for item in items:
+            self._check(item)
+        return _Page(tuple(map(self._take, items)), count, after or None)
+
+    def _check(self, item: Payload) -> None:
+        for name in self._names:
+            owner = item.get(name)
+            if isinstance(owner, str | int) and str(owner).lower() != self._id:
+                raise _TornError(f"an item has the {name} {owner}, and {self._id} was asked for")
+
+
+_PLACE: Final = re.compile(r"/api/(?P<kind>projects|organizations)/(?P<id>[^/@]+)/")
+_OWNERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "projects": ("team", "team_id", "project", "project_id"),
+    "organizations": ("organization", "organization_id"),
+}
 
 
 def _step(source: Source, path: str, first: _Page) -> int | None:

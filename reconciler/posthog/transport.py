@@ -23,7 +23,7 @@ from reconciler import __version__, errors
 from reconciler.posthog import answers, bodies
 from reconciler.posthog.answers import Answer, Call, not_sent
 from reconciler.posthog.credentials import Secret, is_loopback
-from reconciler.posthog.deadline import Deadline
+from reconciler.posthog.deadline import Deadline, Stream
 from reconciler.posthog.pacing import Pacer
 from reconciler.posthog.patience import DEFAULT_LIMITS, Limits, asked_wait_s
 from reconciler.posthog.persistence import (
@@ -102,6 +102,7 @@ class Transport:
             limits=limits,
             log=self._log,
         )
+        self._has_warned = False  # of answers that cannot be trusted
         self._count = threading.Lock()
         self._deadline = Deadline(clock)
         self._client = _client(base_url, key, limits, self._deadline)
@@ -183,7 +184,9 @@ class Transport:
         try:
             response = self._client.send(request, stream=True)
             try:
-                return self._receive(call, response)
+                answer = self._receive(call, response)
+                self._check_whole(call, response)
+                return answer
             finally:
                 response.close()
         except _NOT_SENT as error:
@@ -230,6 +233,22 @@ class Transport:
         return not_sent(
             call, why, fix=f"check the network, the proxy, and that {self.origin} is right"
         )
+
+    def _check_whole(self, call: Call, response: httpx.Response) -> None:
+        """An answer that others follow may be another request's; so may be the next ones."""
+        stream = response.extensions.get("network_stream")
+        if not isinstance(stream, Stream) or not stream.has_extra:
+            return
+        stream.close()  # so that it is not used again
+        if not self._has_warned:
+            self._has_warned = True
+            self._log.warning(
+                "%s: more bytes came than belong to the answer; it is not used, and the connection "
+                "was closed. Something between here and PostHog mixes answers up",
+                call,
+            )
+        why = "more bytes came than belong to the answer: it may be the answer to another request"
+        raise answers.lost(call, "the answer cannot be trusted", why)
 
     def _receive(self, call: Call, response: httpx.Response) -> Answer:
         """The whole body, read under the deadline and the cap."""

@@ -26,7 +26,7 @@ from reconciler.model import (
 )
 from reconciler.plan import authorship, lookup, three_way
 from reconciler.plan.authorship import Fact, Written
-from reconciler.posthog import change_requests
+from reconciler.posthog import change_requests, shapes
 from reconciler.posthog.client import Reader
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ class Voters:
         try:
             path = KINDS["Member"].path(KINDS["Member"].collection, {"organization": ids[0]})
             for payload in reader.list(path).items:
-                user = payload["user"]
-                person = Person(int(user["id"]), str(user["uuid"]), str(user["email"]))
+                user = shapes.need(path, payload, shapes.MEMBER)["user"]
+                person = Person(user["id"], user["uuid"], user["email"])
                 self._met[organization][person.email.lower()] = person
         except AuthenticationError:
             raise

@@ -180,12 +180,14 @@ def test_an_object_that_is_gone_is_neither_written_nor_made_again(world, change)
 
 
 def test_an_object_that_goes_after_the_last_look_is_refused_too(world):
-    """404 to the write itself: no failure to repeat, the plan is of yesterday."""
+    """404 to the write itself, and to the read after it: the plan is of yesterday."""
     repo = world(web(policies=[acme.policy("feature_flag.update")]))
     spec = {"approvers": {"quorum": 2, "users": ["alice@acme.test"]}}
     about = {"project": "Web", "action": "feature_flag.update"}
     repo.write("all.yaml", acme.document("ApprovalPolicy", spec, **about))
-    spoil(repo, "PATCH:approval_policies.update:1:before:status(404)")
+    gone = {"as": "alice@acme.test", "project": 1, "policy": "feature_flag.update", "delete": True}
+    match = {"method": "PATCH", "route": "approval_policies.update"}
+    spoil(repo, {"match": match, "point": "before", "effect": {"edit": gone}})
 
     ran = apply(repo)
 

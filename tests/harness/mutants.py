@@ -206,7 +206,7 @@ MUTANTS = [
            "            self.unreadable.append(gap_of(*key, error))\n            return",
            "            self.payloads[key] = ()\n            return", SINGLES, LIVENESS),
     mutant("a row without a key is no row", "live/__init__.py",
-           "if odd := shape.oddity(key[0], items):", "if odd := '':", PAGES),
+           "if odd := shape.oddity(kind, items):", "if odd := '':", PAGES),
     # the wire
     mutant("send a write again like a read", "posthog/persistence.py",
            "    if call.writes:\n        return False", "    if False:\n        return False", WIRE, SINGLES),

@@ -11,6 +11,7 @@ GET = Call("GET", "/api/projects/1/feature_flags/7/")
 PATCH = Call("PATCH", "/api/projects/1/feature_flags/7/")
 VOTE = Call("POST", "/api/projects/1/change_requests/b7c1/approve/")
 CREATE = Call("POST", "/api/projects/1/approval_policies/")
+DELETE = Call("DELETE", "/api/projects/1/approval_policies/7/")
 
 
 def _answer(status, body, **headers):
@@ -123,13 +124,57 @@ def test_both_forms_of_the_gates_409_are_understood(body, cls):
     assert error.state == "not applied; a change request is open"
 
 
-def test_a_409_without_a_known_code_is_a_refusal():
-    assert type(_error(PATCH, 409, {"detail": "no"})) is errors.InvalidRequestError
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"null",
+        b"<html>",
+        [],
+        {"id": 1},
+        {"detail": "no"},
+        {"code": "throttled"},
+        {"code": ["approval_required"]},
+        {"code": "approval_required"},
+        {"code": "approval_required", "change_request_id": 5},
+        {"code": "approval_required", "change_request_id": None, "change_request": [1]},
+        {"code": "change_request_pending", "existing_change_request": {}},
+        {"code": "something_new", "change_request": {"id": "b7c1"}},
+    ],
+)
+def test_a_409_in_unknown_words_may_have_filed_something(body):
+    assert type(_error(PATCH, 409, body)) is errors.AmbiguousError
+    assert type(_error(CREATE, 409, body)) is errors.AmbiguousError
+    assert type(_error(GET, 409, body)) is not errors.AmbiguousError
 
 
-def test_a_409_whose_body_is_lost_may_have_filed_something():
-    assert type(_error(PATCH, 409, b"")) is errors.AmbiguousError
-    assert type(_error(PATCH, 409, b"{}")) is errors.AmbiguousError
+def test_a_version_conflict_is_about_a_version_that_was_sent():
+    body = _standard("server_error", "conflict")
+
+    assert type(_error(CREATE, 409, body)) is errors.AmbiguousError
+
+
+@pytest.mark.parametrize("status", [407, 418, 423, 451, 499])
+def test_a_refusal_that_posthog_does_not_use_may_come_after_the_write(status):
+    assert type(_error(PATCH, status, {"detail": "no"})) is errors.AmbiguousError
+    assert type(_error(GET, status, {"detail": "no"})) is errors.InvalidRequestError
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "body"),
+    [
+        *((GET, status, {"count": 0, "results": []}) for status in (201, 202, 203, 206, 207)),
+        *((PATCH, status, {"id": 1}) for status in (202, 203, 205, 206, 207, 226)),
+        *((CREATE, status, b"") for status in (204, 205)),
+        *((DELETE, status, b"") for status in (201, 202, 205, 206, 207)),
+        *((DELETE, 200, body) for body in ({}, {"status": "queued"}, {"detail": "No."}, b"null")),
+    ],
+)
+def test_a_2xx_that_posthog_does_not_use_confirms_nothing(call, status, body):
+    cls = errors.AmbiguousError if call.writes else errors.UnreadableError
+
+    assert type(_error(call, status, body)) is cls
 
 
 CONFLICT = {
@@ -278,7 +323,9 @@ def test_a_redirect_is_an_error_that_names_the_target(status, location, words):
     assert type(error) is errors.UnreadableError
     assert words in str(error)
     assert "pw" not in f"{error} {error.fix}"
-    assert _error(PATCH, status, b"", location=location).state == "sent, not applied"
+    after = _error(PATCH, status, b"", location=location)
+    assert type(after) is errors.AmbiguousError
+    assert words in str(after)
 
 
 @pytest.mark.parametrize(
@@ -305,9 +352,9 @@ def test_the_start_of_an_unreadable_body_is_quoted_escaped():
     assert "aaaa" not in caught.value.why
 
 
-def test_an_answer_without_a_body_is_none_for_writes_only():
-    assert read(PATCH, Answer(204, {}, b"")) is None
-    assert read(Call("DELETE", "/x/"), Answer(200, {}, b"")) is None
+def test_an_answer_without_a_body_is_none_for_deletes_only():
+    assert read(DELETE, Answer(204, {}, b"")) is None
+    assert read(DELETE, Answer(200, {}, b"")) is None
     assert read(PATCH, _answer(200, {"a": 1})) == {"a": 1}
     assert read(PATCH, _answer(201, "text")) == "text"
     with pytest.raises(errors.UnreadableError):

@@ -4,12 +4,18 @@ import json
 
 import pytest
 
-from reconciler.errors import InvalidRequestError, PermissionDeniedError, UnreadableError
+from reconciler.errors import (
+    AmbiguousError,
+    InvalidRequestError,
+    PermissionDeniedError,
+    UnreadableError,
+)
 from reconciler.posthog import change_requests, votes
 from reconciler.posthog.change_requests import Vote
 from tests.posthog.servers import Reply, reading, serving, writing
 
 BASE = "/api/projects/7/change_requests/"
+ONE = {"id": "a", "state": "pending"}
 
 
 def _page(*requests):
@@ -17,8 +23,8 @@ def _page(*requests):
 
 
 def test_open_ones_are_asked_for_by_state_in_one_parameter():
-    with serving(lambda *_: _page({"id": "a"})) as server, reading(server.url) as reader:
-        assert change_requests.list_open(reader, "7") == ({"id": "a"},)
+    with serving(lambda *_: _page(ONE)) as server, reading(server.url) as reader:
+        assert change_requests.list_open(reader, "7") == (ONE,)
 
     assert server.seen[0].path == BASE
     assert server.seen[0].query == {"limit": "100", "state": "pending,approved"}
@@ -49,13 +55,14 @@ def test_all_filters_of_the_contract_are_passed_on_and_the_others_left_out():
 
 
 def test_ids_are_encoded_into_the_path():
-    with serving(lambda *_: Reply(body={"id": "x"})) as server, reading(server.url) as reader:
+    body = {"id": "../../evil?x", "state": "pending"}
+    with serving(lambda *_: Reply(body=body)) as server, reading(server.url) as reader:
         change_requests.get(reader, "@current", "../../evil?x")
 
     assert server.seen[0].path == "/api/projects/%40current/change_requests/..%2F..%2Fevil%3Fx/"
 
 
-VOTED = {"status": "approved", "message": "1/2 approvals.", "change_request": {"id": "a"}}
+VOTED = {"status": "approved", "message": "1/2 approvals.", "change_request": ONE}
 
 
 @pytest.mark.parametrize("verb", ["approve", "reject", "cancel"])
@@ -64,7 +71,7 @@ def test_a_vote_sends_its_reason_and_says_what_became_of_it(verb):
     with serving(lambda *_: Reply(body=VOTED)) as server, writing(server.url) as writer:
         vote = getattr(room, verb)(writer, "7", "a", reason="because")
 
-    assert vote == Vote("approved", "1/2 approvals.", {"id": "a"})
+    assert vote == Vote("approved", "1/2 approvals.", ONE)
     assert (server.seen[0].method, server.seen[0].path) == ("POST", f"{BASE}a/{verb}/")
     assert json.loads(server.seen[0].body) == {"reason": "because"}
 
@@ -81,11 +88,26 @@ def test_a_failed_apply_is_an_answer_not_an_error():
         assert votes.approve(writer, "7", "a").status == "failed"
 
 
-@pytest.mark.parametrize("body", [{}, [], "x", {"change_request": None}])
-def test_an_answer_that_is_no_change_request_is_unreadable(body):
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        "x",
+        {"change_request": None},
+        {"id": 5, "state": "pending"},
+        {"id": "b", "state": "pending"},
+        {"id": "a", "state": None},
+        {"id": "a", "state": "pending", "approvals": {}},
+        {"id": "a", "state": "pending", "created_by": "alice"},
+        {"id": "a", "state": "pending", "intent": []},
+    ],
+)
+def test_an_answer_that_is_not_this_change_request_is_unreadable_and_unknown_after_a_vote(body):
     with serving(lambda *_: Reply(body=body)) as server, writing(server.url) as writer:
-        with pytest.raises(UnreadableError):
-            votes.approve(writer, "7", "a")
+        for verb in (votes.approve, change_requests.cancel):
+            with pytest.raises(AmbiguousError):
+                verb(writer, "7", "a")
         with pytest.raises(UnreadableError):
             change_requests.get(writer, "7", "a")
 

@@ -1,5 +1,7 @@
 """Reads over real HTTP: tried again with patience, bounded in time, bytes and number."""
 
+import itertools
+import json
 import logging
 import resource
 import ssl
@@ -13,6 +15,7 @@ from itertools import pairwise
 import pytest
 
 from reconciler import __version__, errors
+from reconciler.kind import Request
 from reconciler.posthog.patience import Limits
 from tests.posthog.servers import (
     KEY,
@@ -24,6 +27,7 @@ from tests.posthog.servers import (
     read_head,
     reading,
     serving,
+    writing,
 )
 
 PATH = "/api/users/@me/"
@@ -100,6 +104,7 @@ def test_a_definite_answer_is_not_asked_for_again(status):
         Reply(body=b'{"id": 1, "id": 2}'),
         Reply(body=b""),
         Reply(204),
+        Reply(206, {"count": 0, "results": []}),
         Reply(headers={"Content-Encoding": "br"}),
         Reply(headers={"Content-Encoding": "gzip"}),
     ],
@@ -112,6 +117,51 @@ def test_an_unreadable_answer_is_asked_for_again_and_then_an_error(reply):
         with pytest.raises(errors.UnreadableError):
             reader.get(PATH)
         assert reader.reads == 4
+
+
+def _answer_bytes(number, framing):
+    body = json.dumps({"id": number}).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+    if framing == "length":
+        return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    return head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize(
+    "extra", [b"again", b"\r\n", b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"]
+)
+def test_what_follows_an_answer_is_never_the_answer_to_the_next_request(extra, framing, caplog):
+    """The library would keep the bytes for the next request on the connection."""
+    lock, counter = threading.Lock(), itertools.count(1)
+
+    def script(connection, _):
+        while read_head(connection):
+            with lock:
+                number = next(counter)
+            spoiled = _answer_bytes(99, framing) if extra == b"again" else extra
+            connection.sendall(_answer_bytes(number, framing) + (spoiled if number == 2 else b""))
+
+    with raw_serving(script) as server, reading(server.url) as reader:
+        found = [reader.get(PATH)["id"] for _ in range(4)]
+        assert reader.reads == 5
+
+    assert found == [1, 3, 4, 5]
+    assert len(server.seen) == 2, "the connection was closed"
+    assert "not used" in caplog.text
+
+
+def test_an_answer_that_others_always_follow_is_an_error_and_unknown_after_a_write():
+    def script(connection, _):
+        while read_head(connection):
+            connection.sendall(_answer_bytes(1, "length") * 2)
+
+    with raw_serving(script) as server:
+        with reading(server.url) as reader, pytest.raises(errors.UnreadableError) as caught:
+            reader.get(PATH)
+        with writing(server.url) as writer, pytest.raises(errors.AmbiguousError):
+            writer.send(Request("PATCH", PATH, {}))
+    assert "cannot be trusted" in str(caught.value)
 
 
 def test_a_connection_that_breaks_is_tried_again():

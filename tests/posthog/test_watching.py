@@ -24,7 +24,8 @@ class Office:
             self.rounds += 1
             if self.rounds in self.odd:
                 return self.odd[self.rounds]
-            return _page(*({"id": i} for i in self.states if self._state(i) == "pending"))
+            waiting = [i for i in self.states if self._state(i) == "pending"]
+            return _page(*({"id": i, "state": "pending"} for i in waiting))
         id_ = seen.path.split("/")[-2]
         if self._state(id_) is None:
             return Reply(404, {"type": "invalid_request", "code": "not_found"})
