@@ -204,15 +204,12 @@ def _named(session: Session) -> tuple[str, ...]:
 
 def _look(reader: "Reader", named: Collection[str]) -> _Far:
     """A handful of GETs: who the key is, its organizations, one row of each collection."""
-    from reconciler.posthog import shapes
+    from reconciler import live
 
     far = _Far()
-    me, organizations = "/api/users/@me/", "/api/organizations/"
-    _probe(far, "user:read", lambda: shapes.need(me, reader.get(me), shapes.ME))
-    found = _probe(far, "organization:read", lambda: list(reader.list(organizations).items))
-    every = shapes.need(organizations, found or [], shapes.Each(shapes.ORGANIZATION))
-    mine = [one for one in every if one.get("slug") in named]
-    far.organizations = mine or every
+    _probe(far, "user:read", lambda: live.read_key_user(reader))
+    every = _probe(far, "organization:read", lambda: live.list_organizations(reader)) or ()
+    far.organizations = [one for one in every if one.get("slug") in named] or list(every)
     project = None
     for organization in far.organizations[:1]:
         places = organization.get("teams") or organization.get("projects") or ()
@@ -221,8 +218,7 @@ def _look(reader: "Reader", named: Collection[str]) -> _Far:
         for scope, path in _PROBES.items():
             if project is None and "{project}" in path:
                 continue
-            where = path.format_map(ids)
-            rows = _probe(far, scope, partial(reader.get, where, _ONE_ROW))
+            rows = _probe(far, scope, partial(reader.get, path.format_map(ids), _ONE_ROW))
             if isinstance(rows, dict) and isinstance(rows.get("count"), int):
                 far.counts.append(rows["count"])
                 if scope == "organization_member:read":

@@ -29,7 +29,7 @@ from reconciler.posthog import change_requests, shapes, worker_pool
 from reconciler.posthog.client import Reader
 
 WORKERS: Final = 8
-ME: Final = "/api/users/@me/"
+_ME: Final = "/api/users/@me/"
 # What says something about a next write: what is open, and what was not applied.
 STANDING: Final = (*change_requests.OPEN, "rejected", "expired", "failed")
 # One scope that cannot be read does not stop the others.
@@ -59,14 +59,26 @@ def directory(reader: Reader) -> Directory:
     """List the organizations; their payloads name the projects (contract 6.1), so that is all."""
     organizations: dict[str, list[Payload]] = defaultdict(list)
     projects: dict[str, dict[str, tuple[str, ...]]] = {}
-    path = KINDS["Organization"].collection
-    for payload in reader.list(path).items:
-        shapes.need(path, payload, shapes.ORGANIZATION)
-        shapes.need_object(KINDS["Organization"], path, payload)
+    for payload in list_organizations(reader):
         slug = str(payload["slug"])
         organizations[slug].append(payload)
         projects[slug] = _embedded_projects(reader, payload)
     return Directory({slug: tuple(found) for slug, found in organizations.items()}, projects)
+
+
+def list_organizations(reader: Reader) -> tuple[Payload, ...]:
+    """The organizations that this key can see, once they have the shape that is relied on."""
+    kind = KINDS["Organization"]
+    found = reader.list(kind.collection).items
+    for payload in found:
+        shapes.need(kind.collection, payload, shapes.ORGANIZATION)
+        shapes.need_object(kind, kind.collection, payload)
+    return found
+
+
+def read_key_user(reader: Reader) -> Payload:
+    """Whose key this is."""
+    return dict(shapes.need(_ME, reader.get(_ME), shapes.ME))
 
 
 def _embedded_projects(reader: Reader, organization: Payload) -> dict[str, tuple[str, ...]]:
@@ -292,7 +304,7 @@ class Reading:
     def read_me(self) -> None:
         """Who the key acts as; unknown without the scope `user:read`, which is no error."""
         try:
-            payload = shapes.need(ME, self.reader.get(ME), shapes.ME)
+            payload = read_key_user(self.reader)
         except AuthenticationError:
             raise
         except UnreadableError as error:
@@ -399,7 +411,6 @@ class Reading:
 
 def gap_of(kind: str, scope: tuple[str, ...], error: ApiError) -> Unreadable:
     """A collection that was refused, and why."""
-    why = error.why or error.what
-    if isinstance(error, (UnreadableError, IncompleteListingError)):  # which call is at fault
-        why = ": ".join(filter(None, (error.what, error.why)))
+    at_fault = isinstance(error, (UnreadableError, IncompleteListingError))  # say which call
+    why = f"{error.what}: {error.why}" if at_fault and error.why else error.why or error.what
     return Unreadable(kind, scope, why, error.status, error.fix)
