@@ -4,7 +4,6 @@ Gets addresses, never resources: it cannot look at what is wanted. Ids become na
 nowhere else; `apply.write` does the way back.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -23,13 +22,24 @@ from reconciler.errors import (
 from reconciler.kind import USER, Scope
 from reconciler.kinds import KINDS, READ
 from reconciler.live import referring, shape, visibility
+from reconciler.live.key_access import Directory, directory, list_organizations, read_key_user
 from reconciler.live.naming import Names, change_request, resource_of, taker
 from reconciler.model import Address, Live, LiveResource, Payload, Person, Unreadable
 from reconciler.posthog import change_requests, shapes, worker_pool
 from reconciler.posthog.client import Reader
 
+__all__ = [
+    "Directory",
+    "Reading",
+    "directory",
+    "gap_of",
+    "list_organizations",
+    "read",
+    "read_gates",
+    "read_key_user",
+]
+
 WORKERS: Final = 8
-_ME: Final = "/api/users/@me/"
 # What says something about a next write: what is open, and what was not applied.
 STANDING: Final = (*change_requests.OPEN, "rejected", "expired", "failed")
 # One scope that cannot be read does not stop the others.
@@ -41,60 +51,6 @@ OF_ONE_SCOPE: Final = (
     UnreadableError,
     ServerError,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Directory:
-    """The organizations this key can see and the projects in them. One listing."""
-
-    organizations: Mapping[str, tuple[Payload, ...]]  # slug -> payloads; slugs are unique, in fact
-    projects: Mapping[str, Mapping[str, tuple[str, ...]]]  # slug -> project name -> ids
-
-    def project_names(self) -> dict[str, tuple[str, ...]]:
-        """Project names by organization slug, for selectors."""
-        return {slug: tuple(sorted(names)) for slug, names in self.projects.items()}
-
-
-def directory(reader: Reader) -> Directory:
-    """List the organizations; their payloads name the projects (contract 6.1), so that is all."""
-    organizations: dict[str, list[Payload]] = defaultdict(list)
-    projects: dict[str, dict[str, tuple[str, ...]]] = {}
-    for payload in list_organizations(reader):
-        slug = str(payload["slug"])
-        organizations[slug].append(payload)
-        projects[slug] = _embedded_projects(reader, payload)
-    return Directory({slug: tuple(found) for slug, found in organizations.items()}, projects)
-
-
-def list_organizations(reader: Reader) -> tuple[Payload, ...]:
-    """The organizations that this key can see, once they have the shape that is relied on."""
-    kind = KINDS["Organization"]
-    found = reader.list(kind.collection).items
-    for payload in found:
-        shapes.need(kind.collection, payload, shapes.ORGANIZATION)
-        shapes.need_object(kind, kind.collection, payload)
-    return found
-
-
-def read_key_user(reader: Reader) -> Payload:
-    """Whose key this is."""
-    return dict(shapes.need(_ME, reader.get(_ME), shapes.ME))
-
-
-def _embedded_projects(reader: Reader, organization: Payload) -> dict[str, tuple[str, ...]]:
-    embedded = organization.get("teams")
-    if embedded is None:
-        embedded = organization.get("projects")
-    if embedded is None:  # a server that does not embed them
-        path = KINDS["Project"].path(
-            KINDS["Project"].collection, {"organization": str(organization["id"])}
-        )
-        embedded = reader.list(path).items
-        shapes.need(path, list(embedded), shapes.Each(shapes.PROJECT))
-    names: dict[str, tuple[str, ...]] = {}
-    for project in embedded:
-        names[str(project["name"])] = (*names.get(str(project["name"]), ()), str(project["id"]))
-    return names
 
 
 def read(
@@ -364,7 +320,7 @@ class Reading:
                 yield [resource_of(KINDS[kind], scope, one, names) for one in items]
             except shape.ODD as error:
                 del self.payloads[kind, scope]
-                path = KINDS[kind].collection.format_map(self.ids(scope) or {})
+                path = READ[kind].collection.format_map(self.ids(scope) or {})
                 odd = shapes.unlike(path, shape.reason(kind, error))
                 self.unreadable.append(gap_of(kind, scope, odd))
         if self.before is None:

@@ -1,0 +1,67 @@
+"""What a key reaches: whose it is, its organizations, and the projects in them."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler.kinds import KINDS
+from reconciler.model import Payload
+from reconciler.posthog import shapes
+from reconciler.posthog.client import Reader
+
+_ME: Final = "/api/users/@me/"
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The organizations this key can see and the projects in them. One listing."""
+
+    organizations: Mapping[str, tuple[Payload, ...]]  # slug -> payloads; slugs are unique, in fact
+    projects: Mapping[str, Mapping[str, tuple[str, ...]]]  # slug -> project name -> ids
+
+    def project_names(self) -> dict[str, tuple[str, ...]]:
+        """Project names by organization slug, for selectors."""
+        return {slug: tuple(sorted(names)) for slug, names in self.projects.items()}
+
+
+def directory(reader: Reader) -> Directory:
+    """List the organizations; their payloads name the projects (contract 6.1), so that is all."""
+    organizations: dict[str, list[Payload]] = defaultdict(list)
+    projects: dict[str, dict[str, tuple[str, ...]]] = {}
+    for payload in list_organizations(reader):
+        slug = str(payload["slug"])
+        organizations[slug].append(payload)
+        projects[slug] = _embedded_projects(reader, payload)
+    return Directory({slug: tuple(found) for slug, found in organizations.items()}, projects)
+
+
+def list_organizations(reader: Reader) -> tuple[Payload, ...]:
+    """The organizations that this key can see, once they have the shape that is relied on."""
+    kind = KINDS["Organization"]
+    found = reader.list(kind.collection).items
+    for payload in found:
+        shapes.need(kind.collection, payload, shapes.ORGANIZATION)
+        shapes.need_object(kind, kind.collection, payload)
+    return found
+
+
+def read_key_user(reader: Reader) -> Payload:
+    """Whose key this is."""
+    return dict(shapes.need(_ME, reader.get(_ME), shapes.ME))
+
+
+def _embedded_projects(reader: Reader, organization: Payload) -> dict[str, tuple[str, ...]]:
+    embedded = organization.get("teams")
+    if embedded is None:
+        embedded = organization.get("projects")
+    if embedded is None:  # a server that does not embed them
+        path = KINDS["Project"].path(
+            KINDS["Project"].collection, {"organization": str(organization["id"])}
+        )
+        embedded = reader.list(path).items
+        shapes.need(path, list(embedded), shapes.Each(shapes.PROJECT))
+    names: dict[str, tuple[str, ...]] = {}
+    for project in embedded:
+        names[str(project["name"])] = (*names.get(str(project["name"]), ()), str(project["id"]))
+    return names
