@@ -58,7 +58,8 @@ def resolve(
             found = _patiently(tools, lambda: ledger.find(tools, progress, write.ids["project"]))
             if found is not None:
                 raise ledger.waiting(tools, progress.change, found)
-        if stop := objects.contradicted(tools, kind, progress, write, error, payload):
+        stop = objects.contradicted(tools, kind, progress, write, error, payload=payload)
+        if stop is not None:
             raise stop from error
     except ApiError as again:
         raise _unknown(progress, error, f"and reading back: {again.what}", sent) from again

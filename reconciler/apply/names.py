@@ -26,7 +26,7 @@ class Names:
 
     def knows(self, kind_name: str, id_: str) -> bool:
         """Return whether an object of this id was there, or was made, before."""
-        return any(id_ in ids for a, ids in self._ids.items() if a.kind == kind_name)
+        return any(id_ in ids for a, ids in tuple(self._ids.items()) if a.kind == kind_name)
 
     def scope_ids(self, address: Address) -> dict[str, str]:
         """What the path templates of this address need, itself left out."""

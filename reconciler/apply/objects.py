@@ -188,6 +188,7 @@ def contradicted(
     progress: Progress,
     write: Write,
     error: AmbiguousError,
+    *,
     payload: Payload | None,
 ) -> Stop | None:
     """The end of a change whose object really is as an answer has shown it, not as it was sent.
