@@ -306,8 +306,7 @@ def _organization(payload: "Payload", far: _Far) -> Iterator[Check]:
     else:
         yield Check("level", OK, f"the key's user is {level_word(level)} of {slug}")
     if hidden := visibility.shortfall(payload, far.people.get(slug)):
-        breaks = "Member, the members of a Role, who can approve: nothing follows about people"
-        yield Check("people", PROBLEM, hidden, breaks, visibility.FIX)
+        yield Check("people", PROBLEM, hidden, "Member, Role, who can approve", visibility.FIX)
     if "available_product_features" not in payload:
         yield Check("plan", UNKNOWN, f"{slug} does not say what its plan offers")
         return

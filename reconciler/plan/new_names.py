@@ -270,6 +270,8 @@ class _Others:
     def equal(self, resource: Resource) -> list[Address]:
         """Return what says the same: deleted objects, else the only live one that does."""
         place, spec = _place(resource.address), resource.spec
+        if place not in self.places:
+            return []
         kind = KINDS[resource.address.kind]
         if found := self.gone.get((place, _text(spec))):
             return found

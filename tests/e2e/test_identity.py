@@ -440,6 +440,26 @@ def test_a_new_name_that_looks_like_a_live_one_is_an_error(world, kind):
     assert [] == repo.sandbox.writes()
 
 
+def test_a_reference_that_looks_like_a_live_name_shows_both(world):
+    """A suggestion that reads the same as what was written helps nobody."""
+    repo = world(acme.seed(roles=[{"name": "caf\u00e9"}]))
+    repo.write(
+        "all.yaml",
+        acme.document(
+            "ApprovalPolicy",
+            {"approvers": {"quorum": 1, "roles": ["cafe\u0301"]}},
+            project="Web",
+            action="feature_flag.update",
+        ),
+    )
+
+    plan = repo.run("plan")
+
+    assert 1 == plan.code
+    assert 'no role is called "caf\\u0065\\u0301"' in plan.out
+    assert 'did you mean "caf\\u00e9"?' in plan.out
+
+
 def test_a_project_in_other_capitals_is_not_made_beside_the_live_one(world):
     """Neither is what lives in it deleted; the rename that the message names does it all."""
     repo = world(acme.seed(projects=[project(feature_flags=[acme.live_flag("a"), LIVE_B])]))
