@@ -9,7 +9,7 @@ from reconciler.kind import ID, Scope
 from reconciler.kinds import KINDS, READ, fold
 from reconciler.lookalikes import escaped, look
 from reconciler.model import Address, Declared, Finding, Live, Resource, Severity, Unreadable
-from reconciler.paths import Path, map_values, values_at
+from reconciler.paths import Path, Spec, map_values, values_at
 from reconciler.plan.lookup import Folded
 from reconciler.plan.spelling import Spelling
 
@@ -85,6 +85,14 @@ def conditions(wanted: Collection[Address], *sides: Declared | None) -> set[Addr
         if reference.takes_ids
         for _, name in values_at(resource.spec, reference.path)
     }
+
+
+def dangling(address: Address, spec: Spec, live: Live) -> str:
+    """Return what live conditions refer to and PostHog does not have; "" if nothing."""
+    resource = Resource(address, spec)
+    there = Declared({address: resource}, "")
+    _, found = resolve(there, there, live)
+    return next((one.message for one in found if one.code == "unknown-reference"), "")
 
 
 class _Names:

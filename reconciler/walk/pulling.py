@@ -1,17 +1,20 @@
 """Live resources for the files, and what stays in the files because git has changed it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from reconciler import live as live_room
 from reconciler import walk
 from reconciler.config import loader, writer_choice
 from reconciler.config.writer_choice import Choice, Kept, Pulled
+from reconciler.config.writer_documents import Doubt, Item
 from reconciler.errors import ApiError, AuthenticationError
+from reconciler.kind import id_of
 from reconciler.kinds import KINDS
 from reconciler.live import naming
 from reconciler.model import Action, Address, Change, ChangeRequest, Declared, Live, Resource
-from reconciler.paths import root
+from reconciler.paths import map_values, root
 from reconciler.plan import identity, intent, lookup, pages, references, three_way
 from reconciler.posthog import change_requests
 from reconciler.posthog.client import Reader
@@ -62,6 +65,7 @@ def pull(
     changes = list(_changes(world, loaded, pulled, known, picked))
     _removed(world, choice, pulled, known, changes)
     pulled.others(live, choice, known)
+    pulled.items = [_written(item, live, pulled) for item in pulled.items]
     pulled.kept = list(_awaited(reader, live, pulled.kept, changes))
     return pulled
 
@@ -106,6 +110,36 @@ def _changes(
             pulled.declared(resource, there[0], change, is_one=alone, left=left)
         else:
             pulled.templated(resource, change)
+
+
+def _written(item: Item, live: Live, pulled: Pulled) -> Item:
+    """The item with ids as PostHog has them where there is no name, without what it refuses.
+
+    A condition on a flag or a cohort that has gone since stays stored until the next save.
+    """
+    spec = item.spec
+    for reference in KINDS[item.address.kind].references:
+        if reference.takes_ids:
+            spec = map_values(spec, reference.path, _plain(reference.kind))
+    if spec is item.spec:
+        return item  # everything that it refers to has a name
+    gone = references.dangling(item.address, item.spec, live)
+    if gone and "filters" in spec:
+        reason = f"`filters` is left out: PostHog would refuse it today: {gone}"
+        fix = "remove the condition in PostHog, and pull again"
+        pulled.doubts.append(Doubt(item.address, reason, fix))
+        spec = {name: value for name, value in spec.items() if name != "filters"}
+    return replace(item, spec=spec, fields=item.fields & spec.keys())
+
+
+def _plain(kind: str) -> Callable[[Any], Any]:
+    def plain(name: Any) -> Any:
+        id_ = id_of(name) if isinstance(name, str) else None
+        if id_ is None:
+            return name
+        return int(id_) if kind == "Cohort" and id_.isdecimal() else id_
+
+    return plain
 
 
 def _removed(

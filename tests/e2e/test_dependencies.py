@@ -1,6 +1,7 @@
 """Conditions on flags and cohorts: by name, checked, in order, and pulled."""
 
 import pytest
+import yaml
 
 from tests.e2e import acme
 
@@ -172,6 +173,34 @@ def test_names_are_sent_as_ids_and_pulled_as_names(world, tmp_path):
     assert "id:" not in text.replace("key: id", "")
     for command in (["validate"], ["validate", "--live"], ["plan", "--detailed-exitcode"]):
         done = repo.run(*command, "all")
+        assert done.code == 0, done.out + done.err
+
+
+def test_ids_without_a_name_are_pulled_as_posthog_has_them(world, tmp_path):
+    """What is gone would be refused: `filters` is left out. Of namesakes the id is written."""
+    cohorts = [{"id": 7, "name": "Staff"}, {"id": 8, "name": "Staff"}]
+    old = [{"id": 9, "name": "Old", "deleted": True}]
+    repo = world(
+        seed(
+            there("named", 1, ON, cohorts=[7]),
+            there("dead-cohort", 2, ON, cohorts=[9]),
+            there("dead-flag", 3, flags=[99]),
+            cohorts=[*cohorts, *old],
+        )
+    )
+
+    done = repo.run("pull", "--out", "all")
+
+    assert done.code == 0, done.err
+    files = (tmp_path / "all").rglob("*.yaml")
+    documents = [one for path in files for one in yaml.safe_load_all(path.read_text())]
+    specs = {one["metadata"].get("key"): one.get("spec") for one in documents}
+    assert condition(specs["named"])["value"] == 7
+    assert "filters" not in {**specs["dead-cohort"], **specs["dead-flag"]}
+    assert "no cohort has the ID 9" in done.err
+    assert "no flag has the ID 99" in done.err
+    for command in ("validate", "plan"):
+        done = repo.run(command, *(["--detailed-exitcode"] if command == "plan" else []), "all")
         assert done.code == 0, done.out + done.err
 
 
