@@ -86,7 +86,7 @@ MUTANTS = [
     mutant("write without an intent in the journal", "apply/write.py",
            'self._tools.journal.intend("write", **facts)', "pass", KILLS),
     mutant("believe any 200", "apply/write.py",
-           "objects.verify(self._kind, self._now, write, body)", "pass"),
+           "objects.verify(self._kind, self._now, write, body)", "frozenset()"),
     mutant("overwrite what has moved", "apply/write.py",
            "if objects.moved(self._kind, self._now, payload):", "if False:"),
     mutant("delete without looking first", "apply/write.py",
