@@ -192,8 +192,8 @@ def _applied(target: "Target", files: "Files") -> "Applied | None":
     root, head = files.tree.root, files.tree.commit
     try:
         found = base.applied(target.name, head, root)
-        if found is None or not found.in_history:
-            return None
+        if found is None or not found.in_history:  # what waits is known by its open request alone
+            return Applied("", None, behind=True, until=git.made_at(head, cwd=root))
         if found.commit == head:
             return Applied(head, files.loaded, behind=False)
         tree = git.commit_tree(found.commit, cwd=Path.cwd(), at=root, may_lack_paths=True)

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Final
 
-from reconciler.evidence import Attribution
+from reconciler.evidence import Attribution, Deed
 from reconciler.kind import instant
-from reconciler.model import Action, Cause, Change, Declared, FieldChange
+from reconciler.model import Action, Cause, Change, Declared
 from reconciler.plan import stale, three_way
 
 WHOLE: Final = ""  # instead of the path of a field: the object as a whole
 
-Since = Callable[[Change, FieldChange | None], datetime | None]
-"""When the files came to say a value: what the log has after it was done by somebody."""
+Since = Callable[[Change], datetime | None]
+"""When the document was written last: what the log has after it was done by somebody."""
 
 
 class Unapplied:
@@ -43,18 +43,21 @@ class Unapplied:
             was_there = known and not then.lifecycle.absent
             was_gone = known and then.lifecycle.absent
             same = was_there if change.action is Action.CREATE else was_gone
-            if not same and not _is_later(change.attribution, self._since(change, None)):
+            if not same and not self._is_touched(change, change.attribution):
                 yield WHOLE
             return
         begun = not known and change.before is not None and stale.is_begun(change, change.before)
         causes = three_way.causes(change.desired, then, change.before)
         for one in change.fields:
-            moved = not begun and _is_later(one.attribution, self._since(change, one))
-            if causes.get(one.path) is Cause.INTENT and not moved:
+            found = one.attribution
+            made = begun and found is not None and found.deed is Deed.CREATED  # by apply itself
+            if causes.get(one.path) is Cause.INTENT and (
+                made or not self._is_touched(change, found)
+            ):
                 yield one.path
 
-
-def _is_later(found: Attribution | None, since: datetime | None) -> bool:
-    """Return whether somebody moved it after git did."""
-    at = instant(found.at) if found is not None else None
-    return at is not None and since is not None and at > since
+    def _is_touched(self, change: Change, found: Attribution | None) -> bool:
+        """Return whether somebody moved it after git did."""
+        at = instant(found.at) if found is not None else None
+        since = self._since(change) if at is not None else None
+        return at is not None and since is not None and at > since

@@ -1,18 +1,20 @@
 """The hall's watch: what has drifted from git, and who moved it. Looks, and writes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from reconciler import walk
-from reconciler.config import loader
+from reconciler.config import authors, loader
 from reconciler.config.base import Base
 from reconciler.drift import attribution, findings, holds, window
 from reconciler.drift.approvals import Approvals
 from reconciler.drift.trails import Trails
 from reconciler.evidence import Attribution, Deed, Gap, Hold
+from reconciler.kind import instant
 from reconciler.live import history, naming
-from reconciler.model import Action, Change, Declared, Live, Plan
+from reconciler.model import Action, Change, Declared, Live, Plan, Verdict
 from reconciler.plan import drifting, gate_past, ignored, lookup, pages, references, selection
 from reconciler.plan.build import Options
 from reconciler.plan.unapplied import Unapplied
@@ -24,15 +26,15 @@ class Applied:
     """What was applied last.
 
     Attributes:
-        commit: full id.
-        loaded: what its files declare.
+        commit: full id; empty where no ref says it.
+        loaded: what its files declare; None where that is not known.
         behind: whether it is another commit than the one that is looked at.
         until: when that one was made.
 
     """
 
     commit: str
-    loaded: loader.Loaded
+    loaded: loader.Loaded | None
     behind: bool
     until: datetime | None = None
 
@@ -88,10 +90,7 @@ def drift(
         findings=(*seen.findings, *findings.over(sight.holds, now)),
         requests=replace(seen.requests, reads=reader.reads, expected_writes=len(seen.writes)),
     )
-    then = sight.applied
-    applied = (
-        loader.expand(then.loaded, lookup.project_names(world.live)) if then is not None else None
-    )
+    applied = _declared(world, sight.applied)
     return Drift(world, made, seen, applied)
 
 
@@ -130,20 +129,42 @@ def _part(
     changes: tuple[Change, ...], world: walk.World, applied: Applied
 ) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
     """Part drift from what is merged and not applied yet: changes with those fields only."""
-    then = loader.expand(applied.loaded, lookup.project_names(world.live))
-    known = Unapplied(references.spelled(then, world.live), world.desired, lambda *_: applied.until)
-    git = Attribution(
-        deed=Deed.UNAPPLIED, note=f"git has moved on since {applied.commit[:10]} was applied"
-    )
+    then = _declared(world, applied) or Declared({}, "")
+    known = Unapplied(references.spelled(then, world.live), world.desired, _written(applied.until))
+    note = "an open change request proposes it"
+    if applied.loaded is not None:
+        note = f"git has moved on since {applied.commit[:10]} was applied"
+    git = Attribution(deed=Deed.UNAPPLIED, note=note)
     drifted, waiting = [], []
     for change in changes:
-        paths = set(known.paths(change))
+        asked = applied.loaded is not None or change.gate.verdict is Verdict.PENDING
+        paths = set(known.paths(change)) if asked else set()
         rest = window.without(change, paths)
         if paths:
             waiting.append(window.alone(change, paths, git))
         if not paths or rest.action is not Action.NONE:
             drifted.append(rest)
     return tuple(drifted), tuple(waiting)
+
+
+def _declared(world: walk.World, applied: Applied | None) -> Declared | None:
+    """What was declared at the commit that was applied last, if that is known."""
+    if applied is None or applied.loaded is None:
+        return None
+    return loader.expand(applied.loaded, lookup.project_names(world.live))
+
+
+def _written(until: datetime | None) -> Callable[[Change], datetime | None]:
+    """When the document of a change was committed last; not after the commit at hand."""
+
+    def since(change: Change) -> datetime | None:
+        source = change.desired.source if change.desired is not None else None
+        if source is None:
+            return until
+        at = instant(authors.written_at(source.file, source.line, cwd=Path.cwd()))
+        return min((one for one in (at, until) if one is not None), default=None)
+
+    return since
 
 
 def ask(reader: Reader, live: Live, trails: Trails, since: datetime | None) -> Iterator[Gap]:

@@ -144,3 +144,28 @@ def test_a_build_stays_green_while_somebody_has_to_approve(merged):
     assert (0, []) == (reverted.code, repo.sandbox.writes())
     assert "6 not applied yet, left to apply" in reverted.err
     assert (0, "Nothing to adopt.") == (adopted.code, adopted.out.strip())
+
+
+def test_the_first_apply_of_all_may_wait(world):
+    """No ref says what was applied: the open request does, and a person's edit is still drift."""
+    web = {
+        "name": "Web",
+        "id": 1,
+        "approval_policies": [acme.policy("feature_flag.enable")],
+        "feature_flags": [acme.live_flag("a", id=101)],
+    }
+    repo = world(acme.seed(projects=[web]))
+    repo.write("all.yaml", acme.flag("a", 10, active=True, name="a"))
+    repo.commit()
+    before = repo.run("drift")
+    assert 3 == repo.run("apply", "--yes").code
+
+    waits = repo.run("drift", "--format", "json")
+    repo.sandbox.call("POST", "/_sandbox/clock", {"advance": "1h"})
+    edit(repo, f"{FLAGS}101/", {"name": "Mine"}, "alice")
+    moved = repo.run("drift", "--format", "json")
+
+    assert 2 == before.code  # nothing tells this from what somebody did
+    assert (0, {"a"}) == (waits.code, names(waits.json["not_applied"]))
+    assert 2 == moved.code  # what was asked for is not all that differs any more
+    assert "name" in {one["path"] for one in moved.json["changes"][0]["fields"]}
