@@ -182,9 +182,11 @@ def test_an_ignored_part_of_a_list_keeps_its_live_value(world):
 
 
 def test_a_bracket_in_a_key_is_part_of_the_key(world):
-    """A payload may be called anything."""
+    """A variant, and so its payload, may be called anything."""
     repo = world(acme.seed(projects=[project(feature_flags=[acme.live_flag("a", 10)])]))
     document = acme.flag("a", 10)
+    variants = [{"key": key, "rollout_percentage": 50} for key in ("v[x]", "w[0]")]
+    document["spec"]["filters"]["multivariate"] = {"variants": variants}
     document["spec"]["filters"]["payloads"] = {"v[x]": "1", "w[0]": "2"}
     repo.write("all.yaml", document)
 
