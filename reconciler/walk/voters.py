@@ -53,6 +53,7 @@ class Voters:
         self._desired, self._base, self._live, self._lineage = desired, base, live, lineage
         self._since = base.origin if base is not None else None
         self._now = now
+        self._skew = timedelta()  # of the server's clock, as far as it matters
         self._met: dict[str, dict[str, Person]] = {
             slug: dict(people) for slug, people in live.people.items() if people
         }
@@ -89,6 +90,8 @@ class Voters:
         """
         if self._lineage is None or self._lineage.root is None:
             return
+        skew = timedelta(seconds=reader.clock_skew_s or 0)
+        self._skew = skew if abs(skew) > _SKEW else timedelta()
         moved: dict[tuple[str, ...], set[str]] = defaultdict(set)
         for change in made.changes:
             if KINDS[change.address.kind].gated and self._has_moved(change.address):
@@ -157,7 +160,7 @@ class Voters:
             pages = change_requests.pages(reader, project, state=("applied",))
             for page in islice(pages, _PAGES if self._base is not None else _FIRST):
                 for payload in page:
-                    filed = instant(payload.get("created_at"))
+                    filed = self._local(payload.get("created_at"))
                     if moment is not None and filed is not None and filed < moment:
                         return
                     yield payload
@@ -165,6 +168,11 @@ class Voters:
             raise
         except ApiError:  # who may not read requests is told so elsewhere
             return
+
+    def _local(self, at: object) -> datetime | None:
+        """A time of the server by the clock here, which git has its dates from."""
+        found = instant(at)
+        return found - self._skew if found is not None else None
 
     def _people(self, address: Address) -> Mapping[str, Person]:
         return self._met.get(address.organization, {})
@@ -250,7 +258,7 @@ class Voters:
         """
         certain = [fact for fact in facts if fact.certain]
         is_mine = self._me is not None and request.requester_id == self._me
-        filed = instant(request.created_at)
+        filed = self._local(request.created_at)
         newest: str | None = None
         later: Moment | None = None
         for moment, spec in document.states():
