@@ -4,6 +4,7 @@ import json
 import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import NoneType
 from typing import Any, Final
 
 from reconciler import date_values
@@ -34,6 +35,7 @@ OPERATORS: Final = (
 )
 _OF_PEOPLE: Final = ("person", "cohort", "flag")
 _SWITCHES: Final = ("early_exit", "feature_enrollment")
+_RARE: Final = frozenset({*_SWITCHES, "holdout", _INDEX})
 _FULL: Final = 100
 _ROUNDED: Final = 0.01  # percent; shares such as 33.33 three times
 _LARGEST: Final = 2**31 - 1  # what the service that evaluates flags can read
@@ -47,17 +49,27 @@ def find(filters: Mapping[str, Any], *, stored: Collection[str] = ()) -> Iterato
     """
     if "version" in filters:
         yield Refusal(("version",), "`filters.version` is reserved by PostHog", "", "remove it")
-    yield from _switches(filters)
+    if not _RARE.isdisjoint(filters):
+        yield from _switches(filters)
     multivariate, payloads = filters.get("multivariate"), filters.get("payloads")
-    yield from _variants(_listed(filters))
-    names = variants(filters)
-    for index, group in _mappings(filters.get("groups")):
-        whole = group.get(_INDEX, filters.get(_INDEX))  # an explicit null means people
-        yield from _group(group, ("groups", index), names)
-        for place, item in _mappings(group.get("properties")):
-            yield from _property(item, ("groups", index, "properties", place), whole, stored)
+    names: set[str] = set()
+    if multivariate:
+        names = variants(filters)
+        yield from _variants(_listed(filters))
+    yield from _groups(filters, names, stored)
     if isinstance(payloads, Mapping):
         yield from _payloads(payloads, names, many=bool(multivariate))
+
+
+def _groups(
+    filters: Mapping[str, Any], names: set[str], stored: Collection[str]
+) -> Iterator[Refusal]:
+    for index, group in _mappings(filters.get("groups")):
+        whole = group.get(_INDEX, filters.get(_INDEX))  # an explicit null means people
+        if group.get("variant") or _INDEX in group:
+            yield from _group(group, ("groups", index), names)
+        for place, item in _mappings(group.get("properties")):
+            yield from _property(item, ("groups", index, "properties", place), whole, stored)
 
 
 def variants(filters: Mapping[str, Any]) -> set[str]:
@@ -149,17 +161,13 @@ def _property(
     for name in ("key", "type"):
         if name not in item:
             yield Refusal(at, f"a property without `{name}`", "", f"add `{name}: …`")
-    negation = item.get("negation")
-    if negation is not None and not isinstance(negation, bool):
+    if not isinstance(item.get("negation"), (bool, NoneType)):
         fix = "write `true` or `false`"
         yield Refusal((*at, "negation"), "`negation` is not true or false", "", fix)
     if "type" in item:
         yield from _type(item, at, kind)
-    yield from _index(item, "group_type_index", at)
-    cohort = item.get("value")
-    if item.get("type") == "cohort" and (isinstance(cohort, bool) or not cohort):
-        message = "a condition on a cohort needs the cohort"
-        yield Refusal((*at, "value"), message, "", "write its name or ID as `value`")
+    if "group_type_index" in item:
+        yield from _index(item, "group_type_index", at)
     written = item.get("operator")
     if written is None or written == "exact":
         return
@@ -190,6 +198,10 @@ def _type(item: Mapping[str, Any], at: Path, kind: int | None) -> Iterator[Refus
         message = f"the property is of another group type than `{_INDEX}: {kind}`"
         at = (*at, "group_type_index")
         yield Refusal(at, message, "", f"write `group_type_index: {kind}`")
+    cohort = item.get("value")
+    if type_ == "cohort" and (isinstance(cohort, bool) or not cohort):
+        message = "a condition on a cohort needs the cohort"
+        yield Refusal((*at, "value"), message, "", "write its name or ID as `value`")
     if type_ == "flag" and kind is None and item.get("operator") != "flag_evaluates_to":
         message = "a condition on a flag has the operator `flag_evaluates_to`"
         yield Refusal((*at, "operator"), message, "", "write `operator: flag_evaluates_to`")

@@ -22,7 +22,7 @@ ROLES = [
 PERCENTAGES = (0, 5, 10, 12.5, 20, 30, 30.3, 10.1, 50, 80, 99.9, 100, None)
 LIMITS = (0, 5, 10, 12.5, 20, 20.2, -20, -0.5, 30, 50, 100, 101, True, "20", "x")
 PLAN = {"key": "plan", "type": "person", "value": ["pro"], "operator": "exact"}
-AGE = {"key": "age", "type": "person", "value": 30, "operator": "gt"}
+AGE = {"key": "age", "type": "person", "value": "30", "operator": "gt"}
 PROPERTIES = ([], [], [PLAN], [AGE], [PLAN, AGE], [AGE, PLAN])
 MALFORMED = (
     {"type": "weekday"},
@@ -35,6 +35,30 @@ MALFORMED = (
     {"type": "change_amount", "field": "rollout_percentage", "operator": "", "value": 3},
 )
 ASKED = ("approval", "pending", "split")
+
+
+INDEX = "aggregation_group_type_index"
+
+
+def sound(filters, live=None):
+    """Filters as PostHog takes them, on top of those that are live."""
+    if (live or {}).get(INDEX) is not None:
+        filters.setdefault(INDEX, live[INDEX])
+    merged = {**(live or {}), **filters}
+    own = (filters.get("multivariate") or {}).get("variants", ())
+    variants = [one["key"] for one in (merged.get("multivariate") or {}).get("variants", ())]
+    whole = filters.get(INDEX)
+    for group in filters["groups"]:
+        if group.get("variant") not in [one["key"] for one in own]:
+            group.pop("variant", None)
+        index = group.get(INDEX, whole)
+        kind = {"type": "person"} if index is None else {"type": "group", "group_type_index": index}
+        for one in group["properties"]:
+            one.pop("group_type_index", None)
+            one.update(kind)
+    if merged.get("payloads") and variants:
+        filters["payloads"] = {}
+    return filters
 
 
 @dataclass(frozen=True)
@@ -150,13 +174,14 @@ class Dice:
             there = None
             if n >= flags // 6:
                 there = {"key": f"f{n}", "name": "n", "active": self.maybe(0.5)}
-                there["filters"] = self.filters(live=True)
+                there["filters"] = sound(self.filters(live=True))
             wish = {"name": "wanted"}
             if self.maybe(0.6):
                 wish["active"] = self.maybe(0.6)
             if there is None or self.maybe(0.75):
                 near = there is not None and self.maybe(0.7)
-                wish["filters"] = self.near(there["filters"]) if near else self.filters()
+                wanted = self.near(there["filters"]) if near else self.filters()
+                wish["filters"] = sound(wanted, there and there["filters"])
             if there is None and self.maybe(0.15):
                 wish["is_remote_configuration"] = True
                 if self.maybe(0.5):
