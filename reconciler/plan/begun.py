@@ -79,7 +79,7 @@ class Rest:
 
     def covers_gain(self, gain: Gain) -> bool:
         """Whether somebody comes under a policy that would have had them in any case."""
-        if gain.old.address != gain.new.address:
+        if not gain.person or gain.old.address != gain.new.address:
             return False
         return self._is_between(gain.old, gain.new, gain.how, gain.person) and all(
             gain.person in ground.lets(policy, gain.how) for ground, policy in self._met(gain.old)

@@ -31,7 +31,6 @@ from reconciler.plan.weakening_people import (
     with_joiners,
 )
 
-PEOPLE = frozenset({"Role", "Member", "Organization"})
 _Edge = tuple[Address, Address]  # the first waits for the second
 
 

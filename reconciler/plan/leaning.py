@@ -17,6 +17,7 @@ from reconciler.plan import entwined, gate_policies, gate_roles
 from reconciler.plan.entwined import Move, Pair, World
 from reconciler.plan.gate_policies import KIND, Scope
 from reconciler.plan.weakening_order import Crowd, compare
+from reconciler.plan.weakening_people import PEOPLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Leans:
         Policies wait for the people that they name only where it matters: else some would wait
         for each other.
         """
-        entangled = address.kind == KIND and named.kind in entwined.PEOPLE
+        entangled = address.kind == KIND and named.kind in PEOPLE
         return entangled or self.is_last(named) or address in self.waits.get(named, ())
 
     def is_last(self, address: Address) -> bool:
@@ -66,7 +67,7 @@ class Leans:
 def find(changes: Iterable[Change], live: Live) -> Leans:
     """Which way each policy, role, member and default role of these changes leans."""
     moving = tuple(change for change in changes if change.action is not Action.NONE)
-    people = any(change.address.kind in entwined.PEOPLE for change in moving)
+    people = any(change.address.kind in PEOPLE for change in moving)
     if not people and not any(change.address.kind == KIND for change in moving):
         return Leans()
     held = gate_roles.members(live)

@@ -190,9 +190,9 @@ def _items(value: Any) -> set[Any]:
 def _cause_of_set(base: set[Any], live: set[Any], desired: set[Any]) -> Cause:
     """Which side moved, item by item: each is there or not, so two sides cannot disagree on it.
 
-    Where the files moved some items and somebody else moved others, it is the files' change.
+    An item that somebody has moved is drift, and so is the list, whatever the files add to it.
     """
-    return Cause.INTENT if (live ^ desired) & (base ^ desired) else Cause.DRIFT
+    return Cause.INTENT if live ^ desired <= base ^ desired else Cause.DRIFT
 
 
 def _known(base: Any, path: Path, atomic: tuple[str, ...]) -> bool:

@@ -19,7 +19,7 @@ from reconciler.plan import gate_policies
 from reconciler.plan.begun import Begun, Rest
 from reconciler.plan.gate_policies import Policy
 from reconciler.plan.weakening_order import Reason, compare
-from reconciler.plan.weakening_people import Effects
+from reconciler.plan.weakening_people import PEOPLE, Effects
 
 _ALLOW: Final = "if that is meant, apply it by itself with --allow-weakening; else take it back"
 
@@ -51,6 +51,9 @@ def words(changes: tuple[Change, ...], live: Live) -> frozenset[str]:
 
     Documents of the policies, of the roles that they name, and of the people whose level moves.
     """
+    moving = {change.address.kind for change in changes if change.action is not Action.NONE}
+    if moving.isdisjoint({gate_policies.KIND, *PEOPLE}):
+        return frozenset()
     if all(finding.severity is not Severity.ERROR for finding in find(changes, live)):
         return frozenset()
     found = {"default_role"}

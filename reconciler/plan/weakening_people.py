@@ -11,6 +11,7 @@ from reconciler.plan.gate_roles import Members, members, planned_levels, planned
 from reconciler.plan.weakening_order import Crowd
 
 HOWS: Final = ("approvers", "bypass")  # what a policy names a role for
+PEOPLE: Final = frozenset({"Role", "Member", "Organization"})  # kinds that say who is in what
 JOINER: Final = "*"  # whoever joins: gets the default role
 _ADMIN: Final = LEVELS["admin"]
 Group = tuple[str, str | int]  # organization, and a folded role name or the number of a level
