@@ -5,7 +5,7 @@ A flag that others depend on is switched on before them, and switched off or del
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -116,14 +116,18 @@ def find(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
     moves = _moves(changes)
     falling = {key: one for key, one in moves.items() if one.falls}
     if falling:
-        yield from _in_use(falling, moves, live)
+        written = {_Move(one).key for one in changes if one.address.kind == KIND}
+        yield from _in_use(falling, moves, live, written)
     asking = [one for one in moves.values() if one.needed and one.sends]
     if asking:
         yield from _World(moves, live).problems(asking)
 
 
 def _in_use(
-    falling: Mapping[_Key, _Move], moves: Mapping[_Key, _Move], live: Live
+    falling: Mapping[_Key, _Move],
+    moves: Mapping[_Key, _Move],
+    live: Live,
+    written: Collection[_Key],
 ) -> Iterator[Finding]:
     users: dict[_Key, list[str]] = defaultdict(list)
     scopes = {scope for scope, _ in falling}
@@ -140,17 +144,20 @@ def _in_use(
     for where, move in falling.items():
         others = sorted(one for one in users.get(where, ()) if one != where[1])
         if others:
-            yield _stays(move.change, others)
+            unwritten = [one for one in others if (where[0], one) not in written]
+            yield _stays(move.change, others, unwritten)
 
 
-def _stays(change: Change, users: list[str]) -> Finding:
+def _stays(change: Change, users: list[str], unwritten: list[str]) -> Finding:
     deletes = change.action is Action.DELETE
     what = "deleted" if deletes else "switched off"
-    listed = ", ".join(users[:_SHOWN])
-    if len(users) > _SHOWN:
-        listed += f" and {len(users) - _SHOWN} more"
+    listed = _listed(users)
     depend = "is active and depends" if len(users) == 1 else "are active and depend"
     it = "it" if len(users) == 1 else "them"
+    fix = f"remove the condition from {listed}, or switch {it} off"
+    if unwritten:
+        are = "is" if len(unwritten) == 1 else "are"
+        fix += f"; {_listed(unwritten)} {are} in no file: do it in PostHog"
     resource = change.desired
     place = ("active",) if not deletes else ()
     return Finding(
@@ -158,11 +165,15 @@ def _stays(change: Change, users: list[str]) -> Finding:
         severity=Severity.ERROR,
         message=f"{change.address} cannot be {what}: {listed} {depend} on it",
         why=f"PostHog refuses it as long as an active flag has a condition on this one ({listed})",
-        fix=f"remove the condition from {listed}, or switch {it} off, in this run or before "
-        "(what is in no file: in PostHog)",
+        fix=fix,
         source=resource.locate(place) if resource is not None else change.source,
         address=change.address,
     )
+
+
+def _listed(keys: list[str]) -> str:
+    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+    return ", ".join(keys[:_SHOWN]) + more
 
 
 class _World:
