@@ -185,7 +185,10 @@ class _Worker:
 
     def _need_gone(self, error: NotFoundError) -> None:
         """A 404 about what was read before is only believed once the object cannot be read."""
-        if objects.reread(self._tools, self._kind, self._now) is not None:
+        before, self._now = self._now, replace(self._now, unsure=True)  # if it cannot be read
+        payload = objects.reread(self._tools, self._kind, before)
+        self._now = before
+        if payload is not None:
             raise answers.refused(self._now, error) from error
         if self._now.change.action is not Action.DELETE:
             raise Stop(Result.REFUSED, objects.gone(self._now.change.address)) from error

@@ -118,3 +118,33 @@ def test_what_was_carried_out_is_done_whatever_the_answer(world, odd):
     assert 0 == ran.code
     spoil(repo)
     assert not apply(repo).made.writes
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_404_about_what_is_there_is_a_failure(world, status):
+    """It was read a moment before, and can be read a moment later: neither gone nor done."""
+    repo = every_kind_of_write(world)
+    body = {"type": "invalid_request", "code": "not_found", "detail": "Not found.", "attr": None}
+    answered(repo, "before", {"code": status, "body": body})
+
+    ran = apply(repo)
+
+    assert {"failed"} == set(ran.results().values())
+    assert not any("is gone" in row.problem.what for row in ran.rows.values())
+
+
+def test_a_404_that_cannot_be_looked_into_is_unknown(world):
+    """The delete may have been carried out before the answer."""
+    repo = every_kind_of_write(world)
+    repo.write("all.yaml", absent(acme.document("Role", {}, name="Old role")))
+    gone = {"method": "DELETE", "route": "roles.*"}
+    unread = {"method": "GET", "route": "roles.retrieve", "hit": "2-9"}
+    spoil(
+        repo,
+        {"match": gone, "point": "before", "effect": {"status": {"code": 404}}},
+        {"match": unread, "point": "before", "effect": {"status": {"code": 503}}},
+    )
+
+    row = apply(repo).rows["Old role"]
+
+    assert ("failed", "unknown") == (row.result, row.detail)

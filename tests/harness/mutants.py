@@ -53,6 +53,7 @@ VALUES = (
 PARTLY = ("-m", "pytest", "-x", "-q", "tests/apply/test_partly_written.py")
 AGREED = ("-m", "pytest", "-x", "-q", "tests/e2e/test_refused_plans.py")
 WAITING = ("-m", "pytest", "-x", "-q", "tests/e2e/test_not_applied.py")
+CONFIRMED = ("-m", "pytest", "-x", "-q", "tests/apply/test_confirmed.py")
 WIRE = ("-m", "pytest", "-x", "-q", "tests/posthog")
 NAMES = ("-m", "pytest", "-x", "-q", "tests/e2e/test_dependencies.py")
 USUAL = (SCHEDULES, APPLY, FAULTS, SINGLES)
@@ -86,7 +87,22 @@ MUTANTS = [
     mutant("write without an intent in the journal", "apply/write.py",
            'self._tools.journal.intend("write", **facts)', "pass", KILLS),
     mutant("believe any 200", "apply/write.py",
-           "objects.verify(self._kind, self._now, write, body)", "frozenset()"),
+           "dropped = objects.verify(self._kind, self._now, write, request, body)",
+           "dropped = frozenset()"),
+    mutant("an answer that is silent on a field confirms it", "apply/objects.py",
+           "if silent := [name for name in sent if name not in got]:", "if silent := []:", CONFIRMED),
+    mutant("an answer about another object is about ours", "apply/objects.py",
+           "if progress.id is not None and kind.identity(payload) != progress.id:", "if False:",
+           CONFIRMED),
+    mutant("a soft delete is believed by its status", "apply/objects.py",
+           'if payload.get("deleted") is not True:', "if False:", CONFIRMED),
+    mutant("a 404 to a delete means that it is gone", "apply/write.py",
+           "if payload is not None:\n            raise answers.refused(self._now, error) from error\n        if self",
+           "if False:\n            raise answers.refused(self._now, error) from error\n        if self",
+           CONFIRMED),
+    mutant("an unknown conflict is a refusal", "posthog/answers.py",
+           "return found if found or call.writes else errors.InvalidRequestError",
+           "return found or errors.InvalidRequestError", WIRE, CONFIRMED),
     mutant("overwrite what has moved", "apply/write.py",
            "if objects.moved(self._kind, self._now, payload):", "if False:"),
     mutant("delete without looking first", "apply/write.py",
@@ -108,15 +124,16 @@ MUTANTS = [
     mutant("send again over somebody's change", "apply/lost.py",
            "    if moved:\n        raise Stop(\n            Result.REFUSED,", "    if False:\n        raise Stop(\n            Result.REFUSED,"),
     mutant("unknown is called done", "apply/lost.py",
-           "if sent >= MOST or not _repeatable(kind, write, request):",
-           "if sent >= 1:\n        raise Done(payload)\n    if False:"),
+           "    whole = objects.is_whole(kind, request, write)\n",
+           "    if sent >= 1:\n        raise Done(payload)\n"
+           "    whole = objects.is_whole(kind, request, write)\n"),
     mutant("a create that meets its name is done", "apply/answers.py",
            "if named and not objects.different(kind, whole, payload):", "if named:"),
     mutant("a refusal is a success", "apply/answers.py",
            "if progress.unsure else Stop(Result.FAILED, problem(error))",
            "if progress.unsure else Stop(Result.DONE)"),
-    mutant("a 404 on an update is nothing", "apply/answers.py",
-           "if write.action is Action.UPDATE:", "if False:"),
+    mutant("a 404 on an update is nothing", "apply/write.py",
+           "if self._now.change.action is not Action.DELETE:", "if False:"),
     mutant("go on with a key that is refused", "apply/answers.py",
            "everywhere = (AuthenticationError, ThrottledError, JournalError)",
            "everywhere = (JournalError,)", LIVENESS),
@@ -207,7 +224,13 @@ MUTANTS = [
            "            self.payloads[key] = ()\n            return", SINGLES, LIVENESS),
     mutant("a row without a key is no row", "live/__init__.py",
            "if odd := shape.oddity(kind, items):", "if odd := '':", PAGES),
+    mutant("a list without a count is whole", "posthog/listing.py",
+           "if type(count) is not int and (self._counted or count is not None):", "if False:", WIRE),
+    mutant("a row of another project is ours", "posthog/listing.py",
+           "if isinstance(owner, str | int) and str(owner).lower() != self._id:", "if False:", WIRE),
     # the wire
+    mutant("what follows an answer answers the next request", "posthog/transport.py",
+           "if not isinstance(stream, Stream) or not stream.has_extra:", "if True:", WIRE),
     mutant("send a write again like a read", "posthog/persistence.py",
            "    if call.writes:\n        return False", "    if False:\n        return False", WIRE, SINGLES),
     mutant("answer an overload at once", "posthog/persistence.py",
@@ -255,9 +278,9 @@ MUTANTS = [
     mutant("anybody may be changed by anybody", "plan/predictions.py",
            "if there is not None and level_number(there) > level:", "if False:", REFUSED),
     mutant("a dropped field is a kept one", "apply/write.py",
-           "self._now = replace(self._now, dropped=self._now.dropped | dropped)", "pass", KEPT),
+           "dropped=self._now.dropped | dropped)", "dropped=self._now.dropped)", KEPT),
     mutant("any field may be dropped", "apply/objects.py",
-           "if name in kind.droppable and got[name] == was.get(name)}", "}", APPLY),
+           "for name in kind.droppable if now.get(name) == was.get(name))", "for name in now)", APPLY),
     mutant("whatever differs was dropped", "plan/unkept.py",
            "return mine and all(", "return True or all(", KEPT),
 ]  # fmt: skip
