@@ -53,6 +53,22 @@ SPOILS_WRITE = (
     # Not `enabled`: to weaken a policy that came out stronger than its file takes a person's word.
     ({"drop_fields": {"names": ["name", "active", "enforce_2fa"]}}, None),
 )
+# Answers that say something else than what became of the write.
+ODD_ANSWERS = (
+    ({"status": {"code": 200, "body": {"id": 1}}}, "before"),
+    ({"status": {"code": 200, "body": {}}}, "after"),
+    ({"status": {"code": 202, "body": {"status": "queued"}}}, "before"),
+    ({"status": {"code": 207, "body": {}}}, "after"),
+    ({"status": {"code": 409, "body": {"code": "throttled"}}}, "before"),
+    ({"status": {"code": 409, "body": {"id": 1}}}, "after"),
+    ({"status": {"code": 302, "headers": {"location": "/login"}}}, "after"),
+    ({"mutate": {"set": {"id": 999_999}}}, "after"),
+)
+PARTIAL_LISTS = (
+    ({"status": {"code": 206, "body": {"count": 0, "next": None, "results": []}}}, "before"),
+    ({"status": {"code": 200, "body": []}}, "before"),
+    ({"mutate": {"drop": ["count"]}}, "after"),
+)
 SPOILS_READ = (
     ("refuse", "before"),
     ("reset", "before"),

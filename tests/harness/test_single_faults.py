@@ -6,7 +6,13 @@ import os
 import pytest
 
 from tests.harness import campaign, scenario
-from tests.harness.campaign import SPOILS_READ, SPOILS_WRITE, rule
+from tests.harness.campaign import (
+    ODD_ANSWERS,
+    PARTIAL_LISTS,
+    SPOILS_READ,
+    SPOILS_WRITE,
+    rule,
+)
 
 WRITES = [
     ("POST", "roles.create", 1),
@@ -46,6 +52,21 @@ def play(shared_sandbox, folder, faults):
 def test_a_spoiled_write(shared_sandbox, folder, write, spoiled):
     """Nothing lost, nothing twice, the report true, and it converges."""
     play(shared_sandbox, folder, [rule(*write, *spoiled)])
+
+
+@pytest.mark.parametrize("write", WRITES, ids=lambda one: f"{one[1]}-{one[2]}")
+def test_an_odd_answer_to_a_write(shared_sandbox, folder, write):
+    """What became of it is looked at, whatever the answer says."""
+    for spoiled in ODD_ANSWERS:
+        play(shared_sandbox, folder, [rule(*write, *spoiled)])
+
+
+@pytest.mark.parametrize("spoiled", PARTIAL_LISTS, ids=str)
+def test_a_partial_list(shared_sandbox, folder, spoiled):
+    """It is not a list of what there is."""
+    for route in READS:
+        if route.endswith(".list"):
+            play(shared_sandbox, folder, [rule("GET", route, "every", *spoiled)])
 
 
 @pytest.mark.parametrize("route", READS)
