@@ -331,7 +331,9 @@ def _tell(session: Session, result: Result, target: str, *, comment: bool, issue
         session.note("issue: left as it is, for there is drift that was not asked for")
     else:
         held = "What still differs is held, as reconciler.yaml says."
-        why = held if result.changes else "Nothing has drifted from the files."
+        waits = json.loads(result.text("plan.json") or "{}").get("not_applied")
+        clean = "Nothing has drifted." if waits else "PostHog matches the files."
+        why = held if result.changes else clean
         telling.close(session, result.command, target, why)
 
 
