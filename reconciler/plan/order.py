@@ -6,9 +6,10 @@ What only weakens a gate goes after the flags that it covers (`order_gates`).
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
 from reconciler.kinds import KINDS, fold
 from reconciler.model import Action, Address, Change, Finding, Severity
@@ -29,7 +30,8 @@ def linked(
     _deletes_last(moving, needs)
     late = {address: _late(moving[address], found, moving) for address, found in needs.items()}
     graph = {address: found - late[address] for address, found in needs.items()}
-    order, cycles = _sorted(graph, moving)
+    cycles = tuple(_broken_cycles(graph, moving))
+    order = _sorted(graph, moving)
     place = {address: number for number, address in enumerate(order)}
     result = [
         replace(
@@ -106,23 +108,44 @@ def _late(change: Change, found: set[Address], moving: Mapping[Address, Change])
     }
 
 
+def _broken_cycles(
+    graph: Mapping[Address, set[Address]], moving: Mapping[Address, Change]
+) -> Iterator[Finding]:
+    """Take edges out of `graph` until it has no cycle; yield an error where one was needed.
+
+    Policies and the people whom they name can wait for each other: a role that leaves the
+    approvers and enters the bypass has no order in which nothing gets weaker in between. Such a
+    change is a weakening, which somebody has to allow; then any order will do. Only what does not
+    exist yet has to come first.
+    """
+    while (ring := _find_cycle(graph)) is not None:
+        edges = sorted((after, before) for before, after in pairwise(ring))
+        choices = [(a, b) for a, b in edges if moving[b].action is Action.UPDATE]
+        after, before = (choices or edges)[0]
+        graph[after].discard(before)
+        if choices and all(address.kind != dependencies.KIND for address in ring):
+            continue
+        message = "these resources need each other: " + " → ".join(map(str, ring))
+        fix = "take one of the references out, apply, and put it back"
+        for address in sorted(set(ring)):
+            yield Finding("cycle", Severity.ERROR, message, fix=fix, address=address)
+
+
+def _find_cycle(graph: Mapping[Address, set[Address]]) -> list[Address] | None:
+    """Return addresses each of which the next one needs, the first again at the end; or None."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return None
+
+
 def _sorted(
     graph: Mapping[Address, set[Address]], moving: Mapping[Address, Change]
-) -> tuple[list[Address], tuple[Finding, ...]]:
+) -> list[Address]:
     """Layer by layer, inside one by rank and name, so that output is stable; deletes last."""
     sorter = TopologicalSorter(graph)
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        ring = [str(address) for address in error.args[1]]
-        finding = Finding(
-            code="cycle",
-            severity=Severity.ERROR,
-            message="these resources need each other: " + " → ".join(ring),
-            fix="take one of the references out, apply, and put it back",
-            address=error.args[1][0],
-        )
-        return sorted(graph, key=lambda a: (_rank(a), a)), (finding,)
+    sorter.prepare()
     order: list[Address] = []
     while sorter.is_active():
         ready = sorted(sorter.get_ready(), key=lambda a: (_rank(a), a))
@@ -130,7 +153,7 @@ def _sorted(
         sorter.done(*ready)
     last = {a for a in order if moving[a].action is Action.DELETE} - _waited_for(graph, moving)
     order.sort(key=last.__contains__)
-    return order, ()
+    return order
 
 
 def _waited_for(
