@@ -11,14 +11,13 @@ from reconciler.posthog.client import Writer
 
 def approve(writer: Writer, project_id: str, id_: str, *, reason: str = "") -> Vote:
     """Vote for it. At quorum PostHog applies it at once."""
-    return _vote(writer, project_id, id_, "approve", reason)
+    return _vote(writer, f"{item(project_id, id_)}approve/", id_, reason)
 
 
 def reject(writer: Writer, project_id: str, id_: str, *, reason: str) -> Vote:
     """Vote against it, which ends it. PostHog wants a reason."""
-    return _vote(writer, project_id, id_, "reject", reason)
+    return _vote(writer, f"{item(project_id, id_)}reject/", id_, reason)
 
 
-def _vote(writer: Writer, project_id: str, id_: str, verb: str, reason: str) -> Vote:
-    path = f"{item(project_id, id_)}{verb}/"
+def _vote(writer: Writer, path: str, id_: str, reason: str) -> Vote:
     return outcome(writer.send(Request("POST", path, {"reason": reason})), path, id_)

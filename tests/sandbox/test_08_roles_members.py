@@ -265,7 +265,7 @@ def test_8_4_a_caller_below_admin_may_see_some_members_only(api):
     mine = ["max@acme.test"]
     assert seen("max") == (1, mine, mine, 1, None, 5)
     assert seen("ada")[0] == 5
-    assert seen("ada")[3:] == (2, "ada@acme.test", 5)
+    assert seen("ada")[3:] == (2, None, 5)  # PostHog never says who made a role (contract 8.1)
     other = api.get(f"{ROLES}/{MANAGERS}/role_memberships/", who="ada").body["results"][0]["id"]
     assert api.get(f"{ROLES}/{MANAGERS}/role_memberships/{other}/", who="max").status == 404
 
