@@ -110,7 +110,7 @@ class Dice:
             filters["aggregation_group_type_index"] = self.pick(0, 1, None)
         if not self.old and self.maybe(0.15):
             filters["holdout"] = {"id": 1, "exclusion_percentage": self.pick(0, 5, 10)}
-        if self.maybe(0.3) and (self.old or live):  # newer servers drop what is sent of these
+        if self.maybe(0.3) and live:  # files never set these: they are not compared (9.2)
             name = self.pick("super_groups", "holdout_groups")
             filters[name] = [{"rollout_percentage": self.pick(5, 10, 50)}]
         return filters
@@ -118,9 +118,8 @@ class Dice:
     def near(self, filters):
         """The same filters, but for a step somewhere, or for nothing at all."""
         found = copy.deepcopy(filters)
-        if not self.old:
-            found.pop("super_groups", None)
-            found.pop("holdout_groups", None)
+        found.pop("super_groups", None)
+        found.pop("holdout_groups", None)
         group = self.random.choice(found["groups"])
         match self.pick("rollout", "rollout", "rollout", "properties", "more", "less", "none"):
             case "rollout":

@@ -75,15 +75,19 @@ def test_an_old_server_looks_at_one_action_a_call_so_nothing_has_to_be_split():
 
 
 def test_old_servers_have_positions_of_their_own_and_no_release_conditions():
-    """super_groups and holdout_groups count, the holdout does not."""
+    """What no file sets is sent along as it is live; a holdout is not a position yet."""
     release = {"type": "any_change", "field": "release_conditions"}
     everything = {}
-    for filters, rules, expected in (
-        (rollouts(10, super_groups=[{"rollout_percentage": 5}]), everything, Verdict.APPROVAL),
-        (rollouts(10, holdout={"exclusion_percentage": 5}), everything, Verdict.NONE),
-        ({"groups": [{"properties": [{"key": "a", "type": "b"}]}]}, release, Verdict.NONE),
+    super_groups = {"super_groups": [{"rollout_percentage": 5}]}
+    conditions = {"groups": [{"properties": [{"key": "a", "type": "b"}]}]}
+    for before, filters, rules, expected in (
+        (rollouts(10, **super_groups), conditions, everything, Verdict.APPROVAL),
+        (rollouts(10, **super_groups), rollouts(10, x=1), everything, Verdict.NONE),
+        (None, rollouts(10, **super_groups), everything, Verdict.NONE),
+        (None, rollouts(10, holdout={"exclusion_percentage": 5}), everything, Verdict.NONE),
+        ({"groups": [{"properties": []}]}, conditions, release, Verdict.NONE),
     ):
-        there = live_flag({"groups": [{"properties": []}]} if rules is release else None)
+        there = live_flag(before)
         del there.payload["archived"]
 
         assert gate(world(there, policy(UPDATE, rules)), {"filters": filters}).verdict is expected
