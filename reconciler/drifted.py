@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.document import Node
 from reconciler.evidence import Attribution, Deed, Hold, Way
-from reconciler.items import ItemChange, ListChange
+from reconciler.list_changes import ItemChange, ListChange
 from reconciler.model import ABSENT, Address, Change, FieldChange, Ignored
 from reconciler.source import Source
 

@@ -13,7 +13,7 @@ from reconciler.consent import Awaited as Awaited  # noqa: PLC0414  as above
 from reconciler.consent import ChangeRequest as ChangeRequest  # noqa: PLC0414  as above
 from reconciler.consent import Vote as Vote  # noqa: PLC0414  as above
 from reconciler.evidence import Attribution, Hold
-from reconciler.items import ListChange
+from reconciler.list_changes import ListChange
 from reconciler.paths import Path, Spec
 from reconciler.source import Source, value_place
 

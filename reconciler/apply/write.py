@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reconciler.apply import answers, gatekeeping, ledger, lost, misnamed, objects
+from reconciler.apply import answers, created_names, gatekeeping, ledger, lost, objects
 from reconciler.apply.names import UnknownNameError
 from reconciler.apply.progress import Progress, Stop, Tools, carried, ended
 from reconciler.errors import (
@@ -68,7 +68,7 @@ class _Worker:
         if stop.detail is Detail.MISNAMED and stop.payload is not None:
             folder = self._tools.journal.path.parent.parent
             made = self._kind.identify(stop.payload)
-            misnamed.remember(folder, self._now.change.address, made)
+            created_names.remember(folder, self._now.change.address, made)
 
     def _advance(self, *, but_last: bool) -> Progress:
         if not self._now.done:

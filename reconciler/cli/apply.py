@@ -58,7 +58,7 @@ def command(
     """Carry the plan out. What an approval policy holds back is filed, reported, and waits (3)."""
     from reconciler import render, walk
     from reconciler.cli import carrying, rails
-    from reconciler.plan import guardrails, refusals
+    from reconciler.plan import apply_refusals, guardrails
 
     if not yes and not terminal.can_ask():
         raise UsageError(
@@ -74,7 +74,7 @@ def command(
     chosen = rails.chosen(session, target, loaded, before, limits, part, prefer=prefer)
     with session.writer(target) as writer:
         made, world = about.made(session, target, writer, loaded, before, chosen)
-        made = refusals.judged(walk.looked_back(writer, made, world), go_on=go_on)
+        made = apply_refusals.judged(walk.looked_back(writer, made, world), go_on=go_on)
         session.report.plan(made)
         if format_ == "text":
             session.show(render.plan, made)

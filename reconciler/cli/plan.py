@@ -61,7 +61,7 @@ def command(
     from reconciler.basis import Selection
     from reconciler.cli import before as history
     from reconciler.cli import files, places, rails
-    from reconciler.plan import drifting, refusals
+    from reconciler.plan import apply_refusals, drifting
     from reconciler.render import account
 
     if out is not None:
@@ -91,7 +91,7 @@ def command(
         basis=before.basis(part, prefer=prefer) if kept else None,
         digested=kept or bool(session.verbose),
     )
-    made = refusals.judged(made, go_on=go_on)
+    made = apply_refusals.judged(made, go_on=go_on)
     asked = before.base is not None and before.base.pull_request
     if drift_on == "touched" or (drift_on is None and asked):
         away = drifting.elsewhere(made, world.desired, world.base)
@@ -102,7 +102,7 @@ def command(
         _save(session, made, out)
     session.show(render.plan, made, format_, saved=out or "")
     session.fail(account.ending(made))
-    if code := refusals.exit_code(made):
+    if code := apply_refusals.exit_code(made):
         return code
     return DIFFERENCES if detailed_exitcode and made.writes else 0
 

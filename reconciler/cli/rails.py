@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
     from reconciler.basis import Selection
     from reconciler.cli.before import Before
+    from reconciler.config.dropped_writes import Unkept
     from reconciler.config.elsewhere import Elsewhere
     from reconciler.config.loader import Loaded
     from reconciler.config.settings import Target
-    from reconciler.config.unkept import Unkept
     from reconciler.model import Finding, Plan
     from reconciler.plan.build import Options
     from reconciler.plan.guardrails import Limits
@@ -55,7 +55,7 @@ def chosen(
     prefer: str | None = None,
 ) -> "Options":
     """What the planner is asked for: selection, limits, and what other files declare."""
-    from reconciler.apply import misnamed
+    from reconciler.apply import created_names
     from reconciler.plan.build import Options
 
     partial = is_partial(session, target, part.paths)
@@ -76,16 +76,16 @@ def chosen(
         prune=part.prune,
         elsewhere=_elsewhere(session, target, loaded, before) if asked else (),
         sent_in_vain=_unkept(session, target, loaded),
-        misnamed=misnamed.recall(session.folder() / ".reconciler"),
+        misnamed=created_names.recall(session.folder() / ".reconciler"),
     )
 
 
 def _unkept(session: Session, target: "Target", loaded: "Loaded") -> "Unkept":
     """What earlier runs from this folder sent, and PostHog dropped."""
-    from reconciler.config import unkept
+    from reconciler.config import dropped_writes
 
     runs = session.folder() / ".reconciler" / "runs"
-    return unkept.read(runs, target.name) if unkept.matters(loaded.declared) else {}
+    return dropped_writes.read(runs, target.name) if dropped_writes.matters(loaded.declared) else {}
 
 
 def is_partial(session: Session, target: "Target", paths: "Sequence[str]") -> bool:
@@ -120,12 +120,15 @@ def guard(session: Session, made: "Plan", *, form: str) -> None:
     The account still says which changes are refused, and that nothing else was started.
     """
     from reconciler import outcomes
-    from reconciler.plan import refusals
+    from reconciler.plan import apply_refusals
     from reconciler.render import account
 
     if made.refusal is None or not made.refusal.whole:
         return
-    found, ended = refusals.stopping(made, go_on=made.refusal.go_on), refusals.found(made)
+    found, ended = (
+        apply_refusals.stopping(made, go_on=made.refusal.go_on),
+        apply_refusals.found(made),
+    )
     session.report.outcomes(ended, made)
     if form == "json":
         session.say(outcomes.dumps(ended, made))

@@ -35,7 +35,7 @@ def revert(
     """Write the files' values back over what has drifted; what is held stays as it is."""
     from reconciler import render, walk
     from reconciler.cli import carrying, rails
-    from reconciler.plan import drifting, guardrails, refusals
+    from reconciler.plan import apply_refusals, drifting, guardrails
 
     if not how.yes and not terminal.can_ask():
         raise UsageError(
@@ -49,7 +49,7 @@ def revert(
         made = drifting.revert(found.plan, found.report, found.world.live, limits)
         spent = walk.cost(found.world, made.requests.expected_writes)
         made = replace(made, requests=replace(spent, reads=writer.reads))
-        made = refusals.judged(made, go_on=how.go_on)
+        made = apply_refusals.judged(made, go_on=how.go_on)
         session.report.plan(made)
         for change in found.report.writes:
             if change.hold is not None:

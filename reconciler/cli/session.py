@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reconciler.posthog.client import Reader, Surroundings, Writer
     from reconciler.posthog.credentials import Credentials
     from reconciler.walk import Past
-    from reconciler.walk.rest import Since
+    from reconciler.walk.policy_history import Since
 
 
 def color_for(choice: str, stream: IO[str]) -> bool:
@@ -256,7 +256,7 @@ class Session:
     def since(self, target: "Target", base: "Base | None") -> "Since | None":
         """What the files said since the base, read only if a plan would weaken a gate."""
         from reconciler.config import git, history
-        from reconciler.walk.rest import Since
+        from reconciler.walk.policy_history import Since
 
         if base is None:
             return None

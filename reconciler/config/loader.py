@@ -20,7 +20,7 @@ from reconciler.config import (
     overlays,
     quorums,
     references,
-    refusals,
+    rejected_values,
     renames,
     schema,
     silence,
@@ -322,10 +322,10 @@ class _Load:
         """What PostHog would refuse, and what is legal but odd."""
         if self.warn:
             resources = tuple(built)
-            texts = refusals.may_be_unstorable(self.texts.values())
-            large = any(len(data) > refusals.LARGEST_FILTERS for data in self.texts.values())
+            texts = rejected_values.may_be_unstorable(self.texts.values())
+            large = any(len(data) > rejected_values.LARGEST_FILTERS for data in self.texts.values())
             for resource in resources:
-                self.findings.extend(refusals.findings(resource, texts=texts, large=large))
+                self.findings.extend(rejected_values.findings(resource, texts=texts, large=large))
                 self.findings.extend(filter(self._is_odd, oddities.findings(resource)))
             self.findings.extend(quorums.findings(resources))
 

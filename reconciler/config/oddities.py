@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, Final
 
 from reconciler.config.near import nearest
-from reconciler.filters import DROPPED
+from reconciler.filter_normal_form import DROPPED
 from reconciler.model import Finding, Resource, Severity
 from reconciler.paths import Path
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from reconciler.config import refusals, schema, writer_yaml
+from reconciler.config import rejected_values, schema, writer_yaml
 from reconciler.kind import Kind, Scope
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Resource
@@ -126,7 +126,7 @@ def _unwritable(item: Item) -> dict[str, str]:
                 shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
                 found[name] = f"no file can hold {shown}"
     sound = {name: value for name, value in item.spec.items() if name not in found}
-    for one in refusals.of_spec(item.address.kind, sound):
+    for one in rejected_values.of_spec(item.address.kind, sound):
         found.setdefault(str(one.path[0]), f"PostHog would refuse it today: {one.message}")
     return found
 

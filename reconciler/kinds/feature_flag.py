@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from reconciler import filters, flag_filters, normal_form
+from reconciler import filter_checks, filter_normal_form, normal_form
 from reconciler.kind import Kind, Reference, Request, Scope, Write, as_set, at, plain_requests
 from reconciler.model import Action, Payload
 from reconciler.paths import Refusal, Spec, map_values
@@ -41,7 +41,7 @@ def to_spec(payload: Payload) -> Spec:
     if "evaluation_contexts" not in spec and "evaluation_tags" in payload:  # older servers
         spec["evaluation_contexts"] = payload["evaluation_tags"]
     if "filters" in spec:
-        spec["filters"] = filters.without_nulls(spec["filters"])
+        spec["filters"] = filter_normal_form.without_nulls(spec["filters"])
     return map_values(spec, ON_COHORT, _as_text)
 
 
@@ -71,7 +71,7 @@ def canonical(spec: Spec) -> Spec:
         ids = spec["analytics_dashboards"] or ()
         normal["analytics_dashboards"] = as_set(map(normal_form.number, ids))
     if spec.get("filters") is not None:
-        normal["filters"] = filters.canonical(spec["filters"])
+        normal["filters"] = filter_normal_form.canonical(spec["filters"])
     return normal
 
 
@@ -84,10 +84,10 @@ def dropped(payload: Payload, spec: Spec) -> tuple[str, ...]:
     """Keys of older releases that the next save removes, and payloads that nobody gets (9.2)."""
     there, found = payload.get("filters") or {}, list[str]()
     if "archived" in payload:  # an early server keeps the keys
-        found += filters.dropped(there)
+        found += filter_normal_form.dropped(there)
     if isinstance(wanted := spec.get("filters"), Mapping):
-        before = filters.canonical(there)
-        kept = filters.merged(before, wanted).get("payloads") or {}
+        before = filter_normal_form.canonical(there)
+        kept = filter_normal_form.merged(before, wanted).get("payloads") or {}
         found += [f"payloads.{name}" for name in before.get("payloads") or {} if name not in kept]
     return tuple(f"filters.{name}" for name in found)
 
@@ -130,7 +130,7 @@ def refusals(spec: Spec) -> Iterator[Refusal]:
         message = "this cannot be together with `bucketing_identifier: device_id`"
         fix = "remove one of the two"
         yield Refusal(("ensure_experience_continuity",), message, "", fix)
-    for found in flag_filters.find(spec.get("filters") or {}):
+    for found in filter_checks.find(spec.get("filters") or {}):
         yield found._replace(path=("filters", *found.path))
 
 
@@ -169,8 +169,12 @@ def _complete(live: Payload, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
     An early server keeps the keys that newer ones drop: there they have to be sent again.
     """
     there = live.get("filters") or {}
-    old = {} if "archived" in live else {n: there[n] for n in filters.DROPPED if n in there}
-    return {**old, **filters.merged(filters.canonical(there), wanted)}
+    old = (
+        {}
+        if "archived" in live
+        else {n: there[n] for n in filter_normal_form.DROPPED if n in there}
+    )
+    return {**old, **filter_normal_form.merged(filter_normal_form.canonical(there), wanted)}
 
 
 KIND = Kind(

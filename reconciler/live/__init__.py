@@ -21,7 +21,7 @@ from reconciler.errors import (
 )
 from reconciler.kind import USER, Scope
 from reconciler.kinds import KINDS, READ
-from reconciler.live import referring, shape, visibility
+from reconciler.live import references, shape, visibility
 from reconciler.live.key_access import Directory, directory, list_organizations, read_key_user
 from reconciler.live.naming import Names, change_request, resource_of, taker
 from reconciler.model import Address, Live, LiveResource, Payload, Person, Unreadable
@@ -171,8 +171,8 @@ class Reading:
 
         Counted are conditions in the files, and in the live flags that `addresses` mean.
         """
-        wanted = {*named, *referring.referred(self.payloads, addresses)}
-        self._list_again(referring.lacking(self.payloads, wanted) - self._again)
+        wanted = {*named, *references.referred(self.payloads, addresses)}
+        self._list_again(references.lacking(self.payloads, wanted) - self._again)
         self.list_all({(one.kind, _scope(one)) for one in wanted if not READ[one.kind].declared})
 
     def list_missing(self, addresses: Collection[Address]) -> None:
@@ -335,7 +335,7 @@ class Reading:
     ) -> Live:
         ids: dict[Address, tuple[str, ...]] = {a: (item.id,) for a, item in resources.items()}
         ids |= {address: tuple(item.id for item in items) for address, items in twins.items()}
-        ids |= referring.only_named(self.payloads)
+        ids |= references.only_named(self.payloads)
         for slug, projects in self.found.projects.items():
             for name, found in projects.items():
                 ids.setdefault(Address("Project", (slug, name)), found)

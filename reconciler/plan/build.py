@@ -9,6 +9,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Plan, Requests
 from reconciler.plan import (
     dependencies,
+    dropped_fields,
     evasion,
     evasion_history,
     findings,
@@ -19,17 +20,16 @@ from reconciler.plan import (
     new_names,
     order,
     pages,
-    predictions,
     references,
+    rejected_changes,
     secret,
     selection,
     three_way,
-    unkept,
     unmanaged,
     weakening_guard,
 )
-from reconciler.plan.begun import Begun
 from reconciler.plan.gate_steps import Steps
+from reconciler.plan.partial_apply import Begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Options:
     only: Collection[Address] | None = None  # exactly these: what a saved plan speaks of
     unmanaged: str = "report"  # of the target: report, ignore, or delete together with `prune`
     prune: bool = False  # what is live and in no file is deleted
-    sent_in_vain: unkept.Unkept = field(default_factory=dict)  # what PostHog did not keep
+    sent_in_vain: dropped_fields.Unkept = field(default_factory=dict)  # what PostHog did not keep
     elsewhere: Container[Address] = ()  # declared in files that this run does not read
     misnamed: Mapping[Address, Collection[str]] = field(default_factory=dict)
     """Names that PostHog gave to what earlier runs created for an address."""
@@ -94,7 +94,7 @@ def build(
         *held,
         *cycles,
         *dependencies.find(changes, live),
-        *predictions.find(changes, live),
+        *rejected_changes.find(changes, live),
         *guardrails.find(changes, live, options.limits, desired=desired, base=base, begun=begun),
         *gate_findings.find(changes, live),
         *_evasions(changes, live, leans, past),
@@ -142,7 +142,7 @@ def compare(
     changes = three_way.settled((*changes, *gone), options.prefer)
     found = (*problems, *unclear)
     if options.prefer != "git":
-        changes, dropped = unkept.settle(changes, live, options.sent_in_vain)
+        changes, dropped = dropped_fields.settle(changes, live, options.sent_in_vain)
         found = (*found, *dropped)
     if options.prune and options.unmanaged != "ignore":
         extra = _unmanaged(desired, base, live, options)

@@ -18,14 +18,14 @@ from reconciler.model import (
     Plan,
     Severity,
 )
-from reconciler.plan import gates, guardrails, three_way, unkept
+from reconciler.plan import dropped_fields, gates, guardrails, three_way
 
 # Without these two sides there is nothing to compare: the only errors of a report.
 _NOT_COMPARED: Final = frozenset(
     {"unreadable", "people-hidden", "ambiguous-name", "unknown-id", "one-object-twice"}
 )
 _WORTH_SAYING: Final = frozenset(
-    {"unknown-reference", "ambiguous-reference", "unmanaged-field", unkept.CODE}
+    {"unknown-reference", "ambiguous-reference", "unmanaged-field", dropped_fields.CODE}
 )
 _GONE: Final = "cannot-create"
 

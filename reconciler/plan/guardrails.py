@@ -7,7 +7,7 @@ from typing import Final
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Cause, Change, Declared, Finding, Live, Severity
 from reconciler.plan import deletes, weakening_guard
-from reconciler.plan.begun import Begun
+from reconciler.plan.partial_apply import Begun
 from reconciler.plan.three_way import Earlier
 from reconciler.plan.weakening_guard import USED, WEAKENED
 

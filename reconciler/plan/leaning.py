@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model import Action, Address, Change, Live
-from reconciler.plan import entwined, gate_policies, gate_roles
-from reconciler.plan.entwined import Move, Pair, World
+from reconciler.plan import gate_change_order, gate_policies, gate_roles
+from reconciler.plan.gate_change_order import Move, Pair, World
 from reconciler.plan.gate_policies import KIND, Scope
 from reconciler.plan.weakening_order import Crowd, compare
 from reconciler.plan.weakening_people import PEOPLE
@@ -79,7 +79,7 @@ def find(changes: Iterable[Change], live: Live) -> Leans:
         world = World(moving, live, pairs)
         found |= _of_people(world)
         last = {address for address, lean in found.items() if lean.last}
-        for one, other in entwined.edges(world, last):
+        for one, other in gate_change_order.edges(world, last):
             waits[one].add(other)
     return Leans(found, waits)
 
@@ -132,7 +132,9 @@ def _of_people(world: World) -> Mapping[Address, Lean]:
     }
 
 
-def _counted(move: Move, meeting: entwined.Meeting) -> tuple[frozenset[str], frozenset[str]]:
+def _counted(
+    move: Move, meeting: gate_change_order.Meeting
+) -> tuple[frozenset[str], frozenset[str]]:
     """Who comes under the policy by this move, and who leaves it by it.
 
     Where the policy takes the role or the level on, or lets go of it, that is what counts: the

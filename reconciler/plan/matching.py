@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
 
-from reconciler.items import ItemChange, ListChange
+from reconciler.list_changes import ItemChange, ListChange
 from reconciler.model import ABSENT, FieldChange
 from reconciler.paths import Path, Spec, at, ordered, parse_path, print_path
 from reconciler.plan import describe, secret

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Declared, Finding, Live
-from reconciler.plan import new_names, predictions, references, three_way
+from reconciler.plan import new_names, references, rejected_changes, three_way
 from reconciler.plan.gate_people import People
 from reconciler.plan.gate_policies import Policy
 
@@ -39,5 +39,7 @@ def look(desired: Declared, live: Live) -> Reach:
         said = people.obstacles(policy, policy.quorum, people.approvers(policy))
         if policy.enabled and said and said[-1].startswith(("nobody can ", "only ")):
             obstacles[address] = tuple(said)
-    refused = tuple(f for f in predictions.find(changes, live) if f.code == predictions.CODE)
+    refused = tuple(
+        f for f in rejected_changes.find(changes, live) if f.code == rejected_changes.CODE
+    )
     return Reach((*unresolved, *problems, *named), obstacles, refused)

@@ -11,7 +11,7 @@ from reconciler.lookalikes import escaped, look
 from reconciler.model import Address, Declared, Finding, Live, Resource, Severity, Unreadable
 from reconciler.paths import Path, Spec, map_values, values_at
 from reconciler.plan.lookup import Folded
-from reconciler.plan.spelling import Spelling
+from reconciler.plan.reference_spelling import Spelling
 
 Edges = Mapping[Address, tuple[Address, ...]]
 NOUNS = {

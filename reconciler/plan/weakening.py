@@ -16,8 +16,8 @@ from typing import Final
 from reconciler.model import Action, Change, Finding, Live, Severity
 from reconciler.paths import parse_path
 from reconciler.plan import gate_policies
-from reconciler.plan.begun import Begun, Rest
 from reconciler.plan.gate_policies import Policy
+from reconciler.plan.partial_apply import Begun, Rest
 from reconciler.plan.weakening_order import Reason, compare
 from reconciler.plan.weakening_people import PEOPLE, Effects
 

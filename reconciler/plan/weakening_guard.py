@@ -7,7 +7,7 @@ from typing import Final
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Finding, Live, Severity, Verdict
 from reconciler.plan import gates, leaning, weakening
-from reconciler.plan.begun import Begun
+from reconciler.plan.partial_apply import Begun
 
 WEAKENED: Final = "policy-weakened"
 USED: Final = "weakened-and-used"

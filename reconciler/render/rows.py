@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from reconciler.evidence import Attribution
-from reconciler.items import ItemChange, ListChange
+from reconciler.list_changes import ItemChange, ListChange
 from reconciler.model import ABSENT, Cause, Change, FieldChange
 from reconciler.paths import parse_path
 

@@ -35,12 +35,12 @@ from reconciler.plan import (
     reach,
     references,
 )
-from reconciler.plan.begun import Begun
 from reconciler.plan.build import Options
+from reconciler.plan.partial_apply import Begun
 from reconciler.posthog.client import Reader, Writer
 from reconciler.posthog.pacing import RateLimit
 from reconciler.source import Source
-from reconciler.walk import rest, voters
+from reconciler.walk import policy_history, voters
 
 if TYPE_CHECKING:  # what most commands do without is imported where it is needed
     from reconciler.apply import executor
@@ -77,7 +77,7 @@ def observe(
     base: loader.Loaded | None = None,
     past: Past | None = None,
     *,
-    since: rest.Since | None = None,
+    since: policy_history.Since | None = None,
 ) -> World:
     """Read the live side of what the files declare. All that planning may look at.
 
@@ -108,7 +108,7 @@ def observe(
     told: tuple[Declared, ...] = ()
     if past is not None and (steps := evasion_history.wanted(compared.changes, live)):
         told = tuple(steps.cut(loader.expand(one, names)) for one in past(steps.names))
-    begun = rest.look(reader, compared, desired, live, since=since, names=names)
+    begun = policy_history.look(reader, compared, desired, live, since=since, names=names)
     reads = reader.reads - before
     return World(desired, based, live, reads, reader.rate_limit, said, compared, told, begun=begun)
 

@@ -39,7 +39,7 @@ from reconciler.plan import (
 from reconciler.plan.build import Comparison, Options
 from reconciler.planfile import Saved
 from reconciler.posthog.client import Reader
-from reconciler.walk import rest, watch
+from reconciler.walk import policy_history, watch
 
 Pins = Mapping[Address, str]
 _AGAIN: Final = "make the plan again and look at it"
@@ -79,7 +79,11 @@ def _basis(saved: Saved) -> Basis:
 
 
 def resume(
-    reader: Reader, saved: Saved, said: Files, options: Options, since: rest.Since | None = None
+    reader: Reader,
+    saved: Saved,
+    said: Files,
+    options: Options,
+    since: policy_history.Since | None = None,
 ) -> tuple[Plan, walk.World]:
     """What of a plan can be carried out now, and the few things that were read to tell.
 
@@ -100,7 +104,7 @@ def resume(
     refusals += stale_findings.dependants(changes, {one.address for one in refusals if one.address})
     limits = _limits(options, saved, said, todo)
     names = {slug: tuple(place.projects) for slug, place in _basis(saved).organizations.items()}
-    begun = rest.look(reader, compared, said.desired, live, since=since, names=names)
+    begun = policy_history.look(reader, compared, said.desired, live, since=since, names=names)
     guards = guardrails.find(todo, live, limits, desired=said.desired, base=said.base, begun=begun)
     found = (*cycles, *refusals, *guards)
     told = {*guardrails.CODES, *((one.code, one.address, one.message) for one in found)}

@@ -30,8 +30,8 @@ APPLY = ("-m", "pytest", "-x", "-q", "tests/apply", "tests/e2e/test_gate.py")
 E2E = ("-m", "pytest", "-x", "-q", "tests/e2e/test_faults.py", "tests/e2e/test_weakening.py",
        "tests/e2e/test_base.py", "tests/e2e/test_plan.py")  # fmt: skip
 THREE_WAY = ("-m", "pytest", "-x", "-q", "tests/plan/test_three_way.py")
-REST = ("-m", "pytest", "-x", "-q", "tests/harness/test_rest.py")
-BEGUN = ("-m", "pytest", "-x", "-q", "tests/e2e/test_rest.py")
+REST = ("-m", "pytest", "-x", "-q", "tests/harness/test_killed_gate_changes.py")
+BEGUN = ("-m", "pytest", "-x", "-q", "tests/e2e/test_partial_apply.py")
 GUARDS = ("-m", "pytest", "-x", "-q", "tests/e2e/test_guardrails.py")
 BASE = ("-m", "pytest", "-x", "-q", "tests/e2e/test_base.py")
 WEAKER = ("-m", "pytest", "-x", "-q", "tests/e2e/test_weakening.py")
@@ -79,7 +79,7 @@ MUTANTS = [
     mutant("say nothing of what is live already", "apply/progress.py",
            "if result in {Result.DONE, Result.UNCHANGED} or change.action is Action.DELETE:",
            "if True:", PARTLY),
-    mutant("let a plan that apply refuses end as a success", "plan/refusals.py",
+    mutant("let a plan that apply refuses end as a success", "plan/apply_refusals.py",
            "        return outcomes.REFUSED\n", "        return 0\n", AGREED),
     mutant("call what somebody added to a role our own work", "plan/three_way.py",
            "if not before & wanted <= now <= before | wanted:", "if False:", WAITING),
@@ -145,13 +145,13 @@ MUTANTS = [
     mutant("an ID has the name of its namesake", "live/naming.py",
            "if name and count[name] < 2:", "if name:", NAMES),
     # values as the server keeps them
-    mutant("operators as they are spelled", "filters.py",
+    mutant("operators as they are spelled", "filter_normal_form.py",
            'OPERATORS.get(item["operator"], item["operator"])', 'item["operator"]', VALUES),
     mutant("tags in capitals", "normal_form.py", "one.strip().lower()", "one.strip()", VALUES),
     mutant("payloads compared as text", "normal_form.py",
            "return _respelled(value) if isinstance(value, str)",
            "return value if isinstance(value, str)", VALUES),
-    mutant("keys that the next save removes are sent", "filters.py",
+    mutant("keys that the next save removes are sent", "filter_normal_form.py",
            "for name, value in filters.items() if name not in DROPPED}", "for name, value in filters.items()}", VALUES),
     mutant("an inserted item changes all of them", "plan/three_way.py",
            "return replace(_change(resource, Action.UPDATE, fields, live), lists=lists)",
@@ -160,7 +160,7 @@ MUTANTS = [
     mutant("send a create that PostHog names otherwise", "plan/new_names.py",
            "if made != address.name:", "if False:", IDENTITY),
     mutant("forget what PostHog has named otherwise", "apply/write.py",
-           "misnamed.remember(folder, self._now.change.address, made)", "pass", IDENTITY),
+           "created_names.remember(folder, self._now.change.address, made)", "pass", IDENTITY),
     mutant("create beside a name that looks the same", "plan/new_names.py",
            "if kind.folds_case or look(other.name) == look(address.name):", "if False:", IDENTITY),
     mutant("a short list of members is all of them", "live/visibility.py",
@@ -254,17 +254,17 @@ MUTANTS = [
            "if why := _protection(change, earlier):", "if why := '':", GUARDS, E2E),
     mutant("conflicts are nobody's business", "plan/guardrails.py",
            "        elif paths:\n", "        elif False:\n", BASE, E2E),
-    mutant("a policy names a role before it has its members", "plan/entwined.py",
+    mutant("a policy names a role before it has its members", "plan/gate_change_order.py",
            "        if move.leaves or move.change not in last:\n            yield policy, move.change\n",
            "        yield move.change, policy\n", REST),
-    mutant("somebody is shut out of one way before the other is open", "plan/entwined.py",
+    mutant("somebody is shut out of one way before the other is open", "plan/gate_change_order.py",
            "            if gains not in last:\n", "            if False:\n", REST),
     mutant("a list that two sides moved is a conflict", "plan/three_way.py",
            "if print_path(path) in kind.sets and", "if False and", THREE_WAY),
-    mutant("whatever lies between base and files was begun", "plan/begun.py",
+    mutant("whatever lies between base and files was begun", "plan/partial_apply.py",
            "map(self._ground, (self._begun.base, *self._begun.since))",
            "map(self._ground, (self._begun.base,))", BEGUN),
-    mutant("a policy that the base does not declare is our own", "plan/begun.py",
+    mutant("a policy that the base does not declare is our own", "plan/partial_apply.py",
            "if address in self._managed and self._is_own(there):",
            "if address in self._managed:", BEGUN),
     mutant("weakening is fine", "plan/guardrails.py",
@@ -272,16 +272,16 @@ MUTANTS = [
            "yield from ()", WEAKER, E2E),
     # what PostHog would refuse
     mutant("send what PostHog would refuse", "plan/build.py",
-           "*predictions.find(changes, live),", "", REFUSED),
-    mutant("own filters are all that counts", "plan/predictions.py",
-           "after = filters.merged(before, written)", "after = dict(written)", REFUSED),
-    mutant("anybody may be changed by anybody", "plan/predictions.py",
+           "*rejected_changes.find(changes, live),", "", REFUSED),
+    mutant("own filters are all that counts", "plan/rejected_changes.py",
+           "after = filter_normal_form.merged(before, written)", "after = dict(written)", REFUSED),
+    mutant("anybody may be changed by anybody", "plan/rejected_changes.py",
            "if there is not None and level_number(there) > level:", "if False:", REFUSED),
     mutant("a dropped field is a kept one", "apply/write.py",
            "dropped=self._now.dropped | dropped)", "dropped=self._now.dropped)", KEPT),
     mutant("any field may be dropped", "apply/objects.py",
            "for name in kind.droppable if now.get(name) == was.get(name))", "for name in now)", APPLY),
-    mutant("whatever differs was dropped", "plan/unkept.py",
+    mutant("whatever differs was dropped", "plan/dropped_fields.py",
            "return mine and all(", "return True or all(", KEPT),
 ]  # fmt: skip
 

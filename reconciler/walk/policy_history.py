@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from reconciler.config import loader
 from reconciler.model import Declared, Live
 from reconciler.plan import references, weakening
-from reconciler.plan.begun import Begun
 from reconciler.plan.build import Comparison
+from reconciler.plan.partial_apply import Begun
 from reconciler.posthog.client import Reader
 
 

@@ -8,8 +8,8 @@ from types import NoneType
 from typing import Any, Final
 
 from reconciler import date_values
-from reconciler.filters import INDEX as _INDEX
-from reconciler.filters import OPERATORS as SPELLINGS
+from reconciler.filter_normal_form import INDEX as _INDEX
+from reconciler.filter_normal_form import OPERATORS as SPELLINGS
 from reconciler.paths import Path, Refusal
 
 _PATTERNS: Final = frozenset({"regex", "not_regex"})

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from reconciler import filters, flag_filters
+from reconciler import filter_checks, filter_normal_form
 from reconciler.kind import LEVELS, level_number, level_word
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Finding, Live, Severity
@@ -213,22 +213,22 @@ def _clash(spec: Spec) -> bool:
 
 def _filters(before: Spec, written: Spec, payload: Mapping[str, Any]) -> Iterator[Refusal]:
     """Find what is refused of written filters on top of the live ones that stay."""
-    after = filters.merged(before, written)
+    after = filter_normal_form.merged(before, written)
     stored = {
         str(item.get("value"))
         for group in before.get("groups") or ()
         for item in group.get("properties") or ()
         if item.get("operator") in _PATTERNS
     }
-    for found in flag_filters.find(after, stored=stored):
+    for found in filter_checks.find(after, stored=stored):
         field = found.path[0]
         why = "" if field in written else f"`{field}` is live, in no file, and stays"
         yield found._replace(path=("filters", *found.path), why=found.why or why)
-    if payload.get("features") and flag_filters.aggregates(after):
+    if payload.get("features") and filter_checks.aggregates(after):
         message = "groups cannot be bucketed in a flag of an early access feature"
         yield Refusal(("filters",), message, "", "remove `aggregation_group_type_index`")
     if running := _running(payload):
-        gone = sorted(flag_filters.variants(before) - flag_filters.variants(after))
+        gone = sorted(filter_checks.variants(before) - filter_checks.variants(after))
         if gone:
             message = f"a running experiment needs the variants {', '.join(gone)}: {running}"
             at = ("filters", "multivariate", "variants")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from reconciler import flag_filters
+from reconciler import filter_checks
 from reconciler.config import time_zones
 from reconciler.config.near import nearest
 from reconciler.kinds import KINDS
@@ -56,7 +56,7 @@ def findings(resource: Resource, *, texts: bool, large: bool) -> Iterator[Findin
 def _finding(resource: Resource, found: Refusal, code: str) -> Finding:
     meant = nearest(str(at(resource.written, found.path, "")), found.near) if found.near else None
     return Finding(
-        _SHARES if found.topic == flag_filters.SHARES else code,
+        _SHARES if found.topic == filter_checks.SHARES else code,
         Severity.ERROR,
         found.message,
         why=found.why or "PostHog refuses it",
