@@ -47,7 +47,7 @@ def _moved(moved: tuple[Any, Any] | None) -> Row | None:
 
 
 def lists(change: Change) -> Row:
-    """The row about items of lists, matched by content; a side that is not there is left out."""
+    """Return the row about items of lists, matched by content, without a missing side."""
     found = [
         {
             "path": one.path,
@@ -66,7 +66,7 @@ def lists(change: Change) -> Row:
 
 
 def read_lists(node: Node) -> tuple[ListChange, ...]:
-    """And back."""
+    """Read that row back."""
 
     def item(row: Node) -> ItemChange:
         path, was = row["path"].text(), row["moved_from"].maybe(Node.count)

@@ -28,7 +28,7 @@ OPERATORS: Final[Mapping[str, str]] = {
 
 
 def without_nulls(filters: Any) -> Any:
-    """Live filters without the null aggregation that the server writes everywhere.
+    """Return live filters without the null aggregation that the server writes everywhere.
 
     In a file a null means something: the flag no longer aggregates by a group.
     """
@@ -51,7 +51,7 @@ def _without_null(group: Any) -> Any:
 
 
 def canonical(filters: Mapping[str, Any]) -> dict[str, Any]:
-    """Filters in normal form; applying it twice changes nothing."""
+    """Return filters in normal form; applying it twice changes nothing."""
     normal = {name: value for name, value in filters.items() if name not in DROPPED}
     if isinstance(groups := filters.get("groups"), list):
         _set_groups(normal, groups)
@@ -71,7 +71,7 @@ def canonical(filters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merged(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Live filters with what is wanted of them, both in normal form: what a write has to send.
+    """Return live filters with the wanted ones, all in normal form: what a write sends.
 
     Mappings are merged key by key, as they are managed. A payload goes with its variant, since the
     server refuses a payload that nobody gets.
@@ -89,13 +89,13 @@ def merged(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any
 
 
 def dropped(filters: Any) -> Iterator[str]:
-    """Keys of live filters that hold something, and that the next save of the flag removes."""
+    """Yield keys of live filters that hold something and that the next save removes."""
     if isinstance(filters, Mapping):
         yield from (name for name in sorted(DROPPED) if filters.get(name))
 
 
 def _set_groups(normal: dict[str, Any], groups: list[Any]) -> None:
-    """The groups, and what they aggregate by: for the whole flag wherever they all agree.
+    """Set the groups and what they aggregate by: for the whole flag where all agree.
 
     The server writes the flag's own aggregation into each group, and derives it from them.
     """
@@ -147,7 +147,7 @@ def _property(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _multivariate(value: Any) -> Any:
-    """Variants; without any the flag is on or off, however that is spelled."""
+    """Return the variants; without any the flag is on or off, however that is spelled."""
     if not isinstance(value, Mapping):
         return value
     variants = value.get("variants")

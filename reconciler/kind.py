@@ -41,11 +41,11 @@ class Reference:
     takes_ids: bool = False
 
     def target(self, address: Address, name: object) -> Address:
-        """The address of what the resource at `address` names."""
+        """Return the address of what the resource at `address` names."""
         return Address(self.kind, (*address.parts[: self.scope.value - 1], str(name)))
 
     def place(self, address: Address) -> tuple[str, tuple[str, ...]]:
-        """The collection that the named resource is in: its kind and scope."""
+        """Return the collection that the named resource is in: its kind and scope."""
         return self.kind, address.parts[: self.scope.value - 1]
 
 
@@ -94,7 +94,7 @@ def nothing_missing(spec: Spec) -> str:
 
 
 def nothing_refused(spec: Spec) -> Iterable[Refusal]:
-    """PostHog takes whatever the schema takes."""
+    """Refuse nothing: PostHog takes whatever the schema takes."""
     return ()
 
 
@@ -231,7 +231,7 @@ ID: Final = "id:"  # how a reference is written that has no name, or whose name 
 
 
 def id_of(name: Any, *, digits: bool = False) -> str | None:
-    """The id that a reference consists of: `id:7`, or 7; None for a name.
+    """Return the id that a reference consists of: `id:7`, or 7; None for a name.
 
     With `digits`, text of digits is an id as well, which only the live side can decide.
     """
@@ -303,7 +303,7 @@ def duration_clock(seconds: float) -> str:
 
 
 def _microseconds(seconds: float) -> int:
-    """Whole microseconds; of more centuries than a float can count them in, whole seconds."""
+    """Return whole microseconds; whole seconds where a float cannot count them."""
     if abs(seconds) > _EXACT:
         return round(seconds) * _MICRO
     return round(seconds * _MICRO)

@@ -26,12 +26,12 @@ class _Number(str):
 
 
 def text(value: Any) -> Any:
-    """Plain text without white space at its ends (contract 9.1); anything else as it is."""
+    """Return text without white space at its ends (contract 9.1); anything else as it is."""
     return value.strip() if isinstance(value, str) else value
 
 
 def labels(values: Iterable[Any]) -> list[Any]:
-    """Tags and the like: trimmed, in lower case, sorted, each once, none blank (contract 9.1)."""
+    """Return tags trimmed, in lower case, sorted, each once, none blank (contract 9.1)."""
     unique = {one.strip().lower() if isinstance(one, str) else one for one in values}
     unique.discard("")
     try:
@@ -41,12 +41,12 @@ def labels(values: Iterable[Any]) -> list[Any]:
 
 
 def number(value: Any) -> Any:
-    """A whole number without a fraction: 10.0 is 10."""
+    """Return a whole number without a fraction: 10.0 is 10."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def uuid(value: Any) -> Any:
-    """A uuid in its usual spelling; what is not a uuid as it is."""
+    """Return a uuid in its usual spelling; anything else as it is."""
     try:
         return str(UUID(value)) if isinstance(value, str) else value
     except ValueError:
@@ -54,7 +54,7 @@ def uuid(value: Any) -> Any:
 
 
 def json_text(value: Any) -> str:
-    """A payload as JSON text by its meaning (contract 9.2); text that is not JSON as it is.
+    """Return a payload as normal JSON text (contract 9.2); text that is not JSON as it is.
 
     Spaces, the order of keys, escapes, repeated keys and the spelling of numbers mean nothing.
     Letters stay letters.
@@ -91,7 +91,7 @@ def _written(value: Any) -> str:  # noqa: PLR0911  one line a type
 
 
 def _number_text(literal: str) -> _Number:
-    """A JSON number by its exact value: `1`, `1.0` and `10e-1` are `1`."""
+    """Return a JSON number by its exact value: `1`, `1.0` and `10e-1` are `1`."""
     found = _NUMBER.fullmatch(literal)
     sign, whole, fraction, exponent = found.groups("") if found is not None else ("",) * 4
     if found is None or len(exponent) > _LONGEST_EXPONENT:
@@ -105,7 +105,7 @@ def _number_text(literal: str) -> _Number:
 
 
 def _placed(digits: str, point: int) -> str:
-    """`0.DIGITS` times ten to the power of `point`, as short as it is exact."""
+    """Return `0.DIGITS` times ten to the power of `point`, as short as it is exact."""
     if len(digits) <= point <= max(len(digits), _PLAIN_DIGITS):
         return digits.ljust(point, "0")
     if 0 < point < len(digits):

@@ -89,7 +89,7 @@ def rejected(change: Change) -> Problem:
 
 
 def totals(rows: Collection[Outcome], plan: Plan) -> dict[str, int]:
-    """How many resources ended how; what needed no change counts as `unchanged`.
+    """Count how many resources ended how; what needed no change counts as `unchanged`.
 
     `partly_written` counts those of them that are live in part: it stands beside the others.
     """

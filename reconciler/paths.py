@@ -106,7 +106,7 @@ class _Step:
     value: str = ""
 
     def picks(self, item: Any) -> bool:
-        """Whether an item of the list is meant."""
+        """Return whether an item of the list is meant."""
         return not self.field or (isinstance(item, Mapping) and item.get(self.field) == self.value)
 
 
@@ -142,7 +142,7 @@ def _values(node: Any, steps: tuple[_Step, ...], path: Path) -> Iterator[tuple[P
 
 
 def map_values(spec: Spec, path: str, function: Callable[[Any], Any]) -> Spec:
-    """A copy of `spec` in which each value that `path` names went through `function`.
+    """Return a copy of `spec` in which each value that `path` names went through `function`.
 
     `spec` itself where nothing became another value: most flags name nothing.
     """

@@ -98,7 +98,7 @@ def read_basis(node: Node) -> Basis:
 
 
 def refusal(found: Refusal | None) -> dict[str, Any]:
-    """The row about what `apply` refuses, where there is anything."""
+    """Return the row about what `apply` refuses, if there is anything."""
     if found is None:
         return {}
     row = {"whole": found.whole, "changes": found.changes, "rest": found.rest}
@@ -106,7 +106,7 @@ def refusal(found: Refusal | None) -> dict[str, Any]:
 
 
 def read_refusal(node: Node) -> Refusal:
-    """What `apply` refuses of the plan."""
+    """Return what `apply` refuses of the plan."""
     whole, rest, go_on = (node[name].flag() for name in ("whole", "rest", "continue"))
     return Refusal(whole, node["changes"].count(), rest, go_on)
 

@@ -110,7 +110,7 @@ class _Run:
         return graph
 
     def _is_whole(self, change: Change, other: Address) -> bool:
-        """Whether all of the other goes first: a policy that names the role of whoever joins."""
+        """Return whether all of the other goes first: a policy names the default role."""
         there = self._changes.get(other)
         return there is not None and not set(there.late).isdisjoint(change.depends_on)
 

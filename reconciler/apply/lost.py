@@ -109,7 +109,7 @@ def _need_unmoved(kind: Kind, progress: Progress, write: Write, payload: Payload
 
 
 def _is_answered(error: AmbiguousError) -> bool:
-    """Whether an answer came that PostHog may have meant: then asking again brings the same."""
+    """Return whether PostHog may have meant an answer: then asking again brings the same."""
     return error.status is not None and error.status < _FAILURES and error.status != _TIMED_OUT
 
 

@@ -38,7 +38,7 @@ class Names:
         return ids
 
     def resolve(self, kind: Kind, address: Address, spec: Spec) -> Spec:
-        """The spec of a resource with ids where its references are; raises UnknownNameError."""
+        """Return the spec with ids where its references are; raises UnknownNameError."""
         for reference in kind.references:
             spec = map_values(spec, reference.path, self._by(reference, address))
         return spec

@@ -117,7 +117,7 @@ def different(kind: Kind, spec: Spec, payload: Payload) -> tuple[str, ...]:
 
 
 def unconfirmed(request: Request, why: str, shown: Payload | None = None) -> AmbiguousError:
-    """The error of a write whose answer does not show what was sent.
+    """Return the error of a write whose answer does not show what was sent.
 
     `shown` is the object, where the answer shows it as something else.
     """
@@ -170,14 +170,14 @@ def verify(
 
 
 def _dropped(kind: Kind, progress: Progress, payload: Payload) -> frozenset[str]:
-    """The fields that PostHog may have dropped without a word: they are as they were."""
+    """Return the fields that PostHog may have dropped without a word: still as before."""
     was = spec_of(kind, progress.payload) if progress.payload is not None else kind.defaults
     now = spec_of(kind, payload)
     return frozenset(name for name in kind.droppable if now.get(name) == was.get(name))
 
 
 def is_whole(kind: Kind, request: Request, write: Write) -> bool:
-    """Whether a call is about the object itself, not about one of its parts."""
+    """Return whether a call is about the object itself, not about one of its parts."""
     template = kind.collection if request.method == "POST" else kind.item
     return request.path == kind.path(template, write.ids)
 
@@ -191,7 +191,7 @@ def contradicted(
     *,
     payload: Payload | None,
 ) -> Stop | None:
-    """The end of a change whose object really is as an answer has shown it, not as it was sent.
+    """End a change whose object really is as an answer has shown it, not as it was sent.
 
     `payload` is the object as it was read back: by its id, or by the name that was sent.
     """
@@ -212,7 +212,7 @@ def contradicted(
 
 
 def _made(tools: Tools, kind: Kind, progress: Progress, shown: Payload) -> Payload | None:
-    """The object of an answer to a create, if it is there and was not known before."""
+    """Return the object of an answer to a create, if it is there and was not known before."""
     id_ = kind.identity(shown)
     if tools.names.knows(kind.name, id_):
         return None  # the answer to another request

@@ -184,7 +184,7 @@ class _Worker:
         return False
 
     def _need_gone(self, error: NotFoundError) -> None:
-        """A 404 about what was read before is only believed once the object cannot be read."""
+        """Believe a 404 about what was read before only if the object cannot be read."""
         before, self._now = self._now, replace(self._now, unsure=True)  # if it cannot be read
         payload = objects.reread(self._tools, self._kind, before)
         self._now = before

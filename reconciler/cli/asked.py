@@ -47,7 +47,7 @@ class Asked:
         return Selection(self.paths, self.select, self.exclude, prune)
 
     def prefer(self, given: str | None) -> str | None:
-        """Which side of a conflict wins; a plan that was made with --prefer knows it."""
+        """Return which side of a conflict wins; a plan made with --prefer knows it."""
         basis = self.plan.basis if self.plan is not None else None
         kept = basis.prefer if basis is not None else None
         if kept is None or given in {None, kept}:

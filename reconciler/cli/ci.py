@@ -238,7 +238,7 @@ def _findings(result: Result) -> "tuple[Finding, ...]":
 
 
 def _why(row: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
-    """Why it did not come to its end, and what of it is live."""
+    """Return why it did not finish, and what of it is live."""
     live = ", ".join(row.get("written") or ())
     said = (problem.get("why"), f"{live} written" if live else "")
     return "; ".join(part for part in said if part)

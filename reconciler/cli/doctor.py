@@ -288,7 +288,7 @@ def _refused(scope: str, said: str, breaks: str, far: _Far) -> Iterator[Check]:
 
 
 def _organization(payload: "Payload", far: _Far) -> Iterator[Check]:
-    """The user's level, whom it sees, and what the plan offers."""
+    """Report the user's level, whom it sees, and what the plan offers."""
     from reconciler.kind import level_word
     from reconciler.live import visibility
 

@@ -33,7 +33,7 @@ def meet_signals(*, interrupts: bool) -> None:
 
 
 def ended() -> None:
-    """The command has ended by itself: from now on SIGINT ends the process at once."""
+    """Note that the command has ended: from now on SIGINT ends the process at once."""
     if signal.getsignal(signal.SIGINT) is _interrupted:
         signal.signal(signal.SIGINT, _left)
     while _watchdogs:

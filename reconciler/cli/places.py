@@ -37,7 +37,7 @@ def here(session: "Session", paths: "Iterable[str]") -> tuple[str, ...]:
 
 
 def _anchor(session: "Session") -> Path:
-    """The folder of `reconciler.yaml`, else the root of the repository, else the current one."""
+    """Return the folder of `reconciler.yaml`, else the repository's root, else the current one."""
     from reconciler.config.files import git_root
 
     found = session.settings().folder or git_root(Path.cwd()) or Path.cwd()

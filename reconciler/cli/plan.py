@@ -117,7 +117,7 @@ def _save(session: Session, made: "Plan", out: str) -> None:
 
 
 def _command(session: Session, out: str) -> str:
-    """The command that carries a saved plan out, with the options that have to be repeated.
+    """Return the command that carries a saved plan out, with the options that have to be repeated.
 
     What lifts a guardrail is not kept in a plan: whoever can write one could allow themselves
     anything. Which side of a conflict won is kept, for the plan shows what is written.

@@ -119,7 +119,7 @@ def _root(session: Session, folder: Path) -> Path:
 
 
 def _loaded(session: Session, target: "Target", folder: Path) -> "tuple[Loaded, Loaded | None]":
-    """What the files declare already, and did at the base.
+    """Return what the files declare already, and did at the base.
 
     The whole target, if it reads the folder; else what the folder holds, which was applied by
     nobody unless there are no settings.
@@ -147,7 +147,7 @@ def _loaded(session: Session, target: "Target", folder: Path) -> "tuple[Loaded, 
 
 
 def _base(session: Session, whole: "Target", loaded: "Loaded") -> "Loaded | None":
-    """What was declared when everything was applied last; without it, live values win."""
+    """Return what the last apply declared; without it, live values win."""
     from reconciler.cli import before
 
     found = before.base(session, whole, like=loaded)
@@ -194,7 +194,7 @@ def _json(done: _Done) -> str:
 
 
 def _show(session: Session, done: _Done, choice: "Choice") -> None:
-    """Files on stdout, a line each, and what becomes of fields; what was not written on stderr."""
+    """Print files on stdout, one per line, with kept fields; what was not written on stderr."""
     _show_written(done)
     _show_left_out(session, done.pulled, choice)
 
@@ -249,7 +249,7 @@ def _show_left_out(session: Session, pulled: "Pulled", choice: "Choice") -> None
 
 
 def _why_kept(one: "Kept") -> str:
-    """Why a difference stays in the files."""
+    """Return why a difference stays in the files."""
     if one.both:
         return "git and PostHog have both changed it: apply or change the document by hand"
     if one.change_request:

@@ -81,7 +81,7 @@ def chosen(
 
 
 def _unkept(session: Session, target: "Target", loaded: "Loaded") -> "Unkept":
-    """What earlier runs from this folder sent, and PostHog dropped."""
+    """Return what earlier runs from this folder sent and PostHog dropped."""
     from reconciler.config import dropped_writes
 
     runs = session.folder() / ".reconciler" / "runs"

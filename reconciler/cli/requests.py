@@ -279,7 +279,7 @@ def _vote(
 
 
 def _looked_up(writer: "Writer", place: str, id_: str, verb: str, error: AmbiguousError) -> "Vote":
-    """A vote whose answer does not show it, if the request itself does; else the error."""
+    """Return a vote that the request itself shows where the answer does not; else the error."""
     from reconciler.posthog import change_requests
 
     request = change_requests.get(writer, place, id_)

@@ -248,13 +248,13 @@ class Session:
         return states
 
     def lineage(self, target: "Target") -> "Lineage":
-        """Who wrote what the files say, read only if somebody has approved it."""
+        """Return who wrote what the files say, read only if somebody has approved it."""
         from reconciler.config.lineage import Lineage
 
         return Lineage(target.paths, target.overlays, Path.cwd())
 
     def since(self, target: "Target", base: "Base | None") -> "Since | None":
-        """What the files said since the base, read only if a plan would weaken a gate."""
+        """Return what the files said since the base, read only if a plan would weaken a gate."""
         from reconciler.config import git, history
         from reconciler.walk.policy_history import Since
 

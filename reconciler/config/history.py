@@ -82,7 +82,7 @@ def since(
     *,
     cwd: Path,
 ) -> tuple[Loaded, ...] | None:
-    """What was declared at each commit after the base, oldest first; None if any is not known.
+    """Return what each commit after the base declared, oldest first; None if any is unknown.
 
     Only files that changed since then, and of those only documents in which one of the names
     stands, in whatever case.
@@ -106,7 +106,7 @@ def since(
 
 
 def _rows(root: Path, inside: Sequence[str], *revisions: str) -> list[tuple[str, str | None]]:
-    """(commit, parent) of the first-parent line, oldest first."""
+    """Yield (commit, parent) of the first-parent line, oldest first."""
     asked = [*_LINE, "--parents", f"-n{_LOOKED_AT}", "HEAD", *revisions, "--"]
     output = git_process.output([*asked, *(path or "." for path in inside)], root)
     rows = [row.split() for row in reversed(output.decode("ascii", "replace").splitlines())]

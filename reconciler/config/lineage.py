@@ -79,12 +79,12 @@ class Lineage:
 
     @cached_property
     def is_shallow(self) -> bool:
-        """Whether the history was cut off when the repository was cloned."""
+        """Return whether the history was cut off when the repository was cloned."""
         return self.root is not None and git.is_shallow(self.root)
 
     @cached_property
     def nodes(self) -> Mapping[str, _Node]:
-        """The commits that touched the paths: children before parents, whatever their dates say."""
+        """Return the commits that touched the paths, children before parents, not by date."""
         asked = ["rev-list", "--topo-order", "--parents", "--timestamp", f"-n{COMMITS}", "HEAD"]
         only = ["--", *(path or "." for path in self.inside)]
         rows = git_process.output([*asked, *only], self.tree.root).decode("ascii", "replace")
@@ -107,21 +107,21 @@ class Lineage:
         return tuple(found)
 
     def since(self, base: str) -> frozenset[str]:
-        """The commits that HEAD has in its history and `base` has not."""
+        """Return the commits that HEAD has in its history and `base` has not."""
         rows = git_process.output(["rev-list", "HEAD", f"^{base}"], self.tree.root)
         return frozenset(rows.decode("ascii", "replace").split())
 
     def has_moved(self, path: str, base: str) -> bool:
-        """Whether a file is another one at HEAD than at the base."""
+        """Return whether a file is another one at HEAD than at the base."""
         asked = ["diff-tree", "--quiet", base, "HEAD", "--", path]
         return git_process.run(asked, self.tree.root).returncode == 1
 
     def document(self, address: Address, names: Sequence[str], projects: Projects) -> "Document":
-        """The history of one document, which has one of these names in it."""
+        """Return the history of one document, which has one of these names in it."""
         return Document(self, address, Blobs(self.tree.root, names), tuple(names), projects)
 
     def authors(self, commit: str, base: str | None) -> tuple[str, ...]:
-        """Email addresses of who wrote a commit, co-authors included.
+        """Return the email addresses of who wrote a commit, co-authors included.
 
         `.mailmap` says which addresses are theirs, but not as the change itself has it: that could
         hide an author, or accuse somebody else. It counts as it was at the base, which was applied,
@@ -146,7 +146,7 @@ class Document:
     _read: dict[frozenset[tuple[str, str]], Declared] = field(default_factory=dict)
 
     def states(self) -> Iterator[tuple[Moment, Spec | None]]:
-        """What each commit of the first-parent line said, newest first; not what none can read."""
+        """Yield what each readable commit of the first-parent line said, newest first."""
         before: str | None = None
         for moment in self.lineage.line:
             self._reach(moment.commit, before)
@@ -155,12 +155,12 @@ class Document:
                 yield moment, self.state(moment.commit)
 
     def state(self, commit: str) -> Spec | None:
-        """What a commit that was reached said; None if the document was not declared."""
+        """Return what a commit that was reached said; None if the document was not declared."""
         found = self._resource(self._declared(commit))
         return None if found is None or found.lifecycle.absent else found.spec
 
     def blame(self, commit: str, holds: Holds) -> str | None:
-        """The commit that made a value what it is; None if that cannot be known.
+        """Return the commit that made a value what it is; None if that cannot be known.
 
         From `commit`, where it holds, back as long as it holds in one of the commits before.
         """
@@ -179,7 +179,7 @@ class Document:
             commit = earlier[0]
 
     def _came(self, commit: str, holds: Holds) -> bool:
-        """Whether a document came from files outside the paths, and said the same there.
+        """Return whether a document came from files outside the paths, and said the same there.
 
         Then who moved it did not write it, and who did is not looked for.
         """
@@ -212,7 +212,7 @@ class Document:
         self._files[commit] = files
 
     def _newest(self) -> dict[str, str]:
-        """The files at HEAD in which one of the names stands, or could, written with escapes."""
+        """Return the files at HEAD that contain one of the names, or could, with escapes."""
         tree, inside = self.lineage.tree, self.lineage.inside
         words = [word for name in (*self.names, "\\") for word in ("-e", name)]
         asked = ["grep", "-l", "-z", "-a", "-F", "--full-name", *words, tree.commit, "--"]
@@ -250,7 +250,7 @@ class Document:
             return _BROKEN
 
     def _resource(self, declared: Declared) -> Resource | None:
-        """The document, under any of the names that it has had."""
+        """Return the document, under any of the names that it has had."""
         scope = self.address.parts[:-1]
         for name in self.names:
             address = Address(self.address.kind, (*scope, name))

@@ -88,7 +88,7 @@ def _is_of_one(row: tuple[Identity, Written]) -> bool:
 
 
 def _past(finding: Finding) -> Finding:
-    """What is wrong with a commit can be corrected in the next one only: it stops nothing."""
+    """Make a pardoned error of a past commit a warning: only the next commit can correct it."""
     if finding.code not in PARDONED:
         return finding
     return replace(finding, severity=Severity.WARNING)
@@ -319,7 +319,7 @@ class _Load:
         return resources, found
 
     def _doubts(self, built: Iterable[Resource]) -> None:
-        """What PostHog would refuse, and what is legal but odd."""
+        """Report what PostHog would refuse, and what is legal but suspicious."""
         if self.warn:
             resources = tuple(built)
             texts = rejected_values.may_be_unstorable(self.texts.values())

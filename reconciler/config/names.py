@@ -145,7 +145,7 @@ def _visible(name: str, document: MappingNode, key: str) -> Iterator[Finding]:
 
 
 def _cut_off(name: str, place: Source) -> Finding:
-    """PostHog trims every text (contract 1.3): what is created has another name."""
+    """Find names that PostHog trims (contract 1.3): what it creates has another name."""
     return error(
         "R018",
         f"the name {escaped(name)} starts or ends with a space",

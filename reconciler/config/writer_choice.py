@@ -140,7 +140,7 @@ class Pulled:
         is_one: bool,
         left: Iterable[Path] = (),
     ) -> None:
-        """A live object that a document stands for.
+        """Note a live object that a document stands for.
 
         Args:
             resource: the document.
@@ -212,7 +212,7 @@ class Pulled:
 
 
 def _taken(change: Change) -> Iterator[FieldChange]:
-    """The fields that PostHog has changed, with the value that the document is to have.
+    """Return the fields that PostHog has changed, with the document's new values.
 
     A list whose order means nothing has the changes of both sides.
     """

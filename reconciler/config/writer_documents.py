@@ -117,7 +117,7 @@ def declarable(items: Iterable[Item], doubts: list[Doubt]) -> Iterator[Item]:
 
 
 def _unwritable(item: Item) -> dict[str, str]:
-    """Each field that `validate` would refuse, and why."""
+    """Yield each field that `validate` would refuse, and why."""
     document, found = Shape(full=True).document(item), dict[str, str]()
     if not schema.accepts(item.address.kind, document):
         for name in document.get("spec", {}):

@@ -49,7 +49,7 @@ def without(change: Change, paths: set[str]) -> Change:
 
 
 def alone(change: Change, paths: set[str], attribution: Attribution) -> Change:
-    """The same change with these fields only, and with who moved them."""
+    """Return the same change with these fields only, and with who changed them."""
     fields = tuple(
         replace(one, attribution=attribution)
         for one in change.fields

@@ -51,7 +51,7 @@ def to_payload(spec: Spec) -> Payload:
 
 
 def _as_text(id_: Any) -> Any:
-    """The id of a cohort as text, like every other id."""
+    """Return the id of a cohort as text, like every other id."""
     return str(id_) if isinstance(id_, int) and not isinstance(id_, bool) else id_
 
 
@@ -60,7 +60,7 @@ def _as_number(id_: Any) -> Any:
 
 
 def canonical(spec: Spec) -> Spec:
-    """Text and tags as the server keeps them, filters without what it adds (contract 9.1, 9.2)."""
+    """Return the spec in normal form, without what the server adds (contract 9.1, 9.2)."""
     normal = dict(spec)
     if "name" in spec:
         normal["name"] = normal_form.text(spec["name"])
@@ -81,7 +81,7 @@ def hidden(payload: Payload) -> tuple[str, ...]:
 
 
 def dropped(payload: Payload, spec: Spec) -> tuple[str, ...]:
-    """Keys of older releases that the next save removes, and payloads that nobody gets (9.2)."""
+    """Return keys that the next save removes, and payloads that nobody gets (9.2)."""
     there, found = payload.get("filters") or {}, list[str]()
     if "archived" in payload:  # an early server keeps the keys
         found += filter_normal_form.dropped(there)
@@ -164,7 +164,7 @@ def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
 
 
 def _complete(live: Payload, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Filters with what is unmanaged, since the server replaces the whole object or its keys (9.2).
+    """Return filters with what is unmanaged: the server replaces the whole (9.2).
 
     An early server keeps the keys that newer ones drop: there they have to be sent again.
     """

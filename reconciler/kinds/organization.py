@@ -41,7 +41,7 @@ def to_payload(spec: Spec) -> Payload:
 
 
 def canonical(spec: Spec) -> Spec:
-    """The name trimmed, the image's id as the server spells it (contract 6.1)."""
+    """Return the name trimmed, and the image's id as the server spells it (contract 6.1)."""
     normal = dict(spec)
     if "name" in spec:
         normal["name"] = normal_form.text(spec["name"])

@@ -53,7 +53,7 @@ def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
 
 
 def echoes(request: Request, body: Payload) -> bool:
-    """Whether the answer shows a membership of the person it was asked for."""
+    """Return whether the answer shows a membership of the person it was asked for."""
     user, sent = body.get("user"), (request.body or {}).get("user_uuid")
     return isinstance(user, Mapping) and sent is not None and user.get("uuid") == sent
 

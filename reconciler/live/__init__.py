@@ -167,7 +167,7 @@ class Reading:
         self._gather({key: self._lister(*key, READ[key[0]].params) for key in sorted(collections)})
 
     def list_named(self, addresses: Collection[Address], named: Collection[Address]) -> None:
-        """What conditions refer to and no listing has yet: archived flags, and cohorts.
+        """Read what conditions refer to and no listing has yet: archived flags, and cohorts.
 
         Counted are conditions in the files, and in the live flags that `addresses` mean.
         """

@@ -21,7 +21,7 @@ class Directory:
     projects: Mapping[str, Mapping[str, tuple[str, ...]]]  # slug -> project name -> ids
 
     def project_names(self) -> dict[str, tuple[str, ...]]:
-        """Project names by organization slug, for selectors."""
+        """Return project names by organization slug, for selectors."""
         return {slug: tuple(sorted(names)) for slug, names in self.projects.items()}
 
 
@@ -37,7 +37,7 @@ def directory(reader: Reader) -> Directory:
 
 
 def list_organizations(reader: Reader) -> tuple[Payload, ...]:
-    """The organizations that this key can see, once they have the shape that is relied on."""
+    """Return the organizations that this key can see, each of the expected shape."""
     kind = KINDS["Organization"]
     found = reader.list(kind.collection).items
     for payload in found:
@@ -47,7 +47,7 @@ def list_organizations(reader: Reader) -> tuple[Payload, ...]:
 
 
 def read_key_user(reader: Reader) -> Payload:
-    """Whose key this is."""
+    """Read the user whose key this is."""
     return dict(shapes.need(_ME, reader.get(_ME), shapes.ME))
 
 

@@ -74,7 +74,7 @@ class Names:
         self._by_id["Member", "uuid", (organization,), person.uuid] = person.email
 
     def learn(self, address: Address, id_: str) -> None:
-        """The id of what was made after the reading."""
+        """Remember the id of what was created after the reading."""
         if address.kind in _NAMED:
             self._by_id[address.kind, "id", address.parts[:-1], id_] = address.name
 
@@ -92,7 +92,7 @@ class Names:
 
 
 def _is_shared(kind: str) -> bool:
-    """Whether several objects may have one name without one of them being declared."""
+    """Return whether several objects may have one name, none of them declared."""
     return not READ[kind].declared
 
 
@@ -120,7 +120,7 @@ def taker(kind: Kind) -> Callable[[Payload], Payload]:
 
 
 def _refers(kind: Kind, spec: Spec) -> bool:
-    """Whether a spec contains ids that have to be turned into names."""
+    """Return whether a spec contains ids that have to be turned into names."""
     return any(True for one in kind.references for _ in values_at(spec, one.path))
 
 
@@ -136,7 +136,7 @@ def resource_of(kind: Kind, scope: tuple[str, ...], payload: Payload, names: Nam
 
 
 def named(kind: Kind, address: Address, spec: Spec, names: Names) -> Spec:
-    """A spec, or a body of the API, with names where its references are ids."""
+    """Return a spec, or a body of the API, with names where its references are ids."""
     for reference in kind.references:
         spec = map_values(spec, reference.path, names.by(reference, address))
     return spec
@@ -145,7 +145,7 @@ def named(kind: Kind, address: Address, spec: Spec, names: Names) -> Spec:
 def change_request(
     payload: Payload, organization: str, project: str, *, names: Names | None = None
 ) -> ChangeRequest:
-    """A change request's payload as a value; with `names`, what it proposes is in names."""
+    """Return a change request as a value; with `names`, what it proposes is in names."""
     if names is not None:
         payload = _proposed(payload, (organization, project), names)
     requester = payload.get("created_by") or {}
@@ -168,7 +168,7 @@ def change_request(
 
 
 def _proposed(payload: Payload, scope: _Scope, names: Names) -> Payload:
-    """The payload with names in what would be replayed (contract 7.2)."""
+    """Return the payload with names in what would be replayed (contract 7.2)."""
     intent = payload.get("intent")
     data = intent.get("full_request_data") if isinstance(intent, Mapping) else None
     if not isinstance(intent, Mapping) or not isinstance(data, Mapping):

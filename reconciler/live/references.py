@@ -16,7 +16,7 @@ Payloads = Mapping[Place, tuple[Payload, ...]]
 
 
 def referred(payloads: Payloads, addresses: Collection[Address]) -> Iterator[Address]:
-    """What the live objects of these addresses refer to, as `id:…`."""
+    """Yield what the live objects of these addresses refer to, as `id:…`."""
     names: dict[Place, set[str]] = defaultdict(set)
     for address in addresses:
         names[address.kind, address.parts[:-1]].add(address.name)
@@ -34,7 +34,7 @@ def referred(payloads: Payloads, addresses: Collection[Address]) -> Iterator[Add
 
 
 def lacking(payloads: Payloads, wanted: Collection[Address]) -> set[Place]:
-    """The collections that were read without one of these, by name or id, and have more."""
+    """Return the incomplete collections that were read without one of these."""
     known: dict[Place, set[str]] = {}
     missing: set[Place] = set()
     for one in wanted:
@@ -51,7 +51,7 @@ def lacking(payloads: Payloads, wanted: Collection[Address]) -> set[Place]:
 
 
 def only_named(payloads: Payloads) -> Mapping[Address, tuple[str, ...]]:
-    """The ids of what files name and never declare, by address."""
+    """Return the ids of what files name and never declare, by address."""
     ids: dict[Address, tuple[str, ...]] = {}
     for (kind, scope), items in payloads.items():
         for payload in () if READ[kind].declared else items:

@@ -54,22 +54,22 @@ class _Move:
 
     @property
     def was_on(self) -> bool:
-        """Whether it is active before the run."""
+        """Return whether it is active before the run."""
         return self.change.before is not None and bool(self._specs[0].get("active", True))
 
     @property
     def is_on(self) -> bool:
-        """Whether it is active after the run."""
+        """Return whether it is active after the run."""
         return self.change.action is not Action.DELETE and bool(self._specs[1].get("active", True))
 
     @property
     def rises(self) -> bool:
-        """Whether other flags can depend on it only after the change."""
+        """Return whether other flags can depend on it only after the change."""
         return self.change.action is Action.CREATE or (self.is_on and not self.was_on)
 
     @property
     def falls(self) -> bool:
-        """Whether other flags can depend on it only before the change."""
+        """Return whether other flags can depend on it only before the change."""
         return self.change.action is Action.DELETE or (self.was_on and not self.is_on)
 
     @cached_property
@@ -112,7 +112,7 @@ def around(moving: Mapping[Address, Change], needs: Needs) -> None:
 
 
 def find(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
-    """Everything that PostHog must refuse because of what depends on what."""
+    """Find everything that PostHog must refuse because of what depends on what."""
     moves = _moves(changes)
     falling = {key: one for key, one in moves.items() if one.falls}
     if falling:
@@ -183,7 +183,7 @@ class _World:
         self._moves, self._live = moves, live
 
     def problems(self, asking: Iterable[_Move]) -> Iterator[Finding]:
-        """Dependencies that are off when they are asked for, and circles."""
+        """Find dependencies that are off when they are needed, and cycles."""
         for move in asking:
             scope, own = move.key
             resource = move.change.desired
@@ -206,7 +206,7 @@ class _World:
                     break
 
     def _is_off(self, move: _Move, key: _Key) -> bool:
-        """Whether a dependency is off when the change is sent, in the best order."""
+        """Return whether a dependency is off when the change is sent, in the best order."""
         other = self._moves.get(key)
         if other is not None:
             if other.change.action is Action.DELETE:
@@ -223,7 +223,7 @@ class _World:
         return frozenset(_keys(there.spec)) if there is not None else ()
 
     def _ring(self, start: _Key, own: str) -> tuple[str, ...]:
-        """The way from a dependency back to the flag itself; empty if there is none."""
+        """Return the way from a dependency back to the flag itself; empty if there is none."""
         scope, first = start
         came_from: dict[str, str] = {first: ""}
         todo = [first]
@@ -239,7 +239,7 @@ class _World:
 
 
 def _places(move: _Move) -> Iterator[tuple[Path, object]]:
-    """What a flag depends on after the run, with the place where that is written."""
+    """Yield what a flag depends on after the run, with the place where it is written."""
     resource, before = move.change.desired, move.change.before
     if resource is not None and "filters" in move.sends:
         spec: Spec = resource.spec

@@ -48,12 +48,12 @@ def differences(live: Any, desired: Any, path: Path) -> Iterator[tuple[Path, Any
 
 
 def structured(value: Any) -> bool:
-    """Whether it is a list of mappings: its items have fields of their own worth naming."""
+    """Return whether a value is a list of mappings, whose fields are worth naming."""
     return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
 
 
 def _by_position(live: Any, desired: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
-    """Inside of a list every difference counts, also between null and what is not there."""
+    """Compare items of a list, where every difference counts, also null and missing."""
     if live == desired:
         return
     if isinstance(live, Mapping) and isinstance(desired, Mapping):

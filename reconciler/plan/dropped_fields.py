@@ -19,7 +19,7 @@ Unkept = Mapping[tuple[str, str], tuple[Any, Any]]  # address, field -> value, v
 def settle(
     changes: tuple[Change, ...], live: Live, unkept: Unkept
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
-    """Leave out what PostHog dropped before; one finding for each field and project says so."""
+    """Leave out what PostHog dropped before; report each field once per project."""
     said: dict[tuple[tuple[str, ...], str], list[Change]] = defaultdict(list)
     settled = []
     for change in changes:

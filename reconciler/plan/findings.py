@@ -86,7 +86,7 @@ def unmanaged_fields(changes: tuple[Change, ...]) -> Iterator[Finding]:
 
 
 def dropped_keys(changes: tuple[Change, ...]) -> Iterator[Finding]:
-    """What PostHog removes from a live object as soon as anything of it is written."""
+    """Yield what PostHog removes from a live object as soon as anything of it is written."""
     for change in changes:
         there = change.before
         if there is None or change.action is not Action.UPDATE:

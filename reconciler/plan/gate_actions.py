@@ -90,7 +90,7 @@ def _calls(change: Change, live: LiveResource | None, *, split: bool) -> Iterato
 
 
 def _in_names(filters: Mapping[str, Any], live: LiveResource | None) -> Mapping[str, Any]:
-    """Live filters with their conditions in the language of the files: names instead of ids."""
+    """Return live filters in the language of the files: names instead of ids."""
     spelled = (live.spec.get("filters") or {}).get("groups") if live is not None else None
     groups = filters.get("groups")
     if not spelled or not groups or len(spelled) != len(groups):

@@ -43,7 +43,7 @@ class Pair:
     after: Policy | None
 
     def ends(self) -> Iterator[Policy]:
-        """The ends at which it gates."""
+        """Yield the ends at which it gates."""
         for policy in (self.before, self.after):
             if policy is not None and policy.enabled:
                 yield policy
@@ -55,7 +55,7 @@ class Pair:
 
     @property
     def stays(self) -> bool:
-        """Whether the same action is gated before and after."""
+        """Return whether the same action is gated before and after."""
         ends = tuple(self.ends())
         return len(ends) > 1 and ends[0].action == ends[1].action
 
@@ -90,7 +90,7 @@ class _Side:
     crowd: Crowd
 
     def people(self, policy: Policy | None, how: str) -> frozenset[str]:
-        """Whom a policy lets approve, or lets through."""
+        """Return whom a policy lets approve, or lets through."""
         if policy is None or not policy.enabled:
             return frozenset()
         return self.crowd.passers(policy) if how == "bypass" else self.crowd.approvers(policy)
@@ -117,7 +117,7 @@ class World:
         self._known: dict[tuple[int, str], tuple[frozenset[str], frozenset[str]]] = {}
 
     def meetings(self) -> Iterator[Meeting]:
-        """Every move with every policy that speaks of its group."""
+        """Yield every move with every policy that names its group."""
         for move in self.moves:
             for how in HOWS:
                 met = {id(p): p for group in move.groups for p in self._pairs.get((how, group), ())}
@@ -129,7 +129,7 @@ class World:
                     yield Meeting(move, pair, how, before, after, *self.people(pair, how))
 
     def people(self, pair: Pair, how: str) -> tuple[frozenset[str], frozenset[str]]:
-        """Whom a policy lets approve, or lets through, before and after."""
+        """Return whom a policy lets approve, or lets through, before and after."""
         key = id(pair), how
         if key not in self._known:
             before, after = self.before.people(pair.before, how), self.after.people(pair.after, how)
@@ -138,12 +138,12 @@ class World:
 
 
 def _on(policy: Policy | None) -> tuple[Policy, ...]:
-    """The policy, if it gates."""
+    """Return the policy if it gates."""
     return (policy,) if policy is not None and policy.enabled else ()
 
 
 def _moves(changes: Iterable[Change], held: Members) -> Iterator[Move]:
-    """Who comes and goes. A new role is named by nothing yet; one that is deleted goes last."""
+    """Yield who comes and goes; new roles are in no policy yet, deleted ones go last."""
     for change in changes:
         organization = change.address.organization
         fields = {one.path: (one.live, one.desired) for one in change.fields}
@@ -171,7 +171,7 @@ def _moves(changes: Iterable[Change], held: Members) -> Iterator[Move]:
 def _holders(
     change: Change, names: Iterable[str], held: Members
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """Who holds the role before and after, by lower-case email."""
+    """Return who holds the role before and after, by lower-case email."""
     organization, name = change.address.organization, change.address.name.casefold()
     planned = planned_members((change,), held).get((organization, name), ())
     before = (email.lower() for one in names for email in held.get((organization, one), ()))
@@ -179,7 +179,7 @@ def _holders(
 
 
 def edges(world: World, last: Collection[Address]) -> Iterator[_Edge]:
-    """Which of a policy and its people waits for which; `last` goes after the flags.
+    """Yield which of a policy and its people waits for which; `last` goes after the flags.
 
     Only what lets nobody in for a moment is asked of a change that goes last: it is a weakening
     itself, so it is refused, or allowed for the rest of it as well.
@@ -197,7 +197,7 @@ def edges(world: World, last: Collection[Address]) -> Iterator[_Edge]:
 
 
 def _turns(meeting: Meeting, policy: Address, last: Collection[Address]) -> Iterator[_Edge]:
-    """What a policy that takes a group on, or lets it go, means for those who come and leave."""
+    """Yield who waits for whom when a policy starts or stops to name a group with moves."""
     move = meeting.move
     if meeting.named_after and not meeting.named_before:
         if move.leaves or move.change not in last:
@@ -215,7 +215,7 @@ class _Way:
 
 
 def _ways(world: World, meetings: Sequence[Meeting]) -> Iterator[_Edge]:
-    """(what shuts somebody out of one way, what lets them in by another) where both happen."""
+    """Yield (what closes one way for a person, what opens another) where both happen."""
     by: dict[str, dict[Group, Address]] = defaultdict(dict)
     pair, how = meetings[0].pair, meetings[0].how
     for meeting in meetings:
@@ -228,7 +228,7 @@ def _ways(world: World, meetings: Sequence[Meeting]) -> Iterator[_Edge]:
 
 
 def _way(world: World, pair: Pair, how: str, person: str, moved: Mapping[Group, Address]) -> _Way:
-    """Who ends and who opens the ways of one person, unless one of them stays open throughout."""
+    """Return who closes and who opens a person's ways, unless one stays open."""
     found, policy = _Way(), pair.change
     sides = ((pair.before, world.before), (pair.after, world.after))
     listed = [policy is not None and person in _listed(policy, how) for policy, _ in sides]
@@ -252,7 +252,7 @@ def _way(world: World, pair: Pair, how: str, person: str, moved: Mapping[Group, 
 
 
 def _listed(policy: Policy, how: str) -> set[str]:
-    """The people that a policy names itself."""
+    """Return the people that a policy names itself."""
     if how == "bypass":
         return set()
     return {str(email).lower() for email in (policy.spec.get("approvers") or {}).get("users") or ()}

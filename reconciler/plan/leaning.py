@@ -47,7 +47,7 @@ class Leans:
     waits: Mapping[Address, set[Address]] = field(default_factory=dict)  # for what else
 
     def turns(self, address: Address, named: Address) -> bool:
-        """Whether what it names does not go before it, as it else would.
+        """Return whether what it names does not go before it, as it otherwise would.
 
         Policies wait for the people that they name only where it matters: else some would wait
         for each other.
@@ -65,7 +65,7 @@ class Leans:
 
 
 def find(changes: Iterable[Change], live: Live) -> Leans:
-    """Which way each policy, role, member and default role of these changes leans."""
+    """Find which way each policy, role, member and default role of these changes leans."""
     moving = tuple(change for change in changes if change.action is not Action.NONE)
     people = any(change.address.kind in PEOPLE for change in moving)
     if not people and not any(change.address.kind == KIND for change in moving):
@@ -114,7 +114,7 @@ def _of_policy(pair: Pair, crowds: tuple[Crowd, Crowd]) -> Lean:
 
 
 def _of_people(world: World) -> Mapping[Address, Lean]:
-    """Who comes under a policy by a change of people, who leaves it, and in which projects."""
+    """Find who comes under a policy or leaves it by a change of people, and where."""
     scopes: dict[Address, set[Scope]] = defaultdict(set)
     weaker: set[Address] = set()
     stronger: set[Address] = set()
@@ -135,7 +135,7 @@ def _of_people(world: World) -> Mapping[Address, Lean]:
 def _counted(
     move: Move, meeting: gate_change_order.Meeting
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """Who comes under the policy by this move, and who leaves it by it.
+    """Return who comes under the policy by this move, and who leaves it.
 
     Where the policy takes the role or the level on, or lets go of it, that is what counts: the
     people are moved while it does not speak of them.

@@ -35,7 +35,7 @@ def population(live: Live) -> Counter[tuple[str, tuple[str, ...]]]:
 
 
 def project_names(live: Live) -> dict[str, list[str]]:
-    """The names of the live projects of each organization, for selectors."""
+    """Return the names of the live projects of each organization, for selectors."""
     names: dict[str, list[str]] = {}
     for address in sorted(live.ids):
         if address.kind == "Project":

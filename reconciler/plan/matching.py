@@ -25,7 +25,7 @@ _MOST: Final = 2_500  # comparisons of items for likeness; a longer list is pair
 def find(
     live: Spec, desired: Spec, fields: Iterable[FieldChange], skipped: Iterable[str]
 ) -> tuple[ListChange, ...]:
-    """Every list of which items were added, removed or moved.
+    """Find every list of which items were added, removed or moved.
 
     A list of which the run leaves a part alone is described by position.
     """
@@ -45,7 +45,7 @@ def find(
 
 
 def _list_of(path: Path) -> Path:
-    """The outermost list that a path leads through; empty if there is none."""
+    """Return the outermost list that a path leads through; empty if there is none."""
     for number, step in enumerate(path):
         if isinstance(step, int):
             return path[:number]
@@ -53,7 +53,7 @@ def _list_of(path: Path) -> Path:
 
 
 def _items(live: list[Any], desired: list[Any], path: Path) -> tuple[ItemChange, ...]:
-    """What became of each item; nothing if all items are where they were."""
+    """Return what became of each item; nothing if all items are where they were."""
     pairs = match(live, desired)
     if len(live) == len(desired) == len(pairs) and all(i == j for i, j in pairs):
         return ()
@@ -85,7 +85,7 @@ def _described(
 
 
 def _edited(live: Any, desired: Any, path: Path) -> Iterator[ItemChange]:
-    """The fields of an edited item; lists inside of it by content, too."""
+    """Yield the fields of an edited item; lists inside of it by content, too."""
     if live == desired:
         return
     if isinstance(live, Mapping) and isinstance(desired, Mapping):
@@ -98,7 +98,7 @@ def _edited(live: Any, desired: Any, path: Path) -> Iterator[ItemChange]:
 
 
 def match(live: Sequence[Any], desired: Sequence[Any]) -> list[Pair]:
-    """Which live item became which desired one, by the position of the latter."""
+    """Match each desired item, by its position, to the live item that it was."""
     short = min(len(live), len(desired))
     head = next((n for n in range(short) if live[n] != desired[n]), short)
     rest = short - head
@@ -113,7 +113,7 @@ def match(live: Sequence[Any], desired: Sequence[Any]) -> list[Pair]:
 
 
 def _matched(live: Sequence[Any], desired: Sequence[Any], left: Pair, right: Pair) -> list[Pair]:
-    """Pairs of what is between the equal ends."""
+    """Pair what is between the equal ends."""
     places: dict[str, deque[int]] = defaultdict(deque)
     for i in range(*left):
         places[_text(live[i])].append(i)
@@ -140,7 +140,7 @@ def _matched(live: Sequence[Any], desired: Sequence[Any], left: Pair, right: Pai
 def _paired(
     live: Sequence[Any], desired: Sequence[Any], old: list[int], new: list[int], *, least: float
 ) -> list[Pair]:
-    """Items that were edited: in order if there are as many of them, else the most alike."""
+    """Pair edited items: in order if there are as many of them, else the most alike."""
     if (not least and len(old) == len(new)) or len(old) * len(new) > _MOST:
         return list(zip(old, new, strict=False))
     scores = ((_likeness(live[i], desired[j]), i, j) for i in old for j in new)
@@ -153,12 +153,12 @@ def _paired(
 
 
 def _likeness(one: Any, other: Any) -> float:
-    """The part of two items that is equal, from 0 to 1."""
+    """Return the part of two items that is equal, from 0 to 1."""
     return _equal(one, other) / max(len(_text(one)), len(_text(other)))
 
 
 def _equal(one: Any, other: Any) -> int:
-    """How much text two values share."""
+    """Count how much text two values share."""
     if one == other:
         return len(_text(one))
     if isinstance(one, Mapping) and isinstance(other, Mapping):
@@ -175,7 +175,7 @@ def _equal(one: Any, other: Any) -> int:
 
 
 def _increasing(pairs: Iterable[Pair]) -> set[Pair]:
-    """The most pairs whose positions rise on both sides: what stays in order."""
+    """Return the most pairs whose positions rise on both sides: what stays in order."""
     tops, ends, before = list[int](), list[Pair](), dict[Pair, Pair | None]()
     for pair in sorted(pairs, key=lambda one: one[1]):
         place = bisect_left(tops, pair[0])

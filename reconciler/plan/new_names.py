@@ -104,7 +104,7 @@ def _made_before(resource: Resource, others: "_Others", names: Collection[str]) 
 
 
 def _either(other: Address) -> str:
-    """What a person can do about two names that are nearly the same."""
+    """Return what a person can do about two names that are nearly the same."""
     return (
         f"write {yaml_scalar(other.name)} if that one is meant, or "
         f"`lifecycle: {{renamed_from: {yaml_scalar(other.name)}}}` to rename it, "

@@ -159,7 +159,7 @@ def _sorted(
 def _waited_for(
     graph: Mapping[Address, set[Address]], moving: Mapping[Address, Change]
 ) -> set[Address]:
-    """The deletes that an update needs: of a flag whose dependency is switched off."""
+    """Return the deletes that an update needs: of a flag whose dependency is switched off."""
     found: set[Address] = set()
     todo = [a for a, change in moving.items() if change.action is not Action.DELETE]
     while todo:

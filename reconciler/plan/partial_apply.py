@@ -64,7 +64,7 @@ class _Ground:
     crowd: Crowd
 
     def lets(self, policy: Policy, how: str) -> frozenset[str]:
-        """Whom a policy lets approve, or lets through."""
+        """Return whom a policy lets approve, or lets through."""
         return self.crowd.passers(policy) if how == "bypass" else self.crowd.approvers(policy)
 
 
@@ -78,7 +78,7 @@ class Rest:
         self._after = Crowd(held, {**levels(live), **planned_levels(changes)})
 
     def covers_gain(self, gain: Gain) -> bool:
-        """Whether somebody comes under a policy that would have had them in any case."""
+        """Return whether somebody comes under a policy that would have had them in any case."""
         if not gain.person or gain.old.address != gain.new.address:
             return False
         return self._is_between(gain.old, gain.new, gain.how, gain.person) and all(
@@ -86,7 +86,7 @@ class Rest:
         )
 
     def covers_reason(self, old: Policy | None, new: Policy | None, reason: Reason) -> bool:
-        """Whether a policy is no weaker in this respect than it has been since the base."""
+        """Return whether a policy is no weaker in this respect than it has been since the base."""
         if old is None or new is None or old.address != new.address:
             return False
         person = reason.subject if reason.field == _USERS else ""
@@ -101,7 +101,7 @@ class Rest:
         return True
 
     def _met(self, policy: Policy) -> Iterator[tuple[_Ground, Policy]]:
-        """The policy as it was at each moment, where it was there."""
+        """Yield the policy as it was at each moment, where it was there."""
         for ground in self._grounds:
             if (then := ground.policies.get(policy.address)) is not None:
                 yield ground, then
@@ -130,7 +130,7 @@ class Rest:
         return _Ground(policies, _crowd(live))
 
     def _then(self, there: LiveResource, said: _Resources) -> LiveResource | None:
-        """A live object as the files had it; as it is where they did not speak of it."""
+        """Return a live object as the files had it; as it is where they did not speak of it."""
         address = fold(there.address)
         resource = said.get(address)
         if resource is not None:
@@ -143,7 +143,7 @@ class Rest:
         return there
 
     def _is_own(self, there: LiveResource) -> bool:
-        """Whether this key's user created it since the base was committed."""
+        """Return whether this key's user created it since the base was committed."""
         creator, me = there.payload.get("created_by"), self._live.me
         if me is None or not isinstance(creator, Mapping) or creator.get("id") != me.id:
             return False
@@ -151,7 +151,7 @@ class Rest:
         return at is not None and self._begun.began is not None and at >= self._begun.began
 
     def _is_between(self, old: Policy, new: Policy, how: str, person: str) -> bool:
-        """Whether the policy, and a person's place in it, lie between the base and the files."""
+        """Return whether policy and person lie between the base and the files."""
         ground = self._grounds[0]
         base = ground.policies.get(old.address)
         before = base.spec if base is not None else {}
@@ -173,7 +173,7 @@ def _crowd(live: Live) -> Crowd:
 
 
 def _between(base: Any, live: Any, desired: Any, path: str) -> bool:
-    """Whether a value lies between two: numbers by size, sets item by item, others are either."""
+    """Return whether a value lies between two: numbers by size, sets by item, else either."""
     if describe.same(base, live) or describe.same(live, desired):
         return True
     sides = (base, live, desired)

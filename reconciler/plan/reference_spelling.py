@@ -24,7 +24,7 @@ class Spelling:
         self._ids: dict[str, Mapping[tuple[tuple[str, ...], str], str]] = {}
 
     def of(self, reference: Reference, address: Address) -> Callable[[Any], Any]:
-        """The function that spells what the resource at `address` refers to."""
+        """Return the function that spells what the resource at `address` refers to."""
         if reference.kind == "Member":
             return self._person(address.organization)
 
@@ -54,7 +54,7 @@ class Spelling:
         return spell
 
     def _live_names(self, kind: str) -> Mapping[Address, str]:
-        """The live spelling of each name of a kind, also under the name it is renamed to."""
+        """Return the live spelling of each name of a kind, also under the name it is renamed to."""
         if kind not in self._names:
             names = {fold(a): a.name for a in self._live.ids if a.kind == kind}
             for address, resource in self._declared.resources.items():
@@ -67,7 +67,7 @@ class Spelling:
         return self._names[kind]
 
     def _names_of_ids(self, kind: str) -> Mapping[tuple[tuple[str, ...], str], str]:
-        """The name of each id, where no other object of the scope has the same."""
+        """Return the name of each id, where no other object of the scope has the same."""
         if kind not in self._ids:
             self._ids[kind] = {
                 (address.parts[:-1], ids[0]): address.name

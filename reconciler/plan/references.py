@@ -149,7 +149,7 @@ class _Names:
         return edge, None
 
     def _unnamed(self, resource: Resource, target: Address, path: Path) -> Finding | None:
-        """An id that stands for itself: nobody has it, it is not known, or its name is shared."""
+        """Check an id that stands for itself: unknown, without a name, or of a shared name."""
         if target.kind not in _CHECKED:
             return None
         id_ = target.name.removeprefix(ID)
@@ -167,7 +167,7 @@ class _Names:
         return self._unknown(resource, target, path)
 
     def _former(self, target: Address) -> Address | None:
-        """The resource that is called so until this run renames it."""
+        """Return the resource that has this name until this run renames it."""
         return self._renamed.get(target) if target.kind in _CHECKED else None
 
     def _count(self, target: Address, declared: Sequence[Address]) -> int:
@@ -308,14 +308,14 @@ def _where(target: Address) -> str:
 
 
 def _code(target: Address, *, is_known: bool) -> str:
-    """The code of a name that was not found; of what nobody declares it is said name by name."""
+    """Return the code of a name that was not found, by whether anything declares its kind."""
     if is_known:
         return "unknown-reference"
     return "unreadable-reference" if READ[target.kind].declared else "unreadable-name"
 
 
 def _message(target: Address, noun: str, shown: str, *, is_known: bool) -> str:
-    """What is wrong with a name; of a kind that cannot be read, only that it cannot be told."""
+    """Return what is wrong with a name, or that its kind cannot be read."""
     if target.kind == "Member":
         return f'nobody in {target.organization} has the address "{target.name}"'
     if target.name.startswith(ID):

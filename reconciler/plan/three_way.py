@@ -166,7 +166,7 @@ def _fields(resource: Resource, base: Resource | None, live: LiveResource) -> It
 
 
 def _skipped(resource: Resource, live: LiveResource) -> set[str]:
-    """Paths that are not compared."""
+    """Return the paths that are not compared."""
     return {*resource.lifecycle.ignore, *KINDS[resource.address.kind].hidden(live.payload)}
 
 
@@ -188,7 +188,7 @@ def _items(value: Any) -> set[Any]:
 
 
 def _cause_of_set(base: set[Any], live: set[Any], desired: set[Any]) -> Cause:
-    """Which side moved, item by item: each is there or not, so two sides cannot disagree on it.
+    """Return which side moved, item by item; two sides cannot disagree on one.
 
     An item that somebody has moved is drift, and so is the list, whatever the files add to it.
     """

@@ -30,7 +30,7 @@ class Unapplied:
         self._since = since
 
     def paths(self, change: Change) -> Iterator[str]:
-        """The fields of a change that nobody but git has moved; "" for the object as a whole.
+        """Yield the fields of a change that only git has moved; "" for the whole object.
 
         Of a change that is written in part, the rest is one of those as well. A field that
         somebody has moved is drift, whatever is beside it.

@@ -27,7 +27,7 @@ _ALLOW: Final = "if that is meant, apply it by itself with --allow-weakening; el
 def find(
     changes: tuple[Change, ...], live: Live, begun: Begun | None = None
 ) -> tuple[Finding, ...]:
-    """Everything in these changes that weakens a policy, or may, in the order of the changes.
+    """Find all that weakens a policy, or may, in the order of the changes.
 
     What is the rest of a commit whose apply began is a notice.
     """
@@ -47,7 +47,7 @@ def find(
 
 
 def words(changes: tuple[Change, ...], live: Live) -> frozenset[str]:
-    """Words that stand in every document that decides what has been begun; empty: nothing weakens.
+    """Return words that every relevant document contains; none if nothing weakens.
 
     Documents of the policies, of the roles that they name, and of the people whose level moves.
     """

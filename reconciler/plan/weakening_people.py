@@ -142,7 +142,7 @@ def _dangling(change: Change, here: list[_Pair]) -> Iterator[Gain]:
 
 
 def _joiners(change: Change, here: list[_Pair]) -> Iterator[Gain]:
-    """Whoever joins gets the default role, and got the former one."""
+    """Find gains by a default role: new members get it instead of the former one."""
     moved = [(one.live, one.desired) for one in change.fields if one.path == "default_role"]
     for former, role in moved:
         for old, new in here if isinstance(role, str) else ():
@@ -154,7 +154,7 @@ def _joiners(change: Change, here: list[_Pair]) -> Iterator[Gain]:
 
 
 def groups(policy: Policy, how: str) -> set[Group]:
-    """The roles and levels that a policy lets approve, or lets through."""
+    """Return the roles and levels that a policy lets approve, or lets through."""
     organization = policy.address.organization
     found: set[Group] = {(organization, name) for name in named_roles(policy, how)}
     if how == "bypass":
@@ -164,7 +164,7 @@ def groups(policy: Policy, how: str) -> set[Group]:
 
 
 def is_in(crowd: Crowd, group: Group, person: str) -> bool:
-    """Whether somebody, by lower-case email, is in a group."""
+    """Return whether a person, by lower-case email, is in a group."""
     organization, name = group
     if isinstance(name, int):
         return crowd.levels.get((organization, person)) == name
@@ -172,14 +172,14 @@ def is_in(crowd: Crowd, group: Group, person: str) -> bool:
 
 
 def default_roles(live: Live) -> Mapping[str, str]:
-    """The role that whoever joins an organization gets, where there is such a role."""
+    """Return the role that new members of an organization get, where there is one."""
     there = (one for one in live.resources.values() if one.address.kind == "Organization")
     found = {one.address.organization: one.spec.get("default_role") for one in there}
     return {slug: role for slug, role in found.items() if isinstance(role, str)}
 
 
 def planned_default_roles(changes: Iterable[Change]) -> Mapping[str, str]:
-    """The default roles that the plan sets; none is the empty name, which no role has."""
+    """Return the default roles that the plan sets; the empty name where it sets none."""
     return {
         change.address.organization: one.desired if isinstance(one.desired, str) else ""
         for change in changes
@@ -190,7 +190,7 @@ def planned_default_roles(changes: Iterable[Change]) -> Mapping[str, str]:
 
 
 def with_joiners(held: Members, roles: Mapping[str, str]) -> Members:
-    """Who holds which role, with whoever joins among the holders of a default role."""
+    """Return who holds which role, with new members among the holders of a default role."""
     found = dict(held)
     for organization, role in roles.items():
         key = organization, role.casefold()

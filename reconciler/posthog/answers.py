@@ -97,7 +97,7 @@ def read(call: Call, answer: Answer, *, key_source: str = "", now: float = 0.0) 
 
 
 def _success(call: Call, answer: Answer) -> Any:
-    """A 2xx: only the statuses that PostHog uses say that the call was carried out, or is whole."""
+    """Check a 2xx: only some statuses mean that the call was carried out, or is whole."""
     if call.method == "DELETE":
         if answer.status == _NO_CONTENT or (answer.status == _OK and not answer.body):
             return None
@@ -166,7 +166,7 @@ def not_sent(
 
 
 def _redirect(call: Call, answer: Answer) -> errors.ApiError:
-    """A redirect: after a write, whoever sent it may have carried the write out first."""
+    """Refuse a redirect: after a write, its sender may have carried the write out first."""
     target = _origin(answer.headers.get("location", ""))
     where = f"to {target}" if target else "to another path"
     cls = errors.AmbiguousError if call.writes else errors.UnreadableError
@@ -237,7 +237,7 @@ def _state(call: Call, cls: type[errors.ApiError]) -> str | None:
 
 
 def _class(call: Call, status: int, envelope: Envelope) -> type[errors.ApiError] | None:
-    """The error that a status and an envelope mean; None if a write may have been carried out."""
+    """Return the error of a status and envelope; None if a write may have been carried out."""
     if status >= _FAILURES or status == _TIMED_OUT:
         return errors.AmbiguousError if call.writes else errors.ServerError
     if status == _TOO_EARLY:
@@ -255,7 +255,7 @@ def _class(call: Call, status: int, envelope: Envelope) -> type[errors.ApiError]
 
 
 def _conflict(call: Call, envelope: Envelope) -> type[errors.ApiError] | None:
-    """A 409 in PostHog's own words; any other may have filed a request (contract 5.3)."""
+    """Read a 409 in PostHog's own words; any other may have filed a request (contract 5.3)."""
     body = envelope.body or {}
     if envelope.code == "conflict" and call.method in ("GET", "PATCH"):
         return errors.VersionConflictError

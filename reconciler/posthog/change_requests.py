@@ -97,7 +97,7 @@ def item(project_id: str, id_: str) -> str:
 
 
 def outcome(body: Any, path: str, id_: str) -> Vote:
-    """What the answer to one of the three actions says, if it is about the request that was meant.
+    """Read the answer to one of the three actions, if it is about the same request.
 
     After any other answer it has to be read what became of the action.
     """

@@ -79,7 +79,7 @@ class Reader:
     def pages(
         self, path: str, params: Params | None = None, *, counted: bool
     ) -> Iterator[tuple[Payload, ...]]:
-        """Page after page as the server links them. Those of logs are not `counted`."""
+        """Yield page after page as the server links them. Those of logs are not `counted`."""
         return listing.pages(self._source, path, params, counted=counted)
 
     def stop(self, grace_s: float = 0.0) -> None:

@@ -75,7 +75,7 @@ class _Answer:
         self._parser.send(h11.EndOfMessage())
 
     def feed(self, data: bytes) -> None:
-        """The next bytes that came."""
+        """Return the next bytes that came."""
         if self._is_over:
             self.has_extra = self.has_extra or bool(data)
             return
@@ -102,7 +102,7 @@ class Stream(httpcore.NetworkStream):
 
     @property
     def has_extra(self) -> bool:
-        """Whether bytes came that are not part of the answer to the last request."""
+        """Return whether bytes came that are not part of the answer to the last request."""
         return self._answer is not None and self._answer.has_extra
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:

@@ -94,7 +94,7 @@ def read_all(
 def pages(
     source: Source, path: str, params: Query | None = None, *, counted: bool
 ) -> Iterator[tuple[Payload, ...]]:
-    """Page after page as the server links them, not compared with each other.
+    """Yield page after page as the server links them, not compared with each other.
 
     `counted` is for collections, whose pages have a count; logs have none (contract 11.1).
     """
@@ -147,7 +147,7 @@ class _Rows:
         self._id = unquote(place["id"]).lower() if place else ""
 
     def page(self, body: Any) -> _Page:
-        """A body as a page; _TornError if it is not one, or not one of this collection."""
+        """Read a body as a page; _TornError if it is not one, or not one of this collection."""
         if not isinstance(body, dict):
             raise _TornError("the answer is not a page of a listing")
         items, count, after = body.get("results"), body.get("count"), body.get("next")

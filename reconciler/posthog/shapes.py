@@ -57,14 +57,14 @@ _TYPES: Final[Mapping[Plain, tuple[type, ...]]] = {  # exact: true is not a numb
 
 
 def need(path: str, value: Any, shape: Shape, *, method: str = "GET") -> Any:
-    """The value of an answer, once it has the shape; else an error that names the call."""
+    """Return the value of an answer that has the shape; else raise an error with the call."""
     if odd := oddity(value, shape):
         raise unlike(path, odd, method=method)
     return value
 
 
 def need_object(kind: Kind, path: str, value: Any, *, method: str = "GET") -> Payload:
-    """An object of a kind; an error that names the call for anything else."""
+    """Return an object of a kind; raise an error that names the call for anything else."""
     if not isinstance(value, Mapping):
         raise unlike(path, _wrong("", "an object", value), method=method)
     try:
@@ -76,7 +76,7 @@ def need_object(kind: Kind, path: str, value: Any, *, method: str = "GET") -> Pa
 
 
 def unlike(path: str, why: str, *, method: str = "GET") -> UnreadableError:
-    """The error of an answer that is not what was asked for."""
+    """Return the error of an answer that is not what was asked for."""
     return UnreadableError(
         redact(f"{method} {path}: the answer is not what was asked for"),
         method=method,
@@ -87,14 +87,14 @@ def unlike(path: str, why: str, *, method: str = "GET") -> UnreadableError:
 
 
 def describe(error: Exception) -> str:
-    """What an exception over a payload says of it."""
+    """Return what an exception over a payload says of it."""
     if isinstance(error, KeyError) and error.args:
         return f"{error.args[0]} is missing"
     return str(error)
 
 
 def oddity(value: Any, shape: Shape, at: str = "") -> str:
-    """What is first found to be of another shape, and where; empty if nothing is."""
+    """Return what is first found to be of another shape, and where; empty if nothing is."""
     match shape:
         case Maybe():
             return "" if value is None else oddity(value, shape.shape, at)

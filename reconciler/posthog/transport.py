@@ -235,7 +235,7 @@ class Transport:
         )
 
     def _check_whole(self, call: Call, response: httpx.Response) -> None:
-        """An answer that others follow may be another request's; so may be the next ones."""
+        """Refuse an answer with bytes after it: it may be another request's, as the next may."""
         stream = response.extensions.get("network_stream")
         if not isinstance(stream, Stream) or not stream.has_extra:
             return

@@ -70,7 +70,7 @@ def _drift(plan: Plan) -> tuple[str, ...]:
 
 
 def _waiting(plan: Plan) -> tuple[str, ...]:
-    """How much is merged and not applied yet: no drift."""
+    """Say how much is merged and not applied yet: it is not drift."""
     number = len(plan.not_applied)
     return (f"{count(number, 'resource')} not applied yet.",) if number else ()
 
@@ -116,7 +116,7 @@ def errors(plan: Plan, done: str) -> Iterator[str]:
 
 
 def ending(plan: Plan) -> Iterator[str]:
-    """What keeps `apply` from carrying out all of a plan, in a sentence or two; often nothing.
+    """Say why `apply` will not carry out all of a plan, in a sentence or two; often nothing.
 
     `1 error: apply will refuse this plan. Use --continue to apply the rest.`
     """
@@ -211,7 +211,7 @@ def notices(plan: Plan) -> Iterator[Notice]:
 
 
 def _pending(change: Change) -> Iterator[str]:
-    """What apply would still do: a row a field, or one for the object, and what it waits for."""
+    """Say what apply would still do: a row per field or object, and what it waits for."""
     gate, waits = change.gate, ""
     if gate.change_request is not None and gate.verdict in _ASKED:
         waits = f" ({_ASKED[gate.verdict]} change request {gate.change_request})"

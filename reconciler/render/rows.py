@@ -22,12 +22,12 @@ class Row:
 
     @property
     def is_moved(self) -> bool:
-        """Whether the item itself is as it was."""
+        """Return whether the item itself is as it was."""
         return self.sign == "~"
 
 
 def rows(change: Change, *, drift: bool = False) -> tuple[Row, ...]:
-    """The rows of a change. `drift`: what happened to the live side, not what would undo it."""
+    """Return the rows of a change. `drift`: what happened live, not what would undo it."""
     shown = {one.path: one for one in change.lists if _is_whole(one, change)}
     return tuple(_rows(change, shown, drift=drift))
 
@@ -48,7 +48,7 @@ def _rows(change: Change, shown: dict[str, ListChange], *, drift: bool) -> Itera
 
 
 def _is_whole(one: ListChange, change: Change) -> bool:
-    """Whether all that differs in the list is in the change, moved by one side and one person."""
+    """Return whether the change holds all that differs in the list, moved by one person."""
     fields = [field for field in change.fields if field.path.startswith(f"{one.path}[")]
     first = fields[0] if fields else None
     return (
@@ -60,12 +60,12 @@ def _is_whole(one: ListChange, change: Change) -> bool:
 
 
 def _act(by: Attribution | None) -> tuple[object, ...]:
-    """One act of one person, whatever it moved."""
+    """Identify one act of one person, whatever it moved."""
     return () if by is None else (by.at, by.person, by.way, by.note)
 
 
 def _note(item: ItemChange, *, drift: bool) -> str:
-    """`4 groups move down`; of drift, how they have moved in PostHog."""
+    """Return `4 groups move down`; of drift, how they have moved in PostHog."""
     path = parse_path(item.path)
     notes, here = [], path[-1]
     if (was := item.moved_from) is not None and isinstance(here, int):

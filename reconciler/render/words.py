@@ -197,7 +197,7 @@ def outcome(found: Outcome) -> tuple[str, str]:
 
 
 def written(found: Outcome) -> str:
-    """`name, filters written`: what is live of a change that is not at its end."""
+    """Return `name, filters written`: what is live of a change that is not at its end."""
     return f"{', '.join(found.written)} written" if found.written else ""
 
 

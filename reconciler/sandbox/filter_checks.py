@@ -215,7 +215,7 @@ _STRIPES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
 def has_date(value: Any) -> bool:
-    """Whether the value of a date condition can be read, by the rules of contract 9.2."""
+    """Return whether the value of a date condition can be read, by the rules of contract 9.2."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return False
     text = str(value)
@@ -244,7 +244,7 @@ def _is_a_day(text: str) -> bool:
 
 
 def _is_striped(text: str) -> bool:
-    """Digits only: a day, a year, or a date without separators."""
+    """Return whether digits only are a day, a year, or a date without separators."""
     if len(text) in _STRIPES:
         return _parses(text, _STRIPES[len(text)])
     return len(text) == len("240131") or (len(text) <= len("2024") and int(text) > 0)

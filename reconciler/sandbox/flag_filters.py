@@ -138,7 +138,7 @@ def redacted(filters: dict[str, Any]) -> dict[str, Any]:
 
 
 def merged(stored: dict[str, Any], sent: dict[str, Any], profile: Profile) -> dict[str, Any]:
-    """What a write of `sent` leaves behind (contract 9.2).
+    """Return what a write of `sent` leaves behind (contract 9.2).
 
     G2 merges top-level keys and completes them; `{}` changes nothing. G1 replaces what has groups,
     and ignores what has none. Both keep payloads as JSON text.
@@ -152,7 +152,7 @@ def merged(stored: dict[str, Any], sent: dict[str, Any], profile: Profile) -> di
 
 
 def _with_payload_texts(filters: dict[str, Any]) -> dict[str, Any]:
-    """Any payload that is not a string becomes the JSON of it."""
+    """Turn each payload that is not a string into its JSON."""
     payloads = filters.get("payloads")
     if not isinstance(payloads, dict):
         return filters
@@ -202,7 +202,7 @@ def properties(filters: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def variants(filters: dict[str, Any]) -> set[str]:
-    """The keys of the variants."""
+    """Return the keys of the variants."""
     listed = (filters.get("multivariate") or {}).get("variants") or ()
     return {str(one.get("key")) for one in listed}
 

@@ -48,7 +48,7 @@ def _is_flag(one: dict[str, Any]) -> bool:
 
 
 def _flag(tx: Transaction, project: Project, one: dict[str, Any]) -> Flag:
-    """The live, enabled flag that a condition refers to."""
+    """Return the live, enabled flag that a condition refers to."""
     word = one.get("key")
     number = as_id(str(word))
     if number is None:
@@ -91,7 +91,7 @@ def _check_cohort(tx: Transaction, project: Project, value: Any) -> None:
 
 
 def dependencies(tx: Transaction, flag: Flag, filters: dict[str, Any]) -> Iterator[Flag]:
-    """The flags of the same project that these filters refer to, in order of their ids."""
+    """Yield the flags of the same project that these filters refer to, in order of their ids."""
     for word in sorted(flag_filters.dependencies(filters)):
         number = as_id(word)
         found = tx.get(Flag, number) if number is not None else None
@@ -100,6 +100,6 @@ def dependencies(tx: Transaction, flag: Flag, filters: dict[str, Any]) -> Iterat
 
 
 def dependents(tx: Transaction, flag: Flag) -> list[Flag]:
-    """The active flags that refer to this one."""
+    """Return the active flags that refer to this one."""
     live = tx.find(Flag, project=flag.project, deleted=False, active=True)
     return [one for one in live if str(flag.id) in flag_filters.dependencies(one.filters)]

@@ -49,13 +49,13 @@ def _key(value: Any, name: str) -> str:
 
 
 def _tags(value: Any, name: str) -> list[str]:
-    """Labels as the API keeps them: trimmed, in lower case, each once (contract 9.1)."""
+    """Return labels as the API keeps them: trimmed, in lower case, each once (contract 9.1)."""
     words = [word.lower() for word in fields.listing(fields.text(blank=True))(value, name)]
     return list(dict.fromkeys(word for word in words if word))
 
 
 def _contexts(value: Any, name: str) -> list[str]:
-    """Names of contexts; the limits are checked for the whole object, so `attr` is null."""
+    """Return names of contexts; limits count for the whole object, so `attr` is null."""
     if not isinstance(value, list) or len(value) > _MOST_CONTEXTS:
         raise invalid(f"{name} must be a list of at most {_MOST_CONTEXTS} items.")
     if not all(isinstance(one, str) and len(one) <= _LONGEST_CONTEXT for one in value):
@@ -143,7 +143,7 @@ def _check_filters(profile: Profile, values: dict[str, Any], flag: Flag | None) 
 
 
 def _check_links(filters: dict[str, Any], flag: Flag) -> None:
-    """What early access features and experiments need of the filters (contract 9.2)."""
+    """Check what early access features and experiments need of the filters (contract 9.2)."""
     index = "aggregation_group_type_index"
     groups = filters.get("groups") or ()
     if flag.features and any(one.get(index, filters.get(index)) is not None for one in groups):
@@ -157,7 +157,7 @@ def _check_links(filters: dict[str, Any], flag: Flag) -> None:
 
 
 def _check_pairs(values: Mapping[str, Any], flag: Flag | None, *, archive: bool) -> None:
-    """Fields that exclude or need each other, as they would be stored; `attr` is null (9.1)."""
+    """Check fields that exclude or need each other, as stored; `attr` is null (9.1)."""
 
     def after(name: str) -> Any:
         return values.get(name, getattr(flag, name) if flag is not None else None)

@@ -64,7 +64,7 @@ def may_enter(project: Project, member: Membership) -> bool:
 def visible(
     tx: Transaction, organization: Organization, member: Membership | None
 ) -> frozenset[int] | None:
-    """The users of an organization that a caller may see; None: all of them (contract 8.4)."""
+    """Return the users of an organization that a caller may see; None: all (contract 8.4)."""
     if organization.members_can_see_org_members or member is None or member.level >= ADMIN:
         return None
     seen: frozenset[int] = tx.memo(

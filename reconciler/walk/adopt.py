@@ -72,7 +72,7 @@ def adopt(found: Drift, files: Files) -> Adopted:
 
 
 def _moved_by_both(found: Drift, change: Change) -> set[str]:
-    """The fields that git has changed, too, since everything was applied last."""
+    """Return the fields that git has changed, too, since the last apply."""
     if found.applied is None or change.desired is None or change.action is not Action.UPDATE:
         return set()
     then = three_way.Earlier(found.world.desired, found.applied).of(change.desired)

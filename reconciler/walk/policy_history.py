@@ -35,7 +35,7 @@ def look(
     since: Since | None,
     names: Mapping[str, Sequence[str]],
 ) -> Begun | None:
-    """What may have been begun since the base; None where nothing gets weaker, or nothing is known.
+    """Look up what may have been begun since the base; None if nothing weakens or is known.
 
     `names` are the projects of each organization.
     """

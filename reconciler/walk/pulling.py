@@ -29,7 +29,7 @@ class _World:
     base: Declared | None
 
     def left(self, change: Change) -> list[tuple[str | int, ...]]:
-        """The fields that a document had at the base and has no more."""
+        """Return the fields that a document had at the base and has no more."""
         before = three_way.Earlier(self.declared, self.base)
         then = before.of(change.desired) if change.desired is not None else None
         if then is None or change.desired is None:
@@ -41,7 +41,7 @@ class _World:
 def pull(
     reader: Reader, loaded: loader.Loaded, choice: Choice, base: loader.Loaded | None = None
 ) -> Pulled:
-    """Everything live that `choice` asks for, and the documents that stand for it already.
+    """Read everything live that `choice` asks for, and the documents that stand for it.
 
     What git has changed since the base, and PostHog does not have yet, is left to the files.
     """
@@ -77,7 +77,7 @@ def _changes(
     known: set[int],
     picked: dict[Address, Resource],
 ) -> Iterator[Change]:
-    """Hand each declared resource to `pulled`; what differs of it, and which side moved."""
+    """Hand declared resources to `pulled`; return what differs, and which side moved."""
     live = world.live
     closed = {(gap.kind, gap.scope) for gap in live.unreadable}
     found = lookup.Lookup(live)
@@ -113,7 +113,7 @@ def _changes(
 
 
 def _written(item: Item, live: Live, pulled: Pulled) -> Item:
-    """The item with ids as PostHog has them where there is no name, without what it refuses.
+    """Return the item with ids as PostHog has them where no name is, without what it refuses.
 
     A condition on a flag or a cohort that has gone since stays stored until the next save.
     """
@@ -145,7 +145,7 @@ def _plain(kind: str) -> Callable[[Any], Any]:
 def _removed(
     world: _World, choice: Choice, pulled: Pulled, known: set[int], changes: list[Change]
 ) -> None:
-    """What has left the files since the base does not come back, although it is still live."""
+    """Keep out what has left the files since the base, although it is still live."""
     gone, _ = three_way.removals(world.declared, world.base, world.live, choice.covers, changes)
     for change in gone:
         if change.before is not None:
@@ -154,7 +154,7 @@ def _removed(
 
 
 def _awaited(reader: Reader, live: Live, kept: list[Kept], changes: list[Change]) -> Iterator[Kept]:
-    """The same with the requests that it waits for: one listing a project, if it can matter."""
+    """Yield the same with the requests that it waits for: one listing a project, if needed."""
     of = {change.address: change for change in changes}
     gated = (one.address for one in kept if KINDS[one.address.kind].gated)
     scopes = {address.parts[:-1] for address in gated if address in of}
@@ -183,7 +183,7 @@ def _open(reader: Reader, live: Live, scope: tuple[str, ...]) -> Iterator[Change
 
 
 def _request(requests: list[ChangeRequest], change: Change, path: str) -> ChangeRequest | None:
-    """The open request that proposes what git has changed."""
+    """Return the open request that proposes what git has changed."""
     if change.action not in {Action.CREATE, Action.UPDATE}:
         return None
     for request in requests:

@@ -180,7 +180,7 @@ class _References:
         self._sides = [side.resources for side in (said.desired, said.base) if side is not None]
 
     def places(self) -> set[Place]:
-        """The collections that are listed: people, roles and cohorts, where they are named."""
+        """Return the collections to list: people, roles and cohorts, where they are named."""
         return {
             reference.place(one.address)
             for one in self._writes
@@ -190,7 +190,7 @@ class _References:
         }
 
     def objects(self) -> Iterator[Wanted]:
-        """The flags that conditions refer to, by key, by id, or by what may be either."""
+        """Return the flags that conditions refer to, by key, by id, or by what may be either."""
         for one in self._writes:
             for reference in KINDS[one.address.kind].references:
                 if not reference.takes_ids or not READ[reference.kind].declared:

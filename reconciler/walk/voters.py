@@ -110,7 +110,7 @@ class Voters:
                     yield from self._findings(_address(request), request)
 
     def _has_moved(self, address: Address) -> bool:
-        """Whether git has moved a document since the base, and the live side has moved too."""
+        """Return whether git and the live side have both changed a document since the base."""
         now, there = self._desired.resources.get(address), self._live.resources.get(address)
         before = self._base.resources.get(address) if self._base is not None else None
         if there is None or (now is not None and before is not None and before.spec == now.spec):
@@ -118,7 +118,7 @@ class Voters:
         return before is None or bool(three_way.change(before, None, there).fields)
 
     def _is_new(self, address: Address, request: ChangeRequest) -> bool:
-        """Whether nobody was told of it: a clean apply of what it proposes did so."""
+        """Return whether no clean apply has reported what it proposes yet."""
         written = self._wrote(address, request)
         if self._since is not None:
             return not written.commits or bool(written.commits & self._news)
@@ -132,7 +132,7 @@ class Voters:
         return self._lineage.since(self._since or "")
 
     def _meet(self, reader: Reader, organization: str) -> None:
-        """Who is in an organization, and who files: an author who may not vote is no stranger."""
+        """Read who is in an organization, and who files: the filer may be an author, too."""
         if self._me is None:
             self._me = _filer(reader)
         ids = self._live.ids.get(Address("Organization", (organization,)), ())
@@ -170,7 +170,7 @@ class Voters:
             return
 
     def _local(self, at: object) -> datetime | None:
-        """A time of the server by the clock here, which git has its dates from."""
+        """Return a time of the server by the clock here, which git has its dates from."""
         found = instant(at)
         return found - self._skew if found is not None else None
 
@@ -178,7 +178,7 @@ class Voters:
         return self._met.get(address.organization, {})
 
     def _resource(self, address: Address) -> Resource | None:
-        """The document of a flag; of one that has left the files, as it was at the base."""
+        """Return the document of a flag; of one that has left the files, as at the base."""
         found = self._desired.resources.get(address)
         if found is None and self._base is not None:
             found = self._base.resources.get(address)
@@ -207,7 +207,7 @@ class Voters:
         return authorship.facts(request, proposed, before.spec if before is not None else None)
 
     def _look(self, address: Address, request: ChangeRequest) -> Written:
-        """Who wrote what a request proposes, when it was filed."""
+        """Look up who wrote what a request proposes, when it was filed."""
         lineage, resource = self._lineage, self._resource(address)
         if lineage is None or lineage.root is None or resource is None:
             return Written()
@@ -249,7 +249,7 @@ class Voters:
     def _starts(
         self, document: "Document", facts: Iterable[Fact], request: ChangeRequest
     ) -> tuple[list[str], bool]:
-        """The commits that a request may have been filed for, and whether it was for one of them.
+        """Find the commits a request may have been filed for, and whether it was for one.
 
         Almost always there is one: what was committed last when it was filed, and says the same.
         A pipeline may file an older commit; and a date in the future passes a commit off as made
@@ -278,12 +278,12 @@ class Voters:
         return [newest] if newest is not None else [], True
 
     def _is_misdated(self, moment: "Moment") -> bool:
-        """Whether a commit says that it was made later than it can have been."""
+        """Return whether a commit says that it was made later than it can have been."""
         ahead = self._now is not None and moment.dated > (self._now + _SKEW).timestamp()
         return ahead or moment.dated > moment.at
 
     def _is_news(self, document: "Document", commit: str, facts: Iterable[Fact]) -> bool:
-        """Whether something of a commit was made since the base."""
+        """Return whether something of a commit was made since the base."""
         if self._since is None:
             return True
         return any(document.blame(commit, fact.holds) in self._news for fact in facts)
@@ -299,7 +299,7 @@ class _Blame:
 
 
 def _blame(document: "Document", start: str, facts: Iterable[Fact]) -> _Blame:
-    """Which commits wrote what a request proposes, as of the commit it was filed for."""
+    """Find which commits wrote what a request proposes, as of the commit it was filed for."""
     certain, doubtful, is_cut = set[str](), set[str](), False
     spec = document.state(start)
     for fact in facts:
@@ -313,7 +313,7 @@ def _blame(document: "Document", start: str, facts: Iterable[Fact]) -> _Blame:
 
 
 def _filer(reader: Reader) -> int | None:
-    """Who this key files as; unknown without the scope `user:read`."""
+    """Return who this key files as; unknown without the scope `user:read`."""
     try:
         return int(reader.get("/api/users/@me/")["id"])
     except AuthenticationError:

@@ -148,14 +148,14 @@ def _part(
 
 
 def _declared(world: walk.World, applied: Applied | None) -> Declared | None:
-    """What was declared at the commit that was applied last, if that is known."""
+    """Return what was declared at the commit that was applied last, if that is known."""
     if applied is None or applied.loaded is None:
         return None
     return loader.expand(applied.loaded, lookup.project_names(world.live))
 
 
 def _written(until: datetime | None) -> Callable[[Change], datetime | None]:
-    """When the document of a change was committed last; not after the commit at hand."""
+    """Return when the document of a change was committed last; not after the commit at hand."""
 
     def since(change: Change) -> datetime | None:
         source = change.desired.source if change.desired is not None else None

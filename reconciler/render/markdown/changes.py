@@ -103,7 +103,7 @@ def _diff(one: Change, *, drift: bool) -> Iterator[str]:
 
 
 def _item(row: Row, *, drift: bool) -> Iterator[str]:
-    """An item of a list that was added, removed or moved."""
+    """Show an item of a list that was added, removed or moved."""
     value = row.field.desired if row.field.live is ABSENT else row.field.live
     shown = "" if row.is_moved else f": {values.flow(value)}"
     sign = " " if row.is_moved else row.sign

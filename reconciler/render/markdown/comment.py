@@ -36,7 +36,7 @@ def write(plan: Plan, view: View, *, drift: bool) -> str:
 
 
 def _ending(plan: Plan) -> Iterator[str]:
-    """The last line: that apply will refuse this, where it will."""
+    """Return the last line: that apply will refuse this, where it will."""
     if plan.refusal is not None:
         yield f"**{' '.join(account.ending(plan))}**"
 

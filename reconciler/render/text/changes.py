@@ -82,7 +82,7 @@ def _field(
 
 
 def _item(row: Row, look: Look, *, marker: str, style: str) -> Iterator[str]:
-    """An item of a list that was added, removed or moved: one entry, its value below if long."""
+    """Show an item that was added, removed or moved: one entry, its value below if long."""
     tail = f"  {look.paint(marker, style)}" if marker else ""
     note = f"  ({escape(row.note)})" if row.note else ""
     head = f"{INDENT}{look.paint(row.sign, SIGNS[row.sign])} {escape(row.field.path)}"

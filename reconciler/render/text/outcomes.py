@@ -145,7 +145,7 @@ def _problem(problem: Problem, result: Result, *, color: bool) -> Iterator[str]:
 
 
 def totals(rows: Collection[Outcome], plan: Plan) -> str:
-    """The line `Apply: 3 done, 1 waiting, 40 unchanged (44 in all). 1 partly written.`."""
+    """Return the line `Apply: 3 done, 1 waiting, 40 unchanged (44 in all). 1 partly written.`."""
     number = counting.account(rows, plan)
     always = {Result.DONE, Result.UNCHANGED}
     parts = [

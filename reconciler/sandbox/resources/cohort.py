@@ -12,7 +12,7 @@ from reconciler.sandbox.store import Clause
 
 
 def list_cohorts(call: Call) -> Answer:
-    """Live cohorts, newest first; `basic=true` leaves the criteria out."""
+    """Return live cohorts, newest first; `basic=true` leaves the criteria out."""
     clauses: list[Clause] = [("project = ?", (call.project.id,)), ("deleted = 0", ())]
     kind = call.query("type")
     if kind in ("static", "dynamic"):

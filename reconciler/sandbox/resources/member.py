@@ -27,7 +27,7 @@ _ORDERS = {"joined_at": "joined_at, seq", "-joined_at": "joined_at DESC, seq DES
 
 
 def list_members(call: Call) -> Answer:
-    """Active members that the caller may see, latest first unless `order` says otherwise."""
+    """Return active members that the caller may see, latest first unless `order` is given."""
     tx = call.tx
     clauses: list[Clause] = [("organization = ?", (call.organization.id,))]
     clauses.append(("user IN (SELECT id FROM users WHERE json_extract(doc, '$.is_active'))", ()))

@@ -104,7 +104,7 @@ def _log(call: Call, role: Role, kind: str, before: Role | None) -> None:
 
 
 def shape(call: Call, role: Role) -> dict[str, Any]:
-    """A role as the API shows it: nobody in it whom the caller may not see (contract 8.4)."""
+    """Return a role as the API shows it, with the members the caller may see (contract 8.4)."""
     seen = people.visible(call.tx, call.organization, call.membership)
     held = role_membership.of_role(call.tx, role.id)
     author = role.created_by if seen is None or role.created_by in seen else None

@@ -17,7 +17,7 @@ _ORDER = "joined_at, id"
 
 
 def list_memberships(call: Call) -> Answer:
-    """Who holds the role, as far as the caller may see them, first come first."""
+    """Return who holds the role, as far as the caller may see, first come first."""
     role = _role(call)
     if role is None:
         raise not_found()
