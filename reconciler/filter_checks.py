@@ -150,7 +150,7 @@ def _group(group: Mapping[str, Any], at: Path, variants: set[str]) -> Iterator[R
     variant = group.get("variant")
     if variant and variant not in variants:
         fix = "name one of `multivariate.variants`"
-        message = f'there is no variant "{variant}"'
+        message = f'unknown variant "{variant}"'
         yield Refusal((*at, "variant"), message, "", fix, near=tuple(variants))
     yield from _index(group, _INDEX, at)
 
@@ -212,7 +212,7 @@ def _unknown(written: Any, at: Path) -> Refusal:
         message = f"`{written}` does not work in feature flags"
         return Refusal(at, message, "", "write two conditions, with `gte` and `lte`")
     fix = "see https://posthog.com/docs/feature-flags for the operators"
-    return Refusal(at, f"there is no operator `{written}`", "", fix, near=tuple(sorted(OPERATORS)))
+    return Refusal(at, f"unknown operator `{written}`", "", fix, near=tuple(sorted(OPERATORS)))
 
 
 def _value(operator: str, value: Any, at: Path) -> Iterator[Refusal]:

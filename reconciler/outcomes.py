@@ -83,7 +83,7 @@ def rejected(change: Change) -> Problem:
     return Problem(
         f"{change.address}: the same was proposed before, and not approved",
         change.gate.note or f"change request {change.gate.change_request}",
-        "not sent: nobody is asked again for the same",
+        "not sent: the same change is not proposed again",
         "change the document and commit it, or agree with those who decide",
     )
 

@@ -66,7 +66,7 @@ def _made(
     with session.reader(target) as reader:
         found = look(reader)
     if waiting := found.report.not_applied:
-        session.note(f"{len(waiting)} not applied yet, left to apply: git moved, nobody else")
+        session.note(f"{len(waiting)} not applied yet: only git has changed them; `apply` does it")
     session.report.plan(found.report, drift=True)
     adopted = hall.adopt(found, files)
     if found.report.errors:

@@ -54,7 +54,7 @@ class Asked:
             return given or kept
         raise UsageError(
             f"--prefer {given} cannot be used with a plan that was made with --prefer {kept}",
-            why="the plan says itself which side wins",
+            why="the plan already says which side wins",
             fix=f"leave it out, or plan again: reconciler plan --prefer {given} --out FILE",
         )
 

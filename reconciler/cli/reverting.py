@@ -45,7 +45,9 @@ def revert(
     with session.writer(target) as writer:
         found = look(writer)
         if waiting := found.report.not_applied:
-            session.note(f"{len(waiting)} not applied yet, left to apply: git moved, nobody else")
+            session.note(
+                f"{len(waiting)} not applied yet: only git has changed them; `apply` does it"
+            )
         made = drifting.revert(found.plan, found.report, found.world.live, limits)
         spent = walk.cost(found.world, made.requests.expected_writes)
         made = replace(made, requests=replace(spent, reads=writer.reads))

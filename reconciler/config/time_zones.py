@@ -25,7 +25,7 @@ def refusal(zone: Any) -> Refusal | None:
     meant = _closest(zone, known)
     fix = f'did you mean "{meant}"?' if meant else "write a name such as `Europe/Berlin`"
     why = "PostHog takes the names of the tz database, in their exact spelling"
-    return Refusal(("timezone",), f'there is no time zone "{zone}"', why, fix)
+    return Refusal(("timezone",), f'unknown time zone "{zone}"', why, fix)
 
 
 def _closest(zone: str, known: frozenset[str]) -> str:

@@ -152,12 +152,12 @@ def remark(request: ChangeRequest, written: Written, people: Mapping[str, Person
     if found := own(request, written.authors):
         return f"approved by its own author: {', '.join(found)}"
     if why := _doubt(request, written, people):
-        return f"whether its author approved it cannot be told: {why}"
+        return f"it is not known whether its author approved it: {why}"
     return ""
 
 
 def _doubt(request: ChangeRequest, written: Written, people: Mapping[str, Person]) -> str:
-    """Return why nobody can tell whether an author approved a request; empty if somebody can."""
+    """Return why it is not known whether an author approved a request; empty if it is."""
     if maybe := own(request, written.doubtful):
         return f"{', '.join(maybe)} may have written it, or a part of it"
     if strange := unknown(written.authors, people):
@@ -193,8 +193,8 @@ def findings(
         yield Finding(
             AUTHOR_UNKNOWN,
             Severity.NOTICE,
-            f"{address}: whether change request {request.id} was approved by its own author "
-            "cannot be told",
+            f"{address}: it is not known whether change request {request.id} was approved by its "
+            "own author",
             why=f"{why}{changed}",
             fix="compare its approvers with git log; .mailmap says whose an address is",
             source=source,

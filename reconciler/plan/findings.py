@@ -25,8 +25,8 @@ def unreadable(desired: Declared, base: Declared | None, live: Live) -> Iterator
             yield Finding(
                 code="gate-unknown",
                 severity=Severity.WARNING,
-                message="whose key this is cannot be read: whether it is let through, or may "
-                "approve, cannot be told",
+                message="the user of this key cannot be read, so it is not known whether they "
+                "bypass policies or may approve",
                 why=gap.reason,
                 fix=gap.fix,
             )
@@ -100,7 +100,7 @@ def dropped_keys(changes: tuple[Change, ...]) -> Iterator[Finding]:
                 f"which {verb} set there",
                 why="PostHog removes keys of older releases on the next save, and a payload goes "
                 "with its variant",
-                fix="look at the flag in PostHog before you apply: what they did ends with it",
+                fix="check in PostHog what they do before you apply: this write ends it",
                 source=change.source,
                 address=change.address,
             )

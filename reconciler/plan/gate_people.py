@@ -109,7 +109,7 @@ class People:
             said.append(f"{asks}, who files the request, cannot approve it")
         if organization in self._live.partial:
             said.append(
-                f"who can approve it cannot be told: {self._closed[_members(organization)]}"
+                f"it is not known who can approve it: {self._closed[_members(organization)]}"
             )
         elif ("Role", (organization,)) in self._closed and approvers.roles:
             said.append(f"who holds the roles of {organization} cannot be read")

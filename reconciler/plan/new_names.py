@@ -182,7 +182,7 @@ def _renames(made: Iterable[Resource], others: "_Others") -> Iterator[Finding]:
         if equal:
             old = _closest(resource.address, equal)
             taken.add(old)
-            yield _rename(resource, old, others, "but for the name both are equal")
+            yield _rename(resource, old, others, "apart from the name, both are equal")
 
 
 def _closest(address: Address, others: list[Address]) -> Address:

@@ -135,7 +135,7 @@ def _begun(change: Change, sentences: Iterable[str]) -> Iterator[Finding]:
         yield Finding(
             code="weakening-begun",
             severity=Severity.NOTICE,
-            message=f"{change.address}, the rest of what was begun: {said}",
+            message=f"{change.address}, the rest of a started apply: {said}",
             why="what is live lies between the base and the files, and the commits since the base "
             "weaken nothing by it",
             source=change.source,

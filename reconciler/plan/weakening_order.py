@@ -158,16 +158,16 @@ def _more_people(before: Policy, after: Policy, crowd: Crowd, later: Crowd) -> I
         explained.update(email.lower() for email in held)
         names = f" ({', '.join(held)})" if held else ""
         field, who = "approvers.roles", f"holders of the role {role}{names}"
-        yield field, role.casefold(), f"{who} may approve", f"{who} may not approve any more"
+        yield field, role.casefold(), f"{who} may approve", f"{who} may no longer approve"
     listed = {str(email).lower() for email in config.get("users") or ()}
     for email in sorted(listed - crowd.approvers(before) - explained):
-        yield "approvers.users", email, f"{email} may approve", f"{email} may not approve any more"
+        yield "approvers.users", email, f"{email} may approve", f"{email} may no longer approve"
 
 
 def _more_freedom(before: Policy, after: Policy) -> Iterator[_Aspect]:
     own = "approve their own requests"
     if _own(after) and not _own(before):
-        yield "allow_self_approve", "", f"people may {own}", f"people may not {own} any more"
+        yield "allow_self_approve", "", f"people may {own}", f"people may no longer {own}"
     levels = (
         {level_number(level) for level in policy.spec.get("bypass_levels") or ()}
         for policy in (before, after)
@@ -175,10 +175,10 @@ def _more_freedom(before: Policy, after: Policy) -> Iterator[_Aspect]:
     former, now = levels
     for level in sorted(now - former):
         who = f"everybody of level {level_word(level)}"
-        yield "bypass_levels", str(level), f"{who} bypasses it", f"{who} bypasses it no more"
+        yield "bypass_levels", str(level), f"{who} bypasses it", f"{who} no longer bypasses it"
     for role in _added(before.spec.get("bypass_roles"), after.spec.get("bypass_roles")):
         who = f"every holder of the role {role}"
-        yield "bypass_roles", role.casefold(), f"{who} bypasses it", f"{who} bypasses it no more"
+        yield "bypass_roles", role.casefold(), f"{who} bypasses it", f"{who} no longer bypasses it"
     short, long = _seconds(before), _seconds(after)
     if short is not None and long is not None and long > short:
         one, other = duration_words(long), duration_words(short)

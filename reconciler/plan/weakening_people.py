@@ -12,7 +12,7 @@ from reconciler.plan.weakening_order import Crowd
 
 HOWS: Final = ("approvers", "bypass")  # what a policy names a role for
 PEOPLE: Final = frozenset({"Role", "Member", "Organization"})  # kinds that say who is in what
-JOINER: Final = "*"  # whoever joins: gets the default role
+JOINER: Final = "*"  # every new member: gets the default role
 _ADMIN: Final = LEVELS["admin"]
 Group = tuple[str, str | int]  # organization, and a folded role name or the number of a level
 _Pair = tuple[Policy, Policy]  # before and after the plan
@@ -149,7 +149,7 @@ def _joiners(change: Change, here: list[_Pair]) -> Iterator[Gain]:
             for how, what in (("approvers", "may approve under"), ("bypass", "bypasses")):
                 had = str(former).casefold() in named_roles(old, how)
                 if str(role).casefold() in named_roles(new, how) and not had:
-                    text = f"whoever joins gets the role {role}, which {what} {new.address}"
+                    text = f"every new member gets the role {role}, which {what} {new.address}"
                     yield Gain(old, new, how, JOINER, text)
 
 

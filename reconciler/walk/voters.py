@@ -36,7 +36,7 @@ _PAGES: Final = 10  # of applied requests that are looked through, newest first
 _FIRST: Final = 1  # the same where no base says how far back to go
 _SKEW: Final = timedelta(minutes=10)  # a date further ahead than this is not to be believed
 _GATED: Final = "FeatureFlag"
-_UNKNOWN: Final = "the history that is here does not reach back to who wrote it"
+_UNKNOWN: Final = "the local history does not reach back to the commit that wrote it"
 
 
 class Voters:

@@ -258,7 +258,7 @@ fix: write Reviewers""",
     "R019": (
         "kind: Project\nmetadata: {organization: acme, name: A}\nspec: {timezone: europe/berlin}\n",
         """\
-R019 a.yaml:3:18: there is no time zone "europe/berlin"
+R019 a.yaml:3:18: unknown time zone "europe/berlin"
 | spec: {timezone: europe/berlin}
 |                  ^^^^^^^^^^^^^
 why: PostHog takes the names of the tz database, in their exact spelling

@@ -700,7 +700,7 @@ def test_a_commit_that_was_not_applied_yet_is_nobodys_drift(committed):
     reverted = repo.run("drift", "--revert", "--yes", "--format", "json")
     flag = repo.sandbox.call("GET", f"{FLAGS}101/", token="phx_ci")[1]
     assert (0, "a", []) == (reverted.code, flag["name"], flag["tags"]), reverted.err
-    assert "2 not applied yet, left to apply" in reverted.err
+    assert "2 not applied yet: only git has changed them" in reverted.err
     before = (repo.folder / "config.yaml").read_text()
     assert repo.run("drift", "--adopt").code == 0
     assert before == (repo.folder / "config.yaml").read_text()

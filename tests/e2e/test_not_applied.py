@@ -142,7 +142,7 @@ def test_a_build_stays_green_while_somebody_has_to_approve(merged):
     lines = output.read_text().split("\n")
     assert "false" == lines[next(n for n, one in enumerate(lines) if "has-drift" in one) + 1]
     assert (0, []) == (reverted.code, repo.sandbox.writes())
-    assert "6 not applied yet, left to apply" in reverted.err
+    assert "6 not applied yet: only git has changed them" in reverted.err
     assert (0, "Nothing to adopt.") == (adopted.code, adopted.out.strip())
 
 

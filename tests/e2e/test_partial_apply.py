@@ -53,7 +53,7 @@ def test_what_one_run_began_with_another_one_finishes(world, policy):
     told = repo.run("plan").out
     done = repo.run("apply", "--yes", "plan.json")
 
-    assert "the rest of what was begun" in told
+    assert "the rest of a started apply" in told
     assert 0 == done.code, done.out + done.err
     assert 0 == repo.run("apply", "--yes").code
     assert 0 == repo.run("plan", "--detailed-exitcode").code
@@ -166,7 +166,7 @@ def test_somebody_may_change_the_role_in_two_runs(world):
     done = repo.run("apply", "--yes")
 
     assert 0 == done.code, done.out + done.err
-    assert "the rest of what was begun" in done.out
+    assert "the rest of a started apply" in done.out
 
 
 def test_a_new_organization_has_its_default_role_before_a_policy_names_it(world):

@@ -100,7 +100,7 @@ def test_who_can_approve_is_likely_and_nobody_is_said_to_be_missing(repo):
 
     gate = done.json["changes"][0]["gate"]
     assert (0, "approval", "likely") == (done.code, gate["verdict"], gate["confidence"])
-    assert f"who can approve it cannot be told: {BEHIND}" in text
+    assert f"it is not known who can approve it: {BEHIND}" in text
     assert "not in acme" not in text
     assert "nobody" not in text
 

@@ -130,7 +130,7 @@ def test_a_default_role_that_may_approve_is_a_weakening(world):
     refused = repo.run("apply", "--yes")
 
     assert 4 == refused.code
-    assert "whoever joins gets the role Approvers" in refused.err
+    assert "every new member gets the role Approvers" in refused.err
 
 
 def effects(repo):
