@@ -136,6 +136,7 @@ class Reading:
     requests: list[tuple[tuple[str, ...], Payload]] = field(default_factory=list)
     me: Person | None = None
     partial: set[str] = field(default_factory=set)  # organizations that hide some of their members
+    asked: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)  # one by one, not listed
     _again: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)  # listed a second time
 
     def organization_id(self, slug: str) -> str | None:
@@ -286,11 +287,16 @@ class Reading:
                 self.unreadable.append(Unreadable("Project", (slug,), reason, None, fix))
 
     def _check_people(self) -> None:
-        """Note where only some members are shown; the organization says how many there are."""
+        """Note where only some members are shown; the organization says how many there are.
+
+        Members that were asked for one by one are not counted.
+        """
         for (kind, scope), items in self.payloads.items():
-            for organization in self.found.organizations.get(scope[0], ()) if scope else ():
-                reason = visibility.shortfall(organization, len(items)) if kind == "Member" else ""
-                if reason:
+            if kind != "Member":
+                continue
+            shown = None if (kind, scope) in self.asked else len(items)
+            for organization in self.found.organizations.get(scope[0], ()):
+                if reason := visibility.shortfall(organization, shown):
                     self.partial.add(scope[0])
                     gap = Unreadable("Member", scope, reason, None, visibility.FIX)
                     self.unreadable.append(gap)
@@ -349,7 +355,7 @@ class Reading:
             change_requests=tuple(r for r in asked if r.state not in change_requests.FINAL),
             rejections=tuple(r for r in asked if r.state in change_requests.FINAL),
             unreadable=tuple(self.unreadable),
-            listed=frozenset({("Organization", ()), *self.payloads}),
+            listed=frozenset({("Organization", ()), *self.payloads} - self.asked),
             me=self.me,
             partial=names.partial,
         )

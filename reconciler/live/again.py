@@ -5,7 +5,7 @@ Objects are asked for one by one, or their collection is listed, whichever takes
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Final
 
 from reconciler.errors import NotFoundError
@@ -82,11 +82,8 @@ def _price(kind: Kind, objects: Collection[Wanted]) -> float:
     return total
 
 
-@dataclass
 class _Again(Reading):
     """A reading in which some collections are known in part."""
-
-    parts: set[Place] = field(default_factory=set)
 
     def ask(self, places: Mapping[Place, Collection[Wanted]]) -> None:
         """Read objects one by one, side by side; a collection that is refused is noted once."""
@@ -112,7 +109,7 @@ class _Again(Reading):
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         self.payloads |= {place: tuple(objects.values()) for place, objects in found.items()}
-        self.parts |= found.keys()
+        self.asked |= found.keys()
 
     def _asker(self, place: Place, one: Wanted) -> Callable[[], tuple[Payload, ...]]:
         kind, ids = KINDS[place[0]], self.ids(place[1])
@@ -150,11 +147,6 @@ class _Again(Reading):
 
     def _check_projects(self) -> None:
         """Not all projects are read here, so none can be missing."""
-
-    def live(self) -> Live:
-        """What was read; a collection that is known in part counts as not listed."""
-        live = super().live()
-        return replace(live, listed=live.listed - self.parts)
 
 
 def _named(kind: Kind, found: str, name: str) -> bool:
