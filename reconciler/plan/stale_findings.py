@@ -38,16 +38,23 @@ def moved(found: Iterable[Moved], who: Who) -> Iterator[Finding]:
         )
 
 
-def dependants(changes: Iterable[Change], refused: Collection[Address]) -> Iterator[Finding]:
-    """And what needs one of those: it would be built on something else than was looked at."""
+def dependants(
+    changes: Iterable[Change], planned: Iterable[Change], refused: Collection[Address]
+) -> Iterator[Finding]:
+    """Refuse what needs one of those: it would be built on something that nobody has looked at.
+
+    What has moved may need another order now; what needed what when the plan was made still does.
+    """
+    before = {one.address: one.depends_on for one in planned}
     pending = [change for change in changes if change.address not in refused]
+    needs = {one.address: (*one.depends_on, *before.get(one.address, ())) for one in pending}
     stopped = set(refused)
     while True:
-        more = [one for one in pending if not stopped.isdisjoint(one.depends_on)]
+        more = [one for one in pending if not stopped.isdisjoint(needs[one.address])]
         if not more:
             return
         for change in more:
-            needed = next(other for other in change.depends_on if other in stopped)
+            needed = next(other for other in needs[change.address] if other in stopped)
             yield Finding(
                 code=STALE,
                 severity=Severity.ERROR,

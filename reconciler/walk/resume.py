@@ -101,7 +101,8 @@ def resume(
     ]
     everything = (*todo, *(one.change for one in parts.moved))
     changes, cycles = order.linked(everything, edges, leaning.find(everything, live))
-    refusals += stale_findings.dependants(changes, {one.address for one in refusals if one.address})
+    stopped = {one.address for one in refusals if one.address}
+    refusals += stale_findings.dependants(changes, saved.writes, stopped)
     limits = _limits(options, saved, said, todo)
     names = {slug: tuple(place.projects) for slug, place in _basis(saved).organizations.items()}
     begun = policy_history.look(reader, compared, said.desired, live, since=since, names=names)
