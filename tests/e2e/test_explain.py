@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from reconciler.cli import explain, run, schema
+from reconciler.cli import group, run, schema
 from reconciler.config import one_schema
 from reconciler.config import schema as schemas
 from reconciler.kinds import KINDS
@@ -17,8 +17,8 @@ DRAFTS = (jsonschema.Draft7Validator, jsonschema.Draft202012Validator)
 
 
 def said(*arguments):
-    """What a command of one word prints."""
-    result = CliRunner().invoke(explain.command, list(arguments), standalone_mode=False)
+    """Return what `explain` prints."""
+    result = CliRunner().invoke(group, ["explain", *arguments], standalone_mode=False)
     assert result.exception is None
     return result.output
 
@@ -121,7 +121,7 @@ def test_the_example_of_a_kind_is_yaml_that_validates(capsys, tmp_path, monkeypa
 
 def test_the_schema_of_everything_is_complete_in_itself():
     """Every `$ref` leads to a definition inside; both drafts agree that it is a schema."""
-    whole = json.loads(CliRunner().invoke(schema.command, [], standalone_mode=False).output)
+    whole = json.loads(CliRunner().invoke(group, ["schema"], standalone_mode=False).output)
     text = json.dumps(whole)
 
     assert whole == one_schema.build()
@@ -146,7 +146,7 @@ def test_the_schema_of_everything_accepts_what_that_of_the_kind_accepts(kind, dr
 
 def test_the_schema_of_one_kind_is_printed_as_before():
     """For a folder that holds nothing else."""
-    result = CliRunner().invoke(schema.command, ["Role"], standalone_mode=False)
+    result = CliRunner().invoke(group, ["schema", "Role"], standalone_mode=False)
 
     assert json.loads(result.output) == schemas.load("Role")
 
@@ -155,7 +155,7 @@ def test_the_schema_of_the_settings_is_there_for_editors_too():
     """And a kind may be typed in any case."""
     printed = {}
     for name in ("reconciler.yaml", "featureflag"):
-        result = CliRunner().invoke(schema.command, [name], standalone_mode=False)
+        result = CliRunner().invoke(group, ["schema", name], standalone_mode=False)
         printed[name] = json.loads(result.output)["title"]
 
     assert printed == {"reconciler.yaml": "reconciler.yaml", "featureflag": "Feature flag"}
