@@ -32,6 +32,9 @@ CREATED, KEPT, UPDATED = "created", "kept", "updated"
 @click.pass_obj
 def command(session: Session, folder: str, ci: str) -> int:
     """Scaffold a configuration repository that `validate` accepts. A second one changes nothing."""
+    from reconciler.config.files import check_output
+
+    check_output(Path(folder))
     root = Path(os.path.realpath(folder))
     for action, path in _scaffold(root, ci):
         click.echo(f"{action:<8} {Path(folder, path).as_posix()}")

@@ -97,14 +97,17 @@ class Marker:
             return None
 
     def write(self, digest: str) -> None:
-        """Remember a digest; OSError or GitError if it cannot be."""
+        """Remember a digest; OSError or ReconcilerError if it cannot be."""
+        from reconciler.cli import files
         from reconciler.config import git
+        from reconciler.config.files import check_output
 
         if self.place.startswith("refs/"):
             git.write_text(self.place, digest, cwd=Path.cwd(), message="reconciler drift --notify")
             return
+        check_output(Path(self.place))  # before a folder is made
         Path(self.place).parent.mkdir(parents=True, exist_ok=True)
-        Path(self.place).write_text(f"{digest}\n", encoding="utf-8")
+        files.write_private(self.place, f"{digest}\n")
 
 
 def drift(session: Session, found: "Plan") -> None:

@@ -81,15 +81,14 @@ def git_root(path: Path) -> Path | None:
 def check_output(path: Path) -> None:
     """Refuse a place that a link leads out of the repository, or into its `.git`.
 
-    Outside git the current folder counts as the repository. A place outside of it is what somebody
-    typed, and is not looked at.
+    Outside git the folder of `reconciler.yaml` counts as the repository, else the current folder. A
+    place outside of it is what somebody typed, and is not looked at.
 
     Raises ReconcilerError: whoever can commit a link must not choose where a run writes.
     """
     lexical = Path(os.path.abspath(path))  # noqa: PTH100  links stay as they are
     real = Path(os.path.realpath(lexical))
-    roots = [folder for folder in lexical.parents if (folder / ".git").exists()]
-    for root in roots or [folder for folder in lexical.parents if folder == Path.cwd()]:
+    for root in _repositories(lexical):
         inside = Path(os.path.realpath(root))
         if real.is_relative_to(inside) and not real.is_relative_to(inside / ".git"):
             continue
@@ -99,6 +98,13 @@ def check_output(path: Path) -> None:
             state="nothing was written there",
             fix="remove the link, or name a place outside of the repository",
         )
+
+
+def _repositories(path: Path) -> list[Path]:
+    """Return the folders above a path that no link may lead it out of."""
+    roots = [folder for folder in path.parents if (folder / ".git").exists()]
+    settings = [folder for folder in path.parents if os.path.lexists(folder / SETTINGS)]
+    return roots or settings or [folder for folder in path.parents if folder == Path.cwd()]
 
 
 def located(path: Path) -> Path:

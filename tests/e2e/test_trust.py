@@ -106,6 +106,7 @@ def test_a_key_of_another_name_works_once_the_environment_allows_it(world):
         ("out", ("plan", "--out", "out/plan.json")),
         ("config", ("pull", "--out", "config")),
         ("config", ("init",)),
+        ("new", ("init", "new")),
     ],
 )
 def test_no_link_of_the_checkout_leads_what_is_written_out_of_it(
@@ -122,6 +123,23 @@ def test_no_link_of_the_checkout_leads_what_is_written_out_of_it(
 
     assert 1 == done.code, done.out
     assert link in done.err
+    assert [] == list(outside.iterdir())
+    assert [] == repo.sandbox.writes()
+
+
+def test_outside_git_the_folder_of_the_settings_confines_a_run_from_below_it(
+    world, tmp_path_factory
+):
+    """The journal belongs beside reconciler.yaml, whatever the current folder is."""
+    outside = tmp_path_factory.mktemp("outside")
+    repo = world(acme.seed(projects=[{"name": "Web", "feature_flags": [acme.live_flag("a")]}]))
+    repo.write("reconciler.yaml", "version: 1\ntargets: {default: {paths: [config]}}\n")
+    repo.write("config/flags.yaml", acme.flag("a", 20))
+    (repo.folder / ".reconciler").symlink_to(outside)
+    repo.folder /= "config"
+    done = repo.run("apply", "--yes")
+
+    assert 1 == done.code, done.out
     assert [] == list(outside.iterdir())
     assert [] == repo.sandbox.writes()
 

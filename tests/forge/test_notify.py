@@ -125,6 +125,21 @@ def test_a_marker_that_cannot_be_written_is_a_warning(repo, forge):
     assert 1 == len(forge.hooks)
 
 
+@pytest.mark.parametrize(
+    ("link", "named"), [(".reconciler", ()), ("state", ("--notify-marker", "state/deep/told"))]
+)
+def test_no_link_leads_the_marker_out_of_the_repository(repo, forge, tmp_path_factory, link, named):
+    """Whoever commits a link must not choose where a run writes."""
+    outside = tmp_path_factory.mktemp("outside")
+    (repo.folder / link).symlink_to(outside)
+
+    done = drift(repo, forge, *named)
+
+    assert 2 == done.code
+    assert "will be told again" in done.err
+    assert [] == list(outside.iterdir())
+
+
 def test_a_member_goes_by_initials(repo, forge):
     """A chat is read by many: the address of a person stays out of it."""
     member = {"organization": "acme", "email": "carol@acme.test"}
