@@ -263,9 +263,20 @@ class Session:
         cwd, commit, place = Path.cwd(), base.commit, target.paths[0]
 
         def states(names: Collection[str]) -> "Sequence[Loaded] | None":
+            if history.places_moved(commit, self._settings_files(place), target.name, cwd=cwd):
+                return None
             return history.since(commit, target.paths, target.overlays, names, cwd=cwd)
 
         return Since(lambda: git.made_at(commit, cwd=place), states)
+
+    def _settings_files(self, place: Path) -> "list[Path]":
+        """Return where settings of this run stand, or may have stood, in the repository."""
+        from reconciler.config import files
+
+        named = self.config or self.environ.get("RECONCILER_CONFIG")
+        root, cwd = files.git_root(place), Path.cwd()
+        above = [cwd / named] if named else [one / files.SETTINGS for one in (cwd, *cwd.parents)]
+        return [file for file in above if files.git_root(file.parent) == root]
 
     def folder(self) -> Path:
         """Where runs are journalled: beside reconciler.yaml, else the current folder."""

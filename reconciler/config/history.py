@@ -6,16 +6,16 @@ asked for. Bounded in every direction; what is older, or more, is not looked at.
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
-from reconciler.config import git, git_process, loader
+from reconciler.config import git, git_process, loader, settings
 from reconciler.config.commit import CommitTree, is_wanted
-from reconciler.config.files import Entry, contains
+from reconciler.config.files import Entry, contains, read_inside
 from reconciler.config.templates import Loaded
 from reconciler.config.text import Refused
 from reconciler.errors import ConfigError, GitError
@@ -33,11 +33,20 @@ _DOCUMENT: Final = re.compile(rb"^---(?=[ \t\r\n]|$)", re.MULTILINE)  # at colum
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit of the first-parent line, and what it changed: path -> (blob before, after)."""
+    """One commit of the first-parent line, and what it changed.
+
+    Attributes:
+        id: full id.
+        parent: the one before it, if there is one.
+        changed: path -> (blob before, blob after).
+        leads_elsewhere: whether it changed a link or a submodule: what that declares is not read.
+
+    """
 
     id: str
     parent: str | None
     changed: Mapping[str, tuple[str, str]]
+    leads_elsewhere: bool = False
 
 
 def load(
@@ -82,10 +91,12 @@ def since(
     *,
     cwd: Path,
 ) -> tuple[Loaded, ...] | None:
-    """Return what each commit after the base declared, oldest first; None if any is unknown.
+    """Return what each commit after the base declared, oldest first.
 
     Only files that changed since then, and of those only documents in which one of the names
     stands, in whatever case.
+
+    None if any of it is not known, also because a link or a submodule changed.
     """
     try:
         tree = git.commit_tree("HEAD", cwd=cwd, at=cwd / paths[0], may_lack_paths=True)
@@ -99,10 +110,44 @@ def since(
         return None
     sizes = (sum(map(len, state.files.values())) for state in states)
     full = len(rows) == _LOOKED_AT or len(telling) == COMMITS or blobs.spent
-    if full or sum(sizes) > _MAX_PARSED:
+    if full or sum(sizes) > _MAX_PARSED or any(one.leads_elsewhere for one in commits):
         return None
     found = tuple(_loaded(states, paths, overlays))
     return found if len(found) == len(states) else None
+
+
+def places_moved(base: str, files: Sequence[Path], target: str, *, cwd: Path) -> bool:
+    """Return whether a target has had other paths or overlays since the base.
+
+    What it declared then stands in files that are not looked at now.
+
+    Args:
+        base: the commit of the base.
+        files: where settings may stand; the working tree counts as well.
+        target: the name of the target.
+        cwd: what display names are relative to.
+
+    """
+    try:
+        for file in files:
+            tree = git.commit_tree("HEAD", cwd=cwd, at=file.parent)
+            commits = [base, *(id_ for id_, _ in _rows(tree.root, [tree.inside(file)], f"^{base}"))]
+            if len(commits) > _LOOKED_AT:
+                return True
+            states = {replace(tree, commit=commit).read(file) for commit in commits}
+            now = read_inside(file, tree.display(file)) if file.exists() else None
+            if len({_places(data, file, target) for data in (*states, now)}) > 1:
+                return True
+    except (GitError, ConfigError, Refused):
+        return True
+    return False
+
+
+def _places(data: bytes | None, file: Path, target: str) -> tuple[Sequence[Path], Sequence[Path]]:
+    """Return paths and overlays of a target; without settings all that is beside them."""
+    known = settings.parse(data, file=file, display=file.name).targets if data is not None else {}
+    found = known.get(target)
+    return (found.paths, found.overlays) if found is not None else ((file.parent,), ())
 
 
 def _rows(root: Path, inside: Sequence[str], *revisions: str) -> list[tuple[str, str | None]]:
@@ -134,13 +179,16 @@ def read_commit(id_: str, parent: str | None, root: Path, inside: Sequence[str])
     only = ["--", *(path or "." for path in inside)]
     words = git_process.output([*asked, *sides, *only], root).split(b"\0")
     changed = {}
+    elsewhere = False
     for about, name in zip(words[::2], words[1::2], strict=False):
         path = name.decode("utf-8", "backslashreplace")
         modes, oids = about.lstrip(b":").split()[:2], about.split()[2:4]
         wanted = any(path == one or is_wanted(path, one) for one in inside if contains(one, path))
-        if wanted and _PLAIN.issuperset(modes):
+        if not _PLAIN.issuperset(modes):
+            elsewhere = True
+        elif wanted:
             changed[path] = (oids[0].decode("ascii"), oids[1].decode("ascii"))
-    return Commit(id_, parent, changed)
+    return Commit(id_, parent, changed, elsewhere)
 
 
 class Blobs:

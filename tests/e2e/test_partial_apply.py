@@ -115,6 +115,76 @@ def test_a_policy_that_somebody_else_made_is_no_work_of_ours(world):
     assert "bob@acme.test may approve" in refused.err
 
 
+SETTINGS = "version: 1\ntargets: {default: {paths: [%s]%s}}\n"
+
+
+def moved_by_settings(repo):
+    """Another folder, which held nothing when the apply began."""
+    repo.git("mv", "old", "new")
+    repo.write("reconciler.yaml", SETTINGS % ("new", ""))
+
+
+def moved_as_settings_go(repo):
+    """Without settings, everything in the current folder is read."""
+    repo.git("mv", "old", "new")
+    repo.git("rm", "-q", "reconciler.yaml")
+
+
+def moved_by_a_link(repo):
+    """The files of the commit before were read through a link, and stand elsewhere."""
+    (repo.folder / "old" / "gates").unlink()
+    repo.git("mv", "shared", "old/gates")
+
+
+@pytest.mark.parametrize(
+    ("first", "move"),
+    [
+        ("old/gates.yaml", moved_by_settings),
+        ("old/gates.yaml", moved_as_settings_go),
+        ("shared/gates.yaml", moved_by_a_link),
+    ],
+)
+@pytest.mark.parametrize("committed", [True, False])
+def test_moving_the_files_hides_no_weakening(world, first, move, committed):
+    """Where the documents stood when the apply began is not looked at any more."""
+    repo = begun(world, policies=[acme.policy("feature_flag.enable")])
+    repo.git("rm", "-q", "flag.yaml", "role.yaml")
+    repo.write("reconciler.yaml", SETTINGS % ("old", ""))
+    repo.write("old/flag.yaml", acme.flag("a", 10))
+    repo.commit("in a folder")
+    assert 0 == repo.run("apply", "--yes").code
+    if first.startswith("shared"):
+        (repo.folder / "old" / "gates").symlink_to("../shared")
+    repo.write("old/flag.yaml", acme.flag("a", 10, active=True))
+    repo.write(first, by_role(), captains("alice"))
+    repo.commit("captains")
+    assert 3 == repo.run("apply", "--yes").code
+    move(repo)
+    (found,) = (one for one in repo.folder.glob("*/**/gates.yaml") if "shared" not in one.parts)
+    repo.write(found, by_role(), captains("alice", "bob"))
+    if committed:
+        repo.commit("moved, and one more")
+
+    refused = repo.run("apply", "--yes")
+
+    assert 4 == refused.code, refused.out + refused.err
+    assert "bob@acme.test may approve" in refused.err
+
+
+def test_settings_that_move_no_file_leave_the_rest_as_it_is(world):
+    """Also where the same commit brings them."""
+    repo = begun(world)
+    repo.write("all.yaml", by_role())
+    repo.write("role.yaml", captains("bob"))
+    repo.write("reconciler.yaml", SETTINGS % (".", ", guardrails: {max_deletes: 1}"))
+    repo.commit("captains")
+    assert 0 == repo.run("apply", "--yes", *ONLY_THE_POLICY).code
+
+    done = repo.run("apply", "--yes")
+
+    assert 0 == done.code, done.out + done.err
+
+
 def role_id(repo):
     found = repo.sandbox.call("GET", "/api/organizations/", token="phx_carol")[1]
     path = f"/api/organizations/{found['results'][0]['id']}/roles/"
