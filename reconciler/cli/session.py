@@ -267,7 +267,7 @@ class Session:
                 return None
             return history.since(commit, target.paths, target.overlays, names, cwd=cwd)
 
-        return Since(lambda: git.made_at(commit, cwd=place), states)
+        return Since(lambda: git.made_by(commit, now=self.now(), cwd=place), states)
 
     def _settings_files(self, place: Path) -> "list[Path]":
         """Return where settings of this run stand, or may have stood, in the repository."""

@@ -6,7 +6,7 @@ git is called with argument lists and `--end-of-options` before whatever a perso
 import os
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,8 @@ from reconciler.errors import GitError
 __all__ = ["CommitTree"]
 
 _FULL: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+CLOCKS_DIFFER: Final = timedelta(minutes=10)  # a date further ahead than this is not believed
+DATED: Final = 50_000  # commits whose dates are looked at
 SHALLOW: Final = "this clone is shallow: it holds only the newest part of the history"
 
 
@@ -177,6 +179,18 @@ def made_at(commit: str, *, cwd: Path) -> datetime | None:
         return datetime.fromisoformat(words[0]) if words else None
     except ValueError:
         return None
+
+
+def made_by(commit: str, *, now: datetime, cwd: Path) -> datetime | None:
+    """Return when a commit was made: not before any that it contains, whatever its date says.
+
+    A date in the future says nothing.
+    """
+    asked = ["rev-list", "--timestamp", f"-n{DATED}", "--end-of-options", commit]
+    rows = git_process.output(asked, _root(cwd)).decode("ascii", "replace").splitlines()
+    latest = (now + CLOCKS_DIFFER).timestamp()
+    found = [at for at in (int(row.split()[0]) for row in rows) if at <= latest]
+    return datetime.fromtimestamp(max(found), UTC) if found else None
 
 
 def value(ref: str, cwd: Path) -> str | None:

@@ -24,7 +24,6 @@ DAYS: Final = 7
 COMMITS: Final = 100  # of those that say something about what is asked for
 _LOOKED_AT: Final = 500  # commits of these paths
 _LINE: Final = ("rev-list", "--first-parent", "--topo-order")
-_DATED: Final = 50_000  # commits whose dates are looked at
 _MAX_BYTES: Final = 64 * 1024 * 1024  # of contents that are searched
 _MAX_PARSED: Final = 4 * 1024 * 1024  # of documents that are read in all
 _PLAIN: Final = frozenset({b"000000", b"100644", b"100755"})  # modes: nothing, and files
@@ -164,7 +163,7 @@ def _window(root: Path, inside: Sequence[str], now: datetime) -> list[tuple[str,
     A commit is never older than one before it, whatever its date says: dates can be set. Commits
     of other paths count for that, too.
     """
-    output = git_process.output([*_LINE, "--timestamp", f"-n{_DATED}", "HEAD"], root)
+    output = git_process.output([*_LINE, "--timestamp", f"-n{git.DATED}", "HEAD"], root)
     dated = [row.split() for row in reversed(output.decode("ascii", "replace").splitlines())]
     times = accumulate((int(at) for at, _ in dated), max)
     made = {id_: at for (_, id_), at in zip(dated, times, strict=True)}

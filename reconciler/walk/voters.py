@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _PAGES: Final = 10  # of applied requests that are looked through, newest first
 _FIRST: Final = 1  # the same where no base says how far back to go
-_SKEW: Final = timedelta(minutes=10)  # a date further ahead than this is not to be believed
 _GATED: Final = "FeatureFlag"
 _UNKNOWN: Final = "the local history does not reach back to the commit that wrote it"
 
@@ -91,7 +90,7 @@ class Voters:
         if self._lineage is None or self._lineage.root is None:
             return
         skew = timedelta(seconds=reader.clock_skew_s or 0)
-        self._skew = skew if abs(skew) > _SKEW else timedelta()
+        self._skew = skew if abs(skew) > git.CLOCKS_DIFFER else timedelta()
         moved: dict[tuple[str, ...], set[str]] = defaultdict(set)
         for change in made.changes:
             if KINDS[change.address.kind].gated and self._has_moved(change.address):
@@ -154,7 +153,7 @@ class Voters:
         moment = None
         if self._since is not None and self._lineage is not None and self._lineage.root is not None:
             moment = git.made_at(self._since, cwd=self._lineage.root)
-        if moment is not None and self._now is not None and moment > self._now + _SKEW:
+        if moment is not None and self._now is not None and moment > self._now + git.CLOCKS_DIFFER:
             moment = None  # such a date would leave every request out
         try:
             pages = change_requests.pages(reader, project, state=("applied",))
@@ -279,7 +278,7 @@ class Voters:
 
     def _is_misdated(self, moment: "Moment") -> bool:
         """Return whether a commit says that it was made later than it can have been."""
-        ahead = self._now is not None and moment.dated > (self._now + _SKEW).timestamp()
+        ahead = self._now is not None and moment.dated > (self._now + git.CLOCKS_DIFFER).timestamp()
         return ahead or moment.dated > moment.at
 
     def _is_news(self, document: "Document", commit: str, facts: Iterable[Fact]) -> bool:

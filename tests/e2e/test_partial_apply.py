@@ -1,5 +1,7 @@
 """The rest of a commit whose apply began is finished by a later run; what is more is refused."""
 
+import time
+
 import pytest
 
 from tests.e2e import acme
@@ -183,6 +185,31 @@ def test_settings_that_move_no_file_leave_the_rest_as_it_is(world):
     done = repo.run("apply", "--yes")
 
     assert 0 == done.code, done.out + done.err
+
+
+def test_a_base_that_is_dated_back_makes_no_policy_our_work(world):
+    """A commit is not older than those before it."""
+    repo = begun(world)
+    body = {
+        "action_key": DISABLE,
+        "approver_config": {"quorum": 1, "users": [], "roles": [role_id(repo)]},
+        "conditions": {},
+        "enabled": True,
+    }
+    made = repo.sandbox.call("POST", "/api/projects/1/approval_policies/", body, token="phx_ci")
+    assert 201 == made[0], made
+    soon = f"{int(time.time()) + 2} +0000"
+    repo.commit("before", GIT_COMMITTER_DATE=soon)
+    repo.commit("base", GIT_COMMITTER_DATE="2020-01-01T00:00:00Z")
+    assert 0 == repo.run("apply", "--yes").code
+    repo.write("all.yaml", by_role())
+    repo.write("role.yaml", captains("bob"))
+    repo.commit("adopted, and more")
+
+    refused = repo.run("apply", "--yes")
+
+    assert 4 == refused.code, refused.out
+    assert "bob@acme.test may approve" in refused.err
 
 
 def role_id(repo):
