@@ -149,6 +149,7 @@ class Kind:
     identify: Callable[[Payload], str] = field(default=at("name"))
     identity: Callable[[Payload], str] = field(default=at("id"))
     key_payload: str | None = None  # the payload field of the natural key; None: not writable
+    renamable: bool = False  # whether `renamed_from` gives a live one another name
     references: tuple[Reference, ...] = ()
     after: tuple[str, ...] = ()  # kinds of the same scope whose changes go first
     sets: tuple[str, ...] = ()  # paths of lists whose order means nothing, compared item by item

@@ -191,6 +191,7 @@ KIND = Kind(
     canonical=canonical,
     identify=at("key"),
     key_payload="key",
+    renamable=True,
     references=(
         Reference(ON_FLAG, kind="FeatureFlag", scope=Scope.PROJECT, takes_ids=True),
         Reference(ON_COHORT, kind="Cohort", scope=Scope.PROJECT, takes_ids=True),

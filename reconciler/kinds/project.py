@@ -27,6 +27,7 @@ KIND = Kind(
     to_spec=to_spec,
     to_payload=to_payload,
     key_payload="name",
+    renamable=True,
     defaults={"timezone": "UTC"},
     unique=False,
     protected=True,

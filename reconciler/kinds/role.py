@@ -72,6 +72,7 @@ KIND = Kind(
     for_admins=True,
     canonical=canonical,
     key_payload="name",
+    renamable=True,
     references=(Reference("members[]", kind="Member", id_field="uuid", orders=False),),
     sets=("members",),
     defaults={"members": []},

@@ -105,10 +105,11 @@ def _made_before(resource: Resource, others: "_Others", names: Collection[str]) 
 
 def _either(other: Address) -> str:
     """Return what a person can do about two names that are nearly the same."""
+    name = yaml_scalar(other.name)
+    rename = f"`lifecycle: {{renamed_from: {name}}}` to rename it, or "
     return (
-        f"write {yaml_scalar(other.name)} if that one is meant, or "
-        f"`lifecycle: {{renamed_from: {yaml_scalar(other.name)}}}` to rename it, "
-        "or declare that one too"
+        f"write {name} if that one is meant, or "
+        f"{rename if KINDS[other.kind].renamable else ''}declare that one too"
     )
 
 
@@ -192,7 +193,7 @@ def _closest(address: Address, others: list[Address]) -> Address:
 
 def _rename(resource: Resource, old: Address, others: "_Others", why: str) -> Finding:
     fate = "would be deleted" if old in others.doomed else "is live and in no file"
-    if KINDS[old.kind].key_payload is None:  # its name never changes
+    if not KINDS[old.kind].renamable:
         question, fix = "the same one?", f"if it is, write {yaml_scalar(old.name)}"
     else:
         line = f"renamed_from: {yaml_scalar(old.name)}"
@@ -270,9 +271,9 @@ class _Others:
     def equal(self, resource: Resource) -> list[Address]:
         """Return what says the same: deleted objects, else the only live one that does."""
         place, spec = _place(resource.address), resource.spec
-        if place not in self.places:
-            return []
         kind = KINDS[resource.address.kind]
+        if place not in self.places or not kind.renamable:  # another name is another thing
+            return []
         if found := self.gone.get((place, _text(spec))):
             return found
         told = sum(1 for name, value in spec.items() if kind.defaults.get(name) != value)

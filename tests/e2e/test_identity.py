@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from reconciler.config import schema
+from reconciler.kinds import KINDS
 from tests.e2e import acme
 
 NOBODYS = "0c7b1d8e-5f5e-4d0f-8d9e-1b0f6a0c3e21"
@@ -530,6 +532,35 @@ def test_a_likely_rename_is_asked_about_with_the_line_to_write(world, managed):
     assert all(
         one["source"]["file"] == "all.yaml" for one in found if one["code"] == "likely-rename"
     )
+
+
+def test_what_cannot_be_renamed_is_not_said_to_be(world):
+    """The gate of another action, equal to one that leaves; an action spelled otherwise."""
+    gate = {"approvers": {"quorum": 1, "users": ["alice@acme.test"]}}
+    repo = world(acme.seed())
+
+    def declare(*actions):
+        documents = (
+            acme.document("ApprovalPolicy", gate, project="Web", action=action)
+            for action in actions
+        )
+        repo.write("all.yaml", *documents)
+        repo.commit()
+
+    declare("feature_flag.disable", "feature_flag.Enable")
+    assert 0 == repo.run("apply", "--yes").code
+    declare("feature_flag.update", "feature_flag.enable")
+
+    plan = repo.run("plan").out
+
+    assert "renamed" not in plan
+    assert 1 == plan.count("the same one?")
+
+
+def test_only_documents_that_may_say_it_are_renamed():
+    """The planner and the schema agree on it."""
+    for name, kind in KINDS.items():
+        assert kind.renamable == ("renamed_from" in schema.text(name)), name
 
 
 def test_new_objects_that_only_resemble_others_are_no_renames(world):
