@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from reconciler.source import Source
 
+OWN_CLIENT: Final = "reconciler"  # how our own writes are marked, and known again in the log
 LEFT_OUT: Final = frozenset({"drift-older", "drift-left-out"})  # findings: there is more drift
 
 

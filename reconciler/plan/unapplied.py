@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from reconciler.evidence import Attribution, Deed
+from reconciler.evidence import OWN_CLIENT, Attribution, Deed
 from reconciler.kind import instant
-from reconciler.model import Action, Cause, Change, Declared
+from reconciler.model import ABSENT, Action, Cause, Change, Declared
 from reconciler.plan import stale, three_way
 
 WHOLE: Final = ""  # instead of the path of a field: the object as a whole
@@ -43,7 +43,7 @@ class Unapplied:
             was_there = known and not then.lifecycle.absent
             was_gone = known and then.lifecycle.absent
             same = was_there if change.action is Action.CREATE else was_gone
-            if not same and not self._is_touched(change, change.attribution):
+            if not same and not self._is_touched(change, change.attribution, ABSENT):
                 yield WHOLE
             return
         begun = not known and change.before is not None and stale.is_begun(change, change.before)
@@ -52,12 +52,19 @@ class Unapplied:
             found = one.attribution
             made = begun and found is not None and found.deed is Deed.CREATED  # by apply itself
             if causes.get(one.path) is Cause.INTENT and (
-                made or not self._is_touched(change, found)
+                made or not self._is_touched(change, found, one.desired)
             ):
                 yield one.path
 
-    def _is_touched(self, change: Change, found: Attribution | None) -> bool:
-        """Return whether somebody moved it after git did."""
-        at = instant(found.at) if found is not None else None
-        since = self._since(change) if at is not None else None
-        return at is not None and since is not None and at > since
+    def _is_touched(self, change: Change, found: Attribution | None, desired: Any) -> bool:
+        """Return whether somebody moved it after git did; git counts whole seconds.
+
+        What apply itself has set before, and not by undoing what is declared now, is what was
+        applied, whatever the clocks of the server and of git say.
+        """
+        if found is None or (at := instant(found.at)) is None:
+            return False
+        if found.client == OWN_CLIENT and (found.moved is None or found.moved[0] != desired):
+            return False
+        since = self._since(change)
+        return since is not None and at.replace(microsecond=0) > since

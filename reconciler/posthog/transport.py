@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from reconciler import __version__, errors
+from reconciler.evidence import OWN_CLIENT
 from reconciler.posthog import answers, bodies
 from reconciler.posthog.answers import Answer, Call, not_sent
 from reconciler.posthog.credentials import Secret, is_loopback
@@ -293,7 +294,7 @@ def _client(base_url: str, key: Secret, limits: Limits, deadline: Deadline) -> h
                 "Accept": "application/json",
                 "Accept-Encoding": "gzip",
                 "User-Agent": f"reconciler/{__version__}",
-                "x-posthog-client": "reconciler",
+                "x-posthog-client": OWN_CLIENT,
             },
             verify=True if parts.scheme == "https" else trusting_nobody,
             timeout=httpx.Timeout(limits.deadline_s, connect=limits.connect_s),

@@ -146,6 +146,33 @@ def test_a_build_stays_green_while_somebody_has_to_approve(merged):
     assert (0, "Nothing to adopt.") == (adopted.code, adopted.out.strip())
 
 
+def test_what_apply_itself_set_is_no_edit_whatever_the_clocks_say(world):
+    """Merged in the second after the apply, or before it by a server whose clock is ahead."""
+    made = acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": [acme.live_flag("a")]}])
+    repo = world({**made, "now": "2031-01-01T00:00:00Z"})
+
+    def merge(flag_a, *, gone):
+        flag_b = acme.flag("b", 10)
+        flag_b["metadata"]["lifecycle"] = {"state": "absent"} if gone else {}
+        repo.write("all.yaml", flag_a, flag_b)
+        repo.commit()
+
+    merge(acme.flag("a", 20, tags=["x"]), gone=False)
+    assert 0 == repo.run("apply", "--yes").code
+    merge(acme.flag("a", 30, tags=["x", "y"]), gone=True)
+
+    done = repo.run("drift", "--format", "json")
+
+    assert (0, []) == (done.code, done.json["changes"])
+    assert {"a", "b"} == names(done.json["not_applied"])
+    (flag,) = (one for one in repo.sandbox.call("GET", FLAGS, token="phx_ci")[1]["results"]
+               if one["key"] == "a")  # fmt: skip
+    for rollout in (30, 20):  # there and back, by a person
+        filters = {"groups": [{"properties": [], "rollout_percentage": rollout}]}
+        edit(repo, f"{FLAGS}{flag['id']}/", {"filters": filters}, "alice")
+    assert {"a"} == names(repo.run("drift", "--format", "json").json["changes"])
+
+
 def test_the_first_apply_of_all_may_wait(world):
     """No ref says what was applied: the open request does, and a person's edit is still drift."""
     web = {
