@@ -255,6 +255,14 @@ def level_word(number: int | str) -> str | int:
     return _LEVEL_WORDS.get(value, value)
 
 
+def a_level(number: int | str) -> str:
+    """8 -> "an admin"; a number without a word -> "of level 5"."""
+    word = level_word(number)
+    if not isinstance(word, str):
+        return f"of level {word}"
+    return f"an {word}" if word[0] in "ao" else f"a {word}"
+
+
 def level_number(word: str | int) -> int:
     """And back."""
     return LEVELS[word] if isinstance(word, str) else word

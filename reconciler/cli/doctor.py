@@ -289,7 +289,7 @@ def _refused(scope: str, said: str, breaks: str, far: _Far) -> Iterator[Check]:
 
 def _organization(payload: "Payload", far: _Far) -> Iterator[Check]:
     """Report the user's level, whom it sees, and what the plan offers."""
-    from reconciler.kind import level_word
+    from reconciler.kind import a_level
     from reconciler.live import visibility
 
     slug, level = str(payload.get("slug")), payload.get("membership_level")
@@ -299,12 +299,12 @@ def _organization(payload: "Payload", far: _Far) -> Iterator[Check]:
         yield Check(
             "level",
             PROBLEM,
-            f"the key's user is a {level_word(level)} of {slug}",
+            f"the key's user is {a_level(level)} of {slug}",
             "apply of Organization, Role, Member, ApprovalPolicy; activity",
             "make the user an admin, or use the key of one",
         )
     else:
-        yield Check("level", OK, f"the key's user is {level_word(level)} of {slug}")
+        yield Check("level", OK, f"the key's user is {a_level(level)} of {slug}")
     if hidden := visibility.shortfall(payload, far.people.get(slug)):
         yield Check("people", PROBLEM, hidden, "Member, Role, who can approve", visibility.FIX)
     if "available_product_features" not in payload:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from reconciler.config.templates import Template, unmatched
-from reconciler.kind import LEVELS, level_word
+from reconciler.kind import LEVELS, a_level
 from reconciler.kinds import KINDS, READ
 from reconciler.model import Address, Declared, Finding, Live, Resource, Severity, Unreadable
 
@@ -152,7 +152,7 @@ def _unwritable(desired: Declared, live: Live, scopes: Collection[str] | None) -
         level = _level(live, address.organization)
         wanted = f"{KINDS[address.kind].api_scope}:write"
         if KINDS[address.kind].for_admins and level is not None and level < LEVELS["admin"]:
-            message = f"the key's user is {level_word(level)} of {address.organization}"
+            message = f"the key's user is {a_level(level)} of {address.organization}"
             why = f"only admins and owners may write {_any(address.kind)}"
             fix = "make the user an admin, or use the key of one"
         elif scopes is not None and not grants(scopes, wanted):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from reconciler.kind import LEVELS, level_number, level_word
+from reconciler.kind import a_level, level_number
 from reconciler.model import Action, Address, Approvers, Change, Live
 from reconciler.plan.gate_policies import Policy
 from reconciler.plan.gate_roles import Members, members, planned_levels, planned_members
@@ -194,7 +194,7 @@ class People:
         side: _Side,
     ) -> str:
         if side.level in levels:
-            return f"this key's user is {_article(level_word(side.level or 0))} of {organization}"
+            return f"this key's user is {a_level(side.level or 0)} of {organization}"
         for role in roles:
             held = side.roles.get((organization, role.casefold()), ())
             if me is not None and me in {email.lower() for email in held}:
@@ -209,9 +209,3 @@ def _members(organization: str) -> tuple[str, tuple[str, ...]]:
 def _named(approvers: Approvers) -> set[str]:
     held = chain(approvers.users, *approvers.roles.values())
     return {email.lower() for email in held}
-
-
-def _article(level: str | int) -> str:
-    if level not in LEVELS:
-        return f"of level {level}"
-    return f"an {level}" if str(level)[0] in "ao" else f"a {level}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from reconciler import filter_checks, filter_normal_form
-from reconciler.kind import LEVELS, level_number, level_word
+from reconciler.kind import LEVELS, a_level, level_number
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Finding, Live, Severity
 from reconciler.paths import Path, Refusal, Spec, root
@@ -86,7 +86,7 @@ def _refusals(change: Change, live: Live, level: int | None) -> Iterator[Refusal
     needed = "owner" if _is_end_of_organization(change) else "admin"
     created = kind.name == "Organization" and change.action is Action.CREATE
     if kind.for_admins and not created and level is not None and level < LEVELS[needed]:
-        who = f"the key's user is {level_word(level)} of {change.address.organization}"
+        who = f"the key's user is {a_level(level)} of {change.address.organization}"
         yield Refusal((), f"this takes an {needed}", who, _ASK)
     if kind.name == "Organization":
         yield from _of_organization(change)
@@ -128,7 +128,7 @@ def _of_member(change: Change, live: Live, level: int | None) -> Iterator[Refusa
         return
     if level is None:
         return
-    mine = f"the key's user is {level_word(level)} of {change.address.organization}"
+    mine = f"the key's user is {a_level(level)} of {change.address.organization}"
     if level < LEVELS["admin"]:
         yield Refusal(("level",), "only admins and owners can change other people", mine, _ASK)
         return
