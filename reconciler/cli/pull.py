@@ -200,6 +200,7 @@ def _show(session: Session, done: _Done, choice: "Choice") -> None:
 
 
 def _show_written(done: _Done) -> None:
+    from reconciler.render import words
     from reconciler.render.text.screen import escape
 
     rows = done.rows
@@ -213,7 +214,7 @@ def _show_written(done: _Done) -> None:
         click.echo(escape(f"             {_why_kept(one)}"))
     counts = {name: sum(row.action == name for row in rows) for name in ("written", "updated")}
     number = sum(row.resources for row in rows)
-    resources = f"{number} resource{'s' if number != 1 else ''}"
+    resources = words.count(number, "resource")
     click.echo(
         f"{f'Dry run, nothing was written. {resources}' if done.dry else f'Pulled {resources}'}: "
         f"{counts['written']} files {'would be ' if done.dry else ''}written, "

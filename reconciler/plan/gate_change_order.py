@@ -1,12 +1,12 @@
-"""Policies and the people they speak of: several changes of one gate, and which of them goes first.
+"""The order of changes to one gate: a policy, and the people in the groups that it names.
 
-    the policy          people            first
-    takes the group on  come or leave     the people: the policy meets them as they will be
-    lets the group go   come              the policy: nobody is let in for a moment
-    speaks of two ways  change the way    the new way: nobody is shut out for a moment
+    the policy               people               first
+    starts to name a group   join or leave it     the people: the group is complete by then
+    stops naming a group     join it              the policy: nobody gets access in between
+    names two groups         move between them    the new one: nobody loses access in between
 
-A group is a role or a level; a way is a group, or the list of users. The last row matters because
-whoever is shut out for a moment would have to be let in again, and that is a weakening.
+A group is a role or a level; in the last row it may also be the list of users. That row matters
+because giving access back to somebody who lost it would be a weakening.
 """
 
 from collections import defaultdict
@@ -16,19 +16,16 @@ from dataclasses import dataclass, field
 from reconciler.kind import level_number
 from reconciler.model import Action, Address, Change, Live
 from reconciler.plan.gate_policies import Policy, Scope
-from reconciler.plan.gate_roles import Members, members, planned_levels, planned_members
-from reconciler.plan.weakening_order import Crowd
+from reconciler.plan.gate_roles import Members, members, planned_members
 from reconciler.plan.weakening_people import (
     HOWS,
     JOINER,
     Group,
-    default_roles,
     groups,
     is_in,
-    levels,
-    planned_default_roles,
+    live_crowd,
+    planned_crowd,
     role_names,
-    with_joiners,
 )
 
 _Edge = tuple[Address, Address]  # the first waits for the second
@@ -83,32 +80,12 @@ class Meeting:
     after: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """One end of the plan: who is in which group."""
-
-    crowd: Crowd
-
-    def people(self, policy: Policy | None, how: str) -> frozenset[str]:
-        """Return whom a policy lets approve, or lets through."""
-        if policy is None or not policy.enabled:
-            return frozenset()
-        return self.crowd.passers(policy) if how == "bypass" else self.crowd.approvers(policy)
-
-
 class World:
     """People and policies at both ends of a plan, and the moves between them."""
 
     def __init__(self, changes: tuple[Change, ...], live: Live, pairs: Iterable[Pair]) -> None:
-        held, there = members(live), levels(live)
-        self.moves = tuple(_moves(changes, held))
-        roles, planned = default_roles(live), planned_members(changes, held)
-        self.before = _Side(Crowd(with_joiners(held, roles), there))
-        roles, then = (
-            {**roles, **planned_default_roles(changes)},
-            {**there, **planned_levels(changes)},
-        )
-        self.after = _Side(Crowd(with_joiners(planned, roles), then))
+        self.moves = tuple(_moves(changes, members(live)))
+        self.before, self.after = live_crowd(live), planned_crowd(changes, live)
         self._pairs: dict[tuple[str, Group], list[Pair]] = defaultdict(list)
         for pair in pairs:
             for how in HOWS:
@@ -132,7 +109,10 @@ class World:
         """Return whom a policy lets approve, or lets through, before and after."""
         key = id(pair), how
         if key not in self._known:
-            before, after = self.before.people(pair.before, how), self.after.people(pair.after, how)
+            before, after = (
+                frozenset[str]().union(*(crowd.people(one, how) for one in _on(policy)))
+                for policy, crowd in ((pair.before, self.before), (pair.after, self.after))
+            )
             self._known[key] = before, after
         return self._known[key]
 
@@ -234,8 +214,8 @@ def _way(world: World, pair: Pair, how: str, person: str, moved: Mapping[Group, 
     listed = [policy is not None and person in _listed(policy, how) for policy, _ in sides]
     named = [groups(policy, how) if policy is not None else set() for policy, _ in sides]
     inside = [
-        {group for group in some if is_in(side.crowd, group, person)}
-        for some, (_, side) in zip(named, sides, strict=True)
+        {group for group in some if is_in(crowd, group, person)}
+        for some, (_, crowd) in zip(named, sides, strict=True)
     ]
     if all(listed) or inside[0] & inside[1]:
         return _Way()

@@ -1,14 +1,14 @@
-"""The rest of a commit whose apply began: what of a weakening is none, seen from the base.
+"""Commits that `apply` has written in part: which changes complete one and weaken no gate.
 
-Live then lies between the base and the files, and what is half written may look stricter than
-both ends. A weakening of it is covered if
+The live side then lies between the base and the files, and may be stricter than both. A change
+that looks like a weakening only completes such a commit if
 
 * the policy, and the person's place in each role that it names, lie between base and files, and
-* neither the base nor any commit since then was stricter in that respect: whichever of them was
-  begun, the same commit asked for the rest.
+* neither the base nor any commit since then was stricter in that respect: whichever of them
+  `apply` began to write, the same commit contained the rest.
 
-A policy or a role that the base did not declare counts as absent then only if this key's user
-created it since: else it was there before, and is taken as it is.
+A policy or role that the base did not declare counts as absent at the base only if this key's
+user created it since; otherwise it existed before, and counts as it is.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,17 +22,8 @@ from reconciler.kinds import KINDS, fold
 from reconciler.model import ABSENT, Address, Change, Declared, Live, LiveResource, Resource
 from reconciler.plan import describe, gate_policies
 from reconciler.plan.gate_policies import Policy
-from reconciler.plan.gate_roles import members, planned_levels, planned_members
 from reconciler.plan.weakening_order import Crowd, Reason, compare
-from reconciler.plan.weakening_people import (
-    Gain,
-    default_roles,
-    groups,
-    is_in,
-    levels,
-    planned_default_roles,
-    with_joiners,
-)
+from reconciler.plan.weakening_people import Gain, groups, is_in, live_crowd, planned_crowd
 
 _USERS: Final = "approvers.users"
 _Resources = Mapping[Address, Resource]
@@ -63,26 +54,21 @@ class _Ground:
     policies: Mapping[Address, Policy]
     crowd: Crowd
 
-    def lets(self, policy: Policy, how: str) -> frozenset[str]:
-        """Return whom a policy lets approve, or lets through."""
-        return self.crowd.passers(policy) if how == "bypass" else self.crowd.approvers(policy)
-
 
 class Rest:
-    """Whether a weakening is the rest of what was begun."""
+    """The changes that only complete what an earlier `apply` began."""
 
     def __init__(self, begun: Begun, live: Live, changes: tuple[Change, ...]) -> None:
         self._begun, self._live = begun, live
-        roles = {**default_roles(live), **planned_default_roles(changes)}
-        held = with_joiners(planned_members(changes, members(live)), roles)
-        self._after = Crowd(held, {**levels(live), **planned_levels(changes)})
+        self._after = planned_crowd(changes, live)
 
     def covers_gain(self, gain: Gain) -> bool:
         """Return whether somebody comes under a policy that would have had them in any case."""
         if not gain.person or gain.old.address != gain.new.address:
             return False
         return self._is_between(gain.old, gain.new, gain.how, gain.person) and all(
-            gain.person in ground.lets(policy, gain.how) for ground, policy in self._met(gain.old)
+            gain.person in ground.crowd.people(policy, gain.how)
+            for ground, policy in self._met(gain.old)
         )
 
     def covers_reason(self, old: Policy | None, new: Policy | None, reason: Reason) -> bool:
@@ -93,7 +79,7 @@ class Rest:
         if not self._is_between(old, new, "approvers", person):
             return False
         for ground, policy in self._met(old):
-            if person and person not in ground.lets(policy, "approvers"):
+            if person and person not in ground.crowd.approvers(policy):
                 return False
             found = compare(policy, new, ground.crowd, self._after).weaker
             if any((one.field, one.subject) == (reason.field, reason.subject) for one in found):
@@ -127,7 +113,7 @@ class Rest:
             for found in gate_policies.existing(live).values()
             for policy in found.values()
         }
-        return _Ground(policies, _crowd(live))
+        return _Ground(policies, live_crowd(live))
 
     def _then(self, there: LiveResource, said: _Resources) -> LiveResource | None:
         """Return a live object as the files had it; as it is where they did not speak of it."""
@@ -162,14 +148,10 @@ class Rest:
             return False
         if not person:
             return True
-        sides = ground.crowd, _crowd(self._live), self._after
+        sides = ground.crowd, live_crowd(self._live), self._after
         places = groups(old, how) | groups(new, how)
         held = ([is_in(crowd, place, person) for crowd in sides] for place in places)
         return all(live in {before, after} for before, live, after in held)
-
-
-def _crowd(live: Live) -> Crowd:
-    return Crowd(with_joiners(members(live), default_roles(live)), levels(live))
 
 
 def _between(base: Any, live: Any, desired: Any, path: str) -> bool:

@@ -94,6 +94,10 @@ class Crowd:
         }
         return frozenset(people | self._holders(policy, policy.spec.get("bypass_roles") or ()))
 
+    def people(self, policy: Policy, how: str) -> frozenset[str]:
+        """Return everybody who may approve, or with `how` "bypass" everybody who is let through."""
+        return self.passers(policy) if how == "bypass" else self.approvers(policy)
+
     def _holders(self, policy: Policy, roles: Iterable[str]) -> set[str]:
         organization = policy.address.organization
         return {

@@ -83,8 +83,7 @@ class Effects:
                         yield _gain(old, new, how, email)
 
     def _gained(self, old: Policy, new: Policy, how: str) -> frozenset[str]:
-        people = Crowd.passers if how == "bypass" else Crowd.approvers
-        return people(self.after, new) - people(self.before, old)
+        return self.after.people(new, how) - self.before.people(old, how)
 
     def _level(self, change: Change, here: list[_Pair]) -> Effect:
         email = change.address.name.lower()
@@ -196,3 +195,15 @@ def with_joiners(held: Members, roles: Mapping[str, str]) -> Members:
         key = organization, role.casefold()
         found[key] = (*found.get(key, ()), JOINER)
     return found
+
+
+def live_crowd(live: Live) -> Crowd:
+    """Return who has which role and level now, with new members in the default role."""
+    return Crowd(with_joiners(members(live), default_roles(live)), levels(live))
+
+
+def planned_crowd(changes: tuple[Change, ...], live: Live) -> Crowd:
+    """Return who has which role and level after the plan, with new members in the default role."""
+    roles = {**default_roles(live), **planned_default_roles(changes)}
+    held = with_joiners(planned_members(changes, members(live)), roles)
+    return Crowd(held, {**levels(live), **planned_levels(changes)})

@@ -1,4 +1,4 @@
-"""What git is asked where a plan would weaken a gate: what the files said since the base."""
+"""What the files declared since the base: read from git only if a plan would weaken a gate."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
