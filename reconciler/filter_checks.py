@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import NoneType
 from typing import Any, Final
 
-from reconciler import date_values
+from reconciler import date_values, normal_form
 from reconciler.filter_normal_form import INDEX as _INDEX
 from reconciler.filter_normal_form import OPERATORS as SPELLINGS
 from reconciler.paths import Path, Refusal
@@ -42,15 +42,18 @@ _LARGEST: Final = 2**31 - 1  # what the service that evaluates flags can read
 SHARES: Final = "shares"  # the topic of a sum that is not 100; it has a check of its own
 
 
-def find(filters: Mapping[str, Any], *, stored: Collection[str] = ()) -> Iterator[Refusal]:
+def find(
+    filters: Mapping[str, Any], *, stored: Collection[str] = (), may_exit: bool = False
+) -> Iterator[Refusal]:
     """Find everything that PostHog refuses; the paths start inside `filters`.
 
     `stored` are regular expressions that the flag has already: those are not looked at again.
+    `may_exit`: nor is its early exit, which it has already.
     """
     if "version" in filters:
         yield Refusal(("version",), "`filters.version` is reserved by PostHog", "", "remove it")
     if not _RARE.isdisjoint(filters):
-        yield from _switches(filters)
+        yield from _switches(filters, may_exit=may_exit)
     multivariate, payloads = filters.get("multivariate"), filters.get("payloads")
     names: set[str] = set()
     if multivariate:
@@ -98,11 +101,14 @@ def _mappings(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
             yield index, item
 
 
-def _switches(filters: Mapping[str, Any]) -> Iterator[Refusal]:
+def _switches(filters: Mapping[str, Any], *, may_exit: bool) -> Iterator[Refusal]:
     for name in _SWITCHES:
         value = filters.get(name)
         if value is not None and not isinstance(value, bool):
             yield Refusal((name,), f"`{name}` is not true or false", "", "write `true` or `false`")
+    if filters.get("early_exit") is True and not may_exit:
+        message, fix = "`early_exit: true` needs a switch that only PostHog has", "remove it"
+        yield Refusal(("early_exit",), message, "", fix)
     yield from _index(filters, _INDEX, ())
     holdout = filters.get("holdout")
     if not isinstance(holdout, Mapping):
@@ -199,12 +205,16 @@ def _type(item: Mapping[str, Any], at: Path, kind: int | None) -> Iterator[Refus
         at = (*at, "group_type_index")
         yield Refusal(at, message, "", f"write `group_type_index: {kind}`")
     cohort = item.get("value")
-    if type_ == "cohort" and (isinstance(cohort, bool) or not cohort):
+    if type_ == "cohort" and (not _is_id_or_name(normal_form.number(cohort)) or not cohort):
         message = "a condition on a cohort needs the cohort"
         yield Refusal((*at, "value"), message, "", "write its name or ID as `value`")
     if type_ == "flag" and kind is None and item.get("operator") != "flag_evaluates_to":
         message = "a condition on a flag has the operator `flag_evaluates_to`"
         yield Refusal((*at, "operator"), message, "", "write `operator: flag_evaluates_to`")
+
+
+def _is_id_or_name(value: Any) -> bool:
+    return isinstance(value, (int, str)) and not isinstance(value, bool)
 
 
 def _unknown(written: Any, at: Path) -> Refusal:

@@ -139,6 +139,8 @@ def _property(item: Mapping[str, Any]) -> dict[str, Any]:
         normal["operator"] = operator
         if operator in (None, "exact"):
             del normal["operator"]
+    if item.get("type") == "cohort" and "value" in item:
+        normal["value"] = normal_form.number(item["value"])
     if "negation" in item and not item["negation"]:
         del normal["negation"]
     if "group_type_index" in item and item["group_type_index"] is None:

@@ -231,6 +231,11 @@ def plain_requests(kind: Kind, write: Write) -> tuple[Request, ...]:
 ID: Final = "id:"  # how a reference is written that has no name, or whose name several have
 
 
+def is_nameable(name: str) -> bool:
+    """Return whether a reference can contain this name: no file can hold some, others are ids."""
+    return bool(name) and name == name.strip() and not name.startswith(ID)
+
+
 def id_of(name: Any, *, digits: bool = False) -> str | None:
     """Return the id that a reference consists of: `id:7`, or 7; None for a name.
 

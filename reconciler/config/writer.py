@@ -3,14 +3,14 @@
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from reconciler.config import writer_check, writer_merge, writer_schema
 from reconciler.config.files import check_output
 from reconciler.config.text import decode
-from reconciler.config.writer_documents import Doubt, Item, Shape, declarable, metadata
+from reconciler.config.writer_documents import CORRECT, Doubt, Item, Shape, declarable, metadata
 from reconciler.config.writer_names import Places
 from reconciler.config.writer_text import FileText
 from reconciler.config.writer_yaml import document
@@ -72,23 +72,38 @@ class Writing:
         updates = {item.address: (item, *found) for item in there if (found := self._moved(item))}
         texts = {address: document(self.shape.document(item)) for address, item in fresh.items()}
         refused = self._refused(texts, updates)
+        while odd := {a: one for a, one in refused.items() if one.field and a in texts}:
+            for address, one in odd.items():
+                fresh[address] = self._without(fresh[address], one)
+                texts[address] = document(self.shape.document(fresh[address]))
+            refused = self._refused(texts, updates)
         for address, (item, was, now) in updates.items():
             if address in refused:
-                self.doubts.append(Doubt(address, *refused[address]))
+                self._doubt(address, refused[address])
             else:
                 self._update(item, was, now)
         places = Places(self.layout)
         for address in sorted(fresh, key=_key):
             if address in refused:
-                self.doubts.append(Doubt(address, *refused[address]))
+                self._doubt(address, refused[address])
                 continue
             path = self._with_room(self.out / places.file(address), texts[address])
             self._file(path).add(texts[address], _key(address))
             self.counts[path] = self.counts.get(path, 0) + 1
 
+    def _doubt(self, address: Address, why: writer_check.Refused) -> None:
+        self.doubts.append(Doubt(address, why.reason, why.fix))
+
+    def _without(self, item: Item, why: writer_check.Refused) -> Item:
+        """Return the item without the field that our own loader would refuse."""
+        reason = f"`{why.field}` is left out: {why.reason}"
+        self.doubts.append(Doubt(item.address, reason, CORRECT))
+        spec = {name: value for name, value in item.spec.items() if name != why.field}
+        return replace(item, spec=spec)
+
     def _refused(
         self, texts: Mapping[Address, str], updates: Mapping[Address, tuple[Item, _Spec, _Spec]]
-    ) -> dict[Address, tuple[str, str]]:
+    ) -> dict[Address, writer_check.Refused]:
         """What our own loader would refuse, and did not refuse as it was."""
         before, after = {}, dict(texts)
         declared = set(self.declared)

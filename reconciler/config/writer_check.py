@@ -1,5 +1,6 @@
 """Would our own loader take what is about to be written? Asked before anything is on disk."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +15,8 @@ from reconciler.model import Address, Severity
 
 _THERE: Final = "there.yaml"
 _FILE: Final = "pulled.yaml"
+_FIELD: Final = re.compile(r"  (\w+):", re.ASCII)
+_OF_CONDITIONS: Final = frozenset({"R012", "R015"})  # names that look alike, and circles
 _PER_FILE: Final = 2_000  # documents, so that no limit on files or sizes is met
 
 
@@ -34,14 +37,23 @@ class _Memory:
             yield name, partial(bytes, data)
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why the loader refuses a document, what to do about it, and the field that it is about."""
+
+    reason: str
+    fix: str
+    field: str = ""  # of the spec; empty if it is the document as a whole
+
+
 def refused(
     documents: Mapping[Address, str], known: Iterable[Address] = ()
-) -> dict[Address, tuple[str, str]]:
+) -> dict[Address, Refused]:
     """Documents that the loader refuses, each with the reason and what to do about it.
 
     `known` is declared already: a name may be refused because it looks like one of those.
     """
-    found: dict[Address, tuple[str, str]] = {}
+    found: dict[Address, Refused] = {}
     odd = any(not address.name.isascii() for address in documents)  # else only odd ones look alike
     alike = (one for one in known if odd or not one.name.isascii())
     there = "---\n".join(map(_named, alike)) if documents else ""
@@ -61,7 +73,18 @@ def _named(address: Address) -> str:
     return writer_yaml.document({"kind": address.kind, "metadata": metadata})
 
 
-def _round(documents: Mapping[Address, str], there: str) -> dict[Address, tuple[str, str]]:
+def _field(document: str, line: int) -> str:
+    """Return the field of the spec that a line of a written document belongs to, or ""."""
+    found, in_spec = "", False
+    for text in document.splitlines()[:line]:
+        if not text.startswith(" "):
+            found, in_spec = "", text.startswith("spec:")
+        elif in_spec and (key := _FIELD.match(text)) is not None:
+            found = key[1]
+    return found
+
+
+def _round(documents: Mapping[Address, str], there: str) -> dict[Address, Refused]:
     texts: dict[str, list[str]] = {}
     lines: dict[str, list[tuple[int, Address]]] = {}
     for number, (address, text) in enumerate(documents.items()):
@@ -75,14 +98,17 @@ def _round(documents: Mapping[Address, str], there: str) -> dict[Address, tuple[
     try:
         loader.load((Path(),), tree=tree)
     except ConfigError as error:
-        found: dict[Address, tuple[str, str]] = {}
+        found: dict[Address, Refused] = {}
         for finding in error.findings:
             if finding.severity is Severity.ERROR and finding.source is not None:
                 if finding.source.file == _THERE:
                     continue  # said by `validate`
                 rows = lines[finding.source.file]
-                address = [one for line, one in rows if line <= finding.source.line][-1]
-                found.setdefault(address, (finding.message, finding.fix))
+                begin, address = [row for row in rows if row[0] <= finding.source.line][-1]
+                name = ""
+                if finding.code in _OF_CONDITIONS:
+                    name = _field(documents[address], finding.source.line - begin + 1)
+                found.setdefault(address, Refused(finding.message, finding.fix, name))
         if not found and not there:
             raise
         return found

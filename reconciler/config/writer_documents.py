@@ -12,7 +12,7 @@ from reconciler.paths import Spec
 
 _EMPTY: Final[tuple[Any, ...]] = (None, {}, [], "")
 _SHOWN: Final = 80  # characters of a value in a message
-_CORRECT: Final = "correct it in PostHog, and pull again"
+CORRECT: Final = "correct it in PostHog, and pull again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def declarable(items: Iterable[Item], doubts: list[Doubt]) -> Iterator[Item]:
         why = _unwritable(item)
         for name, reason in why.items():
             if item.spec[name] is not None:
-                doubts.append(Doubt(item.address, f"`{name}` is left out: {reason}", _CORRECT))
+                doubts.append(Doubt(item.address, f"`{name}` is left out: {reason}", CORRECT))
         spec = {name: value for name, value in item.spec.items() if name not in why}
         yield replace(item, spec=spec, fields=item.fields - why.keys()) if why else item
 
@@ -119,7 +119,8 @@ def declarable(items: Iterable[Item], doubts: list[Doubt]) -> Iterator[Item]:
 def _unwritable(item: Item) -> dict[str, str]:
     """Yield each field that `validate` would refuse, and why."""
     document, found = Shape(full=True).document(item), dict[str, str]()
-    if not schema.accepts(item.address.kind, document):
+    accepts = schema.accepts(item.address.kind, document)
+    if not accepts and schema.accepts(item.address.kind, {**document, "spec": {}}):
         for name in document.get("spec", {}):
             if not _accepted(document, name):
                 shown = writer_yaml.flow(item.spec[name])

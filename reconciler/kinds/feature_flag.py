@@ -52,6 +52,7 @@ def to_payload(spec: Spec) -> Payload:
 
 def _as_text(id_: Any) -> Any:
     """Return the id of a cohort as text, like every other id."""
+    id_ = normal_form.number(id_)
     return str(id_) if isinstance(id_, int) and not isinstance(id_, bool) else id_
 
 
@@ -97,10 +98,12 @@ def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
 
     Switching off comes before anything that could widen. Only an inactive flag can be archived
     (9.1), so archiving comes after all else. A create is one call, unless it would meet two
-    policies: then the flag is born inactive.
+    policies: then the flag is born inactive. Nothing is born archived: that is not sent, as early
+    servers know no archive.
     """
     last = ["archived"] if spec.get("archived") else []
     if action is Action.CREATE:
+        spec = spec if last else _without(spec, ["archived"])
         if split and spec.get("active", True):
             first = {name: value for name, value in spec.items() if name not in last}
             return ({**first, "active": False}, {"active": True}, *_each(spec, last))
@@ -111,8 +114,13 @@ def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
 
 
 def incomplete(spec: Spec) -> str:
-    """A new flag needs a release condition (contract 9.2), unless it is a remote configuration."""
-    if (spec.get("filters") or {}).get("groups") or spec.get("is_remote_configuration"):
+    """A new flag needs a release condition (contract 9.2).
+
+    A remote configuration may come without `filters`, but not without a group in them.
+    """
+    if (spec.get("filters") or {}).get("groups"):
+        return ""
+    if spec.get("is_remote_configuration") and "filters" not in spec:
         return ""
     return "a new flag needs at least one group in filters.groups"
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from reconciler.kind import ID, Kind, Reference, id_of
+from reconciler.kind import ID, Kind, Reference, id_of, is_nameable
 from reconciler.kinds import KINDS, READ
 from reconciler.live import shape
 from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person, Vote
@@ -14,6 +14,7 @@ from reconciler.paths import Spec, map_values, values_at
 
 _Scope = tuple[str, ...]
 _NAMED = frozenset(one.kind for kind in KINDS.values() for one in kind.references) - {"Member"}
+_BY_ID = frozenset(o.kind for kind in KINDS.values() for o in kind.references if o.takes_ids)
 
 
 class Names:
@@ -58,6 +59,8 @@ class Names:
         count = Counter(map(identify, items)) if _is_shared(kind) else Counter()
         for payload in items:
             name = identify(payload)
+            if kind in _BY_ID and not is_nameable(name):
+                continue
             if name and count[name] < 2:  # noqa: PLR2004  one is what it takes
                 self._by_id[kind, "id", scope, str(payload["id"])] = name
 
@@ -75,7 +78,7 @@ class Names:
 
     def learn(self, address: Address, id_: str) -> None:
         """Remember the id of what was created after the reading."""
-        if address.kind in _NAMED:
+        if address.kind in _NAMED and (address.kind not in _BY_ID or is_nameable(address.name)):
             self._by_id[address.kind, "id", address.parts[:-1], id_] = address.name
 
     def by(self, reference: Reference, address: Address) -> Callable[[Any], Any]:

@@ -6,7 +6,7 @@ The case of people and roles, the former name of what is renamed, and names inst
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reconciler.kind import ID, Reference, id_of
+from reconciler.kind import ID, Reference, id_of, is_nameable
 from reconciler.kinds import fold
 from reconciler.model import Address, Declared, Live
 
@@ -30,8 +30,9 @@ class Spelling:
 
         def spell(name: Any) -> Any:
             target = reference.target(address, name)
-            if isinstance(name, int):
-                return self._of_id(target, str(name)) if reference.takes_ids else name
+            if isinstance(name, int) or (reference.takes_ids and not is_nameable(name)):
+                id_ = id_of(name) if reference.takes_ids else None
+                return self._of_id(target, id_) if id_ is not None else name
             if (known := self._live_names(reference.kind).get(fold(target))) is not None:
                 return known
             id_ = id_of(name, digits=True) if reference.takes_ids else None
@@ -72,6 +73,6 @@ class Spelling:
             self._ids[kind] = {
                 (address.parts[:-1], ids[0]): address.name
                 for address, ids in self._live.ids.items()
-                if address.kind == kind and len(ids) == 1 and address.name
+                if address.kind == kind and len(ids) == 1 and is_nameable(address.name)
             }
         return self._ids[kind]

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 
-from reconciler.kind import ID, Scope
+from reconciler.kind import ID, Scope, is_nameable
 from reconciler.kinds import KINDS, READ, fold
 from reconciler.lookalikes import escaped, look
 from reconciler.model import Address, Declared, Finding, Live, Resource, Severity, Unreadable
@@ -190,7 +190,7 @@ class _Names:
             if target.kind == "Member":
                 people = self._live.people.get(target.organization, {})
                 names |= {person.email for person in people.values()}
-            known = self._known[target.kind, scope] = sorted(filter(None, names))
+            known = self._known[target.kind, scope] = sorted(filter(is_nameable, names))
         return known
 
     def _unknown(self, resource: Resource, target: Address, path: Path) -> Finding:

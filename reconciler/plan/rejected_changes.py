@@ -94,6 +94,7 @@ def _refusals(change: Change, live: Live, level: int | None) -> Iterator[Refusal
         yield from _of_policy(change, live)
     elif kind.name == "FeatureFlag":
         yield from _of_flag(change)
+        yield from _of_archive(change, live)
 
 
 def _is_end_of_organization(change: Change) -> bool:
@@ -163,6 +164,15 @@ def _of_flag(change: Change) -> Iterator[Refusal]:
         yield from _filters(before.get("filters") or {}, written.get("filters") or {}, payload)
 
 
+def _of_archive(change: Change, live: Live) -> Iterator[Refusal]:
+    """Find a flag for the archive, which early servers do not have: they drop the field (9.1)."""
+    wanted = change.desired is not None and change.desired.spec.get("archived")
+    if wanted and "archived" in _moved(change) and generation.learn(live) is Generation.G1:
+        fix = "remove `archived`, or upgrade PostHog"
+        message = "this PostHog is too old to archive flags"
+        yield Refusal(("archived",), message, "it ignores `archived` without an error", fix)
+
+
 def _uses(payload: Mapping[str, Any]) -> Iterator[Refusal]:
     if payload.get("features"):
         fix = "delete the early access feature first"
@@ -220,7 +230,8 @@ def _filters(before: Spec, written: Spec, payload: Mapping[str, Any]) -> Iterato
         for item in group.get("properties") or ()
         if item.get("operator") in _PATTERNS
     }
-    for found in filter_checks.find(after, stored=stored):
+    may_exit = before.get("early_exit") is True
+    for found in filter_checks.find(after, stored=stored, may_exit=may_exit):
         field = found.path[0]
         why = "" if field in written else f"`{field}` is live, in no file, and stays"
         yield found._replace(path=("filters", *found.path), why=found.why or why)

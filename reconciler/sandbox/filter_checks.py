@@ -41,13 +41,15 @@ def check(filters: dict[str, Any], stored: dict[str, Any], aliases: dict[str, st
 
     Args:
         filters: what would be stored.
-        stored: what is; its regular expressions are not looked at again.
+        stored: what is; its regular expressions and its early exit are not looked at again.
         aliases: other spellings of operators, and what they are stored as.
 
     Raises:
         ApiError: 400, attr `filters`.
     """
     _check_types(filters)
+    if filters.get("early_exit") and not stored.get("early_exit"):
+        _refuse("early_exit is not available")
     variants = (filters.get("multivariate") or {}).get("variants") or []
     for variant in variants:
         if variant.get("rollout_percentage") is None:

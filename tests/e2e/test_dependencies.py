@@ -439,3 +439,35 @@ def test_a_saved_plan_with_conditions_is_applied(world):
     assert repo.run("plan", "--detailed-exitcode").code == 0
     flags = stored(repo)
     assert [condition(flags[key])["key"] for key in ("a", "b")] == ["3", "1"]
+
+
+def test_what_no_file_can_name_is_pulled_as_an_id_and_a_circle_without_filters(world, tmp_path):
+    """Names that are cut off, or read as IDs, and flags that PostHog would refuse today."""
+    names = {7: "Staff", 8: " padded ", 9: "id:7", 10: "  ", 11: None}
+    repo = world(
+        seed(
+            *(there(f"c{number}", number, cohorts=[number]) for number in names),
+            there("float", 20, cohorts=[7.0]),
+            there("list", 21, cohorts=[[7]]),
+            there("self", 30, flags=[30]),
+            there("x", 31, flags=[32]),
+            there("y", 32, flags=[31]),
+            cohorts=[{"id": number, "name": name} for number, name in names.items()],
+        )
+    )
+
+    done = repo.run("pull", "--out", "all")
+
+    files = (tmp_path / "all").rglob("*.yaml")
+    documents = [one for path in files for one in yaml.safe_load_all(path.read_text())]
+    specs = {one["metadata"].get("key"): one.get("spec", {}) for one in documents}
+    values = {key: condition(one)["value"] for key, one in specs.items() if "filters" in one}
+    assert {f"c{number}": number for number in (8, 9, 10, 11)}.items() <= values.items()
+    assert values["c7"] == values["float"] == "Staff"
+    assert {"list", "self", "x"} == {key for key in specs if key} - values.keys()
+    assert done.err.count("`filters` is left out") == 3, done.err
+    assert repo.run("validate", "--live").code == 0
+    planned = repo.run("plan", "--detailed-exitcode")
+    assert planned.code == 0, planned.out
+    repo.commit()
+    assert repo.run("drift").code == 0

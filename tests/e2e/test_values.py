@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e import acme
-from tests.support import Repository
+from tests.support import Repository, sandbox_process
 
 GROUPS = [{"properties": [], "rollout_percentage": 10}]
 
@@ -235,3 +235,23 @@ def test_drift_of_a_list_says_what_happened_to_it(shared_sandbox, tmp_path):
         assert "moved up to [0]" in out
         assert 1 == out.count("Changed by alice")
         assert "2 without approval" in out
+
+
+def test_a_server_without_an_archive(tmp_path):
+    """What is not archived needs no field for it; to archive there is an error beforehand."""
+    with sandbox_process("--profile", "g1") as old:
+        old.reset(acme.seed(projects=[{"name": "Web", "feature_flags": [acme.live_flag("a")]}]))
+        repository = Repository(tmp_path, old)
+        repository.write(
+            "b.yaml", acme.flag("b", 5, archived=False), acme.flag("a", archived=False)
+        )
+        assert 0 == repository.run("apply", "--yes").code
+        assert 0 == repository.run("plan", "--detailed-exitcode").code
+
+        wishes = [acme.flag(key, 5, active=False, archived=True) for key in ("b", "c")]
+        repository.write("b.yaml", *wishes)
+        planned = repository.run("plan", "--format", "json")
+
+    found = [one["message"] for one in planned.json["findings"] if one["severity"] == "error"]
+    assert 1 == planned.code
+    assert 2 == sum("too old to archive flags" in message for message in found)
