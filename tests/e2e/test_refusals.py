@@ -119,11 +119,6 @@ LIVE = {  # key -> what is live, what the file says, and the field that cannot b
         {"is_remote_configuration": False},
         "is_remote_configuration",
     ),
-    "paid": (
-        {"filters": _variants(HALVES, payloads={"b": "1"})},
-        {"filters": _variants(WHOLE)},
-        "filters",
-    ),
     "trial": ({"filters": _variants(HALVES), **RUNNING}, {"filters": _variants(WHOLE)}, "filters"),
     "early": (
         {"features": [{"id": "x"}]},

@@ -196,4 +196,4 @@ def test_cycles_are_reported_and_do_not_hang():
 
     _, findings = order.linked(plan.changes, {a: (b,), b: (a,)}, Leans())
 
-    assert [finding.code for finding in findings] == ["cycle"]
+    assert [(finding.code, finding.address) for finding in findings] == [("cycle", a), ("cycle", b)]
