@@ -171,14 +171,14 @@ class Pulled:
 
     def _keep(self, change: Change) -> set[str]:
         """List the fields that git has changed; their top-level fields."""
-        mine = [one for one in change.fields if one.cause in _KEPT]
+        mine = [one for one in change.fields if is_from_git(one)]
         self.kept += [Kept(change.address, one.path, one.cause is Cause.CONFLICT) for one in mine]
         return {root(one.path) for one in mine}
 
     def templated(self, resource: Resource, change: Change) -> None:
         """A live object that a document with `projects` stands for."""
         self._keep(change)
-        if taken := [one.path for one in change.fields if one.cause not in _KEPT]:
+        if taken := [one.path for one in change.fields if not is_from_git(one)]:
             paths = ", ".join(taken)
             reason = f"{paths}: differs from the document at {resource.source}, which is for many"
             fix = "change it there, or declare this project apart"
@@ -211,23 +211,39 @@ class Pulled:
             self.doubts.append(Doubt(one.address, reason, fix))
 
 
+def is_from_git(one: FieldChange) -> bool:
+    """Return whether git has changed the field, and PostHog does not have all of it yet.
+
+    A list whose order means nothing is drift as soon as somebody has moved an item of it; what
+    git has moved may still be missing from it.
+    """
+    if one.cause is not Cause.DRIFT or not _is_merged(one):
+        return one.cause in _KEPT
+    base, live, desired = ({*map(_folded, side)} for side in (one.base, one.live, one.desired))
+    return bool((base ^ desired) & (live ^ desired))
+
+
 def _taken(change: Change) -> Iterator[FieldChange]:
     """Return the fields that PostHog has changed, with the document's new values.
 
     A list whose order means nothing has the changes of both sides.
     """
     for one in change.fields:
-        if one.cause not in _KEPT:
+        if not is_from_git(one):
             yield one
             continue
-        sides = (one.base, one.live, one.desired)
-        if root(one.path) == "filters" or not all(map(_is_set, sides)):
+        if not _is_merged(one):
             continue
-        base, live, mine = ([*map(_folded, side)] for side in sides)
+        base, live, mine = ([*map(_folded, side)] for side in (one.base, one.live, one.desired))
         stays = [v for v, name in zip(one.desired, mine, strict=True) if _stays(name, base, live)]
         new = [v for v, name in zip(one.live, live, strict=True) if name not in (*base, *mine)]
         if new or len(stays) < len(mine):
             yield replace(one, live=[*stays, *new])
+
+
+def _is_merged(one: FieldChange) -> bool:
+    """Return whether the field is a list whose order means nothing, on all three sides."""
+    return root(one.path) != "filters" and all(map(_is_set, (one.base, one.live, one.desired)))
 
 
 def _is_set(value: Any) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from reconciler.config import loader
+from reconciler.config import loader, writer_choice
 from reconciler.config.adoption import Adoption, Patch, Patched, Wish
 from reconciler.config.commit import CommitTree
 from reconciler.config.writer_documents import Doubt
@@ -17,7 +17,7 @@ from reconciler.drift import window
 from reconciler.errors import ConfigError
 from reconciler.evidence import Deed
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Address, Cause, Change, Declared, Resource
+from reconciler.model import Action, Address, Change, Declared, Resource
 from reconciler.paths import parse_path, print_path
 from reconciler.plan import describe, lookup, references, three_way
 from reconciler.walk.watch import Drift
@@ -80,7 +80,7 @@ def _moved_by_both(found: Drift, change: Change) -> set[str]:
     return {
         one.path
         for one in compared.fields
-        if one.cause is not Cause.DRIFT and not describe.same(one.base, one.live)
+        if writer_choice.is_from_git(one) and not describe.same(one.base, one.live)
     }
 
 
