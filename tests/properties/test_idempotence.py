@@ -20,7 +20,9 @@ PROPERTY = st.fixed_dictionaries(
         "type": st.just("person"),
         "value": st.one_of(WORDS, st.lists(WORDS, min_size=1, max_size=3), st.integers(0, 9)),
     },
-    optional={"operator": st.sampled_from(["exact", "is_not", "icontains"])},
+    optional={"operator": st.sampled_from(["exact", "is_not"])},
+) | st.fixed_dictionaries(  # PostHog takes only text here
+    {"key": KEYS, "type": st.just("person"), "value": WORDS, "operator": st.just("icontains")}
 )
 GROUP = st.fixed_dictionaries(
     {}, optional={"properties": st.lists(PROPERTY, max_size=2), "rollout_percentage": PERCENT}

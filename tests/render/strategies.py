@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from reconciler import basis, evidence, model
+from reconciler import basis, consent, evidence, list_changes, model
 from reconciler.model import ABSENT
 
 NASTY = [
@@ -166,6 +166,23 @@ holds = st.none() | st.builds(
 ignored = st.builds(model.Ignored, addresses) | st.builds(
     model.Ignored, addresses, words, values, values
 )
+list_changes_ = st.builds(
+    list_changes.ListChange,
+    words,
+    st.lists(
+        st.builds(
+            list_changes.ItemChange,
+            words,
+            sides,
+            sides,
+            st.none() | st.integers(0, 9),
+            st.integers(0, 9),
+            st.integers(0, 9),
+        ),
+        max_size=3,
+    ).map(tuple),
+    st.integers(0, 3),
+)
 changes = st.builds(
     model.Change,
     addresses,
@@ -192,6 +209,7 @@ changes = st.builds(
     url=maybe,
     attribution=attributions,
     hold=holds,
+    lists=st.lists(list_changes_, max_size=1).map(tuple),
 )
 seen = st.builds(
     basis.Seen,
@@ -233,6 +251,9 @@ plans = st.builds(
     st.builds(model.Requests, *[st.integers(0, 9999)] * 3),
     st.lists(requests, max_size=2).map(tuple),
     st.lists(ignored, max_size=2).map(tuple),
-    st.none() | bases,
-    st.lists(addresses, max_size=2).map(tuple),
+    not_applied=st.lists(changes, max_size=1).map(tuple),
+    basis=st.none() | bases,
+    elsewhere=st.lists(addresses, max_size=2).map(tuple),
+    refusal=st.none()
+    | st.builds(consent.Refusal, st.booleans(), st.integers(0, 9), st.booleans(), st.booleans()),
 )
