@@ -245,10 +245,11 @@ def _born_free(change: Change, newer: Gate) -> Change:
     return replace(change, gate=replace(change.gate, note=joined(note, change.gate.note)))
 
 
-def bypasses(gate: Gate) -> bool:
-    """Whether some call of the change is let through because of who sends it."""
-    split = gate.verdict is Verdict.SPLIT and f": {_BYPASSED})" in gate.note
-    return split or gate.verdict is Verdict.BYPASS
+def bypasses(gate: Gate, policy: str | None = None) -> bool:
+    """Return whether a call is let through because of who sends it: any, or that of one policy."""
+    if gate.verdict is Verdict.SPLIT:
+        return f"{policy or ''}: {_BYPASSED})" in gate.note
+    return gate.verdict is Verdict.BYPASS
 
 
 def _gate_off(change: Change) -> Finding:

@@ -11,7 +11,7 @@ from typing import Final
 from reconciler.basis import Seen
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Finding, Live, LiveResource, Severity, Verdict
-from reconciler.plan import generation
+from reconciler.plan import gates, generation
 from reconciler.plan.gate_policies import KIND as POLICY
 from reconciler.plan.gate_roles import members, planned_members
 from reconciler.plan.gate_steps import Step, Steps
@@ -85,7 +85,7 @@ def _unasked(told: Change, change: Change) -> Iterator[str]:
         if warning.code not in warned:
             yield warning.message
     then, now = told.gate, change.gate
-    if now.verdict is Verdict.BYPASS and then.verdict is not Verdict.BYPASS:
+    if now.verdict is Verdict.BYPASS and not gates.bypasses(then, now.policy):
         yield now.note or "this key's user bypasses the policy"
     if now.policy == then.policy and now.verdict is Verdict.APPROVAL:
         for role, held in now.approvers.roles.items():

@@ -1,7 +1,7 @@
 """A saved plan and the gates of now: stricter is fine, weaker is another plan."""
 
 from tests.e2e import acme
-from tests.e2e.saved import APPROVED, apply, edit, live, outcomes, save, seed
+from tests.e2e.saved import APPROVED, apply, approve_all, edit, live, outcomes, save, seed
 
 UPDATE = acme.policy("feature_flag.update", conditions=APPROVED)
 
@@ -162,6 +162,21 @@ def test_a_bypass_that_the_plan_says_is_taken(world):
     save(repo)
 
     assert 0 == apply(repo).code
+
+
+def test_a_call_that_the_plan_says_is_bypassed_follows_one_that_waited(world):
+    """Two actions in one change: what is left after the approval is as it was shown."""
+    enable = acme.policy("feature_flag.enable", bypass_org_membership_levels=[8])
+    repo = gated(world, UPDATE, enable)
+    repo.write("flags.yaml", acme.flag("a", 50, active=True))
+    save(repo)
+    assert 3 == apply(repo).code
+    approve_all(repo)
+
+    done = apply(repo)
+
+    assert 0 == done.code, done.err
+    assert live(repo, "a")["active"] is True
 
 
 def test_an_organization_that_lost_approvals_stops(world):
