@@ -1,4 +1,4 @@
-"""Whether PostHog can read a date from the value of a condition (contract 9.2)."""
+"""Dates in values of conditions: which texts PostHog can read as one (contract 9.2)."""
 
 import re
 from datetime import date

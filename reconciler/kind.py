@@ -177,7 +177,7 @@ class Kind:
     refusals: Callable[[Spec], Iterable[Refusal]] = nothing_refused  # of what the schema takes
     hidden: Callable[[Payload], tuple[str, ...]] = nothing_hidden  # paths the API does not show
     dropped: Callable[[Payload, Spec], tuple[str, ...]] = nothing_dropped  # see there
-    droppable: tuple[str, ...] = ()  # fields whose writes the server may drop without a word
+    droppable: tuple[str, ...] = ()  # fields whose writes the server may drop silently
     gated: bool = False  # approval policies may hold its writes back
     gates: Mapping[str, str] = field(default_factory=dict)  # policy action -> the field it is about
     echoes: Callable[[Request, Payload], bool] = any_echo  # whether a part is as it was sent

@@ -1,4 +1,4 @@
-"""What became of the items of a list, matched by content. Values only."""
+"""Data types for the changes of a list whose items are matched by content."""
 
 from dataclasses import dataclass
 from typing import Any

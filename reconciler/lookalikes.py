@@ -1,4 +1,4 @@
-"""How names look to people: which of them nobody can tell apart, and how to show the difference."""
+"""Names that look the same to people, and how to show the difference between them."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What PostHog created under another name than it was asked for, kept for later runs.
+"""The names that PostHog gave to new objects instead of the requested ones, kept for later runs.
 
 A create that was answered with another name must not be sent again: every run would make one
 more. Where the name cannot be predicted, this file beside the journals knows of it.

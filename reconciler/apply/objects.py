@@ -170,7 +170,7 @@ def verify(
 
 
 def _dropped(kind: Kind, progress: Progress, payload: Payload) -> frozenset[str]:
-    """Return the fields that PostHog may have dropped without a word: still as before."""
+    """Return the fields that PostHog may have dropped silently: still as before."""
     was = spec_of(kind, progress.payload) if progress.payload is not None else kind.defaults
     now = spec_of(kind, payload)
     return frozenset(name for name in kind.droppable if now.get(name) == was.get(name))

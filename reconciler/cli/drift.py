@@ -192,7 +192,7 @@ def _applied(target: "Target", files: "Files") -> "Applied | None":
     root, head = files.tree.root, files.tree.commit
     try:
         found = base.applied(target.name, head, root)
-        if found is None or not found.in_history:  # what waits is known by its open request alone
+        if found is None or not found.in_history:  # what waits is known only by its open request
             return Applied("", None, behind=True, until=git.made_at(head, cwd=root))
         if found.commit == head:
             return Applied(head, files.loaded, behind=False)

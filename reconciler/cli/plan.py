@@ -119,8 +119,8 @@ def _save(session: Session, made: "Plan", out: str) -> None:
 def _command(session: Session, out: str) -> str:
     """Return the command that carries a saved plan out, with the options that have to be repeated.
 
-    What lifts a guardrail is not kept in a plan: whoever can write one could allow themselves
-    anything. Which side of a conflict won is kept, for the plan shows what is written.
+    What lifts a guardrail is not kept in a plan: anybody who can write one could add
+    it. Which side of a conflict won is kept, for the plan shows what is written.
     """
     context = click.get_current_context()
     words = ["reconciler", *(["--target", session.target_name] if session.target_name else [])]

@@ -1,4 +1,4 @@
-"""What earlier runs sent and PostHog did not keep, from their journals.
+"""Fields that earlier runs sent and PostHog dropped, read from their journals.
 
 A hint, never state: without it the same write is tried once more.
 """
@@ -19,7 +19,7 @@ Unkept = Mapping[tuple[str, str], tuple[Any, Any]]  # address, field -> value, v
 
 
 def matters(declared: Declared) -> bool:
-    """Return whether anything declares a field that PostHog may drop without a word."""
+    """Return whether anything declares a field that PostHog may drop silently."""
     fields = {name: kind.droppable for name, kind in KINDS.items() if kind.droppable}
     return any(
         name in resource.spec

@@ -84,7 +84,7 @@ def check_output(path: Path) -> None:
     Outside git the folder of `reconciler.yaml` counts as the repository, else the current folder. A
     place outside of it is what somebody typed, and is not looked at.
 
-    Raises ReconcilerError: whoever can commit a link must not choose where a run writes.
+    Raises ReconcilerError: people who can commit a link must not choose where a run writes.
     """
     lexical = Path(os.path.abspath(path))  # noqa: PTH100  links stay as they are
     real = Path(os.path.realpath(lexical))

@@ -43,7 +43,7 @@ def findings(
         desired: what the files declare, selectors expanded.
         live: what was read of it.
         unresolved: names that nobody has, as the planner says it.
-        refused: changes that PostHog would refuse, likewise.
+        refused: changes that PostHog would refuse, in the same form.
         obstacles: why too few can approve, for each such policy.
         scopes: what the key may do; None where the server does not tell.
         templates: each document with `projects`, and every project there is or will be.

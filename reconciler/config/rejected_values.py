@@ -1,4 +1,4 @@
-"""What PostHog refuses whatever is live: errors, each at its place in the files."""
+"""Values that PostHog refuses whatever is live: errors, each at its place in the files."""
 
 import json
 import re

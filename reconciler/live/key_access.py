@@ -1,4 +1,4 @@
-"""What a key reaches: whose it is, its organizations, and the projects in them."""
+"""The user of a key, the organizations that it reaches, and their projects."""
 
 from collections import defaultdict
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What live objects refer to by id, and what of that no listing has yet. Pure."""
+"""References by id in live objects, and those that no listing has answered yet. Pure."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping

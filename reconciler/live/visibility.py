@@ -1,6 +1,6 @@
-"""Whether a key is shown all members of an organization, or only some (contract 8.4).
+"""Keys that see only some members of an organization (contract 8.4).
 
-A short list is an answer like any other: only the organization's own count tells. From such a
+A short list looks like any other answer; only the organization's own count shows it. From such a
 list nothing follows about people: neither that somebody is not a member, nor who holds a role.
 """
 

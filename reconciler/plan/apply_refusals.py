@@ -1,4 +1,4 @@
-"""What `apply` refuses of a plan: decided here for `plan`, which forecasts it, and for `apply`."""
+"""The changes that `apply` refuses: decided here for `apply` and for `plan`, which shows them."""
 
 from dataclasses import replace
 

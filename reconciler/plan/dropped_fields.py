@@ -1,4 +1,4 @@
-"""Fields that PostHog drops without a word: a write that was dropped is not planned again.
+"""Fields that PostHog drops silently: a write that was dropped is not planned again.
 
 It answers 200 and shows the old value, so such a difference would be planned for ever (9.1).
 """

@@ -1,6 +1,6 @@
-"""What a create would be called in PostHog, and which live object it may be meant to be.
+"""Names of new objects: what PostHog would make of them, and live objects that may be meant.
 
-PostHog makes some names itself (contract 6.1), and people change names without a word about it:
+PostHog makes some names itself (contract 6.1), and people change names without `renamed_from`:
 either way a create would make a second object, in the worst case one more at every run.
 """
 

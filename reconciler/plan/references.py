@@ -299,7 +299,7 @@ class _Names:
 
 
 def _apart(meant: str, written: str) -> str:
-    """Return a suggestion that can be told from what was written."""
+    """Return a suggestion that looks different from what was written."""
     return escaped(meant) if look(meant) == look(written) else f'"{meant}"'
 
 

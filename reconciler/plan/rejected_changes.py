@@ -72,7 +72,7 @@ def _finding(
 
 
 def _own_level(live: Live, organization: str) -> int | None:
-    """Return the membership level of the key's user, where PostHog tells it."""
+    """Return the membership level of the key's user, where PostHog shows it."""
     there = live.resources.get(Address("Organization", (organization,)))
     level = there.payload.get("membership_level") if there is not None else None
     return int(level) if level is not None else None

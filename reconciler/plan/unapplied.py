@@ -1,4 +1,4 @@
-"""What of a difference is not drift: only git has moved, and apply has not written it yet."""
+"""Differences that are not drift: only git has moved, and apply has not written it yet."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -16,7 +16,7 @@ Since = Callable[[Change], datetime | None]
 
 
 class Unapplied:
-    """Tells what only git has moved, by what was declared when git was applied last.
+    """The fields that only git has moved, by what was declared when git was applied last.
 
     Args:
         applied: what was declared then, references spelled as they are live.

@@ -70,7 +70,7 @@ class Effects:
                 return Effect()
 
     def _wider(self, change: Change, here: list[_Pair]) -> Iterator[Gain]:
-        """Whoever comes into a role that a policy names, and could not do so before."""
+        """Find who joins a role that a policy names, and gains by it."""
         organization, names = change.address.organization, role_names(change)
         now = self.after.members.get((organization, change.address.name.casefold()), ())
         joined = {email.lower() for email in now}

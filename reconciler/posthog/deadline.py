@@ -88,7 +88,7 @@ class _Answer:
                     return
                 if isinstance(event, h11.ConnectionClosed):
                     break
-        except h11.RemoteProtocolError:  # the library's own parser finds the same, and tells it
+        except h11.RemoteProtocolError:  # the library's own parser finds the same, and reports it
             self._is_over = True
 
 

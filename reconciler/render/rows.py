@@ -1,4 +1,4 @@
-"""What is shown of a change, row by row: fields, and the items of lists matched by content."""
+"""The rows that show a change: its fields, and the items of lists matched by content."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The hall: observe, plan, apply, validate.
+"""The main steps of the commands: observe, plan, apply, validate.
 
 The rooms do not know each other. It brings them together, with what is built on it (`watch`,
 `resume`, `adopt`) and what it hands to `apply` (`counsel`, `voters`).

@@ -1,4 +1,4 @@
-"""Live resources for the files, and what stays in the files because git has changed it."""
+"""Pull: read live resources for the files, and keep what git has changed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
