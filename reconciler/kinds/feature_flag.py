@@ -114,7 +114,7 @@ def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
 
 
 def incomplete(spec: Spec) -> str:
-    """A new flag needs a release condition (contract 9.2).
+    """Say that a new flag needs a release condition (contract 9.2).
 
     A remote configuration may come without `filters`, but not without a group in them.
     """

@@ -115,7 +115,7 @@ def _change(
 
 
 def fingerprint(live: LiveResource) -> str:
-    """A digest of everything that can be managed, by which a moved object is known.
+    """Return a digest of everything that can be managed: it shows that an object has changed.
 
     What the API hides is left out: it is shown to one key and not to another.
     """

@@ -99,14 +99,7 @@ def test_what_no_commit_holds_is_a_later_commit(world):
 def test_a_policy_that_somebody_else_made_is_no_work_of_ours(world):
     """Taken into the files as it is, together with one more person who may approve under it."""
     repo = begun(world)
-    body = {
-        "action_key": DISABLE,
-        "approver_config": {"quorum": 1, "users": [], "roles": [role_id(repo)]},
-        "conditions": {},
-        "enabled": True,
-    }
-    made = repo.sandbox.call("POST", "/api/projects/1/approval_policies/", body, token="phx_carol")
-    assert 201 == made[0], made
+    create_policy(repo, "phx_carol")
     repo.write("all.yaml", by_role())
     repo.write("role.yaml", captains("bob"))
     repo.commit("adopted, and more")
@@ -190,14 +183,7 @@ def test_settings_that_move_no_file_leave_the_rest_as_it_is(world):
 def test_a_base_that_is_dated_back_makes_no_policy_our_work(world):
     """A commit is not older than those before it."""
     repo = begun(world)
-    body = {
-        "action_key": DISABLE,
-        "approver_config": {"quorum": 1, "users": [], "roles": [role_id(repo)]},
-        "conditions": {},
-        "enabled": True,
-    }
-    made = repo.sandbox.call("POST", "/api/projects/1/approval_policies/", body, token="phx_ci")
-    assert 201 == made[0], made
+    create_policy(repo, "phx_ci")
     soon = f"{int(time.time()) + 2} +0000"
     repo.commit("before", GIT_COMMITTER_DATE=soon)
     repo.commit("base", GIT_COMMITTER_DATE="2020-01-01T00:00:00Z")
@@ -217,6 +203,18 @@ def role_id(repo):
     path = f"/api/organizations/{found['results'][0]['id']}/roles/"
     (role,) = repo.sandbox.call("GET", path, token="phx_carol")[1]["results"]
     return role["id"]
+
+
+def create_policy(repo, token):
+    """Create a policy in PostHog that names the role as its approvers."""
+    body = {
+        "action_key": DISABLE,
+        "approver_config": {"quorum": 1, "users": [], "roles": [role_id(repo)]},
+        "conditions": {},
+        "enabled": True,
+    }
+    made = repo.sandbox.call("POST", "/api/projects/1/approval_policies/", body, token=token)
+    assert 201 == made[0], made
 
 
 def test_a_policy_that_was_there_at_the_base_is_judged_as_it_was(world):
