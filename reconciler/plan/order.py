@@ -30,7 +30,7 @@ def linked(
     _deletes_last(moving, needs)
     late = {address: _late(moving[address], found, moving) for address, found in needs.items()}
     graph = {address: found - late[address] for address, found in needs.items()}
-    cycles = tuple(_broken_cycles(graph, moving))
+    cycles = tuple(_broken_cycles(graph))
     order = _sorted(graph, moving)
     place = {address: number for number, address in enumerate(order)}
     result = [
@@ -108,23 +108,15 @@ def _late(change: Change, found: set[Address], moving: Mapping[Address, Change])
     }
 
 
-def _broken_cycles(
-    graph: Mapping[Address, set[Address]], moving: Mapping[Address, Change]
-) -> Iterator[Finding]:
-    """Take edges out of `graph` until it has no cycle; yield an error where one was needed.
+def _broken_cycles(graph: Mapping[Address, set[Address]]) -> Iterator[Finding]:
+    """Take edges out of `graph` until it has no cycle; yield an error for each of its resources.
 
-    Policies and the people whom they name can wait for each other: a role that leaves the
-    approvers and enters the bypass has no order in which nothing gets weaker in between. Such a
-    change is a weakening, which somebody has to allow; then any order will do. Only what does not
-    exist yet has to come first.
+    Policies and the people whom they name can wait for each other, too: a role that leaves the
+    approvers of a policy and enters its bypass has no order in which nothing gets weaker.
     """
     while (ring := _find_cycle(graph)) is not None:
-        edges = sorted((after, before) for before, after in pairwise(ring))
-        choices = [(a, b) for a, b in edges if moving[b].action is Action.UPDATE]
-        after, before = (choices or edges)[0]
+        after, before = min((after, before) for before, after in pairwise(ring))
         graph[after].discard(before)
-        if choices and all(address.kind != dependencies.KIND for address in ring):
-            continue
         message = "these resources need each other: " + " → ".join(map(str, ring))
         fix = "take one of the references out, apply, and put it back"
         for address in sorted(set(ring)):
