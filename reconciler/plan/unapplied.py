@@ -57,7 +57,7 @@ class Unapplied:
                 yield one.path
 
     def _is_touched(self, change: Change, found: Attribution | None, desired: Any) -> bool:
-        """Return whether somebody moved it after git did; git counts whole seconds.
+        """Return whether somebody moved it after git did; within the second of a commit, too.
 
         What apply itself has set before, and not by undoing what is declared now, is what was
         applied, whatever the clocks of the server and of git say.
@@ -67,4 +67,4 @@ class Unapplied:
         if found.client == OWN_CLIENT and (found.moved is None or found.moved[0] != desired):
             return False
         since = self._since(change)
-        return since is not None and at.replace(microsecond=0) > since
+        return since is not None and at > since
