@@ -85,7 +85,7 @@ def _unkept(session: Session, target: "Target", loaded: "Loaded") -> "Unkept":
     from reconciler.config import dropped_writes
 
     runs = session.folder() / ".reconciler" / "runs"
-    return dropped_writes.read(runs, target.name) if dropped_writes.matters(loaded.declared) else {}
+    return dropped_writes.read(runs, target.name) if dropped_writes.matters(loaded) else {}
 
 
 def is_partial(session: Session, target: "Target", paths: "Sequence[str]") -> bool:

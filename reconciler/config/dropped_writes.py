@@ -5,11 +5,12 @@ A hint, never state: without it the same write is tried once more.
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.config.templates import Loaded
 from reconciler.kinds import KINDS
-from reconciler.model import Declared
 
 EVENT: Final = "not_kept"
 _RUNS: Final = 50  # the newest
@@ -18,13 +19,14 @@ _LARGEST: Final = 32 * 1024 * 1024  # bytes of a journal that is worth a look
 Unkept = Mapping[tuple[str, str], tuple[Any, Any]]  # address, field -> value, version of the object
 
 
-def matters(declared: Declared) -> bool:
-    """Return whether anything declares a field that PostHog may drop silently."""
+def matters(loaded: Loaded) -> bool:
+    """Return whether any document contains a field that PostHog may drop silently."""
     fields = {name: kind.droppable for name, kind in KINDS.items() if kind.droppable}
+    templates = (template.resource for template in loaded.templates)
     return any(
         name in resource.spec
-        for address, resource in declared.resources.items()
-        for name in fields.get(address.kind, ())
+        for resource in chain(loaded.declared.resources.values(), templates)
+        for name in fields.get(resource.address.kind, ())
     )
 
 

@@ -19,14 +19,14 @@ Unkept = Mapping[tuple[str, str], tuple[Any, Any]]  # address, field -> value, v
 def settle(
     changes: tuple[Change, ...], live: Live, unkept: Unkept
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
-    """Leave out what PostHog dropped before; report each field once per project."""
-    said: dict[tuple[tuple[str, ...], str], list[Change]] = defaultdict(list)
+    """Leave out what PostHog dropped before; report each field once per organization."""
+    said: dict[tuple[str, str], list[Change]] = defaultdict(list)
     settled = []
     for change in changes:
         names = {name for name in KINDS[change.address.kind].droppable if _is_of(change, name)}
         dropped = {name for name in names if _was_dropped(change, name, live, unkept)}
         for name in dropped:
-            said[change.address.parts[:-1], name].append(change)
+            said[change.address.organization, name].append(change)
         settled.append(_without(change, dropped) if dropped else change)
     return tuple(settled), tuple(_finding(*key, found) for key, found in said.items())
 
@@ -64,9 +64,11 @@ def _without(change: Change, names: set[str]) -> Change:
     return replace(change, fields=(), action=Action.NONE, live_fingerprint=None)
 
 
-def _finding(scope: tuple[str, ...], name: str, changes: list[Change]) -> Finding:
+def _finding(organization: str, name: str, changes: list[Change]) -> Finding:
     first, number = changes[0], len(changes)
-    what = str(first.address) if number == 1 else f"{number:,} flags of {'/'.join(scope)}"
+    scopes = {change.address.parts[:-1] for change in changes}
+    where = organization if len(scopes) > 1 else "/".join(first.address.parts[:-1])
+    what = str(first.address) if number == 1 else f"{number:,} flags of {where}"
     return Finding(
         CODE,
         Severity.WARNING,

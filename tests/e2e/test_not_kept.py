@@ -77,3 +77,23 @@ def test_the_switch_can_be_tried_again(world):
 
     assert repo.run("apply", "--yes", "--prefer", "git").code == 0
     assert [row["method"] for row in repo.sandbox.writes()] == ["PATCH"]
+
+
+def test_one_warning_covers_every_project_of_an_organization(world):
+    """The switch is of the organization, and a template has one place for all its projects."""
+    projects = [
+        {"name": name, "id": number, "feature_flags": [acme.live_flag("a")]}
+        for number, name in enumerate(("Web", "Mobile"), 1)
+    ]
+    repo = world(acme.seed(projects=projects, evaluation_contexts_enabled=False))
+    template = acme.flag("a", **CONTEXTS)
+    del template["metadata"]["project"]
+    template["metadata"]["projects"] = ["*"]
+    repo.write("a.yaml", template)
+    assert repo.run("apply", "--yes").code == 0
+
+    again = repo.run("plan", "--detailed-exitcode", "--format", "json")
+
+    assert again.code == 0
+    (warning,) = found(again)
+    assert "2 flags of acme" in warning["message"]
