@@ -10,7 +10,7 @@ from reconciler.errors import UsageError
 
 
 @click.command("apply", epilog="Example: reconciler apply --yes --select 'FeatureFlag/acme/Web/*'")
-@click.argument("paths", nargs=-1, metavar="[PATH...|PLANFILE]")
+@click.argument("paths", nargs=-1, metavar="[PATH...|PLANFILE]", callback=options.named)
 @options.selection
 @options.base
 @options.yes

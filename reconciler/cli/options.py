@@ -37,7 +37,15 @@ _LONGEST_S = 365 * 86_400
 DURATION = Duration()
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-paths = click.argument("paths", nargs=-1, metavar="[PATH]...")
+
+def named(_ctx: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> Any:
+    """Refuse an empty path: a variable of a script that is not set, not the current folder."""
+    if "" in value:
+        raise click.BadParameter("a path is empty; is a variable not set?")
+    return value
+
+
+paths = click.argument("paths", nargs=-1, metavar="[PATH]...", callback=named)
 
 
 def formats(*names: str) -> Decorator:

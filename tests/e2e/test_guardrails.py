@@ -470,3 +470,12 @@ def test_files_that_are_all_gone_delete_nothing(world, how):
 
     assert 1 == done.code
     assert [] == repo.sandbox.requests()
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "apply", "drift"])
+def test_an_empty_path_is_a_slip(world, command):
+    """A variable that is not set: refused by the parser, not taken for the current folder."""
+    done = world(acme.seed()).run(command, "")
+
+    assert 64 == done.code
+    assert "a path is empty" in done.err
