@@ -129,7 +129,7 @@ def compare(
 ) -> Comparison:
     """The change of each declared resource, and the deletes of what left the files."""
     picked = references.spelled(pick(desired, options), live)
-    base = references.spelled(base, live) if base is not None else None
+    base = references.spelled(base, live, desired) if base is not None else None
     changes, problems = three_way.changes(picked, base, live)
     gone, unclear = three_way.removals(
         desired,

@@ -18,8 +18,8 @@ class Spelling:
     none to flags, of which there may be very many.
     """
 
-    def __init__(self, declared: Declared, live: Live) -> None:
-        self._declared, self._live = declared, live
+    def __init__(self, declared: Declared, live: Live, later: Declared | None = None) -> None:
+        self._declared, self._live, self._later = declared, live, later
         self._names: dict[str, Mapping[Address, str]] = {}
         self._ids: dict[str, Mapping[tuple[tuple[str, ...], str], str]] = {}
 
@@ -64,8 +64,20 @@ class Spelling:
                     before = fold(Address(kind, (*address.parts[:-1], old)))
                     if before in names:
                         names[fold(address)] = names[before]
+            names |= self._renamed_since(kind, names)
             self._names[kind] = names
         return self._names[kind]
+
+    def _renamed_since(self, kind: str, names: Mapping[Address, str]) -> Mapping[Address, str]:
+        """Return the live names of what later files have renamed, by the names before."""
+        found = {}
+        for address, resource in self._later.resources.items() if self._later is not None else ():
+            old, new = resource.lifecycle.renamed_from, names.get(fold(address))
+            if address.kind == kind and old is not None and new is not None:
+                before = fold(Address(kind, (*address.parts[:-1], old)))
+                if before not in names:
+                    found[before] = new
+        return found
 
     def _names_of_ids(self, kind: str) -> Mapping[tuple[tuple[str, ...], str], str]:
         """Return the name of each id, where no other object of the scope has the same."""

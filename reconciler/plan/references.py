@@ -48,9 +48,12 @@ def resolve(picked: Declared, desired: Declared, live: Live) -> tuple[Edges, tup
     return {address: tuple(found) for address, found in edges.items()}, tuple(findings)
 
 
-def spelled(picked: Declared, live: Live) -> Declared:
-    """The same with references written as the live side writes them: case is not a change."""
-    spelling = Spelling(picked, live)
+def spelled(picked: Declared, live: Live, later: Declared | None = None) -> Declared:
+    """Return the same with references as the live side writes them: case is not a change.
+
+    For what was declared before, `later` are the files of now: what they rename is the same.
+    """
+    spelling = Spelling(picked, live, later)
     respelled = {}
     for address, resource in picked.resources.items():
         kind, spec = KINDS[address.kind], resource.spec

@@ -53,7 +53,7 @@ def look(
     }
     found = []
     for state in states:
-        then = references.spelled(loader.expand(state, names), live)
+        then = references.spelled(loader.expand(state, names), live, desired)
         found.append(replace(then, resources={**still, **then.resources}))
     skew = timedelta(seconds=reader.clock_skew_s or 0.0)
     committed = since.committed()

@@ -60,7 +60,7 @@ def pull(
     named = references.conditions(picked, whole)
     live = live_room.read(reader, directory, asked, ids, named=named)
     then, _ = loader.expand_base(base, names)
-    world = _World(live, whole, references.spelled(then, live) if then is not None else None)
+    world = _World(live, whole, references.spelled(then, live, whole) if then is not None else None)
     pulled, known = Pulled(unreadable=live.unreadable), set[int]()
     changes = list(_changes(world, loaded, pulled, known, picked))
     _removed(world, choice, pulled, known, changes)

@@ -130,7 +130,9 @@ def _part(
 ) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
     """Part drift from what is merged and not applied yet: changes with those fields only."""
     then = _declared(world, applied) or Declared({}, "")
-    known = Unapplied(references.spelled(then, world.live), world.desired, _written(applied.until))
+    known = Unapplied(
+        references.spelled(then, world.live, world.desired), world.desired, _written(applied.until)
+    )
     note = "an open change request proposes it"
     if applied.loaded is not None:
         note = f"git has moved on since {applied.commit[:10]} was applied"

@@ -264,6 +264,29 @@ def test_somebody_may_change_the_role_in_two_runs(world):
     assert "the rest of a started apply" in done.out
 
 
+def test_a_role_that_was_renamed_is_what_the_base_named_by_its_former_name(world):
+    """The organization goes from it to another role, and the run ends between the two."""
+    mates = acme.document("Role", {"members": []}, name="Mates")
+    roles = [{"name": "Captains", "members": ["bob@acme.test"]}, {"name": "Mates", "members": []}]
+    repo = world(acme.seed(roles=roles))
+    organization = acme.document("Organization", {"default_role": "Captains"})
+    repo.write("all.yaml", captains("bob"), mates, organization)
+    repo.commit("base")
+    assert 0 == repo.run("apply", "--yes").code
+    renamed = acme.document("Role", {"members": ["bob@acme.test"]}, name="Skippers")
+    renamed["metadata"]["lifecycle"] = {"renamed_from": "Captains"}
+    organization["spec"]["default_role"] = "Mates"
+    repo.write("all.yaml", renamed, mates, organization)
+    repo.commit("skippers")
+    assert 0 == repo.run("apply", "--yes", "--select", "Role/*").code
+
+    drift = repo.run("drift", "--format", "json")
+    done = repo.run("apply", "--yes")
+
+    assert 0 == drift.code, drift.out
+    assert 0 == done.code, done.out + done.err
+
+
 def test_a_new_organization_has_its_default_role_before_a_policy_names_it(world):
     """Its last call, which waits for the role, goes before the policy."""
     repo = world(acme.seed())
