@@ -45,6 +45,14 @@ def named(_ctx: click.Context, _parameter: click.Parameter, value: tuple[str, ..
     return value
 
 
+def an_id(_ctx: click.Context, _parameter: click.Parameter, value: str | tuple[str, ...]) -> Any:
+    """Refuse what cannot be the ID of a request: it becomes a part of a path of the API."""
+    for one in (value,) if isinstance(value, str) else value:
+        if not (one.isascii() and one.replace("-", "").replace("_", "").isalnum()):
+            raise click.BadParameter(f"{one!r} is not an ID; `requests list` shows them")
+    return value
+
+
 paths = click.argument("paths", nargs=-1, metavar="[PATH]...", callback=named)
 
 

@@ -109,7 +109,7 @@ def _names(place: Place, host: str) -> dict[str, str]:
 
 
 @command.command("show", epilog="Example: reconciler requests show ID --format json")
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="ID", callback=options.an_id)
 @_scope
 @options.formats("text", "json")
 @click.pass_obj
@@ -139,7 +139,7 @@ def _print(session: Session, reader: "Reader", found: Found, format_: str) -> No
 
 
 @command.command("wait", epilog="Example: reconciler requests wait ID --timeout 30m")
-@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, callback=options.an_id)
 @click.option(
     "--timeout",
     "timeout_s",
@@ -179,7 +179,7 @@ def wait(
 
 
 @command.command("approve", epilog="Example: reconciler requests approve ID --reason 'looks right'")
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="ID", callback=options.an_id)
 @click.option("--reason", default="", help="Kept with the vote.")
 @options.yes
 @_scope
@@ -200,7 +200,7 @@ def approve(
 
 
 @command.command("reject", epilog="Example: reconciler requests reject ID --reason 'too wide'")
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="ID", callback=options.an_id)
 @click.option("--reason", required=True, help="Why; PostHog demands one.")
 @options.yes
 @_scope
@@ -223,7 +223,7 @@ def reject(
 
 
 @command.command("cancel", epilog="Example: reconciler requests cancel ID")
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="ID", callback=options.an_id)
 @click.option("--reason", default="", help="Kept with the request.")
 @_scope
 @options.formats("text", "json")

@@ -479,3 +479,12 @@ def test_an_empty_path_is_a_slip(world, command):
 
     assert 64 == done.code
     assert "a path is empty" in done.err
+
+
+@pytest.mark.parametrize("id_", ["", "../feature_flags/1", "\udce9", "a b"])
+def test_what_cannot_be_an_id_is_not_sent(world, id_):
+    """It would become a part of the path that is asked for."""
+    repo = world(acme.seed())
+
+    assert {64} == {repo.run("requests", verb, id_).code for verb in ("show", "wait", "approve")}
+    assert [] == repo.sandbox.requests()
