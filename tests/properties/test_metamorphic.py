@@ -2,7 +2,7 @@
 
 import random
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from reconciler import planfile
@@ -99,6 +99,15 @@ def specs(sandbox, factory, documents):
     }
 
 
+def possible(ran):
+    """Return a run; leave worlds out in which PostHog would refuse a change, as the plan says.
+
+    A payload for "true" cannot join variants that the files do not write and that stay.
+    """
+    assume(all(finding.code != "would-be-refused" for finding in ran.made.findings))
+    return ran
+
+
 @settings(QUICK, max_examples=8)
 @given(
     one=situations.documents(gates=False),
@@ -108,11 +117,11 @@ def specs(sandbox, factory, documents):
 def test_there_and_back_again(shared_sandbox, tmp_path_factory, one, other, seed):
     """A, then B, then A: what A manages is as it was after the first time."""
     shared_sandbox.reset(seed)
-    assert 0 == carried_out(shared_sandbox, tmp_path_factory, one).code
+    assert 0 == possible(carried_out(shared_sandbox, tmp_path_factory, one)).code
     before = specs(shared_sandbox, tmp_path_factory, one)
 
-    assert 0 == carried_out(shared_sandbox, tmp_path_factory, other).code
-    back = carried_out(shared_sandbox, tmp_path_factory, one)
+    assert 0 == possible(carried_out(shared_sandbox, tmp_path_factory, other)).code
+    back = possible(carried_out(shared_sandbox, tmp_path_factory, one))
     assert 0 == back.code, back.document
 
     assert before == specs(shared_sandbox, tmp_path_factory, one)
