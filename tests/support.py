@@ -15,7 +15,9 @@ from unittest import mock
 
 import yaml
 
+from reconciler import cli
 from reconciler.cli import run
+from reconciler.posthog import pacing
 
 SCRIPT = os.environ.get("RECONCILER_TEST_SCRIPT") or str(Path(sys.executable).parent / "reconciler")
 CLEAN = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": os.environ.get("HOME", "/")}
@@ -58,7 +60,11 @@ def run_in_process(arguments, folder, environ):
         redirect_stdout(out),
         redirect_stderr(err),
     ):
-        code = run([str(word) for word in arguments])
+        try:
+            code = run([str(word) for word in arguments])
+        finally:  # what ends with a process: all that was read, and the pace of its key
+            cli.lasting.clear()
+            pacing._pacers.clear()
     shown = [_content(stream) for stream in (out, err)]
     assert "Traceback" not in shown[1], shown[1]
     return Done(code, *shown)
