@@ -110,8 +110,9 @@ def test_a_second_signal_leaves_at_once_and_the_journal_has_the_last_intent(slow
 
     assert 128 + number == process.returncode
     assert time.monotonic() - begun < 5
-    last = journal(repo)[-1]
-    assert ("write", "FeatureFlag/acme/Web/f04") == (last["event"], last["address"]), last
+    # The signal may come between the intent and the call: then an answer says that it was cut short
+    last = [row for row in journal(repo) if row["event"] == "write"][-1]
+    assert "FeatureFlag/acme/Web/f04" == last["address"]
     spoil(repo)
     assert 0 == repo.run("apply", "--yes", "all.yaml").code
 
