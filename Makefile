@@ -57,7 +57,7 @@ chromium:
 HANDS := $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1))
 
 unit: $(READY) chromium
-	$(BIN)/pytest -q -n $(HANDS)
+	$(BIN)/pytest -q -n $(HANDS) --dist worksteal --durations=10
 
 soak: $(READY)
 	RECONCILER_SOAK=1 $(BIN)/pytest -q -n auto tests/soak tests/plan/test_gates_against_sandbox.py \
