@@ -1,6 +1,7 @@
 """Fixtures: one sandbox process a worker, a repository beside it."""
 
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -12,6 +13,11 @@ from tests.support import Repository, sandbox_process
 hypothesis.settings.register_profile("gate", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("soak", print_blob=True, deadline=None)
 hypothesis.settings.load_profile("soak" if os.environ.get("RECONCILER_SOAK") else "gate")
+
+
+# A shell lets what it starts in the background ignore Ctrl-C, and processes inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
