@@ -136,8 +136,8 @@ class People:
 
     def _is_there(self, organization: str, email: str) -> bool:
         known = self._live.people.get(organization, {})
-        told = known and _members(organization) not in self._closed
-        return not told or email in known  # somebody by id alone (`id:7`) is in no list
+        are_listed = known and _members(organization) not in self._closed
+        return not are_listed or email in known  # somebody by id alone (`id:7`) is in no list
 
     def are_known(self, organization: str) -> bool:
         """Return whether the key sees all people of an organization (contract 8.4)."""

@@ -276,8 +276,8 @@ class _Others:
             return []
         if found := self.gone.get((place, _text(spec))):
             return found
-        told = sum(1 for name, value in spec.items() if kind.defaults.get(name) != value)
-        if told < min(_TELLING, len(kind.defaults)) or not kind.unique:
+        differing = sum(1 for name, value in spec.items() if kind.defaults.get(name) != value)
+        if differing < min(_TELLING, len(kind.defaults)) or not kind.unique:
             return []
         same = self._by_value(place, tuple(sorted(spec))).get(_text(spec), [])
         return same if len(same) == 1 else []
