@@ -126,7 +126,7 @@ def test_every_kind_is_complete(kind):
     file = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.name).lower()
 
     assert (ROOT / "reconciler" / "kinds" / f"{file}.py").exists()
-    assert (ROOT / "reconciler" / "sandbox" / "resources" / f"{file}.py").exists()
+    assert (ROOT / "reconciler" / "sandbox" / "api" / f"{file}.py").exists()
     assert document["examples"]
     for example in document["examples"]:
         assert schema.accepts(kind.name, example)

@@ -17,11 +17,12 @@ def _judged(_ctx: click.Context, option: click.Parameter, value: str | None) -> 
     """What the server would refuse is a bad value: 64, before anything is started."""
     if value is None:
         return None
-    from reconciler.sandbox import clock, seed
-    from reconciler.sandbox.errors import SandboxError
+    from reconciler.sandbox.protocol.errors import SandboxError
+    from reconciler.sandbox.seed import load
+    from reconciler.sandbox.store import clock
 
     try:
-        clock.parse(value) if option.name == "now" else seed.rate_limit(value)
+        clock.parse(value) if option.name == "now" else load.rate_limit(value)
     except (SandboxError, ValueError) as error:
         raise click.BadParameter(str(error)) from error
     return value
@@ -96,7 +97,7 @@ class Running:
 @contextmanager
 def sandbox_errors() -> Iterator[None]:
     """What the server says on purpose, as one of our errors."""
-    from reconciler.sandbox.errors import SandboxError
+    from reconciler.sandbox.protocol.errors import SandboxError
 
     try:
         yield

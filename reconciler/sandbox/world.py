@@ -11,28 +11,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reconciler.sandbox import (
-    clock,
-    fault_schedule,
-    others,
-    resources,
-    seed,
-    seed_document,
-    seed_state,
-    tables,
-    tasks,
-)
-from reconciler.sandbox.call import Bend
-from reconciler.sandbox.dispatch import Desk, Outcome, Refused, dispatch
-from reconciler.sandbox.errors import SandboxError, server_error
-from reconciler.sandbox.faults import Drawn, Fault, Request, Schedule, seen_status
-from reconciler.sandbox.http import Answer, Incoming
-from reconciler.sandbox.model import Token, User
-from reconciler.sandbox.profile import G2, Profile
-from reconciler.sandbox.routes import Table
-from reconciler.sandbox.shelf import Shelf
-from reconciler.sandbox.store import Transaction
-from reconciler.sandbox.throttle import Throttle
+from reconciler.sandbox import api
+from reconciler.sandbox.faults import actors, schedule
+from reconciler.sandbox.faults.injection import Drawn, Fault, Request, Schedule, seen_status
+from reconciler.sandbox.protocol.errors import SandboxError, server_error
+from reconciler.sandbox.protocol.messages import Answer, Incoming
+from reconciler.sandbox.requests.call import Bend
+from reconciler.sandbox.requests.dispatch import Desk, Outcome, Refused, dispatch
+from reconciler.sandbox.requests.rate_limit import Throttle
+from reconciler.sandbox.requests.routes import Table
+from reconciler.sandbox.rules import periodic_tasks
+from reconciler.sandbox.seed import document, export, load
+from reconciler.sandbox.store import clock, tables
+from reconciler.sandbox.store.generation import G2, Profile
+from reconciler.sandbox.store.model import Token, User
+from reconciler.sandbox.store.response_cache import Shelf
+from reconciler.sandbox.store.transaction import Transaction
 
 _BUSY_S = 30.0
 
@@ -47,7 +41,7 @@ class Settings:
     reset: bool = False
     faults: str | None = None
     rng_seed: int = 0
-    options: seed.Options = field(default_factory=seed.Options)
+    options: load.Options = field(default_factory=load.Options)
 
 
 @dataclass(slots=True)
@@ -64,9 +58,7 @@ class World:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._desk = Desk(
-            Table(resources.routes(), settings.profile.name), settings.profile, Throttle()
-        )
+        self._desk = Desk(Table(api.routes(), settings.profile.name), settings.profile, Throttle())
         self._first_schedule = settings.faults
         self._schedule = self._starting_schedule()
         self._late: list[_Late] = []
@@ -85,7 +77,7 @@ class World:
 
     def _starting_schedule(self) -> Schedule:
         text = self._first_schedule
-        return fault_schedule.from_option(text) if text else Schedule()
+        return schedule.from_option(text) if text else Schedule()
 
     def _start(self) -> None:
         where = str(self.settings.data or "the database")
@@ -93,7 +85,7 @@ class World:
         new = tables.prepare(self._connection, where=where, reset=again)
         text = self.settings.seed_text
         if new or again or self._stored_seed() is None:
-            chosen = text if text is not None else seed_document.default_text()
+            chosen = text if text is not None else document.default_text()
             self._fill(chosen, start=chosen, options=self.settings.options)
             return
         if text is not None:
@@ -101,7 +93,7 @@ class World:
                 f"{where} holds a world already: --seed together with --data needs --reset"
             )
         with self._transaction() as tx:
-            seed.override(tx, self.settings.options)
+            load.override(tx, self.settings.options)
 
     def close(self) -> None:
         """Let the database go."""
@@ -130,15 +122,15 @@ class World:
         with self._transaction() as tx:
             return tx.meta("seed")
 
-    def _fill(self, text: str, *, start: str, options: seed.Options | None) -> None:
+    def _fill(self, text: str, *, start: str, options: load.Options | None) -> None:
         """Empty the world and begin it anew. `start` is what an empty reset goes back to."""
-        document = seed_document.parse(text)
-        chosen = options or seed.milder(self.settings.options, document)
+        parsed = document.parse(text)
+        chosen = options or load.milder(self.settings.options, parsed)
         with self._transaction() as tx:
             tables.clear(self._connection)
             tx.begin_quietly()
             tx.set_meta("seed", start)
-            seed.load(tx, document, chosen)
+            load.load(tx, parsed, chosen)
 
     # -- transactions
 
@@ -186,7 +178,7 @@ class World:
         self._remember(incoming)
         wire = drawn.wire
         with self._transaction() as tx:
-            tasks.sweep(tx, self.settings.profile)
+            periodic_tasks.sweep(tx, self.settings.profile)
             number = tx.open_request(
                 method=incoming.method, path=incoming.path, query=incoming.query_text
             )
@@ -230,7 +222,7 @@ class World:
     def _befall(self, tx: Transaction, incoming: Incoming, fault: Fault) -> None:
         """Something that somebody else does, or that happens, around a request."""
         actor = tx.actor
-        call = others.prepare(tx, incoming, fault.effect, self.settings.profile)
+        call = actors.prepare(tx, incoming, fault.effect, self.settings.profile)
         if call is not None:
             self._guarded(tx, call.incoming, Bend(session=call.user))
         tx.actor = actor
@@ -267,7 +259,7 @@ class World:
         """Move the clock, and run the periodic tasks that came due."""
         with self._transaction() as tx:
             tx.set_time(clock.target(tx.now, advance=advance, to=to))
-            tasks.sweep(tx, self.settings.profile)
+            periodic_tasks.sweep(tx, self.settings.profile)
             return {"now": clock.shown(tx.at)}
 
     def now(self) -> dict[str, Any]:
@@ -278,12 +270,12 @@ class World:
     def run_task(self, name: str) -> dict[str, Any]:
         """Run one periodic task now."""
         with self._transaction() as tx:
-            changed = tasks.run(tx, self.settings.profile, name)
+            changed = periodic_tasks.run(tx, self.settings.profile, name)
             return {"run": name, "changed": changed, "now": clock.shown(tx.at)}
 
     def set_faults(self, text: str) -> dict[str, Any]:
         """Replace the schedule of faults; an empty text ends them."""
-        self._schedule = fault_schedule.parse(text)
+        self._schedule = schedule.parse(text)
         self._forget_past()
         return self.faults()
 
@@ -310,7 +302,7 @@ class World:
     def state(self) -> dict[str, Any]:
         """The whole world as a seed."""
         with self._transaction() as tx:
-            return seed_state.dump(tx)
+            return export.dump(tx)
 
     @property
     def table(self) -> Table:

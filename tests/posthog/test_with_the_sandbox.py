@@ -11,7 +11,7 @@ from reconciler.kind import Request
 from reconciler.posthog import activity, change_requests, votes
 from reconciler.posthog.patience import Limits
 from reconciler.posthog.watching import Watch
-from reconciler.sandbox.server import background
+from reconciler.sandbox.server.server import background
 from tests.posthog.servers import reading, writing
 
 FLAGS = "/api/projects/1/feature_flags/"

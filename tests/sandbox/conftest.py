@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from reconciler.sandbox.server import background
-from reconciler.sandbox.testing import Sandbox
+from reconciler.sandbox.server.server import background
+from reconciler.sandbox.server.testing import Sandbox
 
 FULL = {"groups": [{"properties": [], "rollout_percentage": 50}]}
 NOW = "2026-01-05T09:00:00Z"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from reconciler.sandbox import conditions, flag_filters
-from reconciler.sandbox.errors import ApiError
-from reconciler.sandbox.profile import G1, G2
+from reconciler.sandbox.protocol.errors import ApiError
+from reconciler.sandbox.rules import conditions, flag_filters
+from reconciler.sandbox.store.generation import G1, G2
 
 ROLLOUT = "rollout_percentage"
 

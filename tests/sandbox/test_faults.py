@@ -8,8 +8,8 @@ import urllib.parse
 
 import pytest
 
-from reconciler.sandbox import fault_schedule
-from reconciler.sandbox.errors import SandboxError
+from reconciler.sandbox.faults import schedule as fault_schedule
+from reconciler.sandbox.protocol.errors import SandboxError
 
 from .conftest import FLAGS, ORG, POLICIES, REQUESTS
 

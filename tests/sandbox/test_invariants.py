@@ -9,8 +9,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.sandbox import fault_schedule, flag_filters, seed_document
-from reconciler.sandbox.profile import G2
+from reconciler.sandbox.faults import schedule as fault_schedule
+from reconciler.sandbox.rules import flag_filters
+from reconciler.sandbox.seed import document
+from reconciler.sandbox.store.generation import G2
 
 from .conftest import FLAGS, REQUESTS, SEED, Api
 
@@ -196,7 +198,7 @@ def test_what_the_docs_show_is_accepted(server, block):
     if "faults" in block:
         fault_schedule.from_document(block)
     else:
-        seed_document.validate(block)
+        document.validate(block)
         server.reset(block)
 
 

@@ -8,12 +8,12 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi import checks
 
-from reconciler.sandbox import resources
-from reconciler.sandbox.openapi import document
-from reconciler.sandbox.profile import PROFILES
-from reconciler.sandbox.routes import Table
-from reconciler.sandbox.server import background
-from reconciler.sandbox.testing import Sandbox
+from reconciler.sandbox.api import routes
+from reconciler.sandbox.api.openapi import document
+from reconciler.sandbox.requests.routes import Table
+from reconciler.sandbox.server.server import background
+from reconciler.sandbox.server.testing import Sandbox
+from reconciler.sandbox.store.generation import PROFILES
 
 from .conftest import FLAGS, ORG, REQUESTS, SEED, Api
 
@@ -51,7 +51,7 @@ def world():
 def operations():
     """Every operation of every profile, as (profile, method, path)."""
     for name, profile in PROFILES.items():
-        schema = schemathesis.openapi.from_dict(document(Table(resources.routes(), name), profile))
+        schema = schemathesis.openapi.from_dict(document(Table(routes(), name), profile))
         schema.validate()
         for found in schema.get_all_operations():
             operation = found.ok()

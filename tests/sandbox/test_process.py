@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.sandbox import server
-from reconciler.sandbox.errors import SandboxError
-from reconciler.sandbox.testing import Sandbox
+from reconciler.sandbox.protocol.errors import SandboxError
+from reconciler.sandbox.server.testing import Sandbox
 from tests import support
 
 from .conftest import FLAGS, SEED, Api
@@ -23,7 +23,8 @@ from .conftest import FLAGS, SEED, Api
 ROOT = Path(__file__).parents[2]
 RUN = """
 import json, pathlib, sys
-from reconciler.sandbox import errors, server
+from reconciler.sandbox import server
+from reconciler.sandbox.protocol import errors
 options = json.loads(sys.argv[1])
 for name in ("seed", "data"):
     if name in options:
@@ -351,7 +352,15 @@ def test_each_test_begins_anew(posthog_sandbox):
 
 def test_the_plugin_gives_other_projects_a_sandbox(tmp_path):
     (tmp_path / "test_mine.py").write_text(PLUGIN, encoding="utf-8")
-    options = ["-q", "-p", "no:cacheprovider", "-W", "error", "-p", "reconciler.sandbox.testing"]
+    options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "error",
+        "-p",
+        "reconciler.sandbox.server.testing",
+    ]
     command = [sys.executable, "-m", "pytest", *options, str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(

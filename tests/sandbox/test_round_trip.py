@@ -5,8 +5,8 @@ import json
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from reconciler.sandbox.errors import SeedError
-from reconciler.sandbox.http import Incoming
+from reconciler.sandbox.protocol.errors import SeedError
+from reconciler.sandbox.protocol.messages import Incoming
 from reconciler.sandbox.world import Settings, World
 
 PEOPLE = ("a@x.test", "b@x.test", "c@x.test", "d@x.test")

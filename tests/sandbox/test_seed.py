@@ -5,8 +5,8 @@ import copy
 import pytest
 import yaml
 
-from reconciler.sandbox import seed_document
-from reconciler.sandbox.errors import SeedError
+from reconciler.sandbox.protocol.errors import SeedError
+from reconciler.sandbox.seed import document
 
 from .conftest import FLAGS, FULL, ORG, POLICIES, REQUESTS, SEED
 
@@ -242,15 +242,15 @@ def test_what_is_no_seed_at_all_is_refused(api, text):
 
 def test_what_is_nested_too_deeply_is_refused():
     with pytest.raises(SeedError):
-        seed_document.parse("[" * 5000 + "]" * 5000)
+        document.parse("[" * 5000 + "]" * 5000)
 
 
 def test_every_noun_of_the_world_can_be_said_in_a_seed(api):
     """The schema knows every field that the state writes."""
-    form = seed_document.schema()
+    form = document.schema()
     state = api.sandbox.state()
 
     assert state["users"][0].keys() <= form["$defs"]["user"]["properties"].keys()
     organization = state["organizations"][0]
     assert organization["settings"].keys() <= form["$defs"]["settings"]["properties"].keys()
-    seed_document.validate(yaml.safe_load(yaml.safe_dump(state)))
+    document.validate(yaml.safe_load(yaml.safe_dump(state)))

@@ -8,9 +8,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.sandbox import seed_yaml, tables
-from reconciler.sandbox.errors import SandboxError, SeedError
-from reconciler.sandbox.seed_document import parse
+from reconciler.sandbox.protocol.errors import SandboxError, SeedError
+from reconciler.sandbox.seed import yaml_text
+from reconciler.sandbox.seed.document import parse
+from reconciler.sandbox.store import tables
 from reconciler.sandbox.world import Settings, World
 
 values = st.recursive(
@@ -24,7 +25,7 @@ values = st.recursive(
 def test_what_yaml_writes_is_read_back(value):
     text = yaml.safe_dump(value)
 
-    assert seed_yaml.load(text) == yaml.safe_load(text) == value
+    assert yaml_text.load(text) == yaml.safe_load(text) == value
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_what_yaml_writes_is_read_back(value):
     ],
 )
 def test_yaml_is_read_as_usual_but_times_are_text(text, expected):
-    assert seed_yaml.load(text) == expected
+    assert yaml_text.load(text) == expected
 
 
 REFUSED = [

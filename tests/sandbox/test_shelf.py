@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from reconciler.sandbox.testing import Sandbox
+from reconciler.sandbox.server.testing import Sandbox
 from tests.sandbox.conftest import FLAGS, Api
 
 

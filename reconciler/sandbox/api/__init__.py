@@ -1,0 +1,37 @@
+"""One module a resource: its routes and its rules."""
+
+from reconciler.sandbox.api import (
+    activity_log,
+    approval_policy,
+    change_request,
+    cohort,
+    feature_flag,
+    member,
+    organization,
+    personal_api_key,
+    project,
+    role,
+    role_membership,
+    user,
+)
+from reconciler.sandbox.requests.routes import Route
+
+_MODULES = (
+    user,
+    personal_api_key,
+    organization,
+    project,
+    member,
+    role,
+    role_membership,
+    approval_policy,
+    change_request,
+    cohort,
+    feature_flag,
+    activity_log,
+)
+
+
+def routes() -> tuple[Route, ...]:
+    """Every route of the emulated API."""
+    return tuple(route for module in _MODULES for route in module.ROUTES)

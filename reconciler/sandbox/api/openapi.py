@@ -1,0 +1,146 @@
+"""The emulated API as an OpenAPI 3.1 document, made from the routes that are really served."""
+
+import re
+from typing import Any
+
+from reconciler.sandbox.api.openapi_schemas import BODIES, COMPONENTS, QUERIES, Schema, page_of, ref
+from reconciler.sandbox.requests.routes import Route, Table
+from reconciler.sandbox.store.generation import Profile
+
+_PARAMETER = re.compile(r":(\w+)")
+_KINDS = {
+    "users": "Me",
+    "personal_api_keys": "Key",
+    "organizations": "Organization",
+    "projects": "Project",
+    "members": "Member",
+    "roles": "Role",
+    "role_memberships": "RoleMembership",
+    "approval_policies": "ApprovalPolicy",
+    "change_requests": "ChangeRequest",
+    "feature_flags": "FeatureFlag",
+    "cohorts": "Cohort",
+    "activity_logs": "LogEntry",
+}
+_DECISIONS = {"approve", "reject", "cancel"}
+_GATED = {"create", "update", "enable", "disable", "archive"}
+_ERRORS = {
+    "400": "refused",
+    "401": "no valid key",
+    "402": "the plan lacks it, on Cloud",
+    "403": "not allowed",
+    "404": "not found",
+    "429": "throttled",
+    "500": "what PostHog cannot answer either",
+}
+
+
+def document(table: Table, profile: Profile) -> dict[str, Any]:
+    """The whole document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in table.routes:
+        path = _PARAMETER.sub(r"{\1}", route.path) + "/"
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route, profile)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "PostHog, as the sandbox emulates it", "version": "1"},
+        "security": [{"personal_api_key": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"personal_api_key": {"type": "http", "scheme": "bearer"}},
+            "schemas": COMPONENTS,
+        },
+    }
+
+
+def _operation(route: Route, profile: Profile) -> dict[str, Any]:
+    resource, _, action = route.name.partition(".")
+    operation: dict[str, Any] = {
+        "operationId": re.sub(
+            r"\W+", "_", f"{route.method.lower()}{_PARAMETER.sub('', route.path)}_{action}"
+        ),
+        "tags": [resource],
+        "summary": route.summary,
+        "x-scope": route.scope,
+        "parameters": _parameters(route),
+        "responses": _responses(route, profile),
+    }
+    if route.method in ("POST", "PUT", "PATCH"):
+        schema = _body(resource, action, partial=route.method == "PATCH")
+        content = {"application/json": {"schema": schema}}
+        operation["requestBody"] = {"required": "required" in schema, "content": content}
+    return operation
+
+
+def _body(resource: str, action: str, *, partial: bool) -> Schema:
+    schema = BODIES.get(resource, {"type": "object"})
+    if resource == "feature_flags" and action not in ("create", "update"):
+        return {"type": "object"}
+    return {name: one for name, one in schema.items() if not partial or name != "required"}
+
+
+def _parameters(route: Route) -> list[dict[str, Any]]:
+    found = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PARAMETER.findall(route.path)
+    ]
+    names = QUERIES.get(route.name, ())
+    if route.name.endswith(".list") and "page" not in names:
+        names = (*names, "limit", "offset")
+    return found + [
+        {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
+        for name in names
+    ]
+
+
+def _responses(route: Route, profile: Profile) -> dict[str, Any]:
+    resource, _, action = route.name.partition(".")
+    answers = {
+        code: _described(text, _error(resource, action, code)) for code, text in _ERRORS.items()
+    }
+    if route.method != "GET":
+        answers["415"] = _described("a body that is no JSON", ref("Error"))
+    if resource == "feature_flags" and action in _GATED:
+        held = {"anyOf": [ref("Held"), ref("Error")]}
+        answers["409"] = _described("held back by a policy, or a lost check of versions", held)
+    if resource == "feature_flags" and action == "delete":
+        return {**answers, "405": _described(route.summary, {"type": "string"})}
+    if action == "environments":
+        return answers
+    code, schema = _success(route, profile)
+    return {code: _described(route.summary, schema), **answers}
+
+
+def _described(text: str, schema: Schema | None) -> dict[str, Any]:
+    content = {"content": {"application/json": {"schema": schema}}} if schema is not None else {}
+    return {"description": text, **content}
+
+
+def _error(resource: str, action: str, code: str) -> Schema:
+    """The envelope, but for the bare bodies of contract 1.3."""
+    if action in _DECISIONS and code in ("400", "500"):
+        return {"anyOf": [ref("BareError"), ref("Error")]}
+    if resource == "feature_flags" and action in _GATED and code == "400":
+        return {"anyOf": [ref("Conflict"), ref("Error")]}
+    return ref("Error")
+
+
+def _success(route: Route, profile: Profile) -> tuple[str, Schema | None]:
+    resource, _, action = route.name.partition(".")
+    kind = _KINDS[resource]
+    if route.method == "DELETE":
+        return "204", None
+    if action == "list":
+        return "200", page_of(kind)
+    if action in _DECISIONS:
+        return "200", ref(kind if profile.bare_decisions else "Decision")
+    if action == "available_filters":
+        return "200", ref("LogFilters")
+    if action == "export":
+        whole = route.path.startswith("/api/organizations/")
+        return (
+            ("200", {"anyOf": [ref(kind), {"type": "object"}]}) if whole else ("202", ref("Export"))
+        )
+    if resource == "projects":
+        kind = "FullProject"
+    return "201" if action == "create" else "200", ref(kind)

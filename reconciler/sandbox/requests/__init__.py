@@ -1,0 +1,1 @@
+"""From an HTTP request to the function that answers it: routes, keys, access and rate limits."""

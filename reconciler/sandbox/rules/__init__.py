@@ -1,0 +1,1 @@
+"""PostHog's rules for flags, approvals and the activity log, apart from single endpoints."""

@@ -1,0 +1,1 @@
+"""Seeds: reading a document, loading it into an empty world, and exporting a world as one."""

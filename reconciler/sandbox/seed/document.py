@@ -1,0 +1,143 @@
+"""From text to a seed document of the right form, or a message that names the place.
+
+What the names in it mean is not looked at here; that is `seed`.
+"""
+
+import difflib
+import json
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from reconciler.sandbox.protocol.errors import SandboxError, SeedError
+from reconciler.sandbox.seed import yaml_text
+
+_SCHEMA = "seed.schema.json"
+_UNEXPECTED = "additionalProperties"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys stand once."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SeedError(f"{twice!r} stands there twice")
+    return found
+
+
+def parse(text: str) -> Any:
+    """The document in a text, JSON or YAML; an empty text is an empty world.
+
+    Raises:
+        SeedError: it is neither, or not of the form of a seed.
+    """
+    document = _read(text)
+    if document is None:
+        document = {}
+    validate(document)
+    return document
+
+
+def _read(text: str) -> Any:
+    stripped = text.lstrip("\ufeff \t\r\n")
+    try:
+        if stripped.startswith(("{", "[")):
+            try:
+                return json.loads(stripped, object_pairs_hook=_once)
+            except ValueError:
+                pass  # flow-style YAML looks like this too
+        return yaml_text.load(text)
+    except (RecursionError, ValueError) as error:
+        raise SeedError(f"the seed cannot be read: {error}") from error
+
+
+def validate(document: Any) -> None:
+    """Accept a document quickly, or explain it slowly.
+
+    Raises:
+        SeedError: with the place, such as `organizations[0].projects[1].name`.
+    """
+    try:
+        if _quick().is_valid(document):
+            return
+    except ValueError:
+        pass  # what it cannot take at all, the slow one names
+    _explain(document)
+
+
+@cache
+def _quick() -> Any:
+    import jsonschema_rs
+
+    return jsonschema_rs.validator_for(schema())
+
+
+def _explain(document: Any) -> None:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    try:
+        found = best_match(Draft202012Validator(schema()).iter_errors(document))
+    except RecursionError as error:
+        raise SeedError("the seed is nested too deeply") from error
+    if found is None:
+        raise SeedError("the seed holds something that is no JSON")
+    where = place(found.absolute_path)
+    message = found.message
+    if found.validator == _UNEXPECTED and isinstance(found.schema, dict):
+        message = _unexpected(found.instance, found.schema)
+    raise SeedError(f"{where}: {message}")
+
+
+def _unexpected(instance: dict[str, Any], form: dict[str, Any]) -> str:
+    known = form.get("properties", {})
+    name = next(str(one) for one in instance if one not in known)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f' (did you mean "{close[0]}"?)' if close else ""
+    return f"unknown field {name!r}{hint}"
+
+
+def place(path: Iterable[str | int]) -> str:
+    """A path as people write it: `organizations[0].name`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "seed"
+
+
+@cache
+def schema() -> Any:
+    """The JSON Schema of a seed: inside the package in a wheel, beside it in a checkout."""
+    package = resources.files("reconciler")
+    inside = package / "schemas" / _SCHEMA
+    if inside.is_file():
+        return json.loads(inside.read_text(encoding="utf-8"))
+    beside = Path(str(package)).parent / "schemas" / _SCHEMA
+    if beside.is_file():
+        return json.loads(beside.read_text(encoding="utf-8"))
+    raise SandboxError(f"{_SCHEMA} is missing from this installation")
+
+
+def default_text() -> str:
+    """The seed of a sandbox that was given none: that of the examples, else one owner."""
+    package = resources.files("reconciler")
+    inside = package / "sandbox" / "default_seed.yaml"
+    if inside.is_file():
+        return inside.read_text(encoding="utf-8")
+    beside = Path(str(package)).parent / "examples" / "acme" / "seed.yaml"
+    return beside.read_text(encoding="utf-8") if beside.is_file() else _SMALL
+
+
+_SMALL = """\
+users:
+  - {email: alice@acme.test, first_name: Alice, tokens: [{token: phx_alice, scopes: ["*"]}]}
+organizations:
+  - name: Acme
+    slug: acme
+    features: [approvals, audit_logs, organizations_projects]
+    members: [{email: alice@acme.test, level: owner}]
+    projects: [{name: Web}]
+"""

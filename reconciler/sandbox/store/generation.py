@@ -1,0 +1,67 @@
+"""Which generation of the API is spoken. Every difference has a name here, and only here."""
+
+from dataclasses import dataclass
+
+from reconciler.sandbox.protocol.errors import SandboxError
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a generation does differently; the defaults are those of G2."""
+
+    name: str
+    gates_creates: bool = True  # 5.2
+    refuses_several_actions: bool = True  # 5.1, step 6
+    bare_conflict: bool = True  # 5.5: else flattened by the envelope
+    checks_quorum: bool = True  # 3.1
+    reserves_action_keys: bool = True  # 3.1
+    converts_levels: bool = True  # 3.1
+    merges_filters: bool = True  # 9.2
+    knows_holdout: bool = True  # section 4: else holdout_groups and super_groups
+    knows_release_conditions: bool = True  # section 4
+    replays_normalized: bool = True  # 7.2: full_request_data is the validated change
+    blocks_cancel_after_approval: bool = True  # 7.4
+    marks_expired: bool = False  # 7.1: validation_status `expired`
+    has_archive: bool = True  # section 9: `archived`, enable and disable actions
+    rechecks_requester: bool = True  # 7.5, step 2
+    drops_unchanged: bool = True  # 9.4
+    announces_alias: bool = True  # 1.1: Deprecation and Link on /api/environments/
+    bare_decisions: bool = False  # section 13: what the documentation shows
+    counts_logs: bool = False  # 11.1, as documented
+    exports_logs: bool = False  # section 11, as documented
+
+
+G2 = Profile("g2")
+G1 = Profile(
+    "g1",
+    gates_creates=False,
+    refuses_several_actions=False,
+    bare_conflict=False,
+    checks_quorum=False,
+    reserves_action_keys=False,
+    converts_levels=False,
+    merges_filters=False,
+    knows_holdout=False,
+    knows_release_conditions=False,
+    replays_normalized=False,
+    blocks_cancel_after_approval=False,
+    marks_expired=True,
+    has_archive=False,
+    rechecks_requester=False,
+    drops_unchanged=False,
+    announces_alias=False,
+)
+DOCS = Profile("docs", bare_decisions=True, counts_logs=True, exports_logs=True)
+
+PROFILES = {one.name: one for one in (G2, G1, DOCS)}
+
+
+def named(name: str) -> Profile:
+    """The profile of a name.
+
+    Raises:
+        SandboxError: there is none.
+    """
+    if name not in PROFILES:
+        raise SandboxError(f"unknown profile {name!r}: choose g2, g1 or docs")
+    return PROFILES[name]
