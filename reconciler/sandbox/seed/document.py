@@ -11,11 +11,50 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import yaml
+from yaml.constructor import ConstructorError, SafeConstructor
+
 from reconciler.sandbox.protocol.errors import SandboxError, SeedError
-from reconciler.sandbox.seed import yaml_text
 
 _SCHEMA = "seed.schema.json"
 _UNEXPECTED = "additionalProperties"
+
+
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml may be missing
+
+
+class _SeedLoader(_SafeLoader):  # type: ignore[misc]  # either of two classes
+    """Safe YAML in which times stay text, as in JSON, and a key may occur only once."""
+
+    yaml_constructors = _SafeLoader.yaml_constructors | {
+        "tag:yaml.org,2002:timestamp": SafeConstructor.construct_yaml_str
+    }
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.deep_construct = True  # so that an object inside itself is an error
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Check the keys before `<<` adds others, which the keys of this mapping override."""
+        keys = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConstructorError(problem="a key must be a text", problem_mark=key.start_mark)
+            if key.value in keys:
+                problem = f"duplicate key {key.value!r}"
+                raise ConstructorError(problem=problem, problem_mark=key.start_mark)
+            keys.add(key.value)
+        super().flatten_mapping(node)
+        node.value = list({key.value: (key, value) for key, value in node.value}.values())
+
+
+def _describe(error: Exception) -> str:
+    """Return the problem in one line, after its place if the error has one."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return str(error).partition("\n")[0]
+    mark = error.problem_mark
+    problem = ", ".join(text for text in (error.context, error.problem) if text)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -24,7 +63,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise SeedError(f"{twice!r} stands there twice")
+        raise SeedError(f"duplicate key {twice!r}")
     return found
 
 
@@ -49,9 +88,10 @@ def _read(text: str) -> Any:
                 return json.loads(stripped, object_pairs_hook=_once)
             except ValueError:
                 pass  # flow-style YAML looks like this too
-        return yaml_text.load(text)
-    except (RecursionError, ValueError) as error:
-        raise SeedError(f"the seed cannot be read: {error}") from error
+        return yaml.load(text, Loader=_SeedLoader)  # noqa: S506 - derived from the safe loader
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError) as error:
+        # PyYAML answers a wrong `!!int` or `!!bool` with the error of its own conversion
+        raise SeedError(f"the seed cannot be read: {_describe(error)}") from error
 
 
 def validate(document: Any) -> None:

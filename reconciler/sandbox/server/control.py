@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from reconciler.sandbox.api import guide, openapi
+from reconciler.sandbox.api import openapi
 from reconciler.sandbox.protocol.errors import SandboxError
 from reconciler.sandbox.world import World
 
@@ -44,8 +44,6 @@ class Control:
         await response(scope, receive, send)
 
     def _answer(self, method: str, name: str, body: bytes) -> Response:
-        if method == "GET" and name in ("", "docs"):
-            return HTMLResponse(guide.page(self._world.table))
         handler = self._handlers.get((method, name))
         if handler is None:
             known = ", ".join(sorted(f"{verb} {word}" for verb, word in self._handlers))
