@@ -8,7 +8,7 @@ ReconcilerError                 exit code 1
 ├── DeclinedError               1     a person was asked, and answered no
 ├── GuardrailError              4     refused on purpose; nothing was written
 ├── JournalError                1     the journal cannot be written, so nothing more is sent
-├── ForgeError                  1     a code host or a webhook did not take what it was told
+├── DeliveryError               1     a code host or a webhook did not accept a message
 └── ApiError                    1     PostHog did not do what was asked
     ├── UnreachableError              not sent: DNS, connect, TLS
     ├── UnreadableError               an answer came that cannot be read or trusted
@@ -109,8 +109,8 @@ class JournalError(ReconcilerError):
     default_fix = "make room or choose a writable folder, then run apply again: it converges"
 
 
-class ForgeError(ReconcilerError):
-    """A code host or a webhook did not take what it was told; `status` of its answer, or None."""
+class DeliveryError(ReconcilerError):
+    """A code host or a webhook did not accept a message; `status` of its answer, or None."""
 
     default_state = "the result stands; it was not told there"
     default_fix = "check the address, the token and its permissions"

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.session import Session
-from reconciler.errors import ForgeError, GitError, ReconcilerError
+from reconciler.errors import DeliveryError, GitError, ReconcilerError
 
 if TYPE_CHECKING:
-    from reconciler.forge.webhook import News
+    from reconciler.ci.webhook import News
     from reconciler.model import Address, Plan
 
 SECRET = "RECONCILER_NOTIFY_SECRET"  # noqa: S105  the name of the variable, not its value
@@ -115,8 +115,8 @@ def drift(session: Session, found: "Plan") -> None:
     wish = click.get_current_context().meta.get(_WISH)
     if wish is None:
         return
+    from reconciler.ci import webhook
     from reconciler.evidence import LEFT_OUT
-    from reconciler.forge import webhook
 
     news = _news(session, found)
     if news.event == CLEAN and any(one.code in LEFT_OUT for one in found.findings):
@@ -127,7 +127,7 @@ def drift(session: Session, found: "Plan") -> None:
     slack = wish.form == "slack" or (wish.form == "auto" and webhook.is_slack(wish.url))
     try:
         webhook.send(wish.url, news, slack=slack, secret=session.environ.get(SECRET))
-    except ForgeError as error:
+    except DeliveryError as error:
         session.warn(f"nobody was notified: {error.what}: {error.why}")
         return
     try:
@@ -140,7 +140,7 @@ def drift(session: Session, found: "Plan") -> None:
 def _news(session: Session, found: "Plan") -> "News":
     """Names and a digest of the state. Values go into the digest alone, and nowhere else."""
     from reconciler import planfile
-    from reconciler.forge.webhook import News
+    from reconciler.ci.webhook import News
 
     moved = [change for change in found.writes if change.hold is None]
     state = [

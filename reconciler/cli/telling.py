@@ -10,12 +10,12 @@ from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
-    from reconciler.forge.github import Repository
+    from reconciler.ci.github import Repository
 
 
 def comment(session: Session, command: str, target: str, body: str) -> None:
     """The one comment (GitLab: note) of a command and target; none outside of a pull request."""
-    from reconciler.forge import github, gitlab
+    from reconciler.ci import github, gitlab
 
     environ, mark = session.environ, _mark(command, target)
     text = body + _footer(environ)
@@ -30,7 +30,7 @@ def comment(session: Session, command: str, target: str, body: str) -> None:
 
 def issue(session: Session, command: str, target: str, body: str) -> None:
     """The one issue while there is drift; GitLab has none."""
-    from reconciler.forge import github
+    from reconciler.ci import github
 
     environ = session.environ
     if "GITLAB_CI" in environ:
@@ -43,7 +43,7 @@ def issue(session: Session, command: str, target: str, body: str) -> None:
 
 def close(session: Session, command: str, target: str, why: str) -> None:
     """Close that issue, if it is open."""
-    from reconciler.forge import github
+    from reconciler.ci import github
 
     environ = session.environ
     if "GITLAB_CI" in environ:
@@ -61,13 +61,13 @@ def _no_issues() -> ReconcilerError:
 
 
 def _mark(command: str, target: str) -> str:
-    from reconciler.forge import github
+    from reconciler.ci import github
 
     return github.marker(f"{command}-{sha256(target.encode()).hexdigest()[:12]}")
 
 
 def _repository(environ: Mapping[str, str]) -> "Repository":
-    from reconciler.forge import github
+    from reconciler.ci import github
 
     return github.repository(environ, _token(environ, "GITHUB_TOKEN"))
 

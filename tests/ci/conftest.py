@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from tests.ci.model import TOKEN, serving
 from tests.e2e import acme
-from tests.forge.model import TOKEN, serving
 
 
 @pytest.fixture

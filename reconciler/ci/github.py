@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reconciler.errors import ForgeError
-from reconciler.forge.http import CUT, Caller, Patience, origin_of
+from reconciler.ci.http import OriginClient, split_origin, truncate
+from reconciler.errors import DeliveryError
 
 LONGEST: Final = 65_536  # characters of a comment or an issue
 _PAGE: Final = 100
@@ -17,7 +17,7 @@ _BOT: Final = "github-actions[bot]"
 class Repository:
     """One repository, and the token's way to it."""
 
-    caller: Caller
+    caller: OriginClient
     base: str  # the path before /repos on GitHub Enterprise
     name: str  # owner/name
     graphql: str
@@ -30,13 +30,13 @@ class Repository:
         """The login that the token writes as; a workflow's own token cannot ask for it by REST.
 
         Where GitHub fails nothing is taken for granted: with another name ours would not be found,
-        and written once more. Raises ForgeError.
+        and written once more. Raises DeliveryError.
         """
         query = {"query": "query { viewer { login } }"}
         try:
-            answer = self.caller.ask(self.graphql, query)
+            answer = self.caller.query(self.graphql, query)
             return str(answer["data"]["viewer"]["login"])
-        except ForgeError as error:
+        except DeliveryError as error:
             if error.may_have_arrived:
                 raise
         except (KeyError, TypeError):
@@ -44,22 +44,22 @@ class Repository:
         return _BOT
 
 
-def repository(
-    environ: Mapping[str, str], token: str, *, patience: Patience | None = None
-) -> Repository:
-    """The repository that a workflow runs in, from its environment; raises ForgeError."""
+def repository(environ: Mapping[str, str], token: str) -> Repository:
+    """The repository that a workflow runs in, from its environment; raises DeliveryError."""
     name = environ.get("GITHUB_REPOSITORY", "")
     if name.count("/") != 1 or not all(name.split("/")):
-        raise ForgeError("this is no workflow of a repository", why="GITHUB_REPOSITORY is not set")
-    origin, base = origin_of(
+        raise DeliveryError(
+            "this is no workflow of a repository", why="GITHUB_REPOSITORY is not set"
+        )
+    origin, base = split_origin(
         environ.get("GITHUB_API_URL", "https://api.github.com"), what="GITHUB_API_URL"
     )
     graphql = environ.get("GITHUB_GRAPHQL_URL", f"{origin}{base.rstrip('/')}/graphql")
-    graphql_origin, graphql_path = origin_of(graphql, what="GITHUB_GRAPHQL_URL")
+    graphql_origin, graphql_path = split_origin(graphql, what="GITHUB_GRAPHQL_URL")
     if graphql_origin != origin:
-        raise ForgeError("GITHUB_GRAPHQL_URL is on another host than GITHUB_API_URL")
+        raise DeliveryError("GITHUB_GRAPHQL_URL is on another host than GITHUB_API_URL")
     headers = {"Authorization": f"Bearer {token}", "X-GitHub-Api-Version": "2022-11-28"}
-    caller = Caller(origin, headers, patience or Patience())
+    caller = OriginClient(origin, headers)
     return Repository(caller, base.rstrip("/"), name, graphql_path)
 
 
@@ -73,7 +73,7 @@ def put_comment(repo: Repository, number: int, mark: str, body: str) -> str:
 
     Only a comment of the token's own user is ever edited: anybody can write a marker.
     """
-    text = _fitted(f"{mark}\n{body}")
+    text = truncate(f"{mark}\n{body}", LONGEST)
     path = repo.path(f"issues/{number}/comments")
     me = repo.me()
     found = next(_mine(repo, path, mark, me), None)
@@ -88,7 +88,7 @@ def put_comment(repo: Repository, number: int, mark: str, body: str) -> str:
 
 def put_issue(repo: Repository, mark: str, title: str, body: str) -> str:
     """Make the one open issue with this marker say `body`; opens it if there is none."""
-    text = _fitted(f"{mark}\n{body}")
+    text = truncate(f"{mark}\n{body}", LONGEST)
     found = _issue(repo, mark)
     if found is None:
         body_ = {"title": title, "body": text}
@@ -119,7 +119,7 @@ def _created(
     """POST once; where the answer got lost, look whether it is there before saying it is not."""
     try:
         repo.caller.send("POST", path, body)
-    except ForgeError as error:
+    except DeliveryError as error:
         if not error.may_have_arrived or look() is None:
             raise
 
@@ -135,7 +135,7 @@ def _mine(
 ) -> Iterator[Mapping[str, Any]]:
     """What begins with the marker and was written by us, oldest first as GitHub lists it."""
     for page in range(1, _PAGES + 1):
-        rows = repo.caller.listing(path, per_page=_PAGE, page=page, **params)
+        rows = repo.caller.list_page(path, per_page=_PAGE, page=page, **params)
         for row in rows:
             author = row.get("user")
             mine = isinstance(author, dict) and author.get("login") == me
@@ -148,9 +148,3 @@ def _mine(
 def _same(there: Any, text: str) -> bool:
     """Whether GitHub holds this text already; it ends lines with CRLF."""
     return str(there or "").replace("\r\n", "\n").rstrip() == text.rstrip()
-
-
-def _fitted(text: str) -> str:
-    if len(text) <= LONGEST:
-        return text
-    return text[: LONGEST - len(CUT)] + CUT

@@ -29,6 +29,7 @@ class Forge:
     fail: dict = field(default_factory=dict)  # (method, end of path) -> status, "hang", "lost"
     viewer: bool = True
     instead: object = ...  # answered to every call, as by a proxy
+    location: str = "https://elsewhere.test/"  # of a redirect
 
     def comment(self, author, body, number=7):
         self.comments.append(
@@ -136,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         if status in {301, 302, 307}:
-            self.send_header("Location", "https://elsewhere.test/")
+            self.send_header("Location", self.server.forge.location)
         self.end_headers()
         self.wfile.write(data)
 

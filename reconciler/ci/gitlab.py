@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from reconciler.errors import ForgeError
-from reconciler.forge.http import CUT, Caller, Patience, origin_of
+from reconciler.ci.http import OriginClient, split_origin, truncate
+from reconciler.errors import DeliveryError
 
 LONGEST: Final = 1_000_000  # characters of a note
 _PAGE: Final = 100
@@ -17,31 +17,29 @@ def put_note(
     token: str,
     mark: str,
     body: str,
-    *,
-    patience: Patience | None = None,
 ) -> str:
     """Make the one note with this marker say `body`; what was done: created, updated, kept.
 
-    Raises ForgeError, also outside of a merge request's pipeline.
+    Raises DeliveryError, also outside of a merge request's pipeline.
     """
     project = environ.get("CI_MERGE_REQUEST_PROJECT_ID") or environ.get("CI_PROJECT_ID", "")
     number = environ.get("CI_MERGE_REQUEST_IID", "")
     if not project or not number.isdigit():
-        raise ForgeError("this is no merge request's pipeline", why="CI_MERGE_REQUEST_IID is unset")
-    origin, base = origin_of(
+        raise DeliveryError(
+            "this is no merge request's pipeline", why="CI_MERGE_REQUEST_IID is unset"
+        )
+    origin, base = split_origin(
         environ.get("CI_API_V4_URL", "https://gitlab.com/api/v4"), what="CI_API_V4_URL"
     )
-    caller = Caller(origin, {"PRIVATE-TOKEN": token}, patience or Patience())
+    caller = OriginClient(origin, {"PRIVATE-TOKEN": token})
     notes = f"{base}/projects/{quote(project, safe='')}/merge_requests/{number}/notes"
     me = _me(caller, base)
-    text = f"{mark}\n{body}"
-    if len(text) > LONGEST:
-        text = text[: LONGEST - len(CUT)] + CUT
+    text = truncate(f"{mark}\n{body}", LONGEST)
     found = _mine(caller, notes, mark, me)
     if found is None:
         try:
             caller.send("POST", notes, {"body": text})
-        except ForgeError as error:
+        except DeliveryError as error:
             if not error.may_have_arrived or _mine(caller, notes, mark, me) is None:
                 raise
         return "created"
@@ -51,18 +49,18 @@ def put_note(
     return "updated"
 
 
-def _me(caller: Caller, base: str) -> int:
+def _me(caller: OriginClient, base: str) -> int:
     """The id of the token's own user."""
     found = caller.get(f"{base}/user")
     me = found.get("id") if isinstance(found, dict) else None
     if not isinstance(me, int):
-        raise ForgeError(f"{base}/user: GitLab did not say whose the token is")
+        raise DeliveryError(f"{base}/user: GitLab did not say whose the token is")
     return me
 
 
-def _mine(caller: Caller, notes: str, mark: str, me: int) -> Mapping[str, Any] | None:
+def _mine(caller: OriginClient, notes: str, mark: str, me: int) -> Mapping[str, Any] | None:
     for page in range(1, _PAGES + 1):
-        rows = caller.listing(notes, per_page=_PAGE, page=page, sort="asc", order_by="created_at")
+        rows = caller.list_page(notes, per_page=_PAGE, page=page, sort="asc", order_by="created_at")
         for row in rows:
             author = row.get("author")
             mine = isinstance(author, dict) and author.get("id") == me

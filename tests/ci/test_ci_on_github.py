@@ -141,7 +141,7 @@ def test_a_token_goes_to_no_other_host_than_the_build_names(repo, github):
     done = repo.run("ci", "run", "--comment", "plan", **evil)
 
     assert 0 == done.code
-    assert "no address that may be called" in done.err
+    assert "not an address that may be called" in done.err
 
 
 def test_drift_opens_updates_and_closes_one_issue(repo, forge, github):

@@ -111,7 +111,7 @@ def test_only_https_is_called(repo, url):
     done = repo.run("drift", "--notify", url)
 
     assert 2 == done.code
-    assert "no address that may be called" in done.err
+    assert "not an address that may be called" in done.err
 
 
 def test_a_marker_that_cannot_be_written_is_a_warning(repo, forge):
