@@ -39,7 +39,7 @@ class Log:
 
     def row(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         """An entry in names."""
-        from reconciler.render import activity
+        from reconciler.render.shared import activity
 
         return activity.row(entry, organization=self.organization, projects=self.projects)
 
@@ -98,8 +98,8 @@ def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.pass_obj
 def list_(session: Session, /, limit: int, format_: str, **asked: Any) -> int:
     """List entries, newest first."""
+    from reconciler import render
     from reconciler.posthog import activity
-    from reconciler.render import activity as rendered
 
     with session.reader(session.target()) as reader, _explained():
         log, query = _asked(session, reader, asked)
@@ -107,7 +107,8 @@ def list_(session: Session, /, limit: int, format_: str, **asked: Any) -> int:
         found = activity.entries(reader, log.organization_id, query, project_id=log.project_id)
         many = query.page_size if query.page is not None else limit
         rows = [log.row(entry) for entry in islice(found, many)]
-    click.echo(rendered.table(rows, format=format_, color=session.color), color=session.color)
+    shown = render.activity(rows, format=format_, color=session.color)
+    click.echo(shown, color=session.color)
     return 0
 
 
@@ -125,13 +126,14 @@ def filters(
     format_: str,
 ) -> int:
     """Show what there is to filter by: people, scopes, activities, clients, detail fields."""
+    from reconciler import render
     from reconciler.posthog import activity
-    from reconciler.render import activity as rendered
 
     with session.reader(session.target()) as reader, _explained():
         log, _ = _log(reader, organization, project, own=project_log)
         found = activity.available_filters(reader, log.organization_id, project_id=log.project_id)
-    click.echo(rendered.filters(found, format=format_, color=session.color), color=session.color)
+    shown = render.activity_filters(found, format=format_, color=session.color)
+    click.echo(shown, color=session.color)
     return 0
 
 
@@ -149,7 +151,7 @@ def export(
     """Write every entry that fits, page after page: CSV for people, JSON lines for programs."""
     from reconciler.cli import files
     from reconciler.posthog import activity
-    from reconciler.render import activity as rendered
+    from reconciler.render.shared import activity as rendered
 
     if server_side:
         return _server_side(session, asked)

@@ -81,7 +81,7 @@ def _made(
 
 
 def _visible(text: str) -> str:
-    from reconciler.render.visible import visible
+    from reconciler.render.shared.sanitize import visible
 
     return visible(text)
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from reconciler.render.text.board import Board
+    from reconciler.render.text.progress_board import Board
 
 EVERY_S = 0.2
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # one frame, for terminals that know how to
@@ -123,23 +123,25 @@ class LiveBoard(Lines):
 
     def _frame(self, above: str = "") -> None:
         """Draw everything again, in one write: no terminal ever shows half of it."""
-        from reconciler.render.text import board
+        from reconciler.render.text import progress_board
 
         with self._lock:
             if self._stream is None or self._over.is_set():
                 return
             width, height = self._size()
             start = self._to_top(width)
-            shown = board.board(self._look(), color=self._color, width=width - 1, height=height - 1)
+            shown = progress_board.board(
+                self._look(), color=self._color, width=width - 1, height=height - 1
+            )
             body = f"{_TO_LINE_END}\n".join(shown)
             self._write(f"{_BEGIN}{start}{above}{body}{_TO_LINE_END}{_TO_SCREEN_END}{_END}")
             self._drawn = shown
 
     def _to_top(self, width: int | None = None) -> str:
         """To the first column of the first row of the board as it stands there now."""
-        from reconciler.render.text import board
+        from reconciler.render.text import progress_board
 
-        up = board.rows_of(self._drawn, width or self._size()[0]) - 1
+        up = progress_board.rows_of(self._drawn, width or self._size()[0]) - 1
         return f"\r\x1b[{up}A" if up > 0 else "\r"
 
     def _size(self) -> tuple[int, int]:

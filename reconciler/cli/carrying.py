@@ -92,10 +92,10 @@ def account(
     form: str,
 ) -> int:
     """Say what became of the plan; the exit code, which is a function of what is said."""
-    from reconciler import outcomes
+    from reconciler import outcomes, render
     from reconciler.plan import guardrails
-    from reconciler.render import account as words
     from reconciler.render import text
+    from reconciler.render.shared import summary
 
     session.report.outcomes(ended, made)
     if form == "json":
@@ -107,9 +107,9 @@ def account(
             click.echo(wrong, err=True, color=session.color)
     else:
         stopped = interrupted is not None
-        shown = text.summary(ended, made, color=session.color, width=session.width, stopped=stopped)
-        session.say(shown)
-    session.fail(words.errors(made, "was not applied"))
+        look = {"color": session.color, "width": session.width}
+        session.say(render.outcomes(ended, made, format="text", stopped=stopped, **look))
+    session.fail(summary.errors(made, "was not applied"))
     rows = outcomes.settled(ended, made)
     return interrupted or outcomes.exit_code(rows, made, guarded=guardrails.CODES)
 
@@ -135,7 +135,7 @@ def _board(
     quiet = session.quiet or session.log_format == "json"
     if quiet or not sys.stderr.isatty() or session.environ.get("TERM") == "dumb":
         return Lines(sys.stderr, quiet=quiet)
-    from reconciler.render.text.board import Board
+    from reconciler.render.text.progress_board import Board
 
     started = writer.clock()
     interrupt.said = True

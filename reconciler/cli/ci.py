@@ -207,7 +207,7 @@ def _findings(result: Result) -> "tuple[Finding, ...]":
     from reconciler import planfile
     from reconciler.cli import places
     from reconciler.model import Finding, Severity
-    from reconciler.render import who
+    from reconciler.render.shared import attribution
 
     text = result.text("plan.json")
     if not text:  # it ended before: what the files are wrong with is all there is
@@ -216,7 +216,7 @@ def _findings(result: Result) -> "tuple[Finding, ...]":
     found = [*made.findings]
     changes = {str(change.address): change for change in made.changes}
     if result.command == "drift":
-        found += [one for change in made.writes for one in who.findings(change)]
+        found += [one for change in made.writes for one in attribution.findings(change)]
     outcomes = json.loads(result.text("outcomes.json") or '{"results": []}')
     for row in outcomes["results"]:
         if row["outcome"] not in {"failed", "refused", "waiting"}:

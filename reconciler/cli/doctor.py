@@ -103,7 +103,7 @@ def command(session: Session, format_: str) -> int:
 def _text(session: Session, checks: Collection[Check]) -> Iterator[str]:
     import sys
 
-    from reconciler.render.text.screen import escape
+    from reconciler.render.shared.sanitize import escape
 
     color = color_for(session.color_choice, sys.stdout)
     paint = {OK: "green", WARNING: "yellow", PROBLEM: "red", UNKNOWN: "yellow"}

@@ -115,12 +115,12 @@ def command(
 def _show(session: Session, found: "Plan", format_: str) -> int:
     """The report, and the exit code that it is worth."""
     from reconciler import render
-    from reconciler.render import account
+    from reconciler.render.shared import summary
 
     session.report.plan(found, drift=True)
     session.show(render.drift, found, format_)
     if found.errors:
-        session.fail(account.errors(found, "is not compared"))
+        session.fail(summary.errors(found, "is not compared"))
         return 1
     notify.drift(session, found)
     return DRIFTED if any(change.hold is None for change in found.writes) else 0

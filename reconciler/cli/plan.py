@@ -62,7 +62,7 @@ def command(
     from reconciler.cli import before as history
     from reconciler.cli import files, places, rails
     from reconciler.plan import apply_refusals, drifting
-    from reconciler.render import account
+    from reconciler.render.shared import summary
 
     if out is not None:
         files.check_place(out)
@@ -101,7 +101,7 @@ def command(
     if out is not None:
         _save(session, made, out)
     session.show(render.plan, made, format_, saved=out or "")
-    session.fail(account.ending(made))
+    session.fail(summary.ending(made))
     if code := apply_refusals.exit_code(made):
         return code
     return DIFFERENCES if detailed_exitcode and made.writes else 0

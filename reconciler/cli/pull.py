@@ -200,8 +200,8 @@ def _show(session: Session, done: _Done, choice: "Choice") -> None:
 
 
 def _show_written(done: _Done) -> None:
-    from reconciler.render import words
-    from reconciler.render.text.screen import escape
+    from reconciler.render.shared import phrases
+    from reconciler.render.shared.sanitize import escape
 
     rows = done.rows
     for row in rows:
@@ -214,7 +214,7 @@ def _show_written(done: _Done) -> None:
         click.echo(escape(f"             {_why_kept(one)}"))
     counts = {name: sum(row.action == name for row in rows) for name in ("written", "updated")}
     number = sum(row.resources for row in rows)
-    resources = words.count(number, "resource")
+    resources = phrases.count(number, "resource")
     click.echo(
         f"{f'Dry run, nothing was written. {resources}' if done.dry else f'Pulled {resources}'}: "
         f"{counts['written']} files {'would be ' if done.dry else ''}written, "
@@ -223,7 +223,7 @@ def _show_written(done: _Done) -> None:
 
 
 def _show_left_out(session: Session, pulled: "Pulled", choice: "Choice") -> None:
-    from reconciler.render.text.screen import escape
+    from reconciler.render.shared.sanitize import escape
 
     for resource in pulled.missing:
         session.note(

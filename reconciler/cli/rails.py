@@ -121,7 +121,7 @@ def guard(session: Session, made: "Plan", *, form: str) -> None:
     """
     from reconciler import outcomes
     from reconciler.plan import apply_refusals
-    from reconciler.render import account
+    from reconciler.render.shared import summary
 
     if made.refusal is None or not made.refusal.whole:
         return
@@ -134,7 +134,7 @@ def guard(session: Session, made: "Plan", *, form: str) -> None:
         session.say(outcomes.dumps(ended, made))
     raise GuardrailError(
         "refused by a guardrail",
-        findings=account.together(found),
+        findings=summary.together(found),
         fix="see each; --continue refuses only these and does the rest",
     )
 

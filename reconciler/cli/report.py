@@ -91,15 +91,14 @@ class Report:
         """Keep what became of each change."""
         if self.folder is None:
             return
-        from reconciler import outcomes, planfile
-        from reconciler.render import markdown
+        from reconciler import outcomes, planfile, render
 
         rows = tuple(ended)
         document = outcomes.document(rows, made)
         self.facts["outcomes"] = document["summary"]
         self.facts["account"] = document["account"]
         self._keep("outcomes.json", planfile.as_text(document))
-        self._keep("outcomes.md", markdown.outcomes(rows, made))
+        self._keep("outcomes.md", render.outcomes(rows, made, format="markdown"))
 
     @contextmanager
     def journal(self, path: Path) -> Iterator[None]:

@@ -70,8 +70,9 @@ def list_(
     session: Session, state: str, project: str | None, organization: str | None, format_: str
 ) -> int:
     """List change requests, newest first."""
+    from reconciler import render
     from reconciler.posthog import change_requests, worker_pool
-    from reconciler.render import requests as rendered
+    from reconciler.render.shared import change_requests as rendered
 
     wanted = _states(state)
     with session.reader(session.target()) as reader:
@@ -86,7 +87,8 @@ def list_(
         host = reader.host
     found.sort(key=lambda one: str(one.payload.get("created_at")), reverse=True)
     rows = [rendered.row(one.payload, **_names(one.place, host)) for one in found]
-    click.echo(rendered.table(rows, format=format_, color=session.color), color=session.color)
+    shown = render.change_requests(rows, format=format_, color=session.color)
+    click.echo(shown, color=session.color)
     return 0
 
 
@@ -124,10 +126,10 @@ def show(
 
 
 def _print(session: Session, reader: "Reader", found: Found, format_: str) -> None:
-    from reconciler.render import requests as rendered
+    from reconciler import render
 
     people, roles = _who(reader, found.place)
-    shown = rendered.one(
+    shown = render.change_request(
         found.payload,
         **_names(found.place, reader.host),
         people=people,
@@ -159,7 +161,7 @@ def wait(
 ) -> int:
     """Wait until every one is decided. Exits 3 if some are still pending at the end."""
     from reconciler.posthog.watching import Watch
-    from reconciler.render.text import screen
+    from reconciler.render.shared.sanitize import escape
 
     wanted = tuple(dict.fromkeys(ids))
     with session.reader(session.target()) as reader:
@@ -170,11 +172,11 @@ def wait(
             for asked, payload in watch.look(waiting).items():
                 waiting.discard(asked)
                 failed = failed or payload["state"] == "failed"
-                click.echo(screen.escape(f"{payload['id']}  {payload['state']}"))
+                click.echo(escape(f"{payload['id']}  {payload['state']}"))
             if not waiting or not watch.rest(waiting):
                 break
     for _, id_ in sorted(waiting):
-        click.echo(screen.escape(f"{id_}  pending"))
+        click.echo(escape(f"{id_}  pending"))
     return STILL_PENDING if waiting else int(failed)
 
 
@@ -252,7 +254,7 @@ def _vote(
     format_: str,
 ) -> int:
     from reconciler.posthog import change_requests, votes
-    from reconciler.render.text import screen
+    from reconciler.render.shared.sanitize import escape
 
     if not yes and not terminal.can_ask():
         raise UsageError(f"{verb} asks first, and there is no terminal to ask on", fix="add --yes")
@@ -273,7 +275,7 @@ def _vote(
         except AmbiguousError as error:
             error.fix = f"look at it: reconciler requests show {id_}"
             vote = _looked_up(writer, place, id_, verb, error)
-        session.note(screen.escape(vote.message or vote.status))
+        session.note(escape(vote.message or vote.status))
         _print(session, writer, Found(found.place, vote.change_request), format_)
     return 1 if vote.change_request.get("state") == "failed" else 0
 

@@ -143,26 +143,26 @@ class Session:
 
     def note(self, message: str) -> None:
         """Lines of progress, on stderr."""
-        from reconciler.render.text import screen
+        from reconciler.render.shared.sanitize import escape
 
         if not self.quiet and not logs.emit("note", message=message):
-            click.echo("\n".join(map(screen.escape, message.split("\n"))), err=True)
+            click.echo("\n".join(map(escape, message.split("\n"))), err=True)
 
     def warn(self, message: str) -> None:
         """A warning, on stderr, also with --quiet: somebody counts on what did not happen."""
-        from reconciler.render.text import screen
+        from reconciler.render.shared.sanitize import escape
 
         if not logs.emit("warning", "warning", message=message):
-            click.echo(f"warning: {screen.escape(message)}", err=True)
+            click.echo(f"warning: {escape(message)}", err=True)
 
     def fail(self, sentences: Iterable[str]) -> None:
         """Say on stderr that a plan has errors, where stdout, which has them, is not in sight."""
-        from reconciler.render.text import screen
+        from reconciler.render.shared.sanitize import escape
 
         for said in sentences:
             if logs.emit("error", "error", what=said) or sys.stdout.isatty():
                 continue
-            click.echo(screen.escape(said), err=True)
+            click.echo(escape(said), err=True)
 
     def settings(self, paths: Sequence[str] = ()) -> "Settings":
         """reconciler.yaml, or what stands in for it."""
@@ -187,20 +187,20 @@ class Session:
         self, render: Callable[..., str], plan: "Plan", form: str = "text", *, saved: str = ""
     ) -> None:
         """A plan on stdout, as the terminal allows; `saved` is the file that holds all of it."""
-        from reconciler.render import view
+        from reconciler.render.shared import options
 
         brief = self.quiet and form == "text" and self.zoom is None
-        look = view.View(
+        look = options.RenderOptions(
             color=self.color,
             links=self.color and terminal.opens_links(sys.stdout, self.environ),
             width=self.width,
             verbose=self.verbose,
-            zoom=view.Zoom.TOTALS if brief else view.Zoom(self.zoom) if self.zoom else None,
+            zoom=options.Zoom.TOTALS if brief else options.Zoom(self.zoom) if self.zoom else None,
             whole=saved,
             run=run_page(self.environ),
             folder=places.folder() if form == "sarif" else "",
         )
-        self.say(render(plan, format=form, view=look))
+        self.say(render(plan, format=form, options=look))
         if brief and plan.errors:
             from reconciler.render.text import findings
 
@@ -227,7 +227,7 @@ class Session:
     def _say_ignored(self, target: "Target", loaded: "Loaded") -> None:
         """Nobody should wait for a document to be applied that never will be."""
         from reconciler.plan import selection
-        from reconciler.render.words import count
+        from reconciler.render.shared.phrases import count
 
         declared = loaded.declared.resources
         ignored = sum(selection.matches(address, target.ignore) for address in declared)

@@ -106,7 +106,7 @@ def _report(format_: str, found: "tuple[Finding, ...]") -> str:
 def _sum_up(session: Session, loaded: "Loaded", found: "list[Finding]", *, is_result: bool) -> None:
     """`Valid: 7 resources, 1 warning, 2 silenced.`: the result, or a note beside a report."""
     from reconciler.model import Severity
-    from reconciler.render.words import count
+    from reconciler.render.shared.phrases import count
 
     parts = [count(len(loaded.declared.resources) + len(loaded.templates), "resource")]
     if warnings := sum(one.severity is Severity.WARNING for one in found):

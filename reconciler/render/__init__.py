@@ -1,47 +1,118 @@
-"""Values → text; one module a sink, one escape function each. Computes nothing but layout."""
+"""Values to text: one package or module per format, one escape function each. No decisions."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
-from reconciler.model import Plan
-from reconciler.render.view import View
+from reconciler.model import Outcome, Payload, Plan
+from reconciler.render.shared import change_requests as shared_requests
+from reconciler.render.shared.change_requests import People, RequestView, Roles
+from reconciler.render.shared.options import RenderOptions
 
 FORMATS: Final = ("text", "json", "markdown", "html")
 _REPORTS: Final = (*FORMATS, "sarif")  # also of drift
+_OUTCOMES: Final = ("text", "json", "markdown")
+_TABLES: Final = ("text", "json")
 
 
-class _Sink(Protocol):
-    """What each module of a format offers."""
+class _Format(Protocol):
+    """What the modules of the formats offer, each as far as the tuples above say."""
 
-    def plan(self, plan: Plan, view: View) -> str: ...
+    def plan(self, plan: Plan, options: RenderOptions) -> str: ...
 
-    def drift(self, plan: Plan, view: View) -> str: ...
+    def drift(self, plan: Plan, options: RenderOptions) -> str: ...
+
+    def outcomes(
+        self, outcomes: Iterable[Outcome], plan: Plan, options: RenderOptions, *, stopped: bool
+    ) -> str: ...
+
+    def change_requests(self, rows: list[Mapping[str, Any]], options: RenderOptions) -> str: ...
+
+    def change_request(self, request: RequestView, options: RenderOptions) -> str: ...
+
+    def activity(self, rows: list[Mapping[str, Any]], options: RenderOptions) -> str: ...
+
+    def activity_filters(self, available: Payload, options: RenderOptions) -> str: ...
 
 
-def plan(plan: Plan, *, format: str, view: View | None = None, **look: Any) -> str:
-    """The plan in one of `FORMATS`; `look` is short for a `View`. Imports that module alone."""
-    return _sink(format).plan(plan if format == "json" else _near(plan), view or View(**look))
+def plan(plan: Plan, *, format: str, options: RenderOptions | None = None, **fields: Any) -> str:
+    """Return the plan in one of `FORMATS`; `fields` is short for `RenderOptions`."""
+    shown = plan if format == "json" else _without_unrelated_drift(plan)
+    return _load(format, FORMATS).plan(shown, options or RenderOptions(**fields))
 
 
-def _near(plan: Plan) -> Plan:
-    """The plan for who reads a pull request; drift elsewhere is a notice, and no change."""
+def _without_unrelated_drift(plan: Plan) -> Plan:
+    """Return the plan for the reader of a pull request: drift elsewhere is only a notice."""
     if not plan.elsewhere:
         return plan
-    away = frozenset(plan.elsewhere)
-    shown = tuple(change for change in plan.changes if change.address not in away)
+    unrelated = frozenset(plan.elsewhere)
+    shown = tuple(change for change in plan.changes if change.address not in unrelated)
     return replace(plan, changes=shown)
 
 
-def drift(plan: Plan, *, format: str, view: View | None = None, **look: Any) -> str:
-    """A plan that compares a commit with the live side, as a report of drift."""
-    if format not in _REPORTS:
-        raise ValueError(f"no such format: {format!r}")
-    module = cast("_Sink", import_module(f"reconciler.render.{format}"))
-    return module.drift(plan, view or View(**look))
+def drift(plan: Plan, *, format: str, options: RenderOptions | None = None, **fields: Any) -> str:
+    """Return a plan that compares a commit with the live side, as a report of drift."""
+    return _load(format, _REPORTS).drift(plan, options or RenderOptions(**fields))
 
 
-def _sink(name: str) -> _Sink:
-    if name not in FORMATS:
+def outcomes(
+    outcomes: Iterable[Outcome], plan: Plan, *, format: str, stopped: bool = False, **fields: Any
+) -> str:
+    """Return what became of a plan. `stopped`: somebody interrupted the run."""
+    module = _load(format, _OUTCOMES)
+    return module.outcomes(outcomes, plan, RenderOptions(**fields), stopped=stopped)
+
+
+def change_requests(rows: Iterable[Mapping[str, Any]], *, format: str, **fields: Any) -> str:
+    """Return a table of `shared.change_requests.summarize` rows."""
+    return _load(format, _TABLES).change_requests(list(rows), RenderOptions(**fields))
+
+
+def change_request(
+    payload: Payload,
+    *,
+    people: People,
+    roles: Roles,
+    format: str,
+    organization: str = "",
+    project: str = "",
+    base_url: str = "",
+    **fields: Any,
+) -> str:
+    """Return everything about one change request.
+
+    Args:
+        payload: as the API sent it.
+        people: emails by user id, as far as the caller could read them.
+        roles: names, or names and members, by role id; as above.
+        format: text or json.
+        organization: slug of its organization.
+        project: name of its project.
+        base_url: the page of the project's change requests.
+        fields: of `RenderOptions`.
+
+    """
+    row = shared_requests.row(
+        payload, organization=organization, project=project, base_url=base_url
+    )
+    able = shared_requests.still(payload, people=people, roles=roles)
+    request = RequestView(payload, row, able)
+    return _load(format, _TABLES).change_request(request, RenderOptions(**fields))
+
+
+def activity(rows: Iterable[Mapping[str, Any]], *, format: str, **fields: Any) -> str:
+    """Return entries of the activity log, as `shared.activity.row` makes them."""
+    return _load(format, _TABLES).activity(list(rows), RenderOptions(**fields))
+
+
+def activity_filters(available: Payload, *, format: str, **fields: Any) -> str:
+    """Return the values by which the activity log can be filtered (contract 11.3)."""
+    return _load(format, _TABLES).activity_filters(available, RenderOptions(**fields))
+
+
+def _load(name: str, offered: tuple[str, ...]) -> _Format:
+    """Import the module of one format, and no other: each has its own libraries."""
+    if name not in offered:
         raise ValueError(f"no such format: {name!r}")
-    return cast("_Sink", import_module(f"reconciler.render.{name}"))
+    return cast("_Format", import_module(f"reconciler.render.{name}"))

@@ -9,8 +9,8 @@ from itertools import groupby
 from typing import Final
 
 from reconciler.model import Finding, Severity
-from reconciler.render import words
-from reconciler.render.visible import visible
+from reconciler.render.shared import phrases
+from reconciler.render.shared.sanitize import visible
 
 SHOWN: Final = 10  # of each kind
 _ORDER: Final = (Severity.ERROR, Severity.WARNING, Severity.NOTICE)
@@ -29,7 +29,7 @@ def findings(found: Iterable[Finding]) -> str:
         for one in rows[: len(rows) - left_out.get(kind, 0)]
     ]
     if left_out:
-        total = ", ".join(words.count(number, kind) for kind, number in left_out.items())
+        total = ", ".join(phrases.count(number, kind) for kind, number in left_out.items())
         lines.append(f"::notice title=reconciler::{data(f'and {total} more: see the log')}")
     return "\n".join(lines)
 

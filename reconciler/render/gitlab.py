@@ -1,13 +1,12 @@
 """Findings → a GitLab code quality report: one JSON array, every fingerprint once."""
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from reconciler.document import printed
 from reconciler.model import Finding, Severity
-from reconciler.render.visible import visible
+from reconciler.render.shared.findings import fingerprints
+from reconciler.render.shared.sanitize import visible
 
 _SEVERITY: Final = {Severity.ERROR: "major", Severity.WARNING: "minor", Severity.NOTICE: "info"}
 _NOWHERE: Final = "reconciler.yaml"  # a report has no row without a file
@@ -30,16 +29,3 @@ def findings(found: Iterable[Finding]) -> str:
         for one, mark in zip(ordered, fingerprints(ordered), strict=True)
     ]
     return printed(rows)
-
-
-def fingerprints(found: Sequence[Finding]) -> list[str]:
-    """What tells findings apart from commit to commit: not the line, which moves."""
-    met: Counter[tuple[str, ...]] = Counter()
-    marks = []
-    for one in found:
-        file = one.source.file if one.source else ""
-        key = (one.code, file, str(one.address or ""), one.message)
-        met[key] += 1
-        text = "\0".join((*key, str(met[key])))
-        marks.append(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
-    return marks

@@ -1,27 +1,53 @@
-"""Values → JSON: ASCII, a stable order, no keys. The plan's own codec is `planfile`."""
+"""Values to JSON: ASCII, a stable order, no keys. The plan's own codec is `planfile`."""
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
+from reconciler import outcomes as plan_outcomes
 from reconciler import planfile
-from reconciler.model import Finding, Plan
-from reconciler.render.view import View
+from reconciler.model import Finding, Outcome, Plan
+from reconciler.render.shared.change_requests import RequestView, whole
+from reconciler.render.shared.options import RenderOptions
 
-# Half a character: a byte of a file's name that is no UTF-8. As text, since many readers refuse it.
+# Half a character: a byte of a file name that is not UTF-8. As text, since many readers refuse it.
 _LONE: Final = re.compile(r"(?<!\\ud[89ab]..)\\udc[89a-f].")
 
 
-def plan(plan: Plan, view: View | None = None) -> str:  # noqa: ARG001  there is one way to see it
-    """The document of schemas/plan.schema.json, whatever the terminal looks like."""
+def plan(plan: Plan, options: RenderOptions) -> str:  # noqa: ARG001  the document is always whole
+    """Return the document of schemas/plan.schema.json."""
     return planfile.dumps(plan)
 
 
 drift = plan  # the same document
 
 
+def outcomes(
+    outcomes: Iterable[Outcome],
+    plan: Plan,
+    options: RenderOptions,  # noqa: ARG001  the document is always whole
+    *,
+    stopped: bool,  # noqa: ARG001  the outcomes say so themselves
+) -> str:
+    """Return the document of schemas/outcomes.schema.json."""
+    return plan_outcomes.dumps(outcomes, plan)
+
+
+def rows(shown: Any, options: RenderOptions) -> str:  # noqa: ARG001  the document is always whole
+    """Return values that are JSON already, without keys; no newline at the end."""
+    return planfile.as_text(planfile.plain(shown)).removesuffix("\n")
+
+
+change_requests = activity = activity_filters = rows
+
+
+def change_request(request: RequestView, options: RenderOptions) -> str:
+    """Return one change request with everything that is known about it."""
+    return rows(whole(request), options)
+
+
 def findings(found: Iterable[Finding]) -> str:
-    """Findings by place, as a list of rows; no newline at the end."""
-    ordered = sorted(found, key=lambda one: one.sort_key)
+    """Return findings by place, as a list of rows; no newline at the end."""
+    ordered = sorted(found, key=lambda finding: finding.sort_key)
     text = planfile.as_text(planfile.plain(ordered)).removesuffix("\n")
-    return _LONE.sub(lambda one: f"\\{one[0]}", text)
+    return _LONE.sub(lambda half: f"\\{half[0]}", text)

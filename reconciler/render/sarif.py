@@ -9,10 +9,10 @@ from urllib.parse import quote
 from reconciler import __version__
 from reconciler.document import printed
 from reconciler.model import Finding, Plan, Severity
-from reconciler.render import account, who, words
-from reconciler.render.gitlab import fingerprints
-from reconciler.render.view import View
-from reconciler.render.visible import visible
+from reconciler.render.shared import attribution, phrases, summary
+from reconciler.render.shared.findings import fingerprints
+from reconciler.render.shared.options import RenderOptions
+from reconciler.render.shared.sanitize import visible
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 MAX_RESULTS: Final = 5_000  # what GitHub keeps of a run
@@ -55,17 +55,16 @@ def findings(found: Iterable[Finding], rules: Mapping[str, str]) -> str:
         "results": results,
     }
     if len(ordered) > len(kept):
-        rest = words.count(len(ordered) - len(kept), "more finding")
+        rest = phrases.count(len(ordered) - len(kept), "more finding")
         notes = [{"level": "warning", "message": {"text": f"{rest} left out"}}]
         run["invocations"] = [{"executionSuccessful": True, "toolExecutionNotifications": notes}]
     return printed({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
-def drift(plan: Plan, view: View | None = None) -> str:
+def drift(plan: Plan, options: RenderOptions) -> str:
     """Drift as results of code scanning, each at the place where the field is declared."""
-    every = (one for change in plan.writes for one in who.findings(change))
-    folder = view.folder if view is not None else ""
-    found = [_from_root(one, folder) for one in (*every, *account.findings(plan))]
+    every = (one for change in plan.writes for one in attribution.findings(change))
+    found = [_from_root(one, options.folder) for one in (*every, *summary.findings(plan))]
     return findings(found, _DRIFT) + "\n"
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from reconciler import outcomes, render
 from reconciler.errors import ConfigError, PermissionDeniedError
-from reconciler.render import html, markdown, requests, text
-from reconciler.render.view import Zoom
+from reconciler.render import html, text
+from reconciler.render.shared import change_requests
+from reconciler.render.shared.options import Zoom
 from tests.render import samples
 from tests.render.test_requests import PEOPLE, PLACE, ROLES, payload
 
@@ -69,10 +70,10 @@ def test_no_drift():
 
 def test_apply():
     lines = "\n".join(text.outcome_line(one, color=False) for one in samples.OUTCOMES)
-    shown = text.summary(samples.OUTCOMES, samples.EVERYTHING, color=False)
+    shown = render.outcomes(samples.OUTCOMES, samples.EVERYTHING, format="text", color=False)
 
     check("apply.txt", f"{lines}\n\n{shown}\n")
-    check("apply.md", markdown.outcomes(samples.OUTCOMES, samples.EVERYTHING))
+    check("apply.md", render.outcomes(samples.OUTCOMES, samples.EVERYTHING, format="markdown"))
     check("apply.json", outcomes.dumps(samples.OUTCOMES, samples.EVERYTHING))
 
 
@@ -87,10 +88,12 @@ def test_errors():
 
 
 def test_requests():
-    rows = [requests.row(payload(state=state), **PLACE) for state in ("pending", "applied")]
-    whole = requests.one(payload(), people=PEOPLE, roles=ROLES, format="text", color=False, **PLACE)
+    rows = [change_requests.row(payload(state=state), **PLACE) for state in ("pending", "applied")]
+    whole = render.change_request(
+        payload(), people=PEOPLE, roles=ROLES, format="text", color=False, **PLACE
+    )
 
-    check("requests.txt", requests.table(rows, format="text", color=False))
+    check("change_requests.txt", render.change_requests(rows, format="text", color=False))
     check("request.txt", whole)
 
 
@@ -101,6 +104,6 @@ def test_every_golden_file_is_made_by_a_test():
     made |= {"everything-verbose.txt", "everything-narrow.ansi", "config-error.txt"}
     made |= {"told-resources.txt"}
     made |= {f"told.{suffix}" for suffix in (*SUFFIXES.values(), "sarif")}
-    made |= {"api-error.txt", "requests.txt", "request.txt", "apply.json"}
+    made |= {"api-error.txt", "change_requests.txt", "request.txt", "apply.json"}
 
     assert {path.name for path in GOLDEN.iterdir()} == made

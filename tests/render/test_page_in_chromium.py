@@ -20,8 +20,8 @@ from reconciler.model import (
     Source,
     Verdict,
 )
-from reconciler.render.html.changes import MOST
-from reconciler.render.text.screen import escape
+from reconciler.render.html.change import MOST
+from reconciler.render.shared.sanitize import escape
 from tests.render import samples
 from tests.render.chromium import asked_by_pages, browser
 from tests.render.strategies import NASTY

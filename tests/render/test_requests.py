@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler import render
 from reconciler.model import Approvers
-from reconciler.render import requests, text
-from reconciler.render.requests import Move
+from reconciler.render.shared import change_requests
+from reconciler.render.shared.change_requests import ValueChange
 
 PLACE = {
     "organization": "acme",
@@ -71,16 +72,16 @@ def test_positions_of_a_list_are_moves_of_their_own():
         "gated_changes": {"rollout_percentage": after, "active": True},
     }
 
-    moves = requests.moves({"intent": intent})
+    moves = change_requests.moves({"intent": intent})
 
     assert [move.path for move in moves] == ["a", "b", "c", "active"]
-    assert Move("b", 2, 3) in moves
-    assert Move("active", old=False, new=True) in moves
+    assert ValueChange("b", 2, 3) in moves
+    assert ValueChange("active", old=False, new=True) in moves
 
 
 def test_who_voted_and_who_asked_cannot_approve_any_more():
     """By id and by email, whatever its case."""
-    able = requests.still(payload(), people=PEOPLE, roles=ROLES)
+    able = change_requests.still(payload(), people=PEOPLE, roles=ROLES)
 
     assert Approvers(("alice@acme.test",), {"Release managers": ("carol@acme.test",)}) == able
 
@@ -88,26 +89,26 @@ def test_who_voted_and_who_asked_cannot_approve_any_more():
 def test_the_requester_may_where_the_snapshot_lets_it():
     snapshot = {"quorum": 1, "users": [14], "roles": [], "allow_self_approve": True}
 
-    able = requests.still(payload(policy_snapshot=snapshot), people=PEOPLE, roles=ROLES)
+    able = change_requests.still(payload(policy_snapshot=snapshot), people=PEOPLE, roles=ROLES)
 
     assert able.users == ("ci@acme.test",)
 
 
 def test_names_that_could_not_be_read_are_ids():
-    able = requests.still(payload(), people={}, roles={})
+    able = change_requests.still(payload(), people={}, roles={})
 
     assert Approvers(("user 11",), {"role r1": ()}) == able
 
 
 def test_a_role_may_be_given_by_its_name_alone():
-    able = requests.still(payload(), people=PEOPLE, roles={"r1": "Release managers"})
+    able = change_requests.still(payload(), people=PEOPLE, roles={"r1": "Release managers"})
 
     assert able.roles == {"Release managers": ()}
 
 
 @pytest.mark.parametrize("state", ["applied", "rejected", "expired", "failed", "approved"])
 def test_nobody_approves_what_is_decided(state):
-    assert Approvers() == requests.still(payload(state=state), people=PEOPLE, roles=ROLES)
+    assert Approvers() == change_requests.still(payload(state=state), people=PEOPLE, roles=ROLES)
 
 
 @pytest.mark.parametrize(
@@ -121,11 +122,13 @@ def test_nobody_approves_what_is_decided(state):
 )
 def test_what_waits_for_the_caller(changes, waits):
     """Contract 7.1: can_approve alone ignores state and earlier votes."""
-    assert waits == requests.row(payload(**changes))["waits_for_you"]
+    assert waits == change_requests.row(payload(**changes))["waits_for_you"]
 
 
 def test_as_json():
-    shown = requests.one(payload(), people=PEOPLE, roles=ROLES, format="json", color=False, **PLACE)
+    shown = render.change_request(
+        payload(), people=PEOPLE, roles=ROLES, format="json", color=False, **PLACE
+    )
     document = json.loads(shown)
 
     assert document["action_key"] == "feature_flag.update"
@@ -140,15 +143,16 @@ def test_as_json():
 
 
 def test_an_empty_list_says_so():
-    assert requests.table([], format="text", color=False) == "No change requests."
-    assert requests.table([], format="json", color=False) == "[]"
+    assert render.change_requests([], format="text", color=False) == "No change requests."
+    assert render.change_requests([], format="json", color=False) == "[]"
 
 
 def test_an_apply_error_is_shown():
-    shown = text.change_request(
+    shown = render.change_request(
         payload(state="failed", apply_error="Precondition failed: \x1b[31m"),
         people=PEOPLE,
         roles=ROLES,
+        format="text",
         color=False,
     )
 
@@ -170,6 +174,8 @@ KEYS = sorted(payload())
 def test_a_payload_of_any_shape_is_shown(odd, color):
     """The server is believed in nothing."""
     for format_ in ("text", "json"):
-        shown = requests.one(odd, people=PEOPLE, roles=ROLES, format=format_, color=color, **PLACE)
+        shown = render.change_request(
+            odd, people=PEOPLE, roles=ROLES, format=format_, color=color, **PLACE
+        )
         assert shown
-        assert requests.table([requests.row(odd)], format=format_, color=color)
+        assert render.change_requests([change_requests.row(odd)], format=format_, color=color)

@@ -20,11 +20,11 @@ from reconciler import outcomes, planfile, render
 from reconciler.errors import ApiError, ConfigError
 from reconciler.kinds import KINDS
 from reconciler.model import Outcome, Problem, Result, Severity, Verdict
-from reconciler.render import github, gitlab, html, markdown, requests, text, texts
-from reconciler.render.text.screen import escape
-from reconciler.render.values import flow
-from reconciler.render.view import Zoom
-from reconciler.render.visible import columns, visible
+from reconciler.render import github, gitlab, html, markdown, text
+from reconciler.render.shared import change_requests, text_diff
+from reconciler.render.shared.options import Zoom
+from reconciler.render.shared.sanitize import columns, escape, visible
+from reconciler.render.shared.values import flow
 from tests.render import samples
 from tests.render.strategies import NASTY, hostile, plans
 from tests.render.test_requests import payload
@@ -55,7 +55,7 @@ def like(word):
 
     And as many parts: where an address is wanted, `a/b/c` is not one name.
     """
-    if texts.literal(word) is None:
+    if text_diff.literal(word) is None:
         return "/".join("word" if part else "" for part in word.split("/"))
     return "\n".join("word" if line else "" for line in word.split("\n"))
 
@@ -83,7 +83,10 @@ def test_no_format_holds_what_a_runner_takes_for_a_command(word):
     printed = [draw(plan, format=one) for draw in (render.plan, render.drift)
                for one in render.FORMATS]  # fmt: skip
     printed += [render.drift(plan, format="sarif"), gitlab.findings(plan.findings)]
-    printed += [markdown.outcomes(ended, plan), planfile.as_text(outcomes.document(ended, plan))]
+    printed += [
+        render.outcomes(ended, plan, format="markdown"),
+        planfile.as_text(outcomes.document(ended, plan)),
+    ]
     for shown in printed:
         harmless(shown.replace("\u200d", ""))
     for line in github.findings(plan.findings).split("\n"):
@@ -97,7 +100,7 @@ def everything_on_a_terminal(word, *, color=False):
     yield whole(word, format="text", color=color)
     yield whole(word, render.drift, format="text", color=color)
     yield from (text.outcome_line(one, color=color) for one in outcomes)
-    yield text.summary(outcomes, plan, color=color, width=10_000)
+    yield render.outcomes(outcomes, plan, format="text", color=color, width=10_000)
     yield text.findings(found, color=color)
     yield text.error(ConfigError(word, findings=found), color=color)
     yield text.error(ApiError(word, detail=word, code=word, state=word, fix=word), color=color)
@@ -117,8 +120,10 @@ def everything_on_a_terminal(word, *, color=False):
     names = {"people": {11: word}, "roles": {"r1": {"name": word, "members": [word]}}}
     for state in (word, "pending"):
         odd["state"] = state
-        yield requests.one(odd, format="text", color=color, **names, **place)
-        yield requests.table([requests.row(odd, **place)], format="text", color=color)
+        yield render.change_request(odd, format="text", color=color, **names, **place)
+        yield render.change_requests(
+            [change_requests.row(odd, **place)], format="text", color=color
+        )
 
 
 # --- the terminal ---
@@ -226,9 +231,9 @@ def test_no_word_changes_what_github_makes_of_a_comment(word):
 
         assert gfm(expected) == gfm(shown)
     ended = samples.outcomes_saying(word)
-    assert gfm(markdown.outcomes(samples.outcomes_saying("word"), samples.saying("word"))) == gfm(
-        markdown.outcomes(ended, samples.saying(word))
-    )
+    assert gfm(
+        render.outcomes(samples.outcomes_saying("word"), samples.saying("word"), format="markdown")
+    ) == gfm(render.outcomes(ended, samples.saying(word), format="markdown"))
 
 
 @many
@@ -310,7 +315,7 @@ def test_what_became_of_a_large_plan_fits_a_comment_too(word):
     ended = [
         Outcome(one.address, one.action, Result.FAILED, problem=failed) for one in MANY_CHANGES
     ]
-    shown = markdown.outcomes([*samples.outcomes_saying(word), *ended], plan)
+    shown = render.outcomes([*samples.outcomes_saying(word), *ended], plan, format="markdown")
 
     assert len(shown.encode("utf-16-le")) // 2 <= 30_000
     assert "#### Failed" in shown
@@ -425,7 +430,7 @@ def test_a_page_of_any_plan_is_well_formed_and_runs_nothing_of_it(plan):
 
 def test_a_page_loads_nothing_and_runs_what_its_policy_names():
     """The hashes are those of the style and of the script; nothing else is let in."""
-    shown = html.plan(samples.EVERYTHING)
+    shown = render.plan(samples.EVERYTHING, format="html")
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', shown)[1]
     hashes = [
         "'sha256-" + base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() + "'"
@@ -450,7 +455,7 @@ def test_the_script_makes_no_markup_and_asks_for_nothing():
 
 def test_the_words_of_a_page_are_those_of_the_plan():
     parser = Tags()
-    parser.feed(html.plan(samples.saying("<b>bold</b>")))
+    parser.feed(render.plan(samples.saying("<b>bold</b>"), format="html"))
 
     assert "<b>bold</b>" in parser.words
 

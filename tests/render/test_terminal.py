@@ -12,7 +12,7 @@ import pytest
 
 from reconciler import planfile
 from reconciler.model import Plan
-from reconciler.render.view import LARGE
+from reconciler.render.shared.options import LARGE
 from tests.render import samples
 from tests.support import CLEAN, SCRIPT
 

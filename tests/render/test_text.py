@@ -21,8 +21,9 @@ from reconciler.model import (
     Source,
     Verdict,
 )
-from reconciler.render import text, words
-from reconciler.render.visible import columns
+from reconciler.render import text
+from reconciler.render.shared import phrases
+from reconciler.render.shared.sanitize import columns
 from tests.render import samples
 
 
@@ -172,7 +173,7 @@ def test_the_same_doubt_is_told_once():
 def test_a_policy_of_elsewhere_is_named_in_full():
     gate = samples.gate(Verdict.APPROVAL, policy="ApprovalPolicy/acme/Mobile/feature_flag.update")
 
-    said = words.gate(samples.update("a", gate=gate))
+    said = phrases.gate(samples.update("a", gate=gate))
 
     assert "ApprovalPolicy/acme/Mobile/feature_flag.update" in said.text
 
@@ -180,8 +181,8 @@ def test_a_policy_of_elsewhere_is_named_in_full():
 def test_a_large_role_is_not_named_in_full():
     role = {"Everybody": tuple(f"p{n}@acme.test" for n in range(50))}
 
-    assert words.approvers(samples.APPROVERS.__class__((), role)).endswith("and 44 more)")
-    assert words.approvers(samples.APPROVERS.__class__()) == "nobody"
+    assert phrases.approvers(samples.APPROVERS.__class__((), role)).endswith("and 44 more)")
+    assert phrases.approvers(samples.APPROVERS.__class__()) == "nobody"
 
 
 def test_verbose_lists_what_else_is_only_counted():
@@ -218,7 +219,7 @@ def test_what_ended_alike_is_explained_once():
         Outcome(one.address, one.action, Result.SKIPPED, problem=problem) for one in plan.changes
     ]
 
-    shown = text.summary(ended, plan, color=False)
+    shown = render.outcomes(ended, plan, format="text", color=False)
 
     assert shown.count("not started") == 1
     assert "9 skipped" in shown
@@ -226,7 +227,7 @@ def test_what_ended_alike_is_explained_once():
 
 
 def test_what_waits_is_told_with_its_page_and_its_people():
-    shown = text.summary(samples.OUTCOMES, samples.EVERYTHING, color=False)
+    shown = render.outcomes(samples.OUTCOMES, samples.EVERYTHING, format="text", color=False)
 
     assert f"http://127.0.0.1:8000/project/1/approvals/{samples.REQUEST}" in shown
     assert "feature_flag.update: 2 of alice@acme.test, Release managers" in shown
@@ -240,7 +241,7 @@ def test_what_is_in_the_way_is_nothing_to_be_approved():
     held = Problem("f is held by an open change request", "it proposes something else", "not sent")
     row = Outcome(address, action, Result.WAITING, problem=held, change_request=samples.REQUEST)
 
-    shown = text.summary([row], plan, color=False)
+    shown = render.outcomes([row], plan, format="text", color=False)
 
     assert "Next: have what is in the way decided or cancelled, then apply again." in shown
     assert "have what waits approved" not in shown
@@ -253,7 +254,10 @@ def test_a_clean_apply_has_nothing_left_to_say():
     plan = Plan((samples.CREATED_ROLE,))
     done = Outcome(samples.MANAGERS, Action.CREATE, Result.DONE)
 
-    assert text.summary([done], plan, color=False) == "Apply: 1 done, 0 unchanged (1 in all)."
+    assert (
+        render.outcomes([done], plan, format="text", color=False)
+        == "Apply: 1 done, 0 unchanged (1 in all)."
+    )
 
 
 def test_an_address_with_a_slash_stays_one_address():

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.model import ABSENT
-from reconciler.render import texts, values
-from reconciler.render.visible import clip, columns, masked, visible
+from reconciler.render.shared import text_diff, values
+from reconciler.render.shared.sanitize import clip, columns, masked, visible
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_two_long_texts_are_shown_from_where_they_part():
 def test_of_a_huge_value_the_beginning_is_compared():
     found = values.difference(list(range(5000)), {"a": list(range(100))}, 40)
 
-    assert found.pieces[texts.MANY] == ("-", f"… {5000 - texts.MANY:,} more lines")
+    assert found.pieces[text_diff.MANY] == ("-", f"… {5000 - text_diff.MANY:,} more lines")
 
 
 def test_a_difference_is_found_however_far_down_it_is():
@@ -162,7 +162,7 @@ def test_json_in_a_text_is_unfolded():
 
     found = values.difference(old, new, 60)
 
-    assert found.note == texts.PAYLOAD
+    assert found.note == text_diff.PAYLOAD
     assert [piece for piece in found.pieces if piece[0]] == [
         ("-", '  "color": "blue",'),
         ("+", '  "color": "red",'),
@@ -174,7 +174,7 @@ def test_json_that_is_only_spelled_differently_says_so():
 
     found = values.difference(json.dumps(value), json.dumps(value, indent=1), 60)
 
-    assert found.note == texts.RESPELLED
+    assert found.note == text_diff.RESPELLED
     assert {sign for sign, _ in found.pieces} == {"-", "+"}
 
 

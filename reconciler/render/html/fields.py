@@ -5,10 +5,10 @@ from typing import Final
 
 from reconciler.evidence import Attribution
 from reconciler.model import ABSENT, Action, Cause, Change, FieldChange
-from reconciler.render import values, who
-from reconciler.render.html.parts import box, link, text
-from reconciler.render.rows import Row, rows
-from reconciler.render.words import Said
+from reconciler.render.html.components import box, link, text
+from reconciler.render.shared import attribution, values
+from reconciler.render.shared.change_rows import Row, rows
+from reconciler.render.shared.phrases import Phrase
 
 _ROOM: Final = 60  # characters of a value that fits into a cell
 _WIDE: Final = 90  # characters of a line
@@ -32,7 +32,7 @@ def fields(one: Change, host: str, *, drift: bool) -> Iterator[str]:
     moved = [row.field for row in shown_rows]
     for index, row in enumerate(shown_rows):
         yield _field(row, drift=drift)
-        if drift and (told := who.after(moved, index)) is not None:
+        if drift and (told := attribution.after(moved, index)) is not None:
             yield _who(told, row.field.attribution, host)
     yield "</tbody></table>"
 
@@ -90,7 +90,7 @@ def _why(one: FieldChange) -> str:
     return f'<td><i class="badge {one.cause.value}">{one.cause.value}</i>{said}</td>'
 
 
-def _who(told: Said, found: Attribution | None, host: str) -> str:
+def _who(told: Phrase, found: Attribution | None, host: str) -> str:
     """Who did it, below what was done."""
     url = found.url if found is not None else None
     look = link("look", url, host) if url else ""

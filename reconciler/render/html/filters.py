@@ -6,8 +6,8 @@ from typing import Final
 
 from reconciler.evidence import Way
 from reconciler.model import Cause, Change, Verdict
-from reconciler.render import words
-from reconciler.render.html.parts import text
+from reconciler.render.html.components import text
+from reconciler.render.shared import phrases
 
 GATES: Final = {
     Verdict.NONE: "passes",
@@ -77,7 +77,7 @@ def bar(changes: Sequence[Change], *, drift: bool) -> Iterator[str]:
     for name, found in counted.items():
         names = _DRIFTED if drift and name == "action" else _NAMES.get(name, {})
         yield from _facet(name, _ordered(name, found), names)
-    yield f'<p id="shown" aria-live="polite">{words.count(len(changes), "change")}</p></div>'
+    yield f'<p id="shown" aria-live="polite">{phrases.count(len(changes), "change")}</p></div>'
 
 
 def _ordered(name: str, found: Counter[str]) -> Mapping[str, int]:

@@ -5,16 +5,17 @@ from itertools import islice
 from typing import Final
 
 from reconciler.model import Finding, Plan
-from reconciler.render import account, words
-from reconciler.render.html.parts import text
-from reconciler.render.text import sentences
+from reconciler.render.html.components import text
+from reconciler.render.shared import summary
+from reconciler.render.shared.findings import excerpt
+from reconciler.render.shared.phrases import count
 
 _SHOWN: Final = 12  # the rest is folded
 
 
 def section(plan: Plan) -> Iterator[str]:
     """All of them."""
-    found = iter(account.findings(plan))
+    found = iter(summary.findings(plan))
     first = list(islice(found, _SHOWN))
     rest = list(found)
     if not first:
@@ -22,7 +23,7 @@ def section(plan: Plan) -> Iterator[str]:
     yield '<section id="findings"><h2>Findings</h2>'
     yield from map(card, first)
     if rest:
-        yield f'<details class="notice"><summary>{words.count(len(rest), "more finding")}</summary>'
+        yield f'<details class="notice"><summary>{count(len(rest), "more finding")}</summary>'
         yield from map(card, rest)
         yield "</details>"
     yield "</section>"
@@ -36,8 +37,8 @@ def card(one: Finding) -> str:
         f'<p><b class="severity">{one.severity}</b> {text(one.message)}</p>',
         f'<p class="about">{place}{about}</p>' if place or about else "",
     ]
-    if excerpt := list(sentences.excerpt(one)):
-        shown = "\n".join(text(line) for line in excerpt)
+    if lines := list(excerpt(one)):
+        shown = "\n".join(text(line) for line in lines)
         rows.append(f"<pre>{shown}</pre>")
     for label, said in (("why", one.why), ("fix", one.fix)):
         if said:

@@ -9,9 +9,9 @@ from typing import Final
 
 from reconciler import __version__, planfile
 from reconciler.model import Plan
-from reconciler.render import account, who, words
-from reconciler.render.html import changes, findings, gates, timeline
-from reconciler.render.html.parts import count, lines, text
+from reconciler.render.html import approvals, change, findings, timeline
+from reconciler.render.html.components import count, lines, text
+from reconciler.render.shared import attribution, phrases, summary
 
 _PLAN: Final = {
     "create": "to create",
@@ -37,7 +37,7 @@ def write(plan: Plan, *, drift: bool) -> str:
     """The whole page."""
     style, script = _asset("page.css"), _asset("page.js")
     name = "drift" if drift else "plan"
-    digest, commit = account.seal(plan)
+    digest, commit = summary.seal(plan)
     parts = (
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -51,10 +51,10 @@ def write(plan: Plan, *, drift: bool) -> str:
         *_head(plan, commit, drift=drift),
         "<main>",
         *_doubts(plan, drift=drift),
-        *(() if drift else gates.section(plan)),
+        *(() if drift else approvals.section(plan)),
         *timeline.section(plan),
         *findings.section(plan),
-        *changes.section(plan, drift=drift),
+        *change.section(plan, drift=drift),
         *_notices(plan),
         "</main>",
         *_foot(plan, digest, drift=drift),
@@ -86,14 +86,14 @@ def _hash(content: str) -> str:
 def _head(plan: Plan, commit: str, *, drift: bool) -> Iterator[str]:
     about = (
         plan.host,
-        account.base(plan, drift=drift),
-        f"made {who.when(plan.created_at)}" if plan.created_at else "",
+        summary.base(plan, drift=drift),
+        f"made {attribution.when(plan.created_at)}" if plan.created_at else "",
         f"files of commit {commit}" if commit else "",
     )
     yield f'<header><p class="kicker">reconciler {"drift" if drift else "plan"}</p>'
     yield f"<h1>{text(plan.target)}</h1>"
     yield f'<p class="meta">{" · ".join(text(one) for one in about if one)}</p>'
-    line = " ".join(account.totals(plan, drift=drift))
+    line = " ".join(summary.totals(plan, drift=drift))
     yield f'<p class="total">{text(line)}</p><ul class="tiles">'
     counted = planfile.summary(plan)
     for key, label in (_DRIFT if drift else _PLAN).items():
@@ -104,17 +104,17 @@ def _head(plan: Plan, commit: str, *, drift: bool) -> Iterator[str]:
 
 def _doubts(plan: Plan, *, drift: bool) -> Iterator[str]:
     """What may hold back writes that are taken to pass, and what to do about approved drift."""
-    said = [who.advice(plan)] if drift else []
-    for note, number in () if drift else account.doubts(plan).items():
+    said = [attribution.advice(plan)] if drift else []
+    for note, number in () if drift else summary.doubts(plan).items():
         verb = "is" if number == 1 else "are"
         said.append(
-            f"{words.count(number, 'change')} {verb} taken to pass without approval, but {note}"
+            f"{phrases.count(number, 'change')} {verb} taken to pass without approval, but {note}"
         )
     yield from (f'<p class="doubt">{text(one)}</p>' for one in said if one)
 
 
 def _notices(plan: Plan) -> Iterator[str]:
-    notices = tuple(account.notices(plan))
+    notices = tuple(summary.notices(plan))
     if not notices:
         return
     yield '<section id="notices"><h2>Left alone</h2>'
@@ -126,11 +126,11 @@ def _notices(plan: Plan) -> Iterator[str]:
 
 def _foot(plan: Plan, digest: str, *, drift: bool) -> Iterator[str]:
     version = getattr(plan, "tool_version", "") or __version__
-    cost = [words.count(plan.requests.reads, "request") + " sent to make it"]
+    cost = [phrases.count(plan.requests.reads, "request") + " sent to make it"]
     if not drift:
         least = plan.requests.minimum_seconds
-        pace = f" in {words.count(least // 60, 'minute')} or more" if least else ""
-        cost.append(f"{words.count(plan.requests.expected_writes, 'write')} to apply it{pace}")
+        pace = f" in {phrases.count(least // 60, 'minute')} or more" if least else ""
+        cost.append(f"{phrases.count(plan.requests.expected_writes, 'write')} to apply it{pace}")
     said = (
         f"reconciler {version}",
         ", ".join(cost),

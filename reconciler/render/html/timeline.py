@@ -7,9 +7,9 @@ from typing import Final
 
 from reconciler.kind import instant
 from reconciler.model import Address, ChangeRequest, Plan, Verdict
-from reconciler.render import who, words
-from reconciler.render.html.changes import numbers, to
-from reconciler.render.html.parts import link, text
+from reconciler.render.html.change import numbers, to
+from reconciler.render.html.components import link, text
+from reconciler.render.shared import attribution, phrases
 
 _SHOWN: Final = 40  # the rest is folded
 _MARGIN: Final = 0.03  # of the line, on both sides
@@ -54,7 +54,7 @@ def section(plan: Plan) -> Iterator[str]:
     yield '<span class="now"></span> this plan was made</p>'
     for number, one in enumerate(asked):
         if number == _SHOWN:
-            more = words.count(len(asked) - _SHOWN, "more request")
+            more = phrases.count(len(asked) - _SHOWN, "more request")
             yield f'<details class="notice"><summary>{more}</summary>'
         yield from _request(one, around)
     if len(asked) > _SHOWN:
@@ -74,7 +74,7 @@ def _needed(plan: Plan) -> Mapping[str, int | None]:
 def _request(one: ChangeRequest, around: _Around) -> Iterator[str]:
     address = Address("FeatureFlag", (one.organization, one.project, one.flag_key))
     given, quorum = sum(vote.approved for vote in one.votes), around.needed.get(one.id)
-    votes = f"{given} of {quorum}" if quorum is not None else words.count(given, "vote")
+    votes = f"{given} of {quorum}" if quorum is not None else phrases.count(given, "vote")
     yield f'<div class="request"><p>{to(address, around.numbered)} '
     yield f'<i class="badge {_STATES.get(one.state, "wait")}">{text(one.state)}</i> '
     yield f"{text(one.action_key)} · {votes} · "
@@ -96,7 +96,7 @@ def _events(one: ChangeRequest) -> Iterator[str]:
 
 
 def _when(at: str) -> str:
-    return f"<time>{text(who.when(at)) if at else 'at an unknown time'}</time>"
+    return f"<time>{text(attribution.when(at)) if at else 'at an unknown time'}</time>"
 
 
 def _line(one: ChangeRequest, axis: _Axis, now: datetime | None) -> str:

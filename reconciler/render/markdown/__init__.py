@@ -1,4 +1,4 @@
-"""Values → Markdown for a comment on a pull request. Nothing foreign leaves its code span or fence.
+"""Values to Markdown for a pull request comment. Nothing foreign leaves its code span or fence.
 
 Outside of fences `prose`, in tags `tag`, in backticks `code`: each begins with the terminal's
 `escape`, since a comment is also printed to the log of a build; there is no other way to print
@@ -8,24 +8,31 @@ what a file or a server said.
 from collections.abc import Iterable
 
 from reconciler.model import Outcome, Plan
-from reconciler.render.markdown import comment, ended
-from reconciler.render.markdown.budget import CAP
+from reconciler.render.markdown import comment
 from reconciler.render.markdown.escape import code, fence, prose, tag
-from reconciler.render.view import View
+from reconciler.render.markdown.outcomes import outcome_comment
+from reconciler.render.markdown.size_limit import CAP
+from reconciler.render.shared.options import RenderOptions
 
 __all__ = ["CAP", "code", "drift", "fence", "outcomes", "plan", "prose", "tag"]
 
 
-def plan(plan: Plan, view: View | None = None) -> str:
-    """The plan as a comment: totals, what is loud, who has to approve, each change to unfold."""
-    return comment.write(plan, view or View(), drift=False)
+def plan(plan: Plan, options: RenderOptions) -> str:
+    """Return the plan as a comment: totals, alerts, who has to approve, each change to unfold."""
+    return comment.write(plan, options, drift=False)
 
 
-def drift(plan: Plan, view: View | None = None) -> str:
-    """What differs from the files of a commit, as a comment or an issue."""
-    return comment.write(plan, view or View(), drift=True)
+def drift(plan: Plan, options: RenderOptions) -> str:
+    """Return what differs from the files of a commit, as a comment or an issue."""
+    return comment.write(plan, options, drift=True)
 
 
-def outcomes(rows: Iterable[Outcome], plan: Plan) -> str:
-    """What became of a plan, as a comment."""
-    return ended.write(rows, plan)
+def outcomes(
+    outcomes: Iterable[Outcome],
+    plan: Plan,
+    options: RenderOptions,  # noqa: ARG001  a comment looks the same everywhere
+    *,
+    stopped: bool,  # noqa: ARG001  the outcomes say so themselves
+) -> str:
+    """Return what became of a plan, as a comment."""
+    return outcome_comment(outcomes, plan)

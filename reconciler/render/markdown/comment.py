@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from reconciler.model import Change, Plan, Verdict
-from reconciler.render import account, asked, who, words
-from reconciler.render.asked import Asked
-from reconciler.render.markdown.budget import CAP, fitting, limited, listed, size
-from reconciler.render.markdown.changes import folded, row
+from reconciler.render.markdown.change import folded, row
 from reconciler.render.markdown.escape import NAME, code, fence, prose, tag
-from reconciler.render.text import sentences
-from reconciler.render.view import View
-from reconciler.render.visible import page, visible
+from reconciler.render.markdown.size_limit import CAP, fitting, limited, listed, size
+from reconciler.render.shared import approvals, attribution, findings, phrases, summary
+from reconciler.render.shared.approvals import ApprovalGroup
+from reconciler.render.shared.options import RenderOptions
+from reconciler.render.shared.sanitize import page, visible
 
 _OPEN: Final = 3  # a plan of so many changes shows them at once
 _NAMED: Final = 6  # changes of a gate that are named
@@ -21,7 +20,7 @@ _SPARE: Final = 2_500  # for headings, counts, and where the whole is
 _ODD: Final = re.compile(r"[^A-Za-z0-9]")  # never what ends a comment
 
 
-def write(plan: Plan, view: View, *, drift: bool) -> str:
+def write(plan: Plan, options: RenderOptions, *, drift: bool) -> str:
     """Totals, alerts, approvals and findings come before everything else, and always fit."""
     top = [*_head(plan, drift=drift), *_alerts(plan, drift=drift)]
     room = CAP - _SPARE - sum(map(size, top))
@@ -31,14 +30,14 @@ def write(plan: Plan, view: View, *, drift: bool) -> str:
     bottom = [*_notices(plan, drift=drift), *_ending(plan)]
     room = CAP - _SPARE - sum(map(size, (*top, *bottom)))
     shown, missing = _changes(plan.writes, room, plan.host, drift=drift)
-    where = [_elsewhere(missing, view, drift=drift)] if missing else []
+    where = [_elsewhere(missing, options, drift=drift)] if missing else []
     return "\n\n".join((*top, *shown, *where, *bottom)) + "\n"
 
 
 def _ending(plan: Plan) -> Iterator[str]:
     """Return the last line: that apply will refuse this, where it will."""
     if plan.refusal is not None:
-        yield f"**{' '.join(account.ending(plan))}**"
+        yield f"**{' '.join(summary.ending(plan))}**"
 
 
 def _head(plan: Plan, *, drift: bool) -> Iterator[str]:
@@ -47,13 +46,13 @@ def _head(plan: Plan, *, drift: bool) -> Iterator[str]:
     yield f"<!-- reconciler:{name}:{target} -->"
     host = f" ({code(plan.host)})" if plan.host else ""
     yield f"### reconciler {name}: target {code(plan.target)}{host}"
-    yield f"**{' '.join(account.totals(plan, drift=drift))}**"
-    if base := account.base(plan, drift=drift):
+    yield f"**{' '.join(summary.totals(plan, drift=drift))}**"
+    if base := summary.base(plan, drift=drift):
         yield prose(base)
-    digest, commit = account.seal(plan)
+    digest, commit = summary.seal(plan)
     if digest:
         yield f"plan {code(digest)}" + (f" of commit {code(commit)}" if commit else "")
-    if drift and (advice := who.advice(plan)):
+    if drift and (advice := attribution.advice(plan)):
         yield prose(advice)
 
 
@@ -65,32 +64,32 @@ def _alerts(plan: Plan, *, drift: bool) -> Iterator[str]:
         )
         yield from _alert(plan, Verdict.BLOCKED, "CAUTION", "blocked by another change request")
     if plan.errors:
-        yield f"> [!CAUTION]\n> **{words.count(len(plan.errors), 'error')}**, listed below."
+        yield f"> [!CAUTION]\n> **{phrases.count(len(plan.errors), 'error')}**, listed below."
 
 
 def _alert(plan: Plan, verdict: Verdict, kind: str, what: str) -> Iterator[str]:
     gates = ((one.address, one.gate) for one in plan.writes if one.gate.verdict is verdict)
-    found = [address for address, gate in gates if not words.makes_way(gate)]
+    found = [address for address, gate in gates if not phrases.makes_way(gate)]
     if found:
         names = fitting((code(str(address)) for address in found), 4_000)
         more = f" and {len(found) - len(names):,} more" if len(found) > len(names) else ""
         shown = f"{', '.join(names)}{more}"
-        yield f"> [!{kind}]\n> **{words.count(len(found), 'change')} {what}:** {shown}"
+        yield f"> [!{kind}]\n> **{phrases.count(len(found), 'change')} {what}:** {shown}"
 
 
 def _approvals(plan: Plan, room: int) -> Iterator[str]:
     """Who has to agree to what, once a policy: the reason for this comment."""
     pages = {one.id: one.url for one in plan.change_requests}
-    groups = [one for one in asked.groups(plan.writes) if one.verdict is not Verdict.BYPASS]
+    groups = [one for one in approvals.groups(plan.writes) if one.verdict is not Verdict.BYPASS]
 
-    def draw(one: Asked) -> str:
+    def draw(one: ApprovalGroup) -> str:
         return _asked(one, pages.get(one.gate.change_request or ""), plan.host)
 
     if groups:
         yield "\n".join(("#### Approvals", "", *listed(groups, draw, room)))
 
 
-def _asked(one: Asked, url: str | None, host: str) -> str:
+def _asked(one: ApprovalGroup, url: str | None, host: str) -> str:
     """`- ⏸ **2 changes wait for approval** under `…` of `…`: 2 of `alice`, …`, and which ones."""
     gate = one.gate
     where = f" of {code(one.where)}" if one.where else ""
@@ -105,11 +104,11 @@ def _asked(one: Asked, url: str | None, host: str) -> str:
     return f"{said}\n  - {', '.join(names)}{more}"
 
 
-def _people(one: Asked) -> str:
+def _people(one: ApprovalGroup) -> str:
     """Everybody by name, those who cannot with the reason."""
     shown: list[str] = []
     named = 0
-    for role, members in asked.people(one.gate):
+    for role, members in approvals.people(one.gate):
         kept = members[: max(0, _PEOPLE - named)]
         named += len(kept)
         people = [
@@ -126,15 +125,15 @@ def _people(one: Asked) -> str:
 
 
 def _findings(plan: Plan, room: int) -> Iterator[str]:
-    found = account.findings(plan)
+    found = summary.findings(plan)
     if not found:
         return
-    blocks = ("\n".join(sentences.lines(one, color=False)) for one in found)
-    kept = fitting(blocks, room) or ["\n".join(sentences.lines(found[0], color=False))]
+    blocks = ("\n".join(findings.plain_lines(one)) for one in found)
+    kept = fitting(blocks, room) or ["\n".join(findings.plain_lines(found[0]))]
     rows = (line for block in kept for line in block.split("\n"))
     yield f"#### Findings\n\n{fence(limited(rows, room + 2_000))}"
     if more := len(found) - len(kept):
-        yield f"… and {words.count(more, 'more finding')}"
+        yield f"… and {phrases.count(more, 'more finding')}"
 
 
 def _changes(
@@ -150,19 +149,19 @@ def _changes(
     rest = changes[len(blocks) :]
     rows = fitting((row(one, drift=drift) for one in rest), room)
     if rows:
-        title = words.count(len(rows), "more change")
+        title = phrases.count(len(rows), "more change")
         names = "\n".join(rows)
         blocks.append(f"<details><summary>{title}, by name</summary>\n\n{names}\n\n</details>")
     return blocks, len(rest) - len(rows)
 
 
-def _elsewhere(missing: int, view: View, *, drift: bool) -> str:
+def _elsewhere(missing: int, options: RenderOptions, *, drift: bool) -> str:
     """How many changes are left out, and where they are."""
-    saved = f"`reconciler show {view.whole}`" if _is_plain(view.whole) else ""
+    saved = f"`reconciler show {options.whole}`" if _is_plain(options.whole) else ""
     command = f"`reconciler {'drift' if drift else 'plan'} --format html`"
-    run = f", and [this run]({view.run}) may have kept it" if _is_link(view.run) else ""
+    run = f", and [this run]({options.run}) may have kept it" if _is_link(options.run) else ""
     return (
-        f"**{words.count(missing, 'more change')}** not shown: a comment holds no more. "
+        f"**{phrases.count(missing, 'more change')}** not shown: a comment holds no more. "
         f"{saved or command} shows everything{run}."
     )
 
@@ -176,10 +175,10 @@ def _is_link(url: str) -> bool:
 
 
 def _notices(plan: Plan, *, drift: bool) -> Iterator[str]:
-    for note, number in () if drift else list(account.doubts(plan).items())[:3]:
+    for note, number in () if drift else list(summary.doubts(plan).items())[:3]:
         verb = "is" if number == 1 else "are"
-        changes = words.count(number, "change")
+        changes = phrases.count(number, "change")
         yield f"{changes} {verb} taken to pass without approval, but {prose(note)}"
-    for notice in account.notices(plan):
+    for notice in summary.notices(plan):
         rows = "\n".join(listed(notice.rows, lambda row: f"- {code(row)}", 3_000))
         yield f"<details><summary>{tag(notice.title)}</summary>\n\n{rows}\n\n</details>"

@@ -5,8 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from reconciler.render.text.screen import escape
-from reconciler.render.visible import clip
+from reconciler.render.shared.sanitize import clip, escape
 
 NAME: Final = 200  # columns of a name
 LINE: Final = 400  # columns of a line

@@ -1,11 +1,14 @@
-"""Values → the terminal. Every foreign string goes through `screen.escape`, and no other way."""
+"""Values to the terminal. Every foreign string passes through `shared.sanitize.escape`."""
 
-from reconciler.render.text.outcomes import brief, outcome_line, summary
-from reconciler.render.text.plans import drift, plan
-from reconciler.render.text.requests import change_request, change_requests
-from reconciler.render.text.sentences import error, findings
+from reconciler.render.text.activity import activity, activity_filters
+from reconciler.render.text.change_requests import change_request, change_requests
+from reconciler.render.text.findings import error, findings
+from reconciler.render.text.outcomes import brief, outcome_line, outcomes
+from reconciler.render.text.plan import drift, plan
 
 __all__ = [
+    "activity",
+    "activity_filters",
     "brief",
     "change_request",
     "change_requests",
@@ -13,6 +16,6 @@ __all__ = [
     "error",
     "findings",
     "outcome_line",
+    "outcomes",
     "plan",
-    "summary",
 ]

@@ -4,23 +4,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.model import ABSENT, Payload
-from reconciler.render.requests import moment
-from reconciler.render.text.look import Look, difference
-from reconciler.render.text.screen import escape, paint
-from reconciler.render.visible import columns
+from reconciler.render.shared.change_requests import moment
+from reconciler.render.shared.options import RenderOptions
+from reconciler.render.shared.sanitize import columns, escape
+from reconciler.render.text.style import TextStyle, difference
+from reconciler.render.text.terminal import paint
 
 _STYLES: Final = {"created": "green", "deleted": "red", "updated": "yellow"}
 _MOST: Final = 20  # values of one filter that are shown
 
 
-def entries(rows: Iterable[Mapping[str, Any]], *, color: bool, width: int = 100) -> str:
-    """Rows of `render.activity.row`, in the order they came."""
-    look = Look(color, width)
+def activity(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -> str:
+    """Return rows of `shared.activity.row`, in the order they came."""
+    look = TextStyle(options.color, options.width)
     lines = [line for row in rows for line in _entry(row, look)]
     return "\n".join(lines) if lines else "No entries."
 
 
-def _entry(row: Mapping[str, Any], look: Look) -> Iterator[str]:
+def _entry(row: Mapping[str, Any], look: TextStyle) -> Iterator[str]:
     when = look.paint(escape(moment(row["created_at"])), "dim")
     what = look.paint(escape(row["activity"]), _STYLES.get(row["activity"], ""))
     where = "/".join(part for part in (row["organization"], row["project"]) if part)
@@ -38,7 +39,7 @@ def _side(value: Any) -> Any:
     return ABSENT if value is None else value
 
 
-def _how(row: Mapping[str, Any], look: Look) -> str:
+def _how(row: Mapping[str, Any], look: TextStyle) -> str:
     """Through what, and whether it was somebody else in that person's name."""
     parts = [escape(str(row["client"]))] if row["client"] else []
     text = f" ({', '.join(parts)})" if parts else ""
@@ -47,16 +48,16 @@ def _how(row: Mapping[str, Any], look: Look) -> str:
     return text
 
 
-def available(found: Payload, *, color: bool) -> str:
+def activity_filters(found: Payload, options: RenderOptions) -> str:
     """The values that each filter takes here, and the fields that `--detail` can look at."""
     lines: list[str] = []
     static = found.get("static_filters")
     for name, values in (static if isinstance(static, Mapping) else {}).items():
-        lines.append(paint(escape(str(name)), "bold", on=color))
+        lines.append(paint(escape(str(name)), "bold", on=options.color))
         lines += [f"  {line}" for line in _values(values)]
     fields = found.get("detail_fields")
     for scope, about in (fields if isinstance(fields, Mapping) else {}).items():
-        lines.append(paint(escape(f"detail fields of {scope}"), "bold", on=color))
+        lines.append(paint(escape(f"detail fields of {scope}"), "bold", on=options.color))
         listed = about.get("fields") if isinstance(about, Mapping) else ()
         lines += [f"  {escape(_field(one))}" for one in listed or () if isinstance(one, Mapping)]
     if not lines:

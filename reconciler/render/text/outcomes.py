@@ -1,13 +1,17 @@
 """What became of a plan, on the terminal: a line while it happens, the account at the end."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from reconciler import outcomes as counting
 from reconciler.model import Address, Change, Detail, Outcome, Plan, Problem, Result
-from reconciler.render import account, words
-from reconciler.render.text.screen import escape, paint, wrap
-from reconciler.render.text.sentences import sentences
+from reconciler.render.shared import phrases
+from reconciler.render.shared.findings import sentences
+from reconciler.render.shared.options import RenderOptions
+from reconciler.render.shared.sanitize import escape
+from reconciler.render.shared.summary import errors, outcome_totals
+from reconciler.render.text.terminal import paint, wrap
 
 _STYLES: Final = {
     Result.DONE: "green",
@@ -22,7 +26,7 @@ _STOPPED: Final = frozenset({Result.SKIPPED, Result.WAITING, Result.REFUSED, Res
 
 def outcome_line(outcome: Outcome, *, color: bool) -> str:
     """One line, as it happens."""
-    mark, word = words.outcome(outcome)
+    mark, word = phrases.outcome(outcome)
     missed = outcome.detail is Detail.GATE_MISSED
     style = "alarm" if missed else _STYLES[outcome.result]
     said = ""
@@ -34,36 +38,32 @@ def outcome_line(outcome: Outcome, *, color: bool) -> str:
     return f"{head}{escape(str(outcome.address))}  {paint(word, style, on=color)}{said}"
 
 
-def summary(
-    outcomes: Iterable[Outcome],
-    plan: Plan,
-    *,
-    color: bool,
-    width: int = 100,
-    stopped: bool = False,
+def outcomes(
+    ended: Iterable[Outcome], plan: Plan, options: RenderOptions, *, stopped: bool = False
 ) -> str:
-    """The account: what waits and for whom, what went wrong, totals that add up, what next.
+    """Return what waits and for whom, what went wrong, totals that add up, and what to do next.
 
     `stopped`: somebody interrupted the run.
     """
-    rows = counting.settled(outcomes, plan)
+    color, width = options.color, options.width
+    rows = counting.settled(ended, plan)
     changes = {change.address: change for change in plan.changes}
     parts = [
         *_incidents(rows, color=color),
         *_waiting(rows, changes, color=color, width=width),
         *_problems(rows, color=color),
         *_notes(rows, color=color, width=width),
-        paint(totals(rows, plan), "bold", on=color),
+        paint(outcome_totals(rows, plan), "bold", on=color),
     ]
     next_ = _next(rows, plan, stopped=stopped)
     return "\n\n".join(parts) + ("\n" + "\n".join(next_) if next_ else "")
 
 
-def brief(outcomes: Iterable[Outcome], plan: Plan, *, color: bool) -> tuple[str, str]:
+def brief(ended: Iterable[Outcome], plan: Plan, *, color: bool) -> tuple[str, str]:
     """The totals on one line, and what must be said all the same: what went wrong."""
-    rows = counting.settled(outcomes, plan)
+    rows = counting.settled(ended, plan)
     wrong = (*_incidents(rows, color=color), *_problems(rows, color=color))
-    line = paint(totals(rows, plan), "bold", on=color)
+    line = paint(outcome_totals(rows, plan), "bold", on=color)
     return line, "\n\n".join(wrong)
 
 
@@ -93,7 +93,7 @@ def _waiting(
         change = changes.get(row.address)
         if row.problem is not None:
             lines.extend(_problem(row.problem, row.result, color=color))
-        if who := words.waits_for(row, change):
+        if who := phrases.waits_for(row, change):
             lines.extend(wrap(escape(who), indent="    ", width=width))
         if row.url or (row.change_request and row.problem is None):
             lines.append(f"    {escape(row.url or row.change_request or '')}")
@@ -133,29 +133,15 @@ def _problems(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
 
 
 def _address(row: Outcome, *, color: bool) -> str:
-    live = f"  {escape(words.outcome(row)[1])}" if row.written else ""
+    live = f"  {escape(phrases.outcome(row)[1])}" if row.written else ""
     return f"  {paint(escape(str(row.address)), 'bold', on=color)}{live}"
 
 
 def _problem(problem: Problem, result: Result, *, color: bool) -> Iterator[str]:
     label = "error:" if result in {Result.FAILED, Result.REFUSED} else "what: "
     yield f"    {paint(label, 'dim', on=color)} {escape(problem.what)}"
-    for line in sentences(problem.why, problem.state, problem.fix, color=color):
+    for line in sentences(problem.why, problem.state, problem.fix, paint=partial(paint, on=color)):
         yield f"  {line}"
-
-
-def totals(rows: Collection[Outcome], plan: Plan) -> str:
-    """Return the line `Apply: 3 done, 1 waiting, 40 unchanged (44 in all). 1 partly written.`."""
-    number = counting.account(rows, plan)
-    always = {Result.DONE, Result.UNCHANGED}
-    parts = [
-        f"{count:,} {word.replace('_', ' ')}"
-        for word, count in number.items()
-        if word != "planned" and (count or word in always)
-    ]
-    partly = counting.totals(rows, plan)["partly_written"]
-    more = f" {partly:,} partly written." if partly else ""
-    return f"Apply: {', '.join(parts)} ({number['planned']:,} in all).{more}"
 
 
 def _next(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> list[str]:
@@ -179,5 +165,5 @@ def _next(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> list[str]:
         lines.append("Next: fix what failed, then apply again: it goes on from here.")
     if stopped or (early and Result.FAILED not in results):
         lines.append("Next: run apply again: it goes on from here.")
-    lines += (f"The plan had {said}" for said in account.errors(plan, "was not applied"))
+    lines += (f"The plan had {said}" for said in errors(plan, "was not applied"))
     return lines

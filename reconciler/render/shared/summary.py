@@ -1,12 +1,12 @@
 """What a whole plan comes to: totals, notices, findings, doubts. Plain text: the sink escapes."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
-from reconciler import planfile
+from reconciler import outcomes, planfile
 from reconciler.evidence import LEFT_OUT
 from reconciler.model import (
     ABSENT,
@@ -17,13 +17,15 @@ from reconciler.model import (
     Finding,
     Gate,
     Ignored,
+    Outcome,
     Plan,
     Released,
+    Result,
     Severity,
     Verdict,
 )
-from reconciler.render import values, who, words
-from reconciler.render.words import count
+from reconciler.render.shared import attribution, phrases, values
+from reconciler.render.shared.phrases import count
 
 _ASKED: Final = {
     Verdict.PENDING: "waits for",
@@ -66,7 +68,7 @@ def _drift(plan: Plan) -> tuple[str, ...]:
     )
     shown = ", ".join(f"{found:,} {word}" for found, word in parts if found)
     match = (_match(number["none"], partial=partial),) if number["none"] else ()
-    return (f"Drift: {shown}.", *who.totals(plan), *waiting, *match)
+    return (f"Drift: {shown}.", *attribution.totals(plan), *waiting, *match)
 
 
 def _waiting(plan: Plan) -> tuple[str, ...]:
@@ -83,13 +85,13 @@ def _match(number: int, *, partial: bool = False) -> str:
 
 def _held(plan: Plan) -> Iterator[str]:
     verdicts = Counter(change.gate.verdict for change in plan.writes)
-    waiting = sum(change.gate.waits or words.files_anew(change.gate) for change in plan.writes)
+    waiting = sum(change.gate.waits or phrases.files_anew(change.gate) for change in plan.writes)
     if waiting:
         yield f"{waiting:,} will wait for approval."
     if number := sum(_bypasses(change.gate) for change in plan.writes):
         yield f"{number:,} will BYPASS approval."
     blocked = verdicts[Verdict.BLOCKED]
-    if number := blocked - sum(words.makes_way(change.gate) for change in plan.writes):
+    if number := blocked - sum(phrases.makes_way(change.gate) for change in plan.writes):
         yield f"{number:,} blocked by other change requests."
     if number := verdicts[Verdict.REJECTED]:
         yield f"{number:,} rejected before."
@@ -132,6 +134,20 @@ def ending(plan: Plan) -> Iterator[str]:
     how = "apply --continue" if refusal.go_on else "apply"
     others = " and apply the rest" if refusal.rest else ""
     yield f"{number}{how} will refuse {count(refusal.changes, 'change')}{others}."
+
+
+def outcome_totals(rows: Collection[Outcome], plan: Plan) -> str:
+    """Return the line `Apply: 3 done, 1 waiting, 40 unchanged (44 in all). 1 partly written.`."""
+    number = outcomes.account(rows, plan)
+    always = {Result.DONE, Result.UNCHANGED}
+    parts = [
+        f"{count:,} {word.replace('_', ' ')}"
+        for word, count in number.items()
+        if word != "planned" and (count or word in always)
+    ]
+    partly = outcomes.totals(rows, plan)["partly_written"]
+    more = f" {partly:,} partly written." if partly else ""
+    return f"Apply: {', '.join(parts)} ({number['planned']:,} in all).{more}"
 
 
 def base(plan: Plan, *, drift: bool = False) -> str:

@@ -16,7 +16,7 @@ class Zoom(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class RenderOptions:
     """What was asked for, and what the place it is shown at is able to do."""
 
     color: bool = False

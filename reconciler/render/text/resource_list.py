@@ -5,20 +5,20 @@ from typing import Final
 
 from reconciler.model import Action, Cause, Change, Plan
 from reconciler.paths import root
-from reconciler.render import account, asked, who, words
-from reconciler.render.text.look import SIGNS, TONES, Look
-from reconciler.render.text.screen import escape, wrap
-from reconciler.render.visible import columns
-from reconciler.render.words import Tone
+from reconciler.render.shared import approvals, attribution, phrases, summary
+from reconciler.render.shared.phrases import Tone
+from reconciler.render.shared.sanitize import columns, escape
+from reconciler.render.text.style import SIGNS, TONES, TextStyle
+from reconciler.render.text.terminal import wrap
 
 _MARKED: Final = {Cause.DRIFT: "drift", Cause.CONFLICT: "CONFLICT"}
 
 
-def resources(changes: Iterable[Change], look: Look) -> Iterator[str]:
+def resources(changes: Iterable[Change], look: TextStyle) -> Iterator[str]:
     """One paragraph a kind and scope, one line a resource."""
-    for _, group in account.grouped(changes):
+    for _, group in summary.grouped(changes):
         rows = [
-            (one, f"  {words.sign(one.action, drift=look.drift)} {_name(one)}") for one in group
+            (one, f"  {phrases.sign(one.action, drift=look.drift)} {_name(one)}") for one in group
         ]
         widest = max(columns(row) for _, row in rows)
         room = min(widest, look.width * 3 // 5)
@@ -29,8 +29,8 @@ def _name(one: Change) -> str:
     return escape(str(one.address))
 
 
-def _row(one: Change, row: str, room: int, look: Look) -> str:
-    sign = words.sign(one.action, drift=look.drift)
+def _row(one: Change, row: str, room: int, look: TextStyle) -> str:
+    sign = phrases.sign(one.action, drift=look.drift)
     title = look.link(look.paint(_name(one), "bold"), one.url)
     shown = look.paint(f"  {sign} ", SIGNS[sign]) + title
     said = _said(one, look)
@@ -41,14 +41,14 @@ def _row(one: Change, row: str, room: int, look: Look) -> str:
     return f"{shown}{gap}  {look.paint(text, _tone(one, look))}"
 
 
-def _said(one: Change, look: Look) -> str:
+def _said(one: Change, look: TextStyle) -> str:
     """What its gate does, and which fields move."""
-    said = None if look.drift else words.gate(one)
+    said = None if look.drift else phrases.gate(one)
     gate = f"{said.mark} {said.text.partition(':')[0]}: " if said is not None else ""
-    told = who.brief(one) if look.drift else None
+    told = attribution.brief(one) if look.drift else None
     by = f"  {told.mark} {told.text}".rstrip() if told is not None else ""
     if look.drift and one.action is not Action.UPDATE:
-        return words.drifted(one.action) + escape(by)
+        return phrases.drifted(one.action) + escape(by)
     if one.action is not Action.UPDATE:
         return escape(gate.removesuffix(": "))
     names: dict[str, str] = {}
@@ -59,16 +59,16 @@ def _said(one: Change, look: Look) -> str:
     return escape(gate + fields + by)
 
 
-def _tone(one: Change, look: Look) -> str:
-    said = who.brief(one) if look.drift else words.gate(one)
+def _tone(one: Change, look: TextStyle) -> str:
+    said = attribution.brief(one) if look.drift else phrases.gate(one)
     loud = said is not None and (not look.drift or said.tone is Tone.LOUD)
     return TONES[said.tone] if said is not None and loud else "dim"
 
 
-def gates(plan: Plan, look: Look) -> Iterator[str]:
+def gates(plan: Plan, look: TextStyle) -> Iterator[str]:
     """Who has to agree to how many changes, said once a gate."""
     lines = ["Approvals:"]
-    for one in asked.groups(plan.writes):
+    for one in approvals.groups(plan.writes):
         text = f"{one.mark} {escape(f'{one.what}: {one.of_whom}')}"
         rows = wrap(text, indent="  ", width=look.width, hang="    ")
         lines.extend(look.paint(row, TONES[one.tone]) for row in rows)

@@ -16,6 +16,8 @@ _UNSEEN: Final = re.compile(
     "\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+# What a CI runner takes for a command: `::` where a line may begin, `##[` anywhere.
+_COMMAND: Final = re.compile(r"(?<!\S)::|##\[")
 _PAGE: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~%/-]*)?")
 _SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _PILED: Final = 4  # marks above and below one letter, on average
@@ -25,6 +27,13 @@ _WIDE: Final = frozenset({"W", "F"})
 def visible(text: str) -> str:
     """The text on one line, nothing hidden in it, and without keys."""
     return _UNSEEN.sub(_escaped, redact(text))
+
+
+def escape(text: str) -> str:
+    """Foreign text for the terminal: one line, nothing a terminal or a CI runner obeys."""
+    return _COMMAND.sub(
+        lambda found: rf"{found[0][0]}\x{ord(found[0][1]):02x}{found[0][2:]}", visible(text)
+    )
 
 
 def page(url: str, host: str) -> bool:

@@ -1,9 +1,8 @@
-"""The terminal's one escape function, its colours, and lines that fit."""
+"""Colours of the terminal, links, and lines that fit. `sanitize.escape` comes first."""
 
-import re
 from typing import Final
 
-from reconciler.render.visible import columns, visible
+from reconciler.render.shared.sanitize import columns
 
 _CODES: Final = {
     "red": "31",
@@ -17,15 +16,6 @@ _CODES: Final = {
     "loud": "1;33",
     "alarm": "1;31",
 }
-# What a CI runner takes for a command: `::` where a line may begin, `##[` anywhere.
-_COMMAND: Final = re.compile(r"(?<!\S)::|##\[")
-
-
-def escape(text: str) -> str:
-    """Foreign text for the terminal: one line, nothing a terminal or a CI runner obeys."""
-    return _COMMAND.sub(
-        lambda found: rf"{found[0][0]}\x{ord(found[0][1]):02x}{found[0][2:]}", visible(text)
-    )
 
 
 def paint(text: str, style: str, *, on: bool) -> str:

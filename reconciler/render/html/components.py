@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from html import escape
 from typing import Final
 
-from reconciler.render.text.screen import escape as quiet
-from reconciler.render.visible import page
-from reconciler.render.words import Said, Tone
+from reconciler.render.shared.phrases import Phrase, Tone
+from reconciler.render.shared.sanitize import escape as quiet
+from reconciler.render.shared.sanitize import page
 
 _TONES: Final = {Tone.WAIT: "wait", Tone.LOUD: "loud", Tone.STOP: "stop"}
 
@@ -33,7 +33,7 @@ def tone(found: Tone) -> str:
     return _TONES[found]
 
 
-def box(said: Said, *, more: str = "") -> str:
+def box(said: Phrase, *, more: str = "") -> str:
     """A sentence with its mark, and what is worth adding to it."""
     notes = "".join(f"<p>{text(note)}</p>" for note in said.more)
     first = f"<p>{mark(said.mark)} {text(said.text)}{more}</p>"

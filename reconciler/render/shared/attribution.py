@@ -9,10 +9,10 @@ from reconciler.evidence import Attribution, Way
 from reconciler.kind import instant
 from reconciler.model import Action, Change, FieldChange, Finding, Plan, Severity, Verdict
 from reconciler.paths import parse_path
-from reconciler.render import values
-from reconciler.render.rows import rows
-from reconciler.render.visible import clip
-from reconciler.render.words import Said, Tone, count, drifted
+from reconciler.render.shared import values
+from reconciler.render.shared.change_rows import rows
+from reconciler.render.shared.phrases import Phrase, Tone, count, drifted
+from reconciler.render.shared.sanitize import clip
 from reconciler.source import Source
 
 _MARKS: Final = {
@@ -31,17 +31,17 @@ _COUNTED: Final = {
 }
 
 
-def said(found: Attribution, one: FieldChange | None = None) -> Said:
+def said(found: Attribution, one: FieldChange | None = None) -> Phrase:
     """`Changed by dana@acme.test in the web app on Tue 2026-01-06 10:12 UTC, past the gate …`."""
     mark, tone = _MARKS[found.way]
     if found.at is None:
-        return Said(mark, f"Who did it is not known: {found.note}", tone)
+        return Phrase(mark, f"Who did it is not known: {found.note}", tone)
     parts = [found.deed.value.capitalize(), *_by(found)]
     if found.client:
         parts.append(_CLIENTS.get(found.client, f"through {found.client}"))
     parts.append(f"on {when(found.at)}")
     text = f"{' '.join(parts)}{_moved(found, one)}{_way(found)}"
-    return Said(mark, text, tone, page=found.url or "")
+    return Phrase(mark, text, tone, page=found.url or "")
 
 
 def _by(found: Attribution) -> Iterator[str]:
@@ -80,7 +80,7 @@ def when(at: str) -> str:
     return at if found is None else f"{found.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
 
 
-def after(fields: Sequence[FieldChange], index: int) -> Said | None:
+def after(fields: Sequence[FieldChange], index: int) -> Phrase | None:
     """What is said below a field: once for a run of fields that one person moved at once."""
     here = fields[index].attribution
     following = fields[index + 1].attribution if index + 1 < len(fields) else None
@@ -99,26 +99,26 @@ def _same(one: Attribution, other: Attribution) -> bool:
     )
 
 
-def whole(change: Change) -> Said | None:
+def whole(change: Change) -> Phrase | None:
     """What is said of an object that has gone, or come back."""
     return said(change.attribution) if change.attribution is not None else None
 
 
-def about(change: Change) -> Iterator[Said]:
+def about(change: Change) -> Iterator[Phrase]:
     """Everything that is said of a resource as a whole."""
     request = change.gate.change_request
     if change.gate.verdict is Verdict.PENDING and request is not None:
         text = f"change request {request} is open, and would make it as the files say"
-        yield Said("⏸", text, Tone.WAIT)
+        yield Phrase("⏸", text, Tone.WAIT)
     yield from (said for said in (whole(change), hold(change)) if said is not None)
 
 
-def hold(change: Change) -> Said | None:
+def hold(change: Change) -> Phrase | None:
     """That drift is held, until when and why."""
     found = change.hold
     if found is None:
         return None
-    return Said("⏸", f"held until {found.written}, does not fail: {found.reason}", Tone.WAIT)
+    return Phrase("⏸", f"held until {found.written}, does not fail: {found.reason}", Tone.WAIT)
 
 
 def totals(plan: Plan) -> Iterator[str]:
@@ -141,7 +141,7 @@ def _attributions(change: Change) -> Iterator[Attribution]:
         yield change.attribution
 
 
-def brief(change: Change) -> Said | None:
+def brief(change: Change) -> Phrase | None:
     """Who moved a resource, in a few words: the worst mark, the people, and a hold."""
     found = tuple(_attributions(change))
     if not found:
@@ -150,7 +150,7 @@ def brief(change: Change) -> Said | None:
     people = dict.fromkeys(one.person for one in found if one.person)
     held = ("held",) if change.hold is not None else ()
     mark, tone = _MARKS[way]
-    return Said(mark, ", ".join((*people, *held)), tone)
+    return Phrase(mark, ", ".join((*people, *held)), tone)
 
 
 def advice(plan: Plan) -> str:

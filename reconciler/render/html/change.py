@@ -6,11 +6,11 @@ from typing import Final
 
 from reconciler.model import Action, Address, Cause, Change, Plan, Verdict
 from reconciler.paths import root
-from reconciler.render import who, words
 from reconciler.render.html import filters
+from reconciler.render.html.components import box, link, text, tone
 from reconciler.render.html.fields import fields
 from reconciler.render.html.findings import card
-from reconciler.render.html.parts import box, link, text, tone
+from reconciler.render.shared import attribution, phrases
 
 MOST: Final = 20_000  # changes of one page: about 20 MB
 _UNFOLDED: Final = 12  # so many changes are shown unfolded
@@ -58,7 +58,7 @@ def section(plan: Plan, *, drift: bool) -> Iterator[str]:
         return
     if (rest := len(plan.writes) - MOST) > 0:
         yield (
-            f'<p class="doubt">{words.count(rest, "more change")} of later steps would make this '
+            f'<p class="doubt">{phrases.count(rest, "more change")} of later steps would make this '
             "page too large: narrow it with --select, or see the JSON.</p>"
         )
     yield from filters.bar(plan.writes[:MOST], drift=drift)
@@ -111,7 +111,7 @@ def _tree(groups: Iterable[_Group]) -> Iterator[str]:
 
 def _change(one: Change, number: int, around: _Around) -> Iterator[str]:
     drift = around.drift
-    sign = words.sign(one.action, drift=drift)
+    sign = phrases.sign(one.action, drift=drift)
     kind = {"+": "create", "-": "delete"}.get(sign, "update")
     yield (
         f'<details class="c {kind}" id="c{number}" {filters.attributes(one, drift=drift)}'
@@ -130,7 +130,7 @@ def _moves(one: Change, *, drift: bool) -> str:
     """Which fields move, for a row that is folded."""
     if one.action is Action.UPDATE:
         return ", ".join(dict.fromkeys(root(field.path) for field in one.fields))
-    return words.drifted(one.action) if drift else ""
+    return phrases.drifted(one.action) if drift else ""
 
 
 def _badges(one: Change, *, drift: bool) -> Iterator[str]:
@@ -142,21 +142,21 @@ def _badges(one: Change, *, drift: bool) -> Iterator[str]:
     for cause in (Cause.DRIFT, Cause.CONFLICT):
         if any(field.cause is cause for field in one.fields):
             yield f'<i class="badge {cause.value}">{cause.value}</i>'
-    said = words.gate(one)
+    said = phrases.gate(one)
     if said is not None:
         doubt = one.gate.verdict is Verdict.NONE
         name = "may wait" if doubt else filters.GATES[one.gate.verdict]
         yield f'<i class="badge {tone(said.tone)}">{name}</i>'
     if one.warnings:
-        yield f'<i class="badge loud">{words.count(len(one.warnings), "warning")}</i>'
+        yield f'<i class="badge loud">{phrases.count(len(one.warnings), "warning")}</i>'
 
 
 def _said(one: Change, around: _Around) -> Iterator[str]:
     """What its gate does, what to watch out for; for drift, who did it."""
     if around.drift:
-        yield from map(box, who.about(one))
+        yield from map(box, attribution.about(one))
         return
-    said = words.gate(one)
+    said = phrases.gate(one)
     if said is not None:
         url = around.pages.get(one.gate.change_request or "")
         look = link("open the request", url, around.host) if url else ""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from reconciler.model import ABSENT
 from reconciler.planfile import redact
-from reconciler.render import texts
+from reconciler.render.shared import text_diff
 
 NOT_SET: Final = "(not set)"
 REMOVED: Final = "(removed)"
@@ -68,14 +68,14 @@ def block(value: Any, room: int) -> Iterator[str]:
             head, *rest = block(item, room - 2)
             yield f"- {head}"
             yield from (f"  {line}" for line in rest)
-    elif isinstance(value, str) and (lines := texts.literal(value)):
+    elif isinstance(value, str) and (lines := text_diff.literal(value)):
         yield from lines
     else:
         yield scalar(value) if _is_scalar(value) else flow(value)
 
 
 def _entry(head: str, item: Any, room: int) -> Iterator[str]:
-    if isinstance(item, str) and (lines := texts.literal(item)):
+    if isinstance(item, str) and (lines := text_diff.literal(item)):
         yield f"{head} {lines[0]}"
         yield from lines[1:]
         return
@@ -105,12 +105,12 @@ def difference(old: Any, new: Any, room: int, *, whole: bool = False) -> Differe
         return Difference(inline=False, pieces=items)
     if isinstance(old, str) and isinstance(new, str):
         old, new = redact(old), redact(new)  # before they are cut, or half a key would be left
-        if (lines := texts.unfolded(old, new)) is not None:
+        if (lines := text_diff.unfolded(old, new)) is not None:
             before, after, note = lines
-            if found := tuple(texts.compared(before, after)):
+            if found := tuple(text_diff.compared(before, after)):
                 return Difference(inline=False, pieces=found, note=note)
         return Difference(inline=False, pieces=_texts(old, new, 0 if whole else room // 2))
-    pieces = texts.compared(_written(old, room), _written(new, room))
+    pieces = text_diff.compared(_written(old, room), _written(new, room))
     return Difference(inline=False, pieces=tuple(pieces))
 
 

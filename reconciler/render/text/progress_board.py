@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reconciler.model import Address, Outcome, Result
-from reconciler.render import words
-from reconciler.render.text.screen import escape, paint
-from reconciler.render.visible import clip, columns
+from reconciler.render.shared import phrases
+from reconciler.render.shared.sanitize import clip, columns, escape
+from reconciler.render.text.terminal import paint
 
 _FLYING: Final = 8  # rows of what is in flight, and
 _PARKED: Final = 6  # of what waits for people; of more, how many more
@@ -92,7 +92,7 @@ def _flying(now: Board) -> Iterator[tuple[str, str]]:
 
 def _parked(now: Board) -> Iterator[tuple[str, str]]:
     for one in now.parked[:_PARKED]:
-        who = words.waits_for(one, None) or one.change_request or "approval"
+        who = phrases.waits_for(one, None) or one.change_request or "approval"
         yield _STYLES[Result.WAITING], f"  ⏸ {escape(str(one.address))}  {escape(who)}"
     if len(now.parked) > _PARKED:
         yield "dim", f"    and {len(now.parked) - _PARKED} more waiting for approval"

@@ -34,7 +34,7 @@ class Tone(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Phrase:
     """What the gate does to one change: a mark, a sentence, and what is worth adding."""
 
     mark: str
@@ -65,7 +65,7 @@ def _people(members: Iterable[str]) -> str:
     return ", ".join(shown) or "nobody"
 
 
-def gate(change: Change) -> Said | None:
+def gate(change: Change) -> Phrase | None:
     """What the gate does to this change; None where nothing has to be said."""
     found = change.gate
     policy, whom = _policy(change), ask(found)
@@ -74,30 +74,30 @@ def gate(change: Change) -> Said | None:
     match found.verdict:
         case Verdict.NONE:
             sure = found.confidence is not Confidence.UNKNOWN
-            doubt = Said("?", "may wait for approval: this cannot be told", Tone.WAIT, notes)
+            doubt = Phrase("?", "may wait for approval: this cannot be told", Tone.WAIT, notes)
             said = None if sure else doubt
         case Verdict.APPROVAL:
-            said = Said("⏸", f"{_waits(found.confidence)}: {policy}, {whom}", Tone.WAIT, notes)
+            said = Phrase("⏸", f"{_waits(found.confidence)}: {policy}, {whom}", Tone.WAIT, notes)
         case Verdict.BYPASS:
             text = f"BYPASSES {policy}: written at once, without the approval of {whom}"
-            said = Said("‼", text, Tone.LOUD, notes)
+            said = Phrase("‼", text, Tone.LOUD, notes)
         case Verdict.PENDING:
             where = "" if request in found.note else f" in change request {request}"
             text = f"waits already{where}: {policy}, {whom}"
-            said = Said("⏸", text, Tone.WAIT, notes)
+            said = Phrase("⏸", text, Tone.WAIT, notes)
         case Verdict.BLOCKED if makes_way(found):
             anew = f", and files anew: {policy}, {whom}" if files_anew(found) else ""
             text = f"takes back change request {request}{anew}"
-            said = Said("⏸", text, Tone.WAIT, notes)
+            said = Phrase("⏸", text, Tone.WAIT, notes)
         case Verdict.BLOCKED:
             text = f"BLOCKED by change request {request}: {policy}, {whom}"
             look = f"nothing is written; see: reconciler requests show {request}"
-            said = Said("✗", text, Tone.STOP, (*notes, look))
+            said = Phrase("✗", text, Tone.STOP, (*notes, look))
         case Verdict.REJECTED:
             how = "ASKED TWICE before, last" if LAPSED in found.note else "REJECTED before"
             text = f"{how} in change request {request}: {policy}; not filed again"
             again = "to ask once more, commit the document anew"
-            said = Said("✗", text, Tone.STOP, (*notes, again))
+            said = Phrase("✗", text, Tone.STOP, (*notes, again))
         case Verdict.SPLIT:
             said = _split(found, policy, whom, notes)
         case _:
@@ -115,14 +115,14 @@ def files_anew(found: Gate) -> bool:
     return makes_way(found) and FILES_ANEW in found.note
 
 
-def _split(found: Gate, policy: str, whom: str, notes: tuple[str, ...]) -> Said:
+def _split(found: Gate, policy: str, whom: str, notes: tuple[str, ...]) -> Phrase:
     """Several calls: some of them wait, or all pass, perhaps because of whose key it is."""
     if found.waits:
-        return Said("⏸", f"sent in several calls: {policy}, {whom}", Tone.WAIT, notes)
+        return Phrase("⏸", f"sent in several calls: {policy}, {whom}", Tone.WAIT, notes)
     if found.policy is not None:
         text = f"sent in several calls that BYPASS {policy}: without the approval of {whom}"
-        return Said("‼", text, Tone.LOUD, notes)
-    return Said("⏸", "sent in several calls, of which none has to wait", Tone.WAIT, notes)
+        return Phrase("‼", text, Tone.LOUD, notes)
+    return Phrase("⏸", "sent in several calls, of which none has to wait", Tone.WAIT, notes)
 
 
 def _because(found: Gate) -> str:

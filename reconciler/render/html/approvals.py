@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reconciler.model import Address, ChangeRequest, Plan, Verdict
-from reconciler.render import asked, who, words
-from reconciler.render.asked import Asked, Person
-from reconciler.render.html.changes import numbers
-from reconciler.render.html.parts import link, mark, text, tone
-from reconciler.render.text.screen import escape as quiet
-from reconciler.render.visible import clip
+from reconciler.render.html.change import numbers
+from reconciler.render.html.components import link, mark, text, tone
+from reconciler.render.shared import approvals, attribution, phrases
+from reconciler.render.shared.approvals import ApprovalGroup, NamedApprover
+from reconciler.render.shared.sanitize import clip
+from reconciler.render.shared.sanitize import escape as quiet
 
 _PICTURES: Final = 60  # gates that are drawn; of more only the sentence is shown
 _LINKED: Final = 8  # changes of a gate that are named before they are folded
@@ -29,7 +29,7 @@ _TITLE, _ROOM = 36, 34  # columns of the policy's name, of a person's
 
 def section(plan: Plan) -> Iterator[str]:
     """Every gate with the changes it holds or lets by."""
-    groups = asked.groups(plan.writes)
+    groups = approvals.groups(plan.writes)
     if not groups:
         return
     numbered = numbers(plan)
@@ -39,14 +39,14 @@ def section(plan: Plan) -> Iterator[str]:
         yield from _card(one, numbered, requests, plan.host)
     yield "</div>"
     if rest := groups[_PICTURES:]:
-        yield f'<details class="notice"><summary>{words.count(len(rest), "more gate")}</summary>'
+        yield f'<details class="notice"><summary>{phrases.count(len(rest), "more gate")}</summary>'
         yield from (f"<p>{text(f'{one.what}: {one.of_whom}')}</p>" for one in rest)
         yield "</details>"
     yield "</section>"
 
 
 def _card(
-    one: Asked,
+    one: ApprovalGroup,
     numbered: Mapping[Address, int],
     requests: Mapping[str, ChangeRequest],
     host: str,
@@ -61,7 +61,7 @@ def _card(
     yield f"</figcaption>{_picture(one, request)}</figure>"
 
 
-def _held(one: Asked, numbered: Mapping[Address, int]) -> Iterator[str]:
+def _held(one: ApprovalGroup, numbered: Mapping[Address, int]) -> Iterator[str]:
     for change in one.changes[:_LINKED]:
         name = f"<code>{text(change.address.name)}</code>"
         number = numbered.get(change.address)
@@ -89,12 +89,12 @@ class _Drawing:
         self.add(f'<text class="{kind}" x="{x}" y="{y}">{full}{text(shown)}</text>')
 
 
-def _picture(one: Asked, request: ChangeRequest | None) -> str:
+def _picture(one: ApprovalGroup, request: ChangeRequest | None) -> str:
     drawing = _Drawing()
     _policy(drawing, one)
     _quorum(drawing, one, request)
     start = drawing.y
-    people = tuple(asked.people(one.gate))
+    people = tuple(approvals.people(one.gate))
     votes = {vote.person.lower(): vote.approved for vote in request.votes} if request else {}
     trunk_end = _people(drawing, people, votes)
     if not people:
@@ -109,7 +109,7 @@ def _picture(one: Asked, request: ChangeRequest | None) -> str:
     )
 
 
-def _policy(drawing: _Drawing, one: Asked) -> None:
+def _policy(drawing: _Drawing, one: ApprovalGroup) -> None:
     drawing.add(f'<rect class="node" x="1" y="1" width="{_WIDTH - 2}" height="48" rx="8"/>')
     drawing.words(14, 21, one.policy, "strong", _TITLE)
     drawing.words(14, 39, one.where or "policy", "soft", _TITLE + 4)
@@ -117,7 +117,7 @@ def _policy(drawing: _Drawing, one: Asked) -> None:
     drawing.y = 66
 
 
-def _quorum(drawing: _Drawing, one: Asked, request: ChangeRequest | None) -> None:
+def _quorum(drawing: _Drawing, one: ApprovalGroup, request: ChangeRequest | None) -> None:
     """A ring with an arc for each vote that is needed, and what it comes to."""
     quorum, y = one.gate.quorum, drawing.y + 18
     given = sum(vote.approved for vote in request.votes) if request is not None else 0
@@ -150,27 +150,29 @@ def _arcs(quorum: int, given: int, y: float) -> Iterator[str]:
         yield f'<path class="{kind}" d="M{x1} {y1}A16 16 0 {large} 1 {x2} {y2}"/>'
 
 
-def _needed(one: Asked, given: int) -> str:
+def _needed(one: ApprovalGroup, given: int) -> str:
     quorum = one.gate.quorum
     if one.verdict in _SAID:
         return _SAID[one.verdict]
     if quorum is None:
         return "how many is not known"
-    need = words.count(quorum, "approval")
+    need = phrases.count(quorum, "approval")
     return f"{given} of {need} given" if given else f"{need} needed"
 
 
-def _until(one: Asked, request: ChangeRequest | None) -> str:
+def _until(one: ApprovalGroup, request: ChangeRequest | None) -> str:
     if one.verdict is Verdict.BYPASS:
         return "these people would be:"
     if request is not None and request.expires_at:
-        return f"expires {who.when(request.expires_at)}"
+        return f"expires {attribution.when(request.expires_at)}"
     after = one.gate.expires_after
     return f"expires {after} after it is filed" if after else "from among:"
 
 
 def _people(
-    drawing: _Drawing, people: Iterable[tuple[str, tuple[Person, ...]]], votes: Mapping[str, bool]
+    drawing: _Drawing,
+    people: Iterable[tuple[str, tuple[NamedApprover, ...]]],
+    votes: Mapping[str, bool],
 ) -> float:
     """Everybody, hung on the trunk; where the trunk ends."""
     end = drawing.y
@@ -191,7 +193,9 @@ def _people(
     return max(end - 8, 0)
 
 
-def _members(drawing: _Drawing, members: tuple[Person, ...], votes: Mapping[str, bool]) -> None:
+def _members(
+    drawing: _Drawing, members: tuple[NamedApprover, ...], votes: Mapping[str, bool]
+) -> None:
     """The people of a role, hung on the role."""
     top = drawing.y + 4
     rest = len(members) - _NAMED
@@ -215,7 +219,7 @@ def _branch(drawing: _Drawing, x: float, to_x: float, y: float) -> None:
 
 
 def _person(
-    drawing: _Drawing, x: float, y: float, person: Person, votes: Mapping[str, bool]
+    drawing: _Drawing, x: float, y: float, person: NamedApprover, votes: Mapping[str, bool]
 ) -> None:
     """A disc with an initial; hollow if they cannot approve, with a tick if they have."""
     vote = votes.get(person.email.lower())

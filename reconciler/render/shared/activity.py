@@ -9,7 +9,7 @@ from typing import Any, Final
 from reconciler import planfile
 from reconciler.document import printed
 from reconciler.model import Payload
-from reconciler.render.loose import items, mapping, word
+from reconciler.render.shared.change_requests import items, mapping, word
 
 COLUMNS: Final = (
     "created_at",
@@ -76,24 +76,6 @@ def person(entry: Payload) -> str:
     if user.get("uuid"):
         return f"user {user['uuid']}"
     return "PostHog" if entry.get("is_system") is True else "unknown"
-
-
-def table(rows: Iterable[Mapping[str, Any]], *, format: str, color: bool) -> str:
-    """Rows of `row`, as text or json."""
-    if format == "json":
-        return planfile.as_text(planfile.plain(list(rows))).removesuffix("\n")
-    from reconciler.render.text import activity
-
-    return activity.entries(rows, color=color)
-
-
-def filters(found: Payload, *, format: str, color: bool) -> str:
-    """What there is to filter by (contract 11.3), as text or json."""
-    if format == "json":
-        return planfile.as_text(planfile.plain(dict(found))).removesuffix("\n")
-    from reconciler.render.text import activity
-
-    return activity.available(found, color=color)
 
 
 def as_jsonl(entries: Iterable[Payload]) -> Iterator[str]:

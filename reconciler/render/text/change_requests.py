@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.model import Approvers, Payload
-from reconciler.render import requests as values_of
-from reconciler.render import values, words
-from reconciler.render.requests import People, Roles, moment
-from reconciler.render.text.look import INDENT, Look, difference
-from reconciler.render.text.screen import escape, paint, wrap
-from reconciler.render.visible import columns
+from reconciler.render.shared import change_requests as values_of
+from reconciler.render.shared import phrases, values
+from reconciler.render.shared.change_requests import RequestView, moment
+from reconciler.render.shared.options import RenderOptions
+from reconciler.render.shared.sanitize import columns, escape
+from reconciler.render.text.style import INDENT, TextStyle, difference
+from reconciler.render.text.terminal import paint, wrap
 
 _HEAD: Final = ("ID", "STATE", "VOTES", "ACTION", "FLAG", "BY", "EXPIRES")
 _STYLES: Final = {
@@ -23,9 +24,9 @@ _STYLES: Final = {
 _YOURS: Final = "* waits for your vote: reconciler requests approve ID, or reject ID"
 
 
-def change_requests(rows: Iterable[Mapping[str, Any]], *, color: bool) -> str:
+def change_requests(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -> str:
     """A table of `requests.row`s, newest first as they came."""
-    every = list(rows)
+    every, color = list(rows), options.color
     if not every:
         return "No change requests."
     cells = [_HEAD, *(_cells(row) for row in every)]
@@ -57,36 +58,21 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def change_request(
-    payload: Payload,
-    row: Mapping[str, Any] | None = None,
-    *,
-    people: People,
-    roles: Roles,
-    color: bool,
-    width: int = 100,
-) -> str:
-    """One request: what it would change, how the votes stand, who can still approve, until when.
-
-    Args:
-        row: its `requests.row`, which knows where it belongs and its page.
-        people, roles: names for the ids in it, as far as the caller could read them.
-
-    """
-    look = Look(color, width)
-    row = row or values_of.row(payload)
-    able = values_of.still(payload, people=people, roles=roles)
+def change_request(request: RequestView, options: RenderOptions) -> str:
+    """Return what it would change, the votes, who can still approve it, and until when."""
+    look = TextStyle(options.color, options.width)
+    payload, row = request.payload, request.row
     parts = (
         _head(row, look),
         _intent(payload, look),
-        _votes(payload, row, able, look),
+        _votes(payload, row, request.able, look),
         _trouble(payload, row, look),
         _next(row),
     )
     return "\n\n".join(text for part in parts if (text := "\n".join(part)))
 
 
-def _head(row: Mapping[str, Any], look: Look) -> Iterator[str]:
+def _head(row: Mapping[str, Any], look: TextStyle) -> Iterator[str]:
     state = look.paint(escape(row["state"]), _STYLES.get(row["state"], ""))
     known = {name: escape(str(value or "unknown")) for name, value in row.items()}
     yield f"{look.paint('change request', 'bold')} {known['id']}: {state or 'unknown'}"
@@ -98,7 +84,7 @@ def _head(row: Mapping[str, Any], look: Look) -> Iterator[str]:
         yield f"  {escape(row['url'])}"
 
 
-def _intent(payload: Payload, look: Look) -> Iterator[str]:
+def _intent(payload: Payload, look: TextStyle) -> Iterator[str]:
     moves = values_of.moves(payload)
     if moves:
         yield "Would change:"
@@ -113,7 +99,9 @@ def _intent(payload: Payload, look: Look) -> Iterator[str]:
             yield f"{INDENT}{look.clip(escape(line))}"
 
 
-def _votes(payload: Payload, row: Mapping[str, Any], able: Approvers, look: Look) -> Iterator[str]:
+def _votes(
+    payload: Payload, row: Mapping[str, Any], able: Approvers, look: TextStyle
+) -> Iterator[str]:
     needed = row["quorum"] if row["quorum"] is not None else "unknown"
     yield escape(f"Approvals: {row['approvals']} of {needed}")
     for vote in values_of.votes(payload):
@@ -122,11 +110,11 @@ def _votes(payload: Payload, row: Mapping[str, Any], able: Approvers, look: Look
         who = f"{escape(vote.person)}, {escape(moment(vote.at))}"
         yield f"  {look.paint(mark, style)} {who}{reason}"
     if row["state"] == "pending":
-        text = f"can still approve: {words.approvers(able)}"
+        text = f"can still approve: {phrases.approvers(able)}"
         yield from wrap(escape(text), indent="  ", width=look.width)
 
 
-def _trouble(payload: Payload, row: Mapping[str, Any], look: Look) -> Iterator[str]:
+def _trouble(payload: Payload, row: Mapping[str, Any], look: TextStyle) -> Iterator[str]:
     """What keeps it from being applied, or kept it."""
     status = row["validation_status"]
     if status not in {"", "valid"}:

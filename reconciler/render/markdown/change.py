@@ -6,13 +6,12 @@ from itertools import islice
 from typing import Final
 
 from reconciler.model import ABSENT, Action, Cause, Change, FieldChange, Verdict
-from reconciler.render import values, who, words
-from reconciler.render.markdown.budget import limited
 from reconciler.render.markdown.escape import code, code_tag, fence, prose, tag
-from reconciler.render.rows import Row, rows
-from reconciler.render.text import sentences
-from reconciler.render.visible import page
-from reconciler.render.words import Said
+from reconciler.render.markdown.size_limit import limited
+from reconciler.render.shared import attribution, findings, phrases, values
+from reconciler.render.shared.change_rows import Row, rows
+from reconciler.render.shared.phrases import Phrase
+from reconciler.render.shared.sanitize import page
 
 _DOTS: Final = {"+": "🟢", "~": "🟡", "-": "🔴", " ": "⚪"}
 _WAITING: Final = frozenset({Verdict.APPROVAL, Verdict.SPLIT, Verdict.PENDING})
@@ -22,9 +21,9 @@ _SHORT: Final = 160  # characters of both sides that are shown on two lines
 
 def folded(one: Change, *, drift: bool, opened: bool, host: str = "") -> str:
     """One change as `<details>`."""
-    said = None if drift else words.gate(one)
+    said = None if drift else phrases.gate(one)
     title = f"{_dot(one, drift=drift)} {code_tag(str(one.address))} "
-    title += words.drifted(one.action) if drift else one.action.value
+    title += phrases.drifted(one.action) if drift else one.action.value
     moved = {field.cause for field in one.fields}
     for cause in (Cause.DRIFT, Cause.CONFLICT):
         title += f", {cause.value}" if cause in moved and not drift else ""
@@ -41,12 +40,12 @@ def folded(one: Change, *, drift: bool, opened: bool, host: str = "") -> str:
 
 def row(one: Change, *, drift: bool) -> str:
     """One change as a row of a list, where there is no room to unfold it."""
-    what = words.drifted(one.action) if drift else one.action.value
+    what = phrases.drifted(one.action) if drift else one.action.value
     return f"- {_dot(one, drift=drift)} {code(str(one.address))} {what}"
 
 
 def _dot(one: Change, *, drift: bool) -> str:
-    return _DOTS[words.sign(one.action, drift=drift)]
+    return _DOTS[phrases.sign(one.action, drift=drift)]
 
 
 def _body(one: Change, host: str, *, drift: bool) -> Iterator[str]:
@@ -57,39 +56,39 @@ def _body(one: Change, host: str, *, drift: bool) -> Iterator[str]:
         yield fence(limited(lines), "diff")
     if drift and (rows := [_told(said, host) for said in _who(one)]):
         yield "\n".join(rows)
-    said = None if drift else words.gate(one)
+    said = None if drift else phrases.gate(one)
     if said is not None:
         notes = (f"  - {prose(note)}" for note in said.more)
         yield "\n".join((f"- {said.mark} {_gate(one, said)}", *notes))
     for warning in () if drift else one.warnings[:3]:
-        yield fence(limited(sentences.lines(warning, color=False), 4_000))
+        yield fence(limited(findings.plain_lines(warning), 4_000))
     if one.source is not None:
         yield f"Declared in {code(f'{one.source.file}:{one.source.line}')}"
 
 
-def _told(said: Said, host: str) -> str:
+def _told(said: Phrase, host: str) -> str:
     """Who did it, and where to look at that."""
     link = f" [look]({said.page})" if said.page and page(said.page, host) else ""
     return f"- {said.mark} {prose(said.text)}{link}"
 
 
-def _gate(one: Change, said: Said) -> str:
+def _gate(one: Change, said: Phrase) -> str:
     """What the gate does; who has to agree was said above, once a policy."""
     if one.gate.verdict in _WAITING and one.gate.policy:
         return f"{prose(said.text.partition(':')[0])} under {code(one.gate.policy)}"
     return prose(said.text)
 
 
-def _who(one: Change) -> Iterator[Said]:
+def _who(one: Change) -> Iterator[Phrase]:
     """Who did it: a line for each act, and the fields that it moved where there are several."""
     fields = [row.field for row in rows(one, drift=True)]
-    acts = [(at, said) for at in range(len(fields)) if (said := who.after(fields, at))]
+    acts = [(at, said) for at in range(len(fields)) if (said := attribution.after(fields, at))]
     start = 0
     for at, said in acts if one.action is Action.UPDATE else ():
         paths = ", ".join(field.path for field in fields[start : at + 1])
         yield replace(said, text=f"{paths}: {said.text}") if len(acts) > 1 else said
         start = at + 1
-    yield from who.about(one)
+    yield from attribution.about(one)
 
 
 def _diff(one: Change, *, drift: bool) -> Iterator[str]:
@@ -108,12 +107,12 @@ def _item(row: Row, *, drift: bool) -> Iterator[str]:
     shown = "" if row.is_moved else f": {values.flow(value)}"
     sign = " " if row.is_moved else row.sign
     note = f"  ({row.note})" if row.note else ""
-    yield f"{sign} {row.field.path}{shown}{note}{'' if drift else words.cause(row.field.cause)}"
+    yield f"{sign} {row.field.path}{shown}{note}{'' if drift else phrases.cause(row.field.cause)}"
 
 
 def _field(one: FieldChange, *, drift: bool) -> Iterator[str]:
     old, new = (one.desired, one.live) if drift else (one.live, one.desired)
-    cause = "" if drift else words.cause(one.cause)
+    cause = "" if drift else phrases.cause(one.cause)
     before, after = values.flow(old), values.flow(new)
     if len(before) + len(after) <= _SHORT:  # two short lines say it best
         yield f"- {one.path}: {before}{cause}"

@@ -4,19 +4,18 @@ from collections.abc import Iterator
 from typing import Final
 
 from reconciler.model import ABSENT, Action, Cause, Change, FieldChange
-from reconciler.render import values, who, words
-from reconciler.render.rows import Row, rows
-from reconciler.render.text import sentences
-from reconciler.render.text.look import INDENT, SIGNS, TONES, Look, cut, difference
-from reconciler.render.text.screen import beside, escape, wrap
-from reconciler.render.visible import clip, columns
-from reconciler.render.words import Said, Tone
+from reconciler.render.shared import attribution, findings, phrases, values
+from reconciler.render.shared.change_rows import Row, rows
+from reconciler.render.shared.phrases import Phrase, Tone
+from reconciler.render.shared.sanitize import clip, columns, escape
+from reconciler.render.text.style import INDENT, SIGNS, TONES, TextStyle, cut, difference
+from reconciler.render.text.terminal import beside, wrap
 
 _WIDEST: Final = 110  # a place further to the right is out of sight
 _BASE: Final = 60  # columns that a marker may take
 
 
-def change(one: Change, look: Look) -> Iterator[str]:
+def change(one: Change, look: TextStyle) -> Iterator[str]:
     """The lines of one change."""
     yield _head(one, look)
     if one.action is Action.CREATE:
@@ -26,18 +25,18 @@ def change(one: Change, look: Look) -> Iterator[str]:
     if look.verbose:
         yield from _details(one, look)
     if look.drift:
-        for told in who.about(one):
+        for told in attribution.about(one):
             yield from _told(told, look)
         return
     yield from _gate(one, look)
     for warning in one.warnings:
-        yield from (f"{INDENT}{line}" for line in sentences.lines(warning, color=look.color))
+        yield from (f"{INDENT}{line}" for line in findings.plain_lines(warning, paint=look.paint))
 
 
-def _head(one: Change, look: Look) -> str:
-    sign = words.sign(one.action, drift=look.drift)
+def _head(one: Change, look: TextStyle) -> str:
+    sign = phrases.sign(one.action, drift=look.drift)
     name = escape(str(one.address))
-    note = f"  {words.drifted(one.action)}" if look.drift else ""
+    note = f"  {phrases.drifted(one.action)}" if look.drift else ""
     title = look.link(look.paint(name, "bold"), one.url)
     shown = look.paint(f"  {sign} ", SIGNS[sign]) + title + note
     if one.source is None:
@@ -52,13 +51,13 @@ def _head(one: Change, look: Look) -> str:
     )
 
 
-def _created(one: Change, look: Look) -> Iterator[str]:
+def _created(one: Change, look: TextStyle) -> Iterator[str]:
     spec = {field.path: field.desired for field in one.fields}
     for line in values.block(spec, look.room) if spec else ():
         yield INDENT + look.clip(escape(line))
 
 
-def _fields(one: Change, look: Look) -> Iterator[str]:
+def _fields(one: Change, look: TextStyle) -> Iterator[str]:
     shown = rows(one, drift=look.drift)
     fields = [row.field for row in shown]
     wide = [columns(escape(row.field.path)) for row in shown if not row.sign]
@@ -71,17 +70,17 @@ def _fields(one: Change, look: Look) -> Iterator[str]:
         else:
             yield from _field(field, column, look, marker=marker, style=style)
         if look.drift:
-            yield from _told(who.after(fields, index), look)
+            yield from _told(attribution.after(fields, index), look)
 
 
 def _field(
-    field: FieldChange, column: int, look: Look, *, marker: str, style: str
+    field: FieldChange, column: int, look: TextStyle, *, marker: str, style: str
 ) -> Iterator[str]:
     sides = (field.desired, field.live) if look.drift else (field.live, field.desired)
     yield from difference(field.path, sides, column, look, marker=marker, style=style)
 
 
-def _item(row: Row, look: Look, *, marker: str, style: str) -> Iterator[str]:
+def _item(row: Row, look: TextStyle, *, marker: str, style: str) -> Iterator[str]:
     """Show an item that was added, removed or moved: one entry, its value below if long."""
     tail = f"  {look.paint(marker, style)}" if marker else ""
     note = f"  ({escape(row.note)})" if row.note else ""
@@ -97,7 +96,7 @@ def _item(row: Row, look: Look, *, marker: str, style: str) -> Iterator[str]:
     yield from cut(lines, look)
 
 
-def _told(said: Said | None, look: Look) -> Iterator[str]:
+def _told(said: Phrase | None, look: TextStyle) -> Iterator[str]:
     """Who did it, below what was done."""
     if said is not None:
         indent = f"{INDENT}  "
@@ -118,15 +117,15 @@ def _cause_style(found: Cause) -> str:
     return {Cause.DRIFT: "magenta", Cause.CONFLICT: "alarm"}.get(found, "dim")
 
 
-def _details(one: Change, look: Look) -> Iterator[str]:
+def _details(one: Change, look: TextStyle) -> Iterator[str]:
     after = ", ".join(str(address) for address in (*one.depends_on, *one.late))
     for label, text in (("id", one.live_id), ("after", after)):
         if text:
             yield INDENT + look.paint(f"{label}: {escape(text)}", "dim")
 
 
-def _gate(one: Change, look: Look) -> Iterator[str]:
-    said = words.gate(one)
+def _gate(one: Change, look: TextStyle) -> Iterator[str]:
+    said = phrases.gate(one)
     if said is None:
         return
     for line in wrap(f"{said.mark} {escape(said.text)}", indent=INDENT, width=look.width):

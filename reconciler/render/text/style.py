@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reconciler.render import values
-from reconciler.render.text.screen import escape, linked, paint
-from reconciler.render.visible import clip, columns, page
-from reconciler.render.words import Tone
+from reconciler.render.shared import values
+from reconciler.render.shared.phrases import Tone
+from reconciler.render.shared.sanitize import clip, columns, escape, page
+from reconciler.render.text.terminal import linked, paint
 
 INDENT: Final = " " * 6
 
@@ -18,7 +18,7 @@ _LINES: Final = 24  # lines of one value that are shown
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TextStyle:
     """How things are to be drawn."""
 
     color: bool
@@ -55,7 +55,13 @@ class Look:
 
 
 def difference(
-    path: str, sides: tuple[Any, Any], column: int, look: Look, *, marker: str = "", style: str = ""
+    path: str,
+    sides: tuple[Any, Any],
+    column: int,
+    look: TextStyle,
+    *,
+    marker: str = "",
+    style: str = "",
 ) -> Iterator[str]:
     """The lines of one field. `column`: how wide the paths beside it are; `marker` is escaped."""
     name = escape(path)
@@ -73,16 +79,16 @@ def difference(
     yield from cut(rows, look)
 
 
-def _piece(sign: str, text: str, look: Look) -> str:
+def _piece(sign: str, text: str, look: TextStyle) -> str:
     shown = escape(text)
     return look.paint(f"{sign} {shown}", _SIGNS[sign]) if sign else shown
 
 
-def _row(sign: str, text: str, look: Look) -> str:
+def _row(sign: str, text: str, look: TextStyle) -> str:
     return look.paint(look.clip(f"{sign or ' '} {escape(text)}"), _SIGNS[sign])
 
 
-def cut(lines: Iterable[str], look: Look) -> Iterator[str]:
+def cut(lines: Iterable[str], look: TextStyle) -> Iterator[str]:
     """The first lines of many, and how many are left out."""
     every = list(lines)
     if look.verbose or len(every) <= _LINES + 1:

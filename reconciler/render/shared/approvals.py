@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.model import Address, Approvers, Change, Gate, Verdict
-from reconciler.render import words
-from reconciler.render.words import Tone
+from reconciler.render.shared import phrases
+from reconciler.render.shared.phrases import Tone
 
 _SAID: Final = {
     Verdict.APPROVAL: ("⏸", Tone.WAIT, "waits for approval", "wait for approval"),
@@ -29,7 +29,7 @@ _URGENT: Final = tuple(_SAID)[::-1]  # what people most need to know comes first
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ApprovalGroup:
     """One policy, its people, and the changes that they decide on."""
 
     policy: str  # its action
@@ -57,22 +57,24 @@ class Asked:
         """`5 changes wait for approval`."""
         _, _, one, many = _SAID[self.verdict]
         number = len(self.changes)
-        return f"{words.count(number, 'change')} {one if number == 1 else many}"
+        return f"{phrases.count(number, 'change')} {one if number == 1 else many}"
 
     @property
     def of_whom(self) -> str:
         """`feature_flag.update of acme/Web: 2 of alice@acme.test; expires after 14d`."""
         where = f" of {self.where}" if self.where else ""
-        return f"{self.policy}{where}: {words.ask(self.gate)}"
+        return f"{self.policy}{where}: {phrases.ask(self.gate)}"
 
 
-def groups(changes: Iterable[Change]) -> tuple[Asked, ...]:
+def groups(changes: Iterable[Change]) -> tuple[ApprovalGroup, ...]:
     """The gates that hold or are passed by, the most urgent first, then in the order of apply."""
     found: dict[tuple[object, ...], list[Change]] = {}
     for one in changes:
         if _verdict(one.gate) is not Verdict.NONE:
             found.setdefault(_key(one), []).append(one)
-    made = (Asked(*_policy(group[0]), group[0].gate, tuple(group)) for group in found.values())
+    made = (
+        ApprovalGroup(*_policy(group[0]), group[0].gate, tuple(group)) for group in found.values()
+    )
     return tuple(sorted(made, key=lambda one: _URGENT.index(one.verdict)))
 
 
@@ -86,8 +88,8 @@ def _key(one: Change) -> tuple[object, ...]:
 
 def _verdict(gate: Gate) -> Verdict:
     """What is sent in several calls waits like any other, or is let through, or is free."""
-    if words.makes_way(gate):
-        return Verdict.APPROVAL if words.files_anew(gate) else Verdict.NONE
+    if phrases.makes_way(gate):
+        return Verdict.APPROVAL if phrases.files_anew(gate) else Verdict.NONE
     if gate.verdict is not Verdict.SPLIT:
         return gate.verdict
     if gate.waits:
@@ -108,19 +110,19 @@ def _policy(one: Change) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class NamedApprover:
     """Somebody whom a policy names, and why they cannot approve, if they cannot."""
 
     email: str
     cannot: str = ""
 
 
-def people(gate: Gate) -> Iterator[tuple[str, tuple[Person, ...]]]:
+def people(gate: Gate) -> Iterator[tuple[str, tuple[NamedApprover, ...]]]:
     """Those who are named themselves (under no name), then each role with its members."""
     why = {email.lower(): reason for email, reason in gate.cannot_approve.items()}
 
-    def known(emails: Iterable[str]) -> tuple[Person, ...]:
-        return tuple(Person(email, why.get(email.lower(), "")) for email in emails)
+    def known(emails: Iterable[str]) -> tuple[NamedApprover, ...]:
+        return tuple(NamedApprover(email, why.get(email.lower(), "")) for email in emails)
 
     if gate.approvers.users:
         yield "", known(gate.approvers.users)

@@ -4,13 +4,11 @@ What the server sent is believed to be of any shape: what is missing or odd is s
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reconciler import planfile
 from reconciler.model import ABSENT, Approvers, Payload
-from reconciler.render.loose import items, mapping, word
 
 People = Mapping[int, str]  # emails by user id
 Roles = Mapping[str, str | Mapping[str, Any]]  # by id: the name, or {"name": …, "members": […]}
@@ -20,7 +18,7 @@ _PENDING: Final = "pending"
 
 
 @dataclass(frozen=True, slots=True)
-class Vote:
+class ShownVote:
     """One vote, with what was said."""
 
     person: str
@@ -30,12 +28,21 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class ValueChange:
     """One value that the request is about: as it was when it was filed, as it would be."""
 
     path: str
     old: Any
     new: Any
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """One request to show: its payload, its row, and who can still approve it."""
+
+    payload: Payload
+    row: Mapping[str, Any]
+    able: Approvers
 
 
 def row(
@@ -66,10 +73,11 @@ def row(
     }
 
 
-def whole(payload: Payload, short: Mapping[str, Any], able: Approvers) -> dict[str, Any]:
-    """One request with everything there is to say, for `--format json`; `short` is its row."""
+def whole(request: RequestView) -> dict[str, Any]:
+    """Return one request with everything that is known, for `--format json`."""
+    payload, able = request.payload, request.able
     return {
-        **short,
+        **request.row,
         "description": word(mapping(payload.get("intent_display")).get("description")),
         "changes": [
             {"path": one.path, "before": one.old, "after": one.new} for one in moves(payload)
@@ -91,40 +99,10 @@ def whole(payload: Payload, short: Mapping[str, Any], able: Approvers) -> dict[s
     }
 
 
-def table(rows: Iterable[Mapping[str, Any]], *, format: str, color: bool) -> str:
-    """Rows of `row`, as text or json."""
-    if format == "json":
-        return planfile.as_text(planfile.plain(list(rows))).removesuffix("\n")
-    from reconciler.render import text
-
-    return text.change_requests(rows, color=color)
-
-
-def one(
-    payload: Payload,
-    *,
-    people: People,
-    roles: Roles,
-    format: str,
-    color: bool,
-    organization: str = "",
-    project: str = "",
-    base_url: str = "",
-) -> str:
-    """One request, as text or json."""
-    short = row(payload, organization=organization, project=project, base_url=base_url)
-    if format == "json":
-        able = still(payload, people=people, roles=roles)
-        return planfile.as_text(planfile.plain(whole(payload, short, able))).removesuffix("\n")
-    from reconciler.render import text
-
-    return text.change_request(payload, short, people=people, roles=roles, color=color)
-
-
-def votes(payload: Payload) -> tuple[Vote, ...]:
+def votes(payload: Payload) -> tuple[ShownVote, ...]:
     """Votes, oldest first: the server's order is not to be relied on."""
     found = (
-        Vote(
+        ShownVote(
             person(each.get("created_by")),
             each.get("decision") == "approved",
             word(each.get("reason")),
@@ -135,7 +113,7 @@ def votes(payload: Payload) -> tuple[Vote, ...]:
     return tuple(sorted(found, key=lambda vote: (vote.at, vote.person)))
 
 
-def moves(payload: Payload) -> tuple[Move, ...]:
+def moves(payload: Payload) -> tuple[ValueChange, ...]:
     """`current_state` against `gated_changes`; positions of a list by their path."""
     intent = mapping(payload.get("intent"))
     before, after = mapping(intent.get("current_state")), mapping(intent.get("gated_changes"))
@@ -146,13 +124,13 @@ def moves(payload: Payload) -> tuple[Move, ...]:
     )
 
 
-def _moves(name: str, old: Any, new: Any) -> Iterator[Move]:
+def _moves(name: str, old: Any, new: Any) -> Iterator[ValueChange]:
     before, after = _positions(old), _positions(new)
     if before is None or after is None:
-        yield Move(name, old, new)
+        yield ValueChange(name, old, new)
         return
     for path in dict.fromkeys((*before, *after)):
-        yield Move(path, before.get(path, ABSENT), after.get(path, ABSENT))
+        yield ValueChange(path, before.get(path, ABSENT), after.get(path, ABSENT))
 
 
 def _positions(value: Any) -> dict[str, Any] | None:
@@ -204,3 +182,18 @@ def person(value: Any) -> str:
 def moment(text: str) -> str:
     """`2026-01-19T09:00:00Z` as `2026-01-19 09:00 UTC`; anything else as it is."""
     return _TIME.sub(r"\1 \2 UTC", text)
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value if it is an object, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def items(value: Any) -> list[Any]:
+    """The items of a list, else none."""
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def word(value: Any) -> str:
+    """The value as text; nothing for null."""
+    return "" if value is None else str(value)

@@ -5,11 +5,11 @@ from typing import Final
 
 from reconciler import outcomes
 from reconciler.model import Change, Outcome, Plan, Result
-from reconciler.render import words
-from reconciler.render.markdown.budget import fitting, size
 from reconciler.render.markdown.escape import code, prose
-from reconciler.render.text.outcomes import totals
-from reconciler.render.visible import page
+from reconciler.render.markdown.size_limit import fitting, size
+from reconciler.render.shared import phrases
+from reconciler.render.shared.sanitize import page
+from reconciler.render.shared.summary import outcome_totals
 
 CAP: Final = 30_000  # it stands beside the plan
 _TITLES: Final = {
@@ -21,14 +21,14 @@ _TITLES: Final = {
 }
 
 
-def write(ended: Iterable[Outcome], plan: Plan) -> str:
+def outcome_comment(ended: Iterable[Outcome], plan: Plan) -> str:
     """Totals first, then what a person has to look at, then what is done."""
     rows = outcomes.settled(ended, plan)
     changes = {change.address: change for change in plan.changes}
     sections = [("‼ INCIDENT: the gate did not hold", outcomes.incidents(rows))]
     for result, title in _TITLES.items():
         sections.append((title, tuple(row for row in rows if row.result is result)))
-    parts = ["### reconciler apply", f"**{totals(rows, plan)}**"]
+    parts = ["### reconciler apply", f"**{outcome_totals(rows, plan)}**"]
     room = CAP - 1_000
     for title, found in sections:
         if found:
@@ -42,7 +42,7 @@ def write(ended: Iterable[Outcome], plan: Plan) -> str:
 
 
 def _row(row: Outcome, change: Change | None, host: str) -> str:
-    mark, word = words.outcome(row)
+    mark, word = phrases.outcome(row)
     title = f"- {mark} {code(str(row.address))} {word}"
     return "\n".join((title, *_more(row, change, host)))
 
@@ -58,5 +58,5 @@ def _more(row: Outcome, change: Change | None, host: str) -> Iterator[str]:
             yield f"  - [open the request]({row.url})"
         elif row.change_request:
             yield f"  - request {code(row.change_request)}"
-        if problem is None and change is not None and (who := words.who_approves(change)):
+        if problem is None and change is not None and (who := phrases.who_approves(change)):
             yield f"  - {prose(who)}"

@@ -1,0 +1,1 @@
+"""What the output formats share. Plain text and values: each format escapes what it prints."""

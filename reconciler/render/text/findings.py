@@ -1,0 +1,50 @@
+"""Findings and errors on the terminal: what, why, state, fix."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+
+from reconciler.errors import ApiError, ConfigError, GuardrailError, ReconcilerError
+from reconciler.model import Finding, Severity
+from reconciler.render.shared.findings import plain_lines, sentences
+from reconciler.render.shared.phrases import count
+from reconciler.render.shared.sanitize import escape
+from reconciler.render.text.terminal import paint
+
+_ORDER: Final = tuple(Severity)  # worst first
+
+
+def findings(found: Iterable[Finding], *, color: bool, state: str = "nothing was written") -> str:
+    """Return findings by place, in the four sentences; no newline at the end."""
+    ordered = sorted(found, key=lambda finding: finding.sort_key)
+    painted = partial(paint, on=color)
+    shown = ["\n".join(plain_lines(finding, state=state, paint=painted)) for finding in ordered]
+    apart = "\n\n" if any("\n" in text for text in shown) else "\n"
+    return apart.join(shown)
+
+
+def error(exc: ReconcilerError, *, color: bool) -> str:
+    """Return an error in the four sentences; one about the files with all of its findings."""
+    painted = partial(paint, on=color)
+    found = exc.findings if isinstance(exc, ConfigError | GuardrailError) else ()
+    if found:
+        listed = findings(found, color=color, state=exc.state)
+        if isinstance(exc, GuardrailError):
+            refusal = (f"{exc.what}: {exc.state}", *sentences("", "", exc.fix, paint=painted))
+            return "\n\n".join((listed, "\n".join(refusal)))
+        return f"{listed}\n\n{painted(_counted(found), 'bold')}"
+    why = exc.why
+    if not why and isinstance(exc, ApiError):
+        parts = (f"HTTP {exc.status}" if exc.status else "", exc.code, exc.detail)
+        why = " ".join(part for part in parts if part)
+    head = f"{painted('error:', 'alarm')} {escape(exc.what)}"
+    return "\n".join((head, *sentences(why, exc.state, exc.fix, paint=painted)))
+
+
+def _counted(found: Iterable[Finding]) -> str:
+    """Return `3 errors, 1 warning in 2 files`."""
+    every = tuple(found)
+    numbers = [(level, sum(each.severity is level for each in every)) for level in _ORDER]
+    files = len({each.source.file for each in every if each.source})
+    where = f" in {count(files, 'file')}" if files else ""
+    return ", ".join(count(number, level) for level, number in numbers if number) + where
