@@ -94,7 +94,7 @@ sbom:
 	  --output-file dist/posthog-reconciler.cdx.json
 
 docs: $(READY)  # the reference, from the program
-	@$(BIN)/python -m reconciler.cli.reference > docs/reference.md
+	@$(BIN)/python scripts/cli_reference.py > docs/reference.md
 
 lock: $(READY)  # what the action and the image install, what builds them and their SBOM, each with hashes
 	$(LOCK) --output-file requirements.lock pyproject.toml

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.reference import markdown
+from scripts.cli_reference import render_reference
 from tests.support import CLEAN, SCRIPT, Repository, sandbox_process
 
 ROOT = Path(__file__).parent.parent
@@ -21,7 +21,7 @@ GOOD = {0, 2, 3}  # done, differences, waiting: what an example may end with
 
 def test_the_reference_is_what_the_program_says():
     """`make docs` brings it up to date."""
-    assert markdown() == (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert render_reference() == (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 
 
 def anchors(page):
@@ -103,7 +103,7 @@ def test_there_are_examples_to_type():
 
 def test_the_program_prints_its_reference_without_a_key():
     """Nothing of the machine is in it."""
-    text = markdown()
+    text = render_reference()
 
     assert str(Path.home()) not in text
     assert CLEAN["PATH"] not in text

@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from reconciler import __version__
-from reconciler.cli import endings, global_options, logs, terminal
+from reconciler.cli import event_log, global_options, signals, terminal
 from reconciler.errors import ConfigError, ReconcilerError
 
 lasting: list[object] = []  # what a command has read: it may be large, and lives as long as we do
@@ -100,14 +100,14 @@ def main(*, meets_interrupts: bool = True) -> None:
     try:
         _run(meets_interrupts=meets_interrupts)
     except KeyboardInterrupt:  # before the command began, or after it had ended
-        endings.leave_interrupted()
+        signals.exit_interrupted()
 
 
 def _run(*, meets_interrupts: bool) -> NoReturn:
     if sys.stdout is None or sys.stderr is None:  # closed by the caller: nobody reads
         null = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
         sys.stdout, sys.stderr = sys.stdout or null, sys.stderr or null
-    endings.meet_signals(interrupts=meets_interrupts)
+    signals.install_handlers(interrupts=meets_interrupts)
     gc.set_threshold(1_000_000, 50, 100)  # what a command reads holds no cycles, and is large
     code = run(sys.argv[1:])
     try:
@@ -143,20 +143,20 @@ def run(arguments: Sequence[str]) -> int:
             list(arguments), prog_name="reconciler", standalone_mode=False, obj=asked
         )
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  never a traceback
-        endings.ended()
+        signals.mark_ended()
         ours = isinstance(error.__cause__, EOFError)  # at a question click says Abort alone
         found = error.__cause__ if ours and error.__cause__ else error
         code = _code(_meaning(found), asked["color"])
     else:
-        endings.ended()
+        signals.mark_ended()
         code = result if isinstance(result, int) else 0
-    logs.end(code)
+    event_log.end_run(code)
     return code
 
 
 def _meaning(error: BaseException) -> BaseException:
     """Return what an error means for the command as a whole."""
-    if endings.was_interrupted():
+    if signals.was_interrupted():
         return click.Abort()  # whatever broke on the way out
     full = isinstance(error, OSError) and error.errno == errno.ENOSPC
     if isinstance(error, OSError | MemoryError) and not full:
@@ -171,11 +171,11 @@ def _code(error: BaseException, color: str) -> int:
         case click.exceptions.Exit():
             code = error.exit_code
         case click.Abort():
-            if not logs.emit("error", "error", what="interrupted"):
+            if not event_log.emit_event("error", "error", what="interrupted"):
                 click.echo("interrupted", err=True)
             code = INTERRUPTED
         case click.ClickException():
-            if not logs.emit("error", "error", what=error.format_message()):
+            if not event_log.emit_event("error", "error", what=error.format_message()):
                 error.show()
             code = 64
         case ReconcilerError():
@@ -228,8 +228,8 @@ def _say(error: ReconcilerError, color: str) -> None:
         name: getattr(error, name) for name in ("what", "why", "state", "fix")
     }
     if isinstance(error, ConfigError):
-        said["findings"] = error.findings[: logs.TOLD]
-    if logs.emit("error", "error", exit_code=error.exit_code, **said):
+        said["findings"] = error.findings[: event_log.MAX_FINDINGS]
+    if event_log.emit_event("error", "error", exit_code=error.exit_code, **said):
         return
     from reconciler.render import text
 
@@ -240,7 +240,9 @@ def _say(error: ReconcilerError, color: str) -> None:
 def _crashed(error: BaseException) -> None:
     if os.environ.get("RECONCILER_DEBUG"):
         raise error
-    if logs.emit("error", "error", what=f"reconciler has a defect: {type(error).__name__}"):
+    if event_log.emit_event(
+        "error", "error", what=f"reconciler has a defect: {type(error).__name__}"
+    ):
         return
     click.echo(
         f"error: reconciler has a defect: {type(error).__name__}\n"

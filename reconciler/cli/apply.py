@@ -4,7 +4,6 @@ import click
 
 from reconciler.cli import options, terminal
 from reconciler.cli.asked import asked
-from reconciler.cli.report import reported
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
 
@@ -34,7 +33,7 @@ from reconciler.errors import UsageError
 @options.concurrency
 @options.formats("text", "json")
 @options.zoom
-@reported
+@options.report
 @click.pass_obj
 def command(
     session: Session,

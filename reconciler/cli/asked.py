@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
-from reconciler.cli import files, places
+from reconciler.cli import files, repo_paths
 from reconciler.cli.session import Session
 from reconciler.errors import GuardrailError, UsageError
 
@@ -149,7 +149,11 @@ def asked(
         return Asked(plan=saved)
     about = saved.basis.selection
     return Asked(
-        places.here(session, about.paths), about.select, about.exclude, saved.base_commit, saved
+        repo_paths.localize_paths(session, about.paths),
+        about.select,
+        about.exclude,
+        saved.base_commit,
+        saved,
     )
 
 

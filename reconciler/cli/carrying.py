@@ -1,29 +1,21 @@
 """Carrying a plan out at a terminal: progress, journal, and what an interrupt means."""
 
-import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from threading import Event
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import logs
+from reconciler.cli import event_log
 from reconciler.cli.board import Lines, LiveBoard
 from reconciler.cli.session import Session, color_for
+from reconciler.cli.signals import Interrupt, catch_interrupts
 from reconciler.model import Action, Address, Outcome, Plan
 
 if TYPE_CHECKING:
     from reconciler.apply.standing import Standing
     from reconciler.posthog.client import Writer
     from reconciler.walk import World
-
-GRACE_S = 30.0  # to read what became of a write in flight, once somebody said stop
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_STOPPING = b"\nstopping: what is in flight is finished; again to leave at once\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +49,7 @@ def carry_out(
     with (
         Journal(kept, now=session.stamp) as journal,
         session.report.journal(journal.path),
-        _interrupts(writer) as interrupt,
+        catch_interrupts(writer.stop) as interrupt,
         _board(session, writer, standing, interrupt, color=color) as shown,
     ):
         journal.intend("begin", target=made.target, host=made.host, digest=made.desired_digest)
@@ -76,7 +68,7 @@ def carry_out(
                 "change_request": outcome.change_request,
                 **({"written": outcome.written} if outcome.written else {}),
             }
-            if not logs.emit("change.ended", attempts=outcome.attempts, **facts):
+            if not event_log.emit_event("change.ended", attempts=outcome.attempts, **facts):
                 shown.ended(text.outcome_line(outcome, color=color))
             journal.record("outcome", **facts)
         journal.record("end", outcomes=len(ended))
@@ -114,20 +106,11 @@ def account(
     return interrupted or outcomes.exit_code(rows, made, guarded=guardrails.CODES)
 
 
-@dataclass
-class _Interrupt:
-    """Whether somebody asked to stop, and the exit code that tells so."""
-
-    stop: Event = field(default_factory=Event)
-    code: int | None = None
-    said: bool = False  # whether a board says that the run is stopping
-
-
 def _board(
     session: Session,
     writer: "Writer",
     standing: "Standing",
-    interrupt: _Interrupt,
+    interrupt: Interrupt,
     *,
     color: bool,
 ) -> Lines:
@@ -138,7 +121,7 @@ def _board(
     from reconciler.render.text.progress_board import Board
 
     started = writer.clock()
-    interrupt.said = True
+    interrupt.is_shown = True
 
     def look() -> Board:
         now, moment = writer.clock(), standing.moment()
@@ -155,27 +138,3 @@ def _board(
         )
 
     return LiveBoard(sys.stderr, look, color=color)
-
-
-@contextmanager
-def _interrupts(writer: "Writer") -> Iterator[_Interrupt]:
-    """First SIGINT or SIGTERM: start nothing more. Second: leave at once."""
-    interrupt = _Interrupt()
-
-    def handle(number: int, _frame: object) -> None:
-        if interrupt.code is not None:
-            os._exit(128 + number)
-        interrupt.code = 128 + number
-        interrupt.stop.set()
-        writer.stop(GRACE_S)  # who waits for the rate limit waits no more
-        if interrupt.said:
-            return
-        with suppress(OSError):
-            os.write(2, _STOPPING)  # buffered stderr may be in the middle of a line
-
-    before = {number: signal.signal(number, handle) for number in _STOPS}
-    try:
-        yield interrupt
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

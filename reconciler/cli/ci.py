@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import click
 
-from reconciler.cli import logs
+from reconciler.cli import event_log
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError, UsageError
 
@@ -114,7 +114,7 @@ def run(
         raise UsageError(f"--issue is for drift, not for {name}", fix="leave it out")
     environ = session.environ
     folder = _folder(session, name, report, arguments)
-    with logs.within():
+    with event_log.nest_run():
         code = run_command([*_globals(session), name, *_asked(name, arguments, folder, environ)])
     result = Result(name, code, folder, _summary(folder))
     target = str(result.summary.get("target") or _target(session))
@@ -205,13 +205,15 @@ def _summary(folder: Path) -> Mapping[str, Any]:
 def _findings(result: Result) -> "tuple[Finding, ...]":
     """What deserves a mark on a line: findings, what drifted, what did not work."""
     from reconciler import planfile
-    from reconciler.cli import places
+    from reconciler.cli import repo_paths
     from reconciler.model import Finding, Severity
     from reconciler.render.shared import attribution
 
     text = result.text("plan.json")
     if not text:  # it ended before: what the files are wrong with is all there is
-        return places.from_root(planfile.read_findings(result.summary.get("findings") or []))
+        return repo_paths.locate_from_root(
+            planfile.read_findings(result.summary.get("findings") or [])
+        )
     made = planfile.loads(text)
     found = [*made.findings]
     changes = {str(change.address): change for change in made.changes}
@@ -234,7 +236,7 @@ def _findings(result: Result) -> "tuple[Finding, ...]":
                 address=change.address if change is not None else None,
             )
         )
-    return places.from_root(found)
+    return repo_paths.locate_from_root(found)
 
 
 def _why(row: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
@@ -318,15 +320,15 @@ def _gitlab_files(result: Result, environ: Mapping[str, str]) -> None:
 
 def _tell(session: Session, result: Result, target: str, *, comment: bool, issue: bool) -> None:
     """The comment and the issue, on the host that the build runs on."""
-    from reconciler.cli import telling
+    from reconciler.cli import build_comments
     from reconciler.evidence import LEFT_OUT
 
     if comment:
-        telling.comment(session, result.command, target, _body(result))
+        build_comments.put_comment(session, result.command, target, _body(result))
     if not issue or result.code not in {0, DIFFERENCES}:
         return
     if result.code == DIFFERENCES:
-        telling.issue(session, result.command, target, _body(result))
+        build_comments.put_issue(session, result.command, target, _body(result))
     elif any(one.code in LEFT_OUT for one in _findings(result)):
         session.note("issue: left as it is, for there is drift that was not asked for")
     else:
@@ -334,7 +336,7 @@ def _tell(session: Session, result: Result, target: str, *, comment: bool, issue
         waits = json.loads(result.text("plan.json") or "{}").get("not_applied")
         clean = "Nothing has drifted." if waits else "PostHog matches the files."
         why = held if result.changes else clean
-        telling.close(session, result.command, target, why)
+        build_comments.close_issue(session, result.command, target, why)
 
 
 def _try(session: Session, tell: Callable[[], None]) -> None:

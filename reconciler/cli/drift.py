@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from reconciler.cli import notify, options
-from reconciler.cli.notify import notified
-from reconciler.cli.report import reported
+from reconciler.cli import notifications, options
 from reconciler.cli.session import Session
 from reconciler.drift.identities import IDENTITIES
 from reconciler.errors import UsageError
@@ -48,8 +46,8 @@ WRITING = frozenset(
 @options.yes
 @options.lifts
 @options.concurrency
-@notified
-@reported
+@notifications.notify
+@options.report
 @click.pass_obj
 def command(
     session: Session,
@@ -122,7 +120,7 @@ def _show(session: Session, found: "Plan", format_: str) -> int:
     if found.errors:
         session.fail(summary.errors(found, "is not compared"))
         return 1
-    notify.drift(session, found)
+    notifications.notify_drift(session, found)
     return DRIFTED if any(change.hold is None for change in found.writes) else 0
 
 
@@ -141,7 +139,7 @@ def _fits(action: str | None, format_: str) -> None:
             why="without it nothing is written",
             fix="add --revert, or leave the option out",
         )
-    if action is not None and notify.is_wanted():
+    if action is not None and notifications.is_requested():
         raise UsageError(
             f"--notify tells of drift, and drift --{action} ends it",
             why="nobody would be told",

@@ -1,9 +1,16 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from reconciler.cli import event_log
+from reconciler.cli.report import Report
+from reconciler.cli.session import Session
+from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
     _Type = click.ParamType[float]
@@ -175,3 +182,45 @@ def zoom(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Text: one line in all, one a resource, or one a field. Fields, unless there are "
         "more than 100 changes; totals with --quiet.",
     )(command)
+
+
+def report(command: Callable[..., int]) -> Callable[..., int]:
+    """`--report DIR`: keep how the command ended, whether it returned or raised."""
+
+    @click.option("--report", metavar="DIR", help="Keep plan, journal and summary of the run here.")
+    @wraps(command)
+    def inner(*, report: str | None, **options: Any) -> int:
+        context = click.get_current_context()
+        session: Session = context.obj
+        session.report = Report(Path(report) if report else None, session.note)
+        session.report.open()
+        started = session.stamp()
+        code, error = 1, None
+        try:
+            code = command(**options)
+        except ReconcilerError as problem:
+            code = problem.exit_code
+            error = {name: getattr(problem, name) for name in ("what", "why", "state", "fix")}
+            if findings := getattr(problem, "findings", ()):
+                session.report.facts["findings"] = findings[: event_log.MAX_FINDINGS]
+            raise
+        except click.Abort:
+            code = 130
+            raise
+        except click.ClickException:
+            code = 64
+            raise
+        finally:
+            session.report.end(
+                run_id=session.run_id,
+                command=context.info_name,
+                exit_code=code,
+                started_at=started,
+                ended_at=session.stamp(),
+                reads=session.reads,
+                writes=session.writes,
+                error=error,
+            )
+        return code
+
+    return inner

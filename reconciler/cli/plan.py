@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import lasting, options
-from reconciler.cli.report import reported
 from reconciler.cli.session import Session
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ REPEATED = frozenset(
     "line. One line in the build of a pull request.",
 )
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if there are changes.")
-@reported
+@options.report
 @click.pass_obj
 def command(
     session: Session,
@@ -60,7 +59,7 @@ def command(
     from reconciler import render, walk
     from reconciler.basis import Selection
     from reconciler.cli import before as history
-    from reconciler.cli import files, places, rails
+    from reconciler.cli import files, rails, repo_paths
     from reconciler.plan import apply_refusals, drifting
     from reconciler.render.shared import summary
 
@@ -69,7 +68,7 @@ def command(
     target, loaded = session.load(paths)
     before = history.look(session, target, loaded, asked=base, paths=paths)
     behind = rails.backward(session, target, before.head, allowed=allow_rollback)
-    part = Selection(places.fixed(session, paths), select, exclude, prune)
+    part = Selection(repo_paths.anchor_paths(session, paths), select, exclude, prune)
     limits = rails.limits(target, confirm_deletes, allow_destroy, weakening=allow_weakening)
     chosen = rails.chosen(session, target, loaded, before, limits, part, prefer=prefer)
     since = session.since(target, before.base)

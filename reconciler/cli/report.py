@@ -9,17 +9,13 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from reconciler.cli import logs
+from reconciler.cli import event_log
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
-    from reconciler.cli.session import Session
     from reconciler.model import Outcome, Plan
 
 FORMAT_VERSION = 1
@@ -79,7 +75,9 @@ class Report:
         self.facts |= {"target": made.target, "host": made.host}
         self.facts["plan"] = planfile.summary(made)
         event = "drift.found" if drift else "plan.made"
-        logs.emit(event, target=made.target, reads=made.requests.reads, **self.facts["plan"])
+        event_log.emit_event(
+            event, target=made.target, reads=made.requests.reads, **self.facts["plan"]
+        )
         if self.folder is None:
             return
         draw = render.drift if drift else render.plan
@@ -140,45 +138,3 @@ class Report:
             self.note(f"warning: the report is not whole: {error.what}: {error.why}")
         else:
             self.written.append(name)
-
-
-def reported(command: Callable[..., int]) -> Callable[..., int]:
-    """Adds `--report DIR`, and keeps how the command ended, whichever way it did."""
-
-    @click.option("--report", metavar="DIR", help="Keep plan, journal and summary of the run here.")
-    @wraps(command)
-    def inner(*, report: str | None, **asked: Any) -> int:
-        context = click.get_current_context()
-        session: Session = context.obj
-        session.report = Report(Path(report) if report else None, session.note)
-        session.report.open()
-        started = session.stamp()
-        code, error = 1, None
-        try:
-            code = command(**asked)
-        except ReconcilerError as problem:
-            code = problem.exit_code
-            error = {name: getattr(problem, name) for name in ("what", "why", "state", "fix")}
-            if found := getattr(problem, "findings", ()):
-                session.report.facts["findings"] = found[: logs.TOLD]
-            raise
-        except click.Abort:
-            code = 130
-            raise
-        except click.ClickException:
-            code = 64
-            raise
-        finally:
-            session.report.end(
-                run_id=session.run_id,
-                command=context.info_name,
-                exit_code=code,
-                started_at=started,
-                ended_at=session.stamp(),
-                reads=session.reads,
-                writes=session.writes,
-                error=error,
-            )
-        return code
-
-    return inner

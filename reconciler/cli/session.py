@@ -13,7 +13,7 @@ from uuid import uuid4
 import click
 
 from reconciler import __version__
-from reconciler.cli import logs, places, terminal
+from reconciler.cli import event_log, repo_paths, terminal
 from reconciler.cli.report import Report
 from reconciler.errors import UsageError
 
@@ -145,14 +145,14 @@ class Session:
         """Lines of progress, on stderr."""
         from reconciler.render.shared.sanitize import escape
 
-        if not self.quiet and not logs.emit("note", message=message):
+        if not self.quiet and not event_log.emit_event("note", message=message):
             click.echo("\n".join(map(escape, message.split("\n"))), err=True)
 
     def warn(self, message: str) -> None:
         """A warning, on stderr, also with --quiet: somebody counts on what did not happen."""
         from reconciler.render.shared.sanitize import escape
 
-        if not logs.emit("warning", "warning", message=message):
+        if not event_log.emit_event("warning", "warning", message=message):
             click.echo(f"warning: {escape(message)}", err=True)
 
     def fail(self, sentences: Iterable[str]) -> None:
@@ -160,7 +160,7 @@ class Session:
         from reconciler.render.shared.sanitize import escape
 
         for said in sentences:
-            if logs.emit("error", "error", what=said) or sys.stdout.isatty():
+            if event_log.emit_event("error", "error", what=said) or sys.stdout.isatty():
                 continue
             click.echo(escape(said), err=True)
 
@@ -198,7 +198,7 @@ class Session:
             zoom=options.Zoom.TOTALS if brief else options.Zoom(self.zoom) if self.zoom else None,
             whole=saved,
             run=run_page(self.environ),
-            folder=places.folder() if form == "sarif" else "",
+            folder=repo_paths.find_current_folder() if form == "sarif" else "",
         )
         self.say(render(plan, format=form, options=look))
         if brief and plan.errors:
@@ -337,7 +337,7 @@ class Session:
         handler: logging.Handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
         if self.log_format == "json":
-            handler = logs.JsonHandler()
+            handler = event_log.JsonHandler()
         handler.addFilter(RedactionFilter())
         levels = {0: logging.WARNING, 1: logging.INFO}
         level = logging.ERROR if self.quiet else levels.get(self.verbose, logging.DEBUG)
@@ -347,7 +347,7 @@ class Session:
 
     def _start_events(self) -> None:
         """Say that the run has started, where the log is JSON."""
-        logs.begin(
+        event_log.begin_run(
             on=self.log_format == "json",
             run_id=self.run_id,
             requests=lambda: {"reads": self.reads, "writes": self.writes},

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import lasting, options, places
+from reconciler.cli import lasting, options, repo_paths
 from reconciler.cli.session import Session, color_for
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _report(format_: str, found: "tuple[Finding, ...]") -> str:
         from reconciler.render import json
 
         return json.findings(found)
-    found = places.from_root(found)
+    found = repo_paths.locate_from_root(found)
     if format_ == "github":
         from reconciler.render import github
 

@@ -99,7 +99,7 @@ def test_a_webhook_that_fails_or_hangs_costs_no_result(repo, forge, how):
 
     assert 2 == done.code
     assert 1 == done.json["summary"]["update"]
-    assert "warning: nobody was notified" in done.err
+    assert "warning: the webhook was not notified" in done.err
     forge.fail = {}
     drift(repo, forge)
     assert 2 == len(forge.hooks)
@@ -115,13 +115,13 @@ def test_only_https_is_called(repo, url):
 
 
 def test_a_marker_that_cannot_be_written_is_a_warning(repo, forge):
-    """The word is told, and it is said that it will be told again."""
+    """The message is sent, and the warning says that it will be sent again."""
     (repo.folder / "blocked").write_text("", encoding="utf-8")
 
     done = drift(repo, forge, "--notify-marker", "blocked/here")
 
     assert 2 == done.code
-    assert "will be told again" in done.err
+    assert "will be sent again" in done.err
     assert 1 == len(forge.hooks)
 
 
@@ -136,7 +136,7 @@ def test_no_link_leads_the_marker_out_of_the_repository(repo, forge, tmp_path_fa
     done = drift(repo, forge, *named)
 
     assert 2 == done.code
-    assert "will be told again" in done.err
+    assert "will be sent again" in done.err
     assert [] == list(outside.iterdir())
 
 

@@ -17,46 +17,47 @@ examples, stands on its own page: [index.md](index.md). Exit codes: [exit-codes.
 """
 
 
-def markdown() -> str:
-    """The whole page."""
+def render_reference() -> str:
+    """Return the whole page."""
     context = click.Context(group, info_name="reconciler", max_content_width=100)
     parts = [
         _HEAD,
         "## Global options\n\nThey are accepted before and after the command.\n",
-        _options(group, context),
+        _render_options(group, context),
     ]
     for name in sorted(COMMANDS):
         command = group.get_command(context, name)
         if command is not None:
-            parts += _command(command, name, context)
+            parts += _render_command(command, name, context)
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
-def _command(command: click.Command, name: str, parent: click.Context) -> Iterator[str]:
-    """One command; of a group every member as well."""
+def _render_command(command: click.Command, name: str, parent: click.Context) -> Iterator[str]:
+    """Yield the parts of one command, and of every member of a group."""
     context = click.Context(command, info_name=name, parent=parent, max_content_width=100)
     usage = " ".join(command.collect_usage_pieces(context))
     yield f"## {context.command_path.removeprefix('reconciler ')}"
     yield f"```\n{context.command_path} {usage}\n```"
-    yield _sentences(command.help or "")
-    if table := _options(command, context):
+    yield _reflow(command.help or "")
+    if table := _render_options(command, context):
         yield table
     if command.epilog:
         yield f"Example: `{command.epilog.removeprefix('Example: ')}`"
     if isinstance(command, click.Group):
         for child in command.list_commands(context):
-            found = command.get_command(context, child)
-            if found is not None:
-                yield from _command(found, child, context)
+            member = command.get_command(context, child)
+            if member is not None:
+                yield from _render_command(member, child, context)
 
 
-def _sentences(text: str) -> str:
-    """The help of a command as paragraphs."""
+def _reflow(text: str) -> str:
+    """Return the help of a command as paragraphs, one line each."""
     paragraphs = text.replace("\b", "").strip().split("\n\n")
-    return "\n\n".join(" ".join(one.split()) for one in paragraphs)
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
-def _options(command: click.Command, context: click.Context) -> str:
+def _render_options(command: click.Command, context: click.Context) -> str:
+    """Return the table of a command's options; "" if it has none."""
     rows = [
         record
         for parameter in command.get_params(context)
@@ -68,13 +69,13 @@ def _options(command: click.Command, context: click.Context) -> str:
     if not rows:
         return ""
     lines = ["| option | meaning |", "| --- | --- |"]
-    lines += [f"| `{_cell(name)}` | {_cell(about) or ' '} |" for name, about in rows]
+    lines += [f"| `{_escape(name)}` | {_escape(about) or ' '} |" for name, about in rows]
     return "\n".join(lines)
 
 
-def _cell(text: str) -> str:
+def _escape(text: str) -> str:
     return " ".join(text.split()).replace("|", r"\|")
 
 
 if __name__ == "__main__":
-    sys.stdout.write(markdown())
+    sys.stdout.write(render_reference())

@@ -1,6 +1,6 @@
-"""`--notify URL`: a word when the state has changed, and a marker of what was told last.
+"""`--notify URL`: notify a webhook when the state has changed, and remember the last state sent.
 
-The result never depends on it: what cannot be told is a warning.
+The result never depends on it: a failed notification is a warning.
 """
 
 import hashlib
@@ -22,34 +22,34 @@ if TYPE_CHECKING:
     from reconciler.model import Address, Plan
 
 SECRET = "RECONCILER_NOTIFY_SECRET"  # noqa: S105  the name of the variable, not its value
-LISTED = 100
+MAX_LISTED = 100  # addresses
 CLEAN = "clean"
-_WISH = "reconciler.notify"
+_OPTIONS = "reconciler.notify"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """Who is to be told, in which form, and where is kept what was told."""
+class NotifyOptions:
+    """The webhook, the format of its messages, and where the last state sent is marker."""
 
     url: str
-    form: str
+    format: str
     marker: str | None
 
 
-def _judged(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+def _check_url(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     if value is not None and not value.lower().startswith(("https://", "http://")):
         raise click.BadParameter("it has to begin with https://")
     return value
 
 
-def notified(command: Callable[..., int]) -> Callable[..., int]:
-    """Adds `--notify` and what belongs to it; kept in the context until there is news."""
+def notify(command: Callable[..., int]) -> Callable[..., int]:
+    """`--notify`, `--notify-format`, `--notify-marker`: kept in the context until there is news."""
 
     @click.option(
         "--notify",
         metavar="URL",
-        callback=_judged,
-        help="Tell a webhook when the state has changed.",
+        callback=_check_url,
+        help="Notify a webhook when the state has changed.",
     )
     @click.option(
         "--notify-format",
@@ -61,32 +61,34 @@ def notified(command: Callable[..., int]) -> Callable[..., int]:
     @click.option(
         "--notify-marker",
         metavar="FILE|REF",
-        help="Where the state told last is kept: a file, or a git ref (refs/…).",
+        help="Where the state sent last is kept: a file, or a git ref (refs/…).",
     )
     @wraps(command)
     def inner(
-        *, notify: str | None, notify_format: str, notify_marker: str | None, **asked: Any
+        *, notify: str | None, notify_format: str, notify_marker: str | None, **others: Any
     ) -> int:
         if notify is not None:
-            click.get_current_context().meta[_WISH] = Wish(notify, notify_format, notify_marker)
-        return command(**asked)
+            click.get_current_context().meta[_OPTIONS] = NotifyOptions(
+                notify, notify_format, notify_marker
+            )
+        return command(**others)
 
     return inner
 
 
-def is_wanted() -> bool:
-    """Whether this run was asked to tell somebody."""
-    return click.get_current_context().meta.get(_WISH) is not None
+def is_requested() -> bool:
+    """Return whether this run has `--notify`."""
+    return click.get_current_context().meta.get(_OPTIONS) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Where the state that was told last is remembered: a file, or a git ref."""
+    """Where the last state sent is remembered: a file, or a git ref."""
 
     place: str
 
     def read(self) -> str | None:
-        """The digest that was told last; None if none was, or if it cannot be read."""
+        """Return the digest sent last; None if there is none, or if it cannot be read."""
         from reconciler.config import git
 
         try:
@@ -97,7 +99,7 @@ class Marker:
             return None
 
     def write(self, digest: str) -> None:
-        """Remember a digest; OSError or ReconcilerError if it cannot be."""
+        """Remember a digest; raise OSError or ReconcilerError if that is impossible."""
         from reconciler.cli import files
         from reconciler.config import git
         from reconciler.config.files import check_output
@@ -110,62 +112,64 @@ class Marker:
         files.write_private(self.place, f"{digest}\n")
 
 
-def drift(session: Session, found: "Plan") -> None:
-    """Tell of drift that is new, other than before, or gone; nothing where nothing has changed."""
-    wish = click.get_current_context().meta.get(_WISH)
-    if wish is None:
+def notify_drift(session: Session, report: "Plan") -> None:
+    """Notify of drift that is new, different or gone; send nothing if nothing has changed."""
+    options: NotifyOptions | None = click.get_current_context().meta.get(_OPTIONS)
+    if options is None:
         return
     from reconciler.ci import webhook
     from reconciler.evidence import LEFT_OUT
 
-    news = _news(session, found)
-    if news.event == CLEAN and any(one.code in LEFT_OUT for one in found.findings):
-        return  # no word: there is drift that was not asked for
-    kept = Marker(wish.marker or _default(session, found.target, wish.url))
-    if kept.read() == news.digest or (news.event == CLEAN and kept.read() is None):
+    news = _collect_news(session, report)
+    if news.event == CLEAN and any(finding.code in LEFT_OUT for finding in report.findings):
+        return  # there is drift, which the filters of this run leave out
+    marker = Marker(options.marker or _default_marker(session, report.target, options.url))
+    if marker.read() == news.digest or (news.event == CLEAN and marker.read() is None):
         return
-    slack = wish.form == "slack" or (wish.form == "auto" and webhook.is_slack(wish.url))
+    slack = options.format == "slack" or (
+        options.format == "auto" and webhook.is_slack(options.url)
+    )
     try:
-        webhook.send(wish.url, news, slack=slack, secret=session.environ.get(SECRET))
+        webhook.send(options.url, news, slack=slack, secret=session.environ.get(SECRET))
     except DeliveryError as error:
-        session.warn(f"nobody was notified: {error.what}: {error.why}")
+        session.warn(f"the webhook was not notified: {error.what}: {error.why}")
         return
     try:
-        kept.write(news.digest)
+        marker.write(news.digest)
     except (OSError, ReconcilerError) as error:
         why = getattr(error, "what", None) or getattr(error, "strerror", None) or str(error)
-        session.warn(f"the same will be told again, {kept.place} cannot be written: {why}")
+        session.warn(f"the same will be sent again: {marker.place} cannot be written: {why}")
 
 
-def _news(session: Session, found: "Plan") -> "News":
-    """Names and a digest of the state. Values go into the digest alone, and nowhere else."""
+def _collect_news(session: Session, report: "Plan") -> "News":
+    """Return names and a digest of the state. Values are used for the digest only."""
     from reconciler import planfile
     from reconciler.ci.webhook import News
 
-    moved = [change for change in found.writes if change.hold is None]
+    drifted = [change for change in report.writes if change.hold is None]
     state = [
         [
             str(change.address),
             change.action,
-            [[one.path, one.live, one.desired] for one in change.fields],
+            [[field.path, field.live, field.desired] for field in change.fields],
         ]
-        for change in sorted(moved, key=lambda change: str(change.address))
+        for change in sorted(drifted, key=lambda change: str(change.address))
     ]
     text = json.dumps(planfile.plain(state), sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest() if moved else CLEAN
-    names = [_name(change.address) for change in moved]
+    digest = hashlib.sha256(text.encode()).hexdigest() if drifted else CLEAN
+    names = [_name_resource(change.address) for change in drifted]
     return News(
-        event="drift" if moved else CLEAN,
-        target=found.target,
+        event="drift" if drifted else CLEAN,
+        target=report.target,
         digest=digest,
-        addresses=names[:LISTED],
-        more=max(0, len(names) - LISTED),
+        addresses=names[:MAX_LISTED],
+        more=max(0, len(names) - MAX_LISTED),
         url=_run_url(session),
     )
 
 
-def _name(address: "Address") -> str:
-    """An address for a chat that many people read: a member goes by initials."""
+def _name_resource(address: "Address") -> str:
+    """Return an address for a chat that many people read: a member is named by initials."""
     from reconciler import planfile
     from reconciler.drift import identities
 
@@ -184,7 +188,7 @@ def _run_url(session: Session) -> str | None:
     return f"{parts[0]}/{parts[1]}/actions/runs/{parts[2]}" if all(parts) else None
 
 
-def _default(session: Session, target: str, url: str) -> str:
-    """A file beside the journals; the URL, which is a secret, only as a digest."""
+def _default_marker(session: Session, target: str, url: str) -> str:
+    """Return a file beside the journals, named by a digest of the URL, which is a secret."""
     name = hashlib.sha256(f"{target}\0{url}".encode()).hexdigest()[:16]
     return os.fspath(session.folder() / ".reconciler" / "notified" / name)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.ci.github import Repository
 
 
-def comment(session: Session, command: str, target: str, body: str) -> None:
+def put_comment(session: Session, command: str, target: str, body: str) -> None:
     """The one comment (GitLab: note) of a command and target; none outside of a pull request."""
     from reconciler.ci import github, gitlab
 
@@ -28,7 +28,7 @@ def comment(session: Session, command: str, target: str, body: str) -> None:
         session.note(f"comment: {github.put_comment(repo, number, mark, text)}")
 
 
-def issue(session: Session, command: str, target: str, body: str) -> None:
+def put_issue(session: Session, command: str, target: str, body: str) -> None:
     """The one issue while there is drift; GitLab has none."""
     from reconciler.ci import github
 
@@ -41,7 +41,7 @@ def issue(session: Session, command: str, target: str, body: str) -> None:
     session.note(f"issue: {done}")
 
 
-def close(session: Session, command: str, target: str, why: str) -> None:
+def close_issue(session: Session, command: str, target: str, why: str) -> None:
     """Close that issue, if it is open."""
     from reconciler.ci import github
 
