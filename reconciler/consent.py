@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
 
@@ -44,16 +45,18 @@ class Approvers:
 
 
 NOBODY: Final = Approvers()
-# How a gate's note begins where the same was asked before, and nobody said no to it.
-FILED_AGAIN: Final = "filed once more: "
-# What a gate's note says where it was asked twice, and nobody said yes or no.
-LAPSED: Final = "it was asked twice, and ran out or could not be applied both times"
-# What a gate's note says of an open request that does not stay in the way.
-MAKES_WAY: Final = (
-    "an open request of this key's own user proposes something else, or cannot be applied any "
-    "more, and nobody has voted: apply takes it back"
-)
-FILES_ANEW: Final = "what is written then waits for approval itself"
+
+
+class RequestPlan(StrEnum):
+    """What earlier change requests about the same flag mean for the one that a write would file."""
+
+    FILE_AGAIN = "file_again"  # an equal one expired or failed, without a rejection: file it again
+    EXHAUSTED = "exhausted"  # that happened twice: nothing is filed
+    REPLACE = "replace"  # an open one is canceled; the write needs no approval
+    REPLACE_AND_WAIT = "replace_and_wait"  # the same, and the write waits for approval
+
+
+REPLACES: Final = frozenset({RequestPlan.REPLACE, RequestPlan.REPLACE_AND_WAIT})
 
 
 @dataclass(frozen=True, slots=True)

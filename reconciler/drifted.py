@@ -29,8 +29,8 @@ def told(one: FieldChange | Change) -> Row:
             "change_request": found.change_request,
         }
         row["evidence"] = {
-            "deed": found.deed,
-            "moved": _moved(found.moved),
+            "action": found.deed,
+            "change": _moved(found.moved),
             "policy": found.policy,
             "url": found.url,
             "note": found.note,
@@ -105,9 +105,9 @@ def ignored(found: Iterable[Ignored]) -> Row:
     return {"ignored": rows} if rows else {}
 
 
-def elsewhere(found: tuple[Address, ...]) -> Row:
-    """The addresses that a pull request has nothing to do with, where there are any."""
-    return {"elsewhere": found} if found else {}
+def unrelated(found: tuple[Address, ...]) -> Row:
+    """Return the row of drift that a pull request has nothing to do with, where there is any."""
+    return {"unrelated_drift": found} if found else {}
 
 
 def read_told(node: Node) -> Attribution | None:
@@ -122,8 +122,8 @@ def read_told(node: Node) -> Attribution | None:
         impersonated=about["impersonated"].maybe(Node.flag),
         way=about["class"].word(Way),
         change_request=about["change_request"].maybe(Node.text),
-        deed=more["deed"].word(Deed),
-        moved=more["moved"].maybe(_read_moved),
+        deed=more["action"].word(Deed),
+        moved=more["change"].maybe(_read_moved),
         policy=more["policy"].maybe(Node.text),
         url=more["url"].maybe(Node.text),
         note=more["note"].text(),

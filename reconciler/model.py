@@ -7,11 +7,9 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from reconciler.basis import Basis
-from reconciler.consent import NOBODY, Refusal
+from reconciler.consent import NOBODY, Awaited, Refusal, RequestPlan
 from reconciler.consent import Approvers as Approvers  # noqa: PLC0414  found here, too
-from reconciler.consent import Awaited as Awaited  # noqa: PLC0414  as above
 from reconciler.consent import ChangeRequest as ChangeRequest  # noqa: PLC0414  as above
-from reconciler.consent import Vote as Vote  # noqa: PLC0414  as above
 from reconciler.evidence import Attribution, Hold
 from reconciler.list_changes import ListChange
 from reconciler.paths import Path, Spec
@@ -101,13 +99,10 @@ class Severity(StrEnum):
 
 
 class Address(NamedTuple):
-    """The stable name of a resource: `Kind/organization[/project]/name`.
-
-    `parts` are plain names, outermost first; `/` and `%` are percent-encoded only in text.
-    """
+    """The stable name of a resource: `Kind/organization[/project]/name`."""
 
     kind: str
-    parts: tuple[str, ...]
+    parts: tuple[str, ...]  # plain names, outermost first; percent-encoded only in text
 
     def __str__(self) -> str:
         parts = (part.replace("%", "%25").replace("/", "%2F") for part in self.parts)
@@ -156,9 +151,7 @@ class Resource:
     source: Source | None = field(default=None, compare=False)
     lifecycle: Lifecycle = Lifecycle()
     id: str | None = None  # metadata.id: tells two live objects of one name apart
-    written: Spec = field(
-        default_factory=dict, compare=False, repr=False
-    )  # as in the file, with marks
+    written: Spec = field(default_factory=dict, compare=False, repr=False)  # as in the file
 
     def locate(self, path: Path) -> Source | None:
         """The place of the deepest part of `path` that is written; else of the document."""
@@ -248,15 +241,22 @@ class Gate:
     change_request: str | None = None  # id, where one is open
     note: str = ""
     cannot_approve: Mapping[str, str] = field(default_factory=dict)  # named, but: email -> why
+    request_plan: RequestPlan | None = None  # None: earlier requests make no difference
+    bypassed_policies: tuple[str, ...] = ()  # addresses; they let calls of this key's user pass
+
+    @property
+    def bypassed(self) -> bool:
+        """Return whether a call passes without approval because of who sends it."""
+        return self.verdict is Verdict.BYPASS or bool(self.bypassed_policies)
 
     @property
     def waits(self) -> bool:
         """Whether a call is held back, or is already; a split may as well pass, call by call."""
-        asks = self.quorum is not None or self.expires_after is not None
-        return self.verdict in _WAITS or (self.verdict is Verdict.SPLIT and asks)
+        if self.verdict is Verdict.SPLIT:
+            return self.quorum is not None or self.expires_after is not None
+        return self.verdict in {Verdict.APPROVAL, Verdict.PENDING}
 
 
-_WAITS: Final = frozenset({Verdict.APPROVAL, Verdict.PENDING})
 NO_GATE: Final = Gate()
 
 
@@ -353,7 +353,7 @@ class Plan:
     ignored: tuple[Ignored, ...] = ()  # only drift lists them
     not_applied: tuple[Change, ...] = ()  # as above: merged, and not live yet, which is not drift
     basis: Basis | None = None  # what it was made from, if it is to be applied later
-    elsewhere: tuple[Address, ...] = ()  # drift that a pull request has nothing to do with
+    unrelated_drift: tuple[Address, ...] = ()  # a pull request has nothing to do with it
     refusal: Refusal | None = None  # what `apply` refuses of it, known before anything is sent
 
     @property

@@ -12,8 +12,9 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final
 
 from reconciler import __version__, drifted, seal
+from reconciler.consent import RequestPlan, Vote
 from reconciler.document import KEY as KEY  # noqa: PLC0414  what hides keys is found here, too
-from reconciler.document import Node, refused
+from reconciler.document import Node, from_version_1, refused
 from reconciler.document import redact as redact  # noqa: PLC0414  as above
 from reconciler.model import (
     ABSENT,
@@ -32,12 +33,12 @@ from reconciler.model import (
     Requests,
     Severity,
     Verdict,
-    Vote,
 )
 from reconciler.seal import as_text as as_text  # noqa: PLC0414  as above
 from reconciler.source import Source
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+OLDEST_VERSION: Final = 1  # that can still be read
 PASSES: Final = frozenset({Verdict.NONE, Verdict.BYPASS})  # nothing holds the write back
 
 _DEEPEST: Final = 100  # a value nested more deeply is nobody's configuration
@@ -94,7 +95,7 @@ def encode(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any]:
             "change_requests": [_asked(one) for one in plan.change_requests],
             **drifted.ignored(plan.ignored),
             **({"not_applied": list(map(_change, plan.not_applied))} if plan.not_applied else {}),
-            **drifted.elsewhere(plan.elsewhere),
+            **drifted.unrelated(plan.unrelated_drift),
             **seal.refusal(plan.refusal),
             "basis": plan.basis,
         }
@@ -182,7 +183,7 @@ def loads(text: str) -> Saved:
     _check(document)
     if (problem := seal.broken(document, text)) is not None:
         raise problem
-    return _plan(Node(document, ""))
+    return _plan(_current(document))
 
 
 def _no_constant(name: str) -> None:
@@ -195,7 +196,13 @@ def decode(document: Any) -> Saved:
     Desired resources are not part of it. Everything a renderer shows comes back as it was.
     """
     _check(document)
-    return _plan(Node(document, ""))
+    return _plan(_current(document))
+
+
+def _current(document: dict[str, Any]) -> Node:
+    """Return the document in the format of this program; an older one is converted."""
+    is_old = document["format_version"] < FORMAT_VERSION
+    return Node(from_version_1(document) if is_old else document, "")
 
 
 def _check(document: Any) -> None:
@@ -207,9 +214,10 @@ def _check(document: Any) -> None:
     if level:
         raise refused("it is nested too deeply")
     version = Node(document, "")["format_version"].count()
-    if version > FORMAT_VERSION:
+    if not OLDEST_VERSION <= version <= FORMAT_VERSION:
         raise refused(
-            f"its format_version is {version}, and this program reads {FORMAT_VERSION}",
+            f"its format_version is {version}, and this program reads "
+            f"{OLDEST_VERSION} to {FORMAT_VERSION}",
             "show it with the version of reconciler that made it, or make the plan again",
         )
 
@@ -238,7 +246,7 @@ def _plan(node: Node) -> Saved:
         change_requests=node["change_requests"].maybe(lambda n: n.each(_read_asked)) or (),
         ignored=drifted.read_ignored(node),
         not_applied=node["not_applied"].maybe(lambda rows: rows.each(_read_change)) or (),
-        elsewhere=node["elsewhere"].maybe(lambda rows: rows.each(Node.address)) or (),
+        unrelated_drift=node["unrelated_drift"].maybe(lambda rows: rows.each(Node.address)) or (),
         basis=node["basis"].maybe(seal.read_basis),
         refusal=node["refusal"].maybe(seal.read_refusal),
     )
@@ -292,6 +300,9 @@ def _read_gate(node: Node) -> Gate:
         change_request=node["change_request"].maybe(Node.text),
         note=node["note"].maybe(Node.text) or "",
         cannot_approve=node["cannot_approve"].maybe(lambda why: why.values(Node.text)) or {},
+        request_plan=node["request_plan"].maybe(lambda plan: plan.word(RequestPlan)),
+        bypassed_policies=node["bypassed_policies"].maybe(lambda names: names.each(Node.text))
+        or (),
     )
 
 

@@ -146,11 +146,11 @@ def test_what_another_tool_wrote_is_refused(text):
 
 
 def test_a_newer_format_is_told_from_a_changed_plan():
-    text = TEXT.replace('"format_version": 1', '"format_version": 2')
+    text = TEXT.replace('"format_version": 2', '"format_version": 3')
     with pytest.raises(ReconcilerError) as caught:
         planfile.loads(text)
 
-    assert "format_version is 2" in caught.value.why
+    assert "format_version is 3" in caught.value.why
     assert 1 == caught.value.exit_code
 
 

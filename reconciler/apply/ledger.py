@@ -10,7 +10,7 @@ from typing import Final
 
 from reconciler import outcomes
 from reconciler.apply.progress import AGAIN, Progress, Stop, Tools
-from reconciler.consent import FILED_AGAIN
+from reconciler.consent import RequestPlan
 from reconciler.errors import (
     AmbiguousError,
     ApiError,
@@ -136,7 +136,7 @@ def _judged(
     if pending and not tools.counsel.same_intent(request, change, progress.payload):
         return _other_intent(tools, change, request)
     notes = []
-    if not pending and change.gate.note.startswith(FILED_AGAIN):
+    if not pending and change.gate.request_plan is RequestPlan.FILE_AGAIN:
         notes.append(change.gate.note)
     if state is not None and state not in _KNOWN:
         notes.append(f"its state {state!r} is not known to this program: it counts as open")

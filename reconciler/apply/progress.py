@@ -7,13 +7,13 @@ from typing import Protocol
 
 from reconciler.apply.journal import Journal
 from reconciler.apply.names import Names
+from reconciler.consent import Awaited
 from reconciler.errors import ReconcilerError
 from reconciler.kind import Kind, Write, moving
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Action,
     Address,
-    Awaited,
     Change,
     Detail,
     Outcome,

@@ -94,7 +94,7 @@ def command(
     asked = before.base is not None and before.base.pull_request
     if drift_on == "touched" or (drift_on is None and asked):
         away = drifting.elsewhere(made, world.desired, world.base)
-        made = replace(made, elsewhere=away)
+        made = replace(made, unrelated_drift=away)
     lasting.append((loaded, world, made))
     session.report.plan(made)
     if out is not None:

@@ -6,10 +6,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from reconciler.consent import Vote
 from reconciler.kind import ID, Kind, Reference, id_of, is_nameable
 from reconciler.kinds import KINDS, READ
 from reconciler.live import shape
-from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person, Vote
+from reconciler.model import Address, ChangeRequest, Live, LiveResource, Payload, Person
 from reconciler.paths import Spec, map_values, values_at
 
 _Scope = tuple[str, ...]

@@ -23,11 +23,9 @@ def find(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
     stuck: dict[str, list[Change]] = defaultdict(list)
     for change in changes:
         gate = change.gate
-        if gate.policy is None:
-            continue
-        if gates.bypasses(gate):
-            bypassed[gate.policy].append(change)
-        if gate.waits and _missing(change, live):
+        for policy in gate.bypassed_policies:
+            bypassed[policy].append(change)
+        if gate.policy is not None and gate.waits and _missing(change, live):
             stuck[gate.policy].append(change)
     for policy, found in sorted(bypassed.items()):
         yield _warning(
@@ -75,13 +73,20 @@ def _missing(change: Change, live: Live) -> bool:
         return False
     if scope[0] in live.partial:
         return False
-    return len(_able(gate)) < gate.quorum
+    return len(_able(gate, live)) < gate.quorum
 
 
-def _able(gate: Gate) -> set[str]:
-    """Who has approved, or still can."""
+def _able(gate: Gate, live: Live) -> set[str]:
+    """Return who has approved, or still can."""
     held = chain(gate.approvers.users, *gate.approvers.roles.values())
-    cannot = {who for who, why in gate.cannot_approve.items() if why != "has approved"}
+    votes = (
+        vote
+        for request in live.change_requests
+        if request.id == gate.change_request
+        for vote in request.votes
+    )
+    has_approved = {vote.person.lower(): vote.approved for vote in votes}
+    cannot = {email for email in gate.cannot_approve if not has_approved.get(email)}
     return {email.lower() for email in held} - cannot
 
 

@@ -3,14 +3,19 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final
 
 from reconciler.kind import a_level, level_number
 from reconciler.model import Action, Address, Approvers, Change, Live
 from reconciler.plan.gate_policies import Policy
 from reconciler.plan.gate_roles import Members, members, planned_levels, planned_members
 
-FILES: Final = "files the request"  # why a person who is named may not vote
+
+@dataclass(frozen=True, slots=True)
+class Obstacles:
+    """What keeps people who are named from approving."""
+
+    notes: tuple[str, ...] = ()
+    are_too_few: bool = False  # known: fewer can approve than have to
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,41 +99,52 @@ class People:
 
     def obstacles(
         self, policy: Policy, quorum: int | None, approvers: Approvers, requester: str | None = None
-    ) -> list[str]:
-        """Who cannot approve although named, and whether enough people are left.
+    ) -> Obstacles:
+        """Return who cannot approve although named, and whether enough people are left.
 
         `requester` is who asks; if nobody has asked yet it will be this key's user.
         """
         organization, asks = policy.address.organization, self._asks(requester)
-        said = []
-        cannot = self.cannot(policy, approvers, requester)
-        able = _named(approvers) - cannot.keys()
-        if gone := [email for email in cannot if email != asks or cannot[asks] != FILES]:
-            said.append(f"not in {organization}: {', '.join(gone)}")
-        if cannot.get(asks) == FILES:
-            said.append(f"{asks}, who files the request, cannot approve it")
+        notes, are_too_few = [], False
+        absent = self._absent(organization, approvers)
+        is_barred = asks not in absent and self._is_barred(policy, approvers, asks)
+        able = _named(approvers).difference(absent, (asks,) if is_barred else ())
+        if absent:
+            notes.append(f"not in {organization}: {', '.join(absent)}")
+        if is_barred:
+            notes.append(f"{asks}, who files the request, cannot approve it")
         if organization in self._live.partial:
-            said.append(
+            notes.append(
                 f"it is not known who can approve it: {self._closed[_members(organization)]}"
             )
         elif ("Role", (organization,)) in self._closed and approvers.roles:
-            said.append(f"who holds the roles of {organization} cannot be read")
+            notes.append(f"who holds the roles of {organization} cannot be read")
         elif not able:
-            said.append("nobody can approve it")
+            notes.append("nobody can approve it")
+            are_too_few = True
         elif quorum is not None and len(able) < quorum:
-            said.append(f"only {len(able)} can approve it, and {quorum} are needed")
-        return said
+            notes.append(f"only {len(able)} can approve it, and {quorum} are needed")
+            are_too_few = True
+        return Obstacles(tuple(notes), are_too_few)
 
     def cannot(
         self, policy: Policy, approvers: Approvers, requester: str | None = None
     ) -> Mapping[str, str]:
-        """Who is named and cannot approve, by email in lower case, and why."""
+        """Return who is named and cannot approve, by email in lower case, and why."""
         organization, asks = policy.address.organization, self._asks(requester)
+        why = dict.fromkeys(self._absent(organization, approvers), f"not in {organization}")
+        if self._is_barred(policy, approvers, asks):
+            why.setdefault(asks, "files the request")
+        return why
+
+    def _absent(self, organization: str, approvers: Approvers) -> tuple[str, ...]:
+        """Return who is named and not a member of the organization, sorted."""
         named = sorted(_named(approvers))
-        found = {e: f"not in {organization}" for e in named if not self._is_there(organization, e)}
-        if asks in named and policy.spec.get("allow_self_approve") is not True:
-            found.setdefault(asks, FILES)
-        return found
+        return tuple(email for email in named if not self._is_there(organization, email))
+
+    def _is_barred(self, policy: Policy, approvers: Approvers, asks: str) -> bool:
+        """Return whether somebody is named who may not approve because they file the request."""
+        return asks in _named(approvers) and policy.spec.get("allow_self_approve") is not True
 
     def _asks(self, requester: str | None) -> str:
         me = self._live.me

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from reconciler.consent import FILED_AGAIN, LAPSED, MAKES_WAY
+from reconciler.consent import RequestPlan
 from reconciler.model import (
     Action,
     Address,
@@ -62,15 +62,9 @@ def held(
     waits = [request for request, reaction in judged if reaction is Reaction.WAIT]
     others = [request for request, reaction in judged if reaction is not Reaction.WAIT]
     request = (others or waits)[0]
-    gate = asked(request, there, world)
     if others:
-        makes_way = bool(superseded(requests, change, there, world.me))
-        why = MAKES_WAY if makes_way else _IN_THE_WAY
-        cast = ", ".join(dict.fromkeys(vote.person for vote in request.votes))
-        if cast and world.me is not None and request.requester_id == world.me:
-            why += f"; it is this key's own, and stays because of the vote of {cast}"
-        note = gate.note.replace(gate_words.CANCEL, "") if makes_way else gate.note
-        return replace(gate, verdict=Verdict.BLOCKED, note=joined(why, note))
+        return _in_the_way(requests, request, change, there, world)
+    gate = asked(request, there, world)
     twins = [one.id for one in waits[1:] if one.action_key == request.action_key]
     if twins:
         note = f"the same was filed twice, by two runs at a time: also {', '.join(twins)}"
@@ -79,6 +73,34 @@ def held(
     return replace(gate, condition=step.condition if step is not None else None)
 
 
+def _in_the_way(
+    requests: Requests,
+    request: ChangeRequest,
+    change: Change,
+    there: LiveResource | None,
+    world: Steps,
+) -> Gate:
+    """Return the gate of a request for something else: canceled if it may be, else it blocks."""
+    if superseded(requests, change, there, world.me):
+        gate = asked(request, there, world, replaced=True)
+        return replace(
+            gate,
+            verdict=Verdict.BLOCKED,
+            request_plan=RequestPlan.REPLACE,
+            note=joined(_REPLACED, gate.note),
+        )
+    why = _IN_THE_WAY
+    cast = ", ".join(dict.fromkeys(vote.person for vote in request.votes))
+    if cast and world.me is not None and request.requester_id == world.me:
+        why += f"; it is this key's own, and stays because of the vote of {cast}"
+    gate = asked(request, there, world)
+    return replace(gate, verdict=Verdict.BLOCKED, note=joined(why, gate.note))
+
+
+_REPLACED: Final = (
+    "an open request of this key's own user proposes something else, or cannot be applied any "
+    "more, and nobody has voted: apply takes it back"
+)
 _IN_THE_WAY: Final = (
     "an open request proposes something else, or cannot be applied any more, and any write would "
     "make it unappliable"
@@ -123,8 +145,13 @@ def _stale(request: ChangeRequest, there: LiveResource | None) -> bool:
     return filed is not None and version is not None and filed != version
 
 
-def asked(request: ChangeRequest, there: LiveResource | None, world: Steps) -> Gate:
-    """Who decides on a request: its snapshot of the policy, whatever became of that (7.5)."""
+def asked(
+    request: ChangeRequest, there: LiveResource | None, world: Steps, *, replaced: bool = False
+) -> Gate:
+    """Return who decides on a request: its snapshot of the policy (contract 7.5).
+
+    `replaced`: whether it will be canceled, so that nobody has to be told to do so.
+    """
     scope = (request.organization, request.project)
     address = Address("ApprovalPolicy", (*scope, request.action_key))
     snapshot = request.payload.get("policy_snapshot") or {}
@@ -136,7 +163,9 @@ def asked(request: ChangeRequest, there: LiveResource | None, world: Steps) -> G
     )
     quorum = snapshot["quorum"] if isinstance(snapshot.get("quorum"), int) else None
     obstacles = (
-        world.people.obstacles(frozen, quorum, approvers, request.requester) if snapshot else ()
+        world.people.obstacles(frozen, quorum, approvers, request.requester).notes
+        if snapshot
+        else ()
     )
     version = there.payload.get("version") if there is not None else None
     return Gate(
@@ -147,7 +176,7 @@ def asked(request: ChangeRequest, there: LiveResource | None, world: Steps) -> G
         approvers=approvers,
         expires_after=spec.get("expires_after"),
         change_request=request.id,
-        note=joined(gate_words.request(request, version), *obstacles),
+        note=joined(gate_words.request(request, version, replaced=replaced), *obstacles),
         cannot_approve=_cannot(request, frozen, approvers, world),
     )
 
@@ -172,17 +201,22 @@ def remembered(past: Requests, change: Change, there: LiveResource | None, gate:
         case Memory.NONE:
             return gate
         case Memory.ONCE_MORE:
-            said = FILED_AGAIN + _ended(same[-1])
-            return replace(gate, note=joined(said, gate.note))
+            note = joined(f"filed once more: {_ended(same[-1])}", gate.note)
+            return replace(gate, request_plan=RequestPlan.FILE_AGAIN, note=note)
         case Memory.NEVER:
-            last = next((one for one in reversed(same) if one.state == "rejected"), same[-1])
-            lapsed = "" if last.state == "rejected" else LAPSED
+            rejected = next((one for one in reversed(same) if one.state == "rejected"), None)
+            last = rejected or same[-1]
             return replace(
                 gate,
                 verdict=Verdict.REJECTED,
                 change_request=last.id,
-                note=joined(lapsed, _ended(last), gate.note),
+                request_plan=RequestPlan.EXHAUSTED if rejected is None else None,
+                bypassed_policies=(),
+                note=joined("" if rejected is not None else _EXHAUSTED, _ended(last), gate.note),
             )
+
+
+_EXHAUSTED: Final = "it was asked twice, and ran out or could not be applied both times"
 
 
 def _ended(request: ChangeRequest) -> str:

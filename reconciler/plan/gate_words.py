@@ -7,7 +7,6 @@ from reconciler.model import ABSENT, ChangeRequest
 from reconciler.plan.gate_actions import Meeting
 from reconciler.plan.gate_conditions import ROLLOUT, Answer, Positions, is_number
 
-CANCEL: Final = ": have it cancelled and apply again"
 _STATES: Final = frozenset({"pending", "approved", "applied", "rejected", "expired", "failed"})
 _BECOMES: Final = {
     ">": "becomes more than",
@@ -87,8 +86,11 @@ def show(value: Any) -> str:
     return str(value)
 
 
-def request(found: ChangeRequest, version: Any) -> str:
-    """An open change request in words: whose it is, until when, and whether it still can apply."""
+def request(found: ChangeRequest, version: Any, *, replaced: bool = False) -> str:
+    """Return an open change request in words: whose, until when, whether it still can apply.
+
+    `replaced`: whether apply will cancel it; else a person has to, if it cannot be applied.
+    """
     intent = found.payload.get("intent") or {}
     filed = (intent.get("preconditions") or {}).get("version")
     said = f"change request {found.id} of {found.requester or 'somebody unknown'}"
@@ -101,5 +103,5 @@ def request(found: ChangeRequest, version: Any) -> str:
     moved = filed is not None and version is not None and filed != version
     if moved or found.payload.get("validation_status") == "stale":
         said += "; the flag has moved since it was filed, so it cannot be applied any more"
-        said += CANCEL
+        said += "" if replaced else ": have it cancelled and apply again"
     return said

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Final
 
-from reconciler.consent import FILES_ANEW, MAKES_WAY
+from reconciler.consent import REPLACES, RequestPlan
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Action,
@@ -115,7 +115,7 @@ class _Forecaster:
                 change = replace(change, warnings=(*change.warnings, _gate_off(change)))
             steps = ()
         gate = gate_requests.held(self._open, change, there, self._world, steps)
-        if gate is not None and MAKES_WAY in gate.note:
+        if gate is not None and gate.request_plan in REPLACES:
             gate = _instead(gate, self._gate(change, there, steps, spoken))
         if gate is None:
             gate = self._gate(change, there, steps, spoken)
@@ -154,7 +154,13 @@ class _Forecaster:
             f"{step.meeting.call} ({_policy_name(step)}: {_what_happens(step)})" for step in steps
         )
         note = f"in one call PostHog would refuse it (policy_conflict); sent as {calls}"
-        return replace(gate, verdict=Verdict.SPLIT, note=joined(note, gate.note))
+        bypassed = tuple(_policy_name(step) for step in steps if step.verdict is Verdict.BYPASS)
+        return replace(
+            gate,
+            verdict=Verdict.SPLIT,
+            note=joined(note, gate.note),
+            bypassed_policies=bypassed,
+        )
 
     def _as_met(self, step: Step, confidence: Confidence) -> Gate:
         """The gate as one call meets it."""
@@ -163,7 +169,7 @@ class _Forecaster:
             return Gate(confidence=confidence, note=step.note)
         people, approvers = self._world.people, self._world.people.approvers(policy)
         waits = step.verdict is Verdict.APPROVAL
-        obstacles = people.obstacles(policy, policy.quorum, approvers) if waits else ()
+        obstacles = people.obstacles(policy, policy.quorum, approvers).notes if waits else ()
         if confidence is Confidence.CERTAIN and not people.are_known(policy.address.organization):
             confidence = Confidence.LIKELY
         return Gate(
@@ -176,6 +182,7 @@ class _Forecaster:
             expires_after=policy.spec.get("expires_after"),
             note=joined(step.note, *obstacles),
             cannot_approve=people.cannot(policy, approvers) if waits else {},
+            bypassed_policies=() if waits else (str(policy.address),),
         )
 
 
@@ -201,7 +208,8 @@ def _instead(gate: Gate, then: Gate) -> Gate:
         approvers=then.approvers,
         expires_after=then.expires_after,
         cannot_approve=then.cannot_approve,
-        note=joined(gate.note, FILES_ANEW),
+        request_plan=RequestPlan.REPLACE_AND_WAIT,
+        note=joined(gate.note, "what is written then waits for approval itself"),
     )
 
 
@@ -243,13 +251,6 @@ def _born_free(change: Change, newer: Gate) -> Change:
         return change
     note = f"PostHog of early 2026, as this server is, gates no creates; {newer.policy} would"
     return replace(change, gate=replace(change.gate, note=joined(note, change.gate.note)))
-
-
-def bypasses(gate: Gate, policy: str | None = None) -> bool:
-    """Return whether a call is let through because of who sends it: any, or that of one policy."""
-    if gate.verdict is Verdict.SPLIT:
-        return f"{policy or ''}: {_BYPASSED})" in gate.note
-    return gate.verdict is Verdict.BYPASS
 
 
 def _gate_off(change: Change) -> Finding:

@@ -36,9 +36,9 @@ def look(desired: Declared, live: Live) -> Reach:
         if "approvers" not in resource.spec:
             continue
         policy = Policy(address, {**KINDS[address.kind].defaults, **resource.spec})
-        said = people.obstacles(policy, policy.quorum, people.approvers(policy))
-        if policy.enabled and said and said[-1].startswith(("nobody can ", "only ")):
-            obstacles[address] = tuple(said)
+        found = people.obstacles(policy, policy.quorum, people.approvers(policy))
+        if policy.enabled and found.are_too_few:
+            obstacles[address] = found.notes
     refused = tuple(
         f for f in rejected_changes.find(changes, live) if f.code == rejected_changes.CODE
     )

@@ -11,7 +11,7 @@ from typing import Final
 from reconciler.basis import Seen
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Finding, Live, LiveResource, Severity, Verdict
-from reconciler.plan import gates, generation
+from reconciler.plan import generation
 from reconciler.plan.gate_policies import KIND as POLICY
 from reconciler.plan.gate_roles import members, planned_members
 from reconciler.plan.gate_steps import Step, Steps
@@ -80,12 +80,13 @@ def _then(policies: Iterable[Seen], gated: Iterable[Change], live: Live) -> Live
 
 def _unasked(told: Change, change: Change) -> Iterator[str]:
     """What does not depend on policies: who the key is, what the organization has paid for."""
-    warned = {warning.code: warning.message for warning in told.warnings}
+    warned = {warning.code for warning in told.warnings}
     for warning in change.warnings:
         if warning.code not in warned:
             yield warning.message
     then, now = told.gate, change.gate
-    if now.verdict is Verdict.BYPASS and not gates.bypasses(then, now.policy):
+    was_bypassed = then.verdict is Verdict.BYPASS or now.policy in then.bypassed_policies
+    if now.verdict is Verdict.BYPASS and not was_bypassed:
         yield now.note or "this key's user bypasses the policy"
     if now.policy == then.policy and now.verdict is Verdict.APPROVAL:
         for role, held in now.approvers.roles.items():

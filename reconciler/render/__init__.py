@@ -44,9 +44,9 @@ def plan(plan: Plan, *, format: str, options: RenderOptions | None = None, **fie
 
 def _without_unrelated_drift(plan: Plan) -> Plan:
     """Return the plan for the reader of a pull request: drift elsewhere is only a notice."""
-    if not plan.elsewhere:
+    if not plan.unrelated_drift:
         return plan
-    unrelated = frozenset(plan.elsewhere)
+    unrelated = frozenset(plan.unrelated_drift)
     shown = tuple(change for change in plan.changes if change.address not in unrelated)
     return replace(plan, changes=shown)
 

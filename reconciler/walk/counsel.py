@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
+from reconciler.consent import Awaited
 from reconciler.kinds import KINDS
 from reconciler.live import naming
 from reconciler.model import (
     Action,
     Address,
     Approvers,
-    Awaited,
     Change,
     ChangeRequest,
     Declared,

@@ -110,7 +110,7 @@ def test_a_change_by_hand_has_its_person_time_and_client(committed):
         "class": "unapproved",
         "change_request": None,
     }
-    assert {"before": "a", "after": "by hand"} == fields(done)["a.name"]["evidence"]["moved"]
+    assert {"before": "a", "after": "by hand"} == fields(done)["a.name"]["evidence"]["change"]
 
 
 def test_what_people_approved_is_named_after_who_asked(committed):
@@ -198,7 +198,7 @@ def test_what_was_deleted_and_what_came_back_have_a_name_too(committed):
 
     rows = {row["address"].split("/")[-1]: row for row in done.json["changes"]}
     told = {
-        name: (row["action"], row["attribution"]["person"], row["evidence"]["deed"])
+        name: (row["action"], row["attribution"]["person"], row["evidence"]["action"])
         for name, row in rows.items()
     }
     assert done.code == 2
@@ -646,7 +646,7 @@ def test_a_pull_request_sees_drift_only_on_what_it_touches(committed):
     whole = repo.run("plan", "--format", "json", **build).json
 
     away = ["FeatureFlag/acme/Web/b", "FeatureFlag/acme/Web/c"]
-    assert away == whole["elsewhere"]
+    assert away == whole["unrelated_drift"]
     assert (3, 3) == (len(whole["changes"]), whole["summary"]["update"])
     told = "2 resources drifted that this pull request does not touch; apply writes them back"
     assert told in shown.out
@@ -659,7 +659,7 @@ def test_a_pull_request_sees_drift_only_on_what_it_touches(committed):
         page = repo.run("plan", "--format", format_, **build).out
         assert "drifted that this pull request does not touch" in page
     assert "~ FeatureFlag/acme/Web/b" in repo.run("plan", "--drift", "all", **build).out
-    assert "elsewhere" not in repo.run("plan", "--format", "json").json
+    assert "unrelated_drift" not in repo.run("plan", "--format", "json").json
 
 
 def test_where_only_others_drifted_the_plan_does_not_say_that_nothing_would_be_done(committed):
@@ -690,12 +690,12 @@ def test_a_commit_that_was_not_applied_yet_is_nobodys_drift(committed):
 
     done = drift(repo)
 
-    told = {name: field["evidence"]["deed"] for name, field in fields(done).items()}
+    told = {name: field["evidence"]["action"] for name, field in fields(done).items()}
     assert (2, {"a.name": "changed"}) == (done.code, told)
     assert attributions(done)["a.name"]["person"] == "carol@acme.test"
     waiting = {row["address"][-3:]: row["fields"][0] for row in done.json["not_applied"]}
     assert {"b/a": "tags", "new": "filters"} == {k: one["path"] for k, one in waiting.items()}
-    assert {"unapplied"} == {one["evidence"]["deed"] for one in waiting.values()}
+    assert {"unapplied"} == {one["evidence"]["action"] for one in waiting.values()}
     assert {None} == {one["attribution"]["person"] for one in waiting.values()}
     reverted = repo.run("drift", "--revert", "--yes", "--format", "json")
     flag = repo.sandbox.call("GET", f"{FLAGS}101/", token="phx_ci")[1]

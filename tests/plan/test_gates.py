@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.consent import Vote
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Action,
@@ -19,7 +20,6 @@ from reconciler.model import (
     Resource,
     Unreadable,
     Verdict,
-    Vote,
 )
 from reconciler.plan import gates, three_way
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from reconciler.consent import Vote
 from reconciler.evidence import Attribution, Deed, Hold, Way
 from reconciler.model import (
     ABSENT,
@@ -26,7 +27,6 @@ from reconciler.model import (
     Severity,
     Source,
     Verdict,
-    Vote,
 )
 
 REQUEST = "0c7b1d8e-5f5e-4d0f-8d9e-1b0f6a0c3e21"
@@ -106,6 +106,7 @@ BYPASSED = update(
         Verdict.BYPASS,
         condition="active: false -> true",
         note="BYPASSED: this key's user is an owner of acme; nobody will be asked",
+        bypassed_policies=(UPDATE,),
     ),
 )
 PENDING = update(

@@ -122,8 +122,10 @@ gates = st.builds(
     maybe,
     hostile,
     st.dictionaries(hostile, hostile, max_size=2),
+    st.none() | st.sampled_from(consent.RequestPlan),
+    st.lists(hostile, max_size=2).map(tuple),
 )
-votes = st.builds(model.Vote, hostile, st.booleans(), hostile, hostile)
+votes = st.builds(consent.Vote, hostile, st.booleans(), hostile, hostile)
 requests = st.builds(
     model.ChangeRequest,
     hostile,
@@ -253,7 +255,7 @@ plans = st.builds(
     st.lists(ignored, max_size=2).map(tuple),
     not_applied=st.lists(changes, max_size=1).map(tuple),
     basis=st.none() | bases,
-    elsewhere=st.lists(addresses, max_size=2).map(tuple),
+    unrelated_drift=st.lists(addresses, max_size=2).map(tuple),
     refusal=st.none()
     | st.builds(consent.Refusal, st.booleans(), st.integers(0, 9), st.booleans(), st.booleans()),
 )

@@ -7,7 +7,7 @@ from typing import Final
 from reconciler.model import Action, Address, Cause, Change, Plan, Verdict
 from reconciler.paths import root
 from reconciler.render.html import filters
-from reconciler.render.html.components import box, link, text, tone
+from reconciler.render.html.components import box, link, link_after, text, tone
 from reconciler.render.html.fields import fields
 from reconciler.render.html.findings import card
 from reconciler.render.shared import attribution, phrases
@@ -159,8 +159,7 @@ def _said(one: Change, around: _Around) -> Iterator[str]:
     said = phrases.gate(one)
     if said is not None:
         url = around.pages.get(one.gate.change_request or "")
-        look = link("open the request", url, around.host) if url else ""
-        yield box(said, more=f" {look}" if look.startswith("<a") else "")
+        yield box(said, more=link_after("open the request", url, around.host))
     yield from map(card, one.warnings)
 
 

@@ -28,6 +28,11 @@ def link(shown: str, url: str | None, host: str) -> str:
     return f'<a href="{text(url)}" rel="noopener noreferrer">{shown}</a>'
 
 
+def link_after(shown: str, url: str | None, host: str) -> str:
+    """Return a link to put behind a sentence; nothing if the page is not of the plan's host."""
+    return f" {link(shown, url, host)}" if url and page(url, host) else ""
+
+
 def tone(found: Tone) -> str:
     """The class of a box that says something so loudly."""
     return _TONES[found]

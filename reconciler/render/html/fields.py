@@ -5,7 +5,7 @@ from typing import Final
 
 from reconciler.evidence import Attribution
 from reconciler.model import ABSENT, Action, Cause, Change, FieldChange
-from reconciler.render.html.components import box, link, text
+from reconciler.render.html.components import box, link_after, text
 from reconciler.render.shared import attribution, values
 from reconciler.render.shared.change_rows import Row, rows
 from reconciler.render.shared.phrases import Phrase
@@ -93,6 +93,5 @@ def _why(one: FieldChange) -> str:
 def _who(told: Phrase, found: Attribution | None, host: str) -> str:
     """Who did it, below what was done."""
     url = found.url if found is not None else None
-    look = link("look", url, host) if url else ""
-    more = f" {look}" if look.startswith("<a") else ""
+    more = link_after("look", url, host)
     return f'<tr class="told"><td colspan="3">{box(told, more=more)}</td></tr>'

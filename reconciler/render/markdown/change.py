@@ -28,7 +28,7 @@ def folded(one: Change, *, drift: bool, opened: bool, host: str = "") -> str:
     for cause in (Cause.DRIFT, Cause.CONFLICT):
         title += f", {cause.value}" if cause in moved and not drift else ""
     if said is not None:
-        title += f", {tag(said.text.partition(':')[0])}"
+        title += f", {tag(said.short)}"
     return "\n\n".join(
         (
             f"<details{' open' if opened else ''}><summary>{title}</summary>",
@@ -75,7 +75,7 @@ def _told(said: Phrase, host: str) -> str:
 def _gate(one: Change, said: Phrase) -> str:
     """What the gate does; who has to agree was said above, once a policy."""
     if one.gate.verdict in _WAITING and one.gate.policy:
-        return f"{prose(said.text.partition(':')[0])} under {code(one.gate.policy)}"
+        return f"{prose(said.short)} under {code(one.gate.policy)}"
     return prose(said.text)
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from reconciler.consent import REPLACES
 from reconciler.model import Change, Plan, Verdict
 from reconciler.render.markdown.change import folded, row
 from reconciler.render.markdown.escape import NAME, code, fence, prose, tag
@@ -69,7 +70,7 @@ def _alerts(plan: Plan, *, drift: bool) -> Iterator[str]:
 
 def _alert(plan: Plan, verdict: Verdict, kind: str, what: str) -> Iterator[str]:
     gates = ((one.address, one.gate) for one in plan.writes if one.gate.verdict is verdict)
-    found = [address for address, gate in gates if not phrases.makes_way(gate)]
+    found = [address for address, gate in gates if gate.request_plan not in REPLACES]
     if found:
         names = fitting((code(str(address)) for address in found), 4_000)
         more = f" and {len(found) - len(names):,} more" if len(found) > len(names) else ""

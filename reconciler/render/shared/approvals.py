@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler.consent import REPLACES, RequestPlan
 from reconciler.model import Address, Approvers, Change, Gate, Verdict
 from reconciler.render.shared import phrases
 from reconciler.render.shared.phrases import Tone
@@ -88,13 +89,14 @@ def _key(one: Change) -> tuple[object, ...]:
 
 def _verdict(gate: Gate) -> Verdict:
     """What is sent in several calls waits like any other, or is let through, or is free."""
-    if phrases.makes_way(gate):
-        return Verdict.APPROVAL if phrases.files_anew(gate) else Verdict.NONE
+    if gate.request_plan in REPLACES:
+        waits = gate.request_plan is RequestPlan.REPLACE_AND_WAIT
+        return Verdict.APPROVAL if waits else Verdict.NONE
     if gate.verdict is not Verdict.SPLIT:
         return gate.verdict
     if gate.waits:
         return Verdict.APPROVAL
-    return Verdict.BYPASS if gate.policy is not None else Verdict.NONE
+    return Verdict.BYPASS if gate.bypassed else Verdict.NONE
 
 
 def _policy(one: Change) -> tuple[str, str]:

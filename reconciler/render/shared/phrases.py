@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
 
-from reconciler.consent import FILES_ANEW, LAPSED, MAKES_WAY
+from reconciler.consent import REPLACES, RequestPlan
 from reconciler.model import (
     Action,
     Address,
@@ -42,6 +42,7 @@ class Phrase:
     tone: Tone
     more: tuple[str, ...] = ()
     page: str = ""  # where a person looks at it; the sink checks it
+    short: str = ""  # what happens, without the policy and its people: for lists
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
@@ -66,7 +67,7 @@ def _people(members: Iterable[str]) -> str:
 
 
 def gate(change: Change) -> Phrase | None:
-    """What the gate does to this change; None where nothing has to be said."""
+    """Return what the gate does to this change; None where nothing has to be said."""
     found = change.gate
     policy, whom = _policy(change), ask(found)
     notes = tuple(text for text in (_because(found), found.note) if text)
@@ -74,30 +75,24 @@ def gate(change: Change) -> Phrase | None:
     match found.verdict:
         case Verdict.NONE:
             sure = found.confidence is not Confidence.UNKNOWN
-            doubt = Phrase("?", "may wait for approval: this cannot be told", Tone.WAIT, notes)
+            doubt = _phrase("?", "may wait for approval", "this cannot be told", Tone.WAIT, notes)
             said = None if sure else doubt
         case Verdict.APPROVAL:
-            said = Phrase("⏸", f"{_waits(found.confidence)}: {policy}, {whom}", Tone.WAIT, notes)
+            said = _phrase("⏸", _waits(found.confidence), f"{policy}, {whom}", Tone.WAIT, notes)
         case Verdict.BYPASS:
-            text = f"BYPASSES {policy}: written at once, without the approval of {whom}"
-            said = Phrase("‼", text, Tone.LOUD, notes)
+            text = f"written at once, without the approval of {whom}"
+            said = _phrase("‼", f"BYPASSES {policy}", text, Tone.LOUD, notes)
         case Verdict.PENDING:
-            where = "" if request in found.note else f" in change request {request}"
-            text = f"waits already{where}: {policy}, {whom}"
-            said = Phrase("⏸", text, Tone.WAIT, notes)
-        case Verdict.BLOCKED if makes_way(found):
-            anew = f", and files anew: {policy}, {whom}" if files_anew(found) else ""
-            text = f"takes back change request {request}{anew}"
-            said = Phrase("⏸", text, Tone.WAIT, notes)
+            where = "" if found.note else f" in change request {request}"  # the note names it
+            said = _phrase("⏸", f"waits already{where}", f"{policy}, {whom}", Tone.WAIT, notes)
         case Verdict.BLOCKED:
-            text = f"BLOCKED by change request {request}: {policy}, {whom}"
-            look = f"nothing is written; see: reconciler requests show {request}"
-            said = Phrase("✗", text, Tone.STOP, (*notes, look))
+            said = _blocked(found, f"{policy}, {whom}", notes)
         case Verdict.REJECTED:
-            how = "ASKED TWICE before, last" if LAPSED in found.note else "REJECTED before"
-            text = f"{how} in change request {request}: {policy}; not filed again"
+            exhausted = found.request_plan is RequestPlan.EXHAUSTED
+            how = "ASKED TWICE before, last" if exhausted else "REJECTED before"
+            text = f"{how} in change request {request}"
             again = "to ask once more, commit the document anew"
-            said = Phrase("✗", text, Tone.STOP, (*notes, again))
+            said = _phrase("✗", text, f"{policy}; not filed again", Tone.STOP, (*notes, again))
         case Verdict.SPLIT:
             said = _split(found, policy, whom, notes)
         case _:
@@ -105,24 +100,30 @@ def gate(change: Change) -> Phrase | None:
     return said
 
 
-def makes_way(found: Gate) -> bool:
-    """Whether the open request is taken back, so that nothing is blocked by it."""
-    return found.verdict is Verdict.BLOCKED and MAKES_WAY in found.note
+def _phrase(mark: str, short: str, rest: str, tone: Tone, more: tuple[str, ...]) -> Phrase:
+    return Phrase(mark, f"{short}: {rest}" if rest else short, tone, more, short=short)
 
 
-def files_anew(found: Gate) -> bool:
-    """Whether what is written in its place has to be approved as well."""
-    return makes_way(found) and FILES_ANEW in found.note
+def _blocked(found: Gate, whose: str, notes: tuple[str, ...]) -> Phrase:
+    """Return what an open request does: it is canceled, or people have to decide it first."""
+    request = found.change_request or "unknown"
+    if found.request_plan is RequestPlan.REPLACE_AND_WAIT:
+        text = f"takes back change request {request}, and files anew"
+        return _phrase("⏸", text, whose, Tone.WAIT, notes)
+    if found.request_plan in REPLACES:
+        return _phrase("⏸", f"takes back change request {request}", "", Tone.WAIT, notes)
+    look = f"nothing is written; see: reconciler requests show {request}"
+    return _phrase("✗", f"BLOCKED by change request {request}", whose, Tone.STOP, (*notes, look))
 
 
 def _split(found: Gate, policy: str, whom: str, notes: tuple[str, ...]) -> Phrase:
-    """Several calls: some of them wait, or all pass, perhaps because of whose key it is."""
+    """Return what becomes of several calls: some wait, or all pass, perhaps by bypass."""
     if found.waits:
-        return Phrase("⏸", f"sent in several calls: {policy}, {whom}", Tone.WAIT, notes)
-    if found.policy is not None:
-        text = f"sent in several calls that BYPASS {policy}: without the approval of {whom}"
-        return Phrase("‼", text, Tone.LOUD, notes)
-    return Phrase("⏸", "sent in several calls, of which none has to wait", Tone.WAIT, notes)
+        return _phrase("⏸", "sent in several calls", f"{policy}, {whom}", Tone.WAIT, notes)
+    if found.bypassed:
+        text = f"sent in several calls that BYPASS {policy}"
+        return _phrase("‼", text, f"without the approval of {whom}", Tone.LOUD, notes)
+    return _phrase("⏸", "sent in several calls, of which none has to wait", "", Tone.WAIT, notes)
 
 
 def _because(found: Gate) -> str:

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Final
 
 from reconciler import outcomes, planfile
+from reconciler.consent import REPLACES, RequestPlan
 from reconciler.evidence import LEFT_OUT
 from reconciler.model import (
     ABSENT,
@@ -24,7 +25,7 @@ from reconciler.model import (
     Severity,
     Verdict,
 )
-from reconciler.render.shared import attribution, phrases, values
+from reconciler.render.shared import attribution, values
 from reconciler.render.shared.phrases import count
 
 _ASKED: Final = {
@@ -47,7 +48,7 @@ def totals(plan: Plan, *, drift: bool = False) -> tuple[str, ...]:
 def _plan(plan: Plan) -> tuple[str, ...]:
     number = planfile.summary(plan)
     if not plan.writes:
-        whose = " of this pull request" if plan.elsewhere else ""  # apply has something to do
+        whose = " of this pull request" if plan.unrelated_drift else ""  # apply has something to do
         return f"No changes{whose}.", _match(number["none"])
     parts = [f"{number[one]:,} to {one}" for one in ("create", "update", "delete")]
     return (f"Plan: {', '.join(parts)}, {number['none']:,} unchanged.",)
@@ -84,22 +85,21 @@ def _match(number: int, *, partial: bool = False) -> str:
 
 
 def _held(plan: Plan) -> Iterator[str]:
-    verdicts = Counter(change.gate.verdict for change in plan.writes)
-    waiting = sum(change.gate.waits or phrases.files_anew(change.gate) for change in plan.writes)
-    if waiting:
+    gates = [change.gate for change in plan.writes]
+    verdicts = Counter(gate.verdict for gate in gates)
+    if waiting := sum(map(_will_wait, gates)):
         yield f"{waiting:,} will wait for approval."
-    if number := sum(_bypasses(change.gate) for change in plan.writes):
+    if number := sum(gate.bypassed and not gate.waits for gate in gates):
         yield f"{number:,} will BYPASS approval."
     blocked = verdicts[Verdict.BLOCKED]
-    if number := blocked - sum(phrases.makes_way(change.gate) for change in plan.writes):
+    if number := blocked - sum(gate.request_plan in REPLACES for gate in gates):
         yield f"{number:,} blocked by other change requests."
     if number := verdicts[Verdict.REJECTED]:
         yield f"{number:,} rejected before."
 
 
-def _bypasses(gate: Gate) -> bool:
-    split = gate.verdict is Verdict.SPLIT and gate.policy is not None and not gate.waits
-    return split or gate.verdict is Verdict.BYPASS
+def _will_wait(gate: Gate) -> bool:
+    return gate.waits or gate.request_plan is RequestPlan.REPLACE_AND_WAIT
 
 
 def _moved(plan: Plan) -> Iterator[str]:
@@ -205,11 +205,11 @@ class Notice:
 
 def notices(plan: Plan) -> Iterator[Notice]:
     """What drifted elsewhere, what nobody manages, and what left the files."""
-    if plan.elsewhere:
-        number = count(len(plan.elsewhere), "resource")
-        them = "it" if len(plan.elsewhere) == 1 else "them"
+    if plan.unrelated_drift:
+        number = count(len(plan.unrelated_drift), "resource")
+        them = "it" if len(plan.unrelated_drift) == 1 else "them"
         title = f"{number} drifted that this pull request does not touch; apply writes {them} back"
-        yield Notice(title, tuple(map(str, plan.elsewhere)))
+        yield Notice(title, tuple(map(str, plan.unrelated_drift)))
     if plan.not_applied:
         number = count(len(plan.not_applied), "resource")
         rows = tuple(row for change in plan.not_applied for row in _pending(change))

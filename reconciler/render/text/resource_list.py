@@ -44,13 +44,13 @@ def _row(one: Change, row: str, room: int, look: TextStyle) -> str:
 def _said(one: Change, look: TextStyle) -> str:
     """What its gate does, and which fields move."""
     said = None if look.drift else phrases.gate(one)
-    gate = f"{said.mark} {said.text.partition(':')[0]}: " if said is not None else ""
+    gate = f"{said.mark} {said.short}: " if said is not None else ""
     told = attribution.brief(one) if look.drift else None
     by = f"  {told.mark} {told.text}".rstrip() if told is not None else ""
     if look.drift and one.action is not Action.UPDATE:
         return phrases.drifted(one.action) + escape(by)
     if one.action is not Action.UPDATE:
-        return escape(gate.removesuffix(": "))
+        return escape(f"{said.mark} {said.short}" if said is not None else "")
     names: dict[str, str] = {}
     for field in one.fields:
         mark = "" if look.drift else _MARKED.get(field.cause, "")
