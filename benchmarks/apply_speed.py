@@ -23,7 +23,7 @@ from threading import Lock
 
 import yaml
 
-from reconciler.cli import run
+from reconciler.cli.main import run
 from reconciler.cli.session import Session
 
 LATENCY_MS, CONNECTIONS = 20, 8

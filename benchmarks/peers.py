@@ -17,7 +17,7 @@ NAIVE = """
 import sys
 from pathlib import Path
 import jsonschema, yaml
-from reconciler.config import schema
+from reconciler.config.schema import validator as schema
 from reconciler.kinds import KINDS
 validators = {name: jsonschema.Draft202012Validator(schema.load(name)) for name in KINDS}
 documents = []

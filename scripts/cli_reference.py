@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import click
 
-from reconciler.cli import COMMANDS, group
+from reconciler.cli.main import COMMANDS, group
 
 _HEAD = """# Reference
 

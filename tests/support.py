@@ -15,9 +15,9 @@ from unittest import mock
 
 import yaml
 
-from reconciler import cli
-from reconciler.cli import run
-from reconciler.posthog import pacing
+from reconciler.cli import main
+from reconciler.cli.main import run
+from reconciler.posthog import rate_limit
 
 SCRIPT = os.environ.get("RECONCILER_TEST_SCRIPT") or str(Path(sys.executable).parent / "reconciler")
 CLEAN = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": os.environ.get("HOME", "/")}
@@ -63,8 +63,8 @@ def run_in_process(arguments, folder, environ):
         try:
             code = run([str(word) for word in arguments])
         finally:  # what ends with a process: all that was read, and the pace of its key
-            cli.lasting.clear()
-            pacing._pacers.clear()
+            main.lasting.clear()
+            rate_limit._pacers.clear()
     shown = [_content(stream) for stream in (out, err)]
     assert "Traceback" not in shown[1], shown[1]
     return Done(code, *shown)

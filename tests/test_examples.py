@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 import pytest
 
-from reconciler.cli import COMMANDS, group
-from reconciler.config.checks import CHECKS
-from reconciler.plan import guardrails
+from reconciler.cli.main import COMMANDS, group
+from reconciler.config.lint.codes import CHECKS
+from reconciler.plan.guardrails import checks
 from tests.support import CLEAN, SCRIPT, Repository, sandbox_process
 
 ROOT = Path(__file__).parent.parent
@@ -217,7 +217,7 @@ def test_every_code_of_a_finding_is_in_the_docs():
     sources = "".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "reconciler" / "plan").glob("*.py")
     )
-    codes = {*CHECKS, *re.findall(r'code="([a-z-]+)"', sources), *guardrails.CODES}
+    codes = {*CHECKS, *re.findall(r'code="([a-z-]+)"', sources), *checks.CODES}
     text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 
     assert len(codes) > 25

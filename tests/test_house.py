@@ -13,9 +13,10 @@ import click
 import pytest
 
 from reconciler import errors
-from reconciler.cli import COMMANDS, group, run
+from reconciler.cli.main import COMMANDS, group, run
+from reconciler.config.schema import validator
 from reconciler.kinds import KINDS, READ
-from reconciler.paths import values_at
+from reconciler.model import values_at
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "reconciler").rglob("*.py"))
@@ -120,16 +121,14 @@ def test_every_example_can_be_typed(command, capsys):
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 def test_every_kind_is_complete(kind):
     """A schema with examples, references to kinds that exist, a normal form, a sandbox."""
-    from reconciler.config import schema
-
-    document = schema.load(kind.name)
+    document = validator.load(kind.name)
     file = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.name).lower()
 
     assert (ROOT / "reconciler" / "kinds" / f"{file}.py").exists()
     assert (ROOT / "reconciler" / "sandbox" / "api" / f"{file}.py").exists()
     assert document["examples"]
     for example in document["examples"]:
-        assert schema.accepts(kind.name, example)
+        assert validator.accepts(kind.name, example)
         spec = kind.canonical(example.get("spec") or {})
         assert kind.canonical(spec) == spec
         for reference in kind.references:
@@ -141,7 +140,7 @@ def test_every_kind_is_complete(kind):
 def test_help_imports_nothing_heavy():
     """`--help` pays for click alone."""
     code = (
-        "import sys\nfrom reconciler.cli import run\nrun(['--help'])\n"
+        "import sys\nfrom reconciler.cli.main import run\nrun(['--help'])\n"
         "print(*[m for m in ('httpx','jsonschema','jsonschema_rs','rich','yaml')"
         " if m in sys.modules], file=sys.stderr)"
     )

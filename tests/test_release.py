@@ -56,8 +56,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     assert sources | schemas <= names
     assert {"reconciler/py.typed", "reconciler/sandbox/default_seed.yaml"} <= names
     assert {
-        "reconciler/cli/templates/github.yml",
-        "reconciler/cli/templates/examples.yaml",
+        "reconciler/commands/templates/github.yml",
+        "reconciler/commands/templates/examples.yaml",
     } <= names
     assert {"reconciler", f"posthog_reconciler-{__version__}.dist-info"} == {
         name.split("/")[0] for name in names
@@ -83,7 +83,7 @@ def test_the_wheel_runs_where_only_its_dependencies_are(built, tmp_path):
     site = next((tmp_path / "env" / "lib").glob("python*/site-packages"))
     zipfile.ZipFile(built[".whl"]).extractall(site)  # noqa: S202  our own, built a moment ago
     dependencies = next(Path(sys.prefix, "lib").glob("python*/site-packages"))
-    code, path = "from reconciler.cli import main; main()", str(dependencies)
+    code, path = "from reconciler.cli.main import main; main()", str(dependencies)
 
     def run(*arguments):
         return subprocess.run(
@@ -185,7 +185,7 @@ def test_images_are_pinned_by_digest():
     """A tag can be moved under a build; a digest cannot."""
     texts = [
         (ROOT / name).read_text(encoding="utf-8")
-        for name in ("Dockerfile", "reconciler/cli/templates/gitlab.yml")
+        for name in ("Dockerfile", "reconciler/commands/templates/gitlab.yml")
     ]
     images = [
         image for text in texts for image in re.findall(r"(?m)^\s*(?:FROM|image:) (\S+)", text)

@@ -7,29 +7,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler import planfile, seal
-from reconciler.basis import Basis, Place, Seen, Selection
 from reconciler.errors import ReconcilerError
+from reconciler.model import ObservedObject, ObservedOrganization, PlanSnapshot, Selection
+from reconciler.planfile import codec
+from reconciler.planfile import digest as planfile_digest
 from tests.render import samples
 
 FINGERPRINT = "sha256:" + "ab" * 32
-BASIS = Basis(
+BASIS = PlanSnapshot(
     commit="1" * 40,
     selection=Selection(select=("FeatureFlag/*",)),
-    organizations={"acme": Place("0190", {"Web": ("1",)})},
-    policies=(Seen("ApprovalPolicy/acme/Web/feature_flag.update", "7", FINGERPRINT, {"n": 1.5}),),
-    before=(Seen("FeatureFlag/acme/Web/new-checkout", "42", FINGERPRINT, {"active": None}),),
+    organizations={"acme": ObservedOrganization("0190", {"Web": ("1",)})},
+    policies=(
+        ObservedObject("ApprovalPolicy/acme/Web/feature_flag.update", "7", FINGERPRINT, {"n": 1.5}),
+    ),
+    before=(
+        ObservedObject("FeatureFlag/acme/Web/new-checkout", "42", FINGERPRINT, {"active": None}),
+    ),
     live={"FeatureFlag/acme/Web": 3},
 )
 PLAN = replace(samples.SMALL, basis=BASIS)
-TEXT = planfile.dumps(PLAN)
+TEXT = codec.dumps(PLAN)
 DATA = TEXT.encode("ascii")
 
 
 def accepted(data):
     """Whether bytes are taken for a plan; every refusal is an error that says what to do."""
     try:
-        planfile.loads(data.decode("utf-8"))
+        codec.loads(data.decode("utf-8"))
     except UnicodeDecodeError:  # who reads the file says so
         return False
     except ReconcilerError as error:
@@ -39,11 +44,11 @@ def accepted(data):
 
 def test_what_was_written_is_read_again():
     """With everything that its apply needs."""
-    back = planfile.loads(TEXT)
+    back = codec.loads(TEXT)
 
     assert back.basis == BASIS
     assert back.created_at == PLAN.created_at
-    assert TEXT == planfile.dumps(back)
+    assert TEXT == codec.dumps(back)
 
 
 @pytest.mark.parametrize("mask", [1 << bit for bit in range(8)] + [0x1B, 0xFF])
@@ -83,7 +88,7 @@ def test_no_digit_of_the_time_can_be_another():
 
 
 def test_the_same_plan_made_later_differs_in_its_time_alone():
-    later = json.loads(planfile.dumps(replace(PLAN, created_at="2027-12-31T23:59:59Z")))
+    later = json.loads(codec.dumps(replace(PLAN, created_at="2027-12-31T23:59:59Z")))
     first = json.loads(TEXT)
 
     assert later.pop("created_at") != first.pop("created_at")
@@ -107,7 +112,7 @@ def test_no_key_can_be_removed(path):
         node = node[step]
     del node[path[-1]]
 
-    assert not accepted(planfile.as_text(document).encode())
+    assert not accepted(planfile_digest.as_text(document).encode())
 
 
 @pytest.mark.parametrize(
@@ -123,7 +128,7 @@ def test_no_key_can_be_removed(path):
 )
 def test_the_refusal_says_what_is_wrong(text, why):
     with pytest.raises(ReconcilerError) as caught:
-        planfile.loads(text)
+        codec.loads(text)
 
     assert 4 == caught.value.exit_code
     assert why in caught.value.why
@@ -148,7 +153,7 @@ def test_what_another_tool_wrote_is_refused(text):
 def test_a_newer_format_is_told_from_a_changed_plan():
     text = TEXT.replace('"format_version": 2', '"format_version": 3')
     with pytest.raises(ReconcilerError) as caught:
-        planfile.loads(text)
+        codec.loads(text)
 
     assert "format_version is 3" in caught.value.why
     assert 1 == caught.value.exit_code
@@ -158,7 +163,7 @@ def test_a_newer_format_is_told_from_a_changed_plan():
 @given(st.datetimes().map(lambda when: when.strftime("%Y-%m-%dT%H:%M:%SZ")), st.text(max_size=9))
 def test_a_time_loses_its_check_number_again(when, digest):
     """Whatever the digest; a time of another form is left as it is."""
-    document = seal.sealed({"created_at": when, "x": digest})
+    document = planfile_digest.sealed({"created_at": when, "x": digest})
 
-    assert when == seal.moment(document["created_at"])
-    assert seal.moment(digest) in digest
+    assert when == planfile_digest.moment(document["created_at"])
+    assert planfile_digest.moment(digest) in digest

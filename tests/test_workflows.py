@@ -23,7 +23,7 @@ def _texts():
         for number, text in enumerate(FENCED.findall(page.read_text(encoding="utf-8")), 1):
             if "\njobs:" in text:
                 yield f"docs/{page.name}-{number}", text
-    template = ROOT / "reconciler" / "cli" / "templates" / "github.yml"
+    template = ROOT / "reconciler" / "commands" / "templates" / "github.yml"
     yield "template/github.yml", template.read_text(encoding="utf-8")
 
 

@@ -9,11 +9,10 @@ from heapq import heappop, heappush
 from threading import BoundedSemaphore, Event
 from typing import Final
 
-from reconciler import outcomes
-from reconciler.apply import decided, write
-from reconciler.apply.gatekeeping import Turns
-from reconciler.apply.progress import AGAIN, Progress, Tools, begin, partly, problem
-from reconciler.apply.standing import Standing
+from reconciler.apply import after_approval, change_writer
+from reconciler.apply.gate_check import PolicyTurns
+from reconciler.apply.progress import AGAIN, Progress, WorkerContext, begin, partly, problem
+from reconciler.apply.status import RunStatus
 from reconciler.errors import ReconcilerError
 from reconciler.model import (
     Action,
@@ -27,8 +26,9 @@ from reconciler.model import (
     Problem,
     Result,
 )
+from reconciler.planfile import results
 from reconciler.posthog import worker_pool
-from reconciler.posthog.watching import Asked, Watch
+from reconciler.posthog.approval_polling import Asked, Watch
 
 _Node = tuple[Address, bool]  # the address, and whether it is its late half
 _HOW: Final = {
@@ -51,17 +51,17 @@ class Options:
     stop: Event | None = None
     guarded: frozenset[str] = frozenset()  # codes of findings that refuse, instead of fail
     wait_s: float = 0.0  # for approvals; what they let through is sent in the same run
-    standing: Standing = field(default_factory=Standing)
+    standing: RunStatus = field(default_factory=RunStatus)
 
 
-def execute(plan: Plan, tools: Tools, options: Options) -> Iterator[Outcome]:
+def execute(plan: Plan, tools: WorkerContext, options: Options) -> Iterator[Outcome]:
     """Carry the plan out: dependencies first, independent changes side by side.
 
     A change that failed, waits, or was refused skips what needs it, and nothing else. One that
     waits while the run waits with it is yielded each time it waits, and once more when it ends;
     the last outcome of an address is the one that counts.
     """
-    refused = outcomes.stopped(plan)
+    refused = results.stopped(plan)
     for change in plan.changes:
         if change.action is Action.NONE:
             yield unchanged(change)
@@ -77,7 +77,7 @@ class _Run:
     """One run. Shared state is touched by the thread that iterates `outcomes`, by no other."""
 
     def __init__(
-        self, plan: Plan, tools: Tools, options: Options, refused: Mapping[Address, Finding]
+        self, plan: Plan, tools: WorkerContext, options: Options, refused: Mapping[Address, Finding]
     ) -> None:
         self._changes = {change.address: change for change in plan.writes}
         self._tools = replace(tools, slots=BoundedSemaphore(options.workers))
@@ -90,7 +90,7 @@ class _Run:
         self._parked: dict[_Node, Asked] = {}
         self._ready: list[tuple[int, int, _Node]] = []  # a heap: troubles of its scope, its place
         self._place = {change.address: number for number, change in enumerate(plan.writes)}
-        self._turns = Turns()
+        self._turns = PolicyTurns()
         self._troubles: Counter[tuple[str, ...]] = Counter()
         self._probes = 0
         self._halt: Problem | None = None
@@ -188,7 +188,7 @@ class _Run:
         self._turns.start(change)
         self._options.standing.started(address, self._tools.writer.clock())
         but_last = bool(change.late) and not late
-        future = pool.submit(write.advance, self._tools, progress, but_last=but_last)
+        future = pool.submit(change_writer.advance, self._tools, progress, but_last=but_last)
         self._running[future] = node
 
     def _result(self, node: _Node, future: Future[Progress]) -> Progress:
@@ -228,7 +228,7 @@ class _Run:
 
     def _end(self, node: _Node, outcome: Outcome) -> None:
         """It is over, unless it waits for people and the run waits with it."""
-        if self._options.wait_s and decided.goes_on(outcome):
+        if self._options.wait_s and after_approval.can_continue(outcome):
             before = self._progress.get(node[0]) or begin(self._changes[node[0]])
             self._progress[node[0]] = replace(before, outcome=outcome)
             project = self._tools.names.scope_ids(node[0])["project"]
@@ -282,7 +282,7 @@ class _Run:
     def _resume(self, node: _Node, request: Mapping[str, object], pool: ThreadPoolExecutor) -> None:
         progress = self._progress[node[0]]
         self._options.standing.started(node[0], self._tools.writer.clock())
-        self._running[pool.submit(decided.resume, self._tools, progress, request)] = node
+        self._running[pool.submit(after_approval.resume, self._tools, progress, request)] = node
 
     def _stops(self) -> bool:
         return self._options.stop is not None and self._options.stop.is_set()
@@ -290,7 +290,7 @@ class _Run:
     def _not_started(self, change: Change, *, late: bool) -> Outcome | None:
         """Why nothing (more) is sent for this change, if so."""
         if (finding := self._refused.get(change.address)) is not None:
-            return outcomes.by_finding(change, finding, guarded=self._options.guarded)
+            return results.by_finding(change, finding, guarded=self._options.guarded)
         for other in change.late if late else change.depends_on:
             before = self._ended.get(other)
             if before is not None and before.result in _STOPS_DEPENDANTS:

@@ -5,31 +5,33 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from reconciler.apply.ids import Names
 from reconciler.apply.journal import Journal
-from reconciler.apply.names import Names
-from reconciler.consent import Awaited
 from reconciler.errors import ReconcilerError
-from reconciler.kind import Kind, Write, moving
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Action,
     Address,
+    Awaited,
     Change,
     Detail,
+    Kind,
     Outcome,
     Payload,
     Problem,
     Result,
+    Spec,
     Verdict,
+    Write,
     joined,
+    moving,
 )
-from reconciler.paths import Spec
 from reconciler.posthog.client import Writer
 
 AGAIN = "run apply again: it reads first and goes on from there"
 
 
-class Counsel(Protocol):
+class Replanner(Protocol):
     """What apply asks of planning while it runs. Pure answers; nothing in it sends."""
 
     def same_intent(self, request: Payload, change: Change, seen: Payload | None) -> bool:
@@ -58,13 +60,13 @@ class Counsel(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class WorkerContext:
     """What every worker is handed."""
 
     writer: Writer
     journal: Journal
     names: Names
-    counsel: Counsel
+    counsel: Replanner
     request_url: Callable[[Address, str], str]
     slots: AbstractContextManager[object] = field(default_factory=nullcontext)  # one a call
 
@@ -95,7 +97,7 @@ class Progress:
         return self.planned or self.change
 
 
-class Stop(Exception):  # noqa: N818  no error: the change ends here
+class ChangeEnded(Exception):  # noqa: N818  no error: the change ends here
     """Nothing more is sent for this change, and why."""
 
     def __init__(
@@ -170,7 +172,7 @@ def partly(progress: Progress, result: Result) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (place.get(name, len(place)), name)))
 
 
-def ended(progress: Progress, tools: Tools, stop: Stop) -> Progress:
+def ended(progress: Progress, tools: WorkerContext, stop: ChangeEnded) -> Progress:
     """The progress with its outcome."""
     change, request, id_ = progress.consent, stop.change_request, progress.id
     if id_ is None and stop.payload is not None:

@@ -4,19 +4,16 @@ import json
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from reconciler.ci import github, gitlab
+from reconciler.ci.github import Repository
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError
-
-if TYPE_CHECKING:
-    from reconciler.ci.github import Repository
+from reconciler.render import markdown
 
 
 def put_comment(session: Session, command: str, target: str, body: str) -> None:
     """The one comment (GitLab: note) of a command and target; none outside of a pull request."""
-    from reconciler.ci import github, gitlab
-
     environ, mark = session.environ, _mark(command, target)
     text = body + _footer(environ)
     if "GITLAB_CI" in environ:
@@ -30,8 +27,6 @@ def put_comment(session: Session, command: str, target: str, body: str) -> None:
 
 def put_issue(session: Session, command: str, target: str, body: str) -> None:
     """The one issue while there is drift; GitLab has none."""
-    from reconciler.ci import github
-
     environ = session.environ
     if "GITLAB_CI" in environ:
         raise _no_issues()
@@ -43,8 +38,6 @@ def put_issue(session: Session, command: str, target: str, body: str) -> None:
 
 def close_issue(session: Session, command: str, target: str, why: str) -> None:
     """Close that issue, if it is open."""
-    from reconciler.ci import github
-
     environ = session.environ
     if "GITLAB_CI" in environ:
         raise _no_issues()
@@ -61,14 +54,10 @@ def _no_issues() -> ReconcilerError:
 
 
 def _mark(command: str, target: str) -> str:
-    from reconciler.ci import github
-
     return github.marker(f"{command}-{sha256(target.encode()).hexdigest()[:12]}")
 
 
-def _repository(environ: Mapping[str, str]) -> "Repository":
-    from reconciler.ci import github
-
+def _repository(environ: Mapping[str, str]) -> Repository:
     return github.repository(environ, _token(environ, "GITHUB_TOKEN"))
 
 
@@ -95,8 +84,6 @@ def _pull_request(environ: Mapping[str, str]) -> int | None:
 
 def _footer(environ: Mapping[str, str]) -> str:
     """Which run said so."""
-    from reconciler.render import markdown
-
     server, name, run_ = (
         environ.get(key) for key in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
     )

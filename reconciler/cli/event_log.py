@@ -62,7 +62,7 @@ def nest_run() -> Iterator[None]:
 
 
 def _write(event: str, level: str, at: datetime, facts: dict[str, Any]) -> None:
-    from reconciler import planfile
+    from reconciler.planfile import codec  # --help does without
 
     row = {
         "at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -70,7 +70,7 @@ def _write(event: str, level: str, at: datetime, facts: dict[str, Any]) -> None:
         "event": event,
         "run_id": _run.id,
         "elapsed_s": round(time.monotonic() - _run.started, 3),
-        **planfile.plain(facts),
+        **codec.plain(facts),
     }
     with suppress(OSError, ValueError):  # a log that cannot be written stops nothing
         sys.stderr.write(json.dumps(row) + "\n")

@@ -9,6 +9,7 @@ import click
 if TYPE_CHECKING:
     from reconciler.cli.session import Session
 
+
 # Names of parameters, as `Session.override` takes them.
 _OPTIONS: Final[tuple[tuple[tuple[str, ...], dict[str, Any]], ...]] = (
     (("--chdir", "-C"), {"metavar": "DIR", "help": "Run as if started in this directory."}),

@@ -10,16 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from reconciler.ci import webhook
+from reconciler.ci.webhook import News
+from reconciler.cli import result_files
 from reconciler.cli.session import Session
+from reconciler.drift import filters
 from reconciler.errors import DeliveryError, GitError, ReconcilerError
-
-if TYPE_CHECKING:
-    from reconciler.ci.webhook import News
-    from reconciler.model import Address, Plan
+from reconciler.files.working_tree import check_output
+from reconciler.git import repository
+from reconciler.model import LEFT_OUT, Address, Plan
+from reconciler.planfile import codec, reader
 
 SECRET = "RECONCILER_NOTIFY_SECRET"  # noqa: S105  the name of the variable, not its value
 MAX_LISTED = 100  # addresses
@@ -89,37 +93,30 @@ class Marker:
 
     def read(self) -> str | None:
         """Return the digest sent last; None if there is none, or if it cannot be read."""
-        from reconciler.config import git
-
         try:
             if self.place.startswith("refs/"):
-                return git.read_text(self.place, cwd=Path.cwd())
+                return repository.read_text(self.place, cwd=Path.cwd())
             return Path(self.place).read_text(encoding="utf-8").strip() or None
         except (OSError, UnicodeDecodeError, GitError):
             return None
 
     def write(self, digest: str) -> None:
         """Remember a digest; raise OSError or ReconcilerError if that is impossible."""
-        from reconciler.cli import files
-        from reconciler.config import git
-        from reconciler.config.files import check_output
-
         if self.place.startswith("refs/"):
-            git.write_text(self.place, digest, cwd=Path.cwd(), message="reconciler drift --notify")
+            repository.write_text(
+                self.place, digest, cwd=Path.cwd(), message="reconciler drift --notify"
+            )
             return
         check_output(Path(self.place))  # before a folder is made
         Path(self.place).parent.mkdir(parents=True, exist_ok=True)
-        files.write_private(self.place, f"{digest}\n")
+        result_files.write_private(self.place, f"{digest}\n")
 
 
-def notify_drift(session: Session, report: "Plan") -> None:
+def notify_drift(session: Session, report: Plan) -> None:
     """Notify of drift that is new, different or gone; send nothing if nothing has changed."""
     options: NotifyOptions | None = click.get_current_context().meta.get(_OPTIONS)
     if options is None:
         return
-    from reconciler.ci import webhook
-    from reconciler.evidence import LEFT_OUT
-
     news = _collect_news(session, report)
     if news.event == CLEAN and any(finding.code in LEFT_OUT for finding in report.findings):
         return  # there is drift, which the filters of this run leave out
@@ -141,11 +138,8 @@ def notify_drift(session: Session, report: "Plan") -> None:
         session.warn(f"the same will be sent again: {marker.place} cannot be written: {why}")
 
 
-def _collect_news(session: Session, report: "Plan") -> "News":
+def _collect_news(session: Session, report: Plan) -> News:
     """Return names and a digest of the state. Values are used for the digest only."""
-    from reconciler import planfile
-    from reconciler.ci.webhook import News
-
     drifted = [change for change in report.writes if change.hold is None]
     state = [
         [
@@ -155,7 +149,7 @@ def _collect_news(session: Session, report: "Plan") -> "News":
         ]
         for change in sorted(drifted, key=lambda change: str(change.address))
     ]
-    text = json.dumps(planfile.plain(state), sort_keys=True)
+    text = json.dumps(codec.plain(state), sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest() if drifted else CLEAN
     names = [_name_resource(change.address) for change in drifted]
     return News(
@@ -168,15 +162,12 @@ def _collect_news(session: Session, report: "Plan") -> "News":
     )
 
 
-def _name_resource(address: "Address") -> str:
+def _name_resource(address: Address) -> str:
     """Return an address for a chat that many people read: a member is named by initials."""
-    from reconciler import planfile
-    from reconciler.drift import identities
-
     if address.kind == "Member":
-        initials = identities.named(address.name, "initials") or "?"
+        initials = filters.named(address.name, "initials") or "?"
         address = address._replace(parts=(*address.parts[:-1], initials))
-    return planfile.redact(str(address))
+    return reader.redact(str(address))
 
 
 def _run_url(session: Session) -> str | None:

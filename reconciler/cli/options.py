@@ -11,6 +11,7 @@ from reconciler.cli import event_log
 from reconciler.cli.report import Report
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError
+from reconciler.model import Address, duration_seconds
 
 if TYPE_CHECKING:
     _Type = click.ParamType[float]
@@ -27,8 +28,6 @@ class Duration(_Type):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Seconds, or a usage error (64)."""
-        from reconciler.kind import duration_seconds
-
         if isinstance(value, int | float):
             return float(value)
         try:
@@ -101,8 +100,6 @@ def prune(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _exact(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> Any:
     """Addresses, each of one resource: a pattern would allow too much."""
-    from reconciler.model import Address
-
     for value in values:
         try:
             Address.parse(value)

@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.files.working_tree import git_root
+from reconciler.model import Finding
+
 if TYPE_CHECKING:
     from reconciler.cli.session import Session
-    from reconciler.model import Finding
 
 
-def locate_from_root(findings: "Iterable[Finding]") -> "tuple[Finding, ...]":
+def locate_from_root(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return findings with paths from the root of the repository, as code hosts name them.
 
     Outside git, and for files outside of the repository, paths stay as they are.
@@ -21,19 +23,17 @@ def locate_from_root(findings: "Iterable[Finding]") -> "tuple[Finding, ...]":
 
 def find_current_folder() -> str:
     """Return the current folder from the root of the repository; "" there, and outside git."""
-    from reconciler.config.files import git_root
-
     cwd = Path(os.path.realpath(Path.cwd()))
     root = git_root(cwd)
     return "" if root is None or root == cwd else cwd.relative_to(root).as_posix()
 
 
-def anchor_paths(session: "Session", paths: "Iterable[str]") -> tuple[str, ...]:
+def anchor_paths(session: "Session", paths: Iterable[str]) -> tuple[str, ...]:
     """Return paths of a command line as a saved plan names them, whatever the current folder is."""
     return tuple(Path(os.path.relpath(path, _find_anchor(session))).as_posix() for path in paths)
 
 
-def localize_paths(session: "Session", paths: "Iterable[str]") -> tuple[str, ...]:
+def localize_paths(session: "Session", paths: Iterable[str]) -> tuple[str, ...]:
     """Return paths of a saved plan as a user would type them in the current folder."""
     anchor = _find_anchor(session)
     return tuple(Path(os.path.relpath(anchor / path)).as_posix() for path in paths)
@@ -41,15 +41,11 @@ def localize_paths(session: "Session", paths: "Iterable[str]") -> tuple[str, ...
 
 def _find_anchor(session: "Session") -> Path:
     """Return the folder of `reconciler.yaml`, else the repository's root, else the current one."""
-    from reconciler.config.files import git_root
-
     anchor = session.settings().folder or git_root(Path.cwd()) or Path.cwd()
     return Path(os.path.realpath(anchor))
 
 
-def _locate(findings: "Iterable[Finding]") -> "Iterator[Finding]":
-    from reconciler.config.files import git_root
-
+def _locate(findings: Iterable[Finding]) -> Iterator[Finding]:
     cwd = Path(os.path.realpath(Path.cwd()))
     root = git_root(cwd)
     for finding in findings:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from reconciler.cli import event_log
+from reconciler import render
+from reconciler.cli import event_log, result_files
 from reconciler.errors import ReconcilerError
-
-if TYPE_CHECKING:
-    from reconciler.model import Outcome, Plan
+from reconciler.files.working_tree import check_output
+from reconciler.model import Outcome, Plan
+from reconciler.planfile import codec, digest, results
 
 FORMAT_VERSION = 1
 FILES = (
@@ -27,8 +28,6 @@ FILES = (
 
 def emptied(folder: Path) -> Path:
     """A folder that can be written, without the report of an earlier run; raises OSError."""
-    from reconciler.config.files import check_output
-
     check_output(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in FILES:
@@ -54,8 +53,6 @@ class Report:
 
     def open(self) -> None:
         """Make the folder, before anything is contacted; raises ReconcilerError."""
-        from reconciler.config.files import check_output
-
         if self.folder is None:
             return
         check_output(self.folder)
@@ -68,12 +65,10 @@ class Report:
                 fix="name a folder, or a place where one can be made",
             ) from error
 
-    def plan(self, made: "Plan", *, drift: bool = False) -> None:
+    def plan(self, made: Plan, *, drift: bool = False) -> None:
         """Keep a plan, for programs and for people."""
-        from reconciler import planfile, render
-
         self.facts |= {"target": made.target, "host": made.host}
-        self.facts["plan"] = planfile.summary(made)
+        self.facts["plan"] = codec.summary(made)
         event = "drift.found" if drift else "plan.made"
         event_log.emit_event(
             event, target=made.target, reads=made.requests.reads, **self.facts["plan"]
@@ -85,17 +80,15 @@ class Report:
         for name, form in (("plan.json", "json"), ("plan.html", "html"), ("plan.md", "markdown")):
             self._keep(name, draw(made, format=form, whole=str(self.folder / "plan.json")))
 
-    def outcomes(self, ended: "Iterable[Outcome]", made: "Plan") -> None:
+    def outcomes(self, ended: Iterable[Outcome], made: Plan) -> None:
         """Keep what became of each change."""
         if self.folder is None:
             return
-        from reconciler import outcomes, planfile, render
-
         rows = tuple(ended)
-        document = outcomes.document(rows, made)
+        document = results.document(rows, made)
         self.facts["outcomes"] = document["summary"]
         self.facts["account"] = document["account"]
-        self._keep("outcomes.json", planfile.as_text(document))
+        self._keep("outcomes.json", digest.as_text(document))
         self._keep("outcomes.md", render.outcomes(rows, made, format="markdown"))
 
     @contextmanager
@@ -117,23 +110,19 @@ class Report:
         """Write the summary: the last file, so that its being there means that all are."""
         if self.folder is None:
             return
-        from reconciler import planfile
-
         document = {
             "format_version": FORMAT_VERSION,
             **self.facts,
             **facts,
             "files": [*self.written, "summary.json"],
         }
-        self._keep("summary.json", json.dumps(planfile.plain(document), indent=2) + "\n")
+        self._keep("summary.json", json.dumps(codec.plain(document), indent=2) + "\n")
 
     def _keep(self, name: str, text: str) -> None:
-        from reconciler.cli import files
-
         if self.folder is None:
             return
         try:
-            files.write_private(os.fspath(self.folder / name), text)
+            result_files.write_private(os.fspath(self.folder / name), text)
         except ReconcilerError as error:
             self.note(f"warning: the report is not whole: {error.what}: {error.why}")
         else:

@@ -1,13 +1,15 @@
 """What every command shares: settings, keys, clocks, streams. Made once a run."""
 
+import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from typing import IO, Any, ClassVar
 from uuid import uuid4
 
 import click
@@ -15,18 +17,29 @@ import click
 from reconciler import __version__
 from reconciler.cli import event_log, repo_paths, terminal
 from reconciler.cli.report import Report
+from reconciler.cli.throwaway_sandbox import default_seed, throw_away
+from reconciler.config import loader, recent_commits
+from reconciler.config import settings as config_settings
+from reconciler.config.lineage import Lineage
+from reconciler.config.loaded import Loaded
+from reconciler.config.settings import Settings, Target
 from reconciler.errors import UsageError
-
-if TYPE_CHECKING:
-    from reconciler.config.base import Base
-    from reconciler.config.lineage import Lineage
-    from reconciler.config.loader import Loaded
-    from reconciler.config.settings import Settings, Target
-    from reconciler.model import Plan
-    from reconciler.posthog.client import Reader, Surroundings, Writer
-    from reconciler.posthog.credentials import Credentials
-    from reconciler.walk import Past
-    from reconciler.walk.policy_history import Since
+from reconciler.files import working_tree
+from reconciler.git import repository as git_repository
+from reconciler.git.applied_ref import Base
+from reconciler.model import Plan
+from reconciler.operations.plan import Past
+from reconciler.operations.policy_history import Since
+from reconciler.plan import selection
+from reconciler.posthog import client, rate_limit
+from reconciler.posthog import credentials as posthog_credentials
+from reconciler.posthog.client import Reader, Runtime, Writer
+from reconciler.posthog.credentials import Credentials
+from reconciler.posthog.redaction import RedactionFilter
+from reconciler.render.shared import options
+from reconciler.render.shared.phrases import count
+from reconciler.render.shared.sanitize import escape
+from reconciler.render.text import findings
 
 
 def color_for(choice: str, stream: IO[str]) -> bool:
@@ -61,8 +74,8 @@ class Session:
     cleanup: ExitStack = field(default_factory=ExitStack)
     run_id: str = field(default_factory=lambda: uuid4().hex)
     report: Report = field(default_factory=lambda: Report(None, lambda _: None))
-    _clients: "list[Reader]" = field(default_factory=list)
-    surroundings: ClassVar["Surroundings"] = {}  # clock, sleep, chance; empty: the real ones
+    _clients: list[Reader] = field(default_factory=list)
+    surroundings: ClassVar[Runtime] = {}  # clock, sleep, chance; empty: the real ones
 
     @classmethod
     def start(
@@ -129,8 +142,6 @@ class Session:
         """Columns of the terminal; a fixed width elsewhere, so that output is stable."""
         if not sys.stdout.isatty():
             return 100
-        import shutil
-
         return max(40, shutil.get_terminal_size().columns)
 
     def now(self) -> datetime:
@@ -143,32 +154,24 @@ class Session:
 
     def note(self, message: str) -> None:
         """Lines of progress, on stderr."""
-        from reconciler.render.shared.sanitize import escape
-
         if not self.quiet and not event_log.emit_event("note", message=message):
             click.echo("\n".join(map(escape, message.split("\n"))), err=True)
 
     def warn(self, message: str) -> None:
         """A warning, on stderr, also with --quiet: somebody counts on what did not happen."""
-        from reconciler.render.shared.sanitize import escape
-
         if not event_log.emit_event("warning", "warning", message=message):
             click.echo(f"warning: {escape(message)}", err=True)
 
     def fail(self, sentences: Iterable[str]) -> None:
         """Say on stderr that a plan has errors, where stdout, which has them, is not in sight."""
-        from reconciler.render.shared.sanitize import escape
-
         for said in sentences:
             if event_log.emit_event("error", "error", what=said) or sys.stdout.isatty():
                 continue
             click.echo(escape(said), err=True)
 
-    def settings(self, paths: Sequence[str] = ()) -> "Settings":
+    def settings(self, paths: Sequence[str] = ()) -> Settings:
         """reconciler.yaml, or what stands in for it."""
-        from reconciler.config import settings
-
-        return settings.load(
+        return config_settings.load(
             Path.cwd(),
             file=self.config,
             paths=tuple(Path(path) for path in paths),
@@ -184,11 +187,9 @@ class Session:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def show(
-        self, render: Callable[..., str], plan: "Plan", form: str = "text", *, saved: str = ""
+        self, render: Callable[..., str], plan: Plan, form: str = "text", *, saved: str = ""
     ) -> None:
         """A plan on stdout, as the terminal allows; `saved` is the file that holds all of it."""
-        from reconciler.render.shared import options
-
         brief = self.quiet and form == "text" and self.zoom is None
         look = options.RenderOptions(
             color=self.color,
@@ -202,33 +203,26 @@ class Session:
         )
         self.say(render(plan, format=form, options=look))
         if brief and plan.errors:
-            from reconciler.render.text import findings
-
             color = color_for(self.color_choice, sys.stderr)
             click.echo(findings(plan.errors, color=color), err=True, color=color)
 
-    def target(self, paths: Sequence[str] = ()) -> "Target":
+    def target(self, paths: Sequence[str] = ()) -> Target:
         """The target of this run."""
         return self.settings(paths).target(self.target_name)
 
-    def load(self, paths: Sequence[str] = ()) -> "tuple[Target, Loaded]":
+    def load(self, paths: Sequence[str] = ()) -> tuple[Target, Loaded]:
         """The target, and the files of the working tree."""
-        from reconciler.config import files, loader
-
         settings = self.settings(paths)
         target = settings.target(self.target_name)
         skip = frozenset(target.overlays)
-        tree = files.WorkingTree(cwd=Path.cwd(), anchor=settings.folder, skip=skip)
+        tree = working_tree.WorkingTree(cwd=Path.cwd(), anchor=settings.folder, skip=skip)
         loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
         if target.ignore:
             self._say_ignored(target, loaded)
         return target, loaded
 
-    def _say_ignored(self, target: "Target", loaded: "Loaded") -> None:
+    def _say_ignored(self, target: Target, loaded: Loaded) -> None:
         """Nobody should wait for a document to be applied that never will be."""
-        from reconciler.plan import selection
-        from reconciler.render.shared.phrases import count
-
         declared = loaded.declared.resources
         ignored = sum(selection.matches(address, target.ignore) for address in declared)
         if ignored:
@@ -237,56 +231,50 @@ class Session:
             )
             self.note(f"{said} {'it' if ignored == 1 else 'them'}")
 
-    def past(self, target: "Target") -> "Past":
+    def past(self, target: Target) -> Past:
         """What the files said at the last commits, read only if a plan asks for it."""
-        from reconciler.config import history
 
-        def states(names: Collection[str] | None) -> "Sequence[Loaded]":
+        def states(names: Collection[str] | None) -> Sequence[Loaded]:
             now, cwd = self.now(), Path.cwd()
-            return history.load(target.paths, target.overlays, names, cwd=cwd, now=now)
+            return recent_commits.load(target.paths, target.overlays, names, cwd=cwd, now=now)
 
         return states
 
-    def lineage(self, target: "Target") -> "Lineage":
+    def lineage(self, target: Target) -> Lineage:
         """Return who wrote what the files say, read only if somebody has approved it."""
-        from reconciler.config.lineage import Lineage
-
         return Lineage(target.paths, target.overlays, Path.cwd())
 
-    def since(self, target: "Target", base: "Base | None") -> "Since | None":
+    def since(self, target: Target, base: Base | None) -> Since | None:
         """Return what the files said since the base, read only if a plan would weaken a gate."""
-        from reconciler.config import git, history
-        from reconciler.walk.policy_history import Since
-
         if base is None:
             return None
         cwd, commit, place = Path.cwd(), base.commit, target.paths[0]
 
-        def states(names: Collection[str]) -> "Sequence[Loaded] | None":
-            if history.places_moved(commit, self._settings_files(place), target.name, cwd=cwd):
+        def states(names: Collection[str]) -> Sequence[Loaded] | None:
+            if recent_commits.places_moved(
+                commit, self._settings_files(place), target.name, cwd=cwd
+            ):
                 return None
-            return history.since(commit, target.paths, target.overlays, names, cwd=cwd)
+            return recent_commits.since(commit, target.paths, target.overlays, names, cwd=cwd)
 
-        return Since(lambda: git.made_by(commit, now=self.now(), cwd=place), states)
+        return Since(lambda: git_repository.made_by(commit, now=self.now(), cwd=place), states)
 
-    def _settings_files(self, place: Path) -> "list[Path]":
+    def _settings_files(self, place: Path) -> list[Path]:
         """Return where settings of this run stand, or may have stood, in the repository."""
-        from reconciler.config import files
-
         named = self.config or self.environ.get("RECONCILER_CONFIG")
-        root, cwd = files.git_root(place), Path.cwd()
-        above = [cwd / named] if named else [one / files.SETTINGS for one in (cwd, *cwd.parents)]
-        return [file for file in above if files.git_root(file.parent) == root]
+        root, cwd = working_tree.git_root(place), Path.cwd()
+        above = (
+            [cwd / named] if named else [one / working_tree.SETTINGS for one in (cwd, *cwd.parents)]
+        )
+        return [file for file in above if working_tree.git_root(file.parent) == root]
 
     def folder(self) -> Path:
         """Where runs are journalled: beside reconciler.yaml, else the current folder."""
         return self.settings().folder or Path.cwd()
 
-    def credentials(self, target: "Target") -> "Credentials":
+    def credentials(self, target: Target) -> Credentials:
         """Key and host, checked against each other."""
-        from reconciler.posthog import credentials
-
-        return credentials.resolve(
+        return posthog_credentials.resolve(
             environ=self.environ,
             host_option=self.host,
             target_host=None if self.sandbox else target.host,
@@ -295,11 +283,9 @@ class Session:
         )
 
     @contextmanager
-    def reader(self, target: "Target") -> Iterator["Reader"]:
+    def reader(self, target: Target) -> Iterator[Reader]:
         """A client that can only read."""
-        from reconciler.posthog import client, pacing
-
-        limit = pacing.RateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
+        limit = rate_limit.RateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
         with client.open_reader(
             self.credentials(target), rate_limit=limit, **self.surroundings
         ) as reader:
@@ -307,11 +293,9 @@ class Session:
             yield reader
 
     @contextmanager
-    def writer(self, target: "Target") -> Iterator["Writer"]:
+    def writer(self, target: Target) -> Iterator[Writer]:
         """A client that can also write."""
-        from reconciler.posthog import client, pacing
-
-        limit = pacing.RateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
+        limit = rate_limit.RateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
         with client.open_writer(
             self.credentials(target), rate_limit=limit, **self.surroundings
         ) as writer:
@@ -330,10 +314,6 @@ class Session:
 
     def _start_logging(self) -> None:
         """Warnings to stderr; `-v` says what is retried, `-vv` every request. Never a key."""
-        import logging
-
-        from reconciler.posthog.redaction import RedactionFilter
-
         handler: logging.Handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
         if self.log_format == "json":
@@ -358,8 +338,6 @@ class Session:
     def _start_sandbox(self) -> None:
         if self.host:
             raise UsageError("--sandbox and --host exclude each other")
-        from reconciler.cli.sandbox import default_seed, throw_away
-
         running = self.cleanup.enter_context(throw_away(default_seed()))
         self.environ["POSTHOG_HOST"] = self.host = running.url
         self.environ["POSTHOG_API_KEY"] = running.token  # never a key of the real world

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Mapping
 from typing import IO
 
+from reconciler.errors import DeclinedError
+
 # Terminals that open OSC 8 links; others may print them as they are.
 _PROGRAMS = frozenset({"iTerm.app", "WezTerm", "vscode", "Hyper", "ghostty", "Tabby", "rio"})
 _TERMS = frozenset({"xterm-kitty", "alacritty", "foot", "foot-extra", "xterm-ghostty", "contour"})
@@ -63,8 +65,6 @@ def confirm(question: str, left: str) -> None:
 
     """
     import click
-
-    from reconciler.errors import DeclinedError
 
     if not click.confirm(question, err=True):
         raise DeclinedError(f"{left}: answered with no")

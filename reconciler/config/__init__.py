@@ -1,1 +1,1 @@
-"""Text becomes declared resources. Offline: nothing here opens a socket or asks PostHog."""
+"""YAML in a tree of files becomes declared resources."""

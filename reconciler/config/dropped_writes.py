@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.config.templates import Loaded
+from reconciler.config.loaded import Loaded
 from reconciler.kinds import KINDS
 
 EVENT: Final = "not_kept"

@@ -10,15 +10,17 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
 
-from reconciler.config import authors, git, git_process, loader
-from reconciler.config.commit import CommitTree, is_wanted, listing
-from reconciler.config.files import contains
-from reconciler.config.history import Blobs, Snapshot, read_commit
-from reconciler.config.text import Refused
+from reconciler.config import loaded as config_loaded
+from reconciler.config import loader
+from reconciler.config.recent_commits import Blobs, Snapshot, read_commit
 from reconciler.errors import ConfigError, GitError
+from reconciler.files.text import Refused
+from reconciler.files.working_tree import contains
+from reconciler.git import blame as git_blame
+from reconciler.git import process, repository
+from reconciler.git.commit_tree import CommitTree, is_wanted, listing
 from reconciler.kinds import fold
-from reconciler.model import Address, Declared, Resource
-from reconciler.paths import Spec
+from reconciler.model import Address, Declared, Resource, Spec
 
 COMMITS: Final = 500  # of these paths; what is older is not looked at
 _PLAIN: Final = frozenset({"100644", "100755"})
@@ -64,13 +66,13 @@ class Lineage:
     def root(self) -> Path | None:
         """The repository of the paths, if there is one with a commit."""
         here = self.cwd / self.paths[0] if self.paths else self.cwd
-        found = git.root(here)
-        return found if found is not None and git.head(found) is not None else None
+        found = repository.root(here)
+        return found if found is not None and repository.head(found) is not None else None
 
     @cached_property
     def tree(self) -> CommitTree:
         """The files of the commit that is checked out."""
-        return git.commit_tree("HEAD", cwd=self.cwd, at=self.root, may_lack_paths=True)
+        return repository.commit_tree("HEAD", cwd=self.cwd, at=self.root, may_lack_paths=True)
 
     @cached_property
     def inside(self) -> tuple[str, ...]:
@@ -80,14 +82,14 @@ class Lineage:
     @cached_property
     def is_shallow(self) -> bool:
         """Return whether the history was cut off when the repository was cloned."""
-        return self.root is not None and git.is_shallow(self.root)
+        return self.root is not None and repository.is_shallow(self.root)
 
     @cached_property
     def nodes(self) -> Mapping[str, _Node]:
         """Return the commits that touched the paths, children before parents, not by date."""
         asked = ["rev-list", "--topo-order", "--parents", "--timestamp", f"-n{COMMITS}", "HEAD"]
         only = ["--", *(path or "." for path in self.inside)]
-        rows = git_process.output([*asked, *only], self.tree.root).decode("ascii", "replace")
+        rows = process.output([*asked, *only], self.tree.root).decode("ascii", "replace")
         words = (row.split() for row in rows.splitlines())
         return {row[1]: _Node(row[1], int(row[0]), tuple(row[2:])) for row in words}
 
@@ -108,13 +110,13 @@ class Lineage:
 
     def since(self, base: str) -> frozenset[str]:
         """Return the commits that HEAD has in its history and `base` has not."""
-        rows = git_process.output(["rev-list", "HEAD", f"^{base}"], self.tree.root)
+        rows = process.output(["rev-list", "HEAD", f"^{base}"], self.tree.root)
         return frozenset(rows.decode("ascii", "replace").split())
 
     def has_moved(self, path: str, base: str) -> bool:
         """Return whether a file is another one at HEAD than at the base."""
         asked = ["diff-tree", "--quiet", base, "HEAD", "--", path]
-        return git_process.run(asked, self.tree.root).returncode == 1
+        return process.run(asked, self.tree.root).returncode == 1
 
     def document(self, address: Address, names: Sequence[str], projects: Projects) -> "Document":
         """Return the history of one document, which has one of these names in it."""
@@ -130,7 +132,7 @@ class Lineage:
         return self._authors(commit, base or f"{commit}^")
 
     def _read_authors(self, commit: str, map_of: str) -> tuple[str, ...]:
-        return authors.of_commit(commit, map_of=map_of, root=self.tree.root)
+        return git_blame.of_commit(commit, map_of=map_of, root=self.tree.root)
 
 
 @dataclass(slots=True)
@@ -187,7 +189,7 @@ class Document:
             return False
         root = self.lineage.tree.root
         asked = ["rev-parse", "--verify", "--quiet", f"{commit}^"]
-        parent = git_process.run(asked, root).stdout.decode("ascii", "replace").strip()
+        parent = process.run(asked, root).stdout.decode("ascii", "replace").strip()
         if not parent:
             return False
         moved = read_commit(commit, parent, root, [""]).changed
@@ -216,7 +218,7 @@ class Document:
         tree, inside = self.lineage.tree, self.lineage.inside
         words = [word for name in (*self.names, "\\") for word in ("-e", name)]
         asked = ["grep", "-l", "-z", "-a", "-F", "--full-name", *words, tree.commit, "--"]
-        done = git_process.run([*asked, *(path or "." for path in inside)], tree.root)
+        done = process.run([*asked, *(path or "." for path in inside)], tree.root)
         found = {
             row.decode("utf-8", "backslashreplace").partition(":")[2]
             for row in done.stdout.split(b"\0")
@@ -245,7 +247,7 @@ class Document:
         snapshot = Snapshot(self.lineage.tree, files, "history")
         try:
             loaded = loader.load(paths, overlays=overlays, tree=snapshot, warn=False)
-            return loader.expand(loaded, self.projects)
+            return config_loaded.expand(loaded, self.projects)
         except (ConfigError, GitError, Refused):
             return _BROKEN
 

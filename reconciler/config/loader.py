@@ -11,42 +11,41 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from reconciler.config import (
-    circles,
-    documents,
-    excerpt,
-    names,
-    oddities,
-    overlays,
-    quorums,
-    references,
+from reconciler.config.documents import build
+from reconciler.config.documents import overlays as documents_overlays
+from reconciler.config.documents.build import Identity, Written
+from reconciler.config.documents.templates import Template, selected
+from reconciler.config.lint import (
+    confusable_names,
+    cycles,
+    likely_mistakes,
     rejected_values,
-    renames,
-    schema,
-    silence,
-    templates,
-    yaml_reader,
+    rename_conflicts,
+    template_checks,
+    unresolved_names,
 )
-from reconciler.config.checks import PARDONED
-from reconciler.config.commit import CommitTree
-from reconciler.config.documents import Identity, Written
-from reconciler.config.draft import Draft
-from reconciler.config.files import Read, Tree, WorkingTree, refuse
-from reconciler.config.templates import (
-    Loaded,
-    Template,
-    config_error,
-    expand,
-    expand_base,
-    selected,
-)
-from reconciler.config.text import Refused, blob_id, error, keys, lines
-from reconciler.kind import Scope
+from reconciler.config.lint import silences as lint_silences
+from reconciler.config.lint.codes import PARDONED
+from reconciler.config.load_cache import LoadCache
+from reconciler.config.loaded import Loaded, config_error
+from reconciler.config.schema import validator
+from reconciler.config.yaml import reader
+from reconciler.files import excerpts
+from reconciler.files.text import Refused, blob_id, error, keys, lines
+from reconciler.files.working_tree import Read, Tree, WorkingTree, refuse
+from reconciler.git.commit_tree import CommitTree
 from reconciler.kinds import KINDS
-from reconciler.model import Address, Declared, Finding, Resource, Severity
-from reconciler.source import Document, MappingNode, Source
-
-__all__ = ["Loaded", "Template", "expand", "expand_base", "load"]
+from reconciler.model import (
+    Address,
+    Declared,
+    Document,
+    Finding,
+    MappingNode,
+    Resource,
+    Scope,
+    Severity,
+    Source,
+)
 
 MAX_FILES: Final = 10_000
 MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024
@@ -79,7 +78,7 @@ def load(
     """
     source = WorkingTree(Path.cwd(), anchor) if tree is None else tree
     with _no_garbage_collection():
-        earlier = like.draft if like is not None else Draft()
+        earlier = like.draft if like is not None else LoadCache()
         return _Load(source, tuple(overlays), earlier, warn).run(paths)
 
 
@@ -116,9 +115,9 @@ class _Load:
 
     tree: Tree
     overlays: tuple[Path, ...]
-    earlier: Draft
+    earlier: LoadCache
     warn: bool
-    draft: Draft = field(default_factory=Draft)
+    draft: LoadCache = field(default_factory=LoadCache)
     findings: list[Finding] = field(default_factory=list)
     texts: dict[str, bytes] = field(default_factory=dict)
     split: dict[str, list[str]] = field(default_factory=dict)
@@ -140,14 +139,14 @@ class _Load:
         for path in self.overlays:
             self._merge(base, self._read((path,)), done)
         resources, found = self._build(base, done)
-        silences = silence.collect({i: w.document for i, w in base.items()}, self.places)
+        silences = lint_silences.collect({i: w.document for i, w in base.items()}, self.places)
         if isinstance(self.tree, CommitTree):
             self.findings = [_past(finding) for finding in self.findings]
         said = list(silences.keep(self.findings))
         refused = any(finding.severity is Severity.ERROR for finding in said)
         if not refused:
             said.extend(silences.unused(live=False))
-        said = [excerpt.attach(finding, self._lines) for finding in said]
+        said = [excerpts.attach(finding, self._lines) for finding in said]
         if refused:
             raise config_error(said)
         said.sort(key=lambda finding: finding.sort_key)
@@ -197,7 +196,7 @@ class _Load:
             if len(self.findings) > MAX_FINDINGS:
                 message = f"more than {MAX_FINDINGS:,} findings; the rest is not looked at"
                 raise refuse(display, message, fix="mend these first", code="R009")
-            written = documents.classify(document, self.findings)
+            written = build.classify(document, self.findings)
             if written is not None:
                 yield written
 
@@ -206,7 +205,7 @@ class _Load:
         before = len(self.findings)
         found = self.earlier.documents(display, data)
         if found is None:
-            found = yaml_reader.read(data, display, self.findings)
+            found = reader.read(data, display, self.findings)
         if not found and len(self.findings) == before:
             fix = "remove the file, or write a document into it"
             self.findings.append(refuse(display, "no document in this file", fix=fix).finding)
@@ -217,7 +216,7 @@ class _Load:
         return found
 
     def _add(self, into: dict[Identity, Written], written: Written) -> None:
-        identity = documents.identity(written)
+        identity = build.identity(written)
         if identity is None:
             self._is_well_formed(written)
             return
@@ -227,7 +226,7 @@ class _Load:
             self.findings.append(
                 error(
                     "R007",
-                    f"{documents.spell(identity, written)} is declared twice",
+                    f"{build.spell(identity, written)} is declared twice",
                     written.source,
                     why=f"it is declared at {other.source} already",
                     fix="remove one of the two, or give one another name",
@@ -251,7 +250,7 @@ class _Load:
                 base[identity] = written
                 self._remember_template(identity)
             else:
-                merged = overlays.merge(written.kind.name, document, written.document)
+                merged = documents_overlays.merge(written.kind.name, document, written.document)
                 source = below.source if below else written.source
                 base[identity] = Written(written.kind, merged, source)
             for project in done.get(identity, ()):
@@ -263,9 +262,9 @@ class _Load:
         """Put an overlay of many over what an earlier overlay made of it for one project."""
         identity = (many[0], many[1], project, many[3])
         one = base[identity]
-        document = overlays.without(over.document, "metadata", "projects")
+        document = documents_overlays.without(over.document, "metadata", "projects")
         base[identity] = replace(
-            one, document=overlays.merge(one.kind.name, one.document, document)
+            one, document=documents_overlays.merge(one.kind.name, one.document, document)
         )
 
     def _from_template(
@@ -278,7 +277,7 @@ class _Load:
         for other in self.by_name.get((kind, organization, name), ()):
             if selected(other[2], project):
                 done.setdefault(other, set()).add(project)
-                return overlays.without(base[other].document, "metadata", "projects")
+                return documents_overlays.without(base[other].document, "metadata", "projects")
         return None
 
     def _remember_template(self, identity: Identity) -> None:
@@ -291,14 +290,14 @@ class _Load:
     ) -> tuple[dict[Address, Resource], list[Template]]:
         resources: dict[Address, Resource] = {}
         found: list[Template] = []
-        built_from: list[names.Built] = []
+        built_from: list[confusable_names.Built] = []
         for identity, written in base.items():
             built: Resource | Template | None = self.earlier.resource(written.document)
             if built is None:
                 if not self._is_well_formed(written):
                     continue
-                built = documents.build(written, self.findings)
-                self.findings.extend(documents.check_lifecycle(written))
+                built = build.build(written, self.findings)
+                self.findings.extend(build.check_lifecycle(written))
             if isinstance(built, Template):
                 found.append(replace(built, done=frozenset(done.get(identity, ()))))
                 built_from.append((built.resource, written.document, written.kind))
@@ -306,15 +305,15 @@ class _Load:
                 resources[built.address] = built
                 built_from.append((built, written.document, written.kind))
         self._doubts(resource for resource, _, _ in built_from)
-        self.findings.extend(names.findings(built_from))
-        self.findings.extend(templates.findings(resources, found))
+        self.findings.extend(confusable_names.findings(built_from))
+        self.findings.extend(template_checks.findings(resources, found))
         if self.warn:
             many = (one.resource for one in found)
-            self.findings.extend(references.ids_for_many(many, resources))
-        self.findings.extend(circles.findings(resources))
-        self.findings.extend(renames.findings(resources, found, built_from))
+            self.findings.extend(unresolved_names.ids_for_many(many, resources))
+        self.findings.extend(cycles.findings(resources))
+        self.findings.extend(rename_conflicts.findings(resources, found, built_from))
         if not self.cut_short:
-            self.findings.extend(references.near_misses(base.values(), built_from))
+            self.findings.extend(unresolved_names.near_misses(base.values(), built_from))
         self.draft.built = built_from
         return resources, found
 
@@ -326,27 +325,26 @@ class _Load:
             large = any(len(data) > rejected_values.LARGEST_FILTERS for data in self.texts.values())
             for resource in resources:
                 self.findings.extend(rejected_values.findings(resource, texts=texts, large=large))
-                self.findings.extend(filter(self._is_odd, oddities.findings(resource)))
-            self.findings.extend(quorums.findings(resources))
+                self.findings.extend(filter(self._is_odd, likely_mistakes.findings(resource)))
+            self.findings.extend(likely_mistakes.find_impossible_quorums(resources))
 
     def _is_odd(self, finding: Finding) -> bool:
         """Whether an oddity is one: text that somebody has quoted is meant as text."""
         place = finding.source
-        if finding.code != oddities.PLAIN_TEXT or place is None:
+        if finding.code != likely_mistakes.PLAIN_TEXT or place is None:
             return True
         found = self._lines(place.file) or ()
         return place.line <= len(found) and found[place.line - 1][place.column - 1] not in "\"'|>"
 
     def _is_well_formed(self, written: Written) -> bool:
         """Check a document against its schema; explains the first thousand that are refused."""
-        if schema.accepts(written.kind.name, written.document):
+        if validator.accepts(written.kind.name, written.document):
             return True
         self.refused += 1
         if self.refused <= MAX_EXPLAINED and len(self.findings) < MAX_FINDINGS:
-            address = documents.address(written)
+            address = build.address(written)
             self.findings.extend(
-                replace(finding, address=address)
-                for finding in documents.check(written, self._lines)
+                replace(finding, address=address) for finding in build.check(written, self._lines)
             )
         elif not self.unexplained:
             self.unexplained = True

@@ -1,21 +1,21 @@
 """`reconciler.yaml` becomes targets. Without the file there is one, made of the environment."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.config import excerpt, holds, schema, yaml_reader
-from reconciler.config.explain import explain
-from reconciler.config.files import SETTINGS, git_root, read_inside
-from reconciler.config.near import nearest
-from reconciler.config.text import Refused, error, keys, lines
+from reconciler.config.schema import validator
+from reconciler.config.schema.errors import explain
+from reconciler.config.yaml import reader
 from reconciler.errors import ConfigError, UsageError
-from reconciler.evidence import Hold
+from reconciler.files import excerpts
+from reconciler.files.text import Refused, error, keys, lines
+from reconciler.files.working_tree import SETTINGS, git_root, read_inside
 from reconciler.kinds import KINDS
-from reconciler.model import Finding
-from reconciler.source import MappingNode, SequenceNode, Source
+from reconciler.model import Finding, Hold, MappingNode, SequenceNode, Source, instant
+from reconciler.suggest import closest_match
 
 NAME: Final = SETTINGS
 
@@ -92,7 +92,7 @@ class Settings:
                 fix="name one with --target",
             )
         if name not in self.targets:
-            meant = nearest(name, self.targets)
+            meant = closest_match(name, self.targets)
             raise UsageError(
                 f'there is no target "{name}"',
                 why=f"there are: {names}",
@@ -176,12 +176,12 @@ def _unusable(display: str, problem: Refused) -> ConfigError:
 def _read(data: bytes, display: str) -> tuple[MappingNode, str]:
     """The one document of the file, well-formed, and the text."""
     findings: list[Finding] = []
-    found = yaml_reader.read(data, display, findings)
+    found = reader.read(data, display, findings)
     text = data.decode("utf-8-sig", "replace")
     if not findings and len(found) != 1:
         message = f"{len(found)} documents where one is wanted"
         findings.append(error("R005", message, Source(display, 1), fix="write one mapping"))
-    if not findings and not schema.accepts("reconciler", found[0].value):
+    if not findings and not validator.accepts("reconciler", found[0].value):
         split = lines(text)
         findings = explain("reconciler", found[0].value, found[0].source, lambda _: split)
     if findings:
@@ -191,7 +191,7 @@ def _read(data: bytes, display: str) -> tuple[MappingNode, str]:
 
 def _broken(findings: list[Finding], text: str) -> ConfigError:
     split = lines(text)
-    shown = [excerpt.attach(finding, lambda _: split) for finding in findings]
+    shown = [excerpts.attach(finding, lambda _: split) for finding in findings]
     shown.sort(key=lambda finding: finding.sort_key)
     noun = "error" if len(shown) == 1 else "errors"
     return ConfigError(f"{len(shown)} {noun} in the settings", findings=shown)
@@ -215,7 +215,7 @@ def _settings(
             unmanaged=known.get("unmanaged", "report"),
             ignore=tuple(known.get("ignore", ())),
             rate_limit=RateLimit(**known.get("rate_limit", {})),
-            holds=holds.read(known, findings, lambda one: _unknown_kind(one, "address")),
+            holds=read(known, findings, lambda one: _unknown_kind(one, "address")),
             written=known,
         )
     return Settings(targets, file)
@@ -238,7 +238,7 @@ def _unknown_kind(node: Any, key: str | int) -> Iterator[Finding]:
     kind, slash, _ = node[key].partition("/")
     if "*" in kind or (slash and kind in KINDS):
         return
-    meant = nearest(kind, KINDS)
+    meant = closest_match(kind, KINDS)
     fix = f'did you mean "{meant}/…"?' if meant else f"one of {', '.join(KINDS)}, or `*`"
     message = f'no address begins with "{kind}{slash}"'
     yield error("R005", message, node.value_source(key), fix=fix, width=len(kind))
@@ -256,4 +256,31 @@ def _paths(node: Any, key: str, file: Path, findings: list[Finding]) -> tuple[Pa
             fix = f"name something inside {root.name}, or name the path on the command line"
             findings.append(error("R010", message, written.value_source(index), fix=fix))
         found.append(path)
+    return tuple(found)
+
+
+Faults = Callable[[Any], Iterator[Finding]]
+
+
+def read(target: Any, findings: list[Finding], faults: Faults) -> tuple[Hold, ...]:
+    """The holds of a target; a day that is none goes to `findings`.
+
+    Args:
+        target: its mapping in the settings, accepted by the schema.
+        findings: what is wrong.
+        faults: of a list of address patterns.
+
+    """
+    found = []
+    for node in (target.get("drift") or {}).get("hold", ()):
+        until = instant(node["until"])
+        if until is None:
+            message = f"there is no such time: {node['until']}"
+            fix = "write a day such as 2026-12-01, or a time such as 2026-12-01T18:00:00Z"
+            place = node.value_source("until")
+            findings.append(error("R005", message, place, fix=fix, width=len(node["until"])))
+            continue
+        findings.extend(faults(node))
+        source = node.value_source("address")
+        found.append(Hold(node["address"], until, node["until"], node["reason"], source))
     return tuple(found)

@@ -9,11 +9,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from reconciler.consent import ChangeRequest
-from reconciler.drift.trails import Spell, Step
-from reconciler.evidence import Deed
-from reconciler.kind import instant
-from reconciler.model import Change
+from reconciler.drift.activity_replay import Spell, Step
+from reconciler.model import Change, ChangeRequest, LogAction, instant
 
 _APART: Final = timedelta(seconds=10)  # between the write and the request's own time of it
 _Key = tuple[str, str]  # organization, id of the flag
@@ -65,7 +62,7 @@ class Approvals:
 
     def _fits(self, change: Change, request: ChangeRequest, step: Step) -> bool:
         """Whether it proposed what was written; of a create there is nothing to compare."""
-        if step.deed is Deed.CREATED:
+        if step.deed is LogAction.CREATED:
             return request.resource_id is None
         proposed = self.proposed(change, request)
         shared = [name for name in proposed if name in step.after]

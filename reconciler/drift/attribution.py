@@ -5,15 +5,24 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from reconciler.consent import ChangeRequest
+from reconciler.drift.activity_replay import WHOLE, Step, Trail
 from reconciler.drift.approvals import Approvals
-from reconciler.drift.identities import named
-from reconciler.drift.trails import WHOLE, Step, Trail
-from reconciler.evidence import Attribution, Cover, Deed, Way
-from reconciler.kind import instant
+from reconciler.drift.filters import named
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Address, Change, FieldChange
-from reconciler.paths import Spec, parse_path
+from reconciler.model import (
+    Action,
+    Address,
+    ApprovalClass,
+    Attribution,
+    Change,
+    ChangeRequest,
+    Cover,
+    FieldChange,
+    LogAction,
+    Spec,
+    instant,
+    parse_path,
+)
 
 _PLURAL: Final = {"ApprovalPolicy": "approval policies"}
 
@@ -87,24 +96,26 @@ def _by_log(change: Change, step: Step, evidence: Evidence) -> Attribution:
     if request is None:
         return _past_the_gate(change, step, said, evidence)
     page = evidence.pages.get(request.id, change.url)
-    return replace(said, way=Way.APPROVED, change_request=request.id, url=page)
+    return replace(said, way=ApprovalClass.APPROVED, change_request=request.id, url=page)
 
 
 def _past_the_gate(
     change: Change, step: Step, said: Attribution, evidence: Evidence
 ) -> Attribution:
     """Of a write that no request was behind: whether there was a gate to pass by."""
-    if step.deed is Deed.DELETED:
-        return replace(said, way=Way.UNAPPROVED)  # no action gates a delete (contract 0.10)
+    if step.deed is LogAction.DELETED:
+        return replace(
+            said, way=ApprovalClass.UNAPPROVED
+        )  # no action gates a delete (contract 0.10)
     cover = evidence.covers(change.address, step.before, step.after, step.entry.at)
     if cover.covered is False:
-        return replace(said, way=Way.UNAPPROVED, note=cover.note)
+        return replace(said, way=ApprovalClass.UNAPPROVED, note=cover.note)
     if cover.covered is None:
         return replace(said, policy=cover.policy, note=cover.note)
     if change.address.parts[:-1] in evidence.blind:
         note = f"{cover.policy} covers it; whether it was approved cannot be read"
         return replace(said, policy=cover.policy, note=note)
-    return replace(said, way=Way.BYPASS, policy=cover.policy, note=cover.note)
+    return replace(said, way=ApprovalClass.BYPASS, policy=cover.policy, note=cover.note)
 
 
 def _set(change: Change, request: ChangeRequest, one: FieldChange, evidence: Evidence) -> bool:
@@ -123,7 +134,7 @@ def _by_request(request: ChangeRequest, evidence: Evidence) -> Attribution:
     return Attribution(
         person=evidence.name(request.requester),
         at=request.payload.get("applied_at"),
-        way=Way.APPROVED,
+        way=ApprovalClass.APPROVED,
         change_request=request.id,
         url=evidence.pages.get(request.id),
     )

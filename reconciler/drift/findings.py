@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from reconciler.evidence import Gap, Hold
-from reconciler.model import Finding, Severity
+from reconciler.model import Finding, Gap, Hold, Severity
 
 
 def gap(found: Gap) -> Finding:

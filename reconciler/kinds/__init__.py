@@ -5,8 +5,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import MappingProxyType
 
-from reconciler.kind import Kind
-from reconciler.model import Address
+from reconciler.model import Address, Kind
 
 
 def _find() -> Mapping[str, Kind]:

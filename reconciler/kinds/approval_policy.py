@@ -2,21 +2,21 @@
 
 from typing import Any, Final
 
-from reconciler import normal_form
-from reconciler.kind import (
+from reconciler.model import (
     Kind,
+    Payload,
     Reference,
     Scope,
+    Spec,
     as_set,
-    at,
     duration_clock,
     duration_seconds,
     duration_words,
+    field_at,
     level_number,
     level_word,
 )
-from reconciler.model import Payload
-from reconciler.paths import Spec
+from reconciler.normal_form import values
 
 _LONGEST: Final = 86_400 * 10**9  # seconds; a longer duration is refused (contract 3.2)
 SAME = ("enabled", "conditions", "allow_self_approve", "bypass_roles")
@@ -60,7 +60,7 @@ def canonical(spec: Spec) -> Spec:
     if "approvers" in spec:
         approvers = spec["approvers"]
         normal["approvers"] = {
-            **{name: normal_form.number(value) for name, value in approvers.items()},
+            **{name: values.number(value) for name, value in approvers.items()},
             "users": as_set(approvers.get("users") or ()),
             "roles": as_set(approvers.get("roles") or ()),
         }
@@ -91,7 +91,7 @@ KIND = Kind(
     to_payload=to_payload,
     for_admins=True,
     canonical=canonical,
-    identify=at("action_key"),
+    identify=field_at("action_key"),
     key_payload="action_key",
     search="action_key",
     references=(

@@ -1,6 +1,6 @@
 """Cohorts (contract 9.8): files name them in conditions of flags, and never declare them."""
 
-from reconciler.kind import Kind, Scope, no_change
+from reconciler.model import Kind, Scope, no_change
 
 KIND = Kind(
     name="Cohort",

@@ -3,10 +3,22 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from reconciler import filter_checks, filter_normal_form, normal_form
-from reconciler.kind import Kind, Reference, Request, Scope, Write, as_set, at, plain_requests
-from reconciler.model import Action, Payload
-from reconciler.paths import Refusal, Spec, map_values
+from reconciler.model import (
+    Action,
+    Kind,
+    Payload,
+    Reference,
+    RejectedValue,
+    Request,
+    Scope,
+    Spec,
+    Write,
+    as_set,
+    field_at,
+    map_values,
+    plain_requests,
+)
+from reconciler.normal_form import filter_checks, filters, values
 
 FIELDS = (
     "name",
@@ -41,7 +53,7 @@ def to_spec(payload: Payload) -> Spec:
     if "evaluation_contexts" not in spec and "evaluation_tags" in payload:  # older servers
         spec["evaluation_contexts"] = payload["evaluation_tags"]
     if "filters" in spec:
-        spec["filters"] = filter_normal_form.without_nulls(spec["filters"])
+        spec["filters"] = filters.without_nulls(spec["filters"])
     return map_values(spec, ON_COHORT, _as_text)
 
 
@@ -52,7 +64,7 @@ def to_payload(spec: Spec) -> Payload:
 
 def _as_text(id_: Any) -> Any:
     """Return the id of a cohort as text, like every other id."""
-    id_ = normal_form.number(id_)
+    id_ = values.number(id_)
     return str(id_) if isinstance(id_, int) and not isinstance(id_, bool) else id_
 
 
@@ -64,15 +76,15 @@ def canonical(spec: Spec) -> Spec:
     """Return the spec in normal form, without what the server adds (contract 9.1, 9.2)."""
     normal = dict(spec)
     if "name" in spec:
-        normal["name"] = normal_form.text(spec["name"])
+        normal["name"] = values.text(spec["name"])
     for name in LABELS:
         if name in spec:
-            normal[name] = normal_form.labels(spec[name] or ())
+            normal[name] = values.labels(spec[name] or ())
     if "analytics_dashboards" in spec:
         ids = spec["analytics_dashboards"] or ()
-        normal["analytics_dashboards"] = as_set(map(normal_form.number, ids))
+        normal["analytics_dashboards"] = as_set(map(values.number, ids))
     if spec.get("filters") is not None:
-        normal["filters"] = filter_normal_form.canonical(spec["filters"])
+        normal["filters"] = filters.canonical(spec["filters"])
     return normal
 
 
@@ -85,10 +97,10 @@ def dropped(payload: Payload, spec: Spec) -> tuple[str, ...]:
     """Return keys that the next save removes, and payloads that nobody gets (9.2)."""
     there, found = payload.get("filters") or {}, list[str]()
     if "archived" in payload:  # an early server keeps the keys
-        found += filter_normal_form.dropped(there)
+        found += filters.dropped(there)
     if isinstance(wanted := spec.get("filters"), Mapping):
-        before = filter_normal_form.canonical(there)
-        kept = filter_normal_form.merged(before, wanted).get("payloads") or {}
+        before = filters.canonical(there)
+        kept = filters.merged(before, wanted).get("payloads") or {}
         found += [f"payloads.{name}" for name in before.get("payloads") or {} if name not in kept]
     return tuple(f"filters.{name}" for name in found)
 
@@ -125,19 +137,19 @@ def incomplete(spec: Spec) -> str:
     return "a new flag needs at least one group in filters.groups"
 
 
-def refusals(spec: Spec) -> Iterator[Refusal]:
+def refusals(spec: Spec) -> Iterator[RejectedValue]:
     """Find what PostHog refuses in any state of the flag (contract 9.1, 9.2)."""
     if spec.get("archived") and spec.get("active"):
         fix = "write `active: false`"
-        yield Refusal(("archived",), "an active flag cannot be archived", "", fix)
+        yield RejectedValue(("archived",), "an active flag cannot be archived", "", fix)
     if spec.get("has_encrypted_payloads") and spec.get("is_remote_configuration", True) is not True:
         fix = "write `is_remote_configuration: true`"
         message = "encrypted payloads need remote configuration"
-        yield Refusal(("has_encrypted_payloads",), message, "", fix)
+        yield RejectedValue(("has_encrypted_payloads",), message, "", fix)
     if spec.get("ensure_experience_continuity") and spec.get("bucketing_identifier") == "device_id":
         message = "this cannot be together with `bucketing_identifier: device_id`"
         fix = "remove one of the two"
-        yield Refusal(("ensure_experience_continuity",), message, "", fix)
+        yield RejectedValue(("ensure_experience_continuity",), message, "", fix)
     for found in filter_checks.find(spec.get("filters") or {}):
         yield found._replace(path=("filters", *found.path))
 
@@ -177,12 +189,8 @@ def _complete(live: Payload, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
     An early server keeps the keys that newer ones drop: there they have to be sent again.
     """
     there = live.get("filters") or {}
-    old = (
-        {}
-        if "archived" in live
-        else {n: there[n] for n in filter_normal_form.DROPPED if n in there}
-    )
-    return {**old, **filter_normal_form.merged(filter_normal_form.canonical(there), wanted)}
+    old = {} if "archived" in live else {n: there[n] for n in filters.DROPPED if n in there}
+    return {**old, **filters.merged(filters.canonical(there), wanted)}
 
 
 KIND = Kind(
@@ -197,7 +205,7 @@ KIND = Kind(
     to_spec=to_spec,
     to_payload=to_payload,
     canonical=canonical,
-    identify=at("key"),
+    identify=field_at("key"),
     key_payload="key",
     renamable=True,
     references=(

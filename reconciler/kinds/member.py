@@ -1,8 +1,6 @@
 """Members (contract 8.3): a person's level in an organization."""
 
-from reconciler.kind import Kind, Scope, at, level_number, level_word
-from reconciler.model import Payload
-from reconciler.paths import Spec
+from reconciler.model import Kind, Payload, Scope, Spec, field_at, level_number, level_word
 
 
 def to_spec(payload: Payload) -> Spec:
@@ -27,8 +25,8 @@ KIND = Kind(
     to_spec=to_spec,
     to_payload=to_payload,
     for_admins=True,
-    identify=at("user", "email"),
-    identity=at("user", "uuid"),
+    identify=field_at("user", "email"),
+    identity=field_at("user", "uuid"),
     folds_case=True,
     search="email",
     point_read=False,

@@ -5,10 +5,19 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Final
 
-from reconciler import normal_form
-from reconciler.kind import Kind, Reference, Request, Scope, Write, at, plain_requests
-from reconciler.model import Action, Payload
-from reconciler.paths import Spec
+from reconciler.model import (
+    Action,
+    Kind,
+    Payload,
+    Reference,
+    Request,
+    Scope,
+    Spec,
+    Write,
+    field_at,
+    plain_requests,
+)
+from reconciler.normal_form import values
 
 FIELDS = (
     "name",
@@ -44,9 +53,9 @@ def canonical(spec: Spec) -> Spec:
     """Return the name trimmed, and the image's id as the server spells it (contract 6.1)."""
     normal = dict(spec)
     if "name" in spec:
-        normal["name"] = normal_form.text(spec["name"])
+        normal["name"] = values.text(spec["name"])
     if "logo_media_id" in spec:
-        normal["logo_media_id"] = normal_form.uuid(spec["logo_media_id"])
+        normal["logo_media_id"] = values.uuid(spec["logo_media_id"])
     return normal
 
 
@@ -88,7 +97,7 @@ KIND = Kind(
     to_payload=to_payload,
     canonical=canonical,
     for_admins=True,
-    identify=at("slug"),
+    identify=field_at("slug"),
     references=(Reference("default_role", kind="Role"),),
     defaults={
         "logo_media_id": None,

@@ -1,8 +1,6 @@
 """Projects (contract 10): named by name, which the server does not keep unique."""
 
-from reconciler.kind import Kind, Scope
-from reconciler.model import Payload
-from reconciler.paths import Spec
+from reconciler.model import Kind, Payload, Scope, Spec
 
 
 def to_spec(payload: Payload) -> Spec:

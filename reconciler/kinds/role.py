@@ -2,9 +2,18 @@
 
 from collections.abc import Mapping
 
-from reconciler.kind import Kind, Reference, Request, Scope, Write, as_set, plain_requests
-from reconciler.model import Action, Payload
-from reconciler.paths import Spec
+from reconciler.model import (
+    Action,
+    Kind,
+    Payload,
+    Reference,
+    Request,
+    Scope,
+    Spec,
+    Write,
+    as_set,
+    plain_requests,
+)
 
 
 def to_spec(payload: Payload) -> Spec:

@@ -7,7 +7,7 @@ from typing import Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import Payload
-from reconciler.posthog import shapes
+from reconciler.posthog import response_shapes
 from reconciler.posthog.client import Reader
 
 _ME: Final = "/api/users/@me/"
@@ -41,14 +41,14 @@ def list_organizations(reader: Reader) -> tuple[Payload, ...]:
     kind = KINDS["Organization"]
     found = reader.list(kind.collection).items
     for payload in found:
-        shapes.need(kind.collection, payload, shapes.ORGANIZATION)
-        shapes.need_object(kind, kind.collection, payload)
+        response_shapes.need(kind.collection, payload, response_shapes.ORGANIZATION)
+        response_shapes.need_object(kind, kind.collection, payload)
     return found
 
 
 def read_key_user(reader: Reader) -> Payload:
     """Read the user whose key this is."""
-    return dict(shapes.need(_ME, reader.get(_ME), shapes.ME))
+    return dict(response_shapes.need(_ME, reader.get(_ME), response_shapes.ME))
 
 
 def _embedded_projects(reader: Reader, organization: Payload) -> dict[str, tuple[str, ...]]:
@@ -60,7 +60,7 @@ def _embedded_projects(reader: Reader, organization: Payload) -> dict[str, tuple
             KINDS["Project"].collection, {"organization": str(organization["id"])}
         )
         embedded = reader.list(path).items
-        shapes.need(path, list(embedded), shapes.Each(shapes.PROJECT))
+        response_shapes.need(path, list(embedded), response_shapes.Each(response_shapes.PROJECT))
     names: dict[str, tuple[str, ...]] = {}
     for project in embedded:
         names[str(project["name"])] = (*names.get(str(project["name"]), ()), str(project["id"]))

@@ -4,11 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
-from reconciler.kind import ID, id_of
 from reconciler.kinds import KINDS, READ
-from reconciler.live.naming import Row
-from reconciler.model import Address, Payload
-from reconciler.paths import values_at
+from reconciler.live.names import Row
+from reconciler.model import ID, Address, Payload, id_of, values_at
 
 ALL: Final = "*"  # the name in an address that means everything in its scope
 Place = tuple[str, tuple[str, ...]]  # kind and scope: one collection

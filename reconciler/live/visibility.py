@@ -6,8 +6,7 @@ list nothing follows about people: neither that somebody is not a member, nor wh
 
 from typing import Final
 
-from reconciler.kind import LEVELS
-from reconciler.model import Payload
+from reconciler.model import LEVELS, Payload
 
 FIX: Final = (
     "use the key of an admin or owner, or let members see all members in the organization's "

@@ -1,1 +1,1 @@
-"""What to do and why. Pure: no clock, no network, no disk, no environment."""
+"""Planning: desired, base and live become a plan. Pure: no network, disk, clock or environment."""

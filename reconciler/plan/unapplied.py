@@ -4,10 +4,19 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
-from reconciler.evidence import OWN_CLIENT, Attribution, Deed
-from reconciler.kind import instant
-from reconciler.model import ABSENT, Action, Cause, Change, Declared
-from reconciler.plan import stale, three_way
+from reconciler.model import (
+    ABSENT,
+    OWN_CLIENT,
+    Action,
+    Attribution,
+    Cause,
+    Change,
+    Declared,
+    LogAction,
+    instant,
+)
+from reconciler.plan.diff import three_way
+from reconciler.plan.saved import compare
 
 WHOLE: Final = ""  # instead of the path of a field: the object as a whole
 
@@ -46,11 +55,13 @@ class Unapplied:
             if not same and not self._is_touched(change, change.attribution, ABSENT):
                 yield WHOLE
             return
-        begun = not known and change.before is not None and stale.is_begun(change, change.before)
+        begun = not known and change.before is not None and compare.is_begun(change, change.before)
         causes = three_way.causes(change.desired, then, change.before)
         for one in change.fields:
             found = one.attribution
-            made = begun and found is not None and found.deed is Deed.CREATED  # by apply itself
+            made = (
+                begun and found is not None and found.deed is LogAction.CREATED
+            )  # by apply itself
             if causes.get(one.path) is Cause.INTENT and (
                 made or not self._is_touched(change, found, one.desired)
             ):

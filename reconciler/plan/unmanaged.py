@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from reconciler.kind import is_foreign
 from reconciler.kinds import KINDS, fold
 from reconciler.model import (
     Address,
@@ -16,8 +15,9 @@ from reconciler.model import (
     LiveResource,
     Resource,
     Severity,
+    is_foreign,
 )
-from reconciler.plan import three_way
+from reconciler.plan.diff import three_way
 
 _PRUNED: Final = Finding(
     code="pruned", severity=Severity.NOTICE, message="it is in no file, and --prune was given"

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.errors import AmbiguousError, UnreadableError
-from reconciler.kind import Request
-from reconciler.model import Payload
-from reconciler.paths import encode_part
-from reconciler.posthog import shapes
+from reconciler.model import Payload, Request, encode_part
+from reconciler.posthog import response_shapes
 from reconciler.posthog.client import Reader, Writer
-from reconciler.posthog.listing import PAGE_SIZE
+from reconciler.posthog.pagination import PAGE_SIZE
 
 OPEN: Final = ("pending", "approved")
 FINAL: Final = frozenset({"applied", "rejected", "expired", "failed"})
@@ -77,7 +75,7 @@ def get(reader: Reader, project_id: str, id_: str) -> Payload:
     path = item(project_id, id_)
     payload = _request(reader.get(path), path)
     if payload["id"].lower() != id_.lower():
-        raise shapes.unlike(path, f"it is of the change request {payload['id']}")
+        raise response_shapes.unlike(path, f"it is of the change request {payload['id']}")
     return payload
 
 
@@ -124,5 +122,5 @@ def _unconfirmed(path: str, why: str) -> AmbiguousError:
 
 
 def _request(body: Any, path: str) -> Payload:
-    payload: Payload = shapes.need(path, body, shapes.CHANGE_REQUEST)
+    payload: Payload = response_shapes.need(path, body, response_shapes.CHANGE_REQUEST)
     return payload

@@ -11,14 +11,14 @@ from random import Random
 from threading import Lock
 from typing import Any, Final, Self, TypedDict, TypeVar, Unpack
 
-from reconciler.kind import Request
-from reconciler.model import Payload
-from reconciler.posthog import listing, pacing, worker_pool
+from reconciler.model import Payload, Request
+from reconciler.posthog import pagination, worker_pool
+from reconciler.posthog import rate_limit as posthog_rate_limit
 from reconciler.posthog.credentials import Credentials
-from reconciler.posthog.listing import PAGE_SIZE, Identity, Listing, identify
-from reconciler.posthog.pacing import DEFAULT_RATE_LIMIT, RateLimit
-from reconciler.posthog.patience import Limits
-from reconciler.posthog.persistence import Delivered
+from reconciler.posthog.pagination import PAGE_SIZE, Identity, Listing, identify
+from reconciler.posthog.rate_limit import DEFAULT_RATE_LIMIT, RateLimit
+from reconciler.posthog.retry import Delivered
+from reconciler.posthog.retry_policy import Limits
 from reconciler.posthog.transport import Params, Transport, WriteTransport, key_digest
 
 PAGE_WORKERS: Final = 16
@@ -31,7 +31,7 @@ class Reader:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._source = listing.Source(transport.origin, self._fetch, self._spread)
+        self._source = pagination.Source(transport.origin, self._fetch, self._spread)
         self._pool: ThreadPoolExecutor | None = None
         self._pool_lock = Lock()
 
@@ -66,13 +66,13 @@ class Reader:
         *,
         identity: Identity = identify,
         page_size: int = PAGE_SIZE,
-        take: listing.Take = listing.whole,
+        take: pagination.Take = pagination.whole,
     ) -> Listing:
         """A whole collection, complete and each item once, or IncompleteListingError.
 
         Of each item that is kept which `take` makes of it: collections may be large.
         """
-        return listing.read_all(
+        return pagination.read_all(
             self._source, path, params, identity=identity, page_size=page_size, take=take
         )
 
@@ -80,7 +80,7 @@ class Reader:
         self, path: str, params: Params | None = None, *, counted: bool
     ) -> Iterator[tuple[Payload, ...]]:
         """Yield page after page as the server links them. Those of logs are not `counted`."""
-        return listing.pages(self._source, path, params, counted=counted)
+        return pagination.pages(self._source, path, params, counted=counted)
 
     def stop(self, grace_s: float = 0.0) -> None:
         """Send nothing more and wake who waits; what is in flight is finished.
@@ -124,11 +124,11 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _fetch(self, request: listing.Request) -> Any:
+    def _fetch(self, request: pagination.Request) -> Any:
         return self._transport.get(*request)
 
     def _spread(
-        self, function: Callable[[listing.Request], _T], requests: Iterable[listing.Request]
+        self, function: Callable[[pagination.Request], _T], requests: Iterable[pagination.Request]
     ) -> Iterator[_T]:
         with self._pool_lock:
             if self._pool is None:
@@ -157,7 +157,7 @@ class Writer(Reader):
         return self._writing.send(request.method, request.path, request.body)
 
 
-class Surroundings(TypedDict, total=False):
+class Runtime(TypedDict, total=False):
     """What a connection takes from the world; each has a default that is the real one."""
 
     limits: Limits
@@ -172,7 +172,7 @@ def open_reader(
     credentials: Credentials,
     *,
     rate_limit: RateLimit = DEFAULT_RATE_LIMIT,
-    **surroundings: Unpack[Surroundings],
+    **surroundings: Unpack[Runtime],
 ) -> Reader:
     """A Reader of one host with one key. Contacts nobody yet."""
     return Reader(_connect(Transport, credentials, rate_limit, surroundings))
@@ -182,7 +182,7 @@ def open_writer(
     credentials: Credentials,
     *,
     rate_limit: RateLimit = DEFAULT_RATE_LIMIT,
-    **surroundings: Unpack[Surroundings],
+    **surroundings: Unpack[Runtime],
 ) -> Writer:
     """A Writer for one host with one key. Contacts nobody yet."""
     return Writer(_connect(WriteTransport, credentials, rate_limit, surroundings))
@@ -192,10 +192,10 @@ def _connect(
     cls: type[_AnyTransport],
     credentials: Credentials,
     rate_limit: RateLimit,
-    surroundings: Surroundings,
+    surroundings: Runtime,
 ) -> _AnyTransport:
     """A connection that shares its pace with all others of the same host and key."""
-    pacer = pacing.shared(
+    pacer = posthog_rate_limit.shared(
         credentials.host,
         key_digest(credentials.key),
         rate_limit,

@@ -20,23 +20,24 @@ from urllib.parse import urlsplit
 import httpx
 
 from reconciler import __version__, errors
-from reconciler.evidence import OWN_CLIENT
-from reconciler.posthog import answers, bodies
-from reconciler.posthog.answers import Answer, Call, not_sent
+from reconciler.model import OWN_CLIENT
+from reconciler.posthog import body as posthog_body
+from reconciler.posthog import responses
 from reconciler.posthog.credentials import Secret, is_loopback
 from reconciler.posthog.deadline import Deadline, Stream
-from reconciler.posthog.pacing import Pacer
-from reconciler.posthog.patience import DEFAULT_LIMITS, Limits, asked_wait_s
-from reconciler.posthog.persistence import (
+from reconciler.posthog.rate_limit import RateLimiter
+from reconciler.posthog.redaction import cut
+from reconciler.posthog.responses import Call, Response, not_sent
+from reconciler.posthog.retry import (
     BAD_PATH,
     CERTIFICATE,
     STOPPED,
     TOO_LARGE,
     Attempt,
     Delivered,
-    Persistence,
+    Retrier,
 )
-from reconciler.posthog.redaction import cut
+from reconciler.posthog.retry_policy import DEFAULT_LIMITS, Limits, asked_wait_s
 
 Params = Mapping[str, str | int | bool] | Sequence[tuple[str, str]]
 
@@ -75,7 +76,7 @@ class Transport:
         base_url: str,
         key: Secret,
         *,
-        pacer: Pacer,
+        pacer: RateLimiter,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         rng: Random | None = None,
@@ -94,7 +95,7 @@ class Transport:
         self._now = now
         self._limits = limits
         self._log = log or logging.getLogger(__name__)
-        self._persistence = Persistence(
+        self._persistence = Retrier(
             pacer,
             clock=clock,
             sleep=sleep,
@@ -150,7 +151,7 @@ class Transport:
             answer = self._exchange(call, params, content)
             self.throttled += answer.status == _TOO_MANY
             now = self._server_time(answer)
-            value = answers.read(call, answer, key_source=self._key.source, now=now)
+            value = responses.read(call, answer, key_source=self._key.source, now=now)
         except errors.ApiError as error:
             return Attempt(error=error, asked_s=self._asked_s(answer))
         finally:
@@ -158,13 +159,13 @@ class Transport:
             self._log.debug("%s -> %s in %.3f s", call, status, self._clock() - started)
         return Attempt(value)
 
-    def _asked_s(self, answer: Answer | None) -> float | None:
+    def _asked_s(self, answer: Response | None) -> float | None:
         header = None if answer is None else answer.headers.get("retry-after")
         if answer is None or header is None:
             return None
         return asked_wait_s(header, "", self._server_time(answer))
 
-    def _server_time(self, answer: Answer) -> float:
+    def _server_time(self, answer: Response) -> float:
         """The clock by which dates in an answer are meant: the server's own, if it tells it."""
         now = self._now()
         try:
@@ -174,7 +175,7 @@ class Transport:
         self.clock_skew_s = time_ - now
         return time_
 
-    def _exchange(self, call: Call, params: Params | None, content: bytes | None) -> Answer:
+    def _exchange(self, call: Call, params: Params | None, content: bytes | None) -> Response:
         if call.method not in self.methods:
             raise RuntimeError(f"{call.method} through a connection for {sorted(self.methods)}")
         request = self._request(call, params, content)
@@ -198,10 +199,10 @@ class Transport:
             raise
         except httpx.TimeoutException:
             why = f"no whole answer within {self._limits.deadline_s:g} s"
-            raise answers.lost(call, "PostHog did not answer in time", why) from None
+            raise responses.lost(call, "PostHog did not answer in time", why) from None
         except httpx.HTTPError as error:
             why = f"{type(error).__name__}: {error}"
-            raise answers.lost(call, "the connection broke", why) from None
+            raise responses.lost(call, "the connection broke", why) from None
 
     def _request(self, call: Call, params: Params | None, content: bytes | None) -> httpx.Request:
         """The request, once it is sure that it goes to our origin."""
@@ -249,23 +250,25 @@ class Transport:
                 call,
             )
         why = "more bytes came than belong to the answer: it may be the answer to another request"
-        raise answers.lost(call, "the answer cannot be trusted", why)
+        raise responses.lost(call, "the answer cannot be trusted", why)
 
-    def _receive(self, call: Call, response: httpx.Response) -> Answer:
+    def _receive(self, call: Call, response: httpx.Response) -> Response:
         """The whole body, read under the deadline and the cap."""
         headers = {name.lower(): value for name, value in response.headers.items()}
-        head = Answer(response.status_code, headers, b"")
+        head = Response(response.status_code, headers, b"")
         encoding = headers.get("content-encoding", "identity").strip().lower()
         body = bytearray()
         try:
-            for piece in bodies.inflated(response.iter_raw(), encoding, self._limits.max_bytes):
+            for piece in posthog_body.inflated(
+                response.iter_raw(), encoding, self._limits.max_bytes
+            ):
                 body += piece
                 if len(body) > self._limits.max_bytes:
                     reason = f"more than {self._limits.max_bytes} bytes"
-                    raise answers.unreadable(call, head, reason, code=TOO_LARGE)
+                    raise responses.unreadable(call, head, reason, code=TOO_LARGE)
         except ValueError as error:
-            raise answers.unreadable(call, head, str(error)) from None
-        return Answer(head.status, headers, bytes(body))
+            raise responses.unreadable(call, head, str(error)) from None
+        return Response(head.status, headers, bytes(body))
 
 
 class WriteTransport(Transport):

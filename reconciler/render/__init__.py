@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
 from reconciler.model import Outcome, Payload, Plan
-from reconciler.render.shared import change_requests as shared_requests
+from reconciler.render.shared import change_requests as shared_change_requests
 from reconciler.render.shared.change_requests import People, RequestView, Roles
 from reconciler.render.shared.options import RenderOptions
 
@@ -93,10 +93,10 @@ def change_request(
         fields: of `RenderOptions`.
 
     """
-    row = shared_requests.row(
+    row = shared_change_requests.row(
         payload, organization=organization, project=project, base_url=base_url
     )
-    able = shared_requests.still(payload, people=people, roles=roles)
+    able = shared_change_requests.still(payload, people=people, roles=roles)
     request = RequestView(payload, row, able)
     return _load(format, _TABLES).change_request(request, RenderOptions(**fields))
 
@@ -115,4 +115,4 @@ def _load(name: str, offered: tuple[str, ...]) -> _Format:
     """Import the module of one format, and no other: each has its own libraries."""
     if name not in offered:
         raise ValueError(f"no such format: {name!r}")
-    return cast("_Format", import_module(f"reconciler.render.{name}"))
+    return cast(_Format, import_module(f"reconciler.render.{name}"))

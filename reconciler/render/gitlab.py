@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-from reconciler.document import printed
 from reconciler.model import Finding, Severity
+from reconciler.planfile.reader import printed
 from reconciler.render.shared.findings import fingerprints
 from reconciler.render.shared.sanitize import visible
 

@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from reconciler import outcomes as plan_outcomes
-from reconciler import planfile
 from reconciler.model import Finding, Outcome, Plan
+from reconciler.planfile import codec, digest, results
 from reconciler.render.shared.change_requests import RequestView, whole
 from reconciler.render.shared.options import RenderOptions
 
@@ -16,7 +15,7 @@ _LONE: Final = re.compile(r"(?<!\\ud[89ab]..)\\udc[89a-f].")
 
 def plan(plan: Plan, options: RenderOptions) -> str:  # noqa: ARG001  the document is always whole
     """Return the document of schemas/plan.schema.json."""
-    return planfile.dumps(plan)
+    return codec.dumps(plan)
 
 
 drift = plan  # the same document
@@ -30,12 +29,12 @@ def outcomes(
     stopped: bool,  # noqa: ARG001  the outcomes say so themselves
 ) -> str:
     """Return the document of schemas/outcomes.schema.json."""
-    return plan_outcomes.dumps(outcomes, plan)
+    return results.dumps(outcomes, plan)
 
 
 def rows(shown: Any, options: RenderOptions) -> str:  # noqa: ARG001  the document is always whole
     """Return values that are JSON already, without keys; no newline at the end."""
-    return planfile.as_text(planfile.plain(shown)).removesuffix("\n")
+    return digest.as_text(codec.plain(shown)).removesuffix("\n")
 
 
 change_requests = activity = activity_filters = rows
@@ -49,5 +48,5 @@ def change_request(request: RequestView, options: RenderOptions) -> str:
 def findings(found: Iterable[Finding]) -> str:
     """Return findings by place, as a list of rows; no newline at the end."""
     ordered = sorted(found, key=lambda finding: finding.sort_key)
-    text = planfile.as_text(planfile.plain(ordered)).removesuffix("\n")
+    text = digest.as_text(codec.plain(ordered)).removesuffix("\n")
     return _LONE.sub(lambda half: f"\\{half[0]}", text)

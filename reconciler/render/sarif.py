@@ -7,8 +7,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from reconciler import __version__
-from reconciler.document import printed
 from reconciler.model import Finding, Plan, Severity
+from reconciler.planfile.reader import printed
 from reconciler.render.shared import attribution, phrases, summary
 from reconciler.render.shared.findings import fingerprints
 from reconciler.render.shared.options import RenderOptions

@@ -6,17 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reconciler import outcomes, walk
 from reconciler.apply import executor
 from reconciler.apply.journal import Journal
-from reconciler.apply.standing import Standing
-from reconciler.config import files, loader
+from reconciler.apply.status import RunStatus
+from reconciler.config import loader
+from reconciler.files import working_tree
 from reconciler.model import Outcome, Plan
-from reconciler.plan import guardrails
-from reconciler.plan.build import Options
+from reconciler.operations import apply as operations_apply
+from reconciler.operations import plan as operations_plan
+from reconciler.plan.guardrails import checks
+from reconciler.plan.selection import Options
+from reconciler.planfile import results as planfile_results
 from reconciler.posthog.client import open_writer
 from reconciler.posthog.credentials import Credentials, Secret
-from reconciler.posthog.patience import Limits
+from reconciler.posthog.retry_policy import Limits
 
 STAMP = "2026-01-05T09:00:00Z"
 
@@ -70,7 +73,7 @@ class Ran:
 
     @property
     def document(self):
-        return outcomes.document(self.outcomes, self.made)
+        return planfile_results.document(self.outcomes, self.made)
 
     def results(self):
         return {name: str(row.result) for name, row in self.rows.items()}
@@ -88,11 +91,11 @@ def plan(repo, *, base=None, token=None, time=None, **options):
         rng=random.Random(7),  # noqa: S311  no secret
         limits=options.pop("patience", Limits()),
     )
-    tree = files.WorkingTree(cwd=repo.folder, anchor=repo.folder)
+    tree = working_tree.WorkingTree(cwd=repo.folder, anchor=repo.folder)
     loaded = loader.load((Path("all.yaml"),), tree=tree)
     chosen = Options(**options)
-    world = walk.observe(writer, loaded, chosen, base)
-    made = walk.plan(
+    world = operations_plan.observe(writer, loaded, chosen, base)
+    made = operations_plan.plan(
         world, chosen, target="default", host=writer.host, created_at=STAMP, excerpts=False
     )
     return writer, world, made
@@ -112,14 +115,16 @@ def apply(repo, *, between=None, time=None, wait_s=0.0, workers=4, stop=None, jo
         options = executor.Options(
             workers=workers,
             stop=stop,
-            guarded=guardrails.CODES,
+            guarded=checks.CODES,
             wait_s=wait_s,
-            standing=Standing(),
+            standing=RunStatus(),
         )
-        said = list(walk.apply(made, world, writer, book, options=options))
+        said = list(operations_apply.apply(made, world, writer, book, options=options))
     last = {row.address: row for row in said}
     rows = tuple(last.values())
-    code = outcomes.exit_code(outcomes.settled(rows, made), made, guarded=guardrails.CODES)
+    code = planfile_results.exit_code(
+        planfile_results.settled(rows, made), made, guarded=checks.CODES
+    )
     return Ran(made, rows, code, path.read_text(encoding="utf-8"), time, said)
 
 

@@ -4,7 +4,7 @@ from threading import Event
 
 import pytest
 
-from reconciler.posthog.patience import Limits
+from reconciler.posthog.retry_policy import Limits
 from tests.apply.running import Time, apply, created, spoil
 from tests.e2e import acme
 

@@ -21,7 +21,7 @@ def test_the_routes_of_votes_stand_in_one_module():
     """Whoever wants to vote has to go through it."""
     found = {path.name for path in CLIENT if any(map(ROUTE.search, _strings(path)))}
 
-    assert {"votes.py"} == found
+    assert {"voting.py"} == found
 
 
 def test_no_route_is_put_together_from_a_verb():
@@ -47,12 +47,14 @@ def test_one_module_imports_them():
     for path in CLIENT:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (
-                node.module == "reconciler.posthog.votes"
-                or (node.module == "reconciler.posthog" and "votes" in {n.name for n in node.names})
+                node.module == "reconciler.posthog.voting"
+                or (
+                    node.module == "reconciler.posthog" and "voting" in {n.name for n in node.names}
+                )
             ):
                 importers.add(path.relative_to(ROOM).as_posix())
 
-    assert {"cli/requests.py"} == importers
+    assert {"commands/requests.py"} == importers
 
 
 def test_an_apply_whose_own_user_may_approve_still_waits(world):

@@ -5,7 +5,7 @@ Time is virtual: a minute of waiting takes no time, and votes come when the cloc
 
 import pytest
 
-from reconciler.plan.guardrails import Limits
+from reconciler.plan.guardrails.checks import Limits
 from tests.apply.running import Time, apply, created, sent, spoil
 from tests.apply.test_former_requests import REQUESTS, requests, vote
 from tests.apply.test_quicker_hands import by, edit, live

@@ -6,8 +6,9 @@ from textwrap import dedent
 
 import pytest
 
-from reconciler.config import files, loader
+from reconciler.config import loader
 from reconciler.errors import ConfigError
+from reconciler.files import working_tree
 
 
 class Folder:
@@ -26,7 +27,7 @@ class Folder:
 
     def load(self, *paths, overlays=()):
         """What `paths` declare; all of the folder, if none is named."""
-        tree = files.WorkingTree(self.path)
+        tree = working_tree.WorkingTree(self.path)
         named = [Path(path) for path in paths or (".",)]
         return loader.load(named, overlays=[Path(path) for path in overlays], tree=tree)
 

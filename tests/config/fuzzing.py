@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.config import loader, settings
-from reconciler.config.checks import CHECKS
+from reconciler.config.lint.codes import CHECKS
 from reconciler.errors import ConfigError
 
 OVER = "over.yaml"

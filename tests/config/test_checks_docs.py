@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config.checks import CHECKS, LIVE, REFUSED, can_be_silenced
+from reconciler.config.lint.codes import CHECKS, LIVE, REFUSED, can_be_silenced
 
 PAGE = (Path(__file__).parents[2] / "docs" / "checks.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (R\d{3})\n\n(.*?)(?=\n## |\Z)", PAGE, re.MULTILINE | re.DOTALL))

@@ -2,8 +2,10 @@
 
 import pytest
 
-from reconciler.config import files, git, loader
-from reconciler.config.loader import expand
+from reconciler.config import loader
+from reconciler.config.loaded import expand
+from reconciler.files import working_tree
+from reconciler.git import repository as git_repository
 
 ROLE = "kind: Role\nmetadata: {organization: acme, name: %s}\nspec: {members: [a@acme.test]}\n"
 EVERYWHERE = (
@@ -20,9 +22,9 @@ def both(repository):
 
     def load(overlays=()):
         over = [repository.path / path for path in overlays]
-        here = files.WorkingTree(repository.path, skip=frozenset(over))
+        here = working_tree.WorkingTree(repository.path, skip=frozenset(over))
         now = loader.load([repository.path / "config"], overlays=over, tree=here)
-        there = git.commit_tree("HEAD", cwd=repository.path)
+        there = git_repository.commit_tree("HEAD", cwd=repository.path)
         paths = [repository.path / "config"]
         alone = loader.load(paths, overlays=over, tree=there)
         return now, loader.load(paths, overlays=over, tree=there, like=now, warn=False), alone

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.config.checks import CHECKS, LIVE, can_be_silenced
+from reconciler.config.lint.codes import CHECKS, LIVE, can_be_silenced
 from reconciler.errors import ConfigError
 
 OFFLINE = [code for code in CHECKS if code not in LIVE]

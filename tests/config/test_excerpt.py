@@ -2,11 +2,11 @@
 
 import pytest
 
-from reconciler.config import excerpt, schema
-from reconciler.config.near import distance, near_miss, nearest
+from reconciler.config.schema import validator
 from reconciler.errors import ConfigError
-from reconciler.model import Finding, Severity
-from reconciler.source import Source
+from reconciler.files import excerpts
+from reconciler.model import Finding, Severity, Source
+from reconciler.suggest import closest_match, distance, near_miss
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from reconciler.source import Source
 )
 def test_the_caret_covers_the_key_or_the_value(line, column, text):
     """Plain, quoted, in flow style."""
-    assert max(1, len(text)) == excerpt.width_at(line, column)
+    assert max(1, len(text)) == excerpts.width_at(line, column)
 
 
 def test_an_excerpt_is_read_from_disk_where_nothing_else_is_given(tmp_path, monkeypatch):
@@ -38,10 +38,10 @@ def test_an_excerpt_is_read_from_disk_where_nothing_else_is_given(tmp_path, monk
     (tmp_path / "a.yaml").write_text("x: 1\nname: Web\n")
     finding = Finding("R000", Severity.ERROR, "m", source=Source("a.yaml", 2, 7))
 
-    assert excerpt.attach(finding).excerpt == "name: Web"
-    assert excerpt.attach(finding).width == 3
+    assert excerpts.attach(finding).excerpt == "name: Web"
+    assert excerpts.attach(finding).width == 3
     (tmp_path / "a.yaml").write_text("x: 1\nname: Mobile\n")
-    assert excerpt.attach(finding).excerpt == "name: Mobile"
+    assert excerpts.attach(finding).excerpt == "name: Mobile"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_without_the_line_a_finding_stays_as_it_is(tmp_path, monkeypatch, source
     (tmp_path / "a.yaml").write_text("x: 1\n")
     finding = Finding("R000", Severity.ERROR, "m", source=source)
 
-    assert excerpt.attach(finding) == finding
+    assert excerpts.attach(finding) == finding
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_without_the_line_a_finding_stays_as_it_is(tmp_path, monkeypatch, source
 )
 def test_the_nearest_word_is_suggested_if_it_is_near(word, candidates, meant):
     """Typos, other case, parts of compounds."""
-    assert meant == nearest(word, candidates)
+    assert meant == closest_match(word, candidates)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_distances_count_edits():
 def test_a_schema_that_is_not_installed_is_a_clear_error():
     """Not a traceback."""
     with pytest.raises(ConfigError, match=r"nothing_here\.schema\.json"):
-        schema.text("NothingHere")
+        validator.text("NothingHere")
 
 
 def test_schemas_of_the_package_win_over_those_beside_it(tmp_path, monkeypatch):
@@ -112,8 +112,8 @@ def test_schemas_of_the_package_win_over_those_beside_it(tmp_path, monkeypatch):
     for name in ("package", "beside"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.schema.json").write_text(f'{{"title": "{name}"}}')
-    monkeypatch.setattr(schema, "FOLDERS", (tmp_path / "package", tmp_path / "beside"))
+    monkeypatch.setattr(validator, "FOLDERS", (tmp_path / "package", tmp_path / "beside"))
 
-    assert "package" in schema.text("X")
+    assert "package" in validator.text("X")
     (tmp_path / "package" / "x.schema.json").unlink()
-    assert "beside" in schema.text("X")
+    assert "beside" in validator.text("X")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config import files, loader
-from reconciler.config.text import Refused
+from reconciler.config import loader
 from reconciler.errors import ConfigError
+from reconciler.files import working_tree
+from reconciler.files.text import Refused
 
 ROOT = Path(__file__).parents[2]
 ROLE = "kind: Role\nmetadata: {organization: acme, name: A}\n"
@@ -28,7 +29,7 @@ def inside(folder):
 
 def names(folder, *paths):
     """Display names of what is read."""
-    tree = files.WorkingTree(folder.path)
+    tree = working_tree.WorkingTree(folder.path)
     return [name for path in paths or (".",) for name, read in tree.walk(Path(path)) if read()]
 
 
@@ -96,11 +97,15 @@ def test_without_git_the_anchor_is_what_links_may_not_leave(folder):
     config, top = folder.path / "top" / "config", folder.path / "top"
 
     assert (
-        len(loader.load([config], tree=files.WorkingTree(config, anchor=top)).declared.resources)
+        len(
+            loader.load(
+                [config], tree=working_tree.WorkingTree(config, anchor=top)
+            ).declared.resources
+        )
         == 2
     )
     with pytest.raises(ConfigError, match="1 error"):
-        loader.load([config], tree=files.WorkingTree(config))
+        loader.load([config], tree=working_tree.WorkingTree(config))
 
 
 @pytest.mark.parametrize("name", ["b.YAML", "b.Yml", "deep/er/b.yAmL"])
@@ -130,7 +135,8 @@ def test_a_device_is_refused(inside):
 UNPRIVILEGED = """
 import os, tempfile
 from pathlib import Path
-from reconciler.config import files, loader
+from reconciler.config import loader
+from reconciler.files import working_tree as files
 from reconciler.errors import ConfigError
 
 def look(folder):
@@ -206,7 +212,7 @@ def test_a_link_that_is_swapped_while_walking_never_lets_anything_out(inside):
     thread.start()
     try:
         for _ in range(1000):
-            for _, read in files.WorkingTree(inside.path).walk(Path()):
+            for _, read in working_tree.WorkingTree(inside.path).walk(Path()):
                 try:
                     assert b"Secret" not in read()
                 except Refused:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config import history
+from reconciler.config import recent_commits
 from tests.e2e import acme
 from tests.support import CLEAN, Repository
 
@@ -25,7 +25,7 @@ def commit(repo, days_ago):
 
 def states(repo, *names, paths=(".",), overlays=()):
     """What each state says of the percentages of flags, by key."""
-    found = history.load(
+    found = recent_commits.load(
         [Path(path) for path in paths],
         [Path(path) for path in overlays],
         list(names) or None,

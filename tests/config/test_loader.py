@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config import files, loader
-from reconciler.model import Address, Lifecycle, Severity
-from reconciler.source import Source
+from reconciler.config import loader
+from reconciler.files import working_tree
+from reconciler.model import Address, Lifecycle, Severity, Source
 
 ACME = """\
 kind: Organization
@@ -396,7 +396,7 @@ def test_without_a_tree_the_current_folder_is_read(folder, monkeypatch):
 def test_a_path_outside_the_current_folder_is_shown_as_it_is(folder, tmp_path):
     """Absolute, where nothing relative would say it."""
     folder.write({"config/a.yaml": ROLE.format("A"), "elsewhere/x": ""})
-    tree = files.WorkingTree(tmp_path / "elsewhere")
+    tree = working_tree.WorkingTree(tmp_path / "elsewhere")
     (resource,) = loader.load([tmp_path / "config"], tree=tree).declared.resources.values()
 
     assert resource.source.file == str(tmp_path / "config" / "a.yaml")

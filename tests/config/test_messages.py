@@ -2,9 +2,9 @@
 
 import pytest
 
-from reconciler.config import limits
-from reconciler.config.checks import CHECKS
+from reconciler.config.lint.codes import CHECKS
 from reconciler.errors import ConfigError
+from reconciler.files import text
 
 KEY = "phx_" + "a1B2" * 8
 GOLDEN = {
@@ -161,7 +161,7 @@ fix: did you mean "Release managers" (a.yaml:1:1)?""",
     "R009": (
         "a: " + "[" * 70 + "]" * 70 + "\n",
         f"""\
-R009 a.yaml:1:67: nested deeper than {limits.MAX_DEPTH} levels
+R009 a.yaml:1:67: nested deeper than {text.MAX_DEPTH} levels
 | a: {"[" * 70}{"]" * 70}
 |    {" " * 63}^
 fix: flatten it""",

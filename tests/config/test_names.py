@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from reconciler.config.text import hidden_characters
+from reconciler.files.text import hidden_characters
 
 ROLE = "kind: Role\nmetadata: {{organization: acme, name: {}}}\nspec: {{members: {}}}\n---\n"
 MEMBER = "kind: Member\nmetadata: {{organization: acme, email: {}}}\n---\n"

@@ -2,9 +2,8 @@
 
 import pytest
 
-from reconciler.config import loader
-from reconciler.model import Address
-from reconciler.source import Source
+from reconciler.config import loaded as config_loaded
+from reconciler.model import Address, Source
 
 BASE = """\
 kind: FeatureFlag
@@ -162,7 +161,7 @@ def test_an_overlay_on_one_project_goes_over_the_template(folder):
             "over/a.yaml": HEAD + "spec: {name: W}\n",
         }
     )
-    declared = loader.expand(folder.load("base", overlays=["over"]))
+    declared = config_loaded.expand(folder.load("base", overlays=["over"]))
     names = {
         address.project: (resource.spec["name"], resource.spec["tags"])
         for address, resource in declared.resources.items()
@@ -185,7 +184,7 @@ def expanded(folder, **overlays):
     project = "kind: Project\nmetadata: {{organization: acme, name: {}}}\n---\n"
     folder.write({"base/a.yaml": project.format("Web") + project.format("Mobile") + TEMPLATE})
     folder.write({f"{name}/a.yaml": text for name, text in overlays.items()})
-    declared = loader.expand(folder.load("base", overlays=list(overlays)))
+    declared = config_loaded.expand(folder.load("base", overlays=list(overlays)))
     return {
         address.project: (resource.spec["name"], resource.spec["tags"])
         for address, resource in declared.resources.items()

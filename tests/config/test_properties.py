@@ -10,12 +10,15 @@ from datetime import timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.config import documents, excerpt, schema, yaml_reader
-from reconciler.config.near import distance
-from reconciler.config.text import lines
+from reconciler.config.documents import build
+from reconciler.config.schema import validator
+from reconciler.config.yaml import reader
 from reconciler.errors import ConfigError
+from reconciler.files import excerpts
+from reconciler.files.text import lines
 from reconciler.kinds import KINDS
-from reconciler.source import MappingNode, SequenceNode
+from reconciler.model import MappingNode, SequenceNode
+from reconciler.suggest import distance
 
 patient = settings(deadline=timedelta(seconds=2))
 
@@ -38,7 +41,7 @@ def read(content):
     """Documents and findings."""
     findings = []
     data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
-    return yaml_reader.read(data, "x", findings), findings
+    return reader.read(data, "x", findings), findings
 
 
 def plain(value):
@@ -104,11 +107,11 @@ def test_any_text_ends_in_documents_or_findings(content):
     for finding in findings:
         assert finding.message
         assert 1 <= finding.source.line <= len(split) + 1
-        assert excerpt.attach(finding, lambda _: split).width >= 1
+        assert excerpts.attach(finding, lambda _: split).width >= 1
     for document in found:
-        written = documents.classify(document, findings)
-        if written is not None and documents.check(written, lambda _: split) == []:
-            documents.build(written, findings)
+        written = build.classify(document, findings)
+        if written is not None and build.check(written, lambda _: split) == []:
+            build.build(written, findings)
 
 
 @patient
@@ -121,7 +124,7 @@ def test_any_bytes_end_in_documents_or_findings(content):
 WHOLE = "---\n".join(
     json.dumps(example, indent=1) + "\n"
     for kind in KINDS
-    for example in schema.load(kind)["examples"]
+    for example in validator.load(kind)["examples"]
 )
 
 

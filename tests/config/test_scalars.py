@@ -2,8 +2,8 @@
 
 import pytest
 
-from reconciler.config import yaml_reader
-from reconciler.config.scalars import resolve
+from reconciler.config.yaml import reader
+from reconciler.config.yaml.scalars import resolve
 
 TEXT = [
     "no", "No", "NO", "yes", "Yes", "on", "On", "off", "OFF", "y", "n", "Y", "N",
@@ -51,7 +51,7 @@ def test_numbers_that_cannot_be_sent_are_refused(raw):
 def test_quotes_make_text_of_anything(raw):
     """Whatever it looks like."""
     findings = []
-    (document,) = yaml_reader.read(f"a: '{raw}'\n".encode(), "x", findings)
+    (document,) = reader.read(f"a: '{raw}'\n".encode(), "x", findings)
 
     assert {"a": raw} == document.value
     assert findings == []

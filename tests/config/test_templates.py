@@ -2,8 +2,8 @@
 
 import pytest
 
-from reconciler.config import loader
-from reconciler.config.templates import selected
+from reconciler.config import loaded as config_loaded
+from reconciler.config.documents.templates import selected
 from reconciler.errors import ConfigError
 
 PROJECT = "kind: Project\nmetadata: {{organization: acme, name: {}}}\n---\n"
@@ -59,8 +59,8 @@ def test_projects_of_the_files_and_live_ones_are_filled(folder):
     loaded = folder.load()
 
     assert flags(loaded.declared) == []
-    assert flags(loader.expand(loaded)) == ["Web"]
-    assert flags(loader.expand(loaded, {"acme": ["Web", "Mobile"], "umbrella": ["X"]})) == [
+    assert flags(config_loaded.expand(loaded)) == ["Web"]
+    assert flags(config_loaded.expand(loaded, {"acme": ["Web", "Mobile"], "umbrella": ["X"]})) == [
         "Mobile",
         "Web",
     ]
@@ -73,13 +73,16 @@ def test_an_absent_project_and_a_former_name_are_left_out(folder):
     renamed = PROJECT.format("New, lifecycle: {renamed_from: Former}")
     folder.write({"a.yaml": gone + renamed + FLAG.format('["*"]')})
 
-    assert flags(loader.expand(folder.load(), {"acme": ["Old", "Former", "Web"]})) == ["New", "Web"]
+    assert flags(config_loaded.expand(folder.load(), {"acme": ["Old", "Former", "Web"]})) == [
+        "New",
+        "Web",
+    ]
 
 
 def test_an_instance_knows_its_document(folder):
     """Same spec, same place, its own address."""
     folder.write({"a.yaml": FLAG.format('["*"]')})
-    (resource,) = loader.expand(folder.load(), {"acme": ["Web"]}).resources.values()
+    (resource,) = config_loaded.expand(folder.load(), {"acme": ["Web"]}).resources.values()
 
     assert str(resource.address) == "FeatureFlag/acme/Web/a"
     assert str(resource.source) == "a.yaml:1:1"
@@ -98,7 +101,10 @@ def test_a_template_that_leaves_the_project_out_is_none(folder):
     """The fix that the message names."""
     folder.write({"a.yaml": CONCRETE.format("Web") + FLAG.format('["*", "!Web"]')})
 
-    assert flags(loader.expand(folder.load(), {"acme": ["Web", "Mobile"]})) == ["Web", "Mobile"]
+    assert flags(config_loaded.expand(folder.load(), {"acme": ["Web", "Mobile"]})) == [
+        "Web",
+        "Mobile",
+    ]
 
 
 def test_two_templates_for_one_project_are_a_duplicate(folder):
@@ -109,7 +115,7 @@ def test_two_templates_for_one_project_are_a_duplicate(folder):
 
     folder.write({"a.yaml": content})
     with pytest.raises(ConfigError) as caught:
-        loader.expand(folder.load(), {"acme": ["Web", "Mobile"]})
+        config_loaded.expand(folder.load(), {"acme": ["Web", "Mobile"]})
 
     assert ["R007"] == [finding.code for finding in caught.value.findings]
 

@@ -5,8 +5,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.config import writer_merge, writer_names, writer_yaml, yaml_reader
-from reconciler.config.text import hidden_characters
+from reconciler.config.edit import emitter, filenames, merge
+from reconciler.config.yaml import reader
+from reconciler.files.text import hidden_characters
 
 ODD = ["no", "on", "y", "1_000", "12:30", "010", "1e3", "~", "", " a", "a ", "a: b", "a #b", "---"]
 ODD += ["- a", "a?", "a,b", "x\ny", "x\n\n y\n", "\n", "a\n\n", "\ta\nb", "a\u2028\x85b", "\ufeff"]
@@ -25,10 +26,10 @@ VALUE = st.recursive(
 def test_what_is_written_reads_back_the_same_by_every_reader(value):
     """As a block, between brackets, in a list: for YAML 1.1 as for ours."""
     document = {"kind": value, "metadata": value, "spec": {"a": [value], "b": {"c": value}}}
-    text = writer_yaml.document(document)
+    text = emitter.document(document)
     findings = []
 
-    found = yaml_reader.read(text.encode(), "file.yaml", findings)
+    found = reader.read(text.encode(), "file.yaml", findings)
 
     assert [] == findings
     assert document == found[0].value == yaml.safe_load(text)
@@ -51,13 +52,13 @@ def test_what_is_written_reads_back_the_same_by_every_reader(value):
 )
 def test_quotes_are_there_where_a_reader_needs_them(value, text):
     """And nowhere else."""
-    assert text == writer_yaml.scalar(value)
+    assert text == emitter.scalar(value)
 
 
 @given(st.text(min_size=1, max_size=300))
 def test_a_name_stays_one_plain_part_of_a_path(name):
     """It does not hide, leave its folder, or grow too long; two names never share one."""
-    part = writer_names.encode(name.encode("utf-8", "replace").decode())
+    part = filenames.encode(name.encode("utf-8", "replace").decode())
 
     assert part.isascii()
     assert part == part.strip(" .")
@@ -70,14 +71,14 @@ def test_a_name_stays_one_plain_part_of_a_path(name):
 def test_a_rewritten_document_says_what_was_meant_or_is_not_written(was, now):
     """Whatever changes into whatever: the comment stays, and the text reads as it should."""
     before, after = {"spec": {"filters": was}}, {"spec": {"filters": now}}
-    text = "# kept\n" + writer_yaml.document({"kind": "x", **before})
+    text = "# kept\n" + emitter.document({"kind": "x", **before})
 
     try:
-        made = writer_merge.rewrite(text, before, after)
-    except writer_merge.NotKeptError:
+        made = merge.rewrite(text, before, after)
+    except merge.NotKeptError:
         return
 
     assert made.startswith("# kept\n")
     findings = []
-    yaml_reader.read(made.encode(), "file.yaml", findings)
+    reader.read(made.encode(), "file.yaml", findings)
     assert [] == findings

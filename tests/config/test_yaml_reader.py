@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config import limits, text, yaml_reader
-from reconciler.source import MappingNode, SequenceNode, Source
+from reconciler.config.yaml import reader
+from reconciler.files import text
+from reconciler.model import MappingNode, SequenceNode, Source
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +19,7 @@ def read(content):
     """Values and findings of a text."""
     findings = []
     data = content if isinstance(content, bytes) else content.encode()
-    return [document.value for document in yaml_reader.read(data, "x", findings)], findings
+    return [document.value for document in reader.read(data, "x", findings)], findings
 
 
 def only(content):
@@ -213,7 +214,7 @@ def test_a_flood_of_errors_ends():
     """A hundred of one file are enough."""
     _, findings = read("a: 1\n" * 1000)
 
-    assert len(findings) == limits.MAX_FINDINGS + 2
+    assert len(findings) == text.MAX_FINDINGS + 2
     assert findings[-1].code == "R009"
 
 
@@ -266,7 +267,7 @@ def test_hostile_text_ends_soon_and_small_and_never_by_a_signal(name):
     code = (
         "import time\n"
         "from pathlib import Path\n"
-        "from reconciler.config import yaml_reader\n"
+        "from reconciler.config.yaml import reader as yaml_reader\n"
         f"data = ({HOSTILE[name]}).encode()\n"
         "findings = []\n"
         "started = time.process_time()\n"

@@ -5,8 +5,9 @@
 import random
 import re
 
-from reconciler.config import quick_reader, text, yaml_events
-from reconciler.source import MappingNode, Places, SequenceNode
+from reconciler.config.yaml import events, fast_path
+from reconciler.files import text
+from reconciler.model import MappingNode, Places, SequenceNode
 
 KEYS = ("a", "b", "kind", "rollout_percentage", "x-y", "1", "true", "no", '"a"', "'b'", '"x y"', "~", "a b", "<<", "?", "'<<'", "é", "k" * 101, "a@b.c", "", '""', "-a", "a:b", "k#")  # fmt: skip
 SCALARS = (
@@ -142,10 +143,10 @@ def agree(data):
     except text.Refused:
         return False
     findings = []
-    quick_reader._shapes.__init__()
-    careful = yaml_events.read(content, "x", findings)
+    fast_path._shapes.__init__()
+    careful = events.read(content, "x", findings)
     rows = {}
-    quick = quick_reader.read(content, Places("x", lambda: rows["rows"]))
+    quick = fast_path.read(content, Places("x", lambda: rows["rows"]))
     if quick is None:
         return False
     assert findings == []

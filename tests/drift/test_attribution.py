@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.drift import attribution, holds, identities, window
+from reconciler.drift import attribution, filters
+from reconciler.drift.activity_replay import ActivityReplay
 from reconciler.drift.approvals import Approvals
-from reconciler.drift.trails import Trails
-from reconciler.evidence import Attribution, Hold, Way
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Address, Unreadable
-from reconciler.plan import gate_past, selection
+from reconciler.model import Action, Address, ApprovalClass, Attribution, Hold, Unreadable
+from reconciler.plan import selection
+from reconciler.plan.approvals import past_coverage
 from tests.drift.worlds import (
     NOON,
     SPELL,
@@ -34,14 +34,14 @@ def told(*, entries=(), requests=(), policies=(), files=(), live=None, blind=(),
     """The attribution of a flag that is on and should be off."""
     flag = there(active=True, version=5, **more)
     change = drifted(resource(active=False), flag)
-    trails = Trails([change], SPELL)
+    trails = ActivityReplay([change], SPELL)
     for one in sorted(entries, key=lambda one: one.at, reverse=True):
         trails.take(one, {"1": "Web"})
     live = live if live is not None else world(flag, *policies)
     evidence = attribution.Evidence(
         trails.of,
         Approvals(requests, SPELL),
-        gate_past.Witness(live, declared(*files)).cover,
+        past_coverage.PastCoverage(live, declared(*files)).cover,
         blind=blind,
     )
     (changed,) = attribution.attributed((change,), evidence)
@@ -51,7 +51,7 @@ def told(*, entries=(), requests=(), policies=(), files=(), live=None, blind=(),
 def test_an_applied_request_of_the_same_person_time_and_values_is_behind_a_write():
     found = told(entries=[entry(5, ON)], requests=[applied(5, {"active": True})])
 
-    assert (Way.APPROVED, "r5", "dana@acme.test") == (
+    assert (ApprovalClass.APPROVED, "r5", "dana@acme.test") == (
         found.way,
         found.change_request,
         found.person,
@@ -75,7 +75,7 @@ def test_any_other_request_is_not(request_):
     """And then the policy that covered the write was passed by."""
     found = told(entries=[entry(5, ON)], requests=[request_], policies=[policy(ENABLE)])
 
-    assert (Way.BYPASS, f"ApprovalPolicy/acme/Web/{ENABLE}") == (found.way, found.policy)
+    assert (ApprovalClass.BYPASS, f"ApprovalPolicy/acme/Web/{ENABLE}") == (found.way, found.policy)
 
 
 def test_of_two_requests_the_nearest_in_time_counts():
@@ -88,7 +88,9 @@ def test_a_gated_create_is_known_by_what_it_made():
     """The request has no id of a flag, its result has."""
     made = applied(5, {"key": "a"}, resource_id=None)
 
-    assert told(entries=[entry(5, activity="created")], requests=[made]).way is Way.APPROVED
+    assert (
+        told(entries=[entry(5, activity="created")], requests=[made]).way is ApprovalClass.APPROVED
+    )
 
 
 OFF = resource(Address("ApprovalPolicy", (*WEB, ENABLE)), enabled=False)
@@ -99,26 +101,38 @@ AMOUNT = {"type": "change_amount", "field": "rollout_percentage", "operator": ">
 @pytest.mark.parametrize(
     ("policies", "files", "way"),
     [
-        ([], [], Way.UNAPPROVED),
-        ([policy(ENABLE)], [], Way.BYPASS),
-        ([policy("feature_flag.update")], [], Way.UNAPPROVED),
-        ([policy(ENABLE, enabled=False)], [], Way.UNAPPROVED),
-        ([policy(ENABLE, conditions=AMOUNT)], [], Way.UNAPPROVED),  # says nothing of enabling
-        ([policy(ENABLE, made=9)], [], Way.UNAPPROVED),  # it was not there yet
-        ([policy(ENABLE, changed=9)], [], Way.BYPASS),  # as it is now
-        ([policy(ENABLE, changed=9, enabled=False)], [], Way.UNKNOWN),  # in no log
-        ([policy(ENABLE, changed=9, enabled=False)], [IN_GIT], Way.BYPASS),  # as git has it
-        ([policy(ENABLE, changed=9, enabled=False)], [OFF], Way.UNAPPROVED),
-        ([policy(ENABLE, changed=1, enabled=False)], [IN_GIT], Way.UNAPPROVED),  # off at the time
-        ([], [IN_GIT], Way.UNKNOWN),  # deleted, nobody knows when
-        ([], [OFF], Way.UNAPPROVED),
+        ([], [], ApprovalClass.UNAPPROVED),
+        ([policy(ENABLE)], [], ApprovalClass.BYPASS),
+        ([policy("feature_flag.update")], [], ApprovalClass.UNAPPROVED),
+        ([policy(ENABLE, enabled=False)], [], ApprovalClass.UNAPPROVED),
+        (
+            [policy(ENABLE, conditions=AMOUNT)],
+            [],
+            ApprovalClass.UNAPPROVED,
+        ),  # says nothing of enabling
+        ([policy(ENABLE, made=9)], [], ApprovalClass.UNAPPROVED),  # it was not there yet
+        ([policy(ENABLE, changed=9)], [], ApprovalClass.BYPASS),  # as it is now
+        ([policy(ENABLE, changed=9, enabled=False)], [], ApprovalClass.UNKNOWN),  # in no log
+        (
+            [policy(ENABLE, changed=9, enabled=False)],
+            [IN_GIT],
+            ApprovalClass.BYPASS,
+        ),  # as git has it
+        ([policy(ENABLE, changed=9, enabled=False)], [OFF], ApprovalClass.UNAPPROVED),
+        (
+            [policy(ENABLE, changed=1, enabled=False)],
+            [IN_GIT],
+            ApprovalClass.UNAPPROVED,
+        ),  # off at the time
+        ([], [IN_GIT], ApprovalClass.UNKNOWN),  # deleted, nobody knows when
+        ([], [OFF], ApprovalClass.UNAPPROVED),
     ],
 )
 def test_what_policies_say_of_a_write_of_the_past(policies, files, way):
     found = told(entries=[entry(5, ON)], policies=policies, files=files)
 
     assert way is found.way
-    assert (way is Way.UNKNOWN) <= bool(found.note)
+    assert (way is ApprovalClass.UNKNOWN) <= bool(found.note)
 
 
 def test_a_policy_that_was_off_while_git_has_it_on_is_said():
@@ -135,7 +149,7 @@ def test_a_policy_that_was_off_while_git_has_it_on_is_said():
 def test_without_the_feature_nothing_gates():
     flag = there(active=True)
 
-    for features, way in (((), Way.UNAPPROVED), (None, Way.BYPASS)):
+    for features, way in (((), ApprovalClass.UNAPPROVED), (None, ApprovalClass.BYPASS)):
         live = world(flag, policy(ENABLE), features=features)
         assert way is told(entries=[entry(5, ON)], live=live).way
 
@@ -146,8 +160,8 @@ def test_what_cannot_be_read_accuses_nobody():
     hidden = told(entries=[entry(5, ON)], live=closed)
     blind = told(entries=[entry(5, ON)], policies=[policy(ENABLE)], blind=[WEB])
 
-    assert (Way.UNKNOWN, True) == (hidden.way, "no scope" in hidden.note)
-    assert (Way.UNKNOWN, True) == (blind.way, "cannot be read" in blind.note)
+    assert (ApprovalClass.UNKNOWN, True) == (hidden.way, "no scope" in hidden.note)
+    assert (ApprovalClass.UNKNOWN, True) == (blind.way, "cannot be read" in blind.note)
     assert "dana@acme.test" == hidden.person == blind.person
 
 
@@ -158,12 +172,12 @@ def test_without_an_entry_the_request_of_the_flags_own_version_tells():
         5, {"active": True}, payload={"result_data": {"resource_id": 101, "resource_version": 4}}
     )
 
-    assert (Way.APPROVED, "dana@acme.test") == (
+    assert (ApprovalClass.APPROVED, "dana@acme.test") == (
         told(requests=[last]).way,
         told(requests=[last]).person,
     )
-    assert told(requests=[other]).way is Way.UNKNOWN
-    assert told(requests=[applied(5, {"name": "x"})]).way is Way.UNKNOWN
+    assert told(requests=[other]).way is ApprovalClass.UNKNOWN
+    assert told(requests=[applied(5, {"name": "x"})]).way is ApprovalClass.UNKNOWN
 
 
 def test_without_anything_the_object_itself_says_when_it_was_written():
@@ -186,12 +200,12 @@ def test_without_anything_the_object_itself_says_when_it_was_written():
     ],
 )
 def test_names_as_a_report_may_have_them(person, full, initials, none):
-    shown = [identities.named(person, word) for word in identities.IDENTITIES]
+    shown = [filters.named(person, word) for word in filters.IDENTITIES]
 
     assert [full, initials, none] == shown
 
 
-def moved(minutes, way=Way.UNAPPROVED, **fields):
+def moved(minutes, way=ApprovalClass.UNAPPROVED, **fields):
     """A drifted flag, each field with an attribution."""
     change = drifted(resource(**dict.fromkeys(fields, "x")), there(**fields))
     known = Attribution(at=at(minutes).isoformat(), way=way)
@@ -202,7 +216,7 @@ def test_a_window_keeps_what_is_in_it_and_what_has_no_time():
     old, new = moved(1, name="a"), moved(9, name="b")
     unknown = replace(old, fields=(replace(old.fields[0], attribution=Attribution()),))
 
-    kept, left = window.since((old, new, unknown), at(5))
+    kept, left = filters.since((old, new, unknown), at(5))
 
     assert [Action.NONE, Action.UPDATE, Action.UPDATE] == [change.action for change in kept]
     assert 1 == left
@@ -211,7 +225,7 @@ def test_a_window_keeps_what_is_in_it_and_what_has_no_time():
 def test_what_is_left_out_of_a_change_is_ignored_by_what_is_sent():
     """PostHog takes filters as a whole: the rest has to go along as it is live."""
     change = moved(1, name="a")
-    kept, _ = window.only((change,), ("approved",))
+    kept, _ = filters.only((change,), ("approved",))
 
     assert (Action.NONE, ("name",)) == (kept[0].action, kept[0].desired.lifecycle.ignore)
 
@@ -221,10 +235,10 @@ def test_the_longest_of_several_holds_counts_and_one_that_is_over_does_not():
     lines = [Hold("*", at(minutes), str(minutes), "why") for minutes in (-5, 60, 30)]
     other = Hold("FeatureFlag/other/*", at(99), "99", "why")
 
-    (held,) = holds.held((change,), [*lines, other], NOON, selection.matches)
+    (held,) = filters.held((change,), [*lines, other], NOON, selection.matches)
 
     assert "60" == held.hold.written
-    assert holds.held((change,), lines, at(60), selection.matches)[0].hold is None
+    assert filters.held((change,), lines, at(60), selection.matches)[0].hold is None
 
 
 def test_every_kind_is_in_the_log_or_said_not_to_be():

@@ -1,8 +1,7 @@
 """The log walked back from what is live: which entry moved which field."""
 
-from reconciler.drift.trails import WHOLE, Trails
-from reconciler.evidence import Deed
-from reconciler.model import Address
+from reconciler.drift.activity_replay import WHOLE, ActivityReplay
+from reconciler.model import Address, LogAction
 from tests.drift.worlds import FLAG, SPELL, drifted, entry, resource, there
 
 GROUPS = [{"properties": [], "rollout_percentage": 10}]
@@ -12,7 +11,7 @@ ROLLOUT = "filters.groups[0].rollout_percentage"
 
 def walked(change, *entries):
     """The trail of a change after entries, newest first."""
-    trails = Trails([change], SPELL)
+    trails = ActivityReplay([change], SPELL)
     for one in sorted(entries, key=lambda one: one.at, reverse=True):
         trails.take(one, {"1": "Web"})
     return trails.of[change.address]
@@ -68,7 +67,7 @@ def test_a_create_explains_every_field_and_knows_the_object_as_it_was():
     )
 
     step = trail.found["name"]
-    assert (Deed.CREATED, None, False, "b") == (
+    assert (LogAction.CREATED, None, False, "b") == (
         step.deed,
         step.before,
         step.after["active"],
@@ -81,8 +80,8 @@ def test_what_is_gone_is_explained_by_its_deletion_alone():
     change = drifted(resource(name="a"), None)
     deletion = entry(3, ("deleted", False, True), item="7", activity="deleted")
 
-    assert walked(change, deletion).found[WHOLE].deed is Deed.DELETED
-    assert walked(change, entry(3, ("deleted", False, True))).found[WHOLE].deed is Deed.DELETED
+    assert walked(change, deletion).found[WHOLE].deed is LogAction.DELETED
+    assert walked(change, entry(3, ("deleted", False, True))).found[WHOLE].deed is LogAction.DELETED
     assert walked(change, entry(1, activity="created")).open == {WHOLE}
     assert walked(change, entry(3, activity="deleted", project="2")).open == {WHOLE}
     assert walked(change, entry(3, activity="deleted", name="b")).open == {WHOLE}
@@ -91,9 +90,9 @@ def test_what_is_gone_is_explained_by_its_deletion_alone():
 def test_what_came_back_was_made_anew_or_restored():
     change = drifted(resource(absent=True), there())
 
-    assert walked(change, entry(2, activity="created")).found[WHOLE].deed is Deed.CREATED
+    assert walked(change, entry(2, activity="created")).found[WHOLE].deed is LogAction.CREATED
     restored = walked(change, entry(2, ("deleted", True, False)))
-    assert restored.found[WHOLE].deed is Deed.RESTORED
+    assert restored.found[WHOLE].deed is LogAction.RESTORED
 
 
 def test_a_name_is_found_whatever_its_case_where_the_kind_folds_it():
@@ -113,7 +112,7 @@ def test_what_the_log_never_shows_is_not_asked_for():
         drifted(resource(policy, enabled=True), there(policy, enabled=False)),
     ]
 
-    trails = Trails(changes, SPELL)
+    trails = ActivityReplay(changes, SPELL)
 
     assert all(trail.done for trail in trails.of.values())
     assert [] == list(trails.asked())
@@ -144,7 +143,7 @@ def test_one_listing_asks_for_a_hundred_objects_of_an_organization():
     user = {"uuid": "u", "email": "b@x.test"}
     changes.append(drifted(resource(member, level="member"), there(member, level=8, user=user)))
 
-    asked = [one.question for one in Trails(changes, SPELL).asked()]
+    asked = [one.question for one in ActivityReplay(changes, SPELL).asked()]
 
     sizes = [(one.organization, len(one.items), len(one.names)) for one in asked]
     assert sizes == [
@@ -159,7 +158,7 @@ def test_one_listing_asks_for_a_hundred_objects_of_an_organization():
 
 def test_an_entry_that_comes_twice_is_taken_once():
     change = drifted(resource(name="a"), there(name="b"))
-    trails = Trails([change], SPELL)
+    trails = ActivityReplay([change], SPELL)
 
     for _ in range(2):
         trails.take(entry(1, ("tags", [], ["x"])), {})

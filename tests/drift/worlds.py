@@ -2,12 +2,20 @@
 
 from datetime import UTC, datetime, timedelta
 
-from reconciler.consent import ChangeRequest
-from reconciler.evidence import Entry, Move
 from reconciler.kinds import KINDS
-from reconciler.live.naming import speller
-from reconciler.model import Address, Declared, Lifecycle, Live, LiveResource, Resource
-from reconciler.plan import three_way
+from reconciler.live.names import speller
+from reconciler.model import (
+    Address,
+    ChangeRequest,
+    Declared,
+    Entry,
+    Lifecycle,
+    Live,
+    LiveResource,
+    Move,
+    Resource,
+)
+from reconciler.plan.diff import three_way
 
 WEB = ("acme", "Web")
 FLAG = Address("FeatureFlag", (*WEB, "a"))

@@ -4,11 +4,11 @@ import json
 
 import jsonschema
 
-from reconciler import planfile, seal
-from reconciler.config import schema
+from reconciler.config.schema import validator
+from reconciler.planfile import digest
 from tests.e2e import acme
 
-SCHEMA = jsonschema.Draft202012Validator(schema.load("plan"))
+SCHEMA = jsonschema.Draft202012Validator(validator.load("plan"))
 APPROVED = {
     "type": "change_amount",
     "field": "rollout_percentage",
@@ -95,4 +95,4 @@ def resealed(path, change):
     document = json.loads(path.read_text())
     document.pop("digest")
     change(document)
-    path.write_text(planfile.as_text(seal.sealed(document)))
+    path.write_text(digest.as_text(digest.sealed(document)))

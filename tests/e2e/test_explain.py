@@ -8,9 +8,9 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from reconciler.cli import group, run, schema
-from reconciler.config import one_schema
-from reconciler.config import schema as schemas
+from reconciler import kinds
+from reconciler.cli.main import group, run
+from reconciler.config.schema import validator as schema_validator
 from reconciler.kinds import KINDS
 
 DRAFTS = (jsonschema.Draft7Validator, jsonschema.Draft202012Validator)
@@ -124,8 +124,8 @@ def test_the_schema_of_everything_is_complete_in_itself():
     whole = json.loads(CliRunner().invoke(group, ["schema"], standalone_mode=False).output)
     text = json.dumps(whole)
 
-    assert whole == one_schema.build()
-    assert set(whole["definitions"]) == set(schema.KINDS) == set(KINDS)
+    assert whole == schema_validator.build()
+    assert set(whole["definitions"]) == set(kinds.KINDS) == set(KINDS)
     assert text.count('"$ref"') == len(whole["oneOf"]) == len(KINDS)
     assert text.count('"$schema"') == 1
     for draft in DRAFTS:
@@ -136,8 +136,8 @@ def test_the_schema_of_everything_is_complete_in_itself():
 @pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.__name__)
 def test_the_schema_of_everything_accepts_what_that_of_the_kind_accepts(kind, draft):
     """And refuses the same."""
-    validator = draft(one_schema.build())
-    for example in schemas.load(kind)["examples"]:
+    validator = draft(schema_validator.build())
+    for example in schema_validator.load(kind)["examples"]:
         assert validator.is_valid(example)
         assert not validator.is_valid({**example, "kind": "Other"})
         assert not validator.is_valid({**example, "nothing": 1})
@@ -148,7 +148,7 @@ def test_the_schema_of_one_kind_is_printed_as_before():
     """For a folder that holds nothing else."""
     result = CliRunner().invoke(group, ["schema", "Role"], standalone_mode=False)
 
-    assert json.loads(result.output) == schemas.load("Role")
+    assert json.loads(result.output) == schema_validator.load("Role")
 
 
 def test_the_schema_of_the_settings_is_there_for_editors_too():

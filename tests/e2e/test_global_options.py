@@ -5,7 +5,8 @@ import re
 import click
 import pytest
 
-from reconciler.cli import COMMANDS, global_options, group, run
+from reconciler.cli import global_options
+from reconciler.cli.main import COMMANDS, group, run
 from tests.e2e import acme
 
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import yaml
 
-from reconciler.cli import COMMANDS
+from reconciler.cli.main import COMMANDS
 from reconciler.kinds import KINDS
 from tests.e2e import acme
 from tests.support import SCRIPT

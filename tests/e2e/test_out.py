@@ -9,7 +9,7 @@ import sys
 import jsonschema
 import pytest
 
-from reconciler.config import schema
+from reconciler.config.schema import validator
 from tests import support
 from tests.e2e import acme
 
@@ -55,7 +55,7 @@ def test_a_saved_plan_is_for_its_owner_alone_and_as_its_schema_says(world):
 
     assert 4 == repo.run("plan", "--out", "plan.json").code  # it weakens a policy
     assert 0o600 == path.stat().st_mode & 0o777
-    jsonschema.validate(json.loads(path.read_text()), schema.load("plan"))
+    jsonschema.validate(json.loads(path.read_text()), validator.load("plan"))
 
 
 def test_a_saved_plan_is_what_json_prints(world):
@@ -132,9 +132,9 @@ def test_a_full_disk_leaves_no_half_file(world):
 
 ONE_BY_ONE = """
 import sys
-import reconciler.live, reconciler.posthog.client
-reconciler.live.WORKERS = reconciler.posthog.client.PAGE_WORKERS = int(sys.argv.pop(1))
-from reconciler.cli import main
+import reconciler.live.reader, reconciler.posthog.client
+reconciler.live.reader.WORKERS = reconciler.posthog.client.PAGE_WORKERS = int(sys.argv.pop(1))
+from reconciler.cli.main import main
 main()
 """
 

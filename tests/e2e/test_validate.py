@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from reconciler.cli import run
-from reconciler.config.checks import LIVE
+from reconciler.cli.main import run
+from reconciler.config.lint.codes import LIVE
 from tests.e2e import acme
 
 BAD = "kind: Role\nmetadata: {organization: acme, name: A}\nspec: {member: []}\n"

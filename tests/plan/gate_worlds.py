@@ -9,10 +9,18 @@ from itertools import product
 
 from hypothesis import strategies as st
 
-from reconciler.kind import level_word
 from reconciler.kinds import KINDS
-from reconciler.model import Address, Declared, Lifecycle, Live, LiveResource, Person, Resource
-from reconciler.plan.gate_conditions import evaluate
+from reconciler.model import (
+    Address,
+    Declared,
+    Lifecycle,
+    Live,
+    LiveResource,
+    Person,
+    Resource,
+    level_word,
+)
+from reconciler.plan.approvals.conditions import evaluate
 
 UPDATE, ENABLE = "feature_flag.update", "feature_flag.enable"
 PEOPLE = ("alice@acme.test", "bob@acme.test", "carol@acme.test")

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import assume, given, settings
 
 from reconciler.model import Severity
-from reconciler.plan import build, guardrails
-from reconciler.plan.build import Options
-from reconciler.plan.guardrails import Limits
+from reconciler.plan import planner
+from reconciler.plan.guardrails import checks
+from reconciler.plan.guardrails.checks import Limits
+from reconciler.plan.selection import Options
 from tests.plan import gate_worlds
 from tests.plan.gate_worlds import CONDITIONS, ENABLE, KEYS, PEOPLE, ROLES, UPDATE, State
 from tests.plan.test_leaning import planned
@@ -27,7 +28,7 @@ ALLOWED = Options(limits=Limits(allow_weakening=True))
 
 def errors(before, after, options=None, **more):
     """The codes of the errors of the plan from one state to the other."""
-    made = build.build(
+    made = planner.build_plan(
         desired=gate_worlds.declared(after, **more),
         base=None,
         live=gate_worlds.live(before),
@@ -239,7 +240,7 @@ def test_what_is_left_of_a_run_is_never_refused_where_the_whole_was_not():
             ready = [address for address in left if moving[address] <= done]
             done.add(dice.random.choice(ready))
             now = gate_worlds.between(before, after, done)
-            if errors(now, after) & guardrails.CODES:
+            if errors(now, after) & checks.CODES:
                 refused.append((before, after, sorted(map(str, done))))
 
     assert refused == []
@@ -256,7 +257,7 @@ def test_no_evil_change_set_passes_without_the_flag():
         if not weaker(before, after):
             continue  # the others made good for it
         seen += 1
-        if not errors(before, after) & guardrails.CODES:
+        if not errors(before, after) & checks.CODES:
             passed.append((before, after))
 
     assert passed == []

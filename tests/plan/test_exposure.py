@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.plan.exposure import Audience, newly_reached, nobody, reach
-from reconciler.plan.exposure_properties import implies
+from reconciler.plan.evasion.audience import Audience, implies, newly_reached, nobody, reach
 
 WORDS = ("pro", "free", "professional", "")
 NUMBERS = (0, 1, 5, 10, 30)

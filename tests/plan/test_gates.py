@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.consent import Vote
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Action,
@@ -20,8 +19,11 @@ from reconciler.model import (
     Resource,
     Unreadable,
     Verdict,
+    Vote,
+    approvals,
 )
-from reconciler.plan import gates, three_way
+from reconciler.plan.approvals import forecast
+from reconciler.plan.diff import three_way
 
 ENABLE, DISABLE, UPDATE = (f"feature_flag.{name}" for name in ("enable", "disable", "update"))
 WEB = ("acme", "Web")
@@ -113,7 +115,7 @@ def plan(live, *resources, **more):
     declared = Declared({resource.address: resource for resource in resources}, "working tree")
     changes, problems = three_way.changes(declared, None, live)
     assert {problem.code for problem in problems} <= {"incomplete-create"}
-    return {change.address.name: change for change in gates.forecast(changes, live, **more)}
+    return {change.address.name: change for change in forecast.forecast(changes, live, **more)}
 
 
 def gate(live, spec, *others, **more):
@@ -289,8 +291,8 @@ def test_deleting_and_doing_nothing_are_gated_by_nothing():
     everything = world(LIVE, policy(ENABLE), policy(DISABLE), policy(UPDATE))
     gone = flag({}, lifecycle=Lifecycle(absent=True))
 
-    assert plan(everything, gone)["checkout"].gate == gates.Gate()
-    assert gate(everything, {"active": False}) == gates.Gate()
+    assert plan(everything, gone)["checkout"].gate == approvals.Gate()
+    assert gate(everything, {"active": False}) == approvals.Gate()
 
 
 @pytest.mark.parametrize("conditions", [{}, {"type": "any_change", "field": "release_conditions"}])
@@ -366,7 +368,7 @@ def test_the_example_of_the_interface():
         world(LIVE, ops, policy(UPDATE, rise, approvers=approvers)), {"filters": rollouts(50)}
     )
 
-    assert found == gates.Gate(
+    assert found == approvals.Gate(
         verdict=Verdict.APPROVAL,
         confidence=Confidence.CERTAIN,
         policy="ApprovalPolicy/acme/Web/feature_flag.update",
@@ -434,7 +436,7 @@ def test_without_the_feature_the_gate_is_off_and_that_is_a_warning(features):
 
     found = plan(live, flag({"filters": rollouts(50)}))["checkout"]
 
-    assert found.gate == gates.Gate()
+    assert found.gate == approvals.Gate()
     assert [finding.code for finding in found.warnings] == ["gate-off"]
     assert plan(live, flag({"name": "n"}))["checkout"].warnings == ()
 
@@ -443,7 +445,7 @@ def test_without_the_feature_and_without_policies_there_is_nothing_to_warn_of():
     """No policy, no surprise."""
     found = plan(world(LIVE, org=organization(())), flag({"filters": rollouts(50)}))["checkout"]
 
-    assert (found.gate, found.warnings) == (gates.Gate(), ())
+    assert (found.gate, found.warnings) == (approvals.Gate(), ())
 
 
 def test_a_server_that_does_not_tell_its_features_is_taken_to_gate():
@@ -920,9 +922,9 @@ def test_other_kinds_and_untouched_flags_keep_no_gate():
 
     found = plan(world(LIVE, policy()), created, flag({"filters": rollouts(50)}))
 
-    assert found["New"].gate == gates.Gate()
+    assert found["New"].gate == approvals.Gate()
     assert found["checkout"].gate.verdict is Verdict.APPROVAL
-    assert gates.forecast((), world()) == ()
+    assert forecast.forecast((), world()) == ()
 
 
 def test_projects_are_those_in_which_a_flag_is_written():
@@ -934,5 +936,5 @@ def test_projects_are_those_in_which_a_flag_is_written():
     changes, _ = three_way.changes(Declared(declared, ""), None, live)
     idle, _ = three_way.changes(Declared({LIVE.address: flag({"active": False})}, ""), None, live)
 
-    assert gates.projects(changes) == {Address("Project", WEB)}
-    assert gates.projects(idle) == set()
+    assert forecast.projects(changes) == {Address("Project", WEB)}
+    assert forecast.projects(idle) == set()

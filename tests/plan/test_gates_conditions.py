@@ -6,9 +6,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciler.plan.gate_actions import rollout
-from reconciler.plan.gate_conditions import OPERATORS, RELEASE, ROLLOUT, Answer, crashes, evaluate
-from reconciler.plan.generation import Generation
+from reconciler.plan.approvals.actions import rollout
+from reconciler.plan.approvals.conditions import (
+    OPERATORS,
+    RELEASE,
+    ROLLOUT,
+    Answer,
+    crashes,
+    evaluate,
+)
+from reconciler.plan.approvals.server_generation import Generation
 
 A, B = "groups[0].rollout_percentage", "groups[1].rollout_percentage"
 

@@ -7,15 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.kinds import KINDS
-from reconciler.model import (
-    Address,
-    ChangeRequest,
-    Lifecycle,
-    LiveResource,
-    Resource,
-)
-from reconciler.plan import three_way
-from reconciler.plan.intent import about, holds, same_intent
+from reconciler.model import Address, ChangeRequest, Lifecycle, LiveResource, Resource
+from reconciler.plan.approvals.request_matching import about, holds, same_intent
+from reconciler.plan.diff import three_way
 
 FLAG = KINDS["FeatureFlag"]
 HERE = Address("FeatureFlag", ("acme", "Web", "checkout"))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.model import Confidence, Verdict
-from reconciler.plan.generation import Generation, learn
+from reconciler.plan.approvals.server_generation import Generation, learn
 from tests.plan.test_gates import ENABLE, UPDATE, gate, live_flag, policy, request, rollouts, world
 
 YOUNG, OLD = live_flag(key="young", id_="1"), live_flag(key="old", id_="2")

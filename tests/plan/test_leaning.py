@@ -5,9 +5,9 @@ from itertools import combinations
 from hypothesis import assume, given, settings
 
 from reconciler.model import Action, Address
-from reconciler.plan import build
-from reconciler.plan.build import Options
-from reconciler.plan.guardrails import Limits
+from reconciler.plan import planner
+from reconciler.plan.guardrails.checks import Limits
+from reconciler.plan.selection import Options
 from tests.plan import gate_worlds
 from tests.plan.gate_worlds import KEYS, PROJECTS, State, between
 
@@ -16,7 +16,7 @@ ALLOWED = Options(limits=Limits(allow_weakening=True))
 
 def planned(before, after, **more):
     """What moves, what each of it waits for, and the findings."""
-    made = build.build(
+    made = planner.build_plan(
         desired=gate_worlds.declared(after, **more),
         base=None,
         live=gate_worlds.live(before),

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.model import ABSENT, FieldChange
-from reconciler.paths import print_path
-from reconciler.plan import describe, matching
+from reconciler.model import ABSENT, FieldChange, print_path
+from reconciler.plan.diff import list_items, values
 
 PATH = ("filters", "groups")
 
@@ -25,10 +24,10 @@ B50 = group("b", 50)
 def told(live, desired):
     """Rows as `+ [0] note`; nothing where positions say it all."""
     sides = ({"filters": {"groups": side}} for side in (live, desired))
-    found = describe.differences(live, desired, PATH)
+    found = values.differences(live, desired, PATH)
     fields = [FieldChange(print_path(path), old, new) for path, old, new in found]
     rows = []
-    for one in matching.find(*sides, fields, ()):
+    for one in list_items.find(*sides, fields, ()):
         assert len(fields) == one.fields
         for item in one.items:
             sign = "+" if item.live is ABSENT else "-" if item.desired is ABSENT else ""
@@ -93,7 +92,7 @@ def test_a_list_of_which_a_part_is_ignored_is_described_by_position():
     fields = [FieldChange("filters.groups[0].rollout_percentage", 1, 2)]
 
     for path in ("filters.groups[1]", "filters.groups", "filters"):
-        assert () == matching.find(live, desired, fields, [path])
+        assert () == list_items.find(live, desired, fields, [path])
 
 
 ITEMS = st.lists(st.sampled_from([A, B, C, D, NEW, B50, group("d", 7)]), max_size=7)
@@ -103,7 +102,7 @@ ITEMS = st.lists(st.sampled_from([A, B, C, D, NEW, B50, group("d", 7)]), max_siz
 @given(live=ITEMS, desired=ITEMS)
 def test_the_live_list_and_its_matches_make_the_desired_one(live, desired):
     """Each item is matched once at most, and equal items are matched as often as they can be."""
-    pairs = matching.match(live, desired)
+    pairs = list_items.match(live, desired)
 
     assert len(pairs) == len({i for i, _ in pairs}) == len({j for _, j in pairs})
     assert sorted(pairs, key=lambda pair: pair[1]) == pairs

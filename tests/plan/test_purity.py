@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.plan import build
+from reconciler.plan import planner, selection
 from tests.plan import gate_worlds
 from tests.plan.test_evil_change_sets import Dice
 
@@ -35,11 +35,11 @@ def listening():
 
 def planned(seed):
     before, after = Dice(seed).state(), Dice(seed + 1).state()
-    return build.build(
+    return planner.build_plan(
         desired=gate_worlds.declared(after),
         base=gate_worlds.declared(before),
         live=gate_worlds.live(before),
-        options=build.Options(),
+        options=selection.Options(),
     )
 
 

@@ -1,6 +1,6 @@
 """Names to edges; unknown and ambiguous names become findings with the candidates."""
 
-from reconciler.config import yaml_reader
+from reconciler.config.yaml import reader
 from reconciler.model import (
     Address,
     Declared,
@@ -9,11 +9,13 @@ from reconciler.model import (
     LiveResource,
     Person,
     Resource,
+    Source,
     Unreadable,
 )
-from reconciler.plan import build, order, references
-from reconciler.plan.leaning import Leans
-from reconciler.source import Source
+from reconciler.plan import planner, selection
+from reconciler.plan.diff import references
+from reconciler.plan.ordering import changes
+from reconciler.plan.weakening.effects import GateEffects
 
 ACME = Address("Organization", ("acme",))
 WEB = Address("Project", ("acme", "Web"))
@@ -56,7 +58,7 @@ def found(desired, there):
 def test_an_unknown_role_is_named_with_the_nearest_one_and_its_place():
     """file:line:column of the very name, and a suggestion."""
     text = b"# one\n# two\napprovers:\n  roles: [Release manager]\n"
-    (document,) = yaml_reader.read(text, "policies.yaml", [])
+    (document,) = reader.read(text, "policies.yaml", [])
     bad = policy(["Release manager"], source=Source("policies.yaml", 3), written=document.value)
 
     _, findings = found(declared(bad), live(Address("Role", ("acme", "Release managers"))))
@@ -119,9 +121,9 @@ def test_where_people_cannot_be_read_the_scope_is_named_not_the_person():
 def test_a_reference_that_the_selection_leaves_out_is_said():
     """Declared, not live, not selected: it cannot work, and the fix says what to add."""
     everything = declared(role("New"), policy(["New"]))
-    options = build.Options(select=("ApprovalPolicy/*",))
+    options = selection.Options(select=("ApprovalPolicy/*",))
 
-    plan = build.build(desired=everything, base=None, live=live(), options=options)
+    plan = planner.build_plan(desired=everything, base=None, live=live(), options=options)
 
     assert [finding.code for finding in plan.errors] == ["reference-left-out"]
     assert "--select 'Role/acme/New'" in plan.errors[0].fix
@@ -151,7 +153,7 @@ def test_dependencies_come_first_and_deletes_reversed():
         Resource(old_policy, {}, lifecycle=gone),
     )
 
-    plan = build.build(desired=desired, base=None, live=there, options=build.Options())
+    plan = planner.build_plan(desired=desired, base=None, live=there, options=selection.Options())
 
     names = [str(change.address).split("/")[0] for change in plan.changes]
     place = {str(change.address): i for i, change in enumerate(plan.changes)}
@@ -167,7 +169,7 @@ def test_a_new_organization_waits_for_its_default_role_only_with_its_last_call()
     desired = declared(Resource(ACME, {"name": "Acme", "default_role": "Eng"}), role("Eng"))
     nothing = Live(resources={}, ids={}, twins={}, people={})
 
-    plan = build.build(desired=desired, base=None, live=nothing, options=build.Options())
+    plan = planner.build_plan(desired=desired, base=None, live=nothing, options=selection.Options())
 
     organization, engineers = plan.changes
     assert plan.errors == ()
@@ -180,7 +182,9 @@ def test_the_order_does_not_depend_on_the_order_of_files():
     """Same inputs, same plan, however they are permuted."""
     resources = [flag("b"), flag("a"), role("Z"), role("A"), policy(["A"])]
     plans = [
-        build.build(desired=declared(*some), base=None, live=live(), options=build.Options())
+        planner.build_plan(
+            desired=declared(*some), base=None, live=live(), options=selection.Options()
+        )
         for some in (resources, list(reversed(resources)))
     ]
 
@@ -190,10 +194,10 @@ def test_the_order_does_not_depend_on_the_order_of_files():
 def test_cycles_are_reported_and_do_not_hang():
     """Not possible with the six kinds; a seventh must not bring the planner down."""
     a, b = Address("Role", ("acme", "a")), Address("Role", ("acme", "b"))
-    plan = build.build(
-        desired=declared(role("a"), role("b")), base=None, live=live(), options=build.Options()
+    plan = planner.build_plan(
+        desired=declared(role("a"), role("b")), base=None, live=live(), options=selection.Options()
     )
 
-    _, findings = order.linked(plan.changes, {a: (b,), b: (a,)}, Leans())
+    _, findings = changes.linked(plan.changes, {a: (b,), b: (a,)}, GateEffects())
 
     assert [(finding.code, finding.address) for finding in findings] == [("cycle", a), ("cycle", b)]

@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler import planfile
-from reconciler.basis import Basis
 from reconciler.errors import GuardrailError
 from reconciler.kinds import KINDS
 from reconciler.model import (
@@ -15,11 +13,14 @@ from reconciler.model import (
     Live,
     LiveResource,
     Plan,
+    PlanSnapshot,
     Resource,
     Severity,
     Unreadable,
 )
-from reconciler.plan import footing, stale, stale_findings, three_way
+from reconciler.plan.diff import three_way
+from reconciler.plan.saved import compare, findings, snapshot
+from reconciler.planfile import codec
 
 ROLLOUT = {"groups": [{"properties": [], "rollout_percentage": 10}]}
 WIDER = {"groups": [{"properties": [], "rollout_percentage": 50}]}
@@ -48,16 +49,16 @@ def wanted(kind, spec):
 def saved(resource, before):
     """A plan of one change, as it comes back from a file."""
     change = three_way.change(resource, None, before)
-    basis = replace(Basis(), before=(footing.seen(before),) if before is not None else ())
+    basis = replace(PlanSnapshot(), before=(snapshot.seen(before),) if before is not None else ())
     made = Plan((change,), created_at="2026-01-05T09:00:00Z", basis=basis)
-    return planfile.loads(planfile.dumps(made))
+    return codec.loads(codec.dumps(made))
 
 
 def held(resource, before, now, **more):
     """What becomes of the plan when its object is `now`."""
     plan = saved(resource, before)
     fresh = three_way.change(resource, None, now)
-    return stale.split(plan, stale.Present([fresh], live(*([now] if now else []), **more)))
+    return compare.split(plan, compare.Present([fresh], live(*([now] if now else []), **more)))
 
 
 def test_what_has_not_moved_is_still_to_be_done():
@@ -166,8 +167,8 @@ def test_what_stands_in_the_way_now_is_said():
     warning = replace(problem, severity=Severity.WARNING, address=address("FeatureFlag", "y"))
     fresh = three_way.change(resource, None, before)
 
-    now = stale.Present([fresh], live(before), [problem, warning])
-    (moved,) = stale.split(saved(resource, before), now).moved
+    now = compare.Present([fresh], live(before), [problem, warning])
+    (moved,) = compare.split(saved(resource, before), now).moved
 
     assert "it is there twice" == moved.why
 
@@ -180,7 +181,7 @@ def test_a_plan_that_wants_something_else_than_the_files_is_refused_whole():
 
     for fresh in ([other], []):
         with pytest.raises(GuardrailError):
-            stale.split(plan, stale.Present(fresh, live(before)))
+            compare.split(plan, compare.Present(fresh, live(before)))
 
 
 def test_a_message_names_five_fields_and_cuts_long_values():
@@ -190,7 +191,7 @@ def test_a_message_names_five_fields_and_cuts_long_values():
     moved = held(wanted("FeatureFlag", {"filters": WIDER}), before, now).moved
     where = moved[0].fields[0]
 
-    (said,) = stale_findings.moved(moved, {(moved[0].change.address, where.path): "dana at noon"})
+    (said,) = findings.moved(moved, {(moved[0].change.address, where.path): "dana at noon"})
 
     assert "and 1 more" in said.message
     assert "by dana at noon" in said.message

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reconciler.config import yaml_reader
+from reconciler.config.yaml import reader
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Lifecycle, LiveResource, Resource
-from reconciler.plan import describe, three_way
+from reconciler.plan.diff import three_way, values
 
 CASES = [
     case
@@ -97,18 +97,18 @@ def test_an_update_names_at_least_one_field():
 def test_empty_and_absent_are_the_same_but_false_and_zero_are_values():
     """`[]`, `{}` and null say nothing; false and 0 do."""
     for empty in (None, [], {}, ""):
-        assert describe.same(describe.managed({}, {"a": empty})["a"], empty)
+        assert values.same(values.managed({}, {"a": empty})["a"], empty)
     for value in (False, 0):
-        assert not describe.same(describe.managed({}, {"a": value})["a"], value)
+        assert not values.same(values.managed({}, {"a": value})["a"], value)
 
 
 def test_positions_in_files_are_no_difference():
     """What carries file positions equals what does not, at any depth."""
-    (document,) = yaml_reader.read(b"{key: plan, type: person, value: [pro]}", "a.yaml", [])
+    (document,) = reader.read(b"{key: plan, type: person, value: [pro]}", "a.yaml", [])
     item = document.value
     there = {"groups": [{"properties": [{**item, "value": ["pro"]}], "rollout_percentage": 1}]}
     mine = {"groups": [{"properties": [item], "rollout_percentage": 2}]}
 
-    found = list(describe.differences(there, mine, ("filters",)))
+    found = list(values.differences(there, mine, ("filters",)))
 
     assert [(("filters", "groups", 0, "rollout_percentage"), 1, 2)] == found

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.config import yaml_reader
+from reconciler.config.yaml import reader
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Address,
@@ -15,17 +15,18 @@ from reconciler.model import (
     Person,
     Resource,
     Severity,
+    Source,
 )
-from reconciler.plan import three_way, weakening
-from reconciler.plan.gate_policies import Policy
-from reconciler.plan.weakening_order import Crowd, Strength, compare
-from reconciler.source import Source
+from reconciler.plan.approvals.policies import Policy
+from reconciler.plan.diff import three_way
+from reconciler.plan.weakening import detect
+from reconciler.plan.weakening.compare import Membership, Strength, compare
 
 ENABLE, UPDATE = "feature_flag.enable", "feature_flag.update"
 WEB = ("acme", "Web")
 ALICE, BOB, CAROL = "alice@acme.test", "bob@acme.test", "carol@acme.test"
 OPS = ("acme", "ops")
-CROWD = Crowd({OPS: (BOB, CAROL), ("acme", "empty"): ()}, {})
+CROWD = Membership({OPS: (BOB, CAROL), ("acme", "empty"): ()}, {})
 RISE = {"type": "change_amount", "field": "rollout_percentage", "operator": ">", "value": 20}
 
 
@@ -249,7 +250,7 @@ def find(live, *resources):
     declared = Declared({resource.address: resource for resource in resources}, "working tree")
     changes, problems = three_way.changes(declared, None, live)
     assert {problem.code for problem in problems} <= {"incomplete-create"}
-    return weakening.find(changes, live)
+    return detect.find(changes, live)
 
 
 def weakened(live, *resources):
@@ -275,7 +276,7 @@ def test_a_weaker_policy_is_an_error_with_its_reasons_and_its_way_out():
 def test_a_weakening_is_pointed_at_where_it_is_written():
     """The value itself, if the file knows its place."""
     text = b"# why\nenabled: false\n"
-    (document,) = yaml_reader.read(text, "config/policies.yaml", [])
+    (document,) = reader.read(text, "config/policies.yaml", [])
     address = Address("ApprovalPolicy", (*WEB, UPDATE))
     resource = Resource(address, {"enabled": False}, Source("x", 1), written=document.value)
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.model import ABSENT
-from reconciler.plan.gate_conditions import OPERATORS, ROLLOUT, evaluate
-from reconciler.plan.weakening_conditions import lost
+from reconciler.plan.approvals.conditions import OPERATORS, ROLLOUT, evaluate
+from reconciler.plan.weakening.conditions import lost
 
 UPDATE, ENABLE = "feature_flag.update", "feature_flag.enable"
 

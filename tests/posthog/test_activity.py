@@ -2,8 +2,8 @@
 
 import json
 
-from reconciler.posthog import activity
-from reconciler.posthog.activity import Query
+from reconciler.posthog import activity_log
+from reconciler.posthog.activity_log import Query
 from tests.posthog.servers import Reply, reading, serving
 
 BASE = "/api/organizations/0190/advanced_activity_logs/"
@@ -11,7 +11,9 @@ BASE = "/api/organizations/0190/advanced_activity_logs/"
 
 def _entries(answer, *arguments, **options):
     with serving(answer) as server, reading(server.url) as reader:
-        return [e["id"] for e in activity.entries(reader, "0190", *arguments, **options)], server
+        return [
+            e["id"] for e in activity_log.entries(reader, "0190", *arguments, **options)
+        ], server
 
 
 def test_cursor_pages_are_followed_to_the_end_without_a_count():
@@ -97,5 +99,5 @@ def test_a_project_has_a_log_of_its_own():
 def test_the_filters_that_exist_can_be_asked_for():
     body = {"static_filters": {}, "detail_fields": {}}
     with serving(lambda *_: Reply(body=body)) as server, reading(server.url) as reader:
-        assert activity.available_filters(reader, "0190") == body
+        assert activity_log.available_filters(reader, "0190") == body
     assert server.seen[0].path == f"{BASE}available_filters/"

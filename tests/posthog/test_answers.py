@@ -5,7 +5,7 @@ import json
 import pytest
 
 from reconciler import errors
-from reconciler.posthog.answers import Answer, Call, read
+from reconciler.posthog.responses import Call, Response, read
 
 GET = Call("GET", "/api/projects/1/feature_flags/7/")
 PATCH = Call("PATCH", "/api/projects/1/feature_flags/7/")
@@ -16,7 +16,7 @@ DELETE = Call("DELETE", "/api/projects/1/approval_policies/7/")
 
 def _answer(status, body, **headers):
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, {"content-type": "application/json", **headers}, raw)
+    return Response(status, {"content-type": "application/json", **headers}, raw)
 
 
 def _error(call, status, body, **headers):
@@ -333,7 +333,7 @@ def test_a_redirect_is_an_error_that_names_the_target(status, location, words):
     [(b"<html>", "text/html"), (b"{}", "text/html"), (b"{", "application/json"), (b"", "")],
 )
 def test_a_success_that_cannot_be_read_is_no_success(body, kind):
-    answer = Answer(200, {"content-type": kind}, body)
+    answer = Response(200, {"content-type": kind}, body)
 
     with pytest.raises(errors.UnreadableError) as reading:
         read(GET, answer)
@@ -344,7 +344,7 @@ def test_a_success_that_cannot_be_read_is_no_success(body, kind):
 
 
 def test_the_start_of_an_unreadable_body_is_quoted_escaped():
-    answer = Answer(200, {"content-type": "text/html"}, b"\x1b[31m<html>\nphx_" + b"a" * 30)
+    answer = Response(200, {"content-type": "text/html"}, b"\x1b[31m<html>\nphx_" + b"a" * 30)
     with pytest.raises(errors.UnreadableError) as caught:
         read(GET, answer)
 
@@ -353,11 +353,11 @@ def test_the_start_of_an_unreadable_body_is_quoted_escaped():
 
 
 def test_an_answer_without_a_body_is_none_for_deletes_only():
-    assert read(DELETE, Answer(204, {}, b"")) is None
-    assert read(DELETE, Answer(200, {}, b"")) is None
+    assert read(DELETE, Response(204, {}, b"")) is None
+    assert read(DELETE, Response(200, {}, b"")) is None
     assert read(PATCH, _answer(200, {"a": 1})) == {"a": 1}
     assert read(PATCH, _answer(201, "text")) == "text"
     with pytest.raises(errors.UnreadableError):
-        read(GET, Answer(204, {}, b""))
+        read(GET, Response(204, {}, b""))
     with pytest.raises(errors.AmbiguousError):
-        read(PATCH, Answer(200, {}, b""))
+        read(PATCH, Response(200, {}, b""))

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from reconciler.posthog.bodies import inflated, parse
+from reconciler.posthog.body import inflated, parse
 
 
 @pytest.mark.parametrize("value", [{}, [], {"a": [1, 2.5, None, True, "ä\U0001f600"]}, "x", 0])

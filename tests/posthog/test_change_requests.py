@@ -10,7 +10,7 @@ from reconciler.errors import (
     PermissionDeniedError,
     UnreadableError,
 )
-from reconciler.posthog import change_requests, votes
+from reconciler.posthog import change_requests, voting
 from reconciler.posthog.change_requests import Vote
 from tests.posthog.servers import Reply, reading, serving, writing
 
@@ -67,7 +67,7 @@ VOTED = {"status": "approved", "message": "1/2 approvals.", "change_request": ON
 
 @pytest.mark.parametrize("verb", ["approve", "reject", "cancel"])
 def test_a_vote_sends_its_reason_and_says_what_became_of_it(verb):
-    room = change_requests if verb == "cancel" else votes
+    room = change_requests if verb == "cancel" else voting
     with serving(lambda *_: Reply(body=VOTED)) as server, writing(server.url) as writer:
         vote = getattr(room, verb)(writer, "7", "a", reason="because")
 
@@ -79,13 +79,13 @@ def test_a_vote_sends_its_reason_and_says_what_became_of_it(verb):
 def test_the_bare_change_request_of_the_published_docs_is_understood():
     body = {"id": "a", "state": "applied"}
     with serving(lambda *_: Reply(body=body)) as server, writing(server.url) as writer:
-        assert votes.approve(writer, "7", "a") == Vote("applied", "", body)
+        assert voting.approve(writer, "7", "a") == Vote("applied", "", body)
 
 
 def test_a_failed_apply_is_an_answer_not_an_error():
     body = {"status": "failed", "message": "m", "change_request": {"id": "a", "state": "failed"}}
     with serving(lambda *_: Reply(body=body)) as server, writing(server.url) as writer:
-        assert votes.approve(writer, "7", "a").status == "failed"
+        assert voting.approve(writer, "7", "a").status == "failed"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_failed_apply_is_an_answer_not_an_error():
 )
 def test_an_answer_that_is_not_this_change_request_is_unreadable_and_unknown_after_a_vote(body):
     with serving(lambda *_: Reply(body=body)) as server, writing(server.url) as writer:
-        for verb in (votes.approve, change_requests.cancel):
+        for verb in (voting.approve, change_requests.cancel):
             with pytest.raises(AmbiguousError):
                 verb(writer, "7", "a")
         with pytest.raises(UnreadableError):
@@ -125,5 +125,5 @@ def test_a_refused_vote_says_why(status, body, cls):
         writing(server.url) as writer,
         pytest.raises(cls) as caught,
     ):
-        votes.approve(writer, "7", "a")
+        voting.approve(writer, "7", "a")
     assert next(iter(body.values())) in caught.value.detail

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from reconciler.errors import IncompleteListingError, ServerError, UnreadableError
-from reconciler.posthog.patience import Limits
+from reconciler.posthog.retry_policy import Limits
 from tests.posthog.servers import Reply, dice, raw_serving, reading, serving
 
 PATH = "/api/projects/1/feature_flags/"
@@ -390,7 +390,7 @@ def test_a_count_that_nobody_could_read_is_refused_before_it_is_read():
 
 
 def test_endless_cursor_pages_end(monkeypatch):
-    monkeypatch.setattr("reconciler.posthog.listing.MAX_PAGES", 20)
+    monkeypatch.setattr("reconciler.posthog.pagination.MAX_PAGES", 20)
     with pytest.raises(IncompleteListingError):
         _list(_cursor_pages(10**9, count=10**9))
 

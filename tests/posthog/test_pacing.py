@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from reconciler.posthog import pacing
-from reconciler.posthog.pacing import Pacer, RateLimit
+from reconciler.posthog import rate_limit
+from reconciler.posthog.rate_limit import RateLimit, RateLimiter
 from tests.posthog.servers import Time
 
 
@@ -20,7 +20,7 @@ def _sent(pacer, time, count):
 
 def test_a_full_budget_is_there_at_the_start():
     time = Time()
-    pacer = Pacer(480, 4800, clock=time.clock, sleep=time.sleep)
+    pacer = RateLimiter(480, 4800, clock=time.clock, sleep=time.sleep)
 
     _sent(pacer, time, 480)
 
@@ -29,7 +29,7 @@ def test_a_full_budget_is_there_at_the_start():
 
 def test_no_window_ever_holds_more_than_its_turns():
     time = Time()
-    pacer = Pacer(10, 25, clock=time.clock, sleep=time.sleep)
+    pacer = RateLimiter(10, 25, clock=time.clock, sleep=time.sleep)
 
     times = _sent(pacer, time, 80)
 
@@ -40,7 +40,7 @@ def test_no_window_ever_holds_more_than_its_turns():
 
 def test_two_thousand_requests_take_hardly_more_than_the_minutes_that_the_limit_costs():
     time = Time()
-    pacer = Pacer(480, 4800, clock=time.clock, sleep=time.sleep)
+    pacer = RateLimiter(480, 4800, clock=time.clock, sleep=time.sleep)
 
     times = _sent(pacer, time, 2000)
 
@@ -49,7 +49,7 @@ def test_two_thousand_requests_take_hardly_more_than_the_minutes_that_the_limit_
 
 def test_a_pause_holds_everybody_and_never_shortens():
     time = Time()
-    pacer = Pacer(clock=time.clock, sleep=time.sleep)
+    pacer = RateLimiter(clock=time.clock, sleep=time.sleep)
     pacer.pause(13)
     pacer.pause(2)
 
@@ -60,7 +60,7 @@ def test_a_pause_holds_everybody_and_never_shortens():
 
 def test_who_has_no_patience_is_told_how_long_it_would_take():
     time = Time()
-    pacer = Pacer(clock=time.clock, sleep=time.sleep)
+    pacer = RateLimiter(clock=time.clock, sleep=time.sleep)
     pacer.pause(50)
 
     assert pacer.acquire(patience_s=10) == 50
@@ -69,7 +69,7 @@ def test_who_has_no_patience_is_told_how_long_it_would_take():
 
 def test_who_waits_is_woken_by_a_stop_within_a_second():
     time = Time()
-    pacer = Pacer(clock=time.clock, sleep=time.sleep)
+    pacer = RateLimiter(clock=time.clock, sleep=time.sleep)
     pacer.pause(1000)
 
     left = pacer.acquire(stopped=lambda: time.now >= 1005)
@@ -79,7 +79,7 @@ def test_who_waits_is_woken_by_a_stop_within_a_second():
 
 def test_threads_together_keep_to_the_limit():
     time = Time()
-    pacer = Pacer(50, 1000, clock=time.clock, sleep=time.sleep)
+    pacer = RateLimiter(50, 1000, clock=time.clock, sleep=time.sleep)
     times = []
 
     def work():
@@ -101,22 +101,22 @@ def test_one_pacer_per_host_and_key_as_long_as_somebody_holds_it():
     time = Time()
     limit, hands = RateLimit(), {"clock": time.clock, "sleep": time.sleep}
 
-    first = pacing.shared("https://a.test", "digest", limit, **hands)
+    first = rate_limit.shared("https://a.test", "digest", limit, **hands)
 
-    assert pacing.shared("https://a.test", "digest", limit, **hands) is first
-    assert pacing.shared("https://b.test", "digest", limit, **hands) is not first
-    assert pacing.shared("https://a.test", "other", limit, **hands) is not first
+    assert rate_limit.shared("https://a.test", "digest", limit, **hands) is first
+    assert rate_limit.shared("https://b.test", "digest", limit, **hands) is not first
+    assert rate_limit.shared("https://a.test", "other", limit, **hands) is not first
     first.pause(99)
     del first
     gc.collect()
-    assert pacing.shared("https://a.test", "digest", limit, **hands).wait_s() == 0
+    assert rate_limit.shared("https://a.test", "digest", limit, **hands).wait_s() == 0
 
 
 @pytest.mark.parametrize("limit", [RateLimit(), RateLimit(10, 25), RateLimit(7, 3)])
 def test_the_least_time_of_so_many_requests_is_the_pacers_own(limit):
     """What a plan says of its apply is what the pacer then does, to the margin."""
     time = Time()
-    pacer = Pacer(limit.per_minute, limit.per_hour, clock=time.clock, sleep=time.sleep)
+    pacer = RateLimiter(limit.per_minute, limit.per_hour, clock=time.clock, sleep=time.sleep)
     times = _sent(pacer, time, 2 * limit.per_hour + 1)
 
     for count, taken in enumerate(times, 1):

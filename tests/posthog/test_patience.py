@@ -4,7 +4,7 @@ from email.utils import formatdate
 
 import pytest
 
-from reconciler.posthog.patience import Breaker, Budget, Limits, asked_wait_s, backoff_s
+from reconciler.posthog.retry_policy import Breaker, Budget, Limits, asked_wait_s, backoff_s
 from tests.posthog.servers import Time, dice
 
 NOW = 1_767_225_600.0

@@ -15,8 +15,9 @@ from itertools import pairwise
 import pytest
 
 from reconciler import __version__, errors
-from reconciler.kind import Request
-from reconciler.posthog.patience import Limits
+from reconciler.model import Request
+from reconciler.posthog.rate_limit import RateLimit
+from reconciler.posthog.retry_policy import Limits
 from tests.posthog.servers import (
     KEY,
     DropError,
@@ -396,8 +397,6 @@ def test_one_429_makes_all_threads_wait():
 
 
 def test_requests_are_paced_before_the_server_has_to_say_so():
-    from reconciler.posthog.pacing import RateLimit
-
     time = Time()
     with (
         serving(lambda *_: Reply(), time=time) as server,

@@ -3,7 +3,7 @@
 import pytest
 
 from reconciler.errors import AuthenticationError
-from reconciler.posthog.watching import Pauses, Watch
+from reconciler.posthog.approval_polling import Pauses, Watch
 from tests.posthog.servers import Reply, Time, reading, serving
 
 

@@ -7,10 +7,10 @@ import urllib.request
 import pytest
 
 from reconciler import errors
-from reconciler.kind import Request
-from reconciler.posthog import activity, change_requests, votes
-from reconciler.posthog.patience import Limits
-from reconciler.posthog.watching import Watch
+from reconciler.model import Request
+from reconciler.posthog import activity_log, change_requests, voting
+from reconciler.posthog.approval_polling import Watch
+from reconciler.posthog.retry_policy import Limits
 from reconciler.sandbox.server.server import background
 from tests.posthog.servers import reading, writing
 
@@ -100,15 +100,17 @@ def test_a_gated_write_is_filed_approved_and_seen_as_applied(sandbox):
         assert change_requests.get(alice, "1", id_)["can_approve"] is True
 
         with pytest.raises(errors.PermissionDeniedError):
-            votes.approve(ci, "1", id_)
-        vote = votes.approve(alice, "1", id_, reason="fine")
+            voting.approve(ci, "1", id_)
+        vote = voting.approve(alice, "1", id_, reason="fine")
         assert (vote.status, vote.change_request["state"]) == ("applied", "applied")
         found = Watch(ci, timeout_s=0).look({("1", id_)})
         assert [one["state"] for one in found.values()] == ["applied"]
 
         organization = ci.list("/api/organizations/").items[0]["id"]
-        by_cursor = list(activity.entries(ci, organization))
-        by_page = list(activity.entries(ci, organization, activity.Query(page=1, page_size=1)))
+        by_cursor = list(activity_log.entries(ci, organization))
+        by_page = list(
+            activity_log.entries(ci, organization, activity_log.Query(page=1, page_size=1))
+        )
         assert by_cursor == by_page
         assert by_cursor[0]["scope"] == "FeatureFlag"
 
@@ -205,7 +207,7 @@ def test_other_generations_of_the_server_are_understood(profile):
         assert len(ci.list(FLAGS).items) == 250
         with pytest.raises(errors.ApprovalRequiredError) as filed:
             ci.send(Request("PATCH", f"{FLAGS}1007/", {"active": True}))
-        vote = votes.approve(alice, "1", filed.value.change_request_id, reason="fine")
+        vote = voting.approve(alice, "1", filed.value.change_request_id, reason="fine")
 
     assert vote.change_request["state"] == "applied"
     assert vote.status == "applied"

@@ -9,9 +9,9 @@ from types import MappingProxyType
 import pytest
 
 from reconciler import errors
-from reconciler.kind import Request
-from reconciler.posthog.answers import Call
-from reconciler.posthog.patience import Limits
+from reconciler.model import Request
+from reconciler.posthog.responses import Call
+from reconciler.posthog.retry_policy import Limits
 from tests.posthog.servers import (
     DropError,
     Reply,

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from reconciler import planfile, walk
-from reconciler.basis import Basis
-from reconciler.config import files, loader
-from reconciler.plan.build import Options
+from reconciler.config import loader
+from reconciler.files import working_tree
+from reconciler.model import PlanSnapshot
+from reconciler.operations import plan
+from reconciler.plan.selection import Options
+from reconciler.planfile import codec
 from reconciler.posthog.client import open_writer
 from reconciler.posthog.credentials import Credentials, Secret
-from reconciler.posthog.pacing import RateLimit
+from reconciler.posthog.rate_limit import RateLimit
 from tests.e2e.saved import as_its_schema_says
 from tests.properties.test_idempotence import ACTIONS, CONDITIONS, FLAG, ORGANIZATION
 
@@ -170,20 +172,20 @@ def writer(sandbox):
 def planned(sandbox, folder, **options):
     """(writer, world, plan, files) for the files of a folder."""
     asks = writer(sandbox)
-    tree = files.WorkingTree(cwd=folder, anchor=folder)
+    tree = working_tree.WorkingTree(cwd=folder, anchor=folder)
     loaded = loader.load((Path(),), tree=tree)
     chosen = Options(**options)
-    world = walk.observe(asks, loaded, chosen)
-    made = walk.plan(
+    world = plan.observe(asks, loaded, chosen)
+    made = plan.plan(
         world,
         chosen,
         target="default",
         host=asks.host,
         created_at="2026-01-05T09:00:00Z",
         excerpts=False,
-        basis=Basis(),
+        basis=PlanSnapshot(),
     )
-    as_its_schema_says(planfile.encode(made))
+    as_its_schema_says(codec.encode(made))
     return asks, world, made, loaded
 
 
@@ -199,6 +201,6 @@ def told(made, *, without):
             return {name: stripped(value) for name, value in node.items() if name not in without}
         return [stripped(item) for item in node] if isinstance(node, list) else node
 
-    document = stripped(planfile.encode(made))
+    document = stripped(codec.encode(made))
     document["findings"].sort(key=json.dumps)
     return json.dumps(document)

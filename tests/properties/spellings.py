@@ -2,7 +2,7 @@
 
 import json
 
-from reconciler.config import schema
+from reconciler.config.schema import validator
 from reconciler.kinds import KINDS
 from tests.e2e import acme
 
@@ -167,7 +167,7 @@ def documents(dice):
     }
     assert about.keys() == KINDS.keys(), "a kind without documents"
     for kind, metadata in about.items():
-        spec = schema.at(kind, "spec")
+        spec = validator.at(kind, "spec")
         for names in metadata:
             found = fields(dice, spec)
             if kind == "ApprovalPolicy":

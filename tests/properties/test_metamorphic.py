@@ -5,12 +5,12 @@ import random
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from reconciler import planfile
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, LiveResource, Resource, Result
-from reconciler.plan import describe, three_way
-from reconciler.plan.build import Options
-from reconciler.walk import resume
+from reconciler.operations import saved_plan
+from reconciler.plan.diff import three_way, values
+from reconciler.plan.selection import Options
+from reconciler.planfile import codec
 from tests.apply import running
 from tests.properties import situations
 from tests.properties.situations import HASHES, MARK, OTHER, PLACES, planned, told
@@ -93,7 +93,7 @@ def specs(sandbox, factory, documents):
     writer, world, _, _ = planned(sandbox, folder)
     writer.close()
     return {
-        address: describe.managed(there.spec, world.desired.resources[address].spec)
+        address: values.managed(there.spec, world.desired.resources[address].spec)
         for address, there in world.live.resources.items()
         if address in world.desired.resources
     }
@@ -175,7 +175,7 @@ def taken_up(sandbox, saved, loaded):
     """The plan as `apply PLANFILE` would carry it out now."""
     writer = situations.writer(sandbox)
     with writer:
-        return resume.resume(writer, saved, resume.files(saved, loaded, None), Options())[0]
+        return saved_plan.resume(writer, saved, saved_plan.files(saved, loaded, None), Options())[0]
 
 
 @QUICK
@@ -189,7 +189,7 @@ def test_a_saved_plan_taken_up_at_once_is_the_plan_and_after_it_nothing(
     repo.write("all.yaml", *documents)
     writer, _, made, loaded = planned(shared_sandbox, repo.folder)
     writer.close()
-    saved = planfile.loads(planfile.dumps(made))
+    saved = codec.loads(codec.dumps(made))
 
     again = taken_up(shared_sandbox, saved, loaded)
     without = {"digest", "created_at", "requests", "basis"}
@@ -235,7 +235,7 @@ def test_whatever_people_do_in_between_is_never_written_over(
     situations.write(folder, documents)
     writer, world, made, loaded = planned(shared_sandbox, folder)
     writer.close()
-    saved = planfile.loads(planfile.dumps(made))
+    saved = codec.loads(codec.dumps(made))
     flags = [one for one in saved.writes if one.address.kind == "FeatureFlag" and one.live_id]
     for number, edit in edits if flags else ():
         flag = flags[number % len(flags)]
@@ -254,7 +254,7 @@ def test_whatever_people_do_in_between_is_never_written_over(
             name
             for name in {*before, *after}
             if before.get(name) != after.get(name)
-            and describe.managed(after.get(name), wants.get(name, before.get(name)))
+            and values.managed(after.get(name), wants.get(name, before.get(name)))
             != wants.get(name, before.get(name))
         ]
         done = three_way.change(

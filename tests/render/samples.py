@@ -3,13 +3,13 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from reconciler.consent import Vote
-from reconciler.evidence import Attribution, Deed, Hold, Way
 from reconciler.model import (
     ABSENT,
     Action,
     Address,
+    ApprovalClass,
     Approvers,
+    Attribution,
     Cause,
     Change,
     ChangeRequest,
@@ -17,7 +17,9 @@ from reconciler.model import (
     FieldChange,
     Finding,
     Gate,
+    Hold,
     Ignored,
+    LogAction,
     Outcome,
     Plan,
     Problem,
@@ -27,6 +29,7 @@ from reconciler.model import (
     Severity,
     Source,
     Verdict,
+    Vote,
 )
 
 REQUEST = "0c7b1d8e-5f5e-4d0f-8d9e-1b0f6a0c3e21"
@@ -261,7 +264,7 @@ DANA = Attribution(
     "2026-01-06T10:12:33.123456Z",
     "web",
     impersonated=False,
-    way=Way.BYPASS,
+    way=ApprovalClass.BYPASS,
     moved=(50, 77),
     policy=UPDATE,
     url="http://127.0.0.1:8000/project/1/feature_flags/42",
@@ -270,18 +273,29 @@ CAROL = Attribution(
     "carol@acme.test",
     "2026-01-05T23:59:59Z",
     impersonated=False,
-    way=Way.APPROVED,
+    way=ApprovalClass.APPROVED,
     change_request=REQUEST,
     moved=(False, True),
     url=REQUEST_PAGE,
 )
-STAFF = replace(DANA, client="terraform", impersonated=True, way=Way.UNAPPROVED, policy=None)
+STAFF = replace(
+    DANA, client="terraform", impersonated=True, way=ApprovalClass.UNAPPROVED, policy=None
+)
 GONE = replace(
-    CAROL, person=None, way=Way.UNAPPROVED, change_request=None, deed=Deed.DELETED, moved=None
+    CAROL,
+    person=None,
+    way=ApprovalClass.UNAPPROVED,
+    change_request=None,
+    deed=LogAction.DELETED,
+    moved=None,
 )
 UNSAID = Attribution(note="PostHog's activity log has no entries for approval policies")
-UNAPPLIED = Attribution(deed=Deed.UNAPPLIED, note="git has moved on since 0123456789 was applied")
-DOUBTED = replace(STAFF, way=Way.UNKNOWN, moved=(30, 77), impersonated=False, note="it changed")
+UNAPPLIED = Attribution(
+    deed=LogAction.UNAPPLIED, note="git has moved on since 0123456789 was applied"
+)
+DOUBTED = replace(
+    STAFF, way=ApprovalClass.UNKNOWN, moved=(30, 77), impersonated=False, note="it changed"
+)
 HOLD = Hold(
     "FeatureFlag/acme/Web/*",
     datetime(2026, 12, 1, tzinfo=UTC),
@@ -313,7 +327,7 @@ TOLD = replace(
             (FieldChange("enabled", False, True, True, Cause.DRIFT, UNSAID),),  # noqa: FBT003  as above
             live_id="1",
         ),
-        replace(DELETED, attribution=replace(STAFF, deed=Deed.RESTORED, moved=None)),
+        replace(DELETED, attribution=replace(STAFF, deed=LogAction.RESTORED, moved=None)),
     ),
     not_applied=(
         update(
@@ -387,7 +401,17 @@ def saying(word, verdict=Verdict.APPROVAL, severity=Severity.ERROR):
     """A plan that says `word` wherever a file or a server could have put it."""
     here = Address("FeatureFlag", (word, word, word))
     note = Finding("code", severity, word, word, word, Source(word, 3, 2), here, word, 2)
-    told = Attribution(word, word, word, True, Way.BYPASS, word, Deed.CHANGED, (word, [word]), word)  # noqa: FBT003  impersonated
+    told = Attribution(
+        word,
+        word,
+        word,
+        True,  # noqa: FBT003  impersonated
+        ApprovalClass.BYPASS,
+        word,
+        LogAction.CHANGED,
+        (word, [word]),
+        word,
+    )
     told = replace(told, url=word, note=word)
     ended = datetime(2026, 12, 1, tzinfo=UTC)
     held = Hold(word, ended, word, word, Source(word, 3))

@@ -5,8 +5,17 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from reconciler import basis, consent, evidence, list_changes, model
-from reconciler.model import ABSENT
+from reconciler.model import (
+    ABSENT,
+    address,
+    approvals,
+    attribution,
+    list_changes,
+    plan,
+    snapshot,
+    source,
+)
+from reconciler.model import findings as model_findings
 
 NASTY = [
     "\x1b[31mred\x1b[0m",
@@ -85,15 +94,15 @@ values = st.recursive(
     max_leaves=12,
 )
 sides = values | st.just(ABSENT)
-places = st.none() | st.builds(model.Source, hostile, st.integers(1, 9999), st.just(1))
+places = st.none() | st.builds(source.Source, hostile, st.integers(1, 9999), st.just(1))
 findings = st.builds(
-    model.Finding,
+    model_findings.Finding,
     hostile,
-    st.sampled_from(model.Severity),
+    st.sampled_from(model_findings.Severity),
     hostile,
     hostile,
     hostile,
-    st.none() | st.builds(model.Source, hostile, st.integers(1, 9999), st.integers(1, 300)),
+    st.none() | st.builds(source.Source, hostile, st.integers(1, 9999), st.integers(1, 300)),
     st.none(),
     hostile,
     st.integers(1, 40),
@@ -101,20 +110,20 @@ findings = st.builds(
 
 
 def address_of(depth):
-    return st.builds(model.Address, words.filter(lambda text: "/" not in text), depth)
+    return st.builds(address.Address, words.filter(lambda text: "/" not in text), depth)
 
 
 addresses = address_of(st.lists(words, min_size=1, max_size=3).map(tuple))
 maybe = st.none() | hostile
 gates = st.builds(
-    model.Gate,
-    st.sampled_from(model.Verdict),
-    st.sampled_from(model.Confidence),
+    approvals.Gate,
+    st.sampled_from(approvals.Verdict),
+    st.sampled_from(approvals.Confidence),
     maybe,
     maybe,
     st.none() | st.integers(0, 9),
     st.builds(
-        model.Approvers,
+        approvals.Approvers,
         st.lists(hostile, max_size=3).map(tuple),
         st.dictionaries(hostile, st.lists(hostile, max_size=9).map(tuple), max_size=2),
     ),
@@ -122,12 +131,12 @@ gates = st.builds(
     maybe,
     hostile,
     st.dictionaries(hostile, hostile, max_size=2),
-    st.none() | st.sampled_from(consent.RequestPlan),
+    st.none() | st.sampled_from(approvals.RequestPlan),
     st.lists(hostile, max_size=2).map(tuple),
 )
-votes = st.builds(consent.Vote, hostile, st.booleans(), hostile, hostile)
+votes = st.builds(approvals.Vote, hostile, st.booleans(), hostile, hostile)
 requests = st.builds(
-    model.ChangeRequest,
+    approvals.ChangeRequest,
     hostile,
     hostile,
     hostile,
@@ -144,29 +153,29 @@ requests = st.builds(
     maybe,
 )
 attributions = st.none() | st.builds(
-    evidence.Attribution,
+    attribution.Attribution,
     maybe,
     maybe,
     maybe,
     st.none() | st.booleans(),
-    st.sampled_from(evidence.Way),
+    st.sampled_from(attribution.ApprovalClass),
     maybe,
-    st.sampled_from(evidence.Deed),
+    st.sampled_from(attribution.LogAction),
     st.none() | st.tuples(sides, sides),
     maybe,
     maybe,
     hostile,
 )
 holds = st.none() | st.builds(
-    evidence.Hold,
+    attribution.Hold,
     hostile,
     st.datetimes(min_value=datetime(2000, 1, 1)).map(lambda at: at.replace(tzinfo=UTC)),  # noqa: DTZ001  given one
     hostile,
     hostile,
     places,
 )
-ignored = st.builds(model.Ignored, addresses) | st.builds(
-    model.Ignored, addresses, words, values, values
+ignored = st.builds(plan.Ignored, addresses) | st.builds(
+    plan.Ignored, addresses, words, values, values
 )
 list_changes_ = st.builds(
     list_changes.ListChange,
@@ -186,17 +195,17 @@ list_changes_ = st.builds(
     st.integers(0, 3),
 )
 changes = st.builds(
-    model.Change,
+    plan.Change,
     addresses,
-    st.sampled_from(model.Action),
+    st.sampled_from(plan.Action),
     st.lists(
         st.builds(
-            model.FieldChange,
+            plan.FieldChange,
             words,
             sides,
             sides,
             sides,
-            st.sampled_from(model.Cause),
+            st.sampled_from(plan.Cause),
             attributions,
         ),
         max_size=4,
@@ -214,21 +223,21 @@ changes = st.builds(
     lists=st.lists(list_changes_, max_size=1).map(tuple),
 )
 seen = st.builds(
-    basis.Seen,
+    snapshot.ObservedObject,
     addresses.map(str),
     hostile,
     hostile,
     st.dictionaries(hostile, values, max_size=2),
 )
 bases = st.builds(
-    basis.Basis,
+    snapshot.PlanSnapshot,
     maybe,
     st.booleans(),
-    st.builds(basis.Selection, *[st.lists(hostile, max_size=2).map(tuple)] * 3),
+    st.builds(snapshot.Selection, *[st.lists(hostile, max_size=2).map(tuple)] * 3),
     st.dictionaries(
         hostile,
         st.builds(
-            basis.Place,
+            snapshot.ObservedOrganization,
             hostile,
             st.dictionaries(hostile, st.lists(hostile, max_size=2).map(tuple), max_size=2),
         ),
@@ -239,7 +248,7 @@ bases = st.builds(
     st.dictionaries(hostile, st.integers(0, 9999), max_size=2),
 )
 plans = st.builds(
-    model.Plan,
+    plan.Plan,
     st.lists(changes, max_size=4, unique_by=lambda change: change.address).map(tuple),
     hostile,
     hostile,
@@ -248,14 +257,14 @@ plans = st.builds(
     maybe,
     hostile,
     st.lists(addresses, max_size=3).map(tuple),
-    st.lists(st.builds(model.Released, addresses, hostile, values, values), max_size=2).map(tuple),
+    st.lists(st.builds(plan.Released, addresses, hostile, values, values), max_size=2).map(tuple),
     st.lists(findings, max_size=3).map(tuple),
-    st.builds(model.Requests, *[st.integers(0, 9999)] * 3),
+    st.builds(plan.Requests, *[st.integers(0, 9999)] * 3),
     st.lists(requests, max_size=2).map(tuple),
     st.lists(ignored, max_size=2).map(tuple),
     not_applied=st.lists(changes, max_size=1).map(tuple),
     basis=st.none() | bases,
     unrelated_drift=st.lists(addresses, max_size=2).map(tuple),
     refusal=st.none()
-    | st.builds(consent.Refusal, st.booleans(), st.integers(0, 9), st.booleans(), st.booleans()),
+    | st.builds(approvals.Refusal, st.booleans(), st.integers(0, 9), st.booleans(), st.booleans()),
 )

@@ -1,8 +1,7 @@
 """Annotations of GitHub Actions: exact escaping, the worst first, nothing dropped unseen."""
 
-from reconciler.model import Address, Finding, Severity
+from reconciler.model import Address, Finding, Severity, Source
 from reconciler.render import github
-from reconciler.source import Source
 
 
 def finding(code="R004", severity=Severity.ERROR, message="wrong", **more):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import outcomes, render
+from reconciler import render
 from reconciler.errors import ConfigError, PermissionDeniedError
+from reconciler.planfile import results
 from reconciler.render import html, text
 from reconciler.render.shared import change_requests
 from reconciler.render.shared.options import Zoom
@@ -74,7 +75,7 @@ def test_apply():
 
     check("apply.txt", f"{lines}\n\n{shown}\n")
     check("apply.md", render.outcomes(samples.OUTCOMES, samples.EVERYTHING, format="markdown"))
-    check("apply.json", outcomes.dumps(samples.OUTCOMES, samples.EVERYTHING))
+    check("apply.json", results.dumps(samples.OUTCOMES, samples.EVERYTHING))
 
 
 def test_errors():

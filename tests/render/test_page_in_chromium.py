@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reconciler import planfile, render
+from reconciler import render
 from reconciler.model import (
     NO_GATE,
     Action,
@@ -20,6 +20,7 @@ from reconciler.model import (
     Source,
     Verdict,
 )
+from reconciler.planfile import codec
 from reconciler.render.html.change import MOST
 from reconciler.render.shared.sanitize import escape
 from tests.render import samples
@@ -127,7 +128,7 @@ def large(number):
 def test_the_numbers_of_the_page_are_those_of_the_document(opened, name):
     """Tiles, rows and what each row says of itself."""
     plan = getattr(samples, name)
-    document = planfile.encode(plan)
+    document = codec.encode(plan)
     page = opened(plan)
 
     tiles = page.run(TILES)
@@ -263,7 +264,7 @@ def test_an_address_with_a_filter_shows_as_many_as_the_plan_has(opened, fragment
 
 def test_drift_is_found_by_who_did_it_and_how(opened):
     """By person and by way, as the document has them."""
-    rows = planfile.encode(samples.TOLD)["changes"]
+    rows = codec.encode(samples.TOLD)["changes"]
     page = opened(samples.TOLD, draw=render.drift)
     people = page.run(
         "[...document.querySelectorAll('[data-facet=who], [data-facet=way]')]"

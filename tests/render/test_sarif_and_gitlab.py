@@ -3,10 +3,9 @@
 import json
 from dataclasses import replace
 
-from reconciler.model import Address, Finding, Severity
+from reconciler.model import Address, Finding, Severity, Source
 from reconciler.render import gitlab, sarif
 from reconciler.render.shared.findings import fingerprints
-from reconciler.source import Source
 
 ONE = Finding(
     "R004",

@@ -16,10 +16,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from reconciler import outcomes, planfile, render
+from reconciler import render
 from reconciler.errors import ApiError, ConfigError
 from reconciler.kinds import KINDS
 from reconciler.model import Outcome, Problem, Result, Severity, Verdict
+from reconciler.planfile import digest, results
 from reconciler.render import github, gitlab, html, markdown, text
 from reconciler.render.shared import change_requests, text_diff
 from reconciler.render.shared.options import Zoom
@@ -85,7 +86,7 @@ def test_no_format_holds_what_a_runner_takes_for_a_command(word):
     printed += [render.drift(plan, format="sarif"), gitlab.findings(plan.findings)]
     printed += [
         render.outcomes(ended, plan, format="markdown"),
-        planfile.as_text(outcomes.document(ended, plan)),
+        digest.as_text(results.document(ended, plan)),
     ]
     for shown in printed:
         harmless(shown.replace("\u200d", ""))
@@ -468,7 +469,7 @@ def test_json_is_ascii_and_says_every_word_as_it_was(word):
     plan = samples.saying(word)
     for shown in (
         render.plan(plan, format="json"),
-        outcomes.dumps(samples.outcomes_saying(word), plan),
+        results.dumps(samples.outcomes_saying(word), plan),
         render.json.findings(plan.findings) if hasattr(render, "json") else "[]",
     ):
         assert shown.isascii()

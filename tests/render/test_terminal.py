@@ -10,8 +10,8 @@ import termios
 
 import pytest
 
-from reconciler import planfile
 from reconciler.model import Plan
+from reconciler.planfile import codec
 from reconciler.render.shared.options import LARGE
 from tests.render import samples
 from tests.support import CLEAN, SCRIPT
@@ -26,7 +26,7 @@ def saved(tmp_path):
 
     def save(plan=samples.EVERYTHING):
         path = tmp_path / "plan.json"
-        path.write_text(planfile.dumps(plan), encoding="utf-8")
+        path.write_text(codec.dumps(plan), encoding="utf-8")
         return str(path)
 
     return save

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import FLAGS, REQUESTS, SEED, Api
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.sandbox.faults import schedule as fault_schedule
+from reconciler.sandbox.faults import schedule
 from reconciler.sandbox.rules import flag_filters
 from reconciler.sandbox.seed import document
 from reconciler.sandbox.store.generation import G2
-
-from .conftest import FLAGS, REQUESTS, SEED, Api
 
 ACTIONS = ("feature_flag.enable", "feature_flag.disable", "feature_flag.update")
 PEOPLE = ("olga", "ada", "abe", "max", "mia")
@@ -196,13 +195,13 @@ BLOCKS = [yaml.safe_load(one) for one in re.findall(r"```yaml\n(.*?)```", PAGE, 
 @pytest.mark.parametrize("block", BLOCKS, ids="-".join)
 def test_what_the_docs_show_is_accepted(server, block):
     if "faults" in block:
-        fault_schedule.from_document(block)
+        schedule.from_document(block)
     else:
         document.validate(block)
         server.reset(block)
 
 
 def test_the_docs_name_every_effect():
-    missing = [one for one in fault_schedule._ARGUMENTS if f"`{one}`" not in PAGE]
+    missing = [one for one in schedule._ARGUMENTS if f"`{one}`" not in PAGE]
 
     assert missing == []

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 import pytest
 import requests
 import schemathesis
+from conftest import FLAGS, ORG, REQUESTS, SEED, Api
 from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi import checks
 
@@ -14,8 +15,6 @@ from reconciler.sandbox.requests.routes import Table
 from reconciler.sandbox.server.server import background
 from reconciler.sandbox.server.testing import Sandbox
 from reconciler.sandbox.store.generation import PROFILES
-
-from .conftest import FLAGS, ORG, REQUESTS, SEED, Api
 
 KEY = {"Authorization": "Bearer phx_olga"}
 KNOWN = {

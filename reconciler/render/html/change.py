@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.model import Action, Address, Cause, Change, Plan, Verdict
-from reconciler.paths import root
+from reconciler.model import Action, Address, Cause, Change, Plan, Verdict, root
 from reconciler.render.html import filters
 from reconciler.render.html.components import box, link, link_after, text, tone
 from reconciler.render.html.fields import fields

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from reconciler.evidence import Attribution
-from reconciler.model import ABSENT, Action, Cause, Change, FieldChange
+from reconciler.model import ABSENT, Action, Attribution, Cause, Change, FieldChange
 from reconciler.render.html.components import box, link_after, text
 from reconciler.render.shared import attribution, values
 from reconciler.render.shared.change_rows import Row, rows

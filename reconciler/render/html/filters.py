@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from reconciler.evidence import Way
-from reconciler.model import Cause, Change, Verdict
+from reconciler.model import ApprovalClass, Cause, Change, Verdict
 from reconciler.render.html.components import text
 from reconciler.render.shared import phrases
 
@@ -23,16 +22,16 @@ _DRIFT: Final = ("action", "way", "who", "kind")
 _NAMES: Final = {
     "gate": {one.value: name for one, name in GATES.items()},
     "way": {
-        Way.BYPASS.value: "past the gate",
-        Way.UNAPPROVED.value: "without approval",
-        Way.UNKNOWN.value: "not known",
+        ApprovalClass.BYPASS.value: "past the gate",
+        ApprovalClass.UNAPPROVED.value: "without approval",
+        ApprovalClass.UNKNOWN.value: "not known",
     },
 }
 _DRIFTED: Final = {"create": "not there", "update": "changed", "delete": "there again"}
 _ORDERS: Final = {
     "cause": [one.value for one in Cause],
     "gate": [one.value for one in GATES],
-    "way": [one.value for one in Way],
+    "way": [one.value for one in ApprovalClass],
 }
 _MOST: Final = 15  # people to choose from; the others are found by their names
 

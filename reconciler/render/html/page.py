@@ -7,8 +7,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-from reconciler import __version__, planfile
+from reconciler import __version__
 from reconciler.model import Plan
+from reconciler.planfile import codec, reader
 from reconciler.render.html import approvals, change, findings, timeline
 from reconciler.render.html.components import count, lines, text
 from reconciler.render.shared import attribution, phrases, summary
@@ -95,7 +96,7 @@ def _head(plan: Plan, commit: str, *, drift: bool) -> Iterator[str]:
     yield f'<p class="meta">{" · ".join(text(one) for one in about if one)}</p>'
     line = " ".join(summary.totals(plan, drift=drift))
     yield f'<p class="total">{text(line)}</p><ul class="tiles">'
-    counted = planfile.summary(plan)
+    counted = codec.summary(plan)
     for key, label in (_DRIFT if drift else _PLAN).items():
         look = _HAPPENED.get(key, key) if drift else key
         yield count(counted[key], label, key=key, look=look)
@@ -136,6 +137,6 @@ def _foot(plan: Plan, digest: str, *, drift: bool) -> Iterator[str]:
         ", ".join(cost),
         f"plan {digest}" if digest else "",
         f"files {plan.desired_digest}" if plan.desired_digest else "",
-        f"base {planfile.redact(plan.base_commit)}" if plan.base_commit else "",
+        f"base {reader.redact(plan.base_commit)}" if plan.base_commit else "",
     )
     yield f"<footer>{' · '.join(text(one) for one in said if one)}</footer>"

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from reconciler.kind import instant
-from reconciler.model import Address, ChangeRequest, Plan, Verdict
+from reconciler.model import Address, ChangeRequest, Plan, Verdict, instant
 from reconciler.render.html.change import numbers, to
 from reconciler.render.html.components import link, text
 from reconciler.render.shared import attribution, phrases

@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from reconciler.consent import REPLACES
-from reconciler.model import Change, Plan, Verdict
+from reconciler.model import REPLACES, Change, Plan, Verdict
 from reconciler.render.markdown.change import folded, row
 from reconciler.render.markdown.escape import NAME, code, fence, prose, tag
 from reconciler.render.markdown.size_limit import CAP, fitting, limited, listed, size

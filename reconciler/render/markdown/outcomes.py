@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from reconciler import outcomes
 from reconciler.model import Change, Outcome, Plan, Result
+from reconciler.planfile import results
 from reconciler.render.markdown.escape import code, prose
 from reconciler.render.markdown.size_limit import fitting, size
 from reconciler.render.shared import phrases
@@ -23,9 +23,9 @@ _TITLES: Final = {
 
 def outcome_comment(ended: Iterable[Outcome], plan: Plan) -> str:
     """Totals first, then what a person has to look at, then what is done."""
-    rows = outcomes.settled(ended, plan)
+    rows = results.settled(ended, plan)
     changes = {change.address: change for change in plan.changes}
-    sections = [("‼ INCIDENT: the gate did not hold", outcomes.incidents(rows))]
+    sections = [("‼ INCIDENT: the gate did not hold", results.incidents(rows))]
     for result, title in _TITLES.items():
         sections.append((title, tuple(row for row in rows if row.result is result)))
     parts = ["### reconciler apply", f"**{outcome_totals(rows, plan)}**"]

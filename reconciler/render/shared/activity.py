@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from reconciler import planfile
-from reconciler.document import printed
 from reconciler.model import Payload
+from reconciler.planfile import codec, reader
+from reconciler.planfile.reader import printed
 from reconciler.render.shared.change_requests import items, mapping, word
 
 COLUMNS: Final = (
@@ -81,7 +81,7 @@ def person(entry: Payload) -> str:
 def as_jsonl(entries: Iterable[Payload]) -> Iterator[str]:
     """Lines of JSON, each a whole entry as the API sent it; ASCII, keys in order."""
     for entry in entries:
-        yield printed(planfile.plain(dict(entry)), indent=None, sort_keys=True) + "\n"
+        yield printed(codec.plain(dict(entry)), indent=None, sort_keys=True) + "\n"
 
 
 def as_csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -103,6 +103,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        text = planfile.redact(value)
+        text = reader.redact(value)
         return f"'{text}" if text.startswith(_FORMULA) else text
-    return json.dumps(planfile.plain(value), sort_keys=True)
+    return json.dumps(codec.plain(value), sort_keys=True)

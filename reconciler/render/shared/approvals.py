@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.consent import REPLACES, RequestPlan
-from reconciler.model import Address, Approvers, Change, Gate, Verdict
+from reconciler.model import REPLACES, Address, Approvers, Change, Gate, RequestPlan, Verdict
 from reconciler.render.shared import phrases
 from reconciler.render.shared.phrases import Tone
 

@@ -5,29 +5,38 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC
 from typing import Final
 
-from reconciler.evidence import Attribution, Way
-from reconciler.kind import instant
-from reconciler.model import Action, Change, FieldChange, Finding, Plan, Severity, Verdict
-from reconciler.paths import parse_path
+from reconciler.model import (
+    Action,
+    ApprovalClass,
+    Attribution,
+    Change,
+    FieldChange,
+    Finding,
+    Plan,
+    Severity,
+    Source,
+    Verdict,
+    instant,
+    parse_path,
+)
 from reconciler.render.shared import values
 from reconciler.render.shared.change_rows import rows
 from reconciler.render.shared.phrases import Phrase, Tone, count, drifted
 from reconciler.render.shared.sanitize import clip
-from reconciler.source import Source
 
 _MARKS: Final = {
-    Way.APPROVED: ("✓", Tone.WAIT),
-    Way.UNAPPROVED: ("•", Tone.WAIT),
-    Way.BYPASS: ("‼", Tone.LOUD),
-    Way.UNKNOWN: ("?", Tone.WAIT),
+    ApprovalClass.APPROVED: ("✓", Tone.WAIT),
+    ApprovalClass.UNAPPROVED: ("•", Tone.WAIT),
+    ApprovalClass.BYPASS: ("‼", Tone.LOUD),
+    ApprovalClass.UNKNOWN: ("?", Tone.WAIT),
 }
 _CLIENTS: Final = {"web": "in the web app"}
 _LONGEST: Final = 300  # characters of two values in a message
 _COUNTED: Final = {
-    Way.BYPASS: "past the gate",
-    Way.UNAPPROVED: "without approval",
-    Way.APPROVED: "approved",
-    Way.UNKNOWN: "of unknown origin",
+    ApprovalClass.BYPASS: "past the gate",
+    ApprovalClass.UNAPPROVED: "without approval",
+    ApprovalClass.APPROVED: "approved",
+    ApprovalClass.UNKNOWN: "of unknown origin",
 }
 
 
@@ -64,13 +73,13 @@ def _moved(found: Attribution, one: FieldChange | None) -> str:
 def _way(found: Attribution) -> str:
     note = f" ({found.note})" if found.note else ""
     match found.way:
-        case Way.APPROVED:
+        case ApprovalClass.APPROVED:
             return f", approved in change request {found.change_request}: git lags behind"
-        case Way.UNAPPROVED:
+        case ApprovalClass.UNAPPROVED:
             return f"; no approval policy covered it{note}"
-        case Way.BYPASS:
+        case ApprovalClass.BYPASS:
             return f", past the gate: {found.policy}{note}"
-        case Way.UNKNOWN:
+        case ApprovalClass.UNKNOWN:
             return f"; whether a gate was passed is not known: {found.note}"
 
 
@@ -156,7 +165,7 @@ def brief(change: Change) -> Phrase | None:
 def advice(plan: Plan) -> str:
     """What to do about drift that people have approved."""
     every = (found for change in plan.writes for found in _attributions(change))
-    approved = any(found.way is Way.APPROVED for found in every)
+    approved = any(found.way is ApprovalClass.APPROVED for found in every)
     if not approved:
         return ""
     return (
@@ -187,8 +196,8 @@ def _finding(
 ) -> Finding:
     text = said(found, one).text if found is not None else ""
     held = hold(change)
-    way = found.way if found is not None else Way.UNKNOWN
+    way = found.way if found is not None else ApprovalClass.UNKNOWN
     if held is None:
-        severity = Severity.ERROR if way is Way.BYPASS else Severity.WARNING
+        severity = Severity.ERROR if way is ApprovalClass.BYPASS else Severity.WARNING
         return Finding(f"drift-{way}", severity, message, text, "", place, change.address)
     return Finding("drift-held", Severity.NOTICE, message, text, held.text, place, change.address)

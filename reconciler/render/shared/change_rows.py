@@ -4,10 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from reconciler.evidence import Attribution
-from reconciler.list_changes import ItemChange, ListChange
-from reconciler.model import ABSENT, Cause, Change, FieldChange
-from reconciler.paths import parse_path
+from reconciler.model import (
+    ABSENT,
+    Attribution,
+    Cause,
+    Change,
+    FieldChange,
+    ItemChange,
+    ListChange,
+    parse_path,
+)
 
 _ORDER: Final = "the order around it changed"
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
 
-from reconciler.consent import REPLACES, RequestPlan
 from reconciler.model import (
+    REPLACES,
     Action,
     Address,
     Approvers,
@@ -15,6 +15,7 @@ from reconciler.model import (
     Confidence,
     Gate,
     Outcome,
+    RequestPlan,
     Result,
     Verdict,
 )

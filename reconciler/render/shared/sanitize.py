@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import Final
 
-from reconciler.planfile import KEY, redact
+from reconciler.planfile.reader import KEY, redact
 
 # Control characters, invisible ones, those that turn the direction of reading around, and lone
 # surrogates: what a terminal obeys, or what makes two names look alike.

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
-from reconciler import outcomes, planfile
-from reconciler.consent import REPLACES, RequestPlan
-from reconciler.evidence import LEFT_OUT
 from reconciler.model import (
     ABSENT,
+    LEFT_OUT,
+    REPLACES,
     Action,
     Cause,
     Change,
@@ -21,10 +20,12 @@ from reconciler.model import (
     Outcome,
     Plan,
     Released,
+    RequestPlan,
     Result,
     Severity,
     Verdict,
 )
+from reconciler.planfile import codec, reader, results
 from reconciler.render.shared import attribution, values
 from reconciler.render.shared.phrases import count
 
@@ -46,7 +47,7 @@ def totals(plan: Plan, *, drift: bool = False) -> tuple[str, ...]:
 
 
 def _plan(plan: Plan) -> tuple[str, ...]:
-    number = planfile.summary(plan)
+    number = codec.summary(plan)
     if not plan.writes:
         whose = " of this pull request" if plan.unrelated_drift else ""  # apply has something to do
         return f"No changes{whose}.", _match(number["none"])
@@ -55,7 +56,7 @@ def _plan(plan: Plan) -> tuple[str, ...]:
 
 
 def _drift(plan: Plan) -> tuple[str, ...]:
-    number = planfile.summary(plan)
+    number = codec.summary(plan)
     partial = any(one.code in LEFT_OUT for one in plan.findings)
     waiting = _waiting(plan)
     if not plan.writes:
@@ -103,7 +104,7 @@ def _will_wait(gate: Gate) -> bool:
 
 
 def _moved(plan: Plan) -> Iterator[str]:
-    number = planfile.summary(plan)
+    number = codec.summary(plan)
     if number["drift"]:
         yield f"{number['drift']:,} with drift."
     if number["conflict"]:
@@ -138,14 +139,14 @@ def ending(plan: Plan) -> Iterator[str]:
 
 def outcome_totals(rows: Collection[Outcome], plan: Plan) -> str:
     """Return the line `Apply: 3 done, 1 waiting, 40 unchanged (44 in all). 1 partly written.`."""
-    number = outcomes.account(rows, plan)
+    number = results.account(rows, plan)
     always = {Result.DONE, Result.UNCHANGED}
     parts = [
         f"{count:,} {word.replace('_', ' ')}"
         for word, count in number.items()
         if word != "planned" and (count or word in always)
     ]
-    partly = outcomes.totals(rows, plan)["partly_written"]
+    partly = results.totals(rows, plan)["partly_written"]
     more = f" {partly:,} partly written." if partly else ""
     return f"Apply: {', '.join(parts)} ({number['planned']:,} in all).{more}"
 
@@ -153,7 +154,7 @@ def outcome_totals(rows: Collection[Outcome], plan: Plan) -> str:
 def base(plan: Plan, *, drift: bool = False) -> str:
     """What the causes of the plan refer to; nothing where there is nothing to explain."""
     if plan.base_ref is not None or plan.base_commit is not None:
-        commit = f" ({planfile.redact(plan.base_commit)[:12]})" if plan.base_commit else ""
+        commit = f" ({reader.redact(plan.base_commit)[:12]})" if plan.base_commit else ""
         return f"base: {plan.base_ref or 'commit'}{commit}"
     fields = (one for change in plan.writes for one in change.fields if _compared(change.action))
     unknown = any(one.cause is Cause.UNKNOWN for one in fields)
@@ -167,8 +168,8 @@ def seal(plan: Plan) -> tuple[str, str]:
     """
     if plan.basis is None:
         return "", ""
-    digest = plan.digest if isinstance(plan, planfile.Saved) else planfile.encode(plan)["digest"]
-    commit = planfile.redact(plan.basis.commit or "")[:12]
+    digest = plan.digest if isinstance(plan, codec.Saved) else codec.encode(plan)["digest"]
+    commit = reader.redact(plan.basis.commit or "")[:12]
     return digest, f"{commit}, with changes on top" if plan.basis.dirty and commit else commit
 
 

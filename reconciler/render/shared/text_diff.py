@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
 from typing import Any, Final
 
 MANY: Final = 400  # lines that are compared; nobody reads more in a diff
@@ -64,8 +65,6 @@ def compared(before: Sequence[str], after: Sequence[str]) -> Iterator[_Piece]:
     What both sides begin and end with is set aside first, so that a difference is found wherever
     it is in however long a text.
     """
-    from difflib import SequenceMatcher
-
     lead, tail = _alike(before, after)
     start = max(0, lead - CONTEXT)
     left, right = before[start : _stop(before, tail)], after[start : _stop(after, tail)]

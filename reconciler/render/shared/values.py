@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.model import ABSENT
-from reconciler.planfile import redact
+from reconciler.planfile.reader import redact
 from reconciler.render.shared import text_diff
 
 NOT_SET: Final = "(not set)"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.model import Approvers, Payload
-from reconciler.render.shared import change_requests as values_of
+from reconciler.render.shared import change_requests as shared_change_requests
 from reconciler.render.shared import phrases, values
 from reconciler.render.shared.change_requests import RequestView, moment
 from reconciler.render.shared.options import RenderOptions
@@ -85,7 +85,7 @@ def _head(row: Mapping[str, Any], look: TextStyle) -> Iterator[str]:
 
 
 def _intent(payload: Payload, look: TextStyle) -> Iterator[str]:
-    moves = values_of.moves(payload)
+    moves = shared_change_requests.moves(payload)
     if moves:
         yield "Would change:"
         wide = max(columns(escape(move.path)) for move in moves)
@@ -104,7 +104,7 @@ def _votes(
 ) -> Iterator[str]:
     needed = row["quorum"] if row["quorum"] is not None else "unknown"
     yield escape(f"Approvals: {row['approvals']} of {needed}")
-    for vote in values_of.votes(payload):
+    for vote in shared_change_requests.votes(payload):
         mark, style = ("✓", "green") if vote.approved else ("✗", "red")
         reason = f": {escape(vote.reason)}" if vote.reason else ""
         who = f"{escape(vote.person)}, {escape(moment(vote.at))}"

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
-from reconciler import outcomes as counting
 from reconciler.model import Address, Change, Detail, Outcome, Plan, Problem, Result
+from reconciler.planfile import results as planfile_results
 from reconciler.render.shared import phrases
 from reconciler.render.shared.findings import sentences
 from reconciler.render.shared.options import RenderOptions
@@ -46,7 +46,7 @@ def outcomes(
     `stopped`: somebody interrupted the run.
     """
     color, width = options.color, options.width
-    rows = counting.settled(ended, plan)
+    rows = planfile_results.settled(ended, plan)
     changes = {change.address: change for change in plan.changes}
     parts = [
         *_incidents(rows, color=color),
@@ -61,7 +61,7 @@ def outcomes(
 
 def brief(ended: Iterable[Outcome], plan: Plan, *, color: bool) -> tuple[str, str]:
     """The totals on one line, and what must be said all the same: what went wrong."""
-    rows = counting.settled(ended, plan)
+    rows = planfile_results.settled(ended, plan)
     wrong = (*_incidents(rows, color=color), *_problems(rows, color=color))
     line = paint(outcome_totals(rows, plan), "bold", on=color)
     return line, "\n\n".join(wrong)
@@ -69,7 +69,7 @@ def brief(ended: Iterable[Outcome], plan: Plan, *, color: bool) -> tuple[str, st
 
 def _incidents(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
     """First of all: what is live without those who should have been asked."""
-    found = counting.incidents(rows)
+    found = planfile_results.incidents(rows)
     if not found:
         return
     title = "‼ INCIDENT: the gate did not hold"
@@ -150,7 +150,7 @@ def _next(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> list[str]:
     results = {row.result for row in rows if row.detail is not Detail.NOT_STARTED}
     early = any(row.detail is Detail.NOT_STARTED for row in rows)
     lines = []
-    if counting.incidents(rows):
+    if planfile_results.incidents(rows):
         lines.append("Next: find out why the gate did not hold, before anything else is applied.")
     waiting = {row.problem is not None for row in rows if row.result is Result.WAITING}
     if True in waiting:

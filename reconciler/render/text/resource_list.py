@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from reconciler.model import Action, Cause, Change, Plan
-from reconciler.paths import root
+from reconciler.model import Action, Cause, Change, Plan, root
 from reconciler.render.shared import approvals, attribution, phrases, summary
 from reconciler.render.shared.phrases import Tone
 from reconciler.render.shared.sanitize import columns, escape

@@ -1,0 +1,161 @@
+"""Whether the gate held: a write that passes where approval was forecast is an incident.
+
+So little as possible may be live by then. The first write under each policy goes alone; the others
+follow when it was held back.
+"""
+
+from collections.abc import Hashable
+from typing import Final
+
+from reconciler.apply.progress import ChangeEnded, Progress
+from reconciler.model import (
+    Action,
+    Address,
+    Change,
+    Confidence,
+    Detail,
+    Kind,
+    Outcome,
+    Payload,
+    Problem,
+    Result,
+    Verdict,
+    Write,
+)
+
+_HELD: Final = frozenset({Verdict.APPROVAL, Verdict.SPLIT})
+_Scope = tuple[str, ...]
+
+
+def was_missed(kind: Kind, before: Progress, write: Write, answered: Payload) -> bool:
+    """Whether the stage just carried out is the one that should have waited."""
+    gate = before.change.gate
+    if gate.verdict not in _HELD or not gate.waits or gate.confidence is not Confidence.CERTAIN:
+        return False
+    action = (gate.policy or "").rpartition("/")[2]
+    creates = write.action is Action.CREATE
+    if not _meets(kind, action, write, creates=creates):
+        return False
+    if creates or before.payload is None:
+        return True
+    sides = (before.payload.get("version"), answered.get("version"))
+    if not (isinstance(sides[0], int) and isinstance(sides[1], int)):
+        return True
+    return sides[1] == sides[0] + 1  # else somebody wrote in between, and it may be theirs
+
+
+def _meets(kind: Kind, action: str, write: Write, *, creates: bool) -> bool:
+    """Whether a stage moves what a policy for an action is about."""
+    field = kind.gates.get(action)
+    if field is None:
+        return False
+    sent = write.spec.get(field, kind.defaults.get(field) if creates else None)
+    if field == "active":
+        return sent is action.endswith(".enable")
+    return sent is not None or creates
+
+
+def incident(progress: Progress) -> ChangeEnded:
+    """The end of a change that was written without those who should have been asked."""
+    change = progress.change
+    rest = len(progress.stages) - progress.done
+    state = "applied without approval; no further gated write is sent in this run"
+    return ChangeEnded(
+        Result.FAILED if rest else Result.DONE,
+        Problem(
+            f"{change.address} was written at once, although {change.gate.policy} should have "
+            "held it back",
+            "the key's user bypasses the policy, the plan lacks approvals, or the policy was "
+            "changed in between",
+            f"{state}; {rest} of its own calls are left" if rest else state,
+            "look at the flag, then at the policy, and at whose key this is",
+        ),
+        detail=Detail.GATE_MISSED,
+        payload=progress.payload,
+    )
+
+
+class PolicyTurns:
+    """Which gated writes may go out now. Used by the executor's own thread alone."""
+
+    def __init__(self) -> None:
+        self.incident: Address | None = None
+        self._busy: dict[Hashable, Address] = {}  # what one write holds alone, until it ends
+        self._proven: set[str] = set()  # policies that have held a write back in this run
+        self._taken: dict[_Scope, Outcome] = {}  # projects whose one create is another flag's
+
+    def may_start(self, change: Change) -> bool:
+        """Whether a change may start beside what is in flight."""
+        return not any(one in self._busy for one in self._needs(change))
+
+    def start(self, change: Change) -> None:
+        """A change has started."""
+        for one in self._needs(change):
+            self._busy[one] = change.address
+
+    def end(self, change: Change, outcome: Outcome | None) -> None:
+        """A change has ended, or waits, or was put off."""
+        for one in [one for one, holder in self._busy.items() if holder == change.address]:
+            del self._busy[one]
+        if outcome is None:
+            return
+        if outcome.detail is Detail.GATE_MISSED:
+            self.incident = change.address
+        elif outcome.detail is Detail.TURN:
+            self._taken[change.address.parts[:-1]] = outcome
+        elif outcome.result is Result.WAITING and outcome.attempts and change.gate.policy:
+            self._proven.add(change.gate.policy)
+
+    def free(self, scope: _Scope) -> None:
+        """The request that took a project's one create is decided."""
+        self._taken.pop(scope, None)
+
+    def refusal(self, change: Change) -> Outcome | None:
+        """Why a gated change is not sent any more, if so."""
+        if not _files(change):
+            return None
+        if self.incident is not None:
+            what = f"not sent, because the gate did not hold for {self.incident}"
+            why = "a write that should have waited for approval was live at once"
+            fix = f"find out why, see {self.incident}; then run apply again"
+            problem = Problem(what, why, "not sent", fix)
+            return Outcome(change.address, change.action, Result.REFUSED, problem=problem)
+        taken = self._taken.get(change.address.parts[:-1])
+        if taken is not None and change.action is Action.CREATE:
+            return _in_line(change, taken)
+        return None
+
+    def _needs(self, change: Change) -> tuple[Hashable, ...]:
+        """What a change must have for itself: a policy unproven, the project's one create."""
+        if not _files(change):
+            return ()
+        found: list[Hashable] = []
+        if change.gate.policy is not None and change.gate.policy not in self._proven:
+            found.append(change.gate.policy)
+        if change.action is Action.CREATE:
+            found.append(change.address.parts[:-1])
+        return tuple(found)
+
+
+def _files(change: Change) -> bool:
+    """Whether a change request is expected of this run."""
+    gate = change.gate
+    return gate.verdict is Verdict.BLOCKED or (gate.verdict in _HELD and gate.waits)
+
+
+def _in_line(change: Change, taken: Outcome) -> Outcome:
+    return Outcome(
+        change.address,
+        change.action,
+        Result.WAITING,
+        change_request=taken.change_request,
+        url=taken.url,
+        problem=Problem(
+            f"{change.address} waits for its turn",
+            taken.problem.why if taken.problem is not None else "",
+            "not sent",
+            f"have {taken.change_request} decided, then apply again",
+        ),
+        detail=Detail.TURN,
+        awaits=taken.awaits,
+    )

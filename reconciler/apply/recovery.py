@@ -1,0 +1,159 @@
+"""An answer that got lost, or does not say what became of a write: that is read, never guessed.
+
+Read, and adopt what is there. What is not there is sent again only if no answer came and PostHog
+itself makes a second one impossible, after a quiet time, and never without a read in between. The
+call that was lost may still be carried out late: then the second one meets a key that is taken, or
+a version that has moved, and both are looked at in turn.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from reconciler.apply import approval_requests, readback
+from reconciler.apply.progress import AGAIN, ChangeEnded, Progress, WorkerContext
+from reconciler.errors import (
+    AmbiguousError,
+    ApiError,
+    ServerError,
+    UnreachableError,
+    UnreadableError,
+)
+from reconciler.model import Action, Detail, Kind, Payload, Problem, Request, Result, Write
+
+MOST: Final = 3  # sends of one write, each after a read
+_QUIET_S: Final = (0.5, 2.0, 4.0)  # for what is still on its way
+_T = TypeVar("_T")
+
+
+def resolve(
+    tools: WorkerContext,
+    kind: Kind,
+    progress: Progress,
+    write: Write,
+    lost: tuple[Request, AmbiguousError],
+    *,
+    sent: int,
+) -> Payload | None:
+    """The object as it is now, if the write may be sent again; else the end of the change.
+
+    Args:
+        tools: what a worker has.
+        kind: of the object.
+        progress: of the change.
+        write: the stage that was being sent.
+        lost: the call without an answer, and the error that says so.
+        sent: how often the stage was sent.
+
+    Raises Done if the stage is carried out after all, Stop if there is nothing more to do.
+
+    """
+    request, error = lost
+    tools.writer.rest(_QUIET_S[min(sent, len(_QUIET_S)) - 1])
+    try:
+        payload = _wait_for_circuit(tools, lambda: readback.reread(tools, kind, progress))
+        if _is_done(kind, write, payload):
+            raise AlreadyApplied(payload)
+        if kind.gated and write.action is not Action.DELETE:
+            found = _wait_for_circuit(
+                tools, lambda: approval_requests.find(tools, progress, write.ids["project"])
+            )
+            if found is not None:
+                raise approval_requests.waiting(tools, progress.change, found)
+        stop = readback.contradicted(tools, kind, progress, write, error, payload=payload)
+        if stop is not None:
+            raise stop from error
+    except ApiError as again:
+        raise _unknown(progress, error, f"and reading back: {again.what}", sent) from again
+    if payload is None and write.action is Action.UPDATE:
+        raise ChangeEnded(Result.REFUSED, readback.gone(progress.change.address))
+    if payload is not None and write.action is not Action.CREATE:
+        _need_unmoved(kind, progress, write, payload)
+    whole = readback.is_whole(kind, request, write)
+    if sent >= MOST or (whole and _is_answered(error)) or not _repeatable(kind, write, request):
+        raise _unknown(progress, error, "", sent)
+    return payload
+
+
+class AlreadyApplied(Exception):  # noqa: N818  no error: the write was carried out
+    """The stage is carried out, although its answer never came."""
+
+    def __init__(self, payload: Payload | None) -> None:
+        super().__init__("carried out")
+        self.payload = payload
+
+
+def _is_done(kind: Kind, write: Write, payload: Payload | None) -> bool:
+    if write.action is Action.DELETE:
+        return payload is None
+    return payload is not None and readback.has(kind, write, payload)
+
+
+def _need_unmoved(kind: Kind, progress: Progress, write: Write, payload: Payload) -> None:
+    """What the stage was about to change may not have been changed by somebody else meanwhile.
+
+    Parts with calls of their own may stand half-way: that is our own doing.
+    """
+    before = readback.spec_of(kind, progress.payload or {})
+    now = readback.spec_of(kind, payload)
+    names = [name for name in write.spec if name not in kind.apart]
+    moved = [name for name in names if before.get(name) != now.get(name)]
+    if moved:
+        raise ChangeEnded(
+            Result.REFUSED,
+            Problem(
+                f"{progress.change.address}: somebody changed {', '.join(moved)} meanwhile",
+                "the answer to our own write was lost, and what is there is not ours",
+                "unknown: ours may have been carried out before theirs",
+                "run plan and look at what moved",
+            ),
+        )
+
+
+def _is_answered(error: AmbiguousError) -> bool:
+    """Return whether PostHog may have meant an answer: then asking again brings the same."""
+    return error.status is not None and error.status < _FAILURES and error.status != _TIMED_OUT
+
+
+_FAILURES: Final = 500
+_TIMED_OUT: Final = 408
+
+
+def _repeatable(kind: Kind, write: Write, request: Request) -> bool:
+    """Whether PostHog itself keeps a second one from doing harm.
+
+    A key that it keeps unique, a version that it compares, or an id that is gone: anything else
+    is not sent a second time in one run.
+    """
+    match request.method:
+        case "POST":
+            creates = request.path == kind.path(kind.collection, write.ids)
+            return kind.unique or not creates
+        case "DELETE":
+            return True
+        case _:
+            return kind.versioned and "version" in (request.body or {})
+
+
+def _unknown(progress: Progress, error: AmbiguousError, more: str, sent: int) -> ChangeEnded:
+    times = "once" if sent == 1 else f"{sent} times"
+    return ChangeEnded(
+        Result.FAILED,
+        Problem(
+            f"{progress.change.address}: {error.what}",
+            "; ".join(text for text in (error.why, more) if text),
+            f"unknown: sent {times}, looked for, and neither there nor surely not",
+            AGAIN,
+        ),
+        detail=Detail.UNKNOWN,
+    )
+
+
+def _wait_for_circuit(tools: WorkerContext, read: Callable[[], _T]) -> _T:
+    """A read that waits for the circuit: what became of a write is worth half a minute."""
+    try:
+        return read()
+    except (UnreachableError, UnreadableError, ServerError):
+        pause = tools.writer.closed_for_s()
+        if not pause or not tools.writer.rest(pause):
+            raise
+    return read()

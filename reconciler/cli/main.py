@@ -1,0 +1,252 @@
+"""The command line: name → module, imported when called; errors → exit codes, in one place."""
+
+import errno
+import gc
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from reconciler import __version__
+from reconciler.cli import event_log, global_options, signals, terminal
+from reconciler.errors import ConfigError, ReconcilerError
+
+lasting: list[object] = []  # what a command has read: it may be large, and lives as long as we do
+COMMANDS = {
+    "activity": "the activity log: who changed what, when, through which client",
+    "apply": "carry the plan out; wait for nobody, say who has to approve",
+    "ci": "run a command in a build, and tell the code host how it went",
+    "completion": "shell completion",
+    "doctor": "what stands in the way of which command, and how to mend it",
+    "drift": "what changed behind git's back",
+    "explain": "what a kind or a field means",
+    "init": "scaffold a configuration repository",
+    "plan": "what apply would do, why, and who will have to approve it",
+    "pull": "write files for what is live, names instead of IDs",
+    "requests": "the change requests of the target",
+    "sandbox": "run the embedded PostHog-compatible server",
+    "schema": "print the JSON Schema of resource documents, for editors",
+    "show": "render a saved plan again",
+    "validate": "check the files, offline or against PostHog",
+}
+CRASHED = 1
+INTERRUPTED = 130
+
+
+@cache
+def _load(name: str) -> click.Command:
+    """Import the module of a command; its options include those of the program."""
+    command: click.Command = import_module(f"reconciler.commands.{name}").command
+    return global_options.accept_after_command(command)
+
+
+class _Commands(click.Group):
+    """Imports a command's module only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return _load(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and name not in COMMANDS:
+            from difflib import get_close_matches  # --help does without
+
+            close = get_close_matches(name, COMMANDS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            ctx.fail(f"No such command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: reconciler plan --target production --detailed-exitcode",
+)
+@global_options.before_command
+@click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
+@click.pass_context
+def group(ctx: click.Context, /, **options: object) -> None:
+    """GitOps for PostHog: organizations, roles, approval policies and feature flags.
+
+    Files say what should be; `plan` shows what would change and who will have to approve it;
+    `apply` makes it so; `drift` says what changed behind git's back. The options below are
+    accepted before and after the command.
+    """
+    if isinstance(ctx.obj, dict):
+        ctx.obj["color"] = options["color"]
+    from reconciler.cli.session import Session  # --help does without
+
+    ctx.obj = Session.start(**options)  # type: ignore[arg-type]  # click hands over by name
+
+
+def main(*, meets_interrupts: bool = True) -> None:
+    """Console entry: run, flush, leave with the exit code of docs/exit-codes.md."""
+    try:
+        _run(meets_interrupts=meets_interrupts)
+    except KeyboardInterrupt:  # before the command began, or after it had ended
+        signals.exit_interrupted()
+
+
+def _run(*, meets_interrupts: bool) -> NoReturn:
+    if sys.stdout is None or sys.stderr is None:  # closed by the caller: nobody reads
+        null = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+        sys.stdout, sys.stderr = sys.stdout or null, sys.stderr or null
+    signals.install_handlers(interrupts=meets_interrupts)
+    gc.set_threshold(1_000_000, 50, 100)  # what a command reads holds no cycles, and is large
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader went away: the exit code still tells the truth
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.write(2, f"error: the output cannot be written: {error.strerror}\n".encode())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or 1
+    try:
+        sys.stderr.flush()
+    except OSError:  # else Python itself would end with 120, whatever became of the run
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process; what is `lasting` is not given back object by object."""
+    watched = sys.gettrace() or sys.getprofile()  # by something that wants to have its say
+    if lasting and not watched and threading.active_count() == 1:
+        os._exit(code)
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """One command; its exit code. Nothing escapes as a traceback."""
+    terminal.without_fail(sys.stdout)
+    terminal.without_fail(sys.stderr)
+    asked = {"color": "auto"}  # what the error of a command has to know of its options
+    try:
+        result = group.main(
+            list(arguments), prog_name="reconciler", standalone_mode=False, obj=asked
+        )
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  never a traceback
+        signals.mark_ended()
+        ours = isinstance(error.__cause__, EOFError)  # at a question click says Abort alone
+        found = error.__cause__ if ours and error.__cause__ else error
+        code = _code(_meaning(found), asked["color"])
+    else:
+        signals.mark_ended()
+        code = result if isinstance(result, int) else 0
+    event_log.end_run(code)
+    return code
+
+
+def _meaning(error: BaseException) -> BaseException:
+    """Return what an error means for the command as a whole."""
+    if signals.was_interrupted():
+        return click.Abort()  # whatever broke on the way out
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    if isinstance(error, OSError | MemoryError) and not full:
+        return error if isinstance(error, BrokenPipeError) else _refused_by_system(error)
+    return error
+
+
+def _code(error: BaseException, color: str) -> int:
+    """Say what there is to say about what ended a command; its exit code."""
+    code = CRASHED
+    match error:
+        case click.exceptions.Exit():
+            code = error.exit_code
+        case click.Abort():
+            if not event_log.emit_event("error", "error", what="interrupted"):
+                click.echo("interrupted", err=True)
+            code = INTERRUPTED
+        case click.ClickException():
+            if not event_log.emit_event("error", "error", what=error.format_message()):
+                error.show()
+            code = 64
+        case ReconcilerError():
+            _say(error, color)
+            code = error.exit_code
+        case KeyboardInterrupt():
+            code = INTERRUPTED
+        case BrokenPipeError():
+            code = 0
+        case OSError() if error.errno == errno.ENOSPC:
+            code = 1  # said once more when stdout is flushed
+        case _:
+            _crashed(error)
+    return code
+
+
+def _refused_by_system(error: OSError | MemoryError) -> ReconcilerError:
+    """Return what to say of a call that the operating system refused."""
+    state = "what was written, if anything, is in .reconciler/runs"
+    if not _has_folder():
+        return ReconcilerError(
+            "the current directory does not exist any more",
+            why="it was removed or renamed after the shell had entered it",
+            state=state,
+            fix="change to a directory that exists and run the command again",
+        )
+    if isinstance(error, MemoryError):
+        fix = "give the process more memory and run the command again"
+        return ReconcilerError("there is not enough memory", state=state, fix=fix)
+    place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+    return ReconcilerError(
+        f"{place}{error.strerror or type(error).__name__}",
+        why="the operating system refused a call",
+        state=state,
+        fix="remove the cause and run the command again: it goes on from there",
+    )
+
+
+def _has_folder() -> bool:
+    """Return whether the current directory exists."""
+    try:
+        os.getcwd()  # noqa: PTH109  Path.cwd() does the same, and says no more
+    except OSError:
+        return False
+    return True
+
+
+def _say(error: ReconcilerError, color: str) -> None:
+    said: dict[str, object] = {
+        name: getattr(error, name) for name in ("what", "why", "state", "fix")
+    }
+    if isinstance(error, ConfigError):
+        said["findings"] = error.findings[: event_log.MAX_FINDINGS]
+    if event_log.emit_event("error", "error", exit_code=error.exit_code, **said):
+        return
+    painted = terminal.colors(color, sys.stderr, os.environ)
+    from reconciler.render import text  # --help does without
+
+    click.echo(text.error(error, color=painted), err=True, color=painted)
+
+
+def _crashed(error: BaseException) -> None:
+    if os.environ.get("RECONCILER_DEBUG"):
+        raise error
+    if event_log.emit_event(
+        "error", "error", what=f"reconciler has a defect: {type(error).__name__}"
+    ):
+        return
+    click.echo(
+        f"error: reconciler has a defect: {type(error).__name__}\n"
+        "  state: what was written, if anything, is in .reconciler/runs\n"
+        "  fix:   run again with RECONCILER_DEBUG=1 and report what it prints",
+        err=True,
+    )

@@ -1,0 +1,114 @@
+"""Result files, whole or not at all, readable by their owner only; and plans read back."""
+
+import errno
+import os
+import stat
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from reconciler.errors import ReconcilerError
+from reconciler.files.working_tree import check_output
+from reconciler.planfile import codec
+from reconciler.planfile.codec import Saved
+
+MAX_BYTES = 512 * 1024 * 1024  # of a plan
+
+
+def check_place(name: str) -> None:
+    """Refuse a place where no file of ours may go, before there is anything to write to it.
+
+    Only a regular file is ever replaced: no folder, no device, and no link that somebody planted.
+    """
+    path = Path(name)
+    try:
+        check_output(path)
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise _refused(path, f"there is no folder {path.parent}") from None
+        return
+    except (OSError, ValueError) as error:
+        raise _refused(path, getattr(error, "strerror", None) or str(error)) from error
+    if stat.S_ISLNK(mode):
+        raise _refused(path, "it is a link, and links are not followed")
+    if stat.S_ISDIR(mode):
+        raise _refused(path, "it is a folder")
+    if not stat.S_ISREG(mode):
+        raise _refused(path, "it is no regular file")
+
+
+def write_private(name: str, text: str) -> None:
+    """Write through a temporary file and a rename; raises ReconcilerError, leaves no half file."""
+    write_lines(name, (text,))
+
+
+def write_lines(name: str, lines: Iterable[str]) -> int:
+    """The same for what comes piece by piece; how many pieces there were.
+
+    An error while the pieces are made leaves no file either.
+    """
+    check_place(name)
+    path, count = Path(name), 0
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=".reconciler-", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            for line in lines:
+                file.write(line)
+                count += 1
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)  # over a link planted just now: it goes, its target stays
+        temporary = None
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise _refused(path, error.strerror or str(error)) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+    return count
+
+
+def read_plan(name: str) -> Saved:
+    """The plan in a file, to the letter as it was written; an error that says why not."""
+    try:
+        return codec.loads(_whole(name).decode("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReconcilerError(
+            f"{name} cannot be read as a plan",
+            why=getattr(error, "strerror", None) or "it is no UTF-8 text",
+            state="nothing was contacted, nothing was written",
+            fix="name a file that `reconciler plan --out FILE` wrote",
+        ) from error
+
+
+def _whole(name: str) -> bytes:
+    data = read(name, MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise OSError(errno.EFBIG, "it is too large for a plan")
+    return data
+
+
+def read(name: str, most: int) -> bytes:
+    """The first bytes of a regular file; OSError for anything else: nobody waits for a pipe."""
+    handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no regular file")
+    with os.fdopen(handle, "rb") as file:
+        return file.read(most)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself last."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _refused(path: Path, why: str) -> ReconcilerError:
+    fix = "name a file in a folder that exists and is writable"
+    return ReconcilerError(f"{path} cannot be written", why=why, fix=fix)

@@ -1,0 +1,339 @@
+"""`reconciler activity`: the organization's activity log, filtered, listed and exported."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import click
+
+from reconciler import render
+from reconciler.cli import options, result_files
+from reconciler.cli.session import Session
+from reconciler.errors import (
+    InvalidRequestError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    ReconcilerError,
+    UsageError,
+)
+from reconciler.live import key_access
+from reconciler.model import duration_seconds
+from reconciler.planfile.reader import printed
+from reconciler.posthog import activity_log, response_shapes
+from reconciler.posthog.activity_log import Query
+from reconciler.posthog.client import Reader
+from reconciler.render.shared import activity
+
+LARGEST_PAGE = 1000
+_SIGNS = {"=": "exact", "~": "contains"}
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Whose log is read, and the names of the projects in it."""
+
+    organization: str
+    organization_id: str
+    projects: Mapping[str, str]  # id -> name
+    project_id: str | None = None  # the project's own log instead
+
+    def row(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """An entry in names."""
+        return activity.row(entry, organization=self.organization, projects=self.projects)
+
+
+@click.group("activity", epilog="Example: reconciler activity list --since 7d --user a@acme.test")
+def command() -> None:
+    """The activity log: who changed what, when, and through which client. Reads only."""
+
+
+def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Every query parameter of the API; different ones narrow, repeated ones widen."""
+    options_ = (
+        click.option("--since", metavar="DURATION", help="Of the last 7d, 36h, 30m."),
+        click.option("--start-date", metavar="TIME", help="From this moment on (ISO 8601)."),
+        click.option("--end-date", metavar="TIME", help="Up to this moment (ISO 8601)."),
+        click.option("--user", "users", multiple=True, metavar="EMAIL", help="Or a user's uuid."),
+        click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="FeatureFlag, …"),
+        click.option("--activity", "activities", multiple=True, metavar="WORD", help="updated, …"),
+        click.option("--client", "clients", multiple=True, metavar="NAME", help="web, …"),
+        click.option("--item-id", "item_ids", multiple=True, metavar="ID", help="As in the API."),
+        click.option("--ip-address", "ip_addresses", multiple=True, metavar="IP", help="Or 10.*"),
+        click.option("--search", "search_text", metavar="TEXT", help="Part of the detail."),
+        click.option(
+            "--detail",
+            "details",
+            multiple=True,
+            metavar="PATH=VALUE",
+            help="A field of the detail is this; PATH~VALUE: contains it.",
+        ),
+        click.option("--detail-filters", metavar="JSON", help="The API's own form of --detail."),
+        click.option("--hogql-filter", metavar="TEXT", help="Sent along; PostHog ignores it."),
+        click.option("--impersonated/--not-impersonated", "was_impersonated", default=None),
+        click.option("--system/--not-system", "is_system", default=None),
+        click.option("--oldest-first", is_flag=True, help="Newest first otherwise."),
+        click.option("--page", type=click.IntRange(1), metavar="N", help="By number, not cursor."),
+        click.option(
+            "--page-size", type=click.IntRange(1, LARGEST_PAGE), default=100, show_default=True
+        ),
+        click.option("--organization", metavar="SLUG", envvar="POSTHOG_ORGANIZATION_ID"),
+        click.option("--project", metavar="NAME", help="Only what happened in this project."),
+        click.option(
+            "--project-log",
+            is_flag=True,
+            help="Read the project's own log, which is open to members.",
+        ),
+    )
+    for add in reversed(options_):  # so that --help shows them in this order
+        function = add(function)
+    return function
+
+
+@command.command("list", epilog="Example: reconciler activity list --scope FeatureFlag --since 2d")
+@_filters
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, metavar="N")
+@options.formats("text", "json")
+@click.pass_obj
+def list_(session: Session, /, limit: int, format_: str, **asked: Any) -> int:
+    """List entries, newest first."""
+    with session.reader(session.target()) as reader, _explained():
+        log, query = _asked(session, reader, asked)
+        query = replace(query, page_size=min(query.page_size, limit))
+        found = activity_log.entries(reader, log.organization_id, query, project_id=log.project_id)
+        many = query.page_size if query.page is not None else limit
+        rows = [log.row(entry) for entry in islice(found, many)]
+    shown = render.activity(rows, format=format_, color=session.color)
+    click.echo(shown, color=session.color)
+    return 0
+
+
+@command.command("filters", epilog="Example: reconciler activity filters --format json")
+@click.option("--organization", metavar="SLUG", envvar="POSTHOG_ORGANIZATION_ID")
+@click.option("--project", metavar="NAME")
+@click.option("--project-log", is_flag=True, help="Of the project's own log.")
+@options.formats("text", "json")
+@click.pass_obj
+def filters(
+    session: Session,
+    organization: str | None,
+    project: str | None,
+    project_log: bool,
+    format_: str,
+) -> int:
+    """Show what there is to filter by: people, scopes, activities, clients, detail fields."""
+    with session.reader(session.target()) as reader, _explained():
+        log, _ = _log(reader, organization, project, own=project_log)
+        found = activity_log.available_filters(
+            reader, log.organization_id, project_id=log.project_id
+        )
+    shown = render.activity_filters(found, format=format_, color=session.color)
+    click.echo(shown, color=session.color)
+    return 0
+
+
+@command.command(
+    "export", epilog="Example: reconciler activity export --format csv --since 30d --out log.csv"
+)
+@_filters
+@click.option("--out", metavar="FILE", help="A file of one's own (0600); stdout otherwise.")
+@click.option("--server-side", is_flag=True, help="Ask PostHog's own export endpoint instead.")
+@options.formats("csv", "jsonl")
+@click.pass_obj
+def export(
+    session: Session, /, out: str | None, server_side: bool, format_: str, **asked: Any
+) -> int:
+    """Write every entry that fits, page after page: CSV for people, JSON lines for programs."""
+    if server_side:
+        return _server_side(session, asked)
+    with session.reader(session.target()) as reader, _explained():
+        log, query = _asked(session, reader, asked)
+        found = activity_log.entries(reader, log.organization_id, query, project_id=log.project_id)
+        as_csv = format_ == "csv"
+        lines = activity.as_csv(map(log.row, found)) if as_csv else activity.as_jsonl(found)
+        if out is not None:
+            count = result_files.write_lines(out, lines) - as_csv  # without the header
+            session.note(f"{out}: {count} {'entry' if count == 1 else 'entries'}")
+            return 0
+        for line in lines:
+            click.echo(line, nl=False)
+    return 0
+
+
+def _server_side(session: Session, asked: Mapping[str, Any]) -> int:
+    """The documented endpoint, called once; what it answers is said and explained."""
+    with session.writer(session.target()) as writer:
+        log, _ = _log(writer, asked["organization"], asked["project"], own=False)
+        try:
+            answer = activity_log.export_server_side(writer, log.organization_id)
+        except (PermissionDeniedError, InvalidRequestError) as error:
+            raise ReconcilerError(
+                f"PostHog did not export the log ({error.status})",
+                why=error.detail or error.why,
+                state="nothing was exported",
+                fix="leave --server-side out: the log is then read page by page, to the same end; "
+                "PostHog's documentation shows this endpoint, but it is closed to API keys (403) "
+                "and not built for sessions (400)",
+            ) from error
+    click.echo(printed(answer, indent=None, sort_keys=True))
+    session.note("PostHog answered with one entry; its documentation promises no more")
+    return 0
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What a refusal means here, where PostHog's own words do not say it."""
+    try:
+        yield
+    except PaymentRequiredError as error:
+        error.fix = "upgrade the plan to one that has the audit log"
+        raise
+    except PermissionDeniedError as error:
+        if "owners can view" in error.detail:
+            error.fix = (
+                "use the key of an admin or owner, or --project NAME --project-log: "
+                "a project's own log is open to its members"
+            )
+        raise
+
+
+def _asked(session: Session, reader: Reader, asked: Mapping[str, Any]) -> tuple[Log, Query]:
+    """The log and the query that the options mean; raises for what makes no sense."""
+    begin = _start(asked)
+    end = _moment(asked["end_date"], "--end-date")
+    details = _details(asked["details"], asked["detail_filters"])
+    log, teams = _log(reader, asked["organization"], asked["project"], own=asked["project_log"])
+    if isinstance(begin, timedelta):  # by the server's clock, which the log is written by
+        begin = session.now() + timedelta(seconds=reader.clock_skew_s or 0.0) - begin
+    start = begin.isoformat() if begin is not None else None
+    if begin and end and begin > datetime.fromisoformat(end):
+        raise click.BadParameter("it lies before the start", param_hint="--end-date")
+    return log, Query(
+        start_date=start,
+        end_date=end,
+        users=tuple(_uuid(reader, log, one) for one in asked["users"]),
+        scopes=asked["scopes"],
+        activities=asked["activities"],
+        clients=asked["clients"],
+        item_ids=asked["item_ids"],
+        team_ids=teams,
+        ip_addresses=asked["ip_addresses"],
+        search_text=asked["search_text"],
+        detail_filters=details,
+        hogql_filter=asked["hogql_filter"],
+        was_impersonated=asked["was_impersonated"],
+        is_system=asked["is_system"],
+        ordering="created_at" if asked["oldest_first"] else None,
+        page=asked["page"],
+        page_size=asked["page_size"],
+    )
+
+
+def _start(asked: Mapping[str, Any]) -> datetime | timedelta | None:
+    """The time that is meant, or how long ago it was."""
+    since, start = asked["since"], asked["start_date"]
+    if since is None:
+        moment = _moment(start, "--start-date")
+        return datetime.fromisoformat(moment) if moment is not None else None
+    if start is not None:
+        raise UsageError("--since and --start-date exclude each other", fix="use one of them")
+    try:
+        return timedelta(seconds=duration_seconds(since))
+    except (ValueError, OverflowError) as error:
+        message = f"{since!r} is no duration; write 30m, 36h, 7d"
+        raise click.BadParameter(message, param_hint="--since") from error
+
+
+def _moment(text: str | None, option: str) -> str | None:
+    """A date or time as ISO 8601 with its zone; UTC where none is written."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = f"{text!r} is no time; write 2026-01-31 or 2026-01-31T12:00:00Z"
+        raise click.BadParameter(message, param_hint=option) from error
+    return found.isoformat() if found.tzinfo else f"{found.isoformat()}+00:00"
+
+
+def _details(pairs: tuple[str, ...], text: str | None) -> dict[str, dict[str, Any]]:
+    """`changes[].field=active` and the API's own JSON, as one mapping."""
+    found: dict[str, dict[str, Any]] = {}
+    if text is not None:
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise click.BadParameter(f"not JSON: {error}", param_hint="--detail-filters") from error
+        if not isinstance(found, dict):
+            raise click.BadParameter("an object is needed", param_hint="--detail-filters")
+    for pair in pairs:
+        places = [(pair.index(sign), sign) for sign in _SIGNS if sign in pair]
+        if not places or not min(places)[0]:
+            raise click.BadParameter(f"{pair!r}: write PATH=VALUE or PATH~VALUE")
+        place, sign = min(places)
+        found[pair[:place]] = {"operation": _SIGNS[sign], "value": pair[place + 1 :]}
+    return found
+
+
+def _log(
+    reader: Reader, organization: str | None, project: str | None, *, own: bool
+) -> tuple[Log, tuple[int, ...]]:
+    """The log that is meant, and the projects it is narrowed to."""
+    if own and project is None:
+        raise UsageError("--project-log needs --project", fix="add --project NAME")
+    directory = key_access.directory(reader)
+    slug = _slug(directory, organization)
+    named = {id_: name for name, ids in directory.projects[slug].items() for id_ in ids}
+    log = Log(slug, str(directory.organizations[slug][0]["id"]), named)
+    if project is None:
+        return log, ()
+    ids = [id_ for id_, name in named.items() if project in {name, id_}]
+    if len(ids) != 1:
+        raise ReconcilerError(
+            f"{'several projects are' if ids else 'no project is'} called {project!r} in {slug}",
+            why=f"their ids: {', '.join(ids)}" if ids else "the key sees none of this name",
+            fix="name it by its id" if ids else f"known: {', '.join(sorted(set(named.values())))}",
+        )
+    return (replace(log, project_id=ids[0]), ()) if own else (log, (int(ids[0]),))
+
+
+def _slug(directory: Any, organization: str | None) -> str:
+    """The organization that is meant, by slug or id; the only one if none is named."""
+    slugs = list(directory.organizations)
+    if organization is None:
+        if len(slugs) == 1:
+            return str(slugs[0])
+        raise UsageError(
+            f"the key sees {len(slugs)} organizations",
+            fix=f"add --organization: {', '.join(sorted(slugs)[:10])}",
+        )
+    for slug, payloads in directory.organizations.items():
+        if organization in {slug, *(str(one["id"]) for one in payloads)}:
+            return str(slug)
+    raise ReconcilerError(
+        f"no organization {organization!r} that this key can see",
+        why="it is neither a slug nor an id of one",
+        fix=f"known: {', '.join(sorted(slugs)[:10])}",
+    )
+
+
+def _uuid(reader: Reader, log: Log, user: str) -> str:
+    """A person's uuid, looked up by email where it is none already."""
+    try:
+        return str(UUID(user))
+    except ValueError:
+        pass
+    path = f"/api/organizations/{log.organization_id}/members/"
+    for member in reader.list(path, {"email": user}).items:
+        person = response_shapes.need(path, member, response_shapes.MEMBER)["user"]
+        if person["email"].casefold() == user.casefold():
+            return str(person["uuid"])
+    raise ReconcilerError(
+        f"nobody in {log.organization} has the address {user}",
+        why="who has left is in the log, but not among the members any more",
+        fix="name them by uuid: `reconciler activity filters` lists everybody in the log",
+    )

@@ -1,0 +1,343 @@
+"""`reconciler ci`: a command as a build runs it, and its result told to the code host."""
+
+import json
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from reconciler.cli import build_comments, event_log, repo_paths, result_files
+from reconciler.cli.main import run as run_command
+from reconciler.cli.report import emptied
+from reconciler.cli.session import Session
+from reconciler.errors import ReconcilerError, UsageError
+from reconciler.model import LEFT_OUT, Finding, Severity
+from reconciler.planfile import codec
+from reconciler.render import github, gitlab, markdown
+from reconciler.render import text as render_text
+from reconciler.render.shared import attribution
+
+DIFFERENCES, WAITING = 2, 3
+LARGEST_SUMMARY = 1024 * 1024  # bytes; GitHub drops a larger one as a whole
+LISTED = 50  # findings of an error that a comment has room for
+REPORTED = ("plan", "apply", "drift")
+TELLS = {"changes": DIFFERENCES, "drift": DIFFERENCES, "waiting": WAITING}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command left behind."""
+
+    command: str
+    code: int
+    folder: Path
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+    def text(self, name: str) -> str:
+        """A file of the report; empty if it was not written."""
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except OSError:
+            return ""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many resources a plan concerns how."""
+        return self.summary.get("plan") or {}
+
+    @property
+    def changes(self) -> int:
+        """Resources that differ."""
+        return sum(self.counts.get(action, 0) for action in ("create", "update", "delete"))
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """What later steps may branch on."""
+        seen = self.changes if self.code else 0  # what is held does not count
+        drift = seen if self.command == "drift" else self.counts.get("drift", 0)
+        plan = self.folder / "plan.json"
+        return {
+            "exit-code": str(self.code),
+            "has-changes": _word(self.command != "drift" and self.changes > 0),
+            "has-drift": _word(drift > 0),
+            "waiting": str((self.summary.get("outcomes") or {}).get("waiting", 0)),
+            "plan-file": str(plan) if plan.is_file() else "",
+        }
+
+
+def _word(value: bool) -> str:
+    return "true" if value else "false"
+
+
+@click.group("ci", epilog="Example: reconciler ci run --comment plan")
+def command() -> None:
+    """Run a command in a build: outputs, job summary, annotations, one comment, one issue."""
+
+
+@command.command(
+    "run",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog="Example: reconciler ci run --comment plan --select 'FeatureFlag/*'",
+)
+@click.option("--comment", is_flag=True, help="One comment on the pull request, kept up to date.")
+@click.option("--issue", is_flag=True, help="One issue while there is drift, closed when clean.")
+@click.option(
+    "--fail-on",
+    multiple=True,
+    type=click.Choice(sorted(TELLS)),
+    help="Fail the step on this as well; repeatable. Errors and refusals always fail it.",
+)
+@click.option("--report", metavar="DIR", help="Where the report is kept; a folder of the build.")
+@click.argument("name", metavar="COMMAND", type=click.Choice([*REPORTED, "validate"]))
+@click.argument("arguments", nargs=-1, metavar="[ARG]...", type=click.UNPROCESSED)
+@click.pass_obj
+def run(
+    session: Session,
+    comment: bool,
+    issue: bool,
+    fail_on: tuple[str, ...],
+    report: str | None,
+    name: str,
+    arguments: tuple[str, ...],
+) -> int:
+    """Run plan, apply, drift or validate, and tell the code host how it went.
+
+    Differences (2) and waiting (3) are results, not failures: the step succeeds and its outputs
+    tell, unless --fail-on says otherwise. What cannot be told is a warning.
+    """
+    if session.sandbox:
+        raise UsageError("ci runs against the host of the environment", fix="set POSTHOG_HOST")
+    if issue and name != "drift":
+        raise UsageError(f"--issue is for drift, not for {name}", fix="leave it out")
+    environ = session.environ
+    folder = _folder(session, name, report, arguments)
+    with event_log.nest_run():
+        code = run_command([*_globals(session), name, *_asked(name, arguments, folder, environ)])
+    result = Result(name, code, folder, _summary(folder))
+    target = str(result.summary.get("target") or _target(session))
+    tellers = (
+        lambda: _annotate(result, environ),
+        lambda: _github_files(result, environ),
+        lambda: _gitlab_files(result, environ),
+        lambda: _tell(session, result, target, comment=comment, issue=issue),
+    )
+    for tell in tellers:
+        _try(session, tell)
+    return _exit_code(code, name, fail_on)
+
+
+def _target(session: Session) -> str:
+    """Which target this is about, also where a command ended before it knew."""
+    try:
+        return session.target().name
+    except ReconcilerError:
+        return session.target_name or "default"
+
+
+def _folder(session: Session, name: str, report: str | None, arguments: Sequence[str]) -> Path:
+    """Where this run's report goes, with nothing of an earlier run in it.
+
+    A result is never lost for want of a folder: where this one cannot be used, it is another one.
+    """
+    root = session.environ.get("RUNNER_TEMP") or session.environ.get("CI_PROJECT_DIR") or "."
+    parts = [".reconciler", "report", name]
+    if session.target_name:  # two targets of one job do not write over each other
+        parts.append(quote(session.target_name, safe=" ").replace(".", "%2E"))
+    folder = Path(report) if report else Path(root, *parts)
+    if any(Path(word).absolute().parent == folder.absolute() for word in arguments if word):
+        raise UsageError(
+            f"the report of this run would go to {folder}, over what it is to read",
+            fix="name another folder: ci run --report DIR",
+        )
+    try:
+        return emptied(folder.absolute())
+    except (OSError, ValueError) as error:
+        found = Path(tempfile.mkdtemp(prefix="reconciler-"))
+        why = getattr(error, "strerror", None) or str(error)
+        session.warn(f"no report can be kept in {folder}: {why}; it is in {found}")
+        return found
+
+
+def _globals(session: Session) -> list[str]:
+    """The global options of this call, for the command that it runs."""
+    values = {
+        "--config": session.config,
+        "--target": session.target_name,
+        "--host": session.host,
+        "--color": session.color_choice,
+        "--log-format": session.log_format,
+    }
+    given = [
+        part for name, value in values.items() if value is not None for part in (name, str(value))
+    ]
+    return given + ["--quiet"] * session.quiet + ["--verbose"] * session.verbose
+
+
+def _asked(
+    name: str, arguments: Sequence[str], folder: Path, environ: Mapping[str, str]
+) -> list[str]:
+    """The arguments, and what a build always wants; nobody is there to be asked."""
+    found = list(arguments)
+    if name in REPORTED:
+        found += ["--report", str(folder)]
+    if name == "plan" and "--detailed-exitcode" not in found:
+        found.append("--detailed-exitcode")
+    if name == "apply" and "--yes" not in found:
+        found.append("--yes")
+    if name == "validate" and "GITHUB_ACTIONS" in environ and "--format" not in found:
+        found += ["--format", "github"]
+    return found
+
+
+def _summary(folder: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _findings(result: Result) -> tuple[Finding, ...]:
+    """What deserves a mark on a line: findings, what drifted, what did not work."""
+    text = result.text("plan.json")
+    if not text:  # it ended before: what the files are wrong with is all there is
+        return repo_paths.locate_from_root(
+            codec.read_findings(result.summary.get("findings") or [])
+        )
+    made = codec.loads(text)
+    found = [*made.findings]
+    changes = {str(change.address): change for change in made.changes}
+    if result.command == "drift":
+        found += [one for change in made.writes for one in attribution.findings(change)]
+    outcomes = json.loads(result.text("outcomes.json") or '{"results": []}')
+    for row in outcomes["results"]:
+        if row["outcome"] not in {"failed", "refused", "waiting"}:
+            continue
+        change, problem = changes.get(row["address"]), row.get("error") or {}
+        bad = row["outcome"] != "waiting"
+        found.append(
+            Finding(
+                row["outcome"],
+                Severity.ERROR if bad else Severity.NOTICE,
+                problem.get("what") or f"{row['address']} waits for approval: {row.get('url')}",
+                why=_why(row, problem),
+                fix=problem.get("fix") or "",
+                source=change.source if change is not None else None,
+                address=change.address if change is not None else None,
+            )
+        )
+    return repo_paths.locate_from_root(found)
+
+
+def _why(row: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
+    """Return why it did not finish, and what of it is live."""
+    live = ", ".join(row.get("written") or ())
+    said = (problem.get("why"), f"{live} written" if live else "")
+    return "; ".join(part for part in said if part)
+
+
+def _annotate(result: Result, environ: Mapping[str, str]) -> None:
+    if "GITHUB_ACTIONS" not in environ or result.command not in REPORTED:
+        return
+    if shown := github.findings(_findings(result)):
+        click.echo(shown)
+
+
+def _body(result: Result) -> str:
+    """Markdown of the result, for a comment, an issue and the job's summary."""
+    parts = [result.text("plan.md"), result.text("outcomes.md")]
+    if parts[1] and sum(map(len, parts)) > markdown.CAP:
+        parts[0] = "The plan is too long to stand here as well; see plan.html of the report."
+    error = result.summary.get("error")
+    if error:
+        parts.append(f"**{result.command} did not end well.**\n")
+        parts.append(markdown.fence(_error_lines(result, error)))
+    if not any(parts):
+        parts = [f"`reconciler {result.command}` ended with {result.code}."]
+    return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
+
+
+def _error_lines(result: Result, error: Mapping[str, Any]) -> Iterator[str]:
+    """What ended a command; before there was a plan, with what was found in the files."""
+    rows = [] if result.text("plan.json") else result.summary.get("findings") or []
+    if found := codec.read_findings(rows[:LISTED]):
+        yield from render_text.findings(found, color=False).split("\n")
+        yield ""
+    said = ("what", "why", "state", "fix")
+    yield from (f"{key}: {error[key]}" for key in said if error.get(key))
+
+
+def _github_files(result: Result, environ: Mapping[str, str]) -> None:
+    """Outputs, and the summary of the job."""
+    if path := environ.get("GITHUB_OUTPUT"):
+        with Path(path).open("a", encoding="utf-8") as file:
+            for name, value in result.outputs.items():
+                mark = secrets.token_hex(16)  # no value can end its own block
+                file.write(f"{name}<<{mark}\n{value}\n{mark}\n")
+    if (path := environ.get("GITHUB_STEP_SUMMARY")) and result.command in REPORTED:
+        text = _body(result)
+        there = Path(path).stat().st_size if Path(path).exists() else 0
+        if there + len(text.encode()) > LARGEST_SUMMARY:
+            text = f"`reconciler {result.command}`: too long for here; see the build's artifacts.\n"
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(text)
+
+
+def _gitlab_files(result: Result, environ: Mapping[str, str]) -> None:
+    """Outputs as a dotenv report, findings as a code quality report."""
+    root = environ.get("CI_PROJECT_DIR")
+    if "GITLAB_CI" not in environ or not root:
+        return
+    lines = (
+        f"RECONCILER_{name.upper().replace('-', '_')}={value}"
+        for name, value in result.outputs.items()
+    )
+    result_files.write_private(f"{root}/reconciler.env", "\n".join(lines) + "\n")
+    if result.command in REPORTED:
+        report = gitlab.findings(_findings(result))
+        result_files.write_private(f"{root}/gl-code-quality-report.json", f"{report}\n")
+
+
+def _tell(session: Session, result: Result, target: str, *, comment: bool, issue: bool) -> None:
+    """The comment and the issue, on the host that the build runs on."""
+    if comment:
+        build_comments.put_comment(session, result.command, target, _body(result))
+    if not issue or result.code not in {0, DIFFERENCES}:
+        return
+    if result.code == DIFFERENCES:
+        build_comments.put_issue(session, result.command, target, _body(result))
+    elif any(one.code in LEFT_OUT for one in _findings(result)):
+        session.note("issue: left as it is, for there is drift that was not asked for")
+    else:
+        held = "What still differs is held, as reconciler.yaml says."
+        waits = json.loads(result.text("plan.json") or "{}").get("not_applied")
+        clean = "Nothing has drifted." if waits else "PostHog matches the files."
+        why = held if result.changes else clean
+        build_comments.close_issue(session, result.command, target, why)
+
+
+def _try(session: Session, tell: Callable[[], None]) -> None:
+    """What cannot be told is a warning: the result is there all the same."""
+    try:
+        tell()
+    except (ReconcilerError, OSError) as error:
+        what = getattr(error, "what", None) or f"{type(error).__name__}: {error}"
+        why, fix = getattr(error, "why", ""), getattr(error, "fix", "")
+        said = ". ".join(part for part in (what, why, fix) if part)
+        session.warn(said)
+        if "GITHUB_ACTIONS" in session.environ:
+            click.echo(f"::warning title=reconciler::{github.data(said)}")
+
+
+def _exit_code(code: int, name: str, fail_on: Sequence[str]) -> int:
+    """Differences and waiting are told by outputs; only what was asked for fails the step."""
+    if code == WAITING:
+        return code if "waiting" in fail_on else 0
+    if code == DIFFERENCES:
+        return code if ("drift" if name == "drift" else "changes") in fail_on else 0
+    return code

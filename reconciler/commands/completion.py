@@ -1,0 +1,17 @@
+"""`reconciler completion`: what a shell needs to complete commands and options."""
+
+import click
+from click.shell_completion import get_completion_class
+
+from reconciler.cli.main import group
+
+
+@click.command("completion", epilog='Example: eval "$(reconciler completion bash)"')
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def command(shell: str) -> int:
+    """Print the completion script of a shell."""
+    made = get_completion_class(shell)
+    if made is None:
+        raise click.BadParameter(f"no completion for {shell}")
+    click.echo(made(group, {}, "reconciler", "_RECONCILER_COMPLETE").source())
+    return 0

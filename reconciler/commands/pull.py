@@ -1,0 +1,255 @@
+"""`reconciler pull`: what is live becomes files that a person would have written."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli import inputs, options
+from reconciler.cli.session import Session
+from reconciler.config import loaded as config_loaded
+from reconciler.config import loader
+from reconciler.config.edit import selection, writer
+from reconciler.config.edit.documents import Shape
+from reconciler.config.edit.selection import Choice, Kept, Pulled
+from reconciler.config.edit.writer import Row
+from reconciler.config.loaded import Loaded
+from reconciler.config.settings import Target
+from reconciler.errors import ReconcilerError
+from reconciler.files import working_tree
+from reconciler.files.working_tree import check_output
+from reconciler.git import repository
+from reconciler.kinds import KINDS
+from reconciler.model import Address, Declared
+from reconciler.operations import pull
+from reconciler.plan import selection as plan_selection
+from reconciler.planfile.reader import printed
+from reconciler.render.shared import phrases
+from reconciler.render.shared.sanitize import escape
+
+LAYOUTS = ("collection", "resource")
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What was pulled."""
+
+    rows: list[Row]
+    taken: list[tuple[Address, str]]  # fields of documents that were there
+    pulled: Pulled
+    dry: bool  # whether nothing was written
+
+
+@click.command("pull", epilog="Example: reconciler pull --out config --organization acme")
+@click.option("--out", metavar="DIR", help="Where files go; default: the target's first path.")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS, case_sensitive=False))
+@click.option("--organization", "organizations", multiple=True, metavar="SLUG", help="Repeatable.")
+@click.option("--project", "projects", multiple=True, metavar="NAME", help="Repeatable.")
+@click.option("--full", is_flag=True, help="Also what has its default value.")
+@click.option(
+    "--layout",
+    type=click.Choice(LAYOUTS),
+    default=LAYOUTS[0],
+    show_default=True,
+    help="One file for each collection, or for each resource.",
+)
+@click.option("--include-foreign", is_flag=True, help="Also flags that another tool has tagged.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
+@options.formats("text", "json")
+@click.pass_obj
+def command(
+    session: Session,
+    out: str | None,
+    kinds: tuple[str, ...],
+    organizations: tuple[str, ...],
+    projects: tuple[str, ...],
+    full: bool,
+    layout: str,
+    include_foreign: bool,
+    dry_run: bool,
+    format_: str,
+) -> int:
+    """Write YAML for what is live, names instead of IDs. Reads only; deletes nothing from files."""
+    target = session.target()
+    folder = _folder(session, target, out)
+    choice = selection.Choice(
+        kinds,
+        organizations or ((target.organization,) if target.organization else ()),
+        projects,
+        include_foreign,
+        lambda address: plan_selection.matches(address, target.ignore),
+    )
+    loaded, base = _loaded(session, target, folder)
+    with session.reader(target) as reader:
+        pulled = pull.pull(reader, loaded, choice, base)
+    root = _root(session, folder)
+    declared = tuple(loaded.declared.resources)
+    writing = writer.Writing(folder, root, Path.cwd(), layout, Shape(full), declared)
+    writing.run(pulled.items)
+    rows = writing.save(dry=dry_run)
+    pulled.doubts += writing.doubts
+    done = _Done(rows, writing.taken, pulled, dry_run)
+    if format_ == "json":
+        click.echo(_json(done))
+    else:
+        _show(session, done, choice)
+    return 1 if pulled.unreadable else 0
+
+
+def _folder(session: Session, target: Target, out: str | None) -> Path:
+    """Where new files go."""
+    has_settings = session.settings().file is not None
+    named = Path(out) if out is not None else target.paths[0] if has_settings else Path.cwd()
+    check_output(named)
+    folder = Path(os.path.realpath(named))
+    if folder.exists() and not folder.is_dir():
+        raise ReconcilerError(
+            f"{folder.name} is no folder",
+            why="files are written into a folder",
+            fix="name a folder with --out",
+        )
+    return folder
+
+
+def _root(session: Session, folder: Path) -> Path:
+    """The folder of the configuration: where editors find the schema."""
+    settings = session.settings().folder
+    root = Path(os.path.realpath(settings)) if settings else folder
+    return root if folder.is_relative_to(root) else folder
+
+
+def _loaded(session: Session, target: Target, folder: Path) -> tuple[Loaded, Loaded | None]:
+    """Return what the files declare already, and did at the base.
+
+    The whole target, if it reads the folder; else what the folder holds, which was applied by
+    nobody unless there are no settings.
+    """
+    settings = session.settings()
+    whole, is_part = replace(target, paths=(folder,), overlays=()), settings.file is None
+    real = [Path(os.path.realpath(path)) for path in target.paths]
+    if settings.file and any(
+        folder.is_relative_to(one) or one.is_relative_to(folder) for one in real
+    ):
+        whole, is_part = target, True
+        if not any(folder.is_relative_to(one) for one in real):
+            whole = replace(target, paths=(*target.paths, folder))
+    skip = frozenset(whole.overlays)
+    tree = working_tree.WorkingTree(cwd=Path.cwd(), anchor=settings.folder, skip=skip)
+    some = [path for path in whole.paths if path.exists() and next(iter(tree.walk(path)), None)]
+    loaded = config_loaded.Loaded(Declared({}, "working tree"))
+    if some:
+        there = tuple(path for path in whole.overlays if path.exists())
+        loaded = loader.load(some, overlays=there, tree=tree)
+    return loaded, _base(session, whole, loaded) if is_part and repository.root(folder) else None
+
+
+def _base(session: Session, whole: Target, loaded: Loaded) -> Loaded | None:
+    """Return what the last apply declared; without it, live values win."""
+    found = inputs.base(session, whole, like=loaded)
+    for one in found.findings:
+        session.warn(f"{one.message}; {one.fix}")
+    return found.loaded
+
+
+def _json(done: _Done) -> str:
+    pulled = done.pulled
+    found: dict[str, Any] = {
+        "dry_run": done.dry,
+        "files": [
+            {"path": _shown(row.path), "action": row.action, "resources": row.resources}
+            for row in done.rows
+        ],
+        "taken": [{"address": str(address), "path": path} for address, path in done.taken],
+        "kept": [
+            {
+                "address": str(one.address),
+                "path": one.path,
+                "cause": "conflict" if one.both else "intent",
+                "change_request": one.change_request or None,
+                "url": one.url or None,
+            }
+            for one in pulled.kept
+        ],
+        "missing": [
+            {"address": str(one.address), "source": str(one.source)} for one in pulled.missing
+        ],
+        "left_out": [
+            {"address": str(one.address), "reason": one.reason, "fix": one.fix}
+            for one in pulled.doubts
+        ],
+        "foreign": [str(address) for address in pulled.foreign],
+        "unreadable": [
+            {"kind": gap.kind, "scope": list(gap.scope), "reason": gap.reason, "fix": gap.fix}
+            for gap in pulled.unreadable
+        ],
+    }
+    return printed(found)
+
+
+def _show(session: Session, done: _Done, choice: Choice) -> None:
+    """Print files on stdout, one per line, with kept fields; what was not written on stderr."""
+    _show_written(done)
+    _show_left_out(session, done.pulled, choice)
+
+
+def _show_written(done: _Done) -> None:
+    rows = done.rows
+    for row in rows:
+        count = f"  ({row.resources})" if row.resources else ""
+        click.echo(f"{row.action:<9}  {escape(_shown(row.path))}{count}")
+    for address, path in done.taken:
+        click.echo(escape(f"taken      {address}: {path}"))
+    for one in done.pulled.kept:
+        click.echo(escape(f"kept       {one.address}{f': {one.path}' if one.path else ''}"))
+        click.echo(escape(f"             {_why_kept(one)}"))
+    counts = {name: sum(row.action == name for row in rows) for name in ("written", "updated")}
+    number = sum(row.resources for row in rows)
+    resources = phrases.count(number, "resource")
+    click.echo(
+        f"{f'Dry run, nothing was written. {resources}' if done.dry else f'Pulled {resources}'}: "
+        f"{counts['written']} files {'would be ' if done.dry else ''}written, "
+        f"{counts['updated']} updated, {len(rows) - sum(counts.values())} unchanged."
+    )
+
+
+def _show_left_out(session: Session, pulled: Pulled, choice: Choice) -> None:
+    for resource in pulled.missing:
+        session.note(
+            escape(f"not live: {resource.address} ({resource.source}); the document stays")
+        )
+    for doubt in pulled.doubts:
+        session.note(f"warning: {escape(f'{doubt.address}: {doubt.reason}')}")
+        if doubt.fix:
+            session.note(f"  fix: {escape(doubt.fix)}")
+    if pulled.foreign and not choice.include_foreign:
+        names = ", ".join(str(address) for address in pulled.foreign[:5])
+        more = f" and {len(pulled.foreign) - 5} more" if len(pulled.foreign) > 5 else ""  # noqa: PLR2004  as many as are named
+        session.note(f"left to other tools (--include-foreign): {escape(names)}{more}")
+    for gap in pulled.unreadable:
+        what = f"error: {gap.kind} of {'/'.join(gap.scope)} cannot be read"
+        click.echo(escape(what), err=True)
+        for label, said in (
+            ("why", gap.reason),
+            ("state", "the rest was pulled"),
+            ("fix", gap.fix),
+        ):
+            if said:
+                click.echo(f"  {label + ':':<7}{escape(said)}", err=True)
+
+
+def _why_kept(one: Kept) -> str:
+    """Return why a difference stays in the files."""
+    if one.both:
+        return "git and PostHog have both changed it: apply or change the document by hand"
+    if one.change_request:
+        page = f" ({one.url})" if one.url else ""
+        return f"git has changed it; it waits for change request {one.change_request}{page}"
+    return "git has changed it, and it is not applied yet"
+
+
+def _shown(path: Path) -> str:
+    """A path as one would type it."""
+    cwd = Path(os.path.realpath(Path.cwd()))
+    return (path.relative_to(cwd) if path.is_relative_to(cwd) else path).as_posix()

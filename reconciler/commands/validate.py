@@ -1,0 +1,103 @@
+"""`reconciler validate`: the files, every error at once; offline unless asked otherwise."""
+
+import sys
+from collections.abc import Iterable
+
+import click
+
+from reconciler.cli import options, repo_paths
+from reconciler.cli.main import lasting
+from reconciler.cli.session import Session, color_for
+from reconciler.config.lint.codes import CHECKS
+from reconciler.config.loaded import Loaded
+from reconciler.config.settings import Target
+from reconciler.errors import ConfigError
+from reconciler.files import excerpts
+from reconciler.model import Finding, Severity
+from reconciler.operations import validate
+from reconciler.plan.selection import Options
+from reconciler.render import github, gitlab, json, sarif
+from reconciler.render import text as render_text
+from reconciler.render.shared.phrases import count
+
+
+@click.command("validate", epilog="Example: reconciler validate config/ --format github")
+@options.paths
+@options.formats("text", "json", "github", "gitlab", "sarif")
+@click.option("--live", is_flag=True, help="Check against PostHog, too: GET requests only.")
+@click.pass_obj
+def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) -> int:
+    """Check YAML, schema, references, duplicates and more. Contacts nothing without --live."""
+    try:
+        target, loaded = session.load(paths)
+    except ConfigError as error:
+        if not error.findings:
+            raise
+        return _show(session, format_, error.findings, state=error.state)
+    lasting.append(loaded)
+    found = list(loaded.declared.findings)
+    if live:
+        found = [one for one in found if one.code != "R013"]  # R036 knows every project there is
+        found.extend(_live(session, target, loaded))
+        found.sort(key=lambda one: one.sort_key)
+    code = _show(session, format_, found)
+    if not code:
+        _sum_up(session, loaded, found, is_result=format_ == "text")
+    return code
+
+
+def _live(session: Session, target: Target, loaded: Loaded) -> Iterable[Finding]:
+    """What only PostHog can say, without what the files silence."""
+    with session.reader(target) as reader:
+        found = validate.validate(reader, loaded, Options(ignore=target.ignore))
+    yield from loaded.silences.keep(found)
+    yield from map(excerpts.attach, loaded.silences.unused(live=True))
+
+
+def _show(
+    session: Session,
+    format_: str,
+    found: Iterable[Finding],
+    state: str = "nothing was written",
+) -> int:
+    """Print findings; the exit code that they mean."""
+    found = tuple(found)
+    code = 1 if any(one.severity is Severity.ERROR for one in found) else 0
+    if format_ != "text":
+        if text := _report(format_, found):
+            click.echo(text, color=True)
+    elif found:
+        color = color_for(session.color_choice, sys.stderr)
+        if code:
+            said = render_text.error(ConfigError("", findings=found, state=state), color=color)
+        else:
+            said = render_text.findings(found, color=color)
+        if code or not session.quiet:
+            click.echo(said, err=True, color=color)
+    return code
+
+
+def _report(format_: str, found: tuple[Finding, ...]) -> str:
+    """The findings for a program. Only what code hosts read gets paths from the root of git."""
+    if format_ == "json":
+        return json.findings(found)
+    found = repo_paths.locate_from_root(found)
+    if format_ == "github":
+        return github.findings(found)
+    if format_ == "gitlab":
+        return gitlab.findings(found)
+    return sarif.findings(found, CHECKS)
+
+
+def _sum_up(session: Session, loaded: Loaded, found: list[Finding], *, is_result: bool) -> None:
+    """`Valid: 7 resources, 1 warning, 2 silenced.`: the result, or a note beside a report."""
+    parts = [count(len(loaded.declared.resources) + len(loaded.templates), "resource")]
+    if warnings := sum(one.severity is Severity.WARNING for one in found):
+        parts.append(count(warnings, "warning"))
+    if silenced := loaded.silences.silenced:
+        parts.append(f"{silenced:,} silenced")
+    text = f"Valid: {', '.join(parts)}."
+    if is_result:
+        click.echo(text)
+    else:
+        session.note(text)

@@ -1,0 +1,1 @@
+"""From YAML documents to declared resources: overlays, templates, identities."""

@@ -1,0 +1,186 @@
+"""One document becomes one resource, or one template: kind, schema, address, normal form."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler.config.documents.templates import Template
+from reconciler.config.schema import validator
+from reconciler.config.schema.errors import explain, show
+from reconciler.files.text import error
+from reconciler.files.working_tree import SETTINGS
+from reconciler.kinds import KINDS
+from reconciler.model import (
+    Address,
+    Document,
+    Finding,
+    Kind,
+    Lifecycle,
+    MappingNode,
+    Resource,
+    Scope,
+    Source,
+    Spec,
+    value_place,
+)
+from reconciler.suggest import closest_match
+
+Lines = Callable[[str], Sequence[str] | None]
+
+NO_LIFECYCLE: Final = Lifecycle()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A document whose kind is known; nothing else about it is checked yet."""
+
+    kind: Kind
+    document: MappingNode
+    source: Source
+
+
+Identity = tuple[str, str, str | tuple[str, ...], str]
+"""kind, organization, project or selectors, name; folded where the server folds case."""
+
+
+def classify(document: Document, findings: list[Finding]) -> Written | None:
+    """Find the kind of a document; what has none goes to `findings`."""
+    node = document.value
+    if not isinstance(node, MappingNode):
+        message = "a document has to be a mapping with `kind`, `metadata` and `spec`"
+        findings.append(error("R005", message, document.source))
+        return None
+    name = node.get("kind")
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is not None:
+        return Written(kind, node, document.source)
+    findings.append(_no_kind(document, node))
+    return None
+
+
+def _no_kind(document: Document, node: MappingNode) -> Finding:
+    """Why a mapping is no resource, and what was probably meant."""
+    known = f"one of {', '.join(KINDS)}"
+    if "kind" not in node:
+        message, place = "the document has no `kind`", document.source
+        if "targets" in node:
+            fix = f"settings are read from a file {SETTINGS} above, and from no other"
+            return error("R003", message, place, why="it looks like settings", fix=fix)
+        close = closest_match("kind", node)
+        why = f'there is a field "{close}"' if close else ""
+        return error("R003", message, place, why=why, fix=f"add `kind:` with {known}")
+    name, place = node["kind"], node.value_source("kind")
+    if not isinstance(name, str):
+        message = "`kind` has no value" if name is None else f"`kind` cannot be {show(name)}"
+        return error("R003", message, place, fix=f"write {known}")
+    meant = closest_match(name, KINDS)
+    fix = f'did you mean "{meant}"?' if meant else known
+    return error("R003", f"there is no kind {show(name)}", place, fix=fix)
+
+
+def identity(written: Written) -> Identity | None:
+    """What a document is about; None if its metadata does not say so."""
+    metadata = written.document.get("metadata")
+    if not isinstance(metadata, dict):
+        return None
+    kind = written.kind
+    organization, name = metadata.get("organization"), metadata.get(kind.key)
+    if not isinstance(organization, str) or not isinstance(name, str):
+        return None
+    project: Any = ""
+    if kind.scope is Scope.PROJECT:
+        project = metadata.get("project")
+        if project is None and isinstance(metadata.get("projects"), list):
+            project = tuple(str(selector) for selector in metadata["projects"])
+        if not isinstance(project, (str, tuple)):
+            return None
+    return kind.name, organization, project, name.casefold() if kind.folds_case else name
+
+
+def address(written: Written) -> Address | None:
+    """The address of a document, also of one with errors, if it has one."""
+    found = identity(written)
+    if found is None:
+        return None
+    kind, organization, project, _ = found
+    if isinstance(project, tuple):
+        return None
+    if written.kind.scope is Scope.INSTANCE:
+        return Address(kind, (organization,))
+    name: str = written.document["metadata"][written.kind.key]
+    return Address(kind, (organization, project, name) if project else (organization, name))
+
+
+def spell(found: Identity, written: Written) -> str:
+    """What a document declares, as text for people."""
+    name = written.document["metadata"][written.kind.key]
+    return str(address(written) or f"{found[0]} {name} with these `projects`")
+
+
+def check(written: Written, lines_of: Lines) -> list[Finding]:
+    """Every error of a document against its schema; none if it is well-formed."""
+    name = written.kind.name
+    if validator.accepts(name, written.document):
+        return []
+    return explain(name, written.document, written.source, lines_of)
+
+
+def build(written: Written, findings: list[Finding]) -> Resource | Template | None:
+    """Turn a well-formed document into a resource in its kind's normal form."""
+    kind, document = written.kind, written.document
+    metadata = document["metadata"]
+    node = document.get("spec")
+    written_spec: Spec = {} if node is None else node
+    try:
+        spec = kind.canonical(written_spec)
+    except (ValueError, TypeError, OverflowError) as problem:
+        place = written.source if node is None else document.value_source("spec")
+        findings.append(error("R005", f"`spec` cannot be used: {problem}"[:300], place))
+        return None
+    organization, name = metadata["organization"], metadata[kind.key]
+    parts: tuple[str, ...] = (organization, name)
+    if kind.scope is Scope.INSTANCE:
+        parts = (organization,)
+    elif kind.scope is Scope.PROJECT and "project" in metadata:
+        parts = (organization, metadata["project"], name)
+    resource = Resource(
+        Address(kind.name, parts),
+        spec,
+        source=written.source,
+        lifecycle=_lifecycle(metadata["lifecycle"]) if "lifecycle" in metadata else NO_LIFECYCLE,
+        id=str(metadata["id"]) if "id" in metadata else None,
+        written=written_spec,
+    )
+    if "projects" in metadata:
+        selectors, place = metadata["projects"], metadata.value_source("projects")
+        places = tuple(selectors.value_source(index) for index in range(len(selectors)))
+        return Template(kind.name, organization, name, tuple(selectors), resource, place, places)
+    return resource
+
+
+def check_lifecycle(written: Written) -> Iterator[Finding]:
+    """Paths under `lifecycle.ignore` have to start with a field that there is."""
+    metadata = written.document["metadata"]
+    if "lifecycle" not in metadata:
+        return
+    fields = validator.at(written.kind.name, "spec") or {}
+    known = fields.get("properties", {})
+    for index, path in enumerate(metadata["lifecycle"].get("ignore", ())):
+        name = re.split(r"[.\[]", path, maxsplit=1)[0]
+        if name not in known:
+            meant = closest_match(name, known)
+            fix = f'did you mean "{meant}"?' if meant else f"one of {', '.join(known)}"
+            where = value_place(
+                written.document, ("metadata", "lifecycle", "ignore", index), written.source
+            )
+            yield error("R004", f'`spec` has no field "{name}"', where, fix=fix)
+
+
+def _lifecycle(node: Mapping[str, Any]) -> Lifecycle:
+    return Lifecycle(
+        prevent_destroy=node.get("prevent_destroy"),
+        ignore=tuple(node.get("ignore", ())),
+        absent=node.get("state") == "absent",
+        renamed_from=node.get("renamed_from"),
+    )

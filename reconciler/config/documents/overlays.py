@@ -1,0 +1,120 @@
+"""Documents of an overlay are merged over those of the same address, field by field."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.config.schema import validator
+from reconciler.model import MappingNode, SequenceNode, Source
+
+
+class MergedMapping(MappingNode):
+    """A mapping whose keys come from several; `holders[key]` is the one that a key is from."""
+
+    __slots__ = ("holders",)
+
+    holders: dict[str, MappingNode]
+
+    @property
+    def marks(self) -> dict[str, tuple[int, int, int, int]]:
+        """Places, each in the file of its key."""
+        return {key: holder.marks[key] for key, holder in self.holders.items()}
+
+    def key_source(self, key: str) -> Source:
+        """Where the key itself is written, in the file it comes from."""
+        return self.holders[key].key_source(key)
+
+    def value_source(self, key: str) -> Source:
+        """Where the key's value starts, in the file it comes from."""
+        return self.holders[key].value_source(key)
+
+
+class MergedSequence(SequenceNode):
+    """A list whose items come from several; `holders[i]` is where item i is from."""
+
+    __slots__ = ("holders",)
+
+    holders: list[tuple[SequenceNode, int]]
+
+    def value_source(self, index: int) -> Source:
+        """Where item `index` starts, in the file it comes from."""
+        holder, place = self.holders[index]
+        return holder.value_source(place)
+
+    def add(self, item: Any, holder: SequenceNode, index: int) -> None:
+        """Append an item that stands in another list."""
+        self.append(item)
+        self.holders.append((holder, index))
+
+
+def _copy_of(node: MappingNode) -> MergedMapping:
+    copy = MergedMapping(node)
+    copy.places, copy.number = node.places, node.number
+    copy.holders = dict.fromkeys(node, node)
+    return copy
+
+
+def merge(kind: str, base: MappingNode, over: MappingNode) -> MappingNode:
+    """A document with the fields of `over` put over those of `base`; both stay as they are."""
+    return _mapping(base, over, (), validator.natural_keys(kind))
+
+
+def _mapping(
+    base: MappingNode,
+    over: MappingNode,
+    path: tuple[str, ...],
+    named: Mapping[tuple[str, ...], str],
+) -> MappingNode:
+    merged = _copy_of(base)
+    for key, value in over.items():
+        before = base.get(key)
+        here = (*path, key)
+        if value is None and here == ("spec",):
+            continue  # a `spec` with nothing in it says nothing
+        merged.holders[key] = over
+        if isinstance(before, MappingNode) and isinstance(value, MappingNode):
+            merged[key] = _mapping(before, value, here, named)
+        elif here in named and isinstance(before, SequenceNode) and isinstance(value, SequenceNode):
+            merged[key] = _sequence(before, value, here, named)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _sequence(
+    base: SequenceNode,
+    over: SequenceNode,
+    path: tuple[str, ...],
+    named: Mapping[tuple[str, ...], str],
+) -> SequenceNode:
+    """Items of one name are merged, new ones come last."""
+    key = named[path]
+    merged = MergedSequence()
+    merged.places, merged.number, merged.holders = base.places, base.number, []
+    patches = {_name(item, key): index for index, item in enumerate(over)}
+    for index, item in enumerate(base):
+        patch = patches.pop(_name(item, key), None) if isinstance(item, MappingNode) else None
+        if patch is None or not isinstance(over[patch], MappingNode):
+            merged.add(item, base, index)
+        else:
+            merged.add(_mapping(item, over[patch], path, named), over, patch)
+    for index in sorted(patches.values()):
+        merged.add(over[index], over, index)
+    return merged
+
+
+def _name(item: Any, key: str) -> Any:
+    """What an item of a list is called; itself where it has no name, so that it matches nothing."""
+    name = item.get(key) if isinstance(item, Mapping) else None
+    return name if isinstance(name, str) else id(item)
+
+
+def without(document: MappingNode, *path: str) -> MappingNode:
+    """A copy of a document that lacks one field."""
+    copy = _copy_of(document)
+    step, *rest = path
+    if not rest:
+        copy.pop(step, None)
+        copy.holders.pop(step, None)
+    elif isinstance(document.get(step), MappingNode):
+        copy[step] = without(document[step], *rest)
+    return copy

@@ -1,0 +1,67 @@
+"""Documents for every project that matches: selectors, and what becomes of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from reconciler.files.text import error
+from reconciler.model import Address, Finding, Resource, Source
+
+MAX_MATCHED: Final = 200_000  # pairs of templates and projects that are looked at offline
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A document with `metadata.projects`: the same resource in every project that matches."""
+
+    kind: str
+    organization: str
+    name: str
+    selectors: tuple[str, ...]
+    resource: Resource  # its address has no project
+    place: Source  # of the selectors
+    places: tuple[Source, ...] = ()  # of each
+    done: frozenset[str] = frozenset()  # projects for which an overlay has made it already
+
+    def matches(self, project: str) -> bool:
+        """Whether a project is selected; `*` stands for any text, `!` leaves out."""
+        return project not in self.done and selected(self.selectors, project)
+
+    def instance(self, project: str) -> Resource:
+        """The resource in one project."""
+        address = Address(self.kind, (self.organization, project, self.name))
+        return replace(self.resource, address=address)
+
+
+def selected(selectors: Sequence[str], name: str) -> bool:
+    """Whether a name is among those that selectors pick."""
+    return any(
+        _like(name, selector) for selector in selectors if not selector.startswith("!")
+    ) and not any(_like(name, selector[1:]) for selector in selectors if selector.startswith("!"))
+
+
+def _like(name: str, pattern: str) -> bool:
+    first, *rest = pattern.split("*")
+    if not rest:
+        return name == pattern
+    if not name.startswith(first):
+        return False
+    *middle, last = rest
+    at = len(first)
+    for piece in middle:
+        at = name.find(piece, at)
+        if at < 0:
+            return False
+        at += len(piece)
+    return len(name) - len(last) >= at and name.endswith(last)
+
+
+def duplicate(resource: Resource, other: Resource, fix: str) -> Finding:
+    """Say that two documents declare the same resource."""
+    return error(
+        "R007",
+        f"{resource.address} is declared twice",
+        resource.source or Source("", 1),
+        why=f"it is declared at {other.source} already",
+        fix=fix,
+    )

@@ -1,0 +1,1 @@
+"""Write values back into files."""

@@ -1,0 +1,220 @@
+"""Live values into the documents that declare them; comments, order and style stay.
+
+A document is changed where the value stands: in an overlay what an overlay writes. Nothing is on
+disk before every file has been made, and read back by our own loader.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.config.edit import merge
+from reconciler.config.edit.documents import SkippedEdit
+from reconciler.config.edit.file_text import FileText
+from reconciler.config.edit.writer import folded
+from reconciler.files.text import decode
+from reconciler.files.working_tree import Entry, Tree
+from reconciler.kinds import KINDS
+from reconciler.model import ABSENT, Address, Resource, Spec, bare
+from reconciler.model import Path as SpecPath
+
+_BOM: Final = "\ufeff"
+_Place = tuple[str, int]  # file, and a line of the document
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentEdit:
+    """What one document is to become.
+
+    Args:
+        resource: as it is declared, overlays merged.
+        addresses: what the document declares; several for one with `projects`.
+        values: spec path -> live value; ABSENT where it is not live.
+        name: what the object is called now, if it is called otherwise.
+        removed: the object is gone, so the document goes.
+        restored: the object is there again, so `state: absent` goes.
+
+    """
+
+    resource: Resource
+    addresses: tuple[Address, ...]
+    values: Mapping[SpecPath, Any] = field(default_factory=dict)
+    name: str | None = None
+    removed: bool = False
+    restored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One file before and after; None after: it declares nothing any more, and goes."""
+
+    file: str  # as it is shown
+    before: str
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Patched:
+    """A tree with some files as patches make them, for our own loader to read."""
+
+    tree: Tree
+    patches: Mapping[str, Patch]
+    origin: str = field(default="adopted", init=False)
+    may_lack_paths: bool = field(default=False, init=False)
+
+    def display(self, path: Path) -> str:
+        """The name of a path in messages."""
+        return self.tree.display(path)
+
+    def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
+        """Every file that is left."""
+        for name, read in self.tree.walk(path, skip):
+            patch = self.patches.get(name)
+            if patch is None:
+                yield name, read
+            elif patch.after is not None:
+                yield name, partial(str.encode, patch.after)
+
+
+@dataclass(slots=True)
+class Adoption:
+    """One run: wishes in, patches out. `read` gives the bytes of a file by its shown name."""
+
+    read: Callable[[str], bytes]
+    doubts: list[SkippedEdit] = field(default_factory=list)
+    _files: dict[str, FileText] = field(default_factory=dict)
+
+    def grant(self, wish: DocumentEdit) -> None:
+        """Change the documents of a wish; what cannot be done becomes a doubt for each address."""
+        source = wish.resource.source
+        if source is None:
+            return
+        try:
+            if wish.removed:
+                self._file(source.file).remove(source.line)
+            else:
+                self._rewrite(wish)
+        except merge.NotKeptError as problem:
+            reason = f"{source} cannot be rewritten: {problem}"
+            self.doubts += [SkippedEdit(one, reason, "change it by hand") for one in wish.addresses]
+
+    def patches(self) -> dict[str, Patch]:
+        """Every file that differs, by its shown name."""
+        found = {}
+        for name, file in self._files.items():
+            was, text = file.was or "", file.text
+            if text != was:
+                found[name] = Patch(name, was, text if file.says_something else None)
+        return found
+
+    def _rewrite(self, wish: DocumentEdit) -> None:
+        lists = folded(wish.resource.address.kind)
+        made = {}
+        for place, (was, now) in sorted(_parts(wish).items()):
+            rewrite = partial(merge.rewrite, was=was, now=now, folded=lists)
+            made[place] = (self._file(place[0]), rewrite)
+        before = {id(file): file.copy() for file, _ in made.values()}
+        try:
+            for (_, line), (file, rewrite) in made.items():
+                file.rewrite(line, rewrite)
+        except merge.NotKeptError:
+            for file, _ in made.values():  # all of a document, or nothing
+                file.pieces = before[id(file)].pieces
+            raise
+
+    def _file(self, name: str) -> FileText:
+        if name not in self._files:
+            data = self.read(name)
+            text = decode(data, name)
+            self._files[name] = FileText.of(
+                f"{_BOM}{text}" if data.startswith(b"\xef\xbb\xbf") else text
+            )
+        return self._files[name]
+
+
+def _parts(wish: DocumentEdit) -> dict[_Place, tuple[dict[str, Any], dict[str, Any]]]:
+    """For each document: how the parts that change are in it, and how they are to be."""
+    resource = wish.resource
+    source = resource.source
+    assert source is not None  # noqa: S101  the caller looked
+    own = (source.file, source.line)
+    spec = patched(resource.spec, wish.values)
+    parts: dict[_Place, tuple[dict[str, Any], dict[str, Any]]] = defaultdict(lambda: ({}, {}))
+    for path in wish.values:
+        place = resource.locate(path) or source
+        was, now = parts[own if place.file == source.file else (place.file, place.line)]
+        _copy(resource.spec, path, was.setdefault("spec", {}))
+        _copy(spec, path, now.setdefault("spec", {}))
+    if wish.name is not None:
+        key = KINDS[resource.address.kind].key
+        _set(parts[own], key, resource.address.name, wish.name)
+    if wish.restored:
+        _revive(parts[own], resource)
+    return dict(parts)
+
+
+def _set(sides: tuple[dict[str, Any], dict[str, Any]], key: str, was: Any, now: Any) -> None:
+    for side, value in zip(sides, (was, now), strict=True):
+        side.setdefault("metadata", {})[key] = value
+
+
+def _revive(sides: tuple[dict[str, Any], dict[str, Any]], resource: Resource) -> None:
+    """Without `state: absent`; a `lifecycle` that says nothing else goes as a whole."""
+    life = resource.lifecycle
+    more = life.prevent_destroy is not None or life.ignore or life.renamed_from is not None
+    was, now = (side.setdefault("metadata", {}) for side in sides)
+    was["lifecycle"] = {"state": "absent"}
+    if more:
+        now["lifecycle"] = {}
+
+
+def patched(spec: Spec, values: Mapping[SpecPath, Any]) -> Spec:
+    """A spec with other values; what is not live goes, from the end of a list first."""
+    made: Any = bare(spec)
+    gone = [path for path, value in values.items() if value is ABSENT]
+    for path, value in sorted(values.items(), key=lambda pair: _order(pair[0])):
+        if value is not ABSENT:
+            _put(made, path, bare(value))
+    for path in sorted(gone, key=_order, reverse=True):
+        _drop(made, path)
+    result: Spec = made
+    return result
+
+
+def _order(path: SpecPath) -> tuple[tuple[bool, str], ...]:
+    return tuple((isinstance(step, str), str(step).zfill(9)) for step in path)
+
+
+def _put(node: Any, path: SpecPath, value: Any) -> None:
+    *inner, last = path
+    for step in inner:
+        if isinstance(node, dict) and not isinstance(node.get(step), dict | list):
+            node[step] = {}
+        node = node[step]
+    if isinstance(node, list) and isinstance(last, int) and last >= len(node):
+        node.append(value)
+    else:
+        node[last] = value
+
+
+def _drop(node: Any, path: SpecPath) -> None:
+    *inner, last = path
+    for step in inner:
+        node = node[step]
+    del node[last]
+
+
+def _copy(spec: Any, path: SpecPath, into: dict[str, Any]) -> None:
+    """Copy the part of a spec that a path is in: as deep as mappings go, lists as a whole."""
+    for number, step in enumerate(path):
+        if not isinstance(spec, Mapping) or step not in spec:
+            return
+        spec = spec[step]
+        last = number == len(path) - 1 or not isinstance(spec, Mapping)
+        if last or isinstance(path[number + 1], int):
+            into[str(step)] = bare(spec)
+            return
+        into = into.setdefault(str(step), {})

@@ -1,0 +1,138 @@
+"""Live resources become documents as a person would write them: no defaults, no ids, in order."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from reconciler.config.edit import emitter
+from reconciler.config.lint import rejected_values
+from reconciler.config.schema import validator
+from reconciler.kinds import KINDS
+from reconciler.model import Address, Kind, Resource, Scope, Spec
+
+_EMPTY: Final[tuple[Any, ...]] = (None, {}, [], "")
+_SHOWN: Final = 80  # characters of a value in a message
+CORRECT: Final = "correct it in PostHog, and pull again"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One live resource, as it is to be written."""
+
+    address: Address
+    spec: Spec  # in normal form, in names
+    id: str | None = None  # for `metadata.id`, where the name alone does not say which one
+    hidden: tuple[str, ...] = ()  # paths that the API does not show
+    resource: Resource | None = None  # the document that declares it already
+    fields: frozenset[str] = frozenset()  # those of the document that differ from what is live
+    renamed: bool = False  # the document spells the name otherwise
+    taken: tuple[str, ...] = ()  # paths of the document that become what is live
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedEdit:
+    """Something live that is not written, and why."""
+
+    address: Address
+    reason: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How much of a resource is written."""
+
+    full: bool = False
+
+    def document(self, item: Item) -> dict[str, Any]:
+        """The whole document of an item."""
+        document: dict[str, Any] = {"kind": item.address.kind, "metadata": metadata(item)}
+        if spec := self.spec(item):
+            document["spec"] = spec
+        return document
+
+    def spec(self, item: Item) -> dict[str, Any]:
+        """The fields that are worth writing, ordered as in the schema."""
+        kind = KINDS[item.address.kind]
+        spec = {name: value for name, value in item.spec.items() if name not in item.hidden}
+        if not self.full:
+            spec = {n: _trimmed(kind, n, v) for n, v in spec.items() if not usual(kind, n, v)}
+        for path in item.hidden:
+            name, _, inner = path.partition(".")
+            if inner and isinstance(spec.get(name), Mapping):
+                spec[name] = {n: v for n, v in spec[name].items() if n != inner}
+        ordered: dict[str, Any] = _ordered(spec, validator.at(kind.name, "spec") or {})
+        return ordered
+
+
+def metadata(item: Item) -> dict[str, Any]:
+    """Which resource it is."""
+    kind, address = KINDS[item.address.kind], item.address
+    found: dict[str, Any] = {"organization": address.organization}
+    if address.project is not None:
+        found["project"] = address.project
+    if kind.scope is not Scope.INSTANCE:
+        found[kind.key] = address.name
+    if item.id is not None:
+        found["id"] = int(item.id) if item.id.isdecimal() else item.id
+    return found
+
+
+def usual(kind: Kind, name: str, value: Any) -> bool:
+    """Whether a value is what the server takes anyway: off, empty and unset are one."""
+    defaults = kind.defaults
+    return name in defaults and (defaults[name] == value or not (defaults[name] or value))
+
+
+def _trimmed(kind: Kind, name: str, value: Any) -> Any:
+    """A mapping without what is empty in it: it says nothing. Conditions stay as they are."""
+    if not isinstance(value, Mapping) or name == "conditions":
+        return value
+    kept = {"groups"} if kind.gated else set()
+    return {key: item for key, item in value.items() if item not in _EMPTY or key in kept}
+
+
+def _ordered(value: Any, about: Mapping[str, Any]) -> Any:
+    """Keys as the schema lists them, then the others by name."""
+    if isinstance(value, Mapping):
+        known: Mapping[str, Any] = about.get("properties", {})
+        names = [name for name in known if name in value]
+        names += sorted(name for name in value if name not in known)
+        return {name: _ordered(value[name], known.get(name, {})) for name in names}
+    if isinstance(value, list):
+        items = about.get("items", {})
+        return [_ordered(item, items) for item in value]
+    return value
+
+
+def declarable(items: Iterable[Item], doubts: list[SkippedEdit]) -> Iterator[Item]:
+    """Items without the fields that no file can hold; what those are goes to `doubts`."""
+    for item in items:
+        why = _unwritable(item)
+        for name, reason in why.items():
+            if item.spec[name] is not None:
+                doubts.append(SkippedEdit(item.address, f"`{name}` is left out: {reason}", CORRECT))
+        spec = {name: value for name, value in item.spec.items() if name not in why}
+        yield replace(item, spec=spec, fields=item.fields - why.keys()) if why else item
+
+
+def _unwritable(item: Item) -> dict[str, str]:
+    """Yield each field that `validate` would refuse, and why."""
+    document, found = Shape(full=True).document(item), dict[str, str]()
+    accepts = validator.accepts(item.address.kind, document)
+    if not accepts and validator.accepts(item.address.kind, {**document, "spec": {}}):
+        for name in document.get("spec", {}):
+            if not _accepted(document, name):
+                shown = emitter.flow(item.spec[name])
+                shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+                found[name] = f"no file can hold {shown}"
+    sound = {name: value for name, value in item.spec.items() if name not in found}
+    for one in rejected_values.of_spec(item.address.kind, sound):
+        found.setdefault(str(one.path[0]), f"PostHog would refuse it today: {one.message}")
+    return found
+
+
+def _accepted(document: Mapping[str, Any], name: str) -> bool:
+    """Whether the schema takes one field, all others left out."""
+    alone = {**document, "spec": {name: document["spec"][name]}}
+    return validator.accepts(document["kind"], alone)

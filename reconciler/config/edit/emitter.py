@@ -1,0 +1,179 @@
+"""Values become YAML that every reader takes alike, of YAML 1.1 as of 1.2. Writes no file.
+
+An emitter of our own: it never folds lines, tags or anchors, quotes what any reader could take
+for something else, and lays documents out as a person would.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from reconciler.config.yaml.scalars import resolve
+from reconciler.files.text import hidden_characters
+
+WIDTH: Final = 100
+STEP: Final = "  "
+IN_ONE_LINE: Final = frozenset({"metadata", "conditions"})  # mappings that people write so
+
+_WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"})
+_DURATION: Final = re.compile(r"(?:[0-9]+[wdhms])+")
+_SHORT: Final = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", '"': '\\"', "\0": "\\0"}
+
+
+def document(value: Mapping[str, Any]) -> str:
+    """The lines of one document, without `---`; ends with a new line."""
+    return "".join(f"{line}\n" for line in _mapping(value, ""))
+
+
+def block(value: Any, indent: str) -> list[str]:
+    """The lines of a mapping or list that is not empty, each indented."""
+    return list(_mapping(value, indent) if isinstance(value, Mapping) else _list(value, indent))
+
+
+def entry(key: str, value: Any, indent: str) -> list[str]:
+    """The lines of one key and its value."""
+    return list(_entry(f"{indent}{scalar(key)}:", value, indent, flow=key in IN_ONE_LINE))
+
+
+def scalar(value: Any, *, flow: bool = False) -> str:
+    """Text, a number, true, false or null on one line; `flow`: between brackets."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return _float(value)
+        case _:
+            return str(value) if is_plain(value, flow=flow) else quoted(value)
+
+
+def is_plain(text: str, *, flow: bool = False) -> bool:
+    """Whether text needs no quotes: nothing in it means anything to a reader of YAML."""
+    if not text or text.lower() in _WORDS or not isinstance(resolve_or_none(text), str):
+        return False
+    if not (text[0].isalpha() or text[0] in "_/") and not _DURATION.fullmatch(text):
+        return False
+    if not text.isprintable() or hidden_characters(text):
+        return False
+    if text[-1] in ": " or ": " in text or " #" in text:
+        return False
+    return not (flow and any(mark in text for mark in ",[]{}?"))
+
+
+def resolve_or_none(text: str) -> Any:
+    """What our reader takes plain text for; None too for what it refuses."""
+    try:
+        return resolve(text)
+    except ValueError:
+        return None
+
+
+def quoted(text: str) -> str:
+    """Text in quotes; what cannot be seen as an escape."""
+    if text.replace("\u200d", "").isprintable() and not hidden_characters(text):
+        if '"' in text or "\\" in text:
+            return "'" + text.replace("'", "''") + "'"
+        return f'"{text}"'
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(one: str) -> str:
+    if one in _SHORT:
+        return _SHORT[one]
+    if one.isprintable() and not (ord(one) > 0x7F and hidden_characters(one)):  # noqa: PLR2004  the end of ASCII
+        return one
+    number = ord(one)
+    if number < 0x100:  # noqa: PLR2004  as many digits as needed
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"  # noqa: PLR2004  the end of four digits
+
+
+def _float(value: float) -> str:
+    """With a point, which YAML 1.1 wants before an exponent."""
+    text = repr(value)
+    mantissa, e, exponent = text.partition("e")
+    return f"{mantissa if '.' in mantissa else f'{mantissa}.0'}e{exponent}" if e else text
+
+
+def flow(value: Any) -> str:
+    """Any value between brackets, on one line."""
+    if isinstance(value, Mapping):
+        inner = (f"{scalar(key, flow=True)}: {flow(item)}" for key, item in value.items())
+        return "{" + ", ".join(inner) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(map(flow, value)) + "]"
+    return scalar(value, flow=True)
+
+
+def _mapping(value: Mapping[str, Any], indent: str) -> Iterator[str]:
+    for key, item in value.items():
+        yield from entry(key, item, indent)
+
+
+def _list(value: Sequence[Any], indent: str) -> Iterator[str]:
+    for item in value:
+        if isinstance(item, Mapping) and item and not _is_short(item, indent):
+            first, *rest = _mapping(item, f"{indent}{STEP}")
+            yield f"{indent}- {first.strip() if not rest else first[len(indent) + 2 :]}"
+            yield from rest
+        else:
+            yield from _entry(f"{indent}-", item, indent, flow=True)
+
+
+def _entry(start: str, value: Any, indent: str, *, flow: bool) -> Iterator[str]:
+    """A value after its key or dash."""
+    if isinstance(value, str):
+        if lines := _literal(value):
+            style, *text = lines
+            yield f"{start} {style}"
+            yield from (f"{indent}{STEP}{line}" if line else "" for line in text)
+        else:
+            yield f"{start} {scalar(value)}"
+    elif not isinstance(value, Mapping | Sequence):
+        yield f"{start} {scalar(value)}"
+    elif not value or _fits(value, start, flow=flow):
+        yield f"{start} {_flow(value)}"
+    else:
+        yield start
+        yield from block(value, f"{indent}{STEP}")
+
+
+def _literal(text: str) -> list[str]:
+    """The lines of text of several lines as `|` takes it; none if only quotes keep it whole."""
+    body, end = (text[:-1], "") if text.endswith("\n") else (text, "-")
+    lines = body.split("\n")
+    if "\n" not in text or not lines[0] or lines[0][0] == " " or not lines[-1]:
+        return []
+    if any(not line.isprintable() or line != line.rstrip() for line in lines):
+        return []
+    return [] if hidden_characters(body.replace("\n", "")) else [f"|{end}", *lines]
+
+
+def _fits(value: Any, start: str, *, flow: bool) -> bool:
+    """Whether a value that is not empty is better off on the line of its key."""
+    if isinstance(value, Mapping):
+        return flow and _is_short(value, start)
+    return all(map(_is_line, value)) and len(start) + len(_flow(value)) < WIDTH
+
+
+def _is_short(value: Mapping[str, Any], start: str) -> bool:
+    """Whether a mapping has only plain values, or lists of them, and not too many."""
+    if not all(_is_line(item) or _is_line_list(item) for item in value.values()):
+        return False
+    return len(start) + len(_flow(value)) < WIDTH
+
+
+def _is_line_list(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_line, value))
+
+
+def _is_line(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\n" not in value
+    return not isinstance(value, Mapping | Sequence)
+
+
+_flow = flow

@@ -1,0 +1,96 @@
+"""Where a document goes: names of files and folders that no system and no reader trips over."""
+
+import hashlib
+import json
+import os
+import re
+import unicodedata
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+from urllib.parse import quote
+
+from reconciler.config.edit.file_text import MODELINE
+from reconciler.config.schema import validator
+from reconciler.files.working_tree import SETTINGS
+from reconciler.kinds import KINDS
+from reconciler.model import Address, Scope
+
+LAYOUTS: Final = ("collection", "resource")
+SUFFIX: Final = ".yaml"
+
+_MAX_BYTES: Final = 150  # of a name; every system takes 255
+_CUT: Final = re.compile("%.?$")  # half of an encoded byte
+_DEVICES: Final = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(10))}
+)
+
+
+class Places:
+    """Gives every document a file; two names that one system takes for the same stay apart."""
+
+    def __init__(self, layout: str) -> None:
+        self._layout = layout
+        self._taken: dict[tuple[str, str], str] = {}
+
+    def file(self, address: Address) -> PurePosixPath:
+        """The file of a document, from the folder that is written to."""
+        scope = PurePosixPath(*self._folders(address))
+        plural = KINDS[address.kind].plural
+        if self._layout == LAYOUTS[0] or KINDS[address.kind].scope is Scope.INSTANCE:
+            return scope / f"{plural}{SUFFIX}"
+        folder = scope / plural
+        return folder / f"{self._part(str(folder), address.name)}{SUFFIX}"
+
+    def _folders(self, address: Address) -> list[str]:
+        organization = self._part("", address.organization, is_folder=True)
+        if address.project is None:
+            return [organization]
+        return [organization, self._part(organization, address.project, is_folder=True)]
+
+    def _part(self, folder: str, name: str, *, is_folder: bool = False) -> str:
+        encoded = encode(name, is_folder=is_folder)
+        key = (f"{folder}/{is_folder}", unicodedata.normalize("NFC", encoded).casefold())
+        if self._taken.setdefault(key, name) == name:
+            return encoded
+        return f"{encoded}~{_digest(name)}"
+
+
+def encode(name: str, *, is_folder: bool = False) -> str:
+    """A name as one part of a path: percent-encoded where it is not plain."""
+    part = quote(name, safe="@+")
+    stem = part.split(".")[0].lower()
+    if part.startswith(".") or stem in _DEVICES or f"{part}{SUFFIX}".lower() == SETTINGS:
+        part = f"%{ord(part[0]):02X}{part[1:]}"  # hidden, a device of Windows, or our settings
+    if part.endswith(".") or (is_folder and part.lower().endswith((".yaml", ".yml"))):
+        head, _, tail = part.rpartition(".")
+        part = f"{head}%2E{tail}"
+    if len(part) > _MAX_BYTES:
+        part = f"{_CUT.sub('', part[:_MAX_BYTES])}~{_digest(name)}"
+    return part
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+
+
+FOLDER: Final = ".schemas"  # hidden: no organization can be called so
+RESOURCE: Final = "resource.schema.json"
+SETTINGS_SCHEMA: Final = "reconciler.schema.json"
+
+
+def texts(*, settings: bool = False) -> dict[str, str]:
+    """File name in `FOLDER` -> the schema of any resource document, and that of the settings."""
+    found = {RESOURCE: _text(validator.build())}
+    if settings:
+        found[SETTINGS_SCHEMA] = _text(validator.load("reconciler"))
+    return found
+
+
+def modeline(file: Path, root: Path, name: str = RESOURCE) -> str:
+    """The first line of a file, for editors that ask the YAML language server."""
+    path = Path(os.path.relpath(root / FOLDER / name, file.parent)).as_posix()
+    return f"{MODELINE}{path if path.startswith('.') else f'./{path}'}\n"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, indent=2) + "\n"

@@ -1,0 +1,277 @@
+"""What of the live side is written, and which document already stands for it. Asks nobody."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from reconciler.config.edit.adopt import patched
+from reconciler.config.edit.documents import Item, SkippedEdit
+from reconciler.errors import ReconcilerError
+from reconciler.kinds import KINDS
+from reconciler.model import (
+    Address,
+    Cause,
+    Change,
+    FieldChange,
+    Live,
+    LiveResource,
+    Path,
+    Resource,
+    Scope,
+    Unreadable,
+    is_foreign,
+    parse_path,
+    print_path,
+    put_back,
+    root,
+    value_at,
+)
+from reconciler.suggest import closest_match
+
+_EMPTY: Final[tuple[Any, ...]] = (None, {}, [], "", False)
+_KEPT: Final = frozenset({Cause.INTENT, Cause.CONFLICT})  # git has changed the field
+
+Projects = Mapping[str, Mapping[str, tuple[str, ...]]]  # organization -> name -> ids
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the person at the terminal asked for; empty: everything."""
+
+    kinds: tuple[str, ...] = ()
+    organizations: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    include_foreign: bool = False
+    is_ignored: Callable[[Address], bool] = field(default=lambda address: False)  # noqa: ARG005  nothing is ignored
+
+    def has_kind(self, kind: str) -> bool:
+        """Whether a kind is asked for; `projects` alone leaves out what is in none."""
+        if self.kinds:
+            return kind in self.kinds
+        return not self.projects or kind == "Project" or KINDS[kind].scope is Scope.PROJECT
+
+    def covers(self, address: Address) -> bool:
+        """Whether an address is asked for."""
+        if not self.has_kind(address.kind) or self.is_ignored(address):
+            return False
+        if self.organizations and address.organization not in self.organizations:
+            return False
+        project = address.name if address.kind == "Project" else address.project
+        return not self.projects or project is None or project in self.projects
+
+    def check(self, live: Projects) -> None:
+        """Raise ReconcilerError where something is asked for that is not there."""
+        for slug in self.organizations:
+            if slug not in live:
+                raise _unknown("organization", slug, live)
+        chosen = self.organizations or tuple(live)
+        names = {name for slug in chosen for name in live[slug]}
+        for name in self.projects:
+            if name not in names:
+                raise _unknown("project", name, names)
+
+    def addresses(self, live: Projects) -> Iterator[Address]:
+        """One address for each collection that has to be listed."""
+        for slug in self.organizations or tuple(live):
+            for kind in KINDS.values():
+                if kind.scope is Scope.INSTANCE:
+                    if self.has_kind(kind.name):
+                        yield Address(kind.name, (slug,))
+                elif kind.scope is Scope.ORGANIZATION:
+                    if self.has_kind(kind.name) or self._has_namesakes(kind.name, live[slug]):
+                        yield Address(kind.name, (slug, "*"))
+                elif self.has_kind(kind.name):
+                    chosen = self.projects or live[slug]
+                    names = (name for name in live[slug] if name in chosen)
+                    yield from (Address(kind.name, (slug, name, "*")) for name in names)
+
+    def _has_namesakes(self, kind: str, projects: Mapping[str, tuple[str, ...]]) -> bool:
+        """What is in one of two projects of a name needs the document that says which one."""
+        return kind == "Project" and any(len(ids) > 1 for ids in projects.values())
+
+
+def _unknown(noun: str, name: str, known: Iterable[str]) -> ReconcilerError:
+    meant = closest_match(name, known)
+    listed = ", ".join(sorted(known)[:10])
+    return ReconcilerError(
+        f'no {noun} is called "{name}"',
+        why=f"this key can see: {listed}" if listed else f"this key can see no {noun}",
+        state="nothing was written",
+        fix=f'did you mean "{meant}"?' if meant else "mend the name, or use another key",
+    )
+
+
+def first(ids: Iterable[str]) -> str:
+    """The id that stands for a name that several have: the oldest."""
+    return min(ids, key=lambda one: (not one.isdecimal(), int(one) if one.isdecimal() else 0, one))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What git has changed since the base and PostHog does not have: it stays in the files.
+
+    Attributes:
+        address: of the resource.
+        path: of the field; empty for the resource as a whole.
+        both: whether PostHog has changed it too.
+        change_request: the open one that proposes it, if there is one.
+        url: its page in PostHog.
+
+    """
+
+    address: Address
+    path: str = ""
+    both: bool = False
+    change_request: str = ""
+    url: str = ""
+
+
+@dataclass(slots=True)
+class Pulled:
+    """What was found: items to write, and everything that is not written."""
+
+    kept: list[Kept] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    doubts: list[SkippedEdit] = field(default_factory=list)
+    missing: list[Resource] = field(default_factory=list)  # declared, not live
+    foreign: list[Address] = field(default_factory=list)
+    unreadable: tuple[Unreadable, ...] = ()
+
+    def declared(
+        self,
+        resource: Resource,
+        there: LiveResource,
+        change: Change,
+        *,
+        is_one: bool,
+        left: Iterable[Path] = (),
+    ) -> None:
+        """Note a live object that a document stands for.
+
+        Args:
+            resource: the document.
+            there: the object.
+            change: what of it differs, and which side moved.
+            is_one: whether it shares its name with no other object.
+            left: fields that the document had at the base and has no more.
+
+        """
+        key = f"metadata.{KINDS[resource.address.kind].key}"
+        taken = [*_taken(change)]
+        paths = tuple(one.path for one in taken)
+        renamed = key in paths and resource.lifecycle.renamed_from is None
+        fields = frozenset(root(path) for path in paths if not path.startswith("metadata."))
+        spec: Any = dict(there.spec)
+        for name in self._keep(change) & resource.spec.keys():
+            values = {parse_path(one.path): one.live for one in taken if root(one.path) == name}
+            spec[name] = patched(resource.spec, values)[name]
+        for path in left:
+            if value_at(spec, path) not in _EMPTY:
+                self.kept.append(Kept(change.address, print_path(path)))
+                spec = put_back(spec, {}, path)
+        hidden = KINDS[resource.address.kind].hidden(there.payload)
+        address = there.address if renamed else resource.address
+        pin = None if is_one else there.id
+        item = Item(address, spec, pin, hidden, resource, fields, renamed, paths)
+        self.items.append(item)
+
+    def _keep(self, change: Change) -> set[str]:
+        """List the fields that git has changed; their top-level fields."""
+        mine = [one for one in change.fields if is_from_git(one)]
+        self.kept += [Kept(change.address, one.path, one.cause is Cause.CONFLICT) for one in mine]
+        return {root(one.path) for one in mine}
+
+    def templated(self, resource: Resource, change: Change) -> None:
+        """A live object that a document with `projects` stands for."""
+        self._keep(change)
+        if taken := [one.path for one in change.fields if not is_from_git(one)]:
+            paths = ", ".join(taken)
+            reason = f"{paths}: differs from the document at {resource.source}, which is for many"
+            fix = "change it there, or declare this project apart"
+            self.doubts.append(SkippedEdit(resource.address, reason, fix))
+
+    def others(self, live: Live, choice: Choice, known: Collection[int]) -> None:
+        """Live objects without a document; `known` are those that have one, by identity."""
+        for address in sorted(live.resources):
+            if not choice.covers(address) and not _is_namesake(address, live, choice):
+                continue
+            here = live.twins.get(address, (live.resources[address],))
+            if any(id(one) in known for one in here):
+                self._namesakes(here, [one for one in here if id(one) not in known])
+                continue
+            chosen = first(one.id for one in here)
+            found = next(one for one in here if one.id == chosen)
+            if not choice.include_foreign and is_foreign(found.spec):
+                self.foreign.append(address)
+                continue
+            pin = found.id if len(here) > 1 else None
+            hidden = KINDS[address.kind].hidden(found.payload)
+            self.items.append(Item(address, found.spec, pin, hidden))
+            self._namesakes(here, [one for one in here if one is not found])
+
+    def _namesakes(self, here: Iterable[LiveResource], left: Iterable[LiveResource]) -> None:
+        ids = ", ".join(one.id for one in here)
+        for one in left:
+            reason = f"id {one.id} is left out: {ids} share the name, and a name is declared once"
+            fix = "rename one of them in PostHog, or write another id as `metadata.id`"
+            self.doubts.append(SkippedEdit(one.address, reason, fix))
+
+
+def is_from_git(one: FieldChange) -> bool:
+    """Return whether git has changed the field, and PostHog does not have all of it yet.
+
+    A list whose order means nothing is drift as soon as somebody has moved an item of it; what
+    git has moved may still be missing from it.
+    """
+    if one.cause is not Cause.DRIFT or not _is_merged(one):
+        return one.cause in _KEPT
+    base, live, desired = ({*map(_folded, side)} for side in (one.base, one.live, one.desired))
+    return bool((base ^ desired) & (live ^ desired))
+
+
+def _taken(change: Change) -> Iterator[FieldChange]:
+    """Return the fields that PostHog has changed, with the document's new values.
+
+    A list whose order means nothing has the changes of both sides.
+    """
+    for one in change.fields:
+        if not is_from_git(one):
+            yield one
+            continue
+        if not _is_merged(one):
+            continue
+        base, live, mine = ([*map(_folded, side)] for side in (one.base, one.live, one.desired))
+        stays = [v for v, name in zip(one.desired, mine, strict=True) if _stays(name, base, live)]
+        new = [v for v, name in zip(one.live, live, strict=True) if name not in (*base, *mine)]
+        if new or len(stays) < len(mine):
+            yield replace(one, live=[*stays, *new])
+
+
+def _is_merged(one: FieldChange) -> bool:
+    """Return whether the field is a list whose order means nothing, on all three sides."""
+    return root(one.path) != "filters" and all(map(_is_set, (one.base, one.live, one.desired)))
+
+
+def _is_set(value: Any) -> bool:
+    return isinstance(value, list) and not any(isinstance(v, Mapping | list) for v in value)
+
+
+def _stays(name: Any, base: Sequence[Any], live: Sequence[Any]) -> bool:
+    return name in live or name not in base
+
+
+def _folded(value: Any) -> Any:
+    return value.casefold() if isinstance(value, str) else value
+
+
+def _is_namesake(address: Address, live: Live, choice: Choice) -> bool:
+    """Whether it is a project of which there are several, and something in it is asked for."""
+    if address.kind != "Project" or address not in live.twins or choice.is_ignored(address):
+        return False
+    inside = any(choice.has_kind(k.name) for k in KINDS.values() if k.scope is Scope.PROJECT)
+    wanted = not choice.projects or address.name in choice.projects
+    return (
+        inside
+        and wanted
+        and address.organization in (choice.organizations or {address.organization})
+    )

@@ -1,0 +1,116 @@
+"""Would our own loader take what is about to be written? Asked before anything is on disk."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from reconciler.config import loader
+from reconciler.config.edit import emitter
+from reconciler.errors import ConfigError
+from reconciler.files.working_tree import Entry
+from reconciler.kinds import KINDS
+from reconciler.model import Address, Severity
+
+_THERE: Final = "there.yaml"
+_FILE: Final = "pulled.yaml"
+_FIELD: Final = re.compile(r"  (\w+):", re.ASCII)
+_OF_CONDITIONS: Final = frozenset({"R012", "R015"})  # names that look alike, and circles
+_PER_FILE: Final = 2_000  # documents, so that no limit on files or sizes is met
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Texts as the loader sees files."""
+
+    texts: Mapping[str, bytes]
+    origin: str = field(default="memory", init=False)
+    may_lack_paths: bool = field(default=True, init=False)
+
+    def display(self, path: Path) -> str:
+        return path.as_posix()
+
+    def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
+        del path, skip
+        for name, data in self.texts.items():
+            yield name, partial(bytes, data)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why the loader refuses a document, what to do about it, and the field that it is about."""
+
+    reason: str
+    fix: str
+    field: str = ""  # of the spec; empty if it is the document as a whole
+
+
+def refused(
+    documents: Mapping[Address, str], known: Iterable[Address] = ()
+) -> dict[Address, Refused]:
+    """Documents that the loader refuses, each with the reason and what to do about it.
+
+    `known` is declared already: a name may be refused because it looks like one of those.
+    """
+    found: dict[Address, Refused] = {}
+    odd = any(not address.name.isascii() for address in documents)  # else only odd ones look alike
+    alike = (one for one in known if odd or not one.name.isascii())
+    there = "---\n".join(map(_named, alike)) if documents else ""
+    while True:
+        left = {address: text for address, text in documents.items() if address not in found}
+        new = _round(left, there)
+        if not new:
+            return found
+        found.update(new)
+
+
+def _named(address: Address) -> str:
+    """The least document of an address: what is in it has been read before."""
+    key = KINDS[address.kind].key
+    names = {"organization": address.organization, "project": address.project, key: address.name}
+    metadata = {name: value for name, value in names.items() if value is not None}
+    return emitter.document({"kind": address.kind, "metadata": metadata})
+
+
+def _field(document: str, line: int) -> str:
+    """Return the field of the spec that a line of a written document belongs to, or ""."""
+    found, in_spec = "", False
+    for text in document.splitlines()[:line]:
+        if not text.startswith(" "):
+            found, in_spec = "", text.startswith("spec:")
+        elif in_spec and (key := _FIELD.match(text)) is not None:
+            found = key[1]
+    return found
+
+
+def _round(documents: Mapping[Address, str], there: str) -> dict[Address, Refused]:
+    texts: dict[str, list[str]] = {}
+    lines: dict[str, list[tuple[int, Address]]] = {}
+    for number, (address, text) in enumerate(documents.items()):
+        name = f"{number // _PER_FILE}-{_FILE}"
+        rows = lines.setdefault(name, [])
+        first = rows[-1][0] + texts[name][-1].count("\n") + 1 if rows else 1
+        texts.setdefault(name, []).append(text)
+        rows.append((first, address))
+    fresh = {name: "---\n".join(found).encode() for name, found in texts.items()}
+    tree = _Memory({_THERE: there.encode(), **fresh} if there and fresh else fresh)
+    try:
+        loader.load((Path(),), tree=tree)
+    except ConfigError as error:
+        found: dict[Address, Refused] = {}
+        for finding in error.findings:
+            if finding.severity is Severity.ERROR and finding.source is not None:
+                if finding.source.file == _THERE:
+                    continue  # said by `validate`
+                rows = lines[finding.source.file]
+                begin, address = [row for row in rows if row[0] <= finding.source.line][-1]
+                name = ""
+                if finding.code in _OF_CONDITIONS:
+                    name = _field(documents[address], finding.source.line - begin + 1)
+                found.setdefault(address, Refused(finding.message, finding.fix, name))
+        if not found and not there:
+            raise
+        return found
+    return {}

@@ -1,0 +1,334 @@
+"""Live resources → files. What is there already is changed where it stands; nothing is deleted."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.config.edit import filenames, merge, verify
+from reconciler.config.edit.documents import CORRECT, Item, Shape, SkippedEdit, declarable, metadata
+from reconciler.config.edit.emitter import document
+from reconciler.config.edit.file_text import FileText
+from reconciler.config.edit.filenames import Places
+from reconciler.errors import ReconcilerError
+from reconciler.files.text import decode
+from reconciler.files.working_tree import check_output
+from reconciler.kinds import KINDS
+from reconciler.model import Address, parse_path, root
+from reconciler.model import Path as SpecPath
+
+_Spec = dict[str, Any]
+_EMPTY: Final[tuple[Any, ...]] = (None, {}, [], "")
+MAX_LENGTH: Final = 2_000_000  # characters of a file; the loader reads four times as much
+WRITTEN: Final = "written"
+UPDATED: Final = "updated"
+UNCHANGED: Final = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of one file."""
+
+    path: Path
+    action: str  # written, updated, unchanged
+    resources: int
+
+
+@dataclass(slots=True)
+class Writing:
+    """One run: items in, files out. Nothing is on disk before `save`.
+
+    Args:
+        out: the folder for what is in no file yet.
+        root: the folder whose `.schemas` editors look at.
+        cwd: what the places of declared resources are relative to.
+        layout: one of `writer_names.LAYOUTS`.
+        shape: how much of a resource is written.
+        declared: everything that files declare already.
+
+    """
+
+    out: Path
+    root: Path
+    cwd: Path
+    layout: str
+    shape: Shape
+    declared: tuple[Address, ...] = ()
+    doubts: list[SkippedEdit] = field(default_factory=list)
+    files: dict[Path, FileText] = field(default_factory=dict)
+    counts: dict[Path, int] = field(default_factory=dict)
+    taken: list[tuple[Address, str]] = field(default_factory=list)  # of documents that are there
+    sizes: dict[Path, int] = field(default_factory=dict)  # of files that something is put into
+
+    def run(self, items: Sequence[Item]) -> None:
+        """Make the text of every file."""
+        known = list(declarable(items, self.doubts))
+        there = [item for item in known if item.resource is not None]
+        fresh = {item.address: item for item in known if item.resource is None}
+        self._tag(there)
+        updates = {item.address: (item, *found) for item in there if (found := self._moved(item))}
+        texts = {address: document(self.shape.document(item)) for address, item in fresh.items()}
+        refused = self._refused(texts, updates)
+        while odd := {a: one for a, one in refused.items() if one.field and a in texts}:
+            for address, one in odd.items():
+                fresh[address] = self._without(fresh[address], one)
+                texts[address] = document(self.shape.document(fresh[address]))
+            refused = self._refused(texts, updates)
+        for address, (item, was, now) in updates.items():
+            if address in refused:
+                self._doubt(address, refused[address])
+            else:
+                self._update(item, was, now)
+        places = Places(self.layout)
+        for address in sorted(fresh, key=_key):
+            if address in refused:
+                self._doubt(address, refused[address])
+                continue
+            path = self._with_room(self.out / places.file(address), texts[address])
+            self._file(path).add(texts[address], _key(address))
+            self.counts[path] = self.counts.get(path, 0) + 1
+
+    def _doubt(self, address: Address, why: verify.Refused) -> None:
+        self.doubts.append(SkippedEdit(address, why.reason, why.fix))
+
+    def _without(self, item: Item, why: verify.Refused) -> Item:
+        """Return the item without the field that our own loader would refuse."""
+        reason = f"`{why.field}` is left out: {why.reason}"
+        self.doubts.append(SkippedEdit(item.address, reason, CORRECT))
+        spec = {name: value for name, value in item.spec.items() if name != why.field}
+        return replace(item, spec=spec)
+
+    def _refused(
+        self, texts: Mapping[Address, str], updates: Mapping[Address, tuple[Item, _Spec, _Spec]]
+    ) -> dict[Address, verify.Refused]:
+        """What our own loader would refuse, and did not refuse as it was."""
+        before, after = {}, dict(texts)
+        declared = set(self.declared)
+        for address, (item, _, now) in updates.items():
+            if (resource := item.resource) is not None:
+                head = {"kind": address.kind, "metadata": metadata(item)}
+                before[address] = document({**head, "spec": dict(resource.spec)})
+                after[address] = document({**head, "spec": {**resource.spec, **now["spec"]}})
+                declared.discard(resource.address)
+        found = verify.refused(after, declared)
+        was = verify.refused(before, declared) if found.keys() & before.keys() else {}
+        return {address: said for address, said in found.items() if address not in was}
+
+    def _with_room(self, path: Path, text: str) -> Path:
+        """The file, or the next one of its name: none may grow larger than the loader reads."""
+        number, found = 1, path
+        while self.sizes.get(found, 0) + len(text) > MAX_LENGTH and found in self.sizes:
+            number += 1
+            found = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        if found not in self.sizes:
+            self.sizes[found] = found.stat().st_size if found.is_file() else 0
+        self.sizes[found] += len(text)
+        return found
+
+    def _tag(self, items: Iterable[Item]) -> None:
+        for item in items:
+            source = item.resource and item.resource.source
+            if source:
+                path = self._real(source.file)
+                self._file(path).tag(source.line, _key(item.address))
+                self.counts[path] = self.counts.get(path, 0) + 1
+
+    def _real(self, display: str) -> Path:
+        return Path(os.path.realpath(self.cwd / display))
+
+    def _file(self, path: Path) -> FileText:
+        if path not in self.files:
+            if path.is_file():
+                self.files[path] = FileText.of(_read(path))
+            else:
+                head = filenames.modeline(path, self.root)
+                self.files[path] = FileText(head=head)
+        return self.files[path]
+
+    def _moved(self, item: Item) -> tuple[_Spec, _Spec] | None:
+        """Where a document differs from what is live: how it is, and how it is to be."""
+        resource = item.resource
+        if resource is None or resource.source is None:
+            return None
+        was, now = parts(item, self.shape.spec(item))
+        overlaid = [
+            name
+            for name in was["spec"]
+            if (place := resource.locate((name,))) and place.file != resource.source.file
+        ]
+        for name in overlaid:
+            reason = f"`{name}` differs from what is live, but an overlay writes it"
+            self.doubts.append(SkippedEdit(item.address, reason, "change it in the overlay"))
+            was["spec"].pop(name)
+            now["spec"].pop(name, None)
+        return None if was == now else (was, now)
+
+    def _update(self, item: Item, was: _Spec, now: _Spec) -> None:
+        """Change the document of a resource."""
+        resource = item.resource
+        if resource is None or resource.source is None:
+            return
+        file = self._file(self._real(resource.source.file))
+        try:
+            lists = folded(item.address.kind)
+            file.rewrite(resource.source.line, lambda text: merge.rewrite(text, was, now, lists))
+        except merge.NotKeptError as problem:
+            names = ", ".join(sorted({*was["spec"], *now["spec"]}) or ["its name"])
+            reason = f"{resource.source}: {names} cannot be rewritten here: {problem}"
+            self.doubts.append(SkippedEdit(item.address, reason, "change it by hand"))
+        else:
+            self.taken += [(item.address, path) for path in _taken(item, was, now)]
+
+    def save(self, *, dry: bool = False) -> list[Row]:
+        """Write what has changed, each file whole or not at all; `dry`: nothing."""
+        for path in self.files:  # before the first is written: all of them, or none
+            check_output(path)
+        rows = []
+        for path, file in sorted(self.files.items()):
+            text = file.text
+            action = UNCHANGED if text == file.was else WRITTEN if file.was is None else UPDATED
+            if action != UNCHANGED and not dry:
+                write(path, text)
+            rows.append(Row(path, action, self.counts.get(path, 0)))
+        if rows:
+            rows += self._save_schema(dry=dry)
+        return rows
+
+    def _save_schema(self, *, dry: bool) -> list[Row]:
+        rows = []
+        for name, text in filenames.texts().items():
+            path = self.root / filenames.FOLDER / name
+            was = _read(path) if path.is_file() else None
+            if was != text and not dry:
+                write(path, text)
+            if was != text:
+                rows.append(Row(path, WRITTEN if was is None else UPDATED, 0))
+        return rows
+
+
+def parts(item: Item, worth: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What of a declared resource is rewritten: how it is in the file, how it is to be."""
+    resource = item.resource
+    was: dict[str, Any] = {"spec": {}}
+    now: dict[str, Any] = {"spec": {}}
+    if resource is None:
+        return was, now
+    key = KINDS[item.address.kind].key
+    if item.renamed:
+        was["metadata"], now["metadata"] = {key: resource.address.name}, {key: item.address.name}
+    if item.id is not None and item.resource and "id" not in _written_metadata(item):
+        was.setdefault("metadata", {})
+        id_ = int(item.id) if item.id.isdecimal() else item.id
+        now["metadata"] = {**now.get("metadata", {}), "id": id_}
+    ignored = [parse_path(path) for path in resource.lifecycle.ignore]
+    for name, value in item.spec.items():
+        before = resource.spec.get(name)
+        if (name,) in ignored:
+            continue
+        if name in item.fields and name in resource.spec:
+            was["spec"][name] = before
+            now["spec"][name] = _pinned(_kept(before, value), before, name, ignored)
+        elif name not in resource.spec and name in worth:
+            now["spec"][name] = worth[name]
+        elif isinstance(before, Mapping) and isinstance(worth.get(name), Mapping):
+            extra = {k: v for k, v in worth[name].items() if k not in before and v not in _EMPTY}
+            if extra and name not in KINDS[item.address.kind].atomic:
+                was["spec"][name] = before
+                now["spec"][name] = {**before, **extra}
+    return was, now
+
+
+def _taken(item: Item, was: _Spec, now: _Spec) -> Iterator[str]:
+    """Return the paths of a document that become what is live."""
+    for name in sorted({*was["spec"], *now["spec"]}):
+        paths = [path for path in item.taken if root(path) == name]
+        yield from paths or [name]
+    yield from (f"metadata.{name}" for name in sorted(now.get("metadata", {})))
+
+
+def folded(kind: str) -> tuple[SpecPath, ...]:
+    """Lists of people and roles: another spelling of who is there already is no other name."""
+    paths = (one.path for one in KINDS[kind].references if one.path.endswith("[]"))
+    return tuple(("spec", *parse_path(path.removesuffix("[]"))) for path in paths)
+
+
+def _written_metadata(item: Item) -> tuple[str, ...]:
+    return ("id",) if item.resource is not None and item.resource.id is not None else ()
+
+
+def _kept(before: Any, value: Any) -> Any:
+    """The live value of a field; of a mapping without what is neither written nor worth it."""
+    if not isinstance(before, Mapping) or not isinstance(value, Mapping):
+        return value
+    return {key: item for key, item in value.items() if key in before or item not in _EMPTY}
+
+
+def _pinned(value: Any, before: Any, name: str, ignored: list[SpecPath]) -> Any:
+    """The value with what the document's `ignore` covers as the document has it."""
+    for path in ignored:
+        if path[0] == name:
+            value = _pin(value, before, path[1:])
+    return value
+
+
+def _pin(value: Any, before: Any, path: SpecPath) -> Any:
+    if not path:
+        return before
+    step, *rest = path
+    try:
+        inner = _pin(value[step], before[step], tuple(rest))
+    except (KeyError, IndexError, TypeError):
+        return value
+    if isinstance(value, Mapping):
+        return {**value, step: inner}
+    return [inner if index == step else item for index, item in enumerate(value)]
+
+
+def _key(address: Address) -> tuple[str, ...]:
+    return (*address.parts[:-1], f"{KINDS[address.kind].rank:03}", address.name)
+
+
+def _read(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as problem:
+        raise _failed(path, "read", problem) from problem
+    text = decode(data, str(path))
+    return f"\ufeff{text}" if data.startswith(b"\xef\xbb\xbf") else text
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all; folders are made. Raises ReconcilerError."""
+    check_output(path)
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except OSError as problem:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise _failed(path, "written", problem) from problem
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _failed(path: Path, how: str, problem: OSError) -> ReconcilerError:
+    return ReconcilerError(
+        f"{path.name} cannot be {how}",
+        why=problem.strerror or str(problem),
+        state="files before it are written, it and those after it are not",
+        fix="choose a folder that is writable; to run it again is safe",
+    )

@@ -1,0 +1,87 @@
+"""Circles: resources that are renamed into each other, and flags that depend on each other."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from reconciler.files.text import error
+from reconciler.kinds import KINDS
+from reconciler.model import Address, Finding, Path, Resource, Source
+
+_Edge = tuple[Address, Path]  # what is named, and where in the spec; () for `renamed_from`
+
+
+def findings(resources: Mapping[Address, Resource]) -> Iterator[Finding]:
+    """One error for each circle, at its first resource."""
+    renames: dict[Address, list[_Edge]] = {}
+    needs: dict[Address, list[_Edge]] = {}
+    for address, resource in resources.items():
+        if former := _former(resource):
+            renames[address] = [(former, ())]
+        if address.kind == "FeatureFlag" and (edges := list(_flags(resource))):
+            needs[address] = edges
+    for graph, message in (
+        (renames, "renamed into each other"),
+        (needs, "flags that depend on each other"),
+    ):
+        for ring in _rings(graph):
+            names = " → ".join(address.name for address, _ in (*ring, ring[0]))
+            first, path = ring[0]
+            resource = resources[first]
+            place = resource.locate(path) or Source("", 1)
+            why = "each would have to be there before the other"
+            yield error("R015", f"{message}: {names}", place, why=why, fix="break the circle")
+
+
+def renamed(resources: Mapping[Address, Resource]) -> set[Address]:
+    """Everything that is renamed in a circle: said already, once for each circle."""
+    graph = {a: [(former, ())] for a, r in resources.items() if (former := _former(r))}
+    return {address for ring in _rings(graph) for address, _ in ring}
+
+
+def _former(resource: Resource) -> Address | None:
+    """What a resource was called; another spelling of the same name is no circle."""
+    address, name = resource.address, resource.lifecycle.renamed_from
+    if name is None:
+        return None
+    respelled = name != address.name and name.casefold() == address.name.casefold()
+    if respelled and KINDS[address.kind].folds_case:
+        return None
+    return Address(address.kind, (*address.parts[:-1], name))
+
+
+def _flags(resource: Resource) -> Iterator[_Edge]:
+    """Flags of the same project that the release conditions of this one name."""
+    filters: Any = resource.spec.get("filters") or {}
+    for number, group in enumerate(filters.get("groups") or ()):
+        for index, item in enumerate(group.get("properties") or ()):
+            if item.get("type") == "flag" and isinstance(item.get("key"), str):
+                target = Address("FeatureFlag", (*resource.address.parts[:-1], item["key"]))
+                yield target, ("filters", "groups", number, "properties", index, "key")
+
+
+def _rings(graph: Mapping[Address, Iterable[_Edge]]) -> Iterator[list[_Edge]]:
+    """Each circle once: its resources, each with the place that leads on. No recursion."""
+    done: set[Address] = set()
+    for start in graph:
+        trail: list[_Edge] = []
+        on_trail: dict[Address, int] = {}
+        todo = [(start, iter(graph[start]))] if start not in done else []
+        if todo:
+            on_trail[start] = 0
+        while todo:
+            address, edges = todo[-1]
+            edge = next(edges, None)
+            if edge is None:
+                todo.pop()
+                done.add(address)
+                del on_trail[address]
+                if trail:
+                    trail.pop()
+                continue
+            target, path = edge
+            if target in on_trail:
+                yield [*trail[on_trail[target] :], (address, path)]
+            elif target in graph and target not in done:
+                trail.append((address, path))
+                on_trail[target] = len(todo)
+                todo.append((target, iter(graph[target])))

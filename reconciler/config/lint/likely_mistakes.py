@@ -1,0 +1,240 @@
+"""What is legal on the server but probably not meant: warnings, so that what is live validates."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
+
+from reconciler.kinds import KINDS
+from reconciler.model import Finding, Path, Resource, Severity
+from reconciler.normal_form.filters import DROPPED
+from reconciler.suggest import closest_match
+
+_NOT_YET: Final = frozenset({"experiment.launch", "experiment.pause", "experiment.update"})
+GATED_ACTIONS: Final = ("feature_flag.enable", "feature_flag.disable", "feature_flag.update")
+CONDITION_TYPES: Final = ("before_after", "change_amount", "any_change")
+OPERATORS: Final = (">", "<", ">=", "<=", "==", "!=")
+CONDITION_FIELDS: Final = ("rollout_percentage", "release_conditions")
+APPROVERS: Final = frozenset({"quorum", "users", "roles"})
+FILTERS: Final = frozenset(
+    {
+        *("groups", "multivariate", "payloads", "aggregation_group_type_index", "holdout"),
+        *("early_exit", "feature_enrollment"),
+    }
+)
+GROUP: Final = frozenset({"properties", "rollout_percentage", "variant", "description", "sort_key"})
+PROPERTY: Final = frozenset({"key", "type", "operator", "value", "group_type_index", "negation"})
+
+MAX_FINDINGS: Final = 100  # of one resource
+
+PLAIN_TEXT: Final = "R028"  # of text without quotes only: who writes quotes means text
+_BOOLEANS: Final = {
+    **dict.fromkeys(("y", "yes", "on"), "true"),
+    **dict.fromkeys(("n", "no", "off"), "false"),
+}
+_SUSPECT: Final = frozenset("yYnNoO0123456789+-")
+_READ_OTHERWISE: Final = re.compile(  # digits after a zero, with `_`, in sixties, in twos
+    r"[-+]?(?:0[0-9_]+|[0-9]+_[0-9_]*(?:\.[0-9_]*)?|[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?|0b[01]+)"
+    r"|(?i:y|n|yes|no|on|off)"
+)
+
+_Row = tuple[str, Path, str, str, str]  # code, place in the spec, message, why, fix
+
+
+def findings(resource: Resource) -> Iterator[Finding]:
+    """Every warning about one resource."""
+    kind = resource.address.kind
+    if kind == "FeatureFlag":
+        rows = _flag(resource.written)
+    elif kind == "ApprovalPolicy":
+        rows = _policy(resource.address.name, resource.written)
+    else:
+        return
+    for code, path, message, why, fix in islice(rows, MAX_FINDINGS):
+        yield Finding(
+            code,
+            Severity.WARNING,
+            message,
+            why=why,
+            fix=fix,
+            source=resource.locate(path),
+            address=resource.address if len(resource.address.parts) > 2 else None,  # noqa: PLR2004  of a project
+        )
+
+
+def _policy(action: str, spec: Mapping[str, Any]) -> Iterator[_Row]:
+    if action not in GATED_ACTIONS:
+        meant = closest_match(action, GATED_ACTIONS)
+        fix = (
+            f'did you mean "{meant}"?'
+            if meant
+            else f"actions that gate: {', '.join(GATED_ACTIONS)}"
+        )
+        why = "PostHog stores it as it is"
+        if action in _NOT_YET:
+            why = "older servers store it, newer ones refuse to create it (400)"
+        yield "R020", (), f"a policy for `{action}` gates nothing", why, fix
+    if "approvers" in spec:
+        yield from _approvers(spec["approvers"])
+    if spec.get("conditions"):
+        yield from _conditions(action, spec["conditions"])
+    if "member" in spec.get("bypass_levels", ()):
+        why = "every person of an organization has at least this level"
+        yield "R024", ("bypass_levels",), "nobody is gated", why, "remove `member`"
+    if set(spec.get("expires_after", "14d")) <= set("-0.wdhms") or "-" in spec.get(
+        "expires_after", ""
+    ):
+        message = "change requests are due to expire at once"
+        yield "R024", ("expires_after",), message, "", "write a duration such as `14d`"
+
+
+def _approvers(approvers: Mapping[str, Any]) -> Iterator[_Row]:
+    at = ("approvers",)
+    users, roles = approvers.get("users") or (), approvers.get("roles") or ()
+    quorum = approvers["quorum"]
+    people = len({str(user).casefold() for user in users})
+    if not users and not roles:
+        why = "it names neither users nor roles: change requests can only be cancelled or expire"
+        yield "R021", at, "nobody can approve", why, "add `users` or `roles`"
+    elif not roles and people < quorum:
+        message = f"{quorum} approvals are needed, but only {people} can be given"
+        yield "R021", (*at, "quorum"), message, "", "lower `quorum`, or name more approvers"
+    elif not users:
+        why = "PostHog before May 2026 did not let holders of a role approve"
+        yield "R026", at, "only roles may approve", why, "name at least one person under `users`"
+    yield from _strange(approvers, APPROVERS, at)
+
+
+def _conditions(action: str, conditions: Mapping[str, Any]) -> Iterator[_Row]:
+    at = ("conditions",)
+    kind, about, operator = (conditions.get(key) for key in ("type", "field", "operator"))
+    always = "PostHog then gates every change of the action"
+    if action in GATED_ACTIONS and action != "feature_flag.update":
+        why = f"`{action}` has no values to compare"
+        message = "a condition works with `feature_flag.update` only"
+        yield "R022", at, message, why, "remove `conditions`: every change is gated then"
+        return
+    if kind not in CONDITION_TYPES:
+        meant = closest_match(str(kind), CONDITION_TYPES)
+        fix = f'did you mean "{meant}"?' if meant else f"one of {', '.join(CONDITION_TYPES)}"
+        message = f"there is no condition type `{kind}`" if kind else "the condition has no `type`"
+        yield "R022", (*at, "type"), message, always, fix
+        return
+    if about not in CONDITION_FIELDS:
+        fix = f"one of {', '.join(CONDITION_FIELDS)}"
+        message = f"a condition on `{about}`" if about else "the condition has no `field`"
+        yield "R022", (*at, "field"), message, "" if about else always, fix
+    elif about == "release_conditions" and kind != "any_change":
+        yield "R022", (*at, "type"), f"`{about}` cannot be compared", "", "write `type: any_change`"
+    if kind == "any_change":
+        return
+    if operator not in OPERATORS:
+        message = f"there is no operator `{operator}`" if operator else "there is no `operator`"
+        yield "R022", (*at, "operator"), message, always, f"one of {' '.join(OPERATORS)}"
+    value = conditions.get("value")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        why = always if value is None else "what cannot be compared is let through"
+        yield "R022", (*at, "value"), "`value` is no number", why, "write a number"
+
+
+def _flag(spec: Mapping[str, Any]) -> Iterator[_Row]:
+    filters = spec.get("filters")
+    if not filters:
+        return
+    at = ("filters",)
+    if not filters.keys() <= FILTERS:
+        yield from _strange(filters, FILTERS, at)
+    yield from _dropped(filters, at)
+    for index, group in enumerate(filters.get("groups") or ()):
+        yield from _group(group, (*at, "groups", index))
+
+
+def _dropped(filters: Mapping[str, Any], at: Path) -> Iterator[_Row]:
+    for name in DROPPED:
+        if filters.get(name):
+            why = "PostHog removes it on the next save, so it is neither compared nor sent"
+            yield "R004", (*at, name), f"`{name}` has no effect", why, "remove it"
+
+
+def _group(group: Mapping[str, Any], at: Path) -> Iterator[_Row]:
+    if not group.keys() <= GROUP:
+        yield from _strange(group, GROUP, at)
+    for index, item in enumerate(group.get("properties") or ()):
+        if not item.keys() <= PROPERTY:
+            yield from _strange(item, PROPERTY, (*at, "properties", index))
+        if isinstance(value := item.get("value"), (str, list)):
+            yield from _otherwise(value, (*at, "properties", index, "value"))
+
+
+def _otherwise(value: Any, at: Path) -> Iterator[_Row]:
+    """Text where any value is taken, which YAML 1.1 reads as something else."""
+    items = enumerate(value) if isinstance(value, list) else ((None, value),)
+    for index, item in items:
+        if isinstance(item, str) and item[:1] in _SUSPECT and _READ_OTHERWISE.fullmatch(item):
+            place = at if index is None else (*at, index)
+            meant = _BOOLEANS.get(item.casefold())
+            other = f", or write `{meant}`" if meant else ", or write the number that is meant"
+            why = "any value is taken here, and YAML 1.1 read it as a number, true or false"
+            yield PLAIN_TEXT, place, f"`{item}` is text", why, f'quote it: "{item}"{other}'
+
+
+def _strange(node: Mapping[str, Any], known: frozenset[str], at: Path) -> Iterator[_Row]:
+    """Keys of an open object that are nearly one that is known; in `approvers`, any other."""
+    for key in node:
+        if key in known:
+            continue
+        meant = closest_match(key, known - node.keys())
+        if meant or known is APPROVERS:
+            fix = f'did you mean "{meant}"?' if meant else "remove it"
+            message = f'"{key}" means nothing here' if not meant else f'"{key}" is unknown here'
+            yield "R004", (*at, key), message, "PostHog stores it as it is", fix
+
+
+_Roles = Mapping[tuple[str, str], frozenset[str]]  # organization, folded name -> emails
+
+
+def find_impossible_quorums(resources: Iterable[Resource]) -> Iterator[Finding]:
+    """A warning for each policy whose users and roles together are fewer than its quorum.
+
+    A role that is in no file, or whose members are not written, may be held by anybody.
+    """
+    policies: list[Resource] = []
+    roles: dict[tuple[str, str], frozenset[str]] = {}
+    for resource in resources:
+        address = resource.address
+        if address.kind == "ApprovalPolicy":
+            policies.append(resource)
+        elif address.kind == "Role" and "members" in resource.spec:
+            held = () if resource.lifecycle.absent else resource.spec["members"]
+            key = (address.organization, _fold(address.name))
+            roles[key] = frozenset(person.casefold() for person in held)
+    for policy in policies:
+        yield from _check_quorum(policy, roles)
+
+
+def _check_quorum(policy: Resource, roles: _Roles) -> Iterator[Finding]:
+    approvers = policy.spec.get("approvers") or {}
+    if not approvers.get("roles") or policy.lifecycle.absent:
+        return  # without roles `oddities` can tell by itself
+    people = {str(user).casefold() for user in approvers.get("users") or ()}
+    for role in approvers["roles"]:
+        held = roles.get((policy.address.organization, _fold(role)))
+        if held is None:
+            return
+        people |= held
+    quorum = approvers["quorum"]
+    if len(people) < quorum:
+        named = ", ".join(sorted(people)) or "nobody"
+        yield Finding(
+            "R021",
+            Severity.WARNING,
+            f"the quorum is {quorum}, but the files name only {len(people)} who can approve",
+            why=f"users and holders of the roles together: {named}",
+            fix="lower `quorum`, or name more approvers",
+            source=policy.locate(("approvers", "quorum")),
+            address=policy.address if policy.address.project is not None else None,
+        )
+
+
+def _fold(name: str) -> str:
+    return name.casefold() if KINDS["Role"].folds_case else name

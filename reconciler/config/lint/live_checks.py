@@ -1,0 +1,204 @@
+"""What only PostHog can say about the files, as findings with the codes of `checks`. Pure.
+
+Gets values that others have read: this room contacts nobody.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from reconciler.config.documents.templates import Template
+from reconciler.config.lint.template_checks import unmatched
+from reconciler.kinds import KINDS, READ
+from reconciler.model import (
+    LEVELS,
+    Address,
+    Declared,
+    Finding,
+    Live,
+    Resource,
+    Severity,
+    Unreadable,
+    a_level,
+)
+
+_UNREADABLE: Final = "unreadable-reference"
+_UNCHECKED: Final = frozenset({"unreadable-name", "unchecked-reference"})  # of cohorts
+_REFUSED: Final = frozenset(  # as the planner calls them
+    {"cannot-create", "incomplete-create", "name-not-kept", "lookalike-name"}
+)
+_HINT: Final = "likely-rename"
+_HIDDEN: Final = "people-hidden"
+
+
+def grants(scopes: Collection[str], wanted: str) -> bool:
+    """Whether a key's scopes include one; `x:write` includes `x:read` (contract 1.2)."""
+    name, _, verb = wanted.partition(":")
+    return "*" in scopes or wanted in scopes or (verb == "read" and f"{name}:write" in scopes)
+
+
+def findings(
+    desired: Declared,
+    live: Live,
+    *,
+    unresolved: Iterable[Finding] = (),
+    refused: Iterable[Finding] = (),
+    obstacles: Mapping[Address, Sequence[str]] | None = None,
+    scopes: Collection[str] | None = None,
+    templates: Iterable[tuple[Template, Collection[str]]] = (),
+) -> Iterator[Finding]:
+    """Everything that is wrong only in the light of the live side.
+
+    Args:
+        desired: what the files declare, selectors expanded.
+        live: what was read of it.
+        unresolved: names that nobody has, as the planner says it.
+        refused: changes that PostHog would refuse, in the same form.
+        obstacles: why too few can approve, for each such policy.
+        scopes: what the key may do; None where the server does not tell.
+        templates: each document with `projects`, and every project there is or will be.
+
+    """
+    for finding in unresolved:
+        if finding.code == _UNREADABLE:
+            continue  # it is not known whether somebody has the name: R033 says why
+        if finding.code == _HIDDEN or finding.code in _UNCHECKED:
+            yield replace(finding, code="R033")
+            continue
+        if finding.code == _HINT:
+            yield replace(finding, code="R037")
+            continue
+        code = "R035" if finding.code in _REFUSED else "R030"
+        yield replace(finding, code=code, severity=Severity.ERROR)
+    yield from (replace(finding, code="R038") for finding in refused)
+    for address, said in (obstacles or {}).items():
+        yield _too_few(desired.resources[address], said)
+    yield from _features(desired, live)
+    yield from _unreadable(desired, live)
+    yield from _unwritable(desired, live, scopes)
+    if scopes is None and desired.resources:
+        yield _untold(desired)
+    for template, names in templates:
+        yield from unmatched(template, names, "R036", "of the files or of PostHog")
+
+
+def _too_few(policy: Resource, said: Sequence[str]) -> Finding:
+    return Finding(
+        "R031",
+        Severity.WARNING,
+        f"{policy.address.name}: {said[-1]}",
+        why="; ".join(said[:-1]),
+        fix="name more approvers, or lower `quorum`",
+        source=policy.locate(("approvers", "quorum")),
+        address=policy.address,
+    )
+
+
+def _features(desired: Declared, live: Live) -> Iterator[Finding]:
+    """The first policy of each organization whose plan lacks approvals."""
+    seen: set[str] = set()
+    for address, resource in desired.resources.items():
+        organization = address.organization
+        if address.kind != "ApprovalPolicy" or organization in seen:
+            continue
+        seen.add(organization)
+        there = live.resources.get(Address("Organization", (organization,)))
+        features = there.payload.get("available_product_features", ...) if there else ...
+        if features is ... or any(one.get("key") == "approvals" for one in features or ()):
+            continue
+        yield Finding(
+            "R032",
+            Severity.WARNING,
+            f"{organization} has no approvals in its plan: its policies gate nothing",
+            why="PostHog then lets every gated write through, silently",
+            fix="upgrade the plan of the organization",
+            source=resource.source,
+            address=address,
+        )
+
+
+def _unreadable(desired: Declared, live: Live) -> Iterator[Finding]:
+    for gap in live.unreadable:
+        if gap.kind in READ and not READ[gap.kind].declared:
+            continue  # said at each name
+        if gap.kind == "Member" and gap.scope[0] in live.partial:  # what else needs it is said
+            members = (a for a in desired.resources if a.kind == "Member")
+            first = next((a for a in members if a.parts[:1] == gap.scope), None)
+            resource = desired.resources[first] if first is not None else None
+        else:
+            resource = _first_that_needs(desired, gap)
+        if resource is None:
+            continue
+        where = "/".join(gap.scope) or "this key"
+        scope = KINDS[gap.kind].api_scope if gap.kind in KINDS else "approvals"  # change requests
+        yield Finding(
+            "R033",
+            Severity.ERROR,
+            f"{gap.kind} of {where} cannot be read with this key",
+            why=gap.reason,
+            fix=gap.fix or f"give the key the scope {scope}:read",
+            source=resource.source,
+            address=resource.address,
+        )
+
+
+def _first_that_needs(desired: Declared, gap: Unreadable) -> Resource | None:
+    """The first resource of a collection that was refused; else one that names such; else any."""
+    inside = [a for a in desired.resources if a.parts[: len(gap.scope)] == gap.scope]
+    same = [a for a in inside if a.kind == gap.kind]
+    naming = [a for a in inside if any(one.kind == gap.kind for one in KINDS[a.kind].references)]
+    found = same or naming or inside
+    return desired.resources[found[0]] if found else None
+
+
+def _unwritable(desired: Declared, live: Live, scopes: Collection[str] | None) -> Iterator[Finding]:
+    """The first resource of each organization and kind that this key cannot write."""
+    seen: set[tuple[str, str]] = set()
+    for address, resource in desired.resources.items():
+        key = (address.organization, address.kind)
+        if key in seen:
+            continue
+        seen.add(key)
+        level = _level(live, address.organization)
+        wanted = f"{KINDS[address.kind].api_scope}:write"
+        if KINDS[address.kind].for_admins and level is not None and level < LEVELS["admin"]:
+            message = f"the key's user is {a_level(level)} of {address.organization}"
+            why = f"only admins and owners may write {_any(address.kind)}"
+            fix = "make the user an admin, or use the key of one"
+        elif scopes is not None and not grants(scopes, wanted):
+            message = f"the key lacks the scope {wanted}"
+            why = f"without it no {address.kind} can be written"
+            fix = "add it in PostHog under Settings → Personal API keys"
+        else:
+            continue
+        yield Finding(
+            "R034",
+            Severity.ERROR,
+            message,
+            why=why,
+            fix=fix,
+            source=resource.source,
+            address=address,
+        )
+
+
+def _any(kind: str) -> str:
+    return f"{'an' if kind[0] in 'AEIO' else 'a'} {kind}"
+
+
+def _untold(desired: Declared) -> Finding:
+    """Reading proves nothing about writing: better said than left open."""
+    wanted = sorted({f"{KINDS[address.kind].api_scope}:write" for address in desired.resources})
+    return Finding(
+        "R034",
+        Severity.NOTICE,
+        "this PostHog does not tell which scopes the key has",
+        why="whether it may write is not known before something is written",
+        fix=f"compare with {', '.join(wanted)} in PostHog under Settings → Personal API keys",
+    )
+
+
+def _level(live: Live, organization: str) -> int | None:
+    there = live.resources.get(Address("Organization", (organization,)))
+    level = there.payload.get("membership_level") if there else None
+    return int(level) if level is not None else None

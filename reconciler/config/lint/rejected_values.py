@@ -1,0 +1,101 @@
+"""Values that PostHog refuses whatever is live: errors, each at its place in the files."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
+
+from reconciler.config.lint import time_zones
+from reconciler.kinds import KINDS
+from reconciler.model import Finding, Path, RejectedValue, Resource, Severity, Spec, value_at
+from reconciler.normal_form import filter_checks
+from reconciler.suggest import closest_match
+
+MAX_FINDINGS: Final = 100  # of one resource
+LARGEST_FILTERS: Final = 1_000_000  # bytes
+_CODES: Final = {"FeatureFlag": "R023"}
+_OTHERS: Final = "R019"
+_SHARES: Final = "R027"
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+_ESCAPES: Final = re.compile(  # how such a character can be written in YAML
+    rb"\\(?:0|x00|u0000|U00000000|[uU](?:0000)?[dD][89a-fA-F])"
+)
+
+
+def may_be_unstorable(files: Iterable[bytes]) -> bool:
+    """Return whether any file holds an escape of a character that no server can store."""
+    return any(b"\\" in data and _ESCAPES.search(data) is not None for data in files)
+
+
+def of_spec(kind: str, spec: Spec) -> Iterator[RejectedValue]:
+    """Find what PostHog refuses of the fields of a kind, whatever is live."""
+    yield from KINDS[kind].refusals(spec)
+    if kind == "Project" and (found := time_zones.refusal(spec.get("timezone"))) is not None:
+        yield found
+
+
+def findings(resource: Resource, *, texts: bool, large: bool) -> Iterator[Finding]:
+    """Find what PostHog would refuse of one resource.
+
+    `texts`: look at every text as well; `large`: and at how long filters are as JSON.
+    """
+    if resource.lifecycle.absent:
+        return
+    kind = resource.address.kind
+    found = islice(of_spec(kind, resource.written), MAX_FINDINGS)
+    yield from (_finding(resource, one, _CODES.get(kind, _OTHERS)) for one in found)
+    if large and kind == "FeatureFlag":
+        yield from (_finding(resource, one, _CODES[kind]) for one in _too_large(resource.spec))
+    if texts:
+        unstorable = islice(_unstorable_texts(resource), MAX_FINDINGS)
+        yield from (_finding(resource, one, _OTHERS) for one in unstorable)
+
+
+def _finding(resource: Resource, found: RejectedValue, code: str) -> Finding:
+    meant = (
+        closest_match(str(value_at(resource.written, found.path, "")), found.near)
+        if found.near
+        else None
+    )
+    return Finding(
+        _SHARES if found.topic == filter_checks.SHARES else code,
+        Severity.ERROR,
+        found.message,
+        why=found.why or "PostHog refuses it",
+        fix=f'did you mean "{meant}"?' if meant else found.fix,
+        source=resource.locate(found.path),
+        address=resource.address,
+    )
+
+
+def _too_large(spec: Spec) -> Iterator[RejectedValue]:
+    text = json.dumps(spec.get("filters"), ensure_ascii=False, separators=(",", ":"), default=str)
+    size = len(text.encode("utf-8", "replace"))
+    if size > LARGEST_FILTERS:
+        message = f"the filters are {size:,} bytes of JSON, more than {LARGEST_FILTERS:,}"
+        yield RejectedValue(("filters",), message, "", "use a cohort, or shorter payloads")
+
+
+def _unstorable_texts(resource: Resource) -> Iterator[RejectedValue]:
+    for part in resource.address.parts:
+        yield from _unstorable(part, ())
+    yield from _unstorable(resource.written, ())
+
+
+def _unstorable(value: Any, path: Path) -> Iterator[RejectedValue]:
+    """Find texts, also names of mappings, that neither JSON nor PostgreSQL can hold."""
+    if isinstance(value, str):
+        if (found := _UNSTORABLE.search(value)) is not None:
+            code = f"U+{ord(found[0]):04X}"
+            fix = "remove the character"
+            yield RejectedValue(
+                path, f"the text has the character {code}, which no server can store", "", fix
+            )
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _unstorable(name, (*path, name))
+            yield from _unstorable(item, (*path, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unstorable(item, (*path, index))

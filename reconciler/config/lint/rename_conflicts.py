@@ -1,0 +1,122 @@
+"""Renames that only a person can sort out: a name that two documents want, before or after.
+
+`renamed_from` says that a live object is another one's. As long as the rename is not applied, a
+document of the former name, or a second one that is renamed from it, means that same object.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from reconciler.config.documents.templates import Template
+from reconciler.config.lint import cycles
+from reconciler.config.lint.confusable_names import Built
+from reconciler.files.text import error
+from reconciler.kinds import fold
+from reconciler.model import Address, Finding, Resource, Source, value_place
+
+MAX_MATCHED: Final = 200_000  # selectors and projects that are compared, so that it stays linear
+
+_Name = tuple[str, str, str]  # kind, organization, folded name
+
+
+def findings(
+    resources: Mapping[Address, Resource], templates: Iterable[Template], built: Iterable[Built]
+) -> Iterator[Finding]:
+    """An error for each document whose former name is also somebody else's."""
+    rows = [row for row in built if row[0].lifecycle.renamed_from is not None]
+    if not rows:
+        return
+    many = {id(one.resource): one for one in templates}
+    declared, claimed = _Claims(), _Claims()
+    for resource in resources.values():
+        declared.add(_name(resource, resource.address.name), resource, None)
+    for one in many.values():
+        declared.add(_name(one.resource, one.name), one.resource, one)
+    ringed = cycles.renamed(resources)
+    for resource, document, _ in rows:
+        former = str(resource.lifecycle.renamed_from)
+        name, template = _name(resource, former), many.get(id(resource))
+        if resource.address in ringed or name == _name(resource, resource.address.name):
+            continue  # said already; or another spelling of its own name
+        path = ("metadata", "lifecycle", "renamed_from")
+        place = value_place(document, path, resource.source or Source("", 1))
+        if owner := claimed.find(name, resource, template):
+            yield _twice(resource, owner, place)
+        elif (other := declared.find(name, resource, template)) and other.address not in ringed:
+            yield _again(resource, other, place)
+        claimed.add(name, resource, template)
+
+
+def _name(resource: Resource, name: str) -> _Name:
+    address = resource.address
+    folded = fold(Address(address.kind, (*address.parts[:-1], name)))
+    return address.kind, address.organization, folded.name
+
+
+@dataclass(slots=True)
+class _Same:
+    """Documents of one name: by project, and by the selectors of those that are for many."""
+
+    at: dict[str | None, Resource] = field(default_factory=dict)
+    many: dict[tuple[str, ...], Template] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Claims:
+    """Who wants which name, in which projects."""
+
+    names: dict[_Name, _Same] = field(default_factory=dict)
+    compared: int = 0
+
+    def add(self, name: _Name, resource: Resource, template: Template | None) -> None:
+        """Note that a document wants a name."""
+        same = self.names.setdefault(name, _Same())
+        if template is None:
+            same.at.setdefault(resource.address.project, resource)
+        else:
+            same.many.setdefault(template.selectors, template)
+
+    def find(self, name: _Name, asks: Resource, template: Template | None) -> Resource | None:
+        """Another document that wants this name in the same project."""
+        same = self.names.get(name)
+        if same is None:
+            return None
+        if template is not None:
+            if template.selectors in same.many:
+                return same.many[template.selectors].resource
+            inside = (one for project, one in same.at.items() if self._is_in(template, project))
+            return next(inside, None)
+        project = asks.address.project
+        if project in same.at:
+            return same.at[project]
+        covers = (one.resource for one in same.many.values() if self._is_in(one, project))
+        return next(covers, None)
+
+    def _is_in(self, template: Template, project: str | None) -> bool:
+        self.compared += 1
+        return project is not None and self.compared <= MAX_MATCHED and template.matches(project)
+
+
+def _again(resource: Resource, other: Resource, place: Source) -> Finding:
+    former = str(resource.lifecycle.renamed_from)
+    return error(
+        "R016",
+        f'"{former}" is renamed to "{resource.address.name}", and declared again',
+        place,
+        why=f"until the rename is applied, the document at {other.source} means the same object",
+        fix="apply the rename first; where it is applied, remove `renamed_from`",
+        width=len(former),
+    )
+
+
+def _twice(resource: Resource, owner: Resource, place: Source) -> Finding:
+    former = str(resource.lifecycle.renamed_from)
+    return error(
+        "R016",
+        f'"{former}" is renamed to "{owner.address.name}" and to "{resource.address.name}"',
+        place,
+        why=f"the other document is at {owner.source}",
+        fix="keep one `renamed_from`",
+        width=len(former),
+    )

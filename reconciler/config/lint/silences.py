@@ -1,0 +1,124 @@
+"""`metadata.silence`: findings that a person has looked at and given a reason for.
+
+A finding belongs to the document it stands in, so a silence in any document of an address covers
+all of them, overlays too. Errors that make a document unusable are never silenced.
+"""
+
+from bisect import bisect_right
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.config.lint.codes import CHECKS, LIVE, can_be_silenced
+from reconciler.model import Finding, MappingNode, SequenceNode, Severity, Source
+from reconciler.suggest import closest_match
+
+
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    """One entry: what it silences, and where it is written."""
+
+    check: str
+    place: Source
+
+
+@dataclass(slots=True)
+class Silences:
+    """Every silence of the files, and which of them were of use."""
+
+    by_document: Mapping[Hashable, tuple[_Silence, ...]] = field(default_factory=dict)
+    starts: Mapping[str, list[tuple[int, int, Hashable]]] = field(default_factory=dict)
+    used: set[Source] = field(default_factory=set)
+    silenced: int = 0
+
+    def keep(self, found: Iterable[Finding]) -> Iterator[Finding]:
+        """The findings that nobody silenced."""
+        for finding in found:
+            if self.by_document and self._covers(finding):
+                self.silenced += 1
+            else:
+                yield finding
+
+    def unused(self, *, live: bool) -> Iterator[Finding]:
+        """A warning for each silence that makes no sense, or was of no use in this run.
+
+        `live`: those of the live checks alone, which nobody can tell about offline.
+        """
+        for entries in self.by_document.values():
+            seen: set[str] = set()
+            for entry in entries:
+                yield from self._doubt(entry, seen, live=live)
+                seen.add(entry.check)
+
+    def _covers(self, finding: Finding) -> bool:
+        if finding.source is None or not _may_be(finding):
+            return False
+        for entry in self.by_document.get(self._document(finding.source), ()):
+            if entry.check == finding.code:
+                self.used.add(entry.place)
+                return True
+        return False
+
+    def _document(self, place: Source) -> Hashable:
+        """The document that a place is in; None if it is in none."""
+        starts = self.starts.get(place.file, ())
+        index = bisect_right(starts, (place.line, place.column), key=lambda row: row[:2])
+        return starts[index - 1][2] if index else None
+
+    def _doubt(self, entry: _Silence, seen: set[str], *, live: bool) -> Iterator[Finding]:
+        code = entry.check
+        if live:
+            if code in LIVE and entry.place not in self.used:
+                yield _warning(entry, f"{code} has nothing to silence here", "remove it")
+        elif code not in CHECKS:
+            meant = closest_match(code, CHECKS)
+            fix = f'did you mean "{meant}"?' if meant else "remove it"
+            yield _warning(entry, f"there is no check {code}", fix)
+        elif not can_be_silenced(code) and entry.place not in self.used:
+            why = f"{code}: {CHECKS[code]}"
+            yield _warning(entry, f"{code} cannot be silenced", "mend what it says", why)
+        elif code in seen:
+            yield _warning(entry, f"{code} is silenced twice", "remove one of the two")
+        elif entry.place not in self.used and code not in LIVE:
+            yield _warning(entry, f"{code} has nothing to silence here", "remove it")
+
+
+def _may_be(finding: Finding) -> bool:
+    return finding.severity is not Severity.ERROR or can_be_silenced(finding.code)
+
+
+def _warning(entry: _Silence, message: str, fix: str, why: str = "") -> Finding:
+    return Finding("R025", Severity.WARNING, message, why=why, fix=fix, source=entry.place, width=1)
+
+
+def collect(
+    documents: Mapping[Hashable, MappingNode], places: Iterable[tuple[Source, Hashable]]
+) -> Silences:
+    """Find every silence.
+
+    Args:
+        documents: as overlays left them.
+        places: where each document of each file starts.
+
+    """
+    found = {
+        identity: tuple(_entries(document))
+        for identity, document in documents.items()
+        if "silence" in document["metadata"]
+    }
+    found = {identity: entries for identity, entries in found.items() if entries}
+    starts: dict[str, list[tuple[int, int, Hashable]]] = {}
+    if found:
+        for place, identity in places:
+            starts.setdefault(place.file, []).append((place.line, place.column, identity))
+    return Silences(found, starts)
+
+
+def _entries(document: MappingNode) -> Iterator[_Silence]:
+    """The entries of a document, also of one that its schema refuses."""
+    written = document["metadata"]["silence"]
+    if not isinstance(written, SequenceNode):
+        return
+    for index, entry in enumerate(written):
+        if isinstance(entry, MappingNode) and isinstance(entry.get("check"), str):
+            place = entry.value_source("check") if "check" in entry else None
+            yield _Silence(entry["check"], place or written.value_source(index))

@@ -1,0 +1,88 @@
+"""Check templates: what they match, and where two of them overlap."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from reconciler.config.documents.templates import MAX_MATCHED, Template, _like, duplicate, selected
+from reconciler.config.lint.codes import LIVE
+from reconciler.files.text import error
+from reconciler.model import Address, Finding, Resource, Severity
+from reconciler.suggest import closest_match
+
+
+def findings(
+    resources: Mapping[Address, Resource], templates: Sequence[Template]
+) -> Iterator[Finding]:
+    """What can be said about templates before the live projects are known."""
+    if not templates:
+        return
+    projects: dict[str, dict[str, None]] = {}  # names, in the order of the files
+    for address in resources:
+        if address.kind == "Project":
+            projects.setdefault(address.organization, {})[address.name] = None
+    named: dict[tuple[str, str, str], list[Template]] = {}
+    written = sum(len(template.selectors) for template in templates)
+    for template in templates:
+        named.setdefault((template.kind, template.organization, template.name), []).append(template)
+        names = projects.get(template.organization, ())
+        yield from _selectors(template, names if written * len(names) < MAX_MATCHED else ())
+    for address, resource in resources.items():
+        for template in named.get((address.kind, address.organization, address.name), ()):
+            if address.project is not None and template.matches(address.project):
+                yield duplicate(resource, template.resource, f'add "!{address.project}" there')
+    for (_, organization, _), same in named.items():
+        if len(same) > 1:
+            yield from _overlaps(same, projects.get(organization, ()))
+
+
+def _overlaps(same: Sequence[Template], projects: Collection[str]) -> Iterator[Finding]:
+    """Declared projects in which two templates declare the same; `expand` sees the rest."""
+    if len(same) * len(projects) > MAX_MATCHED:
+        return
+    for project in projects:
+        matching = [template for template in same if template.matches(project)]
+        for template in matching[1:]:
+            fix = f'add "!{project}" to one of them'
+            yield duplicate(template.instance(project), matching[0].resource, fix)
+
+
+def _selectors(template: Template, names: Collection[str]) -> Iterator[Finding]:
+    place, selectors = template.place, template.selectors
+    left_out = {selector[1:] for selector in selectors if selector.startswith("!")}
+    if all(selector.startswith("!") for selector in selectors):
+        message = "`projects` leaves out, but picks nothing"
+        yield error("R013", message, place, fix='put "*" first')
+    elif "*" in left_out or left_out.issuperset(one for one in selectors if one[:1] != "!"):
+        message = "`projects` leaves out everything that it picks"
+        yield error("R013", message, place, fix="remove what begins with `!`, or pick more")
+    elif names:
+        yield from unmatched(template, names, "R013", "of the files")
+
+
+def unmatched(
+    template: Template, names: Collection[str], code: str, where: str
+) -> Iterator[Finding]:
+    """A warning for each selector, or for all together, that matches no project of `names`.
+
+    A `!` that matches nothing is the dangerous one: it was to keep something out.
+    """
+    each = zip(template.selectors, template.places, strict=True)
+    idle = [(text, place) for text, place in each if not _any_like(text.removeprefix("!"), names)]
+    for text, place in idle:
+        meant = None if "*" in text else closest_match(text.removeprefix("!"), names)
+        sign = "!" if text.startswith("!") else ""
+        yield Finding(
+            code,
+            Severity.WARNING,
+            f'"{text}" matches no project {where}',
+            why="" if code in LIVE else "a project that is in no file may match",
+            fix=f'did you mean "{sign}{meant}"?' if meant else "",
+            source=place,
+            width=len(text),
+        )
+    if not idle and not any(selected(template.selectors, name) for name in names):
+        message = f"`projects` matches no project {where}"
+        yield Finding(code, Severity.WARNING, message, source=template.place)
+
+
+def _any_like(pattern: str, names: Collection[str]) -> bool:
+    return pattern in names or ("*" in pattern and any(_like(name, pattern) for name in names))

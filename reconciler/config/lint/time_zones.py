@@ -1,0 +1,40 @@
+"""The names of the tz database: what PostHog takes as a time zone (contract 10)."""
+
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Final
+from zoneinfo import available_timezones
+
+from reconciler.model import RejectedValue
+
+_OF_A_MACHINE: Final = frozenset({"localtime", "posixrules"})  # in no copy but a system's own
+_ALIKE: Final = 0.6
+
+
+@cache
+def names() -> frozenset[str]:
+    """Return every name: of the system's copy of the database, and of the package `tzdata`."""
+    return frozenset(available_timezones()) - _OF_A_MACHINE
+
+
+def refusal(zone: Any) -> RejectedValue | None:
+    """Return why PostHog refuses a time zone; None if it takes it, or no database is at hand."""
+    known = names()
+    if not isinstance(zone, str) or zone in known or not known:
+        return None
+    meant = _closest(zone, known)
+    fix = f'did you mean "{meant}"?' if meant else "write a name such as `Europe/Berlin`"
+    why = "PostHog takes the names of the tz database, in their exact spelling"
+    return RejectedValue(("timezone",), f'unknown time zone "{zone}"', why, fix)
+
+
+def _closest(zone: str, known: frozenset[str]) -> str:
+    """Return the name in another case, of the same city, or the one that is spelled most alike."""
+    folded = zone.strip().replace(" ", "_").casefold()
+    city = folded.rpartition("/")[2]
+    by_case = {name.casefold(): name for name in sorted(known)}
+    if folded in by_case:
+        return by_case[folded]
+    same = [name for name in sorted(known) if city and name.casefold().endswith(f"/{city}")]
+    alike = get_close_matches(folded, by_case, n=1, cutoff=_ALIKE)
+    return same[0] if same else by_case[alike[0]] if alike else ""

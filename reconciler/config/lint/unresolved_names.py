@@ -1,0 +1,148 @@
+"""Names that refer to nothing declared, where a declared one is nearly the same: a slip.
+
+Anything else may be live without being declared; that is for the plan to find out. People are never
+guessed at: nearly the same address may well be another person's.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from reconciler.config.documents.build import Written
+from reconciler.files.text import error
+from reconciler.kinds import KINDS
+from reconciler.model import (
+    Address,
+    Finding,
+    Kind,
+    MappingNode,
+    Path,
+    Resource,
+    Scope,
+    Severity,
+    Source,
+    id_of,
+    value_place,
+    values_at,
+)
+from reconciler.suggest import near_miss
+
+_NOUNS: Final = {"FeatureFlag": "flag", "Cohort": "cohort"}
+Names = Mapping[tuple[str, str], Mapping[str, Source]]
+"""(kind, organization) -> name -> place; organizations under ("Organization", "")."""
+
+_PERSON: Final = "Member"
+_SCOPES: Final = frozenset({"Organization", "Project"})
+_REFERRED: Final = {one.kind for kind in KINDS.values() for one in kind.references}
+_NAMED: Final = (_SCOPES | _REFERRED) - {_PERSON}
+MAX_COMPARED: Final = 50_000  # pairs of names in one run, so that the cost stays linear
+
+
+def near_misses(
+    written: Iterable[Written], built: Iterable[tuple[Resource, MappingNode, Kind]]
+) -> Iterator[Finding]:
+    """Every reference that is a slip of a declared name.
+
+    Args:
+        written: every document, also what has errors: its name is declared all the same.
+        built: resources with their documents.
+
+    """
+    names = _names(written)
+    folded = {
+        scope: {name.casefold() for name in declared}
+        for scope, declared in names.items()
+        if KINDS[scope[0]].folds_case
+    }
+    known: dict[tuple[str, str, str], str | None] = {}
+    compared = 0
+    for resource, document, kind in built:
+        organization = resource.address.organization
+        for named, name, path in _references(resource, document["metadata"], kind):
+            asked = (named, "" if named == "Organization" else organization, name)
+            if asked not in known:
+                declared = names.get(asked[:2], {})
+                same = name.casefold() in folded.get(asked[:2], ())
+                is_there = same or name in declared
+                compared += 0 if is_there else len(declared)
+                too_many = compared > MAX_COMPARED
+                known[asked] = None if is_there or too_many else near_miss(name, declared)
+            if meant := known[asked]:
+                place = value_place(document, path, resource.source or Source("", 1))
+                yield _finding(named, name, meant, place, names[asked[:2]][meant])
+
+
+def _names(written: Iterable[Written]) -> Names:
+    names: dict[tuple[str, str], dict[str, Source]] = {}
+    for one in written:
+        kind = one.kind.name
+        if kind in _NAMED:
+            metadata = one.document["metadata"]
+            organization = "" if kind == "Organization" else metadata["organization"]
+            scope = names.setdefault((kind, organization), {})
+            scope[metadata[one.kind.key]] = one.source
+            lifecycle = metadata.get("lifecycle")
+            former = lifecycle.get("renamed_from") if isinstance(lifecycle, dict) else None
+            if isinstance(former, str):
+                scope.setdefault(former, one.source)
+    return names
+
+
+def _references(
+    resource: Resource, metadata: MappingNode, kind: Kind
+) -> Iterator[tuple[str, str, Path]]:
+    """Kind, name and path of everything that a document names, people left out."""
+    if kind.scope is not Scope.INSTANCE:
+        yield "Organization", metadata["organization"], ("metadata", "organization")
+    if "project" in metadata:
+        yield "Project", metadata["project"], ("metadata", "project")
+    for reference in kind.references:
+        if reference.kind not in _NAMED:
+            continue
+        for path, name in values_at(resource.written, reference.path):
+            if isinstance(name, str) and not name.startswith("id:"):
+                yield reference.kind, name, ("spec", *path)
+
+
+def ids_for_many(templates: Iterable[Resource], declared: Iterable[Address]) -> Iterator[Finding]:
+    """Yield a warning for each id in a document for several projects: it is of one of them."""
+    keys = {(address.kind, address.name) for address in declared}
+    for resource in templates:
+        for reference in KINDS[resource.address.kind].references if resource.written else ():
+            if not reference.takes_ids:
+                continue
+            for path, name in values_at(resource.written, reference.path):
+                id_ = id_of(name, digits=True)
+                if id_ is None or (isinstance(name, str) and (reference.kind, name) in keys):
+                    continue
+                noun = _NOUNS.get(reference.kind, reference.kind.lower())
+                yield Finding(
+                    "R029",
+                    Severity.WARNING,
+                    f"the ID {id_} of a {noun} in a document for several projects",
+                    why="an ID is of one project: in any other it means another object, or none",
+                    fix=f"write the {'key' if reference.kind == 'FeatureFlag' else 'name'} "
+                    f"of the {noun}",
+                    source=resource.locate(path),
+                )
+
+
+def _finding(kind: str, name: str, meant: str, place: Source, other: Source) -> Finding:
+    what = _NOUNS.get(kind, kind.lower())
+    if kind == "FeatureFlag":  # one that is in no file may well be called nearly the same
+        return Finding(
+            "R008",
+            Severity.WARNING,
+            f'no flag in the files is called "{name}"',
+            why="if PostHog has none either, the plan refuses it",
+            fix=f'did you mean "{meant}" ({other})?',
+            source=place,
+            width=len(name),
+        )
+    return error(
+        "R008",
+        f'no {what} is called "{name}"',
+        place,
+        why=f"the files declare no {what} of this name",
+        fix=f'did you mean "{meant}" ({other})?',
+        width=len(name),
+    )

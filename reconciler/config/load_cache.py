@@ -1,0 +1,43 @@
+"""What a load read of each file, so that a load of nearly the same files need not do it again.
+
+The base mostly holds the files that the working tree holds: what is equal to the byte is parsed,
+checked and built once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from reconciler.config.lint.confusable_names import Built
+from reconciler.model import Document, MappingNode, Resource
+
+
+@dataclass(slots=True)
+class LoadCache:
+    """Texts, documents and resources of one load; large, and to be forgotten soon."""
+
+    texts: dict[str, bytes] = field(default_factory=dict)  # by file, of those without a finding
+    _documents: dict[str, Sequence[Document]] = field(default_factory=dict)
+    built: Sequence[Built] = ()  # everything that was built
+    _by_node: dict[int, Built] = field(default_factory=dict)
+
+    def keep(self, file: str, data: bytes, found: Sequence[Document]) -> None:
+        """A file without a finding."""
+        self.texts[file], self._documents[file] = data, found
+
+    def documents(self, file: str, data: bytes) -> Sequence[Document] | None:
+        """Documents of a file that had the same name and the same bytes."""
+        return self._documents[file] if self.texts.get(file) == data else None
+
+    def resource(self, node: MappingNode) -> Resource | None:
+        """What became of a document that `documents` has handed out; None if it is not known."""
+        if self.built and not self._by_node:
+            plain = (one for one in self.built if "projects" not in one[1]["metadata"])
+            self._by_node = {id(one[1]): one for one in plain}  # `built` keeps them alive
+        found = self._by_node.get(id(node))
+        return found[0] if found is not None else None
+
+    def forget(self) -> None:
+        """Nobody loads the same again."""
+        self.built = ()
+        for kept in (self.texts, self._documents, self._by_node):
+            kept.clear()

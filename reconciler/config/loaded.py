@@ -1,0 +1,99 @@
+"""The declared resources of a tree of files, and the templates that expand to more of them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from reconciler.config.documents.templates import Template, duplicate
+from reconciler.config.lint.silences import Silences
+from reconciler.config.load_cache import LoadCache
+from reconciler.errors import ConfigError
+from reconciler.model import Declared, Finding, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the files say, before project selectors meet the names of projects."""
+
+    declared: Declared
+    templates: tuple[Template, ...] = ()
+    silences: Silences = field(default_factory=Silences, compare=False, repr=False)
+    blobs: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)  # by file
+    draft: LoadCache = field(default_factory=LoadCache, compare=False, repr=False)
+
+    @property
+    def organizations(self) -> tuple[str, ...]:
+        """Slugs of every organization that the files name, sorted."""
+        named = {address.organization for address in self.declared.resources}
+        return tuple(sorted(named | {template.organization for template in self.templates}))
+
+
+def expand(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] = {}) -> Declared:
+    """Put templates into every project that matches: the declared ones, and the live ones.
+
+    Args:
+        loaded: what `load` returned.
+        live_projects: organization -> names of its live projects, as far as they are known.
+
+    """
+    if not loaded.templates:
+        return loaded.declared
+    resources = dict(loaded.declared.resources)
+    findings: list[Finding] = []
+    projects = {
+        organization: project_names(organization, loaded.declared, live_projects)
+        for organization in {template.organization for template in loaded.templates}
+    }
+    for template in loaded.templates:
+        for project in projects[template.organization]:
+            if not template.matches(project):
+                continue
+            resource = template.instance(project)
+            other = resources.setdefault(resource.address, resource)
+            if other is not resource:
+                findings.append(duplicate(resource, other, f'add "!{project}" to `projects`'))
+    if findings:
+        raise config_error(findings)
+    return replace(loaded.declared, resources=resources)
+
+
+def expand_base(
+    base: Loaded | None, live_projects: Mapping[str, Iterable[str]]
+) -> tuple[Declared | None, tuple[Finding, ...]]:
+    """The base with its selectors put into the projects of now; none where they collide there."""
+    if base is None:
+        return None, ()
+    try:
+        return expand(base, live_projects), ()
+    except ConfigError as error:
+        finding = Finding(
+            "base-unreadable",
+            Severity.WARNING,
+            "the selectors at the base collide in a project of now: causes are unknown, and "
+            "nothing is deleted because it left the files",
+            why=error.findings[0].message if error.findings else error.what,
+            fix="name another commit with --base",
+        )
+        return None, (finding,)
+
+
+def project_names(
+    organization: str, declared: Declared, live: Mapping[str, Iterable[str]]
+) -> list[str]:
+    """Names of the projects of an organization, as they are to be; sorted."""
+    names = set(live.get(organization, ()))
+    for address, resource in declared.resources.items():
+        if address.kind == "Project" and address.organization == organization:
+            names.discard(resource.lifecycle.renamed_from or "")
+            if resource.lifecycle.absent:
+                names.discard(address.name)
+            else:
+                names.add(address.name)
+    return sorted(names)
+
+
+def config_error(findings: Iterable[Finding]) -> ConfigError:
+    """One error that carries all findings, sorted by place."""
+    ordered = sorted(findings, key=lambda finding: finding.sort_key)
+    errors = sum(finding.severity is Severity.ERROR for finding in ordered)
+    noun = "error" if errors == 1 else "errors"
+    return ConfigError(f"{errors:,} {noun} in the files", findings=ordered)

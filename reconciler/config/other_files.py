@@ -1,0 +1,71 @@
+"""What files declare that a run does not read: a document that moved there has not left."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from reconciler.config.documents import build
+from reconciler.config.documents.templates import selected
+from reconciler.config.yaml import reader
+from reconciler.files.text import Refused
+from reconciler.files.working_tree import Entry, Read, WorkingTree
+from reconciler.kinds import fold
+from reconciler.model import Address, Finding
+
+_KIND: Final = b"kind"  # a file without it has no document
+
+
+@dataclass(frozen=True, slots=True)
+class OtherDeclarations:
+    """Whether an address is declared in other files. What cannot be read there says nothing."""
+
+    plain: Collection[build.Identity] = ()
+    selectors: Mapping[tuple[str, str, str], Collection[tuple[str, ...]]] = field(
+        default_factory=dict
+    )
+
+    def __contains__(self, address: object) -> bool:
+        if not isinstance(address, Address):
+            return False
+        one = fold(address)
+        project = one.project or ""
+        if (one.kind, one.organization, project, one.name) in self.plain:
+            return True
+        every = self.selectors.get((one.kind, one.organization, one.name), ())
+        return any(selected(selectors, project) for selectors in every)
+
+
+def look(paths: Sequence[Path], tree: WorkingTree, known: Collection[str]) -> OtherDeclarations:
+    """Read every document below `paths` but those of files in `known`; nothing is checked."""
+    plain: set[build.Identity] = set()
+    selectors: dict[tuple[str, str, str], list[tuple[str, ...]]] = {}
+    for display, read in _entries(paths, tree):
+        for found in _identities(display, read) if display not in known else ():
+            kind, organization, project, name = found
+            if isinstance(project, tuple):
+                selectors.setdefault((kind, organization, name), []).append(project)
+            else:
+                plain.add(found)
+    return OtherDeclarations(frozenset(plain), selectors)
+
+
+def _entries(paths: Sequence[Path], tree: WorkingTree) -> Iterator[Entry]:
+    """Every file that can be reached."""
+    for path in paths:
+        with suppress(Refused):
+            yield from tree.walk(path)
+
+
+def _identities(display: str, read: Read) -> Iterator[build.Identity]:
+    """What the documents of a file are about, as far as they say so."""
+    ignored: list[Finding] = []
+    data = b""
+    with suppress(Refused):
+        data = read()
+    for document in reader.read(data, display, ignored) if _KIND in data else ():
+        written = build.classify(document, ignored)
+        found = build.identity(written) if written is not None else None
+        if found is not None:
+            yield found

@@ -1,0 +1,306 @@
+"""What the files said at the last few commits: for steps that are harmless one by one.
+
+Only the files that changed within the window are read, and of those only the documents that are
+asked for. Bounded in every direction; what is older, or more, is not looked at.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import Final
+
+from reconciler.config import loader, settings
+from reconciler.config.loaded import Loaded
+from reconciler.errors import ConfigError, GitError
+from reconciler.files.text import Refused
+from reconciler.files.working_tree import Entry, contains, read_inside
+from reconciler.git import process, repository
+from reconciler.git.commit_tree import CommitTree, is_wanted
+
+DAYS: Final = 7
+COMMITS: Final = 100  # of those that say something about what is asked for
+_LOOKED_AT: Final = 500  # commits of these paths
+_LINE: Final = ("rev-list", "--first-parent", "--topo-order")
+_MAX_BYTES: Final = 64 * 1024 * 1024  # of contents that are searched
+_MAX_PARSED: Final = 4 * 1024 * 1024  # of documents that are read in all
+_PLAIN: Final = frozenset({b"000000", b"100644", b"100755"})  # modes: nothing, and files
+_DOCUMENT: Final = re.compile(rb"^---(?=[ \t\r\n]|$)", re.MULTILINE)  # at column 1 nothing else is
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit of the first-parent line, and what it changed.
+
+    Attributes:
+        id: full id.
+        parent: the one before it, if there is one.
+        changed: path -> (blob before, blob after).
+        leads_elsewhere: whether it changed a link or a submodule: what that declares is not read.
+
+    """
+
+    id: str
+    parent: str | None
+    changed: Mapping[str, tuple[str, str]]
+    leads_elsewhere: bool = False
+
+
+def load(
+    paths: Sequence[Path],
+    overlays: Sequence[Path],
+    names: Collection[str] | None,
+    *,
+    cwd: Path,
+    now: datetime,
+) -> tuple[Loaded, ...]:
+    """What was declared at the last commits, oldest first, beginning before the first of them.
+
+    Args:
+        paths: of the target.
+        overlays: the same.
+        names: only documents in which one of these words stands; all if None.
+        cwd: what display names are relative to.
+        now: the window of days ends here.
+
+    Empty where git has nothing to say; a state that cannot be read is left out.
+
+    """
+    here = cwd / paths[0] if paths else cwd  # the files may be of another repository than `cwd`
+    if repository.root(here) is None or repository.head(here) is None:
+        return ()
+    try:
+        tree = repository.commit_tree("HEAD", cwd=cwd, at=here, may_lack_paths=True)
+        inside = [tree.inside(path) for path in (*paths, *overlays)]
+        commits = [read_commit(*row, tree.root, inside) for row in _window(tree.root, inside, now)]
+        blobs = Blobs(tree.root, names)
+        states = _newest(_states(tree, _telling(commits, blobs), blobs))
+    except (GitError, Refused):
+        return ()
+    return tuple(_loaded(states, paths, overlays))
+
+
+def since(
+    base: str,
+    paths: Sequence[Path],
+    overlays: Sequence[Path],
+    names: Collection[str],
+    *,
+    cwd: Path,
+) -> tuple[Loaded, ...] | None:
+    """Return what each commit after the base declared, oldest first.
+
+    Only files that changed since then, and of those only documents in which one of the names
+    stands, in whatever case.
+
+    None if any of it is not known, also because a link or a submodule changed.
+    """
+    try:
+        tree = repository.commit_tree("HEAD", cwd=cwd, at=cwd / paths[0], may_lack_paths=True)
+        inside = [tree.inside(path) for path in (*paths, *overlays)]
+        rows = _rows(tree.root, inside, f"^{base}")
+        blobs = Blobs(tree.root, names)
+        commits = [read_commit(id_, parent, tree.root, inside) for id_, parent in rows]
+        telling = _telling(commits, blobs)
+        states = list(_states(tree, telling, blobs))
+    except (GitError, Refused):
+        return None
+    sizes = (sum(map(len, state.files.values())) for state in states)
+    full = len(rows) == _LOOKED_AT or len(telling) == COMMITS or blobs.spent
+    if full or sum(sizes) > _MAX_PARSED or any(one.leads_elsewhere for one in commits):
+        return None
+    found = tuple(_loaded(states, paths, overlays))
+    return found if len(found) == len(states) else None
+
+
+def places_moved(base: str, files: Sequence[Path], target: str, *, cwd: Path) -> bool:
+    """Return whether a target has had other paths or overlays since the base.
+
+    What it declared then stands in files that are not looked at now.
+
+    Args:
+        base: the commit of the base.
+        files: where settings may stand; the working tree counts as well.
+        target: the name of the target.
+        cwd: what display names are relative to.
+
+    """
+    try:
+        for file in files:
+            tree = repository.commit_tree("HEAD", cwd=cwd, at=file.parent)
+            commits = [base, *(id_ for id_, _ in _rows(tree.root, [tree.inside(file)], f"^{base}"))]
+            if len(commits) > _LOOKED_AT:
+                return True
+            states = {replace(tree, commit=commit).read(file) for commit in commits}
+            now = read_inside(file, tree.display(file)) if file.exists() else None
+            if len({_places(data, file, target) for data in (*states, now)}) > 1:
+                return True
+    except (GitError, ConfigError, Refused):
+        return True
+    return False
+
+
+def _places(data: bytes | None, file: Path, target: str) -> tuple[Sequence[Path], Sequence[Path]]:
+    """Return paths and overlays of a target; without settings all that is beside them."""
+    known = settings.parse(data, file=file, display=file.name).targets if data is not None else {}
+    found = known.get(target)
+    return (found.paths, found.overlays) if found is not None else ((file.parent,), ())
+
+
+def _rows(root: Path, inside: Sequence[str], *revisions: str) -> list[tuple[str, str | None]]:
+    """Yield (commit, parent) of the first-parent line, oldest first."""
+    asked = [*_LINE, "--parents", f"-n{_LOOKED_AT}", "HEAD", *revisions, "--"]
+    output = process.output([*asked, *(path or "." for path in inside)], root)
+    rows = [row.split() for row in reversed(output.decode("ascii", "replace").splitlines())]
+    return [(row[0], row[1] if row[1:] else None) for row in rows]
+
+
+def _window(root: Path, inside: Sequence[str], now: datetime) -> list[tuple[str, str | None]]:
+    """(commit, parent) of the first-parent line within the window, oldest first.
+
+    A commit is never older than one before it, whatever its date says: dates can be set. Commits
+    of other paths count for that, too.
+    """
+    output = process.output([*_LINE, "--timestamp", f"-n{repository.DATED}", "HEAD"], root)
+    dated = [row.split() for row in reversed(output.decode("ascii", "replace").splitlines())]
+    times = accumulate((int(at) for at, _ in dated), max)
+    made = {id_: at for (_, id_), at in zip(dated, times, strict=True)}
+    since = (now - timedelta(days=DAYS)).timestamp()
+    return [row for row in _rows(root, inside) if made.get(row[0], 0) >= since]
+
+
+def read_commit(id_: str, parent: str | None, root: Path, inside: Sequence[str]) -> Commit:
+    """What a commit changed of the paths."""
+    asked = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-commit-id", "--full-index"]
+    sides = [parent, id_] if parent is not None else ["--root", id_]
+    only = ["--", *(path or "." for path in inside)]
+    words = process.output([*asked, *sides, *only], root).split(b"\0")
+    changed = {}
+    elsewhere = False
+    for about, name in zip(words[::2], words[1::2], strict=False):
+        path = name.decode("utf-8", "backslashreplace")
+        modes, oids = about.lstrip(b":").split()[:2], about.split()[2:4]
+        wanted = any(path == one or is_wanted(path, one) for one in inside if contains(one, path))
+        if not _PLAIN.issuperset(modes):
+            elsewhere = True
+        elif wanted:
+            changed[path] = (oids[0].decode("ascii"), oids[1].decode("ascii"))
+    return Commit(id_, parent, changed, elsewhere)
+
+
+class Blobs:
+    """Contents by object id, cut down to the documents that are asked for."""
+
+    def __init__(self, root: Path, names: Collection[str] | None) -> None:
+        self._root = root
+        self._words = None if names is None else _one_of(names)
+        self._kept: dict[str, bytes] = {}
+        self._left = _MAX_BYTES
+
+    @property
+    def spent(self) -> bool:
+        """Whether so much was read that nothing more is."""
+        return self._left <= 0
+
+    def kept(self, oid: str) -> bytes:
+        """The documents of one blob that matter."""
+        if oid.strip("0") == "":
+            return b""
+        if oid not in self._kept:
+            data = process.output(["cat-file", "blob", oid], self._root)
+            self._left -= len(data)
+            self._kept[oid] = self._cut(data)
+        return self._kept[oid]
+
+    def _cut(self, data: bytes) -> bytes:
+        if self._words is None:
+            return data
+        found = (piece for piece in _DOCUMENT.split(data) if self._matters(piece))
+        return b"".join(b"---\n" + piece + b"\n" for piece in found)
+
+    def _matters(self, piece: bytes) -> bool:
+        """Whether a name stands in it, as it is or written with escapes."""
+        return b"\\" in piece or self._words is None or bool(self._words.search(piece))
+
+
+def _one_of(names: Collection[str]) -> re.Pattern[bytes]:
+    """Any of these names, not as a part of a longer one."""
+    listed = "|".join(sorted(map(re.escape, names)))
+    return re.compile(f"(?<![\\w-])(?:{listed})(?![\\w-])".encode(), re.IGNORECASE)
+
+
+def _telling(commits: Sequence[Commit], blobs: Blobs) -> list[Commit]:
+    """The last of those that changed a document that matters, oldest first."""
+    found: list[Commit] = []
+    for commit in reversed(commits):
+        if len(found) == COMMITS or blobs.spent:
+            break
+        if any(blobs.kept(one) != blobs.kept(other) for one, other in commit.changed.values()):
+            found.append(commit)
+    return found[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The documents that matter as they were at one moment, as a tree to load from."""
+
+    tree: CommitTree
+    files: Mapping[str, bytes]
+    origin: str
+    may_lack_paths: bool = field(default=True, init=False)
+
+    def display(self, path: Path) -> str:
+        """The name of a path in messages."""
+        return self.tree.display(path)
+
+    def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
+        """Every file of a path, sorted."""
+        inside = self.tree.inside(path)
+        left_out = [self.tree.inside(other) for other in skip]
+        for name in sorted(self.files):
+            below = contains(inside, name) and (name == inside or is_wanted(name, inside))
+            if below and not any(contains(other, name) for other in left_out):
+                yield self.tree.shown(name), partial(_same, self.files[name])
+
+
+def _same(data: bytes) -> bytes:
+    return data
+
+
+def _states(tree: CommitTree, commits: Sequence[Commit], blobs: Blobs) -> Iterator[Snapshot]:
+    """Before the first commit, and after each."""
+    if not commits:
+        return
+    now: dict[str, str] = {}
+    for commit in reversed(commits):  # the oldest side of each file that changed at all
+        now |= {path: before for path, (before, _) in commit.changed.items()}
+    moves: list[tuple[str, Mapping[str, tuple[str, str]]]] = [(commits[0].parent or "", {})]
+    moves += [(commit.id, commit.changed) for commit in commits]
+    for origin, changed in moves:
+        now |= {path: after for path, (_, after) in changed.items()}
+        files = {path: data for path, oid in now.items() if (data := blobs.kept(oid))}
+        yield Snapshot(tree, files, origin)
+
+
+def _newest(states: Iterator[Snapshot]) -> list[Snapshot]:
+    """The last states, as many as may be parsed; oldest first."""
+    found, left = [], _MAX_PARSED
+    for state in reversed(list(states)):
+        left -= sum(map(len, state.files.values()))
+        if left < 0:
+            break
+        found.append(state)
+    return found[::-1]
+
+
+def _loaded(
+    states: Sequence[Snapshot], paths: Sequence[Path], overlays: Sequence[Path]
+) -> Iterator[Loaded]:
+    for state in states:
+        try:
+            yield loader.load(paths, overlays=overlays, tree=state)
+        except (ConfigError, GitError):
+            continue

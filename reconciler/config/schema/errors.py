@@ -1,0 +1,316 @@
+"""Why a document was refused: every error in plain words, at its place, with what was meant.
+
+Runs only for what `schema.accepts` refused, so that it may take its time.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from typing import Any, Final
+
+from reconciler.config.schema import validator
+from reconciler.config.yaml.scalars import MAX_DIGITS
+from reconciler.files.excerpts import text_at
+from reconciler.model import Finding, MappingNode, Severity, Source, print_path, value_place
+from reconciler.suggest import closest_match
+
+Lines = Callable[[str], Sequence[str] | None]
+
+WORDS: Final = {
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
+MAX_FINDINGS: Final = 100  # of one document
+_DIGITS: Final = re.compile(r"([-+]?)([0-9][0-9_]*)(%?)")
+_YES: Final = frozenset({"yes", "on", "y"})
+_NO: Final = frozenset({"no", "off", "n"})
+_SHOWN: Final = 60
+_PROPERTIES: Final = re.compile(r"^(?:[!&]\S*\s+)+")  # a tag, an anchor
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What is being explained."""
+
+    name: str
+    document: Any
+    place: Source
+    lines_of: Lines
+
+
+def explain(name: str, document: Any, place: Source, lines_of: Lines) -> list[Finding]:
+    """Every error of a document that its schema refuses; `place` is where it starts."""
+    errors = _validator(name).iter_errors(document)
+    about = _About(name, document, place, lines_of)
+    every = (finding for error in errors for finding in _findings(error, about))
+    found = list(islice(every, MAX_FINDINGS))
+    if next(every, None) is not None:
+        message = f"more than {MAX_FINDINGS} errors in one document; the rest is not explained"
+        found.append(Finding("R009", Severity.ERROR, message, source=place))
+    return found or [_unexplained(name, document, place)]
+
+
+@cache
+def _validator(name: str) -> Any:
+    from jsonschema import Draft7Validator
+
+    return Draft7Validator(validator.load(name))
+
+
+def _unexplained(name: str, document: Any, place: Source) -> Finding:
+    """The two validators disagree (`$` before a line end, for one): say what the quick one says."""
+    import jsonschema_rs
+
+    try:
+        error = next(iter(jsonschema_rs.validator_for(validator.load(name)).iter_errors(document)))
+        path, message = tuple(error.instance_path), error.message
+    except (StopIteration, ValueError) as trouble:
+        path, message = (), str(trouble)
+    where = value_place(document, path, place)
+    return Finding("R005", Severity.ERROR, f"{_field(path)}: {message}"[:200], source=where)
+
+
+def _findings(error: Any, about: _About) -> Iterator[Finding]:
+    path = tuple(error.absolute_path)
+    where = value_place(about.document, path, about.place)
+    if "propertyNames" in error.absolute_schema_path:  # about a key, whose path is its mapping's
+        path = (*path, error.instance)
+        where = key_place(about.document, path, about.place)
+    explainer = _EXPLAINERS.get(error.validator, _other)
+    if "x-message" in error.schema:
+        explainer = _worded
+    for code, message, why, fix, source in explainer(error, path, where, about):
+        yield Finding(code, Severity.ERROR, message, why=why, fix=fix, source=source)
+
+
+def key_place(document: Any, path: Sequence[str | int], place: Source) -> Source:
+    """Where the key of a path is written; the value, for an item of a list."""
+    parent = document
+    for step in path[:-1]:
+        parent = parent[step]
+    if path and isinstance(parent, MappingNode) and path[-1] in parent:
+        return parent.key_source(str(path[-1]))
+    return value_place(document, path, place)
+
+
+_Row = tuple[str, str, str, str, Source]  # code, message, why, fix, place
+
+
+def _field(path: Sequence[str | int]) -> str:
+    return f"`{print_path(path)}`" if path else "the document"
+
+
+def show(value: Any) -> str:
+    """A value as it would be written, cut short."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+
+
+def _unknown_fields(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
+    known = error.schema.get("properties", {})
+    for key in error.instance:
+        if key in known:
+            continue
+        meant = _also_called(key, known) or closest_match(key, known)
+        if home := _home(key, path, about):
+            fix = f"move it under `{home}`"
+        elif meant and meant not in error.instance:
+            fix = f'did you mean "{meant}"?'
+        else:
+            fix = f"remove it; there are {', '.join(known)}"
+        inside = _field(path) if path else "a document"
+        source = key_place(error.instance, (key,), where)
+        yield "R004", f'{inside} has no field "{key}"', "", fix, source
+
+
+def _also_called(key: str, known: Mapping[str, Any]) -> str | None:
+    """The field that the API, or a habit, calls by another name."""
+    for name, field in known.items():
+        names = {field.get("x-api"), *field.get("x-also", ())} if field else ()
+        if key in names:
+            return name
+    return None
+
+
+def _home(key: str, path: tuple[str | int, ...], about: _About) -> str | None:
+    """`spec` or `metadata`, if the field belongs there and not here."""
+    if path not in {(), ("metadata",), ("spec",)}:
+        return None
+    homes = (part for part in ("metadata", "spec") if (part,) != path)
+    return next((part for part in homes if validator.at(about.name, part, key)), None)
+
+
+def _missing(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
+    for key in error.validator_value:
+        if key not in error.instance:
+            yield (
+                "R006",
+                f"{_field(path)} has no `{key}`",
+                error.schema.get("properties", {}).get(key, {}).get("description", ""),
+                f"add `{key}: {_only(error.schema, key)}`",
+                where,
+            )
+
+
+def _only(schema_: Mapping[str, Any], key: str) -> str:
+    """The value that a field always has, or a sign that there are many."""
+    about = schema_.get("properties", {}).get(key, {})
+    allowed = about.get("enum", [about["const"]] if "const" in about else ())
+    return str(allowed[0]) if len(allowed) == 1 else "…"
+
+
+def _wrong_type(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
+    wanted = error.validator_value
+    types = [wanted] if isinstance(wanted, str) else list(wanted)
+    words = " or ".join(WORDS[name] for name in types)
+    lines = about.lines_of(where.file) or ()
+    raw = text_at(lines[where.line - 1], where.column) if where.line <= len(lines) else ""
+    raw = _PROPERTIES.sub("", raw)
+    value = error.instance
+    message = f"{_field(path)} needs {words}, not {_kind_of(value)}"
+    if value is None:
+        message = f"{_field(path)} has no value, but needs {words}"
+    why, fix = _mend_type(value, types, raw)
+    if allowed := error.schema.get("enum"):
+        fix = f"one of {_choices(allowed)}"
+    elif not re.search(error.schema.get("pattern", ""), raw or show(value)):
+        fix = f"write {error.schema.get('x-hint', 'other text')}"
+    yield "R005", message, why, fix, where
+
+
+def _kind_of(value: Any) -> str:
+    match value:
+        case bool():
+            return f"{show(value)}"
+        case int() | float():
+            return f"the number {show(value)}"
+        case str():
+            return f"the text {show(value)}"
+        case None:
+            return "null"
+        case _:
+            return show(value)
+
+
+def _mend_type(value: Any, types: Sequence[str], raw: str) -> tuple[str, str]:  # noqa: PLR0911  one line a slip
+    """Why a value of that type was read, and what to write instead."""
+    if value is None:
+        return "", f"write {'`[]` for none' if 'array' in types else 'a value'}, or remove the key"
+    if "string" in types and isinstance(value, (bool, int, float)):
+        return "", f'quote it: "{raw or show(value)}"'
+    if "boolean" in types and isinstance(value, str):
+        if value.casefold() in _YES | _NO:
+            meant = "true" if value.casefold() in _YES else "false"
+            why = "In YAML 1.2 only `true` and `false` are booleans"
+            return why, f"write `{meant}`"
+        if value.casefold() in {"true", "false"}:
+            return "", f"write `{value.casefold()}` without quotes"
+        return "", "write `true` or `false`"
+    if ("integer" in types or "number" in types) and isinstance(value, str):
+        return _mend_number(value)
+    if "array" in types and not isinstance(value, (list, dict)):
+        return "", f"write `[{raw or value}]`"
+    return "", f"write {' or '.join(WORDS[name] for name in types)}"
+
+
+def _mend_number(value: str) -> tuple[str, str]:
+    """Suggest a number for text. The text is never converted: it may have millions of digits."""
+    written = _DIGITS.fullmatch(value)
+    if written is None or len(value) > MAX_DIGITS:
+        return "", "write a number"
+    sign, digits, percent = written.groups()
+    number = sign.replace("+", "") + (digits.replace("_", "").lstrip("0") or "0")
+    if number != (sign.replace("+", "") + digits):
+        return "digits with a leading zero or `_` are text", f"write `{number}`"
+    return "", f"write `{number}`" + ("" if percent else " without quotes")
+
+
+def _not_allowed(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
+    allowed = error.validator_value if error.validator == "enum" else [error.validator_value]
+    if (
+        any(isinstance(other, str) for other in allowed)
+        and not isinstance(error.instance, str)
+        and "type" in error.schema
+    ):
+        return  # its type is wrong: said already
+    choices = _choices(allowed)
+    meant = (
+        closest_match(error.instance, (c for c in allowed if isinstance(c, str)))
+        if isinstance(error.instance, str)
+        else None
+    )
+    fix = (
+        f'did you mean "{meant}"?'
+        if meant
+        else f"one of {choices}"
+        if len(allowed) > 1
+        else (f"write `{choices}`")
+    )
+    yield (
+        "R005",
+        f"{_field(path)} cannot be {show(error.instance)}",
+        f"allowed: {choices}",
+        fix,
+        where,
+    )
+
+
+def _choices(allowed: Sequence[Any]) -> str:
+    return ", ".join("null" if choice is None else str(choice) for choice in allowed)
+
+
+def _pattern(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
+    hint = error.schema.get("x-hint", f"text that matches {error.validator_value}")
+    yield "R005", f"{_field(path)} cannot be {show(error.instance)}", "", f"write {hint}", where
+
+
+def _bound(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
+    limit = error.validator_value
+    words = {
+        "minimum": f"at least {limit}",
+        "maximum": f"at most {limit}",
+        "minLength": "not empty" if limit == 1 else f"at least {limit} characters long",
+        "maxLength": f"at most {limit} characters long",
+        "minItems": "not empty" if limit == 1 else f"at least {limit} items long",
+        "maxItems": f"at most {limit} items long",
+        "minProperties": "not empty",
+    }[error.validator]
+    message = f"{_field(path)} has to be {words}"
+    if error.validator in {"minimum", "maximum"}:
+        message += f", not {show(error.instance)}"
+    yield "R005", message, "", f"write a value that is {words}", where
+
+
+def _worded(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
+    said = error.schema
+    yield said.get("x-code", "R005"), said["x-message"], "", said.get("x-hint", ""), where
+
+
+def _other(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
+    yield "R005", f"{_field(path)}: {error.message}"[:200], "", "", where
+
+
+_EXPLAINERS: Final[Mapping[str, Callable[[Any, Any, Source, _About], Iterator[_Row]]]] = {
+    "additionalProperties": _unknown_fields,
+    "required": _missing,
+    "type": _wrong_type,
+    "enum": _not_allowed,
+    "const": _not_allowed,
+    "pattern": _pattern,
+    **dict.fromkeys(
+        ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "minProperties"),
+        _bound,
+    ),
+}

@@ -1,0 +1,190 @@
+"""Fields of the kinds, as their schemas describe them: what `explain` tells about each."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler.config.schema import validator
+from reconciler.config.schema.errors import WORDS
+from reconciler.errors import ConfigError
+from reconciler.kinds import KINDS
+from reconciler.model import ABSENT
+from reconciler.suggest import closest_match
+
+_INDEX: Final = re.compile(r"\[\d*\]")
+_PARTS: Final = ("spec", "metadata")
+_LIMITS: Final = {
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "minLength": "at least {} long",
+    "maxLength": "at most {} long",
+    "minItems": "at least {} of them",
+}
+_STATE: Final = "nothing was contacted"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a kind. `path` is complete: `spec.filters.groups[].variant`."""
+
+    kind: str
+    path: str
+    node: Mapping[str, Any]
+    required: bool = False
+    api: str = ""  # what PostHog calls it; empty: it is not sent
+    writers: str = ""
+
+    @property
+    def description(self) -> str:
+        """What it means."""
+        return str(self.node.get("description", ""))
+
+    @property
+    def type(self) -> str:
+        """`a list of text`, `true or false`, `one of member, admin, owner`."""
+        return _type(self.node)
+
+    @property
+    def limits(self) -> str:
+        """Bounds of its value, in words."""
+        node = self.node.get("items", {}) if "items" in self.node else self.node
+        found = [
+            text.format(holder[word])
+            for holder in ((self.node, node) if node is not self.node else (node,))
+            for word, text in _LIMITS.items()
+            if word in holder
+        ]
+        if "x-hint" in node:
+            found.append(str(node["x-hint"]))
+        return ", ".join(found)
+
+    @property
+    def default(self) -> Any:
+        """What holds if it is not written; ABSENT if nothing is known."""
+        return self.node.get("default", ABSENT)
+
+    @property
+    def examples(self) -> list[Any]:
+        """Values that it may have."""
+        return list(self.node.get("examples", ()))
+
+
+def find(text: str) -> Field:
+    """The field of `KIND.field.field`, or the kind itself; ConfigError names the nearest one.
+
+    `spec.` may be left out. Lists are looked into: `filters.groups.variant`, as a plan prints
+    it too, `filters.groups[0].variant`.
+    """
+    name, *steps = _INDEX.sub("", text).split(".")
+    kind = _kind(name)
+    root = validator.load(kind)
+    field = Field(kind, "", root)
+    if not steps:
+        return field
+    if steps[0] not in (*_PARTS, "kind"):
+        home = next((part for part in _PARTS if steps[0] in _properties(schema_of(kind, part))), "")
+        steps = [home or "spec", *steps]
+    for step in steps:
+        field = _step(field, step)
+    return field
+
+
+def inside(field: Field) -> Iterator[Field]:
+    """The fields of a field, in the order of the schema."""
+    for name in _properties(field.node):
+        yield _step(field, name)
+
+
+def schema_of(kind: str, part: str) -> Mapping[str, Any]:
+    """The part of a kind's schema that describes `spec` or `metadata`."""
+    return validator.at(kind, part) or {}
+
+
+def _kind(name: str) -> str:
+    found = next((kind for kind in KINDS if kind.casefold() == name.casefold()), None)
+    if found is not None:
+        return found
+    meant = closest_match(name, KINDS)
+    fix = f'did you mean "{meant}"?' if meant else f"one of {', '.join(KINDS)}"
+    raise ConfigError(f'there is no kind "{name}"', state=_STATE, fix=fix)
+
+
+def _properties(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields of an object, or of the items of a list."""
+    while "properties" not in node and isinstance(node.get("items"), Mapping):
+        node = node["items"]
+    found: Mapping[str, Any] = node.get("properties", {})
+    return found
+
+
+def _step(field: Field, name: str) -> Field:
+    node, path = field.node, field.path
+    while "properties" not in node and isinstance(node.get("items"), Mapping):
+        node, path = node["items"], f"{path}[]"
+    known = node.get("properties", {})
+    if name not in known:
+        raise _unknown(field, name, known)
+    child = known[name]
+    api = str(child.get("x-api") or (f"{field.api}.{name}" if field.api else ""))
+    return Field(
+        field.kind,
+        f"{path}.{name}" if path else name,
+        child,
+        required=name in node.get("required", ()),
+        api=api,
+        writers=str(child.get("x-writers", field.writers)),
+    )
+
+
+def _unknown(field: Field, name: str, known: Mapping[str, Any]) -> ConfigError:
+    also = (real for real, node in known.items() if name in _names(node))
+    meant = next(also, None) or closest_match(name, known)
+    where = f"{field.kind}.{field.path}".rstrip(".")
+    if meant:
+        fix = f'did you mean "{meant}"?'
+    elif deeper := _deeper(field, name):
+        fix = f"it is {' or '.join(deeper[:3])}"
+    elif known:
+        fix = f"one of {', '.join(known)}"
+    else:
+        fix = f"see: reconciler explain {where}"
+    return ConfigError(f'{where} has no field "{name}"', state=_STATE, fix=fix)
+
+
+def _deeper(field: Field, name: str) -> list[str]:
+    """Where a field of this name, or of this name of the API, is farther inside."""
+    found, todo = [], list(inside(field))
+    while todo:
+        child = todo.pop(0)
+        if name == child.path.rsplit(".", 1)[-1] or name in _names(child.node):
+            found.append(f"{child.kind}.{_INDEX.sub('', child.path).removeprefix('spec.')}")
+        todo.extend(inside(child))
+    return found
+
+
+def _names(node: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(filter(None, (node.get("x-api"), *node.get("x-also", ()))))
+
+
+def _type(node: Mapping[str, Any]) -> str:
+    if "const" in node:
+        return f"always {_word(node['const'])}"
+    if "enum" in node:
+        return f"one of {', '.join(_word(value) for value in node['enum'])}"
+    written = node.get("type", ())
+    names = [written] if isinstance(written, str) else list(written)
+    if not names:
+        return "anything"
+    words = []
+    for name in names:
+        word = WORDS[name]
+        items = node.get("items")
+        if name == "array" and isinstance(items, Mapping) and "type" in items:
+            word = f"a list; each item: {_type(items)}"
+        words.append(word)
+    return " or ".join(words)
+
+
+def _word(value: Any) -> str:
+    return "null" if value is None else str(value)

@@ -1,0 +1,108 @@
+"""Schemas: found, compiled once, asked. This module accepts; `explain` says why not."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import reconciler
+from reconciler.errors import ConfigError
+from reconciler.kinds import KINDS
+
+_PACKAGE: Final = Path(reconciler.__file__).parent
+FOLDERS: Final = (_PACKAGE / "schemas", _PACKAGE.parent / "schemas")  # in a wheel; in a checkout
+
+
+class _Validator(Protocol):
+    def is_valid(self, instance: Any) -> bool: ...
+
+
+def file_name(name: str) -> str:
+    """File of a kind or of another schema: `FeatureFlag` -> `feature_flag.schema.json`."""
+    words = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
+    return f"{words.lstrip('_')}.schema.json"
+
+
+def text(name: str) -> str:
+    """A schema as it is shipped; `name` is a kind, or the stem of another schema."""
+    for folder in FOLDERS:
+        path = folder / file_name(name)
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise ConfigError(
+        f"no schema {file_name(name)} in this installation",
+        why=f"looked in {' and '.join(str(folder) for folder in FOLDERS)}",
+        fix="install reconciler again",
+    )
+
+
+@cache
+def load(name: str) -> dict[str, Any]:
+    """A schema as data; not to be changed."""
+    schema: dict[str, Any] = json.loads(text(name))
+    return schema
+
+
+@cache
+def _validator(name: str) -> _Validator:
+    import jsonschema_rs
+
+    return jsonschema_rs.validator_for(load(name))
+
+
+def accepts(name: str, value: Any) -> bool:
+    """Whether a document is as its schema wants it. Quick: 1 µs a document."""
+    try:
+        return _validator(name).is_valid(value)
+    except ValueError:  # nothing it can convert: `explain` will say what
+        return False
+
+
+def at(name: str, *path: str) -> Mapping[str, Any] | None:
+    """The part of a schema that describes a field: `at("Role", "spec", "members")`."""
+    node: Any = load(name)
+    for step in path:
+        while "items" in node and "properties" not in node:
+            node = node["items"]
+        node = node.get("properties", {}).get(step)
+        if node is None:
+            return None
+    return node if isinstance(node, Mapping) else None
+
+
+def natural_keys(name: str) -> Mapping[tuple[str, ...], str]:
+    """Lists whose items are named: path of the list -> the field that names an item."""
+    return _natural_keys(name)
+
+
+@cache
+def _natural_keys(name: str) -> Mapping[tuple[str, ...], str]:
+    found: dict[tuple[str, ...], str] = {}
+    todo: list[tuple[tuple[str, ...], Any]] = [((), load(name))]
+    while todo:
+        path, node = todo.pop()
+        if "x-natural-key" in node:
+            found[path] = node["x-natural-key"]
+        if isinstance(node.get("items"), Mapping):
+            todo.append((path, node["items"]))
+        todo.extend(((*path, step), child) for step, child in node.get("properties", {}).items())
+    return found
+
+
+def build() -> dict[str, Any]:
+    """A document is exactly one kind: `oneOf`, told apart by `kind`."""
+    definitions = {
+        name: {key: value for key, value in load(name).items() if key != "$schema"}
+        for name in KINDS
+    }
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "A resource of reconciler",
+        "description": "One document of a configuration repository: `kind`, `metadata`, `spec`.",
+        "type": "object",
+        "required": ["kind", "metadata"],
+        "properties": {"kind": {"description": "What is declared.", "enum": list(KINDS)}},
+        "oneOf": [{"$ref": f"#/definitions/{name}"} for name in KINDS],
+        "definitions": definitions,
+    }

@@ -1,0 +1,122 @@
+"""How the files that were read differ from a commit. No index, no filter, no monitor is asked.
+
+git itself would run the filters of `.gitattributes` to tell; here contents are compared.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.config.loaded import Loaded
+from reconciler.errors import GitError
+from reconciler.files.text import Refused, blob_id
+from reconciler.files.working_tree import read_inside
+from reconciler.git import process
+from reconciler.git.commit_tree import LINK, CommitTree, Object
+from reconciler.model import Finding, Severity
+
+_SHOWN: Final = 5
+_SHA1, _SHA256 = 40, "sha256"  # digits of an object id, and the other way to make one
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """What is not in a commit as it was read, by the names that files have in messages."""
+
+    commit: str
+    files: tuple[str, ...] = ()  # changed, new, or gone
+    gaps: tuple[str, ...] = ()  # submodules that are not checked out
+
+    def findings(self) -> Iterator[Finding]:
+        """What a plan of these files has to say."""
+        if self.files:
+            shown = ", ".join(self.files[:_SHOWN])
+            rest = len(self.files) - _SHOWN
+            more = f" and {rest:,} more" if rest > 0 else ""
+            differ = "file differs" if len(self.files) == 1 else "files differ"
+            yield Finding(
+                "dirty-tree",
+                Severity.NOTICE,
+                f"{len(self.files):,} {differ} from commit {self.commit[:10]}: {shown}{more}",
+                why="this is about the files as they are now, not as they were committed",
+                fix="commit them: only then does apply record what it applied",
+            )
+        for gap in self.gaps:
+            yield Finding(
+                "submodule-missing",
+                Severity.WARNING,
+                f"{gap} is a submodule that is not checked out: what it declares is not known",
+                why="nothing is deleted because of it, and nothing of it is compared",
+                fix="git submodule update --init; `submodules: true` in actions/checkout",
+            )
+
+
+def compare(
+    loaded: Loaded,
+    paths: Sequence[Path],
+    overlays: Sequence[Path],
+    head: CommitTree,
+    settings: Path | None = None,
+) -> Differences:
+    """What was read from the working tree, against a commit.
+
+    Args:
+        loaded: what was read.
+        paths: of the target.
+        overlays: the same.
+        head: the commit.
+        settings: `reconciler.yaml`, if there is one.
+
+    Raises GitError if a sparse checkout leaves files out: they would look as if they had gone.
+
+    """
+    blobs = dict(loaded.blobs)
+    there: dict[str, Object] = {}
+    gaps: list[str] = []
+    try:
+        for path in (*paths, *overlays):
+            there |= head.blobs(path, [other for other in overlays if other != path])
+            gaps.extend(head.gaps(path))
+        if settings is not None:
+            there |= head.blobs(settings)
+            blobs[head.display(settings)] = ""  # compared by its content
+    except Refused as problem:  # outside the repository: in no commit of it
+        return Differences(head.commit, (problem.finding.message,))
+    links = tuple(f"{name}/" for name, blob in there.items() if blob.mode == LINK)
+    moved = [
+        name
+        for name, blob in blobs.items()
+        if not name.startswith(links)
+        and (name not in there or not _same(name, blob, there[name], head.cwd))
+    ]
+    gone = [name for name, blob in there.items() if blob.mode != LINK and name not in blobs]
+    if gone:
+        _refuse_sparse({there[name].path: name for name in gone}, head.root)
+    return Differences(head.commit, tuple(sorted({*moved, *gone})), tuple(dict.fromkeys(gaps)))
+
+
+def _same(name: str, blob: str, there: Object, cwd: Path) -> bool:
+    """Whether a file is what a commit holds, ends of lines aside: git may turn them round."""
+    if there.mode == LINK or blob == there.oid:  # what a link leads to is no part of a commit
+        return True
+    try:
+        data = read_inside(cwd / name, name)
+    except Refused:
+        return False
+    algorithm = "sha1" if len(there.oid) == _SHA1 else _SHA256
+    forms = {data, data.replace(b"\r\n", b"\n")}
+    return there.oid in {blob_id(form, algorithm) for form in forms}
+
+
+def _refuse_sparse(gone: Mapping[str, str], root: Path) -> None:
+    """Files that are not in the folder because nobody asked for them have not gone."""
+    output = process.output(["ls-files", "-t", "-z", "--", *gone], root)
+    rows = (row.partition(b" ") for row in output.split(b"\0") if row)
+    hidden = [gone.get(path.decode("utf-8", "replace"), "") for tag, _, path in rows if tag == b"S"]
+    if hidden:
+        raise GitError(
+            f"a sparse checkout leaves {hidden[0]} out",
+            why="what it declares would look as if it had left the files",
+            fix="git sparse-checkout disable, or add its folder",
+        )

@@ -1,0 +1,1 @@
+"""Read YAML: `reader` is the entry."""

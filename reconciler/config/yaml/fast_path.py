@@ -1,0 +1,390 @@
+"""YAML as most people write it, read by lines: five times as quick as by libyaml's events.
+
+Mappings and lists in block style, lists and mappings of one line in brackets, text of one line or
+more, comments. All else, and whatever is wrong, is left to `yaml_events`: `read` answers None for
+the whole file then. What it does answer is what `yaml_events` would have answered.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from reconciler.config.yaml.scalars import MAY_BE_SPECIAL, resolve
+from reconciler.config.yaml.shapes import MAPPING, NULL, VALUE, Shape, Shapes, shape
+from reconciler.files.text import MAX_DOCUMENTS, MAX_KNOWN_KEYS, MAX_NODES
+from reconciler.model import Document, MappingNode, Places, SequenceNode, Source
+
+MAX_DOCUMENT: Final = 256 * 1024  # characters
+MAX_OPEN: Final = 40  # blocks in each other; with MAX_BRACKETS less than MAX_DEPTH
+MAX_BRACKETS: Final = 20
+MAX_KNOWN: Final = 10_000
+MAX_KNOWN_TEXT: Final = 60
+
+_KEY: Final = (  # as written; quotes without escapes
+    r"(?>[A-Za-z0-9_][A-Za-z0-9_.@/$+-]{0,99}"
+    r'|"[ !#-\[\]-~]{1,100}"'
+    r"|'[ -&(-~]{1,100}')"
+)
+_LINE: Final = re.compile(  # any line: indentation, dash and key, and the rest
+    rf"( *+(?:- ++)?(?:{_KEY}:(?: ++(?!#)|(?: ++#.*)?(?=\n)))?)(.*)\n"
+)
+_BEGIN: Final = re.compile(rf"( *+)(- ++)?(?:({_KEY}):.*)?")
+_FIRST: Final = r"(?:[^\x00- \-?:,\[\]{}#&*!|>'\"%@`]|-(?=[0-9A-Za-z.]))"
+_PLAIN: Final = re.compile(rf"{_FIRST}[^:#]*+(?:(?::(?! )|(?<! )#)[^:#]*+)*+(?<!:)")
+_QUOTED: Final = re.compile(r"""(?:"([^"\\]*+)"|'([^']*+(?:''[^']*+)*+)')(?: *+| ++#.*)""")
+_ITEM: Final = rf"""(?>{_FIRST}(?:[^:#,\[\]{{}}]*[^:#,\[\]{{}} ])?|"[^"\\]*"|'[^']*')"""
+_WORD: Final = re.compile(_KEY)
+_SIMPLE: Final = re.compile(r"""\[[^][{}"'#]*+\]|\{[^][{}"'#]*+\}""")  # nothing special inside
+_TOKEN: Final = re.compile(rf" *+(?:([\[\]{{}},])|({_KEY}):(?= )|({_ITEM}))")
+_AFTER: Final = re.compile(r" *+| ++#.*")
+
+_Line = tuple[str, str]  # its beginning, and the rest
+_Begin = tuple[int, int, bool, str | None]  # column, that of the key, whether with a dash, key
+
+_begins: Final[dict[str, _Begin]] = {}  # as written -> what it says
+_keys: Final[dict[str, str]] = {}  # as written -> key: every key of every file once
+_scalars: Final[dict[str, Any]] = {}  # as written -> value
+_brackets: Final[dict[str, Any]] = {}  # as written -> tuple or dict of values
+_shapes: Final = Shapes()
+
+
+class _NotSimple(Exception):  # noqa: N818  never leaves this module
+    """Something that is not read here, or is wrong."""
+
+
+def read(text: str, places: Places) -> list[Document] | None:
+    """Every document of a file; None if only `yaml_events` can tell what it says."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+    text = f"\n{text}" if text.endswith("\n") else f"\n{text}\n"
+    if any(mark in text for mark in ("\r", "\t", "\ufeff", "\n%")):
+        return None
+    if text.count("\n---") >= MAX_DOCUMENTS:
+        return None
+    if len(text) > MAX_NODES and sum(map(text.count, ("\n", "- ", ",", "[", "{"))) > MAX_NODES:
+        return None  # there may be more values than that
+    reader, line, found = _Reader(places), 1, list[Document]()
+    try:
+        for piece in _pieces(text):
+            start, lines, value = reader.piece(piece)
+            if value is not None:
+                found.append(Document(value, Source(places.file, line + start)))
+            line += lines
+    except _NotSimple:
+        return None
+    return found
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The text of each document, from the rest of the line of its `---`, with all line ends.
+
+    `text` starts and ends with a line end that stands for none.
+    """
+    begin, at = 1, text.find("\n---")
+    while at >= 0:
+        after = at + len("\n---")
+        if text[after] in " \n":
+            if at + 1 > begin:
+                yield _piece(text[begin : at + 1])
+            begin = after
+        at = text.find("\n---", after)
+    yield _piece(text[begin:])
+
+
+def _piece(text: str) -> str:
+    if len(text) > MAX_DOCUMENT:
+        raise _NotSimple
+    return text
+
+
+def _start(rows: Sequence[_Line]) -> int | None:
+    """The first line of a document that is not empty."""
+    for at, (begin, rest) in enumerate(rows):
+        column, _, dash, key = _begins[begin] if begin in _begins else _begin(begin)
+        if key is not None or dash or (rest and rest[0] != "#"):
+            if column or dash or key is None:
+                raise _NotSimple
+            return at
+    return None
+
+
+class _Reader:
+    """Lines of documents in, values out; counts the containers of a file."""
+
+    __slots__ = ("number", "places")
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.number = 0
+
+    def piece(self, text: str) -> tuple[int, int, MappingNode | None]:
+        """The document of a piece, if there is one: its first line, all lines, and what it is."""
+        start = 1 if text[0] == "\n" else 0  # the rest of the line of a `---`
+        for number, known in enumerate(_shapes.known):
+            if found := known.pattern.fullmatch(text, start):
+                if number:
+                    _shapes.prefer(number)
+                if (value := self.shaped(known, found)) is not None:
+                    return start, start + known.lines, value
+                break
+        rows = _LINE.findall(text)
+        first = _start(rows)
+        if first is None:
+            return 0, len(rows), None
+        inside = rows[first:] if first else rows
+        value = self.document(inside)
+        self.learn(inside)
+        return first, len(rows), value
+
+    def shaped(self, known: Shape, found: re.Match[str]) -> MappingNode | None:
+        """A document of a known shape; None if one of its values is more than a value."""
+        scalars, before = _scalars, self.number
+        root = self.mapping()
+        nodes: list[Any] = [root]
+        values = iter(found.groups())
+        try:
+            for container, key, what in known.steps:
+                if what == VALUE:
+                    rest = next(values)
+                    value = scalars[rest] if rest in scalars else self.value(rest)
+                elif what == NULL:
+                    value = None
+                else:
+                    value = self.mapping() if what == MAPPING else self.sequence()
+                    nodes.append(value)
+                if key is None:
+                    nodes[container].append(value)
+                else:
+                    nodes[container][key] = value
+        except _NotSimple:
+            self.number = before
+            return None
+        return root
+
+    def learn(self, rows: Sequence[_Line]) -> None:
+        """Learn the shape of a document that was read, if many are like it."""
+        beginnings = tuple(begin for begin, _ in rows)
+        if not _shapes.is_worth(beginnings):
+            return
+        if all(key is not None or dash for _, _, dash, key in map(_begin, beginnings)):
+            example = [(begin, "value" if rest else "") for begin, rest in rows]
+            _shapes.learn(shape(rows, _Reader(self.places).document(example)))
+
+    def document(self, rows: Sequence[_Line]) -> MappingNode:  # noqa: C901, PLR0912  calls cost
+        """The mapping that lines are, the first of them one with a key. The hot loop."""
+        begins, scalars = _begins, _scalars
+        root = self.mapping()
+        node: Any = root
+        column, is_map = 0, True
+        around: list[tuple[Any, int, bool]] = []  # the blocks that `node` is in
+        last: Any = ""
+        waiting, skip = False, 0  # waiting: the value of `last` is on the next lines
+        for at, (begin, rest) in enumerate(rows):
+            here, inner, dash, key = begins[begin] if begin in begins else _begin(begin)
+            if key is None and not dash:
+                if at >= skip and rest and rest[0] != "#":
+                    text, skip = _joined(rows, at, column)
+                    node[last if is_map else -1] = text
+                continue
+            if waiting:
+                waiting = False
+                if here > column or (dash and here == column):
+                    if len(around) >= MAX_OPEN:
+                        raise _NotSimple
+                    around.append((node, column, is_map))
+                    node[last] = child = self.sequence() if dash else self.mapping()
+                    node, column, is_map = child, here, not dash
+                else:
+                    node[last] = None
+            while here < column:
+                node, column, is_map = around.pop()
+            if dash:
+                if is_map or here != column or len(around) >= MAX_OPEN:
+                    raise _NotSimple
+                if key is None:
+                    node.append(scalars[rest] if rest in scalars else self.value(rest))
+                    continue
+                around.append((node, column, False))
+                node.append(child := self.mapping())
+                node, column, is_map = child, inner, True
+            elif not is_map:  # a list ends that stood as far left as its key
+                node, column, is_map = around.pop()
+            if inner != column or key in node:
+                raise _NotSimple
+            if rest:
+                node[key] = scalars[rest] if rest in scalars else self.value(rest)
+            else:
+                waiting = True
+            last = key
+        if waiting:
+            node[last] = None
+        return root
+
+    def mapping(self, values: Any = ()) -> MappingNode:
+        """A mapping of these values, as the next container of the file."""
+        node = MappingNode(values)
+        node.places, node.number = self.places, self.number
+        self.number += 1
+        return node
+
+    def sequence(self, values: Sequence[Any] = ()) -> SequenceNode:
+        """The same for a list."""
+        node = SequenceNode(values)
+        node.places, node.number = self.places, self.number
+        self.number += 1
+        return node
+
+    def value(self, written: str) -> Any:
+        """What the rest of a line stands for."""
+        if written[:1] not in {"[", "{"}:
+            return _scalar(written)
+        flat = _brackets[written] if written in _brackets else _flat(written)
+        if flat is not None:
+            return self.mapping(flat) if written[0] == "{" else self.sequence(flat)
+        value, end = self.brackets(written, 0, 0)
+        if _AFTER.fullmatch(written, end) is None:
+            raise _NotSimple
+        return value
+
+    def brackets(self, text: str, at: int, depth: int) -> tuple[Any, int]:
+        """What stands between the bracket at an offset and its partner; the offset behind that."""
+        if depth >= MAX_BRACKETS:
+            raise _NotSimple
+        is_map = text[at] == "{"
+        node: Any = self.mapping() if is_map else self.sequence()
+        partner, mark = "}" if is_map else "]", ","
+        at += 1
+        if (found := _TOKEN.match(text, at)) and found[1] == partner:
+            return node, found.end()
+        while mark == ",":
+            word, at = _word(text, at) if is_map else ("", at)
+            found = _token(text, at)
+            at = found.end()
+            if found[3]:
+                value = _scalars[found[3]] if found[3] in _scalars else _scalar(found[3])
+            elif found[1] and found[1] in "[{":
+                value, at = self.brackets(text, at - 1, depth + 1)
+            else:
+                raise _NotSimple
+            if not is_map:
+                node.append(value)
+            elif word in node:
+                raise _NotSimple
+            else:
+                node[word] = value
+            found = _token(text, at)
+            mark, at = found[1], found.end()
+        if mark != partner:
+            raise _NotSimple
+        return node, at
+
+
+def _token(text: str, at: int) -> re.Match[str]:
+    found = _TOKEN.match(text, at)
+    if found is None:
+        raise _NotSimple
+    return found
+
+
+def _word(text: str, at: int) -> tuple[str, int]:
+    """The key at an offset, and the offset behind its colon."""
+    found = _token(text, at)
+    if not found[2]:
+        raise _NotSimple
+    return _key(found[2]), found.end()
+
+
+def _flat(written: str) -> Any:
+    """Values of a list or mapping of plain texts; None if it is no such thing."""
+    if _SIMPLE.fullmatch(written) is None:
+        return None
+    inside = written[1:-1].split(",") if written[1:-1].strip(" ") else ()
+    flat: Any = []
+    if written[0] == "[":
+        for part in inside:
+            one = part.strip(" ")
+            flat.append(_scalars[one] if one in _scalars else _scalar(one))
+    else:
+        flat = {}
+        for part in inside:
+            word, _, one = part.strip(" ").partition(": ")
+            one = one.lstrip(" ")
+            if word not in _keys and _WORD.fullmatch(word) is None:
+                return None
+            key = _key(word)
+            if key in flat:
+                return None
+            flat[key] = _scalars[one] if one in _scalars else _scalar(one)
+    if len(written) <= MAX_KNOWN_TEXT:
+        if len(_brackets) >= MAX_KNOWN:
+            _brackets.clear()
+        _brackets[written] = flat
+    return flat
+
+
+def _begin(written: str) -> _Begin:
+    """What a line begins with: column, dash and key."""
+    if (found := _BEGIN.fullmatch(written)) is None:
+        raise _NotSimple  # cannot be: `_LINE` has cut it out
+    indent, dash, word = found.groups(default="")
+    key = _key(word) if word else None
+    column = len(indent)
+    begin = (column, column + len(dash), bool(dash), key)
+    if len(written) <= MAX_KNOWN_TEXT:
+        if len(_begins) >= MAX_KNOWN:
+            _begins.clear()
+        _begins[written] = begin
+    return begin
+
+
+def _key(word: str) -> str:
+    """The text of a key as it is written."""
+    if word in _keys:
+        return _keys[word]
+    key = word[1:-1] if word[0] in "\"'" else word
+    if len(_keys) < MAX_KNOWN_KEYS:
+        _keys[word] = key
+    return key
+
+
+def _scalar(written: str) -> Any:
+    """Text, a number, true, false or null, and maybe a comment behind it."""
+    if written[:1] in {'"', "'"}:
+        found = _QUOTED.fullmatch(written)
+        if found is None:
+            raise _NotSimple
+        value: Any = found[1] if found[1] is not None else found[2].replace("''", "'")
+    else:
+        value = _plain(written.partition(" #")[0])
+        try:
+            value = resolve(value) if value[0] in MAY_BE_SPECIAL else value
+        except ValueError:
+            raise _NotSimple from None
+    if len(written) <= MAX_KNOWN_TEXT:
+        if len(_scalars) >= MAX_KNOWN:
+            _scalars.clear()
+        _scalars[written] = value
+    return value
+
+
+def _plain(written: str) -> str:
+    """Text without quotes."""
+    text = written.rstrip(" ")
+    if _PLAIN.fullmatch(text) is None:
+        raise _NotSimple
+    return text
+
+
+def _joined(rows: Sequence[_Line], at: int, column: int) -> tuple[str, int]:
+    """The text that line `at` goes on with, and the number of the line after it."""
+    words = [_plain(rows[at - 1][1])]
+    while at < len(rows):
+        begin, rest = rows[at]
+        here, _, dash, key = _begin(begin)
+        if dash or key is not None or not rest or rest[0] == "#":
+            break
+        if here <= column:
+            raise _NotSimple
+        words.append(_plain(rest))
+        at += 1
+    return " ".join(words), at

@@ -1,0 +1,39 @@
+"""YAML files become documents of values that know where they stand.
+
+What is written as most people write it is read by `quick_reader`, all else by `yaml_events`; both
+give the same values. Scalars follow the core schema of YAML 1.2, except that digits with a leading
+zero, `_` or `:` are never numbers.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from reconciler.config.yaml import fast_path
+from reconciler.files.text import Refused, check, decode
+from reconciler.model import Document, Finding, Places, Row
+
+
+def read(data: bytes, file: str, findings: list[Finding]) -> list[Document]:
+    """Read every document of a file that is not empty; what is wrong goes to `findings`.
+
+    Never raises for any content. After an error the list may be shorter than the file.
+    """
+    try:
+        text = decode(data, file)
+        check(text, file, findings)
+    except Refused as stop:
+        findings.append(stop.finding)
+        return []
+    quick = fast_path.read(text, Places(file, partial(_places, data, file)))
+    if quick is not None:
+        return quick
+    from reconciler.config.yaml import events  # PyYAML takes a while to import
+
+    return events.read(text, file, findings)
+
+
+def _places(data: bytes, file: str) -> Sequence[Row]:
+    """Places of everything in a file that `quick_reader` has read."""
+    from reconciler.config.yaml import events  # as above
+
+    return events.places(decode(data, file), file)

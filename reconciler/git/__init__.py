@@ -1,0 +1,1 @@
+"""The git repository: commits, the base, the record of what was applied."""

@@ -1,0 +1,208 @@
+"""The activity log about some objects, and what was applied by approval: who moved them.
+
+Few requests: one listing for many objects, read only as far as somebody still has a question.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from reconciler.errors import (
+    ApiError,
+    AuthenticationError,
+    InvalidRequestError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+)
+from reconciler.live.names import change_request
+from reconciler.model import (
+    Address,
+    ChangeRequest,
+    Entry,
+    Gap,
+    Live,
+    Move,
+    Payload,
+    Question,
+    instant,
+)
+from reconciler.posthog import activity_log, change_requests
+from reconciler.posthog.activity_log import Query
+from reconciler.posthog.client import Reader
+
+PAGE_SIZE: Final = 200
+_SHOWN: Final = 200  # characters of a list of names
+MOST: Final = 5_000  # entries of one listing that are read; what is older stays unknown
+_LONGEST: Final = timedelta(days=30)  # how long a request is open, unless one says otherwise
+
+
+class Log:
+    """One organization's log for one reading; what is closed is not asked twice."""
+
+    def __init__(self, reader: Reader, live: Live, slug: str) -> None:
+        self.gaps: list[Gap] = []
+        self.projects = {  # id -> name
+            id_: address.name
+            for address, ids in live.ids.items()
+            if address.kind == "Project" and address.organization == slug
+            for id_ in ids
+        }
+        self._reader, self._slug = reader, slug
+        self._id = next(iter(live.ids.get(Address("Organization", (slug,)), ())), "")
+        self._refused: ApiError | None = None  # the organization's log is closed
+        self._over = False  # nothing more can be read here
+
+    def entries(
+        self, question: Question, *, since: datetime | None, until: datetime | None
+    ) -> Iterator[Entry]:
+        """Entries that answer a question, newest first. What cannot be read becomes a gap."""
+        if self._refused is None:
+            try:
+                yield from self._read(question, since, until, None)
+            except AuthenticationError:
+                raise
+            except InvalidRequestError as error:  # an older server does not know the filter
+                self._say(
+                    f": not about {', '.join(question.names or question.items)[:_SHOWN]}", error
+                )
+            except ApiError as error:
+                self._refused = error
+                self._over = not isinstance(error, PermissionDeniedError)
+        if self._refused is not None:
+            yield from self._of_projects(question, since, until)
+            told = self._over or not question.projects
+            self._say("" if told else "; only the logs of its projects were", self._refused)
+
+    def _of_projects(
+        self, question: Question, since: datetime | None, until: datetime | None
+    ) -> Iterator[Entry]:
+        """The projects' own logs, which are open to members (contract 11)."""
+        for id_ in (id_ for id_, name in self.projects.items() if name in question.projects):
+            if self._over:
+                return
+            try:
+                yield from self._read(question, since, until, id_)
+            except AuthenticationError:
+                raise
+            except ApiError:
+                self._over = True  # it is the key that lacks something, not its user
+
+    def _say(self, more: str, error: ApiError) -> None:
+        what = f"the activity log of {self._slug} cannot be read{more}"
+        bought = isinstance(error, PaymentRequiredError)
+        fix = "upgrade the plan; drift itself is found without the log" if bought else error.fix
+        self._note(Gap(self._slug, what, error.why or error.what, fix))
+
+    def _note(self, gap: Gap) -> None:
+        if gap not in self.gaps:
+            self.gaps.append(gap)
+
+    def _read(
+        self,
+        question: Question,
+        since: datetime | None,
+        until: datetime | None,
+        project_id: str | None,
+    ) -> Iterator[Entry]:
+        detail = {"name": {"operation": "in", "value": list(question.names)}}
+        query = Query(
+            start_date=since.isoformat() if since is not None else None,
+            end_date=until.isoformat() if until is not None else None,
+            scopes=question.scopes,
+            item_ids=question.items,
+            detail_filters=detail if question.names else {},
+            page_size=PAGE_SIZE,
+        )
+        found = activity_log.entries(self._reader, self._id, query, project_id=project_id)
+        for number, payload in enumerate(found):
+            if number == MOST:
+                what = f"only the newest {MOST:,} entries about these resources were read"
+                self._note(Gap(self._slug, what, "the log has more", "narrow it with --select"))
+                return
+            read = entry(payload, self._slug)
+            if read is not None:
+                yield read
+
+
+def entry(payload: Payload, organization: str) -> Entry | None:
+    """An entry as a value; None for one without a time, which says nothing about an order."""
+    at = instant(payload.get("created_at"))
+    if at is None:
+        return None
+    user = _object(payload.get("user"))
+    detail = _object(payload.get("detail"))
+    changes = detail.get("changes")
+    team = payload.get("team_id")
+    email = user.get("email")
+    person = str(email) if email else ("PostHog" if payload.get("is_system") is True else None)
+    return Entry(
+        id=str(payload.get("id")),
+        at=at,
+        written=str(payload["created_at"]),
+        organization=organization,
+        project=None if team is None else str(team),
+        scope=str(payload.get("scope")),
+        activity=str(payload.get("activity")),
+        item=str(payload.get("item_id")),
+        name=str(detail.get("name") or ""),
+        person=person,
+        user_id=user.get("id"),
+        client=str(payload["client"]) if payload.get("client") else None,
+        impersonated=payload.get("was_impersonated") is True,
+        moves=tuple(
+            Move(str(one.get("field")), one.get("before"), one.get("after"))
+            for one in map(_object, changes if isinstance(changes, list) else ())
+            if one.get("field")
+        ),
+    )
+
+
+def applied(
+    reader: Reader, live: Live, times: Mapping[tuple[str, ...], datetime]
+) -> tuple[tuple[ChangeRequest, ...], frozenset[tuple[str, ...]]]:
+    """The applied change requests of some projects, and the projects whose are not readable.
+
+    Args:
+        reader: asks.
+        live: with the ids of the projects.
+        times: (organization, project) -> since when it matters what was applied.
+
+    """
+    closed = {gap.scope for gap in live.unreadable if gap.kind == "ChangeRequest"}
+    found: list[ChangeRequest] = []
+    blind = set()
+    for scope, after in times.items():
+        ids = live.ids.get(Address("Project", scope), ())
+        try:
+            if scope not in closed and len(ids) == 1:
+                found.extend(_applied(reader, scope, ids[0], after))
+            else:
+                blind.add(scope)
+        except AuthenticationError:
+            raise
+        except ApiError:
+            blind.add(scope)
+    return tuple(found), frozenset(blind)
+
+
+def _applied(
+    reader: Reader, scope: tuple[str, ...], project_id: str, after: datetime
+) -> Iterator[ChangeRequest]:
+    """Newest first, as far as they can have been applied since `after`.
+
+    Requests expire, so one that is much older than what it did does not exist.
+    """
+    longest = _LONGEST
+    for page in change_requests.pages(reader, project_id, state=("applied",)):
+        for payload in page:
+            made, ends = instant(payload.get("created_at")), instant(payload.get("expires_at"))
+            if made is not None and ends is not None:
+                longest = max(longest, ends - made)
+            yield change_request(payload, *scope)
+        oldest = instant(page[-1].get("created_at")) if page else None
+        if oldest is not None and oldest + longest < after:
+            return
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,262 @@
+"""Ids to names, payloads to resources. Pure: it is handed everything that was read."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Final
+
+from reconciler.kinds import KINDS, READ
+from reconciler.model import (
+    ID,
+    Address,
+    ChangeRequest,
+    Kind,
+    Live,
+    LiveResource,
+    Payload,
+    Person,
+    Reference,
+    Spec,
+    Vote,
+    id_of,
+    is_nameable,
+    map_values,
+    values_at,
+)
+from reconciler.posthog import response_shapes
+from reconciler.posthog.response_shapes import ODD, Shape
+
+_Scope = tuple[str, ...]
+_NAMED = frozenset(one.kind for kind in KINDS.values() for one in kind.references) - {"Member"}
+_BY_ID = frozenset(o.kind for kind in KINDS.values() for o in kind.references if o.takes_ids)
+
+
+class Names:
+    """Ids to names, for one reading: people by id and by uuid, everything else by id.
+
+    A name that several objects of a scope have stands for none of them: their ids are kept.
+    """
+
+    def __init__(
+        self,
+        payloads: Mapping[tuple[str, tuple[str, ...]], tuple[Payload, ...]],
+        before: Live | None,
+        partial: Collection[str] = (),
+    ) -> None:
+        self.partial = frozenset(partial) | (before.partial if before is not None else frozenset())
+        self.people: dict[str, dict[str, Person]] = defaultdict(dict)
+        self._by_id: dict[tuple[str, str, _Scope, str], str] = {}
+        if before is not None:
+            self._remember(before)
+        for (kind, scope), items in payloads.items():
+            if kind in _NAMED:
+                self._list(kind, scope, items)
+            for payload in items if kind == "Role" else ():
+                for held in payload.get("members") or ():
+                    self._person(scope[0], held["user"], None)
+        for (kind, scope), items in payloads.items():
+            if kind == "Member":
+                for payload in items:
+                    self._person(scope[0], payload["user"], payload.get("level"))
+
+    def _remember(self, before: Live) -> None:
+        for organization, people in before.people.items():
+            for person in people.values():
+                self._add(organization, person)
+        for address, ids in before.ids.items():
+            if address.kind in _NAMED and (len(ids) == 1 or not _is_shared(address.kind)):
+                for id_ in ids:
+                    self.learn(address, id_)
+
+    def _list(self, kind: str, scope: _Scope, items: tuple[Payload, ...]) -> None:
+        identify = READ[kind].identify
+        count = Counter(map(identify, items)) if _is_shared(kind) else Counter()
+        for payload in items:
+            name = identify(payload)
+            if kind in _BY_ID and not is_nameable(name):
+                continue
+            if name and count[name] < 2:  # noqa: PLR2004  one is what it takes
+                self._by_id[kind, "id", scope, str(payload["id"])] = name
+
+    def _person(self, organization: str, user: Mapping[str, Any], level: int | None) -> None:
+        person = Person(int(user["id"]), str(user["uuid"]), str(user["email"]), level)
+        self._add(organization, person)
+
+    def _add(self, organization: str, person: Person) -> None:
+        known = self.people[organization].get(person.email.lower())
+        if person.level is None and known is not None:  # only a members' listing tells it
+            person = replace(person, level=known.level)
+        self.people[organization][person.email.lower()] = person
+        self._by_id["Member", "id", (organization,), str(person.id)] = person.email
+        self._by_id["Member", "uuid", (organization,), person.uuid] = person.email
+
+    def learn(self, address: Address, id_: str) -> None:
+        """Remember the id of what was created after the reading."""
+        if address.kind in _NAMED and (address.kind not in _BY_ID or is_nameable(address.name)):
+            self._by_id[address.kind, "id", address.parts[:-1], id_] = address.name
+
+    def by(self, reference: Reference, address: Address) -> Callable[[Any], Any]:
+        """The name for an id; `id:…` where there is none, which the way back understands."""
+        _, scope = reference.place(address)
+
+        def name(id_: Any) -> Any:
+            if reference.takes_ids and id_of(id_, digits=True) is None:
+                return id_  # a log or a request may hold anything here
+            known = self._by_id.get((reference.kind, reference.id_field, scope, str(id_)))
+            return known if known is not None else f"{ID}{id_}"
+
+        return name
+
+
+def _is_shared(kind: str) -> bool:
+    """Return whether several objects may have one name, none of them declared."""
+    return not READ[kind].declared
+
+
+class Row(dict[str, Any]):
+    """What is kept of an item of a listing, and its spec if that takes no names for ids."""
+
+    __slots__ = ("spec",)
+    spec: Spec | None
+
+
+def taker(kind: Kind) -> Callable[[Payload], Payload]:
+    """What is kept of each item of a listing, and worked out while other pages are on their way."""
+    listed = kind.listed
+
+    def take(payload: Payload) -> Payload:
+        row = Row({n: payload[n] for n in payload if n in listed} if listed else payload)
+        row.spec = None
+        with suppress(
+            *response_shapes.ODD
+        ):  # it will be told where the whole collection is looked at
+            spec = kind.to_spec(row)
+            if not _refers(kind, spec):
+                row.spec = kind.canonical(spec)
+        return row
+
+    return take
+
+
+def _refers(kind: Kind, spec: Spec) -> bool:
+    """Return whether a spec contains ids that have to be turned into names."""
+    return any(True for one in kind.references for _ in values_at(spec, one.path))
+
+
+def resource_of(kind: Kind, scope: tuple[str, ...], payload: Payload, names: Names) -> LiveResource:
+    """One live object in the language of the files."""
+    address = Address(kind.name, (*scope, kind.identify(payload)))
+    if isinstance(payload, Row) and payload.spec is not None:
+        return LiveResource(address, kind.identity(payload), payload.spec, payload)
+    spec = kind.canonical(named(kind, address, kind.to_spec(payload), names))
+    if kind.of_people and address.organization in names.partial:  # a part of it says nothing
+        spec = {name: value for name, value in spec.items() if name not in kind.of_people}
+    return LiveResource(address, kind.identity(payload), spec, payload)
+
+
+def named(kind: Kind, address: Address, spec: Spec, names: Names) -> Spec:
+    """Return a spec, or a body of the API, with names where its references are ids."""
+    for reference in kind.references:
+        spec = map_values(spec, reference.path, names.by(reference, address))
+    return spec
+
+
+def change_request(
+    payload: Payload, organization: str, project: str, *, names: Names | None = None
+) -> ChangeRequest:
+    """Return a change request as a value; with `names`, what it proposes is in names."""
+    if names is not None:
+        payload = _proposed(payload, (organization, project), names)
+    requester = payload.get("created_by") or {}
+    resource_id = payload.get("resource_id")
+    return ChangeRequest(
+        id=str(payload["id"]),
+        action_key=str(payload.get("action_key", "")),
+        state=str(payload.get("state", "")),
+        resource_id=None if resource_id is None else str(resource_id),
+        flag_key=str((payload.get("intent") or {}).get("flag_key") or ""),
+        organization=organization,
+        project=project,
+        requester=requester.get("email"),
+        requester_id=requester.get("id"),
+        payload=payload,
+        created_at=str(payload.get("created_at") or ""),
+        expires_at=str(payload.get("expires_at") or ""),
+        votes=_votes(payload),
+    )
+
+
+def _proposed(payload: Payload, scope: _Scope, names: Names) -> Payload:
+    """Return the payload with names in what would be replayed (contract 7.2)."""
+    intent = payload.get("intent")
+    data = intent.get("full_request_data") if isinstance(intent, Mapping) else None
+    if not isinstance(intent, Mapping) or not isinstance(data, Mapping):
+        return payload
+    spelled = named(KINDS["FeatureFlag"], Address("FeatureFlag", (*scope, "")), data, names)
+    return {**payload, "intent": {**intent, "full_request_data": spelled}}
+
+
+def _votes(payload: Payload) -> tuple[Vote, ...]:
+    """Oldest first: the server's order is not to be relied on."""
+    found = (
+        Vote(
+            person=str((vote.get("created_by") or {}).get("email") or "unknown"),
+            approved=vote.get("decision") == "approved",
+            at=str(vote.get("created_at") or ""),
+            reason=str(vote.get("reason") or ""),
+        )
+        for vote in payload.get("approvals") or ()
+    )
+    return tuple(sorted(found, key=lambda vote: (vote.at, vote.person)))
+
+
+def speller(live: Live) -> Callable[[Address, str, Any], Spec]:
+    """How a field of the API with a logged value is written in a file: as spec fields, or none.
+
+    A log may hold values that no answer of the API has; what cannot be understood says nothing.
+    """
+    names = Names({}, live)
+
+    def spell(address: Address, name: str, value: Any) -> Spec:
+        kind = KINDS[address.kind]
+        try:
+            spec = kind.to_spec({name: value})
+            made = kind.canonical(named(kind, address, spec, names))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            return {}
+        return {field: made[field] for field in made if field not in kind.unlogged}
+
+    return spell
+
+
+_PEOPLE: Final[Mapping[str, Shape]] = {
+    "Member": {**response_shapes.MEMBER, "level": response_shapes.Plain.NUMBER},
+    "Role": {"members": response_shapes.Maybe(response_shapes.Each(response_shapes.MEMBER))},
+}
+
+
+def oddity(kind_name: str, items: Iterable[Payload]) -> str:
+    """What is wrong with the first row that is not of its kind's shape; empty if none is.
+
+    Looked at are the rows' key and id, and the people in them.
+    """
+    kind, people = READ.get(kind_name), _PEOPLE.get(kind_name)
+    for payload in items:
+        try:
+            if kind is not None:
+                kind.identify(payload), kind.identity(payload)
+            if people is not None and (odd := response_shapes.oddity(payload, people)):
+                return _said(kind_name, odd)
+        except ODD as error:
+            return reason(kind_name, error)
+    return ""
+
+
+def reason(kind_name: str, error: Exception) -> str:
+    """What an exception over a row says of the listing."""
+    return _said(kind_name, response_shapes.describe(error))
+
+
+def _said(kind_name: str, odd: str) -> str:
+    return f"an item of the listing is not a {kind_name} as this program knows it: {odd}"

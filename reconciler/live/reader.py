@@ -1,0 +1,365 @@
+"""The live side, in the language of the files: whole collections, each listed once.
+
+Gets addresses, never resources: it cannot look at what is wanted. Ids become names here and
+nowhere else; `apply.write` does the way back.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from reconciler.errors import (
+    ApiError,
+    AuthenticationError,
+    IncompleteListingError,
+    NotFoundError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    ServerError,
+    UnreadableError,
+)
+from reconciler.kinds import KINDS, READ
+from reconciler.live import names as live_names
+from reconciler.live import references, visibility
+from reconciler.live.key_access import Directory, read_key_user
+from reconciler.live.names import Names, change_request, resource_of, taker
+from reconciler.model import USER, Address, Live, LiveResource, Payload, Person, Scope, Unreadable
+from reconciler.posthog import change_requests, response_shapes, worker_pool
+from reconciler.posthog.client import Reader
+
+WORKERS: Final = 8
+# What says something about a next write: what is open, and what was not applied.
+STANDING: Final = (*change_requests.OPEN, "rejected", "expired", "failed")
+# One scope that cannot be read does not stop the others.
+OF_ONE_SCOPE: Final = (
+    PermissionDeniedError,
+    PaymentRequiredError,
+    NotFoundError,
+    IncompleteListingError,
+    UnreadableError,
+    ServerError,
+)
+
+
+def read(
+    reader: Reader,
+    found: Directory,
+    addresses: Collection[Address],
+    pins: Mapping[Address, str] | None = None,
+    *,
+    named: Collection[Address] = (),
+) -> Live:
+    """List what the addresses need, concurrently, and answer in names.
+
+    Args:
+        reader: GET only.
+        found: from `directory`.
+        addresses: what is declared, now or at the base.
+        pins: `metadata.id` where one is written; tells two projects of one name apart.
+        named: what the conditions of declared flags refer to, by name or by id.
+
+    """
+    reading = Reading(reader, found, pins or {})
+    wanted = _collections(addresses)
+    reading.list_all(wanted)
+    reading.list_missing(addresses)
+    reading.list_named(addresses, named)
+    return reading.live()
+
+
+def read_gates(
+    reader: Reader,
+    live: Live,
+    found: Directory,
+    projects: Collection[Address],
+    pins: Mapping[Address, str] | None = None,
+    *,
+    watched: Collection[Address] = (),
+) -> Live:
+    """Add what decides whether a write to these projects waits: policies, roles, people, requests.
+
+    `projects` are Project addresses; of those that are only `watched` nobody needs the requests.
+    What was listed before is not listed again.
+    """
+    reading = Reading(reader, found, pins or {}, live)
+    scopes: set[tuple[str, ...]] = {(a.organization, a.name) for a in projects}
+    looked_at = scopes | {(a.organization, a.name) for a in watched}
+    needed = {("ApprovalPolicy", scope) for scope in looked_at}
+    needed |= {(kind, scope[:1]) for scope in looked_at for kind in ("Role", "Member")}
+    reading.list_all(needed - live.listed - _given_up(live))
+    reading.list_change_requests(scopes)
+    reading.read_me()
+    return reading.live()
+
+
+def _given_up(live: Live) -> set[tuple[str, tuple[str, ...]]]:
+    return {(gap.kind, gap.scope) for gap in live.unreadable}
+
+
+def _scope(address: Address) -> tuple[str, ...]:
+    """The collection an address belongs to: () for organizations, else without the name."""
+    return address.parts[:-1]
+
+
+def _collections(addresses: Collection[Address]) -> set[tuple[str, tuple[str, ...]]]:
+    """(kind, scope) of every collection that the addresses, and names in them, need."""
+    wanted = {(address.kind, _scope(address)) for address in addresses}
+    for kind, organization in {(address.kind, address.organization) for address in addresses}:
+        for reference in KINDS[kind].references:
+            if not reference.takes_ids:  # those are listed where a condition needs them
+                wanted.add((reference.kind, (organization,)))
+    return {(kind, scope) for kind, scope in wanted if KINDS[kind].scope is not Scope.INSTANCE}
+
+
+@dataclass
+class Reading:
+    """One reading while it is going on. Only `list_*` ask the server."""
+
+    reader: Reader
+    found: Directory
+    pins: Mapping[Address, str]
+    before: Live | None = None
+    payloads: dict[tuple[str, tuple[str, ...]], tuple[Payload, ...]] = field(default_factory=dict)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    requests: list[tuple[tuple[str, ...], Payload]] = field(default_factory=list)
+    me: Person | None = None
+    partial: set[str] = field(default_factory=set)  # organizations that hide some of their members
+    asked: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)  # one by one, not listed
+    _again: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)  # listed a second time
+
+    def organization_id(self, slug: str) -> str | None:
+        """Id of an organization this key can see."""
+        payloads = self.found.organizations.get(slug, ())
+        return str(payloads[0]["id"]) if payloads else None
+
+    def project_id(self, slug: str, name: str) -> str | None:
+        """Id of a project, unless the name is unknown or ambiguous."""
+        projects = self.found.projects.get(slug, {})
+        pinned = self.pins.get(Address("Project", (slug, name)))
+        if pinned is not None:
+            return pinned if any(pinned in ids for ids in projects.values()) else None
+        ids = projects.get(name, ())
+        return ids[0] if len(ids) == 1 else None
+
+    def ids(self, scope: tuple[str, ...]) -> dict[str, str] | None:
+        """What a path template needs, or None if the scope is not live."""
+        organization = self.organization_id(scope[0])
+        if organization is None:
+            return None
+        if len(scope) == 1:
+            return {"organization": organization}
+        project = self.project_id(*scope)
+        return None if project is None else {"organization": organization, "project": project}
+
+    def list_all(self, collections: Iterable[tuple[str, tuple[str, ...]]]) -> None:
+        """List collections side by side; a refused one is noted and the rest goes on."""
+        self._gather({key: self._lister(*key, READ[key[0]].params) for key in sorted(collections)})
+
+    def list_named(self, addresses: Collection[Address], named: Collection[Address]) -> None:
+        """Read what conditions refer to and no listing has yet: archived flags, and cohorts.
+
+        Counted are conditions in the files, and in the live flags that `addresses` mean.
+        """
+        wanted = {*named, *references.referred(self.payloads, addresses)}
+        self._list_again(references.lacking(self.payloads, wanted) - self._again)
+        self.list_all({(one.kind, _scope(one)) for one in wanted if not READ[one.kind].declared})
+
+    def list_missing(self, addresses: Collection[Address]) -> None:
+        """Ask the second listing of a kind where a declared one is in no first listing."""
+        seen = {
+            key: {READ[key[0]].identify(p) for p in items} for key, items in self.payloads.items()
+        }
+        missing = {
+            (address.kind, _scope(address))
+            for address in addresses
+            if KINDS[address.kind].fallback_params
+            and (address.kind, _scope(address)) in seen
+            and address.name not in seen[address.kind, _scope(address)]
+        }
+        self._list_again(missing)
+
+    def _list_again(self, collections: Collection[tuple[str, tuple[str, ...]]]) -> None:
+        """Ask the second listing of some collections, and add what it has."""
+        self._again |= set(collections)
+        first = {key: self.payloads[key] for key in collections}
+        self._gather(
+            {key: self._lister(*key, KINDS[key[0]].fallback_params) for key in sorted(first)}
+        )
+        for key, items in first.items():
+            known = {payload["id"] for payload in items}
+            extra = self.payloads.get(key, ()) if self.payloads.get(key) is not items else ()
+            self.payloads[key] = (*items, *(p for p in extra if p["id"] not in known))
+
+    def _lister(
+        self, kind: str, scope: tuple[str, ...], params: Mapping[str, str] | None = None
+    ) -> Callable[[], tuple[Payload, ...]]:
+        take = taker(READ[kind])
+
+        def run() -> tuple[Payload, ...]:
+            ids = self.ids(scope)
+            if ids is None:
+                return ()
+            path = READ[kind].collection.format_map(ids)
+            items: tuple[Payload, ...] = self.reader.list(path, params, take=take).items
+            if odd := live_names.oddity(kind, items):
+                raise response_shapes.unlike(path, odd)
+            return items
+
+        return run
+
+    def _gather(
+        self, tasks: Mapping[tuple[str, tuple[str, ...]], Callable[[], tuple[Payload, ...]]]
+    ) -> None:
+        with worker_pool.start(min(WORKERS, len(tasks)), "list") as pool:
+            futures = {key: pool.submit(task) for key, task in tasks.items()}
+            try:
+                for key, future in futures.items():
+                    self._take(key, future)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _take(self, key: tuple[str, tuple[str, ...]], future: Future[tuple[Payload, ...]]) -> None:
+        try:
+            items = future.result()
+        except OF_ONE_SCOPE as error:
+            self.unreadable.append(gap_of(*key, error))
+            return
+        self.payloads[key] = items
+
+    def list_change_requests(self, scopes: Collection[tuple[str, ...]]) -> None:
+        """The change requests of each project that are open, or ended without being applied."""
+        tasks = {("ChangeRequest", scope): self._request_lister(scope) for scope in sorted(scopes)}
+        self._gather(tasks)
+        for key in tasks:
+            for payload in self.payloads.pop(key, ()):
+                self.requests.append((key[1], payload))
+
+    def _request_lister(self, scope: tuple[str, ...]) -> Callable[[], tuple[Payload, ...]]:
+        def run() -> tuple[Payload, ...]:
+            ids = self.ids(scope)
+            if ids is None:
+                return ()
+            return change_requests.list_all(self.reader, ids["project"], state=STANDING)
+
+        return run
+
+    def read_me(self) -> None:
+        """Who the key acts as; unknown without the scope `user:read`, which is no error."""
+        try:
+            payload = read_key_user(self.reader)
+        except AuthenticationError:
+            raise
+        except UnreadableError as error:
+            self.unreadable.append(gap_of(USER, (), error))
+            return
+        except ApiError:
+            return
+        level = (payload.get("organization") or {}).get("membership_level")
+        self.me = Person(payload["id"], payload["uuid"], payload["email"], level)
+
+    def _check_projects(self) -> None:
+        """A listing that lacks what the organization itself names is not complete."""
+        for slug, projects in self.found.projects.items():
+            listed = self.payloads.get(("Project", (slug,)))
+            if listed is None:
+                continue
+            known = {str(payload["id"]) for payload in listed}
+            missing = sorted({id_ for ids in projects.values() for id_ in ids} - known)
+            if missing:
+                del self.payloads["Project", (slug,)]
+                reason = f"the listing lacks projects that the organization has: {missing[:5]}"
+                fix = "run the command again; if it repeats, the server is at fault"
+                self.unreadable.append(Unreadable("Project", (slug,), reason, None, fix))
+
+    def _check_people(self) -> None:
+        """Note where only some members are shown; the organization says how many there are.
+
+        Members that were asked for one by one are not counted.
+        """
+        for (kind, scope), items in self.payloads.items():
+            if kind != "Member":
+                continue
+            shown = None if (kind, scope) in self.asked else len(items)
+            for organization in self.found.organizations.get(scope[0], ()):
+                if reason := visibility.shortfall(organization, shown):
+                    self.partial.add(scope[0])
+                    gap = Unreadable("Member", scope, reason, None, visibility.FIX)
+                    self.unreadable.append(gap)
+
+    def live(self) -> Live:
+        """Everything that was read, ids turned into names."""
+        self._check_projects()
+        self._check_people()
+        names = Names(self.payloads, self.before, self.partial)
+        for slug in self.partial:
+            self.payloads.pop(("Member", (slug,)), None)  # people are known, and no collection
+        resources: dict[Address, LiveResource] = {}
+        twins: dict[Address, list[LiveResource]] = {}
+        for found in self._resources(names):
+            for resource in found:
+                first = resources.setdefault(resource.address, resource)
+                if first is not resource:
+                    twins.setdefault(resource.address, [first]).append(resource)
+        return self._merged(resources, twins, names)
+
+    def _resources(self, names: Names) -> Iterator[list[LiveResource]]:
+        """What each collection holds; one that holds something odd is unreadable as a whole."""
+        for (kind, scope), items in list(self.payloads.items()):
+            if not READ[kind].declared:
+                continue
+            try:
+                yield [resource_of(KINDS[kind], scope, one, names) for one in items]
+            except response_shapes.ODD as error:
+                del self.payloads[kind, scope]
+                path = READ[kind].collection.format_map(self.ids(scope) or {})
+                odd = response_shapes.unlike(path, live_names.reason(kind, error))
+                self.unreadable.append(gap_of(kind, scope, odd))
+        if self.before is None:
+            for payloads in self.found.organizations.values():
+                yield [resource_of(KINDS["Organization"], (), one, names) for one in payloads]
+
+    def _merged(
+        self,
+        resources: Mapping[Address, LiveResource],
+        twins: Mapping[Address, list[LiveResource]],
+        names: Names,
+    ) -> Live:
+        ids: dict[Address, tuple[str, ...]] = {a: (item.id,) for a, item in resources.items()}
+        ids |= {address: tuple(item.id for item in items) for address, items in twins.items()}
+        ids |= references.only_named(self.payloads)
+        for slug, projects in self.found.projects.items():
+            for name, found in projects.items():
+                ids.setdefault(Address("Project", (slug, name)), found)
+        double = {address: tuple(items) for address, items in twins.items()}
+        asked = [change_request(payload, *scope, names=names) for scope, payload in self.requests]
+        live = Live(
+            resources=resources,
+            ids=ids,
+            twins=double,
+            people=names.people,
+            change_requests=tuple(r for r in asked if r.state not in change_requests.FINAL),
+            rejections=tuple(r for r in asked if r.state in change_requests.FINAL),
+            unreadable=tuple(self.unreadable),
+            listed=frozenset({("Organization", ()), *self.payloads} - self.asked),
+            me=self.me,
+            partial=names.partial,
+        )
+        if self.before is None:
+            return live
+        return replace(
+            live,
+            resources={**self.before.resources, **resources},
+            ids={**ids, **self.before.ids},
+            twins={**self.before.twins, **double},
+            unreadable=(*self.before.unreadable, *self.unreadable),
+            listed=self.before.listed | live.listed,
+        )
+
+
+def gap_of(kind: str, scope: tuple[str, ...], error: ApiError) -> Unreadable:
+    """A collection that was refused, and why."""
+    at_fault = isinstance(error, (UnreadableError, IncompleteListingError))  # say which call
+    why = f"{error.what}: {error.why}" if at_fault and error.why else error.why or error.what
+    return Unreadable(kind, scope, why, error.status, error.fix)

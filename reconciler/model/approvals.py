@@ -1,0 +1,140 @@
+"""What people were asked, and what they answered. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One vote on a change request."""
+
+    person: str  # email
+    approved: bool
+    at: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRequest:
+    """A change request (contract 7.1), people by email where the API sent them."""
+
+    id: str
+    action_key: str
+    state: str
+    resource_id: str | None
+    flag_key: str
+    organization: str
+    project: str
+    requester: str | None  # email
+    requester_id: int | None
+    payload: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    created_at: str = ""
+    expires_at: str = ""
+    votes: tuple[Vote, ...] = ()  # oldest first
+    url: str | None = None  # its page in PostHog
+
+
+@dataclass(frozen=True, slots=True)
+class Approvers:
+    """Who may approve: people by email, roles by name with their members."""
+
+    users: tuple[str, ...] = ()
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+NOBODY: Final = Approvers()
+
+
+class RequestPlan(StrEnum):
+    """What earlier change requests about the same flag mean for the one that a write would file."""
+
+    FILE_AGAIN = "file_again"  # an equal one expired or failed, without a rejection: file it again
+    EXHAUSTED = "exhausted"  # that happened twice: nothing is filed
+    REPLACE = "replace"  # an open one is canceled; the write needs no approval
+    REPLACE_AND_WAIT = "replace_and_wait"  # the same, and the write waits for approval
+
+
+REPLACES: Final = frozenset({RequestPlan.REPLACE, RequestPlan.REPLACE_AND_WAIT})
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """Whom a change request waits for, as it says itself."""
+
+    quorum: int | None = None
+    approvers: Approvers = NOBODY  # who can still vote
+    approved_by: tuple[str, ...] = ()
+    expires_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What `apply` refuses of a plan, known before anything is sent.
+
+    Attributes:
+        whole: whether it writes nothing at all.
+        changes: how many changes it refuses.
+        rest: whether something is left to do beside them and what depends on them.
+        go_on: whether --continue was given: a guardrail concerns its own resources only.
+
+    """
+
+    whole: bool
+    changes: int
+    rest: bool
+    go_on: bool = False
+
+
+class Verdict(StrEnum):
+    """What the gate will say to a write (docs/plan.md)."""
+
+    NONE = "none"
+    APPROVAL = "approval"
+    BYPASS = "bypass"
+    PENDING = "pending"
+    BLOCKED = "blocked"
+    REJECTED = "rejected"
+    SPLIT = "split"
+
+
+class Confidence(StrEnum):
+    """How sure the forecast is."""
+
+    CERTAIN = "certain"
+    LIKELY = "likely"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The forecast for one write: whether it will wait, and for whom."""
+
+    verdict: Verdict = Verdict.NONE
+    confidence: Confidence = Confidence.CERTAIN
+    policy: str | None = None  # address of the policy
+    condition: str | None = None
+    quorum: int | None = None
+    approvers: Approvers = NOBODY
+    expires_after: str | None = None
+    change_request: str | None = None  # id, where one is open
+    note: str = ""
+    cannot_approve: Mapping[str, str] = field(default_factory=dict)  # named, but: email -> why
+    request_plan: RequestPlan | None = None  # None: earlier requests make no difference
+    bypassed_policies: tuple[str, ...] = ()  # addresses; they let calls of this key's user pass
+
+    @property
+    def bypassed(self) -> bool:
+        """Return whether a call passes without approval because of who sends it."""
+        return self.verdict is Verdict.BYPASS or bool(self.bypassed_policies)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a call is held back, or is already; a split may as well pass, call by call."""
+        if self.verdict is Verdict.SPLIT:
+            return self.quorum is not None or self.expires_after is not None
+        return self.verdict in {Verdict.APPROVAL, Verdict.PENDING}
+
+
+NO_GATE: Final = Gate()

@@ -1,0 +1,96 @@
+"""Resources as files declare them and as PostHog has them. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.model.address import Address
+from reconciler.model.approvals import ChangeRequest
+from reconciler.model.findings import Finding
+from reconciler.model.source import Source, value_place
+from reconciler.model.spec_path import Path, Spec
+
+Payload = Mapping[str, Any]  # in the language of the API: ids, numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """`metadata.lifecycle`: how a resource may be treated."""
+
+    prevent_destroy: bool | None = None  # None: the kind's default
+    ignore: tuple[str, ...] = ()  # field paths that are never compared
+    absent: bool = False  # `state: absent`
+    renamed_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One declared resource, in the language of the files."""
+
+    address: Address
+    spec: Spec  # the fields that are written, in the kind's normal form
+    source: Source | None = field(default=None, compare=False)
+    lifecycle: Lifecycle = Lifecycle()
+    id: str | None = None  # metadata.id: tells two live objects of one name apart
+    written: Spec = field(default_factory=dict, compare=False, repr=False)  # as in the file
+
+    def locate(self, path: Path) -> Source | None:
+        """The place of the deepest part of `path` that is written; else of the document."""
+        return value_place(self.written, path, self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the files say at one moment. `desired` and `base` are both of this type."""
+
+    resources: Mapping[Address, Resource]
+    origin: str  # "working tree", or the commit
+    findings: tuple[Finding, ...] = ()  # warnings and notices; errors are raised as ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user as the API knows one; `level` is that of the organization it was read from."""
+
+    id: int
+    uuid: str
+    email: str
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveResource:
+    """One live object: its spec in the language of the files, and the payload it came from."""
+
+    address: Address
+    id: str
+    spec: Spec  # every field that can be managed, in the kind's normal form
+    payload: Payload = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A collection that could not be read: nothing may be created or deleted in it."""
+
+    kind: str
+    scope: tuple[str, ...]  # (organization,) or (organization, project)
+    reason: str
+    status: int | None = None
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the API answered, in the language of the files. Read once, never changed."""
+
+    resources: Mapping[Address, LiveResource]
+    ids: Mapping[Address, tuple[str, ...]]  # every live id that has this address; two: ambiguous
+    twins: Mapping[Address, tuple[LiveResource, ...]]  # where one address is live more than once
+    people: Mapping[str, Mapping[str, Person]]  # organization -> lower-case email -> person
+    change_requests: tuple[ChangeRequest, ...] = ()  # open ones of the projects that were asked
+    rejections: tuple[ChangeRequest, ...] = ()  # of the same projects: rejected, expired, failed
+    unreadable: tuple[Unreadable, ...] = ()
+    listed: frozenset[tuple[str, tuple[str, ...]]] = frozenset()  # (kind, scope) read completely
+    counts: Mapping[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)  # of the others
+    me: Person | None = None
+    partial: frozenset[str] = frozenset()  # organizations of which only some members are shown

@@ -1,0 +1,167 @@
+"""Places inside a spec: `filters.groups[0].name`, and reference paths such as `members[]`."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+Spec = Mapping[str, Any]  # in the language of the files: names, words, durations
+_INDEX: Final = re.compile(r"\[(\d+)\]$")
+Path = tuple[str | int, ...]  # ("filters", "groups", 0, "rollout_percentage")
+
+
+class RejectedValue(NamedTuple):
+    """Why PostHog would refuse a spec: the place in it, in the words of a finding."""
+
+    path: Path
+    message: str
+    why: str = ""
+    fix: str = ""
+    topic: str = ""  # which check it belongs to, if not the kind's own
+    near: tuple[str, ...] = ()  # what may have been meant instead
+
+
+def encode_part(text: str) -> str:
+    """One path segment for a URL."""
+    return quote(text, safe="")
+
+
+def root(text: str) -> str:
+    """The top-level field of a path: `filters.groups[0]` -> `filters`."""
+    return text.split(".", 1)[0].split("[", 1)[0]
+
+
+def parse_path(text: str) -> Path:
+    """`filters.groups[0].name` -> ("filters", "groups", 0, "name").
+
+    A bracket that holds no number is part of the name: keys of a file may look like that.
+    """
+    steps: list[str | int] = []
+    for piece in text.split("."):
+        name, indexes = piece, list[int]()
+        while found := _INDEX.search(name):
+            name, indexes = name[: found.start()], [int(found[1]), *indexes]
+        steps.append(name)
+        steps.extend(indexes)
+    return tuple(steps)
+
+
+def value_at(spec: Any, path: Sequence[str | int], otherwise: Any = None) -> Any:
+    """The value at a place, or `otherwise`."""
+    for step in path:
+        try:
+            spec = spec[step]
+        except (KeyError, IndexError, TypeError):
+            return otherwise
+    return spec
+
+
+def put_back(value: Any, live: Any, path: Path) -> Any:
+    """A copy of `value` with what `live` has at `path`, or without it where live has nothing."""
+    step, rest = path[0], path[1:]
+    if isinstance(step, int):
+        if not isinstance(value, list) or step >= len(value):
+            return value
+        there = live[step] if isinstance(live, list) and step < len(live) else None
+        item = put_back(value[step], there, rest) if rest else there
+        return [item if number == step else kept for number, kept in enumerate(value)]
+    if not isinstance(value, Mapping) or step not in value:
+        return value
+    known = isinstance(live, Mapping) and step in live
+    if rest:
+        return {**value, step: put_back(value[step], live[step] if known else None, rest)}
+    if known:
+        return {**value, step: live[step]}
+    return {name: kept for name, kept in value.items() if name != step}
+
+
+def ordered(value: Any) -> Any:
+    """A copy with the keys of every mapping sorted: how somebody wrote them says nothing."""
+    if isinstance(value, Mapping):
+        return {name: ordered(value[name]) for name in sorted(value)}
+    return [ordered(item) for item in value] if isinstance(value, list) else value
+
+
+def print_path(path: Sequence[str | int]) -> str:
+    """("filters", "groups", 0, "name") -> `filters.groups[0].name`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One step of a reference path.
+
+    `name` is a field, `name[]` each item of a list, `name[type=flag]` each mapping in a list whose
+    `type` is `flag`.
+    """
+
+    name: str
+    many: bool = False
+    field: str = ""
+    value: str = ""
+
+    def picks(self, item: Any) -> bool:
+        """Return whether an item of the list is meant."""
+        return not self.field or (isinstance(item, Mapping) and item.get(self.field) == self.value)
+
+
+@cache
+def _steps(path: str) -> tuple[_Step, ...]:
+    steps = []
+    for piece in path.split("."):
+        name, bracket, test = piece.removesuffix("]").partition("[")
+        field, _, value = test.partition("=")
+        steps.append(_Step(name, bool(bracket), field, value))
+    return tuple(steps)
+
+
+def values_at(spec: Spec, path: str) -> Iterator[tuple[Path, Any]]:
+    """Each value that a reference path such as `approvers.users[]` names, with its place."""
+    yield from _values(spec, _steps(path), ())
+
+
+def _values(node: Any, steps: tuple[_Step, ...], path: Path) -> Iterator[tuple[Path, Any]]:
+    if not steps:
+        yield path, node
+        return
+    step = steps[0]
+    if not isinstance(node, Mapping) or node.get(step.name) is None:
+        return
+    value = node[step.name]
+    if not step.many:
+        yield from _values(value, steps[1:], (*path, step.name))
+        return
+    for index, item in enumerate(value if isinstance(value, list) else ()):
+        if step.picks(item):
+            yield from _values(item, steps[1:], (*path, step.name, index))
+
+
+def map_values(spec: Spec, path: str, function: Callable[[Any], Any]) -> Spec:
+    """Return a copy of `spec` in which each value that `path` names went through `function`.
+
+    `spec` itself where nothing became another value: most flags name nothing.
+    """
+    mapped: Spec = _map(spec, _steps(path), function)
+    return mapped
+
+
+def _map(node: Any, steps: tuple[_Step, ...], function: Callable[[Any], Any]) -> Any:
+    if not steps:
+        return function(node)
+    step = steps[0]
+    if not isinstance(node, Mapping) or node.get(step.name) is None:
+        return node
+    value = node[step.name]
+    if not step.many:
+        mapped = _map(value, steps[1:], function)
+        return node if mapped is value else {**node, step.name: mapped}
+    if not isinstance(value, list):
+        return node
+    items = [_map(item, steps[1:], function) if step.picks(item) else item for item in value]
+    same = all(new is old for new, old in zip(items, value, strict=True))
+    return node if same else {**node, step.name: items}

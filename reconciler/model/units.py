@@ -1,0 +1,96 @@
+"""Units that files and PostHog spell differently: access levels, durations, sets, times."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+LEVELS: Final[Mapping[str, int]] = {"member": 1, "admin": 8, "owner": 15}  # contract 1.7
+_LEVEL_WORDS: Final = {number: word for word, number in LEVELS.items()}
+
+
+def level_word(number: int | str) -> str | int:
+    """8 -> "admin"; a number without a word stays a number."""
+    value = int(number)
+    return _LEVEL_WORDS.get(value, value)
+
+
+def a_level(number: int | str) -> str:
+    """8 -> "an admin"; a number without a word -> "of level 5"."""
+    word = level_word(number)
+    if not isinstance(word, str):
+        return f"of level {word}"
+    return f"an {word}" if word[0] in "ao" else f"a {word}"
+
+
+def level_number(word: str | int) -> int:
+    """And back."""
+    return LEVELS[word] if isinstance(word, str) else word
+
+
+_UNITS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_MICRO: Final = 1_000_000
+_EXACT: Final = 2**53 / _MICRO  # seconds
+_WORDED: Final = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
+_CLOCKED: Final = re.compile(r"(?:(-?\d+) )?(\d+):(\d+):(\d+(?:\.\d+)?)")
+
+
+def duration_seconds(text: str) -> float:
+    """Seconds of `14d`, `1d12h` or of the API's `[D ]HH:MM:SS[.ffffff]` (contract 3.2).
+
+    Raises ValueError for anything else.
+    """
+    if clocked := _CLOCKED.fullmatch(text):
+        days, hours, minutes, seconds = clocked.groups(default="0")
+        return int(days) * 86_400 + int(hours) * 3_600 + int(minutes) * 60 + float(seconds)
+    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
+    pieces = _WORDED.findall(digits)
+    if not pieces or "".join(number + unit for number, unit in pieces) != digits:
+        raise ValueError(f"not a duration: {text!r}")
+    return sign * sum(float(number) * _UNITS[unit] for number, unit in pieces)
+
+
+def duration_words(seconds: float) -> str:
+    """The shortest way a person would write it: `14d`, `36h`, `90m`, `30s`."""
+    micro = _microseconds(seconds)
+    sign, amount = ("-", -micro) if micro < 0 else ("", micro)
+    for unit in ("d", "h", "m"):
+        number, rest = divmod(amount, _UNITS[unit] * _MICRO)
+        if number and not rest:
+            return f"{sign}{number}{unit}"
+    whole, fraction = divmod(amount, _MICRO)
+    return f"{sign}{whole}.{fraction:06}".rstrip("0").rstrip(".") + "s"
+
+
+def duration_clock(seconds: float) -> str:
+    """`D HH:MM:SS[.ffffff]`, the one form that every server reads alike (contract 3.2)."""
+    whole, fraction = divmod(_microseconds(seconds), _MICRO)
+    days, rest = divmod(whole, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, left = divmod(rest, 60)
+    return f"{days} {hours:02}:{minutes:02}:{left:02}" + (f".{fraction:06}" if fraction else "")
+
+
+def _microseconds(seconds: float) -> int:
+    """Return whole microseconds; whole seconds where a float cannot count them."""
+    if abs(seconds) > _EXACT:
+        return round(seconds) * _MICRO
+    return round(seconds * _MICRO)
+
+
+def as_set(values: Iterable[Any]) -> list[Any]:
+    """A list whose order means nothing, in normal form: sorted, each once."""
+    unique = set(values)
+    try:
+        return sorted(unique)
+    except TypeError:  # of several types
+        return sorted(unique, key=lambda value: (str(type(value)), value))
+
+
+def instant(text: Any) -> datetime | None:
+    """A time as it is written; what names no zone is UTC. None for anything else."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

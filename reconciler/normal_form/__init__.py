@@ -1,0 +1,1 @@
+"""Plain values and filters in the form in which PostHog keeps them."""

@@ -1,0 +1,309 @@
+"""What PostHog refuses of a flag's `filters` (contract 9.2). Pure: values in, refusals out."""
+
+import json
+import re
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import NoneType
+from typing import Any, Final
+
+from reconciler.model import Path, RejectedValue
+from reconciler.normal_form import dates, values
+from reconciler.normal_form.filters import INDEX as _INDEX
+from reconciler.normal_form.filters import OPERATORS as SPELLINGS
+
+_PATTERNS: Final = frozenset({"regex", "not_regex"})
+_OF_TEXT: Final = _PATTERNS | {
+    *("icontains", "not_icontains", "gt", "gte", "lt", "lte"),
+    *("starts_with", "not_starts_with", "ends_with", "not_ends_with"),
+}
+_OF_LISTS: Final = frozenset({"icontains_multi", "not_icontains_multi"})
+_OF_COHORTS: Final = frozenset({"in", "not_in"})
+_OF_DATES: Final = frozenset({"is_date_exact", "is_date_after", "is_date_before"})
+_OF_VERSIONS: Final = frozenset(
+    f"semver_{name}"
+    for name in ("gt", "gte", "lt", "lte", "eq", "neq", "tilde", "caret", "wildcard")
+)
+_ELSEWHERE: Final = frozenset({"between", "not_between", "is_cleaned_path_exact"})
+OPERATORS: Final = (
+    frozenset({"exact", "is_not", "is_set", "is_not_set", "flag_evaluates_to"})
+    | _OF_TEXT
+    | _OF_LISTS
+    | _OF_COHORTS
+    | _OF_DATES
+    | _OF_VERSIONS
+)
+_OF_PEOPLE: Final = ("person", "cohort", "flag")
+_SWITCHES: Final = ("early_exit", "feature_enrollment")
+_RARE: Final = frozenset({*_SWITCHES, "holdout", _INDEX})
+_FULL: Final = 100
+_ROUNDED: Final = 0.01  # percent; shares such as 33.33 three times
+_LARGEST: Final = 2**31 - 1  # what the service that evaluates flags can read
+SHARES: Final = "shares"  # the topic of a sum that is not 100; it has a check of its own
+
+
+def find(
+    filters: Mapping[str, Any], *, stored: Collection[str] = (), may_exit: bool = False
+) -> Iterator[RejectedValue]:
+    """Find everything that PostHog refuses; the paths start inside `filters`.
+
+    `stored` are regular expressions that the flag has already: those are not looked at again.
+    `may_exit`: nor is its early exit, which it has already.
+    """
+    if "version" in filters:
+        yield RejectedValue(
+            ("version",), "`filters.version` is reserved by PostHog", "", "remove it"
+        )
+    if not _RARE.isdisjoint(filters):
+        yield from _switches(filters, may_exit=may_exit)
+    multivariate, payloads = filters.get("multivariate"), filters.get("payloads")
+    names: set[str] = set()
+    if multivariate:
+        names = variants(filters)
+        yield from _variants(_listed(filters))
+    yield from _groups(filters, names, stored)
+    if isinstance(payloads, Mapping):
+        yield from _payloads(payloads, names, many=bool(multivariate))
+
+
+def _groups(
+    filters: Mapping[str, Any], names: set[str], stored: Collection[str]
+) -> Iterator[RejectedValue]:
+    for index, group in _mappings(filters.get("groups")):
+        whole = group.get(_INDEX, filters.get(_INDEX))  # an explicit null means people
+        if group.get("variant") or _INDEX in group:
+            yield from _group(group, ("groups", index), names)
+        for place, item in _mappings(group.get("properties")):
+            yield from _property(item, ("groups", index, "properties", place), whole, stored)
+
+
+def variants(filters: Mapping[str, Any]) -> set[str]:
+    """Return the keys of the variants."""
+    return {str(variant.get("key")) for variant in _listed(filters)}
+
+
+def aggregates(filters: Mapping[str, Any]) -> bool:
+    """Return whether any group buckets groups instead of people."""
+    whole = filters.get(_INDEX)
+    return any(
+        group.get(_INDEX, whole) is not None for _, group in _mappings(filters.get("groups"))
+    )
+
+
+def _listed(filters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    multivariate = filters.get("multivariate")
+    listed = multivariate.get("variants") if isinstance(multivariate, Mapping) else None
+    return [variant for _, variant in _mappings(listed)]
+
+
+def _mappings(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the mappings of a list; what else may be live is the schema's to refuse."""
+    for index, item in enumerate(value if isinstance(value, list) else ()):
+        if isinstance(item, Mapping):
+            yield index, item
+
+
+def _switches(filters: Mapping[str, Any], *, may_exit: bool) -> Iterator[RejectedValue]:
+    for name in _SWITCHES:
+        value = filters.get(name)
+        if value is not None and not isinstance(value, bool):
+            yield RejectedValue(
+                (name,), f"`{name}` is not true or false", "", "write `true` or `false`"
+            )
+    if filters.get("early_exit") is True and not may_exit:
+        message, fix = "`early_exit: true` needs a switch that only PostHog has", "remove it"
+        yield RejectedValue(("early_exit",), message, "", fix)
+    yield from _index(filters, _INDEX, ())
+    holdout = filters.get("holdout")
+    if not isinstance(holdout, Mapping):
+        return
+    number, share = holdout.get("id"), holdout.get("exclusion_percentage")
+    if "id" in holdout and (isinstance(number, bool) or not isinstance(number, int)):
+        fix = "write the ID of the holdout"
+        yield RejectedValue(
+            ("holdout", "id"), "the ID of the holdout is not a whole number", "", fix
+        )
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= _FULL:
+        fix = "write a number from 0 to 100"
+        at = ("holdout", "exclusion_percentage")
+        yield RejectedValue(at, "`exclusion_percentage` is not a share", "", fix)
+
+
+def _index(node: Mapping[str, Any], name: str, at: Path) -> Iterator[RejectedValue]:
+    value = node.get(name)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (whole and abs(value) <= _LARGEST):
+        fix = "write the number of a group type, such as 0"
+        yield RejectedValue((*at, name), f"`{name}` is not a whole number", "", fix)
+
+
+def _variants(variants: Sequence[Mapping[str, Any]]) -> Iterator[RejectedValue]:
+    at = ("multivariate", "variants")
+    names: set[str] = set()
+    for index, variant in enumerate(variants):
+        name = str(variant.get("key"))
+        if name in names:
+            fix = "give each variant a key of its own"
+            yield RejectedValue((*at, index, "key"), f'two variants are called "{name}"', "", fix)
+        names.add(name)
+        if variant.get("rollout_percentage") is None:
+            message = f'the variant "{name}" has no `rollout_percentage`'
+            yield RejectedValue((*at, index), message, "", "write its share")
+    shares = [variant.get("rollout_percentage") for variant in variants]
+    if not shares or not all(isinstance(share, (int, float)) for share in shares):
+        return
+    total = sum(share or 0 for share in shares)
+    if abs(total - _FULL) > _ROUNDED:
+        message = f"the shares of the variants add up to {total:g}"
+        yield RejectedValue(at, message, "", "make them add up to 100", SHARES)
+
+
+def _group(group: Mapping[str, Any], at: Path, variants: set[str]) -> Iterator[RejectedValue]:
+    variant = group.get("variant")
+    if variant and variant not in variants:
+        fix = "name one of `multivariate.variants`"
+        message = f'unknown variant "{variant}"'
+        yield RejectedValue((*at, "variant"), message, "", fix, near=tuple(variants))
+    yield from _index(group, _INDEX, at)
+
+
+def _property(
+    item: Mapping[str, Any], at: Path, kind: int | None, stored: Collection[str]
+) -> Iterator[RejectedValue]:
+    for name in ("key", "type"):
+        if name not in item:
+            yield RejectedValue(at, f"a property without `{name}`", "", f"add `{name}: …`")
+    if not isinstance(item.get("negation"), (bool, NoneType)):
+        fix = "write `true` or `false`"
+        yield RejectedValue((*at, "negation"), "`negation` is not true or false", "", fix)
+    if "type" in item:
+        yield from _type(item, at, kind)
+    if "group_type_index" in item:
+        yield from _index(item, "group_type_index", at)
+    written = item.get("operator")
+    if written is None or written == "exact":
+        return
+    operator = SPELLINGS.get(str(written), str(written))
+    if operator not in OPERATORS:
+        yield _unknown(written, (*at, "operator"))
+    elif operator in _OF_COHORTS and item.get("type") != "cohort":
+        fix = "write `exact` or `is_not`, with a list as its value"
+        message = f"`{written}` works with cohorts only"
+        yield RejectedValue((*at, "operator"), message, "", fix)
+    elif operator not in _PATTERNS or item.get("value") not in stored:
+        yield from _value(operator, item.get("value"), (*at, "value"))
+
+
+def _type(item: Mapping[str, Any], at: Path, kind: int | None) -> Iterator[RejectedValue]:
+    type_ = item["type"]
+    if kind is None and type_ not in _OF_PEOPLE:
+        fix = f"one of {', '.join(_OF_PEOPLE)}"
+        if type_ == "group":
+            fix = "write `aggregation_group_type_index` beside `properties`, or `type: person`"
+        message = f'a property of type "{type_}" in a group of people'
+        yield RejectedValue((*at, "type"), message, "", fix)
+    elif kind is not None and type_ != "group":
+        message = f'a property of type "{type_}" in a group of `{_INDEX}: {kind}`'
+        why = "only properties of that group type are known there"
+        yield RejectedValue(
+            (*at, "type"), message, why, "write `type: group` and `group_type_index`"
+        )
+    elif kind is not None and item.get("group_type_index") != kind:
+        message = f"the property is of another group type than `{_INDEX}: {kind}`"
+        at = (*at, "group_type_index")
+        yield RejectedValue(at, message, "", f"write `group_type_index: {kind}`")
+    cohort = item.get("value")
+    if type_ == "cohort" and (not _is_id_or_name(values.number(cohort)) or not cohort):
+        message = "a condition on a cohort needs the cohort"
+        yield RejectedValue((*at, "value"), message, "", "write its name or ID as `value`")
+    if type_ == "flag" and kind is None and item.get("operator") != "flag_evaluates_to":
+        message = "a condition on a flag has the operator `flag_evaluates_to`"
+        yield RejectedValue((*at, "operator"), message, "", "write `operator: flag_evaluates_to`")
+
+
+def _is_id_or_name(value: Any) -> bool:
+    return isinstance(value, (int, str)) and not isinstance(value, bool)
+
+
+def _unknown(written: Any, at: Path) -> RejectedValue:
+    if written in _ELSEWHERE:
+        message = f"`{written}` does not work in feature flags"
+        return RejectedValue(at, message, "", "write two conditions, with `gte` and `lte`")
+    fix = "see https://posthog.com/docs/feature-flags for the operators"
+    return RejectedValue(
+        at, f"unknown operator `{written}`", "", fix, near=tuple(sorted(OPERATORS))
+    )
+
+
+def _value(operator: str, value: Any, at: Path) -> Iterator[RejectedValue]:
+    if operator in _OF_DATES and not dates.is_date(value):
+        fix = "write a date such as `2026-01-31`, or `-7d`"
+        yield RejectedValue(at, f"`{_shown(value)}` is not a date", "", fix)
+    elif operator in _OF_TEXT and not isinstance(value, str):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        fix = f'quote it: "{value}"' if number else "write text"
+        message = f"`{operator}` compares with text, and `{_shown(value)}` is not text"
+        yield RejectedValue(at, message, "", fix)
+    elif operator in _PATTERNS and (why := _why_not_regex(value)):
+        fix = "write a regular expression that Python's `re` accepts"
+        yield RejectedValue(at, f"the regular expression does not compile: {why}", "", fix)
+    elif operator in _OF_LISTS and not isinstance(value, list):
+        fix = f"write `[{_shown(value)}]`, or the operator `{operator.removesuffix('_multi')}`"
+        yield RejectedValue(at, f"`{operator}` needs a list", "", fix)
+    elif operator in _OF_VERSIONS and not _is_version(operator, value):
+        fix = 'write a version such as "1.2.3", in quotes'
+        yield RejectedValue(at, f"`{_shown(value)}` is not a version", "", fix)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else f"{text[:59]}…"  # noqa: PLR2004  about one line
+
+
+def _why_not_regex(value: str) -> str:
+    """Return why PostHog's engine, Python's `re`, refuses a pattern; "" if it takes it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(value)
+    except (re.error, RecursionError, OverflowError, ValueError) as error:
+        return str(error)
+    return ""
+
+
+def _is_version(operator: str, value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    text = value.rstrip(".*") if operator == "semver_wildcard" else value
+    parts = text.split("-")[0].split(".")
+    return all(_is_number(part) for part in parts[:3])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _payloads(
+    payloads: Mapping[str, Any], variants: set[str], *, many: bool
+) -> Iterator[RejectedValue]:
+    known = variants if many else {"true"}
+    for name, payload in payloads.items():
+        if name not in known:
+            fix = f"one of {', '.join(sorted(known))}" if known else "remove it"
+            message = f'a payload for "{name}", which nobody gets'
+            yield RejectedValue(("payloads", name), message, "", fix)
+        if isinstance(payload, str) and not _is_json(payload):
+            fix = "write JSON, or a mapping, list or number that becomes JSON"
+            yield RejectedValue(("payloads", name), "the payload is not JSON", "", fix)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

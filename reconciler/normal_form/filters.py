@@ -1,0 +1,174 @@
+"""The normal form of a flag's `filters` (contract 9.2): as PostHog keeps them. Pure.
+
+What PostHog or its editor adds is left out, and so are the keys that it drops on the next save.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from reconciler.normal_form import values as normal_form_values
+
+# Contract 9.2: added by the server or the editor for people to look at; never sent or compared.
+DISPLAY_ONLY: Final = frozenset({"cohort_name", "group_key_names", "label", "sort_key"})
+DROPPED: Final = ("holdout_groups", "super_groups")  # by the next save of any field (9.2)
+INDEX: Final = "aggregation_group_type_index"
+OPERATORS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("is", "eq", "equals", "=", "=="), "exact"),
+    **dict.fromkeys(("neq", "!="), "is_not"),
+    ">": "gt",
+    "<": "lt",
+    ">=": "gte",
+    "<=": "lte",
+    "min": "gte",
+    "max": "lte",
+    "contains": "icontains",
+    "not_contains": "not_icontains",
+}
+"""Other spellings of an operator, and the one that PostHog keeps (contract 9.2)."""
+
+
+def without_nulls(filters: Any) -> Any:
+    """Return live filters without the null aggregation that the server writes everywhere.
+
+    In a file a null means something: the flag no longer aggregates by a group.
+    """
+    if not isinstance(filters, Mapping):
+        return filters
+    found = dict(filters)
+    if found.get(INDEX) is None:
+        found.pop(INDEX, None)
+    if isinstance(groups := filters.get("groups"), list) and found.get(INDEX) is None:
+        found["groups"] = [_without_null(group) for group in groups]
+    return found
+
+
+def _without_null(group: Any) -> Any:
+    if INDEX not in group or group[INDEX] is not None:
+        return group
+    rest = dict(group)
+    del rest[INDEX]
+    return rest
+
+
+def canonical(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return filters in normal form; applying it twice changes nothing."""
+    normal = {name: value for name, value in filters.items() if name not in DROPPED}
+    if isinstance(groups := filters.get("groups"), list):
+        _set_groups(normal, groups)
+    elif INDEX in normal:
+        normal[INDEX] = normal_form_values.number(normal[INDEX])
+    if "multivariate" in filters:
+        normal["multivariate"] = _multivariate(filters["multivariate"])
+    if isinstance(held := filters.get("holdout"), Mapping):
+        normal["holdout"] = {name: normal_form_values.number(value) for name, value in held.items()}
+    if "payloads" in filters:
+        payloads = filters["payloads"]
+        if payloads is None or isinstance(payloads, Mapping):
+            normal["payloads"] = {
+                str(name): normal_form_values.json_text(value)
+                for name, value in (payloads or {}).items()
+            }
+    return normal
+
+
+def merged(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return live filters with the wanted ones, all in normal form: what a write sends.
+
+    Mappings are merged key by key, as they are managed. A payload goes with its variant, since the
+    server refuses a payload that nobody gets.
+    """
+    whole = {**there, **wanted}
+    for name, value in wanted.items():
+        if isinstance(value, Mapping) and isinstance(before := there.get(name), Mapping):
+            whole[name] = {**before, **value}
+    if isinstance(payloads := whole.get("payloads"), Mapping):
+        several = whole.get("multivariate") or {}
+        gets = {str(one.get("key")) for one in several.get("variants") or ()} or {"true"}
+        declared = wanted.get("payloads") or {}
+        whole["payloads"] = {n: v for n, v in payloads.items() if n in gets or n in declared}
+    return whole
+
+
+def dropped(filters: Any) -> Iterator[str]:
+    """Yield keys of live filters that hold something and that the next save removes."""
+    if isinstance(filters, Mapping):
+        yield from (name for name in sorted(DROPPED) if filters.get(name))
+
+
+def _set_groups(normal: dict[str, Any], groups: list[Any]) -> None:
+    """Set the groups and what they aggregate by: for the whole flag where all agree.
+
+    The server writes the flag's own aggregation into each group, and derives it from them.
+    """
+    if INDEX not in normal and not any(INDEX in group for group in groups):
+        normal["groups"] = [_group(group, None) for group in groups]
+        return
+    whole = normal_form_values.number(normal.get(INDEX))
+    indexes = [normal_form_values.number(group.get(INDEX, whole)) for group in groups]
+    agree = all(one == indexes[0] for one in indexes[1:])
+    shared = indexes[0] if indexes else whole
+    normal[INDEX] = shared if agree else None
+    normal["groups"] = [
+        _group(group, None if agree else index)
+        for group, index in zip(groups, indexes, strict=True)
+    ]
+
+
+def _group(group: Mapping[str, Any], index: Any) -> dict[str, Any]:
+    normal = dict(group)
+    if not DISPLAY_ONLY.isdisjoint(group):
+        _drop(normal, *DISPLAY_ONLY)
+    normal.pop(INDEX, None)
+    if index is not None:
+        normal[INDEX] = index
+    if "variant" in group and not group["variant"]:
+        del normal["variant"]
+    if "description" in group and group["description"] is None:
+        del normal["description"]
+    if "rollout_percentage" in group:
+        normal["rollout_percentage"] = normal_form_values.number(group["rollout_percentage"])
+    normal["properties"] = [_property(item) for item in group.get("properties") or ()]
+    return normal
+
+
+def _property(item: Mapping[str, Any]) -> dict[str, Any]:
+    normal = dict(item)
+    if not DISPLAY_ONLY.isdisjoint(item):
+        _drop(normal, *DISPLAY_ONLY)
+    if "operator" in item:
+        operator = OPERATORS.get(item["operator"], item["operator"])
+        normal["operator"] = operator
+        if operator in (None, "exact"):
+            del normal["operator"]
+    if item.get("type") == "cohort" and "value" in item:
+        normal["value"] = normal_form_values.number(item["value"])
+    if "negation" in item and not item["negation"]:
+        del normal["negation"]
+    if "group_type_index" in item and item["group_type_index"] is None:
+        del normal["group_type_index"]
+    return normal
+
+
+def _multivariate(value: Any) -> Any:
+    """Return the variants; without any the flag is on or off, however that is spelled."""
+    if not isinstance(value, Mapping):
+        return value
+    variants = value.get("variants")
+    if not variants:
+        rest = {name: kept for name, kept in value.items() if name != "variants"}
+        return {**rest, "variants": []} if rest else None
+    return {**value, "variants": [_variant(one) for one in variants]}
+
+
+def _variant(variant: Mapping[str, Any]) -> dict[str, Any]:
+    normal = dict(variant)
+    if normal.get("name", "") is None:
+        del normal["name"]
+    if "rollout_percentage" in normal:
+        normal["rollout_percentage"] = normal_form_values.number(normal["rollout_percentage"])
+    return normal
+
+
+def _drop(values: dict[str, Any], *names: str) -> None:
+    for name in names:
+        values.pop(name, None)

@@ -1,0 +1,289 @@
+"""Drift into the files: which documents are to become what, and whether they then say what is live.
+
+Writes nothing: what it returns are texts, each tried with our own loader and planner before.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from reconciler.config import loaded as config_loaded
+from reconciler.config import loader
+from reconciler.config.edit import selection
+from reconciler.config.edit.adopt import Adoption, DocumentEdit, Patch, Patched
+from reconciler.config.edit.documents import SkippedEdit
+from reconciler.drift import filters
+from reconciler.errors import ConfigError
+from reconciler.git.commit_tree import CommitTree
+from reconciler.kinds import KINDS
+from reconciler.model import (
+    Action,
+    Address,
+    Change,
+    Declared,
+    LogAction,
+    Resource,
+    parse_path,
+    print_path,
+)
+from reconciler.operations.drift import DriftResult
+from reconciler.plan.diff import matching, references, three_way
+from reconciler.plan.diff import values as diff_values
+
+_NAMELESS = "id:"  # what stands for somebody, or a role, that is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files that drift was looked for in."""
+
+    loaded: config_loaded.Loaded
+    paths: Sequence[Path]
+    overlays: Sequence[Path]
+    tree: CommitTree
+
+
+@dataclass(slots=True)
+class Adopted:
+    """What the files become, and what stays as it is."""
+
+    patches: dict[str, Patch] = field(default_factory=dict)
+    wishes: list[DocumentEdit] = field(default_factory=list)  # those that were granted
+    doubts: list[SkippedEdit] = field(default_factory=list)
+    held: list[Change] = field(default_factory=list)
+
+
+def adopt(found: DriftResult, files: Files) -> Adopted:
+    """The files as they would declare what is live, wherever that is possible."""
+    adopted = Adopted(held=[one for one in found.report.writes if one.hold is not None])
+    both = {one.address: _moved_by_both(found, one) for one in found.report.writes}
+    for address, paths in both.items():
+        if paths and all(one.address != address for one in adopted.held):
+            reason = f"{', '.join(sorted(paths))}: git and PostHog have both changed it"
+            adopted.doubts.append(SkippedEdit(address, reason, "apply it, or change it by hand"))
+    free = (one for one in found.report.writes if one.hold is None)
+    left = (filters.without(one, both[one.address]) for one in free)
+    drifted = [one for one in left if one.action is not Action.NONE]
+    wishes = list(_wishes(found, files, drifted, adopted.doubts))
+    while True:
+        adoption = Adoption(lambda name: _content(files.tree, name))
+        for wish in wishes:
+            adoption.grant(wish)
+        patches = adoption.patches()
+        doubts = adoption.doubts or list(_tried(found, files, patches, wishes))
+        if not doubts:
+            adopted.patches, adopted.wishes = patches, wishes
+            return adopted
+        adopted.doubts += doubts
+        bad = {doubt.address for doubt in doubts}
+        wishes = [wish for wish in wishes if not bad & set(wish.addresses)]
+
+
+def _moved_by_both(found: DriftResult, change: Change) -> set[str]:
+    """Return the fields that git has changed, too, since the last apply."""
+    if found.applied is None or change.desired is None or change.action is not Action.UPDATE:
+        return set()
+    then = three_way.Earlier(found.world.desired, found.applied).of(change.desired)
+    compared = three_way.change(change.desired, then, change.before)
+    return {
+        one.path
+        for one in compared.fields
+        if selection.is_from_git(one) and not diff_values.same(one.base, one.live)
+    }
+
+
+def _content(tree: CommitTree, name: str) -> bytes:
+    return tree.read(Path(name)) or b""
+
+
+def _wishes(
+    found: DriftResult, files: Files, drifted: list[Change], doubts: list[SkippedEdit]
+) -> Iterator[DocumentEdit]:
+    """One wish a document; what can be said of no document becomes a doubt."""
+    shared: dict[Any, list[DocumentEdit]] = defaultdict(list)
+    for change in drifted:
+        wish = _wish(found, change)
+        if isinstance(wish, SkippedEdit):
+            doubts.append(wish)
+        elif change.address in files.loaded.declared.resources:
+            yield wish
+        else:
+            shared[wish.resource.source].append(wish)
+    for same in shared.values():
+        yield from _of_all(found, files, same, doubts)
+
+
+def _of_all(
+    found: DriftResult, files: Files, same: list[DocumentEdit], doubts: list[SkippedEdit]
+) -> Iterator[DocumentEdit]:
+    """A document with `projects` is changed if what it declares has changed everywhere alike."""
+    first = same[0]
+    everywhere = {
+        address
+        for address, resource in found.world.desired.resources.items()
+        if resource.source == first.resource.source
+        and address not in files.loaded.declared.resources
+    }
+    alike = all(replace(one, addresses=first.addresses) == _like(first, one) for one in same)
+    if alike and {one.addresses[0] for one in same} == everywhere:
+        yield replace(first, addresses=tuple(sorted(everywhere)))
+        return
+    for one in same:
+        reason = f"its document at {first.resource.source} is for {len(everywhere)} projects"
+        fix = "change it there, or declare this project apart"
+        doubts.append(SkippedEdit(one.addresses[0], reason, fix))
+
+
+def _like(first: DocumentEdit, other: DocumentEdit) -> DocumentEdit:
+    """The first wish for the resource of another, to be compared with that."""
+    return replace(first, resource=other.resource)
+
+
+def _wish(found: DriftResult, change: Change) -> DocumentEdit | SkippedEdit:
+    """What the document of a drifted resource is to become."""
+    address = change.address
+    resource = found.world.desired.resources[address]
+    match change.action:
+        case Action.CREATE:
+            return _removal(found, change, resource)
+        case Action.DELETE:
+            back = replace(resource, lifecycle=replace(resource.lifecycle, absent=False))
+            change = three_way.change(back, None, change.before)
+            wish = _values(change, resource)
+            return replace(wish, restored=True) if isinstance(wish, DocumentEdit) else wish
+        case _:
+            return _values(change, resource)
+
+
+def _removal(found: DriftResult, change: Change, resource: Resource) -> DocumentEdit | SkippedEdit:
+    """What is gone goes from the files too, if it was there, and not only looks so to this key."""
+    address = resource.address
+    if KINDS[address.kind].protected:
+        reason = "it is not live, or this key cannot see it"
+        return SkippedEdit(address, reason, "remove its documents by hand if it really is gone")
+    place = address.parts[:-1]
+    scope = Address("Project" if len(place) > 1 else "Organization", place)
+    if scope not in found.world.live.ids:
+        return SkippedEdit(
+            address, f"{scope} is not live, or this key cannot see it", "look at that first"
+        )
+    told = change.attribution is not None and change.attribution.deed is LogAction.DELETED
+    was = found.applied.resources.get(address) if found.applied is not None else None
+    if not told and (was is None or was.lifecycle.absent):
+        reason = "it is not live, and nothing says that it ever was: not the log, nor a clean apply"
+        return SkippedEdit(address, reason, "apply it, or remove its document by hand")
+    return DocumentEdit(resource, (address,), removed=True)
+
+
+def _values(change: Change, resource: Resource) -> DocumentEdit | SkippedEdit:
+    """The live values of the fields that drifted."""
+    key = f"metadata.{KINDS[change.address.kind].key}"
+    name = next((str(one.live) for one in change.fields if one.path == key), None)
+    if name is not None and name == resource.lifecycle.renamed_from:
+        reason = f"it is still called {name}: the rename in git was not applied yet"
+        return SkippedEdit(change.address, reason, "apply it, or take `renamed_from` out")
+    values = {parse_path(one.path): one.live for one in change.fields if one.path != key}
+    for path, value in values.items():
+        if _nameless(value):
+            reason = f"{print_path(path)} names somebody, or a role, that is gone: {value}"
+            return SkippedEdit(change.address, reason, "mend it in PostHog, or revert it")
+    return DocumentEdit(resource, (change.address,), values, name)
+
+
+def _nameless(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.startswith(_NAMELESS)
+    if isinstance(value, dict):
+        return any(map(_nameless, value.values()))
+    return isinstance(value, list) and any(map(_nameless, value))
+
+
+def _tried(
+    found: DriftResult, files: Files, patches: dict[str, Patch], wishes: list[DocumentEdit]
+) -> Iterator[SkippedEdit]:
+    """What would not come out as it was wished, by the loader and the planner themselves."""
+    if not wishes:
+        return
+    tree = Patched(files.tree, patches)
+    try:
+        loaded = loader.load(tuple(files.paths), overlays=tuple(files.overlays), tree=tree)
+        made = config_loaded.expand(loaded, matching.project_names(found.world.live))
+    except ConfigError as error:
+        yield from _refused(error, wishes)
+        return
+    doubts = [*_missed(found, made, wishes), *_needed(made, wishes)]
+    yield from doubts or _others(found, made, wishes)
+
+
+def _refused(error: ConfigError, wishes: list[DocumentEdit]) -> Iterator[SkippedEdit]:
+    """Our own loader would not read it: who it names, else who stands in that file, else all."""
+    named = {one.address for one in error.findings}
+    places = {one.source.file for one in error.findings if one.source is not None}
+    message = error.findings[0].message if error.findings else error.what
+    for test in (
+        lambda wish: named & set(wish.addresses),
+        lambda wish: wish.resource.source.file in places,
+        lambda _: True,
+    ):
+        bad = [wish for wish in wishes if test(wish)]
+        if bad:
+            for wish in bad:
+                reason = f"the files would not be valid: {message}"
+                yield from (
+                    SkippedEdit(one, reason, "change them by hand") for one in wish.addresses
+                )
+            return
+
+
+def _missed(
+    found: DriftResult, made: Declared, wishes: list[DocumentEdit]
+) -> Iterator[SkippedEdit]:
+    """Resources that would still differ in what was to be adopted."""
+    spelled = references.spelled(made, found.world.live).resources
+    index = matching.Lookup(found.world.live)
+    for wish in wishes:
+        for address in wish.addresses:
+            now = spelled.get(_renamed(address, wish))
+            if wish.removed or now is None:
+                wrong = wish.removed is (now is not None)
+            else:
+                there = index.candidates(now)
+                change = three_way.change(now, None, there[0]) if len(there) == 1 else None
+                left = {parse_path(one.path) for one in change.fields} if change else set()
+                wrong = change is None or now.lifecycle.absent or bool(left & set(wish.values))
+            if wrong:
+                place = wish.resource.source
+                reason = f"{place} would not say what is live: something else declares it too"
+                yield SkippedEdit(address, reason, "change it by hand")
+
+
+def _renamed(address: Address, wish: DocumentEdit) -> Address:
+    return address if wish.name is None else Address(address.kind, (*address.parts[:-1], wish.name))
+
+
+def _needed(made: Declared, wishes: list[DocumentEdit]) -> Iterator[SkippedEdit]:
+    """What goes, but is still named by a document that stays."""
+    gone = {address for wish in wishes if wish.removed for address in wish.addresses}
+    for resource in made.resources.values() if gone else ():
+        for target, path in references.needs(resource):
+            if target in gone:
+                gone.discard(target)
+                reason = f"{resource.address} names it in {print_path(path) or 'its metadata'}"
+                yield SkippedEdit(target, reason, "change that document first")
+
+
+def _others(
+    found: DriftResult, made: Declared, wishes: list[DocumentEdit]
+) -> Iterator[SkippedEdit]:
+    """Documents that nobody wished to change, but that would: then no file is to be trusted."""
+    wished = {address for wish in wishes for address in wish.addresses}
+    wished |= {_renamed(address, wish) for wish in wishes for address in wish.addresses}
+    before = found.world.desired.resources
+    for address in {*before, *made.resources} - wished:
+        if before.get(address) != made.resources.get(address):
+            for wish in wishes:
+                reason = f"{address} would change with it"
+                yield from (SkippedEdit(one, reason, "change it by hand") for one in wish.addresses)
+            return

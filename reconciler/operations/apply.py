@@ -1,0 +1,49 @@
+"""Carry a plan out."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from reconciler.apply import executor
+from reconciler.apply.ids import Names
+from reconciler.apply.journal import Journal
+from reconciler.apply.progress import WorkerContext
+from reconciler.model import Address, Outcome, Plan
+from reconciler.operations import replan
+from reconciler.operations.plan import World, _voters
+from reconciler.posthog.client import Writer
+
+
+def apply(
+    made: Plan,
+    world: World,
+    writer: Writer,
+    journal: Journal,
+    *,
+    options: executor.Options,
+) -> Iterator[Outcome]:
+    """Carry the plan out. `world` is what it was made from."""
+    names = Names(world.live)
+    for change in made.changes:
+        if change.live_id is not None:  # also of what is renamed, and of one among namesakes
+            names.learn(change.address, change.live_id)
+    remark = _voters(world, made.created_at).remark
+    advisor = replan.LiveReplanner(made, base=world.base, live=world.live, remark=remark)
+    tools = WorkerContext(writer, journal, names, advisor, request_url(made.host, names))
+    for outcome in executor.execute(made, tools, options):
+        if outcome.id is not None:
+            advisor.learn(outcome.address, outcome.id)
+        yield outcome
+
+
+def request_url(host: str, names: Names) -> Callable[[Address, str], str]:
+    """Where a person opens a change request in PostHog."""
+
+    def url(address: Address, request: str) -> str:
+        return f"{host}/project/{names.scope_ids(address)['project']}/approvals/{request}"
+
+    return url
+
+
+def journal_path(folder: Path, stamp: str) -> Path:
+    """`.reconciler/runs/<time>.jsonl` below the configuration's folder."""
+    return folder / ".reconciler" / "runs" / f"{stamp}.jsonl"

@@ -1,0 +1,212 @@
+"""Pull: read live resources for the files, and keep what git has changed."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reconciler.config import loaded as config_loaded
+from reconciler.config.edit import selection
+from reconciler.config.edit.documents import Item, SkippedEdit
+from reconciler.config.edit.selection import Choice, Kept, Pulled
+from reconciler.errors import ApiError, AuthenticationError
+from reconciler.kinds import KINDS
+from reconciler.live import key_access
+from reconciler.live import names as live_names
+from reconciler.live import reader as live_reader
+from reconciler.model import (
+    Action,
+    Address,
+    Change,
+    ChangeRequest,
+    Declared,
+    Live,
+    Resource,
+    id_of,
+    map_values,
+    root,
+)
+from reconciler.operations import plan
+from reconciler.plan import links
+from reconciler.plan.approvals import request_matching
+from reconciler.plan.diff import matching, references, three_way
+from reconciler.posthog import change_requests
+from reconciler.posthog.client import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """What was read, and what the files say, and said at the base."""
+
+    live: Live
+    declared: Declared
+    base: Declared | None
+
+    def left(self, change: Change) -> list[tuple[str | int, ...]]:
+        """Return the fields that a document had at the base and has no more."""
+        before = three_way.Earlier(self.declared, self.base)
+        then = before.of(change.desired) if change.desired is not None else None
+        if then is None or change.desired is None:
+            return []
+        atomic = KINDS[change.address.kind].atomic
+        return [path for path, _ in three_way.left(then.spec, change.desired.spec, atomic)]
+
+
+def pull(
+    reader: Reader,
+    loaded: config_loaded.Loaded,
+    choice: Choice,
+    base: config_loaded.Loaded | None = None,
+) -> Pulled:
+    """Read everything live that `choice` asks for, and the documents that stand for it.
+
+    What git has changed since the base, and PostHog does not have yet, is left to the files.
+    """
+    directory = key_access.directory(reader)
+    choice.check(directory.projects)
+    names = directory.project_names()
+    whole = config_loaded.expand(loaded, names)
+    picked = {a: r for a, r in whole.resources.items() if choice.covers(a)}
+    ids = {
+        Address("Project", (slug, name)): selection.first(found)
+        for slug, projects in directory.projects.items()
+        for name, found in projects.items()
+    }
+    ids |= plan.pins(whole, directory)
+    asked = {*choice.addresses(directory.projects), *picked}
+    named = references.conditions(picked, whole)
+    live = live_reader.read(reader, directory, asked, ids, named=named)
+    then, _ = config_loaded.expand_base(base, names)
+    world = _World(live, whole, references.spelled(then, live, whole) if then is not None else None)
+    pulled, known = Pulled(unreadable=live.unreadable), set[int]()
+    changes = list(_changes(world, loaded, pulled, known, picked))
+    _removed(world, choice, pulled, known, changes)
+    pulled.others(live, choice, known)
+    pulled.items = [_written(item, live, pulled) for item in pulled.items]
+    pulled.kept = list(_awaited(reader, live, pulled.kept, changes))
+    return pulled
+
+
+def _changes(
+    world: _World,
+    loaded: config_loaded.Loaded,
+    pulled: Pulled,
+    known: set[int],
+    picked: dict[Address, Resource],
+) -> Iterator[Change]:
+    """Hand declared resources to `pulled`; return what differs, and which side moved."""
+    live = world.live
+    closed = {(gap.kind, gap.scope) for gap in live.unreadable}
+    found = matching.Lookup(live)
+    spelled = references.spelled(replace(world.declared, resources=picked), live).resources
+    earlier = three_way.Earlier(world.declared, world.base)
+    for address, resource in picked.items():
+        there = found.candidates(resource)
+        if len(there) > 1:
+            chosen = selection.first(one.id for one in there)
+            there = tuple(one for one in there if one.id == chosen)
+        known |= {id(one) for one in there}
+        if (address.kind, address.parts[:-1]) in closed:
+            continue
+        if matching.hidden_people(resource, live) is not None:
+            continue
+        then = earlier.of(resource)
+        change = three_way.change(spelled[address], then, there[0] if there else None)
+        yield change
+        was_there = then is None or (bool(then.spec or then.source) and not then.lifecycle.absent)
+        if resource.lifecycle.absent:
+            if there and then is not None and was_there:
+                pulled.kept.append(Kept(address))
+        elif not there:
+            pulled.missing.append(resource)
+            if not was_there:
+                pulled.kept.append(Kept(address))
+        elif address in loaded.declared.resources:
+            alone = there[0].address not in live.twins
+            left = world.left(change)
+            pulled.declared(resource, there[0], change, is_one=alone, left=left)
+        else:
+            pulled.templated(resource, change)
+
+
+def _written(item: Item, live: Live, pulled: Pulled) -> Item:
+    """Return the item with ids as PostHog has them where no name is, without what it refuses.
+
+    A condition on a flag or a cohort that has gone since stays stored until the next save.
+    """
+    spec = item.spec
+    for reference in KINDS[item.address.kind].references:
+        if reference.takes_ids:
+            spec = map_values(spec, reference.path, _plain(reference.kind))
+    if spec is item.spec:
+        return item  # everything that it refers to has a name
+    gone = references.dangling(item.address, item.spec, live)
+    if gone and "filters" in spec:
+        reason = f"`filters` is left out: PostHog would refuse it today: {gone}"
+        fix = "remove the condition in PostHog, and pull again"
+        pulled.doubts.append(SkippedEdit(item.address, reason, fix))
+        spec = {name: value for name, value in spec.items() if name != "filters"}
+    return replace(item, spec=spec, fields=item.fields & spec.keys())
+
+
+def _plain(kind: str) -> Callable[[Any], Any]:
+    def plain(name: Any) -> Any:
+        id_ = id_of(name) if isinstance(name, str) else None
+        if id_ is None:
+            return name
+        return int(id_) if kind == "Cohort" and id_.isdecimal() else id_
+
+    return plain
+
+
+def _removed(
+    world: _World, choice: Choice, pulled: Pulled, known: set[int], changes: list[Change]
+) -> None:
+    """Keep out what has left the files since the base, although it is still live."""
+    gone, _ = three_way.removals(world.declared, world.base, world.live, choice.covers, changes)
+    for change in gone:
+        if change.before is not None:
+            known.add(id(change.before))
+            pulled.kept.append(Kept(change.address))
+
+
+def _awaited(reader: Reader, live: Live, kept: list[Kept], changes: list[Change]) -> Iterator[Kept]:
+    """Yield the same with the requests that it waits for: one listing a project, if needed."""
+    of = {change.address: change for change in changes}
+    gated = (one.address for one in kept if KINDS[one.address.kind].gated)
+    scopes = {address.parts[:-1] for address in gated if address in of}
+    requests = [request for scope in sorted(scopes) for request in _open(reader, live, scope)]
+    urls = links.of_requests(requests, live, reader.host)
+    for one in kept:
+        change = of.get(one.address)
+        request = _request(requests, change, one.path) if change is not None else None
+        if request is not None:
+            yield replace(one, change_request=request.id, url=urls.get(request.id, ""))
+        else:
+            yield one
+
+
+def _open(reader: Reader, live: Live, scope: tuple[str, ...]) -> Iterator[ChangeRequest]:
+    ids = live.ids.get(Address("Project", scope), ())
+    if len(ids) != 1:
+        return
+    try:
+        for payload in change_requests.list_open(reader, ids[0]):
+            yield live_names.change_request(payload, *scope, names=live_names.Names({}, live))
+    except AuthenticationError:
+        raise
+    except ApiError:  # pulling needs no request to be readable
+        return
+
+
+def _request(requests: list[ChangeRequest], change: Change, path: str) -> ChangeRequest | None:
+    """Return the open request that proposes what git has changed."""
+    if change.action not in {Action.CREATE, Action.UPDATE}:
+        return None
+    for request in requests:
+        if not request_matching.holds(request, change) or not request_matching.same_intent(
+            request, change, change.before
+        ):
+            continue
+        if not path or root(path) in request_matching.proposed(request):
+            return request
+    return None

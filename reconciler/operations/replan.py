@@ -1,0 +1,127 @@
+"""What apply asks of planning while it runs: the planner's answers for one object at a time.
+
+Pure, and safe for several threads: everything it stands on was read before the run.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+
+from reconciler.kinds import KINDS
+from reconciler.live import names
+from reconciler.model import (
+    Action,
+    Address,
+    Approvers,
+    Awaited,
+    Change,
+    ChangeRequest,
+    Declared,
+    Live,
+    LiveResource,
+    Payload,
+    Plan,
+)
+from reconciler.plan.approvals import change_requests, forecast, request_matching
+from reconciler.plan.approvals.evaluation import GateEvaluator
+from reconciler.plan.diff import references, three_way
+
+Remark = Callable[[Address, ChangeRequest], str]
+
+
+class LiveReplanner:
+    """See `apply.progress.Counsel`."""
+
+    def __init__(
+        self, made: Plan, *, base: Declared | None, live: Live, remark: Remark | None = None
+    ) -> None:
+        self._remark = remark
+        self._base = references.spelled(base, live) if base is not None else None
+        self._live = live
+        self._names = names.Names({}, live)
+        self._others = tuple(  # what the plan does to policies and people counts in a forecast
+            change for change in made.writes if not KINDS[change.address.kind].gated
+        )
+        self._requests = {one.id: one.payload for one in (*live.change_requests, *live.rejections)}
+
+    @cached_property
+    def _open(self) -> change_requests.Requests:
+        return change_requests.Requests(self._live.change_requests)
+
+    @cached_property
+    def _steps(self) -> GateEvaluator:
+        return GateEvaluator(self._others, self._live)
+
+    @cached_property
+    def _ground(self) -> Live:
+        """The live side without flags and their requests: those have moved on."""
+        kept = {
+            address: one
+            for address, one in self._live.resources.items()
+            if not KINDS[address.kind].gated
+        }
+        return replace(self._live, resources=kept, twins={}, change_requests=())
+
+    def learn(self, address: Address, id_: str) -> None:
+        """The id of what this run has made; from the thread that takes outcomes."""
+        self._names.learn(address, id_)
+
+    def request(self, id_: str) -> Payload:
+        """A change request as the plan saw it; empty if it did not."""
+        return self._requests.get(id_, {})
+
+    def same_intent(self, request: Payload, change: Change, seen: Payload | None) -> bool:
+        """Whether a change request proposes what the change wants of the flag as last seen."""
+        found = names.change_request(request, *change.address.parts[:2], names=self._names)
+        there = change.before
+        if there is not None and seen is not None:
+            there = self._resource(change, seen)
+        return request_matching.same_intent(found, change, there)
+
+    def superseded(self, change: Change) -> tuple[str, ...]:
+        """Open requests of this key's user that make way for the change."""
+        me = self._live.me.id if self._live.me is not None else None
+        return change_requests.superseded(self._open, change, change.before, me)
+
+    def again(self, change: Change, payload: Payload | None) -> Change:
+        """The change as it would be planned for the object as it is now."""
+        if change.desired is None:
+            return change
+        there = self._resource(change, payload) if payload is not None else None
+        base = self._base.resources.get(change.address) if self._base is not None else None
+        now = replace(
+            three_way.change(change.desired, base, there),
+            depends_on=change.depends_on,
+            late=change.late,
+            url=change.url,
+        )
+        if not KINDS[change.address.kind].gated or now.action is Action.NONE:
+            return now
+        live = self._ground
+        if there is not None:
+            live = replace(live, resources={**live.resources, there.address: there})
+        return forecast.forecast((*self._others, now), live, live.rejections)[-1]
+
+    def _resource(self, change: Change, payload: Payload) -> LiveResource:
+        scope = change.address.parts[:-1]
+        return names.resource_of(KINDS[change.address.kind], scope, payload, self._names)
+
+    def awaited(self, change: Change, request: Payload) -> Awaited:
+        """Whom a request waits for, in names."""
+        found = names.change_request(request, *change.address.parts[:2])
+        gate = change_requests.asked(found, change.before, self._steps)
+        cannot = {email.lower() for email in gate.cannot_approve}
+        able = Approvers(
+            users=tuple(one for one in gate.approvers.users if one.lower() not in cannot),
+            roles={
+                role: tuple(one for one in held if one.lower() not in cannot)
+                for role, held in gate.approvers.roles.items()
+            },
+        )
+        voted = tuple(vote.person for vote in found.votes if vote.approved)
+        return Awaited(gate.quorum, able, voted, found.expires_at)
+
+    def remark(self, change: Change, request: Payload) -> str:
+        """What is to be said of a request that was approved."""
+        found = names.change_request(request, *change.address.parts[:2])
+        return self._remark(change.address, found) if self._remark is not None else ""

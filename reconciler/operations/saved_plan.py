@@ -1,0 +1,299 @@
+"""A saved plan, taken up again: `apply PLANFILE`.
+
+The plan is evidence, not an order. What is carried out is compared anew from the files, the base
+and those few objects that the plan speaks of, and only where it is what the plan says.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from reconciler.config import loaded as config_loaded
+from reconciler.drift.activity_replay import ActivityReplay
+from reconciler.errors import GuardrailError
+from reconciler.files import excerpts
+from reconciler.kinds import KINDS, READ
+from reconciler.live import key_access, refresh
+from reconciler.live import names as live_names
+from reconciler.live import reader as live_reader
+from reconciler.live.refresh import Place, Wanted
+from reconciler.model import (
+    ID,
+    Action,
+    Address,
+    Change,
+    Declared,
+    Finding,
+    Live,
+    Plan,
+    PlanSnapshot,
+    Reference,
+    id_of,
+    values_at,
+)
+from reconciler.operations import drift, plan, policy_history
+from reconciler.plan import links, planner
+from reconciler.plan.approvals import forecast
+from reconciler.plan.diff import references, secrets, three_way
+from reconciler.plan.guardrails import checks, deletes
+from reconciler.plan.ordering import changes as ordering_changes
+from reconciler.plan.planner import Comparison
+from reconciler.plan.saved import compare, findings, gates, snapshot
+from reconciler.plan.selection import Options
+from reconciler.plan.weakening import effects
+from reconciler.planfile.codec import Saved
+from reconciler.posthog.client import Reader
+
+Pins = Mapping[Address, str]
+_AGAIN: Final = "make the plan again and look at it"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What the checked-out files and the base say, put into the projects of that time."""
+
+    desired: Declared
+    base: Declared | None
+
+
+def files(saved: Saved, loaded: config_loaded.Loaded, base: config_loaded.Loaded | None) -> Files:
+    """The files that a plan is about; GuardrailError if they are others. Contacts nobody."""
+    basis = _basis(saved)
+    names = {slug: tuple(place.projects) for slug, place in basis.organizations.items()}
+    desired = config_loaded.expand(loaded, names)
+    if snapshot.digest(desired) != saved.desired_digest:
+        made = f" (it was made from commit {basis.commit[:12]})" if basis.commit else ""
+        raise GuardrailError(
+            f"this plan was made for another configuration{made}",
+            why="the files that are checked out declare something else",
+            fix=f"check out what it was made from, or {_AGAIN}",
+        )
+    return Files(desired, config_loaded.expand_base(base, names)[0])
+
+
+def _basis(saved: Saved) -> PlanSnapshot:
+    if saved.basis is None:
+        raise GuardrailError(
+            "this document can be shown, and not applied",
+            why="it does not say what it was made from: it is a report, no plan to carry out",
+            fix="make a plan: reconciler plan --out FILE",
+        )
+    return saved.basis
+
+
+def resume(
+    reader: Reader,
+    saved: Saved,
+    said: Files,
+    options: Options,
+    since: policy_history.Since | None = None,
+) -> tuple[Plan, plan.World]:
+    """What of a plan can be carried out now, and the few things that were read to tell.
+
+    Findings say what cannot, object by object; the guardrails are asked anew.
+    """
+    seen, compared = _look(reader, saved, said, options)
+    live = seen.live
+    edges, unresolved = references.resolve(compared.picked, said.desired, live)
+    now = compare.Present(compared.changes, live, (*compared.problems, *unresolved))
+    parts = compare.split(saved, now)
+    todo = forecast.forecast(three_way.settled(parts.todo, options.prefer), live, live.rejections)
+    refusals = [
+        *findings.moved(parts.moved, dict(_who(reader, live, parts.moved))),
+        *gates.find(saved, todo, live),
+    ]
+    everything = (*todo, *(one.change for one in parts.moved))
+    changes, cycles = ordering_changes.linked(
+        everything, edges, effects.find_gate_effects(everything, live)
+    )
+    stopped = {one.address for one in refusals if one.address}
+    refusals += findings.dependants(changes, saved.writes, stopped)
+    limits = _limits(options, saved, said, todo)
+    names = {slug: tuple(place.projects) for slug, place in _basis(saved).organizations.items()}
+    begun = policy_history.look(reader, compared, said.desired, live, since=since, names=names)
+    guards = checks.find(todo, live, limits, desired=said.desired, base=said.base, begun=begun)
+    found = (*cycles, *refusals, *guards)
+    told = {*checks.CODES, *((one.code, one.address, one.message) for one in found)}
+    kept = [one for one in saved.findings if told.isdisjoint(_said(one))]
+    seen = replace(seen, reads=reader.reads)
+    made = replace(
+        saved,
+        changes=(*map(secrets.veiled, changes), *_settled(saved, parts.done)),
+        findings=tuple(sorted((*kept, *map(excerpts.attach, found)), key=_place)),
+        requests=plan.cost(seen, sum(c.action is not Action.NONE for c in todo)),
+        change_requests=links.asked(todo, live),
+        basis=None,
+    )
+    return links.linked(made, live, saved.host), seen
+
+
+def _said(finding: Finding) -> tuple[object, ...]:
+    """What would make it come twice: guardrails are asked anew, and say some things besides."""
+    return finding.code, (finding.code, finding.address, finding.message)
+
+
+def _place(finding: Finding) -> tuple[str, int, int, str, str]:
+    return finding.sort_key
+
+
+# --- looking again ---
+
+
+def _look(
+    reader: Reader, saved: Saved, said: Files, options: Options
+) -> tuple[plan.World, Comparison]:
+    """The objects of the plan as they are, then the gates of what is still to be done."""
+    directory = key_access.directory(reader)
+    pins = plan.pins(said.desired, directory)
+    _check_scopes(saved, directory, pins)
+    counts = dict(_counts(saved))
+    named = _References(saved, said)
+    wanted = {(one.address, one.id): one for one in named.objects()}
+    own = [Wanted(one.address, one.live_id) for one in saved.writes]
+    known = {one.address for one in own}
+    wanted = {key: one for key, one in wanted.items() if one.address not in known}
+    wanted |= {(one.address, one.id): one for one in own}
+    live = refresh.read(
+        reader,
+        directory,
+        list(wanted.values()),
+        whole=named.places(),
+        counts=counts,
+        pins=pins,
+    )
+    touched = frozenset(one.address for one in saved.writes)
+    prefer = _basis(saved).prefer
+    chosen = replace(options, select=(), exclude=(), prefer=prefer, only=touched)
+    compared = planner.compare(desired=said.desired, base=said.base, live=live, options=chosen)
+    asked = planner.gated_projects(compared)
+    if asked or options.prune:  # who prunes must know who they are
+        live = live_reader.read_gates(
+            reader, live, directory, asked.written, pins, watched=asked.watched
+        )
+        live = replace(live, rejections=tuple(plan.active_rejections(live, said.desired)))
+        compared = planner.compare(desired=said.desired, base=said.base, live=live, options=chosen)
+    live = replace(live, counts={p: n for p, n in counts.items() if p not in live.listed})
+    seen = plan.World(said.desired, said.base, live, reader.reads, reader.rate_limit)
+    return seen, replace(compared, live=live)
+
+
+class _References:
+    """What the changes of a plan refer to, now and when it was made."""
+
+    def __init__(self, saved: Saved, said: Files) -> None:
+        self._writes = saved.writes
+        self._before = {Address.parse(one.address): one.spec for one in _basis(saved).before}
+        self._sides = [side.resources for side in (said.desired, said.base) if side is not None]
+
+    def places(self) -> set[Place]:
+        """Return the collections to list: people, roles and cohorts, where they are named."""
+        return {
+            reference.place(one.address)
+            for one in self._writes
+            for reference in KINDS[one.address.kind].references
+            if not reference.takes_ids
+            or (not READ[reference.kind].declared and any(self._named(one.address, reference)))
+        }
+
+    def objects(self) -> Iterator[Wanted]:
+        """Return the flags that conditions refer to, by key, by id, or by what may be either."""
+        for one in self._writes:
+            for reference in KINDS[one.address.kind].references:
+                if not reference.takes_ids or not READ[reference.kind].declared:
+                    continue
+                for name in self._named(one.address, reference):
+                    target, id_ = reference.target(one.address, name), id_of(name, digits=True)
+                    if id_ is not None:
+                        yield Wanted(target, id_)
+                    if not name.startswith(ID):
+                        yield Wanted(target)
+
+    def _named(self, address: Address, reference: Reference) -> set[str]:
+        specs = [side[address].spec for side in self._sides if address in side]
+        specs.append(self._before.get(address, {}))
+        return {str(name) for spec in specs for _, name in values_at(spec, reference.path)}
+
+
+def _counts(saved: Saved) -> Iterator[tuple[Place, int]]:
+    """How many objects there were, by collection."""
+    for name, number in _basis(saved).live.items():
+        if "/" in name:
+            address = Address.parse(name)
+            yield (address.kind, address.parts), number
+        else:
+            yield (name, ()), number
+
+
+def _check_scopes(saved: Saved, directory: key_access.Directory, pins: Pins) -> None:
+    """Everything is where it was: the same organizations, the same projects, by their ids."""
+    going = {one.address for one in saved.writes if one.action is Action.DELETE}
+    before = {one.address: one.live_id for one in saved.writes if one.live_id is not None}
+    for scope in sorted({one.address.parts[:-1] for one in saved.writes if one.address.parts[1:]}):
+        place = _basis(saved).organizations.get(scope[0])
+        if place is None:
+            continue  # the plan itself makes it
+        there = [str(payload["id"]) for payload in directory.organizations.get(scope[0], ())]
+        _same(Address("Organization", scope[:1]), (place.id,), there, going)
+        for name in scope[1:]:
+            project = Address("Project", scope)
+            was = place.projects.get(name, ()) or [id_ for a, id_ in before.items() if a == project]
+            ids = directory.projects.get(scope[0], {}).get(name, ())
+            _same(project, was, (pins[project],) if project in pins else ids, going)
+
+
+def _same(
+    address: Address, was: Collection[str], now: Collection[str], going: Collection[Address]
+) -> None:
+    if not was or set(was) == set(now) or (not now and address in going):
+        return
+    today = f"now it has {', '.join(now)}" if now else "it is not there any more"
+    raise GuardrailError(
+        f"this plan was made for another {address.kind.lower()}",
+        why=f"{address} had the id {', '.join(was)}, and {today}",
+        fix=_AGAIN,
+    )
+
+
+# --- what is done with it ---
+
+
+def _who(
+    reader: Reader, live: Live, moved: Collection[compare.Moved]
+) -> Iterator[tuple[tuple[Address, str], str]]:
+    """Who moved what, as far as the activity log tells; asked only where something moved."""
+    looked = [_as_drift(one) for one in moved if one.fields or one.there is None]
+    if not looked:
+        return
+    trails = ActivityReplay(looked, live_names.speller(live))
+    for _gap in drift.ask(reader, live, trails, None):
+        pass  # a log that is closed names nobody, and changes nothing
+    for address, trail in trails.of.items():
+        for path, step in trail.found.items():
+            if step.entry.person is not None and step.fits:
+                yield (address, path), f"{step.entry.person} at {step.entry.written}"
+
+
+def _as_drift(one: compare.Moved) -> Change:
+    """What the log is asked about: fields that moved, or the object that is gone."""
+    action = Action.CREATE if one.there is None else Action.UPDATE
+    return Change(one.change.address, action, one.fields, before=one.there)
+
+
+def _limits(options: Options, saved: Saved, said: Files, todo: tuple[Change, ...]) -> checks.Limits:
+    """`--confirm-deletes` with the number of the plan also covers what is left of them."""
+    limits = options.limits
+    doomed = [one.address for one in saved.writes if one.action is Action.DELETE]
+    planned = sum(address not in said.desired.resources for address in doomed)
+    if limits.on_deletes.confirmed != planned:
+        return limits
+    left = len(deletes.implied(todo))
+    return replace(limits, on_deletes=replace(limits.on_deletes, confirmed=left))
+
+
+def _settled(saved: Saved, done: Collection[Address]) -> Iterator[Change]:
+    """Rows without a write: what was as it should be, and what is by now."""
+    yield from (one for one in saved.changes if one.action is Action.NONE)
+    there = {one.address: one for one in saved.writes}
+    for address in done:
+        one = there[address]
+        yield Change(address, Action.NONE, live_id=one.live_id, source=one.source)

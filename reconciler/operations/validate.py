@@ -1,0 +1,53 @@
+"""Check files against what only PostHog knows: names, approvers, plan features, key scopes."""
+
+from reconciler.config import loaded as config_loaded
+from reconciler.config.lint import live_checks
+from reconciler.errors import ApiError, AuthenticationError
+from reconciler.files import excerpts as files_excerpts
+from reconciler.live import key_access
+from reconciler.live import reader as live_reader
+from reconciler.model import Finding
+from reconciler.operations.plan import pins
+from reconciler.plan import satisfiability, selection
+from reconciler.plan.diff import references
+from reconciler.plan.selection import Options
+from reconciler.posthog.client import Reader
+
+
+def validate(reader: Reader, loaded: config_loaded.Loaded, options: Options) -> tuple[Finding, ...]:
+    """What only the live side can say about the files: names, approvers, plan, scopes."""
+    directory = key_access.directory(reader)
+    names = directory.project_names()
+    desired = selection.pick(config_loaded.expand(loaded, names), options)
+    pinned = pins(desired, directory)
+    asked = desired.resources.keys()
+    named = references.conditions(asked, desired)
+    live = live_reader.read(reader, directory, asked, pinned, named=named)
+    live = live_reader.read_gates(reader, live, directory, (), pinned)  # who the key acts as
+    seen = satisfiability.assess(desired, live)
+    found = live_checks.findings(
+        desired,
+        live,
+        unresolved=seen.unresolved,
+        refused=seen.refused,
+        obstacles=seen.obstacles,
+        scopes=key_scopes(reader),
+        templates=[
+            (one, config_loaded.project_names(one.organization, loaded.declared, names))
+            for one in loaded.templates
+            if one.organization in names
+        ],
+    )
+    return tuple(files_excerpts.attach(finding) for finding in found)
+
+
+def key_scopes(reader: Reader) -> frozenset[str] | None:
+    """What the key may do, where the server tells; None elsewhere."""
+    try:
+        key = reader.get("/api/personal_api_keys/@current/")
+    except AuthenticationError:
+        raise
+    except ApiError:
+        return None
+    scopes = key.get("scopes") if isinstance(key, dict) else None
+    return frozenset(map(str, scopes)) if isinstance(scopes, list) and scopes else None

@@ -1,0 +1,1 @@
+"""Compare desired, base and live, field by field."""

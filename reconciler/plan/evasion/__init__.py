@@ -1,0 +1,1 @@
+"""Find changes that avoid an approval without being gated themselves."""

@@ -1,0 +1,1 @@
+"""What `apply` refuses, and why."""

@@ -1,0 +1,1 @@
+"""The order of the changes of a plan."""

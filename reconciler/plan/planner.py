@@ -1,0 +1,163 @@
+"""The planner, to be read from top to bottom."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from reconciler.kinds import KINDS
+from reconciler.model import Action, Address, Change, Declared, Finding, Live, Plan, Requests
+from reconciler.plan import links, notices
+from reconciler.plan import unmanaged as plan_unmanaged
+from reconciler.plan.approvals import findings, forecast
+from reconciler.plan.approvals.evaluation import GateEvaluator
+from reconciler.plan.diff import dropped_fields, references, secrets, three_way
+from reconciler.plan.evasion import incremental, rules
+from reconciler.plan.guardrails import checks, new_names, rejected_changes, weakening
+from reconciler.plan.ordering import changes as ordering_changes
+from reconciler.plan.ordering import flag_dependencies
+from reconciler.plan.selection import Options, covers, pick
+from reconciler.plan.weakening import effects
+from reconciler.plan.weakening.partial_apply import Begun
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What this run is about, held against the live side; before gates, order and guardrails."""
+
+    picked: Declared
+    base: Declared | None
+    live: Live
+    options: Options
+    changes: tuple[Change, ...]
+    problems: tuple[Finding, ...]
+
+
+def build_plan(
+    *,
+    desired: Declared,
+    base: Declared | None,
+    live: Live,
+    options: Options,
+    compared: Comparison | None = None,
+    past: Sequence[Declared] = (),
+    begun: Begun | None = None,
+) -> Plan:
+    """What apply would do to make `live` what `desired` says, and why.
+
+    `compared` is what `compare` made of the same, if that was done before; `past` what the files
+    said at the last commits, of what `evasion_history.wanted` asks for; `begun` what they said
+    since the base, of what `weakening.words` asks for.
+    """
+    if compared is None or compared.live is not live or compared.options != options:
+        compared = compare(desired=desired, base=base, live=live, options=options)
+    picked, base, problems = compared.picked, compared.base, compared.problems
+    edges, unresolved = references.resolve(picked, desired, live)
+    extra = _unmanaged(desired, base, live, options)
+    changes, held = checks.hold_back(compared.changes, (*unresolved, *problems))
+    leans = effects.find_gate_effects(changes, live)
+    changes = forecast.forecast(changes, live, live.rejections, leans.last())
+    changes, cycles = ordering_changes.linked(changes, edges, leans)
+    said = (
+        *picked.findings,
+        *unresolved,
+        *problems,
+        *held,
+        *cycles,
+        *flag_dependencies.find(changes, live),
+        *rejected_changes.find(changes, live),
+        *checks.find(changes, live, options.limits, desired=desired, base=base, begun=begun),
+        *findings.find(changes, live),
+        *_evasions(changes, live, leans, past),
+        *plan_unmanaged.notice(options.unmanaged, len(extra), asked=options.prune),
+        *notices.unreadable(picked, base, live),
+        *notices.unmanaged_fields(changes),
+        *notices.dropped_keys(changes),
+    )
+    return Plan(
+        changes=tuple(map(secrets.veiled, changes)),
+        unmanaged=_left(extra, changes, options),
+        released=tuple(three_way.released(changes, desired, base)),
+        findings=tuple(sorted(said, key=lambda finding: finding.sort_key)),
+        requests=Requests(expected_writes=sum(1 for c in changes if c.action is not Action.NONE)),
+        change_requests=links.asked(changes, live),
+    )
+
+
+def _evasions(
+    changes: tuple[Change, ...], live: Live, leans: effects.GateEffects, past: Sequence[Declared]
+) -> Iterator[Finding]:
+    """What passes a gate that would hold the same thing back in another form."""
+    moving = (change for change in changes if change.action is not Action.NONE)
+    if past or any(KINDS[change.address.kind].gated for change in moving):
+        met = GateEvaluator(changes, live, leans.last())
+        yield from rules.find(changes, live, met)
+        yield from incremental.find(changes, live, met, past)
+
+
+def compare(
+    *, desired: Declared, base: Declared | None, live: Live, options: Options
+) -> Comparison:
+    """The change of each declared resource, and the deletes of what left the files."""
+    picked = references.spelled(pick(desired, options), live)
+    base = references.spelled(base, live, desired) if base is not None else None
+    changes, problems = three_way.changes(picked, base, live)
+    gone, unclear = three_way.removals(
+        desired,
+        base,
+        live,
+        lambda address: covers(options, address),
+        changes,
+        elsewhere=options.elsewhere,
+    )
+    changes = three_way.settled((*changes, *gone), options.prefer)
+    found = (*problems, *unclear)
+    if options.prefer != "git":
+        changes, dropped = dropped_fields.settle(changes, live, options.sent_in_vain)
+        found = (*found, *dropped)
+    if options.prune and options.unmanaged != "ignore":
+        extra = _unmanaged(desired, base, live, options)
+        pruned, spared = plan_unmanaged.prune(extra, changes, live)
+        changes, found = (*changes, *pruned), (*found, *spared)
+    found = (*found, *new_names.find(changes, desired, live, options.misnamed))
+    return Comparison(picked, base, live, options, changes, found)
+
+
+def _unmanaged(
+    desired: Declared, base: Declared | None, live: Live, options: Options
+) -> tuple[Address, ...]:
+    """What is live, in no file, and not left out of this run."""
+    every = plan_unmanaged.found(desired, base, live)
+    return tuple(a for a in every if covers(options, a) and a not in options.elsewhere)
+
+
+def _left(
+    extra: tuple[Address, ...], changes: tuple[Change, ...], options: Options
+) -> tuple[Address, ...]:
+    """What is listed as left alone."""
+    if options.unmanaged == "ignore":
+        return ()
+    pruned = {change.address for change in changes if change.pruned}
+    return tuple(address for address in extra if address not in pruned)
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """Projects whose gates matter to a run, and how much of them has to be read."""
+
+    written: Collection[Address]  # flags change: policies and change requests
+    watched: Collection[Address]  # people change who may approve or bypass: policies
+
+    def __bool__(self) -> bool:
+        """Whether anything has to be read at all."""
+        return bool(self.written or self.watched)
+
+
+def needs_me(compared: Comparison) -> bool:
+    """Return whether the plan depends on who the key acts as: nobody changes their own level."""
+    moving = (change for change in compared.changes if change.action is not Action.NONE)
+    return any(change.address.kind == "Member" for change in moving)
+
+
+def gated_projects(compared: Comparison) -> Gated:
+    """Where policies, and change requests, have to be read for this run; nowhere else."""
+    changes = compared.changes
+    return Gated(forecast.projects(changes), weakening.projects(changes, compared.live))

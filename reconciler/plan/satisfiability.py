@@ -1,0 +1,46 @@
+"""Whether declared approval policies can ever be satisfied: names, and people who may approve.
+
+The same rooms that plan answer, so that `validate --live` and `plan` never disagree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.kinds import KINDS
+from reconciler.model import Address, Declared, Finding, Live
+from reconciler.plan.approvals.approvers import People
+from reconciler.plan.approvals.policies import Policy
+from reconciler.plan.diff import references, three_way
+from reconciler.plan.guardrails import new_names, rejected_changes
+
+
+@dataclass(frozen=True, slots=True)
+class Satisfiability:
+    """What the live side says about what is declared."""
+
+    unresolved: tuple[Finding, ...]  # names that nobody has, or several
+    obstacles: Mapping[Address, tuple[str, ...]]  # of policies that too few can approve
+    refused: tuple[Finding, ...] = ()  # changes that PostHog would refuse
+
+
+def assess(desired: Declared, live: Live) -> Satisfiability:
+    """Look at everything declared, as this plan would leave people and roles."""
+    spelled = references.spelled(desired, live)
+    _, unresolved = references.resolve(spelled, desired, live)
+    changes, problems = three_way.changes(spelled, None, live)
+    named = new_names.find(changes, desired, live)
+    people = People(changes, live)
+    obstacles = {}
+    for address, resource in desired.resources.items():
+        if address.kind != "ApprovalPolicy" or resource.lifecycle.absent:
+            continue
+        if "approvers" not in resource.spec:
+            continue
+        policy = Policy(address, {**KINDS[address.kind].defaults, **resource.spec})
+        found = people.obstacles(policy, policy.quorum, people.approvers(policy))
+        if policy.enabled and found.are_too_few:
+            obstacles[address] = found.notes
+    refused = tuple(
+        f for f in rejected_changes.find(changes, live) if f.code == rejected_changes.CODE
+    )
+    return Satisfiability((*unresolved, *problems, *named), obstacles, refused)

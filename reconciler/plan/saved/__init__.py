@@ -1,0 +1,1 @@
+"""Compare a saved plan with the present."""

@@ -1,0 +1,363 @@
+"""Plan ⇄ document: what schemas/plan.schema.json describes. Plain values for other documents, too.
+
+Pure. The document holds all that a renderer shows, because `show` has nothing else. Nothing that
+looks like a key leaves through it.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Final
+
+from reconciler import __version__
+from reconciler.model import (
+    ABSENT,
+    Action,
+    Address,
+    Approvers,
+    Cause,
+    Change,
+    ChangeRequest,
+    Confidence,
+    FieldChange,
+    Finding,
+    Gate,
+    Plan,
+    Released,
+    RequestPlan,
+    Requests,
+    Severity,
+    Source,
+    Verdict,
+    Vote,
+)
+from reconciler.planfile import digest as planfile_digest
+from reconciler.planfile import drift
+from reconciler.planfile.digest import as_text
+from reconciler.planfile.reader import Node, from_version_1, redact, refused
+
+FORMAT_VERSION: Final = 2
+OLDEST_VERSION: Final = 1  # that can still be read
+PASSES: Final = frozenset({Verdict.NONE, Verdict.BYPASS})  # nothing holds the write back
+
+_DEEPEST: Final = 100  # a value nested more deeply is nobody's configuration
+_SIDES: Final = ("base", "live", "desired")
+
+
+@dataclass(frozen=True, slots=True)
+class Saved(Plan):
+    """A plan that came from a document, in which rows without a change are only counted."""
+
+    unchanged: int = 0
+    tool_version: str = ""  # of the program that made it
+    digest: str = ""  # over everything in the document but its time
+
+
+def summary(plan: Plan) -> dict[str, int]:
+    """How many resources are concerned by what; every renderer counts with this."""
+    actions = Counter(change.action for change in plan.changes)
+    counted = plan.unchanged if isinstance(plan, Saved) else 0
+    causes = Counter(c for change in plan.writes for c in {one.cause for one in change.fields})
+    return {
+        "create": actions[Action.CREATE],
+        "update": actions[Action.UPDATE],
+        "delete": actions[Action.DELETE],
+        "none": actions[Action.NONE] + counted,
+        "gated": sum(change.gate.verdict not in PASSES for change in plan.writes),
+        "drift": causes[Cause.DRIFT],
+        "conflict": causes[Cause.CONFLICT],
+        "unmanaged": len(plan.unmanaged),
+    }
+
+
+def encode(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any]:
+    """The plan as a document of schemas/plan.schema.json. Rows without a change are left out."""
+    based = plan.base_ref is not None or plan.base_commit is not None
+    document: dict[str, Any] = plain(
+        {
+            "format_version": FORMAT_VERSION,
+            "tool_version": tool_version or getattr(plan, "tool_version", __version__),
+            "created_at": plan.created_at,
+            "target": {"name": plan.target, "host": plan.host},
+            "base": {"ref": plan.base_ref, "commit": plan.base_commit} if based else None,
+            "desired_digest": plan.desired_digest,
+            "summary": summary(plan),
+            "changes": [
+                _change(change)
+                for change in plan.changes
+                if change.action is not Action.NONE or change.warnings
+            ],
+            "unmanaged": plan.unmanaged,
+            "released": plan.released,
+            "findings": plan.findings,
+            "requests": plan.requests,
+            "change_requests": [_asked(one) for one in plan.change_requests],
+            **drift.ignored(plan.ignored),
+            **({"not_applied": list(map(_change, plan.not_applied))} if plan.not_applied else {}),
+            **drift.unrelated(plan.unrelated_drift),
+            **planfile_digest.refusal(plan.refusal),
+            "basis": plan.basis,
+        }
+    )
+    return planfile_digest.sealed(document)
+
+
+def dumps(plan: Plan, *, tool_version: str | None = None) -> str:
+    """The document as text: ASCII, two spaces, the order of the interface."""
+    return as_text(encode(plan, tool_version=tool_version))
+
+
+def plain(value: Any) -> Any:  # noqa: PLR0911  one line a type
+    """A copy that JSON can hold, without keys of PostHog's; what is absent becomes null."""
+    match value:
+        case str():
+            return redact(value)
+        case bool() | int() | None:
+            return value
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case Mapping():
+            return {redact(str(name)): plain(item) for name, item in value.items()}
+        case Address():
+            return redact(str(value))
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case _ if value is ABSENT:
+            return None
+        case _ if is_dataclass(value):
+            return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+        case _:
+            return redact(str(value))
+
+
+def _change(change: Change) -> dict[str, Any]:
+    source = change.source
+    row: dict[str, Any] = {
+        "address": change.address,
+        "kind": change.address.kind,
+        "action": change.action,
+        "live_id": change.live_id,
+        "live_fingerprint": change.live_fingerprint,
+        "source": {"file": source.file, "line": source.line} if source else None,
+        "fields": [
+            {name: getattr(one, name) for name in ("path", *_SIDES, "cause")} | drift.told(one)
+            for one in change.fields
+        ],
+        "gate": change.gate,
+        "depends_on": change.depends_on,
+        "warnings": change.warnings,
+    }
+    if change.late:
+        row["late"] = change.late
+    if change.url is not None:
+        row["url"] = change.url
+    row |= drift.told(change) | drift.held(change.hold)
+    nulls = {
+        side: [number for number, one in enumerate(change.fields) if getattr(one, side) is None]
+        for side in _SIDES
+    }
+    row |= drift.lists(change)
+    if any(nulls.values()):  # a written null: in the document what is absent looks the same
+        row["nulls"] = nulls
+    return row
+
+
+def _asked(request: ChangeRequest) -> dict[str, Any]:
+    """A change request without what the server keeps to apply it."""
+    hidden = {"payload", "requester_id"}
+    return {
+        one.name: getattr(request, one.name) for one in fields(request) if one.name not in hidden
+    }
+
+
+def loads(text: str) -> Saved:
+    """The plan in the text of a saved document; ConfigError if it is none.
+
+    Raises GuardrailError if it is not to the letter what was written.
+    """
+    try:
+        document = json.loads(text.removeprefix("\ufeff"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise refused(f"it is no JSON: {error}") from error
+    _check(document)
+    if (problem := planfile_digest.broken(document, text)) is not None:
+        raise problem
+    return _plan(_current(document))
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def decode(document: Any) -> Saved:
+    """The plan that a document holds; ConfigError if it is none. Its seals are not looked at.
+
+    Desired resources are not part of it. Everything a renderer shows comes back as it was.
+    """
+    _check(document)
+    return _plan(_current(document))
+
+
+def _current(document: dict[str, Any]) -> Node:
+    """Return the document in the format of this program; an older one is converted."""
+    is_old = document["format_version"] < FORMAT_VERSION
+    return Node(from_version_1(document) if is_old else document, "")
+
+
+def _check(document: Any) -> None:
+    """Whether it may be asked at all: flat enough, and of a format that this program knows."""
+    level = [document] if isinstance(document, dict | list) else []
+    for _ in range(_DEEPEST):
+        inside = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [item for items in inside for item in items if isinstance(item, dict | list)]
+    if level:
+        raise refused("it is nested too deeply")
+    version = Node(document, "")["format_version"].count()
+    if not OLDEST_VERSION <= version <= FORMAT_VERSION:
+        raise refused(
+            f"its format_version is {version}, and this program reads "
+            f"{OLDEST_VERSION} to {FORMAT_VERSION}",
+            "show it with the version of reconciler that made it, or make the plan again",
+        )
+
+
+def _plan(node: Node) -> Saved:
+    base, none = node["base"], node["summary"]["none"].count()
+    changes = node["changes"].each(_read_change)
+    for address, times in Counter(one.address for one in changes).most_common(1):
+        if times > 1:
+            raise refused(f"{address} stands in it twice")
+    return Saved(
+        changes=changes,
+        target=node["target"]["name"].text(),
+        host=node["target"]["host"].text(),
+        created_at=planfile_digest.moment(node["created_at"].text()),
+        base_ref=base.maybe(lambda found: found["ref"].maybe(Node.text)),
+        base_commit=base.maybe(lambda found: found["commit"].maybe(Node.text)),
+        desired_digest=node["desired_digest"].text(),
+        unmanaged=node["unmanaged"].each(Node.address),
+        released=node["released"].each(_read_released),
+        findings=node["findings"].each(_read_finding),
+        requests=Requests(*(node["requests"][one.name].count() for one in fields(Requests))),
+        unchanged=max(0, none - sum(change.action is Action.NONE for change in changes)),
+        tool_version=node["tool_version"].text(),
+        digest=node["digest"].maybe(Node.text) or "",
+        change_requests=node["change_requests"].maybe(lambda n: n.each(_read_asked)) or (),
+        ignored=drift.read_ignored(node),
+        not_applied=node["not_applied"].maybe(lambda rows: rows.each(_read_change)) or (),
+        unrelated_drift=node["unrelated_drift"].maybe(lambda rows: rows.each(Node.address)) or (),
+        basis=node["basis"].maybe(planfile_digest.read_basis),
+        refusal=node["refusal"].maybe(planfile_digest.read_refusal),
+    )
+
+
+def _read_change(node: Node) -> Change:
+    return Change(
+        address=node["address"].address(),
+        action=node["action"].word(Action),
+        fields=tuple(_read_fields(node["fields"], node["nulls"])),
+        lists=drift.read_lists(node),
+        gate=_read_gate(node["gate"]),
+        live_id=node["live_id"].maybe(Node.text),
+        live_fingerprint=node["live_fingerprint"].maybe(Node.text),
+        source=node["source"].maybe(_read_source),
+        depends_on=node["depends_on"].each(Node.address),
+        late=node["late"].maybe(lambda late: late.each(Node.address)) or (),
+        warnings=node["warnings"].each(_read_finding),
+        url=node["url"].maybe(Node.text),
+        attribution=drift.read_told(node),
+        hold=drift.read_held(node),
+    )
+
+
+def _read_fields(rows: Node, nulls: Node) -> Iterator[FieldChange]:
+    written = {
+        (number, side)
+        for side in _SIDES
+        if nulls.value is not None and nulls[side].value is not None
+        for number in nulls[side].each(Node.count)
+    }
+    for number, row in enumerate(rows.each(lambda row: row)):
+        values = {side: row[side].value for side in _SIDES}
+        for side in _SIDES:
+            if values[side] is None and (number, side) not in written:
+                values[side] = ABSENT
+        cause, told = row["cause"].word(Cause), drift.read_told(row)
+        yield FieldChange(row["path"].text(), cause=cause, attribution=told, **values)
+
+
+def _read_gate(node: Node) -> Gate:
+    users, roles = node["approvers"]["users"], node["approvers"]["roles"]
+    return Gate(
+        verdict=node["verdict"].word(Verdict),
+        confidence=node["confidence"].word(Confidence),
+        policy=node["policy"].maybe(Node.text),
+        condition=node["condition"].maybe(Node.text),
+        quorum=node["quorum"].maybe(Node.count),
+        approvers=Approvers(users.each(Node.text), roles.values(lambda one: one.each(Node.text))),
+        expires_after=node["expires_after"].maybe(Node.text),
+        change_request=node["change_request"].maybe(Node.text),
+        note=node["note"].maybe(Node.text) or "",
+        cannot_approve=node["cannot_approve"].maybe(lambda why: why.values(Node.text)) or {},
+        request_plan=node["request_plan"].maybe(lambda plan: plan.word(RequestPlan)),
+        bypassed_policies=node["bypassed_policies"].maybe(lambda names: names.each(Node.text))
+        or (),
+    )
+
+
+def _read_asked(node: Node) -> ChangeRequest:
+    return ChangeRequest(
+        id=node["id"].text(),
+        action_key=node["action_key"].text(),
+        state=node["state"].text(),
+        flag_key=node["flag_key"].text(),
+        organization=node["organization"].text(),
+        project=node["project"].text(),
+        created_at=node["created_at"].text(),
+        expires_at=node["expires_at"].text(),
+        resource_id=node["resource_id"].maybe(Node.text),
+        requester=node["requester"].maybe(Node.text),
+        requester_id=None,
+        votes=node["votes"].each(_read_vote),
+        url=node["url"].maybe(Node.text),
+    )
+
+
+def _read_vote(node: Node) -> Vote:
+    return Vote(
+        person=node["person"].text(),
+        approved=node["approved"].flag(),
+        at=node["at"].text(),
+        reason=node["reason"].text(),
+    )
+
+
+def _read_source(node: Node) -> Source:
+    place = (node[name].maybe(Node.count) or 1 for name in ("line", "column"))
+    return Source(node["file"].text(), *place)
+
+
+def _read_released(node: Node) -> Released:
+    address, path = node["address"].address(), node["path"].text()
+    return Released(address, path, node["base"].value, node["live"].value)
+
+
+def read_findings(rows: Any) -> tuple[Finding, ...]:
+    """Findings as they stand in a document; raises ConfigError."""
+    return Node(rows, "findings").each(_read_finding)
+
+
+def _read_finding(node: Node) -> Finding:
+    return Finding(
+        code=node["code"].text(),
+        severity=node["severity"].word(Severity),
+        message=node["message"].text(),
+        why=node["why"].maybe(Node.text) or "",
+        fix=node["fix"].maybe(Node.text) or "",
+        source=node["source"].maybe(_read_source),
+        address=node["address"].maybe(Node.address),
+        excerpt=node["excerpt"].maybe(Node.text) or "",
+        width=node["width"].maybe(Node.count) or 1,
+    )
