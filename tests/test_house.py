@@ -141,7 +141,7 @@ def test_help_imports_nothing_heavy():
     """`--help` pays for click alone."""
     code = (
         "import sys\nfrom reconciler.cli.main import run\nrun(['--help'])\n"
-        "print(*[m for m in ('httpx','jsonschema','jsonschema_rs','rich','yaml')"
+        "print(*[m for m in ('httpx','jinja2','jsonschema','jsonschema_rs','yaml')"
         " if m in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run(
@@ -149,6 +149,20 @@ def test_help_imports_nothing_heavy():
     )
 
     assert done.stderr.split() == []
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "markdown"])
+def test_only_the_html_page_imports_its_template_engine(format_):
+    """Every other format starts as quickly as if the page did not exist."""
+    code = (
+        "import sys\nfrom reconciler import model, render\n"
+        f"render.plan(model.Plan(()), format='{format_}')\nprint('jinja2' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+
+    assert done.stdout == "False\n"
 
 
 def test_a_usage_error_is_64_and_never_2():

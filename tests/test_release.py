@@ -53,7 +53,10 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "reconciler").rglob("*.py")}
     schemas = {f"reconciler/schemas/{path.name}" for path in (ROOT / "schemas").iterdir()}
 
-    assert sources | schemas <= names
+    html = ROOT / "reconciler" / "render" / "html"
+    page = {path.relative_to(ROOT).as_posix() for path in html.iterdir() if path.is_file()}
+
+    assert sources | schemas | page <= names
     assert {"reconciler/py.typed", "reconciler/sandbox/default_seed.yaml"} <= names
     assert {
         "reconciler/commands/templates/github.yml",

@@ -14,6 +14,7 @@ import cmarkgfm
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 from markdown_it import MarkdownIt
 
 from reconciler import render
@@ -22,6 +23,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import Outcome, Problem, Result, Severity, Verdict
 from reconciler.planfile import digest, results
 from reconciler.render import github, gitlab, html, markdown, text
+from reconciler.render.html.components import environment
 from reconciler.render.shared import change_requests, text_diff
 from reconciler.render.shared.options import Zoom
 from reconciler.render.shared.sanitize import columns, escape, visible
@@ -445,6 +447,21 @@ def test_a_page_loads_nothing_and_runs_what_its_policy_names():
     assert "url(" not in shown
     assert "@import" not in shown
     assert not re.search(r"\b(src|srcset|style|on[a-z]+)=", shown.replace(SCRIPT, ""))
+
+
+def test_the_templates_escape_everything_but_their_own_assets():
+    """Nothing that a plan says is marked as safe, and no template turns escaping off."""
+    templates = "".join(path.read_text(encoding="utf-8") for path in ASSETS.glob("*.html"))
+
+    assert environment().autoescape is True
+    assert set(re.findall(r"(\w+)\s*\|\s*safe\b", templates)) == {"policy", "style", "script"}
+    assert "autoescape" not in templates
+
+
+def test_a_template_that_prints_an_unknown_name_fails():
+    """A renamed field is an error, and not an empty place on the page."""
+    with pytest.raises(UndefinedError):
+        environment().from_string("{{ plan.no_such_field }}").render(plan=samples.SMALL)
 
 
 def test_the_script_makes_no_markup_and_asks_for_nothing():

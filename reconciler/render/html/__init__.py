@@ -1,18 +1,17 @@
-"""Values to one self-contained page. It loads nothing, and is read as well without its script."""
+"""Values to one self-contained page. It loads nothing, and reads as well without its script."""
 
 from reconciler.model import Plan
 from reconciler.render.html import page
-from reconciler.render.html.components import text
 from reconciler.render.shared.options import RenderOptions
 
-__all__ = ["drift", "plan", "text"]
+__all__ = ["drift", "plan"]
 
 
 def plan(plan: Plan, options: RenderOptions) -> str:  # noqa: ARG001  a page folds by itself
     """Return the plan as a page: totals, who has to act, requests, findings, each resource."""
-    return page.write(plan, drift=False)
+    return page.render_page(plan, drift=False)
 
 
 def drift(plan: Plan, options: RenderOptions) -> str:  # noqa: ARG001  a page folds by itself
-    """Return what differs from the files of a commit, and who did it, as a page."""
-    return page.write(plan, drift=True)
+    """Return what differs from the files of a commit, and who changed it, as a page."""
+    return page.render_page(plan, drift=True)

@@ -5,19 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from reconciler.model import Address, ChangeRequest, Plan, Verdict
-from reconciler.render.html.change import numbers
-from reconciler.render.html.components import link, mark, text, tone
+from reconciler.model import ChangeRequest, Plan, Verdict
 from reconciler.render.shared import approvals, attribution, phrases
 from reconciler.render.shared.approvals import ApprovalGroup, NamedApprover
-from reconciler.render.shared.sanitize import clip
-from reconciler.render.shared.sanitize import escape as quiet
+from reconciler.render.shared.sanitize import clip, escape
 
 _PICTURES: Final = 60  # gates that are drawn; of more only the sentence is shown
-_LINKED: Final = 8  # changes of a gate that are named before they are folded
 _NAMED: Final = 12  # people of one role that are drawn
 _ARCS: Final = 12  # a quorum up to this is drawn as so many arcs
-_SAID: Final = {
+_NEEDED: Final = {
     Verdict.BYPASS: "nobody is asked",
     Verdict.BLOCKED: "has to be decided first",
     Verdict.REJECTED: "not filed again",
@@ -27,210 +23,197 @@ _TRUNK: Final = 24  # where the line goes down
 _TITLE, _ROOM = 36, 34  # columns of the policy's name, of a person's
 
 
-def section(plan: Plan) -> Iterator[str]:
-    """Every gate with the changes it holds or lets by."""
-    groups = approvals.groups(plan.writes)
-    if not groups:
-        return
-    numbered = numbers(plan)
-    requests = {one.id: one for one in plan.change_requests}
-    yield '<section id="gates"><h2>Who must act</h2><div class="gates">'
-    for one in groups[:_PICTURES]:
-        yield from _card(one, numbered, requests, plan.host)
-    yield "</div>"
-    if rest := groups[_PICTURES:]:
-        yield f'<details class="notice"><summary>{phrases.count(len(rest), "more gate")}</summary>'
-        yield from (f"<p>{text(f'{one.what}: {one.of_whom}')}</p>" for one in rest)
-        yield "</details>"
-    yield "</section>"
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One element of a picture. Only `text` and `title` hold foreign words."""
 
-
-def _card(
-    one: ApprovalGroup,
-    numbered: Mapping[Address, int],
-    requests: Mapping[str, ChangeRequest],
-    host: str,
-) -> Iterator[str]:
-    request = requests.get(one.gate.change_request or "")
-    yield f'<figure class="gate {tone(one.tone)}"><figcaption>'
-    yield f'<p class="what">{mark(one.mark)} {text(one.what)}</p>'
-    yield f'<p class="held">{", ".join(_held(one, numbered))}</p>'
-    if request is not None:
-        shown = link("open the request", request.url, host)
-        yield f'<p class="about">{shown} of {text(request.requester or "somebody unknown")}</p>'
-    yield f"</figcaption>{_picture(one, request)}</figure>"
-
-
-def _held(one: ApprovalGroup, numbered: Mapping[Address, int]) -> Iterator[str]:
-    for change in one.changes[:_LINKED]:
-        name = f"<code>{text(change.address.name)}</code>"
-        number = numbered.get(change.address)
-        yield f'<a href="#c{number}">{name}</a>' if number else name
-    if (rest := len(one.changes) - _LINKED) > 0:
-        yield f"and {rest:,} more"
+    tag: str
+    attributes: Mapping[str, str | float]
+    text: str = ""
+    title: str = ""  # all of a text that is cut
 
 
 @dataclass
-class _Drawing:
+class Picture:
     """Shapes from top to bottom; `y` is where the next one goes."""
 
-    shapes: list[str] = field(default_factory=list)
+    width: int = _WIDTH
+    shapes: list[Shape] = field(default_factory=list)
     y: float = 0
 
-    def add(self, *shapes: str) -> None:
-        """Draw."""
-        self.shapes.extend(shapes)
+    @property
+    def height(self) -> int:
+        """Return how high it has become."""
+        return round(self.y + 6)
 
-    def words(self, x: float, y: float, said: str, kind: str, room: int = 99) -> None:
-        """Foreign text at a place, cut to so many columns; all of it where a mouse rests."""
-        said = quiet(said)
-        shown = clip(said, room)
-        full = f"<title>{text(said)}</title>" if shown != said else ""
-        self.add(f'<text class="{kind}" x="{x}" y="{y}">{full}{text(shown)}</text>')
+    def add(self, tag: str, style: str, **attributes: str | float) -> None:
+        """Draw a shape."""
+        self.shapes.append(Shape(tag, {"class": style, **attributes}))
+
+    def add_text(self, x: float, y: float, text: str, style: str, room: int = 99) -> None:
+        """Write at a place, cut to so many columns; all of it where a mouse rests."""
+        text = escape(text)  # before it is cut: what is shown for a character may be longer
+        shown = clip(text, room)
+        place: dict[str, str | float] = {"class": style, "x": x, "y": y}
+        self.shapes.append(Shape("text", place, shown, text if shown != text else ""))
 
 
-def _picture(one: ApprovalGroup, request: ChangeRequest | None) -> str:
-    drawing = _Drawing()
-    _policy(drawing, one)
-    _quorum(drawing, one, request)
-    start = drawing.y
-    people = tuple(approvals.people(one.gate))
+@dataclass(frozen=True, slots=True)
+class ApprovalCard:
+    """One gate: the changes that it holds, its request if there is one, and its picture."""
+
+    group: ApprovalGroup
+    request: ChangeRequest | None
+    picture: Picture | None  # None: too many to draw
+
+
+def cards(plan: Plan) -> tuple[ApprovalCard, ...]:
+    """Return every gate that holds changes or is bypassed."""
+    requests = {request.id: request for request in plan.change_requests}
+    listed = []
+    for number, group in enumerate(approvals.groups(plan.writes)):
+        request = requests.get(group.gate.change_request or "")
+        picture = _draw(group, request) if number < _PICTURES else None
+        listed.append(ApprovalCard(group, request, picture))
+    return tuple(listed)
+
+
+def _draw(group: ApprovalGroup, request: ChangeRequest | None) -> Picture:
+    picture = Picture()
+    _draw_policy(picture, group)
+    _draw_quorum(picture, group, request)
+    start = picture.y
+    people = tuple(approvals.people(group.gate))
     votes = {vote.person.lower(): vote.approved for vote in request.votes} if request else {}
-    trunk_end = _people(drawing, people, votes)
-    if not people:
-        drawing.words(52, drawing.y + 16, "nobody is named", "soft")
-        drawing.y += 24
-    height = round(drawing.y + 6)
-    trunk = f'<path class="wire" d="M{_TRUNK} {start}V{trunk_end}"/>' if people else ""
-    label = text(f"{one.what}: {one.of_whom}")
-    return (
-        f'<svg class="picture" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
-        f'role="img" aria-label="{label}">{trunk}{"".join(drawing.shapes)}</svg>'
-    )
-
-
-def _policy(drawing: _Drawing, one: ApprovalGroup) -> None:
-    drawing.add(f'<rect class="node" x="1" y="1" width="{_WIDTH - 2}" height="48" rx="8"/>')
-    drawing.words(14, 21, one.policy, "strong", _TITLE)
-    drawing.words(14, 39, one.where or "policy", "soft", _TITLE + 4)
-    drawing.add(f'<path class="wire" d="M{_TRUNK} 49V66"/>')
-    drawing.y = 66
-
-
-def _quorum(drawing: _Drawing, one: ApprovalGroup, request: ChangeRequest | None) -> None:
-    """A ring with an arc for each vote that is needed, and what it comes to."""
-    quorum, y = one.gate.quorum, drawing.y + 18
-    given = sum(vote.approved for vote in request.votes) if request is not None else 0
-    passed = one.verdict is Verdict.BYPASS
-    drawing.add(f'<circle class="hole" cx="{_TRUNK}" cy="{y}" r="16"/>')
-    if quorum is None or not 0 < quorum <= _ARCS:
-        drawing.add(f'<circle class="arc" cx="{_TRUNK}" cy="{y}" r="16"/>')
+    end = _draw_people(picture, people, votes)
+    if people:
+        picture.add("path", "wire", d=f"M{_TRUNK} {start}V{end}")
+        picture.shapes.insert(0, picture.shapes.pop())  # below everything else
     else:
-        drawing.add(*_arcs(quorum, given, y))
-    shown = "!" if passed else "?" if quorum is None else str(quorum)
-    drawing.words(_TRUNK, y + 5, shown, "centre", 3)
-    drawing.words(52, y - 2, _needed(one, given), "strong")
-    drawing.words(52, y + 14, _until(one, request), "soft", _ROOM + 6)
-    drawing.y = y + 16
+        picture.add_text(52, picture.y + 16, "nobody is named", "soft")
+        picture.y += 24
+    return picture
 
 
-def _arcs(quorum: int, given: int, y: float) -> Iterator[str]:
-    gap = 0.0 if quorum == 1 else 0.28
+def _draw_policy(picture: Picture, group: ApprovalGroup) -> None:
+    picture.add("rect", "node", x=1, y=1, width=_WIDTH - 2, height=48, rx=8)
+    picture.add_text(14, 21, group.policy, "strong", _TITLE)
+    picture.add_text(14, 39, group.where or "policy", "soft", _TITLE + 4)
+    picture.add("path", "wire", d=f"M{_TRUNK} 49V66")
+    picture.y = 66
+
+
+def _draw_quorum(picture: Picture, group: ApprovalGroup, request: ChangeRequest | None) -> None:
+    """Draw a ring with an arc for each vote that is needed, and how many there are."""
+    quorum, y = group.gate.quorum, picture.y + 18
+    given = sum(vote.approved for vote in request.votes) if request is not None else 0
+    picture.add("circle", "hole", cx=_TRUNK, cy=y, r=16)
+    if quorum is None or not 1 < quorum <= _ARCS:
+        style = "arc yes" if quorum == 1 and given else "arc"
+        picture.add("circle", style, cx=_TRUNK, cy=y, r=16)
+    else:
+        for number, path in enumerate(_arcs(quorum, y)):
+            picture.add("path", "arc yes" if number < given else "arc", d=path)
+    bypassed = group.verdict is Verdict.BYPASS
+    shown = "!" if bypassed else "?" if quorum is None else str(quorum)
+    picture.add_text(_TRUNK, y + 5, shown, "centre", 3)
+    picture.add_text(52, y - 2, _needed(group, given), "strong")
+    picture.add_text(52, y + 14, _until(group, request), "soft", _ROOM + 6)
+    picture.y = y + 16
+
+
+def _arcs(quorum: int, y: float) -> Iterator[str]:
+    gap = 0.28
     step = 2 * math.pi / quorum
     for number in range(quorum):
-        kind = "arc yes" if number < given else "arc"
-        if quorum == 1:
-            yield f'<circle class="{kind}" cx="{_TRUNK}" cy="{y}" r="16"/>'
-            return
         ends = (number * step + gap / 2, (number + 1) * step - gap / 2)
         (x1, y1), (x2, y2) = (
             (round(_TRUNK + 16 * math.sin(at), 2), round(y - 16 * math.cos(at), 2)) for at in ends
         )
         large = int(ends[1] - ends[0] > math.pi)
-        yield f'<path class="{kind}" d="M{x1} {y1}A16 16 0 {large} 1 {x2} {y2}"/>'
+        yield f"M{x1} {y1}A16 16 0 {large} 1 {x2} {y2}"
 
 
-def _needed(one: ApprovalGroup, given: int) -> str:
-    quorum = one.gate.quorum
-    if one.verdict in _SAID:
-        return _SAID[one.verdict]
+def _needed(group: ApprovalGroup, given: int) -> str:
+    quorum = group.gate.quorum
+    if group.verdict in _NEEDED:
+        return _NEEDED[group.verdict]
     if quorum is None:
         return "how many is not known"
     need = phrases.count(quorum, "approval")
     return f"{given} of {need} given" if given else f"{need} needed"
 
 
-def _until(one: ApprovalGroup, request: ChangeRequest | None) -> str:
-    if one.verdict is Verdict.BYPASS:
+def _until(group: ApprovalGroup, request: ChangeRequest | None) -> str:
+    if group.verdict is Verdict.BYPASS:
         return "these people would be:"
     if request is not None and request.expires_at:
         return f"expires {attribution.when(request.expires_at)}"
-    after = one.gate.expires_after
+    after = group.gate.expires_after
     return f"expires {after} after it is filed" if after else "from among:"
 
 
-def _people(
-    drawing: _Drawing,
+def _draw_people(
+    picture: Picture,
     people: Iterable[tuple[str, tuple[NamedApprover, ...]]],
     votes: Mapping[str, bool],
 ) -> float:
-    """Everybody, hung on the trunk; where the trunk ends."""
-    end = drawing.y
+    """Draw everybody as branches of the trunk; return where the trunk ends."""
+    end = picture.y
     for role, members in people:
         if role:
-            drawing.y += 32
-            end = drawing.y - 5
-            _branch(drawing, _TRUNK, 40, end)
-            drawing.add(f'<rect class="role" x="42" y="{end - 9}" width="18" height="18" rx="5"/>')
-            drawing.words(68, end + 4.5, role, "strong", _ROOM)
-            _members(drawing, members, votes)
+            picture.y += 32
+            end = picture.y - 5
+            _draw_branch(picture, _TRUNK, 40, end)
+            picture.add("rect", "role", x=42, y=end - 9, width=18, height=18, rx=5)
+            picture.add_text(68, end + 4.5, role, "strong", _ROOM)
+            _draw_members(picture, members, votes)
         else:
             for person in members:
-                drawing.y += 30
-                end = drawing.y - 5
-                _branch(drawing, _TRUNK, 40, end)
-                _person(drawing, 51, end, person, votes)
+                picture.y += 30
+                end = picture.y - 5
+                _draw_branch(picture, _TRUNK, 40, end)
+                _draw_person(picture, 51, end, person, votes)
     return max(end - 8, 0)
 
 
-def _members(
-    drawing: _Drawing, members: tuple[NamedApprover, ...], votes: Mapping[str, bool]
+def _draw_members(
+    picture: Picture, members: tuple[NamedApprover, ...], votes: Mapping[str, bool]
 ) -> None:
-    """The people of a role, hung on the role."""
-    top = drawing.y + 4
+    """Draw the people of a role as branches of the role."""
+    top = picture.y + 4
     rest = len(members) - _NAMED
     shown = members if rest <= 1 else members[:_NAMED]
     for person in shown:
-        drawing.y += 28
-        _branch(drawing, 51, 66, drawing.y - 5)
-        _person(drawing, 77, drawing.y - 5, person, votes)
+        picture.y += 28
+        _draw_branch(picture, 51, 66, picture.y - 5)
+        _draw_person(picture, 77, picture.y - 5, person, votes)
     if shown:
-        drawing.add(f'<path class="wire" d="M51 {top}V{drawing.y - 13}"/>')
+        picture.add("path", "wire", d=f"M51 {top}V{picture.y - 13}")
     if len(shown) < len(members):
-        drawing.y += 22
-        drawing.words(77, drawing.y - 3, f"and {rest:,} more", "soft")
+        picture.y += 22
+        picture.add_text(77, picture.y - 3, f"and {rest:,} more", "soft")
     if not members:
-        drawing.y += 22
-        drawing.words(68, drawing.y - 4, "nobody holds it", "soft")
+        picture.y += 22
+        picture.add_text(68, picture.y - 4, "nobody holds it", "soft")
 
 
-def _branch(drawing: _Drawing, x: float, to_x: float, y: float) -> None:
-    drawing.add(f'<path class="wire" d="M{x} {y - 9}Q{x} {y} {x + 8} {y}H{to_x}"/>')
+def _draw_branch(picture: Picture, x: float, to_x: float, y: float) -> None:
+    picture.add("path", "wire", d=f"M{x} {y - 9}Q{x} {y} {x + 8} {y}H{to_x}")
 
 
-def _person(
-    drawing: _Drawing, x: float, y: float, person: NamedApprover, votes: Mapping[str, bool]
+def _draw_person(
+    picture: Picture, x: float, y: float, person: NamedApprover, votes: Mapping[str, bool]
 ) -> None:
-    """A disc with an initial; hollow if they cannot approve, with a tick if they have."""
+    """Draw a disc with an initial; hollow if they cannot approve, with a tick if they have."""
     vote = votes.get(person.email.lower())
-    kind, mark = "cannot" if person.cannot else "can", quiet(person.email)[:1].upper() or "?"
+    kind, mark = "cannot" if person.cannot else "can", escape(person.email)[:1].upper() or "?"
     if vote is not None:
         kind, mark = ("yes", "✓") if vote else ("no", "✗")
     room = _ROOM - round((x - 51) / 8)
-    drawing.add(f'<circle class="person {kind}" cx="{x}" cy="{y}" r="9.5"/>')
-    drawing.words(x, y + 4, mark, f"initial {kind}", 2)
-    struck = kind == "cannot"
-    drawing.words(x + 17, y + 4.5, person.email, "out" if struck else "", room)
+    picture.add("circle", f"person {kind}", cx=x, cy=y, r=9.5)
+    picture.add_text(x, y + 4, mark, f"initial {kind}", 2)
+    picture.add_text(x + 17, y + 4.5, person.email, "out" if kind == "cannot" else "", room)
     if person.cannot and vote is None:
-        drawing.y += 14
-        drawing.words(x + 17, y + 19, person.cannot, "soft", room + 4)
+        picture.y += 14
+        picture.add_text(x + 17, y + 19, person.cannot, "soft", room + 4)

@@ -1,56 +1,48 @@
-"""What every part of the page is made of. `text` is the one way to print a foreign string."""
+"""What every template works with. Whatever a template prints passes through `_sanitize`."""
 
 from collections.abc import Iterable
-from html import escape
-from typing import Final
+from functools import cache
 
-from reconciler.render.shared.phrases import Phrase, Tone
-from reconciler.render.shared.sanitize import escape as quiet
-from reconciler.render.shared.sanitize import page
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
-_TONES: Final = {Tone.WAIT: "wait", Tone.LOUD: "loud", Tone.STOP: "stop"}
-
-
-def text(value: object) -> str:
-    """The one escape function: for text between tags and for attribute values in quotes."""
-    return escape(quiet(str(value)), quote=True)
+from reconciler.render.shared import sanitize
+from reconciler.render.shared.findings import excerpt
+from reconciler.render.shared.phrases import count
 
 
-def lines(rows: Iterable[object]) -> str:
-    """Foreign lines, one below the other."""
-    return "\n".join(map(text, rows))
+@cache
+def environment() -> Environment:
+    """Return the templates beside this module, every value in them escaped."""
+    made = Environment(
+        loader=PackageLoader("reconciler.render.html", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_sanitize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+    )
+    made.filters.update(by_line=_by_line, thousands=_thousands, excerpt=excerpt, counted=count)
+    made.tests["page_of"] = _is_page_of
+    return made
 
 
-def link(shown: str, url: str | None, host: str) -> str:
-    """Escaped text that opens a page of the plan's own host; as it is if the page is elsewhere."""
-    if not url or not page(url, host):
-        return shown
-    return f'<a href="{text(url)}" rel="noopener noreferrer">{shown}</a>'
+def _sanitize(value: object) -> object:
+    """Return what is printed: markup of the templates as it is, anything else made visible."""
+    return value if isinstance(value, Markup) else sanitize.escape(str(value))
 
 
-def link_after(shown: str, url: str | None, host: str) -> str:
-    """Return a link to put behind a sentence; nothing if the page is not of the plan's host."""
-    return f" {link(shown, url, host)}" if url and page(url, host) else ""
+def _by_line(rows: Iterable[object]) -> Markup:
+    """Return foreign lines, one below the other."""
+    return Markup("\n").join(escape(_sanitize(row)) for row in rows)
 
 
-def tone(found: Tone) -> str:
-    """The class of a box that says something so loudly."""
-    return _TONES[found]
+def _thousands(number: int) -> str:
+    return f"{number:,}"
 
 
-def box(said: Phrase, *, more: str = "") -> str:
-    """A sentence with its mark, and what is worth adding to it."""
-    notes = "".join(f"<p>{text(note)}</p>" for note in said.more)
-    first = f"<p>{mark(said.mark)} {text(said.text)}{more}</p>"
-    return f'<div class="box {tone(said.tone)}">{first}{notes}</div>'
-
-
-def mark(sign: str) -> str:
-    """A sign that says how it is; one that most fonts of browsers have."""
-    return f'<span class="mark" aria-hidden="true">{text("‖" if sign == "⏸" else sign)}</span>'
-
-
-def count(number: int, name: str, *, key: str, look: str) -> str:
-    """A tile with a number; `key` says which one it is."""
-    kind = "tile zero" if not number else f"tile {look}"
-    return f'<li class="{kind}"><b data-count="{key}">{number:,}</b><span>{name}</span></li>'
+def _is_page_of(url: str | None, host: str) -> bool:
+    """Return whether this is a page of the plan's own host: nothing else becomes a link."""
+    return url is not None and sanitize.page(url, host)

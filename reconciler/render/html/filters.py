@@ -1,12 +1,11 @@
-"""What the changes can be filtered by: each says it of itself, and the script compares."""
+"""What the changes can be filtered by: each carries its values, and the script compares."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from reconciler.model import ApprovalClass, Cause, Change, Verdict
-from reconciler.render.html.components import text
-from reconciler.render.shared import phrases
 
 GATES: Final = {
     Verdict.NONE: "passes",
@@ -20,7 +19,7 @@ GATES: Final = {
 _PLAN: Final = ("action", "cause", "gate", "kind")
 _DRIFT: Final = ("action", "way", "who", "kind")
 _NAMES: Final = {
-    "gate": {one.value: name for one, name in GATES.items()},
+    "gate": {verdict.value: name for verdict, name in GATES.items()},
     "way": {
         ApprovalClass.BYPASS.value: "past the gate",
         ApprovalClass.UNAPPROVED.value: "without approval",
@@ -29,30 +28,29 @@ _NAMES: Final = {
 }
 _DRIFTED: Final = {"create": "not there", "update": "changed", "delete": "there again"}
 _ORDERS: Final = {
-    "cause": [one.value for one in Cause],
-    "gate": [one.value for one in GATES],
-    "way": [one.value for one in ApprovalClass],
+    "cause": [cause.value for cause in Cause],
+    "gate": [verdict.value for verdict in GATES],
+    "way": [way.value for way in ApprovalClass],
 }
 _MOST: Final = 15  # people to choose from; the others are found by their names
 
 
-def attributes(one: Change, *, drift: bool) -> str:
-    """What one change says of itself, as attributes of its element; lists by the line."""
-    said = _said(one, drift=drift)
-    return " ".join(f'data-{name}="{_lines(values)}"' for name, values in said.items())
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """What changes can be filtered by, and its values: each with its name and its number."""
+
+    name: str
+    values: tuple[tuple[str, str, int], ...]
 
 
-def _lines(values: Sequence[str]) -> str:
-    return "\n".join(map(text, values))
-
-
-def _said(one: Change, *, drift: bool) -> Mapping[str, tuple[str, ...]]:
-    own = {"action": (one.action.value,), "kind": (one.address.kind,)}
+def values(change: Change, *, drift: bool) -> Mapping[str, tuple[str, ...]]:
+    """Return the values of one change in each facet."""
+    own = {"action": (change.action.value,), "kind": (change.address.kind,)}
     if not drift:
-        causes = tuple(dict.fromkeys(field.cause.value for field in one.fields))
-        return {**own, "cause": causes, "gate": (one.gate.verdict.value,)}
-    found = [one.attribution, *(field.attribution for field in one.fields)]
-    known = [each for each in found if each is not None]
+        causes = tuple(dict.fromkeys(field.cause.value for field in change.fields))
+        return {**own, "cause": causes, "gate": (change.gate.verdict.value,)}
+    every = [change.attribution, *(field.attribution for field in change.fields)]
+    known = [attribution for attribution in every if attribution is not None]
     return {
         **own,
         "way": tuple(dict.fromkeys(each.way.value for each in known)),
@@ -60,37 +58,22 @@ def _said(one: Change, *, drift: bool) -> Mapping[str, tuple[str, ...]]:
     }
 
 
-def bar(changes: Sequence[Change], *, drift: bool) -> Iterator[str]:
-    """Shown by the script alone: without it there is nothing to press."""
+def facets(changes: Sequence[Change], *, drift: bool) -> tuple[Facet, ...]:
+    """Return what these changes can be filtered by."""
     counted: dict[str, Counter[str]] = {name: Counter() for name in (_DRIFT if drift else _PLAN)}
-    for one in changes:
-        for name, values in _said(one, drift=drift).items():
-            counted[name].update(values)
-    yield (
-        '<div id="filters" hidden role="search"><p><input type="search" id="text" '
-        'placeholder="Search names, fields, values, people" aria-label="Search the changes">'
-        '<button type="button" id="clear">Clear</button>'
-        '<button type="button" id="open">Unfold</button>'
-        '<button type="button" id="fold">Fold</button></p>'
-    )
-    for name, found in counted.items():
+    for change in changes:
+        for name, listed in values(change, drift=drift).items():
+            counted[name].update(listed)
+    listed_facets = []
+    for name, counter in counted.items():
         names = _DRIFTED if drift and name == "action" else _NAMES.get(name, {})
-        yield from _facet(name, _ordered(name, found), names)
-    yield f'<p id="shown" aria-live="polite">{phrases.count(len(changes), "change")}</p></div>'
+        order = _order(name, counter)
+        rows = tuple((value, names.get(value, value), counter[value]) for value in order)
+        listed_facets.append(Facet(name, rows))
+    return tuple(listed_facets)
 
 
-def _ordered(name: str, found: Counter[str]) -> Mapping[str, int]:
+def _order(name: str, counter: Counter[str]) -> list[str]:
     if name == "who":
-        return dict(found.most_common(_MOST))
-    order = _ORDERS.get(name, list(found))
-    return {value: found[value] for value in order if found[value]}
-
-
-def _facet(name: str, found: Mapping[str, int], names: Mapping[str, str]) -> Iterator[str]:
-    yield f'<p class="facet" role="group" aria-label="{name}"><span class="label">{name}</span>'
-    for value, number in found.items():
-        yield (
-            f'<button type="button" aria-pressed="false" data-facet="{name}" '
-            f'data-value="{text(value)}">{text(names.get(value, value))} <b>{number:,}</b></button>'
-        )
-    yield "</p>"
+        return [value for value, _ in counter.most_common(_MOST)]
+    return [value for value in _ORDERS.get(name, list(counter)) if counter[value]]

@@ -10,8 +10,8 @@ from typing import Final
 from reconciler import __version__
 from reconciler.model import Plan
 from reconciler.planfile import codec, reader
-from reconciler.render.html import approvals, change, findings, timeline
-from reconciler.render.html.components import count, lines, text
+from reconciler.render.html import approvals, change, filters, timeline
+from reconciler.render.html.components import environment
 from reconciler.render.shared import attribution, phrases, summary
 
 _PLAN: Final = {
@@ -24,7 +24,7 @@ _PLAN: Final = {
     "conflict": "in conflict",
     "unmanaged": "unmanaged",
 }
-_HAPPENED: Final = {"create": "delete", "delete": "create"}  # what is not there was deleted
+_OPPOSITE: Final = {"create": "delete", "delete": "create"}  # what is missing was deleted
 _DRIFT: Final = {
     "update": "changed",
     "create": "not there",
@@ -34,44 +34,46 @@ _DRIFT: Final = {
 }
 
 
-def write(plan: Plan, *, drift: bool) -> str:
-    """The whole page."""
-    style, script = _asset("page.css"), _asset("page.js")
-    name = "drift" if drift else "plan"
+def render_page(plan: Plan, *, drift: bool) -> str:
+    """Return the whole page."""
+    style, script = _read_asset("page.css"), _read_asset("page.js")
     digest, commit = summary.seal(plan)
-    parts = (
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy(style, script)}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta name="color-scheme" content="light dark">',
-        '<meta name="referrer" content="no-referrer">',
-        f"<title>{name}: {text(plan.target)}</title>",
-        f"<style>{style}</style></head><body>",
-        '<a class="skip" href="#changes">To the changes</a>',
-        *_head(plan, commit, drift=drift),
-        "<main>",
-        *_doubts(plan, drift=drift),
-        *(() if drift else approvals.section(plan)),
-        *timeline.section(plan),
-        *findings.section(plan),
-        *change.section(plan, drift=drift),
-        *_notices(plan),
-        "</main>",
-        *_foot(plan, digest, drift=drift),
-        f"<script>{script}</script></body></html>",
+    shown = plan.writes[: change.MOST]
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            report="drift" if drift else "plan",
+            drift=drift,
+            plan=plan,
+            style=style,
+            script=script,
+            policy=_policy(style, script),
+            facts=tuple(filter(None, _facts(plan, commit, drift=drift))),
+            totals=" ".join(summary.totals(plan, drift=drift)),
+            tiles=tuple(_tiles(plan, drift=drift)),
+            doubts=tuple(_doubts(plan, drift=drift)),
+            numbers={each.address: number for number, each in enumerate(shown, 1)},
+            gates=() if drift else approvals.cards(plan),
+            timeline=timeline.draw(plan),
+            findings=summary.findings(plan),
+            facets=filters.facets(shown, drift=drift),
+            shown=len(shown),
+            groups=change.groups(shown, plan, drift=drift),
+            notices=tuple(summary.notices(plan)),
+            origin=tuple(filter(None, _origin(plan, digest, drift=drift))),
+        )
     )
-    return "\n".join(parts) + "\n"
 
 
 @cache
-def _asset(name: str) -> str:
-    """The style sheet or the script, as it lies beside this module."""
+def _read_asset(name: str) -> str:
+    """Return the style sheet or the script from beside this module."""
     return files("reconciler.render.html").joinpath(name).read_text(encoding="utf-8")
 
 
 def _policy(style: str, script: str) -> str:
-    """Nothing is loaded from anywhere, and nothing runs but this very style and script."""
+    """Return the policy that nothing is loaded, and nothing runs but this style and script."""
     return (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
@@ -84,59 +86,41 @@ def _hash(content: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _head(plan: Plan, commit: str, *, drift: bool) -> Iterator[str]:
-    about = (
-        plan.host,
-        summary.base(plan, drift=drift),
-        f"made {attribution.when(plan.created_at)}" if plan.created_at else "",
-        f"files of commit {commit}" if commit else "",
-    )
-    yield f'<header><p class="kicker">reconciler {"drift" if drift else "plan"}</p>'
-    yield f"<h1>{text(plan.target)}</h1>"
-    yield f'<p class="meta">{" · ".join(text(one) for one in about if one)}</p>'
-    line = " ".join(summary.totals(plan, drift=drift))
-    yield f'<p class="total">{text(line)}</p><ul class="tiles">'
-    counted = codec.summary(plan)
+def _facts(plan: Plan, commit: str, *, drift: bool) -> Iterator[str]:
+    yield plan.host
+    yield summary.base(plan, drift=drift)
+    yield f"made {attribution.when(plan.created_at)}" if plan.created_at else ""
+    yield f"files of commit {commit}" if commit else ""
+
+
+def _tiles(plan: Plan, *, drift: bool) -> Iterator[tuple[str, str, str, int]]:
+    """Yield the key, the colour, the label and the number of each tile."""
+    numbers = codec.summary(plan)
     for key, label in (_DRIFT if drift else _PLAN).items():
-        look = _HAPPENED.get(key, key) if drift else key
-        yield count(counted[key], label, key=key, look=look)
-    yield "</ul></header>"
+        color = _OPPOSITE.get(key, key) if drift else key
+        yield key, color if numbers[key] else "zero", label, numbers[key]
 
 
 def _doubts(plan: Plan, *, drift: bool) -> Iterator[str]:
-    """What may hold back writes that are taken to pass, and what to do about approved drift."""
-    said = [attribution.advice(plan)] if drift else []
-    for note, number in () if drift else summary.doubts(plan).items():
-        verb = "is" if number == 1 else "are"
-        said.append(
-            f"{phrases.count(number, 'change')} {verb} taken to pass without approval, but {note}"
-        )
-    yield from (f'<p class="doubt">{text(one)}</p>' for one in said if one)
-
-
-def _notices(plan: Plan) -> Iterator[str]:
-    notices = tuple(summary.notices(plan))
-    if not notices:
+    """Yield what may hold back writes that should pass; of drift, what to do about it."""
+    if drift:
+        yield from filter(None, (attribution.advice(plan),))
         return
-    yield '<section id="notices"><h2>Left alone</h2>'
-    for one in notices:
-        yield f'<details class="notice"><summary>{text(one.title)}</summary>'
-        yield f"<pre>{lines(one.rows)}</pre></details>"
-    yield "</section>"
+    for note, number in summary.doubts(plan).items():
+        verb = "is" if number == 1 else "are"
+        changes = phrases.count(number, "change")
+        yield f"{changes} {verb} taken to pass without approval, but {note}"
 
 
-def _foot(plan: Plan, digest: str, *, drift: bool) -> Iterator[str]:
-    version = getattr(plan, "tool_version", "") or __version__
-    cost = [phrases.count(plan.requests.reads, "request") + " sent to make it"]
+def _origin(plan: Plan, digest: str, *, drift: bool) -> Iterator[str]:
+    """Yield which program, files and requests made the plan."""
+    yield f"reconciler {getattr(plan, 'tool_version', '') or __version__}"
+    cost = phrases.count(plan.requests.reads, "request") + " sent to make it"
     if not drift:
         least = plan.requests.minimum_seconds
         pace = f" in {phrases.count(least // 60, 'minute')} or more" if least else ""
-        cost.append(f"{phrases.count(plan.requests.expected_writes, 'write')} to apply it{pace}")
-    said = (
-        f"reconciler {version}",
-        ", ".join(cost),
-        f"plan {digest}" if digest else "",
-        f"files {plan.desired_digest}" if plan.desired_digest else "",
-        f"base {reader.redact(plan.base_commit)}" if plan.base_commit else "",
-    )
-    yield f"<footer>{' · '.join(text(one) for one in said if one)}</footer>"
+        cost += f", {phrases.count(plan.requests.expected_writes, 'write')} to apply it{pace}"
+    yield cost
+    yield f"plan {digest}" if digest else ""
+    yield f"files {plan.desired_digest}" if plan.desired_digest else ""
+    yield f"base {reader.redact(plan.base_commit)}" if plan.base_commit else ""

@@ -1,126 +1,113 @@
 """The change requests on one line of time: when each was filed, voted on, and will expire."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from reconciler.model import Address, ChangeRequest, Plan, Verdict, instant
-from reconciler.render.html.change import numbers, to
-from reconciler.render.html.components import link, text
 from reconciler.render.shared import attribution, phrases
 
-_SHOWN: Final = 40  # the rest is folded
 _MARGIN: Final = 0.03  # of the line, on both sides
-_STATES: Final = {"pending": "wait", "approved": "wait", "rejected": "stop"}
+_STYLES: Final = {"pending": "wait", "approved": "wait", "rejected": "stop"}
+
+
+@dataclass(frozen=True, slots=True)
+class TimedRequest:
+    """One request, with its places on the line in percent of the width."""
+
+    request: ChangeRequest
+    address: Address
+    style: str
+    votes: str
+    events: tuple[tuple[str, str], ...]  # when and what, in the order in which it happened
+    bar: tuple[float, float] | None  # where it begins, and how long it is
+    dots: tuple[tuple[str, float], ...]  # of the votes: a style and a place
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """All requests of a plan, oldest first."""
+
+    rows: tuple[TimedRequest, ...]
+    now: float | None  # where the plan was made
+    has_line: bool
+
+
+def draw(plan: Plan) -> Timeline:
+    """Return the requests of a plan on a line from the first known moment to the last."""
+    now = instant(plan.created_at)
+    moments = [now]
+    for request in plan.change_requests:
+        moments += map(instant, (request.created_at, request.expires_at))
+        moments += [instant(vote.at) for vote in request.votes]
+    known = [moment for moment in moments if moment is not None]
+    axis = _Axis(min(known), max(known)) if known else None
+    quorums = _quorums(plan)
+    rows = tuple(_row(each, quorums.get(each.id), axis) for each in plan.change_requests)
+    return Timeline(
+        rows, axis.place(now) if axis is not None and now is not None else None, axis is not None
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """From the first thing that happened to the last that will."""
-
     start: datetime
     end: datetime
 
-    def at(self, moment: datetime) -> float:
-        """The place of a moment, in percent of the width."""
+    def place(self, moment: datetime) -> float:
+        """Return the place of a moment, in percent of the width."""
         span = (self.end - self.start) or timedelta(seconds=1)
         share = (moment - self.start) / span
         return round(100 * (_MARGIN + share * (1 - 2 * _MARGIN)), 2)
 
 
-@dataclass(frozen=True, slots=True)
-class _Around:
-    """What a request is drawn among."""
-
-    numbered: Mapping[Address, int]
-    needed: Mapping[str, int | None]
-    host: str
-    now: datetime | None
-    axis: _Axis | None
-
-
-def section(plan: Plan) -> Iterator[str]:
-    """All requests that the plan speaks of, oldest first."""
-    asked = plan.change_requests
-    if not asked:
-        return
-    now = instant(plan.created_at)
-    around = _Around(numbers(plan), _needed(plan), plan.host, now, _axis(asked, now))
-    yield '<section id="requests"><h2>Change requests</h2>'
-    yield '<p class="legend"><span class="bar"></span> filed until it expires '
-    yield '<span class="dot yes"></span> vote for <span class="dot no"></span> vote against '
-    yield '<span class="now"></span> this plan was made</p>'
-    for number, one in enumerate(asked):
-        if number == _SHOWN:
-            more = phrases.count(len(asked) - _SHOWN, "more request")
-            yield f'<details class="notice"><summary>{more}</summary>'
-        yield from _request(one, around)
-    if len(asked) > _SHOWN:
-        yield "</details>"
-    yield "</section>"
-
-
-def _needed(plan: Plan) -> Mapping[str, int | None]:
-    """How many have to approve each request, as its gate says."""
+def _quorums(plan: Plan) -> Mapping[str, int | None]:
+    """Return how many have to approve each request, as its gate says."""
     return {
-        one.gate.change_request: one.gate.quorum
-        for one in plan.writes
-        if one.gate.change_request and one.gate.verdict is not Verdict.NONE
+        change.gate.change_request: change.gate.quorum
+        for change in plan.writes
+        if change.gate.change_request and change.gate.verdict is not Verdict.NONE
     }
 
 
-def _request(one: ChangeRequest, around: _Around) -> Iterator[str]:
-    address = Address("FeatureFlag", (one.organization, one.project, one.flag_key))
-    given, quorum = sum(vote.approved for vote in one.votes), around.needed.get(one.id)
-    votes = f"{given} of {quorum}" if quorum is not None else phrases.count(given, "vote")
-    yield f'<div class="request"><p>{to(address, around.numbered)} '
-    yield f'<i class="badge {_STATES.get(one.state, "wait")}">{text(one.state)}</i> '
-    yield f"{text(one.action_key)} · {votes} · "
-    yield f"{link(text(one.id), one.url, around.host)}</p>"
-    if around.axis is not None:
-        yield _line(one, around.axis, around.now)
-    yield f'<ol class="events">{"".join(_events(one))}</ol></div>'
+def _row(request: ChangeRequest, quorum: int | None, axis: _Axis | None) -> TimedRequest:
+    given = sum(vote.approved for vote in request.votes)
+    return TimedRequest(
+        request,
+        Address("FeatureFlag", (request.organization, request.project, request.flag_key)),
+        _STYLES.get(request.state, "wait"),
+        f"{given} of {quorum}" if quorum is not None else phrases.count(given, "vote"),
+        tuple(_events(request)),
+        _bar(request, axis) if axis is not None else None,
+        tuple(_dots(request, axis)) if axis is not None else (),
+    )
 
 
-def _events(one: ChangeRequest) -> Iterator[str]:
-    """The same in words, in the order it happened."""
-    yield f"<li>{_when(one.created_at)} filed by {text(one.requester or 'somebody unknown')}</li>"
-    for vote in one.votes:
-        said = f": {vote.reason}" if vote.reason else ""
+def _bar(request: ChangeRequest, axis: _Axis) -> tuple[float, float] | None:
+    filed, expires = instant(request.created_at), instant(request.expires_at)
+    if filed is None:
+        return None
+    left, right = axis.place(filed), axis.place(expires or axis.end)
+    return left, round(max(right - left, 0.5), 2)
+
+
+def _dots(request: ChangeRequest, axis: _Axis) -> Iterator[tuple[str, float]]:
+    for vote in request.votes:
+        if (moment := instant(vote.at)) is not None:
+            yield "yes" if vote.approved else "no", axis.place(moment)
+
+
+def _events(request: ChangeRequest) -> Iterator[tuple[str, str]]:
+    """Yield the same in words, in the order in which it happened."""
+    yield _when(request.created_at), f"filed by {request.requester or 'somebody unknown'}"
+    for vote in request.votes:
+        reason = f": {vote.reason}" if vote.reason else ""
         verb = "approved" if vote.approved else "rejected"
-        yield f"<li>{_when(vote.at)} {text(vote.person)} {verb}{text(said)}</li>"
-    if one.expires_at:
-        yield f"<li>{_when(one.expires_at)} expires</li>"
+        yield _when(vote.at), f"{vote.person} {verb}{reason}"
+    if request.expires_at:
+        yield _when(request.expires_at), "expires"
 
 
 def _when(at: str) -> str:
-    return f"<time>{text(attribution.when(at)) if at else 'at an unknown time'}</time>"
-
-
-def _line(one: ChangeRequest, axis: _Axis, now: datetime | None) -> str:
-    filed, expires = instant(one.created_at), instant(one.expires_at)
-    shapes = []
-    if filed is not None:
-        left, right = axis.at(filed), axis.at(expires or axis.end)
-        width = round(max(right - left, 0.5), 2)
-        shapes.append(f'<rect class="bar" x="{left}%" y="10" width="{width}%" height="6" rx="3"/>')
-        shapes.append(f'<circle class="filed" cx="{left}%" cy="13" r="5"/>')
-    if now is not None:
-        at = axis.at(now)
-        shapes.append(f'<line class="now" x1="{at}%" x2="{at}%" y1="1" y2="25"/>')
-    for vote in one.votes:
-        if (moment := instant(vote.at)) is not None:
-            kind = "yes" if vote.approved else "no"
-            shapes.append(f'<circle class="{kind}" cx="{axis.at(moment)}%" cy="13" r="7"/>')
-    drawn = "".join(shapes)
-    return f'<svg class="line" width="100%" height="26" aria-hidden="true">{drawn}</svg>'
-
-
-def _axis(asked: Iterable[ChangeRequest], now: datetime | None) -> _Axis | None:
-    found = [now]
-    for one in asked:
-        found += [instant(one.created_at), instant(one.expires_at)]
-        found += [instant(vote.at) for vote in one.votes]
-    moments = [moment for moment in found if moment is not None]
-    return _Axis(min(moments), max(moments)) if moments else None
+    return attribution.when(at) if at else "at an unknown time"
