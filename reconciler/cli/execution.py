@@ -11,7 +11,7 @@ from reconciler.apply.journal import Journal
 from reconciler.apply.status import RunStatus
 from reconciler.cli import event_log
 from reconciler.cli.progress import Lines, LiveBoard
-from reconciler.cli.session import Session, color_for
+from reconciler.cli.session import Session
 from reconciler.cli.signals import Interrupt, catch_interrupts
 from reconciler.files.working_tree import check_output
 from reconciler.model import Action, Address, Outcome, Plan
@@ -44,7 +44,7 @@ def carry_out(
     ended: dict[Address, Outcome] = {}
     kept = apply.journal_path(session.folder(), stamp)
     check_output(kept)
-    color = color_for(session.color_choice, sys.stderr)
+    color = session.has_color(sys.stderr)
     standing = RunStatus(len(made.writes))
     with (
         Journal(kept, now=session.stamp) as journal,

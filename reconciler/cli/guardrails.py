@@ -133,7 +133,7 @@ def forward(session: Session, target: Target, commit: str | None, *, allowed: bo
     if allowed or commit is None:
         return
     folder = target.paths[0]
-    found = rollback.behind(commit, target=target.name, environ=session.environ, cwd=folder)
+    found = rollback.behind(commit, target=target.name, build=session.build, cwd=folder)
     if found is not None:
         raise GuardrailError(
             found.what,

@@ -85,7 +85,7 @@ def base(
     folder = target.paths[0]
     found = None
     if based:
-        found = applied_ref.resolve(asked, target=target.name, environ=session.environ, cwd=folder)
+        found = applied_ref.resolve(asked, target=target.name, build=session.build, cwd=folder)
     repository = git_repository.root(folder)
     head = git_repository.head(folder) if repository is not None else None
     before = Before(repository=repository, head=head)

@@ -231,14 +231,14 @@ def _say(error: ReconcilerError, color: str) -> None:
         said["findings"] = error.findings[: event_log.MAX_FINDINGS]
     if event_log.emit_event("error", "error", exit_code=error.exit_code, **said):
         return
-    painted = terminal.colors(color, sys.stderr, os.environ)
+    painted = terminal.colors(color, sys.stderr, os.environ)  # noqa: TID251  there may be no session
     from reconciler.render import text  # --help does without
 
     click.echo(text.error(error, color=painted), err=True, color=painted)
 
 
 def _crashed(error: BaseException) -> None:
-    if os.environ.get("RECONCILER_DEBUG"):
+    if os.environ.get("RECONCILER_DEBUG"):  # noqa: TID251  there may be no session
         raise error
     if event_log.emit_event(
         "error", "error", what=f"reconciler has a defect: {type(error).__name__}"

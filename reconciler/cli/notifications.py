@@ -158,7 +158,7 @@ def _collect_news(session: Session, report: Plan) -> News:
         digest=digest,
         addresses=names[:MAX_LISTED],
         more=max(0, len(names) - MAX_LISTED),
-        url=_run_url(session),
+        url=(session.build.run_url or None) if session.build is not None else None,
     )
 
 
@@ -168,15 +168,6 @@ def _name_resource(address: Address) -> str:
         initials = filters.named(address.name, "initials") or "?"
         address = address._replace(parts=(*address.parts[:-1], initials))
     return reader.redact(str(address))
-
-
-def _run_url(session: Session) -> str | None:
-    """The page of the build, for people to open."""
-    environ = session.environ
-    if url := environ.get("CI_JOB_URL"):
-        return url
-    parts = [environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")]
-    return f"{parts[0]}/{parts[1]}/actions/runs/{parts[2]}" if all(parts) else None
 
 
 def _default_marker(session: Session, target: str, url: str) -> str:

@@ -4,10 +4,11 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, ClassVar
 from uuid import uuid4
@@ -15,6 +16,8 @@ from uuid import uuid4
 import click
 
 from reconciler import __version__
+from reconciler.ci import environment
+from reconciler.ci.build import Build
 from reconciler.cli import event_log, repo_paths, terminal
 from reconciler.cli.report import Report
 from reconciler.cli.throwaway_sandbox import default_seed, throw_away
@@ -25,7 +28,7 @@ from reconciler.config.loaded import Loaded
 from reconciler.config.settings import Settings, Target
 from reconciler.errors import UsageError
 from reconciler.files import working_tree
-from reconciler.git import repository as git_repository
+from reconciler.git import repository
 from reconciler.git.applied_ref import Base
 from reconciler.model import Plan
 from reconciler.operations.plan import Past
@@ -42,20 +45,6 @@ from reconciler.render.shared.sanitize import escape
 from reconciler.render.text import findings
 
 
-def color_for(choice: str, stream: IO[str]) -> bool:
-    """Whether to colour what goes to `stream`; NO_COLOR and FORCE_COLOR are honoured."""
-    return terminal.colors(choice, stream, os.environ)
-
-
-def run_page(environ: Mapping[str, str]) -> str:
-    """The page of the pipeline run this is, where it has one."""
-    server, repository = environ.get("GITHUB_SERVER_URL"), environ.get("GITHUB_REPOSITORY")
-    run = environ.get("GITHUB_RUN_ID")
-    if server and repository and run:
-        return f"{server}/{repository}/actions/runs/{run}"
-    return environ.get("CI_JOB_URL", "")
-
-
 @dataclass
 class Session:
     """One run of the program."""
@@ -70,7 +59,9 @@ class Session:
     log_format: str
     chdir: str | None = None
     zoom: str | None = None  # how near the text of a plan goes, if it was said
-    environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    environ: dict[str, str] = field(
+        default_factory=lambda: dict(os.environ)  # noqa: TID251  read here, and handed on
+    )
     cleanup: ExitStack = field(default_factory=ExitStack)
     run_id: str = field(default_factory=lambda: uuid4().hex)
     report: Report = field(default_factory=lambda: Report(None, lambda _: None))
@@ -132,10 +123,19 @@ class Session:
         if self.sandbox:
             self._start_sandbox()
 
+    @cached_property
+    def build(self) -> Build | None:
+        """The CI build that this run is a part of; None outside of CI."""
+        return environment.detect(self.environ)
+
     @property
     def color(self) -> bool:
         """Whether results are coloured."""
-        return color_for(self.color_choice, sys.stdout)
+        return self.has_color(sys.stdout)
+
+    def has_color(self, stream: IO[str]) -> bool:
+        """Return whether to colour what goes to `stream`; NO_COLOR and FORCE_COLOR are honoured."""
+        return terminal.colors(self.color_choice, stream, self.environ)
 
     @property
     def width(self) -> int:
@@ -198,12 +198,12 @@ class Session:
             verbose=self.verbose,
             zoom=options.Zoom.TOTALS if brief else options.Zoom(self.zoom) if self.zoom else None,
             whole=saved,
-            run=run_page(self.environ),
+            run=self.build.run_url if self.build is not None else "",
             folder=repo_paths.find_current_folder() if form == "sarif" else "",
         )
         self.say(render(plan, format=form, options=look))
         if brief and plan.errors:
-            color = color_for(self.color_choice, sys.stderr)
+            color = self.has_color(sys.stderr)
             click.echo(findings(plan.errors, color=color), err=True, color=color)
 
     def target(self, paths: Sequence[str] = ()) -> Target:
@@ -257,7 +257,7 @@ class Session:
                 return None
             return recent_commits.since(commit, target.paths, target.overlays, names, cwd=cwd)
 
-        return Since(lambda: git_repository.made_by(commit, now=self.now(), cwd=place), states)
+        return Since(lambda: repository.made_by(commit, now=self.now(), cwd=place), states)
 
     def _settings_files(self, place: Path) -> list[Path]:
         """Return where settings of this run stand, or may have stood, in the repository."""

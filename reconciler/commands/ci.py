@@ -1,7 +1,6 @@
-"""`reconciler ci`: a command as a build runs it, and its result told to the code host."""
+"""`reconciler ci`: run a command in a build, and report its result to the code host."""
 
 import json
-import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,8 @@ from urllib.parse import quote
 
 import click
 
+from reconciler import render
+from reconciler.ci.build import Build, OutputFile
 from reconciler.cli import build_comments, event_log, repo_paths, result_files
 from reconciler.cli.main import run as run_command
 from reconciler.cli.report import emptied
@@ -18,12 +19,11 @@ from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model import LEFT_OUT, Finding, Severity
 from reconciler.planfile import codec
-from reconciler.render import github, gitlab, markdown
+from reconciler.render import markdown
 from reconciler.render import text as render_text
 from reconciler.render.shared import attribution
 
 DIFFERENCES, WAITING = 2, 3
-LARGEST_SUMMARY = 1024 * 1024  # bytes; GitHub drops a larger one as a whole
 LISTED = 50  # findings of an error that a comment has room for
 REPORTED = ("plan", "apply", "drift")
 TELLS = {"changes": DIFFERENCES, "drift": DIFFERENCES, "waiting": WAITING}
@@ -114,20 +114,20 @@ def run(
         raise UsageError("ci runs against the host of the environment", fix="set POSTHOG_HOST")
     if issue and name != "drift":
         raise UsageError(f"--issue is for drift, not for {name}", fix="leave it out")
-    environ = session.environ
+    build = session.build
     folder = _folder(session, name, report, arguments)
     with event_log.nest_run():
-        code = run_command([*_globals(session), name, *_asked(name, arguments, folder, environ)])
+        code = run_command([*_globals(session), name, *_asked(name, arguments, folder, build)])
     result = Result(name, code, folder, _summary(folder))
     target = str(result.summary.get("target") or _target(session))
-    tellers = (
-        lambda: _annotate(result, environ),
-        lambda: _github_files(result, environ),
-        lambda: _gitlab_files(result, environ),
-        lambda: _tell(session, result, target, comment=comment, issue=issue),
+    steps = (
+        lambda: _report_findings(result, build),
+        lambda: _write_outputs(result, build),
+        lambda: _write_summary(result, build),
+        lambda: _report_to_code_host(session, result, target, comment=comment, issue=issue),
     )
-    for tell in tellers:
-        _try(session, tell)
+    for step in steps:
+        _try(session, step)
     return _exit_code(code, name, fail_on)
 
 
@@ -144,7 +144,7 @@ def _folder(session: Session, name: str, report: str | None, arguments: Sequence
 
     A result is never lost for want of a folder: where this one cannot be used, it is another one.
     """
-    root = session.environ.get("RUNNER_TEMP") or session.environ.get("CI_PROJECT_DIR") or "."
+    root = "." if session.build is None else session.build.folder
     parts = [".reconciler", "report", name]
     if session.target_name:  # two targets of one job do not write over each other
         parts.append(quote(session.target_name, safe=" ").replace(".", "%2E"))
@@ -178,9 +178,7 @@ def _globals(session: Session) -> list[str]:
     return given + ["--quiet"] * session.quiet + ["--verbose"] * session.verbose
 
 
-def _asked(
-    name: str, arguments: Sequence[str], folder: Path, environ: Mapping[str, str]
-) -> list[str]:
+def _asked(name: str, arguments: Sequence[str], folder: Path, build: Build | None) -> list[str]:
     """The arguments, and what a build always wants; nobody is there to be asked."""
     found = list(arguments)
     if name in REPORTED:
@@ -189,8 +187,13 @@ def _asked(
         found.append("--detailed-exitcode")
     if name == "apply" and "--yes" not in found:
         found.append("--yes")
-    if name == "validate" and "GITHUB_ACTIONS" in environ and "--format" not in found:
-        found += ["--format", "github"]
+    if (
+        name == "validate"
+        and build is not None
+        and build.prints_findings
+        and "--format" not in found
+    ):
+        found += ["--format", build.provider]
     return found
 
 
@@ -241,11 +244,17 @@ def _why(row: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
     return "; ".join(part for part in said if part)
 
 
-def _annotate(result: Result, environ: Mapping[str, str]) -> None:
-    if "GITHUB_ACTIONS" not in environ or result.command not in REPORTED:
+def _report_findings(result: Result, build: Build | None) -> None:
+    """Print findings where the provider reads them, or write them to its file."""
+    if build is None or result.command not in REPORTED:
         return
-    if shown := github.findings(_findings(result)):
-        click.echo(shown)
+    if not build.prints_findings and build.findings_file is None:
+        return
+    text = render.findings(_findings(result), format=build.provider)
+    if build.findings_file is not None:
+        result_files.write_private(str(build.findings_file), f"{text}\n")
+    elif text:
+        click.echo(text)
 
 
 def _body(result: Result) -> str:
@@ -272,39 +281,34 @@ def _error_lines(result: Result, error: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{key}: {error[key]}" for key in said if error.get(key))
 
 
-def _github_files(result: Result, environ: Mapping[str, str]) -> None:
-    """Outputs, and the summary of the job."""
-    if path := environ.get("GITHUB_OUTPUT"):
-        with Path(path).open("a", encoding="utf-8") as file:
-            for name, value in result.outputs.items():
-                mark = secrets.token_hex(16)  # no value can end its own block
-                file.write(f"{name}<<{mark}\n{value}\n{mark}\n")
-    if (path := environ.get("GITHUB_STEP_SUMMARY")) and result.command in REPORTED:
-        text = _body(result)
-        there = Path(path).stat().st_size if Path(path).exists() else 0
-        if there + len(text.encode()) > LARGEST_SUMMARY:
-            text = f"`reconciler {result.command}`: too long for here; see the build's artifacts.\n"
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(text)
-
-
-def _gitlab_files(result: Result, environ: Mapping[str, str]) -> None:
-    """Outputs as a dotenv report, findings as a code quality report."""
-    root = environ.get("CI_PROJECT_DIR")
-    if "GITLAB_CI" not in environ or not root:
+def _write_outputs(result: Result, build: Build | None) -> None:
+    """Write the outputs of the step for later steps."""
+    file: OutputFile | None = None if build is None else build.format_outputs(result.outputs)
+    if file is None:
         return
-    lines = (
-        f"RECONCILER_{name.upper().replace('-', '_')}={value}"
-        for name, value in result.outputs.items()
-    )
-    result_files.write_private(f"{root}/reconciler.env", "\n".join(lines) + "\n")
-    if result.command in REPORTED:
-        report = gitlab.findings(_findings(result))
-        result_files.write_private(f"{root}/gl-code-quality-report.json", f"{report}\n")
+    if not file.appends:
+        result_files.write_private(str(file.path), file.text)
+        return
+    with file.path.open("a", encoding="utf-8") as stream:
+        stream.write(file.text)
 
 
-def _tell(session: Session, result: Result, target: str, *, comment: bool, issue: bool) -> None:
-    """The comment and the issue, on the host that the build runs on."""
+def _write_summary(result: Result, build: Build | None) -> None:
+    """Append the result to the summary of the job, as far as there is space."""
+    if build is None or build.summary_file is None or result.command not in REPORTED:
+        return
+    path, text = build.summary_file, _body(result)
+    size = path.stat().st_size if path.exists() else 0
+    if size + len(text.encode()) > build.max_summary_bytes:
+        text = f"`reconciler {result.command}`: too long for here; see the build's artifacts.\n"
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def _report_to_code_host(
+    session: Session, result: Result, target: str, *, comment: bool, issue: bool
+) -> None:
+    """Write the comment and the issue on the host that the build runs on."""
     if comment:
         build_comments.put_comment(session, result.command, target, _body(result))
     if not issue or result.code not in {0, DIFFERENCES}:
@@ -321,17 +325,19 @@ def _tell(session: Session, result: Result, target: str, *, comment: bool, issue
         build_comments.close_issue(session, result.command, target, why)
 
 
-def _try(session: Session, tell: Callable[[], None]) -> None:
-    """What cannot be told is a warning: the result is there all the same."""
+def _try(session: Session, report: Callable[[], None]) -> None:
+    """Report, and warn where that fails: the result does not depend on it."""
     try:
-        tell()
+        report()
     except (ReconcilerError, OSError) as error:
         what = getattr(error, "what", None) or f"{type(error).__name__}: {error}"
         why, fix = getattr(error, "why", ""), getattr(error, "fix", "")
-        said = ". ".join(part for part in (what, why, fix) if part)
-        session.warn(said)
-        if "GITHUB_ACTIONS" in session.environ:
-            click.echo(f"::warning title=reconciler::{github.data(said)}")
+        message = ". ".join(part for part in (what, why, fix) if part)
+        session.warn(message)
+        build = session.build
+        if build is not None and build.prints_findings:
+            warning = Finding("reconciler", Severity.WARNING, message)
+            click.echo(render.findings((warning,), format=build.provider))
 
 
 def _exit_code(code: int, name: str, fail_on: Sequence[str]) -> int:

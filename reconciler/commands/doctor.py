@@ -12,7 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 import click
 
 from reconciler.cli import inputs, options
-from reconciler.cli.session import Session, color_for
+from reconciler.cli.session import Session
 from reconciler.config.lint.live_checks import grants
 from reconciler.config.settings import Target
 from reconciler.errors import (
@@ -107,7 +107,7 @@ def command(session: Session, format_: str) -> int:
 
 
 def _text(session: Session, checks: Collection[Check]) -> Iterator[str]:
-    color = color_for(session.color_choice, sys.stdout)
+    color = session.has_color(sys.stdout)
     paint = {OK: "green", WARNING: "yellow", PROBLEM: "red", UNKNOWN: "yellow"}
     for check in checks:
         mark = f"{check.status:<8}"

@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from reconciler import render
-from reconciler.cli import adopt, execution, guardrails, notifications, options, public, terminal
+from reconciler.cli import adopt, execution, guardrails, notifications, options, terminal
 from reconciler.cli.session import Session
 from reconciler.config import loader
 from reconciler.config.settings import Target
@@ -81,7 +81,8 @@ def command(
     target = session.target(paths)
     commit, files = _files(target, base)
     applied = _applied(target, files)
-    names = identities or ("initials" if public.is_public(session.environ) else "full")
+    is_public = session.build is not None and session.build.is_public
+    names = identities or ("initials" if is_public else "full")
     limits = guardrails.limits(target, None, allow_destroy, weakening=allow_weakening)
     chosen = Options(select, exclude, target.ignore, limits)
 

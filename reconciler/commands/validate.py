@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 import click
 
+from reconciler import render
 from reconciler.cli import options, repo_paths
 from reconciler.cli.main import lasting
-from reconciler.cli.session import Session, color_for
+from reconciler.cli.session import Session
 from reconciler.config.lint.codes import CHECKS
 from reconciler.config.loaded import Loaded
 from reconciler.config.settings import Target
@@ -16,7 +17,7 @@ from reconciler.files import excerpts
 from reconciler.model import Finding, Severity
 from reconciler.operations import validate
 from reconciler.plan.selection import Options
-from reconciler.render import github, gitlab, json, sarif
+from reconciler.render import sarif
 from reconciler.render import text as render_text
 from reconciler.render.shared.phrases import count
 
@@ -67,7 +68,7 @@ def _show(
         if text := _report(format_, found):
             click.echo(text, color=True)
     elif found:
-        color = color_for(session.color_choice, sys.stderr)
+        color = session.has_color(sys.stderr)
         if code:
             said = render_text.error(ConfigError("", findings=found, state=state), color=color)
         else:
@@ -80,13 +81,11 @@ def _show(
 def _report(format_: str, found: tuple[Finding, ...]) -> str:
     """The findings for a program. Only what code hosts read gets paths from the root of git."""
     if format_ == "json":
-        return json.findings(found)
+        return render.findings(found, format=format_)
     found = repo_paths.locate_from_root(found)
-    if format_ == "github":
-        return github.findings(found)
-    if format_ == "gitlab":
-        return gitlab.findings(found)
-    return sarif.findings(found, CHECKS)
+    if format_ == "sarif":
+        return sarif.findings(found, CHECKS)
+    return render.findings(found, format=format_)
 
 
 def _sum_up(session: Session, loaded: Loaded, found: list[Finding], *, is_result: bool) -> None:

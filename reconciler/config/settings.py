@@ -101,15 +101,12 @@ class Settings:
         return self.targets[name]
 
 
-def find(
-    cwd: Path, *, file: Path | None = None, environ: Mapping[str, str] | None = None
-) -> Path | None:
+def find(cwd: Path, *, environ: Mapping[str, str], file: Path | None = None) -> Path | None:
     """The settings file: `file`, else RECONCILER_CONFIG, else searched from `cwd` upward.
 
     The search ends at the git root, or at the root of the file system outside git.
     """
-    variables = os.environ if environ is None else environ
-    named = file or (Path(value) if (value := variables.get("RECONCILER_CONFIG")) else None)
+    named = file or (Path(value) if (value := environ.get("RECONCILER_CONFIG")) else None)
     if named is not None:
         return Path(os.path.abspath(cwd / named))  # noqa: PTH100  links stay as they are
     root = git_root(cwd)
@@ -124,9 +121,9 @@ def find(
 def load(
     cwd: Path,
     *,
+    environ: Mapping[str, str],
     file: Path | None = None,
     paths: Sequence[Path] = (),
-    environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """Settings for a command that runs in `cwd`; `paths` from the command line win.
 

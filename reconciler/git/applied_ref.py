@@ -1,19 +1,15 @@
 """Which commit is the base: what the files declared when they were applied last.
 
-Reads git and the environment of a build; never the network, and never guesses.
+Reads git, and facts about a build; never the network, and never guesses.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from reconciler.ci.build import Build
 from reconciler.errors import GitError
 from reconciler.git import process, repository
-
-_NO_COMMIT: Final = "0"  # repeated: what forges say for "there was none before"
-_MAX_EVENT: Final = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +29,7 @@ def applied_ref(target: str) -> str:
     return f"refs/reconciler/applied/{safe}"
 
 
-def resolve(
-    asked: str | None, *, target: str, environ: Mapping[str, str], cwd: Path
-) -> Base | None:
+def resolve(asked: str | None, *, target: str, build: Build | None, cwd: Path) -> Base | None:
     """Return the base, in the order of docs/base.md; None where there is none.
 
     One that is not `in_history` must not be used: it only says where the applied ref is.
@@ -47,21 +41,24 @@ def resolve(
         return Base(asked, repository.resolve(asked, cwd))
     if repository.root(cwd) is None or repository.head(cwd) is None:
         return None
-    if (merging := _pull_request(environ, cwd)) is not None:
+    merging = None if build is None else _find_merge_base(build, cwd)
+    if merging is not None:
         return merging
     recorded = applied(target, "HEAD", cwd)
     if recorded is not None and recorded.in_history:
         return recorded
-    before = _before_push(environ, cwd)
+    before = None if build is None else _find_pushed_from(build, cwd)
     return replace(before, unused=recorded) if before is not None else recorded
 
 
-def _pull_request(environ: Mapping[str, str], cwd: Path) -> Base | None:
-    """The merge base with the branch that a pull request goes to."""
-    if commit := environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA"):
-        return Base(commit, repository.resolve(commit, cwd), pull_request=True)
-    branch = environ.get("GITHUB_BASE_REF") or environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
-    if not branch:
+def _find_merge_base(build: Build, cwd: Path) -> Base | None:
+    """Return where a pull request parted from the branch that it goes to."""
+    if build.base_commit is not None:
+        return Base(
+            build.base_commit, repository.resolve(build.base_commit, cwd), pull_request=True
+        )
+    branch = build.base_ref
+    if branch is None:
         return None
     for name in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):
         if repository.value(name, cwd) is None:
@@ -101,37 +98,21 @@ def applied(target: str, head: str, cwd: Path) -> Base | None:
     return replace(found, in_history=False)
 
 
-def _before_push(environ: Mapping[str, str], cwd: Path) -> Base | None:
-    """The commit before the push that started this build."""
-    commit, forced = environ.get("CI_COMMIT_BEFORE_SHA"), False
-    if not commit:
-        commit, forced = _github_before(environ)
-    if not commit or not commit.strip(_NO_COMMIT):
+def _find_pushed_from(build: Build, cwd: Path) -> Base | None:
+    """Return the commit before the push that started this build."""
+    push = build.pushed_from
+    if push is None:
         return None
     try:
-        return Base(commit, repository.resolve(commit, cwd))
+        return Base(push.commit, repository.resolve(push.commit, cwd))
     except GitError as error:
         if repository.is_shallow(cwd):
             raise
         raise GitError(
-            f"the commit before this push is not here: {commit[:10]}",
-            why="the push rewrote the history" if forced else error.why,
+            f"the commit before this push is not here: {push.commit[:10]}",
+            why="the push rewrote the history" if push.is_forced else error.why,
             fix="name the commit that was applied last with --base",
         ) from None
-
-
-def _github_before(environ: Mapping[str, str]) -> tuple[str | None, bool]:
-    """What the event of a push tells: the commit before it, and whether it was a forced one."""
-    path = environ.get("GITHUB_EVENT_PATH")
-    if environ.get("GITHUB_EVENT_NAME") != "push" or not path:
-        return None, False
-    try:
-        with Path(path).open("rb") as file:
-            event = json.loads(file.read(_MAX_EVENT))
-    except (OSError, ValueError, RecursionError):
-        return None, False
-    before = event.get("before") if isinstance(event, dict) else None
-    return (before, event.get("forced") is True) if isinstance(before, str) else (None, False)
 
 
 _MOVED: Final = "another apply recorded a commit meanwhile"

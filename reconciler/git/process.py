@@ -115,11 +115,12 @@ def _environment(also: Sequence[str]) -> dict[str, str]:
     What configures git stays, and what begins with one of `also`. git may run programs that the
     configuration of the user names (credential helpers, ssh): none of them needs the key.
     """
+    environ = os.environ  # noqa: TID251  a child process gets a part of it
     kept = {
         name: value
-        for name, value in os.environ.items()
+        for name, value in environ.items()
         if (not name.startswith("GIT_") or name.startswith(("GIT_CONFIG", *also)))
-        and not credentials.may_hold_key(name, os.environ)
+        and not credentials.may_hold_key(name, environ)
     }
     return kept | _FIXED
 

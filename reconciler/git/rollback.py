@@ -4,10 +4,11 @@ As far as this repository knows: nothing is fetched. An old job that runs again,
 are applied in the wrong order, would take back what is newer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.ci.build import Build
 from reconciler.errors import GitError
 from reconciler.git import process, repository
 from reconciler.git.applied_ref import applied_ref
@@ -24,7 +25,7 @@ class Behind:
     fix: str
 
 
-def behind(head: str, *, target: str, environ: Mapping[str, str], cwd: Path) -> Behind | None:
+def behind(head: str, *, target: str, build: Build | None, cwd: Path) -> Behind | None:
     """Why a commit should not be applied; None if nothing speaks against it.
 
     Raises GitError where a shallow clone cannot tell.
@@ -50,12 +51,12 @@ def behind(head: str, *, target: str, environ: Mapping[str, str], cwd: Path) -> 
             why=repository.SHALLOW,
             fix=process.DEEPEN,
         )
-    return _not_the_tip(head, environ, cwd)
+    return _not_the_tip(head, build, cwd)
 
 
-def _not_the_tip(head: str, environ: Mapping[str, str], cwd: Path) -> Behind | None:
+def _not_the_tip(head: str, build: Build | None, cwd: Path) -> Behind | None:
     """Whether a newer commit of its branch is known here."""
-    for name, tip in _tips(head, environ, cwd):
+    for name, tip in _tips(head, build, cwd):
         if tip == head or repository.is_ancestor(tip, head, cwd=cwd):
             continue
         return Behind(
@@ -66,7 +67,7 @@ def _not_the_tip(head: str, environ: Mapping[str, str], cwd: Path) -> Behind | N
     return None
 
 
-def _tips(head: str, environ: Mapping[str, str], cwd: Path) -> Iterator[tuple[str, str]]:
+def _tips(head: str, build: Build | None, cwd: Path) -> Iterator[tuple[str, str]]:
     """The ref by which the branch of a commit is known, and where it is."""
     branch = repository.branch(cwd)
     if branch is not None:
@@ -75,27 +76,14 @@ def _tips(head: str, environ: Mapping[str, str], cwd: Path) -> Iterator[tuple[st
                 yield name, tip
                 return
         return
-    if _is_tag(environ):
+    if build is not None and build.is_tag:
         return  # a tag stays where it is: only what was applied last can be newer
-    if named := _named(environ):
-        for name in (_ORIGIN + named, _HEADS + named):
+    if build is not None and build.branch is not None:
+        for name in (_ORIGIN + build.branch, _HEADS + build.branch):
             if (tip := repository.value(name, cwd)) is not None:
                 yield name, tip
                 return
     yield from _holding(head, cwd)
-
-
-def _is_tag(environ: Mapping[str, str]) -> bool:
-    return environ.get("GITHUB_REF_TYPE") == "tag" or bool(environ.get("CI_COMMIT_TAG"))
-
-
-def _named(environ: Mapping[str, str]) -> str | None:
-    """The branch that a build says it is of, where nothing is checked out by name."""
-    if environ.get("GITHUB_REF", "").startswith(_HEADS):
-        return environ["GITHUB_REF"].removeprefix(_HEADS)
-    if environ.get("GITHUB_REF_TYPE") == "branch" and environ.get("GITHUB_EVENT_NAME") == "push":
-        return environ.get("GITHUB_REF_NAME")
-    return environ.get("CI_COMMIT_BRANCH")
 
 
 def _holding(head: str, cwd: Path) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
-from reconciler.model import Outcome, Payload, Plan
+from reconciler.model import Finding, Outcome, Payload, Plan
 from reconciler.render.shared import change_requests as shared_change_requests
 from reconciler.render.shared.change_requests import People, RequestView, Roles
 from reconciler.render.shared.options import RenderOptions
@@ -14,6 +14,7 @@ FORMATS: Final = ("text", "json", "markdown", "html")
 _REPORTS: Final = (*FORMATS, "sarif")  # also of drift
 _OUTCOMES: Final = ("text", "json", "markdown")
 _TABLES: Final = ("text", "json")
+_FINDINGS: Final = ("json", "github", "gitlab")  # code hosts by the name of their provider in `ci`
 
 
 class _Format(Protocol):
@@ -34,6 +35,8 @@ class _Format(Protocol):
     def activity(self, rows: list[Mapping[str, Any]], options: RenderOptions) -> str: ...
 
     def activity_filters(self, available: Payload, options: RenderOptions) -> str: ...
+
+    def findings(self, found: Iterable[Finding]) -> str: ...
 
 
 def plan(plan: Plan, *, format: str, options: RenderOptions | None = None, **fields: Any) -> str:
@@ -109,6 +112,11 @@ def activity(rows: Iterable[Mapping[str, Any]], *, format: str, **fields: Any) -
 def activity_filters(available: Payload, *, format: str, **fields: Any) -> str:
     """Return the values by which the activity log can be filtered (contract 11.3)."""
     return _load(format, _TABLES).activity_filters(available, RenderOptions(**fields))
+
+
+def findings(findings: Iterable[Finding], *, format: str) -> str:
+    """Return findings for a program or a code host; "" if there is nothing to print."""
+    return _load(format, _FINDINGS).findings(findings)
 
 
 def _load(name: str, offered: tuple[str, ...]) -> _Format:

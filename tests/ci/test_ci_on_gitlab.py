@@ -58,7 +58,7 @@ def test_a_pipeline_without_a_merge_request_says_so(repo, forge, gitlab):
     done = repo.run("ci", "run", "--comment", "plan", **bare)
 
     assert 0 == done.code
-    assert "no merge request's pipeline" in done.err
+    assert "not the pipeline of a merge request" in done.err
     assert [] == forge.calls
 
 
