@@ -9,6 +9,7 @@ from heapq import heappop, heappush
 from threading import BoundedSemaphore, Event
 from typing import Final
 
+from reconciler import worker_pool
 from reconciler.apply import after_approval, change_writer
 from reconciler.apply.gate_check import PolicyTurns
 from reconciler.apply.progress import AGAIN, Progress, WorkerContext, begin, partly, problem
@@ -27,7 +28,6 @@ from reconciler.model import (
     Result,
 )
 from reconciler.planfile import results
-from reconciler.posthog import worker_pool
 from reconciler.posthog.approval_polling import Asked, Watch
 
 _Node = tuple[Address, bool]  # the address, and whether it is its late half

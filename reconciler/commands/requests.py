@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from reconciler import render
+from reconciler import render, worker_pool
 from reconciler.cli import options, terminal
 from reconciler.cli.session import Session
 from reconciler.errors import (
@@ -18,7 +18,7 @@ from reconciler.errors import (
 )
 from reconciler.live import key_access
 from reconciler.live.key_access import Directory
-from reconciler.posthog import change_requests, response_shapes, voting, worker_pool
+from reconciler.posthog import change_requests, response_shapes, voting
 from reconciler.posthog.approval_polling import Watch
 from reconciler.posthog.change_requests import Vote
 from reconciler.posthog.client import Reader, Writer

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from reconciler import worker_pool
 from reconciler.errors import (
     ApiError,
     AuthenticationError,
@@ -25,7 +26,7 @@ from reconciler.live import references, visibility
 from reconciler.live.key_access import Directory, read_key_user
 from reconciler.live.names import Names, change_request, resource_of, taker
 from reconciler.model import USER, Address, Live, LiveResource, Payload, Person, Scope, Unreadable
-from reconciler.posthog import change_requests, response_shapes, worker_pool
+from reconciler.posthog import change_requests, response_shapes
 from reconciler.posthog.client import Reader
 
 WORKERS: Final = 8

@@ -8,12 +8,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler import worker_pool
 from reconciler.errors import NotFoundError
 from reconciler.kinds import KINDS, READ
 from reconciler.live.key_access import Directory
 from reconciler.live.reader import OF_ONE_SCOPE, WORKERS, Reading, gap_of
 from reconciler.model import Address, Kind, Live, Payload, Scope
-from reconciler.posthog import response_shapes, worker_pool
+from reconciler.posthog import response_shapes
 from reconciler.posthog.client import Reader
 from reconciler.posthog.pagination import PAGE_SIZE
 

@@ -11,8 +11,9 @@ from random import Random
 from threading import Lock
 from typing import Any, Final, Self, TypedDict, TypeVar, Unpack
 
+from reconciler import worker_pool
 from reconciler.model import Payload, Request
-from reconciler.posthog import pagination, worker_pool
+from reconciler.posthog import pagination
 from reconciler.posthog import rate_limit as posthog_rate_limit
 from reconciler.posthog.credentials import Credentials
 from reconciler.posthog.pagination import PAGE_SIZE, Identity, Listing, identify
