@@ -18,7 +18,7 @@ help:
 	@echo "make lint    ruff, import contracts, mypy"
 	@echo "make unit    the tests alone"
 	@echo "make chromium  installs the browser that the tests of the HTML page need, if it is missing"
-	@echo "make soak    files, forecasts, change sets, renderings, fault schedules, kills, seasons: hours"
+	@echo "make soak    every test with its full counts, and the fuzzers: hours; TIMES=3 tries more"
 	@echo "make mutants plants bugs in our own safety code and hunts them"
 	@echo "make bench   figures: planner CPU, request counts, the sandbox's speed"
 	@echo "make format  rewrite the code in the house's format"
@@ -56,12 +56,16 @@ chromium:
 # One hand more than there are cores: some tests wait for a process, and some for a pause to end.
 HANDS := $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1))
 
+# Each worker compiles every test otherwise: for ten seconds, whatever was compiled before.
+unit soak: export PYTHONDONTWRITEBYTECODE :=
+
 unit: $(READY) chromium
 	$(BIN)/pytest -q -n $(HANDS) --dist worksteal --durations=10
 
-soak: $(READY)
-	RECONCILER_SOAK=1 $(BIN)/pytest -q -n auto tests/soak tests/plan/test_gates_against_sandbox.py \
-	  tests/plan/test_evil_change_sets.py tests/e2e/test_faults.py tests/harness
+TIMES := 1
+
+soak: $(READY) chromium
+	SOAK_TIMES=$(TIMES) $(BIN)/pytest -q -n auto --dist worksteal -m "" --hypothesis-profile soak
 
 mutants: $(READY)  # every planted bug, and which hunt finds it
 	$(BIN)/python -m tests.harness.mutants

@@ -1,19 +1,13 @@
 """Fixtures: one sandbox process a worker, a repository beside it."""
 
-import os
 import signal
 
-import hypothesis
 import pytest
 
+from tests.effort import register_profiles
 from tests.support import Repository, sandbox_process
 
-# The gate tries the same examples each time, so that it is red for what a change did; the soak
-# looks for new ones.
-hypothesis.settings.register_profile("gate", derandomize=True, deadline=None)
-hypothesis.settings.register_profile("soak", print_blob=True, deadline=None)
-hypothesis.settings.load_profile("soak" if os.environ.get("RECONCILER_SOAK") else "gate")
-
+register_profiles()
 
 # A shell lets what it starts in the background ignore Ctrl-C, and processes inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -161,7 +161,6 @@ def test_show_draws_what_plan_drew(plan, format_):
         assert draw(plan, format=format_, verbose=1) == draw(back, format=format_, verbose=1)
 
 
-@settings(max_examples=150, deadline=None)
 @given(plans)
 def test_encode_and_decode_are_inverse(plan):
     """For plans of any shape; every document as its schema says, in ASCII, of one line a value."""
@@ -297,7 +296,6 @@ def places(node, path=()):
 PLACES = [path for path in places(DOCUMENT) if path]
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(PLACES), JSON)
 def test_a_document_with_anything_in_it_is_refused_or_shown(path, value):
     """Never a traceback, whatever stands where."""

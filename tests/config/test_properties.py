@@ -97,7 +97,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-@settings(patient, suppress_health_check=[HealthCheck.too_slow], max_examples=500)
+@settings(patient, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=40).map("".join))
 def test_any_text_ends_in_documents_or_findings(content):
     """Nothing is raised; a place is inside the file; what fails says so."""

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.config.edit import emitter, filenames, merge
@@ -21,7 +21,6 @@ VALUE = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(VALUE)
 def test_what_is_written_reads_back_the_same_by_every_reader(value):
     """As a block, between brackets, in a list: for YAML 1.1 as for ours."""
@@ -66,7 +65,6 @@ def test_a_name_stays_one_plain_part_of_a_path(name):
     assert len(part) < 200
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(KEY, VALUE, max_size=3), st.dictionaries(KEY, VALUE, max_size=3))
 def test_a_rewritten_document_says_what_was_meant_or_is_not_written(was, now):
     """Whatever changes into whatever: the comment stays, and the text reads as it should."""

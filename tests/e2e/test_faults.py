@@ -3,12 +3,12 @@
 The oracle is the sandbox's ledger of committed effects, not what the program says of itself.
 """
 
-import os
 from collections import Counter
 
 import pytest
 
 from tests.e2e import acme
+from tests.effort import effort
 
 WRITES = [
     "POST:roles.create",
@@ -32,7 +32,7 @@ SPOILED = [
 ]
 # Each with each in the soak, and in a hunt for planted bugs. Else every fault meets two writes:
 # tests/harness tries them all, without a process for each.
-ALL = any(name in os.environ for name in ("RECONCILER_SOAK", "RECONCILER_TEST_SCRIPT"))
+ALL = effort(gate=False, soak=True, hunt=True)
 PAIRS = [
     (write, spoiled)
     for place, spoiled in enumerate(SPOILED)

@@ -4,6 +4,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.e2e import acme
+from tests.effort import effort
 from tests.support import Repository
 
 VALUES = st.sampled_from(
@@ -65,7 +66,7 @@ FILTERS = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=4,
+    max_examples=effort(4, 200),
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

@@ -20,6 +20,7 @@ from queue import Queue
 
 ROOT = Path(__file__).parent.parent.parent
 WORKERS = 2
+HUNT = ("--hypothesis-profile", "hunt")
 SCHEDULES = ("-m", "tests.harness", "--stop", "1-60")
 SINGLES = ("-m", "pytest", "-x", "-q", "tests/harness/test_single_faults.py")
 KILLS = ("-m", "pytest", "-x", "-q", "tests/harness/test_kill.py")
@@ -325,7 +326,7 @@ def hunt(tree, one):
     try:
         for words in one.hunts:
             done = subprocess.run(
-                [sys.executable, *words],
+                [sys.executable, *words, *(HUNT if "pytest" in words else ())],
                 cwd=tree,
                 env=environ,
                 capture_output=True,

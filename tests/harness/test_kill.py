@@ -1,17 +1,17 @@
 """SIGKILL at every request, before and after it has acted; then one run that just goes on."""
 
 import json
-import os
 import signal
 import subprocess
 
 import pytest
 
+from tests.effort import effort
 from tests.harness import campaign, child, oracle, scenario
 from tests.harness.driver import Driver
 from tests.support import SCRIPT
 
-EACH = 330 if os.environ.get("RECONCILER_SOAK") else 10  # worlds of a chunk
+EACH = effort(3, 330, hunt=10)  # worlds of a chunk
 REQUESTS = 20  # of the first apply; the hit after the last is never met, and the run just ends
 
 

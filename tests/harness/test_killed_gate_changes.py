@@ -1,10 +1,10 @@
 """Killed between two calls that move policies and their people: the rest is never refused."""
 
-import os
 import signal
 
 import pytest
 
+from tests.effort import effort
 from tests.harness import campaign, child, people
 from tests.harness.driver import Driver
 from tests.harness.oracle import need
@@ -12,7 +12,7 @@ from tests.harness.scenario import NOW
 from tests.harness.test_kill import hung
 
 FIRST, EACH = 9, 30  # the request that is hit first, and kills of one world
-KILLS = range(1_000) if os.environ.get("RECONCILER_SOAK") else range(7, 1_000, 83)
+KILLS = effort(range(7, 1_000, 166), range(1_000), hunt=range(7, 1_000, 83))
 CHUNKS = 4
 
 

@@ -1,9 +1,8 @@
 """The planted bugs fit the code that there is; `make mutants` plants and hunts them all."""
 
-import os
-
 import pytest
 
+from tests.effort import effort
 from tests.harness import mutants
 from tests.harness.mutants import MUTANTS, ROOT
 
@@ -26,4 +25,4 @@ def test_all_are_found():
     """In the soak all of them; here two that are found quickest."""
     few = ["write without an intent in the journal", "delete without looking first"]
 
-    assert 0 == mutants.main([] if os.environ.get("RECONCILER_SOAK") else few)
+    assert 0 == mutants.main(effort(few, []))

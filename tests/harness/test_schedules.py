@@ -1,15 +1,14 @@
-"""A thousand random schedules of one to eight faults each; ten thousand in the soak.
+"""200 random schedules of one to eight faults each; ten thousand in the soak.
 
 `python -m tests.harness N` replays one.
 """
 
-import os
-
 import pytest
 
+from tests.effort import effort
 from tests.harness import campaign, scenario
 
-CHUNK, CHUNKS = 500 if os.environ.get("RECONCILER_SOAK") else 50, 20
+CHUNK, CHUNKS = effort(10, 500, hunt=50), 20
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

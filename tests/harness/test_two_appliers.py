@@ -1,15 +1,13 @@
 """Two applies at once, interleaved at every request; and an apply beside people at a browser."""
 
-import os
-
 import pytest
 
+from tests.effort import effort
 from tests.harness import campaign, child, oracle, scenario
 from tests.harness.driver import Driver
 from tests.harness.turnstile import Door, Turnstile
 
-SOAK = bool(os.environ.get("RECONCILER_SOAK"))
-CHUNK, CHUNKS = (100, 50) if SOAK else (4, 4)
+CHUNK, CHUNKS = effort((2, 4), (100, 50), hunt=(4, 4))
 
 
 def race(sandbox, folder, made, seed):

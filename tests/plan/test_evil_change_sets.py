@@ -3,25 +3,24 @@
 What is weaker is counted by brute force (`gate_worlds`), apart from the product.
 """
 
-import os
 from copy import deepcopy
 from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 
 from reconciler.model import Severity
 from reconciler.plan import planner
 from reconciler.plan.guardrails import checks
 from reconciler.plan.guardrails.checks import Limits
 from reconciler.plan.selection import Options
+from tests.effort import TIMES, effort
 from tests.plan import gate_worlds
 from tests.plan.gate_worlds import CONDITIONS, ENABLE, KEYS, PEOPLE, ROLES, UPDATE, State
 from tests.plan.test_leaning import planned
 
-SOAK = int(os.environ.get("RECONCILER_SOAK", "0"))
-EVIL, BENIGN = (500, 500) if not SOAK else (100_000 * SOAK, 100_000 * SOAK)
+EVIL = BENIGN = effort(200, 100_000 * TIMES, hunt=500)
 BROAD, NARROW = CONDITIONS[1], CONDITIONS[2]
 ALLOWED = Options(limits=Limits(allow_weakening=True))
 
@@ -46,7 +45,6 @@ def weaker(before, after):
     return False
 
 
-@settings(max_examples=150, deadline=None)
 @given(ends=gate_worlds.states())
 def test_found_is_what_counting_finds(ends):
     """Both ways; a policy that is disabled is compared as if it were on, which is stricter."""
@@ -220,7 +218,7 @@ def _changes_the_role(dice, state, _):
         state.roles[other] = state.roles[other] | {email}
 
 
-LEFT = 40 if not SOAK else 10_000 * SOAK
+LEFT = effort(20, 10_000 * TIMES, hunt=40)
 MOVES = [*GOOD_STEPS, _new, _joins, _level("admin"), _changes_the_way, _changes_the_role]
 
 

@@ -1,12 +1,11 @@
 """The forecast against the sandbox's own gate: two readings of one contract must agree.
 
-10,000 generated cases, half of them in each generation of the server: policies, a flag before and
+3,200 generated cases, half of them in each generation of the server: policies, a flag before and
 after, and who writes. The plan of the real command says what each write meets, and then each is
 sent. `make soak` asks for 100,000.
 """
 
 import json
-import os
 import re
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -15,12 +14,13 @@ from itertools import chain
 import pytest
 
 from tests.e2e import acme
+from tests.effort import TIMES, effort
 from tests.plan import gate_cases
 from tests.plan.gate_cases import ACTORS, Case, Dice, Server
 from tests.support import Repository, sandbox_process
 
-PROJECTS, FLAGS = 25, 50  # a world: 1,250 cases
-WORLDS = 4 if not os.environ.get("RECONCILER_SOAK") else 40 * int(os.environ["RECONCILER_SOAK"])
+PROJECTS, FLAGS = effort(8, 25), 50  # cases of a world
+WORLDS = effort(4, 40 * TIMES)
 SECONDS = {"14d": 14 * 86_400, "36h": 36 * 3_600, "2h": 2 * 3_600}
 
 

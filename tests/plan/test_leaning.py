@@ -2,7 +2,7 @@
 
 from itertools import combinations
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 
 from reconciler.model import Action, Address
 from reconciler.plan import planner
@@ -45,7 +45,6 @@ def waits_for(moving, address):
     return found
 
 
-@settings(max_examples=120, deadline=None)
 @given(ends=gate_worlds.states())
 def test_no_gate_is_ever_weaker_than_the_weaker_of_before_and_after(ends):
     """All prefixes of all orders, exhaustively: policies, roles, levels."""
@@ -79,7 +78,6 @@ def step(old, new):
     return 1 if new.covers(old) else -1 if old.covers(new) else None
 
 
-@settings(max_examples=120, deadline=None)
 @given(ends=gate_worlds.states())
 def test_what_strengthens_comes_before_the_flags_and_what_weakens_after(ends):
     """Judged by each change alone, put on first and put on last."""

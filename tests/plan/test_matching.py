@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import ABSENT, FieldChange, print_path
@@ -98,7 +98,6 @@ def test_a_list_of_which_a_part_is_ignored_is_described_by_position():
 ITEMS = st.lists(st.sampled_from([A, B, C, D, NEW, B50, group("d", 7)]), max_size=7)
 
 
-@settings(max_examples=300, deadline=None)
 @given(live=ITEMS, desired=ITEMS)
 def test_the_live_list_and_its_matches_make_the_desired_one(live, desired):
     """Each item is matched once at most, and equal items are matched as often as they can be."""

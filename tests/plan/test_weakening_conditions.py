@@ -3,7 +3,7 @@
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import ABSENT
@@ -164,7 +164,6 @@ def counted(conditions):
             yield before, after
 
 
-@settings(max_examples=60, deadline=None)
 @given(old=EXACT, new=EXACT)
 def test_inclusion_is_that_of_all_pairs_counted_in_half_steps(old, new):
     """With whole limits half steps reach every cell: what is not found by counting is not there."""

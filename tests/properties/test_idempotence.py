@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.e2e import acme
+from tests.effort import effort
 from tests.support import Repository
 
 PEOPLE = [f"{name}@acme.test" for name in acme.PEOPLE]
@@ -141,9 +142,7 @@ def worlds(draw):
 
 
 @settings(
-    max_examples=12,
-    deadline=None,
-    derandomize=True,
+    max_examples=effort(12, 200),
     phases=[Phase.explicit, Phase.generate],  # shrinking costs processes; the seed replays
     suppress_health_check=list(HealthCheck),
 )

@@ -12,15 +12,14 @@ from reconciler.plan.diff import three_way, values
 from reconciler.plan.selection import Options
 from reconciler.planfile import codec
 from tests.apply import running
+from tests.effort import effort
 from tests.properties import situations
 from tests.properties.situations import HASHES, MARK, OTHER, PLACES, planned, told
 from tests.properties.test_idempotence import FLAG
 from tests.support import Repository
 
 QUICK = settings(
-    max_examples=20,
-    deadline=None,
-    derandomize=True,
+    max_examples=effort(10, 200, hunt=20),
     phases=[Phase.explicit, Phase.generate],  # shrinking costs requests; the seed replays
     suppress_health_check=list(HealthCheck),
 )
@@ -108,7 +107,7 @@ def possible(ran):
     return ran
 
 
-@settings(QUICK, max_examples=8)
+@settings(QUICK, max_examples=effort(8, 200))
 @given(
     one=situations.documents(gates=False),
     other=situations.documents(gates=False),
@@ -151,7 +150,6 @@ def alike(first, second):
     return tuple({name: pair[side] for name, pair in pairs.items()} for side in (0, 1))
 
 
-@settings(max_examples=300, deadline=None)
 @given(two_specs())
 def test_the_way_back_is_the_way_there_read_backwards(given_):
     """Field by field: what was live is wanted, and what was wanted is live."""

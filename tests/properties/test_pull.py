@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.e2e import acme
+from tests.effort import effort
 from tests.properties.test_idempotence import ACTIONS, CONDITIONS, FILTERS, KEYS, WORDS
 from tests.support import Repository
 
@@ -112,9 +113,7 @@ def _files(folder):
 
 
 @settings(
-    max_examples=8,
-    deadline=None,
-    derandomize=True,
+    max_examples=effort(8, 200),
     phases=[Phase.explicit, Phase.generate],  # shrinking costs processes; the seed replays
     suppress_health_check=list(HealthCheck),
 )
@@ -143,9 +142,7 @@ def test_what_was_pulled_is_valid_plans_as_nothing_and_is_pulled_the_same(
 
 
 @settings(
-    max_examples=6,
-    deadline=None,
-    derandomize=True,
+    max_examples=effort(6, 200),
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

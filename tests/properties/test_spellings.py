@@ -1,21 +1,19 @@
 """Whatever `validate` accepts, in whatever spelling, is applied once and then matches."""
 
 import json
-import os
 import random
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.e2e import acme
+from tests.effort import TIMES, effort
 from tests.properties import spellings
 from tests.support import Repository
 
-EXAMPLES = 200 * int(os.environ["RECONCILER_SOAK"]) if os.environ.get("RECONCILER_SOAK") else 2
-
 
 @settings(
-    max_examples=EXAMPLES,
+    max_examples=effort(2, 200 * TIMES),
     phases=[Phase.explicit, Phase.generate],  # shrinking costs processes; the seed replays
     suppress_health_check=list(HealthCheck),
 )

@@ -50,7 +50,6 @@ LOOKS = [
     (60, 0, Zoom.RESOURCES),
     (40, 0, Zoom.TOTALS),
 ]
-many = settings(max_examples=60, deadline=None)
 
 
 def like(word):
@@ -138,7 +137,6 @@ def test_nothing_that_a_terminal_obeys(word):
         harmless(shown)
 
 
-@settings(max_examples=40, deadline=None)
 @given(short)
 def test_no_word_changes_the_lines_of_a_terminal(word):
     """As many lines as with a plain word; and as many as there are with colour."""
@@ -155,7 +153,6 @@ def test_no_word_changes_the_lines_of_a_terminal(word):
             assert len(expected.split("\n")) == len(shown.split("\n"))
 
 
-@many
 @given(plans)
 def test_plans_of_any_shape(plan):
     """At any width, folded or not, in colour or not."""
@@ -201,7 +198,6 @@ def shape(shown):
             yield [token.type, token.tag, token.nesting]
 
 
-@many
 @given(hostile)
 def test_no_word_changes_the_tree_of_a_comment(word):
     """Parsed by a CommonMark parser, it is the tree of a plain word (fault I-c)."""
@@ -221,7 +217,6 @@ def gfm(shown):
     return tags(cmarkgfm.github_flavored_markdown_to_html(shown, options))
 
 
-@many
 @given(hostile)
 def test_no_word_changes_what_github_makes_of_a_comment(word):
     """Tables, links without brackets, task lists and raw tags are what its parser adds."""
@@ -239,7 +234,6 @@ def test_no_word_changes_what_github_makes_of_a_comment(word):
     ) == gfm(render.outcomes(ended, samples.saying(word), format="markdown"))
 
 
-@many
 @given(plans)
 def test_a_comment_of_any_plan_holds_no_markup_of_its_words(plan):
     for draw in (render.plan, render.drift):
@@ -386,7 +380,6 @@ def plain_frame(word, verdict, draw):
     return list(frame(draw(samples.saying(word, verdict), format="html")))
 
 
-@many
 @given(short, st.sampled_from(Verdict))
 def test_no_word_changes_the_elements_of_a_page(word, verdict):
     """Parsed, the page has the same tags and attributes as for a plain word (fault I-d)."""
@@ -408,7 +401,6 @@ KNOWN_ATTRIBUTES = (
 )
 
 
-@many
 @given(plans)
 def test_a_page_of_any_plan_is_well_formed_and_runs_nothing_of_it(plan):
     """Known elements and attributes alone; one script, which is that of the program."""

@@ -98,9 +98,7 @@ def gated_part(flag):
     return {"active": flag["active"], "rollouts": flag_filters.rollouts(flag["filters"], G2)}
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(run=runs)
 def test_nothing_gated_changes_without_an_approval(server, run):
     api = Api(server)
@@ -125,9 +123,7 @@ def test_nothing_gated_changes_without_an_approval(server, run):
         assert gated_part(line["before"]) == gated_part(line["after"]), line
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(run=runs)
 def test_the_ledger_leads_from_the_beginning_to_the_state(server, run):
     api = Api(server)
@@ -168,9 +164,7 @@ values = st.recursive(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(config=st.dictionaries(st.sampled_from(["users", "roles", "x"]), values), rule=values)
 def test_whatever_a_policy_keeps_survives_the_round_trip(server, config, rule):
     api = Api(server)

@@ -15,6 +15,7 @@ from reconciler.sandbox.requests.routes import Table
 from reconciler.sandbox.server.server import background
 from reconciler.sandbox.server.testing import Sandbox
 from reconciler.sandbox.store.generation import PROFILES
+from tests.effort import effort
 
 KEY = {"Authorization": "Bearer phx_olga"}
 KNOWN = {
@@ -88,9 +89,7 @@ def test_every_answer_is_as_the_document_says(sandboxes, name, operation):
 
     @given(operation.as_strategy())
     @settings(
-        max_examples=8,
-        deadline=None,
-        derandomize=True,
+        max_examples=effort(8, 200),
         database=None,
         suppress_health_check=list(HealthCheck),
     )

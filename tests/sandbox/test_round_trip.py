@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from reconciler.sandbox.protocol.errors import SeedError
 from reconciler.sandbox.protocol.messages import Incoming
 from reconciler.sandbox.world import Settings, World
+from tests.effort import effort
 
 PEOPLE = ("a@x.test", "b@x.test", "c@x.test", "d@x.test")
 ROLES = ("Crew", "crew", "Ünïts", "a@x.test")
@@ -262,7 +263,7 @@ def seen(world):
     return [ask(world, who, "GET", page) for who in range(4) for page in pages]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(seed=seeds, calls=steps)
 def test_any_world_is_made_again_by_its_own_state(seed, calls):
     first = World(Settings(seed_text=json.dumps(seed), rng_seed=3))
@@ -285,7 +286,7 @@ def test_any_world_is_made_again_by_its_own_state(seed, calls):
         first.close()
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=effort(10, 200), suppress_health_check=list(HealthCheck))
 @given(seed=seeds, calls=steps)
 def test_the_same_calls_give_the_same_bytes(seed, calls):
     seed["now"] = "2026-01-05T09:00:00Z"
@@ -301,7 +302,7 @@ def test_the_same_calls_give_the_same_bytes(seed, calls):
     assert run(7) == run(7)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(seed=seeds, data=st.data())
 def test_a_spoiled_seed_is_refused_or_makes_a_world_but_never_breaks(seed, data):
     place = seed

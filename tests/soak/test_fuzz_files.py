@@ -1,21 +1,21 @@
-"""200,000 mutated files through the whole loader. RECONCILER_SOAK=N runs N times as many."""
+"""200,000 mutated files through the whole loader. `make soak TIMES=N` tries N times as many."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.config import fuzzing, twice
+from tests.effort import TIMES
 
+pytestmark = pytest.mark.soak
 SHARDS, EACH = 100, 2_000
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_no_input_escapes_the_loader(shard, tmp_path):
     """What fails is written down: move it to tests/config/corpus."""
-    times = max(1, int(os.environ.get("RECONCILER_SOAK", "1")))
     kept = Path(tmp_path / "failing.yaml")
-    for number, data in enumerate(fuzzing.mutants(1_000 + shard, EACH * times)):
+    for number, data in enumerate(fuzzing.mutants(1_000 + shard, EACH * TIMES)):
         kept.write_bytes(data)  # a crash of the whole process leaves it behind as well
         try:
             fuzzing.check(data)

@@ -1,15 +1,15 @@
-"""50,000 hostile inputs through every rendering. RECONCILER_SOAK=N runs N times as many."""
-
-import os
+"""50,000 hostile inputs through every rendering. `make soak TIMES=N` tries N times as many."""
 
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from reconciler.model import Verdict
+from tests.effort import TIMES
 from tests.render import test_sinks as sinks
 from tests.render.strategies import hostile, plans
 
+pytestmark = pytest.mark.soak
 SHARDS, EACH = 10, 720  # 7 properties: 50,400 inputs
 PROPERTIES = {
     sinks.test_no_word_changes_the_lines_of_a_terminal: (sinks.short,),
@@ -26,10 +26,9 @@ PROPERTIES = {
 @pytest.mark.parametrize("name", [one.__name__ for one in PROPERTIES])
 def test_no_string_changes_the_shape_of_a_rendering(name, shard):
     """The properties of tests/render, with other and with more inputs each time."""
-    times = max(1, int(os.environ.get("RECONCILER_SOAK", "1")))
     prove, inputs = next(one for one in PROPERTIES.items() if one[0].__name__ == name)
     often = settings(
-        max_examples=EACH * times,
+        max_examples=EACH * TIMES,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
