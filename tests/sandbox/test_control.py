@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from conftest import FLAGS, NOW, ORG, POLICIES, REQUESTS, SEED
 
 from reconciler.sandbox.api import routes
+
+from .conftest import FLAGS, NOW, ORG, POLICIES, REQUESTS, SEED
 
 
 def refused(api, method, name, body=None):

@@ -7,10 +7,11 @@ import time
 import urllib.parse
 
 import pytest
-from conftest import FLAGS, ORG, POLICIES, REQUESTS
 
 from reconciler.sandbox.faults import schedule as faults_schedule
 from reconciler.sandbox.protocol.errors import SandboxError
+
+from .conftest import FLAGS, ORG, POLICIES, REQUESTS
 
 
 def rule(effect, **more):

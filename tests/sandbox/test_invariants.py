@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import FLAGS, REQUESTS, SEED, Api
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,8 @@ from reconciler.sandbox.faults import schedule
 from reconciler.sandbox.rules import flag_filters
 from reconciler.sandbox.seed import document
 from reconciler.sandbox.store.generation import G2
+
+from .conftest import FLAGS, REQUESTS, SEED, Api
 
 ACTIONS = ("feature_flag.enable", "feature_flag.disable", "feature_flag.update")
 PEOPLE = ("olga", "ada", "abe", "max", "mia")

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 import pytest
 import requests
 import schemathesis
-from conftest import FLAGS, ORG, REQUESTS, SEED, Api
 from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi import checks
 
@@ -16,6 +15,8 @@ from reconciler.sandbox.server.server import background
 from reconciler.sandbox.server.testing import Sandbox
 from reconciler.sandbox.store.generation import PROFILES
 from tests.effort import effort
+
+from .conftest import FLAGS, ORG, REQUESTS, SEED, Api
 
 KEY = {"Authorization": "Bearer phx_olga"}
 KNOWN = {

@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import FLAGS, SEED, Api
 
 from reconciler.sandbox import server
 from reconciler.sandbox.protocol.errors import SandboxError
 from reconciler.sandbox.server.testing import Sandbox
 from tests import support
+
+from .conftest import FLAGS, SEED, Api
 
 ROOT = Path(__file__).parents[2]
 RUN = """

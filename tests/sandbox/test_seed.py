@@ -4,10 +4,11 @@ import copy
 
 import pytest
 import yaml
-from conftest import FLAGS, FULL, ORG, POLICIES, REQUESTS, SEED
 
 from reconciler.sandbox.protocol.errors import SeedError
 from reconciler.sandbox.seed import document
+
+from .conftest import FLAGS, FULL, ORG, POLICIES, REQUESTS, SEED
 
 INTERFACE = """
 now: "2026-01-05T09:00:00Z"            # optional
