@@ -19,7 +19,7 @@ def _judged(_ctx: click.Context, option: click.Parameter, value: str | None) -> 
     if value is None:
         return None
     try:
-        clock.parse(value) if option.name == "now" else load.rate_limit(value)
+        clock.parse_time(value) if option.name == "now" else load.parse_rate_limit(value)
     except (SandboxError, ValueError) as error:
         raise click.BadParameter(str(error)) from error
     return value

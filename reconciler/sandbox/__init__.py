@@ -1,5 +1,5 @@
-"""A small PostHog: the API of generation G2 as an executable model, over HTTP and SQLite.
+"""An emulated PostHog: the API of generation G2 as an executable model, over HTTP and SQLite.
 
-It is written from the API contract alone and shares nothing with the client, so that trying the
-client against it means something. Sections named in docstrings are those of that contract.
+It is written only from the API contract (docs/posthog-api.md) and shares no code with the client,
+so that tests of the client against it are meaningful. Its public interface is `server`.
 """

@@ -14,7 +14,7 @@ def at(**values):
 
 
 def met(rule, before, after, crash=""):
-    return conditions.met(rule, before=before, after=after, crash=crash)
+    return conditions.are_met(rule, before=before, after=after, crash=crash)
 
 
 def rule(kind, operator=None, value=None, field=ROLLOUT):
@@ -113,7 +113,7 @@ EVERYWHERE = {
     ids=["g2", "g1"],
 )
 def test_4_a_position_exists_only_where_the_key_is(profile, paths):
-    found = flag_filters.rollouts(EVERYWHERE, profile)
+    found = flag_filters.find_rollouts(EVERYWHERE, profile)
 
     assert {one["path"]: one["value"] for one in found} == paths
 
@@ -125,5 +125,7 @@ def test_4_release_conditions_ignore_order_and_display_only_keys():
     plain = {"key": "a", "type": "person", "value": 1}
     second = {"groups": [{"properties": [{**two, "cohort_name": "x"}, plain]}]}
 
-    assert flag_filters.release_conditions(first) == flag_filters.release_conditions(second)
-    assert flag_filters.release_conditions(first) != flag_filters.release_conditions({})
+    assert flag_filters.find_release_conditions(first) == flag_filters.find_release_conditions(
+        second
+    )
+    assert flag_filters.find_release_conditions(first) != flag_filters.find_release_conditions({})

@@ -143,7 +143,7 @@ def test_a_body_is_cut_or_drips(api):
     assert time.monotonic() - began > 0.5
 
 
-@pytest.mark.parametrize("kind", faults_schedule.KINDS)
+@pytest.mark.parametrize("kind", faults_schedule.MUTATIONS)
 def test_a_body_is_turned_into_no_answer(api, kind):
     inject(api, rule({"mutate": kind}))
 
@@ -408,7 +408,7 @@ def test_the_short_form_says_the_same(api):
 def test_a_wrong_schedule_is_refused_with_its_place(schedule, place):
     text = schedule if isinstance(schedule, str) else json.dumps(schedule)
     with pytest.raises(SandboxError) as caught:
-        faults_schedule.parse(text)
+        faults_schedule.parse_schedule(text)
 
     assert place in caught.value.message
 
@@ -417,6 +417,6 @@ def test_a_schedule_may_come_from_a_file(tmp_path):
     path = tmp_path / "faults.yaml"
     path.write_text("faults:\n  - effect: {status: 503}\n", encoding="utf-8")
 
-    assert len(faults_schedule.from_option(str(path)).rules) == 1
-    with pytest.raises(SandboxError, match="no such file"):
-        faults_schedule.from_option(str(tmp_path / "moon.yaml"))
+    assert len(faults_schedule.read_option(str(path)).rules) == 1
+    with pytest.raises(SandboxError, match="neither a file nor"):
+        faults_schedule.read_option(str(tmp_path / "moon.yaml"))

@@ -96,7 +96,7 @@ def perform(api, run):
 def gated_part(flag):
     if flag is None or flag["deleted"]:
         return {"active": False, "rollouts": []}
-    return {"active": flag["active"], "rollouts": flag_filters.rollouts(flag["filters"], G2)}
+    return {"active": flag["active"], "rollouts": flag_filters.find_rollouts(flag["filters"], G2)}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -190,9 +190,9 @@ BLOCKS = [yaml.safe_load(one) for one in re.findall(r"```yaml\n(.*?)```", PAGE, 
 @pytest.mark.parametrize("block", BLOCKS, ids="-".join)
 def test_what_the_docs_show_is_accepted(server, block):
     if "faults" in block:
-        schedule.from_document(block)
+        schedule.build_schedule(block)
     else:
-        document.validate(block)
+        document.validate_seed(block)
         server.reset(block)
 
 

@@ -8,9 +8,9 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi import checks
 
-from reconciler.sandbox.api import routes
-from reconciler.sandbox.api.openapi import document
-from reconciler.sandbox.requests.routes import Table
+from reconciler.sandbox.api import list_routes
+from reconciler.sandbox.api.openapi import make_document
+from reconciler.sandbox.requests.routes import RouteTable
 from reconciler.sandbox.server.server import background
 from reconciler.sandbox.server.testing import Sandbox
 from reconciler.sandbox.store.generation import PROFILES
@@ -52,7 +52,9 @@ def world():
 def operations():
     """Every operation of every profile, as (profile, method, path)."""
     for name, profile in PROFILES.items():
-        schema = schemathesis.openapi.from_dict(document(Table(routes(), name), profile))
+        schema = schemathesis.openapi.from_dict(
+            make_document(RouteTable(list_routes(), name), profile)
+        )
         schema.validate()
         for found in schema.get_all_operations():
             operation = found.ok()

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from reconciler.sandbox.protocol.errors import SeedError
-from reconciler.sandbox.protocol.messages import Incoming
-from reconciler.sandbox.world import Settings, World
+from reconciler.sandbox.protocol.messages import IncomingRequest
+from reconciler.sandbox.world import StartOptions, World
 from tests.effort import effort
 
 PEOPLE = ("a@x.test", "b@x.test", "c@x.test", "d@x.test")
@@ -241,8 +241,8 @@ steps = st.lists(
 def ask(world, who, method, path, body=None):
     data = json.dumps(body).encode() if body is not None else b""
     headers = {"authorization": f"Bearer phx_{who}", "content-type": "application/json"}
-    incoming = Incoming(method, path, {}, headers, data, "http://x")
-    answer = world.serve(incoming, world.draw(incoming))
+    incoming = IncomingRequest(method, path, {}, headers, data, "http://x")
+    answer = world.serve(incoming, world.draw_faults(incoming))
     return answer.status, json.dumps(answer.body, default=str)
 
 
@@ -266,14 +266,14 @@ def seen(world):
 @settings(suppress_health_check=list(HealthCheck))
 @given(seed=seeds, calls=steps)
 def test_any_world_is_made_again_by_its_own_state(seed, calls):
-    first = World(Settings(seed_text=json.dumps(seed), rng_seed=3))
+    first = World(StartOptions(seed_text=json.dumps(seed), rng_seed=3))
     try:
         for who, (method, path, body) in calls:
             ask(first, who, method, path, body)
-        state = json.loads(json.dumps(first.state()))
-        second = World(Settings(seed_text=json.dumps(state), rng_seed=3))
+        state = json.loads(json.dumps(first.export_state()))
+        second = World(StartOptions(seed_text=json.dumps(state), rng_seed=3))
         try:
-            assert second.state() == state
+            assert second.export_state() == state
             if "now" in seed:  # a running clock shows in what is STALE, and in nothing else
                 assert seen(second) == seen(first)
             for who, (method, path, body) in calls:
@@ -292,10 +292,10 @@ def test_the_same_calls_give_the_same_bytes(seed, calls):
     seed["now"] = "2026-01-05T09:00:00Z"
 
     def run(number):
-        world = World(Settings(seed_text=json.dumps(seed), rng_seed=number))
+        world = World(StartOptions(seed_text=json.dumps(seed), rng_seed=number))
         try:
             said = [ask(world, who, *step) for who, step in calls]
-            return json.dumps([said, seen(world), world.ledger(), world.state()])
+            return json.dumps([said, seen(world), world.list_ledger(), world.export_state()])
         finally:
             world.close()
 
@@ -320,7 +320,7 @@ def test_a_spoiled_seed_is_refused_or_makes_a_world_but_never_breaks(seed, data)
 
 def refusal_of(seed):
     try:
-        World(Settings(seed_text=json.dumps(seed))).close()
+        World(StartOptions(seed_text=json.dumps(seed))).close()
     except SeedError as error:
         return error.message
     return None

@@ -173,7 +173,7 @@ BAD = [
     ("users", [{"email": "a", "tokens": [{"token": "t"}, {"token": "t"}]}], "users[0].tokens[1]"),
     ("users", [{"email": "a", "created_at": "yesterday"}], "users[0].created_at:"),
     ("users", "x", "users: 'x' is not of type"),
-    ("now", "soon today", "now: 'soon today' is no time"),
+    ("now", "soon today", "now: 'soon today' is not a time"),
     ("cloud", "yes", "cloud: 'yes' is not of type 'boolean'"),
     ("rate_limit", {}, "rate_limit:"),
     ("rate_limit", {"per_minute": 0}, "rate_limit.per_minute:"),
@@ -185,7 +185,7 @@ DEEP = [
     (("organizations", 0, "members", 0, "email"), "x", "organizations[0].members[0].email: no"),
     (("organizations", 0, "members", 0, "level"), "king", "organizations[0].members[0].level:"),
     (("organizations", 0, "roles", 0, "members"), ["otto@acme.test"],
-     "organizations[0].roles[0].members[0]: 'otto@acme.test' is no member"),
+     "organizations[0].roles[0].members[0]: 'otto@acme.test' is not a member"),
     (("organizations", 0, "roles", 1, "name"), "Release managers",
      "organizations[0].roles[1].name: 'Release managers' is used twice"),
     (("organizations", 0, "settings"), {"enforce_2fa": "x"},
@@ -198,7 +198,7 @@ DEEP = [
     ((*WEB, "feature_flags"), [{"key": "x"}],
      "organizations[0].projects[0].feature_flags[0]: 'filters' is a required property"),
     ((*WEB, "feature_flags"), [FLAG, FLAG],
-     "organizations[0].projects[0].feature_flags[1].key: a live flag 'x' is there already"),
+     "organizations[0].projects[0].feature_flags[1].key: a live flag 'x' already exists"),
     ((*WEB, "approval_policies"),
      [{"action_key": "x", "approver_config": {"users": ["x@y"]}}],
      "organizations[0].projects[0].approval_policies[0].approver_config.users[0]: no user"),
@@ -242,15 +242,15 @@ def test_what_is_no_seed_at_all_is_refused(api, text):
 
 def test_what_is_nested_too_deeply_is_refused():
     with pytest.raises(SeedError):
-        document.parse("[" * 5000 + "]" * 5000)
+        document.parse_seed("[" * 5000 + "]" * 5000)
 
 
 def test_every_noun_of_the_world_can_be_said_in_a_seed(api):
     """The schema knows every field that the state writes."""
-    form = document.schema()
+    form = document.load_schema()
     state = api.sandbox.state()
 
     assert state["users"][0].keys() <= form["$defs"]["user"]["properties"].keys()
     organization = state["organizations"][0]
     assert organization["settings"].keys() <= form["$defs"]["settings"]["properties"].keys()
-    document.validate(yaml.safe_load(yaml.safe_dump(state)))
+    document.validate_seed(yaml.safe_load(yaml.safe_dump(state)))

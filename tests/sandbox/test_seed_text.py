@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from reconciler.sandbox.protocol.errors import SandboxError, SeedError
 from reconciler.sandbox.seed import document
-from reconciler.sandbox.seed.document import parse
+from reconciler.sandbox.seed.document import parse_seed
 from reconciler.sandbox.store import tables
-from reconciler.sandbox.world import Settings, World
+from reconciler.sandbox.world import StartOptions, World
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -25,7 +25,7 @@ values = st.recursive(
 def test_what_yaml_writes_is_read_back(value):
     text = yaml.safe_dump(value)
 
-    assert document._read(text) == yaml.safe_load(text) == value
+    assert document._read_text(text) == yaml.safe_load(text) == value
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_what_yaml_writes_is_read_back(value):
     ],
 )
 def test_yaml_is_read_as_usual_but_times_are_text(text, expected):
-    assert document._read(text) == expected
+    assert document._read_text(text) == expected
 
 
 REFUSED = [
@@ -69,7 +69,7 @@ REFUSED = [
 @pytest.mark.parametrize(("text", "message"), REFUSED, ids=lambda one: str(one)[:30])
 def test_a_text_that_is_no_seed_is_refused_in_one_line(text, message):
     with pytest.raises(SeedError) as caught:
-        parse(text)
+        parse_seed(text)
 
     assert message in caught.value.message
     assert "\n" not in caught.value.message
@@ -78,7 +78,7 @@ def test_a_text_that_is_no_seed_is_refused_in_one_line(text, message):
 @given(st.text() | st.text("{}[]:,-&*!|>'\"% \n\tab<"))
 def test_any_text_is_a_world_or_a_refusal(text):
     try:
-        parse(text)
+        parse_seed(text)
     except SeedError as error:
         message = error.message
     else:
@@ -88,7 +88,7 @@ def test_any_text_is_a_world_or_a_refusal(text):
 
 def written_by(tmp_path, version):
     data = tmp_path / "world.db"
-    World(Settings(data=data, seed_text="{}")).close()
+    World(StartOptions(data=data, seed_text="{}")).close()
     connection = sqlite3.connect(data)
     connection.execute(f"PRAGMA user_version={version}")
     connection.commit()
@@ -101,7 +101,7 @@ def test_a_file_of_a_newer_schema_is_left_alone(tmp_path):
     before = data.read_bytes()
 
     with pytest.raises(SandboxError, match=r"a newer version of the sandbox \(schema 99, this one"):
-        World(Settings(data=data))
+        World(StartOptions(data=data))
     assert data.read_bytes() == before
 
 
@@ -109,13 +109,13 @@ def test_a_file_of_an_older_schema_is_brought_up_step_by_step(tmp_path, monkeypa
     data = written_by(tmp_path, 1)
     monkeypatch.setattr(tables, "SCHEMA_VERSION", 3)
     with pytest.raises(SandboxError, match="another version"):
-        World(Settings(data=data))
+        World(StartOptions(data=data))
 
     steps = {1: ("CREATE TABLE extra (x)",), 2: ("INSERT INTO extra VALUES (7)",)}
     monkeypatch.setattr(tables, "MIGRATIONS", steps)
     for _ in range(2):  # the second time there is nothing left to do
-        world = World(Settings(data=data))
-        assert world.state()["users"] == []
+        world = World(StartOptions(data=data))
+        assert world.export_state()["users"] == []
         world.close()
     connection = sqlite3.connect(data)
     assert connection.execute("SELECT x FROM extra").fetchall() == [(7,)]
@@ -129,7 +129,7 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "MIGRATIONS", {1: ("CREATE TABLE extra (x)", "moon")})
 
     with pytest.raises(SandboxError):
-        World(Settings(data=data))
+        World(StartOptions(data=data))
 
     connection = sqlite3.connect(data)
     names = json.dumps(connection.execute("SELECT name FROM sqlite_schema").fetchall())

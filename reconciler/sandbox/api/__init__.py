@@ -1,4 +1,4 @@
-"""One module a resource: its routes and its rules."""
+"""The endpoints, one module per resource."""
 
 from reconciler.sandbox.api import (
     activity_log,
@@ -32,6 +32,6 @@ _MODULES = (
 )
 
 
-def routes() -> tuple[Route, ...]:
-    """Every route of the emulated API."""
+def list_routes() -> tuple[Route, ...]:
+    """Return every route of the emulated API."""
     return tuple(route for module in _MODULES for route in module.ROUTES)

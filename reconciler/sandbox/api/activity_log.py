@@ -10,13 +10,13 @@ from typing import Any
 
 from reconciler.sandbox.protocol import validators
 from reconciler.sandbox.protocol.errors import forbidden, invalid, not_found
-from reconciler.sandbox.protocol.messages import Answer
+from reconciler.sandbox.protocol.messages import Response
 from reconciler.sandbox.requests.call import Call
 from reconciler.sandbox.requests.routes import Route, View
 from reconciler.sandbox.store import clock, people
-from reconciler.sandbox.store.clock import shown
-from reconciler.sandbox.store.model import ADMIN, Entry, User
-from reconciler.sandbox.store.paging import link
+from reconciler.sandbox.store.clock import format_time
+from reconciler.sandbox.store.model import ADMIN, LogEntry, User
+from reconciler.sandbox.store.paging import make_link
 from reconciler.sandbox.store.transaction import Clause, Window
 
 _PAGE, _LARGEST_PAGE = 100, 1000
@@ -24,199 +24,209 @@ _EXACT = {"scopes": "scope", "activities": "activity", "clients": "client", "ite
 _ORDERS = {True: "created_at DESC, seq DESC", False: "created_at, seq"}
 _ADMINS_ONLY = "Only organization admins and owners can view organization-wide activity logs."
 _SPACED_ZONE = re.compile(r"(T\S+) (\d\d:?\d\d)$")
-_MOST_FILTERS = 100
+_MAX_FILTERS = 100
 _DETAIL_FILTERS = "detail_filters"
 _JSON_TYPES = {bool: "boolean", int: "number", float: "number", str: "string", list: "array"}
-Test = Callable[[Entry], bool]
+EntryFilter = Callable[[LogEntry], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class _Cursor:
-    """A place in the log: after an entry, or before one. It stays put when entries are added."""
+    """A position in the log, after or before an entry. New entries do not move it."""
 
     entry: str | None = None
     back: bool = False
 
 
-def list_entries(call: Call) -> Answer:
-    """Entries, newest first; by cursor, or by number when `page` is given (contract 11.1)."""
-    clauses, tests = _asked(call)
+def list_entries(call: Call) -> Response:
+    """List entries, newest first, by cursor or, with `page`, by page number (contract 11.1)."""
+    clauses, tests = _parse_filters(call)
     keep = (lambda entry: all(test(entry) for test in tests)) if tests else None
-    size = min(validators.as_id(call.query("page_size") or "") or _PAGE, _LARGEST_PAGE)
-    number = call.query("page")
+    size = min(validators.parse_id(call.get_query("page_size") or "") or _PAGE, _LARGEST_PAGE)
+    number = call.get_query("page")
     if number is not None or call.profile.counts_logs:
-        return _numbered(call, clauses, keep, size=size, number=number or "1")
-    return _from_cursor(call, clauses, keep, size=size)
+        return _read_numbered_page(call, clauses, keep, size=size, number=number or "1")
+    return _read_cursor_page(call, clauses, keep, size=size)
 
 
-def _numbered(
-    call: Call, clauses: list[Clause], keep: Test | None, *, size: int, number: str
-) -> Answer:
-    offset = _page_number(number, size)
-    order = _ORDERS[_newest_first(call)]
-    reach = Window(size, max(0, offset + call.bend.shift), order)
-    count, found = call.tx.page(Entry, clauses, reach, keep)
-    if call.bend.empty:
-        count, found = 0, []
+def _read_numbered_page(
+    call: Call, clauses: list[Clause], keep: EntryFilter | None, *, size: int, number: str
+) -> Response:
+    offset = _parse_offset(number, size)
+    order = _ORDERS[_is_newest_first(call)]
+    reach = Window(size, max(0, offset + call.fault_effect.shift), order)
+    count, entries = call.tx.read_page(LogEntry, clauses, reach, keep)
+    if call.fault_effect.empty:
+        count, entries = 0, []
     if offset and offset >= count:
         raise not_found("Invalid page.")
     page, more = offset // size + 1, offset + size < count
     body = {
         "count": count,
-        "next": link(call.incoming, page=page + 1) if more else None,
-        "previous": link(call.incoming, page=page - 1) if offset else None,
+        "next": make_link(call.incoming, page=page + 1) if more else None,
+        "previous": make_link(call.incoming, page=page - 1) if offset else None,
     }
-    return Answer(200, {**body, "results": [shape(call, one) for one in found]})
+    return Response(200, {**body, "results": [render_entry(call, entry) for entry in entries]})
 
 
-def _from_cursor(call: Call, clauses: list[Clause], keep: Test | None, *, size: int) -> Answer:
-    cursor = _cursor(call.query("cursor"))
-    newest = _newest_first(call)
+def _read_cursor_page(
+    call: Call, clauses: list[Clause], keep: EntryFilter | None, *, size: int
+) -> Response:
+    cursor = _parse_cursor(call.get_query("cursor"))
+    newest = _is_newest_first(call)
     if cursor.entry is not None:
         sign = "<" if newest is not cursor.back else ">"
         place = "(SELECT created_at, seq FROM activity WHERE id = ?)"
         clauses = [*clauses, (f"(created_at, seq) {sign} {place}", (cursor.entry,))]
-    reach = Window(size, max(0, call.bend.shift), _ORDERS[newest is not cursor.back])
-    count, found = call.tx.page(Entry, clauses, reach, keep)
+    reach = Window(size, max(0, call.fault_effect.shift), _ORDERS[newest is not cursor.back])
+    count, entries = call.tx.read_page(LogEntry, clauses, reach, keep)
     if cursor.back:
-        found.reverse()
-    if call.bend.empty:
-        count, found = 0, []
+        entries.reverse()
+    if call.fault_effect.empty:
+        count, entries = 0, []
     more, came = count > size, cursor.entry is not None
     forward, backward = (came, more) if cursor.back else (more, came)
     body = {
-        "next": _link(call, found[-1], back=False) if forward and found else None,
-        "previous": _link(call, found[0], back=True) if backward and found else None,
+        "next": _make_cursor_link(call, entries[-1], back=False) if forward and entries else None,
+        "previous": _make_cursor_link(call, entries[0], back=True)
+        if backward and entries
+        else None,
     }
-    return Answer(200, {**body, "results": [shape(call, one) for one in found]})
+    return Response(200, {**body, "results": [render_entry(call, entry) for entry in entries]})
 
 
-def _newest_first(call: Call) -> bool:
-    return call.query("ordering") != "created_at"
+def _is_newest_first(call: Call) -> bool:
+    return call.get_query("ordering") != "created_at"
 
 
-def _link(call: Call, entry: Entry, *, back: bool) -> str:
+def _make_cursor_link(call: Call, entry: LogEntry, *, back: bool) -> str:
     text = f"{'before' if back else 'after'}={entry.id}"
-    return link(call.incoming, cursor=base64.urlsafe_b64encode(text.encode()).decode())
+    return make_link(call.incoming, cursor=base64.urlsafe_b64encode(text.encode()).decode())
 
 
-def _cursor(text: str | None) -> _Cursor:
+def _parse_cursor(text: str | None) -> _Cursor:
     if text is None:
         return _Cursor()
     try:
         side, _, entry = base64.urlsafe_b64decode(text.encode()).decode().partition("=")
     except ValueError:
         side, entry = "", ""
-    if side not in ("before", "after") or validators.as_uuid(entry) is None:
+    if side not in ("before", "after") or validators.parse_uuid(entry) is None:
         raise not_found("Invalid cursor")
     return _Cursor(entry, back=side == "before")
 
 
-def _page_number(text: str, size: int) -> int:
-    number = validators.as_id(text)
+def _parse_offset(text: str, size: int) -> int:
+    number = validators.parse_id(text)
     if not number:
         raise not_found("Invalid page.")
     return (number - 1) * size
 
 
-def _asked(call: Call) -> tuple[list[Clause], list[Test]]:
-    """The filters of contract 11.1: what SQL can say, and what takes a look at the entry."""
-    clauses = [_place(call), *_simple(call)]
-    if users := _listed(call, "users"):
-        clauses.append(_among("user", _user_ids(call, users)))
-    if teams := _listed(call, "team_ids"):
+def _parse_filters(call: Call) -> tuple[list[Clause], list[EntryFilter]]:
+    """Return the filters of contract 11.1: clauses in SQL, and tests of single entries."""
+    clauses = [_make_place_clause(call), *_parse_column_filters(call)]
+    if users := _parse_list(call, "users"):
+        clauses.append(_make_in_clause("user", _find_user_ids(call, users)))
+    if teams := _parse_list(call, "team_ids"):
         clauses.append(
-            _among("project", [validators.query_integer(one, "team_ids") for one in teams])
+            _make_in_clause(
+                "project", [validators.check_query_integer(team, "team_ids") for team in teams]
+            )
         )
-    tests: list[Test] = []
-    if addresses := _listed(call, "ip_addresses"):
-        tests.append(lambda entry: _from(entry.ip_address, addresses))
-    if text := call.query("search_text"):
+    tests: list[EntryFilter] = []
+    if addresses := _parse_list(call, "ip_addresses"):
+        tests.append(lambda entry: _matches_address(entry.ip_address, addresses))
+    if text := call.get_query("search_text"):
         tests.append(lambda entry: text.lower() in json.dumps(entry.detail).lower())
-    if wanted := call.query("detail_filters"):
-        tests += _detail_tests(wanted)
+    if wanted := call.get_query("detail_filters"):
+        tests += _parse_detail_filters(wanted)
     return clauses, tests
 
 
-def _simple(call: Call) -> Iterator[Clause]:
-    """One column, one comparison."""
+def _parse_column_filters(call: Call) -> Iterator[Clause]:
+    """Yield the filters that compare one column."""
     for name, sign in (("start_date", ">="), ("end_date", "<=")):
-        if text := call.query(name):
-            yield f"created_at {sign} ?", (_moment(text, name),)
+        if text := call.get_query(name):
+            yield f"created_at {sign} ?", (_parse_moment(text, name),)
     for name, column in _EXACT.items():
-        if words := _listed(call, name):
-            yield _among(column, words)
+        if words := _parse_list(call, name):
+            yield _make_in_clause(column, words)
     for name in ("was_impersonated", "is_system"):
-        if word := call.query(name):
-            yield f"{name} IS ?", (validators.boolean(word, name),)
+        if word := call.get_query(name):
+            yield f"{name} IS ?", (validators.check_boolean(word, name),)
 
 
-def _place(call: Call) -> Clause:
+def _make_place_clause(call: Call) -> Clause:
     if call.in_project is not None:
         return "project = ?", (call.project.id,)
     return "organization = ?", (call.organization.id,)
 
 
-def _among(column: str, values: list[Any]) -> Clause:
+def _make_in_clause(column: str, values: list[Any]) -> Clause:
     return f'"{column}" IN ({", ".join("?" * len(values))})', values
 
 
-def _listed(call: Call, name: str) -> list[str]:
-    """A JSON array as text, or the parameter repeated."""
+def _parse_list(call: Call, name: str) -> list[str]:
+    """Return a list parameter: a JSON array, or the parameter repeated."""
     words: list[str] = []
     for text in call.incoming.query.get(name, ()):
         if not text.startswith("["):
             words.append(text)
             continue
         try:
-            found = json.loads(text)
+            parsed = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise invalid("Must be a JSON list.", name) from error
-        words += [one if isinstance(one, str) else json.dumps(one) for one in found]
+        words += [item if isinstance(item, str) else json.dumps(item) for item in parsed]
     return [word for word in words if word]
 
 
-def _user_ids(call: Call, uuids: list[str]) -> list[int]:
-    found = [call.tx.first(User, uuid=validators.uuid(one, "users")) for one in uuids]
-    return [one.id for one in found if one is not None]
+def _find_user_ids(call: Call, uuids: list[str]) -> list[int]:
+    users = [call.tx.find_first(User, uuid=validators.check_uuid(word, "users")) for word in uuids]
+    return [user.id for user in users if user is not None]
 
 
-def _moment(text: str, name: str) -> str:
+def _parse_moment(text: str, name: str) -> str:
     try:
         # an unescaped plus sign arrives as a space
-        return clock.stamp(clock.parse(_SPACED_ZONE.sub(r"\1+\2", text)))
+        return clock.format_stored(clock.parse_time(_SPACED_ZONE.sub(r"\1+\2", text)))
     except ValueError as error:
         raise invalid("Enter a valid date/time.", name) from error
 
 
-def _from(address: str | None, patterns: list[str]) -> bool:
-    return address is not None and any(fnmatch.fnmatchcase(address, one) for one in patterns)
+def _matches_address(address: str | None, patterns: list[str]) -> bool:
+    return address is not None and any(
+        fnmatch.fnmatchcase(address, pattern) for pattern in patterns
+    )
 
 
-def available_filters(call: Call) -> Answer:
-    """What there is to filter by (contract 11.3)."""
-    text, values = _place(call)
-    _, entries = call.tx.page(Entry, [(text, values)], Window(10**6, 0))
-    users = {one.user: call.tx.get(User, one.user) for one in entries if one.user is not None}
+def list_available_filters(call: Call) -> Response:
+    """List the values to filter by (contract 11.3)."""
+    text, values = _make_place_clause(call)
+    _, entries = call.tx.read_page(LogEntry, [(text, values)], Window(10**6, 0))
+    users = {
+        entry.user: call.tx.get(User, entry.user) for entry in entries if entry.user is not None
+    }
     static = {
         "users": [
             {"value": user.uuid, "label": user.first_name or user.email}
             for user in users.values()
             if user is not None
         ],
-        "scopes": _values(one.scope for one in entries),
-        "activities": _values(one.activity for one in entries),
-        "clients": _values(one.client for one in entries if one.client),
+        "scopes": _list_values(entry.scope for entry in entries),
+        "activities": _list_values(entry.activity for entry in entries),
+        "clients": _list_values(entry.client for entry in entries if entry.client),
     }
-    return Answer(200, {"static_filters": static, "detail_fields": _detail_fields(entries)})
+    return Response(200, {"static_filters": static, "detail_fields": _list_detail_fields(entries)})
 
 
-def _values(words: Any) -> list[dict[str, str]]:
+def _list_values(words: Any) -> list[dict[str, str]]:
     return [{"value": word} for word in sorted(set(words))]
 
 
-def _detail_tests(text: str) -> list[Test]:
-    """`{"<path>": {"operation": "exact|contains|in", "value": ...}}` as tests.
+def _parse_detail_filters(text: str) -> list[EntryFilter]:
+    """Read `{"<path>": {"operation": "exact|contains|in", "value": ...}}`.
 
     Raises:
         ApiError: 400, for another shape or too many.
@@ -227,97 +237,101 @@ def _detail_tests(text: str) -> list[Test]:
         raise invalid("Must be a JSON object.", _DETAIL_FILTERS) from error
     if not isinstance(wanted, dict):
         raise invalid("Must be a JSON object.", _DETAIL_FILTERS)
-    if len(wanted) > _MOST_FILTERS:
-        raise invalid(f"At most {_MOST_FILTERS} filters are allowed.", _DETAIL_FILTERS)
-    return [_detail_test(path, one) for path, one in wanted.items()]
+    if len(wanted) > _MAX_FILTERS:
+        raise invalid(f"At most {_MAX_FILTERS} filters are allowed.", _DETAIL_FILTERS)
+    return [_parse_detail_filter(path, condition) for path, condition in wanted.items()]
 
 
-def _detail_test(path: str, wanted: Any) -> Test:
+def _parse_detail_filter(path: str, wanted: Any) -> EntryFilter:
     if not isinstance(wanted, dict) or "value" not in wanted:
         raise invalid(f"{path}: needs an operation and a value.", _DETAIL_FILTERS)
     operation, value = wanted.get("operation", "exact"), wanted["value"]
     if operation == "exact":
-        return lambda entry: any(_same(one, value) for one in _values_at(entry.detail, path))
+        return lambda entry: any(
+            _is_same(actual, value) for actual in _find_values(entry.detail, path)
+        )
     if operation == "contains":
         word = str(value).lower()
         return lambda entry: any(
-            word in _text(one).lower() for one in _values_at(entry.detail, path)
+            word in _to_text(actual).lower() for actual in _find_values(entry.detail, path)
         )
     if operation == "in" and isinstance(value, list):
         return lambda entry: any(
-            _same(one, two) for one in _values_at(entry.detail, path) for two in value
+            _is_same(actual, allowed)
+            for actual in _find_values(entry.detail, path)
+            for allowed in value
         )
     raise invalid(f"{path}: the operation is exact, contains or in.", _DETAIL_FILTERS)
 
 
-def _same(one: Any, two: Any) -> bool:
-    return bool(one == two) or _text(one) == _text(two)
+def _is_same(left: Any, right: Any) -> bool:
+    return bool(left == right) or _to_text(left) == _to_text(right)
 
 
-def _text(value: Any) -> str:
+def _to_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _values_at(detail: Any, path: str) -> Iterator[Any]:
-    """The values at `a.b[].c` of a detail."""
+def _find_values(detail: Any, path: str) -> Iterator[Any]:
+    """Yield the values at a path such as `a.b[].c` of a detail."""
     values = [detail]
     for part in path.split("."):
         name = part.removesuffix("[]")
-        values = [one[name] for one in values if isinstance(one, dict) and name in one]
+        values = [holder[name] for holder in values if isinstance(holder, dict) and name in holder]
         if part.endswith("[]"):
-            values = [inner for one in values if isinstance(one, list) for inner in one]
+            values = [inner for items in values if isinstance(items, list) for inner in items]
     yield from values
 
 
-def _detail_fields(entries: Iterable[Entry]) -> dict[str, Any]:
-    """Every path in the details, and its types, by scope (contract 11.3)."""
-    found: dict[str, dict[str, set[str]]] = {}
+def _list_detail_fields(entries: Iterable[LogEntry]) -> dict[str, Any]:
+    """Return every path in the details, and its types, by scope (contract 11.3)."""
+    fields: dict[str, dict[str, set[str]]] = {}
     for entry in entries:
-        paths = found.setdefault(entry.scope, {})
-        for path, kind in _paths(entry.detail, ""):
+        paths = fields.setdefault(entry.scope, {})
+        for path, kind in _list_paths(entry.detail, ""):
             paths.setdefault(path, set()).add(kind)
     return {
         scope: {"fields": [{"name": path, "types": sorted(paths[path])} for path in sorted(paths)]}
-        for scope, paths in sorted(found.items())
+        for scope, paths in sorted(fields.items())
     }
 
 
-def _paths(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def _list_paths(value: Any, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _paths(inner, f"{path}.{name}" if path else name)
-    elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
+            yield from _list_paths(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
         for inner in value:
-            yield from _paths(inner, f"{path}[]")
+            yield from _list_paths(inner, f"{path}[]")
     elif value is not None and path:
         yield path, _JSON_TYPES.get(type(value), "object")
 
 
-def export(call: Call) -> Answer:
-    """Documented with an entry as its answer; in truth it is not open to keys (section 13)."""
+def export_organization(call: Call) -> Response:
+    """Return an entry, as documented; PostHog does not open this to keys (contract 13)."""
     if not call.profile.exports_logs:
         raise forbidden("This action does not support personal API key access")
-    _, entries = call.tx.page(Entry, [_place(call)], Window(1, 0))
-    return Answer(200, shape(call, entries[0]) if entries else {})
+    _, entries = call.tx.read_page(LogEntry, [_make_place_clause(call)], Window(1, 0))
+    return Response(200, render_entry(call, entries[0]) if entries else {})
 
 
 EXPORT = (
-    validators.Field("format", validators.choice("csv", "xlsx"), required=True),
-    validators.Field("filters", validators.mapping),
+    validators.Field("format", validators.make_choice_check("csv", "xlsx"), required=True),
+    validators.Field("filters", validators.check_object),
 )
 
 
-def export_project(call: Call) -> Answer:
-    """The project's log as a file, some day: only the promise of it is emulated."""
-    asked = validators.read(call.data, EXPORT, partial=False)
-    return Answer(202, {"id": call.tx.uuid(), "export_format": asked["format"]})
+def export_project(call: Call) -> Response:
+    """Accept an export of the project's log; no file is made."""
+    values = validators.read_fields(call.data, EXPORT, partial=False)
+    return Response(202, {"id": call.tx.make_uuid(), "export_format": values["format"]})
 
 
-def shape(call: Call, entry: Entry) -> dict[str, Any]:
-    """An entry as the API shows it (contract 11.2)."""
-    shaped = {
+def render_entry(call: Call, entry: LogEntry) -> dict[str, Any]:
+    """Return an entry as the API shows it (contract 11.2)."""
+    rendered = {
         "id": entry.id,
-        "user": people.basic(call.tx, entry.user),
+        "user": people.render_user(call.tx, entry.user),
         "unread": False,
         "team_id": entry.project,
         "organization_id": entry.organization,
@@ -328,12 +342,12 @@ def shape(call: Call, entry: Entry) -> dict[str, Any]:
         "item_id": entry.item_id,
         "scope": entry.scope,
         "detail": entry.detail,
-        "created_at": shown(entry.created_at),
+        "created_at": format_time(entry.created_at),
     }
-    return {**shaped, "ip_address": entry.ip_address} if call.profile.name == "g2" else shaped
+    return {**rendered, "ip_address": entry.ip_address} if call.profile.name == "g2" else rendered
 
 
-def _routes() -> tuple[Route, ...]:
+def _make_routes() -> tuple[Route, ...]:
     wide = "/api/organizations/:organization/advanced_activity_logs"
     own = "/api/projects/:project/advanced_activity_logs"
 
@@ -353,12 +367,12 @@ def _routes() -> tuple[Route, ...]:
     return (
         *(route("GET", base, "list", list_entries) for base in (wide, own)),
         *(
-            route("GET", f"{base}/available_filters", "available_filters", available_filters)
+            route("GET", f"{base}/available_filters", "available_filters", list_available_filters)
             for base in (wide, own)
         ),
-        route("POST", f"{wide}/export", "export", export),
+        route("POST", f"{wide}/export", "export", export_organization),
         route("POST", f"{own}/export", "export", export_project),
     )
 
 
-ROUTES = _routes()
+ROUTES = _make_routes()

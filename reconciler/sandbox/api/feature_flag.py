@@ -1,4 +1,4 @@
-"""Feature flags (contract 9): routes, lists and the shape; the rules are in `flags`."""
+"""Feature flags (contract 9): routes, lists and rendering; the rules are in `rules.flags`."""
 
 import json
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from typing import Any
 
 from reconciler.sandbox.protocol import validators
 from reconciler.sandbox.protocol.errors import invalid, not_found
-from reconciler.sandbox.protocol.messages import Answer
-from reconciler.sandbox.requests.call import Call, page_answer, paged
+from reconciler.sandbox.protocol.messages import Response
+from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route
 from reconciler.sandbox.rules import flag_filters, flags, gate
 from reconciler.sandbox.store import clock, people
-from reconciler.sandbox.store.clock import shown
+from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.model import Cohort, Flag
 from reconciler.sandbox.store.transaction import Clause, Transaction
 
@@ -22,7 +22,7 @@ _ORDERS = {
     for column in ("key", "name", "created_at", "active")
     for name, way in ((column, "ASC"), (f"-{column}", "DESC"))
 }
-_HIDDEN = ("surveys", "product_tours")
+_HIDDEN_CONTEXTS = ("surveys", "product_tours")
 _STALE_AFTER = timedelta(days=30)
 _FULL = 100
 _FOR_EXPERIMENTS = range(2, 21)  # variants
@@ -31,205 +31,211 @@ _HARD_DELETE = (
 )
 
 
-def list_flags(call: Call) -> Answer:
-    """Live flags that are not archived, newest first."""
+def list_flags(call: Call) -> Response:
+    """List flags that are neither deleted nor archived, newest first."""
     clauses: list[Clause] = [
         ("project = ?", (call.project.id,)),
         ("deleted = 0", ()),
-        ("archived = ?", ((call.query("archived") or "").lower() == "true",)),
-        ("creation_context IS NOT ? AND creation_context IS NOT ?", _HIDDEN),
+        ("archived = ?", ((call.get_query("archived") or "").lower() == "true",)),
+        ("creation_context IS NOT ? AND creation_context IS NOT ?", _HIDDEN_CONTEXTS),
     ]
-    tests = _column_filters(call, clauses) + _value_filters(call)
+    tests = _parse_column_filters(call, clauses) + _parse_value_filters(call)
     keep = (lambda flag: all(test(flag) for test in tests)) if tests else None
-    order = _ORDERS.get(call.query("order") or "", _NEWEST)
-    envelope, found = paged(call, Flag, clauses, keep=keep, order=order)
-    return page_answer(envelope, [shape(call, one) for one in found])
+    order = _ORDERS.get(call.get_query("order") or "", _NEWEST)
+    envelope, page = read_page(call, Flag, clauses, keep=keep, order=order)
+    return make_page(envelope, [render_flag(call, flag) for flag in page])
 
 
-Test = Callable[[Flag], bool]
+FlagFilter = Callable[[Flag], bool]
 
 
-def _column_filters(call: Call, clauses: list[Clause]) -> list[Test]:
-    """What SQL can say (contract 9.3)."""
-    active = call.query("active")
+def _parse_column_filters(call: Call, clauses: list[Clause]) -> list[FlagFilter]:
+    """Add the filters that SQL can express; return the others (contract 9.3)."""
+    active = call.get_query("active")
     if active in ("true", "false"):
         clauses.append(("active = ?", (active == "true",)))
-    if search := call.query("search"):
+    if search := call.get_query("search"):
         clauses.append(("instr(lower(key || char(10) || name), ?)", (search.lower(),)))
-    if key := call.query("key"):
+    if key := call.get_query("key"):
         clauses.append(("lower(key) = ?", (key.lower(),)))
-    if runtime := call.query("evaluation_runtime"):
+    if runtime := call.get_query("evaluation_runtime"):
         clauses.append(("evaluation_runtime = ?", (runtime,)))
-    if author := call.query("created_by_id"):
-        clauses.append(("created_by = ?", (validators.query_integer(author, "created_by_id"),)))
+    if author := call.get_query("created_by_id"):
+        clauses.append(
+            ("created_by = ?", (validators.check_query_integer(author, "created_by_id"),))
+        )
     if active == "STALE":
-        return [lambda flag: status(flag, call.tx) == "STALE"]
+        return [lambda flag: find_status(flag, call.tx) == "STALE"]
     return []
 
 
-def _value_filters(call: Call) -> list[Test]:
-    """What takes a look into the flag."""
-    tests: list[Test] = []
-    if kind := call.query("type"):
-        tests.append(lambda flag: _type(flag) == kind)
-    if tags := _words(call, "tags"):
+def _parse_value_filters(call: Call) -> list[FlagFilter]:
+    """Return the filters that look into the flag."""
+    tests: list[FlagFilter] = []
+    if kind := call.get_query("type"):
+        tests.append(lambda flag: _find_type(flag) == kind)
+    if tags := _parse_list(call, "tags"):
         tests.append(lambda flag: bool(tags & set(flag.tags)))
-    if excluded := _words(call, "excluded_tags"):
+    if excluded := _parse_list(call, "excluded_tags"):
         tests.append(lambda flag: not excluded & set(flag.tags))
-    if contexts := call.query("has_evaluation_contexts"):
+    if contexts := call.get_query("has_evaluation_contexts"):
         wanted = contexts.lower() == "true"
         tests.append(lambda flag: bool(flag.evaluation_contexts) is wanted)
-    if properties := _words(call, "excluded_properties"):
-        tests.append(lambda flag: not properties & _property_keys(flag))
+    if properties := _parse_list(call, "excluded_properties"):
+        tests.append(lambda flag: not properties & _list_property_keys(flag))
     return tests
 
 
-def _words(call: Call, name: str) -> set[str]:
-    text = call.query(name)
+def _parse_list(call: Call, name: str) -> set[str]:
+    text = call.get_query(name)
     if not text:
         return set()
     try:
-        found = json.loads(text)
+        words = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise invalid("Must be a JSON list.", name) from error
-    if not isinstance(found, list):
+    if not isinstance(words, list):
         raise invalid("Must be a JSON list.", name)
-    return {str(one) for one in found}
+    return {str(word) for word in words}
 
 
-def _property_keys(flag: Flag) -> set[str]:
-    return {str(one.get("key")) for one in flag_filters.properties(flag.filters)}
+def _list_property_keys(flag: Flag) -> set[str]:
+    return {str(item.get("key")) for item in flag_filters.iter_properties(flag.filters)}
 
 
-def _variants(flag: Flag) -> int:
+def _count_variants(flag: Flag) -> int:
     return len((flag.filters.get("multivariate") or {}).get("variants") or ())
 
 
-def _type(flag: Flag) -> str:
+def _find_type(flag: Flag) -> str:
     if flag.experiment_set:
         return "experiment"
     if flag.is_remote_configuration:
         return "remote_config"
-    return "multivariant" if _variants(flag) else "boolean"
+    return "multivariant" if _count_variants(flag) else "boolean"
 
 
-def create(call: Call) -> Answer:
-    """A new flag, unless the gate holds it back."""
-    values = flags.validated(
+def create_flag(call: Call) -> Response:
+    """Create a flag, unless a policy requires approval."""
+    values = flags.validate_write(
         call.tx, call.profile, call.project, call.data, flag=None, partial=False
     )
-    attempt = gate.Attempt(None, values["key"], values, call.data, method="POST")
-    held = gate.check(call, attempt)
+    attempt = gate.FlagWrite(None, values["key"], values, call.data, method="POST")
+    held = gate.check_write(call, attempt)
     if held is not None:
         return held
-    return Answer(201, shape(call, flags.create(call.tx, call.actor, call.project, values)))
+    return Response(
+        201, render_flag(call, flags.create_flag(call.tx, call.actor, call.project, values))
+    )
 
 
-def retrieve(call: Call) -> Answer:
-    """One flag, deleted or not."""
-    return Answer(200, shape(call, _of_path(call)))
+def retrieve_flag(call: Call) -> Response:
+    """Return one flag, deleted or not."""
+    return Response(200, render_flag(call, _find_flag(call)))
 
 
-def update(call: Call) -> Answer:
-    """Change a flag, unless the gate holds it back."""
-    flag, method = _of_path(call), call.incoming.method
-    return _write(call, flag, call.data, method=method)
+def update_flag(call: Call) -> Response:
+    """Change a flag, unless a policy requires approval."""
+    flag, method = _find_flag(call), call.incoming.method
+    return _write_flag(call, flag, call.data, method=method)
 
 
-def _write(call: Call, flag: Flag, data: Any, *, method: str, tidies: bool = True) -> Answer:
-    values = flags.validated(
+def _write_flag(call: Call, flag: Flag, data: Any, *, method: str, tidies: bool = True) -> Response:
+    values = flags.validate_write(
         call.tx, call.profile, call.project, data, flag=flag, partial=method == "PATCH"
     )
-    attempt = gate.Attempt(flag, flag.key, values, data, method=method, tidies=tidies)
-    held = gate.check(call, attempt)
+    attempt = gate.FlagWrite(flag, flag.key, values, data, method=method, tidies=tidies)
+    held = gate.check_write(call, attempt)
     if held is not None:
         return held
-    kept = flags.settled(call.tx, call.profile, flag=flag, values=values, data=data)
+    kept = flags.resolve_concurrent_write(
+        call.tx, call.profile, flag=flag, values=values, data=data
+    )
     if tidies and call.profile.merges_filters:
-        kept = flags.tidied(flag, kept)
-    after = flags.update(call.tx, call.actor, call.project, flag=flag, values=kept)
-    return Answer(200, shape(call, after))
+        kept = flags.drop_legacy_filters(flag, kept)
+    after = flags.update_flag(call.tx, call.actor, call.project, flag=flag, values=kept)
+    return Response(200, render_flag(call, after))
 
 
-def refuse_delete(call: Call) -> Answer:
-    """405 with a JSON string: flags are deleted by PATCH (contract 9)."""
-    _of_path(call)
-    return Answer(405, _HARD_DELETE)
+def refuse_delete(call: Call) -> Response:
+    """Refuse with 405 and a JSON string: flags are deleted by PATCH (contract 9)."""
+    _find_flag(call)
+    return Response(405, _HARD_DELETE)
 
 
-def enable(call: Call) -> Answer:
-    """Switch a flag on; gated like the PATCH."""
-    return _switch(call, {"active": True})
+def enable_flag(call: Call) -> Response:
+    """Enable a flag; gated like the PATCH."""
+    return _switch_flag(call, {"active": True})
 
 
-def disable(call: Call) -> Answer:
-    """Switch a flag off; gated like the PATCH."""
-    return _switch(call, {"active": False})
+def disable_flag(call: Call) -> Response:
+    """Disable a flag; gated like the PATCH."""
+    return _switch_flag(call, {"active": False})
 
 
-def archive(call: Call) -> Answer:
-    """Archive a flag; an active one is switched off with it, which is gated."""
+def archive_flag(call: Call) -> Response:
+    """Archive a flag; an active one is also disabled, which is gated."""
     change = {"archived": True}
-    return _switch(call, {"active": False, **change} if _of_path(call).active else change)
+    return _switch_flag(call, {"active": False, **change} if _find_flag(call).active else change)
 
 
-def unarchive(call: Call) -> Answer:
+def unarchive_flag(call: Call) -> Response:
     """Take a flag out of the archive."""
-    return _switch(call, {"archived": False})
+    return _switch_flag(call, {"archived": False})
 
 
-def _switch(call: Call, change: dict[str, Any]) -> Answer:
-    flag = _of_path(call)
+def _switch_flag(call: Call, change: dict[str, Any]) -> Response:
+    flag = _find_flag(call)
     if flag.deleted:
         raise invalid("This feature flag has been deleted.")
     if all(getattr(flag, name) == value for name, value in change.items()):
-        return Answer(200, shape(call, flag))
-    return _write(call, flag, change, method="PATCH", tidies=False)
+        return Response(200, render_flag(call, flag))
+    return _write_flag(call, flag, change, method="PATCH", tidies=False)
 
 
-def _of_path(call: Call) -> Flag:
-    number = validators.as_id(call.params["id"])
+def _find_flag(call: Call) -> Flag:
+    number = validators.parse_id(call.params["id"])
     flag = call.tx.get(Flag, number) if number is not None else None
     if flag is None or flag.project != call.project.id:
         raise not_found()
     return flag
 
 
-def status(flag: Flag, tx: Transaction) -> str:
-    """`ACTIVE`, `INACTIVE`, `DELETED`, or `STALE`: on for everybody, or not asked for, a month."""
+def find_status(flag: Flag, tx: Transaction) -> str:
+    """Return `ACTIVE`, `INACTIVE`, `DELETED`, or `STALE`: unused, or on for all, for a month."""
     if flag.deleted:
         return "DELETED"
     if not flag.active:
         return "INACTIVE"
-    edge: str = tx.memo("stale", lambda: clock.stamp(tx.now - _STALE_AFTER))
+    edge: str = tx.memoize("stale", lambda: clock.format_stored(tx.now - _STALE_AFTER))
     if flag.last_called_at is not None:
         return "STALE" if flag.last_called_at < edge else "ACTIVE"
-    return "STALE" if flag.created_at < edge and _for_everybody(flag) else "ACTIVE"
+    return "STALE" if flag.created_at < edge and _is_for_everybody(flag) else "ACTIVE"
 
 
-def _for_everybody(flag: Flag) -> bool:
+def _is_for_everybody(flag: Flag) -> bool:
     return any(
         not group.get("properties") and group.get("rollout_percentage") in (None, _FULL)
         for group in flag.filters.get("groups") or ()
     )
 
 
-def shape(call: Call, flag: Flag) -> dict[str, Any]:
-    """A flag as the API shows it (contract 9.1)."""
+def render_flag(call: Call, flag: Flag) -> dict[str, Any]:
+    """Return a flag as the API shows it (contract 9.1)."""
     tx = call.tx
-    shaped = {
+    rendered = {
         "id": flag.id,
         "name": flag.name,
         "key": flag.key,
-        "filters": _shown_filters(call, flag),
+        "filters": _render_filters(call, flag),
         "deleted": flag.deleted,
         "active": flag.active,
         "archived": flag.archived,
-        "created_by": people.basic(tx, flag.created_by),
-        "created_at": shown(flag.created_at),
-        "updated_at": shown(flag.updated_at),
+        "created_by": people.render_user(tx, flag.created_by),
+        "created_at": format_time(flag.created_at),
+        "updated_at": format_time(flag.updated_at),
         "version": flag.version,
-        "last_modified_by": people.basic(tx, flag.last_modified_by),
+        "last_modified_by": people.render_user(tx, flag.last_modified_by),
         "ensure_experience_continuity": flag.ensure_experience_continuity,
         "experiment_set": flag.experiment_set,
         "experiment_set_metadata": flag.experiment_set_metadata,
@@ -244,64 +250,92 @@ def shape(call: Call, flag: Flag) -> dict[str, Any]:
         "user_access_level": "editor",
         "is_remote_configuration": flag.is_remote_configuration,
         "has_encrypted_payloads": flag.has_encrypted_payloads,
-        "status": status(flag, tx),
+        "status": find_status(flag, tx),
         "evaluation_runtime": flag.evaluation_runtime,
         "bucketing_identifier": flag.bucketing_identifier,
-        "last_called_at": shown(flag.last_called_at),
+        "last_called_at": format_time(flag.last_called_at),
         "is_used_in_replay_settings": flag.is_used_in_replay_settings,
-        "is_eligible_for_experiment": _variants(flag) in _FOR_EXPERIMENTS,
+        "is_eligible_for_experiment": _count_variants(flag) in _FOR_EXPERIMENTS,
     }
     if not call.profile.has_archive:
-        del shaped["archived"]
-        shaped["evaluation_tags"] = shaped.pop("evaluation_contexts")
-    return shaped
+        del rendered["archived"]
+        rendered["evaluation_tags"] = rendered.pop("evaluation_contexts")
+    return rendered
 
 
-def _shown_filters(call: Call, flag: Flag) -> Any:
-    """Filters with the display-only keys of a read, and secrets covered (contract 9.1, 9.2)."""
+def _render_filters(call: Call, flag: Flag) -> Any:
+    """Return filters with display-only keys, and payloads redacted (contract 9.1, 9.2)."""
     filters = flag.filters
     if flag.has_encrypted_payloads:
-        filters = flag_filters.redacted(filters)
-    if not any(one.get("type") in ("cohort", "flag") for one in flag_filters.properties(filters)):
+        filters = flag_filters.redact_payloads(filters)
+    if not any(
+        item.get("type") in ("cohort", "flag") for item in flag_filters.iter_properties(filters)
+    ):
         return filters
     groups = [
         {
             **group,
-            "properties": [_labelled(call, one) for one in group.get("properties") or ()],
+            "properties": [_label_property(call, item) for item in group.get("properties") or ()],
         }
         for group in filters.get("groups") or ()
     ]
     return {**filters, "groups": groups}
 
 
-def _labelled(call: Call, one: dict[str, Any]) -> dict[str, Any]:
-    if one.get("type") == "cohort":
-        number = validators.as_id(str(one.get("value")))
+def _label_property(call: Call, item: dict[str, Any]) -> dict[str, Any]:
+    if item.get("type") == "cohort":
+        number = validators.parse_id(str(item.get("value")))
         cohort = call.tx.get(Cohort, number) if number is not None else None
         name = cohort.name if cohort else None
-        return {**one, "cohort_name": name or f"Cohort {one.get('value')}"}
-    if one.get("type") == "flag" and call.profile.merges_filters:
-        number = validators.as_id(str(one.get("key")))
+        return {**item, "cohort_name": name or f"Cohort {item.get('value')}"}
+    if item.get("type") == "flag" and call.profile.merges_filters:
+        number = validators.parse_id(str(item.get("key")))
         other = call.tx.get(Flag, number) if number is not None else None
-        return {**one, "label": other.key if other else None}
-    return one
+        return {**item, "label": other.key if other else None}
+    return item
 
 
-_MANY = "/api/projects/:project/feature_flags"
-_ONE = f"{_MANY}/:id"
+_COLLECTION = "/api/projects/:project/feature_flags"
+_ITEM = f"{_COLLECTION}/:id"
 _READ, _WRITE = "feature_flag:read", "feature_flag:write"
-_LATE = frozenset({"g2", "docs"})
+_SINCE_G2 = frozenset({"g2", "docs"})
 ROUTES = (
-    Route("GET", _MANY, "feature_flags.list", list_flags, _READ),
-    Route("POST", _MANY, "feature_flags.create", create, _WRITE),
-    Route("GET", _ONE, "feature_flags.retrieve", retrieve, _READ),
-    Route("PATCH", _ONE, "feature_flags.update", update, _WRITE),
-    Route("PUT", _ONE, "feature_flags.update", update, _WRITE),
-    Route("DELETE", _ONE, "feature_flags.delete", refuse_delete, _WRITE),
-    Route("POST", f"{_ONE}/enable", "feature_flags.enable", enable, _WRITE, generations=_LATE),
-    Route("POST", f"{_ONE}/disable", "feature_flags.disable", disable, _WRITE, generations=_LATE),
-    Route("POST", f"{_ONE}/archive", "feature_flags.archive", archive, _WRITE, generations=_LATE),
+    Route("GET", _COLLECTION, "feature_flags.list", list_flags, _READ),
+    Route("POST", _COLLECTION, "feature_flags.create", create_flag, _WRITE),
+    Route("GET", _ITEM, "feature_flags.retrieve", retrieve_flag, _READ),
+    Route("PATCH", _ITEM, "feature_flags.update", update_flag, _WRITE),
+    Route("PUT", _ITEM, "feature_flags.update", update_flag, _WRITE),
+    Route("DELETE", _ITEM, "feature_flags.delete", refuse_delete, _WRITE),
     Route(
-        "POST", f"{_ONE}/unarchive", "feature_flags.unarchive", unarchive, _WRITE, generations=_LATE
+        "POST",
+        f"{_ITEM}/enable",
+        "feature_flags.enable",
+        enable_flag,
+        _WRITE,
+        generations=_SINCE_G2,
+    ),
+    Route(
+        "POST",
+        f"{_ITEM}/disable",
+        "feature_flags.disable",
+        disable_flag,
+        _WRITE,
+        generations=_SINCE_G2,
+    ),
+    Route(
+        "POST",
+        f"{_ITEM}/archive",
+        "feature_flags.archive",
+        archive_flag,
+        _WRITE,
+        generations=_SINCE_G2,
+    ),
+    Route(
+        "POST",
+        f"{_ITEM}/unarchive",
+        "feature_flags.unarchive",
+        unarchive_flag,
+        _WRITE,
+        generations=_SINCE_G2,
     ),
 )

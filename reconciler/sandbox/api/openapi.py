@@ -1,10 +1,17 @@
-"""The emulated API as an OpenAPI 3.1 document, made from the routes that are really served."""
+"""The emulated API as an OpenAPI 3.1 document, generated from the routes that are served."""
 
 import re
 from typing import Any
 
-from reconciler.sandbox.api.openapi_schemas import BODIES, COMPONENTS, QUERIES, Schema, page_of, ref
-from reconciler.sandbox.requests.routes import Route, Table
+from reconciler.sandbox.api.openapi_schemas import (
+    BODIES,
+    COMPONENTS,
+    QUERIES,
+    Schema,
+    make_page_schema,
+    make_reference,
+)
+from reconciler.sandbox.requests.routes import Route, RouteTable
 from reconciler.sandbox.store.generation import Profile
 
 _PARAMETER = re.compile(r":(\w+)")
@@ -27,20 +34,20 @@ _GATED = {"create", "update", "enable", "disable", "archive"}
 _ERRORS = {
     "400": "refused",
     "401": "no valid key",
-    "402": "the plan lacks it, on Cloud",
+    "402": "on Cloud: not included in the plan",
     "403": "not allowed",
     "404": "not found",
     "429": "throttled",
-    "500": "what PostHog cannot answer either",
+    "500": "a failure that PostHog has, too",
 }
 
 
-def document(table: Table, profile: Profile) -> dict[str, Any]:
-    """The whole document."""
+def make_document(table: RouteTable, profile: Profile) -> dict[str, Any]:
+    """Return the OpenAPI document of the routes."""
     paths: dict[str, dict[str, Any]] = {}
     for route in table.routes:
         path = _PARAMETER.sub(r"{\1}", route.path) + "/"
-        paths.setdefault(path, {})[route.method.lower()] = _operation(route, profile)
+        paths.setdefault(path, {})[route.method.lower()] = _describe_operation(route, profile)
     return {
         "openapi": "3.1.0",
         "info": {"title": "PostHog, as the sandbox emulates it", "version": "1"},
@@ -53,7 +60,7 @@ def document(table: Table, profile: Profile) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route, profile: Profile) -> dict[str, Any]:
+def _describe_operation(route: Route, profile: Profile) -> dict[str, Any]:
     resource, _, action = route.name.partition(".")
     operation: dict[str, Any] = {
         "operationId": re.sub(
@@ -62,85 +69,88 @@ def _operation(route: Route, profile: Profile) -> dict[str, Any]:
         "tags": [resource],
         "summary": route.summary,
         "x-scope": route.scope,
-        "parameters": _parameters(route),
-        "responses": _responses(route, profile),
+        "parameters": _describe_parameters(route),
+        "responses": _describe_responses(route, profile),
     }
     if route.method in ("POST", "PUT", "PATCH"):
-        schema = _body(resource, action, partial=route.method == "PATCH")
+        schema = _describe_body(resource, action, partial=route.method == "PATCH")
         content = {"application/json": {"schema": schema}}
         operation["requestBody"] = {"required": "required" in schema, "content": content}
     return operation
 
 
-def _body(resource: str, action: str, *, partial: bool) -> Schema:
+def _describe_body(resource: str, action: str, *, partial: bool) -> Schema:
     schema = BODIES.get(resource, {"type": "object"})
     if resource == "feature_flags" and action not in ("create", "update"):
         return {"type": "object"}
-    return {name: one for name, one in schema.items() if not partial or name != "required"}
+    return {name: value for name, value in schema.items() if not partial or name != "required"}
 
 
-def _parameters(route: Route) -> list[dict[str, Any]]:
-    found = [
+def _describe_parameters(route: Route) -> list[dict[str, Any]]:
+    parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in _PARAMETER.findall(route.path)
     ]
     names = QUERIES.get(route.name, ())
     if route.name.endswith(".list") and "page" not in names:
         names = (*names, "limit", "offset")
-    return found + [
+    return parameters + [
         {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
         for name in names
     ]
 
 
-def _responses(route: Route, profile: Profile) -> dict[str, Any]:
+def _describe_responses(route: Route, profile: Profile) -> dict[str, Any]:
     resource, _, action = route.name.partition(".")
     answers = {
-        code: _described(text, _error(resource, action, code)) for code, text in _ERRORS.items()
+        code: _describe_response(text, _describe_error(resource, action, code))
+        for code, text in _ERRORS.items()
     }
     if route.method != "GET":
-        answers["415"] = _described("a body that is no JSON", ref("Error"))
+        answers["415"] = _describe_response("a body that is not JSON", make_reference("Error"))
     if resource == "feature_flags" and action in _GATED:
-        held = {"anyOf": [ref("Held"), ref("Error")]}
-        answers["409"] = _described("held back by a policy, or a lost check of versions", held)
+        held = {"anyOf": [make_reference("Held"), make_reference("Error")]}
+        answers["409"] = _describe_response("approval required, or a version conflict", held)
     if resource == "feature_flags" and action == "delete":
-        return {**answers, "405": _described(route.summary, {"type": "string"})}
+        return {**answers, "405": _describe_response(route.summary, {"type": "string"})}
     if action == "environments":
         return answers
-    code, schema = _success(route, profile)
-    return {code: _described(route.summary, schema), **answers}
+    code, schema = _describe_success(route, profile)
+    return {code: _describe_response(route.summary, schema), **answers}
 
 
-def _described(text: str, schema: Schema | None) -> dict[str, Any]:
+def _describe_response(text: str, schema: Schema | None) -> dict[str, Any]:
     content = {"content": {"application/json": {"schema": schema}}} if schema is not None else {}
     return {"description": text, **content}
 
 
-def _error(resource: str, action: str, code: str) -> Schema:
-    """The envelope, but for the bare bodies of contract 1.3."""
+def _describe_error(resource: str, action: str, code: str) -> Schema:
+    """Return the schema of an error: the envelope, or the bare bodies of contract 1.3."""
     if action in _DECISIONS and code in ("400", "500"):
-        return {"anyOf": [ref("BareError"), ref("Error")]}
+        return {"anyOf": [make_reference("BareError"), make_reference("Error")]}
     if resource == "feature_flags" and action in _GATED and code == "400":
-        return {"anyOf": [ref("Conflict"), ref("Error")]}
-    return ref("Error")
+        return {"anyOf": [make_reference("Conflict"), make_reference("Error")]}
+    return make_reference("Error")
 
 
-def _success(route: Route, profile: Profile) -> tuple[str, Schema | None]:
+def _describe_success(route: Route, profile: Profile) -> tuple[str, Schema | None]:
     resource, _, action = route.name.partition(".")
     kind = _KINDS[resource]
     if route.method == "DELETE":
         return "204", None
     if action == "list":
-        return "200", page_of(kind)
+        return "200", make_page_schema(kind)
     if action in _DECISIONS:
-        return "200", ref(kind if profile.bare_decisions else "Decision")
+        return "200", make_reference(kind if profile.bare_decisions else "Decision")
     if action == "available_filters":
-        return "200", ref("LogFilters")
+        return "200", make_reference("LogFilters")
     if action == "export":
         whole = route.path.startswith("/api/organizations/")
         return (
-            ("200", {"anyOf": [ref(kind), {"type": "object"}]}) if whole else ("202", ref("Export"))
+            ("200", {"anyOf": [make_reference(kind), {"type": "object"}]})
+            if whole
+            else ("202", make_reference("Export"))
         )
     if resource == "projects":
         kind = "FullProject"
-    return "201" if action == "create" else "200", ref(kind)
+    return "201" if action == "create" else "200", make_reference(kind)

@@ -1,14 +1,14 @@
-"""The shapes in the OpenAPI document: what a body may hold, and what an answer surely holds.
+"""The schemas in the OpenAPI document: what bodies may contain, and what responses always contain.
 
-They are written down here once more, apart from the code that makes the answers, so that a test
-can hold one against the other.
+They are written independently of the code that makes the responses, so that a test can compare the
+two.
 """
 
 from typing import Any
 
 Schema = dict[str, Any]
 
-_WORDS: dict[str, Schema] = {
+_TYPES: dict[str, Schema] = {
     "any": {},
     "str": {"type": "string"},
     "int": {"type": "integer"},
@@ -62,37 +62,37 @@ _WORDS: dict[str, Schema] = {
 }
 
 
-def _one(word: str) -> Schema:
-    """`int`, `?int` (or null), `Name` (a component), `[Name]` (a list of them)."""
+def _parse_type(word: str) -> Schema:
+    """Return the schema of `int`, `?int` (or null), `Name` (a component), `[Name]` (a list)."""
     if word.startswith("?"):
-        return {"anyOf": [_one(word[1:]), {"type": "null"}]}
+        return {"anyOf": [_parse_type(word[1:]), {"type": "null"}]}
     if word.startswith("["):
-        return {"type": "array", "items": _one(word[1:-1])}
-    return _WORDS.get(word, {"$ref": f"#/components/schemas/{word}"})
+        return {"type": "array", "items": _parse_type(word[1:-1])}
+    return _TYPES.get(word, {"$ref": f"#/components/schemas/{word}"})
 
 
-def _fields(text: str) -> dict[str, Schema]:
-    """Lines of `type: name name`, as properties."""
-    found: dict[str, Schema] = {}
+def _parse_properties(text: str) -> dict[str, Schema]:
+    """Return lines of `type: name name` as properties."""
+    properties: dict[str, Schema] = {}
     for line in text.strip().splitlines():
         word, _, names = line.partition(":")
-        found |= {name: _one(word.strip()) for name in names.split()}
-    return found
+        properties |= {name: _parse_type(word.strip()) for name in names.split()}
+    return properties
 
 
-def _answer(text: str, *, optional: str = "") -> Schema:
-    """An object that holds all of these, and perhaps those that are optional."""
-    properties = _fields(text)
+def _make_object(text: str, *, optional: str = "") -> Schema:
+    """Return an object with these properties, all required except those of `optional`."""
+    properties = _parse_properties(text)
     return {
         "type": "object",
         "required": list(properties),
-        "properties": {**properties, **_fields(optional)},
+        "properties": {**properties, **_parse_properties(optional)},
         "additionalProperties": False,
     }
 
 
-def _body(text: str, *, required: tuple[str, ...] = ()) -> Schema:
-    schema: Schema = {"type": "object", "properties": _fields(text)}
+def _make_body(text: str, *, required: tuple[str, ...] = ()) -> Schema:
+    schema: Schema = {"type": "object", "properties": _parse_properties(text)}
     return {**schema, "required": list(required)} if required else schema
 
 
@@ -143,10 +143,10 @@ bool: allow_self_approve enabled
 """
 
 COMPONENTS: dict[str, Schema] = {
-    "Error": _answer("str: type code detail\n?str: attr"),
-    "BareError": _answer("str: error"),
-    "Conflict": _answer("str: code error guidance\n[object]: conflicting_policies"),
-    "Held": _answer(
+    "Error": _make_object("str: type code detail\n?str: attr"),
+    "BareError": _make_object("str: error"),
+    "Conflict": _make_object("str: code error guidance\n[object]: conflicting_policies"),
+    "Held": _make_object(
         """
         str: code status detail message resource_type
         ?str: resource_id
@@ -155,8 +155,8 @@ COMPONENTS: dict[str, Schema] = {
         object: required_approvers
         """
     ),
-    "UserBasic": _answer(_USER),
-    "Me": _answer(
+    "UserBasic": _make_object(_USER),
+    "Me": _make_object(
         _USER
         + """
         time: date_joined
@@ -166,7 +166,7 @@ COMPONENTS: dict[str, Schema] = {
         [object]: organizations
         """
     ),
-    "Key": _answer(
+    "Key": _make_object(
         """
         str: id label mask_value
         ?str: value
@@ -177,11 +177,11 @@ COMPONENTS: dict[str, Schema] = {
         ints: scoped_teams
         """
     ),
-    "Project": _answer(_PROJECT),
-    "FullProject": _answer(
+    "Project": _make_object(_PROJECT),
+    "FullProject": _make_object(
         _PROJECT + "time: created_at updated_at\n?int: effective_membership_level"
     ),
-    "Organization": _answer(
+    "Organization": _make_object(
         _SETTINGS
         + """
         uuid: id
@@ -198,8 +198,8 @@ COMPONENTS: dict[str, Schema] = {
         ?bool: is_ai_training_locked is_ai_training_cta_shown is_hipaa is_pending_deletion
         """
     ),
-    "Member": _answer(_MEMBER, optional="?str: search_match_type"),
-    "Role": _answer(
+    "Member": _make_object(_MEMBER, optional="?str: search_match_type"),
+    "Role": _make_object(
         """
         uuid: id
         str: name
@@ -209,7 +209,7 @@ COMPONENTS: dict[str, Schema] = {
         bool: is_default
         """
     ),
-    "RoleMembership": _answer(
+    "RoleMembership": _make_object(
         """
         uuid: id role_id
         ?Member: organization_member
@@ -217,7 +217,7 @@ COMPONENTS: dict[str, Schema] = {
         time: joined_at updated_at
         """
     ),
-    "ApprovalPolicy": _answer(
+    "ApprovalPolicy": _make_object(
         _POLICY
         + """
         any: conditions
@@ -230,10 +230,10 @@ COMPONENTS: dict[str, Schema] = {
         time: created_at updated_at
         """
     ),
-    "Vote": _answer(
+    "Vote": _make_object(
         "uuid: id\n?UserBasic: created_by\ndecision: decision\nstr: reason\ntime: created_at"
     ),
-    "ChangeRequest": _answer(
+    "ChangeRequest": _make_object(
         """
         uuid: id
         str: action_key resource_type apply_error
@@ -252,10 +252,10 @@ COMPONENTS: dict[str, Schema] = {
         ?decision: user_decision
         """
     ),
-    "Decision": _answer(
+    "Decision": _make_object(
         "outcome: status\nstr: message\nChangeRequest: change_request", optional="object: result"
     ),
-    "FeatureFlag": _answer(
+    "FeatureFlag": _make_object(
         _FLAG
         + """
         str: key
@@ -272,12 +272,12 @@ COMPONENTS: dict[str, Schema] = {
         """,
         optional="bool: archived\nwords: evaluation_contexts evaluation_tags",
     ),
-    "Cohort": _answer(
+    "Cohort": _make_object(
         "int: id\n?str: name\nstr: description\nbool: deleted is_calculating is_static\n"
         "?int: count\n?UserBasic: created_by\ntime: created_at",
         optional="object: filters\nany: query\nlist: groups",
     ),
-    "LogEntry": _answer(
+    "LogEntry": _make_object(
         """
         uuid: id
         ?UserBasic: user
@@ -292,12 +292,12 @@ COMPONENTS: dict[str, Schema] = {
         """,
         optional="?str: ip_address",
     ),
-    "LogFilters": _answer("object: static_filters detail_fields"),
-    "Export": _answer("uuid: id\nformat: export_format"),
+    "LogFilters": _make_object("object: static_filters detail_fields"),
+    "Export": _make_object("uuid: id\nformat: export_format"),
 }
 
 BODIES: dict[str, Schema] = {
-    "approval_policies": _body(
+    "approval_policies": _make_body(
         _POLICY
         + """
         object: conditions
@@ -308,8 +308,8 @@ BODIES: dict[str, Schema] = {
         """,
         required=("action_key", "approver_config"),
     ),
-    "change_requests": _body("str: reason"),
-    "feature_flags": _body(
+    "change_requests": _make_body("str: reason"),
+    "feature_flags": _make_body(
         _FLAG
         + """
         key: key
@@ -322,12 +322,12 @@ BODIES: dict[str, Schema] = {
         """,
         required=("key", "filters"),
     ),
-    "organizations": _body(_SETTINGS, required=("name",)),
-    "members": _body("level: level"),
-    "roles": _body("str: name", required=("name",)),
-    "role_memberships": _body("uuid: user_uuid", required=("user_uuid",)),
-    "projects": _body("str: name timezone"),
-    "activity_logs": _body("format: format\nobject: filters", required=("format",)),
+    "organizations": _make_body(_SETTINGS, required=("name",)),
+    "members": _make_body("level: level"),
+    "roles": _make_body("str: name", required=("name",)),
+    "role_memberships": _make_body("uuid: user_uuid", required=("user_uuid",)),
+    "projects": _make_body("str: name timezone"),
+    "activity_logs": _make_body("format: format\nobject: filters", required=("format",)),
 }
 
 QUERIES: dict[str, tuple[str, ...]] = {
@@ -378,8 +378,8 @@ QUERIES: dict[str, tuple[str, ...]] = {
 }
 
 
-def page_of(name: str) -> Schema:
-    """A page of a component (contract 1.6); the activity log has no count (contract 11.1)."""
+def make_page_schema(name: str) -> Schema:
+    """Return a page of a component (contract 1.6); only the log has no count (contract 11.1)."""
     required = ["next", "previous", "results"]
     link = {"type": ["string", "null"], "format": "uri"}
     return {
@@ -389,12 +389,12 @@ def page_of(name: str) -> Schema:
             "count": {"type": "integer"},
             "next": link,
             "previous": link,
-            "results": {"type": "array", "items": _one(name)},
+            "results": {"type": "array", "items": _parse_type(name)},
         },
         "additionalProperties": False,
     }
 
 
-def ref(name: str) -> Schema:
-    """A reference to a component."""
-    return _one(name)
+def make_reference(name: str) -> Schema:
+    """Return a reference to a component."""
+    return _parse_type(name)

@@ -1,26 +1,26 @@
-"""Which key is this: `GET /api/personal_api_keys/@current/`, open to every key, as in PostHog."""
+"""The key of the call: `GET /api/personal_api_keys/@current/`, open to every key, as in PostHog."""
 
 import hashlib
 
-from reconciler.sandbox.protocol.messages import Answer
+from reconciler.sandbox.protocol.messages import Response
 from reconciler.sandbox.requests.call import Call
 from reconciler.sandbox.requests.routes import Route
-from reconciler.sandbox.store.clock import shown
+from reconciler.sandbox.store.clock import format_time
 
 _SHOWN = 4  # last characters of a key
 
 
-def current(call: Call) -> Answer:
-    """What the key of this call may do. The key itself is never answered."""
+def retrieve_current_key(call: Call) -> Response:
+    """Return what the key of this call may do, without the key itself."""
     token = call.token
-    return Answer(
+    return Response(
         200,
         {
             "id": hashlib.sha256(token.id.encode()).hexdigest()[:24],
             "label": "sandbox",
             "value": None,
             "mask_value": f"phx_...{token.id[-_SHOWN:]}",
-            "created_at": shown(call.user.created_at),
+            "created_at": format_time(call.user.created_at),
             "last_used_at": None,
             "user_id": call.user.id,
             "scopes": token.scopes,
@@ -30,4 +30,8 @@ def current(call: Call) -> Answer:
     )
 
 
-ROUTES = (Route("GET", "/api/personal_api_keys/@current", "personal_api_keys.retrieve", current),)
+ROUTES = (
+    Route(
+        "GET", "/api/personal_api_keys/@current", "personal_api_keys.retrieve", retrieve_current_key
+    ),
+)

@@ -8,12 +8,12 @@ from zoneinfo import available_timezones
 
 from reconciler.sandbox.protocol import validators
 from reconciler.sandbox.protocol.errors import forbidden, invalid, not_found
-from reconciler.sandbox.protocol.messages import Answer
-from reconciler.sandbox.requests.call import Call, page_answer, paged
+from reconciler.sandbox.protocol.messages import Response
+from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route, View
 from reconciler.sandbox.rules import activity
 from reconciler.sandbox.store import people
-from reconciler.sandbox.store.clock import shown
+from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.model import (
     ADMIN,
     ChangeRequest,
@@ -24,80 +24,82 @@ from reconciler.sandbox.store.model import (
     User,
     Vote,
 )
-from reconciler.sandbox.store.tables import plain
+from reconciler.sandbox.store.tables import get_fields
 from reconciler.sandbox.store.transaction import Transaction
 
 _ORDER = "seq"
 _LONGEST_NAME = 200
 _ZONE = re.compile(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*", re.ASCII)
 _LOGGED = ("name", "timezone")
-_TOO_LOW_HERE = "Your organization access level is insufficient."
-_TOO_LOW = "You don't have sufficient permissions in the project."
+_LEVEL_TOO_LOW_IN_ORGANIZATION = "Your organization access level is insufficient."
+_LEVEL_TOO_LOW = "You don't have sufficient permissions in the project."
 
 
 @cache
-def _zones() -> frozenset[str]:
+def _list_time_zones() -> frozenset[str]:
     return frozenset(available_timezones() - {"localtime", "posixrules"})
 
 
-def _timezone(value: Any, name: str) -> str:
-    known = _zones()
+def _check_timezone(value: Any, name: str) -> str:
+    known = _list_time_zones()
     if isinstance(value, str) and (value in known or (not known and _ZONE.fullmatch(value))):
         return value
     raise invalid(f'"{value}" is not a valid choice.', name, code="invalid_choice")
 
 
 WRITABLE = (
-    validators.Field("name", validators.text(longest=_LONGEST_NAME)),
-    validators.Field("timezone", _timezone),
+    validators.Field("name", validators.make_text_check(longest=_LONGEST_NAME)),
+    validators.Field("timezone", _check_timezone),
 )
 
 
-def list_all(call: Call) -> Answer:
-    """The projects that the caller may enter, of all organizations."""
-    levels = {one.organization: one for one in call.tx.find(Membership, user=call.user.id)}
+def list_projects(call: Call) -> Response:
+    """List the projects that the caller may access, of all organizations."""
+    levels = {
+        member.organization: member for member in call.tx.find_all(Membership, user=call.user.id)
+    }
     allowed = call.token.scoped_organizations
 
     def visible(project: Project) -> bool:
         member = levels.get(project.organization)
         if member is None or (allowed and project.organization not in allowed):
             return False
-        return people.may_enter(project, member)
+        return people.can_enter(project, member)
 
-    envelope, found = paged(call, Project, [], keep=visible, order=_ORDER)
-    return page_answer(envelope, [team(one) for one in found])
+    envelope, projects = read_page(call, Project, [], keep=visible, order=_ORDER)
+    return make_page(envelope, [render_basic_project(project) for project in projects])
 
 
-def list_in_organization(call: Call) -> Answer:
-    """The projects of one organization that the caller may enter."""
+def list_in_organization(call: Call) -> Response:
+    """List the projects of one organization that the caller may access."""
     member = call.membership
     clauses = [("organization = ?", (call.organization.id,))]
-    keep = (lambda one: people.may_enter(one, member)) if member else None
-    envelope, found = paged(call, Project, list(clauses), keep=keep, order=_ORDER)
-    return page_answer(envelope, [team(one) for one in found])
+    keep = (lambda project: people.can_enter(project, member)) if member else None
+    envelope, projects = read_page(call, Project, list(clauses), keep=keep, order=_ORDER)
+    return make_page(envelope, [render_basic_project(project) for project in projects])
 
 
-def create(call: Call) -> Answer:
-    """A new project; it becomes the caller's current one."""
+def create_project(call: Call) -> Response:
+    """Create a project; it becomes the caller's current one."""
     if call.level < ADMIN and not call.organization.members_can_create_projects:
-        raise forbidden(_TOO_LOW_HERE)
-    values = validators.read(call.data, WRITABLE, partial=False)
-    project = make(call.tx, call.organization.id, values)
+        raise forbidden(_LEVEL_TOO_LOW_IN_ORGANIZATION)
+    values = validators.read_fields(call.data, WRITABLE, partial=False)
+    project = insert_project(call.tx, call.organization.id, values)
     call.tx.update(
         replace(call.user, current_organization=call.organization.id, current_project=project.id)
     )
-    _log(call, project, "created", before={})
-    return Answer(201, full(call, project))
+    _log_change(call, project, "created", before={})
+    return Response(201, render_project(call, project))
 
 
-def make(tx: Transaction, organization: str, values: dict[str, Any]) -> Project:
+def insert_project(tx: Transaction, organization: str, values: dict[str, Any]) -> Project:
     """Add a project to an organization."""
     return tx.insert(
         Project(
-            id=tx.next_id(Project),
-            uuid=tx.uuid(),
+            id=tx.make_id(Project),
+            uuid=tx.make_uuid(),
             organization=organization,
-            api_token=tx.public_token(),
+            api_token=tx.make_public_token(),
             created_at=tx.at,
             updated_at=tx.at,
             **{"name": "Default project", **values},
@@ -105,67 +107,69 @@ def make(tx: Transaction, organization: str, values: dict[str, Any]) -> Project:
     )
 
 
-def retrieve(call: Call) -> Answer:
-    """One project."""
-    return Answer(200, full(call, _of_path(call)))
+def retrieve_project(call: Call) -> Response:
+    """Return one project."""
+    return Response(200, render_project(call, _find_project(call)))
 
 
-def update(call: Call) -> Answer:
+def update_project(call: Call) -> Response:
     """Change a project's name or time zone."""
-    project = _of_path(call)
-    values = validators.read(call.data, WRITABLE, partial=call.incoming.method == "PATCH")
+    project = _find_project(call)
+    values = validators.read_fields(call.data, WRITABLE, partial=call.incoming.method == "PATCH")
     changed = call.tx.update(replace(project, **values, updated_at=call.tx.at))
-    _log(call, changed, "updated", before=plain(project))
-    return Answer(200, full(call, changed))
+    _log_change(call, changed, "updated", before=get_fields(project))
+    return Response(200, render_project(call, changed))
 
 
-def delete(call: Call) -> Answer:
+def delete_project(call: Call) -> Response:
     """Delete a project with everything in it."""
-    project = _of_path(call)
-    _log(call, project, "deleted", before={})
-    remove(call.tx, project)
-    return Answer(204)
+    project = _find_project(call)
+    _log_change(call, project, "deleted", before={})
+    remove_project(call.tx, project)
+    return Response(204)
 
 
-def remove(tx: Transaction, project: Project) -> None:
-    """Take a project out of the world."""
-    for request in tx.find(ChangeRequest, project=project.id):
-        for vote in tx.find(Vote, change_request=request.id):
+def remove_project(tx: Transaction, project: Project) -> None:
+    """Delete a project and everything in it from the database."""
+    for request in tx.find_all(ChangeRequest, project=project.id):
+        for vote in tx.find_all(Vote, change_request=request.id):
             tx.delete(vote)
         tx.delete(request)
     for kind in (Policy, Flag):
-        for one in tx.find(kind, project=project.id):
-            tx.delete(one)
+        for item in tx.find_all(kind, project=project.id):
+            tx.delete(item)
     tx.delete(project)
-    for user in tx.find(User):
+    for user in tx.find_all(User):
         if user.current_project == project.id:
-            other = tx.first(Project, organization=project.organization)
+            other = tx.find_first(Project, organization=project.organization)
             tx.update(replace(user, current_project=other.id if other else None))
 
 
-def dead_environments(call: Call) -> Answer:
-    """The old management surface of environments: dead (contract 1.1)."""
+def refuse_environments(call: Call) -> Response:
+    """Refuse every call to the retired endpoints of environments (contract 1.1)."""
     raise forbidden(f"Environments of project {call.project.id} cannot be managed.")
 
 
-def _of_path(call: Call) -> Project:
-    """The project of the path, also when it is named below its organization."""
+def _find_project(call: Call) -> Project:
+    """Return the project of the path, also when it is named below its organization."""
     if call.in_project is not None:
         return call.in_project
-    number = validators.as_id(call.params["id"])
+    number = validators.parse_id(call.params["id"])
     if call.params["id"] == "@current":
         number = call.user.current_project
     project = call.tx.get(Project, number) if number is not None else None
     if project is None or project.organization != call.organization.id:
         raise not_found()
-    if call.membership is None or not people.may_enter(project, call.membership):
+    if call.membership is None or not people.can_enter(project, call.membership):
         raise forbidden("You don't have access to the project.")
     return project
 
 
-def _log(call: Call, project: Project, kind: str, *, before: dict[str, Any]) -> None:
-    changed = activity.changes("Project", before, plain(project), _LOGGED) if before else None
-    activity.record(
+def _log_change(call: Call, project: Project, kind: str, *, before: dict[str, Any]) -> None:
+    changed = (
+        activity.list_changes("Project", before, get_fields(project), _LOGGED) if before else None
+    )
+    activity.record_entry(
         call.tx,
         call.actor,
         scope="Project",
@@ -178,8 +182,8 @@ def _log(call: Call, project: Project, kind: str, *, before: dict[str, Any]) -> 
     )
 
 
-def team(project: Project) -> dict[str, Any]:
-    """A project as lists show it."""
+def render_basic_project(project: Project) -> dict[str, Any]:
+    """Return a project as lists show it."""
     return {
         "id": project.id,
         "uuid": project.uuid,
@@ -196,18 +200,18 @@ def team(project: Project) -> dict[str, Any]:
     }
 
 
-def full(call: Call, project: Project) -> dict[str, Any]:
-    """A project as its own page shows it."""
-    member = people.membership(call.tx, project.organization, call.user.id)
+def render_project(call: Call, project: Project) -> dict[str, Any]:
+    """Return a project as its own endpoint shows it."""
+    member = people.find_membership(call.tx, project.organization, call.user.id)
     return {
-        **team(project),
-        "created_at": shown(project.created_at),
-        "updated_at": shown(project.updated_at),
+        **render_basic_project(project),
+        "created_at": format_time(project.created_at),
+        "updated_at": format_time(project.updated_at),
         "effective_membership_level": member.level if member else None,
     }
 
 
-def _route(method: str, path: str, name: str, view: View) -> Route:
+def _make_route(method: str, path: str, name: str, view: View) -> Route:
     read = method == "GET"
     return Route(
         method,
@@ -215,19 +219,19 @@ def _route(method: str, path: str, name: str, view: View) -> Route:
         f"projects.{name}",
         view,
         "project:read" if read else "project:write",
-        level=0 if read or name == "create" else ADMIN,  # who may create is a setting
-        refusal=_TOO_LOW,
+        level=0 if read or name == "create" else ADMIN,  # a setting decides who may create
+        refusal=_LEVEL_TOO_LOW,
     )
 
 
-def _routes() -> tuple[Route, ...]:
-    one, many = "/api/projects/:project", "/api/organizations/:organization/projects"
+def _make_routes() -> tuple[Route, ...]:
+    item, many = "/api/projects/:project", "/api/organizations/:organization/projects"
     routes = [
-        _route("GET", "/api/projects", "list", list_all),
-        _route("GET", many, "list", list_in_organization),
-        _route("POST", many, "create", create),
+        _make_route("GET", "/api/projects", "list", list_projects),
+        _make_route("GET", many, "list", list_in_organization),
+        _make_route("POST", many, "create", create_project),
         *(
-            _route(method, f"{one}/environments{rest}", "environments", dead_environments)
+            _make_route(method, f"{item}/environments{rest}", "environments", refuse_environments)
             for rest, methods in (
                 ("", ("GET", "POST")),
                 ("/:id", ("GET", "PATCH", "PUT", "DELETE")),
@@ -235,14 +239,14 @@ def _routes() -> tuple[Route, ...]:
             for method in methods
         ),
     ]
-    for path in (one, f"{many}/:id"):
+    for path in (item, f"{many}/:id"):
         routes += [
-            _route("GET", path, "retrieve", retrieve),
-            _route("PATCH", path, "update", update),
-            _route("PUT", path, "update", update),
-            _route("DELETE", path, "delete", delete),
+            _make_route("GET", path, "retrieve", retrieve_project),
+            _make_route("PATCH", path, "update", update_project),
+            _make_route("PUT", path, "update", update_project),
+            _make_route("DELETE", path, "delete", delete_project),
         ]
     return tuple(routes)
 
 
-ROUTES = _routes()
+ROUTES = _make_routes()

@@ -6,93 +6,99 @@ from typing import Any
 from reconciler.sandbox.api import role_membership
 from reconciler.sandbox.protocol import validators
 from reconciler.sandbox.protocol.errors import invalid, not_found
-from reconciler.sandbox.protocol.messages import Answer
-from reconciler.sandbox.requests.call import Call, page_answer, paged
+from reconciler.sandbox.protocol.messages import Response
+from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route
 from reconciler.sandbox.rules import activity
 from reconciler.sandbox.store import people
-from reconciler.sandbox.store.clock import shown
+from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.model import ADMIN, Policy, Role, RoleMember
-from reconciler.sandbox.store.tables import plain
+from reconciler.sandbox.store.tables import get_fields
 
 _LONGEST_NAME = 200
-WRITABLE = (validators.Field("name", validators.text(longest=_LONGEST_NAME), required=True),)
+WRITABLE = (
+    validators.Field("name", validators.make_text_check(longest=_LONGEST_NAME), required=True),
+)
 
 
-def list_roles(call: Call) -> Answer:
-    """The roles of an organization, oldest first."""
+def list_roles(call: Call) -> Response:
+    """List the roles of an organization, oldest first."""
     clauses = [("organization = ?", (call.organization.id,))]
-    envelope, found = paged(call, Role, list(clauses), order="seq")
-    return page_answer(envelope, [shape(call, one) for one in found])
+    envelope, roles = read_page(call, Role, list(clauses), order="seq")
+    return make_page(envelope, [render_role(call, role) for role in roles])
 
 
-def create(call: Call) -> Answer:
-    """A new role without members."""
-    values = validators.read(call.data, WRITABLE, partial=False)
-    _need_free(call, values["name"], None)
+def create_role(call: Call) -> Response:
+    """Create a role without members."""
+    values = validators.read_fields(call.data, WRITABLE, partial=False)
+    _require_free_name(call, values["name"], None)
     role = call.tx.insert(
         Role(
-            id=call.tx.uuid(),
+            id=call.tx.make_uuid(),
             organization=call.organization.id,
             created_at=call.tx.at,
             **values,
         )
     )
-    _log(call, role, "created", None)
-    return Answer(201, shape(call, role))
+    _log_change(call, role, "created", None)
+    return Response(201, render_role(call, role))
 
 
-def _need_free(call: Call, name: str, own: str | None) -> None:
-    """Names are unique per organization, whatever their case."""
-    for one in call.tx.find(Role, organization=call.organization.id):
-        if one.id != own and one.name.lower() == name.lower():
+def _require_free_name(call: Call, name: str, own: str | None) -> None:
+    """Refuse a name that the organization has, in any case."""
+    for other in call.tx.find_all(Role, organization=call.organization.id):
+        if other.id != own and other.name.lower() == name.lower():
             raise invalid("There is already a role with this name.", "name", code="unique")
 
 
-def retrieve(call: Call) -> Answer:
-    """One role."""
-    return Answer(200, shape(call, of_path(call)))
+def retrieve_role(call: Call) -> Response:
+    """Return one role."""
+    return Response(200, render_role(call, find_role(call)))
 
 
-def update(call: Call) -> Answer:
+def update_role(call: Call) -> Response:
     """Rename a role."""
-    role = of_path(call)
-    values = validators.read(call.data, WRITABLE, partial=call.incoming.method == "PATCH")
+    role = find_role(call)
+    values = validators.read_fields(call.data, WRITABLE, partial=call.incoming.method == "PATCH")
     if "name" in values:
-        _need_free(call, values["name"], role.id)
+        _require_free_name(call, values["name"], role.id)
     changed = call.tx.update(replace(role, **values))
-    _log(call, changed, "updated", role)
-    return Answer(200, shape(call, changed))
+    _log_change(call, changed, "updated", role)
+    return Response(200, render_role(call, changed))
 
 
-def delete(call: Call) -> Answer:
+def delete_role(call: Call) -> Response:
     """Delete a role. Its id stays behind in approver lists and snapshots, as in PostHog."""
-    tx, role = call.tx, of_path(call)
-    for held in tx.find(RoleMember, role=role.id):
+    tx, role = call.tx, find_role(call)
+    for held in tx.find_all(RoleMember, role=role.id):
         tx.delete(held)
-    for policy in tx.find(Policy, organization=role.organization):
+    for policy in tx.find_all(Policy, organization=role.organization):
         if role.id in policy.bypass_roles:
-            kept = [one for one in policy.bypass_roles if one != role.id]
+            kept = [role_id for role_id in policy.bypass_roles if role_id != role.id]
             tx.update(replace(policy, bypass_roles=kept))
     if call.organization.default_role_id == role.id:
         tx.update(replace(call.organization, default_role_id=None))
     tx.delete(role)
-    _log(call, role, "deleted", None)
-    return Answer(204)
+    _log_change(call, role, "deleted", None)
+    return Response(204)
 
 
-def of_path(call: Call) -> Role:
-    """The role that the path names."""
-    identity = validators.as_uuid(call.params["role"])
+def find_role(call: Call) -> Role:
+    """Return the role that the path names."""
+    identity = validators.parse_uuid(call.params["role"])
     role = call.tx.get(Role, identity) if identity else None
     if role is None or role.organization != call.organization.id:
         raise not_found()
     return role
 
 
-def _log(call: Call, role: Role, kind: str, before: Role | None) -> None:
-    changed = activity.changes("Role", plain(before), plain(role), ("name",)) if before else None
-    activity.record(
+def _log_change(call: Call, role: Role, kind: str, before: Role | None) -> None:
+    changed = (
+        activity.list_changes("Role", get_fields(before), get_fields(role), ("name",))
+        if before
+        else None
+    )
+    activity.record_entry(
         call.tx,
         call.actor,
         scope="Role",
@@ -105,30 +111,32 @@ def _log(call: Call, role: Role, kind: str, before: Role | None) -> None:
     )
 
 
-def shape(call: Call, role: Role) -> dict[str, Any]:
+def render_role(call: Call, role: Role) -> dict[str, Any]:
     """Return a role as the API shows it, with the members the caller may see (contract 8.4)."""
-    seen = people.visible(call.tx, call.organization, call.membership)
-    held = role_membership.of_role(call.tx, role.id)
+    seen = people.find_visible_users(call.tx, call.organization, call.membership)
+    held = role_membership.list_role_members(call.tx, role.id)
     author = role.created_by if seen is None or role.created_by in seen else None
     return {
         "id": role.id,
         "name": role.name,
-        "created_at": shown(role.created_at),
-        "created_by": people.basic(call.tx, author),
+        "created_at": format_time(role.created_at),
+        "created_by": people.render_user(call.tx, author),
         "members": [
-            role_membership.shape(call, one) for one in held if seen is None or one.user in seen
+            role_membership.render_membership(call, held)
+            for held in held
+            if seen is None or held.user in seen
         ],
         "is_default": call.organization.default_role_id == role.id,
     }
 
 
-_MANY = "/api/organizations/:organization/roles"
-_ONE = f"{_MANY}/:role"
+_COLLECTION = "/api/organizations/:organization/roles"
+_ITEM = f"{_COLLECTION}/:role"
 ROUTES = (
-    Route("GET", _MANY, "roles.list", list_roles, "organization:read"),
-    Route("POST", _MANY, "roles.create", create, "organization:write", level=ADMIN),
-    Route("GET", _ONE, "roles.retrieve", retrieve, "organization:read"),
-    Route("PATCH", _ONE, "roles.update", update, "organization:write", level=ADMIN),
-    Route("PUT", _ONE, "roles.update", update, "organization:write", level=ADMIN),
-    Route("DELETE", _ONE, "roles.delete", delete, "organization:write", level=ADMIN),
+    Route("GET", _COLLECTION, "roles.list", list_roles, "organization:read"),
+    Route("POST", _COLLECTION, "roles.create", create_role, "organization:write", level=ADMIN),
+    Route("GET", _ITEM, "roles.retrieve", retrieve_role, "organization:read"),
+    Route("PATCH", _ITEM, "roles.update", update_role, "organization:write", level=ADMIN),
+    Route("PUT", _ITEM, "roles.update", update_role, "organization:write", level=ADMIN),
+    Route("DELETE", _ITEM, "roles.delete", delete_role, "organization:write", level=ADMIN),
 )

@@ -1,44 +1,44 @@
-"""Who am I: `GET /api/users/@me/` (contract 1.7)."""
+"""The user of the call: `GET /api/users/@me/` (contract 1.7)."""
 
 from typing import Any
 
-from reconciler.sandbox.protocol.messages import Answer
+from reconciler.sandbox.protocol.messages import Response
 from reconciler.sandbox.requests.call import Call
 from reconciler.sandbox.requests.routes import Route
 from reconciler.sandbox.store import people
-from reconciler.sandbox.store.clock import shown
+from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.model import Membership, Organization, Project
 
 
-def me(call: Call) -> Answer:
-    """The user that the key acts as."""
+def retrieve_me(call: Call) -> Response:
+    """Return the user that the key acts as."""
     tx, user = call.tx, call.user
     current = tx.get(Organization, user.current_organization)
     project = tx.get(Project, user.current_project)
-    mine = [
-        _organization(call, tx.known(Organization, one.organization))
-        for one in tx.find(Membership, user=user.id)
+    organizations = [
+        _render_organization(call, tx.require(Organization, member.organization))
+        for member in tx.find_all(Membership, user=user.id)
     ]
-    basic = people.basic(tx, user.id) or {}
-    return Answer(
+    basic = people.render_user(tx, user.id) or {}
+    return Response(
         200,
         {
             **basic,
-            "date_joined": shown(user.created_at),
+            "date_joined": format_time(user.created_at),
             "pending_email": None,
             "is_staff": False,
             "is_impersonated": False,
             "is_2fa_enabled": user.is_2fa_enabled,
             "has_social_auth": user.has_social_auth,
-            "organization": _organization(call, current) if current else None,
-            "team": _team(project) if project else None,
-            "organizations": mine,
+            "organization": _render_organization(call, current) if current else None,
+            "team": _render_project(project) if project else None,
+            "organizations": organizations,
         },
     )
 
 
-def _organization(call: Call, organization: Organization) -> dict[str, Any]:
-    member = people.membership(call.tx, organization.id, call.user.id)
+def _render_organization(call: Call, organization: Organization) -> dict[str, Any]:
+    member = people.find_membership(call.tx, organization.id, call.user.id)
     return {
         "id": organization.id,
         "name": organization.name,
@@ -49,7 +49,7 @@ def _organization(call: Call, organization: Organization) -> dict[str, Any]:
     }
 
 
-def _team(project: Project) -> dict[str, Any]:
+def _render_project(project: Project) -> dict[str, Any]:
     return {
         "id": project.id,
         "uuid": project.uuid,
@@ -61,4 +61,4 @@ def _team(project: Project) -> dict[str, Any]:
     }
 
 
-ROUTES = (Route("GET", "/api/users/@me", "users.retrieve", me, "user:read"),)
+ROUTES = (Route("GET", "/api/users/@me", "users.retrieve", retrieve_me, "user:read"),)

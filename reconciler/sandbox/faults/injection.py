@@ -1,6 +1,6 @@
-"""Schedules of injected faults: what to spoil, when, and how (format: docs/sandbox.md).
+"""Schedules of injected faults: which requests get which fault (format: docs/sandbox.md).
 
-Pure but for the hit counters: the same schedule over the same requests draws the same faults.
+Pure except for the hit counters: the same schedule and the same requests give the same faults.
 """
 
 import fnmatch
@@ -12,13 +12,15 @@ from reconciler.sandbox.protocol.errors import SandboxError
 from reconciler.sandbox.store import random_source
 
 POINTS = ("before", "after", "mid_body", "late_commit")
-REST = None  # an open end of a range of hits
+OPEN_END = None  # an open end of a range of hits
 
-WIRE = frozenset({"refuse", "reset", "hang", "drip", "status", "throttle", "truncate", "mutate"})
-BEND = frozenset(
+WIRE_EFFECTS = frozenset(
+    {"refuse", "reset", "hang", "drip", "status", "throttle", "truncate", "mutate"}
+)
+CALL_EFFECTS = frozenset(
     {"stale", "shift_page", "empty_list", "forbid_scope", "race", "forget", "drop_fields"}
 )
-WORLD = frozenset({"revoke_key", "edit", "vote", "call", "clock", "task"})
+WORLD_EFFECTS = frozenset({"revoke_key", "edit", "vote", "call", "clock", "task"})
 _NEEDS_ANSWER = frozenset({"drip", "truncate", "mutate"})
 _CUTS = frozenset({"reset", "hang"})
 _DELAYS = _CUTS | {"status"}
@@ -26,15 +28,15 @@ _DELAYS = _CUTS | {"status"}
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What happens, and how exactly."""
+    """The name of an effect, and its arguments."""
 
     name: str
     args: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """Which requests are meant; `*` and `?` are wild."""
+class RequestMatch:
+    """The requests that a rule is about; `*` and `?` are wildcards."""
 
     method: str = "*"
     route: str = "*"
@@ -42,31 +44,33 @@ class Match:
     user: str = "*"
     hits: tuple[tuple[int, int | None], ...] = ((1, 1),)
 
-    def fits(self, request: "Request") -> bool:
-        """Whether a request counts as a hit."""
+    def matches(self, request: "RequestFacts") -> bool:
+        """Return whether a request counts as a hit."""
         pairs = (
             (request.method, self.method.upper()),
             (request.path, self.path),
             (request.user or "", self.user),
         )
-        route = any(fnmatch.fnmatchcase(request.route, one) for one in _classes(self.route))
+        route = any(
+            fnmatch.fnmatchcase(request.route, pattern) for pattern in _expand_route(self.route)
+        )
         return route and all(fnmatch.fnmatchcase(value, wanted) for value, wanted in pairs)
 
-    def due(self, hit: int) -> bool:
-        """Whether this is one of the hits that are meant."""
-        return any(first <= hit and (last is REST or hit <= last) for first, last in self.hits)
+    def includes_hit(self, hit: int) -> bool:
+        """Return whether the rule applies to this hit."""
+        return any(first <= hit and (last is OPEN_END or hit <= last) for first, last in self.hits)
 
 
-def _classes(route: str) -> tuple[str, ...]:
-    """`feature_flags` is every route of the resource, `list` every list."""
+def _expand_route(route: str) -> tuple[str, ...]:
+    """Return patterns: `feature_flags` is every route of the resource, `list` every list."""
     if "." in route or "*" in route:
         return (route,)
     return (f"{route}.*", f"*.{route}")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What a schedule looks at."""
+class RequestFacts:
+    """What a schedule knows of a request."""
 
     method: str
     route: str
@@ -78,8 +82,8 @@ class Request:
 class Rule:
     """One line of a schedule."""
 
-    match: Match
-    effects: tuple[Effect, ...]  # one of them is drawn
+    match: RequestMatch
+    effects: tuple[Effect, ...]  # one of them is chosen
     point: str | None = None
     probability: float = 1.0
     later: int = 1  # late_commit: how many requests later the write lands
@@ -95,36 +99,41 @@ class Fault:
 
     @property
     def label(self) -> str:
-        """How the request log names it."""
+        """Return the name in the request log."""
         return f"{self.effect.name}@{self.point}"
 
     @property
-    def acts(self) -> bool:
-        """Whether the request is carried out at once."""
+    def is_carried_out(self) -> bool:
+        """Return whether the request is carried out at once."""
         return self.point not in ("before", "late_commit")
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """Every fault of one request: one on the wire at most, any number elsewhere."""
+class DrawnFaults:
+    """Every fault of one request: at most one on the wire, any number of others."""
 
     wire: Fault | None = None
-    bends: tuple[Fault, ...] = ()
+    call_effects: tuple[Fault, ...] = ()
     before: tuple[Fault, ...] = ()
     after: tuple[Fault, ...] = ()
 
     @property
     def label(self) -> str | None:
-        """All of them, as the request log names them."""
-        found = [*self.before, *self.bends, *([self.wire] if self.wire else []), *self.after]
-        return ", ".join(one.label for one in found) or None
+        """Return the name in the request log."""
+        faults = [
+            *self.before,
+            *self.call_effects,
+            *([self.wire] if self.wire else []),
+            *self.after,
+        ]
+        return ", ".join(fault.label for fault in faults) or None
 
-    def bend(self, name: str) -> Fault | None:
-        """The bend of a name, if it was drawn."""
-        return next((one for one in self.bends if one.effect.name == name), None)
+    def find_call_effect(self, name: str) -> Fault | None:
+        """Return the drawn fault whose effect changes the call in this way, if any."""
+        return next((fault for fault in self.call_effects if fault.effect.name == name), None)
 
 
-NOTHING = Drawn()
+NO_FAULTS = DrawnFaults()
 
 
 class Schedule:
@@ -136,8 +145,8 @@ class Schedule:
         self.hits = [0] * len(self.rules)
 
     @property
-    def memory(self) -> int:
-        """How many earlier states of the world stale reads may ask for."""
+    def kept_states(self) -> int:
+        """Return how many earlier states of the world stale reads need."""
         wanted = [
             int(effect.args.get("writes", 1))
             for rule in self.rules
@@ -146,40 +155,40 @@ class Schedule:
         ]
         return max(wanted, default=0)
 
-    def draw(self, request: Request) -> Drawn:
-        """Count a request, and say what befalls it."""
-        drawn = NOTHING
+    def draw_faults(self, request: RequestFacts) -> DrawnFaults:
+        """Count a request, and return the faults that it gets."""
+        drawn = NO_FAULTS
         for number, rule in enumerate(self.rules):
-            if not rule.match.fits(request):
+            if not rule.match.matches(request):
                 continue
             self.hits[number] += 1
             hit = self.hits[number]
-            if not rule.match.due(hit):
+            if not rule.match.includes_hit(hit):
                 continue
-            if random_source.share(self.seed, "fault", number, hit) >= rule.probability:
+            if random_source.draw_share(self.seed, "fault", number, hit) >= rule.probability:
                 continue
-            place = random_source.pick(self.seed, len(rule.effects), "effect", number, hit)
-            drawn = _with(drawn, _fault(rule, rule.effects[place]))
+            place = random_source.pick_index(self.seed, len(rule.effects), "effect", number, hit)
+            drawn = _add_fault(drawn, _make_fault(rule, rule.effects[place]))
         return drawn
 
 
-def _fault(rule: Rule, effect: Effect) -> Fault:
+def _make_fault(rule: Rule, effect: Effect) -> Fault:
     natural = "after" if effect.name in _NEEDS_ANSWER else "before"
     return Fault(effect, rule.point or natural, rule.later)
 
 
-def _with(drawn: Drawn, fault: Fault) -> Drawn:
-    if fault.effect.name in BEND:
-        return replace(drawn, bends=(*drawn.bends, fault))
-    if fault.effect.name in WORLD:
+def _add_fault(drawn: DrawnFaults, fault: Fault) -> DrawnFaults:
+    if fault.effect.name in CALL_EFFECTS:
+        return replace(drawn, call_effects=(*drawn.call_effects, fault))
+    if fault.effect.name in WORLD_EFFECTS:
         if fault.point == "after":
             return replace(drawn, after=(*drawn.after, fault))
         return replace(drawn, before=(*drawn.before, fault))
     return drawn if drawn.wire else replace(drawn, wire=fault)
 
 
-def seen_status(status: int | None, wire: Fault | None) -> int | None:
-    """The status that a caller sees; None when no answer reaches it."""
+def find_seen_status(status: int | None, wire: Fault | None) -> int | None:
+    """Return the status that a caller sees; None when no response arrives."""
     if wire is None or wire.effect.name in ("drip", "truncate", "mutate"):
         return status
     if wire.effect.name == "status":
@@ -189,10 +198,10 @@ def seen_status(status: int | None, wire: Fault | None) -> int | None:
     return status if wire.point == "mid_body" else None
 
 
-def check(rule: Rule, where: str) -> Rule:
-    """Refuse a point at which an effect makes no sense."""
+def check_points(rule: Rule, where: str) -> Rule:
+    """Refuse a point at which an effect is not possible."""
     for effect in rule.effects:
-        allowed = tuple(_points(effect.name))
+        allowed = tuple(_list_points(effect.name))
         if rule.point is not None and rule.point not in allowed:
             raise SandboxError(
                 f"{where}.point: {effect.name} happens {' or '.join(allowed)}, not {rule.point}"
@@ -200,10 +209,10 @@ def check(rule: Rule, where: str) -> Rule:
     return rule
 
 
-def _points(name: str) -> Iterator[str]:
+def _list_points(name: str) -> Iterator[str]:
     if name not in _NEEDS_ANSWER:
         yield "before"
-    if name not in BEND and name != "refuse":
+    if name not in CALL_EFFECTS and name != "refuse":
         yield "after"
     if name in _CUTS:
         yield "mid_body"

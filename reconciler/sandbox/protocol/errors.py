@@ -1,19 +1,19 @@
-"""What can go wrong: a bad start of the sandbox, and every refusal that the API itself words.
+"""Errors of the sandbox itself, and the refusals of the emulated API in PostHog's own words.
 
 Exception
-    SandboxError        the sandbox cannot start, or a control call makes no sense
+    SandboxError        the sandbox cannot start, or a control call is invalid
         SeedError       the seed document is wrong; the message begins with the place
-    ApiError            the standard envelope of contract 1.3, as an answer to a caller
+    ApiError            the standard envelope of contract 1.3, as a response to a caller
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.sandbox.protocol.messages import Answer
+from reconciler.sandbox.protocol.messages import Response
 
 
 class SandboxError(Exception):
-    """The sandbox was asked for something that it cannot do; the message is for people."""
+    """The sandbox cannot do what it was started or called for; the message is for people."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -21,7 +21,7 @@ class SandboxError(Exception):
 
 
 class SeedError(SandboxError):
-    """A seed document is wrong, and this is the place and the reason."""
+    """A seed document is wrong; the message has the place and the reason."""
 
 
 class ApiError(Exception):
@@ -31,7 +31,7 @@ class ApiError(Exception):
         self,
         status: int,
         *,
-        type: str,  # noqa: A002 - the envelope's own word
+        type: str,  # noqa: A002 - the name in the envelope
         code: str,
         detail: str,
         attr: str | None = None,
@@ -45,65 +45,65 @@ class ApiError(Exception):
         self.attr = attr
         self.headers = dict(headers or {})
 
-    def answer(self) -> Answer:
-        """The error as the answer that a caller reads."""
+    def to_response(self) -> Response:
+        """Return the error as the response that a caller reads."""
         body: dict[str, Any] = {
             "type": self.type,
             "code": self.code,
             "detail": self.detail,
             "attr": self.attr,
         }
-        return Answer(self.status, body, self.headers)
+        return Response(self.status, body, self.headers)
 
 
 def invalid(detail: str, attr: str | None = None, *, code: str = "invalid_input") -> ApiError:
-    """400: a value was refused."""
+    """Return 400: a value was refused."""
     return ApiError(400, type="validation_error", code=code, detail=detail, attr=attr)
 
 
 def required(attr: str) -> ApiError:
-    """400: a field is missing."""
+    """Return 400: a field is missing."""
     return invalid("This field is required.", attr, code="required")
 
 
 def null(attr: str) -> ApiError:
-    """400: a field must not be null."""
+    """Return 400: a field must not be null."""
     return invalid("This field may not be null.", attr, code="null")
 
 
 def parse_error(detail: str) -> ApiError:
-    """400: the body is no JSON."""
+    """Return 400: the body is not JSON."""
     return ApiError(400, type="invalid_request", code="parse_error", detail=detail)
 
 
 def not_found(detail: str = "Not found.") -> ApiError:
-    """404."""
+    """Return 404."""
     return ApiError(404, type="invalid_request", code="not_found", detail=detail)
 
 
 def forbidden(detail: str = "You do not have permission to perform this action.") -> ApiError:
-    """403: the envelope of contract 1.2."""
+    """Return 403, with the envelope of contract 1.2."""
     return ApiError(403, type="authentication_error", code="permission_denied", detail=detail)
 
 
 def payment_required(feature: str) -> ApiError:
-    """402: the plan lacks a feature (contract 1.4)."""
+    """Return 402: the plan lacks a feature (contract 1.4)."""
     detail = f"{feature} requires a paid PostHog plan. Please upgrade to access this feature."
     return ApiError(402, type="server_error", code="payment_required", detail=detail)
 
 
 def conflict(detail: str) -> ApiError:
-    """409: an optimistic-concurrency check was lost (contract 9.4)."""
+    """Return 409: an optimistic-concurrency check failed (contract 9.4)."""
     return ApiError(409, type="server_error", code="conflict", detail=detail)
 
 
 def server_error(detail: str = "A server error occurred.") -> ApiError:
-    """500."""
+    """Return 500."""
     return ApiError(500, type="server_error", code="error", detail=detail)
 
 
 def throttled(seconds: int) -> ApiError:
-    """429: the body and the header of contract 1.5."""
+    """Return 429, with the body and the header of contract 1.5."""
     unit = "second" if seconds == 1 else "seconds"
     return ApiError(
         429,

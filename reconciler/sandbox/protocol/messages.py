@@ -1,7 +1,4 @@
-"""What travels between the server and the rules: a call in, an answer out. No I/O.
-
-A resource describes its routes as values; dispatch decides who may enter, in one place.
-"""
+"""Requests and responses as the server and the endpoints exchange them. No I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,18 +8,18 @@ NO_BODY = object()  # a 204 has none; None would be the JSON null
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A status, a JSON value, and headers beyond the usual."""
+class Response:
+    """A status, a JSON value, and additional headers."""
 
     status: int
     body: Any = NO_BODY
     headers: Mapping[str, str] = field(default_factory=dict)
-    encoded: bytes | None = None  # the body as it goes out, where that is known already
+    encoded: bytes | None = None  # the body as it is sent, if already known
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
-    """A request as it came off the wire."""
+class IncomingRequest:
+    """A request as it arrived."""
 
     method: str
     path: str
@@ -33,6 +30,6 @@ class Incoming:
     query_text: str = ""
     ip: str | None = None
 
-    def header(self, name: str) -> str | None:
-        """A header by its lower-case name."""
+    def get_header(self, name: str) -> str | None:
+        """Return a header by its lower-case name."""
         return self.headers.get(name)

@@ -1,7 +1,7 @@
 """Field checks with the API's own messages and codes (contract 1.3). Pure.
 
-Each function takes a value and the name of its field, and answers the value as the API keeps it
-or raises the refusal.
+A check takes a value and the name of its field, and returns the value as the API stores it, or
+raises the refusal.
 """
 
 import re
@@ -18,7 +18,7 @@ Check = Callable[[Any, str], Any]
 _TRUE = {"t", "y", "yes", "true", "on", "1"}
 _FALSE = {"f", "n", "no", "false", "off", "0"}
 _INTEGER = re.compile(r"\s*[+-]?\d+(\.0*)?\s*", re.ASCII)
-_LONGEST_INTEGER = 18  # digits; what SQLite and Postgres can hold
+_LONGEST_INTEGER = 18  # digits; what SQLite and Postgres can store
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Field:
     nullable: bool = False
 
 
-def read(data: Any, known: Sequence[Field], *, partial: bool) -> dict[str, Any]:
-    """The valid values of a body, in the order of the fields; unknown fields are dropped.
+def read_fields(data: Any, known: Sequence[Field], *, partial: bool) -> dict[str, Any]:
+    """Return the valid values of a body, in the order of the fields, without unknown fields.
 
     Only the first wrong field is reported, as the API does.
     """
@@ -40,23 +40,23 @@ def read(data: Any, known: Sequence[Field], *, partial: bool) -> dict[str, Any]:
         kind = type(data).__name__
         raise invalid(f"Invalid data. Expected a dictionary, but got {kind}.")
     values: dict[str, Any] = {}
-    for one in known:
-        if one.name not in data:
-            if one.required and not partial:
-                raise required(one.name)
+    for field in known:
+        if field.name not in data:
+            if field.required and not partial:
+                raise required(field.name)
             continue
-        value = data[one.name]
+        value = data[field.name]
         if value is None:
-            if not one.nullable:
-                raise null(one.name)
-            values[one.name] = None
+            if not field.nullable:
+                raise null(field.name)
+            values[field.name] = None
         else:
-            values[one.name] = one.check(value, one.name)
+            values[field.name] = field.check(value, field.name)
     return values
 
 
-def text(*, longest: int | None = None, blank: bool = False, trim: bool = True) -> Check:
-    """A string; numbers are taken for their digits."""
+def make_text_check(*, longest: int | None = None, blank: bool = False, trim: bool = True) -> Check:
+    """Return a check for a string; a number becomes its digits."""
 
     def check(value: Any, name: str) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -64,7 +64,7 @@ def text(*, longest: int | None = None, blank: bool = False, trim: bool = True) 
         word = str(value).strip() if trim else str(value)
         if not word and not blank:
             raise invalid("This field may not be blank.", name, code="blank")
-        need_storable(word, name)
+        require_storable(word, name)
         if longest is not None and len(word) > longest:
             detail = f"Ensure this field has no more than {longest} characters."
             raise invalid(detail, name, code="max_length")
@@ -73,8 +73,8 @@ def text(*, longest: int | None = None, blank: bool = False, trim: bool = True) 
     return check
 
 
-def need_storable(value: Any, name: str) -> None:
-    """Refuse what PostgreSQL cannot hold, in a text or anywhere in a JSON value.
+def require_storable(value: Any, name: str) -> None:
+    """Refuse what PostgreSQL cannot store, in a text or anywhere in a JSON value.
 
     Halves of surrogate pairs are refused with the body, as malformed JSON.
     """
@@ -85,15 +85,15 @@ def need_storable(value: Any, name: str) -> None:
             )
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            need_storable(key, name)
-            need_storable(item, name)
+            require_storable(key, name)
+            require_storable(item, name)
     elif isinstance(value, list):
         for item in value:
-            need_storable(item, name)
+            require_storable(item, name)
 
 
-def boolean(value: Any, name: str) -> bool:
-    """True, false, or one of the words and digits that stand for them."""
+def check_boolean(value: Any, name: str) -> bool:
+    """Return true or false, also for the words and digits that mean them."""
     word = str(value).lower() if isinstance(value, bool | str | int) else ""
     if word in _TRUE:
         return True
@@ -102,8 +102,8 @@ def boolean(value: Any, name: str) -> bool:
     raise invalid("Must be a valid boolean.", name)
 
 
-def integer(value: Any, name: str) -> int:
-    """A whole number, or text that is one."""
+def check_integer(value: Any, name: str) -> int:
+    """Return a whole number, also for text that is one."""
     if isinstance(value, bool | float) and not float(value).is_integer():
         raise invalid("A valid integer is required.", name)
     word = str(int(value)) if isinstance(value, int | float) else value
@@ -114,30 +114,30 @@ def integer(value: Any, name: str) -> int:
     return int(word.split(".")[0])
 
 
-def choice(*allowed: Any) -> Check:
-    """One of some values."""
+def make_choice_check(*allowed: Any) -> Check:
+    """Return a check for one of these values."""
 
     def check(value: Any, name: str) -> Any:
-        for one in allowed:
-            if value == one and isinstance(value, bool) == isinstance(one, bool):
-                return one
-            if isinstance(value, str) and value == str(one):
-                return one
+        for option in allowed:
+            if value == option and isinstance(value, bool) == isinstance(option, bool):
+                return option
+            if isinstance(value, str) and value == str(option):
+                return option
         raise invalid(f'"{value}" is not a valid choice.', name, code="invalid_choice")
 
     return check
 
 
-def uuid(value: Any, name: str) -> str:
-    """A uuid, in its usual spelling."""
-    found = as_uuid(value)
-    if found is None:
+def check_uuid(value: Any, name: str) -> str:
+    """Return a uuid in its usual spelling."""
+    parsed = parse_uuid(value)
+    if parsed is None:
         raise invalid("Must be a valid UUID.", name)
-    return found
+    return parsed
 
 
-def as_uuid(value: Any) -> str | None:
-    """The usual spelling of a uuid, or None."""
+def parse_uuid(value: Any) -> str | None:
+    """Return the usual spelling of a uuid, or None."""
     if not isinstance(value, str):
         return None
     try:
@@ -146,15 +146,15 @@ def as_uuid(value: Any) -> str | None:
         return None
 
 
-def as_id(value: str) -> int | None:
-    """The integer id in a path or a query, or None."""
+def parse_id(value: str) -> int | None:
+    """Return the integer id in a path or a query, or None."""
     if value.isascii() and value.isdigit() and len(value) <= _LONGEST_INTEGER:
         return int(value)
     return None
 
 
-def listing(check: Check) -> Check:
-    """A list; a wrong element is named by its place (`bypass_roles__0`)."""
+def make_list_check(check: Check) -> Check:
+    """Return a check for a list; a wrong element is named by its place (`bypass_roles__0`)."""
 
     def check_all(value: Any, name: str) -> list[Any]:
         if not isinstance(value, list):
@@ -162,46 +162,46 @@ def listing(check: Check) -> Check:
             detail = f'Expected a list of items but got type "{kind}".'
             raise invalid(detail, name, code="not_a_list")
         checked = []
-        for place, one in enumerate(value):
-            if one is None:
+        for place, item in enumerate(value):
+            if item is None:
                 raise null(f"{name}__{place}")
-            checked.append(check(one, f"{name}__{place}"))
+            checked.append(check(item, f"{name}__{place}"))
         return checked
 
     return check_all
 
 
-def anything(value: Any, name: str) -> Any:
-    """Any JSON but null."""
-    need_storable(value, name)
+def check_any(value: Any, name: str) -> Any:
+    """Accept any JSON except null."""
+    require_storable(value, name)
     return value
 
 
-def mapping(value: Any, name: str) -> dict[str, Any]:
-    """An object."""
+def check_object(value: Any, name: str) -> dict[str, Any]:
+    """Accept an object."""
     if not isinstance(value, dict):
         kind = type(value).__name__
         detail = f'Expected a dictionary of items but got type "{kind}".'
         raise invalid(detail, name, code="not_a_dict")
-    need_storable(value, name)
+    require_storable(value, name)
     return value
 
 
-def duration(value: Any, name: str) -> str:
-    """A duration, as it is read back (contract 3.2)."""
-    found = durations.parse(value)
-    if found is None:
+def check_duration(value: Any, name: str) -> str:
+    """Return a duration as the API answers with it (contract 3.2)."""
+    parsed = durations.parse_duration(value)
+    if parsed is None:
         raise invalid(
             "Duration has wrong format. Use one of these formats instead:"
             " [DD] [HH:[MM:]]ss[.uuuuuu].",
             name,
         )
-    return durations.text(found)
+    return durations.format_duration(parsed)
 
 
-def query_integer(value: str, name: str) -> int:
-    """A number in a filter."""
+def check_query_integer(value: str, name: str) -> int:
+    """Return a number in a filter."""
     try:
-        return integer(value, name)
+        return check_integer(value, name)
     except ApiError as error:
         raise invalid("Enter a number.", name) from error

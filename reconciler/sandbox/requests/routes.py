@@ -1,12 +1,12 @@
-"""A route as a value: who may take it, and which function answers."""
+"""Routes as values: path, required access, and the function that answers."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from reconciler.sandbox.protocol.messages import Answer
+from reconciler.sandbox.protocol.messages import Response
 from reconciler.sandbox.requests.call import Call
 
-View = Callable[[Call], Answer]
+View = Callable[[Call], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,17 +15,17 @@ class Route:
 
     method: str
     path: str
-    name: str  # `feature_flags.list`: what fault schedules and the OpenAPI document call it
+    name: str  # `feature_flags.list`: the name in fault schedules and the OpenAPI document
     view: View
-    scope: str = ""  # empty: any key will do
-    level: int = 0  # the least membership level; below it 403
+    scope: str = ""  # empty: every key may call it
+    level: int = 0  # the lowest membership level; below it 403
     refusal: str = "Your organization access level is insufficient."
-    feature: str | None = None  # a paid feature, asked for on Cloud only (contract 1.4)
+    feature: str | None = None  # a paid feature, required only on Cloud (contract 1.4)
     generations: frozenset[str] = frozenset({"g2", "g1", "docs"})
 
     @property
     def summary(self) -> str:
-        """The first line of the view's docstring."""
+        """Return the first line of the view's docstring."""
         return (self.view.__doc__ or "").strip().split("\n", maxsplit=1)[0]
 
 
@@ -37,34 +37,34 @@ class _Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """What a path leads to: one route a method, and the values of its `:name` segments."""
+class RouteMatch:
+    """The routes of a path by method, and the values of its `:name` segments."""
 
     methods: dict[str, tuple[Route, tuple[str, ...]]]
     values: tuple[str, ...]
 
-    def route(self, method: str) -> tuple[Route, dict[str, str]] | None:
-        """The route of a method, with its parameters named."""
-        found = self.methods.get(method)
-        if found is None:
+    def find_route(self, method: str) -> tuple[Route, dict[str, str]] | None:
+        """Return the route of a method, and its parameters by name."""
+        entry = self.methods.get(method)
+        if entry is None:
             return None
-        route, names = found
+        route, names = entry
         return route, dict(zip(names, self.values, strict=True))
 
 
-class Table:
-    """All routes of one profile, ready to be looked up by path."""
+class RouteTable:
+    """All routes of one profile, by path."""
 
     def __init__(self, routes: Iterable[Route], generation: str) -> None:
         self._root = _Node()
-        self.routes = tuple(one for one in routes if generation in one.generations)
-        for one in self.routes:
-            self._add(one)
+        self.routes = tuple(route for route in routes if generation in route.generations)
+        for route in self.routes:
+            self._add(route)
 
     def _add(self, route: Route) -> None:
         node = self._root
         names: list[str] = []
-        for segment in segments(route.path):
+        for segment in split_path(route.path):
             if segment.startswith(":"):
                 names.append(segment[1:])
                 node.wild = node.wild or _Node()
@@ -73,9 +73,9 @@ class Table:
                 node = node.words.setdefault(segment, _Node())
         node.methods[route.method] = (route, tuple(names))
 
-    def match(self, path: str) -> Match | None:
-        """What a path leads to. `/api/environments/:id/x` is `/api/projects/:id/x` (1.1)."""
-        parts = segments(path)
+    def find_match(self, path: str) -> RouteMatch | None:
+        """Return what a path leads to. `/api/environments/:id/x` is `/api/projects/:id/x` (1.1)."""
+        parts = split_path(path)
         if is_alias(path):
             parts[1] = "projects"
         values: list[str] = []
@@ -90,15 +90,15 @@ class Table:
                 node = node.wild
         if node is None or not node.methods:
             return None
-        return Match(node.methods, tuple(values))
+        return RouteMatch(node.methods, tuple(values))
 
 
-def segments(path: str) -> list[str]:
-    """A path's parts; the slash at its end is optional (contract 1.1)."""
+def split_path(path: str) -> list[str]:
+    """Return a path's segments; the slash at its end is optional (contract 1.1)."""
     return path.strip("/").split("/")
 
 
 def is_alias(path: str) -> bool:
-    """Whether a path uses the older prefix (contract 1.1)."""
-    parts = segments(path)
+    """Return whether a path uses the older prefix (contract 1.1)."""
+    parts = split_path(path)
     return parts[:2] == ["api", "environments"] and len(parts) > len(("api", "environments"))

@@ -1,33 +1,33 @@
-"""Writing the activity log, by every write that PostHog logs (contract 6.3, 8.3, 9.6)."""
+"""Entries of the activity log, for every write that PostHog logs (contract 6.3, 8.3, 9.6)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.sandbox.requests.call import Actor
-from reconciler.sandbox.store.model import Entry, Project
+from reconciler.sandbox.store.model import LogEntry, Project
 from reconciler.sandbox.store.transaction import Transaction
 
 Change = dict[str, Any]
 
 
-def changes(
+def list_changes(
     kind: str, before: Mapping[str, Any], after: Mapping[str, Any], names: Sequence[str]
 ) -> list[Change]:
-    """What differs between two states of an item, as `detail.changes`."""
+    """Return the differences between two states of an item, as `detail.changes`."""
     return [
-        change(kind, name, before.get(name), after.get(name))
+        make_change(kind, name, before.get(name), after.get(name))
         for name in names
         if before.get(name) != after.get(name)
     ]
 
 
-def change(kind: str, name: str, before: Any, after: Any) -> Change:
-    """One line of `detail.changes`."""
+def make_change(kind: str, name: str, before: Any, after: Any) -> Change:
+    """Return one line of `detail.changes`."""
     action = "created" if before is None else "deleted" if after is None else "changed"
     return {"type": kind, "action": action, "field": name, "before": before, "after": after}
 
 
-def record(
+def record_entry(
     tx: Transaction,
     actor: Actor,
     *,
@@ -39,7 +39,7 @@ def record(
     name: str,
     changed: list[Change] | None = None,
 ) -> None:
-    """Write one entry. An update that changed nothing is not worth one."""
+    """Write one entry. An update that changed nothing is not logged."""
     if activity == "updated" and not changed:
         return
     detail = {
@@ -51,8 +51,8 @@ def record(
         "trigger": None,
     }
     tx.insert(
-        Entry(
-            id=tx.uuid(),
+        LogEntry(
+            id=tx.make_uuid(),
             organization=organization,
             project=project.id if project else None,
             scope=scope,

@@ -1,4 +1,4 @@
-"""Carrying out an approved change request, as its requester (contract 7.5)."""
+"""Applying an approved change request, as its requester (contract 7.5)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from reconciler.sandbox.store.model import ChangeRequest, Flag, User
 
 
 class CannotApply(Exception):  # noqa: N818 - an outcome of the request, not a failure of the server
-    """Why a request ends in `failed`."""
+    """The reason for which a request ends in `failed`."""
 
     def __init__(self, why: str, *, validation: str | None = None) -> None:
         super().__init__(why)
@@ -21,15 +21,15 @@ class CannotApply(Exception):  # noqa: N818 - an outcome of the request, not a f
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """The flag that a request led to."""
+class AppliedFlag:
+    """The flag that a request created or changed."""
 
     resource_id: int
     resource_version: int | None
 
 
-def apply(call: Call, request: ChangeRequest) -> ChangeRequest:
-    """The request in its final state: `applied`, or `failed` with the reason."""
+def apply_request(call: Call, request: ChangeRequest) -> ChangeRequest:
+    """Return the request in its final state: `applied`, or `failed` with the reason."""
     tx = call.tx
     try:
         result = _carry_out(call, request)
@@ -58,29 +58,31 @@ def apply(call: Call, request: ChangeRequest) -> ChangeRequest:
     )
 
 
-def _carry_out(call: Call, request: ChangeRequest) -> Result:
-    flag = _flag(call, request)
+def _carry_out(call: Call, request: ChangeRequest) -> AppliedFlag:
+    flag = _find_flag(call, request)
     data = request.intent.get("full_request_data") or {}
     if flag is None and request.intent.get("http_method") == "POST":
-        standing = call.tx.first(Flag, project=request.project, key=request.flag_key, deleted=False)
-        if standing is not None:  # somebody made it meanwhile: it is the result (step 6)
-            _requester(call, request)
-            return Result(standing.id, standing.version)
-    values = _validated(call, request, data, flag)
-    actor = _requester(call, request)
+        standing = call.tx.find_first(
+            Flag, project=request.project, key=request.flag_key, deleted=False
+        )
+        if standing is not None:  # created in the meantime: it is the result (contract 7.5, step 6)
+            _find_requester(call, request)
+            return AppliedFlag(standing.id, standing.version)
+    values = _validate(call, request, data, flag)
+    actor = _find_requester(call, request)
     if flag is None:
-        made = flags.create(call.tx, actor, call.project, values)
-        return Result(made.id, made.version)
-    _need_version(request, flag)
-    if _already(request, flag):
-        return Result(flag.id, flag.version)
+        created = flags.create_flag(call.tx, actor, call.project, values)
+        return AppliedFlag(created.id, created.version)
+    _require_version(request, flag)
+    if _is_applied_already(request, flag):
+        return AppliedFlag(flag.id, flag.version)
     if call.profile.merges_filters and not request.intent.get("skip_opportunistic_filter_cleanup"):
-        values = flags.tidied(flag, values)
-    written = flags.update(call.tx, actor, call.project, flag=flag, values=values)
-    return Result(written.id, written.version)
+        values = flags.drop_legacy_filters(flag, values)
+    written = flags.update_flag(call.tx, actor, call.project, flag=flag, values=values)
+    return AppliedFlag(written.id, written.version)
 
 
-def _flag(call: Call, request: ChangeRequest) -> Flag | None:
+def _find_flag(call: Call, request: ChangeRequest) -> Flag | None:
     if request.intent.get("flag_id") is None:
         return None
     flag = call.tx.get(Flag, request.intent["flag_id"])
@@ -89,11 +91,11 @@ def _flag(call: Call, request: ChangeRequest) -> Flag | None:
     return flag
 
 
-def _validated(
+def _validate(
     call: Call, request: ChangeRequest, data: Mapping[str, Any], flag: Flag | None
 ) -> dict[str, Any]:
     try:
-        return flags.validated(
+        return flags.validate_write(
             call.tx,
             call.profile,
             call.project,
@@ -105,11 +107,11 @@ def _validated(
         raise CannotApply(f"Validation failed: {error.detail}", validation="invalid") from error
 
 
-def _requester(call: Call, request: ChangeRequest) -> Actor:
-    """The requester, if it still has a way in (step 2)."""
+def _find_requester(call: Call, request: ChangeRequest) -> Actor:
+    """Return the requester, if it still has access (contract 7.5, step 2)."""
     user = call.tx.get(User, request.created_by)
-    member = people.membership(call.tx, call.organization.id, user.id) if user else None
-    barred = member is None or not people.may_enter(call.project, member)
+    member = people.find_membership(call.tx, call.organization.id, user.id) if user else None
+    barred = member is None or not people.can_enter(call.project, member)
     if user is None or (barred and call.profile.rechecks_requester):
         raise CannotApply(
             "The requester no longer has access to this project", validation="invalid"
@@ -117,7 +119,7 @@ def _requester(call: Call, request: ChangeRequest) -> Actor:
     return Actor(user, call.actor.client, call.actor.ip)
 
 
-def _need_version(request: ChangeRequest, flag: Flag) -> None:
+def _require_version(request: ChangeRequest, flag: Flag) -> None:
     expected = (request.intent.get("preconditions") or {}).get("version")
     if expected is not None and expected != flag.version:
         raise CannotApply(
@@ -125,7 +127,7 @@ def _need_version(request: ChangeRequest, flag: Flag) -> None:
         )
 
 
-def _already(request: ChangeRequest, flag: Flag) -> bool:
-    """Enable and disable: the flag is as wanted at the same version (step 4)."""
+def _is_applied_already(request: ChangeRequest, flag: Flag) -> bool:
+    """Return whether the flag is already enabled or disabled as wanted (contract 7.5)."""
     gated = request.intent.get("gated_changes") or {}
     return "active" in gated and gated["active"] == flag.active

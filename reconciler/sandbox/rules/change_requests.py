@@ -1,4 +1,4 @@
-"""Change requests as values: filing one, who may decide it, how it is shown (contract 7.1, 7.4)."""
+"""Change requests: filing, who may approve or cancel, rendering (contract 7.1, 7.4)."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from reconciler.sandbox.protocol import durations
 from reconciler.sandbox.requests.call import Call
 from reconciler.sandbox.rules import flag_filters
 from reconciler.sandbox.store import clock, people
-from reconciler.sandbox.store.clock import shown
+from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.generation import Profile
 from reconciler.sandbox.store.model import ChangeRequest, Flag, Policy, Project, Vote
-from reconciler.sandbox.store.tables import plain
+from reconciler.sandbox.store.tables import get_fields
 from reconciler.sandbox.store.transaction import Transaction
 
 _VERBS = {
@@ -19,36 +19,38 @@ _VERBS = {
 }
 
 
-def file(call: Call, intent: dict[str, Any], action_key: str, policy: Policy) -> ChangeRequest:
-    """Put a request on file, with the policy as it is now frozen into it.
+def file_request(
+    call: Call, intent: dict[str, Any], action_key: str, policy: Policy
+) -> ChangeRequest:
+    """File a request, with a copy of the policy as it is now.
 
     Raises:
-        OverflowError: it would expire after the end of time.
+        OverflowError: it would expire after the last possible date.
     """
     tx = call.tx
-    lasts = durations.parse(policy.expires_after)
+    lasts = durations.parse_duration(policy.expires_after)
     if lasts is None:
         raise OverflowError(policy.expires_after)
     return tx.insert(
         ChangeRequest(
-            id=tx.uuid(),
+            id=tx.make_uuid(),
             project=call.project.id,
             action_key=action_key,
             resource_id=str(intent["flag_id"]) if intent["flag_id"] is not None else None,
             intent=intent,
-            intent_display=_display(call.profile, intent, action_key),
-            policy_snapshot=snapshot(policy),
+            intent_display=_describe_intent(call.profile, intent, action_key),
+            policy_snapshot=make_snapshot(policy),
             created_at=tx.at,
             updated_at=tx.at,
-            expires_at=clock.stamp(tx.now + lasts),
+            expires_at=clock.format_stored(tx.now + lasts),
             validated_at=tx.at,
             created_by=call.user.id,
         )
     )
 
 
-def snapshot(policy: Policy) -> dict[str, Any]:
-    """What of a policy a request carries for its life (contract 7.1)."""
+def make_snapshot(policy: Policy) -> dict[str, Any]:
+    """Return what a request copies from its policy (contract 7.1)."""
     config = policy.approver_config
     return {
         "quorum": config.get("quorum", 1),
@@ -61,7 +63,7 @@ def snapshot(policy: Policy) -> dict[str, Any]:
     }
 
 
-def _display(profile: Profile, intent: dict[str, Any], action_key: str) -> dict[str, Any]:
+def _describe_intent(profile: Profile, intent: dict[str, Any], action_key: str) -> dict[str, Any]:
     verb = _VERBS.get(action_key, action_key)
     update = "triggered_paths" in intent
     whole = profile.replays_normalized and not update
@@ -73,85 +75,97 @@ def _display(profile: Profile, intent: dict[str, Any], action_key: str) -> dict[
     return {**display, "triggered_paths": intent["triggered_paths"]} if update else display
 
 
-def approves(tx: Transaction, user: int, request: ChangeRequest) -> bool:
-    """Whether a user is in the approver set: the snapshot's lists, role membership of now."""
+def is_approver(tx: Transaction, user: int, request: ChangeRequest) -> bool:
+    """Return whether a user may approve: the snapshot's lists, with today's role members."""
     users, roles = request.policy_snapshot.get("users"), request.policy_snapshot.get("roles")
-    if isinstance(users, list) and any(one == user and one is not True for one in users):
+    if isinstance(users, list) and any(
+        approver == user and approver is not True for approver in users
+    ):
         return True
     if not isinstance(roles, list):
         return False
-    project = tx.known(Project, request.project)
-    held = people.roles(tx, user, project.organization)
-    return bool(held & {one for one in roles if isinstance(one, str)})
+    project = tx.require(Project, request.project)
+    held = people.find_role_ids(tx, user, project.organization)
+    return bool(held & {role for role in roles if isinstance(role, str)})
 
 
-def quorum(request: ChangeRequest) -> int | float:
-    """How many approvals are needed."""
+def read_quorum(request: ChangeRequest) -> int | float:
+    """Return how many approvals are needed."""
     wanted = request.policy_snapshot.get("quorum")
     return wanted if isinstance(wanted, int | float) else 1
 
 
-def votes(tx: Transaction, request: str) -> list[Vote]:
-    """The votes on a request, oldest first."""
-    return tx.find(Vote, change_request=request)
+def list_votes(tx: Transaction, request: str) -> list[Vote]:
+    """Return the votes on a request, oldest first."""
+    return tx.find_all(Vote, change_request=request)
 
 
-def may_cancel(profile: Profile, request: ChangeRequest, cast: list[Vote], user: int) -> bool:
-    """Only the requester, only while pending, and in G2 not over an approval (contract 7.4)."""
+def can_cancel(profile: Profile, request: ChangeRequest, cast: list[Vote], user: int) -> bool:
+    """Return whether a user may cancel: own, pending, in G2 without approvals (contract 7.4)."""
     if request.created_by != user or request.state != "pending":
         return False
     if not profile.blocks_cancel_after_approval or request.validation_status == "stale":
         return True
-    return all(one.decision != "approved" for one in cast)
+    return all(vote.decision != "approved" for vote in cast)
 
 
-def shape(call: Call, request: ChangeRequest, *, anonymous: bool = False) -> dict[str, Any]:
-    """A request as the API shows it; inside a 409 as if to nobody (section 0, fact 8)."""
+def render_request(
+    call: Call, request: ChangeRequest, *, anonymous: bool = False
+) -> dict[str, Any]:
+    """Return a request as the API shows it; inside a 409 without a viewer (contract 0.8)."""
     tx = call.tx
-    cast = votes(tx, request.id)
-    shaped = plain(request)
-    del shaped["project"]
+    cast = list_votes(tx, request.id)
+    rendered = get_fields(request)
+    del rendered["project"]
     for name in ("created_by", "applied_by"):
-        shaped[name] = people.basic(tx, shaped[name])
+        rendered[name] = people.render_user(tx, rendered[name])
     for name in ("created_at", "updated_at", "expires_at", "applied_at", "validated_at"):
-        shaped[name] = shown(shaped[name])
-    shaped["approvals"] = [_vote(tx, one) for one in cast]
-    _cover_secrets(tx, request, shaped)
-    return {**shaped, **(_NOBODY if anonymous else _viewer(call, request, cast))}
+        rendered[name] = format_time(rendered[name])
+    rendered["approvals"] = [_render_vote(tx, vote) for vote in cast]
+    _redact_secrets(tx, request, rendered)
+    return {
+        **rendered,
+        **(_ANONYMOUS_VIEWER if anonymous else _render_viewer_fields(call, request, cast)),
+    }
 
 
-def _cover_secrets(tx: Transaction, request: ChangeRequest, shaped: dict[str, Any]) -> None:
-    """An encrypted flag's payloads are replayed, but not shown (contract 7.2)."""
+def _redact_secrets(tx: Transaction, request: ChangeRequest, rendered: dict[str, Any]) -> None:
+    """Redact an encrypted flag's payloads, which are applied but not shown (contract 7.2)."""
     full = request.intent.get("full_request_data")
     if not isinstance(full, dict) or not isinstance(full.get("filters"), dict):
         return
     flag = tx.get(Flag, request.intent.get("flag_id"))
     if full.get("has_encrypted_payloads") or (flag is not None and flag.has_encrypted_payloads):
-        covered = {**full, "filters": flag_filters.redacted(full["filters"])}
-        shaped["intent"] = {**shaped["intent"], "full_request_data": covered}
+        covered = {**full, "filters": flag_filters.redact_payloads(full["filters"])}
+        rendered["intent"] = {**rendered["intent"], "full_request_data": covered}
 
 
-_NOBODY = {"can_approve": False, "can_cancel": False, "is_requester": False, "user_decision": None}
+_ANONYMOUS_VIEWER = {
+    "can_approve": False,
+    "can_cancel": False,
+    "is_requester": False,
+    "user_decision": None,
+}
 
 
-def _viewer(call: Call, request: ChangeRequest, cast: list[Vote]) -> dict[str, Any]:
+def _render_viewer_fields(call: Call, request: ChangeRequest, cast: list[Vote]) -> dict[str, Any]:
     user = call.user.id
-    mine = [one.decision for one in cast if one.user == user]
+    own_decisions = [vote.decision for vote in cast if vote.user == user]
     requester = request.created_by == user
     allowed = not requester or bool(request.policy_snapshot.get("allow_self_approve"))
     return {
-        "can_approve": allowed and approves(call.tx, user, request),
-        "can_cancel": may_cancel(call.profile, request, cast, user),
+        "can_approve": allowed and is_approver(call.tx, user, request),
+        "can_cancel": can_cancel(call.profile, request, cast, user),
         "is_requester": requester,
-        "user_decision": mine[0] if mine else None,
+        "user_decision": own_decisions[0] if own_decisions else None,
     }
 
 
-def _vote(tx: Transaction, vote: Vote) -> dict[str, Any]:
+def _render_vote(tx: Transaction, vote: Vote) -> dict[str, Any]:
     return {
         "id": vote.id,
-        "created_by": people.basic(tx, vote.user),
+        "created_by": people.render_user(tx, vote.user),
         "decision": vote.decision,
         "reason": vote.reason,
-        "created_at": shown(vote.created_at),
+        "created_at": format_time(vote.created_at),
     }

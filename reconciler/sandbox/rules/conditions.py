@@ -1,4 +1,4 @@
-"""Whether a policy's conditions hold for a change (contract, section 4). Pure."""
+"""Evaluation of a policy's conditions for a change (contract 4). Pure."""
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +19,10 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def met(
+def are_met(
     conditions: Any, *, before: Mapping[str, Positions], after: Mapping[str, Positions], crash: str
 ) -> bool:
-    """Whether a change is held back.
+    """Return whether a change needs approval.
 
     `before` and `after` have a list of positions for each field that the action supplies. `crash`
     is a field that breaks PostHog's own evaluation.
@@ -30,27 +30,27 @@ def met(
     Raises:
         ApiError: 500, for that field.
     """
-    if not _understood(conditions):
+    if not _can_evaluate(conditions):
         return True
     field = conditions["field"]
     if field == crash:
         raise server_error("Failed to process approval request")
-    old, new = _by_path(before.get(str(field), ())), _by_path(after.get(str(field), ()))
+    old, new = _index_by_path(before.get(str(field), ())), _index_by_path(after.get(str(field), ()))
     if conditions["type"] == "any_change":
         return any(
             old.get(path, _MISSING) != new.get(path, _MISSING) for path in old.keys() | new.keys()
         )
     compare, bound = _OPERATORS[conditions["operator"]], conditions["value"]
     if conditions["type"] == "before_after":
-        return any(_holds(compare, value, bound) for value in new.values())
+        return any(_compare(compare, value, bound) for value in new.values())
     return any(
-        _holds(compare, _difference(old[path], new[path]), bound)
+        _compare(compare, _subtract(old[path], new[path]), bound)
         for path in old.keys() & new.keys()
     )
 
 
-def _understood(conditions: Any) -> bool:
-    """Whether there is something to evaluate; what is not understood holds everything back."""
+def _can_evaluate(conditions: Any) -> bool:
+    """Return whether the conditions can be evaluated; otherwise every change needs approval."""
     if not isinstance(conditions, Mapping) or not conditions.get("field"):
         return False
     if conditions.get("type") == "any_change":
@@ -61,19 +61,19 @@ def _understood(conditions: Any) -> bool:
     return known and conditions.get("value") is not None
 
 
-def _by_path(positions: Positions) -> dict[Any, Any]:
-    return {one["path"]: one["value"] for one in positions}
+def _index_by_path(positions: Positions) -> dict[Any, Any]:
+    return {position["path"]: position["value"] for position in positions}
 
 
-def _difference(old: Any, new: Any) -> Any:
+def _subtract(old: Any, new: Any) -> Any:
     try:
         return new - old
     except TypeError:
         return None
 
 
-def _holds(compare: Callable[[Any, Any], Any], value: Any, bound: Any) -> bool:
-    """Null is skipped, and so is what cannot be compared, as text with a number."""
+def _compare(compare: Callable[[Any, Any], Any], value: Any, bound: Any) -> bool:
+    """Compare two values; null, and values of different types, do not match."""
     for kind in (int | float, str):
         if isinstance(value, kind) and isinstance(bound, kind):
             return bool(compare(value, bound))

@@ -1,6 +1,6 @@
 """Filters that PostHog refuses, each with its code (contract 9.2). Pure.
 
-Written from the contract's table; the shape has been checked before (`flag_filters.check`).
+Written from the contract's table; `flag_filters.check_filters` has checked the types before.
 """
 
 import re
@@ -14,34 +14,34 @@ from reconciler.sandbox.protocol.errors import invalid
 
 Properties = Iterator[tuple[dict[str, Any], str]]
 
-_TEXT = {
+_TEXT_OPERATORS = {
     "regex", "not_regex", "icontains", "not_icontains", "gt", "gte", "lt", "lte",
     "starts_with", "not_starts_with", "ends_with", "not_ends_with",
 }  # fmt: skip
-_SEMVER = {
+_SEMVER_OPERATORS = {
     f"semver_{name}"
     for name in ["gt", "gte", "lt", "lte", "eq", "neq", "tilde", "caret", "wildcard"]
 }
-_DATES = {"is_date_exact", "is_date_before", "is_date_after"}
-_MULTI = {"icontains_multi", "not_icontains_multi"}
-_COHORT = {"in", "not_in"}
-_SUPPORTED = (
+_DATE_OPERATORS = {"is_date_exact", "is_date_before", "is_date_after"}
+_MULTI_OPERATORS = {"icontains_multi", "not_icontains_multi"}
+_COHORT_OPERATORS = {"in", "not_in"}
+_SUPPORTED_OPERATORS = (
     {"exact", "is_not", "is_set", "is_not_set", "flag_evaluates_to"}
-    | _TEXT | _SEMVER | _DATES | _MULTI | _COHORT
+    | _TEXT_OPERATORS | _SEMVER_OPERATORS | _DATE_OPERATORS | _MULTI_OPERATORS | _COHORT_OPERATORS
 )  # fmt: skip
-_KNOWN_ELSEWHERE = {"between", "not_between", "is_cleaned_path_exact"}
+_UNSUPPORTED_OPERATORS = {"between", "not_between", "is_cleaned_path_exact"}
 _I32 = 2**31
 _HUNDRED = 100
 _TOLERANCE = 0.01
 _INDEX = "aggregation_group_type_index"
 
 
-def check(filters: dict[str, Any], stored: dict[str, Any], aliases: dict[str, str]) -> None:
+def check_filters(filters: dict[str, Any], stored: dict[str, Any], aliases: dict[str, str]) -> None:
     """Refuse what PostHog refuses.
 
     Args:
         filters: what would be stored.
-        stored: what is; its regular expressions and its early exit are not looked at again.
+        stored: what is stored; its regular expressions and early exit are not checked again.
         aliases: other spellings of operators, and what they are stored as.
 
     Raises:
@@ -54,19 +54,19 @@ def check(filters: dict[str, Any], stored: dict[str, Any], aliases: dict[str, st
     for variant in variants:
         if variant.get("rollout_percentage") is None:
             _refuse("variants need a rollout percentage, got null")
-    known = [one.get("value") for one, _ in _properties(stored)]
-    for one, operator in _properties(filters, aliases):
-        if operator in ("regex", "not_regex") and one.get("value") not in known:
-            _check_regex(one.get("value"))
+    known = [item.get("value") for item, _ in _iter_properties(stored)]
+    for item, operator in _iter_properties(filters, aliases):
+        if operator in ("regex", "not_regex") and item.get("value") not in known:
+            _check_regex(item.get("value"))
     for group in filters.get("groups") or ():
         _check_aggregation(group, group.get(_INDEX, filters.get(_INDEX)))
     keys = _check_variants(variants)
     for group in filters.get("groups") or ():
         if group.get("variant") and group["variant"] not in keys:
             _refuse("Filters are not valid (variant override does not exist)")
-    for one, operator in _properties(filters, aliases):
-        _check_operator(one, operator)
-        _check_value(operator, one.get("value"))
+    for item, operator in _iter_properties(filters, aliases):
+        _check_operator(item, operator)
+        _check_value(operator, item.get("value"))
     _check_payload_keys(filters, keys)
 
 
@@ -74,15 +74,15 @@ def _refuse(detail: str, code: str = "invalid_input") -> NoReturn:
     raise invalid(detail, "filters", code=code)
 
 
-def _properties(filters: dict[str, Any], aliases: dict[str, str] | None = None) -> Properties:
+def _iter_properties(filters: dict[str, Any], aliases: dict[str, str] | None = None) -> Properties:
     for group in filters.get("groups") or ():
-        for one in group.get("properties") or ():
-            operator = one.get("operator")
+        for item in group.get("properties") or ():
+            operator = item.get("operator")
             if operator is None:
                 operator = "exact"
             elif isinstance(operator, str) and aliases:
                 operator = aliases.get(operator, operator)
-            yield one, operator
+            yield item, operator
 
 
 def _check_types(filters: dict[str, Any]) -> None:
@@ -102,9 +102,9 @@ def _check_types(filters: dict[str, Any]) -> None:
         if not isinstance(group.get("variant"), str | None):
             _refuse("variant must be a string or null")
         _check_integer(group, _INDEX)
-        for one in group.get("properties") or ():
-            _check_integer(one, "group_type_index")
-            if not isinstance(one.get("negation"), bool | None):
+        for item in group.get("properties") or ():
+            _check_integer(item, "group_type_index")
+            if not isinstance(item.get("negation"), bool | None):
                 _refuse("negation must be a boolean or null")
 
 
@@ -122,7 +122,7 @@ def _check_integer(where: dict[str, Any], name: str, *, needed: bool = False) ->
 
 def _check_regex(pattern: Any) -> None:
     if not isinstance(pattern, str):
-        return  # refused below, by its type
+        return  # its type is refused below
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -132,28 +132,28 @@ def _check_regex(pattern: Any) -> None:
 
 
 def _check_aggregation(group: dict[str, Any], index: int | None) -> None:
-    for one in group.get("properties") or ():
+    for item in group.get("properties") or ():
         if index is None:
-            if one["type"] not in {"person", "cohort", "flag"}:
+            if item["type"] not in {"person", "cohort", "flag"}:
                 _refuse(
                     "Filters are not valid (person-aggregated conditions can only use person,"
                     " cohort, and flag properties)"
                 )
-            if one["type"] == "flag" and one.get("operator") != "flag_evaluates_to":
+            if item["type"] == "flag" and item.get("operator") != "flag_evaluates_to":
                 _refuse("Flag properties must use the 'flag_evaluates_to' operator")
-        elif one["type"] != "group":
+        elif item["type"] != "group":
             _refuse(
                 "Filters are not valid (group-aggregated conditions can only use group properties)"
             )
-        elif one.get("group_type_index") != index:
+        elif item.get("group_type_index") != index:
             _refuse(
                 "Filters are not valid (group properties must match the condition set's group type)"
             )
 
 
 def _check_variants(variants: list[dict[str, Any]]) -> set[str]:
-    keys = [one["key"] for one in variants]
-    total = sum(one["rollout_percentage"] for one in variants)
+    keys = [variant["key"] for variant in variants]
+    total = sum(variant["rollout_percentage"] for variant in variants)
     if variants and not _HUNDRED - _TOLERANCE <= total <= _HUNDRED + _TOLERANCE:
         _refuse("Invalid variant definitions: Variant rollout percentages must sum to 100.")
     if len(keys) != len(set(keys)):
@@ -161,24 +161,24 @@ def _check_variants(variants: list[dict[str, Any]]) -> set[str]:
     return set(keys)
 
 
-def _check_operator(one: dict[str, Any], operator: Any) -> None:
-    if operator in _KNOWN_ELSEWHERE:
+def _check_operator(item: dict[str, Any], operator: Any) -> None:
+    if operator in _UNSUPPORTED_OPERATORS:
         _refuse(f"Unsupported operator for feature flags: {operator}", "unsupported_operator")
-    if operator not in _SUPPORTED:
+    if operator not in _SUPPORTED_OPERATORS:
         _refuse(f"Invalid operator: {operator}", "invalid_operator")
-    if operator in _COHORT and one["type"] != "cohort":
+    if operator in _COHORT_OPERATORS and item["type"] != "cohort":
         detail = f"The '{operator}' operator is only valid for cohort properties"
-        _refuse(f"{detail}, not '{one['type']}' properties.", "invalid_operator")
+        _refuse(f"{detail}, not '{item['type']}' properties.", "invalid_operator")
 
 
 def _check_value(operator: str, value: Any) -> None:
-    if operator in _DATES and not has_date(value):
+    if operator in _DATE_OPERATORS and not has_date(value):
         _refuse(f"Invalid date value: {value}", "invalid_date")
-    if operator in _TEXT and not isinstance(value, str):
+    if operator in _TEXT_OPERATORS and not isinstance(value, str):
         _refuse(f"Invalid value for operator {operator}: {value}", "invalid_value")
-    if operator in _SEMVER and not _has_version(operator, value):
+    if operator in _SEMVER_OPERATORS and not _has_version(operator, value):
         _refuse(f"Invalid semver value for operator {operator}: {value}", "invalid_value")
-    if operator in _MULTI and not isinstance(value, list):
+    if operator in _MULTI_OPERATORS and not isinstance(value, list):
         _refuse(f"{operator} operator requires a list of values", "invalid_value")
 
 
@@ -221,10 +221,10 @@ def has_date(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return False
     text = str(value)
-    return bool(_DISTANCE.fullmatch(text)) or (_is_worded(text) and _is_a_day(text))
+    return bool(_DISTANCE.fullmatch(text)) or (_has_date_words(text) and _is_a_day(text))
 
 
-def _is_worded(text: str) -> bool:
+def _has_date_words(text: str) -> bool:
     if any(not (c.isalnum() or c.isspace() or c in ".,;:/'+-") for c in text):
         return False
     named = any(c.isdecimal() for c in text)
@@ -248,23 +248,23 @@ def _is_a_day(text: str) -> bool:
 def _is_striped(text: str) -> bool:
     """Return whether digits only are a day, a year, or a date without separators."""
     if len(text) in _STRIPES:
-        return _parses(text, _STRIPES[len(text)])
+        return _can_parse(text, _STRIPES[len(text)])
     return len(text) == len("240131") or (len(text) <= len("2024") and int(text) > 0)
 
 
 def _is_in_calendar(text: str, by: str) -> bool:
     sep = re.escape(by)
-    found = re.match(rf"\d{{4}}{sep}\d{{1,2}}(?:{sep}\d{{1,2}})?", text)
-    day = found[0] if found else ""
+    match = re.match(rf"\d{{4}}{sep}\d{{1,2}}(?:{sep}\d{{1,2}})?", text)
+    day = match[0] if match else ""
     full = day if day.count(by) > 1 else f"{day}{by}1"
     clock = re.match(r"[T\s]+(\d{1,2}:\d{2}(?::\d{2})?)", text[len(day) :])
-    fine = _parses(full, f"%Y{by}%m{by}%d")
+    fine = _can_parse(full, f"%Y{by}%m{by}%d")
     if clock is None:
         return fine
-    return fine and _parses(clock[1], "%H:%M:%S" if clock[1].count(":") > 1 else "%H:%M")
+    return fine and _can_parse(clock[1], "%H:%M:%S" if clock[1].count(":") > 1 else "%H:%M")
 
 
-def _parses(text: str, form: str) -> bool:
+def _can_parse(text: str, form: str) -> bool:
     try:
         datetime.strptime(text, form)  # noqa: DTZ007 - only whether it is one
     except ValueError:

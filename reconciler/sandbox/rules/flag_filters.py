@@ -1,4 +1,4 @@
-"""A flag's `filters`: what is refused, what is rewritten, what the gate looks at (contract 9.2).
+"""A flag's `filters`: checks of types, normalization, positions for the gate (contract 9.2).
 
 Pure: values in, values out.
 """
@@ -13,11 +13,11 @@ from reconciler.sandbox.store.generation import Profile
 Position = dict[str, Any]
 
 _LARGEST = 1_000_000  # bytes
-_FULL = 100
+_HUNDRED = 100
 _DISPLAY_ONLY = ("cohort_name", "group_key_names", "label")
-_OLD = ("holdout_groups", "super_groups")
+_LEGACY_KEYS = ("holdout_groups", "super_groups")
 _INDEX = "aggregation_group_type_index"
-OPERATORS = {
+OPERATOR_ALIASES = {
     "is": "exact",
     "eq": "exact",
     "equals": "exact",
@@ -36,8 +36,8 @@ OPERATORS = {
 }
 
 
-def check(filters: Any, *, creating: bool) -> dict[str, Any]:
-    """The filters, if they are sound.
+def check_filters(filters: Any, *, creating: bool) -> dict[str, Any]:
+    """Return the filters, if they are valid.
 
     Raises:
         ApiError: 400, attr `filters`.
@@ -54,7 +54,7 @@ def check(filters: Any, *, creating: bool) -> dict[str, Any]:
     groups = filters.get("groups")
     if creating and not groups:
         _refuse("Feature flags must have at least one condition set (group).")
-    for group in _objects(groups, "groups"):
+    for group in _require_objects(groups, "groups"):
         _check_group(group)
     _check_multivariate(filters.get("multivariate"))
     _check_payloads(filters.get("payloads"))
@@ -65,20 +65,20 @@ def _refuse(detail: str) -> NoReturn:
     raise invalid(detail, "filters")
 
 
-def _objects(value: Any, name: str) -> list[dict[str, Any]]:
+def _require_objects(value: Any, name: str) -> list[dict[str, Any]]:
     if value is None:
         return []
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         _refuse(f"Filters are not valid ({name} must be a list of objects)")
     return list(value)
 
 
 def _check_group(group: dict[str, Any]) -> None:
     _check_percentage(group.get("rollout_percentage"))
-    for one in _objects(group.get("properties"), "properties"):
+    for item in _require_objects(group.get("properties"), "properties"):
         for name in ("key", "type"):
-            number = name == "key" and type(one.get(name)) in (int, float)
-            if not isinstance(one.get(name), str) and not number:
+            number = name == "key" and type(item.get(name)) in (int, float)
+            if not isinstance(item.get(name), str) and not number:
                 _refuse(f"Filters are not valid (every property needs a {name})")
 
 
@@ -86,7 +86,7 @@ def _check_percentage(value: Any) -> None:
     if value is None:
         return
     number = not isinstance(value, bool) and isinstance(value, int | float)
-    if not number or not 0 <= value <= _FULL:
+    if not number or not 0 <= value <= _HUNDRED:
         _refuse("Filters are not valid (rollout percentages are numbers from 0 to 100)")
 
 
@@ -95,7 +95,7 @@ def _check_multivariate(value: Any) -> None:
         return
     if not isinstance(value, dict):
         _refuse("Filters are not valid (multivariate must be an object)")
-    for variant in _objects(value.get("variants"), "variants"):
+    for variant in _require_objects(value.get("variants"), "variants"):
         if not isinstance(variant.get("key"), str) or not variant["key"]:
             _refuse("Filters are not valid (every variant needs a key)")
         _check_percentage(variant.get("rollout_percentage"))
@@ -117,8 +117,8 @@ def _check_payloads(value: Any) -> None:
 REDACTED = '"********* (encrypted)"'
 
 
-def unredacted(stored: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
-    """What was sent, with the secrets that were only shown covered (contract 9.1)."""
+def restore_payloads(stored: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
+    """Return what was sent, with the stored payloads in place of redacted ones (contract 9.1)."""
     payloads, known = sent.get("payloads"), stored.get("payloads") or {}
     if not isinstance(payloads, dict):
         return sent
@@ -129,29 +129,29 @@ def unredacted(stored: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
     return {**sent, "payloads": kept}
 
 
-def redacted(filters: dict[str, Any]) -> dict[str, Any]:
-    """Filters with every payload covered."""
+def redact_payloads(filters: dict[str, Any]) -> dict[str, Any]:
+    """Return filters with every payload redacted."""
     payloads = filters.get("payloads")
     if not isinstance(payloads, dict) or not payloads:
         return filters
     return {**filters, "payloads": dict.fromkeys(payloads, REDACTED)}
 
 
-def merged(stored: dict[str, Any], sent: dict[str, Any], profile: Profile) -> dict[str, Any]:
+def merge_filters(stored: dict[str, Any], sent: dict[str, Any], profile: Profile) -> dict[str, Any]:
     """Return what a write of `sent` leaves behind (contract 9.2).
 
     G2 merges top-level keys and completes them; `{}` changes nothing. G1 replaces what has groups,
     and ignores what has none. Both keep payloads as JSON text.
     """
-    sent = _with_payload_texts(sent)
+    sent = _encode_payloads(sent)
     if not profile.merges_filters:
         return stored if stored and "groups" not in sent else sent
     if not sent:
         return stored
-    return normalized({**stored, **sent})
+    return normalize_filters({**stored, **sent})
 
 
-def _with_payload_texts(filters: dict[str, Any]) -> dict[str, Any]:
+def _encode_payloads(filters: dict[str, Any]) -> dict[str, Any]:
     """Turn each payload that is not a string into its JSON."""
     payloads = filters.get("payloads")
     if not isinstance(payloads, dict):
@@ -163,105 +163,107 @@ def _with_payload_texts(filters: dict[str, Any]) -> dict[str, Any]:
     return {**filters, "payloads": texts}
 
 
-def tidy(filters: dict[str, Any]) -> dict[str, Any]:
-    """Filters without the keys that G2 has done away with, dropped on any ordinary save."""
-    return {name: value for name, value in filters.items() if name not in _OLD}
+def drop_legacy_keys(filters: dict[str, Any]) -> dict[str, Any]:
+    """Return filters without the keys that G2 retired, which any ordinary save drops."""
+    return {name: value for name, value in filters.items() if name not in _LEGACY_KEYS}
 
 
-def normalized(filters: dict[str, Any]) -> dict[str, Any]:
-    """Filters as G2 stores them."""
+def normalize_filters(filters: dict[str, Any]) -> dict[str, Any]:
+    """Return filters as G2 stores them."""
     outer = filters.get(_INDEX)
-    kept = tidy(filters)
+    kept = drop_legacy_keys(filters)
     groups = filters.get("groups")
     if groups is None:
         return {**kept, _INDEX: outer}
-    completed = [_normal_group(group, outer) for group in groups]
-    found = [group[_INDEX] for group in completed]
-    shared = found[0] if found and all(one == found[0] for one in found) else None
-    return {**kept, "groups": completed, _INDEX: shared if found else outer}
+    completed = [_normalize_group(group, outer) for group in groups]
+    indexes = [group[_INDEX] for group in completed]
+    shared = indexes[0] if indexes and all(index == indexes[0] for index in indexes) else None
+    return {**kept, "groups": completed, _INDEX: shared if indexes else outer}
 
 
-def _normal_group(group: dict[str, Any], outer: Any) -> dict[str, Any]:
+def _normalize_group(group: dict[str, Any], outer: Any) -> dict[str, Any]:
     full = {**group, _INDEX: group.get(_INDEX, outer)}
     if isinstance(group.get("properties"), list):
-        full["properties"] = [_normal_property(one) for one in group["properties"]]
+        full["properties"] = [_normalize_property(item) for item in group["properties"]]
     return full
 
 
-def _normal_property(one: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in one.items() if name not in _DISPLAY_ONLY}
-    if kept.get("operator") in OPERATORS:
-        kept["operator"] = OPERATORS[kept["operator"]]
+def _normalize_property(item: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in item.items() if name not in _DISPLAY_ONLY}
+    if kept.get("operator") in OPERATOR_ALIASES:
+        kept["operator"] = OPERATOR_ALIASES[kept["operator"]]
     return kept
 
 
-def properties(filters: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every property of every group."""
+def iter_properties(filters: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield every property of every group."""
     for group in filters.get("groups") or ():
         yield from group.get("properties") or ()
 
 
-def variants(filters: dict[str, Any]) -> set[str]:
+def list_variant_keys(filters: dict[str, Any]) -> set[str]:
     """Return the keys of the variants."""
     listed = (filters.get("multivariate") or {}).get("variants") or ()
-    return {str(one.get("key")) for one in listed}
+    return {str(variant.get("key")) for variant in listed}
 
 
-def dependencies(filters: dict[str, Any]) -> frozenset[str]:
-    """The ids, as text, of the flags that this one asks for."""
-    return frozenset(str(one["key"]) for one in properties(filters) if one.get("type") == "flag")
+def find_dependency_ids(filters: dict[str, Any]) -> frozenset[str]:
+    """Return the ids, as text, of the flags that this one depends on."""
+    return frozenset(
+        str(item["key"]) for item in iter_properties(filters) if item.get("type") == "flag"
+    )
 
 
-def rollouts(filters: dict[str, Any] | None, profile: Profile) -> list[Position]:
-    """Every rollout position (section 4). It exists only where the key is in the JSON."""
+def find_rollouts(filters: dict[str, Any] | None, profile: Profile) -> list[Position]:
+    """Return every rollout position (contract 4): those whose key is in the JSON."""
     filters = filters or {}
-    found = list(_rollouts_of("groups", filters.get("groups")))
+    positions = list(_find_rollouts_in("groups", filters.get("groups")))
     if profile.knows_holdout:
         holdout = filters.get("holdout")
         if isinstance(holdout, dict) and "exclusion_percentage" in holdout:
             value = holdout["exclusion_percentage"]
-            found.append({"path": "holdout.exclusion_percentage", "value": value})
+            positions.append({"path": "holdout.exclusion_percentage", "value": value})
     else:
-        for name in reversed(_OLD):
-            found += _rollouts_of(name, filters.get(name))
+        for name in reversed(_LEGACY_KEYS):
+            positions += _find_rollouts_in(name, filters.get(name))
     variants = (filters.get("multivariate") or {}).get("variants")
-    return found + list(_rollouts_of("multivariate.variants", variants))
+    return positions + list(_find_rollouts_in("multivariate.variants", variants))
 
 
-def _rollouts_of(name: str, items: Any) -> Iterator[Position]:
-    for place, one in enumerate(items if isinstance(items, list) else ()):
-        if isinstance(one, dict) and "rollout_percentage" in one:
+def _find_rollouts_in(name: str, items: Any) -> Iterator[Position]:
+    for place, item in enumerate(items if isinstance(items, list) else ()):
+        if isinstance(item, dict) and "rollout_percentage" in item:
             path = f"{name}[{place}].rollout_percentage"
-            yield {"path": path, "value": one["rollout_percentage"]}
+            yield {"path": path, "value": item["rollout_percentage"]}
 
 
-def release_conditions(filters: dict[str, Any] | None) -> list[Position]:
-    """Every release condition (section 4): its properties sorted, display-only keys left out."""
+def find_release_conditions(filters: dict[str, Any] | None) -> list[Position]:
+    """Return every release condition (contract 4), properties sorted, without display-only keys."""
     filters = filters or {}
-    found: list[Position] = []
+    positions: list[Position] = []
     if filters.get(_INDEX) is not None:
-        found.append({"path": _INDEX, "value": filters[_INDEX]})
+        positions.append({"path": _INDEX, "value": filters[_INDEX]})
     for place, group in enumerate(filters.get("groups") or ()):
         kept = {name: value for name, value in group.items() if name != "rollout_percentage"}
-        listed = [_canonical(one) for one in group.get("properties") or ()]
-        kept["properties"] = sorted(listed, key=lambda one: json.dumps(one, sort_keys=True))
-        value = {name: one for name, one in kept.items() if one is not None}
-        found.append({"path": f"groups[{place}]", "value": value})
-    return found
+        listed = [_canonicalize_property(item) for item in group.get("properties") or ()]
+        kept["properties"] = sorted(listed, key=lambda item: json.dumps(item, sort_keys=True))
+        value = {name: field for name, field in kept.items() if field is not None}
+        positions.append({"path": f"groups[{place}]", "value": value})
+    return positions
 
 
-def _canonical(one: dict[str, Any]) -> dict[str, Any]:
-    kept = _normal_property(one)
+def _canonicalize_property(item: dict[str, Any]) -> dict[str, Any]:
+    kept = _normalize_property(item)
     if kept.get("operator") == "exact":
         del kept["operator"]  # exact and absent mean the same
     return kept
 
 
-def comparable(filters: Any) -> Any:
-    """Filters for the field-level check of contract 9.4: without what only the server adds."""
+def make_comparable(filters: Any) -> Any:
+    """Return filters for the field-level check of contract 9.4, without what the server adds."""
     if not isinstance(filters, dict):
         return filters
     try:
-        return normalized(filters)
+        return normalize_filters(filters)
     except (AttributeError, TypeError):
         return filters

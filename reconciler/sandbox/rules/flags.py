@@ -1,7 +1,7 @@
 """The rules of a flag write: what is refused, what is stored (contract 9).
 
-The gate is not here: a write that waits for approval passes through the same rules twice, once
-when it is filed and once when it is applied.
+The gate is in `gate`: a write that needs approval is checked by these rules twice, when it is
+filed and when it is applied.
 """
 
 import re
@@ -15,7 +15,7 @@ from reconciler.sandbox.requests.call import Actor
 from reconciler.sandbox.rules import activity, filter_checks, flag_filters, flag_references
 from reconciler.sandbox.store.generation import Profile
 from reconciler.sandbox.store.model import Flag, Organization, Project, User
-from reconciler.sandbox.store.tables import plain
+from reconciler.sandbox.store.tables import get_fields
 from reconciler.sandbox.store.transaction import Transaction
 
 _KEY = re.compile(r"[a-zA-Z0-9_-]+", re.ASCII)
@@ -38,57 +38,62 @@ _LOGGED = (
     "analytics_dashboards",
 )
 _CONTINUITY = "ensure_experience_continuity"
-_WHOLE = {"groups": [{"properties": [], "rollout_percentage": 100}]}
+_FULL_ROLLOUT = {"groups": [{"properties": [], "rollout_percentage": 100}]}
 
 
-def _key(value: Any, name: str) -> str:
-    word = str(validators.text(longest=_LONGEST_KEY)(value, name))
+def _check_key(value: Any, name: str) -> str:
+    word = str(validators.make_text_check(longest=_LONGEST_KEY)(value, name))
     if not _KEY.fullmatch(word):
         detail = "Only letters, numbers, hyphens (-) & underscores (_) are allowed."
         raise invalid(detail, name, code="invalid_key")
     return word
 
 
-def _tags(value: Any, name: str) -> list[str]:
+def _check_tags(value: Any, name: str) -> list[str]:
     """Return labels as the API keeps them: trimmed, in lower case, each once (contract 9.1)."""
-    words = [word.lower() for word in validators.listing(validators.text(blank=True))(value, name)]
+    words = [
+        word.lower()
+        for word in validators.make_list_check(validators.make_text_check(blank=True))(value, name)
+    ]
     return list(dict.fromkeys(word for word in words if word))
 
 
-def _contexts(value: Any, name: str) -> list[str]:
+def _check_contexts(value: Any, name: str) -> list[str]:
     """Return names of contexts; limits count for the whole object, so `attr` is null."""
     if not isinstance(value, list) or len(value) > _MOST_CONTEXTS:
         raise invalid(f"{name} must be a list of at most {_MOST_CONTEXTS} items.")
-    if not all(isinstance(one, str) and len(one) <= _LONGEST_CONTEXT for one in value):
+    if not all(isinstance(context, str) and len(context) <= _LONGEST_CONTEXT for context in value):
         raise invalid("Invalid evaluation context name.")
-    return _tags(value, name)
+    return _check_tags(value, name)
 
 
 WRITABLE = (
-    validators.Field("key", _key, required=True),
-    validators.Field("name", validators.text(blank=True)),
-    validators.Field("filters", validators.mapping),
-    validators.Field("active", validators.boolean),
-    validators.Field("deleted", validators.boolean),
-    validators.Field("archived", validators.boolean),
-    validators.Field("tags", _tags),
-    validators.Field("evaluation_contexts", _contexts),
-    validators.Field("ensure_experience_continuity", validators.boolean, nullable=True),
-    validators.Field("is_remote_configuration", validators.boolean, nullable=True),
-    validators.Field("has_encrypted_payloads", validators.boolean, nullable=True),
+    validators.Field("key", _check_key, required=True),
+    validators.Field("name", validators.make_text_check(blank=True)),
+    validators.Field("filters", validators.check_object),
+    validators.Field("active", validators.check_boolean),
+    validators.Field("deleted", validators.check_boolean),
+    validators.Field("archived", validators.check_boolean),
+    validators.Field("tags", _check_tags),
+    validators.Field("evaluation_contexts", _check_contexts),
+    validators.Field("ensure_experience_continuity", validators.check_boolean, nullable=True),
+    validators.Field("is_remote_configuration", validators.check_boolean, nullable=True),
+    validators.Field("has_encrypted_payloads", validators.check_boolean, nullable=True),
     validators.Field(
-        "evaluation_runtime", validators.choice("server", "client", "all"), nullable=True
+        "evaluation_runtime", validators.make_choice_check("server", "client", "all"), nullable=True
     ),
     validators.Field(
-        "bucketing_identifier", validators.choice("distinct_id", "device_id"), nullable=True
+        "bucketing_identifier",
+        validators.make_choice_check("distinct_id", "device_id"),
+        nullable=True,
     ),
-    validators.Field("analytics_dashboards", validators.listing(validators.integer)),
-    validators.Field("creation_context", validators.text(blank=True)),
-    validators.Field("_should_create_usage_dashboard", validators.boolean),
+    validators.Field("analytics_dashboards", validators.make_list_check(validators.check_integer)),
+    validators.Field("creation_context", validators.make_text_check(blank=True)),
+    validators.Field("_should_create_usage_dashboard", validators.check_boolean),
 )
 
 
-def validated(
+def validate_write(
     tx: Transaction,
     profile: Profile,
     project: Project,
@@ -97,52 +102,52 @@ def validated(
     flag: Flag | None,
     partial: bool,
 ) -> dict[str, Any]:
-    """The change that a body asks for, checked and normalized (contract 9.1, 9.2).
+    """Return the change that a body asks for, checked and normalized (contract 9.1, 9.2).
 
     Raises:
         ApiError: 400.
     """
     if isinstance(data, dict) and "evaluation_tags" in data:
         data = {"evaluation_contexts": data["evaluation_tags"], **data}
-    values = validators.read(data, WRITABLE, partial=partial)
+    values = validators.read_fields(data, WRITABLE, partial=partial)
     if not profile.has_archive:
         values.pop("archived", None)
-    organization = tx.known(Organization, project.organization)
+    organization = tx.require(Organization, project.organization)
     if not organization.evaluation_contexts_enabled:
-        values.pop("evaluation_contexts", None)  # without a word (contract 9.1)
+        values.pop("evaluation_contexts", None)  # silently (contract 9.1)
     if "key" in values:
-        _need_free_key(tx, project, values["key"], flag)
+        _require_free_key(tx, project, values["key"], flag)
     _check_filters(profile, values, flag)
     if values.get("filters") and "filters" in data:
         key = values.get("key")
-        flag_references.check(tx, project, values["filters"], flag=flag, key=key)
-    _check_pairs(values, flag, archive=profile.has_archive)
+        flag_references.check_references(tx, project, values["filters"], flag=flag, key=key)
+    _check_combinations(values, flag, archive=profile.has_archive)
     if flag is not None:
         _check_use(tx, values, flag)
     return values
 
 
-def _need_free_key(tx: Transaction, project: Project, key: str, flag: Flag | None) -> None:
-    for one in tx.find(Flag, project=project.id, key=key, deleted=False):
-        if flag is None or one.id != flag.id:
+def _require_free_key(tx: Transaction, project: Project, key: str, flag: Flag | None) -> None:
+    for other in tx.find_all(Flag, project=project.id, key=key, deleted=False):
+        if flag is None or other.id != flag.id:
             detail = "There is already a feature flag with this key."
             raise invalid(detail, "key", code="unique")
 
 
 def _check_filters(profile: Profile, values: dict[str, Any], flag: Flag | None) -> None:
     if flag is None and "filters" not in values and values.get("is_remote_configuration"):
-        values["filters"] = _WHOLE
+        values["filters"] = _FULL_ROLLOUT
     if flag is None and "filters" not in values:
-        flag_filters.check({}, creating=True)
+        flag_filters.check_filters({}, creating=True)
     if "filters" not in values:
         return
-    sent = flag_filters.check(values["filters"], creating=flag is None)
+    sent = flag_filters.check_filters(values["filters"], creating=flag is None)
     stored = flag.filters if flag is not None else {}
     if flag is not None and flag.has_encrypted_payloads:
-        sent = flag_filters.unredacted(stored, sent)
-    values["filters"] = flag_filters.merged(stored, sent, profile)
+        sent = flag_filters.restore_payloads(stored, sent)
+    values["filters"] = flag_filters.merge_filters(stored, sent, profile)
     if sent or flag is None:
-        filter_checks.check(values["filters"], stored, flag_filters.OPERATORS)
+        filter_checks.check_filters(values["filters"], stored, flag_filters.OPERATOR_ALIASES)
     if flag is not None:
         _check_links(values["filters"], flag)
 
@@ -151,24 +156,24 @@ def _check_links(filters: dict[str, Any], flag: Flag) -> None:
     """Check what early access features and experiments need of the filters (contract 9.2)."""
     index = "aggregation_group_type_index"
     groups = filters.get("groups") or ()
-    if flag.features and any(one.get(index, filters.get(index)) is not None for one in groups):
+    if flag.features and any(group.get(index, filters.get(index)) is not None for group in groups):
         detail = "Cannot use group aggregation in any condition set when the flag is linked to an"
         raise invalid(f"{detail} Early Access Feature.", "filters")
-    gone = flag_filters.variants(flag.filters) - flag_filters.variants(filters)
-    if gone and _running(flag):
+    gone = flag_filters.list_variant_keys(flag.filters) - flag_filters.list_variant_keys(filters)
+    if gone and _has_running_experiment(flag):
         listed = ", ".join(sorted(gone))
         detail = f"Cannot remove variant(s) {listed} from a feature flag that is linked to running"
         raise invalid(f"{detail} experiment(s).", "filters")
 
 
-def _check_pairs(values: Mapping[str, Any], flag: Flag | None, *, archive: bool) -> None:
-    """Check fields that exclude or need each other, as stored; `attr` is null (9.1)."""
+def _check_combinations(values: Mapping[str, Any], flag: Flag | None, *, archive: bool) -> None:
+    """Check fields that exclude or need each other, as stored; `attr` is null (contract 9.1)."""
 
     def after(name: str) -> Any:
         return values.get(name, getattr(flag, name) if flag is not None else None)
 
-    def clashes(one: Any) -> bool:
-        return bool(one("bucketing_identifier") == "device_id" and one(_CONTINUITY))
+    def clashes(read: Any) -> bool:
+        return bool(read("bucketing_identifier") == "device_id" and read(_CONTINUITY))
 
     had = flag is not None and clashes(lambda name: getattr(flag, name))
     if clashes(after) and not had:
@@ -190,31 +195,31 @@ def _check_pairs(values: Mapping[str, Any], flag: Flag | None, *, archive: bool)
 
 
 def _check_use(tx: Transaction, values: Mapping[str, Any], flag: Flag) -> None:
-    """What others depend on stays (contract 9.5)."""
+    """Refuse to delete, disable or enable what others depend on (contract 9.5)."""
     deleting = bool(values.get("deleted")) and not flag.deleted
     disabling = values.get("active") is False and flag.active
     if deleting:
-        _need_unused(flag)
+        _require_unused(flag)
     if deleting or disabling:
-        users = [one.key for one in flag_references.dependents(tx, flag)]
+        users = [other.key for other in flag_references.find_dependents(tx, flag)]
         if users:
             word = "delete" if deleting else "disable"
             listed = ", ".join(users)
             raise invalid(f"Cannot {word} this flag: other active flags use it: {listed}")
     if values.get("active") and not flag.active:
         filters = values.get("filters", flag.filters)
-        needed = flag_references.dependencies(tx, flag, filters)
-        off = [one.key for one in needed if not one.active]
+        needed = flag_references.find_dependencies(tx, flag, filters)
+        off = [other.key for other in needed if not other.active]
         if off:
             detail = f"Cannot enable this flag: it depends on disabled flags: {', '.join(off)}"
             raise invalid(detail)
 
 
-def _need_unused(flag: Flag) -> None:
+def _require_unused(flag: Flag) -> None:
     reason = None
     if flag.features:
         reason = "it is in use with early access features"
-    elif _running(flag):
+    elif _has_running_experiment(flag):
         reason = "it is linked to a running experiment"
     elif flag.is_used_in_replay_settings:
         reason = "it is used in session replay settings"
@@ -222,20 +227,21 @@ def _need_unused(flag: Flag) -> None:
         raise invalid(f"Cannot delete this feature flag: {reason}.")
 
 
-def _running(flag: Flag) -> bool:
+def _has_running_experiment(flag: Flag) -> bool:
     ended = {
-        one.get("id")
-        for one in flag.experiment_set_metadata
-        if isinstance(one, dict) and (one.get("end_date") or one.get("is_running") is False)
+        experiment.get("id")
+        for experiment in flag.experiment_set_metadata
+        if isinstance(experiment, dict)
+        and (experiment.get("end_date") or experiment.get("is_running") is False)
     }
-    return any(one not in ended for one in flag.experiment_set)
+    return any(experiment not in ended for experiment in flag.experiment_set)
 
 
-def create(tx: Transaction, actor: Actor, project: Project, values: Mapping[str, Any]) -> Flag:
-    """Store a new flag; the tombstone of a deleted one of that key makes way (contract 9.5)."""
-    for tombstone in tx.find(Flag, project=project.id, key=values["key"], deleted=True):
+def create_flag(tx: Transaction, actor: Actor, project: Project, values: Mapping[str, Any]) -> Flag:
+    """Store a new flag; it replaces a deleted flag with the same key (contract 9.5)."""
+    for tombstone in tx.find_all(Flag, project=project.id, key=values["key"], deleted=True):
         tx.delete(tombstone)
-    number, values = tx.next_id(Flag), dict(values)
+    number, values = tx.make_id(Flag), dict(values)
     if values.pop("_should_create_usage_dashboard", True):
         values["usage_dashboard"] = number
     flag = tx.insert(
@@ -249,19 +255,19 @@ def create(tx: Transaction, actor: Actor, project: Project, values: Mapping[str,
             **values,
         )
     )
-    _log(tx, actor, project, flag, kind="created", changed=[])
+    _log_change(tx, actor, project, flag, kind="created", changed=[])
     return flag
 
 
-def update(
+def update_flag(
     tx: Transaction, actor: Actor, project: Project, *, flag: Flag, values: Mapping[str, Any]
 ) -> Flag:
-    """Store a change; every one adds to the version, even if nothing differs (contract 9.4)."""
+    """Store a change; it increments the version even if nothing differs (contract 9.4)."""
     values = {name: value for name, value in values.items() if not name.startswith("_")}
     if values.get("deleted") and not flag.deleted and flag.experiment_set:
         values["key"] = f"{flag.key}:deleted:{flag.id}"
     if values.get("deleted") is False and flag.deleted:
-        values["key"] = _restored_key(tx, project, values.get("key", flag.key))
+        values["key"] = _make_restored_key(tx, project, values.get("key", flag.key))
     after = tx.update(
         replace(
             flag,
@@ -271,32 +277,32 @@ def update(
             last_modified_by=actor.user.id,
         )
     )
-    changed = activity.changes("FeatureFlag", plain(flag), plain(after), _LOGGED)
+    changed = activity.list_changes("FeatureFlag", get_fields(flag), get_fields(after), _LOGGED)
     kind = "deleted" if after.deleted and not flag.deleted else "updated"
-    _log(tx, actor, project, after, kind=kind, changed=changed)
+    _log_change(tx, actor, project, after, kind=kind, changed=changed)
     return after
 
 
-def tidied(flag: Flag, values: Mapping[str, Any]) -> dict[str, Any]:
-    """A change that also drops from stored filters what G2 has done away with (contract 9.2)."""
+def drop_legacy_filters(flag: Flag, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a change that also drops the filters that G2 retired (contract 9.2)."""
     filters = values.get("filters", flag.filters)
-    kept = flag_filters.tidy(filters)
+    kept = flag_filters.drop_legacy_keys(filters)
     return dict(values) if kept == filters else {**values, "filters": kept}
 
 
-def _restored_key(tx: Transaction, project: Project, key: str) -> str:
+def _make_restored_key(tx: Transaction, project: Project, key: str) -> str:
     stem, free, number = (
         key.split(":deleted:", maxsplit=1)[0],
         key.split(":deleted:", maxsplit=1)[0],
         1,
     )
-    while tx.first(Flag, project=project.id, key=free, deleted=False) is not None:
+    while tx.find_first(Flag, project=project.id, key=free, deleted=False) is not None:
         number += 1
         free = f"{stem}-{number}"
     return free
 
 
-def _log(
+def _log_change(
     tx: Transaction,
     actor: Actor,
     project: Project,
@@ -305,7 +311,7 @@ def _log(
     kind: str,
     changed: list[activity.Change],
 ) -> None:
-    activity.record(
+    activity.record_entry(
         tx,
         actor,
         scope="FeatureFlag",
@@ -318,10 +324,10 @@ def _log(
     )
 
 
-def settled(
+def resolve_concurrent_write(
     tx: Transaction, profile: Profile, *, flag: Flag, values: Mapping[str, Any], data: Any
 ) -> dict[str, Any]:
-    """The part of a change that may be written over what others did meanwhile (contract 9.4).
+    """Return the part of a change that overwrites no concurrent change (contract 9.4).
 
     Raises:
         ApiError: 409 `conflict`.
@@ -329,28 +335,28 @@ def settled(
     original = data.get("original_flag")
     if data.get("version") is None or not isinstance(original, dict):
         return dict(values)
-    if validators.integer(data["version"], "version") == flag.version:
+    if validators.check_integer(data["version"], "version") == flag.version:
         return dict(values)
     kept: dict[str, Any] = {}
     for name, new in values.items():
-        old = _comparable(name, original.get(name))
-        wanted, current = _comparable(name, new), _comparable(name, getattr(flag, name))
+        old = _make_comparable(name, original.get(name))
+        wanted, current = _make_comparable(name, new), _make_comparable(name, getattr(flag, name))
         if wanted != old and current not in (old, wanted):
-            raise _lost(tx, flag)
+            raise _make_conflict(tx, flag)
         if wanted != old or not profile.drops_unchanged:
             kept[name] = new
     return kept
 
 
-def _comparable(name: str, value: Any) -> Any:
+def _make_comparable(name: str, value: Any) -> Any:
     if name == "filters":
-        return flag_filters.comparable(value)
+        return flag_filters.make_comparable(value)
     if name in ("tags", "evaluation_contexts") and isinstance(value, list):
-        return sorted(str(one) for one in value)
+        return sorted(str(item) for item in value)
     return value
 
 
-def _lost(tx: Transaction, flag: Flag) -> Exception:
+def _make_conflict(tx: Transaction, flag: Flag) -> Exception:
     user = tx.get(User, flag.last_modified_by) if flag.last_modified_by is not None else None
     name = user.email if user else "another user"
     return conflict(

@@ -6,16 +6,16 @@ from dataclasses import replace
 from reconciler.sandbox.protocol.errors import SandboxError
 from reconciler.sandbox.store.generation import Profile
 from reconciler.sandbox.store.model import ChangeRequest, Flag
-from reconciler.sandbox.store.transaction import Transaction, settings
+from reconciler.sandbox.store.transaction import Transaction
 
 _HOUR = 3600
 
 
 def expire_change_requests(tx: Transaction, profile: Profile) -> int:
-    """Close the open requests whose time is over. Until it runs they can still be approved."""
+    """Expire open requests whose time is over. Until then they can still be approved."""
     closed = 0
     for state in ("pending", "approved"):
-        for request in tx.find(ChangeRequest, state=state):
+        for request in tx.find_all(ChangeRequest, state=state):
             if request.expires_at <= tx.at:
                 status = "expired" if profile.marks_expired else request.validation_status
                 tx.update(
@@ -26,10 +26,10 @@ def expire_change_requests(tx: Transaction, profile: Profile) -> int:
 
 
 def check_staleness(tx: Transaction, profile: Profile) -> int:  # noqa: ARG001 - one signature
-    """Mark the pending requests whose flag has moved on. Never undone, and never a state."""
+    """Mark pending requests whose flag has changed. The mark is permanent, and not a state."""
     marked = 0
-    for request in tx.find(ChangeRequest, state="pending"):
-        why = _staleness(tx, request)
+    for request in tx.find_all(ChangeRequest, state="pending"):
+        why = _find_staleness(tx, request)
         if why is None or request.validation_status == "stale":
             continue
         tx.update(
@@ -45,7 +45,7 @@ def check_staleness(tx: Transaction, profile: Profile) -> int:  # noqa: ARG001 -
     return marked
 
 
-def _staleness(tx: Transaction, request: ChangeRequest) -> str | None:
+def _find_staleness(tx: Transaction, request: ChangeRequest) -> str | None:
     number = request.intent.get("flag_id")
     if number is None:
         return None
@@ -64,27 +64,27 @@ TASKS: dict[str, Callable[[Transaction, Profile], int]] = {
 }
 
 
-def run(tx: Transaction, profile: Profile, name: str) -> int:
+def run_task(tx: Transaction, profile: Profile, name: str) -> int:
     """Run one task now, and say how many requests it touched.
 
     Raises:
-        SandboxError: there is no such task.
+        SandboxError: the task is unknown.
     """
     if name not in TASKS:
         raise SandboxError(f"unknown task {name!r}: choose {' or '.join(TASKS)}")
     return TASKS[name](tx, profile)
 
 
-def sweep(tx: Transaction, profile: Profile) -> None:
-    """Run what is due: everything, whenever the clock has entered another hour."""
+def run_due_tasks(tx: Transaction, profile: Profile) -> None:
+    """Run all tasks if the clock has entered another hour."""
     hour = int(tx.now.timestamp()) // _HOUR
-    if hour == tx.ground.swept_hour:
+    if hour == tx.settings.swept_hour:
         return
-    settings(tx, swept_hour=hour)
+    tx.change_settings(swept_hour=hour)
     for task in TASKS.values():
         task(tx, profile)
 
 
-def rest(tx: Transaction) -> None:
-    """Take this hour's run for done: a world begins quietly."""
-    settings(tx, swept_hour=int(tx.now.timestamp()) // _HOUR)
+def skip_current_hour(tx: Transaction) -> None:
+    """Skip the run of the current hour: loading a seed changes no request."""
+    tx.change_settings(swept_hour=int(tx.now.timestamp()) // _HOUR)

@@ -1,6 +1,6 @@
-"""From text to a seed document of the right form, or a message that names the place.
+"""Reading a seed document from a text, with errors that name the place.
 
-What the names in it mean is not looked at here; that is `seed`.
+This module checks the form; `load` resolves the names.
 """
 
 import difflib
@@ -57,35 +57,35 @@ def _describe(error: Exception) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose keys stand once."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, unless a key occurs twice."""
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise SeedError(f"duplicate key {twice!r}")
-    return found
+    return mapping
 
 
-def parse(text: str) -> Any:
-    """The document in a text, JSON or YAML; an empty text is an empty world.
+def parse_seed(text: str) -> Any:
+    """Return the document in a text, JSON or YAML; an empty text is an empty world.
 
     Raises:
-        SeedError: it is neither, or not of the form of a seed.
+        SeedError: it is neither, or not a valid seed.
     """
-    document = _read(text)
+    document = _read_text(text)
     if document is None:
         document = {}
-    validate(document)
+    validate_seed(document)
     return document
 
 
-def _read(text: str) -> Any:
+def _read_text(text: str) -> Any:
     stripped = text.lstrip("\ufeff \t\r\n")
     try:
         if stripped.startswith(("{", "[")):
             try:
-                return json.loads(stripped, object_pairs_hook=_once)
+                return json.loads(stripped, object_pairs_hook=_refuse_duplicates)
             except ValueError:
                 pass  # flow-style YAML looks like this too
         return yaml.load(text, Loader=_SeedLoader)  # noqa: S506 - derived from the safe loader
@@ -94,54 +94,54 @@ def _read(text: str) -> Any:
         raise SeedError(f"the seed cannot be read: {_describe(error)}") from error
 
 
-def validate(document: Any) -> None:
+def validate_seed(document: Any) -> None:
     """Accept a document quickly, or explain it slowly.
 
     Raises:
         SeedError: with the place, such as `organizations[0].projects[1].name`.
     """
     try:
-        if _quick().is_valid(document):
+        if _make_fast_validator().is_valid(document):
             return
     except ValueError:
-        pass  # what it cannot take at all, the slow one names
-    _explain(document)
+        pass  # the slow validator names values that this one cannot read
+    _raise_explained(document)
 
 
 @cache
-def _quick() -> Any:
+def _make_fast_validator() -> Any:
     import jsonschema_rs
 
-    return jsonschema_rs.validator_for(schema())
+    return jsonschema_rs.validator_for(load_schema())
 
 
-def _explain(document: Any) -> None:
+def _raise_explained(document: Any) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
     try:
-        found = best_match(Draft202012Validator(schema()).iter_errors(document))
+        error = best_match(Draft202012Validator(load_schema()).iter_errors(document))
     except RecursionError as error:
         raise SeedError("the seed is nested too deeply") from error
-    if found is None:
-        raise SeedError("the seed holds something that is no JSON")
-    where = place(found.absolute_path)
-    message = found.message
-    if found.validator == _UNEXPECTED and isinstance(found.schema, dict):
-        message = _unexpected(found.instance, found.schema)
+    if error is None:
+        raise SeedError("the seed contains a value that is not JSON")
+    where = format_path(error.absolute_path)
+    message = error.message
+    if error.validator == _UNEXPECTED and isinstance(error.schema, dict):
+        message = _describe_unexpected(error.instance, error.schema)
     raise SeedError(f"{where}: {message}")
 
 
-def _unexpected(instance: dict[str, Any], form: dict[str, Any]) -> str:
+def _describe_unexpected(instance: dict[str, Any], form: dict[str, Any]) -> str:
     known = form.get("properties", {})
-    name = next(str(one) for one in instance if one not in known)
+    name = next(str(key) for key in instance if key not in known)
     close = difflib.get_close_matches(name, known, n=1)
     hint = f' (did you mean "{close[0]}"?)' if close else ""
     return f"unknown field {name!r}{hint}"
 
 
-def place(path: Iterable[str | int]) -> str:
-    """A path as people write it: `organizations[0].name`."""
+def format_path(path: Iterable[str | int]) -> str:
+    """Return a path as people write it: `organizations[0].name`."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
@@ -149,8 +149,8 @@ def place(path: Iterable[str | int]) -> str:
 
 
 @cache
-def schema() -> Any:
-    """The JSON Schema of a seed: inside the package in a wheel, beside it in a checkout."""
+def load_schema() -> Any:
+    """Return the JSON Schema of a seed: inside the package in a wheel, beside it in a checkout."""
     package = resources.files("reconciler")
     inside = package / "schemas" / _SCHEMA
     if inside.is_file():
@@ -161,17 +161,17 @@ def schema() -> Any:
     raise SandboxError(f"{_SCHEMA} is missing from this installation")
 
 
-def default_text() -> str:
-    """The seed of a sandbox that was given none: that of the examples, else one owner."""
+def read_default_seed() -> str:
+    """Return the seed of the examples, or a minimal one if it is not installed."""
     package = resources.files("reconciler")
     inside = package / "sandbox" / "default_seed.yaml"
     if inside.is_file():
         return inside.read_text(encoding="utf-8")
     beside = Path(str(package)).parent / "examples" / "acme" / "seed.yaml"
-    return beside.read_text(encoding="utf-8") if beside.is_file() else _SMALL
+    return beside.read_text(encoding="utf-8") if beside.is_file() else _SMALL_SEED
 
 
-_SMALL = """\
+_SMALL_SEED = """\
 users:
   - {email: alice@acme.test, first_name: Alice, tokens: [{token: phx_alice, scopes: ["*"]}]}
 organizations:

@@ -1,16 +1,16 @@
-"""From a world to a seed document that makes the same world again (docs/sandbox.md)."""
+"""Exporting a world as a seed document that makes the same world again (docs/sandbox.md)."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.sandbox.rules.change_requests import votes
-from reconciler.sandbox.seed.names import Titles, level_word
-from reconciler.sandbox.store.clock import shown
+from reconciler.sandbox.rules.change_requests import list_votes
+from reconciler.sandbox.seed.names import ExportNames, format_level
+from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.model import (
     ChangeRequest,
     Cohort,
-    Entry,
     Flag,
+    LogEntry,
     Membership,
     Organization,
     Policy,
@@ -20,11 +20,11 @@ from reconciler.sandbox.store.model import (
     Token,
     User,
 )
-from reconciler.sandbox.store.tables import plain
+from reconciler.sandbox.store.tables import get_fields
 from reconciler.sandbox.store.transaction import Transaction
 
 Document = dict[str, Any]
-_TIMES = (
+_TIME_FIELDS = (
     "created_at",
     "updated_at",
     "joined_at",
@@ -36,137 +36,150 @@ _TIMES = (
 )
 
 
-def dump(tx: Transaction) -> Document:
-    """The whole world as a seed document."""
-    ground = tx.ground
-    people = {user.id: user.email for user in tx.find(User)}
-    limits = {"per_minute": ground.per_minute, "per_hour": ground.per_hour}
+def export_world(tx: Transaction) -> Document:
+    """Return the whole world as a seed document."""
+    settings = tx.settings
+    people = {user.id: user.email for user in tx.find_all(User)}
+    limits = {"per_minute": settings.per_minute, "per_hour": settings.per_hour}
     limits_given = {name: number for name, number in limits.items() if number is not None}
     document: Document = {
-        "cloud": ground.cloud,
-        "counters": {"serial": ground.serial, "last_ids": ground.last_ids},
+        "cloud": settings.cloud,
+        "counters": {"serial": settings.serial, "last_ids": settings.last_ids},
     }
-    if ground.frozen_at is not None:
-        document["now"] = shown(ground.frozen_at)
-    elif ground.offset_us:
-        document["clock_offset"] = ground.offset_us / 1_000_000
+    if settings.frozen_at is not None:
+        document["now"] = format_time(settings.frozen_at)
+    elif settings.offset_us:
+        document["clock_offset"] = settings.offset_us / 1_000_000
     if limits_given:
         document["rate_limit"] = limits_given
-    document["users"] = [_user(tx, one) for one in tx.find(User)]
-    document["organizations"] = [_organization(tx, one, people) for one in tx.find(Organization)]
+    document["users"] = [_export_user(tx, user) for user in tx.find_all(User)]
+    document["organizations"] = [
+        _export_organization(tx, organization, people) for organization in tx.find_all(Organization)
+    ]
     return document
 
 
-def _plain(value: Any, *leave: str) -> Document:
-    """An object's fields with its times as the API prints them."""
-    found = {name: one for name, one in plain(value).items() if name not in leave}
+def _render_fields(value: Any, *leave: str) -> Document:
+    """Return an object's fields with its times as the API prints them."""
+    kept = {name: item for name, item in get_fields(value).items() if name not in leave}
     return {
-        name: shown(one) if name in _TIMES and isinstance(one, str) else one
-        for name, one in found.items()
+        name: format_time(item) if name in _TIME_FIELDS and isinstance(item, str) else item
+        for name, item in kept.items()
     }
 
 
-def _user(tx: Transaction, user: User) -> Document:
+def _export_user(tx: Transaction, user: User) -> Document:
     tokens = [
-        {"token": one.id, **_plain(one, "id", "user")} for one in tx.find(Token, user=user.id)
+        {"token": token.id, **_render_fields(token, "id", "user")}
+        for token in tx.find_all(Token, user=user.id)
     ]
-    return {**_plain(user), "tokens": tokens}
+    return {**_render_fields(user), "tokens": tokens}
 
 
-def _organization(
+def _export_organization(
     tx: Transaction, organization: Organization, people: Mapping[int, str]
 ) -> Document:
-    roles = tx.find(Role, organization=organization.id)
-    titles = Titles(people, {one.id: one.name for one in roles})
-    told = (
+    roles = tx.find_all(Role, organization=organization.id)
+    titles = ExportNames(people, {role.id: role.name for role in roles})
+    exported_apart = (
         *("id", "name", "slug", "created_at", "updated_at", "available_product_features"),
         "evaluation_contexts_enabled",
     )
     return {
-        **{name: getattr(organization, name) for name in told[:3]},
-        "created_at": shown(organization.created_at),
-        "updated_at": shown(organization.updated_at),
+        **{name: getattr(organization, name) for name in exported_apart[:3]},
+        "created_at": format_time(organization.created_at),
+        "updated_at": format_time(organization.updated_at),
         "features": organization.available_product_features,
-        "settings": _plain(organization, *told),
+        "settings": _render_fields(organization, *exported_apart),
         "evaluation_contexts_enabled": organization.evaluation_contexts_enabled,
         "members": [
             {
-                "email": titles.person(one.user),
-                **_plain(one, "organization", "user"),
-                "level": level_word(one.level),
+                "email": titles.name_person(member.user),
+                **_render_fields(member, "organization", "user"),
+                "level": format_level(member.level),
             }
-            for one in tx.find(Membership, organization=organization.id)
+            for member in tx.find_all(Membership, organization=organization.id)
         ],
-        "roles": [_role(tx, one, titles) for one in roles],
+        "roles": [_export_role(tx, role, titles) for role in roles],
         "approval_policies": [
-            _policy(one, titles)
-            for one in tx.find(Policy, organization=organization.id, project=None)
+            _export_policy(policy, titles)
+            for policy in tx.find_all(Policy, organization=organization.id, project=None)
         ],
         "projects": [
-            _project(tx, one, titles) for one in tx.find(Project, organization=organization.id)
+            _export_project(tx, project, titles)
+            for project in tx.find_all(Project, organization=organization.id)
         ],
         "activity": [
             {
-                **_plain(one, "organization", "project", "user"),
-                "team_id": one.project,
-                "user": titles.person(one.user),
+                **_render_fields(entry, "organization", "project", "user"),
+                "team_id": entry.project,
+                "user": titles.name_person(entry.user),
             }
-            for one in tx.find(Entry, organization=organization.id)
+            for entry in tx.find_all(LogEntry, organization=organization.id)
         ],
     }
 
 
-def _role(tx: Transaction, role: Role, titles: Titles) -> Document:
+def _export_role(tx: Transaction, role: Role, titles: ExportNames) -> Document:
     return {
-        **_plain(role, "organization"),
-        "created_by": titles.person(role.created_by),
+        **_render_fields(role, "organization"),
+        "created_by": titles.name_person(role.created_by),
         "members": [
-            {"email": titles.person(one.user), **_plain(one, "role", "user")}
-            for one in tx.find(RoleMember, role=role.id)
+            {"email": titles.name_person(held.user), **_render_fields(held, "role", "user")}
+            for held in tx.find_all(RoleMember, role=role.id)
         ],
     }
 
 
-def _policy(policy: Policy, titles: Titles) -> Document:
+def _export_policy(policy: Policy, titles: ExportNames) -> Document:
     return {
-        **_plain(policy, "organization", "project"),
-        "approver_config": titles.approvers(policy.approver_config),
-        "bypass_roles": [titles.role(one) for one in policy.bypass_roles],
-        "created_by": titles.person(policy.created_by),
+        **_render_fields(policy, "organization", "project"),
+        "approver_config": titles.name_approvers(policy.approver_config),
+        "bypass_roles": [titles.name_role(role_id) for role_id in policy.bypass_roles],
+        "created_by": titles.name_person(policy.created_by),
     }
 
 
-def _project(tx: Transaction, project: Project, titles: Titles) -> Document:
+def _export_project(tx: Transaction, project: Project, titles: ExportNames) -> Document:
     return {
-        **_plain(project, "organization"),
-        "members": [titles.person(one) for one in project.members],
-        "approval_policies": [_policy(one, titles) for one in tx.find(Policy, project=project.id)],
+        **_render_fields(project, "organization"),
+        "members": [titles.name_person(user) for user in project.members],
+        "approval_policies": [
+            _export_policy(policy, titles) for policy in tx.find_all(Policy, project=project.id)
+        ],
         "cohorts": [
-            {**_plain(one, "project"), "created_by": titles.person(one.created_by)}
-            for one in tx.find(Cohort, project=project.id)
+            {
+                **_render_fields(cohort, "project"),
+                "created_by": titles.name_person(cohort.created_by),
+            }
+            for cohort in tx.find_all(Cohort, project=project.id)
         ],
         "feature_flags": [
             {
-                **_plain(one, "project"),
-                "created_by": titles.person(one.created_by),
-                "last_modified_by": titles.person(one.last_modified_by),
+                **_render_fields(flag, "project"),
+                "created_by": titles.name_person(flag.created_by),
+                "last_modified_by": titles.name_person(flag.last_modified_by),
             }
-            for one in tx.find(Flag, project=project.id)
+            for flag in tx.find_all(Flag, project=project.id)
         ],
         "change_requests": [
-            _request(tx, one, titles) for one in tx.find(ChangeRequest, project=project.id)
+            _export_request(tx, request, titles)
+            for request in tx.find_all(ChangeRequest, project=project.id)
         ],
     }
 
 
-def _request(tx: Transaction, request: ChangeRequest, titles: Titles) -> Document:
+def _export_request(tx: Transaction, request: ChangeRequest, titles: ExportNames) -> Document:
     return {
-        **_plain(request, "project"),
-        "policy_snapshot": titles.approvers(request.policy_snapshot),
-        "created_by": titles.person(request.created_by),
-        "applied_by": titles.person(request.applied_by),
+        **_render_fields(request, "project"),
+        "policy_snapshot": titles.name_approvers(request.policy_snapshot),
+        "created_by": titles.name_person(request.created_by),
+        "applied_by": titles.name_person(request.applied_by),
         "approvals": [
-            {**_plain(one, "change_request", "user"), "created_by": titles.person(one.user)}
-            for one in votes(tx, request.id)
+            {
+                **_render_fields(vote, "change_request", "user"),
+                "created_by": titles.name_person(vote.user),
+            }
+            for vote in list_votes(tx, request.id)
         ],
     }

@@ -1,4 +1,4 @@
-"""The ASGI application: the emulated API, and beside it the control endpoints."""
+"""The ASGI application: the emulated API and the control endpoints."""
 
 import asyncio
 import logging
@@ -8,18 +8,18 @@ from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from reconciler.sandbox.faults.injection import NOTHING
+from reconciler.sandbox.faults.injection import NO_FAULTS
 from reconciler.sandbox.protocol.errors import server_error
-from reconciler.sandbox.protocol.messages import Incoming
-from reconciler.sandbox.server.control import Control
-from reconciler.sandbox.server.wire import Connections, put
+from reconciler.sandbox.protocol.messages import IncomingRequest
+from reconciler.sandbox.server.control import ControlEndpoints
+from reconciler.sandbox.server.wire import Connections, send_response
 from reconciler.sandbox.world import World
 
 _LOG = logging.getLogger("reconciler.sandbox")
 
 
-class Emulated:
-    """The API itself."""
+class EmulatedApi:
+    """The emulated API."""
 
     def __init__(self, world: World, connections: Connections, latency_ms: int) -> None:
         self._world = world
@@ -28,21 +28,21 @@ class Emulated:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        incoming = await read(scope, receive)
-        drawn, answer = NOTHING, None
+        incoming = await read_request(scope, receive)
+        drawn, answer = NO_FAULTS, None
         try:
-            drawn = self._world.draw(incoming)
+            drawn = self._world.draw_faults(incoming)
             answer = self._world.serve(incoming, drawn)
-        except Exception:  # noqa: BLE001 - a server outlives a bug in one answer
+        except Exception:  # noqa: BLE001 - a bug in one endpoint must not stop the server
             _LOG.exception("%s %s failed", incoming.method, incoming.path)
-            answer = server_error().answer()
+            answer = server_error().to_response()
         if self._latency_s:
             await asyncio.sleep(self._latency_s)
         date = self._world.answered_at
-        await put(
+        await send_response(
             scope,
             receive,
-            dated(send, date),
+            add_date(send, date),
             answer=answer,
             fault=drawn.wire,
             connections=self._connections,
@@ -50,8 +50,8 @@ class Emulated:
         )
 
 
-def dated(send: Send, date: float) -> Send:
-    """Answers carry the sandbox's own time: the `Date` by which a client knows what is now."""
+def add_date(send: Send, date: float) -> Send:
+    """Return a `send` that adds the sandbox's own time as `Date`, which clients read as now."""
 
     async def with_date(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -62,39 +62,39 @@ def dated(send: Send, date: float) -> Send:
     return with_date
 
 
-async def read(scope: Scope, receive: Receive) -> Incoming:
-    """A request off the wire, as a value."""
+async def read_request(scope: Scope, receive: Receive) -> IncomingRequest:
+    """Read a request from the wire."""
     headers: Mapping[str, str] = {
         name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
     }
     text = scope.get("query_string", b"").decode("latin-1")
-    found = parse_qs(text, keep_blank_values=True, max_num_fields=None) if text else {}
+    query = parse_qs(text, keep_blank_values=True, max_num_fields=None) if text else {}
     server = scope.get("server") or ("localhost", None)
     host = headers.get("host") or (f"{server[0]}:{server[1]}" if server[1] else server[0])
-    return Incoming(
+    return IncomingRequest(
         method=scope["method"],
         path=scope["path"],
-        query={name: tuple(values) for name, values in found.items()},
+        query={name: tuple(values) for name, values in query.items()},
         headers=headers,
-        body=await _body(receive),
+        body=await _read_body(receive),
         origin=f"{scope.get('scheme', 'http')}://{host}",
         query_text=text,
         ip=scope["client"][0] if scope.get("client") else None,
     )
 
 
-async def _body(receive: Receive) -> bytes:
-    """The whole body.
+async def _read_body(receive: Receive) -> bytes:
+    """Read the whole body.
 
     Raises:
-        ConnectionResetError: the caller went away before its end.
+        ConnectionResetError: the caller disconnected before its end.
     """
     pieces = []
     more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ConnectionResetError  # half a request is none
+            raise ConnectionResetError  # half a request is not served
         pieces.append(message.get("body", b""))
         more = message.get("more_body", False)
     return b"".join(pieces)
@@ -103,12 +103,12 @@ async def _body(receive: Receive) -> bytes:
 def create_app(
     world: World, *, connections: Connections | None = None, latency_ms: int = 0
 ) -> ASGIApp:
-    """The application over a world."""
-    emulated = Emulated(world, connections or Connections(), latency_ms)
-    control = Control(world)
+    """Return the application over a world."""
+    emulated = EmulatedApi(world, connections or Connections(), latency_ms)
+    control = ControlEndpoints(world)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        mine = scope["path"] == "/_sandbox" or scope["path"].startswith("/_sandbox/")
-        await (control if mine else emulated)(scope, receive, send)
+        is_control = scope["path"] == "/_sandbox" or scope["path"].startswith("/_sandbox/")
+        await (control if is_control else emulated)(scope, receive, send)
 
     return app

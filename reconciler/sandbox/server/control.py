@@ -15,23 +15,23 @@ from reconciler.sandbox.world import World
 Handler = Callable[[bytes], Any]
 
 
-class Control:
+class ControlEndpoints:
     """Answers 200 with JSON, or 400 with `{"error": …}`."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._handlers: dict[tuple[str, str], Handler] = {
             ("POST", "reset"): self._reset,
-            ("GET", "clock"): lambda _: world.now(),
+            ("GET", "clock"): lambda _: world.read_clock(),
             ("POST", "clock"): self._clock,
             ("POST", "tasks"): self._tasks,
-            ("GET", "faults"): lambda _: world.faults(),
-            ("POST", "faults"): lambda body: world.set_faults(_text(body)),
-            ("GET", "ledger"): lambda _: world.ledger(),
-            ("GET", "requests"): lambda _: world.requests(),
-            ("DELETE", "requests"): lambda _: world.forget_requests(),
-            ("GET", "state"): lambda _: world.state(),
-            ("GET", "openapi.json"): lambda _: openapi.document(
+            ("GET", "faults"): lambda _: world.describe_faults(),
+            ("POST", "faults"): lambda body: world.set_faults(_decode_text(body)),
+            ("GET", "ledger"): lambda _: world.list_ledger(),
+            ("GET", "requests"): lambda _: world.list_requests(),
+            ("DELETE", "requests"): lambda _: world.clear_requests(),
+            ("GET", "state"): lambda _: world.export_state(),
+            ("GET", "openapi.json"): lambda _: openapi.make_document(
                 world.table, world.settings.profile
             ),
         }
@@ -47,18 +47,18 @@ class Control:
         handler = self._handlers.get((method, name))
         if handler is None:
             known = ", ".join(sorted(f"{verb} {word}" for verb, word in self._handlers))
-            return _refused(f"no control call {method} {name!r}; there are: {known}")
+            return _refuse(f"no control call {method} {name!r}; there are: {known}")
         try:
             return JSONResponse(handler(body))
         except SandboxError as error:
-            return _refused(error.message)
+            return _refuse(error.message)
 
     def _reset(self, body: bytes) -> Any:
-        text = _text(body)
+        text = _decode_text(body)
         return self._world.reset(text if text.strip() else None)
 
     def _clock(self, body: bytes) -> Any:
-        given = _object(body)
+        given = _parse_object(body)
         advance, to = given.get("advance"), given.get("set")
         return self._world.set_clock(
             advance=str(advance) if advance is not None else None,
@@ -66,25 +66,25 @@ class Control:
         )
 
     def _tasks(self, body: bytes) -> Any:
-        return self._world.run_task(str(_object(body).get("run")))
+        return self._world.run_task(str(_parse_object(body).get("run")))
 
 
-def _refused(message: str) -> Response:
+def _refuse(message: str) -> Response:
     return JSONResponse({"error": message}, status_code=400)
 
 
-def _text(body: bytes) -> str:
+def _decode_text(body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError as error:
         raise SandboxError("the body is not UTF-8") from error
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _parse_object(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(body or b"{}")
+        document = json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:
-        raise SandboxError("the body is no JSON") from error
-    if not isinstance(found, dict):
-        raise SandboxError("the body is no JSON object")
-    return found
+        raise SandboxError("the body is not JSON") from error
+    if not isinstance(document, dict):
+        raise SandboxError("the body is not a JSON object")
+    return document

@@ -18,11 +18,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from reconciler.sandbox.protocol.errors import SandboxError
 from reconciler.sandbox.seed import load
-from reconciler.sandbox.seed.values import moment
+from reconciler.sandbox.seed.values import read_time
 from reconciler.sandbox.server.app import create_app
 from reconciler.sandbox.server.wire import Connections
 from reconciler.sandbox.store import generation as profiles
-from reconciler.sandbox.world import Settings, World
+from reconciler.sandbox.world import StartOptions, World
 
 _LOOPBACK = "127.0.0.1"
 _LAST_PORT = 65535
@@ -37,7 +37,7 @@ class RunningSandbox:
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready, and takes a signal for a wish, not for a way to die."""
+    """Reports when it is ready, and stops cleanly on a signal."""
 
     def __init__(self, config: uvicorn.Config, ready: threading.Event, line: str | None) -> None:
         super().__init__(config)
@@ -45,7 +45,7 @@ class _Server(uvicorn.Server):
         self._line = line
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
+        """Listen, and report it."""
         await super().startup(sockets=sockets)
         if self._line is not None:
             sys.stdout.write(self._line)
@@ -54,17 +54,17 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """SIGTERM and SIGINT stop the server, and the process ends with 0."""
+        """Stop the server on SIGTERM and SIGINT, so that the process ends with 0."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         wanted = (signal.SIGTERM, signal.SIGINT)
-        before = {one: signal.signal(one, self._stop) for one in wanted}
+        before = {number: signal.signal(number, self._stop) for number in wanted}
         try:
             yield
         finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self.should_exit = True
@@ -89,13 +89,13 @@ def run(
     """Serve until a signal comes; one line on stdout says when it is ready.
 
     Raises:
-        SandboxError: an option or the seed makes no sense.
+        SandboxError: an option or the seed is invalid.
     """
-    _need_loopback(host, public=public)
+    _require_loopback(host, public=public)
     if latency_ms < 0:
-        raise SandboxError("--latency: a delay is not negative")
-    settings = _settings(
-        seed_text=_seed_text(seed),
+        raise SandboxError("--latency: a delay must not be negative")
+    settings = _make_options(
+        seed_text=_read_seed(seed),
         data=data,
         reset=reset,
         profile=profile,
@@ -107,9 +107,9 @@ def run(
     )
     world = World(settings)
     try:
-        with _bound(host, port) as plug:
-            line = f"sandbox listening on {_url(plug)}\n"
-            server = _server(world, ready=threading.Event(), latency_ms=latency_ms, line=line)
+        with _bind(host, port) as plug:
+            line = f"sandbox listening on {_format_url(plug)}\n"
+            server = _make_server(world, ready=threading.Event(), latency_ms=latency_ms, line=line)
             server.run(sockets=[plug])
     finally:
         world.close()
@@ -130,12 +130,12 @@ def background(
     rng_seed: int | None = None,
     port: int = 0,
 ) -> Iterator[RunningSandbox]:
-    """A sandbox in a thread, on a free port of the loopback, as long as the block lasts.
+    """Run a sandbox in a thread, on a free port of the loopback, until the block ends.
 
     `seed` is a file, a text or a document; None is the seed of the examples.
     """
-    settings = _settings(
-        seed_text=_seed_text(seed),
+    settings = _make_options(
+        seed_text=_read_seed(seed),
         data=data,
         reset=reset,
         profile=profile,
@@ -147,9 +147,9 @@ def background(
     )
     world = World(settings)
     ready = threading.Event()
-    with _bound(_LOOPBACK, port) as plug:
-        url = _url(plug)
-        server = _server(world, ready=ready, latency_ms=latency_ms, line=None)
+    with _bind(_LOOPBACK, port) as plug:
+        url = _format_url(plug)
+        server = _make_server(world, ready=ready, latency_ms=latency_ms, line=None)
         thread = threading.Thread(
             target=server.run, kwargs={"sockets": [plug]}, name="sandbox", daemon=True
         )
@@ -164,7 +164,7 @@ def background(
             world.close()
 
 
-def _settings(
+def _make_options(
     *,
     seed_text: str | None,
     data: Path | None,
@@ -175,14 +175,14 @@ def _settings(
     now: str | None,
     cloud: bool | None,
     rng_seed: int | None,
-) -> Settings:
-    options = load.Options(
-        now=moment(now, "--now") if now is not None else None,
+) -> StartOptions:
+    options = load.SeedOverrides(
+        now=read_time(now, "--now") if now is not None else None,
         cloud=cloud,
-        rate_limit=load.rate_limit(rate_limit) if rate_limit is not None else None,
+        rate_limit=load.parse_rate_limit(rate_limit) if rate_limit is not None else None,
     )
-    return Settings(
-        profile=profiles.named(profile),
+    return StartOptions(
+        profile=profiles.find_profile(profile),
         seed_text=seed_text,
         data=data,
         reset=reset,
@@ -192,7 +192,7 @@ def _settings(
     )
 
 
-def _seed_text(given: str | Path | dict[str, Any] | None) -> str | None:
+def _read_seed(given: str | Path | dict[str, Any] | None) -> str | None:
     if given is None or isinstance(given, str):
         return given
     if isinstance(given, dict):
@@ -205,11 +205,13 @@ def _seed_text(given: str | Path | dict[str, Any] | None) -> str | None:
         raise SandboxError(f"{given}: cannot be read ({error})") from error
 
 
-def _server(world: World, *, ready: threading.Event, latency_ms: int, line: str | None) -> _Server:
+def _make_server(
+    world: World, *, ready: threading.Event, latency_ms: int, line: str | None
+) -> _Server:
     connections = Connections()
     config = uvicorn.Config(
         create_app(world, connections=connections, latency_ms=latency_ms),
-        http=_protocol(connections),
+        http=_make_protocol(connections),
         ws="none",
         loop="asyncio",
         lifespan="off",
@@ -218,7 +220,7 @@ def _server(world: World, *, ready: threading.Event, latency_ms: int, line: str 
         log_level="critical",
         access_log=False,
         server_header=False,
-        date_header=False,  # answers carry the sandbox's own time
+        date_header=False,  # responses have the sandbox's own time
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
         backlog=2048,
@@ -226,8 +228,8 @@ def _server(world: World, *, ready: threading.Event, latency_ms: int, line: str 
     return _Server(config, ready, line)
 
 
-def _protocol(connections: Connections) -> type[asyncio.Protocol]:
-    """HTTP as uvicorn speaks it, with the connection at hand, for faults that break it."""
+def _make_protocol(connections: Connections) -> type[asyncio.Protocol]:
+    """Return uvicorn's HTTP protocol, which registers connections so that faults can break them."""
 
     class Protocol(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP only
@@ -241,25 +243,27 @@ def _protocol(connections: Connections) -> type[asyncio.Protocol]:
     return Protocol
 
 
-def _need_loopback(host: str, *, public: bool) -> None:
-    """Refuse to be reached from elsewhere: the keys of a sandbox are no secrets."""
+def _require_loopback(host: str, *, public: bool) -> None:
+    """Refuse an address that others can reach: the keys of a sandbox are not secret."""
     if public:
         return
     try:
-        found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
-        safe = all(ipaddress.ip_address(str(one).split("%")[0]).is_loopback for one in found)
+        addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
+        safe = all(
+            ipaddress.ip_address(str(address).split("%")[0]).is_loopback for address in addresses
+        )
     except (OSError, ValueError) as error:
         raise SandboxError(f"--host {host}: no such address ({error})") from error
     if not safe:
-        raise SandboxError(f"--host {host} can be reached from elsewhere: that needs --public")
+        raise SandboxError(f"--host {host} can be reached from other machines: that needs --public")
 
 
 @contextmanager
-def _bound(host: str, port: int) -> Iterator[socket.socket]:
+def _bind(host: str, port: int) -> Iterator[socket.socket]:
     if not 0 <= port <= _LAST_PORT:
         raise SandboxError(f"--port {port}: a port is a number from 0 to {_LAST_PORT}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches Nagle's algorithm off only on sockets that name their protocol
+    # asyncio disables Nagle's algorithm only on sockets that name their protocol
     plug = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         plug.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -272,6 +276,6 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         plug.close()
 
 
-def _url(plug: socket.socket) -> str:
+def _format_url(plug: socket.socket) -> str:
     host, port = plug.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

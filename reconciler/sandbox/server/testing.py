@@ -1,8 +1,8 @@
-"""A pytest plugin: the sandbox as fixtures, for tests of anything that speaks to PostHog.
+"""A pytest plugin: the sandbox as fixtures, for tests of any client of PostHog.
 
-`posthog_sandbox_server` runs once a session; `posthog_sandbox` hands it out, reset to
-`posthog_sandbox_seed`, which a test module may override. Nothing heavy is imported before a
-fixture is asked for.
+`posthog_sandbox_server` runs once a session; `posthog_sandbox` returns it, reset to
+`posthog_sandbox_seed`, which a test module may override. The server is imported only when a fixture
+needs it.
 """
 
 import json
@@ -54,12 +54,12 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """A running sandbox, seen from a test."""
+    """A running sandbox, as tests use it."""
 
     url: str
 
     def call(self, method: str, path: str, *, token: str | None = None, body: Any = None) -> Reply:
-        """One call of the emulated API, with a personal API key if one is given."""
+        """Make one call of the emulated API, with a personal API key if one is given."""
         headers = {"Content-Type": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
@@ -67,7 +67,7 @@ class Sandbox:
         return self._send(method, path, headers, data)
 
     def control(self, method: str, name: str, body: Any = None) -> Any:
-        """A control call (docs/sandbox.md); a text is sent as it is.
+        """Make a control call (docs/sandbox.md); a text is sent unchanged.
 
         Raises:
             ValueError: the sandbox refused it.
@@ -85,17 +85,17 @@ class Sandbox:
         )
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310  our own server
-                return _reply(answer.status, answer.read())
+                return _parse_reply(answer.status, answer.read())
         except urllib.error.HTTPError as error:
             with error:
-                return _reply(error.code, error.read())
+                return _parse_reply(error.code, error.read())
 
     def reset(self, seed: Any = None) -> None:
-        """Begin anew, with a seed (document or text) or with the one it was started with."""
+        """Start again from a seed (document or text), or from the one it was started with."""
         self.control("POST", "reset", seed)
 
     def advance(self, span: str) -> str:
-        """Move the clock by `15d`, `36h`, `90s`; answers the new time."""
+        """Move the clock by `15d`, `36h`, `90s`; return the new time."""
         return str(self.control("POST", "clock", {"advance": span})["now"])
 
     def run_task(self, name: str) -> None:
@@ -107,19 +107,19 @@ class Sandbox:
         self.control("POST", "faults", schedule)
 
     def ledger(self) -> list[dict[str, Any]]:
-        """Every committed effect."""
+        """Return every committed effect."""
         return list(self.control("GET", "ledger"))
 
     def requests(self) -> list[dict[str, Any]]:
-        """Every call so far."""
+        """Return every call so far."""
         return list(self.control("GET", "requests"))
 
     def state(self) -> dict[str, Any]:
-        """The whole world as a seed."""
+        """Return the whole world as a seed."""
         return dict(self.control("GET", "state"))
 
 
-def _reply(status: int, body: bytes) -> Reply:
+def _parse_reply(status: int, body: bytes) -> Reply:
     if not body:
         return Reply(status, None)
     try:
@@ -130,7 +130,7 @@ def _reply(status: int, body: bytes) -> Reply:
 
 @pytest.fixture(scope="session")
 def posthog_sandbox_server() -> Iterator[Sandbox]:
-    """One server for the whole session."""
+    """Run one server for the whole session."""
     from reconciler.sandbox.server.server import background
 
     with background(seed=SEED) as running:
@@ -139,12 +139,12 @@ def posthog_sandbox_server() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def posthog_sandbox_seed() -> Any:
-    """The world each test begins with: a document or a text. Override it."""
+    """Return the world each test begins with: a document or a text. Override it."""
     return SEED
 
 
 @pytest.fixture
 def posthog_sandbox(posthog_sandbox_server: Sandbox, posthog_sandbox_seed: Any) -> Sandbox:
-    """A sandbox with the world of `posthog_sandbox_seed`, and nothing of the test before."""
+    """Return a sandbox with the world of `posthog_sandbox_seed`, and nothing of the test before."""
     posthog_sandbox_server.reset(posthog_sandbox_seed)
     return posthog_sandbox_server

@@ -1,4 +1,4 @@
-"""Putting an answer on the wire, whole or spoiled (faults: docs/sandbox.md)."""
+"""Sending a response, intact or with a fault (docs/sandbox.md)."""
 
 import asyncio
 import json
@@ -12,12 +12,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from reconciler.sandbox.faults.injection import Effect, Fault
 from reconciler.sandbox.protocol.errors import server_error, throttled
-from reconciler.sandbox.protocol.messages import NO_BODY, Answer
-from reconciler.sandbox.store.tables import dump
+from reconciler.sandbox.protocol.messages import NO_BODY, Response
+from reconciler.sandbox.store.tables import dump_json
 
 _JSON = "application/json"
 _PHRASES = {502: "Bad Gateway", 504: "Gateway Time-out"}
-_KINDS = {  # contract 1.3
+_ERRORS = {  # contract 1.3
     400: ("validation_error", "invalid_input", "Invalid input."),
     401: ("authentication_error", "authentication_failed", "Invalid token."),
     402: ("server_error", "payment_required", "This feature requires a paid PostHog plan."),
@@ -33,8 +33,8 @@ _KINDS = {  # contract 1.3
     429: ("throttled_error", "throttled", "Request was throttled."),
     503: ("server_error", "database_unavailable", "The database is temporarily unavailable."),
 }
-_LINGER_NOT = struct.pack("ii", 1, 0)  # close with a reset instead of a farewell
-_DEEP = 100_000
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # close with a reset instead of a FIN
+_DEEP_LEVELS = 100_000
 
 
 class Connections:
@@ -44,12 +44,12 @@ class Connections:
         self._open: dict[tuple[str, int], asyncio.Transport] = {}
 
     def add(self, client: tuple[str, int] | None, transport: asyncio.Transport) -> None:
-        """A connection was made."""
+        """Register a new connection."""
         if client is not None:
             self._open[client[0], client[1]] = transport
 
     def drop(self, client: tuple[str, int] | None) -> None:
-        """It ended."""
+        """Remove a closed connection."""
         if client is not None:
             self._open.pop((client[0], client[1]), None)
 
@@ -61,27 +61,27 @@ class Connections:
             raise ConnectionResetError
         plug = transport.get_extra_info("socket")
         if reset and plug is not None:
-            plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+            plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         transport.abort()
 
 
-async def put(
+async def send_response(
     scope: Scope,
     receive: Receive,
     send: Send,
     *,
-    answer: Answer | None,
+    answer: Response | None,
     fault: Fault | None,
     connections: Connections,
     date: float,
 ) -> None:
-    """Send an answer, with what befalls it. `date` is the sandbox's time."""
+    """Send a response, with its fault. `date` is the sandbox's time."""
     if fault is None:
-        await _send(send, *_plain(answer or server_error().answer()))
+        await _send(send, *_encode_plain(answer or server_error().to_response()))
         return
     effect = fault.effect
     if fault.point == "mid_body" and answer is not None:
-        await _half(send, answer)
+        await _send_half(send, answer)
     match effect.name:
         case "refuse":
             connections.cut(scope, reset=False)
@@ -90,29 +90,29 @@ async def put(
         case "hang":
             try:
                 await _hang(receive, float(effect.args["seconds"]))
-            finally:  # also when the server stops meanwhile
+            finally:  # also when the server stops in the meantime
                 connections.cut(scope, reset=False)
         case "status":
-            await _send(send, *_status(effect))
+            await _send(send, *_make_status(effect))
         case "throttle":
-            await _send(send, *_throttled(effect, date))
+            await _send(send, *_make_throttled(effect, date))
         case _:
-            await _spoiled(send, effect, answer or server_error().answer())
+            await _send_spoiled(send, effect, answer or server_error().to_response())
 
 
-def _plain(answer: Answer) -> tuple[int, Mapping[str, str], bytes]:
+def _encode_plain(answer: Response) -> tuple[int, Mapping[str, str], bytes]:
     if answer.body is NO_BODY:
         return answer.status, answer.headers, b""
-    body = dump(answer.body).encode() if answer.encoded is None else answer.encoded
+    body = dump_json(answer.body).encode() if answer.encoded is None else answer.encoded
     return answer.status, {"content-type": _JSON, **answer.headers}, body
 
 
 async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    await send(_start(status, headers, len(body)))
+    await send(_make_start(status, headers, len(body)))
     await send({"type": "http.response.body", "body": body})
 
 
-def _start(status: int, headers: Mapping[str, str], length: int) -> Message:
+def _make_start(status: int, headers: Mapping[str, str], length: int) -> Message:
     pairs = [
         (name.lower().encode(), value.encode("latin-1", "replace"))
         for name, value in headers.items()
@@ -122,16 +122,16 @@ def _start(status: int, headers: Mapping[str, str], length: int) -> Message:
     return {"type": "http.response.start", "status": status, "headers": pairs}
 
 
-async def _half(send: Send, answer: Answer) -> None:
-    """The head and the first half of the body; the rest never comes."""
-    status, headers, body = _plain(answer)
-    await send(_start(status, headers, len(body)))
+async def _send_half(send: Send, answer: Response) -> None:
+    """Send the head and the first half of the body; the rest is never sent."""
+    status, headers, body = _encode_plain(answer)
+    await send(_make_start(status, headers, len(body)))
     await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
     await asyncio.sleep(0.02)  # let it reach the caller before the connection breaks
 
 
 async def _hang(receive: Receive, seconds: float) -> None:
-    """Say nothing until the time is over or the caller has gone."""
+    """Send nothing until the time is over or the caller has disconnected."""
     try:
         async with asyncio.timeout(seconds):
             while (await receive())["type"] != "http.disconnect":
@@ -140,67 +140,71 @@ async def _hang(receive: Receive, seconds: float) -> None:
         pass
 
 
-def _status(effect: Effect) -> tuple[int, Mapping[str, str], bytes]:
-    """The body that the status usually comes with, unless one is given."""
+def _make_status(effect: Effect) -> tuple[int, Mapping[str, str], bytes]:
+    """Return a response with this status and its usual body, unless one is given."""
     code, body = int(effect.args["code"]), effect.args["body"]
     extra = {str(name): str(value) for name, value in (effect.args["headers"] or {}).items()}
     if isinstance(body, str):
         return code, {"content-type": "text/plain", **extra}, body.encode()
     if body is not None:
-        return code, {"content-type": _JSON, **extra}, dump(body).encode()
+        return code, {"content-type": _JSON, **extra}, dump_json(body).encode()
     if code in _PHRASES:
         page = f"<html><head><title>{code} {_PHRASES[code]}</title></head><body></body></html>"
         return code, {"content-type": "text/html", **extra}, page.encode()
     headers = {"content-type": _JSON, **extra}
-    return code, {**_status_headers(code), **headers}, dump(_status_body(code)).encode()
+    return (
+        code,
+        {**_list_status_headers(code), **headers},
+        dump_json(_make_status_body(code)).encode(),
+    )
 
 
-def _status_headers(code: int) -> Mapping[str, str]:
+def _list_status_headers(code: int) -> Mapping[str, str]:
     return {"retry-after": "1"} if code == 503 else {}  # noqa: PLR2004 - contract 1.3
 
 
-def _status_body(code: int) -> Any:
+def _make_status_body(code: int) -> Any:
     usual = ("server_error", "error", "A server error occurred.")
-    kind, word, detail = _KINDS.get(code, usual)
+    kind, word, detail = _ERRORS.get(code, usual)
     return {"type": kind, "code": word, "detail": detail, "attr": None}
 
 
-def _throttled(effect: Effect, date: float) -> tuple[int, Mapping[str, str], bytes]:
-    """429 with the wait as seconds, as a date, or in the text alone (contract 1.5)."""
+def _make_throttled(effect: Effect, date: float) -> tuple[int, Mapping[str, str], bytes]:
+    """Return 429 with the wait as seconds, as a date, or only in the text (contract 1.5)."""
     seconds = int(effect.args["seconds"])
-    answer = throttled(seconds).answer()
+    answer = throttled(seconds).to_response()
     headers = {
         "header": {"retry-after": str(seconds)},
         "date": {"retry-after": formatdate(date + seconds, usegmt=True)},
         "text": {},
     }[effect.args["form"]]
-    return answer.status, {"content-type": _JSON, **headers}, dump(answer.body).encode()
+    return answer.status, {"content-type": _JSON, **headers}, dump_json(answer.body).encode()
 
 
-async def _spoiled(send: Send, effect: Effect, answer: Answer) -> None:
-    status, headers, body = _plain(answer)
+async def _send_spoiled(send: Send, effect: Effect, answer: Response) -> None:
+    status, headers, body = _encode_plain(answer)
     if effect.name == "truncate":
         at = effect.args["at"]
         await _send(send, status, headers, body[: len(body) // 2 if at is None else at])
     elif effect.name == "drip":
-        await send(_start(status, headers, len(body)))
+        await send(_make_start(status, headers, len(body)))
         for place in range(len(body)):
             piece = body[place : place + 1]
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             await asyncio.sleep(float(effect.args["seconds"]))
         await send({"type": "http.response.body", "body": b""})
     else:
-        await _send(send, status, *_mutated(effect, headers, body))
+        await _send(send, status, *_mutate_body(effect, headers, body))
 
 
-def _mutated(
+def _mutate_body(
     effect: Effect, headers: Mapping[str, str], body: bytes
 ) -> tuple[Mapping[str, str], bytes]:
-    """The body with fields set or dropped, or turned into something that is no answer."""
+    """Return the body with fields set or dropped, or replaced by an invalid one."""
     kind = effect.args["kind"]
     if kind is None:
         value = json.loads(body) if body else {}
-        return headers, dump(_changed(value, effect)).encode()
+        return headers, dump_json(_change_fields(value, effect)).encode()
     if kind == "html":
         page = b"<!doctype html><html><body>Please log in</body></html>"
         return {**headers, "content-type": "text/html; charset=utf-8"}, page
@@ -211,19 +215,19 @@ def _mutated(
         "nan": b'{"count":NaN,"id":NaN,"results":[NaN]}',
         "garbage": bytes(byte ^ 0x55 for byte in body),
         "duplicate_keys": b'{"id":1,"id":2,' + body.lstrip()[1:] if opened else body,
-        "deep": b"[" * _DEEP + b"]" * _DEEP,
+        "deep": b"[" * _DEEP_LEVELS + b"]" * _DEEP_LEVELS,
         "surrogate": b'{"id":"\\ud800","name":"\\ud800","results":["\\udfff"]}',
     }
     return headers, spoiled[kind]
 
 
-def _changed(value: Any, effect: Effect) -> Any:
-    """`a.b[0].c` style paths, `*` for every element; what is not there is left alone."""
+def _change_fields(value: Any, effect: Effect) -> Any:
+    """Set and drop the fields at paths like `a.b[0].c`, `*` for every element."""
     for path, new in (effect.args["set"] or {}).items():
-        for holder, key in _holders(value, str(path)):
+        for holder, key in _find_containers(value, str(path)):
             holder[key] = new
     for path in effect.args["drop"] or ():
-        for holder, key in _holders(value, str(path)):
+        for holder, key in _find_containers(value, str(path)):
             if isinstance(holder, dict):
                 holder.pop(key, None)
             else:
@@ -231,24 +235,29 @@ def _changed(value: Any, effect: Effect) -> Any:
     return value
 
 
-def _holders(value: Any, path: str) -> list[tuple[Any, Any]]:
-    """The containers at a path, each with the last step of the path in it."""
+def _find_containers(value: Any, path: str) -> list[tuple[Any, Any]]:
+    """Return the containers at a path, each with the last step of the path in it."""
     *inner, last = path.replace("[", ".").replace("]", "").split(".")
-    found = [value]
+    containers = [value]
     for step in inner:
-        found = [one for holder in found for one in _step(holder, step)]
+        containers = [child for holder in containers for child in _find_children(holder, step)]
     if last == "*":
-        return [(one, place) for one in found if isinstance(one, list) for place in range(len(one))]
+        return [
+            (container, place)
+            for container in containers
+            if isinstance(container, list)
+            for place in range(len(container))
+        ]
     pairs: list[tuple[Any, Any]] = []
-    for one in found:
-        if isinstance(one, dict):
-            pairs.append((one, last))
-        elif isinstance(one, list) and last.isdigit() and int(last) < len(one):
-            pairs.append((one, int(last)))
+    for container in containers:
+        if isinstance(container, dict):
+            pairs.append((container, last))
+        elif isinstance(container, list) and last.isdigit() and int(last) < len(container):
+            pairs.append((container, int(last)))
     return pairs
 
 
-def _step(holder: Any, step: str) -> list[Any]:
+def _find_children(holder: Any, step: str) -> list[Any]:
     if isinstance(holder, dict):
         return [holder[step]] if step in holder else []
     if isinstance(holder, list) and step == "*":

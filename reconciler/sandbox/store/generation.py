@@ -1,4 +1,4 @@
-"""Which generation of the API is spoken. Every difference has a name here, and only here."""
+"""Generations of the API, and their differences; numbers are sections of the contract."""
 
 from dataclasses import dataclass
 
@@ -17,18 +17,18 @@ class Profile:
     reserves_action_keys: bool = True  # 3.1
     converts_levels: bool = True  # 3.1
     merges_filters: bool = True  # 9.2
-    knows_holdout: bool = True  # section 4: else holdout_groups and super_groups
-    knows_release_conditions: bool = True  # section 4
+    knows_holdout: bool = True  # contract 4: else holdout_groups and super_groups
+    knows_release_conditions: bool = True  # contract 4
     replays_normalized: bool = True  # 7.2: full_request_data is the validated change
     blocks_cancel_after_approval: bool = True  # 7.4
     marks_expired: bool = False  # 7.1: validation_status `expired`
-    has_archive: bool = True  # section 9: `archived`, enable and disable actions
+    has_archive: bool = True  # contract 9: `archived`, enable and disable actions
     rechecks_requester: bool = True  # 7.5, step 2
     drops_unchanged: bool = True  # 9.4
     announces_alias: bool = True  # 1.1: Deprecation and Link on /api/environments/
-    bare_decisions: bool = False  # section 13: what the documentation shows
+    bare_decisions: bool = False  # contract 13: what the documentation shows
     counts_logs: bool = False  # 11.1, as documented
-    exports_logs: bool = False  # section 11, as documented
+    exports_logs: bool = False  # contract 11, as documented
 
 
 G2 = Profile("g2")
@@ -53,14 +53,14 @@ G1 = Profile(
 )
 DOCS = Profile("docs", bare_decisions=True, counts_logs=True, exports_logs=True)
 
-PROFILES = {one.name: one for one in (G2, G1, DOCS)}
+PROFILES = {profile.name: profile for profile in (G2, G1, DOCS)}
 
 
-def named(name: str) -> Profile:
-    """The profile of a name.
+def find_profile(name: str) -> Profile:
+    """Return the profile with this name.
 
     Raises:
-        SandboxError: there is none.
+        SandboxError: the name is unknown.
     """
     if name not in PROFILES:
         raise SandboxError(f"unknown profile {name!r}: choose g2, g1 or docs")

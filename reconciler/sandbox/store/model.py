@@ -1,4 +1,4 @@
-"""The nouns of the emulated world, frozen. A new state of a thing is a new value.
+"""The objects of the emulated world, as frozen values: a change makes a new value.
 
 Times are text of one width (`2026-01-05T09:00:00.000000Z`), so that they sort as they are
 stored; `clock.shown` gives the form that the API prints.
@@ -78,11 +78,13 @@ class Organization:
     is_active: bool = True
     is_not_active_reason: str | None = None
     is_pending_deletion: bool | None = False
-    evaluation_contexts_enabled: bool = True  # PostHog's own switch, which no answer shows
+    evaluation_contexts_enabled: bool = True  # PostHog's own switch, in no response
 
     def has(self, feature: str) -> bool:
-        """Whether the plan includes a paid feature (contract 1.4)."""
-        return any(one.get("key") == feature for one in self.available_product_features or ())
+        """Return whether the plan includes a paid feature (contract 1.4)."""
+        return any(
+            included.get("key") == feature for included in self.available_product_features or ()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +215,7 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRequest:
-    """A write that waits for approval, or what became of it (contract 7.1)."""
+    """A write that waits for approval, or its outcome (contract 7.1)."""
 
     id: str
     project: int
@@ -239,7 +241,7 @@ class ChangeRequest:
 
     @property
     def flag_key(self) -> str | None:
-        """The key of the flag that the intent is about."""
+        """Return the key of the flag that the intent is about."""
         key = self.intent.get("flag_key")
         return key if isinstance(key, str) else None
 
@@ -257,7 +259,7 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One line of the activity log (contract 11.2)."""
 
     id: str
@@ -276,13 +278,13 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What is true of the world as a whole: its clock, its counters, its plan and its limits."""
+class WorldSettings:
+    """Settings of the whole world: its clock, counters, plan and limits."""
 
-    frozen_at: str | None = None  # the clock stands here and moves only when told
-    offset_us: int = 0  # else it follows real time at this distance
+    frozen_at: str | None = None  # the clock is frozen here
+    offset_us: int = 0  # otherwise it follows real time with this offset
     swept_hour: int = 0  # the hour of the last run of the periodic tasks
-    serial: int = 0  # how many uuids were given
+    serial: int = 0  # the number of uuids made so far
     last_ids: dict[str, int] = field(default_factory=dict)
     cloud: bool = False
     per_minute: int | None = None

@@ -14,15 +14,17 @@ from reconciler.sandbox.store.model import (
 from reconciler.sandbox.store.transaction import Transaction
 
 
-def basic(tx: Transaction, user: int | None) -> dict[str, Any] | None:
-    """`UserBasic` of a user id (contract 1.7), or null when the user is gone."""
+def render_user(tx: Transaction, user: int | None) -> dict[str, Any] | None:
+    """Return `UserBasic` of a user id (contract 1.7), or null for a deleted user."""
     if user is None:
         return None
-    shape: dict[str, Any] | None = tx.memo(("basic", user), lambda: _basic(tx.get(User, user)))
+    shape: dict[str, Any] | None = tx.memoize(
+        ("basic", user), lambda: _render_user(tx.get(User, user))
+    )
     return shape
 
 
-def _basic(user: User | None) -> dict[str, Any] | None:
+def _render_user(user: User | None) -> dict[str, Any] | None:
     if user is None:
         return None
     return {
@@ -38,45 +40,45 @@ def _basic(user: User | None) -> dict[str, Any] | None:
     }
 
 
-def membership(tx: Transaction, organization: str, user: int) -> Membership | None:
-    """A user's membership of an organization, if any."""
-    return tx.first(Membership, organization=organization, user=user)
+def find_membership(tx: Transaction, organization: str, user: int) -> Membership | None:
+    """Return a user's membership of an organization, if any."""
+    return tx.find_first(Membership, organization=organization, user=user)
 
 
-def roles(tx: Transaction, user: int, organization: str) -> frozenset[str]:
-    """The ids of the roles that a user holds now in an organization."""
-    held: frozenset[str] = tx.memo(
-        ("roles", user, organization), lambda: _roles(tx, user, organization)
+def find_role_ids(tx: Transaction, user: int, organization: str) -> frozenset[str]:
+    """Return the ids of the roles that a user has now in an organization."""
+    held: frozenset[str] = tx.memoize(
+        ("roles", user, organization), lambda: _find_role_ids(tx, user, organization)
     )
     return held
 
 
-def _roles(tx: Transaction, user: int, organization: str) -> frozenset[str]:
-    found = [tx.get(Role, one.role) for one in tx.find(RoleMember, user=user)]
-    return frozenset(one.id for one in found if one and one.organization == organization)
+def _find_role_ids(tx: Transaction, user: int, organization: str) -> frozenset[str]:
+    roles = [tx.get(Role, held.role) for held in tx.find_all(RoleMember, user=user)]
+    return frozenset(role.id for role in roles if role and role.organization == organization)
 
 
-def may_enter(project: Project, member: Membership) -> bool:
-    """Whether a member of the organization may see a project."""
+def can_enter(project: Project, member: Membership) -> bool:
+    """Return whether a member of the organization may access a project."""
     return not project.access_control or member.level >= ADMIN or member.user in project.members
 
 
-def visible(
+def find_visible_users(
     tx: Transaction, organization: Organization, member: Membership | None
 ) -> frozenset[int] | None:
     """Return the users of an organization that a caller may see; None: all (contract 8.4)."""
     if organization.members_can_see_org_members or member is None or member.level >= ADMIN:
         return None
-    seen: frozenset[int] = tx.memo(
-        ("visible", member.id), lambda: _visible(tx, organization.id, member.user)
+    seen: frozenset[int] = tx.memoize(
+        ("visible", member.id), lambda: _find_visible_users(tx, organization.id, member.user)
     )
     return seen
 
 
-def _visible(tx: Transaction, organization: str, user: int) -> frozenset[int]:
+def _find_visible_users(tx: Transaction, organization: str, user: int) -> frozenset[int]:
     shared = (
         project.members
-        for project in tx.find(Project, organization=organization)
+        for project in tx.find_all(Project, organization=organization)
         if project.access_control and user in project.members
     )
     return frozenset({user}.union(*shared))

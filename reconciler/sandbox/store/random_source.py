@@ -14,21 +14,21 @@ def _digest(seed: int, *parts: object) -> bytes:
     return blake2b(text.encode(), digest_size=16).digest()
 
 
-def uuid(seed: int, serial: int) -> str:
-    """The serial-th uuid of a seed."""
+def make_uuid(seed: int, serial: int) -> str:
+    """Return the uuid with this number of a seed."""
     return str(UUID(bytes=_digest(seed, "uuid", serial), version=4))
 
 
-def token(seed: int, serial: int) -> str:
-    """A project's public key."""
+def make_token(seed: int, serial: int) -> str:
+    """Return a project's public key."""
     return "phc_" + _digest(seed, "token", serial).hex()
 
 
-def share(seed: int, *parts: object) -> float:
-    """A number from 0 to below 1."""
+def draw_share(seed: int, *parts: object) -> float:
+    """Return a number from 0 to below 1."""
     return int.from_bytes(_digest(seed, "share", *parts)[:8]) / _UNIT
 
 
-def pick(seed: int, length: int, *parts: object) -> int:
-    """An index below `length`."""
-    return int(share(seed, "pick", *parts) * length)
+def pick_index(seed: int, length: int, *parts: object) -> int:
+    """Return an index below `length`."""
+    return int(draw_share(seed, "pick", *parts) * length)

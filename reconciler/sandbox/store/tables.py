@@ -1,6 +1,6 @@
-"""How the nouns lie in SQLite: one table a noun, the whole value as JSON, columns to search by.
+"""The tables in SQLite: one per type, with the whole value as JSON, and columns to search by.
 
-A column is a copy of the field of the same name, so the JSON stays the only truth.
+A column is a copy of the field of the same name; the JSON is authoritative.
 """
 
 import json
@@ -13,8 +13,8 @@ from reconciler.sandbox.protocol.errors import SandboxError
 from reconciler.sandbox.store import model
 
 SCHEMA_VERSION = 2
-_APPLICATION = 0x50485342
-# from a schema to the next one, as statements; a file goes through all that it lacks
+_APPLICATION_ID = 0x50485342
+# statements from one schema to the next; a file runs all that it lacks
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: (
         """CREATE TABLE cohorts (seq INTEGER PRIMARY KEY AUTOINCREMENT, id, "project", "name",
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Where a noun is kept, and what the ledger calls it."""
+    """The table of a type, and its name in the ledger."""
 
     name: str
     label: str
@@ -108,7 +108,7 @@ TABLES: dict[type, Table] = {
     model.Vote: Table(
         "votes", "Vote", ("change_request", "user"), (), (("change_request", "user"),)
     ),
-    model.Entry: Table(
+    model.LogEntry: Table(
         "activity",
         "ActivityLog",
         (
@@ -128,9 +128,11 @@ TABLES: dict[type, Table] = {
     ),
 }
 
-_NAMES = {kind: tuple(one.name for one in fields(kind)) for kind in (*TABLES, model.Ground)}
+_FIELD_NAMES = {
+    kind: tuple(field.name for field in fields(kind)) for kind in (*TABLES, model.WorldSettings)
+}
 
-_FIXED = """
+_FIXED_TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE ledger (
     n INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, request INTEGER, user TEXT,
@@ -141,36 +143,36 @@ CREATE TABLE requests (
 """
 
 
-def plain(value: Any) -> dict[str, Any]:
-    """A noun's fields by name. What they hold is shared with it, so it is not to be changed."""
-    return {name: getattr(value, name) for name in _NAMES[type(value)]}
+def get_fields(value: Any) -> dict[str, Any]:
+    """Return a value's fields by name. Nested values are shared, so do not change them."""
+    return {name: getattr(value, name) for name in _FIELD_NAMES[type(value)]}
 
 
-def encode(value: Any) -> str:
-    """A noun as the text of its row."""
-    return dump(plain(value))
+def encode_value(value: Any) -> str:
+    """Return a value as the text of its row."""
+    return dump_json(get_fields(value))
 
 
-def decode(kind: type[T], text: str) -> T:
-    """A row's text as the noun, which others may hold too: nothing in it is ever changed."""
-    found: T = _decoded(kind, text)
-    return found
+def decode_value(kind: type[T], text: str) -> T:
+    """Return the value of a row's text. Others may share it: nothing in it is ever changed."""
+    value: T = _parse_cached(kind, text)
+    return value
 
 
-def _made(kind: type, text: str) -> Any:
+def _parse_value(kind: type, text: str) -> Any:
     return kind(**json.loads(text))
 
 
-_decoded: Any = lru_cache(maxsize=8192)(_made)
+_parse_cached: Any = lru_cache(maxsize=8192)(_parse_value)
 
 
-def dump(value: Any) -> str:
-    """Compact JSON, the same text for the same value."""
+def dump_json(value: Any) -> str:
+    """Return compact JSON, the same text for the same value."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def prepare(connection: sqlite3.Connection, *, where: str, reset: bool) -> bool:
-    """Make the tables unless they are there. Answers whether they were made.
+def prepare_database(connection: sqlite3.Connection, *, where: str, reset: bool) -> bool:
+    """Create the tables unless they exist; return whether they were created.
 
     With `reset`, the tables of another version of the sandbox are replaced.
 
@@ -182,39 +184,39 @@ def prepare(connection: sqlite3.Connection, *, where: str, reset: bool) -> bool:
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("BEGIN IMMEDIATE")
         try:
-            made = _create(connection, where=where, reset=reset)
+            created = _create_tables(connection, where=where, reset=reset)
         except BaseException:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
     except sqlite3.DatabaseError as error:
         raise SandboxError(f"{where}: not a sandbox file ({error})") from error
-    return made
+    return created
 
 
-def _create(connection: sqlite3.Connection, *, where: str, reset: bool) -> bool:
+def _create_tables(connection: sqlite3.Connection, *, where: str, reset: bool) -> bool:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
-    if application == _APPLICATION and version == SCHEMA_VERSION:
+    if application == _APPLICATION_ID and version == SCHEMA_VERSION:
         return False
-    if application == _APPLICATION and not reset:
+    if application == _APPLICATION_ID and not reset:
         _migrate(connection, version, where=where)
         return False
-    if application == _APPLICATION:
-        _drop(connection)
+    if application == _APPLICATION_ID:
+        _drop_tables(connection)
     elif connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
         raise SandboxError(f"{where}: a database, but not of the sandbox")
-    for statement in _FIXED.split(";\n"):
+    for statement in _FIXED_TABLES.split(";\n"):
         connection.execute(statement)
     for table in TABLES.values():
         _create_table(connection, table)
-    connection.execute(f"PRAGMA application_id={_APPLICATION}")
+    connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     return True
 
 
 def _migrate(connection: sqlite3.Connection, version: int, *, where: str) -> None:
-    """Bring a file of an older version up to this one, in the transaction that looks at it."""
+    """Bring a file of an older version up to this one, in the same transaction."""
     steps = range(version, SCHEMA_VERSION)
     if not steps or not all(step in MIGRATIONS for step in steps):
         word = "a newer" if version > SCHEMA_VERSION else "another"
@@ -228,11 +230,11 @@ def _migrate(connection: sqlite3.Connection, version: int, *, where: str) -> Non
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
 
-def _drop(connection: sqlite3.Connection) -> None:
-    found = connection.execute(
+def _drop_tables(connection: sqlite3.Connection) -> None:
+    tables = connection.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
     ).fetchall()
-    for (name,) in found:
+    for (name,) in tables:
         connection.execute(f'DROP TABLE "{name}"')
 
 
@@ -249,7 +251,7 @@ def _create_table(connection: sqlite3.Connection, table: Table) -> None:
             connection.execute(f"CREATE {kind} {name} ON {table.name} ({listed})")
 
 
-def clear(connection: sqlite3.Connection) -> None:
+def clear_tables(connection: sqlite3.Connection) -> None:
     """Empty every table, the ledger and the request log included."""
     for name in (*(table.name for table in TABLES.values()), "meta", "ledger", "requests"):
         connection.execute(f"DELETE FROM {name}")  # noqa: S608 - the names are those above
