@@ -25,6 +25,7 @@ from reconciler.model import (
 from reconciler.plan.approvals import change_requests, forecast, request_matching
 from reconciler.plan.approvals.evaluation import GateEvaluator
 from reconciler.plan.diff import references, three_way
+from reconciler.plan.weakening import effects
 
 Remark = Callable[[Address, ChangeRequest], str]
 
@@ -100,7 +101,9 @@ class LiveReplanner:
         live = self._ground
         if there is not None:
             live = replace(live, resources={**live.resources, there.address: there})
-        return forecast.forecast((*self._others, now), live, live.rejections)[-1]
+        changes = (*self._others, now)
+        last = effects.find_gate_effects(changes, live).last()
+        return forecast.forecast(changes, live, live.rejections, last=last)[-1]
 
     def _resource(self, change: Change, payload: Payload) -> LiveResource:
         scope = change.address.parts[:-1]

@@ -97,7 +97,9 @@ def resume(
     edges, unresolved = references.resolve(compared.picked, said.desired, live)
     now = compare.Present(compared.changes, live, (*compared.problems, *unresolved))
     parts = compare.split(saved, now)
-    todo = forecast.forecast(three_way.settled(parts.todo, options.prefer), live, live.rejections)
+    todo = three_way.settled(parts.todo, options.prefer)
+    last = effects.find_gate_effects(todo, live).last()
+    todo = forecast.forecast(todo, live, live.rejections, last=last)
     refusals = [
         *findings.moved(parts.moved, dict(_who(reader, live, parts.moved))),
         *gates.find(saved, todo, live),

@@ -25,6 +25,7 @@ from reconciler.plan.diff import dropped_fields, references, three_way
 from reconciler.plan.diff.matching import Lookup
 from reconciler.plan.guardrails import checks
 from reconciler.plan.selection import Options, pick
+from reconciler.plan.weakening import effects
 
 # Without these two sides there is nothing to compare: the only errors of a report.
 _NOT_COMPARED: Final = frozenset(
@@ -94,7 +95,8 @@ def revert(made: Plan, seen: Plan, live: Live, limits: checks.Limits) -> Plan:
     """
     shown = {change.address: change for change in seen.changes}
     changes = tuple(_back(change, shown.get(change.address)) for change in made.changes)
-    changes = forecast.forecast(changes, live, live.rejections)
+    last = effects.find_gate_effects(changes, live).last()
+    changes = forecast.forecast(changes, live, live.rejections, last=last)
     left = {change.address for change in changes if change.action is Action.NONE}
     dropped = left & {change.address for change in made.writes}
     said = (

@@ -54,7 +54,7 @@ def build_plan(
     extra = _unmanaged(desired, base, live, options)
     changes, held = checks.hold_back(compared.changes, (*unresolved, *problems))
     leans = effects.find_gate_effects(changes, live)
-    changes = forecast.forecast(changes, live, live.rejections, leans.last())
+    changes = forecast.forecast(changes, live, live.rejections, last=leans.last())
     changes, cycles = ordering_changes.linked(changes, edges, leans)
     said = (
         *picked.findings,

@@ -24,6 +24,7 @@ from reconciler.model import (
 )
 from reconciler.plan.approvals import forecast
 from reconciler.plan.diff import three_way
+from reconciler.plan.weakening import effects
 
 ENABLE, DISABLE, UPDATE = (f"feature_flag.{name}" for name in ("enable", "disable", "update"))
 WEB = ("acme", "Web")
@@ -115,7 +116,9 @@ def plan(live, *resources, **more):
     declared = Declared({resource.address: resource for resource in resources}, "working tree")
     changes, problems = three_way.changes(declared, None, live)
     assert {problem.code for problem in problems} <= {"incomplete-create"}
-    return {change.address.name: change for change in forecast.forecast(changes, live, **more)}
+    last = effects.find_gate_effects(changes, live).last()
+    gated = forecast.forecast(changes, live, last=last, **more)
+    return {change.address.name: change for change in gated}
 
 
 def gate(live, spec, *others, **more):
@@ -924,7 +927,7 @@ def test_other_kinds_and_untouched_flags_keep_no_gate():
 
     assert found["New"].gate == approvals.Gate()
     assert found["checkout"].gate.verdict is Verdict.APPROVAL
-    assert forecast.forecast((), world()) == ()
+    assert forecast.forecast((), world(), last=()) == ()
 
 
 def test_projects_are_those_in_which_a_flag_is_written():

@@ -31,7 +31,6 @@ from reconciler.model import (
 from reconciler.plan.approvals import actions, change_requests, server_generation
 from reconciler.plan.approvals.evaluation import CallEvaluation, GateEvaluator, worst
 from reconciler.plan.approvals.server_generation import Generation
-from reconciler.plan.weakening import effects
 
 OFF: Final = "gate-off"
 _WAITS, _BYPASSED = "waits for approval", "bypassed"
@@ -54,7 +53,8 @@ def forecast(
     changes: tuple[Change, ...],
     live: Live,
     rejections: Iterable[ChangeRequest] = (),
-    last: Collection[Address] | None = None,
+    *,
+    last: Collection[Address],
 ) -> tuple[Change, ...]:
     """Each change with its gate.
 
@@ -62,13 +62,11 @@ def forecast(
         changes: all of the plan: what it does to policies, roles and people counts.
         live: with the policies, roles, people and open requests of the projects concerned.
         rejections: rejected requests that still stand, that is, not older than the document.
-        last: changes that go after the flags; if not given, those that only weaken a gate.
+        last: changes that are applied after the flags: those that only weaken a gate.
 
     """
     if not any(_gated(change) for change in changes):
         return changes
-    if last is None:
-        last = effects.find_gate_effects(changes, live).last()
     forecaster = _Forecaster(GateEvaluator(changes, live, last), live, rejections)
     return tuple(forecaster.judged(c) if _gated(c) else c for c in changes)
 
