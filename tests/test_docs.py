@@ -1,16 +1,14 @@
 """The pages are true: the reference is the program's own, and what they show to type is typed."""
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from scripts.cli_reference import render_reference
-from tests.support import CLEAN, SCRIPT, Repository, sandbox_process
+from tests.support import CLEAN, Repository, run_in_process, sandbox_process
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -71,7 +69,6 @@ def test_what_a_page_shows_to_type_can_be_typed(page, tmp_path):
     with sandbox_process("--seed", str(folder / "seed.yaml")) as sandbox:
         repo = Repository(folder, sandbox, token="phx_acme_ci")
         repo.commit()
-        environ = {**repo.environment(), "PATH": f"{Path(SCRIPT).parent}:{os.environ['PATH']}"}
         for shown in typed(page):
             line = re.sub(r" && export \S+=phx_…", "", shown)
             line = line.replace("reconciler apply", "reconciler apply --yes")
@@ -80,18 +77,11 @@ def test_what_a_page_shows_to_type_can_be_typed(page, tmp_path):
                 folder = tmp_path / "new"
                 folder.mkdir()
                 where = folder
-            command = ["bash", "-c", line] if "&&" in line else shlex.split(line)
-            done = subprocess.run(
-                command,
-                cwd=where,
-                env=environ,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-            assert done.returncode in GOOD, (line, done.stdout[-800:], done.stderr[-800:])
+            for part in line.split(" && "):
+                program, *arguments = shlex.split(part)
+                assert program == "reconciler", line
+                done = run_in_process(arguments, where, repo.environment())
+                assert done.code in GOOD, (line, done.out[-800:], done.err[-800:])
 
 
 def test_there_are_examples_to_type():

@@ -2,17 +2,12 @@
 
 # ruff: noqa: E501  tables of texts read better in one line each
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from reconciler.config.yaml import reader
 from reconciler.files import text
 from reconciler.model import MappingNode, SequenceNode, Source
-
-ROOT = Path(__file__).parents[2]
+from tests.config import hostile
 
 
 def read(content):
@@ -241,47 +236,12 @@ def test_a_file_over_8_mib_is_refused_unread():
     assert read(b"#" * text.MAX_BYTES) == ([], [])
 
 
-HOSTILE = {
-    "brackets": "'[' * 1_000_000",
-    "braces": "'{' * 1_000_000",
-    "dashes": "'- ' * 1_000_000",
-    "questions": "'? ' * 1_000_000",
-    "keys in brackets": "'{a: ' * 1_000_000",
-    "few brackets": "'[' * 1_000",
-    "laughs": "''.join(f'a{i}: &a{i} [' + ','.join([f'*a{i-1}' if i else 'x'] * 9) + ']\\n' for i in range(20))",
-    "merges": "'a0: &a0 {x: 1}\\n' + ''.join(f'a{i}: &a{i} {{<<: [*a{i-1}, *a{i-1}]}}\\n' for i in range(1, 30))",
-    "flat list": "'[' + 'a,' * 4_000_000 + ']'",
-    "flat mapping": "'\\n'.join(f'{i:x}: b' for i in range(800_000))",
-    "documents": "'---\\na\\n' * 1_300_000",
-    "tag directives": "''.join(f'%TAG !a{i}! b\\n' for i in range(400_000))",
-    "digits": "'a: ' + '9' * 8_000_000",
-    "one long key": "'a' * 8_000_000 + ': b'",
-    "tabs": "'a: |\\n' + '  \\t x\\n' * 1_300_000",
-    "open quote": "'\"' + 'a\\n' * 4_000_000",
-}  # fmt: skip
+def test_hostile_text_ends_soon_and_small_and_never_by_a_signal():
+    """Under 2 s of CPU and 256 MiB: the machine may be busy."""
+    costs = hostile.measure("texts")
 
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_text_ends_soon_and_small_and_never_by_a_signal(name):
-    """Under 2 s and 256 MiB, in a process of its own. Its CPU time: the machine may be busy."""
-    code = (
-        "import time\n"
-        "from pathlib import Path\n"
-        "from reconciler.config.yaml import reader as yaml_reader\n"
-        f"data = ({HOSTILE[name]}).encode()\n"
-        "findings = []\n"
-        "started = time.process_time()\n"
-        "yaml_reader.read(data, 'x', findings)\n"
-        "spent = time.process_time() - started\n"
-        # not ru_maxrss: a child starts with that of the process it was forked from
-        "status = Path('/proc/self/status').read_text()\n"
-        "print(int(status.split('VmHWM:')[1].split()[0]) // 1024, spent)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    mebibytes, seconds = done.stdout.split() if done.returncode == 0 else (0, 0)
-
-    assert done.returncode == 0, done.stderr[-300:]
-    assert int(mebibytes) < 256
-    assert float(seconds) < 2
+    assert len(costs) == len(hostile.TEXTS)
+    for name, (status, mebibytes, seconds) in costs.items():
+        assert status == 0, name
+        assert mebibytes < 256, name
+        assert seconds < 2, name

@@ -303,7 +303,7 @@ def put(path, text):
 def copy(into):
     """A tree of its own: what is imported from it is spoiled, what is tested is whole."""
     for name in ("reconciler", "tests", "schemas", "examples", "docs"):
-        ignore = shutil.ignore_patterns("__pycache__", "golden", "corpus")
+        ignore = shutil.ignore_patterns("golden", "corpus")
         shutil.copytree(ROOT / name, into / name, ignore=ignore)
     for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"):
         shutil.copy(ROOT / name, into / name)

@@ -92,7 +92,7 @@ def test_every_answer_is_as_the_document_says(sandboxes, name, operation):
 
     @given(operation.as_strategy())
     @settings(
-        max_examples=effort(8, 200),
+        max_examples=effort(4, 200, hunt=8),
         database=None,
         suppress_health_check=list(HealthCheck),
     )
