@@ -3,20 +3,25 @@
 import io
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
-import urllib.request
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
+from random import Random
 from unittest import mock
 
 import yaml
 
+from reconciler.ci import http as ci_http
 from reconciler.cli import main
 from reconciler.cli.main import run
+from reconciler.cli.session import Session
 from reconciler.posthog import rate_limit
 
 SCRIPT = os.environ.get("RECONCILER_TEST_SCRIPT") or str(Path(sys.executable).parent / "reconciler")
@@ -49,7 +54,34 @@ class Done:
         return json.loads(self.out)
 
 
-def run_in_process(arguments, folder, environ):
+class Time:
+    """A clock that moves when somebody sleeps."""
+
+    def __init__(self):
+        self.now, self.slept, self._lock = 1_000.0, 0.0, threading.Lock()
+
+    def clock(self):
+        with self._lock:
+            return self.now
+
+    def sleep(self, seconds):
+        with self._lock:
+            self.now += max(0.0, seconds)
+            self.slept += max(0.0, seconds)
+
+
+@contextmanager
+def virtual_time(moving, chance):
+    """Let connections wait without waiting: clock, sleep and chance are handed in."""
+    surroundings = {"clock": moving.clock, "sleep": moving.sleep, "rng": chance}
+    with (
+        mock.patch.object(Session, "surroundings", surroundings),
+        mock.patch.object(ci_http, "_BACKOFF_S", 0),
+    ):
+        yield
+
+
+def run_in_process(arguments, folder, environ, moving=None, chance=None):
     """Run what the console script runs, with real HTTP and files; a `Done`."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
     with (
@@ -59,6 +91,7 @@ def run_in_process(arguments, folder, environ):
         mock.patch.object(sys, "stdin", nothing),
         redirect_stdout(out),
         redirect_stderr(err),
+        virtual_time(moving or Time(), chance or Random(0)),  # noqa: S311  replays, is no secret
     ):
         try:
             code = run([str(word) for word in arguments])
@@ -75,29 +108,48 @@ def _content(stream):
     return stream.buffer.getvalue().decode("utf-8").replace("\r\n", "\n")
 
 
+def _exchange(connection, method, path, headers, data):
+    """Send one request over a connection; return its status and parsed body."""
+    connection.request(method, path, body=data, headers=headers)
+    answer = connection.getresponse()
+    text = answer.read()
+    return answer.status, json.loads(text) if text else None
+
+
+def _drop_if_ended(connection):
+    """Close a connection that the server has closed: the next request opens another."""
+    if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
+        connection.close()
+
+
 class Sandbox:
     """A running sandbox process and its control endpoints."""
 
     def __init__(self, url, process):
         self.url, self.process = url, process
+        self._kept = self._connection()  # for the thread of the tests; others connect anew
+        self._owner = threading.get_ident()
+
+    def _connection(self):
+        return HTTPConnection(self.url.removeprefix("http://"), timeout=30)
 
     def call(self, method, path, body=None, token=None, client=None):
         """(status, parsed body) of one request."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data, method=method)
-        request.add_header("Content-Type", "application/json")
+        headers = {"Content-Type": "application/json"}
         if token:
-            request.add_header("Authorization", f"Bearer {token}")
+            headers["Authorization"] = f"Bearer {token}"
         if client:
-            request.add_header("X-PostHog-Client", client)
+            headers["X-PostHog-Client"] = client
+        data = None if body is None else json.dumps(body).encode()
+        if threading.get_ident() != self._owner:
+            with closing(self._connection()) as connection:
+                return _exchange(connection, method, path, headers, data)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                text = answer.read()
-                return answer.status, json.loads(text) if text else None
-        except urllib.error.HTTPError as error:
-            with error:
-                text = error.read()
-                return error.code, json.loads(text) if text else None
+            _drop_if_ended(self._kept)
+            return _exchange(self._kept, method, path, headers, data)
+        except BaseException:
+            self._kept.close()
+            raise
 
     def reset(self, seed):
         status, body = self.call("POST", "/_sandbox/reset", seed)
@@ -119,7 +171,12 @@ class Sandbox:
     def state(self):
         return self.call("GET", "/_sandbox/state")[1]
 
+    def close(self):
+        """Let the connection go that is kept between calls."""
+        self._kept.close()
+
     def stop(self):
+        self.close()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(10)
 
@@ -136,7 +193,8 @@ def sandbox_process(*options):
             line,
             process.stderr.read() if process.poll() is not None else "",
         )
-        yield Sandbox(line.split()[-1], process)
+        with closing(Sandbox(line.split()[-1], process)) as running:
+            yield running
     finally:
         process.kill()
         process.communicate()
@@ -144,6 +202,8 @@ def sandbox_process(*options):
 
 class Repository:
     """A configuration repository in a folder of its own, and the CLI in it."""
+
+    time = chance = None  # of a repository whose commands share them
 
     def __init__(self, folder, sandbox, token="phx_ci"):
         self.folder, self.sandbox, self.token = folder, sandbox, token
@@ -185,7 +245,7 @@ class Repository:
         """
         environ = {**self.environment(token), **extra}
         if not (real_process or any(name.startswith(_OF_A_PROCESS) for name in extra)):
-            return run_in_process(arguments, self.folder, environ)
+            return run_in_process(arguments, self.folder, environ, self.time, self.chance)
         done = subprocess.run(
             [SCRIPT, *arguments],
             cwd=self.folder,

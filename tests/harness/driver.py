@@ -1,32 +1,9 @@
-"""The console program in this process, with time that does not pass by itself.
-
-The same `run` that the console script calls, the same files, real HTTP to a sandbox in another
-process. Only waiting is virtual: clock, sleep and chance are handed in, as everywhere.
-"""
+"""The console program in this process, with a clock and with chance of its own."""
 
 import json
-from contextlib import contextmanager
 from random import Random
-from threading import Lock
 
-from reconciler.cli.session import Session
-from tests.support import Repository
-
-
-class Time:
-    """A clock that moves when somebody sleeps."""
-
-    def __init__(self):
-        self.now, self.slept, self._lock = 1_000.0, 0.0, Lock()
-
-    def clock(self):
-        with self._lock:
-            return self.now
-
-    def sleep(self, seconds):
-        with self._lock:
-            self.now += max(0.0, seconds)
-            self.slept += max(0.0, seconds)
+from tests.support import Repository, Time
 
 
 class Driver(Repository):
@@ -38,24 +15,9 @@ class Driver(Repository):
 
     def go(self, *arguments, token=None, **extra):
         """Run a command to its end; its exit code and what it printed."""
-        with self._virtual():
-            done = self.run(*arguments, token=token, **extra)
+        done = self.run(*arguments, token=token, **extra)
         assert "has a defect" not in done.err, done.err
         return done
-
-    @contextmanager
-    def _virtual(self):
-        """Connections that wait in virtual time."""
-        before = Session.surroundings
-        Session.surroundings = {
-            "clock": self.time.clock,
-            "sleep": self.time.sleep,
-            "rng": self.chance,
-        }
-        try:
-            yield
-        finally:
-            Session.surroundings = before
 
     def faults(self, rules, seed=0):
         """Replace the schedule of faults."""
