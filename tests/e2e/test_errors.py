@@ -296,8 +296,8 @@ def test_every_other_kind_is_deleted_by_state_absent(world):
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (("sandbox", "--rate-limit", "abc"), "no rate limit"),
-        (("sandbox", "--rate-limit", "10/"), "no rate limit"),
+        (("sandbox", "--rate-limit", "abc"), "not a rate limit"),
+        (("sandbox", "--rate-limit", "10/"), "not a rate limit"),
         (("sandbox", "--rate-limit", "0"), "at least 1"),
         (("sandbox", "--now", "junk"), "--now"),
         (("drift", "--notify", "nourl"), "--notify"),
