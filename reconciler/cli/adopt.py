@@ -22,7 +22,7 @@ from reconciler.operations.adopt import Adopted, Files
 from reconciler.operations.drift import DriftResult
 from reconciler.posthog.client import Reader
 from reconciler.render import text as render_text
-from reconciler.render.shared.sanitize import visible
+from reconciler.render.shared.sanitize import make_visible
 
 BRANCH = "adopt-drift"
 LISTED = 20  # fields of a resource that are named
@@ -82,7 +82,7 @@ def _made(
 
 
 def _visible(text: str) -> str:
-    return visible(text)
+    return make_visible(text)
 
 
 def _need_untouched(adopted: Adopted, files: Files) -> None:

@@ -50,5 +50,5 @@ def _render_footer(build: Build) -> str:
     """Return which run wrote the text, and for which commit."""
     url = build.run_url
     parts = [f"[this run]({url})"] if url.startswith("https://") and " " not in url else []
-    parts += [f"commit {markdown.code(build.commit[:12])}"] if build.commit else []
+    parts += [f"commit {markdown.format_code(build.commit[:12])}"] if build.commit else []
     return f"\n{', '.join(parts)}\n" if parts else ""

@@ -69,7 +69,7 @@ def carry_out(
                 **({"written": outcome.written} if outcome.written else {}),
             }
             if not event_log.emit_event("change.ended", attempts=outcome.attempts, **facts):
-                shown.ended(text.outcome_line(outcome, color=color))
+                shown.ended(text.format_outcome_line(outcome, color=color))
             journal.record("outcome", **facts)
         journal.record("end", outcomes=len(ended))
     return tuple(ended.values()), interrupt.code
@@ -88,7 +88,7 @@ def account(
     if form == "json":
         session.say(results.dumps(ended, made))
     elif session.quiet:
-        line, wrong = text.brief(ended, made, color=session.color)
+        line, wrong = text.format_brief(ended, made, color=session.color)
         session.say(line)
         if wrong:
             click.echo(wrong, err=True, color=session.color)
@@ -96,7 +96,7 @@ def account(
         stopped = interrupted is not None
         look = {"color": session.color, "width": session.width}
         session.say(render.outcomes(ended, made, format="text", stopped=stopped, **look))
-    session.fail(summary.errors(made, "was not applied"))
+    session.fail(summary.describe_errors(made, "was not applied"))
     rows = results.settled(ended, made)
     return interrupted or results.exit_code(rows, made, guarded=checks.CODES)
 

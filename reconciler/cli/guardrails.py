@@ -123,7 +123,7 @@ def guard(session: Session, made: Plan, *, form: str) -> None:
         session.say(results.dumps(ended, made))
     raise GuardrailError(
         "refused by a guardrail",
-        findings=summary.together(found),
+        findings=summary.merge_findings(found),
         fix="see each; --continue refuses only these and does the rest",
     )
 

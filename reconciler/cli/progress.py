@@ -128,7 +128,7 @@ class LiveBoard(Lines):
                 return
             width, height = self._size()
             start = self._to_top(width)
-            shown = progress_board.board(
+            shown = progress_board.draw_board(
                 self._look(), color=self._color, width=width - 1, height=height - 1
             )
             body = f"{_TO_LINE_END}\n".join(shown)
@@ -137,7 +137,7 @@ class LiveBoard(Lines):
 
     def _to_top(self, width: int | None = None) -> str:
         """To the first column of the first row of the board as it stands there now."""
-        up = progress_board.rows_of(self._drawn, width or self._size()[0]) - 1
+        up = progress_board.count_rows(self._drawn, width or self._size()[0]) - 1
         return f"\r\x1b[{up}A" if up > 0 else "\r"
 
     def _size(self) -> tuple[int, int]:

@@ -44,7 +44,9 @@ class Log:
 
     def row(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         """An entry in names."""
-        return activity.row(entry, organization=self.organization, projects=self.projects)
+        return activity.summarize_entry(
+            entry, organization=self.organization, projects=self.projects
+        )
 
 
 @click.group("activity", epilog="Example: reconciler activity list --since 7d --user a@acme.test")
@@ -154,7 +156,7 @@ def export(
         log, query = _asked(session, reader, asked)
         found = activity_log.entries(reader, log.organization_id, query, project_id=log.project_id)
         as_csv = format_ == "csv"
-        lines = activity.as_csv(map(log.row, found)) if as_csv else activity.as_jsonl(found)
+        lines = activity.format_csv(map(log.row, found)) if as_csv else activity.format_jsonl(found)
         if out is not None:
             count = result_files.write_lines(out, lines) - as_csv  # without the header
             session.note(f"{out}: {count} {'entry' if count == 1 else 'entries'}")

@@ -216,7 +216,7 @@ def _findings(result: Result) -> tuple[Finding, ...]:
     found = [*made.findings]
     changes = {str(change.address): change for change in made.changes}
     if result.command == "drift":
-        found += [one for change in made.writes for one in attribution.findings(change)]
+        found += [one for change in made.writes for one in attribution.make_findings(change)]
     outcomes = json.loads(result.text("outcomes.json") or '{"results": []}')
     for row in outcomes["results"]:
         if row["outcome"] not in {"failed", "refused", "waiting"}:
@@ -265,7 +265,7 @@ def _body(result: Result) -> str:
     error = result.summary.get("error")
     if error:
         parts.append(f"**{result.command} did not end well.**\n")
-        parts.append(markdown.fence(_error_lines(result, error)))
+        parts.append(markdown.format_fence(_error_lines(result, error)))
     if not any(parts):
         parts = [f"`reconciler {result.command}` ended with {result.code}."]
     return "\n\n".join(part.rstrip() for part in parts if part) + "\n"

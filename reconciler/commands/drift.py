@@ -116,7 +116,7 @@ def _show(session: Session, found: Plan, format_: str) -> int:
     session.report.plan(found, drift=True)
     session.show(render.drift, found, format_)
     if found.errors:
-        session.fail(summary.errors(found, "is not compared"))
+        session.fail(summary.describe_errors(found, "is not compared"))
         return 1
     notifications.notify_drift(session, found)
     return DRIFTED if any(change.hold is None for change in found.writes) else 0

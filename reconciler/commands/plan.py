@@ -97,7 +97,7 @@ def command(
     if out is not None:
         _save(session, made, out)
     session.show(render.plan, made, format_, saved=out or "")
-    session.fail(summary.ending(made))
+    session.fail(summary.describe_refusal(made))
     if code := apply_refusals.exit_code(made):
         return code
     return DIFFERENCES if detailed_exitcode and made.writes else 0

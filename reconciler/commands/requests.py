@@ -86,7 +86,10 @@ def list_(
             found = [one for group in pool.map(of, places) for one in group]
         host = reader.host
     found.sort(key=lambda one: str(one.payload.get("created_at")), reverse=True)
-    rows = [shared_change_requests.row(one.payload, **_names(one.place, host)) for one in found]
+    rows = [
+        shared_change_requests.summarize_request(one.payload, **_names(one.place, host))
+        for one in found
+    ]
     shown = render.change_requests(rows, format=format_, color=session.color)
     click.echo(shown, color=session.color)
     return 0

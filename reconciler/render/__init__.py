@@ -96,10 +96,10 @@ def change_request(
         fields: of `RenderOptions`.
 
     """
-    row = shared_change_requests.row(
+    row = shared_change_requests.summarize_request(
         payload, organization=organization, project=project, base_url=base_url
     )
-    able = shared_change_requests.still(payload, people=people, roles=roles)
+    able = shared_change_requests.list_possible_approvers(payload, people=people, roles=roles)
     request = RequestView(payload, row, able)
     return _load(format, _TABLES).change_request(request, RenderOptions(**fields))
 

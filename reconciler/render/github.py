@@ -10,7 +10,7 @@ from typing import Final
 
 from reconciler.model import Finding, Severity
 from reconciler.render.shared import phrases
-from reconciler.render.shared.sanitize import visible
+from reconciler.render.shared.sanitize import make_visible
 
 SHOWN: Final = 10  # of each kind
 _ORDER: Final = (Severity.ERROR, Severity.WARNING, Severity.NOTICE)
@@ -24,17 +24,17 @@ def findings(found: Iterable[Finding]) -> str:
     if left_out and len(by_kind.get(Severity.NOTICE, ())) >= SHOWN:  # the count is a notice, too
         left_out[Severity.NOTICE] = len(by_kind[Severity.NOTICE]) - SHOWN + 1
     lines = [
-        annotation(one)
+        format_annotation(one)
         for kind, rows in by_kind.items()
         for one in rows[: len(rows) - left_out.get(kind, 0)]
     ]
     if left_out:
         total = ", ".join(phrases.count(number, kind) for kind, number in left_out.items())
-        lines.append(f"::notice title=reconciler::{data(f'and {total} more: see the log')}")
+        lines.append(f"::notice title=reconciler::{escape_data(f'and {total} more: see the log')}")
     return "\n".join(lines)
 
 
-def annotation(one: Finding) -> str:
+def format_annotation(one: Finding) -> str:
     """`::error file=…,line=…,col=…,title=…::message`."""
     place = one.source
     title = f"{one.code} {one.address}" if one.address is not None else one.code
@@ -48,16 +48,18 @@ def annotation(one: Finding) -> str:
         }
     said = [one.message]
     said += [f"{name}: {text}" for name, text in (("why", one.why), ("fix", one.fix)) if text]
-    listed = ",".join(f"{name}={property_(value)}" for name, value in properties.items())
-    return f"::{one.severity} {listed}::{data(*said)}"
+    listed = ",".join(f"{name}={escape_property(value)}" for name, value in properties.items())
+    return f"::{one.severity} {listed}::{escape_data(*said)}"
 
 
-def data(*lines: str) -> str:
+def escape_data(*lines: str) -> str:
     """Text behind `::`, of one line or several."""
-    text = "\n".join(visible(line) for line in lines).replace("##[", r"#\x23[")  # an old command
+    text = "\n".join(make_visible(line) for line in lines).replace(
+        "##[", r"#\x23["
+    )  # an old command
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def property_(text: str) -> str:
+def escape_property(text: str) -> str:
     """The value of a property."""
-    return data(text).replace(":", "%3A").replace(",", "%2C")
+    return escape_data(text).replace(":", "%3A").replace(",", "%2C")

@@ -5,8 +5,8 @@ from typing import Final
 
 from reconciler.model import Finding, Severity
 from reconciler.planfile.reader import printed
-from reconciler.render.shared.findings import fingerprints
-from reconciler.render.shared.sanitize import visible
+from reconciler.render.shared.findings import compute_fingerprints
+from reconciler.render.shared.sanitize import make_visible
 
 _SEVERITY: Final = {Severity.ERROR: "major", Severity.WARNING: "minor", Severity.NOTICE: "info"}
 _NOWHERE: Final = "reconciler.yaml"  # a report has no row without a file
@@ -17,15 +17,15 @@ def findings(found: Iterable[Finding]) -> str:
     ordered = sorted(found, key=lambda one: one.sort_key)
     rows = [
         {
-            "description": visible(f"{one.message}. {one.fix}" if one.fix else one.message),
+            "description": make_visible(f"{one.message}. {one.fix}" if one.fix else one.message),
             "check_name": one.code,
             "fingerprint": mark,
             "severity": _SEVERITY[one.severity],
             "location": {
-                "path": visible(one.source.file if one.source else _NOWHERE) or _NOWHERE,
+                "path": make_visible(one.source.file if one.source else _NOWHERE) or _NOWHERE,
                 "lines": {"begin": max(1, one.source.line if one.source else 1)},
             },
         }
-        for one, mark in zip(ordered, fingerprints(ordered), strict=True)
+        for one, mark in zip(ordered, compute_fingerprints(ordered), strict=True)
     ]
     return printed(rows)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from reconciler.model import Finding, Outcome, Plan
 from reconciler.planfile import codec, digest, results
-from reconciler.render.shared.change_requests import RequestView, whole
+from reconciler.render.shared.change_requests import RequestView, make_document
 from reconciler.render.shared.options import RenderOptions
 
 # Half a character: a byte of a file name that is not UTF-8. As text, since many readers refuse it.
@@ -32,17 +32,17 @@ def outcomes(
     return results.dumps(outcomes, plan)
 
 
-def rows(shown: Any, options: RenderOptions) -> str:  # noqa: ARG001  the document is always whole
+def format_rows(shown: Any, options: RenderOptions) -> str:  # noqa: ARG001  the document is always whole
     """Return values that are JSON already, without keys; no newline at the end."""
     return digest.as_text(codec.plain(shown)).removesuffix("\n")
 
 
-change_requests = activity = activity_filters = rows
+change_requests = activity = activity_filters = format_rows
 
 
 def change_request(request: RequestView, options: RenderOptions) -> str:
     """Return one change request with everything that is known about it."""
-    return rows(whole(request), options)
+    return format_rows(make_document(request), options)
 
 
 def findings(found: Iterable[Finding]) -> str:

@@ -10,9 +10,9 @@ from reconciler import __version__
 from reconciler.model import Finding, Plan, Severity
 from reconciler.planfile.reader import printed
 from reconciler.render.shared import attribution, phrases, summary
-from reconciler.render.shared.findings import fingerprints
+from reconciler.render.shared.findings import compute_fingerprints
 from reconciler.render.shared.options import RenderOptions
-from reconciler.render.shared.sanitize import visible
+from reconciler.render.shared.sanitize import make_visible
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 MAX_RESULTS: Final = 5_000  # what GitHub keeps of a run
@@ -40,15 +40,15 @@ def findings(found: Iterable[Finding], rules: Mapping[str, str]) -> str:
     codes = sorted({*rules, *(one.code for one in kept)})
     index = {code: number for number, code in enumerate(codes)}
     results = [
-        _result(one, mark, index[one.code])
-        for one, mark in zip(kept, fingerprints(kept), strict=True)
+        _make_result(one, mark, index[one.code])
+        for one, mark in zip(kept, compute_fingerprints(kept), strict=True)
     ]
     run: dict[str, Any] = {
         "tool": {
             "driver": {
                 "name": "reconciler",
                 "semanticVersion": __version__,
-                "rules": [_rule(code, rules.get(code, "")) for code in codes],
+                "rules": [_make_rule(code, rules.get(code, "")) for code in codes],
             }
         },
         "columnKind": "unicodeCodePoints",
@@ -63,12 +63,12 @@ def findings(found: Iterable[Finding], rules: Mapping[str, str]) -> str:
 
 def drift(plan: Plan, options: RenderOptions) -> str:
     """Drift as results of code scanning, each at the place where the field is declared."""
-    every = (one for change in plan.writes for one in attribution.findings(change))
-    found = [_from_root(one, options.folder) for one in (*every, *summary.findings(plan))]
+    every = (one for change in plan.writes for one in attribution.make_findings(change))
+    found = [_relocate(one, options.folder) for one in (*every, *summary.list_findings(plan))]
     return findings(found, _DRIFT) + "\n"
 
 
-def _from_root(one: Finding, folder: str) -> Finding:
+def _relocate(one: Finding, folder: str) -> Finding:
     """The same, its file named from the root of the repository."""
     if not folder or one.source is None or not one.source.file:
         return one
@@ -76,18 +76,18 @@ def _from_root(one: Finding, folder: str) -> Finding:
     return replace(one, source=replace(one.source, file=file))
 
 
-def _rule(code: str, about: str) -> dict[str, Any]:
-    text = visible(about) or code
+def _make_rule(code: str, about: str) -> dict[str, Any]:
+    text = make_visible(about) or code
     return {"id": code, "shortDescription": {"text": text}}
 
 
-def _result(one: Finding, mark: str, index: int) -> dict[str, Any]:
+def _make_result(one: Finding, mark: str, index: int) -> dict[str, Any]:
     said = [one.message, *(text for text in (one.why, one.fix) if text)]
     location: dict[str, Any] = {}
     if one.source is not None and one.source.file:
         start = max(1, one.source.column)
         location["physicalLocation"] = {
-            "artifactLocation": {"uri": _uri(one.source.file), "uriBaseId": "%SRCROOT%"},
+            "artifactLocation": {"uri": _make_uri(one.source.file), "uriBaseId": "%SRCROOT%"},
             "region": {
                 "startLine": max(1, one.source.line),
                 "startColumn": start,
@@ -95,17 +95,17 @@ def _result(one: Finding, mark: str, index: int) -> dict[str, Any]:
             },
         }
     if one.address is not None:
-        name = visible(str(one.address))
+        name = make_visible(str(one.address))
         location["logicalLocations"] = [{"fullyQualifiedName": name, "kind": "resource"}]
     return {
         "ruleId": one.code,
         "ruleIndex": index,
         "level": _LEVEL[one.severity],
-        "message": {"text": visible(". ".join(said))},
+        "message": {"text": make_visible(". ".join(said))},
         **({"locations": [location]} if location else {}),
         "partialFingerprints": {"reconciler/v1": mark},
     }
 
 
-def _uri(file: str) -> str:
+def _make_uri(file: str) -> str:
     return quote(file.encode("utf-8", "surrogatepass"), safe="/")

@@ -70,7 +70,7 @@ def test_no_drift():
 
 
 def test_apply():
-    lines = "\n".join(text.outcome_line(one, color=False) for one in samples.OUTCOMES)
+    lines = "\n".join(text.format_outcome_line(one, color=False) for one in samples.OUTCOMES)
     shown = render.outcomes(samples.OUTCOMES, samples.EVERYTHING, format="text", color=False)
 
     check("apply.txt", f"{lines}\n\n{shown}\n")
@@ -89,7 +89,10 @@ def test_errors():
 
 
 def test_requests():
-    rows = [change_requests.row(payload(state=state), **PLACE) for state in ("pending", "applied")]
+    rows = [
+        change_requests.summarize_request(payload(state=state), **PLACE)
+        for state in ("pending", "applied")
+    ]
     whole = render.change_request(
         payload(), people=PEOPLE, roles=ROLES, format="text", color=False, **PLACE
     )

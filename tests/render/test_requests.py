@@ -72,7 +72,7 @@ def test_positions_of_a_list_are_moves_of_their_own():
         "gated_changes": {"rollout_percentage": after, "active": True},
     }
 
-    moves = change_requests.moves({"intent": intent})
+    moves = change_requests.list_value_changes({"intent": intent})
 
     assert [move.path for move in moves] == ["a", "b", "c", "active"]
     assert ValueChange("b", 2, 3) in moves
@@ -81,7 +81,7 @@ def test_positions_of_a_list_are_moves_of_their_own():
 
 def test_who_voted_and_who_asked_cannot_approve_any_more():
     """By id and by email, whatever its case."""
-    able = change_requests.still(payload(), people=PEOPLE, roles=ROLES)
+    able = change_requests.list_possible_approvers(payload(), people=PEOPLE, roles=ROLES)
 
     assert Approvers(("alice@acme.test",), {"Release managers": ("carol@acme.test",)}) == able
 
@@ -89,26 +89,32 @@ def test_who_voted_and_who_asked_cannot_approve_any_more():
 def test_the_requester_may_where_the_snapshot_lets_it():
     snapshot = {"quorum": 1, "users": [14], "roles": [], "allow_self_approve": True}
 
-    able = change_requests.still(payload(policy_snapshot=snapshot), people=PEOPLE, roles=ROLES)
+    able = change_requests.list_possible_approvers(
+        payload(policy_snapshot=snapshot), people=PEOPLE, roles=ROLES
+    )
 
     assert able.users == ("ci@acme.test",)
 
 
 def test_names_that_could_not_be_read_are_ids():
-    able = change_requests.still(payload(), people={}, roles={})
+    able = change_requests.list_possible_approvers(payload(), people={}, roles={})
 
     assert Approvers(("user 11",), {"role r1": ()}) == able
 
 
 def test_a_role_may_be_given_by_its_name_alone():
-    able = change_requests.still(payload(), people=PEOPLE, roles={"r1": "Release managers"})
+    able = change_requests.list_possible_approvers(
+        payload(), people=PEOPLE, roles={"r1": "Release managers"}
+    )
 
     assert able.roles == {"Release managers": ()}
 
 
 @pytest.mark.parametrize("state", ["applied", "rejected", "expired", "failed", "approved"])
 def test_nobody_approves_what_is_decided(state):
-    assert Approvers() == change_requests.still(payload(state=state), people=PEOPLE, roles=ROLES)
+    assert Approvers() == change_requests.list_possible_approvers(
+        payload(state=state), people=PEOPLE, roles=ROLES
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +128,7 @@ def test_nobody_approves_what_is_decided(state):
 )
 def test_what_waits_for_the_caller(changes, waits):
     """Contract 7.1: can_approve alone ignores state and earlier votes."""
-    assert waits == change_requests.row(payload(**changes))["waits_for_you"]
+    assert waits == change_requests.summarize_request(payload(**changes))["waits_for_you"]
 
 
 def test_as_json():
@@ -178,4 +184,6 @@ def test_a_payload_of_any_shape_is_shown(odd, color):
             odd, people=PEOPLE, roles=ROLES, format=format_, color=color, **PLACE
         )
         assert shown
-        assert render.change_requests([change_requests.row(odd)], format=format_, color=color)
+        assert render.change_requests(
+            [change_requests.summarize_request(odd)], format=format_, color=color
+        )

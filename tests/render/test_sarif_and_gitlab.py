@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from reconciler.model import Address, Finding, Severity, Source
 from reconciler.render import gitlab, sarif
-from reconciler.render.shared.findings import fingerprints
+from reconciler.render.shared.findings import compute_fingerprints
 
 ONE = Finding(
     "R004",
@@ -95,23 +95,23 @@ def test_a_code_quality_report_is_an_array_of_rows():
 
 def test_a_fingerprint_stays_when_the_line_moves_and_nothing_else():
     """Otherwise every commit brings every finding anew."""
-    (mark,) = fingerprints([ONE])
+    (mark,) = compute_fingerprints([ONE])
 
-    assert fingerprints([replace(ONE, source=Source("config/ä b.yaml", 90, 2))]) == [mark]
+    assert compute_fingerprints([replace(ONE, source=Source("config/ä b.yaml", 90, 2))]) == [mark]
     for other in (
         replace(ONE, code="R005"),
         replace(ONE, message="other"),
         replace(ONE, address=None),
         replace(ONE, source=Source("c.yaml", 3, 8)),
     ):
-        assert fingerprints([other]) != [mark]
+        assert compute_fingerprints([other]) != [mark]
 
 
 def test_equal_findings_have_fingerprints_of_their_own():
     """GitLab drops doubles without a word."""
-    assert len(set(fingerprints([ONE, ONE, OTHER]))) == 3
+    assert len(set(compute_fingerprints([ONE, ONE, OTHER]))) == 3
     assert log(ONE, ONE)["results"][0]["partialFingerprints"] == {
-        "reconciler/v1": fingerprints([ONE])[0]
+        "reconciler/v1": compute_fingerprints([ONE])[0]
     }
 
 

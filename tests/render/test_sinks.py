@@ -23,11 +23,11 @@ from reconciler.kinds import KINDS
 from reconciler.model import Outcome, Problem, Result, Severity, Verdict
 from reconciler.planfile import digest, results
 from reconciler.render import github, gitlab, html, markdown, text
-from reconciler.render.html.components import environment
+from reconciler.render.html.components import load_environment
 from reconciler.render.shared import change_requests, text_diff
 from reconciler.render.shared.options import Zoom
-from reconciler.render.shared.sanitize import columns, escape, visible
-from reconciler.render.shared.values import flow
+from reconciler.render.shared.sanitize import count_columns, escape, make_visible
+from reconciler.render.shared.values import format_flow
 from tests.render import samples
 from tests.render.strategies import NASTY, hostile, plans
 from tests.render.test_requests import payload
@@ -38,8 +38,9 @@ UNSEEN = re.compile(
 COLOUR = re.compile(r"\x1b\[[0-9;]+m")
 short = hostile.filter(  # where a line is broken is up to the length of its words
     lambda word: (
-        visible(word).strip()
-        and max(columns(visible(word)), columns(visible(flow(word)))) <= 16
+        make_visible(word).strip()
+        and max(count_columns(make_visible(word)), count_columns(make_visible(format_flow(word))))
+        <= 16
         and word not in {*Result, *KINDS}  # what the samples themselves are called
     )
 )
@@ -57,7 +58,7 @@ def like(word):
 
     And as many parts: where an address is wanted, `a/b/c` is not one name.
     """
-    if text_diff.literal(word) is None:
+    if text_diff.format_literal(word) is None:
         return "/".join("word" if part else "" for part in word.split("/"))
     return "\n".join("word" if line else "" for line in word.split("\n"))
 
@@ -101,7 +102,7 @@ def everything_on_a_terminal(word, *, color=False):
     found = samples.saying(word).findings
     yield whole(word, format="text", color=color)
     yield whole(word, render.drift, format="text", color=color)
-    yield from (text.outcome_line(one, color=color) for one in outcomes)
+    yield from (text.format_outcome_line(one, color=color) for one in outcomes)
     yield render.outcomes(outcomes, plan, format="text", color=color, width=10_000)
     yield text.findings(found, color=color)
     yield text.error(ConfigError(word, findings=found), color=color)
@@ -124,7 +125,7 @@ def everything_on_a_terminal(word, *, color=False):
         odd["state"] = state
         yield render.change_request(odd, format="text", color=color, **names, **place)
         yield render.change_requests(
-            [change_requests.row(odd, **place)], format="text", color=color
+            [change_requests.summarize_request(odd, **place)], format="text", color=color
         )
 
 
@@ -172,7 +173,7 @@ def test_plans_of_any_shape(plan):
 def test_escaping_twice_is_escaping_once(word):
     """So that a piece that went through it already does no harm in a fence or a tag."""
     assert escape(word) == escape(escape(word))
-    assert visible(word) == visible(visible(word))
+    assert make_visible(word) == make_visible(make_visible(word))
 
 
 def test_what_is_harmless_stays_as_it_is():
@@ -201,7 +202,7 @@ def shape(shown):
 @given(hostile)
 def test_no_word_changes_the_tree_of_a_comment(word):
     """Parsed by a CommonMark parser, it is the tree of a plain word (fault I-c)."""
-    assume(visible(word).strip())
+    assume(make_visible(word).strip())
 
     for draw in (render.plan, render.drift):
         expected = whole(like(word), draw, format="markdown")
@@ -220,7 +221,7 @@ def gfm(shown):
 @given(hostile)
 def test_no_word_changes_what_github_makes_of_a_comment(word):
     """Tables, links without brackets, task lists and raw tags are what its parser adds."""
-    assume(visible(word).strip())
+    assume(make_visible(word).strip())
     assume(word.count("/") < 2)  # an address of more parts, as which the samples hold it unquoted
 
     for draw in (render.plan, render.drift):
@@ -253,18 +254,18 @@ def test_a_comment_of_any_plan_holds_no_markup_of_its_words(plan):
 )
 def test_nobody_is_mentioned_and_nothing_is_linked(word):
     """Outside of code a joiner stands behind each sign of GitHub's and of GitLab's."""
-    for shown in (markdown.prose(word), markdown.tag(word)):
+    for shown in (markdown.escape_prose(word), markdown.escape_tag(word)):
         plain = unescape(shown).replace("\\", "")
         assert re.search(r"[@#!$%&~]\w|GH-\d", plain) is None
 
 
 @pytest.mark.parametrize("word", ["http://evil.example", "www.evil.example"])
 def test_no_address_becomes_a_link(word):
-    assert markdown.prose(word) in (r"http\://evil\.example", r"www\.evil\.example")
+    assert markdown.escape_prose(word) in (r"http\://evil\.example", r"www\.evil\.example")
 
 
 def test_a_fence_is_longer_than_any_run_inside():
-    shown = markdown.fence(["````", "`````"], "diff").split("\n")
+    shown = markdown.format_fence(["````", "`````"], "diff").split("\n")
 
     assert shown == ["``````diff", "````", "`````", "``````"]
 
@@ -445,7 +446,7 @@ def test_the_templates_escape_everything_but_their_own_assets():
     """Nothing that a plan says is marked as safe, and no template turns escaping off."""
     templates = "".join(path.read_text(encoding="utf-8") for path in ASSETS.glob("*.html"))
 
-    assert environment().autoescape is True
+    assert load_environment().autoescape is True
     assert set(re.findall(r"(\w+)\s*\|\s*safe\b", templates)) == {"policy", "style", "script"}
     assert "autoescape" not in templates
 
@@ -453,7 +454,7 @@ def test_the_templates_escape_everything_but_their_own_assets():
 def test_a_template_that_prints_an_unknown_name_fails():
     """A renamed field is an error, and not an empty place on the page."""
     with pytest.raises(UndefinedError):
-        environment().from_string("{{ plan.no_such_field }}").render(plan=samples.SMALL)
+        load_environment().from_string("{{ plan.no_such_field }}").render(plan=samples.SMALL)
 
 
 def test_the_script_makes_no_markup_and_asks_for_nothing():

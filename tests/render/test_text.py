@@ -23,7 +23,7 @@ from reconciler.model import (
 )
 from reconciler.render import text
 from reconciler.render.shared import phrases
-from reconciler.render.shared.sanitize import columns
+from reconciler.render.shared.sanitize import count_columns
 from tests.render import samples
 
 
@@ -89,7 +89,7 @@ def test_the_caret_stands_below_what_is_meant(line, column, width, under):
 
     _, code, caret, *_ = text.findings([finding], color=False).split("\n")
     start, end = caret.index("^"), caret.rindex("^") + 1
-    on_screen = "".join(one + "\0" * (columns(one) - 1) for one in code)
+    on_screen = "".join(one + "\0" * (count_columns(one) - 1) for one in code)
 
     assert len(code) < 200
     assert on_screen[start:end].replace("\0", "") == under
@@ -173,7 +173,7 @@ def test_the_same_doubt_is_told_once():
 def test_a_policy_of_elsewhere_is_named_in_full():
     gate = samples.gate(Verdict.APPROVAL, policy="ApprovalPolicy/acme/Mobile/feature_flag.update")
 
-    said = phrases.gate(samples.update("a", gate=gate))
+    said = phrases.describe_gate(samples.update("a", gate=gate))
 
     assert "ApprovalPolicy/acme/Mobile/feature_flag.update" in said.text
 
@@ -181,8 +181,10 @@ def test_a_policy_of_elsewhere_is_named_in_full():
 def test_a_large_role_is_not_named_in_full():
     role = {"Everybody": tuple(f"p{n}@acme.test" for n in range(50))}
 
-    assert phrases.approvers(samples.APPROVERS.__class__((), role)).endswith("and 44 more)")
-    assert phrases.approvers(samples.APPROVERS.__class__()) == "nobody"
+    assert phrases.describe_approvers(samples.APPROVERS.__class__((), role)).endswith(
+        "and 44 more)"
+    )
+    assert phrases.describe_approvers(samples.APPROVERS.__class__()) == "nobody"
 
 
 def test_verbose_lists_what_else_is_only_counted():
@@ -206,7 +208,7 @@ def test_a_drift_report_shows_the_files_on_the_left():
 @pytest.mark.parametrize("result", Result)
 def test_every_outcome_has_a_line(result):
     outcome = Outcome(samples.MANAGERS, Action.UPDATE, result)
-    shown = text.outcome_line(outcome, color=False)
+    shown = text.format_outcome_line(outcome, color=False)
 
     assert shown.startswith("  ")
     assert "Role/acme/Release managers" in shown
@@ -245,7 +247,7 @@ def test_what_is_in_the_way_is_nothing_to_be_approved():
 
     assert "Next: have what is in the way decided or cancelled, then apply again." in shown
     assert "have what waits approved" not in shown
-    assert text.outcome_line(row, color=False).endswith(
+    assert text.format_outcome_line(row, color=False).endswith(
         "  waits: f is held by an open change request"
     )
 

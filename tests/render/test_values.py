@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reconciler.model import ABSENT
 from reconciler.render.shared import text_diff, values
-from reconciler.render.shared.sanitize import clip, columns, masked, visible
+from reconciler.render.shared.sanitize import clip, count_columns, make_visible, mask_keys
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ from reconciler.render.shared.sanitize import clip, columns, masked, visible
     ],
 )
 def test_a_value_on_one_line(value, shown):
-    assert shown == values.flow(value)
+    assert shown == values.format_flow(value)
 
 
 JSON = st.recursive(
@@ -62,8 +62,8 @@ JSON = st.recursive(
 @given(JSON)
 def test_what_is_shown_is_yaml(value):
     """On one line or on many, it reads back as it was: no text is taken for a number."""
-    assert value == yaml.safe_load(values.flow(value))
-    assert value == yaml.safe_load("\n".join(values.block(value, 30)))
+    assert value == yaml.safe_load(values.format_flow(value))
+    assert value == yaml.safe_load("\n".join(values.format_block(value, 30)))
 
 
 @pytest.mark.parametrize(
@@ -82,14 +82,14 @@ def test_what_is_shown_is_yaml(value):
 )
 def test_a_difference_on_one_line(old, new, pieces):
     """Lists of words are compared as sets, unless that would hide what changed."""
-    found = values.difference(old, new, 60)
+    found = values.compare_values(old, new, 60)
 
     assert found.inline
     assert pieces == found.pieces
 
 
 def test_long_lists_of_words_stand_one_below_the_other():
-    found = values.difference([f"person-{n}@acme.test" for n in range(9)], ["x"], 60)
+    found = values.compare_values([f"person-{n}@acme.test" for n in range(9)], ["x"], 60)
 
     assert not found.inline
     assert found.pieces[0] == ("+", "x")
@@ -101,7 +101,7 @@ def test_long_values_are_a_diff_of_their_lines():
     new = {"groups": [{**group, "rollout_percentage": n} for n, group in enumerate(old["groups"])]}
     new["groups"][4]["rollout_percentage"] = 99
 
-    found = values.difference(old, new, 40)
+    found = values.compare_values(old, new, 40)
 
     assert [piece for piece in found.pieces if piece[0]] == [
         ("-", "  - rollout_percentage: 4"),
@@ -112,7 +112,7 @@ def test_long_values_are_a_diff_of_their_lines():
 
 
 def test_two_long_texts_are_shown_from_where_they_part():
-    found = values.difference("same " * 40 + "old", "same " * 40 + "new", 60)
+    found = values.compare_values("same " * 40 + "old", "same " * 40 + "new", 60)
 
     assert [(sign, text[0]) for sign, text in found.pieces] == [("-", "…"), ("+", "…")]
     assert found.pieces[0][1].endswith("old")
@@ -120,7 +120,7 @@ def test_two_long_texts_are_shown_from_where_they_part():
 
 
 def test_of_a_huge_value_the_beginning_is_compared():
-    found = values.difference(list(range(5000)), {"a": list(range(100))}, 40)
+    found = values.compare_values(list(range(5000)), {"a": list(range(100))}, 40)
 
     assert found.pieces[text_diff.MANY] == ("-", f"… {5000 - text_diff.MANY:,} more lines")
 
@@ -130,7 +130,7 @@ def test_a_difference_is_found_however_far_down_it_is():
     lines = [f"line {number}" for number in range(5000)]
     other = [*lines[:4000], "another", *lines[4001:]]
 
-    found = values.difference("\n".join(lines), "\n".join(other), 40)
+    found = values.compare_values("\n".join(lines), "\n".join(other), 40)
 
     assert [piece for piece in found.pieces if piece[0]] == [("-", "line 4000"), ("+", "another")]
     assert len(found.pieces) == 7
@@ -138,7 +138,7 @@ def test_a_difference_is_found_however_far_down_it_is():
 
 def test_a_text_of_several_lines_is_a_literal_block():
     assert ["a: |-", "  one", "", "  two", "b: 1"] == list(
-        values.block({"a": "one\n\ntwo", "b": 1}, 60)
+        values.format_block({"a": "one\n\ntwo", "b": 1}, 60)
     )
 
 
@@ -146,7 +146,7 @@ def test_texts_of_several_lines_are_a_diff_of_their_lines():
     old = "Who may see it:\n\nstaff\npartners\nnobody else\nthe end"
     new = old.replace("partners", "friends\nfamily")
 
-    found = values.difference(old, new, 30)
+    found = values.compare_values(old, new, 30)
 
     assert [piece for piece in found.pieces if piece[0]] == [
         ("-", "partners"),
@@ -160,7 +160,7 @@ def test_json_in_a_text_is_unfolded():
     old = json.dumps({"color": "blue", "sizes": [1, 2], "text": "as it was " * 9})
     new = json.dumps({"color": "red", "sizes": [1, 2], "text": "as it was " * 9})
 
-    found = values.difference(old, new, 60)
+    found = values.compare_values(old, new, 60)
 
     assert found.note == text_diff.PAYLOAD
     assert [piece for piece in found.pieces if piece[0]] == [
@@ -172,7 +172,7 @@ def test_json_in_a_text_is_unfolded():
 def test_json_that_is_only_spelled_differently_says_so():
     value = {"color": "blue " * 20}
 
-    found = values.difference(json.dumps(value), json.dumps(value, indent=1), 60)
+    found = values.compare_values(json.dumps(value), json.dumps(value, indent=1), 60)
 
     assert found.note == text_diff.RESPELLED
     assert {sign for sign, _ in found.pieces} == {"-", "+"}
@@ -181,7 +181,7 @@ def test_json_that_is_only_spelled_differently_says_so():
 def test_two_keys_that_differ_are_not_shown_and_do_not_vanish():
     old, new = ("line\n" * 30 + "phx_" + letter * 30 for letter in "ab")
 
-    found = values.difference(old, new, 60)
+    found = values.compare_values(old, new, 60)
 
     assert found.pieces
     assert not re.search("phx_[ab]", str(found))
@@ -190,26 +190,26 @@ def test_two_keys_that_differ_are_not_shown_and_do_not_vanish():
 @settings(deadline=None)
 @given(JSON, JSON, st.integers(10, 200))
 def test_values_that_differ_show_something(old, new, room):
-    found = values.difference(old, new, room)
+    found = values.compare_values(old, new, room)
 
     assert old == new or any(text for _, text in found.pieces)
 
 
 def test_columns_of_wide_and_combining_characters():
-    assert columns("abc") == 3
-    assert columns("日本") == 4
-    assert columns("e\u0301") == 1
+    assert count_columns("abc") == 3
+    assert count_columns("日本") == 4
+    assert count_columns("e\u0301") == 1
 
 
 @settings(deadline=None)
 @given(st.text(), st.integers(1, 40))
 def test_what_is_clipped_fits(text, room):
-    shown = clip(visible(text), room)
+    shown = clip(make_visible(text), room)
 
-    assert columns(shown) <= room or columns(visible(text)[0]) > 1
+    assert count_columns(shown) <= room or count_columns(make_visible(text)[0]) > 1
 
 
 def test_a_masked_key_keeps_its_place():
     key = "phx_" + "a" * 30
 
-    assert masked(f"  key: {key} # x") == f"  key: {'*' * len(key)} # x"
+    assert mask_keys(f"  key: {key} # x") == f"  key: {'*' * len(key)} # x"

@@ -67,23 +67,23 @@ class ApprovalCard:
     picture: Picture | None  # None: too many to draw
 
 
-def cards(plan: Plan) -> tuple[ApprovalCard, ...]:
+def draw_cards(plan: Plan) -> tuple[ApprovalCard, ...]:
     """Return every gate that holds changes or is bypassed."""
     requests = {request.id: request for request in plan.change_requests}
     listed = []
-    for number, group in enumerate(approvals.groups(plan.writes)):
+    for number, group in enumerate(approvals.group_by_gate(plan.writes)):
         request = requests.get(group.gate.change_request or "")
-        picture = _draw(group, request) if number < _PICTURES else None
+        picture = _draw_picture(group, request) if number < _PICTURES else None
         listed.append(ApprovalCard(group, request, picture))
     return tuple(listed)
 
 
-def _draw(group: ApprovalGroup, request: ChangeRequest | None) -> Picture:
+def _draw_picture(group: ApprovalGroup, request: ChangeRequest | None) -> Picture:
     picture = Picture()
     _draw_policy(picture, group)
     _draw_quorum(picture, group, request)
     start = picture.y
-    people = tuple(approvals.people(group.gate))
+    people = tuple(approvals.list_people(group.gate))
     votes = {vote.person.lower(): vote.approved for vote in request.votes} if request else {}
     end = _draw_people(picture, people, votes)
     if people:
@@ -112,17 +112,17 @@ def _draw_quorum(picture: Picture, group: ApprovalGroup, request: ChangeRequest 
         style = "arc yes" if quorum == 1 and given else "arc"
         picture.add("circle", style, cx=_TRUNK, cy=y, r=16)
     else:
-        for number, path in enumerate(_arcs(quorum, y)):
+        for number, path in enumerate(_compute_arcs(quorum, y)):
             picture.add("path", "arc yes" if number < given else "arc", d=path)
     bypassed = group.verdict is Verdict.BYPASS
     shown = "!" if bypassed else "?" if quorum is None else str(quorum)
     picture.add_text(_TRUNK, y + 5, shown, "centre", 3)
-    picture.add_text(52, y - 2, _needed(group, given), "strong")
-    picture.add_text(52, y + 14, _until(group, request), "soft", _ROOM + 6)
+    picture.add_text(52, y - 2, _describe_need(group, given), "strong")
+    picture.add_text(52, y + 14, _describe_expiry(group, request), "soft", _ROOM + 6)
     picture.y = y + 16
 
 
-def _arcs(quorum: int, y: float) -> Iterator[str]:
+def _compute_arcs(quorum: int, y: float) -> Iterator[str]:
     gap = 0.28
     step = 2 * math.pi / quorum
     for number in range(quorum):
@@ -134,7 +134,7 @@ def _arcs(quorum: int, y: float) -> Iterator[str]:
         yield f"M{x1} {y1}A16 16 0 {large} 1 {x2} {y2}"
 
 
-def _needed(group: ApprovalGroup, given: int) -> str:
+def _describe_need(group: ApprovalGroup, given: int) -> str:
     quorum = group.gate.quorum
     if group.verdict in _NEEDED:
         return _NEEDED[group.verdict]
@@ -144,11 +144,11 @@ def _needed(group: ApprovalGroup, given: int) -> str:
     return f"{given} of {need} given" if given else f"{need} needed"
 
 
-def _until(group: ApprovalGroup, request: ChangeRequest | None) -> str:
+def _describe_expiry(group: ApprovalGroup, request: ChangeRequest | None) -> str:
     if group.verdict is Verdict.BYPASS:
         return "these people would be:"
     if request is not None and request.expires_at:
-        return f"expires {attribution.when(request.expires_at)}"
+        return f"expires {attribution.format_time(request.expires_at)}"
     after = group.gate.expires_after
     return f"expires {after} after it is filed" if after else "from among:"
 

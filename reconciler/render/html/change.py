@@ -6,7 +6,7 @@ from typing import Final
 
 from reconciler.model import Action, Cause, Change, Plan, Verdict, root
 from reconciler.render.html import filters
-from reconciler.render.html.fields import FieldTable, field_table
+from reconciler.render.html.fields import FieldTable, make_field_table
 from reconciler.render.shared import attribution
 from reconciler.render.shared import phrases as shared_phrases
 from reconciler.render.shared.phrases import Phrase
@@ -41,14 +41,14 @@ class ChangeGroup:
     changes: tuple[ChangeView, ...]
 
 
-def groups(changes: Sequence[Change], plan: Plan, *, drift: bool) -> tuple[ChangeGroup, ...]:
+def group_changes(changes: Sequence[Change], plan: Plan, *, drift: bool) -> tuple[ChangeGroup, ...]:
     """Return organizations, their projects and kinds, in the order in which apply reaches them."""
     urls = {request.id: request.url for request in plan.change_requests}
     organizations: dict[str, dict[tuple[str, ...], dict[str, list[ChangeView]]]] = {}
     for number, change in enumerate(changes, 1):
         scope = change.address.parts[:-1] or change.address.parts
         kinds = organizations.setdefault(change.address.organization, {}).setdefault(scope, {})
-        view = _view(change, number, urls, drift=drift)
+        view = _make_view(change, number, urls, drift=drift)
         kinds.setdefault(change.address.kind, []).append(view)
     listed: list[ChangeGroup] = []
     for scopes in organizations.values():
@@ -58,33 +58,35 @@ def groups(changes: Sequence[Change], plan: Plan, *, drift: bool) -> tuple[Chang
     return tuple(listed)
 
 
-def _view(
+def _make_view(
     change: Change, number: int, urls: Mapping[str, str | None], *, drift: bool
 ) -> ChangeView:
-    sign = shared_phrases.sign(change.action, drift=drift)
-    gate = None if drift else shared_phrases.gate(change)
-    shown = tuple(attribution.about(change)) if drift else (gate,) if gate is not None else ()
+    sign = shared_phrases.choose_sign(change.action, drift=drift)
+    gate = None if drift else shared_phrases.describe_gate(change)
+    shown = (
+        tuple(attribution.describe_change(change)) if drift else (gate,) if gate is not None else ()
+    )
     return ChangeView(
         change=change,
         number=number,
         sign=sign,
         style=_STYLES.get(sign, "update"),
-        facets=filters.values(change, drift=drift),
-        fields=_changed_fields(change, drift=drift),
-        badges=tuple(_badges(change, gate, drift=drift)),
-        table=field_table(change, drift=drift),
+        facets=filters.list_values(change, drift=drift),
+        fields=_list_changed_fields(change, drift=drift),
+        badges=tuple(_list_badges(change, gate, drift=drift)),
+        table=make_field_table(change, drift=drift),
         phrases=shown,
         request_url=None if drift else urls.get(change.gate.change_request or ""),
     )
 
 
-def _changed_fields(change: Change, *, drift: bool) -> str:
+def _list_changed_fields(change: Change, *, drift: bool) -> str:
     if change.action is Action.UPDATE:
         return ", ".join(dict.fromkeys(root(field.path) for field in change.fields))
-    return shared_phrases.drifted(change.action) if drift else ""
+    return shared_phrases.describe_drift(change.action) if drift else ""
 
 
-def _badges(change: Change, gate: Phrase | None, *, drift: bool) -> Iterator[tuple[str, str]]:
+def _list_badges(change: Change, gate: Phrase | None, *, drift: bool) -> Iterator[tuple[str, str]]:
     """Yield what is worth knowing before the change is unfolded."""
     if drift:
         if change.hold is not None:

@@ -7,12 +7,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from reconciler.render.shared import sanitize
-from reconciler.render.shared.findings import excerpt
+from reconciler.render.shared.findings import format_excerpt
 from reconciler.render.shared.phrases import count
 
 
 @cache
-def environment() -> Environment:
+def load_environment() -> Environment:
     """Return the templates beside this module, every value in them escaped."""
     made = Environment(
         loader=PackageLoader("reconciler.render.html", "."),
@@ -24,7 +24,9 @@ def environment() -> Environment:
         keep_trailing_newline=True,
         auto_reload=False,
     )
-    made.filters.update(by_line=_by_line, thousands=_thousands, excerpt=excerpt, counted=count)
+    made.filters.update(
+        by_line=_join_lines, thousands=_format_number, excerpt=format_excerpt, counted=count
+    )
     made.tests["page_of"] = _is_page_of
     return made
 
@@ -34,15 +36,15 @@ def _sanitize(value: object) -> object:
     return value if isinstance(value, Markup) else sanitize.escape(str(value))
 
 
-def _by_line(rows: Iterable[object]) -> Markup:
+def _join_lines(rows: Iterable[object]) -> Markup:
     """Return foreign lines, one below the other."""
     return Markup("\n").join(escape(_sanitize(row)) for row in rows)
 
 
-def _thousands(number: int) -> str:
+def _format_number(number: int) -> str:
     return f"{number:,}"
 
 
 def _is_page_of(url: str | None, host: str) -> bool:
     """Return whether this is a page of the plan's own host: nothing else becomes a link."""
-    return url is not None and sanitize.page(url, host)
+    return url is not None and sanitize.is_page_of(url, host)

@@ -6,7 +6,7 @@ from typing import Final
 
 from reconciler.model import ABSENT, Action, Cause, Change, FieldChange
 from reconciler.render.shared import attribution, values
-from reconciler.render.shared.change_rows import rows
+from reconciler.render.shared.change_rows import list_rows
 from reconciler.render.shared.phrases import Phrase
 
 _ROOM: Final = 60  # characters of a value that fits into a cell
@@ -39,28 +39,28 @@ class FieldTable:
     rows: tuple[FieldRow, ...] = ()
 
 
-def field_table(change: Change, *, drift: bool) -> FieldTable:
+def make_field_table(change: Change, *, drift: bool) -> FieldTable:
     """Return the rows of a change; for a create the whole resource."""
     if change.action is not Action.CREATE:
-        return FieldTable(rows=tuple(_rows(change, drift=drift)))
+        return FieldTable(rows=tuple(_list_rows(change, drift=drift)))
     if drift or not change.fields:
         return FieldTable()
-    lines = list(values.block({field.path: field.desired for field in change.fields}, _WIDE))
+    lines = list(values.format_block({field.path: field.desired for field in change.fields}, _WIDE))
     more = [_MORE.format(len(lines) - _MOST)] if len(lines) > _MOST else []
     return FieldTable(created=(*lines[:_MOST], *more))
 
 
-def _rows(change: Change, *, drift: bool) -> Iterator[FieldRow]:
-    shown = rows(change, drift=drift)
+def _list_rows(change: Change, *, drift: bool) -> Iterator[FieldRow]:
+    shown = list_rows(change, drift=drift)
     fields = [row.field for row in shown]
     for index, row in enumerate(shown):
         field = row.field
         old, new = (field.desired, field.live) if drift else (field.live, field.desired)
-        before, after = values.flow(old), values.flow(new)
+        before, after = values.format_flow(old), values.format_flow(new)
         sides = (None if old is ABSENT else before, None if new is ABSENT else after)
         pieces, label = None, ""
         if max(len(before), len(after)) > _ROOM and not row.is_moved:
-            pieces, label = _diff(old, new)
+            pieces, label = _compare(old, new)
         found = field.attribution
         yield FieldRow(
             name=f"{row.sign} {field.path}" if row.sign else field.path,
@@ -70,23 +70,23 @@ def _rows(change: Change, *, drift: bool) -> Iterator[FieldRow]:
             pieces=pieces,
             label=label,
             cause="" if field.cause is Cause.UNKNOWN else field.cause.value,
-            base=_base(field),
-            phrase=attribution.after(fields, index) if drift else None,
+            base=_format_base(field),
+            phrase=attribution.describe_after_field(fields, index) if drift else None,
             url=found.url if found is not None else None,
         )
 
 
-def _diff(old: object, new: object) -> tuple[tuple[tuple[str, str], ...], str]:
+def _compare(old: object, new: object) -> tuple[tuple[tuple[str, str], ...], str]:
     """Return the lines of a diff, and what they are lines of."""
-    difference = values.difference(old, new, _ROOM)
+    difference = values.compare_values(old, new, _ROOM)
     more = len(difference.pieces) - _MOST
     rest = (("", _MORE.format(more)),) if more > 0 else ()
     return (*difference.pieces[:_MOST], *rest), difference.note
 
 
-def _base(field: FieldChange) -> str:
+def _format_base(field: FieldChange) -> str:
     """Return what both sides changed, of a conflict."""
     if field.cause is not Cause.CONFLICT:
         return ""
-    base = values.flow(field.base)
+    base = values.format_flow(field.base)
     return base if len(base) <= _ROOM else f"{base[:_ROOM]}…"

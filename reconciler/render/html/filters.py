@@ -43,7 +43,7 @@ class Facet:
     values: tuple[tuple[str, str, int], ...]
 
 
-def values(change: Change, *, drift: bool) -> Mapping[str, tuple[str, ...]]:
+def list_values(change: Change, *, drift: bool) -> Mapping[str, tuple[str, ...]]:
     """Return the values of one change in each facet."""
     own = {"action": (change.action.value,), "kind": (change.address.kind,)}
     if not drift:
@@ -58,22 +58,22 @@ def values(change: Change, *, drift: bool) -> Mapping[str, tuple[str, ...]]:
     }
 
 
-def facets(changes: Sequence[Change], *, drift: bool) -> tuple[Facet, ...]:
+def count_facets(changes: Sequence[Change], *, drift: bool) -> tuple[Facet, ...]:
     """Return what these changes can be filtered by."""
     counted: dict[str, Counter[str]] = {name: Counter() for name in (_DRIFT if drift else _PLAN)}
     for change in changes:
-        for name, listed in values(change, drift=drift).items():
+        for name, listed in list_values(change, drift=drift).items():
             counted[name].update(listed)
     listed_facets = []
     for name, counter in counted.items():
         names = _DRIFTED if drift and name == "action" else _NAMES.get(name, {})
-        order = _order(name, counter)
+        order = _order_values(name, counter)
         rows = tuple((value, names.get(value, value), counter[value]) for value in order)
         listed_facets.append(Facet(name, rows))
     return tuple(listed_facets)
 
 
-def _order(name: str, counter: Counter[str]) -> list[str]:
+def _order_values(name: str, counter: Counter[str]) -> list[str]:
     if name == "who":
         return [value for value, _ in counter.most_common(_MOST)]
     return [value for value in _ORDERS.get(name, list(counter)) if counter[value]]

@@ -11,7 +11,7 @@ from reconciler import __version__
 from reconciler.model import Plan
 from reconciler.planfile import codec, reader
 from reconciler.render.html import approvals, change, filters, timeline
-from reconciler.render.html.components import environment
+from reconciler.render.html.components import load_environment
 from reconciler.render.shared import attribution, phrases, summary
 
 _PLAN: Final = {
@@ -37,10 +37,10 @@ _DRIFT: Final = {
 def render_page(plan: Plan, *, drift: bool) -> str:
     """Return the whole page."""
     style, script = _read_asset("page.css"), _read_asset("page.js")
-    digest, commit = summary.seal(plan)
+    digest, commit = summary.get_origin(plan)
     shown = plan.writes[: change.MOST]
     return (
-        environment()
+        load_environment()
         .get_template("page.html")
         .render(
             report="drift" if drift else "plan",
@@ -48,20 +48,20 @@ def render_page(plan: Plan, *, drift: bool) -> str:
             plan=plan,
             style=style,
             script=script,
-            policy=_policy(style, script),
-            facts=tuple(filter(None, _facts(plan, commit, drift=drift))),
-            totals=" ".join(summary.totals(plan, drift=drift)),
-            tiles=tuple(_tiles(plan, drift=drift)),
-            doubts=tuple(_doubts(plan, drift=drift)),
+            policy=_make_policy(style, script),
+            facts=tuple(filter(None, _list_facts(plan, commit, drift=drift))),
+            totals=" ".join(summary.list_totals(plan, drift=drift)),
+            tiles=tuple(_list_tiles(plan, drift=drift)),
+            doubts=tuple(_list_doubts(plan, drift=drift)),
             numbers={each.address: number for number, each in enumerate(shown, 1)},
-            gates=() if drift else approvals.cards(plan),
-            timeline=timeline.draw(plan),
-            findings=summary.findings(plan),
-            facets=filters.facets(shown, drift=drift),
+            gates=() if drift else approvals.draw_cards(plan),
+            timeline=timeline.draw_timeline(plan),
+            findings=summary.list_findings(plan),
+            facets=filters.count_facets(shown, drift=drift),
             shown=len(shown),
-            groups=change.groups(shown, plan, drift=drift),
-            notices=tuple(summary.notices(plan)),
-            origin=tuple(filter(None, _origin(plan, digest, drift=drift))),
+            groups=change.group_changes(shown, plan, drift=drift),
+            notices=tuple(summary.list_notices(plan)),
+            origin=tuple(filter(None, _describe_origin(plan, digest, drift=drift))),
         )
     )
 
@@ -72,7 +72,7 @@ def _read_asset(name: str) -> str:
     return files("reconciler.render.html").joinpath(name).read_text(encoding="utf-8")
 
 
-def _policy(style: str, script: str) -> str:
+def _make_policy(style: str, script: str) -> str:
     """Return the policy that nothing is loaded, and nothing runs but this style and script."""
     return (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
@@ -86,14 +86,14 @@ def _hash(content: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _facts(plan: Plan, commit: str, *, drift: bool) -> Iterator[str]:
+def _list_facts(plan: Plan, commit: str, *, drift: bool) -> Iterator[str]:
     yield plan.host
-    yield summary.base(plan, drift=drift)
-    yield f"made {attribution.when(plan.created_at)}" if plan.created_at else ""
+    yield summary.describe_base(plan, drift=drift)
+    yield f"made {attribution.format_time(plan.created_at)}" if plan.created_at else ""
     yield f"files of commit {commit}" if commit else ""
 
 
-def _tiles(plan: Plan, *, drift: bool) -> Iterator[tuple[str, str, str, int]]:
+def _list_tiles(plan: Plan, *, drift: bool) -> Iterator[tuple[str, str, str, int]]:
     """Yield the key, the colour, the label and the number of each tile."""
     numbers = codec.summary(plan)
     for key, label in (_DRIFT if drift else _PLAN).items():
@@ -101,18 +101,18 @@ def _tiles(plan: Plan, *, drift: bool) -> Iterator[tuple[str, str, str, int]]:
         yield key, color if numbers[key] else "zero", label, numbers[key]
 
 
-def _doubts(plan: Plan, *, drift: bool) -> Iterator[str]:
+def _list_doubts(plan: Plan, *, drift: bool) -> Iterator[str]:
     """Yield what may hold back writes that should pass; of drift, what to do about it."""
     if drift:
-        yield from filter(None, (attribution.advice(plan),))
+        yield from filter(None, (attribution.advise(plan),))
         return
-    for note, number in summary.doubts(plan).items():
+    for note, number in summary.count_doubts(plan).items():
         verb = "is" if number == 1 else "are"
         changes = phrases.count(number, "change")
         yield f"{changes} {verb} taken to pass without approval, but {note}"
 
 
-def _origin(plan: Plan, digest: str, *, drift: bool) -> Iterator[str]:
+def _describe_origin(plan: Plan, digest: str, *, drift: bool) -> Iterator[str]:
     """Yield which program, files and requests made the plan."""
     yield f"reconciler {getattr(plan, 'tool_version', '') or __version__}"
     cost = phrases.count(plan.requests.reads, "request") + " sent to make it"

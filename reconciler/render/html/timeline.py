@@ -34,7 +34,7 @@ class Timeline:
     has_line: bool
 
 
-def draw(plan: Plan) -> Timeline:
+def draw_timeline(plan: Plan) -> Timeline:
     """Return the requests of a plan on a line from the first known moment to the last."""
     now = instant(plan.created_at)
     moments = [now]
@@ -43,8 +43,8 @@ def draw(plan: Plan) -> Timeline:
         moments += [instant(vote.at) for vote in request.votes]
     known = [moment for moment in moments if moment is not None]
     axis = _Axis(min(known), max(known)) if known else None
-    quorums = _quorums(plan)
-    rows = tuple(_row(each, quorums.get(each.id), axis) for each in plan.change_requests)
+    quorums = _collect_quorums(plan)
+    rows = tuple(_place_request(each, quorums.get(each.id), axis) for each in plan.change_requests)
     return Timeline(
         rows, axis.place(now) if axis is not None and now is not None else None, axis is not None
     )
@@ -62,7 +62,7 @@ class _Axis:
         return round(100 * (_MARGIN + share * (1 - 2 * _MARGIN)), 2)
 
 
-def _quorums(plan: Plan) -> Mapping[str, int | None]:
+def _collect_quorums(plan: Plan) -> Mapping[str, int | None]:
     """Return how many have to approve each request, as its gate says."""
     return {
         change.gate.change_request: change.gate.quorum
@@ -71,20 +71,20 @@ def _quorums(plan: Plan) -> Mapping[str, int | None]:
     }
 
 
-def _row(request: ChangeRequest, quorum: int | None, axis: _Axis | None) -> TimedRequest:
+def _place_request(request: ChangeRequest, quorum: int | None, axis: _Axis | None) -> TimedRequest:
     given = sum(vote.approved for vote in request.votes)
     return TimedRequest(
         request,
         Address("FeatureFlag", (request.organization, request.project, request.flag_key)),
         _STYLES.get(request.state, "wait"),
         f"{given} of {quorum}" if quorum is not None else phrases.count(given, "vote"),
-        tuple(_events(request)),
-        _bar(request, axis) if axis is not None else None,
-        tuple(_dots(request, axis)) if axis is not None else (),
+        tuple(_list_events(request)),
+        _place_bar(request, axis) if axis is not None else None,
+        tuple(_place_votes(request, axis)) if axis is not None else (),
     )
 
 
-def _bar(request: ChangeRequest, axis: _Axis) -> tuple[float, float] | None:
+def _place_bar(request: ChangeRequest, axis: _Axis) -> tuple[float, float] | None:
     filed, expires = instant(request.created_at), instant(request.expires_at)
     if filed is None:
         return None
@@ -92,22 +92,22 @@ def _bar(request: ChangeRequest, axis: _Axis) -> tuple[float, float] | None:
     return left, round(max(right - left, 0.5), 2)
 
 
-def _dots(request: ChangeRequest, axis: _Axis) -> Iterator[tuple[str, float]]:
+def _place_votes(request: ChangeRequest, axis: _Axis) -> Iterator[tuple[str, float]]:
     for vote in request.votes:
         if (moment := instant(vote.at)) is not None:
             yield "yes" if vote.approved else "no", axis.place(moment)
 
 
-def _events(request: ChangeRequest) -> Iterator[tuple[str, str]]:
+def _list_events(request: ChangeRequest) -> Iterator[tuple[str, str]]:
     """Yield the same in words, in the order in which it happened."""
-    yield _when(request.created_at), f"filed by {request.requester or 'somebody unknown'}"
+    yield _format_time(request.created_at), f"filed by {request.requester or 'somebody unknown'}"
     for vote in request.votes:
         reason = f": {vote.reason}" if vote.reason else ""
         verb = "approved" if vote.approved else "rejected"
-        yield _when(vote.at), f"{vote.person} {verb}{reason}"
+        yield _format_time(vote.at), f"{vote.person} {verb}{reason}"
     if request.expires_at:
-        yield _when(request.expires_at), "expires"
+        yield _format_time(request.expires_at), "expires"
 
 
-def _when(at: str) -> str:
-    return attribution.when(at) if at else "at an unknown time"
+def _format_time(at: str) -> str:
+    return attribution.format_time(at) if at else "at an unknown time"

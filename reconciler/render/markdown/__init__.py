@@ -9,22 +9,31 @@ from collections.abc import Iterable
 
 from reconciler.model import Outcome, Plan
 from reconciler.render.markdown import comment
-from reconciler.render.markdown.escape import code, fence, prose, tag
-from reconciler.render.markdown.outcomes import outcome_comment
+from reconciler.render.markdown.escape import escape_prose, escape_tag, format_code, format_fence
+from reconciler.render.markdown.outcomes import format_outcomes
 from reconciler.render.markdown.size_limit import CAP
 from reconciler.render.shared.options import RenderOptions
 
-__all__ = ["CAP", "code", "drift", "fence", "outcomes", "plan", "prose", "tag"]
+__all__ = [
+    "CAP",
+    "drift",
+    "escape_prose",
+    "escape_tag",
+    "format_code",
+    "format_fence",
+    "outcomes",
+    "plan",
+]
 
 
 def plan(plan: Plan, options: RenderOptions) -> str:
     """Return the plan as a comment: totals, alerts, who has to approve, each change to unfold."""
-    return comment.write(plan, options, drift=False)
+    return comment.format_comment(plan, options, drift=False)
 
 
 def drift(plan: Plan, options: RenderOptions) -> str:
     """Return what differs from the files of a commit, as a comment or an issue."""
-    return comment.write(plan, options, drift=True)
+    return comment.format_comment(plan, options, drift=True)
 
 
 def outcomes(
@@ -35,4 +44,4 @@ def outcomes(
     stopped: bool,  # noqa: ARG001  the outcomes say so themselves
 ) -> str:
     """Return what became of a plan, as a comment."""
-    return outcome_comment(outcomes, plan)
+    return format_outcomes(outcomes, plan)

@@ -17,18 +17,18 @@ _PINGS: Final = re.compile(r"[@#!$%&~](?=\S)|\bGH-(?=\d)")
 _RUN: Final = re.compile("`+")
 
 
-def prose(text: str) -> str:
+def escape_prose(text: str) -> str:
     """Foreign text in a sentence: no markup, no tags, nobody is mentioned, nothing is linked."""
-    shown = html.escape(_quiet(clip(escape(text).strip(), _SENTENCE)), quote=False)
+    shown = html.escape(_break_mentions(clip(escape(text).strip(), _SENTENCE)), quote=False)
     return _START.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", shown))
 
 
-def tag(text: str) -> str:
+def escape_tag(text: str) -> str:
     """Foreign text between HTML tags, never inside of one."""
-    return html.escape(_quiet(clip(escape(text), NAME)), quote=False)
+    return html.escape(_break_mentions(clip(escape(text), NAME)), quote=False)
 
 
-def code_tag(text: str) -> str:
+def format_code_tag(text: str) -> str:
     """Return foreign text as a `<code>` element of an HTML block: it can be copied as it is shown.
 
     Nothing in it needs a joiner: code hosts link no person and no issue inside `<code>`.
@@ -36,25 +36,25 @@ def code_tag(text: str) -> str:
     return f"<code>{html.escape(clip(escape(text), NAME), quote=False)}</code>"
 
 
-def _quiet(text: str) -> str:
+def _break_mentions(text: str) -> str:
     """A zero-width joiner behind what would mention a person or link an issue."""
     return _PINGS.sub("\\g<0>\u200d", text)
 
 
-def code(text: str) -> str:
+def format_code(text: str) -> str:
     """Foreign text as a code span, whatever backticks it holds."""
     shown = clip(escape(text), NAME)
-    ticks = "`" * (_longest(shown) + 1)
+    ticks = "`" * (_find_longest_run(shown) + 1)
     pad = " " if not shown or "`" in (shown[0], shown[-1]) or shown.isspace() else ""
     return f"{ticks}{pad}{shown}{pad}{ticks}"
 
 
-def fence(lines: Iterable[str], info: str = "") -> str:
+def format_fence(lines: Iterable[str], info: str = "") -> str:
     """Foreign lines in a fence that is longer than any run of backticks in them."""
     shown = [clip(escape(line), LINE) for line in lines]
-    ticks = "`" * max(3, _longest("\n".join(shown)) + 1)
+    ticks = "`" * max(3, _find_longest_run("\n".join(shown)) + 1)
     return "\n".join((f"{ticks}{info}", *shown, ticks))
 
 
-def _longest(text: str) -> int:
+def _find_longest_run(text: str) -> int:
     return max(map(len, _RUN.findall(text)), default=0)

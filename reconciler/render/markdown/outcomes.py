@@ -5,11 +5,11 @@ from typing import Final
 
 from reconciler.model import Change, Outcome, Plan, Result
 from reconciler.planfile import results
-from reconciler.render.markdown.escape import code, prose
-from reconciler.render.markdown.size_limit import fitting, size
+from reconciler.render.markdown.escape import escape_prose, format_code
+from reconciler.render.markdown.size_limit import measure, take_fitting
 from reconciler.render.shared import phrases
-from reconciler.render.shared.sanitize import page
-from reconciler.render.shared.summary import outcome_totals
+from reconciler.render.shared.sanitize import is_page_of
+from reconciler.render.shared.summary import format_outcome_totals
 
 CAP: Final = 30_000  # it stands beside the plan
 _TITLES: Final = {
@@ -21,42 +21,42 @@ _TITLES: Final = {
 }
 
 
-def outcome_comment(ended: Iterable[Outcome], plan: Plan) -> str:
+def format_outcomes(ended: Iterable[Outcome], plan: Plan) -> str:
     """Totals first, then what a person has to look at, then what is done."""
     rows = results.settled(ended, plan)
     changes = {change.address: change for change in plan.changes}
     sections = [("‼ INCIDENT: the gate did not hold", results.incidents(rows))]
     for result, title in _TITLES.items():
         sections.append((title, tuple(row for row in rows if row.result is result)))
-    parts = ["### reconciler apply", f"**{outcome_totals(rows, plan)}**"]
+    parts = ["### reconciler apply", f"**{format_outcome_totals(rows, plan)}**"]
     room = CAP - 1_000
     for title, found in sections:
         if found:
-            blocks = (_row(row, changes.get(row.address), plan.host) for row in found)
-            shown = fitting(blocks, room // 2)
-            room -= sum(map(size, shown))
+            blocks = (_format_row(row, changes.get(row.address), plan.host) for row in found)
+            shown = take_fitting(blocks, room // 2)
+            room -= sum(map(measure, shown))
             more = len(found) - len(shown)
             rest = [f"- … and {more:,} more"] if more else []
             parts.append("\n".join((f"#### {title}", "", *shown, *rest)))
     return "\n\n".join(parts) + "\n"
 
 
-def _row(row: Outcome, change: Change | None, host: str) -> str:
-    mark, word = phrases.outcome(row)
-    title = f"- {mark} {code(str(row.address))} {word}"
-    return "\n".join((title, *_more(row, change, host)))
+def _format_row(row: Outcome, change: Change | None, host: str) -> str:
+    mark, word = phrases.describe_outcome(row)
+    title = f"- {mark} {format_code(str(row.address))} {word}"
+    return "\n".join((title, *_format_details(row, change, host)))
 
 
-def _more(row: Outcome, change: Change | None, host: str) -> Iterator[str]:
+def _format_details(row: Outcome, change: Change | None, host: str) -> Iterator[str]:
     problem = row.problem
     if problem is not None:
         said = {"": problem.what, "why: ": problem.why, "state: ": problem.state}
         said["fix: "] = problem.fix
-        yield from (f"  - {label}{prose(text)}" for label, text in said.items() if text)
+        yield from (f"  - {label}{escape_prose(text)}" for label, text in said.items() if text)
     if row.result is Result.WAITING:
-        if row.url and page(row.url, host):
+        if row.url and is_page_of(row.url, host):
             yield f"  - [open the request]({row.url})"
         elif row.change_request:
-            yield f"  - request {code(row.change_request)}"
-        if problem is None and change is not None and (who := phrases.who_approves(change)):
-            yield f"  - {prose(who)}"
+            yield f"  - request {format_code(row.change_request)}"
+        if problem is None and change is not None and (who := phrases.describe_forecast(change)):
+            yield f"  - {escape_prose(who)}"

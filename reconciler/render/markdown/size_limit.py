@@ -8,33 +8,35 @@ _T = TypeVar("_T")
 PART: Final = 12_000  # of one change or one list
 
 
-def size(block: str) -> int:
+def measure(block: str) -> int:
     """Characters as GitHub counts them, and the blank line behind."""
     return len(block.encode("utf-16-le", "surrogatepass")) // 2 + 2
 
 
-def fitting(blocks: Iterable[str], room: int) -> list[str]:
+def take_fitting(blocks: Iterable[str], room: int) -> list[str]:
     """The first blocks, as many as there is room for."""
     kept = []
     for block in blocks:
-        room -= size(block)
+        room -= measure(block)
         if room < 0:
             break
         kept.append(block)
     return kept
 
 
-def listed(rows: Sequence[_T], draw: Callable[[_T], str], room: int, most: int = 30) -> list[str]:
+def list_fitting(
+    rows: Sequence[_T], draw: Callable[[_T], str], room: int, most: int = 30
+) -> list[str]:
     """The first rows of a list as they are drawn, and how many are left out."""
-    kept = fitting(map(draw, rows[:most]), room)
+    kept = take_fitting(map(draw, rows[:most]), room)
     more = len(rows) - len(kept)
     return kept if not more else [*kept, f"- … and {more:,} more"]
 
 
-def limited(lines: Iterable[str], room: int = PART) -> Iterator[str]:
+def limit_lines(lines: Iterable[str], room: int = PART) -> Iterator[str]:
     """As many lines as a part may have characters."""
     for line in lines:
-        room -= min(size(line), 1_000)
+        room -= min(measure(line), 1_000)
         if room < 0:
             yield "…"
             return

@@ -9,7 +9,7 @@ from typing import Any, Final
 from reconciler.model import Payload
 from reconciler.planfile import codec, reader
 from reconciler.planfile.reader import printed
-from reconciler.render.shared.change_requests import items, mapping, word
+from reconciler.render.shared.change_requests import as_list, as_mapping, as_text
 
 COLUMNS: Final = (
     "created_at",
@@ -31,7 +31,9 @@ COLUMNS: Final = (
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-def row(entry: Payload, *, organization: str, projects: Mapping[str, str]) -> dict[str, Any]:
+def summarize_entry(
+    entry: Payload, *, organization: str, projects: Mapping[str, str]
+) -> dict[str, Any]:
     """One entry (contract 11.2) in names: a row of the text, of `--format json` and of CSV.
 
     Args:
@@ -40,37 +42,37 @@ def row(entry: Payload, *, organization: str, projects: Mapping[str, str]) -> di
         projects: id -> name; an id that is not among them stays an id.
 
     """
-    detail = mapping(entry.get("detail"))
+    detail = as_mapping(entry.get("detail"))
     team = entry.get("team_id")
     return {
-        "id": word(entry.get("id")),
-        "created_at": word(entry.get("created_at")),
-        "person": person(entry),
+        "id": as_text(entry.get("id")),
+        "created_at": as_text(entry.get("created_at")),
+        "person": name_actor(entry),
         "client": entry.get("client"),
         "was_impersonated": entry.get("was_impersonated") is True,
         "is_system": entry.get("is_system") is True,
         "organization": organization,
         "project": None if team is None else projects.get(str(team), str(team)),
-        "scope": word(entry.get("scope")),
-        "activity": word(entry.get("activity")),
+        "scope": as_text(entry.get("scope")),
+        "activity": as_text(entry.get("activity")),
         "item_id": entry.get("item_id"),
-        "name": word(detail.get("name")),
+        "name": as_text(detail.get("name")),
         "changes": [
             {
-                "field": word(one.get("field")),
-                "action": word(one.get("action")),
+                "field": as_text(one.get("field")),
+                "action": as_text(one.get("action")),
                 "before": one.get("before"),
                 "after": one.get("after"),
             }
-            for one in map(mapping, items(detail.get("changes")))
+            for one in map(as_mapping, as_list(detail.get("changes")))
         ],
         "ip_address": entry.get("ip_address"),
     }
 
 
-def person(entry: Payload) -> str:
+def name_actor(entry: Payload) -> str:
     """Who did it: an email, PostHog itself, or nobody who is known any more."""
-    user = mapping(entry.get("user"))
+    user = as_mapping(entry.get("user"))
     if user.get("email"):
         return str(user["email"])
     if user.get("uuid"):
@@ -78,26 +80,26 @@ def person(entry: Payload) -> str:
     return "PostHog" if entry.get("is_system") is True else "unknown"
 
 
-def as_jsonl(entries: Iterable[Payload]) -> Iterator[str]:
+def format_jsonl(entries: Iterable[Payload]) -> Iterator[str]:
     """Lines of JSON, each a whole entry as the API sent it; ASCII, keys in order."""
     for entry in entries:
         yield printed(codec.plain(dict(entry)), indent=None, sort_keys=True) + "\n"
 
 
-def as_csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def format_csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Rows of `row` as lines of CSV (RFC 4180) with a header; `changes` is JSON in one cell."""
-    yield _line(COLUMNS)
+    yield _format_line(COLUMNS)
     for found in rows:
-        yield _line(tuple(_cell(found[name]) for name in COLUMNS))
+        yield _format_line(tuple(_format_cell(found[name]) for name in COLUMNS))
 
 
-def _line(cells: Iterable[str]) -> str:
+def _format_line(cells: Iterable[str]) -> str:
     into = io.StringIO()
     csv.writer(into).writerow(cells)
     return into.getvalue()
 
 
-def _cell(value: Any) -> str:
+def _format_cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -40,7 +40,7 @@ class ApprovalGroup:
     @property
     def verdict(self) -> Verdict:
         """What the gate does; what is sent in several calls waits like any other."""
-        return _verdict(self.gate)
+        return _classify(self.gate)
 
     @property
     def mark(self) -> str:
@@ -63,30 +63,31 @@ class ApprovalGroup:
     def of_whom(self) -> str:
         """`feature_flag.update of acme/Web: 2 of alice@acme.test; expires after 14d`."""
         where = f" of {self.where}" if self.where else ""
-        return f"{self.policy}{where}: {phrases.ask(self.gate)}"
+        return f"{self.policy}{where}: {phrases.describe_quorum(self.gate)}"
 
 
-def groups(changes: Iterable[Change]) -> tuple[ApprovalGroup, ...]:
+def group_by_gate(changes: Iterable[Change]) -> tuple[ApprovalGroup, ...]:
     """The gates that hold or are passed by, the most urgent first, then in the order of apply."""
     found: dict[tuple[object, ...], list[Change]] = {}
     for one in changes:
-        if _verdict(one.gate) is not Verdict.NONE:
-            found.setdefault(_key(one), []).append(one)
+        if _classify(one.gate) is not Verdict.NONE:
+            found.setdefault(_make_key(one), []).append(one)
     made = (
-        ApprovalGroup(*_policy(group[0]), group[0].gate, tuple(group)) for group in found.values()
+        ApprovalGroup(*_split_policy(group[0]), group[0].gate, tuple(group))
+        for group in found.values()
     )
     return tuple(sorted(made, key=lambda one: _URGENT.index(one.verdict)))
 
 
-def _key(one: Change) -> tuple[object, ...]:
+def _make_key(one: Change) -> tuple[object, ...]:
     gate = one.gate
     roles = tuple((name, tuple(held)) for name, held in gate.approvers.roles.items())
     voted = tuple(gate.cannot_approve.items())
     people = (tuple(gate.approvers.users), roles, gate.quorum, gate.expires_after, voted)
-    return (_verdict(gate), gate.policy or one.address.parts[:-1], *people)
+    return (_classify(gate), gate.policy or one.address.parts[:-1], *people)
 
 
-def _verdict(gate: Gate) -> Verdict:
+def _classify(gate: Gate) -> Verdict:
     """What is sent in several calls waits like any other, or is let through, or is free."""
     if gate.request_plan in REPLACES:
         waits = gate.request_plan is RequestPlan.REPLACE_AND_WAIT
@@ -98,7 +99,7 @@ def _verdict(gate: Gate) -> Verdict:
     return Verdict.BYPASS if gate.bypassed else Verdict.NONE
 
 
-def _policy(one: Change) -> tuple[str, str]:
+def _split_policy(one: Change) -> tuple[str, str]:
     """The action, and where: the address of a policy says both."""
     text = one.gate.policy
     if text is None:
@@ -118,7 +119,7 @@ class NamedApprover:
     cannot: str = ""
 
 
-def people(gate: Gate) -> Iterator[tuple[str, tuple[NamedApprover, ...]]]:
+def list_people(gate: Gate) -> Iterator[tuple[str, tuple[NamedApprover, ...]]]:
     """Those who are named themselves (under no name), then each role with its members."""
     why = {email.lower(): reason for email, reason in gate.cannot_approve.items()}
 
@@ -131,8 +132,8 @@ def people(gate: Gate) -> Iterator[tuple[str, tuple[NamedApprover, ...]]]:
         yield role, known(members)
 
 
-def nobody(gate: Gate) -> bool:
+def is_unapprovable(gate: Gate) -> bool:
     """Whether no one is left who could approve."""
     return gate.approvers != Approvers() and all(
-        person.cannot for _, group in people(gate) for person in group
+        person.cannot for _, group in list_people(gate) for person in group
     )

@@ -32,13 +32,13 @@ class Row:
         return self.sign == "~"
 
 
-def rows(change: Change, *, drift: bool = False) -> tuple[Row, ...]:
+def list_rows(change: Change, *, drift: bool = False) -> tuple[Row, ...]:
     """Return the rows of a change. `drift`: what happened live, not what would undo it."""
     shown = {one.path: one for one in change.lists if _is_whole(one, change)}
-    return tuple(_rows(change, shown, drift=drift))
+    return tuple(_make_rows(change, shown, drift=drift))
 
 
-def _rows(change: Change, shown: dict[str, ListChange], *, drift: bool) -> Iterator[Row]:
+def _make_rows(change: Change, shown: dict[str, ListChange], *, drift: bool) -> Iterator[Row]:
     done = set[str]()
     for field in change.fields:
         path = next((one for one in shown if field.path.startswith(f"{one}[")), None)
@@ -50,7 +50,7 @@ def _rows(change: Change, shown: dict[str, ListChange], *, drift: bool) -> Itera
                 by = field.attribution
                 by = replace(by, moved=None) if by is not None else None  # it is of one field
                 made = FieldChange(item.path, item.live, item.desired, ABSENT, field.cause, by)
-                yield Row(made, _sign(made, drift=drift), _note(item, drift=drift))
+                yield Row(made, _choose_sign(made, drift=drift), _describe_moves(item, drift=drift))
 
 
 def _is_whole(one: ListChange, change: Change) -> bool:
@@ -61,16 +61,16 @@ def _is_whole(one: ListChange, change: Change) -> bool:
         first is not None
         and len(fields) == one.fields
         and first.cause is not Cause.CONFLICT
-        and len({(field.cause, _act(field.attribution)) for field in fields}) == 1
+        and len({(field.cause, _identify_event(field.attribution)) for field in fields}) == 1
     )
 
 
-def _act(by: Attribution | None) -> tuple[object, ...]:
+def _identify_event(by: Attribution | None) -> tuple[object, ...]:
     """Identify one act of one person, whatever it moved."""
     return () if by is None else (by.at, by.person, by.way, by.note)
 
 
-def _note(item: ItemChange, *, drift: bool) -> str:
+def _describe_moves(item: ItemChange, *, drift: bool) -> str:
     """Return `4 groups move down`; of drift, how they have moved in PostHog."""
     path = parse_path(item.path)
     notes, here = [], path[-1]
@@ -84,17 +84,17 @@ def _note(item: ItemChange, *, drift: bool) -> str:
         if number:
             name = str(path[-2])
             verb = "moves" if number == 1 else "move"
-            notes.append(f"{number} {_noun(name, number)} {verb} {way}")
+            notes.append(f"{number} {_choose_noun(name, number)} {verb} {way}")
     return "; ".join(notes)
 
 
-def _noun(name: str, number: int) -> str:
+def _choose_noun(name: str, number: int) -> str:
     if number != 1:
         return name
     return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
 
 
-def _sign(one: FieldChange, *, drift: bool) -> str:
+def _choose_sign(one: FieldChange, *, drift: bool) -> str:
     if not one.path.endswith("]"):
         return ""
     if one.live == one.desired:

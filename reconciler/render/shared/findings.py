@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from reconciler.model import Finding, Severity
-from reconciler.render.shared.sanitize import clip, columns, escape, masked
+from reconciler.render.shared.sanitize import clip, count_columns, escape, mask_keys
 
 Paint = Callable[[str, str], str]  # escaped text and the name of a style -> the text in it
 
@@ -19,45 +19,45 @@ def _unpainted(text: str, style: str) -> str:  # noqa: ARG001  the signature of 
     return text
 
 
-def plain_lines(
+def format_finding(
     finding: Finding, *, state: str = "nothing was written", paint: Paint = _unpainted
 ) -> Iterator[str]:
     """Yield one finding: place and message, the line of the file, why, state, fix."""
     place = f"{escape(str(finding.source))}: " if finding.source else ""
     label = paint(f"{finding.severity}:", _STYLES[finding.severity])
     yield f"{label} {paint(place, 'bold')}{escape(finding.message)}"
-    yield from excerpt(finding, paint=paint)
+    yield from format_excerpt(finding, paint=paint)
     shown_state = state if finding.severity is Severity.ERROR else ""
-    yield from sentences(finding.why, shown_state, finding.fix, paint=paint)
+    yield from format_sentences(finding.why, shown_state, finding.fix, paint=paint)
 
 
-def sentences(why: str, state: str, fix: str, *, paint: Paint = _unpainted) -> Iterator[str]:
+def format_sentences(why: str, state: str, fix: str, *, paint: Paint = _unpainted) -> Iterator[str]:
     """Yield the last three of the four sentences; an empty one is left out."""
     for label, text in (("why:  ", why), ("state:", state), ("fix:  ", fix)):
         if text:
             yield f"  {paint(label, 'dim')} {clip(escape(text), _LONGEST)}"
 
 
-def excerpt(finding: Finding, *, paint: Paint = _unpainted) -> Iterator[str]:
+def format_excerpt(finding: Finding, *, paint: Paint = _unpainted) -> Iterator[str]:
     """Yield the line of the file, and carets below the place; nothing without an excerpt."""
     place = finding.source
     if place is None or not finding.excerpt:
         return
     start = max(0, place.column - 1)
     left = max(0, start + min(finding.width, _EXCERPT // 2) - _EXCERPT)
-    line = masked(finding.excerpt)  # before it is cut, or half a key would be left
+    line = mask_keys(finding.excerpt)  # before it is cut, or half a key would be left
     cut = line[left : left + _EXCERPT]
     lead = "…" if left else ""
     tail = "…" if left + _EXCERPT < len(line) else ""
     marked = cut[start - left : start - left + finding.width]
-    before = len(lead) + columns(escape(cut[: start - left]))
+    before = len(lead) + count_columns(escape(cut[: start - left]))
     number = f"{place.line:>5}"
     yield f"{paint(f'{number} |', 'dim')} {lead}{escape(cut)}{tail}"
-    caret = paint("^" * max(1, columns(escape(marked))), "alarm")
+    caret = paint("^" * max(1, count_columns(escape(marked))), "alarm")
     yield f"{paint(' ' * len(number) + ' |', 'dim')} {' ' * before}{caret}"
 
 
-def fingerprints(findings: Sequence[Finding]) -> list[str]:
+def compute_fingerprints(findings: Sequence[Finding]) -> list[str]:
     """Return what identifies each finding from commit to commit: not its line, which moves."""
     seen: Counter[tuple[str, ...]] = Counter()
     digests = []

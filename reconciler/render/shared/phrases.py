@@ -51,87 +51,95 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
-def approvers(found: Approvers, *, sure: bool = True) -> str:
+def describe_approvers(found: Approvers, *, sure: bool = True) -> str:
     """`alice@acme.test, Release managers (alice@acme.test, bob@acme.test)`."""
     roles = (
-        f"{name} ({_people(members)})" if members or sure else name
+        f"{name} ({_list_people(members)})" if members or sure else name
         for name, members in found.roles.items()
     )
     return ", ".join((*found.users, *roles)) or "nobody"
 
 
-def _people(members: Iterable[str]) -> str:
+def _list_people(members: Iterable[str]) -> str:
     named = tuple(members)
     rest = len(named) - _NAMED
     shown = named if rest <= 1 else (*named[:_NAMED], f"and {rest} more")
     return ", ".join(shown) or "nobody"
 
 
-def gate(change: Change) -> Phrase | None:
+def describe_gate(change: Change) -> Phrase | None:
     """Return what the gate does to this change; None where nothing has to be said."""
     found = change.gate
-    policy, whom = _policy(change), ask(found)
-    notes = tuple(text for text in (_because(found), found.note) if text)
+    policy, whom = _name_policy(change), describe_quorum(found)
+    notes = tuple(text for text in (_describe_condition(found), found.note) if text)
     request = found.change_request or "unknown"
     match found.verdict:
         case Verdict.NONE:
             sure = found.confidence is not Confidence.UNKNOWN
-            doubt = _phrase("?", "may wait for approval", "this cannot be told", Tone.WAIT, notes)
+            doubt = _make_phrase(
+                "?", "may wait for approval", "this cannot be told", Tone.WAIT, notes
+            )
             said = None if sure else doubt
         case Verdict.APPROVAL:
-            said = _phrase("⏸", _waits(found.confidence), f"{policy}, {whom}", Tone.WAIT, notes)
+            said = _make_phrase(
+                "⏸", _describe_wait(found.confidence), f"{policy}, {whom}", Tone.WAIT, notes
+            )
         case Verdict.BYPASS:
             text = f"written at once, without the approval of {whom}"
-            said = _phrase("‼", f"BYPASSES {policy}", text, Tone.LOUD, notes)
+            said = _make_phrase("‼", f"BYPASSES {policy}", text, Tone.LOUD, notes)
         case Verdict.PENDING:
             where = "" if found.note else f" in change request {request}"  # the note names it
-            said = _phrase("⏸", f"waits already{where}", f"{policy}, {whom}", Tone.WAIT, notes)
+            said = _make_phrase("⏸", f"waits already{where}", f"{policy}, {whom}", Tone.WAIT, notes)
         case Verdict.BLOCKED:
-            said = _blocked(found, f"{policy}, {whom}", notes)
+            said = _describe_blocked(found, f"{policy}, {whom}", notes)
         case Verdict.REJECTED:
             exhausted = found.request_plan is RequestPlan.EXHAUSTED
             how = "ASKED TWICE before, last" if exhausted else "REJECTED before"
             text = f"{how} in change request {request}"
             again = "to ask once more, commit the document anew"
-            said = _phrase("✗", text, f"{policy}; not filed again", Tone.STOP, (*notes, again))
+            said = _make_phrase("✗", text, f"{policy}; not filed again", Tone.STOP, (*notes, again))
         case Verdict.SPLIT:
-            said = _split(found, policy, whom, notes)
+            said = _describe_split(found, policy, whom, notes)
         case _:
             assert_never(found.verdict)
     return said
 
 
-def _phrase(mark: str, short: str, rest: str, tone: Tone, more: tuple[str, ...]) -> Phrase:
+def _make_phrase(mark: str, short: str, rest: str, tone: Tone, more: tuple[str, ...]) -> Phrase:
     return Phrase(mark, f"{short}: {rest}" if rest else short, tone, more, short=short)
 
 
-def _blocked(found: Gate, whose: str, notes: tuple[str, ...]) -> Phrase:
+def _describe_blocked(found: Gate, whose: str, notes: tuple[str, ...]) -> Phrase:
     """Return what an open request does: it is canceled, or people have to decide it first."""
     request = found.change_request or "unknown"
     if found.request_plan is RequestPlan.REPLACE_AND_WAIT:
         text = f"takes back change request {request}, and files anew"
-        return _phrase("⏸", text, whose, Tone.WAIT, notes)
+        return _make_phrase("⏸", text, whose, Tone.WAIT, notes)
     if found.request_plan in REPLACES:
-        return _phrase("⏸", f"takes back change request {request}", "", Tone.WAIT, notes)
+        return _make_phrase("⏸", f"takes back change request {request}", "", Tone.WAIT, notes)
     look = f"nothing is written; see: reconciler requests show {request}"
-    return _phrase("✗", f"BLOCKED by change request {request}", whose, Tone.STOP, (*notes, look))
+    return _make_phrase(
+        "✗", f"BLOCKED by change request {request}", whose, Tone.STOP, (*notes, look)
+    )
 
 
-def _split(found: Gate, policy: str, whom: str, notes: tuple[str, ...]) -> Phrase:
+def _describe_split(found: Gate, policy: str, whom: str, notes: tuple[str, ...]) -> Phrase:
     """Return what becomes of several calls: some wait, or all pass, perhaps by bypass."""
     if found.waits:
-        return _phrase("⏸", "sent in several calls", f"{policy}, {whom}", Tone.WAIT, notes)
+        return _make_phrase("⏸", "sent in several calls", f"{policy}, {whom}", Tone.WAIT, notes)
     if found.bypassed:
         text = f"sent in several calls that BYPASS {policy}"
-        return _phrase("‼", text, f"without the approval of {whom}", Tone.LOUD, notes)
-    return _phrase("⏸", "sent in several calls, of which none has to wait", "", Tone.WAIT, notes)
+        return _make_phrase("‼", text, f"without the approval of {whom}", Tone.LOUD, notes)
+    return _make_phrase(
+        "⏸", "sent in several calls, of which none has to wait", "", Tone.WAIT, notes
+    )
 
 
-def _because(found: Gate) -> str:
+def _describe_condition(found: Gate) -> str:
     return f"because {found.condition}" if found.condition else ""
 
 
-def _waits(confidence: Confidence) -> str:
+def _describe_wait(confidence: Confidence) -> str:
     match confidence:
         case Confidence.CERTAIN:
             return "waits for approval"
@@ -142,7 +150,7 @@ def _waits(confidence: Confidence) -> str:
     assert_never(confidence)
 
 
-def _policy(change: Change) -> str:
+def _name_policy(change: Change) -> str:
     """The policy by its action where it is of the same project, else by its address."""
     text = change.gate.policy
     if text is None:
@@ -154,24 +162,24 @@ def _policy(change: Change) -> str:
     return found.name if found.parts[:-1] == change.address.parts[:-1] else text
 
 
-def ask(found: Gate) -> str:
+def describe_quorum(found: Gate) -> str:
     """`2 of alice@acme.test, Release managers (…); expires after 14d`."""
-    of = approvers(found.approvers, sure=found.confidence is Confidence.CERTAIN)
+    of = describe_approvers(found.approvers, sure=found.confidence is Confidence.CERTAIN)
     text = f"{found.quorum} of {of}" if found.quorum is not None else of
     return f"{text}; expires after {found.expires_after}" if found.expires_after else text
 
 
-def cause(found: Cause) -> str:
+def mark_cause(found: Cause) -> str:
     """The marker of a field in a line; nothing where the cause is unknown."""
     return "" if found is Cause.UNKNOWN else f"  [{found}]"
 
 
-def sign(action: Action, *, drift: bool = False) -> str:
+def choose_sign(action: Action, *, drift: bool = False) -> str:
     """`+`, `~` or `-`: what apply would do, or what happened to the live side."""
     return _DRIFTED.get(action, _SIGNS[action]) if drift else _SIGNS[action]
 
 
-def drifted(action: Action) -> str:
+def describe_drift(action: Action) -> str:
     """What a change means where the files are taken for the truth."""
     return _HAPPENED.get(action, "changed")
 
@@ -187,7 +195,7 @@ _ENDED: Final = {
 _DONE: Final = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted"}
 
 
-def outcome(found: Outcome) -> tuple[str, str]:
+def describe_outcome(found: Outcome) -> tuple[str, str]:
     """The mark and the word of an outcome."""
     mark, word = _ENDED[found.result]
     if found.result is Result.WAITING and found.problem is not None:
@@ -195,32 +203,32 @@ def outcome(found: Outcome) -> tuple[str, str]:
     if found.result is Result.UNCHANGED and found.attempts:
         word = "is unchanged: PostHog kept nothing of what was sent"
     word = _DONE.get(found.action, word) if found.result is Result.DONE else word
-    return mark, f"{word} ({written(found)})" if found.written else word
+    return mark, f"{word} ({list_written_fields(found)})" if found.written else word
 
 
-def written(found: Outcome) -> str:
+def list_written_fields(found: Outcome) -> str:
     """Return `name, filters written`: what is live of a change that is not at its end."""
     return f"{', '.join(found.written)} written" if found.written else ""
 
 
-def waits_for(row: Outcome, change: Change | None) -> str:
+def describe_approval(row: Outcome, change: Change | None) -> str:
     """`feature_flag.update: 2 of alice@acme.test, …; approved so far by bob@acme.test`.
 
     As the change request itself says it; as forecast, where that could not be read.
     """
     found = row.awaits
     if found is not None and (found.quorum is not None or found.approvers != Approvers()):
-        text = ask(Gate(quorum=found.quorum, approvers=found.approvers))
+        text = describe_quorum(Gate(quorum=found.quorum, approvers=found.approvers))
         if found.approved_by:
             text += f"; approved so far by {', '.join(found.approved_by)}"
         if found.expires_at:
             text += f"; expires {found.expires_at[:16].replace('T', ' ')}"
-        return f"{_policy(change)}: {text}" if change is not None else text
-    return who_approves(change) if change is not None else ""
+        return f"{_name_policy(change)}: {text}" if change is not None else text
+    return describe_forecast(change) if change is not None else ""
 
 
-def who_approves(change: Change) -> str:
+def describe_forecast(change: Change) -> str:
     """`feature_flag.update: 2 of alice@acme.test, …; expires after 14d`, as forecast."""
     if change.gate.quorum is None and change.gate.approvers == Approvers():
         return ""
-    return f"{_policy(change)}: {ask(change.gate)}"
+    return f"{_name_policy(change)}: {describe_quorum(change.gate)}"

@@ -24,30 +24,30 @@ _PILED: Final = 4  # marks above and below one letter, on average
 _WIDE: Final = frozenset({"W", "F"})
 
 
-def visible(text: str) -> str:
+def make_visible(text: str) -> str:
     """The text on one line, nothing hidden in it, and without keys."""
-    return _UNSEEN.sub(_escaped, redact(text))
+    return _UNSEEN.sub(_escape_character, redact(text))
 
 
 def escape(text: str) -> str:
     """Foreign text for the terminal: one line, nothing a terminal or a CI runner obeys."""
     return _COMMAND.sub(
-        lambda found: rf"{found[0][0]}\x{ord(found[0][1]):02x}{found[0][2:]}", visible(text)
+        lambda found: rf"{found[0][0]}\x{ord(found[0][1]):02x}{found[0][2:]}", make_visible(text)
     )
 
 
-def page(url: str, host: str) -> bool:
+def is_page_of(url: str, host: str) -> bool:
     """Whether this is the address of a page of the host, with nothing that could end a quote."""
     of_host = url.startswith(host.rstrip("/") + "/")
     return of_host and _PAGE.fullmatch(url) is not None and KEY.search(url) is None
 
 
-def masked(text: str) -> str:
+def mask_keys(text: str) -> str:
     """The text with keys starred out at their length, for what is cut by position."""
     return KEY.sub(lambda found: "*" * len(found[0]), text)
 
 
-def _escaped(found: re.Match[str]) -> str:
+def _escape_character(found: re.Match[str]) -> str:
     character = found[0]
     number = ord(character)
     if character in _SHORT:
@@ -57,7 +57,7 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"  # noqa: PLR2004  the end of four digits
 
 
-def columns(text: str) -> int:
+def count_columns(text: str) -> int:
     """How many columns of a terminal the text takes."""
     if text.isascii():
         return len(text)
@@ -70,11 +70,11 @@ def columns(text: str) -> int:
 def clip(text: str, room: int) -> str:
     """The text, or as much of it as `room` columns hold and an ellipsis."""
     most = _PILED * room  # characters; what takes no column could go on for ever
-    if len(text) <= most and columns(text) <= room:
+    if len(text) <= most and count_columns(text) <= room:
         return text
     taken, kept = 0, 0
     for one in text[:most]:
-        taken += columns(one)
+        taken += count_columns(one)
         if taken >= room:
             break
         kept += 1

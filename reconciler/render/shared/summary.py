@@ -39,29 +39,33 @@ _NAMED: Final = 5  # resources that a finding about many names
 _ABOUT_FIELDS: Final = "unmanaged-field"  # findings of this code are counted, not listed
 
 
-def totals(plan: Plan, *, drift: bool = False) -> tuple[str, ...]:
+def list_totals(plan: Plan, *, drift: bool = False) -> tuple[str, ...]:
     """The last words on a plan or on drift, a sentence each."""
     if drift:
-        return (*_drift(plan), *errors(plan, "is not compared"))
-    return (*_plan(plan), *_held(plan), *_moved(plan), *ending(plan))
+        return (*_count_drift(plan), *describe_errors(plan, "is not compared"))
+    return (*_count_plan(plan), *_count_gates(plan), *_count_causes(plan), *describe_refusal(plan))
 
 
-def _plan(plan: Plan) -> tuple[str, ...]:
+def _count_plan(plan: Plan) -> tuple[str, ...]:
     number = codec.summary(plan)
     if not plan.writes:
         whose = " of this pull request" if plan.unrelated_drift else ""  # apply has something to do
-        return f"No changes{whose}.", _match(number["none"])
+        return f"No changes{whose}.", _count_matching(number["none"])
     parts = [f"{number[one]:,} to {one}" for one in ("create", "update", "delete")]
     return (f"Plan: {', '.join(parts)}, {number['none']:,} unchanged.",)
 
 
-def _drift(plan: Plan) -> tuple[str, ...]:
+def _count_drift(plan: Plan) -> tuple[str, ...]:
     number = codec.summary(plan)
     partial = any(one.code in LEFT_OUT for one in plan.findings)
-    waiting = _waiting(plan)
+    waiting = _count_not_applied(plan)
     if not plan.writes:
         said = "No drift of what was asked for." if partial else "No drift."
-        match = () if waiting and not number["none"] else (_match(number["none"], partial=partial),)
+        match = (
+            ()
+            if waiting and not number["none"]
+            else (_count_matching(number["none"], partial=partial),)
+        )
         return said, *waiting, *match
     parts = (
         (number["update"], "changed"),
@@ -69,23 +73,23 @@ def _drift(plan: Plan) -> tuple[str, ...]:
         (number["delete"], "declared absent but there"),
     )
     shown = ", ".join(f"{found:,} {word}" for found, word in parts if found)
-    match = (_match(number["none"], partial=partial),) if number["none"] else ()
-    return (f"Drift: {shown}.", *attribution.totals(plan), *waiting, *match)
+    match = (_count_matching(number["none"], partial=partial),) if number["none"] else ()
+    return (f"Drift: {shown}.", *attribution.list_totals(plan), *waiting, *match)
 
 
-def _waiting(plan: Plan) -> tuple[str, ...]:
+def _count_not_applied(plan: Plan) -> tuple[str, ...]:
     """Say how much is merged and not applied yet: it is not drift."""
     number = len(plan.not_applied)
     return (f"{count(number, 'resource')} not applied yet.",) if number else ()
 
 
-def _match(number: int, *, partial: bool = False) -> str:
+def _count_matching(number: int, *, partial: bool = False) -> str:
     verb = "matches" if number == 1 else "match"
     more = f" or {'is' if number == 1 else 'are'} left out" if partial else ""
     return f"{count(number, 'resource')} {verb}{more}."
 
 
-def _held(plan: Plan) -> Iterator[str]:
+def _count_gates(plan: Plan) -> Iterator[str]:
     gates = [change.gate for change in plan.writes]
     verdicts = Counter(gate.verdict for gate in gates)
     if waiting := sum(map(_will_wait, gates)):
@@ -103,7 +107,7 @@ def _will_wait(gate: Gate) -> bool:
     return gate.waits or gate.request_plan is RequestPlan.REPLACE_AND_WAIT
 
 
-def _moved(plan: Plan) -> Iterator[str]:
+def _count_causes(plan: Plan) -> Iterator[str]:
     number = codec.summary(plan)
     if number["drift"]:
         yield f"{number['drift']:,} with drift."
@@ -111,23 +115,23 @@ def _moved(plan: Plan) -> Iterator[str]:
         yield f"{number['conflict']:,} in CONFLICT."
 
 
-def errors(plan: Plan, done: str) -> Iterator[str]:
+def describe_errors(plan: Plan, done: str) -> Iterator[str]:
     """`2 errors: what they concern is not applied.`; nothing where there are none."""
-    if number := len(together(plan.errors)):
+    if number := len(merge_findings(plan.errors)):
         whose = "it concerns" if number == 1 else "they concern"
         yield f"{count(number, 'error')}: what {whose} {done}."
 
 
-def ending(plan: Plan) -> Iterator[str]:
+def describe_refusal(plan: Plan) -> Iterator[str]:
     """Say why `apply` will not carry out all of a plan, in a sentence or two; often nothing.
 
     `1 error: apply will refuse this plan. Use --continue to apply the rest.`
     """
     refusal = plan.refusal
     if refusal is None:
-        yield from errors(plan, "is not applied")
+        yield from describe_errors(plan, "is not applied")
         return
-    number = f"{count(len(together(plan.errors)), 'error')}: " if plan.errors else ""
+    number = f"{count(len(merge_findings(plan.errors)), 'error')}: " if plan.errors else ""
     if refusal.whole:
         others = " Use --continue to apply the rest." if refusal.rest else ""
         yield f"{number}apply will refuse this plan.{others}"
@@ -137,7 +141,7 @@ def ending(plan: Plan) -> Iterator[str]:
     yield f"{number}{how} will refuse {count(refusal.changes, 'change')}{others}."
 
 
-def outcome_totals(rows: Collection[Outcome], plan: Plan) -> str:
+def format_outcome_totals(rows: Collection[Outcome], plan: Plan) -> str:
     """Return the line `Apply: 3 done, 1 waiting, 40 unchanged (44 in all). 1 partly written.`."""
     number = results.account(rows, plan)
     always = {Result.DONE, Result.UNCHANGED}
@@ -151,17 +155,19 @@ def outcome_totals(rows: Collection[Outcome], plan: Plan) -> str:
     return f"Apply: {', '.join(parts)} ({number['planned']:,} in all).{more}"
 
 
-def base(plan: Plan, *, drift: bool = False) -> str:
+def describe_base(plan: Plan, *, drift: bool = False) -> str:
     """What the causes of the plan refer to; nothing where there is nothing to explain."""
     if plan.base_ref is not None or plan.base_commit is not None:
         commit = f" ({reader.redact(plan.base_commit)[:12]})" if plan.base_commit else ""
         return f"base: {plan.base_ref or 'commit'}{commit}"
-    fields = (one for change in plan.writes for one in change.fields if _compared(change.action))
+    fields = (
+        one for change in plan.writes for one in change.fields if _has_two_sides(change.action)
+    )
     unknown = any(one.cause is Cause.UNKNOWN for one in fields)
     return "no base: causes are unknown, drift cannot be told" if unknown and not drift else ""
 
 
-def seal(plan: Plan) -> tuple[str, str]:
+def get_origin(plan: Plan) -> tuple[str, str]:
     """The digest by which a plan is known when it is applied, and the commit it was made from.
 
     Nothing for what is only ever shown.
@@ -173,18 +179,20 @@ def seal(plan: Plan) -> tuple[str, str]:
     return digest, f"{commit}, with changes on top" if plan.basis.dirty and commit else commit
 
 
-def _compared(action: Action) -> bool:
+def _has_two_sides(action: Action) -> bool:
     """Whether there were two sides to compare."""
     return action is Action.UPDATE
 
 
-def grouped(changes: Iterable[Change]) -> Iterator[tuple[tuple[str, ...], tuple[Change, ...]]]:
+def group_changes(
+    changes: Iterable[Change],
+) -> Iterator[tuple[tuple[str, ...], tuple[Change, ...]]]:
     """Runs of changes of one kind and scope, in the order of apply."""
     for key, group in groupby(changes, lambda one: (one.address.kind, *one.address.parts[:-1])):
         yield key, tuple(group)
 
 
-def doubts(plan: Plan) -> Mapping[str, int]:
+def count_doubts(plan: Plan) -> Mapping[str, int]:
     """What may hold back writes that are taken to pass, and how many: said once, not each time."""
     return Counter(
         change.gate.note
@@ -204,7 +212,7 @@ class Notice:
     quiet: bool = False
 
 
-def notices(plan: Plan) -> Iterator[Notice]:
+def list_notices(plan: Plan) -> Iterator[Notice]:
     """What drifted elsewhere, what nobody manages, and what left the files."""
     if plan.unrelated_drift:
         number = count(len(plan.unrelated_drift), "resource")
@@ -213,21 +221,21 @@ def notices(plan: Plan) -> Iterator[Notice]:
         yield Notice(title, tuple(map(str, plan.unrelated_drift)))
     if plan.not_applied:
         number = count(len(plan.not_applied), "resource")
-        rows = tuple(row for change in plan.not_applied for row in _pending(change))
+        rows = tuple(row for change in plan.not_applied for row in _describe_not_applied(change))
         yield Notice(f"{number} merged and not applied yet; this is not drift", rows)
     if plan.unmanaged:
         title = f"{count(len(plan.unmanaged), 'resource')} live but in no file; left alone"
         yield Notice(title, tuple(map(str, plan.unmanaged)))
     if plan.released:
         title = f"{count(len(plan.released), 'field')} left the files; not written"
-        yield Notice(title, tuple(map(_released, plan.released)))
-    yield from _ignored(plan)
+        yield Notice(title, tuple(map(_describe_released, plan.released)))
+    yield from _list_ignored(plan)
     if fields := tuple(one.message for one in plan.findings if one.code == _ABOUT_FIELDS):
         title = f"{count(len(fields), 'field')} set in PostHog and written in no file"
         yield Notice(title, fields, quiet=True)
 
 
-def _pending(change: Change) -> Iterator[str]:
+def _describe_not_applied(change: Change) -> Iterator[str]:
     """Say what apply would still do: a row per field or object, and what it waits for."""
     gate, waits = change.gate, ""
     if gate.change_request is not None and gate.verdict in _ASKED:
@@ -237,31 +245,32 @@ def _pending(change: Change) -> Iterator[str]:
         yield f"{change.address}: {what}{waits}"
         return
     for one in change.fields:
-        sides = f"{values.flow(one.live)} → {values.flow(one.desired)}"
+        sides = f"{values.format_flow(one.live)} → {values.format_flow(one.desired)}"
         yield f"{change.address}: {one.path} {sides}{waits}"
 
 
-def _ignored(plan: Plan) -> Iterator[Notice]:
+def _list_ignored(plan: Plan) -> Iterator[Notice]:
     whole = tuple(str(one.address) for one in plan.ignored if not one.path)
     if whole:
         yield Notice(f"{count(len(whole), 'resource')} ignored, as reconciler.yaml says", whole)
-    fields = tuple(_differs(one) for one in plan.ignored if one.path)
+    fields = tuple(_describe_ignored(one) for one in plan.ignored if one.path)
     if fields:
         verb = "differs" if len(fields) == 1 else "differ"
         title = f"{count(len(fields), 'ignored field')} {verb}; `lifecycle.ignore` says so"
         yield Notice(title, fields)
 
 
-def _differs(one: Ignored) -> str:
-    return f"{one.address}: {one.path} {values.flow(one.desired)} → {values.flow(one.live)}"
+def _describe_ignored(one: Ignored) -> str:
+    sides = f"{values.format_flow(one.desired)} → {values.format_flow(one.live)}"
+    return f"{one.address}: {one.path} {sides}"
 
 
-def _released(one: Released) -> str:
-    stays = values.flow(None if one.live is ABSENT else one.live)
+def _describe_released(one: Released) -> str:
+    stays = values.format_flow(None if one.live is ABSENT else one.live)
     return f"{one.address}: {one.path} stays {stays}"
 
 
-def together(found: Iterable[Finding]) -> tuple[Finding, ...]:
+def merge_findings(found: Iterable[Finding]) -> tuple[Finding, ...]:
     """Findings that differ in their resource alone are one: its numbers are said once."""
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for number, one in enumerate(found):
@@ -269,10 +278,10 @@ def together(found: Iterable[Finding]) -> tuple[Finding, ...]:
         alike = one.message.startswith(f"{name} ")
         said = one.message.removeprefix(name) if alike else f"{number}"
         groups.setdefault((one.code, one.severity, one.why, one.fix, said), []).append(one)
-    return tuple(_joined(group) for group in groups.values())
+    return tuple(_merge_group(group) for group in groups.values())
 
 
-def _joined(group: list[Finding]) -> Finding:
+def _merge_group(group: list[Finding]) -> Finding:
     first, *others = group
     if not others or first.address is None:
         return first
@@ -282,7 +291,7 @@ def _joined(group: list[Finding]) -> Finding:
     return replace(first, message=first.message.replace(names[0], shown + rest, 1))
 
 
-def findings(plan: Plan) -> tuple[Finding, ...]:
+def list_findings(plan: Plan) -> tuple[Finding, ...]:
     """All that are shown one by one, worst first, then by place."""
-    shown = together(one for one in plan.findings if one.code != _ABOUT_FIELDS)
+    shown = merge_findings(one for one in plan.findings if one.code != _ABOUT_FIELDS)
     return tuple(sorted(shown, key=lambda one: (_SEVERITIES.index(one.severity), one.sort_key)))

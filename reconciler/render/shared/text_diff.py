@@ -13,7 +13,7 @@ RESPELLED: Final = "the same JSON, spelled differently"
 _Piece = tuple[str, str]  # a sign, and a line
 
 
-def literal(text: str) -> list[str] | None:
+def format_literal(text: str) -> list[str] | None:
     """A text of several lines as a YAML literal block; None if it cannot be written as one."""
     if "\n" not in text.rstrip("\n"):
         return None
@@ -26,19 +26,19 @@ def literal(text: str) -> list[str] | None:
     return [mark, *(f"  {line}" if line else "" for line in lines), *([""] * (ends - 1))]
 
 
-def unfolded(old: str, new: str) -> tuple[list[str], list[str], str] | None:
+def unfold(old: str, new: str) -> tuple[list[str], list[str], str] | None:
     """Two texts as lines to compare, and what they are; None if they are best shown whole."""
-    before, after = _payload(old), _payload(new)
+    before, after = _read_payload(old), _read_payload(new)
     if before is not None and after is not None:
         if before != after:
             return before, after, PAYLOAD
-        return *_lines(old, new), RESPELLED
+        return *_split_lines(old, new), RESPELLED
     if "\n" in old.strip("\n") or "\n" in new.strip("\n"):
-        return *_lines(old, new), ""
+        return *_split_lines(old, new), ""
     return None
 
 
-def _payload(text: str) -> list[str] | None:
+def _read_payload(text: str) -> list[str] | None:
     """The lines of a JSON object or list that is written in a text."""
     if text.lstrip()[:1] not in {"{", "["}:
         return None
@@ -50,7 +50,7 @@ def _payload(text: str) -> list[str] | None:
     return written.split("\n")
 
 
-def _lines(old: str, new: str) -> tuple[list[str], list[str]]:
+def _split_lines(old: str, new: str) -> tuple[list[str], list[str]]:
     """Where the last line of one side alone does not end, that is said, or they may look alike."""
     before, after = old.split("\n"), new.split("\n")
     if (before[-1] == "") != (after[-1] == ""):
@@ -59,16 +59,16 @@ def _lines(old: str, new: str) -> tuple[list[str], list[str]]:
     return (before[:-1] if before[-1] == "" else before), (after[:-1] if after[-1] == "" else after)
 
 
-def compared(before: Sequence[str], after: Sequence[str]) -> Iterator[_Piece]:
+def compare_lines(before: Sequence[str], after: Sequence[str]) -> Iterator[_Piece]:
     """The lines that differ, with a few around them; what is between is one `…`.
 
     What both sides begin and end with is set aside first, so that a difference is found wherever
     it is in however long a text.
     """
-    lead, tail = _alike(before, after)
+    lead, tail = _count_alike(before, after)
     start = max(0, lead - CONTEXT)
-    left, right = before[start : _stop(before, tail)], after[start : _stop(after, tail)]
-    left, right = _limited(left), _limited(right)
+    left, right = before[start : _find_stop(before, tail)], after[start : _find_stop(after, tail)]
+    left, right = _limit_lines(left), _limit_lines(right)
     groups = list(SequenceMatcher(None, left, right, autojunk=False).get_grouped_opcodes(CONTEXT))
     if start and groups:
         yield "", "…"
@@ -83,7 +83,7 @@ def compared(before: Sequence[str], after: Sequence[str]) -> Iterator[_Piece]:
                 yield from (("+", line) for line in right[k:m])
 
 
-def _alike(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
+def _count_alike(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
     """How many lines both begin with, and how many of the others both end with."""
     short = min(len(before), len(after))
     lead = next((n for n in range(short) if before[n] != after[n]), short)
@@ -92,10 +92,10 @@ def _alike(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
     return lead, tail
 
 
-def _stop(lines: Sequence[str], tail: int) -> int:
+def _find_stop(lines: Sequence[str], tail: int) -> int:
     return len(lines) - max(0, tail - CONTEXT)
 
 
-def _limited(lines: Sequence[str]) -> Sequence[str]:
+def _limit_lines(lines: Sequence[str]) -> Sequence[str]:
     more = len(lines) - MANY
     return lines if more <= 0 else [*lines[:MANY], f"… {more:,} more lines"]

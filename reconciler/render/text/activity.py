@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.model import ABSENT, Payload
-from reconciler.render.shared.change_requests import moment
+from reconciler.render.shared.change_requests import format_time
 from reconciler.render.shared.options import RenderOptions
-from reconciler.render.shared.sanitize import columns, escape
-from reconciler.render.text.style import TextStyle, difference
+from reconciler.render.shared.sanitize import count_columns, escape
+from reconciler.render.text.style import TextStyle, format_difference
 from reconciler.render.text.terminal import paint
 
 _STYLES: Final = {"created": "green", "deleted": "red", "updated": "yellow"}
@@ -17,29 +17,30 @@ _MOST: Final = 20  # values of one filter that are shown
 def activity(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -> str:
     """Return rows of `shared.activity.row`, in the order they came."""
     look = TextStyle(options.color, options.width)
-    lines = [line for row in rows for line in _entry(row, look)]
+    lines = [line for row in rows for line in _format_entry(row, look)]
     return "\n".join(lines) if lines else "No entries."
 
 
-def _entry(row: Mapping[str, Any], look: TextStyle) -> Iterator[str]:
-    when = look.paint(escape(moment(row["created_at"])), "dim")
+def _format_entry(row: Mapping[str, Any], look: TextStyle) -> Iterator[str]:
+    when = look.paint(escape(format_time(row["created_at"])), "dim")
     what = look.paint(escape(row["activity"]), _STYLES.get(row["activity"], ""))
     where = "/".join(part for part in (row["organization"], row["project"]) if part)
     name = row["name"] or row["item_id"] or ""
     thing = escape(f"{row['scope']} {where}{f'/{name}' if name else ''}")
-    yield f"{when}  {escape(row['person'])}{_how(row, look)}  {what} {look.paint(thing, 'bold')}"
+    person = escape(row["person"]) + _describe_client(row, look)
+    yield f"{when}  {person}  {what} {look.paint(thing, 'bold')}"
     moves = [(one["field"] or one["action"], one) for one in row["changes"]]
-    wide = min(max((columns(escape(name)) for name, _ in moves), default=0), look.paths)
+    wide = min(max((count_columns(escape(name)) for name, _ in moves), default=0), look.paths)
     for field, one in moves:
-        sides = (_side(one["before"]), _side(one["after"]))
-        yield from difference(field, sides, wide, look)
+        sides = (_read_side(one["before"]), _read_side(one["after"]))
+        yield from format_difference(field, sides, wide, look)
 
 
-def _side(value: Any) -> Any:
+def _read_side(value: Any) -> Any:
     return ABSENT if value is None else value
 
 
-def _how(row: Mapping[str, Any], look: TextStyle) -> str:
+def _describe_client(row: Mapping[str, Any], look: TextStyle) -> str:
     """Through what, and whether it was somebody else in that person's name."""
     parts = [escape(str(row["client"]))] if row["client"] else []
     text = f" ({', '.join(parts)})" if parts else ""
@@ -54,18 +55,20 @@ def activity_filters(found: Payload, options: RenderOptions) -> str:
     static = found.get("static_filters")
     for name, values in (static if isinstance(static, Mapping) else {}).items():
         lines.append(paint(escape(str(name)), "bold", on=options.color))
-        lines += [f"  {line}" for line in _values(values)]
+        lines += [f"  {line}" for line in _format_values(values)]
     fields = found.get("detail_fields")
     for scope, about in (fields if isinstance(fields, Mapping) else {}).items():
         lines.append(paint(escape(f"detail fields of {scope}"), "bold", on=options.color))
         listed = about.get("fields") if isinstance(about, Mapping) else ()
-        lines += [f"  {escape(_field(one))}" for one in listed or () if isinstance(one, Mapping)]
+        lines += [
+            f"  {escape(_format_field(one))}" for one in listed or () if isinstance(one, Mapping)
+        ]
     if not lines:
         return "PostHog offers no values to filter by here (not computed yet, or an empty log)."
     return "\n".join(lines)
 
 
-def _values(values: Any) -> Iterator[str]:
+def _format_values(values: Any) -> Iterator[str]:
     every = [one for one in values or () if isinstance(one, Mapping)]
     for one in every[:_MOST]:
         label = f"  {one['label']}" if one.get("label") else ""
@@ -76,6 +79,6 @@ def _values(values: Any) -> Iterator[str]:
         yield "(none)"
 
 
-def _field(one: Mapping[str, Any]) -> str:
+def _format_field(one: Mapping[str, Any]) -> str:
     kinds = one.get("types")
     return f"{one.get('name')}  {', '.join(map(str, kinds))}" if kinds else str(one.get("name"))

@@ -5,44 +5,53 @@ from typing import Final
 
 from reconciler.model import ABSENT, Action, Cause, Change, FieldChange
 from reconciler.render.shared import attribution, findings, phrases, values
-from reconciler.render.shared.change_rows import Row, rows
+from reconciler.render.shared.change_rows import Row, list_rows
 from reconciler.render.shared.phrases import Phrase, Tone
-from reconciler.render.shared.sanitize import clip, columns, escape
-from reconciler.render.text.style import INDENT, SIGNS, TONES, TextStyle, cut, difference
-from reconciler.render.text.terminal import beside, wrap
+from reconciler.render.shared.sanitize import clip, count_columns, escape
+from reconciler.render.text.style import (
+    INDENT,
+    SIGNS,
+    TONES,
+    TextStyle,
+    cut_lines,
+    format_difference,
+)
+from reconciler.render.text.terminal import format_beside, wrap
 
 _WIDEST: Final = 110  # a place further to the right is out of sight
 _BASE: Final = 60  # columns that a marker may take
 
 
-def change(one: Change, look: TextStyle) -> Iterator[str]:
+def format_change(one: Change, look: TextStyle) -> Iterator[str]:
     """The lines of one change."""
-    yield _head(one, look)
+    yield _format_head(one, look)
     if one.action is Action.CREATE:
-        yield from () if look.drift else cut(_created(one, look), look)
+        yield from () if look.drift else cut_lines(_format_created(one, look), look)
     else:
-        yield from _fields(one, look)
+        yield from _format_fields(one, look)
     if look.verbose:
-        yield from _details(one, look)
+        yield from _format_details(one, look)
     if look.drift:
-        for told in attribution.about(one):
-            yield from _told(told, look)
+        for told in attribution.describe_change(one):
+            yield from _format_attribution(told, look)
         return
-    yield from _gate(one, look)
+    yield from _format_gate(one, look)
     for warning in one.warnings:
-        yield from (f"{INDENT}{line}" for line in findings.plain_lines(warning, paint=look.paint))
+        yield from (
+            f"{INDENT}{line}" for line in findings.format_finding(warning, paint=look.paint)
+        )
 
 
-def _head(one: Change, look: TextStyle) -> str:
-    sign = phrases.sign(one.action, drift=look.drift)
+def _format_head(one: Change, look: TextStyle) -> str:
+    sign = phrases.choose_sign(one.action, drift=look.drift)
     name = escape(str(one.address))
-    note = f"  {phrases.drifted(one.action)}" if look.drift else ""
+    note = f"  {phrases.describe_drift(one.action)}" if look.drift else ""
     title = look.link(look.paint(name, "bold"), one.url)
     shown = look.paint(f"  {sign} ", SIGNS[sign]) + title + note
     if one.source is None:
         return shown
     place = escape(f"{one.source.file}:{one.source.line}")
-    return beside(
+    return format_beside(
         f"  {sign} {name}{note}",
         place,
         painted=shown,
@@ -51,52 +60,54 @@ def _head(one: Change, look: TextStyle) -> str:
     )
 
 
-def _created(one: Change, look: TextStyle) -> Iterator[str]:
+def _format_created(one: Change, look: TextStyle) -> Iterator[str]:
     spec = {field.path: field.desired for field in one.fields}
-    for line in values.block(spec, look.room) if spec else ():
+    for line in values.format_block(spec, look.room) if spec else ():
         yield INDENT + look.clip(escape(line))
 
 
-def _fields(one: Change, look: TextStyle) -> Iterator[str]:
-    shown = rows(one, drift=look.drift)
+def _format_fields(one: Change, look: TextStyle) -> Iterator[str]:
+    shown = list_rows(one, drift=look.drift)
     fields = [row.field for row in shown]
-    wide = [columns(escape(row.field.path)) for row in shown if not row.sign]
+    wide = [count_columns(escape(row.field.path)) for row in shown if not row.sign]
     column = max((width for width in wide if width <= look.paths), default=look.paths)
     for index, (row, field) in enumerate(zip(shown, fields, strict=True)):
-        marker = "" if look.drift else _marker(field)
-        style = _cause_style(field.cause)
+        marker = "" if look.drift else _format_marker(field)
+        style = _choose_style(field.cause)
         if row.sign:
-            yield from _item(row, look, marker=marker, style=style)
+            yield from _format_item(row, look, marker=marker, style=style)
         else:
-            yield from _field(field, column, look, marker=marker, style=style)
+            yield from _format_field(field, column, look, marker=marker, style=style)
         if look.drift:
-            yield from _told(attribution.after(fields, index), look)
+            yield from _format_attribution(attribution.describe_after_field(fields, index), look)
 
 
-def _field(
+def _format_field(
     field: FieldChange, column: int, look: TextStyle, *, marker: str, style: str
 ) -> Iterator[str]:
     sides = (field.desired, field.live) if look.drift else (field.live, field.desired)
-    yield from difference(field.path, sides, column, look, marker=marker, style=style)
+    yield from format_difference(field.path, sides, column, look, marker=marker, style=style)
 
 
-def _item(row: Row, look: TextStyle, *, marker: str, style: str) -> Iterator[str]:
+def _format_item(row: Row, look: TextStyle, *, marker: str, style: str) -> Iterator[str]:
     """Show an item that was added, removed or moved: one entry, its value below if long."""
     tail = f"  {look.paint(marker, style)}" if marker else ""
     note = f"  ({escape(row.note)})" if row.note else ""
     head = f"{INDENT}{look.paint(row.sign, SIGNS[row.sign])} {escape(row.field.path)}"
     value = row.field.desired if row.field.live is ABSENT else row.field.live
-    short = "" if row.is_moved else f"  {escape(values.flow(value))}"
+    short = "" if row.is_moved else f"  {escape(values.format_flow(value))}"
     plain = f"{row.sign} {row.field.path}{short}{note}{marker}"
-    if row.is_moved or columns(plain) + 2 <= look.room:
+    if row.is_moved or count_columns(plain) + 2 <= look.room:
         yield f"{head}{short}{note}{tail}"
         return
     yield f"{head}{note}{tail}"
-    lines = (f"{INDENT}    {look.clip(escape(line))}" for line in values.block(value, look.room))
-    yield from cut(lines, look)
+    lines = (
+        f"{INDENT}    {look.clip(escape(line))}" for line in values.format_block(value, look.room)
+    )
+    yield from cut_lines(lines, look)
 
 
-def _told(said: Phrase | None, look: TextStyle) -> Iterator[str]:
+def _format_attribution(said: Phrase | None, look: TextStyle) -> Iterator[str]:
     """Who did it, below what was done."""
     if said is not None:
         indent = f"{INDENT}  "
@@ -106,26 +117,26 @@ def _told(said: Phrase | None, look: TextStyle) -> Iterator[str]:
             yield f"{indent}  {look.paint(escape(said.page), 'dim')}"
 
 
-def _marker(one: FieldChange) -> str:
+def _format_marker(one: FieldChange) -> str:
     """Why the field differs; with the base where it is on neither side."""
-    base = f", base {values.flow(one.base)}" if one.cause is Cause.CONFLICT else ""
+    base = f", base {values.format_flow(one.base)}" if one.cause is Cause.CONFLICT else ""
     known = one.cause is not Cause.UNKNOWN
     return f"[{clip(escape(f'{one.cause}{base}'), _BASE)}]" if known else ""
 
 
-def _cause_style(found: Cause) -> str:
+def _choose_style(found: Cause) -> str:
     return {Cause.DRIFT: "magenta", Cause.CONFLICT: "alarm"}.get(found, "dim")
 
 
-def _details(one: Change, look: TextStyle) -> Iterator[str]:
+def _format_details(one: Change, look: TextStyle) -> Iterator[str]:
     after = ", ".join(str(address) for address in (*one.depends_on, *one.late))
     for label, text in (("id", one.live_id), ("after", after)):
         if text:
             yield INDENT + look.paint(f"{label}: {escape(text)}", "dim")
 
 
-def _gate(one: Change, look: TextStyle) -> Iterator[str]:
-    said = phrases.gate(one)
+def _format_gate(one: Change, look: TextStyle) -> Iterator[str]:
+    said = phrases.describe_gate(one)
     if said is None:
         return
     for line in wrap(f"{said.mark} {escape(said.text)}", indent=INDENT, width=look.width):

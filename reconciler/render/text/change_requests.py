@@ -6,10 +6,10 @@ from typing import Any, Final
 from reconciler.model import Approvers, Payload
 from reconciler.render.shared import change_requests as shared_change_requests
 from reconciler.render.shared import phrases, values
-from reconciler.render.shared.change_requests import RequestView, moment
+from reconciler.render.shared.change_requests import RequestView, format_time
 from reconciler.render.shared.options import RenderOptions
-from reconciler.render.shared.sanitize import columns, escape
-from reconciler.render.text.style import INDENT, TextStyle, difference
+from reconciler.render.shared.sanitize import count_columns, escape
+from reconciler.render.text.style import INDENT, TextStyle, format_difference
 from reconciler.render.text.terminal import paint, wrap
 
 _HEAD: Final = ("ID", "STATE", "VOTES", "ACTION", "FLAG", "BY", "EXPIRES")
@@ -29,12 +29,12 @@ def change_requests(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -
     every, color = list(rows), options.color
     if not every:
         return "No change requests."
-    cells = [_HEAD, *(_cells(row) for row in every)]
+    cells = [_HEAD, *(_list_cells(row) for row in every)]
     shown = [[escape(cell) for cell in line] for line in cells]
-    widths = [max(columns(line[n]) for line in shown) for n in range(len(_HEAD))]
+    widths = [max(count_columns(line[n]) for line in shown) for n in range(len(_HEAD))]
     lines = []
     for number, line in enumerate(shown):
-        padded = [cell + " " * (widths[n] - columns(cell)) for n, cell in enumerate(line)]
+        padded = [cell + " " * (widths[n] - count_columns(cell)) for n, cell in enumerate(line)]
         if number:
             style = _STYLES.get(str(every[number - 1]["state"]), "")
             padded[1] = paint(padded[1], style, on=color)
@@ -44,7 +44,7 @@ def change_requests(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -
     return "\n".join((*lines, *((_YOURS,) if yours else ())))
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _list_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     mark = "*" if row["waits_for_you"] else ""
     odd = row["validation_status"] not in {"valid", ""} and row["state"] == "pending"
     return (
@@ -54,7 +54,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         row["action_key"],
         "/".join(part for part in (row["organization"], row["project"], row["flag"]) if part),
         row["requester"],
-        moment(row["expires_at"]),
+        format_time(row["expires_at"]),
     )
 
 
@@ -63,64 +63,66 @@ def change_request(request: RequestView, options: RenderOptions) -> str:
     look = TextStyle(options.color, options.width)
     payload, row = request.payload, request.row
     parts = (
-        _head(row, look),
-        _intent(payload, look),
-        _votes(payload, row, request.able, look),
-        _trouble(payload, row, look),
-        _next(row),
+        _format_head(row, look),
+        _format_intent(payload, look),
+        _format_votes(payload, row, request.able, look),
+        _format_problems(payload, row, look),
+        _format_next_steps(row),
     )
     return "\n\n".join(text for part in parts if (text := "\n".join(part)))
 
 
-def _head(row: Mapping[str, Any], look: TextStyle) -> Iterator[str]:
+def _format_head(row: Mapping[str, Any], look: TextStyle) -> Iterator[str]:
     state = look.paint(escape(row["state"]), _STYLES.get(row["state"], ""))
     known = {name: escape(str(value or "unknown")) for name, value in row.items()}
     yield f"{look.paint('change request', 'bold')} {known['id']}: {state or 'unknown'}"
     scope = "/".join(part for part in (row["organization"], row["project"], row["flag"]) if part)
     yield f"  {known['action_key']} of {look.paint(escape(scope) or 'unknown', 'bold')}"
-    filed, expires = moment(known["created_at"]), moment(known["expires_at"])
+    filed, expires = format_time(known["created_at"]), format_time(known["expires_at"])
     yield f"  filed by {known['requester']}, {filed}; expires {expires}"
     if row["url"]:
         yield f"  {escape(row['url'])}"
 
 
-def _intent(payload: Payload, look: TextStyle) -> Iterator[str]:
-    moves = shared_change_requests.moves(payload)
+def _format_intent(payload: Payload, look: TextStyle) -> Iterator[str]:
+    moves = shared_change_requests.list_value_changes(payload)
     if moves:
         yield "Would change:"
-        wide = max(columns(escape(move.path)) for move in moves)
+        wide = max(count_columns(escape(move.path)) for move in moves)
         for move in moves:
-            yield from difference(move.path, (move.old, move.new), min(wide, look.paths), look)
+            yield from format_difference(
+                move.path, (move.old, move.new), min(wide, look.paths), look
+            )
     intent = payload.get("intent")
     sent = intent.get("full_request_data") if isinstance(intent, Mapping) else None
     if sent:
         yield "Written as a whole once approved:"
-        for line in values.block(sent, look.room):
+        for line in values.format_block(sent, look.room):
             yield f"{INDENT}{look.clip(escape(line))}"
 
 
-def _votes(
+def _format_votes(
     payload: Payload, row: Mapping[str, Any], able: Approvers, look: TextStyle
 ) -> Iterator[str]:
     needed = row["quorum"] if row["quorum"] is not None else "unknown"
     yield escape(f"Approvals: {row['approvals']} of {needed}")
-    for vote in shared_change_requests.votes(payload):
+    for vote in shared_change_requests.list_votes(payload):
         mark, style = ("✓", "green") if vote.approved else ("✗", "red")
         reason = f": {escape(vote.reason)}" if vote.reason else ""
-        who = f"{escape(vote.person)}, {escape(moment(vote.at))}"
+        who = f"{escape(vote.person)}, {escape(format_time(vote.at))}"
         yield f"  {look.paint(mark, style)} {who}{reason}"
     if row["state"] == "pending":
-        text = f"can still approve: {phrases.approvers(able)}"
+        text = f"can still approve: {phrases.describe_approvers(able)}"
         yield from wrap(escape(text), indent="  ", width=look.width)
 
 
-def _trouble(payload: Payload, row: Mapping[str, Any], look: TextStyle) -> Iterator[str]:
+def _format_problems(payload: Payload, row: Mapping[str, Any], look: TextStyle) -> Iterator[str]:
     """What keeps it from being applied, or kept it."""
     status = row["validation_status"]
     if status not in {"", "valid"}:
         yield look.paint(f"Validation: {escape(status)}", "loud")
         if payload.get("validation_errors"):
-            yield f"  {look.clip(escape(values.flow(payload['validation_errors'])))}"
+            yield f"  {look.clip(escape(values.format_flow(payload['validation_errors'])))}"
         if status == "stale" and row["state"] == "pending":
             yield "  the flag has moved since: approved now, it fails; cancel it and apply again"
     elif status:
@@ -129,7 +131,7 @@ def _trouble(payload: Payload, row: Mapping[str, Any], look: TextStyle) -> Itera
         yield f"{look.paint('Not applied:', 'alarm')} {escape(str(payload['apply_error']))}"
 
 
-def _next(row: Mapping[str, Any]) -> Iterator[str]:
+def _format_next_steps(row: Mapping[str, Any]) -> Iterator[str]:
     if row["waits_for_you"]:
         id_ = escape(row["id"])
         yield f"Next: reconciler requests approve {id_}"

@@ -6,7 +6,7 @@ from typing import Final
 
 from reconciler.errors import ApiError, ConfigError, GuardrailError, ReconcilerError
 from reconciler.model import Finding, Severity
-from reconciler.render.shared.findings import plain_lines, sentences
+from reconciler.render.shared.findings import format_finding, format_sentences
 from reconciler.render.shared.phrases import count
 from reconciler.render.shared.sanitize import escape
 from reconciler.render.text.terminal import paint
@@ -18,7 +18,7 @@ def findings(found: Iterable[Finding], *, color: bool, state: str = "nothing was
     """Return findings by place, in the four sentences; no newline at the end."""
     ordered = sorted(found, key=lambda finding: finding.sort_key)
     painted = partial(paint, on=color)
-    shown = ["\n".join(plain_lines(finding, state=state, paint=painted)) for finding in ordered]
+    shown = ["\n".join(format_finding(finding, state=state, paint=painted)) for finding in ordered]
     apart = "\n\n" if any("\n" in text for text in shown) else "\n"
     return apart.join(shown)
 
@@ -30,18 +30,21 @@ def error(exc: ReconcilerError, *, color: bool) -> str:
     if found:
         listed = findings(found, color=color, state=exc.state)
         if isinstance(exc, GuardrailError):
-            refusal = (f"{exc.what}: {exc.state}", *sentences("", "", exc.fix, paint=painted))
+            refusal = (
+                f"{exc.what}: {exc.state}",
+                *format_sentences("", "", exc.fix, paint=painted),
+            )
             return "\n\n".join((listed, "\n".join(refusal)))
-        return f"{listed}\n\n{painted(_counted(found), 'bold')}"
+        return f"{listed}\n\n{painted(_count_findings(found), 'bold')}"
     why = exc.why
     if not why and isinstance(exc, ApiError):
         parts = (f"HTTP {exc.status}" if exc.status else "", exc.code, exc.detail)
         why = " ".join(part for part in parts if part)
     head = f"{painted('error:', 'alarm')} {escape(exc.what)}"
-    return "\n".join((head, *sentences(why, exc.state, exc.fix, paint=painted)))
+    return "\n".join((head, *format_sentences(why, exc.state, exc.fix, paint=painted)))
 
 
-def _counted(found: Iterable[Finding]) -> str:
+def _count_findings(found: Iterable[Finding]) -> str:
     """Return `3 errors, 1 warning in 2 files`."""
     every = tuple(found)
     numbers = [(level, sum(each.severity is level for each in every)) for level in _ORDER]

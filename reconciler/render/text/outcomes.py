@@ -7,10 +7,10 @@ from typing import Final
 from reconciler.model import Address, Change, Detail, Outcome, Plan, Problem, Result
 from reconciler.planfile import results as planfile_results
 from reconciler.render.shared import phrases
-from reconciler.render.shared.findings import sentences
+from reconciler.render.shared.findings import format_sentences
 from reconciler.render.shared.options import RenderOptions
 from reconciler.render.shared.sanitize import escape
-from reconciler.render.shared.summary import errors, outcome_totals
+from reconciler.render.shared.summary import describe_errors, format_outcome_totals
 from reconciler.render.text.terminal import paint, wrap
 
 _STYLES: Final = {
@@ -24,9 +24,9 @@ _STYLES: Final = {
 _STOPPED: Final = frozenset({Result.SKIPPED, Result.WAITING, Result.REFUSED, Result.FAILED})
 
 
-def outcome_line(outcome: Outcome, *, color: bool) -> str:
+def format_outcome_line(outcome: Outcome, *, color: bool) -> str:
     """One line, as it happens."""
-    mark, word = phrases.outcome(outcome)
+    mark, word = phrases.describe_outcome(outcome)
     missed = outcome.detail is Detail.GATE_MISSED
     style = "alarm" if missed else _STYLES[outcome.result]
     said = ""
@@ -49,25 +49,25 @@ def outcomes(
     rows = planfile_results.settled(ended, plan)
     changes = {change.address: change for change in plan.changes}
     parts = [
-        *_incidents(rows, color=color),
-        *_waiting(rows, changes, color=color, width=width),
-        *_problems(rows, color=color),
-        *_notes(rows, color=color, width=width),
-        paint(outcome_totals(rows, plan), "bold", on=color),
+        *_format_incidents(rows, color=color),
+        *_format_waiting(rows, changes, color=color, width=width),
+        *_format_problems(rows, color=color),
+        *_format_notes(rows, color=color, width=width),
+        paint(format_outcome_totals(rows, plan), "bold", on=color),
     ]
-    next_ = _next(rows, plan, stopped=stopped)
+    next_ = _list_next_steps(rows, plan, stopped=stopped)
     return "\n\n".join(parts) + ("\n" + "\n".join(next_) if next_ else "")
 
 
-def brief(ended: Iterable[Outcome], plan: Plan, *, color: bool) -> tuple[str, str]:
+def format_brief(ended: Iterable[Outcome], plan: Plan, *, color: bool) -> tuple[str, str]:
     """The totals on one line, and what must be said all the same: what went wrong."""
     rows = planfile_results.settled(ended, plan)
-    wrong = (*_incidents(rows, color=color), *_problems(rows, color=color))
-    line = paint(outcome_totals(rows, plan), "bold", on=color)
+    wrong = (*_format_incidents(rows, color=color), *_format_problems(rows, color=color))
+    line = paint(format_outcome_totals(rows, plan), "bold", on=color)
     return line, "\n\n".join(wrong)
 
 
-def _incidents(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
+def _format_incidents(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
     """First of all: what is live without those who should have been asked."""
     found = planfile_results.incidents(rows)
     if not found:
@@ -75,13 +75,13 @@ def _incidents(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
     title = "‼ INCIDENT: the gate did not hold"
     lines = [paint(title, "alarm", on=color)]
     for row in found:
-        lines.append(_address(row, color=color))
+        lines.append(_format_address(row, color=color))
         if row.problem is not None:
-            lines.extend(_problem(row.problem, Result.FAILED, color=color))
+            lines.extend(_format_problem(row.problem, Result.FAILED, color=color))
     yield "\n".join(lines)
 
 
-def _waiting(
+def _format_waiting(
     rows: Iterable[Outcome], changes: Mapping[Address, Change], *, color: bool, width: int
 ) -> Iterator[str]:
     waiting = [row for row in rows if row.result is Result.WAITING]
@@ -89,18 +89,18 @@ def _waiting(
         return
     lines = [paint("Waiting for approval:", "cyan", on=color)]
     for row in waiting:
-        lines.append(_address(row, color=color))
+        lines.append(_format_address(row, color=color))
         change = changes.get(row.address)
         if row.problem is not None:
-            lines.extend(_problem(row.problem, row.result, color=color))
-        if who := phrases.waits_for(row, change):
+            lines.extend(_format_problem(row.problem, row.result, color=color))
+        if who := phrases.describe_approval(row, change):
             lines.extend(wrap(escape(who), indent="    ", width=width))
         if row.url or (row.change_request and row.problem is None):
             lines.append(f"    {escape(row.url or row.change_request or '')}")
     yield "\n".join(lines)
 
 
-def _notes(rows: tuple[Outcome, ...], *, color: bool, width: int) -> Iterator[str]:
+def _format_notes(rows: tuple[Outcome, ...], *, color: bool, width: int) -> Iterator[str]:
     """What is worth knowing and changes nothing; what is alike stands together."""
     said: dict[str, list[Outcome]] = {}
     for row in rows:
@@ -110,12 +110,12 @@ def _notes(rows: tuple[Outcome, ...], *, color: bool, width: int) -> Iterator[st
         return
     lines = [paint("Notes:", "loud", on=color)]
     for note, group in said.items():
-        lines.extend(_address(row, color=color) for row in group)
+        lines.extend(_format_address(row, color=color) for row in group)
         lines.extend(wrap(escape(note), indent="    ", width=width, hang=""))
     yield "\n".join(lines)
 
 
-def _problems(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
+def _format_problems(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
     """What did not go as planned, in the four sentences; what ended alike stands together."""
     for result in (Result.SKIPPED, Result.REFUSED, Result.FAILED):
         alike: dict[Problem | None, list[Outcome]] = {}
@@ -126,25 +126,27 @@ def _problems(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
             continue
         lines = [paint(f"{result.capitalize()}:", _STYLES[result], on=color)]
         for problem, group in alike.items():
-            lines.extend(_address(row, color=color) for row in group)
+            lines.extend(_format_address(row, color=color) for row in group)
             if problem is not None:
-                lines.extend(_problem(problem, result, color=color))
+                lines.extend(_format_problem(problem, result, color=color))
         yield "\n".join(lines)
 
 
-def _address(row: Outcome, *, color: bool) -> str:
-    live = f"  {escape(phrases.outcome(row)[1])}" if row.written else ""
+def _format_address(row: Outcome, *, color: bool) -> str:
+    live = f"  {escape(phrases.describe_outcome(row)[1])}" if row.written else ""
     return f"  {paint(escape(str(row.address)), 'bold', on=color)}{live}"
 
 
-def _problem(problem: Problem, result: Result, *, color: bool) -> Iterator[str]:
+def _format_problem(problem: Problem, result: Result, *, color: bool) -> Iterator[str]:
     label = "error:" if result in {Result.FAILED, Result.REFUSED} else "what: "
     yield f"    {paint(label, 'dim', on=color)} {escape(problem.what)}"
-    for line in sentences(problem.why, problem.state, problem.fix, paint=partial(paint, on=color)):
+    for line in format_sentences(
+        problem.why, problem.state, problem.fix, paint=partial(paint, on=color)
+    ):
         yield f"  {line}"
 
 
-def _next(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> list[str]:
+def _list_next_steps(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> list[str]:
     """What the person can do now."""
     rows = tuple(rows)
     results = {row.result for row in rows if row.detail is not Detail.NOT_STARTED}
@@ -165,5 +167,5 @@ def _next(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> list[str]:
         lines.append("Next: fix what failed, then apply again: it goes on from here.")
     if stopped or (early and Result.FAILED not in results):
         lines.append("Next: run apply again: it goes on from here.")
-    lines += (f"The plan had {said}" for said in errors(plan, "was not applied"))
+    lines += (f"The plan had {said}" for said in describe_errors(plan, "was not applied"))
     return lines

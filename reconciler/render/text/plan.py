@@ -7,9 +7,9 @@ from typing import Final
 from reconciler.model import Action, Change, Plan
 from reconciler.render.shared import attribution, findings, phrases, summary
 from reconciler.render.shared.options import RenderOptions, Zoom
-from reconciler.render.shared.sanitize import columns, escape
+from reconciler.render.shared.sanitize import count_columns, escape
 from reconciler.render.text import resource_list
-from reconciler.render.text.change import change
+from reconciler.render.text.change import format_change
 from reconciler.render.text.style import TextStyle
 from reconciler.render.text.terminal import wrap
 
@@ -18,55 +18,58 @@ _LISTED: Final = 10  # of a long list, unless --verbose
 
 def plan(plan: Plan, options: RenderOptions) -> str:
     """The plan for a person at a terminal: what, why, and who will have to approve it."""
-    look = _look(plan, options)
+    look = _make_style(plan, options)
     zoom = options.near(len(plan.writes))
     if zoom is Zoom.TOTALS:
-        return _line(plan, look)
-    shown = [one for one in plan.changes if _shown(one.action, one.warnings)]
-    said, ending = summary.totals(plan), tuple(summary.ending(plan))  # the end is the last line
+        return _format_totals_line(plan, look)
+    shown = [one for one in plan.changes if _is_shown(one.action, one.warnings)]
+    said, ending = (
+        summary.list_totals(plan),
+        tuple(summary.describe_refusal(plan)),
+    )  # the end is the last line
     parts = [
-        "\n".join(_header("plan", summary.base(plan), plan, look)),
-        *_changes(shown, zoom, look),
-        *(resource_list.gates(plan, look) if zoom is Zoom.RESOURCES else ()),
-        *_notices(plan, look),
-        *_findings(plan, look),
-        _totals(said[: len(said) - len(ending)], look),
+        "\n".join(_format_header("plan", summary.describe_base(plan), plan, look)),
+        *_format_changes(shown, zoom, look),
+        *(resource_list.list_gates(plan, look) if zoom is Zoom.RESOURCES else ()),
+        *_format_notices(plan, look),
+        *_format_findings(plan, look),
+        _format_totals(said[: len(said) - len(ending)], look),
     ]
-    hint = _hint("\n".join(parts), zoom, look)
+    hint = _format_hint("\n".join(parts), zoom, look)
     last = (look.paint(sentence, "bold") for sentence in ending)
     return "\n".join(("\n\n".join(parts) + hint, *last))
 
 
 def drift(plan: Plan, options: RenderOptions) -> str:
     """What differs from the files of a commit. Left of the arrow the files, right what is live."""
-    look = replace(_look(plan, options), drift=True)
+    look = replace(_make_style(plan, options), drift=True)
     zoom = options.near(len(plan.writes))
     if zoom is Zoom.TOTALS:
-        return _line(plan, look)
+        return _format_totals_line(plan, look)
     parts = [
-        "\n".join(_header("drift", summary.base(plan, drift=True), plan, look)),
-        *_changes(plan.writes, zoom, look),
-        *_notices(plan, look),
-        *_findings(plan, look),
-        _totals(summary.totals(plan, drift=True), look),
+        "\n".join(_format_header("drift", summary.describe_base(plan, drift=True), plan, look)),
+        *_format_changes(plan.writes, zoom, look),
+        *_format_notices(plan, look),
+        *_format_findings(plan, look),
+        _format_totals(summary.list_totals(plan, drift=True), look),
     ]
-    return "\n\n".join(parts) + _hint("\n".join(parts), zoom, look)
+    return "\n\n".join(parts) + _format_hint("\n".join(parts), zoom, look)
 
 
-def _look(plan: Plan, options: RenderOptions) -> TextStyle:
+def _make_style(plan: Plan, options: RenderOptions) -> TextStyle:
     return TextStyle(
         options.color, options.width, options.verbose, links=plan.host if options.links else ""
     )
 
 
-def _changes(changes: Sequence[Change], zoom: Zoom, look: TextStyle) -> Iterator[str]:
+def _format_changes(changes: Sequence[Change], zoom: Zoom, look: TextStyle) -> Iterator[str]:
     if zoom is Zoom.RESOURCES:
-        yield from resource_list.resources(changes, look)
+        yield from resource_list.list_resources(changes, look)
     else:
-        yield from ("\n".join(change(one, look)) for one in changes)
+        yield from ("\n".join(format_change(one, look)) for one in changes)
 
 
-def _hint(shown: str, zoom: Zoom, look: TextStyle) -> str:
+def _format_hint(shown: str, zoom: Zoom, look: TextStyle) -> str:
     """What was left out, and how to see it."""
     if look.verbose:
         return ""
@@ -79,28 +82,28 @@ def _hint(shown: str, zoom: Zoom, look: TextStyle) -> str:
     return f"\n{look.paint(hint, 'dim')}"
 
 
-def _line(plan: Plan, look: TextStyle) -> str:
+def _format_totals_line(plan: Plan, look: TextStyle) -> str:
     """The totals, on one line whatever its length."""
-    return look.paint(" ".join(summary.totals(plan, drift=look.drift)), "bold")
+    return look.paint(" ".join(summary.list_totals(plan, drift=look.drift)), "bold")
 
 
-def _totals(said: Sequence[str], look: TextStyle) -> str:
+def _format_totals(said: Sequence[str], look: TextStyle) -> str:
     """The sentences on one line, or on as many as it takes."""
     first, *rest = said
     lines = [first]
     for sentence in rest:
-        if columns(lines[-1]) + 1 + columns(sentence) <= look.width:
+        if count_columns(lines[-1]) + 1 + count_columns(sentence) <= look.width:
             lines[-1] += f" {sentence}"
         else:
             lines.append(sentence)
     return "\n".join(look.paint(line, "bold") for line in lines)
 
 
-def _shown(action: Action, warnings: object) -> bool:
+def _is_shown(action: Action, warnings: object) -> bool:
     return action is not Action.NONE or bool(warnings)
 
 
-def _header(name: str, base: str, plan: Plan, look: TextStyle) -> Iterator[str]:
+def _format_header(name: str, base: str, plan: Plan, look: TextStyle) -> Iterator[str]:
     host = f" ({escape(plan.host)})" if plan.host else ""
     yield f"{look.paint(f'reconciler {name}:', 'bold')} target {escape(plan.target)}{host}"
     if base:
@@ -111,16 +114,16 @@ def _header(name: str, base: str, plan: Plan, look: TextStyle) -> Iterator[str]:
         yield look.paint(escape(f"{made}{sent} sent; files {plan.desired_digest}"), "dim")
 
 
-def _notices(plan: Plan, look: TextStyle) -> Iterator[str]:
+def _format_notices(plan: Plan, look: TextStyle) -> Iterator[str]:
     """What is worth knowing and changes nothing, one paragraph each."""
-    for notice in summary.notices(plan):
+    for notice in summary.list_notices(plan):
         if notice.quiet and not look.verbose:
             yield look.paint(f"{notice.title} (--verbose lists them)", "dim")
         else:
-            yield _list(f"{notice.title}:", notice.rows, look)
-    if look.drift and (advice := attribution.advice(plan)):
+            yield _format_list(f"{notice.title}:", notice.rows, look)
+    if look.drift and (advice := attribution.advise(plan)):
         yield look.paint(advice, "dim")
-    for note, number in () if look.drift else summary.doubts(plan).items():
+    for note, number in () if look.drift else summary.count_doubts(plan).items():
         verb = "is" if number == 1 else "are"
         text = (
             f"{phrases.count(number, 'change')} {verb} taken to pass without approval, but {note}"
@@ -129,7 +132,7 @@ def _notices(plan: Plan, look: TextStyle) -> Iterator[str]:
         yield "\n".join(look.paint(line, "dim") for line in lines)
 
 
-def _list(title: str, rows: Iterable[str], look: TextStyle) -> str:
+def _format_list(title: str, rows: Iterable[str], look: TextStyle) -> str:
     every = list(rows)
     most = len(every) if look.verbose or len(every) <= _LISTED + 1 else _LISTED
     shown = [f"  {look.clip(escape(row))}" for row in every[:most]]
@@ -138,7 +141,7 @@ def _list(title: str, rows: Iterable[str], look: TextStyle) -> str:
     return "\n".join((title, *shown))
 
 
-def _findings(plan: Plan, look: TextStyle) -> Iterator[str]:
+def _format_findings(plan: Plan, look: TextStyle) -> Iterator[str]:
     """Worst last: nearest to where a person looks first."""
-    for one in reversed(summary.findings(plan)):
-        yield "\n".join(findings.plain_lines(one, paint=look.paint))
+    for one in reversed(summary.list_findings(plan)):
+        yield "\n".join(findings.format_finding(one, paint=look.paint))

@@ -6,7 +6,7 @@ from typing import Final
 
 from reconciler.model import Address, Outcome, Result
 from reconciler.render.shared import phrases
-from reconciler.render.shared.sanitize import clip, columns, escape
+from reconciler.render.shared.sanitize import clip, count_columns, escape
 from reconciler.render.text.terminal import paint
 
 _FLYING: Final = 8  # rows of what is in flight, and
@@ -38,18 +38,18 @@ class Board:
     stopping: bool = False
 
 
-def board(now: Board, *, color: bool, width: int, height: int) -> list[str]:
+def draw_board(now: Board, *, color: bool, width: int, height: int) -> list[str]:
     """The lines of the board, none wider than `width`, no more than `height`."""
-    foot = list(_foot(now))
+    foot = list(_draw_foot(now))
     room = max(0, height - 1 - len(foot))
-    rows = [*_parked(now), *_flying(now)]
+    rows = [*_draw_parked(now), *_draw_in_flight(now)]
     if len(rows) > room:
         rows = [*rows[: max(0, room - 1)], ("dim", f"… and {len(rows) - room + 1} more")][:room]
-    lines = [*_head(now, width), *rows, *foot]
+    lines = [*_draw_head(now, width), *rows, *foot]
     return [paint(clip(text, width), style, on=color) for style, text in lines[:height]]
 
 
-def _head(now: Board, width: int) -> Iterator[tuple[str, str]]:
+def _draw_head(now: Board, width: int) -> Iterator[tuple[str, str]]:
     over = sum(now.ended.values())
     bar = ""
     if width >= _NARROW and now.planned:
@@ -64,13 +64,13 @@ def _head(now: Board, width: int) -> Iterator[tuple[str, str]]:
     counts += [f"{len(now.in_flight)} in flight"] if now.in_flight else []
     counts += [f"{len(now.parked)} waiting"] if now.parked else []
     counts += [f"{now.queued:,} queued"] if now.queued else []
-    time = clock(now.elapsed_s)
-    if (left := left_s(now)) is not None:
-        time += f", about {clock(left)} left"
+    time = format_clock(now.elapsed_s)
+    if (left := estimate_left_s(now)) is not None:
+        time += f", about {format_clock(left)} left"
     yield "bold", f"applying {bar}{' · '.join(counts)}  {time}"
 
 
-def left_s(now: Board) -> float | None:
+def estimate_left_s(now: Board) -> float | None:
     """Seconds until the rest is sent, as fast as it went so far and the rate limit allows."""
     over, rest = sum(now.ended.values()), now.queued + len(now.in_flight)
     if not rest or not over:
@@ -82,7 +82,7 @@ def left_s(now: Board) -> float | None:
     return left
 
 
-def _flying(now: Board) -> Iterator[tuple[str, str]]:
+def _draw_in_flight(now: Board) -> Iterator[tuple[str, str]]:
     found = sorted(now.in_flight.items(), key=lambda one: -one[1])
     for address, seconds in found[:_FLYING]:
         yield "", f"  ↻ {escape(str(address))}  {seconds:.0f} s"
@@ -90,17 +90,17 @@ def _flying(now: Board) -> Iterator[tuple[str, str]]:
         yield "dim", f"    and {len(found) - _FLYING} more in flight"
 
 
-def _parked(now: Board) -> Iterator[tuple[str, str]]:
+def _draw_parked(now: Board) -> Iterator[tuple[str, str]]:
     for one in now.parked[:_PARKED]:
-        who = phrases.waits_for(one, None) or one.change_request or "approval"
+        who = phrases.describe_approval(one, None) or one.change_request or "approval"
         yield _STYLES[Result.WAITING], f"  ⏸ {escape(str(one.address))}  {escape(who)}"
     if len(now.parked) > _PARKED:
         yield "dim", f"    and {len(now.parked) - _PARKED} more waiting for approval"
 
 
-def _foot(now: Board) -> Iterator[tuple[str, str]]:
+def _draw_foot(now: Board) -> Iterator[tuple[str, str]]:
     if now.wait_left_s is not None and now.parked:
-        yield "cyan", f"  waiting for approvals: {clock(now.wait_left_s)} left"
+        yield "cyan", f"  waiting for approvals: {format_clock(now.wait_left_s)} left"
     if now.stopping:
         yield "loud", "  stopping: what is in flight is finished; again to leave at once"
     elif now.budget:
@@ -112,7 +112,7 @@ def _foot(now: Board) -> Iterator[tuple[str, str]]:
         yield "dim", f"  requests left: {', '.join(parts)}"
 
 
-def clock(seconds: float) -> str:
+def format_clock(seconds: float) -> str:
     """`0:07`, `12:40`, `1:02:03`."""
     whole = int(max(0.0, seconds))
     minutes, rest = divmod(whole, _SOON_S)
@@ -120,13 +120,13 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def rows_of(lines: list[str], width: int) -> int:
+def count_rows(lines: list[str], width: int) -> int:
     """Rows that lines drawn for another width take in a terminal of this one."""
-    bare = (columns(_bare(line)) for line in lines)
+    bare = (count_columns(_strip_colors(line)) for line in lines)
     return sum(max(1, -(-wide // max(1, width))) for wide in bare)
 
 
-def _bare(line: str) -> str:
+def _strip_colors(line: str) -> str:
     """The line without its colours: those are our own, the text is escaped."""
     text, _, rest = line.partition("\x1b[")
     while rest:

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from reconciler.render.shared import values
 from reconciler.render.shared.phrases import Tone
-from reconciler.render.shared.sanitize import clip, columns, escape, page
-from reconciler.render.text.terminal import linked, paint
+from reconciler.render.shared.sanitize import clip, count_columns, escape, is_page_of
+from reconciler.render.text.terminal import format_link, paint
 
 INDENT: Final = " " * 6
 
@@ -51,10 +51,12 @@ class TextStyle:
 
     def link(self, text: str, url: str | None) -> str:
         """Escaped text that opens a page, where the terminal can."""
-        return linked(text, url) if self.links and url and page(url, self.links) else text
+        return (
+            format_link(text, url) if self.links and url and is_page_of(url, self.links) else text
+        )
 
 
-def difference(
+def format_difference(
     path: str,
     sides: tuple[Any, Any],
     column: int,
@@ -65,30 +67,30 @@ def difference(
 ) -> Iterator[str]:
     """The lines of one field. `column`: how wide the paths beside it are; `marker` is escaped."""
     name = escape(path)
-    gap = column - columns(name)
+    gap = column - count_columns(name)
     tail = f"  {look.paint(marker, style)}" if marker else ""
-    room = look.room - column - 3 - (columns(marker) + 2 if marker else 0)
-    found = values.difference(*sides, room, whole=bool(look.verbose))
+    room = look.room - column - 3 - (count_columns(marker) + 2 if marker else 0)
+    found = values.compare_values(*sides, room, whole=bool(look.verbose))
     if found.inline and gap >= 0:
-        pieces = (_piece(sign, text, look) for sign, text in found.pieces)
+        pieces = (_format_piece(sign, text, look) for sign, text in found.pieces)
         yield f"{INDENT}{name}{' ' * gap}   {'  '.join(pieces)}{tail}"
         return
     what = look.paint(f"  {found.note}", "dim") if found.note else ""
     yield f"{INDENT}{name}{what}{tail}"
-    rows = (f"{INDENT}  {_row(sign, text, look)}" for sign, text in found.pieces)
-    yield from cut(rows, look)
+    rows = (f"{INDENT}  {_format_row(sign, text, look)}" for sign, text in found.pieces)
+    yield from cut_lines(rows, look)
 
 
-def _piece(sign: str, text: str, look: TextStyle) -> str:
+def _format_piece(sign: str, text: str, look: TextStyle) -> str:
     shown = escape(text)
     return look.paint(f"{sign} {shown}", _SIGNS[sign]) if sign else shown
 
 
-def _row(sign: str, text: str, look: TextStyle) -> str:
+def _format_row(sign: str, text: str, look: TextStyle) -> str:
     return look.paint(look.clip(f"{sign or ' '} {escape(text)}"), _SIGNS[sign])
 
 
-def cut(lines: Iterable[str], look: TextStyle) -> Iterator[str]:
+def cut_lines(lines: Iterable[str], look: TextStyle) -> Iterator[str]:
     """The first lines of many, and how many are left out."""
     every = list(lines)
     if look.verbose or len(every) <= _LINES + 1:

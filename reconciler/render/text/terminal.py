@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from reconciler.render.shared.sanitize import columns
+from reconciler.render.shared.sanitize import count_columns
 
 _CODES: Final = {
     "red": "31",
@@ -23,7 +23,7 @@ def paint(text: str, style: str, *, on: bool) -> str:
     return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if on and text and style else text
 
 
-def linked(text: str, url: str) -> str:
+def format_link(text: str, url: str) -> str:
     """Escaped text as a hyperlink (OSC 8) to what `page` found to be one."""
     return f"\x1b]8;;{url}\x1b\\{text}\x1b]8;;\x1b\\"
 
@@ -34,14 +34,14 @@ def wrap(text: str, *, indent: str, width: int, hang: str = "  ") -> list[str]:
     line = indent
     fresh = True
     for word in text.split(" "):
-        if not fresh and columns(line) + 1 + columns(word) > width:
+        if not fresh and count_columns(line) + 1 + count_columns(word) > width:
             lines.append(line)
             line, fresh = indent + hang, True
         line, fresh = (line + word if fresh else f"{line} {word}"), False
     return [*lines, line]
 
 
-def beside(left: str, right: str, *, painted: str, dim: str, width: int) -> str:
+def format_beside(left: str, right: str, *, painted: str, dim: str, width: int) -> str:
     """Two pieces at both ends of a line; below each other where they do not fit."""
-    gap = width - columns(left) - columns(right)
+    gap = width - count_columns(left) - count_columns(right)
     return f"{painted}{' ' * gap}{dim}" if gap > 1 else f"{painted}\n      {dim}"
