@@ -1,60 +1,70 @@
-"""Which of several words was probably meant."""
+"""Suggestions for a misspelled word ("did you mean"), by the only edit distance of the program."""
 
 from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
-LONG_ENOUGH: Final = 5
-FAR: Final = 2
-MANY: Final = 1_000  # candidates that are compared: a help, never worth a wait
+MAX_EDITS: Final = 2
+_LONG_ENOUGH: Final = 5  # to be a part of another word, or a slip of a declared name
+_PREFIX: Final = 3  # characters: `doc` for `doctor`
+_MAX_COMPARED: Final = 1_000  # candidates, and characters of a word: a suggestion is worth no wait
 
 
-def distance(one: str, other: str, limit: int = FAR) -> int:
-    """Edits between two words (insert, delete, replace, swap neighbours), counted to limit + 1."""
-    if abs(len(one) - len(other)) > limit:
+def closest_match(word: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate that a person who wrote `word` probably meant; None if there is none.
+
+    Upper and lower case are the same. Short candidates may differ by one edit only.
+    """
+    folded = word[:_MAX_COMPARED].casefold()
+    matches: list[tuple[int, str]] = []
+    for candidate in islice(candidates, _MAX_COMPARED):
+        other = candidate.casefold()
+        limit = max(1, min(MAX_EDITS, len(other) // 3))
+        edits = count_edits(folded, other, limit)
+        if edits <= limit:
+            matches.append((edits, candidate))
+        elif (len(folded) >= _PREFIX and other.startswith(folded)) or (
+            len(folded) >= _LONG_ENOUGH and folded in other.split("_")
+        ):
+            matches.append((MAX_EDITS + 1, candidate))
+    return min(matches)[1] if matches else None
+
+
+def find_near_miss(name: str, declared: Iterable[str]) -> str | None:
+    """Return the declared name that `name` is a slip of; a difference in digits is not a slip."""
+    if len(name) < _LONG_ENOUGH:
+        return None
+    best: tuple[int, str] | None = None
+    for other in declared:
+        edits = count_edits(name, other)
+        if edits > MAX_EDITS or len(other) < _LONG_ENOUGH or _letters(name) == _letters(other):
+            continue
+        best = min(best or (edits, other), (edits, other))
+    return best[1] if best else None
+
+
+def find_most_similar(word: str, candidates: Iterable[str]) -> str:
+    """Return the candidate with the fewest edits, however many; raise ValueError without any."""
+    compared = islice(candidates, _MAX_COMPARED)
+    return min(compared, key=lambda other: (count_edits(word, other, _MAX_COMPARED), other))
+
+
+def count_edits(first: str, second: str, limit: int = MAX_EDITS) -> int:
+    """Return the edits between two words (insert, delete, replace, swap), up to limit + 1."""
+    if abs(len(first) - len(second)) > limit:
         return limit + 1
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
-        last, before, row = before, row, [i]
-        for j, b in enumerate(other, 1):
-            cost = min(before[j] + 1, row[-1] + 1, before[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
+    previous: list[int] = []
+    row = list(range(len(second) + 1))
+    for i, a in enumerate(first, 1):
+        last, previous, row = previous, row, [i]
+        for j, b in enumerate(second, 1):
+            cost = min(previous[j] + 1, row[-1] + 1, previous[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == second[j - 2] and first[i - 2] == b:
                 cost = min(cost, last[j - 2] + 1)
             row.append(cost)
         if min(row) > limit:
             return limit + 1
     return min(row[-1], limit + 1)
-
-
-def closest_match(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that a person who wrote `word` probably meant; None if there is none."""
-    folded = word[:MANY].casefold()
-    found: list[tuple[int, str]] = []
-    for candidate in islice(candidates, MANY):
-        other = candidate.casefold()
-        limit = max(1, min(FAR, len(other) // 3))
-        apart = distance(folded, other, limit)
-        if apart <= limit:
-            found.append((apart, candidate))
-        elif len(folded) >= LONG_ENOUGH and (
-            other.startswith(folded) or folded in other.split("_")
-        ):
-            found.append((FAR + 1, candidate))
-    return min(found)[1] if found else None
-
-
-def near_miss(name: str, declared: Iterable[str]) -> str | None:
-    """The declared name that `name` is a slip of; names that differ in digits only are not."""
-    if len(name) < LONG_ENOUGH:
-        return None
-    best: tuple[int, str] | None = None
-    for other in declared:
-        apart = distance(name, other)
-        if apart > FAR or len(other) < LONG_ENOUGH or _letters(name) == _letters(other):
-            continue
-        best = min(best or (apart, other), (apart, other))
-    return best[1] if best else None
 
 
 def _letters(text: str) -> str:

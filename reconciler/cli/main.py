@@ -15,6 +15,7 @@ import click
 from reconciler import __version__
 from reconciler.cli import event_log, global_options, signals, terminal
 from reconciler.errors import ConfigError, ReconcilerError
+from reconciler.suggest import closest_match
 
 lasting: list[object] = []  # what a command has read: it may be large, and lives as long as we do
 COMMANDS = {
@@ -65,10 +66,8 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not name.startswith("-") and name not in COMMANDS:
-            from difflib import get_close_matches  # --help does without
-
-            close = get_close_matches(name, COMMANDS, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            similar = closest_match(name, COMMANDS)
+            hint = f" Did you mean {similar!r}?" if similar else ""
             ctx.fail(f"No such command {name!r}.{hint}")
         return super().resolve_command(ctx, args)
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Final
 
@@ -11,6 +10,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.model import Address, Declared
 from reconciler.plan.diff import dropped_fields
 from reconciler.plan.guardrails import checks
+from reconciler.suggest import closest_match
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ def concerned(desired: Declared, base: Declared | None, options: Options) -> Col
     for pattern in options.select:
         if any(matches(address, (pattern,)) for address in known):
             continue
-        close = get_close_matches(pattern, map(str, desired.resources), n=1)
+        similar = closest_match(pattern, map(str, desired.resources))
         raise ReconcilerError(
             f"--select {pattern!r} covers nothing that is declared",
             why="no address of the files matches it",
-            fix=f"did you mean {close[0]!r}?" if close else "reconciler plan shows the addresses",
+            fix=f"did you mean {similar!r}?" if similar else "reconciler plan shows the addresses",
         )
     return {address for address in known if covers(options, address)}
 

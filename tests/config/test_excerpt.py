@@ -6,7 +6,7 @@ from reconciler.config.schema import validator
 from reconciler.errors import ConfigError
 from reconciler.files import excerpts
 from reconciler.model import Finding, Severity, Source
-from reconciler.suggest import closest_match, distance, near_miss
+from reconciler.suggest import closest_match, count_edits, find_near_miss
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,8 @@ def test_without_the_line_a_finding_stays_as_it_is(tmp_path, monkeypatch, source
         ("tag", ["tags", "name"], "tags"),
         ("approver", ["approvers"], "approvers"),
         ("levels", ["bypass_levels"], "bypass_levels"),
+        ("doc", ["doctor", "drift"], "doctor"),
+        ("do", ["doctor", "drift"], None),
         ("colour", ["tags", "name"], None),
         ("x", ["key"], None),
         ("", ["key"], None),
@@ -89,16 +91,16 @@ def test_the_nearest_word_is_suggested_if_it_is_near(word, candidates, meant):
 )
 def test_a_slip_is_two_edits_at_most_and_not_of_digits(name, declared, meant):
     """And short names are never guessed at."""
-    assert meant == near_miss(name, declared)
+    assert meant == find_near_miss(name, declared)
 
 
 def test_distances_count_edits():
     """Insert, delete, replace, swap neighbours; no further than asked."""
-    assert distance("abcd", "abcd") == 0
-    assert distance("abcd", "abd") == 1
-    assert distance("abcd", "bacd") == 1
-    assert distance("abcd", "wxyz") == 3
-    assert distance("a", "abcdefgh") == 3
+    assert count_edits("abcd", "abcd") == 0
+    assert count_edits("abcd", "abd") == 1
+    assert count_edits("abcd", "bacd") == 1
+    assert count_edits("abcd", "wxyz") == 3
+    assert count_edits("a", "abcdefgh") == 3
 
 
 def test_a_schema_that_is_not_installed_is_a_clear_error():

@@ -18,7 +18,7 @@ from reconciler.files import excerpts
 from reconciler.files.text import lines
 from reconciler.kinds import KINDS
 from reconciler.model import MappingNode, SequenceNode
-from reconciler.suggest import distance
+from reconciler.suggest import count_edits
 
 patient = settings(deadline=timedelta(seconds=2))
 
@@ -146,5 +146,5 @@ def test_any_damage_to_a_good_file_ends_in_documents_or_findings(folder):
 @given(st.text("abc_", max_size=6), st.text("abc_", max_size=6))
 def test_distances_are_symmetric_and_zero_for_the_same(one, other):
     """As distances are."""
-    assert distance(one, other, 9) == distance(other, one, 9)
-    assert (distance(one, other, 9) == 0) is (one == other)
+    assert count_edits(one, other, 9) == count_edits(other, one, 9)
+    assert (count_edits(one, other, 9) == 0) is (one == other)

@@ -1,14 +1,13 @@
 """The names of the tz database: what PostHog takes as a time zone (contract 10)."""
 
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final
 from zoneinfo import available_timezones
 
 from reconciler.model import RejectedValue
+from reconciler.suggest import closest_match
 
 _OF_A_MACHINE: Final = frozenset({"localtime", "posixrules"})  # in no copy but a system's own
-_ALIKE: Final = 0.6
 
 
 @cache
@@ -36,5 +35,5 @@ def _closest(zone: str, known: frozenset[str]) -> str:
     if folded in by_case:
         return by_case[folded]
     same = [name for name in sorted(known) if city and name.casefold().endswith(f"/{city}")]
-    alike = get_close_matches(folded, by_case, n=1, cutoff=_ALIKE)
-    return same[0] if same else by_case[alike[0]] if alike else ""
+    similar = closest_match(folded, by_case)
+    return same[0] if same else by_case[similar] if similar is not None else ""

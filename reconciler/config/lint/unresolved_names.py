@@ -24,7 +24,7 @@ from reconciler.model import (
     value_place,
     values_at,
 )
-from reconciler.suggest import near_miss
+from reconciler.suggest import find_near_miss
 
 _NOUNS: Final = {"FeatureFlag": "flag", "Cohort": "cohort"}
 Names = Mapping[tuple[str, str], Mapping[str, Source]]
@@ -65,7 +65,7 @@ def near_misses(
                 is_there = same or name in declared
                 compared += 0 if is_there else len(declared)
                 too_many = compared > MAX_COMPARED
-                known[asked] = None if is_there or too_many else near_miss(name, declared)
+                known[asked] = None if is_there or too_many else find_near_miss(name, declared)
             if meant := known[asked]:
                 place = value_place(document, path, resource.source or Source("", 1))
                 yield _finding(named, name, meant, place, names[asked[:2]][meant])

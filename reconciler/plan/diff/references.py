@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 
 from reconciler.kinds import KINDS, READ, fold
 from reconciler.lookalikes import escaped, look
@@ -25,6 +24,7 @@ from reconciler.model import (
 )
 from reconciler.plan.diff.matching import Folded
 from reconciler.plan.diff.reference_spelling import Spelling
+from reconciler.suggest import closest_match
 
 Edges = Mapping[Address, tuple[Address, ...]]
 NOUNS = {
@@ -213,16 +213,16 @@ class _Names:
         noun = NOUNS.get(target.kind, target.kind)
         names = [name for name in self._candidates(target) if name != target.name]
         gap = self._closed.get((target.kind, target.parts[:-1]))
-        close = get_close_matches(target.name, names, n=1, cutoff=0.6) if gap is None else []
+        similar = _find_similar(target.name, names) if gap is None else None
         listed = ", ".join(names[:SHOWN]) + (
             f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         )
         if gap is not None:
             why = f"the {noun}s of {_where(target)} cannot be read: {gap.reason}"
             fix = gap.fix
-        elif close:
+        elif similar is not None:
             why = f"neither the files nor {_where(target)} have one of this name"
-            fix = f"did you mean {_apart(close[0], target.name)}?"
+            fix = f"did you mean {_apart(similar, target.name)}?"
         else:
             why = f"neither the files nor {_where(target)} have one of this name"
             if target.name.startswith(ID):
@@ -232,7 +232,7 @@ class _Names:
             fix = f"known: {listed}" if listed else "declare it, or correct the name"
             if not listed and target.kind == "Cohort":
                 fix = "create the cohort in PostHog, or remove the condition"
-        shown = _apart(target.name, close[0]) if close else f'"{target.name}"'
+        shown = _apart(target.name, similar) if similar is not None else f'"{target.name}"'
         return Finding(
             code=_code(target, is_known=gap is None),
             severity=Severity.ERROR,
@@ -312,6 +312,13 @@ class _Names:
             source=resource.locate(path),
             address=resource.address,
         )
+
+
+def _find_similar(written: str, names: Sequence[str]) -> str | None:
+    """Return the name that looks like the written one, else the one that was probably meant."""
+    appearance = look(written)
+    same = next((name for name in names if look(name) == appearance), None)
+    return closest_match(written, names) if same is None else same
 
 
 def _apart(meant: str, written: str) -> str:

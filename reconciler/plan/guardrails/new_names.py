@@ -8,7 +8,6 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from itertools import islice
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from reconciler.model import (
     Severity,
 )
 from reconciler.plan.guardrails import deletes
+from reconciler.suggest import find_most_similar
 
 NOT_KEPT: Final = "name-not-kept"
 LOOKALIKE: Final = "lookalike-name"
@@ -189,7 +189,7 @@ def _renames(made: Iterable[Resource], others: "_Others") -> Iterator[Finding]:
 
 def _closest(address: Address, others: list[Address]) -> Address:
     names = {other.name: other for other in islice(others, _COMPARED)}
-    return names[get_close_matches(address.name, names, n=1, cutoff=0.0)[0]]
+    return names[find_most_similar(address.name, names)]
 
 
 def _rename(resource: Resource, old: Address, others: "_Others", why: str) -> Finding:
