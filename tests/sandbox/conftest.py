@@ -1,4 +1,4 @@
-"""One sandbox a worker, a fresh world a test, and people to speak for."""
+"""Fixtures: one server per worker, a fresh world per test, and callers with their own keys."""
 
 import copy
 from dataclasses import dataclass
@@ -112,7 +112,7 @@ class Api:
         return reply.body["results"]
 
     def reset(self, change=None, **top):
-        """Begin anew with the seed; `change` may spoil a copy of it."""
+        """Reset to the seed; `change` may modify a copy of it."""
         seed = copy.deepcopy(SEED) | top
         if change is not None:
             change(seed)

@@ -1,4 +1,4 @@
-"""Injected faults: what each effect does on the wire, and what it leaves in the world."""
+"""Injected faults: what the caller sees, and what is stored."""
 
 import http.client
 import json
@@ -84,7 +84,7 @@ def test_half_a_body_arrives_before_the_connection_breaks(api):
     assert caught.value.partial.startswith(b'{"id":1')
 
 
-def test_a_hang_outlasts_the_patience_of_a_client(api):
+def test_a_hang_lasts_longer_than_a_clients_timeout(api):
     inject(api, rule("hang", point="after"))
 
     with pytest.raises(TimeoutError):
@@ -103,7 +103,7 @@ def test_a_hang_outlasts_the_patience_of_a_client(api):
     ],
     ids=str,
 )
-def test_a_status_instead_of_the_answer(api, effect, point, status, word):
+def test_a_status_replaces_the_response(api, effect, point, status, word):
     inject(api, rule(effect, point=point))
 
     found, _, body = send(api)
@@ -118,7 +118,7 @@ def test_a_status_instead_of_the_answer(api, effect, point, status, word):
     ("form", "header"),
     [("header", "13"), ("date", "Mon, 05 Jan 2026 09:00:13 GMT"), ("text", None)],
 )
-def test_a_throttle_says_how_long_in_three_forms(api, form, header):
+def test_a_throttle_gives_the_wait_in_three_forms(api, form, header):
     inject(api, rule({"throttle": {"form": form}}))
 
     status, headers, body = send(api)
@@ -129,7 +129,7 @@ def test_a_throttle_says_how_long_in_three_forms(api, form, header):
     assert name(api) == ""
 
 
-def test_a_body_is_cut_or_drips(api):
+def test_a_body_is_truncated_or_sent_slowly(api):
     inject(
         api,
         rule({"truncate": 10}),
@@ -144,7 +144,7 @@ def test_a_body_is_cut_or_drips(api):
 
 
 @pytest.mark.parametrize("kind", faults_schedule.MUTATIONS)
-def test_a_body_is_turned_into_no_answer(api, kind):
+def test_a_body_is_replaced_by_an_invalid_one(api, kind):
     inject(api, rule({"mutate": kind}))
 
     status, headers, body = send(api)
@@ -201,7 +201,7 @@ def test_a_write_is_never_stale(api):
     assert name(api) == "two"
 
 
-def test_pages_shift_and_lists_vanish(api):
+def test_pages_shift_and_lists_are_empty(api):
     inject(
         api,
         {"match": {"route": "list", "hit": 1}, "effect": "shift_page(1)"},
@@ -226,7 +226,7 @@ def test_a_key_is_revoked_for_good_and_a_scope_for_one_call(api):
     assert api.sandbox.ledger()[0]["object"] == "Token/phx_max"
 
 
-def test_a_late_commit_lands_after_the_verifying_read(api):
+def test_a_late_commit_is_visible_only_after_the_verifying_read(api):
     inject(api, rule({"status": 504}, point="late_commit", later=2))
 
     assert send(api)[0] == 504
@@ -312,7 +312,7 @@ def test_the_clock_jumps_and_tasks_run_around_a_request(api):
     api.results(f"{REQUESTS}/")
 
 
-def test_two_gated_writes_race_past_each_other(api):
+def test_two_racing_gated_writes_file_two_requests(api):
     api.policy()
     inject(api, rule("race", match={"hit": 2}))
 
@@ -365,7 +365,7 @@ def test_a_schedule_with_chances_is_the_same_for_the_same_seed(api):
     assert {200, 500} < set(first) <= {200, 500, 503, 429}
 
 
-def test_the_short_form_says_the_same(api):
+def test_the_short_form_is_equivalent(api):
     api.sandbox.inject("PATCH:feature_flags.update:2:after:status(503); GET:list:*:*:empty_list")
 
     assert [send(api)[0] for _ in range(2)] == [200, 503]
@@ -405,7 +405,7 @@ def test_the_short_form_says_the_same(api):
     ],
     ids=str,
 )
-def test_a_wrong_schedule_is_refused_with_its_place(schedule, place):
+def test_an_invalid_schedule_is_refused_with_its_place(schedule, place):
     text = schedule if isinstance(schedule, str) else json.dumps(schedule)
     with pytest.raises(SandboxError) as caught:
         faults_schedule.parse_schedule(text)

@@ -1,4 +1,4 @@
-"""What must hold whatever is called: nothing gated without an approval, ledger and data agree."""
+"""Invariants: no gated change without an approval; ledger and data agree."""
 
 import copy
 import re
@@ -126,7 +126,7 @@ def test_nothing_gated_changes_without_an_approval(server, run):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(run=runs)
-def test_the_ledger_leads_from_the_beginning_to_the_state(server, run):
+def test_replaying_the_ledger_gives_the_state(server, run):
     api = Api(server)
     server.reset(gated_world())
     world = {}
@@ -167,7 +167,7 @@ values = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(config=st.dictionaries(st.sampled_from(["users", "roles", "x"]), values), rule=values)
-def test_whatever_a_policy_keeps_survives_the_round_trip(server, config, rule):
+def test_any_stored_policy_survives_a_round_trip(server, config, rule):
     api = Api(server)
     server.reset(SEED)
     body = {"action_key": "x", "approver_config": {**config, "quorum": 1}, "conditions": rule}
@@ -188,7 +188,7 @@ BLOCKS = [yaml.safe_load(one) for one in re.findall(r"```yaml\n(.*?)```", PAGE, 
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids="-".join)
-def test_what_the_docs_show_is_accepted(server, block):
+def test_examples_in_the_docs_are_accepted(server, block):
     if "faults" in block:
         schedule.build_schedule(block)
     else:

@@ -1,4 +1,4 @@
-"""The sandbox's own OpenAPI document, held against what the sandbox answers."""
+"""The sandbox's own OpenAPI document, compared with its responses."""
 
 from contextlib import ExitStack
 
@@ -86,7 +86,7 @@ def aimed(case):
 
 
 @pytest.mark.parametrize(("name", "operation"), list(operations()))
-def test_every_answer_is_as_the_document_says(sandboxes, name, operation):
+def test_every_response_matches_the_document(sandboxes, name, operation):
     sandbox = sandboxes[name]
     sandbox.reset()
 
@@ -104,7 +104,7 @@ def test_every_answer_is_as_the_document_says(sandboxes, name, operation):
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_the_document_covers_what_the_gate_and_the_votes_answer(sandboxes, name):
+def test_the_document_covers_responses_of_the_gate_and_votes(sandboxes, name):
     sandbox = sandboxes[name]
     sandbox.reset()
     api = Api(sandbox)

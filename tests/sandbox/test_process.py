@@ -1,4 +1,4 @@
-"""The sandbox as a process and as a thread: starting, stopping, surviving."""
+"""The sandbox as a process and as a thread: starting, stopping, crashes."""
 
 import http.client
 import json
@@ -57,7 +57,7 @@ def process(**options):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_it_cleanly_and_one_line_is_all_it_says(seed, number):
+def test_a_signal_stops_it_cleanly_and_it_prints_one_line(seed, number):
     with process(seed=seed) as (api, running):
         assert api.get(FLAGS).status == 200
         running.send_signal(number)
@@ -82,7 +82,7 @@ def test_a_signal_stops_it_although_a_request_hangs(seed):
         hanging.join()
 
 
-def test_what_was_answered_survives_a_kill(seed, tmp_path):
+def test_answered_writes_survive_a_kill(seed, tmp_path):
     data = str(tmp_path / "world.db")
     with process(seed=seed, data=data) as (api, running):
         for number in range(20):
@@ -100,7 +100,7 @@ def test_what_was_answered_survives_a_kill(seed, tmp_path):
         assert api.get(FLAGS).body["count"] == 2
 
 
-def test_a_kill_in_the_middle_of_writes_leaves_whole_ones(seed, tmp_path):
+def test_a_kill_during_writes_leaves_no_partial_write(seed, tmp_path):
     data = str(tmp_path / "world.db")
     answered = []
     with process(seed=seed, data=data) as (api, running):
@@ -127,7 +127,7 @@ def test_a_kill_in_the_middle_of_writes_leaves_whole_ones(seed, tmp_path):
         assert len(created) == len(kept) - 2
 
 
-def test_two_processes_on_one_file_do_not_get_in_each_others_way(seed, tmp_path):
+def test_two_processes_may_share_a_file(seed, tmp_path):
     data = str(tmp_path / "world.db")
     with process(seed=seed, data=data) as (one, _), process(data=data) as (two, _):
 
@@ -150,7 +150,7 @@ def test_two_processes_on_one_file_do_not_get_in_each_others_way(seed, tmp_path)
         )
 
 
-def test_killing_two_writers_again_and_again_loses_nothing_that_was_answered(seed, tmp_path):
+def test_killing_two_writers_repeatedly_loses_no_answered_write(seed, tmp_path):
     data = str(tmp_path / "world.db")
     answered = {}
 
@@ -194,7 +194,7 @@ def start(**options):
         return Sandbox(running.url).state()
 
 
-def test_options_come_before_the_seed():
+def test_options_override_the_seed():
     options = {"now": "2027-01-01", "cloud": True, "rate_limit": "5/50"}
     with server.background(seed=SEED, **options) as running:
         api = Api(Sandbox(running.url))
@@ -207,7 +207,7 @@ def test_options_come_before_the_seed():
     assert (later["now"], later["cloud"]) == ("2026-01-05T09:00:00Z", False)
 
 
-def test_options_count_for_a_world_that_is_there_already(tmp_path):
+def test_options_apply_to_an_existing_world(tmp_path):
     data = tmp_path / "world.db"
     start(data=data)
 
@@ -217,7 +217,7 @@ def test_options_count_for_a_world_that_is_there_already(tmp_path):
     assert state["rate_limit"] == {"per_minute": 5}
 
 
-def test_the_seed_of_the_numbers_decides_the_uuids():
+def test_the_random_seed_determines_the_uuids():
     first, again, other = (start(rng_seed=number) for number in (1, 1, 2))
 
     assert first == again
@@ -257,14 +257,14 @@ def test_latency_is_real():
     ],
     ids=str,
 )
-def test_a_bad_option_is_one_sentence(options, message):
+def test_an_invalid_option_is_refused_in_one_sentence(options, message):
     with pytest.raises(SandboxError) as caught:
         server.run(**options)
 
     assert message in caught.value.message
 
 
-def test_a_port_that_is_taken_is_one_sentence():
+def test_a_taken_port_is_refused_in_one_sentence():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -283,7 +283,7 @@ def test_a_world_in_a_file_is_not_overwritten_by_a_seed(tmp_path):
     assert start(data=data, reset=True, now="2030-01-01")["now"] == "2030-01-01T00:00:00Z"
 
 
-def test_a_first_start_with_a_bad_seed_leaves_no_half_world(tmp_path):
+def test_a_first_start_with_an_invalid_seed_leaves_no_partial_world(tmp_path):
     data = tmp_path / "world.db"
     with pytest.raises(SandboxError, match="moon"):
         start(seed={"moon": 1}, data=data)
@@ -291,7 +291,7 @@ def test_a_first_start_with_a_bad_seed_leaves_no_half_world(tmp_path):
     assert start(data=data)["users"]
 
 
-def test_a_file_of_something_else_is_left_alone(tmp_path):
+def test_a_file_of_another_program_is_not_changed(tmp_path):
     import sqlite3
 
     text, other = tmp_path / "notes.txt", tmp_path / "other.db"
@@ -345,12 +345,12 @@ def test_it(posthog_sandbox):
     assert me.body["email"] == "a@b.test"
     assert [one["status"] for one in posthog_sandbox.requests()] == [200]
 
-def test_each_test_begins_anew(posthog_sandbox):
+def test_each_test_starts_fresh(posthog_sandbox):
     assert posthog_sandbox.requests() == []
 """
 
 
-def test_the_plugin_gives_other_projects_a_sandbox(tmp_path):
+def test_the_plugin_provides_a_sandbox_to_other_projects(tmp_path):
     (tmp_path / "test_mine.py").write_text(PLUGIN, encoding="utf-8")
     options = [
         "-q",

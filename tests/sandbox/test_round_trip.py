@@ -1,4 +1,4 @@
-"""A state is a seed: whatever the world, reading it back makes the same one."""
+"""An exported state, loaded as a seed, makes the same world."""
 
 import json
 
@@ -265,7 +265,7 @@ def seen(world):
 
 @settings(suppress_health_check=list(HealthCheck))
 @given(seed=seeds, calls=steps)
-def test_any_world_is_made_again_by_its_own_state(seed, calls):
+def test_any_world_is_restored_from_its_state(seed, calls):
     first = World(StartOptions(seed_text=json.dumps(seed), rng_seed=3))
     try:
         for who, (method, path, body) in calls:
@@ -304,7 +304,7 @@ def test_the_same_calls_give_the_same_bytes(seed, calls):
 
 @settings(suppress_health_check=list(HealthCheck))
 @given(seed=seeds, data=st.data())
-def test_a_spoiled_seed_is_refused_or_makes_a_world_but_never_breaks(seed, data):
+def test_a_mutated_seed_is_refused_or_loaded_but_never_crashes(seed, data):
     place = seed
     while isinstance(place, dict | list) and place:
         keys = sorted(place) if isinstance(place, dict) else list(range(len(place)))

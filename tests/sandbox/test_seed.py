@@ -1,4 +1,4 @@
-"""The seed: what it may leave out, what it may name, and how it is refused."""
+"""Seeds: defaults, references by name, refusals."""
 
 import copy
 
@@ -85,7 +85,7 @@ def test_times_without_quotes_are_times_too(api):
     assert api.sandbox.state()["users"][0]["created_at"] == "2026-01-01T00:00:00Z"
 
 
-def test_an_empty_world_is_a_world(api):
+def test_an_empty_seed_is_valid(api):
     for empty in ("{}", "users:\norganizations:\n", {"users": [], "organizations": None}):
         api.sandbox.reset(empty)
         assert api.get(FLAGS).status == 401
@@ -112,7 +112,7 @@ def test_the_first_project_is_the_current_one(api):
     assert api.get("/api/users/@me/", who="mia").body["team"]["id"] == 1
 
 
-def test_ids_that_are_given_are_kept_and_others_are_beyond_them(api):
+def test_given_ids_are_kept_and_new_ids_follow_them(api):
     identity = "c0000000-0000-4000-8000-000000000001"
     flags = [{"key": "a", "filters": FULL}, {"key": "b", "filters": FULL, "id": 40}]
     rule = {"action_key": "x", "approver_config": {}, "id": identity}
@@ -126,7 +126,7 @@ def test_ids_that_are_given_are_kept_and_others_are_beyond_them(api):
     assert api.results(f"/api/projects/{project}/approval_policies/")[0]["id"] == identity
 
 
-def test_a_change_request_needs_little(api):
+def test_a_change_request_has_defaults(api):
     change_request = {
         "action_key": "feature_flag.enable",
         "intent": {"flag_key": "off", "gated_changes": {"active": True}},
@@ -146,7 +146,7 @@ def test_a_change_request_needs_little(api):
     assert api.get(f"{FLAGS}/2/").body["active"] is True
 
 
-def test_a_stranger_may_be_an_approver_and_a_role_may_be_gone(api):
+def test_approvers_may_be_outsiders_and_roles_may_be_deleted(api):
     gone = "b0000000-0000-4000-8000-00000000ffff"
     config = {"quorum": 1, "users": [99], "roles": [gone], "extra": 1}
     rule = {"action_key": "feature_flag.enable", "approver_config": config}
@@ -155,7 +155,7 @@ def test_a_stranger_may_be_an_approver_and_a_role_may_be_gone(api):
     assert api.results(f"{POLICIES}/")[0]["approver_config"] == config
 
 
-def test_roles_that_differ_only_in_case_may_stand_side_by_side(api):
+def test_roles_may_differ_only_in_case(api):
     roles = [{"name": "Admins"}, {"name": "admins"}]
     api.sandbox.reset(spoilt("organizations", 0, "roles", to=roles))
 
@@ -226,26 +226,26 @@ DEEP = [
 
 
 @pytest.mark.parametrize(("name", "value", "expected"), BAD, ids=[one[2][:40] for one in BAD])
-def test_a_wrong_seed_is_refused_with_its_place(api, name, value, expected):
+def test_an_invalid_seed_is_refused_with_its_place(api, name, value, expected):
     assert expected in refused(api, {name: value})
 
 
 @pytest.mark.parametrize(("path", "value", "expected"), DEEP, ids=[one[2][:70] for one in DEEP])
-def test_a_wrong_thing_deep_in_a_seed_is_refused_with_its_place(api, path, value, expected):
+def test_a_nested_error_in_a_seed_is_refused_with_its_place(api, path, value, expected):
     assert expected in refused(api, spoilt(*path, to=value))
 
 
 @pytest.mark.parametrize("text", ["a: [", "{", "- x", "5", "!!python/object:x {}", "a: &x [*x]"])
-def test_what_is_no_seed_at_all_is_refused(api, text):
+def test_other_documents_are_refused(api, text):
     assert refused(api, text)
 
 
-def test_what_is_nested_too_deeply_is_refused():
+def test_deep_nesting_is_refused():
     with pytest.raises(SeedError):
         document.parse_seed("[" * 5000 + "]" * 5000)
 
 
-def test_every_noun_of_the_world_can_be_said_in_a_seed(api):
+def test_every_type_of_object_can_be_in_a_seed(api):
     """The schema knows every field that the state writes."""
     form = document.load_schema()
     state = api.sandbox.state()

@@ -1,18 +1,13 @@
-"""A seed as a text: what is read as what, and what is refused in one line that names the place."""
-
-import json
-import sqlite3
+"""Reading a seed from text, and refusals with line and column."""
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.sandbox.protocol.errors import SandboxError, SeedError
+from reconciler.sandbox.protocol.errors import SeedError
 from reconciler.sandbox.seed import document
 from reconciler.sandbox.seed.document import parse_seed
-from reconciler.sandbox.store import tables
-from reconciler.sandbox.world import StartOptions, World
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -67,7 +62,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("text", "message"), REFUSED, ids=lambda one: str(one)[:30])
-def test_a_text_that_is_no_seed_is_refused_in_one_line(text, message):
+def test_an_invalid_text_is_refused_in_one_line(text, message):
     with pytest.raises(SeedError) as caught:
         parse_seed(text)
 
@@ -76,7 +71,7 @@ def test_a_text_that_is_no_seed_is_refused_in_one_line(text, message):
 
 
 @given(st.text() | st.text("{}[]:,-&*!|>'\"% \n\tab<"))
-def test_any_text_is_a_world_or_a_refusal(text):
+def test_any_text_is_loaded_or_refused(text):
     try:
         parse_seed(text)
     except SeedError as error:
@@ -84,54 +79,3 @@ def test_any_text_is_a_world_or_a_refusal(text):
     else:
         message = "fine"
     assert message.count("\n") == 0
-
-
-def written_by(tmp_path, version):
-    data = tmp_path / "world.db"
-    World(StartOptions(data=data, seed_text="{}")).close()
-    connection = sqlite3.connect(data)
-    connection.execute(f"PRAGMA user_version={version}")
-    connection.commit()
-    connection.close()
-    return data
-
-
-def test_a_file_of_a_newer_schema_is_left_alone(tmp_path):
-    data = written_by(tmp_path, 99)
-    before = data.read_bytes()
-
-    with pytest.raises(SandboxError, match=r"a newer version of the sandbox \(schema 99, this one"):
-        World(StartOptions(data=data))
-    assert data.read_bytes() == before
-
-
-def test_a_file_of_an_older_schema_is_brought_up_step_by_step(tmp_path, monkeypatch):
-    data = written_by(tmp_path, 1)
-    monkeypatch.setattr(tables, "SCHEMA_VERSION", 3)
-    with pytest.raises(SandboxError, match="another version"):
-        World(StartOptions(data=data))
-
-    steps = {1: ("CREATE TABLE extra (x)",), 2: ("INSERT INTO extra VALUES (7)",)}
-    monkeypatch.setattr(tables, "MIGRATIONS", steps)
-    for _ in range(2):  # the second time there is nothing left to do
-        world = World(StartOptions(data=data))
-        assert world.export_state()["users"] == []
-        world.close()
-    connection = sqlite3.connect(data)
-    assert connection.execute("SELECT x FROM extra").fetchall() == [(7,)]
-    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
-    connection.close()
-
-
-def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
-    data = written_by(tmp_path, 1)
-    monkeypatch.setattr(tables, "SCHEMA_VERSION", 2)
-    monkeypatch.setattr(tables, "MIGRATIONS", {1: ("CREATE TABLE extra (x)", "moon")})
-
-    with pytest.raises(SandboxError):
-        World(StartOptions(data=data))
-
-    connection = sqlite3.connect(data)
-    names = json.dumps(connection.execute("SELECT name FROM sqlite_schema").fetchall())
-    assert "extra" not in names
-    connection.close()

@@ -38,7 +38,7 @@ def test_reset_undoes_everything(api):
     assert api.get(FLAGS).status == 200
 
 
-def test_reset_takes_yaml_and_an_empty_body_goes_back_to_the_start(api):
+def test_reset_accepts_yaml_and_without_a_body_restores_the_start(api):
     started = api.sandbox.control("POST", "reset")
     assert started == {"now": NOW}
     api.sandbox.reset("users: [{email: zoe@acme.test, tokens: [{token: phx_zoe}]}]")
@@ -49,7 +49,7 @@ def test_reset_takes_yaml_and_an_empty_body_goes_back_to_the_start(api):
     assert api.get(FLAGS).status == 200
 
 
-def test_a_bad_seed_changes_nothing(api):
+def test_an_invalid_seed_changes_nothing(api):
     api.patch(f"{FLAGS}/1/", {"name": "kept"})
 
     message = refused(api, "POST", "reset", {"organizations": [{"nmae": "x"}]})
@@ -58,7 +58,7 @@ def test_a_bad_seed_changes_nothing(api):
     assert api.get(f"{FLAGS}/1/").body["name"] == "kept"
 
 
-def test_a_standing_clock_moves_only_when_told(api):
+def test_a_frozen_clock_moves_only_on_request(api):
     assert api.sandbox.control("GET", "clock") == {"now": NOW}
     assert api.sandbox.advance("15d") == "2026-01-20T09:00:00Z"
     assert api.sandbox.advance("1w2h30s") == "2026-01-27T11:00:30Z"
@@ -67,7 +67,7 @@ def test_a_standing_clock_moves_only_when_told(api):
     assert api.sandbox.control("GET", "clock") == back
 
 
-def test_a_running_clock_runs_on_from_where_it_was_set(api):
+def test_a_running_clock_continues_from_the_time_it_was_set_to(api):
     seed = {name: value for name, value in SEED.items() if name != "now"}
     api.sandbox.reset(seed)
     set_to = api.sandbox.control("POST", "clock", {"set": "2030-01-01T00:00:00Z"})["now"]
@@ -87,12 +87,12 @@ def test_a_running_clock_runs_on_from_where_it_was_set(api):
      {"advance": "99999999w"}, {"advance": "9999999999999999w"}, "[", "[]"],
     ids=str,
 )  # fmt: skip
-def test_a_senseless_time_is_refused(api, body):
+def test_an_invalid_time_is_refused(api, body):
     assert refused(api, "POST", "clock", body)
     assert api.sandbox.control("GET", "clock") == {"now": NOW}
 
 
-def test_tasks_run_when_asked_and_by_the_clock(api):
+def test_tasks_run_on_request_and_by_the_clock(api):
     api.policy(expires_after="2 00:00:00")
     api.file()
 
@@ -112,7 +112,7 @@ def test_staleness_is_checked_by_the_clock(api):
     assert api.results(f"{REQUESTS}/")[0]["validation_status"] == "stale"
 
 
-def test_the_ledger_holds_every_committed_effect(api):
+def test_the_ledger_contains_every_committed_effect(api):
     api.policy()
     request = api.file()
     api.post(f"{REQUESTS}/{request['id']}/approve/", who="ada")
@@ -132,7 +132,7 @@ def test_the_ledger_holds_every_committed_effect(api):
     assert flag["at"] == NOW
 
 
-def test_the_ledger_has_nothing_of_refused_and_of_reading_calls(api):
+def test_the_ledger_omits_refused_calls_and_reads(api):
     api.get(FLAGS)
     api.patch(f"{FLAGS}/1/", {"key": "not a key"})
     api.post(f"{POLICIES}/", {}, who="max")
@@ -140,7 +140,7 @@ def test_the_ledger_has_nothing_of_refused_and_of_reading_calls(api):
     assert api.sandbox.ledger() == []
 
 
-def test_the_request_log_holds_every_call(api):
+def test_the_request_log_contains_every_call(api):
     api.get(f"{FLAGS}/?limit=1", who="max")
     api.patch(f"{FLAGS}/1/", {"key": "not a key"})
     api.get(FLAGS, who=None)

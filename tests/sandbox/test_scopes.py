@@ -1,4 +1,4 @@
-"""Sections 1.2 and 2: every operation needs its one scope, and the scope is asked for first."""
+"""Scopes: each operation needs one, and it is checked first (contract 1.2, 2)."""
 
 import pytest
 
@@ -68,7 +68,8 @@ def give(api, who, *scopes):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} {row[1]}")
-def test_2_the_scope_of_its_row_is_enough_and_needed(api, row):
+def test_each_operation_needs_exactly_its_scope(api, row):
+    """Contract 2."""
     method, path, body, scope, status = row
     give(api, "olga", scope)
     assert api.call(method, path, body).status == status
@@ -89,13 +90,15 @@ def test_2_the_scope_of_its_row_is_enough_and_needed(api, row):
 
 
 @pytest.mark.parametrize("path", [f"{POLICIES}/", f"{FLAGS}/1/", f"{ORG}/", f"{ORG}/members/"])
-def test_1_2_write_implies_read_everywhere(api, path):
+def test_write_implies_read_everywhere(api, path):
+    """Contract 1.2."""
     give(api, "olga", *[f"{one}:write" for one in OTHERS])
 
     assert api.get(path).status == 200
 
 
-def test_1_2_the_scope_is_asked_for_before_the_level_the_body_and_the_object(api):
+def test_the_scope_is_checked_before_level_body_and_object(api):
+    """Contract 1.2."""
     give(api, "max", "approvals:read")
 
     for path in (f"{POLICIES}/", "/api/projects/1/approval_policies/"):
@@ -120,7 +123,8 @@ CLOSED = [
 
 
 @pytest.mark.parametrize(("method", "path"), CLOSED)
-def test_1_2_what_a_route_does_not_offer_is_not_open_to_keys(api, method, path):
+def test_methods_without_a_route_are_refused_for_keys(api, method, path):
+    """Contract 1.2."""
     reply = api.call(method, path, {} if method != "GET" else None)
 
     assert (reply.status, reply.body["code"]) == (403, "permission_denied")
@@ -131,13 +135,15 @@ def test_1_2_what_a_route_does_not_offer_is_not_open_to_keys(api, method, path):
     ("method", "path"),
     [("GET", ""), ("POST", ""), ("GET", "1/"), ("PATCH", "1/"), ("PUT", "1"), ("DELETE", "1/")],
 )
-def test_1_1_the_management_of_environments_is_dead_in_every_way(api, method, path):
+def test_environments_cannot_be_managed_with_any_method(api, method, path):
+    """Contract 1.1."""
     reply = api.call(method, f"/api/projects/1/environments/{path}", None)
 
     assert reply.status == 403
 
 
-def test_1_2_a_key_in_the_body_helps_when_the_header_is_no_bearer(api):
+def test_a_key_in_the_body_counts_without_a_bearer_header(api):
+    """Contract 1.2."""
     path = "/api/projects/1/feature_flags/1/"
     body = {"personal_api_key": "phx_olga", "name": "by body"}
     reply = api.call("PATCH", path, body, who=None)
@@ -145,8 +151,8 @@ def test_1_2_a_key_in_the_body_helps_when_the_header_is_no_bearer(api):
     assert (reply.status, reply.body["name"]) == (200, "by body")
 
 
-def test_2_every_key_may_ask_what_it_may_do(api):
-    """`/api/personal_api_keys/@current/` needs no scope, and never answers the key."""
+def test_every_key_may_read_its_own_scopes(api):
+    """`/api/personal_api_keys/@current/` needs no scope, and never answers the key (contract 2)."""
     give(api, "olga", "feature_flag:read")
     answer = api.get("/api/personal_api_keys/@current/", who="olga")
 

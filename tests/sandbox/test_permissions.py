@@ -1,4 +1,4 @@
-"""Section 2: who may do what, row by row."""
+"""Permissions, one case per row (contract 2)."""
 
 import pytest
 
@@ -36,7 +36,8 @@ ROWS = [
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} {row[1]}")
 @pytest.mark.parametrize("level", LEVELS)
-def test_2_the_matrix_holds(api, row, level):
+def test_every_row_of_the_permission_matrix(api, row, level):
+    """Contract 2."""
     method, path, body, allowed = row
 
     reply = api.call(method, path, body, who=LEVELS[level])
@@ -48,13 +49,15 @@ def test_2_the_matrix_holds(api, row, level):
         assert reply.body["code"] == "permission_denied"
 
 
-def test_2_an_insufficient_level_is_named_so(api):
+def test_an_insufficient_level_has_its_own_message(api):
+    """Contract 2."""
     reply = api.post(f"{POLICIES}/", POLICY, who="max")
 
     assert reply.body["detail"] == "Your organization access level is insufficient."
 
 
-def test_2_being_owner_gives_no_right_to_approve(api):
+def test_an_owner_is_not_an_approver_by_level(api):
+    """Contract 2."""
     api.policy()
     request = api.file()
 
@@ -64,7 +67,8 @@ def test_2_being_owner_gives_no_right_to_approve(api):
     assert reply.body["detail"] == "You are not in the approver set for this change request"
 
 
-def test_2_being_in_a_bypass_list_gives_no_right_to_approve(api):
+def test_a_bypass_level_does_not_allow_approving(api):
+    """Contract 2."""
     api.policy(bypass_org_membership_levels=[15])
     request = api.file()
 

@@ -1,4 +1,4 @@
-"""Reads are kept encoded; nobody may ever notice, but by the clock on the wall."""
+"""Cached responses of reads are never stale."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ def test_a_read_after_a_write_shows_the_write(api):
     assert {one["name"] for one in api.results(f"{FLAGS}/")} == {"", "new"}
 
 
-def test_a_read_is_the_callers_own(api):
+def test_a_cached_read_is_per_caller(api):
     api.policy()
     request = api.file()
     path = f"/api/projects/1/change_requests/{request['id']}/"
@@ -22,13 +22,13 @@ def test_a_read_is_the_callers_own(api):
     assert not api.get(path, who="ada").body["is_requester"]
 
 
-def test_a_reset_to_an_empty_world_empties_what_was_read(api):
+def test_a_reset_clears_cached_reads(api):
     assert api.get("/api/users/@me/").status == 200
     api.sandbox.reset("{}")
     assert api.get("/api/users/@me/").status == 401
 
 
-def test_a_read_goes_by_the_clock(api):
+def test_a_cached_read_depends_on_the_clock(api):
     seed_group = [{"properties": [], "rollout_percentage": 100}]
     api.patch(f"{FLAGS}/1/", {"filters": {"groups": seed_group}})
     assert api.get(f"{FLAGS}/1/").body["status"] == "ACTIVE"
@@ -36,7 +36,7 @@ def test_a_read_goes_by_the_clock(api):
     assert api.get(f"{FLAGS}/1/").body["status"] == "STALE"
 
 
-def test_faults_spoil_one_read_and_not_the_next(api):
+def test_a_fault_changes_one_read_and_not_the_next(api):
     path = f"{FLAGS}/?limit=1"
     whole = api.get(path).body
     api.sandbox.inject(

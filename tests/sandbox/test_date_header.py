@@ -1,11 +1,11 @@
-"""Answers carry the sandbox's own time, as PostHog's carry PostHog's."""
+"""Responses have the sandbox's own time, as PostHog's have PostHog's."""
 
 import urllib.error
 import urllib.request
 from email.utils import parsedate_to_datetime
 
 
-def test_the_date_of_an_answer_is_the_sandboxs(world):
+def test_responses_have_the_sandboxs_date(world):
     """A client that goes by the server's clock sees it stand, and jump."""
     repo = world({"now": "2026-01-05T09:00:00Z", "users": [], "organizations": []})
 

@@ -1,4 +1,4 @@
-"""Section 7: change requests."""
+"""Change requests (contract 7)."""
 
 import pytest
 
@@ -58,7 +58,8 @@ def two_of(*users, **more):
     return {"approver_config": {"quorum": 2, "users": list(users)}, **more}
 
 
-def test_7_1_a_request_has_twenty_five_fields(api):
+def test_a_request_has_twenty_five_fields(api):
+    """Contract 7.1."""
     api.policy(expires_after="7 00:00:00")
     body = read(api, api.file())
 
@@ -83,7 +84,8 @@ def test_7_1_a_request_has_twenty_five_fields(api):
     }
 
 
-def test_7_1_what_is_computed_is_computed_for_the_caller(api):
+def test_computed_fields_depend_on_the_caller(api):
+    """Contract 7.1."""
     api.policy(approver_config={"quorum": 2, "users": [12, 14], "roles": [MANAGERS]})
     request = api.file()
 
@@ -96,7 +98,8 @@ def test_7_1_what_is_computed_is_computed_for_the_caller(api):
     assert (view["can_approve"], view["user_decision"]) == (True, "approved")
 
 
-def test_7_2_the_intent_of_an_enable(api):
+def test_the_intent_of_an_enable(api):
+    """Contract 7.2."""
     api.policy()
     request = api.file(active=True, name="x", moon=1)
 
@@ -114,7 +117,8 @@ def test_7_2_the_intent_of_an_enable(api):
     assert request["intent_display"]["after"] == {"name": "x", "active": True}
 
 
-def test_7_2_the_intent_of_an_update_is_merged_and_normalized(api):
+def test_the_intent_of_an_update_is_merged_and_normalized(api):
+    """Contract 7.2."""
     api.policy(UPDATE)
     intent = api.file(filters=rollout(90))["intent"]
 
@@ -128,7 +132,8 @@ def test_7_2_the_intent_of_an_update_is_merged_and_normalized(api):
     }
 
 
-def test_7_2_the_intent_of_a_create_has_no_preconditions(api):
+def test_the_intent_of_a_create_has_no_preconditions(api):
+    """Contract 7.2."""
     api.policy()
     body = {"key": "new", "filters": {"groups": [{"properties": []}]}}
     intent = api.post(f"{FLAGS}/", body, who="max").body["change_request"]["intent"]
@@ -138,7 +143,8 @@ def test_7_2_the_intent_of_a_create_has_no_preconditions(api):
     assert intent["preconditions"] == {"version": None, "updated_at": None}
 
 
-def test_7_4_an_approval_below_the_quorum_only_counts(api):
+def test_an_approval_below_the_quorum_is_only_recorded(api):
+    """Contract 7.4."""
     api.policy(**two_of(12, 13))
     request = api.file()
 
@@ -156,7 +162,8 @@ def test_7_4_an_approval_below_the_quorum_only_counts(api):
     assert api.get(f"{FLAGS}/2/").body["active"] is False
 
 
-def test_7_4_the_last_approval_applies_as_the_requester(api):
+def test_the_last_approval_applies_as_the_requester(api):
+    """Contract 7.4."""
     api.policy(**two_of(12, 13))
     request = api.file(active=True, name="both")
     approve(api, request)
@@ -183,7 +190,8 @@ def refusal(reply):
     return reply.body["detail"]
 
 
-def test_7_4_the_three_checks_of_an_approver_come_in_order(api):
+def test_the_three_checks_of_an_approver_come_in_order(api):
+    """Contract 7.4."""
     api.policy(approver_config={"quorum": 1, "users": [14]})
     request = api.file()
 
@@ -196,7 +204,8 @@ def test_7_4_the_three_checks_of_an_approver_come_in_order(api):
     assert refusal(approve(api, request, who="max")) == expected
 
 
-def test_7_4_reject_has_the_same_checks(api):
+def test_reject_has_the_same_checks(api):
+    """Contract 7.4."""
     api.policy(approver_config={"quorum": 1, "users": [14]})
     request = api.file()
 
@@ -208,7 +217,8 @@ def test_7_4_reject_has_the_same_checks(api):
     assert refusal(reject(api, request, who="ada", reason="r")) == expected
 
 
-def test_7_4_self_approval_does_not_make_an_approver(api):
+def test_self_approval_does_not_make_an_approver(api):
+    """Contract 7.4."""
     api.policy(allow_self_approve=True)
     request = api.file()
 
@@ -217,14 +227,16 @@ def test_7_4_self_approval_does_not_make_an_approver(api):
     assert approve(api, request).body["status"] == "applied"
 
 
-def test_7_4_with_self_approval_an_approver_may_approve_its_own(api):
+def test_with_self_approval_an_approver_may_approve_its_own(api):
+    """Contract 7.4."""
     api.policy(allow_self_approve=True)
     request = api.file(who="ada")
 
     assert approve(api, request, who="ada").body["status"] == "applied"
 
 
-def test_7_4_roles_are_those_of_the_snapshot_and_their_holders_those_of_now(api):
+def test_approver_roles_come_from_the_snapshot_with_current_members(api):
+    """Contract 7.4."""
     policy = api.policy(approver_config={"quorum": 1, "roles": [MANAGERS]})
     request = api.file()
     api.patch(f"{POLICIES}/{policy['id']}/", {"approver_config": {"quorum": 9, "roles": []}})
@@ -236,7 +248,8 @@ def test_7_4_roles_are_those_of_the_snapshot_and_their_holders_those_of_now(api)
     assert approve(api, request, who="abe").body["status"] == "applied"
 
 
-def test_7_4_nobody_votes_twice(api):
+def test_nobody_votes_twice(api):
+    """Contract 7.4."""
     api.policy(**two_of(12, 13))
     request = api.file()
     approve(api, request)
@@ -247,7 +260,8 @@ def test_7_4_nobody_votes_twice(api):
 
 
 @pytest.mark.parametrize("body", [{}, {"reason": ""}, {"reason": None}])
-def test_7_4_a_rejection_needs_a_reason(api, body):
+def test_a_rejection_needs_a_reason(api, body):
+    """Contract 7.4."""
     api.policy()
     request = api.file()
 
@@ -258,7 +272,8 @@ def test_7_4_a_rejection_needs_a_reason(api, body):
     assert read(api, request)["state"] == "pending"
 
 
-def test_7_4_one_rejection_ends_a_request(api):
+def test_one_rejection_ends_a_request(api):
+    """Contract 7.4."""
     api.policy(**two_of(12, 13))
     request = api.file()
     approve(api, request)
@@ -274,7 +289,8 @@ def test_7_4_one_rejection_ends_a_request(api):
     assert [one["decision"] for one in read(api, request)["approvals"]] == ["approved", "rejected"]
 
 
-def test_7_3_a_canceled_request_is_rejected_by_its_requester(api):
+def test_a_canceled_request_is_rejected_by_its_requester(api):
+    """Contract 7.3."""
     api.policy()
     request = api.file()
 
@@ -294,7 +310,8 @@ def test_7_3_a_canceled_request_is_rejected_by_its_requester(api):
     )
 
 
-def test_7_4_only_the_requester_cancels_and_not_over_an_approval(api):
+def test_only_the_requester_cancels_and_only_without_approvals(api):
+    """Contract 7.4."""
     api.policy(**two_of(12, 13))
     request = api.file()
 
@@ -310,7 +327,8 @@ def test_7_4_only_the_requester_cancels_and_not_over_an_approval(api):
     assert refusal(cancel(api, request)) == expected
 
 
-def test_7_4_a_requester_who_voted_cannot_cancel(api):
+def test_a_requester_who_voted_cannot_cancel(api):
+    """Contract 7.4."""
     api.policy(**two_of(12, 13), allow_self_approve=True)
     request = api.file(who="ada")
     approve(api, request)
@@ -324,7 +342,8 @@ def test_7_4_a_requester_who_voted_cannot_cancel(api):
     assert read(api, request)["state"] == "pending"
 
 
-def test_7_5_another_version_fails_the_application_with_200(api):
+def test_another_version_fails_the_application_with_200(api):
+    """Contract 7.5."""
     api.policy()
     request = api.file()
     api.patch(f"{FLAGS}/2/", {"name": "moved on"})
@@ -343,7 +362,8 @@ def test_7_5_another_version_fails_the_application_with_200(api):
     assert api.get(f"{FLAGS}/2/").body["active"] is False
 
 
-def test_7_5_what_is_no_longer_valid_fails(api):
+def test_a_change_that_became_invalid_fails_to_apply(api):
+    """Contract 7.5."""
     api.policy()
     request = api.file(active=True, key="taken")
     body = {"key": "taken", "active": False, "filters": rollout(1)}
@@ -355,7 +375,8 @@ def test_7_5_what_is_no_longer_valid_fails(api):
     assert read(api, request)["apply_error"].startswith("Validation failed: ")
 
 
-def test_7_5_a_requester_who_left_fails_the_application(api):
+def test_a_requester_who_left_fails_the_application(api):
+    """Contract 7.5."""
     api.policy()
     request = api.file()
     uuid = api.get("/api/users/@me/", who="max").body["uuid"]
@@ -365,7 +386,8 @@ def test_7_5_a_requester_who_left_fails_the_application(api):
     assert read(api, request)["validation_status"] == "invalid"
 
 
-def test_7_5_a_create_is_applied_with_version_1(api):
+def test_a_create_is_applied_with_version_1(api):
+    """Contract 7.5."""
     api.policy()
     body = {"key": "new", "filters": {"groups": [{"properties": []}]}, "tags": ["t"]}
     request = api.post(f"{FLAGS}/", body, who="max").body["change_request"]
@@ -380,7 +402,8 @@ def test_7_5_a_create_is_applied_with_version_1(api):
     assert flag["created_by"]["email"] == "max@acme.test"
 
 
-def test_7_5_a_create_whose_flag_is_there_takes_it(api):
+def test_a_create_whose_flag_exists_reports_it(api):
+    """Contract 7.5."""
     policy = api.policy()
     body = {"key": "new", "filters": {"groups": [{"properties": []}]}}
     request = api.post(f"{FLAGS}/", body, who="max").body["change_request"]
@@ -390,7 +413,8 @@ def test_7_5_a_create_whose_flag_is_there_takes_it(api):
     assert approve(api, request).body["result"]["resource_id"] == made["id"]
 
 
-def test_7_5_enable_of_an_enabled_flag_at_the_same_version_counts(api):
+def test_enabling_an_enabled_flag_at_the_same_version_succeeds(api):
+    """Contract 7.5."""
     request = {
         "action_key": "feature_flag.enable",
         "intent": {"flag_key": "on", "gated_changes": {"active": True}},
@@ -409,7 +433,8 @@ def test_7_5_enable_of_an_enabled_flag_at_the_same_version_counts(api):
     assert api.get(f"{FLAGS}/1/").body["version"] == 1
 
 
-def test_7_5_a_policy_that_is_gone_does_not_matter(api):
+def test_a_deleted_policy_does_not_matter(api):
+    """Contract 7.5."""
     policy = api.policy()
     request = api.file()
     api.delete(f"{POLICIES}/{policy['id']}/")
@@ -417,7 +442,8 @@ def test_7_5_a_policy_that_is_gone_does_not_matter(api):
     assert approve(api, request).body["status"] == "applied"
 
 
-def test_7_5_staleness_is_marked_by_the_task_and_never_heals(api):
+def test_staleness_is_marked_by_the_task_and_is_permanent(api):
+    """Contract 7.5."""
     api.policy()
     request = api.file()
     api.sandbox.run_task("check_staleness")
@@ -433,7 +459,8 @@ def test_7_5_staleness_is_marked_by_the_task_and_never_heals(api):
     assert approve(api, request).body["status"] == "failed"
 
 
-def test_7_5_a_deleted_flag_makes_a_request_stale(api):
+def test_a_deleted_flag_makes_a_request_stale(api):
+    """Contract 7.5."""
     api.policy()
     request = api.file()
     api.patch(f"{FLAGS}/2/", {"deleted": True})
@@ -442,7 +469,8 @@ def test_7_5_a_deleted_flag_makes_a_request_stale(api):
     assert read(api, request)["validation_status"] == "stale"
 
 
-def test_7_3_expiry_waits_for_the_hourly_sweep(api):
+def test_expiry_waits_for_the_hourly_task(api):
+    """Contract 7.3."""
     api.policy(expires_after="00:30:00")
     request = api.file()
     api.sandbox.advance("45m")
@@ -455,7 +483,8 @@ def test_7_3_expiry_waits_for_the_hourly_sweep(api):
     assert api.patch(f"{FLAGS}/2/", {"active": True}, who="max").status == 409
 
 
-def test_7_3_an_expired_request_can_be_approved_before_the_sweep(api):
+def test_an_overdue_request_can_be_approved_before_the_task_runs(api):
+    """Contract 7.3."""
     api.policy(expires_after="00:30:00")
     request = api.file()
     api.sandbox.advance("45m")
@@ -463,7 +492,8 @@ def test_7_3_an_expired_request_can_be_approved_before_the_sweep(api):
     assert approve(api, request).body["status"] == "applied"
 
 
-def test_7_3_the_sweep_can_be_asked_for(api):
+def test_the_expiry_task_can_be_run_on_request(api):
+    """Contract 7.3."""
     api.policy(expires_after="")
     request = api.file()
     assert read(api, request)["state"] == "pending"
@@ -473,7 +503,8 @@ def test_7_3_the_sweep_can_be_asked_for(api):
     assert "Only pending" in refusal(approve(api, request))
 
 
-def test_7_6_lists_are_newest_first_and_filtered(api):
+def test_lists_are_newest_first_and_filtered(api):
+    """Contract 7.6."""
     for action in ("feature_flag.enable", "feature_flag.disable", UPDATE):
         api.policy(action)
     enable = api.file()
@@ -502,7 +533,8 @@ def test_7_6_lists_are_newest_first_and_filtered(api):
     )
 
 
-def test_7_a_request_of_another_project_is_not_found_here(api):
+def test_a_request_of_another_project_is_not_found_here(api):
+    """Contract 7."""
     api.policy()
     request = api.file()
 
@@ -513,7 +545,9 @@ def test_7_a_request_of_another_project_is_not_found_here(api):
     assert api.get(alias).body["id"] == request["id"]
 
 
-def test_7_2_encrypted_payloads_are_covered_in_what_is_shown(api):
+def test_encrypted_payloads_are_redacted_in_responses(api):
+    """Contract 7.2."""
+
     def change(seed):
         flag = seed["organizations"][0]["projects"][0]["feature_flags"][1]
         flag.update(is_remote_configuration=True, has_encrypted_payloads=True)

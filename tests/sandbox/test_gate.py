@@ -1,4 +1,4 @@
-"""Section 5: the gate on flag writes."""
+"""The approval gate on flag writes (contract 5)."""
 
 import pytest
 
@@ -27,7 +27,8 @@ def wide(action, **more):
     return change
 
 
-def test_5_1_an_invalid_body_is_an_ordinary_400_and_files_nothing(api):
+def test_an_invalid_body_is_an_ordinary_400_and_files_nothing(api):
+    """Contract 5.1."""
     api.policy()
 
     reply = on(api, active=True, key="not a key")
@@ -36,7 +37,8 @@ def test_5_1_an_invalid_body_is_an_ordinary_400_and_files_nothing(api):
     assert api.results(f"{REQUESTS}/") == []
 
 
-def test_5_1_policy_conflict_comes_before_bypass(api):
+def test_policy_conflict_comes_before_bypass(api):
+    """Contract 5.1."""
     for action in (ENABLE, UPDATE):
         api.policy(action, bypass_org_membership_levels=[15])
 
@@ -46,7 +48,8 @@ def test_5_1_policy_conflict_comes_before_bypass(api):
     assert on(api, who="olga", active=True).status == 200
 
 
-def test_5_1_policy_conflict_comes_before_conditions(api):
+def test_policy_conflict_comes_before_conditions(api):
+    """Contract 5.1."""
     never = {"type": "before_after", "field": "rollout_percentage", "operator": ">", "value": 100}
     api.policy(ENABLE)
     api.policy(UPDATE, conditions=never)
@@ -54,14 +57,16 @@ def test_5_1_policy_conflict_comes_before_conditions(api):
     assert on(api, active=True, filters=filters(90)).body["code"] == "policy_conflict"
 
 
-def test_5_1_a_disabled_policy_is_no_candidate(api):
+def test_a_disabled_policy_is_ignored(api):
+    """Contract 5.1."""
     api.policy(ENABLE)
     api.policy(UPDATE, enabled=False)
 
     assert on(api, active=True, filters=filters(90)).body["code"] == "approval_required"
 
 
-def test_5_1_the_policy_of_the_organization_gates_where_the_project_has_none(api):
+def test_an_organizations_policy_applies_without_one_of_the_project(api):
+    """Contract 5.1."""
     api.reset(wide(ENABLE))
 
     reply = on(api, active=True)
@@ -69,7 +74,8 @@ def test_5_1_the_policy_of_the_organization_gates_where_the_project_has_none(api
     assert (reply.status, reply.body["code"]) == (409, "approval_required")
 
 
-def test_5_1_the_policies_of_project_and_organization_conflict_when_both_match(api):
+def test_project_and_organization_policies_conflict_when_both_match(api):
+    """Contract 5.1."""
     api.reset(wide(ENABLE))
     api.policy(ENABLE)
 
@@ -80,7 +86,8 @@ def test_5_1_the_policies_of_project_and_organization_conflict_when_both_match(a
     assert [sorted(one) for one in reply.body["conflicting_policies"]] == [["id", "name"]] * 2
 
 
-def test_5_1_the_policy_of_the_project_decides_when_the_other_does_not_match(api):
+def test_the_projects_policy_decides_when_the_other_does_not_match(api):
+    """Contract 5.1."""
     api.reset(
         wide(
             UPDATE,
@@ -100,20 +107,23 @@ def test_5_1_the_policy_of_the_project_decides_when_the_other_does_not_match(api
 
 
 @pytest.mark.parametrize(("level", "status"), [(15, 200), (8, 409), (1, 409)])
-def test_5_1_a_bypass_level_is_exact(api, level, status):
+def test_a_bypass_level_is_exact(api, level, status):
+    """Contract 5.1."""
     api.policy(bypass_org_membership_levels=[level])
 
     assert on(api, who="olga", active=True).status == status
 
 
-def test_5_1_any_role_of_the_bypass_list_lets_through(api):
+def test_any_role_of_the_bypass_list_bypasses(api):
+    """Contract 5.1."""
     api.policy(bypass_roles=[MANAGERS])
 
     assert on(api, who="max", active=True).status == 409
     assert on(api, flag=2, who="mia", active=True).status == 200
 
 
-def test_5_1_unmet_conditions_let_through(api):
+def test_unmet_conditions_do_not_gate(api):
+    """Contract 5.1."""
     much = {"type": "change_amount", "field": "rollout_percentage", "operator": ">", "value": 20}
     api.policy(UPDATE, conditions=much)
 
@@ -121,7 +131,8 @@ def test_5_1_unmet_conditions_let_through(api):
     assert on(api, filters=filters(91)).status == 409
 
 
-def test_5_1_the_gate_runs_before_the_version_check(api):
+def test_the_gate_runs_before_the_version_check(api):
+    """Contract 5.1."""
     api.policy()
     original = api.get(f"{FLAGS}/2/").body
     assert on(api, name="theirs").status == 200
@@ -131,7 +142,8 @@ def test_5_1_the_gate_runs_before_the_version_check(api):
     assert on(api, **stale).body["code"] == "conflict"
 
 
-def test_5_2_what_each_action_detects_on_a_patch(api):
+def test_what_each_action_detects_on_a_patch(api):
+    """Contract 5.2."""
     for action in (ENABLE, DISABLE, UPDATE):
         api.policy(action)
     off, live = 2, 1
@@ -164,14 +176,16 @@ def test_5_2_what_each_action_detects_on_a_patch(api):
     ],
     ids=str,
 )
-def test_5_2_what_is_never_gated(api, change):
+def test_some_writes_are_never_gated(api, change):
+    """Contract 5.2."""
     for action in (ENABLE, DISABLE, UPDATE):
         api.policy(action)
 
     assert on(api, 2, **change).status == 200
 
 
-def test_5_2_an_update_is_seen_although_active_flips(api):
+def test_an_update_is_detected_although_active_changes(api):
+    """Contract 5.2."""
     api.policy(UPDATE)
 
     reply = on(api, active=True, filters=filters(90))
@@ -191,13 +205,15 @@ def test_5_2_an_update_is_seen_although_active_flips(api):
     ],
     ids=str,
 )
-def test_5_2_any_other_position_or_value_is_an_update(api, sent):
+def test_any_other_position_or_value_is_an_update(api, sent):
+    """Contract 5.2."""
     api.policy(UPDATE)
 
     assert on(api, filters=sent).status == 409
 
 
-def test_5_2_release_conditions_count_when_the_policy_selects_them(api):
+def test_release_conditions_count_when_the_policy_selects_them(api):
+    """Contract 5.2."""
     api.policy(UPDATE, conditions={"type": "any_change", "field": "release_conditions"})
     groups = [{"properties": [{"key": "plan", "type": "person", "value": ["pro"]}]}]
 
@@ -220,7 +236,8 @@ def test_5_2_release_conditions_count_when_the_policy_selects_them(api):
     ],
     ids=str,
 )
-def test_5_2_what_is_gated_on_a_create(api, body, action):
+def test_gated_actions_of_a_create(api, body, action):
+    """Contract 5.2."""
     for one in (ENABLE, DISABLE, UPDATE):
         api.policy(one)
 
@@ -234,7 +251,8 @@ def test_5_2_what_is_gated_on_a_create(api, body, action):
         assert api.get(f"{FLAGS}/?key=new").body["count"] == 0
 
 
-def test_5_2_a_create_that_is_born_active_with_a_rollout_conflicts(api):
+def test_creating_an_active_flag_with_a_rollout_conflicts(api):
+    """Contract 5.2."""
     for action in (ENABLE, UPDATE):
         api.policy(action)
 
@@ -243,7 +261,8 @@ def test_5_2_a_create_that_is_born_active_with_a_rollout_conflicts(api):
     assert reply.body["code"] == "policy_conflict"
 
 
-def test_5_2_the_actions_of_a_flag_are_gated_too(api):
+def test_the_actions_of_a_flag_are_gated_too(api):
+    """Contract 5.2."""
     for action in (ENABLE, DISABLE):
         api.policy(action)
 
@@ -257,7 +276,8 @@ def test_5_2_the_actions_of_a_flag_are_gated_too(api):
     assert api.post(f"{FLAGS}/2/archive/", who="max").status == 200
 
 
-def test_5_3_approval_required_has_the_serializer_form(api):
+def test_approval_required_has_the_serializer_form(api):
+    """Contract 5.3."""
     policy = api.policy(UPDATE, approver_config={"quorum": 2, "users": [12, 13], "roles": []})
 
     reply = on(api, filters=filters(90), name="held back too")
@@ -288,7 +308,8 @@ def test_5_3_approval_required_has_the_serializer_form(api):
     assert (flag["name"], flag["version"]) == ("", 1)
 
 
-def test_5_3_an_approver_is_told_that_others_must_approve(api):
+def test_an_approver_reads_that_others_must_approve(api):
+    """Contract 5.3."""
     api.policy()
 
     reply = on(api, who="ada", active=True)
@@ -297,7 +318,8 @@ def test_5_3_an_approver_is_told_that_others_must_approve(api):
     assert reply.body["message"] == expected
 
 
-def test_5_4_a_second_attempt_gets_the_open_request_back(api):
+def test_a_second_attempt_returns_the_open_request(api):
+    """Contract 5.4."""
     api.policy(UPDATE)
     first = api.file(filters=filters(90))
 
@@ -315,7 +337,8 @@ def test_5_4_a_second_attempt_gets_the_open_request_back(api):
     assert len(api.results(f"{REQUESTS}/")) == 1
 
 
-def test_5_4_another_action_on_the_same_flag_is_free(api):
+def test_another_action_on_the_same_flag_is_not_blocked(api):
+    """Contract 5.4."""
     api.policy(UPDATE)
     api.policy(ENABLE)
     api.file(filters=filters(90))
@@ -323,7 +346,8 @@ def test_5_4_another_action_on_the_same_flag_is_free(api):
     assert on(api, active=True).body["code"] == "approval_required"
 
 
-def test_5_4_a_closed_request_makes_way(api):
+def test_a_closed_request_does_not_block(api):
+    """Contract 5.4."""
     api.policy()
     first = api.file()
     assert api.post(f"{REQUESTS}/{first['id']}/cancel/", who="max").status == 200
@@ -331,7 +355,8 @@ def test_5_4_a_closed_request_makes_way(api):
     assert api.file()["id"] != first["id"]
 
 
-def test_5_4_gated_creates_are_told_apart_by_their_key(api):
+def test_gated_creates_are_distinguished_by_key(api):
+    """Contract 5.4."""
     api.policy()
     body = {"filters": {"groups": [{"properties": []}]}}
 
@@ -345,7 +370,8 @@ def test_5_4_gated_creates_are_told_apart_by_their_key(api):
     assert again.body["resource_id"] is None
 
 
-def test_5_5_policy_conflict_names_the_policies(api):
+def test_policy_conflict_names_the_policies(api):
+    """Contract 5.5."""
     one, two = api.policy(ENABLE), api.policy(UPDATE)
 
     reply = on(api, active=True, filters=filters(90))
@@ -373,7 +399,8 @@ def test_5_5_policy_conflict_names_the_policies(api):
     )
 
 
-def test_5_6_a_request_that_cannot_be_filed_is_a_500(api):
+def test_a_request_that_cannot_be_filed_is_a_500(api):
+    """Contract 5.6."""
     api.policy(expires_after="999999999 00:00:00")
 
     reply = on(api, active=True)
@@ -382,7 +409,8 @@ def test_5_6_a_request_that_cannot_be_filed_is_a_500(api):
     assert api.results(f"{REQUESTS}/") == []
 
 
-def test_4_a_condition_on_rollout_lets_enable_through_and_one_on_active_is_a_500(api):
+def test_a_rollout_condition_never_gates_enable_and_one_on_active_is_a_500(api):
+    """Contract 4."""
     rollout = {"type": "any_change", "field": "rollout_percentage"}
     policy = api.policy(ENABLE, conditions=rollout)
     assert on(api, active=True).status == 200
@@ -393,7 +421,8 @@ def test_4_a_condition_on_rollout_lets_enable_through_and_one_on_active_is_a_500
     assert on(api, active=True).status == 500
 
 
-def test_9_6_a_gated_attempt_is_not_logged(api):
+def test_a_gated_attempt_is_not_logged(api):
+    """Contract 9.6."""
     api.policy()
     api.file()
 

@@ -1,4 +1,4 @@
-"""Section 1: transport, keys, scopes, errors, limits, pages."""
+"""Transport, keys, scopes, errors, limits, pages (contract 1)."""
 
 import http.client
 import json
@@ -30,13 +30,15 @@ def raw(api, method, path, *, body=b"", headers=None):
 KEY = {"Authorization": "Bearer phx_olga"}
 
 
-def test_1_1_a_trailing_slash_is_optional_and_never_a_redirect(api):
+def test_a_trailing_slash_is_optional_and_never_a_redirect(api):
+    """Contract 1.1."""
     assert api.get(FLAGS).status == 200
     assert api.get(f"{FLAGS}/").status == 200
     assert api.get(f"{FLAGS}/1").body == api.get(f"{FLAGS}/1/").body
 
 
-def test_1_1_environments_are_an_alias_of_projects_and_say_so(api):
+def test_environments_are_a_deprecated_alias_of_projects(api):
+    """Contract 1.1."""
     status, headers, body = raw(api, "GET", "/api/environments/1/feature_flags/", headers=KEY)
 
     assert status == 200
@@ -45,14 +47,16 @@ def test_1_1_environments_are_an_alias_of_projects_and_say_so(api):
     assert "/api/projects/1/feature_flags/" in headers["Link"]
 
 
-def test_1_1_current_is_the_project_and_the_organization_of_the_user(api):
+def test_at_current_means_the_users_project_and_organization(api):
+    """Contract 1.1."""
     assert api.get("/api/projects/@current/").body["id"] == 1
     assert api.get("/api/organizations/@current/").body["name"] == "Acme"
     assert api.get("/api/organizations/@current/", who="otto").body["name"] == "Other"
 
 
 @pytest.mark.parametrize("ref", ["abc", "99", "-1", "9" * 30, "1.0"])
-def test_1_1_an_unknown_project_is_404(api, ref):
+def test_an_unknown_project_is_404(api, ref):
+    """Contract 1.1."""
     reply = api.get(f"/api/projects/{ref}/feature_flags/")
 
     assert envelope(reply) == (404, "invalid_request", "not_found")
@@ -60,16 +64,19 @@ def test_1_1_an_unknown_project_is_404(api, ref):
 
 
 @pytest.mark.parametrize("ref", ["acme", "12", "a0000000-0000-4000-8000-00000000ffff"])
-def test_1_1_an_organization_is_named_by_uuid_and_by_nothing_else(api, ref):
+def test_an_organization_is_found_only_by_uuid(api, ref):
+    """Contract 1.1."""
     assert api.get(f"/api/organizations/{ref}/").status == 404
     assert api.get(f"/api/organizations/{ref}/roles/").status == 404
 
 
-def test_1_1_the_environments_of_a_project_are_dead(api):
+def test_environments_of_a_project_cannot_be_managed(api):
+    """Contract 1.1."""
     assert api.get("/api/projects/1/environments/").status == 403
 
 
-def test_1_1_other_media_types_are_415_and_broken_json_is_400(api):
+def test_other_media_types_are_415_and_broken_json_is_400(api):
+    """Contract 1.1."""
     form = {**KEY, "Content-Type": "text/plain"}
     status, _, body = raw(api, "PATCH", f"{FLAGS}/1/", body=b"{}", headers=form)
     assert status == 415
@@ -83,19 +90,22 @@ def test_1_1_other_media_types_are_415_and_broken_json_is_400(api):
         assert json.loads(body)["code"] == "parse_error"
 
 
-def test_1_1_a_body_that_is_no_object_is_refused_by_the_serializer(api):
+def test_a_body_that_is_not_an_object_is_refused_by_the_serializer(api):
+    """Contract 1.1."""
     reply = api.patch(f"{FLAGS}/1/", ["x"])
 
     assert envelope(reply) == (400, "validation_error", "invalid_input")
     assert reply.body["attr"] is None
 
 
-def test_1_1_an_unknown_route_is_404(api):
+def test_an_unknown_route_is_404(api):
+    """Contract 1.1."""
     assert envelope(api.get("/api/nothing/")) == (404, "invalid_request", "not_found")
     assert api.get("/").status == 404
 
 
-def test_1_2_no_credentials_are_401_with_a_challenge(api):
+def test_no_credentials_are_401_with_a_challenge(api):
+    """Contract 1.2."""
     status, headers, body = raw(api, "GET", FLAGS)
 
     assert status == 401
@@ -108,7 +118,8 @@ def test_1_2_no_credentials_are_401_with_a_challenge(api):
     }
 
 
-def test_1_2_an_unknown_key_is_401(api):
+def test_an_unknown_key_is_401(api):
+    """Contract 1.2."""
     reply = api.get(FLAGS, who="nobody")
 
     assert envelope(reply) == (401, "authentication_error", "authentication_failed")
@@ -116,11 +127,13 @@ def test_1_2_an_unknown_key_is_401(api):
     assert reply.body["detail"] == expected
 
 
-def test_1_2_the_key_of_an_inactive_user_is_401(api):
+def test_the_key_of_an_inactive_user_is_401(api):
+    """Contract 1.2."""
     assert api.get(FLAGS, who="gone").status == 401
 
 
-def test_1_2_a_key_may_stand_in_the_query_or_the_body(api):
+def test_a_key_may_be_in_the_query_or_the_body(api):
+    """Contract 1.2."""
     assert api.get(f"{FLAGS}/?personal_api_key=phx_olga", who=None).status == 200
     body = {"personal_api_key": "phx_olga", "name": "x"}
     assert api.call("PATCH", f"{FLAGS}/1/", body, who=None).status == 200
@@ -135,7 +148,8 @@ def give(name, **token):
     return change
 
 
-def test_1_2_a_missing_scope_is_403_and_write_implies_read(api):
+def test_a_missing_scope_is_403_and_write_implies_read(api):
+    """Contract 1.2."""
     api.reset(give("ada", scopes=["feature_flag:write", "approvals:read"]))
 
     assert api.get(FLAGS, who="ada").status == 200
@@ -147,7 +161,8 @@ def test_1_2_a_missing_scope_is_403_and_write_implies_read(api):
     assert reply.body["detail"] == "API key missing required scope 'user:read'"
 
 
-def test_1_2_a_method_that_a_route_lacks_is_not_open_to_keys(api):
+def test_a_method_without_a_route_is_refused_for_keys(api):
+    """Contract 1.2."""
     for method, path in (
         ("POST", f"{REQUESTS}/"),
         ("GET", f"{ORG}/members/@me/"),
@@ -158,7 +173,8 @@ def test_1_2_a_method_that_a_route_lacks_is_not_open_to_keys(api):
         assert "does not support personal API key access" in reply.body["detail"]
 
 
-def test_1_2_a_key_scoped_to_projects_reaches_only_those(api):
+def test_a_key_scoped_to_projects_accesses_only_those(api):
+    """Contract 1.2."""
     api.reset(give("ada", scoped_teams=[2]))
 
     reply = api.get(FLAGS, who="ada")
@@ -171,7 +187,9 @@ def test_1_2_a_key_scoped_to_projects_reaches_only_those(api):
     assert api.get("/api/users/@me/", who="ada").status == 200
 
 
-def test_1_2_a_key_scoped_to_organizations_reaches_only_those(api):
+def test_a_key_scoped_to_organizations_accesses_only_those(api):
+    """Contract 1.2."""
+
     def change(seed):
         give("ada", scoped_organizations=["other"])(seed)
         seed["organizations"][1]["members"].append({"email": "ada@acme.test", "level": "member"})
@@ -187,14 +205,17 @@ def test_1_2_a_key_scoped_to_organizations_reaches_only_those(api):
     assert [one["id"] for one in api.results("/api/projects/", who="ada")] == [3]
 
 
-def test_1_2_strangers_to_an_organization_are_403(api):
+def test_users_outside_an_organization_get_403(api):
+    """Contract 1.2."""
     for path in (FLAGS, f"{ORG}/roles/"):
         reply = api.get(path, who="otto")
         expected = "You do not have permission to perform this action."
         assert (reply.status, reply.body["detail"]) == (403, expected)
 
 
-def test_1_2_a_private_project_is_closed_to_members_but_not_to_administrators(api):
+def test_a_private_project_admits_administrators_but_not_members(api):
+    """Contract 1.2."""
+
     def change(seed):
         project = seed["organizations"][0]["projects"][0]
         project.update(access_control=True, members=["mia@acme.test"])
@@ -208,14 +229,16 @@ def test_1_2_a_private_project_is_closed_to_members_but_not_to_administrators(ap
     assert [one["id"] for one in api.results("/api/projects/", who="max")] == [2]
 
 
-def test_1_2_an_organization_may_forbid_the_keys_of_its_members(api):
+def test_an_organization_may_forbid_the_keys_of_its_members(api):
+    """Contract 1.2."""
     assert api.patch(f"{ORG}/", {"members_can_use_personal_api_keys": False}).status == 200
 
     assert api.get(FLAGS, who="max").status == 403
     assert api.get(FLAGS, who="ada").status == 200
 
 
-def test_1_3_only_the_first_wrong_field_is_reported(api):
+def test_only_the_first_wrong_field_is_reported(api):
+    """Contract 1.3."""
     reply = api.post("/api/projects/1/approval_policies/", {"enabled": "perhaps"})
 
     assert envelope(reply) == (400, "validation_error", "required")
@@ -227,7 +250,8 @@ def cloud_without_features(seed):
     seed["organizations"][0]["features"] = []
 
 
-def test_1_4_on_cloud_a_missing_feature_is_402(api):
+def test_on_cloud_a_missing_feature_is_402(api):
+    """Contract 1.4."""
     api.reset(cloud_without_features)
 
     for path in (REQUESTS, "/api/projects/1/approval_policies"):
@@ -241,14 +265,16 @@ def test_1_4_on_cloud_a_missing_feature_is_402(api):
     assert reply.body["detail"].startswith("Audit logs requires a paid PostHog plan.")
 
 
-def test_1_4_self_hosted_a_policy_without_the_feature_never_gates(api):
+def test_self_hosted_a_policy_without_the_feature_never_gates(api):
+    """Contract 1.4."""
     api.reset(lambda seed: seed["organizations"][0].update(features=[]))
     api.policy()
 
     assert api.patch(f"{FLAGS}/2/", {"active": True}, who="max").status == 200
 
 
-def test_1_4_a_second_organization_needs_the_feature_unless_on_cloud(api):
+def test_a_second_organization_needs_the_feature_unless_on_cloud(api):
+    """Contract 1.4."""
     reply = api.post("/api/organizations/", {"name": "More"}, who="otto")
     assert (reply.status, reply.body["type"]) == (403, "authentication_error")
     assert "multiple organizations" in reply.body["detail"]
@@ -257,7 +283,8 @@ def test_1_4_a_second_organization_needs_the_feature_unless_on_cloud(api):
     assert api.post("/api/organizations/", {"name": "More"}, who="otto").status == 201
 
 
-def test_1_5_the_minute_is_counted_per_key_and_frees_again(api):
+def test_the_limit_per_minute_is_per_key_and_resets(api):
+    """Contract 1.5."""
     api.reset(rate_limit={"per_minute": 3})
 
     assert [api.get(FLAGS).status for _ in range(4)] == [200, 200, 200, 429]
@@ -277,7 +304,8 @@ def test_1_5_the_minute_is_counted_per_key_and_frees_again(api):
     assert api.get(FLAGS).status == 200
 
 
-def test_1_5_real_waiting_helps_although_the_clock_stands(api):
+def test_real_time_counts_for_limits_while_the_clock_is_frozen(api):
+    """Contract 1.5."""
     api.reset(rate_limit={"per_minute": 1})
     api.get(FLAGS)
     api.sandbox.advance("59s")
@@ -290,7 +318,8 @@ def test_1_5_real_waiting_helps_although_the_clock_stands(api):
     assert [line["status"] for line in api.sandbox.requests()].count(200) == 2
 
 
-def test_1_5_the_hour_is_a_window_of_its_own(api):
+def test_the_limit_per_hour_is_separate(api):
+    """Contract 1.5."""
     api.reset(rate_limit={"per_hour": 2, "per_minute": 100})
 
     assert [api.get(FLAGS).status for _ in range(3)] == [200, 200, 429]
@@ -300,7 +329,8 @@ def test_1_5_the_hour_is_a_window_of_its_own(api):
     assert api.get(FLAGS).status == 200
 
 
-def test_1_5_refused_calls_are_not_counted(api):
+def test_refused_calls_are_not_counted(api):
+    """Contract 1.5."""
     api.reset(rate_limit={"per_minute": 2})
 
     for _ in range(5):
@@ -314,7 +344,8 @@ def many_flags(seed):
     ]
 
 
-def test_1_6_pages_lead_to_each_other_by_absolute_links(api):
+def test_pages_are_linked_by_absolute_urls(api):
+    """Contract 1.6."""
     api.reset(many_flags)
     base = "/api/projects/2/feature_flags/"
 
@@ -335,19 +366,22 @@ def test_1_6_pages_lead_to_each_other_by_absolute_links(api):
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=-5", "limit=x", "offset=-1", "offset=x", ""])
-def test_1_6_senseless_limits_fall_back(api, query):
+def test_invalid_page_limits_fall_back_to_the_default(api, query):
+    """Contract 1.6."""
     body = api.get(f"{FLAGS}/?{query}").body
 
     assert (body["count"], len(body["results"]), body["next"]) == (2, 2, None)
 
 
-def test_1_6_a_page_beyond_the_end_is_empty(api):
+def test_a_page_beyond_the_end_is_empty(api):
+    """Contract 1.6."""
     body = api.get(f"{FLAGS}/?offset=50").body
 
     assert (body["count"], body["results"], body["next"]) == (2, [], None)
 
 
-def test_1_7_me_is_the_user_of_the_key(api):
+def test_me_is_the_user_of_the_key(api):
+    """Contract 1.7."""
     me = api.get("/api/users/@me/", who="max").body
 
     assert (me["id"], me["email"]) == (14, "max@acme.test")
@@ -356,7 +390,8 @@ def test_1_7_me_is_the_user_of_the_key(api):
     assert me["team"]["id"] == 1
 
 
-def test_1_7_a_user_is_shown_with_its_nine_fields(api):
+def test_a_user_is_shown_with_its_nine_fields(api):
+    """Contract 1.7."""
     author = api.get(f"{FLAGS}/1/").body["created_by"]
 
     assert author.keys() == {
@@ -373,7 +408,8 @@ def test_1_7_a_user_is_shown_with_its_nine_fields(api):
     assert (author["id"], author["hedgehog_config"]) == (12, None)
 
 
-def test_1_7_times_have_microseconds_only_when_there_are_any(api):
+def test_times_have_microseconds_only_when_there_are_any(api):
+    """Contract 1.7."""
     assert api.get(f"{FLAGS}/1/").body["created_at"] == "2026-01-05T09:00:00Z"
     api.sandbox.advance("0.5s")
     assert api.patch(f"{FLAGS}/1/", {}).body["updated_at"] == "2026-01-05T09:00:00.500000Z"

@@ -1,4 +1,4 @@
-"""Section 13 and the other generations: what each profile does differently."""
+"""Differences between the profiles (contract 13)."""
 
 import pytest
 
@@ -21,7 +21,8 @@ def g1(world_of):
     return world_of(profile="g1")
 
 
-def test_13_docs_answers_decisions_with_the_bare_request(docs):
+def test_docs_answers_decisions_with_the_bare_request(docs):
+    """Contract 13."""
     docs.policy()
     request = docs.file()
 
@@ -36,7 +37,8 @@ def test_13_docs_answers_decisions_with_the_bare_request(docs):
     assert docs.post(f"{REQUESTS}/{request['id']}/cancel/", who="max").body["state"] == "rejected"
 
 
-def test_13_docs_counts_and_exports_logs(docs):
+def test_docs_counts_and_exports_logs(docs):
+    """Contract 13."""
     docs.patch(f"{FLAGS}/1/", {"name": "x"})
 
     page = docs.get(f"{ORG}/advanced_activity_logs/").body
@@ -45,14 +47,16 @@ def test_13_docs_counts_and_exports_logs(docs):
     assert (exported.status, exported.body["activity"]) == (200, "updated")
 
 
-def test_13_g1_does_not_gate_creates(g1):
+def test_g1_does_not_gate_creates(g1):
+    """Contract 13."""
     g1.policy(ENABLE)
     g1.policy(UPDATE)
 
     assert g1.post(f"{FLAGS}/", {"key": "new", "filters": FULL}, who="max").status == 201
 
 
-def test_13_g1_takes_the_first_action_of_several(g1):
+def test_g1_takes_the_first_action_of_several(g1):
+    """Contract 13."""
     g1.policy(UPDATE)
     g1.policy(ENABLE)
 
@@ -61,7 +65,9 @@ def test_13_g1_takes_the_first_action_of_several(g1):
     assert reply.body["change_request"]["action_key"] == ENABLE
 
 
-def test_13_g1_flattens_the_policy_conflict(world_of):
+def test_g1_flattens_the_policy_conflict(world_of):
+    """Contract 13."""
+
     def wide(seed):
         seed["organizations"][0]["approval_policies"] = [
             {"action_key": ENABLE, "approver_config": {"quorum": 1}}
@@ -84,7 +90,8 @@ def test_13_g1_flattens_the_policy_conflict(world_of):
     )
 
 
-def test_13_g1_keeps_policies_as_sent(g1):
+def test_g1_keeps_policies_as_sent(g1):
+    """Contract 13."""
     policy = g1.policy(
         "experiment.launch", approver_config={"users": []}, bypass_org_membership_levels=["8"]
     )
@@ -93,13 +100,15 @@ def test_13_g1_keeps_policies_as_sent(g1):
     assert policy["bypass_org_membership_levels"] == ["8"]
 
 
-def test_13_g1_replaces_filters_and_keeps_them_as_sent(g1):
+def test_g1_replaces_filters_and_keeps_them_as_sent(g1):
+    """Contract 13."""
     sent = {**filters(90), "super_groups": [{"properties": [], "rollout_percentage": 1}]}
 
     assert g1.patch(f"{FLAGS}/1/", {"filters": sent}).body["filters"] == sent
 
 
-def test_13_g1_ignores_a_patch_of_filters_without_groups(g1):
+def test_g1_ignores_a_patch_of_filters_without_groups(g1):
+    """Contract 13."""
     before = g1.get(f"{FLAGS}/1/").body["filters"]
 
     after = g1.patch(f"{FLAGS}/1/", {"filters": {"payloads": {"true": "1"}}}).body["filters"]
@@ -107,7 +116,8 @@ def test_13_g1_ignores_a_patch_of_filters_without_groups(g1):
     assert before == after
 
 
-def test_13_g1_replays_the_raw_body(g1):
+def test_g1_replays_the_raw_body(g1):
+    """Contract 13."""
     g1.policy(UPDATE)
     sent = {"filters": filters(90), "moon": 1}
     request = g1.file(**sent)
@@ -117,7 +127,8 @@ def test_13_g1_replays_the_raw_body(g1):
     assert g1.post(f"{REQUESTS}/{request['id']}/approve/", who="ada").body["status"] == "applied"
 
 
-def test_13_g1_cancels_over_an_approval_and_words_it_differently(g1):
+def test_g1_cancels_despite_an_approval_with_another_message(g1):
+    """Contract 13."""
     g1.policy(approver_config={"quorum": 2, "users": [12, 13]})
     request = g1.file()
     path = f"{REQUESTS}/{request['id']}"
@@ -130,7 +141,8 @@ def test_13_g1_cancels_over_an_approval_and_words_it_differently(g1):
     assert reply.body["detail"] == "Only pending change requests can be canceled"
 
 
-def test_13_g1_marks_what_expired(g1):
+def test_g1_marks_expired_requests(g1):
+    """Contract 13."""
     g1.policy(expires_after="00:00:00")
     request = g1.file()
     g1.sandbox.run_task("expire_change_requests")
@@ -141,13 +153,15 @@ def test_13_g1_marks_what_expired(g1):
     assert g1.results(f"{REQUESTS}/?action_type=moon") == []
 
 
-def test_13_g1_knows_neither_the_archive_nor_the_actions(g1):
+def test_g1_has_no_archive_and_no_flag_actions(g1):
+    """Contract 13."""
     assert "archived" not in g1.get(f"{FLAGS}/1/").body
     assert g1.post(f"{FLAGS}/1/disable/").status == 404
     assert g1.patch(f"{FLAGS}/2/", {"archived": True}).status == 200
     assert len(g1.results(f"{FLAGS}/")) == 2
 
 
-def test_13_the_environments_prefix_works_in_every_profile(docs, g1):
+def test_the_environments_prefix_works_in_every_profile(docs, g1):
+    """Contract 13."""
     for api in (docs, g1):
         assert api.get(POLICIES.replace("projects", "environments")).status == 200

@@ -1,9 +1,9 @@
-"""Sections 9.7 and 9.8: what conditions refer to, and the list of cohorts."""
+"""References of conditions, and the list of cohorts (contract 9.7, 9.8)."""
 
 import pytest
 
 from .conftest import FLAGS
-from .test_09_flags import make, refused
+from .test_flags import make, refused
 
 
 def on_flag(*keys, **more):
@@ -31,8 +31,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("active", [True, False])
-def test_9_7_references_that_lead_nowhere_are_refused(api, active):
-    """Whether the flag itself is on does not matter."""
+def test_references_to_missing_objects_are_refused(api, active):
+    """Whether the flag itself is on does not matter (contract 9.7)."""
     for number, (filters, code, detail) in enumerate(REFUSED):
         body = {"key": f"new-{number}", "active": active, "filters": filters}
         for reply in (
@@ -44,7 +44,8 @@ def test_9_7_references_that_lead_nowhere_are_refused(api, active):
                 assert detail in reply.body["detail"]
 
 
-def test_9_7_circles_are_refused(api):
+def test_cycles_are_refused(api):
+    """Contract 9.7."""
     middle = make(api, "middle", filters=on_flag(1))["id"]
     end = make(api, "end", filters=on_flag(middle))["id"]
 
@@ -55,7 +56,8 @@ def test_9_7_circles_are_refused(api):
     assert "cannot depend on itself" in reply.body["detail"]
 
 
-def test_9_8_cohorts_are_listed_by_project(api):
+def test_cohorts_are_listed_by_project(api):
+    """Contract 9.8."""
     (found,) = api.results("/api/projects/1/cohorts/?basic=true")
 
     assert (found["id"], found["name"], found["is_static"]) == (5, "Beta testers", True)
@@ -65,7 +67,8 @@ def test_9_8_cohorts_are_listed_by_project(api):
     assert make(api, "b", filters=on_cohort(5))["filters"]["groups"][0]["properties"][0]["value"]
 
 
-def test_9_8_cohorts_survive_the_state(api):
+def test_cohorts_are_part_of_the_state(api):
+    """Contract 9.8."""
     state = api.sandbox.state()
     web = state["organizations"][0]["projects"][0]
     assert [(one["id"], one["deleted"]) for one in web["cohorts"]] == [(5, False), (6, True)]

@@ -1,4 +1,4 @@
-"""Section 10: projects."""
+"""Projects (contract 10)."""
 
 import pytest
 
@@ -20,7 +20,8 @@ FIELDS = {
 }
 
 
-def test_10_projects_are_listed_for_the_caller_and_for_an_organization(api):
+def test_projects_are_listed_for_the_caller_and_for_an_organization(api):
+    """Contract 10."""
     found = api.results("/api/projects/")
 
     assert [(one["id"], one["name"]) for one in found] == [(1, "Web"), (2, "Mobile")]
@@ -29,7 +30,8 @@ def test_10_projects_are_listed_for_the_caller_and_for_an_organization(api):
     assert [one["id"] for one in api.results("/api/projects/", who="otto")] == [3]
 
 
-def test_10_a_project_is_made_and_becomes_the_current_one(api):
+def test_a_new_project_becomes_the_current_one(api):
+    """Contract 10."""
     reply = api.post(f"{ORG}/projects/", {"name": "New", "timezone": "Europe/Berlin"})
 
     assert reply.status == 201
@@ -41,7 +43,8 @@ def test_10_a_project_is_made_and_becomes_the_current_one(api):
 
 
 @pytest.mark.parametrize("path", ["/api/projects/2/", f"{ORG}/projects/2/"])
-def test_10_a_project_is_read_changed_and_deleted(api, path):
+def test_a_project_is_read_changed_and_deleted(api, path):
+    """Contract 10."""
     assert api.get(path).body["name"] == "Mobile"
     assert api.patch(path, {"name": "Phone", "timezone": "Asia/Tokyo"}).body["name"] == "Phone"
     assert api.get(path).body["timezone"] == "Asia/Tokyo"
@@ -60,18 +63,21 @@ def test_10_a_project_is_read_changed_and_deleted(api, path):
     ],
     ids=str,
 )
-def test_10_what_is_refused(api, change, code, attr):
+def test_invalid_projects_are_refused(api, change, code, attr):
+    """Contract 10."""
     reply = api.patch("/api/projects/1/", change)
 
     assert (reply.status, reply.body["code"], reply.body["attr"]) == (400, code, attr)
 
 
-def test_10_a_project_of_another_organization_is_not_found_below_this_one(api):
+def test_a_project_of_another_organization_is_not_found_below_this_one(api):
+    """Contract 10."""
     assert api.get(f"{ORG}/projects/3/").status == 404
     assert api.get(f"{ORG}/projects/moon/").status == 404
 
 
-def test_10_deleting_a_project_takes_its_flags_and_requests(api):
+def test_deleting_a_project_deletes_its_flags_and_requests(api):
+    """Contract 10."""
     api.policy()
     api.file()
     assert api.delete("/api/projects/1/").status == 204

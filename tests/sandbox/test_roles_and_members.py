@@ -1,4 +1,4 @@
-"""Section 8: roles, role memberships, members."""
+"""Roles, role memberships, members (contract 8)."""
 
 import pytest
 
@@ -16,11 +16,13 @@ def uuid(api, who):
     )
 
 
-def test_8_1_a_role_made_here_does_not_say_who_made_it(api):
+def test_a_new_role_has_no_author(api):
+    """Contract 8.1."""
     assert api.post(f"{ROLES}/", {"name": "New"}).body["created_by"] is None
 
 
-def test_8_1_a_role_is_shown_with_its_members(api):
+def test_a_role_is_shown_with_its_members(api):
+    """Contract 8.1."""
     body = api.get(f"{ROLES}/{MANAGERS}/").body
 
     assert body.keys() == {"id", "name", "created_at", "created_by", "members", "is_default"}
@@ -32,7 +34,8 @@ def test_8_1_a_role_is_shown_with_its_members(api):
     assert [one["user"]["email"] for one in body["members"]] == ["mia@acme.test"]
 
 
-def test_8_1_roles_are_made_renamed_and_deleted(api):
+def test_roles_are_created_renamed_and_deleted(api):
+    """Contract 8.1."""
     made = api.post(f"{ROLES}/", {"name": "New"})
     assert made.status == 201
     path = f"{ROLES}/{made.body['id']}/"
@@ -56,19 +59,22 @@ def test_8_1_roles_are_made_renamed_and_deleted(api):
     ],
     ids=str,
 )
-def test_8_1_names_that_are_refused(api, body, code):
+def test_invalid_role_names_are_refused(api, body, code):
+    """Contract 8.1."""
     reply = api.post(f"{ROLES}/", body)
 
     assert (reply.status, reply.body["code"], reply.body["attr"]) == (400, code, "name")
 
 
-def test_8_1_the_default_role_is_that_of_the_organization(api):
+def test_the_default_role_is_that_of_the_organization(api):
+    """Contract 8.1."""
     api.patch(f"{ORG}/", {"default_role_id": MANAGERS})
 
     assert api.get(f"{ROLES}/{MANAGERS}/").body["is_default"] is True
 
 
-def test_8_1_a_deleted_role_leaves_its_id_with_the_approvers_only(api):
+def test_a_deleted_role_keeps_its_id_only_in_approver_lists(api):
+    """Contract 8.1."""
     config = {"quorum": 1, "roles": [MANAGERS]}
     policy = api.policy(approver_config=config, bypass_roles=[MANAGERS])
     api.patch(f"{ORG}/", {"default_role_id": MANAGERS})
@@ -83,7 +89,8 @@ def test_8_1_a_deleted_role_leaves_its_id_with_the_approvers_only(api):
     assert api.get(f"{POLICIES}/{policy['id']}/").body["approver_config"] == config
 
 
-def test_8_2_a_role_is_given_and_taken(api):
+def test_members_are_added_to_and_removed_from_a_role(api):
+    """Contract 8.2."""
     made = api.post(f"{HELD}/", {"user_uuid": uuid(api, "abe")})
 
     assert made.status == 201
@@ -106,7 +113,8 @@ def test_8_2_a_role_is_given_and_taken(api):
     assert api.get(path).status == 404
 
 
-def test_8_2_what_is_refused(api):
+def test_invalid_role_members_are_refused(api):
+    """Contract 8.2."""
     again = api.post(f"{HELD}/", {"user_uuid": uuid(api, "mia")})
     assert again.status == 400
     assert _error(again) == ("invalid_input", None, "User is already part of the role.")
@@ -127,7 +135,8 @@ def _error(reply):
     return reply.body["code"], reply.body["attr"], reply.body["detail"]
 
 
-def test_8_3_members_are_listed_latest_first_without_the_inactive(api):
+def test_members_are_listed_latest_first_without_the_inactive(api):
+    """Contract 8.3."""
     found = api.results(f"{MEMBERS}/")
 
     assert [one["user"]["first_name"] for one in found] == ["Mia", "Max", "Abe", "Ada", "Olga"]
@@ -174,7 +183,8 @@ ONLY_ADMINS = "You can only edit others if you are an admin."
     ],
     ids=str,
 )
-def test_8_3_who_may_give_which_level(api, who, target, level, expected):
+def test_who_may_give_which_level(api, who, target, level, expected):
+    """Contract 8.3."""
     reply = api.patch(f"{MEMBERS}/{uuid(api, target)}/", {"level": level}, who=who)
 
     if expected == 200:
@@ -184,14 +194,16 @@ def test_8_3_who_may_give_which_level(api, who, target, level, expected):
         assert expected in reply.body["detail"]
 
 
-def test_8_3_an_owner_who_makes_an_owner_stays_one(api):
+def test_an_owner_may_appoint_another_owner_and_stays_owner(api):
+    """Contract 8.3."""
     api.patch(f"{MEMBERS}/{uuid(api, 'max')}/", {"level": 15})
 
     assert api.get(f"{ORG}/").body["membership_level"] == 15
 
 
 @pytest.mark.parametrize("level", [7, "admin", None, True])
-def test_8_3_other_levels_are_no_choice(api, level):
+def test_other_levels_are_refused(api, level):
+    """Contract 8.3."""
     reply = api.patch(f"{MEMBERS}/{uuid(api, 'max')}/", {"level": level})
 
     assert reply.status == 400
@@ -208,13 +220,15 @@ def test_8_3_other_levels_are_no_choice(api, level):
         ("olga", "ada", 204),
     ],
 )
-def test_8_3_who_may_remove_whom(api, who, target, status):
+def test_who_may_remove_whom(api, who, target, status):
+    """Contract 8.3."""
     identity = "@me" if who == target else uuid(api, target)
 
     assert api.delete(f"{MEMBERS}/{identity}/", who=who).status == status
 
 
-def test_8_3_who_leaves_loses_its_roles(api):
+def test_a_member_who_leaves_loses_their_roles(api):
+    """Contract 8.3."""
     api.delete(f"{MEMBERS}/{uuid(api, 'mia')}/")
 
     assert api.results(f"{HELD}/") == []
@@ -222,7 +236,8 @@ def test_8_3_who_leaves_loses_its_roles(api):
     assert api.get("/api/users/@me/", who="mia").body["organization"] is None
 
 
-def test_8_3_unknown_and_inactive_members_are_404(api):
+def test_unknown_and_inactive_members_are_404(api):
+    """Contract 8.3."""
     unknown = "b0000000-0000-4000-8000-00000000ffff"
     gone = next(one for one in api.sandbox.state()["users"] if one["email"] == "gone@acme.test")
 
@@ -230,7 +245,8 @@ def test_8_3_unknown_and_inactive_members_are_404(api):
         assert api.patch(f"{MEMBERS}/{identity}/", {"level": 1}).status == 404
 
 
-def test_8_3_membership_changes_are_logged(api):
+def test_membership_changes_are_logged(api):
+    """Contract 8.3."""
     api.patch(f"{MEMBERS}/{uuid(api, 'max')}/", {"level": 8})
     api.delete(f"{MEMBERS}/{uuid(api, 'mia')}/")
 
@@ -240,8 +256,8 @@ def test_8_3_membership_changes_are_logged(api):
     assert (change["field"], change["before"], change["after"]) == ("level", 1, 8)
 
 
-def test_8_4_a_caller_below_admin_may_see_some_members_only(api):
-    """Every list is short, and only `member_count` tells."""
+def test_some_members_are_hidden_below_admin(api):
+    """Every list is short, and only `member_count` tells (contract 8.4)."""
     setting = {"members_can_see_org_members": False}
     shown = api.patch(f"{ORG}/", setting, who="ada").body
     assert shown["members_can_see_org_members"] is False
@@ -270,8 +286,8 @@ def test_8_4_a_caller_below_admin_may_see_some_members_only(api):
     assert api.get(f"{ROLES}/{MANAGERS}/role_memberships/{other}/", who="max").status == 404
 
 
-def test_8_4_members_create_projects_where_the_organization_lets_them(api):
-    """Null and false do not."""
+def test_members_create_projects_where_the_organization_allows_it(api):
+    """Null and false do not (contract 8.4)."""
     assert api.post(f"{ORG}/projects/", {"name": "A"}, who="max").status == 403
     assert api.patch(f"{ORG}/", {"members_can_create_projects": True}, who="ada").status == 200
     assert api.post(f"{ORG}/projects/", {"name": "A"}, who="max").status == 201

@@ -1,4 +1,4 @@
-"""Sections 1.3 and 3: each cause of a refusal, and the corners of a policy."""
+"""Each cause of a refusal, and edge cases of policies (contract 1.3, 3)."""
 
 import pytest
 
@@ -61,7 +61,8 @@ CAUSES = [
 
 
 @pytest.mark.parametrize(("fields", "code", "attr"), CAUSES, ids=str)
-def test_1_3_every_cause_has_its_code_and_its_place(api, fields, code, attr):
+def test_every_refusal_has_its_code_and_attribute(api, fields, code, attr):
+    """Contract 1.3."""
     assert envelope(make(api, **fields)) == invalid(code, attr)
     made = make(api).body
 
@@ -108,13 +109,15 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("case", OTHERS, ids=str)
-def test_1_3_and_so_it_is_with_other_resources(api, case):
+def test_other_resources_have_the_same_codes(api, case):
+    """Contract 1.3."""
     method, path, body, code, attr = case
 
     assert envelope(api.call(method, path, body)) == invalid(code, attr)
 
 
-def test_3_3_the_taken_key_comes_before_any_other_fault(api):
+def test_a_taken_action_key_is_refused_before_anything_else(api):
+    """Contract 3.3."""
     make(api)
 
     for body in ({"action_key": "a.b"}, {"action_key": "a.b", "approver_config": None}):
@@ -130,7 +133,8 @@ def test_3_3_the_taken_key_comes_before_any_other_fault(api):
         )
 
 
-def test_3_3_a_key_is_not_changed_onto_a_taken_one_but_onto_its_own(api):
+def test_an_action_key_may_be_kept_but_not_changed_to_a_taken_one(api):
+    """Contract 3.3."""
     first, second = make(api).body, make(api, action_key="c.d").body
 
     onto = api.patch(f"{POLICIES}/{second['id']}/", {"action_key": "a.b"})
@@ -140,7 +144,8 @@ def test_3_3_a_key_is_not_changed_onto_a_taken_one_but_onto_its_own(api):
     assert api.post("/api/projects/2/approval_policies/", {**own.body}).status == 201
 
 
-def test_3_1_the_approver_config_is_echoed_as_it_came(api):
+def test_the_approver_config_is_returned_unchanged(api):
+    """Contract 3.1."""
     config = {"users": [44, 12, 12, "x"], "moon": {"a": [1]}, "quorum": 2, "roles": ["no uuid"]}
 
     made = make(api, approver_config=config).body
@@ -149,11 +154,13 @@ def test_3_1_the_approver_config_is_echoed_as_it_came(api):
 
 
 @pytest.mark.parametrize("conditions", [{}, [], "", 0, False, "x", [1], {"type": "moon"}])
-def test_3_1_conditions_are_any_json_but_null(api, conditions):
+def test_conditions_may_be_any_json_except_null(api, conditions):
+    """Contract 3.1."""
     assert make(api, conditions=conditions).body["conditions"] == conditions
 
 
-def test_3_1_read_only_and_unknown_fields_are_ignored(api):
+def test_read_only_and_unknown_fields_are_ignored(api):
+    """Contract 3.1."""
     made = make(api, id=NOBODY, created_by=99, created_at="x", updated_at="x", moon=1).body
 
     assert made["id"] != NOBODY
@@ -161,7 +168,8 @@ def test_3_1_read_only_and_unknown_fields_are_ignored(api):
     assert "moon" not in made
 
 
-def test_3_4_an_empty_key_matches_nothing(api):
+def test_an_empty_key_matches_nothing(api):
+    """Contract 3.4."""
     make(api)
     make(api, action_key="c.d", enabled=False)
 
@@ -177,13 +185,15 @@ def test_3_4_an_empty_key_matches_nothing(api):
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
 @pytest.mark.parametrize("ref", ["1", "moon", NOBODY])
-def test_3_an_unknown_policy_is_404(api, method, ref):
+def test_an_unknown_policy_is_404(api, method, ref):
+    """Contract 3."""
     reply = api.call(method, f"{POLICIES}/{ref}/", None if method == "GET" else {})
 
     assert envelope(reply) == (404, "invalid_request", "not_found", None)
 
 
-def test_3_delete_is_204_and_empty_and_once(api):
+def test_delete_answers_204_once(api):
+    """Contract 3."""
     path = f"{POLICIES}/{make(api).body['id']}/"
 
     reply = api.delete(path)

@@ -1,4 +1,4 @@
-"""Section 12: what happens at the same time."""
+"""Simultaneous calls (contract 12)."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,7 +17,8 @@ def approvals(api, request):
     return [lambda who=who: api.post(path, {}, who=who) for who in CREW]
 
 
-def test_12_of_simultaneous_final_approvals_one_applies(api):
+def test_of_simultaneous_final_approvals_one_applies(api):
+    """Contract 12."""
     api.policy(approver_config={"quorum": 1, "users": [11, 12, 13, 15]})
     for _ in range(5):
         request = api.file()
@@ -29,7 +30,8 @@ def test_12_of_simultaneous_final_approvals_one_applies(api):
         api.patch(f"{FLAGS}/2/", {"active": False})
 
 
-def test_12_approvals_below_the_quorum_are_all_counted(api):
+def test_approvals_below_the_quorum_are_all_counted(api):
+    """Contract 12."""
     api.policy(approver_config={"quorum": 4, "users": [11, 12, 13, 15]})
     request = api.file()
 
@@ -40,7 +42,8 @@ def test_12_approvals_below_the_quorum_are_all_counted(api):
     assert {f"Approval recorded. {n}/4 approvals received." for n in (1, 2, 3)} < said
 
 
-def test_12_the_same_policy_twice_at_once_is_one(api):
+def test_creating_a_policy_twice_at_once_creates_one(api):
+    """Contract 12."""
     body = {"action_key": "x", "approver_config": {"quorum": 1}}
 
     replies = at_once([lambda: api.post(f"{POLICIES}/", body)] * 4)
@@ -48,7 +51,8 @@ def test_12_the_same_policy_twice_at_once_is_one(api):
     assert sorted(one.status for one in replies) == [201, 400, 400, 400]
 
 
-def test_12_gated_writes_at_once_file_one_request(api):
+def test_concurrent_gated_writes_file_one_request(api):
+    """Contract 12."""
     api.policy()
 
     write = [lambda who=who: api.patch(f"{FLAGS}/2/", {"active": True}, who=who) for who in CREW]
@@ -59,7 +63,8 @@ def test_12_gated_writes_at_once_file_one_request(api):
     assert len({one.body["change_request_id"] for one in replies}) == 1
 
 
-def test_12_writes_at_once_all_count_in_the_version(api):
+def test_concurrent_writes_all_increment_the_version(api):
+    """Contract 12."""
     write = [lambda n=n: api.patch(f"{FLAGS}/1/", {"name": str(n)}) for n in range(12)]
 
     versions = sorted(one.body["version"] for one in at_once(write))

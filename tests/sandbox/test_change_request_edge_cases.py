@@ -1,9 +1,9 @@
-"""Section 7: the corners of voting, canceling, applying, staleness and expiry."""
+"""Edge cases of voting, canceling, applying, staleness and expiry (contract 7)."""
 
 import pytest
 
 from .conftest import FLAGS, FULL, ORG, POLICIES, REQUESTS
-from .test_07_change_requests import approve, cancel, read, refusal, reject, rollout, two_of
+from .test_change_requests import approve, cancel, read, refusal, reject, rollout, two_of
 
 ENABLE, UPDATE = "feature_flag.enable", "feature_flag.update"
 VOTED = {"error": "You have already voted on this change request."}
@@ -13,7 +13,8 @@ def state(api, request):
     return read(api, request)["state"]
 
 
-def test_7_4_a_reason_is_kept_as_it_was_given(api):
+def test_a_reason_is_stored_unchanged(api):
+    """Contract 7.4."""
     api.policy(**two_of(12, 13))
     request = api.file()
 
@@ -27,7 +28,8 @@ def test_7_4_a_reason_is_kept_as_it_was_given(api):
 
 
 @pytest.mark.parametrize("body", [None, {}, {"reason": ""}, {"reason": None}, {"moon": 1}])
-def test_7_4_approving_needs_no_reason(api, body):
+def test_approving_needs_no_reason(api, body):
+    """Contract 7.4."""
     api.policy()
     request = api.file()
 
@@ -46,7 +48,8 @@ def test_7_4_approving_needs_no_reason(api, body):
         ({"reason": ""}, ""),
     ],
 )
-def test_7_3_a_canceled_request_holds_the_reason(api, body, kept):
+def test_a_canceled_request_keeps_the_reason(api, body, kept):
+    """Contract 7.3."""
     api.policy()
     request = api.file()
 
@@ -61,7 +64,8 @@ def test_7_3_a_canceled_request_holds_the_reason(api, body, kept):
     assert (vote["decision"], vote["reason"], vote["created_by"]["id"]) == ("rejected", kept, 14)
 
 
-def test_7_4_a_vote_after_the_end_is_forbidden_before_it_is_counted(api):
+def test_a_vote_on_a_closed_request_is_refused(api):
+    """Contract 7.4."""
     api.policy()
     request = api.file()
     approve(api, request)
@@ -73,7 +77,8 @@ def test_7_4_a_vote_after_the_end_is_forbidden_before_it_is_counted(api):
     assert refusal(cancel(api, request)) == "You cannot cancel this change request"
 
 
-def test_7_4_the_missing_reason_comes_before_the_earlier_vote(api):
+def test_a_missing_reason_is_refused_before_a_second_vote(api):
+    """Contract 7.4."""
     api.policy(**two_of(12, 13))
     request = api.file()
     approve(api, request)
@@ -82,7 +87,8 @@ def test_7_4_the_missing_reason_comes_before_the_earlier_vote(api):
     assert reject(api, request, reason="r").body == VOTED
 
 
-def test_7_4_rights_come_before_the_reason(api):
+def test_permission_is_checked_before_the_reason(api):
+    """Contract 7.4."""
     api.policy()
     request = api.file()
 
@@ -96,14 +102,16 @@ def own_vote(api):
     return request
 
 
-def test_7_4_a_requester_cannot_cancel_after_its_own_vote(api):
+def test_a_requester_cannot_cancel_after_its_own_vote(api):
+    """Contract 7.4."""
     request = own_vote(api)
 
     assert refusal(cancel(api, request)) == "You cannot cancel this change request"
     assert read(api, request, who="max")["can_cancel"] is False
 
 
-def test_7_4_nor_when_the_request_is_stale_but_that_is_a_500(api):
+def test_a_requester_who_voted_gets_500_for_a_stale_request(api):
+    """Contract 7.4."""
     request = own_vote(api)
     api.patch(f"{FLAGS}/2/", {"name": "moved on"})
     api.sandbox.run_task("check_staleness")
@@ -115,7 +123,8 @@ def test_7_4_nor_when_the_request_is_stale_but_that_is_a_500(api):
     assert state(api, request) == "pending"
 
 
-def test_7_4_a_stale_request_may_be_canceled_over_approvals(api):
+def test_a_stale_request_may_be_canceled_despite_approvals(api):
+    """Contract 7.4."""
     api.policy(**two_of(12, 13))
     request = api.file()
     approve(api, request)
@@ -129,7 +138,8 @@ def test_7_4_a_stale_request_may_be_canceled_over_approvals(api):
     assert state(api, request) == "rejected"
 
 
-def test_7_3_an_overdue_request_blocks_and_counts_until_the_sweep(api):
+def test_an_overdue_request_stays_open_until_the_task_runs(api):
+    """Contract 7.3."""
     api.policy(expires_after="00:00:00")
     request = api.file()
     assert request["expires_at"] == request["created_at"]
@@ -140,7 +150,8 @@ def test_7_3_an_overdue_request_blocks_and_counts_until_the_sweep(api):
     assert approve(api, request).body["status"] == "applied"
 
 
-def test_7_3_an_expired_request_makes_way_and_is_final(api):
+def test_an_expired_request_is_final_and_does_not_block(api):
+    """Contract 7.3."""
     api.policy(expires_after="00:10:00")
     request = api.file()
     api.sandbox.advance("2h")
@@ -150,7 +161,8 @@ def test_7_3_an_expired_request_makes_way_and_is_final(api):
     assert api.patch(f"{FLAGS}/2/", {"active": True}).body["code"] == "approval_required"
 
 
-def test_7_5_a_failed_application_is_200_and_final(api):
+def test_a_failed_application_is_200_and_final(api):
+    """Contract 7.5."""
     api.policy()
     request = api.file()
     api.patch(f"{FLAGS}/2/", {"name": "moved on"})
@@ -170,7 +182,8 @@ def test_7_5_a_failed_application_is_200_and_final(api):
     assert api.patch(f"{FLAGS}/2/", {"active": True}).body["code"] == "approval_required"
 
 
-def test_7_5_a_key_taken_meanwhile_is_the_result_of_a_create(api):
+def test_a_flag_created_in_the_meantime_is_the_result(api):
+    """Contract 7.5."""
     policy = api.policy(ENABLE)
     body = {"key": "fresh", "filters": FULL}
     request = api.post(f"{FLAGS}/", body, who="max").body["change_request"]
@@ -184,7 +197,8 @@ def test_7_5_a_key_taken_meanwhile_is_the_result_of_a_create(api):
     assert api.get(f"{FLAGS}/{made['id']}/").body == made
 
 
-def test_7_5_apply_is_the_requesters_write_with_version_and_log(api):
+def test_apply_is_the_requesters_write_with_version_and_log(api):
+    """Contract 7.5."""
     api.policy(UPDATE)
     request = api.file(flag=1, filters=rollout(90), name="with it")
 
@@ -202,7 +216,8 @@ def test_7_5_apply_is_the_requesters_write_with_version_and_log(api):
     assert shown["result_data"] == {"resource_id": 1, "resource_version": 2}
 
 
-def test_7_5_what_no_longer_passes_the_rules_begins_with_validation_failed(api):
+def test_an_invalid_change_fails_with_validation_failed(api):
+    """Contract 7.5."""
     api.policy(ENABLE)
     request = api.post(f"{FLAGS}/", {"key": "fresh", "filters": FULL}, who="max").body
     api.sandbox.reset(spoil(api.sandbox.state()))
@@ -222,7 +237,9 @@ def spoil(seed):
     return seed
 
 
-def test_7_1_a_role_of_another_organization_makes_no_approver(api):
+def test_a_role_of_another_organization_is_not_an_approver(api):
+    """Contract 7.1."""
+
     def change(seed):
         seed["organizations"][1]["members"].append({"email": "abe@acme.test"})
         seed["organizations"][1]["roles"][0]["members"] = ["abe@acme.test"]
@@ -236,7 +253,8 @@ def test_7_1_a_role_of_another_organization_makes_no_approver(api):
     assert approve(api, request, who="abe").status == 403
 
 
-def test_7_1_a_quorum_that_is_no_whole_number_is_reached_above_it(api):
+def test_a_fractional_quorum_is_reached_above_it(api):
+    """Contract 7.1."""
     api.policy(approver_config={"quorum": 1.5, "users": [12, 13]})
     request = api.file()
 
@@ -244,7 +262,8 @@ def test_7_1_a_quorum_that_is_no_whole_number_is_reached_above_it(api):
     assert approve(api, request, who="abe").body["status"] == "applied"
 
 
-def test_7_6_of_a_repeated_state_the_last_one_wins(api):
+def test_the_last_of_repeated_states_counts(api):
+    """Contract 7.6."""
     api.policy()
     cancel(api, api.file())
     api.file()
@@ -263,7 +282,8 @@ def test_7_6_of_a_repeated_state_the_last_one_wins(api):
 
 
 @pytest.mark.parametrize("word", ["abc", "1x", "nan"])
-def test_7_6_a_requester_is_a_number(api, word):
+def test_a_requester_is_a_number(api, word):
+    """Contract 7.6."""
     reply = api.get(f"{REQUESTS}/?requester={word}")
 
     assert (reply.status, reply.body) == (
@@ -277,7 +297,8 @@ def test_7_6_a_requester_is_a_number(api, word):
     )
 
 
-def test_7_7_the_life_of_a_request_is_not_logged(api):
+def test_change_requests_are_not_in_the_activity_log(api):
+    """Contract 7.7."""
     api.policy(**two_of(12, 13))
     approve(api, api.file())
     reject(api, api.results(f"{REQUESTS}/")[0], who="abe", reason="r")

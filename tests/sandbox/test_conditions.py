@@ -1,4 +1,4 @@
-"""Section 4: conditions, as a pure function, and the positions they are evaluated over."""
+"""Conditions as a pure function, and the positions that they evaluate (contract 4)."""
 
 import pytest
 
@@ -65,13 +65,15 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
-def test_4_a_condition_holds_or_not(case):
+def test_each_condition_holds_or_not(case):
+    """Contract 4."""
     _, rules, before, after, expected = case
 
     assert met(rules, before, after) is expected
 
 
-def test_4_a_condition_on_active_crashes_the_gate():
+def test_a_condition_on_active_crashes_the_gate():
+    """Contract 4."""
     with pytest.raises(ApiError) as caught:
         met(rule("any_change", field="active"), {}, {}, crash="active")
 
@@ -112,13 +114,15 @@ EVERYWHERE = {
     ],
     ids=["g2", "g1"],
 )
-def test_4_a_position_exists_only_where_the_key_is(profile, paths):
+def test_a_position_exists_only_where_the_key_is(profile, paths):
+    """Contract 4."""
     found = flag_filters.find_rollouts(EVERYWHERE, profile)
 
     assert {one["path"]: one["value"] for one in found} == paths
 
 
-def test_4_release_conditions_ignore_order_and_display_only_keys():
+def test_release_conditions_ignore_order_and_display_only_keys():
+    """Contract 4."""
     one = {"key": "a", "type": "person", "operator": "exact", "value": 1}
     two = {"key": "b", "type": "cohort", "value": 2}
     first = {"groups": [{"properties": [one, two], "rollout_percentage": 1}]}

@@ -1,4 +1,4 @@
-"""Section 9.2: filters that PostHog refuses, by their codes."""
+"""Filters that PostHog refuses, with their codes (contract 9.2)."""
 
 import copy
 
@@ -56,8 +56,8 @@ def variants(*shares):
     ],
     ids=str,
 )
-def test_9_2_filters_are_refused_with_a_code(api, filters, code):
-    """On create and on update; `attr` is always `filters`."""
+def test_filters_are_refused_with_a_code(api, filters, code):
+    """On create and on update; `attr` is always `filters` (contract 9.2)."""
     body = {"groups": [{}], **filters}
     for reply in (
         api.post(f"{FLAGS}/", {"key": "new", "active": False, "filters": body}),
@@ -66,8 +66,8 @@ def test_9_2_filters_are_refused_with_a_code(api, filters, code):
         assert (reply.status, reply.body["code"], reply.body["attr"]) == (400, code, "filters")
 
 
-def test_9_2_a_pattern_that_is_stored_may_stay(api):
-    """Other engines know expressions that Python does not."""
+def test_a_stored_pattern_is_not_checked_again(api):
+    """Other engines know expressions that Python does not (contract 9.2)."""
     seed = copy.deepcopy(SEED)
     flag = seed["organizations"][0]["projects"][0]["feature_flags"][0]
     flag["filters"] = {"groups": [{"properties": [AS_STORED]}]}

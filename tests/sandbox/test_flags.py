@@ -1,4 +1,4 @@
-"""Section 9: feature flags."""
+"""Feature flags (contract 9)."""
 
 import copy
 
@@ -54,7 +54,8 @@ def refused(reply):
     return reply.body["code"], reply.body["attr"]
 
 
-def test_9_1_a_flag_reads_back_with_all_fields_and_defaults(api):
+def test_a_flag_reads_back_with_all_fields_and_defaults(api):
+    """Contract 9.1."""
     body = make(api, "new")
 
     assert body.keys() == FIELDS
@@ -104,13 +105,15 @@ def test_9_1_a_flag_reads_back_with_all_fields_and_defaults(api):
     ],
     ids=str,
 )
-def test_9_1_what_is_refused_on_create(api, change, code, attr):
+def test_invalid_flags_are_refused_on_create(api, change, code, attr):
+    """Contract 9.1."""
     reply = api.post(f"{FLAGS}/", {"key": "new", "filters": BASE, **change})
 
     assert refused(reply) == (code, attr)
 
 
-def test_9_1_fields_that_follow_from_others(api):
+def test_fields_that_depend_on_others(api):
+    """Contract 9.1."""
     shares = [{"key": key, "rollout_percentage": 50} for key in "ab"]
     many = make(api, "many", filters={**BASE, "multivariate": {"variants": shares}})
     plain = make(api, "plain", _should_create_usage_dashboard=False)
@@ -123,7 +126,8 @@ def test_9_1_fields_that_follow_from_others(api):
     assert plain["usage_dashboard"] is None
 
 
-def test_9_1_writes_of_contexts_are_dropped_while_the_switch_is_off(api):
+def test_writes_of_contexts_are_dropped_while_the_switch_is_off(api):
+    """Contract 9.1."""
     seed = copy.deepcopy(SEED)
     seed["organizations"][0]["evaluation_contexts_enabled"] = False
     stored = seed["organizations"][0]["projects"][0]["feature_flags"][0]
@@ -136,7 +140,8 @@ def test_9_1_writes_of_contexts_are_dropped_while_the_switch_is_off(api):
     assert "evaluation_contexts_enabled" not in api.get(f"{ORG}/").body
 
 
-def test_9_1_an_archived_flag_is_off(api):
+def test_an_archived_flag_is_disabled(api):
+    """Contract 9.1."""
     api.patch(f"{FLAGS}/2/", {"archived": True})
     for number, change in ((1, {"archived": True}), (2, {"active": True})):
         assert refused(api.patch(f"{FLAGS}/{number}/", change)) == ("invalid_input", None)
@@ -144,7 +149,8 @@ def test_9_1_an_archived_flag_is_off(api):
     assert api.patch(f"{FLAGS}/2/", {"active": False, "archived": True}).status == 200
 
 
-def test_9_1_key_and_filters_are_needed(api):
+def test_key_and_filters_are_needed(api):
+    """Contract 9.1."""
     assert refused(api.post(f"{FLAGS}/", {})) == ("required", "key")
     reply = api.post(f"{FLAGS}/", {"key": "new"})
     assert refused(reply) == ("invalid_input", "filters")
@@ -152,13 +158,15 @@ def test_9_1_key_and_filters_are_needed(api):
     assert reply.body["detail"] == expected
 
 
-def test_9_1_tags_are_trimmed_in_lower_case_and_counted_once(api):
+def test_tags_are_trimmed_lowercase_and_unique(api):
+    """Contract 9.1."""
     assert make(api, "new", tags=[" a ", "B", "A", ""])["tags"] == ["a", "b"]
     assert make(api, "in", evaluation_contexts=["App", "app "])["evaluation_contexts"] == ["app"]
     assert api.patch(f"{FLAGS}/1/", {"tags": ["c"]}).body["tags"] == ["c"]
 
 
-def test_9_1_read_only_and_unknown_fields_are_ignored(api):
+def test_read_only_and_unknown_fields_are_ignored(api):
+    """Contract 9.1."""
     change = {"id": 99, "created_by": None, "status": "x", "moon": 1, "version": 7}
     body = api.patch(f"{FLAGS}/1/", change).body
 
@@ -187,17 +195,20 @@ def test_9_1_read_only_and_unknown_fields_are_ignored(api):
     ],
     ids=lambda filters: str(filters)[:60],
 )
-def test_9_2_filters_that_are_refused(api, filters):
+def test_invalid_filters_are_refused(api, filters):
+    """Contract 9.2."""
     assert refused(api.patch(f"{FLAGS}/1/", {"filters": filters})) == ("invalid_input", "filters")
 
 
-def test_9_2_the_version_of_filters_is_reserved(api):
+def test_the_version_of_filters_is_reserved(api):
+    """Contract 9.2."""
     reply = api.patch(f"{FLAGS}/1/", {"filters": {"version": 2}})
 
     assert refused(reply) == ("reserved_config_version", "filters")
 
 
-def test_9_2_filters_are_completed_on_write(api):
+def test_filters_are_completed_on_write(api):
+    """Contract 9.2."""
     sent = {
         "groups": [
             {
@@ -228,7 +239,8 @@ def test_9_2_filters_are_completed_on_write(api):
     }
 
 
-def test_9_2_the_aggregation_follows_from_the_groups(api):
+def test_the_aggregation_follows_from_the_groups(api):
+    """Contract 9.2."""
     one = {"groups": [{"properties": [], "aggregation_group_type_index": 1}]}
     mixed = {"groups": [*one["groups"], {"properties": []}]}
 
@@ -242,13 +254,15 @@ def test_9_2_the_aggregation_follows_from_the_groups(api):
     ("sent", "kept"),
     [({"b": "\u00fc", "a": 1.0}, '{"b": "\\u00fc", "a": 1.0}'), (None, "null"), (" 1 ", " 1 ")],
 )
-def test_9_2_a_payload_that_is_not_text_becomes_json_text(api, sent, kept):
+def test_a_payload_that_is_not_text_becomes_json_text(api, sent, kept):
+    """Contract 9.2."""
     made = make(api, "new", filters={**BASE, "payloads": {"true": sent}})
 
     assert {"true": kept} == made["filters"]["payloads"]
 
 
-def test_9_2_a_patch_merges_top_level_keys(api):
+def test_a_patch_merges_top_level_keys(api):
+    """Contract 9.2."""
     payloads = {"payloads": {"true": "1"}}
     kept = api.patch(f"{FLAGS}/1/", {"filters": payloads}).body["filters"]
     assert kept["groups"][0]["rollout_percentage"] == 50
@@ -260,11 +274,13 @@ def test_9_2_a_patch_merges_top_level_keys(api):
     assert (cleared["groups"], cleared["payloads"]) == ([], {"true": "1"})
 
 
-def test_9_2_empty_filters_leave_even_what_is_not_complete(api):
+def test_empty_filters_change_nothing(api):
+    """Contract 9.2."""
     assert api.patch(f"{FLAGS}/1/", {"filters": {}}).body["filters"] == FULL
 
 
-def test_9_2_display_only_keys_are_shown_and_not_kept(api):
+def test_display_only_keys_are_shown_and_not_stored(api):
+    """Contract 9.2."""
     properties = [
         {"key": "id", "type": "cohort", "value": 5},
         {"key": "1", "type": "flag", "value": True, "operator": "flag_evaluates_to"},
@@ -278,11 +294,13 @@ def test_9_2_display_only_keys_are_shown_and_not_kept(api):
     assert "cohort_name" not in str(flags)
 
 
-def test_9_2_the_seed_is_shown_as_it_is(api):
+def test_filters_of_a_seed_are_shown_unchanged(api):
+    """Contract 9.2."""
     assert api.get(f"{FLAGS}/1/").body["filters"] == FULL
 
 
-def test_9_3_lists_hold_what_is_live_newest_first(api):
+def test_lists_contain_live_flags_newest_first(api):
+    """Contract 9.3."""
     make(api, "third")
     api.patch(f"{FLAGS}/2/", {"archived": True})
     gone = make(api, "gone")
@@ -300,7 +318,8 @@ def test_9_3_lists_hold_what_is_live_newest_first(api):
     assert api.get(f"{FLAGS}/{'9' * 40}/").status == 404
 
 
-def test_9_3_every_filter(api):
+def test_every_list_filter(api):
+    """Contract 9.3."""
     variants = {"variants": [{"key": "a", "rollout_percentage": 100}]}
     prop = {"key": "plan", "type": "person", "value": 1}
     make(api, "Multi", filters={**BASE, "multivariate": variants}, tags=["x", "y"])
@@ -331,7 +350,8 @@ def test_9_3_every_filter(api):
     assert api.get(f"{FLAGS}/?created_by_id=moon").status == 400
 
 
-def test_9_3_a_flag_for_everybody_is_stale_after_a_month(api):
+def test_a_flag_for_everybody_is_stale_after_a_month(api):
+    """Contract 9.3."""
     make(api, "all")
     assert api.results(f"{FLAGS}/?active=STALE") == []
     api.sandbox.advance("31d")
@@ -341,7 +361,8 @@ def test_9_3_a_flag_for_everybody_is_stale_after_a_month(api):
     assert api.get(f"{FLAGS}/1/").body["status"] == "ACTIVE"
 
 
-def test_9_4_every_patch_adds_to_the_version(api):
+def test_every_patch_increments_the_version(api):
+    """Contract 9.4."""
     versions = [
         api.patch(f"{FLAGS}/1/", change).body["version"] for change in ({"name": "x"}, {}, {})
     ]
@@ -349,7 +370,8 @@ def test_9_4_every_patch_adds_to_the_version(api):
     assert versions == [2, 3, 4]
 
 
-def test_9_4_a_field_that_both_changed_is_a_conflict(api):
+def test_a_field_that_both_changed_is_a_conflict(api):
+    """Contract 9.4."""
     original = api.get(f"{FLAGS}/1/").body
     api.patch(f"{FLAGS}/1/", {"name": "theirs"}, who="mia")
 
@@ -369,7 +391,8 @@ def test_9_4_a_field_that_both_changed_is_a_conflict(api):
     assert api.get(f"{FLAGS}/1/").body["version"] == 2
 
 
-def test_9_4_different_fields_are_no_conflict_and_both_survive(api):
+def test_changes_of_different_fields_do_not_conflict(api):
+    """Contract 9.4."""
     original = api.get(f"{FLAGS}/1/").body
     api.patch(f"{FLAGS}/1/", {"name": "theirs"}, who="mia")
 
@@ -384,13 +407,15 @@ def test_9_4_different_fields_are_no_conflict_and_both_survive(api):
     [{}, {"version": 1}, {"version": 2, "original_flag": {"name": ""}}, {"original_flag": {}}],
     ids=str,
 )
-def test_9_4_without_both_controls_the_last_write_wins(api, control):
+def test_without_both_controls_the_last_write_wins(api, control):
+    """Contract 9.4."""
     api.patch(f"{FLAGS}/1/", {"name": "theirs"})
 
     assert api.patch(f"{FLAGS}/1/", {"name": "mine", **control}).body["name"] == "mine"
 
 
-def test_9_4_the_same_new_value_is_no_conflict(api):
+def test_the_same_new_value_does_not_conflict(api):
+    """Contract 9.4."""
     original = api.get(f"{FLAGS}/1/").body
     api.patch(f"{FLAGS}/1/", {"name": "same"})
 
@@ -398,7 +423,8 @@ def test_9_4_the_same_new_value_is_no_conflict(api):
     assert api.patch(f"{FLAGS}/1/", sent).status == 200
 
 
-def test_9_4_filters_are_compared_without_what_the_server_adds(api):
+def test_filters_are_compared_without_what_the_server_adds(api):
+    """Contract 9.4."""
     original = api.get(f"{FLAGS}/1/").body
     api.patch(f"{FLAGS}/1/", {"filters": FULL})
 
@@ -407,14 +433,16 @@ def test_9_4_filters_are_compared_without_what_the_server_adds(api):
     assert api.patch(f"{FLAGS}/1/", sent).status == 200
 
 
-def test_9_delete_is_405_with_a_string(api):
+def test_delete_is_405_with_a_string(api):
+    """Contract 9."""
     reply = api.delete(f"{FLAGS}/1/")
 
     assert reply.status == 405
     assert isinstance(reply.body, str)
 
 
-def test_9_5_a_deleted_flag_frees_its_key(api):
+def test_a_deleted_flag_frees_its_key(api):
+    """Contract 9.5."""
     body = api.patch(f"{FLAGS}/1/", {"deleted": True}).body
     assert (body["deleted"], body["version"], body["key"]) == (True, 2, "on")
 
@@ -423,7 +451,8 @@ def test_9_5_a_deleted_flag_frees_its_key(api):
     assert api.get(f"{FLAGS}/1/").status == 404
 
 
-def test_9_5_a_flag_comes_back_perhaps_under_another_key(api):
+def test_a_restored_flag_gets_a_free_key(api):
+    """Contract 9.5."""
     api.patch(f"{FLAGS}/1/", {"deleted": True})
     assert api.patch(f"{FLAGS}/1/", {"deleted": False}).body["key"] == "on"
 
@@ -448,7 +477,8 @@ def test_9_5_a_flag_comes_back_perhaps_under_another_key(api):
     ],
     ids=str,
 )
-def test_9_5_a_flag_in_use_is_not_deleted(api, use, status):
+def test_a_flag_in_use_is_not_deleted(api, use, status):
+    """Contract 9.5."""
     api.reset(lambda seed: seed["organizations"][0]["projects"][0]["feature_flags"][0].update(use))
 
     reply = api.patch(f"{FLAGS}/1/", {"deleted": True})
@@ -459,7 +489,8 @@ def test_9_5_a_flag_in_use_is_not_deleted(api, use, status):
         assert api.patch(f"{FLAGS}/1/", {"deleted": False}).body["key"] == "on"
 
 
-def test_9_5_dependencies_hold_flags_in_place(api):
+def test_flags_that_others_depend_on_cannot_be_disabled(api):
+    """Contract 9.5."""
     needs = [{"key": "1", "type": "flag", "value": True, "operator": "flag_evaluates_to"}]
     make(api, "user", filters={"groups": [{"properties": needs}]})
 
@@ -473,7 +504,8 @@ def test_9_5_dependencies_hold_flags_in_place(api):
     assert refused(reply) == ("invalid_input", None)
 
 
-def test_9_the_four_actions(api):
+def test_the_four_actions_of_a_flag(api):
+    """Contract 9."""
     assert api.post(f"{FLAGS}/2/enable/").body["active"] is True
     assert api.post(f"{FLAGS}/2/enable/").body["version"] == 2
     assert api.post(f"{FLAGS}/2/archive/").body["archived"] is True
@@ -484,13 +516,15 @@ def test_9_the_four_actions(api):
     assert api.post(f"{FLAGS}/1/enable/").status == 400
 
 
-def test_9_a_put_needs_the_key(api):
+def test_a_put_needs_the_key(api):
+    """Contract 9."""
     assert refused(api.call("PUT", f"{FLAGS}/1/", {"name": "x"})) == ("required", "key")
     reply = api.call("PUT", f"{FLAGS}/1/", {"key": "on", "name": "x"})
     assert (reply.status, reply.body["filters"]) == (200, FULL)
 
 
-def test_9_1_encrypted_payloads_are_covered_and_survive_being_sent_back(api):
+def test_redacted_payloads_may_be_sent_back(api):
+    """Contract 9.1."""
     secret = {**BASE, "payloads": {"true": '"secret"'}}
     made = make(
         api, "new", filters=secret, is_remote_configuration=True, has_encrypted_payloads=True
@@ -502,7 +536,8 @@ def test_9_1_encrypted_payloads_are_covered_and_survive_being_sent_back(api):
     assert flags[-1]["filters"]["payloads"] == {"true": '"secret"'}
 
 
-def test_9_6_writes_are_logged_with_before_and_after(api):
+def test_writes_are_logged_with_before_and_after(api):
+    """Contract 9.6."""
     make(api, "new")
     api.patch(f"{FLAGS}/1/", {"name": "x"})
     api.patch(f"{FLAGS}/1/", {})

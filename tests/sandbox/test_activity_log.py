@@ -1,4 +1,4 @@
-"""Section 11: activity logs."""
+"""Activity logs (contract 11)."""
 
 import json
 import urllib.parse
@@ -46,7 +46,8 @@ def quoted(value):
     return urllib.parse.quote(json.dumps(value))
 
 
-def test_11_members_may_not_see_it(api):
+def test_members_may_not_read_the_log(api):
+    """Contract 11."""
     reply = api.get(f"{LOGS}/", who="max")
 
     expected = "Only organization admins and owners can view organization-wide activity logs."
@@ -55,7 +56,8 @@ def test_11_members_may_not_see_it(api):
     assert api.get("/api/projects/1/advanced_activity_logs/", who="max").status == 200
 
 
-def test_11_2_an_entry_has_its_fields(logs):
+def test_an_entry_has_its_fields(logs):
+    """Contract 11.2."""
     found = logs.results(f"{LOGS}/")[-1]
 
     assert found.keys() == {
@@ -81,7 +83,8 @@ def test_11_2_an_entry_has_its_fields(logs):
     )
 
 
-def test_11_1_a_write_carries_its_client_and_its_author(api):
+def test_an_entry_names_client_and_author(api):
+    """Contract 11.1."""
     import urllib.request
 
     request = urllib.request.Request(
@@ -101,7 +104,8 @@ def test_11_1_a_write_carries_its_client_and_its_author(api):
     assert (found["ip_address"], found["was_impersonated"]) == ("127.0.0.1", False)
 
 
-def test_11_1_without_page_there_is_a_cursor_and_no_count(logs):
+def test_without_page_there_is_a_cursor_and_no_count(logs):
+    """Contract 11.1."""
     first = logs.get(f"{LOGS}/?page_size=2").body
     assert first.keys() == {"next", "previous", "results"}
     assert first["previous"] is None
@@ -119,7 +123,8 @@ def test_11_1_without_page_there_is_a_cursor_and_no_count(logs):
     assert items(logs, "?" + back.split("?")[1]) == ["3", "2"]
 
 
-def test_11_1_with_page_there_is_a_count(logs):
+def test_with_page_there_is_a_count(logs):
+    """Contract 11.1."""
     first = logs.get(f"{LOGS}/?page=1&page_size=2").body
     second = logs.get(f"{LOGS}/?page=2&page_size=2").body
 
@@ -131,7 +136,8 @@ def test_11_1_with_page_there_is_a_count(logs):
     assert logs.get(f"{LOGS}/?cursor=moon").status == 404
 
 
-def test_11_1_every_filter(logs):
+def test_every_log_filter(logs):
+    """Contract 11.1."""
     users = {one["email"]: one["uuid"] for one in logs.sandbox.state()["users"]}
     ada, maxim = users["ada@acme.test"], users["max@acme.test"]
 
@@ -165,7 +171,8 @@ def test_11_1_every_filter(logs):
     ],
     ids=str,
 )
-def test_11_1_detail_filters_look_inside(logs, wanted, expected):
+def test_detail_filters_match_nested_values(logs, wanted, expected):
+    """Contract 11.1."""
     assert items(logs, f"?detail_filters={quoted(wanted)}") == expected
 
 
@@ -184,13 +191,15 @@ def test_11_1_detail_filters_look_inside(logs, wanted, expected):
         f"detail_filters={quoted({str(n): {'value': n} for n in range(101)})}",
     ],
 )
-def test_11_1_bad_filters_are_400(logs, query):
+def test_bad_filters_are_400(logs, query):
+    """Contract 11.1."""
     reply = logs.get(f"{LOGS}/?{query}")
 
     assert (reply.status, reply.body["type"]) == (400, "validation_error")
 
 
-def test_11_3_available_filters_say_what_there_is(logs):
+def test_available_filters_list_existing_values(logs):
+    """Contract 11.3."""
     body = logs.get(f"{LOGS}/available_filters/").body
 
     static = body["static_filters"]
@@ -202,14 +211,16 @@ def test_11_3_available_filters_say_what_there_is(logs):
     assert {"name": "changes[].field", "types": ["string"]} in fields
 
 
-def test_11_export_is_not_open_to_keys(api):
+def test_export_is_not_open_to_keys(api):
+    """Contract 11."""
     reply = api.post(f"{LOGS}/export/")
 
     assert reply.status == 403
     assert "does not support personal API key access" in reply.body["detail"]
 
 
-def test_11_the_project_sees_its_own(logs):
+def test_a_project_lists_its_own_entries(logs):
+    """Contract 11."""
     found = logs.results("/api/projects/2/advanced_activity_logs/", who="max")
 
     assert [one["item_id"] for one in found] == ["4"]

@@ -1,7 +1,4 @@
-"""Section 5: with an enabled policy nothing changes a gated field without an approval.
-
-Every way of writing that this API offers, under the policy that is about it.
-"""
+"""Every kind of write that an enabled policy gates needs an approval (contract 5)."""
 
 import pytest
 
@@ -44,7 +41,8 @@ WAYS = [
 
 @pytest.mark.parametrize("prefix", ["projects", "environments"])
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_5_2_every_gated_way_of_writing_is_held_back(api, prefix, way):
+def test_every_kind_of_gated_write_needs_approval(api, prefix, way):
+    """Contract 5.2."""
     method, path, body, action = way
     api.policy(action)
     number = path.split("/")[0]
@@ -68,7 +66,8 @@ CREATES = [
 
 
 @pytest.mark.parametrize(("body", "action"), CREATES)
-def test_5_2_no_flag_is_born_into_a_guarded_state(api, body, action):
+def test_no_flag_is_created_in_a_gated_state(api, body, action):
+    """Contract 5.2."""
     rule = {"type": "before_after", "field": "rollout_percentage", "operator": ">", "value": 0}
     api.policy(action, conditions=rule if action == UPDATE else {})
 
@@ -91,14 +90,16 @@ def one_or_none(api, number):
     return request["resource_id"]
 
 
-def test_5_2_a_deleted_flag_made_again_is_gated_like_any_create(api):
+def test_recreating_a_deleted_flag_is_gated_like_any_create(api):
+    """Contract 5.2."""
     api.patch(f"{FLAGS}/1/", {"deleted": True})
     api.policy(ENABLE)
 
     assert api.post(f"{FLAGS}/", {"key": "on", "filters": FULL}, who="max").status == 409
 
 
-def test_5_2_the_body_of_a_read_sent_back_whole_is_gated_and_no_error(api):
+def test_sending_back_the_body_of_a_read_is_gated_without_error(api):
+    """Contract 5.2."""
     api.policy(UPDATE)
     body = api.get(f"{FLAGS}/1/").body
     assert api.patch(f"{FLAGS}/1/", body, who="max").status == 200
@@ -111,7 +112,8 @@ def test_5_2_the_body_of_a_read_sent_back_whole_is_gated_and_no_error(api):
 
 @pytest.mark.parametrize("policy", [ENABLE, DISABLE])
 @pytest.mark.parametrize("action", ["archive", "unarchive"])
-def test_5_2_archiving_what_is_off_is_not_gated(api, policy, action):
+def test_archiving_a_disabled_flag_is_not_gated(api, policy, action):
+    """Contract 5.2."""
     if action == "unarchive":
         api.post(f"{FLAGS}/2/archive/")
     api.policy(policy)
@@ -122,7 +124,8 @@ def test_5_2_archiving_what_is_off_is_not_gated(api, policy, action):
     assert api.results(f"{REQUESTS}/") == []
 
 
-def test_5_2_an_approved_archive_does_both_and_says_so(api):
+def test_an_approved_archive_also_disables_the_flag(api):
+    """Contract 5.2."""
     api.policy(DISABLE)
     reply = api.post(f"{FLAGS}/1/archive/", who="max")
     request = reply.body["change_request"]
@@ -135,7 +138,8 @@ def test_5_2_an_approved_archive_does_both_and_says_so(api):
     assert (flag["active"], flag["archived"]) == (False, True)
 
 
-def test_5_4_actions_on_two_flags_are_two_requests(api):
+def test_actions_on_two_flags_are_two_requests(api):
+    """Contract 5.4."""
     api.post(f"{FLAGS}/", {"key": "second", "filters": FULL})
     api.policy(DISABLE)
 
@@ -151,7 +155,8 @@ def with_old_filters(seed):
 
 
 @pytest.mark.parametrize("approved", [False, True])
-def test_9_2_an_ordinary_save_drops_the_old_keys_and_an_action_keeps_them(api, approved):
+def test_an_ordinary_save_drops_the_old_keys_and_an_action_keeps_them(api, approved):
+    """Contract 9.2."""
     api.reset(with_old_filters)
     kept = api.get(f"{FLAGS}/1/").body["filters"]
     assert {"holdout_groups", "super_groups"} <= kept.keys()
@@ -173,7 +178,9 @@ def test_9_2_an_ordinary_save_drops_the_old_keys_and_an_action_keeps_them(api, a
     assert flag["filters"] == FULL
 
 
-def test_5_1_a_text_level_in_a_bypass_list_counts_as_its_number(api):
+def test_a_text_level_in_a_bypass_list_counts_as_its_number(api):
+    """Contract 5.1."""
+
     def change(seed):
         rule = {"approver_config": {"quorum": 1, "users": [12]}}
         seed["organizations"][0]["projects"][0]["approval_policies"] = [
@@ -185,7 +192,7 @@ def test_5_1_a_text_level_in_a_bypass_list_counts_as_its_number(api):
     assert api.patch(f"{FLAGS}/2/", {"active": True}, who="abe").status == 200
 
 
-def test_5_1_the_steps_come_in_their_order(api):
+def test_the_steps_of_the_gate_are_in_order(api):
     """Auth, then the body, then several actions, bypass, conditions, the open request."""
     both = {"active": True, "filters": share(90)}
     never = {"type": "before_after", "field": "rollout_percentage", "operator": ">", "value": 99}
@@ -205,7 +212,8 @@ def test_5_1_the_steps_come_in_their_order(api):
     assert api.patch(path, {"active": False, "filters": share(1)}, who="max").status == 200
 
 
-def test_5_3_a_gated_write_withholds_the_whole_body(api):
+def test_a_gated_write_applies_no_part_of_the_body(api):
+    """Contract 5.3."""
     api.policy(ENABLE)
     before = api.get(f"{FLAGS}/2/").body
 

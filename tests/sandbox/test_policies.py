@@ -1,4 +1,4 @@
-"""Section 3: approval policies."""
+"""Approval policies (contract 3)."""
 
 import pytest
 
@@ -18,7 +18,8 @@ def refused(reply):
     return reply.body["code"], reply.body["attr"]
 
 
-def test_3_1_a_policy_reads_back_with_its_twelve_fields_and_defaults(api):
+def test_a_policy_reads_back_with_its_twelve_fields_and_defaults(api):
+    """Contract 3.1."""
     reply = make(api)
 
     assert reply.status == 201
@@ -66,22 +67,26 @@ def test_3_1_a_policy_reads_back_with_its_twelve_fields_and_defaults(api):
     ],
     ids=str,
 )
-def test_3_1_what_is_refused_on_create(api, change, expected):
+def test_invalid_policies_are_refused_on_create(api, change, expected):
+    """Contract 3.1."""
     assert refused(make(api, **change)) == expected
 
 
-def test_3_1_missing_fields_are_required(api):
+def test_missing_fields_are_required(api):
+    """Contract 3.1."""
     assert refused(api.post(f"{POLICIES}/", {})) == ("required", "action_key")
     body = {"action_key": "feature_flag.update"}
     assert refused(api.post(f"{POLICIES}/", body)) == ("required", "approver_config")
 
 
-def test_3_1_the_quorum_message_is_its_own(api):
+def test_the_quorum_has_its_own_message(api):
+    """Contract 3.1."""
     reply = make(api, approver_config={"users": []})
     assert reply.body["detail"] == "Quorum must be at least 1"
 
 
-def test_3_1_levels_are_converted_and_any_integer_passes(api):
+def test_levels_are_converted_and_any_integer_passes(api):
+    """Contract 3.1."""
     reply = make(api, bypass_org_membership_levels=["8", "15", 99])
 
     assert reply.body["bypass_org_membership_levels"] == [8, 15, 99]
@@ -89,7 +94,8 @@ def test_3_1_levels_are_converted_and_any_integer_passes(api):
     assert reply.body["detail"] == "All membership levels must be integers"
 
 
-def test_3_1_bypass_roles_exist_and_are_of_this_organization(api):
+def test_bypass_roles_must_exist_in_this_organization(api):
+    """Contract 3.1."""
     unknown = "b0000000-0000-4000-8000-00000000ffff"
     reply = make(api, bypass_roles=[unknown])
     assert refused(reply) == ("invalid_input", "bypass_roles")
@@ -104,19 +110,22 @@ def test_3_1_bypass_roles_exist_and_are_of_this_organization(api):
 
 
 @pytest.mark.parametrize("key", ["experiment.launch", "experiment.pause", "experiment.update"])
-def test_3_1_experiment_keys_are_not_available_yet(api, key):
+def test_experiment_keys_are_not_available_yet(api, key):
+    """Contract 3.1."""
     reply = make(api, action_key=key)
 
     assert refused(reply) == ("invalid_input", "action_key")
     assert reply.body["detail"] == "This approval action isn't available yet."
 
 
-def test_3_1_any_other_key_is_legal_and_inert(api):
+def test_any_other_action_key_is_allowed_and_has_no_effect(api):
+    """Contract 3.1."""
     assert make(api, action_key="feature_flag.delete").status == 201
     assert api.patch(f"{FLAGS}/1/", {"deleted": True}, who="max").status == 200
 
 
-def test_3_1_put_clears_bypass_roles_and_patch_leaves_them(api):
+def test_put_clears_bypass_roles_and_patch_keeps_them(api):
+    """Contract 3.1."""
     policy = make(api, bypass_roles=[MANAGERS]).body
     path = f"{POLICIES}/{policy['id']}/"
 
@@ -148,19 +157,22 @@ DURATIONS = [
 
 
 @pytest.mark.parametrize(("sent", "read"), DURATIONS, ids=str)
-def test_3_2_durations_read_back_in_one_form(api, sent, read):
+def test_durations_read_back_in_one_form(api, sent, read):
+    """Contract 3.2."""
     assert make(api, expires_after=sent).body["expires_after"] == read
 
 
 @pytest.mark.parametrize("sent", ["P1W", "P2W", "P1M", "abc", True, [], "9" * 300])
-def test_3_2_what_is_no_duration(api, sent):
+def test_invalid_durations_are_refused(api, sent):
+    """Contract 3.2."""
     reply = make(api, expires_after=sent)
 
     assert refused(reply) == ("invalid_input", "expires_after")
     assert reply.body["detail"].startswith("Duration has wrong format.")
 
 
-def test_3_3_one_policy_an_action_and_project(api):
+def test_one_policy_per_action_and_project(api):
+    """Contract 3.3."""
     first = make(api)
     assert first.status == 201
 
@@ -185,7 +197,8 @@ def test_3_3_one_policy_an_action_and_project(api):
     assert api.patch(f"{POLICIES}/{second['id']}/", same).status == 200
 
 
-def test_3_3_organization_wide_policies_are_shown_nowhere(api):
+def test_organization_wide_policies_are_never_listed(api):
+    """Contract 3.3."""
     wide = {"action_key": "feature_flag.enable", "approver_config": {"quorum": 1}}
     identity = "c0000000-0000-4000-8000-000000000001"
     api.reset(
@@ -197,7 +210,8 @@ def test_3_3_organization_wide_policies_are_shown_nowhere(api):
     assert api.file()["policy_snapshot"]["quorum"] == 1
 
 
-def test_3_4_lists_are_newest_first_and_filtered(api):
+def test_lists_are_newest_first_and_filtered(api):
+    """Contract 3.4."""
     for key in ("feature_flag.update", "feature_flag.enable", "feature_flag.disable"):
         make(api, action_key=key, enabled=key != "feature_flag.enable")
 
@@ -211,7 +225,8 @@ def test_3_4_lists_are_newest_first_and_filtered(api):
     assert keys("?limit=1&offset=1") == ["enable"]
 
 
-def test_3_7_policy_writes_are_not_logged_and_leave_requests_alone(api):
+def test_policy_writes_are_not_logged_and_do_not_change_requests(api):
+    """Contract 3.7."""
     policy = api.policy()
     request = api.file()
     path = f"{POLICIES}/{policy['id']}/"
@@ -225,7 +240,8 @@ def test_3_7_policy_writes_are_not_logged_and_leave_requests_alone(api):
     assert scopes == {"FeatureFlag"}
 
 
-def test_3_a_policy_of_another_project_is_not_found_here(api):
+def test_a_policy_of_another_project_is_not_found_here(api):
+    """Contract 3."""
     policy = make(api).body
 
     assert api.get(f"/api/projects/2/approval_policies/{policy['id']}/").status == 404

@@ -1,4 +1,4 @@
-"""Section 6: organizations."""
+"""Organizations (contract 6)."""
 
 import pytest
 
@@ -40,7 +40,8 @@ FIELDS = {
 }
 
 
-def test_6_1_an_organization_has_these_fields(api):
+def test_an_organization_has_these_fields(api):
+    """Contract 6.1."""
     body = api.get(f"{ORG}/").body
 
     assert body.keys() == FIELDS
@@ -54,18 +55,21 @@ def test_6_1_an_organization_has_these_fields(api):
     assert (body["enforce_2fa"], body["members_can_invite"]) == (None, True)
 
 
-def test_6_a_list_holds_the_callers_own(api):
+def test_a_list_contains_only_the_callers_organizations(api):
+    """Contract 6."""
     assert [one["slug"] for one in api.results("/api/organizations/")] == ["acme"]
     assert [one["slug"] for one in api.results("/api/organizations/", who="otto")] == ["other"]
 
 
-def test_6_a_foreign_or_unknown_organization_is_404(api):
+def test_a_foreign_or_unknown_organization_is_404(api):
+    """Contract 6."""
     assert api.get(f"{ORG}/", who="otto").status == 404
     assert api.patch(f"{ORG}/", {}, who="otto").status == 404
     assert api.get("/api/organizations/a0000000-0000-4000-8000-00000000ffff/").status == 404
 
 
-def test_6_creating_one_makes_its_owner_and_moves_there(api):
+def test_the_creator_becomes_owner_and_moves_to_the_new_organization(api):
+    """Contract 6."""
     reply = api.post("/api/organizations/", {"name": "Größe & Co"}, who="max")
 
     assert reply.status == 201
@@ -77,7 +81,8 @@ def test_6_creating_one_makes_its_owner_and_moves_there(api):
     assert api.get("/api/organizations/@current/", who="max").body["id"] == reply.body["id"]
 
 
-def test_6_1_slugs_are_unique_and_do_not_follow_renames(api):
+def test_slugs_are_unique_and_do_not_follow_renames(api):
+    """Contract 6.1."""
     first = api.post("/api/organizations/", {"name": "Acme"}).body
     assert first["slug"] == "acme-2"
     path = f"/api/organizations/{first['id']}/"
@@ -113,13 +118,15 @@ def test_6_1_slugs_are_unique_and_do_not_follow_renames(api):
     ],
     ids=str,
 )
-def test_6_1_what_is_refused(api, change, code, attr):
+def test_invalid_settings_are_refused(api, change, code, attr):
+    """Contract 6.1."""
     reply = api.patch(f"{ORG}/", change)
 
     assert (reply.status, reply.body["code"], reply.body["attr"]) == (400, code, attr)
 
 
-def test_6_1_what_is_writable(api):
+def test_every_writable_setting(api):
+    """Contract 6.1."""
     change = {
         "name": "Acme 2",
         "enforce_2fa": True,
@@ -137,21 +144,24 @@ def test_6_1_what_is_writable(api):
     assert {name: body[name] for name in change} == change
 
 
-def test_6_1_read_only_and_unknown_fields_are_ignored(api):
+def test_read_only_and_unknown_fields_are_ignored(api):
+    """Contract 6.1."""
     before = api.get(f"{ORG}/").body
 
     change = {"slug": "x", "is_hipaa": True, "is_member_join_email_enabled": False, "moon": 1}
     assert api.patch(f"{ORG}/", change).body == before
 
 
-def test_6_1_a_locked_training_choice_is_refused(api):
+def test_a_locked_training_choice_is_refused(api):
+    """Contract 6.1."""
     settings = {"is_ai_training_locked": True}
     api.reset(lambda seed: seed["organizations"][0].update(settings=settings))
 
     assert api.patch(f"{ORG}/", {"is_ai_training_opted_in": True}).status == 400
 
 
-def test_6_deleting_one_takes_everything_with_it(api):
+def test_deleting_an_organization_deletes_everything_in_it(api):
+    """Contract 6."""
     assert api.delete(f"{ORG}/").status == 204
 
     assert api.get(f"{ORG}/").status == 404
@@ -160,7 +170,8 @@ def test_6_deleting_one_takes_everything_with_it(api):
     assert api.get("/api/users/@me/").body["organization"] is None
 
 
-def test_6_3_changes_are_logged_field_by_field(api):
+def test_changes_are_logged_field_by_field(api):
+    """Contract 6.3."""
     api.patch(f"{ORG}/", {"name": "Acme 2", "enforce_2fa": True})
 
     entry = api.results(f"{ORG}/advanced_activity_logs/")[0]

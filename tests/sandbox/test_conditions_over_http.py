@@ -1,4 +1,4 @@
-"""Section 4 over HTTP: each type of condition, each operator, each odd value."""
+"""Conditions over HTTP: each type, each operator, unusual values (contract 4)."""
 
 import pytest
 
@@ -105,13 +105,15 @@ CASES = [
 @pytest.mark.parametrize(
     ("conditions", "before", "then", "expected"), CASES, ids=lambda one: str(one)[:60]
 )
-def test_4_each_condition_gates_or_does_not(api, conditions, before, then, expected):
+def test_each_condition_requires_approval_or_not(api, conditions, before, then, expected):
+    """Contract 4."""
     assert gated(api, conditions, before, then) is expected
 
 
 @pytest.mark.parametrize("action", ["feature_flag.enable", "feature_flag.disable"])
 @pytest.mark.parametrize("kind", ["before_after", "change_amount", "any_change"])
-def test_4_enable_and_disable_supply_no_rollouts(api, action, kind):
+def test_enable_and_disable_supply_no_rollouts(api, action, kind):
+    """Contract 4."""
     conditions = {"type": kind, **FIELD, "operator": ">", "value": 0}
     api.policy(action, conditions=conditions)
     flag, active = (2, True) if action.endswith("enable") else (1, False)
@@ -135,7 +137,8 @@ VARIANTS = [{"key": "a", "rollout_percentage": 60}, {"key": "b", "rollout_percen
     ],
     ids=lambda one: one if isinstance(one, str) else "",
 )
-def test_4_positions_are_named_by_their_paths(api, sent, path):
+def test_positions_are_named_by_their_paths(api, sent, path):
+    """Contract 4."""
     api.policy(UPDATE)
 
     reply = api.patch(f"{FLAGS}/1/", {"filters": sent}, who="max")
