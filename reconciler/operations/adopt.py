@@ -85,12 +85,12 @@ def _moved_by_both(found: DriftResult, change: Change) -> set[str]:
     """Return the fields that git has changed, too, since the last apply."""
     if found.applied is None or change.desired is None or change.action is not Action.UPDATE:
         return set()
-    then = three_way.Earlier(found.world.desired, found.applied).of(change.desired)
-    compared = three_way.change(change.desired, then, change.before)
+    then = three_way.BaseIndex(found.world.desired, found.applied).find_declaration(change.desired)
+    compared = three_way.compare_resource(change.desired, then, change.before)
     return {
         one.path
         for one in compared.fields
-        if selection.is_from_git(one) and not diff_values.same(one.base, one.live)
+        if selection.is_from_git(one) and not diff_values.is_same(one.base, one.live)
     }
 
 
@@ -150,7 +150,7 @@ def _wish(found: DriftResult, change: Change) -> DocumentEdit | SkippedEdit:
             return _removal(found, change, resource)
         case Action.DELETE:
             back = replace(resource, lifecycle=replace(resource.lifecycle, absent=False))
-            change = three_way.change(back, None, change.before)
+            change = three_way.compare_resource(back, None, change.before)
             wish = _values(change, resource)
             return replace(wish, restored=True) if isinstance(wish, DocumentEdit) else wish
         case _:
@@ -209,7 +209,7 @@ def _tried(
     tree = Patched(files.tree, patches)
     try:
         loaded = loader.load(tuple(files.paths), overlays=tuple(files.overlays), tree=tree)
-        made = config_loaded.expand(loaded, matching.project_names(found.world.live))
+        made = config_loaded.expand(loaded, matching.list_project_names(found.world.live))
     except ConfigError as error:
         yield from _refused(error, wishes)
         return
@@ -241,16 +241,18 @@ def _missed(
     found: DriftResult, made: Declared, wishes: list[DocumentEdit]
 ) -> Iterator[SkippedEdit]:
     """Resources that would still differ in what was to be adopted."""
-    spelled = references.spelled(made, found.world.live).resources
-    index = matching.Lookup(found.world.live)
+    spelled = references.respell_references(made, found.world.live).resources
+    index = matching.LiveLookup(found.world.live)
     for wish in wishes:
         for address in wish.addresses:
             now = spelled.get(_renamed(address, wish))
             if wish.removed or now is None:
                 wrong = wish.removed is (now is not None)
             else:
-                there = index.candidates(now)
-                change = three_way.change(now, None, there[0]) if len(there) == 1 else None
+                there = index.find_candidates(now)
+                change = (
+                    three_way.compare_resource(now, None, there[0]) if len(there) == 1 else None
+                )
                 left = {parse_path(one.path) for one in change.fields} if change else set()
                 wrong = change is None or now.lifecycle.absent or bool(left & set(wish.values))
             if wrong:
@@ -267,7 +269,7 @@ def _needed(made: Declared, wishes: list[DocumentEdit]) -> Iterator[SkippedEdit]
     """What goes, but is still named by a document that stays."""
     gone = {address for wish in wishes if wish.removed for address in wish.addresses}
     for resource in made.resources.values() if gone else ():
-        for target, path in references.needs(resource):
+        for target, path in references.list_needed(resource):
             if target in gone:
                 gone.discard(target)
                 reason = f"{resource.address} names it in {print_path(path) or 'its metadata'}"

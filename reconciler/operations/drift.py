@@ -146,7 +146,9 @@ def _part(
     """Part drift from what is merged and not applied yet: changes with those fields only."""
     then = _declared(world, applied) or Declared({}, "")
     known = Unapplied(
-        references.spelled(then, world.live, world.desired), world.desired, _written(applied.until)
+        references.respell_references(then, world.live, world.desired),
+        world.desired,
+        _written(applied.until),
     )
     note = "an open change request proposes it"
     if applied.loaded is not None:
@@ -168,7 +170,7 @@ def _declared(world: operations_plan.World, applied: Applied | None) -> Declared
     """Return what was declared at the commit that was applied last, if that is known."""
     if applied is None or applied.loaded is None:
         return None
-    return config_loaded.expand(applied.loaded, matching.project_names(world.live))
+    return config_loaded.expand(applied.loaded, matching.list_project_names(world.live))
 
 
 def _written(until: datetime | None) -> Callable[[Change], datetime | None]:

@@ -86,7 +86,7 @@ def observe(
         directory,
         wanted,
         pins(desired, directory),
-        named=references.conditions(wanted, desired, based),
+        named=references.list_id_references(wanted, desired, based),
     )
     compared = planner.compare(desired=desired, base=based, live=live, options=options)
     asked = planner.gated_projects(compared)

@@ -54,7 +54,7 @@ def look(
     }
     found = []
     for state in states:
-        then = references.spelled(loaded.expand(state, names), live, desired)
+        then = references.respell_references(loaded.expand(state, names), live, desired)
         found.append(replace(then, resources={**still, **then.resources}))
     skew = timedelta(seconds=reader.clock_skew_s or 0.0)
     committed = since.committed()

@@ -43,12 +43,15 @@ class _World:
 
     def left(self, change: Change) -> list[tuple[str | int, ...]]:
         """Return the fields that a document had at the base and has no more."""
-        before = three_way.Earlier(self.declared, self.base)
-        then = before.of(change.desired) if change.desired is not None else None
+        before = three_way.BaseIndex(self.declared, self.base)
+        then = before.find_declaration(change.desired) if change.desired is not None else None
         if then is None or change.desired is None:
             return []
         atomic = KINDS[change.address.kind].atomic
-        return [path for path, _ in three_way.left(then.spec, change.desired.spec, atomic)]
+        return [
+            path
+            for path, _ in three_way.find_removed_fields(then.spec, change.desired.spec, atomic)
+        ]
 
 
 def pull(
@@ -73,10 +76,12 @@ def pull(
     }
     ids |= plan.pins(whole, directory)
     asked = {*choice.addresses(directory.projects), *picked}
-    named = references.conditions(picked, whole)
+    named = references.list_id_references(picked, whole)
     live = live_reader.read(reader, directory, asked, ids, named=named)
     then, _ = config_loaded.expand_base(base, names)
-    world = _World(live, whole, references.spelled(then, live, whole) if then is not None else None)
+    world = _World(
+        live, whole, references.respell_references(then, live, whole) if then is not None else None
+    )
     pulled, known = Pulled(unreadable=live.unreadable), set[int]()
     changes = list(_changes(world, loaded, pulled, known, picked))
     _removed(world, choice, pulled, known, changes)
@@ -96,21 +101,23 @@ def _changes(
     """Hand declared resources to `pulled`; return what differs, and which side moved."""
     live = world.live
     closed = {(gap.kind, gap.scope) for gap in live.unreadable}
-    found = matching.Lookup(live)
-    spelled = references.spelled(replace(world.declared, resources=picked), live).resources
-    earlier = three_way.Earlier(world.declared, world.base)
+    found = matching.LiveLookup(live)
+    spelled = references.respell_references(
+        replace(world.declared, resources=picked), live
+    ).resources
+    earlier = three_way.BaseIndex(world.declared, world.base)
     for address, resource in picked.items():
-        there = found.candidates(resource)
+        there = found.find_candidates(resource)
         if len(there) > 1:
             chosen = selection.first(one.id for one in there)
             there = tuple(one for one in there if one.id == chosen)
         known |= {id(one) for one in there}
         if (address.kind, address.parts[:-1]) in closed:
             continue
-        if matching.hidden_people(resource, live) is not None:
+        if matching.check_hidden_people(resource, live) is not None:
             continue
-        then = earlier.of(resource)
-        change = three_way.change(spelled[address], then, there[0] if there else None)
+        then = earlier.find_declaration(resource)
+        change = three_way.compare_resource(spelled[address], then, there[0] if there else None)
         yield change
         was_there = then is None or (bool(then.spec or then.source) and not then.lifecycle.absent)
         if resource.lifecycle.absent:
@@ -139,7 +146,7 @@ def _written(item: Item, live: Live, pulled: Pulled) -> Item:
             spec = map_values(spec, reference.path, _plain(reference.kind))
     if spec is item.spec:
         return item  # everything that it refers to has a name
-    gone = references.dangling(item.address, item.spec, live)
+    gone = references.describe_dangling(item.address, item.spec, live)
     if gone and "filters" in spec:
         reason = f"`filters` is left out: PostHog would refuse it today: {gone}"
         fix = "remove the condition in PostHog, and pull again"
@@ -162,7 +169,9 @@ def _removed(
     world: _World, choice: Choice, pulled: Pulled, known: set[int], changes: list[Change]
 ) -> None:
     """Keep out what has left the files since the base, although it is still live."""
-    gone, _ = three_way.removals(world.declared, world.base, world.live, choice.covers, changes)
+    gone, _ = three_way.find_removals(
+        world.declared, world.base, world.live, choice.covers, changes
+    )
     for change in gone:
         if change.before is not None:
             known.add(id(change.before))

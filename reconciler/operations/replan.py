@@ -37,7 +37,7 @@ class LiveReplanner:
         self, made: Plan, *, base: Declared | None, live: Live, remark: Remark | None = None
     ) -> None:
         self._remark = remark
-        self._base = references.spelled(base, live) if base is not None else None
+        self._base = references.respell_references(base, live) if base is not None else None
         self._live = live
         self._names = names.Names({}, live)
         self._others = tuple(  # what the plan does to policies and people counts in a forecast
@@ -91,7 +91,7 @@ class LiveReplanner:
         there = self._resource(change, payload) if payload is not None else None
         base = self._base.resources.get(change.address) if self._base is not None else None
         now = replace(
-            three_way.change(change.desired, base, there),
+            three_way.compare_resource(change.desired, base, there),
             depends_on=change.depends_on,
             late=change.late,
             url=change.url,

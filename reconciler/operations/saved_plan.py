@@ -94,10 +94,10 @@ def resume(
     """
     seen, compared = _look(reader, saved, said, options)
     live = seen.live
-    edges, unresolved = references.resolve(compared.picked, said.desired, live)
+    edges, unresolved = references.resolve_names(compared.picked, said.desired, live)
     now = compare.Present(compared.changes, live, (*compared.problems, *unresolved))
     parts = compare.split(saved, now)
-    todo = three_way.settled(parts.todo, options.prefer)
+    todo = three_way.resolve_conflicts(parts.todo, options.prefer)
     last = effects.find_gate_effects(todo, live).last()
     todo = forecast.forecast(todo, live, live.rejections, last=last)
     refusals = [
@@ -120,7 +120,7 @@ def resume(
     seen = replace(seen, reads=reader.reads)
     made = replace(
         saved,
-        changes=(*map(secrets.veiled, changes), *_settled(saved, parts.done)),
+        changes=(*map(secrets.mask_hidden, changes), *_settled(saved, parts.done)),
         findings=tuple(sorted((*kept, *map(excerpts.attach, found)), key=_place)),
         requests=plan.cost(seen, sum(c.action is not Action.NONE for c in todo)),
         change_requests=links.asked(todo, live),

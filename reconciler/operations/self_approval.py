@@ -113,7 +113,7 @@ class SelfApprovalCheck:
         before = self._base.resources.get(address) if self._base is not None else None
         if there is None or (now is not None and before is not None and before.spec == now.spec):
             return False
-        return before is None or bool(three_way.change(before, None, there).fields)
+        return before is None or bool(three_way.compare_resource(before, None, there).fields)
 
     def _is_new(self, address: Address, request: ChangeRequest) -> bool:
         """Return whether no clean apply has reported what it proposes yet."""
@@ -244,7 +244,7 @@ class SelfApprovalCheck:
             assert self._lineage is not None  # noqa: S101  the caller looked
             former = resource.lifecycle.renamed_from
             names = [name for name in (address.name, former) if name is not None]
-            projects = matching.project_names(self._live)
+            projects = matching.list_project_names(self._live)
             self._documents[address] = self._lineage.document(address, names, projects)
         return self._documents[address]
 

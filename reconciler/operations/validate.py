@@ -21,7 +21,7 @@ def validate(reader: Reader, loaded: config_loaded.Loaded, options: Options) -> 
     desired = selection.pick(config_loaded.expand(loaded, names), options)
     pinned = pins(desired, directory)
     asked = desired.resources.keys()
-    named = references.conditions(asked, desired)
+    named = references.list_id_references(asked, desired)
     live = live_reader.read(reader, directory, asked, pinned, named=named)
     live = live_reader.read_gates(reader, live, directory, (), pinned)  # who the key acts as
     seen = satisfiability.assess(desired, live)

@@ -22,7 +22,7 @@ from reconciler.model import (
 from reconciler.plan import selection
 from reconciler.plan.approvals import forecast
 from reconciler.plan.diff import dropped_fields, references, three_way
-from reconciler.plan.diff.matching import Lookup
+from reconciler.plan.diff.matching import LiveLookup
 from reconciler.plan.guardrails import checks
 from reconciler.plan.selection import Options, pick
 from reconciler.plan.weakening import effects
@@ -51,7 +51,7 @@ def _gone(made: Plan, desired: Declared) -> Iterator[Change]:
     for finding in made.findings:
         resource = desired.resources.get(finding.address) if finding.address else None
         if finding.code == _GONE and resource is not None:
-            yield three_way.change(resource, resource, None)
+            yield three_way.compare_resource(resource, resource, None)
 
 
 def _said(made: Plan, desired: Declared) -> Iterator[Finding]:
@@ -128,14 +128,14 @@ def find(desired: Declared, live: Live, options: Options) -> Iterator[Ignored]:
     holding = {address: one for address, one in picked.items() if one.lifecycle.ignore}
     if not holding:
         return
-    lookup = Lookup(live)
-    spelled = references.spelled(replace(desired, resources=holding), live).resources
+    lookup = LiveLookup(live)
+    spelled = references.respell_references(replace(desired, resources=holding), live).resources
     for address, resource in sorted(spelled.items()):
-        there = lookup.candidates(resource)
+        there = lookup.find_candidates(resource)
         if len(there) != 1 or resource.lifecycle.absent:
             continue
-        counted = {one.path for one in three_way.change(resource, None, there[0]).fields}
+        counted = {one.path for one in three_way.compare_resource(resource, None, there[0]).fields}
         bare = replace(resource, lifecycle=replace(resource.lifecycle, ignore=()))
-        for one in three_way.change(bare, None, there[0]).fields:
+        for one in three_way.compare_resource(bare, None, there[0]).fields:
             if one.path not in counted:
                 yield Ignored(address, one.path, one.desired, one.live)

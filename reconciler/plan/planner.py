@@ -50,7 +50,7 @@ def build_plan(
     if compared is None or compared.live is not live or compared.options != options:
         compared = compare(desired=desired, base=base, live=live, options=options)
     picked, base, problems = compared.picked, compared.base, compared.problems
-    edges, unresolved = references.resolve(picked, desired, live)
+    edges, unresolved = references.resolve_names(picked, desired, live)
     extra = _unmanaged(desired, base, live, options)
     changes, held = checks.hold_back(compared.changes, (*unresolved, *problems))
     leans = effects.find_gate_effects(changes, live)
@@ -73,9 +73,9 @@ def build_plan(
         *notices.dropped_keys(changes),
     )
     return Plan(
-        changes=tuple(map(secrets.veiled, changes)),
+        changes=tuple(map(secrets.mask_hidden, changes)),
         unmanaged=_left(extra, changes, options),
-        released=tuple(three_way.released(changes, desired, base)),
+        released=tuple(three_way.find_released(changes, desired, base)),
         findings=tuple(sorted(said, key=lambda finding: finding.sort_key)),
         requests=Requests(expected_writes=sum(1 for c in changes if c.action is not Action.NONE)),
         change_requests=links.asked(changes, live),
@@ -97,21 +97,21 @@ def compare(
     *, desired: Declared, base: Declared | None, live: Live, options: Options
 ) -> Comparison:
     """The change of each declared resource, and the deletes of what left the files."""
-    picked = references.spelled(pick(desired, options), live)
-    base = references.spelled(base, live, desired) if base is not None else None
-    changes, problems = three_way.changes(picked, base, live)
-    gone, unclear = three_way.removals(
+    picked = references.respell_references(pick(desired, options), live)
+    base = references.respell_references(base, live, desired) if base is not None else None
+    changes, problems = three_way.compare_all(picked, base, live)
+    gone, unclear = three_way.find_removals(
         desired,
         base,
         live,
         lambda address: covers(options, address),
         changes,
-        elsewhere=options.elsewhere,
+        declared_elsewhere=options.elsewhere,
     )
-    changes = three_way.settled((*changes, *gone), options.prefer)
+    changes = three_way.resolve_conflicts((*changes, *gone), options.prefer)
     found = (*problems, *unclear)
     if options.prefer != "git":
-        changes, dropped = dropped_fields.settle(changes, live, options.sent_in_vain)
+        changes, dropped = dropped_fields.remove_dropped_fields(changes, live, options.sent_in_vain)
         found = (*found, *dropped)
     if options.prune and options.unmanaged != "ignore":
         extra = _unmanaged(desired, base, live, options)

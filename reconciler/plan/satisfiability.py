@@ -25,9 +25,9 @@ class Satisfiability:
 
 def assess(desired: Declared, live: Live) -> Satisfiability:
     """Look at everything declared, as this plan would leave people and roles."""
-    spelled = references.spelled(desired, live)
-    _, unresolved = references.resolve(spelled, desired, live)
-    changes, problems = three_way.changes(spelled, None, live)
+    spelled = references.respell_references(desired, live)
+    _, unresolved = references.resolve_names(spelled, desired, live)
+    changes, problems = three_way.compare_all(spelled, None, live)
     named = new_names.find(changes, desired, live)
     people = People(changes, live)
     obstacles = {}

@@ -35,7 +35,7 @@ class Unapplied:
     """
 
     def __init__(self, applied: Declared, desired: Declared, since: Since) -> None:
-        self._earlier = three_way.Earlier(desired, applied)
+        self._earlier = three_way.BaseIndex(desired, applied)
         self._since = since
 
     def paths(self, change: Change) -> Iterator[str]:
@@ -44,7 +44,9 @@ class Unapplied:
         Of a change that is written in part, the rest is one of those as well. A field that
         somebody has moved is drift, whatever is beside it.
         """
-        then = self._earlier.of(change.desired) if change.desired is not None else None
+        then = (
+            self._earlier.find_declaration(change.desired) if change.desired is not None else None
+        )
         if change.desired is None or then is None or change.action is Action.NONE:
             return
         known = then.source is not None  # else the files did not declare it
@@ -56,7 +58,7 @@ class Unapplied:
                 yield WHOLE
             return
         begun = not known and change.before is not None and compare.is_begun(change, change.before)
-        causes = three_way.causes(change.desired, then, change.before)
+        causes = three_way.find_causes(change.desired, then, change.before)
         for one in change.fields:
             found = one.attribution
             made = (

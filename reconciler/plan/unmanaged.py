@@ -28,7 +28,7 @@ def found(desired: Declared, base: Declared | None, live: Live) -> Iterator[Addr
     """Live, of a kind and scope that the files speak of, but in no file. Sorted."""
     known = {fold(address) for address in desired.resources}
     known |= {fold(address) for address in base.resources} if base else set()
-    known |= {fold(old) for old in three_way.old_names(desired)}
+    known |= {fold(old) for old in three_way.list_old_addresses(desired)}
     spoken = {(a.kind, a.parts[:-1]) for a in desired.resources if a.kind != "Organization"}
     for address in sorted(live.resources):
         if (address.kind, address.parts[:-1]) in spoken and fold(address) not in known:
@@ -57,7 +57,7 @@ def prune(
             kept.append(_left_alone(address, why))
             continue
         resource = Resource(address, {}, lifecycle=Lifecycle(absent=True), id=there.id)
-        change = three_way.change(resource, None, there)
+        change = three_way.compare_resource(resource, None, there)
         gone.append(replace(change, pruned=True, warnings=(_PRUNED,)))
     return tuple(gone), tuple(kept)
 

@@ -50,7 +50,7 @@ def world(*resources, features=("approvals",), **more):
 
 
 def drifted(desired, live):
-    return three_way.change(desired, desired, live)
+    return three_way.compare_resource(desired, desired, live)
 
 
 def entry(minutes, *moves, **more):

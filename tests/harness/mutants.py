@@ -83,7 +83,7 @@ MUTANTS = [
     mutant("let a plan that apply refuses end as a success", "plan/guardrails/apply_refusals.py",
            "        return results.REFUSED\n", "        return 0\n", AGREED),
     mutant("call what somebody added to a role our own work", "plan/diff/three_way.py",
-           "if not before & wanted <= now <= before | wanted:", "if False:", WAITING),
+           "if not base_items & desired_items <= live_items <= base_items | desired_items:", "if False:", WAITING),
     # the write protocol
     mutant("write without an intent in the journal", "apply/change_writer.py",
            'self._tools.journal.intend("write", **facts)', "pass", KILLS),
@@ -154,8 +154,8 @@ MUTANTS = [
     mutant("keys that the next save removes are sent", "normal_form/filters.py",
            "for name, value in filters.items() if name not in DROPPED}", "for name, value in filters.items()}", VALUES),
     mutant("an inserted item changes all of them", "plan/diff/three_way.py",
-           "return replace(_change(resource, Action.UPDATE, fields, live), lists=lists)",
-           "return _change(resource, Action.UPDATE, fields, live)", VALUES),
+           "return replace(_build_change(resource, Action.UPDATE, fields, live), lists=lists)",
+           "return _build_change(resource, Action.UPDATE, fields, live)", VALUES),
     # identities and people
     mutant("send a create that PostHog names otherwise", "plan/guardrails/new_names.py",
            "if made != address.name:", "if False:", IDENTITY),
@@ -282,7 +282,7 @@ MUTANTS = [
     mutant("any field may be dropped", "apply/readback.py",
            "for name in kind.droppable if now.get(name) == was.get(name))", "for name in now)", APPLY),
     mutant("whatever differs was dropped", "plan/diff/dropped_fields.py",
-           "return mine and all(", "return True or all(", KEPT),
+           "return is_own_write and all(", "return True or all(", KEPT),
 ]  # fmt: skip
 
 

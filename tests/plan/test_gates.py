@@ -114,7 +114,7 @@ def declare(kind, *parts, absent=False, **spec):
 def plan(live, *resources, **more):
     """The changes with their gates, by the name of the resource."""
     declared = Declared({resource.address: resource for resource in resources}, "working tree")
-    changes, problems = three_way.changes(declared, None, live)
+    changes, problems = three_way.compare_all(declared, None, live)
     assert {problem.code for problem in problems} <= {"incomplete-create"}
     last = effects.find_gate_effects(changes, live).last()
     gated = forecast.forecast(changes, live, last=last, **more)
@@ -936,8 +936,10 @@ def test_projects_are_those_in_which_a_flag_is_written():
     declared = {
         r.address: r for r in (flag({"active": True}), declare("Role", "acme", "R", members=[]))
     }
-    changes, _ = three_way.changes(Declared(declared, ""), None, live)
-    idle, _ = three_way.changes(Declared({LIVE.address: flag({"active": False})}, ""), None, live)
+    changes, _ = three_way.compare_all(Declared(declared, ""), None, live)
+    idle, _ = three_way.compare_all(
+        Declared({LIVE.address: flag({"active": False})}, ""), None, live
+    )
 
     assert forecast.projects(changes) == {Address("Project", WEB)}
     assert forecast.projects(idle) == set()

@@ -36,7 +36,9 @@ def live(filters=None, **payload):
 
 def change(spec, there=None, **lifecycle):
     lifecycle = Lifecycle(**lifecycle)
-    return three_way.change(Resource(HERE, FLAG.canonical(spec), lifecycle=lifecycle), None, there)
+    return three_way.compare_resource(
+        Resource(HERE, FLAG.canonical(spec), lifecycle=lifecycle), None, there
+    )
 
 
 def request(data, *, gated=None, **more):

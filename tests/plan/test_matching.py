@@ -24,10 +24,10 @@ B50 = group("b", 50)
 def told(live, desired):
     """Rows as `+ [0] note`; nothing where positions say it all."""
     sides = ({"filters": {"groups": side}} for side in (live, desired))
-    found = values.differences(live, desired, PATH)
+    found = values.find_differences(live, desired, PATH)
     fields = [FieldChange(print_path(path), old, new) for path, old, new in found]
     rows = []
-    for one in list_items.find(*sides, fields, ()):
+    for one in list_items.find_list_changes(*sides, fields, ()):
         assert len(fields) == one.fields
         for item in one.items:
             sign = "+" if item.live is ABSENT else "-" if item.desired is ABSENT else ""
@@ -92,7 +92,7 @@ def test_a_list_of_which_a_part_is_ignored_is_described_by_position():
     fields = [FieldChange("filters.groups[0].rollout_percentage", 1, 2)]
 
     for path in ("filters.groups[1]", "filters.groups", "filters"):
-        assert () == list_items.find(live, desired, fields, [path])
+        assert () == list_items.find_list_changes(live, desired, fields, [path])
 
 
 ITEMS = st.lists(st.sampled_from([A, B, C, D, NEW, B50, group("d", 7)]), max_size=7)
@@ -101,7 +101,7 @@ ITEMS = st.lists(st.sampled_from([A, B, C, D, NEW, B50, group("d", 7)]), max_siz
 @given(live=ITEMS, desired=ITEMS)
 def test_the_live_list_and_its_matches_make_the_desired_one(live, desired):
     """Each item is matched once at most, and equal items are matched as often as they can be."""
-    pairs = list_items.match(live, desired)
+    pairs = list_items.match_items(live, desired)
 
     assert len(pairs) == len({i for i, _ in pairs}) == len({j for _, j in pairs})
     assert sorted(pairs, key=lambda pair: pair[1]) == pairs

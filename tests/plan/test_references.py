@@ -52,7 +52,7 @@ def flag(key, project="Web", **kwargs):
 
 
 def found(desired, there):
-    return references.resolve(desired, desired, there)
+    return references.resolve_names(desired, desired, there)
 
 
 def test_an_unknown_role_is_named_with_the_nearest_one_and_its_place():

@@ -48,7 +48,7 @@ def wanted(kind, spec):
 
 def saved(resource, before):
     """A plan of one change, as it comes back from a file."""
-    change = three_way.change(resource, None, before)
+    change = three_way.compare_resource(resource, None, before)
     basis = replace(PlanSnapshot(), before=(snapshot.seen(before),) if before is not None else ())
     made = Plan((change,), created_at="2026-01-05T09:00:00Z", basis=basis)
     return codec.loads(codec.dumps(made))
@@ -57,7 +57,7 @@ def saved(resource, before):
 def held(resource, before, now, **more):
     """What becomes of the plan when its object is `now`."""
     plan = saved(resource, before)
-    fresh = three_way.change(resource, None, now)
+    fresh = three_way.compare_resource(resource, None, now)
     return compare.split(plan, compare.Present([fresh], live(*([now] if now else []), **more)))
 
 
@@ -165,7 +165,7 @@ def test_what_stands_in_the_way_now_is_said():
     resource = wanted("FeatureFlag", {"filters": WIDER})
     problem = Finding("x", Severity.ERROR, "it is there twice", address=resource.address)
     warning = replace(problem, severity=Severity.WARNING, address=address("FeatureFlag", "y"))
-    fresh = three_way.change(resource, None, before)
+    fresh = three_way.compare_resource(resource, None, before)
 
     now = compare.Present([fresh], live(before), [problem, warning])
     (moved,) = compare.split(saved(resource, before), now).moved
@@ -177,7 +177,7 @@ def test_a_plan_that_wants_something_else_than_the_files_is_refused_whole():
     """The object has not moved, so the plan must say what is compared now."""
     before = there("FeatureFlag", {"filters": ROLLOUT})
     plan = saved(wanted("FeatureFlag", {"filters": WIDER}), before)
-    other = three_way.change(wanted("FeatureFlag", {"filters": ELSEWHERE}), None, before)
+    other = three_way.compare_resource(wanted("FeatureFlag", {"filters": ELSEWHERE}), None, before)
 
     for fresh in ([other], []):
         with pytest.raises(GuardrailError):

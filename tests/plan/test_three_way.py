@@ -40,7 +40,9 @@ def _live(case):
 @pytest.mark.parametrize("case", CASES, ids=[case["about"] for case in CASES])
 def test_the_change_is_as_the_case_says(case):
     """desired, base, live -> action, fields and causes."""
-    change = three_way.change(_resource(case, "desired"), _resource(case, "base"), _live(case))
+    change = three_way.compare_resource(
+        _resource(case, "desired"), _resource(case, "base"), _live(case)
+    )
 
     expect = case["expect"]
     assert expect["action"] == change.action
@@ -62,12 +64,12 @@ def test_what_was_reached_plans_as_nothing(case):
     """Plan, then let the live side be what was wanted: nothing is left to do."""
     desired = _resource(case, "desired")
     if desired.lifecycle.absent:
-        assert three_way.change(desired, None, None).action == "none"
+        assert three_way.compare_resource(desired, None, None).action == "none"
         return
     live = LiveResource(desired.address, "1", {**(_live(case).spec if _live(case) else {})}, {})
     reached = {**live.spec, **desired.spec}
 
-    again = three_way.change(desired, None, LiveResource(live.address, "1", reached, {}))
+    again = three_way.compare_resource(desired, None, LiveResource(live.address, "1", reached, {}))
 
     assert again.action == "none"
 
@@ -77,9 +79,9 @@ def test_what_somebody_deleted_is_created_anew_or_stays_gone(prefer, action):
     """The files moved as well, so a person decides: what is live is that it is not there."""
     now, then = ({"name": name, "active": True} for name in ("New", "Old"))
     address = _address("FeatureFlag")
-    change = three_way.change(Resource(address, now), Resource(address, then), None)
+    change = three_way.compare_resource(Resource(address, now), Resource(address, then), None)
 
-    (decided,) = three_way.settled((change,), prefer)
+    (decided,) = three_way.resolve_conflicts((change,), prefer)
 
     assert "conflict" in {field.cause for field in change.fields}
     assert action == decided.action
@@ -89,7 +91,7 @@ def test_what_somebody_deleted_is_created_anew_or_stays_gone(prefer, action):
 def test_an_update_names_at_least_one_field():
     """An update that cannot say what changes is a defect of every peer; not here."""
     for case in CASES:
-        change = three_way.change(_resource(case, "desired"), None, _live(case))
+        change = three_way.compare_resource(_resource(case, "desired"), None, _live(case))
 
         assert change.action != "update" or change.fields
 
@@ -97,9 +99,9 @@ def test_an_update_names_at_least_one_field():
 def test_empty_and_absent_are_the_same_but_false_and_zero_are_values():
     """`[]`, `{}` and null say nothing; false and 0 do."""
     for empty in (None, [], {}, ""):
-        assert values.same(values.managed({}, {"a": empty})["a"], empty)
+        assert values.is_same(values.select_managed({}, {"a": empty})["a"], empty)
     for value in (False, 0):
-        assert not values.same(values.managed({}, {"a": value})["a"], value)
+        assert not values.is_same(values.select_managed({}, {"a": value})["a"], value)
 
 
 def test_positions_in_files_are_no_difference():
@@ -109,6 +111,6 @@ def test_positions_in_files_are_no_difference():
     there = {"groups": [{"properties": [{**item, "value": ["pro"]}], "rollout_percentage": 1}]}
     mine = {"groups": [{"properties": [item], "rollout_percentage": 2}]}
 
-    found = list(values.differences(there, mine, ("filters",)))
+    found = list(values.find_differences(there, mine, ("filters",)))
 
     assert [(("filters", "groups", 0, "rollout_percentage"), 1, 2)] == found

@@ -248,7 +248,7 @@ def rules(action=UPDATE, **more):
 
 def find(live, *resources):
     declared = Declared({resource.address: resource for resource in resources}, "working tree")
-    changes, problems = three_way.changes(declared, None, live)
+    changes, problems = three_way.compare_all(declared, None, live)
     assert {problem.code for problem in problems} <= {"incomplete-create"}
     return detect.find(changes, live)
 

@@ -92,7 +92,7 @@ def specs(sandbox, factory, documents):
     writer, world, _, _ = planned(sandbox, folder)
     writer.close()
     return {
-        address: values.managed(there.spec, world.desired.resources[address].spec)
+        address: values.select_managed(there.spec, world.desired.resources[address].spec)
         for address, there in world.live.resources.items()
         if address in world.desired.resources
     }
@@ -158,14 +158,14 @@ def test_the_way_back_is_the_way_there_read_backwards(given_):
 
     def step(live, desired):
         there = LiveResource(address, "1", live, {})
-        return three_way.change(Resource(address, desired), None, there)
+        return three_way.compare_resource(Resource(address, desired), None, there)
 
     there, back = step(first, second), step(second, first)
 
     assert {(f.path, str(f.live), str(f.desired)) for f in there.fields} == {
         (f.path, str(f.desired), str(f.live)) for f in back.fields
     }
-    assert three_way.change(Resource(address, second), None, None).action is Action.CREATE
+    assert three_way.compare_resource(Resource(address, second), None, None).action is Action.CREATE
     assert step(second, second).action is Action.NONE
 
 
@@ -252,10 +252,10 @@ def test_whatever_people_do_in_between_is_never_written_over(
             name
             for name in {*before, *after}
             if before.get(name) != after.get(name)
-            and values.managed(after.get(name), wants.get(name, before.get(name)))
+            and values.select_managed(after.get(name), wants.get(name, before.get(name)))
             != wants.get(name, before.get(name))
         ]
-        done = three_way.change(
+        done = three_way.compare_resource(
             world.desired.resources[flag.address], None, moved.live.resources[flag.address]
         )
         assert (flag.address in refused) == (bool(left) and done.action is not Action.NONE), left

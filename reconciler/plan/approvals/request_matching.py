@@ -142,8 +142,8 @@ def _differences(
     name: str, value: Any, wanted: Any, before: Spec
 ) -> Iterator[tuple[tuple[str | int, ...], Any, Any]]:
     """Where the proposal leaves the files' way, and where it touches what they do not write."""
-    mine = values.managed(value, wanted, whole=name in _FLAG.atomic)
-    yield from values.differences(mine, wanted, (name,))
+    mine = values.select_managed(value, wanted, whole=name in _FLAG.atomic)
+    yield from values.find_differences(mine, wanted, (name,))
     if isinstance(value, Mapping) and isinstance(wanted, Mapping):
         there = before.get(name) or {}
         for key in value.keys() - wanted.keys():

@@ -1,6 +1,7 @@
-"""Match the items of two lists by content, so that an inserted item is not a change of them all.
+"""Match the items of two lists by content, so that an inserted item does not change all others.
 
-Equal items first, by a hash of their text; what is left is paired by place, then by likeness.
+Equal items are matched first, by their text; the others are paired by position, then by
+similarity.
 """
 
 import json
@@ -27,33 +28,36 @@ from reconciler.plan.diff import secrets, values
 
 Pair = tuple[int, int]  # the position of an item in the live list, and in the desired one
 
-_ALIKE: Final = 0.5  # the part of two items that has to be equal for one to be the other, edited
-_MOST: Final = 2_500  # comparisons of items for likeness; a longer list is paired by place
+_MIN_SIMILARITY: Final = 0.5  # the equal part of two items, for one to be an edit of the other
+_MAX_COMPARISONS: Final = 2_500  # for similarity; a longer list is paired by position
 
 
-def find(
+def find_list_changes(
     live: Spec, desired: Spec, fields: Iterable[FieldChange], skipped: Iterable[str]
 ) -> tuple[ListChange, ...]:
-    """Find every list of which items were added, removed or moved.
+    """Find every list with items that were added, removed or moved.
 
-    A list of which the run leaves a part alone is described by position.
+    A list that the run ignores a part of is described by position.
     """
     counts: dict[Path, int] = defaultdict(int)
-    for one in fields:
-        if "[" in one.path and (path := _list_of(parse_path(one.path))):
+    for field in fields:
+        if "[" in field.path and (path := _find_outer_list(parse_path(field.path))):
             counts[path] += 1
-    found = []
+    lists = []
     for path, number in counts.items():
         text = print_path(path)
-        if any(secrets.covers((text,), one) or secrets.covers((one,), text) for one in skipped):
+        if any(
+            secrets.is_covered((text,), skipped_path) or secrets.is_covered((skipped_path,), text)
+            for skipped_path in skipped
+        ):
             continue
         sides = value_at(live, path), value_at(desired, path)
-        if all(map(values.structured, sides)) and (items := _items(*sides, path)):
-            found.append(ListChange(text, items, number))
-    return tuple(found)
+        if all(map(values.is_list_of_mappings, sides)) and (items := _compare_items(*sides, path)):
+            lists.append(ListChange(text, items, number))
+    return tuple(lists)
 
 
-def _list_of(path: Path) -> Path:
+def _find_outer_list(path: Path) -> Path:
     """Return the outermost list that a path leads through; empty if there is none."""
     for number, step in enumerate(path):
         if isinstance(step, int):
@@ -61,59 +65,63 @@ def _list_of(path: Path) -> Path:
     return ()
 
 
-def _items(live: list[Any], desired: list[Any], path: Path) -> tuple[ItemChange, ...]:
-    """Return what became of each item; nothing if all items are where they were."""
-    pairs = match(live, desired)
+def _compare_items(live: list[Any], desired: list[Any], path: Path) -> tuple[ItemChange, ...]:
+    """Return what happened to each item; nothing if no item was added, removed or moved."""
+    pairs = match_items(live, desired)
     if len(live) == len(desired) == len(pairs) and all(i == j for i, j in pairs):
         return ()
-    return tuple(_described(live, desired, path, pairs))
+    return tuple(_describe_items(live, desired, path, pairs))
 
 
-def _described(
+def _describe_items(
     live: list[Any], desired: list[Any], path: Path, pairs: list[Pair]
 ) -> Iterator[ItemChange]:
-    steady = _increasing(pairs)
-    before, after = dict(pairs), {j: i for i, j in pairs}
-    rows: list[tuple[int, int, ItemChange]] = []
+    in_order = _find_longest_increasing(pairs)
+    desired_positions, live_positions = dict(pairs), {j: i for i, j in pairs}
+    entries: list[tuple[int, int, ItemChange]] = []
     for i, item in enumerate(live):
-        if i not in before:
-            rows.append((i, 0, ItemChange(print_path((*path, i)), ordered(item), ABSENT)))
+        if i not in desired_positions:
+            entries.append((i, 0, ItemChange(print_path((*path, i)), ordered(item), ABSENT)))
     for j, item in enumerate(desired):
-        here, was = print_path((*path, j)), after.get(j)
-        if was is None:
-            rows.append((j, 1, ItemChange(here, ABSENT, ordered(item))))
-        elif (was, j) not in steady:
-            rows.append((j, 1, ItemChange(here, ordered(item), ordered(item), was)))
-    moved = [row for _, _, row in sorted(rows, key=lambda one: one[:2])]
-    if moved:
-        down, up = (sum(1 for i, j in steady if (j - i) * way > 0) for way in (1, -1))
-        yield replace(moved[0], down=down, up=up)
-    yield from moved[1:]
+        item_path, old_position = print_path((*path, j)), live_positions.get(j)
+        if old_position is None:
+            entries.append((j, 1, ItemChange(item_path, ABSENT, ordered(item))))
+        elif (old_position, j) not in in_order:
+            entries.append(
+                (j, 1, ItemChange(item_path, ordered(item), ordered(item), old_position))
+            )
+    item_changes = [row for _, _, row in sorted(entries, key=lambda entry: entry[:2])]
+    if item_changes:
+        down, up = (sum(1 for i, j in in_order if (j - i) * sign > 0) for sign in (1, -1))
+        yield replace(item_changes[0], down=down, up=up)
+    yield from item_changes[1:]
     for i, j in pairs:
-        yield from _edited(live[i], desired[j], (*path, j))
+        yield from _compare_item(live[i], desired[j], (*path, j))
 
 
-def _edited(live: Any, desired: Any, path: Path) -> Iterator[ItemChange]:
-    """Yield the fields of an edited item; lists inside of it by content, too."""
+def _compare_item(live: Any, desired: Any, path: Path) -> Iterator[ItemChange]:
+    """Yield the changed fields of an item; lists inside it by content, too."""
     if live == desired:
         return
     if isinstance(live, Mapping) and isinstance(desired, Mapping):
         for name in sorted({*live, *desired}):
-            yield from _edited(live.get(name, ABSENT), desired.get(name, ABSENT), (*path, name))
-    elif values.structured(live) and values.structured(desired):
-        yield from _described(live, desired, path, match(live, desired))
+            yield from _compare_item(
+                live.get(name, ABSENT), desired.get(name, ABSENT), (*path, name)
+            )
+    elif values.is_list_of_mappings(live) and values.is_list_of_mappings(desired):
+        yield from _describe_items(live, desired, path, match_items(live, desired))
     else:
         yield ItemChange(print_path(path), ordered(live), ordered(desired))
 
 
-def match(live: Sequence[Any], desired: Sequence[Any]) -> list[Pair]:
+def match_items(live: Sequence[Any], desired: Sequence[Any]) -> list[Pair]:
     """Match each desired item, by its position, to the live item that it was."""
     short = min(len(live), len(desired))
     head = next((n for n in range(short) if live[n] != desired[n]), short)
-    rest = short - head
-    tail = next((n for n in range(rest) if live[-1 - n] != desired[-1 - n]), rest)
+    remaining = short - head
+    tail = next((n for n in range(remaining) if live[-1 - n] != desired[-1 - n]), remaining)
     ends = len(live) - tail, len(desired) - tail
-    middle = _matched(live, desired, (head, ends[0]), (head, ends[1]))
+    middle = _match_middle(live, desired, (head, ends[0]), (head, ends[1]))
     return [
         *((n, n) for n in range(head)),
         *middle,
@@ -121,39 +129,47 @@ def match(live: Sequence[Any], desired: Sequence[Any]) -> list[Pair]:
     ]
 
 
-def _matched(live: Sequence[Any], desired: Sequence[Any], left: Pair, right: Pair) -> list[Pair]:
-    """Pair what is between the equal ends."""
-    places: dict[str, deque[int]] = defaultdict(deque)
+def _match_middle(
+    live: Sequence[Any], desired: Sequence[Any], left: Pair, right: Pair
+) -> list[Pair]:
+    """Pair the items between the equal ends."""
+    positions: dict[str, deque[int]] = defaultdict(deque)
     for i in range(*left):
-        places[_text(live[i])].append(i)
+        positions[_serialize(live[i])].append(i)
     equal, new = list[Pair](), list[int]()
     for j in range(*right):
-        same = places.get(_text(desired[j]))
-        if same:
-            equal.append((same.popleft(), j))
+        equal_indexes = positions.get(_serialize(desired[j]))
+        if equal_indexes:
+            equal.append((equal_indexes.popleft(), j))
         else:
             new.append(j)
-    old = sorted(i for rest in places.values() for i in rest)
+    old = sorted(i for indexes in positions.values() for i in indexes)
     pairs = list(equal)
     if old and new:
-        fences = [(left[0] - 1, right[0] - 1), *sorted(_increasing(equal)), (left[1], right[1])]
+        fences = [
+            (left[0] - 1, right[0] - 1),
+            *sorted(_find_longest_increasing(equal)),
+            (left[1], right[1]),
+        ]
         for (i, j), (k, m) in pairwise(fences):
             inside = [n for n in old if i < n < k], [n for n in new if j < n < m]
-            pairs += _paired(live, desired, *inside, least=0)
+            pairs += _pair_edited(live, desired, *inside, least=0)
         taken = {i for i, _ in pairs}, {j for _, j in pairs}
         ends = [n for n in old if n not in taken[0]], [n for n in new if n not in taken[1]]
-        pairs += _paired(live, desired, *ends, least=_ALIKE)
+        pairs += _pair_edited(live, desired, *ends, least=_MIN_SIMILARITY)
     return sorted(pairs, key=lambda pair: pair[1])
 
 
-def _paired(
+def _pair_edited(
     live: Sequence[Any], desired: Sequence[Any], old: list[int], new: list[int], *, least: float
 ) -> list[Pair]:
     """Pair edited items: in order if there are as many of them, else the most alike."""
-    if (not least and len(old) == len(new)) or len(old) * len(new) > _MOST:
+    if (not least and len(old) == len(new)) or len(old) * len(new) > _MAX_COMPARISONS:
         return list(zip(old, new, strict=False))
-    scores = ((_likeness(live[i], desired[j]), i, j) for i in old for j in new)
-    best = sorted((one for one in scores if one[0] > least), key=lambda one: (-one[0], one[1:]))
+    scores = ((_measure_similarity(live[i], desired[j]), i, j) for i in old for j in new)
+    best = sorted(
+        (score for score in scores if score[0] > least), key=lambda score: (-score[0], score[1:])
+    )
     pairs = dict[int, int]()
     for _, i, j in best:
         if i not in pairs and j not in pairs.values():
@@ -161,43 +177,45 @@ def _paired(
     return list(pairs.items())
 
 
-def _likeness(one: Any, other: Any) -> float:
-    """Return the part of two items that is equal, from 0 to 1."""
-    return _equal(one, other) / max(len(_text(one)), len(_text(other)))
+def _measure_similarity(left: Any, right: Any) -> float:
+    """Return which part of two items is equal, from 0 to 1."""
+    return _count_equal_text(left, right) / max(len(_serialize(left)), len(_serialize(right)))
 
 
-def _equal(one: Any, other: Any) -> int:
+def _count_equal_text(left: Any, right: Any) -> int:
     """Count how much text two values share."""
-    if one == other:
-        return len(_text(one))
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return sum(_equal(one[name], other[name]) for name in one.keys() & other.keys())
-    if isinstance(one, list) and isinstance(other, list):
-        rest = list(map(_text, other))
+    if left == right:
+        return len(_serialize(left))
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return sum(
+            _count_equal_text(left[name], right[name]) for name in left.keys() & right.keys()
+        )
+    if isinstance(left, list) and isinstance(right, list):
+        unmatched = list(map(_serialize, right))
         total = 0
-        for text in map(_text, one):
-            if text in rest:
-                rest.remove(text)
+        for text in map(_serialize, left):
+            if text in unmatched:
+                unmatched.remove(text)
                 total += len(text)
         return total
     return 0
 
 
-def _increasing(pairs: Iterable[Pair]) -> set[Pair]:
-    """Return the most pairs whose positions rise on both sides: what stays in order."""
-    tops, ends, before = list[int](), list[Pair](), dict[Pair, Pair | None]()
-    for pair in sorted(pairs, key=lambda one: one[1]):
-        place = bisect_left(tops, pair[0])
-        before[pair] = ends[place - 1] if place else None
-        tops[place : place + 1] = [pair[0]]
-        ends[place : place + 1] = [pair]
-    found = set[Pair]()
+def _find_longest_increasing(pairs: Iterable[Pair]) -> set[Pair]:
+    """Return the longest series of pairs whose positions rise on both sides."""
+    tops, ends, predecessors = list[int](), list[Pair](), dict[Pair, Pair | None]()
+    for pair in sorted(pairs, key=lambda entry: entry[1]):
+        index = bisect_left(tops, pair[0])
+        predecessors[pair] = ends[index - 1] if index else None
+        tops[index : index + 1] = [pair[0]]
+        ends[index : index + 1] = [pair]
+    series = set[Pair]()
     last = ends[-1] if ends else None
     while last is not None:
-        found.add(last)
-        last = before[last]
-    return found
+        series.add(last)
+        last = predecessors[last]
+    return series
 
 
-def _text(value: Any) -> str:
+def _serialize(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)

@@ -1,4 +1,4 @@
-"""Which live object a document means, where that is not plain: ids, namesakes, what cannot be."""
+"""Find the live object of a document, and report where that is not certain."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from reconciler.model import (
 HIDDEN: Final = "people-hidden"
 
 
-def _error(code: str, resource: Resource, message: str, why: str, fix: str) -> Finding:
+def _build_error(code: str, resource: Resource, message: str, why: str, fix: str) -> Finding:
     return Finding(
         code=code,
         severity=Severity.ERROR,
@@ -32,22 +32,22 @@ def _error(code: str, resource: Resource, message: str, why: str, fix: str) -> F
     )
 
 
-def ambiguous(resource: Resource, candidates: tuple[LiveResource, ...]) -> Finding | None:
-    """Several live objects share the name: never the first is picked."""
-    if len(candidates) < 2:  # noqa: PLR2004  one is what it takes
+def check_ambiguous(resource: Resource, candidates: tuple[LiveResource, ...]) -> Finding | None:
+    """Return an error if several live objects share the name: the first is never picked."""
+    if len(candidates) < 2:  # noqa: PLR2004  one candidate is not ambiguous
         return None
     ids = ", ".join(sorted(item.id for item in candidates))
-    return _error(
+    return _build_error(
         "ambiguous-name",
         resource,
         f"{resource.address} is live {len(candidates)} times",
         f"these share the name: {ids}",
-        "write the id of the one that is meant as metadata.id",
+        "set metadata.id to the ID of the intended object",
     )
 
 
-def left_twice(resource: Resource, candidates: tuple[LiveResource, ...]) -> Finding:
-    """It left the files, and which live object it was cannot be told: none is deleted."""
+def report_unclear_delete(resource: Resource, candidates: tuple[LiveResource, ...]) -> Finding:
+    """Report that several live objects match a removed document: none is deleted."""
     ids = ", ".join(sorted(item.id for item in candidates))
     return Finding(
         code="delete-unclear",
@@ -60,8 +60,8 @@ def left_twice(resource: Resource, candidates: tuple[LiveResource, ...]) -> Find
     )
 
 
-def left_to_others(resource: Resource) -> Finding:
-    """It left the files and went over to another tool: nothing is deleted under its hands."""
+def report_foreign_delete(resource: Resource) -> Finding:
+    """Report that another tool manages the object of a removed document: it is not deleted."""
     return Finding(
         code="left-to-other-tools",
         severity=Severity.WARNING,
@@ -72,73 +72,77 @@ def left_to_others(resource: Resource) -> Finding:
     )
 
 
-def unknown_id(resource: Resource, there: LiveResource | None, live: Live) -> Finding | None:
-    """An id only tells namesakes apart: it has to be that of an object of this name."""
+def check_id(resource: Resource, live_object: LiveResource | None, live: Live) -> Finding | None:
+    """Return an error if `metadata.id` is not the id of a live object of this name."""
     if resource.id is None:
         return None
     names = {resource.address.name.casefold(), (resource.lifecycle.renamed_from or "").casefold()}
-    if there is not None and there.address.name.casefold() in names:
+    if live_object is not None and live_object.address.name.casefold() in names:
         return None
     known = live.ids.get(resource.address, ())
-    return _error(
+    return _build_error(
         "unknown-id",
         resource,
         f"metadata.id {resource.id} is not the id of {resource.address}",
-        f"that one is {there.address}" if there is not None else "no live object has it",
-        f"known: {', '.join(known)}" if known else "remove metadata.id, or mend it",
+        f"that one is {live_object.address}"
+        if live_object is not None
+        else "no live object has it",
+        f"known: {', '.join(known)}" if known else "remove metadata.id, or correct it",
     )
 
 
-def not_creatable(resource: Resource) -> Finding | None:
-    """A kind that comes to exist in another way: nothing is planned for it."""
+def check_creatable(resource: Resource) -> Finding | None:
+    """Return an error if the kind cannot be created: nothing is planned for it."""
     kind = KINDS[resource.address.kind]
     if not kind.cannot_create or resource.lifecycle.absent:
         return None
-    return _error(
+    return _build_error(
         "cannot-create",
         resource,
-        f"{resource.address} is not there and cannot be created",
+        f"{resource.address} does not exist and cannot be created",
         kind.cannot_create,
         "invite the person in PostHog, or remove the document",
     )
 
 
-def hidden_people(resource: Resource, live: Live) -> Finding | None:
-    """Find what cannot be compared because the key sees only some people (contract 8.4)."""
+def check_hidden_people(resource: Resource, live: Live) -> Finding | None:
+    """Return an error if the key sees too few people to compare this (contract 8.4)."""
     address, kind = resource.address, KINDS[resource.address.kind]
     if resource.lifecycle.absent or address.organization not in live.partial:
         return None
-    place: tuple[str | int, ...] | None = None
-    what = ""
+    path: tuple[str | int, ...] | None = None
+    message = ""
     for name in kind.of_people:
         if name in resource.spec:
-            place, what = (name,), f"who is in {address} cannot be compared"
-    for reference in kind.references if place is None else ():
+            path, message = (name,), f"who is in {address} cannot be compared"
+    for reference in kind.references if path is None else ():
         if reference.kind != "Member":
             continue
         known = live.people.get(address.organization, {})
-        for path, email in values_at(resource.spec, reference.path):
+        for reference_path, email in values_at(resource.spec, reference.path):
             if not str(email).startswith("id:") and str(email).lower() not in known:
-                place = path
-                what = f"whether {email} is in {address.organization} cannot be found out"
+                path = reference_path
+                message = f"whether {email} is in {address.organization} cannot be found out"
                 break
-    if place is None:
+    if path is None:
         return None
     gap = next(
-        one for one in live.unreadable if one.kind == "Member" and one.scope == address.parts[:1]
+        unreadable
+        for unreadable in live.unreadable
+        if unreadable.kind == "Member" and unreadable.scope == address.parts[:1]
     )
     return Finding(
-        HIDDEN, Severity.ERROR, what, gap.reason, gap.fix, resource.locate(place), address
+        HIDDEN, Severity.ERROR, message, gap.reason, gap.fix, resource.locate(path), address
     )
 
 
-def incomplete(changes: Iterable[Change]) -> Iterator[Finding]:
-    """Creates that PostHog would refuse for want of a field."""
+def find_incomplete_creates(changes: Iterable[Change]) -> Iterator[Finding]:
+    """Yield creates that PostHog would refuse because a field is missing."""
     for change in changes:
         if change.action is not Action.CREATE or change.desired is None:
             continue
         if missing := KINDS[change.address.kind].incomplete(change.desired.spec):
-            yield _error(
+            yield _build_error(
                 "incomplete-create",
                 change.desired,
                 f"{change.address} cannot be created as it is written",
@@ -147,8 +151,8 @@ def incomplete(changes: Iterable[Change]) -> Iterator[Finding]:
             )
 
 
-def shared(changes: Iterable[Change]) -> Iterator[Finding]:
-    """Two documents that mean one live object would undo each other at every run."""
+def find_shared_objects(changes: Iterable[Change]) -> Iterator[Finding]:
+    """Yield documents that refer to the live object of another: each would undo the other."""
     owners: dict[tuple[str, tuple[str, ...], str], Address] = {}
     for change in changes:
         if change.live_id is None or change.desired is None:
@@ -156,17 +160,17 @@ def shared(changes: Iterable[Change]) -> Iterator[Finding]:
         key = (change.address.kind, change.address.parts[:-1], change.live_id)
         owner = owners.setdefault(key, change.address)
         if owner != change.address:
-            yield _error(
+            yield _build_error(
                 "one-object-twice",
                 change.desired,
                 f"{change.address} and {owner} are the same live object",
                 f"both mean the {change.address.kind} with the id {change.live_id}",
-                "remove one of the two documents, or mend metadata.id and renamed_from",
+                "remove one of the two documents, or correct metadata.id and renamed_from",
             )
 
 
-class Folded:
-    """Addresses, found by any spelling that their kind takes for the same."""
+class FoldedAddresses:
+    """Addresses, found by any spelling that their kind treats as equal."""
 
     def __init__(self, addresses: Iterable[Address]) -> None:
         self._plain: set[Address] = set()
@@ -178,21 +182,21 @@ class Folded:
             else:
                 self._plain.add(address)
 
-    def find(self, address: Address) -> Sequence[Address]:
-        """Those that are the same, however they are spelled."""
+    def find_equal(self, address: Address) -> Sequence[Address]:
+        """Return the addresses that are equal to this one, in any spelling."""
         if address in self._plain:
             return (address,)
         return self._index.get(fold(address), ()) if self._index else ()
 
 
-def population(live: Live) -> Counter[tuple[str, tuple[str, ...]]]:
-    """How many live objects there are, by kind and scope; also where only a few were read."""
-    found = Counter((address.kind, address.parts[:-1]) for address in live.resources)
-    found.update({place: n - found[place] for place, n in live.counts.items()})
-    return found
+def count_live_objects(live: Live) -> Counter[tuple[str, tuple[str, ...]]]:
+    """Count live objects by kind and scope; also where only some of them were read."""
+    totals = Counter((address.kind, address.parts[:-1]) for address in live.resources)
+    totals.update({scope: total - totals[scope] for scope, total in live.counts.items()})
+    return totals
 
 
-def project_names(live: Live) -> dict[str, list[str]]:
+def list_project_names(live: Live) -> dict[str, list[str]]:
     """Return the names of the live projects of each organization, for selectors."""
     names: dict[str, list[str]] = {}
     for address in sorted(live.ids):
@@ -201,38 +205,38 @@ def project_names(live: Live) -> dict[str, list[str]]:
     return names
 
 
-class Lookup:
-    """One index over the live side, made once a plan."""
+class LiveLookup:
+    """An index of the live side, built once per plan."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
-        self._folded = Folded(live.resources)
+        self._folded = FoldedAddresses(live.resources)
         self._pinned: dict[tuple[str, tuple[str, ...], str], LiveResource] = {}
 
-    def candidates(self, resource: Resource) -> tuple[LiveResource, ...]:
-        """The live objects that `resource` may mean: none, one, or several (ambiguous)."""
+    def find_candidates(self, resource: Resource) -> tuple[LiveResource, ...]:
+        """Return the live objects that `resource` may refer to; several are ambiguous."""
         scope = resource.address.parts[:-1]
         if resource.id is not None:
-            pinned = self._by_id().get((resource.address.kind, scope, resource.id))
+            pinned = self._index_by_id().get((resource.address.kind, scope, resource.id))
             return () if pinned is None else (pinned,)
-        found = self._at(resource.address)
-        if not found and resource.lifecycle.renamed_from is not None:
-            found = self._at(
+        matches = self._find_by_address(resource.address)
+        if not matches and resource.lifecycle.renamed_from is not None:
+            matches = self._find_by_address(
                 Address(resource.address.kind, (*scope, resource.lifecycle.renamed_from))
             )
-        return found
+        return matches
 
-    def _by_id(self) -> Mapping[tuple[str, tuple[str, ...], str], LiveResource]:
-        """Made when the first id is asked for: hardly any document has one."""
+    def _index_by_id(self) -> Mapping[tuple[str, tuple[str, ...], str], LiveResource]:
+        """Return an index by id, built on first use: hardly any document has an id."""
         if not self._pinned:
             twins = (item for group in self._live.twins.values() for item in group)
             for item in (*self._live.resources.values(), *twins):
                 self._pinned[item.address.kind, item.address.parts[:-1], item.id] = item
         return self._pinned
 
-    def _at(self, address: Address) -> tuple[LiveResource, ...]:
+    def _find_by_address(self, address: Address) -> tuple[LiveResource, ...]:
         if address in self._live.twins:
             return self._live.twins[address]
         if address in self._live.resources:
             return (self._live.resources[address],)
-        return tuple(self._live.resources[a] for a in self._folded.find(address))
+        return tuple(self._live.resources[a] for a in self._folded.find_equal(address))

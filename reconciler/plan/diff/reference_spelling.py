@@ -1,6 +1,7 @@
-"""References as the live side writes them, so that another spelling is not a difference.
+"""Write references as the live side does, so that another spelling is not a difference.
 
-The case of people and roles, the former name of what is renamed, and names instead of ids.
+This covers the case of people and roles, the former name of a renamed resource, and names instead
+of ids.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,10 +12,10 @@ from reconciler.model import ID, Address, Declared, Live, Reference, id_of, is_n
 
 
 class Spelling:
-    """How names are written on the live side, and which name an id has.
+    """Know how names are written on the live side, and which name an id has.
 
-    What is looked up is worked out when the first reference to its kind comes: most files have
-    none to flags, of which there may be very many.
+    The index of a kind is built when the first reference to it comes: most files have none to
+    flags, of which there may be very many.
     """
 
     def __init__(self, declared: Declared, live: Live, later: Declared | None = None) -> None:
@@ -22,29 +23,29 @@ class Spelling:
         self._names: dict[str, Mapping[Address, str]] = {}
         self._ids: dict[str, Mapping[tuple[tuple[str, ...], str], str]] = {}
 
-    def of(self, reference: Reference, address: Address) -> Callable[[Any], Any]:
+    def build_speller(self, reference: Reference, address: Address) -> Callable[[Any], Any]:
         """Return the function that spells what the resource at `address` refers to."""
         if reference.kind == "Member":
-            return self._person(address.organization)
+            return self._build_person_speller(address.organization)
 
         def spell(name: Any) -> Any:
             target = reference.target(address, name)
             if isinstance(name, int) or (reference.takes_ids and not is_nameable(name)):
                 id_ = id_of(name) if reference.takes_ids else None
-                return self._of_id(target, id_) if id_ is not None else name
-            if (known := self._live_names(reference.kind).get(fold(target))) is not None:
+                return self._spell_id(target, id_) if id_ is not None else name
+            if (known := self._index_live_names(reference.kind).get(fold(target))) is not None:
                 return known
             id_ = id_of(name, digits=True) if reference.takes_ids else None
             if id_ is None or target in self._declared.resources:
                 return name
-            return self._of_id(target, id_)
+            return self._spell_id(target, id_)
 
         return spell
 
-    def _of_id(self, target: Address, id_: str) -> str:
-        return self._names_of_ids(target.kind).get((target.parts[:-1], id_), f"{ID}{id_}")
+    def _spell_id(self, target: Address, id_: str) -> str:
+        return self._index_names_by_id(target.kind).get((target.parts[:-1], id_), f"{ID}{id_}")
 
-    def _person(self, organization: str) -> Callable[[Any], Any]:
+    def _build_person_speller(self, organization: str) -> Callable[[Any], Any]:
         people = self._live.people.get(organization, {})
 
         def spell(name: Any) -> Any:
@@ -53,32 +54,34 @@ class Spelling:
 
         return spell
 
-    def _live_names(self, kind: str) -> Mapping[Address, str]:
+    def _index_live_names(self, kind: str) -> Mapping[Address, str]:
         """Return the live spelling of each name of a kind, also under the name it is renamed to."""
         if kind not in self._names:
             names = {fold(a): a.name for a in self._live.ids if a.kind == kind}
             for address, resource in self._declared.resources.items():
                 old = resource.lifecycle.renamed_from
                 if address.kind == kind and old is not None and fold(address) not in names:
-                    before = fold(Address(kind, (*address.parts[:-1], old)))
-                    if before in names:
-                        names[fold(address)] = names[before]
-            names |= self._renamed_since(kind, names)
+                    old_address = fold(Address(kind, (*address.parts[:-1], old)))
+                    if old_address in names:
+                        names[fold(address)] = names[old_address]
+            names |= self._index_later_renames(kind, names)
             self._names[kind] = names
         return self._names[kind]
 
-    def _renamed_since(self, kind: str, names: Mapping[Address, str]) -> Mapping[Address, str]:
+    def _index_later_renames(
+        self, kind: str, names: Mapping[Address, str]
+    ) -> Mapping[Address, str]:
         """Return the live names of what later files have renamed, by the names before."""
-        found = {}
+        live_names = {}
         for address, resource in self._later.resources.items() if self._later is not None else ():
             old, new = resource.lifecycle.renamed_from, names.get(fold(address))
             if address.kind == kind and old is not None and new is not None:
-                before = fold(Address(kind, (*address.parts[:-1], old)))
-                if before not in names:
-                    found[before] = new
-        return found
+                old_address = fold(Address(kind, (*address.parts[:-1], old)))
+                if old_address not in names:
+                    live_names[old_address] = new
+        return live_names
 
-    def _names_of_ids(self, kind: str) -> Mapping[tuple[tuple[str, ...], str], str]:
+    def _index_names_by_id(self, kind: str) -> Mapping[tuple[tuple[str, ...], str], str]:
         """Return the name of each id, where no other object of the scope has the same."""
         if kind not in self._ids:
             self._ids[kind] = {

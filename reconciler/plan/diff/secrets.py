@@ -1,7 +1,7 @@
-"""What a plan may not show: values that PostHog keeps encrypted, live or as the files want them.
+"""Hide values that PostHog keeps encrypted, in the live state and in the files.
 
-Plans are printed, saved and attached to builds. What is hidden here is still sent by `apply`, which
-takes it from the files.
+Plans are printed, saved and attached to builds. `apply` still sends the hidden values: it takes
+them from the files.
 """
 
 from collections.abc import Iterable
@@ -23,52 +23,52 @@ from reconciler.model import (
 SHOWN: Final = "(encrypted)"
 
 
-def covers(hidden: Iterable[str], path: str) -> bool:
-    """Whether a path is one of those, or below one."""
-    return any(path == one or path.startswith((f"{one}.", f"{one}[")) for one in hidden)
+def is_covered(hidden: Iterable[str], path: str) -> bool:
+    """Return whether a path is one of the hidden ones, or below one."""
+    return any(path == top or path.startswith((f"{top}.", f"{top}[")) for top in hidden)
 
 
-def without(live: LiveResource) -> Spec:
-    """The spec of a live object without what the API hides."""
+def remove_hidden(live: LiveResource) -> Spec:
+    """Return the spec of a live object without what the API hides."""
     spec: Spec = live.spec
     for path in KINDS[live.address.kind].hidden(live.payload):
         spec = put_back(spec, {}, parse_path(path))
     return spec
 
 
-def of(change: Change) -> tuple[str, ...]:
-    """Paths that are hidden as things are, or will be."""
+def find_hidden_paths(change: Change) -> tuple[str, ...]:
+    """Return the paths that are hidden in the live object or in the files."""
     hides = KINDS[change.address.kind].hidden
-    wanted = hides(change.desired.spec) if change.desired is not None else ()
-    there = hides(change.before.payload) if change.before is not None else ()
-    return tuple(sorted({*wanted, *there}))
+    desired = hides(change.desired.spec) if change.desired is not None else ()
+    live = hides(change.before.payload) if change.before is not None else ()
+    return tuple(sorted({*desired, *live}))
 
 
-def veiled(change: Change) -> Change:
-    """The change with its hidden values replaced by a word."""
-    hidden = of(change) if change.fields else ()
+def mask_hidden(change: Change) -> Change:
+    """Return the change with its hidden values replaced by a word."""
+    hidden = find_hidden_paths(change) if change.fields else ()
     if not hidden:
         return change
-    return replace(change, fields=tuple(_veiled(one, hidden) for one in change.fields))
+    return replace(change, fields=tuple(_mask_field(field, hidden) for field in change.fields))
 
 
-def _veiled(one: FieldChange, hidden: Iterable[str]) -> FieldChange:
-    mine = parse_path(one.path)
+def _mask_field(field: FieldChange, hidden: Iterable[str]) -> FieldChange:
+    own_path = parse_path(field.path)
     for path in hidden:
-        if covers((path,), one.path):
+        if is_covered((path,), field.path):
             steps: Path | None = ()
         else:
-            steps = parse_path(path)[len(mine) :] if covers((one.path,), path) else None
+            steps = parse_path(path)[len(own_path) :] if is_covered((field.path,), path) else None
         if steps is not None:
-            base, live = _blanked(one.base, steps), _blanked(one.live, steps)
-            one = replace(one, base=base, live=live, desired=_blanked(one.desired, steps))
-    return one
+            base, live = _mask_at(field.base, steps), _mask_at(field.live, steps)
+            field = replace(field, base=base, live=live, desired=_mask_at(field.desired, steps))
+    return field
 
 
-def _blanked(value: Any, steps: Path) -> Any:
-    """A copy in which what stands at a place is the word."""
+def _mask_at(value: Any, steps: Path) -> Any:
+    """Return a copy in which the value at a path is replaced by the word."""
     if not steps:
         return value if value is ABSENT else SHOWN
     if not isinstance(value, dict) or steps[0] not in value:
         return value
-    return {**value, steps[0]: _blanked(value[steps[0]], steps[1:])}
+    return {**value, steps[0]: _mask_at(value[steps[0]], steps[1:])}

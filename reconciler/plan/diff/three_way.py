@@ -1,4 +1,4 @@
-"""Which fields differ, and which side moved. A truth table, and nothing else."""
+"""Find which fields differ, and which side changed them: the three-way comparison."""
 
 import hashlib
 import json
@@ -28,11 +28,11 @@ from reconciler.model import (
     value_at,
 )
 from reconciler.plan.diff import list_items, matching, secrets, values
-from reconciler.plan.diff.matching import Lookup
+from reconciler.plan.diff.matching import LiveLookup
 
 
-class Earlier:
-    """What the base said of a resource, also where it has another name, or its project has."""
+class BaseIndex:
+    """The declarations of the base, also by the new name of a resource or of its project."""
 
     def __init__(self, desired: Declared, base: Declared | None) -> None:
         self._resources = {fold(a): r for a, r in base.resources.items()} if base else None
@@ -42,68 +42,83 @@ class Earlier:
             if address.kind == "Project" and resource.lifecycle.renamed_from is not None
         }
 
-    def of(self, resource: Resource) -> Resource | None:
-        """What was declared; empty where the base knew nothing of it, None without a base."""
+    def find_declaration(self, resource: Resource) -> Resource | None:
+        """Return what was declared; an empty spec if nothing was, None without a base."""
         if self._resources is None:
             return None
-        for address in self._names(resource):
-            if (found := self._resources.get(fold(address))) is not None:
-                return found
+        for address in self._list_addresses(resource):
+            if (declared := self._resources.get(fold(address))) is not None:
+                return declared
         return Resource(resource.address, {})
 
-    def _names(self, resource: Resource) -> Iterator[Address]:
+    def _list_addresses(self, resource: Resource) -> Iterator[Address]:
         *scope, name = resource.address.parts
         old_project = self._projects.get(resource.address.parts[:2])
         for project in (None, old_project):
             if project is not None and len(scope) > 1:
                 scope = [scope[0], project]
-            for each in (name, resource.lifecycle.renamed_from):
-                if each is not None:
-                    yield Address(resource.address.kind, (*scope, each))
+            for old_or_new in (name, resource.lifecycle.renamed_from):
+                if old_or_new is not None:
+                    yield Address(resource.address.kind, (*scope, old_or_new))
 
 
-def changes(
+def compare_all(
     desired: Declared, base: Declared | None, live: Live
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
-    """One change for each declared resource, `none` included, and what could not be compared."""
-    lookup, earlier = Lookup(live), Earlier(desired, base)
-    found: list[Change] = []
+    """Return one change for each declared resource, and what could not be compared.
+
+    A resource without a difference has a change with the action `none`.
+    """
+    lookup, base_index = LiveLookup(live), BaseIndex(desired, base)
+    result: list[Change] = []
     problems: list[Finding] = []
     closed = {(gap.kind, gap.scope) for gap in live.unreadable}
     for address in sorted(desired.resources):
         resource = desired.resources[address]
         if (address.kind, address.parts[:-1]) in closed:
-            continue  # reported once for its scope; nothing may be concluded about it
-        candidates = lookup.candidates(resource)
-        there = candidates[0] if candidates else None
+            continue  # reported once for its scope; nothing is known about the resource
+        candidates = lookup.find_candidates(resource)
+        live_object = candidates[0] if candidates else None
         problem = (
-            matching.hidden_people(resource, live)
-            or matching.ambiguous(resource, candidates)
-            or matching.unknown_id(resource, there, live)
-            or (matching.not_creatable(resource) if there is None else None)
+            matching.check_hidden_people(resource, live)
+            or matching.check_ambiguous(resource, candidates)
+            or matching.check_id(resource, live_object, live)
+            or (matching.check_creatable(resource) if live_object is None else None)
         )
         if problem is not None:
             problems.append(problem)
             continue
-        found.append(change(resource, earlier.of(resource), there))
-    return tuple(found), (*problems, *matching.shared(found), *matching.incomplete(found))
+        result.append(
+            compare_resource(resource, base_index.find_declaration(resource), live_object)
+        )
+    return tuple(result), (
+        *problems,
+        *matching.find_shared_objects(result),
+        *matching.find_incomplete_creates(result),
+    )
 
 
-def change(resource: Resource, base: Resource | None, live: LiveResource | None) -> Change:
-    """The step of one resource. Also what `drift` and the applier's re-planning call."""
+def compare_resource(
+    resource: Resource, base: Resource | None, live: LiveResource | None
+) -> Change:
+    """Return the change of one resource; `drift` and re-planning during apply call this, too."""
     if resource.lifecycle.absent:
         action = Action.DELETE if live is not None else Action.NONE
-        return _change(resource, action, (), live)
+        return _build_change(resource, action, (), live)
     if live is None:
-        return _change(resource, Action.CREATE, tuple(_all_fields(resource, base)), None)
-    fields = tuple(_fields(resource, base, live))
+        return _build_change(
+            resource, Action.CREATE, tuple(_list_created_fields(resource, base)), None
+        )
+    fields = tuple(_compare_fields(resource, base, live))
     if not fields:
-        return _change(resource, Action.NONE, (), live)
-    lists = list_items.find(live.spec, resource.spec, fields, _skipped(resource, live))
-    return replace(_change(resource, Action.UPDATE, fields, live), lists=lists)
+        return _build_change(resource, Action.NONE, (), live)
+    lists = list_items.find_list_changes(
+        live.spec, resource.spec, fields, _list_skipped_paths(resource, live)
+    )
+    return replace(_build_change(resource, Action.UPDATE, fields, live), lists=lists)
 
 
-def _change(
+def _build_change(
     resource: Resource, action: Action, fields: tuple[FieldChange, ...], live: LiveResource | None
 ) -> Change:
     return Change(
@@ -111,99 +126,106 @@ def _change(
         action=action,
         fields=fields,
         live_id=live.id if live else None,
-        live_fingerprint=fingerprint(live) if live and action is not Action.NONE else None,
+        live_fingerprint=compute_fingerprint(live) if live and action is not Action.NONE else None,
         source=resource.source,
         desired=resource,
         before=live,
     )
 
 
-def fingerprint(live: LiveResource) -> str:
+def compute_fingerprint(live: LiveResource) -> str:
     """Return a digest of everything that can be managed: it shows that an object has changed.
 
-    What the API hides is left out: it is shown to one key and not to another.
+    Hidden values are left out: the API shows them to one key and not to another.
     """
-    text = json.dumps(secrets.without(live), sort_keys=True, separators=(",", ":"), default=str)
+    text = json.dumps(
+        secrets.remove_hidden(live), sort_keys=True, separators=(",", ":"), default=str
+    )
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def _all_fields(resource: Resource, base: Resource | None) -> Iterator[FieldChange]:
-    """What is to be created. As it was at the base, it has gone from the live side: drift."""
-    there = base if base is not None and not base.lifecycle.absent else None
-    for name in _in_order(resource.spec, KINDS[resource.address.kind]):
+def _list_created_fields(resource: Resource, base: Resource | None) -> Iterator[FieldChange]:
+    """Yield the fields of a resource to create.
+
+    A value that was already in the base is drift: somebody deleted the live object.
+    """
+    previous = base if base is not None and not base.lifecycle.absent else None
+    for name in _sort_fields(resource.spec, KINDS[resource.address.kind]):
         value = resource.spec[name]
-        was = there.spec.get(name, ABSENT) if there is not None else ABSENT
-        side = Cause.UNKNOWN if base is None else cause(was, ABSENT, value)
-        yield FieldChange(name, ABSENT, ordered(value), ordered(was), side)
+        base_value = previous.spec.get(name, ABSENT) if previous is not None else ABSENT
+        value_cause = Cause.UNKNOWN if base is None else find_cause(base_value, ABSENT, value)
+        yield FieldChange(name, ABSENT, ordered(value), ordered(base_value), value_cause)
 
 
-def _in_order(names: Iterable[str], kind: Kind) -> list[str]:
-    """As the kind lists its fields, then by name: how somebody ordered them says nothing."""
-    place = {name: number for number, name in enumerate(kind.defaults)}
-    return sorted(names, key=lambda name: (place.get(name, len(place)), name))
+def _sort_fields(names: Iterable[str], kind: Kind) -> list[str]:
+    """Return names in the order of the kind, then by name: their order in a file means nothing."""
+    position = {name: number for number, name in enumerate(kind.defaults)}
+    return sorted(names, key=lambda name: (position.get(name, len(position)), name))
 
 
-def _fields(resource: Resource, base: Resource | None, live: LiveResource) -> Iterator[FieldChange]:
+def _compare_fields(
+    resource: Resource, base: Resource | None, live: LiveResource
+) -> Iterator[FieldChange]:
     kind = KINDS[resource.address.kind]
     if live.address.name != resource.address.name and kind.key_payload is not None:
         old, new = live.address.name, resource.address.name
-        meant = resource.lifecycle.renamed_from == old or base is None
-        unsure = Cause.UNKNOWN if base is None else Cause.INTENT
-        moved = (ABSENT, unsure) if meant else (new, Cause.DRIFT)
-        yield FieldChange(f"metadata.{kind.key}", old, new, *moved)
-    skipped = _skipped(resource, live)
+        is_intended = resource.lifecycle.renamed_from == old or base is None
+        renamed_cause = Cause.UNKNOWN if base is None else Cause.INTENT
+        base_and_cause = (ABSENT, renamed_cause) if is_intended else (new, Cause.DRIFT)
+        yield FieldChange(f"metadata.{kind.key}", old, new, *base_and_cause)
+    skipped = _list_skipped_paths(resource, live)
     unequal = {}
     for name, value in resource.spec.items():
-        there = live.spec[name] if name in live.spec else kind.defaults.get(name, ABSENT)
-        if there == value:
+        live_value = live.spec[name] if name in live.spec else kind.defaults.get(name, ABSENT)
+        if live_value == value:
             continue
-        mine = values.managed(there, value, whole=name in kind.atomic)
-        if mine != value:
-            unequal[name] = mine
-    for name in _in_order(unequal, kind):
-        mine, value = unequal[name], resource.spec[name]
-        for path, old, new in values.differences(mine, value, (name,)):
+        managed = values.select_managed(live_value, value, whole=name in kind.atomic)
+        if managed != value:
+            unequal[name] = managed
+    for name in _sort_fields(unequal, kind):
+        managed, value = unequal[name], resource.spec[name]
+        for path, old, new in values.find_differences(managed, value, (name,)):
             text = print_path(path)
-            if not secrets.covers(skipped, text):
-                before, side = _base(base, path, old, new, kind)
-                yield FieldChange(text, ordered(old), ordered(new), ordered(before), side)
+            if not secrets.is_covered(skipped, text):
+                before, value_cause = _compare_with_base(base, path, old, new, kind)
+                yield FieldChange(text, ordered(old), ordered(new), ordered(before), value_cause)
 
 
-def _skipped(resource: Resource, live: LiveResource) -> set[str]:
+def _list_skipped_paths(resource: Resource, live: LiveResource) -> set[str]:
     """Return the paths that are not compared."""
     return {*resource.lifecycle.ignore, *KINDS[resource.address.kind].hidden(live.payload)}
 
 
-def _base(
+def _compare_with_base(
     base: Resource | None, path: Path, live: Any, desired: Any, kind: Kind
 ) -> tuple[Any, Cause]:
-    """What the base says of this field, and which side moved away from it."""
+    """Return the value of this field in the base, and which side changed it."""
     if base is None:
         return ABSENT, Cause.UNKNOWN
     value = value_at(base.spec, path, ABSENT)
-    known = _known(base.spec, path, kind.atomic)
-    if print_path(path) in kind.sets and (known or value is not ABSENT):
-        return value, _cause_of_set(*map(_items, (value, live, desired)))
-    return value, cause(value, live, desired, known=known)
+    is_known = _is_decided_by_base(base.spec, path, kind.atomic)
+    if print_path(path) in kind.sets and (is_known or value is not ABSENT):
+        return value, _find_cause_of_set(*map(_to_set, (value, live, desired)))
+    return value, find_cause(value, live, desired, known=is_known)
 
 
-def _items(value: Any) -> set[Any]:
+def _to_set(value: Any) -> set[Any]:
     return set(value) if isinstance(value, list) else set()
 
 
-def _cause_of_set(base: set[Any], live: set[Any], desired: set[Any]) -> Cause:
-    """Return which side moved, item by item; two sides cannot disagree on one.
+def _find_cause_of_set(base: set[Any], live: set[Any], desired: set[Any]) -> Cause:
+    """Return which side changed a set, item by item; two sides cannot disagree on one item.
 
-    An item that somebody has moved is drift, and so is the list, whatever the files add to it.
+    If somebody added or removed an item in PostHog, the list is drift, whatever the files add.
     """
     return Cause.INTENT if live ^ desired <= base ^ desired else Cause.DRIFT
 
 
-def _known(base: Any, path: Path, atomic: tuple[str, ...]) -> bool:
-    """Whether the base decides this place although it may have nothing there.
+def _is_decided_by_base(base: Any, path: Path, atomic: tuple[str, ...]) -> bool:
+    """Return whether the base decides this field although it may have no value for it.
 
-    A list, and a field that is compared as a whole, are decided by who writes them at all: an item
-    that the base lacks was added by one of the sides. Other fields are managed one by one.
+    A list, or a field that is compared as a whole, is managed as a whole: an item that the base
+    lacks was added by one of the sides. Other fields are managed separately.
     """
     if path[0] not in base:
         return False
@@ -212,11 +234,11 @@ def _known(base: Any, path: Path, atomic: tuple[str, ...]) -> bool:
     )
 
 
-def cause(base: Any, live: Any, desired: Any, *, known: bool = False) -> Cause:
-    """Which side moved. Only asked where `live` and `desired` differ."""
+def find_cause(base: Any, live: Any, desired: Any, *, known: bool = False) -> Cause:
+    """Return which side changed a value. Only called where `live` and `desired` differ."""
     if base is ABSENT and not known:
-        return Cause.INTENT  # newly written: the files moved
-    match not values.same(base, desired), not values.same(base, live):
+        return Cause.INTENT  # newly written in the files
+    match not values.is_same(base, desired), not values.is_same(base, live):
         case True, False:
             return Cause.INTENT
         case False, True:
@@ -225,123 +247,131 @@ def cause(base: Any, live: Any, desired: Any, *, known: bool = False) -> Cause:
             return Cause.CONFLICT
 
 
-def causes(resource: Resource, base: Resource, live: LiveResource | None) -> Mapping[str, Cause]:
-    """Return which side moved each field away from the base, where live is not as wanted.
+def find_causes(
+    resource: Resource, base: Resource, live: LiveResource | None
+) -> Mapping[str, Cause]:
+    """Return which side changed each field since the base, where live differs from the files.
 
-    A set that lies between the base and the files is the files' change, written in part. One with
-    an item of somebody else is theirs as well.
+    A set between the base and the files is the files' change, written in part. A set with other
+    items was changed in PostHog, too.
     """
     sets = KINDS[resource.address.kind].sets
-    found = {}
-    for one in change(resource, base, live).fields:
-        found[one.path] = one.cause
-        if one.path in sets and one.cause is Cause.INTENT:
-            before, now, wanted = map(_items, (one.base, one.live, one.desired))
-            if not before & wanted <= now <= before | wanted:
-                found[one.path] = Cause.CONFLICT
-    return found
+    cause_by_path = {}
+    for field in compare_resource(resource, base, live).fields:
+        cause_by_path[field.path] = field.cause
+        if field.path in sets and field.cause is Cause.INTENT:
+            base_items, live_items, desired_items = map(
+                _to_set, (field.base, field.live, field.desired)
+            )
+            if not base_items & desired_items <= live_items <= base_items | desired_items:
+                cause_by_path[field.path] = Cause.CONFLICT
+    return cause_by_path
 
 
-def removals(
+def find_removals(
     desired: Declared,
     base: Declared | None,
     live: Live,
     covers: Callable[[Address], bool],
-    meant: Iterable[Change],
+    declared_changes: Iterable[Change],
     *,
-    elsewhere: Container[Address] = (),
+    declared_elsewhere: Container[Address] = (),
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
-    """Deletes of what the base declared, no file declares any more, and is live.
+    """Return the deletes of live resources that the base declared and no file declares any more.
 
-    Without a base nothing is deleted: an empty or unreadable side never is a base. Nor is a live
-    object deleted that a document means under another address (what lives in a renamed project),
-    or that the base only knew by the name before a rename.
+    Without a base nothing is deleted: an empty or unreadable side is never a base. A live object
+    is not deleted either if a document refers to it under another address (as in a renamed
+    project), or if the base only knew it by the name before a rename.
     """
     if base is None:
         return (), ()
-    lookup = Lookup(live)
-    owned = {(change.address.kind, change.live_id) for change in meant}
-    kept = {fold(address) for address in (*desired.resources, *old_names(desired))}
-    gone: list[Change] = []
+    lookup = LiveLookup(live)
+    declared_ids = {(change.address.kind, change.live_id) for change in declared_changes}
+    kept = {fold(address) for address in (*desired.resources, *list_old_addresses(desired))}
+    deletes: list[Change] = []
     unclear: list[Finding] = []
     for address in sorted(base.resources):
         resource = base.resources[address]
         if fold(address) in kept or resource.lifecycle.absent or not covers(address):
             continue
-        if address in elsewhere:  # in a file that this run does not read
+        if address in declared_elsewhere:  # in a file that this run does not read
             continue
         lifecycle = replace(resource.lifecycle, absent=True, renamed_from=None)
         doomed = replace(resource, lifecycle=lifecycle)
-        found = lookup.candidates(doomed)
-        if len(found) > 1:
-            unclear.append(matching.left_twice(doomed, found))
-        elif not found or (address.kind, found[0].id) in owned:
+        candidates = lookup.find_candidates(doomed)
+        if len(candidates) > 1:
+            unclear.append(matching.report_unclear_delete(doomed, candidates))
+        elif not candidates or (address.kind, candidates[0].id) in declared_ids:
             continue
-        elif is_foreign(found[0].spec) and not is_foreign(resource.spec):
-            unclear.append(matching.left_to_others(doomed))
+        elif is_foreign(candidates[0].spec) and not is_foreign(resource.spec):
+            unclear.append(matching.report_foreign_delete(doomed))
         else:
-            gone.append(replace(change(doomed, None, found[0]), removed=True))
-    return tuple(gone), tuple(unclear)
+            deletes.append(replace(compare_resource(doomed, None, candidates[0]), removed=True))
+    return tuple(deletes), tuple(unclear)
 
 
-def settled(changes: tuple[Change, ...], prefer: str | None) -> tuple[Change, ...]:
-    """Conflicts decided by the person at the terminal: "git" writes, "live" leaves the field."""
+def resolve_conflicts(changes: tuple[Change, ...], prefer: str | None) -> tuple[Change, ...]:
+    """Return the changes with conflicts resolved: "git" writes the field, "live" keeps it."""
     if prefer is None:
         return changes
-    return tuple(_decided(change, prefer) for change in changes)
+    return tuple(_resolve_conflict(change, prefer) for change in changes)
 
 
-def _decided(change: Change, prefer: str) -> Change:
-    if not any(one.cause is Cause.CONFLICT for one in change.fields):
+def _resolve_conflict(change: Change, prefer: str) -> Change:
+    if not any(field.cause is Cause.CONFLICT for field in change.fields):
         return change
     if prefer == "git":
         fields = tuple(
-            replace(one, cause=Cause.INTENT) if one.cause is Cause.CONFLICT else one
-            for one in change.fields
+            replace(field, cause=Cause.INTENT) if field.cause is Cause.CONFLICT else field
+            for field in change.fields
         )
         return replace(change, fields=fields)
-    if change.action is Action.CREATE:  # what is live is that it is gone
+    if change.action is Action.CREATE:  # the live side deleted it
         return replace(change, fields=(), action=Action.NONE)
-    fields = tuple(one for one in change.fields if one.cause is not Cause.CONFLICT)
-    kept = tuple(one.path for one in change.fields if one.cause is Cause.CONFLICT)
+    fields = tuple(field for field in change.fields if field.cause is not Cause.CONFLICT)
+    kept = tuple(field.path for field in change.fields if field.cause is Cause.CONFLICT)
     desired = change.desired
-    if desired is not None:  # what is left live is put back into what is sent
+    if desired is not None:  # apply then sends the live value of the fields that are kept
         ignore = (*desired.lifecycle.ignore, *kept)
         desired = replace(desired, lifecycle=replace(desired.lifecycle, ignore=ignore))
     action = change.action if fields else Action.NONE
     return replace(change, fields=fields, action=action, desired=desired)
 
 
-def old_names(desired: Declared) -> Iterator[Address]:
-    """What declared resources were called before a rename."""
+def list_old_addresses(desired: Declared) -> Iterator[Address]:
+    """Yield the addresses that declared resources had before a rename."""
     for address, resource in desired.resources.items():
         if resource.lifecycle.renamed_from is not None:
             yield Address(address.kind, (*address.parts[:-1], resource.lifecycle.renamed_from))
 
 
-def released(
+def find_released(
     changes: Iterable[Change], desired: Declared, base: Declared | None
 ) -> Iterator[Released]:
-    """Fields that the base wrote and the files write no more: told, never written."""
-    earlier = Earlier(desired, base)
-    for one in changes if base is not None else ():
-        if one.before is None or one.desired is None or one.action is Action.DELETE:
+    """Yield fields that the base wrote and the files no longer write: reported, never written."""
+    base_index = BaseIndex(desired, base)
+    for change in changes if base is not None else ():
+        if change.before is None or change.desired is None or change.action is Action.DELETE:
             continue
-        before = earlier.of(one.desired)
-        if before is None or not before.spec:
+        previous = base_index.find_declaration(change.desired)
+        if previous is None or not previous.spec:
             continue
-        for path, value in left(before.spec, one.desired.spec, KINDS[one.address.kind].atomic):
-            text, live = print_path(path), value_at(one.before.spec, path, ABSENT)
-            hidden = secrets.covers(secrets.of(one), text)
-            sides = (secrets.SHOWN, secrets.SHOWN) if hidden else (value, live)
-            yield Released(one.address, text, *map(ordered, sides))
+        for path, value in find_removed_fields(
+            previous.spec, change.desired.spec, KINDS[change.address.kind].atomic
+        ):
+            text, live = print_path(path), value_at(change.before.spec, path, ABSENT)
+            is_hidden = secrets.is_covered(secrets.find_hidden_paths(change), text)
+            sides = (secrets.SHOWN, secrets.SHOWN) if is_hidden else (value, live)
+            yield Released(change.address, text, *map(ordered, sides))
 
 
-def left(before: Any, now: Any, atomic: tuple[str, ...]) -> Iterator[tuple[Path, Any]]:
-    """Return the fields that were written before and are not written now, with their values."""
+def find_removed_fields(
+    before: Any, now: Any, atomic: tuple[str, ...]
+) -> Iterator[tuple[Path, Any]]:
+    """Yield the fields that were written before and are not written now, with their values."""
     for name, value in before.items():
         if name not in now:
             yield (name,), value
         elif name not in atomic and isinstance(value, Mapping) and isinstance(now[name], Mapping):
-            for path, inner in left(value, now[name], ()):
+            for path, inner in find_removed_fields(value, now[name], ()):
                 yield (name, *path), inner

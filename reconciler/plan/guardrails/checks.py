@@ -6,7 +6,7 @@ from typing import Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Cause, Change, Declared, Finding, Live, Severity
-from reconciler.plan.diff.three_way import Earlier
+from reconciler.plan.diff.three_way import BaseIndex
 from reconciler.plan.guardrails import deletes, weakening
 from reconciler.plan.guardrails.weakening import USED, WEAKENED
 from reconciler.plan.weakening.partial_apply import Begun
@@ -48,7 +48,7 @@ def find(
     begun: Begun | None = None,
 ) -> Iterator[Finding]:
     """Everything that this plan may not do as it is, each with what would lift it."""
-    yield from _protected(changes, Earlier(desired, base), limits.allow_destroy)
+    yield from _protected(changes, BaseIndex(desired, base), limits.allow_destroy)
     yield from deletes.find(changes, desired, base, live, limits.on_deletes)
     yield from _conflicts(changes)
     yield from weakening.find(changes, live, allowed=limits.allow_weakening, begun=begun)
@@ -97,7 +97,7 @@ def hold_back(
 
 
 def _protected(
-    changes: tuple[Change, ...], earlier: Earlier, allowed: Collection[str]
+    changes: tuple[Change, ...], earlier: BaseIndex, allowed: Collection[str]
 ) -> Iterator[Finding]:
     """Deletes of organizations and projects, and of what the files protect, or did at the base.
 
@@ -116,7 +116,7 @@ def _protected(
             )
 
 
-def _protection(change: Change, earlier: Earlier) -> str:
+def _protection(change: Change, earlier: BaseIndex) -> str:
     """Why it may not be deleted. What the base protected is, until a commit says otherwise."""
     kind = KINDS[change.address.kind]
     if kind.protected:
@@ -124,7 +124,7 @@ def _protection(change: Change, earlier: Earlier) -> str:
     own = change.desired
     if own is None or own.lifecycle.prevent_destroy is False:
         return ""
-    then = own if change.removed else earlier.of(own)
+    then = own if change.removed else earlier.find_declaration(own)
     if own.lifecycle.prevent_destroy and not change.removed:
         return "prevent_destroy is true"
     if then is not None and then.lifecycle.prevent_destroy:

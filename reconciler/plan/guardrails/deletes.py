@@ -82,7 +82,7 @@ _Found = tuple[str, Change, str]
 def _too_many(gone: tuple[Change, ...], live: Live, limits: Limits) -> Iterator[_Found]:
     """Over the number or the share of the kind."""
     there = Counter[str]()
-    for (kind, _), number in matching.population(live).items():
+    for (kind, _), number in matching.count_live_objects(live).items():
         there[kind] += number
     for kind, doomed in sorted(_by_kind(gone).items()):
         share = 100 * len(doomed) / max(there[kind], 1)
@@ -110,7 +110,7 @@ def _by_kind(gone: Iterable[Change]) -> Mapping[str, list[Change]]:
 
 def _last(gone: tuple[Change, ...], changes: Iterable[Change], live: Live) -> Iterator[_Found]:
     """None of the kind would be left where it lives: in its project, or its organization."""
-    balance = matching.population(live)
+    balance = matching.count_live_objects(live)
     doomed_scopes = set()
     for change in changes:
         place = (change.address.kind, change.address.parts[:-1])
@@ -130,7 +130,9 @@ def _files_gone(
     gone: Iterable[Change], desired: Declared, base: Declared | None
 ) -> Iterator[_Found]:
     """Whole files of the base of which nothing is declared any more, in whatever file."""
-    left = {fold(address) for address in (*desired.resources, *three_way.old_names(desired))}
+    left = {
+        fold(address) for address in (*desired.resources, *three_way.list_old_addresses(desired))
+    }
     files, kept = Counter[str](), set[str]()
     for address, resource in (base.resources if base is not None else {}).items():
         if resource.source is None or resource.lifecycle.absent:

@@ -176,12 +176,12 @@ def _deleted(
 
 def _has_moved(seen: ObservedObject, there: LiveResource) -> bool:
     name = Address.parse(seen.address).name
-    return there.address.name != name or three_way.fingerprint(there) != seen.fingerprint
+    return there.address.name != name or three_way.compute_fingerprint(there) != seen.fingerprint
 
 
 def _as_planned(change: Change, fresh: Change) -> Change:
     """The change compared anew, if that is what the plan says to the letter."""
-    if fresh.action is not change.action or _told(secrets.veiled(fresh)) != _told(change):
+    if fresh.action is not change.action or _told(secrets.mask_hidden(fresh)) != _told(change):
         raise _foreign(change)
     return fresh
 
@@ -209,19 +209,19 @@ def _moved(
     wanted = fresh.address.name if fresh is not None else was_called
     if is_called not in {was_called, wanted}:
         yield FieldChange(f"metadata.{kind.key}", is_called, was_called)
-    now: Spec = plain(secrets.without(there))
+    now: Spec = plain(secrets.remove_hidden(there))
     target = fresh.desired.spec if fresh is not None and fresh.desired is not None else {}
     for name in sorted({*seen.spec, *now}):
         was, is_ = seen.spec.get(name, ABSENT), now.get(name, ABSENT)
         if was == is_ or (name in target and _arrived(kind, name, was, is_, target[name])):
             continue
-        for path, live, before in values.differences(is_, was, (name,)):
+        for path, live, before in values.find_differences(is_, was, (name,)):
             yield FieldChange(print_path(path), live, before)
 
 
 def _arrived(kind: Kind, name: str, was: Any, is_: Any, wanted: Any) -> bool:
     """Whether a field is where the plan wants it, or on the way: members come one by one."""
-    if values.same(values.managed(is_, wanted, whole=name in kind.atomic), wanted):
+    if values.is_same(values.select_managed(is_, wanted, whole=name in kind.atomic), wanted):
         return True
     return name in kind.apart and _between(was, is_, wanted)
 
@@ -245,8 +245,8 @@ def is_begun(fresh: Change, there: LiveResource) -> bool:
 def _is(kind: Kind, there: LiveResource, name: str, value: Any, wanted: Any) -> bool:
     """Whether a field is what a call left behind, or further on."""
     is_ = there.spec.get(name, ABSENT)
-    left = values.managed(is_, value, whole=name in kind.atomic)
-    return values.same(left, value) or _arrived(kind, name, value, is_, wanted)
+    left = values.select_managed(is_, value, whole=name in kind.atomic)
+    return values.is_same(left, value) or _arrived(kind, name, value, is_, wanted)
 
 
 def _left_behind(kind: Kind, spec: Spec) -> Iterator[Spec]:
@@ -261,5 +261,5 @@ def _left_behind(kind: Kind, spec: Spec) -> Iterator[Spec]:
 def _sides(fresh: Change) -> tuple[FieldChange, ...]:
     """How what is there differs from what was to be created."""
     return tuple(
-        FieldChange(one.path, one.live, one.desired) for one in secrets.veiled(fresh).fields
+        FieldChange(one.path, one.live, one.desired) for one in secrets.mask_hidden(fresh).fields
     )

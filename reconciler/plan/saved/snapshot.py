@@ -69,8 +69,8 @@ def digest(declared: Declared) -> str:
 
 def seen(there: LiveResource) -> ObservedObject:
     """A live object as it is, under its live name."""
-    spec = ordered(secrets.without(there))
-    return ObservedObject(str(there.address), there.id, three_way.fingerprint(there), spec)
+    spec = ordered(secrets.remove_hidden(there))
+    return ObservedObject(str(there.address), there.id, three_way.compute_fingerprint(there), spec)
 
 
 def collection(kind: str, scope: tuple[str, ...]) -> str:

@@ -165,7 +165,7 @@ class Rest:
 
 def _between(base: Any, live: Any, desired: Any, path: str) -> bool:
     """Return whether a value lies between two: numbers by size, sets by item, else either."""
-    if values.same(base, live) or values.same(live, desired):
+    if values.is_same(base, live) or values.is_same(live, desired):
         return True
     sides = (base, live, desired)
     if path in KINDS[approvals_policies.KIND].sets and all(isinstance(one, list) for one in sides):
