@@ -238,7 +238,9 @@ class _KnownNames:
             fix = f"known: {listed}" if listed else "declare it, or correct the name"
             if not listed and target.kind == "Cohort":
                 fix = "create the cohort in PostHog, or remove the condition"
-        shown = _quote_distinctly(target.name, similar) if similar is not None else f'"{target.name}"'
+        shown = (
+            _quote_distinctly(target.name, similar) if similar is not None else f'"{target.name}"'
+        )
         return Finding(
             code=_choose_code(target, is_known=gap is None),
             severity=Severity.ERROR,
