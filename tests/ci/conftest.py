@@ -9,7 +9,7 @@ from tests.e2e import acme
 
 
 @pytest.fixture
-def forge():
+def code_host():
     with serving() as running:
         yield running
 
@@ -25,15 +25,15 @@ def repo(world):
 
 
 @pytest.fixture
-def github(forge, tmp_path):
+def github(code_host, tmp_path):
     """The environment of a workflow step in a pull request's build."""
     event = tmp_path / "event.json"
     event.write_text(json.dumps({"pull_request": {"number": 7}}), encoding="utf-8")
     return {
         "CI": "true",
         "GITHUB_ACTIONS": "true",
-        "GITHUB_API_URL": forge.url,
-        "GITHUB_GRAPHQL_URL": f"{forge.url}/graphql",
+        "GITHUB_API_URL": code_host.url,
+        "GITHUB_GRAPHQL_URL": f"{code_host.url}/graphql",
         "GITHUB_EVENT_PATH": str(event),
         "GITHUB_OUTPUT": str(tmp_path / "output"),
         "GITHUB_REPOSITORY": "acme/config",

@@ -16,7 +16,7 @@ BOT = "github-actions[bot]"
 
 
 @dataclass
-class Forge:
+class CodeHost:
     """What the host holds, and how it is to fail."""
 
     url: str = ""
@@ -51,22 +51,22 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _go(self, method):
-        forge = self.server.forge
+        code_host = self.server.code_host
         parts = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         size = int(self.headers.get("Content-Length") or 0)
         raw = self.rfile.read(size)
-        forge.calls.append((method, parts.path))
+        code_host.calls.append((method, parts.path))
         fault = next(
             (
                 how
-                for (verb, end), how in forge.fail.items()
+                for (verb, end), how in code_host.fail.items()
                 if verb == method and parts.path.endswith(end)
             ),
             None,
         )
         if parts.path.startswith("/hook"):
-            forge.hooks.append((self.path, dict(self.headers), raw))
+            code_host.hooks.append((self.path, dict(self.headers), raw))
             return self._hook(fault)
         tokens = (self.headers.get("Authorization"), self.headers.get("PRIVATE-TOKEN"))
         if f"Bearer {TOKEN}" != tokens[0] and tokens[1] != TOKEN:
@@ -74,59 +74,65 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(fault, int):
             return self._answer(fault, {"message": "the model fails"})
         body = json.loads(raw) if raw else None
-        if forge.instead is not ...:
-            return self._answer(200, forge.instead)
-        status, answer = self._route(forge, method, parts.path, query, body)
+        if code_host.instead is not ...:
+            return self._answer(200, code_host.instead)
+        status, answer = self._route(code_host, method, parts.path, query, body)
         if fault == "lost":
             self.close_connection = True
             return None
         return self._answer(status, answer)
 
-    def _route(self, forge, method, path, query, body):  # noqa: C901, PLR0911  a table of routes
+    def _route(self, code_host, method, path, query, body):  # noqa: C901, PLR0911  a table of routes
         page, per = int(query.get("page", 1)), int(query.get("per_page", 30))
         cut = slice((page - 1) * per, page * per)
         repo = "/repos/acme/config"
         if path == "/graphql":
-            seen = {"data": {"viewer": {"login": forge.login}}} if forge.viewer else {"errors": []}
+            seen = (
+                {"data": {"viewer": {"login": code_host.login}}}
+                if code_host.viewer
+                else {"errors": []}
+            )
             return 200, seen
         if path == "/user":
-            return 200, {"id": 99, "username": forge.login}
+            return 200, {"id": 99, "username": code_host.login}
         if path.startswith(f"{repo}/issues/comments/") and method == "PATCH":
-            found = next(c for c in forge.comments if c["id"] == int(path.rsplit("/", 1)[1]))
+            found = next(c for c in code_host.comments if c["id"] == int(path.rsplit("/", 1)[1]))
             found["body"] = body["body"].replace("\n", "\r\n")
             return 200, found
         if path.endswith("/comments"):
             number = int(path.split("/")[-2])
             if method == "POST":
-                forge.comment(forge.login, body["body"].replace("\n", "\r\n"), number)
-                return 201, forge.comments[-1]
-            return 200, [c for c in forge.comments if c["on"] == number][cut]
+                code_host.comment(code_host.login, body["body"].replace("\n", "\r\n"), number)
+                return 201, code_host.comments[-1]
+            return 200, [c for c in code_host.comments if c["on"] == number][cut]
         if path == f"{repo}/issues" and method == "POST":
             one = {
-                "number": 100 + len(forge.issues),
+                "number": 100 + len(code_host.issues),
                 "state": "open",
-                "user": {"login": forge.login},
+                "user": {"login": code_host.login},
             }
-            forge.issues.append({**one, **body})
-            return 201, forge.issues[-1]
+            code_host.issues.append({**one, **body})
+            return 201, code_host.issues[-1]
         if path == f"{repo}/issues":
             rows = [
                 i
-                for i in forge.issues
+                for i in code_host.issues
                 if i["state"] == query["state"] and i["user"]["login"] == query["creator"]
             ]
             return 200, rows[cut]
         if path.startswith(f"{repo}/issues/") and method == "PATCH":
-            found = next(i for i in forge.issues if i["number"] == int(path.rsplit("/", 1)[1]))
+            found = next(i for i in code_host.issues if i["number"] == int(path.rsplit("/", 1)[1]))
             found.update(body)
             return 200, found
         if path == "/projects/5/merge_requests/7/notes":
             if method == "POST":
-                forge.notes.append({"id": len(forge.notes) + 1, "author": {"id": 99}, **body})
-                return 201, forge.notes[-1]
-            return 200, forge.notes[cut]
+                code_host.notes.append(
+                    {"id": len(code_host.notes) + 1, "author": {"id": 99}, **body}
+                )
+                return 201, code_host.notes[-1]
+            return 200, code_host.notes[cut]
         if path.startswith("/projects/5/merge_requests/7/notes/") and method == "PUT":
-            found = next(n for n in forge.notes if n["id"] == int(path.rsplit("/", 1)[1]))
+            found = next(n for n in code_host.notes if n["id"] == int(path.rsplit("/", 1)[1]))
             found.update(body)
             return 200, found
         return 404, {"message": f"Not Found: {method} {path}"}
@@ -137,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         if status in {301, 302, 307}:
-            self.send_header("Location", self.server.forge.location)
+            self.send_header("Location", self.server.code_host.location)
         self.end_headers()
         self.wfile.write(data)
 
@@ -156,16 +162,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving():
-    """A forge that answers on loopback."""
-    forge = Forge()
+    """A code host that answers on loopback."""
+    code_host = CodeHost()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
-    server.forge = forge
-    forge.url = f"http://127.0.0.1:{server.server_address[1]}"
+    server.code_host = code_host
+    code_host.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield forge
+        yield code_host
     finally:
         server.shutdown()
         server.server_close()

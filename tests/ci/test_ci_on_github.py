@@ -35,7 +35,7 @@ def test_a_plan_with_changes_is_no_failure_and_its_outputs_tell(repo, github):
     assert 2 == repo.run("ci", "run", "--fail-on", "changes", "plan", **github).code
 
 
-def test_one_comment_is_kept_up_to_date(repo, forge, github):
+def test_one_comment_is_kept_up_to_date(repo, code_host, github):
     """Created, then kept as it is, then updated; never a second one."""
     first = repo.run("ci", "run", "--comment", "plan", **github)
     again = repo.run("ci", "run", "--comment", "plan", **github)
@@ -45,29 +45,29 @@ def test_one_comment_is_kept_up_to_date(repo, forge, github):
     assert "comment: created" in first.err
     assert "comment: kept" in again.err
     assert "comment: updated" in moved.err
-    (comment,) = forge.comments
+    (comment,) = code_host.comments
     assert comment["body"].startswith("<!-- reconciler: plan-")
     assert "60" in comment["body"]
     assert "[this run](https://github.test/acme/config/actions/runs/42)" in comment["body"]
 
 
-def test_a_comment_of_somebody_else_with_our_marker_is_not_ours(repo, forge, github):
+def test_a_comment_of_somebody_else_with_our_marker_is_not_ours(repo, code_host, github):
     """Anybody can write a marker; only what the token's own user wrote is edited."""
     repo.run("ci", "run", "--comment", "plan", **github)
-    (ours,) = forge.comments
-    forge.comments[:] = []
-    forge.comment("mallory", ours["body"])
+    (ours,) = code_host.comments
+    code_host.comments[:] = []
+    code_host.comment("mallory", ours["body"])
     for number in range(120):  # and ours stands on the second page
-        forge.comment("alice", f"talk {number}")
+        code_host.comment("alice", f"talk {number}")
 
     assert "created" in repo.run("ci", "run", "--comment", "plan", **github).err
     assert "kept" in repo.run("ci", "run", "--comment", "plan", **github).err
-    assert "mallory" == forge.comments[0]["user"]["login"]
-    assert ours["body"] == forge.comments[0]["body"]
-    assert 122 == len(forge.comments)
+    assert "mallory" == code_host.comments[0]["user"]["login"]
+    assert ours["body"] == code_host.comments[0]["body"]
+    assert 122 == len(code_host.comments)
 
 
-def test_each_target_has_a_comment_of_its_own(repo, forge, github):
+def test_each_target_has_a_comment_of_its_own(repo, code_host, github):
     """Two targets of one repository do not overwrite each other."""
     target = {"host": repo.sandbox.url, "paths": ["flags.yaml"]}
     repo.write("reconciler.yaml", json.dumps({"version": 1, "targets": {"a": target, "b": target}}))
@@ -75,10 +75,10 @@ def test_each_target_has_a_comment_of_its_own(repo, forge, github):
     for name in ("a", "b", "a"):
         assert 0 == repo.run("--target", name, "ci", "run", "--comment", "plan", **github).code
 
-    assert 2 == len(forge.comments)
+    assert 2 == len(code_host.comments)
 
 
-def test_a_plan_that_fails_replaces_the_comment_and_fails_the_step(repo, forge, github):
+def test_a_plan_that_fails_replaces_the_comment_and_fails_the_step(repo, code_host, github):
     """A green comment of yesterday must not stand over today's error."""
     repo.run("ci", "run", "--comment", "plan", **github)
     repo.write("flags.yaml", "kind: FeatureFlag\nmetadata: [")
@@ -86,7 +86,7 @@ def test_a_plan_that_fails_replaces_the_comment_and_fails_the_step(repo, forge, 
     done = repo.run("ci", "run", "--comment", "plan", **github)
 
     assert 1 == done.code
-    (comment,) = forge.comments
+    (comment,) = code_host.comments
     assert "did not end well" in comment["body"]
     assert "1" == outputs(github)["exit-code"]
 
@@ -101,9 +101,9 @@ def test_a_plan_that_fails_replaces_the_comment_and_fails_the_step(repo, forge, 
     ],
     ids=str,
 )
-def test_a_comment_that_cannot_be_written_is_a_warning(repo, forge, github, fault):
+def test_a_comment_that_cannot_be_written_is_a_warning(repo, code_host, github, fault):
     """The result stands, and the reason is named."""
-    forge.fail = fault
+    code_host.fail = fault
 
     done = repo.run("ci", "run", "--comment", "plan", **github)
 
@@ -114,24 +114,24 @@ def test_a_comment_that_cannot_be_written_is_a_warning(repo, forge, github, faul
     assert "ghs_model" not in done.out + done.err
 
 
-def test_a_comment_whose_answer_got_lost_is_not_written_twice(repo, forge, github):
+def test_a_comment_whose_answer_got_lost_is_not_written_twice(repo, code_host, github):
     """Looked up before it is said to have failed."""
-    forge.fail = {("POST", "/comments"): "lost"}
+    code_host.fail = {("POST", "/comments"): "lost"}
 
     done = repo.run("ci", "run", "--comment", "plan", **github)
 
     assert "comment: created" in done.err
-    assert 1 == len(forge.comments)
+    assert 1 == len(code_host.comments)
 
 
-def test_without_a_token_or_a_pull_request_nothing_is_asked(repo, forge, github, tmp_path):
+def test_without_a_token_or_a_pull_request_nothing_is_asked(repo, code_host, github, tmp_path):
     """No token: a warning that says how to pass it. A push: no comment to write."""
     bare = {name: value for name, value in github.items() if name != "GITHUB_TOKEN"}
     assert "GITHUB_TOKEN is not set" in repo.run("ci", "run", "--comment", "plan", **bare).err
     (tmp_path / "event.json").write_text("{}", encoding="utf-8")
 
     assert 0 == repo.run("ci", "run", "--comment", "plan", **github).code
-    assert [] == forge.calls
+    assert [] == code_host.calls
 
 
 def test_a_token_goes_to_no_other_host_than_the_build_names(repo, github):
@@ -144,7 +144,7 @@ def test_a_token_goes_to_no_other_host_than_the_build_names(repo, github):
     assert "not an address that may be called" in done.err
 
 
-def test_drift_opens_updates_and_closes_one_issue(repo, forge, github):
+def test_drift_opens_updates_and_closes_one_issue(repo, code_host, github):
     """One issue while there is drift, whatever the number of runs; closed when clean."""
     run = ("ci", "run", "--issue", "drift")
     assert "issue: opened" in repo.run(*run, **github).err
@@ -168,20 +168,20 @@ def test_drift_opens_updates_and_closes_one_issue(repo, forge, github):
 
     assert 0 == closed.code
     assert "issue: closed" in closed.err
-    assert ["closed"] == [issue["state"] for issue in forge.issues]
-    assert "matches the files" in forge.comments[-1]["body"]
+    assert ["closed"] == [issue["state"] for issue in code_host.issues]
+    assert "matches the files" in code_host.comments[-1]["body"]
     assert "issue: none" in repo.run(*run, **github).err
 
 
-def test_an_issue_survives_a_run_that_could_not_look(repo, forge, github):
+def test_an_issue_survives_a_run_that_could_not_look(repo, code_host, github):
     """An error is neither drift nor clean: the issue stays as it is."""
     repo.run("ci", "run", "--issue", "drift", **github)
-    before = json.dumps(forge.issues)
+    before = json.dumps(code_host.issues)
 
     done = repo.run("ci", "run", "--issue", "drift", token="phx_nobody", **github)
 
     assert 1 == done.code
-    assert before == json.dumps(forge.issues)
+    assert before == json.dumps(code_host.issues)
 
 
 def test_waiting_is_told_and_fails_only_if_asked(repo, github):
@@ -211,7 +211,7 @@ def test_findings_of_validate_are_annotations(repo, github):
     assert "::error file=flags.yaml,line=" in done.out
 
 
-def test_hostile_names_end_no_output_block_and_no_comment(repo, forge, github):
+def test_hostile_names_end_no_output_block_and_no_comment(repo, code_host, github):
     """A flag's text that looks like commands, markers, mentions stays text."""
     name = "x\n::error::pwned\n@everyone <!-- reconciler: plan --> ]]>"
     repo.write("flags.yaml", acme.flag("a", 50, name=name), acme.flag("b", 20))
@@ -219,7 +219,7 @@ def test_hostile_names_end_no_output_block_and_no_comment(repo, forge, github):
     done = repo.run("ci", "run", "--comment", "plan", **github)
 
     assert not [line for line in done.out.splitlines() if line.startswith("::error")]
-    outside = re.sub(r"(?sm)^(`{3,}).*?^\1", "", forge.comments[0]["body"])
+    outside = re.sub(r"(?sm)^(`{3,}).*?^\1", "", code_host.comments[0]["body"])
     assert "@everyone" not in outside
     assert {"exit-code", "has-changes", "has-drift", "waiting", "plan-file"} == set(outputs(github))
 
@@ -241,7 +241,7 @@ def two_targets(repo):
     repo.write("reconciler.yaml", json.dumps({"version": 1, "targets": targets}))
 
 
-def test_the_plan_of_one_target_is_not_told_as_that_of_another(repo, forge, github):
+def test_the_plan_of_one_target_is_not_told_as_that_of_another(repo, code_host, github):
     """The second target fails before it has a plan: nothing of the first is in its comment."""
     two_targets(repo)
     repo.run("--target", "a", "ci", "run", "--comment", "plan", **github)
@@ -250,7 +250,7 @@ def test_the_plan_of_one_target_is_not_told_as_that_of_another(repo, forge, gith
     done = repo.run("--target", "b", "ci", "run", "--comment", "plan", **github)
 
     assert 1 == done.code
-    comment = forge.comments[1]["body"]
+    comment = code_host.comments[1]["body"]
     assert "FeatureFlag/acme/Web/a" not in comment
     assert "broken.yaml:1:7" in comment
     assert "::error file=broken.yaml,line=1,col=7" in done.out
@@ -258,19 +258,19 @@ def test_the_plan_of_one_target_is_not_told_as_that_of_another(repo, forge, gith
     assert "FeatureFlag/acme/Web/a" in Path(first).read_text(encoding="utf-8")
 
 
-def test_a_plan_of_an_earlier_step_is_not_told_again(repo, forge, github):
+def test_a_plan_of_an_earlier_step_is_not_told_again(repo, code_host, github):
     """A command line that is refused has no plan: the comment must not show yesterday's."""
     repo.run("ci", "run", "--comment", "plan", **github)
 
     done = repo.run("ci", "run", "--comment", "plan", "--nope", **github)
 
     assert 64 == done.code
-    (comment,) = forge.comments
+    (comment,) = code_host.comments
     assert "`reconciler plan` ended with 64." in comment["body"]
     assert "FeatureFlag" not in comment["body"]
 
 
-def test_the_comment_of_the_only_target_stays_one_where_a_plan_fails(repo, forge, github):
+def test_the_comment_of_the_only_target_stays_one_where_a_plan_fails(repo, code_host, github):
     """What the target is called is known before its files are."""
     target = {"host": repo.sandbox.url, "paths": ["flags.yaml"]}
     repo.write("reconciler.yaml", json.dumps({"version": 1, "targets": {"production": target}}))
@@ -278,11 +278,11 @@ def test_the_comment_of_the_only_target_stays_one_where_a_plan_fails(repo, forge
     repo.write("flags.yaml", "kind: [")
 
     assert 1 == repo.run("ci", "run", "--comment", "plan", **github).code
-    (comment,) = forge.comments
+    (comment,) = code_host.comments
     assert "flags.yaml:1:7" in comment["body"]
 
 
-def test_drift_that_is_held_opens_no_issue_and_closes_one(repo, forge, github):
+def test_drift_that_is_held_opens_no_issue_and_closes_one(repo, code_host, github):
     """Held until a day is not to be acted on before."""
     assert "issue: opened" in repo.run("ci", "run", "--issue", "drift", **github).err
     hold = [{"address": "FeatureFlag/*", "until": "2999-01-01", "reason": "INC-42"}]
@@ -291,17 +291,17 @@ def test_drift_that_is_held_opens_no_issue_and_closes_one(repo, forge, github):
     repo.commit()
 
     assert "issue: closed" in repo.run("ci", "run", "--issue", "drift", **github).err
-    assert "is held" in forge.comments[-1]["body"]
+    assert "is held" in code_host.comments[-1]["body"]
     assert "issue: none" in repo.run("ci", "run", "--issue", "drift", **github).err
 
 
-def test_an_issue_is_for_drift_alone(repo, forge, github):
+def test_an_issue_is_for_drift_alone(repo, code_host, github):
     """A plan that changes something is no drift."""
     done = repo.run("ci", "run", "--issue", "plan", **github)
 
     assert 64 == done.code
     assert "--issue is for drift" in done.err
-    assert [] == forge.calls
+    assert [] == code_host.calls
 
 
 def test_a_report_that_has_no_place_costs_no_result(repo, github, tmp_path):
@@ -329,9 +329,9 @@ def test_annotations_name_files_from_the_root_of_the_repository(repo, github):
     assert "sub/flags.yaml" == place["uri"]
 
 
-def test_a_run_in_a_build_is_told_as_events_to_its_end(repo, forge, github):
+def test_a_run_in_a_build_is_told_as_events_to_its_end(repo, code_host, github):
     """`ci` and the command in it: each begins and ends, and no other line is in between."""
-    forge.fail = {("POST", "/issues"): 403}
+    code_host.fail = {("POST", "/issues"): 403}
 
     done = repo.run("--log-format", "json", "ci", "run", "--issue", "drift", **github)
 
@@ -348,15 +348,15 @@ def test_a_run_in_a_build_is_told_as_events_to_its_end(repo, forge, github):
     assert [outer] == [one["run_id"] for one in told if one["event"] == "warning"]
 
 
-def test_who_the_token_is_cannot_be_guessed(repo, forge, github):
+def test_who_the_token_is_cannot_be_guessed(repo, code_host, github):
     """Under another name our comment would not be found, and a second one be written."""
-    forge.login = "reconciler-app[bot]"
+    code_host.login = "reconciler-app[bot]"
     repo.run("ci", "run", "--comment", "plan", **github)
-    forge.fail = {("POST", "/graphql"): 502}
+    code_host.fail = {("POST", "/graphql"): 502}
 
     done = repo.run("ci", "run", "--comment", "plan", **github)
 
-    assert (0, 1) == (done.code, len(forge.comments))
+    assert (0, 1) == (done.code, len(code_host.comments))
     assert "warning: POST" in done.err
 
 
@@ -373,17 +373,17 @@ def test_a_report_does_not_go_over_the_plan_that_is_applied(repo, github, tmp_pa
     assert 0 == beside.code, beside.err
 
 
-def test_drift_that_was_not_asked_for_closes_no_issue(repo, forge, github):
+def test_drift_that_was_not_asked_for_closes_no_issue(repo, code_host, github):
     """Filtered away is not mended: not to the issue, not to a webhook, not in the last line."""
     assert "issue: opened" in repo.run("ci", "run", "--issue", "drift", **github).err
-    hook = ("--notify", f"{forge.url}/hook", "--only", "approved")
+    hook = ("--notify", f"{code_host.url}/hook", "--only", "approved")
 
     done = repo.run("ci", "run", "--issue", "drift", *hook, **github)
     repo.run("drift", *hook[:2])
     filtered = repo.run("drift", *hook)
 
     assert "issue: left as it is" in done.err
-    assert ["open"] == [issue["state"] for issue in forge.issues]
-    assert ["drift"] == [json.loads(body)["event"] for _, _, body in forge.hooks]
+    assert ["open"] == [issue["state"] for issue in code_host.issues]
+    assert ["drift"] == [json.loads(body)["event"] for _, _, body in code_host.hooks]
     last = "No drift of what was asked for. 2 resources match or are left out."
     assert (0, last) == (filtered.code, filtered.out.rstrip().rsplit("\n", 1)[1])

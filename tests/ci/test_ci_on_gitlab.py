@@ -9,11 +9,11 @@ from tests.e2e import acme
 
 
 @pytest.fixture
-def gitlab(forge, repo):
+def gitlab(code_host, repo):
     return {
         "CI": "true",
         "GITLAB_CI": "true",
-        "CI_API_V4_URL": forge.url,
+        "CI_API_V4_URL": code_host.url,
         "CI_PROJECT_ID": "5",
         "CI_MERGE_REQUEST_IID": "7",
         "CI_PROJECT_DIR": str(repo.folder),
@@ -22,10 +22,10 @@ def gitlab(forge, repo):
     }
 
 
-def test_one_note_is_kept_up_to_date(repo, forge, gitlab):
+def test_one_note_is_kept_up_to_date(repo, code_host, gitlab):
     """Created, kept, updated; a note of somebody else with our marker is left alone."""
     first = repo.run("ci", "run", "--comment", "plan", **gitlab)
-    forge.notes.insert(0, {"id": 50, "author": {"id": 1}, "body": forge.notes[0]["body"]})
+    code_host.notes.insert(0, {"id": 50, "author": {"id": 1}, "body": code_host.notes[0]["body"]})
     again = repo.run("ci", "run", "--comment", "plan", **gitlab)
     repo.write("flags.yaml", acme.flag("a", 60), acme.flag("b", 20))
     moved = repo.run("ci", "run", "--comment", "plan", **gitlab)
@@ -34,8 +34,8 @@ def test_one_note_is_kept_up_to_date(repo, forge, gitlab):
     assert ["created", "kept", "updated"] == [
         one.err.rpartition("note: ")[2].strip() for one in (first, again, moved)
     ]
-    assert 2 == len(forge.notes)
-    assert "60" in forge.notes[1]["body"]
+    assert 2 == len(code_host.notes)
+    assert "60" in code_host.notes[1]["body"]
 
 
 def test_outputs_and_findings_are_files_that_gitlab_reads(repo, gitlab):
@@ -51,7 +51,7 @@ def test_outputs_and_findings_are_files_that_gitlab_reads(repo, gitlab):
     assert ["flags.yaml"] == [row["location"]["path"] for row in drifted]
 
 
-def test_a_pipeline_without_a_merge_request_says_so(repo, forge, gitlab):
+def test_a_pipeline_without_a_merge_request_says_so(repo, code_host, gitlab):
     """A warning; the result stands."""
     bare = {name: value for name, value in gitlab.items() if name != "CI_MERGE_REQUEST_IID"}
 
@@ -59,13 +59,13 @@ def test_a_pipeline_without_a_merge_request_says_so(repo, forge, gitlab):
 
     assert 0 == done.code
     assert "not the pipeline of a merge request" in done.err
-    assert [] == forge.calls
+    assert [] == code_host.calls
 
 
 @pytest.mark.parametrize("answer", [None, "a page", [], {"id": None}, {"id": 99}], ids=str)
-def test_an_answer_that_is_none_costs_no_result(repo, forge, gitlab, answer):
+def test_an_answer_that_is_none_costs_no_result(repo, code_host, gitlab, answer):
     """A proxy that answers 200 with something of its own: a warning; the result stands."""
-    forge.instead = answer
+    code_host.instead = answer
 
     done = repo.run("ci", "run", "--comment", "plan", **gitlab)
 
@@ -74,11 +74,11 @@ def test_an_answer_that_is_none_costs_no_result(repo, forge, gitlab, answer):
     assert "RECONCILER_HAS_CHANGES=true" in (repo.folder / "reconciler.env").read_text("utf-8")
 
 
-def test_a_note_whose_answer_got_lost_is_not_written_twice(repo, forge, gitlab):
+def test_a_note_whose_answer_got_lost_is_not_written_twice(repo, code_host, gitlab):
     """Looked up before it is said to have failed."""
-    forge.fail = {("POST", "/notes"): "lost"}
+    code_host.fail = {("POST", "/notes"): "lost"}
 
     done = repo.run("ci", "run", "--comment", "plan", **gitlab)
 
     assert "note: created" in done.err
-    assert 1 == len(forge.notes)
+    assert 1 == len(code_host.notes)

@@ -1,13 +1,17 @@
 """Facts about a build, from the variables of each provider."""
 
+import ast
 import json
+import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from reconciler.ci.build import Push
 from reconciler.ci.environment import detect
 
+SOURCES = Path(__file__).parents[2] / "reconciler"
 COMMIT, BEFORE = "c" * 40, "b" * 40
 JOB_URL = "https://gitlab.test/acme/config/-/jobs/1"
 GITLAB = {"GITLAB_CI": "true", "CI_JOB_URL": JOB_URL, "CI_COMMIT_SHA": COMMIT}
@@ -152,3 +156,18 @@ def test_the_token_is_in_no_representation_of_a_build():
         assert "s3cret" == build.token()
         assert "s3cret" not in repr(build)
         assert "secret" in {field.name for field in fields(build)}
+
+
+def test_no_other_module_names_a_variable_of_a_provider():
+    """A new provider would be forgotten there."""
+    variable = re.compile(r"(GITHUB|GITLAB|CI|RUNNER)_[A-Z_]+|GITLAB_CI")
+    named = {
+        path.relative_to(SOURCES).as_posix()
+        for path in SOURCES.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and variable.fullmatch(node.value)
+    }
+
+    assert {"ci/environment.py", "ci/github.py", "ci/gitlab.py"} == named
