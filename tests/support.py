@@ -85,22 +85,30 @@ def run_in_process(arguments, folder, environ, moving=None, chance=None):
     """Run what the console script runs, with real HTTP and files; a `Done`."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
     with (
-        chdir(folder),
-        mock.patch.dict(os.environ, environ, clear=True),
         Path(os.devnull).open(encoding="utf-8") as nothing,
-        mock.patch.object(sys, "stdin", nothing),
-        redirect_stdout(out),
-        redirect_stderr(err),
+        chdir(folder),
         virtual_time(moving or Time(), chance or Random(0)),  # noqa: S311  replays, is no secret
     ):
-        try:
-            code = run([str(word) for word in arguments])
-        finally:  # what ends with a process: all that was read, and the pace of its key
-            main.lasting.clear()
-            rate_limit._pacers.clear()
+        code = run_with_streams(arguments, environ, nothing, out, err)
     shown = [_content(stream) for stream in (out, err)]
     assert "Traceback" not in shown[1], shown[1]
     return Done(code, *shown)
+
+
+def run_with_streams(arguments, environ, stdin, stdout, stderr):
+    """Run what the console script runs with these streams; its exit code."""
+    with (
+        mock.patch.dict(os.environ, environ, clear=True),
+        mock.patch.object(sys, "stdin", stdin),
+        mock.patch.object(sys, "__stdout__", stdout),  # whose width is asked for
+        redirect_stdout(stdout),
+        redirect_stderr(stderr),
+    ):
+        try:
+            return run([str(word) for word in arguments])
+        finally:  # what ends with a process: all that was read, and the pace of its key
+            main.lasting.clear()
+            rate_limit._pacers.clear()
 
 
 def _content(stream):

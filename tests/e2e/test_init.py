@@ -1,7 +1,6 @@
 """`init`: a repository that is valid at once, safe to plan, and left alone the second time."""
 
 import re
-import subprocess
 
 import pytest
 import yaml
@@ -9,7 +8,6 @@ import yaml
 from reconciler.cli.main import COMMANDS
 from reconciler.kinds import KINDS
 from tests.e2e import acme
-from tests.support import SCRIPT
 
 WORKFLOWS = {"github": ".github/workflows/posthog.yml", "gitlab": ".gitlab-ci.yml"}
 PINNED = {
@@ -177,12 +175,7 @@ def test_the_workflows_use_commands_and_options_that_there_are(world, ci):
         assert name in COMMANDS
         commands = [[name], *([[name, "run"]] if name == "ci" else [])]
         commands += [[word] for word in rest if word in COMMANDS]
-        shown = "".join(
-            subprocess.run(
-                [SCRIPT, *words, "--help"], capture_output=True, text=True, check=True
-            ).stdout
-            for words in commands
-        )
+        shown = "".join(repo.run(*words, "--help").out for words in commands)
         assert [word for word in rest if word.startswith("--") and word not in shown] == []
 
 

@@ -214,7 +214,7 @@ def test_whatever_happens_every_invariant_holds(machine, part):
     from hypothesis.stateful import run_state_machine_as_test
 
     walk = settings(
-        max_examples=effort(15, 600),
+        max_examples=effort(6, 600, hunt=15),
         stateful_step_count=20,
         deadline=None,
         suppress_health_check=list(HealthCheck),
