@@ -12,6 +12,8 @@ import yaml
 
 from tests import support
 from tests.e2e import acme
+from tests.harness import child
+from tests.harness.driver import Driver
 
 
 def planned(repo, *documents, token=None):
@@ -136,25 +138,15 @@ def test_the_sandbox_dies_in_mid_apply(tmp_path):
     folder = tmp_path / "repo"
     folder.mkdir()
     with support.sandbox_process(*options) as running:
-        repo = support.Repository(folder, running)
+        repo = Driver(folder, running)
         repo.write("all.yaml", *(acme.flag(f"f{n}", 10) for n in range(count)))
-        process = subprocess.Popen(
-            [support.SCRIPT, "apply", "--yes", "--format", "json", "--concurrency", "2"],
-            cwd=folder,
-            env=repo.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for line in process.stderr:
-            if "FeatureFlag" in line:
-                break
+        process = child.start(repo, "apply", "--yes", "--format", "json", "--concurrency", "2")
+        support.awaited(lambda: running.writes() or not process.running())
         running.process.kill()
-        out, err = process.communicate(timeout=110)
+        done = process.result()
 
-    summary = json.loads(out)["summary"]
-    assert process.returncode == 1
-    assert "Traceback" not in err
+    summary = done.json["summary"]
+    assert done.code == 1
     assert count == sum(summary.values())
     assert summary["failed"] > 0
 
