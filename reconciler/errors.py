@@ -4,6 +4,7 @@ ReconcilerError                 exit code 1
 ├── ConfigError                 1     the files cannot be used; carries every finding
 ├── GitError                    1     git cannot answer
 ├── TargetError                 1     key, host or target cannot be used
+│   └── KeyRefusedError         1     no usable key; the host is fine
 ├── UsageError                  64    refused by the option parser
 ├── DeclinedError               1     a person was asked, and answered no
 ├── GuardrailError              4     refused on purpose; nothing was written
@@ -61,6 +62,7 @@ class ReconcilerError(Exception):
         self.why = why
         self.state = self.default_state if state is None else state
         self.fix = self.default_fix if fix is None else fix
+        self.has_own_fix = fix is not None  # what its class says is general
         self.findings = tuple(findings)
 
 
@@ -81,6 +83,10 @@ class TargetError(ReconcilerError):
     """No usable key, host or target."""
 
     default_state = "nothing was contacted, nothing was written"
+
+
+class KeyRefusedError(TargetError):
+    """No key, or none that may be sent. The host has been checked before."""
 
 
 class UsageError(ReconcilerError):

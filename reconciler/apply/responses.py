@@ -45,8 +45,7 @@ def refused(progress: Progress, error: ApiError) -> ChangeEnded:
 
 def advise(kind: Kind, write: Write, error: ApiError) -> None:
     """Name the field of the file that a refusal is about; what nobody can write is never named."""
-    general = InvalidRequestError.default_fix
-    if not isinstance(error, InvalidRequestError) or not error.attr or error.fix != general:
+    if not isinstance(error, InvalidRequestError) or not error.attr or error.has_own_fix:
         return
     first, *rest = error.attr.replace("__", ".").split(".")
     if write.name is not None and first == kind.key_payload:

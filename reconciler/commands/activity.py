@@ -195,7 +195,7 @@ def _explained() -> Iterator[None]:
         error.fix = "upgrade the plan to one that has the audit log"
         raise
     except PermissionDeniedError as error:
-        if "owners can view" in error.detail:
+        if "owners can view" in error.detail:  # contract 11.1: no code tells it from other refusals
             error.fix = (
                 "use the key of an admin or owner, or --project NAME --project-log: "
                 "a project's own log is open to its members"

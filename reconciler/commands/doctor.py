@@ -19,6 +19,7 @@ from reconciler.errors import (
     ApiError,
     AuthenticationError,
     ConfigError,
+    KeyRefusedError,
     NotFoundError,
     PaymentRequiredError,
     PermissionDeniedError,
@@ -146,18 +147,15 @@ def _key_and_host(session: Session, target: Target) -> Iterator[Check]:
             target.where("api_key_env"),
         )
         yield Check("key", OK, f"a personal API key, from {key.source}")
-        broken = ""
-    except TargetError as error:
+    except KeyRefusedError as error:
         yield Check("key", PROBLEM, f"{error.what}: {error.why}", LIVE, error.fix)
-        broken = error.what
     try:
         found = session.credentials(target)
         yield Check("host", OK, found.host)
+    except KeyRefusedError:  # the host is checked first, so it is fine
+        yield Check("host", OK, "it may be asked")
     except TargetError as error:
-        if error.what != broken:  # the host is looked at first: this one is about it
-            yield Check("host", PROBLEM, f"{error.what}: {error.why}", LIVE, error.fix)
-        else:
-            yield Check("host", OK, "it may be asked")
+        yield Check("host", PROBLEM, f"{error.what}: {error.why}", LIVE, error.fix)
 
 
 def _proxy(session: Session, target: Target) -> Check:
@@ -266,7 +264,10 @@ def _lacks(scope: str, breaks: str) -> Check:
 
 
 def _refused(scope: str, said: str, breaks: str, far: _Far) -> Iterator[Check]:
-    """A read that was refused: for want of a scope, or of a level, or of something else."""
+    """A read that was refused: for want of a scope, or of a level, or of something else.
+
+    Every refusal has the same status and code (contract 1.2): only PostHog's text tells them apart.
+    """
     words = said.lower()
     if "scope" in words and "scoped" not in words:
         yield _lacks(scope, breaks)

@@ -143,7 +143,10 @@ def partial_clone() -> GitError:
 
 
 def _check(done: subprocess.CompletedProcess[bytes], arguments: Sequence[str], cwd: Path) -> None:
-    """Raise for what no caller can make sense of."""
+    """Raise for what no caller can make sense of.
+
+    git has one exit code for all of it: only its text tells them apart.
+    """
     if b"promisor remote" in done.stderr:
         raise partial_clone()
     if b"dubious ownership" in done.stderr:

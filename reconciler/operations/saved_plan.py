@@ -115,8 +115,12 @@ def resume(
     begun = policy_history.look(reader, compared, said.desired, live, since=since, names=names)
     guards = checks.find(todo, live, limits, desired=said.desired, base=said.base, begun=begun)
     found = (*cycles, *refusals, *guards)
-    told = {*checks.CODES, *((one.code, one.address, one.message) for one in found)}
-    kept = [one for one in saved.findings if told.isdisjoint(_said(one))]
+    repeated = set(map(_subject, found))
+    kept = [
+        one
+        for one in saved.findings
+        if one.code not in checks.CODES and _subject(one) not in repeated
+    ]
     seen = replace(seen, reads=reader.reads)
     made = replace(
         saved,
@@ -129,9 +133,9 @@ def resume(
     return links.linked(made, live, saved.host), seen
 
 
-def _said(finding: Finding) -> tuple[object, ...]:
-    """What would make it come twice: guardrails are asked anew, and say some things besides."""
-    return finding.code, (finding.code, finding.address, finding.message)
+def _subject(finding: Finding) -> tuple[object, ...]:
+    """Return what a finding is about: it is not repeated where it is found again."""
+    return finding.code, finding.address or finding.source
 
 
 def _place(finding: Finding) -> tuple[str, int, int, str, str]:

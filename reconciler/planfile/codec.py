@@ -36,7 +36,8 @@ from reconciler.model import (
 from reconciler.planfile import digest as planfile_digest
 from reconciler.planfile import drift
 from reconciler.planfile.digest import as_text
-from reconciler.planfile.reader import Node, from_version_1, redact, refused
+from reconciler.planfile.reader import Node, redact, refused
+from reconciler.planfile.version_1 import from_version_1
 
 FORMAT_VERSION: Final = 2
 OLDEST_VERSION: Final = 1  # that can still be read

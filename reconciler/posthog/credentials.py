@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from reconciler.errors import TargetError
+from reconciler.errors import KeyRefusedError, TargetError
 from reconciler.posthog import redaction
 
 DEFAULT_HOST: Final = "https://us.posthog.com"
@@ -107,7 +107,7 @@ def find_key(
         why = f"`api_key_env` names {api_key_env} ({where}), and that variable is not set"
     else:
         why = f"none of these variables is set: {', '.join(names)}"
-    raise TargetError(
+    raise KeyRefusedError(
         "no API key",
         why=why,
         fix=f"create a personal API key (it begins with phx_) and set {names[0]} to it",
@@ -124,7 +124,7 @@ def _check_variable(name: str, environ: Mapping[str, str], where: str) -> None:
     """Refuse a variable that only a file names: a pull request could have any secret sent."""
     if may_hold_key(name, environ):
         return
-    raise TargetError(
+    raise KeyRefusedError(
         f"{name} may not be used as the API key",
         why=f"`api_key_env` names it ({where}), and a file must not choose which secret is sent",
         fix=f"rename the variable to {_KEY_PREFIX}…, or set {KEYS_ALLOWED}={name} in the "
@@ -150,13 +150,13 @@ def _check_file(host: str, host_option: str | None, environ: Mapping[str, str], 
 def _checked_key(key: Secret) -> Secret:
     value, name = key.reveal(), key.source
     if not _VISIBLE_ASCII.fullmatch(value):
-        raise TargetError(
+        raise KeyRefusedError(
             f"the API key in {name} cannot be sent",
             why="it holds a space, a line break or another character that no key has",
             fix=f"set {name} to the key alone",
         )
     if value.startswith("phc_"):
-        raise TargetError(
+        raise KeyRefusedError(
             f"the key in {name} is a public project key (phc_)",
             why="project keys send events; they cannot read or change settings",
             fix=f"create a personal API key (it begins with phx_) and set {name} to it",

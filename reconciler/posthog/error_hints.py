@@ -25,7 +25,9 @@ _ONE_ACTION: Final = (
     "PostHog itself shows: switch one of the two off"
 )
 _LEVEL: Final = "the key's user must be admin or owner of the organization"
-_PERMISSIONS: Final = (  # words of the detail in lower case, the first that fits
+# Words of the detail in lower case, the first that fits: every refusal has one status and code
+# (contract 1.2, 7.4), and only PostHog's text tells them apart. Only the advice depends on it.
+_PERMISSIONS: Final = (
     ("scoped projects", _OTHER_PLACE),
     ("does not have access to the requested", _OTHER_PLACE),
     ("approver set", "ask one of the approvers that the change request names"),
