@@ -139,7 +139,7 @@ def asked(
         return PlanSource(plan=saved)
     about = saved.basis.selection
     return PlanSource(
-        repo_paths.localize_paths(session, about.paths),
+        repo_paths.localize_paths(session.settings().folder, about.paths),
         about.select,
         about.exclude,
         saved.base_commit,

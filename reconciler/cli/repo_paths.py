@@ -4,13 +4,9 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler.files.working_tree import git_root
 from reconciler.model import Finding
-
-if TYPE_CHECKING:
-    from reconciler.cli.session import Session
 
 
 def locate_from_root(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -28,20 +24,21 @@ def find_current_folder() -> str:
     return "" if root is None or root == cwd else cwd.relative_to(root).as_posix()
 
 
-def anchor_paths(session: "Session", paths: Iterable[str]) -> tuple[str, ...]:
+def anchor_paths(settings_folder: Path | None, paths: Iterable[str]) -> tuple[str, ...]:
     """Return paths of a command line as a saved plan names them, whatever the current folder is."""
-    return tuple(Path(os.path.relpath(path, _find_anchor(session))).as_posix() for path in paths)
+    anchor = _find_anchor(settings_folder)
+    return tuple(Path(os.path.relpath(path, anchor)).as_posix() for path in paths)
 
 
-def localize_paths(session: "Session", paths: Iterable[str]) -> tuple[str, ...]:
+def localize_paths(settings_folder: Path | None, paths: Iterable[str]) -> tuple[str, ...]:
     """Return paths of a saved plan as a user would type them in the current folder."""
-    anchor = _find_anchor(session)
+    anchor = _find_anchor(settings_folder)
     return tuple(Path(os.path.relpath(anchor / path)).as_posix() for path in paths)
 
 
-def _find_anchor(session: "Session") -> Path:
+def _find_anchor(settings_folder: Path | None) -> Path:
     """Return the folder of `reconciler.yaml`, else the repository's root, else the current one."""
-    anchor = session.settings().folder or git_root(Path.cwd()) or Path.cwd()
+    anchor = settings_folder or git_root(Path.cwd()) or Path.cwd()
     return Path(os.path.realpath(anchor))
 
 

@@ -65,7 +65,9 @@ def command(
     target, loaded = session.load(paths)
     before = inputs.look(session, target, loaded, asked=base, paths=paths)
     behind = guardrails.backward(session, target, before.head, allowed=allow_rollback)
-    part = Selection(repo_paths.anchor_paths(session, paths), select, exclude, prune)
+    part = Selection(
+        repo_paths.anchor_paths(session.settings().folder, paths), select, exclude, prune
+    )
     limits = guardrails.limits(target, confirm_deletes, allow_destroy, weakening=allow_weakening)
     chosen = guardrails.chosen(session, target, loaded, before, limits, part, prefer=prefer)
     since = session.since(target, before.base)
