@@ -205,7 +205,7 @@ class _Load:
         before = len(self.findings)
         found = self.earlier.documents(display, data)
         if found is None:
-            found = reader.read(data, display, self.findings)
+            found = reader.read_documents(data, display, self.findings)
         if not found and len(self.findings) == before:
             fix = "remove the file, or write a document into it"
             self.findings.append(refuse(display, "no document in this file", fix=fix).finding)

@@ -64,7 +64,7 @@ def _identities(display: str, read: Read) -> Iterator[build.Identity]:
     data = b""
     with suppress(Refused):
         data = read()
-    for document in reader.read(data, display, ignored) if _KIND in data else ():
+    for document in reader.read_documents(data, display, ignored) if _KIND in data else ():
         written = build.classify(document, ignored)
         found = build.identity(written) if written is not None else None
         if found is not None:

@@ -173,7 +173,7 @@ def _unusable(display: str, problem: Refused) -> ConfigError:
 def _read(data: bytes, display: str) -> tuple[MappingNode, str]:
     """The one document of the file, well-formed, and the text."""
     findings: list[Finding] = []
-    found = reader.read(data, display, findings)
+    found = reader.read_documents(data, display, findings)
     text = data.decode("utf-8-sig", "replace")
     if not findings and len(found) != 1:
         message = f"{len(found)} documents where one is wanted"

@@ -62,7 +62,7 @@ def adopt(found: DriftResult, files: Files) -> Adopted:
     for address, paths in both.items():
         if paths and all(one.address != address for one in adopted.held):
             reason = f"{', '.join(sorted(paths))}: git and PostHog have both changed it"
-            adopted.doubts.append(SkippedEdit(address, reason, "apply it, or change it by hand"))
+            adopted.doubts.append(SkippedEdit(address, reason, "apply it, or edit it by hand"))
     free = (one for one in found.report.writes if one.hold is None)
     left = (filters.without(one, both[one.address]) for one in free)
     drifted = [one for one in left if one.action is not Action.NONE]
@@ -231,9 +231,7 @@ def _refused(error: ConfigError, wishes: list[DocumentEdit]) -> Iterator[Skipped
         if bad:
             for wish in bad:
                 reason = f"the files would not be valid: {message}"
-                yield from (
-                    SkippedEdit(one, reason, "change them by hand") for one in wish.addresses
-                )
+                yield from (SkippedEdit(one, reason, "edit them by hand") for one in wish.addresses)
             return
 
 
@@ -258,7 +256,7 @@ def _missed(
             if wrong:
                 place = wish.resource.source
                 reason = f"{place} would not say what is live: something else declares it too"
-                yield SkippedEdit(address, reason, "change it by hand")
+                yield SkippedEdit(address, reason, "edit it by hand")
 
 
 def _renamed(address: Address, wish: DocumentEdit) -> Address:
@@ -287,5 +285,5 @@ def _others(
         if before.get(address) != made.resources.get(address):
             for wish in wishes:
                 reason = f"{address} would change with it"
-                yield from (SkippedEdit(one, reason, "change it by hand") for one in wish.addresses)
+                yield from (SkippedEdit(one, reason, "edit it by hand") for one in wish.addresses)
             return

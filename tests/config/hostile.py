@@ -54,7 +54,7 @@ DOCUMENTS = {  # sound YAML that means too much
 
 def read_text(data):
     """Read values and places."""
-    reader.read(data, "x", [])
+    reader.read_documents(data, "x", [])
 
 
 def load_documents(data):

@@ -41,7 +41,7 @@ def read(content):
     """Documents and findings."""
     findings = []
     data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
-    return reader.read(data, "x", findings), findings
+    return reader.read_documents(data, "x", findings), findings
 
 
 def plain(value):

@@ -69,7 +69,7 @@ def test_what_programs_write_is_ordinary():
 
     text = yaml.safe_dump_all(documents)
 
-    assert documents == [one.value for one in fast_path.read(text, Places("x", list))]
+    assert documents == [one.value for one in fast_path.read_documents(text, Places("x", list))]
     assert twice.agree(text.encode())
 
 
@@ -91,9 +91,9 @@ def test_a_shape_is_learnt_and_what_does_not_fit_it_is_read_all_the_same():
 def test_what_is_not_ordinary_is_left_to_the_careful_reader():
     """Anything with a meaning of its own, and everything that is wrong."""
     for odd in ("a: &x 1\n", "a: *x\n", "a: !!str 1\n", "a: |\n  b\n", "%YAML 1.2\n---\na: 1\n"):
-        assert fast_path.read(odd, Places("x", list)) is None
+        assert fast_path.read_documents(odd, Places("x", list)) is None
     for wrong in ("a: 1\na: 2\n", "a: .inf\n", "a:\n\tb: 1\n", "a: b: c\n", "a: [1\n"):
-        assert fast_path.read(wrong, Places("x", list)) is None
+        assert fast_path.read_documents(wrong, Places("x", list)) is None
 
 
 def test_the_limits_of_both_readers_are_the_same():
@@ -101,7 +101,7 @@ def test_the_limits_of_both_readers_are_the_same():
     assert fast_path.MAX_OPEN + fast_path.MAX_BRACKETS < files_text.MAX_DEPTH
     for many in ("- a\n" * 500_001, "a: [" + "1," * 500_001 + "1]\n", "---\na: 1\n" * 100_001):
         findings = []
-        reader.read(many.encode(), "x", findings)
+        reader.read_documents(many.encode(), "x", findings)
         assert [one.code for one in findings] == ["R009"]
 
 
@@ -113,6 +113,6 @@ HOSTILE = ("a: " + "[" * 200_000, "a: {" + "b: c," * 40_000, "a: [" + "x ," * 60
 def test_hostile_lines_do_not_make_the_quick_reader_slow(number):
     """Patterns do not go back: no line of 200,000 characters takes a second."""
     started = time.process_time()
-    fast_path.read(HOSTILE[number], Places("x", list))
+    fast_path.read_documents(HOSTILE[number], Places("x", list))
 
     assert time.process_time() - started < 1

@@ -51,7 +51,7 @@ def test_numbers_that_cannot_be_sent_are_refused(raw):
 def test_quotes_make_text_of_anything(raw):
     """Whatever it looks like."""
     findings = []
-    (document,) = reader.read(f"a: '{raw}'\n".encode(), "x", findings)
+    (document,) = reader.read_documents(f"a: '{raw}'\n".encode(), "x", findings)
 
     assert {"a": raw} == document.value
     assert findings == []

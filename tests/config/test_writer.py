@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.config.edit import emitter, filenames, merge
+from reconciler.config.edit.splice import CannotEditError
 from reconciler.config.yaml import reader
 from reconciler.files.text import hidden_characters
 
@@ -25,10 +26,10 @@ VALUE = st.recursive(
 def test_what_is_written_reads_back_the_same_by_every_reader(value):
     """As a block, between brackets, in a list: for YAML 1.1 as for ours."""
     document = {"kind": value, "metadata": value, "spec": {"a": [value], "b": {"c": value}}}
-    text = emitter.document(document)
+    text = emitter.format_document(document)
     findings = []
 
-    found = reader.read(text.encode(), "file.yaml", findings)
+    found = reader.read_documents(text.encode(), "file.yaml", findings)
 
     assert [] == findings
     assert document == found[0].value == yaml.safe_load(text)
@@ -51,7 +52,7 @@ def test_what_is_written_reads_back_the_same_by_every_reader(value):
 )
 def test_quotes_are_there_where_a_reader_needs_them(value, text):
     """And nowhere else."""
-    assert text == emitter.scalar(value)
+    assert text == emitter.format_scalar(value)
 
 
 @given(st.text(min_size=1, max_size=300))
@@ -69,14 +70,14 @@ def test_a_name_stays_one_plain_part_of_a_path(name):
 def test_a_rewritten_document_says_what_was_meant_or_is_not_written(was, now):
     """Whatever changes into whatever: the comment stays, and the text reads as it should."""
     before, after = {"spec": {"filters": was}}, {"spec": {"filters": now}}
-    text = "# kept\n" + emitter.document({"kind": "x", **before})
+    text = "# kept\n" + emitter.format_document({"kind": "x", **before})
 
     try:
-        made = merge.rewrite(text, before, after)
-    except merge.NotKeptError:
+        made = merge.rewrite_document(text, before, after)
+    except CannotEditError:
         return
 
     assert made.startswith("# kept\n")
     findings = []
-    reader.read(made.encode(), "file.yaml", findings)
+    reader.read_documents(made.encode(), "file.yaml", findings)
     assert [] == findings

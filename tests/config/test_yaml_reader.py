@@ -14,7 +14,7 @@ def read(content):
     """Values and findings of a text."""
     findings = []
     data = content if isinstance(content, bytes) else content.encode()
-    return [document.value for document in reader.read(data, "x", findings)], findings
+    return [document.value for document in reader.read_documents(data, "x", findings)], findings
 
 
 def only(content):

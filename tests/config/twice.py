@@ -144,9 +144,9 @@ def agree(data):
         return False
     findings = []
     fast_path._shapes.__init__()
-    careful = events.read(content, "x", findings)
+    careful = events.read_documents(content, "x", findings)
     rows = {}
-    quick = fast_path.read(content, Places("x", lambda: rows["rows"]))
+    quick = fast_path.read_documents(content, Places("x", lambda: rows["rows"]))
     if quick is None:
         return False
     assert findings == []

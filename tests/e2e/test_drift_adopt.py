@@ -431,8 +431,8 @@ def test_a_project_that_this_key_cannot_see_is_not_taken_for_gone(committed):
     }
 
 
-def test_a_value_that_others_take_from_an_anchor_changes_for_one_alone(committed):
-    """What stands for two fields in the file is changed for the one that drifted."""
+def test_a_value_that_an_alias_repeats_is_left_to_a_person(committed):
+    """The text of the value belongs to two fields: the document stays, and its line is named."""
     document = CONFIG.replace("name: a ", "name: &n a ")
     document = document.replace("  active: false\n", "  active: false\n  tags: [*n]\n")
     repo = committed(
@@ -442,8 +442,9 @@ def test_a_value_that_others_take_from_an_anchor_changes_for_one_alone(committed
 
     done = adopt(repo)
 
-    assert (0, True) == (done.code, "name: by hand" in text(repo)), done.err
-    clean(repo)
+    assert (1, document) == (done.code, text(repo))
+    assert "config.yaml:2:1 cannot be rewritten: an alias shares the value" in done.err
+    assert "edit config.yaml:2:1 by hand" in done.err
 
 
 @pytest.mark.parametrize(

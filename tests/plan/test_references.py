@@ -58,7 +58,7 @@ def found(desired, there):
 def test_an_unknown_role_is_named_with_the_nearest_one_and_its_place():
     """file:line:column of the very name, and a suggestion."""
     text = b"# one\n# two\napprovers:\n  roles: [Release manager]\n"
-    (document,) = reader.read(text, "policies.yaml", [])
+    (document,) = reader.read_documents(text, "policies.yaml", [])
     bad = policy(["Release manager"], source=Source("policies.yaml", 3), written=document.value)
 
     _, findings = found(declared(bad), live(Address("Role", ("acme", "Release managers"))))

@@ -106,7 +106,7 @@ def test_empty_and_absent_are_the_same_but_false_and_zero_are_values():
 
 def test_positions_in_files_are_no_difference():
     """What carries file positions equals what does not, at any depth."""
-    (document,) = reader.read(b"{key: plan, type: person, value: [pro]}", "a.yaml", [])
+    (document,) = reader.read_documents(b"{key: plan, type: person, value: [pro]}", "a.yaml", [])
     item = document.value
     there = {"groups": [{"properties": [{**item, "value": ["pro"]}], "rollout_percentage": 1}]}
     mine = {"groups": [{"properties": [item], "rollout_percentage": 2}]}

@@ -276,7 +276,7 @@ def test_a_weaker_policy_is_an_error_with_its_reasons_and_its_way_out():
 def test_a_weakening_is_pointed_at_where_it_is_written():
     """The value itself, if the file knows its place."""
     text = b"# why\nenabled: false\n"
-    (document,) = reader.read(text, "config/policies.yaml", [])
+    (document,) = reader.read_documents(text, "config/policies.yaml", [])
     address = Address("ApprovalPolicy", (*WEB, UPDATE))
     resource = Resource(address, {"enabled": False}, Source("x", 1), written=document.value)
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from reconciler.config.edit import merge
 from reconciler.config.edit.documents import SkippedEdit
 from reconciler.config.edit.file_text import FileText
+from reconciler.config.edit.splice import CannotEditError
 from reconciler.config.edit.writer import folded
 from reconciler.files.text import decode
 from reconciler.files.working_tree import Entry, Tree
@@ -97,9 +98,11 @@ class Adoption:
                 self._file(source.file).remove(source.line)
             else:
                 self._rewrite(wish)
-        except merge.NotKeptError as problem:
+        except CannotEditError as problem:
             reason = f"{source} cannot be rewritten: {problem}"
-            self.doubts += [SkippedEdit(one, reason, "change it by hand") for one in wish.addresses]
+            self.doubts += [
+                SkippedEdit(address, reason, f"edit {source} by hand") for address in wish.addresses
+            ]
 
     def patches(self) -> dict[str, Patch]:
         """Every file that differs, by its shown name."""
@@ -114,13 +117,13 @@ class Adoption:
         lists = folded(wish.resource.address.kind)
         made = {}
         for place, (was, now) in sorted(_parts(wish).items()):
-            rewrite = partial(merge.rewrite, was=was, now=now, folded=lists)
+            rewrite = partial(merge.rewrite_document, before=was, after=now, folded=lists)
             made[place] = (self._file(place[0]), rewrite)
         before = {id(file): file.copy() for file, _ in made.values()}
         try:
             for (_, line), (file, rewrite) in made.items():
                 file.rewrite(line, rewrite)
-        except merge.NotKeptError:
+        except CannotEditError:
             for file, _ in made.values():  # all of a document, or nothing
                 file.pieces = before[id(file)].pieces
             raise

@@ -123,7 +123,7 @@ def _unwritable(item: Item) -> dict[str, str]:
     if not accepts and validator.accepts(item.address.kind, {**document, "spec": {}}):
         for name in document.get("spec", {}):
             if not _accepted(document, name):
-                shown = emitter.flow(item.spec[name])
+                shown = emitter.format_flow(item.spec[name])
                 shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
                 found[name] = f"no file can hold {shown}"
     sound = {name: value for name, value in item.spec.items() if name not in found}

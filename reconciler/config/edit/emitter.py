@@ -20,22 +20,28 @@ _DURATION: Final = re.compile(r"(?:[0-9]+[wdhms])+")
 _SHORT: Final = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", '"': '\\"', "\0": "\\0"}
 
 
-def document(value: Mapping[str, Any]) -> str:
+def format_document(value: Mapping[str, Any]) -> str:
     """The lines of one document, without `---`; ends with a new line."""
-    return "".join(f"{line}\n" for line in _mapping(value, ""))
+    return "".join(f"{line}\n" for line in _format_mapping(value, ""))
 
 
-def block(value: Any, indent: str) -> list[str]:
+def format_block(value: Any, indent: str) -> list[str]:
     """The lines of a mapping or list that is not empty, each indented."""
-    return list(_mapping(value, indent) if isinstance(value, Mapping) else _list(value, indent))
+    return list(
+        _format_mapping(value, indent)
+        if isinstance(value, Mapping)
+        else _format_list(value, indent)
+    )
 
 
-def entry(key: str, value: Any, indent: str) -> list[str]:
+def format_entry(key: str, value: Any, indent: str) -> list[str]:
     """The lines of one key and its value."""
-    return list(_entry(f"{indent}{scalar(key)}:", value, indent, flow=key in IN_ONE_LINE))
+    return list(
+        _format_entry(f"{indent}{format_scalar(key)}:", value, indent, flow=key in IN_ONE_LINE)
+    )
 
 
-def scalar(value: Any, *, flow: bool = False) -> str:
+def format_scalar(value: Any, *, flow: bool = False) -> str:
     """Text, a number, true, false or null on one line; `flow`: between brackets."""
     match value:
         case None:
@@ -45,14 +51,14 @@ def scalar(value: Any, *, flow: bool = False) -> str:
         case int():
             return str(value)
         case float():
-            return _float(value)
+            return _format_float(value)
         case _:
-            return str(value) if is_plain(value, flow=flow) else quoted(value)
+            return str(value) if is_plain(value, flow=flow) else quote(value)
 
 
 def is_plain(text: str, *, flow: bool = False) -> bool:
     """Whether text needs no quotes: nothing in it means anything to a reader of YAML."""
-    if not text or text.lower() in _WORDS or not isinstance(resolve_or_none(text), str):
+    if not text or text.lower() in _WORDS or not isinstance(resolve_plain(text), str):
         return False
     if not (text[0].isalpha() or text[0] in "_/") and not _DURATION.fullmatch(text):
         return False
@@ -63,7 +69,7 @@ def is_plain(text: str, *, flow: bool = False) -> bool:
     return not (flow and any(mark in text for mark in ",[]{}?"))
 
 
-def resolve_or_none(text: str) -> Any:
+def resolve_plain(text: str) -> Any:
     """What our reader takes plain text for; None too for what it refuses."""
     try:
         return resolve(text)
@@ -71,16 +77,16 @@ def resolve_or_none(text: str) -> Any:
         return None
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Text in quotes; what cannot be seen as an escape."""
     if text.replace("\u200d", "").isprintable() and not hidden_characters(text):
         if '"' in text or "\\" in text:
             return "'" + text.replace("'", "''") + "'"
         return f'"{text}"'
-    return '"' + "".join(map(_escaped, text)) + '"'
+    return '"' + "".join(map(_escape, text)) + '"'
 
 
-def _escaped(one: str) -> str:
+def _escape(one: str) -> str:
     if one in _SHORT:
         return _SHORT[one]
     if one.isprintable() and not (ord(one) > 0x7F and hidden_characters(one)):  # noqa: PLR2004  the end of ASCII
@@ -91,57 +97,59 @@ def _escaped(one: str) -> str:
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"  # noqa: PLR2004  the end of four digits
 
 
-def _float(value: float) -> str:
+def _format_float(value: float) -> str:
     """With a point, which YAML 1.1 wants before an exponent."""
     text = repr(value)
     mantissa, e, exponent = text.partition("e")
     return f"{mantissa if '.' in mantissa else f'{mantissa}.0'}e{exponent}" if e else text
 
 
-def flow(value: Any) -> str:
+def format_flow(value: Any) -> str:
     """Any value between brackets, on one line."""
     if isinstance(value, Mapping):
-        inner = (f"{scalar(key, flow=True)}: {flow(item)}" for key, item in value.items())
+        inner = (
+            f"{format_scalar(key, flow=True)}: {format_flow(item)}" for key, item in value.items()
+        )
         return "{" + ", ".join(inner) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ", ".join(map(flow, value)) + "]"
-    return scalar(value, flow=True)
+        return "[" + ", ".join(map(format_flow, value)) + "]"
+    return format_scalar(value, flow=True)
 
 
-def _mapping(value: Mapping[str, Any], indent: str) -> Iterator[str]:
+def _format_mapping(value: Mapping[str, Any], indent: str) -> Iterator[str]:
     for key, item in value.items():
-        yield from entry(key, item, indent)
+        yield from format_entry(key, item, indent)
 
 
-def _list(value: Sequence[Any], indent: str) -> Iterator[str]:
+def _format_list(value: Sequence[Any], indent: str) -> Iterator[str]:
     for item in value:
         if isinstance(item, Mapping) and item and not _is_short(item, indent):
-            first, *rest = _mapping(item, f"{indent}{STEP}")
+            first, *rest = _format_mapping(item, f"{indent}{STEP}")
             yield f"{indent}- {first.strip() if not rest else first[len(indent) + 2 :]}"
             yield from rest
         else:
-            yield from _entry(f"{indent}-", item, indent, flow=True)
+            yield from _format_entry(f"{indent}-", item, indent, flow=True)
 
 
-def _entry(start: str, value: Any, indent: str, *, flow: bool) -> Iterator[str]:
+def _format_entry(start: str, value: Any, indent: str, *, flow: bool) -> Iterator[str]:
     """A value after its key or dash."""
     if isinstance(value, str):
-        if lines := _literal(value):
+        if lines := _split_literal(value):
             style, *text = lines
             yield f"{start} {style}"
             yield from (f"{indent}{STEP}{line}" if line else "" for line in text)
         else:
-            yield f"{start} {scalar(value)}"
+            yield f"{start} {format_scalar(value)}"
     elif not isinstance(value, Mapping | Sequence):
-        yield f"{start} {scalar(value)}"
-    elif not value or _fits(value, start, flow=flow):
-        yield f"{start} {_flow(value)}"
+        yield f"{start} {format_scalar(value)}"
+    elif not value or _fits_line(value, start, flow=flow):
+        yield f"{start} {format_flow(value)}"
     else:
         yield start
-        yield from block(value, f"{indent}{STEP}")
+        yield from format_block(value, f"{indent}{STEP}")
 
 
-def _literal(text: str) -> list[str]:
+def _split_literal(text: str) -> list[str]:
     """The lines of text of several lines as `|` takes it; none if only quotes keep it whole."""
     body, end = (text[:-1], "") if text.endswith("\n") else (text, "-")
     lines = body.split("\n")
@@ -152,28 +160,25 @@ def _literal(text: str) -> list[str]:
     return [] if hidden_characters(body.replace("\n", "")) else [f"|{end}", *lines]
 
 
-def _fits(value: Any, start: str, *, flow: bool) -> bool:
+def _fits_line(value: Any, start: str, *, flow: bool) -> bool:
     """Whether a value that is not empty is better off on the line of its key."""
     if isinstance(value, Mapping):
         return flow and _is_short(value, start)
-    return all(map(_is_line, value)) and len(start) + len(_flow(value)) < WIDTH
+    return all(map(_is_one_line, value)) and len(start) + len(format_flow(value)) < WIDTH
 
 
 def _is_short(value: Mapping[str, Any], start: str) -> bool:
     """Whether a mapping has only plain values, or lists of them, and not too many."""
-    if not all(_is_line(item) or _is_line_list(item) for item in value.values()):
+    if not all(_is_one_line(item) or _is_one_line_list(item) for item in value.values()):
         return False
-    return len(start) + len(_flow(value)) < WIDTH
+    return len(start) + len(format_flow(value)) < WIDTH
 
 
-def _is_line_list(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_line, value))
+def _is_one_line_list(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_one_line, value))
 
 
-def _is_line(value: Any) -> bool:
+def _is_one_line(value: Any) -> bool:
     if isinstance(value, str):
         return "\n" not in value
     return not isinstance(value, Mapping | Sequence)
-
-
-_flow = flow

@@ -1,7 +1,7 @@
-"""Changes to one document, made where they stand in its text: every other byte stays.
+"""Make edits of one document where they stand in its text: every other byte stays.
 
-Works on the places of a composed document; whoever calls it reads the result back and compares.
-What cannot be done so, such as a list that stands on the line of another, raises CannotError.
+Uses the marks of a composed document; the caller reads the result back and compares. An edit that
+cannot be made so, for example in a list that starts on the line of another, raises CannotEditError.
 """
 
 import re
@@ -17,24 +17,24 @@ _COMMENT: Final = re.compile(r"[ \t]+#[^\n]*")
 _COLON: Final = re.compile(r"[ \t]*:")
 
 
-class CannotError(Exception):
-    """The text is laid out in a way that is not understood here."""
+class CannotEditError(Exception):
+    """The document cannot be edited without changing more than was meant."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One change inside a mapping or list, by its keys and places before any change.
+class TextEdit:
+    """One edit inside a mapping or list, by keys and positions as they are before any edit.
 
     Args:
-        inside: the path of the mapping or list.
-        what: `set` or `drop` what is there, `add` a key, `insert` an item before a place.
-        at: the key or the place.
-        value: what it is to be.
+        container: the path of the mapping or list.
+        action: `set` or `drop` a value, `add` a key, `insert` an item before a position.
+        at: the key or the position.
+        value: the new value.
 
     """
 
-    inside: Path
-    what: str
+    container: Path
+    action: str
     at: str | int
     value: Any = None
 
@@ -46,151 +46,161 @@ class _Part:
     key: Any  # the node of the key; None for an item
     node: Any
     line: int  # of the key or the dash
-    last: int  # of what it holds
-    start: int  # offsets, between brackets
+    last: int  # line of its value
+    start: int  # offsets, only between brackets
     end: int
 
 
-def splice(root: Any, text: str, changes: Iterable[Change], final: Any) -> str:
-    """The text with every change made; `root` is its composed document, `final` what it means then.
+def splice_edits(root: Any, text: str, edits: Iterable[TextEdit], final: Any) -> str:
+    """Return the text with every edit made.
 
-    Raises CannotError, also where places do not fit.
+    Args:
+        root: the composed document.
+        text: its text.
+        edits: what to change.
+        final: the value of the document after all edits.
+
+    Raises CannotEditError, also where positions do not fit.
+
     """
-    grouped: dict[Path, list[Change]] = defaultdict(list)
-    for change in changes:
-        grouped[change.inside].append(change)
+    grouped: dict[Path, list[TextEdit]] = defaultdict(list)
+    for edit in edits:
+        grouped[edit.container].append(edit)
     whole = text if text.endswith("\n") else f"{text}\n"
-    made = _Splices(whole, root)
+    splices = _Splices(whole, root)
     try:
-        for path in sorted(grouped, key=len, reverse=True):  # what ends at one place, inner first
-            made.change(path, grouped[path], final)
+        for path in sorted(grouped, key=len, reverse=True):  # containers may end at one offset
+            splices.edit_container(path, grouped[path], final)
     except (LookupError, AttributeError, TypeError, ValueError) as problem:
-        raise CannotError(str(problem)) from problem
-    found = made.text()
-    return found if text.endswith("\n") else found.removesuffix("\n")
+        raise CannotEditError(f"its layout is not supported: {problem}") from problem
+    edited = splices.join_text()
+    return edited if text.endswith("\n") else edited.removesuffix("\n")
 
 
 @dataclass(slots=True)
 class _Splices:
-    """The text, its document, and what is exchanged: start, end, other text."""
+    """The text, its document, and the replacements: start, end, new text."""
 
     whole: str
     root: Any
-    starts: list[int] = field(default_factory=list)  # of lines
-    found: list[tuple[int, int, str]] = field(default_factory=list)
+    line_starts: list[int] = field(default_factory=list)
+    replacements: list[tuple[int, int, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.starts = [0, *(match.end() for match in re.finditer("\n", self.whole))]
+        self.line_starts = [0, *(match.end() for match in re.finditer("\n", self.whole))]
 
-    def text(self) -> str:
-        """Everything exchanged, from the end to the start."""
-        text, before = self.whole, len(self.whole)
-        self.found.sort(key=lambda one: one[:2])  # of the same place in the order they came
-        for start, end, other in reversed(self.found):
-            if end > before:
-                raise CannotError("two changes overlap")
-            text, before = f"{text[:start]}{other}{text[end:]}", start
+    def join_text(self) -> str:
+        """Return the text with all replacements, which are made from the end to the start."""
+        text, limit = self.whole, len(self.whole)
+        # Replacements at one offset keep the order in which they were added.
+        self.replacements.sort(key=lambda replacement: replacement[:2])
+        for start, end, new in reversed(self.replacements):
+            if end > limit:
+                raise CannotEditError("two edits overlap")
+            text, limit = f"{text[:start]}{new}{text[end:]}", start
         return text
 
-    def change(self, path: Path, changes: list[Change], final: Any) -> None:
-        """All changes inside one mapping or list."""
+    def edit_container(self, path: Path, edits: list[TextEdit], final: Any) -> None:
+        """Make all edits inside one mapping or list."""
         node = self.root
         for step in path:
-            node = self._child(node, step)
-        parts = list(self._parts(node))
-        dropped = {one.at for one in changes if one.what == "drop"}
+            node = self._find_child(node, step)
+        parts = list(self._list_parts(node))
+        dropped = {edit.at for edit in edits if edit.action == "drop"}
         if len(dropped) == len(parts):
-            self._whole(path, final)
+            self._replace_container(path, final)
             return
         if node.flow_style:
-            _Flow(self, node, parts).change(changes)
+            _Flow(self, node, parts).make_edits(edits)
         else:
-            _Block(self, node, parts).change(changes)
+            _Block(self, node, parts).make_edits(edits)
 
-    def put(self, start: int, end: int, other: str) -> None:
-        """Exchange a piece of the text."""
-        self.found.append((start, end, other))
+    def replace(self, start: int, end: int, new: str) -> None:
+        """Note a replacement of a piece of the text."""
+        self.replacements.append((start, end, new))
 
-    def after(self, line: int) -> int:
-        """Where the line after this one starts; the end of the text for the last."""
-        return self.starts[line + 1] if line + 1 < len(self.starts) else len(self.whole)
+    def next_line_start(self, line: int) -> int:
+        """Return where the line after this one starts; the end of the text for the last."""
+        is_last = line + 1 >= len(self.line_starts)
+        return len(self.whole) if is_last else self.line_starts[line + 1]
 
-    def _whole(self, path: Path, final: Any) -> None:
-        """A container of which nothing stays: its entry is written again."""
+    def _replace_container(self, path: Path, final: Any) -> None:
+        """Write the entry of a container again if none of its parts stays."""
         value = final
         for step in path:
             value = value[step]
         parent = self.root
         for step in path[:-1]:
-            parent = self._child(parent, step)
-        one = Change(path[:-1], "set", path[-1], value)
-        parts = list(self._parts(parent))
-        (_Flow if parent.flow_style else _Block)(self, parent, parts).change([one])
+            parent = self._find_child(parent, step)
+        edit = TextEdit(path[:-1], "set", path[-1], value)
+        parts = list(self._list_parts(parent))
+        (_Flow if parent.flow_style else _Block)(self, parent, parts).make_edits([edit])
 
-    def _child(self, node: Any, step: str | int) -> Any:
+    def _find_child(self, node: Any, step: str | int) -> Any:
         child = (
             node.value[step]
             if isinstance(step, int)
             else next(value for key, value in node.value if key.value == step)
         )
         if child.anchor is not None:
-            raise CannotError("an anchor is shared")
+            raise CannotEditError("an alias shares the value with another place")
         return child
 
-    def _parts(self, node: Any) -> Iterator[_Part]:
-        """Entries or items with their lines."""
+    def _list_parts(self, node: Any) -> Iterator[_Part]:
+        """Yield entries or items with their lines."""
         column, line = node.start_mark.column, node.start_mark.line
-        for one in node.value:
-            key, value = one if isinstance(one, tuple) else (None, one)
+        for child in node.value:
+            key, value = child if isinstance(child, tuple) else (None, child)
             if value.anchor is not None:
-                raise CannotError("an anchor is shared")
+                raise CannotEditError("an alias shares the value with another place")
             if node.flow_style:
                 first = key or value
-                start, end = first.start_mark.index, max(value.end_mark.index, self.colon(key))
+                start = first.start_mark.index
+                end = max(value.end_mark.index, self.colon_end(key))
                 yield _Part(key, value, first.start_mark.line, value.end_mark.line, start, end)
                 continue
-            line = key.start_mark.line if key is not None else self._dash(line, column)
-            last = self.last(value, line)
+            line = key.start_mark.line if key is not None else self._find_dash(line, column)
+            last = self.last_line(value, line)
             yield _Part(key, value, line, last, 0, 0)
             line = last + 1
 
-    def colon(self, key: Any) -> int:
-        """The offset after the colon of a key; 0 for no key."""
+    def colon_end(self, key: Any) -> int:
+        """Return the offset after the colon of a key; 0 without a key."""
         if key is None:
             return 0
-        found = _COLON.match(self.whole, key.end_mark.index)
-        if found is None:
-            raise CannotError("a key without its colon")
-        return found.end()
+        colon = _COLON.match(self.whole, key.end_mark.index)
+        if colon is None:
+            raise CannotEditError("a key is not followed by its colon")
+        return colon.end()
 
-    def _dash(self, line: int, column: int) -> int:
-        """The next line with a dash in this column."""
-        while self.whole[self.starts[line] + column] != "-":
+    def _find_dash(self, line: int, column: int) -> int:
+        """Return the next line with a dash in this column."""
+        while self.whole[self.line_starts[line] + column] != "-":
             line += 1
         return line
 
-    def last(self, node: Any, line: int) -> int:
-        """The last line of what a node holds; `line` is that of its key or dash."""
+    def last_line(self, node: Any, line: int) -> int:
+        """Return the last line of a value; `line` is that of its key or dash."""
         if isinstance(node.value, str):
             if node.start_mark.index == node.end_mark.index:
-                return line  # nothing is written: the mark is that of what follows
+                return line  # an empty value: its mark may be that of the next token
             end: int = node.end_mark.line
             if node.style in {"|", ">"}:
                 end -= node.end_mark.column == 0
-                while end > line and not self.line(end).strip():
+                while end > line and not self.read_line(end).strip():
                     end -= 1
             return end
         if node.flow_style or not node.value:
             return int(node.end_mark.line)
-        return [part.last for part in self._parts(node)][-1]
+        return [part.last for part in self._list_parts(node)][-1]
 
-    def line(self, number: int) -> str:
-        """One line, without its end."""
-        return self.whole[self.starts[number] : self.after(number)].rstrip("\n")
+    def read_line(self, number: int) -> str:
+        """Return one line, without its line break."""
+        return self.whole[self.line_starts[number] : self.next_line_start(number)].rstrip("\n")
 
-    def is_alone(self, line: int, column: int) -> bool:
-        """Whether nothing stands before a column of a line."""
-        return not self.line(line)[:column].strip()
+    def is_first_on_line(self, line: int, column: int) -> bool:
+        """Return whether there is nothing before a column of a line."""
+        return not self.read_line(line)[:column].strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,67 +211,70 @@ class _Flow:
     node: Any
     parts: list[_Part]
 
-    def change(self, changes: list[Change]) -> None:
+    def make_edits(self, edits: list[TextEdit]) -> None:
         """Drop, set, add and insert."""
         index = {part.key.value if part.key else n: n for n, part in enumerate(self.parts)}
-        gone = {index[one.at] for one in changes if one.what == "drop"}
+        dropped = {index[edit.at] for edit in edits if edit.action == "drop"}
         tail = len(self.parts)
-        while tail - 1 in gone:
+        while tail - 1 in dropped:
             tail -= 1
-        for number in sorted(one for one in gone if one < tail):
-            part, follows = self.parts[number], self.parts[number + 1]
-            gap = self.splices.whole[part.end : follows.start]
-            upto = follows.start if "#" not in gap else part.end + gap.index(",") + 1
-            self.splices.put(part.start, upto, "")
+        for number in sorted(number for number in dropped if number < tail):
+            part, follower = self.parts[number], self.parts[number + 1]
+            gap = self.splices.whole[part.end : follower.start]
+            upto = follower.start if "#" not in gap else part.end + gap.index(",") + 1
+            self.splices.replace(part.start, upto, "")
         end = self.parts[-1].end
         if tail < len(self.parts):
-            self.splices.put(self.parts[tail - 1].end if tail else self.parts[0].start, end, "")
+            kept_end = self.parts[tail - 1].end if tail else self.parts[0].start
+            self.splices.replace(kept_end, end, "")
         comma = ", " if tail else ""
-        for one in changes:
-            value = emitter.flow(one.value)
-            if one.what == "set":
-                self._set(self.parts[index[one.at]], value)
-            elif one.what == "insert" and isinstance(one.at, int) and one.at < tail:
-                start = self.parts[one.at].start
-                self.splices.put(start, start, f"{value}, ")
-            elif one.what in {"add", "insert"}:
-                key = f"{emitter.scalar(one.at, flow=True)}: " if one.what == "add" else ""
-                self.splices.put(end, end, f"{comma}{key}{value}")
+        for edit in edits:
+            value = emitter.format_flow(edit.value)
+            if edit.action == "set":
+                self._set_value(self.parts[index[edit.at]], value)
+            elif edit.action == "insert" and isinstance(edit.at, int) and edit.at < tail:
+                start = self.parts[edit.at].start
+                self.splices.replace(start, start, f"{value}, ")
+            elif edit.action in {"add", "insert"}:
+                is_add = edit.action == "add"
+                key = f"{emitter.format_scalar(edit.at, flow=True)}: " if is_add else ""
+                self.splices.replace(end, end, f"{comma}{key}{value}")
                 comma = ", "
 
-    def _set(self, part: _Part, value: str) -> None:
+    def _set_value(self, part: _Part, value: str) -> None:
         node = part.node
         if node.start_mark.index == node.end_mark.index and not node.value:
-            colon = self.splices.colon(part.key)
-            self.splices.put(colon, colon, f" {value}")
+            colon = self.splices.colon_end(part.key)
+            self.splices.replace(colon, colon, f" {value}")
         else:
-            self.splices.put(node.start_mark.index, node.end_mark.index, value)
+            self.splices.replace(node.start_mark.index, node.end_mark.index, value)
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A mapping or list in lines that is not empty."""
+    """A mapping or list in block style that is not empty."""
 
     splices: _Splices
     node: Any
     parts: list[_Part]
 
-    def change(self, changes: list[Change]) -> None:
+    def make_edits(self, edits: list[TextEdit]) -> None:
         """Drop, set, add and insert."""
         index = {part.key.value if part.key else n: n for n, part in enumerate(self.parts)}
-        self._drop({index[one.at] for one in changes if one.what == "drop"})
-        for one in changes:
-            if one.what == "set":
-                self._set(self.parts[index[one.at]], one)
-        grown: dict[int, list[str]] = defaultdict(list)
-        for one in changes:
-            if one.what == "add":
-                grown[len(self.parts)] += emitter.entry(str(one.at), one.value, self._indent)
-            elif one.what == "insert":
-                grown[int(one.at)] += emitter.block([one.value], self._indent)
-        for at, lines in grown.items():
-            place = self._place(at)
-            self.splices.put(place, place, "".join(f"{line}\n" for line in lines))
+        self._drop_parts({index[edit.at] for edit in edits if edit.action == "drop"})
+        for edit in edits:
+            if edit.action == "set":
+                self._set_value(self.parts[index[edit.at]], edit)
+        new_lines: dict[int, list[str]] = defaultdict(list)
+        for edit in edits:
+            if edit.action == "add":
+                entry = emitter.format_entry(str(edit.at), edit.value, self._indent)
+                new_lines[len(self.parts)] += entry
+            elif edit.action == "insert":
+                new_lines[int(edit.at)] += emitter.format_block([edit.value], self._indent)
+        for at, lines in new_lines.items():
+            offset = self._insertion_offset(at)
+            self.splices.replace(offset, offset, "".join(f"{line}\n" for line in lines))
 
     @property
     def _column(self) -> int:
@@ -271,60 +284,61 @@ class _Block:
     def _indent(self) -> str:
         return " " * self._column
 
-    def _place(self, at: int) -> int:
-        """Where the lines of something new start."""
+    def _insertion_offset(self, at: int) -> int:
+        """Return the offset at which the lines of a new part start."""
         if at:
-            return self.splices.after(self.parts[at - 1].last)
+            return self.splices.next_line_start(self.parts[at - 1].last)
         first = self.parts[0]
-        if not self.splices.is_alone(first.line, self._column):
-            raise CannotError("it stands on the line of another")
-        return self.splices.starts[first.line]
+        if not self.splices.is_first_on_line(first.line, self._column):
+            raise CannotEditError("a list starts on the line of another")
+        return self.splices.line_starts[first.line]
 
-    def _drop(self, gone: set[int]) -> None:
-        """Whole lines; what stands behind the dash of a list leaves the dash to what follows."""
+    def _drop_parts(self, dropped: set[int]) -> None:
+        """Remove whole lines; the first part on the line of a dash leaves the dash to the next."""
         first = 0
-        if 0 in gone and not self.splices.is_alone(self.parts[0].line, self._column):
-            first = next(number for number in range(len(self.parts)) if number not in gone)
-            follows, last = self.parts[first], self.parts[first - 1].last
-            start = self._start(self.parts[0])
-            if follows.line == last + 1:
-                self.splices.put(start, self._start(follows), "")
-            else:  # a comment stands between: the dash keeps its line
-                self.splices.put(start, self.splices.after(last) - 1, "")
-        for number in sorted(one for one in gone if one >= first):
+        first_line = self.parts[0].line
+        if 0 in dropped and not self.splices.is_first_on_line(first_line, self._column):
+            first = next(number for number in range(len(self.parts)) if number not in dropped)
+            follower, last = self.parts[first], self.parts[first - 1].last
+            start = self._part_start(self.parts[0])
+            if follower.line == last + 1:
+                self.splices.replace(start, self._part_start(follower), "")
+            else:  # there is a comment between them: the dash keeps its line
+                self.splices.replace(start, self.splices.next_line_start(last) - 1, "")
+        for number in sorted(number for number in dropped if number >= first):
             part = self.parts[number]
-            self.splices.put(self.splices.starts[part.line], self.splices.after(part.last), "")
+            end = self.splices.next_line_start(part.last)
+            self.splices.replace(self.splices.line_starts[part.line], end, "")
 
-    def _start(self, part: _Part) -> int:
-        """The offset of a key or a dash."""
-        return self.splices.starts[part.line] + self._column
+    def _part_start(self, part: _Part) -> int:
+        """Return the offset of a key or a dash."""
+        return self.splices.line_starts[part.line] + self._column
 
-    def _set(self, part: _Part, change: Change) -> None:
-        """A plain value where it stands; anything else as if it were new, its comment kept."""
-        node, value = part.node, change.value
-        plain = isinstance(node.value, str) and node.style not in {"|", ">"}
-        if plain and not isinstance(value, Mapping | list):
-            other = emitter.scalar(value, flow=True)
+    def _set_value(self, part: _Part, edit: TextEdit) -> None:
+        """Replace a plain value in place; write any other as if it were new, with its comment."""
+        node, value = part.node, edit.value
+        is_plain = isinstance(node.value, str) and node.style not in {"|", ">"}
+        if is_plain and not isinstance(value, Mapping | list):
+            new = emitter.format_scalar(value, flow=True)
             start, end = node.start_mark.index, node.end_mark.index
             if start == end:
-                start = end = self._opening(part)
-                other = f" {other}"
-            self.splices.put(start, end, other)
+                start = end = self._value_start(part)
+                new = f" {new}"
+            self.splices.replace(start, end, new)
             return
         if part.key is None:
-            lines = emitter.block([value], self._indent)
+            lines = emitter.format_block([value], self._indent)
         else:
-            lines = emitter.entry(part.key.value, value, self._indent)
-        end = self.splices.after(part.last) - 1
-        opened = self._opening(part) if part.last > part.line else node.end_mark.index
-        comment = _COMMENT.match(self.splices.whole, opened)
-        first, *rest = lines
-        kept = comment[0] if comment else ""
-        other = "\n".join([first[self._column :] + kept, *rest])
-        self.splices.put(self._start(part), end, other)
+            lines = emitter.format_entry(part.key.value, value, self._indent)
+        end = self.splices.next_line_start(part.last) - 1
+        header_end = self._value_start(part) if part.last > part.line else node.end_mark.index
+        comment = _COMMENT.match(self.splices.whole, header_end)
+        first, *following = lines
+        new = "\n".join([first[self._column :] + (comment[0] if comment else ""), *following])
+        self.splices.replace(self._part_start(part), end, new)
 
-    def _opening(self, part: _Part) -> int:
-        """The offset after the colon or the dash."""
+    def _value_start(self, part: _Part) -> int:
+        """Return the offset after the colon or the dash."""
         if part.key is not None:
-            return self.splices.colon(part.key)
-        return self._start(part) + 1
+            return self.splices.colon_end(part.key)
+        return self._part_start(part) + 1

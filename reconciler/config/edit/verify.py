@@ -71,7 +71,7 @@ def _named(address: Address) -> str:
     key = KINDS[address.kind].key
     names = {"organization": address.organization, "project": address.project, key: address.name}
     metadata = {name: value for name, value in names.items() if value is not None}
-    return emitter.document({"kind": address.kind, "metadata": metadata})
+    return emitter.format_document({"kind": address.kind, "metadata": metadata})
 
 
 def _field(document: str, line: int) -> str:

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from reconciler.config.edit import filenames, merge, verify
 from reconciler.config.edit.documents import CORRECT, Item, Shape, SkippedEdit, declarable, metadata
-from reconciler.config.edit.emitter import document
+from reconciler.config.edit.emitter import format_document
 from reconciler.config.edit.file_text import FileText
 from reconciler.config.edit.filenames import Places
+from reconciler.config.edit.splice import CannotEditError
 from reconciler.errors import ReconcilerError
 from reconciler.files.text import decode
 from reconciler.files.working_tree import check_output
@@ -69,12 +70,14 @@ class Writing:
         fresh = {item.address: item for item in known if item.resource is None}
         self._tag(there)
         updates = {item.address: (item, *found) for item in there if (found := self._moved(item))}
-        texts = {address: document(self.shape.document(item)) for address, item in fresh.items()}
+        texts = {
+            address: format_document(self.shape.document(item)) for address, item in fresh.items()
+        }
         refused = self._refused(texts, updates)
         while odd := {a: one for a, one in refused.items() if one.field and a in texts}:
             for address, one in odd.items():
                 fresh[address] = self._without(fresh[address], one)
-                texts[address] = document(self.shape.document(fresh[address]))
+                texts[address] = format_document(self.shape.document(fresh[address]))
             refused = self._refused(texts, updates)
         for address, (item, was, now) in updates.items():
             if address in refused:
@@ -109,8 +112,8 @@ class Writing:
         for address, (item, _, now) in updates.items():
             if (resource := item.resource) is not None:
                 head = {"kind": address.kind, "metadata": metadata(item)}
-                before[address] = document({**head, "spec": dict(resource.spec)})
-                after[address] = document({**head, "spec": {**resource.spec, **now["spec"]}})
+                before[address] = format_document({**head, "spec": dict(resource.spec)})
+                after[address] = format_document({**head, "spec": {**resource.spec, **now["spec"]}})
                 declared.discard(resource.address)
         found = verify.refused(after, declared)
         was = verify.refused(before, declared) if found.keys() & before.keys() else {}
@@ -173,11 +176,13 @@ class Writing:
         file = self._file(self._real(resource.source.file))
         try:
             lists = folded(item.address.kind)
-            file.rewrite(resource.source.line, lambda text: merge.rewrite(text, was, now, lists))
-        except merge.NotKeptError as problem:
+            file.rewrite(
+                resource.source.line, lambda text: merge.rewrite_document(text, was, now, lists)
+            )
+        except CannotEditError as problem:
             names = ", ".join(sorted({*was["spec"], *now["spec"]}) or ["its name"])
-            reason = f"{resource.source}: {names} cannot be rewritten here: {problem}"
-            self.doubts.append(SkippedEdit(item.address, reason, "change it by hand"))
+            reason = f"{resource.source}: {names} cannot be rewritten: {problem}"
+            self.doubts.append(SkippedEdit(item.address, reason, f"edit {resource.source} by hand"))
         else:
             self.taken += [(item.address, path) for path in _taken(item, was, now)]
 

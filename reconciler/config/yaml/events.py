@@ -54,7 +54,7 @@ _HINTS: Final = (
 )
 
 
-def read(text: str, file: str, findings: list[Finding]) -> list[Document]:
+def read_documents(text: str, file: str, findings: list[Finding]) -> list[Document]:
     """Read every document of a text that `text.check` has looked at; what is wrong is a finding."""
     builder = _Builder(text, file, findings)
     try:
@@ -64,12 +64,34 @@ def read(text: str, file: str, findings: list[Finding]) -> list[Document]:
     return builder.documents
 
 
-def places(text: str, file: str) -> Sequence[Row]:
+def read_places(text: str, file: str) -> Sequence[Row]:
     """Places of everything in a text, for `source.Places`."""
     builder = _Builder(text, file, [])
     with suppress(Refused):
         builder.run()
     return builder.rows
+
+
+class _Composer(yaml.SafeLoader):
+    """PyYAML's own nodes, with the anchor or the alias that each is written with."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Return the next node."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML has no annotation
+        node: Any = super().compose_node(parent, index)
+        node.anchor = event.anchor
+        return node
+
+
+def compose_document(text: str) -> Any:
+    """Return the nodes of one document that `read_documents` accepts, with start and end of each.
+
+    Returns None if PyYAML's own parser, which is not libyaml, refuses the text.
+    """
+    try:
+        return yaml.compose(text, Loader=_Composer)
+    except yaml.YAMLError:
+        return None
 
 
 @dataclass(slots=True)

@@ -52,7 +52,7 @@ class _NotSimple(Exception):  # noqa: N818  never leaves this module
     """Something that is not read here, or is wrong."""
 
 
-def read(text: str, places: Places) -> list[Document] | None:
+def read_documents(text: str, places: Places) -> list[Document] | None:
     """Every document of a file; None if only `yaml_events` can tell what it says."""
     if "\r" in text:
         text = text.replace("\r\n", "\n")

@@ -13,7 +13,7 @@ from reconciler.files.text import Refused, check, decode
 from reconciler.model import Document, Finding, Places, Row
 
 
-def read(data: bytes, file: str, findings: list[Finding]) -> list[Document]:
+def read_documents(data: bytes, file: str, findings: list[Finding]) -> list[Document]:
     """Read every document of a file that is not empty; what is wrong goes to `findings`.
 
     Never raises for any content. After an error the list may be shorter than the file.
@@ -24,16 +24,16 @@ def read(data: bytes, file: str, findings: list[Finding]) -> list[Document]:
     except Refused as stop:
         findings.append(stop.finding)
         return []
-    quick = fast_path.read(text, Places(file, partial(_places, data, file)))
+    quick = fast_path.read_documents(text, Places(file, partial(_read_places, data, file)))
     if quick is not None:
         return quick
     from reconciler.config.yaml import events  # PyYAML takes a while to import
 
-    return events.read(text, file, findings)
+    return events.read_documents(text, file, findings)
 
 
-def _places(data: bytes, file: str) -> Sequence[Row]:
+def _read_places(data: bytes, file: str) -> Sequence[Row]:
     """Places of everything in a file that `quick_reader` has read."""
     from reconciler.config.yaml import events  # as above
 
-    return events.places(decode(data, file), file)
+    return events.read_places(decode(data, file), file)
