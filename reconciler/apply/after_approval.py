@@ -1,6 +1,6 @@
-"""What a decision on a change request means for the change that waited for it.
+"""Continue a change after a decision on its change request.
 
-Never believed, always looked at: an approved request is done when the object shows it.
+A decision is never taken on trust: an approved request is done when the object shows it.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from reconciler.apply.progress import (
     ChangeEnded,
     Progress,
     WorkerContext,
-    again,
-    ended,
-    problem,
+    begin_again,
+    end_change,
+    to_problem,
 )
 from reconciler.errors import ReconcilerError
 from reconciler.kinds import KINDS
@@ -25,36 +25,38 @@ from reconciler.posthog.approval_polling import GONE
 _SETTLES_S: Final = (0.5, 1.5, 3.0)  # for a replica that does not show yet what was applied
 
 
-def resume(tools: WorkerContext, parked: Progress, request: Payload) -> Progress:
-    """Go on with a change whose request was decided: to its end, or to the next request."""
+def resume_change(tools: WorkerContext, parked: Progress, request: Payload) -> Progress:
+    """Continue a change whose request was decided: to its end, or to the next request."""
     waited = parked.outcome
     ours = waited is not None and waited.problem is None  # else it was in the way of ours
     progress = replace(parked, outcome=None)
     try:
         if ours:
-            _need_applied(progress, request)
-            remark = tools.counsel.remark(progress.consent, request)
+            _require_applied(progress, request)
+            remark = tools.replanner.remark_on_approval(progress.consent, request)
             progress = replace(progress, note=joined(progress.note, remark))
-        return _go_on(tools, progress, request, ours=ours)
+        return _continue(tools, progress, request, ours=ours)
     except ChangeEnded as stop:
-        return ended(progress, tools, stop)
+        return end_change(progress, tools, stop)
     except ReconcilerError as error:
-        failed = ChangeEnded(Result.FAILED, problem(error))
-        return ended(progress, tools, failed)
+        failed = ChangeEnded(Result.FAILED, to_problem(error))
+        return end_change(progress, tools, failed)
 
 
-def _need_applied(progress: Progress, request: Payload) -> None:
-    """Nobody is asked again in this run: what was not approved is said, and ends here."""
+def _require_applied(progress: Progress, request: Payload) -> None:
+    """End a change whose request was not applied: no new request is filed in this run."""
     address, id_, state = progress.consent.address, request["id"], request.get("state")
     what = f"{address}: change request {id_} "
     match state:
         case "applied":
             return
         case "rejected":
-            who, taken_back = _against(request)
+            who, taken_back = _find_rejecters(request)
             fix = f"{AGAIN}: it is filed anew" if taken_back else _AGREE
             verb = "taken back" if taken_back else "rejected"
-            trouble = Problem(f"{what}was {verb} by {who}", _reasons(request), _NOT_APPLIED, fix)
+            trouble = Problem(
+                f"{what}was {verb} by {who}", _read_reasons(request), _NOT_APPLIED, fix
+            )
             raise ChangeEnded(Result.REFUSED, trouble, change_request=str(id_))
         case "expired":
             why = "nobody decided in time"
@@ -65,8 +67,8 @@ def _need_applied(progress: Progress, request: Payload) -> None:
                 f"{what}was approved, and PostHog could not apply it", why, _NOT_APPLIED, AGAIN
             )
         case _:
-            gone = "is not there any more" if state == GONE else f"has the state {state!r}"
-            trouble = Problem(f"{what}{gone}", "", "whether it was applied is not known", AGAIN)
+            ending = "is not there any more" if state == GONE else f"has the state {state!r}"
+            trouble = Problem(f"{what}{ending}", "", "whether it was applied is not known", AGAIN)
     raise ChangeEnded(Result.FAILED, trouble, change_request=str(id_))
 
 
@@ -74,32 +76,36 @@ _NOT_APPLIED: Final = "not applied"
 _AGREE: Final = "change the document and commit it, or agree with who rejected it"
 
 
-def _against(request: Payload) -> tuple[str, bool]:
-    """Who ended it, and whether that was who had filed it: a request taken back (7.3)."""
+def _find_rejecters(request: Payload) -> tuple[str, bool]:
+    """Return who rejected a request, and whether it was its requester (contract 7.3)."""
     requester = (request.get("created_by") or {}).get("id")
-    votes = [one for one in request.get("approvals") or () if one.get("decision") == "rejected"]
-    people = [one.get("created_by") or {} for one in votes]
-    names = ", ".join(str(one.get("email") or "somebody") for one in people) or "somebody"
-    return names, bool(people) and all(one.get("id") == requester for one in people)
+    votes = [vote for vote in request.get("approvals") or () if vote.get("decision") == "rejected"]
+    people = [vote.get("created_by") or {} for vote in votes]
+    names = ", ".join(str(vote.get("email") or "somebody") for vote in people) or "somebody"
+    return names, bool(people) and all(vote.get("id") == requester for vote in people)
 
 
-def _reasons(request: Payload) -> str:
-    votes = [one for one in request.get("approvals") or () if one.get("decision") == "rejected"]
-    return "; ".join(str(one["reason"]) for one in votes if one.get("reason"))
+def _read_reasons(request: Payload) -> str:
+    votes = [vote for vote in request.get("approvals") or () if vote.get("decision") == "rejected"]
+    return "; ".join(str(vote["reason"]) for vote in votes if vote.get("reason"))
 
 
-def _go_on(tools: WorkerContext, progress: Progress, request: Payload, *, ours: bool) -> Progress:
+def _continue(
+    tools: WorkerContext, progress: Progress, request: Payload, *, ours: bool
+) -> Progress:
     change, kind = progress.consent, KINDS[progress.change.address.kind]
     result: Mapping[str, Any] = request.get("result_data") or {}
     if progress.id is None and ours and result.get("resource_id") is not None:
         progress = replace(progress, id=str(result["resource_id"]))
-    payload = _settled(tools, kind, progress, result)
+    payload = _read_settled(tools, kind, progress, result)
     if payload is None:
         if change.action is Action.CREATE and not ours:  # its turn has come
-            kept = again(progress, tools.counsel.again(change, None))
-            return change_writer.advance(tools, replace(kept, planned=change), but_last=False)
-        raise ChangeEnded(Result.REFUSED, readback.gone(change.address))
-    now = tools.counsel.again(change, payload)
+            kept = begin_again(progress, tools.replanner.replan(change, None))
+            return change_writer.advance_change(
+                tools, replace(kept, planned=change), but_last=False
+            )
+        raise ChangeEnded(Result.REFUSED, readback.describe_deleted(change.address))
+    now = tools.replanner.replan(change, payload)
     if now.action is Action.NONE:
         raise ChangeEnded(Result.DONE, payload=payload)
     alone = payload.get("version") == result.get("resource_version") and ours
@@ -114,35 +120,37 @@ def _go_on(tools: WorkerContext, progress: Progress, request: Payload, *, ours: 
             ),
             payload=payload,
         )
-    left = {root(one.path) for one in now.fields}
-    written = progress.written | {root(one.path) for one in change.fields} - left
-    fresh = replace(again(progress, now), planned=change, written=frozenset(written))
+    left = {root(field.path) for field in now.fields}
+    written = progress.written | {root(field.path) for field in change.fields} - left
+    fresh = replace(begin_again(progress, now), planned=change, written=frozenset(written))
     id_ = kind.identity(payload)
-    return change_writer.advance(tools, replace(fresh, payload=payload, id=id_), but_last=False)
+    return change_writer.advance_change(
+        tools, replace(fresh, payload=payload, id=id_), but_last=False
+    )
 
 
-def _was_shown(seen: Change, now: Change) -> bool:
-    """Whether all that is left to do was in the plan, with the same two sides."""
-    shown = {one.path: (one.live, one.desired) for one in seen.fields}
-    return all(shown.get(one.path) == (one.live, one.desired) for one in now.fields)
+def _was_shown(planned: Change, now: Change) -> bool:
+    """Return whether all that is left to do was in the plan, with the same two sides."""
+    shown = {field.path: (field.live, field.desired) for field in planned.fields}
+    return all(shown.get(field.path) == (field.live, field.desired) for field in now.fields)
 
 
-def _settled(
+def _read_settled(
     tools: WorkerContext, kind: Kind, progress: Progress, result: Mapping[str, Any]
 ) -> Payload | None:
-    """The object, at least as new as the request says that it has made it."""
+    """Read the object, at least as new as the version that the request has produced."""
     wanted = result.get("resource_version")
-    payload = readback.reread(tools, kind, progress)
+    payload = readback.read_current(tools, kind, progress)
     for wait in _SETTLES_S:
         version = payload.get("version") if payload is not None else None
         late = isinstance(wanted, int) and isinstance(version, int) and version < wanted
         if not late and (payload is not None or progress.id is None):
             break
         tools.writer.rest(wait)
-        payload = readback.reread(tools, kind, progress)
+        payload = readback.read_current(tools, kind, progress)
     return payload
 
 
 def can_continue(outcome: Outcome) -> bool:
-    """Whether a decision on a change request would let a change go on."""
+    """Return whether a decision on a change request would let the change continue."""
     return outcome.result is Result.WAITING and outcome.change_request is not None

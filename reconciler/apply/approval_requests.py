@@ -1,4 +1,4 @@
-"""What PostHog's own ledger, the change requests, says about a write: before it, and after a 409.
+"""Look up the change requests that concern a write: before it is sent, and after a 409.
 
 There is no state file: who waits for whom is on the server, and only there.
 """
@@ -35,16 +35,16 @@ from reconciler.posthog import change_requests
 _KNOWN: Final = {*change_requests.OPEN, *change_requests.FINAL}
 
 
-def hold(tools: WorkerContext, progress: Progress) -> Progress:
-    """What open and past change requests say about this object, before anything is sent."""
+def check_requests(tools: WorkerContext, progress: Progress) -> Progress:
+    """End the change, before anything is sent, if an open or past change request decides it."""
     change, gate = progress.change, progress.change.gate
     if gate.change_request is None:
         return progress
     match gate.verdict:
         case Verdict.PENDING:
-            raise waiting(tools, change, tools.counsel.request(gate.change_request))
+            raise end_waiting(tools, change, tools.replanner.get_request(gate.change_request))
         case Verdict.BLOCKED:
-            return _make_way(tools, progress)
+            return _cancel_superseded(tools, progress)
         case Verdict.REJECTED:
             raise ChangeEnded(
                 Result.REFUSED,
@@ -55,32 +55,32 @@ def hold(tools: WorkerContext, progress: Progress) -> Progress:
             return progress
 
 
-def _make_way(tools: WorkerContext, progress: Progress) -> Progress:
-    """Take back requests of our own that propose something else and that nobody voted for."""
+def _cancel_superseded(tools: WorkerContext, progress: Progress) -> Progress:
+    """Cancel this key's own requests that propose something else and have no votes."""
     change = progress.change
-    own = tools.counsel.superseded(change)
+    own = tools.replanner.list_superseded(change)
     if not own:
-        raise _blocked(tools, change, str(change.gate.change_request))
+        raise _end_blocked(tools, change, str(change.gate.change_request))
     project = tools.names.scope_ids(change.address)["project"]
     for id_ in own:
         _cancel(tools, change, project, id_)
-    said = f"took back {_listed(own)} of this key's user, which could not serve any more"
-    return replace(progress, note=said)
+    note = f"took back {_list_ids(own)} of this key's user, which could not serve any more"
+    return replace(progress, note=note)
 
 
 def _cancel(tools: WorkerContext, change: Change, project: str, id_: str) -> None:
-    """Cancel once, and read what became of it where the answer does not tell."""
+    """Cancel a request once, and read its state where the response does not show it."""
     facts = {"address": str(change.address), "change_request": id_}
     tools.journal.intend("cancel", **facts)
     try:
         change_requests.cancel(tools.writer, project, id_, reason=_REASON)
     except (AmbiguousError, PermissionDeniedError, InvalidRequestError, NotFoundError) as error:
         tools.journal.record("answer", **facts, status=error.status, error=type(error).__name__)
-        found: Payload = {}
+        request: Payload = {}
         with suppress(NotFoundError):
-            found = change_requests.get(tools.writer, project, id_)
-        if found.get("state") in change_requests.OPEN:
-            raise _blocked(tools, change, id_, found, why=error.why) from error
+            request = change_requests.get(tools.writer, project, id_)
+        if request.get("state") in change_requests.OPEN:
+            raise _end_blocked(tools, change, id_, request, why=error.why) from error
     else:
         tools.journal.record("answer", **facts, status="ok")
 
@@ -88,10 +88,10 @@ def _cancel(tools: WorkerContext, change: Change, project: str, id_: str) -> Non
 _REASON: Final = "the configuration has moved on"
 
 
-def _blocked(
+def _end_blocked(
     tools: WorkerContext, change: Change, id_: str, request: Payload | None = None, *, why: str = ""
 ) -> ChangeEnded:
-    found = request or tools.counsel.request(id_)
+    open_request = request or tools.replanner.get_request(id_)
     return ChangeEnded(
         Result.WAITING,
         Problem(
@@ -101,62 +101,66 @@ def _blocked(
             f"have it decided or cancelled: reconciler requests show {id_}",
         ),
         change_request=id_,
-        awaits=tools.counsel.awaited(change, found) if found else None,
+        awaits=tools.replanner.describe_awaited(change, open_request) if open_request else None,
     )
 
 
-def waiting(
+def end_waiting(
     tools: WorkerContext, change: Change, request: Payload, *, note: str = ""
 ) -> ChangeEnded:
-    """The end of a change that waits for a request of its own intent."""
+    """Return the end of a change that waits for a request with its own intent."""
     return ChangeEnded(
         Result.WAITING,
         change_request=str(request.get("id") or change.gate.change_request),
-        awaits=tools.counsel.awaited(change, request) if request else None,
+        awaits=tools.replanner.describe_awaited(change, request) if request else None,
         note=note,
     )
 
 
-def filed(tools: WorkerContext, progress: Progress, error: ApprovalRequiredError) -> ChangeEnded:
-    """409: a change request was filed, or one is open. Only one with our intent is ours."""
+def end_filed(
+    tools: WorkerContext, progress: Progress, error: ApprovalRequiredError
+) -> ChangeEnded:
+    """Return the end of a change after a 409: a request was filed, or another one is open."""
     change, id_ = progress.change, error.change_request_id
     project = tools.names.scope_ids(change.address)["project"]
     try:
-        found = _open_ones(tools, progress, project)
-        request = next((one for one in found if str(one["id"]) == id_), None)
+        open_requests = _list_open(tools, progress, project)
+        request = next(
+            (open_request for open_request in open_requests if str(open_request["id"]) == id_), None
+        )
         if request is None:
             request = change_requests.get(tools.writer, project, id_)
     except NotFoundError:
-        return ChangeEnded(Result.FAILED, _rolled_back(error))
+        return ChangeEnded(Result.FAILED, _describe_rolled_back(error))
     except ApiError:  # it is filed, but this key may not read it: believe the answer
-        found, request = (), {**error.change_request, "id": id_}
-    return _judged(tools, progress, error, request, found)
+        open_requests, request = (), {**error.change_request, "id": id_}
+    return _judge_request(tools, progress, error, request, open_requests)
 
 
-def _judged(
+def _judge_request(
     tools: WorkerContext,
     progress: Progress,
     error: ApprovalRequiredError,
     request: Payload,
-    found: Iterable[Payload],
+    open_requests: Iterable[Payload],
 ) -> ChangeEnded:
     change, state = progress.change, request.get("state")
-    if not _about(progress, request):
-        return _turn(tools, change, request)
+    if not _is_about_flag(progress, request):
+        return _end_out_of_turn(tools, change, request)
     pending = isinstance(error, ChangeRequestPendingError)
-    if pending and not tools.counsel.same_intent(request, change, progress.payload):
-        return _other_intent(tools, change, request)
+    if pending and not tools.replanner.is_same_intent(request, change, progress.payload):
+        return _end_other_intent(tools, change, request)
     notes = []
     if not pending and change.gate.request_plan is RequestPlan.FILE_AGAIN:
         notes.append(change.gate.note)
     if state is not None and state not in _KNOWN:
         notes.append(f"its state {state!r} is not known to this program: it counts as open")
-    same = [request, *_duplicates(tools, progress, request, found)]
+    same = [request, *_find_duplicates(tools, progress, request, open_requests)]
     if len(same) > 1:
-        same.sort(key=lambda one: (str(one.get("created_at")), str(one["id"])))
-        notes.append(_filed_twice(same))
+        same.sort(key=lambda duplicate: (str(duplicate.get("created_at")), str(duplicate["id"])))
+        notes.append(_describe_duplicates(same))
         request = same[0]
-    stop = waiting(tools, change, request, note="; ".join(notes))
+    stop = end_waiting(tools, change, request, note="; ".join(notes))
     passes = change.gate.verdict in {Verdict.NONE, Verdict.BYPASS}
     if passes and change.gate.confidence is not Confidence.UNKNOWN:
         stop.detail = Detail.GATE_UNFORESEEN
@@ -164,47 +168,49 @@ def _judged(
     return stop
 
 
-def _duplicates(
-    tools: WorkerContext, progress: Progress, request: Payload, found: Iterable[Payload]
+def _find_duplicates(
+    tools: WorkerContext, progress: Progress, request: Payload, open_requests: Iterable[Payload]
 ) -> Iterator[Payload]:
-    """Other open requests of the same intent: PostHog looks and files in two steps (12)."""
-    for one in found:
-        if one["id"] == request["id"] or one.get("action_key") != request.get("action_key"):
+    """Yield other open requests of the same intent, filed at the same time (contract 12)."""
+    for other in open_requests:
+        if other["id"] == request["id"] or other.get("action_key") != request.get("action_key"):
             continue
-        if tools.counsel.same_intent(one, progress.change, progress.payload):
-            yield one
+        if tools.replanner.is_same_intent(other, progress.change, progress.payload):
+            yield other
 
 
-def _filed_twice(same: Sequence[Payload]) -> str:
-    several = ", ".join(str(one["id"]) for one in same)
+def _describe_duplicates(same: Sequence[Payload]) -> str:
+    several = ", ".join(str(request["id"]) for request in same)
     return (
         f"the same was filed more than once, by two runs at a time: {several}; one approval is "
         "enough, and the others can be cancelled: reconciler requests cancel ID"
     )
 
 
-def _open_ones(tools: WorkerContext, progress: Progress, project: str) -> tuple[Payload, ...]:
-    """The open requests about the flag: what is there, and whether it is there twice."""
+def _list_open(tools: WorkerContext, progress: Progress, project: str) -> tuple[Payload, ...]:
+    """List the open requests about the flag."""
     if progress.id is not None:
         return change_requests.list_all(
             tools.writer, project, state=change_requests.OPEN, resource_id=progress.id
         )
     listed = change_requests.list_open(tools.writer, project)
-    return tuple(one for one in listed if _about(progress, one))
+    return tuple(request for request in listed if _is_about_flag(progress, request))
 
 
-def find(tools: WorkerContext, progress: Progress, project: str) -> Payload | None:
-    """An open request with the intent of a change; of several the oldest."""
+def find_same_intent(tools: WorkerContext, progress: Progress, project: str) -> Payload | None:
+    """Return the oldest open request with the intent of a change, or None."""
     same = [
-        one
-        for one in _open_ones(tools, progress, project)
-        if tools.counsel.same_intent(one, progress.change, progress.payload)
+        request
+        for request in _list_open(tools, progress, project)
+        if tools.replanner.is_same_intent(request, progress.change, progress.payload)
     ]
-    return min(same, key=lambda one: (str(one.get("created_at")), str(one["id"])), default=None)
+    return min(
+        same, key=lambda request: (str(request.get("created_at")), str(request["id"])), default=None
+    )
 
 
-def _about(progress: Progress, request: Payload) -> bool:
-    """Whether a request is about this flag; a gated create has no id, only a key (5.4)."""
+def _is_about_flag(progress: Progress, request: Payload) -> bool:
+    """Return whether a request is about this flag; a gated create has only a key (contract 5.4)."""
     key = (request.get("intent") or {}).get("flag_key")
     if progress.id is None or progress.change.action is Action.CREATE:
         return key in (None, progress.change.address.name)
@@ -212,8 +218,8 @@ def _about(progress: Progress, request: Payload) -> bool:
     return resource is None or str(resource) == progress.id
 
 
-def _turn(tools: WorkerContext, change: Change, request: Payload) -> ChangeEnded:
-    """The server answers for the create of another flag: it takes one at a time (5.4)."""
+def _end_out_of_turn(tools: WorkerContext, change: Change, request: Payload) -> ChangeEnded:
+    """Return the end of a create while another flag's create is open (contract 5.4)."""
     key = (request.get("intent") or {}).get("flag_key")
     return ChangeEnded(
         Result.WAITING,
@@ -225,11 +231,11 @@ def _turn(tools: WorkerContext, change: Change, request: Payload) -> ChangeEnded
         ),
         detail=Detail.TURN,
         change_request=str(request["id"]),
-        awaits=tools.counsel.awaited(change, request),
+        awaits=tools.replanner.describe_awaited(change, request),
     )
 
 
-def _other_intent(tools: WorkerContext, change: Change, request: Payload) -> ChangeEnded:
+def _end_other_intent(tools: WorkerContext, change: Change, request: Payload) -> ChangeEnded:
     requester = (request.get("created_by") or {}).get("email", "somebody")
     return ChangeEnded(
         Result.WAITING,
@@ -240,11 +246,11 @@ def _other_intent(tools: WorkerContext, change: Change, request: Payload) -> Cha
             f"have it decided or cancelled: reconciler requests show {request['id']}",
         ),
         change_request=str(request["id"]),
-        awaits=tools.counsel.awaited(change, request),
+        awaits=tools.replanner.describe_awaited(change, request),
     )
 
 
-def _rolled_back(error: ApprovalRequiredError) -> Problem:
+def _describe_rolled_back(error: ApprovalRequiredError) -> Problem:
     return Problem(
         "PostHog answered with a change request that does not exist",
         error.detail,
@@ -253,6 +259,6 @@ def _rolled_back(error: ApprovalRequiredError) -> Problem:
     )
 
 
-def _listed(ids: tuple[str, ...]) -> str:
+def _list_ids(ids: tuple[str, ...]) -> str:
     many = "change request" if len(ids) == 1 else "change requests"
     return f"{many} {', '.join(ids)}"

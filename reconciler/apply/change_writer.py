@@ -1,4 +1,4 @@
-"""One change: look, send once, judge the answer. One outcome; never an exception.
+"""Write one change: read, send once, judge the response. One outcome; never an exception.
 
 A write is never repeated without a read in between.
 """
@@ -17,7 +17,13 @@ from reconciler.apply import (
     responses,
 )
 from reconciler.apply.ids import UnknownNameError
-from reconciler.apply.progress import ChangeEnded, Progress, WorkerContext, carried, ended
+from reconciler.apply.progress import (
+    ChangeEnded,
+    Progress,
+    WorkerContext,
+    end_change,
+    list_written_fields,
+)
 from reconciler.errors import (
     AmbiguousError,
     ApiError,
@@ -32,8 +38,8 @@ from reconciler.kinds import KINDS
 from reconciler.model import Action, Detail, Payload, Problem, Request, Result, Write, root
 
 
-def advance(tools: WorkerContext, progress: Progress, *, but_last: bool) -> Progress:
-    """Send the stages that are left, or all but the last one. Whatever happens is an outcome."""
+def advance_change(tools: WorkerContext, progress: Progress, *, but_last: bool) -> Progress:
+    """Send the stages that are left, or all but the last one. Every end is an outcome."""
     return _Worker(tools, replace(progress, deferred=False)).advance(but_last=but_last)
 
 
@@ -43,7 +49,7 @@ class _Worker:
     def __init__(self, tools: WorkerContext, progress: Progress) -> None:
         self._tools = tools
         self._kind = KINDS[progress.change.address.kind]
-        self._now = progress
+        self._progress = progress
         self._sent: Write | None = None  # what the current stage has to achieve
 
     def advance(self, *, but_last: bool) -> Progress:
@@ -51,47 +57,51 @@ class _Worker:
         try:
             return self._advance(but_last=but_last)
         except ChangeEnded as stop:
-            self._saw(stop.payload)
-            self._remember(stop)
-            return ended(self._now, self._tools, stop)
+            self._record_seen(stop.payload)
+            self._remember_name(stop)
+            return end_change(self._progress, self._tools, stop)
         except UnknownNameError as error:
-            return ended(
-                self._now, self._tools, ChangeEnded(Result.FAILED, self._unknown_name(error))
+            return end_change(
+                self._progress,
+                self._tools,
+                ChangeEnded(Result.FAILED, self._describe_unknown_name(error)),
             )
         except ReconcilerError as error:
-            if responses.is_early(self._now, error):
-                return replace(self._now, deferred=True)
-            end = responses.ending(self._now, error)
-            trouble = self._now.troubled or responses.is_trouble(error)
-            self._now = replace(self._now, halt=responses.halt(error), troubled=trouble)
-            return ended(self._now, self._tools, end)
+            if responses.is_early(self._progress, error):
+                return replace(self._progress, deferred=True)
+            end = responses.end_interrupted(self._progress, error)
+            trouble = self._progress.troubled or responses.is_trouble(error)
+            self._progress = replace(
+                self._progress, halt=responses.find_halt(error), troubled=trouble
+            )
+            return end_change(self._progress, self._tools, end)
         except Exception as error:  # noqa: BLE001  one odd answer must not end the run of the others
-            detail = Detail.UNKNOWN if self._now.attempts else None
-            defect = ChangeEnded(Result.FAILED, self._defect(error), detail=detail)
-            return ended(self._now, self._tools, defect)
+            detail = Detail.UNKNOWN if self._progress.attempts else None
+            defect = ChangeEnded(Result.FAILED, self._describe_defect(error), detail=detail)
+            return end_change(self._progress, self._tools, defect)
 
-    def _remember(self, stop: ChangeEnded) -> None:
-        """Keep for later runs that a create made something under another name."""
+    def _remember_name(self, stop: ChangeEnded) -> None:
+        """Record for later runs that a create made an object under another name."""
         if stop.detail is Detail.MISNAMED and stop.payload is not None:
             folder = self._tools.journal.path.parent.parent
-            made = self._kind.identify(stop.payload)
-            created_names.remember(folder, self._now.change.address, made)
+            created_name = self._kind.identify(stop.payload)
+            created_names.remember(folder, self._progress.change.address, created_name)
 
     def _advance(self, *, but_last: bool) -> Progress:
-        if not self._now.done:
-            self._now = approval_requests.hold(self._tools, self._now)
+        if not self._progress.done:
+            self._progress = approval_requests.check_requests(self._tools, self._progress)
         self._check_names(but_last=but_last)
-        if not self._now.done:
-            self._look()
-        while self._now.done < len(self._now.stages) - but_last:
-            self._stage()
-        if self._now.done < len(self._now.stages):
-            return self._now
-        raise self._end()
+        if not self._progress.done:
+            self._read_before_write()
+        while self._progress.done < len(self._progress.stages) - but_last:
+            self._send_stage()
+        if self._progress.done < len(self._progress.stages):
+            return self._progress
+        raise self._end_stages()
 
-    def _end(self) -> ChangeEnded:
-        """Say what became of a change of which every stage is sent; journal what was not kept."""
-        now, change = self._now, self._now.change
+    def _end_stages(self) -> ChangeEnded:
+        """Return the end of a change whose stages are all sent; journal what was not kept."""
+        now, change = self._progress, self._progress.change
         desired = change.desired.spec if change.desired is not None else {}
         for name in sorted(now.dropped):
             facts = {"address": str(change.address), "field": name, "value": desired.get(name)}
@@ -99,210 +109,235 @@ class _Worker:
             self._tools.journal.record("not_kept", **facts, version=version)
         names = ", ".join(sorted(now.dropped))
         note = f"PostHog took the write and did not keep {names}" if names else ""
-        fields = {root(one.path) for one in change.fields}
+        fields = {root(field.path) for field in change.fields}
         nothing = change.action is Action.UPDATE and fields <= now.dropped
         done = now.attempts and not nothing
         return ChangeEnded(Result.DONE if done else Result.UNCHANGED, note=note)
 
     def _check_names(self, *, but_last: bool) -> None:
-        """Every name of every stage has an id before the first call: no half-written object."""
-        change = self._now.change
-        for spec in self._now.stages[self._now.done : len(self._now.stages) - but_last]:
+        """Require an id for every name of every stage before the first call."""
+        change = self._progress.change
+        for spec in self._progress.stages[
+            self._progress.done : len(self._progress.stages) - but_last
+        ]:
             self._tools.names.resolve(self._kind, change.address, spec)
         self._tools.names.scope_ids(change.address)
 
-    def _look(self) -> None:
-        """Read the object just before it is written, where PostHog does not compare by itself."""
-        change = self._now.change
+    def _read_before_write(self) -> None:
+        """Read the object just before it is written, where PostHog does not compare versions."""
+        change = self._progress.change
         if change.action is Action.CREATE:
             if not self._kind.unique:
-                write = self._write()
-                self._now = responses.exists(self._tools, self._kind, self._now, write, None)
+                write = self._build_write()
+                self._progress = responses.adopt_existing(
+                    self._tools, self._kind, self._progress, write, None
+                )
             return
-        versioned = self._kind.versioned and "version" in (self._now.payload or {})
+        versioned = self._kind.versioned and "version" in (self._progress.payload or {})
         if versioned and change.action is not Action.DELETE:
             return
-        payload = readback.reread(self._tools, self._kind, self._now)
+        payload = readback.read_current(self._tools, self._kind, self._progress)
         if payload is None:
             if change.action is Action.DELETE:
                 raise ChangeEnded(Result.UNCHANGED)
-            raise ChangeEnded(Result.REFUSED, readback.gone(change.address))
-        if readback.moved(self._kind, self._now, payload):
-            self._now = responses.replanned(self._tools, self._now, payload)
+            raise ChangeEnded(Result.REFUSED, readback.describe_deleted(change.address))
+        if readback.has_changed(self._kind, self._progress, payload):
+            self._progress = responses.replan_changed(self._tools, self._progress, payload)
         else:
-            self._now = replace(self._now, payload=payload)
+            self._progress = replace(self._progress, payload=payload)
 
-    def _stage(self) -> None:
-        """One stage: its calls, and what their answers mean; again only after a read."""
+    def _send_stage(self) -> None:
+        """Send the calls of one stage and judge their responses; repeat only after a read."""
         sent, left = 0, math.inf
         while True:
-            write = self._sent = self._write()
+            write = self._sent = self._build_write()
             calls = self._kind.calls(write)
             sent = 1 if len(calls) < left else sent + 1  # a part that is there now is progress
             left = len(calls)
             last: list[Request] = []
             try:
-                payload = self._calls(write, calls, last)
+                payload = self._send_calls(write, calls, last)
             except AmbiguousError as error:
-                self._now = replace(self._now, unsure=True, troubled=True)
-                found = (last[-1], error)
+                self._progress = replace(self._progress, uncertain=True, troubled=True)
+                lost = (last[-1], error)
                 try:
-                    payload = recovery.resolve(
-                        self._tools, self._kind, self._now, write, found, sent=sent
+                    payload = recovery.resolve_lost_write(
+                        self._tools, self._kind, self._progress, write, lost, sent=sent
                     )
                 except recovery.AlreadyApplied as done:
-                    self._finish(write, done.payload)
+                    self._finish_stage(write, done.payload)
                     return
-                self._saw(payload)
-                self._now = replace(self._now, payload=payload or self._now.payload)
+                self._record_seen(payload)
+                self._progress = replace(self._progress, payload=payload or self._progress.payload)
             except ApiError as error:
                 if self._is_over(write, last[-1], error):
                     return
                 if sent >= recovery.MOST:
-                    raise responses.refused(self._now, error) from error
+                    raise responses.end_refused(self._progress, error) from error
             else:
-                self._finish(write, payload)
+                self._finish_stage(write, payload)
                 return
 
     def _is_over(self, write: Write, request: Request, error: ApiError) -> bool:
-        """What a definite refusal means: whether the stage is over, or is sent in other words."""
+        """Return whether a refusal ends the stage; if not, it is sent in another form."""
         create = write.action is Action.CREATE
-        responses.advise(self._kind, write, error)
+        responses.name_refused_field(self._kind, write, error)
         match error:
             case ApprovalRequiredError():
-                raise approval_requests.filed(self._tools, self._now, error) from error
+                raise approval_requests.end_filed(self._tools, self._progress, error) from error
             case VersionConflictError():
-                self._move(error)
+                self._replan_after_conflict(error)
             case PolicyConflictError() if create:
                 self._create_in_parts(error)
             case InvalidRequestError() if create:
-                self._now = responses.exists(self._tools, self._kind, self._now, write, error)
+                self._progress = responses.adopt_existing(
+                    self._tools, self._kind, self._progress, write, error
+                )
                 return True
-            case InvalidRequestError() | NotFoundError() if not readback.is_whole(
+            case InvalidRequestError() | NotFoundError() if not readback.is_object_call(
                 self._kind, request, write
             ):
-                return self._part(write, error)
+                return self._resolve_part(write, error)
             case NotFoundError() if not create:
-                self._need_gone(error)
+                self._require_deleted(error)
             case _:
-                if responses.halt(error) is not None or responses.is_trouble(error):
+                if responses.find_halt(error) is not None or responses.is_trouble(error):
                     raise error
-                raise responses.refused(self._now, error) from error
+                raise responses.end_refused(self._progress, error) from error
         return False
 
-    def _need_gone(self, error: NotFoundError) -> None:
+    def _require_deleted(self, error: NotFoundError) -> None:
         """Believe a 404 about what was read before only if the object cannot be read."""
-        before, self._now = self._now, replace(self._now, unsure=True)  # if it cannot be read
-        payload = readback.reread(self._tools, self._kind, before)
-        self._now = before
+        before, self._progress = (
+            self._progress,
+            replace(self._progress, uncertain=True),
+        )  # if it cannot be read
+        payload = readback.read_current(self._tools, self._kind, before)
+        self._progress = before
         if payload is not None:
-            raise responses.refused(self._now, error) from error
-        if self._now.change.action is not Action.DELETE:
-            raise ChangeEnded(Result.REFUSED, readback.gone(self._now.change.address)) from error
-        raise ChangeEnded(Result.DONE if self._now.unsure else Result.UNCHANGED) from error
+            raise responses.end_refused(self._progress, error) from error
+        if self._progress.change.action is not Action.DELETE:
+            raise ChangeEnded(
+                Result.REFUSED, readback.describe_deleted(self._progress.change.address)
+            ) from error
+        raise ChangeEnded(Result.DONE if self._progress.uncertain else Result.UNCHANGED) from error
 
-    def _part(self, write: Write, error: ApiError) -> bool:
-        """A part was refused: there already, or gone already, by another hand? Then it is well."""
-        payload = readback.reread(self._tools, self._kind, self._now)
+    def _resolve_part(self, write: Write, error: ApiError) -> bool:
+        """Return whether a refused part of the stage is already as wanted."""
+        payload = readback.read_current(self._tools, self._kind, self._progress)
         if payload is None:
-            raise ChangeEnded(Result.REFUSED, readback.gone(self._now.change.address)) from error
-        if readback.has(self._kind, write, payload):
-            self._finish(write, payload)
+            raise ChangeEnded(
+                Result.REFUSED, readback.describe_deleted(self._progress.change.address)
+            ) from error
+        if readback.holds_write(self._kind, write, payload):
+            self._finish_stage(write, payload)
             return True
-        if self._now.payload is not None and not readback.differs(
-            self._kind, self._now.payload, payload
+        if self._progress.payload is not None and not readback.has_difference(
+            self._kind, self._progress.payload, payload
         ):
-            raise responses.refused(self._now, error) from error
-        self._now = replace(self._now, payload=payload)
+            raise responses.end_refused(self._progress, error) from error
+        self._progress = replace(self._progress, payload=payload)
         return False
 
-    def _move(self, error: VersionConflictError) -> None:
-        """Somebody was quicker: the decision is thrown away, and made anew from what is there."""
-        payload = readback.reread(self._tools, self._kind, self._now)
+    def _replan_after_conflict(self, error: VersionConflictError) -> None:
+        """Plan again after a version conflict, from the object as it is now."""
+        payload = readback.read_current(self._tools, self._kind, self._progress)
         if payload is None:
-            raise ChangeEnded(Result.REFUSED, readback.gone(self._now.change.address)) from error
-        self._now = responses.replanned(self._tools, self._now, payload)
+            raise ChangeEnded(
+                Result.REFUSED, readback.describe_deleted(self._progress.change.address)
+            ) from error
+        self._progress = responses.replan_changed(self._tools, self._progress, payload)
 
     def _create_in_parts(self, error: PolicyConflictError) -> None:
-        """The create met two policies at once: start it inactive, enable it in its own call."""
-        spec = self._now.change.desired.spec if self._now.change.desired else {}
+        """Split a create that matched two policies: create inactive, enable in its own call."""
+        spec = self._progress.change.desired.spec if self._progress.change.desired else {}
         parts = self._kind.stages(Action.CREATE, spec, split=True)
-        if len(parts) <= len(self._now.stages):
+        if len(parts) <= len(self._progress.stages):
             raise error
-        self._now = replace(self._now, stages=parts)
+        self._progress = replace(self._progress, stages=parts)
 
-    def _wrote(self, write: Write, *, whole: bool) -> None:
-        """Remember what a call has written, in case that the change does not come to its end."""
-        names = carried(self._now, self._kind, write, whole=whole) - self._now.dropped
-        self._now = replace(self._now, written=self._now.written | names)
+    def _record_written(self, write: Write, *, whole: bool) -> None:
+        """Record what a call has written, for a change that does not reach its end."""
+        names = (
+            list_written_fields(self._progress, self._kind, write, whole=whole)
+            - self._progress.dropped
+        )
+        self._progress = replace(self._progress, written=self._progress.written | names)
 
-    def _saw(self, payload: Payload | None) -> None:
-        """Remember what of the current stage has moved although no answer said so."""
-        if payload is None or self._sent is None or self._now.payload is None:
+    def _record_seen(self, payload: Payload | None) -> None:
+        """Record what the current stage has changed although no response said so."""
+        if payload is None or self._sent is None or self._progress.payload is None:
             return
-        before = readback.spec_of(self._kind, self._now.payload)
-        now = readback.spec_of(self._kind, payload)
-        moved = {name for name in self._sent.spec if before.get(name) != now.get(name)}
-        self._now = replace(self._now, written=self._now.written | moved)
+        before = readback.to_managed_spec(self._kind, self._progress.payload)
+        now = readback.to_managed_spec(self._kind, payload)
+        changed = {name for name in self._sent.spec if before.get(name) != now.get(name)}
+        self._progress = replace(self._progress, written=self._progress.written | changed)
 
-    def _finish(self, write: Write, payload: Payload | None) -> None:
-        """The stage is carried out; if people should have been asked first, that is an incident."""
-        self._wrote(write, whole=True)
-        self._wrote(write, whole=False)
-        self._sent, before = None, self._now
+    def _finish_stage(self, write: Write, payload: Payload | None) -> None:
+        """Finish a stage; if it should have waited for approval, that is an incident."""
+        self._record_written(write, whole=True)
+        self._record_written(write, whole=False)
+        self._sent, before = None, self._progress
         id_ = self._kind.identity(payload) if payload is not None else before.id
-        self._now = replace(before, payload=payload, id=id_, done=before.done + 1, unsure=False)
+        self._progress = replace(
+            before, payload=payload, id=id_, done=before.done + 1, uncertain=False
+        )
         if payload is not None and gate_check.was_missed(self._kind, before, write, payload):
-            raise gate_check.incident(self._now)
+            raise gate_check.end_incident(self._progress)
 
-    def _write(self) -> Write:
-        """What the next stage has to achieve, names turned into ids."""
-        now, change = self._now, self._now.change
+    def _build_write(self) -> Write:
+        """Build the write of the next stage, with ids in place of names."""
+        now, change = self._progress, self._progress.change
         spec = self._tools.names.resolve(self._kind, change.address, now.stages[now.done])
         created = now.done and change.action is Action.CREATE
         action = Action.UPDATE if created else change.action
         ids = self._tools.names.scope_ids(change.address)
         if now.id is not None:
             ids["id"] = now.id
-        return Write(action, spec, now.payload, ids, self._name(action))
+        return Write(action, spec, now.payload, ids, self._name_to_send(action))
 
-    def _name(self, action: Action) -> str | None:
-        """The natural key, where this stage has to send it."""
-        change = self._now.change
-        if self._now.done:
+    def _name_to_send(self, action: Action) -> str | None:
+        """Return the natural key, where this stage has to send it."""
+        change = self._progress.change
+        if self._progress.done:
             return None
         if action is Action.CREATE:
             return change.address.name
-        renamed = any(one.path == f"metadata.{self._kind.key}" for one in change.fields)
+        renamed = any(field.path == f"metadata.{self._kind.key}" for field in change.fields)
         return change.address.name if renamed else None
 
-    def _calls(self, write: Write, calls: Sequence[Request], last: list[Request]) -> Payload | None:
+    def _send_calls(
+        self, write: Write, calls: Sequence[Request], last: list[Request]
+    ) -> Payload | None:
         """Send the calls of a stage; the object as last answered, once all of them are confirmed.
 
         `last` is what was sent. Parts whose answers do not show them are looked for together.
         """
-        payload, unshown = self._now.payload, None
+        payload, unshown = self._progress.payload, None
         for request in calls:
             last.append(request)
-            body = self._send(request)
+            body = self._send_call(request)
             if request.method == "DELETE":
                 payload = None if write.action is Action.DELETE else payload
-                self._wrote(write, whole=False)
-            elif readback.is_whole(self._kind, request, write):
-                dropped = readback.verify(self._kind, self._now, write, request, body)
-                self._now, payload = replace(self._now, dropped=self._now.dropped | dropped), body
-                self._wrote(write, whole=True)
+                self._record_written(write, whole=False)
+            elif readback.is_object_call(self._kind, request, write):
+                dropped = readback.verify_response(self._kind, self._progress, write, request, body)
+                self._progress, payload = (
+                    replace(self._progress, dropped=self._progress.dropped | dropped),
+                    body,
+                )
+                self._record_written(write, whole=True)
             elif isinstance(body, Mapping) and self._kind.echoes(request, body):
-                self._wrote(write, whole=False)
+                self._record_written(write, whole=False)
             else:
                 unshown = request
         if unshown is not None:
-            raise readback.unconfirmed(unshown, "it is not of what was asked for")
+            raise readback.make_unconfirmed_error(unshown, "it is not of what was asked for")
         return payload
 
-    def _send(self, request: Request) -> Any:
+    def _send_call(self, request: Request) -> Any:
         facts: dict[str, Any] = {
-            "address": str(self._now.change.address),
+            "address": str(self._progress.change.address),
             "method": request.method,
             "path": request.path,
             "fields": sorted(request.body or ()),
@@ -312,24 +347,25 @@ class _Worker:
             with self._tools.slots:
                 delivered = self._tools.writer.deliver(request)
         except ApiError as error:
-            self._now = replace(self._now, attempts=self._now.attempts + error.sends)
+            self._progress = replace(self._progress, attempts=self._progress.attempts + error.sends)
             answer = {"status": error.status, "code": error.code, "error": type(error).__name__}
             if isinstance(error, ApprovalRequiredError):
                 answer["change_request"] = error.change_request_id
             self._tools.journal.record("answer", **facts, **answer)
             raise
-        self._now = replace(self._now, attempts=self._now.attempts + delivered.sends)
+        self._progress = replace(self._progress, attempts=self._progress.attempts + delivered.sends)
         self._tools.journal.record("answer", **facts, status="ok")
         return delivered.value
 
-    def _unknown_name(self, error: UnknownNameError) -> Problem:
-        sent = self._now.attempts
+    def _describe_unknown_name(self, error: UnknownNameError) -> Problem:
+        sent = self._progress.attempts
         state = f"{sent} of its calls were sent" if sent else "not sent"
         return Problem(str(error), "it was known when the plan was made", state, "run plan again")
 
-    def _defect(self, error: Exception) -> Problem:
+    def _describe_defect(self, error: Exception) -> Problem:
         return Problem(
-            f"{self._now.change.address}: the answer could not be used ({type(error).__name__})",
+            f"{self._progress.change.address}: the response could not be used "
+            f"({type(error).__name__})",
             "PostHog answered in a shape that is not known",
             "unknown: the last call may have been carried out",
             "run apply again: it reads first; report what the journal holds",

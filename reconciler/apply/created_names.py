@@ -35,15 +35,15 @@ def remember(folder: Path, address: Address, name: str) -> None:
 
 def recall(folder: Path) -> Mapping[Address, frozenset[str]]:
     """Return the names under which creates of an address ended before."""
-    found: dict[Address, frozenset[str]] = {}
+    names: dict[Address, frozenset[str]] = {}
     try:
         with (folder / FILE).open("rb") as file:
             lines = file.read(_MOST).splitlines()
     except OSError:
-        return found
+        return names
     for line in lines:
         with suppress(ValueError, KeyError, TypeError):
             row = json.loads(line)
             address = Address.parse(str(row["address"]))
-            found[address] = found.get(address, frozenset()) | {str(row["made"])}
-    return found
+            names[address] = names.get(address, frozenset()) | {str(row["made"])}
+    return names

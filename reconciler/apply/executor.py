@@ -1,4 +1,4 @@
-"""One thread decides, workers only write. Yields an outcome for every change of the plan."""
+"""Carry a plan out: one thread decides, workers only write."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,14 @@ from typing import Final
 from reconciler import worker_pool
 from reconciler.apply import after_approval, change_writer
 from reconciler.apply.gate_check import PolicyTurns
-from reconciler.apply.progress import AGAIN, Progress, WorkerContext, begin, partly, problem
+from reconciler.apply.progress import (
+    AGAIN,
+    Progress,
+    WorkerContext,
+    begin_change,
+    list_partly_written,
+    to_problem,
+)
 from reconciler.apply.status import RunStatus
 from reconciler.errors import ReconcilerError
 from reconciler.model import (
@@ -44,17 +51,17 @@ _INTERRUPTED: Final = Problem("not started", "the run was interrupted", "not sen
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ExecutorOptions:
     """How wide to fan out, how long to wait for people, and when to start nothing more."""
 
     workers: int = 8  # calls in flight
     stop: Event | None = None
     guarded: frozenset[str] = frozenset()  # codes of findings that refuse, instead of fail
     wait_s: float = 0.0  # for approvals; what they let through is sent in the same run
-    standing: RunStatus = field(default_factory=RunStatus)
+    status: RunStatus = field(default_factory=RunStatus)
 
 
-def execute(plan: Plan, tools: WorkerContext, options: Options) -> Iterator[Outcome]:
+def execute_plan(plan: Plan, tools: WorkerContext, options: ExecutorOptions) -> Iterator[Outcome]:
     """Carry the plan out: dependencies first, independent changes side by side.
 
     A change that failed, waits, or was refused skips what needs it, and nothing else. One that
@@ -64,12 +71,12 @@ def execute(plan: Plan, tools: WorkerContext, options: Options) -> Iterator[Outc
     refused = results.stopped(plan)
     for change in plan.changes:
         if change.action is Action.NONE:
-            yield unchanged(change)
+            yield report_unchanged(change)
     yield from _Run(plan, tools, options, refused).outcomes()
 
 
-def unchanged(change: Change) -> Outcome:
-    """The outcome of what is as the files say."""
+def report_unchanged(change: Change) -> Outcome:
+    """Return the outcome of a resource that already is as the files say."""
     return Outcome(change.address, change.action, Result.UNCHANGED, id=change.live_id)
 
 
@@ -77,7 +84,11 @@ class _Run:
     """One run. Shared state is touched by the thread that iterates `outcomes`, by no other."""
 
     def __init__(
-        self, plan: Plan, tools: WorkerContext, options: Options, refused: Mapping[Address, Finding]
+        self,
+        plan: Plan,
+        tools: WorkerContext,
+        options: ExecutorOptions,
+        refused: Mapping[Address, Finding],
     ) -> None:
         self._changes = {change.address: change for change in plan.writes}
         self._tools = replace(tools, slots=BoundedSemaphore(options.workers))
@@ -96,7 +107,7 @@ class _Run:
         self._halt: Problem | None = None
         self._watch: Watch | None = None
         self._sorter: TopologicalSorter[_Node] = TopologicalSorter(self._graph())
-        options.standing.planned = len(self._changes)
+        options.status.planned = len(self._changes)
 
     def _graph(self) -> dict[_Node, set[_Node]]:
         graph: dict[_Node, set[_Node]] = {}
@@ -111,11 +122,11 @@ class _Run:
 
     def _is_whole(self, change: Change, other: Address) -> bool:
         """Return whether all of the other goes first: a policy names the default role."""
-        there = self._changes.get(other)
-        return there is not None and not set(there.late).isdisjoint(change.depends_on)
+        dependency = self._changes.get(other)
+        return dependency is not None and not set(dependency.late).isdisjoint(change.depends_on)
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Every outcome as it comes. No more is in flight than the workers can hold."""
+        """Yield every outcome as it comes. No more calls are in flight than there are workers."""
         self._sorter.prepare()
         pool = worker_pool.start(self._hands, "apply")
         try:
@@ -127,15 +138,15 @@ class _Run:
                     finished, _ = wait(self._running, return_when=FIRST_COMPLETED)
                     for future in finished:
                         node = self._running.pop(future)
-                        yield from self._finish(node, self._result(node, future))
+                        yield from self._finish(node, self._take_result(node, future))
                 elif self._parked and not self._ready:
-                    yield from self._await(pool)
+                    yield from self._wait_for_people(pool)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _queue(self, node: _Node) -> None:
-        """Places where PostHog was not well come after the others: one must not hold up all."""
-        troubles = self._troubles[_scope(node[0])]
+        """Queue a node; projects with failed calls come last: they must not delay others."""
+        troubles = self._troubles[_get_scope(node[0])]
         heappush(self._ready, (troubles, self._place[node[0]], node))
 
     def _launch(self, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
@@ -143,13 +154,13 @@ class _Run:
         aside = []
         while self._ready and len(self._running) < self._hands:
             troubles, _, node = heappop(self._ready)
-            if troubles < self._troubles[_scope(node[0])]:
+            if troubles < self._troubles[_get_scope(node[0])]:
                 self._queue(node)
                 continue
             change = self._changes[node[0]]
             if node[0] in self._ended:  # its first half did not succeed
                 self._sorter.done(node)
-            elif (ended := self._not_started(change, late=node[1])) is not None:
+            elif (ended := self._refuse_start(change, late=node[1])) is not None:
                 yield ended
                 self._end(node, ended)
             elif not self._turns.may_start(change):
@@ -163,9 +174,9 @@ class _Run:
             self._queue(node)
 
     def _is_open(self, *, troubled: bool) -> bool:
-        """Whether PostHog may be asked; if too much has failed, by one change at a time.
+        """Return whether calls may be sent; after too many failures, one change at a time.
 
-        A place that has not failed yet is worth half a minute: the rest may be well.
+        A project that has not failed yet is worth half a minute: the rest may work.
         """
         pause = self._tools.writer.closed_for_s()
         if not pause:
@@ -184,14 +195,14 @@ class _Run:
         """Hand a node to a worker."""
         address, late = node
         change = self._changes[address]
-        progress = self._progress.get(address) or begin(change)
+        progress = self._progress.get(address) or begin_change(change)
         self._turns.start(change)
-        self._options.standing.started(address, self._tools.writer.clock())
+        self._options.status.mark_started(address, self._tools.writer.clock())
         but_last = bool(change.late) and not late
-        future = pool.submit(change_writer.advance, self._tools, progress, but_last=but_last)
+        future = pool.submit(change_writer.advance_change, self._tools, progress, but_last=but_last)
         self._running[future] = node
 
-    def _result(self, node: _Node, future: Future[Progress]) -> Progress:
+    def _take_result(self, node: _Node, future: Future[Progress]) -> Progress:
         """Return what became of a change; what the program itself failed of ends the run.
 
         Whether the call was carried out is then unknown. Every other change gets its outcome.
@@ -202,64 +213,66 @@ class _Run:
             what = f"the program failed while it wrote this: {type(error).__name__}"
             trouble = Problem(what, "a limit of this machine, or a defect", "unknown", AGAIN)
             change = self._changes[node[0]]
-            ended = replace(self._outcome(change, Result.FAILED, trouble), detail=Detail.UNKNOWN)
-            before = self._progress.get(node[0]) or begin(change)
+            ended = replace(
+                self._make_outcome(change, Result.FAILED, trouble), detail=Detail.UNKNOWN
+            )
+            before = self._progress.get(node[0]) or begin_change(change)
             return replace(before, outcome=ended, halt=trouble)
 
     def _finish(self, node: _Node, progress: Progress) -> Iterator[Outcome]:
         address, _ = node
         self._progress[address] = progress
         self._turns.end(self._changes[address], progress.outcome)
-        self._troubles[_scope(address)] += progress.troubled
+        self._troubles[_get_scope(address)] += progress.troubled
         if progress.halt is not None:
             self._halt = progress.halt
         if progress.id is not None:
             self._tools.names.learn(address, progress.id)
         if progress.deferred:
-            self._options.standing.paused(address)
+            self._options.status.mark_paused(address)
             self._queue(node)
             return
         if progress.outcome is not None:
             yield progress.outcome
             self._end(node, progress.outcome)
         else:
-            self._options.standing.paused(address)
+            self._options.status.mark_paused(address)
             self._sorter.done(node)
 
     def _end(self, node: _Node, outcome: Outcome) -> None:
-        """It is over, unless it waits for people and the run waits with it."""
+        """Close a node, unless it waits for approval and the run waits with it."""
         if self._options.wait_s and after_approval.can_continue(outcome):
-            before = self._progress.get(node[0]) or begin(self._changes[node[0]])
+            before = self._progress.get(node[0]) or begin_change(self._changes[node[0]])
             self._progress[node[0]] = replace(before, outcome=outcome)
             project = self._tools.names.scope_ids(node[0])["project"]
             self._parked[node] = (project, str(outcome.change_request))
-            self._options.standing.waits(outcome)
+            self._options.status.mark_waiting(outcome)
         else:
             self._close(node, outcome)
 
     def _close(self, node: _Node, outcome: Outcome) -> None:
         self._ended[outcome.address] = outcome
-        self._options.standing.over(outcome)
+        self._options.status.mark_ended(outcome)
         self._sorter.done(node)
 
-    def _await(self, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
-        """Nothing else is left to do: look what people have decided, until time is up."""
+    def _wait_for_people(self, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
+        """Poll the requests that changes wait for until one is decided or time is up."""
         if self._watch is None:
             self._watch = Watch(self._tools.writer, timeout_s=self._options.wait_s)
-            self._options.standing.waits_until(self._tools.writer.clock() + self._watch.left_s)
-        asked = set(self._parked.values())
+            self._options.status.set_wait_until(self._tools.writer.clock() + self._watch.left_s)
+        waiting = set(self._parked.values())
         try:
-            goes_on = not self._stops() and self._watch.rest(asked)
-            found = self._watch.look(asked) if goes_on or not self._stops() else {}
+            goes_on = not self._is_stopping() and self._watch.rest(waiting)
+            decided = self._watch.look(waiting) if goes_on or not self._is_stopping() else {}
         except ReconcilerError as error:  # the key is not accepted any more
-            goes_on, found, self._halt = False, {}, problem(error)
+            goes_on, decided, self._halt = False, {}, to_problem(error)
         for node, request in list(self._parked.items()):
-            if request in found:
+            if request in decided:
                 del self._parked[node]
-                self._turns.free(node[0].parts[:-1])
-                self._resume(node, found[request], pool)
+                self._turns.release(node[0].parts[:-1])
+                self._resume(node, decided[request], pool)
             else:
-                self._count(node, self._watch.still_open.get(request))
+                self._update_votes(node, self._watch.still_open.get(request))
         if not goes_on and not self._running:
             for node in list(self._parked):
                 del self._parked[node]
@@ -268,27 +281,29 @@ class _Run:
                     yield outcome
                     self._close(node, outcome)
 
-    def _count(self, node: _Node, request: Payload | None) -> None:
-        """Whom a request still waits for, after the votes that it has got meanwhile."""
+    def _update_votes(self, node: _Node, request: Payload | None) -> None:
+        """Update whom a request still waits for, after votes in the meantime."""
         progress = self._progress[node[0]]
         if request is None or progress.outcome is None:
             return
-        awaits = self._tools.counsel.awaited(progress.change, request)
+        awaits = self._tools.replanner.describe_awaited(progress.change, request)
         if awaits != progress.outcome.awaits:
             outcome = replace(progress.outcome, awaits=awaits)
             self._progress[node[0]] = replace(progress, outcome=outcome)
-            self._options.standing.waits(outcome)
+            self._options.status.mark_waiting(outcome)
 
     def _resume(self, node: _Node, request: Mapping[str, object], pool: ThreadPoolExecutor) -> None:
         progress = self._progress[node[0]]
-        self._options.standing.started(node[0], self._tools.writer.clock())
-        self._running[pool.submit(after_approval.resume, self._tools, progress, request)] = node
+        self._options.status.mark_started(node[0], self._tools.writer.clock())
+        self._running[pool.submit(after_approval.resume_change, self._tools, progress, request)] = (
+            node
+        )
 
-    def _stops(self) -> bool:
+    def _is_stopping(self) -> bool:
         return self._options.stop is not None and self._options.stop.is_set()
 
-    def _not_started(self, change: Change, *, late: bool) -> Outcome | None:
-        """Why nothing (more) is sent for this change, if so."""
+    def _refuse_start(self, change: Change, *, late: bool) -> Outcome | None:
+        """Return the outcome of a change for which nothing more is sent, or None."""
         if (finding := self._refused.get(change.address)) is not None:
             return results.by_finding(change, finding, guarded=self._options.guarded)
         for other in change.late if late else change.depends_on:
@@ -299,25 +314,29 @@ class _Run:
                 state = "created; its last call was not sent" if late else "not sent"
                 trouble = Problem(what, why, state, f"see {other}, then run apply again")
                 refused = before.result is Result.REFUSED
-                return self._outcome(change, Result.REFUSED if refused else Result.SKIPPED, trouble)
+                return self._make_outcome(
+                    change, Result.REFUSED if refused else Result.SKIPPED, trouble
+                )
         if (broken := self._tools.journal.broken) is not None:
-            self._halt = problem(broken)
-        if self._stops():
-            return self._never(change, _INTERRUPTED)
+            self._halt = to_problem(broken)
+        if self._is_stopping():
+            return self._end_unstarted(change, _INTERRUPTED)
         if self._halt is not None:
             why = self._halt.why or self._halt.what
-            return self._never(change, Problem("not started", why, "not sent", self._halt.fix))
-        refusal = self._turns.refusal(change)
+            return self._end_unstarted(
+                change, Problem("not started", why, "not sent", self._halt.fix)
+            )
+        refusal = self._turns.refuse(change)
         return refusal and replace(refusal, id=change.live_id)
 
-    def _never(self, change: Change, trouble: Problem) -> Outcome:
-        """The run ends before its turn."""
-        outcome = self._outcome(change, Result.SKIPPED, trouble)
+    def _end_unstarted(self, change: Change, trouble: Problem) -> Outcome:
+        """Return the outcome of a change that the run did not reach."""
+        outcome = self._make_outcome(change, Result.SKIPPED, trouble)
         if outcome.attempts:  # its first half was sent
             return outcome
         return replace(outcome, detail=Detail.NOT_STARTED)
 
-    def _outcome(self, change: Change, result: Result, trouble: Problem) -> Outcome:
+    def _make_outcome(self, change: Change, result: Result, trouble: Problem) -> Outcome:
         before = self._progress.get(change.address)
         return Outcome(
             change.address,
@@ -326,10 +345,10 @@ class _Run:
             id=before.id if before is not None else change.live_id,
             attempts=before.attempts if before is not None else 0,
             problem=trouble,
-            written=partly(before, result) if before is not None else (),
+            written=list_partly_written(before, result) if before is not None else (),
         )
 
 
-def _scope(address: Address) -> tuple[str, ...]:
-    """Where an object lives: what may be broken without the rest being so."""
+def _get_scope(address: Address) -> tuple[str, ...]:
+    """Return the project or organization of an object: what can fail without the rest."""
     return address.parts[:-1] or address.parts

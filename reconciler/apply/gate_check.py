@@ -1,6 +1,6 @@
-"""Whether the gate held: a write that passes where approval was forecast is an incident.
+"""Check that the gate held: a write that passes where approval was forecast is an incident.
 
-So little as possible may be live by then. The first write under each policy goes alone; the others
+As little as possible may be live by then. The first write under each policy goes alone; the others
 follow when it was held back.
 """
 
@@ -28,13 +28,13 @@ _Scope = tuple[str, ...]
 
 
 def was_missed(kind: Kind, before: Progress, write: Write, answered: Payload) -> bool:
-    """Whether the stage just carried out is the one that should have waited."""
+    """Return whether the stage just carried out is the one that should have waited."""
     gate = before.change.gate
     if gate.verdict not in _HELD or not gate.waits or gate.confidence is not Confidence.CERTAIN:
         return False
     action = (gate.policy or "").rpartition("/")[2]
     creates = write.action is Action.CREATE
-    if not _meets(kind, action, write, creates=creates):
+    if not _touches_gate(kind, action, write, creates=creates):
         return False
     if creates or before.payload is None:
         return True
@@ -44,8 +44,8 @@ def was_missed(kind: Kind, before: Progress, write: Write, answered: Payload) ->
     return sides[1] == sides[0] + 1  # else somebody wrote in between, and it may be theirs
 
 
-def _meets(kind: Kind, action: str, write: Write, *, creates: bool) -> bool:
-    """Whether a stage moves what a policy for an action is about."""
+def _touches_gate(kind: Kind, action: str, write: Write, *, creates: bool) -> bool:
+    """Return whether a stage changes what a policy for an action covers."""
     field = kind.gates.get(action)
     if field is None:
         return False
@@ -55,8 +55,8 @@ def _meets(kind: Kind, action: str, write: Write, *, creates: bool) -> bool:
     return sent is not None or creates
 
 
-def incident(progress: Progress) -> ChangeEnded:
-    """The end of a change that was written without those who should have been asked."""
+def end_incident(progress: Progress) -> ChangeEnded:
+    """Return the end of a change that was written without the approval it needed."""
     change = progress.change
     rest = len(progress.stages) - progress.done
     state = "applied without approval; no further gated write is sent in this run"
@@ -76,7 +76,7 @@ def incident(progress: Progress) -> ChangeEnded:
 
 
 class PolicyTurns:
-    """Which gated writes may go out now. Used by the executor's own thread alone."""
+    """Which gated writes may go out now. Used only by the executor's own thread."""
 
     def __init__(self) -> None:
         self.incident: Address | None = None
@@ -85,18 +85,18 @@ class PolicyTurns:
         self._taken: dict[_Scope, Outcome] = {}  # projects whose one create is another flag's
 
     def may_start(self, change: Change) -> bool:
-        """Whether a change may start beside what is in flight."""
-        return not any(one in self._busy for one in self._needs(change))
+        """Return whether a change may start beside what is in flight."""
+        return not any(need in self._busy for need in self._list_needs(change))
 
     def start(self, change: Change) -> None:
-        """A change has started."""
-        for one in self._needs(change):
-            self._busy[one] = change.address
+        """Record that a change has started."""
+        for need in self._list_needs(change):
+            self._busy[need] = change.address
 
     def end(self, change: Change, outcome: Outcome | None) -> None:
-        """A change has ended, or waits, or was put off."""
-        for one in [one for one, holder in self._busy.items() if holder == change.address]:
-            del self._busy[one]
+        """Record that a change has ended, waits, or was put off."""
+        for need in [need for need, holder in self._busy.items() if holder == change.address]:
+            del self._busy[need]
         if outcome is None:
             return
         if outcome.detail is Detail.GATE_MISSED:
@@ -106,13 +106,13 @@ class PolicyTurns:
         elif outcome.result is Result.WAITING and outcome.attempts and change.gate.policy:
             self._proven.add(change.gate.policy)
 
-    def free(self, scope: _Scope) -> None:
-        """The request that took a project's one create is decided."""
+    def release(self, scope: _Scope) -> None:
+        """Record that the request that occupied a project's one create is decided."""
         self._taken.pop(scope, None)
 
-    def refusal(self, change: Change) -> Outcome | None:
-        """Why a gated change is not sent any more, if so."""
-        if not _files(change):
+    def refuse(self, change: Change) -> Outcome | None:
+        """Return the outcome of a gated change that is not sent any more, or None."""
+        if not _expects_request(change):
             return None
         if self.incident is not None:
             what = f"not sent, because the gate did not hold for {self.incident}"
@@ -122,28 +122,28 @@ class PolicyTurns:
             return Outcome(change.address, change.action, Result.REFUSED, problem=problem)
         taken = self._taken.get(change.address.parts[:-1])
         if taken is not None and change.action is Action.CREATE:
-            return _in_line(change, taken)
+            return _end_in_line(change, taken)
         return None
 
-    def _needs(self, change: Change) -> tuple[Hashable, ...]:
-        """What a change must have for itself: a policy unproven, the project's one create."""
-        if not _files(change):
+    def _list_needs(self, change: Change) -> tuple[Hashable, ...]:
+        """List what a change must hold alone: an unproven policy, its project's one create."""
+        if not _expects_request(change):
             return ()
-        found: list[Hashable] = []
+        needs: list[Hashable] = []
         if change.gate.policy is not None and change.gate.policy not in self._proven:
-            found.append(change.gate.policy)
+            needs.append(change.gate.policy)
         if change.action is Action.CREATE:
-            found.append(change.address.parts[:-1])
-        return tuple(found)
+            needs.append(change.address.parts[:-1])
+        return tuple(needs)
 
 
-def _files(change: Change) -> bool:
-    """Whether a change request is expected of this run."""
+def _expects_request(change: Change) -> bool:
+    """Return whether this run is expected to file a change request for the change."""
     gate = change.gate
     return gate.verdict is Verdict.BLOCKED or (gate.verdict in _HELD and gate.waits)
 
 
-def _in_line(change: Change, taken: Outcome) -> Outcome:
+def _end_in_line(change: Change, taken: Outcome) -> Outcome:
     return Outcome(
         change.address,
         change.action,

@@ -1,4 +1,4 @@
-"""Names to ids, on the way out: the reverse of what `live` does on the way in."""
+"""Turn names into ids for writes: the reverse of what `live` does while it reads."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,18 +8,18 @@ from reconciler.model import ID, Address, Kind, Live, Person, Reference, Spec, m
 
 
 class UnknownNameError(Exception):
-    """A name without an id: planning reports these, so here the world has just moved."""
+    """A name without an id. Planning reports these, so the live state has just changed."""
 
 
-class Names:
-    """What ids are known. Only the executor's own thread adds to it; workers read."""
+class IdTable:
+    """The ids that are known. Only the executor's own thread adds to them; workers read."""
 
     def __init__(self, live: Live) -> None:
         self._ids = {fold(address): ids for address, ids in live.ids.items()}
         self._people: Mapping[str, Mapping[str, Person]] = live.people
 
     def learn(self, address: Address, id_: str) -> None:
-        """The id of an address: from the plan, or from an outcome."""
+        """Record the id of an address: from the plan, or from an outcome."""
         self._ids[fold(address)] = (id_,)
 
     def knows(self, kind_name: str, id_: str) -> bool:
@@ -27,28 +27,28 @@ class Names:
         return any(id_ in ids for a, ids in tuple(self._ids.items()) if a.kind == kind_name)
 
     def scope_ids(self, address: Address) -> dict[str, str]:
-        """What the path templates of this address need, itself left out."""
+        """Return the ids that the path templates of this address need, its own left out."""
         ids: dict[str, str] = {}
         if address.kind != "Organization":
-            ids["organization"] = self._one(Address("Organization", (address.organization,)))
+            ids["organization"] = self._get_id(Address("Organization", (address.organization,)))
         if address.project is not None:
-            ids["project"] = self._one(Address("Project", address.parts[:2]))
+            ids["project"] = self._get_id(Address("Project", address.parts[:2]))
         return ids
 
     def resolve(self, kind: Kind, address: Address, spec: Spec) -> Spec:
         """Return the spec with ids where its references are; raises UnknownNameError."""
         for reference in kind.references:
-            spec = map_values(spec, reference.path, self._by(reference, address))
+            spec = map_values(spec, reference.path, self._make_resolver(reference, address))
         return spec
 
-    def _by(self, reference: Reference, address: Address) -> Any:
+    def _make_resolver(self, reference: Reference, address: Address) -> Any:
         organization = address.organization
 
         def id_of(name: str) -> str:
             if name.startswith(ID):
                 return name.removeprefix(ID)
             if reference.kind != "Member":
-                return self._one(reference.target(address, name))
+                return self._get_id(reference.target(address, name))
             person = self._people.get(organization, {}).get(name.lower())
             if person is None:
                 raise UnknownNameError(f"nobody in {organization} has the address {name}")
@@ -56,7 +56,7 @@ class Names:
 
         return id_of
 
-    def _one(self, address: Address) -> str:
+    def _get_id(self, address: Address) -> str:
         ids = self._ids.get(fold(address), ())
         if len(ids) != 1:
             how = "is not known" if not ids else "is ambiguous"

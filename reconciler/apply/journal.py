@@ -15,8 +15,8 @@ from reconciler.errors import JournalError
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
 
 
-def to_stderr(line: str) -> None:
-    """Where records go that the disk does not take; a closed stderr is no reason to stop."""
+def print_to_stderr(line: str) -> None:
+    """Print a record that the disk does not take; a closed stderr does not stop the run."""
     with suppress(OSError, ValueError):
         sys.stderr.write(f"journal: {line}")
         sys.stderr.flush()
@@ -34,7 +34,7 @@ class Journal:
     """
 
     def __init__(
-        self, path: Path, *, now: Callable[[], str], spill: Callable[[str], None] = to_stderr
+        self, path: Path, *, now: Callable[[], str], spill: Callable[[str], None] = print_to_stderr
     ) -> None:
         self.path = path
         self.broken: JournalError | None = None  # set once a line could not be written
@@ -53,7 +53,7 @@ class Journal:
                 self.path = self.path.with_stem(f"{self.path.stem}-{os.getpid()}")
                 self._file = os.open(self.path, _FLAGS, 0o600)
         except OSError as error:
-            raise self._failed(error, "nothing was written") from error
+            raise self._make_error(error, "nothing was written") from error
         return self
 
     def __exit__(
@@ -67,14 +67,14 @@ class Journal:
 
     def intend(self, event: str, **facts: Any) -> None:
         """Append one line and see it on the disk before returning; JournalError if it is not."""
-        number = self._line(self._text(event, facts))
+        number = self._append(self._format(event, facts))
         with self._syncing:
             if self.broken is None and self._synced < number:
                 written = self._written
                 try:
                     os.fsync(self._file)
                 except OSError as error:
-                    self.broken = self._failed(error, "no further write is sent")
+                    self.broken = self._make_error(error, "no further write is sent")
                 else:
                     self._synced = written
         if self.broken is not None:
@@ -82,14 +82,14 @@ class Journal:
 
     def record(self, event: str, **facts: Any) -> None:
         """Append one line. One that cannot be written is spilled; it changes no answer."""
-        text = self._text(event, facts)
-        if not self._line(text):
+        text = self._format(event, facts)
+        if not self._append(text):
             self._spill(text)
 
-    def _text(self, event: str, facts: Mapping[str, Any]) -> str:
+    def _format(self, event: str, facts: Mapping[str, Any]) -> str:
         return json.dumps({"at": self._now(), "event": event, **facts}, default=str) + "\n"
 
-    def _line(self, text: str) -> int:
+    def _append(self, text: str) -> int:
         """Hand a line to the system; its number, or 0 if it was not taken."""
         with self._writing:
             if self.broken is not None:
@@ -99,12 +99,12 @@ class Journal:
                 while data:
                     data = data[os.write(self._file, data) :]
             except OSError as error:
-                self.broken = self._failed(error, "no further write is sent")
+                self.broken = self._make_error(error, "no further write is sent")
                 return 0
             self._written += 1
             return self._written
 
-    def _failed(self, error: OSError, state: str) -> JournalError:
+    def _make_error(self, error: OSError, state: str) -> JournalError:
         return JournalError(
             f"the journal {self.path} cannot be written",
             why=error.strerror or str(error),

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from reconciler.apply.ids import Names
+from reconciler.apply.ids import IdTable
 from reconciler.apply.journal import Journal
 from reconciler.errors import ReconcilerError
 from reconciler.kinds import KINDS
@@ -32,41 +32,41 @@ AGAIN = "run apply again: it reads first and goes on from there"
 
 
 class Replanner(Protocol):
-    """What apply asks of planning while it runs. Pure answers; nothing in it sends."""
+    """What apply asks of planning while it runs. Pure; nothing in it sends."""
 
-    def same_intent(self, request: Payload, change: Change, seen: Payload | None) -> bool:
-        """Whether a change request proposes what the change wants of the object as last seen."""
+    def is_same_intent(self, request: Payload, change: Change, seen: Payload | None) -> bool:
+        """Return whether a request proposes what the change wants of the object as last seen."""
         ...
 
-    def again(self, change: Change, payload: Payload | None) -> Change:
-        """The change as it would be planned for the object as it is now; None: not there."""
+    def replan(self, change: Change, payload: Payload | None) -> Change:
+        """Return the change as planned for the object as it is now; None: it does not exist."""
         ...
 
-    def superseded(self, change: Change) -> tuple[str, ...]:
-        """Open requests of this key's user that make way for the change: to be cancelled."""
+    def list_superseded(self, change: Change) -> tuple[str, ...]:
+        """List open requests of this key's user that the change replaces: to be cancelled."""
         ...
 
-    def request(self, id_: str) -> Payload:
-        """A change request as the plan saw it; empty if it did not."""
+    def get_request(self, id_: str) -> Payload:
+        """Return a change request as the plan saw it; empty if it did not."""
         ...
 
-    def awaited(self, change: Change, request: Payload) -> Awaited:
-        """Whom a request waits for, in names."""
+    def describe_awaited(self, change: Change, request: Payload) -> Awaited:
+        """Return whom a request waits for, by name."""
         ...
 
-    def remark(self, change: Change, request: Payload) -> str:
-        """What is to be said of a request besides: who approved what they wrote themselves."""
+    def remark_on_approval(self, change: Change, request: Payload) -> str:
+        """Return a remark on an approved request: who approved what they wrote themselves."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """What every worker is handed."""
+    """What every worker gets."""
 
     writer: Writer
     journal: Journal
-    names: Names
-    counsel: Replanner
+    names: IdTable
+    replanner: Replanner
     request_url: Callable[[Address, str], str]
     slots: AbstractContextManager[object] = field(default_factory=nullcontext)  # one a call
 
@@ -85,7 +85,7 @@ class Progress:
     dropped: frozenset[str] = frozenset()  # fields that PostHog took and did not keep
     planned: Change | None = None  # as people saw it, where it was planned anew since
     note: str = ""
-    unsure: bool = False  # an answer got lost: what is there may be of our own making
+    uncertain: bool = False  # an answer got lost: what is there may be of our own making
     deferred: bool = False  # nothing was sent, because PostHog is not well: to be tried later
     troubled: bool = False  # PostHog, or the way to it, was at fault
     halt: Problem | None = None  # why nothing more of the whole run makes sense
@@ -93,7 +93,7 @@ class Progress:
 
     @property
     def consent(self) -> Change:
-        """The change as people saw it in the plan."""
+        """Return the change as people saw it in the plan."""
         return self.planned or self.change
 
 
@@ -121,8 +121,8 @@ class ChangeEnded(Exception):  # noqa: N818  no error: the change ends here
         self.note = note
 
 
-def begin(change: Change) -> Progress:
-    """The stages of a change, none of them sent."""
+def begin_change(change: Change) -> Progress:
+    """Return the stages of a change, none of them sent."""
     kind = KINDS[change.address.kind]
     payload = change.before.payload if change.before is not None else None
     split = change.gate.verdict is Verdict.SPLIT
@@ -133,29 +133,31 @@ def begin(change: Change) -> Progress:
     return Progress(change, payload, change.live_id, stages)
 
 
-def again(progress: Progress, change: Change) -> Progress:
+def begin_again(progress: Progress, change: Change) -> Progress:
     """Begin a change that was planned again; what was sent and written before still counts."""
-    fresh = begin(change)
+    fresh = begin_change(change)
     return replace(fresh, attempts=progress.attempts, written=progress.written, note=progress.note)
 
 
-def problem(error: ReconcilerError) -> Problem:
-    """An error as part of an outcome."""
+def to_problem(error: ReconcilerError) -> Problem:
+    """Return an error as part of an outcome."""
     return Problem(error.what, error.why, error.state, error.fix)
 
 
-def carried(progress: Progress, kind: Kind, write: Write, *, whole: bool) -> frozenset[str]:
+def list_written_fields(
+    progress: Progress, kind: Kind, write: Write, *, whole: bool
+) -> frozenset[str]:
     """Return the fields that one call of the current stage brings to their last value.
 
     `whole`: it is a call for the object itself, not for a field that has calls of its own. A field
     that a later stage sets again is not there yet: a flag that is born inactive.
     """
-    again = {name for stage in progress.stages[progress.done + 1 :] for name in stage}
-    names = {name for name in write.spec if (name in kind.apart) is not whole} - again
+    set_later = {name for stage in progress.stages[progress.done + 1 :] for name in stage}
+    names = {name for name in write.spec if (name in kind.apart) is not whole} - set_later
     return frozenset({*names, f"metadata.{kind.key}"} if whole and write.name else names)
 
 
-def partly(progress: Progress, result: Result) -> tuple[str, ...]:
+def list_partly_written(progress: Progress, result: Result) -> tuple[str, ...]:
     """Return the fields that are written of a change that is not at its end, in their order.
 
     A new object is named by its key only while nothing else of it is there.
@@ -172,8 +174,8 @@ def partly(progress: Progress, result: Result) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (place.get(name, len(place)), name)))
 
 
-def ended(progress: Progress, tools: WorkerContext, stop: ChangeEnded) -> Progress:
-    """The progress with its outcome."""
+def end_change(progress: Progress, tools: WorkerContext, stop: ChangeEnded) -> Progress:
+    """Return the progress with its outcome."""
     change, request, id_ = progress.consent, stop.change_request, progress.id
     if id_ is None and stop.payload is not None:
         id_ = KINDS[change.address.kind].identity(stop.payload)
@@ -189,6 +191,6 @@ def ended(progress: Progress, tools: WorkerContext, stop: ChangeEnded) -> Progre
         detail=stop.detail,
         note=joined(progress.note, stop.note),
         awaits=stop.awaits,
-        written=partly(progress, stop.result),
+        written=list_partly_written(progress, stop.result),
     )
     return replace(progress, id=id_, outcome=outcome)

@@ -1,4 +1,4 @@
-"""An answer that got lost, or does not say what became of a write: that is read, never guessed.
+"""Read back a write whose response was lost or says too little; never guess.
 
 Read, and adopt what is there. What is not there is sent again only if no answer came and PostHog
 itself makes a second one impossible, after a quiet time, and never without a read in between. The
@@ -25,7 +25,7 @@ _QUIET_S: Final = (0.5, 2.0, 4.0)  # for what is still on its way
 _T = TypeVar("_T")
 
 
-def resolve(
+def resolve_lost_write(
     tools: WorkerContext,
     kind: Kind,
     progress: Progress,
@@ -34,7 +34,7 @@ def resolve(
     *,
     sent: int,
 ) -> Payload | None:
-    """The object as it is now, if the write may be sent again; else the end of the change.
+    """Return the object as it is now, if the write may be sent again.
 
     Args:
         tools: what a worker has.
@@ -44,33 +44,34 @@ def resolve(
         lost: the call without an answer, and the error that says so.
         sent: how often the stage was sent.
 
-    Raises Done if the stage is carried out after all, Stop if there is nothing more to do.
+    Raises AlreadyApplied if the stage is carried out after all, ChangeEnded otherwise.
 
     """
     request, error = lost
     tools.writer.rest(_QUIET_S[min(sent, len(_QUIET_S)) - 1])
     try:
-        payload = _wait_for_circuit(tools, lambda: readback.reread(tools, kind, progress))
+        payload = _wait_for_circuit(tools, lambda: readback.read_current(tools, kind, progress))
         if _is_done(kind, write, payload):
             raise AlreadyApplied(payload)
         if kind.gated and write.action is not Action.DELETE:
-            found = _wait_for_circuit(
-                tools, lambda: approval_requests.find(tools, progress, write.ids["project"])
+            request_found = _wait_for_circuit(
+                tools,
+                lambda: approval_requests.find_same_intent(tools, progress, write.ids["project"]),
             )
-            if found is not None:
-                raise approval_requests.waiting(tools, progress.change, found)
-        stop = readback.contradicted(tools, kind, progress, write, error, payload=payload)
+            if request_found is not None:
+                raise approval_requests.end_waiting(tools, progress.change, request_found)
+        stop = readback.check_contradiction(tools, kind, progress, write, error, payload=payload)
         if stop is not None:
             raise stop from error
     except ApiError as again:
-        raise _unknown(progress, error, f"and reading back: {again.what}", sent) from again
+        raise _end_unknown(progress, error, f"and reading back: {again.what}", sent) from again
     if payload is None and write.action is Action.UPDATE:
-        raise ChangeEnded(Result.REFUSED, readback.gone(progress.change.address))
+        raise ChangeEnded(Result.REFUSED, readback.describe_deleted(progress.change.address))
     if payload is not None and write.action is not Action.CREATE:
-        _need_unmoved(kind, progress, write, payload)
-    whole = readback.is_whole(kind, request, write)
-    if sent >= MOST or (whole and _is_answered(error)) or not _repeatable(kind, write, request):
-        raise _unknown(progress, error, "", sent)
+        _require_unchanged(kind, progress, write, payload)
+    whole = readback.is_object_call(kind, request, write)
+    if sent >= MOST or (whole and _is_answered(error)) or not _is_repeatable(kind, write, request):
+        raise _end_unknown(progress, error, "", sent)
     return payload
 
 
@@ -85,23 +86,23 @@ class AlreadyApplied(Exception):  # noqa: N818  no error: the write was carried 
 def _is_done(kind: Kind, write: Write, payload: Payload | None) -> bool:
     if write.action is Action.DELETE:
         return payload is None
-    return payload is not None and readback.has(kind, write, payload)
+    return payload is not None and readback.holds_write(kind, write, payload)
 
 
-def _need_unmoved(kind: Kind, progress: Progress, write: Write, payload: Payload) -> None:
-    """What the stage was about to change may not have been changed by somebody else meanwhile.
+def _require_unchanged(kind: Kind, progress: Progress, write: Write, payload: Payload) -> None:
+    """End the change if somebody else has changed what the stage was about to change.
 
     Parts with calls of their own may stand half-way: that is our own doing.
     """
-    before = readback.spec_of(kind, progress.payload or {})
-    now = readback.spec_of(kind, payload)
+    before = readback.to_managed_spec(kind, progress.payload or {})
+    now = readback.to_managed_spec(kind, payload)
     names = [name for name in write.spec if name not in kind.apart]
-    moved = [name for name in names if before.get(name) != now.get(name)]
-    if moved:
+    changed = [name for name in names if before.get(name) != now.get(name)]
+    if changed:
         raise ChangeEnded(
             Result.REFUSED,
             Problem(
-                f"{progress.change.address}: somebody changed {', '.join(moved)} meanwhile",
+                f"{progress.change.address}: somebody changed {', '.join(changed)} meanwhile",
                 "the answer to our own write was lost, and what is there is not ours",
                 "unknown: ours may have been carried out before theirs",
                 "run plan and look at what moved",
@@ -118,8 +119,8 @@ _FAILURES: Final = 500
 _TIMED_OUT: Final = 408
 
 
-def _repeatable(kind: Kind, write: Write, request: Request) -> bool:
-    """Whether PostHog itself keeps a second one from doing harm.
+def _is_repeatable(kind: Kind, write: Write, request: Request) -> bool:
+    """Return whether PostHog itself keeps a second write from doing harm.
 
     A key that it keeps unique, a version that it compares, or an id that is gone: anything else
     is not sent a second time in one run.
@@ -134,7 +135,7 @@ def _repeatable(kind: Kind, write: Write, request: Request) -> bool:
             return kind.versioned and "version" in (request.body or {})
 
 
-def _unknown(progress: Progress, error: AmbiguousError, more: str, sent: int) -> ChangeEnded:
+def _end_unknown(progress: Progress, error: AmbiguousError, more: str, sent: int) -> ChangeEnded:
     times = "once" if sent == 1 else f"{sent} times"
     return ChangeEnded(
         Result.FAILED,
@@ -149,7 +150,7 @@ def _unknown(progress: Progress, error: AmbiguousError, more: str, sent: int) ->
 
 
 def _wait_for_circuit(tools: WorkerContext, read: Callable[[], _T]) -> _T:
-    """A read that waits for the circuit: what became of a write is worth half a minute."""
+    """Read once more after the circuit has closed: the fate of a write is worth half a minute."""
     try:
         return read()
     except (UnreachableError, UnreadableError, ServerError):

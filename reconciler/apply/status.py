@@ -1,4 +1,4 @@
-"""How a run stands at this moment: what the board on a terminal shows. For two threads."""
+"""The status of a run at this moment: what the progress board shows. Safe for two threads."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from reconciler.model import Action, Address, Outcome, Result
 
 @dataclass(frozen=True, slots=True)
 class StatusSnapshot:
-    """A copy of the standing: nothing in it changes any more."""
+    """A copy of the status: nothing in it changes any more."""
 
     planned: int
     ended: Mapping[str, int]  # by result
@@ -20,14 +20,14 @@ class StatusSnapshot:
 
     @property
     def queued(self) -> int:
-        """Changes whose turn has not come."""
+        """Return the number of changes whose turn has not come."""
         over = sum(self.ended.values()) + len(self.in_flight) + len(self.parked)
         return max(0, self.planned - over)
 
 
 @dataclass
 class RunStatus:
-    """Kept by the executor, read by whoever draws."""
+    """Kept by the executor, read by the progress board."""
 
     planned: int = 0
     _ended: Counter[str] = field(default_factory=Counter)
@@ -36,38 +36,38 @@ class RunStatus:
     _wait_until: float | None = None
     _lock: Lock = field(default_factory=Lock)
 
-    def started(self, address: Address, at: float) -> None:
-        """A worker has it."""
+    def mark_started(self, address: Address, at: float) -> None:
+        """Record that a worker has taken the change."""
         with self._lock:
             self._parked.pop(address, None)
             self._in_flight[address] = at
 
-    def paused(self, address: Address) -> None:
-        """A worker has handed it back, and it is not over."""
+    def mark_paused(self, address: Address) -> None:
+        """Record that a worker has returned the change, which has not ended."""
         with self._lock:
             self._in_flight.pop(address, None)
 
-    def waits(self, outcome: Outcome) -> None:
-        """It waits for people, and the run waits with it."""
+    def mark_waiting(self, outcome: Outcome) -> None:
+        """Record that the change waits for approval, and the run waits with it."""
         with self._lock:
             self._in_flight.pop(outcome.address, None)
             self._parked[outcome.address] = outcome
 
-    def over(self, outcome: Outcome) -> None:
-        """It has ended."""
+    def mark_ended(self, outcome: Outcome) -> None:
+        """Record that the change has ended."""
         with self._lock:
             self._in_flight.pop(outcome.address, None)
             self._parked.pop(outcome.address, None)
             if outcome.action is not Action.NONE:
                 self._ended[Result(outcome.result)] += 1
 
-    def waits_until(self, at: float) -> None:
-        """How long people are waited for."""
+    def set_wait_until(self, at: float) -> None:
+        """Record until when the run waits for approvals."""
         with self._lock:
             self._wait_until = at
 
-    def moment(self) -> StatusSnapshot:
-        """How it stands now."""
+    def take_snapshot(self) -> StatusSnapshot:
+        """Return the status at this moment."""
         with self._lock:
             return StatusSnapshot(
                 self.planned,

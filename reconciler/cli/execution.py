@@ -39,7 +39,7 @@ def carry_out(
 ) -> tuple[tuple[Outcome, ...], int | None]:
     """Every outcome, each shown on stderr as it comes; journalled if anything is to be sent."""
     if not made.writes:
-        return tuple(executor.unchanged(change) for change in made.changes), None
+        return tuple(executor.report_unchanged(change) for change in made.changes), None
     stamp = session.now().strftime("%Y%m%dT%H%M%S.%fZ")
     ended: dict[Address, Outcome] = {}
     kept = apply.journal_path(session.folder(), stamp)
@@ -53,7 +53,9 @@ def carry_out(
         _board(session, writer, standing, interrupt, color=color) as shown,
     ):
         journal.intend("begin", target=made.target, host=made.host, digest=made.desired_digest)
-        options = executor.Options(how.workers, interrupt.stop, how.guarded, how.wait_s, standing)
+        options = executor.ExecutorOptions(
+            how.workers, interrupt.stop, how.guarded, how.wait_s, standing
+        )
         for outcome in apply.apply(made, world, writer, journal, options=options):
             before = ended.get(outcome.address)  # it waited, and still does, whoever has voted
             again = before is not None and replace(before, awaits=outcome.awaits) == outcome
@@ -117,7 +119,7 @@ def _board(
     interrupt.is_shown = True
 
     def look() -> Board:
-        now, moment = writer.clock(), standing.moment()
+        now, moment = writer.clock(), standing.take_snapshot()
         return Board(
             planned=moment.planned,
             ended=moment.ended,

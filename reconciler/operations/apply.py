@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from reconciler.apply import executor
-from reconciler.apply.ids import Names
+from reconciler.apply.ids import IdTable
 from reconciler.apply.journal import Journal
 from reconciler.apply.progress import WorkerContext
 from reconciler.model import Address, Outcome, Plan
@@ -19,23 +19,23 @@ def apply(
     writer: Writer,
     journal: Journal,
     *,
-    options: executor.Options,
+    options: executor.ExecutorOptions,
 ) -> Iterator[Outcome]:
     """Carry the plan out. `world` is what it was made from."""
-    names = Names(world.live)
+    names = IdTable(world.live)
     for change in made.changes:
         if change.live_id is not None:  # also of what is renamed, and of one among namesakes
             names.learn(change.address, change.live_id)
     remark = _voters(world, made.created_at).remark
     advisor = replan.LiveReplanner(made, base=world.base, live=world.live, remark=remark)
     tools = WorkerContext(writer, journal, names, advisor, request_url(made.host, names))
-    for outcome in executor.execute(made, tools, options):
+    for outcome in executor.execute_plan(made, tools, options):
         if outcome.id is not None:
             advisor.learn(outcome.address, outcome.id)
         yield outcome
 
 
-def request_url(host: str, names: Names) -> Callable[[Address, str], str]:
+def request_url(host: str, names: IdTable) -> Callable[[Address, str], str]:
     """Where a person opens a change request in PostHog."""
 
     def url(address: Address, request: str) -> str:

@@ -67,11 +67,11 @@ class LiveReplanner:
         """The id of what this run has made; from the thread that takes outcomes."""
         self._names.learn(address, id_)
 
-    def request(self, id_: str) -> Payload:
+    def get_request(self, id_: str) -> Payload:
         """A change request as the plan saw it; empty if it did not."""
         return self._requests.get(id_, {})
 
-    def same_intent(self, request: Payload, change: Change, seen: Payload | None) -> bool:
+    def is_same_intent(self, request: Payload, change: Change, seen: Payload | None) -> bool:
         """Whether a change request proposes what the change wants of the flag as last seen."""
         found = names.change_request(request, *change.address.parts[:2], names=self._names)
         there = change.before
@@ -79,12 +79,12 @@ class LiveReplanner:
             there = self._resource(change, seen)
         return request_matching.same_intent(found, change, there)
 
-    def superseded(self, change: Change) -> tuple[str, ...]:
+    def list_superseded(self, change: Change) -> tuple[str, ...]:
         """Open requests of this key's user that make way for the change."""
         me = self._live.me.id if self._live.me is not None else None
         return change_requests.superseded(self._open, change, change.before, me)
 
-    def again(self, change: Change, payload: Payload | None) -> Change:
+    def replan(self, change: Change, payload: Payload | None) -> Change:
         """The change as it would be planned for the object as it is now."""
         if change.desired is None:
             return change
@@ -109,7 +109,7 @@ class LiveReplanner:
         scope = change.address.parts[:-1]
         return names.resource_of(KINDS[change.address.kind], scope, payload, self._names)
 
-    def awaited(self, change: Change, request: Payload) -> Awaited:
+    def describe_awaited(self, change: Change, request: Payload) -> Awaited:
         """Whom a request waits for, in names."""
         found = names.change_request(request, *change.address.parts[:2])
         gate = change_requests.asked(found, change.before, self._steps)
@@ -124,7 +124,7 @@ class LiveReplanner:
         voted = tuple(vote.person for vote in found.votes if vote.approved)
         return Awaited(gate.quorum, able, voted, found.expires_at)
 
-    def remark(self, change: Change, request: Payload) -> str:
+    def remark_on_approval(self, change: Change, request: Payload) -> str:
         """What is to be said of a request that was approved."""
         found = names.change_request(request, *change.address.parts[:2])
         return self._remark(change.address, found) if self._remark is not None else ""

@@ -112,12 +112,12 @@ def apply(repo, *, between=None, time=None, wait_s=0.0, workers=4, stop=None, jo
     with writer, Journal(path, now=lambda: STAMP, spill=lambda _: None) as book:
         if journal is not None:
             journal(book)
-        options = executor.Options(
+        options = executor.ExecutorOptions(
             workers=workers,
             stop=stop,
             guarded=checks.CODES,
             wait_s=wait_s,
-            standing=RunStatus(),
+            status=RunStatus(),
         )
         said = list(operations_apply.apply(made, world, writer, book, options=options))
     last = {row.address: row for row in said}
