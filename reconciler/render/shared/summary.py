@@ -270,25 +270,32 @@ def _describe_released(one: Released) -> str:
     return f"{one.address}: {one.path} stays {stays}"
 
 
-def merge_findings(found: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Findings that differ in their resource alone are one: its numbers are said once."""
-    groups: dict[tuple[str, ...], list[Finding]] = {}
-    for number, one in enumerate(found):
-        name = str(one.address)
-        alike = one.message.startswith(f"{name} ")
-        said = one.message.removeprefix(name) if alike else f"{number}"
-        groups.setdefault((one.code, one.severity, one.why, one.fix, said), []).append(one)
-    return tuple(_merge_group(group) for group in groups.values())
+def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the findings; those that differ only in the resource they name become one."""
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for number, finding in enumerate(findings):
+        groups.setdefault(_without_resource(finding, number), []).append(finding)
+    return tuple(shown for group in groups.values() for shown in _merge_group(group))
 
 
-def _merge_group(group: list[Finding]) -> Finding:
-    first, *others = group
-    if not others or first.address is None:
-        return first
-    names = [str(one.address) for one in group]
+def _without_resource(finding: Finding, number: int) -> tuple[object, ...]:
+    """Return what a finding has in common with those about other resources."""
+    if finding.address is None:
+        return (number,)
+    rest = finding.message.replace(f"{finding.address} ", "", 1)
+    return (finding.code, finding.severity, finding.why, finding.fix, rest)
+
+
+def _merge_group(group: list[Finding]) -> Iterator[Finding]:
+    """Yield one finding that names all resources, if the messages do name them."""
+    first = group[0]
+    if len({finding.message for finding in group}) < len(group) or len(group) == 1:
+        yield from group
+        return
+    names = [str(finding.address) for finding in group]
     shown = ", ".join(names[:_NAMED])
     rest = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return replace(first, message=first.message.replace(names[0], shown + rest, 1))
+    yield replace(first, message=first.message.replace(names[0], shown + rest, 1))
 
 
 def list_findings(plan: Plan) -> tuple[Finding, ...]:
