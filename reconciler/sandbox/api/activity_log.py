@@ -8,9 +8,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.sandbox.protocol import validators
 from reconciler.sandbox.protocol.errors import forbidden, invalid, not_found
 from reconciler.sandbox.protocol.messages import Response
+from reconciler.sandbox.protocol.validators import (
+    Field,
+    check_boolean,
+    check_object,
+    check_query_integer,
+    check_uuid,
+    make_choice_check,
+    parse_id,
+    parse_uuid,
+    read_fields,
+)
 from reconciler.sandbox.requests.call import Call
 from reconciler.sandbox.requests.routes import Route, View
 from reconciler.sandbox.store import clock, people
@@ -42,7 +52,7 @@ def list_entries(call: Call) -> Response:
     """List entries, newest first, by cursor or, with `page`, by page number (contract 11.1)."""
     clauses, tests = _parse_filters(call)
     keep = (lambda entry: all(test(entry) for test in tests)) if tests else None
-    size = min(validators.parse_id(call.get_query("page_size") or "") or _PAGE, _LARGEST_PAGE)
+    size = min(parse_id(call.get_query("page_size") or "") or _PAGE, _LARGEST_PAGE)
     number = call.get_query("page")
     if number is not None or call.profile.counts_logs:
         return _read_numbered_page(call, clauses, keep, size=size, number=number or "1")
@@ -111,13 +121,13 @@ def _parse_cursor(text: str | None) -> _Cursor:
         side, _, entry = base64.urlsafe_b64decode(text.encode()).decode().partition("=")
     except ValueError:
         side, entry = "", ""
-    if side not in ("before", "after") or validators.parse_uuid(entry) is None:
+    if side not in ("before", "after") or parse_uuid(entry) is None:
         raise not_found("Invalid cursor")
     return _Cursor(entry, back=side == "before")
 
 
 def _parse_offset(text: str, size: int) -> int:
-    number = validators.parse_id(text)
+    number = parse_id(text)
     if not number:
         raise not_found("Invalid page.")
     return (number - 1) * size
@@ -130,9 +140,7 @@ def _parse_filters(call: Call) -> tuple[list[Clause], list[EntryFilter]]:
         clauses.append(_make_in_clause("user", _find_user_ids(call, users)))
     if teams := _parse_list(call, "team_ids"):
         clauses.append(
-            _make_in_clause(
-                "project", [validators.check_query_integer(team, "team_ids") for team in teams]
-            )
+            _make_in_clause("project", [check_query_integer(team, "team_ids") for team in teams])
         )
     tests: list[EntryFilter] = []
     if addresses := _parse_list(call, "ip_addresses"):
@@ -154,7 +162,7 @@ def _parse_column_filters(call: Call) -> Iterator[Clause]:
             yield _make_in_clause(column, words)
     for name in ("was_impersonated", "is_system"):
         if word := call.get_query(name):
-            yield f"{name} IS ?", (validators.check_boolean(word, name),)
+            yield f"{name} IS ?", (check_boolean(word, name),)
 
 
 def _make_place_clause(call: Call) -> Clause:
@@ -183,7 +191,7 @@ def _parse_list(call: Call, name: str) -> list[str]:
 
 
 def _find_user_ids(call: Call, uuids: list[str]) -> list[int]:
-    users = [call.tx.find_first(User, uuid=validators.check_uuid(word, "users")) for word in uuids]
+    users = [call.tx.find_first(User, uuid=check_uuid(word, "users")) for word in uuids]
     return [user.id for user in users if user is not None]
 
 
@@ -316,14 +324,14 @@ def export_organization(call: Call) -> Response:
 
 
 EXPORT = (
-    validators.Field("format", validators.make_choice_check("csv", "xlsx"), required=True),
-    validators.Field("filters", validators.check_object),
+    Field("format", make_choice_check("csv", "xlsx"), required=True),
+    Field("filters", check_object),
 )
 
 
 def export_project(call: Call) -> Response:
     """Accept an export of the project's log; no file is made."""
-    values = validators.read_fields(call.data, EXPORT, partial=False)
+    values = read_fields(call.data, EXPORT, partial=False)
     return Response(202, {"id": call.tx.make_uuid(), "export_format": values["format"]})
 
 

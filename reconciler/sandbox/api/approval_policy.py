@@ -3,9 +3,19 @@
 from dataclasses import replace
 from typing import Any
 
-from reconciler.sandbox.protocol import validators
 from reconciler.sandbox.protocol.errors import invalid, not_found
 from reconciler.sandbox.protocol.messages import Response
+from reconciler.sandbox.protocol.validators import (
+    Field,
+    check_any,
+    check_boolean,
+    check_duration,
+    check_uuid,
+    make_list_check,
+    make_text_check,
+    parse_uuid,
+    read_fields,
+)
 from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route, View
 from reconciler.sandbox.store import people
@@ -28,14 +38,14 @@ def _check_list(value: Any, name: str) -> list[Any]:
 
 
 WRITABLE = (
-    validators.Field("action_key", validators.make_text_check(longest=_LONGEST_KEY), required=True),
-    validators.Field("conditions", validators.check_any),
-    validators.Field("approver_config", validators.check_any, required=True),
-    validators.Field("allow_self_approve", validators.check_boolean),
-    validators.Field("bypass_org_membership_levels", _check_list),
-    validators.Field("bypass_roles", validators.make_list_check(validators.check_uuid)),
-    validators.Field("expires_after", validators.check_duration),
-    validators.Field("enabled", validators.check_boolean),
+    Field("action_key", make_text_check(longest=_LONGEST_KEY), required=True),
+    Field("conditions", check_any),
+    Field("approver_config", check_any, required=True),
+    Field("allow_self_approve", check_boolean),
+    Field("bypass_org_membership_levels", _check_list),
+    Field("bypass_roles", make_list_check(check_uuid)),
+    Field("expires_after", check_duration),
+    Field("enabled", check_boolean),
 )
 
 
@@ -96,7 +106,7 @@ def delete_policy(call: Call) -> Response:
 
 
 def _validate_body(call: Call, *, partial: bool) -> dict[str, Any]:
-    values = validators.read_fields(call.data, WRITABLE, partial=partial)
+    values = read_fields(call.data, WRITABLE, partial=partial)
     return check_policy(values, call.profile, roles=lambda ids: _check_bypass_roles(call, ids))
 
 
@@ -160,7 +170,7 @@ def _require_free_action(call: Call, action_key: str, own: str | None) -> None:
 
 
 def _find_policy(call: Call) -> Policy:
-    identity = validators.parse_uuid(call.params["id"])
+    identity = parse_uuid(call.params["id"])
     policy = call.tx.get(Policy, identity) if identity else None
     if policy is None or policy.project != call.project.id:
         raise not_found()

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from reconciler.sandbox.protocol import validators
 from reconciler.sandbox.protocol.errors import forbidden, not_found
 from reconciler.sandbox.protocol.messages import Response
+from reconciler.sandbox.protocol.validators import check_query_integer, parse_uuid
 from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route, View
 from reconciler.sandbox.rules import apply_request
@@ -33,9 +33,7 @@ def list_requests(call: Call) -> Response:
     if call.profile.name == "g1" and (kind := call.get_query("action_type")):
         clauses.append(("action_key = ?", (kind,)))
     if requester := call.get_query("requester"):
-        clauses.append(
-            ("created_by = ?", (validators.check_query_integer(requester, "requester"),))
-        )
+        clauses.append(("created_by = ?", (check_query_integer(requester, "requester"),)))
     envelope, requests = read_page(call, ChangeRequest, clauses)
     return make_page(envelope, [render_request(call, request) for request in requests])
 
@@ -148,7 +146,7 @@ def _answer_decision(
 
 
 def _find_request(call: Call) -> ChangeRequest:
-    identity = validators.parse_uuid(call.params["id"])
+    identity = parse_uuid(call.params["id"])
     request = call.tx.get(ChangeRequest, identity) if identity else None
     if request is None or request.project != call.project.id:
         raise not_found()

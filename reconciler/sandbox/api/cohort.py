@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from reconciler.sandbox.protocol import validators
 from reconciler.sandbox.protocol.messages import Response
+from reconciler.sandbox.protocol.validators import check_query_integer
 from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route
 from reconciler.sandbox.store import people
@@ -21,9 +21,7 @@ def list_cohorts(call: Call) -> Response:
     if search := call.get_query("search"):
         clauses.append(("instr(lower(name), ?)", (search.lower(),)))
     if author := call.get_query("created_by_id"):
-        clauses.append(
-            ("created_by = ?", (validators.check_query_integer(author, "created_by_id"),))
-        )
+        clauses.append(("created_by = ?", (check_query_integer(author, "created_by_id"),)))
     basic = (call.get_query("basic") or "").lower() in ("true", "1")
     envelope, cohorts = read_page(call, Cohort, clauses)
     return make_page(envelope, [_render_cohort(call, cohort, basic=basic) for cohort in cohorts])

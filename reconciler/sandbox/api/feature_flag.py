@@ -5,9 +5,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from reconciler.sandbox.protocol import validators
 from reconciler.sandbox.protocol.errors import invalid, not_found
 from reconciler.sandbox.protocol.messages import Response
+from reconciler.sandbox.protocol.validators import check_query_integer, parse_id
 from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route
 from reconciler.sandbox.rules import flag_filters, flags, gate
@@ -61,9 +61,7 @@ def _parse_column_filters(call: Call, clauses: list[Clause]) -> list[FlagFilter]
     if runtime := call.get_query("evaluation_runtime"):
         clauses.append(("evaluation_runtime = ?", (runtime,)))
     if author := call.get_query("created_by_id"):
-        clauses.append(
-            ("created_by = ?", (validators.check_query_integer(author, "created_by_id"),))
-        )
+        clauses.append(("created_by = ?", (check_query_integer(author, "created_by_id"),)))
     if active == "STALE":
         return [lambda flag: find_status(flag, call.tx) == "STALE"]
     return []
@@ -194,7 +192,7 @@ def _switch_flag(call: Call, change: dict[str, Any]) -> Response:
 
 
 def _find_flag(call: Call) -> Flag:
-    number = validators.parse_id(call.params["id"])
+    number = parse_id(call.params["id"])
     flag = call.tx.get(Flag, number) if number is not None else None
     if flag is None or flag.project != call.project.id:
         raise not_found()
@@ -284,12 +282,12 @@ def _render_filters(call: Call, flag: Flag) -> Any:
 
 def _label_property(call: Call, item: dict[str, Any]) -> dict[str, Any]:
     if item.get("type") == "cohort":
-        number = validators.parse_id(str(item.get("value")))
+        number = parse_id(str(item.get("value")))
         cohort = call.tx.get(Cohort, number) if number is not None else None
         name = cohort.name if cohort else None
         return {**item, "cohort_name": name or f"Cohort {item.get('value')}"}
     if item.get("type") == "flag" and call.profile.merges_filters:
-        number = validators.parse_id(str(item.get("key")))
+        number = parse_id(str(item.get("key")))
         other = call.tx.get(Flag, number) if number is not None else None
         return {**item, "label": other.key if other else None}
     return item

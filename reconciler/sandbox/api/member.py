@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.sandbox.api.organization import move_to_another_organization
-from reconciler.sandbox.protocol import validators
 from reconciler.sandbox.protocol.errors import forbidden, invalid, not_found
 from reconciler.sandbox.protocol.messages import Response
+from reconciler.sandbox.protocol.validators import Field, make_choice_check, parse_uuid, read_fields
 from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route
 from reconciler.sandbox.rules import activity
@@ -16,7 +16,7 @@ from reconciler.sandbox.store.model import ADMIN, LEVELS, OWNER, Membership, Rol
 from reconciler.sandbox.store.transaction import Clause, Transaction
 
 _SCOPE = "OrganizationMembership"
-WRITABLE = (validators.Field("level", validators.make_choice_check(*LEVELS)),)
+WRITABLE = (Field("level", make_choice_check(*LEVELS)),)
 _ORDERS = {"joined_at": "joined_at, seq", "-joined_at": "joined_at DESC, seq DESC"}
 
 
@@ -54,7 +54,7 @@ def _parse_moment(text: str) -> str:
 def update_member(call: Call) -> Response:
     """Change a member's level."""
     member, user = _find_target(call)
-    values = validators.read_fields(call.data, WRITABLE, partial=True)
+    values = read_fields(call.data, WRITABLE, partial=True)
     if "level" not in values:
         return Response(200, render_member(call.tx, member))
     _require_right_to_set(call, member, values["level"])
@@ -104,7 +104,7 @@ def delete_member(call: Call) -> Response:
 
 def _find_target(call: Call) -> tuple[Membership, User]:
     word = call.params["user"]
-    identity = call.user.uuid if word == "@me" else validators.parse_uuid(word)
+    identity = call.user.uuid if word == "@me" else parse_uuid(word)
     user = call.tx.find_first(User, uuid=identity) if identity else None
     member = people.find_membership(call.tx, call.organization.id, user.id) if user else None
     if user is None or member is None or not user.is_active:
@@ -113,18 +113,16 @@ def _find_target(call: Call) -> tuple[Membership, User]:
 
 
 def _log_change(
-    call: Call, member: Membership, user: User, kind: str, changed: list[dict[str, Any]]
+    call: Call, member: Membership, user: User, kind: str, changes: list[activity.Change]
 ) -> None:
     activity.record_entry(
         call.tx,
         call.actor,
+        kind,
+        changes,
         scope=_SCOPE,
-        activity=kind,
+        item=(member.id, user.email),
         organization=member.organization,
-        project=None,
-        item=member.id,
-        name=user.email,
-        changed=changed,
     )
 
 

@@ -330,52 +330,22 @@ BODIES: dict[str, Schema] = {
     "activity_logs": _make_body("format: format\nobject: filters", required=("format",)),
 }
 
-QUERIES: dict[str, tuple[str, ...]] = {
-    "approval_policies.list": ("action_key", "enabled"),
-    "change_requests.list": (
-        "state",
-        "action_key",
-        "requester",
-        "resource_type",
-        "resource_id",
-    ),
-    "members.list": ("email", "updated_after", "search", "order"),
+_QUERIES = {
+    "approval_policies.list": "action_key enabled",
+    "change_requests.list": "state action_key requester resource_type resource_id",
+    "members.list": "email updated_after search order",
     "feature_flags.list": (
-        "active",
-        "search",
-        "key",
-        "type",
-        "created_by_id",
-        "evaluation_runtime",
-        "tags",
-        "excluded_tags",
-        "archived",
-        "has_evaluation_contexts",
-        "excluded_properties",
-        "order",
+        "active search key type created_by_id evaluation_runtime tags excluded_tags archived "
+        "has_evaluation_contexts excluded_properties order"
     ),
-    "cohorts.list": ("basic", "type", "search", "created_by_id"),
+    "cohorts.list": "basic type search created_by_id",
     "activity_logs.list": (
-        "start_date",
-        "end_date",
-        "users",
-        "scopes",
-        "activities",
-        "clients",
-        "item_ids",
-        "team_ids",
-        "ip_addresses",
-        "search_text",
-        "detail_filters",
-        "hogql_filter",
-        "was_impersonated",
-        "is_system",
-        "ordering",
-        "page",
-        "page_size",
-        "cursor",
+        "start_date end_date users scopes activities clients item_ids team_ids ip_addresses "
+        "search_text detail_filters hogql_filter was_impersonated is_system ordering page "
+        "page_size cursor"
     ),
 }
+QUERIES = {route: tuple(names.split()) for route, names in _QUERIES.items()}
 
 
 def make_page_schema(name: str) -> Schema:

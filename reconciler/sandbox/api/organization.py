@@ -6,9 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.sandbox.api import project as projects
-from reconciler.sandbox.protocol import validators
 from reconciler.sandbox.protocol.errors import forbidden, invalid
 from reconciler.sandbox.protocol.messages import Response
+from reconciler.sandbox.protocol.validators import (
+    Field,
+    check_boolean,
+    check_uuid,
+    make_choice_check,
+    make_text_check,
+    read_fields,
+)
 from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route
 from reconciler.sandbox.rules import activity
@@ -37,29 +44,29 @@ _PLAN_NEEDED = (
 
 
 def _check_media(value: Any, name: str) -> str:
-    validators.check_uuid(value, name)
+    check_uuid(value, name)
     detail = f'Invalid pk "{value}" - object does not exist.'
     raise invalid(detail, name, code="does_not_exist")
 
 
 WRITABLE = (
-    validators.Field("name", validators.make_text_check(longest=_LONGEST_NAME), required=True),
-    validators.Field("logo_media_id", _check_media, nullable=True),
-    validators.Field("enforce_2fa", validators.check_boolean, nullable=True),
-    validators.Field("members_can_invite", validators.check_boolean, nullable=True),
-    validators.Field("members_can_use_personal_api_keys", validators.check_boolean),
-    validators.Field("members_can_create_projects", validators.check_boolean, nullable=True),
-    validators.Field("members_can_see_org_members", validators.check_boolean),
-    validators.Field("allow_publicly_shared_resources", validators.check_boolean),
-    validators.Field("is_ai_data_processing_approved", validators.check_boolean, nullable=True),
-    validators.Field("is_ai_training_opted_in", validators.check_boolean, nullable=True),
-    validators.Field(
+    Field("name", make_text_check(longest=_LONGEST_NAME), required=True),
+    Field("logo_media_id", _check_media, nullable=True),
+    Field("enforce_2fa", check_boolean, nullable=True),
+    Field("members_can_invite", check_boolean, nullable=True),
+    Field("members_can_use_personal_api_keys", check_boolean),
+    Field("members_can_create_projects", check_boolean, nullable=True),
+    Field("members_can_see_org_members", check_boolean),
+    Field("allow_publicly_shared_resources", check_boolean),
+    Field("is_ai_data_processing_approved", check_boolean, nullable=True),
+    Field("is_ai_training_opted_in", check_boolean, nullable=True),
+    Field(
         "default_experiment_stats_method",
-        validators.make_choice_check("bayesian", "frequentist"),
+        make_choice_check("bayesian", "frequentist"),
         nullable=True,
     ),
-    validators.Field("default_anonymize_ips", validators.check_boolean),
-    validators.Field("default_role_id", validators.check_uuid, nullable=True),
+    Field("default_anonymize_ips", check_boolean),
+    Field("default_role_id", check_uuid, nullable=True),
 )
 
 
@@ -84,7 +91,7 @@ def create_organization(call: Call) -> Response:
     tx, user = call.tx, call.user
     current = tx.get(Organization, user.current_organization)
     _require_plan(call, current)
-    values = validators.read_fields(call.data, WRITABLE, partial=False)
+    values = read_fields(call.data, WRITABLE, partial=False)
     _check_settings(call, None, values)
     # self-hosted, the plan belongs to the instance; on Cloud a new organization has the free plan
     inherited = current.available_product_features if current and not tx.settings.cloud else []
@@ -101,7 +108,7 @@ def create_organization(call: Call) -> Response:
     tx.insert(Membership(tx.make_uuid(), organization.id, user.id, OWNER, tx.at, tx.at))
     project = projects.insert_project(tx, organization.id, {})
     tx.update(replace(user, current_organization=organization.id, current_project=project.id))
-    _log_change(call, organization, "created", None)
+    _log_change(call, organization, "created")
     return Response(201, render_organization(call, organization))
 
 
@@ -122,7 +129,7 @@ def retrieve_organization(call: Call) -> Response:
 def update_organization(call: Call) -> Response:
     """Change an organization's settings; unknown and read-only fields are ignored."""
     before = call.organization
-    values = validators.read_fields(call.data, WRITABLE, partial=call.incoming.method == "PATCH")
+    values = read_fields(call.data, WRITABLE, partial=call.incoming.method == "PATCH")
     _check_settings(call, before, values)
     after = call.tx.update(replace(before, **values, updated_at=call.tx.at))
     _log_change(call, after, "updated", before)
@@ -142,7 +149,7 @@ def _check_settings(call: Call, before: Organization | None, values: dict[str, A
 def delete_organization(call: Call) -> Response:
     """Delete an organization with everything in it (contract 13: 204, then 404)."""
     tx, organization = call.tx, call.organization
-    _log_change(call, organization, "deleted", None)
+    _log_change(call, organization, "deleted")
     for project in tx.find_all(Project, organization=organization.id):
         projects.remove_project(tx, project)
     for role in tx.find_all(Role, organization=organization.id):
@@ -181,23 +188,18 @@ def make_free_slug(tx: Transaction, name: str) -> str:
     return slug
 
 
-def _log_change(call: Call, after: Organization, kind: str, before: Organization | None) -> None:
+def _log_change(
+    call: Call, organization: Organization, kind: str, before: Organization | None = None
+) -> None:
     names = [field.name for field in WRITABLE]
-    changed = (
-        activity.list_changes("Organization", get_fields(before), get_fields(after), names)
-        if before
-        else None
-    )
     activity.record_entry(
         call.tx,
         call.actor,
+        kind,
+        activity.list_changes("Organization", before, organization, names),
         scope="Organization",
-        activity=kind,
-        organization=after.id,
-        project=None,
-        item=after.id,
-        name=after.name,
-        changed=changed,
+        item=(organization.id, organization.name),
+        organization=organization.id,
     )
 
 

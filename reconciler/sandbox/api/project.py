@@ -6,9 +6,9 @@ from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
-from reconciler.sandbox.protocol import validators
 from reconciler.sandbox.protocol.errors import forbidden, invalid, not_found
 from reconciler.sandbox.protocol.messages import Response
+from reconciler.sandbox.protocol.validators import Field, make_text_check, parse_id, read_fields
 from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route, View
 from reconciler.sandbox.rules import activity
@@ -24,7 +24,6 @@ from reconciler.sandbox.store.model import (
     User,
     Vote,
 )
-from reconciler.sandbox.store.tables import get_fields
 from reconciler.sandbox.store.transaction import Transaction
 
 _ORDER = "seq"
@@ -48,8 +47,8 @@ def _check_timezone(value: Any, name: str) -> str:
 
 
 WRITABLE = (
-    validators.Field("name", validators.make_text_check(longest=_LONGEST_NAME)),
-    validators.Field("timezone", _check_timezone),
+    Field("name", make_text_check(longest=_LONGEST_NAME)),
+    Field("timezone", _check_timezone),
 )
 
 
@@ -83,12 +82,12 @@ def create_project(call: Call) -> Response:
     """Create a project; it becomes the caller's current one."""
     if call.level < ADMIN and not call.organization.members_can_create_projects:
         raise forbidden(_LEVEL_TOO_LOW_IN_ORGANIZATION)
-    values = validators.read_fields(call.data, WRITABLE, partial=False)
+    values = read_fields(call.data, WRITABLE, partial=False)
     project = insert_project(call.tx, call.organization.id, values)
     call.tx.update(
         replace(call.user, current_organization=call.organization.id, current_project=project.id)
     )
-    _log_change(call, project, "created", before={})
+    _log_change(call, project, "created")
     return Response(201, render_project(call, project))
 
 
@@ -115,16 +114,16 @@ def retrieve_project(call: Call) -> Response:
 def update_project(call: Call) -> Response:
     """Change a project's name or time zone."""
     project = _find_project(call)
-    values = validators.read_fields(call.data, WRITABLE, partial=call.incoming.method == "PATCH")
+    values = read_fields(call.data, WRITABLE, partial=call.incoming.method == "PATCH")
     changed = call.tx.update(replace(project, **values, updated_at=call.tx.at))
-    _log_change(call, changed, "updated", before=get_fields(project))
+    _log_change(call, changed, "updated", project)
     return Response(200, render_project(call, changed))
 
 
 def delete_project(call: Call) -> Response:
     """Delete a project with everything in it."""
     project = _find_project(call)
-    _log_change(call, project, "deleted", before={})
+    _log_change(call, project, "deleted")
     remove_project(call.tx, project)
     return Response(204)
 
@@ -154,7 +153,7 @@ def _find_project(call: Call) -> Project:
     """Return the project of the path, also when it is named below its organization."""
     if call.in_project is not None:
         return call.in_project
-    number = validators.parse_id(call.params["id"])
+    number = parse_id(call.params["id"])
     if call.params["id"] == "@current":
         number = call.user.current_project
     project = call.tx.get(Project, number) if number is not None else None
@@ -165,20 +164,16 @@ def _find_project(call: Call) -> Project:
     return project
 
 
-def _log_change(call: Call, project: Project, kind: str, *, before: dict[str, Any]) -> None:
-    changed = (
-        activity.list_changes("Project", before, get_fields(project), _LOGGED) if before else None
-    )
+def _log_change(call: Call, project: Project, kind: str, before: Project | None = None) -> None:
     activity.record_entry(
         call.tx,
         call.actor,
+        kind,
+        activity.list_changes("Project", before, project, _LOGGED),
         scope="Project",
-        activity=kind,
+        item=(project.id, project.name),
         organization=project.organization,
         project=project,
-        item=str(project.id),
-        name=project.name,
-        changed=changed,
     )
 
 

@@ -4,21 +4,18 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.sandbox.api import role_membership
-from reconciler.sandbox.protocol import validators
 from reconciler.sandbox.protocol.errors import invalid, not_found
 from reconciler.sandbox.protocol.messages import Response
+from reconciler.sandbox.protocol.validators import Field, make_text_check, parse_uuid, read_fields
 from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route
 from reconciler.sandbox.rules import activity
 from reconciler.sandbox.store import people
 from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.model import ADMIN, Policy, Role, RoleMember
-from reconciler.sandbox.store.tables import get_fields
 
 _LONGEST_NAME = 200
-WRITABLE = (
-    validators.Field("name", validators.make_text_check(longest=_LONGEST_NAME), required=True),
-)
+WRITABLE = (Field("name", make_text_check(longest=_LONGEST_NAME), required=True),)
 
 
 def list_roles(call: Call) -> Response:
@@ -30,7 +27,7 @@ def list_roles(call: Call) -> Response:
 
 def create_role(call: Call) -> Response:
     """Create a role without members."""
-    values = validators.read_fields(call.data, WRITABLE, partial=False)
+    values = read_fields(call.data, WRITABLE, partial=False)
     _require_free_name(call, values["name"], None)
     role = call.tx.insert(
         Role(
@@ -40,7 +37,7 @@ def create_role(call: Call) -> Response:
             **values,
         )
     )
-    _log_change(call, role, "created", None)
+    _log_change(call, role, "created")
     return Response(201, render_role(call, role))
 
 
@@ -59,7 +56,7 @@ def retrieve_role(call: Call) -> Response:
 def update_role(call: Call) -> Response:
     """Rename a role."""
     role = find_role(call)
-    values = validators.read_fields(call.data, WRITABLE, partial=call.incoming.method == "PATCH")
+    values = read_fields(call.data, WRITABLE, partial=call.incoming.method == "PATCH")
     if "name" in values:
         _require_free_name(call, values["name"], role.id)
     changed = call.tx.update(replace(role, **values))
@@ -79,35 +76,28 @@ def delete_role(call: Call) -> Response:
     if call.organization.default_role_id == role.id:
         tx.update(replace(call.organization, default_role_id=None))
     tx.delete(role)
-    _log_change(call, role, "deleted", None)
+    _log_change(call, role, "deleted")
     return Response(204)
 
 
 def find_role(call: Call) -> Role:
     """Return the role that the path names."""
-    identity = validators.parse_uuid(call.params["role"])
+    identity = parse_uuid(call.params["role"])
     role = call.tx.get(Role, identity) if identity else None
     if role is None or role.organization != call.organization.id:
         raise not_found()
     return role
 
 
-def _log_change(call: Call, role: Role, kind: str, before: Role | None) -> None:
-    changed = (
-        activity.list_changes("Role", get_fields(before), get_fields(role), ("name",))
-        if before
-        else None
-    )
+def _log_change(call: Call, role: Role, kind: str, before: Role | None = None) -> None:
     activity.record_entry(
         call.tx,
         call.actor,
+        kind,
+        activity.list_changes("Role", before, role, ("name",)),
         scope="Role",
-        activity=kind,
+        item=(role.id, role.name),
         organization=role.organization,
-        project=None,
-        item=role.id,
-        name=role.name,
-        changed=changed,
     )
 
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from reconciler.sandbox.api import member as members
-from reconciler.sandbox.protocol import validators
 from reconciler.sandbox.protocol.errors import invalid, not_found
 from reconciler.sandbox.protocol.messages import Response
+from reconciler.sandbox.protocol.validators import Field, check_uuid, parse_uuid, read_fields
 from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route
 from reconciler.sandbox.store import people
@@ -13,7 +13,7 @@ from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.model import ADMIN, Role, RoleMember, User
 from reconciler.sandbox.store.transaction import Transaction
 
-WRITABLE = (validators.Field("user_uuid", validators.check_uuid, required=True),)
+WRITABLE = (Field("user_uuid", check_uuid, required=True),)
 _ORDER = "joined_at, id"
 
 
@@ -32,7 +32,7 @@ def list_memberships(call: Call) -> Response:
 
 def create_membership(call: Call) -> Response:
     """Add an active member of the organization to the role."""
-    values = validators.read_fields(call.data, WRITABLE, partial=False)
+    values = read_fields(call.data, WRITABLE, partial=False)
     role = _find_role(call)
     if role is None:
         raise invalid("Role does not exist.")
@@ -58,13 +58,13 @@ def delete_membership(call: Call) -> Response:
 
 
 def _find_role(call: Call) -> Role | None:
-    identity = validators.parse_uuid(call.params["role"])
+    identity = parse_uuid(call.params["role"])
     role = call.tx.get(Role, identity) if identity else None
     return role if role is not None and role.organization == call.organization.id else None
 
 
 def _find_membership(call: Call) -> RoleMember:
-    role, identity = _find_role(call), validators.parse_uuid(call.params["id"])
+    role, identity = _find_role(call), parse_uuid(call.params["id"])
     held = call.tx.get(RoleMember, identity) if identity else None
     if role is None or held is None or held.role != role.id:
         raise not_found()

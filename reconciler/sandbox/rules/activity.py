@@ -1,6 +1,6 @@
 """Entries of the activity log, for every write that PostHog logs (contract 6.3, 8.3, 9.6)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from reconciler.sandbox.requests.call import Actor
@@ -11,14 +11,13 @@ Change = dict[str, Any]
 
 
 def list_changes(
-    kind: str, before: Mapping[str, Any], after: Mapping[str, Any], names: Sequence[str]
+    kind: str, before: object | None, after: object, names: Iterable[str]
 ) -> list[Change]:
     """Return the differences between two states of an item, as `detail.changes`."""
-    return [
-        make_change(kind, name, before.get(name), after.get(name))
-        for name in names
-        if before.get(name) != after.get(name)
-    ]
+    if before is None:
+        return []
+    values = ((name, getattr(before, name), getattr(after, name)) for name in names)
+    return [make_change(kind, name, old, new) for name, old, new in values if old != new]
 
 
 def make_change(kind: str, name: str, before: Any, after: Any) -> Change:
@@ -30,23 +29,23 @@ def make_change(kind: str, name: str, before: Any, after: Any) -> Change:
 def record_entry(
     tx: Transaction,
     actor: Actor,
+    activity: str,
+    changes: list[Change],
     *,
     scope: str,
-    activity: str,
+    item: tuple[object, str],  # id and name
     organization: str,
-    project: Project | None,
-    item: str,
-    name: str,
-    changed: list[Change] | None = None,
+    project: Project | None = None,
 ) -> None:
     """Write one entry. An update that changed nothing is not logged."""
-    if activity == "updated" and not changed:
+    if activity == "updated" and not changes:
         return
+    item_id, name = item
     detail = {
         "name": name,
         "short_id": None,
         "type": None,
-        "changes": changed or [],
+        "changes": changes,
         "context": None,
         "trigger": None,
     }
@@ -58,7 +57,7 @@ def record_entry(
             scope=scope,
             activity=activity,
             created_at=tx.at,
-            item_id=item,
+            item_id=str(item_id),
             user=actor.user.id,
             detail=detail,
             client=actor.client,

@@ -9,13 +9,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler.sandbox.protocol import validators
 from reconciler.sandbox.protocol.errors import conflict, invalid
+from reconciler.sandbox.protocol.validators import (
+    Field,
+    check_boolean,
+    check_integer,
+    check_object,
+    make_choice_check,
+    make_list_check,
+    make_text_check,
+    read_fields,
+)
 from reconciler.sandbox.requests.call import Actor
 from reconciler.sandbox.rules import activity, filter_checks, flag_filters, flag_references
 from reconciler.sandbox.store.generation import Profile
 from reconciler.sandbox.store.model import Flag, Organization, Project, User
-from reconciler.sandbox.store.tables import get_fields
 from reconciler.sandbox.store.transaction import Transaction
 
 _KEY = re.compile(r"[a-zA-Z0-9_-]+", re.ASCII)
@@ -42,7 +50,7 @@ _FULL_ROLLOUT = {"groups": [{"properties": [], "rollout_percentage": 100}]}
 
 
 def _check_key(value: Any, name: str) -> str:
-    word = str(validators.make_text_check(longest=_LONGEST_KEY)(value, name))
+    word = str(make_text_check(longest=_LONGEST_KEY)(value, name))
     if not _KEY.fullmatch(word):
         detail = "Only letters, numbers, hyphens (-) & underscores (_) are allowed."
         raise invalid(detail, name, code="invalid_key")
@@ -51,10 +59,7 @@ def _check_key(value: Any, name: str) -> str:
 
 def _check_tags(value: Any, name: str) -> list[str]:
     """Return labels as the API keeps them: trimmed, in lower case, each once (contract 9.1)."""
-    words = [
-        word.lower()
-        for word in validators.make_list_check(validators.make_text_check(blank=True))(value, name)
-    ]
+    words = [word.lower() for word in make_list_check(make_text_check(blank=True))(value, name)]
     return list(dict.fromkeys(word for word in words if word))
 
 
@@ -68,28 +73,26 @@ def _check_contexts(value: Any, name: str) -> list[str]:
 
 
 WRITABLE = (
-    validators.Field("key", _check_key, required=True),
-    validators.Field("name", validators.make_text_check(blank=True)),
-    validators.Field("filters", validators.check_object),
-    validators.Field("active", validators.check_boolean),
-    validators.Field("deleted", validators.check_boolean),
-    validators.Field("archived", validators.check_boolean),
-    validators.Field("tags", _check_tags),
-    validators.Field("evaluation_contexts", _check_contexts),
-    validators.Field("ensure_experience_continuity", validators.check_boolean, nullable=True),
-    validators.Field("is_remote_configuration", validators.check_boolean, nullable=True),
-    validators.Field("has_encrypted_payloads", validators.check_boolean, nullable=True),
-    validators.Field(
-        "evaluation_runtime", validators.make_choice_check("server", "client", "all"), nullable=True
-    ),
-    validators.Field(
+    Field("key", _check_key, required=True),
+    Field("name", make_text_check(blank=True)),
+    Field("filters", check_object),
+    Field("active", check_boolean),
+    Field("deleted", check_boolean),
+    Field("archived", check_boolean),
+    Field("tags", _check_tags),
+    Field("evaluation_contexts", _check_contexts),
+    Field("ensure_experience_continuity", check_boolean, nullable=True),
+    Field("is_remote_configuration", check_boolean, nullable=True),
+    Field("has_encrypted_payloads", check_boolean, nullable=True),
+    Field("evaluation_runtime", make_choice_check("server", "client", "all"), nullable=True),
+    Field(
         "bucketing_identifier",
-        validators.make_choice_check("distinct_id", "device_id"),
+        make_choice_check("distinct_id", "device_id"),
         nullable=True,
     ),
-    validators.Field("analytics_dashboards", validators.make_list_check(validators.check_integer)),
-    validators.Field("creation_context", validators.make_text_check(blank=True)),
-    validators.Field("_should_create_usage_dashboard", validators.check_boolean),
+    Field("analytics_dashboards", make_list_check(check_integer)),
+    Field("creation_context", make_text_check(blank=True)),
+    Field("_should_create_usage_dashboard", check_boolean),
 )
 
 
@@ -109,7 +112,7 @@ def validate_write(
     """
     if isinstance(data, dict) and "evaluation_tags" in data:
         data = {"evaluation_contexts": data["evaluation_tags"], **data}
-    values = validators.read_fields(data, WRITABLE, partial=partial)
+    values = read_fields(data, WRITABLE, partial=partial)
     if not profile.has_archive:
         values.pop("archived", None)
     organization = tx.require(Organization, project.organization)
@@ -255,7 +258,7 @@ def create_flag(tx: Transaction, actor: Actor, project: Project, values: Mapping
             **values,
         )
     )
-    _log_change(tx, actor, project, flag, kind="created", changed=[])
+    _log_change(tx, actor, project, flag, "created")
     return flag
 
 
@@ -277,9 +280,8 @@ def update_flag(
             last_modified_by=actor.user.id,
         )
     )
-    changed = activity.list_changes("FeatureFlag", get_fields(flag), get_fields(after), _LOGGED)
     kind = "deleted" if after.deleted and not flag.deleted else "updated"
-    _log_change(tx, actor, project, after, kind=kind, changed=changed)
+    _log_change(tx, actor, project, after, kind, before=flag)
     return after
 
 
@@ -291,11 +293,8 @@ def drop_legacy_filters(flag: Flag, values: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _make_restored_key(tx: Transaction, project: Project, key: str) -> str:
-    stem, free, number = (
-        key.split(":deleted:", maxsplit=1)[0],
-        key.split(":deleted:", maxsplit=1)[0],
-        1,
-    )
+    stem = key.split(":deleted:", maxsplit=1)[0]
+    free, number = stem, 1
     while tx.find_first(Flag, project=project.id, key=free, deleted=False) is not None:
         number += 1
         free = f"{stem}-{number}"
@@ -307,20 +306,19 @@ def _log_change(
     actor: Actor,
     project: Project,
     flag: Flag,
-    *,
     kind: str,
-    changed: list[activity.Change],
+    *,
+    before: Flag | None = None,
 ) -> None:
     activity.record_entry(
         tx,
         actor,
+        kind,
+        activity.list_changes("FeatureFlag", before, flag, _LOGGED),
         scope="FeatureFlag",
-        activity=kind,
+        item=(flag.id, flag.key),
         organization=project.organization,
         project=project,
-        item=str(flag.id),
-        name=flag.key,
-        changed=changed,
     )
 
 
@@ -335,7 +333,7 @@ def resolve_concurrent_write(
     original = data.get("original_flag")
     if data.get("version") is None or not isinstance(original, dict):
         return dict(values)
-    if validators.check_integer(data["version"], "version") == flag.version:
+    if check_integer(data["version"], "version") == flag.version:
         return dict(values)
     kept: dict[str, Any] = {}
     for name, new in values.items():

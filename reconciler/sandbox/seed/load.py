@@ -10,7 +10,7 @@ from reconciler.sandbox.protocol.validators import parse_uuid
 from reconciler.sandbox.rules import periodic_tasks
 from reconciler.sandbox.seed.names import SeedNames, parse_level
 from reconciler.sandbox.seed.project import load_policy, load_project
-from reconciler.sandbox.seed.values import read_time, read_uuid, require_new_id
+from reconciler.sandbox.seed.values import SeedItem, read_time
 from reconciler.sandbox.store import clock
 from reconciler.sandbox.store.model import (
     Cohort,
@@ -79,16 +79,15 @@ def load_seed(tx: Transaction, document: dict[str, Any], options: SeedOverrides)
     _set_up_world(tx, document, options)
     for kind, number in _list_given_ids(document):
         tx.reserve_id(kind, number)
-    names = SeedNames()
-    for place, user in enumerate(document.get("users") or ()):
-        _load_user(tx, names, user, f"users[{place}]")
-    for place, organization in enumerate(document.get("organizations") or ()):
-        _load_organization(tx, names, organization, f"organizations[{place}]")
-    for place, user in enumerate(document.get("users") or ()):
-        path = f"users[{place}]"
-        for number, token in enumerate(user.get("tokens") or ()):
-            _load_token(tx, names.people[user["email"]], token, f"{path}.tokens[{number}]")
-        _set_current_place(tx, names.people[user["email"]], user, path)
+    seed = SeedItem(tx, SeedNames(), document, "")
+    for user in seed.list_items("users"):
+        _load_user(user)
+    for organization in seed.list_items("organizations"):
+        _load_organization(organization)
+    for user in seed.list_items("users"):
+        for token in user.list_items("tokens"):
+            _load_token(token, seed.names.people[user["email"]])
+        _set_current_place(user)
     periodic_tasks.skip_current_hour(tx)
 
 
@@ -127,27 +126,25 @@ def _list_given_ids(document: dict[str, Any]) -> Iterator[tuple[type, int]]:
                 yield Cohort, cohort.get("id", 0)
 
 
-def _load_user(tx: Transaction, names: SeedNames, values: dict[str, Any], path: str) -> None:
-    if values["email"] in names.people:
-        raise SeedError(f"{path}.email: {values['email']!r} is used twice")
-    number = values.get("id") or tx.make_id(User)
-    require_new_id(tx, User, number, path)
-    given = {name: values[name] for name in _USER_FIELDS if name in values}
-    uuid = parse_uuid(values.get("uuid")) if "uuid" in values else tx.make_uuid()
-    if uuid is None or tx.find_first(User, uuid=uuid) is not None:
-        raise SeedError(f"{path}.uuid: {values['uuid']!r} is not a uuid, or used twice")
-    last = values.get("last_login")
+def _load_user(item: SeedItem) -> None:
+    email = item["email"]
+    if email in item.names.people:
+        raise item.make_error("email", f"{email!r} is used twice")
+    number = item.read_id(User)
+    uuid = parse_uuid(item["uuid"]) if "uuid" in item.values else item.tx.make_uuid()
+    if uuid is None or item.tx.find_first(User, uuid=uuid) is not None:
+        raise item.make_error("uuid", f"{item['uuid']!r} is not a uuid, or used twice")
     user = User(
         id=number,
         uuid=uuid,
-        email=values["email"],
-        distinct_id=values.get("distinct_id", f"d{number}"),
-        created_at=read_time(values.get("created_at", tx.at), f"{path}.created_at"),
-        last_login=read_time(last, f"{path}.last_login") if last else None,
-        **given,
+        email=email,
+        distinct_id=item.get("distinct_id", f"d{number}"),
+        created_at=item.read_time("created_at"),
+        last_login=item.read_optional_time("last_login"),
+        **item.pick(_USER_FIELDS),
     )
-    tx.insert(user)
-    names.people[user.email] = user.id
+    item.tx.insert(user)
+    item.names.people[email] = user.id
 
 
 _USER_FIELDS = (
@@ -162,17 +159,17 @@ _USER_FIELDS = (
 )
 
 
-def _load_token(tx: Transaction, user: int, values: dict[str, Any], path: str) -> None:
-    require_new_id(tx, Token, values["token"], path, field="token")
-    teams = [
-        _find_project_id(tx, ref, f"{path}.scoped_teams[{place}]")
-        for place, ref in enumerate(values.get("scoped_teams") or ())
+def _load_token(item: SeedItem, user: int) -> None:
+    item.require_new(Token, item["token"], "token")
+    projects = [
+        _find_project_id(item.tx, ref, f"{item.path}.scoped_teams[{number}]")
+        for number, ref in enumerate(item.get("scoped_teams") or ())
     ]
-    wide = [
-        find_organization_id(tx, ref, f"{path}.scoped_organizations[{place}]")
-        for place, ref in enumerate(values.get("scoped_organizations") or ())
+    organizations = [
+        _find_organization_id(item.tx, ref, f"{item.path}.scoped_organizations[{number}]")
+        for number, ref in enumerate(item.get("scoped_organizations") or ())
     ]
-    tx.insert(Token(values["token"], user, values.get("scopes", ["*"]), teams, wide))
+    item.tx.insert(Token(item["token"], user, item.get("scopes", ["*"]), projects, organizations))
 
 
 def _find_project_id(tx: Transaction, ref: Any, path: str) -> int:
@@ -182,72 +179,71 @@ def _find_project_id(tx: Transaction, ref: Any, path: str) -> int:
     raise SeedError(f"{path}: no project is called {ref!r}")
 
 
-def find_organization_id(tx: Transaction, ref: Any, path: str) -> str:
-    """Return an organization's id, from its id, slug or name."""
+def _find_organization_id(tx: Transaction, ref: Any, path: str) -> str:
     for organization in tx.find_all(Organization):
         if ref in (organization.id, organization.slug, organization.name):
             return organization.id
     raise SeedError(f"{path}: no organization is called {ref!r}")
 
 
-def _set_current_place(tx: Transaction, number: int, values: dict[str, Any], path: str) -> None:
+def _set_current_place(item: SeedItem) -> None:
     """Set a user's current project: as in the seed, otherwise the first one."""
-    user = tx.require(User, number)
-    place: str | None
-    if "current_organization" in values:
-        ref = values["current_organization"]
-        place = find_organization_id(tx, ref, f"{path}.current_organization") if ref else None
+    tx, path = item.tx, item.path
+    user = tx.require(User, item.names.people[item["email"]])
+    organization: str | None
+    if "current_organization" in item.values:
+        ref = item["current_organization"]
+        organization = (
+            _find_organization_id(tx, ref, f"{path}.current_organization") if ref else None
+        )
     else:
-        member = tx.find_first(Membership, user=number)
-        place = member.organization if member else None
-    if "current_project" in values:
-        ref = values["current_project"]
+        member = tx.find_first(Membership, user=user.id)
+        organization = member.organization if member else None
+    if "current_project" in item.values:
+        ref = item["current_project"]
         current = _find_project_id(tx, ref, f"{path}.current_project") if ref else None
     else:
-        first = tx.find_first(Project, organization=place) if place else None
+        first = tx.find_first(Project, organization=organization) if organization else None
         current = first.id if first else None
-    tx.update(replace(user, current_organization=place, current_project=current))
+    tx.update(replace(user, current_organization=organization, current_project=current))
 
 
-def _load_organization(
-    tx: Transaction, names: SeedNames, values: dict[str, Any], path: str
-) -> None:
-    number = read_uuid(values, tx, path)
-    require_new_id(tx, Organization, number, path)
-    slug = values.get("slug") or make_free_slug(tx, values["name"])
+def _load_organization(item: SeedItem) -> None:
+    tx = item.tx
+    identity = item.read_uuid(Organization)
+    slug = item.get("slug") or make_free_slug(tx, item["name"])
     if tx.find_first(Organization, slug=slug) is not None:
-        raise SeedError(f"{path}.slug: {slug!r} is used twice")
-    chosen = dict(values.get("settings") or {})
-    default_role = chosen.pop("default_role", None)
-    created = read_time(values.get("created_at", tx.at), f"{path}.created_at")
+        raise item.make_error("slug", f"{slug!r} is used twice")
+    settings = dict(item.get("settings") or {})
+    default_role = settings.pop("default_role", None)
+    created = item.read_time("created_at")
     organization = tx.insert(
         Organization(
-            id=number,
-            name=values["name"],
+            id=identity,
+            name=item["name"],
             slug=slug,
             created_at=created,
-            updated_at=read_time(values.get("updated_at", created), f"{path}.updated_at"),
-            available_product_features=_read_features(values.get("features", [])),
-            evaluation_contexts_enabled=values.get("evaluation_contexts_enabled", True),
-            **{name: chosen[name] for name in _SETTING_NAMES if name in chosen},
+            updated_at=item.read_time("updated_at", created),
+            available_product_features=_read_features(item.get("features", [])),
+            evaluation_contexts_enabled=item.get("evaluation_contexts_enabled", True),
+            **{name: settings[name] for name in _SETTING_NAMES if name in settings},
         )
     )
-    for place, member in enumerate(values.get("members") or ()):
-        _load_member(tx, names, organization, member, f"{path}.members[{place}]")
+    for member in item.list_items("members"):
+        _load_member(member, identity)
     roles: dict[str, str] = {}
-    for place, role in enumerate(values.get("roles") or ()):
-        _load_role(tx, names, organization, role, roles=roles, path=f"{path}.roles[{place}]")
-    inner = names.with_roles(roles)
+    for role in item.list_items("roles"):
+        _load_role(role, identity, roles)
+    item = replace(item, names=item.names.with_roles(roles))
     if default_role is not None:
-        role_id = inner.find_role(default_role, f"{path}.settings.default_role")
+        role_id = item.names.find_role(default_role, f"{item.path}.settings.default_role")
         tx.update(replace(organization, default_role_id=role_id))
-    for place, policy in enumerate(values.get("approval_policies") or ()):
-        where = f"{path}.approval_policies[{place}]"
-        load_policy(tx, inner, policy, where, organization=number, project=None)
-    for place, project in enumerate(values.get("projects") or ()):
-        load_project(tx, inner, project, f"{path}.projects[{place}]", organization=number)
-    for place, entry in enumerate(values.get("activity") or ()):
-        _load_entry(tx, inner, organization, entry, f"{path}.activity[{place}]")
+    for policy in item.list_items("approval_policies"):
+        load_policy(policy, organization=identity, project=None)
+    for project in item.list_items("projects"):
+        load_project(project, identity)
+    for entry in item.list_items("activity"):
+        _load_entry(entry, identity)
 
 
 def _read_features(given: list[Any] | None) -> list[Any] | None:
@@ -261,73 +257,53 @@ def _read_features(given: list[Any] | None) -> list[Any] | None:
     ]
 
 
-def _load_member(
-    tx: Transaction, names: SeedNames, organization: Organization, values: dict[str, Any], path: str
-) -> None:
-    user = names.require_person(values["email"], f"{path}.email")
-    if tx.find_first(Membership, organization=organization.id, user=user) is not None:
-        raise SeedError(f"{path}.email: {values['email']!r} is a member twice")
-    number = read_uuid(values, tx, path)
-    require_new_id(tx, Membership, number, path)
-    joined = read_time(values.get("joined_at", tx.at), f"{path}.joined_at")
-    updated = read_time(values.get("updated_at", joined), f"{path}.updated_at")
-    tx.insert(
-        Membership(
-            number, organization.id, user, parse_level(values.get("level", 1)), joined, updated
-        )
-    )
+def _load_member(item: SeedItem, organization: str) -> None:
+    user = item.require_person("email")
+    if item.tx.find_first(Membership, organization=organization, user=user) is not None:
+        raise item.make_error("email", f"{item['email']!r} is a member twice")
+    identity = item.read_uuid(Membership)
+    joined = item.read_time("joined_at")
+    updated = item.read_time("updated_at", joined)
+    level = parse_level(item.get("level", 1))
+    item.tx.insert(Membership(identity, organization, user, level, joined, updated))
 
 
-def _load_role(
-    tx: Transaction,
-    names: SeedNames,
-    organization: Organization,
-    values: dict[str, Any],
-    *,
-    roles: dict[str, str],
-    path: str,
-) -> None:
-    if values["name"] in roles:
-        raise SeedError(f"{path}.name: {values['name']!r} is used twice")
-    number = read_uuid(values, tx, path)
-    require_new_id(tx, Role, number, path)
-    author = names.find_person(values.get("created_by"), f"{path}.created_by")
-    created = read_time(values.get("created_at", tx.at), f"{path}.created_at")
-    tx.insert(Role(number, organization.id, values["name"], created, author))
-    roles[values["name"]] = number
-    for place, given in enumerate(values.get("members") or ()):
-        held = {"email": given} if isinstance(given, str) else given
-        where = f"{path}.members[{place}]"
-        user = names.require_person(held["email"], where)
-        if tx.find_first(Membership, organization=organization.id, user=user) is None:
-            raise SeedError(f"{where}: {held['email']!r} is not a member of the organization")
-        if tx.find_first(RoleMember, role=number, user=user) is not None:
-            raise SeedError(f"{where}: {held['email']!r} is in the role twice")
-        joined = read_time(held.get("joined_at", tx.at), f"{where}.joined_at")
-        updated = read_time(held.get("updated_at", joined), f"{where}.updated_at")
-        own = read_uuid(held, tx, where)
-        require_new_id(tx, RoleMember, own, where)
-        tx.insert(RoleMember(own, number, user, joined, updated))
+def _load_role(item: SeedItem, organization: str, roles: dict[str, str]) -> None:
+    if item["name"] in roles:
+        raise item.make_error("name", f"{item['name']!r} is used twice")
+    identity = item.read_uuid(Role)
+    author = item.find_person("created_by")
+    created = item.read_time("created_at")
+    item.tx.insert(Role(identity, organization, item["name"], created, author))
+    roles[item["name"]] = identity
+    for member in item.list_items("members"):
+        _load_role_member(member, organization, identity)
 
 
-def _load_entry(
-    tx: Transaction, names: SeedNames, organization: Organization, values: dict[str, Any], path: str
-) -> None:
-    given = {name: values[name] for name in _ENTRY_FIELDS if name in values}
-    item = values.get("item_id")
-    number = read_uuid(values, tx, path)
-    require_new_id(tx, LogEntry, number, path)
-    tx.insert(
+def _load_role_member(item: SeedItem, organization: str, role: str) -> None:
+    user = item.names.require_person(item["email"], item.path)
+    if item.tx.find_first(Membership, organization=organization, user=user) is None:
+        raise SeedError(f"{item.path}: {item['email']!r} is not a member of the organization")
+    if item.tx.find_first(RoleMember, role=role, user=user) is not None:
+        raise SeedError(f"{item.path}: {item['email']!r} is in the role twice")
+    joined = item.read_time("joined_at")
+    updated = item.read_time("updated_at", joined)
+    item.tx.insert(RoleMember(item.read_uuid(RoleMember), role, user, joined, updated))
+
+
+def _load_entry(item: SeedItem, organization: str) -> None:
+    item_id = item.get("item_id")
+    item.tx.insert(
         LogEntry(
-            id=number,
-            organization=organization.id,
-            project=values.get("team_id"),
-            scope=values["scope"],
-            activity=values["activity"],
-            created_at=read_time(values.get("created_at", tx.at), f"{path}.created_at"),
-            item_id=str(item) if item is not None else None,
-            user=names.find_person(values.get("user"), f"{path}.user"),
-            **given,
+            id=item.read_uuid(LogEntry),
+            organization=organization,
+            project=item.get("team_id"),
+            scope=item["scope"],
+            activity=item["activity"],
+            created_at=item.read_time("created_at"),
+            item_id=str(item_id) if item_id is not None else None,
+            user=item.find_person("user"),
+            **item.pick(_ENTRY_FIELDS),
         )
     )
 

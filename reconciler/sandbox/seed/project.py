@@ -6,13 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from reconciler.sandbox.protocol import durations
-from reconciler.sandbox.protocol.errors import ApiError, SeedError
+from reconciler.sandbox.protocol.errors import ApiError
 from reconciler.sandbox.rules import flag_filters
-from reconciler.sandbox.seed.names import SeedNames, parse_level
-from reconciler.sandbox.seed.values import read_time, read_uuid, require_new_id
+from reconciler.sandbox.seed.names import parse_level
+from reconciler.sandbox.seed.values import SeedItem
 from reconciler.sandbox.store import clock
 from reconciler.sandbox.store.model import ChangeRequest, Cohort, Flag, Policy, Project, Vote
-from reconciler.sandbox.store.transaction import Transaction
 
 _DEFAULT_LIFETIME = timedelta(days=14)
 _PROJECT_FIELDS = (
@@ -41,199 +40,153 @@ _FLAG_FIELDS = tuple(
 )
 
 
-def load_project(
-    tx: Transaction, names: SeedNames, values: dict[str, Any], path: str, *, organization: str
-) -> None:
+def load_project(item: SeedItem, organization: str) -> None:
     """Load a project and everything in it."""
-    number = values.get("id") or tx.make_id(Project)
-    require_new_id(tx, Project, number, path)
-    created = read_time(values.get("created_at", tx.at), f"{path}.created_at")
+    tx = item.tx
+    number = item.read_id(Project)
+    created = item.read_time("created_at")
     project = tx.insert(
         Project(
             id=number,
-            uuid=values.get("uuid") or tx.make_uuid(),
+            uuid=item.get("uuid") or tx.make_uuid(),
             organization=organization,
-            api_token=values.get("api_token") or tx.make_public_token(),
-            name=values["name"],
+            api_token=item.get("api_token") or tx.make_public_token(),
+            name=item["name"],
             created_at=created,
-            updated_at=read_time(values.get("updated_at", created), f"{path}.updated_at"),
+            updated_at=item.read_time("updated_at", created),
             members=[
-                names.require_person(email, f"{path}.members[{place}]")
-                for place, email in enumerate(values.get("members") or ())
+                member.names.require_person(member["email"], member.path)
+                for member in item.list_items("members")
             ],
-            **{name: values[name] for name in _PROJECT_FIELDS if name in values},
+            **item.pick(_PROJECT_FIELDS),
         )
     )
-    for place, given in enumerate(values.get("approval_policies") or ()):
-        where = f"{path}.approval_policies[{place}]"
-        load_policy(tx, names, given, where, organization=organization, project=number)
-    for place, given in enumerate(values.get("cohorts") or ()):
-        _load_cohort(tx, names, project, given, f"{path}.cohorts[{place}]")
+    for policy in item.list_items("approval_policies"):
+        load_policy(policy, organization=organization, project=number)
+    for cohort in item.list_items("cohorts"):
+        _load_cohort(cohort, project)
     flags: dict[str, Flag] = {}
-    for place, given in enumerate(values.get("feature_flags") or ()):
-        _load_flag(tx, names, project, given, flags=flags, path=f"{path}.feature_flags[{place}]")
-    for place, given in enumerate(values.get("change_requests") or ()):
-        _load_request(
-            tx, names, project, given, flags=flags, path=f"{path}.change_requests[{place}]"
-        )
+    for flag in item.list_items("feature_flags"):
+        _load_flag(flag, project, flags)
+    for request in item.list_items("change_requests"):
+        _load_request(request, project, flags)
 
 
-def load_policy(
-    tx: Transaction,
-    names: SeedNames,
-    values: dict[str, Any],
-    path: str,
-    *,
-    organization: str,
-    project: int | None,
-) -> None:
+def load_policy(item: SeedItem, *, organization: str, project: int | None) -> None:
     """Load a policy of a project, or of the whole organization."""
-    key = values["action_key"]
-    if project is not None and tx.find_first(Policy, project=project, action_key=key) is not None:
-        raise SeedError(f"{path}.action_key: a policy for {key!r} already exists")
-    number = read_uuid(values, tx, path)
-    require_new_id(tx, Policy, number, path)
-    created = read_time(values.get("created_at", tx.at), f"{path}.created_at")
-    tx.insert(
+    key = item["action_key"]
+    taken = item.tx.find_first(Policy, project=project, action_key=key)
+    if project is not None and taken is not None:
+        raise item.make_error("action_key", f"a policy for {key!r} already exists")
+    identity = item.read_uuid(Policy)
+    created = item.read_time("created_at")
+    config_path = f"{item.path}.approver_config"
+    item.tx.insert(
         Policy(
-            id=number,
+            id=identity,
             organization=organization,
             project=project,
             action_key=key,
-            approver_config=names.find_approvers(
-                values["approver_config"], f"{path}.approver_config"
-            ),
+            approver_config=item.names.find_approvers(item["approver_config"], config_path),
             created_at=created,
-            updated_at=read_time(values.get("updated_at", created), f"{path}.updated_at"),
-            conditions=values.get("conditions", {}),
-            allow_self_approve=values.get("allow_self_approve", False),
+            updated_at=item.read_time("updated_at", created),
+            conditions=item.get("conditions", {}),
+            allow_self_approve=item.get("allow_self_approve", False),
             bypass_org_membership_levels=[
-                parse_level(word) for word in values.get("bypass_org_membership_levels") or ()
+                parse_level(level) for level in item.get("bypass_org_membership_levels") or ()
             ],
-            bypass_roles=_read_bypass_roles(names, values, path),
-            expires_after=_read_lifetime(values, path),
-            enabled=values.get("enabled", True),
-            created_by=names.find_person(values.get("created_by"), f"{path}.created_by"),
+            bypass_roles=[
+                item.names.find_role(name, f"{item.path}.bypass_roles[{number}]")
+                for number, name in enumerate(item.get("bypass_roles") or ())
+            ],
+            expires_after=_read_lifetime(item),
+            enabled=item.get("enabled", True),
+            created_by=item.find_person("created_by"),
         )
     )
 
 
-def _read_bypass_roles(names: SeedNames, values: Mapping[str, Any], path: str) -> list[str]:
-    return [
-        names.find_role(name, f"{path}.bypass_roles[{place}]")
-        for place, name in enumerate(values.get("bypass_roles") or ())
-    ]
-
-
-def _read_lifetime(values: Mapping[str, Any], path: str) -> str:
-    given = values.get("expires_after", "14 00:00:00")
+def _read_lifetime(item: SeedItem) -> str:
+    given = item.get("expires_after", "14 00:00:00")
     lifetime = durations.parse_duration(given)
     if lifetime is None:
-        raise SeedError(f'{path}.expires_after: {given!r} is not a duration: write "14 00:00:00"')
+        problem = f'{given!r} is not a duration: write "14 00:00:00"'
+        raise item.make_error("expires_after", problem)
     return durations.format_duration(lifetime)
 
 
 _COHORT_FIELDS = ("description", "is_static", "deleted", "filters", "count")
 
 
-def _load_cohort(
-    tx: Transaction, names: SeedNames, project: Project, values: dict[str, Any], path: str
-) -> None:
-    number = values.get("id") or tx.make_id(Cohort)
-    require_new_id(tx, Cohort, number, path)
-    tx.insert(
+def _load_cohort(item: SeedItem, project: Project) -> None:
+    item.tx.insert(
         Cohort(
-            id=number,
+            id=item.read_id(Cohort),
             project=project.id,
-            name=values["name"],
-            created_at=read_time(values.get("created_at", tx.at), f"{path}.created_at"),
-            created_by=names.find_person(values.get("created_by"), f"{path}.created_by"),
-            **{name: values[name] for name in _COHORT_FIELDS if name in values},
+            name=item["name"],
+            created_at=item.read_time("created_at"),
+            created_by=item.find_person("created_by"),
+            **item.pick(_COHORT_FIELDS),
         )
     )
 
 
-def _load_flag(
-    tx: Transaction,
-    names: SeedNames,
-    project: Project,
-    values: dict[str, Any],
-    *,
-    flags: dict[str, Flag],
-    path: str,
-) -> None:
-    number = values.get("id") or tx.make_id(Flag)
-    require_new_id(tx, Flag, number, path)
-    dead = values.get("deleted", False)
-    if not dead and values["key"] in flags:
-        raise SeedError(f"{path}.key: a live flag {values['key']!r} already exists")
+def _load_flag(item: SeedItem, project: Project, flags: dict[str, Flag]) -> None:
+    number = item.read_id(Flag)
+    deleted = item.get("deleted", False)
+    if not deleted and item["key"] in flags:
+        raise item.make_error("key", f"a live flag {item['key']!r} already exists")
     try:
-        flag_filters.check_filters(values["filters"], creating=False)
+        flag_filters.check_filters(item["filters"], creating=False)
     except ApiError as error:
-        raise SeedError(f"{path}.filters: {error.detail}") from error
-    created = read_time(values.get("created_at", tx.at), f"{path}.created_at")
-    author = names.find_person(values.get("created_by"), f"{path}.created_by")
-    editor = author
-    if "last_modified_by" in values:
-        editor = names.find_person(values["last_modified_by"], f"{path}.last_modified_by")
-    called = values.get("last_called_at")
-    flag = tx.insert(
+        raise item.make_error("filters", error.detail) from error
+    created = item.read_time("created_at")
+    author = item.find_person("created_by")
+    editor = item.find_person("last_modified_by") if "last_modified_by" in item.values else author
+    flag = item.tx.insert(
         Flag(
             id=number,
             project=project.id,
-            key=values["key"],
-            filters=values["filters"],
+            key=item["key"],
+            filters=item["filters"],
             created_at=created,
-            updated_at=read_time(values.get("updated_at", created), f"{path}.updated_at"),
+            updated_at=item.read_time("updated_at", created),
             created_by=author,
             last_modified_by=editor,
-            last_called_at=read_time(called, f"{path}.last_called_at") if called else None,
-            **{name: values[name] for name in _FLAG_FIELDS if name in values},
+            last_called_at=item.read_optional_time("last_called_at"),
+            **item.pick(_FLAG_FIELDS),
         )
     )
-    if not dead:
+    if not deleted:
         flags[flag.key] = flag
 
 
-def _load_request(
-    tx: Transaction,
-    names: SeedNames,
-    project: Project,
-    values: dict[str, Any],
-    *,
-    flags: dict[str, Flag],
-    path: str,
-) -> None:
-    number = read_uuid(values, tx, path)
-    require_new_id(tx, ChangeRequest, number, path)
-    intent = _complete_intent(values["intent"], flags)
-    created = read_time(values.get("created_at", tx.at), f"{path}.created_at")
+def _load_request(item: SeedItem, project: Project, flags: dict[str, Flag]) -> None:
+    identity = item.read_uuid(ChangeRequest)
+    intent = _complete_intent(item["intent"], flags)
+    created = item.read_time("created_at")
     end = clock.format_stored(clock.parse_stored(created) + _DEFAULT_LIFETIME)
-    given = values.get("resource_id")
-    resource = str(given) if given is not None else None
-    if "resource_id" not in values and intent["flag_id"] is not None:
-        resource = str(intent["flag_id"])
-    checked, applied = values.get("validated_at"), values.get("applied_at")
-    tx.insert(
+    resource = item.get("resource_id", intent["flag_id"])
+    item.tx.insert(
         ChangeRequest(
-            id=number,
+            id=identity,
             project=project.id,
-            action_key=values["action_key"],
-            resource_id=resource,
+            action_key=item["action_key"],
+            resource_id=str(resource) if resource is not None else None,
             intent=intent,
-            policy_snapshot=_complete_snapshot(names, values.get("policy_snapshot"), path),
+            policy_snapshot=_complete_snapshot(item),
             created_at=created,
-            updated_at=read_time(values.get("updated_at", created), f"{path}.updated_at"),
-            expires_at=read_time(values.get("expires_at", end), f"{path}.expires_at"),
-            created_by=names.find_person(values.get("created_by"), f"{path}.created_by"),
-            applied_by=names.find_person(values.get("applied_by"), f"{path}.applied_by"),
-            validated_at=read_time(checked, f"{path}.validated_at") if checked else None,
-            applied_at=read_time(applied, f"{path}.applied_at") if applied else None,
-            **{name: values[name] for name in _REQUEST_FIELDS if name in values},
+            updated_at=item.read_time("updated_at", created),
+            expires_at=item.read_time("expires_at", end),
+            created_by=item.find_person("created_by"),
+            applied_by=item.find_person("applied_by"),
+            validated_at=item.read_optional_time("validated_at"),
+            applied_at=item.read_optional_time("applied_at"),
+            **item.pick(_REQUEST_FIELDS),
         )
     )
-    for place, vote in enumerate(values.get("approvals") or ()):
-        _load_vote(tx, names, number, vote, f"{path}.approvals[{place}]")
+    for vote in item.list_items("approvals"):
+        _load_vote(vote, identity)
 
 
 _REQUEST_FIELDS = (
@@ -267,8 +220,9 @@ def _complete_intent(given: dict[str, Any], flags: Mapping[str, Flag]) -> dict[s
     return {**defaults, **given}
 
 
-def _complete_snapshot(names: SeedNames, given: dict[str, Any] | None, path: str) -> dict[str, Any]:
-    whole = {
+def _complete_snapshot(item: SeedItem) -> dict[str, Any]:
+    """Return a policy snapshot with defaults for what was left out."""
+    defaults = {
         "quorum": 1,
         "users": [],
         "roles": [],
@@ -276,19 +230,17 @@ def _complete_snapshot(names: SeedNames, given: dict[str, Any] | None, path: str
         "conditions": {},
         "bypass_org_membership_levels": [],
         "bypass_roles": [],
-        **(given or {}),
     }
-    snapshot: dict[str, Any] = names.find_approvers(whole, f"{path}.policy_snapshot")
-    return snapshot
+    snapshot = defaults | (item.get("policy_snapshot") or {})
+    converted: dict[str, Any]
+    converted = item.names.find_approvers(snapshot, f"{item.path}.policy_snapshot")
+    return converted
 
 
-def _load_vote(
-    tx: Transaction, names: SeedNames, request: str, values: dict[str, Any], path: str
-) -> None:
-    user = names.require_person(values.get("created_by"), f"{path}.created_by")
-    if tx.find_first(Vote, change_request=request, user=user) is not None:
-        raise SeedError(f"{path}.created_by: voted twice")
-    number = read_uuid(values, tx, path)
-    require_new_id(tx, Vote, number, path)
-    cast = read_time(values.get("created_at", tx.at), f"{path}.created_at")
-    tx.insert(Vote(number, request, user, values["decision"], cast, values.get("reason", "")))
+def _load_vote(item: SeedItem, request: str) -> None:
+    user = item.require_person("created_by")
+    if item.tx.find_first(Vote, change_request=request, user=user) is not None:
+        raise item.make_error("created_by", "voted twice")
+    identity = item.read_uuid(Vote)
+    cast = item.read_time("created_at")
+    item.tx.insert(Vote(identity, request, user, item["decision"], cast, item.get("reason", "")))
