@@ -5,6 +5,7 @@ from threading import Event
 import pytest
 
 from reconciler.posthog.retry_policy import Limits
+from tests import factories
 from tests.apply.running import Time, apply, created, spoil
 from tests.e2e import acme
 
@@ -191,9 +192,7 @@ def test_one_object_that_always_fails_stops_no_other(world):
     match = {"method": "POST", "route": "feature_flags.create", "hit": "every"}
     bad = [f"f{n:02}" for n in range(8)]
     ids = {key: acme.live_flag(key, 5) for key in bad}
-    repo = world(
-        acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": list(ids.values())}])
-    )
+    repo = world(factories.seed(*ids.values()))
     repo.write("all.yaml", *(acme.flag(key, 10) for key in MANY))
     numbers = range(1, 9)
     spoil(

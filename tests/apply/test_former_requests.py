@@ -8,8 +8,9 @@ import yaml
 
 from tests.apply.running import apply, created, sent, spoil
 from tests.apply.test_quicker_hands import by, edit, flag_id, group, live
-from tests.apply.test_the_gate import gated, policy_id
+from tests.apply.test_the_gate import policy_id
 from tests.e2e import acme
+from tests.factories import gated
 
 REQUESTS = "/api/projects/1/change_requests/"
 

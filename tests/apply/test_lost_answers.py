@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests import factories
 from tests.apply.running import apply, created, sent, spoil
 from tests.e2e import acme
 
@@ -38,7 +39,7 @@ def test_what_was_created_is_adopted(world, effect):
 def test_what_was_not_done_is_sent_once_more(world, kind, route, effect):
     """After a quiet time and a read: PostHog's own keys and versions keep a second one harmless."""
     flags = [acme.live_flag("a", 10)] if kind == "update" else []
-    repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": flags}]))
+    repo = world(factories.seed(*flags))
     documents = {
         "flag": acme.flag("a", 10),
         "update": acme.flag("a", 20),
@@ -107,7 +108,7 @@ def test_a_kind_without_a_key_or_a_version_is_not_sent_twice(world):
 def test_a_late_commit_makes_no_duplicate(world, write, later):
     """The call lands after it was looked for: it meets a taken key, or a moved version."""
     flags = [acme.live_flag("old", 10)]
-    repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": flags}]))
+    repo = world(factories.seed(*flags))
     repo.write("all.yaml", acme.flag("new", 10), acme.flag("old", 20))
     method, route = write.split(":")
     match = {"method": method, "route": route, "hit": 1}
@@ -125,7 +126,7 @@ def test_a_late_commit_makes_no_duplicate(world, write, later):
 def test_somebody_elses_edit_between_a_lost_write_and_its_repetition_is_not_overwritten(world):
     """What is there is neither the old value nor ours: refused, with the field."""
     flags = [acme.live_flag("old", 10)]
-    repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": flags}]))
+    repo = world(factories.seed(*flags))
     repo.write("all.yaml", acme.flag("old", 50))
     filters = {"groups": [{"properties": [], "rollout_percentage": 30}]}
     edit = {"edit": {"as": "carol@acme.test", "flag": "old", "set": {"filters": filters}}}
@@ -146,7 +147,7 @@ def test_somebody_elses_edit_between_a_lost_write_and_its_repetition_is_not_over
 def test_a_read_that_lags_behind_is_asked_for_again(world):
     """A version that goes back in time is a replica's, not the world's."""
     flags = [acme.live_flag("old", 10)]
-    repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": flags}]))
+    repo = world(factories.seed(*flags))
     repo.write("all.yaml", acme.flag("old", 20, name="New", active=True))
     spoil(
         repo,

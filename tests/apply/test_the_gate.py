@@ -7,17 +7,7 @@ import pytest
 from tests.apply.running import apply, created, sent, spoil
 from tests.apply.test_quicker_hands import by, live
 from tests.e2e import acme
-
-
-def gated(*flags, policies=("feature_flag.enable",), project=None, **more):
-    project = {
-        "name": "Web",
-        "id": 1,
-        "approval_policies": [acme.policy(one) for one in policies],
-        "feature_flags": list(flags),
-        **(project or {}),
-    }
-    return acme.seed(projects=[project], **more)
+from tests.factories import gated
 
 
 def policy_id(repo, number=0):

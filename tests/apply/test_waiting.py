@@ -9,8 +9,8 @@ from reconciler.plan.guardrails.checks import Limits
 from tests.apply.running import Time, apply, created, sent, spoil
 from tests.apply.test_former_requests import REQUESTS, requests, vote
 from tests.apply.test_quicker_hands import by, edit, live
-from tests.apply.test_the_gate import gated
 from tests.e2e import acme
+from tests.factories import gated
 
 BOTH = ("feature_flag.enable", "feature_flag.update")
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests import factories
 from tests.ci.model import TOKEN, serving
 from tests.e2e import acme
 
@@ -18,7 +19,7 @@ def code_host():
 def repo(world):
     """A committed repository of two flags; one of them differs from what is live."""
     flags = [acme.live_flag("a", 10), acme.live_flag("b", 20)]
-    repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": flags}]))
+    repo = world(factories.seed(*flags))
     repo.write("flags.yaml", acme.flag("a", 50), acme.flag("b", 20))
     repo.commit()
     return repo

@@ -6,7 +6,7 @@ import jsonschema
 
 from reconciler.config.schema import validator
 from reconciler.planfile import digest
-from tests.e2e import acme
+from tests import factories
 
 SCHEMA = jsonschema.Draft202012Validator(validator.load("plan"))
 APPROVED = {
@@ -17,20 +17,10 @@ APPROVED = {
 }
 
 
-def project(*flags, policies=(), **more):
-    return {
-        "name": "Web",
-        "id": 1,
-        "feature_flags": list(flags),
-        "approval_policies": list(policies),
-        **more,
-    }
-
-
 def seed(*flags, policies=(), more=(), **changes):
     """One project with these flags, another without; ids are always the same."""
-    projects = [project(*flags, policies=policies), {"name": "Mobile", "id": 2}, *more]
-    world = acme.seed(projects=projects, **changes)
+    others = [{"name": "Mobile", "id": 2}, *more]
+    world = factories.seed(*flags, policies=policies, more=others, **changes)
     world["organizations"][0]["id"] = "01900000-0000-7000-8000-000000000001"
     return world
 

@@ -4,12 +4,13 @@ import subprocess
 
 import pytest
 
+from tests import factories
 from tests.e2e import acme
 from tests.support import CLEAN
 
 
 def seeded(world, *flags):
-    return world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": list(flags)}]))
+    return world(factories.seed(*flags))
 
 
 def by_hand(repo, key, body):

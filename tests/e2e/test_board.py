@@ -15,8 +15,8 @@ import pytest
 
 from tests import support
 from tests.apply.test_former_requests import REQUESTS
-from tests.apply.test_the_gate import gated
 from tests.e2e import acme
+from tests.factories import gated
 
 
 class Screen:

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from tests import factories
 from tests.e2e import acme
 
 COHORTS = [{"id": 7, "name": "Beta testers", "is_static": True}, {"id": 8, "name": "Staff"}]
@@ -25,14 +26,8 @@ def there(key, number, active=OFF, **filters):
 
 
 def seed(*flags, policies=(), cohorts=COHORTS, **more):
-    project = {
-        "name": "Web",
-        "id": 1,
-        "cohorts": list(cohorts),
-        "feature_flags": list(flags),
-        "approval_policies": list(policies),
-    }
-    return acme.seed(projects=[project, {"name": "Mobile", "id": 2}], **more)
+    web = factories.project(*flags, policies=policies, cohorts=list(cohorts))
+    return acme.seed(projects=[web, {"name": "Mobile", "id": 2}], **more)
 
 
 def gone(key):

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tests import factories
 from tests.e2e import acme
 
 FLAGS = "/api/projects/1/feature_flags/"
@@ -13,15 +14,8 @@ ENABLE = "feature_flag.enable"
 
 
 def seed(*flags, policies=(), **organization):
-    projects = [
-        {
-            "name": "Web",
-            "id": 1,
-            "approval_policies": list(policies),
-            "feature_flags": list(flags) or [acme.live_flag("a", id=101)],
-        }
-    ]
-    return acme.seed(projects=projects, **organization)
+    flags = flags or [acme.live_flag("a", id=101)]
+    return factories.seed(*flags, policies=policies, **organization)
 
 
 def a(**spec):

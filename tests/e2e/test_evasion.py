@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests import factories
 from tests.e2e import acme
 
 RISE = {"type": "change_amount", "field": "rollout_percentage", "operator": ">", "value": 20}
@@ -41,7 +42,7 @@ def rules(conditions=RISE, action=UPDATE, **more):
 
 
 def start(world, flag, *policies):
-    web = {"name": "Web", "id": 1, "approval_policies": list(policies), "feature_flags": [flag]}
+    web = factories.project(flag, policies=policies)
     return world(acme.seed(projects=[web, {"name": "Mobile", "id": 2}]))
 
 

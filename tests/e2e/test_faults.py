@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from tests import factories
 from tests.e2e import acme
 from tests.effort import effort
 
@@ -43,7 +44,7 @@ PAIRS = [
 
 def small_world(world):
     flag = acme.live_flag("old", 10)
-    repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": [flag]}]))
+    repo = world(factories.seed(flag))
     repo.write(
         "all.yaml",
         acme.document("Role", {"members": ["bob@acme.test"]}, name="Release managers"),
@@ -100,8 +101,7 @@ def test_a_gated_write_whose_answer_is_lost_files_one_request(world, spoiled):
     """The request is found by reading; the next run waits for the very same one."""
     policy = acme.policy("feature_flag.enable")
     flag = acme.live_flag("a", 10)
-    projects = [{"name": "Web", "id": 1, "approval_policies": [policy], "feature_flags": [flag]}]
-    repo = world(acme.seed(projects=projects))
+    repo = world(factories.seed(flag, policies=[policy]))
     repo.write("all.yaml", acme.flag("a", active=True))
     faults(repo, f"PATCH:feature_flags.update:1:{spoiled}")
 
@@ -119,8 +119,7 @@ def test_a_request_that_does_not_exist_is_no_waiting(world):
     """409 with an id that was rolled back: failed, and the next run files one."""
     policy = acme.policy("feature_flag.enable")
     flag = acme.live_flag("a", 10)
-    projects = [{"name": "Web", "id": 1, "approval_policies": [policy], "feature_flags": [flag]}]
-    repo = world(acme.seed(projects=projects))
+    repo = world(factories.seed(flag, policies=[policy]))
     repo.write("all.yaml", acme.flag("a", active=True))
     faults(repo, "PATCH:feature_flags.update:1:before:forget")
 
@@ -134,7 +133,7 @@ def test_a_request_that_does_not_exist_is_no_waiting(world):
 def test_a_field_that_is_silently_ignored_is_a_failure(world):
     """200 is not enough: the answer has to show what was sent."""
     flag = acme.live_flag("old", 10)
-    repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": [flag]}]))
+    repo = world(factories.seed(flag))
     repo.write("all.yaml", acme.flag("old", name="New name"))
     document = {
         "faults": [

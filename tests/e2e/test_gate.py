@@ -3,18 +3,7 @@
 import pytest
 
 from tests.e2e import acme
-
-
-def gated(*flags, policies=("feature_flag.enable",), **more):
-    projects = [
-        {
-            "name": "Web",
-            "id": 1,
-            "approval_policies": [acme.policy(action, **more) for action in policies],
-            "feature_flags": list(flags),
-        }
-    ]
-    return acme.seed(projects=projects)
+from tests.factories import gated
 
 
 def outcome(done, name):
@@ -149,7 +138,7 @@ def test_a_failure_stops_its_dependants_and_nothing_else(world):
 
 def test_a_bypass_is_said_loudly(world):
     """The key's user is admin and admins bypass: the write is live at once, and plan says so."""
-    repo = world(gated(acme.live_flag("checkout"), bypass_org_membership_levels=[8]))
+    repo = world(gated(acme.live_flag("checkout"), rule={"bypass_org_membership_levels": [8]}))
     repo.write("flags.yaml", acme.flag("checkout", active=True))
 
     plan = repo.run("plan", "--format", "json")
@@ -233,7 +222,7 @@ def test_wait_tells_of_every_request_that_is_decided_already(world):
 
 def test_the_plan_knows_the_votes_of_a_request_its_page_and_who_is_left(world):
     """Filed by ci, agreed to by bob: the document says so, and alice is the one to ask."""
-    repo = world(gated(acme.live_flag("checkout"), approver_config=TWO))
+    repo = world(gated(acme.live_flag("checkout"), rule={"approver_config": TWO}))
     repo.write("flags.yaml", acme.flag("checkout", active=True))
     id_ = outcome(repo.run("apply", "--yes", "--format", "json"), "checkout")["change_request"]
     voted = repo.run("requests", "approve", id_, "--yes", "--reason", "fine", token="phx_bob")
@@ -259,7 +248,7 @@ def test_who_bypasses_two_policies_is_let_through_call_by_call_and_that_is_no_in
     """Split for PostHog's sake; nobody is asked, which is said loudly and expected."""
     policies = ("feature_flag.enable", "feature_flag.update")
     levels = {"bypass_org_membership_levels": [8]}
-    repo = world(gated(acme.live_flag("checkout", 10), policies=policies, **levels))
+    repo = world(gated(acme.live_flag("checkout", 10), policies=policies, rule=levels))
     repo.write("flags.yaml", acme.flag("checkout", 60, active=True))
 
     plan = repo.run("plan", "--format", "json").json

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests import factories
 from tests.e2e import acme
 
 FLAGS = [acme.live_flag(key) for key in ("a", "b")]
@@ -9,8 +10,8 @@ WISHES = [acme.flag(key, active=True) for key in ("a", "b")]
 
 
 def seed(policies, **more):
-    web = {"name": "Web", "id": 1, "approval_policies": policies, "feature_flags": FLAGS}
-    return acme.seed(projects=[web], roles=[{"name": "Empty", "members": []}], **more)
+    roles = [{"name": "Empty", "members": []}]
+    return factories.seed(*FLAGS, policies=policies, roles=roles, **more)
 
 
 def planned(repo, *documents):

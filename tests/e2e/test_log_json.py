@@ -4,13 +4,14 @@ import json
 
 import pytest
 
+from tests import factories
 from tests.e2e import acme
 
 
 @pytest.fixture
 def repo(world):
     flags = [acme.live_flag("a", 10)]
-    repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": flags}]))
+    repo = world(factories.seed(*flags))
     repo.write("flags.yaml", acme.flag("a", 50))
     return repo
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests import factories
 from tests.e2e import acme
 from tests.e2e.test_drift import FLAGS, edit, organization
 
@@ -148,7 +149,7 @@ def test_a_build_stays_green_while_somebody_has_to_approve(merged):
 
 def test_what_apply_itself_set_is_no_edit_whatever_the_clocks_say(world):
     """Merged in the second after the apply, or before it by a server whose clock is ahead."""
-    made = acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": [acme.live_flag("a")]}])
+    made = factories.seed(acme.live_flag("a"))
     repo = world({**made, "now": "2031-01-01T00:00:00Z"})
 
     def merge(flag_a, *, gone):

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from tests import factories
 from tests.e2e import acme
 
 CONTEXTS = {"evaluation_contexts": ["web"]}
@@ -11,8 +12,7 @@ CONTEXTS = {"evaluation_contexts": ["web"]}
 
 def off(*flags, **changes):
     """A world whose organization has PostHog's switch off."""
-    projects = [{"name": "Web", "id": 1, "feature_flags": list(flags)}]
-    return acme.seed(projects=projects, evaluation_contexts_enabled=False, **changes)
+    return factories.seed(*flags, evaluation_contexts_enabled=False, **changes)
 
 
 def found(done):

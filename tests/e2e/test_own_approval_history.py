@@ -1,9 +1,9 @@
 """Who wrote what a request proposes, when it was filed: found by value, not by date or line."""
 
 from tests.apply.test_former_requests import REQUESTS
-from tests.apply.test_the_gate import gated
 from tests.e2e import acme
 from tests.e2e.test_own_approval import committed
+from tests.factories import gated
 
 UPDATE = "feature_flag.update"
 # flag: who approves, and whether they wrote what it proposes

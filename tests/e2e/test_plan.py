@@ -1,5 +1,6 @@
 """`plan` and `drift` through the console script: what they cost, show and refuse."""
 
+from tests import factories
 from tests.e2e import acme
 
 
@@ -27,7 +28,7 @@ def test_a_clean_plan_costs_its_pages_and_one_listing_of_organizations(world):
 
 def test_only_declared_collections_are_listed(world):
     """A file with one flag asks for organizations and the flags of its project, nothing else."""
-    repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": many(1)}]))
+    repo = world(factories.seed(*many(1)))
     repo.write("flags.yaml", acme.flag("flag-0000", 10))
     repo.sandbox.clear()
 
@@ -54,7 +55,7 @@ def test_plan_and_drift_send_get_only(world):
 
 def test_the_plan_as_json_is_the_interface(world):
     """Every key that programs read."""
-    repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": many(2)}]))
+    repo = world(factories.seed(*many(2)))
     repo.write("flags.yaml", acme.flag("flag-0000", 50), acme.flag("fresh", 1))
 
     plan = repo.run("plan", "--format", "json").json
@@ -117,7 +118,7 @@ def test_a_saved_plan_is_shown_again_without_contacting_anything(world):
 
 def test_drift_compares_the_commit_not_the_working_tree(world):
     """0 when clean, 2 on drift; what is not committed does not count."""
-    repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": many(1)}]))
+    repo = world(factories.seed(*many(1)))
     repo.write("flags.yaml", acme.flag("flag-0000", 10))
     repo.commit()
     repo.write("flags.yaml", acme.flag("flag-0000", 77))

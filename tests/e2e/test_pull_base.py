@@ -2,8 +2,9 @@
 
 import yaml
 
-from tests.apply.test_the_gate import gated
+from tests import factories
 from tests.e2e import acme
+from tests.factories import gated
 
 FLAG = "FeatureFlag/acme/Web"
 PATH = "/api/projects/1/feature_flags/"
@@ -135,9 +136,7 @@ def test_adopting_drift_keeps_the_same(world):
 
 def test_without_a_base_what_is_live_wins(world):
     """Nothing was applied, or there is no git: nobody knows which side has moved."""
-    repo = world(
-        acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": [acme.live_flag("a", 10)]}])
-    )
+    repo = world(factories.seed(acme.live_flag("a", 10)))
     repo.write("config/all.yaml", document("a", rollout=20))
 
     done = repo.run("pull", "--out", "config", "--kind", "FeatureFlag", "--format", "json")

@@ -3,6 +3,7 @@
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests import factories
 from tests.e2e import acme
 from tests.effort import effort
 from tests.support import Repository
@@ -138,7 +139,7 @@ def test_a_plan_predicts_what_the_state_of_a_flag_forbids(world):
     """Each is refused by the server when it is sent all the same, and is not sent by `apply`."""
     flags = [acme.live_flag(key, **there) for key, (there, _, _) in LIVE.items()]
     flags += [acme.live_flag(key, **there) for key, there in USED.items()]
-    repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": flags}]))
+    repo = world(factories.seed(*flags))
     absent = {"lifecycle": {"state": "absent"}}
     gone = [acme.flag(key) for key in USED]
     for one in gone:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests import factories
 from tests.e2e import acme
 
 
@@ -11,7 +12,7 @@ from tests.e2e import acme
 def repo(world):
     """One flag that differs."""
     flag = acme.live_flag("a", 10)
-    repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": [flag]}]))
+    repo = world(factories.seed(flag))
     repo.write("flags.yaml", acme.flag("a", 50))
     return repo
 

@@ -13,8 +13,8 @@ import pytest
 
 from tests import support
 from tests.apply.running import created, spoil
-from tests.apply.test_the_gate import gated
 from tests.e2e import acme
+from tests.factories import gated
 
 COUNT = 30
 

@@ -6,6 +6,7 @@ import stat
 
 import pytest
 
+from tests import factories
 from tests.e2e import acme
 
 APPLIED = "refs/reconciler/applied/default"
@@ -14,7 +15,7 @@ APPLIED = "refs/reconciler/applied/default"
 def merged(world):
     """Return a repository whose main branch declares one of two live flags; and a side branch."""
     flags = [acme.live_flag("mine"), acme.live_flag("foreign")]
-    repo = world(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": flags}]))
+    repo = world(factories.seed(*flags))
     repo.write("flags.yaml", acme.flag("mine", 10))
     repo.commit()
     repo.git("checkout", "-q", "-b", "side")

@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.cli.main import run
 from reconciler.config.lint.codes import LIVE
+from tests import factories
 from tests.e2e import acme
 
 BAD = "kind: Role\nmetadata: {organization: acme, name: A}\nspec: {member: []}\n"
@@ -311,7 +312,7 @@ def everywhere():
 def lived(key, **flag):
     """A world with one flag."""
     flags = [acme.live_flag(key, **flag)]
-    return acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": flags}])
+    return factories.seed(*flags)
 
 
 LIVE_FOUND = {

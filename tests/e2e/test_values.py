@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests import factories
 from tests.e2e import acme
 from tests.support import Repository, sandbox_process
 
@@ -169,7 +170,7 @@ def test_an_inserted_condition_is_one_change_in_every_form(shared_sandbox, tmp_p
         for n in range(5)
     ]
     live = [acme.live_flag("beta", filters={"groups": groups[1:]})]
-    shared_sandbox.reset(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": live}]))
+    shared_sandbox.reset(factories.seed(*live))
     repository = Repository(tmp_path, shared_sandbox)
     repository.write("all.yaml", acme.flag("beta", filters={"groups": groups}))
 
@@ -196,7 +197,7 @@ def test_a_payload_that_no_file_writes_stays_as_long_as_its_variant(shared_sandb
     payloads = {"a": '"of a"', "b": '"of b"', "c": '"of c"'}
     there = {"groups": GROUPS, "multivariate": {"variants": variants}, "payloads": payloads}
     live = [acme.live_flag("beta", filters=there)]
-    shared_sandbox.reset(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": live}]))
+    shared_sandbox.reset(factories.seed(*live))
     repository = Repository(tmp_path, shared_sandbox)
     two = [{"key": key, "rollout_percentage": 50} for key in "ab"]
     wanted = {"multivariate": {"variants": two}, "payloads": {"a": '"new"'}}
@@ -219,7 +220,7 @@ def test_drift_of_a_list_says_what_happened_to_it(shared_sandbox, tmp_path):
         for n in range(4)
     ]
     live = [acme.live_flag("beta", filters={"groups": groups[1:]})]
-    shared_sandbox.reset(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": live}]))
+    shared_sandbox.reset(factories.seed(*live))
     repository = Repository(tmp_path, shared_sandbox)
     repository.write("all.yaml", acme.flag("beta", filters={"groups": groups[1:]}))
     repository.commit()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests import factories
 from tests.e2e import acme
 
 RISE = {"type": "change_amount", "field": "rollout_percentage", "operator": ">", "value": 20}
@@ -10,7 +11,7 @@ RISE = {"type": "change_amount", "field": "rollout_percentage", "operator": ">",
 def gated(world, **more):
     policy = acme.policy("feature_flag.enable", **more)
     flag = acme.live_flag("a", 10)
-    web = {"name": "Web", "id": 1, "approval_policies": [policy], "feature_flags": [flag]}
+    web = factories.project(flag, policies=[policy])
     roles = [{"name": "Approvers", "members": ["alice@acme.test"]}]
     return world(acme.seed(projects=[web, {"name": "Mobile", "id": 2}], roles=roles))
 
@@ -144,7 +145,7 @@ def test_stricter_gates_come_before_the_flags_and_weaker_ones_after(world):
     enable = acme.policy("feature_flag.enable", bypass_roles=["Passers"])
     update = acme.policy("feature_flag.update", conditions=RISE)
     flag = acme.live_flag("a", 10, active=True)
-    web = {"name": "Web", "id": 1, "approval_policies": [enable, update], "feature_flags": [flag]}
+    web = factories.project(flag, policies=[enable, update])
     roles = [{"name": "Passers", "members": ["bob@acme.test"]}, {"name": "Readers", "members": []}]
     repo = world(acme.seed(projects=[web], roles=roles))
     repo.write(
