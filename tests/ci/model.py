@@ -168,7 +168,7 @@ def serving():
     server.daemon_threads = True
     server.code_host = code_host
     code_host.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield code_host
