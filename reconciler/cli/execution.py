@@ -22,7 +22,7 @@ from reconciler.planfile import results
 from reconciler.posthog.client import Writer
 from reconciler.render import text
 from reconciler.render.shared import summary
-from reconciler.render.text.progress_board import Board
+from reconciler.render.text.progress_board import BoardState
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +118,9 @@ def _board(
     started = writer.clock()
     interrupt.is_shown = True
 
-    def look() -> Board:
+    def look() -> BoardState:
         now, moment = writer.clock(), standing.take_snapshot()
-        return Board(
+        return BoardState(
             planned=moment.planned,
             ended=moment.ended,
             in_flight={address: now - since for address, since in moment.in_flight.items()},

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from reconciler.render.text import progress_board
-from reconciler.render.text.progress_board import Board
+from reconciler.render.text.progress_board import BoardState
 
 EVERY_S = 0.2
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # one frame, for terminals that know how to
@@ -72,7 +72,7 @@ class LiveBoard(Lines):
     def __init__(
         self,
         stream: IO[str],
-        look: Callable[[], Board],
+        look: Callable[[], BoardState],
         *,
         color: bool,
         every_s: float = EVERY_S,

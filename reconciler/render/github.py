@@ -16,17 +16,19 @@ SHOWN: Final = 10  # of each kind
 _ORDER: Final = (Severity.ERROR, Severity.WARNING, Severity.NOTICE)
 
 
-def findings(found: Iterable[Finding]) -> str:
-    """One workflow command for each of the worst, errors first; no newline at the end."""
-    ordered = sorted(found, key=lambda one: (_ORDER.index(one.severity), one.sort_key))
-    by_kind = {kind: list(rows) for kind, rows in groupby(ordered, lambda one: one.severity)}
+def findings(listed: Iterable[Finding]) -> str:
+    """Return a workflow command for each of the worst, errors first; no newline at the end."""
+    ordered = sorted(listed, key=lambda finding: (_ORDER.index(finding.severity), finding.sort_key))
+    by_kind = {
+        kind: list(rows) for kind, rows in groupby(ordered, lambda finding: finding.severity)
+    }
     left_out = {kind: len(rows) - SHOWN for kind, rows in by_kind.items() if len(rows) > SHOWN}
     if left_out and len(by_kind.get(Severity.NOTICE, ())) >= SHOWN:  # the count is a notice, too
         left_out[Severity.NOTICE] = len(by_kind[Severity.NOTICE]) - SHOWN + 1
     lines = [
-        format_annotation(one)
+        format_annotation(finding)
         for kind, rows in by_kind.items()
-        for one in rows[: len(rows) - left_out.get(kind, 0)]
+        for finding in rows[: len(rows) - left_out.get(kind, 0)]
     ]
     if left_out:
         total = ", ".join(phrases.count(number, kind) for kind, number in left_out.items())
@@ -34,10 +36,10 @@ def findings(found: Iterable[Finding]) -> str:
     return "\n".join(lines)
 
 
-def format_annotation(one: Finding) -> str:
-    """`::error file=…,line=…,col=…,title=…::message`."""
-    place = one.source
-    title = f"{one.code} {one.address}" if one.address is not None else one.code
+def format_annotation(finding: Finding) -> str:
+    """Return `::error file=…,line=…,col=…,title=…::message`."""
+    place = finding.source
+    title = f"{finding.code} {finding.address}" if finding.address is not None else finding.code
     properties = {"title": title}
     if place is not None and place.file:
         properties = {
@@ -46,14 +48,16 @@ def format_annotation(one: Finding) -> str:
             "col": str(place.column),
             **properties,
         }
-    said = [one.message]
-    said += [f"{name}: {text}" for name, text in (("why", one.why), ("fix", one.fix)) if text]
+    sentences = [finding.message]
+    sentences += [
+        f"{name}: {text}" for name, text in (("why", finding.why), ("fix", finding.fix)) if text
+    ]
     listed = ",".join(f"{name}={escape_property(value)}" for name, value in properties.items())
-    return f"::{one.severity} {listed}::{escape_data(*said)}"
+    return f"::{finding.severity} {listed}::{escape_data(*sentences)}"
 
 
 def escape_data(*lines: str) -> str:
-    """Text behind `::`, of one line or several."""
+    """Return text for behind `::`, of one line or several."""
     text = "\n".join(make_visible(line) for line in lines).replace(
         "##[", r"#\x23["
     )  # an old command
@@ -61,5 +65,5 @@ def escape_data(*lines: str) -> str:
 
 
 def escape_property(text: str) -> str:
-    """The value of a property."""
+    """Return text for the value of a property."""
     return escape_data(text).replace(":", "%3A").replace(",", "%2C")

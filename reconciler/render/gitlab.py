@@ -12,20 +12,23 @@ _SEVERITY: Final = {Severity.ERROR: "major", Severity.WARNING: "minor", Severity
 _NOWHERE: Final = "reconciler.yaml"  # a report has no row without a file
 
 
-def findings(found: Iterable[Finding]) -> str:
-    """The whole report; no newline at the end."""
-    ordered = sorted(found, key=lambda one: one.sort_key)
+def findings(listed: Iterable[Finding]) -> str:
+    """Return the whole report; no newline at the end."""
+    ordered = sorted(listed, key=lambda finding: finding.sort_key)
     rows = [
         {
-            "description": make_visible(f"{one.message}. {one.fix}" if one.fix else one.message),
-            "check_name": one.code,
+            "description": make_visible(
+                f"{finding.message}. {finding.fix}" if finding.fix else finding.message
+            ),
+            "check_name": finding.code,
             "fingerprint": mark,
-            "severity": _SEVERITY[one.severity],
+            "severity": _SEVERITY[finding.severity],
             "location": {
-                "path": make_visible(one.source.file if one.source else _NOWHERE) or _NOWHERE,
-                "lines": {"begin": max(1, one.source.line if one.source else 1)},
+                "path": make_visible(finding.source.file if finding.source else _NOWHERE)
+                or _NOWHERE,
+                "lines": {"begin": max(1, finding.source.line if finding.source else 1)},
             },
         }
-        for one, mark in zip(ordered, compute_fingerprints(ordered), strict=True)
+        for finding, mark in zip(ordered, compute_fingerprints(ordered), strict=True)
     ]
     return printed(rows)

@@ -45,8 +45,8 @@ def change_request(request: RequestView, options: RenderOptions) -> str:
     return format_rows(make_document(request), options)
 
 
-def findings(found: Iterable[Finding]) -> str:
+def findings(listed: Iterable[Finding]) -> str:
     """Return findings by place, as a list of rows; no newline at the end."""
-    ordered = sorted(found, key=lambda finding: finding.sort_key)
+    ordered = sorted(listed, key=lambda finding: finding.sort_key)
     text = digest.as_text(codec.plain(ordered)).removesuffix("\n")
     return _LONE.sub(lambda half: f"\\{half[0]}", text)

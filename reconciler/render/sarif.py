@@ -27,21 +27,21 @@ _DRIFT: Final = {
 }
 
 
-def findings(found: Iterable[Finding], rules: Mapping[str, str]) -> str:
-    """One run; no newline at the end.
+def findings(listed: Iterable[Finding], rules: Mapping[str, str]) -> str:
+    """Return one run; no newline at the end.
 
     Args:
         found: what was found.
         rules: code -> what it is about, in one line.
 
     """
-    ordered = sorted(found, key=lambda one: (_ORDER.index(one.severity), one.sort_key))
+    ordered = sorted(listed, key=lambda finding: (_ORDER.index(finding.severity), finding.sort_key))
     kept = ordered[:MAX_RESULTS]
-    codes = sorted({*rules, *(one.code for one in kept)})
+    codes = sorted({*rules, *(finding.code for finding in kept)})
     index = {code: number for number, code in enumerate(codes)}
     results = [
-        _make_result(one, mark, index[one.code])
-        for one, mark in zip(kept, compute_fingerprints(kept), strict=True)
+        _make_result(finding, mark, index[finding.code])
+        for finding, mark in zip(kept, compute_fingerprints(kept), strict=True)
     ]
     run: dict[str, Any] = {
         "tool": {
@@ -62,18 +62,20 @@ def findings(found: Iterable[Finding], rules: Mapping[str, str]) -> str:
 
 
 def drift(plan: Plan, options: RenderOptions) -> str:
-    """Drift as results of code scanning, each at the place where the field is declared."""
-    every = (one for change in plan.writes for one in attribution.make_findings(change))
-    found = [_relocate(one, options.folder) for one in (*every, *summary.list_findings(plan))]
-    return findings(found, _DRIFT) + "\n"
+    """Return drift as results of code scanning, each at the place where the field is declared."""
+    every = (finding for change in plan.writes for finding in attribution.make_findings(change))
+    relocated = [
+        _relocate(finding, options.folder) for finding in (*every, *summary.list_findings(plan))
+    ]
+    return findings(relocated, _DRIFT) + "\n"
 
 
-def _relocate(one: Finding, folder: str) -> Finding:
-    """The same, its file named from the root of the repository."""
-    if not folder or one.source is None or not one.source.file:
-        return one
-    file = posixpath.normpath(posixpath.join(folder, one.source.file))
-    return replace(one, source=replace(one.source, file=file))
+def _relocate(finding: Finding, folder: str) -> Finding:
+    """Return the same finding, its file named from the root of the repository."""
+    if not folder or finding.source is None or not finding.source.file:
+        return finding
+    file = posixpath.normpath(posixpath.join(folder, finding.source.file))
+    return replace(finding, source=replace(finding.source, file=file))
 
 
 def _make_rule(code: str, about: str) -> dict[str, Any]:
@@ -81,27 +83,27 @@ def _make_rule(code: str, about: str) -> dict[str, Any]:
     return {"id": code, "shortDescription": {"text": text}}
 
 
-def _make_result(one: Finding, mark: str, index: int) -> dict[str, Any]:
-    said = [one.message, *(text for text in (one.why, one.fix) if text)]
+def _make_result(finding: Finding, mark: str, index: int) -> dict[str, Any]:
+    sentences = [finding.message, *(text for text in (finding.why, finding.fix) if text)]
     location: dict[str, Any] = {}
-    if one.source is not None and one.source.file:
-        start = max(1, one.source.column)
+    if finding.source is not None and finding.source.file:
+        start = max(1, finding.source.column)
         location["physicalLocation"] = {
-            "artifactLocation": {"uri": _make_uri(one.source.file), "uriBaseId": "%SRCROOT%"},
+            "artifactLocation": {"uri": _make_uri(finding.source.file), "uriBaseId": "%SRCROOT%"},
             "region": {
-                "startLine": max(1, one.source.line),
+                "startLine": max(1, finding.source.line),
                 "startColumn": start,
-                "endColumn": start + max(1, one.width),
+                "endColumn": start + max(1, finding.width),
             },
         }
-    if one.address is not None:
-        name = make_visible(str(one.address))
+    if finding.address is not None:
+        name = make_visible(str(finding.address))
         location["logicalLocations"] = [{"fullyQualifiedName": name, "kind": "resource"}]
     return {
-        "ruleId": one.code,
+        "ruleId": finding.code,
         "ruleIndex": index,
-        "level": _LEVEL[one.severity],
-        "message": {"text": make_visible(". ".join(said))},
+        "level": _LEVEL[finding.severity],
+        "message": {"text": make_visible(". ".join(sentences))},
         **({"locations": [location]} if location else {}),
         "partialFingerprints": {"reconciler/v1": mark},
     }

@@ -14,7 +14,7 @@ from reconciler.render.shared.phrases import count
 @cache
 def load_environment() -> Environment:
     """Return the templates beside this module, every value in them escaped."""
-    made = Environment(
+    environment = Environment(
         loader=PackageLoader("reconciler.render.html", "."),
         autoescape=True,
         undefined=StrictUndefined,
@@ -24,11 +24,11 @@ def load_environment() -> Environment:
         keep_trailing_newline=True,
         auto_reload=False,
     )
-    made.filters.update(
+    environment.filters.update(
         by_line=_join_lines, thousands=_format_number, excerpt=format_excerpt, counted=count
     )
-    made.tests["page_of"] = _is_page_of
-    return made
+    environment.tests["page_of"] = _is_page_of
+    return environment
 
 
 def _sanitize(value: object) -> object:

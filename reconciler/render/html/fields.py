@@ -61,7 +61,7 @@ def _list_rows(change: Change, *, drift: bool) -> Iterator[FieldRow]:
         pieces, label = None, ""
         if max(len(before), len(after)) > _ROOM and not row.is_moved:
             pieces, label = _compare(old, new)
-        found = field.attribution
+        author = field.attribution
         yield FieldRow(
             name=f"{row.sign} {field.path}" if row.sign else field.path,
             note=row.note,
@@ -72,7 +72,7 @@ def _list_rows(change: Change, *, drift: bool) -> Iterator[FieldRow]:
             cause="" if field.cause is Cause.UNKNOWN else field.cause.value,
             base=_format_base(field),
             phrase=attribution.describe_after_field(fields, index) if drift else None,
-            url=found.url if found is not None else None,
+            url=author.url if author is not None else None,
         )
 
 

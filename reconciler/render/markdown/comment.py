@@ -33,7 +33,7 @@ _ODD: Final = re.compile(r"[^A-Za-z0-9]")  # never what ends a comment
 
 
 def format_comment(plan: Plan, options: RenderOptions, *, drift: bool) -> str:
-    """Totals, alerts, approvals and findings come before everything else, and always fit."""
+    """Return the comment: totals, alerts, approvals and findings come first, and always fit."""
     top = [*_format_head(plan, drift=drift), *_format_alerts(plan, drift=drift)]
     room = CAP - _SPARE - sum(map(measure, top))
     if not drift:
@@ -71,7 +71,7 @@ def _format_head(plan: Plan, *, drift: bool) -> Iterator[str]:
 
 
 def _format_alerts(plan: Plan, *, drift: bool) -> Iterator[str]:
-    """What nobody may overlook."""
+    """Yield what must not be overlooked."""
     if not drift:
         yield from _format_alert(
             plan, Verdict.BYPASS, "WARNING", "to be written WITHOUT the approval of its policy"
@@ -84,50 +84,54 @@ def _format_alerts(plan: Plan, *, drift: bool) -> Iterator[str]:
 
 
 def _format_alert(plan: Plan, verdict: Verdict, kind: str, what: str) -> Iterator[str]:
-    gates = ((one.address, one.gate) for one in plan.writes if one.gate.verdict is verdict)
-    found = [address for address, gate in gates if gate.request_plan not in REPLACES]
-    if found:
-        names = take_fitting((format_code(str(address)) for address in found), 4_000)
-        more = f" and {len(found) - len(names):,} more" if len(found) > len(names) else ""
+    gates = (
+        (change.address, change.gate) for change in plan.writes if change.gate.verdict is verdict
+    )
+    addresses = [address for address, gate in gates if gate.request_plan not in REPLACES]
+    if addresses:
+        names = take_fitting((format_code(str(address)) for address in addresses), 4_000)
+        more = f" and {len(addresses) - len(names):,} more" if len(addresses) > len(names) else ""
         shown = f"{', '.join(names)}{more}"
-        yield f"> [!{kind}]\n> **{phrases.count(len(found), 'change')} {what}:** {shown}"
+        yield f"> [!{kind}]\n> **{phrases.count(len(addresses), 'change')} {what}:** {shown}"
 
 
 def _format_approvals(plan: Plan, room: int) -> Iterator[str]:
-    """Who has to agree to what, once a policy: the reason for this comment."""
-    pages = {one.id: one.url for one in plan.change_requests}
+    """Yield who has to agree to what, once for each policy: the reason for this comment."""
+    pages = {each.id: each.url for each in plan.change_requests}
     groups = [
-        one for one in approvals.group_by_gate(plan.writes) if one.verdict is not Verdict.BYPASS
+        each for each in approvals.group_by_gate(plan.writes) if each.verdict is not Verdict.BYPASS
     ]
 
-    def draw(one: ApprovalGroup) -> str:
-        return _format_group(one, pages.get(one.gate.change_request or ""), plan.host)
+    def draw(group: ApprovalGroup) -> str:
+        return _format_group(group, pages.get(group.gate.change_request or ""), plan.host)
 
     if groups:
         yield "\n".join(("#### Approvals", "", *list_fitting(groups, draw, room)))
 
 
-def _format_group(one: ApprovalGroup, url: str | None, host: str) -> str:
-    """`- ⏸ **2 changes wait for approval** under `…` of `…`: 2 of `alice`, …`, and which ones."""
-    gate = one.gate
-    where = f" of {format_code(one.where)}" if one.where else ""
+def _format_group(group: ApprovalGroup, url: str | None, host: str) -> str:
+    """Return `- ⏸ **2 changes wait for approval** under `…` of `…`: 2 of `alice`, …`, and which."""
+    gate = group.gate
+    where = f" of {format_code(group.where)}" if group.where else ""
     quorum = f"{gate.quorum} of " if gate.quorum is not None else ""
-    said = f"- {one.mark} **{one.what}** under {format_code(one.policy)}{where}: "
-    said += f"{quorum}{_format_people(one)}"
+    text = f"- {group.mark} **{group.what}** under {format_code(group.policy)}{where}: "
+    text += f"{quorum}{_format_people(group)}"
     if gate.expires_after:
-        said += f"; expires after {format_code(gate.expires_after)}"
+        text += f"; expires after {format_code(gate.expires_after)}"
     if url and is_page_of(url, host):
-        said += f" · [open the request]({url})"
-    names = [format_code(change.address.name) for change in one.changes[:_NAMED]]
-    more = f" and {len(one.changes) - len(names):,} more" if len(one.changes) > len(names) else ""
-    return f"{said}\n  - {', '.join(names)}{more}"
+        text += f" · [open the request]({url})"
+    names = [format_code(change.address.name) for change in group.changes[:_NAMED]]
+    more = (
+        f" and {len(group.changes) - len(names):,} more" if len(group.changes) > len(names) else ""
+    )
+    return f"{text}\n  - {', '.join(names)}{more}"
 
 
-def _format_people(one: ApprovalGroup) -> str:
-    """Everybody by name, those who cannot with the reason."""
+def _format_people(group: ApprovalGroup) -> str:
+    """Return everybody by name, those who cannot approve with the reason."""
     shown: list[str] = []
     named = 0
-    for role, members in approvals.list_people(one.gate):
+    for role, members in approvals.list_people(group.gate):
         kept = members[: max(0, _PEOPLE - named)]
         named += len(kept)
         people = [
@@ -144,31 +148,31 @@ def _format_people(one: ApprovalGroup) -> str:
 
 
 def _format_findings(plan: Plan, room: int) -> Iterator[str]:
-    found = summary.list_findings(plan)
-    if not found:
+    listed = summary.list_findings(plan)
+    if not listed:
         return
-    blocks = ("\n".join(findings.format_finding(one)) for one in found)
-    kept = take_fitting(blocks, room) or ["\n".join(findings.format_finding(found[0]))]
+    blocks = ("\n".join(findings.format_finding(finding)) for finding in listed)
+    kept = take_fitting(blocks, room) or ["\n".join(findings.format_finding(listed[0]))]
     rows = (line for block in kept for line in block.split("\n"))
     yield f"#### Findings\n\n{format_fence(limit_lines(rows, room + 2_000))}"
-    if more := len(found) - len(kept):
+    if more := len(listed) - len(kept):
         yield f"… and {phrases.count(more, 'more finding')}"
 
 
 def _format_changes(
     changes: Sequence[Change], room: int, host: str, *, drift: bool
 ) -> tuple[list[str], int]:
-    """All of them unfoldable if they fit; else the first ones, then names; how many are neither."""
+    """Return all changes if they fit, else some whole and some by name; how many are missing."""
     opened = len(changes) <= _OPEN
     blocks = take_fitting(
-        (format_change(one, drift=drift, opened=opened, host=host) for one in changes), room
+        (format_change(change, drift=drift, opened=opened, host=host) for change in changes), room
     )
     if len(blocks) == len(changes):
         return blocks, 0
     blocks = take_fitting(blocks, room * 3 // 5)
     room -= sum(map(measure, blocks))
     rest = changes[len(blocks) :]
-    rows = take_fitting((format_row(one, drift=drift) for one in rest), room)
+    rows = take_fitting((format_row(change, drift=drift) for change in rest), room)
     if rows:
         title = phrases.count(len(rows), "more change")
         names = "\n".join(rows)
@@ -177,7 +181,7 @@ def _format_changes(
 
 
 def _describe_missing(missing: int, options: RenderOptions, *, drift: bool) -> str:
-    """How many changes are left out, and where they are."""
+    """Return how many changes are left out, and where they are."""
     saved = f"`reconciler show {options.whole}`" if _is_plain_name(options.whole) else ""
     command = f"`reconciler {'drift' if drift else 'plan'} --format html`"
     run = f", and [this run]({options.run}) may have kept it" if _is_page_url(options.run) else ""

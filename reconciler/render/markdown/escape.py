@@ -18,13 +18,13 @@ _RUN: Final = re.compile("`+")
 
 
 def escape_prose(text: str) -> str:
-    """Foreign text in a sentence: no markup, no tags, nobody is mentioned, nothing is linked."""
+    """Return foreign text for a sentence: no markup, no tags, no mentions, no links."""
     shown = html.escape(_break_mentions(clip(escape(text).strip(), _SENTENCE)), quote=False)
     return _START.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", shown))
 
 
 def escape_tag(text: str) -> str:
-    """Foreign text between HTML tags, never inside of one."""
+    """Return foreign text for between HTML tags, never for inside of a tag."""
     return html.escape(_break_mentions(clip(escape(text), NAME)), quote=False)
 
 
@@ -37,12 +37,12 @@ def format_code_tag(text: str) -> str:
 
 
 def _break_mentions(text: str) -> str:
-    """A zero-width joiner behind what would mention a person or link an issue."""
+    """Put a zero-width joiner behind what would mention a person or link an issue."""
     return _PINGS.sub("\\g<0>\u200d", text)
 
 
 def format_code(text: str) -> str:
-    """Foreign text as a code span, whatever backticks it holds."""
+    """Return foreign text as a code span, whatever backticks it holds."""
     shown = clip(escape(text), NAME)
     ticks = "`" * (_find_longest_run(shown) + 1)
     pad = " " if not shown or "`" in (shown[0], shown[-1]) or shown.isspace() else ""
@@ -50,7 +50,7 @@ def format_code(text: str) -> str:
 
 
 def format_fence(lines: Iterable[str], info: str = "") -> str:
-    """Foreign lines in a fence that is longer than any run of backticks in them."""
+    """Return foreign lines in a fence that is longer than any run of backticks in them."""
     shown = [clip(escape(line), LINE) for line in lines]
     ticks = "`" * max(3, _find_longest_run("\n".join(shown)) + 1)
     return "\n".join((f"{ticks}{info}", *shown, ticks))

@@ -22,7 +22,7 @@ _TITLES: Final = {
 
 
 def format_outcomes(ended: Iterable[Outcome], plan: Plan) -> str:
-    """Totals first, then what a person has to look at, then what is done."""
+    """Return totals first, then what a person has to look at, then what is done."""
     rows = results.settled(ended, plan)
     changes = {change.address: change for change in plan.changes}
     sections = [("‼ INCIDENT: the gate did not hold", results.incidents(rows))]
@@ -30,12 +30,12 @@ def format_outcomes(ended: Iterable[Outcome], plan: Plan) -> str:
         sections.append((title, tuple(row for row in rows if row.result is result)))
     parts = ["### reconciler apply", f"**{format_outcome_totals(rows, plan)}**"]
     room = CAP - 1_000
-    for title, found in sections:
-        if found:
-            blocks = (_format_row(row, changes.get(row.address), plan.host) for row in found)
+    for title, section in sections:
+        if section:
+            blocks = (_format_row(row, changes.get(row.address), plan.host) for row in section)
             shown = take_fitting(blocks, room // 2)
             room -= sum(map(measure, shown))
-            more = len(found) - len(shown)
+            more = len(section) - len(shown)
             rest = [f"- … and {more:,} more"] if more else []
             parts.append("\n".join((f"#### {title}", "", *shown, *rest)))
     return "\n\n".join(parts) + "\n"
@@ -50,9 +50,9 @@ def _format_row(row: Outcome, change: Change | None, host: str) -> str:
 def _format_details(row: Outcome, change: Change | None, host: str) -> Iterator[str]:
     problem = row.problem
     if problem is not None:
-        said = {"": problem.what, "why: ": problem.why, "state: ": problem.state}
-        said["fix: "] = problem.fix
-        yield from (f"  - {label}{escape_prose(text)}" for label, text in said.items() if text)
+        texts = {"": problem.what, "why: ": problem.why, "state: ": problem.state}
+        texts["fix: "] = problem.fix
+        yield from (f"  - {label}{escape_prose(text)}" for label, text in texts.items() if text)
     if row.result is Result.WAITING:
         if row.url and is_page_of(row.url, host):
             yield f"  - [open the request]({row.url})"

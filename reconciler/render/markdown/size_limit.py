@@ -9,12 +9,12 @@ PART: Final = 12_000  # of one change or one list
 
 
 def measure(block: str) -> int:
-    """Characters as GitHub counts them, and the blank line behind."""
+    """Return the number of characters as GitHub counts them, with the blank line behind."""
     return len(block.encode("utf-16-le", "surrogatepass")) // 2 + 2
 
 
 def take_fitting(blocks: Iterable[str], room: int) -> list[str]:
-    """The first blocks, as many as there is room for."""
+    """Return the first blocks, as many as there is room for."""
     kept = []
     for block in blocks:
         room -= measure(block)
@@ -27,14 +27,14 @@ def take_fitting(blocks: Iterable[str], room: int) -> list[str]:
 def list_fitting(
     rows: Sequence[_T], draw: Callable[[_T], str], room: int, most: int = 30
 ) -> list[str]:
-    """The first rows of a list as they are drawn, and how many are left out."""
+    """Return the first rows of a list as they are drawn, and how many are left out."""
     kept = take_fitting(map(draw, rows[:most]), room)
     more = len(rows) - len(kept)
     return kept if not more else [*kept, f"- … and {more:,} more"]
 
 
 def limit_lines(lines: Iterable[str], room: int = PART) -> Iterator[str]:
-    """As many lines as a part may have characters."""
+    """Yield as many lines as one part of a comment may take."""
     for line in lines:
         room -= min(measure(line), 1_000)
         if room < 0:

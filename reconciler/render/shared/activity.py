@@ -1,4 +1,4 @@
-"""Entries of the activity log as rows, and as CSV. What the text sink and JSON share."""
+"""Entries of the activity log as rows, as CSV and as JSON lines."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 def summarize_entry(
     entry: Payload, *, organization: str, projects: Mapping[str, str]
 ) -> dict[str, Any]:
-    """One entry (contract 11.2) in names: a row of the text, of `--format json` and of CSV.
+    """Return one entry (contract 11.2) in names: a row of the text, of JSON and of CSV.
 
     Args:
         entry: as the API sent it.
@@ -59,19 +59,19 @@ def summarize_entry(
         "name": as_text(detail.get("name")),
         "changes": [
             {
-                "field": as_text(one.get("field")),
-                "action": as_text(one.get("action")),
-                "before": one.get("before"),
-                "after": one.get("after"),
+                "field": as_text(change.get("field")),
+                "action": as_text(change.get("action")),
+                "before": change.get("before"),
+                "after": change.get("after"),
             }
-            for one in map(as_mapping, as_list(detail.get("changes")))
+            for change in map(as_mapping, as_list(detail.get("changes")))
         ],
         "ip_address": entry.get("ip_address"),
     }
 
 
 def name_actor(entry: Payload) -> str:
-    """Who did it: an email, PostHog itself, or nobody who is known any more."""
+    """Return who made the change: an email, PostHog itself, or `unknown`."""
     user = as_mapping(entry.get("user"))
     if user.get("email"):
         return str(user["email"])
@@ -81,16 +81,16 @@ def name_actor(entry: Payload) -> str:
 
 
 def format_jsonl(entries: Iterable[Payload]) -> Iterator[str]:
-    """Lines of JSON, each a whole entry as the API sent it; ASCII, keys in order."""
+    """Yield lines of JSON, each a whole entry as the API sent it; ASCII, keys in order."""
     for entry in entries:
         yield printed(codec.plain(dict(entry)), indent=None, sort_keys=True) + "\n"
 
 
 def format_csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Rows of `row` as lines of CSV (RFC 4180) with a header; `changes` is JSON in one cell."""
+    """Yield rows as lines of CSV (RFC 4180) with a header; `changes` is JSON in one cell."""
     yield _format_line(COLUMNS)
-    for found in rows:
-        yield _format_line(tuple(_format_cell(found[name]) for name in COLUMNS))
+    for row in rows:
+        yield _format_line(tuple(_format_cell(row[name]) for name in COLUMNS))
 
 
 def _format_line(cells: Iterable[str]) -> str:

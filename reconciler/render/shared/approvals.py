@@ -1,4 +1,4 @@
-"""Who has to act: the gates of a plan, each with the changes it holds. Plain text: sinks escape."""
+"""Who has to act: the gates of a plan, each with the changes it holds. Plain text."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -39,56 +39,56 @@ class ApprovalGroup:
 
     @property
     def verdict(self) -> Verdict:
-        """What the gate does; what is sent in several calls waits like any other."""
+        """Return what the gate does; several calls of which some wait are like any other wait."""
         return _classify(self.gate)
 
     @property
     def mark(self) -> str:
-        """What the line of this gate begins with."""
+        """Return what the line of this gate begins with."""
         return _SAID[self.verdict][0]
 
     @property
     def tone(self) -> Tone:
-        """How loudly it is said."""
+        """Return how urgent it is."""
         return _SAID[self.verdict][1]
 
     @property
     def what(self) -> str:
-        """`5 changes wait for approval`."""
-        _, _, one, many = _SAID[self.verdict]
+        """Return `5 changes wait for approval`."""
+        _, _, singular, plural = _SAID[self.verdict]
         number = len(self.changes)
-        return f"{phrases.count(number, 'change')} {one if number == 1 else many}"
+        return f"{phrases.count(number, 'change')} {singular if number == 1 else plural}"
 
     @property
     def of_whom(self) -> str:
-        """`feature_flag.update of acme/Web: 2 of alice@acme.test; expires after 14d`."""
+        """Return `feature_flag.update of acme/Web: 2 of alice@acme.test; expires after 14d`."""
         where = f" of {self.where}" if self.where else ""
         return f"{self.policy}{where}: {phrases.describe_quorum(self.gate)}"
 
 
 def group_by_gate(changes: Iterable[Change]) -> tuple[ApprovalGroup, ...]:
-    """The gates that hold or are passed by, the most urgent first, then in the order of apply."""
-    found: dict[tuple[object, ...], list[Change]] = {}
-    for one in changes:
-        if _classify(one.gate) is not Verdict.NONE:
-            found.setdefault(_make_key(one), []).append(one)
-    made = (
+    """Return the gates that hold or are bypassed, the most urgent first, then in apply order."""
+    by_gate: dict[tuple[object, ...], list[Change]] = {}
+    for change in changes:
+        if _classify(change.gate) is not Verdict.NONE:
+            by_gate.setdefault(_make_key(change), []).append(change)
+    groups = (
         ApprovalGroup(*_split_policy(group[0]), group[0].gate, tuple(group))
-        for group in found.values()
+        for group in by_gate.values()
     )
-    return tuple(sorted(made, key=lambda one: _URGENT.index(one.verdict)))
+    return tuple(sorted(groups, key=lambda group: _URGENT.index(group.verdict)))
 
 
-def _make_key(one: Change) -> tuple[object, ...]:
-    gate = one.gate
+def _make_key(change: Change) -> tuple[object, ...]:
+    gate = change.gate
     roles = tuple((name, tuple(held)) for name, held in gate.approvers.roles.items())
     voted = tuple(gate.cannot_approve.items())
     people = (tuple(gate.approvers.users), roles, gate.quorum, gate.expires_after, voted)
-    return (_classify(gate), gate.policy or one.address.parts[:-1], *people)
+    return (_classify(gate), gate.policy or change.address.parts[:-1], *people)
 
 
 def _classify(gate: Gate) -> Verdict:
-    """What is sent in several calls waits like any other, or is let through, or is free."""
+    """Return the verdict, where several calls wait, bypass their policy, or pass as one."""
     if gate.request_plan in REPLACES:
         waits = gate.request_plan is RequestPlan.REPLACE_AND_WAIT
         return Verdict.APPROVAL if waits else Verdict.NONE
@@ -99,16 +99,16 @@ def _classify(gate: Gate) -> Verdict:
     return Verdict.BYPASS if gate.bypassed else Verdict.NONE
 
 
-def _split_policy(one: Change) -> tuple[str, str]:
-    """The action, and where: the address of a policy says both."""
-    text = one.gate.policy
+def _split_policy(change: Change) -> tuple[str, str]:
+    """Return the action, and where it applies: the address of a policy has both."""
+    text = change.gate.policy
     if text is None:
-        return "an approval policy", "/".join(one.address.parts[:-1])
+        return "an approval policy", "/".join(change.address.parts[:-1])
     try:
-        found = Address.parse(text)
+        address = Address.parse(text)
     except ValueError:
         return text, ""
-    return found.name, "/".join(found.parts[:-1])
+    return address.name, "/".join(address.parts[:-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class NamedApprover:
 
 
 def list_people(gate: Gate) -> Iterator[tuple[str, tuple[NamedApprover, ...]]]:
-    """Those who are named themselves (under no name), then each role with its members."""
+    """Yield the users who are named (under no role), then each role with its members."""
     why = {email.lower(): reason for email, reason in gate.cannot_approve.items()}
 
     def known(emails: Iterable[str]) -> tuple[NamedApprover, ...]:
@@ -133,7 +133,7 @@ def list_people(gate: Gate) -> Iterator[tuple[str, tuple[NamedApprover, ...]]]:
 
 
 def is_unapprovable(gate: Gate) -> bool:
-    """Whether no one is left who could approve."""
+    """Return whether nobody is left who could approve."""
     return gate.approvers != Approvers() and all(
         person.cannot for _, group in list_people(gate) for person in group
     )

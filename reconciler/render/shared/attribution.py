@@ -1,4 +1,4 @@
-"""Who caused drift, as sentences, the same in every sink. Plain text: the sink escapes."""
+"""Who caused drift, as sentences that all formats share. Plain text: each format escapes it."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -40,57 +40,61 @@ _COUNTED: Final = {
 }
 
 
-def describe_attribution(found: Attribution, one: FieldChange | None = None) -> Phrase:
-    """`Changed by dana@acme.test in the web app on Tue 2026-01-06 10:12 UTC, past the gate …`."""
-    mark, tone = _MARKS[found.way]
-    if found.at is None:
-        return Phrase(mark, f"Who did it is not known: {found.note}", tone)
-    parts = [found.deed.value.capitalize(), *_describe_person(found)]
-    if found.client:
-        parts.append(_CLIENTS.get(found.client, f"through {found.client}"))
-    parts.append(f"on {format_time(found.at)}")
-    text = f"{' '.join(parts)}{_describe_values(found, one)}{_describe_way(found)}"
-    return Phrase(mark, text, tone, page=found.url or "")
+def describe_attribution(attribution: Attribution, field: FieldChange | None = None) -> Phrase:
+    """Return `Changed by dana@acme.test in the web app on Tue 2026-01-06 10:12 UTC, …`."""
+    mark, tone = _MARKS[attribution.way]
+    if attribution.at is None:
+        return Phrase(mark, f"Who did it is not known: {attribution.note}", tone)
+    parts = [attribution.deed.value.capitalize(), *_describe_person(attribution)]
+    if attribution.client:
+        parts.append(_CLIENTS.get(attribution.client, f"through {attribution.client}"))
+    parts.append(f"on {format_time(attribution.at)}")
+    text = f"{' '.join(parts)}{_describe_values(attribution, field)}{_describe_way(attribution)}"
+    return Phrase(mark, text, tone, page=attribution.url or "")
 
 
-def _describe_person(found: Attribution) -> Iterator[str]:
-    if found.impersonated:
-        yield "by PostHog's staff, acting as" if found.person else "by PostHog's staff"
-    elif found.person:
+def _describe_person(attribution: Attribution) -> Iterator[str]:
+    if attribution.impersonated:
+        yield "by PostHog's staff, acting as" if attribution.person else "by PostHog's staff"
+    elif attribution.person:
         yield "by"
-    if found.person:
-        yield found.person
+    if attribution.person:
+        yield attribution.person
 
 
-def _describe_values(found: Attribution, one: FieldChange | None) -> str:
-    """The step of the log, where it is not the one from the files to what is live."""
-    if found.moved is None or one is None or found.moved == (one.desired, one.live):
+def _describe_values(attribution: Attribution, field: FieldChange | None) -> str:
+    """Return what the log says, where that is not the change from the files to the live side."""
+    if (
+        attribution.moved is None
+        or field is None
+        or attribution.moved == (field.desired, field.live)
+    ):
         return ""
-    before, after = map(values.format_flow, found.moved)
+    before, after = map(values.format_flow, attribution.moved)
     return f", {before} → {after}" if len(before) + len(after) <= 60 else ""  # noqa: PLR2004  a line
 
 
-def _describe_way(found: Attribution) -> str:
-    note = f" ({found.note})" if found.note else ""
-    match found.way:
+def _describe_way(attribution: Attribution) -> str:
+    note = f" ({attribution.note})" if attribution.note else ""
+    match attribution.way:
         case ApprovalClass.APPROVED:
-            return f", approved in change request {found.change_request}: git lags behind"
+            return f", approved in change request {attribution.change_request}: git lags behind"
         case ApprovalClass.UNAPPROVED:
             return f"; no approval policy covered it{note}"
         case ApprovalClass.BYPASS:
-            return f", past the gate: {found.policy}{note}"
+            return f", past the gate: {attribution.policy}{note}"
         case ApprovalClass.UNKNOWN:
-            return f"; whether a gate was passed is not known: {found.note}"
+            return f"; whether a gate was passed is not known: {attribution.note}"
 
 
 def format_time(at: str) -> str:
-    """`Tue 2026-01-06 10:12 UTC`."""
-    found = instant(at)
-    return at if found is None else f"{found.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
+    """Return `Tue 2026-01-06 10:12 UTC`."""
+    moment = instant(at)
+    return at if moment is None else f"{moment.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
 
 
 def describe_after_field(fields: Sequence[FieldChange], index: int) -> Phrase | None:
-    """What is said below a field: once for a run of fields that one person moved at once."""
+    """Return what belongs below a field: once for several that one person changed at once."""
     here = fields[index].attribution
     following = fields[index + 1].attribution if index + 1 < len(fields) else None
     if here is None or (following is not None and _is_same_event(here, following)):
@@ -98,9 +102,9 @@ def describe_after_field(fields: Sequence[FieldChange], index: int) -> Phrase | 
     return describe_attribution(here, fields[index])
 
 
-def _is_same_event(one: Attribution, other: Attribution) -> bool:
-    """One act of one person; what it moved may differ."""
-    return (one.at, one.person, one.way, one.note) == (
+def _is_same_event(attribution: Attribution, other: Attribution) -> bool:
+    """Return whether one person did both at once; the values may differ."""
+    return (attribution.at, attribution.person, attribution.way, attribution.note) == (
         other.at,
         other.person,
         other.way,
@@ -109,32 +113,32 @@ def _is_same_event(one: Attribution, other: Attribution) -> bool:
 
 
 def describe_object(change: Change) -> Phrase | None:
-    """What is said of an object that has gone, or come back."""
+    """Return who deleted an object, or made it again."""
     return describe_attribution(change.attribution) if change.attribution is not None else None
 
 
 def describe_change(change: Change) -> Iterator[Phrase]:
-    """Everything that is said of a resource as a whole."""
+    """Yield everything about a resource as a whole."""
     request = change.gate.change_request
     if change.gate.verdict is Verdict.PENDING and request is not None:
         text = f"change request {request} is open, and would make it as the files say"
         yield Phrase("⏸", text, Tone.WAIT)
     yield from (
-        said for said in (describe_object(change), describe_hold(change)) if said is not None
+        phrase for phrase in (describe_object(change), describe_hold(change)) if phrase is not None
     )
 
 
 def describe_hold(change: Change) -> Phrase | None:
-    """That drift is held, until when and why."""
-    found = change.hold
-    if found is None:
+    """Return that drift is held, until when and why."""
+    hold = change.hold
+    if hold is None:
         return None
-    return Phrase("⏸", f"held until {found.written}, does not fail: {found.reason}", Tone.WAIT)
+    return Phrase("⏸", f"held until {hold.written}, does not fail: {hold.reason}", Tone.WAIT)
 
 
 def list_totals(plan: Plan) -> Iterator[str]:
-    """How much drift came to be how; a field counts one, so does what is gone or back."""
-    ways = Counter(found.way for change in plan.writes for found in _list_attributions(change))
+    """Yield how much drift there is of each class; an object that was deleted counts as one."""
+    ways = Counter(each.way for change in plan.writes for each in _list_attributions(change))
     parts = [f"{ways[way]:,} {word}" for way, word in _COUNTED.items() if ways[way]]
     if parts:
         yield f"{', '.join(parts)}."
@@ -144,30 +148,30 @@ def list_totals(plan: Plan) -> Iterator[str]:
 
 
 def _list_attributions(change: Change) -> Iterator[Attribution]:
-    """One for each field; one for the whole of what is gone or back."""
+    """Yield one for each field; one for an object that was deleted or made again."""
     if change.action is Action.UPDATE:
-        found = (row.field.attribution for row in list_rows(change, drift=True))
-        yield from (one for one in found if one is not None)
+        attributions = (row.field.attribution for row in list_rows(change, drift=True))
+        yield from (attribution for attribution in attributions if attribution is not None)
     elif change.attribution is not None:
         yield change.attribution
 
 
 def summarize_change(change: Change) -> Phrase | None:
-    """Who moved a resource, in a few words: the worst mark, the people, and a hold."""
-    found = tuple(_list_attributions(change))
-    if not found:
+    """Return who changed a resource, in a few words: the worst mark, the people, and a hold."""
+    attributions = tuple(_list_attributions(change))
+    if not attributions:
         return None
-    way = min((one.way for one in found), key=tuple(_COUNTED).index)
-    people = dict.fromkeys(one.person for one in found if one.person)
+    way = min((each.way for each in attributions), key=tuple(_COUNTED).index)
+    people = dict.fromkeys(each.person for each in attributions if each.person)
     held = ("held",) if change.hold is not None else ()
     mark, tone = _MARKS[way]
     return Phrase(mark, ", ".join((*people, *held)), tone)
 
 
 def advise(plan: Plan) -> str:
-    """What to do about drift that people have approved."""
-    every = (found for change in plan.writes for found in _list_attributions(change))
-    approved = any(found.way is ApprovalClass.APPROVED for found in every)
+    """Return what to do about drift that people have approved."""
+    every = (each for change in plan.writes for each in _list_attributions(change))
+    approved = any(each.way is ApprovalClass.APPROVED for each in every)
     if not approved:
         return ""
     return (
@@ -176,29 +180,29 @@ def advise(plan: Plan) -> str:
 
 
 def make_findings(change: Change) -> Iterator[Finding]:
-    """Drift as findings at the declared places: one a field, one for what is gone or back."""
+    """Yield drift as findings at the declared places: one for each field or whole object."""
     if change.action is not Action.UPDATE:
         message = f"{change.address} is {describe_drift(change.action)}"
         yield _make_finding(change, message, change.attribution, change.source)
         return
-    for one in change.fields:
-        moved = f"{values.format_flow(one.desired)} → {values.format_flow(one.live)}"
+    for field in change.fields:
+        moved = f"{values.format_flow(field.desired)} → {values.format_flow(field.live)}"
         desired = change.desired
-        place = desired.locate(parse_path(one.path)) if desired is not None else None
-        message = f"{change.address}: {one.path} {clip(moved, _LONGEST)}"
-        yield _make_finding(change, message, one.attribution, place or change.source, one)
+        place = desired.locate(parse_path(field.path)) if desired is not None else None
+        message = f"{change.address}: {field.path} {clip(moved, _LONGEST)}"
+        yield _make_finding(change, message, field.attribution, place or change.source, field)
 
 
 def _make_finding(
     change: Change,
     message: str,
-    found: Attribution | None,
+    attribution: Attribution | None,
     place: Source | None,
-    one: FieldChange | None = None,
+    field: FieldChange | None = None,
 ) -> Finding:
-    text = describe_attribution(found, one).text if found is not None else ""
+    text = describe_attribution(attribution, field).text if attribution is not None else ""
     held = describe_hold(change)
-    way = found.way if found is not None else ApprovalClass.UNKNOWN
+    way = attribution.way if attribution is not None else ApprovalClass.UNKNOWN
     if held is None:
         severity = Severity.ERROR if way is ApprovalClass.BYPASS else Severity.WARNING
         return Finding(f"drift-{way}", severity, message, text, "", place, change.address)

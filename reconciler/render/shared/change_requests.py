@@ -1,6 +1,6 @@
 """Change requests (contract 7.1) as values to show: names for ids, votes counted, intent as moves.
 
-What the server sent is believed to be of any shape: what is missing or odd is shown as unknown.
+A response of the server may have any shape: what is missing or malformed is shown as unknown.
 """
 
 import re
@@ -48,7 +48,7 @@ class RequestView:
 def summarize_request(
     payload: Payload, *, organization: str = "", project: str = "", base_url: str = ""
 ) -> dict[str, Any]:
-    """One request in short: a row of the table and of `--format json`."""
+    """Return one request in short: a row of the table and of `--format json`."""
     intent, snapshot = as_mapping(payload.get("intent")), as_mapping(payload.get("policy_snapshot"))
     identity = as_text(payload.get("id"))
     pending = payload.get("state") == _PENDING
@@ -80,18 +80,18 @@ def make_document(request: RequestView) -> dict[str, Any]:
         **request.row,
         "description": as_text(as_mapping(payload.get("intent_display")).get("description")),
         "changes": [
-            {"path": one.path, "before": one.old, "after": one.new}
-            for one in list_value_changes(payload)
+            {"path": each.path, "before": each.old, "after": each.new}
+            for each in list_value_changes(payload)
         ],
         "intent": payload.get("intent"),
         "votes": [
             {
-                "person": one.person,
-                "decision": "approved" if one.approved else "rejected",
-                "reason": one.reason,
-                "created_at": one.at,
+                "person": each.person,
+                "decision": "approved" if each.approved else "rejected",
+                "reason": each.reason,
+                "created_at": each.at,
             }
-            for one in list_votes(payload)
+            for each in list_votes(payload)
         ],
         "can_still_approve": {"users": able.users, "roles": able.roles},
         "validation_errors": payload.get("validation_errors"),
@@ -101,8 +101,8 @@ def make_document(request: RequestView) -> dict[str, Any]:
 
 
 def list_votes(payload: Payload) -> tuple[ShownVote, ...]:
-    """Votes, oldest first: the server's order is not to be relied on."""
-    found = (
+    """Return the votes, oldest first: the server does not promise an order."""
+    votes = (
         ShownVote(
             name_person(each.get("created_by")),
             each.get("decision") == "approved",
@@ -111,11 +111,11 @@ def list_votes(payload: Payload) -> tuple[ShownVote, ...]:
         )
         for each in map(as_mapping, as_list(payload.get("approvals")))
     )
-    return tuple(sorted(found, key=lambda vote: (vote.at, vote.person)))
+    return tuple(sorted(votes, key=lambda vote: (vote.at, vote.person)))
 
 
 def list_value_changes(payload: Payload) -> tuple[ValueChange, ...]:
-    """`current_state` against `gated_changes`; positions of a list by their path."""
+    """Return `current_state` against `gated_changes`; positions of a list by their path."""
     intent = as_mapping(payload.get("intent"))
     before, after = as_mapping(intent.get("current_state")), as_mapping(intent.get("gated_changes"))
     return tuple(
@@ -135,7 +135,7 @@ def _compare_values(name: str, old: Any, new: Any) -> Iterator[ValueChange]:
 
 
 def _read_positions(value: Any) -> dict[str, Any] | None:
-    """`[{"path": …, "value": …}]` as a mapping; None if it is nothing of the kind."""
+    """Return `[{"path": …, "value": …}]` as a mapping; None if it is something else."""
     if value is ABSENT:
         return {}
     if not isinstance(value, list) or not all(
@@ -146,21 +146,21 @@ def _read_positions(value: Any) -> dict[str, Any] | None:
 
 
 def list_possible_approvers(payload: Payload, *, people: People, roles: Roles) -> Approvers:
-    """Who can still approve: named in the snapshot, without a vote, not the requester itself."""
+    """Return who can still approve: in the snapshot, without a vote, not the requester."""
     if payload.get("state") != _PENDING:
         return Approvers()
     snapshot = as_mapping(payload.get("policy_snapshot"))
-    out = [as_mapping(each).get("created_by") for each in as_list(payload.get("approvals"))]
+    voters = [as_mapping(each).get("created_by") for each in as_list(payload.get("approvals"))]
     if snapshot.get("allow_self_approve") is not True:
-        out.append(payload.get("created_by"))
-    gone = {name_person(one).casefold() for one in out}
-    ids = [as_mapping(one).get("id") for one in out]
+        voters.append(payload.get("created_by"))
+    excluded = {name_person(person).casefold() for person in voters}
+    ids = [as_mapping(person).get("id") for person in voters]
     users = (_name_user(id_, people) for id_ in as_list(snapshot.get("users")) if id_ not in ids)
     named = {
-        name: tuple(member for member in members if member.casefold() not in gone)
+        name: tuple(member for member in members if member.casefold() not in excluded)
         for name, members in (_read_role(id_, roles) for id_ in as_list(snapshot.get("roles")))
     }
-    return Approvers(tuple(user for user in users if user.casefold() not in gone), named)
+    return Approvers(tuple(user for user in users if user.casefold() not in excluded), named)
 
 
 def _name_user(id_: Any, people: People) -> str:
@@ -168,33 +168,33 @@ def _name_user(id_: Any, people: People) -> str:
 
 
 def _read_role(id_: Any, roles: Roles) -> tuple[str, tuple[str, ...]]:
-    found = roles.get(str(id_), f"role {id_}")
-    if isinstance(found, str):
-        return found, ()
-    return as_text(found.get("name")), tuple(map(str, as_list(found.get("members"))))
+    role = roles.get(str(id_), f"role {id_}")
+    if isinstance(role, str):
+        return role, ()
+    return as_text(role.get("name")), tuple(map(str, as_list(role.get("members"))))
 
 
 def name_person(value: Any) -> str:
-    """A UserBasic by email; nobody if it is none."""
-    found = as_mapping(value)
-    return as_text(found.get("email")) or (f"user {found['id']}" if "id" in found else "unknown")
+    """Return the email of a UserBasic; `unknown` if there is none."""
+    person = as_mapping(value)
+    return as_text(person.get("email")) or (f"user {person['id']}" if "id" in person else "unknown")
 
 
 def format_time(text: str) -> str:
-    """`2026-01-19T09:00:00Z` as `2026-01-19 09:00 UTC`; anything else as it is."""
+    """Return `2026-01-19T09:00:00Z` as `2026-01-19 09:00 UTC`; anything else as it is."""
     return _TIME.sub(r"\1 \2 UTC", text)
 
 
 def as_mapping(value: Any) -> Mapping[str, Any]:
-    """The value if it is an object, else an empty one."""
+    """Return the value if it is an object, else an empty one."""
     return value if isinstance(value, Mapping) else {}
 
 
 def as_list(value: Any) -> list[Any]:
-    """The items of a list, else none."""
+    """Return the items of a list, else none."""
     return list(value) if isinstance(value, list | tuple) else []
 
 
 def as_text(value: Any) -> str:
-    """The value as text; nothing for null."""
+    """Return the value as text; nothing for null."""
     return "" if value is None else str(value)

@@ -19,7 +19,7 @@ _ORDER: Final = "the order around it changed"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ChangeRow:
     """One row. `sign` is set for an item of a list: `+` added, `-` removed, `~` moved."""
 
     field: FieldChange
@@ -32,34 +32,40 @@ class Row:
         return self.sign == "~"
 
 
-def list_rows(change: Change, *, drift: bool = False) -> tuple[Row, ...]:
+def list_rows(change: Change, *, drift: bool = False) -> tuple[ChangeRow, ...]:
     """Return the rows of a change. `drift`: what happened live, not what would undo it."""
-    shown = {one.path: one for one in change.lists if _is_whole(one, change)}
+    shown = {listed.path: listed for listed in change.lists if _is_whole(listed, change)}
     return tuple(_make_rows(change, shown, drift=drift))
 
 
-def _make_rows(change: Change, shown: dict[str, ListChange], *, drift: bool) -> Iterator[Row]:
+def _make_rows(change: Change, shown: dict[str, ListChange], *, drift: bool) -> Iterator[ChangeRow]:
     done = set[str]()
     for field in change.fields:
-        path = next((one for one in shown if field.path.startswith(f"{one}[")), None)
+        path = next((listed for listed in shown if field.path.startswith(f"{listed}[")), None)
         if path is None:
-            yield Row(field)
+            yield ChangeRow(field)
         elif path not in done:
             done.add(path)
             for item in shown[path].items:
                 by = field.attribution
                 by = replace(by, moved=None) if by is not None else None  # it is of one field
-                made = FieldChange(item.path, item.live, item.desired, ABSENT, field.cause, by)
-                yield Row(made, _choose_sign(made, drift=drift), _describe_moves(item, drift=drift))
+                shown_field = FieldChange(
+                    item.path, item.live, item.desired, ABSENT, field.cause, by
+                )
+                yield ChangeRow(
+                    shown_field,
+                    _choose_sign(shown_field, drift=drift),
+                    _describe_moves(item, drift=drift),
+                )
 
 
-def _is_whole(one: ListChange, change: Change) -> bool:
+def _is_whole(listed: ListChange, change: Change) -> bool:
     """Return whether the change holds all that differs in the list, moved by one person."""
-    fields = [field for field in change.fields if field.path.startswith(f"{one.path}[")]
+    fields = [field for field in change.fields if field.path.startswith(f"{listed.path}[")]
     first = fields[0] if fields else None
     return (
         first is not None
-        and len(fields) == one.fields
+        and len(fields) == listed.fields
         and first.cause is not Cause.CONFLICT
         and len({(field.cause, _identify_event(field.attribution)) for field in fields}) == 1
     )
@@ -94,13 +100,13 @@ def _choose_noun(name: str, number: int) -> str:
     return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
 
 
-def _choose_sign(one: FieldChange, *, drift: bool) -> str:
-    if not one.path.endswith("]"):
+def _choose_sign(field: FieldChange, *, drift: bool) -> str:
+    if not field.path.endswith("]"):
         return ""
-    if one.live == one.desired:
+    if field.live == field.desired:
         return "~"
-    if one.live is ABSENT:
+    if field.live is ABSENT:
         return "-" if drift else "+"
-    if one.desired is ABSENT:
+    if field.desired is ABSENT:
         return "+" if drift else "-"
     return ""

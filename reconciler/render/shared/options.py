@@ -29,7 +29,7 @@ class RenderOptions:
     folder: str = ""  # where places are relative to, from the root of the repository
 
     def near(self, changes: int) -> Zoom:
-        """How near to go with so many changes."""
+        """Return how much detail to show of so many changes."""
         if self.zoom is not None:
             return self.zoom
         return Zoom.RESOURCES if changes > LARGE and not self.verbose else Zoom.FIELDS

@@ -1,4 +1,4 @@
-"""The sentences of a plan and of an apply, the same in every sink. Plain text: the sink escapes."""
+"""The sentences of plan and apply that all formats share. Plain text: each format escapes it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from reconciler.model import (
 )
 
 _SIGNS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.NONE: " "}
-_DRIFTED: Final = {Action.CREATE: "-", Action.DELETE: "+"}  # what happened, not what would mend it
+_DRIFTED: Final = {Action.CREATE: "-", Action.DELETE: "+"}  # what happened, not what would undo it
 _HAPPENED: Final = {Action.CREATE: "not there", Action.DELETE: "declared absent, but there"}
 _NAMED: Final = 6  # people of a role that are named before "and n more"
 
 
 class Tone(Enum):
-    """How loudly something is said."""
+    """How urgent a phrase is."""
 
     WAIT = "wait"
     LOUD = "loud"
@@ -42,22 +42,22 @@ class Phrase:
     text: str
     tone: Tone
     more: tuple[str, ...] = ()
-    page: str = ""  # where a person looks at it; the sink checks it
+    page: str = ""  # where a person looks at it; each format checks it
     short: str = ""  # what happens, without the policy and its people: for lists
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """`1 change`, `2 changes`."""
+    """Return `1 change`, `2 changes`."""
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
-def describe_approvers(found: Approvers, *, sure: bool = True) -> str:
-    """`alice@acme.test, Release managers (alice@acme.test, bob@acme.test)`."""
+def describe_approvers(approvers: Approvers, *, sure: bool = True) -> str:
+    """Return `alice@acme.test, Release managers (alice@acme.test, bob@acme.test)`."""
     roles = (
         f"{name} ({_list_people(members)})" if members or sure else name
-        for name, members in found.roles.items()
+        for name, members in approvers.roles.items()
     )
-    return ", ".join((*found.users, *roles)) or "nobody"
+    return ", ".join((*approvers.users, *roles)) or "nobody"
 
 
 def _list_people(members: Iterable[str]) -> str:
@@ -69,53 +69,57 @@ def _list_people(members: Iterable[str]) -> str:
 
 def describe_gate(change: Change) -> Phrase | None:
     """Return what the gate does to this change; None where nothing has to be said."""
-    found = change.gate
-    policy, whom = _name_policy(change), describe_quorum(found)
-    notes = tuple(text for text in (_describe_condition(found), found.note) if text)
-    request = found.change_request or "unknown"
-    match found.verdict:
+    gate = change.gate
+    policy, whom = _name_policy(change), describe_quorum(gate)
+    notes = tuple(text for text in (_describe_condition(gate), gate.note) if text)
+    request = gate.change_request or "unknown"
+    match gate.verdict:
         case Verdict.NONE:
-            sure = found.confidence is not Confidence.UNKNOWN
+            sure = gate.confidence is not Confidence.UNKNOWN
             doubt = _make_phrase(
                 "?", "may wait for approval", "this cannot be told", Tone.WAIT, notes
             )
-            said = None if sure else doubt
+            phrase = None if sure else doubt
         case Verdict.APPROVAL:
-            said = _make_phrase(
-                "⏸", _describe_wait(found.confidence), f"{policy}, {whom}", Tone.WAIT, notes
+            phrase = _make_phrase(
+                "⏸", _describe_wait(gate.confidence), f"{policy}, {whom}", Tone.WAIT, notes
             )
         case Verdict.BYPASS:
             text = f"written at once, without the approval of {whom}"
-            said = _make_phrase("‼", f"BYPASSES {policy}", text, Tone.LOUD, notes)
+            phrase = _make_phrase("‼", f"BYPASSES {policy}", text, Tone.LOUD, notes)
         case Verdict.PENDING:
-            where = "" if found.note else f" in change request {request}"  # the note names it
-            said = _make_phrase("⏸", f"waits already{where}", f"{policy}, {whom}", Tone.WAIT, notes)
+            where = "" if gate.note else f" in change request {request}"  # the note names it
+            phrase = _make_phrase(
+                "⏸", f"waits already{where}", f"{policy}, {whom}", Tone.WAIT, notes
+            )
         case Verdict.BLOCKED:
-            said = _describe_blocked(found, f"{policy}, {whom}", notes)
+            phrase = _describe_blocked(gate, f"{policy}, {whom}", notes)
         case Verdict.REJECTED:
-            exhausted = found.request_plan is RequestPlan.EXHAUSTED
+            exhausted = gate.request_plan is RequestPlan.EXHAUSTED
             how = "ASKED TWICE before, last" if exhausted else "REJECTED before"
             text = f"{how} in change request {request}"
             again = "to ask once more, commit the document anew"
-            said = _make_phrase("✗", text, f"{policy}; not filed again", Tone.STOP, (*notes, again))
+            phrase = _make_phrase(
+                "✗", text, f"{policy}; not filed again", Tone.STOP, (*notes, again)
+            )
         case Verdict.SPLIT:
-            said = _describe_split(found, policy, whom, notes)
+            phrase = _describe_split(gate, policy, whom, notes)
         case _:
-            assert_never(found.verdict)
-    return said
+            assert_never(gate.verdict)
+    return phrase
 
 
 def _make_phrase(mark: str, short: str, rest: str, tone: Tone, more: tuple[str, ...]) -> Phrase:
     return Phrase(mark, f"{short}: {rest}" if rest else short, tone, more, short=short)
 
 
-def _describe_blocked(found: Gate, whose: str, notes: tuple[str, ...]) -> Phrase:
+def _describe_blocked(gate: Gate, whose: str, notes: tuple[str, ...]) -> Phrase:
     """Return what an open request does: it is canceled, or people have to decide it first."""
-    request = found.change_request or "unknown"
-    if found.request_plan is RequestPlan.REPLACE_AND_WAIT:
+    request = gate.change_request or "unknown"
+    if gate.request_plan is RequestPlan.REPLACE_AND_WAIT:
         text = f"takes back change request {request}, and files anew"
         return _make_phrase("⏸", text, whose, Tone.WAIT, notes)
-    if found.request_plan in REPLACES:
+    if gate.request_plan in REPLACES:
         return _make_phrase("⏸", f"takes back change request {request}", "", Tone.WAIT, notes)
     look = f"nothing is written; see: reconciler requests show {request}"
     return _make_phrase(
@@ -123,11 +127,11 @@ def _describe_blocked(found: Gate, whose: str, notes: tuple[str, ...]) -> Phrase
     )
 
 
-def _describe_split(found: Gate, policy: str, whom: str, notes: tuple[str, ...]) -> Phrase:
+def _describe_split(gate: Gate, policy: str, whom: str, notes: tuple[str, ...]) -> Phrase:
     """Return what becomes of several calls: some wait, or all pass, perhaps by bypass."""
-    if found.waits:
+    if gate.waits:
         return _make_phrase("⏸", "sent in several calls", f"{policy}, {whom}", Tone.WAIT, notes)
-    if found.bypassed:
+    if gate.bypassed:
         text = f"sent in several calls that BYPASS {policy}"
         return _make_phrase("‼", text, f"without the approval of {whom}", Tone.LOUD, notes)
     return _make_phrase(
@@ -135,8 +139,8 @@ def _describe_split(found: Gate, policy: str, whom: str, notes: tuple[str, ...])
     )
 
 
-def _describe_condition(found: Gate) -> str:
-    return f"because {found.condition}" if found.condition else ""
+def _describe_condition(gate: Gate) -> str:
+    return f"because {gate.condition}" if gate.condition else ""
 
 
 def _describe_wait(confidence: Confidence) -> str:
@@ -151,36 +155,36 @@ def _describe_wait(confidence: Confidence) -> str:
 
 
 def _name_policy(change: Change) -> str:
-    """The policy by its action where it is of the same project, else by its address."""
+    """Return the action of a policy of the same project, else its address."""
     text = change.gate.policy
     if text is None:
         return "an approval policy"
     try:
-        found = Address.parse(text)
+        address = Address.parse(text)
     except ValueError:
         return text
-    return found.name if found.parts[:-1] == change.address.parts[:-1] else text
+    return address.name if address.parts[:-1] == change.address.parts[:-1] else text
 
 
-def describe_quorum(found: Gate) -> str:
-    """`2 of alice@acme.test, Release managers (…); expires after 14d`."""
-    of = describe_approvers(found.approvers, sure=found.confidence is Confidence.CERTAIN)
-    text = f"{found.quorum} of {of}" if found.quorum is not None else of
-    return f"{text}; expires after {found.expires_after}" if found.expires_after else text
+def describe_quorum(gate: Gate) -> str:
+    """Return `2 of alice@acme.test, Release managers (…); expires after 14d`."""
+    of = describe_approvers(gate.approvers, sure=gate.confidence is Confidence.CERTAIN)
+    text = f"{gate.quorum} of {of}" if gate.quorum is not None else of
+    return f"{text}; expires after {gate.expires_after}" if gate.expires_after else text
 
 
-def mark_cause(found: Cause) -> str:
-    """The marker of a field in a line; nothing where the cause is unknown."""
-    return "" if found is Cause.UNKNOWN else f"  [{found}]"
+def mark_cause(cause: Cause) -> str:
+    """Return the marker of a field in a line; nothing where the cause is unknown."""
+    return "" if cause is Cause.UNKNOWN else f"  [{cause}]"
 
 
 def choose_sign(action: Action, *, drift: bool = False) -> str:
-    """`+`, `~` or `-`: what apply would do, or what happened to the live side."""
+    """Return `+`, `~` or `-`: what apply would do, or what happened to the live side."""
     return _DRIFTED.get(action, _SIGNS[action]) if drift else _SIGNS[action]
 
 
 def describe_drift(action: Action) -> str:
-    """What a change means where the files are taken for the truth."""
+    """Return what happened to the live side, compared with the files."""
     return _HAPPENED.get(action, "changed")
 
 
@@ -195,40 +199,40 @@ _ENDED: Final = {
 _DONE: Final = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted"}
 
 
-def describe_outcome(found: Outcome) -> tuple[str, str]:
-    """The mark and the word of an outcome."""
-    mark, word = _ENDED[found.result]
-    if found.result is Result.WAITING and found.problem is not None:
-        word = "waits"  # for what is in its way: nobody is asked to approve that for its sake
-    if found.result is Result.UNCHANGED and found.attempts:
+def describe_outcome(outcome: Outcome) -> tuple[str, str]:
+    """Return the mark and the word of an outcome."""
+    mark, word = _ENDED[outcome.result]
+    if outcome.result is Result.WAITING and outcome.problem is not None:
+        word = "waits"  # for what is in its way, and not for an approval of its own
+    if outcome.result is Result.UNCHANGED and outcome.attempts:
         word = "is unchanged: PostHog kept nothing of what was sent"
-    word = _DONE.get(found.action, word) if found.result is Result.DONE else word
-    return mark, f"{word} ({list_written_fields(found)})" if found.written else word
+    word = _DONE.get(outcome.action, word) if outcome.result is Result.DONE else word
+    return mark, f"{word} ({list_written_fields(outcome)})" if outcome.written else word
 
 
-def list_written_fields(found: Outcome) -> str:
+def list_written_fields(outcome: Outcome) -> str:
     """Return `name, filters written`: what is live of a change that is not at its end."""
-    return f"{', '.join(found.written)} written" if found.written else ""
+    return f"{', '.join(outcome.written)} written" if outcome.written else ""
 
 
 def describe_approval(row: Outcome, change: Change | None) -> str:
-    """`feature_flag.update: 2 of alice@acme.test, …; approved so far by bob@acme.test`.
+    """Return `feature_flag.update: 2 of alice@acme.test, …; approved so far by bob@acme.test`.
 
     As the change request itself says it; as forecast, where that could not be read.
     """
-    found = row.awaits
-    if found is not None and (found.quorum is not None or found.approvers != Approvers()):
-        text = describe_quorum(Gate(quorum=found.quorum, approvers=found.approvers))
-        if found.approved_by:
-            text += f"; approved so far by {', '.join(found.approved_by)}"
-        if found.expires_at:
-            text += f"; expires {found.expires_at[:16].replace('T', ' ')}"
+    awaits = row.awaits
+    if awaits is not None and (awaits.quorum is not None or awaits.approvers != Approvers()):
+        text = describe_quorum(Gate(quorum=awaits.quorum, approvers=awaits.approvers))
+        if awaits.approved_by:
+            text += f"; approved so far by {', '.join(awaits.approved_by)}"
+        if awaits.expires_at:
+            text += f"; expires {awaits.expires_at[:16].replace('T', ' ')}"
         return f"{_name_policy(change)}: {text}" if change is not None else text
     return describe_forecast(change) if change is not None else ""
 
 
 def describe_forecast(change: Change) -> str:
-    """`feature_flag.update: 2 of alice@acme.test, …; expires after 14d`, as forecast."""
+    """Return `feature_flag.update: 2 of alice@acme.test, …; expires after 14d`, as forecast."""
     if change.gate.quorum is None and change.gate.approvers == Approvers():
         return ""
     return f"{_name_policy(change)}: {describe_quorum(change.gate)}"

@@ -1,6 +1,6 @@
-"""What every sink does first to foreign text: keys out, unprintable characters shown as escapes.
+"""What every format does first to foreign text: hide keys, show unprintable characters.
 
-Not an escape function of its own: each sink has one, and it begins here.
+Each format has one escape function of its own, and that begins here.
 """
 
 import re
@@ -25,30 +25,30 @@ _WIDE: Final = frozenset({"W", "F"})
 
 
 def make_visible(text: str) -> str:
-    """The text on one line, nothing hidden in it, and without keys."""
+    """Return the text on one line, with nothing hidden in it, and without keys."""
     return _UNSEEN.sub(_escape_character, redact(text))
 
 
 def escape(text: str) -> str:
-    """Foreign text for the terminal: one line, nothing a terminal or a CI runner obeys."""
+    """Return foreign text on one line, without what a terminal or a CI runner obeys."""
     return _COMMAND.sub(
-        lambda found: rf"{found[0][0]}\x{ord(found[0][1]):02x}{found[0][2:]}", make_visible(text)
+        lambda match: rf"{match[0][0]}\x{ord(match[0][1]):02x}{match[0][2:]}", make_visible(text)
     )
 
 
 def is_page_of(url: str, host: str) -> bool:
-    """Whether this is the address of a page of the host, with nothing that could end a quote."""
+    """Return whether this is the URL of a page of the host, and cannot end a quote."""
     of_host = url.startswith(host.rstrip("/") + "/")
     return of_host and _PAGE.fullmatch(url) is not None and KEY.search(url) is None
 
 
 def mask_keys(text: str) -> str:
-    """The text with keys starred out at their length, for what is cut by position."""
-    return KEY.sub(lambda found: "*" * len(found[0]), text)
+    """Return the text with keys starred out at their length, for what is cut by position."""
+    return KEY.sub(lambda key: "*" * len(key[0]), text)
 
 
-def _escape_character(found: re.Match[str]) -> str:
-    character = found[0]
+def _escape_character(match: re.Match[str]) -> str:
+    character = match[0]
     number = ord(character)
     if character in _SHORT:
         return _SHORT[character]
@@ -58,23 +58,27 @@ def _escape_character(found: re.Match[str]) -> str:
 
 
 def count_columns(text: str) -> int:
-    """How many columns of a terminal the text takes."""
+    """Return how many columns of a terminal the text takes."""
     if text.isascii():
         return len(text)
     return sum(
-        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in _WIDE else 1
-        for one in text
+        0
+        if unicodedata.combining(character)
+        else 2
+        if unicodedata.east_asian_width(character) in _WIDE
+        else 1
+        for character in text
     )
 
 
 def clip(text: str, room: int) -> str:
-    """The text, or as much of it as `room` columns hold and an ellipsis."""
+    """Return the text, or as much of it as `room` columns hold and an ellipsis."""
     most = _PILED * room  # characters; what takes no column could go on for ever
     if len(text) <= most and count_columns(text) <= room:
         return text
     taken, kept = 0, 0
-    for one in text[:most]:
-        taken += count_columns(one)
+    for character in text[:most]:
+        taken += count_columns(character)
         if taken >= room:
             break
         kept += 1

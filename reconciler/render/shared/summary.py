@@ -1,4 +1,4 @@
-"""What a whole plan comes to: totals, notices, findings, doubts. Plain text: the sink escapes."""
+"""A plan as a whole: totals, notices, findings, doubts. Plain text: each format escapes it."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -40,7 +40,7 @@ _ABOUT_FIELDS: Final = "unmanaged-field"  # findings of this code are counted, n
 
 
 def list_totals(plan: Plan, *, drift: bool = False) -> tuple[str, ...]:
-    """The last words on a plan or on drift, a sentence each."""
+    """Return the last sentences on a plan or on drift."""
     if drift:
         return (*_count_drift(plan), *describe_errors(plan, "is not compared"))
     return (*_count_plan(plan), *_count_gates(plan), *_count_causes(plan), *describe_refusal(plan))
@@ -51,28 +51,28 @@ def _count_plan(plan: Plan) -> tuple[str, ...]:
     if not plan.writes:
         whose = " of this pull request" if plan.unrelated_drift else ""  # apply has something to do
         return f"No changes{whose}.", _count_matching(number["none"])
-    parts = [f"{number[one]:,} to {one}" for one in ("create", "update", "delete")]
+    parts = [f"{number[action]:,} to {action}" for action in ("create", "update", "delete")]
     return (f"Plan: {', '.join(parts)}, {number['none']:,} unchanged.",)
 
 
 def _count_drift(plan: Plan) -> tuple[str, ...]:
     number = codec.summary(plan)
-    partial = any(one.code in LEFT_OUT for one in plan.findings)
+    partial = any(finding.code in LEFT_OUT for finding in plan.findings)
     waiting = _count_not_applied(plan)
     if not plan.writes:
-        said = "No drift of what was asked for." if partial else "No drift."
+        title = "No drift of what was asked for." if partial else "No drift."
         match = (
             ()
             if waiting and not number["none"]
             else (_count_matching(number["none"], partial=partial),)
         )
-        return said, *waiting, *match
+        return title, *waiting, *match
     parts = (
         (number["update"], "changed"),
         (number["create"], "not there"),
         (number["delete"], "declared absent but there"),
     )
-    shown = ", ".join(f"{found:,} {word}" for found, word in parts if found)
+    shown = ", ".join(f"{amount:,} {word}" for amount, word in parts if amount)
     match = (_count_matching(number["none"], partial=partial),) if number["none"] else ()
     return (f"Drift: {shown}.", *attribution.list_totals(plan), *waiting, *match)
 
@@ -116,7 +116,7 @@ def _count_causes(plan: Plan) -> Iterator[str]:
 
 
 def describe_errors(plan: Plan, done: str) -> Iterator[str]:
-    """`2 errors: what they concern is not applied.`; nothing where there are none."""
+    """Yield `2 errors; the affected resources are not applied.`; nothing without errors."""
     if number := len(merge_findings(plan.errors)):
         whose = "it concerns" if number == 1 else "they concern"
         yield f"{count(number, 'error')}: what {whose} {done}."
@@ -156,19 +156,19 @@ def format_outcome_totals(rows: Collection[Outcome], plan: Plan) -> str:
 
 
 def describe_base(plan: Plan, *, drift: bool = False) -> str:
-    """What the causes of the plan refer to; nothing where there is nothing to explain."""
+    """Return what the causes of the plan refer to; nothing where there is nothing to explain."""
     if plan.base_ref is not None or plan.base_commit is not None:
         commit = f" ({reader.redact(plan.base_commit)[:12]})" if plan.base_commit else ""
         return f"base: {plan.base_ref or 'commit'}{commit}"
     fields = (
-        one for change in plan.writes for one in change.fields if _has_two_sides(change.action)
+        field for change in plan.writes for field in change.fields if _has_two_sides(change.action)
     )
-    unknown = any(one.cause is Cause.UNKNOWN for one in fields)
+    unknown = any(field.cause is Cause.UNKNOWN for field in fields)
     return "no base: causes are unknown, drift cannot be told" if unknown and not drift else ""
 
 
 def get_origin(plan: Plan) -> tuple[str, str]:
-    """The digest by which a plan is known when it is applied, and the commit it was made from.
+    """Return the digest that identifies a plan when it is applied, and its commit.
 
     Nothing for what is only ever shown.
     """
@@ -180,20 +180,22 @@ def get_origin(plan: Plan) -> tuple[str, str]:
 
 
 def _has_two_sides(action: Action) -> bool:
-    """Whether there were two sides to compare."""
+    """Return whether there were two sides to compare."""
     return action is Action.UPDATE
 
 
 def group_changes(
     changes: Iterable[Change],
 ) -> Iterator[tuple[tuple[str, ...], tuple[Change, ...]]]:
-    """Runs of changes of one kind and scope, in the order of apply."""
-    for key, group in groupby(changes, lambda one: (one.address.kind, *one.address.parts[:-1])):
+    """Yield runs of changes of one kind and scope, in the order of apply."""
+    for key, group in groupby(
+        changes, lambda change: (change.address.kind, *change.address.parts[:-1])
+    ):
         yield key, tuple(group)
 
 
 def count_doubts(plan: Plan) -> Mapping[str, int]:
-    """What may hold back writes that are taken to pass, and how many: said once, not each time."""
+    """Return what may hold back writes that should pass, and how many, once for each reason."""
     return Counter(
         change.gate.note
         for change in plan.writes
@@ -205,7 +207,7 @@ def count_doubts(plan: Plan) -> Mapping[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What is worth knowing and changes nothing; a quiet one may be shown as its title alone."""
+    """Something worth knowing that changes nothing; of a quiet one the title may be enough."""
 
     title: str
     rows: tuple[str, ...]
@@ -213,7 +215,7 @@ class Notice:
 
 
 def list_notices(plan: Plan) -> Iterator[Notice]:
-    """What drifted elsewhere, what nobody manages, and what left the files."""
+    """Yield what drifted elsewhere, what is unmanaged, and what was removed from the files."""
     if plan.unrelated_drift:
         number = count(len(plan.unrelated_drift), "resource")
         them = "it" if len(plan.unrelated_drift) == 1 else "them"
@@ -230,7 +232,9 @@ def list_notices(plan: Plan) -> Iterator[Notice]:
         title = f"{count(len(plan.released), 'field')} left the files; not written"
         yield Notice(title, tuple(map(_describe_released, plan.released)))
     yield from _list_ignored(plan)
-    if fields := tuple(one.message for one in plan.findings if one.code == _ABOUT_FIELDS):
+    if fields := tuple(
+        finding.message for finding in plan.findings if finding.code == _ABOUT_FIELDS
+    ):
         title = f"{count(len(fields), 'field')} set in PostHog and written in no file"
         yield Notice(title, fields, quiet=True)
 
@@ -244,30 +248,30 @@ def _describe_not_applied(change: Change) -> Iterator[str]:
         what = "to be created" if change.action is Action.CREATE else "to be deleted"
         yield f"{change.address}: {what}{waits}"
         return
-    for one in change.fields:
-        sides = f"{values.format_flow(one.live)} → {values.format_flow(one.desired)}"
-        yield f"{change.address}: {one.path} {sides}{waits}"
+    for field in change.fields:
+        sides = f"{values.format_flow(field.live)} → {values.format_flow(field.desired)}"
+        yield f"{change.address}: {field.path} {sides}{waits}"
 
 
 def _list_ignored(plan: Plan) -> Iterator[Notice]:
-    whole = tuple(str(one.address) for one in plan.ignored if not one.path)
+    whole = tuple(str(ignored.address) for ignored in plan.ignored if not ignored.path)
     if whole:
         yield Notice(f"{count(len(whole), 'resource')} ignored, as reconciler.yaml says", whole)
-    fields = tuple(_describe_ignored(one) for one in plan.ignored if one.path)
+    fields = tuple(_describe_ignored(ignored) for ignored in plan.ignored if ignored.path)
     if fields:
         verb = "differs" if len(fields) == 1 else "differ"
         title = f"{count(len(fields), 'ignored field')} {verb}; `lifecycle.ignore` says so"
         yield Notice(title, fields)
 
 
-def _describe_ignored(one: Ignored) -> str:
-    sides = f"{values.format_flow(one.desired)} → {values.format_flow(one.live)}"
-    return f"{one.address}: {one.path} {sides}"
+def _describe_ignored(ignored: Ignored) -> str:
+    sides = f"{values.format_flow(ignored.desired)} → {values.format_flow(ignored.live)}"
+    return f"{ignored.address}: {ignored.path} {sides}"
 
 
-def _describe_released(one: Released) -> str:
-    stays = values.format_flow(None if one.live is ABSENT else one.live)
-    return f"{one.address}: {one.path} stays {stays}"
+def _describe_released(released: Released) -> str:
+    stays = values.format_flow(None if released.live is ABSENT else released.live)
+    return f"{released.address}: {released.path} stays {stays}"
 
 
 def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -299,6 +303,8 @@ def _merge_group(group: list[Finding]) -> Iterator[Finding]:
 
 
 def list_findings(plan: Plan) -> tuple[Finding, ...]:
-    """All that are shown one by one, worst first, then by place."""
-    shown = merge_findings(one for one in plan.findings if one.code != _ABOUT_FIELDS)
-    return tuple(sorted(shown, key=lambda one: (_SEVERITIES.index(one.severity), one.sort_key)))
+    """Return those that are shown one by one, worst first, then by place."""
+    shown = merge_findings(finding for finding in plan.findings if finding.code != _ABOUT_FIELDS)
+    return tuple(
+        sorted(shown, key=lambda finding: (_SEVERITIES.index(finding.severity), finding.sort_key))
+    )

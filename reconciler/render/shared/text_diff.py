@@ -14,7 +14,7 @@ _Piece = tuple[str, str]  # a sign, and a line
 
 
 def format_literal(text: str) -> list[str] | None:
-    """A text of several lines as a YAML literal block; None if it cannot be written as one."""
+    """Return a text of several lines as a YAML literal block; None if it cannot be one."""
     if "\n" not in text.rstrip("\n"):
         return None
     lines = text.rstrip("\n").split("\n")
@@ -27,7 +27,7 @@ def format_literal(text: str) -> list[str] | None:
 
 
 def unfold(old: str, new: str) -> tuple[list[str], list[str], str] | None:
-    """Two texts as lines to compare, and what they are; None if they are best shown whole."""
+    """Return two texts as lines to compare, and what they are; None if best shown whole."""
     before, after = _read_payload(old), _read_payload(new)
     if before is not None and after is not None:
         if before != after:
@@ -39,7 +39,7 @@ def unfold(old: str, new: str) -> tuple[list[str], list[str], str] | None:
 
 
 def _read_payload(text: str) -> list[str] | None:
-    """The lines of a JSON object or list that is written in a text."""
+    """Return the lines of a JSON object or list that is written in a text."""
     if text.lstrip()[:1] not in {"{", "["}:
         return None
     try:
@@ -51,7 +51,7 @@ def _read_payload(text: str) -> list[str] | None:
 
 
 def _split_lines(old: str, new: str) -> tuple[list[str], list[str]]:
-    """Where the last line of one side alone does not end, that is said, or they may look alike."""
+    """Return the lines of both; a last line without an end is marked if the other has one."""
     before, after = old.split("\n"), new.split("\n")
     if (before[-1] == "") != (after[-1] == ""):
         open_end = before if before[-1] else after
@@ -60,7 +60,7 @@ def _split_lines(old: str, new: str) -> tuple[list[str], list[str]]:
 
 
 def compare_lines(before: Sequence[str], after: Sequence[str]) -> Iterator[_Piece]:
-    """The lines that differ, with a few around them; what is between is one `…`.
+    """Yield the lines that differ, with a few around them; what is between is one `…`.
 
     What both sides begin and end with is set aside first, so that a difference is found wherever
     it is in however long a text.
@@ -84,7 +84,7 @@ def compare_lines(before: Sequence[str], after: Sequence[str]) -> Iterator[_Piec
 
 
 def _count_alike(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
-    """How many lines both begin with, and how many of the others both end with."""
+    """Return how many lines both begin with, and how many of the others both end with."""
     short = min(len(before), len(after))
     lead = next((n for n in range(short) if before[n] != after[n]), short)
     rest = short - lead

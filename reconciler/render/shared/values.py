@@ -1,4 +1,4 @@
-"""Values as compact YAML, and how two of them differ. Plain text: the sink escapes it."""
+"""Values as compact YAML, and how two of them differ. Plain text: each format escapes it."""
 
 import json
 import re
@@ -31,7 +31,7 @@ class Difference:
 
 
 def format_scalar(value: Any) -> str:
-    """One value that is no collection, as a person would write it in YAML."""
+    """Return a value that is not a collection, as a person would write it in YAML."""
     if value is ABSENT:
         return NOT_SET
     if value is None:
@@ -50,7 +50,7 @@ def _quote(value: str) -> str:
 
 
 def format_flow(value: Any) -> str:
-    """Any value on one line: `{groups: [{rollout_percentage: 50}]}`."""
+    """Return any value on one line: `{groups: [{rollout_percentage: 50}]}`."""
     if isinstance(value, Mapping):
         return (
             "{" + ", ".join(f"{format_scalar(k)}: {format_flow(v)}" for k, v in value.items()) + "}"
@@ -61,7 +61,7 @@ def format_flow(value: Any) -> str:
 
 
 def format_block(value: Any, room: int) -> Iterator[str]:
-    """Any value as indented lines; what fits into `room` stays on one."""
+    """Yield any value as indented lines; what fits into `room` stays on one."""
     if isinstance(value, Mapping) and value:
         for name, item in value.items():
             yield from _format_entry(f"{format_scalar(name)}:", item, room)
@@ -94,7 +94,7 @@ def _is_scalar(value: Any) -> bool:
 
 
 def compare_values(old: Any, new: Any, room: int, *, whole: bool = False) -> Difference:
-    """What changes between two values. Lists of words are compared as sets where they can be.
+    """Return what changes between two values. Lists of words are compared as sets if possible.
 
     `whole`: long texts are not cut down to where they differ.
     """
@@ -109,8 +109,8 @@ def compare_values(old: Any, new: Any, room: int, *, whole: bool = False) -> Dif
         old, new = redact(old), redact(new)  # before they are cut, or half a key would be left
         if (lines := text_diff.unfold(old, new)) is not None:
             before, after, note = lines
-            if found := tuple(text_diff.compare_lines(before, after)):
-                return Difference(inline=False, pieces=found, note=note)
+            if compared := tuple(text_diff.compare_lines(before, after)):
+                return Difference(inline=False, pieces=compared, note=note)
         return Difference(inline=False, pieces=_compare_texts(old, new, 0 if whole else room // 2))
     pieces = text_diff.compare_lines(_format_lines(old, room), _format_lines(new, room))
     return Difference(inline=False, pieces=tuple(pieces))
@@ -121,7 +121,7 @@ def _measure(items: tuple[tuple[str, str], ...]) -> int:
 
 
 def _compare_items(old: Any, new: Any) -> tuple[tuple[str, str], ...] | None:
-    """What was added to and taken from a list of scalars; None if that would not tell all."""
+    """Return what a list of scalars gained and lost; None if that would not say everything."""
     lists = isinstance(old, list | tuple) and isinstance(new, list | tuple)
     if not lists or not all(map(_is_scalar, (*old, *new))):
         return None
@@ -134,7 +134,7 @@ def _compare_items(old: Any, new: Any) -> tuple[tuple[str, str], ...] | None:
 
 
 def _compare_texts(old: str, new: str, most: int) -> tuple[tuple[str, str], ...]:
-    """Two long texts; where they begin alike for long, from shortly before they part."""
+    """Return two long texts; where they begin alike for long, from just before they differ."""
     pairs = enumerate(zip(old, new, strict=False))
     same = next((n for n, (a, b) in pairs if a != b), min(len(old), len(new)))
     lead_in = old[same - _AROUND : same].lstrip() if most and same > max(most, _AROUND) else ""

@@ -29,10 +29,10 @@ def _format_entry(row: Mapping[str, Any], look: TextStyle) -> Iterator[str]:
     thing = escape(f"{row['scope']} {where}{f'/{name}' if name else ''}")
     person = escape(row["person"]) + _describe_client(row, look)
     yield f"{when}  {person}  {what} {look.paint(thing, 'bold')}"
-    moves = [(one["field"] or one["action"], one) for one in row["changes"]]
+    moves = [(change["field"] or change["action"], change) for change in row["changes"]]
     wide = min(max((count_columns(escape(name)) for name, _ in moves), default=0), look.paths)
-    for field, one in moves:
-        sides = (_read_side(one["before"]), _read_side(one["after"]))
+    for field, change in moves:
+        sides = (_read_side(change["before"]), _read_side(change["after"]))
         yield from format_difference(field, sides, wide, look)
 
 
@@ -41,7 +41,7 @@ def _read_side(value: Any) -> Any:
 
 
 def _describe_client(row: Mapping[str, Any], look: TextStyle) -> str:
-    """Through what, and whether it was somebody else in that person's name."""
+    """Return the client, and whether it was somebody else in that person's name."""
     parts = [escape(str(row["client"]))] if row["client"] else []
     text = f" ({', '.join(parts)})" if parts else ""
     if row["was_impersonated"]:
@@ -49,19 +49,21 @@ def _describe_client(row: Mapping[str, Any], look: TextStyle) -> str:
     return text
 
 
-def activity_filters(found: Payload, options: RenderOptions) -> str:
-    """The values that each filter takes here, and the fields that `--detail` can look at."""
+def activity_filters(payload: Payload, options: RenderOptions) -> str:
+    """Return the values that each filter takes here, and the fields that `--detail` can read."""
     lines: list[str] = []
-    static = found.get("static_filters")
+    static = payload.get("static_filters")
     for name, values in (static if isinstance(static, Mapping) else {}).items():
         lines.append(paint(escape(str(name)), "bold", on=options.color))
         lines += [f"  {line}" for line in _format_values(values)]
-    fields = found.get("detail_fields")
+    fields = payload.get("detail_fields")
     for scope, about in (fields if isinstance(fields, Mapping) else {}).items():
         lines.append(paint(escape(f"detail fields of {scope}"), "bold", on=options.color))
         listed = about.get("fields") if isinstance(about, Mapping) else ()
         lines += [
-            f"  {escape(_format_field(one))}" for one in listed or () if isinstance(one, Mapping)
+            f"  {escape(_format_field(field))}"
+            for field in listed or ()
+            if isinstance(field, Mapping)
         ]
     if not lines:
         return "PostHog offers no values to filter by here (not computed yet, or an empty log)."
@@ -69,16 +71,16 @@ def activity_filters(found: Payload, options: RenderOptions) -> str:
 
 
 def _format_values(values: Any) -> Iterator[str]:
-    every = [one for one in values or () if isinstance(one, Mapping)]
-    for one in every[:_MOST]:
-        label = f"  {one['label']}" if one.get("label") else ""
-        yield escape(f"{one.get('value')}{label}")
+    every = [value for value in values or () if isinstance(value, Mapping)]
+    for value in every[:_MOST]:
+        label = f"  {value['label']}" if value.get("label") else ""
+        yield escape(f"{value.get('value')}{label}")
     if len(every) > _MOST:
         yield f"… {len(every) - _MOST} more (--format json has all)"
     if not every:
         yield "(none)"
 
 
-def _format_field(one: Mapping[str, Any]) -> str:
-    kinds = one.get("types")
-    return f"{one.get('name')}  {', '.join(map(str, kinds))}" if kinds else str(one.get("name"))
+def _format_field(entry: Mapping[str, Any]) -> str:
+    kinds = entry.get("types")
+    return f"{entry.get('name')}  {', '.join(map(str, kinds))}" if kinds else str(entry.get("name"))

@@ -5,7 +5,7 @@ from typing import Final
 
 from reconciler.model import ABSENT, Action, Cause, Change, FieldChange
 from reconciler.render.shared import attribution, findings, phrases, values
-from reconciler.render.shared.change_rows import Row, list_rows
+from reconciler.render.shared.change_rows import ChangeRow, list_rows
 from reconciler.render.shared.phrases import Phrase, Tone
 from reconciler.render.shared.sanitize import clip, count_columns, escape
 from reconciler.render.text.style import (
@@ -22,35 +22,35 @@ _WIDEST: Final = 110  # a place further to the right is out of sight
 _BASE: Final = 60  # columns that a marker may take
 
 
-def format_change(one: Change, look: TextStyle) -> Iterator[str]:
-    """The lines of one change."""
-    yield _format_head(one, look)
-    if one.action is Action.CREATE:
-        yield from () if look.drift else cut_lines(_format_created(one, look), look)
+def format_change(change: Change, look: TextStyle) -> Iterator[str]:
+    """Yield the lines of one change."""
+    yield _format_head(change, look)
+    if change.action is Action.CREATE:
+        yield from () if look.drift else cut_lines(_format_created(change, look), look)
     else:
-        yield from _format_fields(one, look)
+        yield from _format_fields(change, look)
     if look.verbose:
-        yield from _format_details(one, look)
+        yield from _format_details(change, look)
     if look.drift:
-        for told in attribution.describe_change(one):
-            yield from _format_attribution(told, look)
+        for phrase in attribution.describe_change(change):
+            yield from _format_attribution(phrase, look)
         return
-    yield from _format_gate(one, look)
-    for warning in one.warnings:
+    yield from _format_gate(change, look)
+    for warning in change.warnings:
         yield from (
             f"{INDENT}{line}" for line in findings.format_finding(warning, paint=look.paint)
         )
 
 
-def _format_head(one: Change, look: TextStyle) -> str:
-    sign = phrases.choose_sign(one.action, drift=look.drift)
-    name = escape(str(one.address))
-    note = f"  {phrases.describe_drift(one.action)}" if look.drift else ""
-    title = look.link(look.paint(name, "bold"), one.url)
+def _format_head(change: Change, look: TextStyle) -> str:
+    sign = phrases.choose_sign(change.action, drift=look.drift)
+    name = escape(str(change.address))
+    note = f"  {phrases.describe_drift(change.action)}" if look.drift else ""
+    title = look.link(look.paint(name, "bold"), change.url)
     shown = look.paint(f"  {sign} ", SIGNS[sign]) + title + note
-    if one.source is None:
+    if change.source is None:
         return shown
-    place = escape(f"{one.source.file}:{one.source.line}")
+    place = escape(f"{change.source.file}:{change.source.line}")
     return format_beside(
         f"  {sign} {name}{note}",
         place,
@@ -60,14 +60,14 @@ def _format_head(one: Change, look: TextStyle) -> str:
     )
 
 
-def _format_created(one: Change, look: TextStyle) -> Iterator[str]:
-    spec = {field.path: field.desired for field in one.fields}
+def _format_created(change: Change, look: TextStyle) -> Iterator[str]:
+    spec = {field.path: field.desired for field in change.fields}
     for line in values.format_block(spec, look.room) if spec else ():
         yield INDENT + look.clip(escape(line))
 
 
-def _format_fields(one: Change, look: TextStyle) -> Iterator[str]:
-    shown = list_rows(one, drift=look.drift)
+def _format_fields(change: Change, look: TextStyle) -> Iterator[str]:
+    shown = list_rows(change, drift=look.drift)
     fields = [row.field for row in shown]
     wide = [count_columns(escape(row.field.path)) for row in shown if not row.sign]
     column = max((width for width in wide if width <= look.paths), default=look.paths)
@@ -89,7 +89,7 @@ def _format_field(
     yield from format_difference(field.path, sides, column, look, marker=marker, style=style)
 
 
-def _format_item(row: Row, look: TextStyle, *, marker: str, style: str) -> Iterator[str]:
+def _format_item(row: ChangeRow, look: TextStyle, *, marker: str, style: str) -> Iterator[str]:
     """Show an item that was added, removed or moved: one entry, its value below if long."""
     tail = f"  {look.paint(marker, style)}" if marker else ""
     note = f"  ({escape(row.note)})" if row.note else ""
@@ -107,40 +107,40 @@ def _format_item(row: Row, look: TextStyle, *, marker: str, style: str) -> Itera
     yield from cut_lines(lines, look)
 
 
-def _format_attribution(said: Phrase | None, look: TextStyle) -> Iterator[str]:
-    """Who did it, below what was done."""
-    if said is not None:
+def _format_attribution(phrase: Phrase | None, look: TextStyle) -> Iterator[str]:
+    """Yield who changed it, below what was changed."""
+    if phrase is not None:
         indent = f"{INDENT}  "
-        for line in wrap(f"{said.mark} {escape(said.text)}", indent=indent, width=look.width):
-            yield look.paint(line, "loud" if said.tone is Tone.LOUD else "dim")
-        if look.verbose and said.page:
-            yield f"{indent}  {look.paint(escape(said.page), 'dim')}"
+        for line in wrap(f"{phrase.mark} {escape(phrase.text)}", indent=indent, width=look.width):
+            yield look.paint(line, "loud" if phrase.tone is Tone.LOUD else "dim")
+        if look.verbose and phrase.page:
+            yield f"{indent}  {look.paint(escape(phrase.page), 'dim')}"
 
 
-def _format_marker(one: FieldChange) -> str:
-    """Why the field differs; with the base where it is on neither side."""
-    base = f", base {values.format_flow(one.base)}" if one.cause is Cause.CONFLICT else ""
-    known = one.cause is not Cause.UNKNOWN
-    return f"[{clip(escape(f'{one.cause}{base}'), _BASE)}]" if known else ""
+def _format_marker(field: FieldChange) -> str:
+    """Return why the field differs; with the base where neither side has it."""
+    base = f", base {values.format_flow(field.base)}" if field.cause is Cause.CONFLICT else ""
+    known = field.cause is not Cause.UNKNOWN
+    return f"[{clip(escape(f'{field.cause}{base}'), _BASE)}]" if known else ""
 
 
-def _choose_style(found: Cause) -> str:
-    return {Cause.DRIFT: "magenta", Cause.CONFLICT: "alarm"}.get(found, "dim")
+def _choose_style(cause: Cause) -> str:
+    return {Cause.DRIFT: "magenta", Cause.CONFLICT: "alarm"}.get(cause, "dim")
 
 
-def _format_details(one: Change, look: TextStyle) -> Iterator[str]:
-    after = ", ".join(str(address) for address in (*one.depends_on, *one.late))
-    for label, text in (("id", one.live_id), ("after", after)):
+def _format_details(change: Change, look: TextStyle) -> Iterator[str]:
+    after = ", ".join(str(address) for address in (*change.depends_on, *change.late))
+    for label, text in (("id", change.live_id), ("after", after)):
         if text:
             yield INDENT + look.paint(f"{label}: {escape(text)}", "dim")
 
 
-def _format_gate(one: Change, look: TextStyle) -> Iterator[str]:
-    said = phrases.describe_gate(one)
-    if said is None:
+def _format_gate(change: Change, look: TextStyle) -> Iterator[str]:
+    phrase = phrases.describe_gate(change)
+    if phrase is None:
         return
-    for line in wrap(f"{said.mark} {escape(said.text)}", indent=INDENT, width=look.width):
-        yield look.paint(line, TONES[said.tone])
-    for note in said.more:
+    for line in wrap(f"{phrase.mark} {escape(phrase.text)}", indent=INDENT, width=look.width):
+        yield look.paint(line, TONES[phrase.tone])
+    for note in phrase.more:
         for line in wrap(escape(note), indent=f"{INDENT}  ", width=look.width, hang=""):
-            yield look.paint(line, "loud") if said.tone is Tone.LOUD else line
+            yield look.paint(line, "loud") if phrase.tone is Tone.LOUD else line

@@ -25,7 +25,7 @@ _YOURS: Final = "* waits for your vote: reconciler requests approve ID, or rejec
 
 
 def change_requests(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -> str:
-    """A table of `requests.row`s, newest first as they came."""
+    """Return a table of request rows, newest first as they came."""
     every, color = list(rows), options.color
     if not every:
         return "No change requests."
@@ -117,7 +117,7 @@ def _format_votes(
 
 
 def _format_problems(payload: Payload, row: Mapping[str, Any], look: TextStyle) -> Iterator[str]:
-    """What keeps it from being applied, or kept it."""
+    """Yield what keeps it from being applied, or kept it."""
     status = row["validation_status"]
     if status not in {"", "valid"}:
         yield look.paint(f"Validation: {escape(status)}", "loud")

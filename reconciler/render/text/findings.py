@@ -14,9 +14,9 @@ from reconciler.render.text.terminal import paint
 _ORDER: Final = tuple(Severity)  # worst first
 
 
-def findings(found: Iterable[Finding], *, color: bool, state: str = "nothing was written") -> str:
+def findings(listed: Iterable[Finding], *, color: bool, state: str = "nothing was written") -> str:
     """Return findings by place, in the four sentences; no newline at the end."""
-    ordered = sorted(found, key=lambda finding: finding.sort_key)
+    ordered = sorted(listed, key=lambda finding: finding.sort_key)
     painted = partial(paint, on=color)
     shown = ["\n".join(format_finding(finding, state=state, paint=painted)) for finding in ordered]
     apart = "\n\n" if any("\n" in text for text in shown) else "\n"
@@ -26,16 +26,16 @@ def findings(found: Iterable[Finding], *, color: bool, state: str = "nothing was
 def error(exc: ReconcilerError, *, color: bool) -> str:
     """Return an error in the four sentences; one about the files with all of its findings."""
     painted = partial(paint, on=color)
-    found = exc.findings if isinstance(exc, ConfigError | GuardrailError) else ()
-    if found:
-        listed = findings(found, color=color, state=exc.state)
+    reported = exc.findings if isinstance(exc, ConfigError | GuardrailError) else ()
+    if reported:
+        listed = findings(reported, color=color, state=exc.state)
         if isinstance(exc, GuardrailError):
             refusal = (
                 f"{exc.what}: {exc.state}",
                 *format_sentences("", "", exc.fix, paint=painted),
             )
             return "\n\n".join((listed, "\n".join(refusal)))
-        return f"{listed}\n\n{painted(_count_findings(found), 'bold')}"
+        return f"{listed}\n\n{painted(_count_findings(reported), 'bold')}"
     why = exc.why
     if not why and isinstance(exc, ApiError):
         parts = (f"HTTP {exc.status}" if exc.status else "", exc.code, exc.detail)
@@ -44,9 +44,9 @@ def error(exc: ReconcilerError, *, color: bool) -> str:
     return "\n".join((head, *format_sentences(why, exc.state, exc.fix, paint=painted)))
 
 
-def _count_findings(found: Iterable[Finding]) -> str:
+def _count_findings(listed: Iterable[Finding]) -> str:
     """Return `3 errors, 1 warning in 2 files`."""
-    every = tuple(found)
+    every = tuple(listed)
     numbers = [(level, sum(each.severity is level for each in every)) for level in _ORDER]
     files = len({each.source.file for each in every if each.source})
     where = f" in {count(files, 'file')}" if files else ""

@@ -25,17 +25,17 @@ _STOPPED: Final = frozenset({Result.SKIPPED, Result.WAITING, Result.REFUSED, Res
 
 
 def format_outcome_line(outcome: Outcome, *, color: bool) -> str:
-    """One line, as it happens."""
+    """Return one line, as it happens."""
     mark, word = phrases.describe_outcome(outcome)
     missed = outcome.detail is Detail.GATE_MISSED
     style = "alarm" if missed else _STYLES[outcome.result]
-    said = ""
+    reason = ""
     if outcome.problem is not None:
-        said = f": {escape(outcome.problem.what)}"
+        reason = f": {escape(outcome.problem.what)}"
     elif outcome.url or outcome.change_request:
-        said = f": {escape(outcome.url or outcome.change_request or '')}"
+        reason = f": {escape(outcome.url or outcome.change_request or '')}"
     head = paint(f"  {'‼' if missed else mark} ", style, on=color)
-    return f"{head}{escape(str(outcome.address))}  {paint(word, style, on=color)}{said}"
+    return f"{head}{escape(str(outcome.address))}  {paint(word, style, on=color)}{reason}"
 
 
 def outcomes(
@@ -60,7 +60,7 @@ def outcomes(
 
 
 def format_brief(ended: Iterable[Outcome], plan: Plan, *, color: bool) -> tuple[str, str]:
-    """The totals on one line, and what must be said all the same: what went wrong."""
+    """Return the totals on one line, and what went wrong, which is never left out."""
     rows = planfile_results.settled(ended, plan)
     wrong = (*_format_incidents(rows, color=color), *_format_problems(rows, color=color))
     line = paint(format_outcome_totals(rows, plan), "bold", on=color)
@@ -68,13 +68,13 @@ def format_brief(ended: Iterable[Outcome], plan: Plan, *, color: bool) -> tuple[
 
 
 def _format_incidents(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
-    """First of all: what is live without those who should have been asked."""
-    found = planfile_results.incidents(rows)
-    if not found:
+    """Yield, first of all, what is live without the approval that it needed."""
+    incidents = planfile_results.incidents(rows)
+    if not incidents:
         return
     title = "‼ INCIDENT: the gate did not hold"
     lines = [paint(title, "alarm", on=color)]
-    for row in found:
+    for row in incidents:
         lines.append(_format_address(row, color=color))
         if row.problem is not None:
             lines.extend(_format_problem(row.problem, Result.FAILED, color=color))
@@ -101,22 +101,22 @@ def _format_waiting(
 
 
 def _format_notes(rows: tuple[Outcome, ...], *, color: bool, width: int) -> Iterator[str]:
-    """What is worth knowing and changes nothing; what is alike stands together."""
-    said: dict[str, list[Outcome]] = {}
+    """Yield what is worth knowing and changes nothing; equal notes stand together."""
+    by_note: dict[str, list[Outcome]] = {}
     for row in rows:
         if row.note:
-            said.setdefault(row.note, []).append(row)
-    if not said:
+            by_note.setdefault(row.note, []).append(row)
+    if not by_note:
         return
     lines = [paint("Notes:", "loud", on=color)]
-    for note, group in said.items():
+    for note, group in by_note.items():
         lines.extend(_format_address(row, color=color) for row in group)
         lines.extend(wrap(escape(note), indent="    ", width=width, hang=""))
     yield "\n".join(lines)
 
 
 def _format_problems(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
-    """What did not go as planned, in the four sentences; what ended alike stands together."""
+    """Yield what did not go as planned, in the four sentences; equal ones stand together."""
     for result in (Result.SKIPPED, Result.REFUSED, Result.FAILED):
         alike: dict[Problem | None, list[Outcome]] = {}
         for row in rows:
@@ -147,7 +147,7 @@ def _format_problem(problem: Problem, result: Result, *, color: bool) -> Iterato
 
 
 def _list_next_steps(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> list[str]:
-    """What the person can do now."""
+    """Return what the person can do now."""
     rows = tuple(rows)
     results = {row.result for row in rows if row.detail is not Detail.NOT_STARTED}
     early = any(row.detail is Detail.NOT_STARTED for row in rows)
@@ -167,5 +167,5 @@ def _list_next_steps(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> l
         lines.append("Next: fix what failed, then apply again: it goes on from here.")
     if stopped or (early and Result.FAILED not in results):
         lines.append("Next: run apply again: it goes on from here.")
-    lines += (f"The plan had {said}" for said in describe_errors(plan, "was not applied"))
+    lines += (f"The plan had {sentence}" for sentence in describe_errors(plan, "was not applied"))
     return lines

@@ -17,13 +17,13 @@ _LISTED: Final = 10  # of a long list, unless --verbose
 
 
 def plan(plan: Plan, options: RenderOptions) -> str:
-    """The plan for a person at a terminal: what, why, and who will have to approve it."""
+    """Return the plan for a person at a terminal: what, why, and who has to approve it."""
     look = _make_style(plan, options)
     zoom = options.near(len(plan.writes))
     if zoom is Zoom.TOTALS:
         return _format_totals_line(plan, look)
-    shown = [one for one in plan.changes if _is_shown(one.action, one.warnings)]
-    said, ending = (
+    shown = [change for change in plan.changes if _is_shown(change.action, change.warnings)]
+    totals, ending = (
         summary.list_totals(plan),
         tuple(summary.describe_refusal(plan)),
     )  # the end is the last line
@@ -33,7 +33,7 @@ def plan(plan: Plan, options: RenderOptions) -> str:
         *(resource_list.list_gates(plan, look) if zoom is Zoom.RESOURCES else ()),
         *_format_notices(plan, look),
         *_format_findings(plan, look),
-        _format_totals(said[: len(said) - len(ending)], look),
+        _format_totals(totals[: len(totals) - len(ending)], look),
     ]
     hint = _format_hint("\n".join(parts), zoom, look)
     last = (look.paint(sentence, "bold") for sentence in ending)
@@ -41,7 +41,7 @@ def plan(plan: Plan, options: RenderOptions) -> str:
 
 
 def drift(plan: Plan, options: RenderOptions) -> str:
-    """What differs from the files of a commit. Left of the arrow the files, right what is live."""
+    """Return what differs from the files of a commit: left of the arrow the files, right live."""
     look = replace(_make_style(plan, options), drift=True)
     zoom = options.near(len(plan.writes))
     if zoom is Zoom.TOTALS:
@@ -66,11 +66,11 @@ def _format_changes(changes: Sequence[Change], zoom: Zoom, look: TextStyle) -> I
     if zoom is Zoom.RESOURCES:
         yield from resource_list.list_resources(changes, look)
     else:
-        yield from ("\n".join(format_change(one, look)) for one in changes)
+        yield from ("\n".join(format_change(change, look)) for change in changes)
 
 
 def _format_hint(shown: str, zoom: Zoom, look: TextStyle) -> str:
-    """What was left out, and how to see it."""
+    """Return what was left out, and how to see it."""
     if look.verbose:
         return ""
     if zoom is Zoom.RESOURCES:
@@ -83,13 +83,13 @@ def _format_hint(shown: str, zoom: Zoom, look: TextStyle) -> str:
 
 
 def _format_totals_line(plan: Plan, look: TextStyle) -> str:
-    """The totals, on one line whatever its length."""
+    """Return the totals, on one line whatever its length."""
     return look.paint(" ".join(summary.list_totals(plan, drift=look.drift)), "bold")
 
 
-def _format_totals(said: Sequence[str], look: TextStyle) -> str:
-    """The sentences on one line, or on as many as it takes."""
-    first, *rest = said
+def _format_totals(sentences: Sequence[str], look: TextStyle) -> str:
+    """Return the sentences on one line, or on as many as it takes."""
+    first, *rest = sentences
     lines = [first]
     for sentence in rest:
         if count_columns(lines[-1]) + 1 + count_columns(sentence) <= look.width:
@@ -109,13 +109,13 @@ def _format_header(name: str, base: str, plan: Plan, look: TextStyle) -> Iterato
     if base:
         yield look.paint(escape(base), "dim")
     if look.verbose:
-        made = f"made {plan.created_at}, " if plan.created_at else ""
+        creation = f"made {plan.created_at}, " if plan.created_at else ""
         sent = phrases.count(plan.requests.reads, "request")
-        yield look.paint(escape(f"{made}{sent} sent; files {plan.desired_digest}"), "dim")
+        yield look.paint(escape(f"{creation}{sent} sent; files {plan.desired_digest}"), "dim")
 
 
 def _format_notices(plan: Plan, look: TextStyle) -> Iterator[str]:
-    """What is worth knowing and changes nothing, one paragraph each."""
+    """Yield what is worth knowing and changes nothing, one paragraph each."""
     for notice in summary.list_notices(plan):
         if notice.quiet and not look.verbose:
             yield look.paint(f"{notice.title} (--verbose lists them)", "dim")
@@ -142,6 +142,6 @@ def _format_list(title: str, rows: Iterable[str], look: TextStyle) -> str:
 
 
 def _format_findings(plan: Plan, look: TextStyle) -> Iterator[str]:
-    """Worst last: nearest to where a person looks first."""
-    for one in reversed(summary.list_findings(plan)):
-        yield "\n".join(findings.format_finding(one, paint=look.paint))
+    """Yield the worst last: nearest to where a person looks first."""
+    for finding in reversed(summary.list_findings(plan)):
+        yield "\n".join(findings.format_finding(finding, paint=look.paint))

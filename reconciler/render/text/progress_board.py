@@ -24,7 +24,7 @@ _STYLES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class BoardState:
     """How a run stands at one moment."""
 
     planned: int
@@ -38,8 +38,8 @@ class Board:
     stopping: bool = False
 
 
-def draw_board(now: Board, *, color: bool, width: int, height: int) -> list[str]:
-    """The lines of the board, none wider than `width`, no more than `height`."""
+def draw_board(now: BoardState, *, color: bool, width: int, height: int) -> list[str]:
+    """Return the lines of the board, none wider than `width`, no more than `height`."""
     foot = list(_draw_foot(now))
     room = max(0, height - 1 - len(foot))
     rows = [*_draw_parked(now), *_draw_in_flight(now)]
@@ -49,7 +49,7 @@ def draw_board(now: Board, *, color: bool, width: int, height: int) -> list[str]
     return [paint(clip(text, width), style, on=color) for style, text in lines[:height]]
 
 
-def _draw_head(now: Board, width: int) -> Iterator[tuple[str, str]]:
+def _draw_head(now: BoardState, width: int) -> Iterator[tuple[str, str]]:
     over = sum(now.ended.values())
     bar = ""
     if width >= _NARROW and now.planned:
@@ -57,9 +57,9 @@ def _draw_head(now: Board, width: int) -> Iterator[tuple[str, str]]:
         bar = f"{'█' * full}{'░' * (_BAR - full)} "
     counts = [f"{over:,} of {now.planned:,}"]
     counts += [
-        f"{now.ended[one]:,} {one}"
-        for one in Result
-        if one is not Result.DONE and now.ended.get(one)
+        f"{now.ended[result]:,} {result}"
+        for result in Result
+        if result is not Result.DONE and now.ended.get(result)
     ]
     counts += [f"{len(now.in_flight)} in flight"] if now.in_flight else []
     counts += [f"{len(now.parked)} waiting"] if now.parked else []
@@ -70,8 +70,8 @@ def _draw_head(now: Board, width: int) -> Iterator[tuple[str, str]]:
     yield "bold", f"applying {bar}{' · '.join(counts)}  {time}"
 
 
-def estimate_left_s(now: Board) -> float | None:
-    """Seconds until the rest is sent, as fast as it went so far and the rate limit allows."""
+def estimate_left_s(now: BoardState) -> float | None:
+    """Return the seconds until the rest is sent, at the speed so far and the rate limit."""
     over, rest = sum(now.ended.values()), now.queued + len(now.in_flight)
     if not rest or not over:
         return None
@@ -82,23 +82,23 @@ def estimate_left_s(now: Board) -> float | None:
     return left
 
 
-def _draw_in_flight(now: Board) -> Iterator[tuple[str, str]]:
-    found = sorted(now.in_flight.items(), key=lambda one: -one[1])
-    for address, seconds in found[:_FLYING]:
+def _draw_in_flight(now: BoardState) -> Iterator[tuple[str, str]]:
+    longest = sorted(now.in_flight.items(), key=lambda item: -item[1])
+    for address, seconds in longest[:_FLYING]:
         yield "", f"  ↻ {escape(str(address))}  {seconds:.0f} s"
-    if len(found) > _FLYING:
-        yield "dim", f"    and {len(found) - _FLYING} more in flight"
+    if len(longest) > _FLYING:
+        yield "dim", f"    and {len(longest) - _FLYING} more in flight"
 
 
-def _draw_parked(now: Board) -> Iterator[tuple[str, str]]:
-    for one in now.parked[:_PARKED]:
-        who = phrases.describe_approval(one, None) or one.change_request or "approval"
-        yield _STYLES[Result.WAITING], f"  ⏸ {escape(str(one.address))}  {escape(who)}"
+def _draw_parked(now: BoardState) -> Iterator[tuple[str, str]]:
+    for outcome in now.parked[:_PARKED]:
+        who = phrases.describe_approval(outcome, None) or outcome.change_request or "approval"
+        yield _STYLES[Result.WAITING], f"  ⏸ {escape(str(outcome.address))}  {escape(who)}"
     if len(now.parked) > _PARKED:
         yield "dim", f"    and {len(now.parked) - _PARKED} more waiting for approval"
 
 
-def _draw_foot(now: Board) -> Iterator[tuple[str, str]]:
+def _draw_foot(now: BoardState) -> Iterator[tuple[str, str]]:
     if now.wait_left_s is not None and now.parked:
         yield "cyan", f"  waiting for approvals: {format_clock(now.wait_left_s)} left"
     if now.stopping:
@@ -113,7 +113,7 @@ def _draw_foot(now: Board) -> Iterator[tuple[str, str]]:
 
 
 def format_clock(seconds: float) -> str:
-    """`0:07`, `12:40`, `1:02:03`."""
+    """Return `0:07`, `12:40`, `1:02:03`."""
     whole = int(max(0.0, seconds))
     minutes, rest = divmod(whole, _SOON_S)
     hours, minutes = divmod(minutes, _SOON_S)
@@ -121,13 +121,13 @@ def format_clock(seconds: float) -> str:
 
 
 def count_rows(lines: list[str], width: int) -> int:
-    """Rows that lines drawn for another width take in a terminal of this one."""
+    """Return the rows that lines drawn for another width take in a terminal of this one."""
     bare = (count_columns(_strip_colors(line)) for line in lines)
     return sum(max(1, -(-wide // max(1, width))) for wide in bare)
 
 
 def _strip_colors(line: str) -> str:
-    """The line without its colours: those are our own, the text is escaped."""
+    """Return the line without its colours: those are our own, the text is escaped."""
     text, _, rest = line.partition("\x1b[")
     while rest:
         _, _, rest = rest.partition("m")

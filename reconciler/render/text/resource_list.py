@@ -14,64 +14,67 @@ _MARKED: Final = {Cause.DRIFT: "drift", Cause.CONFLICT: "CONFLICT"}
 
 
 def list_resources(changes: Iterable[Change], look: TextStyle) -> Iterator[str]:
-    """One paragraph a kind and scope, one line a resource."""
+    """Yield one paragraph for each kind and scope, one line for each resource."""
     for _, group in summary.group_changes(changes):
         rows = [
-            (one, f"  {phrases.choose_sign(one.action, drift=look.drift)} {_format_name(one)}")
-            for one in group
+            (
+                change,
+                f"  {phrases.choose_sign(change.action, drift=look.drift)} {_format_name(change)}",
+            )
+            for change in group
         ]
         widest = max(count_columns(row) for _, row in rows)
         room = min(widest, look.width * 3 // 5)
-        yield "\n".join(_format_row(one, row, room, look) for one, row in rows)
+        yield "\n".join(_format_row(change, row, room, look) for change, row in rows)
 
 
-def _format_name(one: Change) -> str:
-    return escape(str(one.address))
+def _format_name(change: Change) -> str:
+    return escape(str(change.address))
 
 
-def _format_row(one: Change, row: str, room: int, look: TextStyle) -> str:
-    sign = phrases.choose_sign(one.action, drift=look.drift)
-    title = look.link(look.paint(_format_name(one), "bold"), one.url)
+def _format_row(change: Change, row: str, room: int, look: TextStyle) -> str:
+    sign = phrases.choose_sign(change.action, drift=look.drift)
+    title = look.link(look.paint(_format_name(change), "bold"), change.url)
     shown = look.paint(f"  {sign} ", SIGNS[sign]) + title
-    said = _summarize(one, look)
-    if not said:
+    summary = _summarize(change, look)
+    if not summary:
         return shown
     gap = " " * max(0, room - count_columns(row))
-    text = look.fit(said, max(room, count_columns(row)) + 2)
-    return f"{shown}{gap}  {look.paint(text, _choose_style(one, look))}"
+    text = look.fit(summary, max(room, count_columns(row)) + 2)
+    return f"{shown}{gap}  {look.paint(text, _choose_style(change, look))}"
 
 
-def _summarize(one: Change, look: TextStyle) -> str:
-    """What its gate does, and which fields move."""
-    said = None if look.drift else phrases.describe_gate(one)
-    gate = f"{said.mark} {said.short}: " if said is not None else ""
-    told = attribution.summarize_change(one) if look.drift else None
-    by = f"  {told.mark} {told.text}".rstrip() if told is not None else ""
-    if look.drift and one.action is not Action.UPDATE:
-        return phrases.describe_drift(one.action) + escape(by)
-    if one.action is not Action.UPDATE:
-        return escape(f"{said.mark} {said.short}" if said is not None else "")
+def _summarize(change: Change, look: TextStyle) -> str:
+    """Return what its gate does, and which fields change."""
+    phrase = None if look.drift else phrases.describe_gate(change)
+    gate = f"{phrase.mark} {phrase.short}: " if phrase is not None else ""
+    author = attribution.summarize_change(change) if look.drift else None
+    by = f"  {author.mark} {author.text}".rstrip() if author is not None else ""
+    if look.drift and change.action is not Action.UPDATE:
+        return phrases.describe_drift(change.action) + escape(by)
+    if change.action is not Action.UPDATE:
+        return escape(f"{phrase.mark} {phrase.short}" if phrase is not None else "")
     names: dict[str, str] = {}
-    for field in one.fields:
+    for field in change.fields:
         mark = "" if look.drift else _MARKED.get(field.cause, "")
         names[root(field.path)] = mark or names.get(root(field.path), "")
     fields = ", ".join(f"{name} [{mark}]" if mark else name for name, mark in names.items())
     return escape(gate + fields + by)
 
 
-def _choose_style(one: Change, look: TextStyle) -> str:
-    said = attribution.summarize_change(one) if look.drift else phrases.describe_gate(one)
-    loud = said is not None and (not look.drift or said.tone is Tone.LOUD)
-    return TONES[said.tone] if said is not None and loud else "dim"
+def _choose_style(change: Change, look: TextStyle) -> str:
+    phrase = attribution.summarize_change(change) if look.drift else phrases.describe_gate(change)
+    loud = phrase is not None and (not look.drift or phrase.tone is Tone.LOUD)
+    return TONES[phrase.tone] if phrase is not None and loud else "dim"
 
 
 def list_gates(plan: Plan, look: TextStyle) -> Iterator[str]:
-    """Who has to agree to how many changes, said once a gate."""
+    """Yield who has to agree to how many changes, once for each gate."""
     lines = ["Approvals:"]
-    for one in approvals.group_by_gate(plan.writes):
-        text = f"{one.mark} {escape(f'{one.what}: {one.of_whom}')}"
+    for group in approvals.group_by_gate(plan.writes):
+        text = f"{group.mark} {escape(f'{group.what}: {group.of_whom}')}"
         rows = wrap(text, indent="  ", width=look.width, hang="    ")
-        lines.extend(look.paint(row, TONES[one.tone]) for row in rows)
+        lines.extend(look.paint(row, TONES[group.tone]) for row in rows)
     if len(lines) == 1:
         return
     yield "\n".join(lines)

@@ -29,28 +29,28 @@ class TextStyle:
 
     @property
     def room(self) -> int:
-        """Columns for a value on a line of its own."""
+        """Return the columns for a value on a line of its own."""
         return max(20, self.width - len(INDENT) - 2)
 
     @property
     def paths(self) -> int:
-        """Columns that paths may take before their value moves to the next line."""
+        """Return the columns that paths may take before their value moves to the next line."""
         return self.room * 3 // 5
 
     def clip(self, text: str) -> str:
-        """Escaped text as far as there is room for it; all of it with --verbose."""
+        """Return escaped text as far as there is room for it; all of it with --verbose."""
         return text if self.verbose else clip(text, self.room)
 
     def fit(self, text: str, taken: int) -> str:
-        """Escaped text as far as it fits on a line of which so many columns are taken."""
+        """Return escaped text as far as it fits on a line with so many columns taken."""
         return text if self.verbose else clip(text, max(12, self.width - taken))
 
     def paint(self, text: str, style: str) -> str:
-        """Escaped text in colour, if there is any."""
+        """Return escaped text in colour, if there is any."""
         return paint(text, style, on=self.color)
 
     def link(self, text: str, url: str | None) -> str:
-        """Escaped text that opens a page, where the terminal can."""
+        """Return escaped text that opens a page, where the terminal can."""
         return (
             format_link(text, url) if self.links and url and is_page_of(url, self.links) else text
         )
@@ -65,19 +65,19 @@ def format_difference(
     marker: str = "",
     style: str = "",
 ) -> Iterator[str]:
-    """The lines of one field. `column`: how wide the paths beside it are; `marker` is escaped."""
+    """Yield the lines of one field. `column`: the width of the paths; `marker` is escaped."""
     name = escape(path)
     gap = column - count_columns(name)
     tail = f"  {look.paint(marker, style)}" if marker else ""
     room = look.room - column - 3 - (count_columns(marker) + 2 if marker else 0)
-    found = values.compare_values(*sides, room, whole=bool(look.verbose))
-    if found.inline and gap >= 0:
-        pieces = (_format_piece(sign, text, look) for sign, text in found.pieces)
+    difference = values.compare_values(*sides, room, whole=bool(look.verbose))
+    if difference.inline and gap >= 0:
+        pieces = (_format_piece(sign, text, look) for sign, text in difference.pieces)
         yield f"{INDENT}{name}{' ' * gap}   {'  '.join(pieces)}{tail}"
         return
-    what = look.paint(f"  {found.note}", "dim") if found.note else ""
+    what = look.paint(f"  {difference.note}", "dim") if difference.note else ""
     yield f"{INDENT}{name}{what}{tail}"
-    rows = (f"{INDENT}  {_format_row(sign, text, look)}" for sign, text in found.pieces)
+    rows = (f"{INDENT}  {_format_row(sign, text, look)}" for sign, text in difference.pieces)
     yield from cut_lines(rows, look)
 
 
@@ -91,7 +91,7 @@ def _format_row(sign: str, text: str, look: TextStyle) -> str:
 
 
 def cut_lines(lines: Iterable[str], look: TextStyle) -> Iterator[str]:
-    """The first lines of many, and how many are left out."""
+    """Yield the first lines of many, and how many are left out."""
     every = list(lines)
     if look.verbose or len(every) <= _LINES + 1:
         yield from every

@@ -19,17 +19,17 @@ _CODES: Final = {
 
 
 def paint(text: str, style: str, *, on: bool) -> str:
-    """Text that is escaped already, in colour."""
+    """Return escaped text in colour."""
     return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if on and text and style else text
 
 
 def format_link(text: str, url: str) -> str:
-    """Escaped text as a hyperlink (OSC 8) to what `page` found to be one."""
+    """Return escaped text as a hyperlink (OSC 8) to a URL that `is_page_of` accepted."""
     return f"\x1b]8;;{url}\x1b\\{text}\x1b]8;;\x1b\\"
 
 
 def wrap(text: str, *, indent: str, width: int, hang: str = "  ") -> list[str]:
-    """Escaped text in lines of `width`, broken at spaces alone; all but the first hang."""
+    """Return escaped text in lines of `width`, broken at spaces only; all but the first hang."""
     lines: list[str] = []
     line = indent
     fresh = True
@@ -42,6 +42,6 @@ def wrap(text: str, *, indent: str, width: int, hang: str = "  ") -> list[str]:
 
 
 def format_beside(left: str, right: str, *, painted: str, dim: str, width: int) -> str:
-    """Two pieces at both ends of a line; below each other where they do not fit."""
+    """Return two pieces at both ends of a line; below each other where they do not fit."""
     gap = width - count_columns(left) - count_columns(right)
     return f"{painted}{' ' * gap}{dim}" if gap > 1 else f"{painted}\n      {dim}"
