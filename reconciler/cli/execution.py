@@ -1,7 +1,8 @@
-"""Carrying a plan out at a terminal: progress, journal, and what an interrupt means."""
+"""Carry a plan out at a terminal: confirmation, progress, journal, account, interrupts."""
 
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import click
 
@@ -9,7 +10,7 @@ from reconciler import render
 from reconciler.apply import executor
 from reconciler.apply.journal import Journal
 from reconciler.apply.status import RunStatus
-from reconciler.cli import event_log
+from reconciler.cli import event_log, guardrails, terminal
 from reconciler.cli.progress import Lines, LiveBoard
 from reconciler.cli.session import Session
 from reconciler.cli.signals import Interrupt, catch_interrupts
@@ -27,39 +28,83 @@ from reconciler.render.text.progress_board import BoardState
 
 @dataclass(frozen=True, slots=True)
 class ExecutionOptions:
-    """What the command line says of carrying out."""
+    """What the command line says about carrying a plan out.
 
+    Attributes:
+        folder: the folder below which the run is journalled.
+        workers: writes at once.
+        wait_s: how long to wait for approvals.
+        format: text, or json for programs.
+        asks: whether to ask on the terminal before anything is written.
+
+    """
+
+    folder: Path
     workers: int = 8
     wait_s: float = 0.0
-    guarded: frozenset[str] = frozenset()
+    format: str = "text"
+    asks: bool = False
 
 
-def carry_out(
-    session: Session, writer: Writer, made: Plan, world: World, how: ExecutionOptions
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """The question before anything is written, and what a no leaves undone."""
+
+    question: str
+    undone: str
+
+
+APPLY = Confirmation("Apply these changes?", "not applied")
+REVERT = Confirmation("Revert these changes?", "not reverted")
+
+
+def run(
+    session: Session,
+    writer: Writer,
+    planned: Plan,
+    world: World,
+    options: ExecutionOptions,
+    confirmation: Confirmation,
+) -> int:
+    """Show a plan, ask, carry it out and give an account; return the exit code."""
+    session.report.plan(planned)
+    if options.format == "text":
+        session.show(render.plan, planned)
+    guardrails.refuse_run(session, planned, form=options.format)
+    if planned.writes and options.asks:
+        terminal.confirm(confirmation.question, confirmation.undone)
+    outcomes, interrupted = _carry_out(session, writer, planned, world, options)
+    return _account(session, outcomes, planned, interrupted=interrupted, form=options.format)
+
+
+def _carry_out(
+    session: Session, writer: Writer, planned: Plan, world: World, options: ExecutionOptions
 ) -> tuple[tuple[Outcome, ...], int | None]:
-    """Every outcome, each shown on stderr as it comes; journalled if anything is to be sent."""
-    if not made.writes:
-        return tuple(executor.report_unchanged(change) for change in made.changes), None
+    """Return every outcome, each shown on stderr as it comes; journalled if anything is sent."""
+    if not planned.writes:
+        return tuple(executor.report_unchanged(change) for change in planned.changes), None
     stamp = session.now().strftime("%Y%m%dT%H%M%S.%fZ")
-    ended: dict[Address, Outcome] = {}
-    kept = apply.journal_path(session.folder(), stamp)
-    check_output(kept)
+    outcomes: dict[Address, Outcome] = {}
+    path = apply.journal_path(options.folder, stamp)
+    check_output(path)
     color = session.has_color(sys.stderr)
-    standing = RunStatus(len(made.writes))
+    status = RunStatus(len(planned.writes))
     with (
-        Journal(kept, now=session.stamp) as journal,
+        Journal(path, now=session.stamp) as journal,
         session.report.journal(journal.path),
         catch_interrupts(writer.stop) as interrupt,
-        _board(session, writer, standing, interrupt, color=color) as shown,
+        _open_board(session, writer, status, interrupt, color=color) as board,
     ):
-        journal.intend("begin", target=made.target, host=made.host, digest=made.desired_digest)
-        options = executor.ExecutorOptions(
-            how.workers, interrupt.stop, how.guarded, how.wait_s, standing
+        journal.intend(
+            "begin", target=planned.target, host=planned.host, digest=planned.desired_digest
         )
-        for outcome in apply.apply(made, world, writer, journal, options=options):
-            before = ended.get(outcome.address)  # it waited, and still does, whoever has voted
-            again = before is not None and replace(before, awaits=outcome.awaits) == outcome
-            ended[outcome.address] = outcome
+        running = executor.ExecutorOptions(
+            options.workers, interrupt.stop, checks.CODES, options.wait_s, status
+        )
+        for outcome in apply.apply(planned, world, writer, journal, options=running):
+            earlier = outcomes.get(outcome.address)  # it waits as before, whoever has voted
+            again = earlier is not None and replace(earlier, awaits=outcome.awaits) == outcome
+            outcomes[outcome.address] = outcome
             if outcome.action is Action.NONE or again:
                 continue
             facts = {
@@ -71,55 +116,55 @@ def carry_out(
                 **({"written": outcome.written} if outcome.written else {}),
             }
             if not event_log.emit_event("change.ended", attempts=outcome.attempts, **facts):
-                shown.ended(text.format_outcome_line(outcome, color=color))
+                board.ended(text.format_outcome_line(outcome, color=color))
             journal.record("outcome", **facts)
-        journal.record("end", outcomes=len(ended))
-    return tuple(ended.values()), interrupt.code
+        journal.record("end", outcomes=len(outcomes))
+    return tuple(outcomes.values()), interrupt.code
 
 
-def account(
+def _account(
     session: Session,
-    ended: tuple[Outcome, ...],
-    made: Plan,
+    outcomes: tuple[Outcome, ...],
+    planned: Plan,
     *,
     interrupted: int | None,
     form: str,
 ) -> int:
-    """Say what became of the plan; the exit code, which is a function of what is said."""
-    session.report.outcomes(ended, made)
+    """Print what became of the plan; return the exit code, which depends on the same rows."""
+    session.report.outcomes(outcomes, planned)
     if form == "json":
-        session.say(results.dumps(ended, made))
+        session.say(results.dumps(outcomes, planned))
     elif session.quiet:
-        line, wrong = text.format_brief(ended, made, color=session.color)
+        line, problems = text.format_brief(outcomes, planned, color=session.color)
         session.say(line)
-        if wrong:
-            click.echo(wrong, err=True, color=session.color)
+        if problems:
+            click.echo(problems, err=True, color=session.color)
     else:
         stopped = interrupted is not None
-        look = {"color": session.color, "width": session.width}
-        session.say(render.outcomes(ended, made, format="text", stopped=stopped, **look))
-    session.fail(summary.describe_errors(made, "was not applied"))
-    rows = results.settled(ended, made)
-    return interrupted or results.exit_code(rows, made, guarded=checks.CODES)
+        style = {"color": session.color, "width": session.width}
+        session.say(render.outcomes(outcomes, planned, format="text", stopped=stopped, **style))
+    session.fail(summary.describe_errors(planned, "was not applied"))
+    rows = results.settled(outcomes, planned)
+    return interrupted or results.exit_code(rows, planned, guarded=checks.CODES)
 
 
-def _board(
+def _open_board(
     session: Session,
     writer: Writer,
-    standing: RunStatus,
+    status: RunStatus,
     interrupt: Interrupt,
     *,
     color: bool,
 ) -> Lines:
-    """A board on a terminal, plain lines elsewhere."""
+    """Return a board on a terminal, plain lines elsewhere."""
     quiet = session.quiet or session.log_format == "json"
     if quiet or not sys.stderr.isatty() or session.environ.get("TERM") == "dumb":
         return Lines(sys.stderr, quiet=quiet)
     started = writer.clock()
     interrupt.is_shown = True
 
-    def look() -> BoardState:
-        now, moment = writer.clock(), standing.take_snapshot()
+    def read_board() -> BoardState:
+        now, moment = writer.clock(), status.take_snapshot()
         return BoardState(
             planned=moment.planned,
             ended=moment.ended,
@@ -132,4 +177,4 @@ def _board(
             stopping=interrupt.stop.is_set(),
         )
 
-    return LiveBoard(sys.stderr, look, color=color)
+    return LiveBoard(sys.stderr, read_board, color=color)

@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,19 +21,11 @@ from reconciler.ci.build import Build
 from reconciler.cli import event_log, repo_paths, terminal
 from reconciler.cli.report import Report
 from reconciler.cli.throwaway_sandbox import default_seed, throw_away
-from reconciler.config import loader, recent_commits
 from reconciler.config import settings as config_settings
-from reconciler.config.lineage import Lineage
-from reconciler.config.loaded import Loaded
 from reconciler.config.settings import Settings, Target
 from reconciler.errors import UsageError
-from reconciler.files import working_tree
-from reconciler.git import repository
-from reconciler.git.applied_ref import Base
 from reconciler.model import Plan
-from reconciler.operations.plan import Past
-from reconciler.operations.policy_history import Since
-from reconciler.plan import selection
+from reconciler.operations.inputs import RunFacts
 from reconciler.posthog import client, rate_limit
 from reconciler.posthog import credentials as posthog_credentials
 from reconciler.posthog.client import Reader, Runtime, Writer
@@ -66,6 +58,7 @@ class Session:
     run_id: str = field(default_factory=lambda: uuid4().hex)
     report: Report = field(default_factory=lambda: Report(None, lambda _: None))
     _clients: list[Reader] = field(default_factory=list)
+    _settings: dict[tuple[str, ...], Settings] = field(default_factory=dict)
     surroundings: ClassVar[Runtime] = {}  # clock, sleep, chance; empty: the real ones
 
     @classmethod
@@ -162,6 +155,12 @@ class Session:
         if not event_log.emit_event("warning", "warning", message=message):
             click.echo(f"warning: {escape(message)}", err=True)
 
+    def note_ignored(self, number: int) -> None:
+        """Say that `ignore` covers declared resources: they are never applied."""
+        if number:
+            what = f"{count(number, 'declared resource')} left alone"
+            self.note(f"{what}: `ignore` of the target covers {'it' if number == 1 else 'them'}")
+
     def fail(self, sentences: Iterable[str]) -> None:
         """Say on stderr that a plan has errors, where stdout, which has them, is not in sight."""
         for said in sentences:
@@ -170,13 +169,27 @@ class Session:
             click.echo(escape(said), err=True)
 
     def settings(self, paths: Sequence[str] = ()) -> Settings:
-        """reconciler.yaml, or what stands in for it."""
-        return config_settings.load(
-            Path.cwd(),
-            file=self.config,
-            paths=tuple(Path(path) for path in paths),
-            environ=self.environ,
-        )
+        """Return reconciler.yaml, or what stands in for it; each is read once."""
+        if tuple(paths) not in self._settings:
+            self._settings[tuple(paths)] = config_settings.load(
+                Path.cwd(),
+                file=self.config,
+                paths=tuple(Path(path) for path in paths),
+                environ=self.environ,
+            )
+        return self._settings[tuple(paths)]
+
+    def target(self, paths: Sequence[str] = ()) -> Target:
+        """Return the target of this run."""
+        return self.settings(paths).target(self.target_name)
+
+    def folder(self) -> Path:
+        """Return the folder below which runs are journalled."""
+        return self.settings().folder or Path.cwd()
+
+    def facts(self) -> RunFacts:
+        """Return the facts about this run that use cases need."""
+        return RunFacts(Path.cwd(), self.now(), self.build, self.config)
 
     def say(self, text: str) -> None:
         """A result on stdout. A reader who went away stops nothing that is under way."""
@@ -205,72 +218,6 @@ class Session:
         if brief and plan.errors:
             color = self.has_color(sys.stderr)
             click.echo(findings(plan.errors, color=color), err=True, color=color)
-
-    def target(self, paths: Sequence[str] = ()) -> Target:
-        """The target of this run."""
-        return self.settings(paths).target(self.target_name)
-
-    def load(self, paths: Sequence[str] = ()) -> tuple[Target, Loaded]:
-        """The target, and the files of the working tree."""
-        settings = self.settings(paths)
-        target = settings.target(self.target_name)
-        skip = frozenset(target.overlays)
-        tree = working_tree.WorkingTree(cwd=Path.cwd(), anchor=settings.folder, skip=skip)
-        loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
-        if target.ignore:
-            self._say_ignored(target, loaded)
-        return target, loaded
-
-    def _say_ignored(self, target: Target, loaded: Loaded) -> None:
-        """Nobody should wait for a document to be applied that never will be."""
-        declared = loaded.declared.resources
-        ignored = sum(selection.matches(address, target.ignore) for address in declared)
-        if ignored:
-            said = (
-                f"{count(ignored, 'declared resource')} left alone: `ignore` of the target covers"
-            )
-            self.note(f"{said} {'it' if ignored == 1 else 'them'}")
-
-    def past(self, target: Target) -> Past:
-        """What the files said at the last commits, read only if a plan asks for it."""
-
-        def states(names: Collection[str] | None) -> Sequence[Loaded]:
-            now, cwd = self.now(), Path.cwd()
-            return recent_commits.load(target.paths, target.overlays, names, cwd=cwd, now=now)
-
-        return states
-
-    def lineage(self, target: Target) -> Lineage:
-        """Return who wrote what the files say, read only if somebody has approved it."""
-        return Lineage(target.paths, target.overlays, Path.cwd())
-
-    def since(self, target: Target, base: Base | None) -> Since | None:
-        """Return what the files said since the base, read only if a plan would weaken a gate."""
-        if base is None:
-            return None
-        cwd, commit, place = Path.cwd(), base.commit, target.paths[0]
-
-        def states(names: Collection[str]) -> Sequence[Loaded] | None:
-            if recent_commits.places_moved(
-                commit, self._settings_files(place), target.name, cwd=cwd
-            ):
-                return None
-            return recent_commits.since(commit, target.paths, target.overlays, names, cwd=cwd)
-
-        return Since(lambda: repository.made_by(commit, now=self.now(), cwd=place), states)
-
-    def _settings_files(self, place: Path) -> list[Path]:
-        """Return where settings of this run stand, or may have stood, in the repository."""
-        named = self.config or self.environ.get("RECONCILER_CONFIG")
-        root, cwd = working_tree.git_root(place), Path.cwd()
-        above = (
-            [cwd / named] if named else [one / working_tree.SETTINGS for one in (cwd, *cwd.parents)]
-        )
-        return [file for file in above if working_tree.git_root(file.parent) == root]
-
-    def folder(self) -> Path:
-        """Where runs are journalled: beside reconciler.yaml, else the current folder."""
-        return self.settings().folder or Path.cwd()
 
     def credentials(self, target: Target) -> Credentials:
         """Key and host, checked against each other."""

@@ -1,14 +1,13 @@
-"""`reconciler apply`: carries the plan out. Has no code path that approves anything."""
+"""`reconciler apply`: carry the plan out. Has no code path that approves anything."""
 
 import click
 
-from reconciler import render
-from reconciler.cli import execution, guardrails, options, terminal
-from reconciler.cli.plan_source import asked
+from reconciler.cli import execution, guardrails, options, plan_source, terminal
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
-from reconciler.operations import plan
-from reconciler.plan.guardrails import apply_refusals, checks
+from reconciler.operations import plan as operations_plan
+from reconciler.operations import record_base as operations_record
+from reconciler.plan.guardrails import apply_refusals
 
 
 @click.command("apply", epilog="Example: reconciler apply --yes --select 'FeatureFlag/acme/Web/*'")
@@ -63,29 +62,28 @@ def command(
             "apply asks before it writes, and there is no terminal to ask on",
             fix="add --yes, or run it on a terminal",
         )
-    about = asked(session, paths, select, exclude, base, prune=prune)
-    target, loaded = about.load(session)
-    before = about.before(session, target, loaded)
-    guardrails.forward(session, target, before.head, allowed=allow_rollback)
-    limits = guardrails.limits(target, confirm_deletes, allow_destroy, weakening=allow_weakening)
-    part, prefer = about.part(prune=prune), about.prefer(prefer)
-    chosen = guardrails.chosen(session, target, loaded, before, limits, part, prefer=prefer)
-    with session.writer(target) as writer:
-        made, world = about.made(session, target, writer, loaded, before, chosen)
-        made = apply_refusals.judged(plan.looked_back(writer, made, world), go_on=go_on)
-        session.report.plan(made)
-        if format_ == "text":
-            session.show(render.plan, made)
-        guardrails.guard(session, made, form=format_)
-        if made.writes and not yes:
-            terminal.confirm("Apply these changes?", "not applied")
-        how = execution.ExecutionOptions(workers=concurrency, wait_s=wait_s, guarded=checks.CODES)
-        ended, interrupted = execution.carry_out(session, writer, made, world, how)
-    code = execution.account(session, ended, made, interrupted=interrupted, form=format_)
-    if (
-        code == 0
-        and record_base != "no"
-        and not guardrails.is_partial(session, target, about.paths)
-    ):
-        guardrails.record(session, target, chosen, before, how=record_base, back=allow_rollback)
+    source = plan_source.read_source(session, paths, select, exclude, base, prune=prune)
+    given = source.read_inputs(session)
+    if not allow_rollback:
+        operations_record.refuse_rollback(
+            given.target, given.head, given.repository, given.facts.build
+        )
+    limits = guardrails.read_limits(
+        given.target, confirm_deletes, allow_destroy, weakening=allow_weakening
+    )
+    part, prefer = source.part(prune=prune), source.prefer(prefer)
+    planning = guardrails.read_options(given, limits, part, prefer=prefer)
+    with session.writer(given.target) as writer:
+        planned, world = source.make_plan(session, writer, given, planning)
+        planned = operations_plan.add_past_approvals(writer, planned, world)
+        planned = apply_refusals.judged(planned, go_on=go_on)
+        running = execution.ExecutionOptions(
+            given.folder, workers=concurrency, wait_s=wait_s, format=format_, asks=not yes
+        )
+        code = execution.run(session, writer, planned, world, running, execution.APPLY)
+    if code == 0 and record_base != "no":
+        for finding in operations_record.record(
+            given, planning, pushes=record_base == "push", allows_rollback=allow_rollback
+        ):
+            session.warn(f"{finding.message}: {finding.why}; to mend it: {finding.fix}")
     return code

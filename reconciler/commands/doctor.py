@@ -11,7 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import click
 
-from reconciler.cli import inputs, options
+from reconciler.cli import options
 from reconciler.cli.session import Session
 from reconciler.config.lint.live_checks import grants
 from reconciler.config.settings import Target
@@ -27,10 +27,10 @@ from reconciler.errors import (
     TargetError,
     UnreachableError,
 )
-from reconciler.git import repository
 from reconciler.live import key_access, visibility
 from reconciler.model import Payload, a_level
-from reconciler.operations import validate
+from reconciler.operations import inputs, validate
+from reconciler.operations.inputs import BaseFiles
 from reconciler.planfile.reader import printed
 from reconciler.posthog import credentials
 from reconciler.posthog.client import Reader
@@ -135,7 +135,7 @@ def _checks(session: Session) -> Iterator[Check]:
         yield check
     if usable:
         yield from _far_side(session, target)
-    yield from _git(session, target, target.paths[0])
+    yield from _git(session, target)
 
 
 def _key_and_host(session: Session, target: Target) -> Iterator[Check]:
@@ -192,9 +192,11 @@ def _far_side(session: Session, target: Target) -> Iterator[Check]:
 def _named(session: Session) -> tuple[str, ...]:
     """The organizations that the files name; none if the files cannot be read."""
     try:
-        _, loaded = session.load(())
+        target = session.target()
+        loaded = inputs.load_files(session.settings(), target, Path.cwd())
     except ReconcilerError:
         return ()
+    session.note_ignored(inputs.count_ignored(target, loaded))
     return loaded.organizations
 
 
@@ -353,34 +355,34 @@ def _rate(reader: Reader, target: Target, far: _Far) -> Check:
     return Check("rate", PROBLEM, message, "plan, apply, drift: they wait for the next hour", fix)
 
 
-def _git(session: Session, target: Target, cwd: Path) -> Iterator[Check]:
-    """The history, and the base that a plan would take from it."""
+def _git(session: Session, target: Target) -> Iterator[Check]:
+    """Check the history, and the base that a plan would take from it."""
     breaks = "drift; plan and apply: causes, and deletes of what left the files"
     try:
-        if repository.root(cwd) is None:
+        facts = session.facts()
+        state = inputs.read_state(target, facts)
+        if state is None:
             yield Check("git", PROBLEM, "no repository here", breaks, "run git init, and commit")
             return
-        head = repository.head(cwd)
-        if head is None:
+        if state.head is None:
             yield Check("git", PROBLEM, "no commit yet", breaks, "commit the files")
-        elif repository.is_shallow(cwd):
+        elif state.is_shallow:
             fix = "set `fetch-depth: 0` in actions/checkout, `GIT_DEPTH: 0` in GitLab, or run git "
             fix += "fetch --unshallow"
             yield Check("git", PROBLEM, "a shallow clone: the base may be missing", breaks, fix)
         else:
-            yield Check("git", OK, f"at {head[:10]}, with its history")
-        if head is not None:
-            yield _base(session, target)
+            yield Check("git", OK, f"at {state.head[:10]}, with its history")
+        if state.head is not None:
+            yield _check_base(inputs.read_base(session.settings(), target, facts, state))
     except ReconcilerError as error:
         yield Check("git", PROBLEM, f"{error.what}: {error.why}", breaks, error.fix)
 
 
-def _base(session: Session, target: Target) -> Check:
-    before = inputs.base(session, target)
-    if before.base is not None:
-        return Check("git", OK, f"base: {before.base.ref}, at {before.base.commit[:10]}")
+def _check_base(known: BaseFiles) -> Check:
+    if known.base is not None:
+        return Check("git", OK, f"base: {known.base.ref}, at {known.base.commit[:10]}")
     breaks = "plan and apply: causes, and deletes of what left the files"
-    for finding in before.findings:
+    for finding in known.findings:
         return Check("git", PROBLEM, finding.message, breaks, finding.fix)
     message = "no base yet: an apply that ends with 0 leaves one behind"
     return Check("git", UNKNOWN, message, fix="until then name one with --base, or none is needed")

@@ -1,30 +1,23 @@
-"""`reconciler drift`: the files at a commit against the live side, and who moved it."""
+"""`reconciler drift`: compare the files at a commit with the live side, and say who changed it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import click
 from click.core import ParameterSource
 
 from reconciler import render
 from reconciler.cli import adopt, execution, guardrails, notifications, options, terminal
+from reconciler.cli.execution import ExecutionOptions
 from reconciler.cli.session import Session
-from reconciler.config import loader
-from reconciler.config.settings import Target
 from reconciler.drift.filters import IDENTITIES
-from reconciler.errors import ReconcilerError, UsageError
-from reconciler.git import applied_ref, repository
-from reconciler.git.applied_ref import Base
+from reconciler.errors import UsageError
 from reconciler.model import Plan, duration_seconds
-from reconciler.operations import drift, plan
-from reconciler.operations.adopt import Files
-from reconciler.operations.drift import Applied, DriftResult
+from reconciler.operations import drift, record_base
+from reconciler.operations.drift import DriftInputs, DriftQuery
+from reconciler.operations.plan import estimate_requests
 from reconciler.plan import drift_report
-from reconciler.plan.guardrails import apply_refusals, checks
-from reconciler.plan.guardrails.checks import Limits
+from reconciler.plan.guardrails import apply_refusals
 from reconciler.plan.selection import Options
-from reconciler.posthog.client import Reader
 from reconciler.render.shared import summary
 
 DRIFTED = 2
@@ -76,54 +69,43 @@ def command(
     concurrency: int,
 ) -> int:
     """Compare what the files declare at a commit with what is live. Exits 2 on drift."""
-    _fits(action, format_)
-    seconds = _seconds(since)
-    target = session.target(paths)
-    commit, files = _files(target, base)
-    applied = _applied(target, files)
+    _refuse_misplaced(action, format_)
+    seconds = _parse_since(since)
+    target, facts = session.target(paths), session.facts()
+    given = drift.read(target, base, facts)
     is_public = session.build is not None and session.build.is_public
-    names = identities or ("initials" if is_public else "full")
-    limits = guardrails.limits(target, None, allow_destroy, weakening=allow_weakening)
-    chosen = Options(select, exclude, target.ignore, limits)
-
-    def look(reader: Reader) -> DriftResult:
-        return drift.drift(
-            reader,
-            files.loaded,
-            chosen,
-            target=target.name,
-            host=reader.host,
-            now=session.now(),
-            base=commit,
-            sight=drift.DriftQuery(seconds, target.holds, names, only, applied),
-        )
-
+    query = drift.DriftQuery(seconds, identities or ("initials" if is_public else "full"), only)
+    limits = guardrails.read_limits(target, None, allow_destroy, weakening=allow_weakening)
+    planning = Options(select, exclude, target.ignore, limits)
     if action == "revert":
-        guardrails.forward(session, target, commit.commit, allowed=allow_rollback)
-        how = RevertOptions(yes, go_on, concurrency, format_)
-        return revert(session, target, look, limits, how)
-    if action is not None:
-        if action == "patch":
-            return adopt.patch(session, target, look, files)
-        return adopt.adopt(session, target, look, files, format_)
+        if not allow_rollback:
+            record_base.refuse_rollback(target, given.base.commit, given.repository, session.build)
+        running = execution.ExecutionOptions(
+            session.folder(), workers=concurrency, format=format_, asks=not yes
+        )
+        return _revert(session, given, planning, query, running, go_on=go_on)
     with session.reader(target) as reader:
-        found = look(reader).report
-    return _show(session, found, format_)
+        found = drift.run(reader, given, planning, query, facts.now)
+    if action == "patch":
+        return adopt.print_patch(session, found, given)
+    if action == "adopt":
+        return adopt.adopt(session, found, given, format_)
+    return _show(session, found.report, format_)
 
 
-def _show(session: Session, found: Plan, format_: str) -> int:
-    """The report, and the exit code that it is worth."""
-    session.report.plan(found, drift=True)
-    session.show(render.drift, found, format_)
-    if found.errors:
-        session.fail(summary.describe_errors(found, "is not compared"))
+def _show(session: Session, report: Plan, format_: str) -> int:
+    """Print the report, notify of it, and return its exit code."""
+    session.report.plan(report, drift=True)
+    session.show(render.drift, report, format_)
+    if report.errors:
+        session.fail(summary.describe_errors(report, "is not compared"))
         return 1
-    notifications.notify_drift(session, found)
-    return DRIFTED if any(change.hold is None for change in found.writes) else 0
+    notifications.notify_drift(session, report)
+    return DRIFTED if any(change.hold is None for change in report.writes) else 0
 
 
-def _fits(action: str | None, format_: str) -> None:
-    """Refuse what belongs to another way of running: a slip must not look like success."""
+def _refuse_misplaced(action: str | None, format_: str) -> None:
+    """Refuse options of another way of running: a slip must not look like success."""
     context = click.get_current_context()
     given = [
         parameter
@@ -150,8 +132,8 @@ def _fits(action: str | None, format_: str) -> None:
         )
 
 
-def _seconds(since: str | None) -> float | None:
-    """`7d` in seconds; UsageError for what is no duration."""
+def _parse_since(since: str | None) -> float | None:
+    """Return `7d` in seconds; raise UsageError for what is not a duration."""
     if since is None:
         return None
     try:
@@ -166,72 +148,32 @@ def _seconds(since: str | None) -> float | None:
     return seconds
 
 
-def _files(target: Target, ref: str) -> tuple[Base, Files]:
-    """The commit that is the truth, and what its files declare."""
-    tree = repository.commit_tree(ref, cwd=Path.cwd(), at=target.paths[0])
-    loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
-    return Base(ref, tree.commit), Files(loaded, target.paths, target.overlays, tree)
-
-
-def _applied(target: Target, files: Files) -> Applied | None:
-    """What was applied last, as far as a ref of this repository says so."""
-    root, head = files.tree.root, files.tree.commit
-    try:
-        found = applied_ref.applied(target.name, head, root)
-        if found is None or not found.in_history:  # what waits is known only by its open request
-            return Applied("", None, behind=True, until=repository.made_at(head, cwd=root))
-        if found.commit == head:
-            return Applied(head, files.loaded, behind=False)
-        tree = repository.commit_tree(found.commit, cwd=Path.cwd(), at=root, may_lack_paths=True)
-        loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
-        made = repository.made_at(files.tree.commit, cwd=root)
-    except ReconcilerError:  # not here, or of another time: then nothing is known of it
-        return None
-    return Applied(tree.commit, loaded, behind=True, until=made)
-
-
-@dataclass(frozen=True, slots=True)
-class RevertOptions:
-    """What the person at the terminal asked for."""
-
-    yes: bool
-    go_on: bool
-    concurrency: int
-    format: str
-
-
-def revert(
+def _revert(
     session: Session,
-    target: Target,
-    look: Callable[[Reader], DriftResult],
-    limits: Limits,
-    how: RevertOptions,
+    given: DriftInputs,
+    planning: Options,
+    query: DriftQuery,
+    running: ExecutionOptions,
+    *,
+    go_on: bool,
 ) -> int:
     """Write the files' values back over what has drifted; what is held stays as it is."""
-    if not how.yes and not terminal.can_ask():
+    if running.asks and not terminal.can_ask():
         raise UsageError(
             "drift --revert asks before it writes, and there is no terminal to ask on",
             fix="add --yes, or run it on a terminal",
         )
-    with session.writer(target) as writer:
-        found = look(writer)
+    with session.writer(given.target) as writer:
+        found = drift.run(writer, given, planning, query, session.now())
         if waiting := found.report.not_applied:
             session.note(
                 f"{len(waiting)} not applied yet: only git has changed them; `apply` does it"
             )
-        made = drift_report.revert(found.plan, found.report, found.world.live, limits)
-        spent = plan.cost(found.world, made.requests.expected_writes)
-        made = replace(made, requests=replace(spent, reads=writer.reads))
-        made = apply_refusals.judged(made, go_on=how.go_on)
-        session.report.plan(made)
+        planned = drift_report.revert(found.plan, found.report, found.world.live, planning.limits)
+        requests = estimate_requests(found.world, planned.requests.expected_writes)
+        planned = replace(planned, requests=replace(requests, reads=writer.reads))
+        planned = apply_refusals.judged(planned, go_on=go_on)
         for change in found.report.writes:
             if change.hold is not None:
                 session.note(f"held until {change.hold.written}, left alone: {change.address}")
-        if how.format == "text":
-            session.show(render.plan, made)
-        guardrails.guard(session, made, form=how.format)
-        if made.writes and not how.yes:
-            terminal.confirm("Revert these changes?", "not reverted")
-        carry = execution.ExecutionOptions(workers=how.concurrency, guarded=checks.CODES)
-        ended, interrupted = execution.carry_out(session, writer, made, found.world, carry)
-    return execution.account(session, ended, made, interrupted=interrupted, form=how.format)
+        return execution.run(session, writer, planned, found.world, running, execution.REVERT)

@@ -1,4 +1,4 @@
-"""`reconciler plan`: what apply would do. GET requests only, by type."""
+"""`reconciler plan`: show what apply would do. GET requests only, by type."""
 
 import shlex
 from dataclasses import replace
@@ -6,11 +6,12 @@ from dataclasses import replace
 import click
 
 from reconciler import render
-from reconciler.cli import guardrails, inputs, options, repo_paths, result_files
+from reconciler.cli import guardrails, options, repo_paths, result_files
 from reconciler.cli.main import lasting
 from reconciler.cli.session import Session
 from reconciler.model import Plan, Selection
-from reconciler.operations import plan
+from reconciler.operations import inputs, record_base
+from reconciler.operations import plan as operations_plan
 from reconciler.plan import drift_report
 from reconciler.plan.guardrails import apply_refusals
 from reconciler.planfile import codec, digest
@@ -62,57 +63,49 @@ def command(
     """Show what apply would do, why, and who will have to approve it. Reads only."""
     if out is not None:
         result_files.check_place(out)
-    target, loaded = session.load(paths)
-    before = inputs.look(session, target, loaded, asked=base, paths=paths)
-    behind = guardrails.backward(session, target, before.head, allowed=allow_rollback)
-    part = Selection(
-        repo_paths.anchor_paths(session.settings().folder, paths), select, exclude, prune
+    given = inputs.read(
+        session.settings(paths), session.target(paths), session.facts(), base_ref=base
     )
-    limits = guardrails.limits(target, confirm_deletes, allow_destroy, weakening=allow_weakening)
-    chosen = guardrails.chosen(session, target, loaded, before, limits, part, prefer=prefer)
-    since = session.since(target, before.base)
-    with session.reader(target) as reader:
-        world = plan.observe(
-            reader, loaded, chosen, before.loaded, session.past(target), since=since
+    session.note_ignored(given.ignored)
+    part = Selection(repo_paths.anchor_paths(given.settings.folder, paths), select, exclude, prune)
+    limits = guardrails.read_limits(
+        given.target, confirm_deletes, allow_destroy, weakening=allow_weakening
+    )
+    planning = guardrails.read_options(given, limits, part, prefer=prefer)
+    is_kept = out is not None or format_ != "text" or session.report.folder is not None
+    with session.reader(given.target) as reader:
+        planned, world = operations_plan.run(
+            reader,
+            given,
+            planning,
+            findings=() if allow_rollback else record_base.find_rollback(given),
+            basis=given.snapshot(part, prefer=prefer) if is_kept else None,
+            has_digest=is_kept or bool(session.verbose),
         )
-        world = replace(world, lineage=session.lineage(target))
-        host = reader.host
-    kept = out is not None or format_ != "text" or session.report.folder is not None
-    made = plan.plan(
-        world,
-        chosen,
-        target=target.name,
-        host=host,
-        created_at=session.stamp(),
-        base=before.base,
-        said=(*before.findings, *behind),
-        basis=before.basis(part, prefer=prefer) if kept else None,
-        digested=kept or bool(session.verbose),
-    )
-    made = apply_refusals.judged(made, go_on=go_on)
-    asked = before.base is not None and before.base.pull_request
-    if drift_on == "touched" or (drift_on is None and asked):
-        away = drift_report.elsewhere(made, world.desired, world.base)
-        made = replace(made, unrelated_drift=away)
-    lasting.append((loaded, world, made))
-    session.report.plan(made)
+    planned = apply_refusals.judged(planned, go_on=go_on)
+    is_pull_request = given.base is not None and given.base.pull_request
+    if drift_on == "touched" or (drift_on is None and is_pull_request):
+        unrelated = drift_report.elsewhere(planned, world.desired, world.base)
+        planned = replace(planned, unrelated_drift=unrelated)
+    lasting.append((given, world, planned))
+    session.report.plan(planned)
     if out is not None:
-        _save(session, made, out)
-    session.show(render.plan, made, format_, saved=out or "")
-    session.fail(summary.describe_refusal(made))
-    if code := apply_refusals.exit_code(made):
+        _save(session, planned, out)
+    session.show(render.plan, planned, format_, saved=out or "")
+    session.fail(summary.describe_refusal(planned))
+    if code := apply_refusals.exit_code(planned):
         return code
-    return DIFFERENCES if detailed_exitcode and made.writes else 0
+    return DIFFERENCES if detailed_exitcode and planned.writes else 0
 
 
-def _save(session: Session, made: Plan, out: str) -> None:
-    document = codec.encode(made)
+def _save(session: Session, planned: Plan, out: str) -> None:
+    document = codec.encode(planned)
     result_files.write_private(out, digest.as_text(document))
-    session.note(f"saved {document['digest']}; to carry it out: {_command(session, out)}")
+    session.note(f"saved {document['digest']}; to carry it out: {_spell_apply(session, out)}")
 
 
-def _command(session: Session, out: str) -> str:
-    """Return the command that carries a saved plan out, with the options that have to be repeated.
+def _spell_apply(session: Session, out: str) -> str:
+    """Return the command that applies a saved plan, with the options that have to be repeated.
 
     What lifts a guardrail is not kept in a plan: anybody who can write one could add
     it. Which side of a conflict won is kept, for the plan shows what is written.
@@ -129,5 +122,5 @@ def _command(session: Session, out: str) -> str:
             words.append(option)
         else:
             each = value if isinstance(value, tuple) else (value,)
-            words += [word for one in each for word in (option, str(one))]
+            words += [word for item in each for word in (option, str(item))]
     return shlex.join(words)

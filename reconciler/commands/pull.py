@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli import inputs, options
+from reconciler.cli import options
 from reconciler.cli.session import Session
 from reconciler.config import loaded as config_loaded
 from reconciler.config import loader
@@ -23,7 +23,7 @@ from reconciler.files.working_tree import check_output
 from reconciler.git import repository
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Declared
-from reconciler.operations import pull
+from reconciler.operations import inputs, pull
 from reconciler.plan import selection as plan_selection
 from reconciler.planfile.reader import printed
 from reconciler.render.shared import phrases
@@ -147,10 +147,12 @@ def _loaded(session: Session, target: Target, folder: Path) -> tuple[Loaded, Loa
 
 def _base(session: Session, whole: Target, loaded: Loaded) -> Loaded | None:
     """Return what the last apply declared; without it, live values win."""
-    found = inputs.base(session, whole, like=loaded)
-    for one in found.findings:
-        session.warn(f"{one.message}; {one.fix}")
-    return found.loaded
+    facts = session.facts()
+    state = inputs.read_state(whole, facts)
+    base = inputs.read_base(session.settings(), whole, facts, state, like=loaded)
+    for finding in base.findings:
+        session.warn(f"{finding.message}; {finding.fix}")
+    return base.loaded
 
 
 def _json(done: _Done) -> str:

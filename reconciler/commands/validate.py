@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import click
 
@@ -15,7 +16,7 @@ from reconciler.config.settings import Target
 from reconciler.errors import ConfigError
 from reconciler.files import excerpts
 from reconciler.model import Finding, Severity
-from reconciler.operations import validate
+from reconciler.operations import inputs, validate
 from reconciler.plan.selection import Options
 from reconciler.render import sarif
 from reconciler.render import text as render_text
@@ -30,11 +31,13 @@ from reconciler.render.shared.phrases import count
 def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) -> int:
     """Check YAML, schema, references, duplicates and more. Contacts nothing without --live."""
     try:
-        target, loaded = session.load(paths)
+        settings, target = session.settings(paths), session.target(paths)
+        loaded = inputs.load_files(settings, target, Path.cwd())
     except ConfigError as error:
         if not error.findings:
             raise
         return _show(session, format_, error.findings, state=error.state)
+    session.note_ignored(inputs.count_ignored(target, loaded))
     lasting.append(loaded)
     found = list(loaded.declared.findings)
     if live:

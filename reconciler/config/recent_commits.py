@@ -54,7 +54,7 @@ def load(
     overlays: Sequence[Path],
     names: Collection[str] | None,
     *,
-    cwd: Path,
+    tree: CommitTree,
     now: datetime,
 ) -> tuple[Loaded, ...]:
     """What was declared at the last commits, oldest first, beginning before the first of them.
@@ -63,19 +63,15 @@ def load(
         paths: of the target.
         overlays: the same.
         names: only documents in which one of these words stands; all if None.
-        cwd: what display names are relative to.
+        tree: the files of the commit that is checked out.
         now: the window of days ends here.
 
     Empty where git has nothing to say; a state that cannot be read is left out.
 
     """
-    here = cwd / paths[0] if paths else cwd  # the files may be of another repository than `cwd`
-    if repository.root(here) is None or repository.head(here) is None:
-        return ()
     try:
-        tree = repository.commit_tree("HEAD", cwd=cwd, at=here, may_lack_paths=True)
         inside = [tree.inside(path) for path in (*paths, *overlays)]
-        commits = [read_commit(*row, tree.root, inside) for row in _window(tree.root, inside, now)]
+        commits = [read_commit(*row, tree.root, inside) for row in _window(tree, inside, now)]
         blobs = Blobs(tree.root, names)
         states = _newest(_states(tree, _telling(commits, blobs), blobs))
     except (GitError, Refused):
@@ -89,7 +85,7 @@ def since(
     overlays: Sequence[Path],
     names: Collection[str],
     *,
-    cwd: Path,
+    tree: CommitTree,
 ) -> tuple[Loaded, ...] | None:
     """Return what each commit after the base declared, oldest first.
 
@@ -99,9 +95,8 @@ def since(
     None if any of it is not known, also because a link or a submodule changed.
     """
     try:
-        tree = repository.commit_tree("HEAD", cwd=cwd, at=cwd / paths[0], may_lack_paths=True)
         inside = [tree.inside(path) for path in (*paths, *overlays)]
-        rows = _rows(tree.root, inside, f"^{base}")
+        rows = _rows(tree, inside, f"^{base}")
         blobs = Blobs(tree.root, names)
         commits = [read_commit(id_, parent, tree.root, inside) for id_, parent in rows]
         telling = _telling(commits, blobs)
@@ -116,7 +111,7 @@ def since(
     return found if len(found) == len(states) else None
 
 
-def places_moved(base: str, files: Sequence[Path], target: str, *, cwd: Path) -> bool:
+def places_moved(base: str, files: Sequence[Path], target: str, *, tree: CommitTree) -> bool:
     """Return whether a target has had other paths or overlays since the base.
 
     What it declared then stands in files that are not looked at now.
@@ -125,13 +120,12 @@ def places_moved(base: str, files: Sequence[Path], target: str, *, cwd: Path) ->
         base: the commit of the base.
         files: where settings may stand; the working tree counts as well.
         target: the name of the target.
-        cwd: what display names are relative to.
+        tree: the files of the commit that is checked out.
 
     """
     try:
         for file in files:
-            tree = repository.commit_tree("HEAD", cwd=cwd, at=file.parent)
-            commits = [base, *(id_ for id_, _ in _rows(tree.root, [tree.inside(file)], f"^{base}"))]
+            commits = [base, *(id_ for id_, _ in _rows(tree, [tree.inside(file)], f"^{base}"))]
             if len(commits) > _LOOKED_AT:
                 return True
             states = {replace(tree, commit=commit).read(file) for commit in commits}
@@ -150,26 +144,27 @@ def _places(data: bytes | None, file: Path, target: str) -> tuple[Sequence[Path]
     return (found.paths, found.overlays) if found is not None else ((file.parent,), ())
 
 
-def _rows(root: Path, inside: Sequence[str], *revisions: str) -> list[tuple[str, str | None]]:
+def _rows(tree: CommitTree, inside: Sequence[str], *revisions: str) -> list[tuple[str, str | None]]:
     """Yield (commit, parent) of the first-parent line, oldest first."""
-    asked = [*_LINE, "--parents", f"-n{_LOOKED_AT}", "HEAD", *revisions, "--"]
-    output = process.output([*asked, *(path or "." for path in inside)], root)
+    asked = [*_LINE, "--parents", f"-n{_LOOKED_AT}", tree.commit, *revisions, "--"]
+    output = process.output([*asked, *(path or "." for path in inside)], tree.root)
     rows = [row.split() for row in reversed(output.decode("ascii", "replace").splitlines())]
     return [(row[0], row[1] if row[1:] else None) for row in rows]
 
 
-def _window(root: Path, inside: Sequence[str], now: datetime) -> list[tuple[str, str | None]]:
+def _window(tree: CommitTree, inside: Sequence[str], now: datetime) -> list[tuple[str, str | None]]:
     """(commit, parent) of the first-parent line within the window, oldest first.
 
     A commit is never older than one before it, whatever its date says: dates can be set. Commits
     of other paths count for that, too.
     """
-    output = process.output([*_LINE, "--timestamp", f"-n{repository.DATED}", "HEAD"], root)
+    asked = [*_LINE, "--timestamp", f"-n{repository.DATED}", tree.commit]
+    output = process.output(asked, tree.root)
     dated = [row.split() for row in reversed(output.decode("ascii", "replace").splitlines())]
     times = accumulate((int(at) for at, _ in dated), max)
     made = {id_: at for (_, id_), at in zip(dated, times, strict=True)}
     since = (now - timedelta(days=DAYS)).timestamp()
-    return [row for row in _rows(root, inside) if made.get(row[0], 0) >= since]
+    return [row for row in _rows(tree, inside) if made.get(row[0], 0) >= since]
 
 
 def read_commit(id_: str, parent: str | None, root: Path, inside: Sequence[str]) -> Commit:

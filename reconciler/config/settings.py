@@ -53,6 +53,7 @@ class Target:
     organization: str | None = None
     api_key_env: str | None = None  # None: the usual names
     paths: tuple[Path, ...] = ()
+    own_paths: tuple[Path, ...] = ()  # without those of the command line
     overlays: tuple[Path, ...] = ()
     guardrails: Guardrails = Guardrails()
     unmanaged: str = "report"  # report | ignore | delete
@@ -74,6 +75,7 @@ class Settings:
 
     targets: Mapping[str, Target]
     file: Path | None = None
+    given: tuple[Path, ...] = ()  # paths from the command line, which win
 
     @property
     def folder(self) -> Path | None:
@@ -132,7 +134,9 @@ def load(
     given = tuple(Path(os.path.abspath(cwd / path)) for path in paths)  # noqa: PTH100  links stay as they are
     found = find(cwd, file=file, environ=environ)
     if found is None:
-        return Settings({"default": Target("default", paths=given or (cwd,))})
+        return Settings(
+            {"default": Target("default", paths=given or (cwd,), own_paths=(cwd,))}, given=given
+        )
     display = _display(found, cwd)
     try:
         data = read_inside(found, display)
@@ -200,13 +204,15 @@ def _settings(
     targets = {}
     for name, about in node["targets"].items():
         known: Any = about or MappingNode()
+        own = _paths(known, "paths", file, [] if given else findings) or (file.parent,)
         findings.extend(_ignored(known))
         targets[name] = Target(
             name,
             host=known["host"].rstrip("/") if "host" in known else None,
             organization=known.get("organization"),
             api_key_env=known.get("api_key_env"),
-            paths=given or _paths(known, "paths", file, findings) or (file.parent,),
+            paths=given or own,
+            own_paths=own,
             overlays=_paths(known, "overlays", file, findings),
             guardrails=_guardrails(known.get("guardrails")),
             unmanaged=known.get("unmanaged", "report"),
@@ -215,7 +221,7 @@ def _settings(
             holds=read(known, findings, lambda one: _unknown_kind(one, "address")),
             written=known,
         )
-    return Settings(targets, file)
+    return Settings(targets, file, given)
 
 
 def _guardrails(node: MappingNode | None) -> Guardrails:
@@ -252,6 +258,7 @@ def _paths(node: Any, key: str, file: Path, findings: list[Finding]) -> tuple[Pa
             message = f"`{key}` leads out of the repository: {text}"
             fix = f"name something inside {root.name}, or name the path on the command line"
             findings.append(error("R010", message, written.value_source(index), fix=fix))
+            continue
         found.append(path)
     return tuple(found)
 

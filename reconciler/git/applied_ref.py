@@ -10,6 +10,7 @@ from typing import Final
 from reconciler.ci.build import Build
 from reconciler.errors import GitError
 from reconciler.git import process, repository
+from reconciler.git.repository import RepositoryState
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,21 @@ def applied_ref(target: str) -> str:
     return f"refs/reconciler/applied/{safe}"
 
 
-def resolve(asked: str | None, *, target: str, build: Build | None, cwd: Path) -> Base | None:
+def read_state(cwd: Path, *, target: str, build: Build | None) -> RepositoryState | None:
+    """Read the facts about a repository, with every ref that a base or a rollback depends on."""
+    named = (build.base_ref, build.branch) if build is not None else ()
+    branches = [name for name in named if name is not None]
+    refs = [ref for name in branches for ref in _known_as(name)]
+    return repository.read_state(cwd, [applied_ref(target), *refs])
+
+
+def _known_as(branch: str) -> tuple[str, str]:
+    return f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"
+
+
+def resolve(
+    asked: str | None, *, target: str, build: Build | None, state: RepositoryState | None, cwd: Path
+) -> Base | None:
     """Return the base, in the order of docs/base.md; None where there is none.
 
     One that is not `in_history` must not be used: it only says where the applied ref is.
@@ -39,33 +54,32 @@ def resolve(asked: str | None, *, target: str, build: Build | None, cwd: Path) -
     """
     if asked is not None:
         return Base(asked, repository.resolve(asked, cwd))
-    if repository.root(cwd) is None or repository.head(cwd) is None:
+    if state is None or state.head is None:
         return None
-    merging = None if build is None else _find_merge_base(build, cwd)
+    merging = None if build is None else _find_merge_base(build, state)
     if merging is not None:
         return merging
-    recorded = applied(target, "HEAD", cwd)
+    recorded = applied(target, state.head, state)
     if recorded is not None and recorded.in_history:
         return recorded
-    before = None if build is None else _find_pushed_from(build, cwd)
+    before = None if build is None else _find_pushed_from(build, state)
     return replace(before, unused=recorded) if before is not None else recorded
 
 
-def _find_merge_base(build: Build, cwd: Path) -> Base | None:
+def _find_merge_base(build: Build, state: RepositoryState) -> Base | None:
     """Return where a pull request parted from the branch that it goes to."""
     if build.base_commit is not None:
-        return Base(
-            build.base_commit, repository.resolve(build.base_commit, cwd), pull_request=True
-        )
+        commit = repository.resolve(build.base_commit, state.root)
+        return Base(build.base_commit, commit, pull_request=True)
     branch = build.base_ref
     if branch is None:
         return None
-    for name in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):
-        if repository.value(name, cwd) is None:
+    for name in _known_as(branch):
+        if name not in state.refs:
             continue
-        commit = repository.merge_base(name, "HEAD", cwd=cwd)
-        if commit is not None:
-            return Base(f"merge base with {branch}", commit, pull_request=True)
+        merge_base = repository.merge_base(name, str(state.head), cwd=state.root)
+        if merge_base is not None:
+            return Base(f"merge base with {branch}", merge_base, pull_request=True)
     raise GitError(
         f"the base of this pull request cannot be found: {branch}",
         why="the branch, or the commits back to it, are not in this clone",
@@ -74,7 +88,7 @@ def _find_merge_base(build: Build, cwd: Path) -> Base | None:
     )
 
 
-def applied(target: str, head: str, cwd: Path) -> Base | None:
+def applied(target: str, head: str, state: RepositoryState) -> Base | None:
     """Return what the ref of the last clean apply says, and whether `head` contains that commit.
 
     Only a commit in the history of `head` can have been applied from it: the ref itself can be set
@@ -83,30 +97,32 @@ def applied(target: str, head: str, cwd: Path) -> Base | None:
     Raises GitError if the commit is not here, or a shallow clone cannot tell.
     """
     name = applied_ref(target)
-    commit = repository.value(name, cwd)
-    if commit is None:
+    recorded = state.refs.get(name)
+    if recorded is None:
         return None
-    found = Base(name, repository.resolve(commit, cwd))
-    if repository.is_ancestor(found.commit, head, cwd=cwd):
-        return found
-    if repository.is_shallow(cwd):
+    if recorded == head:
+        return Base(name, head)
+    base = Base(name, repository.resolve(recorded, state.root))
+    if repository.is_ancestor(base.commit, head, cwd=state.root):
+        return base
+    if state.is_shallow:
         raise GitError(
-            f"git cannot tell whether {found.commit[:10]}, which was applied last, was merged",
+            f"git cannot tell whether {base.commit[:10]}, which was applied last, was merged",
             why=repository.SHALLOW,
             fix=process.DEEPEN,
         )
-    return replace(found, in_history=False)
+    return replace(base, in_history=False)
 
 
-def _find_pushed_from(build: Build, cwd: Path) -> Base | None:
+def _find_pushed_from(build: Build, state: RepositoryState) -> Base | None:
     """Return the commit before the push that started this build."""
     push = build.pushed_from
     if push is None:
         return None
     try:
-        return Base(push.commit, repository.resolve(push.commit, cwd))
+        return Base(push.commit, repository.resolve(push.commit, state.root))
     except GitError as error:
-        if repository.is_shallow(cwd):
+        if state.is_shallow:
             raise
         raise GitError(
             f"the commit before this push is not here: {push.commit[:10]}",

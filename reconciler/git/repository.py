@@ -5,7 +5,8 @@ git is called with argument lists and `--end-of-options` before whatever a perso
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -23,11 +24,69 @@ SHALLOW: Final = "this clone is shallow: it holds only the newest part of the hi
 
 
 @dataclass(frozen=True, slots=True)
+class RepositoryState:
+    """Facts about a repository, read once at the start of a command.
+
+    Attributes:
+        root: its folder.
+        head: full id of the commit that is checked out; None before the first.
+        branch: full name of the branch that is checked out; None where a commit is.
+        upstream: the ref by which the remote's side of that branch is known, if it has one.
+        is_shallow: whether the history was cut off when the repository was cloned.
+        refs: what each ref holds that was looked up; those that do not exist are left out.
+
+    """
+
+    root: Path
+    head: str | None = None
+    branch: str | None = None
+    upstream: str | None = None
+    is_shallow: bool = False
+    refs: Mapping[str, str] = field(default_factory=dict)
+
+    def tree(self, *, cwd: Path, may_lack_paths: bool = False) -> CommitTree | None:
+        """Return the files of the commit that is checked out; None before the first one."""
+        return None if self.head is None else CommitTree(self.head, self.root, cwd, may_lack_paths)
+
+
+@dataclass(frozen=True, slots=True)
 class Touch:
     """The commit that changed a file last, and its committer's time as ISO 8601."""
 
     commit: str
     at: str
+
+
+def read_state(path: Path, refs: Iterable[str] = ()) -> RepositoryState | None:
+    """Read the facts about the repository that holds `path`, with two processes; None outside git.
+
+    Args:
+        path: a path in the repository.
+        refs: full names of refs to look up, besides those of the branch that is checked out.
+
+    """
+    folder = git_root(path)
+    if folder is None:
+        return None
+    asked = ["--is-shallow-repository", "HEAD^{commit}", "--symbolic-full-name", "HEAD"]
+    done = process.run(["rev-parse", *asked, "@{upstream}"], folder)
+    shallow, commit, *names = [*done.stdout.decode("utf-8", "replace").splitlines(), "", ""]
+    if not _FULL.fullmatch(commit):
+        return RepositoryState(folder, is_shallow=shallow == "true")
+    if b"ambiguous" in done.stderr:  # a tag called HEAD, for example
+        checked_out = branch(folder)
+        tracked = upstream(checked_out, folder) if checked_out is not None else None
+    else:
+        checked_out, tracked = (_only_ref(name) for name in (*names, "", "")[:2])
+    wanted = {*refs, *([tracked] if tracked is not None else [])}
+    if checked_out is not None:
+        wanted.add(f"refs/remotes/origin/{checked_out.removeprefix('refs/heads/')}")
+    values = read_refs(wanted, folder)
+    return RepositoryState(folder, commit, checked_out, tracked, shallow == "true", values)
+
+
+def _only_ref(name: str) -> str | None:
+    return name if name.startswith("refs/") else None
 
 
 def root(path: Path) -> Path | None:
@@ -124,8 +183,14 @@ def merge_base(one: str, other: str, *, cwd: Path) -> str | None:
 
 def is_ancestor(one: str, other: str, *, cwd: Path) -> bool:
     """Whether commit `one` is in the history of `other`, or the same."""
+    if one == other and _FULL.fullmatch(one):
+        return True
     folder = _root(cwd)
-    commits = [resolve(one, folder), resolve(other, folder)]
+    if _FULL.fullmatch(one) and _FULL.fullmatch(other):
+        done = process.run(["merge-base", "--is-ancestor", one, other], folder)
+        if done.returncode in {0, 1}:
+            return done.returncode == 0
+    commits = [resolve(one, folder), resolve(other, folder)]  # says which of them is not here
     return process.run(["merge-base", "--is-ancestor", *commits], folder).returncode == 0
 
 
@@ -196,13 +261,17 @@ def value(ref: str, cwd: Path) -> str | None:
 
     `rev-parse` would go on to a tag or a branch whose name ends in the same words.
     """
-    form = "--format=%(objectname) %(refname)"
-    rows = process.output(["for-each-ref", form, "--end-of-options", _full(ref)], _root(cwd))
-    for row in rows.decode("utf-8", "replace").splitlines():
-        oid, _, name = row.partition(" ")
-        if name == ref:
-            return oid
-    return None
+    return read_refs((ref,), cwd).get(ref)
+
+
+def read_refs(refs: Collection[str], cwd: Path) -> Mapping[str, str]:
+    """Return what each of these refs holds, also if that object is not here."""
+    if not refs:
+        return {}
+    asked = ["for-each-ref", "--format=%(objectname) %(refname)", "--end-of-options"]
+    rows = process.output([*asked, *map(_full, sorted(refs))], _root(cwd))
+    values = (row.partition(" ") for row in rows.decode("utf-8", "replace").splitlines())
+    return {name: oid for oid, _, name in values if name in refs}
 
 
 def update_ref(ref: str, commit: str, *, was: str | None, cwd: Path, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Whether a commit may be applied: the newest of its branch, and not from before the last apply.
+"""Find newer commits than the one that is to be applied: of its branch, and of the last apply.
 
 As far as this repository knows: nothing is fetched. An old job that runs again, and two merges that
 are applied in the wrong order, would take back what is newer.
@@ -12,12 +12,13 @@ from reconciler.ci.build import Build
 from reconciler.errors import GitError
 from reconciler.git import process, repository
 from reconciler.git.applied_ref import applied_ref
+from reconciler.git.repository import RepositoryState
 
 _HEADS, _REMOTES, _ORIGIN = "refs/heads/", "refs/remotes/", "refs/remotes/origin/"
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
+class NewerCommit:
     """A commit that is newer than the one that is checked out, and how it is known."""
 
     what: str
@@ -25,25 +26,30 @@ class Behind:
     fix: str
 
 
-def behind(head: str, *, target: str, build: Build | None, cwd: Path) -> Behind | None:
-    """Why a commit should not be applied; None if nothing speaks against it.
+def find_newer(
+    head: str, *, target: str, build: Build | None, state: RepositoryState
+) -> NewerCommit | None:
+    """Return why a commit should not be applied; None if nothing speaks against it.
 
     Raises GitError where a shallow clone cannot tell.
     """
     ref = applied_ref(target)
-    applied = repository.resolve(ref, cwd) if repository.value(ref, cwd) is not None else None
-    if applied == head:
+    recorded = state.refs.get(ref)
+    applied = None
+    if recorded is not None and recorded != head:
+        applied = repository.resolve(recorded, state.root)
+    if head in {recorded, applied}:
         return None  # what was applied last may be applied again
-    if applied is not None and repository.is_ancestor(head, applied, cwd=cwd):
-        return Behind(
+    if applied is not None and repository.is_ancestor(head, applied, cwd=state.root):
+        return NewerCommit(
             f"commit {head[:10]} is older than {applied[:10]}, which was applied last",
             f"{ref} is at {applied[:10]}: what came after {head[:10]} would be taken back",
             f"check out {applied[:10]} or a newer one",
         )
     if (
         applied is not None
-        and not repository.is_ancestor(applied, head, cwd=cwd)
-        and repository.is_shallow(cwd)
+        and state.is_shallow
+        and not repository.is_ancestor(applied, head, cwd=state.root)
     ):
         raise GitError(
             f"git cannot tell whether {head[:10]} is older than {applied[:10]}, which was "
@@ -51,15 +57,15 @@ def behind(head: str, *, target: str, build: Build | None, cwd: Path) -> Behind 
             why=repository.SHALLOW,
             fix=process.DEEPEN,
         )
-    return _not_the_tip(head, build, cwd)
+    return _find_newer_tip(head, build, state)
 
 
-def _not_the_tip(head: str, build: Build | None, cwd: Path) -> Behind | None:
-    """Whether a newer commit of its branch is known here."""
-    for name, tip in _tips(head, build, cwd):
-        if tip == head or repository.is_ancestor(tip, head, cwd=cwd):
+def _find_newer_tip(head: str, build: Build | None, state: RepositoryState) -> NewerCommit | None:
+    """Return a newer commit of the branch of a commit, if one is known here."""
+    for name, tip in _find_tips(head, build, state):
+        if tip == head or repository.is_ancestor(tip, head, cwd=state.root):
             continue
-        return Behind(
+        return NewerCommit(
             f"commit {head[:10]} is not the newest of {_short(name)}: that is {tip[:10]}",
             f"{name} is at {tip[:10]}, which {head[:10]} does not have in its history",
             f"check out {_short(name)}; in CI run the newest job instead",
@@ -67,32 +73,31 @@ def _not_the_tip(head: str, build: Build | None, cwd: Path) -> Behind | None:
     return None
 
 
-def _tips(head: str, build: Build | None, cwd: Path) -> Iterator[tuple[str, str]]:
-    """The ref by which the branch of a commit is known, and where it is."""
-    branch = repository.branch(cwd)
-    if branch is not None:
-        for name in (repository.upstream(branch, cwd), _ORIGIN + branch.removeprefix(_HEADS)):
-            if name and (tip := repository.value(name, cwd)) is not None:
-                yield name, tip
+def _find_tips(head: str, build: Build | None, state: RepositoryState) -> Iterator[tuple[str, str]]:
+    """Yield the ref by which the branch of a commit is known, and where it is."""
+    if state.branch is not None:
+        for name in (state.upstream, _ORIGIN + state.branch.removeprefix(_HEADS)):
+            if name is not None and name in state.refs:
+                yield name, state.refs[name]
                 return
         return
     if build is not None and build.is_tag:
         return  # a tag stays where it is: only what was applied last can be newer
     if build is not None and build.branch is not None:
         for name in (_ORIGIN + build.branch, _HEADS + build.branch):
-            if (tip := repository.value(name, cwd)) is not None:
-                yield name, tip
+            if name in state.refs:
+                yield name, state.refs[name]
                 return
-    yield from _holding(head, cwd)
+    yield from _find_branches_with(head, state.root)
 
 
-def _holding(head: str, cwd: Path) -> Iterator[tuple[str, str]]:
-    """A branch that has this commit in its history, unless it is the newest of any."""
-    found = sorted(
+def _find_branches_with(head: str, cwd: Path) -> Iterator[tuple[str, str]]:
+    """Yield a branch that has this commit in its history, unless it is the newest of any."""
+    branches = sorted(
         repository.branches_with(head, cwd), key=lambda row: not row[0].startswith(_ORIGIN)
     )
-    if all(tip != head for _, tip in found):
-        yield from found[:1]
+    if all(tip != head for _, tip in branches):
+        yield from branches[:1]
 
 
 def _short(name: str) -> str:

@@ -4,7 +4,7 @@ Writes nothing: what it returns are texts, each tried with our own loader and pl
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,21 +28,11 @@ from reconciler.model import (
     parse_path,
     print_path,
 )
-from reconciler.operations.drift import DriftResult
+from reconciler.operations.drift import DriftInputs, DriftResult
 from reconciler.plan.diff import matching, references, three_way
 from reconciler.plan.diff import values as diff_values
 
 _NAMELESS = "id:"  # what stands for somebody, or a role, that is gone
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The files that drift was looked for in."""
-
-    loaded: config_loaded.Loaded
-    paths: Sequence[Path]
-    overlays: Sequence[Path]
-    tree: CommitTree
 
 
 @dataclass(slots=True)
@@ -50,12 +40,12 @@ class Adopted:
     """What the files become, and what stays as it is."""
 
     patches: dict[str, Patch] = field(default_factory=dict)
-    wishes: list[DocumentEdit] = field(default_factory=list)  # those that were granted
+    edits: list[DocumentEdit] = field(default_factory=list)  # those that can be made
     doubts: list[SkippedEdit] = field(default_factory=list)
     held: list[Change] = field(default_factory=list)
 
 
-def adopt(found: DriftResult, files: Files) -> Adopted:
+def adopt(found: DriftResult, given: DriftInputs) -> Adopted:
     """The files as they would declare what is live, wherever that is possible."""
     adopted = Adopted(held=[one for one in found.report.writes if one.hold is not None])
     both = {one.address: _moved_by_both(found, one) for one in found.report.writes}
@@ -66,19 +56,19 @@ def adopt(found: DriftResult, files: Files) -> Adopted:
     free = (one for one in found.report.writes if one.hold is None)
     left = (filters.without(one, both[one.address]) for one in free)
     drifted = [one for one in left if one.action is not Action.NONE]
-    wishes = list(_wishes(found, files, drifted, adopted.doubts))
+    edits = list(_edit_documents(found, given, drifted, adopted.doubts))
     while True:
-        adoption = Adoption(lambda name: _content(files.tree, name))
-        for wish in wishes:
-            adoption.grant(wish)
+        adoption = Adoption(lambda name: _content(given.tree, name))
+        for edit in edits:
+            adoption.grant(edit)
         patches = adoption.patches()
-        doubts = adoption.doubts or list(_tried(found, files, patches, wishes))
+        doubts = adoption.doubts or list(_tried(found, given, patches, edits))
         if not doubts:
-            adopted.patches, adopted.wishes = patches, wishes
+            adopted.patches, adopted.edits = patches, edits
             return adopted
         adopted.doubts += doubts
         bad = {doubt.address for doubt in doubts}
-        wishes = [wish for wish in wishes if not bad & set(wish.addresses)]
+        edits = [edit for edit in edits if not bad & set(edit.addresses)]
 
 
 def _moved_by_both(found: DriftResult, change: Change) -> set[str]:
@@ -98,25 +88,25 @@ def _content(tree: CommitTree, name: str) -> bytes:
     return tree.read(Path(name)) or b""
 
 
-def _wishes(
-    found: DriftResult, files: Files, drifted: list[Change], doubts: list[SkippedEdit]
+def _edit_documents(
+    found: DriftResult, given: DriftInputs, drifted: list[Change], doubts: list[SkippedEdit]
 ) -> Iterator[DocumentEdit]:
-    """One wish a document; what can be said of no document becomes a doubt."""
+    """One edit a document; what can be said of no document becomes a doubt."""
     shared: dict[Any, list[DocumentEdit]] = defaultdict(list)
     for change in drifted:
-        wish = _wish(found, change)
-        if isinstance(wish, SkippedEdit):
-            doubts.append(wish)
-        elif change.address in files.loaded.declared.resources:
-            yield wish
+        edit = _edit_document(found, change)
+        if isinstance(edit, SkippedEdit):
+            doubts.append(edit)
+        elif change.address in given.loaded.declared.resources:
+            yield edit
         else:
-            shared[wish.resource.source].append(wish)
+            shared[edit.resource.source].append(edit)
     for same in shared.values():
-        yield from _of_all(found, files, same, doubts)
+        yield from _of_all(found, given, same, doubts)
 
 
 def _of_all(
-    found: DriftResult, files: Files, same: list[DocumentEdit], doubts: list[SkippedEdit]
+    found: DriftResult, given: DriftInputs, same: list[DocumentEdit], doubts: list[SkippedEdit]
 ) -> Iterator[DocumentEdit]:
     """A document with `projects` is changed if what it declares has changed everywhere alike."""
     first = same[0]
@@ -124,7 +114,7 @@ def _of_all(
         address
         for address, resource in found.world.desired.resources.items()
         if resource.source == first.resource.source
-        and address not in files.loaded.declared.resources
+        and address not in given.loaded.declared.resources
     }
     alike = all(replace(one, addresses=first.addresses) == _like(first, one) for one in same)
     if alike and {one.addresses[0] for one in same} == everywhere:
@@ -137,11 +127,11 @@ def _of_all(
 
 
 def _like(first: DocumentEdit, other: DocumentEdit) -> DocumentEdit:
-    """The first wish for the resource of another, to be compared with that."""
+    """The first edit for the resource of another, to be compared with that."""
     return replace(first, resource=other.resource)
 
 
-def _wish(found: DriftResult, change: Change) -> DocumentEdit | SkippedEdit:
+def _edit_document(found: DriftResult, change: Change) -> DocumentEdit | SkippedEdit:
     """What the document of a drifted resource is to become."""
     address = change.address
     resource = found.world.desired.resources[address]
@@ -151,8 +141,8 @@ def _wish(found: DriftResult, change: Change) -> DocumentEdit | SkippedEdit:
         case Action.DELETE:
             back = replace(resource, lifecycle=replace(resource.lifecycle, absent=False))
             change = three_way.compare_resource(back, None, change.before)
-            wish = _values(change, resource)
-            return replace(wish, restored=True) if isinstance(wish, DocumentEdit) else wish
+            edit = _values(change, resource)
+            return replace(edit, restored=True) if isinstance(edit, DocumentEdit) else edit
         case _:
             return _values(change, resource)
 
@@ -201,71 +191,69 @@ def _nameless(value: Any) -> bool:
 
 
 def _tried(
-    found: DriftResult, files: Files, patches: dict[str, Patch], wishes: list[DocumentEdit]
+    found: DriftResult, given: DriftInputs, patches: dict[str, Patch], edits: list[DocumentEdit]
 ) -> Iterator[SkippedEdit]:
-    """What would not come out as it was wished, by the loader and the planner themselves."""
-    if not wishes:
+    """What would not come out as it was edited, by the loader and the planner themselves."""
+    if not edits:
         return
-    tree = Patched(files.tree, patches)
+    tree = Patched(given.tree, patches)
     try:
-        loaded = loader.load(tuple(files.paths), overlays=tuple(files.overlays), tree=tree)
+        loaded = loader.load(given.target.paths, overlays=given.target.overlays, tree=tree)
         made = config_loaded.expand(loaded, matching.list_project_names(found.world.live))
     except ConfigError as error:
-        yield from _refused(error, wishes)
+        yield from _refused(error, edits)
         return
-    doubts = [*_missed(found, made, wishes), *_needed(made, wishes)]
-    yield from doubts or _others(found, made, wishes)
+    doubts = [*_missed(found, made, edits), *_needed(made, edits)]
+    yield from doubts or _others(found, made, edits)
 
 
-def _refused(error: ConfigError, wishes: list[DocumentEdit]) -> Iterator[SkippedEdit]:
+def _refused(error: ConfigError, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:
     """Our own loader would not read it: who it names, else who stands in that file, else all."""
     named = {one.address for one in error.findings}
     places = {one.source.file for one in error.findings if one.source is not None}
     message = error.findings[0].message if error.findings else error.what
     for test in (
-        lambda wish: named & set(wish.addresses),
-        lambda wish: wish.resource.source.file in places,
+        lambda edit: named & set(edit.addresses),
+        lambda edit: edit.resource.source.file in places,
         lambda _: True,
     ):
-        bad = [wish for wish in wishes if test(wish)]
+        bad = [edit for edit in edits if test(edit)]
         if bad:
-            for wish in bad:
+            for edit in bad:
                 reason = f"the files would not be valid: {message}"
-                yield from (SkippedEdit(one, reason, "edit them by hand") for one in wish.addresses)
+                yield from (SkippedEdit(one, reason, "edit them by hand") for one in edit.addresses)
             return
 
 
-def _missed(
-    found: DriftResult, made: Declared, wishes: list[DocumentEdit]
-) -> Iterator[SkippedEdit]:
+def _missed(found: DriftResult, made: Declared, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:
     """Resources that would still differ in what was to be adopted."""
     spelled = references.respell_references(made, found.world.live).resources
     index = matching.LiveLookup(found.world.live)
-    for wish in wishes:
-        for address in wish.addresses:
-            now = spelled.get(_renamed(address, wish))
-            if wish.removed or now is None:
-                wrong = wish.removed is (now is not None)
+    for edit in edits:
+        for address in edit.addresses:
+            now = spelled.get(_renamed(address, edit))
+            if edit.removed or now is None:
+                wrong = edit.removed is (now is not None)
             else:
                 there = index.find_candidates(now)
                 change = (
                     three_way.compare_resource(now, None, there[0]) if len(there) == 1 else None
                 )
                 left = {parse_path(one.path) for one in change.fields} if change else set()
-                wrong = change is None or now.lifecycle.absent or bool(left & set(wish.values))
+                wrong = change is None or now.lifecycle.absent or bool(left & set(edit.values))
             if wrong:
-                place = wish.resource.source
+                place = edit.resource.source
                 reason = f"{place} would not say what is live: something else declares it too"
                 yield SkippedEdit(address, reason, "edit it by hand")
 
 
-def _renamed(address: Address, wish: DocumentEdit) -> Address:
-    return address if wish.name is None else Address(address.kind, (*address.parts[:-1], wish.name))
+def _renamed(address: Address, edit: DocumentEdit) -> Address:
+    return address if edit.name is None else Address(address.kind, (*address.parts[:-1], edit.name))
 
 
-def _needed(made: Declared, wishes: list[DocumentEdit]) -> Iterator[SkippedEdit]:
+def _needed(made: Declared, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:
     """What goes, but is still named by a document that stays."""
-    gone = {address for wish in wishes if wish.removed for address in wish.addresses}
+    gone = {address for edit in edits if edit.removed for address in edit.addresses}
     for resource in made.resources.values() if gone else ():
         for target, path in references.list_needed(resource):
             if target in gone:
@@ -274,16 +262,14 @@ def _needed(made: Declared, wishes: list[DocumentEdit]) -> Iterator[SkippedEdit]
                 yield SkippedEdit(target, reason, "change that document first")
 
 
-def _others(
-    found: DriftResult, made: Declared, wishes: list[DocumentEdit]
-) -> Iterator[SkippedEdit]:
-    """Documents that nobody wished to change, but that would: then no file is to be trusted."""
-    wished = {address for wish in wishes for address in wish.addresses}
-    wished |= {_renamed(address, wish) for wish in wishes for address in wish.addresses}
+def _others(found: DriftResult, made: Declared, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:
+    """Documents that nobody edited to change, but that would: then no file is to be trusted."""
+    edited = {address for edit in edits for address in edit.addresses}
+    edited |= {_renamed(address, edit) for edit in edits for address in edit.addresses}
     before = found.world.desired.resources
-    for address in {*before, *made.resources} - wished:
+    for address in {*before, *made.resources} - edited:
         if before.get(address) != made.resources.get(address):
-            for wish in wishes:
+            for edit in edits:
                 reason = f"{address} would change with it"
-                yield from (SkippedEdit(one, reason, "edit it by hand") for one in wish.addresses)
+                yield from (SkippedEdit(one, reason, "edit it by hand") for one in edit.addresses)
             return

@@ -9,7 +9,7 @@ from reconciler.apply.journal import Journal
 from reconciler.apply.progress import WorkerContext
 from reconciler.model import Address, Outcome, Plan
 from reconciler.operations import replan
-from reconciler.operations.plan import World, _voters
+from reconciler.operations.plan import World, check_self_approval
 from reconciler.posthog.client import Writer
 
 
@@ -26,7 +26,7 @@ def apply(
     for change in made.changes:
         if change.live_id is not None:  # also of what is renamed, and of one among namesakes
             names.learn(change.address, change.live_id)
-    remark = _voters(world, made.created_at).remark
+    remark = check_self_approval(world, made.created_at).remark
     advisor = replan.LiveReplanner(made, base=world.base, live=world.live, remark=remark)
     tools = WorkerContext(writer, journal, names, advisor, request_url(made.host, names))
     for outcome in executor.execute_plan(made, tools, options):

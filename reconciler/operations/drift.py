@@ -1,4 +1,4 @@
-"""The hall's watch: what has drifted from git, and who moved it. Looks, and writes nothing."""
+"""Find what has drifted from git, and who changed it. Reads, and writes nothing."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -6,11 +6,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from reconciler.config import loaded as config_loaded
+from reconciler.config import loader
+from reconciler.config.settings import Target
 from reconciler.drift import attribution, filters, findings
 from reconciler.drift.activity_replay import ActivityReplay
 from reconciler.drift.approvals import Approvals
-from reconciler.git import blame
+from reconciler.errors import ReconcilerError
+from reconciler.git import applied_ref, blame, repository
 from reconciler.git.applied_ref import Base
+from reconciler.git.commit_tree import CommitTree
+from reconciler.git.repository import RepositoryState
 from reconciler.live import activity, names
 from reconciler.model import (
     Action,
@@ -18,14 +23,16 @@ from reconciler.model import (
     Change,
     Declared,
     Gap,
-    Hold,
     Live,
     LogAction,
     Plan,
     Verdict,
     instant,
 )
+from reconciler.operations import inputs
 from reconciler.operations import plan as operations_plan
+from reconciler.operations.inputs import RunFacts
+from reconciler.operations.plan import World
 from reconciler.plan import drift_report, links, selection
 from reconciler.plan.approvals import past_coverage
 from reconciler.plan.diff import matching, references
@@ -35,129 +42,180 @@ from reconciler.posthog.client import Reader
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class LastApply:
     """What was applied last.
 
     Attributes:
         commit: full id; empty where no ref says it.
         loaded: what its files declare; None where that is not known.
-        behind: whether it is another commit than the one that is looked at.
+        is_behind: whether it is another commit than the one that drift is measured against.
         until: when that one was made.
 
     """
 
     commit: str
     loaded: config_loaded.Loaded | None
-    behind: bool
+    is_behind: bool
     until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class DriftInputs:
+    """The commit that drift is measured against, what it declares, and what was applied last."""
+
+    target: Target
+    base: Base
+    tree: CommitTree
+    loaded: config_loaded.Loaded
+    repository: RepositoryState | None
+    last_apply: LastApply | None
+
+
+@dataclass(frozen=True, slots=True)
 class DriftQuery:
-    """How drift is looked at: since when, what is held, and how people are named."""
+    """Which drift is reported: since when, which causes, and how people are named."""
 
     since_s: float | None = None  # seconds back from the server's own clock
-    holds: tuple[Hold, ...] = ()
     identities: str = "full"
-    only: tuple[str, ...] = ()  # ways in which it came to be; empty: all
-    applied: Applied | None = None
+    only: tuple[str, ...] = ()  # causes; empty: all
 
 
 @dataclass(frozen=True, slots=True)
 class DriftResult:
-    """What was found: the plan that would undo all of it, and the report of it."""
+    """The plan that would undo all drift, the report of it, and what they are based on."""
 
-    world: operations_plan.World
+    world: World
     plan: Plan
     report: Plan
     applied: Declared | None = None  # what was declared at the commit that was applied last
 
 
-def drift(
-    reader: Reader,
-    head: config_loaded.Loaded,
-    options: Options,
-    *,
-    target: str,
-    host: str,
-    now: datetime,
-    base: Base,
-    sight: DriftQuery,
+def read(target: Target, ref: str, facts: RunFacts) -> DriftInputs:
+    """Read the files of a commit, and what was applied last; raise GitError if it is unknown."""
+    state = inputs.read_state(target, facts)
+    tree = state.tree(cwd=facts.cwd) if state is not None and ref == "HEAD" else None
+    if tree is None:
+        tree = repository.commit_tree(ref, cwd=facts.cwd, at=target.paths[0])
+    loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
+    base = Base(ref, tree.commit)
+    return DriftInputs(
+        target, base, tree, loaded, state, _find_last_apply(target, tree, loaded, state)
+    )
+
+
+def _find_last_apply(
+    target: Target,
+    tree: CommitTree,
+    loaded: config_loaded.Loaded,
+    state: RepositoryState | None,
+) -> LastApply | None:
+    """Return what was applied last, as far as a ref of this repository says so."""
+    root, commit = tree.root, tree.commit
+    if state is None:
+        return None
+    try:
+        applied = applied_ref.applied(target.name, commit, state)
+        if applied is None or not applied.in_history:  # known only by open change requests
+            return LastApply("", None, is_behind=True, until=repository.made_at(commit, cwd=root))
+        if applied.commit == commit:
+            return LastApply(commit, loaded, is_behind=False)
+        earlier = repository.commit_tree(applied.commit, cwd=tree.cwd, at=root, may_lack_paths=True)
+        then = loader.load(target.paths, overlays=target.overlays, tree=earlier)
+        until = repository.made_at(commit, cwd=root)
+    except ReconcilerError:  # not here, or of another time: then nothing is known about it
+        return None
+    return LastApply(earlier.commit, then, is_behind=True, until=until)
+
+
+def run(
+    reader: Reader, given: DriftInputs, options: Options, query: DriftQuery, now: datetime
 ) -> DriftResult:
-    """What differs between the files at a commit and the live side, and who moved it.
+    """Return what differs between the files at a commit and the live side, and who changed it.
 
-    The plan's engine, no other. The log is asked only where something has drifted.
+    The planner finds it. The activity log is read only where something has drifted.
     """
-    world = operations_plan.observe(reader, head, options, base=head)
-    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    made = operations_plan.plan(
-        world, options, target=target, host=host, created_at=stamp, excerpts=False, base=base
+    world = operations_plan.observe(reader, given.loaded, options, base=given.loaded)
+    planned = operations_plan.plan(
+        world,
+        options,
+        target=given.target.name,
+        host=reader.host,
+        created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        excerpts=False,
+        base=given.base,
     )
-    seen = drift_report.report(made, world.desired)
-    seen = replace(seen, ignored=tuple(drift_report.find(world.desired, world.live, options)))
-    if seen.writes:
-        seen = _attributed(reader, world, seen, sight, now)
-    seen = replace(
-        seen,
-        changes=filters.held(seen.changes, sight.holds, now, selection.matches),
-        findings=(*seen.findings, *findings.over(sight.holds, now)),
-        requests=replace(seen.requests, reads=reader.reads, expected_writes=len(seen.writes)),
+    report = drift_report.report(planned, world.desired)
+    ignored = drift_report.find(world.desired, world.live, options)
+    report = replace(report, ignored=tuple(ignored))
+    if report.writes:
+        report = _attribute(reader, world, report, given.last_apply, query, now=now)
+    holds = given.target.holds
+    report = replace(
+        report,
+        changes=filters.held(report.changes, holds, now, selection.matches),
+        findings=(*report.findings, *findings.over(holds, now)),
+        requests=replace(report.requests, reads=reader.reads, expected_writes=len(report.writes)),
     )
-    applied = _declared(world, sight.applied)
-    return DriftResult(world, made, seen, applied)
+    return DriftResult(world, planned, report, _expand_applied(world, given.last_apply))
 
 
-def _attributed(
-    reader: Reader, world: operations_plan.World, made: Plan, sight: DriftQuery, now: datetime
+def _attribute(
+    reader: Reader,
+    world: World,
+    report: Plan,
+    last_apply: LastApply | None,
+    query: DriftQuery,
+    *,
+    now: datetime,
 ) -> Plan:
-    """Drift with a name, as far as the log, the requests and the policies tell."""
+    """Return drift with who changed it, as far as log, requests and policies say so."""
     since = None
-    if sight.since_s is not None:  # entries carry the server's time, so that is what counts
-        since = now + timedelta(seconds=(reader.clock_skew_s or 0.0) - sight.since_s)
+    if query.since_s is not None:  # entries carry the server's time, so that is what counts
+        since = now + timedelta(seconds=(reader.clock_skew_s or 0.0) - query.since_s)
     spell = names.speller(world.live)
-    trails = ActivityReplay(made.writes, spell)
-    gaps = tuple(ask(reader, world.live, trails, since))
-    requests, blind = activity.applied(reader, world.live, trails.gated())
+    replay = ActivityReplay(report.writes, spell)
+    gaps = tuple(read_log(reader, world.live, replay, since))
+    requests, blind = activity.applied(reader, world.live, replay.gated())
     evidence = attribution.Evidence(
-        trails.of,
+        replay.of,
         Approvals(requests, spell),
         past_coverage.PastCoverage(world.live, world.desired).cover,
         {gap.organization: gap.what for gap in gaps},
         blind,
-        links.of_requests(requests, world.live, made.host),
-        sight.identities,
+        links.of_requests(requests, world.live, report.host),
+        query.identities,
     )
-    changes, older, others = attribution.attributed(made.changes, evidence), 0, 0
+    changes, older, others = attribution.attributed(report.changes, evidence), 0, 0
     waiting: tuple[Change, ...] = ()
-    if sight.applied is not None and sight.applied.behind:
-        changes, waiting = _part(changes, world, sight.applied)
+    if last_apply is not None and last_apply.is_behind:
+        changes, waiting = _split(changes, world, last_apply)
     if since is not None:
         changes, older = filters.since(changes, since)
-    if sight.only:
-        changes, others = filters.only(changes, sight.only)
+    if query.only:
+        changes, others = filters.only(changes, query.only)
     left_out = (*findings.older(older, since), *findings.others(others))
-    said = (*made.findings, *map(findings.gap, gaps), *left_out)
-    return replace(made, changes=changes, findings=said, not_applied=waiting)
+    reported = (*report.findings, *map(findings.gap, gaps), *left_out)
+    return replace(report, changes=changes, findings=reported, not_applied=waiting)
 
 
-def _part(
-    changes: tuple[Change, ...], world: operations_plan.World, applied: Applied
+def _split(
+    changes: tuple[Change, ...], world: World, last_apply: LastApply
 ) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
-    """Part drift from what is merged and not applied yet: changes with those fields only."""
-    then = _declared(world, applied) or Declared({}, "")
-    known = Unapplied(
+    """Separate drift from what is merged and not applied yet: changes with those fields only."""
+    then = _expand_applied(world, last_apply) or Declared({}, "")
+    unapplied = Unapplied(
         references.respell_references(then, world.live, world.desired),
         world.desired,
-        _written(applied.until),
+        _time_commits(last_apply.until),
     )
     note = "an open change request proposes it"
-    if applied.loaded is not None:
-        note = f"git has moved on since {applied.commit[:10]} was applied"
+    if last_apply.loaded is not None:
+        note = f"git has moved on since {last_apply.commit[:10]} was applied"
     git = Attribution(deed=LogAction.UNAPPLIED, note=note)
     drifted, waiting = [], []
     for change in changes:
-        asked = applied.loaded is not None or change.gate.verdict is Verdict.PENDING
-        paths = set(known.paths(change)) if asked else set()
+        may_wait = last_apply.loaded is not None or change.gate.verdict is Verdict.PENDING
+        paths = set(unapplied.paths(change)) if may_wait else set()
         rest = filters.without(change, paths)
         if paths:
             waiting.append(filters.alone(change, paths, git))
@@ -166,43 +224,43 @@ def _part(
     return tuple(drifted), tuple(waiting)
 
 
-def _declared(world: operations_plan.World, applied: Applied | None) -> Declared | None:
+def _expand_applied(world: World, last_apply: LastApply | None) -> Declared | None:
     """Return what was declared at the commit that was applied last, if that is known."""
-    if applied is None or applied.loaded is None:
+    if last_apply is None or last_apply.loaded is None:
         return None
-    return config_loaded.expand(applied.loaded, matching.list_project_names(world.live))
+    return config_loaded.expand(last_apply.loaded, matching.list_project_names(world.live))
 
 
-def _written(until: datetime | None) -> Callable[[Change], datetime | None]:
+def _time_commits(until: datetime | None) -> Callable[[Change], datetime | None]:
     """Return when the document of a change was committed last; not after the commit at hand."""
 
-    def since(change: Change) -> datetime | None:
+    def find_time(change: Change) -> datetime | None:
         source = change.desired.source if change.desired is not None else None
         if source is None:
             return until
         at = instant(blame.written_at(source.file, source.line, cwd=Path.cwd()))
-        return min((one for one in (at, until) if one is not None), default=None)
+        return min((time for time in (at, until) if time is not None), default=None)
 
-    return since
+    return find_time
 
 
-def ask(
-    reader: Reader, live: Live, trails: ActivityReplay, since: datetime | None
+def read_log(
+    reader: Reader, live: Live, replay: ActivityReplay, since: datetime | None
 ) -> Iterator[Gap]:
-    """Ask the log until every drifted field is explained; what cannot be read is returned.
+    """Read the activity log until each drifted field is explained; yield what cannot be read.
 
-    With a window first what is in it, then what is before: only so is old told from unknown.
+    With a window first what is in it, then what is before: else old would look like unknown.
     """
     logs: dict[str, activity.Log] = {}
-    for asked in trails.asked():
-        slug = asked.question.organization
+    for search in replay.asked():
+        slug = search.question.organization
         log = logs.setdefault(slug, activity.Log(reader, live, slug))
         for start, end in ((None, None),) if since is None else ((since, None), (None, since)):
-            for entry in log.entries(asked.question, since=start, until=end):
-                trails.take(entry, log.projects)
-                if asked.done:
+            for entry in log.entries(search.question, since=start, until=end):
+                replay.take(entry, log.projects)
+                if search.done:
                     break
-            if asked.done:
+            if search.done:
                 break
     for log in logs.values():
         yield from log.gaps

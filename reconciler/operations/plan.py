@@ -1,10 +1,9 @@
-"""The main steps of the commands: observe, plan, apply, validate.
+"""Observe what is live, then plan.
 
-The rooms do not know each other. It brings them together, with what is built on it (`watch`,
-`resume`, `adopt`) and what it hands to `apply` (`counsel`, `voters`).
+Reading files, reading PostHog and planning do not know each other: this brings them together.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -30,6 +29,8 @@ from reconciler.model import (
     instant,
 )
 from reconciler.operations import policy_history, self_approval
+from reconciler.operations.inputs import Inputs
+from reconciler.operations.policy_history import History
 from reconciler.plan import links, planner, selection
 from reconciler.plan.diff import references
 from reconciler.plan.evasion import incremental
@@ -48,17 +49,47 @@ class World:
     base: Declared | None
     live: Live
     reads: int  # GET requests that reading it took
-    pace: RateLimit  # what the server allows whoever writes to it
-    said: tuple[Finding, ...] = ()  # why there is no base, though a commit was found
+    rate_limit: RateLimit  # what the server allows for writes
+    findings: tuple[Finding, ...] = ()  # why there is no base, though a commit was found
     compared: planner.Comparison | None = None  # with `live` as it was before gates were read
     past: tuple[Declared, ...] = ()  # what the files said at the last commits, where it matters
     lineage: Lineage | None = None  # who wrote what they say
     begun: Begun | None = None  # what they said since the base, where a gate would get weaker
 
 
-# What the files said at the last commits, oldest first: of documents with one of these words in
-# them, or of all.
-Past = Callable[[Collection[str] | None], Sequence[config_loaded.Loaded]]
+def run(
+    reader: Reader,
+    inputs: Inputs,
+    options: Options,
+    *,
+    findings: tuple[Finding, ...] = (),
+    basis: PlanSnapshot | None = None,
+    has_digest: bool = True,
+) -> tuple[Plan, World]:
+    """Read the live side, and plan what apply would do; see `plan`.
+
+    Args:
+        reader: a client that can read.
+        inputs: what was read before.
+        options: what part of it to plan, and the limits.
+        findings: what else the plan has to report.
+        basis: what was asked for, if the plan may be saved.
+        has_digest: whether the plan needs a digest of everything declared.
+
+    """
+    world = observe(reader, inputs.loaded, options, inputs.base_loaded, history=inputs.history)
+    planned = plan(
+        world,
+        options,
+        target=inputs.target.name,
+        host=reader.host,
+        created_at=inputs.facts.stamp,
+        base=inputs.base,
+        findings=(*inputs.findings, *findings),
+        basis=basis,
+        has_digest=has_digest,
+    )
+    return planned, world
 
 
 def observe(
@@ -66,64 +97,76 @@ def observe(
     loaded: config_loaded.Loaded,
     options: Options,
     base: config_loaded.Loaded | None = None,
-    past: Past | None = None,
     *,
-    since: policy_history.Since | None = None,
+    history: History | None = None,
 ) -> World:
     """Read the live side of what the files declare. All that planning may look at.
 
     Policies and open change requests are read only where a gated kind is about to change: a
     clean plan costs one listing of organizations and the declared collections, nothing else.
     """
-    before = reader.reads
+    reads_before = reader.reads
     directory = key_access.directory(reader)
     names = directory.project_names()
     desired = config_loaded.expand(loaded, names)
-    based, said = config_loaded.expand_base(base, names)
-    wanted = selection.concerned(desired, based, options)
+    base_declared, findings = config_loaded.expand_base(base, names)
+    wanted = selection.concerned(desired, base_declared, options)
     live = live_reader.read(
         reader,
         directory,
         wanted,
-        pins(desired, directory),
-        named=references.list_id_references(wanted, desired, based),
+        find_pins(desired, directory),
+        named=references.list_id_references(wanted, desired, base_declared),
     )
-    compared = planner.compare(desired=desired, base=based, live=live, options=options)
-    asked = planner.gated_projects(compared)
-    if asked or options.prune or planner.needs_me(compared):  # who prunes must know who they are
-        renamed = pins(desired, directory)
+    compared = planner.compare(desired=desired, base=base_declared, live=live, options=options)
+    gated = planner.gated_projects(compared)
+    if gated or options.prune or planner.needs_me(compared):  # who prunes must know who they are
+        renamed = find_pins(desired, directory)
         live = live_reader.read_gates(
-            reader, live, directory, asked.written, renamed, watched=asked.watched
+            reader, live, directory, gated.written, renamed, watched=gated.watched
         )
         live = replace(live, rejections=tuple(active_rejections(live, desired)))
-    told: tuple[Declared, ...] = ()
-    if past is not None and (steps := incremental.wanted(compared.changes, live)):
-        told = tuple(steps.cut(config_loaded.expand(one, names)) for one in past(steps.names))
-    begun = policy_history.look(reader, compared, desired, live, since=since, names=names)
-    reads = reader.reads - before
-    return World(desired, based, live, reads, reader.rate_limit, said, compared, told, begun=begun)
+    past: tuple[Declared, ...] = ()
+    if history is not None and (steps := incremental.wanted(compared.changes, live)):
+        earlier = history.read_recent(steps.names)
+        past = tuple(steps.cut(config_loaded.expand(state, names)) for state in earlier)
+    begun = policy_history.find_begun(
+        reader, compared, desired, live, history=history, projects=names
+    )
+    return World(
+        desired,
+        base_declared,
+        live,
+        reader.reads - reads_before,
+        reader.rate_limit,
+        findings,
+        compared,
+        past,
+        history.lineage if history is not None else None,
+        begun,
+    )
 
 
-def pins(desired: Declared, directory: key_access.Directory) -> dict[Address, str]:
-    """Addresses whose live id is not that of their name: `metadata.id`, and renamed projects."""
-    found = {a: r.id for a, r in desired.resources.items() if r.id is not None}
+def find_pins(desired: Declared, directory: key_access.Directory) -> dict[Address, str]:
+    """Return the live ids that names do not say: `metadata.id`, and those of renamed projects."""
+    pins = {a: r.id for a, r in desired.resources.items() if r.id is not None}
     for address, resource in desired.resources.items():
         old = resource.lifecycle.renamed_from
-        if address.kind != "Project" or old is None or address in found:
+        if address.kind != "Project" or old is None or address in pins:
             continue
         projects = directory.projects.get(address.organization, {})
         if address.name not in projects and len(projects.get(old, ())) == 1:
-            found[address] = projects[old][0]
-    return found
+            pins[address] = projects[old][0]
+    return pins
 
 
 def active_rejections(live: Live, desired: Declared) -> Iterator[ChangeRequest]:
-    """Requests that ended unapplied and still count: until the document moves in git.
+    """Yield requests that ended unapplied and still count: until the document changes in git.
 
-    What its own requester took back is no rejection. Outside git every one of them stands.
+    What its own requester cancelled is not a rejection. Outside git each of them counts.
     """
     me = live.me.id if live.me is not None else None
-    touched = cache(_last_commit)
+    find_last_commit = cache(_find_last_commit)
     for request in live.rejections:
         against = [v for v in request.payload.get("approvals") or () if v["decision"] == "rejected"]
         voters = {(vote.get("created_by") or {}).get("id") for vote in against}
@@ -137,24 +180,26 @@ def active_rejections(live: Live, desired: Declared) -> Iterator[ChangeRequest]:
         if resource is None or resource.source is None or at is None:
             yield request
             continue
-        if not _moved_since(resource.source, at, touched):
+        if not _has_changed_since(resource.source, at, find_last_commit):
             yield request
 
 
-def _moved_since(source: Source, moment: datetime, touched: Callable[[str], str | None]) -> bool:
-    """Whether a document was committed later; its file, which is asked once, tells most often."""
-    if not _is_later(touched(source.file), moment):
+def _has_changed_since(
+    source: Source, moment: datetime, find_last_commit: Callable[[str], str | None]
+) -> bool:
+    """Return whether a document was committed later. The time of its file mostly answers it."""
+    if not _is_later(find_last_commit(source.file), moment):
         return False
     return _is_later(blame.written_at(source.file, source.line, cwd=Path.cwd()), moment)
 
 
 def _is_later(at: str | None, moment: datetime) -> bool:
-    found = instant(at)
-    return found is not None and found > moment
+    committed = instant(at)
+    return committed is not None and committed > moment
 
 
-def _last_commit(file: str) -> str | None:
-    """When a file was committed last; None outside git, or if it never was."""
+def _find_last_commit(file: str) -> str | None:
+    """Return when a file was committed last; None outside git, or if it never was."""
     path = Path.cwd() / file
     if repository.root(path) is None:
         return None
@@ -171,18 +216,18 @@ def plan(
     created_at: str,
     excerpts: bool = True,
     base: Base | None = None,
-    said: tuple[Finding, ...] = (),
+    findings: tuple[Finding, ...] = (),
     basis: PlanSnapshot | None = None,
-    digested: bool = True,
+    has_digest: bool = True,
 ) -> Plan:
-    """What apply would do, and why.
+    """Return what apply would do, and why.
 
-    `excerpts` quotes lines of the working tree; not for what was read from a commit. `said` are
-    findings from before the plan, such as a base that cannot be read. With `basis`, which says
-    what was asked for, the plan can be saved and applied later. A digest of everything declared
-    takes a while; who does not show it does without.
+    `excerpts` quotes lines of the working tree; not for what was read from a commit. `findings`
+    are from before the plan, such as a base that cannot be read. With `basis`, which says what was
+    asked for, the plan can be saved and applied later. A digest of everything declared takes a
+    while: it is left out where nobody sees it.
     """
-    made = planner.build_plan(
+    planned = planner.build_plan(
         desired=world.desired,
         base=world.base,
         live=world.live,
@@ -191,40 +236,46 @@ def plan(
         past=world.past,
         begun=world.begun,
     )
-    asked = (*world.live.change_requests, *world.live.rejections)
-    made = links.linked(made, world.live, host)
+    requests = (*world.live.change_requests, *world.live.rejections)
+    planned = links.linked(planned, world.live, host)
     return replace(
-        made,
+        planned,
         target=target,
         host=host,
         created_at=created_at,
         base_ref=base.ref if base is not None and world.base is not None else None,
         base_commit=base.commit if base is not None and world.base is not None else None,
-        desired_digest=snapshot.digest(world.desired) if digested else "",
+        desired_digest=snapshot.digest(world.desired) if has_digest else "",
         findings=(
-            *said,
-            *world.said,
-            *(map(files_excerpts.attach, made.findings) if excerpts else made.findings),
-            *_voters(world, created_at).findings(asked),
+            *findings,
+            *world.findings,
+            *(map(files_excerpts.attach, planned.findings) if excerpts else planned.findings),
+            *check_self_approval(world, created_at).findings(requests),
         ),
-        requests=cost(world, made.requests.expected_writes),
-        basis=snapshot.of(made.changes, world.desired, world.live, basis) if basis else None,
+        requests=estimate_requests(world, planned.requests.expected_writes),
+        basis=snapshot.of(planned.changes, world.desired, world.live, basis) if basis else None,
     )
 
 
-def cost(world: World, writes: int) -> Requests:
-    """What was read so far, and what so many writes will take; reads between them come on top."""
-    return Requests(world.reads, writes, world.pace.seconds(writes))
+def estimate_requests(world: World, writes: int) -> Requests:
+    """Return what was read so far, and what so many writes will take.
+
+    Reads between the writes come on top.
+    """
+    return Requests(world.reads, writes, world.rate_limit.seconds(writes))
 
 
-def _voters(world: World, created_at: str) -> self_approval.SelfApprovalCheck:
+def check_self_approval(world: World, created_at: str) -> self_approval.SelfApprovalCheck:
+    """Return the check whether somebody approved what they wrote, for a plan of this time."""
     now = instant(created_at)
     return self_approval.SelfApprovalCheck(
         world.desired, world.base, world.live, world.lineage, now
     )
 
 
-def looked_back(reader: Reader, made: Plan, world: World) -> Plan:
-    """The plan, with what is to be said of approvals since the base: who approved their own."""
-    found = tuple(_voters(world, made.created_at).applied(reader, made))
-    return replace(made, findings=(*made.findings, *found)) if found else made
+def add_past_approvals(reader: Reader, planned: Plan, world: World) -> Plan:
+    """Return the plan with findings about approvals since the base: who approved their own."""
+    findings = tuple(check_self_approval(world, planned.created_at).applied(reader, planned))
+    if not findings:
+        return planned
+    return replace(planned, findings=(*planned.findings, *findings))

@@ -1,10 +1,18 @@
-"""What the files declared since the base: read from git only if a plan would weaken a gate."""
+"""What earlier commits of the files said: git is asked only if a plan needs it."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
-from reconciler.config import loaded
+from reconciler.config import loaded, recent_commits
+from reconciler.config.lineage import Lineage
+from reconciler.config.loaded import Loaded
+from reconciler.config.settings import Target
+from reconciler.git import repository
+from reconciler.git.applied_ref import Base
+from reconciler.git.commit_tree import CommitTree
+from reconciler.git.repository import RepositoryState
 from reconciler.model import Declared, Live
 from reconciler.plan.diff import references
 from reconciler.plan.planner import Comparison
@@ -14,50 +22,98 @@ from reconciler.posthog.client import Reader
 
 
 @dataclass(frozen=True, slots=True)
-class Since:
-    """How to look up what the files said since the base.
+class History:
+    """What the files of a target said at earlier commits. Reads nothing before it is asked.
 
     Attributes:
-        committed: when the base was committed, by the clock of this machine.
-        states: what documents with one of these words said after each commit; None if unknown.
+        target: the target, with its paths.
+        cwd: what names in messages are relative to.
+        now: the wall clock at the start of the command.
+        repository: the repository that holds the files; None outside git.
+        base: the commit that was applied last, if it is known.
+        settings: where reconciler.yaml stands, or may have stood, in that repository.
 
     """
 
-    committed: Callable[[], datetime | None]
-    states: Callable[[Collection[str]], Sequence[loaded.Loaded] | None]
+    target: Target
+    cwd: Path
+    now: datetime
+    repository: RepositoryState | None = None
+    base: Base | None = None
+    settings: tuple[Path, ...] = ()
+
+    @property
+    def lineage(self) -> Lineage:
+        """Return who wrote what the files say."""
+        return Lineage(self.target.paths, self.target.overlays, self.cwd)
+
+    def read_recent(self, words: Collection[str] | None) -> Sequence[Loaded]:
+        """Return what the files said at the last commits, oldest first.
+
+        Only of documents with one of these words in them, or of all.
+        """
+        tree = self._tree()
+        if tree is None:
+            return ()
+        paths, overlays = self.target.paths, self.target.overlays
+        return recent_commits.load(paths, overlays, words, tree=tree, now=self.now)
+
+    def read_since_base(self, words: Collection[str]) -> Sequence[Loaded] | None:
+        """Return what documents with one of these words said after each commit since the base.
+
+        None if that is unknown.
+        """
+        tree = self._tree()
+        if self.base is None or tree is None:
+            return None
+        commit, paths, overlays = self.base.commit, self.target.paths, self.target.overlays
+        if recent_commits.places_moved(commit, self.settings, self.target.name, tree=tree):
+            return None
+        return recent_commits.since(commit, paths, overlays, words, tree=tree)
+
+    def find_base_time(self) -> datetime | None:
+        """Return when the base was committed, by the clock of this machine."""
+        if self.base is None:
+            return None
+        return repository.made_by(self.base.commit, now=self.now, cwd=self.target.paths[0])
+
+    def _tree(self) -> CommitTree | None:
+        if self.repository is None:
+            return None
+        return self.repository.tree(cwd=self.cwd, may_lack_paths=True)
 
 
-def look(
+def find_begun(
     reader: Reader,
     compared: Comparison,
     desired: Declared,
     live: Live,
     *,
-    since: Since | None,
-    names: Mapping[str, Sequence[str]],
+    history: History | None,
+    projects: Mapping[str, Sequence[str]],
 ) -> Begun | None:
-    """Look up what may have been begun since the base; None if nothing weakens or is known.
+    """Return what an apply since the base may have begun; None if nothing weakens or is known.
 
-    `names` are the projects of each organization.
+    `projects` are the names of the projects of each organization.
     """
-    if since is None or compared.base is None:
+    if history is None or history.base is None or compared.base is None:
         return None
     words = detect.words(compared.changes, live)
-    states = since.states(words) if words else None
+    states = history.read_since_base(words) if words else None
     if states is None:
         return None
     base = compared.base.resources
-    still = {
+    unchanged = {
         address: resource
         for address, resource in base.items()
         if resource == compared.picked.resources.get(address)
     }
-    found = []
+    declared = []
     for state in states:
-        then = references.respell_references(loaded.expand(state, names), live, desired)
-        found.append(replace(then, resources={**still, **then.resources}))
+        then = references.respell_references(loaded.expand(state, projects), live, desired)
+        declared.append(replace(then, resources={**unchanged, **then.resources}))
     skew = timedelta(seconds=reader.clock_skew_s or 0.0)
-    committed = since.committed()
+    committed = history.find_base_time()
     return Begun(
-        compared.base, tuple(found), desired, committed + skew if committed is not None else None
+        compared.base, tuple(declared), desired, committed + skew if committed is not None else None
     )

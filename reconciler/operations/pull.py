@@ -74,7 +74,7 @@ def pull(
         for slug, projects in directory.projects.items()
         for name, found in projects.items()
     }
-    ids |= plan.pins(whole, directory)
+    ids |= plan.find_pins(whole, directory)
     asked = {*choice.addresses(directory.projects), *picked}
     named = references.list_id_references(picked, whole)
     live = live_reader.read(reader, directory, asked, ids, named=named)

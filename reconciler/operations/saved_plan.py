@@ -1,13 +1,15 @@
-"""A saved plan, taken up again: `apply PLANFILE`.
+"""Resume a saved plan: `apply PLANFILE`.
 
-The plan is evidence, not an order. What is carried out is compared anew from the files, the base
-and those few objects that the plan speaks of, and only where it is what the plan says.
+The plan is evidence, not an order. Files, base and the few objects that the plan concerns are
+compared again, and only what is still as the plan says is applied.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from reconciler import __version__
 from reconciler.config import loaded as config_loaded
 from reconciler.drift.activity_replay import ActivityReplay
 from reconciler.errors import GuardrailError
@@ -32,6 +34,7 @@ from reconciler.model import (
     values_at,
 )
 from reconciler.operations import drift, plan, policy_history
+from reconciler.operations.policy_history import History
 from reconciler.plan import links, planner
 from reconciler.plan.approvals import forecast
 from reconciler.plan.diff import references, secrets, three_way
@@ -46,18 +49,49 @@ from reconciler.posthog.client import Reader
 
 Pins = Mapping[Address, str]
 _AGAIN: Final = "make the plan again and look at it"
+_MAKE_AGAIN: Final = "make the plan again: reconciler plan --out FILE"
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class PlannedFiles:
     """What the checked-out files and the base say, put into the projects of that time."""
 
     desired: Declared
     base: Declared | None
 
 
-def files(saved: Saved, loaded: config_loaded.Loaded, base: config_loaded.Loaded | None) -> Files:
-    """The files that a plan is about; GuardrailError if they are others. Contacts nobody."""
+def check_applies(saved: Saved, target: str, host: str) -> None:
+    """Refuse a plan of a newer program, or for another target or host. Contacts nobody."""
+    if _parse_version(saved.tool_version) > _parse_version(__version__):
+        raise GuardrailError(
+            f"this plan was made by reconciler {saved.tool_version}",
+            why=f"this is {__version__}, and may understand some of it otherwise",
+            fix=f"apply it with that version, or {_MAKE_AGAIN}",
+        )
+    if saved.target != target:
+        raise GuardrailError(
+            f"this plan was made for the target {saved.target}",
+            why=f"this run is for {target}",
+            fix=f"reconciler --target {saved.target} apply …, or {_MAKE_AGAIN}",
+        )
+    if saved.host != host:
+        raise GuardrailError(
+            f"this plan was made for another host: {saved.host}",
+            why=f"this run is for {host}",
+            fix=f"apply it where it was made for, or {_MAKE_AGAIN}",
+        )
+
+
+def _parse_version(text: str) -> tuple[int, ...]:
+    """Return the numbers of a version, to compare; what is not a version is newer than all."""
+    numbers = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)([a-z.+-].*)?", text, re.ASCII)
+    return tuple(int(number) for number in numbers.groups()[:3]) if numbers else (2**31,)
+
+
+def expand_files(
+    saved: Saved, loaded: config_loaded.Loaded, base: config_loaded.Loaded | None
+) -> PlannedFiles:
+    """Return the files that a plan is about; GuardrailError if they are others."""
     basis = _basis(saved)
     names = {slug: tuple(place.projects) for slug, place in basis.organizations.items()}
     desired = config_loaded.expand(loaded, names)
@@ -68,7 +102,7 @@ def files(saved: Saved, loaded: config_loaded.Loaded, base: config_loaded.Loaded
             why="the files that are checked out declare something else",
             fix=f"check out what it was made from, or {_AGAIN}",
         )
-    return Files(desired, config_loaded.expand_base(base, names)[0])
+    return PlannedFiles(desired, config_loaded.expand_base(base, names)[0])
 
 
 def _basis(saved: Saved) -> PlanSnapshot:
@@ -84,17 +118,17 @@ def _basis(saved: Saved) -> PlanSnapshot:
 def resume(
     reader: Reader,
     saved: Saved,
-    said: Files,
+    files: PlannedFiles,
     options: Options,
-    since: policy_history.Since | None = None,
+    history: History | None = None,
 ) -> tuple[Plan, plan.World]:
-    """What of a plan can be carried out now, and the few things that were read to tell.
+    """Return what of a plan can be applied now, and the few things that were read to know it.
 
-    Findings say what cannot, object by object; the guardrails are asked anew.
+    Findings say what cannot, object by object; the guardrails are checked again.
     """
-    seen, compared = _look(reader, saved, said, options)
+    seen, compared = _look(reader, saved, files, options)
     live = seen.live
-    edges, unresolved = references.resolve_names(compared.picked, said.desired, live)
+    edges, unresolved = references.resolve_names(compared.picked, files.desired, live)
     now = compare.Present(compared.changes, live, (*compared.problems, *unresolved))
     parts = compare.split(saved, now)
     todo = three_way.resolve_conflicts(parts.todo, options.prefer)
@@ -110,10 +144,12 @@ def resume(
     )
     stopped = {one.address for one in refusals if one.address}
     refusals += findings.dependants(changes, saved.writes, stopped)
-    limits = _limits(options, saved, said, todo)
+    limits = _limits(options, saved, files, todo)
     names = {slug: tuple(place.projects) for slug, place in _basis(saved).organizations.items()}
-    begun = policy_history.look(reader, compared, said.desired, live, since=since, names=names)
-    guards = checks.find(todo, live, limits, desired=said.desired, base=said.base, begun=begun)
+    begun = policy_history.find_begun(
+        reader, compared, files.desired, live, history=history, projects=names
+    )
+    guards = checks.find(todo, live, limits, desired=files.desired, base=files.base, begun=begun)
     found = (*cycles, *refusals, *guards)
     repeated = set(map(_subject, found))
     kept = [
@@ -121,12 +157,13 @@ def resume(
         for one in saved.findings
         if one.code not in checks.CODES and _subject(one) not in repeated
     ]
-    seen = replace(seen, reads=reader.reads)
+    lineage = history.lineage if history is not None else None
+    seen = replace(seen, reads=reader.reads, lineage=lineage)
     made = replace(
         saved,
         changes=(*map(secrets.mask_hidden, changes), *_settled(saved, parts.done)),
         findings=tuple(sorted((*kept, *map(excerpts.attach, found)), key=_place)),
-        requests=plan.cost(seen, sum(c.action is not Action.NONE for c in todo)),
+        requests=plan.estimate_requests(seen, sum(c.action is not Action.NONE for c in todo)),
         change_requests=links.asked(todo, live),
         basis=None,
     )
@@ -146,14 +183,14 @@ def _place(finding: Finding) -> tuple[str, int, int, str, str]:
 
 
 def _look(
-    reader: Reader, saved: Saved, said: Files, options: Options
+    reader: Reader, saved: Saved, files: PlannedFiles, options: Options
 ) -> tuple[plan.World, Comparison]:
     """The objects of the plan as they are, then the gates of what is still to be done."""
     directory = key_access.directory(reader)
-    pins = plan.pins(said.desired, directory)
+    pins = plan.find_pins(files.desired, directory)
     _check_scopes(saved, directory, pins)
     counts = dict(_counts(saved))
-    named = _References(saved, said)
+    named = _References(saved, files)
     wanted = {(one.address, one.id): one for one in named.objects()}
     own = [Wanted(one.address, one.live_id) for one in saved.writes]
     known = {one.address for one in own}
@@ -170,26 +207,28 @@ def _look(
     touched = frozenset(one.address for one in saved.writes)
     prefer = _basis(saved).prefer
     chosen = replace(options, select=(), exclude=(), prefer=prefer, only=touched)
-    compared = planner.compare(desired=said.desired, base=said.base, live=live, options=chosen)
+    compared = planner.compare(desired=files.desired, base=files.base, live=live, options=chosen)
     asked = planner.gated_projects(compared)
     if asked or options.prune:  # who prunes must know who they are
         live = live_reader.read_gates(
             reader, live, directory, asked.written, pins, watched=asked.watched
         )
-        live = replace(live, rejections=tuple(plan.active_rejections(live, said.desired)))
-        compared = planner.compare(desired=said.desired, base=said.base, live=live, options=chosen)
+        live = replace(live, rejections=tuple(plan.active_rejections(live, files.desired)))
+        compared = planner.compare(
+            desired=files.desired, base=files.base, live=live, options=chosen
+        )
     live = replace(live, counts={p: n for p, n in counts.items() if p not in live.listed})
-    seen = plan.World(said.desired, said.base, live, reader.reads, reader.rate_limit)
+    seen = plan.World(files.desired, files.base, live, reader.reads, reader.rate_limit)
     return seen, replace(compared, live=live)
 
 
 class _References:
     """What the changes of a plan refer to, now and when it was made."""
 
-    def __init__(self, saved: Saved, said: Files) -> None:
+    def __init__(self, saved: Saved, files: PlannedFiles) -> None:
         self._writes = saved.writes
         self._before = {Address.parse(one.address): one.spec for one in _basis(saved).before}
-        self._sides = [side.resources for side in (said.desired, said.base) if side is not None]
+        self._sides = [side.resources for side in (files.desired, files.base) if side is not None]
 
     def places(self) -> set[Place]:
         """Return the collections to list: people, roles and cohorts, where they are named."""
@@ -271,7 +310,7 @@ def _who(
     if not looked:
         return
     trails = ActivityReplay(looked, live_names.speller(live))
-    for _gap in drift.ask(reader, live, trails, None):
+    for _gap in drift.read_log(reader, live, trails, None):
         pass  # a log that is closed names nobody, and changes nothing
     for address, trail in trails.of.items():
         for path, step in trail.found.items():
@@ -285,11 +324,13 @@ def _as_drift(one: compare.Moved) -> Change:
     return Change(one.change.address, action, one.fields, before=one.there)
 
 
-def _limits(options: Options, saved: Saved, said: Files, todo: tuple[Change, ...]) -> checks.Limits:
+def _limits(
+    options: Options, saved: Saved, files: PlannedFiles, todo: tuple[Change, ...]
+) -> checks.Limits:
     """`--confirm-deletes` with the number of the plan also covers what is left of them."""
     limits = options.limits
     doomed = [one.address for one in saved.writes if one.action is Action.DELETE]
-    planned = sum(address not in said.desired.resources for address in doomed)
+    planned = sum(address not in files.desired.resources for address in doomed)
     if limits.on_deletes.confirmed != planned:
         return limits
     left = len(deletes.implied(todo))

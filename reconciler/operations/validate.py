@@ -7,7 +7,7 @@ from reconciler.files import excerpts as files_excerpts
 from reconciler.live import key_access
 from reconciler.live import reader as live_reader
 from reconciler.model import Finding
-from reconciler.operations.plan import pins
+from reconciler.operations.plan import find_pins
 from reconciler.plan import satisfiability, selection
 from reconciler.plan.diff import references
 from reconciler.plan.selection import Options
@@ -19,7 +19,7 @@ def validate(reader: Reader, loaded: config_loaded.Loaded, options: Options) -> 
     directory = key_access.directory(reader)
     names = directory.project_names()
     desired = selection.pick(config_loaded.expand(loaded, names), options)
-    pinned = pins(desired, directory)
+    pinned = find_pins(desired, directory)
     asked = desired.resources.keys()
     named = references.list_id_references(asked, desired)
     live = live_reader.read(reader, directory, asked, pinned, named=named)

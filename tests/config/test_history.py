@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config import recent_commits
+from reconciler.config.settings import Target
+from reconciler.git import repository
+from reconciler.operations.policy_history import History
 from tests.e2e import acme
 from tests.support import CLEAN, Repository
 
@@ -25,13 +27,9 @@ def commit(repo, days_ago):
 
 def states(repo, *names, paths=(".",), overlays=()):
     """What each state says of the percentages of flags, by key."""
-    found = recent_commits.load(
-        [Path(path) for path in paths],
-        [Path(path) for path in overlays],
-        list(names) or None,
-        cwd=repo.folder,
-        now=NOW,
-    )
+    target = Target("default", paths=tuple(map(Path, paths)), overlays=tuple(map(Path, overlays)))
+    state = repository.read_state(repo.folder)
+    found = History(target, repo.folder, NOW, state).read_recent(list(names) or None)
     return [
         {
             address.name: resource.spec["filters"]["groups"][0]["rollout_percentage"]

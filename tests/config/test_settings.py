@@ -43,6 +43,7 @@ def test_everything_is_read(folder):
         organization="acme",
         api_key_env="POSTHOG_API_KEY_PRODUCTION",
         paths=(here / "config", here / "more"),
+        own_paths=(here / "config", here / "more"),
         overlays=(here / "overlays" / "production",),
         guardrails=settings.Guardrails(1, 12.5, allow_weakening=True),
         unmanaged="delete",
@@ -56,17 +57,18 @@ def test_everything_is_read(folder):
 def test_a_target_may_say_nothing(folder):
     """Then everything is the default, and the files are beside reconciler.yaml."""
     target = load(folder.write({"reconciler.yaml": WHOLE})).target("staging")
+    here = (folder.path,)
 
-    assert settings.Target("staging", paths=(folder.path,)) == target
+    assert settings.Target("staging", paths=here, own_paths=here) == target
 
 
 def test_without_a_file_there_is_one_target(folder):
     """The current folder, or the paths of the command line."""
-    assert load(folder).target() == settings.Target("default", paths=(folder.path,))
-    assert load(folder, paths=[Path("a"), Path("/b")]).target().paths == (
-        folder.path / "a",
-        Path("/b"),
-    )
+    here = (folder.path,)
+    assert load(folder).target() == settings.Target("default", paths=here, own_paths=here)
+    named = load(folder, paths=[Path("a"), Path("/b")]).target()
+    assert (folder.path / "a", Path("/b")) == named.paths
+    assert here == named.own_paths
     assert load(folder).folder is None
 
 

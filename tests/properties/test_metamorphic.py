@@ -173,7 +173,9 @@ def taken_up(sandbox, saved, loaded):
     """The plan as `apply PLANFILE` would carry it out now."""
     writer = situations.writer(sandbox)
     with writer:
-        return saved_plan.resume(writer, saved, saved_plan.files(saved, loaded, None), Options())[0]
+        return saved_plan.resume(
+            writer, saved, saved_plan.expand_files(saved, loaded, None), Options()
+        )[0]
 
 
 @QUICK

@@ -1,0 +1,313 @@
+"""Read what a command starts from, once: files, repository, base, and what earlier commits said.
+
+Takes values and returns values: it knows neither the command line nor the environment.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from reconciler.ci.build import Build
+from reconciler.config import loader, other_files, uncommitted
+from reconciler.config import settings as config_settings
+from reconciler.config.loaded import Loaded
+from reconciler.config.other_files import OtherDeclarations
+from reconciler.config.settings import Settings, Target
+from reconciler.errors import ConfigError
+from reconciler.files import working_tree
+from reconciler.files.text import Refused
+from reconciler.files.working_tree import WorkingTree
+from reconciler.git import applied_ref, repository
+from reconciler.git.applied_ref import Base
+from reconciler.git.commit_tree import CommitTree
+from reconciler.git.repository import RepositoryState
+from reconciler.model import Finding, PlanSnapshot, Selection, Severity
+from reconciler.operations.policy_history import History
+from reconciler.plan import selection
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """Facts about a run that use cases must not look up themselves.
+
+    Attributes:
+        cwd: the current folder, which names in messages are relative to.
+        now: the wall clock at the start of the command.
+        build: the CI build that the run is a part of; None outside of CI.
+        config: the settings file that was named, if one was.
+
+    """
+
+    cwd: Path
+    now: datetime
+    build: Build | None = None
+    config: Path | None = None
+
+    @property
+    def stamp(self) -> str:
+        """The start of the command as ISO 8601."""
+        return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFiles:
+    """The base and what its files declare, or neither, and the findings that say why."""
+
+    base: Base | None = None
+    loaded: Loaded | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a command starts from.
+
+    Attributes:
+        settings: reconciler.yaml, or what stands in for it.
+        target: the target of this run.
+        loaded: what the files of the working tree declare.
+        facts: facts about the run.
+        repository: the repository that holds the files; None outside git.
+        base: the commit that was applied last, if it is known and can be read.
+        base_loaded: what the files declared there.
+        findings: about the base, and about files that are in no commit.
+        is_clean: whether the files are those of the commit that is checked out.
+        history: what earlier commits said; git is asked only when a plan needs it.
+
+    """
+
+    settings: Settings
+    target: Target
+    loaded: Loaded
+    facts: RunFacts
+    repository: RepositoryState | None
+    base: Base | None
+    base_loaded: Loaded | None
+    findings: tuple[Finding, ...]
+    is_clean: bool
+    history: History
+
+    @property
+    def head(self) -> str | None:
+        """The commit that is checked out; None outside git, and before the first."""
+        return self.repository.head if self.repository is not None else None
+
+    @property
+    def folder(self) -> Path:
+        """The folder below which runs are journalled."""
+        return self.settings.folder or self.facts.cwd
+
+    @property
+    def ignored(self) -> int:
+        """The number of declared resources that the target's `ignore` covers."""
+        return count_ignored(self.target, self.loaded)
+
+    def snapshot(self, part: Selection, *, prefer: str | None = None) -> PlanSnapshot:
+        """Return what a plan that is to be saved says about where it comes from."""
+        is_dirty = self.head is not None and not self.is_clean
+        return PlanSnapshot(self.head, is_dirty, part, prefer=prefer)
+
+
+def read(
+    settings: Settings,
+    target: Target,
+    facts: RunFacts,
+    *,
+    base_ref: str | None = None,
+    uses_base: bool = True,
+) -> Inputs:
+    """Read the files, the repository and the base.
+
+    Args:
+        settings: reconciler.yaml.
+        target: the target of this run, with paths from the command line if there are any.
+        facts: facts about the run.
+        base_ref: the base that was named, if one was.
+        uses_base: whether there may be a base at all.
+
+    """
+    loaded = load_files(settings, target, facts.cwd)
+    state = read_state(target, facts)
+    known = BaseFiles()
+    if uses_base:
+        known = read_base(settings, target, facts, state, ref=base_ref, like=loaded)
+    loaded.draft.forget()
+    findings, is_clean = known.findings, False
+    if state is not None and (head := state.tree(cwd=facts.cwd)) is not None:
+        differences = uncommitted.compare(
+            loaded, target.paths, target.overlays, head, settings.file
+        )
+        findings, is_clean = (*findings, *differences.findings()), not differences.files
+    return Inputs(
+        settings,
+        target,
+        loaded,
+        facts,
+        state,
+        known.base,
+        known.loaded,
+        findings,
+        is_clean,
+        _find_history(target, facts, state, known.base),
+    )
+
+
+def load_files(settings: Settings, target: Target, cwd: Path) -> Loaded:
+    """Load the files of the working tree; raise ConfigError with every finding."""
+    tree = WorkingTree(cwd=cwd, anchor=settings.folder, skip=frozenset(target.overlays))
+    return loader.load(target.paths, overlays=target.overlays, tree=tree)
+
+
+def count_ignored(target: Target, loaded: Loaded) -> int:
+    """Return how many declared resources the target's `ignore` covers: they are never applied."""
+    if not target.ignore:
+        return 0
+    declared = loaded.declared.resources
+    return sum(selection.matches(address, target.ignore) for address in declared)
+
+
+def read_state(target: Target, facts: RunFacts) -> RepositoryState | None:
+    """Read the facts about the repository that holds the files; None outside git."""
+    return applied_ref.read_state(target.paths[0], target=target.name, build=facts.build)
+
+
+def read_base(
+    settings: Settings,
+    target: Target,
+    facts: RunFacts,
+    state: RepositoryState | None,
+    *,
+    ref: str | None = None,
+    like: Loaded | None = None,
+) -> BaseFiles:
+    """Read the base, or none and why: nothing is ever deleted because a base is missing.
+
+    `like` is what the files of now declare: what has not changed is not read again.
+    """
+    base = applied_ref.resolve(
+        ref, target=target.name, build=facts.build, state=state, cwd=target.paths[0]
+    )
+    if base is None:
+        return BaseFiles()
+    if not base.in_history:
+        return BaseFiles(findings=(_report_not_merged(base, None),))
+    tree = repository.commit_tree(
+        base.commit, cwd=facts.cwd, at=target.paths[0], may_lack_paths=True
+    )
+    if like is not None:
+        texts = like.draft.texts
+        tree = replace(tree, known={like.blobs[name]: data for name, data in texts.items()})
+    loaded, findings = _load_base(settings, target, tree, base, like)
+    if base.unused is not None:
+        findings = (*findings, _report_not_merged(base.unused, base))
+    return BaseFiles(base if loaded is not None else None, loaded, findings)
+
+
+def _load_base(
+    settings: Settings, target: Target, tree: CommitTree, base: Base, like: Loaded | None
+) -> tuple[Loaded | None, tuple[Finding, ...]]:
+    """Load the files of the base, by the reconciler.yaml of then; None and why if that fails.
+
+    A base whose files cannot be used is no base: it is never taken for one that declares nothing.
+    """
+    try:
+        then = _read_earlier_target(settings, target, tree)
+        if then is None:
+            why = f"target {target.name} is not in its reconciler.yaml"
+            return None, (_report_unreadable(why, base),)
+        loaded = loader.load(then.paths, overlays=then.overlays, tree=tree, like=like, warn=False)
+        loaded.draft.forget()
+    except ConfigError as error:
+        first = error.findings[0] if error.findings else None
+        why = f"{first.source}: {first.message}" if first is not None else error.what
+        return None, (_report_unreadable(why, base),)
+    return loaded, () if loaded.organizations else (_report_empty(base),)
+
+
+def _read_earlier_target(settings: Settings, target: Target, tree: CommitTree) -> Target | None:
+    """Return the target as the base had it; as it is now where there was no reconciler.yaml."""
+    if settings.file is None:
+        return target
+    try:
+        data = tree.read(settings.file)
+    except Refused:  # it stands outside the repository: it was never committed
+        return target
+    if data is None:
+        return target
+    display = tree.display(settings.file)
+    then = config_settings.parse(data, file=settings.file, display=display, given=settings.given)
+    return then.targets.get(target.name)
+
+
+def _report_not_merged(base: Base, used: Base | None) -> Finding:
+    commit = base.commit[:10]
+    instead = "there is no base, and nothing is deleted because it left the files"
+    if used is not None:
+        instead = f"the base is {used.commit[:10]} instead"
+    return Finding(
+        "base-not-merged",
+        Severity.WARNING,
+        f"{base.ref} is at {commit}, which is not in the history of the commit that is checked "
+        f"out: {instead}",
+        why="anybody who may push can set this ref; only a merged commit can have been applied",
+        fix=f"if {commit} was applied, name it: --base {commit}",
+    )
+
+
+def _report_unreadable(why: str, base: Base) -> Finding:
+    return Finding(
+        "base-unreadable",
+        Severity.WARNING,
+        f"the files at the base {base.ref} cannot be used: causes are unknown, and nothing is "
+        "deleted because it left the files",
+        why=why,
+        fix="name another commit with --base",
+    )
+
+
+def _report_empty(base: Base) -> Finding:
+    return Finding(
+        "base-empty",
+        Severity.NOTICE,
+        f"nothing was declared at the base {base.ref}: every field counts as newly written",
+        why=f"commit {base.commit[:10]} has no document where the files are",
+        fix="if they stood elsewhere, name the commit that was applied last with --base",
+    )
+
+
+def _find_history(
+    target: Target, facts: RunFacts, state: RepositoryState | None, base: Base | None
+) -> History:
+    named, cwd = facts.config, facts.cwd
+    above = [cwd / named] if named is not None else _settings_above(cwd)
+    files: Sequence[Path] = ()
+    if state is not None:
+        files = [file for file in above if working_tree.git_root(file.parent) == state.root]
+    return History(target, cwd, facts.now, state, base, tuple(files))
+
+
+def _settings_above(cwd: Path) -> list[Path]:
+    """Return where settings of a run stand, or may have stood."""
+    return [folder / working_tree.SETTINGS for folder in (cwd, *cwd.parents)]
+
+
+def is_partial(settings: Settings, target: Target) -> bool:
+    """Return whether the paths of a command line leave out some of the target's own."""
+    if not settings.given or settings.file is None:
+        return False
+    given = [path.resolve() for path in target.paths]
+    return not all(
+        any(own.resolve().is_relative_to(path) for path in given) for own in target.own_paths
+    )
+
+
+def read_other_declarations(inputs: Inputs) -> OtherDeclarations:
+    """Read what the rest of the target's files declare; without settings, of the repository."""
+    settings, cwd = inputs.settings, inputs.facts.cwd
+    if settings.file is not None:
+        whole = inputs.target.own_paths
+    else:
+        whole = (inputs.repository.root if inputs.repository is not None else cwd,)
+    tree = WorkingTree(cwd=cwd, anchor=settings.folder)
+    return other_files.look(whole, tree, inputs.loaded.blobs.keys())
