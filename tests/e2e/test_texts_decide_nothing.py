@@ -17,7 +17,7 @@ from tests.e2e import acme
 from tests.e2e.gate_states import FLAGS, REQUESTS, every_gate
 from tests.e2e.saved import seed
 from tests.e2e.test_drift import edit as by_hand
-from tests.harness import reworded
+from tests.harness import reworded, rewording
 
 TEXTS = {"message", "why", "fix", "breaks", "excerpt", "width", "reason", "created_at", "digest"}
 NOW = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")  # of commits, so that all have one id
@@ -379,7 +379,7 @@ def test_planted_decisions_on_texts_are_found(processes, shared_sandbox, tmp_pat
 
 
 def test_every_text_of_another_program_is_still_looked_for():
-    """What is exempt from rewording, and why: see `reworded.FOREIGN`."""
+    """What is exempt from rewording, and why: see `rewording.FOREIGN`."""
     sources = "".join(path.read_text(encoding="utf-8") for path in Path("reconciler").rglob("*.py"))
 
-    assert [] == [text for text in reworded.FOREIGN if f'"{text}"' not in sources]
+    assert [] == [text for text in rewording.FOREIGN if f'"{text}"' not in sources]

@@ -1,174 +1,12 @@
-"""The program with every sentence replaced by a random one, in a process of its own.
+"""A repository whose commands run in another process, there perhaps with other words."""
 
-A module of the client is compiled from a tree in which each text that people read is a call that
-makes up another one, each time it is evaluated; a constant in capitals gets new words each time it
-is looked up. So no text is ever equal to another, nor contains it, and what the program decides by
-a text comes out differently.
-
-    python -m tests.harness.reworded OPTIONS
-
-reads a command a line and answers with what it did. OPTIONS is JSON: `reword`, and `planted`
-changes of modules.
-"""
-
-import ast
-import builtins
 import json
-import re
-import string
 import subprocess
 import sys
 from contextlib import contextmanager
-from importlib.machinery import PathFinder, SourceFileLoader
 from pathlib import Path
-from random import Random
 
-from reconciler.cli.session import Session
 from tests.support import CLEAN, Done, Repository
-
-STRICT = ("plan", "apply", "operations", "render", "live", "drift", "model")
-# Texts of other programs that the client looks for, as no status or code says it: PostHog's
-# refusals (contract 1.2, 7.4, 11), libyaml's and the host's. And what is sent, or written to files.
-FOREIGN = frozenset(
-    {
-        "owners can view",
-        "scoped projects",
-        "does not have access to the requested",
-        "approver set",
-        "your own change request",
-        "only pending",
-        "cannot cancel",
-        "access to the project",
-        "level is insufficient",
-        "does not support",
-        "personal api key",
-        "maximum nesting depth",
-    }
-)
-_SENTENCE = re.compile(r"[A-Za-z]{2,}[^A-Za-z]* [^A-Za-z]*[A-Za-z]{2,}")
-_KEPT = re.compile(r"\{[^{}]*\}|%\(\w+\)s|%[sdr]|\n")  # placeholders
-_CAPITALS = re.compile(r"_*[A-Z][A-Z0-9_]*")
-_made: set[str] = set()
-_chance = Random(13)
-
-
-def reworded(text):
-    """Other words, and other signs between them; placeholders and the ends of lines stay."""
-    pieces, end = [], 0
-    for kept in _KEPT.finditer(text):
-        pieces += [_words(text[end : kept.start()]), kept[0]]
-        end = kept.end()
-    made = "".join((*pieces, _words(text[end:])))
-    _made.add(made)
-    return made
-
-
-def _words(text):
-    if not text:
-        return ""
-    number = max(1, len(text) // 7)
-    words = ("".join(_chance.choices(string.ascii_lowercase, k=7)) for _ in range(number))
-    return f" {' '.join(words)} "
-
-
-def again(value):
-    """Other words for a constant that is a text of ours; anything else as it is."""
-    return reworded(value) if type(value) is str and value in _made else value
-
-
-class Rewording(ast.NodeTransformer):
-    """Replaces texts of a module by calls. `strict`: also what stands between two values."""
-
-    def __init__(self, *, strict):
-        self.strict = strict
-
-    def _is_text(self, value):
-        if not isinstance(value, str) or value in FOREIGN or "%(" in value:  # of git or click
-            return False
-        return bool(_SENTENCE.search(value)) or (self.strict and " " in value.strip())
-
-    def visit_Constant(self, node):
-        return _call("_reworded_", node) if self._is_text(node.value) else node
-
-    def visit_JoinedStr(self, node):
-        for number, part in enumerate(node.values):
-            if isinstance(part, ast.FormattedValue):
-                part.value = self.visit(part.value)  # its format is no text
-            elif self._is_text(part.value) or (self.strict and " " in part.value):
-                node.values[number] = ast.FormattedValue(_call("_reworded_", part), -1, None)
-        return node
-
-    def visit_Name(self, node):
-        is_constant = isinstance(node.ctx, ast.Load) and _CAPITALS.fullmatch(node.id)
-        return _call("_again_", node) if is_constant else node
-
-    def visit_Attribute(self, node):
-        self.generic_visit(node)
-        is_constant = isinstance(node.ctx, ast.Load) and _CAPITALS.fullmatch(node.attr)
-        return _call("_again_", node) if is_constant else node
-
-    def visit_Expr(self, node):
-        return node if isinstance(node.value, ast.Constant) else self.generic_visit(node)
-
-    def visit_Call(self, node):
-        function = ast.unparse(node.func)
-        if function.startswith("re.") or function.endswith(("TypeVar", "strftime", "cast")):
-            return node
-        return self.generic_visit(node)
-
-    def visit_match_case(self, node):
-        node.guard = self.visit(node.guard) if node.guard is not None else None
-        node.body = [self.visit(statement) for statement in node.body]
-        return node
-
-    def visit_AnnAssign(self, node):
-        is_type = ast.unparse(node.annotation) == "TypeAlias"
-        node.value = (
-            self.visit(node.value) if node.value is not None and not is_type else node.value
-        )
-        return node
-
-    def visit_arg(self, node):
-        return node
-
-    def visit_FunctionDef(self, node):
-        returns, node.returns = node.returns, None
-        self.generic_visit(node)
-        node.returns = returns
-        return node
-
-
-def _call(name, node):
-    return ast.copy_location(ast.Call(ast.Name(name, ast.Load()), [node], []), node)
-
-
-class _Loader(SourceFileLoader):
-    """Compiles from the changed tree; never from a cache, and without leaving one."""
-
-    reword, planted = True, {}
-
-    def get_code(self, fullname):
-        path = self.get_filename(fullname)
-        text = self.get_data(path).decode()
-        for old, new in self.planted.get(fullname, ()):
-            assert old in text, (fullname, old)
-            text = text.replace(old, new)
-        tree = ast.parse(text)
-        if self.reword:
-            strict = not {*fullname.split(".")[1:2]}.isdisjoint(STRICT)
-            tree = ast.fix_missing_locations(Rewording(strict=strict).visit(tree))
-        return compile(tree, path, "exec", dont_inherit=True)
-
-
-class _Finder:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name.split(".")[0] != "reconciler" or name.startswith("reconciler.sandbox"):
-            return None
-        spec = PathFinder.find_spec(name, path, target)
-        if spec is not None and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = _Loader(spec.loader.name, spec.loader.path)
-        return spec
 
 
 class Remote(Repository):
@@ -180,18 +18,18 @@ class Remote(Repository):
 
     def run(self, *arguments, token=None, **extra):
         environ = {**self.environment(token), **extra}
-        asked = {"arguments": arguments, "folder": str(self.folder), "environ": environ}
-        self.process.stdin.write(json.dumps(asked) + "\n")
+        command = {"arguments": arguments, "folder": str(self.folder), "environ": environ}
+        self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
         return Done(*json.loads(self.process.stdout.readline()))
 
 
 @contextmanager
 def process(*, reword, **planted):
-    """The process; `planted` replaces text in modules: {module: [[old, new]]}."""
+    """Start the process; `planted` replaces text in modules: {module: [[old, new]]}."""
     options = json.dumps({"reword": reword, "planted": planted})
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.harness.reworded", options],
+        [sys.executable, "-m", "tests.harness.rewording", options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -202,29 +40,3 @@ def process(*, reword, **planted):
             yield running
         finally:
             running.kill()
-
-
-def serve(*, reword, planted):
-    """Run what is asked on the standard input. Waiting takes no time."""
-    if reword or planted:
-        for name in [name for name in sys.modules if name.split(".")[0] == "reconciler"]:
-            del sys.modules[name]
-        del sys.modules["tests.support"]
-        builtins._reworded_, builtins._again_ = reworded, again
-        _Loader.reword, _Loader.planted = reword, planted
-        sys.meta_path.insert(0, _Finder)
-    from tests.harness.driver import Time
-    from tests.support import run_in_process
-
-    time = Time()
-    Session.surroundings = {"clock": time.clock, "sleep": time.sleep, "rng": Random(0)}
-    answers = sys.stdout
-    for line in sys.stdin:
-        asked = json.loads(line)
-        done = run_in_process(asked["arguments"], asked["folder"], asked["environ"])
-        answers.write(json.dumps([done.code, done.out, done.err]) + "\n")
-        answers.flush()
-
-
-if __name__ == "__main__":
-    serve(**json.loads(sys.argv[1]))
