@@ -11,6 +11,7 @@ from scripts.cli_reference import render_reference
 from tests.support import CLEAN, Repository, run_in_process, sandbox_process
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "reconciler"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 CONSOLE = re.compile(r"^ *```console\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
@@ -47,6 +48,19 @@ def test_every_page_is_in_the_index():
     pages = {page.name for page in PAGES if page.parent.name == "docs"} - {"index.md"}
 
     assert {page for page in pages if f"]({page})" in index} == pages
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_file_that_a_map_of_the_code_names_exists(page):
+    """Paths are from the root of the repository, or below `reconciler/`."""
+    text = (ROOT / page).read_text("utf-8")
+    named = set(re.findall(r"[\w./]*\w/[\w./]*\w\.(?:py|json|yaml|toml)|\b\w+(?:/\w+)*/(?=`)", text))
+    missing = {
+        name for name in named if not ((ROOT / name).exists() or (PACKAGE / name).exists())
+    }
+
+    assert len(named) > 5
+    assert missing == set()
 
 
 def typed(page):
