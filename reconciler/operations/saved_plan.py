@@ -139,7 +139,7 @@ def resume(
         *gates.find(saved, todo, live),
     ]
     everything = (*todo, *(one.change for one in parts.moved))
-    changes, cycles = ordering_changes.linked(
+    changes, cycles = ordering_changes.order_changes(
         everything, edges, effects.find_gate_effects(everything, live)
     )
     stopped = {one.address for one in refusals if one.address}

@@ -55,14 +55,14 @@ def build_plan(
     changes, held = checks.hold_back(compared.changes, (*unresolved, *problems))
     leans = effects.find_gate_effects(changes, live)
     changes = forecast.forecast(changes, live, live.rejections, last=leans.last())
-    changes, cycles = ordering_changes.linked(changes, edges, leans)
+    changes, cycles = ordering_changes.order_changes(changes, edges, leans)
     said = (
         *picked.findings,
         *unresolved,
         *problems,
         *held,
         *cycles,
-        *flag_dependencies.find(changes, live),
+        *flag_dependencies.find_refused_changes(changes, live),
         *rejected_changes.find(changes, live),
         *checks.find(changes, live, options.limits, desired=desired, base=base, begun=begun),
         *findings.find(changes, live),

@@ -198,6 +198,6 @@ def test_cycles_are_reported_and_do_not_hang():
         desired=declared(role("a"), role("b")), base=None, live=live(), options=selection.Options()
     )
 
-    _, findings = changes.linked(plan.changes, {a: (b,), b: (a,)}, GateEffects())
+    _, findings = changes.order_changes(plan.changes, {a: (b,), b: (a,)}, GateEffects())
 
     assert [(finding.code, finding.address) for finding in findings] == [("cycle", a), ("cycle", b)]

@@ -1,8 +1,8 @@
-"""Dependencies, and one order for all: what is needed first, deletes reversed and last.
+"""Order changes: what is needed goes first, deletes in reverse and last.
 
 organization → project → role → approval policy → feature flag
 
-What only weakens a gate goes after the flags that it covers (`order_gates`).
+What only weakens a gate goes after the flags that it covers (`ordering.gates`).
 """
 
 from collections import defaultdict
@@ -18,19 +18,23 @@ from reconciler.plan.ordering import flag_dependencies, gates
 from reconciler.plan.weakening.effects import GateEffects
 
 
-def linked(
-    changes: tuple[Change, ...], edges: Edges, leans: GateEffects
+def order_changes(
+    changes: tuple[Change, ...], edges: Edges, effects: GateEffects
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
-    """The changes in the order of apply, each with what it depends on."""
+    """Return the changes in the order of apply, each with what it depends on."""
     moving = {change.address: change for change in changes if change.action is not Action.NONE}
-    needs = {address: _needs(change, edges, moving, leans) for address, change in moving.items()}
-    gates.around(moving, needs, leans)
-    flag_dependencies.around(moving, needs)
-    _deletes_last(moving, needs)
-    late = {address: _late(moving[address], found, moving) for address, found in needs.items()}
-    graph = {address: found - late[address] for address, found in needs.items()}
-    cycles = tuple(_broken_cycles(graph))
-    order = _sorted(graph, moving)
+    needs = {
+        address: _find_needs(change, edges, moving, effects) for address, change in moving.items()
+    }
+    gates.add_needs(moving, needs, effects)
+    flag_dependencies.add_needs(moving, needs)
+    _put_deletes_last(moving, needs)
+    late = {
+        address: _find_late(moving[address], needed, moving) for address, needed in needs.items()
+    }
+    graph = {address: needed - late[address] for address, needed in needs.items()}
+    cycles = tuple(_break_cycles(graph))
+    order = _sort(graph, moving)
     place = {address: number for number, address in enumerate(order)}
     result = [
         replace(
@@ -42,41 +46,43 @@ def linked(
         else change
         for change in changes
     ]
-    result.sort(key=lambda c: (place.get(c.address, len(place)), _rank(c.address), c.address))
+    result.sort(key=lambda c: (place.get(c.address, len(place)), _get_rank(c.address), c.address))
     return tuple(result), cycles
 
 
-def _rank(address: Address) -> int:
+def _get_rank(address: Address) -> int:
     return KINDS[address.kind].rank
 
 
-def _needs(
-    change: Change, edges: Edges, moving: Mapping[Address, Change], leans: GateEffects
+def _find_needs(
+    change: Change, edges: Edges, moving: Mapping[Address, Change], effects: GateEffects
 ) -> set[Address]:
-    """What it names, where that itself has to move first."""
+    """Return what a change refers to and has to wait for."""
     if change.action is Action.DELETE:
         return set()
-    found = set()
+    needs = set()
     for target in edges.get(change.address, ()):
         other = moving.get(target)
         if other is None or target == change.address or other.action is Action.DELETE:
             continue
         if target.kind == change.address.kind == flag_dependencies.KIND:
-            continue  # see `dependencies`: it depends on which way the two move
+            continue  # see `flag_dependencies`: it depends on what each change does
         inside = target.parts == change.address.parts[: len(target.parts)]
-        first = not inside and _orders(change.address, target)
-        if other.action is Action.CREATE or (first and not leans.turns(change.address, target)):
-            found.add(target)
-    return found
+        first = not inside and _is_ordering(change.address, target)
+        if other.action is Action.CREATE or (first and not effects.turns(change.address, target)):
+            needs.add(target)
+    return needs
 
 
-def _orders(address: Address, target: Address) -> bool:
-    """Whether a reference to an existing resource makes its update go first."""
+def _is_ordering(address: Address, target: Address) -> bool:
+    """Return whether a reference to an existing resource makes its update go first."""
     return any(r.kind == target.kind and r.orders for r in KINDS[address.kind].references)
 
 
-def _deletes_last(moving: Mapping[Address, Change], needs: Mapping[Address, set[Address]]) -> None:
-    """What is deleted waits for everything that still names it or lives in it."""
+def _put_deletes_last(
+    moving: Mapping[Address, Change], needs: Mapping[Address, set[Address]]
+) -> None:
+    """Let deletes wait for everything that still refers to the object or lives in it."""
     doomed = {fold(a): a for a, change in moving.items() if change.action is Action.DELETE}
     if not doomed:
         return
@@ -85,29 +91,31 @@ def _deletes_last(moving: Mapping[Address, Change], needs: Mapping[Address, set[
         for number in range(1, len(address.parts)):
             kind = "Organization" if number == 1 else "Project"
             users[Address(kind, address.parts[:number])].add(address)
-        there = moving[address].before
-        for reference in KINDS[address.kind].references if there else ():
+        live = moving[address].before
+        for reference in KINDS[address.kind].references if live else ():
             if reference.kind == flag_dependencies.KIND:
-                continue  # see `dependencies`
-            for _, name in values_at(there.spec if there else {}, reference.path):
+                continue  # see `flag_dependencies`
+            for _, name in values_at(live.spec if live else {}, reference.path):
                 users[fold(reference.target(address, name))].add(address)
     for target, address in doomed.items():
         needs[address].update(users[target] - {address})
 
 
-def _late(change: Change, found: set[Address], moving: Mapping[Address, Change]) -> set[Address]:
-    """A new organization cannot wait for roles that live in it: only its last call does."""
+def _find_late(
+    change: Change, needs: set[Address], moving: Mapping[Address, Change]
+) -> set[Address]:
+    """Return what only the last call of a create waits for: roles of a new organization."""
     if change.action is not Action.CREATE:
         return set()
-    mine = change.address.parts
+    parts = change.address.parts
     return {
         target
-        for target in found
-        if target.parts[: len(mine)] == mine and moving[target].action is Action.CREATE
+        for target in needs
+        if target.parts[: len(parts)] == parts and moving[target].action is Action.CREATE
     }
 
 
-def _broken_cycles(graph: Mapping[Address, set[Address]]) -> Iterator[Finding]:
+def _break_cycles(graph: Mapping[Address, set[Address]]) -> Iterator[Finding]:
     """Take edges out of `graph` until it has no cycle; yield an error for each of its resources.
 
     Policies and the people whom they name can wait for each other, too: a role that leaves the
@@ -117,7 +125,7 @@ def _broken_cycles(graph: Mapping[Address, set[Address]]) -> Iterator[Finding]:
         after, before = min((after, before) for before, after in pairwise(ring))
         graph[after].discard(before)
         message = "these resources need each other: " + " → ".join(map(str, ring))
-        fix = "take one of the references out, apply, and put it back"
+        fix = "remove one of the references, apply, and add it again"
         for address in sorted(set(ring)):
             yield Finding("cycle", Severity.ERROR, message, fix=fix, address=address)
 
@@ -131,31 +139,31 @@ def _find_cycle(graph: Mapping[Address, set[Address]]) -> list[Address] | None:
     return None
 
 
-def _sorted(
-    graph: Mapping[Address, set[Address]], moving: Mapping[Address, Change]
-) -> list[Address]:
-    """Layer by layer, inside one by rank and name, so that output is stable; deletes last."""
+def _sort(graph: Mapping[Address, set[Address]], moving: Mapping[Address, Change]) -> list[Address]:
+    """Return the addresses layer by layer, each sorted by rank and name; deletes last."""
     sorter = TopologicalSorter(graph)
     sorter.prepare()
     order: list[Address] = []
     while sorter.is_active():
-        ready = sorted(sorter.get_ready(), key=lambda a: (_rank(a), a))
+        ready = sorted(sorter.get_ready(), key=lambda a: (_get_rank(a), a))
         order.extend(ready)
         sorter.done(*ready)
-    last = {a for a in order if moving[a].action is Action.DELETE} - _waited_for(graph, moving)
+    last = {a for a in order if moving[a].action is Action.DELETE} - _find_awaited_deletes(
+        graph, moving
+    )
     order.sort(key=last.__contains__)
     return order
 
 
-def _waited_for(
+def _find_awaited_deletes(
     graph: Mapping[Address, set[Address]], moving: Mapping[Address, Change]
 ) -> set[Address]:
     """Return the deletes that an update needs: of a flag whose dependency is switched off."""
-    found: set[Address] = set()
-    todo = [a for a, change in moving.items() if change.action is not Action.DELETE]
-    while todo:
-        for other in graph.get(todo.pop(), ()):
-            if moving[other].action is Action.DELETE and other not in found:
-                found.add(other)
-                todo.append(other)
-    return found
+    awaited: set[Address] = set()
+    pending = [a for a, change in moving.items() if change.action is not Action.DELETE]
+    while pending:
+        for other in graph.get(pending.pop(), ()):
+            if moving[other].action is Action.DELETE and other not in awaited:
+                awaited.add(other)
+                pending.append(other)
+    return awaited

@@ -28,7 +28,9 @@ KIND: Final = "FeatureFlag"
 IN_USE: Final = "flag-in-use"
 IS_OFF: Final = "dependency-off"
 CYCLE: Final = "cycle"
-_PATHS: Final = tuple(one.path for one in KINDS[KIND].references if one.kind == KIND)
+_PATHS: Final = tuple(
+    reference.path for reference in KINDS[KIND].references if reference.kind == KIND
+)
 _SENT: Final = frozenset({"active", "filters"})
 _SHOWN: Final = 5  # flags that an error lists
 
@@ -37,23 +39,23 @@ _Key = tuple[tuple[str, ...], str]  # the scope of a flag, and its live key
 
 
 @dataclass(frozen=True)
-class _Move:
-    """What a change does to its flag, as far as other flags are concerned."""
+class _FlagMove:
+    """The effect of a change on its flag, as far as other flags are concerned."""
 
     change: Change
 
     @cached_property
     def key(self) -> _Key:
-        """The flag as conditions refer to it."""
+        """Return the flag as conditions refer to it."""
         before, address = self.change.before, self.change.address
         return address.parts[:-1], before.address.name if before is not None else address.name
 
     @cached_property
     def sends(self) -> frozenset[str]:
-        """Which of the fields that PostHog checks are sent."""
+        """Return which of the fields that PostHog checks are sent."""
         if self.change.action is Action.CREATE:
             return _SENT
-        return _SENT & {root(one.path) for one in self.change.fields}
+        return _SENT & {root(field.path) for field in self.change.fields}
 
     @cached_property
     def _specs(self) -> tuple[Spec, Spec]:
@@ -84,30 +86,30 @@ class _Move:
 
     @cached_property
     def needed_before(self) -> frozenset[str]:
-        """The keys of the flags that it depends on before the run."""
-        return frozenset(_keys(self._specs[0]))
+        """Return the keys of the flags that it depends on before the run."""
+        return frozenset(_list_keys(self._specs[0]))
 
     @cached_property
     def needed(self) -> frozenset[str]:
-        """The keys of the flags that it depends on after the run."""
-        return frozenset(() if self.change.action is Action.DELETE else _keys(self._specs[1]))
+        """Return the keys of the flags that it depends on after the run."""
+        return frozenset(() if self.change.action is Action.DELETE else _list_keys(self._specs[1]))
 
 
-def _keys(spec: Spec) -> Iterator[str]:
+def _list_keys(spec: Spec) -> Iterator[str]:
     for path in _PATHS:
         for _, key in values_at(spec, path):
             yield str(key)
 
 
-def _moves(changes: Iterable[Change]) -> dict[_Key, _Move]:
-    found = (_Move(one) for one in changes if one.address.kind == KIND)
-    return {one.key: one for one in found if one.change.action is not Action.NONE}
+def _index_moves(changes: Iterable[Change]) -> dict[_Key, _FlagMove]:
+    flags = (_FlagMove(change) for change in changes if change.address.kind == KIND)
+    return {move.key: move for move in flags if move.change.action is not Action.NONE}
 
 
-def around(moving: Mapping[Address, Change], needs: Needs) -> None:
+def add_needs(moving: Mapping[Address, Change], needs: Needs) -> None:
     """Add to `needs` what flags wait for because of other flags."""
-    moves = _moves(moving.values())
-    if not any(one.rises or one.falls for one in moves.values()):
+    moves = _index_moves(moving.values())
+    if not any(move.rises or move.falls for move in moves.values()):
         return
     for (scope, _), move in moves.items():
         deletes = move.change.action is Action.DELETE
@@ -121,53 +123,53 @@ def around(moving: Mapping[Address, Change], needs: Needs) -> None:
                 needs[move.change.address].add(other.change.address)
 
 
-def find(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
+def find_refused_changes(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
     """Find everything that PostHog must refuse because of what depends on what."""
-    moves = _moves(changes)
-    falling = {key: one for key, one in moves.items() if one.falls}
+    moves = _index_moves(changes)
+    falling = {key: move for key, move in moves.items() if move.falls}
     if falling:
-        written = {_Move(one).key for one in changes if one.address.kind == KIND}
-        yield from _in_use(falling, moves, live, written)
-    asking = [one for one in moves.values() if one.needed and one.sends]
-    if asking:
-        yield from _World(moves, live).problems(asking)
+        written = {_FlagMove(change).key for change in changes if change.address.kind == KIND}
+        yield from _find_in_use(falling, moves, live, written)
+    dependants = [move for move in moves.values() if move.needed and move.sends]
+    if dependants:
+        yield from _FlagsAfterRun(moves, live).problems(dependants)
 
 
-def _in_use(
-    falling: Mapping[_Key, _Move],
-    moves: Mapping[_Key, _Move],
+def _find_in_use(
+    falling: Mapping[_Key, _FlagMove],
+    moves: Mapping[_Key, _FlagMove],
     live: Live,
     written: Collection[_Key],
 ) -> Iterator[Finding]:
     users: dict[_Key, list[str]] = defaultdict(list)
     scopes = {scope for scope, _ in falling}
-    for address, there in live.resources.items():
+    for address, flag in live.resources.items():
         scope = address.parts[:-1]
         if address.kind != KIND or scope not in scopes or (scope, address.name) in moves:
             continue
-        if there.spec.get("active", True):
-            for key in frozenset(_keys(there.spec)):
+        if flag.spec.get("active", True):
+            for key in frozenset(_list_keys(flag.spec)):
                 users[scope, key].append(address.name)
     for (scope, name), move in moves.items():
         for key in move.needed if move.is_on else ():
             users[scope, key].append(name)
     for where, move in falling.items():
-        others = sorted(one for one in users.get(where, ()) if one != where[1])
+        others = sorted(user for user in users.get(where, ()) if user != where[1])
         if others:
-            unwritten = [one for one in others if (where[0], one) not in written]
-            yield _stays(move.change, others, unwritten)
+            unwritten = [user for user in others if (where[0], user) not in written]
+            yield _report_in_use(move.change, others, unwritten)
 
 
-def _stays(change: Change, users: list[str], unwritten: list[str]) -> Finding:
+def _report_in_use(change: Change, users: list[str], unwritten: list[str]) -> Finding:
     deletes = change.action is Action.DELETE
     what = "deleted" if deletes else "switched off"
-    listed = _listed(users)
+    listed = _list_names(users)
     depend = "is active and depends" if len(users) == 1 else "are active and depend"
     it = "it" if len(users) == 1 else "them"
     fix = f"remove the condition from {listed}, or switch {it} off"
     if unwritten:
         are = "is" if len(unwritten) == 1 else "are"
-        fix += f"; {_listed(unwritten)} {are} in no file: do it in PostHog"
+        fix += f"; {_list_names(unwritten)} {are} not in any file: do it in PostHog"
     resource = change.desired
     place = ("active",) if not deletes else ()
     return Finding(
@@ -181,28 +183,28 @@ def _stays(change: Change, users: list[str], unwritten: list[str]) -> Finding:
     )
 
 
-def _listed(keys: list[str]) -> str:
+def _list_names(keys: list[str]) -> str:
     more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
     return ", ".join(keys[:_SHOWN]) + more
 
 
-class _World:
+class _FlagsAfterRun:
     """The flags as they are after the run."""
 
-    def __init__(self, moves: Mapping[_Key, _Move], live: Live) -> None:
+    def __init__(self, moves: Mapping[_Key, _FlagMove], live: Live) -> None:
         self._moves, self._live = moves, live
 
-    def problems(self, asking: Iterable[_Move]) -> Iterator[Finding]:
+    def problems(self, asking: Iterable[_FlagMove]) -> Iterator[Finding]:
         """Find dependencies that are off when they are needed, and cycles."""
         for move in asking:
             scope, own = move.key
             resource = move.change.desired
-            for path, name in _places(move):
+            for path, name in _list_dependencies(move):
                 key = str(name)
                 if key == own:
-                    continue  # said where names are resolved
+                    continue  # reported where names are resolved
                 if self._is_off(move, (scope, key)):
-                    yield _off(move.change, key, path)
+                    yield _report_off(move.change, key, path)
                 elif "filters" in move.sends and (ring := self._ring((scope, key), own)):
                     yield Finding(
                         code=CYCLE,
@@ -215,25 +217,25 @@ class _World:
                     )
                     break
 
-    def _is_off(self, move: _Move, key: _Key) -> bool:
+    def _is_off(self, move: _FlagMove, key: _Key) -> bool:
         """Return whether a dependency is off when the change is sent, in the best order."""
         other = self._moves.get(key)
         if other is not None:
             if other.change.action is Action.DELETE:
-                return not move.is_on  # else `_in_use` has said so
+                return not move.is_on  # else `_find_in_use` has reported it
             # it is switched off after this, or on before it
             return not (other.was_on or other.is_on)
-        there = self._live.resources.get(Address(KIND, (*key[0], key[1])))
-        return there is not None and not there.spec.get("active", True)
+        flag = self._live.resources.get(Address(KIND, (*key[0], key[1])))
+        return flag is not None and not flag.spec.get("active", True)
 
     def _needed(self, key: _Key) -> Iterable[str]:
         if key in self._moves:
             return self._moves[key].needed
-        there = self._live.resources.get(Address(KIND, (*key[0], key[1])))
-        return frozenset(_keys(there.spec)) if there is not None else ()
+        flag = self._live.resources.get(Address(KIND, (*key[0], key[1])))
+        return frozenset(_list_keys(flag.spec)) if flag is not None else ()
 
     def _ring(self, start: _Key, own: str) -> tuple[str, ...]:
-        """Return the way from a dependency back to the flag itself; empty if there is none."""
+        """Return the path from a dependency back to the flag itself; empty if there is none."""
         scope, first = start
         came_from: dict[str, str] = {first: ""}
         todo = [first]
@@ -241,14 +243,14 @@ class _World:
             key = todo.pop()
             for other in sorted(self._needed((scope, key))):
                 if other == own:
-                    return _trail(key, came_from, own)
+                    return _trace(key, came_from, own)
                 if other not in came_from:
                     came_from[other] = key
                     todo.append(other)
         return ()
 
 
-def _places(move: _Move) -> Iterator[tuple[Path, object]]:
+def _list_dependencies(move: _FlagMove) -> Iterator[tuple[Path, object]]:
     """Yield what a flag depends on after the run, with the place where it is written."""
     resource, before = move.change.desired, move.change.before
     if resource is not None and "filters" in move.sends:
@@ -259,23 +261,23 @@ def _places(move: _Move) -> Iterator[tuple[Path, object]]:
         yield from values_at(spec, path)
 
 
-def _trail(key: str, came_from: Mapping[str, str], own: str) -> tuple[str, ...]:
-    trail = [own]
+def _trace(key: str, came_from: Mapping[str, str], own: str) -> tuple[str, ...]:
+    path = [own]
     while key:
-        trail.append(key)
+        path.append(key)
         key = came_from[key]
-    return tuple(reversed(trail))
+    return tuple(reversed(path))
 
 
-def _off(change: Change, key: str, path: Path) -> Finding:
+def _report_off(change: Change, key: str, path: Path) -> Finding:
     resource = change.desired
     place = path if resource is not None and "filters" in resource.spec else ("active",)
     return Finding(
         code=IS_OFF,
         severity=Severity.ERROR,
         message=f"{change.address} depends on {key}, which is off",
-        why="PostHog accepts a condition on an active flag only, and switches on no flag that "
-        "depends on one that is off",
+        why="PostHog accepts conditions on active flags only, and does not switch on a flag that "
+        "depends on a flag that is off",
         fix=f"switch {key} on as well, or remove the condition",
         source=resource.locate(place) if resource is not None else None,
         address=change.address,

@@ -1,8 +1,8 @@
-"""Gates get stricter before the writes that they cover, and weaker after them.
+"""Order gates: stricter before the writes that they cover, weaker after them.
 
-A weaker gate waits for every flag of its projects that this run sends. A flag for which nothing is
-sent, because a change request is open or was turned down, is not waited for: what would let its
-approvers decide could else never come.
+A weaker gate waits for every flag of its projects that this run sends. It does not wait for a flag
+for which nothing is sent, because a change request is open or was rejected: otherwise a change
+that lets its approvers decide could never be applied.
 """
 
 from collections import defaultdict
@@ -18,25 +18,27 @@ _Scope = tuple[str, ...]
 _ByScope = Mapping[_Scope, set[Address]]
 
 
-def around(
-    moving: Mapping[Address, Change], needs: Mapping[Address, set[Address]], leans: GateEffects
+def add_needs(
+    moving: Mapping[Address, Change], needs: Mapping[Address, set[Address]], effects: GateEffects
 ) -> None:
-    """Add to `needs` what flags wait for, what waits for flags, and gates among each other."""
-    written = _written(moving)
-    for scope, stricter in _stricter(moving, leans).items():
+    """Add to `needs` what flags wait for, what waits for flags, and the order of gates."""
+    written = _index_written(moving)
+    for scope, stricter in _index_stricter(moving, effects).items():
         for address in written.get(scope, ()):
             needs[address] |= stricter
-    for address in leans.last():
-        for scope in leans.found[address].scopes:
+    for address in effects.last():
+        for scope in effects.found[address].scopes:
             needs[address].update(
-                one for one in written.get(scope, ()) if moving[one].gate.verdict not in _NOT_SENT
+                address
+                for address in written.get(scope, ())
+                if moving[address].gate.verdict not in _NOT_SENT
             )
-    for address, others in leans.waits.items():
+    for address, others in effects.waits.items():
         needs[address] |= others
 
 
-def _written(moving: Mapping[Address, Change]) -> _ByScope:
-    """What policies cover and this plan creates or updates, by project."""
+def _index_written(moving: Mapping[Address, Change]) -> _ByScope:
+    """Return what policies cover and this plan creates or updates, by project."""
     written: dict[_Scope, set[Address]] = defaultdict(set)
     for address, change in moving.items():
         if KINDS[address.kind].after and change.action is not Action.DELETE:
@@ -44,17 +46,17 @@ def _written(moving: Mapping[Address, Change]) -> _ByScope:
     return written
 
 
-def _stricter(moving: Mapping[Address, Change], leans: GateEffects) -> _ByScope:
-    """What goes before the flags of a project: its policies, and what strengthens them."""
+def _index_stricter(moving: Mapping[Address, Change], effects: GateEffects) -> _ByScope:
+    """Return what goes before the flags of a project: policies and what strengthens them."""
     policies = {name for kind in KINDS.values() for name in kind.after}
-    last, found = leans.last(), defaultdict(set)
+    last, stricter = effects.last(), defaultdict(set)
     for address, change in moving.items():
         if change.action is Action.DELETE or address in last:
             continue
-        lean = leans.found.get(address)
-        scopes = set(lean.scopes) if lean is not None else set()
+        effect = effects.found.get(address)
+        scopes = set(effect.scopes) if effect is not None else set()
         if address.kind in policies:
             scopes.add(address.parts[:-1])
         for scope in scopes:
-            found[scope].add(address)
-    return found
+            stricter[scope].add(address)
+    return stricter
