@@ -31,3 +31,14 @@ def effort(gate, soak, hunt=None):
             return hunt
         case _:
             return gate
+
+
+def cross(places, faults, share):
+    """Return each place with each fault; in the gate one pair in `share`, so that each occurs."""
+    stride = effort(share, 1, hunt=1)
+    return [
+        (place, fault)
+        for row, place in enumerate(places)
+        for column, fault in enumerate(faults)
+        if (row - column) % stride == 0
+    ]

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.effort import effort
+from tests.effort import cross, effort
 from tests.harness import campaign, child, oracle, scenario
 from tests.harness.driver import Driver
 from tests.support import SCRIPT
@@ -59,8 +59,7 @@ def killed_at(sandbox, folder, made, hit, point):
     campaign.converge(driver, made)
 
 
-@pytest.mark.parametrize("point", ["before", "after"])
-@pytest.mark.parametrize("hit", range(1, REQUESTS + 1))
+@pytest.mark.parametrize(("hit", "point"), cross(range(1, REQUESTS + 1), ["before", "after"], 2))
 def test_killed_at_a_request_of_the_six_writes(shared_sandbox, folder, hit, point):
     """No manual step, no duplicate, nothing lost."""
     killed_at(shared_sandbox, folder(), scenario.six_writes(), hit, point)

@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from tests.effort import effort
+from tests.effort import cross, effort
 from tests.harness import campaign, scenario
 from tests.harness.campaign import (
     ODD_ANSWERS,
@@ -44,17 +44,6 @@ PEOPLE = [
               "body": {"key": "fresh", "active": False, "name": "Somebody else's",
                        "filters": {"groups": [{"properties": [], "rollout_percentage": 5}]}}}},
 ]  # fmt: skip
-
-
-def cross(places, faults, share):
-    """Return each place with each fault; in the gate one pair in `share`, so that each occurs."""
-    stride = effort(share, 1, hunt=1)
-    return [
-        (place, fault)
-        for row, place in enumerate(places)
-        for column, fault in enumerate(faults)
-        if (row - column) % stride == 0
-    ]
 
 
 def shown(value):

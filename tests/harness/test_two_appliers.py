@@ -49,7 +49,7 @@ def check(sandbox, made, drivers, results):
     campaign.converge(driver, made)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(effort(4, 8, hunt=8)))
 def test_two_applies_of_the_six_writes(shared_sandbox, folder, seed):
     """Each write is by one of them or refused; both end with a true report."""
     made = scenario.six_writes()

@@ -142,7 +142,7 @@ def worlds(draw):
 
 
 @settings(
-    max_examples=effort(12, 200),
+    max_examples=effort(8, 200, hunt=12),
     phases=[Phase.explicit, Phase.generate],  # shrinking costs processes; the seed replays
     suppress_health_check=list(HealthCheck),
 )

@@ -19,7 +19,7 @@ from tests.properties.test_idempotence import FLAG
 from tests.support import Repository
 
 QUICK = settings(
-    max_examples=effort(10, 200, hunt=20),
+    max_examples=effort(6, 200, hunt=20),
     phases=[Phase.explicit, Phase.generate],  # shrinking costs requests; the seed replays
     suppress_health_check=list(HealthCheck),
 )
@@ -107,7 +107,7 @@ def possible(ran):
     return ran
 
 
-@settings(QUICK, max_examples=effort(8, 200))
+@settings(QUICK, max_examples=effort(5, 200, hunt=8))
 @given(
     one=situations.documents(gates=False),
     other=situations.documents(gates=False),

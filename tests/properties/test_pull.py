@@ -113,7 +113,7 @@ def _files(folder):
 
 
 @settings(
-    max_examples=effort(8, 200),
+    max_examples=effort(5, 200, hunt=8),
     phases=[Phase.explicit, Phase.generate],  # shrinking costs processes; the seed replays
     suppress_health_check=list(HealthCheck),
 )

@@ -92,7 +92,7 @@ def test_every_response_matches_the_document(sandboxes, name, operation):
 
     @given(operation.as_strategy())
     @settings(
-        max_examples=effort(4, 200, hunt=8),
+        max_examples=effort(3, 200, hunt=8),
         database=None,
         suppress_health_check=list(HealthCheck),
     )
