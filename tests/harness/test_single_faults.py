@@ -82,7 +82,7 @@ def test_a_partial_list(shared_sandbox, folder, spoiled):
             play(shared_sandbox, folder, [rule("GET", route, "every", *spoiled)])
 
 
-@pytest.mark.parametrize(("route", "spoiled"), cross(READS, SPOILS_READ, 3), ids=shown)
+@pytest.mark.parametrize(("route", "spoiled"), cross(READS, SPOILS_READ, 4), ids=shown)
 def test_a_spoiled_read(shared_sandbox, folder, route, spoiled):
     """Neither a create nor a delete follows from an answer that is not so."""
     play(
@@ -93,7 +93,7 @@ def test_a_spoiled_read(shared_sandbox, folder, route, spoiled):
 
 
 @pytest.mark.parametrize("point", ["before", "after"])
-@pytest.mark.parametrize(("write", "people"), cross(WRITES, PEOPLE, 2), ids=shown)
+@pytest.mark.parametrize(("write", "people"), cross(WRITES, PEOPLE, 3), ids=shown)
 def test_people_act_around_a_write(shared_sandbox, folder, write, people, point):
     """What they wrote is not overwritten unread."""
     play(shared_sandbox, folder, [rule(*write, people, point)])
