@@ -143,7 +143,7 @@ def _account(
         stopped = interrupted is not None
         style = {"color": session.color, "width": session.width}
         session.say(render.outcomes(outcomes, planned, format="text", stopped=stopped, **style))
-    session.fail(summary.describe_errors(planned, "was not applied"))
+    session.fail(summary.describe_errors(planned, "applied", past=True))
     rows = results.settled(outcomes, planned)
     return interrupted or results.exit_code(rows, planned, guarded=checks.CODES)
 

@@ -98,7 +98,7 @@ def _show(session: Session, report: Plan, format_: str) -> int:
     session.report.plan(report, drift=True)
     session.show(render.drift, report, format_)
     if report.errors:
-        session.fail(summary.describe_errors(report, "is not compared"))
+        session.fail(summary.describe_errors(report, "compared"))
         return 1
     notifications.notify_drift(session, report)
     return DRIFTED if any(change.hold is None for change in report.writes) else 0

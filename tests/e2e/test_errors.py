@@ -360,4 +360,4 @@ def test_errors_of_a_plan_are_on_stderr_too(world, command):
     done = repo.run(*command, "all.yaml")
 
     assert 1 == done.code
-    assert "1 error: what it concerns " in done.err
+    assert "1 error; the affected resource " in done.err

@@ -280,10 +280,10 @@ def test_a_request_that_makes_way_blocks_nothing_and_the_plan_says_what_waits_th
     free = repo.run("plan")
     page = repo.run("plan", "--format", "markdown")
 
-    assert "files anew: feature_flag.update, 1 of carol@acme.test" in " ".join(other.out.split())
+    assert "a new one: feature_flag.update, 1 of carol@acme.test" in " ".join(other.out.split())
     assert "1 will wait for approval." in other.out
-    assert "takes back change request" in free.out
-    assert not [said for said in ("anew", "will wait", "blocked") if said in free.out]
+    assert "cancels change request" in free.out
+    assert not [said for said in ("a new one", "will wait", "blocked") if said in free.out]
     assert "blocked by" not in page.out
     assert 0 == repo.run("apply", "--yes").code
     assert 0 == repo.run("plan", "--detailed-exitcode").code

@@ -37,7 +37,7 @@ def test_unmanaged_resources_are_left_alone_unless_asked(world):
     assert ([], extra) == (deleted(without), without["unmanaged"])
     assert (extra, []) == (deleted(with_), with_["unmanaged"])
     assert ["pruned"] == [one["code"] for one in with_["changes"][0]["warnings"]]
-    assert "left alone" in repo.run("plan").out
+    assert "not changed" in repo.run("plan").out
     assert 0 == repo.run("apply", "--yes").code
     assert [] == repo.sandbox.writes()
     done = repo.run("apply", "--yes", "--prune")

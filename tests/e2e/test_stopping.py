@@ -72,7 +72,7 @@ def test_after_an_interrupt_the_account_says_how_to_go_on(slow):
 
     assert 130 == process.returncode
     assert "not started" in out
-    assert "Next: run apply again: it goes on from here." in out
+    assert "Next: run apply again; it re-reads the live state and continues." in out
     assert "fix what failed" not in out
     assert "Traceback" not in err
     assert 0 == repo.run("apply", "--yes", "all.yaml").code

@@ -64,7 +64,7 @@ def test_a_plan_of_version_1_is_shown_in_the_form_of_version_2(world):
     assert 2 == shown["format_version"]
     assert STATES == gates(shown)
     text = repo.run("show", "plan.json").out
-    assert text.count("takes back change request") == 2
+    assert text.count("cancels change request") == 2
     assert "5 will wait for approval." in text
     assert "2 blocked by other change requests." in " ".join(text.split())
 

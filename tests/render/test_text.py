@@ -132,7 +132,7 @@ def test_nothing_to_do():
 def test_an_error_of_the_plan_is_in_its_last_line_too():
     shown = render.plan(Plan((), findings=(samples.MISSING,)), format="text")
 
-    assert shown.endswith("1 error: what it concerns is not applied.")
+    assert shown.endswith("1 error; the affected resource is not applied.")
 
 
 @pytest.mark.parametrize("verdict", [one for one in Verdict if one is not Verdict.NONE])
@@ -167,7 +167,7 @@ def test_the_same_doubt_is_told_once():
     shown = render.plan(Plan(changes), format="text", width=200)
 
     assert shown.count("an organization-wide policy may gate") == 1
-    assert "5 changes are taken to pass without approval, but an org" in shown
+    assert "5 changes are expected to pass without approval, but an org" in shown
 
 
 def test_a_policy_of_elsewhere_is_named_in_full():
@@ -201,7 +201,7 @@ def test_a_drift_report_shows_the_files_on_the_left():
     shown = render.drift(samples.DRIFTED, format="text")
 
     assert "50 → 77" in shown
-    assert "- Role/acme/Release managers  not there" in shown
+    assert "- Role/acme/Release managers  missing" in shown
     assert "approval" not in shown
 
 

@@ -14,7 +14,7 @@ _PICTURES: Final = 60  # gates that are drawn; of more only the sentence is show
 _NAMED: Final = 12  # people of one role that are drawn
 _ARCS: Final = 12  # a quorum up to this is drawn as so many arcs
 _NEEDED: Final = {
-    Verdict.BYPASS: "nobody is asked",
+    Verdict.BYPASS: "no approval is requested",
     Verdict.BLOCKED: "has to be decided first",
     Verdict.REJECTED: "not filed again",
 }

@@ -26,7 +26,7 @@ _NAMES: Final = {
         ApprovalClass.UNKNOWN.value: "not known",
     },
 }
-_DRIFTED: Final = {"create": "not there", "update": "changed", "delete": "there again"}
+_DRIFTED: Final = {"create": "missing", "update": "changed", "delete": "live again"}
 _ORDERS: Final = {
     "cause": [cause.value for cause in Cause],
     "gate": [verdict.value for verdict in GATES],

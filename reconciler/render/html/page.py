@@ -27,8 +27,8 @@ _PLAN: Final = {
 _OPPOSITE: Final = {"create": "delete", "delete": "create"}  # what is missing was deleted
 _DRIFT: Final = {
     "update": "changed",
-    "create": "not there",
-    "delete": "there again",
+    "create": "missing",
+    "delete": "live again",
     "none": "as declared",
     "unmanaged": "unmanaged",
 }
@@ -106,10 +106,7 @@ def _list_doubts(plan: Plan, *, drift: bool) -> Iterator[str]:
     if drift:
         yield from filter(None, (attribution.advise(plan),))
         return
-    for note, number in summary.count_doubts(plan).items():
-        verb = "is" if number == 1 else "are"
-        changes = phrases.count(number, "change")
-        yield f"{changes} {verb} taken to pass without approval, but {note}"
+    yield from map(" ".join, summary.list_doubts(plan))
 
 
 def _describe_origin(plan: Plan, digest: str, *, drift: bool) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from reconciler.model import REPLACES, Change, Plan, Verdict
@@ -200,10 +201,8 @@ def _is_page_url(url: str) -> bool:
 
 
 def _format_notices(plan: Plan, *, drift: bool) -> Iterator[str]:
-    for note, number in () if drift else list(summary.count_doubts(plan).items())[:3]:
-        verb = "is" if number == 1 else "are"
-        changes = phrases.count(number, "change")
-        yield f"{changes} {verb} taken to pass without approval, but {escape_prose(note)}"
+    for lead, note in () if drift else islice(summary.list_doubts(plan), 3):
+        yield f"{lead} {escape_prose(note)}"
     for notice in summary.list_notices(plan):
         rows = "\n".join(list_fitting(notice.rows, lambda row: f"- {format_code(row)}", 3_000))
         yield f"<details><summary>{escape_tag(notice.title)}</summary>\n\n{rows}\n\n</details>"

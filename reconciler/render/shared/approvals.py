@@ -57,7 +57,7 @@ class ApprovalGroup:
         """Return `5 changes wait for approval`."""
         _, _, singular, plural = _SAID[self.verdict]
         number = len(self.changes)
-        return f"{phrases.count(number, 'change')} {singular if number == 1 else plural}"
+        return f"{phrases.count(number, 'change')} {phrases.choose(number, singular, plural)}"
 
     @property
     def of_whom(self) -> str:

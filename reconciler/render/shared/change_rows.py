@@ -14,6 +14,7 @@ from reconciler.model import (
     ListChange,
     parse_path,
 )
+from reconciler.render.shared.phrases import choose
 
 _ORDER: Final = "the order around it changed"
 
@@ -89,14 +90,12 @@ def _describe_moves(item: ItemChange, *, drift: bool) -> str:
     ):
         if number:
             name = str(path[-2])
-            verb = "moves" if number == 1 else "move"
-            notes.append(f"{number} {_choose_noun(name, number)} {verb} {way}")
+            noun = choose(number, _make_singular(name), name)
+            notes.append(f"{number} {noun} {choose(number, 'moves', 'move')} {way}")
     return "; ".join(notes)
 
 
-def _choose_noun(name: str, number: int) -> str:
-    if number != 1:
-        return name
+def _make_singular(name: str) -> str:
     return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
 
 

@@ -22,7 +22,7 @@ from reconciler.model import (
 
 _SIGNS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.NONE: " "}
 _DRIFTED: Final = {Action.CREATE: "-", Action.DELETE: "+"}  # what happened, not what would undo it
-_HAPPENED: Final = {Action.CREATE: "not there", Action.DELETE: "declared absent, but there"}
+_HAPPENED: Final = {Action.CREATE: "missing", Action.DELETE: "declared absent, but live"}
 _NAMED: Final = 6  # people of a role that are named before "and n more"
 
 
@@ -48,7 +48,12 @@ class Phrase:
 
 def count(number: int, noun: str, plural: str = "") -> str:
     """Return `1 change`, `2 changes`."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+    return f"{number:,} {choose(number, noun, plural or f'{noun}s')}"
+
+
+def choose(number: int, singular: str, plural: str) -> str:
+    """Return the word that agrees with a number: the only place that decides on a plural."""
+    return singular if number == 1 else plural
 
 
 def describe_approvers(approvers: Approvers, *, sure: bool = True) -> str:
@@ -77,7 +82,7 @@ def describe_gate(change: Change) -> Phrase | None:
         case Verdict.NONE:
             sure = gate.confidence is not Confidence.UNKNOWN
             doubt = _make_phrase(
-                "?", "may wait for approval", "this cannot be told", Tone.WAIT, notes
+                "?", "may wait for approval", "this is not known", Tone.WAIT, notes
             )
             phrase = None if sure else doubt
         case Verdict.APPROVAL:
@@ -96,9 +101,9 @@ def describe_gate(change: Change) -> Phrase | None:
             phrase = _describe_blocked(gate, f"{policy}, {whom}", notes)
         case Verdict.REJECTED:
             exhausted = gate.request_plan is RequestPlan.EXHAUSTED
-            how = "ASKED TWICE before, last" if exhausted else "REJECTED before"
+            how = "REQUESTED TWICE before, last" if exhausted else "REJECTED before"
             text = f"{how} in change request {request}"
-            again = "to ask once more, commit the document anew"
+            again = "to request approval again, commit the document again"
             phrase = _make_phrase(
                 "✗", text, f"{policy}; not filed again", Tone.STOP, (*notes, again)
             )
@@ -117,10 +122,10 @@ def _describe_blocked(gate: Gate, whose: str, notes: tuple[str, ...]) -> Phrase:
     """Return what an open request does: it is canceled, or people have to decide it first."""
     request = gate.change_request or "unknown"
     if gate.request_plan is RequestPlan.REPLACE_AND_WAIT:
-        text = f"takes back change request {request}, and files anew"
+        text = f"cancels change request {request} and files a new one"
         return _make_phrase("⏸", text, whose, Tone.WAIT, notes)
     if gate.request_plan in REPLACES:
-        return _make_phrase("⏸", f"takes back change request {request}", "", Tone.WAIT, notes)
+        return _make_phrase("⏸", f"cancels change request {request}", "", Tone.WAIT, notes)
     look = f"nothing is written; see: reconciler requests show {request}"
     return _make_phrase(
         "✗", f"BLOCKED by change request {request}", whose, Tone.STOP, (*notes, look)

@@ -1,7 +1,7 @@
 """A plan as a whole: totals, notices, findings, doubts. Plain text: each format escapes it."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
@@ -27,12 +27,12 @@ from reconciler.model import (
 )
 from reconciler.planfile import codec, reader, results
 from reconciler.render.shared import attribution, values
-from reconciler.render.shared.phrases import count
+from reconciler.render.shared.phrases import choose, count
 
 _ASKED: Final = {
     Verdict.PENDING: "waits for",
-    Verdict.BLOCKED: "held up by",
-    Verdict.REJECTED: "turned down in",
+    Verdict.BLOCKED: "blocked by",
+    Verdict.REJECTED: "rejected in",
 }
 _SEVERITIES: Final = tuple(Severity)
 _NAMED: Final = 5  # resources that a finding about many names
@@ -42,7 +42,7 @@ _ABOUT_FIELDS: Final = "unmanaged-field"  # findings of this code are counted, n
 def list_totals(plan: Plan, *, drift: bool = False) -> tuple[str, ...]:
     """Return the last sentences on a plan or on drift."""
     if drift:
-        return (*_count_drift(plan), *describe_errors(plan, "is not compared"))
+        return (*_count_drift(plan), *describe_errors(plan, "compared"))
     return (*_count_plan(plan), *_count_gates(plan), *_count_causes(plan), *describe_refusal(plan))
 
 
@@ -69,8 +69,8 @@ def _count_drift(plan: Plan) -> tuple[str, ...]:
         return title, *waiting, *match
     parts = (
         (number["update"], "changed"),
-        (number["create"], "not there"),
-        (number["delete"], "declared absent but there"),
+        (number["create"], "missing"),
+        (number["delete"], "declared absent but live"),
     )
     shown = ", ".join(f"{amount:,} {word}" for amount, word in parts if amount)
     match = (_count_matching(number["none"], partial=partial),) if number["none"] else ()
@@ -84,8 +84,8 @@ def _count_not_applied(plan: Plan) -> tuple[str, ...]:
 
 
 def _count_matching(number: int, *, partial: bool = False) -> str:
-    verb = "matches" if number == 1 else "match"
-    more = f" or {'is' if number == 1 else 'are'} left out" if partial else ""
+    verb = choose(number, "matches", "match")
+    more = f" or {choose(number, 'is', 'are')} left out" if partial else ""
     return f"{count(number, 'resource')} {verb}{more}."
 
 
@@ -115,11 +115,12 @@ def _count_causes(plan: Plan) -> Iterator[str]:
         yield f"{number['conflict']:,} in CONFLICT."
 
 
-def describe_errors(plan: Plan, done: str) -> Iterator[str]:
+def describe_errors(plan: Plan, done: str, *, past: bool = False) -> Iterator[str]:
     """Yield `2 errors; the affected resources are not applied.`; nothing without errors."""
     if number := len(merge_findings(plan.errors)):
-        whose = "it concerns" if number == 1 else "they concern"
-        yield f"{count(number, 'error')}: what {whose} {done}."
+        verb = choose(number, "was", "were") if past else choose(number, "is", "are")
+        resources = choose(number, "resource", "resources")
+        yield f"{count(number, 'error')}; the affected {resources} {verb} not {done}."
 
 
 def describe_refusal(plan: Plan) -> Iterator[str]:
@@ -129,7 +130,7 @@ def describe_refusal(plan: Plan) -> Iterator[str]:
     """
     refusal = plan.refusal
     if refusal is None:
-        yield from describe_errors(plan, "is not applied")
+        yield from describe_errors(plan, "applied")
         return
     number = f"{count(len(merge_findings(plan.errors)), 'error')}: " if plan.errors else ""
     if refusal.whole:
@@ -164,7 +165,8 @@ def describe_base(plan: Plan, *, drift: bool = False) -> str:
         field for change in plan.writes for field in change.fields if _has_two_sides(change.action)
     )
     unknown = any(field.cause is Cause.UNKNOWN for field in fields)
-    return "no base: causes are unknown, drift cannot be told" if unknown and not drift else ""
+    is_shown = unknown and not drift
+    return "no base: causes are unknown, and drift cannot be detected" if is_shown else ""
 
 
 def get_origin(plan: Plan) -> tuple[str, str]:
@@ -194,15 +196,18 @@ def group_changes(
         yield key, tuple(group)
 
 
-def count_doubts(plan: Plan) -> Mapping[str, int]:
-    """Return what may hold back writes that should pass, and how many, once for each reason."""
-    return Counter(
+def list_doubts(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield how many writes should pass without approval, and what may still hold them back."""
+    notes = Counter(
         change.gate.note
         for change in plan.writes
         if change.gate.verdict is Verdict.NONE
         and change.gate.confidence is Confidence.LIKELY
         and change.gate.note
     )
+    for note, number in notes.items():
+        verb = choose(number, "is", "are")
+        yield f"{count(number, 'change')} {verb} expected to pass without approval, but", note
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +223,7 @@ def list_notices(plan: Plan) -> Iterator[Notice]:
     """Yield what drifted elsewhere, what is unmanaged, and what was removed from the files."""
     if plan.unrelated_drift:
         number = count(len(plan.unrelated_drift), "resource")
-        them = "it" if len(plan.unrelated_drift) == 1 else "them"
+        them = choose(len(plan.unrelated_drift), "it", "them")
         title = f"{number} drifted that this pull request does not touch; apply writes {them} back"
         yield Notice(title, tuple(map(str, plan.unrelated_drift)))
     if plan.not_applied:
@@ -226,16 +231,17 @@ def list_notices(plan: Plan) -> Iterator[Notice]:
         rows = tuple(row for change in plan.not_applied for row in _describe_not_applied(change))
         yield Notice(f"{number} merged and not applied yet; this is not drift", rows)
     if plan.unmanaged:
-        title = f"{count(len(plan.unmanaged), 'resource')} live but in no file; left alone"
+        number = count(len(plan.unmanaged), "unmanaged resource")
+        title = f"{number} (live, not declared); not changed"
         yield Notice(title, tuple(map(str, plan.unmanaged)))
     if plan.released:
-        title = f"{count(len(plan.released), 'field')} left the files; not written"
+        title = f"{count(len(plan.released), 'field')} removed from the files; not changed"
         yield Notice(title, tuple(map(_describe_released, plan.released)))
     yield from _list_ignored(plan)
     if fields := tuple(
         finding.message for finding in plan.findings if finding.code == _ABOUT_FIELDS
     ):
-        title = f"{count(len(fields), 'field')} set in PostHog and written in no file"
+        title = f"{count(len(fields), 'field')} set in PostHog but not declared"
         yield Notice(title, fields, quiet=True)
 
 
@@ -259,7 +265,7 @@ def _list_ignored(plan: Plan) -> Iterator[Notice]:
         yield Notice(f"{count(len(whole), 'resource')} ignored, as reconciler.yaml says", whole)
     fields = tuple(_describe_ignored(ignored) for ignored in plan.ignored if ignored.path)
     if fields:
-        verb = "differs" if len(fields) == 1 else "differ"
+        verb = choose(len(fields), "differs", "differ")
         title = f"{count(len(fields), 'ignored field')} {verb}; `lifecycle.ignore` says so"
         yield Notice(title, fields)
 

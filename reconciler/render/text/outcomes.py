@@ -21,6 +21,7 @@ _STYLES: Final = {
     Result.SKIPPED: "yellow",
     Result.REFUSED: "alarm",
 }
+_AGAIN: Final = "run apply again; it re-reads the live state and continues."
 _STOPPED: Final = frozenset({Result.SKIPPED, Result.WAITING, Result.REFUSED, Result.FAILED})
 
 
@@ -164,8 +165,10 @@ def _list_next_steps(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> l
     broken = {row.result for row in rows if row.detail is not Detail.UNKNOWN or not stopped}
     halted = results & _STOPPED == {Result.SKIPPED} and not stopped
     if Result.FAILED in broken or halted:
-        lines.append("Next: fix what failed, then apply again: it goes on from here.")
+        lines.append(f"Next: fix what failed, then {_AGAIN}")
     if stopped or (early and Result.FAILED not in results):
-        lines.append("Next: run apply again: it goes on from here.")
-    lines += (f"The plan had {sentence}" for sentence in describe_errors(plan, "was not applied"))
+        lines.append(f"Next: {_AGAIN}")
+    lines += (
+        f"The plan had {sentence}" for sentence in describe_errors(plan, "applied", past=True)
+    )
     return lines

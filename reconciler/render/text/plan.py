@@ -123,12 +123,8 @@ def _format_notices(plan: Plan, look: TextStyle) -> Iterator[str]:
             yield _format_list(f"{notice.title}:", notice.rows, look)
     if look.drift and (advice := attribution.advise(plan)):
         yield look.paint(advice, "dim")
-    for note, number in () if look.drift else summary.count_doubts(plan).items():
-        verb = "is" if number == 1 else "are"
-        text = (
-            f"{phrases.count(number, 'change')} {verb} taken to pass without approval, but {note}"
-        )
-        lines = wrap(escape(text), indent="", width=look.width)
+    for doubt in () if look.drift else summary.list_doubts(plan):
+        lines = wrap(escape(" ".join(doubt)), indent="", width=look.width)
         yield "\n".join(look.paint(line, "dim") for line in lines)
 
 
