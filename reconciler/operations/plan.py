@@ -127,9 +127,9 @@ def observe(
         )
         live = replace(live, rejections=tuple(active_rejections(live, desired)))
     past: tuple[Declared, ...] = ()
-    if history is not None and (steps := incremental.wanted(compared.changes, live)):
-        earlier = history.read_recent(steps.names)
-        past = tuple(steps.cut(config_loaded.expand(state, names)) for state in earlier)
+    if history is not None and (needed := incremental.find_needed_history(compared.changes, live)):
+        earlier = history.read_recent(needed.names)
+        past = tuple(needed.restrict(config_loaded.expand(state, names)) for state in earlier)
     begun = policy_history.find_begun(
         reader, compared, desired, live, history=history, projects=names
     )

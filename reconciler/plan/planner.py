@@ -44,8 +44,8 @@ def build_plan(
     """What apply would do to make `live` what `desired` says, and why.
 
     `compared` is what `compare` made of the same, if that was done before; `past` what the files
-    said at the last commits, of what `evasion_history.wanted` asks for; `begun` what they said
-    since the base, of what `weakening.words` asks for.
+    said at the last commits, of what `incremental.find_needed_history` asks for; `begun` what they
+    said since the base, of what `weakening.words` asks for.
     """
     if compared is None or compared.live is not live or compared.options != options:
         compared = compare(desired=desired, base=base, live=live, options=options)
@@ -89,8 +89,8 @@ def _evasions(
     moving = (change for change in changes if change.action is not Action.NONE)
     if past or any(KINDS[change.address.kind].gated for change in moving):
         met = GateEvaluator(changes, live, leans.last())
-        yield from rules.find(changes, live, met)
-        yield from incremental.find(changes, live, met, past)
+        yield from rules.find_evasions(changes, live, met)
+        yield from incremental.find_stepwise_evasions(changes, live, met, past)
 
 
 def compare(

@@ -85,13 +85,13 @@ OTHER_KEY = acme.document("FeatureFlag", {}, project="Web", key="b", lifecycle=R
 
 
 def test_what_switches_an_active_flag_off_without_active_false_is_said(world):
-    """A policy holds back that it is disabled, and nobody is asked for this."""
+    """A policy holds back that it is disabled, and no approval is required for this."""
     policy = rules({}, DISABLE)
     rows = {
         "will be deleted": GONE,
         "gets another key": OTHER_KEY,
-        "will reach nobody": wish(group(0)),
-        "will reach nobody any more": wish(group(0, BETA), group(0)),
+        "no longer reach anybody": wish(group(0)),
+        "will no longer reach anybody": wish(group(0, BETA), group(0)),
     }
 
     said = each(world, [(name, live(group(50)), row, policy) for name, row in rows.items()])
@@ -136,7 +136,7 @@ def test_a_flag_that_leaves_the_files_is_a_delete_like_any_other(world):
     assert "FeatureFlag/acme/Web/a is active and will be deleted" in one["message"]
     text = repo.run("plan", "--base", "HEAD~1").out
     assert "warning:" in text
-    assert "nobody is asked" in text
+    assert "no approval is required for this" in text
 
 
 # -- whom it reaches
@@ -237,7 +237,7 @@ def test_fewer_people_held_out_are_more_people_reached(world):
     said = each(world, [(name, *row) for name, row in rows.items()])
 
     message = said["by much"]["rollout-moved"]["message"]
-    assert "who is outside the holdout from 50 % to 90 %" in message
+    assert "people outside the holdout from 50 % to 90 %" in message
     assert "rollout-moved" not in said["by little"]
 
 
@@ -318,7 +318,7 @@ def test_a_threshold_that_is_walked_under_in_steps_is_said(world):
     one = found(repo)["threshold-walked-under"]
 
     assert "groups[0] 10 -> 25 -> 40" in one["message"]
-    assert "10 -> 40 at once would wait" in one["why"]
+    assert "10 -> 40 at once would need approval" in one["why"]
     assert "more than 20" in one["why"]
     assert "in steps" in repo.run("plan").out
     assert "in steps" in repo.run("plan", "--format", "markdown").out
@@ -433,7 +433,7 @@ def test_a_gate_that_is_closed_again_after_something_went_through_is_said(world,
 
     one = found(repo)["weakened-and-restored"]
 
-    assert "is put back to what it was before commit" in one["message"]
+    assert "is restored to what it was before commit" in one["message"]
     assert "FeatureFlag/acme/Web/a" in one["message"]
 
 

@@ -3,7 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.plan.evasion.audience import Audience, implies, newly_reached, nobody, reach
+from reconciler.plan.evasion.audience import (
+    Audience,
+    compute_reach,
+    find_newly_reached,
+    implies_property,
+    reaches_nobody,
+)
 
 WORDS = ("pro", "free", "professional", "")
 NUMBERS = (0, 1, 5, 10, 30)
@@ -57,7 +63,7 @@ def has(person, one):
 @given(narrow=PROPERTIES, wide=PROPERTIES)
 def test_what_implies_another_property_holds_for_nobody_without_it(narrow, wide):
     """Only what is certain is said, and of everything certain among equal operators some is."""
-    if implies(narrow, wide):
+    if implies_property(narrow, wide):
         assert all(has(person, wide) for person in PEOPLE if has(person, narrow))
 
 
@@ -85,11 +91,13 @@ def share(filters, person):
 def test_who_is_reached_anew_is_said_or_belongs_to_an_audience_that_grew(before, after):
     """Nobody gets more without an audience that is new, or one whose percentage rose."""
     old, new = {"groups": before}, {"groups": after}
-    grown = [*newly_reached(reach(old), reach(new))]
-    rose = [who for who, part in reach(new).items() if part > reach(old).get(who, part)]
+    grown = [*find_newly_reached(compute_reach(old), compute_reach(new))]
+    rose = [
+        who for who, part in compute_reach(new).items() if part > compute_reach(old).get(who, part)
+    ]
     if not grown and not rose:
         assert all(share(new, person) <= share(old, person) for person in PEOPLE)
-    assert nobody(new) is (not any(reach(new).values()))
+    assert reaches_nobody(new) is (not any(compute_reach(new).values()))
 
 
 def test_what_was_narrower_is_named():
@@ -97,7 +105,7 @@ def test_what_was_narrower_is_named():
     pro, everybody = prop("plan", "exact", ["pro"]), {"groups": [{"rollout_percentage": 50}]}
     narrow = {"groups": [{"properties": [pro], "rollout_percentage": 50}]}
 
-    ((wide, narrower),) = newly_reached(reach(narrow), reach(everybody))
+    ((wide, narrower),) = find_newly_reached(compute_reach(narrow), compute_reach(everybody))
 
     assert ("everybody", "plan exact pro") == (str(wide), str(narrower))
 
@@ -106,5 +114,5 @@ def test_what_counts_by_groups_is_another_audience():
     """An aggregation is whom the percentage is of."""
     people, companies = Audience(()), Audience((), 0)
 
-    assert people.holds(people)
-    assert not people.holds(companies)
+    assert people.includes(people)
+    assert not people.includes(companies)

@@ -1,6 +1,8 @@
-"""What is harmless step by step: a threshold walked under, a gate opened and closed again.
+"""Evasions in steps that are harmless by themselves.
 
-`past` is what the files said at the last commits, oldest first; only of what `wanted` asks for.
+A percentage that rises in steps below the limit of a policy, and a gate that is weakened and
+restored. `recent` is what the files declared at the last commits, oldest first, restricted to what
+`find_needed_history` returns.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,32 +20,32 @@ from reconciler.plan.approvals.evaluation import GateEvaluator
 from reconciler.plan.approvals.policies import KIND, Policy
 from reconciler.plan.approvals.server_generation import Generation
 from reconciler.plan.evasion import audience, rules
-from reconciler.plan.evasion.rules import listed
+from reconciler.plan.evasion.rules import join_first
 from reconciler.plan.weakening.compare import Membership, compare
 
 WALKED: Final = "threshold-walked-under"
 REOPENED: Final = "weakened-and-restored"
-Past = Sequence[Declared]
+RecentStates = Sequence[Declared]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Whose past matters to a plan."""
+class NeededHistory:
+    """The resources whose former states matter to a plan."""
 
-    flags: frozenset[Address] = frozenset()  # whose percentages move under a limit of steps
+    flags: frozenset[Address] = frozenset()  # whose percentages change under a limit of steps
     policies: frozenset[Address] = frozenset()  # that change, with the flags of their projects
 
     def __bool__(self) -> bool:
-        """Whether anything has to be looked up at all."""
+        """Return whether any history has to be read."""
         return bool(self.flags or self.policies)
 
     @property
     def names(self) -> frozenset[str] | None:
-        """Words that stand in every document that matters; None if that cannot be told."""
+        """Words that every document that matters contains; None if they are not known."""
         return None if self.policies else frozenset(address.name for address in self.flags)
 
-    def cut(self, state: Declared) -> Declared:
-        """What matters of a state."""
+    def restrict(self, state: Declared) -> Declared:
+        """Return the part of a state that matters."""
         scopes = {policy.parts[:-1] for policy in self.policies}
         kept = {
             address: resource
@@ -55,16 +57,16 @@ class Wanted:
         return Declared(kept, state.origin)
 
 
-def wanted(changes: Sequence[Change], live: Live) -> Wanted:
-    """What to look up before planning; nothing in most plans."""
-    there = approvals_policies.existing(live)
+def find_needed_history(changes: Sequence[Change], live: Live) -> NeededHistory:
+    """Find what has to be read from git before planning; nothing for most plans."""
+    live_policies = approvals_policies.existing(live)
     flags = {
         change.address
         for change in changes
         if change.action is Action.UPDATE
         and KINDS[change.address.kind].gated
-        and (policy := there.get(change.address.parts[:-1], {}).get(UPDATE)) is not None
-        and _counts_steps(policy)
+        and (policy := live_policies.get(change.address.parts[:-1], {}).get(UPDATE)) is not None
+        and _limits_steps(policy)
         and "filters" in moving(change)
     }
     policies = {
@@ -72,165 +74,198 @@ def wanted(changes: Sequence[Change], live: Live) -> Wanted:
         for change in changes
         if change.address.kind == KIND and change.action in {Action.CREATE, Action.UPDATE}
     }
-    return Wanted(frozenset(flags), frozenset(policies))
+    return NeededHistory(frozenset(flags), frozenset(policies))
 
 
-def _counts_steps(policy: Policy) -> bool:
-    found = policy.conditions
-    if not policy.enabled or not isinstance(found, Mapping) or fault(found) is not None:
+def _limits_steps(policy: Policy) -> bool:
+    conditions = policy.conditions
+    if not policy.enabled or not isinstance(conditions, Mapping) or fault(conditions) is not None:
         return False
-    return bool(found["type"] == "change_amount" and found["field"] == ROLLOUT)
+    return bool(conditions["type"] == "change_amount" and conditions["field"] == ROLLOUT)
 
 
-def find(
-    changes: tuple[Change, ...], live: Live, world: GateEvaluator, past: Past
+def find_stepwise_evasions(
+    changes: tuple[Change, ...], live: Live, evaluator: GateEvaluator, recent: RecentStates
 ) -> Iterator[Finding]:
-    """Walks and reopenings, in the order of the changes."""
-    if not past:
+    """Find changes in steps and restored policies, in the order of the changes."""
+    if not recent:
         return
-    spoken = server_generation.learn(live) or Generation.G2
-    for write in rules.writes(changes, live, world):
+    generation = server_generation.learn(live) or Generation.G2
+    for write in rules.find_writes_under_policies(changes, live, evaluator):
         policy = write.update
-        if write.filters_pass and policy is not None and _counts_steps(policy):
-            yield from _walked(write, policy, past, spoken)
-    before = approvals_policies.existing(live)
-    crowd = Membership(approvers.members(live), {})
+        if write.sends_ungated_filters and policy is not None and _limits_steps(policy):
+            yield from _find_steps(write, policy, recent, generation)
+    live_policies = approvals_policies.existing(live)
+    membership = Membership(approvers.members(live), {})
     for change in changes:
         if change.address.kind == KIND and change.action in {Action.CREATE, Action.UPDATE}:
-            now = approvals_policies.found(before.get(change.address.parts[:-1], {}), change)
-            yield from _reopened(change, now, past, crowd)
+            in_project = live_policies.get(change.address.parts[:-1], {})
+            now = approvals_policies.found(in_project, change)
+            yield from _find_restored(change, now, recent, membership)
 
 
-# -- a threshold walked under
+# -- steps below a limit
 
 
 @dataclass(frozen=True, slots=True)
-class _Stand:
-    """The percentages of a flag at one moment: by their place, and by whom they are for."""
+class _Percentages:
+    """The percentages of a flag at one moment, by position and by audience."""
 
-    places: Mapping[str, Any]
-    people: Mapping[str, Any]
+    by_position: Mapping[str, Any]
+    by_audience: Mapping[str, Any]
 
 
-def _walked(
-    write: rules.Write, policy: Policy, past: Past, spoken: Generation
+def _find_steps(
+    write: rules.WriteUnderPolicies,
+    policy: Policy,
+    recent: RecentStates,
+    generation: Generation,
 ) -> Iterator[Finding]:
-    """Steps of which none would wait, and which together would have."""
-    stands = _stands(write, past, spoken)
-    found = None
-    for start in range(len(stands) - 2, -1, -1):
-        here, there = stands[start], stands[start + 1]
-        if _step(policy, here.places, there.places).gates:
-            break  # up to there it was asked for
-        if start < len(stands) - 2:
-            found = _walk(write.change, policy, stands[start:]) or found
-    if found is not None:
-        yield found
+    """Find steps that need no approval each, but would need it as one change.
+
+    The search goes back to the last step that needed approval: an approver has seen that.
+    """
+    history = _list_percentages(write, recent, generation)
+    finding = None
+    for start in range(len(history) - 2, -1, -1):
+        before, after = history[start], history[start + 1]
+        if _evaluate_step(policy, before.by_position, after.by_position).gates:
+            break
+        if start < len(history) - 2:
+            finding = _check_total(write.change, policy, history[start:]) or finding
+    if finding is not None:
+        yield finding
 
 
-def _stands(write: rules.Write, past: Past, spoken: Generation) -> list[_Stand]:
-    """What the files said in turn, then what is live, then what this plan makes of it."""
+def _list_percentages(
+    write: rules.WriteUnderPolicies, recent: RecentStates, generation: Generation
+) -> list[_Percentages]:
+    """Return what the files declared in turn, then what is live, then what this plan writes."""
 
-    def stand(filters: Mapping[str, Any]) -> _Stand:
-        people = {str(who): part for who, part in audience.reach(filters).items()}
-        return _Stand(rollout(filters, spoken), people)
+    def read_percentages(filters: Mapping[str, Any]) -> _Percentages:
+        reach = audience.compute_reach(filters)
+        by_audience = {str(reached): percentage for reached, percentage in reach.items()}
+        return _Percentages(rollout(filters, generation), by_audience)
 
-    declared = (state.resources.get(write.change.address) for state in past)
-    said = [stand(one.spec.get("filters") or {}) for one in declared if one is not None]
-    goal = stand(write.after)
-    while said and said[-1] == goal:  # committed already
-        said.pop()
-    found: list[_Stand] = []
-    for one in (*said, stand(write.before), goal):
-        if not found or found[-1] != one:
-            found.append(one)
-    return found
+    resources = (state.resources.get(write.change.address) for state in recent)
+    declared = [
+        read_percentages(resource.spec.get("filters") or {})
+        for resource in resources
+        if resource is not None
+    ]
+    goal = read_percentages(write.after)
+    while declared and declared[-1] == goal:  # what this plan writes is committed already
+        declared.pop()
+    history = (*declared, read_percentages(write.before), goal)
+    return [state for k, state in enumerate(history) if k == 0 or history[k - 1] != state]
 
 
-def _step(policy: Policy, before: Mapping[str, Any], after: Mapping[str, Any]) -> Answer:
+def _evaluate_step(policy: Policy, before: Mapping[str, Any], after: Mapping[str, Any]) -> Answer:
     return evaluate(policy.conditions, {ROLLOUT: (before, after)})
 
 
-def _walk(change: Change, policy: Policy, stands: Sequence[_Stand]) -> Finding | None:
-    """The finding, if all of these together would have waited."""
-    for shown in ([stand.places for stand in stands], [stand.people for stand in stands]):
-        whole = _step(policy, shown[0], shown[-1])
-        if whole.gates:
-            return _said_of(change, policy, whole.paths[0], shown)
+def _check_total(change: Change, policy: Policy, history: Sequence[_Percentages]) -> Finding | None:
+    """Return the finding if all steps together would need approval."""
+    for values in (
+        [state.by_position for state in history],
+        [state.by_audience for state in history],
+    ):
+        total = _evaluate_step(policy, values[0], values[-1])
+        if total.gates:
+            return _warn_of_steps(change, policy, total.paths[0], values)
     return None
 
 
-def _said_of(
-    change: Change, policy: Policy, path: str, shown: Sequence[Mapping[str, Any]]
+def _warn_of_steps(
+    change: Change, policy: Policy, path: str, states: Sequence[Mapping[str, Any]]
 ) -> Finding:
-    values = [stand[path] for stand in shown if path in stand]
+    values = [state[path] for state in states if path in state]
     steps = [messages.show(value) for value, _ in groupby(values)]
     return Finding(
         code=WALKED,
         severity=Severity.WARNING,
-        message=f"{change.address} goes under {policy.address} in steps: "
+        message=f"{change.address} stays below the limit of {policy.address} in steps: "
         f"{path.removesuffix(f'.{ROLLOUT}')} {' -> '.join(steps)} within a few commits",
-        why=f"{steps[0]} -> {steps[-1]} at once would wait for approval: "
+        why=f"{steps[0]} -> {steps[-1]} at once would need approval: "
         f"{messages.rule(policy.conditions)}",
-        fix="have an approver of the policy look at the whole of it",
+        fix="have an approver of the policy review all of these steps together",
         source=change.source,
         address=change.address,
     )
 
 
-# -- a gate opened and closed again
+# -- a gate that was weakened and is restored
 
 
-def _reopened(
-    change: Change, now: Policy | None, past: Past, crowd: Membership
+def _find_restored(
+    change: Change, now: Policy | None, recent: RecentStates, membership: Membership
 ) -> Iterator[Finding]:
-    """A policy that was weakened within the last commits, and is put back by this plan."""
+    """Find a policy that recent commits weakened, and that this plan restores."""
     after = approvals_policies.outcome(change, now)
-    said = _said(change, now, past)
-    for place, former in enumerate(said):
+    declared = _list_declared_policies(change, now, recent)
+    for place, former in enumerate(declared):
         if former is None or not former.enabled:
             continue
-        if not compare(former, now, crowd).weaker or compare(former, after, crowd).weaker:
-            continue  # it is not weak now, or stays so
-        open_ = [k for k in range(place + 1, len(said)) if compare(former, said[k], crowd).weaker]
-        flags = sorted({address for k in open_ for address in _moved(past[k - 1], past[k], change)})
+        is_weak_now = compare(former, now, membership).weaker
+        if not is_weak_now or compare(former, after, membership).weaker:
+            continue
+        weak = [
+            k
+            for k in range(place + 1, len(declared))
+            if compare(former, declared[k], membership).weaker
+        ]
+        flags = sorted(
+            {
+                address
+                for k in weak
+                for address in _find_changed_flags(recent[k - 1], recent[k], change)
+            }
+        )
         if flags:
             yield Finding(
                 code=REOPENED,
                 severity=Severity.WARNING,
-                message=f"{change.address} is put back to what it was before commit "
-                f"{past[open_[0]].origin[:10]} weakened it; in between the files changed "
-                f"{listed([str(address) for address in flags])}",
-                why="what was written while the gate was weaker may not have been approved",
-                fix="have an approver of the policy look at these flags",
+                message=f"{change.address} is restored to what it was before commit "
+                f"{recent[weak[0]].origin[:10]} weakened it; in between, the files changed "
+                f"{join_first([str(address) for address in flags])}",
+                why="changes that were made while the gate was weaker may not have been approved",
+                fix="have an approver of the policy review these flags",
                 source=change.source,
                 address=change.address,
             )
             return
 
 
-def _said(change: Change, now: Policy | None, past: Past) -> list[Policy | None]:
-    """What each state made of the policy.
+def _list_declared_policies(
+    change: Change, now: Policy | None, recent: RecentStates
+) -> list[Policy | None]:
+    """Return the policy as each state declared it.
 
-    A field that no state wrote was as it is live; one that some did was the default in the others.
+    A field that no state sets is taken from the live policy. If some state sets it, it had its
+    default in the states that do not.
     """
-    written = [state.resources.get(change.address) for state in past]
-    ever = {name for one in (*written, change.desired) if one is not None for name in one.spec}
-    usual = {name: value for name, value in KINDS[KIND].defaults.items() if name in ever}
-    there = {**(now.spec if now is not None else KINDS[KIND].defaults), **usual}
+    declared = [state.resources.get(change.address) for state in recent]
+    written = {
+        name
+        for resource in (*declared, change.desired)
+        if resource is not None
+        for name in resource.spec
+    }
+    defaults = {name: value for name, value in KINDS[KIND].defaults.items() if name in written}
+    unwritten = {**(now.spec if now is not None else KINDS[KIND].defaults), **defaults}
     return [
-        Policy(change.address, {**there, **one.spec})
-        if one is not None and not one.lifecycle.absent
+        Policy(change.address, {**unwritten, **resource.spec})
+        if resource is not None and not resource.lifecycle.absent
         else None
-        for one in written
+        for resource in declared
     ]
 
 
-def _moved(before: Declared, after: Declared, change: Change) -> Iterator[Address]:
-    """Flags of the policy's project that two states declare differently."""
+def _find_changed_flags(before: Declared, after: Declared, change: Change) -> Iterator[Address]:
+    """Find flags of the policy's project that two states declare differently."""
     for address in {*before.resources, *after.resources}:
         if not KINDS[address.kind].gated or address.parts[:-1] != change.address.parts[:-1]:
             continue
-        one, other = before.resources.get(address), after.resources.get(address)
-        if one is None or other is None or one.spec != other.spec:
+        earlier, later = before.resources.get(address), after.resources.get(address)
+        if earlier is None or later is None or earlier.spec != later.spec:
             yield address

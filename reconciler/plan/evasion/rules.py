@@ -1,7 +1,8 @@
-"""Changes that pass a gate which would hold the same thing back if it were written otherwise.
+"""Changes that pass a gate, although the same effect would be gated if it were written otherwise.
 
-Warnings: each of them has honest uses. They are said of flags in projects whose policies are on and
-do not let this key's user through anyway; what waits for approval evades nothing.
+Each finding is a warning, because such changes have honest uses. Only flags in projects with an
+enabled policy that does not let this key's user through are checked, and only what is written
+without approval.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ SWITCHED_OFF: Final = "switched-off-ungated"
 WIDENED: Final = "targeting-widened"
 MOVED: Final = "rollout-moved"
 RISKY: Final = "ungated-risk"
-_FREE: Final = "who is outside the holdout"
+_OUTSIDE_HOLDOUT: Final = "people outside the holdout"
 _NOT_SENT: Final = frozenset({Verdict.PENDING, Verdict.BLOCKED, Verdict.REJECTED})
 _RISKY_FIELDS: Final = (
     "ensure_experience_continuity",
@@ -33,234 +34,257 @@ _RISKY_FIELDS: Final = (
     "evaluation_contexts",
     "bucketing_identifier",
 )
-_PLAIN_FILTERS: Final = frozenset({"groups", "payloads", "multivariate", "holdout"})
+_FILTERS_CHECKED_APART: Final = frozenset({"groups", "payloads", "multivariate", "holdout"})
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
-    """A flag that changes or goes, and the policies that could hold it back."""
+class WriteUnderPolicies:
+    """A flag that is changed or deleted, and the policies that could gate this."""
 
     change: Change
-    policies: Mapping[str, Policy]  # by action; only those that are on and let nobody through
+    policies: Mapping[str, Policy]  # by action; only enabled ones that let nobody through
     before: Mapping[str, Any]  # filters
     after: Mapping[str, Any]
     was_active: bool
     is_active: bool
-    filters_pass: bool  # what is sent of the filters is held back by no policy
-    people_move: bool  # not only numbers in their places
+    sends_ungated_filters: bool
+    changes_audiences: bool  # more than numbers in their positions
 
     @property
     def update(self) -> Policy | None:
-        """The policy for what a flag's percentages are."""
+        """Return the policy that compares the percentages of flags."""
         return self.policies.get(UPDATE)
 
 
-def find(changes: tuple[Change, ...], live: Live, world: GateEvaluator) -> Iterator[Finding]:
-    """Each evasion, in the order of the changes."""
-    for write in writes(changes, live, world):
-        yield from _switched_off(write)
+def find_evasions(
+    changes: tuple[Change, ...], live: Live, evaluator: GateEvaluator
+) -> Iterator[Finding]:
+    """Find each evasion, in the order of the changes."""
+    for write in find_writes_under_policies(changes, live, evaluator):
+        yield from _check_switched_off(write)
         if write.change.action is not Action.UPDATE or not write.was_active or not write.is_active:
             continue
-        if write.filters_pass and write.people_move and write.update is not None:
-            before, after = audience.reach(write.before), audience.reach(write.after)
-            yield from _moved(write, write.update, before, after)
-            yield from _widened(write, write.update, before, after)
-        yield from _risky(write)
+        if write.sends_ungated_filters and write.changes_audiences and write.update is not None:
+            before = audience.compute_reach(write.before)
+            after = audience.compute_reach(write.after)
+            yield from _check_percentages(write, write.update, before, after)
+            yield from _check_audiences(write, write.update, before, after)
+        yield from _check_risk(write)
 
 
-def writes(changes: tuple[Change, ...], live: Live, world: GateEvaluator) -> Iterator[Write]:
-    """The writes of flags that exist, where there is a gate to evade."""
-    spoken = server_generation.learn(live) or Generation.G2
+def find_writes_under_policies(
+    changes: tuple[Change, ...], live: Live, evaluator: GateEvaluator
+) -> Iterator[WriteUnderPolicies]:
+    """Find the writes of existing flags for which there is a gate to evade."""
+    generation = server_generation.learn(live) or Generation.G2
     for change in changes:
         if not KINDS[change.address.kind].gated or change.before is None:
             continue
         if change.action not in {Action.UPDATE, Action.DELETE} or change.gate.verdict in _NOT_SENT:
             continue
-        policies = _policies(change, world)
+        policies = _find_policies(change, evaluator)
         if policies and not forecast.is_off(live, change.address.organization):
-            yield _write(change, policies, world, spoken)
+            yield _describe_write(change, policies, evaluator, generation)
 
 
-def _policies(change: Change, world: GateEvaluator) -> Mapping[str, Policy]:
-    there = world.policies.get(change.address.parts[:-1], {})
+def _find_policies(change: Change, evaluator: GateEvaluator) -> Mapping[str, Policy]:
+    in_project = evaluator.policies.get(change.address.parts[:-1], {})
     return {
         action: policy
         for action in (ENABLE, DISABLE, UPDATE)
-        if (policy := there.get(action)) is not None
+        if (policy := in_project.get(action)) is not None
         and policy.enabled
-        and not world.people.bypass(policy).passes
+        and not evaluator.people.bypass(policy).passes
     }
 
 
-def _write(
-    change: Change, policies: Mapping[str, Policy], world: GateEvaluator, spoken: Generation
-) -> Write:
-    there = change.before.spec if change.before is not None else {}
+def _describe_write(
+    change: Change,
+    policies: Mapping[str, Policy],
+    evaluator: GateEvaluator,
+    generation: Generation,
+) -> WriteUnderPolicies:
+    spec = change.before.spec if change.before is not None else {}
     sent = moving(change) if change.action is Action.UPDATE else {}
-    before = there.get("filters") or {}
-    active = there.get("active") is not False
+    before = spec.get("filters") or {}
+    was_active = spec.get("active") is not False
     after = {**before, **(sent.get("filters") or {})}
-    return Write(
+    return WriteUnderPolicies(
         change=change,
         policies=policies,
         before=before,
         after=after,
-        was_active=active,
-        is_active=sent.get("active", active) is not False,
-        filters_pass="filters" in sent and not _held(change, world, spoken),
-        people_move="filters" in sent and _shape(before) != _shape(after),
+        was_active=was_active,
+        is_active=sent.get("active", was_active) is not False,
+        sends_ungated_filters="filters" in sent
+        and not _are_filters_gated(change, evaluator, generation),
+        changes_audiences="filters" in sent and _mask_numbers(before) != _mask_numbers(after),
     )
 
 
-def _held(change: Change, world: GateEvaluator, spoken: Generation) -> bool:
-    """Whether the call that sends the filters waits."""
+def _are_filters_gated(change: Change, evaluator: GateEvaluator, generation: Generation) -> bool:
+    """Return whether the call that sends the filters waits for approval."""
     gate = change.gate
     if gate.verdict is Verdict.NONE or (gate.policy or "").endswith(f"/{UPDATE}"):
         return gate.waits
-    steps = world.of(change, change.before, spoken)
-    return any(s.meeting.action == UPDATE and s.verdict is Verdict.APPROVAL for s in steps)
+    calls = evaluator.of(change, change.before, generation)
+    return any(c.meeting.action == UPDATE and c.verdict is Verdict.APPROVAL for c in calls)
 
 
-def _shape(filters: Mapping[str, Any]) -> Any:
-    """Everything but plain percentages: where this stays, everybody keeps their place."""
-    groups = [_but_number(group) for group in filters.get("groups") or ()]
-    several = filters.get("multivariate") or {}
-    shares = [_but_number(one) for one in several.get("variants") or ()]
-    return groups, shares, audience.outside(filters)
+def _mask_numbers(filters: Mapping[str, Any]) -> Any:
+    """Return everything except plain percentages: while this is equal, no audience changes."""
+    groups = [_mask_percentage(group) for group in filters.get("groups") or ()]
+    multivariate = filters.get("multivariate") or {}
+    variants = [_mask_percentage(variant) for variant in multivariate.get("variants") or ()]
+    return groups, variants, audience.compute_share_outside_holdout(filters)
 
 
-def _but_number(one: Mapping[str, Any]) -> Mapping[str, Any]:
-    part = one.get("rollout_percentage")
-    return {**one, "rollout_percentage": part is not None}
+def _mask_percentage(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**item, "rollout_percentage": item.get("rollout_percentage") is not None}
 
 
 # -- off, without the approval that switching off needs
 
 
-def _switched_off(write: Write) -> Iterator[Finding]:
+def _check_switched_off(write: WriteUnderPolicies) -> Iterator[Finding]:
     policy = write.policies.get(DISABLE)
     if policy is None or not write.was_active or not evaluate(policy.conditions, {}).gates:
         return
-    if how := _how_it_ends(write):
+    if end := _describe_end(write):
         yield _warning(
             SWITCHED_OFF,
             write.change,
-            f"{write.change.address} is active and {how}: nobody is asked, though {policy.address} "
-            "holds it back when it is switched off",
-            "PostHog gates `active`, not what has the same effect",
+            f"{write.change.address} is active and {end}: no approval is required for this, "
+            f"although {policy.address} requires one when the flag is switched off",
+            "PostHog gates `active`, not other changes with the same effect",
             "switch it off first (active: false), and do this once that is approved",
         )
 
 
-def _how_it_ends(write: Write) -> str:
+def _describe_end(write: WriteUnderPolicies) -> str:
+    """Return how the write ends the flag for everybody; "" if it does not."""
     if write.change.action is Action.DELETE:
         return "will be deleted"
-    if any(one.path == "metadata.key" for one in write.change.fields):
+    if any(edit.path == "metadata.key" for edit in write.change.fields):
         return "gets another key, so that the old one is off everywhere"
-    if not write.filters_pass or not write.is_active or not audience.nobody(write.after):
+    if not write.sends_ungated_filters or not write.is_active:
         return ""
-    return "" if audience.nobody(write.before) else "will reach nobody any more"
+    if not audience.reaches_nobody(write.after) or audience.reaches_nobody(write.before):
+        return ""
+    return "will no longer reach anybody"
 
 
-# -- the same percentages in another place
+# -- the same percentages in another position
 
 
-def _moved(write: Write, policy: Policy, before: _Reach, after: _Reach) -> Iterator[Finding]:
-    """Audiences and variants whose own percentage moves as the policy would not let it."""
-    steps = [(str(who), before[who], after[who]) for who in after if who in before]
-    old, new = audience.variants(write.before), audience.variants(write.after)
-    steps += [(f"variant {key}", old[key], new[key]) for key in new if key in old]
-    steps += [(_FREE, audience.outside(write.before), audience.outside(write.after))]
-    said = [
-        f"{short(who)} from {percent(was)} to {percent(now)}"
-        for who, was, now in steps
-        if was != now and evaluate(policy.conditions, {ROLLOUT: ({who: was}, {who: now})}).gates
+def _check_percentages(
+    write: WriteUnderPolicies, policy: Policy, before: _Reach, after: _Reach
+) -> Iterator[Finding]:
+    """Find audiences and variants whose percentage changes more than the policy allows."""
+    steps = [
+        (str(reached), before[reached], after[reached]) for reached in after if reached in before
     ]
-    if said:
+    old, new = audience.read_variant_shares(write.before), audience.read_variant_shares(write.after)
+    steps += [(f"variant {key}", old[key], new[key]) for key in new if key in old]
+    outside_before = audience.compute_share_outside_holdout(write.before)
+    outside_after = audience.compute_share_outside_holdout(write.after)
+    steps.append((_OUTSIDE_HOLDOUT, outside_before, outside_after))
+    changed = [
+        f"{shorten(name)} from {format_percent(was)} to {format_percent(now)}"
+        for name, was, now in steps
+        if was != now and evaluate(policy.conditions, {ROLLOUT: ({name: was}, {name: now})}).gates
+    ]
+    if changed:
         yield _warning(
             MOVED,
             write.change,
-            f"{write.change.address} moves {listed(said)}: nobody is asked, since the percentages "
-            f"that {policy.address} looks at stand in another place, or count the others",
-            "PostHog compares percentages by their place in the list, passes over null and what "
-            "is not written, though both mean 100, and reads who is held out as it is written",
-            "leave the groups in their order and write every percentage out, or have it approved",
+            f"{write.change.address} moves {join_first(changed)}: no approval is required for "
+            f"this, although {policy.address} requires one for such a step",
+            "PostHog compares percentages by their position in the list, ignores a missing or null "
+            "percentage although it means 100, and compares the excluded percentage of a holdout",
+            "keep the order of the groups and write every percentage, or have an approver of the "
+            "policy review it",
         )
 
 
-def _widened(write: Write, policy: Policy, before: _Reach, after: _Reach) -> Iterator[Finding]:
-    """Audiences that were not reached, or not so widely, and are no position that counts."""
-    said = [
-        f"{short(str(who))} ({percent(after[who])}"
-        + (f", before only {short(str(narrower))})" if narrower is not None else ")")
-        for who, narrower in audience.newly_reached(before, after)
+def _check_audiences(
+    write: WriteUnderPolicies, policy: Policy, before: _Reach, after: _Reach
+) -> Iterator[Finding]:
+    """Find audiences that were not reached, or not so widely, and that no position shows."""
+    reached = [
+        f"{shorten(str(newly))} ({format_percent(after[newly])}"
+        + (f", previously only {shorten(str(narrower))})" if narrower is not None else ")")
+        for newly, narrower in audience.find_newly_reached(before, after)
     ]
-    if said:
+    if reached:
         yield _warning(
             WIDENED,
             write.change,
-            f"{write.change.address} newly reaches {listed(said)}: nobody is asked, since "
-            f"{policy.address} looks at percentages, not at whom they are of",
-            "a change of properties is gated by nothing, and a new group only by policies that "
-            "look at every change, or at the percentage that it ends at",
-            "have an approver of the policy look at it; conditions of type any_change on "
-            "release_conditions gate such changes on newer servers",
+            f"{write.change.address} newly reaches {join_first(reached)}: no approval is required "
+            f"for this, because {policy.address} compares percentages, not audiences",
+            "such a policy does not gate a change of properties, and gates a new group only if it "
+            "covers every change or compares the final percentage",
+            "have an approver of the policy review it; on newer servers, conditions of type "
+            "any_change on release_conditions gate such changes",
         )
 
 
-# -- what no policy looks at
+# -- what no policy covers
 
 
-def _risky(write: Write) -> Iterator[Finding]:
-    said = [*_risky_fields(write), *(_risky_filters(write) if write.filters_pass else ())]
-    if said:
+def _check_risk(write: WriteUnderPolicies) -> Iterator[Finding]:
+    changed = [
+        *_list_risky_fields(write),
+        *(_list_risky_filters(write) if write.sends_ungated_filters else ()),
+    ]
+    if changed:
         yield _warning(
             RISKY,
             write.change,
-            f"{write.change.address} is active, and what it gives to people changes without "
-            f"approval: {listed(said)}",
-            "no approval policy can hold this back",
-            "have an approver look at it: "
+            f"{write.change.address} is active, and changes what people get without approval: "
+            f"{join_first(changed)}",
+            "no approval policy can gate this",
+            "have an approver review it: "
             + ", ".join(str(policy.address) for policy in write.policies.values()),
         )
 
 
-def _risky_fields(write: Write) -> Iterator[str]:
-    moved = {one.path.split(".")[0].split("[")[0] for one in write.change.fields}
-    yield from (name for name in _RISKY_FIELDS if name in moved)
+def _list_risky_fields(write: WriteUnderPolicies) -> Iterator[str]:
+    changed = {edit.path.split(".")[0].split("[")[0] for edit in write.change.fields}
+    yield from (name for name in _RISKY_FIELDS if name in changed)
 
 
-def _risky_filters(write: Write) -> Iterator[str]:
-    """What else than percentages and audiences moves in the filters."""
-    was, now = (_canonical(filters) for filters in (write.before, write.after))
+def _list_risky_filters(write: WriteUnderPolicies) -> Iterator[str]:
+    """List the parts of the filters that change, except percentages and audiences."""
+    was, now = (_canonical_filters(filters) for filters in (write.before, write.after))
     if was.get("payloads") != now.get("payloads"):
         yield "payloads"
-    old, new = audience.variants(write.before), audience.variants(write.after)
+    old, new = audience.read_variant_shares(write.before), audience.read_variant_shares(write.after)
     if old.keys() != new.keys():
         yield "variants"
-    if _overrides(was) != _overrides(now):
+    if _list_overrides(was) != _list_overrides(now):
         yield "variants given to a group"
-    if _swapped(write):
+    if _replaces_people(write):
         yield "release conditions"
     yield from sorted(
-        name for name in {*was, *now} - _PLAIN_FILTERS if was.get(name) != now.get(name)
+        name for name in {*was, *now} - _FILTERS_CHECKED_APART if was.get(name) != now.get(name)
     )
 
 
-def _canonical(filters: Mapping[str, Any]) -> Mapping[str, Any]:
+def _canonical_filters(filters: Mapping[str, Any]) -> Mapping[str, Any]:
     return KINDS["FeatureFlag"].canonical({"filters": filters})["filters"] or {}
 
 
-def _overrides(filters: Mapping[str, Any]) -> list[Any]:
+def _list_overrides(filters: Mapping[str, Any]) -> list[Any]:
     return sorted({str(g["variant"]) for g in filters.get("groups") or () if "variant" in g})
 
 
-def _swapped(write: Write) -> bool:
-    """People whom it did not reach, where no policy for percentages says so already."""
-    if write.update is not None or not write.people_move:
-        return False  # said as widened
-    before, after = audience.reach(write.before), audience.reach(write.after)
-    return bool(list(audience.newly_reached(before, after)))
+def _replaces_people(write: WriteUnderPolicies) -> bool:
+    """Return whether new people are reached, and no policy for percentages reports it already."""
+    if write.update is not None or not write.changes_audiences:
+        return False
+    before, after = audience.compute_reach(write.before), audience.compute_reach(write.after)
+    return bool(list(audience.find_newly_reached(before, after)))
 
 
 def _warning(code: str, change: Change, message: str, why: str, fix: str) -> Finding:
@@ -272,21 +296,21 @@ _LONG: Final = 80
 _MANY: Final = 3
 
 
-def percent(value: Any) -> str:
-    """`50 %`; null and nothing mean 100."""
+def format_percent(value: Any) -> str:
+    """Return `50 %`; null and nothing mean 100."""
     return "100 %" if value is None else f"{value:g} %" if _is_number(value) else f"{value} %"
 
 
-def short(text: str) -> str:
-    """A text that fits into a sentence."""
+def shorten(text: str) -> str:
+    """Return a text that fits into a sentence."""
     return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
 
 
-def listed(said: Sequence[str]) -> str:
-    """The first few, and how many more."""
-    rest = len(said) - _MANY
-    shown = "; ".join(said[:_MANY])
-    return f"{shown}; and {rest} more" if rest > 0 else shown
+def join_first(items: Sequence[str]) -> str:
+    """Return the first few items, and how many more there are."""
+    remaining = len(items) - _MANY
+    shown = "; ".join(items[:_MANY])
+    return f"{shown}; and {remaining} more" if remaining > 0 else shown
 
 
 def _is_number(value: Any) -> bool:
