@@ -72,7 +72,7 @@ def _refuse_changed_files(adopted: Adopted, given: DriftInputs) -> None:
             data: bytes | None = Path(patch.file).read_bytes()
         except OSError:
             data = None
-        if data != given.tree.read(Path(patch.file)):
+        if data != given.tree.read_file(Path(patch.file)):
             changed.append(patch.file)
     if changed:
         raise ReconcilerError(

@@ -95,7 +95,7 @@ class Marker:
         """Return the digest sent last; None if there is none, or if it cannot be read."""
         try:
             if self.place.startswith("refs/"):
-                return repository.read_text(self.place, cwd=Path.cwd())
+                return repository.read_text_ref(self.place, cwd=Path.cwd())
             return Path(self.place).read_text(encoding="utf-8").strip() or None
         except (OSError, UnicodeDecodeError, GitError):
             return None
@@ -103,7 +103,7 @@ class Marker:
     def write(self, digest: str) -> None:
         """Remember a digest; raise OSError or ReconcilerError if that is impossible."""
         if self.place.startswith("refs/"):
-            repository.write_text(
+            repository.write_text_ref(
                 self.place, digest, cwd=Path.cwd(), message="reconciler drift --notify"
             )
             return

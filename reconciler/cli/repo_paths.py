@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.files.working_tree import git_root
+from reconciler.files.working_tree import find_git_root
 from reconciler.model import Finding
 
 
@@ -20,7 +20,7 @@ def locate_from_root(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def find_current_folder() -> str:
     """Return the current folder from the root of the repository; "" there, and outside git."""
     cwd = Path(os.path.realpath(Path.cwd()))
-    root = git_root(cwd)
+    root = find_git_root(cwd)
     return "" if root is None or root == cwd else cwd.relative_to(root).as_posix()
 
 
@@ -38,13 +38,13 @@ def localize_paths(settings_folder: Path | None, paths: Iterable[str]) -> tuple[
 
 def _find_anchor(settings_folder: Path | None) -> Path:
     """Return the folder of `reconciler.yaml`, else the repository's root, else the current one."""
-    anchor = settings_folder or git_root(Path.cwd()) or Path.cwd()
+    anchor = settings_folder or find_git_root(Path.cwd()) or Path.cwd()
     return Path(os.path.realpath(anchor))
 
 
 def _locate(findings: Iterable[Finding]) -> Iterator[Finding]:
     cwd = Path(os.path.realpath(Path.cwd()))
-    root = git_root(cwd)
+    root = find_git_root(cwd)
     for finding in findings:
         if root is None or finding.source is None or not finding.source.file:
             yield finding

@@ -142,7 +142,9 @@ def _loaded(session: Session, target: Target, folder: Path) -> tuple[Loaded, Loa
     if some:
         there = tuple(path for path in whole.overlays if path.exists())
         loaded = loader.load(some, overlays=there, tree=tree)
-    return loaded, _base(session, whole, loaded) if is_part and repository.root(folder) else None
+    return loaded, _base(session, whole, loaded) if is_part and repository.find_root(
+        folder
+    ) else None
 
 
 def _base(session: Session, whole: Target, loaded: Loaded) -> Loaded | None:

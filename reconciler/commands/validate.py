@@ -55,7 +55,7 @@ def _live(session: Session, target: Target, loaded: Loaded) -> Iterable[Finding]
     with session.reader(target) as reader:
         found = validate.validate(reader, loaded, Options(ignore=target.ignore))
     yield from loaded.silences.keep(found)
-    yield from map(excerpts.attach, loaded.silences.unused(live=True))
+    yield from map(excerpts.attach_excerpt, loaded.silences.unused(live=True))
 
 
 def _show(

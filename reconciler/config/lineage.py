@@ -14,11 +14,11 @@ from reconciler.config import loaded as config_loaded
 from reconciler.config import loader
 from reconciler.config.recent_commits import Blobs, Snapshot, read_commit
 from reconciler.errors import ConfigError, GitError
-from reconciler.files.text import Refused
-from reconciler.files.working_tree import contains
+from reconciler.files.text import RefusedError
+from reconciler.files.working_tree import is_within
 from reconciler.git import blame as git_blame
 from reconciler.git import process, repository
-from reconciler.git.commit_tree import CommitTree, is_wanted, listing
+from reconciler.git.commit_tree import CommitTree, is_wanted, list_objects
 from reconciler.kinds import fold
 from reconciler.model import Address, Declared, Resource, Spec
 
@@ -66,18 +66,18 @@ class Lineage:
     def root(self) -> Path | None:
         """The repository of the paths, if there is one with a commit."""
         here = self.cwd / self.paths[0] if self.paths else self.cwd
-        found = repository.root(here)
-        return found if found is not None and repository.head(found) is not None else None
+        found = repository.find_root(here)
+        return found if found is not None and repository.read_head(found) is not None else None
 
     @cached_property
     def tree(self) -> CommitTree:
         """The files of the commit that is checked out."""
-        return repository.commit_tree("HEAD", cwd=self.cwd, at=self.root, may_lack_paths=True)
+        return repository.open_commit("HEAD", cwd=self.cwd, at=self.root, may_lack_paths=True)
 
     @cached_property
     def inside(self) -> tuple[str, ...]:
         """The paths as git writes them."""
-        return tuple(self.tree.inside(path) for path in (*self.paths, *self.overlays))
+        return tuple(self.tree.to_git_path(path) for path in (*self.paths, *self.overlays))
 
     @cached_property
     def is_shallow(self) -> bool:
@@ -89,7 +89,7 @@ class Lineage:
         """Return the commits that touched the paths, children before parents, not by date."""
         asked = ["rev-list", "--topo-order", "--parents", "--timestamp", f"-n{COMMITS}", "HEAD"]
         only = ["--", *(path or "." for path in self.inside)]
-        rows = process.output([*asked, *only], self.tree.root).decode("ascii", "replace")
+        rows = process.read_output([*asked, *only], self.tree.root).decode("ascii", "replace")
         words = (row.split() for row in rows.splitlines())
         return {row[1]: _Node(row[1], int(row[0]), tuple(row[2:])) for row in words}
 
@@ -110,13 +110,13 @@ class Lineage:
 
     def since(self, base: str) -> frozenset[str]:
         """Return the commits that HEAD has in its history and `base` has not."""
-        rows = process.output(["rev-list", "HEAD", f"^{base}"], self.tree.root)
+        rows = process.read_output(["rev-list", "HEAD", f"^{base}"], self.tree.root)
         return frozenset(rows.decode("ascii", "replace").split())
 
     def has_moved(self, path: str, base: str) -> bool:
         """Return whether a file is another one at HEAD than at the base."""
         asked = ["diff-tree", "--quiet", base, "HEAD", "--", path]
-        return process.run(asked, self.tree.root).returncode == 1
+        return process.run_offline(asked, self.tree.root).returncode == 1
 
     def document(self, address: Address, names: Sequence[str], projects: Projects) -> "Document":
         """Return the history of one document, which has one of these names in it."""
@@ -132,7 +132,7 @@ class Lineage:
         return self._authors(commit, base or f"{commit}^")
 
     def _read_authors(self, commit: str, map_of: str) -> tuple[str, ...]:
-        return git_blame.of_commit(commit, map_of=map_of, root=self.tree.root)
+        return git_blame.read_authors(commit, map_of=map_of, root=self.tree.root)
 
 
 @dataclass(slots=True)
@@ -189,7 +189,7 @@ class Document:
             return False
         root = self.lineage.tree.root
         asked = ["rev-parse", "--verify", "--quiet", f"{commit}^"]
-        parent = process.run(asked, root).stdout.decode("ascii", "replace").strip()
+        parent = process.run_offline(asked, root).stdout.decode("ascii", "replace").strip()
         if not parent:
             return False
         moved = read_commit(commit, parent, root, [""]).changed
@@ -218,7 +218,7 @@ class Document:
         tree, inside = self.lineage.tree, self.lineage.inside
         words = [word for name in (*self.names, "\\") for word in ("-e", name)]
         asked = ["grep", "-l", "-z", "-a", "-F", "--full-name", *words, tree.commit, "--"]
-        done = process.run([*asked, *(path or "." for path in inside)], tree.root)
+        done = process.run_offline([*asked, *(path or "." for path in inside)], tree.root)
         found = {
             row.decode("utf-8", "backslashreplace").partition(":")[2]
             for row in done.stdout.split(b"\0")
@@ -226,10 +226,10 @@ class Document:
         return {
             one.path: one.oid
             for path in dict.fromkeys(inside)
-            for one in listing(tree.root, tree.commit, path, sizes=False)
+            for one in list_objects(tree.root, tree.commit, path, sizes=False)
             if one.path in found
             and one.mode in _PLAIN
-            and (one.path == path or (contains(path, one.path) and is_wanted(one.path, path)))
+            and (one.path == path or (is_within(path, one.path) and is_wanted(one.path, path)))
             and self.blobs.kept(one.oid)
         }
 
@@ -248,7 +248,7 @@ class Document:
         try:
             loaded = loader.load(paths, overlays=overlays, tree=snapshot, warn=False)
             return config_loaded.expand(loaded, self.projects)
-        except (ConfigError, GitError, Refused):
+        except (ConfigError, GitError, RefusedError):
             return _BROKEN
 
     def _resource(self, declared: Declared) -> Resource | None:

@@ -31,8 +31,14 @@ from reconciler.config.loaded import Loaded, config_error
 from reconciler.config.schema import validator
 from reconciler.config.yaml import reader
 from reconciler.files import excerpts
-from reconciler.files.text import Refused, blob_id, error, keys, lines
-from reconciler.files.working_tree import Read, Tree, WorkingTree, refuse
+from reconciler.files.text import (
+    RefusedError,
+    compute_blob_id,
+    find_secret_keys,
+    make_error,
+    split_lines,
+)
+from reconciler.files.working_tree import Read, Tree, WorkingTree, make_refusal
 from reconciler.git.commit_tree import CommitTree
 from reconciler.kinds import KINDS
 from reconciler.model import (
@@ -146,12 +152,12 @@ class _Load:
         refused = any(finding.severity is Severity.ERROR for finding in said)
         if not refused:
             said.extend(silences.unused(live=False))
-        said = [excerpts.attach(finding, self._lines) for finding in said]
+        said = [excerpts.attach_excerpt(finding, self._lines) for finding in said]
         if refused:
             raise config_error(said)
         said.sort(key=lambda finding: finding.sort_key)
         declared = Declared(resources, self.tree.origin, tuple(said))
-        blobs = {name: blob_id(data) for name, data in self.texts.items()}
+        blobs = {name: compute_blob_id(data) for name, data in self.texts.items()}
         return Loaded(declared, tuple(found), silences, blobs, self.draft)
 
     def _read(self, paths: Iterable[Path]) -> Iterator[Written]:
@@ -163,9 +169,9 @@ class _Load:
                     found = True
                     yield from self._file(display, read)
                 if not found and not self.tree.may_lack_paths:
-                    where = self.tree.display(path)
-                    raise refuse(where, "no YAML file in this folder", fix="check the path")
-            except Refused as problem:
+                    where = self.tree.show_path(path)
+                    raise make_refusal(where, "no YAML file in this folder", fix="check the path")
+            except RefusedError as problem:
                 self.cut_short = True
                 self.findings.append(problem.finding)
 
@@ -178,7 +184,7 @@ class _Load:
             return
         try:
             data = self.texts[display] = read()
-        except Refused as problem:
+        except RefusedError as problem:
             self.cut_short = True
             self.findings.append(problem.finding)
             return
@@ -186,16 +192,16 @@ class _Load:
         if data.startswith(_LFS):
             fix = "run `git lfs pull`, or keep configuration out of LFS"
             message = "a pointer of Git LFS, not the file itself"
-            self.findings.append(refuse(display, message, fix=fix, code="R014").finding)
+            self.findings.append(make_refusal(display, message, fix=fix, code="R014").finding)
             return
         if len(self.texts) > MAX_FILES or self.total > MAX_TOTAL_BYTES:
             message = f"more than {MAX_FILES:,} files, or {MAX_TOTAL_BYTES >> 20} MiB, in all"
-            raise refuse(display, message, fix="name fewer paths", code="R009")
-        self.findings.extend(keys(data, display))
+            raise make_refusal(display, message, fix="name fewer paths", code="R009")
+        self.findings.extend(find_secret_keys(data, display))
         for document in self._documents(display, data):
             if len(self.findings) > MAX_FINDINGS:
                 message = f"more than {MAX_FINDINGS:,} findings; the rest is not looked at"
-                raise refuse(display, message, fix="mend these first", code="R009")
+                raise make_refusal(display, message, fix="mend these first", code="R009")
             written = build.classify(document, self.findings)
             if written is not None:
                 yield written
@@ -208,7 +214,7 @@ class _Load:
             found = reader.read_documents(data, display, self.findings)
         if not found and len(self.findings) == before:
             fix = "remove the file, or write a document into it"
-            self.findings.append(refuse(display, "no document in this file", fix=fix).finding)
+            self.findings.append(make_refusal(display, "no document in this file", fix=fix).finding)
         if len(self.findings) > before:
             self.cut_short = True
         else:
@@ -224,7 +230,7 @@ class _Load:
         other = into.setdefault(identity, written)
         if other is not written:
             self.findings.append(
-                error(
+                make_error(
                     "R007",
                     f"{build.spell(identity, written)} is declared twice",
                     written.source,
@@ -349,7 +355,7 @@ class _Load:
         elif not self.unexplained:
             self.unexplained = True
             message = "too many documents are refused; the rest is not explained"
-            self.findings.append(error("R009", message, written.source))
+            self.findings.append(make_error("R009", message, written.source))
         return False
 
     def _lines(self, file: str) -> list[str] | None:
@@ -357,5 +363,5 @@ class _Load:
         if file not in self.split:
             if file not in self.texts:
                 return None
-            self.split[file] = lines(self.texts[file].decode("utf-8-sig", "replace"))
+            self.split[file] = split_lines(self.texts[file].decode("utf-8-sig", "replace"))
         return self.split[file]

@@ -9,7 +9,7 @@ from typing import Final
 from reconciler.config.documents import build
 from reconciler.config.documents.templates import selected
 from reconciler.config.yaml import reader
-from reconciler.files.text import Refused
+from reconciler.files.text import RefusedError
 from reconciler.files.working_tree import Entry, Read, WorkingTree
 from reconciler.kinds import fold
 from reconciler.model import Address, Finding
@@ -54,7 +54,7 @@ def look(paths: Sequence[Path], tree: WorkingTree, known: Collection[str]) -> Ot
 def _entries(paths: Sequence[Path], tree: WorkingTree) -> Iterator[Entry]:
     """Every file that can be reached."""
     for path in paths:
-        with suppress(Refused):
+        with suppress(RefusedError):
             yield from tree.walk(path)
 
 
@@ -62,7 +62,7 @@ def _identities(display: str, read: Read) -> Iterator[build.Identity]:
     """What the documents of a file are about, as far as they say so."""
     ignored: list[Finding] = []
     data = b""
-    with suppress(Refused):
+    with suppress(RefusedError):
         data = read()
     for document in reader.read_documents(data, display, ignored) if _KIND in data else ():
         written = build.classify(document, ignored)

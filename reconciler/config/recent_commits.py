@@ -16,8 +16,8 @@ from typing import Final
 from reconciler.config import loader, settings
 from reconciler.config.loaded import Loaded
 from reconciler.errors import ConfigError, GitError
-from reconciler.files.text import Refused
-from reconciler.files.working_tree import Entry, contains, read_inside
+from reconciler.files.text import RefusedError
+from reconciler.files.working_tree import Entry, is_within, read_file_inside
 from reconciler.git import process, repository
 from reconciler.git.commit_tree import CommitTree, is_wanted
 
@@ -70,11 +70,11 @@ def load(
 
     """
     try:
-        inside = [tree.inside(path) for path in (*paths, *overlays)]
+        inside = [tree.to_git_path(path) for path in (*paths, *overlays)]
         commits = [read_commit(*row, tree.root, inside) for row in _window(tree, inside, now)]
         blobs = Blobs(tree.root, names)
         states = _newest(_states(tree, _telling(commits, blobs), blobs))
-    except (GitError, Refused):
+    except (GitError, RefusedError):
         return ()
     return tuple(_loaded(states, paths, overlays))
 
@@ -95,13 +95,13 @@ def since(
     None if any of it is not known, also because a link or a submodule changed.
     """
     try:
-        inside = [tree.inside(path) for path in (*paths, *overlays)]
+        inside = [tree.to_git_path(path) for path in (*paths, *overlays)]
         rows = _rows(tree, inside, f"^{base}")
         blobs = Blobs(tree.root, names)
         commits = [read_commit(id_, parent, tree.root, inside) for id_, parent in rows]
         telling = _telling(commits, blobs)
         states = list(_states(tree, telling, blobs))
-    except (GitError, Refused):
+    except (GitError, RefusedError):
         return None
     sizes = (sum(map(len, state.files.values())) for state in states)
     full = len(rows) == _LOOKED_AT or len(telling) == COMMITS or blobs.spent
@@ -125,14 +125,14 @@ def places_moved(base: str, files: Sequence[Path], target: str, *, tree: CommitT
     """
     try:
         for file in files:
-            commits = [base, *(id_ for id_, _ in _rows(tree, [tree.inside(file)], f"^{base}"))]
+            commits = [base, *(id_ for id_, _ in _rows(tree, [tree.to_git_path(file)], f"^{base}"))]
             if len(commits) > _LOOKED_AT:
                 return True
-            states = {replace(tree, commit=commit).read(file) for commit in commits}
-            now = read_inside(file, tree.display(file)) if file.exists() else None
+            states = {replace(tree, commit=commit).read_file(file) for commit in commits}
+            now = read_file_inside(file, tree.show_path(file)) if file.exists() else None
             if len({_places(data, file, target) for data in (*states, now)}) > 1:
                 return True
-    except (GitError, ConfigError, Refused):
+    except (GitError, ConfigError, RefusedError):
         return True
     return False
 
@@ -147,7 +147,7 @@ def _places(data: bytes | None, file: Path, target: str) -> tuple[Sequence[Path]
 def _rows(tree: CommitTree, inside: Sequence[str], *revisions: str) -> list[tuple[str, str | None]]:
     """Yield (commit, parent) of the first-parent line, oldest first."""
     asked = [*_LINE, "--parents", f"-n{_LOOKED_AT}", tree.commit, *revisions, "--"]
-    output = process.output([*asked, *(path or "." for path in inside)], tree.root)
+    output = process.read_output([*asked, *(path or "." for path in inside)], tree.root)
     rows = [row.split() for row in reversed(output.decode("ascii", "replace").splitlines())]
     return [(row[0], row[1] if row[1:] else None) for row in rows]
 
@@ -159,7 +159,7 @@ def _window(tree: CommitTree, inside: Sequence[str], now: datetime) -> list[tupl
     of other paths count for that, too.
     """
     asked = [*_LINE, "--timestamp", f"-n{repository.DATED}", tree.commit]
-    output = process.output(asked, tree.root)
+    output = process.read_output(asked, tree.root)
     dated = [row.split() for row in reversed(output.decode("ascii", "replace").splitlines())]
     times = accumulate((int(at) for at, _ in dated), max)
     made = {id_: at for (_, id_), at in zip(dated, times, strict=True)}
@@ -172,13 +172,13 @@ def read_commit(id_: str, parent: str | None, root: Path, inside: Sequence[str])
     asked = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-commit-id", "--full-index"]
     sides = [parent, id_] if parent is not None else ["--root", id_]
     only = ["--", *(path or "." for path in inside)]
-    words = process.output([*asked, *sides, *only], root).split(b"\0")
+    words = process.read_output([*asked, *sides, *only], root).split(b"\0")
     changed = {}
     elsewhere = False
     for about, name in zip(words[::2], words[1::2], strict=False):
         path = name.decode("utf-8", "backslashreplace")
         modes, oids = about.lstrip(b":").split()[:2], about.split()[2:4]
-        wanted = any(path == one or is_wanted(path, one) for one in inside if contains(one, path))
+        wanted = any(path == one or is_wanted(path, one) for one in inside if is_within(one, path))
         if not _PLAIN.issuperset(modes):
             elsewhere = True
         elif wanted:
@@ -205,7 +205,7 @@ class Blobs:
         if oid.strip("0") == "":
             return b""
         if oid not in self._kept:
-            data = process.output(["cat-file", "blob", oid], self._root)
+            data = process.read_output(["cat-file", "blob", oid], self._root)
             self._left -= len(data)
             self._kept[oid] = self._cut(data)
         return self._kept[oid]
@@ -247,18 +247,18 @@ class Snapshot:
     origin: str
     may_lack_paths: bool = field(default=True, init=False)
 
-    def display(self, path: Path) -> str:
+    def show_path(self, path: Path) -> str:
         """The name of a path in messages."""
-        return self.tree.display(path)
+        return self.tree.show_path(path)
 
     def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
         """Every file of a path, sorted."""
-        inside = self.tree.inside(path)
-        left_out = [self.tree.inside(other) for other in skip]
+        inside = self.tree.to_git_path(path)
+        left_out = [self.tree.to_git_path(other) for other in skip]
         for name in sorted(self.files):
-            below = contains(inside, name) and (name == inside or is_wanted(name, inside))
-            if below and not any(contains(other, name) for other in left_out):
-                yield self.tree.shown(name), partial(_same, self.files[name])
+            below = is_within(inside, name) and (name == inside or is_wanted(name, inside))
+            if below and not any(is_within(other, name) for other in left_out):
+                yield self.tree.show_git_path(name), partial(_same, self.files[name])
 
 
 def _same(data: bytes) -> bytes:

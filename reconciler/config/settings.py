@@ -11,8 +11,8 @@ from reconciler.config.schema.errors import explain
 from reconciler.config.yaml import reader
 from reconciler.errors import ConfigError, UsageError
 from reconciler.files import excerpts
-from reconciler.files.text import Refused, error, keys, lines
-from reconciler.files.working_tree import SETTINGS, git_root, read_inside
+from reconciler.files.text import RefusedError, find_secret_keys, make_error, split_lines
+from reconciler.files.working_tree import SETTINGS, find_git_root, read_file_inside
 from reconciler.kinds import KINDS
 from reconciler.model import Finding, Hold, MappingNode, SequenceNode, Source, instant
 from reconciler.suggest import closest_match
@@ -111,7 +111,7 @@ def find(cwd: Path, *, environ: Mapping[str, str], file: Path | None = None) -> 
     named = file or (Path(value) if (value := environ.get("RECONCILER_CONFIG")) else None)
     if named is not None:
         return Path(os.path.abspath(cwd / named))  # noqa: PTH100  links stay as they are
-    root = git_root(cwd)
+    root = find_git_root(cwd)
     for folder in (cwd, *cwd.parents):
         if os.path.lexists(folder / NAME):  # also what cannot be read: its limits are never dropped
             return folder / NAME
@@ -139,10 +139,10 @@ def load(
         )
     display = _display(found, cwd)
     try:
-        data = read_inside(found, display)
-    except Refused as problem:
+        data = read_file_inside(found, display)
+    except RefusedError as problem:
         raise _unusable(display, problem) from None
-    if secrets := list(keys(data, display)):
+    if secrets := list(find_secret_keys(data, display)):
         raise _broken(secrets, data.decode("utf-8-sig", "replace"))
     return parse(data, file=found, display=display, given=given)
 
@@ -169,7 +169,7 @@ def _display(file: Path, cwd: Path) -> str:
     return (file.relative_to(cwd) if file.is_relative_to(cwd) else file).as_posix()
 
 
-def _unusable(display: str, problem: Refused) -> ConfigError:
+def _unusable(display: str, problem: RefusedError) -> ConfigError:
     finding = problem.finding
     return ConfigError(f"{display}: {finding.message}", findings=(finding,), why=finding.why)
 
@@ -181,9 +181,9 @@ def _read(data: bytes, display: str) -> tuple[MappingNode, str]:
     text = data.decode("utf-8-sig", "replace")
     if not findings and len(found) != 1:
         message = f"{len(found)} documents where one is wanted"
-        findings.append(error("R005", message, Source(display, 1), fix="write one mapping"))
+        findings.append(make_error("R005", message, Source(display, 1), fix="write one mapping"))
     if not findings and not validator.accepts("reconciler", found[0].value):
-        split = lines(text)
+        split = split_lines(text)
         findings = explain("reconciler", found[0].value, found[0].source, lambda _: split)
     if findings:
         raise _broken(findings, text)
@@ -191,8 +191,8 @@ def _read(data: bytes, display: str) -> tuple[MappingNode, str]:
 
 
 def _broken(findings: list[Finding], text: str) -> ConfigError:
-    split = lines(text)
-    shown = [excerpts.attach(finding, lambda _: split) for finding in findings]
+    split = split_lines(text)
+    shown = [excerpts.attach_excerpt(finding, lambda _: split) for finding in findings]
     shown.sort(key=lambda finding: finding.sort_key)
     noun = "error" if len(shown) == 1 else "errors"
     return ConfigError(f"{len(shown)} {noun} in the settings", findings=shown)
@@ -244,20 +244,20 @@ def _unknown_kind(node: Any, key: str | int) -> Iterator[Finding]:
     meant = closest_match(kind, KINDS)
     fix = f'did you mean "{meant}/…"?' if meant else f"one of {', '.join(KINDS)}, or `*`"
     message = f'no address begins with "{kind}{slash}"'
-    yield error("R005", message, node.value_source(key), fix=fix, width=len(kind))
+    yield make_error("R005", message, node.value_source(key), fix=fix, width=len(kind))
 
 
 def _paths(node: Any, key: str, file: Path, findings: list[Finding]) -> tuple[Path, ...]:
     """Paths of a target from the folder of the file; they may not leave the repository."""
     written: SequenceNode = node.get(key) or SequenceNode()
-    root = git_root(file.parent) or Path(os.path.realpath(file.parent))
+    root = find_git_root(file.parent) or Path(os.path.realpath(file.parent))
     found = []
     for index, text in enumerate(written):
         path = Path(os.path.abspath(file.parent / text))  # noqa: PTH100  links stay as they are
         if not Path(os.path.realpath(path)).is_relative_to(root):
             message = f"`{key}` leads out of the repository: {text}"
             fix = f"name something inside {root.name}, or name the path on the command line"
-            findings.append(error("R010", message, written.value_source(index), fix=fix))
+            findings.append(make_error("R010", message, written.value_source(index), fix=fix))
             continue
         found.append(path)
     return tuple(found)
@@ -282,7 +282,7 @@ def read(target: Any, findings: list[Finding], faults: Faults) -> tuple[Hold, ..
             message = f"there is no such time: {node['until']}"
             fix = "write a day such as 2026-12-01, or a time such as 2026-12-01T18:00:00Z"
             place = node.value_source("until")
-            findings.append(error("R005", message, place, fix=fix, width=len(node["until"])))
+            findings.append(make_error("R005", message, place, fix=fix, width=len(node["until"])))
             continue
         findings.extend(faults(node))
         source = node.value_source("address")

@@ -10,10 +10,10 @@ from typing import Final
 
 from reconciler.config.loaded import Loaded
 from reconciler.errors import GitError
-from reconciler.files.text import Refused, blob_id
-from reconciler.files.working_tree import read_inside
+from reconciler.files.text import RefusedError, compute_blob_id
+from reconciler.files.working_tree import read_file_inside
 from reconciler.git import process
-from reconciler.git.commit_tree import LINK, CommitTree, Object
+from reconciler.git.commit_tree import LINK, CommitTree, TreeObject
 from reconciler.model import Finding, Severity
 
 _SHOWN: Final = 5
@@ -72,16 +72,16 @@ def compare(
 
     """
     blobs = dict(loaded.blobs)
-    there: dict[str, Object] = {}
+    there: dict[str, TreeObject] = {}
     gaps: list[str] = []
     try:
         for path in (*paths, *overlays):
-            there |= head.blobs(path, [other for other in overlays if other != path])
-            gaps.extend(head.gaps(path))
+            there |= head.list_blobs(path, [other for other in overlays if other != path])
+            gaps.extend(head.find_missing_submodules(path))
         if settings is not None:
-            there |= head.blobs(settings)
-            blobs[head.display(settings)] = ""  # compared by its content
-    except Refused as problem:  # outside the repository: in no commit of it
+            there |= head.list_blobs(settings)
+            blobs[head.show_path(settings)] = ""  # compared by its content
+    except RefusedError as problem:  # outside the repository: in no commit of it
         return Differences(head.commit, (problem.finding.message,))
     links = tuple(f"{name}/" for name, blob in there.items() if blob.mode == LINK)
     moved = [
@@ -96,22 +96,22 @@ def compare(
     return Differences(head.commit, tuple(sorted({*moved, *gone})), tuple(dict.fromkeys(gaps)))
 
 
-def _same(name: str, blob: str, there: Object, cwd: Path) -> bool:
+def _same(name: str, blob: str, there: TreeObject, cwd: Path) -> bool:
     """Whether a file is what a commit holds, ends of lines aside: git may turn them round."""
     if there.mode == LINK or blob == there.oid:  # what a link leads to is no part of a commit
         return True
     try:
-        data = read_inside(cwd / name, name)
-    except Refused:
+        data = read_file_inside(cwd / name, name)
+    except RefusedError:
         return False
     algorithm = "sha1" if len(there.oid) == _SHA1 else _SHA256
     forms = {data, data.replace(b"\r\n", b"\n")}
-    return there.oid in {blob_id(form, algorithm) for form in forms}
+    return there.oid in {compute_blob_id(form, algorithm) for form in forms}
 
 
 def _refuse_sparse(gone: Mapping[str, str], root: Path) -> None:
     """Files that are not in the folder because nobody asked for them have not gone."""
-    output = process.output(["ls-files", "-t", "-z", "--", *gone], root)
+    output = process.read_output(["ls-files", "-t", "-z", "--", *gone], root)
     rows = (row.partition(b" ") for row in output.split(b"\0") if row)
     hidden = [gone.get(path.decode("utf-8", "replace"), "") for tag, _, path in rows if tag == b"S"]
     if hidden:

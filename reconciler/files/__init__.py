@@ -1,1 +1,1 @@
-"""Read files safely."""
+"""Read files safely: no links out of the repository, no dangerous text."""

@@ -1,4 +1,4 @@
-"""The line that a finding is about, and how much of it. Nothing here decides what is wrong."""
+"""Attach the line that a finding is about, and how much of it to mark."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -7,11 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from reconciler.files.text import MAX_BYTES, lines
+from reconciler.files.text import MAX_BYTES, split_lines
 from reconciler.model import Finding
 
 MAX_LINE: Final = 400
-_LOOKED_AT: Final = 10_000  # characters; a line may have millions
+_MAX_TOKEN: Final = 10_000  # characters that are read; a line may have millions
 
 _TOKEN: Final = re.compile(
     r""""(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|\[[^\[\]]*\]|\{[^{}]*\}"""
@@ -19,42 +19,44 @@ _TOKEN: Final = re.compile(
 )
 
 
-def width_at(line: str, column: int) -> int:
-    """Columns of the key or value that starts at `column`, counted from 1; at least 1."""
-    found = _TOKEN.match(line, column - 1, column - 1 + _LOOKED_AT)
-    return max(1, len(found[0].rstrip())) if found else 1
+def measure_width(line: str, column: int) -> int:
+    """Return the width of the key or value that starts at `column`, which counts from 1."""
+    token = _TOKEN.match(line, column - 1, column - 1 + _MAX_TOKEN)
+    return max(1, len(token[0].rstrip())) if token else 1
 
 
-def text_at(line: str, column: int) -> str:
-    """The key or value that starts at `column` of a line, as it is written."""
-    return line[column - 1 : column - 1 + width_at(line, column)]
+def read_token(line: str, column: int) -> str:
+    """Return the key or value that starts at `column` of a line, as it is written."""
+    return line[column - 1 : column - 1 + measure_width(line, column)]
 
 
-def on_disk(file: str) -> Sequence[str] | None:
-    """Lines of a file of the working tree; None if it cannot be read."""
+def read_lines_on_disk(file: str) -> Sequence[str] | None:
+    """Return the lines of a file of the working tree; None if it cannot be read."""
     try:
-        about = Path(file).stat()
-        return _lines(file, about.st_mtime_ns, about.st_size)
+        status = Path(file).stat()
+        return _read_lines(file, status.st_mtime_ns, status.st_size)
     except (OSError, ValueError):
         return None
 
 
 @lru_cache(maxsize=8)
-def _lines(file: str, _changed: int, size: int) -> Sequence[str]:
+def _read_lines(file: str, _changed: int, size: int) -> Sequence[str]:
     path = Path(file)
     if size > MAX_BYTES or not path.is_file():
         return ()
-    return lines(path.read_bytes().decode("utf-8-sig", "replace"))
+    return split_lines(path.read_bytes().decode("utf-8-sig", "replace"))
 
 
-def attach(finding: Finding, lines_of: Callable[[str], Sequence[str] | None] = on_disk) -> Finding:
-    """Fill `excerpt` and `width` in. `lines_of` gives the lines of a file, or None."""
-    place = finding.source
-    if place is None or finding.excerpt or (found := lines_of(place.file)) is None:
+def attach_excerpt(
+    finding: Finding, lines_of: Callable[[str], Sequence[str] | None] = read_lines_on_disk
+) -> Finding:
+    """Return the finding with its excerpt. `lines_of` returns the lines of a file, or None."""
+    source = finding.source
+    if source is None or finding.excerpt or (lines := lines_of(source.file)) is None:
         return finding
-    if not 0 < place.line <= len(found):
+    if not 0 < source.line <= len(lines):
         return finding
-    line = found[place.line - 1]
-    width = finding.width if finding.width > 1 else width_at(line, place.column)
+    line = lines[source.line - 1]
+    width = finding.width if finding.width > 1 else measure_width(line, source.column)
     line = line[:MAX_LINE].rstrip()
-    return replace(finding, excerpt=line, width=max(1, min(width, len(line) - place.column + 1)))
+    return replace(finding, excerpt=line, width=max(1, min(width, len(line) - source.column + 1)))

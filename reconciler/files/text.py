@@ -1,4 +1,4 @@
-"""Bytes become text that can be trusted, and lines as positions count them."""
+"""Decode bytes to text that can be trusted, and count lines as positions do."""
 
 import hashlib
 import re
@@ -10,14 +10,14 @@ from typing import Final
 from reconciler.lookalikes import HIDDEN
 from reconciler.model import Finding, Severity, Source
 
-MAX_KEYS: Final = 10  # that are told of one file
+MAX_KEYS: Final = 10  # reported for one file
 MAX_BYTES: Final = 8 * 1024 * 1024
 
 _NEW_LINE: Final = re.compile(r"\r\n|\n|\r")
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 _HARMLESS: Final = bytes((*b"\t\n\r", *range(0x20, 0x7F)))
 _TURNING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
-_JOINTS: Final = "\u200d\ufe0f"  # join symbols, or ask for them in colour
+_JOINTS: Final = "\u200d\ufe0f"  # join symbols, or select their coloured form
 _TONES: Final = "\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # after a symbol
 _KEYCAPS: Final = frozenset("0123456789#*")
 _MARK_BEFORE_MARKER: Final = re.compile(r"^\ufeff(?=---(?:\s|$))", re.MULTILINE)
@@ -31,93 +31,95 @@ _CONFLICT: Final = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?= |\r?$)", re.MULTILI
 _TAB_INDENT: Final = re.compile(r"(?:^|(?<=\r)) *\t[ \t]*(?=\S)", re.MULTILINE)
 
 
-class Refused(Exception):  # noqa: N818  never leaves this package
-    """The rest of a file cannot be used; carries the finding that says why."""
+class RefusedError(Exception):
+    """The rest of a file cannot be used; `finding` says why."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)
         self.finding = finding
 
 
-def blob_id(data: bytes, algorithm: str = "sha1") -> str:
-    """The name that git gives to this content."""
+def compute_blob_id(data: bytes, algorithm: str = "sha1") -> str:
+    """Return git's object id of this content."""
     head = b"blob %d\0" % len(data)
     return hashlib.new(algorithm, head + data, usedforsecurity=False).hexdigest()
 
 
-def lines(text: str) -> list[str]:
+def split_lines(text: str) -> list[str]:
     """Split text into lines exactly as positions count them."""
     return _NEW_LINE.split(text)
 
 
-def hidden_characters(text: str) -> str:
-    """The first control, bidirectional or zero-width character of a name, as `U+200B`; or ""."""
+def find_hidden_character(text: str) -> str:
+    """Return the first invisible or bidirectional character, as `U+200B`; or ""."""
     if text.isascii() and text.isprintable():
         return ""
-    for found in HIDDEN.finditer(text):
-        if found[0] not in _JOINTS or not _is_in_emoji(text, found.start()):
-            return f"U+{ord(found[0]):04X}"
+    for hidden in HIDDEN.finditer(text):
+        if hidden[0] not in _JOINTS or not _is_in_emoji(text, hidden.start()):
+            return f"U+{ord(hidden[0]):04X}"
     return ""
 
 
 def _is_in_emoji(text: str, at: int) -> bool:
-    """Whether a joint is part of an emoji, where it shows: ⚠️, 👩‍💻, 1️⃣."""
-    before, after = (
+    """Return whether a joining character is part of an emoji, where it shows: ⚠️, 👩‍💻, 1️⃣."""
+    preceding, following = (
         text[:at].rstrip("\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"),
         text[at + 1 : at + 2],
     )
-    if text[at] == "\ufe0f" and after == "\u20e3":
-        return before[-1:] in _KEYCAPS
+    if text[at] == "\ufe0f" and following == "\u20e3":
+        return preceding[-1:] in _KEYCAPS
     symbols = ("So", "Sm")
-    shows = before != "" and unicodedata.category(before[-1]) in symbols
+    follows_symbol = preceding != "" and unicodedata.category(preceding[-1]) in symbols
     if text[at] == "\ufe0f":
-        return shows and len(before) == at  # one of them, straight behind the symbol
-    return shows and after != "" and unicodedata.category(after) in symbols
+        return follows_symbol and len(preceding) == at  # only one, directly after the symbol
+    return follows_symbol and following != "" and unicodedata.category(following) in symbols
 
 
-def tab_indents(text: str) -> Iterator[int]:
-    """Offset of the first character of each line that has a tab before it."""
-    return (found.end() for found in _TAB_INDENT.finditer(text))
+def find_tab_indents(text: str) -> Iterator[int]:
+    """Return the offset of the first character of each line that has a tab before it."""
+    return (match.end() for match in _TAB_INDENT.finditer(text))
 
 
-def indented_by_tab(text: str, start: int) -> bool:
-    """Whether the line that starts at this offset has a tab before its first character."""
+def is_indented_by_tab(text: str, start: int) -> bool:
+    """Return whether the line that starts here has a tab before its first character."""
     return _TAB_INDENT.match(text, start) is not None
 
 
-def merge_conflict(text: str, file: str) -> Finding | None:
-    """What git leaves behind where two sides changed the same lines; looked for on errors only."""
-    found = _CONFLICT.search(text)
-    if found is None:
+def find_merge_conflict(text: str, file: str) -> Finding | None:
+    """Return the finding for an unresolved merge conflict; searched only after an error."""
+    mark = _CONFLICT.search(text)
+    if mark is None:
         return None
     message, fix = "a merge conflict is not resolved", "keep one side, and remove the marks"
-    return error("R001", message, place(text, found.start(), file), fix=fix, width=len(found[0]))
+    return make_error(
+        "R001", message, locate_offset(text, mark.start(), file), fix=fix, width=len(mark[0])
+    )
 
 
-def keys(data: bytes, file: str) -> Iterator[Finding]:
-    """Secret keys of PostHog in a file: whoever can read the repository could use them."""
+def find_secret_keys(data: bytes, file: str) -> Iterator[Finding]:
+    """Yield a finding for each secret key of PostHog: readers of the repository could use it."""
     if b"phx_" not in data and b"phs_" not in data:
         return
     text = data.decode("utf-8-sig", "replace")
-    for found in islice(_KEY.finditer(text), MAX_KEYS):
-        yield error(
+    for key in islice(_KEY.finditer(text), MAX_KEYS):
+        yield make_error(
             "R017",
-            f"this looks like a secret key of PostHog ({found[1]}…)",
-            place(text, found.start(), file),
-            why="whoever can read the repository can use it, also after it is removed",
+            f"this looks like a secret key of PostHog ({key[1]}…)",
+            locate_offset(text, key.start(), file),
+            why="everybody who can read the repository can use it, even after it is removed",
             fix="revoke it in PostHog, and keep the new one in an environment variable",
-            width=len(found[0]),
+            width=len(key[0]),
         )
 
 
-def decode(data: bytes, file: str) -> str:
+def decode_text(data: bytes, file: str) -> str:
     """Return the UTF-8 text of a file, without the byte order mark of any document in it.
 
-    YAML 1.2 section 5.2 allows the mark before each document: files joined with `cat` have several.
+    YAML 1.2 section 5.2 allows the mark before each document: joined files have several.
     """
     if len(data) > MAX_BYTES:
-        raise Refused(
-            error(
+        raise RefusedError(
+            make_error(
                 "R009",
                 f"the file has {len(data):,} bytes, more than {MAX_BYTES:,}",
                 Source(file, 1),
@@ -125,80 +127,84 @@ def decode(data: bytes, file: str) -> str:
             )
         )
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"} or data[:4] == b"\x00\x00\xfe\xff":
-        raise Refused(
-            error("R001", "the file is UTF-16 or UTF-32", Source(file, 1), fix="save it as UTF-8")
+        raise RefusedError(
+            make_error(
+                "R001", "the file is UTF-16 or UTF-32", Source(file, 1), fix="save it as UTF-8"
+            )
         )
     if data[:1] == b"\0" or data[1:2] == b"\0":
         message, fix = "the file is UTF-16 or UTF-32, without its mark", "save it as UTF-8"
-        raise Refused(error("R001", message, Source(file, 1), fix=fix))
+        raise RefusedError(make_error("R001", message, Source(file, 1), fix=fix))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as reason:
-        before = data[: reason.start].decode("utf-8-sig", "replace")
+        readable = data[: reason.start].decode("utf-8-sig", "replace")
         message = f"byte 0x{data[reason.start]:02x} is not UTF-8"
-        where = place(before, len(before), file)
-        raise Refused(error("R001", message, where, fix="save the file as UTF-8")) from None
+        source = locate_offset(readable, len(readable), file)
+        raise RefusedError(
+            make_error("R001", message, source, fix="save the file as UTF-8")
+        ) from None
     if "\ufeff" in text:
         text = _MARK_AFTER_MARKER.sub(r"\1", _MARK_BEFORE_MARKER.sub("", text))
     return text
 
 
-def check(text: str, file: str, findings: list[Finding]) -> None:
-    """Look at the raw text before it is parsed: characters and tag directives."""
+def check_text(text: str, file: str, findings: list[Finding]) -> None:
+    """Check the raw text before it is parsed: characters and tag directives."""
     plain = text.isascii() and not text.encode().translate(None, _HARMLESS)
-    if not plain and (found := _FORBIDDEN.search(text)):
-        code = ord(found[0])
-        raise Refused(
-            error(
+    if not plain and (match := _FORBIDDEN.search(text)):
+        code = ord(match[0])
+        raise RefusedError(
+            make_error(
                 "R012",
                 f"control character U+{code:04X} in the text",
-                place(text, found.start(), file),
+                locate_offset(text, match.start(), file),
                 fix=f'remove it, or write it as "\\u{code:04x}" in double quotes',
             )
         )
-    if not plain and (found := _STRAY_MARK.search(text)):
-        raise Refused(
-            error(
+    if not plain and (match := _STRAY_MARK.search(text)):
+        raise RefusedError(
+            make_error(
                 "R012",
                 "byte order mark (U+FEFF) inside a document",
-                place(text, found.start(), file),
+                locate_offset(text, match.start(), file),
                 why="it is allowed only where a document begins; joined files need `---` between",
                 fix="remove the mark, or put `---` on a line of its own before it",
             )
         )
-    if "%TAG" in text and (found := _TAG_DIRECTIVE.search(text)):
-        raise Refused(
-            error(
+    if "%TAG" in text and (match := _TAG_DIRECTIVE.search(text)):
+        raise RefusedError(
+            make_error(
                 "R011",
                 "%TAG directives are not allowed",
-                place(text, found.start(), file),
+                locate_offset(text, match.start(), file),
                 fix="remove the line: no tags are used here",
-                width=len(found[0]),
+                width=len(match[0]),
             )
         )
-    if not text.isascii() and (found := _TURNING.search(text)):
+    if not text.isascii() and (match := _TURNING.search(text)):
         findings.append(
             Finding(
                 "R012",
                 Severity.WARNING,
-                f"U+{ord(found[0]):04X} makes the text look otherwise than it reads",
-                why="it turns the direction of writing on screen, and only there",
-                fix=f'remove it, or write it as "\\u{ord(found[0]):04x}" in double quotes',
-                source=place(text, found.start(), file),
+                f"U+{ord(match[0]):04X} makes the text look different on screen",
+                why="it reverses the direction of writing, but only where it is displayed",
+                fix=f'remove it, or write it as "\\u{ord(match[0]):04x}" in double quotes',
+                source=locate_offset(text, match.start(), file),
             )
         )
 
 
-def place(text: str, offset: int, file: str) -> Source:
-    """Line and column of an offset."""
-    before = lines(text[:offset])
-    return Source(file, len(before), len(before[-1]) + 1)
+def locate_offset(text: str, offset: int, file: str) -> Source:
+    """Return line and column of an offset."""
+    preceding_lines = split_lines(text[:offset])
+    return Source(file, len(preceding_lines), len(preceding_lines[-1]) + 1)
 
 
-def error(
+def make_error(
     code: str, message: str, source: Source, *, why: str = "", fix: str = "", width: int = 1
 ) -> Finding:
-    """Make a finding that ends the command with an error."""
+    """Return a finding that ends the command with an error."""
     return Finding(
         code, Severity.ERROR, message, why=why, fix=fix, source=source, width=max(width, 1)
     )
@@ -212,5 +218,5 @@ MAX_ALIASES: Final = 100
 MAX_ALIASED_NODES: Final = 100_000
 MAX_FINDINGS: Final = 100
 
-MAX_KNOWN_KEYS: Final = 10_000  # keys of all files are kept once, so many of them
+MAX_KNOWN_KEYS: Final = 10_000  # distinct keys of all files that are kept
 MAX_KNOWN_KEY: Final = 100

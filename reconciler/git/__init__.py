@@ -1,1 +1,1 @@
-"""The git repository: commits, the base, the record of what was applied."""
+"""Read the git repository: commits, the base, the record of the last apply."""

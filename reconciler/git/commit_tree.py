@@ -1,4 +1,4 @@
-"""The files of a commit: the same walk as through the working tree. Nothing is fetched."""
+"""Read the files of a commit as the working tree would be read. Nothing is fetched."""
 
 import os
 import posixpath
@@ -12,13 +12,13 @@ from reconciler.errors import GitError
 from reconciler.files.text import MAX_BYTES
 from reconciler.files.working_tree import (
     Entry,
-    contains,
-    git_root,
+    find_git_root,
+    format_path,
     is_hidden,
     is_resource_file,
-    located,
-    refuse,
-    shown_from,
+    is_within,
+    locate_file,
+    make_refusal,
 )
 from reconciler.git import process
 
@@ -36,8 +36,8 @@ class CommitTree:
         commit: full id.
         root: folder of the repository.
         cwd: what display names are relative to, as in the working tree.
-        may_lack_paths: whether a path that is not there yet is nothing instead of an error.
-        known: contents by object id, which git need not be asked for.
+        may_lack_paths: whether a path that does not exist yet is empty instead of an error.
+        known: contents by object id that need not be read again.
 
     """
 
@@ -52,98 +52,100 @@ class CommitTree:
         object.__setattr__(self, "origin", self.commit)
 
     def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
-        """Every YAML file of a path, sorted; raises text.Refused if the path cannot be used."""
-        inside = self.inside(path)
-        left_out = [self.inside(other) for other in skip]
-        listed = self.listed(inside)
-        if not listed:
+        """Yield every YAML file of a path, sorted; RefusedError if the path cannot be used."""
+        inside = self.to_git_path(path)
+        left_out = [self.to_git_path(skipped) for skipped in skip]
+        entries = self.list_entries(inside)
+        if not entries:
             if self.may_lack_paths:
                 return
-            where = f"no such file or folder in commit {self.commit[:10]}"
-            raise refuse(self.shown(inside), where, fix="check the path, or commit it")
-        wanted = _wanted(listed, inside, left_out)
-        contents = self._contents(wanted)
-        for link in (entry for entry in listed if entry.mode == LINK):
+            message = f"no such file or folder in commit {self.commit[:10]}"
+            raise make_refusal(
+                self.show_git_path(inside), message, fix="check the path, or commit it"
+            )
+        wanted = _select_files(entries, inside, left_out)
+        contents = self._read_contents(wanted)
+        for link in (entry for entry in entries if entry.mode == LINK):
             if self._leads_to_resources(link):
-                yield self.shown(link.path), partial(self._refuse_link, link)
+                yield self.show_git_path(link.path), partial(self._refuse_link, link)
         for entry in wanted:
-            yield self.shown(entry.path), partial(self._read, entry, contents)
+            yield self.show_git_path(entry.path), partial(self._take_content, entry, contents)
 
-    def blobs(self, path: Path, skip: Collection[Path] = ()) -> dict[str, "Object"]:
-        """Display name -> object of what `walk` would read, links included; nothing is read."""
-        inside = self.inside(path)
-        left_out = [self.inside(other) for other in skip]
-        listed = self.listed(inside, sizes=False)
-        links = [entry for entry in listed if entry.mode == LINK]
-        wanted = (*_wanted(listed, inside, left_out), *links)
-        return {self.shown(entry.path): entry for entry in wanted}
+    def list_blobs(self, path: Path, skip: Collection[Path] = ()) -> dict[str, "TreeObject"]:
+        """Return display name -> object of each file that `walk` would read, and of each link."""
+        inside = self.to_git_path(path)
+        left_out = [self.to_git_path(skipped) for skipped in skip]
+        entries = self.list_entries(inside, sizes=False)
+        links = [entry for entry in entries if entry.mode == LINK]
+        wanted = (*_select_files(entries, inside, left_out), *links)
+        return {self.show_git_path(entry.path): entry for entry in wanted}
 
-    def read(self, path: Path) -> bytes | None:
-        """Content of one file; None if the commit does not have it."""
-        inside = self.inside(path)
-        wanted = [entry for entry in self.listed(inside) if entry.path == inside]
+    def read_file(self, path: Path) -> bytes | None:
+        """Return the content of one file; None if the commit does not have it."""
+        inside = self.to_git_path(path)
+        wanted = [entry for entry in self.list_entries(inside) if entry.path == inside]
         plain = [entry for entry in wanted if entry.mode in _BLOBS]
-        return self._read(plain[0], self._contents(plain)) if plain else None
+        return self._take_content(plain[0], self._read_contents(plain)) if plain else None
 
-    def display(self, path: Path) -> str:
-        """The name of a path in messages and plans, as in the working tree."""
-        return self.shown(self.inside(path))
+    def show_path(self, path: Path) -> str:
+        """Return the name of a path in messages and plans, as in the working tree."""
+        return self.show_git_path(self.to_git_path(path))
 
-    def inside(self, path: Path) -> str:
-        """A path as git writes it: from the root, with slashes; "" for the root."""
-        found = located(self.cwd / path)
-        if found == self.root:
+    def to_git_path(self, path: Path) -> str:
+        """Return a path as git writes it: from the root, with slashes; "" for the root."""
+        location = locate_file(self.cwd / path)
+        if location == self.root:
             return ""
-        if found.is_relative_to(self.root) and git_root(found.parent) == self.root:
-            return found.relative_to(self.root).as_posix()
+        if location.is_relative_to(self.root) and find_git_root(location.parent) == self.root:
+            return location.relative_to(self.root).as_posix()
         fix = "name a path inside the repository"
-        raise refuse(str(path), f"is not in the repository {self.root.name}", fix=fix)
+        raise make_refusal(str(path), f"is not in the repository {self.root.name}", fix=fix)
 
-    def shown(self, inside: str) -> str:
-        """A path from the root of the repository as messages show it."""
-        above, below = _start(self.root, self.cwd)
+    def show_git_path(self, inside: str) -> str:
+        """Return the name in messages of a path from the root of the repository."""
+        above, below = _locate_cwd(self.root, self.cwd)
         if below is not None:
             return posixpath.join(below, inside) if below != "." else inside or "."
         return posixpath.relpath(f"/{inside}", f"/{above}")
 
-    def gaps(self, path: Path) -> list[str]:
-        """Submodules below a path that are not checked out: what they declare is not known."""
-        inside = self.inside(path)
-        found = listing(self.root, self.commit, inside, sizes=False)
-        return [self.shown(one.path) for one in found if _is_gap(one, inside)]
+    def find_missing_submodules(self, path: Path) -> list[str]:
+        """Return submodules below a path that are not checked out: their documents are unknown."""
+        inside = self.to_git_path(path)
+        objects = list_objects(self.root, self.commit, inside, sizes=False)
+        return [self.show_git_path(entry.path) for entry in objects if _is_gap(entry, inside)]
 
-    def listed(self, inside: str, *, sizes: bool = True) -> list["Object"]:
-        """Everything below a path, what its submodules hold included."""
-        found = []
-        for entry in listing(self.root, self.commit, inside, sizes=sizes):
+    def list_entries(self, inside: str, *, sizes: bool = True) -> list["TreeObject"]:
+        """Return every object below a path, also those of its submodules."""
+        entries = []
+        for entry in list_objects(self.root, self.commit, inside, sizes=sizes):
             if entry.mode != _SUBMODULE:
-                found.append(entry)
+                entries.append(entry)
             elif not _is_passed_over(entry.path, inside) and not _is_gap(entry, inside):
-                found.extend(self._submodule(entry, sizes=sizes))
-        return found
+                entries.extend(self._list_submodule(entry, sizes=sizes))
+        return entries
 
-    def _submodule(self, link: "Object", *, sizes: bool) -> Iterator["Object"]:
-        """What a submodule holds at the commit that this one names."""
+    def _list_submodule(self, link: "TreeObject", *, sizes: bool) -> Iterator["TreeObject"]:
+        """Yield the objects of a submodule, at the commit that this one names."""
         root = self.root / link.path
         try:
-            inner = replace(self, commit=link.oid, root=root).listed("", sizes=sizes)
+            inner = replace(self, commit=link.oid, root=root).list_entries("", sizes=sizes)
         except GitError as problem:
-            raise refuse(
-                self.shown(link.path),
+            raise make_refusal(
+                self.show_git_path(link.path),
                 f"a submodule that lacks its commit {link.oid[:10]}",
-                why=problem.why or "what it declared there cannot be told",
+                why=problem.why or "its documents at that commit are unknown",
                 fix="fetch its history: `fetch-depth: 0` in actions/checkout, else git -C "
                 f"{link.path} fetch --unshallow",
             ) from None
         for entry in inner:
             yield replace(entry, path=f"{link.path}/{entry.path}")
 
-    def _contents(self, wanted: Sequence["Object"]) -> dict[str, bytes]:
-        """Content by object id, read by one process a repository."""
+    def _read_contents(self, wanted: Sequence["TreeObject"]) -> dict[str, bytes]:
+        """Return content by object id, read by one process for each repository."""
         sizes = {entry.oid: entry.size for entry in wanted}
         if sum(sizes.values()) > MAX_TOTAL_BYTES:
-            raise refuse(
-                self.shown(""),
+            raise make_refusal(
+                self.show_git_path(""),
                 f"more than {MAX_TOTAL_BYTES >> 20} MiB of YAML in commit {self.commit[:10]}",
                 fix="name fewer paths",
                 code="R009",
@@ -154,47 +156,47 @@ class CommitTree:
                 by_root.setdefault(entry.root, []).append(entry.oid)
         contents = {oid: self.known[oid] for oid in sizes if oid in self.known}
         for root, oids in by_root.items():
-            contents |= self._batch(root, list(dict.fromkeys(oids)))
+            contents |= self._read_batch(root, list(dict.fromkeys(oids)))
         return contents
 
-    def _batch(self, root: Path, oids: Sequence[str]) -> dict[str, bytes]:
-        asked = "".join(f"{oid}\n" for oid in oids).encode("ascii")
-        output = process.output(["cat-file", "--batch"], root, stdin=asked)
+    def _read_batch(self, root: Path, oids: Sequence[str]) -> dict[str, bytes]:
+        request = "".join(f"{oid}\n" for oid in oids).encode("ascii")
+        output = process.read_output(["cat-file", "--batch"], root, stdin=request)
         contents, at = {}, 0
         for oid in oids:
             end = output.index(b"\n", at)
             header = output[at:end].split()
             if len(header) != 3:  # noqa: PLR2004  "<oid> missing"
-                raise process.partial_clone()
+                raise process.make_partial_clone_error()
             size = int(header[2])
             contents[oid] = output[end + 1 : end + 1 + size]
             at = end + 1 + size + 1
         return contents
 
-    def _read(self, entry: "Object", contents: Mapping[str, bytes]) -> bytes:
+    def _take_content(self, entry: "TreeObject", contents: Mapping[str, bytes]) -> bytes:
         if entry.oid not in contents:
             message = f"the file has {entry.size:,} bytes, more than {MAX_BYTES:,}"
             fix = "split it into several files"
-            raise refuse(self.shown(entry.path), message, fix=fix, code="R009")
+            raise make_refusal(self.show_git_path(entry.path), message, fix=fix, code="R009")
         return contents[entry.oid]
 
-    def _leads_to_resources(self, link: "Object") -> bool:
-        """Whether a link stands for files that the working tree would have loaded."""
+    def _leads_to_resources(self, link: "TreeObject") -> bool:
+        """Return whether a link leads to files that the working tree would have loaded."""
         if any(is_hidden(part) for part in link.path.split("/")):
             return False
         if is_resource_file(link.path.rsplit("/", 1)[-1]):
             return True
-        target = process.output(["cat-file", "blob", link.oid], link.root).decode(
+        target = process.read_output(["cat-file", "blob", link.oid], link.root).decode(
             "utf-8", "replace"
         )
         folder = os.path.normpath(os.path.join(os.path.dirname(link.path), target))  # noqa: PTH118, PTH120  git's paths, not the disk's
         if folder.startswith(("..", "/")):
             return False
-        return any(is_wanted(entry.path, folder) for entry in self.listed(folder))
+        return any(is_wanted(entry.path, folder) for entry in self.list_entries(folder))
 
-    def _refuse_link(self, link: "Object") -> bytes:
-        raise refuse(
-            self.shown(link.path),
+    def _refuse_link(self, link: "TreeObject") -> bytes:
+        raise make_refusal(
+            self.show_git_path(link.path),
             f"is a link in commit {self.commit[:10]}",
             why="links are followed in the working tree only",
             fix="commit a plain file or folder instead",
@@ -203,7 +205,7 @@ class CommitTree:
 
 
 @dataclass(frozen=True, slots=True)
-class Object:
+class TreeObject:
     """One line of `git ls-tree`: a blob, a link or a submodule."""
 
     mode: str
@@ -214,59 +216,61 @@ class Object:
 
 
 @lru_cache(maxsize=32)
-def listing(root: Path, commit: str, inside: str, *, sizes: bool) -> tuple[Object, ...]:
-    """What a commit holds below a path, recursively; submodules are not entered.
+def list_objects(root: Path, commit: str, inside: str, *, sizes: bool) -> tuple[TreeObject, ...]:
+    """Return the objects of a commit below a path, recursively but not into submodules.
 
-    A commit never changes: it is asked once.
+    A commit never changes, so it is read once.
 
-    Sizes take a look at each object, which a partial clone may lack; else they are 0.
+    Sizes need each object, which a partial clone may lack; without `sizes` they are 0.
     """
     long = ["--long"] if sizes else []
     arguments = ["ls-tree", "-r", "-z", *long, "--full-tree", commit]
-    output = process.output([*arguments, "--", inside] if inside else arguments, root)
-    return tuple(_object(line, root) for line in output.split(b"\0") if line)
+    output = process.read_output([*arguments, "--", inside] if inside else arguments, root)
+    return tuple(_parse_object(line, root) for line in output.split(b"\0") if line)
 
 
-def _object(line: bytes, root: Path) -> Object:
-    about, path = line.split(b"\t", 1)
-    mode, _, oid, *size = about.decode("ascii").split()
+def _parse_object(line: bytes, root: Path) -> TreeObject:
+    header, path = line.split(b"\t", 1)
+    mode, _, oid, *size = header.decode("ascii").split()
     number = int(size[0]) if size and size[0].isdigit() else 0
-    return Object(mode, oid, number, path.decode("utf-8", "backslashreplace"), root)
+    return TreeObject(mode, oid, number, path.decode("utf-8", "backslashreplace"), root)
 
 
-def _wanted(listed: Sequence[Object], inside: str, left_out: Collection[str]) -> list[Object]:
-    """The plain files with resources."""
+def _select_files(
+    entries: Sequence[TreeObject], inside: str, left_out: Collection[str]
+) -> list[TreeObject]:
+    """Return the plain files with resources."""
     return [
         entry
-        for entry in listed
+        for entry in entries
         if entry.mode in _BLOBS
         and (entry.path == inside or is_wanted(entry.path, inside))
-        and not any(contains(other, entry.path) for other in left_out)
+        and not any(is_within(skipped, entry.path) for skipped in left_out)
     ]
 
 
-def _is_gap(entry: Object, inside: str) -> bool:
-    """Whether a line stands for a submodule of which there is nothing here."""
+def _is_gap(entry: TreeObject, inside: str) -> bool:
+    """Return whether an object is a submodule that is not checked out."""
     if entry.mode != _SUBMODULE or _is_passed_over(entry.path, inside):
         return False
     return not (entry.root / entry.path / ".git").exists()
 
 
 def _is_passed_over(path: str, inside: str) -> bool:
-    """Whether a folder below another is hidden, or in one that is."""
+    """Return whether a path below a folder has a hidden part."""
     return any(is_hidden(part) for part in path[len(inside) :].split("/"))
 
 
 def is_wanted(path: str, inside: str) -> bool:
-    """Whether a path below a folder is that of a file with resources, as in the working tree."""
+    """Return whether a path below a folder is a file with resources, as in the working tree."""
     *folders, name = path[len(inside) :].lstrip("/").split("/")
     return is_resource_file(name) and not any(is_hidden(folder) for folder in folders)
 
 
 @lru_cache(maxsize=32)
-def _start(root: Path, cwd: Path) -> tuple[str, str | None]:
-    """Return the current folder from the root, or, where it is not below, the root's own name."""
-    here = Path(os.path.realpath(cwd))
-    if here != root and here.is_relative_to(root):
-        return here.relative_to(root).as_posix(), None
-    return "", shown_from(here, root)
+def _locate_cwd(root: Path, cwd: Path) -> tuple[str, str | None]:
+    """Return the current folder from the root; if it is not below, the root's display name."""
+    real_cwd = Path(os.path.realpath(cwd))
+    if real_cwd != root and real_cwd.is_relative_to(root):
+        return real_cwd.relative_to(root).as_posix(), None
+    return "", format_path(real_cwd, root)

@@ -1,6 +1,6 @@
-"""Running git: argument lists, no hook, no monitor, no network, none of git's own variables.
+"""Run git: argument lists, no hook, no monitor, no network, none of git's own variables.
 
-`talk` alone may use the network. Nothing here knows what is asked.
+Only `run_with_remote` may use the network. No command is known by name here.
 """
 
 import os
@@ -18,7 +18,7 @@ TIMEOUT_S: Final = 60
 OLDEST: Final = (2, 24)  # the first that knows --end-of-options
 DEEPEN: Final = "fetch the whole history: `fetch-depth: 0` in actions/checkout, `GIT_DEPTH: 0` in GitLab, else `git fetch --unshallow`"  # noqa: E501  one sentence
 
-_USAGE: Final = 129  # how git ends when it does not know an option
+_USAGE: Final = 129  # git's exit code for an unknown option
 _SETTINGS: Final = (
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
@@ -39,22 +39,22 @@ _REMOTE: Final = ("GIT_SSH", "GIT_ASKPASS", "GIT_SSL_", "GIT_PROXY_SSL_", "GIT_H
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
 
 
-def output(arguments: Sequence[str], cwd: Path, *, stdin: bytes = b"") -> bytes:
-    """Output of a git command that has to succeed; GitError with git's last words if not."""
-    done = run(arguments, cwd, stdin=stdin)
-    if done.returncode != 0:
-        raise GitError(f"git {arguments[0]} failed", why=last_line(done.stderr))
-    return done.stdout
+def read_output(arguments: Sequence[str], cwd: Path, *, stdin: bytes = b"") -> bytes:
+    """Return the output of a git command; GitError with git's last line if it fails."""
+    result = run_offline(arguments, cwd, stdin=stdin)
+    if result.returncode != 0:
+        raise GitError(f"git {arguments[0]} failed", why=find_last_line(result.stderr))
+    return result.stdout
 
 
-def run(
+def run_offline(
     arguments: Sequence[str], cwd: Path, *, stdin: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
-    """A git command that reads, or moves a ref of this repository. It cannot reach a network."""
-    environ = _environment(()) | {"GIT_ALLOW_PROTOCOL": ""}
+    """Run a git command that reads, or moves a ref of this repository, without a network."""
+    environ = _build_environment(()) | {"GIT_ALLOW_PROTOCOL": ""}
     try:
-        done = subprocess.run(
-            _command(arguments, (*_SETTINGS, *_OFFLINE)),
+        result = subprocess.run(
+            _build_command(arguments, (*_SETTINGS, *_OFFLINE)),
             cwd=cwd,
             env=environ,
             input=stdin,
@@ -63,32 +63,32 @@ def run(
             check=False,
         )
     except FileNotFoundError:
-        raise _missing() from None
+        raise _make_missing_error() from None
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise GitError(f"git {arguments[0]} did not answer", why=str(problem)[:200]) from None
-    _check(done, arguments, cwd)
-    return done
+    _check_failure(result, arguments, cwd)
+    return result
 
 
-def talk(
+def run_with_remote(
     arguments: Sequence[str], cwd: Path, *, timeout_s: float = TIMEOUT_S
 ) -> subprocess.CompletedProcess[bytes]:
-    """A git command that may reach a remote, with the credentials that git itself has.
+    """Run a git command that may reach a remote, with git's own credentials.
 
-    Nobody is asked for a password: it has no terminal. Whatever it started ends with it.
+    It has no terminal, so it never asks for a password. Its child processes end with it.
     """
     try:
         process = subprocess.Popen(
-            _command(arguments, _SETTINGS),
+            _build_command(arguments, _SETTINGS),
             cwd=cwd,
-            env=_environment(_REMOTE),
+            env=_build_environment(_REMOTE),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
     except FileNotFoundError:
-        raise _missing() from None
+        raise _make_missing_error() from None
     except OSError as problem:
         raise GitError(f"git {arguments[0]} did not answer", why=str(problem)[:200]) from None
     try:
@@ -104,71 +104,75 @@ def talk(
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def _command(arguments: Sequence[str], settings: Sequence[str]) -> list[str]:
+def _build_command(arguments: Sequence[str], settings: Sequence[str]) -> list[str]:
     words = [word for setting in settings for word in ("-c", setting)]
     return ["git", "--no-pager", *words, *arguments]
 
 
-def _environment(also: Sequence[str]) -> dict[str, str]:
+def _build_environment(prefixes: Sequence[str]) -> dict[str, str]:
     """Return the environment for git: without keys of PostHog and most of git's own variables.
 
-    What configures git stays, and what begins with one of `also`. git may run programs that the
-    configuration of the user names (credential helpers, ssh): none of them needs the key.
+    Variables that configure git, or begin with one of `also`, stay. Git may run programs that the
+    user's configuration names (credential helpers, ssh): none of them needs the key.
     """
     environ = os.environ  # noqa: TID251  a child process gets a part of it
     kept = {
         name: value
         for name, value in environ.items()
-        if (not name.startswith("GIT_") or name.startswith(("GIT_CONFIG", *also)))
+        if (not name.startswith("GIT_") or name.startswith(("GIT_CONFIG", *prefixes)))
         and not credentials.may_hold_key(name, environ)
     }
     return kept | _FIXED
 
 
-def _missing() -> GitError:
+def _make_missing_error() -> GitError:
     return GitError(
         "git is not installed, or not on PATH",
-        why="this folder is in a git repository: what was applied last stands in it",
+        why="this folder is in a git repository, which records what was applied last",
         fix=f"install git {'.'.join(map(str, OLDEST))} or newer, in CI into the job's image",
     )
 
 
-def partial_clone() -> GitError:
-    """What was asked for is not here, and nothing is ever fetched."""
+def make_partial_clone_error() -> GitError:
+    """Return the error for objects that a partial clone lacks."""
     return GitError(
         "git lacks files of a commit",
-        why="this is a partial clone, and nothing is ever fetched",
+        why="this is a partial clone, and reconciler never fetches",
         fix="clone without --filter, in actions/checkout without `filter`",
     )
 
 
-def _check(done: subprocess.CompletedProcess[bytes], arguments: Sequence[str], cwd: Path) -> None:
-    """Raise for what no caller can make sense of.
+def _check_failure(
+    result: subprocess.CompletedProcess[bytes], arguments: Sequence[str], cwd: Path
+) -> None:
+    """Raise GitError for failures that no caller handles.
 
-    git has one exit code for all of it: only its text tells them apart.
+    Git has one exit code for all of them: only its text tells them apart.
     """
-    if b"promisor remote" in done.stderr:
-        raise partial_clone()
-    if b"dubious ownership" in done.stderr:
+    if b"promisor remote" in result.stderr:
+        raise make_partial_clone_error()
+    if b"dubious ownership" in result.stderr:
         raise GitError(
             f"git refuses to read {cwd.name}",
             why="the folder belongs to another user",
             fix=f"git config --global --add safe.directory {cwd}",
         )
-    if done.returncode == _USAGE and arguments != ["--version"]:
-        said = run(["--version"], cwd).stdout.decode("ascii", "replace")
-        found = re.search(r"(\d+)\.(\d+)\S*", said)
-        if found and (int(found[1]), int(found[2])) < OLDEST:
+    if result.returncode == _USAGE and arguments != ["--version"]:
+        output = run_offline(["--version"], cwd).stdout.decode("ascii", "replace")
+        version = re.search(r"(\d+)\.(\d+)\S*", output)
+        if version and (int(version[1]), int(version[2])) < OLDEST:
             raise GitError(
-                f"git {found[0]} is too old",
-                why=f"it does not know what `git {arguments[0]}` is asked with",
+                f"git {version[0]} is too old",
+                why=f"it does not know an option of `git {arguments[0]}`",
                 fix=f"install git {'.'.join(map(str, OLDEST))} or newer",
             )
 
 
-def last_line(stderr: bytes) -> str:
-    """The last of what git said, for people: no credentials, no control characters."""
+def find_last_line(stderr: bytes) -> str:
+    """Return git's last line for people, without credentials and control characters."""
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
     text = lines[-1].removeprefix("fatal: ").removeprefix("error: ") if lines else ""
-    shown = "".join(one if one.isprintable() else "?" for one in _CREDENTIALS.sub("", text))
-    return shown[:300]
+    printable = "".join(
+        character if character.isprintable() else "?" for character in _CREDENTIALS.sub("", text)
+    )
+    return printable[:300]

@@ -1,6 +1,6 @@
-"""Questions to git about this repository. Nothing is fetched, no hook runs, no ref is trusted.
+"""Read and move refs of this repository. Nothing is fetched, and no hook runs.
 
-git is called with argument lists and `--end-of-options` before whatever a person wrote.
+Git is called with argument lists, and `--end-of-options` before anything that a person wrote.
 """
 
 import os
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import GitError
-from reconciler.files.working_tree import git_root
+from reconciler.files.working_tree import find_git_root
 from reconciler.git import process
 from reconciler.git.commit_tree import CommitTree
 
 _FULL: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-CLOCKS_DIFFER: Final = timedelta(minutes=10)  # a date further ahead than this is not believed
-DATED: Final = 50_000  # commits whose dates are looked at
+CLOCKS_DIFFER: Final = timedelta(minutes=10)  # a date further ahead than this is ignored
+DATED: Final = 50_000  # commits whose dates are read
 SHALLOW: Final = "this clone is shallow: it holds only the newest part of the history"
 
 
@@ -50,7 +50,7 @@ class RepositoryState:
 
 
 @dataclass(frozen=True, slots=True)
-class Touch:
+class FileCommit:
     """The commit that changed a file last, and its committer's time as ISO 8601."""
 
     commit: str
@@ -65,19 +65,19 @@ def read_state(path: Path, refs: Iterable[str] = ()) -> RepositoryState | None:
         refs: full names of refs to look up, besides those of the branch that is checked out.
 
     """
-    folder = git_root(path)
+    folder = find_git_root(path)
     if folder is None:
         return None
-    asked = ["--is-shallow-repository", "HEAD^{commit}", "--symbolic-full-name", "HEAD"]
-    done = process.run(["rev-parse", *asked, "@{upstream}"], folder)
-    shallow, commit, *names = [*done.stdout.decode("utf-8", "replace").splitlines(), "", ""]
+    arguments = ["--is-shallow-repository", "HEAD^{commit}", "--symbolic-full-name", "HEAD"]
+    result = process.run_offline(["rev-parse", *arguments, "@{upstream}"], folder)
+    shallow, commit, *names = [*result.stdout.decode("utf-8", "replace").splitlines(), "", ""]
     if not _FULL.fullmatch(commit):
         return RepositoryState(folder, is_shallow=shallow == "true")
-    if b"ambiguous" in done.stderr:  # a tag called HEAD, for example
-        checked_out = branch(folder)
-        tracked = upstream(checked_out, folder) if checked_out is not None else None
+    if b"ambiguous" in result.stderr:  # a tag called HEAD, for example
+        checked_out = read_branch(folder)
+        tracked = read_upstream(checked_out, folder) if checked_out is not None else None
     else:
-        checked_out, tracked = (_only_ref(name) for name in (*names, "", "")[:2])
+        checked_out, tracked = (_keep_full_name(name) for name in (*names, "", "")[:2])
     wanted = {*refs, *([tracked] if tracked is not None else [])}
     if checked_out is not None:
         wanted.add(f"refs/remotes/origin/{checked_out.removeprefix('refs/heads/')}")
@@ -85,181 +85,197 @@ def read_state(path: Path, refs: Iterable[str] = ()) -> RepositoryState | None:
     return RepositoryState(folder, commit, checked_out, tracked, shallow == "true", values)
 
 
-def _only_ref(name: str) -> str | None:
+def _keep_full_name(name: str) -> str | None:
     return name if name.startswith("refs/") else None
 
 
-def root(path: Path) -> Path | None:
-    """Folder of the repository that holds `path`; None outside git."""
-    return git_root(path)
+def find_root(path: Path) -> Path | None:
+    """Return the folder of the repository that holds `path`; None outside git."""
+    return find_git_root(path)
 
 
-def commit_tree(
+def open_commit(
     ref: str, *, cwd: Path, at: Path | None = None, may_lack_paths: bool = False
 ) -> CommitTree:
-    """The files of the commit that `ref` names; GitError if there is none.
+    """Return the files of the commit that `ref` names; GitError if there is none.
 
     Args:
-        ref: whatever names a commit.
+        ref: a name of a commit.
         cwd: what display names are relative to.
-        at: a path in the repository, where that is not the one that holds `cwd`.
-        may_lack_paths: whether a path that is not there yet is nothing instead of an error.
+        at: a path in the repository, if that is not the one that holds `cwd`.
+        may_lack_paths: whether a path that does not exist yet is empty instead of an error.
 
     """
-    folder = _root(at or cwd)
-    return CommitTree(resolve(ref, folder), folder, cwd, may_lack_paths)
+    folder = _require_root(at or cwd)
+    return CommitTree(resolve_commit(ref, folder), folder, cwd, may_lack_paths)
 
 
-def resolve(ref: str, cwd: Path) -> str:
-    """Full id of the commit that `ref` names; GitError with what to do if there is none."""
-    folder = _root(cwd)
+def resolve_commit(ref: str, cwd: Path) -> str:
+    """Return the full id of the commit that `ref` names; GitError if there is none."""
+    folder = _require_root(cwd)
     if not ref or "\0" in ref or "\n" in ref:
         raise GitError(f"no commit is called {ref!r}", fix="name a branch, a tag or a commit")
-    return _known(ref, folder) if _FULL.fullmatch(ref) else _resolved(ref, folder)
+    return _resolve_full_id(ref, folder) if _FULL.fullmatch(ref) else _resolve_ref(ref, folder)
 
 
 @lru_cache(maxsize=32)
-def _known(commit: str, folder: Path) -> str:
-    """A full id means the same for ever: that it is here is asked once."""
-    return _resolved(commit, folder)
+def _resolve_full_id(commit: str, folder: Path) -> str:
+    """Check once that a commit exists: a full id never changes its meaning."""
+    return _resolve_ref(commit, folder)
 
 
-def _resolved(ref: str, folder: Path) -> str:
-    asked = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"]
-    done = process.run(asked, folder)
-    found = done.stdout.decode("ascii", "replace").split()
-    if done.returncode == 0 and found:
-        return found[-1]
+def _resolve_ref(ref: str, folder: Path) -> str:
+    arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"]
+    result = process.run_offline(arguments, folder)
+    ids = result.stdout.decode("ascii", "replace").split()
+    if result.returncode == 0 and ids:
+        return ids[-1]
     if is_shallow(folder):
         raise GitError(
             f"git knows no commit {ref!r} here",
             why=SHALLOW,
             fix=process.DEEPEN,
         )
-    if head(folder) is None:
+    if read_head(folder) is None:
         raise GitError(
             f"{folder.name} has no commit yet",
-            why="what was committed is the truth that the live side is held against",
+            why="the committed files are compared with the live objects",
             fix="commit the files: git add --all && git commit",
         )
     raise GitError(
         f"git knows no commit {ref!r} here",
-        why=process.last_line(done.stderr),
+        why=process.find_last_line(result.stderr),
         fix="check the spelling, or fetch the branch; `git branch --all` lists what there is",
     )
 
 
 def has_remote(cwd: Path) -> bool:
-    """Whether there is anywhere to push to."""
-    return bool(process.run(["remote"], _root(cwd)).stdout.strip())
+    """Return whether the repository has a remote."""
+    return bool(process.run_offline(["remote"], _require_root(cwd)).stdout.strip())
 
 
 def is_shallow(cwd: Path) -> bool:
-    """Whether the history was cut off when the repository was cloned."""
-    return process.run(["rev-parse", "--is-shallow-repository"], cwd).stdout.strip() == b"true"
+    """Return whether the history was cut off when the repository was cloned."""
+    return (
+        process.run_offline(["rev-parse", "--is-shallow-repository"], cwd).stdout.strip() == b"true"
+    )
 
 
-def head(cwd: Path) -> str | None:
-    """Full id of the commit that is checked out; None before the first one."""
-    done = process.run(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], _root(cwd))
-    return done.stdout.decode("ascii").strip() or None
+def read_head(cwd: Path) -> str | None:
+    """Return the full id of the commit that is checked out; None before the first one."""
+    result = process.run_offline(
+        ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], _require_root(cwd)
+    )
+    return result.stdout.decode("ascii").strip() or None
 
 
-def merge_base(one: str, other: str, *, cwd: Path) -> str | None:
-    """The newest commit that both have in their history; None if they share nothing."""
-    folder = _root(cwd)
-    commits = [resolve(one, folder), resolve(other, folder)]
-    done = process.run(["merge-base", *commits], folder)
-    if done.returncode == 0:
-        return done.stdout.decode("ascii").strip()
+def find_merge_base(left: str, right: str, *, cwd: Path) -> str | None:
+    """Return the newest commit in the history of both; None if they share nothing."""
+    folder = _require_root(cwd)
+    commits = [resolve_commit(left, folder), resolve_commit(right, folder)]
+    result = process.run_offline(["merge-base", *commits], folder)
+    if result.returncode == 0:
+        return result.stdout.decode("ascii").strip()
     if is_shallow(folder):
         raise GitError(
-            f"git cannot tell where {one!r} and {other!r} parted",
+            f"git cannot find out where {left!r} and {right!r} parted",
             why=SHALLOW,
             fix=process.DEEPEN,
         )
     return None
 
 
-def is_ancestor(one: str, other: str, *, cwd: Path) -> bool:
-    """Whether commit `one` is in the history of `other`, or the same."""
-    if one == other and _FULL.fullmatch(one):
+def is_ancestor(ancestor: str, commit: str, *, cwd: Path) -> bool:
+    """Return whether a commit is in the history of another, or the same."""
+    if ancestor == commit and _FULL.fullmatch(ancestor):
         return True
-    folder = _root(cwd)
-    if _FULL.fullmatch(one) and _FULL.fullmatch(other):
-        done = process.run(["merge-base", "--is-ancestor", one, other], folder)
+    folder = _require_root(cwd)
+    if _FULL.fullmatch(ancestor) and _FULL.fullmatch(commit):
+        done = process.run_offline(["merge-base", "--is-ancestor", ancestor, commit], folder)
         if done.returncode in {0, 1}:
             return done.returncode == 0
-    commits = [resolve(one, folder), resolve(other, folder)]  # says which of them is not here
-    return process.run(["merge-base", "--is-ancestor", *commits], folder).returncode == 0
+    commits = [
+        resolve_commit(ancestor, folder),
+        resolve_commit(commit, folder),
+    ]  # says which of them is not here
+    return process.run_offline(["merge-base", "--is-ancestor", *commits], folder).returncode == 0
 
 
-def branch(cwd: Path) -> str | None:
-    """Full name of the branch that is checked out; None where a commit is."""
-    done = process.run(["symbolic-ref", "--quiet", "HEAD"], _root(cwd))
-    return done.stdout.decode("utf-8", "replace").rstrip("\n") or None
+def read_branch(cwd: Path) -> str | None:
+    """Return the full name of the branch that is checked out; None for a detached HEAD."""
+    result = process.run_offline(["symbolic-ref", "--quiet", "HEAD"], _require_root(cwd))
+    return result.stdout.decode("utf-8", "replace").rstrip("\n") or None
 
 
-def upstream(name: str, cwd: Path) -> str | None:
-    """The ref by which the remote's side of a branch is known here, if it has one."""
-    return _asked("%(upstream)", name, cwd)
+def read_upstream(name: str, cwd: Path) -> str | None:
+    """Return the remote-tracking ref of a branch, if it has one."""
+    return _read_ref_field("%(upstream)", name, cwd)
 
 
-def remote_of(name: str, cwd: Path) -> str | None:
-    """The remote that a branch comes from, if it has one."""
-    return _asked("%(upstream:remotename)", name, cwd)
+def read_remote(name: str, cwd: Path) -> str | None:
+    """Return the remote of a branch, if it has one."""
+    return _read_ref_field("%(upstream:remotename)", name, cwd)
 
 
-def _asked(form: str, name: str, cwd: Path) -> str | None:
-    asked = ["for-each-ref", f"--format={form}", "--count=1", "--end-of-options", name]
-    return process.output(asked, _root(cwd)).decode("utf-8", "replace").rstrip("\n") or None
+def _read_ref_field(form: str, name: str, cwd: Path) -> str | None:
+    arguments = ["for-each-ref", f"--format={form}", "--count=1", "--end-of-options", name]
+    return (
+        process.read_output(arguments, _require_root(cwd)).decode("utf-8", "replace").rstrip("\n")
+        or None
+    )
 
 
-def branches_with(commit: str, cwd: Path) -> tuple[tuple[str, str], ...]:
-    """Each branch, local or of a remote, that has a commit in its history, and where it is."""
+def list_branches_with(commit: str, cwd: Path) -> tuple[tuple[str, str], ...]:
+    """Return each branch, local or remote, that contains a commit, and its newest commit."""
     form = "%(if)%(symref)%(then)%(else)%(objectname) %(refname)%(end)"
-    asked = ["for-each-ref", f"--contains={commit}", f"--format={form}"]
-    rows = process.output([*asked, "refs/heads/", "refs/remotes/"], _root(cwd))
-    found = (row.partition(" ") for row in rows.decode("utf-8", "replace").split("\n") if row)
-    return tuple((name, tip) for tip, _, name in found)
+    arguments = ["for-each-ref", f"--contains={commit}", f"--format={form}"]
+    output = process.read_output([*arguments, "refs/heads/", "refs/remotes/"], _require_root(cwd))
+    rows = (row.partition(" ") for row in output.decode("utf-8", "replace").split("\n") if row)
+    return tuple((name, tip) for tip, _, name in rows)
 
 
-def last_commit_touching(file: str | Path, *, cwd: Path) -> Touch | None:
-    """The commit in HEAD's history that changed a file last; None if none did."""
-    named = os.path.abspath(cwd / file)  # noqa: PTH100  links stay as they are
-    done = process.run(["rev-list", "-1", "--format=%cI", "HEAD", "--", named], _root(cwd))
-    words = done.stdout.decode("ascii", "replace").split()
-    if done.returncode != 0 or len(words) != 3:  # noqa: PLR2004  "commit <id> <time>"
+def find_last_commit_touching(file: str | Path, *, cwd: Path) -> FileCommit | None:
+    """Return the commit in HEAD's history that changed a file last; None if none did."""
+    path = os.path.abspath(cwd / file)  # noqa: PTH100  links stay as they are
+    result = process.run_offline(
+        ["rev-list", "-1", "--format=%cI", "HEAD", "--", path], _require_root(cwd)
+    )
+    words = result.stdout.decode("ascii", "replace").split()
+    if result.returncode != 0 or len(words) != 3:  # noqa: PLR2004  "commit <id> <time>"
         return None
-    return Touch(words[1], words[2])
+    return FileCommit(words[1], words[2])
 
 
-def made_at(commit: str, *, cwd: Path) -> datetime | None:
-    """When a commit was made, by its committer's clock."""
-    asked = ["show", "--no-patch", "--format=%cI", "--end-of-options", commit]
-    words = process.run(asked, _root(cwd)).stdout.decode("ascii", "replace").split()
+def read_commit_time(commit: str, *, cwd: Path) -> datetime | None:
+    """Return when a commit was made, by its committer's clock."""
+    arguments = ["show", "--no-patch", "--format=%cI", "--end-of-options", commit]
+    words = (
+        process.run_offline(arguments, _require_root(cwd)).stdout.decode("ascii", "replace").split()
+    )
     try:
         return datetime.fromisoformat(words[0]) if words else None
     except ValueError:
         return None
 
 
-def made_by(commit: str, *, now: datetime, cwd: Path) -> datetime | None:
-    """Return when a commit was made: not before any that it contains, whatever its date says.
+def estimate_commit_time(commit: str, *, now: datetime, cwd: Path) -> datetime | None:
+    """Return when a commit was made: never before a commit that it contains.
 
-    A date in the future says nothing.
+    Dates come from the clocks of committers; those in the future are ignored.
     """
-    asked = ["rev-list", "--timestamp", f"-n{DATED}", "--end-of-options", commit]
-    rows = process.output(asked, _root(cwd)).decode("ascii", "replace").splitlines()
+    arguments = ["rev-list", "--timestamp", f"-n{DATED}", "--end-of-options", commit]
+    lines = (
+        process.read_output(arguments, _require_root(cwd)).decode("ascii", "replace").splitlines()
+    )
     latest = (now + CLOCKS_DIFFER).timestamp()
-    found = [at for at in (int(row.split()[0]) for row in rows) if at <= latest]
-    return datetime.fromtimestamp(max(found), UTC) if found else None
+    times = [at for at in (int(line.split()[0]) for line in lines) if at <= latest]
+    return datetime.fromtimestamp(max(times), UTC) if times else None
 
 
-def value(ref: str, cwd: Path) -> str | None:
-    """Return what exactly this ref holds, also if that object is not here; None without the ref.
+def read_ref(ref: str, cwd: Path) -> str | None:
+    """Return the object of exactly this ref, even if it is missing; None without the ref.
 
-    `rev-parse` would go on to a tag or a branch whose name ends in the same words.
+    `rev-parse` would also accept a tag or a branch whose name ends in the same words.
     """
     return read_refs((ref,), cwd).get(ref)
 
@@ -268,45 +284,59 @@ def read_refs(refs: Collection[str], cwd: Path) -> Mapping[str, str]:
     """Return what each of these refs holds, also if that object is not here."""
     if not refs:
         return {}
-    asked = ["for-each-ref", "--format=%(objectname) %(refname)", "--end-of-options"]
-    rows = process.output([*asked, *map(_full, sorted(refs))], _root(cwd))
-    values = (row.partition(" ") for row in rows.decode("utf-8", "replace").splitlines())
+    arguments = ["for-each-ref", "--format=%(objectname) %(refname)", "--end-of-options"]
+    output = process.read_output(
+        [*arguments, *map(_require_full_name, sorted(refs))], _require_root(cwd)
+    )
+    values = (line.partition(" ") for line in output.decode("utf-8", "replace").splitlines())
     return {name: oid for oid, _, name in values if name in refs}
 
 
 def update_ref(ref: str, commit: str, *, was: str | None, cwd: Path, message: str) -> None:
-    """Move a ref of this repository from what it `was`; GitError if it cannot be, or moved."""
-    before = was or "0" * len(commit)
-    arguments = ["update-ref", "-m", message, "--end-of-options", _full(ref), commit, before]
-    process.output(arguments, _root(cwd))
+    """Move a ref of this repository; GitError if it is not at `was`, or cannot be moved."""
+    expected = was or "0" * len(commit)
+    arguments = [
+        "update-ref",
+        "-m",
+        message,
+        "--end-of-options",
+        _require_full_name(ref),
+        commit,
+        expected,
+    ]
+    process.read_output(arguments, _require_root(cwd))
 
 
-def write_text(ref: str, text: str, *, cwd: Path, message: str) -> None:
-    """Let a ref hold a short text, as a blob; GitError if it cannot."""
-    folder = _root(cwd)
-    stored = process.output(["hash-object", "-w", "--stdin"], folder, stdin=text.encode())
+def write_text_ref(ref: str, text: str, *, cwd: Path, message: str) -> None:
+    """Store a short text in a ref, as a blob; GitError if that fails."""
+    folder = _require_root(cwd)
+    stored = process.read_output(["hash-object", "-w", "--stdin"], folder, stdin=text.encode())
     blob = stored.decode("ascii").strip()
-    update_ref(ref, blob, was=value(ref, cwd), cwd=cwd, message=message)
+    update_ref(ref, blob, was=read_ref(ref, cwd), cwd=cwd, message=message)
 
 
-def read_text(ref: str, *, cwd: Path) -> str | None:
-    """The text that `write_text` left in a ref; None if there is none."""
-    if (blob := value(ref, cwd)) is None:
+def read_text_ref(ref: str, *, cwd: Path) -> str | None:
+    """Return the text that `write_text_ref` stored in a ref; None if there is none."""
+    if (blob := read_ref(ref, cwd)) is None:
         return None
-    return process.output(["cat-file", "blob", blob], _root(cwd)).decode("utf-8", "replace")
+    return process.read_output(["cat-file", "blob", blob], _require_root(cwd)).decode(
+        "utf-8", "replace"
+    )
 
 
-def _full(ref: str) -> str:
+def _require_full_name(ref: str) -> str:
     if not ref.startswith("refs/"):
-        raise GitError(f"{ref!r} is no full name of a ref", fix="name one that starts with refs/")
+        raise GitError(
+            f"{ref!r} is not a full name of a ref", fix="name one that starts with refs/"
+        )
     return ref
 
 
-def _root(cwd: Path) -> Path:
-    folder = git_root(cwd)
+def _require_root(cwd: Path) -> Path:
+    folder = find_git_root(cwd)
     if folder is None:
         raise GitError(
-            f"{cwd.name or cwd} is in no git repository",
+            f"{cwd.name or cwd} is not in a git repository",
             fix="run the command in the repository, or do without --base",
         )
     return folder

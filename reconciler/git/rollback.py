@@ -1,7 +1,7 @@
 """Find newer commits than the one that is to be applied: of its branch, and of the last apply.
 
-As far as this repository knows: nothing is fetched. An old job that runs again, and two merges that
-are applied in the wrong order, would take back what is newer.
+Only what this repository has counts: nothing is fetched. A CI job that runs again, or two merges
+that are applied in the wrong order, would undo newer changes.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from pathlib import Path
 from reconciler.ci.build import Build
 from reconciler.errors import GitError
 from reconciler.git import process, repository
-from reconciler.git.applied_ref import applied_ref
+from reconciler.git.applied_ref import name_ref
 from reconciler.git.repository import RepositoryState
 
 _HEADS, _REMOTES, _ORIGIN = "refs/heads/", "refs/remotes/", "refs/remotes/origin/"
@@ -19,31 +19,31 @@ _HEADS, _REMOTES, _ORIGIN = "refs/heads/", "refs/remotes/", "refs/remotes/origin
 
 @dataclass(frozen=True, slots=True)
 class NewerCommit:
-    """A commit that is newer than the one that is checked out, and how it is known."""
+    """A newer commit than the one that is checked out, and how it is known."""
 
     what: str
     why: str
     fix: str
 
 
-def find_newer(
+def find_newer_commit(
     head: str, *, target: str, build: Build | None, state: RepositoryState
 ) -> NewerCommit | None:
     """Return why a commit should not be applied; None if nothing speaks against it.
 
-    Raises GitError where a shallow clone cannot tell.
+    Raises GitError if a shallow clone hides the answer.
     """
-    ref = applied_ref(target)
+    ref = name_ref(target)
     recorded = state.refs.get(ref)
     applied = None
     if recorded is not None and recorded != head:
-        applied = repository.resolve(recorded, state.root)
+        applied = repository.resolve_commit(recorded, state.root)
     if head in {recorded, applied}:
         return None  # what was applied last may be applied again
     if applied is not None and repository.is_ancestor(head, applied, cwd=state.root):
         return NewerCommit(
             f"commit {head[:10]} is older than {applied[:10]}, which was applied last",
-            f"{ref} is at {applied[:10]}: what came after {head[:10]} would be taken back",
+            f"{ref} is at {applied[:10]}: the changes after {head[:10]} would be undone",
             f"check out {applied[:10]} or a newer one",
         )
     if (
@@ -52,7 +52,7 @@ def find_newer(
         and not repository.is_ancestor(applied, head, cwd=state.root)
     ):
         raise GitError(
-            f"git cannot tell whether {head[:10]} is older than {applied[:10]}, which was "
+            f"git cannot find out whether {head[:10]} is older than {applied[:10]}, which was "
             "applied last",
             why=repository.SHALLOW,
             fix=process.DEEPEN,
@@ -66,9 +66,9 @@ def _find_newer_tip(head: str, build: Build | None, state: RepositoryState) -> N
         if tip == head or repository.is_ancestor(tip, head, cwd=state.root):
             continue
         return NewerCommit(
-            f"commit {head[:10]} is not the newest of {_short(name)}: that is {tip[:10]}",
+            f"commit {head[:10]} is not the newest of {_shorten_ref(name)}: that is {tip[:10]}",
             f"{name} is at {tip[:10]}, which {head[:10]} does not have in its history",
-            f"check out {_short(name)}; in CI run the newest job instead",
+            f"check out {_shorten_ref(name)}; in CI run the newest job instead",
         )
     return None
 
@@ -88,17 +88,18 @@ def _find_tips(head: str, build: Build | None, state: RepositoryState) -> Iterat
             if name in state.refs:
                 yield name, state.refs[name]
                 return
-    yield from _find_branches_with(head, state.root)
+    yield from _find_containing_branch(head, state.root)
 
 
-def _find_branches_with(head: str, cwd: Path) -> Iterator[tuple[str, str]]:
+def _find_containing_branch(head: str, cwd: Path) -> Iterator[tuple[str, str]]:
     """Yield a branch that has this commit in its history, unless it is the newest of any."""
     branches = sorted(
-        repository.branches_with(head, cwd), key=lambda row: not row[0].startswith(_ORIGIN)
+        repository.list_branches_with(head, cwd),
+        key=lambda branch: not branch[0].startswith(_ORIGIN),
     )
     if all(tip != head for _, tip in branches):
         yield from branches[:1]
 
 
-def _short(name: str) -> str:
+def _shorten_ref(name: str) -> str:
     return name.removeprefix(_REMOTES).removeprefix(_HEADS)

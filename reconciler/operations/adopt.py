@@ -85,7 +85,7 @@ def _moved_by_both(found: DriftResult, change: Change) -> set[str]:
 
 
 def _content(tree: CommitTree, name: str) -> bytes:
-    return tree.read(Path(name)) or b""
+    return tree.read_file(Path(name)) or b""
 
 
 def _edit_documents(

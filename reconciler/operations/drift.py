@@ -95,7 +95,7 @@ def read(target: Target, ref: str, facts: RunFacts) -> DriftInputs:
     state = inputs.read_state(target, facts)
     tree = state.tree(cwd=facts.cwd) if state is not None and ref == "HEAD" else None
     if tree is None:
-        tree = repository.commit_tree(ref, cwd=facts.cwd, at=target.paths[0])
+        tree = repository.open_commit(ref, cwd=facts.cwd, at=target.paths[0])
     loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
     base = Base(ref, tree.commit)
     return DriftInputs(
@@ -114,14 +114,16 @@ def _find_last_apply(
     if state is None:
         return None
     try:
-        applied = applied_ref.applied(target.name, commit, state)
+        applied = applied_ref.find_applied(target.name, commit, state)
         if applied is None or not applied.in_history:  # known only by open change requests
-            return LastApply("", None, is_behind=True, until=repository.made_at(commit, cwd=root))
+            return LastApply(
+                "", None, is_behind=True, until=repository.read_commit_time(commit, cwd=root)
+            )
         if applied.commit == commit:
             return LastApply(commit, loaded, is_behind=False)
-        earlier = repository.commit_tree(applied.commit, cwd=tree.cwd, at=root, may_lack_paths=True)
+        earlier = repository.open_commit(applied.commit, cwd=tree.cwd, at=root, may_lack_paths=True)
         then = loader.load(target.paths, overlays=target.overlays, tree=earlier)
-        until = repository.made_at(commit, cwd=root)
+        until = repository.read_commit_time(commit, cwd=root)
     except ReconcilerError:  # not here, or of another time: then nothing is known about it
         return None
     return LastApply(earlier.commit, then, is_behind=True, until=until)
@@ -238,7 +240,7 @@ def _time_commits(until: datetime | None) -> Callable[[Change], datetime | None]
         source = change.desired.source if change.desired is not None else None
         if source is None:
             return until
-        at = instant(blame.written_at(source.file, source.line, cwd=Path.cwd()))
+        at = instant(blame.read_commit_time(source.file, source.line, cwd=Path.cwd()))
         return min((time for time in (at, until) if time is not None), default=None)
 
     return find_time

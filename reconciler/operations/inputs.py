@@ -16,7 +16,7 @@ from reconciler.config.other_files import OtherDeclarations
 from reconciler.config.settings import Settings, Target
 from reconciler.errors import ConfigError
 from reconciler.files import working_tree
-from reconciler.files.text import Refused
+from reconciler.files.text import RefusedError
 from reconciler.files.working_tree import WorkingTree
 from reconciler.git import applied_ref, repository
 from reconciler.git.applied_ref import Base
@@ -185,14 +185,14 @@ def read_base(
 
     `like` is what the files of now declare: what has not changed is not read again.
     """
-    base = applied_ref.resolve(
+    base = applied_ref.resolve_base(
         ref, target=target.name, build=facts.build, state=state, cwd=target.paths[0]
     )
     if base is None:
         return BaseFiles()
     if not base.in_history:
         return BaseFiles(findings=(_report_not_merged(base, None),))
-    tree = repository.commit_tree(
+    tree = repository.open_commit(
         base.commit, cwd=facts.cwd, at=target.paths[0], may_lack_paths=True
     )
     if like is not None:
@@ -230,12 +230,12 @@ def _read_earlier_target(settings: Settings, target: Target, tree: CommitTree) -
     if settings.file is None:
         return target
     try:
-        data = tree.read(settings.file)
-    except Refused:  # it stands outside the repository: it was never committed
+        data = tree.read_file(settings.file)
+    except RefusedError:  # it stands outside the repository: it was never committed
         return target
     if data is None:
         return target
-    display = tree.display(settings.file)
+    display = tree.show_path(settings.file)
     then = config_settings.parse(data, file=settings.file, display=display, given=settings.given)
     return then.targets.get(target.name)
 
@@ -283,7 +283,7 @@ def _find_history(
     above = [cwd / named] if named is not None else _settings_above(cwd)
     files: Sequence[Path] = ()
     if state is not None:
-        files = [file for file in above if working_tree.git_root(file.parent) == state.root]
+        files = [file for file in above if working_tree.find_git_root(file.parent) == state.root]
     return History(target, cwd, facts.now, state, base, tuple(files))
 
 

@@ -190,7 +190,7 @@ def _has_changed_since(
     """Return whether a document was committed later. The time of its file mostly answers it."""
     if not _is_later(find_last_commit(source.file), moment):
         return False
-    return _is_later(blame.written_at(source.file, source.line, cwd=Path.cwd()), moment)
+    return _is_later(blame.read_commit_time(source.file, source.line, cwd=Path.cwd()), moment)
 
 
 def _is_later(at: str | None, moment: datetime) -> bool:
@@ -201,9 +201,9 @@ def _is_later(at: str | None, moment: datetime) -> bool:
 def _find_last_commit(file: str) -> str | None:
     """Return when a file was committed last; None outside git, or if it never was."""
     path = Path.cwd() / file
-    if repository.root(path) is None:
+    if repository.find_root(path) is None:
         return None
-    touch = repository.last_commit_touching(path, cwd=path)
+    touch = repository.find_last_commit_touching(path, cwd=path)
     return touch.at if touch is not None else None
 
 
@@ -249,7 +249,11 @@ def plan(
         findings=(
             *findings,
             *world.findings,
-            *(map(files_excerpts.attach, planned.findings) if excerpts else planned.findings),
+            *(
+                map(files_excerpts.attach_excerpt, planned.findings)
+                if excerpts
+                else planned.findings
+            ),
             *check_self_approval(world, created_at).findings(requests),
         ),
         requests=estimate_requests(world, planned.requests.expected_writes),

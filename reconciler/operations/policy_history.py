@@ -75,7 +75,9 @@ class History:
         """Return when the base was committed, by the clock of this machine."""
         if self.base is None:
             return None
-        return repository.made_by(self.base.commit, now=self.now, cwd=self.target.paths[0])
+        return repository.estimate_commit_time(
+            self.base.commit, now=self.now, cwd=self.target.paths[0]
+        )
 
     def _tree(self) -> CommitTree | None:
         if self.repository is None:

@@ -24,7 +24,7 @@ def refuse_rollback(
     """
     if commit is None or state is None:
         return
-    newer = rollback.find_newer(commit, target=target.name, build=build, state=state)
+    newer = rollback.find_newer_commit(commit, target=target.name, build=build, state=state)
     if newer is not None:
         raise GuardrailError(
             newer.what,
@@ -65,9 +65,9 @@ def record(
     state = inputs.repository
     if state is None or state.head is None or not _is_everything(inputs, options):
         return ()
-    ref, root = applied_ref.applied_ref(inputs.target.name), state.root
+    ref, root = applied_ref.name_ref(inputs.target.name), state.root
     try:
-        previous = repository.value(ref, root)
+        previous = repository.read_ref(ref, root)
         if previous not in {None, state.head} and not allows_rollback:
             _refuse_newer(state.head, str(previous), root)
         repository.update_ref(ref, state.head, was=previous, cwd=root, message="reconciler apply")
@@ -76,7 +76,7 @@ def record(
     if not pushes:
         return ()
     try:
-        applied_ref.push(ref, state.head, before=previous, cwd=root)
+        applied_ref.push_ref(ref, state.head, applied=previous, cwd=root)
     except GitError as error:
         return (_report("all was applied, but the base was recorded here alone", error),)
     return ()

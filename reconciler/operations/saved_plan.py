@@ -162,7 +162,7 @@ def resume(
     made = replace(
         saved,
         changes=(*map(secrets.mask_hidden, changes), *_settled(saved, parts.done)),
-        findings=tuple(sorted((*kept, *map(excerpts.attach, found)), key=_place)),
+        findings=tuple(sorted((*kept, *map(excerpts.attach_excerpt, found)), key=_place)),
         requests=plan.estimate_requests(seen, sum(c.action is not Action.NONE for c in todo)),
         change_requests=links.asked(todo, live),
         basis=None,

@@ -151,7 +151,7 @@ class SelfApprovalCheck:
     def _since_base(self, reader: Reader, project: str) -> Iterator[Payload]:
         moment = None
         if self._since is not None and self._lineage is not None and self._lineage.root is not None:
-            moment = repository.made_at(self._since, cwd=self._lineage.root)
+            moment = repository.read_commit_time(self._since, cwd=self._lineage.root)
         if (
             moment is not None
             and self._now is not None

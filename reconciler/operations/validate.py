@@ -38,7 +38,7 @@ def validate(reader: Reader, loaded: config_loaded.Loaded, options: Options) -> 
             if one.organization in names
         ],
     )
-    return tuple(files_excerpts.attach(finding) for finding in found)
+    return tuple(files_excerpts.attach_excerpt(finding) for finding in found)
 
 
 def key_scopes(reader: Reader) -> frozenset[str] | None:

@@ -31,7 +31,7 @@ class Memory:
     origin: str = "memory"
     may_lack_paths: bool = False
 
-    def display(self, path):
+    def show_path(self, path):
         return str(path)
 
     def walk(self, path, _skip=()):

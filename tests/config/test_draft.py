@@ -24,7 +24,7 @@ def both(repository):
         over = [repository.path / path for path in overlays]
         here = working_tree.WorkingTree(repository.path, skip=frozenset(over))
         now = loader.load([repository.path / "config"], overlays=over, tree=here)
-        there = git_repository.commit_tree("HEAD", cwd=repository.path)
+        there = git_repository.open_commit("HEAD", cwd=repository.path)
         paths = [repository.path / "config"]
         alone = loader.load(paths, overlays=over, tree=there)
         return now, loader.load(paths, overlays=over, tree=there, like=now, warn=False), alone

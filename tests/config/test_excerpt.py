@@ -29,7 +29,7 @@ from reconciler.suggest import closest_match, count_edits, find_near_miss
 )
 def test_the_caret_covers_the_key_or_the_value(line, column, text):
     """Plain, quoted, in flow style."""
-    assert max(1, len(text)) == excerpts.width_at(line, column)
+    assert max(1, len(text)) == excerpts.measure_width(line, column)
 
 
 def test_an_excerpt_is_read_from_disk_where_nothing_else_is_given(tmp_path, monkeypatch):
@@ -38,10 +38,10 @@ def test_an_excerpt_is_read_from_disk_where_nothing_else_is_given(tmp_path, monk
     (tmp_path / "a.yaml").write_text("x: 1\nname: Web\n")
     finding = Finding("R000", Severity.ERROR, "m", source=Source("a.yaml", 2, 7))
 
-    assert excerpts.attach(finding).excerpt == "name: Web"
-    assert excerpts.attach(finding).width == 3
+    assert excerpts.attach_excerpt(finding).excerpt == "name: Web"
+    assert excerpts.attach_excerpt(finding).width == 3
     (tmp_path / "a.yaml").write_text("x: 1\nname: Mobile\n")
-    assert excerpts.attach(finding).excerpt == "name: Mobile"
+    assert excerpts.attach_excerpt(finding).excerpt == "name: Mobile"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_without_the_line_a_finding_stays_as_it_is(tmp_path, monkeypatch, source
     (tmp_path / "a.yaml").write_text("x: 1\n")
     finding = Finding("R000", Severity.ERROR, "m", source=source)
 
-    assert excerpts.attach(finding) == finding
+    assert excerpts.attach_excerpt(finding) == finding
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from reconciler.config import loader
 from reconciler.errors import ConfigError
 from reconciler.files import working_tree
-from reconciler.files.text import Refused
+from reconciler.files.text import RefusedError
 
 ROOT = Path(__file__).parents[2]
 ROLE = "kind: Role\nmetadata: {organization: acme, name: A}\n"
@@ -122,14 +122,14 @@ def test_a_pipe_is_refused_without_waiting_for_it(inside):
     os.mkfifo(inside.path / "pipe.yaml")
     (finding,) = inside.errors()
 
-    assert (finding.source.file, finding.message) == ("pipe.yaml", "is no regular file")
+    assert (finding.source.file, finding.message) == ("pipe.yaml", "is not a regular file")
 
 
 def test_a_device_is_refused(inside):
     """It never ends."""
     (finding,) = inside.errors("/dev/zero")
 
-    assert (finding.code, finding.message) == ("R010", "is no regular file")
+    assert (finding.code, finding.message) == ("R010", "is not a regular file")
 
 
 UNPRIVILEGED = """
@@ -215,7 +215,7 @@ def test_a_link_that_is_swapped_while_walking_never_lets_anything_out(inside):
             for _, read in working_tree.WorkingTree(inside.path).walk(Path()):
                 try:
                     assert b"Secret" not in read()
-                except Refused:
+                except RefusedError:
                     continue
     finally:
         stop.set()

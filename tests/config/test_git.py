@@ -17,7 +17,7 @@ ROLE = "kind: Role\nmetadata: {{organization: acme, name: {}}}\n"
 
 def load(repository, ref, *paths, overlays=(), may_lack_paths=False):
     """What a commit declares."""
-    tree = git_repository.commit_tree(ref, cwd=repository.path, may_lack_paths=may_lack_paths)
+    tree = git_repository.open_commit(ref, cwd=repository.path, may_lack_paths=may_lack_paths)
     named = [Path(path) for path in paths or (".",)]
     return loader.load(named, overlays=[Path(path) for path in overlays], tree=tree).declared
 
@@ -103,7 +103,7 @@ def test_what_names_no_commit_is_a_clear_error(repository, ref):
     """Also what looks like an option."""
     repository.commit()
     with pytest.raises(GitError) as caught:
-        git_repository.resolve(ref, repository.path)
+        git_repository.resolve_commit(ref, repository.path)
 
     assert caught.value.what
     assert caught.value.fix
@@ -115,11 +115,11 @@ def test_refs_of_every_sort_are_resolved(repository):
     repository.git("tag", "-a", "v1", "-m", "one")
     second = repository.commit()
 
-    assert first == git_repository.resolve("v1", repository.path)
-    assert first == git_repository.resolve("HEAD~1", repository.path)
-    assert second == git_repository.resolve("main", repository.path)
-    assert second == git_repository.resolve(second[:10], repository.path)
-    assert second == git_repository.head(repository.path)
+    assert first == git_repository.resolve_commit("v1", repository.path)
+    assert first == git_repository.resolve_commit("HEAD~1", repository.path)
+    assert second == git_repository.resolve_commit("main", repository.path)
+    assert second == git_repository.resolve_commit(second[:10], repository.path)
+    assert second == git_repository.read_head(repository.path)
 
 
 def test_a_shallow_clone_without_the_commit_says_what_to_fetch(repository, tmp_path):
@@ -130,8 +130,8 @@ def test_a_shallow_clone_without_the_commit_says_what_to_fetch(repository, tmp_p
 
     assert git_repository.is_shallow(tmp_path / "clone")
     for asked in (
-        lambda: git_repository.resolve(first, tmp_path / "clone"),
-        lambda: git_repository.resolve("HEAD~1", tmp_path / "clone"),
+        lambda: git_repository.resolve_commit(first, tmp_path / "clone"),
+        lambda: git_repository.resolve_commit("HEAD~1", tmp_path / "clone"),
     ):
         with pytest.raises(GitError) as caught:
             asked()
@@ -141,22 +141,24 @@ def test_a_shallow_clone_without_the_commit_says_what_to_fetch(repository, tmp_p
 
 def test_outside_git_is_a_clear_error(folder):
     """And not one of git's."""
-    assert git_repository.root(folder.path) is None
-    with pytest.raises(GitError, match="no git repository"):
-        git_repository.commit_tree("HEAD", cwd=folder.path)
+    assert git_repository.find_root(folder.path) is None
+    with pytest.raises(GitError, match="not in a git repository"):
+        git_repository.open_commit("HEAD", cwd=folder.path)
 
 
 def test_without_git_installed_is_a_clear_error(repository, monkeypatch):
     """Nothing on PATH."""
     monkeypatch.setenv("PATH", "")
     with pytest.raises(GitError, match="not installed"):
-        git_repository.head(repository.path)
+        git_repository.read_head(repository.path)
 
 
 def test_a_repository_without_commits_has_no_head(repository):
     """None instead of an error."""
-    assert git_repository.head(repository.path) is None
-    assert git_repository.root(repository.path / "x") == Path(os.path.realpath(repository.path))
+    assert git_repository.read_head(repository.path) is None
+    assert git_repository.find_root(repository.path / "x") == Path(
+        os.path.realpath(repository.path)
+    )
 
 
 def test_lfs_pointers_are_an_error_in_tree_and_commit(repository):
@@ -213,7 +215,7 @@ def test_hooks_monitors_and_filters_of_a_repository_never_run(repository, tmp_pa
 
     assert changed(repository, "a.yaml") == ("a.yaml",)
     assert names(load(repository, "HEAD")) == ["A"]
-    git_repository.last_commit_touching("a.yaml", cwd=repository.path)
+    git_repository.find_last_commit_touching("a.yaml", cwd=repository.path)
     assert not canary.exists()
 
 
@@ -245,7 +247,7 @@ def changed(repository, *paths, settings=None):
     """Files that differ from HEAD, as a plan would name them."""
     named = [Path(path) for path in paths or (".",)]
     loaded = loader.load(named, tree=working_tree.WorkingTree(repository.path))
-    head = git_repository.commit_tree("HEAD", cwd=repository.path)
+    head = git_repository.open_commit("HEAD", cwd=repository.path)
     return uncommitted.compare(loaded, named, (), head, settings).files
 
 
@@ -326,8 +328,8 @@ def test_a_submodule_is_read_as_the_working_tree_is(repository, tmp_path):
     assert names(load(repository, "HEAD")) == ["A", "T"]
     assert changed(repository) == ()
     repository.git("submodule", "--quiet", "deinit", "-f", "shared")
-    head = git_repository.commit_tree("HEAD", cwd=repository.path)
-    assert head.gaps(Path()) == ["shared"]
+    head = git_repository.open_commit("HEAD", cwd=repository.path)
+    assert head.find_missing_submodules(Path()) == ["shared"]
     assert names(load(repository, "HEAD")) == ["A"]
     assert changed(repository) == ()
 
@@ -359,7 +361,7 @@ def test_git_that_is_too_old_is_named(repository, tmp_path, monkeypatch):
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(script.parent))
     with pytest.raises(GitError, match=r"git 2\.17\.1 is too old") as caught:
-        git_repository.head(repository.path)
+        git_repository.read_head(repository.path)
 
     assert "2.24" in caught.value.fix
 
@@ -370,7 +372,7 @@ def test_the_repository_is_that_of_the_files(repository, tmp_path):
     commit = repository.commit()
     outside = tmp_path / "outside"
     outside.mkdir()
-    tree = git_repository.commit_tree("HEAD", cwd=outside, at=repository.path / "a")
+    tree = git_repository.open_commit("HEAD", cwd=outside, at=repository.path / "a")
     declared = loader.load([repository.path / "a"], tree=tree).declared
 
     assert declared.origin == commit
@@ -390,15 +392,15 @@ def test_history_is_answered(repository):
     main = repository.commit()
     here = repository.path
 
-    assert first == git_repository.merge_base("main", "side", cwd=here)
+    assert first == git_repository.find_merge_base("main", "side", cwd=here)
     assert git_repository.is_ancestor(first, "main", cwd=here)
     assert not git_repository.is_ancestor(side, main, cwd=here)
-    assert first == git_repository.last_commit_touching("a.yaml", cwd=here).commit
-    assert "T" in git_repository.last_commit_touching("a.yaml", cwd=here).at
-    assert git_repository.last_commit_touching("b.yaml", cwd=here) is None
+    assert first == git_repository.find_last_commit_touching("a.yaml", cwd=here).commit
+    assert "T" in git_repository.find_last_commit_touching("a.yaml", cwd=here).at
+    assert git_repository.find_last_commit_touching("b.yaml", cwd=here) is None
     repository.git("checkout", "-q", "--orphan", "alone")
     repository.commit("another beginning")
-    assert git_repository.merge_base("alone", "main", cwd=here) is None
+    assert git_repository.find_merge_base("alone", "main", cwd=here) is None
 
 
 def test_a_ref_can_be_moved_by_who_knows_where_it_is(repository):
@@ -408,13 +410,13 @@ def test_a_ref_can_be_moved_by_who_knows_where_it_is(repository):
     git_repository.update_ref(ref, first, was=None, cwd=here, message="x")
     git_repository.update_ref(ref, second, was=first, cwd=here, message="x")
 
-    assert second == git_repository.resolve(ref, here) == git_repository.value(ref, here)
+    assert second == git_repository.resolve_commit(ref, here) == git_repository.read_ref(ref, here)
     for was in (first, None):
         with pytest.raises(GitError):
             git_repository.update_ref(ref, first, was=was, cwd=here, message="x")
     with pytest.raises(GitError):
         git_repository.update_ref("--stdin", first, was=None, cwd=here, message="x")
-    assert git_repository.value("refs/reconciler/applied/other", here) is None
+    assert git_repository.read_ref("refs/reconciler/applied/other", here) is None
 
 
 def test_strange_file_names_are_read(repository):
@@ -432,7 +434,7 @@ def test_ten_thousand_files_take_two_calls_of_git(repository, monkeypatch):
     """One listing, one batch; here with a few."""
     repository.write({f"{n}.yaml": ROLE.format(f"r{n}") for n in range(20)})
     repository.commit()
-    tree = git_repository.commit_tree("HEAD", cwd=repository.path)
+    tree = git_repository.open_commit("HEAD", cwd=repository.path)
     calls = []
     real = subprocess.run
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: calls.append(a[0]) or real(*a, **k))

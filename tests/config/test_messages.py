@@ -243,7 +243,7 @@ fix: apply the rename first; where it is applied, remove `renamed_from`""",
 R017 a.yaml:3:12: this looks like a secret key of PostHog (phx_…)
 | spec: {{}} # {KEY}
 |            {"^" * len(KEY)}
-why: whoever can read the repository can use it, also after it is removed
+why: everybody who can read the repository can use it, even after it is removed
 fix: revoke it in PostHog, and keep the new one in an environment variable""",
     ),
     "R018": (

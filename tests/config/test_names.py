@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from reconciler.files.text import hidden_characters
+from reconciler.files.text import find_hidden_character
 
 ROLE = "kind: Role\nmetadata: {{organization: acme, name: {}}}\nspec: {{members: {}}}\n---\n"
 MEMBER = "kind: Member\nmetadata: {{organization: acme, email: {}}}\n---\n"
@@ -35,7 +35,7 @@ def said(folder, text):
 )
 def test_what_shows_is_not_hidden(text):
     """Emoji are made of characters that hide elsewhere."""
-    assert hidden_characters(text) == ""
+    assert find_hidden_character(text) == ""
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_shows_is_not_hidden(text):
 )
 def test_what_does_not_show_is_hidden(text, found):
     """Also beside an emoji."""
-    assert hidden_characters(text) == found
+    assert find_hidden_character(text) == found
 
 
 @pytest.mark.parametrize(

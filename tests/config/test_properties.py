@@ -15,7 +15,7 @@ from reconciler.config.schema import validator
 from reconciler.config.yaml import reader
 from reconciler.errors import ConfigError
 from reconciler.files import excerpts
-from reconciler.files.text import lines
+from reconciler.files.text import split_lines
 from reconciler.kinds import KINDS
 from reconciler.model import MappingNode, SequenceNode
 from reconciler.suggest import count_edits
@@ -69,7 +69,7 @@ def test_every_place_points_at_what_stands_there(value):
     """Marks of keys and values, checked against the text."""
     text = json.dumps({"root": value}, ensure_ascii=False, indent=1) + "\n"
     (document,), _ = read(text)
-    split = lines(text)
+    split = split_lines(text)
     todo = [document.value]
     while todo:
         node = todo.pop()
@@ -102,12 +102,12 @@ PIECES = [
 def test_any_text_ends_in_documents_or_findings(content):
     """Nothing is raised; a place is inside the file; what fails says so."""
     found, findings = read(content)
-    split = lines(content.encode("utf-8", "surrogatepass").decode("utf-8-sig", "replace"))
+    split = split_lines(content.encode("utf-8", "surrogatepass").decode("utf-8-sig", "replace"))
 
     for finding in findings:
         assert finding.message
         assert 1 <= finding.source.line <= len(split) + 1
-        assert excerpts.attach(finding, lambda _: split).width >= 1
+        assert excerpts.attach_excerpt(finding, lambda _: split).width >= 1
     for document in found:
         written = build.classify(document, findings)
         if written is not None and build.check(written, lambda _: split) == []:

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from reconciler.config.edit import emitter, filenames, merge
 from reconciler.config.edit.splice import CannotEditError
 from reconciler.config.yaml import reader
-from reconciler.files.text import hidden_characters
+from reconciler.files.text import find_hidden_character
 
 ODD = ["no", "on", "y", "1_000", "12:30", "010", "1e3", "~", "", " a", "a ", "a: b", "a #b", "---"]
 ODD += ["- a", "a?", "a,b", "x\ny", "x\n\n y\n", "\n", "a\n\n", "\ta\nb", "a\u2028\x85b", "\ufeff"]
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(ODD)
-KEY = TEXT.filter(lambda key: key and not hidden_characters(key))
+KEY = TEXT.filter(lambda key: key and not find_hidden_character(key))
 SCALAR = TEXT | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, width=32)
 VALUE = st.recursive(
     SCALAR.filter(lambda one: one not in (float("inf"), float("-inf"))),

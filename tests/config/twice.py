@@ -138,9 +138,9 @@ def _flow(rng, depth):
 def agree(data):
     """Whether the quick reader reads it; then both say the same of every value and place."""
     try:
-        content = text.decode(data, "x")
-        text.check(content, "x", [])
-    except text.Refused:
+        content = text.decode_text(data, "x")
+        text.check_text(content, "x", [])
+    except text.RefusedError:
         return False
     findings = []
     fast_path._shapes.__init__()

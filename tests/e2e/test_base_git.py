@@ -467,7 +467,7 @@ def test_outside_git_drift_is_an_error_and_a_named_base_too(world):
         done = repo.run(*command)
 
         assert 1 == done.code
-        assert "no git repository" in done.err
+        assert "not in a git repository" in done.err
 
 
 def test_a_repository_of_somebody_else_says_how_to_trust_it(world, tmp_path):

@@ -114,7 +114,7 @@ def test_a_ref_that_was_never_fetched_is_not_overwritten_either(shared):
     done = other.run(*PUSH)
 
     assert 0 == done.code
-    assert "origin has" in done.err
+    assert "according to origin" in done.err
     assert head(repo) == told(bare)
     other.git("pull", "-q")
     assert 0 == other.run(*PUSH).code

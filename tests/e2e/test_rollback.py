@@ -173,7 +173,7 @@ def test_a_shallow_clone_that_cannot_tell_is_an_error(world, tmp_path):
     done = repo.run("apply", "--yes")
 
     assert 1 == done.code
-    assert f"cannot tell whether {second[:10]}, which was applied last, was merged" in done.err
+    assert f"cannot find out whether {second[:10]}, which was applied last, was merged" in done.err
     assert "fetch-depth: 0" in done.err
     assert [] == repo.sandbox.requests()
     named = ("--allow-rollback", "--base", APPLIED)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from reconciler.config.documents.templates import Template
 from reconciler.config.schema import validator
 from reconciler.config.schema.errors import explain, show
-from reconciler.files.text import error
+from reconciler.files.text import make_error
 from reconciler.files.working_tree import SETTINGS
 from reconciler.kinds import KINDS
 from reconciler.model import (
@@ -49,7 +49,7 @@ def classify(document: Document, findings: list[Finding]) -> Written | None:
     node = document.value
     if not isinstance(node, MappingNode):
         message = "a document has to be a mapping with `kind`, `metadata` and `spec`"
-        findings.append(error("R005", message, document.source))
+        findings.append(make_error("R005", message, document.source))
         return None
     name = node.get("kind")
     kind = KINDS.get(name) if isinstance(name, str) else None
@@ -66,17 +66,17 @@ def _no_kind(document: Document, node: MappingNode) -> Finding:
         message, place = "the document has no `kind`", document.source
         if "targets" in node:
             fix = f"settings are read from a file {SETTINGS} above, and from no other"
-            return error("R003", message, place, why="it looks like settings", fix=fix)
+            return make_error("R003", message, place, why="it looks like settings", fix=fix)
         close = closest_match("kind", node)
         why = f'there is a field "{close}"' if close else ""
-        return error("R003", message, place, why=why, fix=f"add `kind:` with {known}")
+        return make_error("R003", message, place, why=why, fix=f"add `kind:` with {known}")
     name, place = node["kind"], node.value_source("kind")
     if not isinstance(name, str):
         message = "`kind` has no value" if name is None else f"`kind` cannot be {show(name)}"
-        return error("R003", message, place, fix=f"write {known}")
+        return make_error("R003", message, place, fix=f"write {known}")
     meant = closest_match(name, KINDS)
     fix = f'did you mean "{meant}"?' if meant else known
-    return error("R003", f"there is no kind {show(name)}", place, fix=fix)
+    return make_error("R003", f"there is no kind {show(name)}", place, fix=fix)
 
 
 def identity(written: Written) -> Identity | None:
@@ -136,7 +136,7 @@ def build(written: Written, findings: list[Finding]) -> Resource | Template | No
         spec = kind.canonical(written_spec)
     except (ValueError, TypeError, OverflowError) as problem:
         place = written.source if node is None else document.value_source("spec")
-        findings.append(error("R005", f"`spec` cannot be used: {problem}"[:300], place))
+        findings.append(make_error("R005", f"`spec` cannot be used: {problem}"[:300], place))
         return None
     organization, name = metadata["organization"], metadata[kind.key]
     parts: tuple[str, ...] = (organization, name)
@@ -174,7 +174,7 @@ def check_lifecycle(written: Written) -> Iterator[Finding]:
             where = value_place(
                 written.document, ("metadata", "lifecycle", "ignore", index), written.source
             )
-            yield error("R004", f'`spec` has no field "{name}"', where, fix=fix)
+            yield make_error("R004", f'`spec` has no field "{name}"', where, fix=fix)
 
 
 def _lifecycle(node: Mapping[str, Any]) -> Lifecycle:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from reconciler.files.text import error
+from reconciler.files.text import make_error
 from reconciler.model import Address, Finding, Resource, Source
 
 MAX_MATCHED: Final = 200_000  # pairs of templates and projects that are looked at offline
@@ -58,7 +58,7 @@ def _like(name: str, pattern: str) -> bool:
 
 def duplicate(resource: Resource, other: Resource, fix: str) -> Finding:
     """Say that two documents declare the same resource."""
-    return error(
+    return make_error(
         "R007",
         f"{resource.address} is declared twice",
         resource.source or Source("", 1),

@@ -16,7 +16,7 @@ from reconciler.config.edit.documents import SkippedEdit
 from reconciler.config.edit.file_text import FileText
 from reconciler.config.edit.splice import CannotEditError
 from reconciler.config.edit.writer import folded
-from reconciler.files.text import decode
+from reconciler.files.text import decode_text
 from reconciler.files.working_tree import Entry, Tree
 from reconciler.kinds import KINDS
 from reconciler.model import ABSENT, Address, Resource, Spec, bare
@@ -66,9 +66,9 @@ class Patched:
     origin: str = field(default="adopted", init=False)
     may_lack_paths: bool = field(default=False, init=False)
 
-    def display(self, path: Path) -> str:
+    def show_path(self, path: Path) -> str:
         """The name of a path in messages."""
-        return self.tree.display(path)
+        return self.tree.show_path(path)
 
     def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
         """Every file that is left."""
@@ -131,7 +131,7 @@ class Adoption:
     def _file(self, name: str) -> FileText:
         if name not in self._files:
             data = self.read(name)
-            text = decode(data, name)
+            text = decode_text(data, name)
             self._files[name] = FileText.of(
                 f"{_BOM}{text}" if data.startswith(b"\xef\xbb\xbf") else text
             )

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from reconciler.config.yaml.scalars import resolve
-from reconciler.files.text import hidden_characters
+from reconciler.files.text import find_hidden_character
 
 WIDTH: Final = 100
 STEP: Final = "  "
@@ -62,7 +62,7 @@ def is_plain(text: str, *, flow: bool = False) -> bool:
         return False
     if not (text[0].isalpha() or text[0] in "_/") and not _DURATION.fullmatch(text):
         return False
-    if not text.isprintable() or hidden_characters(text):
+    if not text.isprintable() or find_hidden_character(text):
         return False
     if text[-1] in ": " or ": " in text or " #" in text:
         return False
@@ -79,7 +79,7 @@ def resolve_plain(text: str) -> Any:
 
 def quote(text: str) -> str:
     """Text in quotes; what cannot be seen as an escape."""
-    if text.replace("\u200d", "").isprintable() and not hidden_characters(text):
+    if text.replace("\u200d", "").isprintable() and not find_hidden_character(text):
         if '"' in text or "\\" in text:
             return "'" + text.replace("'", "''") + "'"
         return f'"{text}"'
@@ -89,7 +89,7 @@ def quote(text: str) -> str:
 def _escape(one: str) -> str:
     if one in _SHORT:
         return _SHORT[one]
-    if one.isprintable() and not (ord(one) > 0x7F and hidden_characters(one)):  # noqa: PLR2004  the end of ASCII
+    if one.isprintable() and not (ord(one) > 0x7F and find_hidden_character(one)):  # noqa: PLR2004  the end of ASCII
         return one
     number = ord(one)
     if number < 0x100:  # noqa: PLR2004  as many digits as needed
@@ -157,7 +157,7 @@ def _split_literal(text: str) -> list[str]:
         return []
     if any(not line.isprintable() or line != line.rstrip() for line in lines):
         return []
-    return [] if hidden_characters(body.replace("\n", "")) else [f"|{end}", *lines]
+    return [] if find_hidden_character(body.replace("\n", "")) else [f"|{end}", *lines]
 
 
 def _fits_line(value: Any, start: str, *, flow: bool) -> bool:

@@ -29,7 +29,7 @@ class _Memory:
     origin: str = field(default="memory", init=False)
     may_lack_paths: bool = field(default=True, init=False)
 
-    def display(self, path: Path) -> str:
+    def show_path(self, path: Path) -> str:
         return path.as_posix()
 
     def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:

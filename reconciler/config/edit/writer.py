@@ -14,7 +14,7 @@ from reconciler.config.edit.file_text import FileText
 from reconciler.config.edit.filenames import Places
 from reconciler.config.edit.splice import CannotEditError
 from reconciler.errors import ReconcilerError
-from reconciler.files.text import decode
+from reconciler.files.text import decode_text
 from reconciler.files.working_tree import check_output
 from reconciler.kinds import KINDS
 from reconciler.model import Address, parse_path, root
@@ -300,7 +300,7 @@ def _read(path: Path) -> str:
         data = path.read_bytes()
     except OSError as problem:
         raise _failed(path, "read", problem) from problem
-    text = decode(data, str(path))
+    text = decode_text(data, str(path))
     return f"\ufeff{text}" if data.startswith(b"\xef\xbb\xbf") else text
 
 

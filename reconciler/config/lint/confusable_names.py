@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from reconciler.files.text import error, hidden_characters
+from reconciler.files.text import find_hidden_character, make_error
 from reconciler.kinds.organization import LONGEST_SLUG
 from reconciler.lookalikes import escaped, look, yaml_scalar
 from reconciler.model import (
@@ -68,7 +68,7 @@ def _twins(rows: Iterable[Built], by_look: Mapping[_Kin, Built]) -> Iterator[Fin
 
 
 def _looks_like(name: str, place: Source, other: str, there: Source | None) -> Finding:
-    return error(
+    return make_error(
         "R012",
         f"the name {escaped(name)} looks like another one",
         place,
@@ -104,7 +104,7 @@ def _named(rows: tuple[Built, ...]) -> Iterator[Finding]:
     for one in odd:
         place = value_place(one.document, ("spec", *one.path), one.resource.source or Source("", 1))
         other = usual.get((*one.scope, look(one.name)))
-        if found := hidden_characters(one.name):
+        if found := find_hidden_character(one.name):
             yield _cannot_be_seen(one.name, found, place)
         elif one.name != one.name.strip():
             yield _cut_off(one.name, place)
@@ -134,11 +134,11 @@ def _mentions(rows: Iterable[Built]) -> Iterator[_Mention]:
 
 def _cannot_be_seen(name: str, found: str, place: Source) -> Finding:
     message = f"the name {name!a} has the character {found}, which cannot be seen"
-    return error("R012", message, place, fix="type the name again")
+    return make_error("R012", message, place, fix="type the name again")
 
 
 def _visible(name: str, document: MappingNode, key: str) -> Iterator[Finding]:
-    if found := hidden_characters(name):
+    if found := find_hidden_character(name):
         yield _cannot_be_seen(name, found, _place(document, key))
     elif key == "project" and (name.startswith("!") or "*" in name):
         yield Finding(
@@ -154,7 +154,7 @@ def _visible(name: str, document: MappingNode, key: str) -> Iterator[Finding]:
 
 def _cut_off(name: str, place: Source) -> Finding:
     """Find names that PostHog trims (contract 1.3): what it creates has another name."""
-    return error(
+    return make_error(
         "R018",
         f"the name {escaped(name)} starts or ends with a space",
         place,
@@ -173,7 +173,7 @@ def _slug(slug: str, document: MappingNode) -> Iterator[Finding]:
     else:
         return
     place = _place(document, "organization")
-    yield error("R018", f"no organization has the slug {slug}", place, why=why, fix=fix)
+    yield make_error("R018", f"no organization has the slug {slug}", place, why=why, fix=fix)
 
 
 def _place(document: MappingNode, key: str) -> Source:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from reconciler.files.text import error
+from reconciler.files.text import make_error
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Finding, Path, Resource, Source
 
@@ -29,7 +29,7 @@ def findings(resources: Mapping[Address, Resource]) -> Iterator[Finding]:
             resource = resources[first]
             place = resource.locate(path) or Source("", 1)
             why = "each would have to be there before the other"
-            yield error("R015", f"{message}: {names}", place, why=why, fix="break the circle")
+            yield make_error("R015", f"{message}: {names}", place, why=why, fix="break the circle")
 
 
 def renamed(resources: Mapping[Address, Resource]) -> set[Address]:

@@ -11,7 +11,7 @@ from typing import Final
 from reconciler.config.documents.templates import Template
 from reconciler.config.lint import cycles
 from reconciler.config.lint.confusable_names import Built
-from reconciler.files.text import error
+from reconciler.files.text import make_error
 from reconciler.kinds import fold
 from reconciler.model import Address, Finding, Resource, Source, value_place
 
@@ -100,7 +100,7 @@ class _Claims:
 
 def _again(resource: Resource, other: Resource, place: Source) -> Finding:
     former = str(resource.lifecycle.renamed_from)
-    return error(
+    return make_error(
         "R016",
         f'"{former}" is renamed to "{resource.address.name}", and declared again',
         place,
@@ -112,7 +112,7 @@ def _again(resource: Resource, other: Resource, place: Source) -> Finding:
 
 def _twice(resource: Resource, owner: Resource, place: Source) -> Finding:
     former = str(resource.lifecycle.renamed_from)
-    return error(
+    return make_error(
         "R016",
         f'"{former}" is renamed to "{owner.address.name}" and to "{resource.address.name}"',
         place,

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from reconciler.config.documents.templates import MAX_MATCHED, Template, _like, duplicate, selected
 from reconciler.config.lint.codes import LIVE
-from reconciler.files.text import error
+from reconciler.files.text import make_error
 from reconciler.model import Address, Finding, Resource, Severity
 from reconciler.suggest import closest_match
 
@@ -50,10 +50,10 @@ def _selectors(template: Template, names: Collection[str]) -> Iterator[Finding]:
     left_out = {selector[1:] for selector in selectors if selector.startswith("!")}
     if all(selector.startswith("!") for selector in selectors):
         message = "`projects` leaves out, but picks nothing"
-        yield error("R013", message, place, fix='put "*" first')
+        yield make_error("R013", message, place, fix='put "*" first')
     elif "*" in left_out or left_out.issuperset(one for one in selectors if one[:1] != "!"):
         message = "`projects` leaves out everything that it picks"
-        yield error("R013", message, place, fix="remove what begins with `!`, or pick more")
+        yield make_error("R013", message, place, fix="remove what begins with `!`, or pick more")
     elif names:
         yield from unmatched(template, names, "R013", "of the files")
 

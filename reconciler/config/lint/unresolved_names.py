@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from reconciler.config.documents.build import Written
-from reconciler.files.text import error
+from reconciler.files.text import make_error
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Address,
@@ -138,7 +138,7 @@ def _finding(kind: str, name: str, meant: str, place: Source, other: Source) -> 
             source=place,
             width=len(name),
         )
-    return error(
+    return make_error(
         "R008",
         f'no {what} is called "{name}"',
         place,

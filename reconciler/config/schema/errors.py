@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from reconciler.config.schema import validator
 from reconciler.config.yaml.scalars import MAX_DIGITS
-from reconciler.files.excerpts import text_at
+from reconciler.files.excerpts import read_token
 from reconciler.model import Finding, MappingNode, Severity, Source, print_path, value_place
 from reconciler.suggest import closest_match
 
@@ -176,7 +176,7 @@ def _wrong_type(error: Any, path: Any, where: Source, about: _About) -> Iterator
     types = [wanted] if isinstance(wanted, str) else list(wanted)
     words = " or ".join(WORDS[name] for name in types)
     lines = about.lines_of(where.file) or ()
-    raw = text_at(lines[where.line - 1], where.column) if where.line <= len(lines) else ""
+    raw = read_token(lines[where.line - 1], where.column) if where.line <= len(lines) else ""
     raw = _PROPERTIES.sub("", raw)
     value = error.instance
     message = f"{_field(path)} needs {words}, not {_kind_of(value)}"

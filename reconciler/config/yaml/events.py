@@ -24,13 +24,13 @@ from reconciler.files.text import (
     MAX_KNOWN_KEYS,
     MAX_MAPPING_KEYS,
     MAX_NODES,
-    Refused,
-    error,
-    hidden_characters,
-    indented_by_tab,
-    merge_conflict,
-    place,
-    tab_indents,
+    RefusedError,
+    find_hidden_character,
+    find_merge_conflict,
+    find_tab_indents,
+    is_indented_by_tab,
+    locate_offset,
+    make_error,
 )
 from reconciler.model import Document, Finding, MappingNode, Places, Row, SequenceNode, Source
 
@@ -59,7 +59,7 @@ def read_documents(text: str, file: str, findings: list[Finding]) -> list[Docume
     builder = _Builder(text, file, findings)
     try:
         builder.run()
-    except Refused as stop:
+    except RefusedError as stop:
         findings.append(stop.finding)
     return builder.documents
 
@@ -67,7 +67,7 @@ def read_documents(text: str, file: str, findings: list[Finding]) -> list[Docume
 def read_places(text: str, file: str) -> Sequence[Row]:
     """Places of everything in a text, for `source.Places`."""
     builder = _Builder(text, file, [])
-    with suppress(Refused):
+    with suppress(RefusedError):
         builder.run()
     return builder.rows
 
@@ -127,7 +127,7 @@ class _Builder:
         try:
             self._stream()
         except yaml.YAMLError as problem:
-            raise Refused(self._syntax(problem)) from None
+            raise RefusedError(self._syntax(problem)) from None
         finally:
             loader.dispose()
         if "\t" in self.text:
@@ -138,15 +138,15 @@ class _Builder:
 
         Inside text of several lines a tab at the start of a line is text.
         """
-        suspects = tab_indents(self.text)
+        suspects = find_tab_indents(self.text)
         suspect = next(suspects, None)
         events: Any = yaml.parse(self.text, Loader=yaml.CSafeLoader) if suspect else ()
         for event in events:
             start, end = event.start_mark.index, event.end_mark.index
             while suspect is not None and suspect <= end:
                 if event.__class__ is not yaml.ScalarEvent or suspect <= start:
-                    where = place(self.text, suspect, self.file)
-                    raise Refused(error("R001", _TAB, where, fix=_NO_TABS))
+                    where = locate_offset(self.text, suspect, self.file)
+                    raise RefusedError(make_error("R001", _TAB, where, fix=_NO_TABS))
                 suspect = next(suspects, None)
 
     def _stream(self) -> None:
@@ -263,7 +263,7 @@ class _Builder:
         if plain and not key:
             self._report(event, "R001", "a key is missing before `:`", fix="write the key")
             return None
-        if found := hidden_characters(key):
+        if found := find_hidden_character(key):
             message = f"the key {key!a} has the character {found}, which cannot be seen"
             self._report(event, "R012", message, fix="type the key again")
             return None
@@ -331,31 +331,33 @@ class _Builder:
                 return
         where = Source(self.file, mark.line + 1, mark.column + 1)
         message = f"aliases make it nested deeper than {MAX_DEPTH} levels"
-        raise Refused(error("R009", message, where, fix="write the values out"))
+        raise RefusedError(make_error("R009", message, where, fix="write the values out"))
 
     def _report(self, event: Any, code: str, message: str, *, why: str = "", fix: str = "") -> None:
         where, width = self._span(event)
-        self.findings.append(error(code, message, where, why=why, fix=fix, width=width))
+        self.findings.append(make_error(code, message, where, why=why, fix=fix, width=width))
         self.reported += 1
         if self.reported > MAX_FINDINGS:
-            raise Refused(error("R009", f"more than {MAX_FINDINGS} errors in one file", where))
+            raise RefusedError(
+                make_error("R009", f"more than {MAX_FINDINGS} errors in one file", where)
+            )
 
     def _span(self, event: Any) -> tuple[Source, int]:
         start, end = event.start_mark, event.end_mark
         width = end.column - start.column if end.line == start.line else 1
         return Source(self.file, start.line + 1, start.column + 1), width
 
-    def _stop(self, event: Any, code: str, message: str, fix: str) -> Refused:
+    def _stop(self, event: Any, code: str, message: str, fix: str) -> RefusedError:
         where, width = self._span(event)
-        return Refused(error(code, message, where, fix=fix, width=width))
+        return RefusedError(make_error(code, message, where, fix=fix, width=width))
 
-    def _limit(self, event: Any, message: str, fix: str) -> Refused:
+    def _limit(self, event: Any, message: str, fix: str) -> RefusedError:
         return self._stop(event, "R009", message, fix)
 
-    def _too_many(self, event: Any) -> Refused:
+    def _too_many(self, event: Any) -> RefusedError:
         return self._limit(event, f"more than {MAX_NODES:,} values in one file", "split it")
 
-    def _refused(self, event: Any, message: str, fix: str) -> Refused:
+    def _refused(self, event: Any, message: str, fix: str) -> RefusedError:
         return self._stop(event, "R011", message, fix)
 
     def _syntax(self, trouble: yaml.YAMLError) -> Finding:
@@ -368,12 +370,14 @@ class _Builder:
         if mark and mark.index >= end > 0:  # nothing to see at the end of the file
             opened: Any = getattr(trouble, "context_mark", None)
             index = opened.index if opened and opened.index < end else end - 1
-            where = place(self.text, index, self.file)
+            where = locate_offset(self.text, index, self.file)
         if "maximum nesting depth" in problem:
-            return error("R009", f"nested deeper than {MAX_DEPTH} levels", where, fix="flatten it")
-        if conflict := merge_conflict(self.text, self.file):
+            return make_error(
+                "R009", f"nested deeper than {MAX_DEPTH} levels", where, fix="flatten it"
+            )
+        if conflict := find_merge_conflict(self.text, self.file):
             return conflict
-        if mark and indented_by_tab(self.text, mark.index - mark.column):
-            return error("R001", _TAB, where, fix=_NO_TABS)
+        if mark and is_indented_by_tab(self.text, mark.index - mark.column):
+            return make_error("R001", _TAB, where, fix=_NO_TABS)
         fix = next((fix for part, fix in _HINTS if part in problem), "")
-        return error("R001", f"not YAML: {problem}", where, why=context, fix=fix)
+        return make_error("R001", f"not YAML: {problem}", where, why=context, fix=fix)

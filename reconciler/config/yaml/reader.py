@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from reconciler.config.yaml import fast_path
-from reconciler.files.text import Refused, check, decode
+from reconciler.files.text import RefusedError, check_text, decode_text
 from reconciler.model import Document, Finding, Places, Row
 
 
@@ -19,9 +19,9 @@ def read_documents(data: bytes, file: str, findings: list[Finding]) -> list[Docu
     Never raises for any content. After an error the list may be shorter than the file.
     """
     try:
-        text = decode(data, file)
-        check(text, file, findings)
-    except Refused as stop:
+        text = decode_text(data, file)
+        check_text(text, file, findings)
+    except RefusedError as stop:
         findings.append(stop.finding)
         return []
     quick = fast_path.read_documents(text, Places(file, partial(_read_places, data, file)))
@@ -36,4 +36,4 @@ def _read_places(data: bytes, file: str) -> Sequence[Row]:
     """Places of everything in a file that `quick_reader` has read."""
     from reconciler.config.yaml import events  # as above
 
-    return events.read_places(decode(data, file), file)
+    return events.read_places(decode_text(data, file), file)
