@@ -22,10 +22,9 @@ from reconciler.cli import event_log, repo_paths, terminal
 from reconciler.cli.report import Report
 from reconciler.cli.throwaway_sandbox import default_seed, throw_away
 from reconciler.config import settings as config_settings
-from reconciler.config.settings import Settings, Target
+from reconciler.config.settings import RunFacts, Settings, Target
 from reconciler.errors import UsageError
 from reconciler.model import Plan
-from reconciler.operations.inputs import RunFacts
 from reconciler.posthog import client, rate_limit
 from reconciler.posthog import credentials as posthog_credentials
 from reconciler.posthog.client import Reader, Runtime, Writer

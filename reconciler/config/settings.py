@@ -3,9 +3,11 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.ci.build import Build
 from reconciler.config.schema import validator
 from reconciler.config.schema.errors import explain
 from reconciler.config.yaml import reader
@@ -101,6 +103,29 @@ class Settings:
                 fix=f'did you mean "{meant}"?' if meant else "name one of them with --target",
             )
         return self.targets[name]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """Facts about a run that use cases must not look up themselves.
+
+    Attributes:
+        cwd: the current folder, which names in messages are relative to.
+        now: the wall clock at the start of the command.
+        build: the CI build that the run is a part of; None outside of CI.
+        config: the settings file that was named, if one was.
+
+    """
+
+    cwd: Path
+    now: datetime
+    build: Build | None = None
+    config: Path | None = None
+
+    @property
+    def stamp(self) -> str:
+        """The start of the command as ISO 8601."""
+        return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def find(cwd: Path, *, environ: Mapping[str, str], file: Path | None = None) -> Path | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reconciler.config import loaded as config_loaded
 from reconciler.config import loader
-from reconciler.config.settings import Target
+from reconciler.config.settings import RunFacts, Target
 from reconciler.drift import attribution, filters, findings
 from reconciler.drift.activity_replay import ActivityReplay
 from reconciler.drift.approvals import Approvals
@@ -31,7 +31,6 @@ from reconciler.model import (
 )
 from reconciler.operations import inputs
 from reconciler.operations import plan as operations_plan
-from reconciler.operations.inputs import RunFacts
 from reconciler.operations.plan import World
 from reconciler.plan import drift_report, links, selection
 from reconciler.plan.approvals import past_coverage

@@ -5,15 +5,13 @@ Takes values and returns values: it knows neither the command line nor the envir
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
-from reconciler.ci.build import Build
 from reconciler.config import loader, other_files, uncommitted
 from reconciler.config import settings as config_settings
 from reconciler.config.loaded import Loaded
 from reconciler.config.other_files import OtherDeclarations
-from reconciler.config.settings import Settings, Target
+from reconciler.config.settings import RunFacts, Settings, Target
 from reconciler.errors import ConfigError
 from reconciler.files import working_tree
 from reconciler.files.text import RefusedError
@@ -25,29 +23,6 @@ from reconciler.git.repository import RepositoryState
 from reconciler.model import Finding, PlanSnapshot, Selection, Severity
 from reconciler.operations.policy_history import History
 from reconciler.plan import selection
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """Facts about a run that use cases must not look up themselves.
-
-    Attributes:
-        cwd: the current folder, which names in messages are relative to.
-        now: the wall clock at the start of the command.
-        build: the CI build that the run is a part of; None outside of CI.
-        config: the settings file that was named, if one was.
-
-    """
-
-    cwd: Path
-    now: datetime
-    build: Build | None = None
-    config: Path | None = None
-
-    @property
-    def stamp(self) -> str:
-        """The start of the command as ISO 8601."""
-        return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, slots=True)

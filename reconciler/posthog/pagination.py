@@ -19,8 +19,8 @@ PAGE_SIZE: Final = 100  # the server's default; a larger one is documented nowhe
 MAX_PAGES: Final = 10_000
 RELISTS: Final = 3
 
-Query = Mapping[str, str | int | bool] | Sequence[tuple[str, str]]
-Request = tuple[str, Query | None]  # path and query
+Params = Mapping[str, str | int | bool] | Sequence[tuple[str, str]]
+Request = tuple[str, Params | None]  # path and query
 Identity = Callable[[Payload], str]
 Take = Callable[[Payload], Payload]
 
@@ -69,7 +69,7 @@ def identify(item: Payload) -> str:
 def read_all(
     source: Source,
     path: str,
-    params: Query | None = None,
+    params: Params | None = None,
     *,
     identity: Identity = identify,
     page_size: int = PAGE_SIZE,
@@ -92,7 +92,7 @@ def read_all(
 
 
 def pages(
-    source: Source, path: str, params: Query | None = None, *, counted: bool
+    source: Source, path: str, params: Params | None = None, *, counted: bool
 ) -> Iterator[tuple[Payload, ...]]:
     """Yield page after page as the server links them, not compared with each other.
 

@@ -4,13 +4,12 @@ Reads are tried again, writes are sent once. No redirect is followed, no
 cookie kept, no other host ever contacted.
 """
 
-import hashlib
 import json
 import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from random import Random
@@ -25,6 +24,7 @@ from reconciler.posthog import body as posthog_body
 from reconciler.posthog import responses
 from reconciler.posthog.credentials import Secret, is_loopback
 from reconciler.posthog.deadline import Deadline, Stream
+from reconciler.posthog.pagination import Params
 from reconciler.posthog.rate_limit import RateLimiter
 from reconciler.posthog.redaction import cut
 from reconciler.posthog.responses import Call, Response, not_sent
@@ -38,8 +38,6 @@ from reconciler.posthog.retry import (
     Retrier,
 )
 from reconciler.posthog.retry_policy import DEFAULT_LIMITS, Limits, asked_wait_s
-
-Params = Mapping[str, str | int | bool] | Sequence[tuple[str, str]]
 
 KEEP_ALIVE_S: Final = 4.0  # below the 5 s after which common servers hang up
 CONNECTIONS: Final = 64
@@ -329,11 +327,6 @@ def _query(params: Params | None) -> httpx.QueryParams | None:
     if params is None:
         return None
     return httpx.QueryParams(dict(params) if isinstance(params, Mapping) else tuple(params))
-
-
-def key_digest(key: Secret) -> str:
-    """What tells keys apart without being one."""
-    return hashlib.sha256(key.reveal().encode()).hexdigest()
 
 
 def _has_cause(error: BaseException, cls: type[BaseException]) -> bool:
