@@ -9,7 +9,7 @@ def main() -> None:
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else: a caller's choice
     if ours:
         signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
-    from reconciler.cli.main import main as command
+    from reconciler.cli.main import main as command  # noqa: PLC0415  Ctrl-C is met first
 
     command(meets_interrupts=ours)
 

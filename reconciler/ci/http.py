@@ -118,7 +118,7 @@ def _exchange(
     method: str, url: str, content: bytes | None, headers: Mapping[str, str], *, about: str
 ) -> bytes:
     """Return the body of a success. The messages contain no header, and of the URL only `about`."""
-    import httpx  # expensive to import, and most runs call no code host
+    import httpx  # noqa: PLC0415  most runs call no code host
 
     is_remote = url.startswith("https:")  # a proxy cannot reach our own loopback
     try:
@@ -160,7 +160,7 @@ def _exchange(
 @cache
 def _trust_system() -> "SSLContext":
     """Return a context with the authorities of the system: a code host may have its own."""
-    import ssl  # as expensive as httpx, which imports it
+    import ssl  # noqa: PLC0415  httpx imports it, and is not imported before a call
 
     return ssl.create_default_context()
 

@@ -62,7 +62,7 @@ def nest_run() -> Iterator[None]:
 
 
 def _write(event: str, level: str, at: datetime, facts: dict[str, Any]) -> None:
-    from reconciler.planfile import codec  # --help does without
+    from reconciler.planfile import codec  # noqa: PLC0415  --help does without
 
     row = {
         "at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

@@ -89,7 +89,7 @@ def group(ctx: click.Context, /, **options: object) -> None:
     """
     if isinstance(ctx.obj, dict):
         ctx.obj["color"] = options["color"]
-    from reconciler.cli.session import Session  # --help does without
+    from reconciler.cli.session import Session  # noqa: PLC0415  --help does without
 
     ctx.obj = Session.start(**options)  # type: ignore[arg-type]  # click hands over by name
 
@@ -231,7 +231,7 @@ def _say(error: ReconcilerError, color: str) -> None:
     if event_log.emit_event("error", "error", exit_code=error.exit_code, **said):
         return
     painted = terminal.colors(color, sys.stderr, os.environ)  # noqa: TID251  there may be no session
-    from reconciler.render import text  # --help does without
+    from reconciler.render import text  # noqa: PLC0415  --help does without
 
     click.echo(text.error(error, color=painted), err=True, color=painted)
 

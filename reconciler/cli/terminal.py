@@ -5,6 +5,8 @@ import sys
 from collections.abc import Mapping
 from typing import IO
 
+import click
+
 from reconciler.errors import DeclinedError
 
 # Terminals that open OSC 8 links; others may print them as they are.
@@ -64,8 +66,6 @@ def confirm(question: str, left: str) -> None:
         DeclinedError: the answer was no; `left` says what was not done then.
 
     """
-    import click
-
     if not click.confirm(question, err=True):
         raise DeclinedError(f"{left}: answered with no")
 

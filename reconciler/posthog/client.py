@@ -179,7 +179,7 @@ def open_reader(
     **surroundings: Unpack[Runtime],
 ) -> Reader:
     """A Reader of one host with one key. Contacts nobody yet."""
-    from reconciler.posthog.transport import Transport
+    from reconciler.posthog.transport import Transport  # noqa: PLC0415  httpx, see the top
 
     return Reader(_connect(Transport, credentials, rate_limit, surroundings))
 
@@ -191,7 +191,7 @@ def open_writer(
     **surroundings: Unpack[Runtime],
 ) -> Writer:
     """A Writer for one host with one key. Contacts nobody yet."""
-    from reconciler.posthog.transport import WriteTransport
+    from reconciler.posthog.transport import WriteTransport  # noqa: PLC0415  httpx, see the top
 
     return Writer(_connect(WriteTransport, credentials, rate_limit, surroundings))
 

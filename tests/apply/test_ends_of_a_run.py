@@ -6,6 +6,7 @@ import pytest
 
 from reconciler.posthog.retry_policy import Limits
 from tests import factories
+from tests.apply import running
 from tests.apply.running import Time, apply, created, spoil
 from tests.e2e import acme
 
@@ -233,7 +234,6 @@ def test_an_interrupt_finishes_what_is_in_flight_and_starts_nothing(world):
         repo,
         "POST:feature_flags.create:4:after:reset",
     )
-    from tests.apply import running
 
     made = running.plan
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e import acme
 from tests.e2e.test_drift import ENABLE, FLAGS, SETTINGS, drift, edit, seed
+from tests.support import SCRIPT
 
 CONFIG = """\
 # who may see what
@@ -351,7 +352,6 @@ def test_a_patch_is_what_git_applies(committed):
 
 
 def repo_command():
-    from tests.support import SCRIPT
 
     return [SCRIPT]
 

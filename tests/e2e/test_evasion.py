@@ -1,6 +1,7 @@
 """Ways round a gate, each through the real command: the honest one, the attacker's, the benign."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -293,8 +294,6 @@ def day(number):
 
 def recently(minutes):
     """A time shortly before now, so that it is within the days that are looked at."""
-    from datetime import UTC, datetime, timedelta
-
     at = (datetime.now(UTC) - timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {"GIT_AUTHOR_DATE": at, "GIT_COMMITTER_DATE": at}
 

@@ -1,5 +1,7 @@
 """Self-approval by proxy: the pipeline files, and the author of the commit approves."""
 
+import threading
+
 import pytest
 
 from tests import support
@@ -148,8 +150,6 @@ def test_a_vote_below_quorum_is_told_by_plan(world):
 
 def test_while_it_waits_the_run_says_it_itself(world):
     """A note on what was approved in the same run."""
-    import threading
-
     repo = office(world)
 
     def vote():

@@ -6,9 +6,15 @@ Hypothesis picks what happens next and shrinks what fails; every step keeps ever
 import json
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from tests.e2e import acme
 from tests.effort import effort
@@ -210,9 +216,6 @@ def machine(tmp_path_factory):
 @pytest.mark.parametrize("part", range(2))
 def test_whatever_happens_every_invariant_holds(machine, part):
     """Hypothesis walks; a failing walk is printed as the steps that a person could take."""
-    from hypothesis import seed
-    from hypothesis.stateful import run_state_machine_as_test
-
     walk = settings(
         max_examples=effort(6, 600, hunt=15),
         stateful_step_count=20,

@@ -1,6 +1,7 @@
 """Fixtures: one server per worker, a fresh world per test, and callers with their own keys."""
 
 import copy
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -150,8 +151,6 @@ def api(server):
 @pytest.fixture
 def world_of():
     """make(**options) -> an Api over a sandbox of its own, for other starts than the usual."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
 
         def make(**options):

@@ -2,6 +2,7 @@
 
 import json
 import urllib.parse
+import urllib.request
 
 import pytest
 
@@ -85,8 +86,6 @@ def test_an_entry_has_its_fields(logs):
 
 def test_an_entry_names_client_and_author(api):
     """Contract 11.1."""
-    import urllib.request
-
     request = urllib.request.Request(
         f"{api.sandbox.url}{FLAGS}/1/",
         data=b'{"name": "x"}',

@@ -5,9 +5,11 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -231,7 +233,6 @@ def test_a_seed_may_be_a_text_a_file_or_nothing(seed):
 
 
 def test_latency_is_real():
-    import time
 
     with server.background(seed=SEED, latency_ms=50) as running:
         began = time.monotonic()
@@ -292,7 +293,6 @@ def test_a_first_start_with_an_invalid_seed_leaves_no_partial_world(tmp_path):
 
 
 def test_a_file_of_another_program_is_not_changed(tmp_path):
-    import sqlite3
 
     text, other = tmp_path / "notes.txt", tmp_path / "other.db"
     text.write_text("important " * 500, encoding="utf-8")
@@ -307,7 +307,6 @@ def test_a_file_of_another_program_is_not_changed(tmp_path):
 
 
 def test_a_file_of_another_version_needs_a_reset(tmp_path):
-    import sqlite3
 
     data = tmp_path / "world.db"
     start(data=data)

@@ -60,14 +60,14 @@ def explain(name: str, document: Any, place: Source, lines_of: Lines) -> list[Fi
 
 @cache
 def _validator(name: str) -> Any:
-    from jsonschema import Draft7Validator
+    from jsonschema import Draft7Validator  # noqa: PLC0415  only for what is refused
 
     return Draft7Validator(validator.load(name))
 
 
 def _unexplained(name: str, document: Any, place: Source) -> Finding:
     """The two validators disagree (`$` before a line end, for one): say what the quick one says."""
-    import jsonschema_rs
+    import jsonschema_rs  # noqa: PLC0415  only for what is refused
 
     try:
         error = next(iter(jsonschema_rs.validator_for(validator.load(name)).iter_errors(document)))

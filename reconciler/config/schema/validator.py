@@ -46,7 +46,7 @@ def load(name: str) -> dict[str, Any]:
 
 @cache
 def _validator(name: str) -> _Validator:
-    import jsonschema_rs
+    import jsonschema_rs  # noqa: PLC0415  only for the first document
 
     return jsonschema_rs.validator_for(load(name))
 

@@ -27,13 +27,13 @@ def read_documents(data: bytes, file: str, findings: list[Finding]) -> list[Docu
     quick = fast_path.read_documents(text, Places(file, partial(_read_places, data, file)))
     if quick is not None:
         return quick
-    from reconciler.config.yaml import events  # PyYAML takes a while to import
+    from reconciler.config.yaml import events  # noqa: PLC0415  PyYAML: most files do without
 
     return events.read_documents(text, file, findings)
 
 
 def _read_places(data: bytes, file: str) -> Sequence[Row]:
     """Places of everything in a file that `quick_reader` has read."""
-    from reconciler.config.yaml import events  # as above
+    from reconciler.config.yaml import events  # noqa: PLC0415  PyYAML: most files do without
 
     return events.read_places(decode_text(data, file), file)

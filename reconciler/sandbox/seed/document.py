@@ -110,14 +110,14 @@ def validate_seed(document: Any) -> None:
 
 @cache
 def _make_fast_validator() -> Any:
-    import jsonschema_rs
+    import jsonschema_rs  # noqa: PLC0415  only for the first document
 
     return jsonschema_rs.validator_for(load_schema())
 
 
 def _raise_explained(document: Any) -> None:
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  only for what is refused
+    from jsonschema.exceptions import best_match  # noqa: PLC0415  only for what is refused
 
     try:
         error = best_match(Draft202012Validator(load_schema()).iter_errors(document))

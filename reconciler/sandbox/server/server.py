@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import json
 import signal
 import socket
 import sys
@@ -196,8 +197,6 @@ def _read_seed(given: str | Path | dict[str, Any] | None) -> str | None:
     if given is None or isinstance(given, str):
         return given
     if isinstance(given, dict):
-        import json
-
         return json.dumps(given)
     try:
         return given.read_text(encoding="utf-8-sig")

@@ -131,7 +131,7 @@ def _parse_reply(status: int, body: bytes) -> Reply:
 @pytest.fixture(scope="session")
 def posthog_sandbox_server() -> Iterator[Sandbox]:
     """Run one server for the whole session."""
-    from reconciler.sandbox.server.server import background
+    from reconciler.sandbox.server.server import background  # noqa: PLC0415  an extra brings Starlette
 
     with background(seed=SEED) as running:
         yield Sandbox(running.url)
