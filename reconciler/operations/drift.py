@@ -180,7 +180,7 @@ def _attribute(
     evidence = attribution.Evidence(
         replay.of,
         Approvals(requests, spell),
-        past_coverage.PastCoverage(world.live, world.desired).cover,
+        past_coverage.PastCoverage(world.live, world.desired).find_cover,
         {gap.organization: gap.what for gap in gaps},
         blind,
         links.of_requests(requests, world.live, report.host),

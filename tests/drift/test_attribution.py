@@ -41,7 +41,7 @@ def told(*, entries=(), requests=(), policies=(), files=(), live=None, blind=(),
     evidence = attribution.Evidence(
         trails.of,
         Approvals(requests, SPELL),
-        past_coverage.PastCoverage(live, declared(*files)).cover,
+        past_coverage.PastCoverage(live, declared(*files)).find_cover,
         blind=blind,
     )
     (changed,) = attribution.attributed((change,), evidence)
@@ -143,7 +143,7 @@ def test_a_policy_that_was_off_while_git_has_it_on_is_said():
         files=[IN_GIT],
     )
 
-    assert "as git has" in found.note
+    assert "as in git" in found.note
 
 
 def test_without_the_feature_nothing_gates():
