@@ -212,10 +212,10 @@ def _request(requests: list[ChangeRequest], change: Change, path: str) -> Change
     if change.action not in {Action.CREATE, Action.UPDATE}:
         return None
     for request in requests:
-        if not request_matching.holds(request, change) or not request_matching.same_intent(
-            request, change, change.before
-        ):
+        if not request_matching.is_open_on_flag(
+            request, change
+        ) or not request_matching.has_same_intent(request, change, change.before):
             continue
-        if not path or root(path) in request_matching.proposed(request):
+        if not path or root(path) in request_matching.list_proposed_fields(request):
             return request
     return None

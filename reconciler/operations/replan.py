@@ -46,8 +46,8 @@ class LiveReplanner:
         self._requests = {one.id: one.payload for one in (*live.change_requests, *live.rejections)}
 
     @cached_property
-    def _open(self) -> change_requests.Requests:
-        return change_requests.Requests(self._live.change_requests)
+    def _open(self) -> change_requests.RequestIndex:
+        return change_requests.RequestIndex(self._live.change_requests)
 
     @cached_property
     def _steps(self) -> GateEvaluator:
@@ -77,12 +77,12 @@ class LiveReplanner:
         there = change.before
         if there is not None and seen is not None:
             there = self._resource(change, seen)
-        return request_matching.same_intent(found, change, there)
+        return request_matching.has_same_intent(found, change, there)
 
     def list_superseded(self, change: Change) -> tuple[str, ...]:
         """Open requests of this key's user that make way for the change."""
         me = self._live.me.id if self._live.me is not None else None
-        return change_requests.superseded(self._open, change, change.before, me)
+        return change_requests.list_superseded(self._open, change, change.before, me)
 
     def replan(self, change: Change, payload: Payload | None) -> Change:
         """The change as it would be planned for the object as it is now."""
@@ -103,7 +103,7 @@ class LiveReplanner:
             live = replace(live, resources={**live.resources, there.address: there})
         changes = (*self._others, now)
         last = effects.find_gate_effects(changes, live).last()
-        return forecast.forecast(changes, live, live.rejections, last=last)[-1]
+        return forecast.forecast_gates(changes, live, live.rejections, last=last)[-1]
 
     def _resource(self, change: Change, payload: Payload) -> LiveResource:
         scope = change.address.parts[:-1]
@@ -112,7 +112,7 @@ class LiveReplanner:
     def describe_awaited(self, change: Change, request: Payload) -> Awaited:
         """Whom a request waits for, in names."""
         found = names.change_request(request, *change.address.parts[:2])
-        gate = change_requests.asked(found, change.before, self._steps)
+        gate = change_requests.build_request_gate(found, change.before, self._steps)
         cannot = {email.lower() for email in gate.cannot_approve}
         able = Approvers(
             users=tuple(one for one in gate.approvers.users if one.lower() not in cannot),

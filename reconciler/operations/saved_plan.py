@@ -133,7 +133,7 @@ def resume(
     parts = compare.split(saved, now)
     todo = three_way.resolve_conflicts(parts.todo, options.prefer)
     last = effects.find_gate_effects(todo, live).last()
-    todo = forecast.forecast(todo, live, live.rejections, last=last)
+    todo = forecast.forecast_gates(todo, live, live.rejections, last=last)
     refusals = [
         *findings.moved(parts.moved, dict(_who(reader, live, parts.moved))),
         *gates.find(saved, todo, live),

@@ -26,7 +26,7 @@ from reconciler.model import (
     instant,
 )
 from reconciler.plan.approvals import self_approval
-from reconciler.plan.approvals.self_approval import Fact, Written
+from reconciler.plan.approvals.self_approval import Authorship, ProposedValue
 from reconciler.plan.diff import matching, three_way
 from reconciler.posthog import change_requests, response_shapes
 from reconciler.posthog.client import Reader
@@ -56,12 +56,14 @@ class SelfApprovalCheck:
             slug: dict(people) for slug, people in live.people.items() if people
         }
         self._documents: dict[Address, Document] = {}
-        self._written: dict[str, Written] = {}
+        self._written: dict[str, Authorship] = {}
         self._me = live.me.id if live.me is not None else None
 
     def remark(self, address: Address, request: ChangeRequest) -> str:
         """A sentence on who approved a request, if there is one to be said."""
-        return self_approval.remark(request, self._wrote(address, request), self._people(address))
+        return self_approval.describe_self_approval(
+            request, self._wrote(address, request), self._people(address)
+        )
 
     def findings(self, requests: Iterable[ChangeRequest]) -> Iterator[Finding]:
         """What is to be said of requests about declared flags that somebody has approved."""
@@ -73,7 +75,7 @@ class SelfApprovalCheck:
 
     def _findings(self, address: Address, request: ChangeRequest) -> Iterator[Finding]:
         resource = self._desired.resources.get(address)
-        return self_approval.findings(
+        return self_approval.find_self_approvals(
             request,
             self._wrote(address, request),
             self._people(address),
@@ -122,7 +124,7 @@ class SelfApprovalCheck:
             return not written.commits or bool(written.commits & self._news)
         resource = self._resource(address)
         facts = self._facts(address, request)
-        return resource is not None and all(fact.holds(resource.spec) for fact in facts)
+        return resource is not None and all(fact.is_in(resource.spec) for fact in facts)
 
     @cached_property
     def _news(self) -> frozenset[str]:
@@ -188,15 +190,15 @@ class SelfApprovalCheck:
 
     # -- who wrote it
 
-    def _wrote(self, address: Address, request: ChangeRequest) -> Written:
+    def _wrote(self, address: Address, request: ChangeRequest) -> Authorship:
         if request.id not in self._written:
             try:
                 self._written[request.id] = self._look(address, request)
             except GitError as error:
-                self._written[request.id] = Written(unknown=error.what)
+                self._written[request.id] = Authorship(unknown=error.what)
         return self._written[request.id]
 
-    def _facts(self, address: Address, request: ChangeRequest) -> tuple[Fact, ...]:
+    def _facts(self, address: Address, request: ChangeRequest) -> tuple[ProposedValue, ...]:
         before = self._base.resources.get(address) if self._base is not None else None
         spell = live_names.speller(self._live)
         intent = request.payload.get("intent") or {}
@@ -206,19 +208,21 @@ class SelfApprovalCheck:
         active = (intent.get("gated_changes") or {}).get("active")
         if isinstance(active, bool):
             proposed.setdefault("active", active)
-        return self_approval.facts(request, proposed, before.spec if before is not None else None)
+        return self_approval.list_proposed_values(
+            request, proposed, before.spec if before is not None else None
+        )
 
-    def _look(self, address: Address, request: ChangeRequest) -> Written:
+    def _look(self, address: Address, request: ChangeRequest) -> Authorship:
         """Look up who wrote what a request proposes, when it was filed."""
         lineage, resource = self._lineage, self._resource(address)
         if lineage is None or lineage.root is None or resource is None:
-            return Written()
+            return Authorship()
         facts = self._facts(address, request)
         document = self._document(address, resource)
         starts, is_sure = self._starts(document, facts, request)
         blamed = [_blame(document, start, facts) for start in starts]
         if not blamed:
-            return Written()
+            return Authorship()
         names = [
             {who for commit in one.certain for who in lineage.authors(commit, self._since)}
             for one in blamed
@@ -231,7 +235,7 @@ class SelfApprovalCheck:
         }
         agreed = set.intersection(*names) if is_sure else set[str]()
         everyone = set.union(*names, maybe)
-        return Written(
+        return Authorship(
             authors=tuple(sorted(agreed)),
             doubtful=tuple(sorted(everyone - agreed)),
             commits=frozenset(commit for one in blamed for commit in one.certain),
@@ -249,7 +253,7 @@ class SelfApprovalCheck:
         return self._documents[address]
 
     def _starts(
-        self, document: Document, facts: Iterable[Fact], request: ChangeRequest
+        self, document: Document, facts: Iterable[ProposedValue], request: ChangeRequest
     ) -> tuple[list[str], bool]:
         """Find the commits a request may have been filed for, and whether it was for one.
 
@@ -264,7 +268,7 @@ class SelfApprovalCheck:
         newest: str | None = None
         later: Moment | None = None
         for moment, spec in document.states():
-            fits = bool(certain) and all(fact.holds(spec) for fact in certain)
+            fits = bool(certain) and all(fact.is_in(spec) for fact in certain)
             if filed is not None and moment.at > filed.timestamp():
                 later = moment if fits else later
             elif newest is None:
@@ -287,11 +291,11 @@ class SelfApprovalCheck:
         )
         return ahead or moment.dated > moment.at
 
-    def _is_news(self, document: Document, commit: str, facts: Iterable[Fact]) -> bool:
+    def _is_news(self, document: Document, commit: str, facts: Iterable[ProposedValue]) -> bool:
         """Return whether something of a commit was made since the base."""
         if self._since is None:
             return True
-        return any(document.blame(commit, fact.holds) in self._news for fact in facts)
+        return any(document.blame(commit, fact.is_in) in self._news for fact in facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,14 +307,14 @@ class _Blame:
     is_cut: bool  # whether the history ends before one of them
 
 
-def _blame(document: Document, start: str, facts: Iterable[Fact]) -> _Blame:
+def _blame(document: Document, start: str, facts: Iterable[ProposedValue]) -> _Blame:
     """Find which commits wrote what a request proposes, as of the commit it was filed for."""
     certain, doubtful, is_cut = set[str](), set[str](), False
     spec = document.state(start)
     for fact in facts:
-        if not fact.holds(spec):
+        if not fact.is_in(spec):
             continue
-        commit = document.blame(start, fact.holds)
+        commit = document.blame(start, fact.is_in)
         if commit is not None:
             (certain if fact.certain else doubtful).add(commit)
         is_cut = is_cut or (commit is None and fact.certain)

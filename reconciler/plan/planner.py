@@ -54,7 +54,7 @@ def build_plan(
     extra = _unmanaged(desired, base, live, options)
     changes, held = checks.hold_back(compared.changes, (*unresolved, *problems))
     leans = effects.find_gate_effects(changes, live)
-    changes = forecast.forecast(changes, live, live.rejections, last=leans.last())
+    changes = forecast.forecast_gates(changes, live, live.rejections, last=leans.last())
     changes, cycles = ordering_changes.order_changes(changes, edges, leans)
     said = (
         *picked.findings,
@@ -65,7 +65,7 @@ def build_plan(
         *flag_dependencies.find_refused_changes(changes, live),
         *rejected_changes.find(changes, live),
         *checks.find(changes, live, options.limits, desired=desired, base=base, begun=begun),
-        *findings.find(changes, live),
+        *findings.find_gate_findings(changes, live),
         *_evasions(changes, live, leans, past),
         *plan_unmanaged.notice(options.unmanaged, len(extra), asked=options.prune),
         *notices.unreadable(picked, base, live),
@@ -160,4 +160,4 @@ def needs_me(compared: Comparison) -> bool:
 def gated_projects(compared: Comparison) -> Gated:
     """Where policies, and change requests, have to be read for this run; nowhere else."""
     changes = compared.changes
-    return Gated(forecast.projects(changes), weakening.projects(changes, compared.live))
+    return Gated(forecast.list_gated_projects(changes), weakening.projects(changes, compared.live))

@@ -37,7 +37,7 @@ def assess(desired: Declared, live: Live) -> Satisfiability:
         if "approvers" not in resource.spec:
             continue
         policy = Policy(address, {**KINDS[address.kind].defaults, **resource.spec})
-        found = people.obstacles(policy, policy.quorum, people.approvers(policy))
+        found = people.find_obstacles(policy, policy.quorum, people.list_approvers(policy))
         if policy.enabled and found.are_too_few:
             obstacles[address] = found.notes
     refused = tuple(

@@ -81,7 +81,7 @@ def test_an_own_request_for_something_else_makes_way(office):
     assert (old, "rejected", "pending") == (first["id"], first["state"], second["state"])
     assert old in row.note
     assert 1 == row.attempts
-    assert "takes it back" in ran.made.changes[0].gate.note
+    assert "apply cancels it" in ran.made.changes[0].gate.note
 
 
 @pytest.mark.parametrize("why", ["voted", "another person's"])
@@ -124,7 +124,7 @@ def test_an_own_request_that_can_no_longer_be_applied_makes_way(office):
 
 
 def test_an_own_stale_request_with_a_vote_is_left_to_people(office):
-    """A vote is not undone, even one for what cannot be applied any more."""
+    """A vote is not undone, even one for what can no longer be applied."""
     repo = office(quorum=2)
     apply(repo)
     vote(repo, "alice", "approve", requests(repo)[0]["id"])
@@ -258,7 +258,7 @@ def test_what_expired_is_filed_once_more_and_then_not_again(office):
         (4, "refused", 2),
     ] == seen
     assert "expired" in ran.rows["a"].problem.why
-    assert "asked twice" in ran.made.changes[0].gate.note  # nobody has rejected it
+    assert "requested twice" in ran.made.changes[0].gate.note  # nobody has rejected it
 
 
 def test_what_failed_is_tried_once_more_with_the_reason_shown(office):
@@ -297,7 +297,7 @@ def test_a_state_that_is_not_known_is_waited_for_and_said(office):
     ran = apply(repo)
 
     assert (3, "waiting") == (ran.code, ran.rows["a"].result)
-    assert "'frozen' is not known" in ran.made.changes[0].gate.note
+    assert "'frozen' is unknown" in ran.made.changes[0].gate.note
     assert 1 == created(repo, "ChangeRequest")
     assert [] == [r for r in repo.sandbox.writes() if r["status"] != 409]
 

@@ -305,7 +305,7 @@ def test_what_does_not_wait_beside_what_does_is_said(world, action, free):
     plan = repo.run("plan")
     done = repo.run("apply", "--yes")
 
-    assert f"written at once all the same: {free}\n" in plan.out
+    assert f"written immediately, without approval: {free}\n" in plan.out
     assert 3 == done.code
     (live,) = repo.sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
     moved = "filters" in free

@@ -200,7 +200,7 @@ MUTANTS = [
            ("-m", "pytest", "-x", "-q", "tests/e2e/test_stopping.py", "-k", "disk")),
     # who approved what
     mutant("dates alone say what a request was filed for", "operations/self_approval.py",
-           "fits = bool(certain) and all(fact.holds(spec) for fact in certain)", "fits = True", OWN),
+           "fits = bool(certain) and all(fact.is_in(spec) for fact in certain)", "fits = True", OWN),
     mutant("who moved a document wrote it", "config/lineage.py",
            "if holds(self.state(one))]", "if one in self._read]", OWN),
     mutant("a change brings its own mailmap", "git/blame.py",

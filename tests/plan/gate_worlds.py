@@ -20,7 +20,7 @@ from reconciler.model import (
     Resource,
     level_word,
 )
-from reconciler.plan.approvals.conditions import evaluate
+from reconciler.plan.approvals.conditions import evaluate_conditions
 
 UPDATE, ENABLE = "feature_flag.update", "feature_flag.enable"
 PEOPLE = ("alice@acme.test", "bob@acme.test", "carol@acme.test")
@@ -74,7 +74,7 @@ def _gated(key, conditions, pair):
     """Enabling has no numbers to look at: with conditions nothing is held (contract 4)."""
     if key[1] == ENABLE:
         return not conditions
-    return evaluate(conditions, {ROLLOUT: ({"p": pair[0]}, {"p": pair[1]})}).gates
+    return evaluate_conditions(conditions, {ROLLOUT: ({"p": pair[0]}, {"p": pair[1]})}).gates
 
 
 @dataclass(frozen=True)

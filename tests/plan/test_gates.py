@@ -117,7 +117,7 @@ def plan(live, *resources, **more):
     changes, problems = three_way.compare_all(declared, None, live)
     assert {problem.code for problem in problems} <= {"incomplete-create"}
     last = effects.find_gate_effects(changes, live).last()
-    gated = forecast.forecast(changes, live, last=last, **more)
+    gated = forecast.forecast_gates(changes, live, last=last, **more)
     return {change.address.name: change for change in gated}
 
 
@@ -416,7 +416,7 @@ WORDS = [
         ENABLE,
         {"type": "any_change"},
         {"active": True},
-        "active: false -> true; its conditions name no field, so it gates everything",
+        "active: false -> true; its conditions have no field, so it gates everything",
     ),
 ]
 
@@ -584,7 +584,7 @@ def test_an_unknown_user_may_hold_a_bypass_role():
     found = gate(live, {"filters": rollouts(50)})
 
     assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.LIKELY)
-    assert "cannot be told" in found.note
+    assert "it is not known" in found.note
 
 
 def test_a_bypass_that_the_plan_itself_gives_comes_after_the_flag():
@@ -594,7 +594,7 @@ def test_a_bypass_that_the_plan_itself_gives_comes_after_the_flag():
     found = gate(live, {"filters": rollouts(50)}, declare("Role", "acme", "Ops", members=[CI]))
 
     assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.CERTAIN)
-    assert "once this plan is applied nobody may be asked" in found.note
+    assert "after this plan no approval may be needed" in found.note
 
 
 def test_a_bypass_that_the_plan_takes_away_is_gone_before_the_flag():
@@ -648,7 +648,7 @@ def test_a_policy_that_the_plan_creates_counts():
 
     assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.CERTAIN)
     assert (found.approvers.users, found.expires_after) == ((BOB,), "14d")
-    assert "is created by this same plan" in found.note
+    assert "is created by the same plan" in found.note
 
 
 def test_a_policy_counts_as_the_plan_leaves_it():
@@ -661,7 +661,7 @@ def test_a_policy_counts_as_the_plan_leaves_it():
     )
 
     assert (found.verdict, found.quorum, found.expires_after) == (Verdict.APPROVAL, 2, "1d")
-    assert "is changed by this same plan" in found.note
+    assert "is changed by the same plan" in found.note
 
 
 @pytest.mark.parametrize(
@@ -672,7 +672,7 @@ def test_a_policy_that_the_plan_takes_away_goes_after_the_flag(gone):
     found = gate(world(LIVE, policy()), {"filters": rollouts(50)}, gone)
 
     assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.CERTAIN)
-    assert "weakened afterwards by this same plan" in found.note
+    assert "weakened afterwards by the same plan" in found.note
 
 
 def test_a_policy_that_is_renamed_gates_its_new_action_only():
@@ -884,7 +884,7 @@ def test_a_request_that_the_flag_has_overtaken_is_said_to_be_dead():
     """Contract 0.5: approval would end in `failed`."""
     moved = world(live_flag(version=4), policy(), change_requests=(request({"active": True}),))
 
-    assert "cannot be applied any more" in gate(moved, {"active": True}).note
+    assert "can no longer be applied" in gate(moved, {"active": True}).note
 
 
 def test_requests_of_other_flags_and_closed_ones_hold_nothing():
@@ -927,7 +927,7 @@ def test_other_kinds_and_untouched_flags_keep_no_gate():
 
     assert found["New"].gate == approvals.Gate()
     assert found["checkout"].gate.verdict is Verdict.APPROVAL
-    assert forecast.forecast((), world(), last=()) == ()
+    assert forecast.forecast_gates((), world(), last=()) == ()
 
 
 def test_projects_are_those_in_which_a_flag_is_written():
@@ -941,5 +941,5 @@ def test_projects_are_those_in_which_a_flag_is_written():
         Declared({LIVE.address: flag({"active": False})}, ""), None, live
     )
 
-    assert forecast.projects(changes) == {Address("Project", WEB)}
-    assert forecast.projects(idle) == set()
+    assert forecast.list_gated_projects(changes) == {Address("Project", WEB)}
+    assert forecast.list_gated_projects(idle) == set()

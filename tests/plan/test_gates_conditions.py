@@ -6,14 +6,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciler.plan.approvals.actions import rollout
+from reconciler.plan.approvals.actions import list_rollout_positions
 from reconciler.plan.approvals.conditions import (
     OPERATORS,
     RELEASE,
     ROLLOUT,
-    Answer,
-    crashes,
-    evaluate,
+    ConditionResult,
+    are_crashing,
+    evaluate_conditions,
 )
 from reconciler.plan.approvals.server_generation import Generation
 
@@ -21,7 +21,7 @@ A, B = "groups[0].rollout_percentage", "groups[1].rollout_percentage"
 
 
 def gates(conditions, before, after, field=ROLLOUT):
-    return evaluate(conditions, {field: (before, after)}).gates
+    return evaluate_conditions(conditions, {field: (before, after)}).gates
 
 
 def becomes(symbol, value, **more):
@@ -108,37 +108,37 @@ def test_row(conditions, before, after, expected):
 @pytest.mark.parametrize("conditions", [moves(">", 20), becomes(">", 0), CHANGED, becomes("!=", 7)])
 def test_enabling_and_disabling_have_nothing_to_look_at(conditions):
     """A condition on rollout_percentage evaluates over nothing: allowed."""
-    assert not evaluate(conditions, {}).gates
+    assert not evaluate_conditions(conditions, {}).gates
 
 
 def test_a_condition_on_active_makes_the_gate_fail():
     """Unless it is malformed: then it gates before it looks."""
-    assert crashes({"type": "any_change", "field": "active"})
-    assert not crashes({"type": "before_after", "field": "active"})
-    assert not crashes(CHANGED)
+    assert are_crashing({"type": "any_change", "field": "active"})
+    assert not are_crashing({"type": "before_after", "field": "active"})
+    assert not are_crashing(CHANGED)
 
 
 def test_release_conditions_are_never_sure():
     """Only late servers know the field."""
     changed = {"type": "any_change", "field": RELEASE}
 
-    assert evaluate(changed, {RELEASE: ({"groups[0]": []}, {"groups[0]": ["x"]})}) == Answer(
-        gates=True, paths=("groups[0]",), sure=False
-    )
-    assert not evaluate(changed, {RELEASE: ({"groups[0]": []}, {"groups[0]": []})}).gates
+    assert evaluate_conditions(
+        changed, {RELEASE: ({"groups[0]": []}, {"groups[0]": ["x"]})}
+    ) == ConditionResult(gates=True, paths=("groups[0]",), is_certain=False)
+    assert not evaluate_conditions(changed, {RELEASE: ({"groups[0]": []}, {"groups[0]": []})}).gates
 
 
 def test_where_rounding_decides_the_answer_is_that_of_floats_and_not_sure():
     """From 10.1 to 30.3 is 20.2 by hand, and another number in doubles."""
     assert (30.3 - 10.1) != 20.2
 
-    answer = evaluate(moves(">", 20.2), {ROLLOUT: ({A: 10.1}, {A: 30.3})})
+    answer = evaluate_conditions(moves(">", 20.2), {ROLLOUT: ({A: 10.1}, {A: 30.3})})
 
-    assert (answer.gates, answer.sure) == (30.3 - 10.1 > 20.2, False)
-    equal = evaluate(moves("==", 20.2), {ROLLOUT: ({A: 10.1}, {A: 30.3})})
-    assert equal == Answer(gates=False, sure=False)
-    both = evaluate(moves("==", 20.2), {ROLLOUT: ({A: 10.1, B: 0}, {A: 30.3, B: 20.2})})
-    assert both == Answer(gates=True, paths=(B,))
+    assert (answer.gates, answer.is_certain) == (30.3 - 10.1 > 20.2, False)
+    equal = evaluate_conditions(moves("==", 20.2), {ROLLOUT: ({A: 10.1}, {A: 30.3})})
+    assert equal == ConditionResult(gates=False, is_certain=False)
+    both = evaluate_conditions(moves("==", 20.2), {ROLLOUT: ({A: 10.1, B: 0}, {A: 30.3, B: 20.2})})
+    assert both == ConditionResult(gates=True, paths=(B,))
 
 
 def test_positions_of_each_generation():
@@ -156,15 +156,24 @@ def test_positions_of_each_generation():
         "multivariate.variants[0].rollout_percentage": 60,
     }
 
-    assert rollout(filters, Generation.G2) == {**both, "holdout.exclusion_percentage": 5}
-    assert rollout(filters, Generation.G1) == {
+    assert list_rollout_positions(filters, Generation.G2) == {
+        **both,
+        "holdout.exclusion_percentage": 5,
+    }
+    assert list_rollout_positions(filters, Generation.G1) == {
         **both,
         "super_groups[0].rollout_percentage": 1,
         "holdout_groups[0].rollout_percentage": 2,
     }
     for one in Generation:
-        assert rollout({"groups": None, "multivariate": None, "holdout": None}, one) == {}
-        assert rollout({"multivariate": {"variants": None}, "groups": ["odd"]}, one) == {}
+        assert (
+            list_rollout_positions({"groups": None, "multivariate": None, "holdout": None}, one)
+            == {}
+        )
+        assert (
+            list_rollout_positions({"multivariate": {"variants": None}, "groups": ["odd"]}, one)
+            == {}
+        )
 
 
 NUMBERS = st.one_of(
@@ -207,9 +216,9 @@ def test_evaluation_is_the_set_of_gated_pairs(kind, symbol, limit, before, after
     """Whatever is sure is exactly what counting by hand says; what is not sure is gated."""
     conditions = {"type": kind, "field": ROLLOUT, "operator": symbol, "value": limit}
 
-    answer = evaluate(conditions, {ROLLOUT: (before, after)})
+    answer = evaluate_conditions(conditions, {ROLLOUT: (before, after)})
 
-    if answer.sure:
+    if answer.is_certain:
         assert answer.gates is brute(conditions, before, after)
     else:
         assert answer.gates

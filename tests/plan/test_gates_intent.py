@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reconciler.kinds import KINDS
 from reconciler.model import Address, ChangeRequest, Lifecycle, LiveResource, Resource
-from reconciler.plan.approvals.request_matching import about, holds, same_intent
+from reconciler.plan.approvals.request_matching import has_same_intent, is_about, is_open_on_flag
 from reconciler.plan.diff import three_way
 
 FLAG = KINDS["FeatureFlag"]
@@ -102,7 +102,7 @@ def test_row(data, spec, expected):
     """All of it must be wanted, and nothing besides."""
     there = live()
 
-    assert same_intent(request(data), change(spec, there), there) is expected
+    assert has_same_intent(request(data), change(spec, there), there) is expected
 
 
 def test_a_lifecycle_call_has_no_body_and_still_says_active():
@@ -110,10 +110,10 @@ def test_a_lifecycle_call_has_no_body_and_still_says_active():
     there = live()
     wants = change({"active": True}, there)
 
-    assert same_intent(request({}, gated={"active": True}), wants, there)
-    assert not same_intent(request({}, gated={"active": False}), wants, there)
-    assert not same_intent(request({}, gated={"rollout_percentage": []}), wants, there)
-    assert not same_intent(replace(request({}), payload={}), wants, there)
+    assert has_same_intent(request({}, gated={"active": True}), wants, there)
+    assert not has_same_intent(request({}, gated={"active": False}), wants, there)
+    assert not has_same_intent(request({}, gated={"rollout_percentage": []}), wants, there)
+    assert not has_same_intent(replace(request({}), payload={}), wants, there)
 
 
 def test_filters_are_merged_into_the_stored_ones():
@@ -121,11 +121,11 @@ def test_filters_are_merged_into_the_stored_ones():
     there = live(rollouts(10, holdout={"exclusion_percentage": 5}))
     wants = change({"filters": rollouts(50)}, there)
 
-    assert same_intent(request({"filters": rollouts(50)}), wants, there)
+    assert has_same_intent(request({"filters": rollouts(50)}), wants, there)
     kept = rollouts(50, holdout={"exclusion_percentage": 5})
-    assert same_intent(request({"filters": kept}), wants, there)
+    assert has_same_intent(request({"filters": kept}), wants, there)
     other = rollouts(50, holdout={"exclusion_percentage": 6})
-    assert not same_intent(request({"filters": other}), wants, there)
+    assert not has_same_intent(request({"filters": other}), wants, there)
 
 
 def test_what_is_ignored_or_cannot_be_read_back_is_not_compared():
@@ -134,9 +134,9 @@ def test_what_is_ignored_or_cannot_be_read_back_is_not_compared():
     spec = {"name": "n", "filters": rollouts(50, payloads={"a": '"secret"'})}
     redacted = rollouts(50, payloads={"a": "********"})
 
-    assert same_intent(request({"filters": redacted}), change(spec, there), there)
+    assert has_same_intent(request({"filters": redacted}), change(spec, there), there)
     ignoring = change({"name": "n", "filters": rollouts(77)}, live(), ignore=("filters.groups",))
-    assert same_intent(request({"name": "n", "filters": rollouts(60)}), ignoring, live())
+    assert has_same_intent(request({"name": "n", "filters": rollouts(60)}), ignoring, live())
 
 
 def test_the_flag_as_last_seen_counts_more_than_as_it_was_planned():
@@ -146,7 +146,7 @@ def test_the_flag_as_last_seen_counts_more_than_as_it_was_planned():
     moved = {"name": "New", "tags": ["by hand"]}
     seen = replace(there, spec={**there.spec, **moved}, payload={**there.payload, **moved})
 
-    assert same_intent(request({"filters": rollouts(50), "tags": ["by hand"]}), wants, seen)
+    assert has_same_intent(request({"filters": rollouts(50), "tags": ["by hand"]}), wants, seen)
 
 
 CREATES = [
@@ -169,16 +169,16 @@ def test_a_create_is_known_by_its_key_and_its_fields(data, expected):
     wants = change({"filters": rollouts(50)})
     filed = request(data, resource_id=None)
 
-    assert same_intent(filed, wants, None) is expected
-    assert not same_intent(replace(filed, flag_key="other"), wants, None)
+    assert has_same_intent(filed, wants, None) is expected
+    assert not has_same_intent(replace(filed, flag_key="other"), wants, None)
 
 
 def test_a_flag_that_the_files_want_inactive_is_not_the_one_born_active():
     """Left out means active."""
     wants = change({"filters": rollouts(50), "active": False})
 
-    assert not same_intent(request({"filters": rollouts(50)}, resource_id=None), wants, None)
-    assert same_intent(
+    assert not has_same_intent(request({"filters": rollouts(50)}, resource_id=None), wants, None)
+    assert has_same_intent(
         request({"filters": rollouts(50), "active": False}, resource_id=None), wants, None
     )
 
@@ -187,16 +187,16 @@ def test_the_second_call_of_a_create_is_still_the_create():
     """The flag has an id by now, the change has none: the key tells."""
     wants = change({"filters": rollouts(50), "active": True})
 
-    assert same_intent(request({"active": True}), wants, None)
-    assert not same_intent(request({"active": False}), wants, None)
+    assert has_same_intent(request({"active": True}), wants, None)
+    assert not has_same_intent(request({"active": False}), wants, None)
 
 
 def test_without_the_flag_what_the_files_do_not_write_must_be_empty():
     """There is nothing to compare it with."""
     wants = change({"filters": rollouts(50)}, live())
 
-    assert same_intent(request({"filters": rollouts(50), "tags": []}), wants, None)
-    assert not same_intent(request({"filters": rollouts(50), "tags": ["x"]}), wants, None)
+    assert has_same_intent(request({"filters": rollouts(50), "tags": []}), wants, None)
+    assert not has_same_intent(request({"filters": rollouts(50), "tags": ["x"]}), wants, None)
 
 
 def test_a_delete_never_files():
@@ -204,8 +204,8 @@ def test_a_delete_never_files():
     there = live()
     gone = change({}, there, absent=True)
 
-    assert not same_intent(request({"active": False}), gone, there)
-    assert holds(request({"active": False}), gone)
+    assert not has_same_intent(request({"active": False}), gone, there)
+    assert is_open_on_flag(request({"active": False}), gone)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_only_open_requests_hold(state, expected):
     """Pending and approved."""
     wants = change({"active": True}, live())
 
-    assert holds(request({"active": True}, state=state), wants) is expected
+    assert is_open_on_flag(request({"active": True}, state=state), wants) is expected
 
 
 def test_a_request_is_about_one_flag_of_one_project():
@@ -232,12 +232,12 @@ def test_a_request_is_about_one_flag_of_one_project():
     update, create = change({"active": True}, live()), change({"active": True})
     filed = request({"active": True})
 
-    assert about(filed, update)
-    assert not about(replace(filed, resource_id="43"), update)
-    assert not about(replace(filed, resource_id=None), update)
-    assert not about(replace(filed, project="Mobile"), update)
-    assert about(replace(filed, resource_id=None), create)
-    assert not about(replace(filed, organization="other", resource_id=None), create)
+    assert is_about(filed, update)
+    assert not is_about(replace(filed, resource_id="43"), update)
+    assert not is_about(replace(filed, resource_id=None), update)
+    assert not is_about(replace(filed, project="Mobile"), update)
+    assert is_about(replace(filed, resource_id=None), create)
+    assert not is_about(replace(filed, organization="other", resource_id=None), create)
 
 
 PERCENT = st.one_of(st.integers(0, 100), st.just(12.5), st.none())
@@ -264,7 +264,7 @@ def test_every_call_that_we_send_files_a_request_that_is_ours(before, wanted):
         body = dict(stage)
         if "filters" in body:
             body["filters"] = {**there.payload["filters"], **(body["filters"] or {})}
-        assert same_intent(request(body), moving, there)
+        assert has_same_intent(request(body), moving, there)
 
 
 @given(wanted=SPECS, split=st.booleans())
@@ -273,8 +273,8 @@ def test_every_create_that_we_send_files_a_request_that_is_ours(wanted, split):
     moving = change(wanted)
     first, *others = FLAG.stages(moving.action, moving.desired.spec, split=split)
 
-    assert same_intent(request({"key": "checkout", **first}, resource_id=None), moving, None)
-    assert all(same_intent(request(dict(stage)), moving, None) for stage in others)
+    assert has_same_intent(request({"key": "checkout", **first}, resource_id=None), moving, None)
+    assert all(has_same_intent(request(dict(stage)), moving, None) for stage in others)
 
 
 @given(before=SPECS, wanted=SPECS, proposed=SPECS)
@@ -283,7 +283,7 @@ def test_a_request_that_is_ours_leads_towards_the_files(before, wanted, proposed
     there = live(**before)
     moving = change(wanted, there)
 
-    if same_intent(request(proposed), moving, there):
+    if has_same_intent(request(proposed), moving, there):
         after = {**there.payload, **proposed}
         if "filters" in proposed:
             after["filters"] = {**there.payload["filters"], **proposed["filters"]}

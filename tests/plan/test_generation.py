@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.model import Confidence, Verdict
-from reconciler.plan.approvals.server_generation import Generation, learn
+from reconciler.plan.approvals.server_generation import Generation, detect_generation
 from tests.plan.test_gates import ENABLE, UPDATE, gate, live_flag, policy, request, rollouts, world
 
 YOUNG, OLD = live_flag(key="young", id_="1"), live_flag(key="old", id_="2")
@@ -37,7 +37,7 @@ def newer(found):
 )
 def test_what_gives_a_server_away(live, expected):
     """Flags first; without one, its requests and its policies."""
-    assert learn(live) is expected
+    assert detect_generation(live) is expected
 
 
 BORN = {"active": True, "filters": rollouts(50)}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import ABSENT
-from reconciler.plan.approvals.conditions import OPERATORS, ROLLOUT, evaluate
+from reconciler.plan.approvals.conditions import OPERATORS, ROLLOUT, evaluate_conditions
 from reconciler.plan.weakening.conditions import lost
 
 UPDATE, ENABLE = "feature_flag.update", "feature_flag.enable"
@@ -107,7 +107,9 @@ def gated(conditions):
     return {
         pair
         for pair in PAIRS
-        if evaluate(conditions, {ROLLOUT: (positions(pair[0]), positions(pair[1]))}).gates
+        if evaluate_conditions(
+            conditions, {ROLLOUT: (positions(pair[0]), positions(pair[1]))}
+        ).gates
     }
 
 

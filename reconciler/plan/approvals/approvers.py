@@ -1,4 +1,4 @@
-"""Roles and levels, as they are live and as a plan leaves them."""
+"""Find who may approve or bypass: roles and levels, live and as a plan leaves them."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ from reconciler.plan.approvals.policies import Policy
 Members = Mapping[tuple[str, str], tuple[str, ...]]  # organization, folded role -> emails
 
 
-def members(live: Live) -> Members:
-    """Return who holds which role, as far as the key may see them (contract 8.4)."""
-    found: dict[tuple[str, str], tuple[str, ...]] = {}
-    for address, there in live.resources.items():
+def list_role_members(live: Live) -> Members:
+    """Return the members of each role, as far as the key may see them (contract 8.4)."""
+    by_role: dict[tuple[str, str], tuple[str, ...]] = {}
+    for address, live_role in live.resources.items():
         if address.kind == "Role":
             key = (address.organization, address.name.casefold())
             if address.organization in live.partial:
-                held = there.payload.get("members") or ()
-                found[key] = tuple(str(one["user"]["email"]) for one in held)
+                memberships = live_role.payload.get("members") or ()
+                by_role[key] = tuple(str(membership["user"]["email"]) for membership in memberships)
             else:
-                found[key] = tuple(there.spec.get("members") or ())
-    return found
+                by_role[key] = tuple(live_role.spec.get("members") or ())
+    return by_role
 
 
-def planned_levels(changes: tuple[Change, ...]) -> Mapping[tuple[str, str], int]:
-    """The levels that the plan sets, by organization and lower-case email."""
+def list_planned_levels(changes: tuple[Change, ...]) -> Mapping[tuple[str, str], int]:
+    """Return the levels that the plan sets, by organization and lower-case email."""
     return {
         (change.address.organization, change.address.name.lower()): level_number(
             change.desired.spec["level"]
@@ -38,55 +38,59 @@ def planned_levels(changes: tuple[Change, ...]) -> Mapping[tuple[str, str], int]
     }
 
 
-def planned_members(changes: tuple[Change, ...], live: Members) -> Members:
-    """Who holds which role after the plan; a renamed one is known by both names."""
-    found = dict(live)
+def list_planned_members(changes: tuple[Change, ...], live: Members) -> Members:
+    """Return the members of each role after the plan; a renamed role has both names."""
+    by_role = dict(live)
     for change in changes:
         if change.address.kind != "Role" or change.action is Action.NONE:
             continue
         key = (change.address.organization, change.address.name.casefold())
         if change.action is Action.DELETE:
-            found.pop(key, None)
+            by_role.pop(key, None)
             continue
-        renamed = next((one.live for one in change.fields if one.path == "metadata.name"), None)
-        old = (key[0], str(renamed).casefold()) if renamed is not None else key
-        sent = moving(change)
-        held = tuple(sent["members"] or ()) if "members" in sent else live.get(old, ())
-        found[key] = found[old] = held
-    return found
+        old_name = next(
+            (field.live for field in change.fields if field.path == "metadata.name"), None
+        )
+        old = (key[0], str(old_name).casefold()) if old_name is not None else key
+        written = moving(change)
+        role_members = (
+            tuple(written["members"] or ()) if "members" in written else live.get(old, ())
+        )
+        by_role[key] = by_role[old] = role_members
+    return by_role
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacles:
-    """What keeps people who are named from approving."""
+    """What prevents named approvers from approving."""
 
     notes: tuple[str, ...] = ()
-    are_too_few: bool = False  # known: fewer can approve than have to
+    are_too_few: bool = False  # it is certain that fewer can approve than the quorum
 
 
 @dataclass(frozen=True, slots=True)
 class Bypass:
-    """Whether the key's user is let through, how sure that is, and why."""
+    """Whether the key's user bypasses the policy, how certain that is, and why."""
 
     passes: bool
-    sure: bool = True
+    is_certain: bool = True
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """Roles and levels at one moment."""
+    """Role members and the level of the key's user at one moment."""
 
     roles: Members
     level: int | None
 
 
 class People:
-    """The people of the live side, and what the plan's changes make of them.
+    """The people of the live side, and as the plan leaves them.
 
-    Votes are counted against the roles of the moment they are cast, so approvers are shown as
-    the plan leaves them. Who is let through is told for the time the flags are written: what
-    takes that away goes before them, what gives it after them, and roles are deleted last.
+    PostHog checks a vote against the roles at that time, so approvers are shown as the plan leaves
+    them. The bypass is forecast for the time at which flags are written: changes that take it away
+    come before the flags, changes that grant it after them, and roles are deleted last.
     """
 
     def __init__(
@@ -97,12 +101,12 @@ class People:
             for change in changes
             if change.address not in last and change.action is not Action.DELETE
         )
-        held = members(live)
+        live_members = list_role_members(live)
         self._live = live
-        self._roles = planned_members(first, held)
-        self._planned = planned_members(changes, held)
-        self._levels = planned_levels(first)
-        self._last_levels = planned_levels(changes)
+        self._roles = list_planned_members(first, live_members)
+        self._planned = list_planned_members(changes, live_members)
+        self._levels = list_planned_levels(first)
+        self._last_levels = list_planned_levels(changes)
         self._closed = {(gap.kind, gap.scope): gap.reason for gap in live.unreadable}
         self._emails = {
             (organization, str(person.id)): person.email
@@ -110,15 +114,15 @@ class People:
             for person in people.values()
         }
 
-    def approvers(self, policy: Policy) -> Approvers:
-        """Who may approve under this policy."""
+    def list_approvers(self, policy: Policy) -> Approvers:
+        """Return who may approve under this policy."""
         config = policy.spec.get("approvers") or {}
-        return self._named(policy, config.get("users"), config.get("roles"))
+        return self._build_approvers(policy, config.get("users"), config.get("roles"))
 
-    def snapshot(
+    def list_snapshot_approvers(
         self, policy: Policy, users: Iterable[object], roles: Iterable[object]
     ) -> Approvers:
-        """The same from the ids that a change request carries."""
+        """Return who may approve by the ids in the policy snapshot of a change request."""
         organization = policy.address.organization
         names = {
             id_: address.name
@@ -126,13 +130,13 @@ class People:
             if address.kind == "Role" and address.organization == organization
             for id_ in ids
         }
-        return self._named(
+        return self._build_approvers(
             policy,
             [self._emails.get((organization, str(user)), f"id:{user}") for user in users],
             [names.get(str(role), f"id:{role}") for role in roles],
         )
 
-    def _named(
+    def _build_approvers(
         self, policy: Policy, users: Iterable[str] | None, roles: Iterable[str] | None
     ) -> Approvers:
         organization = policy.address.organization
@@ -143,100 +147,114 @@ class People:
             },
         )
 
-    def obstacles(
+    def find_obstacles(
         self, policy: Policy, quorum: int | None, approvers: Approvers, requester: str | None = None
     ) -> Obstacles:
-        """Return who cannot approve although named, and whether enough people are left.
+        """Return which named people cannot approve, and whether enough others can.
 
-        `requester` is who asks; if nobody has asked yet it will be this key's user.
+        `requester` filed the request; if there is none yet, this key's user will file it.
         """
-        organization, asks = policy.address.organization, self._asks(requester)
+        organization, requester_email = policy.address.organization, self._find_requester(requester)
         notes, are_too_few = [], False
-        absent = self._absent(organization, approvers)
-        is_barred = asks not in absent and self._is_barred(policy, approvers, asks)
-        able = _named(approvers).difference(absent, (asks,) if is_barred else ())
+        absent = self._list_absent(organization, approvers)
+        is_barred = requester_email not in absent and self._is_barred(
+            policy, approvers, requester_email
+        )
+        possible = _list_emails(approvers).difference(
+            absent, (requester_email,) if is_barred else ()
+        )
         if absent:
             notes.append(f"not in {organization}: {', '.join(absent)}")
         if is_barred:
-            notes.append(f"{asks}, who files the request, cannot approve it")
+            notes.append(f"{requester_email}, who files the request, cannot approve it")
         if organization in self._live.partial:
-            notes.append(
-                f"it is not known who can approve it: {self._closed[_members(organization)]}"
-            )
+            reason = self._closed[_build_member_scope(organization)]
+            notes.append(f"it is not known who can approve it: {reason}")
         elif ("Role", (organization,)) in self._closed and approvers.roles:
             notes.append(f"who holds the roles of {organization} cannot be read")
-        elif not able:
+        elif not possible:
             notes.append("nobody can approve it")
             are_too_few = True
-        elif quorum is not None and len(able) < quorum:
-            notes.append(f"only {len(able)} can approve it, and {quorum} are needed")
+        elif quorum is not None and len(possible) < quorum:
+            notes.append(f"only {len(possible)} can approve it, and {quorum} are needed")
             are_too_few = True
         return Obstacles(tuple(notes), are_too_few)
 
-    def cannot(
+    def list_excluded(
         self, policy: Policy, approvers: Approvers, requester: str | None = None
     ) -> Mapping[str, str]:
-        """Return who is named and cannot approve, by email in lower case, and why."""
-        organization, asks = policy.address.organization, self._asks(requester)
-        why = dict.fromkeys(self._absent(organization, approvers), f"not in {organization}")
-        if self._is_barred(policy, approvers, asks):
-            why.setdefault(asks, "files the request")
-        return why
+        """Return the named people who cannot approve, by lower-case email, and why."""
+        organization, requester_email = policy.address.organization, self._find_requester(requester)
+        reasons = dict.fromkeys(
+            self._list_absent(organization, approvers), f"not in {organization}"
+        )
+        if self._is_barred(policy, approvers, requester_email):
+            reasons.setdefault(requester_email, "files the request")
+        return reasons
 
-    def _absent(self, organization: str, approvers: Approvers) -> tuple[str, ...]:
-        """Return who is named and not a member of the organization, sorted."""
-        named = sorted(_named(approvers))
-        return tuple(email for email in named if not self._is_there(organization, email))
+    def _list_absent(self, organization: str, approvers: Approvers) -> tuple[str, ...]:
+        """Return the named people who are not members of the organization, sorted."""
+        named = sorted(_list_emails(approvers))
+        return tuple(email for email in named if not self._is_member(organization, email))
 
-    def _is_barred(self, policy: Policy, approvers: Approvers, asks: str) -> bool:
-        """Return whether somebody is named who may not approve because they file the request."""
-        return asks in _named(approvers) and policy.spec.get("allow_self_approve") is not True
+    def _is_barred(self, policy: Policy, approvers: Approvers, requester_email: str) -> bool:
+        """Return whether the requester is a named approver and may not approve."""
+        return (
+            requester_email in _list_emails(approvers)
+            and policy.spec.get("allow_self_approve") is not True
+        )
 
-    def _asks(self, requester: str | None) -> str:
+    def _find_requester(self, requester: str | None) -> str:
         me = self._live.me
         return (requester or (me.email if me is not None else "")).lower()
 
-    def _is_there(self, organization: str, email: str) -> bool:
+    def _is_member(self, organization: str, email: str) -> bool:
         known = self._live.people.get(organization, {})
-        are_listed = known and _members(organization) not in self._closed
-        return not are_listed or email in known  # somebody by id alone (`id:7`) is in no list
+        are_listed = known and _build_member_scope(organization) not in self._closed
+        return not are_listed or email in known  # an approver by id (`id:7`) is in no list
 
-    def are_known(self, organization: str) -> bool:
+    def knows_everybody(self, organization: str) -> bool:
         """Return whether the key sees all people of an organization (contract 8.4)."""
         return organization not in self._live.partial
 
-    def bypass(self, policy: Policy) -> Bypass:
-        """Whether the policy lets this key's user through (contract 5.1, step 8)."""
+    def find_bypass(self, policy: Policy) -> Bypass:
+        """Return whether this key's user bypasses the policy (contract 5.1, step 8)."""
         levels = {level_number(level) for level in policy.spec.get("bypass_levels") or ()}
         roles = tuple(policy.spec.get("bypass_roles") or ())
         if not levels and not roles:
             return Bypass(passes=False)
         organization = policy.address.organization
-        level, known = self._level(organization)
+        level, is_known = self._find_level(organization)
         me = self._live.me.email.lower() if self._live.me is not None else None
-        who = (organization, me or "")
-        now = _Side(self._roles, self._levels.get(who, level))
-        then = _Side(self._planned, self._last_levels.get(who, level))
-        if why := self._why(organization, levels, roles, me, now):
-            sure = known or now.level not in levels
-            return Bypass(passes=True, sure=sure, note=f"BYPASSED: {why}; nobody will be asked")
-        if why := self._why(organization, levels, roles, me, then):
-            note = f"once this plan is applied nobody may be asked: {why}"
+        user_key = (organization, me or "")
+        now = _Side(self._roles, self._levels.get(user_key, level))
+        planned = _Side(self._planned, self._last_levels.get(user_key, level))
+        if reason := self._explain_bypass(organization, levels, roles, me, now):
+            sure = is_known or now.level not in levels
+            return Bypass(
+                passes=True, is_certain=sure, note=f"BYPASSED: {reason}; no approval is needed"
+            )
+        if reason := self._explain_bypass(organization, levels, roles, me, planned):
+            note = f"after this plan no approval may be needed any more: {reason}"
             return Bypass(passes=False, note=note)
         closed = (
             me is None
             or ("Role", (organization,)) in self._closed
             or organization in self._live.partial
         )
-        if (levels and not known) or (roles and closed):
-            note = "whether this key's user is let through cannot be told"
-            return Bypass(passes=False, sure=False, note=note)
+        if (levels and not is_known) or (roles and closed):
+            note = "it is not known whether this key's user bypasses the policy"
+            return Bypass(passes=False, is_certain=False, note=note)
         return Bypass(passes=False)
 
-    def _level(self, organization: str) -> tuple[int | None, bool]:
-        """The user's level in this organization, and whether it is sure to be of this one."""
-        there = self._live.resources.get(Address("Organization", (organization,)))
-        level = there.payload.get("membership_level") if there is not None else None
+    def _find_level(self, organization: str) -> tuple[int | None, bool]:
+        """Return the user's level, and whether it is certainly the one in this organization."""
+        organization_object = self._live.resources.get(Address("Organization", (organization,)))
+        level = (
+            organization_object.payload.get("membership_level")
+            if organization_object is not None
+            else None
+        )
         if level is not None:
             return int(level), True
         me = self._live.me
@@ -245,9 +263,9 @@ class People:
         person = self._live.people.get(organization, {}).get(me.email.lower())
         if person is not None and person.level is not None:
             return person.level, True
-        return me.level, False  # of the organization that is current, which may be another
+        return me.level, False  # the level in the current organization, which may be another one
 
-    def _why(
+    def _explain_bypass(
         self,
         organization: str,
         levels: set[int],
@@ -258,16 +276,16 @@ class People:
         if side.level in levels:
             return f"this key's user is {a_level(side.level or 0)} of {organization}"
         for role in roles:
-            held = side.roles.get((organization, role.casefold()), ())
-            if me is not None and me in {email.lower() for email in held}:
+            role_members = side.roles.get((organization, role.casefold()), ())
+            if me is not None and me in {email.lower() for email in role_members}:
                 return f"{me} holds the role {role}"
         return ""
 
 
-def _members(organization: str) -> tuple[str, tuple[str, ...]]:
+def _build_member_scope(organization: str) -> tuple[str, tuple[str, ...]]:
     return "Member", (organization,)
 
 
-def _named(approvers: Approvers) -> set[str]:
-    held = chain(approvers.users, *approvers.roles.values())
-    return {email.lower() for email in held}
+def _list_emails(approvers: Approvers) -> set[str]:
+    named = chain(approvers.users, *approvers.roles.values())
+    return {email.lower() for email in named}

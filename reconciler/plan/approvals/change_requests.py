@@ -1,7 +1,7 @@
-"""What becomes of a change that was asked before: one row for each fate of a change request.
+"""Decide what existing change requests mean for a change: wait, replace, block, or file again.
 
-The server is the ledger; there is no other. Nobody is asked twice for the same, a request of
-somebody else is never touched, and one that a person has voted on is never taken back.
+The server is the only record of requests. The same change is never requested twice at a time, a
+request of another user is never touched, and a request with votes is never cancelled.
 """
 
 from collections import defaultdict
@@ -27,204 +27,221 @@ from reconciler.plan.approvals import messages, request_matching
 from reconciler.plan.approvals.evaluation import CallEvaluation, GateEvaluator
 from reconciler.plan.approvals.policies import Policy, Scope
 
-SPENT: Final = frozenset({"expired", "failed"})  # ended without a no: tried once more, once
-_TRIES: Final = 2
+SPENT: Final = frozenset({"expired", "failed"})  # ended without a rejection: filed once more
+_MAX_TRIES: Final = 2
 
 
 class OpenRequestAction(Enum):
-    """What to do about a request on the flag that is about to be written."""
+    """What to do about an open request on a flag that is to be written."""
 
     WAIT = "wait for it: it proposes what the files want"
-    MAKE_WAY = "take it back and file anew: it is our own, and nobody has voted"
-    HOLD = "write nothing: people have to decide or cancel it"
+    REPLACE = "cancel it and file another: this key's user filed it, and it has no votes"
+    BLOCK = "write nothing: people have to decide or cancel it"
 
 
 class RefilePolicy(Enum):
-    """What former requests of the same intent mean for filing it."""
+    """What past requests of the same intent mean for filing it again."""
 
     NONE = "file it"
-    ONCE_MORE = "file it once more, and say so"
-    NEVER = "do not file it until the document moves"
+    ONCE_MORE = "file it once more, and report that"
+    NEVER = "do not file it until the document changes"
 
 
-def to_open(
+def decide_open_request(
     request: ChangeRequest, *, same: bool, stale: bool, me: int | None
 ) -> OpenRequestAction:
-    """What an open request means for a write to its flag.
+    """Return what to do about an open request before a write to its flag.
 
     Args:
-        request: open, on this very flag; a state that is not known counts as open.
+        request: open, on this flag; an unknown state counts as open.
         same: whether it proposes what the files want, and nothing else.
-        stale: whether the flag has moved since, so that it can never be applied.
-        me: user id of this key, where it is known.
+        stale: whether the flag has changed since, so that it can never be applied.
+        me: the user ID of this key, if it is known.
 
     """
     if same and not stale:
         return OpenRequestAction.WAIT
-    ours = me is not None and request.requester_id == me
-    return OpenRequestAction.MAKE_WAY if ours and not request.votes else OpenRequestAction.HOLD
+    is_own = me is not None and request.requester_id == me
+    return OpenRequestAction.REPLACE if is_own and not request.votes else OpenRequestAction.BLOCK
 
 
-def to_past(requests: Iterable[ChangeRequest]) -> RefilePolicy:
-    """What requests of the same intent that have ended mean, since the document was written."""
+def decide_refiling(requests: Iterable[ChangeRequest]) -> RefilePolicy:
+    """Return whether to file a request again, after the past ones of the same intent."""
     spent = 0
     for request in requests:
         if request.state == "rejected":
             return RefilePolicy.NEVER
         spent += request.state in SPENT
-    if spent >= _TRIES:
+    if spent >= _MAX_TRIES:
         return RefilePolicy.NEVER
     return RefilePolicy.ONCE_MORE if spent else RefilePolicy.NONE
 
 
-class Requests:
-    """Change requests by the flag they are about, oldest first: of two equal ones it is waited for.
+class RequestIndex:
+    """Change requests by their flag, oldest first: of two equal ones apply waits for the first.
 
-    A flag is known by its id, and by its key while it has none (contract 5.4).
+    A flag is found by its id, or by its key as long as it does not exist (contract 5.4).
     """
 
     def __init__(self, requests: Iterable[ChangeRequest]) -> None:
-        self._found: dict[tuple[Scope, str, str], list[ChangeRequest]] = defaultdict(list)
+        self._requests: dict[tuple[Scope, str, str], list[ChangeRequest]] = defaultdict(list)
         for request in sorted(requests, key=lambda r: (str(r.payload.get("created_at")), r.id)):
             scope = (request.organization, request.project)
-            self._found[scope, "key", request.flag_key].append(request)
+            self._requests[scope, "key", request.flag_key].append(request)
             if request.resource_id is not None:
-                self._found[scope, "id", request.resource_id].append(request)
+                self._requests[scope, "id", request.resource_id].append(request)
 
-    def of(self, change: Change) -> list[ChangeRequest]:
-        """Those that are about the flag of this change."""
+    def find_for(self, change: Change) -> list[ChangeRequest]:
+        """Return the requests that are about the flag of this change."""
         scope = change.address.parts[:-1]
         if change.action is Action.CREATE:
-            found = self._found.get((scope, "key", change.address.name), [])
+            candidates = self._requests.get((scope, "key", change.address.name), [])
         else:
-            found = self._found.get((scope, "id", change.live_id or ""), [])
-        return [request for request in found if request_matching.about(request, change)]
+            candidates = self._requests.get((scope, "id", change.live_id or ""), [])
+        return [request for request in candidates if request_matching.is_about(request, change)]
 
 
-def held(
-    requests: Requests,
+def find_open_gate(
+    requests: RequestIndex,
     change: Change,
-    there: LiveResource | None,
-    world: GateEvaluator,
-    steps: tuple[CallEvaluation, ...],
+    live_flag: LiveResource | None,
+    evaluator: GateEvaluator,
+    evaluations: tuple[CallEvaluation, ...],
 ) -> Gate | None:
-    """The gate of an open request on this flag: any other write would make it unappliable."""
-    judged = _judged(requests, change, there, world.me)
-    if not judged:
+    """Return the gate of an open request on this flag: another write would make it stale."""
+    classified = _classify_requests(requests, change, live_flag, evaluator.me)
+    if not classified:
         return None
-    waits = [request for request, reaction in judged if reaction is OpenRequestAction.WAIT]
-    others = [request for request, reaction in judged if reaction is not OpenRequestAction.WAIT]
-    request = (others or waits)[0]
-    if others:
-        return _in_the_way(requests, request, change, there, world)
-    gate = asked(request, there, world)
-    twins = [one.id for one in waits[1:] if one.action_key == request.action_key]
-    if twins:
-        note = f"the same was filed twice, by two runs at a time: also {', '.join(twins)}"
+    waits = [request for request, action in classified if action is OpenRequestAction.WAIT]
+    blocking = [request for request, action in classified if action is not OpenRequestAction.WAIT]
+    request = (blocking or waits)[0]
+    if blocking:
+        return _build_conflicting_gate(requests, request, change, live_flag, evaluator)
+    gate = build_request_gate(request, live_flag, evaluator)
+    duplicates = [
+        duplicate.id for duplicate in waits[1:] if duplicate.action_key == request.action_key
+    ]
+    if duplicates:
+        note = f"two concurrent runs filed the same request; also {', '.join(duplicates)}"
         gate = replace(gate, note=joined(gate.note, note))
-    step = next((step for step in steps if step.meeting.action == request.action_key), None)
-    return replace(gate, condition=step.condition if step is not None else None)
+    evaluation = next(
+        (
+            evaluation
+            for evaluation in evaluations
+            if evaluation.action_match.action == request.action_key
+        ),
+        None,
+    )
+    return replace(gate, condition=evaluation.condition if evaluation is not None else None)
 
 
-def _in_the_way(
-    requests: Requests,
+def _build_conflicting_gate(
+    requests: RequestIndex,
     request: ChangeRequest,
     change: Change,
-    there: LiveResource | None,
-    world: GateEvaluator,
+    live_flag: LiveResource | None,
+    evaluator: GateEvaluator,
 ) -> Gate:
-    """Return the gate of a request for something else: canceled if it may be, else it blocks."""
-    if superseded(requests, change, there, world.me):
-        gate = asked(request, there, world, replaced=True)
+    """Return the gate of a request for something else: apply replaces it, or it blocks."""
+    if list_superseded(requests, change, live_flag, evaluator.me):
+        gate = build_request_gate(request, live_flag, evaluator, replaced=True)
         return replace(
             gate,
             verdict=Verdict.BLOCKED,
             request_plan=RequestPlan.REPLACE,
-            note=joined(_REPLACED, gate.note),
+            note=joined(_REPLACED_NOTE, gate.note),
         )
-    why = _IN_THE_WAY
-    cast = ", ".join(dict.fromkeys(vote.person for vote in request.votes))
-    if cast and world.me is not None and request.requester_id == world.me:
-        why += f"; it is this key's own, and stays because of the vote of {cast}"
-    gate = asked(request, there, world)
-    return replace(gate, verdict=Verdict.BLOCKED, note=joined(why, gate.note))
+    reason = _BLOCKED_NOTE
+    voters = ", ".join(dict.fromkeys(vote.person for vote in request.votes))
+    if voters and evaluator.me is not None and request.requester_id == evaluator.me:
+        reason += f"; this key's user filed it, but it is kept because of the vote of {voters}"
+    gate = build_request_gate(request, live_flag, evaluator)
+    return replace(gate, verdict=Verdict.BLOCKED, note=joined(reason, gate.note))
 
 
-_REPLACED: Final = (
-    "an open request of this key's own user proposes something else, or cannot be applied any "
-    "more, and nobody has voted: apply takes it back"
+_REPLACED_NOTE: Final = (
+    "an open request of this key's own user proposes something else, or can no longer be applied, "
+    "and has no votes: apply cancels it"
 )
-_IN_THE_WAY: Final = (
-    "an open request proposes something else, or cannot be applied any more, and any write would "
-    "make it unappliable"
+_BLOCKED_NOTE: Final = (
+    "an open request proposes something else, or can no longer be applied; any write to the flag "
+    "would make it stale"
 )
 
 
-def _judged(
-    requests: Requests, change: Change, there: LiveResource | None, me: int | None
+def _classify_requests(
+    requests: RequestIndex, change: Change, live_flag: LiveResource | None, me: int | None
 ) -> list[tuple[ChangeRequest, OpenRequestAction]]:
-    """Every open request on the flag, oldest first, and what it means for a write."""
-    found = [request for request in requests.of(change) if request_matching.holds(request, change)]
+    """Return every open request on the flag, oldest first, and what to do about it."""
+    open_requests = [
+        request
+        for request in requests.find_for(change)
+        if request_matching.is_open_on_flag(request, change)
+    ]
     return [
         (
             request,
-            to_open(
+            decide_open_request(
                 request,
-                same=request_matching.same_intent(request, change, there),
-                stale=_stale(request, there),
+                same=request_matching.has_same_intent(request, change, live_flag),
+                stale=_is_stale(request, live_flag),
                 me=me,
             ),
         )
-        for request in found
+        for request in open_requests
     ]
 
 
-def superseded(
-    requests: Requests, change: Change, there: LiveResource | None, me: int | None
+def list_superseded(
+    requests: RequestIndex, change: Change, live_flag: LiveResource | None, me: int | None
 ) -> tuple[str, ...]:
-    """The open requests that have to make way for a change; none unless all of them may."""
-    judged = _judged(requests, change, there, me)
-    if any(reaction is not OpenRequestAction.MAKE_WAY for _, reaction in judged):
+    """Return the open requests to cancel before a change; none unless all can be cancelled."""
+    classified = _classify_requests(requests, change, live_flag, me)
+    if any(action is not OpenRequestAction.REPLACE for _, action in classified):
         return ()
-    return tuple(request.id for request, _ in judged)
+    return tuple(request.id for request, _ in classified)
 
 
-def _stale(request: ChangeRequest, there: LiveResource | None) -> bool:
-    """Whether the flag moved since the request was filed: approving it would fail (7.5)."""
+def _is_stale(request: ChangeRequest, live_flag: LiveResource | None) -> bool:
+    """Return whether the flag changed since the request was filed: it cannot be applied (7.5)."""
     if request.payload.get("validation_status") == "stale":
         return True
-    filed = ((request.payload.get("intent") or {}).get("preconditions") or {}).get("version")
-    version = there.payload.get("version") if there is not None else None
-    return filed is not None and version is not None and filed != version
+    filed_version = ((request.payload.get("intent") or {}).get("preconditions") or {}).get(
+        "version"
+    )
+    version = live_flag.payload.get("version") if live_flag is not None else None
+    return filed_version is not None and version is not None and filed_version != version
 
 
-def asked(
+def build_request_gate(
     request: ChangeRequest,
-    there: LiveResource | None,
-    world: GateEvaluator,
+    live_flag: LiveResource | None,
+    evaluator: GateEvaluator,
     *,
     replaced: bool = False,
 ) -> Gate:
-    """Return who decides on a request: its snapshot of the policy (contract 7.5).
+    """Return the gate of a request, from its snapshot of the policy (contract 7.5).
 
-    `replaced`: whether it will be canceled, so that nobody has to be told to do so.
+    `replaced`: whether apply will cancel it, so that no person has to.
     """
     scope = (request.organization, request.project)
     address = Address("ApprovalPolicy", (*scope, request.action_key))
     snapshot = request.payload.get("policy_snapshot") or {}
-    policy = world.policies.get(scope, {}).get(request.action_key)
+    policy = evaluator.policies.get(scope, {}).get(request.action_key)
     spec = policy.spec if policy is not None else {}
-    frozen = Policy(address, {**spec, "allow_self_approve": snapshot.get("allow_self_approve")})
-    approvers = world.people.snapshot(
-        frozen, snapshot.get("users") or (), snapshot.get("roles") or ()
+    frozen_policy = Policy(
+        address, {**spec, "allow_self_approve": snapshot.get("allow_self_approve")}
+    )
+    approvers = evaluator.people.list_snapshot_approvers(
+        frozen_policy, snapshot.get("users") or (), snapshot.get("roles") or ()
     )
     quorum = snapshot["quorum"] if isinstance(snapshot.get("quorum"), int) else None
     obstacles = (
-        world.people.obstacles(frozen, quorum, approvers, request.requester).notes
+        evaluator.people.find_obstacles(frozen_policy, quorum, approvers, request.requester).notes
         if snapshot
         else ()
     )
-    version = there.payload.get("version") if there is not None else None
+    version = live_flag.payload.get("version") if live_flag is not None else None
     return Gate(
         verdict=Verdict.PENDING,
         confidence=Confidence.CERTAIN,
@@ -233,56 +250,70 @@ def asked(
         approvers=approvers,
         expires_after=spec.get("expires_after"),
         change_request=request.id,
-        note=joined(messages.request(request, version, replaced=replaced), *obstacles),
-        cannot_approve=_cannot(request, frozen, approvers, world),
+        note=joined(messages.describe_request(request, version, replaced=replaced), *obstacles),
+        cannot_approve=_list_excluded(request, frozen_policy, approvers, evaluator),
     )
 
 
-def _cannot(
-    request: ChangeRequest, policy: Policy, approvers: Approvers, world: GateEvaluator
+def _list_excluded(
+    request: ChangeRequest, policy: Policy, approvers: Approvers, evaluator: GateEvaluator
 ) -> Mapping[str, str]:
-    """Who has no vote, and who has cast it."""
-    cast = {
+    """Return who cannot vote and why: they are excluded, or have voted already."""
+    votes = {
         vote.person.lower(): "has approved" if vote.approved else "has rejected"
         for vote in request.votes
     }
-    return {**world.people.cannot(policy, approvers, request.requester), **cast}
+    return {**evaluator.people.list_excluded(policy, approvers, request.requester), **votes}
 
 
-def remembered(past: Requests, change: Change, there: LiveResource | None, gate: Gate) -> Gate:
-    """The gate, and what former requests of this very intent say: not again, or once more."""
+def apply_past_requests(
+    past: RequestIndex, change: Change, live_flag: LiveResource | None, gate: Gate
+) -> Gate:
+    """Return the gate after the past requests of the same intent: rejected, or filed once more."""
     if gate.verdict not in {Verdict.APPROVAL, Verdict.SPLIT}:
         return gate
-    same = [one for one in past.of(change) if request_matching.same_intent(one, change, there)]
-    match to_past(same):
+    same = [
+        request
+        for request in past.find_for(change)
+        if request_matching.has_same_intent(request, change, live_flag)
+    ]
+    match decide_refiling(same):
         case RefilePolicy.NONE:
             return gate
         case RefilePolicy.ONCE_MORE:
-            note = joined(f"filed once more: {_ended(same[-1])}", gate.note)
+            note = joined(f"filed once more: {_describe_end(same[-1])}", gate.note)
             return replace(gate, request_plan=RequestPlan.FILE_AGAIN, note=note)
         case RefilePolicy.NEVER:
-            rejected = next((one for one in reversed(same) if one.state == "rejected"), None)
-            last = rejected or same[-1]
+            rejected = next(
+                (request for request in reversed(same) if request.state == "rejected"), None
+            )
+            decisive = rejected or same[-1]
             return replace(
                 gate,
                 verdict=Verdict.REJECTED,
-                change_request=last.id,
+                change_request=decisive.id,
                 request_plan=RequestPlan.EXHAUSTED if rejected is None else None,
                 bypassed_policies=(),
-                note=joined("" if rejected is not None else _EXHAUSTED, _ended(last), gate.note),
+                note=joined(
+                    "" if rejected is not None else _EXHAUSTED_NOTE,
+                    _describe_end(decisive),
+                    gate.note,
+                ),
             )
 
 
-_EXHAUSTED: Final = "it was asked twice, and ran out or could not be applied both times"
+_EXHAUSTED_NOTE: Final = "it was requested twice, and expired or could not be applied both times"
 
 
-def _ended(request: ChangeRequest) -> str:
-    """How a request of the same intent ended, with what people or PostHog said to it."""
-    said = f"{messages.request(request, None)} proposed the same"
-    against = [vote for vote in request.votes if not vote.approved]
-    if against:
-        last = against[-1]
-        said += f"; {last.person} rejected it" + (f": {last.reason}" if last.reason else "")
+def _describe_end(request: ChangeRequest) -> str:
+    """Return how a request of the same intent ended, with the reasons of people or PostHog."""
+    text = f"{messages.describe_request(request, None)} proposed the same"
+    rejections = [vote for vote in request.votes if not vote.approved]
+    if rejections:
+        rejection = rejections[-1]
+        text += f"; {rejection.person} rejected it" + (
+            f": {rejection.reason}" if rejection.reason else ""
+        )
     if error := request.payload.get("apply_error"):
-        said += f"; PostHog could not apply it: {error}"
-    return said
+        text += f"; PostHog could not apply it: {error}"
+    return text

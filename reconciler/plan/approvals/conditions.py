@@ -1,7 +1,7 @@
-"""The conditions of an approval policy (contract 4): whether a change falls under them.
+"""Evaluate the conditions of an approval policy for a change (contract 4).
 
-They look at positions: `groups[0].rollout_percentage` before, and after. A position that is
-missing, one that is null and one that is 100 are three different things.
+They compare positions: `groups[0].rollout_percentage` before and after. A missing position, null
+and 100 are three different values.
 """
 
 import operator
@@ -32,70 +32,72 @@ _NEEDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a policy's conditions say to one change."""
+class ConditionResult:
+    """The result of a policy's conditions for one change."""
 
     gates: bool
-    paths: tuple[str, ...] = ()  # the positions that made it so
-    sure: bool = True  # False: servers may differ, by generation or by how they round
-    why: str = ""  # what is wrong with conditions that gate without looking
+    paths: tuple[str, ...] = ()  # the positions that fulfil the conditions
+    is_certain: bool = True  # False: servers may differ, by generation or by how they round
+    fault: str = ""  # why the conditions are invalid: such conditions gate every change
 
 
-def selects(conditions: Any, field: str) -> bool:
-    """Whether the conditions are about this field."""
+def are_about(conditions: Any, field: str) -> bool:
+    """Return whether the conditions are about this field."""
     return isinstance(conditions, Mapping) and conditions.get("field") == field
 
 
-def crashes(conditions: Any) -> bool:
-    """Whether PostHog fails on these for enabling and disabling, which have no list to look at."""
-    return selects(conditions, "active") and fault(conditions) is None
+def are_crashing(conditions: Any) -> bool:
+    """Return whether PostHog fails on these when a flag is enabled or disabled (contract 4)."""
+    return are_about(conditions, "active") and find_fault(conditions) is None
 
 
-def evaluate(conditions: Any, fields: Fields) -> Answer:
-    """Whether the change is gated. What cannot be understood gates; what cannot be compared not.
+def evaluate_conditions(conditions: Any, fields: Fields) -> ConditionResult:
+    """Evaluate whether the change is gated: invalid conditions gate, incomparable values do not.
 
-    A field that the action has no data for is evaluated over nothing, and so never gates.
+    A field without data in this action has no positions, and so never gates.
     """
     if not conditions:
-        return Answer(gates=True)
-    if (why := fault(conditions)) is not None:
-        return Answer(gates=True, why=why)
+        return ConditionResult(gates=True)
+    if (reason := find_fault(conditions)) is not None:
+        return ConditionResult(gates=True, fault=reason)
     field = conditions["field"]
     before, after = fields.get(field, ({}, {})) if isinstance(field, str) else ({}, {})
-    hits = tuple(_hits(conditions, before, after))
-    met = tuple(hit.path for hit in hits if hit.rounded)
-    sure = bool(met) == any(hit.exact for hit in hits)
-    return Answer(bool(met), met, sure and field != RELEASE)
+    hits = tuple(_find_hits(conditions, before, after))
+    paths = tuple(hit.path for hit in hits if hit.rounded)
+    is_certain = bool(paths) == any(hit.exact for hit in hits)
+    return ConditionResult(bool(paths), paths, is_certain and field != RELEASE)
 
 
 @dataclass(frozen=True, slots=True)
 class _Hit:
-    """A position that meets the conditions, by numbers as written or as servers round them."""
+    """A position that fulfils the conditions, by exact numbers or by rounded ones."""
 
     path: str
     exact: bool = True
     rounded: bool = True
 
 
-def fault(conditions: Any) -> str | None:
-    """Why these conditions gate everything (the server fails closed), or None."""
+def find_fault(conditions: Any) -> str | None:
+    """Return why these conditions gate everything (the server fails closed), or None."""
     if not isinstance(conditions, Mapping):
-        return "its conditions are no mapping"
+        return "its conditions are not a mapping"
     kind = conditions.get("type")
     if kind is None:
-        return "its conditions name no type"
+        return "its conditions have no type"
     if not isinstance(kind, str) or kind not in _NEEDS:
         return f"its condition type {kind!r} is unknown"
     for name in _NEEDS[kind]:
         if conditions.get(name) is None or (name == "field" and not conditions[name]):
-            return f"its conditions name no {name}"
+            return f"its conditions have no {name}"
     if kind != "any_change" and conditions["operator"] not in list(OPERATORS):
         return f"its operator {conditions['operator']!r} is unknown"
     return None
 
 
-def _hits(conditions: Mapping[str, Any], before: Positions, after: Positions) -> Iterator[_Hit]:
-    """Each position that meets the conditions."""
+def _find_hits(
+    conditions: Mapping[str, Any], before: Positions, after: Positions
+) -> Iterator[_Hit]:
+    """Yield each position that fulfils the conditions."""
     match conditions["type"]:
         case "any_change":
             for path in sorted({*before, *after}):
@@ -103,29 +105,31 @@ def _hits(conditions: Mapping[str, Any], before: Positions, after: Positions) ->
                     yield _Hit(path)
         case "before_after":
             for path, value in after.items():
-                if compare(value, conditions["operator"], conditions["value"]):
+                if compare_values(value, conditions["operator"], conditions["value"]):
                     yield _Hit(path)
         case _:
             for path in after:
                 if path in before:
-                    yield from _amount(conditions, path, before[path], after[path])
+                    yield from _compare_amount(conditions, path, before[path], after[path])
 
 
-def _amount(conditions: Mapping[str, Any], path: str, before: Any, after: Any) -> Iterator[_Hit]:
-    """Signed. PostHog subtracts floats, and may see 20.000000000000004 for 20."""
-    limit, test = as_number(conditions["value"]), OPERATORS[conditions["operator"]]
+def _compare_amount(
+    conditions: Mapping[str, Any], path: str, before: Any, after: Any
+) -> Iterator[_Hit]:
+    """Compare a signed difference. PostHog subtracts floats: 20 may be 20.000000000000004."""
+    limit, test = to_number(conditions["value"]), OPERATORS[conditions["operator"]]
     if limit is None or not (is_number(before) and is_number(after)):
         return
     exact = rounded = test(after - before, limit)
     if not (isinstance(before, int) and isinstance(after, int)):
-        exact = test(exactly(after) - exactly(before), exactly(limit))
+        exact = test(to_fraction(after) - to_fraction(before), to_fraction(limit))
     if exact or rounded:
         yield _Hit(path, exact, rounded)
 
 
-def compare(left: Any, symbol: str, right: Any) -> bool:
-    """`left <symbol> right`; False for what cannot be compared, such as text with a number."""
-    test, limit = OPERATORS[symbol], as_number(right)
+def compare_values(left: Any, symbol: str, right: Any) -> bool:
+    """Return `left <symbol> right`; False for values that are not comparable."""
+    test, limit = OPERATORS[symbol], to_number(right)
     if is_number(left) and limit is not None:
         return test(left, limit)
     if isinstance(left, str) and isinstance(right, str):
@@ -134,16 +138,16 @@ def compare(left: Any, symbol: str, right: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """A finite number; true and false are none."""
+    """Return whether a value is a finite number; a boolean is not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
-def as_number(limit: Any) -> float | None:
-    """The number that a limit is to the server: to Python, true is 1."""
+def to_number(limit: Any) -> float | None:
+    """Return the number that the server takes a limit for: in Python, true is 1."""
     value = int(limit) if isinstance(limit, bool) else limit
     return value if is_number(value) else None
 
 
-def exactly(number: float) -> Fraction:
-    """The number as it is written: 12.6 is 63/5, not the nearest double."""
+def to_fraction(number: float) -> Fraction:
+    """Return the number as it is written: 12.6 is 63/5, not the nearest double."""
     return Fraction(str(number))

@@ -1,4 +1,4 @@
-"""What each call of a change meets at the gate: the rules of contract 5.1, in their order."""
+"""Evaluate the approval gate for each call of a change: the rules of contract 5.1, in order."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -15,10 +15,15 @@ from reconciler.model import (
     joined,
 )
 from reconciler.plan.approvals import messages
-from reconciler.plan.approvals.actions import ActionMatch, meetings
+from reconciler.plan.approvals.actions import ActionMatch, match_actions
 from reconciler.plan.approvals.approvers import Bypass, People
-from reconciler.plan.approvals.conditions import RELEASE, crashes, evaluate, selects
-from reconciler.plan.approvals.policies import Policy, Scope, planned
+from reconciler.plan.approvals.conditions import (
+    RELEASE,
+    are_about,
+    are_crashing,
+    evaluate_conditions,
+)
+from reconciler.plan.approvals.policies import Policy, Scope, list_planned_policies
 from reconciler.plan.approvals.server_generation import Generation
 
 _ORDER: Final = (Confidence.CERTAIN, Confidence.LIKELY, Confidence.UNKNOWN)
@@ -26,9 +31,9 @@ _ORDER: Final = (Confidence.CERTAIN, Confidence.LIKELY, Confidence.UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class CallEvaluation:
-    """One action that one call matches, and what becomes of the call."""
+    """One action that one call matches, and what happens to the call."""
 
-    meeting: ActionMatch
+    action_match: ActionMatch
     verdict: Verdict  # none, approval or bypass
     confidence: Confidence = Confidence.CERTAIN
     policy: Policy | None = None  # only if it is enabled
@@ -37,13 +42,13 @@ class CallEvaluation:
 
 
 class GateEvaluator:
-    """Policies and people at the time flags are written; answers for one change at a time."""
+    """The policies and people at the time flags are written; evaluates one change at a time."""
 
     def __init__(
         self, changes: tuple[Change, ...], live: Live, last: Collection[Address] = ()
     ) -> None:
         """`last` are changes that only weaken: they go after the flags."""
-        self.policies = planned(changes, live, last)
+        self.policies = list_planned_policies(changes, live, last)
         self.people = People(changes, live, last)
         self.me = live.me.id if live.me is not None else None
         self._closed = {
@@ -55,82 +60,99 @@ class GateEvaluator:
             if change.address.kind == "Organization" and change.action is Action.CREATE
         }
 
-    def of(
+    def evaluate_calls(
         self,
         change: Change,
-        there: LiveResource | None,
+        live_flag: LiveResource | None,
         generation: Generation,
         *,
         split: bool = False,
     ) -> tuple[CallEvaluation, ...]:
-        """Every action that the calls of this change match, and what becomes of it."""
+        """Return every action that the calls of this change match, and what happens to each."""
         policies = self.policies.get(change.address.parts[:-1], {})
-        release = any(selects(policy.conditions, RELEASE) for policy in policies.values())
-        met = meetings(change, there, generation, split=split, release=release)
-        found = (self._step(change.address, meeting) for meeting in met)
-        return tuple(step for step in found if step is not None)
+        release = any(are_about(policy.conditions, RELEASE) for policy in policies.values())
+        action_matches = match_actions(change, live_flag, generation, split=split, release=release)
+        evaluations = (
+            self._evaluate_action(change.address, action_match) for action_match in action_matches
+        )
+        return tuple(evaluation for evaluation in evaluations if evaluation is not None)
 
-    def _step(self, flag: Address, meeting: ActionMatch) -> CallEvaluation | None:
+    def _evaluate_action(self, flag: Address, action_match: ActionMatch) -> CallEvaluation | None:
         scope = flag.parts[:-1]
-        policy = self.policies.get(scope, {}).get(meeting.action)
+        policy = self.policies.get(scope, {}).get(action_match.action)
         if policy is None or not policy.enabled or scope in self._closed:
-            return None if meeting.release_only else self._ungoverned(meeting, scope, policy)
-        if meeting.release_only and not selects(policy.conditions, RELEASE):
+            return (
+                None
+                if action_match.release_only
+                else self._evaluate_without_policy(action_match, scope, policy)
+            )
+        if action_match.release_only and not are_about(policy.conditions, RELEASE):
             return None
-        bypass = self.people.bypass(policy)
-        if crashes(policy.conditions) and meeting.moved and not bypass.passes:
+        bypass = self.people.find_bypass(policy)
+        if are_crashing(policy.conditions) and action_match.transition and not bypass.passes:
             note = f"PostHog cannot evaluate the conditions of {policy.address} and may answer 500"
-            return CallEvaluation(meeting, Verdict.NONE, Confidence.UNKNOWN, policy, note=note)
-        return self._governed(meeting, policy, bypass)
+            return CallEvaluation(action_match, Verdict.NONE, Confidence.UNKNOWN, policy, note=note)
+        return self._evaluate_under_policy(action_match, policy, bypass)
 
-    def _ungoverned(
-        self, meeting: ActionMatch, scope: Scope, policy: Policy | None
+    def _evaluate_without_policy(
+        self, action_match: ActionMatch, scope: Scope, policy: Policy | None
     ) -> CallEvaluation:
-        """No policy of the project's own: an organization-wide one may gate, and cannot be read."""
-        where = "/".join(scope)
+        """Evaluate a call without a project policy: one of the organization is unreadable."""
+        project = "/".join(scope)
         if (reason := self._closed.get(scope)) is not None:
-            note = f"the policies of {where} cannot be read: {reason}"
-            return CallEvaluation(meeting, Verdict.NONE, Confidence.UNKNOWN, note=note)
+            note = f"the policies of {project} cannot be read: {reason}"
+            return CallEvaluation(action_match, Verdict.NONE, Confidence.UNKNOWN, note=note)
         note = (
-            f"{where} has no enabled policy for {meeting.action}; one of the whole organization, "
-            "which cannot be read, may hold the write back"
+            f"{project} has no enabled policy for {action_match.action}; an organization-wide one, "
+            "which cannot be read, may still require approval"
         )
         return CallEvaluation(
-            meeting, Verdict.NONE, Confidence.LIKELY, note=joined(_fate(policy, meeting), note)
+            action_match,
+            Verdict.NONE,
+            Confidence.LIKELY,
+            note=joined(_describe_planned_change(policy, action_match), note),
         )
 
-    def _governed(self, meeting: ActionMatch, policy: Policy, bypass: Bypass) -> CallEvaluation:
-        """The policy is in force: bypass comes before its conditions, and both let through."""
-        answer = evaluate(policy.conditions, meeting.fields)
-        confidence, said = Confidence.CERTAIN, [_fate(policy, meeting)]
+    def _evaluate_under_policy(
+        self, action_match: ActionMatch, policy: Policy, bypass: Bypass
+    ) -> CallEvaluation:
+        """Evaluate a call under an enabled policy: its bypass first, then its conditions."""
+        result = evaluate_conditions(policy.conditions, action_match.fields)
+        confidence, notes = Confidence.CERTAIN, [_describe_planned_change(policy, action_match)]
         if policy.address.organization in self._new:
             confidence = Confidence.LIKELY
-            said.append("a new organization may lack approvals")
-        if not answer.sure:
+            notes.append("a new organization may lack approvals")
+        if not result.is_certain:
             confidence = Confidence.LIKELY
-            said.append(
+            notes.append(
                 "only newer servers look at release conditions"
-                if selects(policy.conditions, RELEASE)
+                if are_about(policy.conditions, RELEASE)
                 else "the numbers are so close that it depends on rounding"
             )
-        if not answer.gates:
-            said.append(f"{policy.address} is about other changes")
-            return CallEvaluation(meeting, Verdict.NONE, confidence, policy, note=joined(*said))
-        condition = messages.condition(policy.conditions, answer, meeting)
-        if not bypass.sure:
+        if not result.gates:
+            notes.append(f"{policy.address} does not cover this change")
+            return CallEvaluation(
+                action_match, Verdict.NONE, confidence, policy, note=joined(*notes)
+            )
+        condition = messages.describe_condition(policy.conditions, result, action_match)
+        if not bypass.is_certain:
             confidence = Confidence.LIKELY
         verdict = Verdict.BYPASS if bypass.passes else Verdict.APPROVAL
-        note = joined(bypass.note, *said)
-        return CallEvaluation(meeting, verdict, confidence, policy, condition, note)
+        note = joined(bypass.note, *notes)
+        return CallEvaluation(action_match, verdict, confidence, policy, condition, note)
 
 
-def _fate(policy: Policy | None, meeting: ActionMatch) -> str:
-    """What this same plan does to the policy, if it does."""
+def _describe_planned_change(policy: Policy | None, action_match: ActionMatch) -> str:
+    """Return what the same plan does to the policy; empty if nothing."""
     if policy is None or not policy.planned:
         return ""
-    return f"the policy for {meeting.action} is {policy.planned} by this same plan"
+    return f"the policy for {action_match.action} is {policy.planned} by the same plan"
 
 
-def worst(steps: Iterable[CallEvaluation]) -> Confidence:
-    """The least sure of all."""
-    return max((step.confidence for step in steps), key=_ORDER.index, default=Confidence.CERTAIN)
+def find_least_certain(evaluations: Iterable[CallEvaluation]) -> Confidence:
+    """Return the least certain confidence."""
+    return max(
+        (evaluation.confidence for evaluation in evaluations),
+        key=_ORDER.index,
+        default=Confidence.CERTAIN,
+    )

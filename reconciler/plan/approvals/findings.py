@@ -1,6 +1,6 @@
-"""What the forecast of a whole plan comes to: gates that are off, bypassed, or cannot be passed.
+"""Report on the forecast of a whole plan: gates that are off, bypassed, or cannot be passed.
 
-Each is said once, however many changes it concerns; the changes themselves have their own words.
+Each is reported once for all its changes; every change has its own note besides.
 """
 
 from collections import defaultdict
@@ -16,56 +16,57 @@ BYPASSED: Final = "gate-bypassed"
 UNREACHABLE: Final = "approval-unreachable"
 
 
-def find(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
-    """Warnings; none of them stops anything."""
-    yield from _off(changes, live)
+def find_gate_findings(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
+    """Yield warnings; none of them stops apply."""
+    yield from _find_gates_off(changes, live)
     bypassed: dict[str, list[Change]] = defaultdict(list)
-    stuck: dict[str, list[Change]] = defaultdict(list)
+    blocked: dict[str, list[Change]] = defaultdict(list)
     for change in changes:
         gate = change.gate
         for policy in gate.bypassed_policies:
             bypassed[policy].append(change)
-        if gate.policy is not None and gate.waits and _missing(change, live):
-            stuck[gate.policy].append(change)
-    for policy, found in sorted(bypassed.items()):
-        yield _warning(
+        if gate.policy is not None and gate.waits and _lacks_approvers(change, live):
+            blocked[gate.policy].append(change)
+    for policy, affected in sorted(bypassed.items()):
+        yield _build_warning(
             BYPASSED,
-            f"BYPASSED: {_writes(found)} without the approval that {policy} asks for",
-            found[0].gate.note,
-            "use a key whose user the policy does not let through",
-            found[0],
+            f"BYPASSED: {_describe_writes(affected)} without the approval that {policy} requires",
+            affected[0].gate.note,
+            "use a key whose user does not bypass the policy",
+            affected[0],
         )
-    for policy, found in sorted(stuck.items()):
-        yield _warning(
+    for policy, affected in sorted(blocked.items()):
+        yield _build_warning(
             UNREACHABLE,
-            f"{_writes(found)} under {policy} once approved, and too few people can approve",
-            found[0].gate.note,
-            "name more people as approvers, or lower the quorum, in a run of its own",
-            found[0],
+            f"{_describe_writes(affected)} under {policy} once approved, but too few people can "
+            "approve",
+            affected[0].gate.note,
+            "add approvers, or lower the quorum, in a separate run",
+            affected[0],
         )
 
 
-def _off(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
-    """Policies that gate nothing, where they are written or would have covered a write."""
+def _find_gates_off(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
+    """Yield policies without effect, where the plan writes them or they would cover a write."""
     concerned: dict[str, list[Change]] = defaultdict(list)
     for change in changes:
-        warned = any(warning.code == forecast.OFF for warning in change.warnings)
-        written = change.address.kind == KIND and change.action in {Action.CREATE, Action.UPDATE}
-        if warned or (written and forecast.is_off(live, change.address.organization)):
+        has_warning = any(warning.code == forecast.OFF for warning in change.warnings)
+        is_policy = change.address.kind == KIND and change.action in {Action.CREATE, Action.UPDATE}
+        if has_warning or (is_policy and forecast.is_off(live, change.address.organization)):
             concerned[change.address.organization].append(change)
-    for organization, found in sorted(concerned.items()):
-        yield _warning(
+    for organization, affected in sorted(concerned.items()):
+        yield _build_warning(
             forecast.OFF,
             f"the approval policies of {organization} gate nothing",
             f"{organization} lacks the feature `approvals`, so PostHog skips them silently; "
-            f"it concerns {_counted(found)} of this plan",
+            f"it concerns {_count_changes(affected)} of this plan",
             "add the feature to the organization's plan, or remove the policies",
-            found[0],
+            affected[0],
         )
 
 
-def _missing(change: Change, live: Live) -> bool:
-    """Whether fewer people can approve than are needed, as far as that is known."""
+def _lacks_approvers(change: Change, live: Live) -> bool:
+    """Return whether fewer people can approve than are needed, as far as that is known."""
     gate, scope = change.gate, change.address.parts[:1]
     if gate.quorum is None or gate.confidence is Confidence.UNKNOWN or gate.policy is None:
         return False
@@ -73,12 +74,12 @@ def _missing(change: Change, live: Live) -> bool:
         return False
     if scope[0] in live.partial:
         return False
-    return len(_able(gate, live)) < gate.quorum
+    return len(_list_possible_approvers(gate, live)) < gate.quorum
 
 
-def _able(gate: Gate, live: Live) -> set[str]:
-    """Return who has approved, or still can."""
-    held = chain(gate.approvers.users, *gate.approvers.roles.values())
+def _list_possible_approvers(gate: Gate, live: Live) -> set[str]:
+    """Return who has approved or still can."""
+    named = chain(gate.approvers.users, *gate.approvers.roles.values())
     votes = (
         vote
         for request in live.change_requests
@@ -87,16 +88,16 @@ def _able(gate: Gate, live: Live) -> set[str]:
     )
     has_approved = {vote.person.lower(): vote.approved for vote in votes}
     cannot = {email for email in gate.cannot_approve if not has_approved.get(email)}
-    return {email.lower() for email in held} - cannot
+    return {email.lower() for email in named} - cannot
 
 
-def _counted(found: list[Change]) -> str:
-    return f"{len(found)} change{'s' if len(found) > 1 else ''}"
+def _count_changes(changes: list[Change]) -> str:
+    return f"{len(changes)} change{'s' if len(changes) > 1 else ''}"
 
 
-def _writes(found: list[Change]) -> str:
-    return f"{_counted(found)} {'are' if len(found) > 1 else 'is'} written"
+def _describe_writes(changes: list[Change]) -> str:
+    return f"{_count_changes(changes)} {'are' if len(changes) > 1 else 'is'} written"
 
 
-def _warning(code: str, message: str, why: str, fix: str, first: Change) -> Finding:
+def _build_warning(code: str, message: str, why: str, fix: str, first: Change) -> Finding:
     return Finding(code, Severity.WARNING, message, why, fix, first.source, first.address)

@@ -1,10 +1,10 @@
-"""The forecast: which write will wait, and for whom (contract sections 3 to 5).
+"""Forecast the approval gate: which write will wait, and for whom (contract 3 to 5).
 
-A flag is sent in several calls, so that each call meets one gate at most; the forecast names the
-call that a person most needs to know of. It looks at the policies as flags meet them: this plan
-writes policies before the flags, but for those that it only weakens (`leaning`). Where generations
-of PostHog differ it goes by the one that answered (`generation`); if that is not known, by the
-newer one, and says that it is not sure.
+A flag is written in several calls, so that each call matches one policy at most; the forecast
+reports the call that matters most to a person. It uses the policies at the time flags are written:
+this plan writes policies before the flags, except those that it only weakens
+(`weakening.effects`). Where generations of PostHog differ it uses the detected one
+(`server_generation`); if that is not known, the newer one, with less confidence.
 """
 
 from collections.abc import Collection, Iterable
@@ -29,7 +29,7 @@ from reconciler.model import (
     joined,
 )
 from reconciler.plan.approvals import actions, change_requests, server_generation
-from reconciler.plan.approvals.evaluation import CallEvaluation, GateEvaluator, worst
+from reconciler.plan.approvals.evaluation import CallEvaluation, GateEvaluator, find_least_certain
 from reconciler.plan.approvals.server_generation import Generation
 
 OFF: Final = "gate-off"
@@ -37,199 +37,243 @@ _WAITS, _BYPASSED = "waits for approval", "bypassed"
 _TOO_MANY: Final = 2  # actions with a policy that one call may not meet at once
 
 
-def projects(changes: tuple[Change, ...]) -> Collection[Address]:
-    """Project addresses in which a gated kind is created, changed or deleted.
+def list_gated_projects(changes: tuple[Change, ...]) -> Collection[Address]:
+    """Return the projects in which a gated kind is created, changed or deleted.
 
-    Nothing gates a delete, but it would make an open change request unappliable.
+    A delete is not gated, but it would make an open change request stale.
     """
-    return {Address("Project", change.address.parts[:-1]) for change in changes if _gated(change)}
+    return {
+        Address("Project", change.address.parts[:-1]) for change in changes if _is_gated(change)
+    }
 
 
-def _gated(change: Change) -> bool:
+def _is_gated(change: Change) -> bool:
     return KINDS[change.address.kind].gated and change.action is not Action.NONE
 
 
-def forecast(
+def forecast_gates(
     changes: tuple[Change, ...],
     live: Live,
     rejections: Iterable[ChangeRequest] = (),
     *,
     last: Collection[Address],
 ) -> tuple[Change, ...]:
-    """Each change with its gate.
+    """Return each change with its gate.
 
     Args:
-        changes: all of the plan: what it does to policies, roles and people counts.
-        live: with the policies, roles, people and open requests of the projects concerned.
-        rejections: rejected requests that still stand, that is, not older than the document.
+        changes: all changes of the plan: those of policies, roles and people matter, too.
+        live: with the policies, roles, people and open requests of the gated projects.
+        rejections: rejected requests that are still active: not older than the document.
         last: changes that are applied after the flags: those that only weaken a gate.
 
     """
-    if not any(_gated(change) for change in changes):
+    if not any(_is_gated(change) for change in changes):
         return changes
     forecaster = _Forecaster(GateEvaluator(changes, live, last), live, rejections)
-    return tuple(forecaster.judged(c) if _gated(c) else c for c in changes)
+    return tuple(forecaster.forecast_change(c) if _is_gated(c) else c for c in changes)
 
 
 class _Forecaster:
-    """What a forecast looks at, indexed once a plan."""
+    """The inputs of a forecast, indexed once per plan."""
 
     def __init__(
-        self, world: GateEvaluator, live: Live, rejections: Iterable[ChangeRequest]
+        self, evaluator: GateEvaluator, live: Live, rejections: Iterable[ChangeRequest]
     ) -> None:
-        self._live, self._world = live, world
+        self._live, self._evaluator = live, evaluator
         self._flags = {
-            (there.address.parts[:-1], there.id): there
+            (live_flag.address.parts[:-1], live_flag.id): live_flag
             for items in (live.resources.values(), *live.twins.values())
-            for there in items
-            if KINDS[there.address.kind].gated
+            for live_flag in items
+            if KINDS[live_flag.address.kind].gated
         }
-        self._generation = server_generation.learn(live)
-        self._open = change_requests.Requests(live.change_requests)
-        self._rejected = change_requests.Requests(rejections)
+        self._generation = server_generation.detect_generation(live)
+        self._open = change_requests.RequestIndex(live.change_requests)
+        self._rejected = change_requests.RequestIndex(rejections)
         self._closed = {
             gap.scope: gap.reason for gap in live.unreadable if gap.kind == "ChangeRequest"
         }
 
-    def judged(self, change: Change) -> Change:
-        """The change with its gate, and a warning where policies gate nothing."""
+    def forecast_change(self, change: Change) -> Change:
+        """Return the change with its gate, and a warning where policies have no effect."""
         if self._generation is Generation.G2:
-            return self._judged(change, Generation.G2)
-        older = self._judged(change, Generation.G1)
+            return self._forecast_for(change, Generation.G2)
+        older = self._forecast_for(change, Generation.G1)
         if change.action is not Action.CREATE and self._generation is Generation.G1:
             return older
-        newer = self._judged(change, Generation.G2)
+        newer = self._forecast_for(change, Generation.G2)
         if self._generation is Generation.G1:
-            return _born_free(older, newer.gate)
+            return _note_ungated_create(older, newer.gate)
         if (newer.gate.verdict, newer.gate.policy) == (older.gate.verdict, older.gate.policy):
             return newer
         gate = newer.gate
-        sure = Confidence.LIKELY if gate.confidence is Confidence.CERTAIN else gate.confidence
+        confidence = Confidence.LIKELY if gate.confidence is Confidence.CERTAIN else gate.confidence
         note = joined(gate.note, "PostHog of early 2026 gates no creates; no flag tells its age")
-        return replace(newer, gate=replace(gate, confidence=sure, note=note))
+        return replace(newer, gate=replace(gate, confidence=confidence, note=note))
 
-    def _judged(self, change: Change, spoken: Generation) -> Change:
+    def _forecast_for(self, change: Change, generation: Generation) -> Change:
         scope = change.address.parts[:-1]
-        there = self._flags.get((scope, change.live_id or ""))
-        steps = self._world.of(change, there, spoken)
+        live_flag = self._flags.get((scope, change.live_id or ""))
+        evaluations = self._evaluator.evaluate_calls(change, live_flag, generation)
         if off := is_off(self._live, change.address.organization):
-            if any(step.policy is not None for step in steps):
-                change = replace(change, warnings=(*change.warnings, _gate_off(change)))
-            steps = ()
-        gate = change_requests.held(self._open, change, there, self._world, steps)
+            if any(evaluation.policy is not None for evaluation in evaluations):
+                change = replace(change, warnings=(*change.warnings, _report_gate_off(change)))
+            evaluations = ()
+        gate = change_requests.find_open_gate(
+            self._open, change, live_flag, self._evaluator, evaluations
+        )
         if gate is not None and gate.request_plan in REPLACES:
-            gate = _instead(gate, self._gate(change, there, steps, spoken))
+            gate = _merge_replaced_gate(
+                gate, self._build_new_gate(change, live_flag, evaluations, generation)
+            )
         if gate is None:
-            gate = self._gate(change, there, steps, spoken)
-            gate = change_requests.remembered(self._rejected, change, there, gate)
-            gate = _beside(change, gate, steps)
+            gate = self._build_new_gate(change, live_flag, evaluations, generation)
+            gate = change_requests.apply_past_requests(self._rejected, change, live_flag, gate)
+            gate = _note_ungated_fields(change, gate, evaluations)
             if scope in self._closed and not off:
-                why = f"open change requests cannot be read: {self._closed[scope]}"
-                gate = replace(gate, confidence=Confidence.UNKNOWN, note=joined(gate.note, why))
+                reason = f"open change requests cannot be read: {self._closed[scope]}"
+                gate = replace(gate, confidence=Confidence.UNKNOWN, note=joined(gate.note, reason))
         return replace(change, gate=gate)
 
-    def _gate(
+    def _build_new_gate(
         self,
         change: Change,
-        there: LiveResource | None,
-        steps: tuple[CallEvaluation, ...],
-        spoken: Generation,
+        live_flag: LiveResource | None,
+        evaluations: tuple[CallEvaluation, ...],
+        generation: Generation,
     ) -> Gate:
-        """What no open request decides."""
-        several = sum(step.policy is not None for step in steps) >= _TOO_MANY
-        if several and spoken is Generation.G2:
+        """Return the gate where no open request decides."""
+        is_split = sum(evaluation.policy is not None for evaluation in evaluations) >= _TOO_MANY
+        if is_split and generation is Generation.G2:
             if change.action is Action.CREATE:
-                steps = self._world.of(change, there, spoken, split=True)
-            return self._split(steps)
-        step = _deciding(steps)
-        if step is None:
+                evaluations = self._evaluator.evaluate_calls(
+                    change, live_flag, generation, split=True
+                )
+            return self._build_split_gate(evaluations)
+        evaluation = _find_deciding(evaluations)
+        if evaluation is None:
             return Gate()
-        waits = step.verdict is Verdict.APPROVAL
-        return self._as_met(step, step.confidence if waits else worst(steps))
+        needs_approval = evaluation.verdict is Verdict.APPROVAL
+        return self._build_gate(
+            evaluation, evaluation.confidence if needs_approval else find_least_certain(evaluations)
+        )
 
-    def _split(self, steps: tuple[CallEvaluation, ...]) -> Gate:
-        """Two actions in one write: sent as several calls, of which the first gated one counts."""
-        gate = self._as_met(_deciding(steps) or steps[0], worst(steps))
-        if not any(step.verdict is Verdict.APPROVAL for step in steps):  # nobody is asked
+    def _build_split_gate(self, evaluations: tuple[CallEvaluation, ...]) -> Gate:
+        """Return the gate of a write that is sent as several calls: that of the first gated one."""
+        gate = self._build_gate(
+            _find_deciding(evaluations) or evaluations[0], find_least_certain(evaluations)
+        )
+        if not any(evaluation.verdict is Verdict.APPROVAL for evaluation in evaluations):
             gate = replace(gate, quorum=None, expires_after=None)
         calls = ", then ".join(
-            f"{step.meeting.call} ({_policy_name(step)}: {_what_happens(step)})" for step in steps
+            f"{step.action_match.call} ({_name_policy(step)}: {_describe_verdict(step)})"
+            for step in evaluations
         )
         note = f"in one call PostHog would refuse it (policy_conflict); sent as {calls}"
-        bypassed = tuple(_policy_name(step) for step in steps if step.verdict is Verdict.BYPASS)
+        bypassed_policies = tuple(
+            _name_policy(evaluation)
+            for evaluation in evaluations
+            if evaluation.verdict is Verdict.BYPASS
+        )
         return replace(
             gate,
             verdict=Verdict.SPLIT,
             note=joined(note, gate.note),
-            bypassed_policies=bypassed,
+            bypassed_policies=bypassed_policies,
         )
 
-    def _as_met(self, step: CallEvaluation, confidence: Confidence) -> Gate:
-        """The gate as one call meets it."""
-        policy = step.policy
-        if policy is None or step.verdict is Verdict.NONE:
-            return Gate(confidence=confidence, note=step.note)
-        people, approvers = self._world.people, self._world.people.approvers(policy)
-        waits = step.verdict is Verdict.APPROVAL
-        obstacles = people.obstacles(policy, policy.quorum, approvers).notes if waits else ()
-        if confidence is Confidence.CERTAIN and not people.are_known(policy.address.organization):
+    def _build_gate(self, evaluation: CallEvaluation, confidence: Confidence) -> Gate:
+        """Return the gate of one call."""
+        policy = evaluation.policy
+        if policy is None or evaluation.verdict is Verdict.NONE:
+            return Gate(confidence=confidence, note=evaluation.note)
+        people, approvers = self._evaluator.people, self._evaluator.people.list_approvers(policy)
+        needs_approval = evaluation.verdict is Verdict.APPROVAL
+        obstacles = (
+            people.find_obstacles(policy, policy.quorum, approvers).notes if needs_approval else ()
+        )
+        if confidence is Confidence.CERTAIN and not people.knows_everybody(
+            policy.address.organization
+        ):
             confidence = Confidence.LIKELY
         return Gate(
-            verdict=step.verdict,
+            verdict=evaluation.verdict,
             confidence=confidence,
             policy=str(policy.address),
-            condition=step.condition,
+            condition=evaluation.condition,
             quorum=policy.quorum,
             approvers=approvers,
             expires_after=policy.spec.get("expires_after"),
-            note=joined(step.note, *obstacles),
-            cannot_approve=people.cannot(policy, approvers) if waits else {},
-            bypassed_policies=() if waits else (str(policy.address),),
+            note=joined(evaluation.note, *obstacles),
+            cannot_approve=people.list_excluded(policy, approvers) if needs_approval else {},
+            bypassed_policies=() if needs_approval else (str(policy.address),),
         )
 
 
-def _beside(change: Change, gate: Gate, steps: tuple[CallEvaluation, ...]) -> Gate:
-    """What of the change does not wait, because its calls come before the one that does."""
+def _note_ungated_fields(
+    change: Change, gate: Gate, evaluations: tuple[CallEvaluation, ...]
+) -> Gate:
+    """Return the gate with a note on the fields that are sent before the call that waits."""
     if gate.verdict not in {Verdict.APPROVAL, Verdict.SPLIT}:
         return gate
-    waits = next((step for step in steps if step.verdict is Verdict.APPROVAL), None)
-    free = actions.earlier(change, waits.meeting.action) if waits is not None else ()
-    note = f"written at once all the same: {', '.join(free)}" if free else ""
+    gated = next(
+        (evaluation for evaluation in evaluations if evaluation.verdict is Verdict.APPROVAL), None
+    )
+    ungated_fields = (
+        actions.list_fields_sent_before(change, gated.action_match.action)
+        if gated is not None
+        else ()
+    )
+    note = (
+        f"written immediately, without approval: {', '.join(ungated_fields)}"
+        if ungated_fields
+        else ""
+    )
     return replace(gate, note=joined(gate.note, note))
 
 
-def _instead(gate: Gate, then: Gate) -> Gate:
-    """A request that makes way, and what the write meets without it: other people, or nobody."""
-    if not then.waits:
+def _merge_replaced_gate(gate: Gate, next_gate: Gate) -> Gate:
+    """Return the gate of a request that is replaced, with the approvers of the write after it."""
+    if not next_gate.waits:
         return gate
     return replace(
         gate,
-        policy=then.policy,
-        condition=then.condition,
-        quorum=then.quorum,
-        approvers=then.approvers,
-        expires_after=then.expires_after,
-        cannot_approve=then.cannot_approve,
+        policy=next_gate.policy,
+        condition=next_gate.condition,
+        quorum=next_gate.quorum,
+        approvers=next_gate.approvers,
+        expires_after=next_gate.expires_after,
+        cannot_approve=next_gate.cannot_approve,
         request_plan=RequestPlan.REPLACE_AND_WAIT,
-        note=joined(gate.note, "what is written then waits for approval itself"),
+        note=joined(gate.note, "the write that follows waits for approval itself"),
     )
 
 
-def _deciding(steps: tuple[CallEvaluation, ...]) -> CallEvaluation | None:
-    """The first call that waits; else one that bypasses; else the least sure of the others."""
+def _find_deciding(evaluations: tuple[CallEvaluation, ...]) -> CallEvaluation | None:
+    """Return the first call that waits, else one that bypasses, else the least certain one."""
     for verdict in (Verdict.APPROVAL, Verdict.BYPASS):
-        for step in steps:
-            if step.verdict is verdict:
-                return step
-    return next((step for step in steps if step.confidence is worst(steps)), None)
+        for evaluation in evaluations:
+            if evaluation.verdict is verdict:
+                return evaluation
+    return next(
+        (
+            evaluation
+            for evaluation in evaluations
+            if evaluation.confidence is find_least_certain(evaluations)
+        ),
+        None,
+    )
 
 
-def _policy_name(step: CallEvaluation) -> str:
-    return str(step.policy.address) if step.policy is not None else step.meeting.action
+def _name_policy(evaluation: CallEvaluation) -> str:
+    return (
+        str(evaluation.policy.address)
+        if evaluation.policy is not None
+        else evaluation.action_match.action
+    )
 
 
-def _what_happens(step: CallEvaluation) -> str:
-    match step.verdict:
+def _describe_verdict(evaluation: CallEvaluation) -> str:
+    match evaluation.verdict:
         case Verdict.APPROVAL:
             return _WAITS
         case Verdict.BYPASS:
@@ -239,23 +283,26 @@ def _what_happens(step: CallEvaluation) -> str:
 
 
 def is_off(live: Live, organization: str) -> bool:
-    """Without the feature the gate is skipped, silently, whatever the policies say."""
-    there = live.resources.get(Address("Organization", (organization,)))
-    if there is None or "available_product_features" not in there.payload:
+    """Return whether policies have no effect: without the feature PostHog skips them silently."""
+    organization_object = live.resources.get(Address("Organization", (organization,)))
+    if (
+        organization_object is None
+        or "available_product_features" not in organization_object.payload
+    ):
         return False
-    features = there.payload["available_product_features"] or ()
+    features = organization_object.payload["available_product_features"] or ()
     return not any(feature.get("key") == "approvals" for feature in features)
 
 
-def _born_free(change: Change, newer: Gate) -> Change:
-    """A create on an old server, which would wait on a newer one."""
-    if not newer.waits or change.gate.waits:
+def _note_ungated_create(change: Change, newer_gate: Gate) -> Change:
+    """Return the change with a note if an old server lets a create pass that a newer one gates."""
+    if not newer_gate.waits or change.gate.waits:
         return change
-    note = f"PostHog of early 2026, as this server is, gates no creates; {newer.policy} would"
+    note = f"PostHog of early 2026, as this server is, gates no creates; {newer_gate.policy} would"
     return replace(change, gate=replace(change.gate, note=joined(note, change.gate.note)))
 
 
-def _gate_off(change: Change) -> Finding:
+def _report_gate_off(change: Change) -> Finding:
     organization = change.address.organization
     return Finding(
         code=OFF,

@@ -1,11 +1,11 @@
-"""The sentences of the forecast: what makes a policy gate, with the numbers."""
+"""Write the sentences of the forecast: why a policy gates, with the numbers."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from reconciler.model import ABSENT, ChangeRequest
 from reconciler.plan.approvals.actions import ActionMatch
-from reconciler.plan.approvals.conditions import ROLLOUT, Answer, Positions, is_number
+from reconciler.plan.approvals.conditions import ROLLOUT, ConditionResult, Positions, is_number
 
 _STATES: Final = frozenset({"pending", "approved", "applied", "rejected", "expired", "failed"})
 _BECOMES: Final = {
@@ -26,23 +26,23 @@ _CHANGES: Final = {
 }
 
 
-def condition(conditions: Any, answer: Answer, meeting: ActionMatch) -> str:
-    """`rollout_percentage changes by more than 20 (10 -> 50)`: what holds the write back."""
-    field, moved = ROLLOUT, meeting.moved
-    if not conditions or answer.why:
-        sentence = meeting.moved or f"every change of {ROLLOUT}"
-        moved = "" if meeting.moved else _numbers(meeting, ROLLOUT, ())
+def describe_condition(conditions: Any, result: ConditionResult, action_match: ActionMatch) -> str:
+    """Return why the write is gated: `rollout_percentage changes by more than 20 (10 -> 50)`."""
+    field, detail = ROLLOUT, action_match.transition
+    if not conditions or result.fault:
+        sentence = action_match.transition or f"every change of {ROLLOUT}"
+        detail = "" if action_match.transition else _describe_values(action_match, ROLLOUT, ())
     else:
         field = conditions["field"]
-        sentence = rule(conditions)
-        moved = meeting.moved or _numbers(meeting, field, answer.paths)
-    said = sentence + (f" ({moved})" if moved else "")
-    return f"{said}; {answer.why}, so it gates everything" if answer.why else said
+        sentence = describe_conditions(conditions)
+        detail = action_match.transition or _describe_values(action_match, field, result.paths)
+    text = sentence + (f" ({detail})" if detail else "")
+    return f"{text}; {result.fault}, so it gates everything" if result.fault else text
 
 
-def rule(conditions: Mapping[str, Any]) -> str:
-    """Well-formed conditions as words, without numbers of a change."""
-    field, value = conditions["field"], show(conditions.get("value"))
+def describe_conditions(conditions: Mapping[str, Any]) -> str:
+    """Return valid conditions in words, without the numbers of a change."""
+    field, value = conditions["field"], format_value(conditions.get("value"))
     match conditions["type"]:
         case "before_after":
             return f"{field} {_BECOMES[conditions['operator']]} {value}"
@@ -52,31 +52,33 @@ def rule(conditions: Mapping[str, Any]) -> str:
             return f"every change of {field}"
 
 
-def _numbers(meeting: ActionMatch, field: str, paths: tuple[str, ...]) -> str:
-    """`10 -> 50`; with the position where several are meant."""
-    before, after = meeting.fields.get(field, ({}, {}))
-    moved = paths or tuple(
+def _describe_values(action_match: ActionMatch, field: str, paths: tuple[str, ...]) -> str:
+    """Return the values before and after: `10 -> 50`, with the position if there are several."""
+    before, after = action_match.fields.get(field, ({}, {}))
+    changed_paths = paths or tuple(
         path
         for path in dict.fromkeys((*before, *after))
         if before.get(path, ABSENT) != after.get(path, ABSENT)
     )
     if field != ROLLOUT:
-        return ", ".join(moved)
-    if len(moved) == 1 and len({*before, *after}) == 1:
-        return _step(before, after, moved[0])
-    return ", ".join(f"{_place(path)}: {_step(before, after, path)}" for path in moved)
+        return ", ".join(changed_paths)
+    if len(changed_paths) == 1 and len({*before, *after}) == 1:
+        return _describe_step(before, after, changed_paths[0])
+    return ", ".join(
+        f"{_shorten_path(path)}: {_describe_step(before, after, path)}" for path in changed_paths
+    )
 
 
-def _place(path: str) -> str:
+def _shorten_path(path: str) -> str:
     return path.removesuffix(f".{ROLLOUT}").removesuffix(".exclusion_percentage")
 
 
-def _step(before: Positions, after: Positions, path: str) -> str:
-    return f"{show(before.get(path, ABSENT))} -> {show(after.get(path, ABSENT))}"
+def _describe_step(before: Positions, after: Positions, path: str) -> str:
+    return f"{format_value(before.get(path, ABSENT))} -> {format_value(after.get(path, ABSENT))}"
 
 
-def show(value: Any) -> str:
-    """A value as a person would write it."""
+def format_value(value: Any) -> str:
+    """Return a value as a person would write it."""
     if value is ABSENT:
         return "nothing"
     if value is None:
@@ -86,22 +88,22 @@ def show(value: Any) -> str:
     return str(value)
 
 
-def request(found: ChangeRequest, version: Any, *, replaced: bool = False) -> str:
-    """Return an open change request in words: whose, until when, whether it still can apply.
+def describe_request(change_request: ChangeRequest, version: Any, *, replaced: bool = False) -> str:
+    """Return an open change request in words: requester, expiry, and whether it can be applied.
 
-    `replaced`: whether apply will cancel it; else a person has to, if it cannot be applied.
+    `replaced`: whether apply will cancel it; otherwise a person has to, if it cannot be applied.
     """
-    intent = found.payload.get("intent") or {}
-    filed = (intent.get("preconditions") or {}).get("version")
-    said = f"change request {found.id} of {found.requester or 'somebody unknown'}"
-    said += f" ({found.action_key}, {found.state}"
-    if found.payload.get("expires_at"):
-        said += f", expires {found.payload['expires_at']}"
-    said += ")"
-    if found.state not in _STATES:
-        said += f"; its state {found.state!r} is not known to this program: it counts as open"
-    moved = filed is not None and version is not None and filed != version
-    if moved or found.payload.get("validation_status") == "stale":
-        said += "; the flag has moved since it was filed, so it cannot be applied any more"
-        said += "" if replaced else ": have it cancelled and apply again"
-    return said
+    intent = change_request.payload.get("intent") or {}
+    filed_version = (intent.get("preconditions") or {}).get("version")
+    text = f"change request {change_request.id} of {change_request.requester or 'somebody unknown'}"
+    text += f" ({change_request.action_key}, {change_request.state}"
+    if change_request.payload.get("expires_at"):
+        text += f", expires {change_request.payload['expires_at']}"
+    text += ")"
+    if change_request.state not in _STATES:
+        text += f"; its state {change_request.state!r} is unknown, so it is treated as open"
+    has_changed = filed_version is not None and version is not None and filed_version != version
+    if has_changed or change_request.payload.get("validation_status") == "stale":
+        text += "; the flag has changed since it was filed, so it can no longer be applied"
+        text += "" if replaced else ": have it cancelled and apply again"
+    return text

@@ -1,7 +1,7 @@
-"""The policies that a flag's write will meet: the live ones, as this plan leaves them.
+"""Find the policies that apply when flags are written: the live ones, as this plan leaves them.
 
-Policies are written before flags, so a flag meets what the same plan makes of them; what only
-weakens is written after the flags, so it meets that as it was.
+Policies are written before flags, so the planned policy applies; a policy that is only weakened is
+written after the flags, so the live one applies.
 """
 
 from collections import defaultdict
@@ -27,90 +27,90 @@ class Policy:
 
     @property
     def action(self) -> str:
-        """The action key, which is its name."""
+        """Return the action key, which is the name."""
         return self.address.name
 
     @property
     def enabled(self) -> bool:
-        """A disabled policy, or one that goes, gates nothing."""
+        """Return whether the policy gates anything; a deleted one counts as disabled."""
         return self.spec.get("enabled", True) is True
 
     @property
     def conditions(self) -> Any:
-        """As the server stores them."""
+        """Return the conditions as the server stores them."""
         return self.spec.get("conditions")
 
     @property
     def quorum(self) -> int | None:
-        """How many have to approve."""
+        """Return how many people have to approve."""
         quorum = (self.spec.get("approvers") or {}).get("quorum")
         return quorum if isinstance(quorum, int) and not isinstance(quorum, bool) else None
 
 
-def existing(live: Live) -> Mapping[Scope, Mapping[str, Policy]]:
-    """The live policies of each project, by action."""
+def list_live_policies(live: Live) -> Mapping[Scope, Mapping[str, Policy]]:
+    """Return the live policies of each project, by action."""
     policies: dict[Scope, dict[str, Policy]] = defaultdict(dict)
-    for address, there in live.resources.items():
+    for address, live_policy in live.resources.items():
         if address.kind == KIND:
-            spec = {**KINDS[KIND].defaults, **there.spec}
-            policies[address.parts[:-1]][address.name] = Policy(address, spec, there.id)
+            spec = {**KINDS[KIND].defaults, **live_policy.spec}
+            policies[address.parts[:-1]][address.name] = Policy(address, spec, live_policy.id)
     return policies
 
 
-def planned(
+def list_planned_policies(
     changes: tuple[Change, ...], live: Live, last: Collection[Address] = ()
 ) -> Mapping[Scope, Mapping[str, Policy]]:
-    """The policies of each project as flags meet them; one that is deleted is left in, disabled.
+    """Return the policies of each project when flags are written; a deleted one is disabled.
 
     `last` are policies that this plan weakens after the flags are written.
     """
-    policies = {scope: dict(there) for scope, there in existing(live).items()}
+    policies = {scope: dict(by_action) for scope, by_action in list_live_policies(live).items()}
     for change in changes:
         if change.address.kind != KIND or change.action is Action.NONE:
             continue
-        there = policies.setdefault(change.address.parts[:-1], {})
+        project_policies = policies.setdefault(change.address.parts[:-1], {})
         if change.address not in last:
-            after(there, change)
-        elif (policy := found(there, change)) is not None:
-            there[policy.action] = replace(policy, planned="weakened afterwards")
+            apply_policy_change(project_policies, change)
+        elif (policy := find_policy(project_policies, change)) is not None:
+            project_policies[policy.action] = replace(policy, planned="weakened afterwards")
     return policies
 
 
-def after(policies: dict[str, Policy], change: Change) -> None:
-    """Carry one policy change out, in place."""
-    before = found(policies, change)
+def apply_policy_change(policies: dict[str, Policy], change: Change) -> None:
+    """Apply one policy change to `policies`, in place."""
+    before = find_policy(policies, change)
     if before is not None:
         policies.pop(before.action, None)
-    changed = outcome(change, before)
-    if changed is not None:
-        policies[changed.action] = changed
+    policy = predict_policy(change, before)
+    if policy is not None:
+        policies[policy.action] = policy
     elif before is not None:
-        gone = {**before.spec, "enabled": False}
-        policies[before.action] = replace(before, spec=gone, planned="deleted")
+        disabled_spec = {**before.spec, "enabled": False}
+        policies[before.action] = replace(before, spec=disabled_spec, planned="deleted")
 
 
-def found(policies: Mapping[str, Policy], change: Change) -> Policy | None:
-    """The policy that a change is about; a renamed one is found by its id."""
+def find_policy(policies: Mapping[str, Policy], change: Change) -> Policy | None:
+    """Return the policy that a change is about; a renamed one is found by its id."""
     if change.live_id is None:
         return policies.get(change.address.name)
     same = (policy for policy in policies.values() if policy.id == change.live_id)
     return next(same, policies.get(change.address.name))
 
 
-def outcome(change: Change, before: Policy | None) -> Policy | None:
-    """The policy that a change leaves behind; None where it deletes it."""
+def predict_policy(change: Change, before: Policy | None) -> Policy | None:
+    """Return the policy after a change; None if it is deleted."""
     match change.action:
         case Action.CREATE:
-            return Policy(change.address, _spec(change, None), None, "created")
+            return Policy(change.address, _merge_spec(change, None), None, "created")
         case Action.UPDATE:
-            return Policy(change.address, _spec(change, before), change.live_id, "changed")
+            return Policy(change.address, _merge_spec(change, before), change.live_id, "changed")
         case Action.DELETE:
             return None
         case Action.NONE:
             return before
 
 
-def _spec(change: Change, before: Policy | None) -> Spec:
-    """What is sent over what is there; parts that are ignored stay as they are live."""
-    there = before.spec if before is not None else KINDS[KIND].defaults
-    return {**there, **moving(change)}
+def _merge_spec(change: Change, before: Policy | None) -> Spec:
+    """Return the live spec with the written fields replaced; ignored fields keep their value."""
+    live_spec = before.spec if before is not None else KINDS[KIND].defaults
+    return {**live_spec, **moving(change)}

@@ -1,8 +1,8 @@
-"""Whether somebody approved what they wrote themselves.
+"""Find people who approved what they wrote themselves.
 
-PostHog forbids to approve one's own request, and takes whoever filed it for its author. A
-pipeline files under one key for everybody, so the author of the commit may approve it: only who
-knows both names can see that.
+PostHog forbids approving your own request, and treats the user who filed it as its author. A
+pipeline files every request with one key, so the author of the commit may approve it: this is
+visible only with the names from git and from PostHog.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -28,18 +28,18 @@ AUTHOR_UNKNOWN: Final = "author-unknown"
 CODES: Final = frozenset({APPROVED_BY_AUTHOR, AUTHOR_UNKNOWN})
 
 
-_ITEM: Final = "[]"  # the last step of a path: any place of a list
+_ITEM: Final = "[]"  # the last step of a path: any item of a list
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """One value that a request proposes; ABSENT: that nothing is there.
+class ProposedValue:
+    """One value that a request proposes; ABSENT if it removes the value.
 
     Attributes:
-        path: where in the spec; with `[]` at its end, anywhere in that list.
-        value: a scalar, or what is empty; of a list its item.
-        certain: whether the request changes it. PostHog sends `filters` as a whole, and names the
-            places that an approval is about only (contract 7.2).
+        path: the path in the spec; with `[]` at its end, any item of that list.
+        value: a scalar, an empty value, or the item of a list.
+        certain: whether the request changes it. PostHog sends `filters` as a whole, and names only
+            the positions that an approval is about (contract 7.2).
 
     """
 
@@ -47,27 +47,27 @@ class Fact:
     value: Any
     certain: bool = True
 
-    def holds(self, spec: Spec | None) -> bool:
-        """Return whether a document says the same."""
+    def is_in(self, spec: Spec | None) -> bool:
+        """Return whether a spec has this value."""
         if spec is None or self.path[0] not in spec:
             return False
         if self.path[-1] == _ITEM:
-            found = value_at(spec, self.path[:-1], ())
-            return isinstance(found, list) and self.value in found
+            items = value_at(spec, self.path[:-1], ())
+            return isinstance(items, list) and self.value in items
         return bool(value_at(spec, self.path, ABSENT) == self.value)
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """Who wrote what a request proposes, as far as that is known.
+class Authorship:
+    """The authors of what a request proposes, as far as they are known.
 
     Attributes:
-        authors: of what it certainly changes.
-        doubtful: people who wrote something of it that it may not change at all, or who may have
-            written it: the history fits more than one commit.
-        commits: those of `authors`.
-        unknown: why an author cannot be known; empty if that is not so.
-        mailmap: whether `.mailmap` is another one than at the base.
+        authors: authors of values that it certainly changes.
+        doubtful: authors of values that it may not change, and possible authors if the history
+            fits more than one commit.
+        commits: the commits of `authors`.
+        unknown: why an author cannot be known; empty if all are known.
+        mailmap: whether `.mailmap` differs from the one at the base.
 
     """
 
@@ -78,134 +78,148 @@ class Written:
     mailmap: bool = False
 
 
-def facts(request: ChangeRequest, proposed: Spec, before: Spec | None) -> tuple[Fact, ...]:
-    """Return what a request proposes.
+def list_proposed_values(
+    request: ChangeRequest, proposed: Spec, before: Spec | None
+) -> tuple[ProposedValue, ...]:
+    """Return the values that a request proposes.
 
     Args:
         request: the request.
-        proposed: what it would write, in the language of the files.
-        before: what was declared when everything was applied last; None if that is not known.
+        proposed: the spec that it would write, in the language of the files.
+        before: the declared spec when everything was last applied; None if it is not known.
 
     """
-    places = dict(_places(request.payload.get("intent") or {}))
-    found: list[Fact] = []
+    positions = dict(_list_positions(request.payload.get("intent") or {}))
+    proposed_values: list[ProposedValue] = []
     for name, value in proposed.items():
-        every = list(_leaves((name,), value, before, creates=request.resource_id is None))
+        leaves = list(
+            _list_changed_values((name,), value, before, creates=request.resource_id is None)
+        )
         if name != "filters" or request.resource_id is None:
-            found.extend(every)
+            proposed_values.extend(leaves)
             continue
-        named = {path for path, moved in places.items() if moved}
-        found.extend(Fact(path, value_at(proposed, path, ABSENT)) for path in named)
+        named = {path for path, is_changed in positions.items() if is_changed}
+        proposed_values.extend(
+            ProposedValue(path, value_at(proposed, path, ABSENT)) for path in named
+        )
         if before is not None:
-            rest = (one for one in every if one.path not in places)
-            found.extend(Fact(one.path, one.value, certain=False) for one in rest)
-    return tuple(found)
+            others = (leaf for leaf in leaves if leaf.path not in positions)
+            proposed_values.extend(
+                ProposedValue(leaf.path, leaf.value, certain=False) for leaf in others
+            )
+    return tuple(proposed_values)
 
 
-def _places(intent: Mapping[str, Any]) -> Iterator[tuple[Path, bool]]:
-    """Return the places that an approval is about, and whether the request changes each."""
+def _list_positions(intent: Mapping[str, Any]) -> Iterator[tuple[Path, bool]]:
+    """Yield the positions that an approval is about, and whether the request changes each."""
     sides = []
     for side in ("current_state", "gated_changes"):
         rows = (intent.get(side) or {}).get("rollout_percentage") or ()
-        good = (row for row in rows if isinstance(row, Mapping) and "path" in row)
-        sides.append({str(row["path"]): row.get("value") for row in good})
-    was, now = sides
-    for path in {**was, **now}:
-        yield parse_path(f"filters.{path}"), was.get(path, ABSENT) != now.get(path, ABSENT)
+        valid = (row for row in rows if isinstance(row, Mapping) and "path" in row)
+        sides.append({str(row["path"]): row.get("value") for row in valid})
+    before, after = sides
+    for path in {**before, **after}:
+        yield parse_path(f"filters.{path}"), before.get(path, ABSENT) != after.get(path, ABSENT)
 
 
-def _leaves(path: Path, value: Any, before: Spec | None, *, creates: bool) -> Iterator[Fact]:
-    """Return the values that differ from what was declared before; all if nothing differs."""
-    every = list(_flat(path, value))
+def _list_changed_values(
+    path: Path, value: Any, before: Spec | None, *, creates: bool
+) -> Iterator[ProposedValue]:
+    """Yield the values that differ from what was declared before; all if nothing differs."""
+    leaves = list(_flatten(path, value))
     if before is None or creates:
-        yield from every
+        yield from leaves
         return
     old = before.get(str(path[0]), ABSENT)
-    known = list(_flat(path, old)) if old is not ABSENT else []
-    news = [one for one in every if one not in known]
-    now = {one.path for one in every}
-    news += [Fact(one.path, ABSENT) for one in known if one.path not in now]
-    yield from news or every
+    old_leaves = list(_flatten(path, old)) if old is not ABSENT else []
+    changed = [leaf for leaf in leaves if leaf not in old_leaves]
+    paths = {leaf.path for leaf in leaves}
+    changed += [ProposedValue(leaf.path, ABSENT) for leaf in old_leaves if leaf.path not in paths]
+    yield from changed or leaves
 
 
-def _flat(path: Path, value: Any) -> Iterator[Fact]:
-    """Return every value below a place; of a list its items, wherever they are in it, as well."""
+def _flatten(path: Path, value: Any) -> Iterator[ProposedValue]:
+    """Yield every value below a path; of a list also its items, at any position."""
     if isinstance(value, Mapping) and value:
         for name, inner in value.items():
-            yield from _flat((*path, name), inner)
+            yield from _flatten((*path, name), inner)
     elif isinstance(value, list) and value:
         for index, item in enumerate(value):
-            yield Fact((*path, _ITEM), item)
+            yield ProposedValue((*path, _ITEM), item)
             if isinstance(item, Mapping | list):
-                yield from _flat((*path, index), item)
+                yield from _flatten((*path, index), item)
     else:
-        yield Fact(path, value)
+        yield ProposedValue(path, value)
 
 
-def own(request: ChangeRequest, authors: Collection[str]) -> tuple[str, ...]:
-    """Who approved a request and wrote what it proposes, as they voted."""
-    wrote = {email.casefold() for email in authors}
-    voted = dict.fromkeys(vote.person for vote in request.votes if vote.approved)
-    return tuple(person for person in voted if person.casefold() in wrote)
+def find_self_approvers(request: ChangeRequest, authors: Collection[str]) -> tuple[str, ...]:
+    """Return the people who approved a request and wrote what it proposes, in order of votes."""
+    folded_authors = {email.casefold() for email in authors}
+    voters = dict.fromkeys(vote.person for vote in request.votes if vote.approved)
+    return tuple(person for person in voters if person.casefold() in folded_authors)
 
 
-def unknown(authors: Collection[str], people: Mapping[str, Person]) -> tuple[str, ...]:
-    """Authors that are nobody's address here: they may be anybody. None where nobody is known."""
+def find_unknown_authors(authors: Collection[str], people: Mapping[str, Person]) -> tuple[str, ...]:
+    """Return the authors without a known address; nobody if no addresses are known."""
     if not people:
         return ()
     known = {email.casefold() for email in people}
     return tuple(email for email in authors if email.casefold() not in known)
 
 
-def remark(request: ChangeRequest, written: Written, people: Mapping[str, Person]) -> str:
-    """Return a sentence on who approved a request, if there is something to say."""
-    if found := own(request, written.authors):
-        return f"approved by its own author: {', '.join(found)}"
-    if why := _doubt(request, written, people):
-        return f"it is not known whether its author approved it: {why}"
+def describe_self_approval(
+    request: ChangeRequest, written: Authorship, people: Mapping[str, Person]
+) -> str:
+    """Return a sentence about approvals by the author of a request; empty if there are none."""
+    if approvers := find_self_approvers(request, written.authors):
+        return f"approved by its own author: {', '.join(approvers)}"
+    if doubt := _explain_doubt(request, written, people):
+        return f"it is not known whether its author approved it: {doubt}"
     return ""
 
 
-def _doubt(request: ChangeRequest, written: Written, people: Mapping[str, Person]) -> str:
+def _explain_doubt(
+    request: ChangeRequest, written: Authorship, people: Mapping[str, Person]
+) -> str:
     """Return why it is not known whether an author approved a request; empty if it is."""
-    if maybe := own(request, written.doubtful):
-        return f"{', '.join(maybe)} may have written it, or a part of it"
-    if strange := unknown(written.authors, people):
-        return f"nobody in {request.organization} has the address {', '.join(strange)}"
+    if possible := find_self_approvers(request, written.doubtful):
+        return f"{', '.join(possible)} may have written it, or a part of it"
+    if unknown_authors := find_unknown_authors(written.authors, people):
+        return f"nobody in {request.organization} has the address {', '.join(unknown_authors)}"
     return written.unknown
 
 
-def findings(
+def find_self_approvals(
     request: ChangeRequest,
-    written: Written,
+    written: Authorship,
     people: Mapping[str, Person],
     *,
     address: Address,
     source: Source | None,
 ) -> Iterator[Finding]:
-    """Return what is to be said of the votes on one request."""
+    """Yield a finding if an author approved a request, or may have."""
     if not any(vote.approved for vote in request.votes):
         return
-    changed = "; .mailmap was changed and counts once it is applied" if written.mailmap else ""
-    if found := own(request, written.authors):
-        filed = f"it was filed by {request.requester or 'another user'}, so PostHog saw two people"
+    mailmap_note = "; .mailmap was changed and counts once it is applied" if written.mailmap else ""
+    if approvers := find_self_approvers(request, written.authors):
+        reason = f"it was filed by {request.requester or 'another user'}, so PostHog saw two people"
         yield Finding(
             APPROVED_BY_AUTHOR,
             Severity.WARNING,
             f"{address}: change request {request.id} was approved by its own author: "
-            f"{', '.join(found)}",
-            why=f"{filed}{changed}",
+            f"{', '.join(approvers)}",
+            why=f"{reason}{mailmap_note}",
             fix="have somebody else look at it; a required review in git keeps it from recurring",
             source=source,
             address=address,
         )
-    elif why := _doubt(request, written, people):
+    elif doubt := _explain_doubt(request, written, people):
         yield Finding(
             AUTHOR_UNKNOWN,
             Severity.NOTICE,
             f"{address}: it is not known whether change request {request.id} was approved by its "
             "own author",
-            why=f"{why}{changed}",
+            why=f"{doubt}{mailmap_note}",
             fix="compare its approvers with git log; .mailmap says whose an address is",
             source=source,
             address=address,

@@ -1,7 +1,7 @@
-"""Which generation of PostHog answers: learnt from what was read, since no endpoint says it.
+"""Detect the generation of the PostHog server from what was read: no endpoint reports it.
 
-The first generation (G1, early 2026) gates no creates, looks at one action a call, knows other
-rollout positions, and has no release conditions. The second (G2) does what the contract describes.
+The first generation (G1, early 2026) gates no creates, checks one action per call, has other
+rollout positions, and no release conditions. The second (G2) behaves as the contract describes.
 """
 
 from collections.abc import Iterator
@@ -18,32 +18,32 @@ class Generation(Enum):
     G2 = "g2"
 
 
-def learn(live: Live) -> Generation | None:
-    """The generation of the server that was read; None if nothing read gives it away.
+def detect_generation(live: Live) -> Generation | None:
+    """Return the generation of the server; None if nothing that was read shows it.
 
-    Flags of G2 say whether they are archived, those of G1 do not (contract 9.1). Without a flag,
-    a request of G2 tells by a key that G1 does not have (7.2), and membership levels that were
-    stored as text by their type (3.1).
+    Flags of G2 say whether they are archived, those of G1 do not (contract 9.1). Without a flag, a
+    request of G2 has a key that G1 does not have (contract 7.2), and membership levels are stored
+    as text by G1 only (contract 3.1).
     """
-    flags = list(_flags(live))
+    flags = list(_list_flag_payloads(live))
     if flags:
         return Generation.G2 if any("archived" in flag for flag in flags) else Generation.G1
     for request in (*live.change_requests, *live.rejections):
         intent = request.payload.get("intent") or {}
         if "skip_opportunistic_filter_cleanup" in intent:
             return Generation.G2
-    if any(isinstance(level, str) for level in _levels(live)):
+    if any(isinstance(level, str) for level in _list_bypass_levels(live)):
         return Generation.G1
     return None
 
 
-def _flags(live: Live) -> Iterator[Payload]:
-    for address, there in live.resources.items():
+def _list_flag_payloads(live: Live) -> Iterator[Payload]:
+    for address, live_flag in live.resources.items():
         if KINDS[address.kind].gated:
-            yield there.payload
+            yield live_flag.payload
 
 
-def _levels(live: Live) -> Iterator[object]:
-    for address, there in live.resources.items():
+def _list_bypass_levels(live: Live) -> Iterator[object]:
+    for address, live_policy in live.resources.items():
         if address.kind == "ApprovalPolicy":
-            yield from there.payload.get("bypass_org_membership_levels") or ()
+            yield from live_policy.payload.get("bypass_org_membership_levels") or ()

@@ -14,8 +14,13 @@ from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Severity, moving
 from reconciler.plan.approvals import approvers, messages, server_generation
 from reconciler.plan.approvals import policies as approvals_policies
-from reconciler.plan.approvals.actions import UPDATE, rollout
-from reconciler.plan.approvals.conditions import ROLLOUT, Answer, evaluate, fault
+from reconciler.plan.approvals.actions import UPDATE, list_rollout_positions
+from reconciler.plan.approvals.conditions import (
+    ROLLOUT,
+    ConditionResult,
+    evaluate_conditions,
+    find_fault,
+)
 from reconciler.plan.approvals.evaluation import GateEvaluator
 from reconciler.plan.approvals.policies import KIND, Policy
 from reconciler.plan.approvals.server_generation import Generation
@@ -59,7 +64,7 @@ class NeededHistory:
 
 def find_needed_history(changes: Sequence[Change], live: Live) -> NeededHistory:
     """Find what has to be read from git before planning; nothing for most plans."""
-    live_policies = approvals_policies.existing(live)
+    live_policies = approvals_policies.list_live_policies(live)
     flags = {
         change.address
         for change in changes
@@ -79,7 +84,11 @@ def find_needed_history(changes: Sequence[Change], live: Live) -> NeededHistory:
 
 def _limits_steps(policy: Policy) -> bool:
     conditions = policy.conditions
-    if not policy.enabled or not isinstance(conditions, Mapping) or fault(conditions) is not None:
+    if (
+        not policy.enabled
+        or not isinstance(conditions, Mapping)
+        or find_fault(conditions) is not None
+    ):
         return False
     return bool(conditions["type"] == "change_amount" and conditions["field"] == ROLLOUT)
 
@@ -90,17 +99,17 @@ def find_stepwise_evasions(
     """Find changes in steps and restored policies, in the order of the changes."""
     if not recent:
         return
-    generation = server_generation.learn(live) or Generation.G2
+    generation = server_generation.detect_generation(live) or Generation.G2
     for write in rules.find_writes_under_policies(changes, live, evaluator):
         policy = write.update
         if write.sends_ungated_filters and policy is not None and _limits_steps(policy):
             yield from _find_steps(write, policy, recent, generation)
-    live_policies = approvals_policies.existing(live)
-    membership = Membership(approvers.members(live), {})
+    live_policies = approvals_policies.list_live_policies(live)
+    membership = Membership(approvers.list_role_members(live), {})
     for change in changes:
         if change.address.kind == KIND and change.action in {Action.CREATE, Action.UPDATE}:
             in_project = live_policies.get(change.address.parts[:-1], {})
-            now = approvals_policies.found(in_project, change)
+            now = approvals_policies.find_policy(in_project, change)
             yield from _find_restored(change, now, recent, membership)
 
 
@@ -145,7 +154,7 @@ def _list_percentages(
     def read_percentages(filters: Mapping[str, Any]) -> _Percentages:
         reach = audience.compute_reach(filters)
         by_audience = {str(reached): percentage for reached, percentage in reach.items()}
-        return _Percentages(rollout(filters, generation), by_audience)
+        return _Percentages(list_rollout_positions(filters, generation), by_audience)
 
     resources = (state.resources.get(write.change.address) for state in recent)
     declared = [
@@ -160,8 +169,10 @@ def _list_percentages(
     return [state for k, state in enumerate(history) if k == 0 or history[k - 1] != state]
 
 
-def _evaluate_step(policy: Policy, before: Mapping[str, Any], after: Mapping[str, Any]) -> Answer:
-    return evaluate(policy.conditions, {ROLLOUT: (before, after)})
+def _evaluate_step(
+    policy: Policy, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> ConditionResult:
+    return evaluate_conditions(policy.conditions, {ROLLOUT: (before, after)})
 
 
 def _check_total(change: Change, policy: Policy, history: Sequence[_Percentages]) -> Finding | None:
@@ -180,14 +191,14 @@ def _warn_of_steps(
     change: Change, policy: Policy, path: str, states: Sequence[Mapping[str, Any]]
 ) -> Finding:
     values = [state[path] for state in states if path in state]
-    steps = [messages.show(value) for value, _ in groupby(values)]
+    steps = [messages.format_value(value) for value, _ in groupby(values)]
     return Finding(
         code=WALKED,
         severity=Severity.WARNING,
         message=f"{change.address} stays below the limit of {policy.address} in steps: "
         f"{path.removesuffix(f'.{ROLLOUT}')} {' -> '.join(steps)} within a few commits",
         why=f"{steps[0]} -> {steps[-1]} at once would need approval: "
-        f"{messages.rule(policy.conditions)}",
+        f"{messages.describe_conditions(policy.conditions)}",
         fix="have an approver of the policy review all of these steps together",
         source=change.source,
         address=change.address,
@@ -201,7 +212,7 @@ def _find_restored(
     change: Change, now: Policy | None, recent: RecentStates, membership: Membership
 ) -> Iterator[Finding]:
     """Find a policy that recent commits weakened, and that this plan restores."""
-    after = approvals_policies.outcome(change, now)
+    after = approvals_policies.predict_policy(change, now)
     declared = _list_declared_policies(change, now, recent)
     for place, former in enumerate(declared):
         if former is None or not former.enabled:

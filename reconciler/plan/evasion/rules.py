@@ -13,7 +13,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import Action, Change, Finding, Live, Severity, Verdict, moving
 from reconciler.plan.approvals import forecast, server_generation
 from reconciler.plan.approvals.actions import DISABLE, ENABLE, UPDATE
-from reconciler.plan.approvals.conditions import ROLLOUT, evaluate
+from reconciler.plan.approvals.conditions import ROLLOUT, evaluate_conditions
 from reconciler.plan.approvals.evaluation import GateEvaluator
 from reconciler.plan.approvals.policies import Policy
 from reconciler.plan.approvals.server_generation import Generation
@@ -76,7 +76,7 @@ def find_writes_under_policies(
     changes: tuple[Change, ...], live: Live, evaluator: GateEvaluator
 ) -> Iterator[WriteUnderPolicies]:
     """Find the writes of existing flags for which there is a gate to evade."""
-    generation = server_generation.learn(live) or Generation.G2
+    generation = server_generation.detect_generation(live) or Generation.G2
     for change in changes:
         if not KINDS[change.address.kind].gated or change.before is None:
             continue
@@ -94,7 +94,7 @@ def _find_policies(change: Change, evaluator: GateEvaluator) -> Mapping[str, Pol
         for action in (ENABLE, DISABLE, UPDATE)
         if (policy := in_project.get(action)) is not None
         and policy.enabled
-        and not evaluator.people.bypass(policy).passes
+        and not evaluator.people.find_bypass(policy).passes
     }
 
 
@@ -127,8 +127,8 @@ def _are_filters_gated(change: Change, evaluator: GateEvaluator, generation: Gen
     gate = change.gate
     if gate.verdict is Verdict.NONE or (gate.policy or "").endswith(f"/{UPDATE}"):
         return gate.waits
-    calls = evaluator.of(change, change.before, generation)
-    return any(c.meeting.action == UPDATE and c.verdict is Verdict.APPROVAL for c in calls)
+    calls = evaluator.evaluate_calls(change, change.before, generation)
+    return any(c.action_match.action == UPDATE and c.verdict is Verdict.APPROVAL for c in calls)
 
 
 def _mask_numbers(filters: Mapping[str, Any]) -> Any:
@@ -148,7 +148,11 @@ def _mask_percentage(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _check_switched_off(write: WriteUnderPolicies) -> Iterator[Finding]:
     policy = write.policies.get(DISABLE)
-    if policy is None or not write.was_active or not evaluate(policy.conditions, {}).gates:
+    if (
+        policy is None
+        or not write.was_active
+        or not evaluate_conditions(policy.conditions, {}).gates
+    ):
         return
     if end := _describe_end(write):
         yield _warning(
@@ -192,7 +196,8 @@ def _check_percentages(
     changed = [
         f"{shorten(name)} from {format_percent(was)} to {format_percent(now)}"
         for name, was, now in steps
-        if was != now and evaluate(policy.conditions, {ROLLOUT: ({name: was}, {name: now})}).gates
+        if was != now
+        and evaluate_conditions(policy.conditions, {ROLLOUT: ({name: was}, {name: now})}).gates
     ]
     if changed:
         yield _warning(

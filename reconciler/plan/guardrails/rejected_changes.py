@@ -121,7 +121,7 @@ def _of_policy(change: Change, live: Live) -> Iterator[RejectedValue]:
     if (
         new
         and change.address.name in _RESERVED
-        and server_generation.learn(live) is not Generation.G1
+        and server_generation.detect_generation(live) is not Generation.G1
     ):
         message = "PostHog does not take a new policy for this action yet"
         yield RejectedValue((), message, "", "remove the document")
@@ -187,7 +187,11 @@ def _of_flag(change: Change) -> Iterator[RejectedValue]:
 def _of_archive(change: Change, live: Live) -> Iterator[RejectedValue]:
     """Find a flag for the archive, which early servers do not have: they drop the field (9.1)."""
     wanted = change.desired is not None and change.desired.spec.get("archived")
-    if wanted and "archived" in _moved(change) and server_generation.learn(live) is Generation.G1:
+    if (
+        wanted
+        and "archived" in _moved(change)
+        and server_generation.detect_generation(live) is Generation.G1
+    ):
         fix = "remove `archived`, or upgrade PostHog"
         message = "this PostHog is too old to archive flags"
         yield RejectedValue(("archived",), message, "it ignores `archived` without an error", fix)

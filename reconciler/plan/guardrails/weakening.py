@@ -35,8 +35,8 @@ def _used(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
     sends both at once means to use it. A policy that changes both ways goes before them.
     """
     flags = tuple(change for change in changes if KINDS[change.address.kind].gated)
-    as_it_is = forecast.forecast(flags, live, last=())
-    at_last = {c.address: c.gate for c in forecast.forecast(changes, live, last=())}
+    as_it_is = forecast.forecast_gates(flags, live, last=())
+    at_last = {c.address: c.gate for c in forecast.forecast_gates(changes, live, last=())}
     mixed = {
         str(a) for a, lean in effects.find_gate_effects(changes, live).found.items() if lean.mixed
     }

@@ -21,7 +21,7 @@ from reconciler.model import (
     Verdict,
 )
 from reconciler.plan.approvals import server_generation
-from reconciler.plan.approvals.approvers import members, planned_members
+from reconciler.plan.approvals.approvers import list_planned_members, list_role_members
 from reconciler.plan.approvals.evaluation import CallEvaluation, GateEvaluator
 from reconciler.plan.approvals.policies import KIND as POLICY
 from reconciler.plan.approvals.server_generation import Generation
@@ -47,13 +47,13 @@ def find(saved: Saved, todo: tuple[Change, ...], live: Live) -> Iterator[Finding
         return
     then = GateEvaluator(todo, _then(saved.basis.policies, gated, live))
     now = GateEvaluator(todo, live)
-    spoken = server_generation.learn(live) or Generation.G2
-    crowd = Membership(planned_members(todo, members(live)), {})
+    spoken = server_generation.detect_generation(live) or Generation.G2
+    crowd = Membership(list_planned_members(todo, list_role_members(live)), {})
     planned = {change.address: change for change in saved.changes}
     for change in gated:
         if change.gate.verdict in _STANDS:
             continue
-        met = (side.of(change, change.before, spoken) for side in (then, now))
+        met = (side.evaluate_calls(change, change.before, spoken) for side in (then, now))
         reasons = (*_unasked(planned[change.address], change), *_weaker(*met, crowd=crowd))
         if reasons:
             yield Finding(
@@ -109,14 +109,14 @@ def _weaker(
     then: tuple[CallEvaluation, ...], now: tuple[CallEvaluation, ...], *, crowd: Membership
 ) -> Iterator[str]:
     """What was held back by a policy and is not any more, or by a weaker one."""
-    today = {step.meeting.action: step for step in now}
+    today = {step.action_match.action: step for step in now}
     for step in then:
         if step.verdict is not Verdict.APPROVAL:
             continue
-        other = today.get(step.meeting.action)
+        other = today.get(step.action_match.action)
         if other is None or other.verdict is not Verdict.APPROVAL:
-            yield f"{step.meeting.action} held it back, and does not any more"
+            yield f"{step.action_match.action} held it back, and does not any more"
         for reason in compare(
             step.policy, other.policy if other is not None else None, crowd
         ).weaker:
-            yield f"{step.meeting.action}: {reason.text}"
+            yield f"{step.action_match.action}: {reason.text}"

@@ -27,7 +27,7 @@ def of(
     changes: tuple[Change, ...], desired: Declared, live: Live, asked: PlanSnapshot
 ) -> PlanSnapshot:
     """`asked`, which holds what was asked for, with what was found."""
-    gated = {address.parts for address in forecast.projects(changes)}
+    gated = {address.parts for address in forecast.list_gated_projects(changes)}
     slugs = {address.organization for address in desired.resources}
     slugs |= {change.address.organization for change in changes}
     return replace(

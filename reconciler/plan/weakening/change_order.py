@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.model import Action, Address, Change, Live, level_number
-from reconciler.plan.approvals.approvers import Members, members, planned_members
+from reconciler.plan.approvals.approvers import Members, list_planned_members, list_role_members
 from reconciler.plan.approvals.policies import Policy, Scope
 from reconciler.plan.weakening.membership import (
     HOWS,
@@ -83,7 +83,7 @@ class World:
     """People and policies at both ends of a plan, and the moves between them."""
 
     def __init__(self, changes: tuple[Change, ...], live: Live, pairs: Iterable[Pair]) -> None:
-        self.moves = tuple(_moves(changes, members(live)))
+        self.moves = tuple(_moves(changes, list_role_members(live)))
         self.before, self.after = live_crowd(live), planned_crowd(changes, live)
         self._pairs: dict[tuple[str, Group], list[Pair]] = defaultdict(list)
         for pair in pairs:
@@ -152,7 +152,7 @@ def _holders(
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Return who holds the role before and after, by lower-case email."""
     organization, name = change.address.organization, change.address.name.casefold()
-    planned = planned_members((change,), held).get((organization, name), ())
+    planned = list_planned_members((change,), held).get((organization, name), ())
     before = (email.lower() for one in names for email in held.get((organization, one), ()))
     return frozenset(before), frozenset(email.lower() for email in planned)
 

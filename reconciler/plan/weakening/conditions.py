@@ -17,10 +17,10 @@ from reconciler.plan.approvals.conditions import (
     OPERATORS,
     RELEASE,
     ROLLOUT,
-    as_number,
-    crashes,
-    exactly,
-    fault,
+    are_crashing,
+    find_fault,
+    to_fraction,
+    to_number,
 )
 
 Pair = tuple[Any, Any]  # before, after: a Fraction, None for null, ABSENT for no position
@@ -51,26 +51,26 @@ def lost(action: str, before: Any, after: Any) -> str | None:
 
 def _opaque(before: Any, after: Any) -> str | None:
     """An action whose rules are not known: only 'everything' can be compared."""
-    if not after or fault(after) is not None:
+    if not after or find_fault(after) is not None:
         return None
-    everything = not before or fault(before) is not None
+    everything = not before or find_fault(before) is not None
     return "every change" if everything else "changes that its former conditions covered"
 
 
 def _of_flip(conditions: Any) -> Gates:
     """Enabling and disabling have no positions: all or nothing (a crash lets nothing through)."""
-    everything = not conditions or fault(conditions) is not None or crashes(conditions)
+    everything = not conditions or find_fault(conditions) is not None or are_crashing(conditions)
     return lambda _: everything
 
 
 def _of_rollout(conditions: Any) -> Gates:
     """What conditions gate of `feature_flag.update`."""
-    if not conditions or fault(conditions) is not None:
+    if not conditions or find_fault(conditions) is not None:
         return lambda pair: pair != _RELEASE_CHANGE
     field, changed = conditions["field"], conditions["type"] == "any_change"
     if field == RELEASE and changed:
         return lambda pair: pair == _RELEASE_CHANGE
-    if field != ROLLOUT or not (changed or as_number(conditions["value"]) is not None):
+    if field != ROLLOUT or not (changed or to_number(conditions["value"]) is not None):
         return lambda _: False
     if changed:
         return lambda pair: pair != _RELEASE_CHANGE and pair[0] != pair[1]
@@ -78,7 +78,10 @@ def _of_rollout(conditions: Any) -> Gates:
 
 
 def _of_numbers(conditions: Mapping[str, Any]) -> Gates:
-    test, limit = OPERATORS[conditions["operator"]], exactly(as_number(conditions["value"]) or 0)
+    test, limit = (
+        OPERATORS[conditions["operator"]],
+        to_fraction(to_number(conditions["value"]) or 0),
+    )
 
     def becomes(pair: Pair) -> bool:
         return isinstance(pair[1], Fraction) and test(pair[1], limit)
@@ -109,11 +112,11 @@ def _points(*conditions: Any) -> list[Pair]:
 
 def _limits(conditions: Iterable[Any], kind: str) -> set[Fraction]:
     return {
-        exactly(limit)
+        to_fraction(limit)
         for one in conditions
         if isinstance(one, Mapping)
         and one.get("type") == kind
-        and (limit := as_number(one.get("value"))) is not None
+        and (limit := to_number(one.get("value"))) is not None
     }
 
 

@@ -30,7 +30,7 @@ def find(
 
     What is the rest of a commit whose apply began is a notice.
     """
-    before = approvals_policies.existing(live)
+    before = approvals_policies.list_live_policies(live)
     effects = Effects(changes, live, _staying(changes, before))
     rest = Rest(begun, live, changes) if begun is not None else None
     return tuple(
@@ -56,7 +56,7 @@ def words(changes: tuple[Change, ...], live: Live) -> frozenset[str]:
     if all(finding.severity is not Severity.ERROR for finding in find(changes, live)):
         return frozenset()
     found = {"default_role"}
-    before = approvals_policies.existing(live)
+    before = approvals_policies.list_live_policies(live)
     for old, new in _staying(changes, before):
         for policy in (old, new):
             found.add(policy.action)
@@ -81,7 +81,7 @@ def _staying(changes: tuple[Change, ...], before: _Policies) -> Iterator[tuple[P
     for scope, policies in before.items():
         for policy in policies.values():
             change = moving.get((scope, policy.id))
-            after = policy if change is None else approvals_policies.outcome(change, policy)
+            after = policy if change is None else approvals_policies.predict_policy(change, policy)
             if after is not None:
                 yield policy, after
 
@@ -89,8 +89,8 @@ def _staying(changes: tuple[Change, ...], before: _Policies) -> Iterator[tuple[P
 def _of_policy(
     change: Change, policies: _Policies, effects: Effects, rest: Rest | None
 ) -> Iterator[Finding]:
-    before = approvals_policies.found(policies.get(change.address.parts[:-1], {}), change)
-    after = approvals_policies.outcome(change, before)
+    before = approvals_policies.find_policy(policies.get(change.address.parts[:-1], {}), change)
+    after = approvals_policies.predict_policy(change, before)
     comparison = compare(before, after, effects.before, effects.after)
     begun = {
         reason

@@ -72,8 +72,8 @@ def find_gate_effects(changes: Iterable[Change], live: Live) -> GateEffects:
     people = any(change.address.kind in PEOPLE for change in moving)
     if not people and not any(change.address.kind == KIND for change in moving):
         return GateEffects()
-    held = approvers.members(live)
-    crowds = Membership(held, {}), Membership(approvers.planned_members(moving, held), {})
+    held = approvers.list_role_members(live)
+    crowds = Membership(held, {}), Membership(approvers.list_planned_members(moving, held), {})
     pairs = tuple(_pairs(moving, live))
     found = {pair.change: _of_policy(pair, crowds) for pair in pairs if pair.change is not None}
     waits: dict[Address, set[Address]] = defaultdict(set)
@@ -88,14 +88,14 @@ def find_gate_effects(changes: Iterable[Change], live: Live) -> GateEffects:
 
 def _pairs(changes: Iterable[Change], live: Live) -> Iterator[Pair]:
     """Every policy that gates before the plan or after it."""
-    before = approvals_policies.existing(live)
+    before = approvals_policies.list_live_policies(live)
     touched: set[tuple[Scope, str]] = set()
     for change in changes:
         if change.address.kind != KIND:
             continue
         scope = change.address.parts[:-1]
-        old = approvals_policies.found(before.get(scope, {}), change)
-        pair = Pair(change.address, old, approvals_policies.outcome(change, old))
+        old = approvals_policies.find_policy(before.get(scope, {}), change)
+        pair = Pair(change.address, old, approvals_policies.predict_policy(change, old))
         if old is not None:
             touched.add((scope, old.action))
         if any(pair.ends()):

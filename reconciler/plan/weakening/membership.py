@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.model import LEVELS, Action, Change, Live, level_number
-from reconciler.plan.approvals.approvers import Members, members, planned_levels, planned_members
+from reconciler.plan.approvals.approvers import (
+    Members,
+    list_planned_levels,
+    list_planned_members,
+    list_role_members,
+)
 from reconciler.plan.approvals.policies import Policy
 from reconciler.plan.weakening.compare import Membership
 
@@ -41,11 +46,11 @@ class Effects:
 
     def __init__(self, changes: tuple[Change, ...], live: Live, policies: Iterable[_Pair]) -> None:
         """`policies` are (before, after) of every policy that is there before and after."""
-        held = members(live)
+        held = list_role_members(live)
         known = levels(live)
         self.before = Membership(held, known)
         self.after = Membership(
-            planned_members(changes, held), {**known, **planned_levels(changes)}
+            list_planned_members(changes, held), {**known, **list_planned_levels(changes)}
         )
         staying = [(old, new) for old, new in policies if new.enabled]
         # Said in this order whatever the order of the listings.
@@ -200,11 +205,11 @@ def with_joiners(held: Members, roles: Mapping[str, str]) -> Members:
 
 def live_crowd(live: Live) -> Membership:
     """Return who has which role and level now, with new members in the default role."""
-    return Membership(with_joiners(members(live), default_roles(live)), levels(live))
+    return Membership(with_joiners(list_role_members(live), default_roles(live)), levels(live))
 
 
 def planned_crowd(changes: tuple[Change, ...], live: Live) -> Membership:
     """Return who has which role and level after the plan, with new members in the default role."""
     roles = {**default_roles(live), **planned_default_roles(changes)}
-    held = with_joiners(planned_members(changes, members(live)), roles)
-    return Membership(held, {**levels(live), **planned_levels(changes)})
+    held = with_joiners(list_planned_members(changes, list_role_members(live)), roles)
+    return Membership(held, {**levels(live), **list_planned_levels(changes)})

@@ -119,7 +119,7 @@ class Rest:
         live = Live(resources=resources, ids={}, twins={}, people=self._live.people)
         policies = {
             policy.address: policy
-            for found in approvals_policies.existing(live).values()
+            for found in approvals_policies.list_live_policies(live).values()
             for policy in found.values()
         }
         return _Ground(policies, live_crowd(live))
