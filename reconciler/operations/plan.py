@@ -36,7 +36,7 @@ from reconciler.plan.diff import references
 from reconciler.plan.evasion import incremental
 from reconciler.plan.saved import snapshot
 from reconciler.plan.selection import Options
-from reconciler.plan.weakening.partial_apply import Begun
+from reconciler.plan.weakening.partial_apply import StartedCommits
 from reconciler.posthog.client import Reader
 from reconciler.posthog.rate_limit import RateLimit
 
@@ -54,7 +54,9 @@ class World:
     compared: planner.Comparison | None = None  # with `live` as it was before gates were read
     past: tuple[Declared, ...] = ()  # what the files said at the last commits, where it matters
     lineage: Lineage | None = None  # who wrote what they say
-    begun: Begun | None = None  # what they said since the base, where a gate would get weaker
+    begun: StartedCommits | None = (
+        None  # what they said since the base, where a gate would get weaker
+    )
 
 
 def run(
@@ -234,7 +236,7 @@ def plan(
         options=options,
         compared=world.compared,
         past=world.past,
-        begun=world.begun,
+        started=world.begun,
     )
     requests = (*world.live.change_requests, *world.live.rejections)
     planned = links.linked(planned, world.live, host)

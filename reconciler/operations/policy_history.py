@@ -17,7 +17,7 @@ from reconciler.model import Declared, Live
 from reconciler.plan.diff import references
 from reconciler.plan.planner import Comparison
 from reconciler.plan.weakening import detect
-from reconciler.plan.weakening.partial_apply import Begun
+from reconciler.plan.weakening.partial_apply import StartedCommits
 from reconciler.posthog.client import Reader
 
 
@@ -93,14 +93,14 @@ def find_begun(
     *,
     history: History | None,
     projects: Mapping[str, Sequence[str]],
-) -> Begun | None:
+) -> StartedCommits | None:
     """Return what an apply since the base may have begun; None if nothing weakens or is known.
 
     `projects` are the names of the projects of each organization.
     """
     if history is None or history.base is None or compared.base is None:
         return None
-    words = detect.words(compared.changes, live)
+    words = detect.list_search_words(compared.changes, live)
     states = history.read_since_base(words) if words else None
     if states is None:
         return None
@@ -116,6 +116,6 @@ def find_begun(
         declared.append(replace(then, resources={**unchanged, **then.resources}))
     skew = timedelta(seconds=reader.clock_skew_s or 0.0)
     committed = history.find_base_time()
-    return Begun(
+    return StartedCommits(
         compared.base, tuple(declared), desired, committed + skew if committed is not None else None
     )

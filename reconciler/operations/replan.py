@@ -102,7 +102,7 @@ class LiveReplanner:
         if there is not None:
             live = replace(live, resources={**live.resources, there.address: there})
         changes = (*self._others, now)
-        last = effects.find_gate_effects(changes, live).last()
+        last = effects.find_gate_effects(changes, live).list_last()
         return forecast.forecast_gates(changes, live, live.rejections, last=last)[-1]
 
     def _resource(self, change: Change, payload: Payload) -> LiveResource:

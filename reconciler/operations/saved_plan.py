@@ -132,7 +132,7 @@ def resume(
     now = compare.Present(compared.changes, live, (*compared.problems, *unresolved))
     parts = compare.split(saved, now)
     todo = three_way.resolve_conflicts(parts.todo, options.prefer)
-    last = effects.find_gate_effects(todo, live).last()
+    last = effects.find_gate_effects(todo, live).list_last()
     todo = forecast.forecast_gates(todo, live, live.rejections, last=last)
     refusals = [
         *findings.moved(parts.moved, dict(_who(reader, live, parts.moved))),
@@ -149,7 +149,7 @@ def resume(
     begun = policy_history.find_begun(
         reader, compared, files.desired, live, history=history, projects=names
     )
-    guards = checks.find(todo, live, limits, desired=files.desired, base=files.base, begun=begun)
+    guards = checks.find(todo, live, limits, desired=files.desired, base=files.base, started=begun)
     found = (*cycles, *refusals, *guards)
     repeated = set(map(_subject, found))
     kept = [

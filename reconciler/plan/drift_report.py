@@ -95,7 +95,7 @@ def revert(made: Plan, seen: Plan, live: Live, limits: checks.Limits) -> Plan:
     """
     shown = {change.address: change for change in seen.changes}
     changes = tuple(_back(change, shown.get(change.address)) for change in made.changes)
-    last = effects.find_gate_effects(changes, live).last()
+    last = effects.find_gate_effects(changes, live).list_last()
     changes = forecast.forecast_gates(changes, live, live.rejections, last=last)
     left = {change.address for change in changes if change.action is Action.NONE}
     dropped = left & {change.address for change in made.writes}

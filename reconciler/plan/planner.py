@@ -16,7 +16,7 @@ from reconciler.plan.ordering import changes as ordering_changes
 from reconciler.plan.ordering import flag_dependencies
 from reconciler.plan.selection import Options, covers, pick
 from reconciler.plan.weakening import effects
-from reconciler.plan.weakening.partial_apply import Begun
+from reconciler.plan.weakening.partial_apply import StartedCommits
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ def build_plan(
     options: Options,
     compared: Comparison | None = None,
     past: Sequence[Declared] = (),
-    begun: Begun | None = None,
+    started: StartedCommits | None = None,
 ) -> Plan:
     """What apply would do to make `live` what `desired` says, and why.
 
-    `compared` is what `compare` made of the same, if that was done before; `past` what the files
-    said at the last commits, of what `incremental.find_needed_history` asks for; `begun` what they
-    said since the base, of what `weakening.words` asks for.
+    `compared` is the result of `compare` for the same input, if it exists already; `past` the files
+    at recent commits (`incremental.find_needed_history`); `started` the files since the base
+    (`weakening.detect.list_search_words`).
     """
     if compared is None or compared.live is not live or compared.options != options:
         compared = compare(desired=desired, base=base, live=live, options=options)
@@ -54,7 +54,7 @@ def build_plan(
     extra = _unmanaged(desired, base, live, options)
     changes, held = checks.hold_back(compared.changes, (*unresolved, *problems))
     leans = effects.find_gate_effects(changes, live)
-    changes = forecast.forecast_gates(changes, live, live.rejections, last=leans.last())
+    changes = forecast.forecast_gates(changes, live, live.rejections, last=leans.list_last())
     changes, cycles = ordering_changes.order_changes(changes, edges, leans)
     said = (
         *picked.findings,
@@ -64,7 +64,7 @@ def build_plan(
         *cycles,
         *flag_dependencies.find_refused_changes(changes, live),
         *rejected_changes.find(changes, live),
-        *checks.find(changes, live, options.limits, desired=desired, base=base, begun=begun),
+        *checks.find(changes, live, options.limits, desired=desired, base=base, started=started),
         *findings.find_gate_findings(changes, live),
         *_evasions(changes, live, leans, past),
         *plan_unmanaged.notice(options.unmanaged, len(extra), asked=options.prune),
@@ -88,7 +88,7 @@ def _evasions(
     """What passes a gate that would hold the same thing back in another form."""
     moving = (change for change in changes if change.action is not Action.NONE)
     if past or any(KINDS[change.address.kind].gated for change in moving):
-        met = GateEvaluator(changes, live, leans.last())
+        met = GateEvaluator(changes, live, leans.list_last())
         yield from rules.find_evasions(changes, live, met)
         yield from incremental.find_stepwise_evasions(changes, live, met, past)
 

@@ -116,7 +116,7 @@ def plan(live, *resources, **more):
     declared = Declared({resource.address: resource for resource in resources}, "working tree")
     changes, problems = three_way.compare_all(declared, None, live)
     assert {problem.code for problem in problems} <= {"incomplete-create"}
-    last = effects.find_gate_effects(changes, live).last()
+    last = effects.find_gate_effects(changes, live).list_last()
     gated = forecast.forecast_gates(changes, live, last=last, **more)
     return {change.address.name: change for change in gated}
 

@@ -20,7 +20,7 @@ from reconciler.model import (
 from reconciler.plan.approvals.policies import Policy
 from reconciler.plan.diff import three_way
 from reconciler.plan.weakening import detect
-from reconciler.plan.weakening.compare import Membership, Strength, compare
+from reconciler.plan.weakening.compare import Membership, Strength, compare_policies
 
 ENABLE, UPDATE = "feature_flag.enable", "feature_flag.update"
 WEB = ("acme", "Web")
@@ -76,7 +76,7 @@ ROWS = [
 @pytest.mark.parametrize(("strong", "weak"), [r[1:] for r in ROWS], ids=[r[0] for r in ROWS])
 def test_each_aspect_makes_a_policy_weaker_and_back_again_stronger(strong, weak):
     """The documented order, one row after the other, read both ways."""
-    down, up = compare(strong, weak, CROWD), compare(weak, strong, CROWD)
+    down, up = compare_policies(strong, weak, CROWD), compare_policies(weak, strong, CROWD)
 
     assert (down.strength, up.strength) == (Strength.WEAKER, Strength.STRONGER)
     assert [reason.field for reason in down.weaker] == [reason.field for reason in up.stronger]
@@ -109,8 +109,8 @@ NEUTRAL = [
 @pytest.mark.parametrize(("one", "other"), [r[1:] for r in NEUTRAL], ids=[r[0] for r in NEUTRAL])
 def test_what_means_the_same_is_neutral(one, other):
     """Compared by meaning."""
-    assert compare(one, other, CROWD).strength is Strength.NEUTRAL
-    assert compare(other, one, CROWD).strength is Strength.NEUTRAL
+    assert compare_policies(one, other, CROWD).strength is Strength.NEUTRAL
+    assert compare_policies(other, one, CROWD).strength is Strength.NEUTRAL
 
 
 MIXED = [
@@ -129,13 +129,13 @@ MIXED = [
 @pytest.mark.parametrize(("one", "other"), [r[1:] for r in MIXED], ids=[r[0] for r in MIXED])
 def test_weaker_in_one_and_stronger_in_another_is_mixed(one, other):
     """Neither of the two is the stronger one."""
-    assert compare(one, other, CROWD).strength is Strength.MIXED
-    assert compare(other, one, CROWD).strength is Strength.MIXED
+    assert compare_policies(one, other, CROWD).strength is Strength.MIXED
+    assert compare_policies(other, one, CROWD).strength is Strength.MIXED
 
 
 def test_the_reasons_are_sentences_with_the_values():
     """Both ways."""
-    down = compare(
+    down = compare_policies(
         policy(conditions=RISE),
         policy(
             quorum=1,
@@ -160,7 +160,7 @@ def test_the_reasons_are_sentences_with_the_values():
     assert [reason.text for reason in down.stronger] == [
         "requests stay open for 36h instead of 14d"
     ]
-    off = compare(policy(), policy(enabled=False, users=(ALICE, BOB)), CROWD)
+    off = compare_policies(policy(), policy(enabled=False, users=(ALICE, BOB)), CROWD)
     assert [reason.text for reason in off.weaker] == ["it is disabled", f"{BOB} may approve"]
 
 
@@ -196,7 +196,7 @@ OPPOSITE = {
 @given(one=POLICIES, other=POLICIES)
 def test_weaker_one_way_is_stronger_the_other_way(one, other):
     """Antisymmetry, aspect by aspect."""
-    there, back = compare(one, other, CROWD), compare(other, one, CROWD)
+    there, back = compare_policies(one, other, CROWD), compare_policies(other, one, CROWD)
 
     assert OPPOSITE[there.strength] is back.strength
     assert [r.field for r in there.weaker] == [r.field for r in back.stronger]
@@ -205,7 +205,7 @@ def test_weaker_one_way_is_stronger_the_other_way(one, other):
 @given(one=POLICIES)
 def test_a_policy_is_as_strong_as_itself(one):
     """Reflexive."""
-    assert compare(one, one, CROWD).strength is Strength.NEUTRAL
+    assert compare_policies(one, one, CROWD).strength is Strength.NEUTRAL
 
 
 # --- find --------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def find(live, *resources):
     declared = Declared({resource.address: resource for resource in resources}, "working tree")
     changes, problems = three_way.compare_all(declared, None, live)
     assert {problem.code for problem in problems} <= {"incomplete-create"}
-    return detect.find(changes, live)
+    return detect.find_weakenings(changes, live)
 
 
 def weakened(live, *resources):
@@ -308,7 +308,7 @@ def test_deleting_a_policy_is_weaker_and_says_what_is_gated_no_more():
     """Also by `state: absent`."""
     said = weakened(world(live_policy()), rules(absent=True))
 
-    assert "nothing gates feature_flag.update any more" in said[UPDATE]
+    assert "feature_flag.update is no longer gated" in said[UPDATE]
     assert weakened(world(live_policy(enabled=False)), rules(absent=True)) == {}
 
 
@@ -317,7 +317,7 @@ def test_a_renamed_policy_leaves_its_action_ungated():
     findings = find(world(live_policy()), rules(ENABLE, renamed_from=UPDATE, enabled=True))
 
     assert [finding.code for finding in findings] == ["policy-weakened", "policy-shadows"]
-    assert "nothing gates feature_flag.update any more" in findings[0].message
+    assert "feature_flag.update is no longer gated" in findings[0].message
     assert "feature_flag.enable is gated" in findings[0].why
 
 

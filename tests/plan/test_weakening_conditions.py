@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reconciler.model import ABSENT
 from reconciler.plan.approvals.conditions import OPERATORS, ROLLOUT, evaluate_conditions
-from reconciler.plan.weakening.conditions import lost
+from reconciler.plan.weakening.conditions import find_ungated_change
 
 UPDATE, ENABLE = "feature_flag.update", "feature_flag.enable"
 
@@ -52,7 +52,7 @@ ROWS = [
 def test_row(old, new, missed, gained):
     """What is no longer gated, and what is gated as well, each with an example."""
     for before, after, expected in ((old, new, missed), (new, old, gained)):
-        found = lost(UPDATE, before, after)
+        found = find_ungated_change(UPDATE, before, after)
 
         assert (found is None) is (expected is None), found
         assert expected is None or expected in found
@@ -61,28 +61,30 @@ def test_row(old, new, missed, gained):
 @pytest.mark.parametrize("action", [ENABLE, "feature_flag.disable"])
 def test_enabling_is_gated_as_a_whole_or_not_at_all(action):
     """A condition on the rollout evaluates over nothing; one on active lets nothing through."""
-    assert lost(action, {}, CHANGED) == "every change"
-    assert lost(action, CHANGED, {}) is None
-    assert lost(action, CHANGED, becomes(">", 3)) is None
-    assert lost(action, {}, {"type": "any_change", "field": "active"}) is None
-    assert lost(action, {"type": "any_change"}, {"type": "odd"}) is None
+    assert find_ungated_change(action, {}, CHANGED) == "every change"
+    assert find_ungated_change(action, CHANGED, {}) is None
+    assert find_ungated_change(action, CHANGED, becomes(">", 3)) is None
+    assert find_ungated_change(action, {}, {"type": "any_change", "field": "active"}) is None
+    assert find_ungated_change(action, {"type": "any_change"}, {"type": "odd"}) is None
 
 
 def test_of_an_action_without_known_rules_only_everything_is_comparable():
     """Another text may mean anything."""
-    assert lost("survey.launch", {}, CHANGED) == "every change"
-    assert lost("survey.launch", CHANGED, {}) is None
-    assert lost("survey.launch", {"type": "odd"}, {}) is None
-    assert lost("survey.launch", CHANGED, CHANGED) is None
-    assert "former" in lost("survey.launch", CHANGED, becomes(">", 3))
+    assert find_ungated_change("survey.launch", {}, CHANGED) == "every change"
+    assert find_ungated_change("survey.launch", CHANGED, {}) is None
+    assert find_ungated_change("survey.launch", {"type": "odd"}, {}) is None
+    assert find_ungated_change("survey.launch", CHANGED, CHANGED) is None
+    assert "former" in find_ungated_change("survey.launch", CHANGED, becomes(">", 3))
 
 
 def test_a_position_that_stays_can_make_the_difference():
     """`becomes 5` also gates moves of other groups while one stands at 5."""
-    found = lost(UPDATE, becomes("==", 5), {"type": "change_amount", **moves("!=", 0)})
+    found = find_ungated_change(
+        UPDATE, becomes("==", 5), {"type": "change_amount", **moves("!=", 0)}
+    )
 
     assert found == "changes such as nothing -> 5"
-    only = lost(UPDATE, moves("==", 0), moves(">", 200))
+    only = find_ungated_change(UPDATE, moves("==", 0), moves(">", 200))
     assert only == "changes beside a position that stays at 0"
 
 
@@ -124,15 +126,18 @@ def test_inclusion_is_that_of_all_changes_of_two_positions(old, new):
         for other in PAIRS
     )
 
-    assert (lost(UPDATE, old, new) is not None) is slips
+    assert (find_ungated_change(UPDATE, old, new) is not None) is slips
 
 
 @given(one=CONDITIONS, two=CONDITIONS, three=CONDITIONS)
 def test_inclusion_is_an_order(one, two, three):
     """Reflexive, and transitive."""
-    assert lost(UPDATE, one, one) is None
-    if lost(UPDATE, one, two) is None and lost(UPDATE, two, three) is None:
-        assert lost(UPDATE, one, three) is None
+    assert find_ungated_change(UPDATE, one, one) is None
+    if (
+        find_ungated_change(UPDATE, one, two) is None
+        and find_ungated_change(UPDATE, two, three) is None
+    ):
+        assert find_ungated_change(UPDATE, one, three) is None
 
 
 HALVES = [ABSENT, None, *(step / 2 for step in range(201))]  # 0, 0.5, 1 … 100: 41,208 pairs
@@ -175,4 +180,4 @@ def test_inclusion_is_that_of_all_pairs_counted_in_half_steps(old, new):
     missed = set(counted(old)) - by_new
     beside = bool(missed - moves_) and bool(moves_ - by_new)  # what stays, beside a free move
 
-    assert (lost(UPDATE, old, new) is not None) is (bool(missed & moves_) or beside)
+    assert (find_ungated_change(UPDATE, old, new) is not None) is (bool(missed & moves_) or beside)

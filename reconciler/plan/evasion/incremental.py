@@ -26,7 +26,7 @@ from reconciler.plan.approvals.policies import KIND, Policy
 from reconciler.plan.approvals.server_generation import Generation
 from reconciler.plan.evasion import audience, rules
 from reconciler.plan.evasion.rules import join_first
-from reconciler.plan.weakening.compare import Membership, compare
+from reconciler.plan.weakening.compare import Membership, compare_policies
 
 WALKED: Final = "threshold-walked-under"
 REOPENED: Final = "weakened-and-restored"
@@ -217,13 +217,13 @@ def _find_restored(
     for place, former in enumerate(declared):
         if former is None or not former.enabled:
             continue
-        is_weak_now = compare(former, now, membership).weaker
-        if not is_weak_now or compare(former, after, membership).weaker:
+        is_weak_now = compare_policies(former, now, membership).weaker
+        if not is_weak_now or compare_policies(former, after, membership).weaker:
             continue
         weak = [
             k
             for k in range(place + 1, len(declared))
-            if compare(former, declared[k], membership).weaker
+            if compare_policies(former, declared[k], membership).weaker
         ]
         flags = sorted(
             {

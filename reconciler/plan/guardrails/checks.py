@@ -9,7 +9,7 @@ from reconciler.model import Action, Address, Cause, Change, Declared, Finding, 
 from reconciler.plan.diff.three_way import BaseIndex
 from reconciler.plan.guardrails import deletes, weakening
 from reconciler.plan.guardrails.weakening import USED, WEAKENED
-from reconciler.plan.weakening.partial_apply import Begun
+from reconciler.plan.weakening.partial_apply import StartedCommits
 
 PREVENT_DESTROY: Final = "prevent-destroy"
 HELD_BACK: Final = "delete-held-back"
@@ -45,13 +45,13 @@ def find(
     *,
     desired: Declared = _NOTHING,
     base: Declared | None = None,
-    begun: Begun | None = None,
+    started: StartedCommits | None = None,
 ) -> Iterator[Finding]:
     """Everything that this plan may not do as it is, each with what would lift it."""
     yield from _protected(changes, BaseIndex(desired, base), limits.allow_destroy)
     yield from deletes.find(changes, desired, base, live, limits.on_deletes)
     yield from _conflicts(changes)
-    yield from weakening.find(changes, live, allowed=limits.allow_weakening, begun=begun)
+    yield from weakening.find(changes, live, allowed=limits.allow_weakening, started=started)
 
 
 def hold_back(

@@ -8,7 +8,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Finding, Live, Severity, Verdict
 from reconciler.plan.approvals import forecast
 from reconciler.plan.weakening import detect, effects
-from reconciler.plan.weakening.partial_apply import Begun
+from reconciler.plan.weakening.partial_apply import StartedCommits
 
 WEAKENED: Final = "policy-weakened"
 USED: Final = "weakened-and-used"
@@ -17,10 +17,10 @@ _PEOPLE: Final = {"Role": "members", "Member": "level", "Organization": "default
 
 
 def find(
-    changes: tuple[Change, ...], live: Live, *, allowed: bool, begun: Begun | None = None
+    changes: tuple[Change, ...], live: Live, *, allowed: bool, started: StartedCommits | None = None
 ) -> Iterator[Finding]:
     """Weakenings: errors, or warnings where they are allowed and nothing in the run uses them."""
-    found = detect.find(changes, live, begun)
+    found = detect.find_weakenings(changes, live, started)
     for finding in found:
         lifted = allowed and finding.code == WEAKENED
         yield replace(finding, severity=Severity.WARNING, fix="") if lifted else finding
@@ -38,7 +38,9 @@ def _used(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
     as_it_is = forecast.forecast_gates(flags, live, last=())
     at_last = {c.address: c.gate for c in forecast.forecast_gates(changes, live, last=())}
     mixed = {
-        str(a) for a, lean in effects.find_gate_effects(changes, live).found.items() if lean.mixed
+        str(a)
+        for a, effect in effects.find_gate_effects(changes, live).by_change.items()
+        if effect.both
     }
     for change in as_it_is:
         gate, then = change.gate, at_last[change.address]

@@ -69,7 +69,9 @@ def _find_needs(
             continue  # see `flag_dependencies`: it depends on what each change does
         inside = target.parts == change.address.parts[: len(target.parts)]
         first = not inside and _is_ordering(change.address, target)
-        if other.action is Action.CREATE or (first and not effects.turns(change.address, target)):
+        if other.action is Action.CREATE or (
+            first and not effects.is_reordered(change.address, target)
+        ):
             needs.add(target)
     return needs
 

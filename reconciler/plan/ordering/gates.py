@@ -26,14 +26,14 @@ def add_needs(
     for scope, stricter in _index_stricter(moving, effects).items():
         for address in written.get(scope, ()):
             needs[address] |= stricter
-    for address in effects.last():
-        for scope in effects.found[address].scopes:
+    for address in effects.list_last():
+        for scope in effects.by_change[address].scopes:
             needs[address].update(
                 address
                 for address in written.get(scope, ())
                 if moving[address].gate.verdict not in _NOT_SENT
             )
-    for address, others in effects.waits.items():
+    for address, others in effects.waits_for.items():
         needs[address] |= others
 
 
@@ -49,11 +49,11 @@ def _index_written(moving: Mapping[Address, Change]) -> _ByScope:
 def _index_stricter(moving: Mapping[Address, Change], effects: GateEffects) -> _ByScope:
     """Return what goes before the flags of a project: policies and what strengthens them."""
     policies = {name for kind in KINDS.values() for name in kind.after}
-    last, stricter = effects.last(), defaultdict(set)
+    last, stricter = effects.list_last(), defaultdict(set)
     for address, change in moving.items():
         if change.action is Action.DELETE or address in last:
             continue
-        effect = effects.found.get(address)
+        effect = effects.by_change.get(address)
         scopes = set(effect.scopes) if effect is not None else set()
         if address.kind in policies:
             scopes.add(address.parts[:-1])

@@ -26,7 +26,7 @@ from reconciler.plan.approvals.evaluation import CallEvaluation, GateEvaluator
 from reconciler.plan.approvals.policies import KIND as POLICY
 from reconciler.plan.approvals.server_generation import Generation
 from reconciler.plan.guardrails.checks import GATE_MOVED
-from reconciler.plan.weakening.compare import Membership, compare
+from reconciler.plan.weakening.compare import Membership, compare_policies
 from reconciler.planfile.codec import Saved
 
 _STANDS: Final = frozenset({Verdict.PENDING, Verdict.BLOCKED, Verdict.REJECTED})  # nothing is sent
@@ -116,7 +116,7 @@ def _weaker(
         other = today.get(step.action_match.action)
         if other is None or other.verdict is not Verdict.APPROVAL:
             yield f"{step.action_match.action} held it back, and does not any more"
-        for reason in compare(
+        for reason in compare_policies(
             step.policy, other.policy if other is not None else None, crowd
         ).weaker:
             yield f"{step.action_match.action}: {reason.text}"

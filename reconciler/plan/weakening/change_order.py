@@ -1,7 +1,7 @@
-"""The order of changes to one gate: a policy, and the people in the groups that it names.
+"""Order the changes to one gate: a policy, and the people in the groups that it names.
 
     the policy               people               first
-    starts to name a group   join or leave it     the people: the group is complete by then
+    starts to name a group   join or leave it     the people: the group is then complete
     stops naming a group     join it              the policy: nobody gets access in between
     names two groups         move between them    the new one: nobody loses access in between
 
@@ -17,48 +17,48 @@ from reconciler.model import Action, Address, Change, Live, level_number
 from reconciler.plan.approvals.approvers import Members, list_planned_members, list_role_members
 from reconciler.plan.approvals.policies import Policy, Scope
 from reconciler.plan.weakening.membership import (
-    HOWS,
-    JOINER,
+    NEW_MEMBER,
+    PURPOSES,
     Group,
-    groups,
+    build_live_membership,
+    build_planned_membership,
     is_in,
-    live_crowd,
-    planned_crowd,
-    role_names,
+    list_groups,
+    list_role_names,
 )
 
 _Edge = tuple[Address, Address]  # the first waits for the second
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PolicyPair:
     """A policy before and after the plan, and the change between the two if there is one."""
 
     change: Address | None
     before: Policy | None
     after: Policy | None
 
-    def ends(self) -> Iterator[Policy]:
-        """Yield the ends at which it gates."""
+    def list_enabled(self) -> Iterator[Policy]:
+        """Yield the policies, before and after, that are enabled."""
         for policy in (self.before, self.after):
             if policy is not None and policy.enabled:
                 yield policy
 
     @property
     def scope(self) -> Scope:
-        """Its project."""
-        return next(policy.address.parts[:-1] for policy in self.ends())
+        """Return the project."""
+        return next(policy.address.parts[:-1] for policy in self.list_enabled())
 
     @property
-    def stays(self) -> bool:
+    def is_kept(self) -> bool:
         """Return whether the same action is gated before and after."""
-        ends = tuple(self.ends())
-        return len(ends) > 1 and ends[0].action == ends[1].action
+        enabled = tuple(self.list_enabled())
+        return len(enabled) > 1 and enabled[0].action == enabled[1].action
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
-    """People who come into a group, or leave it, by one change; a renamed role has two names."""
+class MembershipMove:
+    """People who join or leave a group by one change; a renamed role has two names."""
 
     change: Address
     groups: frozenset[Group]
@@ -67,171 +67,212 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting:
-    """A move, and a policy that speaks of its group at one end at least."""
+class PolicyImpact:
+    """A move, and a policy that names its group before or after the plan."""
 
-    move: Move
-    pair: Pair
-    how: str
+    move: MembershipMove
+    pair: PolicyPair
+    purpose: str
     named_before: bool
     named_after: bool
-    before: frozenset[str]  # everybody who may approve, or is let through
+    before: frozenset[str]  # everybody who may approve, or bypasses the policy
     after: frozenset[str]
 
 
-class World:
-    """People and policies at both ends of a plan, and the moves between them."""
+class MembershipTransition:
+    """People and policies before and after a plan, and the moves between them."""
 
-    def __init__(self, changes: tuple[Change, ...], live: Live, pairs: Iterable[Pair]) -> None:
-        self.moves = tuple(_moves(changes, list_role_members(live)))
-        self.before, self.after = live_crowd(live), planned_crowd(changes, live)
-        self._pairs: dict[tuple[str, Group], list[Pair]] = defaultdict(list)
+    def __init__(
+        self, changes: tuple[Change, ...], live: Live, pairs: Iterable[PolicyPair]
+    ) -> None:
+        self.moves = tuple(_list_moves(changes, list_role_members(live)))
+        self.before, self.after = (
+            build_live_membership(live),
+            build_planned_membership(changes, live),
+        )
+        self._pairs: dict[tuple[str, Group], list[PolicyPair]] = defaultdict(list)
         for pair in pairs:
-            for how in HOWS:
-                for group in set().union(*(groups(policy, how) for policy in pair.ends())):
-                    self._pairs[how, group].append(pair)
+            for purpose in PURPOSES:
+                for group in set().union(
+                    *(list_groups(policy, purpose) for policy in pair.list_enabled())
+                ):
+                    self._pairs[purpose, group].append(pair)
         self._known: dict[tuple[int, str], tuple[frozenset[str], frozenset[str]]] = {}
 
-    def meetings(self) -> Iterator[Meeting]:
+    def list_impacts(self) -> Iterator[PolicyImpact]:
         """Yield every move with every policy that names its group."""
         for move in self.moves:
-            for how in HOWS:
-                met = {id(p): p for group in move.groups for p in self._pairs.get((how, group), ())}
-                for pair in met.values():
+            for purpose in PURPOSES:
+                pairs = {
+                    id(p): p for group in move.groups for p in self._pairs.get((purpose, group), ())
+                }
+                for pair in pairs.values():
                     before, after = (
-                        any(not move.groups.isdisjoint(groups(one, how)) for one in _on(policy))
+                        any(
+                            not move.groups.isdisjoint(list_groups(enabled, purpose))
+                            for enabled in _list_enabled(policy)
+                        )
                         for policy in (pair.before, pair.after)
                     )
-                    yield Meeting(move, pair, how, before, after, *self.people(pair, how))
+                    yield PolicyImpact(
+                        move, pair, purpose, before, after, *self.find_covered_people(pair, purpose)
+                    )
 
-    def people(self, pair: Pair, how: str) -> tuple[frozenset[str], frozenset[str]]:
-        """Return whom a policy lets approve, or lets through, before and after."""
-        key = id(pair), how
-        if key not in self._known:
+    def find_covered_people(
+        self, pair: PolicyPair, purpose: str
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """Return who may approve, or bypasses the policy, before and after."""
+        cache_key = id(pair), purpose
+        if cache_key not in self._known:
             before, after = (
-                frozenset[str]().union(*(crowd.people(one, how) for one in _on(policy)))
-                for policy, crowd in ((pair.before, self.before), (pair.after, self.after))
+                frozenset[str]().union(
+                    *(membership.list_people(enabled, purpose) for enabled in _list_enabled(policy))
+                )
+                for policy, membership in ((pair.before, self.before), (pair.after, self.after))
             )
-            self._known[key] = before, after
-        return self._known[key]
+            self._known[cache_key] = before, after
+        return self._known[cache_key]
 
 
-def _on(policy: Policy | None) -> tuple[Policy, ...]:
-    """Return the policy if it gates."""
+def _list_enabled(policy: Policy | None) -> tuple[Policy, ...]:
+    """Return the policy if it is enabled."""
     return (policy,) if policy is not None and policy.enabled else ()
 
 
-def _moves(changes: Iterable[Change], held: Members) -> Iterator[Move]:
-    """Yield who comes and goes; new roles are in no policy yet, deleted ones go last."""
+def _list_moves(changes: Iterable[Change], live_members: Members) -> Iterator[MembershipMove]:
+    """Yield who joins and leaves; new roles are not in policies yet, deleted ones come last."""
     for change in changes:
         organization = change.address.organization
-        fields = {one.path: (one.live, one.desired) for one in change.fields}
+        fields = {edit.path: (edit.live, edit.desired) for edit in change.fields}
         if change.address.kind == "Role" and change.action is Action.UPDATE:
-            names = role_names(change)
-            before, after = _holders(change, names, held)
+            names = list_role_names(change)
+            before, after = _find_holders(change, names, live_members)
             if before != after:
-                known = frozenset((organization, name) for name in names)
-                yield Move(change.address, known, after - before, before - after)
+                role_groups = frozenset((organization, name) for name in names)
+                yield MembershipMove(change.address, role_groups, after - before, before - after)
         elif change.address.kind == "Member" and "level" in fields:
-            person, none = frozenset({change.address.name.lower()}), frozenset[str]()
-            old, new = (frozenset({(organization, level_number(one))}) for one in fields["level"])
-            yield Move(change.address, new, person, none)
-            yield Move(change.address, old, none, person)
+            person, nobody = frozenset({change.address.name.lower()}), frozenset[str]()
+            old, new = (
+                frozenset({(organization, level_number(level))}) for level in fields["level"]
+            )
+            yield MembershipMove(change.address, new, person, nobody)
+            yield MembershipMove(change.address, old, nobody, person)
         elif change.address.kind == "Organization" and "default_role" in fields:
-            joiner, none = frozenset({JOINER}), frozenset[str]()
+            joiner, nobody = frozenset({NEW_MEMBER}), frozenset[str]()
             for role, sides in zip(
-                fields["default_role"], ((none, joiner), (joiner, none)), strict=True
+                fields["default_role"], ((nobody, joiner), (joiner, nobody)), strict=True
             ):
                 if isinstance(role, str):
-                    known = frozenset({(organization, role.casefold())})
-                    yield Move(change.address, known, *sides)
+                    role_groups = frozenset({(organization, role.casefold())})
+                    yield MembershipMove(change.address, role_groups, *sides)
 
 
-def _holders(
-    change: Change, names: Iterable[str], held: Members
+def _find_holders(
+    change: Change, names: Iterable[str], live_members: Members
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Return who holds the role before and after, by lower-case email."""
     organization, name = change.address.organization, change.address.name.casefold()
-    planned = list_planned_members((change,), held).get((organization, name), ())
-    before = (email.lower() for one in names for email in held.get((organization, one), ()))
+    planned = list_planned_members((change,), live_members).get((organization, name), ())
+    before = (
+        email.lower()
+        for role_name in names
+        for email in live_members.get((organization, role_name), ())
+    )
     return frozenset(before), frozenset(email.lower() for email in planned)
 
 
-def edges(world: World, last: Collection[Address]) -> Iterator[_Edge]:
-    """Yield which of a policy and its people waits for which; `last` goes after the flags.
+def find_edges(transition: MembershipTransition, last: Collection[Address]) -> Iterator[_Edge]:
+    """Yield which of a policy and its people waits for which; `last` are applied after the flags.
 
-    Only what lets nobody in for a moment is asked of a change that goes last: it is a weakening
-    itself, so it is refused, or allowed for the rest of it as well.
+    A change that is applied last only must not give access for a moment: it is a weakening itself,
+    so it is refused, or allowed with everything else that it does.
     """
-    met: dict[tuple[int, str], list[Meeting]] = defaultdict(list)
-    for meeting in world.meetings():
-        if meeting.pair.change is not None:
-            yield from _turns(meeting, meeting.pair.change, last)
-        if meeting.pair.stays:
-            met[id(meeting.pair), meeting.how].append(meeting)
-    for meetings in met.values():
-        for loses, gains in _ways(world, meetings):
+    kept_impacts: dict[tuple[int, str], list[PolicyImpact]] = defaultdict(list)
+    for impact in transition.list_impacts():
+        if impact.pair.change is not None:
+            yield from _order_naming(impact, impact.pair.change, last)
+        if impact.pair.is_kept:
+            kept_impacts[id(impact.pair), impact.purpose].append(impact)
+    for impacts in kept_impacts.values():
+        for loses, gains in _order_access_changes(transition, impacts):
             if gains not in last:
                 yield loses, gains
 
 
-def _turns(meeting: Meeting, policy: Address, last: Collection[Address]) -> Iterator[_Edge]:
-    """Yield who waits for whom when a policy starts or stops to name a group with moves."""
-    move = meeting.move
-    if meeting.named_after and not meeting.named_before:
+def _order_naming(
+    impact: PolicyImpact, policy: Address, last: Collection[Address]
+) -> Iterator[_Edge]:
+    """Yield which change waits when a policy starts or stops naming a group with moves."""
+    move = impact.move
+    if impact.named_after and not impact.named_before:
         if move.leaves or move.change not in last:
             yield policy, move.change
-    elif meeting.named_before and not meeting.named_after and meeting.pair.stays and move.joins:
+    elif impact.named_before and not impact.named_after and impact.pair.is_kept and move.joins:
         yield move.change, policy
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """One way to come under a policy: who ends it, and who opens it. `""` is the list of users."""
+class _AccessChange:
+    """The changes that end a person's access under a policy, and those that open it."""
 
     ends: set[Address] = field(default_factory=set)
     opens: set[Address] = field(default_factory=set)
 
 
-def _ways(world: World, meetings: Sequence[Meeting]) -> Iterator[_Edge]:
-    """Yield (what closes one way for a person, what opens another) where both happen."""
-    by: dict[str, dict[Group, Address]] = defaultdict(dict)
-    pair, how = meetings[0].pair, meetings[0].how
-    for meeting in meetings:
-        move = meeting.move
-        for person in (move.joins | move.leaves) & meeting.before & meeting.after:
-            by[person].update(dict.fromkeys(move.groups, move.change))
-    for person, moved in by.items():
-        way = _way(world, pair, how, person, moved)
-        yield from ((one, other) for one in way.ends for other in way.opens if one != other)
+def _order_access_changes(
+    transition: MembershipTransition, impacts: Sequence[PolicyImpact]
+) -> Iterator[_Edge]:
+    """Yield (what ends access for a person, what opens it again) where both happen."""
+    moves_of: dict[str, dict[Group, Address]] = defaultdict(dict)
+    pair, purpose = impacts[0].pair, impacts[0].purpose
+    for impact in impacts:
+        move = impact.move
+        for person in (move.joins | move.leaves) & impact.before & impact.after:
+            moves_of[person].update(dict.fromkeys(move.groups, move.change))
+    for person, person_moves in moves_of.items():
+        access = _find_access_change(transition, pair, purpose, person, person_moves)
+        yield from (
+            (ending, opening)
+            for ending in access.ends
+            for opening in access.opens
+            if ending != opening
+        )
 
 
-def _way(world: World, pair: Pair, how: str, person: str, moved: Mapping[Group, Address]) -> _Way:
-    """Return who closes and who opens a person's ways, unless one stays open."""
-    found, policy = _Way(), pair.change
-    sides = ((pair.before, world.before), (pair.after, world.after))
-    listed = [policy is not None and person in _listed(policy, how) for policy, _ in sides]
-    named = [groups(policy, how) if policy is not None else set() for policy, _ in sides]
+def _find_access_change(
+    transition: MembershipTransition,
+    pair: PolicyPair,
+    purpose: str,
+    person: str,
+    person_moves: Mapping[Group, Address],
+) -> _AccessChange:
+    """Return the changes that end or open a person's access, unless part of it is kept."""
+    access, policy = _AccessChange(), pair.change
+    states = ((pair.before, transition.before), (pair.after, transition.after))
+    listed = [
+        policy is not None and person in _list_named_users(policy, purpose) for policy, _ in states
+    ]
+    named = [list_groups(policy, purpose) if policy is not None else set() for policy, _ in states]
     inside = [
-        {group for group in some if is_in(crowd, group, person)}
-        for some, (_, crowd) in zip(named, sides, strict=True)
+        {group for group in named_groups if is_in(membership, group, person)}
+        for named_groups, (_, membership) in zip(named, states, strict=True)
     ]
     if all(listed) or inside[0] & inside[1]:
-        return _Way()
+        return _AccessChange()
     for group in inside[1]:
-        who = moved.get(group) if group in named[0] else policy
-        found.opens.update({who} if who is not None else ())
+        opening = person_moves.get(group) if group in named[0] else policy
+        access.opens.update({opening} if opening is not None else ())
     for group in inside[0]:
-        found.ends.update(one for one in (moved.get(group),) if one is not None)
+        access.ends.update(ending for ending in (person_moves.get(group),) if ending is not None)
         if group not in named[1] and policy is not None:
-            found.ends.add(policy)
+            access.ends.add(policy)
     if policy is not None and listed[0] != listed[1]:
-        (found.ends if listed[0] else found.opens).add(policy)
-    return found
+        (access.ends if listed[0] else access.opens).add(policy)
+    return access
 
 
-def _listed(policy: Policy, how: str) -> set[str]:
-    """Return the people that a policy names itself."""
-    if how == "bypass":
+def _list_named_users(policy: Policy, purpose: str) -> set[str]:
+    """Return the people whom a policy lists by email."""
+    if purpose == "bypass":
         return set()
     return {str(email).lower() for email in (policy.spec.get("approvers") or {}).get("users") or ()}

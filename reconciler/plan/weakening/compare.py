@@ -1,4 +1,4 @@
-"""A partial order on approval policies: which of two makes an approval easier to get.
+"""Compare approval policies in a partial order: which of two makes an approval easier to get.
 
     aspect          weaker                                    stronger
     presence        deleted, or renamed away from its action  created
@@ -10,15 +10,15 @@
     conditions      some change is no longer gated            some change is gated as well
     expiry          requests stay open longer                 shorter
 
-Every aspect is looked at by itself: a policy is weaker as soon as it is weaker in one, `mixed` if
-it is stronger in another as well, and `neutral` if nothing of this differs. So `a` is weaker than
-`b` in exactly the aspects in which `b` is stronger than `a`. A disabled policy gates nothing:
-deleting or creating one is neutral.
+Every aspect is compared separately: a policy is weaker if it is weaker in one aspect, `mixed` if it
+is also stronger in another, and `neutral` if no aspect differs. So `a` is weaker than `b` exactly
+in the aspects in which `b` is stronger than `a`. A disabled policy gates nothing: deleting or
+creating it is neutral.
 
-Approvers are compared as people: whoever moves from the list of users to a role that is named
-already may approve as before. A role that is added counts as weaker even while nobody else holds
-it, because whoever is given it later becomes an approver. Conditions are compared by meaning
-(`weakening_conditions`): other words for the same changes are neutral.
+Approvers are compared as people: a person who moves from the list of users to a role that is named
+already may approve as before. An added role counts as weaker even if nobody else holds it, because
+everybody who gets it later becomes an approver. Conditions are compared by meaning (`conditions`):
+different conditions for the same changes are neutral.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,11 +28,11 @@ from enum import StrEnum
 from reconciler.model import duration_seconds, duration_words, level_number, level_word
 from reconciler.plan.approvals.approvers import Members
 from reconciler.plan.approvals.policies import Policy
-from reconciler.plan.weakening.conditions import lost
+from reconciler.plan.weakening.conditions import find_ungated_change
 
 
 class Strength(StrEnum):
-    """How a policy compares with what it was."""
+    """How a policy compares with its former state."""
 
     STRONGER = "stronger"
     WEAKER = "weaker"
@@ -42,7 +42,7 @@ class Strength(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One aspect in which a policy moved: the spec field, what of a list, and a sentence."""
+    """One aspect in which a policy changed: the spec field, the item of a list, and a sentence."""
 
     field: str
     subject: str
@@ -50,15 +50,15 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """What makes the second of two policies weaker, and what makes it stronger."""
+class PolicyComparison:
+    """The aspects in which the second of two policies is weaker, and in which it is stronger."""
 
     weaker: tuple[Reason, ...] = ()
     stronger: tuple[Reason, ...] = ()
 
     @property
     def strength(self) -> Strength:
-        """All of it in one word."""
+        """Return the result in one word."""
         match bool(self.weaker), bool(self.stronger):
             case True, True:
                 return Strength.MIXED
@@ -72,33 +72,33 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Who holds which role, and whose level is what, at one moment."""
+    """The members of roles and the levels of people at one moment."""
 
     members: Members
     levels: Mapping[tuple[str, str], int]  # organization, lower-case email
 
-    def approvers(self, policy: Policy) -> frozenset[str]:
-        """Everybody who may approve, by lower-case email."""
+    def list_approvers(self, policy: Policy) -> frozenset[str]:
+        """Return everybody who may approve, by lower-case email."""
         config = policy.spec.get("approvers") or {}
         people = {str(email).lower() for email in config.get("users") or ()}
-        return frozenset(people | self._holders(policy, config.get("roles") or ()))
+        return frozenset(people | self._list_holders(policy, config.get("roles") or ()))
 
-    def passers(self, policy: Policy) -> frozenset[str]:
-        """Everybody who is let through, by lower-case email."""
+    def list_bypassers(self, policy: Policy) -> frozenset[str]:
+        """Return everybody who bypasses the policy, by lower-case email."""
         levels = {level_number(level) for level in policy.spec.get("bypass_levels") or ()}
         organization = policy.address.organization
         people = {
             email
-            for (where, email), level in self.levels.items()
-            if where == organization and level in levels
+            for (scope, email), level in self.levels.items()
+            if scope == organization and level in levels
         }
-        return frozenset(people | self._holders(policy, policy.spec.get("bypass_roles") or ()))
+        return frozenset(people | self._list_holders(policy, policy.spec.get("bypass_roles") or ()))
 
-    def people(self, policy: Policy, how: str) -> frozenset[str]:
-        """Return everybody who may approve, or with `how` "bypass" everybody who is let through."""
-        return self.passers(policy) if how == "bypass" else self.approvers(policy)
+    def list_people(self, policy: Policy, purpose: str) -> frozenset[str]:
+        """Return everybody who may approve, or for the purpose "bypass" everybody who bypasses."""
+        return self.list_bypassers(policy) if purpose == "bypass" else self.list_approvers(policy)
 
-    def _holders(self, policy: Policy, roles: Iterable[str]) -> set[str]:
+    def _list_holders(self, policy: Policy, roles: Iterable[str]) -> set[str]:
         organization = policy.address.organization
         return {
             email.lower()
@@ -107,100 +107,140 @@ class Membership:
         }
 
 
-def compare(
-    before: Policy | None, after: Policy | None, crowd: Membership, later: Membership | None = None
-) -> Comparison:
-    """How `after` compares with `before`, the roles being held as `crowd` says, and then `later`.
+def compare_policies(
+    before: Policy | None,
+    after: Policy | None,
+    membership: Membership,
+    later: Membership | None = None,
+) -> PolicyComparison:
+    """Compare `after` with `before`, with the role members before and, as `later`, after.
 
-    None is no policy at all. A policy of another action is its end for one and its start for the
-    other; the conditions of the two cannot be compared then. Who comes into a role that both name
-    is no matter of the policy (`weakening_people`).
+    None is no policy at all. If the action differs, one policy ends and the other starts, and their
+    conditions cannot be compared. New members of a role that both name are not a change of the
+    policy (`membership`).
     """
-    now, then = _Held(before, crowd), _Held(after, later or crowd)
-    weaker = [Reason(field, what, forth) for field, what, forth, _ in _looser(now, then)]
-    stronger = [Reason(field, what, back) for field, what, _, back in _looser(then, now)]
-    return Comparison(tuple(weaker), tuple(stronger))
+    old_state, new_state = (
+        _PolicyState(before, membership),
+        _PolicyState(after, later or membership),
+    )
+    weaker = [
+        Reason(field, subject, weaker_text)
+        for field, subject, weaker_text, _ in _find_weaker_aspects(old_state, new_state)
+    ]
+    stronger = [
+        Reason(field, subject, stronger_text)
+        for field, subject, _, stronger_text in _find_weaker_aspects(new_state, old_state)
+    ]
+    return PolicyComparison(tuple(weaker), tuple(stronger))
 
 
-# The spec field, what of a list it is about, what makes it weaker, the same step backwards.
+# The spec field, the item of a list, the sentence for weaker, the sentence for stronger.
 _Aspect = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """A policy, if any, and who holds which role at its time."""
+class _PolicyState:
+    """A policy, if any, and the role members at its time."""
 
     policy: Policy | None
-    crowd: Membership
+    membership: Membership
 
 
-def _looser(now: _Held, then: _Held) -> Iterator[_Aspect]:
-    """Each aspect in which `then` is weaker than `now`."""
-    before, after = now.policy, then.policy
+def _find_weaker_aspects(old_state: _PolicyState, new_state: _PolicyState) -> Iterator[_Aspect]:
+    """Yield each aspect in which `then` is weaker than `now`."""
+    before, after = old_state.policy, new_state.policy
     if before is not None and before.enabled and (after is None or before.action != after.action):
-        yield "", "", f"nothing gates {before.action} any more", f"{before.action} is gated"
+        yield "", "", f"{before.action} is no longer gated", f"{before.action} is gated"
     if before is None or after is None:
         return
     if before.enabled and not after.enabled:
         yield "enabled", "", "it is disabled", "it is enabled"
-    many, few = before.quorum or 0, after.quorum or 0  # early servers take a policy without one
-    if few < many:
-        yield "approvers.quorum", "", f"quorum {many} -> {few}", f"quorum {few} -> {many}"
-    yield from _more_people(before, after, now.crowd, then.crowd)
-    yield from _more_freedom(before, after)
+    old_quorum, new_quorum = (
+        before.quorum or 0,
+        after.quorum or 0,
+    )  # early servers take a policy without one
+    if new_quorum < old_quorum:
+        yield (
+            "approvers.quorum",
+            "",
+            f"quorum {old_quorum} -> {new_quorum}",
+            f"quorum {new_quorum} -> {old_quorum}",
+        )
+    yield from _find_added_approvers(before, after, old_state.membership, new_state.membership)
+    yield from _find_added_freedom(before, after)
     if before.action == after.action:
-        missed = lost(before.action, before.conditions, after.conditions)
-        if missed is not None:
-            yield "conditions", "", f"no longer gated: {missed}", f"gated as well: {missed}"
+        ungated = find_ungated_change(before.action, before.conditions, after.conditions)
+        if ungated is not None:
+            yield "conditions", "", f"no longer gated: {ungated}", f"gated as well: {ungated}"
 
 
-def _more_people(
-    before: Policy, after: Policy, crowd: Membership, later: Membership
+def _find_added_approvers(
+    before: Policy, after: Policy, membership: Membership, later: Membership
 ) -> Iterator[_Aspect]:
-    config, former = after.spec.get("approvers") or {}, before.spec.get("approvers") or {}
+    new_config, old_config = after.spec.get("approvers") or {}, before.spec.get("approvers") or {}
     explained: set[str] = set()
-    for role in _added(former.get("roles"), config.get("roles")):
-        held = later.members.get((after.address.organization, role.casefold()), ())
-        explained.update(email.lower() for email in held)
-        names = f" ({', '.join(held)})" if held else ""
-        field, who = "approvers.roles", f"holders of the role {role}{names}"
-        yield field, role.casefold(), f"{who} may approve", f"{who} may no longer approve"
-    listed = {str(email).lower() for email in config.get("users") or ()}
-    for email in sorted(listed - crowd.approvers(before) - explained):
+    for role in _list_added(old_config.get("roles"), new_config.get("roles")):
+        holders = later.members.get((after.address.organization, role.casefold()), ())
+        explained.update(email.lower() for email in holders)
+        names = f" ({', '.join(holders)})" if holders else ""
+        field, holder_text = "approvers.roles", f"holders of the role {role}{names}"
+        yield (
+            field,
+            role.casefold(),
+            f"{holder_text} may approve",
+            f"{holder_text} may no longer approve",
+        )
+    listed = {str(email).lower() for email in new_config.get("users") or ()}
+    for email in sorted(listed - membership.list_approvers(before) - explained):
         yield "approvers.users", email, f"{email} may approve", f"{email} may no longer approve"
 
 
-def _more_freedom(before: Policy, after: Policy) -> Iterator[_Aspect]:
-    own = "approve their own requests"
-    if _own(after) and not _own(before):
-        yield "allow_self_approve", "", f"people may {own}", f"people may no longer {own}"
+def _find_added_freedom(before: Policy, after: Policy) -> Iterator[_Aspect]:
+    ability = "approve their own requests"
+    if _allows_self_approval(after) and not _allows_self_approval(before):
+        yield "allow_self_approve", "", f"people may {ability}", f"people may no longer {ability}"
     levels = (
         {level_number(level) for level in policy.spec.get("bypass_levels") or ()}
         for policy in (before, after)
     )
-    former, now = levels
-    for level in sorted(now - former):
-        who = f"everybody of level {level_word(level)}"
-        yield "bypass_levels", str(level), f"{who} bypasses it", f"{who} no longer bypasses it"
-    for role in _added(before.spec.get("bypass_roles"), after.spec.get("bypass_roles")):
-        who = f"every holder of the role {role}"
-        yield "bypass_roles", role.casefold(), f"{who} bypasses it", f"{who} no longer bypasses it"
-    short, long = _seconds(before), _seconds(after)
+    old_levels, new_levels = levels
+    for level in sorted(new_levels - old_levels):
+        affected = f"everybody of level {level_word(level)}"
+        yield (
+            "bypass_levels",
+            str(level),
+            f"{affected} bypasses it",
+            f"{affected} no longer bypasses it",
+        )
+    for role in _list_added(before.spec.get("bypass_roles"), after.spec.get("bypass_roles")):
+        affected = f"every holder of the role {role}"
+        yield (
+            "bypass_roles",
+            role.casefold(),
+            f"{affected} bypasses it",
+            f"{affected} no longer bypasses it",
+        )
+    short, long = _read_expiry_seconds(before), _read_expiry_seconds(after)
     if short is not None and long is not None and long > short:
-        one, other = duration_words(long), duration_words(short)
+        long_text, short_text = duration_words(long), duration_words(short)
         text = "requests stay open for {} instead of {}"
-        yield "expires_after", "", text.format(one, other), text.format(other, one)
+        yield (
+            "expires_after",
+            "",
+            text.format(long_text, short_text),
+            text.format(short_text, long_text),
+        )
 
 
-def _own(policy: Policy) -> bool:
+def _allows_self_approval(policy: Policy) -> bool:
     return policy.spec.get("allow_self_approve") is True
 
 
-def _added(before: Iterable[str] | None, after: Iterable[str] | None) -> list[str]:
+def _list_added(before: Iterable[str] | None, after: Iterable[str] | None) -> list[str]:
     known = {name.casefold() for name in before or ()}
     return sorted(name for name in after or () if name.casefold() not in known)
 
 
-def _seconds(policy: Policy) -> float | None:
+def _read_expiry_seconds(policy: Policy) -> float | None:
     text = policy.spec.get("expires_after")
     return duration_seconds(text) if isinstance(text, str) else None

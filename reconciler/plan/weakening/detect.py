@@ -1,13 +1,13 @@
-"""Whether a set of changes makes an approval easier to get. `weakening_order` has the order.
+"""Detect changes that make an approval easier to get. `compare` has the order of policies.
 
-A weaker policy is an error (`policy-weakened`), also if it is stronger in another respect. So is
-what weakens a policy without touching it: somebody comes into a role that may approve or bypass,
-newcomers are given such a role, somebody's level becomes one that bypasses, a role goes that a
-policy still names.
+A weaker policy is an error (`policy-weakened`), also if it is stronger in another respect. So is a
+change that weakens a policy without changing it: somebody joins a role that may approve or bypass,
+new members get such a role, somebody gets a level that bypasses, a role is deleted that a policy
+still names.
 
-What may turn out weaker is said, and refused by nobody: a policy of the project's own takes the
-place of an organization-wide one, which cannot be read (`policy-shadows`); a member becomes an
-admin, who may change policies (`policy-weakening-possible`).
+A possible weakening is reported and not refused: a policy of the project replaces an
+organization-wide one, which cannot be read (`policy-shadows`); a member becomes an admin, who may
+change policies (`policy-weakening-possible`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,142 +16,157 @@ from typing import Final
 from reconciler.model import Action, Change, Finding, Live, Severity, parse_path
 from reconciler.plan.approvals import policies as approvals_policies
 from reconciler.plan.approvals.policies import Policy
-from reconciler.plan.weakening.compare import Reason, compare
-from reconciler.plan.weakening.membership import PEOPLE, Effects
-from reconciler.plan.weakening.partial_apply import Begun, Rest
+from reconciler.plan.weakening.compare import Reason, compare_policies
+from reconciler.plan.weakening.membership import PEOPLE, MembershipEffects
+from reconciler.plan.weakening.partial_apply import CompletionCheck, StartedCommits
 
-_ALLOW: Final = "if that is meant, apply it by itself with --allow-weakening; else take it back"
+_ALLOW: Final = "if intended, apply it separately with --allow-weakening; otherwise undo the change"
 
 
-def find(
-    changes: tuple[Change, ...], live: Live, begun: Begun | None = None
+def find_weakenings(
+    changes: tuple[Change, ...], live: Live, started: StartedCommits | None = None
 ) -> tuple[Finding, ...]:
-    """Find all that weakens a policy, or may, in the order of the changes.
+    """Find the changes that weaken a policy, or may, in the order of the changes.
 
-    What is the rest of a commit whose apply began is a notice.
+    A change that completes a partly applied commit is a notice.
     """
-    before = approvals_policies.list_live_policies(live)
-    effects = Effects(changes, live, _staying(changes, before))
-    rest = Rest(begun, live, changes) if begun is not None else None
+    live_policies = approvals_policies.list_live_policies(live)
+    effects = MembershipEffects(changes, live, _list_kept_policies(changes, live_policies))
+    completion = CompletionCheck(started, live, changes) if started is not None else None
     return tuple(
         finding
         for change in changes
         if change.action is not Action.NONE
         for finding in (
-            _of_policy(change, before, effects, rest)
+            _check_policy(change, live_policies, effects, completion)
             if change.address.kind == approvals_policies.KIND
-            else _of_people(change, effects, rest)
+            else _check_people(change, effects, completion)
         )
     )
 
 
-def words(changes: tuple[Change, ...], live: Live) -> frozenset[str]:
-    """Return words that every relevant document contains; none if nothing weakens.
+def list_search_words(changes: tuple[Change, ...], live: Live) -> frozenset[str]:
+    """Return words that relevant documents contain; none if nothing weakens.
 
-    Documents of the policies, of the roles that they name, and of the people whose level moves.
+    These are documents of policies, of the roles that they name, and of people with a new level.
     """
-    moving = {change.address.kind for change in changes if change.action is not Action.NONE}
-    if moving.isdisjoint({approvals_policies.KIND, *PEOPLE}):
+    changed_kinds = {change.address.kind for change in changes if change.action is not Action.NONE}
+    if changed_kinds.isdisjoint({approvals_policies.KIND, *PEOPLE}):
         return frozenset()
-    if all(finding.severity is not Severity.ERROR for finding in find(changes, live)):
+    if all(finding.severity is not Severity.ERROR for finding in find_weakenings(changes, live)):
         return frozenset()
-    found = {"default_role"}
-    before = approvals_policies.list_live_policies(live)
-    for old, new in _staying(changes, before):
+    result = {"default_role"}
+    live_policies = approvals_policies.list_live_policies(live)
+    for old, new in _list_kept_policies(changes, live_policies):
         for policy in (old, new):
-            found.add(policy.action)
-            found.update(policy.spec.get("bypass_roles") or ())
-            found.update((policy.spec.get("approvers") or {}).get("roles") or ())
-    found.update(
+            result.add(policy.action)
+            result.update(policy.spec.get("bypass_roles") or ())
+            result.update((policy.spec.get("approvers") or {}).get("roles") or ())
+    result.update(
         c.address.name for c in changes if c.address.kind in {"Member", "Role"} and c.fields
     )
-    return frozenset(found)
+    return frozenset(result)
 
 
 _Policies = Mapping[approvals_policies.Scope, Mapping[str, Policy]]
 
 
-def _staying(changes: tuple[Change, ...], before: _Policies) -> Iterator[tuple[Policy, Policy]]:
-    """(before, after) of every live policy that the plan leaves in place."""
-    moving: dict[tuple[approvals_policies.Scope, str | None], Change] = {
+def _list_kept_policies(
+    changes: tuple[Change, ...], live_policies: _Policies
+) -> Iterator[tuple[Policy, Policy]]:
+    """Yield (before, after) of every live policy that the plan keeps."""
+    policy_changes: dict[tuple[approvals_policies.Scope, str | None], Change] = {
         (change.address.parts[:-1], change.live_id): change
         for change in changes
         if change.address.kind == approvals_policies.KIND and change.live_id is not None
     }
-    for scope, policies in before.items():
+    for scope, policies in live_policies.items():
         for policy in policies.values():
-            change = moving.get((scope, policy.id))
+            change = policy_changes.get((scope, policy.id))
             after = policy if change is None else approvals_policies.predict_policy(change, policy)
             if after is not None:
                 yield policy, after
 
 
-def _of_policy(
-    change: Change, policies: _Policies, effects: Effects, rest: Rest | None
+def _check_policy(
+    change: Change,
+    policies: _Policies,
+    effects: MembershipEffects,
+    completion: CompletionCheck | None,
 ) -> Iterator[Finding]:
     before = approvals_policies.find_policy(policies.get(change.address.parts[:-1], {}), change)
     after = approvals_policies.predict_policy(change, before)
-    comparison = compare(before, after, effects.before, effects.after)
-    begun = {
+    comparison = compare_policies(before, after, effects.before, effects.after)
+    completing = {
         reason
         for reason in comparison.weaker
-        if rest is not None and rest.covers_reason(before, after, reason)
+        if completion is not None and completion.covers_reason(before, after, reason)
     }
-    if weaker := tuple(reason for reason in comparison.weaker if reason not in begun):
-        yield _weakened(change, weaker, comparison.stronger)
-    yield from _begun(change, (reason.text for reason in comparison.weaker if reason in begun))
-    starts = before is None or not before.enabled or before.action != change.address.name
-    if after is not None and after.enabled and starts:
+    if weaker := tuple(reason for reason in comparison.weaker if reason not in completing):
+        yield _report_weakened(change, weaker, comparison.stronger)
+    yield from _report_completion(
+        change, (reason.text for reason in comparison.weaker if reason in completing)
+    )
+    is_new = before is None or not before.enabled or before.action != change.address.name
+    if after is not None and after.enabled and is_new:
         yield Finding(
             code="policy-shadows",
             severity=Severity.NOTICE,
-            message=f"{change.address} takes the place of an organization-wide policy, if any",
-            why="a project's own policy replaces it, and a write that both would hold back is "
-            "refused (policy_conflict); whether this one is weaker cannot be told, because no "
+            message=f"{change.address} replaces an organization-wide policy, if there is one",
+            why="a policy of the project replaces it, and a write that both would gate is "
+            "refused (policy_conflict); it is not known whether this one is weaker, because no "
             "endpoint shows the other",
             source=change.source,
             address=change.address,
         )
 
 
-def _weakened(change: Change, weaker: tuple[Reason, ...], stronger: tuple[Reason, ...]) -> Finding:
-    why = f"though stronger in this: {_listed(r.text for r in stronger)}" if stronger else ""
+def _report_weakened(
+    change: Change, weaker: tuple[Reason, ...], stronger: tuple[Reason, ...]
+) -> Finding:
+    why = (
+        f"though stronger in this: {_join_sentences(r.text for r in stronger)}" if stronger else ""
+    )
     resource, field = change.desired, weaker[0].field
-    place = resource.locate(parse_path(field)) if resource is not None and field else None
+    location = resource.locate(parse_path(field)) if resource is not None and field else None
     return Finding(
         code="policy-weakened",
         severity=Severity.ERROR,
-        message=f"{change.address} is weakened: {_listed(r.text for r in weaker)}",
+        message=f"{change.address} is weakened: {_join_sentences(r.text for r in weaker)}",
         why=why,
         fix=_ALLOW,
-        source=place or change.source,
+        source=location or change.source,
         address=change.address,
     )
 
 
-def _begun(change: Change, sentences: Iterable[str]) -> Iterator[Finding]:
-    if said := _listed(sentences):
+def _report_completion(change: Change, sentences: Iterable[str]) -> Iterator[Finding]:
+    if text := _join_sentences(sentences):
         yield Finding(
             code="weakening-begun",
             severity=Severity.NOTICE,
-            message=f"{change.address}, the rest of a started apply: {said}",
-            why="what is live lies between the base and the files, and the commits since the base "
-            "weaken nothing by it",
+            message=f"{change.address} completes an earlier apply: {text}",
+            why="the live state is between the base and the files, and the commits since the base "
+            "do not weaken this",
             source=change.source,
             address=change.address,
         )
 
 
-def _of_people(change: Change, effects: Effects, rest: Rest | None) -> Iterator[Finding]:
-    effect = effects.of(change)
-    begun = [gain for gain in effect.weaker if rest is not None and rest.covers_gain(gain)]
-    yield from _begun(change, (gain.text for gain in begun))
-    if weaker := [gain.text for gain in effect.weaker if gain not in begun]:
+def _check_people(
+    change: Change, effects: MembershipEffects, completion: CompletionCheck | None
+) -> Iterator[Finding]:
+    effect = effects.find_effect(change)
+    completing = [
+        gain for gain in effect.weaker if completion is not None and completion.covers_gain(gain)
+    ]
+    yield from _report_completion(change, (gain.text for gain in completing))
+    if weaker := [gain.text for gain in effect.weaker if gain not in completing]:
         yield Finding(
             code="policy-weakened",
             severity=Severity.ERROR,
-            message=f"{change.address} weakens a policy: {_listed(weaker)}",
-            why="votes are counted against the roles and levels of the moment",
+            message=f"{change.address} weakens a policy: {_join_sentences(weaker)}",
+            why="PostHog checks votes against the roles and levels at that time",
             fix=_ALLOW,
             source=change.source,
             address=change.address,
@@ -160,11 +175,11 @@ def _of_people(change: Change, effects: Effects, rest: Rest | None) -> Iterator[
         yield Finding(
             code="policy-weakening-possible",
             severity=Severity.WARNING,
-            message=f"{change.address} may weaken a policy: {_listed(effect.possible)}",
+            message=f"{change.address} may weaken a policy: {_join_sentences(effect.possible)}",
             source=change.source,
             address=change.address,
         )
 
 
-def _listed(sentences: Iterable[str]) -> str:
+def _join_sentences(sentences: Iterable[str]) -> str:
     return "; ".join(sentences)

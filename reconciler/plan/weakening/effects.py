@@ -1,11 +1,11 @@
-"""Which way each change moves the gates: what goes before the writes that they cover, what after.
+"""Find which changes weaken or strengthen gates, and in which order to apply them.
 
-A change that only strengthens, or does both, goes before the flags of the projects that it
-concerns; one that only weakens goes after them. Policies, and the roles and levels that they
-speak of, are several changes of one gate (`entwined`): where one of them first would leave the
-gate weaker than it was and than it will be, or stricter than both, the other goes before it. So
-after any part of a run every gate is between before and after, and the rest of the run weakens
-nothing that the whole of it would not.
+A change that strengthens a gate, or does both, is applied before the flags of its projects; one
+that only weakens is applied after them. A policy and the roles and levels that it names are
+several changes of one gate (`change_order`): if one of them first would leave the gate weaker than
+before and than planned, or stricter than both, the other is applied before it. So every gate is
+between its old and its new state after any part of a run, and the remaining changes weaken nothing
+that the whole run would not.
 """
 
 from collections import defaultdict
@@ -17,131 +17,140 @@ from reconciler.plan.approvals import approvers
 from reconciler.plan.approvals import policies as approvals_policies
 from reconciler.plan.approvals.policies import KIND, Scope
 from reconciler.plan.weakening import change_order
-from reconciler.plan.weakening.change_order import Move, Pair, World
-from reconciler.plan.weakening.compare import Membership, compare
+from reconciler.plan.weakening.change_order import MembershipMove, MembershipTransition, PolicyPair
+from reconciler.plan.weakening.compare import Membership, compare_policies
 from reconciler.plan.weakening.membership import PEOPLE
 
 
 @dataclass(frozen=True, slots=True)
 class GateEffect:
-    """What one change does to the gates of some projects."""
+    """The effect of one change on the gates of some projects."""
 
     scopes: frozenset[Scope]
     weaker: bool
     stronger: bool
 
     @property
-    def last(self) -> bool:
-        """Whether it only weakens, and so goes after the writes that the gate covers."""
+    def weakens_only(self) -> bool:
+        """Return whether it only weakens, and so is applied after the writes that are gated."""
         return self.weaker and not self.stronger
 
     @property
-    def mixed(self) -> bool:
-        """Whether it does both."""
+    def both(self) -> bool:
+        """Return whether it weakens and strengthens."""
         return self.weaker and self.stronger
 
 
 @dataclass(frozen=True, slots=True)
 class GateEffects:
-    """The changes of a plan that move gates, and which of two such changes goes first."""
+    """The changes of a plan that affect gates, and which of two such changes is applied first."""
 
-    found: Mapping[Address, GateEffect] = field(default_factory=dict)
-    waits: Mapping[Address, set[Address]] = field(default_factory=dict)  # for what else
+    by_change: Mapping[Address, GateEffect] = field(default_factory=dict)
+    waits_for: Mapping[Address, set[Address]] = field(default_factory=dict)
 
-    def turns(self, address: Address, named: Address) -> bool:
-        """Return whether what it names does not go before it, as it otherwise would.
+    def is_reordered(self, address: Address, named: Address) -> bool:
+        """Return whether a resource need not wait for one that it names, as it usually does.
 
-        Policies wait for the people that they name only where it matters: else some would wait
-        for each other.
+        Policies wait for the people that they name only where it matters: otherwise some would
+        wait for each other.
         """
         entangled = address.kind == KIND and named.kind in PEOPLE
-        return entangled or self.is_last(named) or address in self.waits.get(named, ())
+        return entangled or self.is_last(named) or address in self.waits_for.get(named, ())
 
     def is_last(self, address: Address) -> bool:
-        """Whether it goes after the flags."""
-        return address in self.found and self.found[address].last
+        """Return whether a change is applied after the flags."""
+        return address in self.by_change and self.by_change[address].weakens_only
 
-    def last(self) -> frozenset[Address]:
-        """What goes after the flags."""
-        return frozenset(address for address, lean in self.found.items() if lean.last)
+    def list_last(self) -> frozenset[Address]:
+        """Return the changes that are applied after the flags."""
+        return frozenset(a for a, effect in self.by_change.items() if effect.weakens_only)
 
 
 def find_gate_effects(changes: Iterable[Change], live: Live) -> GateEffects:
-    """Find which way each policy, role, member and default role of these changes leans."""
+    """Find the effect of each change of a policy, role, member or default role."""
     moving = tuple(change for change in changes if change.action is not Action.NONE)
-    people = any(change.address.kind in PEOPLE for change in moving)
-    if not people and not any(change.address.kind == KIND for change in moving):
+    has_people = any(change.address.kind in PEOPLE for change in moving)
+    if not has_people and not any(change.address.kind == KIND for change in moving):
         return GateEffects()
-    held = approvers.list_role_members(live)
-    crowds = Membership(held, {}), Membership(approvers.list_planned_members(moving, held), {})
-    pairs = tuple(_pairs(moving, live))
-    found = {pair.change: _of_policy(pair, crowds) for pair in pairs if pair.change is not None}
-    waits: dict[Address, set[Address]] = defaultdict(set)
-    if people:
-        world = World(moving, live, pairs)
-        found |= _of_people(world)
-        last = {address for address, lean in found.items() if lean.last}
-        for one, other in change_order.edges(world, last):
-            waits[one].add(other)
-    return GateEffects(found, waits)
+    live_members = approvers.list_role_members(live)
+    memberships = (
+        Membership(live_members, {}),
+        Membership(approvers.list_planned_members(moving, live_members), {}),
+    )
+    pairs = tuple(_list_policy_pairs(moving, live))
+    by_change = {
+        pair.change: _check_policy(pair, memberships) for pair in pairs if pair.change is not None
+    }
+    waits_for: dict[Address, set[Address]] = defaultdict(set)
+    if has_people:
+        transition = MembershipTransition(moving, live, pairs)
+        by_change |= _check_people(transition)
+        last = {address for address, effect in by_change.items() if effect.weakens_only}
+        for waiting, required in change_order.find_edges(transition, last):
+            waits_for[waiting].add(required)
+    return GateEffects(by_change, waits_for)
 
 
-def _pairs(changes: Iterable[Change], live: Live) -> Iterator[Pair]:
-    """Every policy that gates before the plan or after it."""
+def _list_policy_pairs(changes: Iterable[Change], live: Live) -> Iterator[PolicyPair]:
+    """Yield every policy that gates before the plan or after it."""
     before = approvals_policies.list_live_policies(live)
-    touched: set[tuple[Scope, str]] = set()
+    changed_actions: set[tuple[Scope, str]] = set()
     for change in changes:
         if change.address.kind != KIND:
             continue
         scope = change.address.parts[:-1]
-        old = approvals_policies.find_policy(before.get(scope, {}), change)
-        pair = Pair(change.address, old, approvals_policies.predict_policy(change, old))
-        if old is not None:
-            touched.add((scope, old.action))
-        if any(pair.ends()):
+        live_policy = approvals_policies.find_policy(before.get(scope, {}), change)
+        pair = PolicyPair(
+            change.address, live_policy, approvals_policies.predict_policy(change, live_policy)
+        )
+        if live_policy is not None:
+            changed_actions.add((scope, live_policy.action))
+        if any(pair.list_enabled()):
             yield pair
     for scope, policies in before.items():
         for action, policy in policies.items():
-            if policy.enabled and (scope, action) not in touched:
-                yield Pair(None, policy, policy)
+            if policy.enabled and (scope, action) not in changed_actions:
+                yield PolicyPair(None, policy, policy)
 
 
-def _of_policy(pair: Pair, crowds: tuple[Membership, Membership]) -> GateEffect:
-    """A gate that opens or ends is all the one or all the other, whatever else moves."""
-    scopes, ends = frozenset({pair.scope}), tuple(pair.ends())
-    if not pair.stays:
-        return GateEffect(scopes, pair.before in ends, pair.after in ends)
-    found = compare(pair.before, pair.after, *crowds)
-    return GateEffect(scopes, bool(found.weaker), bool(found.stronger))
+def _check_policy(pair: PolicyPair, memberships: tuple[Membership, Membership]) -> GateEffect:
+    """Return the effect of a policy change; a gate that starts or ends has only one direction."""
+    scopes, enabled = frozenset({pair.scope}), tuple(pair.list_enabled())
+    if not pair.is_kept:
+        return GateEffect(scopes, pair.before in enabled, pair.after in enabled)
+    comparison = compare_policies(pair.before, pair.after, *memberships)
+    return GateEffect(scopes, bool(comparison.weaker), bool(comparison.stronger))
 
 
-def _of_people(world: World) -> Mapping[Address, GateEffect]:
-    """Find who comes under a policy or leaves it by a change of people, and where."""
+def _check_people(transition: MembershipTransition) -> Mapping[Address, GateEffect]:
+    """Find who becomes covered by a policy, or no longer is, by a change of people."""
     scopes: dict[Address, set[Scope]] = defaultdict(set)
     weaker: set[Address] = set()
     stronger: set[Address] = set()
-    for meeting in world.meetings():
-        joins, leaves = _counted(meeting.move, meeting)
+    for impact in transition.list_impacts():
+        joins, leaves = _count_covered(impact.move, impact)
         if joins or leaves:
-            scopes[meeting.move.change].add(meeting.pair.scope)
+            scopes[impact.move.change].add(impact.pair.scope)
         if joins:
-            weaker.add(meeting.move.change)
+            weaker.add(impact.move.change)
         if leaves:
-            stronger.add(meeting.move.change)
+            stronger.add(impact.move.change)
     return {
-        address: GateEffect(frozenset(where), address in weaker, address in stronger)
-        for address, where in scopes.items()
+        address: GateEffect(frozenset(affected), address in weaker, address in stronger)
+        for address, affected in scopes.items()
     }
 
 
-def _counted(move: Move, meeting: change_order.Meeting) -> tuple[frozenset[str], frozenset[str]]:
-    """Return who comes under the policy by this move, and who leaves it.
+def _count_covered(
+    move: MembershipMove, impact: change_order.PolicyImpact
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Return who becomes covered by the policy through this move, and who no longer is.
 
-    Where the policy takes the role or the level on, or lets go of it, that is what counts: the
-    people are moved while it does not speak of them.
+    If the policy starts or stops naming the role or the level, only that change counts: the people
+    move while the policy does not name them.
     """
-    if not meeting.named_before or (not meeting.named_after and meeting.pair.stays):
+    if not impact.named_before or (not impact.named_after and impact.pair.is_kept):
         return frozenset(), frozenset()
-    if not meeting.pair.stays:
+    if not impact.pair.is_kept:
         return move.joins, move.leaves
-    return move.joins - meeting.before, move.leaves - meeting.after
+    return move.joins - impact.before, move.leaves - impact.after

@@ -1,14 +1,15 @@
-"""Commits that `apply` has written in part: which changes complete one and weaken no gate.
+"""Find changes that complete a partly applied commit, and so weaken no gate.
 
-The live side then lies between the base and the files, and may be stricter than both. A change
-that looks like a weakening only completes such a commit if
+The live state is then between the base and the files, and may be stricter than both. A change that
+looks like a weakening only completes such a commit if
 
-* the policy, and the person's place in each role that it names, lie between base and files, and
-* neither the base nor any commit since then was stricter in that respect: whichever of them
-  `apply` began to write, the same commit contained the rest.
+* the policy, and the person's membership in each role that it names, are between base and files,
+  and
+* neither the base nor any commit since then was stricter in that respect: the commit that `apply`
+  wrote in part then contained this change, too.
 
-A policy or role that the base did not declare counts as absent at the base only if this key's
-user created it since; otherwise it existed before, and counts as it is.
+A policy or role that the base did not declare counts as absent at the base only if this key's user
+created it since then; otherwise it existed before, and its present state counts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,149 +32,171 @@ from reconciler.model import (
 from reconciler.plan.approvals import policies as approvals_policies
 from reconciler.plan.approvals.policies import Policy
 from reconciler.plan.diff import values
-from reconciler.plan.weakening.compare import Membership, Reason, compare
-from reconciler.plan.weakening.membership import Gain, groups, is_in, live_crowd, planned_crowd
+from reconciler.plan.weakening.compare import Membership, Reason, compare_policies
+from reconciler.plan.weakening.membership import (
+    Gain,
+    build_live_membership,
+    build_planned_membership,
+    is_in,
+    list_groups,
+)
 
 _USERS: Final = "approvers.users"
 _Resources = Mapping[Address, Resource]
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """What the files said at the base, and at each commit since then, oldest first.
+class StartedCommits:
+    """The files at the base and at each commit since then, oldest first.
 
     Attributes:
         base: the base.
         since: the commits, with the references written as the live side writes them.
-        desired: the files as they are now.
-        began: when the base was committed, by the server's clock; None if nobody knows.
+        desired: the present files.
+        started_at: when the base was committed, by the server's clock; None if not known.
 
     """
 
     base: Declared
     since: tuple[Declared, ...]
     desired: Declared
-    began: datetime | None = None
+    started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
-    """Policies and people as they were at one moment, as far as the files said."""
+class _PastState:
+    """Policies and people at one moment in the past, as far as the files declared them."""
 
     policies: Mapping[Address, Policy]
-    crowd: Membership
+    membership: Membership
 
 
-class Rest:
-    """The changes that only complete what an earlier `apply` began."""
+class CompletionCheck:
+    """Checks whether changes only complete what an earlier `apply` wrote in part."""
 
-    def __init__(self, begun: Begun, live: Live, changes: tuple[Change, ...]) -> None:
-        self._begun, self._live = begun, live
-        self._after = planned_crowd(changes, live)
+    def __init__(self, started: StartedCommits, live: Live, changes: tuple[Change, ...]) -> None:
+        self._started, self._live = started, live
+        self._after = build_planned_membership(changes, live)
 
     def covers_gain(self, gain: Gain) -> bool:
-        """Return whether somebody comes under a policy that would have had them in any case."""
+        """Return whether a person was covered by the policy in all past states."""
         if not gain.person or gain.old.address != gain.new.address:
             return False
-        return self._is_between(gain.old, gain.new, gain.how, gain.person) and all(
-            gain.person in ground.crowd.people(policy, gain.how)
-            for ground, policy in self._met(gain.old)
+        return self._is_between(gain.old, gain.new, gain.purpose, gain.person) and all(
+            gain.person in state.membership.list_people(policy, gain.purpose)
+            for state, policy in self._list_past_states(gain.old)
         )
 
     def covers_reason(self, old: Policy | None, new: Policy | None, reason: Reason) -> bool:
-        """Return whether a policy is no weaker in this respect than it has been since the base."""
+        """Return whether a policy is not weaker in this respect than at any time since the base."""
         if old is None or new is None or old.address != new.address:
             return False
         person = reason.subject if reason.field == _USERS else ""
         if not self._is_between(old, new, "approvers", person):
             return False
-        for ground, policy in self._met(old):
-            if person and person not in ground.crowd.approvers(policy):
+        for state, policy in self._list_past_states(old):
+            if person and person not in state.membership.list_approvers(policy):
                 return False
-            found = compare(policy, new, ground.crowd, self._after).weaker
-            if any((one.field, one.subject) == (reason.field, reason.subject) for one in found):
+            weaker = compare_policies(policy, new, state.membership, self._after).weaker
+            if any(
+                (aspect.field, aspect.subject) == (reason.field, reason.subject)
+                for aspect in weaker
+            ):
                 return False
         return True
 
-    def _met(self, policy: Policy) -> Iterator[tuple[_Ground, Policy]]:
-        """Yield the policy as it was at each moment, where it was there."""
-        for ground in self._grounds:
-            if (then := ground.policies.get(policy.address)) is not None:
-                yield ground, then
+    def _list_past_states(self, policy: Policy) -> Iterator[tuple[_PastState, Policy]]:
+        """Yield the policy in each past state in which it existed."""
+        for state in self._past_states:
+            if (past_policy := state.policies.get(policy.address)) is not None:
+                yield state, past_policy
 
     @cached_property
-    def _grounds(self) -> tuple[_Ground, ...]:
-        return tuple(map(self._ground, (self._begun.base, *self._begun.since)))
+    def _past_states(self) -> tuple[_PastState, ...]:
+        return tuple(map(self._build_past_state, (self._started.base, *self._started.since)))
 
     @cached_property
     def _managed(self) -> frozenset[Address]:
-        return frozenset(fold(address) for address in self._begun.desired.resources)
+        return frozenset(fold(address) for address in self._started.desired.resources)
 
-    def _ground(self, declared: Declared) -> _Ground:
-        said = {fold(address): resource for address, resource in declared.resources.items()}
+    def _build_past_state(self, declared: Declared) -> _PastState:
+        declared_resources = {
+            fold(address): resource for address, resource in declared.resources.items()
+        }
         resources = {
-            address: then
-            for address, there in self._live.resources.items()
-            if (then := self._then(there, said)) is not None
+            address: past_object
+            for address, live_object in self._live.resources.items()
+            if (past_object := self._rebuild_past_object(live_object, declared_resources))
+            is not None
         }
         live = Live(resources=resources, ids={}, twins={}, people=self._live.people)
         policies = {
             policy.address: policy
-            for found in approvals_policies.list_live_policies(live).values()
-            for policy in found.values()
+            for by_action in approvals_policies.list_live_policies(live).values()
+            for policy in by_action.values()
         }
-        return _Ground(policies, live_crowd(live))
+        return _PastState(policies, build_live_membership(live))
 
-    def _then(self, there: LiveResource, said: _Resources) -> LiveResource | None:
-        """Return a live object as the files had it; as it is where they did not speak of it."""
-        address = fold(there.address)
-        resource = said.get(address)
+    def _rebuild_past_object(
+        self, live_object: LiveResource, declared_resources: _Resources
+    ) -> LiveResource | None:
+        """Return a live object as the files declared it; unchanged where they did not."""
+        address = fold(live_object.address)
+        resource = declared_resources.get(address)
         if resource is not None:
             if resource.lifecycle.absent:
                 return None
-            spec = {**there.spec, **resource.spec}
-            return LiveResource(there.address, there.id, spec, there.payload)
-        if address in self._managed and self._is_own(there):
+            spec = {**live_object.spec, **resource.spec}
+            return LiveResource(live_object.address, live_object.id, spec, live_object.payload)
+        if address in self._managed and self._is_own(live_object):
             return None
-        return there
+        return live_object
 
-    def _is_own(self, there: LiveResource) -> bool:
+    def _is_own(self, live_object: LiveResource) -> bool:
         """Return whether this key's user created it since the base was committed."""
-        creator, me = there.payload.get("created_by"), self._live.me
+        creator, me = live_object.payload.get("created_by"), self._live.me
         if me is None or not isinstance(creator, Mapping) or creator.get("id") != me.id:
             return False
-        at = instant(there.payload.get("created_at"))
-        return at is not None and self._begun.began is not None and at >= self._begun.began
+        created_at = instant(live_object.payload.get("created_at"))
+        return (
+            created_at is not None
+            and self._started.started_at is not None
+            and created_at >= self._started.started_at
+        )
 
-    def _is_between(self, old: Policy, new: Policy, how: str, person: str) -> bool:
-        """Return whether policy and person lie between the base and the files."""
-        ground = self._grounds[0]
-        base = ground.policies.get(old.address)
-        before = base.spec if base is not None else {}
+    def _is_between(self, old: Policy, new: Policy, purpose: str, person: str) -> bool:
+        """Return whether the policy and the person are between the base and the files."""
+        base_state = self._past_states[0]
+        base_policy = base_state.policies.get(old.address)
+        before = base_policy.spec if base_policy is not None else {}
         if not all(
-            _between(before.get(name, ABSENT), value, new.spec.get(name, ABSENT), name)
+            _is_value_between(before.get(name, ABSENT), value, new.spec.get(name, ABSENT), name)
             for name, value in old.spec.items()
         ):
             return False
         if not person:
             return True
-        sides = ground.crowd, live_crowd(self._live), self._after
-        places = groups(old, how) | groups(new, how)
-        held = ([is_in(crowd, place, person) for crowd in sides] for place in places)
-        return all(live in {before, after} for before, live, after in held)
+        states = base_state.membership, build_live_membership(self._live), self._after
+        named_groups = list_groups(old, purpose) | list_groups(new, purpose)
+        memberships = (
+            [is_in(membership, group, person) for membership in states] for group in named_groups
+        )
+        return all(live in {before, after} for before, live, after in memberships)
 
 
-def _between(base: Any, live: Any, desired: Any, path: str) -> bool:
-    """Return whether a value lies between two: numbers by size, sets by item, else either."""
+def _is_value_between(base: Any, live: Any, desired: Any, path: str) -> bool:
+    """Return whether a value is between two others: numbers by size, sets by item, else either."""
     if values.is_same(base, live) or values.is_same(live, desired):
         return True
     sides = (base, live, desired)
-    if path in KINDS[approvals_policies.KIND].sets and all(isinstance(one, list) for one in sides):
-        old, now, new = map(set[Any], sides)
-        return old & new <= now <= old | new
-    if all(isinstance(one, Mapping) for one in sides):
+    if path in KINDS[approvals_policies.KIND].sets and all(
+        isinstance(value, list) for value in sides
+    ):
+        base_items, live_items, desired_items = map(set[Any], sides)
+        return base_items & desired_items <= live_items <= base_items | desired_items
+    if all(isinstance(value, Mapping) for value in sides):
         return all(
-            _between(
+            _is_value_between(
                 base.get(name, ABSENT),
                 live.get(name, ABSENT),
                 desired.get(name, ABSENT),
@@ -181,6 +204,6 @@ def _between(base: Any, live: Any, desired: Any, path: str) -> bool:
             )
             for name in {*base, *live, *desired}
         )
-    if all(isinstance(one, int) and not isinstance(one, bool) for one in sides):
+    if all(isinstance(value, int) and not isinstance(value, bool) for value in sides):
         return bool(min(base, desired) <= live <= max(base, desired))
     return False
