@@ -55,7 +55,7 @@ def test_what_one_run_began_with_another_one_finishes(world, policy):
     told = repo.run("plan").out
     done = repo.run("apply", "--yes", "plan.json")
 
-    assert "the rest of a started apply" in told
+    assert "completes an earlier apply" in told
     assert 0 == done.code, done.out + done.err
     assert 0 == repo.run("apply", "--yes").code
     assert 0 == repo.run("plan", "--detailed-exitcode").code
@@ -261,7 +261,7 @@ def test_somebody_may_change_the_role_in_two_runs(world):
     done = repo.run("apply", "--yes")
 
     assert 0 == done.code, done.out + done.err
-    assert "the rest of a started apply" in done.out
+    assert "completes an earlier apply" in done.out
 
 
 def test_a_role_that_was_renamed_is_what_the_base_named_by_its_former_name(world):

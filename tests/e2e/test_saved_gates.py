@@ -33,7 +33,7 @@ def config(**fields):
 
 WEAKER = [
     (deleted, "feature_flag.update held it back, and does not any more"),
-    (changed(enabled=False), "nothing gates feature_flag.update any more"),
+    (changed(enabled=False), "feature_flag.update is no longer gated"),
     (changed(conditions={**APPROVED, "value": 60}), "no longer gated"),
     (config(users=[11, 12, 13]), "carol@acme.test may approve"),
     (changed(allow_self_approve=True), "approve their own requests"),
