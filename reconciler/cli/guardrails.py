@@ -10,7 +10,7 @@ from reconciler.operations import inputs
 from reconciler.operations.inputs import Inputs
 from reconciler.plan.guardrails import apply_refusals, checks, deletes
 from reconciler.plan.guardrails.checks import Limits
-from reconciler.plan.selection import Options
+from reconciler.plan.selection import PlanOptions
 from reconciler.planfile import results
 from reconciler.render.shared import summary
 
@@ -39,7 +39,7 @@ def read_limits(
 
 def read_options(
     given: Inputs, limits: Limits, part: Selection, *, prefer: str | None = None
-) -> Options:
+) -> PlanOptions:
     """Return what the planner is asked for: selection, limits, and what other files declare."""
     is_partial = inputs.is_partial(given.settings, given.target)
     if part.prune and is_partial:
@@ -51,7 +51,7 @@ def read_options(
     needs_others = part.paths and (part.prune or given.base_loaded is not None)
     journals = given.folder / ".reconciler"
     has_droppable = dropped_writes.matters(given.loaded)
-    return Options(
+    return PlanOptions(
         part.select,
         part.exclude,
         given.target.ignore,
@@ -59,7 +59,9 @@ def read_options(
         prefer,
         unmanaged=given.target.unmanaged,
         prune=part.prune,
-        elsewhere=inputs.read_other_declarations(given) if is_partial or needs_others else (),
+        declared_elsewhere=inputs.read_other_declarations(given)
+        if is_partial or needs_others
+        else (),
         sent_in_vain=dropped_writes.read(journals / "runs", given.target.name)
         if has_droppable
         else {},

@@ -12,7 +12,7 @@ from reconciler.operations import inputs, saved_plan
 from reconciler.operations import plan as operations_plan
 from reconciler.operations.inputs import Inputs
 from reconciler.operations.plan import World
-from reconciler.plan.selection import Options
+from reconciler.plan.selection import PlanOptions
 from reconciler.planfile.codec import Saved
 from reconciler.posthog.client import Writer
 
@@ -62,7 +62,7 @@ class PlanSource:
         return given
 
     def make_plan(
-        self, session: Session, writer: Writer, given: Inputs, options: Options
+        self, session: Session, writer: Writer, given: Inputs, options: PlanOptions
     ) -> tuple[Plan, World]:
         """Return the plan, and what it is based on."""
         if self.plan is None:

@@ -17,7 +17,7 @@ from reconciler.operations.drift import DriftInputs, DriftQuery
 from reconciler.operations.plan import estimate_requests
 from reconciler.plan import drift_report
 from reconciler.plan.guardrails import apply_refusals
-from reconciler.plan.selection import Options
+from reconciler.plan.selection import PlanOptions
 from reconciler.render.shared import summary
 
 DRIFTED = 2
@@ -76,7 +76,7 @@ def command(
     is_public = session.build is not None and session.build.is_public
     query = drift.DriftQuery(seconds, identities or ("initials" if is_public else "full"), only)
     limits = guardrails.read_limits(target, None, allow_destroy, weakening=allow_weakening)
-    planning = Options(select, exclude, target.ignore, limits)
+    planning = PlanOptions(select, exclude, target.ignore, limits)
     if action == "revert":
         if not allow_rollback:
             record_base.refuse_rollback(target, given.base.commit, given.repository, session.build)
@@ -151,7 +151,7 @@ def _parse_since(since: str | None) -> float | None:
 def _revert(
     session: Session,
     given: DriftInputs,
-    planning: Options,
+    planning: PlanOptions,
     query: DriftQuery,
     running: ExecutionOptions,
     *,
@@ -169,7 +169,9 @@ def _revert(
             session.note(
                 f"{len(waiting)} not applied yet: only git has changed them; `apply` does it"
             )
-        planned = drift_report.revert(found.plan, found.report, found.world.live, planning.limits)
+        planned = drift_report.build_revert(
+            found.plan, found.report, found.world.live, planning.limits
+        )
         requests = estimate_requests(found.world, planned.requests.expected_writes)
         planned = replace(planned, requests=replace(requests, reads=writer.reads))
         planned = apply_refusals.judged(planned, go_on=go_on)

@@ -85,7 +85,7 @@ def command(
     planned = apply_refusals.judged(planned, go_on=go_on)
     is_pull_request = given.base is not None and given.base.pull_request
     if drift_on == "touched" or (drift_on is None and is_pull_request):
-        unrelated = drift_report.elsewhere(planned, world.desired, world.base)
+        unrelated = drift_report.find_unrelated_drift(planned, world.desired, world.base)
         planned = replace(planned, unrelated_drift=unrelated)
     lasting.append((given, world, planned))
     session.report.plan(planned)

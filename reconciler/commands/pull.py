@@ -79,7 +79,7 @@ def command(
         organizations or ((target.organization,) if target.organization else ()),
         projects,
         include_foreign,
-        lambda address: plan_selection.matches(address, target.ignore),
+        lambda address: plan_selection.matches_any(address, target.ignore),
     )
     loaded, base = _loaded(session, target, folder)
     with session.reader(target) as reader:

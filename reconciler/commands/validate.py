@@ -17,7 +17,7 @@ from reconciler.errors import ConfigError
 from reconciler.files import excerpts
 from reconciler.model import Finding, Severity
 from reconciler.operations import inputs, validate
-from reconciler.plan.selection import Options
+from reconciler.plan.selection import PlanOptions
 from reconciler.render import sarif
 from reconciler.render import text as render_text
 from reconciler.render.shared.phrases import count
@@ -53,7 +53,7 @@ def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) 
 def _live(session: Session, target: Target, loaded: Loaded) -> Iterable[Finding]:
     """What only PostHog can say, without what the files silence."""
     with session.reader(target) as reader:
-        found = validate.validate(reader, loaded, Options(ignore=target.ignore))
+        found = validate.validate(reader, loaded, PlanOptions(ignore=target.ignore))
     yield from loaded.silences.keep(found)
     yield from map(excerpts.attach_excerpt, loaded.silences.unused(live=True))
 

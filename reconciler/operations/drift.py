@@ -35,7 +35,7 @@ from reconciler.operations.plan import World
 from reconciler.plan import drift_report, links, selection
 from reconciler.plan.approvals import past_coverage
 from reconciler.plan.diff import matching, references
-from reconciler.plan.selection import Options
+from reconciler.plan.selection import PlanOptions
 from reconciler.plan.unapplied import Unapplied
 from reconciler.posthog.client import Reader
 
@@ -129,7 +129,7 @@ def _find_last_apply(
 
 
 def run(
-    reader: Reader, given: DriftInputs, options: Options, query: DriftQuery, now: datetime
+    reader: Reader, given: DriftInputs, options: PlanOptions, query: DriftQuery, now: datetime
 ) -> DriftResult:
     """Return what differs between the files at a commit and the live side, and who changed it.
 
@@ -145,15 +145,15 @@ def run(
         excerpts=False,
         base=given.base,
     )
-    report = drift_report.report(planned, world.desired)
-    ignored = drift_report.find(world.desired, world.live, options)
+    report = drift_report.build_report(planned, world.desired)
+    ignored = drift_report.find_ignored(world.desired, world.live, options)
     report = replace(report, ignored=tuple(ignored))
     if report.writes:
         report = _attribute(reader, world, report, given.last_apply, query, now=now)
     holds = given.target.holds
     report = replace(
         report,
-        changes=filters.held(report.changes, holds, now, selection.matches),
+        changes=filters.held(report.changes, holds, now, selection.matches_any),
         findings=(*report.findings, *findings.over(holds, now)),
         requests=replace(report.requests, reads=reader.reads, expected_writes=len(report.writes)),
     )
@@ -183,7 +183,7 @@ def _attribute(
         past_coverage.PastCoverage(world.live, world.desired).find_cover,
         {gap.organization: gap.what for gap in gaps},
         blind,
-        links.of_requests(requests, world.live, report.host),
+        links.link_requests(requests, world.live, report.host),
         query.identities,
     )
     changes, older, others = attribution.attributed(report.changes, evidence), 0, 0

@@ -139,7 +139,7 @@ def count_ignored(target: Target, loaded: Loaded) -> int:
     if not target.ignore:
         return 0
     declared = loaded.declared.resources
-    return sum(selection.matches(address, target.ignore) for address in declared)
+    return sum(selection.matches_any(address, target.ignore) for address in declared)
 
 
 def read_state(target: Target, facts: RunFacts) -> RepositoryState | None:

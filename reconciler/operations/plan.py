@@ -35,7 +35,7 @@ from reconciler.plan import links, planner, selection
 from reconciler.plan.diff import references
 from reconciler.plan.evasion import incremental
 from reconciler.plan.saved import snapshot
-from reconciler.plan.selection import Options
+from reconciler.plan.selection import PlanOptions
 from reconciler.plan.weakening.partial_apply import StartedCommits
 from reconciler.posthog.client import Reader
 from reconciler.posthog.rate_limit import RateLimit
@@ -62,7 +62,7 @@ class World:
 def run(
     reader: Reader,
     inputs: Inputs,
-    options: Options,
+    options: PlanOptions,
     *,
     findings: tuple[Finding, ...] = (),
     basis: PlanSnapshot | None = None,
@@ -97,7 +97,7 @@ def run(
 def observe(
     reader: Reader,
     loaded: config_loaded.Loaded,
-    options: Options,
+    options: PlanOptions,
     base: config_loaded.Loaded | None = None,
     *,
     history: History | None = None,
@@ -112,7 +112,7 @@ def observe(
     names = directory.project_names()
     desired = config_loaded.expand(loaded, names)
     base_declared, findings = config_loaded.expand_base(base, names)
-    wanted = selection.concerned(desired, base_declared, options)
+    wanted = selection.list_concerned(desired, base_declared, options)
     live = live_reader.read(
         reader,
         directory,
@@ -120,9 +120,13 @@ def observe(
         find_pins(desired, directory),
         named=references.list_id_references(wanted, desired, base_declared),
     )
-    compared = planner.compare(desired=desired, base=base_declared, live=live, options=options)
-    gated = planner.gated_projects(compared)
-    if gated or options.prune or planner.needs_me(compared):  # who prunes must know who they are
+    compared = planner.compare_resources(
+        desired=desired, base=base_declared, live=live, options=options
+    )
+    gated = planner.find_gated_projects(compared)
+    if (
+        gated or options.prune or planner.needs_key_user(compared)
+    ):  # who prunes must know who they are
         renamed = find_pins(desired, directory)
         live = live_reader.read_gates(
             reader, live, directory, gated.written, renamed, watched=gated.watched
@@ -211,7 +215,7 @@ def _find_last_commit(file: str) -> str | None:
 
 def plan(
     world: World,
-    options: Options,
+    options: PlanOptions,
     *,
     target: str,
     host: str,
@@ -239,7 +243,7 @@ def plan(
         started=world.begun,
     )
     requests = (*world.live.change_requests, *world.live.rejections)
-    planned = links.linked(planned, world.live, host)
+    planned = links.add_links(planned, world.live, host)
     return replace(
         planned,
         target=target,

@@ -184,7 +184,7 @@ def _awaited(reader: Reader, live: Live, kept: list[Kept], changes: list[Change]
     gated = (one.address for one in kept if KINDS[one.address.kind].gated)
     scopes = {address.parts[:-1] for address in gated if address in of}
     requests = [request for scope in sorted(scopes) for request in _open(reader, live, scope)]
-    urls = links.of_requests(requests, live, reader.host)
+    urls = links.link_requests(requests, live, reader.host)
     for one in kept:
         change = of.get(one.address)
         request = _request(requests, change, one.path) if change is not None else None

@@ -10,7 +10,7 @@ from reconciler.git.repository import RepositoryState
 from reconciler.model import Finding, Severity
 from reconciler.operations.inputs import Inputs, is_partial
 from reconciler.plan.guardrails import checks
-from reconciler.plan.selection import Options
+from reconciler.plan.selection import PlanOptions
 
 NOT_RECORDED = "base-not-recorded"
 
@@ -48,7 +48,7 @@ def find_rollback(inputs: Inputs) -> tuple[Finding, ...]:
 
 
 def record(
-    inputs: Inputs, options: Options, *, pushes: bool, allows_rollback: bool
+    inputs: Inputs, options: PlanOptions, *, pushes: bool, allows_rollback: bool
 ) -> tuple[Finding, ...]:
     """Move the ref of the base to what was applied, if that is a commit, all of it.
 
@@ -82,7 +82,7 @@ def record(
     return ()
 
 
-def _is_everything(inputs: Inputs, options: Options) -> bool:
+def _is_everything(inputs: Inputs, options: PlanOptions) -> bool:
     """Return whether a run was about all that a commit declares."""
     if options.select or options.exclude or options.prefer == "live" or not inputs.is_clean:
         return False

@@ -42,7 +42,7 @@ from reconciler.plan.guardrails import checks, deletes
 from reconciler.plan.ordering import changes as ordering_changes
 from reconciler.plan.planner import Comparison
 from reconciler.plan.saved import compare, findings, gates, snapshot
-from reconciler.plan.selection import Options
+from reconciler.plan.selection import PlanOptions
 from reconciler.plan.weakening import effects
 from reconciler.planfile.codec import Saved
 from reconciler.posthog.client import Reader
@@ -119,7 +119,7 @@ def resume(
     reader: Reader,
     saved: Saved,
     files: PlannedFiles,
-    options: Options,
+    options: PlanOptions,
     history: History | None = None,
 ) -> tuple[Plan, plan.World]:
     """Return what of a plan can be applied now, and the few things that were read to know it.
@@ -164,10 +164,10 @@ def resume(
         changes=(*map(secrets.mask_hidden, changes), *_settled(saved, parts.done)),
         findings=tuple(sorted((*kept, *map(excerpts.attach_excerpt, found)), key=_place)),
         requests=plan.estimate_requests(seen, sum(c.action is not Action.NONE for c in todo)),
-        change_requests=links.asked(todo, live),
+        change_requests=links.list_change_requests(todo, live),
         basis=None,
     )
-    return links.linked(made, live, saved.host), seen
+    return links.add_links(made, live, saved.host), seen
 
 
 def _subject(finding: Finding) -> tuple[object, ...]:
@@ -183,7 +183,7 @@ def _place(finding: Finding) -> tuple[str, int, int, str, str]:
 
 
 def _look(
-    reader: Reader, saved: Saved, files: PlannedFiles, options: Options
+    reader: Reader, saved: Saved, files: PlannedFiles, options: PlanOptions
 ) -> tuple[plan.World, Comparison]:
     """The objects of the plan as they are, then the gates of what is still to be done."""
     directory = key_access.directory(reader)
@@ -207,14 +207,16 @@ def _look(
     touched = frozenset(one.address for one in saved.writes)
     prefer = _basis(saved).prefer
     chosen = replace(options, select=(), exclude=(), prefer=prefer, only=touched)
-    compared = planner.compare(desired=files.desired, base=files.base, live=live, options=chosen)
-    asked = planner.gated_projects(compared)
+    compared = planner.compare_resources(
+        desired=files.desired, base=files.base, live=live, options=chosen
+    )
+    asked = planner.find_gated_projects(compared)
     if asked or options.prune:  # who prunes must know who they are
         live = live_reader.read_gates(
             reader, live, directory, asked.written, pins, watched=asked.watched
         )
         live = replace(live, rejections=tuple(plan.active_rejections(live, files.desired)))
-        compared = planner.compare(
+        compared = planner.compare_resources(
             desired=files.desired, base=files.base, live=live, options=chosen
         )
     live = replace(live, counts={p: n for p, n in counts.items() if p not in live.listed})
@@ -325,7 +327,7 @@ def _as_drift(one: compare.Moved) -> Change:
 
 
 def _limits(
-    options: Options, saved: Saved, files: PlannedFiles, todo: tuple[Change, ...]
+    options: PlanOptions, saved: Saved, files: PlannedFiles, todo: tuple[Change, ...]
 ) -> checks.Limits:
     """`--confirm-deletes` with the number of the plan also covers what is left of them."""
     limits = options.limits

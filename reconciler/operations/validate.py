@@ -10,15 +10,17 @@ from reconciler.model import Finding
 from reconciler.operations.plan import find_pins
 from reconciler.plan import satisfiability, selection
 from reconciler.plan.diff import references
-from reconciler.plan.selection import Options
+from reconciler.plan.selection import PlanOptions
 from reconciler.posthog.client import Reader
 
 
-def validate(reader: Reader, loaded: config_loaded.Loaded, options: Options) -> tuple[Finding, ...]:
+def validate(
+    reader: Reader, loaded: config_loaded.Loaded, options: PlanOptions
+) -> tuple[Finding, ...]:
     """What only the live side can say about the files: names, approvers, plan, scopes."""
     directory = key_access.directory(reader)
     names = directory.project_names()
-    desired = selection.pick(config_loaded.expand(loaded, names), options)
+    desired = selection.select_declared(config_loaded.expand(loaded, names), options)
     pinned = find_pins(desired, directory)
     asked = desired.resources.keys()
     named = references.list_id_references(asked, desired)

@@ -1,6 +1,6 @@
-"""A plan of a commit against the live side, read as a report of drift, and back as a revert.
+"""Turn a plan of a commit into a report of drift, and a report into the plan that reverts it.
 
-The same changes; but what a plan says about writing is not said where nothing is written.
+The changes are the same; findings about writing are left out where nothing is written.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from reconciler.plan.approvals import forecast
 from reconciler.plan.diff import dropped_fields, references, three_way
 from reconciler.plan.diff.matching import LiveLookup
 from reconciler.plan.guardrails import checks
-from reconciler.plan.selection import Options, pick
+from reconciler.plan.selection import PlanOptions, select_declared
 from reconciler.plan.weakening import effects
 
 # Without these two sides there is nothing to compare: the only errors of a report.
@@ -37,54 +37,56 @@ _WORTH_SAYING: Final = frozenset(
 _GONE: Final = "cannot-create"
 
 
-def report(made: Plan, desired: Declared) -> Plan:
-    """What differs. What is gone and cannot be created is drift like any other."""
-    gone = tuple(_gone(made, desired))
+def build_report(plan: Plan, desired: Declared) -> Plan:
+    """Return the plan as a report. What is deleted and cannot be created is drift, too."""
+    deleted = tuple(_find_deleted(plan, desired))
     return replace(
-        made,
-        changes=tuple(replace(change, warnings=()) for change in (*made.changes, *gone)),
-        findings=tuple(_said(made, desired)),
+        plan,
+        changes=tuple(replace(change, warnings=()) for change in (*plan.changes, *deleted)),
+        findings=tuple(_select_findings(plan, desired)),
     )
 
 
-def _gone(made: Plan, desired: Declared) -> Iterator[Change]:
-    for finding in made.findings:
+def _find_deleted(plan: Plan, desired: Declared) -> Iterator[Change]:
+    for finding in plan.findings:
         resource = desired.resources.get(finding.address) if finding.address else None
         if finding.code == _GONE and resource is not None:
             yield three_way.compare_resource(resource, resource, None)
 
 
-def _said(made: Plan, desired: Declared) -> Iterator[Finding]:
-    own = set(desired.findings)  # of the files themselves: `validate` says them
-    for finding in made.findings:
+def _select_findings(plan: Plan, desired: Declared) -> Iterator[Finding]:
+    own = set(desired.findings)  # of the files themselves: `validate` reports them
+    for finding in plan.findings:
         if finding in own:
             continue
         if finding.code in _NOT_COMPARED:
             yield finding
         elif finding.code in _WORTH_SAYING:
-            low = finding.severity is not Severity.ERROR
-            yield finding if low else replace(finding, severity=Severity.WARNING)
+            is_minor = finding.severity is not Severity.ERROR
+            yield finding if is_minor else replace(finding, severity=Severity.WARNING)
 
 
-def elsewhere(made: Plan, desired: Declared, base: Declared | None) -> tuple[Address, ...]:
-    """Drift on resources that the files at hand have not touched since the base.
+def find_unrelated_drift(
+    plan: Plan, desired: Declared, base: Declared | None
+) -> tuple[Address, ...]:
+    """Return resources with drift that the files at hand have not changed since the base.
 
-    Apply writes it back all the same; but who reads a pull request did not cause it.
+    Apply reverts it, too; but the author of the pull request did not cause it.
     """
     if base is None:
         return ()
     return tuple(
         change.address
-        for change in made.writes
+        for change in plan.writes
         if not change.removed
-        and all(one.cause is Cause.DRIFT for one in change.fields)
+        and all(field.cause is Cause.DRIFT for field in change.fields)
         and change.address in desired.resources
         and desired.resources[change.address] == base.resources.get(change.address)
     )
 
 
-def revert(made: Plan, seen: Plan, live: Live, limits: checks.Limits) -> Plan:
-    """The plan that writes back what a report shows: all but what is held, or left out of it.
+def build_revert(plan: Plan, report: Plan, live: Live, limits: checks.Limits) -> Plan:
+    """Return the plan that reverts what a report shows, except what is held or left out.
 
     Args:
         made: the plan that the report was made of.
@@ -93,49 +95,56 @@ def revert(made: Plan, seen: Plan, live: Live, limits: checks.Limits) -> Plan:
         limits: guardrails hold for what is written back like for any other change.
 
     """
-    shown = {change.address: change for change in seen.changes}
-    changes = tuple(_back(change, shown.get(change.address)) for change in made.changes)
+    shown = {change.address: change for change in report.changes}
+    changes = tuple(_revert_change(change, shown.get(change.address)) for change in plan.changes)
     last = effects.find_gate_effects(changes, live).list_last()
     changes = forecast.forecast_gates(changes, live, live.rejections, last=last)
-    left = {change.address for change in changes if change.action is Action.NONE}
-    dropped = left & {change.address for change in made.writes}
-    said = (
-        one for one in made.findings if one.code not in checks.CODES and one.address not in dropped
+    unchanged = {change.address for change in changes if change.action is Action.NONE}
+    dropped = unchanged & {change.address for change in plan.writes}
+    kept_findings = (
+        finding
+        for finding in plan.findings
+        if finding.code not in checks.CODES and finding.address not in dropped
     )
     return replace(
-        made,
+        plan,
         changes=changes,
-        findings=(*said, *checks.find(changes, live, limits)),
+        findings=(*kept_findings, *checks.find(changes, live, limits)),
         requests=replace(
-            seen.requests,
+            report.requests,
             expected_writes=sum(1 for change in changes if change.action is not Action.NONE),
         ),
     )
 
 
-def _back(change: Change, shown: Change | None) -> Change:
+def _revert_change(change: Change, shown: Change | None) -> Change:
     if shown is None or shown.hold is not None or shown.action is Action.NONE:
         return replace(change, action=Action.NONE, fields=(), warnings=())
     return replace(change, fields=shown.fields, desired=shown.desired, warnings=())
 
 
-def find(desired: Declared, live: Live, options: Options) -> Iterator[Ignored]:
-    """Resources under `ignore` of the target, then fields under `lifecycle.ignore` that differ."""
+def find_ignored(desired: Declared, live: Live, options: PlanOptions) -> Iterator[Ignored]:
+    """Yield ignored resources of the target, then fields under `lifecycle.ignore` that differ."""
     if options.ignore:
         known = sorted({*desired.resources, *live.resources})
-        yield from (Ignored(one) for one in known if selection.matches(one, options.ignore))
-    picked = pick(desired, options).resources
-    holding = {address: one for address, one in picked.items() if one.lifecycle.ignore}
+        yield from (
+            Ignored(address) for address in known if selection.matches_any(address, options.ignore)
+        )
+    picked = select_declared(desired, options).resources
+    holding = {
+        address: resource for address, resource in picked.items() if resource.lifecycle.ignore
+    }
     if not holding:
         return
     lookup = LiveLookup(live)
     spelled = references.respell_references(replace(desired, resources=holding), live).resources
     for address, resource in sorted(spelled.items()):
-        there = lookup.find_candidates(resource)
-        if len(there) != 1 or resource.lifecycle.absent:
+        candidates = lookup.find_candidates(resource)
+        if len(candidates) != 1 or resource.lifecycle.absent:
             continue
-        counted = {one.path for one in three_way.compare_resource(resource, None, there[0]).fields}
+        change = three_way.compare_resource(resource, None, candidates[0])
+        compared = {field.path for field in change.fields}
         bare = replace(resource, lifecycle=replace(resource.lifecycle, ignore=()))
-        for one in three_way.compare_resource(bare, None, there[0]).fields:
-            if one.path not in counted:
-                yield Ignored(address, one.path, one.desired, one.live)
+        for field in three_way.compare_resource(bare, None, candidates[0]).fields:
+            if field.path not in compared:
+                yield Ignored(address, field.path, field.desired, field.live)

@@ -1,4 +1,4 @@
-"""Where a person looks a plan up in PostHog: pages of objects, and the requests that are open."""
+"""Links into PostHog: the pages of a plan's objects and of its change requests."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,26 +12,30 @@ REQUEST: Final = "/project/{project}/approvals/{id}"
 _Key = tuple[tuple[str, ...], str]  # a project, and an id or a key in it
 
 
-def asked(changes: Iterable[Change], live: Live) -> tuple[ChangeRequest, ...]:
-    """The open requests about what is to change, and those that were turned down; oldest first."""
+def list_change_requests(changes: Iterable[Change], live: Live) -> tuple[ChangeRequest, ...]:
+    """Return the open and the rejected requests about what changes, oldest first."""
     flags: set[_Key] = set()
     named = set()
     for change in changes:
         if change.action is not Action.NONE and KINDS[change.address.kind].gated:
             flags.add((change.address.parts[:-1], change.live_id or change.address.name))
             named.add(change.gate.change_request)
-    found = [one for one in live.change_requests if _flag(one) in flags or one.id in named]
-    found += [one for one in live.rejections if one.id in named]
-    return tuple(sorted(found, key=lambda one: (one.created_at, one.id)))
+    requests = [
+        request
+        for request in live.change_requests
+        if _get_flag_key(request) in flags or request.id in named
+    ]
+    requests += [request for request in live.rejections if request.id in named]
+    return tuple(sorted(requests, key=lambda request: (request.created_at, request.id)))
 
 
-def _flag(request: ChangeRequest) -> _Key:
+def _get_flag_key(request: ChangeRequest) -> _Key:
     return (request.organization, request.project), request.resource_id or request.flag_key
 
 
-def linked(made: Plan, live: Live, host: str) -> Plan:
-    """The plan with the page of each object and request that has one."""
-    projects = _projects(live)
+def add_links(plan: Plan, live: Live, host: str) -> Plan:
+    """Return the plan with the page of each object and request that has one."""
+    projects = _index_projects(live)
 
     def page(scope: tuple[str, ...], template: str, id_: str) -> str | None:
         project = projects.get(scope)
@@ -44,27 +48,28 @@ def linked(made: Plan, live: Live, host: str) -> Plan:
         return replace(change, url=page(change.address.parts[:-1], template, change.live_id))
 
     return replace(
-        made,
-        changes=tuple(map(of, made.changes)),
+        plan,
+        changes=tuple(map(of, plan.changes)),
         change_requests=tuple(
-            replace(one, url=page((one.organization, one.project), REQUEST, one.id))
-            for one in made.change_requests
+            replace(request, url=page((request.organization, request.project), REQUEST, request.id))
+            for request in plan.change_requests
         ),
     )
 
 
-def of_requests(requests: Iterable[ChangeRequest], live: Live, host: str) -> dict[str, str]:
-    """The pages of some requests, by their ids."""
-    projects = _projects(live)
+def link_requests(requests: Iterable[ChangeRequest], live: Live, host: str) -> dict[str, str]:
+    """Return the pages of requests, by their ids."""
+    projects = _index_projects(live)
     return {
-        one.id: host + REQUEST.format(project=projects[one.organization, one.project], id=one.id)
-        for one in requests
-        if (one.organization, one.project) in projects
+        request.id: host
+        + REQUEST.format(project=projects[request.organization, request.project], id=request.id)
+        for request in requests
+        if (request.organization, request.project) in projects
     }
 
 
-def _projects(live: Live) -> dict[tuple[str, ...], str]:
-    """Organization and name -> id, where it is unambiguous."""
+def _index_projects(live: Live) -> dict[tuple[str, ...], str]:
+    """Return project ids by organization and name, where they are unambiguous."""
     return {
         address.parts: ids[0]
         for address, ids in live.ids.items()

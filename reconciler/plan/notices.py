@@ -1,4 +1,4 @@
-"""What the plan has to say besides its changes: gaps in what was read, fields nobody manages."""
+"""Findings of a plan besides its changes: gaps in what was read, fields not managed."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -23,13 +23,13 @@ from reconciler.plan.approvals import forecast
 _GATE: Final = frozenset({"ApprovalPolicy", "ChangeRequest"})
 
 
-def unreadable(desired: Declared, base: Declared | None, live: Live) -> Iterator[Finding]:
-    """One error for each scope that could not be read and that the files speak of, or spoke of."""
-    spoken: dict[tuple[str, tuple[str, ...]], list[Address]] = defaultdict(list)
+def find_unreadable(desired: Declared, base: Declared | None, live: Live) -> Iterator[Finding]:
+    """Yield an error for each scope that could not be read and that the files declare."""
+    declared_in: dict[tuple[str, tuple[str, ...]], list[Address]] = defaultdict(list)
     declared = {**(base.resources if base is not None else {}), **desired.resources}
     for address in declared:
-        spoken[address.kind, address.parts[:-1]].append(address)
-    off = set[str]()
+        declared_in[address.kind, address.parts[:-1]].append(address)
+    gates_off = set[str]()
     for gap in live.unreadable:
         if gap.kind == USER:
             yield Finding(
@@ -41,7 +41,7 @@ def unreadable(desired: Declared, base: Declared | None, live: Live) -> Iterator
                 fix=gap.fix,
             )
             continue
-        addresses = spoken.get((gap.kind, gap.scope))
+        addresses = declared_in.get((gap.kind, gap.scope))
         where = "/".join(gap.scope)
         if addresses:
             yield Finding(
@@ -54,22 +54,22 @@ def unreadable(desired: Declared, base: Declared | None, live: Live) -> Iterator
                 source=declared[min(addresses)].source,
             )
         elif gap.kind in _GATE and forecast.is_off(live, gap.scope[0]):
-            if gap.scope[0] not in off:
-                yield _off(gap.scope[0])
-            off.add(gap.scope[0])
+            if gap.scope[0] not in gates_off:
+                yield _report_gate_off(gap.scope[0])
+            gates_off.add(gap.scope[0])
         elif gap.kind in _GATE:
             yield Finding(
                 code="gate-unknown",
                 severity=Severity.WARNING,
                 message=f"{gap.kind} of {where} cannot be read: what will wait for approval "
-                "cannot be told",
+                "is not known",
                 why=gap.reason,
                 fix=gap.fix,
             )
 
 
-def _off(organization: str) -> Finding:
-    """Policies that cannot be read and would gate nothing: there is no doubt what waits."""
+def _report_gate_off(organization: str) -> Finding:
+    """Report that nothing waits for approval, because the organization lacks the feature."""
     return Finding(
         code=forecast.OFF,
         severity=Severity.NOTICE,
@@ -78,30 +78,30 @@ def _off(organization: str) -> Finding:
     )
 
 
-def unmanaged_fields(changes: tuple[Change, ...]) -> Iterator[Finding]:
-    """Live values that change behaviour, differ from the default, and are written in no file."""
+def find_unmanaged_fields(changes: tuple[Change, ...]) -> Iterator[Finding]:
+    """Yield live values that differ from the default and are not declared in any file."""
     for change in changes:
-        there = change.before
-        if there is None or change.desired is None or change.action is Action.DELETE:
+        live = change.before
+        if live is None or change.desired is None or change.action is Action.DELETE:
             continue
         kind = KINDS[change.address.kind]
-        for path in _extra(change.desired.spec, there.spec, kind):
+        for path in _list_undeclared(change.desired.spec, live.spec, kind):
             yield Finding(
                 code="unmanaged-field",
                 severity=Severity.NOTICE,
-                message=f"{change.address}: {path} is set in PostHog and written in no file",
+                message=f"{change.address}: {path} is set in PostHog but not declared",
                 source=change.source,
                 address=change.address,
             )
 
 
-def dropped_keys(changes: tuple[Change, ...]) -> Iterator[Finding]:
-    """Yield what PostHog removes from a live object as soon as anything of it is written."""
+def find_dropped_keys(changes: tuple[Change, ...]) -> Iterator[Finding]:
+    """Yield what PostHog removes from a live object with the next write to it."""
     for change in changes:
-        there = change.before
-        if there is None or change.action is not Action.UPDATE:
+        live = change.before
+        if live is None or change.action is not Action.UPDATE:
             continue
-        if paths := KINDS[change.address.kind].dropped(there.payload, moving(change)):
+        if paths := KINDS[change.address.kind].dropped(live.payload, moving(change)):
             verb = "is" if len(paths) == 1 else "are"
             yield Finding(
                 code="dropped-keys",
@@ -116,21 +116,21 @@ def dropped_keys(changes: tuple[Change, ...]) -> Iterator[Finding]:
             )
 
 
-def _usual(defaults: Mapping[str, Any], name: str, value: Any) -> bool:
-    """Whether a live value is what the server takes anyway: off, empty and unset are one."""
+def _is_usual(defaults: Mapping[str, Any], name: str, value: Any) -> bool:
+    """Return whether a live value is the default; off, empty and unset count as the same."""
     return name not in defaults or defaults[name] == value or not (defaults[name] or value)
 
 
-def _extra(desired: Spec, live: Spec, kind: Kind) -> Iterator[str]:
-    """Top-level fields, and keys of written mappings, that only the live side has."""
+def _list_undeclared(desired: Spec, live: Spec, kind: Kind) -> Iterator[str]:
+    """Yield top-level fields, and keys of declared mappings, that only the live side has."""
     for name, value in live.items():
         if name not in desired:
-            if not _usual(kind.defaults, name, value):
+            if not _is_usual(kind.defaults, name, value):
                 yield name
         elif value.__class__ is dict and name not in kind.atomic:
             written = desired[name]
             if not isinstance(written, dict) or written.keys() >= value.keys():
                 continue
-            for key, inner in value.items():
-                if key not in written and inner not in (None, {}, [], ""):
+            for key, live_value in value.items():
+                if key not in written and live_value not in (None, {}, [], ""):
                     yield f"{name}.{key}"

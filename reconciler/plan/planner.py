@@ -1,4 +1,4 @@
-"""The planner, to be read from top to bottom."""
+"""Plan: one line per stage, in the order of docs/architecture.md."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from reconciler.plan.evasion import incremental, rules
 from reconciler.plan.guardrails import checks, new_names, rejected_changes, weakening
 from reconciler.plan.ordering import changes as ordering_changes
 from reconciler.plan.ordering import flag_dependencies
-from reconciler.plan.selection import Options, covers, pick
+from reconciler.plan.selection import PlanOptions, is_selected, select_declared
 from reconciler.plan.weakening import effects
 from reconciler.plan.weakening.partial_apply import StartedCommits
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What this run is about, held against the live side; before gates, order and guardrails."""
+    """The selected resources compared with the live side, before gates, order and guardrails."""
 
     picked: Declared
     base: Declared | None
     live: Live
-    options: Options
+    options: PlanOptions
     changes: tuple[Change, ...]
     problems: tuple[Finding, ...]
 
@@ -36,27 +36,33 @@ def build_plan(
     desired: Declared,
     base: Declared | None,
     live: Live,
-    options: Options,
+    options: PlanOptions,
     compared: Comparison | None = None,
     past: Sequence[Declared] = (),
     started: StartedCommits | None = None,
 ) -> Plan:
-    """What apply would do to make `live` what `desired` says, and why.
+    """Plan the changes that make `live` what `desired` declares, with their reasons.
 
-    `compared` is the result of `compare` for the same input, if it exists already; `past` the files
-    at recent commits (`incremental.find_needed_history`); `started` the files since the base
-    (`weakening.detect.list_search_words`).
+    Args:
+        desired: what the files declare.
+        base: what they declared at the commit that was applied last.
+        live: what PostHog has.
+        options: what the user asked for.
+        compared: the result of `compare_resources` for the same arguments, if there is one.
+        past: what the files declared at earlier commits, for `evasion.incremental`.
+        started: what they declared since the base, where a gate would get weaker.
+
     """
     if compared is None or compared.live is not live or compared.options != options:
-        compared = compare(desired=desired, base=base, live=live, options=options)
+        compared = compare_resources(desired=desired, base=base, live=live, options=options)
     picked, base, problems = compared.picked, compared.base, compared.problems
     edges, unresolved = references.resolve_names(picked, desired, live)
-    extra = _unmanaged(desired, base, live, options)
+    unmanaged = _list_unmanaged(desired, base, live, options)
     changes, held = checks.hold_back(compared.changes, (*unresolved, *problems))
-    leans = effects.find_gate_effects(changes, live)
-    changes = forecast.forecast_gates(changes, live, live.rejections, last=leans.list_last())
-    changes, cycles = ordering_changes.order_changes(changes, edges, leans)
-    said = (
+    gate_effects = effects.find_gate_effects(changes, live)
+    changes = forecast.forecast_gates(changes, live, live.rejections, last=gate_effects.list_last())
+    changes, cycles = ordering_changes.order_changes(changes, edges, gate_effects)
+    reported = (
         *picked.findings,
         *unresolved,
         *problems,
@@ -66,98 +72,105 @@ def build_plan(
         *rejected_changes.find(changes, live),
         *checks.find(changes, live, options.limits, desired=desired, base=base, started=started),
         *findings.find_gate_findings(changes, live),
-        *_evasions(changes, live, leans, past),
-        *plan_unmanaged.notice(options.unmanaged, len(extra), asked=options.prune),
-        *notices.unreadable(picked, base, live),
-        *notices.unmanaged_fields(changes),
-        *notices.dropped_keys(changes),
+        *_find_evasions(changes, live, gate_effects, past),
+        *plan_unmanaged.check_setting(options.unmanaged, len(unmanaged), prune=options.prune),
+        *notices.find_unreadable(picked, base, live),
+        *notices.find_unmanaged_fields(changes),
+        *notices.find_dropped_keys(changes),
     )
     return Plan(
         changes=tuple(map(secrets.mask_hidden, changes)),
-        unmanaged=_left(extra, changes, options),
+        unmanaged=_list_left_alone(unmanaged, changes, options),
         released=tuple(three_way.find_released(changes, desired, base)),
-        findings=tuple(sorted(said, key=lambda finding: finding.sort_key)),
+        findings=tuple(sorted(reported, key=lambda finding: finding.sort_key)),
         requests=Requests(expected_writes=sum(1 for c in changes if c.action is not Action.NONE)),
-        change_requests=links.asked(changes, live),
+        change_requests=links.list_change_requests(changes, live),
     )
 
 
-def _evasions(
-    changes: tuple[Change, ...], live: Live, leans: effects.GateEffects, past: Sequence[Declared]
+def _find_evasions(
+    changes: tuple[Change, ...],
+    live: Live,
+    gate_effects: effects.GateEffects,
+    past: Sequence[Declared],
 ) -> Iterator[Finding]:
-    """What passes a gate that would hold the same thing back in another form."""
+    """Find changes that pass a gate which would hold the same change back in another form."""
     moving = (change for change in changes if change.action is not Action.NONE)
     if past or any(KINDS[change.address.kind].gated for change in moving):
-        met = GateEvaluator(changes, live, leans.list_last())
-        yield from rules.find_evasions(changes, live, met)
-        yield from incremental.find_stepwise_evasions(changes, live, met, past)
+        evaluator = GateEvaluator(changes, live, gate_effects.list_last())
+        yield from rules.find_evasions(changes, live, evaluator)
+        yield from incremental.find_stepwise_evasions(changes, live, evaluator, past)
 
 
-def compare(
-    *, desired: Declared, base: Declared | None, live: Live, options: Options
+def compare_resources(
+    *, desired: Declared, base: Declared | None, live: Live, options: PlanOptions
 ) -> Comparison:
-    """The change of each declared resource, and the deletes of what left the files."""
-    picked = references.respell_references(pick(desired, options), live)
+    """Compare each declared resource with the live side; delete what has left the files."""
+    picked = references.respell_references(select_declared(desired, options), live)
     base = references.respell_references(base, live, desired) if base is not None else None
     changes, problems = three_way.compare_all(picked, base, live)
-    gone, unclear = three_way.find_removals(
+    deletes, unclear = three_way.find_removals(
         desired,
         base,
         live,
-        lambda address: covers(options, address),
+        lambda address: is_selected(options, address),
         changes,
-        declared_elsewhere=options.elsewhere,
+        declared_elsewhere=options.declared_elsewhere,
     )
-    changes = three_way.resolve_conflicts((*changes, *gone), options.prefer)
-    found = (*problems, *unclear)
+    changes = three_way.resolve_conflicts((*changes, *deletes), options.prefer)
+    reported = (*problems, *unclear)
     if options.prefer != "git":
         changes, dropped = dropped_fields.remove_dropped_fields(changes, live, options.sent_in_vain)
-        found = (*found, *dropped)
+        reported = (*reported, *dropped)
     if options.prune and options.unmanaged != "ignore":
-        extra = _unmanaged(desired, base, live, options)
-        pruned, spared = plan_unmanaged.prune(extra, changes, live)
-        changes, found = (*changes, *pruned), (*found, *spared)
-    found = (*found, *new_names.find(changes, desired, live, options.misnamed))
-    return Comparison(picked, base, live, options, changes, found)
+        unmanaged = _list_unmanaged(desired, base, live, options)
+        pruned, spared = plan_unmanaged.plan_prune(unmanaged, changes, live)
+        changes, reported = (*changes, *pruned), (*reported, *spared)
+    reported = (*reported, *new_names.find(changes, desired, live, options.misnamed))
+    return Comparison(picked, base, live, options, changes, reported)
 
 
-def _unmanaged(
-    desired: Declared, base: Declared | None, live: Live, options: Options
+def _list_unmanaged(
+    desired: Declared, base: Declared | None, live: Live, options: PlanOptions
 ) -> tuple[Address, ...]:
-    """What is live, in no file, and not left out of this run."""
-    every = plan_unmanaged.found(desired, base, live)
-    return tuple(a for a in every if covers(options, a) and a not in options.elsewhere)
+    """List what is live, not declared, and not excluded from this run."""
+    unmanaged = plan_unmanaged.list_unmanaged(desired, base, live)
+    return tuple(
+        a for a in unmanaged if is_selected(options, a) and a not in options.declared_elsewhere
+    )
 
 
-def _left(
-    extra: tuple[Address, ...], changes: tuple[Change, ...], options: Options
+def _list_left_alone(
+    unmanaged: tuple[Address, ...], changes: tuple[Change, ...], options: PlanOptions
 ) -> tuple[Address, ...]:
-    """What is listed as left alone."""
+    """List the unmanaged resources that the plan leaves alone."""
     if options.unmanaged == "ignore":
         return ()
     pruned = {change.address for change in changes if change.pruned}
-    return tuple(address for address in extra if address not in pruned)
+    return tuple(address for address in unmanaged if address not in pruned)
 
 
 @dataclass(frozen=True, slots=True)
-class Gated:
+class GatedProjects:
     """Projects whose gates matter to a run, and how much of them has to be read."""
 
     written: Collection[Address]  # flags change: policies and change requests
     watched: Collection[Address]  # people change who may approve or bypass: policies
 
     def __bool__(self) -> bool:
-        """Whether anything has to be read at all."""
+        """Return whether anything has to be read."""
         return bool(self.written or self.watched)
 
 
-def needs_me(compared: Comparison) -> bool:
-    """Return whether the plan depends on who the key acts as: nobody changes their own level."""
+def needs_key_user(compared: Comparison) -> bool:
+    """Return whether the plan depends on the key's user: nobody can change their own level."""
     moving = (change for change in compared.changes if change.action is not Action.NONE)
     return any(change.address.kind == "Member" for change in moving)
 
 
-def gated_projects(compared: Comparison) -> Gated:
-    """Where policies, and change requests, have to be read for this run; nowhere else."""
+def find_gated_projects(compared: Comparison) -> GatedProjects:
+    """Return the projects whose policies and change requests have to be read for this run."""
     changes = compared.changes
-    return Gated(forecast.list_gated_projects(changes), weakening.projects(changes, compared.live))
+    return GatedProjects(
+        forecast.list_gated_projects(changes), weakening.projects(changes, compared.live)
+    )

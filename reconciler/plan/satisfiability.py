@@ -1,6 +1,6 @@
-"""Whether declared approval policies can ever be satisfied: names, and people who may approve.
+"""Check whether declared approval policies can be satisfied: names, and who may approve.
 
-The same rooms that plan answer, so that `validate --live` and `plan` never disagree.
+It uses the functions of planning, so that `validate --live` and `plan` never disagree.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Satisfiability:
 
 
 def assess(desired: Declared, live: Live) -> Satisfiability:
-    """Look at everything declared, as this plan would leave people and roles."""
+    """Check everything declared against people and roles as this plan would leave them."""
     spelled = references.respell_references(desired, live)
     _, unresolved = references.resolve_names(spelled, desired, live)
     changes, problems = three_way.compare_all(spelled, None, live)
@@ -37,10 +37,12 @@ def assess(desired: Declared, live: Live) -> Satisfiability:
         if "approvers" not in resource.spec:
             continue
         policy = Policy(address, {**KINDS[address.kind].defaults, **resource.spec})
-        found = people.find_obstacles(policy, policy.quorum, people.list_approvers(policy))
-        if policy.enabled and found.are_too_few:
-            obstacles[address] = found.notes
+        obstacle = people.find_obstacles(policy, policy.quorum, people.list_approvers(policy))
+        if policy.enabled and obstacle.are_too_few:
+            obstacles[address] = obstacle.notes
     refused = tuple(
-        f for f in rejected_changes.find(changes, live) if f.code == rejected_changes.CODE
+        finding
+        for finding in rejected_changes.find(changes, live)
+        if finding.code == rejected_changes.CODE
     )
     return Satisfiability((*unresolved, *problems, *named), obstacles, refused)

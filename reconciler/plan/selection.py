@@ -14,8 +14,8 @@ from reconciler.suggest import closest_match
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What the person at the terminal asked for."""
+class PlanOptions:
+    """What the user asked for."""
 
     select: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -26,65 +26,68 @@ class Options:
     unmanaged: str = "report"  # of the target: report, ignore, or delete together with `prune`
     prune: bool = False  # what is live and in no file is deleted
     sent_in_vain: dropped_fields.Unkept = field(default_factory=dict)  # what PostHog did not keep
-    elsewhere: Container[Address] = ()  # declared in files that this run does not read
-    misnamed: Mapping[Address, Collection[str]] = field(default_factory=dict)
-    """Names that PostHog gave to what earlier runs created for an address."""
+    declared_elsewhere: Container[Address] = ()  # declared in files that this run does not read
+    misnamed: Mapping[Address, Collection[str]] = field(default_factory=dict)  # names that PostHog
+    # gave to what earlier runs created for an address
 
 
-def pick(desired: Declared, options: Options) -> Declared:
-    """What this run is about."""
+def select_declared(desired: Declared, options: PlanOptions) -> Declared:
+    """Return what the options select of the declared resources."""
     if not (options.select or options.exclude or options.ignore) and options.only is None:
         return desired
-    kept = {a: r for a, r in desired.resources.items() if covers(options, a)}
+    kept = {a: r for a, r in desired.resources.items() if is_selected(options, a)}
     return replace(desired, resources=kept)
 
 
-def concerned(desired: Declared, base: Declared | None, options: Options) -> Collection[Address]:
-    """What has to be listed: what this run is about, now and at the base.
+def list_concerned(
+    desired: Declared, base: Declared | None, options: PlanOptions
+) -> Collection[Address]:
+    """List the addresses whose collections have to be read, now and at the base.
 
-    With --prune, collections whose documents `--select` leaves out may hold what it is about. Else
-    a `--select` that covers nothing is a slip, and a silent one would stay green for ever.
+    With --prune, a collection may hold selected resources although none of its documents is
+    selected. Otherwise a `--select` that matches nothing is a mistake and an error: a silent one
+    would never be noticed.
     """
     known = {*desired.resources, *(base.resources if base is not None else ())}
     if options.prune:
         return known
     for pattern in options.select:
-        if any(matches(address, (pattern,)) for address in known):
+        if any(matches_any(address, (pattern,)) for address in known):
             continue
         similar = closest_match(pattern, map(str, desired.resources))
         raise ReconcilerError(
-            f"--select {pattern!r} covers nothing that is declared",
+            f"--select {pattern!r} matches no declared resource",
             why="no address of the files matches it",
             fix=f"did you mean {similar!r}?" if similar else "reconciler plan shows the addresses",
         )
-    return {address for address in known if covers(options, address)}
+    return {address for address in known if is_selected(options, address)}
 
 
-def covers(options: Options, address: Address) -> bool:
-    """Whether this run is about an address."""
+def is_selected(options: PlanOptions, address: Address) -> bool:
+    """Return whether the options select an address."""
     if options.only is not None and address not in options.only:
         return False
     left_out = (*options.exclude, *options.ignore)
-    chosen = not options.select or matches(address, options.select)
-    return chosen and not matches(address, left_out)
+    chosen = not options.select or matches_any(address, options.select)
+    return chosen and not matches_any(address, left_out)
 
 
 _JOINER: Final = "\u200d"  # invisible; a Markdown report writes it so that nobody is mentioned
 
 
 @lru_cache(maxsize=256)
-def _pattern(text: str) -> re.Pattern[str]:
-    """`*` stands for anything, also for `/`; all else is literal."""
+def _compile_pattern(text: str) -> re.Pattern[str]:
+    """Compile a pattern: `*` matches anything, also `/`; everything else is literal."""
     return re.compile(".*".join(re.escape(piece) for piece in text.split("*")), re.DOTALL)
 
 
-def matches(address: Address, patterns: Collection[str]) -> bool:
-    """Whether one of the patterns covers the whole address."""
+def matches_any(address: Address, patterns: Collection[str]) -> bool:
+    """Return whether one of the patterns matches the whole address."""
     if not patterns:
         return False
     text = str(address)
-    return any(_pattern(pattern).fullmatch(text) for pattern in patterns) or any(
-        _pattern(pattern.replace(_JOINER, "")).fullmatch(text.replace(_JOINER, ""))
+    return any(_compile_pattern(pattern).fullmatch(text) for pattern in patterns) or any(
+        _compile_pattern(pattern.replace(_JOINER, "")).fullmatch(text.replace(_JOINER, ""))
         for pattern in patterns
         if _JOINER in pattern
     )

@@ -1,4 +1,4 @@
-"""Differences that are not drift: only git has moved, and apply has not written it yet."""
+"""Differences that are not drift: only git has changed, and apply has not written it yet."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -21,11 +21,11 @@ from reconciler.plan.saved import compare
 WHOLE: Final = ""  # instead of the path of a field: the object as a whole
 
 Since = Callable[[Change], datetime | None]
-"""When the document was written last: what the log has after it was done by somebody."""
+"""When the document was written last: a later log entry is somebody's change."""
 
 
 class Unapplied:
-    """The fields that only git has moved, by what was declared when git was applied last.
+    """The fields that only git has changed since it was applied last.
 
     Args:
         applied: what was declared then, references spelled as they are live.
@@ -39,10 +39,10 @@ class Unapplied:
         self._since = since
 
     def paths(self, change: Change) -> Iterator[str]:
-        """Yield the fields of a change that only git has moved; "" for the whole object.
+        """Yield the fields of a change that only git has changed; "" for the whole object.
 
-        Of a change that is written in part, the rest is one of those as well. A field that
-        somebody has moved is drift, whatever is beside it.
+        Of a change that is written in part, the rest counts as well. A field that somebody has
+        changed is drift, whatever the other fields are.
         """
         then = (
             self._earlier.find_declaration(change.desired) if change.desired is not None else None
@@ -57,27 +57,31 @@ class Unapplied:
             if not same and not self._is_touched(change, change.attribution, ABSENT):
                 yield WHOLE
             return
-        begun = not known and change.before is not None and compare.is_begun(change, change.before)
+        is_begun = (
+            not known and change.before is not None and compare.is_begun(change, change.before)
+        )
         causes = three_way.find_causes(change.desired, then, change.before)
-        for one in change.fields:
-            found = one.attribution
-            made = (
-                begun and found is not None and found.deed is LogAction.CREATED
+        for field in change.fields:
+            attribution = field.attribution
+            created_by_apply = (
+                is_begun and attribution is not None and attribution.deed is LogAction.CREATED
             )  # by apply itself
-            if causes.get(one.path) is Cause.INTENT and (
-                made or not self._is_touched(change, found, one.desired)
+            if causes.get(field.path) is Cause.INTENT and (
+                created_by_apply or not self._is_touched(change, attribution, field.desired)
             ):
-                yield one.path
+                yield field.path
 
-    def _is_touched(self, change: Change, found: Attribution | None, desired: Any) -> bool:
-        """Return whether somebody moved it after git did; within the second of a commit, too.
+    def _is_touched(self, change: Change, attribution: Attribution | None, desired: Any) -> bool:
+        """Return whether somebody changed it after git did, even within the second of a commit.
 
-        What apply itself has set before, and not by undoing what is declared now, is what was
-        applied, whatever the clocks of the server and of git say.
+        What apply itself has set, unless that removed what is declared now, is what was applied,
+        whatever the clocks of the server and of git say.
         """
-        if found is None or (at := instant(found.at)) is None:
+        if attribution is None or (at := instant(attribution.at)) is None:
             return False
-        if found.client == OWN_CLIENT and (found.moved is None or found.moved[0] != desired):
+        if attribution.client == OWN_CLIENT and (
+            attribution.moved is None or attribution.moved[0] != desired
+        ):
             return False
         since = self._since(change)
         return since is not None and at > since

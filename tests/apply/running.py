@@ -15,7 +15,7 @@ from reconciler.model import Outcome, Plan
 from reconciler.operations import apply as operations_apply
 from reconciler.operations import plan as operations_plan
 from reconciler.plan.guardrails import checks
-from reconciler.plan.selection import Options
+from reconciler.plan.selection import PlanOptions
 from reconciler.planfile import results as planfile_results
 from reconciler.posthog.client import open_writer
 from reconciler.posthog.credentials import Credentials, Secret
@@ -93,7 +93,7 @@ def plan(repo, *, base=None, token=None, time=None, **options):
     )
     tree = working_tree.WorkingTree(cwd=repo.folder, anchor=repo.folder)
     loaded = loader.load((Path("all.yaml"),), tree=tree)
-    chosen = Options(**options)
+    chosen = PlanOptions(**options)
     world = operations_plan.observe(writer, loaded, chosen, base)
     made = operations_plan.plan(
         world, chosen, target="default", host=writer.host, created_at=STAMP, excerpts=False

@@ -235,10 +235,10 @@ def test_the_longest_of_several_holds_counts_and_one_that_is_over_does_not():
     lines = [Hold("*", at(minutes), str(minutes), "why") for minutes in (-5, 60, 30)]
     other = Hold("FeatureFlag/other/*", at(99), "99", "why")
 
-    (held,) = filters.held((change,), [*lines, other], NOON, selection.matches)
+    (held,) = filters.held((change,), [*lines, other], NOON, selection.matches_any)
 
     assert "60" == held.hold.written
-    assert filters.held((change,), lines, at(60), selection.matches)[0].hold is None
+    assert filters.held((change,), lines, at(60), selection.matches_any)[0].hold is None
 
 
 def test_every_kind_is_in_the_log_or_said_not_to_be():

@@ -93,7 +93,7 @@ def test_other_tools_ignored_ones_projects_and_oneself_are_never_pruned(world):
     assert {
         "Project/acme/Mobile": "a Project is never pruned",
         "FeatureFlag/acme/Web/taken": "a tag `iac:…` says that another tool manages it",
-        "Member/acme/ci@acme.test": "it is who this key acts as",
+        "Member/acme/ci@acme.test": "it is the user of this key",
     } == reasons
     assert sorted(reasons) == sorted(plan["unmanaged"])
 

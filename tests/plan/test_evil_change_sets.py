@@ -14,7 +14,7 @@ from reconciler.model import Severity
 from reconciler.plan import planner
 from reconciler.plan.guardrails import checks
 from reconciler.plan.guardrails.checks import Limits
-from reconciler.plan.selection import Options
+from reconciler.plan.selection import PlanOptions
 from tests.effort import TIMES, effort
 from tests.plan import gate_worlds
 from tests.plan.gate_worlds import CONDITIONS, ENABLE, KEYS, PEOPLE, ROLES, UPDATE, State
@@ -22,7 +22,7 @@ from tests.plan.test_leaning import planned
 
 EVIL = BENIGN = effort(200, 100_000 * TIMES, hunt=500)
 BROAD, NARROW = CONDITIONS[1], CONDITIONS[2]
-ALLOWED = Options(limits=Limits(allow_weakening=True))
+ALLOWED = PlanOptions(limits=Limits(allow_weakening=True))
 
 
 def errors(before, after, options=None, **more):
@@ -31,7 +31,7 @@ def errors(before, after, options=None, **more):
         desired=gate_worlds.declared(after, **more),
         base=None,
         live=gate_worlds.live(before),
-        options=options or Options(),
+        options=options or PlanOptions(),
     )
     return {finding.code for finding in made.findings if finding.severity is Severity.ERROR}
 

@@ -7,11 +7,11 @@ from hypothesis import assume, given
 from reconciler.model import Action, Address
 from reconciler.plan import planner
 from reconciler.plan.guardrails.checks import Limits
-from reconciler.plan.selection import Options
+from reconciler.plan.selection import PlanOptions
 from tests.plan import gate_worlds
 from tests.plan.gate_worlds import KEYS, PROJECTS, State, between
 
-ALLOWED = Options(limits=Limits(allow_weakening=True))
+ALLOWED = PlanOptions(limits=Limits(allow_weakening=True))
 
 
 def planned(before, after, **more):

@@ -39,7 +39,7 @@ def planned(seed):
         desired=gate_worlds.declared(after),
         base=gate_worlds.declared(before),
         live=gate_worlds.live(before),
-        options=selection.Options(),
+        options=selection.PlanOptions(),
     )
 
 

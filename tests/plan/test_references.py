@@ -121,7 +121,7 @@ def test_where_people_cannot_be_read_the_scope_is_named_not_the_person():
 def test_a_reference_that_the_selection_leaves_out_is_said():
     """Declared, not live, not selected: it cannot work, and the fix says what to add."""
     everything = declared(role("New"), policy(["New"]))
-    options = selection.Options(select=("ApprovalPolicy/*",))
+    options = selection.PlanOptions(select=("ApprovalPolicy/*",))
 
     plan = planner.build_plan(desired=everything, base=None, live=live(), options=options)
 
@@ -153,7 +153,9 @@ def test_dependencies_come_first_and_deletes_reversed():
         Resource(old_policy, {}, lifecycle=gone),
     )
 
-    plan = planner.build_plan(desired=desired, base=None, live=there, options=selection.Options())
+    plan = planner.build_plan(
+        desired=desired, base=None, live=there, options=selection.PlanOptions()
+    )
 
     names = [str(change.address).split("/")[0] for change in plan.changes]
     place = {str(change.address): i for i, change in enumerate(plan.changes)}
@@ -169,7 +171,9 @@ def test_a_new_organization_waits_for_its_default_role_only_with_its_last_call()
     desired = declared(Resource(ACME, {"name": "Acme", "default_role": "Eng"}), role("Eng"))
     nothing = Live(resources={}, ids={}, twins={}, people={})
 
-    plan = planner.build_plan(desired=desired, base=None, live=nothing, options=selection.Options())
+    plan = planner.build_plan(
+        desired=desired, base=None, live=nothing, options=selection.PlanOptions()
+    )
 
     organization, engineers = plan.changes
     assert plan.errors == ()
@@ -183,7 +187,7 @@ def test_the_order_does_not_depend_on_the_order_of_files():
     resources = [flag("b"), flag("a"), role("Z"), role("A"), policy(["A"])]
     plans = [
         planner.build_plan(
-            desired=declared(*some), base=None, live=live(), options=selection.Options()
+            desired=declared(*some), base=None, live=live(), options=selection.PlanOptions()
         )
         for some in (resources, list(reversed(resources)))
     ]
@@ -195,7 +199,10 @@ def test_cycles_are_reported_and_do_not_hang():
     """Not possible with the six kinds; a seventh must not bring the planner down."""
     a, b = Address("Role", ("acme", "a")), Address("Role", ("acme", "b"))
     plan = planner.build_plan(
-        desired=declared(role("a"), role("b")), base=None, live=live(), options=selection.Options()
+        desired=declared(role("a"), role("b")),
+        base=None,
+        live=live(),
+        options=selection.PlanOptions(),
     )
 
     _, findings = changes.order_changes(plan.changes, {a: (b,), b: (a,)}, GateEffects())

@@ -10,7 +10,7 @@ from reconciler.config import loader
 from reconciler.files import working_tree
 from reconciler.model import PlanSnapshot
 from reconciler.operations import plan
-from reconciler.plan.selection import Options
+from reconciler.plan.selection import PlanOptions
 from reconciler.planfile import codec
 from reconciler.posthog.client import open_writer
 from reconciler.posthog.credentials import Credentials, Secret
@@ -174,7 +174,7 @@ def planned(sandbox, folder, **options):
     asks = writer(sandbox)
     tree = working_tree.WorkingTree(cwd=folder, anchor=folder)
     loaded = loader.load((Path(),), tree=tree)
-    chosen = Options(**options)
+    chosen = PlanOptions(**options)
     world = plan.observe(asks, loaded, chosen)
     made = plan.plan(
         world,

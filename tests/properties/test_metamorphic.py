@@ -9,7 +9,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, LiveResource, Resource, Result
 from reconciler.operations import saved_plan
 from reconciler.plan.diff import three_way, values
-from reconciler.plan.selection import Options
+from reconciler.plan.selection import PlanOptions
 from reconciler.planfile import codec
 from tests.apply import running
 from tests.effort import effort
@@ -174,7 +174,7 @@ def taken_up(sandbox, saved, loaded):
     writer = situations.writer(sandbox)
     with writer:
         return saved_plan.resume(
-            writer, saved, saved_plan.expand_files(saved, loaded, None), Options()
+            writer, saved, saved_plan.expand_files(saved, loaded, None), PlanOptions()
         )[0]
 
 

@@ -183,8 +183,8 @@ WARNED = Finding("odd", Severity.WARNING, "approvers only by role", source=Sourc
 UNMANAGED_FIELD = Finding(
     "unmanaged-field",
     Severity.NOTICE,
-    "FeatureFlag/acme/Web/new-checkout: ensure_experience_continuity is set in PostHog and "
-    "written in no file",
+    "FeatureFlag/acme/Web/new-checkout: ensure_experience_continuity is set in PostHog "
+    "but not declared",
     address=flag("new-checkout"),
 )
 
