@@ -348,15 +348,15 @@ def test_the_words_are_others(processes, shared_sandbox, tmp_path):
 PLANTED = {
     "plan.approvals.forecast": [
         "if gate is not None and gate.request_plan in REPLACES:",
-        "if gate is not None and change_requests._REPLACED in gate.note:",
+        "if gate is not None and change_requests._REPLACED_NOTE in gate.note:",
     ],
     "plan.saved.gates": [
         "now.policy in then.bypassed_policies",
         "f'{now.policy}: bypassed)' in then.note",
     ],
     "plan.satisfiability": [
-        "found.are_too_few",
-        "found.notes[-1].startswith(('nobody can ', 'only '))",
+        "obstacle.are_too_few",
+        "obstacle.notes[-1].startswith(('nobody can ', 'only '))",
     ],
 }
 
