@@ -95,7 +95,7 @@ def group(ctx: click.Context, /, **options: object) -> None:
 
 
 def main(*, meets_interrupts: bool = True) -> None:
-    """Console entry: run, flush, leave with the exit code of docs/exit-codes.md."""
+    """Run as the console entry: flush, leave with the exit code of docs/exit-codes.md."""
     try:
         _run(meets_interrupts=meets_interrupts)
     except KeyboardInterrupt:  # before the command began, or after it had ended
@@ -133,9 +133,9 @@ def _leave(code: int) -> NoReturn:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """One command; its exit code. Nothing escapes as a traceback."""
-    terminal.without_fail(sys.stdout)
-    terminal.without_fail(sys.stderr)
+    """Run one command and return its exit code. Nothing escapes as a traceback."""
+    terminal.accept_any_text(sys.stdout)
+    terminal.accept_any_text(sys.stderr)
     asked = {"color": "auto"}  # what the error of a command has to know of its options
     try:
         result = group.main(

@@ -46,8 +46,8 @@ def _check_url(_ctx: click.Context, _option: click.Parameter, value: str | None)
     return value
 
 
-def notify(command: Callable[..., int]) -> Callable[..., int]:
-    """`--notify`, `--notify-format`, `--notify-marker`: kept in the context until there is news."""
+def add_notify_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add `--notify` and its options; they are kept in the context until there is news."""
 
     @click.option(
         "--notify",

@@ -27,7 +27,7 @@ class Duration(_Type):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Seconds, or a usage error (64)."""
+        """Return seconds, or raise a usage error (64)."""
         if isinstance(value, int | float):
             return float(value)
         try:
@@ -63,14 +63,14 @@ paths = click.argument("paths", nargs=-1, metavar="[PATH]...", callback=named)
 
 
 def formats(*names: str) -> Decorator:
-    """`--format`, text unless said otherwise."""
+    """Add `--format`, text unless said otherwise."""
     return click.option(
         "--format", "format_", type=click.Choice(names), default=names[0], show_default=True
     )
 
 
 def selection(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--select` and `--exclude`: addresses with `*`."""
+    """Add `--select` and `--exclude`: addresses with `*`."""
     command = click.option(
         "--exclude", multiple=True, metavar="PATTERN", help="Leave these addresses out; repeatable."
     )(command)
@@ -80,26 +80,28 @@ def selection(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def yes(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--yes`: no question."""
+    """Add `--yes`: ask no question."""
     return click.option("--yes", is_flag=True, help="Do not ask for confirmation.")(command)
 
 
 def base(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--base`: the commit that was applied last."""
+    """Add `--base`: the commit that was applied last."""
     return click.option("--base", metavar="REF", help="What was applied last; see docs/base.md.")(
         command
     )
 
 
 def prune(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--prune`: what is live and in no file is deleted."""
+    """Add `--prune`: delete what is live and in no file."""
     return click.option(
         "--prune", is_flag=True, help="Delete what is live and in no file, of declared kinds."
     )(command)
 
 
-def _exact(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> Any:
-    """Addresses, each of one resource: a pattern would allow too much."""
+def _require_exact(
+    _ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> Any:
+    """Return addresses of one resource each: a pattern would allow too much."""
     for value in values:
         try:
             Address.parse(value)
@@ -112,7 +114,7 @@ def _exact(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, 
 
 
 def guardrails(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What lifts a guardrail for one run, and how to go on beside it."""
+    """Add what lifts a guardrail for one run, and how to go on beside it."""
     for add in (
         click.option(
             "--prefer",
@@ -132,7 +134,7 @@ def guardrails(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def lifts(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The guardrails that also hold where the files have not moved."""
+    """Add what lifts guardrails that also hold where the files have not changed."""
     for add in (
         click.option(
             "--continue", "go_on", is_flag=True, help="Refuse what a guardrail stops, do the rest."
@@ -148,7 +150,7 @@ def lifts(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--allow-destroy",
             multiple=True,
-            callback=_exact,
+            callback=_require_exact,
             metavar="ADDRESS",
             help="This protected resource may be deleted; repeatable.",
         ),
@@ -158,14 +160,14 @@ def lifts(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def concurrency(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--concurrency`: writes at once."""
+    """Add `--concurrency`: writes at once."""
     return click.option(
         "--concurrency", type=click.IntRange(1, 32), default=8, show_default=True, metavar="N"
     )(command)
 
 
 def zoom(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--zoom`: how near the text goes. Kept by the session, which shows it."""
+    """Add `--zoom`: how much detail the text has. Kept by the session, which shows it."""
 
     def keep(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
         if hasattr(ctx.obj, "zoom"):  # not while a shell asks what could be typed next
@@ -182,7 +184,7 @@ def zoom(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def report(command: Callable[..., int]) -> Callable[..., int]:
-    """`--report DIR`: keep how the command ended, whether it returned or raised."""
+    """Add `--report DIR`: keep how the command ended, whether it returned or raised."""
 
     @click.option("--report", metavar="DIR", help="Keep plan, journal and summary of the run here.")
     @wraps(command)

@@ -58,12 +58,12 @@ class _Above:
         self._show = show
 
     def write(self, text: str) -> None:
-        """A record and its newline; handlers write both at once."""
+        """Write a record and its newline; handlers write both at once."""
         if line := text.rstrip("\n"):
             self._show(line)
 
     def flush(self) -> None:
-        """It is shown already."""
+        """Do nothing: the text is shown already."""
 
 
 class LiveBoard(Lines):
@@ -109,7 +109,7 @@ class LiveBoard(Lines):
         if self._thread.is_alive():
             self._thread.join(1.0)
         with self._lock:
-            self._write(f"{self._to_top()}{_TO_SCREEN_END}")
+            self._write(f"{self._move_to_top()}{_TO_SCREEN_END}")
         for handler in self._log:
             handler.setStream(self._handed_in)
 
@@ -126,8 +126,8 @@ class LiveBoard(Lines):
         with self._lock:
             if self._stream is None or self._over.is_set():
                 return
-            width, height = self._size()
-            start = self._to_top(width)
+            width, height = self._read_size()
+            start = self._move_to_top(width)
             shown = progress_board.draw_board(
                 self._look(), color=self._color, width=width - 1, height=height - 1
             )
@@ -135,13 +135,13 @@ class LiveBoard(Lines):
             self._write(f"{_BEGIN}{start}{above}{body}{_TO_LINE_END}{_TO_SCREEN_END}{_END}")
             self._drawn = shown
 
-    def _to_top(self, width: int | None = None) -> str:
-        """To the first column of the first row of the board as it stands there now."""
-        up = progress_board.count_rows(self._drawn, width or self._size()[0]) - 1
+    def _move_to_top(self, width: int | None = None) -> str:
+        """Return the codes that move to the first column of the first row of the board."""
+        up = progress_board.count_rows(self._drawn, width or self._read_size()[0]) - 1
         return f"\r\x1b[{up}A" if up > 0 else "\r"
 
-    def _size(self) -> tuple[int, int]:
-        """Columns and rows of the terminal at this moment."""
+    def _read_size(self) -> tuple[int, int]:
+        """Return columns and rows of the terminal at this moment."""
         size = os.terminal_size((80, 24))
         with suppress(OSError, ValueError, AttributeError):
             size = os.get_terminal_size(self._stream.fileno())  # type: ignore[union-attr]  # a board has one

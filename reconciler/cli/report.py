@@ -26,8 +26,8 @@ FILES = (
 )
 
 
-def emptied(folder: Path) -> Path:
-    """A folder that can be written, without the report of an earlier run; raises OSError."""
+def prepare_folder(folder: Path) -> Path:
+    """Return a writable folder without the report of an earlier run; raise OSError."""
     check_output(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in FILES:

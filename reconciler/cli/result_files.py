@@ -44,7 +44,7 @@ def write_private(name: str, text: str) -> None:
 
 
 def write_lines(name: str, lines: Iterable[str]) -> int:
-    """The same for what comes piece by piece; how many pieces there were.
+    """Write what comes piece by piece; return how many pieces there were.
 
     An error while the pieces are made leaves no file either.
     """
@@ -71,7 +71,7 @@ def write_lines(name: str, lines: Iterable[str]) -> int:
 
 
 def read_plan(name: str) -> Saved:
-    """The plan in a file, to the letter as it was written; an error that says why not."""
+    """Return the plan in a file, exactly as it was written; raise an error that says why not."""
     try:
         return codec.loads(_whole(name).decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -91,7 +91,7 @@ def _whole(name: str) -> bytes:
 
 
 def read(name: str, most: int) -> bytes:
-    """The first bytes of a regular file; OSError for anything else: nobody waits for a pipe."""
+    """Return the first bytes of a regular file; raise OSError for others: a pipe could hang."""
     handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)

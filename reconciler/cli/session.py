@@ -20,7 +20,7 @@ from reconciler.ci import environment
 from reconciler.ci.build import Build
 from reconciler.cli import event_log, repo_paths, terminal
 from reconciler.cli.report import Report
-from reconciler.cli.throwaway_sandbox import default_seed, throw_away
+from reconciler.cli.throwaway_sandbox import find_default_seed, run_sandbox
 from reconciler.config import settings as config_settings
 from reconciler.config.settings import RunFacts, Settings, Target
 from reconciler.errors import UsageError
@@ -137,20 +137,20 @@ class Session:
         return max(40, shutil.get_terminal_size().columns)
 
     def now(self) -> datetime:
-        """The wall clock, read here and nowhere else."""
+        """Return the wall clock, which is read here and nowhere else."""
         return datetime.now(UTC)  # noqa: TID251  the one place
 
     def stamp(self) -> str:
-        """The wall clock as ISO 8601 text."""
+        """Return the wall clock as ISO 8601 text."""
         return self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def note(self, message: str) -> None:
-        """Lines of progress, on stderr."""
+        """Print lines of progress on stderr."""
         if not self.quiet and not event_log.emit_event("note", message=message):
             click.echo("\n".join(map(escape, message.split("\n"))), err=True)
 
     def warn(self, message: str) -> None:
-        """A warning, on stderr, also with --quiet: somebody counts on what did not happen."""
+        """Print a warning on stderr, also with --quiet: somebody relies on what did not happen."""
         if not event_log.emit_event("warning", "warning", message=message):
             click.echo(f"warning: {escape(message)}", err=True)
 
@@ -191,7 +191,7 @@ class Session:
         return RunFacts(Path.cwd(), self.now(), self.build, self.config)
 
     def say(self, text: str) -> None:
-        """A result on stdout. A reader who went away stops nothing that is under way."""
+        """Print a result on stdout. A reader who went away stops nothing that is under way."""
         try:
             click.echo(text, nl=not text.endswith("\n"), color=self.color)
             sys.stdout.flush()
@@ -201,7 +201,7 @@ class Session:
     def show(
         self, render: Callable[..., str], plan: Plan, form: str = "text", *, saved: str = ""
     ) -> None:
-        """A plan on stdout, as the terminal allows; `saved` is the file that holds all of it."""
+        """Print a plan as the terminal allows; `saved` is the file that holds all of it."""
         brief = self.quiet and form == "text" and self.zoom is None
         look = options.RenderOptions(
             color=self.color,
@@ -219,7 +219,7 @@ class Session:
             click.echo(findings(plan.errors, color=color), err=True, color=color)
 
     def credentials(self, target: Target) -> Credentials:
-        """Key and host, checked against each other."""
+        """Return key and host, checked against each other."""
         return posthog_credentials.resolve(
             environ=self.environ,
             host_option=self.host,
@@ -230,7 +230,7 @@ class Session:
 
     @contextmanager
     def reader(self, target: Target) -> Iterator[Reader]:
-        """A client that can only read."""
+        """Open a client that can only read."""
         limit = rate_limit.RateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
         with client.open_reader(
             self.credentials(target), rate_limit=limit, **self.surroundings
@@ -240,7 +240,7 @@ class Session:
 
     @contextmanager
     def writer(self, target: Target) -> Iterator[Writer]:
-        """A client that can also write."""
+        """Open a client that can also write."""
         limit = rate_limit.RateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
         with client.open_writer(
             self.credentials(target), rate_limit=limit, **self.surroundings
@@ -259,7 +259,7 @@ class Session:
         return sum(getattr(one, "writes", 0) for one in self._clients)
 
     def _start_logging(self) -> None:
-        """Warnings to stderr; `-v` says what is retried, `-vv` every request. Never a key."""
+        """Log warnings to stderr; `-v` logs what is retried, `-vv` every request. Never a key."""
         handler: logging.Handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
         if self.log_format == "json":
@@ -284,7 +284,7 @@ class Session:
     def _start_sandbox(self) -> None:
         if self.host:
             raise UsageError("--sandbox and --host exclude each other")
-        running = self.cleanup.enter_context(throw_away(default_seed()))
+        running = self.cleanup.enter_context(run_sandbox(find_default_seed()))
         self.environ["POSTHOG_HOST"] = self.host = running.url
         self.environ["POSTHOG_API_KEY"] = running.token  # never a key of the real world
         self.note(f"sandbox: {running.url}")

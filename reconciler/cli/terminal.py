@@ -29,7 +29,7 @@ _PLAIN = {
 
 
 def colors(choice: str, stream: IO[str], environ: Mapping[str, str]) -> bool:
-    """Whether to colour what goes to `stream`; NO_COLOR and FORCE_COLOR are honoured."""
+    """Return whether to colour what goes to `stream`; NO_COLOR and FORCE_COLOR are honoured."""
     if choice != "auto":
         return choice == "always"
     if environ.get("NO_COLOR"):
@@ -40,7 +40,7 @@ def colors(choice: str, stream: IO[str], environ: Mapping[str, str]) -> bool:
 
 
 def opens_links(stream: IO[str], environ: Mapping[str, str]) -> bool:
-    """Whether `stream` is a terminal known to open links; FORCE_HYPERLINK decides if it is set."""
+    """Return whether `stream` is a terminal that opens links; FORCE_HYPERLINK decides if set."""
     if forced := environ.get("FORCE_HYPERLINK"):
         return forced != "0"
     if not stream.isatty() or environ.get("CI") or environ.get("TMUX"):
@@ -70,16 +70,16 @@ def confirm(question: str, left: str) -> None:
         raise DeclinedError(f"{left}: answered with no")
 
 
-def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Our own signs in ASCII, everything else as an escape: nothing is lost, nothing crashes."""
+def _replace_sign(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return our own signs in ASCII, everything else as an escape: nothing is lost."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     sign = error.object[error.start]
     return _PLAIN.get(sign, sign.encode("ascii", "backslashreplace").decode()), error.start + 1
 
 
-def without_fail(stream: IO[str]) -> None:
-    """From here on the stream takes any text, whatever its encoding lacks."""
-    codecs.register_error("plainly", _plainly)
+def accept_any_text(stream: IO[str]) -> None:
+    """Let the stream take any text from here on, whatever its encoding lacks."""
+    codecs.register_error("plainly", _replace_sign)
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="plainly")

@@ -21,7 +21,7 @@ class Running:
 
 @contextmanager
 def sandbox_errors() -> Iterator[None]:
-    """What the server says on purpose, as one of our errors."""
+    """Turn what the server raises on purpose into one of our errors."""
     try:
         yield
     except ImportError as error:
@@ -40,22 +40,22 @@ def sandbox_errors() -> Iterator[None]:
         ) from error
 
 
-def default_seed() -> Path:
-    """The seed inside the wheel, else the example's beside the package."""
+def find_default_seed() -> Path:
+    """Return the seed inside the wheel, else the example's beside the package."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "sandbox" / "default_seed.yaml"
     return inside if inside.exists() else package.parent / "examples" / "acme" / "seed.yaml"
 
 
 @contextmanager
-def throw_away(seed: Path) -> Iterator[Running]:
-    """A server in this process for the time of one command, and its seed's first key."""
+def run_sandbox(seed: Path) -> Iterator[Running]:
+    """Run a server in this process for one command; yield it with its seed's first key."""
     with sandbox_errors(), server.background(seed=seed) as running:
-        yield Running(running.url, _first_token(seed))
+        yield Running(running.url, _find_token(seed))
 
 
-def _first_token(seed: Path) -> str:
-    """The key with every scope that the seed names first."""
+def _find_token(seed: Path) -> str:
+    """Return the key with every scope that the seed names first."""
     found = re.search(r"token:\s*['\"]?(phx_[A-Za-z0-9_]+)", seed.read_text(encoding="utf-8"))
     if found is None:
         raise ReconcilerError(f"{seed} names no key", fix="give one of its users a token")

@@ -34,7 +34,7 @@ _SIGNS = {"=": "exact", "~": "contains"}
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class OrganizationLog:
     """Whose log is read, and the names of the projects in it."""
 
     organization: str
@@ -43,7 +43,7 @@ class Log:
     project_id: str | None = None  # the project's own log instead
 
     def row(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """An entry in names."""
+        """Return an entry in names."""
         return activity.summarize_entry(
             entry, organization=self.organization, projects=self.projects
         )
@@ -55,7 +55,7 @@ def command() -> None:
 
 
 def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Every query parameter of the API; different ones narrow, repeated ones widen."""
+    """Add every query parameter of the API; different ones narrow, repeated ones widen."""
     options_ = (
         click.option("--since", metavar="DURATION", help="Of the last 7d, 36h, 30m."),
         click.option("--start-date", metavar="TIME", help="From this moment on (ISO 8601)."),
@@ -103,8 +103,8 @@ def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.pass_obj
 def list_(session: Session, /, limit: int, format_: str, **asked: Any) -> int:
     """List entries, newest first."""
-    with session.reader(session.target()) as reader, _explained():
-        log, query = _asked(session, reader, asked)
+    with session.reader(session.target()) as reader, _explain_refusals():
+        log, query = _read_query(session, reader, asked)
         query = replace(query, page_size=min(query.page_size, limit))
         found = activity_log.entries(reader, log.organization_id, query, project_id=log.project_id)
         many = query.page_size if query.page is not None else limit
@@ -128,8 +128,8 @@ def filters(
     format_: str,
 ) -> int:
     """Show what there is to filter by: people, scopes, activities, clients, detail fields."""
-    with session.reader(session.target()) as reader, _explained():
-        log, _ = _log(reader, organization, project, own=project_log)
+    with session.reader(session.target()) as reader, _explain_refusals():
+        log, _ = _find_log(reader, organization, project, own=project_log)
         found = activity_log.available_filters(
             reader, log.organization_id, project_id=log.project_id
         )
@@ -151,9 +151,9 @@ def export(
 ) -> int:
     """Write every entry that fits, page after page: CSV for people, JSON lines for programs."""
     if server_side:
-        return _server_side(session, asked)
-    with session.reader(session.target()) as reader, _explained():
-        log, query = _asked(session, reader, asked)
+        return _export_on_server(session, asked)
+    with session.reader(session.target()) as reader, _explain_refusals():
+        log, query = _read_query(session, reader, asked)
         found = activity_log.entries(reader, log.organization_id, query, project_id=log.project_id)
         as_csv = format_ == "csv"
         lines = activity.format_csv(map(log.row, found)) if as_csv else activity.format_jsonl(found)
@@ -166,10 +166,10 @@ def export(
     return 0
 
 
-def _server_side(session: Session, asked: Mapping[str, Any]) -> int:
-    """The documented endpoint, called once; what it answers is said and explained."""
+def _export_on_server(session: Session, asked: Mapping[str, Any]) -> int:
+    """Call the documented endpoint once, and explain its answer."""
     with session.writer(session.target()) as writer:
-        log, _ = _log(writer, asked["organization"], asked["project"], own=False)
+        log, _ = _find_log(writer, asked["organization"], asked["project"], own=False)
         try:
             answer = activity_log.export_server_side(writer, log.organization_id)
         except (PermissionDeniedError, InvalidRequestError) as error:
@@ -187,8 +187,8 @@ def _server_side(session: Session, asked: Mapping[str, Any]) -> int:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """What a refusal means here, where PostHog's own words do not say it."""
+def _explain_refusals() -> Iterator[None]:
+    """Explain what a refusal means here, where PostHog's own words do not."""
     try:
         yield
     except PaymentRequiredError as error:
@@ -203,12 +203,16 @@ def _explained() -> Iterator[None]:
         raise
 
 
-def _asked(session: Session, reader: Reader, asked: Mapping[str, Any]) -> tuple[Log, Query]:
-    """The log and the query that the options mean; raises for what makes no sense."""
-    begin = _start(asked)
-    end = _moment(asked["end_date"], "--end-date")
-    details = _details(asked["details"], asked["detail_filters"])
-    log, teams = _log(reader, asked["organization"], asked["project"], own=asked["project_log"])
+def _read_query(
+    session: Session, reader: Reader, asked: Mapping[str, Any]
+) -> tuple[OrganizationLog, Query]:
+    """Return the log and the query that the options mean; raise for what makes no sense."""
+    begin = _read_start(asked)
+    end = _parse_time(asked["end_date"], "--end-date")
+    details = _read_details(asked["details"], asked["detail_filters"])
+    log, teams = _find_log(
+        reader, asked["organization"], asked["project"], own=asked["project_log"]
+    )
     if isinstance(begin, timedelta):  # by the server's clock, which the log is written by
         begin = session.now() + timedelta(seconds=reader.clock_skew_s or 0.0) - begin
     start = begin.isoformat() if begin is not None else None
@@ -217,7 +221,7 @@ def _asked(session: Session, reader: Reader, asked: Mapping[str, Any]) -> tuple[
     return log, Query(
         start_date=start,
         end_date=end,
-        users=tuple(_uuid(reader, log, one) for one in asked["users"]),
+        users=tuple(_find_user(reader, log, one) for one in asked["users"]),
         scopes=asked["scopes"],
         activities=asked["activities"],
         clients=asked["clients"],
@@ -235,11 +239,11 @@ def _asked(session: Session, reader: Reader, asked: Mapping[str, Any]) -> tuple[
     )
 
 
-def _start(asked: Mapping[str, Any]) -> datetime | timedelta | None:
-    """The time that is meant, or how long ago it was."""
+def _read_start(asked: Mapping[str, Any]) -> datetime | timedelta | None:
+    """Return the time that is meant, or how long ago it was."""
     since, start = asked["since"], asked["start_date"]
     if since is None:
-        moment = _moment(start, "--start-date")
+        moment = _parse_time(start, "--start-date")
         return datetime.fromisoformat(moment) if moment is not None else None
     if start is not None:
         raise UsageError("--since and --start-date exclude each other", fix="use one of them")
@@ -250,8 +254,8 @@ def _start(asked: Mapping[str, Any]) -> datetime | timedelta | None:
         raise click.BadParameter(message, param_hint="--since") from error
 
 
-def _moment(text: str | None, option: str) -> str | None:
-    """A date or time as ISO 8601 with its zone; UTC where none is written."""
+def _parse_time(text: str | None, option: str) -> str | None:
+    """Return a date or time as ISO 8601 with its zone; UTC where none is written."""
     if text is None:
         return None
     try:
@@ -262,8 +266,8 @@ def _moment(text: str | None, option: str) -> str | None:
     return found.isoformat() if found.tzinfo else f"{found.isoformat()}+00:00"
 
 
-def _details(pairs: tuple[str, ...], text: str | None) -> dict[str, dict[str, Any]]:
-    """`changes[].field=active` and the API's own JSON, as one mapping."""
+def _read_details(pairs: tuple[str, ...], text: str | None) -> dict[str, dict[str, Any]]:
+    """Return `changes[].field=active` and the API's own JSON as one mapping."""
     found: dict[str, dict[str, Any]] = {}
     if text is not None:
         try:
@@ -281,16 +285,16 @@ def _details(pairs: tuple[str, ...], text: str | None) -> dict[str, dict[str, An
     return found
 
 
-def _log(
+def _find_log(
     reader: Reader, organization: str | None, project: str | None, *, own: bool
-) -> tuple[Log, tuple[int, ...]]:
-    """The log that is meant, and the projects it is narrowed to."""
+) -> tuple[OrganizationLog, tuple[int, ...]]:
+    """Return the log that is meant, and the projects it is narrowed to."""
     if own and project is None:
         raise UsageError("--project-log needs --project", fix="add --project NAME")
     directory = key_access.directory(reader)
-    slug = _slug(directory, organization)
+    slug = _find_organization(directory, organization)
     named = {id_: name for name, ids in directory.projects[slug].items() for id_ in ids}
-    log = Log(slug, str(directory.organizations[slug][0]["id"]), named)
+    log = OrganizationLog(slug, str(directory.organizations[slug][0]["id"]), named)
     if project is None:
         return log, ()
     ids = [id_ for id_, name in named.items() if project in {name, id_}]
@@ -303,8 +307,8 @@ def _log(
     return (replace(log, project_id=ids[0]), ()) if own else (log, (int(ids[0]),))
 
 
-def _slug(directory: Any, organization: str | None) -> str:
-    """The organization that is meant, by slug or id; the only one if none is named."""
+def _find_organization(directory: Any, organization: str | None) -> str:
+    """Return the organization that is meant, by slug or id; the only one if none is named."""
     slugs = list(directory.organizations)
     if organization is None:
         if len(slugs) == 1:
@@ -323,8 +327,8 @@ def _slug(directory: Any, organization: str | None) -> str:
     )
 
 
-def _uuid(reader: Reader, log: Log, user: str) -> str:
-    """A person's uuid, looked up by email where it is none already."""
+def _find_user(reader: Reader, log: OrganizationLog, user: str) -> str:
+    """Return a person's uuid, looked up by email where it is not one already."""
     try:
         return str(UUID(user))
     except ValueError:

@@ -14,7 +14,7 @@ from reconciler import render
 from reconciler.ci.build import Build, OutputFile
 from reconciler.cli import build_comments, event_log, repo_paths, result_files
 from reconciler.cli.main import run as run_command
-from reconciler.cli.report import emptied
+from reconciler.cli.report import prepare_folder
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model import LEFT_OUT, Finding, Severity
@@ -30,7 +30,7 @@ TELLS = {"changes": DIFFERENCES, "drift": DIFFERENCES, "waiting": WAITING}
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CommandResult:
     """What a command left behind."""
 
     command: str
@@ -38,8 +38,8 @@ class Result:
     folder: Path
     summary: Mapping[str, Any] = field(default_factory=dict)
 
-    def text(self, name: str) -> str:
-        """A file of the report; empty if it was not written."""
+    def read_file(self, name: str) -> str:
+        """Return a file of the report; empty if it was not written."""
         try:
             return (self.folder / name).read_text(encoding="utf-8")
         except OSError:
@@ -115,11 +115,17 @@ def run(
     if issue and name != "drift":
         raise UsageError(f"--issue is for drift, not for {name}", fix="leave it out")
     build = session.build
-    folder = _folder(session, name, report, arguments)
+    folder = _prepare_report(session, name, report, arguments)
     with event_log.nest_run():
-        code = run_command([*_globals(session), name, *_asked(name, arguments, folder, build)])
-    result = Result(name, code, folder, _summary(folder))
-    target = str(result.summary.get("target") or _target(session))
+        code = run_command(
+            [
+                *_list_global_options(session),
+                name,
+                *_complete_arguments(name, arguments, folder, build),
+            ]
+        )
+    result = CommandResult(name, code, folder, _summary(folder))
+    target = str(result.summary.get("target") or _find_target(session))
     steps = (
         lambda: _report_findings(result, build),
         lambda: _write_outputs(result, build),
@@ -128,19 +134,21 @@ def run(
     )
     for step in steps:
         _try(session, step)
-    return _exit_code(code, name, fail_on)
+    return _choose_exit_code(code, name, fail_on)
 
 
-def _target(session: Session) -> str:
-    """Which target this is about, also where a command ended before it knew."""
+def _find_target(session: Session) -> str:
+    """Return the target, also where a command ended before it knew."""
     try:
         return session.target().name
     except ReconcilerError:
         return session.target_name or "default"
 
 
-def _folder(session: Session, name: str, report: str | None, arguments: Sequence[str]) -> Path:
-    """Where this run's report goes, with nothing of an earlier run in it.
+def _prepare_report(
+    session: Session, name: str, report: str | None, arguments: Sequence[str]
+) -> Path:
+    """Return where this run's report goes, with nothing of an earlier run in it.
 
     A result is never lost for want of a folder: where this one cannot be used, it is another one.
     """
@@ -155,7 +163,7 @@ def _folder(session: Session, name: str, report: str | None, arguments: Sequence
             fix="name another folder: ci run --report DIR",
         )
     try:
-        return emptied(folder.absolute())
+        return prepare_folder(folder.absolute())
     except (OSError, ValueError) as error:
         found = Path(tempfile.mkdtemp(prefix="reconciler-"))
         why = getattr(error, "strerror", None) or str(error)
@@ -163,8 +171,8 @@ def _folder(session: Session, name: str, report: str | None, arguments: Sequence
         return found
 
 
-def _globals(session: Session) -> list[str]:
-    """The global options of this call, for the command that it runs."""
+def _list_global_options(session: Session) -> list[str]:
+    """Return the global options of this call, for the command that it runs."""
     values = {
         "--config": session.config,
         "--target": session.target_name,
@@ -178,8 +186,10 @@ def _globals(session: Session) -> list[str]:
     return given + ["--quiet"] * session.quiet + ["--verbose"] * session.verbose
 
 
-def _asked(name: str, arguments: Sequence[str], folder: Path, build: Build | None) -> list[str]:
-    """The arguments, and what a build always wants; nobody is there to be asked."""
+def _complete_arguments(
+    name: str, arguments: Sequence[str], folder: Path, build: Build | None
+) -> list[str]:
+    """Return the arguments, with what a build always wants: nobody can answer a question."""
     found = list(arguments)
     if name in REPORTED:
         found += ["--report", str(folder)]
@@ -205,9 +215,9 @@ def _summary(folder: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _findings(result: Result) -> tuple[Finding, ...]:
-    """What deserves a mark on a line: findings, what drifted, what did not work."""
-    text = result.text("plan.json")
+def _collect_findings(result: CommandResult) -> tuple[Finding, ...]:
+    """Return what deserves a mark on a line: findings, what drifted, what did not work."""
+    text = result.read_file("plan.json")
     if not text:  # it ended before: what the files are wrong with is all there is
         return repo_paths.locate_from_root(
             codec.read_findings(result.summary.get("findings") or [])
@@ -217,7 +227,7 @@ def _findings(result: Result) -> tuple[Finding, ...]:
     changes = {str(change.address): change for change in made.changes}
     if result.command == "drift":
         found += [one for change in made.writes for one in attribution.make_findings(change)]
-    outcomes = json.loads(result.text("outcomes.json") or '{"results": []}')
+    outcomes = json.loads(result.read_file("outcomes.json") or '{"results": []}')
     for row in outcomes["results"]:
         if row["outcome"] not in {"failed", "refused", "waiting"}:
             continue
@@ -244,36 +254,36 @@ def _why(row: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
     return "; ".join(part for part in said if part)
 
 
-def _report_findings(result: Result, build: Build | None) -> None:
+def _report_findings(result: CommandResult, build: Build | None) -> None:
     """Print findings where the provider reads them, or write them to its file."""
     if build is None or result.command not in REPORTED:
         return
     if not build.prints_findings and build.findings_file is None:
         return
-    text = render.findings(_findings(result), format=build.provider)
+    text = render.findings(_collect_findings(result), format=build.provider)
     if build.findings_file is not None:
         result_files.write_private(str(build.findings_file), f"{text}\n")
     elif text:
         click.echo(text)
 
 
-def _body(result: Result) -> str:
-    """Markdown of the result, for a comment, an issue and the job's summary."""
-    parts = [result.text("plan.md"), result.text("outcomes.md")]
+def _render_body(result: CommandResult) -> str:
+    """Return the result as Markdown, for a comment, an issue and the job's summary."""
+    parts = [result.read_file("plan.md"), result.read_file("outcomes.md")]
     if parts[1] and sum(map(len, parts)) > markdown.CAP:
         parts[0] = "The plan is too long to stand here as well; see plan.html of the report."
     error = result.summary.get("error")
     if error:
         parts.append(f"**{result.command} did not end well.**\n")
-        parts.append(markdown.format_fence(_error_lines(result, error)))
+        parts.append(markdown.format_fence(_describe_error(result, error)))
     if not any(parts):
         parts = [f"`reconciler {result.command}` ended with {result.code}."]
     return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
 
 
-def _error_lines(result: Result, error: Mapping[str, Any]) -> Iterator[str]:
-    """What ended a command; before there was a plan, with what was found in the files."""
-    rows = [] if result.text("plan.json") else result.summary.get("findings") or []
+def _describe_error(result: CommandResult, error: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what ended a command; before there was a plan, with findings about the files."""
+    rows = [] if result.read_file("plan.json") else result.summary.get("findings") or []
     if found := codec.read_findings(rows[:LISTED]):
         yield from render_text.findings(found, color=False).split("\n")
         yield ""
@@ -281,7 +291,7 @@ def _error_lines(result: Result, error: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{key}: {error[key]}" for key in said if error.get(key))
 
 
-def _write_outputs(result: Result, build: Build | None) -> None:
+def _write_outputs(result: CommandResult, build: Build | None) -> None:
     """Write the outputs of the step for later steps."""
     file: OutputFile | None = None if build is None else build.format_outputs(result.outputs)
     if file is None:
@@ -293,11 +303,11 @@ def _write_outputs(result: Result, build: Build | None) -> None:
         stream.write(file.text)
 
 
-def _write_summary(result: Result, build: Build | None) -> None:
+def _write_summary(result: CommandResult, build: Build | None) -> None:
     """Append the result to the summary of the job, as far as there is space."""
     if build is None or build.summary_file is None or result.command not in REPORTED:
         return
-    path, text = build.summary_file, _body(result)
+    path, text = build.summary_file, _render_body(result)
     size = path.stat().st_size if path.exists() else 0
     if size + len(text.encode()) > build.max_summary_bytes:
         text = f"`reconciler {result.command}`: too long for here; see the build's artifacts.\n"
@@ -306,20 +316,20 @@ def _write_summary(result: Result, build: Build | None) -> None:
 
 
 def _report_to_code_host(
-    session: Session, result: Result, target: str, *, comment: bool, issue: bool
+    session: Session, result: CommandResult, target: str, *, comment: bool, issue: bool
 ) -> None:
     """Write the comment and the issue on the host that the build runs on."""
     if comment:
-        build_comments.put_comment(session, result.command, target, _body(result))
+        build_comments.put_comment(session, result.command, target, _render_body(result))
     if not issue or result.code not in {0, DIFFERENCES}:
         return
     if result.code == DIFFERENCES:
-        build_comments.put_issue(session, result.command, target, _body(result))
-    elif any(one.code in LEFT_OUT for one in _findings(result)):
+        build_comments.put_issue(session, result.command, target, _render_body(result))
+    elif any(one.code in LEFT_OUT for one in _collect_findings(result)):
         session.note("issue: left as it is, for there is drift that was not asked for")
     else:
         held = "What still differs is held, as reconciler.yaml says."
-        waits = json.loads(result.text("plan.json") or "{}").get("not_applied")
+        waits = json.loads(result.read_file("plan.json") or "{}").get("not_applied")
         clean = "Nothing has drifted." if waits else "PostHog matches the files."
         why = held if result.changes else clean
         build_comments.close_issue(session, result.command, target, why)
@@ -340,8 +350,8 @@ def _try(session: Session, report: Callable[[], None]) -> None:
             click.echo(render.findings((warning,), format=build.provider))
 
 
-def _exit_code(code: int, name: str, fail_on: Sequence[str]) -> int:
-    """Differences and waiting are told by outputs; only what was asked for fails the step."""
+def _choose_exit_code(code: int, name: str, fail_on: Sequence[str]) -> int:
+    """Return the exit code of the step: results fail it only where that was asked for."""
     if code == WAITING:
         return code if "waiting" in fail_on else 0
     if code == DIFFERENCES:

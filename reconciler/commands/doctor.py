@@ -97,7 +97,7 @@ class _Far:
 @click.pass_obj
 def command(session: Session, format_: str) -> int:
     """Check host, key, scopes, level, plan, clock, rate and git; say what each problem breaks."""
-    checks = list(_checks(session))
+    checks = list(_run_checks(session))
     failed = any(check.status == PROBLEM for check in checks)
     if format_ == "json":
         rows = [asdict(check) for check in checks]
@@ -122,15 +122,15 @@ def _text(session: Session, checks: Collection[Check]) -> Iterator[str]:
     yield f"{number} problem{'s' if number != 1 else ''}" if number else "No problems."
 
 
-def _checks(session: Session) -> Iterator[Check]:
-    """Everything, near things first; what needs the far side only if it can be reached."""
+def _run_checks(session: Session) -> Iterator[Check]:
+    """Check everything, near things first; PostHog only if it can be reached."""
     try:
         target = session.target()
     except ConfigError as error:
         yield Check("settings", PROBLEM, error.what, "every command", "run reconciler validate")
         return
     usable = True
-    for check in (*_key_and_host(session, target), _proxy(session, target)):
+    for check in (*_check_key_and_host(session, target), _check_proxy(session, target)):
         usable &= check.status != PROBLEM
         yield check
     if usable:
@@ -138,8 +138,8 @@ def _checks(session: Session) -> Iterator[Check]:
     yield from _git(session, target)
 
 
-def _key_and_host(session: Session, target: Target) -> Iterator[Check]:
-    """Both, also if both are wrong."""
+def _check_key_and_host(session: Session, target: Target) -> Iterator[Check]:
+    """Check both, also if both are wrong."""
     try:
         key = credentials.find_key(
             session.environ,
@@ -158,8 +158,8 @@ def _key_and_host(session: Session, target: Target) -> Iterator[Check]:
         yield Check("host", PROBLEM, f"{error.what}: {error.why}", LIVE, error.fix)
 
 
-def _proxy(session: Session, target: Target) -> Check:
-    """A proxy of the environment that stands between, without its password."""
+def _check_proxy(session: Session, target: Target) -> Check:
+    """Check a proxy of the environment that stands between, without its password."""
     wanted = session.host or target.host or session.environ.get("POSTHOG_HOST") or "https://"
     parts = urlsplit(wanted if "://" in wanted else f"https://{wanted}")
     proxies = getproxies()
@@ -174,7 +174,7 @@ def _proxy(session: Session, target: Target) -> Check:
 def _far_side(session: Session, target: Target) -> Iterator[Check]:
     with session.reader(target) as reader:
         try:
-            far = _look(reader, _named(session))
+            far = _read_remote(reader, _list_organizations(session))
         except AuthenticationError as error:
             yield Check("key", PROBLEM, f"{error.what}: {error.why}", LIVE, error.fix)
             return
@@ -186,11 +186,11 @@ def _far_side(session: Session, target: Target) -> Iterator[Check]:
         for organization in far.organizations[:MAX_ORGANIZATIONS]:
             yield from _organization(organization, far)
         yield _clock(reader.clock_skew_s)
-        yield _rate(reader, target, far)
+        yield _check_rate(reader, target, far)
 
 
-def _named(session: Session) -> tuple[str, ...]:
-    """The organizations that the files name; none if the files cannot be read."""
+def _list_organizations(session: Session) -> tuple[str, ...]:
+    """Return the organizations that the files name; none if the files cannot be read."""
     try:
         target = session.target()
         loaded = inputs.load_files(session.settings(), target, Path.cwd())
@@ -200,8 +200,8 @@ def _named(session: Session) -> tuple[str, ...]:
     return loaded.organizations
 
 
-def _look(reader: Reader, named: Collection[str]) -> _Far:
-    """A handful of GETs: who the key is, its organizations, one row of each collection."""
+def _read_remote(reader: Reader, named: Collection[str]) -> _Far:
+    """Send a handful of GETs: who the key is, its organizations, one row per collection."""
     far = _Far()
     _probe(far, "user:read", lambda: key_access.read_key_user(reader))
     every = _probe(far, "organization:read", lambda: key_access.list_organizations(reader)) or ()
@@ -224,7 +224,7 @@ def _look(reader: Reader, named: Collection[str]) -> _Far:
 
 
 def _probe(far: _Far, scope: str, ask: Callable[[], Any]) -> Any:
-    """What a GET answers; None, and a note, where the key may not ask."""
+    """Return what a GET answers; None, and a note, where the key may not ask."""
     try:
         answer = ask()
     except PermissionDeniedError as error:
@@ -237,14 +237,14 @@ def _probe(far: _Far, scope: str, ask: Callable[[], Any]) -> Any:
 
 
 def _scopes(reader: Reader, far: _Far) -> Iterator[Check]:
-    told = validate.key_scopes(reader)
+    told = validate.read_key_scopes(reader)
     wanted = {**READS, **WRITES}
     missing = {scope: said for scope, said in far.missing.items() if told is None or said}
     if told is not None:
         missing |= {scope: "" for scope in wanted if not grants(told, scope)}
     for scope, said in missing.items():
         if told is None or grants(told, scope):
-            yield from _refused(scope, said, wanted.get(scope, LIVE), far)
+            yield from _check_refusal(scope, said, wanted.get(scope, LIVE), far)
         else:
             yield _lacks(scope, wanted.get(scope, LIVE))
     if told is not None and not missing:
@@ -265,8 +265,8 @@ def _lacks(scope: str, breaks: str) -> Check:
     return Check("scopes", PROBLEM, f"lacks {scope}", breaks, fix)
 
 
-def _refused(scope: str, said: str, breaks: str, far: _Far) -> Iterator[Check]:
-    """A read that was refused: for want of a scope, or of a level, or of something else.
+def _check_refusal(scope: str, said: str, breaks: str, far: _Far) -> Iterator[Check]:
+    """Check a read that was refused: because of a scope, a level, or something else.
 
     Every refusal has the same status and code (contract 1.2): only PostHog's text tells them apart.
     """
@@ -333,8 +333,8 @@ def _clock(skew: float | None) -> Check:
     )
 
 
-def _rate(reader: Reader, target: Target, far: _Far) -> Check:
-    """What one plan takes of what a key may ask. The server never says how much is left."""
+def _check_rate(reader: Reader, target: Target, far: _Far) -> Check:
+    """Check how much of its limit one plan takes. The server never says how much is left."""
     projects = sum(len(one.get("teams") or ()) for one in far.organizations)
     pages = sum(-(-count // 100) for count in far.counts)
     needed = max(1 + 2 * len(far.organizations) + 2 * projects, pages)

@@ -47,7 +47,7 @@ WRITING = frozenset(
 @options.yes
 @options.lifts
 @options.concurrency
-@notifications.notify
+@notifications.add_notify_options
 @options.report
 @click.pass_obj
 def command(

@@ -30,13 +30,13 @@ def command(what: str | None, format_: str) -> int:
         if format_ == "json":
             click.echo(json.dumps([_as_json(kind) for kind in kinds], indent=2))
         else:
-            click.echo("\n".join(_rows([(kind.kind, kind.description) for kind in kinds])))
+            click.echo("\n".join(_format_rows([(kind.kind, kind.description) for kind in kinds])))
         return 0
     field = reference.find(what)
     if format_ == "json":
         click.echo(json.dumps(_as_json(field), indent=2))
     else:
-        click.echo("\n".join(_about(field)))
+        click.echo("\n".join(_describe_field(field)))
     return 0
 
 
@@ -50,8 +50,8 @@ def _as_json(field: Field) -> dict[str, Any]:
     return {**about, "fields": [child.path for child in reference.inside(field)]}
 
 
-def _about(field: Field) -> Iterator[str]:
-    """Everything about one field, for a person."""
+def _describe_field(field: Field) -> Iterator[str]:
+    """Yield everything about one field, for a person."""
     yield f"{field.kind}.{field.path}" if field.path else field.kind
     yield from _wrapped(field.description, "  ")
     yield ""
@@ -63,29 +63,32 @@ def _about(field: Field) -> Iterator[str]:
         children = [child for part in parts for child in reference.inside(part)]
     if children:
         yield "  fields:"
-        rows = [(child.path, f"{child.type}. {_first(child.description)}") for child in children]
-        yield from (f"    {row}" for row in _rows(rows))
+        rows = [
+            (child.path, f"{child.type}. {_first_sentence(child.description)}")
+            for child in children
+        ]
+        yield from (f"    {row}" for row in _format_rows(rows))
     if not field.path:
         yield from ("", "  example:")
         for example in field.examples[:1]:
-            yield from (f"    {line}" for line in yaml_lines(example))
+            yield from (f"    {line}" for line in format_block(example))
 
 
 def _facts(field: Field) -> Iterator[str]:
     facts = [("type", field.type), ("required", "yes" if field.required else "no")]
     if field.limits:
         facts.insert(1, ("limits", field.limits))
-    facts.append(("default", "none" if field.default is ABSENT else _flow(field.default)))
+    facts.append(("default", "none" if field.default is ABSENT else _format_flow(field.default)))
     facts.append(("API field", field.api or "none: it is not sent"))
     writers = field.writers or ("" if field.api else "whoever may change the file")
     facts.append(("written by", writers or "PostHog decides"))
-    facts += [("example", _flow(example)) for example in field.examples[:3]]
+    facts += [("example", _format_flow(example)) for example in field.examples[:3]]
     for name, text in facts:
         yield f"  {name + ':':<12}{text}"
 
 
-def _rows(rows: list[tuple[str, str]]) -> Iterator[str]:
-    """Names and the first sentence about each, in two columns."""
+def _format_rows(rows: list[tuple[str, str]]) -> Iterator[str]:
+    """Yield names and the first sentence about each, in two columns."""
     width = max(len(name) for name, _ in rows) + 2
     for name, text in rows:
         first, *rest = _wrapped(text, "", _WIDTH - width)
@@ -93,8 +96,8 @@ def _rows(rows: list[tuple[str, str]]) -> Iterator[str]:
         yield from (f"{'':<{width}}{line}" for line in rest)
 
 
-def _first(text: str) -> str:
-    """The first sentence."""
+def _first_sentence(text: str) -> str:
+    """Return the first sentence."""
     return text.split(". ", maxsplit=1)[0].removesuffix(".") + "."
 
 
@@ -109,33 +112,37 @@ def _wrapped(text: str, indent: str, width: int = _WIDTH) -> list[str]:
     )
 
 
-def _flow(value: Any) -> str:
-    """A value in one line, as it may be written in a file."""
+def _format_flow(value: Any) -> str:
+    """Return a value on one line, as it may be written in a file."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_flow(key)}: {_flow(one)}" for key, one in value.items()) + "}"
+        return (
+            "{"
+            + ", ".join(f"{_format_flow(key)}: {_format_flow(one)}" for key, one in value.items())
+            + "}"
+        )
     if isinstance(value, list):
-        return "[" + ", ".join(_flow(one) for one in value) + "]"
+        return "[" + ", ".join(_format_flow(one) for one in value) + "]"
     if isinstance(value, str) and _is_plain(value):
         return value
     return json.dumps(value, ensure_ascii=False)
 
 
 def _is_plain(text: str) -> bool:
-    """Whether text stays text without quotes, and between brackets too."""
+    """Return whether text stays text without quotes, and between brackets too."""
     return bool(re.fullmatch(r"\w(?:[\w @./-]*\w)?", text)) and resolve(text) == text
 
 
-def yaml_lines(node: Any) -> Iterator[str]:
-    """A value in block style; what is small stays on one line."""
+def format_block(node: Any) -> Iterator[str]:
+    """Yield a value in block style; what is small stays on one line."""
     if isinstance(node, dict):
         for key, value in node.items():
-            if isinstance(value, (dict, list)) and len(_flow(value)) > 60:  # noqa: PLR2004  a line
-                yield f"{_flow(key)}:"
-                yield from (f"  {line}" for line in yaml_lines(value))
+            if isinstance(value, (dict, list)) and len(_format_flow(value)) > 60:  # noqa: PLR2004  a line
+                yield f"{_format_flow(key)}:"
+                yield from (f"  {line}" for line in format_block(value))
             else:
-                yield f"{_flow(key)}: {_flow(value)}"
+                yield f"{_format_flow(key)}: {_format_flow(value)}"
         return
     for item in node:
-        first, *rest = yaml_lines(item) if isinstance(item, dict) else [_flow(item)]
+        first, *rest = format_block(item) if isinstance(item, dict) else [_format_flow(item)]
         yield f"- {first}"
         yield from (f"  {line}" for line in rest)

@@ -49,7 +49,7 @@ def command(session: Session, folder: str, ci: str) -> int:
 
 
 def _scaffold(root: Path, ci: str) -> Iterator[tuple[str, str]]:
-    """Every file, with what became of it."""
+    """Write every file; yield it with what became of it."""
     files = {SETTINGS: _template(SETTINGS)}
     if os.path.lexists(root / EXAMPLES) or _wants_examples(root):
         files[EXAMPLES] = _template("examples.yaml")
@@ -58,10 +58,10 @@ def _scaffold(root: Path, ci: str) -> Iterator[tuple[str, str]]:
     if ci in CI:
         template, path = CI[ci]
         files[path] = _template(template)
-    _check(root, (*files, GITIGNORE))
+    _refuse_obstacles(root, (*files, GITIGNORE))
     for path, text in files.items():
         yield _create(root, path, text), path
-    yield _ignore(root), GITIGNORE
+    yield _ignore_journals(root), GITIGNORE
 
 
 def _template(name: str) -> str:
@@ -69,7 +69,7 @@ def _template(name: str) -> str:
 
 
 def _wants_examples(root: Path) -> bool:
-    """Whether nobody has begun yet, and the settings leave the examples alone.
+    """Return whether nobody has begun yet, and the settings leave the examples alone.
 
     They are documents like any other: settings without that line would have them applied.
     """
@@ -87,8 +87,8 @@ def _create(root: Path, path: str, text: str) -> str:
     return CREATED
 
 
-def _ignore(root: Path) -> str:
-    """Journals of runs stay out of git: one line more, if it is not there."""
+def _ignore_journals(root: Path) -> str:
+    """Keep journals of runs out of git: add one line if it is not there."""
     path = root / GITIGNORE
     if not os.path.lexists(path):
         writer.write(path, f"{IGNORED}\n")
@@ -101,8 +101,8 @@ def _ignore(root: Path) -> str:
     return UPDATED
 
 
-def _check(root: Path, paths: Iterable[str]) -> None:
-    """Everything can be written, inside the folder: else nothing is."""
+def _refuse_obstacles(root: Path, paths: Iterable[str]) -> None:
+    """Refuse to begin unless everything can be written, inside the folder."""
     for name in paths:
         above = [one for one in (root / name).parents if one.is_relative_to(root)]
         files = [one for one in above if os.path.lexists(one) and not one.is_dir()]

@@ -73,7 +73,7 @@ def command(
 ) -> int:
     """Write YAML for what is live, names instead of IDs. Reads only; deletes nothing from files."""
     target = session.target()
-    folder = _folder(session, target, out)
+    folder = _find_folder(session, target, out)
     choice = selection.Choice(
         kinds,
         organizations or ((target.organization,) if target.organization else ()),
@@ -84,7 +84,7 @@ def command(
     loaded, base = _loaded(session, target, folder)
     with session.reader(target) as reader:
         pulled = pull.pull(reader, loaded, choice, base)
-    root = _root(session, folder)
+    root = _find_root(session, folder)
     declared = tuple(loaded.declared.resources)
     writing = writer.Writing(folder, root, Path.cwd(), layout, Shape(full), declared)
     writing.run(pulled.items)
@@ -98,8 +98,8 @@ def command(
     return 1 if pulled.unreadable else 0
 
 
-def _folder(session: Session, target: Target, out: str | None) -> Path:
-    """Where new files go."""
+def _find_folder(session: Session, target: Target, out: str | None) -> Path:
+    """Return where new files go."""
     has_settings = session.settings().file is not None
     named = Path(out) if out is not None else target.paths[0] if has_settings else Path.cwd()
     check_output(named)
@@ -113,8 +113,8 @@ def _folder(session: Session, target: Target, out: str | None) -> Path:
     return folder
 
 
-def _root(session: Session, folder: Path) -> Path:
-    """The folder of the configuration: where editors find the schema."""
+def _find_root(session: Session, folder: Path) -> Path:
+    """Return the folder of the configuration, where editors find the schema."""
     settings = session.settings().folder
     root = Path(os.path.realpath(settings)) if settings else folder
     return root if folder.is_relative_to(root) else folder
@@ -162,7 +162,7 @@ def _json(done: _Done) -> str:
     found: dict[str, Any] = {
         "dry_run": done.dry,
         "files": [
-            {"path": _shown(row.path), "action": row.action, "resources": row.resources}
+            {"path": _format_path(row.path), "action": row.action, "resources": row.resources}
             for row in done.rows
         ],
         "taken": [{"address": str(address), "path": path} for address, path in done.taken],
@@ -202,7 +202,7 @@ def _show_written(done: _Done) -> None:
     rows = done.rows
     for row in rows:
         count = f"  ({row.resources})" if row.resources else ""
-        click.echo(f"{row.action:<9}  {escape(_shown(row.path))}{count}")
+        click.echo(f"{row.action:<9}  {escape(_format_path(row.path))}{count}")
     for address, path in done.taken:
         click.echo(escape(f"taken      {address}: {path}"))
     for one in done.pulled.kept:
@@ -253,7 +253,7 @@ def _why_kept(one: Kept) -> str:
     return "git has changed it, and it is not applied yet"
 
 
-def _shown(path: Path) -> str:
-    """A path as one would type it."""
+def _format_path(path: Path) -> str:
+    """Return a path as a user would type it."""
     cwd = Path(os.path.realpath(Path.cwd()))
     return (path.relative_to(cwd) if path.is_relative_to(cwd) else path).as_posix()

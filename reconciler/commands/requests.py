@@ -30,7 +30,7 @@ STATES = ["pending", "approved", "applied", "rejected", "expired", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProjectPlace:
     """One project: where change requests live."""
 
     organization: str
@@ -40,10 +40,10 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundRequest:
     """A change request and where it is."""
 
-    place: Place
+    place: ProjectPlace
     payload: Mapping[str, Any]
 
 
@@ -76,11 +76,11 @@ def list_(
     """List change requests, newest first."""
     wanted = _states(state)
     with session.reader(session.target()) as reader:
-        places = _places(reader, organization, project)
+        places = _find_projects(reader, organization, project)
 
-        def of(place: Place) -> list[Found]:
+        def of(place: ProjectPlace) -> list[FoundRequest]:
             listed = change_requests.list_all(reader, place.id, state=wanted)
-            return [Found(place, payload) for payload in listed]
+            return [FoundRequest(place, payload) for payload in listed]
 
         with worker_pool.start(min(WORKERS, len(places)), "requests") as pool:
             found = [one for group in pool.map(of, places) for one in group]
@@ -105,7 +105,7 @@ def _states(text: str) -> tuple[str, ...]:
     return states
 
 
-def _names(place: Place, host: str) -> dict[str, str]:
+def _names(place: ProjectPlace, host: str) -> dict[str, str]:
     return {
         "organization": place.organization,
         "project": place.project,
@@ -123,13 +123,13 @@ def show(
 ) -> int:
     """Show one change request: its intent as a diff, votes, who can still approve, expiry."""
     with session.reader(session.target()) as reader:
-        found = _find(reader, id_, organization, project)
+        found = _find_request(reader, id_, organization, project)
         _print(session, reader, found, format_)
     return 0
 
 
-def _print(session: Session, reader: Reader, found: Found, format_: str) -> None:
-    people, roles = _who(reader, found.place)
+def _print(session: Session, reader: Reader, found: FoundRequest, format_: str) -> None:
+    people, roles = _read_names(reader, found.place)
     shown = render.change_request(
         found.payload,
         **_names(found.place, reader.host),
@@ -163,7 +163,7 @@ def wait(
     """Wait until every one is decided. Exits 3 if some are still pending at the end."""
     wanted = tuple(dict.fromkeys(ids))
     with session.reader(session.target()) as reader:
-        where = [_find(reader, id_, organization, project).place for id_ in wanted]
+        where = [_find_request(reader, id_, organization, project).place for id_ in wanted]
         waiting = {(place.id, id_) for place, id_ in zip(where, wanted, strict=True)}
         failed, watch = False, Watch(reader, timeout_s=timeout_s)
         while True:
@@ -254,7 +254,7 @@ def _vote(
     if not yes and not terminal.can_ask():
         raise UsageError(f"{verb} asks first, and there is no terminal to ask on", fix="add --yes")
     with session.writer(session.target()) as writer:
-        found = _find(writer, id_, *scope)
+        found = _find_request(writer, id_, *scope)
         if not yes:
             _print(session, writer, found, "text")
             terminal.confirm(f"{verb.capitalize()} this change request?", "no vote was given")
@@ -271,7 +271,7 @@ def _vote(
             error.fix = f"look at it: reconciler requests show {id_}"
             vote = _looked_up(writer, place, id_, verb, error)
         session.note(escape(vote.message or vote.status))
-        _print(session, writer, Found(found.place, vote.change_request), format_)
+        _print(session, writer, FoundRequest(found.place, vote.change_request), format_)
     return 1 if vote.change_request.get("state") == "failed" else 0
 
 
@@ -284,8 +284,10 @@ def _looked_up(writer: Writer, place: str, id_: str, verb: str, error: Ambiguous
     return change_requests.Vote(str(request["state"]), "", request)
 
 
-def _places(reader: Reader, organization: str | None, project: str | None) -> list[Place]:
-    """The projects this key can see, narrowed by the options; an unknown name is an error."""
+def _find_projects(
+    reader: Reader, organization: str | None, project: str | None
+) -> list[ProjectPlace]:
+    """Return the projects this key can see, narrowed by the options; raise for unknown names."""
     directory = key_access.directory(reader)
     places = [
         place
@@ -303,20 +305,22 @@ def _places(reader: Reader, organization: str | None, project: str | None) -> li
     return places
 
 
-def _all_places(directory: Directory) -> Iterator[Place]:
+def _all_places(directory: Directory) -> Iterator[ProjectPlace]:
     for slug, projects in directory.projects.items():
         id_ = str(directory.organizations[slug][0]["id"])
         for name, ids in projects.items():
             for one in ids:
-                yield Place(slug, id_, name, one)
+                yield ProjectPlace(slug, id_, name, one)
 
 
-def _find(reader: Reader, id_: str, organization: str | None, project: str | None) -> Found:
-    """The project that holds a change request; asked one after the other."""
+def _find_request(
+    reader: Reader, id_: str, organization: str | None, project: str | None
+) -> FoundRequest:
+    """Return a change request and the project that holds it, asked one after the other."""
     denied: PermissionDeniedError | None = None
-    for place in _places(reader, organization, project):
+    for place in _find_projects(reader, organization, project):
         try:
-            return Found(place, change_requests.get(reader, place.id, id_))
+            return FoundRequest(place, change_requests.get(reader, place.id, id_))
         except NotFoundError:
             continue
         except PermissionDeniedError as error:
@@ -330,8 +334,10 @@ def _find(reader: Reader, id_: str, organization: str | None, project: str | Non
     )
 
 
-def _who(reader: Reader, place: Place) -> tuple[dict[int, str], dict[str, dict[str, Any]]]:
-    """Names for the ids in a request: people by user id, roles by uuid. Empty if not readable."""
+def _read_names(
+    reader: Reader, place: ProjectPlace
+) -> tuple[dict[int, str], dict[str, dict[str, Any]]]:
+    """Return names for the ids in a request: people by user id, roles by uuid, if readable."""
     people: dict[int, str] = {}
     roles: dict[str, dict[str, Any]] = {}
     base = f"/api/organizations/{place.organization_id}"

@@ -14,8 +14,8 @@ from reconciler.sandbox.store import clock
 PROFILES = ["g2", "g1", "docs"]
 
 
-def _judged(_ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    """What the server would refuse is a bad value: 64, before anything is started."""
+def _check_option(_ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Refuse what the server would refuse, as a bad value (64), before it is started."""
     if value is None:
         return None
     try:
@@ -39,10 +39,13 @@ def _judged(_ctx: click.Context, option: click.Parameter, value: str | None) -> 
     "--latency", type=click.IntRange(0), default=0, metavar="MS", help="Delay each answer."
 )
 @click.option(
-    "--rate-limit", metavar="PER_MINUTE[/PER_HOUR]", callback=_judged, help="Throttle each key."
+    "--rate-limit",
+    metavar="PER_MINUTE[/PER_HOUR]",
+    callback=_check_option,
+    help="Throttle each key.",
 )
 @click.option("--faults", metavar="FILE|SPEC", help="A reproducible schedule of faults.")
-@click.option("--now", metavar="ISO8601", callback=_judged, help="Freeze the clock here.")
+@click.option("--now", metavar="ISO8601", callback=_check_option, help="Freeze the clock here.")
 @click.option("--cloud", is_flag=True, help="Paid features answer 402 when missing.")
 @click.option("--rng-seed", type=int, metavar="N", help="Reproducible ids.")
 def command(

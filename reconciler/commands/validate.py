@@ -42,7 +42,7 @@ def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) 
     found = list(loaded.declared.findings)
     if live:
         found = [one for one in found if one.code != "R013"]  # R036 knows every project there is
-        found.extend(_live(session, target, loaded))
+        found.extend(_validate_live(session, target, loaded))
         found.sort(key=lambda one: one.sort_key)
     code = _show(session, format_, found)
     if not code:
@@ -50,8 +50,8 @@ def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) 
     return code
 
 
-def _live(session: Session, target: Target, loaded: Loaded) -> Iterable[Finding]:
-    """What only PostHog can say, without what the files silence."""
+def _validate_live(session: Session, target: Target, loaded: Loaded) -> Iterable[Finding]:
+    """Yield what only PostHog can say, without what the files silence."""
     with session.reader(target) as reader:
         found = validate.validate(reader, loaded, PlanOptions(ignore=target.ignore))
     yield from loaded.silences.keep(found)
@@ -68,7 +68,7 @@ def _show(
     found = tuple(found)
     code = 1 if any(one.severity is Severity.ERROR for one in found) else 0
     if format_ != "text":
-        if text := _report(format_, found):
+        if text := _format_report(format_, found):
             click.echo(text, color=True)
     elif found:
         color = session.has_color(sys.stderr)
@@ -81,8 +81,8 @@ def _show(
     return code
 
 
-def _report(format_: str, found: tuple[Finding, ...]) -> str:
-    """The findings for a program. Only what code hosts read gets paths from the root of git."""
+def _format_report(format_: str, found: tuple[Finding, ...]) -> str:
+    """Return findings for a program. Only code hosts get paths from the root of git."""
     if format_ == "json":
         return render.findings(found, format=format_)
     found = repo_paths.locate_from_root(found)
@@ -92,7 +92,7 @@ def _report(format_: str, found: tuple[Finding, ...]) -> str:
 
 
 def _sum_up(session: Session, loaded: Loaded, found: list[Finding], *, is_result: bool) -> None:
-    """`Valid: 7 resources, 1 warning, 2 silenced.`: the result, or a note beside a report."""
+    """Print `Valid: 7 resources, 1 warning, 2 silenced.`: the result, or a note beside it."""
     parts = [count(len(loaded.declared.resources) + len(loaded.templates), "resource")]
     if warnings := sum(one.severity is Severity.WARNING for one in found):
         parts.append(count(warnings, "warning"))

@@ -46,7 +46,7 @@ class Adopted:
 
 
 def adopt(found: DriftResult, given: DriftInputs) -> Adopted:
-    """The files as they would declare what is live, wherever that is possible."""
+    """Return the files as they would declare what is live, wherever that is possible."""
     adopted = Adopted(held=[one for one in found.report.writes if one.hold is not None])
     both = {one.address: _moved_by_both(found, one) for one in found.report.writes}
     for address, paths in both.items():
@@ -62,7 +62,7 @@ def adopt(found: DriftResult, given: DriftInputs) -> Adopted:
         for edit in edits:
             adoption.grant(edit)
         patches = adoption.patches()
-        doubts = adoption.doubts or list(_tried(found, given, patches, edits))
+        doubts = adoption.doubts or list(_find_failures(found, given, patches, edits))
         if not doubts:
             adopted.patches, adopted.edits = patches, edits
             return adopted
@@ -91,7 +91,7 @@ def _content(tree: CommitTree, name: str) -> bytes:
 def _edit_documents(
     found: DriftResult, given: DriftInputs, drifted: list[Change], doubts: list[SkippedEdit]
 ) -> Iterator[DocumentEdit]:
-    """One edit a document; what can be said of no document becomes a doubt."""
+    """Yield one edit per document; what no document can say becomes a doubt."""
     shared: dict[Any, list[DocumentEdit]] = defaultdict(list)
     for change in drifted:
         edit = _edit_document(found, change)
@@ -102,13 +102,13 @@ def _edit_documents(
         else:
             shared[edit.resource.source].append(edit)
     for same in shared.values():
-        yield from _of_all(found, given, same, doubts)
+        yield from _edit_shared(found, given, same, doubts)
 
 
-def _of_all(
+def _edit_shared(
     found: DriftResult, given: DriftInputs, same: list[DocumentEdit], doubts: list[SkippedEdit]
 ) -> Iterator[DocumentEdit]:
-    """A document with `projects` is changed if what it declares has changed everywhere alike."""
+    """Edit a document with `projects` if what it declares has changed everywhere alike."""
     first = same[0]
     everywhere = {
         address
@@ -116,7 +116,7 @@ def _of_all(
         if resource.source == first.resource.source
         and address not in given.loaded.declared.resources
     }
-    alike = all(replace(one, addresses=first.addresses) == _like(first, one) for one in same)
+    alike = all(replace(one, addresses=first.addresses) == _retarget(first, one) for one in same)
     if alike and {one.addresses[0] for one in same} == everywhere:
         yield replace(first, addresses=tuple(sorted(everywhere)))
         return
@@ -126,29 +126,31 @@ def _of_all(
         doubts.append(SkippedEdit(one.addresses[0], reason, fix))
 
 
-def _like(first: DocumentEdit, other: DocumentEdit) -> DocumentEdit:
-    """The first edit for the resource of another, to be compared with that."""
+def _retarget(first: DocumentEdit, other: DocumentEdit) -> DocumentEdit:
+    """Return the first edit for the resource of another, to be compared with that."""
     return replace(first, resource=other.resource)
 
 
 def _edit_document(found: DriftResult, change: Change) -> DocumentEdit | SkippedEdit:
-    """What the document of a drifted resource is to become."""
+    """Return what the document of a drifted resource is to become."""
     address = change.address
     resource = found.world.desired.resources[address]
     match change.action:
         case Action.CREATE:
-            return _removal(found, change, resource)
+            return _remove_document(found, change, resource)
         case Action.DELETE:
             back = replace(resource, lifecycle=replace(resource.lifecycle, absent=False))
             change = three_way.compare_resource(back, None, change.before)
-            edit = _values(change, resource)
+            edit = _edit_values(change, resource)
             return replace(edit, restored=True) if isinstance(edit, DocumentEdit) else edit
         case _:
-            return _values(change, resource)
+            return _edit_values(change, resource)
 
 
-def _removal(found: DriftResult, change: Change, resource: Resource) -> DocumentEdit | SkippedEdit:
-    """What is gone goes from the files too, if it was there, and not only looks so to this key."""
+def _remove_document(
+    found: DriftResult, change: Change, resource: Resource
+) -> DocumentEdit | SkippedEdit:
+    """Remove from the files what is deleted, if it was live, and is not only hidden from us."""
     address = resource.address
     if KINDS[address.kind].protected:
         reason = "it is not live, or this key cannot see it"
@@ -167,8 +169,8 @@ def _removal(found: DriftResult, change: Change, resource: Resource) -> Document
     return DocumentEdit(resource, (address,), removed=True)
 
 
-def _values(change: Change, resource: Resource) -> DocumentEdit | SkippedEdit:
-    """The live values of the fields that drifted."""
+def _edit_values(change: Change, resource: Resource) -> DocumentEdit | SkippedEdit:
+    """Write the live values of the fields that drifted."""
     key = f"metadata.{KINDS[change.address.kind].key}"
     name = next((str(one.live) for one in change.fields if one.path == key), None)
     if name is not None and name == resource.lifecycle.renamed_from:
@@ -176,24 +178,24 @@ def _values(change: Change, resource: Resource) -> DocumentEdit | SkippedEdit:
         return SkippedEdit(change.address, reason, "apply it, or take `renamed_from` out")
     values = {parse_path(one.path): one.live for one in change.fields if one.path != key}
     for path, value in values.items():
-        if _nameless(value):
+        if _is_nameless(value):
             reason = f"{print_path(path)} names somebody, or a role, that is gone: {value}"
             return SkippedEdit(change.address, reason, "mend it in PostHog, or revert it")
     return DocumentEdit(resource, (change.address,), values, name)
 
 
-def _nameless(value: Any) -> bool:
+def _is_nameless(value: Any) -> bool:
     if isinstance(value, str):
         return value.startswith(_NAMELESS)
     if isinstance(value, dict):
-        return any(map(_nameless, value.values()))
-    return isinstance(value, list) and any(map(_nameless, value))
+        return any(map(_is_nameless, value.values()))
+    return isinstance(value, list) and any(map(_is_nameless, value))
 
 
-def _tried(
+def _find_failures(
     found: DriftResult, given: DriftInputs, patches: dict[str, Patch], edits: list[DocumentEdit]
 ) -> Iterator[SkippedEdit]:
-    """What would not come out as it was edited, by the loader and the planner themselves."""
+    """Yield what would not come out as intended, by the loader and the planner themselves."""
     if not edits:
         return
     tree = Patched(given.tree, patches)
@@ -201,14 +203,14 @@ def _tried(
         loaded = loader.load(given.target.paths, overlays=given.target.overlays, tree=tree)
         made = config_loaded.expand(loaded, matching.list_project_names(found.world.live))
     except ConfigError as error:
-        yield from _refused(error, edits)
+        yield from _blame_edits(error, edits)
         return
-    doubts = [*_missed(found, made, edits), *_needed(made, edits)]
-    yield from doubts or _others(found, made, edits)
+    doubts = [*_find_remaining(found, made, edits), *_find_needed(made, edits)]
+    yield from doubts or _find_side_effects(found, made, edits)
 
 
-def _refused(error: ConfigError, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:
-    """Our own loader would not read it: who it names, else who stands in that file, else all."""
+def _blame_edits(error: ConfigError, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:
+    """Yield the edits that our loader refuses: by address, else by file, else all of them."""
     named = {one.address for one in error.findings}
     places = {one.source.file for one in error.findings if one.source is not None}
     message = error.findings[0].message if error.findings else error.what
@@ -225,8 +227,10 @@ def _refused(error: ConfigError, edits: list[DocumentEdit]) -> Iterator[SkippedE
             return
 
 
-def _missed(found: DriftResult, made: Declared, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:
-    """Resources that would still differ in what was to be adopted."""
+def _find_remaining(
+    found: DriftResult, made: Declared, edits: list[DocumentEdit]
+) -> Iterator[SkippedEdit]:
+    """Yield resources that would still differ in what was to be adopted."""
     spelled = references.respell_references(made, found.world.live).resources
     index = matching.LiveLookup(found.world.live)
     for edit in edits:
@@ -251,8 +255,8 @@ def _renamed(address: Address, edit: DocumentEdit) -> Address:
     return address if edit.name is None else Address(address.kind, (*address.parts[:-1], edit.name))
 
 
-def _needed(made: Declared, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:
-    """What goes, but is still named by a document that stays."""
+def _find_needed(made: Declared, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:
+    """Yield what would be removed but is still named by a document that stays."""
     gone = {address for edit in edits if edit.removed for address in edit.addresses}
     for resource in made.resources.values() if gone else ():
         for target, path in references.list_needed(resource):
@@ -262,8 +266,10 @@ def _needed(made: Declared, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:
                 yield SkippedEdit(target, reason, "change that document first")
 
 
-def _others(found: DriftResult, made: Declared, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:
-    """Documents that nobody edited to change, but that would: then no file is to be trusted."""
+def _find_side_effects(
+    found: DriftResult, made: Declared, edits: list[DocumentEdit]
+) -> Iterator[SkippedEdit]:
+    """Yield all edits if a document would change that nobody meant to change."""
     edited = {address for edit in edits for address in edit.addresses}
     edited |= {_renamed(address, edit) for edit in edits for address in edit.addresses}
     before = found.world.desired.resources

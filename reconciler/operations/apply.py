@@ -26,17 +26,17 @@ def apply(
     for change in made.changes:
         if change.live_id is not None:  # also of what is renamed, and of one among namesakes
             names.learn(change.address, change.live_id)
-    remark = check_self_approval(world, made.created_at).remark
+    remark = check_self_approval(world, made.created_at).describe_approval
     advisor = replan.LiveReplanner(made, base=world.base, live=world.live, remark=remark)
-    tools = WorkerContext(writer, journal, names, advisor, request_url(made.host, names))
+    tools = WorkerContext(writer, journal, names, advisor, make_request_url(made.host, names))
     for outcome in executor.execute_plan(made, tools, options):
         if outcome.id is not None:
             advisor.learn(outcome.address, outcome.id)
         yield outcome
 
 
-def request_url(host: str, names: IdTable) -> Callable[[Address, str], str]:
-    """Where a person opens a change request in PostHog."""
+def make_request_url(host: str, names: IdTable) -> Callable[[Address, str], str]:
+    """Return a function for the page of a change request in PostHog."""
 
     def url(address: Address, request: str) -> str:
         return f"{host}/project/{names.scope_ids(address)['project']}/approvals/{request}"
@@ -45,5 +45,5 @@ def request_url(host: str, names: IdTable) -> Callable[[Address, str], str]:
 
 
 def journal_path(folder: Path, stamp: str) -> Path:
-    """`.reconciler/runs/<time>.jsonl` below the configuration's folder."""
+    """Return `.reconciler/runs/<time>.jsonl` below the configuration's folder."""
     return folder / ".reconciler" / "runs" / f"{stamp}.jsonl"

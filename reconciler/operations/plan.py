@@ -260,7 +260,7 @@ def plan(
                 if excerpts
                 else planned.findings
             ),
-            *check_self_approval(world, created_at).findings(requests),
+            *check_self_approval(world, created_at).find_approved(requests),
         ),
         requests=estimate_requests(world, planned.requests.expected_writes),
         basis=snapshot.of(planned.changes, world.desired, world.live, basis) if basis else None,
@@ -285,7 +285,7 @@ def check_self_approval(world: World, created_at: str) -> self_approval.SelfAppr
 
 def add_past_approvals(reader: Reader, planned: Plan, world: World) -> Plan:
     """Return the plan with findings about approvals since the base: who approved their own."""
-    findings = tuple(check_self_approval(world, planned.created_at).applied(reader, planned))
+    findings = tuple(check_self_approval(world, planned.created_at).find_applied(reader, planned))
     if not findings:
         return planned
     return replace(planned, findings=(*planned.findings, *findings))

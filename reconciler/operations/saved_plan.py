@@ -126,7 +126,7 @@ def resume(
 
     Findings say what cannot, object by object; the guardrails are checked again.
     """
-    seen, compared = _look(reader, saved, files, options)
+    seen, compared = _observe(reader, saved, files, options)
     live = seen.live
     edges, unresolved = references.resolve_names(compared.picked, files.desired, live)
     now = compare.Present(compared.changes, live, (*compared.problems, *unresolved))
@@ -135,7 +135,7 @@ def resume(
     last = effects.find_gate_effects(todo, live).list_last()
     todo = forecast.forecast_gates(todo, live, live.rejections, last=last)
     refusals = [
-        *findings.moved(parts.moved, dict(_who(reader, live, parts.moved))),
+        *findings.moved(parts.moved, dict(_find_authors(reader, live, parts.moved))),
         *gates.find(saved, todo, live),
     ]
     everything = (*todo, *(one.change for one in parts.moved))
@@ -144,7 +144,7 @@ def resume(
     )
     stopped = {one.address for one in refusals if one.address}
     refusals += findings.dependants(changes, saved.writes, stopped)
-    limits = _limits(options, saved, files, todo)
+    limits = _adjust_limits(options, saved, files, todo)
     names = {slug: tuple(place.projects) for slug, place in _basis(saved).organizations.items()}
     begun = policy_history.find_begun(
         reader, compared, files.desired, live, history=history, projects=names
@@ -161,7 +161,7 @@ def resume(
     seen = replace(seen, reads=reader.reads, lineage=lineage)
     made = replace(
         saved,
-        changes=(*map(secrets.mask_hidden, changes), *_settled(saved, parts.done)),
+        changes=(*map(secrets.mask_hidden, changes), *_list_settled(saved, parts.done)),
         findings=tuple(sorted((*kept, *map(excerpts.attach_excerpt, found)), key=_place)),
         requests=plan.estimate_requests(seen, sum(c.action is not Action.NONE for c in todo)),
         change_requests=links.list_change_requests(todo, live),
@@ -182,14 +182,14 @@ def _place(finding: Finding) -> tuple[str, int, int, str, str]:
 # --- looking again ---
 
 
-def _look(
+def _observe(
     reader: Reader, saved: Saved, files: PlannedFiles, options: PlanOptions
 ) -> tuple[plan.World, Comparison]:
-    """The objects of the plan as they are, then the gates of what is still to be done."""
+    """Read the objects of the plan as they are, then the gates of what is still to be done."""
     directory = key_access.directory(reader)
     pins = plan.find_pins(files.desired, directory)
     _check_scopes(saved, directory, pins)
-    counts = dict(_counts(saved))
+    counts = dict(_read_counts(saved))
     named = _References(saved, files)
     wanted = {(one.address, one.id): one for one in named.objects()}
     own = [Wanted(one.address, one.live_id) for one in saved.writes]
@@ -261,8 +261,8 @@ class _References:
         return {str(name) for spec in specs for _, name in values_at(spec, reference.path)}
 
 
-def _counts(saved: Saved) -> Iterator[tuple[Place, int]]:
-    """How many objects there were, by collection."""
+def _read_counts(saved: Saved) -> Iterator[tuple[Place, int]]:
+    """Yield how many objects there were, by collection."""
     for name, number in _basis(saved).live.items():
         if "/" in name:
             address = Address.parse(name)
@@ -272,7 +272,7 @@ def _counts(saved: Saved) -> Iterator[tuple[Place, int]]:
 
 
 def _check_scopes(saved: Saved, directory: key_access.Directory, pins: Pins) -> None:
-    """Everything is where it was: the same organizations, the same projects, by their ids."""
+    """Refuse a plan whose organizations or projects have other ids by now."""
     going = {one.address for one in saved.writes if one.action is Action.DELETE}
     before = {one.address: one.live_id for one in saved.writes if one.live_id is not None}
     for scope in sorted({one.address.parts[:-1] for one in saved.writes if one.address.parts[1:]}):
@@ -304,11 +304,11 @@ def _same(
 # --- what is done with it ---
 
 
-def _who(
+def _find_authors(
     reader: Reader, live: Live, moved: Collection[compare.Moved]
 ) -> Iterator[tuple[tuple[Address, str], str]]:
-    """Who moved what, as far as the activity log tells; asked only where something moved."""
-    looked = [_as_drift(one) for one in moved if one.fields or one.there is None]
+    """Yield who changed what, from the activity log; read only where something has changed."""
+    looked = [_make_drift(one) for one in moved if one.fields or one.there is None]
     if not looked:
         return
     trails = ActivityReplay(looked, live_names.speller(live))
@@ -320,16 +320,16 @@ def _who(
                 yield (address, path), f"{step.entry.person} at {step.entry.written}"
 
 
-def _as_drift(one: compare.Moved) -> Change:
-    """What the log is asked about: fields that moved, or the object that is gone."""
+def _make_drift(one: compare.Moved) -> Change:
+    """Return what the log is searched for: changed fields, or the deleted object."""
     action = Action.CREATE if one.there is None else Action.UPDATE
     return Change(one.change.address, action, one.fields, before=one.there)
 
 
-def _limits(
+def _adjust_limits(
     options: PlanOptions, saved: Saved, files: PlannedFiles, todo: tuple[Change, ...]
 ) -> checks.Limits:
-    """`--confirm-deletes` with the number of the plan also covers what is left of them."""
+    """Let `--confirm-deletes` with the number of the plan also cover what is left of them."""
     limits = options.limits
     doomed = [one.address for one in saved.writes if one.action is Action.DELETE]
     planned = sum(address not in files.desired.resources for address in doomed)
@@ -339,8 +339,8 @@ def _limits(
     return replace(limits, on_deletes=replace(limits.on_deletes, confirmed=left))
 
 
-def _settled(saved: Saved, done: Collection[Address]) -> Iterator[Change]:
-    """Rows without a write: what was as it should be, and what is by now."""
+def _list_settled(saved: Saved, done: Collection[Address]) -> Iterator[Change]:
+    """Yield rows without a write: what was as it should be, and what is by now."""
     yield from (one for one in saved.changes if one.action is Action.NONE)
     there = {one.address: one for one in saved.writes}
     for address in done:

@@ -59,14 +59,14 @@ class SelfApprovalCheck:
         self._written: dict[str, Authorship] = {}
         self._me = live.me.id if live.me is not None else None
 
-    def remark(self, address: Address, request: ChangeRequest) -> str:
-        """A sentence on who approved a request, if there is one to be said."""
+    def describe_approval(self, address: Address, request: ChangeRequest) -> str:
+        """Return a sentence on who approved a request, if there is anything to report."""
         return self_approval.describe_self_approval(
             request, self._wrote(address, request), self._people(address)
         )
 
-    def findings(self, requests: Iterable[ChangeRequest]) -> Iterator[Finding]:
-        """What is to be said of requests about declared flags that somebody has approved."""
+    def find_approved(self, requests: Iterable[ChangeRequest]) -> Iterator[Finding]:
+        """Yield findings about requests for declared flags that somebody has approved."""
         for request in requests:
             address = _address(request)
             if self._resource(address) is None or not _approved(request):
@@ -83,8 +83,8 @@ class SelfApprovalCheck:
             source=resource.source if resource is not None else None,
         )
 
-    def applied(self, reader: Reader, made: Plan) -> Iterator[Finding]:
-        """The same of what was approved since the base: one listing a project, if it can matter.
+    def find_applied(self, reader: Reader, made: Plan) -> Iterator[Finding]:
+        """Yield the same for requests applied since the base: one listing per project, if needed.
 
         That is where the live side has moved since then, or where nothing was applied before.
         """

@@ -17,7 +17,7 @@ from reconciler.posthog.client import Reader
 def validate(
     reader: Reader, loaded: config_loaded.Loaded, options: PlanOptions
 ) -> tuple[Finding, ...]:
-    """What only the live side can say about the files: names, approvers, plan, scopes."""
+    """Return what only the live side can say about the files: names, approvers, plan, scopes."""
     directory = key_access.directory(reader)
     names = directory.project_names()
     desired = selection.select_declared(config_loaded.expand(loaded, names), options)
@@ -33,7 +33,7 @@ def validate(
         unresolved=seen.unresolved,
         refused=seen.refused,
         obstacles=seen.obstacles,
-        scopes=key_scopes(reader),
+        scopes=read_key_scopes(reader),
         templates=[
             (one, config_loaded.project_names(one.organization, loaded.declared, names))
             for one in loaded.templates
@@ -43,8 +43,8 @@ def validate(
     return tuple(files_excerpts.attach_excerpt(finding) for finding in found)
 
 
-def key_scopes(reader: Reader) -> frozenset[str] | None:
-    """What the key may do, where the server tells; None elsewhere."""
+def read_key_scopes(reader: Reader) -> frozenset[str] | None:
+    """Return what the key may do, where the server says so; None elsewhere."""
     try:
         key = reader.get("/api/personal_api_keys/@current/")
     except AuthenticationError:
