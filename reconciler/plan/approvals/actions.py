@@ -184,9 +184,11 @@ def _list_release_conditions(filters: Mapping[str, Any]) -> Positions:
 
 
 def _normalize_group(group: Mapping[str, Any]) -> Mapping[str, Any]:
-    kept = {name: value for name, value in group.items() if name != ROLLOUT and value is not None}
+    settings = {
+        name: value for name, value in group.items() if name != ROLLOUT and value is not None
+    }
     (canonical_group,) = _FLAG.canonical({"filters": {"groups": [group]}})["filters"]["groups"]
     properties = (
         json.dumps(item, sort_keys=True, default=str) for item in canonical_group["properties"]
     )
-    return {**kept, "properties": sorted(properties)}
+    return {**settings, "properties": sorted(properties)}

@@ -209,9 +209,9 @@ class People:
         return (requester or (me.email if me is not None else "")).lower()
 
     def _is_member(self, organization: str, email: str) -> bool:
-        known = self._live.people.get(organization, {})
-        are_listed = known and _build_member_scope(organization) not in self._closed
-        return not are_listed or email in known  # an approver by id (`id:7`) is in no list
+        people = self._live.people.get(organization, {})
+        are_listed = people and _build_member_scope(organization) not in self._closed
+        return not are_listed or email in people  # an approver by id (`id:7`) is in no list
 
     def knows_everybody(self, organization: str) -> bool:
         """Return whether the key sees all people of an organization (contract 8.4)."""
@@ -227,14 +227,14 @@ class People:
         level, is_known = self._find_level(organization)
         me = self._live.me.email.lower() if self._live.me is not None else None
         user_key = (organization, me or "")
-        now = _Side(self._roles, self._levels.get(user_key, level))
-        planned = _Side(self._planned, self._last_levels.get(user_key, level))
-        if reason := self._explain_bypass(organization, levels, roles, me, now):
-            sure = is_known or now.level not in levels
+        before_plan = _Side(self._roles, self._levels.get(user_key, level))
+        after_plan = _Side(self._planned, self._last_levels.get(user_key, level))
+        if reason := self._explain_bypass(organization, levels, roles, me, before_plan):
+            sure = is_known or before_plan.level not in levels
             return Bypass(
                 passes=True, is_certain=sure, note=f"BYPASSED: {reason}; no approval is needed"
             )
-        if reason := self._explain_bypass(organization, levels, roles, me, planned):
+        if reason := self._explain_bypass(organization, levels, roles, me, after_plan):
             note = f"after this plan no approval may be needed any more: {reason}"
             return Bypass(passes=False, note=note)
         closed = (

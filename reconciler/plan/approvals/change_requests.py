@@ -48,18 +48,18 @@ class RefilePolicy(Enum):
 
 
 def decide_open_request(
-    request: ChangeRequest, *, same: bool, stale: bool, me: int | None
+    request: ChangeRequest, *, has_same_intent: bool, stale: bool, me: int | None
 ) -> OpenRequestAction:
     """Return what to do about an open request before a write to its flag.
 
     Args:
         request: open, on this flag; an unknown state counts as open.
-        same: whether it proposes what the files want, and nothing else.
+        has_same_intent: whether it proposes what the files want, and nothing else.
         stale: whether the flag has changed since, so that it can never be applied.
         me: the user ID of this key, if it is known.
 
     """
-    if same and not stale:
+    if has_same_intent and not stale:
         return OpenRequestAction.WAIT
     is_own = me is not None and request.requester_id == me
     return OpenRequestAction.REPLACE if is_own and not request.votes else OpenRequestAction.BLOCK
@@ -183,7 +183,7 @@ def _classify_requests(
             request,
             decide_open_request(
                 request,
-                same=request_matching.has_same_intent(request, change, live_flag),
+                has_same_intent=request_matching.has_same_intent(request, change, live_flag),
                 stale=_is_stale(request, live_flag),
                 me=me,
             ),
@@ -272,22 +272,23 @@ def apply_past_requests(
     """Return the gate after the past requests of the same intent: rejected, or filed once more."""
     if gate.verdict not in {Verdict.APPROVAL, Verdict.SPLIT}:
         return gate
-    same = [
+    same_requests = [
         request
         for request in past.find_for(change)
         if request_matching.has_same_intent(request, change, live_flag)
     ]
-    match decide_refiling(same):
+    match decide_refiling(same_requests):
         case RefilePolicy.NONE:
             return gate
         case RefilePolicy.ONCE_MORE:
-            note = joined(f"filed once more: {_describe_end(same[-1])}", gate.note)
+            note = joined(f"filed once more: {_describe_end(same_requests[-1])}", gate.note)
             return replace(gate, request_plan=RequestPlan.FILE_AGAIN, note=note)
         case RefilePolicy.NEVER:
             rejected = next(
-                (request for request in reversed(same) if request.state == "rejected"), None
+                (request for request in reversed(same_requests) if request.state == "rejected"),
+                None,
             )
-            decisive = rejected or same[-1]
+            decisive = rejected or same_requests[-1]
             return replace(
                 gate,
                 verdict=Verdict.REJECTED,

@@ -93,8 +93,8 @@ def find_policy(policies: Mapping[str, Policy], change: Change) -> Policy | None
     """Return the policy that a change is about; a renamed one is found by its id."""
     if change.live_id is None:
         return policies.get(change.address.name)
-    same = (policy for policy in policies.values() if policy.id == change.live_id)
-    return next(same, policies.get(change.address.name))
+    matches = (policy for policy in policies.values() if policy.id == change.live_id)
+    return next(matches, policies.get(change.address.name))
 
 
 def predict_policy(change: Change, before: Policy | None) -> Policy | None:

@@ -163,8 +163,8 @@ def find_unknown_authors(authors: Collection[str], people: Mapping[str, Person])
     """Return the authors without a known address; nobody if no addresses are known."""
     if not people:
         return ()
-    known = {email.casefold() for email in people}
-    return tuple(email for email in authors if email.casefold() not in known)
+    folded_people = {email.casefold() for email in people}
+    return tuple(email for email in authors if email.casefold() not in folded_people)
 
 
 def describe_self_approval(

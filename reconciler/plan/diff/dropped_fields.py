@@ -75,8 +75,8 @@ def _remove_fields(change: Change, names: set[str]) -> Change:
 def _build_finding(organization: str, name: str, changes: list[Change]) -> Finding:
     first, number = changes[0], len(changes)
     scopes = {change.address.parts[:-1] for change in changes}
-    where = organization if len(scopes) > 1 else "/".join(first.address.parts[:-1])
-    subject = str(first.address) if number == 1 else f"{number:,} flags of {where}"
+    scope = organization if len(scopes) > 1 else "/".join(first.address.parts[:-1])
+    subject = str(first.address) if number == 1 else f"{number:,} flags of {scope}"
     return Finding(
         CODE,
         Severity.WARNING,

@@ -79,7 +79,7 @@ def check_id(resource: Resource, live_object: LiveResource | None, live: Live) -
     names = {resource.address.name.casefold(), (resource.lifecycle.renamed_from or "").casefold()}
     if live_object is not None and live_object.address.name.casefold() in names:
         return None
-    known = live.ids.get(resource.address, ())
+    live_ids = live.ids.get(resource.address, ())
     return _build_error(
         "unknown-id",
         resource,
@@ -87,7 +87,7 @@ def check_id(resource: Resource, live_object: LiveResource | None, live: Live) -
         f"that one is {live_object.address}"
         if live_object is not None
         else "no live object has it",
-        f"known: {', '.join(known)}" if known else "remove metadata.id, or correct it",
+        f"known: {', '.join(live_ids)}" if live_ids else "remove metadata.id, or correct it",
     )
 
 
@@ -118,9 +118,9 @@ def check_hidden_people(resource: Resource, live: Live) -> Finding | None:
     for reference in kind.references if path is None else ():
         if reference.kind != "Member":
             continue
-        known = live.people.get(address.organization, {})
+        people = live.people.get(address.organization, {})
         for reference_path, email in values_at(resource.spec, reference.path):
-            if not str(email).startswith("id:") and str(email).lower() not in known:
+            if not str(email).startswith("id:") and str(email).lower() not in people:
                 path = reference_path
                 message = f"whether {email} is in {address.organization} cannot be found out"
                 break
@@ -229,8 +229,8 @@ class LiveLookup:
     def _index_by_id(self) -> Mapping[tuple[str, tuple[str, ...], str], LiveResource]:
         """Return an index by id, built on first use: hardly any document has an id."""
         if not self._pinned:
-            twins = (item for group in self._live.twins.values() for item in group)
-            for item in (*self._live.resources.values(), *twins):
+            duplicates = (item for group in self._live.twins.values() for item in group)
+            for item in (*self._live.resources.values(), *duplicates):
                 self._pinned[item.address.kind, item.address.parts[:-1], item.id] = item
         return self._pinned
 

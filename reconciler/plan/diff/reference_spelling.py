@@ -33,8 +33,8 @@ class Spelling:
             if isinstance(name, int) or (reference.takes_ids and not is_nameable(name)):
                 id_ = id_of(name) if reference.takes_ids else None
                 return self._spell_id(target, id_) if id_ is not None else name
-            if (known := self._index_live_names(reference.kind).get(fold(target))) is not None:
-                return known
+            if (live_name := self._index_live_names(reference.kind).get(fold(target))) is not None:
+                return live_name
             id_ = id_of(name, digits=True) if reference.takes_ids else None
             if id_ is None or target in self._declared.resources:
                 return name
@@ -49,8 +49,8 @@ class Spelling:
         people = self._live.people.get(organization, {})
 
         def spell(name: Any) -> Any:
-            known = people.get(str(name).lower())
-            return known.email if known is not None else name
+            person = people.get(str(name).lower())
+            return person.email if person is not None else name
 
         return spell
 

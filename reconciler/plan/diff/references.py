@@ -91,13 +91,13 @@ def list_needed(resource: Resource) -> Iterator[tuple[Address, Path]]:
             yield reference.target(address, reference_name), path
 
 
-def list_id_references(wanted: Collection[Address], *sides: Declared | None) -> set[Address]:
+def list_id_references(addresses: Collection[Address], *sides: Declared | None) -> set[Address]:
     """Return what references that take ids refer to, as written: it may have to be read."""
     return {
         reference.target(address, name)
         for side in sides
         if side is not None
-        for address in wanted
+        for address in addresses
         if (resource := side.resources.get(address)) is not None and not resource.lifecycle.absent
         for reference in KINDS[address.kind].references
         if reference.takes_ids
@@ -205,15 +205,15 @@ class _KnownNames:
 
     def _list_candidates(self, target: Address) -> list[str]:
         scope = target.parts[:-1]
-        known = self._known.get((target.kind, scope))
-        if known is None:
+        candidates = self._known.get((target.kind, scope))
+        if candidates is None:
             addresses: Iterable[Address] = (*self._live.ids, *self._desired.resources)
             names = {a.name for a in addresses if a.kind == target.kind and a.parts[:-1] == scope}
             if target.kind == "Member":
                 people = self._live.people.get(target.organization, {})
                 names |= {person.email for person in people.values()}
-            known = self._known[target.kind, scope] = sorted(filter(is_nameable, names))
-        return known
+            candidates = self._known[target.kind, scope] = sorted(filter(is_nameable, names))
+        return candidates
 
     def _report_unknown(self, resource: Resource, target: Address, path: Path) -> Finding:
         noun = NOUNS.get(target.kind, target.kind)
@@ -325,13 +325,13 @@ class _KnownNames:
 def _find_similar(written: str, names: Sequence[str]) -> str | None:
     """Return the name that looks like the written one, else the one that was probably meant."""
     appearance = look(written)
-    same = next((name for name in names if look(name) == appearance), None)
-    return closest_match(written, names) if same is None else same
+    lookalike = next((name for name in names if look(name) == appearance), None)
+    return closest_match(written, names) if lookalike is None else lookalike
 
 
-def _quote_distinctly(meant: str, written: str) -> str:
+def _quote_distinctly(suggestion: str, written: str) -> str:
     """Return a suggestion that looks different from what was written."""
-    return escaped(meant) if look(meant) == look(written) else f'"{meant}"'
+    return escaped(suggestion) if look(suggestion) == look(written) else f'"{suggestion}"'
 
 
 def _describe_scope(target: Address) -> str:

@@ -206,7 +206,7 @@ def _compare_with_base(
     is_known = _is_decided_by_base(base.spec, path, kind.atomic)
     if print_path(path) in kind.sets and (is_known or value is not ABSENT):
         return value, _find_cause_of_set(*map(_to_set, (value, live, desired)))
-    return value, find_cause(value, live, desired, known=is_known)
+    return value, find_cause(value, live, desired, is_decided=is_known)
 
 
 def _to_set(value: Any) -> set[Any]:
@@ -234,9 +234,9 @@ def _is_decided_by_base(base: Any, path: Path, atomic: tuple[str, ...]) -> bool:
     )
 
 
-def find_cause(base: Any, live: Any, desired: Any, *, known: bool = False) -> Cause:
+def find_cause(base: Any, live: Any, desired: Any, *, is_decided: bool = False) -> Cause:
     """Return which side changed a value. Only called where `live` and `desired` differ."""
-    if base is ABSENT and not known:
+    if base is ABSENT and not is_decided:
         return Cause.INTENT  # newly written in the files
     match not values.is_same(base, desired), not values.is_same(base, live):
         case True, False:
@@ -287,26 +287,26 @@ def find_removals(
         return (), ()
     lookup = LiveLookup(live)
     declared_ids = {(change.address.kind, change.live_id) for change in declared_changes}
-    kept = {fold(address) for address in (*desired.resources, *list_old_addresses(desired))}
+    declared = {fold(address) for address in (*desired.resources, *list_old_addresses(desired))}
     deletes: list[Change] = []
     unclear: list[Finding] = []
     for address in sorted(base.resources):
         resource = base.resources[address]
-        if fold(address) in kept or resource.lifecycle.absent or not covers(address):
+        if fold(address) in declared or resource.lifecycle.absent or not covers(address):
             continue
         if address in declared_elsewhere:  # in a file that this run does not read
             continue
         lifecycle = replace(resource.lifecycle, absent=True, renamed_from=None)
-        doomed = replace(resource, lifecycle=lifecycle)
-        candidates = lookup.find_candidates(doomed)
+        deleted = replace(resource, lifecycle=lifecycle)
+        candidates = lookup.find_candidates(deleted)
         if len(candidates) > 1:
-            unclear.append(matching.report_unclear_delete(doomed, candidates))
+            unclear.append(matching.report_unclear_delete(deleted, candidates))
         elif not candidates or (address.kind, candidates[0].id) in declared_ids:
             continue
         elif is_foreign(candidates[0].spec) and not is_foreign(resource.spec):
-            unclear.append(matching.report_foreign_delete(doomed))
+            unclear.append(matching.report_foreign_delete(deleted))
         else:
-            deletes.append(replace(compare_resource(doomed, None, candidates[0]), removed=True))
+            deletes.append(replace(compare_resource(deleted, None, candidates[0]), removed=True))
     return tuple(deletes), tuple(unclear)
 
 
@@ -329,10 +329,10 @@ def _resolve_conflict(change: Change, prefer: str) -> Change:
     if change.action is Action.CREATE:  # the live side deleted it
         return replace(change, fields=(), action=Action.NONE)
     fields = tuple(field for field in change.fields if field.cause is not Cause.CONFLICT)
-    kept = tuple(field.path for field in change.fields if field.cause is Cause.CONFLICT)
+    ignored_paths = tuple(field.path for field in change.fields if field.cause is Cause.CONFLICT)
     desired = change.desired
     if desired is not None:  # apply then sends the live value of the fields that are kept
-        ignore = (*desired.lifecycle.ignore, *kept)
+        ignore = (*desired.lifecycle.ignore, *ignored_paths)
         desired = replace(desired, lifecycle=replace(desired.lifecycle, ignore=ignore))
     action = change.action if fields else Action.NONE
     return replace(change, fields=fields, action=action, desired=desired)
@@ -365,13 +365,11 @@ def find_released(
             yield Released(change.address, text, *map(ordered, sides))
 
 
-def find_removed_fields(
-    before: Any, now: Any, atomic: tuple[str, ...]
-) -> Iterator[tuple[Path, Any]]:
+def find_removed_fields(old: Any, new: Any, atomic: tuple[str, ...]) -> Iterator[tuple[Path, Any]]:
     """Yield the fields that were written before and are not written now, with their values."""
-    for name, value in before.items():
-        if name not in now:
+    for name, value in old.items():
+        if name not in new:
             yield (name,), value
-        elif name not in atomic and isinstance(value, Mapping) and isinstance(now[name], Mapping):
-            for path, inner in find_removed_fields(value, now[name], ()):
+        elif name not in atomic and isinstance(value, Mapping) and isinstance(new[name], Mapping):
+            for path, inner in find_removed_fields(value, new[name], ()):
                 yield (name, *path), inner

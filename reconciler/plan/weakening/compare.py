@@ -237,8 +237,8 @@ def _allows_self_approval(policy: Policy) -> bool:
 
 
 def _list_added(before: Iterable[str] | None, after: Iterable[str] | None) -> list[str]:
-    known = {name.casefold() for name in before or ()}
-    return sorted(name for name in after or () if name.casefold() not in known)
+    known_names = {name.casefold() for name in before or ()}
+    return sorted(name for name in after or () if name.casefold() not in known_names)
 
 
 def _read_expiry_seconds(policy: Policy) -> float | None:
