@@ -176,8 +176,8 @@ def _diff(patch: Patch, given: DriftInputs) -> Iterator[str]:
     if patch.after is None:
         yield "deleted file mode 100644\n"
     to = f"b/{name}" if patch.after is not None else "/dev/null"
-    before, after = _lines(patch.before), _lines(patch.after or "")
-    for line in unified_diff(before, after, f"a/{name}", to):
+    old, after = _lines(patch.before), _lines(patch.after or "")
+    for line in unified_diff(old, after, f"a/{name}", to):
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
 
 

@@ -136,16 +136,16 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. Nothing escapes as a traceback."""
     terminal.accept_any_text(sys.stdout)
     terminal.accept_any_text(sys.stderr)
-    asked = {"color": "auto"}  # what the error of a command has to know of its options
+    options = {"color": "auto"}  # what the error of a command has to know of its options
     try:
         result = group.main(
-            list(arguments), prog_name="reconciler", standalone_mode=False, obj=asked
+            list(arguments), prog_name="reconciler", standalone_mode=False, obj=options
         )
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  never a traceback
         signals.mark_ended()
         ours = isinstance(error.__cause__, EOFError)  # at a question click says Abort alone
-        found = error.__cause__ if ours and error.__cause__ else error
-        code = _code(_meaning(found), asked["color"])
+        failure = error.__cause__ if ours and error.__cause__ else error
+        code = _code(_meaning(failure), options["color"])
     else:
         signals.mark_ended()
         code = result if isinstance(result, int) else 0
@@ -223,12 +223,12 @@ def _has_folder() -> bool:
 
 
 def _say(error: ReconcilerError, color: str) -> None:
-    said: dict[str, object] = {
+    texts: dict[str, object] = {
         name: getattr(error, name) for name in ("what", "why", "state", "fix")
     }
     if isinstance(error, ConfigError):
-        said["findings"] = error.findings[: event_log.MAX_FINDINGS]
-    if event_log.emit_event("error", "error", exit_code=error.exit_code, **said):
+        texts["findings"] = error.findings[: event_log.MAX_FINDINGS]
+    if event_log.emit_event("error", "error", exit_code=error.exit_code, **texts):
         return
     painted = terminal.colors(color, sys.stderr, os.environ)  # noqa: TID251  there may be no session
     from reconciler.render import text  # noqa: PLC0415  --help does without

@@ -53,9 +53,9 @@ def named(_ctx: click.Context, _parameter: click.Parameter, value: tuple[str, ..
 
 def an_id(_ctx: click.Context, _parameter: click.Parameter, value: str | tuple[str, ...]) -> Any:
     """Refuse what cannot be the ID of a request: it becomes a part of a path of the API."""
-    for one in (value,) if isinstance(value, str) else value:
-        if not (one.isascii() and one.replace("-", "").replace("_", "").isalnum()):
-            raise click.BadParameter(f"{one!r} is not an ID; `requests list` shows them")
+    for id_ in (value,) if isinstance(value, str) else value:
+        if not (id_.isascii() and id_.replace("-", "").replace("_", "").isalnum()):
+            raise click.BadParameter(f"{id_!r} is not an ID; `requests list` shows them")
     return value
 
 

@@ -56,7 +56,7 @@ def run_sandbox(seed: Path) -> Iterator[Running]:
 
 def _find_token(seed: Path) -> str:
     """Return the key with every scope that the seed names first."""
-    found = re.search(r"token:\s*['\"]?(phx_[A-Za-z0-9_]+)", seed.read_text(encoding="utf-8"))
-    if found is None:
+    match = re.search(r"token:\s*['\"]?(phx_[A-Za-z0-9_]+)", seed.read_text(encoding="utf-8"))
+    if match is None:
         raise ReconcilerError(f"{seed} names no key", fix="give one of its users a token")
-    return found.group(1)
+    return match.group(1)

@@ -101,14 +101,16 @@ def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, metavar="N")
 @options.formats("text", "json")
 @click.pass_obj
-def list_(session: Session, /, limit: int, format_: str, **asked: Any) -> int:
+def list_(session: Session, /, limit: int, format_: str, **filters: Any) -> int:
     """List entries, newest first."""
     with session.reader(session.target()) as reader, _explain_refusals():
-        log, query = _read_query(session, reader, asked)
+        log, query = _read_query(session, reader, filters)
         query = replace(query, page_size=min(query.page_size, limit))
-        found = activity_log.entries(reader, log.organization_id, query, project_id=log.project_id)
+        entries = activity_log.entries(
+            reader, log.organization_id, query, project_id=log.project_id
+        )
         many = query.page_size if query.page is not None else limit
-        rows = [log.row(entry) for entry in islice(found, many)]
+        rows = [log.row(entry) for entry in islice(entries, many)]
     shown = render.activity(rows, format=format_, color=session.color)
     click.echo(shown, color=session.color)
     return 0
@@ -130,10 +132,10 @@ def filters(
     """Show what there is to filter by: people, scopes, activities, clients, detail fields."""
     with session.reader(session.target()) as reader, _explain_refusals():
         log, _ = _find_log(reader, organization, project, own=project_log)
-        found = activity_log.available_filters(
+        available = activity_log.available_filters(
             reader, log.organization_id, project_id=log.project_id
         )
-    shown = render.activity_filters(found, format=format_, color=session.color)
+    shown = render.activity_filters(available, format=format_, color=session.color)
     click.echo(shown, color=session.color)
     return 0
 
@@ -147,16 +149,20 @@ def filters(
 @options.formats("csv", "jsonl")
 @click.pass_obj
 def export(
-    session: Session, /, out: str | None, server_side: bool, format_: str, **asked: Any
+    session: Session, /, out: str | None, server_side: bool, format_: str, **filters: Any
 ) -> int:
     """Write every entry that fits, page after page: CSV for people, JSON lines for programs."""
     if server_side:
-        return _export_on_server(session, asked)
+        return _export_on_server(session, filters)
     with session.reader(session.target()) as reader, _explain_refusals():
-        log, query = _read_query(session, reader, asked)
-        found = activity_log.entries(reader, log.organization_id, query, project_id=log.project_id)
+        log, query = _read_query(session, reader, filters)
+        entries = activity_log.entries(
+            reader, log.organization_id, query, project_id=log.project_id
+        )
         as_csv = format_ == "csv"
-        lines = activity.format_csv(map(log.row, found)) if as_csv else activity.format_jsonl(found)
+        lines = (
+            activity.format_csv(map(log.row, entries)) if as_csv else activity.format_jsonl(entries)
+        )
         if out is not None:
             count = result_files.write_lines(out, lines) - as_csv  # without the header
             session.note(f"{out}: {count} {'entry' if count == 1 else 'entries'}")
@@ -166,10 +172,10 @@ def export(
     return 0
 
 
-def _export_on_server(session: Session, asked: Mapping[str, Any]) -> int:
+def _export_on_server(session: Session, filters: Mapping[str, Any]) -> int:
     """Call the documented endpoint once, and explain its answer."""
     with session.writer(session.target()) as writer:
-        log, _ = _find_log(writer, asked["organization"], asked["project"], own=False)
+        log, _ = _find_log(writer, filters["organization"], filters["project"], own=False)
         try:
             answer = activity_log.export_server_side(writer, log.organization_id)
         except (PermissionDeniedError, InvalidRequestError) as error:
@@ -204,14 +210,14 @@ def _explain_refusals() -> Iterator[None]:
 
 
 def _read_query(
-    session: Session, reader: Reader, asked: Mapping[str, Any]
+    session: Session, reader: Reader, filters: Mapping[str, Any]
 ) -> tuple[OrganizationLog, Query]:
     """Return the log and the query that the options mean; raise for what makes no sense."""
-    begin = _read_start(asked)
-    end = _parse_time(asked["end_date"], "--end-date")
-    details = _read_details(asked["details"], asked["detail_filters"])
+    begin = _read_start(filters)
+    end = _parse_time(filters["end_date"], "--end-date")
+    details = _read_details(filters["details"], filters["detail_filters"])
     log, teams = _find_log(
-        reader, asked["organization"], asked["project"], own=asked["project_log"]
+        reader, filters["organization"], filters["project"], own=filters["project_log"]
     )
     if isinstance(begin, timedelta):  # by the server's clock, which the log is written by
         begin = session.now() + timedelta(seconds=reader.clock_skew_s or 0.0) - begin
@@ -221,27 +227,27 @@ def _read_query(
     return log, Query(
         start_date=start,
         end_date=end,
-        users=tuple(_find_user(reader, log, one) for one in asked["users"]),
-        scopes=asked["scopes"],
-        activities=asked["activities"],
-        clients=asked["clients"],
-        item_ids=asked["item_ids"],
+        users=tuple(_find_user(reader, log, user) for user in filters["users"]),
+        scopes=filters["scopes"],
+        activities=filters["activities"],
+        clients=filters["clients"],
+        item_ids=filters["item_ids"],
         team_ids=teams,
-        ip_addresses=asked["ip_addresses"],
-        search_text=asked["search_text"],
+        ip_addresses=filters["ip_addresses"],
+        search_text=filters["search_text"],
         detail_filters=details,
-        hogql_filter=asked["hogql_filter"],
-        was_impersonated=asked["was_impersonated"],
-        is_system=asked["is_system"],
-        ordering="created_at" if asked["oldest_first"] else None,
-        page=asked["page"],
-        page_size=asked["page_size"],
+        hogql_filter=filters["hogql_filter"],
+        was_impersonated=filters["was_impersonated"],
+        is_system=filters["is_system"],
+        ordering="created_at" if filters["oldest_first"] else None,
+        page=filters["page"],
+        page_size=filters["page_size"],
     )
 
 
-def _read_start(asked: Mapping[str, Any]) -> datetime | timedelta | None:
+def _read_start(filters: Mapping[str, Any]) -> datetime | timedelta | None:
     """Return the time that is meant, or how long ago it was."""
-    since, start = asked["since"], asked["start_date"]
+    since, start = filters["since"], filters["start_date"]
     if since is None:
         moment = _parse_time(start, "--start-date")
         return datetime.fromisoformat(moment) if moment is not None else None
@@ -259,30 +265,30 @@ def _parse_time(text: str | None, option: str) -> str | None:
     if text is None:
         return None
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError as error:
         message = f"{text!r} is no time; write 2026-01-31 or 2026-01-31T12:00:00Z"
         raise click.BadParameter(message, param_hint=option) from error
-    return found.isoformat() if found.tzinfo else f"{found.isoformat()}+00:00"
+    return moment.isoformat() if moment.tzinfo else f"{moment.isoformat()}+00:00"
 
 
 def _read_details(pairs: tuple[str, ...], text: str | None) -> dict[str, dict[str, Any]]:
     """Return `changes[].field=active` and the API's own JSON as one mapping."""
-    found: dict[str, dict[str, Any]] = {}
+    details: dict[str, dict[str, Any]] = {}
     if text is not None:
         try:
-            found = json.loads(text)
+            details = json.loads(text)
         except ValueError as error:
             raise click.BadParameter(f"not JSON: {error}", param_hint="--detail-filters") from error
-        if not isinstance(found, dict):
+        if not isinstance(details, dict):
             raise click.BadParameter("an object is needed", param_hint="--detail-filters")
     for pair in pairs:
         places = [(pair.index(sign), sign) for sign in _SIGNS if sign in pair]
         if not places or not min(places)[0]:
             raise click.BadParameter(f"{pair!r}: write PATH=VALUE or PATH~VALUE")
         place, sign = min(places)
-        found[pair[:place]] = {"operation": _SIGNS[sign], "value": pair[place + 1 :]}
-    return found
+        details[pair[:place]] = {"operation": _SIGNS[sign], "value": pair[place + 1 :]}
+    return details
 
 
 def _find_log(
@@ -318,7 +324,7 @@ def _find_organization(directory: Any, organization: str | None) -> str:
             fix=f"add --organization: {', '.join(sorted(slugs)[:10])}",
         )
     for slug, payloads in directory.organizations.items():
-        if organization in {slug, *(str(one["id"]) for one in payloads)}:
+        if organization in {slug, *(str(payload["id"]) for payload in payloads)}:
             return str(slug)
     raise ReconcilerError(
         f"no organization {organization!r} that this key can see",

@@ -165,10 +165,10 @@ def _prepare_report(
     try:
         return prepare_folder(folder.absolute())
     except (OSError, ValueError) as error:
-        found = Path(tempfile.mkdtemp(prefix="reconciler-"))
+        fallback = Path(tempfile.mkdtemp(prefix="reconciler-"))
         why = getattr(error, "strerror", None) or str(error)
-        session.warn(f"no report can be kept in {folder}: {why}; it is in {found}")
-        return found
+        session.warn(f"no report can be kept in {folder}: {why}; it is in {fallback}")
+        return fallback
 
 
 def _list_global_options(session: Session) -> list[str]:
@@ -190,29 +190,29 @@ def _complete_arguments(
     name: str, arguments: Sequence[str], folder: Path, build: Build | None
 ) -> list[str]:
     """Return the arguments, with what a build always wants: nobody can answer a question."""
-    found = list(arguments)
+    completed = list(arguments)
     if name in REPORTED:
-        found += ["--report", str(folder)]
-    if name == "plan" and "--detailed-exitcode" not in found:
-        found.append("--detailed-exitcode")
-    if name == "apply" and "--yes" not in found:
-        found.append("--yes")
+        completed += ["--report", str(folder)]
+    if name == "plan" and "--detailed-exitcode" not in completed:
+        completed.append("--detailed-exitcode")
+    if name == "apply" and "--yes" not in completed:
+        completed.append("--yes")
     if (
         name == "validate"
         and build is not None
         and build.prints_findings
-        and "--format" not in found
+        and "--format" not in completed
     ):
-        found += ["--format", build.provider]
-    return found
+        completed += ["--format", build.provider]
+    return completed
 
 
 def _summary(folder: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        document = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def _collect_findings(result: CommandResult) -> tuple[Finding, ...]:
@@ -222,18 +222,20 @@ def _collect_findings(result: CommandResult) -> tuple[Finding, ...]:
         return repo_paths.locate_from_root(
             codec.read_findings(result.summary.get("findings") or [])
         )
-    made = codec.loads(text)
-    found = [*made.findings]
-    changes = {str(change.address): change for change in made.changes}
+    plan = codec.loads(text)
+    findings = [*plan.findings]
+    changes = {str(change.address): change for change in plan.changes}
     if result.command == "drift":
-        found += [one for change in made.writes for one in attribution.make_findings(change)]
+        findings += [
+            finding for change in plan.writes for finding in attribution.make_findings(change)
+        ]
     outcomes = json.loads(result.read_file("outcomes.json") or '{"results": []}')
     for row in outcomes["results"]:
         if row["outcome"] not in {"failed", "refused", "waiting"}:
             continue
         change, problem = changes.get(row["address"]), row.get("error") or {}
         bad = row["outcome"] != "waiting"
-        found.append(
+        findings.append(
             Finding(
                 row["outcome"],
                 Severity.ERROR if bad else Severity.NOTICE,
@@ -244,14 +246,14 @@ def _collect_findings(result: CommandResult) -> tuple[Finding, ...]:
                 address=change.address if change is not None else None,
             )
         )
-    return repo_paths.locate_from_root(found)
+    return repo_paths.locate_from_root(findings)
 
 
 def _why(row: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
     """Return why it did not finish, and what of it is live."""
     live = ", ".join(row.get("written") or ())
-    said = (problem.get("why"), f"{live} written" if live else "")
-    return "; ".join(part for part in said if part)
+    reasons = (problem.get("why"), f"{live} written" if live else "")
+    return "; ".join(part for part in reasons if part)
 
 
 def _report_findings(result: CommandResult, build: Build | None) -> None:
@@ -284,11 +286,11 @@ def _render_body(result: CommandResult) -> str:
 def _describe_error(result: CommandResult, error: Mapping[str, Any]) -> Iterator[str]:
     """Yield what ended a command; before there was a plan, with findings about the files."""
     rows = [] if result.read_file("plan.json") else result.summary.get("findings") or []
-    if found := codec.read_findings(rows[:LISTED]):
-        yield from render_text.findings(found, color=False).split("\n")
+    if findings := codec.read_findings(rows[:LISTED]):
+        yield from render_text.findings(findings, color=False).split("\n")
         yield ""
-    said = ("what", "why", "state", "fix")
-    yield from (f"{key}: {error[key]}" for key in said if error.get(key))
+    keys = ("what", "why", "state", "fix")
+    yield from (f"{key}: {error[key]}" for key in keys if error.get(key))
 
 
 def _write_outputs(result: CommandResult, build: Build | None) -> None:
@@ -325,7 +327,7 @@ def _report_to_code_host(
         return
     if result.code == DIFFERENCES:
         build_comments.put_issue(session, result.command, target, _render_body(result))
-    elif any(one.code in LEFT_OUT for one in _collect_findings(result)):
+    elif any(finding.code in LEFT_OUT for finding in _collect_findings(result)):
         session.note("issue: left as it is, for there is drift that was not asked for")
     else:
         held = "What still differs is held, as reconciler.yaml says."

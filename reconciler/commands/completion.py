@@ -10,8 +10,8 @@ from reconciler.cli.main import group
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> int:
     """Print the completion script of a shell."""
-    made = get_completion_class(shell)
-    if made is None:
+    completion = get_completion_class(shell)
+    if completion is None:
         raise click.BadParameter(f"no completion for {shell}")
-    click.echo(made(group, {}, "reconciler", "_RECONCILER_COMPLETE").source())
+    click.echo(completion(group, {}, "reconciler", "_RECONCILER_COMPLETE").source())
     return 0

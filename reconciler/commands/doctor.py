@@ -150,8 +150,8 @@ def _check_key_and_host(session: Session, target: Target) -> Iterator[Check]:
     except KeyRefusedError as error:
         yield Check("key", PROBLEM, f"{error.what}: {error.why}", LIVE, error.fix)
     try:
-        found = session.credentials(target)
-        yield Check("host", OK, found.host)
+        resolved = session.credentials(target)
+        yield Check("host", OK, resolved.host)
     except KeyRefusedError:  # the host is checked first, so it is fine
         yield Check("host", OK, "it may be asked")
     except TargetError as error:
@@ -205,11 +205,13 @@ def _read_remote(reader: Reader, named: Collection[str]) -> _Far:
     far = _Far()
     _probe(far, "user:read", lambda: key_access.read_key_user(reader))
     every = _probe(far, "organization:read", lambda: key_access.list_organizations(reader)) or ()
-    far.organizations = [one for one in every if one.get("slug") in named] or list(every)
+    far.organizations = [
+        organization for organization in every if organization.get("slug") in named
+    ] or list(every)
     project = None
     for organization in far.organizations[:1]:
         places = organization.get("teams") or organization.get("projects") or ()
-        project = next((str(one["id"]) for one in places), None)
+        project = next((str(place["id"]) for place in places), None)
         ids = {"organization": str(organization["id"]), "project": project or ""}
         for scope, path in _PROBES.items():
             if project is None and "{project}" in path:
@@ -237,19 +239,19 @@ def _probe(far: _Far, scope: str, ask: Callable[[], Any]) -> Any:
 
 
 def _scopes(reader: Reader, far: _Far) -> Iterator[Check]:
-    told = validate.read_key_scopes(reader)
+    granted = validate.read_key_scopes(reader)
     wanted = {**READS, **WRITES}
-    missing = {scope: said for scope, said in far.missing.items() if told is None or said}
-    if told is not None:
-        missing |= {scope: "" for scope in wanted if not grants(told, scope)}
-    for scope, said in missing.items():
-        if told is None or grants(told, scope):
-            yield from _check_refusal(scope, said, wanted.get(scope, LIVE), far)
+    missing = {scope: reason for scope, reason in far.missing.items() if granted is None or reason}
+    if granted is not None:
+        missing |= {scope: "" for scope in wanted if not grants(granted, scope)}
+    for scope, reason in missing.items():
+        if granted is None or grants(granted, scope):
+            yield from _check_refusal(scope, reason, wanted.get(scope, LIVE), far)
         else:
             yield _lacks(scope, wanted.get(scope, LIVE))
-    if told is not None and not missing:
+    if granted is not None and not missing:
         yield Check("scopes", OK, "the key may read and write everything that is managed")
-    elif told is None:
+    elif granted is None:
         proven = ", ".join(scope for scope in READS if scope in far.seen) or "nothing"
         yield Check("scopes", OK if not missing else UNKNOWN, f"proven by reading: {proven}")
         yield Check(
@@ -265,22 +267,25 @@ def _lacks(scope: str, breaks: str) -> Check:
     return Check("scopes", PROBLEM, f"lacks {scope}", breaks, fix)
 
 
-def _check_refusal(scope: str, said: str, breaks: str, far: _Far) -> Iterator[Check]:
+def _check_refusal(scope: str, reason: str, breaks: str, far: _Far) -> Iterator[Check]:
     """Check a read that was refused: because of a scope, a level, or something else.
 
     Every refusal has the same status and code (contract 1.2): only PostHog's text tells them apart.
     """
-    words = said.lower()
+    words = reason.lower()
     if "scope" in words and "scoped" not in words:
         yield _lacks(scope, breaks)
     elif "admin" in words or "level" in words:
-        if any(int(one.get("membership_level") or ADMIN) < ADMIN for one in far.organizations):
+        if any(
+            int(organization.get("membership_level") or ADMIN) < ADMIN
+            for organization in far.organizations
+        ):
             return  # the level is a row of its own
         message = f"the key's user may not read {scope.partition(':')[0]}"
         yield Check("level", PROBLEM, message, breaks, "use the key of an admin or owner")
     else:
         fix = f"look at what the key is limited to, in {KEYS}, and at what its user may see"
-        yield Check("scopes", PROBLEM, f"{scope} is refused: {said}", breaks, fix)
+        yield Check("scopes", PROBLEM, f"{scope} is refused: {reason}", breaks, fix)
 
 
 def _organization(payload: Payload, far: _Far) -> Iterator[Check]:
@@ -303,7 +308,7 @@ def _organization(payload: Payload, far: _Far) -> Iterator[Check]:
     if "available_product_features" not in payload:
         yield Check("plan", UNKNOWN, f"{slug} does not say what its plan offers")
         return
-    offered = {one.get("key") for one in payload["available_product_features"] or ()}
+    offered = {feature.get("key") for feature in payload["available_product_features"] or ()}
     if "approvals" in offered:
         yield Check("plan", OK, f"{slug} has approvals")
     else:
@@ -335,7 +340,7 @@ def _clock(skew: float | None) -> Check:
 
 def _check_rate(reader: Reader, target: Target, far: _Far) -> Check:
     """Check how much of its limit one plan takes. The server never says how much is left."""
-    projects = sum(len(one.get("teams") or ()) for one in far.organizations)
+    projects = sum(len(organization.get("teams") or ()) for organization in far.organizations)
     pages = sum(-(-count // 100) for count in far.counts)
     needed = max(1 + 2 * len(far.organizations) + 2 * projects, pages)
     limit = target.rate_limit
@@ -344,11 +349,11 @@ def _check_rate(reader: Reader, target: Target, far: _Far) -> Check:
         f"a plan of everything takes at least {needed:,}, this took {reader.reads:,}"
     )
     if reader.throttled:
-        said = (
+        problem = (
             f"PostHog said {reader.throttled} times meanwhile that the key sends too many requests"
         )
         fix = "wait, or give whatever else uses this key one of its own"
-        return Check("rate", PROBLEM, said, "every command that asks: they wait", fix)
+        return Check("rate", PROBLEM, problem, "every command that asks: they wait", fix)
     if needed <= limit.per_hour:
         return Check("rate", OK, message)
     fix = "split the configuration into targets with keys of their own, or use --select"

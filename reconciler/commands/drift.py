@@ -85,12 +85,12 @@ def command(
         )
         return _revert(session, given, planning, query, running, go_on=go_on)
     with session.reader(target) as reader:
-        found = drift.run(reader, given, planning, query, facts.now)
+        result = drift.run(reader, given, planning, query, facts.now)
     if action == "patch":
-        return adopt.print_patch(session, found, given)
+        return adopt.print_patch(session, result, given)
     if action == "adopt":
-        return adopt.adopt(session, found, given, format_)
-    return _show(session, found.report, format_)
+        return adopt.adopt(session, result, given, format_)
+    return _show(session, result.report, format_)
 
 
 def _show(session: Session, report: Plan, format_: str) -> int:
@@ -164,18 +164,18 @@ def _revert(
             fix="add --yes, or run it on a terminal",
         )
     with session.writer(given.target) as writer:
-        found = drift.run(writer, given, planning, query, session.now())
-        if waiting := found.report.not_applied:
+        result = drift.run(writer, given, planning, query, session.now())
+        if waiting := result.report.not_applied:
             session.note(
                 f"{len(waiting)} not applied yet: only git has changed them; `apply` does it"
             )
         planned = drift_report.build_revert(
-            found.plan, found.report, found.world.live, planning.limits
+            result.plan, result.report, result.world.live, planning.limits
         )
-        requests = estimate_requests(found.world, planned.requests.expected_writes)
+        requests = estimate_requests(result.world, planned.requests.expected_writes)
         planned = replace(planned, requests=replace(requests, reads=writer.reads))
         planned = apply_refusals.judged(planned, go_on=go_on)
-        for change in found.report.writes:
+        for change in result.report.writes:
             if change.hold is not None:
                 session.note(f"held until {change.hold.written}, left alone: {change.address}")
-        return execution.run(session, writer, planned, found.world, running, execution.REVERT)
+        return execution.run(session, writer, planned, result.world, running, execution.REVERT)

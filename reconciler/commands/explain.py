@@ -117,11 +117,11 @@ def _format_flow(value: Any) -> str:
     if isinstance(value, dict):
         return (
             "{"
-            + ", ".join(f"{_format_flow(key)}: {_format_flow(one)}" for key, one in value.items())
+            + ", ".join(f"{_format_flow(key)}: {_format_flow(item)}" for key, item in value.items())
             + "}"
         )
     if isinstance(value, list):
-        return "[" + ", ".join(_format_flow(one) for one in value) + "]"
+        return "[" + ", ".join(_format_flow(item) for item in value) + "]"
     if isinstance(value, str) and _is_plain(value):
         return value
     return json.dumps(value, ensure_ascii=False)

@@ -104,8 +104,8 @@ def _ignore_journals(root: Path) -> str:
 def _refuse_obstacles(root: Path, paths: Iterable[str]) -> None:
     """Refuse to begin unless everything can be written, inside the folder."""
     for name in paths:
-        above = [one for one in (root / name).parents if one.is_relative_to(root)]
-        files = [one for one in above if os.path.lexists(one) and not one.is_dir()]
+        above = [path for path in (root / name).parents if path.is_relative_to(root)]
+        files = [path for path in above if os.path.lexists(path) and not path.is_dir()]
         outside = not Path(os.path.realpath(above[0])).is_relative_to(root)
         if not files and not outside:
             continue

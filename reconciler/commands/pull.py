@@ -130,18 +130,18 @@ def _loaded(session: Session, target: Target, folder: Path) -> tuple[Loaded, Loa
     whole, is_part = replace(target, paths=(folder,), overlays=()), settings.file is None
     real = [Path(os.path.realpath(path)) for path in target.paths]
     if settings.file and any(
-        folder.is_relative_to(one) or one.is_relative_to(folder) for one in real
+        folder.is_relative_to(path) or path.is_relative_to(folder) for path in real
     ):
         whole, is_part = target, True
-        if not any(folder.is_relative_to(one) for one in real):
+        if not any(folder.is_relative_to(path) for path in real):
             whole = replace(target, paths=(*target.paths, folder))
     skip = frozenset(whole.overlays)
     tree = working_tree.WorkingTree(cwd=Path.cwd(), anchor=settings.folder, skip=skip)
     some = [path for path in whole.paths if path.exists() and next(iter(tree.walk(path)), None)]
     loaded = config_loaded.Loaded(Declared({}, "working tree"))
     if some:
-        there = tuple(path for path in whole.overlays if path.exists())
-        loaded = loader.load(some, overlays=there, tree=tree)
+        overlays = tuple(path for path in whole.overlays if path.exists())
+        loaded = loader.load(some, overlays=overlays, tree=tree)
     return loaded, _base(session, whole, loaded) if is_part and repository.find_root(
         folder
     ) else None
@@ -159,7 +159,7 @@ def _base(session: Session, whole: Target, loaded: Loaded) -> Loaded | None:
 
 def _json(done: _Done) -> str:
     pulled = done.pulled
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "dry_run": done.dry,
         "files": [
             {"path": _format_path(row.path), "action": row.action, "resources": row.resources}
@@ -189,7 +189,7 @@ def _json(done: _Done) -> str:
             for gap in pulled.unreadable
         ],
     }
-    return printed(found)
+    return printed(document)
 
 
 def _show(session: Session, done: _Done, choice: Choice) -> None:
@@ -234,22 +234,22 @@ def _show_left_out(session: Session, pulled: Pulled, choice: Choice) -> None:
     for gap in pulled.unreadable:
         what = f"error: {gap.kind} of {'/'.join(gap.scope)} cannot be read"
         click.echo(escape(what), err=True)
-        for label, said in (
+        for label, text in (
             ("why", gap.reason),
             ("state", "the rest was pulled"),
             ("fix", gap.fix),
         ):
-            if said:
-                click.echo(f"  {label + ':':<7}{escape(said)}", err=True)
+            if text:
+                click.echo(f"  {label + ':':<7}{escape(text)}", err=True)
 
 
-def _why_kept(one: Kept) -> str:
+def _why_kept(kept: Kept) -> str:
     """Return why a difference stays in the files."""
-    if one.both:
+    if kept.both:
         return "git and PostHog have both changed it: apply or change the document by hand"
-    if one.change_request:
-        page = f" ({one.url})" if one.url else ""
-        return f"git has changed it; it waits for change request {one.change_request}{page}"
+    if kept.change_request:
+        page = f" ({kept.url})" if kept.url else ""
+        return f"git has changed it; it waits for change request {kept.change_request}{page}"
     return "git has changed it, and it is not applied yet"
 
 

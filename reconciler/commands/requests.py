@@ -309,8 +309,8 @@ def _all_places(directory: Directory) -> Iterator[ProjectPlace]:
     for slug, projects in directory.projects.items():
         id_ = str(directory.organizations[slug][0]["id"])
         for name, ids in projects.items():
-            for one in ids:
-                yield ProjectPlace(slug, id_, name, one)
+            for project_id in ids:
+                yield ProjectPlace(slug, id_, name, project_id)
 
 
 def _find_request(
