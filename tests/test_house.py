@@ -121,7 +121,7 @@ def test_every_example_can_be_typed(command, capsys):
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 def test_every_kind_is_complete(kind):
     """A schema with examples, references to kinds that exist, a normal form, a sandbox."""
-    document = validator.load(kind.name)
+    document = validator.load_schema(kind.name)
     file = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.name).lower()
 
     assert (ROOT / "reconciler" / "kinds" / f"{file}.py").exists()

@@ -86,7 +86,7 @@ def _refuse_changed_files(adopted: Adopted, given: DriftInputs) -> None:
 def _write(patch: Patch) -> None:
     path = Path(os.path.realpath(patch.file))
     if patch.after is not None:
-        writer.write(path, patch.after)
+        writer.write_file(path, patch.after)
         return
     try:
         path.unlink()

@@ -50,7 +50,7 @@ def read_options(
         )
     needs_others = part.paths and (part.prune or given.base_loaded is not None)
     journals = given.folder / ".reconciler"
-    has_droppable = dropped_writes.matters(given.loaded)
+    has_droppable = dropped_writes.is_relevant(given.loaded)
     return PlanOptions(
         part.select,
         part.exclude,
@@ -62,7 +62,7 @@ def read_options(
         declared_elsewhere=inputs.read_other_declarations(given)
         if is_partial or needs_others
         else (),
-        sent_in_vain=dropped_writes.read(journals / "runs", given.target.name)
+        sent_in_vain=dropped_writes.read_journals(journals / "runs", given.target.name)
         if has_droppable
         else {},
         misnamed=created_names.recall(journals),

@@ -170,7 +170,7 @@ class Session:
     def settings(self, paths: Sequence[str] = ()) -> Settings:
         """Return reconciler.yaml, or what stands in for it; each is read once."""
         if tuple(paths) not in self._settings:
-            self._settings[tuple(paths)] = config_settings.load(
+            self._settings[tuple(paths)] = config_settings.load_settings(
                 Path.cwd(),
                 file=self.config,
                 paths=tuple(Path(path) for path in paths),

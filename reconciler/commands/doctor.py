@@ -13,7 +13,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.session import Session
-from reconciler.config.lint.live_checks import grants
+from reconciler.config.lint.live_checks import has_scope
 from reconciler.config.settings import Target
 from reconciler.errors import (
     ApiError,
@@ -243,9 +243,9 @@ def _scopes(reader: Reader, far: _Far) -> Iterator[Check]:
     wanted = {**READS, **WRITES}
     missing = {scope: reason for scope, reason in far.missing.items() if granted is None or reason}
     if granted is not None:
-        missing |= {scope: "" for scope in wanted if not grants(granted, scope)}
+        missing |= {scope: "" for scope in wanted if not has_scope(granted, scope)}
     for scope, reason in missing.items():
-        if granted is None or grants(granted, scope):
+        if granted is None or has_scope(granted, scope):
             yield from _check_refusal(scope, reason, wanted.get(scope, LIVE), far)
         else:
             yield _lacks(scope, wanted.get(scope, LIVE))

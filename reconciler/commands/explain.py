@@ -11,7 +11,7 @@ import click
 from reconciler.cli import options
 from reconciler.config.schema import reference
 from reconciler.config.schema.reference import Field
-from reconciler.config.yaml.scalars import resolve
+from reconciler.config.yaml.scalars import resolve_scalar
 from reconciler.kinds import KINDS
 from reconciler.model import ABSENT
 
@@ -26,13 +26,13 @@ _WIDTH = 96
 def command(what: str | None, format_: str) -> int:
     """Say what a kind or a field means: type, default, API field, who may write it, example."""
     if what is None:
-        kinds = [reference.find(name) for name in KINDS]
+        kinds = [reference.find_field(name) for name in KINDS]
         if format_ == "json":
             click.echo(json.dumps([_as_json(kind) for kind in kinds], indent=2))
         else:
             click.echo("\n".join(_format_rows([(kind.kind, kind.description) for kind in kinds])))
         return 0
-    field = reference.find(what)
+    field = reference.find_field(what)
     if format_ == "json":
         click.echo(json.dumps(_as_json(field), indent=2))
     else:
@@ -47,7 +47,7 @@ def _as_json(field: Field) -> dict[str, Any]:
         about["default"] = field.default
     about |= {"api": field.api or None, "writers": field.writers or None}
     about |= {"limits": field.limits or None, "examples": field.examples}
-    return {**about, "fields": [child.path for child in reference.inside(field)]}
+    return {**about, "fields": [child.path for child in reference.list_fields(field)]}
 
 
 def _describe_field(field: Field) -> Iterator[str]:
@@ -57,10 +57,10 @@ def _describe_field(field: Field) -> Iterator[str]:
     yield ""
     if field.path:
         yield from _facts(field)
-        children = list(reference.inside(field))
+        children = list(reference.list_fields(field))
     else:
-        parts = [reference.find(f"{field.kind}.{name}") for name in ("metadata", "spec")]
-        children = [child for part in parts for child in reference.inside(part)]
+        parts = [reference.find_field(f"{field.kind}.{name}") for name in ("metadata", "spec")]
+        children = [child for part in parts for child in reference.list_fields(part)]
     if children:
         yield "  fields:"
         rows = [
@@ -129,7 +129,7 @@ def _format_flow(value: Any) -> str:
 
 def _is_plain(text: str) -> bool:
     """Return whether text stays text without quotes, and between brackets too."""
-    return bool(re.fullmatch(r"\w(?:[\w @./-]*\w)?", text)) and resolve(text) == text
+    return bool(re.fullmatch(r"\w(?:[\w @./-]*\w)?", text)) and resolve_scalar(text) == text
 
 
 def format_block(node: Any) -> Iterator[str]:

@@ -53,7 +53,7 @@ def _scaffold(root: Path, ci: str) -> Iterator[tuple[str, str]]:
     files = {SETTINGS: _template(SETTINGS)}
     if os.path.lexists(root / EXAMPLES) or _wants_examples(root):
         files[EXAMPLES] = _template("examples.yaml")
-    for name, text in filenames.texts(settings=True).items():
+    for name, text in filenames.build_schema_files(settings=True).items():
         files[f"{filenames.FOLDER}/{name}"] = text
     if ci in CI:
         template, path = CI[ci]
@@ -83,7 +83,7 @@ def _create(root: Path, path: str, text: str) -> str:
     """Write a file unless there is one, whatever is in it."""
     if os.path.lexists(root / path):
         return KEPT
-    writer.write(root / path, text)
+    writer.write_file(root / path, text)
     return CREATED
 
 
@@ -91,13 +91,13 @@ def _ignore_journals(root: Path) -> str:
     """Keep journals of runs out of git: add one line if it is not there."""
     path = root / GITIGNORE
     if not os.path.lexists(path):
-        writer.write(path, f"{IGNORED}\n")
+        writer.write_file(path, f"{IGNORED}\n")
         return CREATED
     text = _read(path)
     if IGNORED.strip("/") in {line.strip().strip("/") for line in text.splitlines()}:
         return KEPT
     end = "" if text.endswith("\n") or not text else "\n"
-    writer.write(path, f"{text}{end}{IGNORED}\n")
+    writer.write_file(path, f"{text}{end}{IGNORED}\n")
     return UPDATED
 
 

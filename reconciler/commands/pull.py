@@ -12,9 +12,9 @@ from reconciler.cli.session import Session
 from reconciler.config import loaded as config_loaded
 from reconciler.config import loader
 from reconciler.config.edit import selection, writer
-from reconciler.config.edit.documents import Shape
-from reconciler.config.edit.selection import Choice, Kept, Pulled
-from reconciler.config.edit.writer import Row
+from reconciler.config.edit.documents import DocumentShape
+from reconciler.config.edit.selection import Choice, KeptChange, PullSelection
+from reconciler.config.edit.writer import WrittenFile
 from reconciler.config.loaded import Loaded
 from reconciler.config.settings import Target
 from reconciler.errors import ReconcilerError
@@ -36,9 +36,9 @@ LAYOUTS = ("collection", "resource")
 class _Done:
     """What was pulled."""
 
-    rows: list[Row]
+    rows: list[WrittenFile]
     taken: list[tuple[Address, str]]  # fields of documents that were there
-    pulled: Pulled
+    pulled: PullSelection
     dry: bool  # whether nothing was written
 
 
@@ -86,7 +86,7 @@ def command(
         pulled = pull.pull(reader, loaded, choice, base)
     root = _find_root(session, folder)
     declared = tuple(loaded.declared.resources)
-    writing = writer.Writing(folder, root, Path.cwd(), layout, Shape(full), declared)
+    writing = writer.FileWriter(folder, root, Path.cwd(), layout, DocumentShape(full), declared)
     writing.run(pulled.items)
     rows = writing.save(dry=dry_run)
     pulled.doubts += writing.doubts
@@ -141,7 +141,7 @@ def _loaded(session: Session, target: Target, folder: Path) -> tuple[Loaded, Loa
     loaded = config_loaded.Loaded(Declared({}, "working tree"))
     if some:
         overlays = tuple(path for path in whole.overlays if path.exists())
-        loaded = loader.load(some, overlays=overlays, tree=tree)
+        loaded = loader.load_files(some, overlays=overlays, tree=tree)
     return loaded, _base(session, whole, loaded) if is_part and repository.find_root(
         folder
     ) else None
@@ -218,7 +218,7 @@ def _show_written(done: _Done) -> None:
     )
 
 
-def _show_left_out(session: Session, pulled: Pulled, choice: Choice) -> None:
+def _show_left_out(session: Session, pulled: PullSelection, choice: Choice) -> None:
     for resource in pulled.missing:
         session.note(
             escape(f"not live: {resource.address} ({resource.source}); the document stays")
@@ -243,7 +243,7 @@ def _show_left_out(session: Session, pulled: Pulled, choice: Choice) -> None:
                 click.echo(f"  {label + ':':<7}{escape(text)}", err=True)
 
 
-def _why_kept(kept: Kept) -> str:
+def _why_kept(kept: KeptChange) -> str:
     """Return why a difference stays in the files."""
     if kept.both:
         return "git and PostHog have both changed it: apply or change the document by hand"

@@ -23,9 +23,9 @@ def command(kind: str | None) -> int:
     KIND is that of a resource, such as FeatureFlag, or `reconciler.yaml` for the settings.
     """
     found = (
-        validator.build()
+        validator.build_union_schema()
         if kind is None
-        else validator.load("reconciler" if kind == SETTINGS else kind)
+        else validator.load_schema("reconciler" if kind == SETTINGS else kind)
     )
     click.echo(json.dumps(found, indent=2))
     return 0

@@ -19,7 +19,7 @@ _LARGEST: Final = 32 * 1024 * 1024  # bytes of a journal that is worth a look
 Unkept = Mapping[tuple[str, str], tuple[Any, Any]]  # address, field -> value, version of the object
 
 
-def matters(loaded: Loaded) -> bool:
+def is_relevant(loaded: Loaded) -> bool:
     """Return whether any document contains a field that PostHog may drop silently."""
     fields = {name: kind.droppable for name, kind in KINDS.items() if kind.droppable}
     templates = (template.resource for template in loaded.templates)
@@ -30,7 +30,7 @@ def matters(loaded: Loaded) -> bool:
     )
 
 
-def read(runs: Path, target: str) -> Unkept:
+def read_journals(runs: Path, target: str) -> Unkept:
     """Return what the newest journals of a target say; later runs win."""
     found: dict[tuple[str, str], tuple[Any, Any]] = {}
     try:
@@ -38,7 +38,7 @@ def read(runs: Path, target: str) -> Unkept:
     except OSError:
         return found
     for path in paths:
-        for row in _rows(path, target):
+        for row in _read_rows(path, target):
             found[str(row.get("address")), str(row.get("field"))] = (
                 row.get("value"),
                 row.get("version"),
@@ -46,7 +46,7 @@ def read(runs: Path, target: str) -> Unkept:
     return found
 
 
-def _rows(path: Path, target: str) -> Iterator[Mapping[str, Any]]:
+def _read_rows(path: Path, target: str) -> Iterator[Mapping[str, Any]]:
     try:
         data = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
     except OSError:

@@ -118,9 +118,11 @@ class Lineage:
         asked = ["diff-tree", "--quiet", base, "HEAD", "--", path]
         return process.run_offline(asked, self.tree.root).returncode == 1
 
-    def document(self, address: Address, names: Sequence[str], projects: Projects) -> "Document":
+    def document(
+        self, address: Address, names: Sequence[str], projects: Projects
+    ) -> "DocumentHistory":
         """Return the history of one document, which has one of these names in it."""
-        return Document(self, address, Blobs(self.tree.root, names), tuple(names), projects)
+        return DocumentHistory(self, address, Blobs(self.tree.root, names), tuple(names), projects)
 
     def authors(self, commit: str, base: str | None) -> tuple[str, ...]:
         """Return the email addresses of who wrote a commit, co-authors included.
@@ -136,7 +138,7 @@ class Lineage:
 
 
 @dataclass(slots=True)
-class Document:
+class DocumentHistory:
     """The states of one document."""
 
     lineage: Lineage
@@ -246,8 +248,8 @@ class Document:
     ) -> Declared:
         snapshot = Snapshot(self.lineage.tree, files, "history")
         try:
-            loaded = loader.load(paths, overlays=overlays, tree=snapshot, warn=False)
-            return config_loaded.expand(loaded, self.projects)
+            loaded = loader.load_files(paths, overlays=overlays, tree=snapshot, warn=False)
+            return config_loaded.expand_templates(loaded, self.projects)
         except (ConfigError, GitError, RefusedError):
             return _BROKEN
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler.config.documents.templates import Template, duplicate
+from reconciler.config.documents.templates import Template, make_duplicate_finding
 from reconciler.config.lint.silences import Silences
 from reconciler.config.load_cache import LoadCache
 from reconciler.errors import ConfigError
@@ -27,7 +27,7 @@ class Loaded:
         return tuple(sorted(named | {template.organization for template in self.templates}))
 
 
-def expand(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] = {}) -> Declared:
+def expand_templates(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] = {}) -> Declared:
     """Put templates into every project that matches: the declared ones, and the live ones.
 
     Args:
@@ -40,7 +40,7 @@ def expand(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] = {}) -> D
     resources = dict(loaded.declared.resources)
     findings: list[Finding] = []
     projects = {
-        organization: project_names(organization, loaded.declared, live_projects)
+        organization: list_project_names(organization, loaded.declared, live_projects)
         for organization in {template.organization for template in loaded.templates}
     }
     for template in loaded.templates:
@@ -50,9 +50,11 @@ def expand(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] = {}) -> D
             resource = template.instance(project)
             other = resources.setdefault(resource.address, resource)
             if other is not resource:
-                findings.append(duplicate(resource, other, f'add "!{project}" to `projects`'))
+                findings.append(
+                    make_duplicate_finding(resource, other, f'add "!{project}" to `projects`')
+                )
     if findings:
-        raise config_error(findings)
+        raise make_config_error(findings)
     return replace(loaded.declared, resources=resources)
 
 
@@ -63,7 +65,7 @@ def expand_base(
     if base is None:
         return None, ()
     try:
-        return expand(base, live_projects), ()
+        return expand_templates(base, live_projects), ()
     except ConfigError as error:
         finding = Finding(
             "base-unreadable",
@@ -76,7 +78,7 @@ def expand_base(
         return None, (finding,)
 
 
-def project_names(
+def list_project_names(
     organization: str, declared: Declared, live: Mapping[str, Iterable[str]]
 ) -> list[str]:
     """Names of the projects of an organization, as they are to be; sorted."""
@@ -91,7 +93,7 @@ def project_names(
     return sorted(names)
 
 
-def config_error(findings: Iterable[Finding]) -> ConfigError:
+def make_config_error(findings: Iterable[Finding]) -> ConfigError:
     """One error that carries all findings, sorted by place."""
     ordered = sorted(findings, key=lambda finding: finding.sort_key)
     errors = sum(finding.severity is Severity.ERROR for finding in ordered)

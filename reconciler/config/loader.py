@@ -13,8 +13,8 @@ from typing import Final
 
 from reconciler.config.documents import build
 from reconciler.config.documents import overlays as documents_overlays
-from reconciler.config.documents.build import Identity, Written
-from reconciler.config.documents.templates import Template, selected
+from reconciler.config.documents.build import Identity, ParsedDocument
+from reconciler.config.documents.templates import Template, is_selected
 from reconciler.config.lint import (
     confusable_names,
     cycles,
@@ -27,7 +27,7 @@ from reconciler.config.lint import (
 from reconciler.config.lint import silences as lint_silences
 from reconciler.config.lint.codes import PARDONED
 from reconciler.config.load_cache import LoadCache
-from reconciler.config.loaded import Loaded, config_error
+from reconciler.config.loaded import Loaded, make_config_error
 from reconciler.config.schema import validator
 from reconciler.config.yaml import reader
 from reconciler.files import excerpts
@@ -60,7 +60,7 @@ MAX_FINDINGS: Final = 10_000  # then nothing more is explained; what is wrong is
 _LFS: Final = b"version https://git-lfs.github.com/spec/"
 
 
-def load(
+def load_files(
     paths: Sequence[Path],
     *,
     overlays: Sequence[Path] = (),
@@ -83,16 +83,16 @@ def load(
 
     """
     source = WorkingTree(Path.cwd(), anchor) if tree is None else tree
-    with _no_garbage_collection():
+    with _pause_garbage_collection():
         earlier = like.draft if like is not None else LoadCache()
-        return _Load(source, tuple(overlays), earlier, warn).run(paths)
+        return _Loader(source, tuple(overlays), earlier, warn).run(paths)
 
 
-def _is_of_one(row: tuple[Identity, Written]) -> bool:
+def _is_single(row: tuple[Identity, ParsedDocument]) -> bool:
     return isinstance(row[0][2], str)
 
 
-def _past(finding: Finding) -> Finding:
+def _soften_past_error(finding: Finding) -> Finding:
     """Make a pardoned error of a past commit a warning: only the next commit can correct it."""
     if finding.code not in PARDONED:
         return finding
@@ -100,7 +100,7 @@ def _past(finding: Finding) -> Finding:
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def _pause_garbage_collection() -> Iterator[None]:
     """Collecting while hundreds of thousands of containers are made doubles the time.
 
     What was made holds no cycles and lives as long as the command: it is never looked at again.
@@ -116,7 +116,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 @dataclass(slots=True)
-class _Load:
+class _Loader:
     """One run of `load`."""
 
     tree: Tree
@@ -135,7 +135,7 @@ class _Load:
     cut_short: bool = False  # something could not be read: what it declares is not known
 
     def run(self, paths: Sequence[Path]) -> Loaded:
-        base: dict[Identity, Written] = {}
+        base: dict[Identity, ParsedDocument] = {}
         for written in self._read(paths):
             self._add(base, written)
         done: dict[Identity, set[str]] = {}
@@ -145,22 +145,24 @@ class _Load:
         for path in self.overlays:
             self._merge(base, self._read((path,)), done)
         resources, found = self._build(base, done)
-        silences = lint_silences.collect({i: w.document for i, w in base.items()}, self.places)
+        silences = lint_silences.collect_silences(
+            {i: w.document for i, w in base.items()}, self.places
+        )
         if isinstance(self.tree, CommitTree):
-            self.findings = [_past(finding) for finding in self.findings]
+            self.findings = [_soften_past_error(finding) for finding in self.findings]
         said = list(silences.keep(self.findings))
         refused = any(finding.severity is Severity.ERROR for finding in said)
         if not refused:
             said.extend(silences.unused(live=False))
         said = [excerpts.attach_excerpt(finding, self._lines) for finding in said]
         if refused:
-            raise config_error(said)
+            raise make_config_error(said)
         said.sort(key=lambda finding: finding.sort_key)
         declared = Declared(resources, self.tree.origin, tuple(said))
         blobs = {name: compute_blob_id(data) for name, data in self.texts.items()}
         return Loaded(declared, tuple(found), silences, blobs, self.draft)
 
-    def _read(self, paths: Iterable[Path]) -> Iterator[Written]:
+    def _read(self, paths: Iterable[Path]) -> Iterator[ParsedDocument]:
         """Every document of every file whose kind is known."""
         for path in paths:
             found = False
@@ -179,7 +181,7 @@ class _Load:
         """Overlays that a walk of `path` has to leave out."""
         return [overlay for overlay in self.overlays if overlay != path]
 
-    def _file(self, display: str, read: Read) -> Iterator[Written]:
+    def _file(self, display: str, read: Read) -> Iterator[ParsedDocument]:
         if display in self.texts:
             return
         try:
@@ -221,8 +223,8 @@ class _Load:
             self.draft.keep(display, data, found)
         return found
 
-    def _add(self, into: dict[Identity, Written], written: Written) -> None:
-        identity = build.identity(written)
+    def _add(self, into: dict[Identity, ParsedDocument], written: ParsedDocument) -> None:
+        identity = build.identify(written)
         if identity is None:
             self._is_well_formed(written)
             return
@@ -232,7 +234,7 @@ class _Load:
             self.findings.append(
                 make_error(
                     "R007",
-                    f"{build.spell(identity, written)} is declared twice",
+                    f"{build.format_identity(identity, written)} is declared twice",
                     written.source,
                     why=f"it is declared at {other.source} already",
                     fix="remove one of the two, or give one another name",
@@ -242,48 +244,57 @@ class _Load:
 
     def _merge(
         self,
-        base: dict[Identity, Written],
-        over: Iterable[Written],
+        base: dict[Identity, ParsedDocument],
+        over: Iterable[ParsedDocument],
         done: dict[Identity, set[str]],
     ) -> None:
-        layer: dict[Identity, Written] = {}
+        layer: dict[Identity, ParsedDocument] = {}
         for written in over:
             self._add(layer, written)
-        for identity, written in sorted(layer.items(), key=_is_of_one):  # what is for many first
+        for identity, written in sorted(layer.items(), key=_is_single):  # what is for many first
             below = base.get(identity)
             document = below.document if below else self._from_template(identity, base, done)
             if document is None:
                 base[identity] = written
                 self._remember_template(identity)
             else:
-                merged = documents_overlays.merge(written.kind.name, document, written.document)
+                merged = documents_overlays.merge_documents(
+                    written.kind.name, document, written.document
+                )
                 source = below.source if below else written.source
-                base[identity] = Written(written.kind, merged, source)
+                base[identity] = ParsedDocument(written.kind, merged, source)
             for project in done.get(identity, ()):
                 self._merge_one(base, identity, written, project)
 
     def _merge_one(
-        self, base: dict[Identity, Written], many: Identity, over: Written, project: str
+        self,
+        base: dict[Identity, ParsedDocument],
+        many: Identity,
+        over: ParsedDocument,
+        project: str,
     ) -> None:
         """Put an overlay of many over what an earlier overlay made of it for one project."""
         identity = (many[0], many[1], project, many[3])
         one = base[identity]
-        document = documents_overlays.without(over.document, "metadata", "projects")
+        document = documents_overlays.remove_field(over.document, "metadata", "projects")
         base[identity] = replace(
-            one, document=documents_overlays.merge(one.kind.name, one.document, document)
+            one, document=documents_overlays.merge_documents(one.kind.name, one.document, document)
         )
 
     def _from_template(
-        self, identity: Identity, base: Mapping[Identity, Written], done: dict[Identity, set[str]]
+        self,
+        identity: Identity,
+        base: Mapping[Identity, ParsedDocument],
+        done: dict[Identity, set[str]],
     ) -> MappingNode | None:
         """The document that a template would put into the project of an overlay."""
         kind, organization, project, name = identity
         if not isinstance(project, str) or KINDS[kind].scope is not Scope.PROJECT:
             return None
         for other in self.by_name.get((kind, organization, name), ()):
-            if selected(other[2], project):
+            if is_selected(other[2], project):
                 done.setdefault(other, set()).add(project)
-                return documents_overlays.without(base[other].document, "metadata", "projects")
+                return documents_overlays.remove_field(base[other].document, "metadata", "projects")
         return None
 
     def _remember_template(self, identity: Identity) -> None:
@@ -292,7 +303,7 @@ class _Load:
             self.by_name.setdefault((kind, organization, name), []).append(identity)
 
     def _build(
-        self, base: Mapping[Identity, Written], done: Mapping[Identity, set[str]]
+        self, base: Mapping[Identity, ParsedDocument], done: Mapping[Identity, set[str]]
     ) -> tuple[dict[Address, Resource], list[Template]]:
         resources: dict[Address, Resource] = {}
         found: list[Template] = []
@@ -302,7 +313,7 @@ class _Load:
             if built is None:
                 if not self._is_well_formed(written):
                     continue
-                built = build.build(written, self.findings)
+                built = build.build_resource(written, self.findings)
                 self.findings.extend(build.check_lifecycle(written))
             if isinstance(built, Template):
                 found.append(replace(built, done=frozenset(done.get(identity, ()))))
@@ -311,15 +322,15 @@ class _Load:
                 resources[built.address] = built
                 built_from.append((built, written.document, written.kind))
         self._doubts(resource for resource, _, _ in built_from)
-        self.findings.extend(confusable_names.findings(built_from))
-        self.findings.extend(template_checks.findings(resources, found))
+        self.findings.extend(confusable_names.check_names(built_from))
+        self.findings.extend(template_checks.check_templates(resources, found))
         if self.warn:
             many = (one.resource for one in found)
-            self.findings.extend(unresolved_names.ids_for_many(many, resources))
-        self.findings.extend(cycles.findings(resources))
-        self.findings.extend(rename_conflicts.findings(resources, found, built_from))
+            self.findings.extend(unresolved_names.find_ids_in_templates(many, resources))
+        self.findings.extend(cycles.find_cycles(resources))
+        self.findings.extend(rename_conflicts.find_rename_conflicts(resources, found, built_from))
         if not self.cut_short:
-            self.findings.extend(unresolved_names.near_misses(base.values(), built_from))
+            self.findings.extend(unresolved_names.find_near_misses(base.values(), built_from))
         self.draft.built = built_from
         return resources, found
 
@@ -330,8 +341,12 @@ class _Load:
             texts = rejected_values.may_be_unstorable(self.texts.values())
             large = any(len(data) > rejected_values.LARGEST_FILTERS for data in self.texts.values())
             for resource in resources:
-                self.findings.extend(rejected_values.findings(resource, texts=texts, large=large))
-                self.findings.extend(filter(self._is_odd, likely_mistakes.findings(resource)))
+                self.findings.extend(
+                    rejected_values.check_resource(resource, texts=texts, large=large)
+                )
+                self.findings.extend(
+                    filter(self._is_odd, likely_mistakes.find_likely_mistakes(resource))
+                )
             self.findings.extend(likely_mistakes.find_impossible_quorums(resources))
 
     def _is_odd(self, finding: Finding) -> bool:
@@ -342,15 +357,16 @@ class _Load:
         found = self._lines(place.file) or ()
         return place.line <= len(found) and found[place.line - 1][place.column - 1] not in "\"'|>"
 
-    def _is_well_formed(self, written: Written) -> bool:
+    def _is_well_formed(self, written: ParsedDocument) -> bool:
         """Check a document against its schema; explains the first thousand that are refused."""
         if validator.accepts(written.kind.name, written.document):
             return True
         self.refused += 1
         if self.refused <= MAX_EXPLAINED and len(self.findings) < MAX_FINDINGS:
-            address = build.address(written)
+            address = build.find_address(written)
             self.findings.extend(
-                replace(finding, address=address) for finding in build.check(written, self._lines)
+                replace(finding, address=address)
+                for finding in build.check_schema(written, self._lines)
             )
         elif not self.unexplained:
             self.unexplained = True

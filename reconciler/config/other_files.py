@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.config.documents import build
-from reconciler.config.documents.templates import selected
+from reconciler.config.documents.templates import is_selected
 from reconciler.config.yaml import reader
 from reconciler.files.text import RefusedError
 from reconciler.files.working_tree import Entry, Read, WorkingTree
@@ -34,15 +34,17 @@ class OtherDeclarations:
         if (one.kind, one.organization, project, one.name) in self.plain:
             return True
         every = self.selectors.get((one.kind, one.organization, one.name), ())
-        return any(selected(selectors, project) for selectors in every)
+        return any(is_selected(selectors, project) for selectors in every)
 
 
-def look(paths: Sequence[Path], tree: WorkingTree, known: Collection[str]) -> OtherDeclarations:
+def read_other_files(
+    paths: Sequence[Path], tree: WorkingTree, known: Collection[str]
+) -> OtherDeclarations:
     """Read every document below `paths` but those of files in `known`; nothing is checked."""
     plain: set[build.Identity] = set()
     selectors: dict[tuple[str, str, str], list[tuple[str, ...]]] = {}
-    for display, read in _entries(paths, tree):
-        for found in _identities(display, read) if display not in known else ():
+    for display, read in _walk_files(paths, tree):
+        for found in _read_identities(display, read) if display not in known else ():
             kind, organization, project, name = found
             if isinstance(project, tuple):
                 selectors.setdefault((kind, organization, name), []).append(project)
@@ -51,14 +53,14 @@ def look(paths: Sequence[Path], tree: WorkingTree, known: Collection[str]) -> Ot
     return OtherDeclarations(frozenset(plain), selectors)
 
 
-def _entries(paths: Sequence[Path], tree: WorkingTree) -> Iterator[Entry]:
+def _walk_files(paths: Sequence[Path], tree: WorkingTree) -> Iterator[Entry]:
     """Every file that can be reached."""
     for path in paths:
         with suppress(RefusedError):
             yield from tree.walk(path)
 
 
-def _identities(display: str, read: Read) -> Iterator[build.Identity]:
+def _read_identities(display: str, read: Read) -> Iterator[build.Identity]:
     """What the documents of a file are about, as far as they say so."""
     ignored: list[Finding] = []
     data = b""
@@ -66,6 +68,6 @@ def _identities(display: str, read: Read) -> Iterator[build.Identity]:
         data = read()
     for document in reader.read_documents(data, display, ignored) if _KIND in data else ():
         written = build.classify(document, ignored)
-        found = build.identity(written) if written is not None else None
+        found = build.identify(written) if written is not None else None
         if found is not None:
             yield found

@@ -49,7 +49,7 @@ class Commit:
     leads_elsewhere: bool = False
 
 
-def load(
+def load_recent(
     paths: Sequence[Path],
     overlays: Sequence[Path],
     names: Collection[str] | None,
@@ -71,15 +71,17 @@ def load(
     """
     try:
         inside = [tree.to_git_path(path) for path in (*paths, *overlays)]
-        commits = [read_commit(*row, tree.root, inside) for row in _window(tree, inside, now)]
+        commits = [
+            read_commit(*row, tree.root, inside) for row in _list_recent_commits(tree, inside, now)
+        ]
         blobs = Blobs(tree.root, names)
-        states = _newest(_states(tree, _telling(commits, blobs), blobs))
+        states = _limit_snapshots(_build_snapshots(tree, _select_relevant(commits, blobs), blobs))
     except (GitError, RefusedError):
         return ()
-    return tuple(_loaded(states, paths, overlays))
+    return tuple(_load_snapshots(states, paths, overlays))
 
 
-def since(
+def load_since(
     base: str,
     paths: Sequence[Path],
     overlays: Sequence[Path],
@@ -96,22 +98,22 @@ def since(
     """
     try:
         inside = [tree.to_git_path(path) for path in (*paths, *overlays)]
-        rows = _rows(tree, inside, f"^{base}")
+        rows = _list_commits(tree, inside, f"^{base}")
         blobs = Blobs(tree.root, names)
         commits = [read_commit(id_, parent, tree.root, inside) for id_, parent in rows]
-        telling = _telling(commits, blobs)
-        states = list(_states(tree, telling, blobs))
+        telling = _select_relevant(commits, blobs)
+        states = list(_build_snapshots(tree, telling, blobs))
     except (GitError, RefusedError):
         return None
     sizes = (sum(map(len, state.files.values())) for state in states)
     full = len(rows) == _LOOKED_AT or len(telling) == COMMITS or blobs.spent
     if full or sum(sizes) > _MAX_PARSED or any(one.leads_elsewhere for one in commits):
         return None
-    found = tuple(_loaded(states, paths, overlays))
+    found = tuple(_load_snapshots(states, paths, overlays))
     return found if len(found) == len(states) else None
 
 
-def places_moved(base: str, files: Sequence[Path], target: str, *, tree: CommitTree) -> bool:
+def has_moved_paths(base: str, files: Sequence[Path], target: str, *, tree: CommitTree) -> bool:
     """Return whether a target has had other paths or overlays since the base.
 
     What it declared then stands in files that are not looked at now.
@@ -125,26 +127,37 @@ def places_moved(base: str, files: Sequence[Path], target: str, *, tree: CommitT
     """
     try:
         for file in files:
-            commits = [base, *(id_ for id_, _ in _rows(tree, [tree.to_git_path(file)], f"^{base}"))]
+            commits = [
+                base,
+                *(id_ for id_, _ in _list_commits(tree, [tree.to_git_path(file)], f"^{base}")),
+            ]
             if len(commits) > _LOOKED_AT:
                 return True
             states = {replace(tree, commit=commit).read_file(file) for commit in commits}
             now = read_file_inside(file, tree.show_path(file)) if file.exists() else None
-            if len({_places(data, file, target) for data in (*states, now)}) > 1:
+            if len({_read_paths(data, file, target) for data in (*states, now)}) > 1:
                 return True
     except (GitError, ConfigError, RefusedError):
         return True
     return False
 
 
-def _places(data: bytes | None, file: Path, target: str) -> tuple[Sequence[Path], Sequence[Path]]:
+def _read_paths(
+    data: bytes | None, file: Path, target: str
+) -> tuple[Sequence[Path], Sequence[Path]]:
     """Return paths and overlays of a target; without settings all that is beside them."""
-    known = settings.parse(data, file=file, display=file.name).targets if data is not None else {}
+    known = (
+        settings.parse_settings(data, file=file, display=file.name).targets
+        if data is not None
+        else {}
+    )
     found = known.get(target)
     return (found.paths, found.overlays) if found is not None else ((file.parent,), ())
 
 
-def _rows(tree: CommitTree, inside: Sequence[str], *revisions: str) -> list[tuple[str, str | None]]:
+def _list_commits(
+    tree: CommitTree, inside: Sequence[str], *revisions: str
+) -> list[tuple[str, str | None]]:
     """Yield (commit, parent) of the first-parent line, oldest first."""
     asked = [*_LINE, "--parents", f"-n{_LOOKED_AT}", tree.commit, *revisions, "--"]
     output = process.read_output([*asked, *(path or "." for path in inside)], tree.root)
@@ -152,7 +165,9 @@ def _rows(tree: CommitTree, inside: Sequence[str], *revisions: str) -> list[tupl
     return [(row[0], row[1] if row[1:] else None) for row in rows]
 
 
-def _window(tree: CommitTree, inside: Sequence[str], now: datetime) -> list[tuple[str, str | None]]:
+def _list_recent_commits(
+    tree: CommitTree, inside: Sequence[str], now: datetime
+) -> list[tuple[str, str | None]]:
     """(commit, parent) of the first-parent line within the window, oldest first.
 
     A commit is never older than one before it, whatever its date says: dates can be set. Commits
@@ -164,7 +179,7 @@ def _window(tree: CommitTree, inside: Sequence[str], now: datetime) -> list[tupl
     times = accumulate((int(at) for at, _ in dated), max)
     made = {id_: at for (_, id_), at in zip(dated, times, strict=True)}
     since = (now - timedelta(days=DAYS)).timestamp()
-    return [row for row in _rows(tree, inside) if made.get(row[0], 0) >= since]
+    return [row for row in _list_commits(tree, inside) if made.get(row[0], 0) >= since]
 
 
 def read_commit(id_: str, parent: str | None, root: Path, inside: Sequence[str]) -> Commit:
@@ -191,7 +206,7 @@ class Blobs:
 
     def __init__(self, root: Path, names: Collection[str] | None) -> None:
         self._root = root
-        self._words = None if names is None else _one_of(names)
+        self._words = None if names is None else _compile_names(names)
         self._kept: dict[str, bytes] = {}
         self._left = _MAX_BYTES
 
@@ -221,13 +236,13 @@ class Blobs:
         return b"\\" in piece or self._words is None or bool(self._words.search(piece))
 
 
-def _one_of(names: Collection[str]) -> re.Pattern[bytes]:
+def _compile_names(names: Collection[str]) -> re.Pattern[bytes]:
     """Any of these names, not as a part of a longer one."""
     listed = "|".join(sorted(map(re.escape, names)))
     return re.compile(f"(?<![\\w-])(?:{listed})(?![\\w-])".encode(), re.IGNORECASE)
 
 
-def _telling(commits: Sequence[Commit], blobs: Blobs) -> list[Commit]:
+def _select_relevant(commits: Sequence[Commit], blobs: Blobs) -> list[Commit]:
     """The last of those that changed a document that matters, oldest first."""
     found: list[Commit] = []
     for commit in reversed(commits):
@@ -258,14 +273,16 @@ class Snapshot:
         for name in sorted(self.files):
             below = is_within(inside, name) and (name == inside or is_wanted(name, inside))
             if below and not any(is_within(other, name) for other in left_out):
-                yield self.tree.show_git_path(name), partial(_same, self.files[name])
+                yield self.tree.show_git_path(name), partial(_return_data, self.files[name])
 
 
-def _same(data: bytes) -> bytes:
+def _return_data(data: bytes) -> bytes:
     return data
 
 
-def _states(tree: CommitTree, commits: Sequence[Commit], blobs: Blobs) -> Iterator[Snapshot]:
+def _build_snapshots(
+    tree: CommitTree, commits: Sequence[Commit], blobs: Blobs
+) -> Iterator[Snapshot]:
     """Before the first commit, and after each."""
     if not commits:
         return
@@ -280,7 +297,7 @@ def _states(tree: CommitTree, commits: Sequence[Commit], blobs: Blobs) -> Iterat
         yield Snapshot(tree, files, origin)
 
 
-def _newest(states: Iterator[Snapshot]) -> list[Snapshot]:
+def _limit_snapshots(states: Iterator[Snapshot]) -> list[Snapshot]:
     """The last states, as many as may be parsed; oldest first."""
     found, left = [], _MAX_PARSED
     for state in reversed(list(states)):
@@ -291,11 +308,11 @@ def _newest(states: Iterator[Snapshot]) -> list[Snapshot]:
     return found[::-1]
 
 
-def _loaded(
+def _load_snapshots(
     states: Sequence[Snapshot], paths: Sequence[Path], overlays: Sequence[Path]
 ) -> Iterator[Loaded]:
     for state in states:
         try:
-            yield loader.load(paths, overlays=overlays, tree=state)
+            yield loader.load_files(paths, overlays=overlays, tree=state)
         except (ConfigError, GitError):
             continue

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from reconciler.ci.build import Build
 from reconciler.config.schema import validator
-from reconciler.config.schema.errors import explain
+from reconciler.config.schema.errors import explain_errors
 from reconciler.config.yaml import reader
 from reconciler.errors import ConfigError, UsageError
 from reconciler.files import excerpts
@@ -39,7 +39,7 @@ class Guardrails:
 
 
 @dataclass(frozen=True, slots=True)
-class RateLimit:
+class RequestLimits:
     """Requests that may be sent with one key."""
 
     per_minute: int = 480
@@ -60,7 +60,7 @@ class Target:
     guardrails: Guardrails = Guardrails()
     unmanaged: str = "report"  # report | ignore | delete
     ignore: tuple[str, ...] = ()
-    rate_limit: RateLimit = RateLimit()
+    rate_limit: RequestLimits = RequestLimits()
     holds: tuple[Hold, ...] = ()  # drift that is shown and does not fail, for a while
     written: MappingNode | None = field(default=None, compare=False)
 
@@ -128,7 +128,9 @@ class RunFacts:
         return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def find(cwd: Path, *, environ: Mapping[str, str], file: Path | None = None) -> Path | None:
+def find_settings_file(
+    cwd: Path, *, environ: Mapping[str, str], file: Path | None = None
+) -> Path | None:
     """The settings file: `file`, else RECONCILER_CONFIG, else searched from `cwd` upward.
 
     The search ends at the git root, or at the root of the file system outside git.
@@ -145,7 +147,7 @@ def find(cwd: Path, *, environ: Mapping[str, str], file: Path | None = None) -> 
     return None
 
 
-def load(
+def load_settings(
     cwd: Path,
     *,
     environ: Mapping[str, str],
@@ -157,22 +159,24 @@ def load(
     Raises ConfigError with every finding.
     """
     given = tuple(Path(os.path.abspath(cwd / path)) for path in paths)  # noqa: PTH100  links stay as they are
-    found = find(cwd, file=file, environ=environ)
+    found = find_settings_file(cwd, file=file, environ=environ)
     if found is None:
         return Settings(
             {"default": Target("default", paths=given or (cwd,), own_paths=(cwd,))}, given=given
         )
-    display = _display(found, cwd)
+    display = _format_path(found, cwd)
     try:
         data = read_file_inside(found, display)
     except RefusedError as problem:
-        raise _unusable(display, problem) from None
+        raise _make_unusable_error(display, problem) from None
     if secrets := list(find_secret_keys(data, display)):
-        raise _broken(secrets, data.decode("utf-8-sig", "replace"))
-    return parse(data, file=found, display=display, given=given)
+        raise _make_settings_error(secrets, data.decode("utf-8-sig", "replace"))
+    return parse_settings(data, file=found, display=display, given=given)
 
 
-def parse(data: bytes, *, file: Path, display: str, given: tuple[Path, ...] = ()) -> Settings:
+def parse_settings(
+    data: bytes, *, file: Path, display: str, given: tuple[Path, ...] = ()
+) -> Settings:
     """Settings in the content of a file: that of the working tree, or of a commit.
 
     Args:
@@ -182,24 +186,24 @@ def parse(data: bytes, *, file: Path, display: str, given: tuple[Path, ...] = ()
         given: absolute paths from the command line, which win.
 
     """
-    node, text = _read(data, display)
+    node, text = _read_document(data, display)
     findings: list[Finding] = []
-    settings = _settings(node, file, given, findings)
+    settings = _build_settings(node, file, given, findings)
     if findings:
-        raise _broken(findings, text)
+        raise _make_settings_error(findings, text)
     return settings
 
 
-def _display(file: Path, cwd: Path) -> str:
+def _format_path(file: Path, cwd: Path) -> str:
     return (file.relative_to(cwd) if file.is_relative_to(cwd) else file).as_posix()
 
 
-def _unusable(display: str, problem: RefusedError) -> ConfigError:
+def _make_unusable_error(display: str, problem: RefusedError) -> ConfigError:
     finding = problem.finding
     return ConfigError(f"{display}: {finding.message}", findings=(finding,), why=finding.why)
 
 
-def _read(data: bytes, display: str) -> tuple[MappingNode, str]:
+def _read_document(data: bytes, display: str) -> tuple[MappingNode, str]:
     """The one document of the file, well-formed, and the text."""
     findings: list[Finding] = []
     found = reader.read_documents(data, display, findings)
@@ -209,13 +213,13 @@ def _read(data: bytes, display: str) -> tuple[MappingNode, str]:
         findings.append(make_error("R005", message, Source(display, 1), fix="write one mapping"))
     if not findings and not validator.accepts("reconciler", found[0].value):
         split = split_lines(text)
-        findings = explain("reconciler", found[0].value, found[0].source, lambda _: split)
+        findings = explain_errors("reconciler", found[0].value, found[0].source, lambda _: split)
     if findings:
-        raise _broken(findings, text)
+        raise _make_settings_error(findings, text)
     return found[0].value, text
 
 
-def _broken(findings: list[Finding], text: str) -> ConfigError:
+def _make_settings_error(findings: list[Finding], text: str) -> ConfigError:
     split = split_lines(text)
     shown = [excerpts.attach_excerpt(finding, lambda _: split) for finding in findings]
     shown.sort(key=lambda finding: finding.sort_key)
@@ -223,14 +227,14 @@ def _broken(findings: list[Finding], text: str) -> ConfigError:
     return ConfigError(f"{len(shown)} {noun} in the settings", findings=shown)
 
 
-def _settings(
+def _build_settings(
     node: MappingNode, file: Path, given: tuple[Path, ...], findings: list[Finding]
 ) -> Settings:
     targets = {}
     for name, about in node["targets"].items():
         known: Any = about or MappingNode()
-        own = _paths(known, "paths", file, [] if given else findings) or (file.parent,)
-        findings.extend(_ignored(known))
+        own = _resolve_paths(known, "paths", file, [] if given else findings) or (file.parent,)
+        findings.extend(_check_ignored(known))
         targets[name] = Target(
             name,
             host=known["host"].rstrip("/") if "host" in known else None,
@@ -238,30 +242,30 @@ def _settings(
             api_key_env=known.get("api_key_env"),
             paths=given or own,
             own_paths=own,
-            overlays=_paths(known, "overlays", file, findings),
-            guardrails=_guardrails(known.get("guardrails")),
+            overlays=_resolve_paths(known, "overlays", file, findings),
+            guardrails=_build_guardrails(known.get("guardrails")),
             unmanaged=known.get("unmanaged", "report"),
             ignore=tuple(known.get("ignore", ())),
-            rate_limit=RateLimit(**known.get("rate_limit", {})),
-            holds=read(known, findings, lambda one: _unknown_kind(one, "address")),
+            rate_limit=RequestLimits(**known.get("rate_limit", {})),
+            holds=read_holds(known, findings, lambda one: _check_address_kind(one, "address")),
             written=known,
         )
     return Settings(targets, file, given)
 
 
-def _guardrails(node: MappingNode | None) -> Guardrails:
+def _build_guardrails(node: MappingNode | None) -> Guardrails:
     if node is None:
         return Guardrails()
     return Guardrails(**node, written=node)
 
 
-def _ignored(node: Any) -> Iterator[Finding]:
+def _check_ignored(node: Any) -> Iterator[Finding]:
     """An address pattern of a kind that there is not would leave nothing alone, silently."""
     for index in range(len(node.get("ignore", ()))):
-        yield from _unknown_kind(node["ignore"], index)
+        yield from _check_address_kind(node["ignore"], index)
 
 
-def _unknown_kind(node: Any, key: str | int) -> Iterator[Finding]:
+def _check_address_kind(node: Any, key: str | int) -> Iterator[Finding]:
     """What is wrong with the address pattern at a place."""
     kind, slash, _ = node[key].partition("/")
     if "*" in kind or (slash and kind in KINDS):
@@ -272,7 +276,7 @@ def _unknown_kind(node: Any, key: str | int) -> Iterator[Finding]:
     yield make_error("R005", message, node.value_source(key), fix=fix, width=len(kind))
 
 
-def _paths(node: Any, key: str, file: Path, findings: list[Finding]) -> tuple[Path, ...]:
+def _resolve_paths(node: Any, key: str, file: Path, findings: list[Finding]) -> tuple[Path, ...]:
     """Paths of a target from the folder of the file; they may not leave the repository."""
     written: SequenceNode = node.get(key) or SequenceNode()
     root = find_git_root(file.parent) or Path(os.path.realpath(file.parent))
@@ -291,7 +295,7 @@ def _paths(node: Any, key: str, file: Path, findings: list[Finding]) -> tuple[Pa
 Faults = Callable[[Any], Iterator[Finding]]
 
 
-def read(target: Any, findings: list[Finding], faults: Faults) -> tuple[Hold, ...]:
+def read_holds(target: Any, findings: list[Finding], faults: Faults) -> tuple[Hold, ...]:
     """The holds of a target; a day that is none goes to `findings`.
 
     Args:

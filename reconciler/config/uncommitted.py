@@ -52,7 +52,7 @@ class Differences:
             )
 
 
-def compare(
+def compare_to_commit(
     loaded: Loaded,
     paths: Sequence[Path],
     overlays: Sequence[Path],
@@ -88,15 +88,15 @@ def compare(
         name
         for name, blob in blobs.items()
         if not name.startswith(links)
-        and (name not in there or not _same(name, blob, there[name], head.cwd))
+        and (name not in there or not _is_same_content(name, blob, there[name], head.cwd))
     ]
     gone = [name for name, blob in there.items() if blob.mode != LINK and name not in blobs]
     if gone:
-        _refuse_sparse({there[name].path: name for name in gone}, head.root)
+        _check_sparse_checkout({there[name].path: name for name in gone}, head.root)
     return Differences(head.commit, tuple(sorted({*moved, *gone})), tuple(dict.fromkeys(gaps)))
 
 
-def _same(name: str, blob: str, there: TreeObject, cwd: Path) -> bool:
+def _is_same_content(name: str, blob: str, there: TreeObject, cwd: Path) -> bool:
     """Whether a file is what a commit holds, ends of lines aside: git may turn them round."""
     if there.mode == LINK or blob == there.oid:  # what a link leads to is no part of a commit
         return True
@@ -109,7 +109,7 @@ def _same(name: str, blob: str, there: TreeObject, cwd: Path) -> bool:
     return there.oid in {compute_blob_id(form, algorithm) for form in forms}
 
 
-def _refuse_sparse(gone: Mapping[str, str], root: Path) -> None:
+def _check_sparse_checkout(gone: Mapping[str, str], root: Path) -> None:
     """Files that are not in the folder because nobody asked for them have not gone."""
     output = process.read_output(["ls-files", "-t", "-z", "--", *gone], root)
     rows = (row.partition(b" ") for row in output.split(b"\0") if row)

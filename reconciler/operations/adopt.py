@@ -200,8 +200,8 @@ def _find_failures(
         return
     tree = Patched(given.tree, patches)
     try:
-        loaded = loader.load(given.target.paths, overlays=given.target.overlays, tree=tree)
-        made = config_loaded.expand(loaded, matching.list_project_names(found.world.live))
+        loaded = loader.load_files(given.target.paths, overlays=given.target.overlays, tree=tree)
+        made = config_loaded.expand_templates(loaded, matching.list_project_names(found.world.live))
     except ConfigError as error:
         yield from _blame_edits(error, edits)
         return

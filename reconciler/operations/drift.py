@@ -95,7 +95,7 @@ def read(target: Target, ref: str, facts: RunFacts) -> DriftInputs:
     tree = state.tree(cwd=facts.cwd) if state is not None and ref == "HEAD" else None
     if tree is None:
         tree = repository.open_commit(ref, cwd=facts.cwd, at=target.paths[0])
-    loaded = loader.load(target.paths, overlays=target.overlays, tree=tree)
+    loaded = loader.load_files(target.paths, overlays=target.overlays, tree=tree)
     base = Base(ref, tree.commit)
     return DriftInputs(
         target, base, tree, loaded, state, _find_last_apply(target, tree, loaded, state)
@@ -121,7 +121,7 @@ def _find_last_apply(
         if applied.commit == commit:
             return LastApply(commit, loaded, is_behind=False)
         earlier = repository.open_commit(applied.commit, cwd=tree.cwd, at=root, may_lack_paths=True)
-        then = loader.load(target.paths, overlays=target.overlays, tree=earlier)
+        then = loader.load_files(target.paths, overlays=target.overlays, tree=earlier)
         until = repository.read_commit_time(commit, cwd=root)
     except ReconcilerError:  # not here, or of another time: then nothing is known about it
         return None
@@ -229,7 +229,9 @@ def _expand_applied(world: World, last_apply: LastApply | None) -> Declared | No
     """Return what was declared at the commit that was applied last, if that is known."""
     if last_apply is None or last_apply.loaded is None:
         return None
-    return config_loaded.expand(last_apply.loaded, matching.list_project_names(world.live))
+    return config_loaded.expand_templates(
+        last_apply.loaded, matching.list_project_names(world.live)
+    )
 
 
 def _time_commits(until: datetime | None) -> Callable[[Change], datetime | None]:

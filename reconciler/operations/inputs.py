@@ -110,7 +110,7 @@ def read(
     loaded.draft.forget()
     findings, is_clean = known.findings, False
     if state is not None and (head := state.tree(cwd=facts.cwd)) is not None:
-        differences = uncommitted.compare(
+        differences = uncommitted.compare_to_commit(
             loaded, target.paths, target.overlays, head, settings.file
         )
         findings, is_clean = (*findings, *differences.findings()), not differences.files
@@ -131,7 +131,7 @@ def read(
 def load_files(settings: Settings, target: Target, cwd: Path) -> Loaded:
     """Load the files of the working tree; raise ConfigError with every finding."""
     tree = WorkingTree(cwd=cwd, anchor=settings.folder, skip=frozenset(target.overlays))
-    return loader.load(target.paths, overlays=target.overlays, tree=tree)
+    return loader.load_files(target.paths, overlays=target.overlays, tree=tree)
 
 
 def count_ignored(target: Target, loaded: Loaded) -> int:
@@ -191,7 +191,9 @@ def _load_base(
         if then is None:
             why = f"target {target.name} is not in its reconciler.yaml"
             return None, (_report_unreadable(why, base),)
-        loaded = loader.load(then.paths, overlays=then.overlays, tree=tree, like=like, warn=False)
+        loaded = loader.load_files(
+            then.paths, overlays=then.overlays, tree=tree, like=like, warn=False
+        )
         loaded.draft.forget()
     except ConfigError as error:
         first = error.findings[0] if error.findings else None
@@ -211,7 +213,9 @@ def _read_earlier_target(settings: Settings, target: Target, tree: CommitTree) -
     if data is None:
         return target
     display = tree.show_path(settings.file)
-    then = config_settings.parse(data, file=settings.file, display=display, given=settings.given)
+    then = config_settings.parse_settings(
+        data, file=settings.file, display=display, given=settings.given
+    )
     return then.targets.get(target.name)
 
 
@@ -285,4 +289,4 @@ def read_other_declarations(inputs: Inputs) -> OtherDeclarations:
     else:
         whole = (inputs.repository.root if inputs.repository is not None else cwd,)
     tree = WorkingTree(cwd=cwd, anchor=settings.folder)
-    return other_files.look(whole, tree, inputs.loaded.blobs.keys())
+    return other_files.read_other_files(whole, tree, inputs.loaded.blobs.keys())

@@ -110,7 +110,7 @@ def observe(
     reads_before = reader.reads
     directory = key_access.directory(reader)
     names = directory.project_names()
-    desired = config_loaded.expand(loaded, names)
+    desired = config_loaded.expand_templates(loaded, names)
     base_declared, findings = config_loaded.expand_base(base, names)
     wanted = selection.list_concerned(desired, base_declared, options)
     live = live_reader.read(
@@ -135,7 +135,9 @@ def observe(
     past: tuple[Declared, ...] = ()
     if history is not None and (needed := incremental.find_needed_history(compared.changes, live)):
         earlier = history.read_recent(needed.names)
-        past = tuple(needed.restrict(config_loaded.expand(state, names)) for state in earlier)
+        past = tuple(
+            needed.restrict(config_loaded.expand_templates(state, names)) for state in earlier
+        )
     begun = policy_history.find_begun(
         reader, compared, desired, live, history=history, projects=names
     )

@@ -56,7 +56,7 @@ class History:
         if tree is None:
             return ()
         paths, overlays = self.target.paths, self.target.overlays
-        return recent_commits.load(paths, overlays, words, tree=tree, now=self.now)
+        return recent_commits.load_recent(paths, overlays, words, tree=tree, now=self.now)
 
     def read_since_base(self, words: Collection[str]) -> Sequence[Loaded] | None:
         """Return what documents with one of these words said after each commit since the base.
@@ -67,9 +67,9 @@ class History:
         if self.base is None or tree is None:
             return None
         commit, paths, overlays = self.base.commit, self.target.paths, self.target.overlays
-        if recent_commits.places_moved(commit, self.settings, self.target.name, tree=tree):
+        if recent_commits.has_moved_paths(commit, self.settings, self.target.name, tree=tree):
             return None
-        return recent_commits.since(commit, paths, overlays, words, tree=tree)
+        return recent_commits.load_since(commit, paths, overlays, words, tree=tree)
 
     def find_base_time(self) -> datetime | None:
         """Return when the base was committed, by the clock of this machine."""
@@ -112,7 +112,9 @@ def find_begun(
     }
     declared = []
     for state in states:
-        then = references.respell_references(loaded.expand(state, projects), live, desired)
+        then = references.respell_references(
+            loaded.expand_templates(state, projects), live, desired
+        )
         declared.append(replace(then, resources={**unchanged, **then.resources}))
     skew = timedelta(seconds=reader.clock_skew_s or 0.0)
     committed = history.find_base_time()

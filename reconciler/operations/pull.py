@@ -7,7 +7,7 @@ from typing import Any
 from reconciler.config import loaded as config_loaded
 from reconciler.config.edit import selection
 from reconciler.config.edit.documents import Item, SkippedEdit
-from reconciler.config.edit.selection import Choice, Kept, Pulled
+from reconciler.config.edit.selection import Choice, KeptChange, PullSelection
 from reconciler.errors import ApiError, AuthenticationError
 from reconciler.kinds import KINDS
 from reconciler.live import key_access
@@ -59,7 +59,7 @@ def pull(
     loaded: config_loaded.Loaded,
     choice: Choice,
     base: config_loaded.Loaded | None = None,
-) -> Pulled:
+) -> PullSelection:
     """Read everything live that `choice` asks for, and the documents that stand for it.
 
     What git has changed since the base, and PostHog does not have yet, is left to the files.
@@ -67,10 +67,10 @@ def pull(
     directory = key_access.directory(reader)
     choice.check(directory.projects)
     names = directory.project_names()
-    whole = config_loaded.expand(loaded, names)
+    whole = config_loaded.expand_templates(loaded, names)
     picked = {a: r for a, r in whole.resources.items() if choice.covers(a)}
     ids = {
-        Address("Project", (slug, name)): selection.first(found)
+        Address("Project", (slug, name)): selection.find_oldest_id(found)
         for slug, projects in directory.projects.items()
         for name, found in projects.items()
     }
@@ -82,7 +82,7 @@ def pull(
     world = _World(
         live, whole, references.respell_references(then, live, whole) if then is not None else None
     )
-    pulled, known = Pulled(unreadable=live.unreadable), set[int]()
+    pulled, known = PullSelection(unreadable=live.unreadable), set[int]()
     changes = list(_changes(world, loaded, pulled, known, picked))
     _removed(world, choice, pulled, known, changes)
     pulled.others(live, choice, known)
@@ -94,7 +94,7 @@ def pull(
 def _changes(
     world: _World,
     loaded: config_loaded.Loaded,
-    pulled: Pulled,
+    pulled: PullSelection,
     known: set[int],
     picked: dict[Address, Resource],
 ) -> Iterator[Change]:
@@ -109,7 +109,7 @@ def _changes(
     for address, resource in picked.items():
         there = found.find_candidates(resource)
         if len(there) > 1:
-            chosen = selection.first(one.id for one in there)
+            chosen = selection.find_oldest_id(one.id for one in there)
             there = tuple(one for one in there if one.id == chosen)
         known |= {id(one) for one in there}
         if (address.kind, address.parts[:-1]) in closed:
@@ -122,11 +122,11 @@ def _changes(
         was_there = then is None or (bool(then.spec or then.source) and not then.lifecycle.absent)
         if resource.lifecycle.absent:
             if there and then is not None and was_there:
-                pulled.kept.append(Kept(address))
+                pulled.kept.append(KeptChange(address))
         elif not there:
             pulled.missing.append(resource)
             if not was_there:
-                pulled.kept.append(Kept(address))
+                pulled.kept.append(KeptChange(address))
         elif address in loaded.declared.resources:
             alone = there[0].address not in live.twins
             left = world.left(change)
@@ -135,7 +135,7 @@ def _changes(
             pulled.templated(resource, change)
 
 
-def _written(item: Item, live: Live, pulled: Pulled) -> Item:
+def _written(item: Item, live: Live, pulled: PullSelection) -> Item:
     """Return the item with ids as PostHog has them where no name is, without what it refuses.
 
     A condition on a flag or a cohort that has gone since stays stored until the next save.
@@ -166,7 +166,7 @@ def _plain(kind: str) -> Callable[[Any], Any]:
 
 
 def _removed(
-    world: _World, choice: Choice, pulled: Pulled, known: set[int], changes: list[Change]
+    world: _World, choice: Choice, pulled: PullSelection, known: set[int], changes: list[Change]
 ) -> None:
     """Keep out what has left the files since the base, although it is still live."""
     gone, _ = three_way.find_removals(
@@ -175,10 +175,12 @@ def _removed(
     for change in gone:
         if change.before is not None:
             known.add(id(change.before))
-            pulled.kept.append(Kept(change.address))
+            pulled.kept.append(KeptChange(change.address))
 
 
-def _awaited(reader: Reader, live: Live, kept: list[Kept], changes: list[Change]) -> Iterator[Kept]:
+def _awaited(
+    reader: Reader, live: Live, kept: list[KeptChange], changes: list[Change]
+) -> Iterator[KeptChange]:
     """Yield the same with the requests that it waits for: one listing a project, if needed."""
     of = {change.address: change for change in changes}
     gated = (one.address for one in kept if KINDS[one.address.kind].gated)

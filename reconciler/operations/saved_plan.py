@@ -94,7 +94,7 @@ def expand_files(
     """Return the files that a plan is about; GuardrailError if they are others."""
     basis = _basis(saved)
     names = {slug: tuple(place.projects) for slug, place in basis.organizations.items()}
-    desired = config_loaded.expand(loaded, names)
+    desired = config_loaded.expand_templates(loaded, names)
     if snapshot.digest(desired) != saved.desired_digest:
         made = f" (it was made from commit {basis.commit[:12]})" if basis.commit else ""
         raise GuardrailError(

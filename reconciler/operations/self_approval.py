@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Final
 
-from reconciler.config.lineage import Document, Lineage, Moment
+from reconciler.config.lineage import DocumentHistory, Lineage, Moment
 from reconciler.errors import ApiError, AuthenticationError, GitError
 from reconciler.git import repository
 from reconciler.kinds import KINDS
@@ -55,7 +55,7 @@ class SelfApprovalCheck:
         self._met: dict[str, dict[str, Person]] = {
             slug: dict(people) for slug, people in live.people.items() if people
         }
-        self._documents: dict[Address, Document] = {}
+        self._documents: dict[Address, DocumentHistory] = {}
         self._written: dict[str, Authorship] = {}
         self._me = live.me.id if live.me is not None else None
 
@@ -243,7 +243,7 @@ class SelfApprovalCheck:
             mailmap=self._since is not None and lineage.has_moved(".mailmap", self._since),
         )
 
-    def _document(self, address: Address, resource: Resource) -> Document:
+    def _document(self, address: Address, resource: Resource) -> DocumentHistory:
         if address not in self._documents:
             assert self._lineage is not None  # noqa: S101  the caller looked
             former = resource.lifecycle.renamed_from
@@ -253,7 +253,7 @@ class SelfApprovalCheck:
         return self._documents[address]
 
     def _starts(
-        self, document: Document, facts: Iterable[ProposedValue], request: ChangeRequest
+        self, document: DocumentHistory, facts: Iterable[ProposedValue], request: ChangeRequest
     ) -> tuple[list[str], bool]:
         """Find the commits a request may have been filed for, and whether it was for one.
 
@@ -291,7 +291,9 @@ class SelfApprovalCheck:
         )
         return ahead or moment.dated > moment.at
 
-    def _is_news(self, document: Document, commit: str, facts: Iterable[ProposedValue]) -> bool:
+    def _is_news(
+        self, document: DocumentHistory, commit: str, facts: Iterable[ProposedValue]
+    ) -> bool:
         """Return whether something of a commit was made since the base."""
         if self._since is None:
             return True
@@ -307,7 +309,7 @@ class _Blame:
     is_cut: bool  # whether the history ends before one of them
 
 
-def _blame(document: Document, start: str, facts: Iterable[ProposedValue]) -> _Blame:
+def _blame(document: DocumentHistory, start: str, facts: Iterable[ProposedValue]) -> _Blame:
     """Find which commits wrote what a request proposes, as of the commit it was filed for."""
     certain, doubtful, is_cut = set[str](), set[str](), False
     spec = document.state(start)

@@ -20,14 +20,14 @@ def validate(
     """Return what only the live side can say about the files: names, approvers, plan, scopes."""
     directory = key_access.directory(reader)
     names = directory.project_names()
-    desired = selection.select_declared(config_loaded.expand(loaded, names), options)
+    desired = selection.select_declared(config_loaded.expand_templates(loaded, names), options)
     pinned = find_pins(desired, directory)
     asked = desired.resources.keys()
     named = references.list_id_references(asked, desired)
     live = live_reader.read(reader, directory, asked, pinned, named=named)
     live = live_reader.read_gates(reader, live, directory, (), pinned)  # who the key acts as
     seen = satisfiability.assess(desired, live)
-    found = live_checks.findings(
+    found = live_checks.check_live(
         desired,
         live,
         unresolved=seen.unresolved,
@@ -35,7 +35,7 @@ def validate(
         obstacles=seen.obstacles,
         scopes=read_key_scopes(reader),
         templates=[
-            (one, config_loaded.project_names(one.organization, loaded.declared, names))
+            (one, config_loaded.list_project_names(one.organization, loaded.declared, names))
             for one in loaded.templates
             if one.organization in names
         ],

@@ -92,7 +92,7 @@ def plan(repo, *, base=None, token=None, time=None, **options):
         limits=options.pop("patience", Limits()),
     )
     tree = working_tree.WorkingTree(cwd=repo.folder, anchor=repo.folder)
-    loaded = loader.load((Path("all.yaml"),), tree=tree)
+    loaded = loader.load_files((Path("all.yaml"),), tree=tree)
     chosen = PlanOptions(**options)
     world = operations_plan.observe(writer, loaded, chosen, base)
     made = operations_plan.plan(

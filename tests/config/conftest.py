@@ -29,7 +29,7 @@ class Folder:
         """What `paths` declare; all of the folder, if none is named."""
         tree = working_tree.WorkingTree(self.path)
         named = [Path(path) for path in paths or (".",)]
-        return loader.load(named, overlays=[Path(path) for path in overlays], tree=tree)
+        return loader.load_files(named, overlays=[Path(path) for path in overlays], tree=tree)
 
     def errors(self, *paths, overlays=()):
         """The findings of a refusal."""

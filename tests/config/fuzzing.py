@@ -85,7 +85,7 @@ def check(data):
     """Only the program's own error ever escapes, every finding has its place, and it is quick."""
     started = time.process_time()
     try:
-        found = loader.load([Path("a.yaml")], tree=Memory({"a.yaml": data})).declared.findings
+        found = loader.load_files([Path("a.yaml")], tree=Memory({"a.yaml": data})).declared.findings
     except ConfigError as error:
         found = error.findings
         assert found
@@ -106,11 +106,11 @@ def check_layers(data, other):
     tree = Memory({"a.yaml": data, OVER: other})
     found = []
     try:
-        loader.load([Path("a.yaml")], overlays=[Path(OVER)], tree=tree)
+        loader.load_files([Path("a.yaml")], overlays=[Path(OVER)], tree=tree)
     except ConfigError as error:
         found += error.findings
     try:
-        settings.parse(data, file=Path("/x/reconciler.yaml"), display="reconciler.yaml")
+        settings.parse_settings(data, file=Path("/x/reconciler.yaml"), display="reconciler.yaml")
     except ConfigError as error:
         found += error.findings
     assert time.process_time() - started < 4

@@ -60,7 +60,7 @@ def read_text(data):
 def load_documents(data):
     """Load a file, and accept that it is refused."""
     with suppress(ConfigError):
-        loader.load([Path("a")], tree=Memory({"a": data}))
+        loader.load_files([Path("a")], tree=Memory({"a": data}))
 
 
 TABLES = {"texts": (TEXTS, read_text), "documents": (DOCUMENTS, load_documents)}

@@ -3,7 +3,7 @@
 import pytest
 
 from reconciler.config import loader
-from reconciler.config.loaded import expand
+from reconciler.config.loaded import expand_templates
 from reconciler.files import working_tree
 from reconciler.git import repository as git_repository
 
@@ -23,17 +23,17 @@ def both(repository):
     def load(overlays=()):
         over = [repository.path / path for path in overlays]
         here = working_tree.WorkingTree(repository.path, skip=frozenset(over))
-        now = loader.load([repository.path / "config"], overlays=over, tree=here)
+        now = loader.load_files([repository.path / "config"], overlays=over, tree=here)
         there = git_repository.open_commit("HEAD", cwd=repository.path)
         paths = [repository.path / "config"]
-        alone = loader.load(paths, overlays=over, tree=there)
-        return now, loader.load(paths, overlays=over, tree=there, like=now, warn=False), alone
+        alone = loader.load_files(paths, overlays=over, tree=there)
+        return now, loader.load_files(paths, overlays=over, tree=there, like=now, warn=False), alone
 
     return load
 
 
 def _meaning(loaded):
-    declared = expand(loaded, {"acme": ["Web", "App"]})
+    declared = expand_templates(loaded, {"acme": ["Web", "App"]})
     return {
         address: (resource, resource.source, dict(resource.spec))
         for address, resource in declared.resources.items()

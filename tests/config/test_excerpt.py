@@ -106,7 +106,7 @@ def test_distances_count_edits():
 def test_a_schema_that_is_not_installed_is_a_clear_error():
     """Not a traceback."""
     with pytest.raises(ConfigError, match=r"nothing_here\.schema\.json"):
-        validator.text("NothingHere")
+        validator.read_text("NothingHere")
 
 
 def test_schemas_of_the_package_win_over_those_beside_it(tmp_path, monkeypatch):
@@ -116,6 +116,6 @@ def test_schemas_of_the_package_win_over_those_beside_it(tmp_path, monkeypatch):
         (tmp_path / name / "x.schema.json").write_text(f'{{"title": "{name}"}}')
     monkeypatch.setattr(validator, "FOLDERS", (tmp_path / "package", tmp_path / "beside"))
 
-    assert "package" in validator.text("X")
+    assert "package" in validator.read_text("X")
     (tmp_path / "package" / "x.schema.json").unlink()
-    assert "beside" in validator.text("X")
+    assert "beside" in validator.read_text("X")

@@ -98,14 +98,14 @@ def test_without_git_the_anchor_is_what_links_may_not_leave(folder):
 
     assert (
         len(
-            loader.load(
+            loader.load_files(
                 [config], tree=working_tree.WorkingTree(config, anchor=top)
             ).declared.resources
         )
         == 2
     )
     with pytest.raises(ConfigError, match="1 error"):
-        loader.load([config], tree=working_tree.WorkingTree(config))
+        loader.load_files([config], tree=working_tree.WorkingTree(config))
 
 
 @pytest.mark.parametrize("name", ["b.YAML", "b.Yml", "deep/er/b.yAmL"])
@@ -141,7 +141,7 @@ from reconciler.errors import ConfigError
 
 def look(folder):
     try:
-        loaded = loader.load([folder], tree=files.WorkingTree(folder))
+        loaded = loader.load_files([folder], tree=files.WorkingTree(folder))
         return [str(address) for address in loaded.declared.resources]
     except ConfigError as error:
         return [finding.source.file for finding in error.findings]
@@ -227,7 +227,7 @@ def test_the_working_folder_is_never_searched_for_modules(inside):
     (inside.path / "yaml.py").write_text("raise SystemExit('imported')")
     code = (
         "from pathlib import Path\nfrom reconciler.config import loader\n"
-        "print(len(loader.load([Path('a.yaml')]).declared.resources))"
+        "print(len(loader.load_files([Path('a.yaml')]).declared.resources))"
     )
     root = Path(__file__).parents[2]
     done = subprocess.run(

@@ -19,7 +19,7 @@ def load(repository, ref, *paths, overlays=(), may_lack_paths=False):
     """What a commit declares."""
     tree = git_repository.open_commit(ref, cwd=repository.path, may_lack_paths=may_lack_paths)
     named = [Path(path) for path in paths or (".",)]
-    return loader.load(named, overlays=[Path(path) for path in overlays], tree=tree).declared
+    return loader.load_files(named, overlays=[Path(path) for path in overlays], tree=tree).declared
 
 
 def names(declared):
@@ -246,9 +246,9 @@ def test_nothing_is_fetched_from_a_promisor(repository, tmp_path):
 def changed(repository, *paths, settings=None):
     """Files that differ from HEAD, as a plan would name them."""
     named = [Path(path) for path in paths or (".",)]
-    loaded = loader.load(named, tree=working_tree.WorkingTree(repository.path))
+    loaded = loader.load_files(named, tree=working_tree.WorkingTree(repository.path))
     head = git_repository.open_commit("HEAD", cwd=repository.path)
-    return uncommitted.compare(loaded, named, (), head, settings).files
+    return uncommitted.compare_to_commit(loaded, named, (), head, settings).files
 
 
 def test_what_was_changed_is_seen(repository):
@@ -373,7 +373,7 @@ def test_the_repository_is_that_of_the_files(repository, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     tree = git_repository.open_commit("HEAD", cwd=outside, at=repository.path / "a")
-    declared = loader.load([repository.path / "a"], tree=tree).declared
+    declared = loader.load_files([repository.path / "a"], tree=tree).declared
 
     assert declared.origin == commit
     assert [str(repository.path / "a/x.yaml")] == [
@@ -438,7 +438,7 @@ def test_ten_thousand_files_take_two_calls_of_git(repository, monkeypatch):
     calls = []
     real = subprocess.run
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: calls.append(a[0]) or real(*a, **k))
-    loader.load([Path()], tree=tree)
+    loader.load_files([Path()], tree=tree)
 
     assert len(calls) == 2
 

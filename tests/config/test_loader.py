@@ -388,7 +388,7 @@ def test_without_a_tree_the_current_folder_is_read(folder, monkeypatch):
     """As the commands call it."""
     folder.write({"config/a.yaml": ROLE.format("A")})
     monkeypatch.chdir(folder.path)
-    (resource,) = loader.load([Path("config")]).declared.resources.values()
+    (resource,) = loader.load_files([Path("config")]).declared.resources.values()
 
     assert str(resource.source) == "config/a.yaml:1:1"
 
@@ -397,7 +397,7 @@ def test_a_path_outside_the_current_folder_is_shown_as_it_is(folder, tmp_path):
     """Absolute, where nothing relative would say it."""
     folder.write({"config/a.yaml": ROLE.format("A"), "elsewhere/x": ""})
     tree = working_tree.WorkingTree(tmp_path / "elsewhere")
-    (resource,) = loader.load([tmp_path / "config"], tree=tree).declared.resources.values()
+    (resource,) = loader.load_files([tmp_path / "config"], tree=tree).declared.resources.values()
 
     assert resource.source.file == str(tmp_path / "config" / "a.yaml")
 

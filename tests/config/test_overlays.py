@@ -161,7 +161,7 @@ def test_an_overlay_on_one_project_goes_over_the_template(folder):
             "over/a.yaml": HEAD + "spec: {name: W}\n",
         }
     )
-    declared = config_loaded.expand(folder.load("base", overlays=["over"]))
+    declared = config_loaded.expand_templates(folder.load("base", overlays=["over"]))
     names = {
         address.project: (resource.spec["name"], resource.spec["tags"])
         for address, resource in declared.resources.items()
@@ -184,7 +184,7 @@ def expanded(folder, **overlays):
     project = "kind: Project\nmetadata: {{organization: acme, name: {}}}\n---\n"
     folder.write({"base/a.yaml": project.format("Web") + project.format("Mobile") + TEMPLATE})
     folder.write({f"{name}/a.yaml": text for name, text in overlays.items()})
-    declared = config_loaded.expand(folder.load("base", overlays=list(overlays)))
+    declared = config_loaded.expand_templates(folder.load("base", overlays=list(overlays)))
     return {
         address.project: (resource.spec["name"], resource.spec["tags"])
         for address, resource in declared.resources.items()

@@ -110,8 +110,8 @@ def test_any_text_ends_in_documents_or_findings(content):
         assert excerpts.attach_excerpt(finding, lambda _: split).width >= 1
     for document in found:
         written = build.classify(document, findings)
-        if written is not None and build.check(written, lambda _: split) == []:
-            build.build(written, findings)
+        if written is not None and build.check_schema(written, lambda _: split) == []:
+            build.build_resource(written, findings)
 
 
 @patient
@@ -124,7 +124,7 @@ def test_any_bytes_end_in_documents_or_findings(content):
 WHOLE = "---\n".join(
     json.dumps(example, indent=1) + "\n"
     for kind in KINDS
-    for example in validator.load(kind)["examples"]
+    for example in validator.load_schema(kind)["examples"]
 )
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from reconciler.config.yaml import reader
-from reconciler.config.yaml.scalars import resolve
+from reconciler.config.yaml.scalars import resolve_scalar
 
 TEXT = [
     "no", "No", "NO", "yes", "Yes", "on", "On", "off", "OFF", "y", "n", "Y", "N",
@@ -26,13 +26,13 @@ VALUES = {
 @pytest.mark.parametrize("raw", TEXT)
 def test_what_yaml_1_1_takes_for_something_else_is_text(raw):
     """Norway, octals, sexagesimals, dates."""
-    assert raw == resolve(raw)
+    assert raw == resolve_scalar(raw)
 
 
 @pytest.mark.parametrize(("raw", "value"), VALUES.items())
 def test_the_core_schema_of_yaml_1_2_is_what_counts(raw, value):
     """Same value and same type: 1.0 is no int, true is no 1."""
-    found = resolve(raw)
+    found = resolve_scalar(raw)
 
     assert value == found
     assert type(value) is type(found)
@@ -44,7 +44,7 @@ def test_the_core_schema_of_yaml_1_2_is_what_counts(raw, value):
 def test_numbers_that_cannot_be_sent_are_refused(raw):
     """JSON has no infinity, and no computer has the rest."""
     with pytest.raises(ValueError, match="number"):
-        resolve(raw)
+        resolve_scalar(raw)
 
 
 @pytest.mark.parametrize("raw", [*TEXT, *VALUES])

@@ -29,14 +29,14 @@ def fields(node, path=()):
 FIELDS = [
     pytest.param(path, about, id=".".join((name, *path)))
     for name in NAMES
-    for path, about in fields(schema_validator.load(name))
+    for path, about in fields(schema_validator.load_schema(name))
 ]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_schema_is_one_in_draft_7_and_in_2020_12(name):
     """Editors know the first; both mean the same."""
-    loaded = schema_validator.load(name)
+    loaded = schema_validator.load_schema(name)
 
     assert loaded["$schema"] == "http://json-schema.org/draft-07/schema#"
     jsonschema.Draft7Validator.check_schema(loaded)
@@ -45,13 +45,13 @@ def test_a_schema_is_one_in_draft_7_and_in_2020_12(name):
     )
     assert "definitions" not in loaded
     for word in ("$ref", "dependencies", "unevaluatedProperties", "additionalItems"):
-        assert f'"{word}"' not in schema_validator.text(name)
+        assert f'"{word}"' not in schema_validator.read_text(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_examples_are_accepted_by_every_validator(name):
     """Quick and slow, old and new draft."""
-    loaded = schema_validator.load(name)
+    loaded = schema_validator.load_schema(name)
 
     assert loaded["examples"]
     for example in loaded["examples"]:
@@ -83,20 +83,22 @@ def test_every_spec_field_has_an_example_that_its_schema_accepts(path, about):
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 def test_defaults_are_those_of_the_kind(kind):
     """Said once in the schema for people, once in the kind for the planner: the same."""
-    spec = schema_validator.at(kind.name, "spec")["properties"]
+    spec = schema_validator.find_schema(kind.name, "spec")["properties"]
     described = {name: about["default"] for name, about in spec.items() if "default" in about}
 
     assert kind.defaults.items() <= described.items()
     assert (
         kind.protected
-        is schema_validator.at(kind.name, "metadata", "lifecycle", "prevent_destroy")["default"]
+        is schema_validator.find_schema(kind.name, "metadata", "lifecycle", "prevent_destroy")[
+            "default"
+        ]
     )
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 def test_spec_fields_name_the_field_of_the_api(kind):
     """Top-level ones, so that a mistaken API name gets its suggestion."""
-    for name, about in schema_validator.at(kind.name, "spec")["properties"].items():
+    for name, about in schema_validator.find_schema(kind.name, "spec")["properties"].items():
         assert about["x-api"], name
         assert "(API: " in about["description"], name
 
@@ -104,28 +106,32 @@ def test_spec_fields_name_the_field_of_the_api(kind):
 def test_every_kind_has_a_schema_and_the_key_field_in_its_metadata():
     """By its name in snake case."""
     for kind in KINDS.values():
-        assert (ROOT / "schemas" / schema_validator.file_name(kind.name)).is_file()
-        assert schema_validator.at(kind.name, "metadata", kind.key)["type"] == "string"
+        assert (ROOT / "schemas" / schema_validator.build_file_name(kind.name)).is_file()
+        assert schema_validator.find_schema(kind.name, "metadata", kind.key)["type"] == "string"
 
 
 def test_a_part_of_a_schema_is_found_by_its_path():
     """Through lists as well; None where there is nothing."""
-    assert schema_validator.at("FeatureFlag", "spec", "filters", "groups", "variant")["type"] == [
+    assert schema_validator.find_schema("FeatureFlag", "spec", "filters", "groups", "variant")[
+        "type"
+    ] == [
         "string",
         "null",
     ]
-    assert schema_validator.at("FeatureFlag", "spec", "nope") is None
-    assert schema_validator.at("FeatureFlag", "spec", "name", "deeper") is None
+    assert schema_validator.find_schema("FeatureFlag", "spec", "nope") is None
+    assert schema_validator.find_schema("FeatureFlag", "spec", "name", "deeper") is None
     assert {
         ("spec", "filters", "multivariate", "variants"): "key",
         ("metadata", "silence"): "check",
-    } == schema_validator.natural_keys("FeatureFlag")
+    } == schema_validator.find_natural_keys("FeatureFlag")
 
 
 def test_defaults_of_the_settings_are_those_of_the_code():
     """The schema describes what settings.Target does."""
-    target = schema_validator.at("reconciler", "targets")["additionalProperties"]["properties"]
-    limits, rate = settings.Guardrails(), settings.RateLimit()
+    target = schema_validator.find_schema("reconciler", "targets")["additionalProperties"][
+        "properties"
+    ]
+    limits, rate = settings.Guardrails(), settings.RequestLimits()
     described = target["guardrails"]["properties"].items()
     defaults = {name: about["default"] for name, about in described}
 
@@ -142,5 +148,5 @@ def test_defaults_of_the_settings_are_those_of_the_code():
 def test_schemas_are_written_in_one_form():
     """Two spaces, one line end: diffs stay small."""
     for name in NAMES:
-        text = schema_validator.text(name)
+        text = schema_validator.read_text(name)
         assert json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n" == text

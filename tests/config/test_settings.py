@@ -29,7 +29,7 @@ targets:
 
 def load(folder, **options):
     """Settings as read in the folder, without an environment."""
-    return settings.load(folder.path, **({"environ": {}} | options))
+    return settings.load_settings(folder.path, **({"environ": {}} | options))
 
 
 def test_everything_is_read(folder):
@@ -48,7 +48,7 @@ def test_everything_is_read(folder):
         guardrails=settings.Guardrails(1, 12.5, allow_weakening=True),
         unmanaged="delete",
         ignore=("FeatureFlag/*/*/experiment-*",),
-        rate_limit=settings.RateLimit(100, 1000),
+        rate_limit=settings.RequestLimits(100, 1000),
     ) == found.target("production")
     assert found.file == here / "reconciler.yaml"
     assert found.folder == here
@@ -75,7 +75,7 @@ def test_without_a_file_there_is_one_target(folder):
 def test_paths_of_the_command_line_win_and_are_from_the_current_folder(folder):
     """Not from the folder of the file."""
     folder.write({"reconciler.yaml": WHOLE, "below/x": ""})
-    found = settings.load(folder.path / "below", paths=[Path("mine")], environ={})
+    found = settings.load_settings(folder.path / "below", paths=[Path("mine")], environ={})
 
     assert found.target("production").paths == (folder.path / "below" / "mine",)
 
@@ -84,11 +84,14 @@ def test_the_file_is_searched_upward_to_the_git_root(folder):
     """And not beyond it."""
     folder.write({"reconciler.yaml": WHOLE, "a/b/x": "", "repo/c/x": "", "repo/.git/HEAD": ""})
 
-    assert settings.find(folder.path / "a" / "b", environ={}) == folder.path / "reconciler.yaml"
-    assert settings.find(folder.path / "repo" / "c", environ={}) is None
+    assert (
+        settings.find_settings_file(folder.path / "a" / "b", environ={})
+        == folder.path / "reconciler.yaml"
+    )
+    assert settings.find_settings_file(folder.path / "repo" / "c", environ={}) is None
     folder.write({"repo/reconciler.yaml": WHOLE})
     assert (
-        settings.find(folder.path / "repo" / "c", environ={})
+        settings.find_settings_file(folder.path / "repo" / "c", environ={})
         == folder.path / "repo/reconciler.yaml"
     )
 
@@ -98,9 +101,10 @@ def test_a_named_file_wins_over_the_environment_and_the_search(folder):
     folder.write({"reconciler.yaml": WHOLE, "x.yaml": WHOLE, "y.yaml": WHOLE})
     environ = {"RECONCILER_CONFIG": "y.yaml"}
 
-    assert settings.find(folder.path, environ=environ) == folder.path / "y.yaml"
+    assert settings.find_settings_file(folder.path, environ=environ) == folder.path / "y.yaml"
     assert (
-        settings.find(folder.path, file=Path("x.yaml"), environ=environ) == folder.path / "x.yaml"
+        settings.find_settings_file(folder.path, file=Path("x.yaml"), environ=environ)
+        == folder.path / "x.yaml"
     )
     with pytest.raises(ConfigError, match=r"nope\.yaml: no such file"):
         load(folder, file=Path("nope.yaml"))
@@ -252,7 +256,7 @@ def test_settings_that_cannot_be_read_are_an_error_and_never_left_out(folder, pl
     else:
         file.symlink_to({"outside": secret}.get(place, place))
     with pytest.raises(ConfigError) as caught:
-        settings.load(repository, environ={})
+        settings.load_settings(repository, environ={})
     (finding,) = caught.value.findings
 
     assert (finding.code, finding.source.file) == ("R010", "reconciler.yaml")
@@ -283,4 +287,4 @@ def test_a_link_to_settings_inside_the_repository_is_followed(folder):
     folder.write({".git/HEAD": "", "shared/one.yaml": WHOLE, "a/x": ""})
     (folder.path / "a/reconciler.yaml").symlink_to("../shared/one.yaml")
 
-    assert "staging" in settings.load(folder.path / "a", environ={}).targets
+    assert "staging" in settings.load_settings(folder.path / "a", environ={}).targets

@@ -3,7 +3,7 @@
 import pytest
 
 from reconciler.config import loaded as config_loaded
-from reconciler.config.documents.templates import selected
+from reconciler.config.documents.templates import is_selected
 from reconciler.errors import ConfigError
 
 PROJECT = "kind: Project\nmetadata: {{organization: acme, name: {}}}\n---\n"
@@ -35,7 +35,7 @@ def test_a_star_is_any_text_and_a_mark_leaves_out(selectors, names):
     """Nothing else is special."""
     everything = ["Mobile", "Sandbox", "Web", "Web 2"]
 
-    assert names == [name for name in everything if selected(selectors, name)]
+    assert names == [name for name in everything if is_selected(selectors, name)]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_star_is_any_text_and_a_mark_leaves_out(selectors, names):
 )
 def test_parts_of_a_pattern_do_not_overlap(pattern, name, like):
     """`a*a` needs two."""
-    assert like is selected([pattern], name)
+    assert like is is_selected([pattern], name)
 
 
 def test_projects_of_the_files_and_live_ones_are_filled(folder):
@@ -59,8 +59,10 @@ def test_projects_of_the_files_and_live_ones_are_filled(folder):
     loaded = folder.load()
 
     assert flags(loaded.declared) == []
-    assert flags(config_loaded.expand(loaded)) == ["Web"]
-    assert flags(config_loaded.expand(loaded, {"acme": ["Web", "Mobile"], "umbrella": ["X"]})) == [
+    assert flags(config_loaded.expand_templates(loaded)) == ["Web"]
+    assert flags(
+        config_loaded.expand_templates(loaded, {"acme": ["Web", "Mobile"], "umbrella": ["X"]})
+    ) == [
         "Mobile",
         "Web",
     ]
@@ -73,7 +75,9 @@ def test_an_absent_project_and_a_former_name_are_left_out(folder):
     renamed = PROJECT.format("New, lifecycle: {renamed_from: Former}")
     folder.write({"a.yaml": gone + renamed + FLAG.format('["*"]')})
 
-    assert flags(config_loaded.expand(folder.load(), {"acme": ["Old", "Former", "Web"]})) == [
+    assert flags(
+        config_loaded.expand_templates(folder.load(), {"acme": ["Old", "Former", "Web"]})
+    ) == [
         "New",
         "Web",
     ]
@@ -82,7 +86,9 @@ def test_an_absent_project_and_a_former_name_are_left_out(folder):
 def test_an_instance_knows_its_document(folder):
     """Same spec, same place, its own address."""
     folder.write({"a.yaml": FLAG.format('["*"]')})
-    (resource,) = config_loaded.expand(folder.load(), {"acme": ["Web"]}).resources.values()
+    (resource,) = config_loaded.expand_templates(
+        folder.load(), {"acme": ["Web"]}
+    ).resources.values()
 
     assert str(resource.address) == "FeatureFlag/acme/Web/a"
     assert str(resource.source) == "a.yaml:1:1"
@@ -101,7 +107,7 @@ def test_a_template_that_leaves_the_project_out_is_none(folder):
     """The fix that the message names."""
     folder.write({"a.yaml": CONCRETE.format("Web") + FLAG.format('["*", "!Web"]')})
 
-    assert flags(config_loaded.expand(folder.load(), {"acme": ["Web", "Mobile"]})) == [
+    assert flags(config_loaded.expand_templates(folder.load(), {"acme": ["Web", "Mobile"]})) == [
         "Web",
         "Mobile",
     ]
@@ -115,7 +121,7 @@ def test_two_templates_for_one_project_are_a_duplicate(folder):
 
     folder.write({"a.yaml": content})
     with pytest.raises(ConfigError) as caught:
-        config_loaded.expand(folder.load(), {"acme": ["Web", "Mobile"]})
+        config_loaded.expand_templates(folder.load(), {"acme": ["Web", "Mobile"]})
 
     assert ["R007"] == [finding.code for finding in caught.value.findings]
 

@@ -58,7 +58,7 @@ def test_quotes_are_there_where_a_reader_needs_them(value, text):
 @given(st.text(min_size=1, max_size=300))
 def test_a_name_stays_one_plain_part_of_a_path(name):
     """It does not hide, leave its folder, or grow too long; two names never share one."""
-    part = filenames.encode(name.encode("utf-8", "replace").decode())
+    part = filenames.encode_name(name.encode("utf-8", "replace").decode())
 
     assert part.isascii()
     assert part == part.strip(" .")

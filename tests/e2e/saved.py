@@ -8,7 +8,7 @@ from reconciler.config.schema import validator
 from reconciler.planfile import digest
 from tests import factories
 
-SCHEMA = jsonschema.Draft202012Validator(validator.load("plan"))
+SCHEMA = jsonschema.Draft202012Validator(validator.load_schema("plan"))
 APPROVED = {
     "type": "change_amount",
     "field": "rollout_percentage",

@@ -124,7 +124,7 @@ def test_the_schema_of_everything_is_complete_in_itself():
     whole = json.loads(CliRunner().invoke(group, ["schema"], standalone_mode=False).output)
     text = json.dumps(whole)
 
-    assert whole == schema_validator.build()
+    assert whole == schema_validator.build_union_schema()
     assert set(whole["definitions"]) == set(kinds.KINDS) == set(KINDS)
     assert text.count('"$ref"') == len(whole["oneOf"]) == len(KINDS)
     assert text.count('"$schema"') == 1
@@ -136,8 +136,8 @@ def test_the_schema_of_everything_is_complete_in_itself():
 @pytest.mark.parametrize("draft", DRAFTS, ids=lambda draft: draft.__name__)
 def test_the_schema_of_everything_accepts_what_that_of_the_kind_accepts(kind, draft):
     """And refuses the same."""
-    validator = draft(schema_validator.build())
-    for example in schema_validator.load(kind)["examples"]:
+    validator = draft(schema_validator.build_union_schema())
+    for example in schema_validator.load_schema(kind)["examples"]:
         assert validator.is_valid(example)
         assert not validator.is_valid({**example, "kind": "Other"})
         assert not validator.is_valid({**example, "nothing": 1})
@@ -148,7 +148,7 @@ def test_the_schema_of_one_kind_is_printed_as_before():
     """For a folder that holds nothing else."""
     result = CliRunner().invoke(group, ["schema", "Role"], standalone_mode=False)
 
-    assert json.loads(result.output) == schema_validator.load("Role")
+    assert json.loads(result.output) == schema_validator.load_schema("Role")
 
 
 def test_the_schema_of_the_settings_is_there_for_editors_too():

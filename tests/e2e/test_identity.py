@@ -560,7 +560,7 @@ def test_what_cannot_be_renamed_is_not_said_to_be(world):
 def test_only_documents_that_may_say_it_are_renamed():
     """The planner and the schema agree on it."""
     for name, kind in KINDS.items():
-        assert kind.renamable == ("renamed_from" in validator.text(name)), name
+        assert kind.renamable == ("renamed_from" in validator.read_text(name)), name
 
 
 def test_new_objects_that_only_resemble_others_are_no_renames(world):

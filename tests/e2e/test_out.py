@@ -55,7 +55,7 @@ def test_a_saved_plan_is_for_its_owner_alone_and_as_its_schema_says(world):
 
     assert 4 == repo.run("plan", "--out", "plan.json").code  # it weakens a policy
     assert 0o600 == path.stat().st_mode & 0o777
-    jsonschema.validate(json.loads(path.read_text()), validator.load("plan"))
+    jsonschema.validate(json.loads(path.read_text()), validator.load_schema("plan"))
 
 
 def test_a_saved_plan_is_what_json_prints(world):

@@ -173,7 +173,7 @@ def planned(sandbox, folder, **options):
     """(writer, world, plan, files) for the files of a folder."""
     asks = writer(sandbox)
     tree = working_tree.WorkingTree(cwd=folder, anchor=folder)
-    loaded = loader.load((Path(),), tree=tree)
+    loaded = loader.load_files((Path(),), tree=tree)
     chosen = PlanOptions(**options)
     world = plan.observe(asks, loaded, chosen)
     made = plan.plan(

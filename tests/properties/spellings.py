@@ -167,7 +167,7 @@ def documents(dice):
     }
     assert about.keys() == KINDS.keys(), "a kind without documents"
     for kind, metadata in about.items():
-        spec = validator.at(kind, "spec")
+        spec = validator.find_schema(kind, "spec")
         for names in metadata:
             found = fields(dice, spec)
             if kind == "ApprovalPolicy":

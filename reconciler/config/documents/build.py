@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from reconciler.config.documents.templates import Template
 from reconciler.config.schema import validator
-from reconciler.config.schema.errors import explain, show
+from reconciler.config.schema.errors import explain_errors, format_value
 from reconciler.files.text import make_error
 from reconciler.files.working_tree import SETTINGS
 from reconciler.kinds import KINDS
@@ -32,7 +32,7 @@ NO_LIFECYCLE: Final = Lifecycle()
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ParsedDocument:
     """A document whose kind is known; nothing else about it is checked yet."""
 
     kind: Kind
@@ -44,7 +44,7 @@ Identity = tuple[str, str, str | tuple[str, ...], str]
 """kind, organization, project or selectors, name; folded where the server folds case."""
 
 
-def classify(document: Document, findings: list[Finding]) -> Written | None:
+def classify(document: Document, findings: list[Finding]) -> ParsedDocument | None:
     """Find the kind of a document; what has none goes to `findings`."""
     node = document.value
     if not isinstance(node, MappingNode):
@@ -54,12 +54,12 @@ def classify(document: Document, findings: list[Finding]) -> Written | None:
     name = node.get("kind")
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is not None:
-        return Written(kind, node, document.source)
-    findings.append(_no_kind(document, node))
+        return ParsedDocument(kind, node, document.source)
+    findings.append(_explain_missing_kind(document, node))
     return None
 
 
-def _no_kind(document: Document, node: MappingNode) -> Finding:
+def _explain_missing_kind(document: Document, node: MappingNode) -> Finding:
     """Why a mapping is no resource, and what was probably meant."""
     known = f"one of {', '.join(KINDS)}"
     if "kind" not in node:
@@ -72,14 +72,16 @@ def _no_kind(document: Document, node: MappingNode) -> Finding:
         return make_error("R003", message, place, why=why, fix=f"add `kind:` with {known}")
     name, place = node["kind"], node.value_source("kind")
     if not isinstance(name, str):
-        message = "`kind` has no value" if name is None else f"`kind` cannot be {show(name)}"
+        message = (
+            "`kind` has no value" if name is None else f"`kind` cannot be {format_value(name)}"
+        )
         return make_error("R003", message, place, fix=f"write {known}")
     meant = closest_match(name, KINDS)
     fix = f'did you mean "{meant}"?' if meant else known
-    return make_error("R003", f"there is no kind {show(name)}", place, fix=fix)
+    return make_error("R003", f"there is no kind {format_value(name)}", place, fix=fix)
 
 
-def identity(written: Written) -> Identity | None:
+def identify(written: ParsedDocument) -> Identity | None:
     """What a document is about; None if its metadata does not say so."""
     metadata = written.document.get("metadata")
     if not isinstance(metadata, dict):
@@ -98,9 +100,9 @@ def identity(written: Written) -> Identity | None:
     return kind.name, organization, project, name.casefold() if kind.folds_case else name
 
 
-def address(written: Written) -> Address | None:
+def find_address(written: ParsedDocument) -> Address | None:
     """The address of a document, also of one with errors, if it has one."""
-    found = identity(written)
+    found = identify(written)
     if found is None:
         return None
     kind, organization, project, _ = found
@@ -112,21 +114,21 @@ def address(written: Written) -> Address | None:
     return Address(kind, (organization, project, name) if project else (organization, name))
 
 
-def spell(found: Identity, written: Written) -> str:
+def format_identity(found: Identity, written: ParsedDocument) -> str:
     """What a document declares, as text for people."""
     name = written.document["metadata"][written.kind.key]
-    return str(address(written) or f"{found[0]} {name} with these `projects`")
+    return str(find_address(written) or f"{found[0]} {name} with these `projects`")
 
 
-def check(written: Written, lines_of: Lines) -> list[Finding]:
+def check_schema(written: ParsedDocument, lines_of: Lines) -> list[Finding]:
     """Every error of a document against its schema; none if it is well-formed."""
     name = written.kind.name
     if validator.accepts(name, written.document):
         return []
-    return explain(name, written.document, written.source, lines_of)
+    return explain_errors(name, written.document, written.source, lines_of)
 
 
-def build(written: Written, findings: list[Finding]) -> Resource | Template | None:
+def build_resource(written: ParsedDocument, findings: list[Finding]) -> Resource | Template | None:
     """Turn a well-formed document into a resource in its kind's normal form."""
     kind, document = written.kind, written.document
     metadata = document["metadata"]
@@ -148,7 +150,9 @@ def build(written: Written, findings: list[Finding]) -> Resource | Template | No
         Address(kind.name, parts),
         spec,
         source=written.source,
-        lifecycle=_lifecycle(metadata["lifecycle"]) if "lifecycle" in metadata else NO_LIFECYCLE,
+        lifecycle=_build_lifecycle(metadata["lifecycle"])
+        if "lifecycle" in metadata
+        else NO_LIFECYCLE,
         id=str(metadata["id"]) if "id" in metadata else None,
         written=written_spec,
     )
@@ -159,12 +163,12 @@ def build(written: Written, findings: list[Finding]) -> Resource | Template | No
     return resource
 
 
-def check_lifecycle(written: Written) -> Iterator[Finding]:
+def check_lifecycle(written: ParsedDocument) -> Iterator[Finding]:
     """Paths under `lifecycle.ignore` have to start with a field that there is."""
     metadata = written.document["metadata"]
     if "lifecycle" not in metadata:
         return
-    fields = validator.at(written.kind.name, "spec") or {}
+    fields = validator.find_schema(written.kind.name, "spec") or {}
     known = fields.get("properties", {})
     for index, path in enumerate(metadata["lifecycle"].get("ignore", ())):
         name = re.split(r"[.\[]", path, maxsplit=1)[0]
@@ -177,7 +181,7 @@ def check_lifecycle(written: Written) -> Iterator[Finding]:
             yield make_error("R004", f'`spec` has no field "{name}"', where, fix=fix)
 
 
-def _lifecycle(node: Mapping[str, Any]) -> Lifecycle:
+def _build_lifecycle(node: Mapping[str, Any]) -> Lifecycle:
     return Lifecycle(
         prevent_destroy=node.get("prevent_destroy"),
         ignore=tuple(node.get("ignore", ())),

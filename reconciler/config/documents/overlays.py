@@ -46,25 +46,25 @@ class MergedSequence(SequenceNode):
         self.holders.append((holder, index))
 
 
-def _copy_of(node: MappingNode) -> MergedMapping:
+def _copy_node(node: MappingNode) -> MergedMapping:
     copy = MergedMapping(node)
     copy.places, copy.number = node.places, node.number
     copy.holders = dict.fromkeys(node, node)
     return copy
 
 
-def merge(kind: str, base: MappingNode, over: MappingNode) -> MappingNode:
+def merge_documents(kind: str, base: MappingNode, over: MappingNode) -> MappingNode:
     """A document with the fields of `over` put over those of `base`; both stay as they are."""
-    return _mapping(base, over, (), validator.natural_keys(kind))
+    return _merge_mapping(base, over, (), validator.find_natural_keys(kind))
 
 
-def _mapping(
+def _merge_mapping(
     base: MappingNode,
     over: MappingNode,
     path: tuple[str, ...],
     named: Mapping[tuple[str, ...], str],
 ) -> MappingNode:
-    merged = _copy_of(base)
+    merged = _copy_node(base)
     for key, value in over.items():
         before = base.get(key)
         here = (*path, key)
@@ -72,15 +72,15 @@ def _mapping(
             continue  # a `spec` with nothing in it says nothing
         merged.holders[key] = over
         if isinstance(before, MappingNode) and isinstance(value, MappingNode):
-            merged[key] = _mapping(before, value, here, named)
+            merged[key] = _merge_mapping(before, value, here, named)
         elif here in named and isinstance(before, SequenceNode) and isinstance(value, SequenceNode):
-            merged[key] = _sequence(before, value, here, named)
+            merged[key] = _merge_sequence(before, value, here, named)
         else:
             merged[key] = value
     return merged
 
 
-def _sequence(
+def _merge_sequence(
     base: SequenceNode,
     over: SequenceNode,
     path: tuple[str, ...],
@@ -90,31 +90,33 @@ def _sequence(
     key = named[path]
     merged = MergedSequence()
     merged.places, merged.number, merged.holders = base.places, base.number, []
-    patches = {_name(item, key): index for index, item in enumerate(over)}
+    patches = {_find_item_name(item, key): index for index, item in enumerate(over)}
     for index, item in enumerate(base):
-        patch = patches.pop(_name(item, key), None) if isinstance(item, MappingNode) else None
+        patch = (
+            patches.pop(_find_item_name(item, key), None) if isinstance(item, MappingNode) else None
+        )
         if patch is None or not isinstance(over[patch], MappingNode):
             merged.add(item, base, index)
         else:
-            merged.add(_mapping(item, over[patch], path, named), over, patch)
+            merged.add(_merge_mapping(item, over[patch], path, named), over, patch)
     for index in sorted(patches.values()):
         merged.add(over[index], over, index)
     return merged
 
 
-def _name(item: Any, key: str) -> Any:
+def _find_item_name(item: Any, key: str) -> Any:
     """What an item of a list is called; itself where it has no name, so that it matches nothing."""
     name = item.get(key) if isinstance(item, Mapping) else None
     return name if isinstance(name, str) else id(item)
 
 
-def without(document: MappingNode, *path: str) -> MappingNode:
+def remove_field(document: MappingNode, *path: str) -> MappingNode:
     """A copy of a document that lacks one field."""
-    copy = _copy_of(document)
+    copy = _copy_node(document)
     step, *rest = path
     if not rest:
         copy.pop(step, None)
         copy.holders.pop(step, None)
     elif isinstance(document.get(step), MappingNode):
-        copy[step] = without(document[step], *rest)
+        copy[step] = remove_field(document[step], *rest)
     return copy

@@ -25,7 +25,7 @@ class Template:
 
     def matches(self, project: str) -> bool:
         """Whether a project is selected; `*` stands for any text, `!` leaves out."""
-        return project not in self.done and selected(self.selectors, project)
+        return project not in self.done and is_selected(self.selectors, project)
 
     def instance(self, project: str) -> Resource:
         """The resource in one project."""
@@ -33,14 +33,17 @@ class Template:
         return replace(self.resource, address=address)
 
 
-def selected(selectors: Sequence[str], name: str) -> bool:
+def is_selected(selectors: Sequence[str], name: str) -> bool:
     """Whether a name is among those that selectors pick."""
     return any(
-        _like(name, selector) for selector in selectors if not selector.startswith("!")
-    ) and not any(_like(name, selector[1:]) for selector in selectors if selector.startswith("!"))
+        matches_pattern(name, selector) for selector in selectors if not selector.startswith("!")
+    ) and not any(
+        matches_pattern(name, selector[1:]) for selector in selectors if selector.startswith("!")
+    )
 
 
-def _like(name: str, pattern: str) -> bool:
+def matches_pattern(name: str, pattern: str) -> bool:
+    """Return whether a name matches a pattern, in which `*` stands for any text."""
     first, *rest = pattern.split("*")
     if not rest:
         return name == pattern
@@ -56,7 +59,7 @@ def _like(name: str, pattern: str) -> bool:
     return len(name) - len(last) >= at and name.endswith(last)
 
 
-def duplicate(resource: Resource, other: Resource, fix: str) -> Finding:
+def make_duplicate_finding(resource: Resource, other: Resource, fix: str) -> Finding:
     """Say that two documents declare the same resource."""
     return make_error(
         "R007",

@@ -15,7 +15,7 @@ from reconciler.config.edit import merge
 from reconciler.config.edit.documents import SkippedEdit
 from reconciler.config.edit.file_text import FileText
 from reconciler.config.edit.splice import CannotEditError
-from reconciler.config.edit.writer import folded
+from reconciler.config.edit.writer import find_folded_lists
 from reconciler.files.text import decode_text
 from reconciler.files.working_tree import Entry, Tree
 from reconciler.kinds import KINDS
@@ -114,9 +114,9 @@ class Adoption:
         return found
 
     def _rewrite(self, wish: DocumentEdit) -> None:
-        lists = folded(wish.resource.address.kind)
+        lists = find_folded_lists(wish.resource.address.kind)
         made = {}
-        for place, (was, now) in sorted(_parts(wish).items()):
+        for place, (was, now) in sorted(_split_by_file(wish).items()):
             rewrite = partial(merge.rewrite_document, before=was, after=now, folded=lists)
             made[place] = (self._file(place[0]), rewrite)
         before = {id(file): file.copy() for file, _ in made.values()}
@@ -138,33 +138,35 @@ class Adoption:
         return self._files[name]
 
 
-def _parts(wish: DocumentEdit) -> dict[_Place, tuple[dict[str, Any], dict[str, Any]]]:
+def _split_by_file(wish: DocumentEdit) -> dict[_Place, tuple[dict[str, Any], dict[str, Any]]]:
     """For each document: how the parts that change are in it, and how they are to be."""
     resource = wish.resource
     source = resource.source
     assert source is not None  # noqa: S101  the caller looked
     own = (source.file, source.line)
-    spec = patched(resource.spec, wish.values)
+    spec = patch_spec(resource.spec, wish.values)
     parts: dict[_Place, tuple[dict[str, Any], dict[str, Any]]] = defaultdict(lambda: ({}, {}))
     for path in wish.values:
         place = resource.locate(path) or source
         was, now = parts[own if place.file == source.file else (place.file, place.line)]
-        _copy(resource.spec, path, was.setdefault("spec", {}))
-        _copy(spec, path, now.setdefault("spec", {}))
+        _copy_part(resource.spec, path, was.setdefault("spec", {}))
+        _copy_part(spec, path, now.setdefault("spec", {}))
     if wish.name is not None:
         key = KINDS[resource.address.kind].key
-        _set(parts[own], key, resource.address.name, wish.name)
+        _set_metadata(parts[own], key, resource.address.name, wish.name)
     if wish.restored:
-        _revive(parts[own], resource)
+        _remove_absent_state(parts[own], resource)
     return dict(parts)
 
 
-def _set(sides: tuple[dict[str, Any], dict[str, Any]], key: str, was: Any, now: Any) -> None:
+def _set_metadata(
+    sides: tuple[dict[str, Any], dict[str, Any]], key: str, was: Any, now: Any
+) -> None:
     for side, value in zip(sides, (was, now), strict=True):
         side.setdefault("metadata", {})[key] = value
 
 
-def _revive(sides: tuple[dict[str, Any], dict[str, Any]], resource: Resource) -> None:
+def _remove_absent_state(sides: tuple[dict[str, Any], dict[str, Any]], resource: Resource) -> None:
     """Without `state: absent`; a `lifecycle` that says nothing else goes as a whole."""
     life = resource.lifecycle
     more = life.prevent_destroy is not None or life.ignore or life.renamed_from is not None
@@ -174,24 +176,24 @@ def _revive(sides: tuple[dict[str, Any], dict[str, Any]], resource: Resource) ->
         now["lifecycle"] = {}
 
 
-def patched(spec: Spec, values: Mapping[SpecPath, Any]) -> Spec:
+def patch_spec(spec: Spec, values: Mapping[SpecPath, Any]) -> Spec:
     """A spec with other values; what is not live goes, from the end of a list first."""
     made: Any = bare(spec)
     gone = [path for path, value in values.items() if value is ABSENT]
-    for path, value in sorted(values.items(), key=lambda pair: _order(pair[0])):
+    for path, value in sorted(values.items(), key=lambda pair: _sort_key(pair[0])):
         if value is not ABSENT:
-            _put(made, path, bare(value))
-    for path in sorted(gone, key=_order, reverse=True):
-        _drop(made, path)
+            _put_value(made, path, bare(value))
+    for path in sorted(gone, key=_sort_key, reverse=True):
+        _drop_value(made, path)
     result: Spec = made
     return result
 
 
-def _order(path: SpecPath) -> tuple[tuple[bool, str], ...]:
+def _sort_key(path: SpecPath) -> tuple[tuple[bool, str], ...]:
     return tuple((isinstance(step, str), str(step).zfill(9)) for step in path)
 
 
-def _put(node: Any, path: SpecPath, value: Any) -> None:
+def _put_value(node: Any, path: SpecPath, value: Any) -> None:
     *inner, last = path
     for step in inner:
         if isinstance(node, dict) and not isinstance(node.get(step), dict | list):
@@ -203,14 +205,14 @@ def _put(node: Any, path: SpecPath, value: Any) -> None:
         node[last] = value
 
 
-def _drop(node: Any, path: SpecPath) -> None:
+def _drop_value(node: Any, path: SpecPath) -> None:
     *inner, last = path
     for step in inner:
         node = node[step]
     del node[last]
 
 
-def _copy(spec: Any, path: SpecPath, into: dict[str, Any]) -> None:
+def _copy_part(spec: Any, path: SpecPath, into: dict[str, Any]) -> None:
     """Copy the part of a spec that a path is in: as deep as mappings go, lists as a whole."""
     for number, step in enumerate(path):
         if not isinstance(spec, Mapping) or step not in spec:

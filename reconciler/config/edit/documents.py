@@ -39,14 +39,14 @@ class SkippedEdit:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class DocumentShape:
     """How much of a resource is written."""
 
     full: bool = False
 
     def document(self, item: Item) -> dict[str, Any]:
         """The whole document of an item."""
-        document: dict[str, Any] = {"kind": item.address.kind, "metadata": metadata(item)}
+        document: dict[str, Any] = {"kind": item.address.kind, "metadata": build_metadata(item)}
         if spec := self.spec(item):
             document["spec"] = spec
         return document
@@ -56,16 +56,18 @@ class Shape:
         kind = KINDS[item.address.kind]
         spec = {name: value for name, value in item.spec.items() if name not in item.hidden}
         if not self.full:
-            spec = {n: _trimmed(kind, n, v) for n, v in spec.items() if not usual(kind, n, v)}
+            spec = {
+                n: _drop_empty(kind, n, v) for n, v in spec.items() if not is_default(kind, n, v)
+            }
         for path in item.hidden:
             name, _, inner = path.partition(".")
             if inner and isinstance(spec.get(name), Mapping):
                 spec[name] = {n: v for n, v in spec[name].items() if n != inner}
-        ordered: dict[str, Any] = _ordered(spec, validator.at(kind.name, "spec") or {})
+        ordered: dict[str, Any] = _order_keys(spec, validator.find_schema(kind.name, "spec") or {})
         return ordered
 
 
-def metadata(item: Item) -> dict[str, Any]:
+def build_metadata(item: Item) -> dict[str, Any]:
     """Which resource it is."""
     kind, address = KINDS[item.address.kind], item.address
     found: dict[str, Any] = {"organization": address.organization}
@@ -78,13 +80,13 @@ def metadata(item: Item) -> dict[str, Any]:
     return found
 
 
-def usual(kind: Kind, name: str, value: Any) -> bool:
+def is_default(kind: Kind, name: str, value: Any) -> bool:
     """Whether a value is what the server takes anyway: off, empty and unset are one."""
     defaults = kind.defaults
     return name in defaults and (defaults[name] == value or not (defaults[name] or value))
 
 
-def _trimmed(kind: Kind, name: str, value: Any) -> Any:
+def _drop_empty(kind: Kind, name: str, value: Any) -> Any:
     """A mapping without what is empty in it: it says nothing. Conditions stay as they are."""
     if not isinstance(value, Mapping) or name == "conditions":
         return value
@@ -92,23 +94,23 @@ def _trimmed(kind: Kind, name: str, value: Any) -> Any:
     return {key: item for key, item in value.items() if item not in _EMPTY or key in kept}
 
 
-def _ordered(value: Any, about: Mapping[str, Any]) -> Any:
+def _order_keys(value: Any, about: Mapping[str, Any]) -> Any:
     """Keys as the schema lists them, then the others by name."""
     if isinstance(value, Mapping):
         known: Mapping[str, Any] = about.get("properties", {})
         names = [name for name in known if name in value]
         names += sorted(name for name in value if name not in known)
-        return {name: _ordered(value[name], known.get(name, {})) for name in names}
+        return {name: _order_keys(value[name], known.get(name, {})) for name in names}
     if isinstance(value, list):
         items = about.get("items", {})
-        return [_ordered(item, items) for item in value]
+        return [_order_keys(item, items) for item in value]
     return value
 
 
-def declarable(items: Iterable[Item], doubts: list[SkippedEdit]) -> Iterator[Item]:
+def drop_unwritable_fields(items: Iterable[Item], doubts: list[SkippedEdit]) -> Iterator[Item]:
     """Items without the fields that no file can hold; what those are goes to `doubts`."""
     for item in items:
-        why = _unwritable(item)
+        why = _find_unwritable_fields(item)
         for name, reason in why.items():
             if item.spec[name] is not None:
                 doubts.append(SkippedEdit(item.address, f"`{name}` is left out: {reason}", CORRECT))
@@ -116,23 +118,23 @@ def declarable(items: Iterable[Item], doubts: list[SkippedEdit]) -> Iterator[Ite
         yield replace(item, spec=spec, fields=item.fields - why.keys()) if why else item
 
 
-def _unwritable(item: Item) -> dict[str, str]:
+def _find_unwritable_fields(item: Item) -> dict[str, str]:
     """Yield each field that `validate` would refuse, and why."""
-    document, found = Shape(full=True).document(item), dict[str, str]()
+    document, found = DocumentShape(full=True).document(item), dict[str, str]()
     accepts = validator.accepts(item.address.kind, document)
     if not accepts and validator.accepts(item.address.kind, {**document, "spec": {}}):
         for name in document.get("spec", {}):
-            if not _accepted(document, name):
+            if not _is_accepted(document, name):
                 shown = emitter.format_flow(item.spec[name])
                 shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
                 found[name] = f"no file can hold {shown}"
     sound = {name: value for name, value in item.spec.items() if name not in found}
-    for one in rejected_values.of_spec(item.address.kind, sound):
+    for one in rejected_values.check_spec(item.address.kind, sound):
         found.setdefault(str(one.path[0]), f"PostHog would refuse it today: {one.message}")
     return found
 
 
-def _accepted(document: Mapping[str, Any], name: str) -> bool:
+def _is_accepted(document: Mapping[str, Any], name: str) -> bool:
     """Whether the schema takes one field, all others left out."""
     alone = {**document, "spec": {name: document["spec"][name]}}
     return validator.accepts(document["kind"], alone)

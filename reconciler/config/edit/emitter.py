@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from reconciler.config.yaml.scalars import resolve
+from reconciler.config.yaml.scalars import resolve_scalar
 from reconciler.files.text import find_hidden_character
 
 WIDTH: Final = 100
@@ -72,7 +72,7 @@ def is_plain(text: str, *, flow: bool = False) -> bool:
 def resolve_plain(text: str) -> Any:
     """What our reader takes plain text for; None too for what it refuses."""
     try:
-        return resolve(text)
+        return resolve_scalar(text)
     except ValueError:
         return None
 

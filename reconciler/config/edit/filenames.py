@@ -25,7 +25,7 @@ _DEVICES: Final = frozenset(
 )
 
 
-class Places:
+class FileNames:
     """Gives every document a file; two names that one system takes for the same stay apart."""
 
     def __init__(self, layout: str) -> None:
@@ -48,14 +48,14 @@ class Places:
         return [organization, self._part(organization, address.project, is_folder=True)]
 
     def _part(self, folder: str, name: str, *, is_folder: bool = False) -> str:
-        encoded = encode(name, is_folder=is_folder)
+        encoded = encode_name(name, is_folder=is_folder)
         key = (f"{folder}/{is_folder}", unicodedata.normalize("NFC", encoded).casefold())
         if self._taken.setdefault(key, name) == name:
             return encoded
-        return f"{encoded}~{_digest(name)}"
+        return f"{encoded}~{_hash_name(name)}"
 
 
-def encode(name: str, *, is_folder: bool = False) -> str:
+def encode_name(name: str, *, is_folder: bool = False) -> str:
     """A name as one part of a path: percent-encoded where it is not plain."""
     part = quote(name, safe="@+")
     stem = part.split(".")[0].lower()
@@ -65,11 +65,11 @@ def encode(name: str, *, is_folder: bool = False) -> str:
         head, _, tail = part.rpartition(".")
         part = f"{head}%2E{tail}"
     if len(part) > _MAX_BYTES:
-        part = f"{_CUT.sub('', part[:_MAX_BYTES])}~{_digest(name)}"
+        part = f"{_CUT.sub('', part[:_MAX_BYTES])}~{_hash_name(name)}"
     return part
 
 
-def _digest(name: str) -> str:
+def _hash_name(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:10]
 
 
@@ -78,19 +78,19 @@ RESOURCE: Final = "resource.schema.json"
 SETTINGS_SCHEMA: Final = "reconciler.schema.json"
 
 
-def texts(*, settings: bool = False) -> dict[str, str]:
+def build_schema_files(*, settings: bool = False) -> dict[str, str]:
     """File name in `FOLDER` -> the schema of any resource document, and that of the settings."""
-    found = {RESOURCE: _text(validator.build())}
+    found = {RESOURCE: _format_json(validator.build_union_schema())}
     if settings:
-        found[SETTINGS_SCHEMA] = _text(validator.load("reconciler"))
+        found[SETTINGS_SCHEMA] = _format_json(validator.load_schema("reconciler"))
     return found
 
 
-def modeline(file: Path, root: Path, name: str = RESOURCE) -> str:
+def format_modeline(file: Path, root: Path, name: str = RESOURCE) -> str:
     """The first line of a file, for editors that ask the YAML language server."""
     path = Path(os.path.relpath(root / FOLDER / name, file.parent)).as_posix()
     return f"{MODELINE}{path if path.startswith('.') else f'./{path}'}\n"
 
 
-def _text(value: Any) -> str:
+def _format_json(value: Any) -> str:
     return json.dumps(value, indent=2) + "\n"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from reconciler.config.edit.adopt import patched
+from reconciler.config.edit.adopt import patch_spec
 from reconciler.config.edit.documents import Item, SkippedEdit
 from reconciler.errors import ReconcilerError
 from reconciler.kinds import KINDS
@@ -63,12 +63,12 @@ class Choice:
         """Raise ReconcilerError where something is asked for that is not there."""
         for slug in self.organizations:
             if slug not in live:
-                raise _unknown("organization", slug, live)
+                raise _make_unknown_error("organization", slug, live)
         chosen = self.organizations or tuple(live)
         names = {name for slug in chosen for name in live[slug]}
         for name in self.projects:
             if name not in names:
-                raise _unknown("project", name, names)
+                raise _make_unknown_error("project", name, names)
 
     def addresses(self, live: Projects) -> Iterator[Address]:
         """One address for each collection that has to be listed."""
@@ -90,7 +90,7 @@ class Choice:
         return kind == "Project" and any(len(ids) > 1 for ids in projects.values())
 
 
-def _unknown(noun: str, name: str, known: Iterable[str]) -> ReconcilerError:
+def _make_unknown_error(noun: str, name: str, known: Iterable[str]) -> ReconcilerError:
     meant = closest_match(name, known)
     listed = ", ".join(sorted(known)[:10])
     return ReconcilerError(
@@ -101,13 +101,13 @@ def _unknown(noun: str, name: str, known: Iterable[str]) -> ReconcilerError:
     )
 
 
-def first(ids: Iterable[str]) -> str:
+def find_oldest_id(ids: Iterable[str]) -> str:
     """The id that stands for a name that several have: the oldest."""
     return min(ids, key=lambda one: (not one.isdecimal(), int(one) if one.isdecimal() else 0, one))
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptChange:
     """What git has changed since the base and PostHog does not have: it stays in the files.
 
     Attributes:
@@ -127,10 +127,10 @@ class Kept:
 
 
 @dataclass(slots=True)
-class Pulled:
+class PullSelection:
     """What was found: items to write, and everything that is not written."""
 
-    kept: list[Kept] = field(default_factory=list)
+    kept: list[KeptChange] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     doubts: list[SkippedEdit] = field(default_factory=list)
     missing: list[Resource] = field(default_factory=list)  # declared, not live
@@ -157,17 +157,17 @@ class Pulled:
 
         """
         key = f"metadata.{KINDS[resource.address.kind].key}"
-        taken = [*_taken(change)]
+        taken = [*_find_taken_fields(change)]
         paths = tuple(one.path for one in taken)
         renamed = key in paths and resource.lifecycle.renamed_from is None
         fields = frozenset(root(path) for path in paths if not path.startswith("metadata."))
         spec: Any = dict(there.spec)
         for name in self._keep(change) & resource.spec.keys():
             values = {parse_path(one.path): one.live for one in taken if root(one.path) == name}
-            spec[name] = patched(resource.spec, values)[name]
+            spec[name] = patch_spec(resource.spec, values)[name]
         for path in left:
             if value_at(spec, path) not in _EMPTY:
-                self.kept.append(Kept(change.address, print_path(path)))
+                self.kept.append(KeptChange(change.address, print_path(path)))
                 spec = put_back(spec, {}, path)
         hidden = KINDS[resource.address.kind].hidden(there.payload)
         address = there.address if renamed else resource.address
@@ -178,7 +178,9 @@ class Pulled:
     def _keep(self, change: Change) -> set[str]:
         """List the fields that git has changed; their top-level fields."""
         mine = [one for one in change.fields if is_from_git(one)]
-        self.kept += [Kept(change.address, one.path, one.cause is Cause.CONFLICT) for one in mine]
+        self.kept += [
+            KeptChange(change.address, one.path, one.cause is Cause.CONFLICT) for one in mine
+        ]
         return {root(one.path) for one in mine}
 
     def templated(self, resource: Resource, change: Change) -> None:
@@ -199,7 +201,7 @@ class Pulled:
             if any(id(one) in known for one in here):
                 self._namesakes(here, [one for one in here if id(one) not in known])
                 continue
-            chosen = first(one.id for one in here)
+            chosen = find_oldest_id(one.id for one in here)
             found = next(one for one in here if one.id == chosen)
             if not choice.include_foreign and is_foreign(found.spec):
                 self.foreign.append(address)
@@ -225,11 +227,11 @@ def is_from_git(one: FieldChange) -> bool:
     """
     if one.cause is not Cause.DRIFT or not _is_merged(one):
         return one.cause in _KEPT
-    base, live, desired = ({*map(_folded, side)} for side in (one.base, one.live, one.desired))
+    base, live, desired = ({*map(_fold_case, side)} for side in (one.base, one.live, one.desired))
     return bool((base ^ desired) & (live ^ desired))
 
 
-def _taken(change: Change) -> Iterator[FieldChange]:
+def _find_taken_fields(change: Change) -> Iterator[FieldChange]:
     """Return the fields that PostHog has changed, with the document's new values.
 
     A list whose order means nothing has the changes of both sides.
@@ -240,8 +242,8 @@ def _taken(change: Change) -> Iterator[FieldChange]:
             continue
         if not _is_merged(one):
             continue
-        base, live, mine = ([*map(_folded, side)] for side in (one.base, one.live, one.desired))
-        stays = [v for v, name in zip(one.desired, mine, strict=True) if _stays(name, base, live)]
+        base, live, mine = ([*map(_fold_case, side)] for side in (one.base, one.live, one.desired))
+        stays = [v for v, name in zip(one.desired, mine, strict=True) if _is_kept(name, base, live)]
         new = [v for v, name in zip(one.live, live, strict=True) if name not in (*base, *mine)]
         if new or len(stays) < len(mine):
             yield replace(one, live=[*stays, *new])
@@ -256,11 +258,11 @@ def _is_set(value: Any) -> bool:
     return isinstance(value, list) and not any(isinstance(v, Mapping | list) for v in value)
 
 
-def _stays(name: Any, base: Sequence[Any], live: Sequence[Any]) -> bool:
+def _is_kept(name: Any, base: Sequence[Any], live: Sequence[Any]) -> bool:
     return name in live or name not in base
 
 
-def _folded(value: Any) -> Any:
+def _fold_case(value: Any) -> Any:
     return value.casefold() if isinstance(value, str) else value
 
 

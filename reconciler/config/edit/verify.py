@@ -22,7 +22,7 @@ _PER_FILE: Final = 2_000  # documents, so that no limit on files or sizes is met
 
 
 @dataclass(frozen=True, slots=True)
-class _Memory:
+class _MemoryTree:
     """Texts as the loader sees files."""
 
     texts: Mapping[str, bytes]
@@ -39,7 +39,7 @@ class _Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class LoaderRefusal:
     """Why the loader refuses a document, what to do about it, and the field that it is about."""
 
     reason: str
@@ -47,26 +47,26 @@ class Refused:
     field: str = ""  # of the spec; empty if it is the document as a whole
 
 
-def refused(
+def find_refusals(
     documents: Mapping[Address, str], known: Iterable[Address] = ()
-) -> dict[Address, Refused]:
+) -> dict[Address, LoaderRefusal]:
     """Documents that the loader refuses, each with the reason and what to do about it.
 
     `known` is declared already: a name may be refused because it looks like one of those.
     """
-    found: dict[Address, Refused] = {}
+    found: dict[Address, LoaderRefusal] = {}
     odd = any(not address.name.isascii() for address in documents)  # else only odd ones look alike
     alike = (one for one in known if odd or not one.name.isascii())
-    there = "---\n".join(map(_named, alike)) if documents else ""
+    there = "---\n".join(map(_format_stub, alike)) if documents else ""
     while True:
         left = {address: text for address, text in documents.items() if address not in found}
-        new = _round(left, there)
+        new = _load_documents(left, there)
         if not new:
             return found
         found.update(new)
 
 
-def _named(address: Address) -> str:
+def _format_stub(address: Address) -> str:
     """The least document of an address: what is in it has been read before."""
     key = KINDS[address.kind].key
     names = {"organization": address.organization, "project": address.project, key: address.name}
@@ -74,7 +74,7 @@ def _named(address: Address) -> str:
     return emitter.format_document({"kind": address.kind, "metadata": metadata})
 
 
-def _field(document: str, line: int) -> str:
+def _find_field(document: str, line: int) -> str:
     """Return the field of the spec that a line of a written document belongs to, or ""."""
     found, in_spec = "", False
     for text in document.splitlines()[:line]:
@@ -85,7 +85,7 @@ def _field(document: str, line: int) -> str:
     return found
 
 
-def _round(documents: Mapping[Address, str], there: str) -> dict[Address, Refused]:
+def _load_documents(documents: Mapping[Address, str], there: str) -> dict[Address, LoaderRefusal]:
     texts: dict[str, list[str]] = {}
     lines: dict[str, list[tuple[int, Address]]] = {}
     for number, (address, text) in enumerate(documents.items()):
@@ -95,11 +95,11 @@ def _round(documents: Mapping[Address, str], there: str) -> dict[Address, Refuse
         texts.setdefault(name, []).append(text)
         rows.append((first, address))
     fresh = {name: "---\n".join(found).encode() for name, found in texts.items()}
-    tree = _Memory({_THERE: there.encode(), **fresh} if there and fresh else fresh)
+    tree = _MemoryTree({_THERE: there.encode(), **fresh} if there and fresh else fresh)
     try:
-        loader.load((Path(),), tree=tree)
+        loader.load_files((Path(),), tree=tree)
     except ConfigError as error:
-        found: dict[Address, Refused] = {}
+        found: dict[Address, LoaderRefusal] = {}
         for finding in error.findings:
             if finding.severity is Severity.ERROR and finding.source is not None:
                 if finding.source.file == _THERE:
@@ -108,8 +108,8 @@ def _round(documents: Mapping[Address, str], there: str) -> dict[Address, Refuse
                 begin, address = [row for row in rows if row[0] <= finding.source.line][-1]
                 name = ""
                 if finding.code in _OF_CONDITIONS:
-                    name = _field(documents[address], finding.source.line - begin + 1)
-                found.setdefault(address, Refused(finding.message, finding.fix, name))
+                    name = _find_field(documents[address], finding.source.line - begin + 1)
+                found.setdefault(address, LoaderRefusal(finding.message, finding.fix, name))
         if not found and not there:
             raise
         return found

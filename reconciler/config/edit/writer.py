@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.config.edit import filenames, merge, verify
-from reconciler.config.edit.documents import CORRECT, Item, Shape, SkippedEdit, declarable, metadata
+from reconciler.config.edit.documents import (
+    CORRECT,
+    DocumentShape,
+    Item,
+    SkippedEdit,
+    build_metadata,
+    drop_unwritable_fields,
+)
 from reconciler.config.edit.emitter import format_document
 from reconciler.config.edit.file_text import FileText
-from reconciler.config.edit.filenames import Places
+from reconciler.config.edit.filenames import FileNames
 from reconciler.config.edit.splice import CannotEditError
 from reconciler.errors import ReconcilerError
 from reconciler.files.text import decode_text
@@ -29,7 +36,7 @@ UNCHANGED: Final = "unchanged"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class WrittenFile:
     """What became of one file."""
 
     path: Path
@@ -38,7 +45,7 @@ class Row:
 
 
 @dataclass(slots=True)
-class Writing:
+class FileWriter:
     """One run: items in, files out. Nothing is on disk before `save`.
 
     Args:
@@ -55,7 +62,7 @@ class Writing:
     root: Path
     cwd: Path
     layout: str
-    shape: Shape
+    shape: DocumentShape
     declared: tuple[Address, ...] = ()
     doubts: list[SkippedEdit] = field(default_factory=list)
     files: dict[Path, FileText] = field(default_factory=dict)
@@ -65,7 +72,7 @@ class Writing:
 
     def run(self, items: Sequence[Item]) -> None:
         """Make the text of every file."""
-        known = list(declarable(items, self.doubts))
+        known = list(drop_unwritable_fields(items, self.doubts))
         there = [item for item in known if item.resource is not None]
         fresh = {item.address: item for item in known if item.resource is None}
         self._tag(there)
@@ -84,19 +91,19 @@ class Writing:
                 self._doubt(address, refused[address])
             else:
                 self._update(item, was, now)
-        places = Places(self.layout)
-        for address in sorted(fresh, key=_key):
+        places = FileNames(self.layout)
+        for address in sorted(fresh, key=_sort_key):
             if address in refused:
                 self._doubt(address, refused[address])
                 continue
             path = self._with_room(self.out / places.file(address), texts[address])
-            self._file(path).add(texts[address], _key(address))
+            self._file(path).add(texts[address], _sort_key(address))
             self.counts[path] = self.counts.get(path, 0) + 1
 
-    def _doubt(self, address: Address, why: verify.Refused) -> None:
+    def _doubt(self, address: Address, why: verify.LoaderRefusal) -> None:
         self.doubts.append(SkippedEdit(address, why.reason, why.fix))
 
-    def _without(self, item: Item, why: verify.Refused) -> Item:
+    def _without(self, item: Item, why: verify.LoaderRefusal) -> Item:
         """Return the item without the field that our own loader would refuse."""
         reason = f"`{why.field}` is left out: {why.reason}"
         self.doubts.append(SkippedEdit(item.address, reason, CORRECT))
@@ -105,18 +112,18 @@ class Writing:
 
     def _refused(
         self, texts: Mapping[Address, str], updates: Mapping[Address, tuple[Item, _Spec, _Spec]]
-    ) -> dict[Address, verify.Refused]:
+    ) -> dict[Address, verify.LoaderRefusal]:
         """What our own loader would refuse, and did not refuse as it was."""
         before, after = {}, dict(texts)
         declared = set(self.declared)
         for address, (item, _, now) in updates.items():
             if (resource := item.resource) is not None:
-                head = {"kind": address.kind, "metadata": metadata(item)}
+                head = {"kind": address.kind, "metadata": build_metadata(item)}
                 before[address] = format_document({**head, "spec": dict(resource.spec)})
                 after[address] = format_document({**head, "spec": {**resource.spec, **now["spec"]}})
                 declared.discard(resource.address)
-        found = verify.refused(after, declared)
-        was = verify.refused(before, declared) if found.keys() & before.keys() else {}
+        found = verify.find_refusals(after, declared)
+        was = verify.find_refusals(before, declared) if found.keys() & before.keys() else {}
         return {address: said for address, said in found.items() if address not in was}
 
     def _with_room(self, path: Path, text: str) -> Path:
@@ -135,7 +142,7 @@ class Writing:
             source = item.resource and item.resource.source
             if source:
                 path = self._real(source.file)
-                self._file(path).tag(source.line, _key(item.address))
+                self._file(path).tag(source.line, _sort_key(item.address))
                 self.counts[path] = self.counts.get(path, 0) + 1
 
     def _real(self, display: str) -> Path:
@@ -144,9 +151,9 @@ class Writing:
     def _file(self, path: Path) -> FileText:
         if path not in self.files:
             if path.is_file():
-                self.files[path] = FileText.of(_read(path))
+                self.files[path] = FileText.of(_read_text(path))
             else:
-                head = filenames.modeline(path, self.root)
+                head = filenames.format_modeline(path, self.root)
                 self.files[path] = FileText(head=head)
         return self.files[path]
 
@@ -155,7 +162,7 @@ class Writing:
         resource = item.resource
         if resource is None or resource.source is None:
             return None
-        was, now = parts(item, self.shape.spec(item))
+        was, now = find_changed_parts(item, self.shape.spec(item))
         overlaid = [
             name
             for name in was["spec"]
@@ -175,7 +182,7 @@ class Writing:
             return
         file = self._file(self._real(resource.source.file))
         try:
-            lists = folded(item.address.kind)
+            lists = find_folded_lists(item.address.kind)
             file.rewrite(
                 resource.source.line, lambda text: merge.rewrite_document(text, was, now, lists)
             )
@@ -184,9 +191,9 @@ class Writing:
             reason = f"{resource.source}: {names} cannot be rewritten: {problem}"
             self.doubts.append(SkippedEdit(item.address, reason, f"edit {resource.source} by hand"))
         else:
-            self.taken += [(item.address, path) for path in _taken(item, was, now)]
+            self.taken += [(item.address, path) for path in _list_taken_paths(item, was, now)]
 
-    def save(self, *, dry: bool = False) -> list[Row]:
+    def save(self, *, dry: bool = False) -> list[WrittenFile]:
         """Write what has changed, each file whole or not at all; `dry`: nothing."""
         for path in self.files:  # before the first is written: all of them, or none
             check_output(path)
@@ -195,25 +202,27 @@ class Writing:
             text = file.text
             action = UNCHANGED if text == file.was else WRITTEN if file.was is None else UPDATED
             if action != UNCHANGED and not dry:
-                write(path, text)
-            rows.append(Row(path, action, self.counts.get(path, 0)))
+                write_file(path, text)
+            rows.append(WrittenFile(path, action, self.counts.get(path, 0)))
         if rows:
             rows += self._save_schema(dry=dry)
         return rows
 
-    def _save_schema(self, *, dry: bool) -> list[Row]:
+    def _save_schema(self, *, dry: bool) -> list[WrittenFile]:
         rows = []
-        for name, text in filenames.texts().items():
+        for name, text in filenames.build_schema_files().items():
             path = self.root / filenames.FOLDER / name
-            was = _read(path) if path.is_file() else None
+            was = _read_text(path) if path.is_file() else None
             if was != text and not dry:
-                write(path, text)
+                write_file(path, text)
             if was != text:
-                rows.append(Row(path, WRITTEN if was is None else UPDATED, 0))
+                rows.append(WrittenFile(path, WRITTEN if was is None else UPDATED, 0))
         return rows
 
 
-def parts(item: Item, worth: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def find_changed_parts(
+    item: Item, worth: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """What of a declared resource is rewritten: how it is in the file, how it is to be."""
     resource = item.resource
     was: dict[str, Any] = {"spec": {}}
@@ -223,7 +232,7 @@ def parts(item: Item, worth: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
     key = KINDS[item.address.kind].key
     if item.renamed:
         was["metadata"], now["metadata"] = {key: resource.address.name}, {key: item.address.name}
-    if item.id is not None and item.resource and "id" not in _written_metadata(item):
+    if item.id is not None and item.resource and "id" not in _list_written_metadata(item):
         was.setdefault("metadata", {})
         id_ = int(item.id) if item.id.isdecimal() else item.id
         now["metadata"] = {**now.get("metadata", {}), "id": id_}
@@ -234,7 +243,9 @@ def parts(item: Item, worth: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
             continue
         if name in item.fields and name in resource.spec:
             was["spec"][name] = before
-            now["spec"][name] = _pinned(_kept(before, value), before, name, ignored)
+            now["spec"][name] = _restore_ignored(
+                _drop_unwritten(before, value), before, name, ignored
+            )
         elif name not in resource.spec and name in worth:
             now["spec"][name] = worth[name]
         elif isinstance(before, Mapping) and isinstance(worth.get(name), Mapping):
@@ -245,7 +256,7 @@ def parts(item: Item, worth: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
     return was, now
 
 
-def _taken(item: Item, was: _Spec, now: _Spec) -> Iterator[str]:
+def _list_taken_paths(item: Item, was: _Spec, now: _Spec) -> Iterator[str]:
     """Return the paths of a document that become what is live."""
     for name in sorted({*was["spec"], *now["spec"]}):
         paths = [path for path in item.taken if root(path) == name]
@@ -253,37 +264,37 @@ def _taken(item: Item, was: _Spec, now: _Spec) -> Iterator[str]:
     yield from (f"metadata.{name}" for name in sorted(now.get("metadata", {})))
 
 
-def folded(kind: str) -> tuple[SpecPath, ...]:
+def find_folded_lists(kind: str) -> tuple[SpecPath, ...]:
     """Lists of people and roles: another spelling of who is there already is no other name."""
     paths = (one.path for one in KINDS[kind].references if one.path.endswith("[]"))
     return tuple(("spec", *parse_path(path.removesuffix("[]"))) for path in paths)
 
 
-def _written_metadata(item: Item) -> tuple[str, ...]:
+def _list_written_metadata(item: Item) -> tuple[str, ...]:
     return ("id",) if item.resource is not None and item.resource.id is not None else ()
 
 
-def _kept(before: Any, value: Any) -> Any:
+def _drop_unwritten(before: Any, value: Any) -> Any:
     """The live value of a field; of a mapping without what is neither written nor worth it."""
     if not isinstance(before, Mapping) or not isinstance(value, Mapping):
         return value
     return {key: item for key, item in value.items() if key in before or item not in _EMPTY}
 
 
-def _pinned(value: Any, before: Any, name: str, ignored: list[SpecPath]) -> Any:
+def _restore_ignored(value: Any, before: Any, name: str, ignored: list[SpecPath]) -> Any:
     """The value with what the document's `ignore` covers as the document has it."""
     for path in ignored:
         if path[0] == name:
-            value = _pin(value, before, path[1:])
+            value = _restore_path(value, before, path[1:])
     return value
 
 
-def _pin(value: Any, before: Any, path: SpecPath) -> Any:
+def _restore_path(value: Any, before: Any, path: SpecPath) -> Any:
     if not path:
         return before
     step, *rest = path
     try:
-        inner = _pin(value[step], before[step], tuple(rest))
+        inner = _restore_path(value[step], before[step], tuple(rest))
     except (KeyError, IndexError, TypeError):
         return value
     if isinstance(value, Mapping):
@@ -291,20 +302,20 @@ def _pin(value: Any, before: Any, path: SpecPath) -> Any:
     return [inner if index == step else item for index, item in enumerate(value)]
 
 
-def _key(address: Address) -> tuple[str, ...]:
+def _sort_key(address: Address) -> tuple[str, ...]:
     return (*address.parts[:-1], f"{KINDS[address.kind].rank:03}", address.name)
 
 
-def _read(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as problem:
-        raise _failed(path, "read", problem) from problem
+        raise _make_write_error(path, "read", problem) from problem
     text = decode_text(data, str(path))
     return f"\ufeff{text}" if data.startswith(b"\xef\xbb\xbf") else text
 
 
-def write(path: Path, text: str) -> None:
+def write_file(path: Path, text: str) -> None:
     """Write a file whole or not at all; folders are made. Raises ReconcilerError."""
     check_output(path)
     temporary: str | None = None
@@ -315,22 +326,22 @@ def write(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_read_umask()
         Path(temporary).chmod(mode)
         Path(temporary).replace(path)
     except OSError as problem:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise _failed(path, "written", problem) from problem
+        raise _make_write_error(path, "written", problem) from problem
 
 
-def _umask() -> int:
+def _read_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
-def _failed(path: Path, how: str, problem: OSError) -> ReconcilerError:
+def _make_write_error(path: Path, how: str, problem: OSError) -> ReconcilerError:
     return ReconcilerError(
         f"{path.name} cannot be {how}",
         why=problem.strerror or str(problem),

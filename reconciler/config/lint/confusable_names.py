@@ -25,7 +25,7 @@ _Kin = tuple[
 ]  # kind, scope, and how a name looks, or its name in one case
 
 
-def findings(built: Iterable[Built]) -> Iterator[Finding]:
+def check_names(built: Iterable[Built]) -> Iterator[Finding]:
     """Everything wrong with the names of resources that are well-formed otherwise."""
     suspects: list[Built] = []
     by_case: dict[_Kin, Built] = {}
@@ -38,36 +38,36 @@ def findings(built: Iterable[Built]) -> Iterator[Finding]:
         name = parts[-1]
         if parts[0] not in slugs:
             slugs.add(parts[0])
-            yield from _slug(parts[0], document)
+            yield from _check_slug(parts[0], document)
         for part in parts[1:]:
             if part not in seen:
                 seen.add(part)
                 key = kind.key if part is name or kind.scope is not Scope.PROJECT else "project"
-                yield from _visible(part, document, key)
+                yield from _check_visible(part, document, key)
         if not name.isascii() or "  " in name:
             suspects.append(row)
         other = by_case.setdefault((kind.name, parts[:-1], name.casefold()), row)
         if other is not row and not kind.folds_case and other[0].address != resource.address:
-            yield _in_case_only(row, other[0])
+            yield _make_case_finding(row, other[0])
     if suspects:
         by_look: dict[_Kin, Built] = {}
         for row in rows:
             address = row[0].address
             by_look.setdefault((address.kind, address.parts[:-1], look(address.name)), row)
-        yield from _twins(rows, by_look)
-    yield from _named(rows)
+        yield from _check_lookalikes(rows, by_look)
+    yield from _check_references(rows)
 
 
-def _twins(rows: Iterable[Built], by_look: Mapping[_Kin, Built]) -> Iterator[Finding]:
+def _check_lookalikes(rows: Iterable[Built], by_look: Mapping[_Kin, Built]) -> Iterator[Finding]:
     for resource, document, kind in rows:
         address = resource.address
         other, _, _ = by_look[kind.name, address.parts[:-1], look(address.name)]
         if other.address != address:
-            place = _place(document, kind.key)
-            yield _looks_like(address.name, place, other.address.name, other.source)
+            place = _locate_metadata(document, kind.key)
+            yield _make_lookalike_finding(address.name, place, other.address.name, other.source)
 
 
-def _looks_like(name: str, place: Source, other: str, there: Source | None) -> Finding:
+def _make_lookalike_finding(name: str, place: Source, other: str, there: Source | None) -> Finding:
     return make_error(
         "R012",
         f"the name {escaped(name)} looks like another one",
@@ -77,7 +77,7 @@ def _looks_like(name: str, place: Source, other: str, there: Source | None) -> F
     )
 
 
-def _in_case_only(row: Built, other: Resource) -> Finding:
+def _make_case_finding(row: Built, other: Resource) -> Finding:
     resource, document, kind = row
     return Finding(
         "R012",
@@ -85,15 +85,15 @@ def _in_case_only(row: Built, other: Resource) -> Finding:
         f"{resource.address.name!r} and {other.address.name!r} differ in case only",
         why=f"PostHog keeps them apart, people do not; the other one is at {other.source}",
         fix="rename one of them",
-        source=_place(document, kind.key),
+        source=_locate_metadata(document, kind.key),
     )
 
 
-def _named(rows: tuple[Built, ...]) -> Iterator[Finding]:
+def _check_references(rows: tuple[Built, ...]) -> Iterator[Finding]:
     """People and roles that a document names: what cannot be seen, or looks like somebody else."""
     odd: list[_Mention] = []
     usual: dict[_Kin, tuple[str, Source | None]] = {}
-    for one in _mentions(rows):
+    for one in _list_mentions(rows):
         if one.name.isascii() and one.name.isprintable() and one.name == look(one.name):
             usual.setdefault((*one.scope, one.name), (one.name, one.resource.source))
         else:
@@ -105,11 +105,11 @@ def _named(rows: tuple[Built, ...]) -> Iterator[Finding]:
         place = value_place(one.document, ("spec", *one.path), one.resource.source or Source("", 1))
         other = usual.get((*one.scope, look(one.name)))
         if found := find_hidden_character(one.name):
-            yield _cannot_be_seen(one.name, found, place)
+            yield _make_hidden_finding(one.name, found, place)
         elif one.name != one.name.strip():
-            yield _cut_off(one.name, place)
+            yield _make_trimmed_finding(one.name, place)
         elif other is not None and other[0].casefold() != one.name.casefold():
-            yield _looks_like(one.name, place, *other)
+            yield _make_lookalike_finding(one.name, place, *other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class _Mention:
     document: MappingNode
 
 
-def _mentions(rows: Iterable[Built]) -> Iterator[_Mention]:
+def _list_mentions(rows: Iterable[Built]) -> Iterator[_Mention]:
     for resource, document, kind in rows:
         for reference in kind.references:
             scope = (reference.kind, resource.address.parts[:1])
@@ -132,27 +132,27 @@ def _mentions(rows: Iterable[Built]) -> Iterator[_Mention]:
                     yield _Mention(name, scope, path, resource, document)
 
 
-def _cannot_be_seen(name: str, found: str, place: Source) -> Finding:
+def _make_hidden_finding(name: str, found: str, place: Source) -> Finding:
     message = f"the name {name!a} has the character {found}, which cannot be seen"
     return make_error("R012", message, place, fix="type the name again")
 
 
-def _visible(name: str, document: MappingNode, key: str) -> Iterator[Finding]:
+def _check_visible(name: str, document: MappingNode, key: str) -> Iterator[Finding]:
     if found := find_hidden_character(name):
-        yield _cannot_be_seen(name, found, _place(document, key))
+        yield _make_hidden_finding(name, found, _locate_metadata(document, key))
     elif key == "project" and (name.startswith("!") or "*" in name):
         yield Finding(
             "R013",
             Severity.WARNING,
             f"`project` is one name, and no selector: {name!r}",
             fix=f'write `projects: ["{name}"]` if that is meant',
-            source=_place(document, key),
+            source=_locate_metadata(document, key),
         )
     elif name != name.strip():
-        yield _cut_off(name, _place(document, key))
+        yield _make_trimmed_finding(name, _locate_metadata(document, key))
 
 
-def _cut_off(name: str, place: Source) -> Finding:
+def _make_trimmed_finding(name: str, place: Source) -> Finding:
     """Find names that PostHog trims (contract 1.3): what it creates has another name."""
     return make_error(
         "R018",
@@ -163,7 +163,7 @@ def _cut_off(name: str, place: Source) -> Finding:
     )
 
 
-def _slug(slug: str, document: MappingNode) -> Iterator[Finding]:
+def _check_slug(slug: str, document: MappingNode) -> Iterator[Finding]:
     """Find what no slug of PostHog can be (contract 6.1)."""
     if slug != slug.lower():
         why, fix = "PostHog keeps slugs in lower case", f"write {slug.lower()}"
@@ -172,10 +172,10 @@ def _slug(slug: str, document: MappingNode) -> Iterator[Finding]:
         fix = "copy the slug from the organization's address in PostHog"
     else:
         return
-    place = _place(document, "organization")
+    place = _locate_metadata(document, "organization")
     yield make_error("R018", f"no organization has the slug {slug}", place, why=why, fix=fix)
 
 
-def _place(document: MappingNode, key: str) -> Source:
+def _locate_metadata(document: MappingNode, key: str) -> Source:
     metadata: MappingNode = document["metadata"]
     return metadata.value_source(key if key in metadata else "organization")

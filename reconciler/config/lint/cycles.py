@@ -10,20 +10,20 @@ from reconciler.model import Address, Finding, Path, Resource, Source
 _Edge = tuple[Address, Path]  # what is named, and where in the spec; () for `renamed_from`
 
 
-def findings(resources: Mapping[Address, Resource]) -> Iterator[Finding]:
+def find_cycles(resources: Mapping[Address, Resource]) -> Iterator[Finding]:
     """One error for each circle, at its first resource."""
     renames: dict[Address, list[_Edge]] = {}
     needs: dict[Address, list[_Edge]] = {}
     for address, resource in resources.items():
-        if former := _former(resource):
+        if former := _find_former_address(resource):
             renames[address] = [(former, ())]
-        if address.kind == "FeatureFlag" and (edges := list(_flags(resource))):
+        if address.kind == "FeatureFlag" and (edges := list(_list_flag_dependencies(resource))):
             needs[address] = edges
     for graph, message in (
         (renames, "renamed into each other"),
         (needs, "flags that depend on each other"),
     ):
-        for ring in _rings(graph):
+        for ring in _search_cycles(graph):
             names = " → ".join(address.name for address, _ in (*ring, ring[0]))
             first, path = ring[0]
             resource = resources[first]
@@ -32,13 +32,13 @@ def findings(resources: Mapping[Address, Resource]) -> Iterator[Finding]:
             yield make_error("R015", f"{message}: {names}", place, why=why, fix="break the circle")
 
 
-def renamed(resources: Mapping[Address, Resource]) -> set[Address]:
+def find_renamed_in_cycle(resources: Mapping[Address, Resource]) -> set[Address]:
     """Everything that is renamed in a circle: said already, once for each circle."""
-    graph = {a: [(former, ())] for a, r in resources.items() if (former := _former(r))}
-    return {address for ring in _rings(graph) for address, _ in ring}
+    graph = {a: [(former, ())] for a, r in resources.items() if (former := _find_former_address(r))}
+    return {address for ring in _search_cycles(graph) for address, _ in ring}
 
 
-def _former(resource: Resource) -> Address | None:
+def _find_former_address(resource: Resource) -> Address | None:
     """What a resource was called; another spelling of the same name is no circle."""
     address, name = resource.address, resource.lifecycle.renamed_from
     if name is None:
@@ -49,7 +49,7 @@ def _former(resource: Resource) -> Address | None:
     return Address(address.kind, (*address.parts[:-1], name))
 
 
-def _flags(resource: Resource) -> Iterator[_Edge]:
+def _list_flag_dependencies(resource: Resource) -> Iterator[_Edge]:
     """Flags of the same project that the release conditions of this one name."""
     filters: Any = resource.spec.get("filters") or {}
     for number, group in enumerate(filters.get("groups") or ()):
@@ -59,7 +59,7 @@ def _flags(resource: Resource) -> Iterator[_Edge]:
                 yield target, ("filters", "groups", number, "properties", index, "key")
 
 
-def _rings(graph: Mapping[Address, Iterable[_Edge]]) -> Iterator[list[_Edge]]:
+def _search_cycles(graph: Mapping[Address, Iterable[_Edge]]) -> Iterator[list[_Edge]]:
     """Each circle once: its resources, each with the place that leads on. No recursion."""
     done: set[Address] = set()
     for start in graph:

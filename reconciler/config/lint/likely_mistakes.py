@@ -41,13 +41,13 @@ _READ_OTHERWISE: Final = re.compile(  # digits after a zero, with `_`, in sixtie
 _Row = tuple[str, Path, str, str, str]  # code, place in the spec, message, why, fix
 
 
-def findings(resource: Resource) -> Iterator[Finding]:
+def find_likely_mistakes(resource: Resource) -> Iterator[Finding]:
     """Every warning about one resource."""
     kind = resource.address.kind
     if kind == "FeatureFlag":
-        rows = _flag(resource.written)
+        rows = _check_flag(resource.written)
     elif kind == "ApprovalPolicy":
-        rows = _policy(resource.address.name, resource.written)
+        rows = _check_policy(resource.address.name, resource.written)
     else:
         return
     for code, path, message, why, fix in islice(rows, MAX_FINDINGS):
@@ -62,7 +62,7 @@ def findings(resource: Resource) -> Iterator[Finding]:
         )
 
 
-def _policy(action: str, spec: Mapping[str, Any]) -> Iterator[_Row]:
+def _check_policy(action: str, spec: Mapping[str, Any]) -> Iterator[_Row]:
     if action not in GATED_ACTIONS:
         meant = closest_match(action, GATED_ACTIONS)
         fix = (
@@ -75,9 +75,9 @@ def _policy(action: str, spec: Mapping[str, Any]) -> Iterator[_Row]:
             why = "older servers store it, newer ones refuse to create it (400)"
         yield "R020", (), f"a policy for `{action}` gates nothing", why, fix
     if "approvers" in spec:
-        yield from _approvers(spec["approvers"])
+        yield from _check_approvers(spec["approvers"])
     if spec.get("conditions"):
-        yield from _conditions(action, spec["conditions"])
+        yield from _check_conditions(action, spec["conditions"])
     if "member" in spec.get("bypass_levels", ()):
         why = "every person of an organization has at least this level"
         yield "R024", ("bypass_levels",), "nobody is gated", why, "remove `member`"
@@ -88,7 +88,7 @@ def _policy(action: str, spec: Mapping[str, Any]) -> Iterator[_Row]:
         yield "R024", ("expires_after",), message, "", "write a duration such as `14d`"
 
 
-def _approvers(approvers: Mapping[str, Any]) -> Iterator[_Row]:
+def _check_approvers(approvers: Mapping[str, Any]) -> Iterator[_Row]:
     at = ("approvers",)
     users, roles = approvers.get("users") or (), approvers.get("roles") or ()
     quorum = approvers["quorum"]
@@ -102,10 +102,10 @@ def _approvers(approvers: Mapping[str, Any]) -> Iterator[_Row]:
     elif not users:
         why = "PostHog before May 2026 did not let holders of a role approve"
         yield "R026", at, "only roles may approve", why, "name at least one person under `users`"
-    yield from _strange(approvers, APPROVERS, at)
+    yield from _check_unknown_keys(approvers, APPROVERS, at)
 
 
-def _conditions(action: str, conditions: Mapping[str, Any]) -> Iterator[_Row]:
+def _check_conditions(action: str, conditions: Mapping[str, Any]) -> Iterator[_Row]:
     at = ("conditions",)
     kind, about, operator = (conditions.get(key) for key in ("type", "field", "operator"))
     always = "PostHog then gates every change of the action"
@@ -137,36 +137,36 @@ def _conditions(action: str, conditions: Mapping[str, Any]) -> Iterator[_Row]:
         yield "R022", (*at, "value"), "`value` is no number", why, "write a number"
 
 
-def _flag(spec: Mapping[str, Any]) -> Iterator[_Row]:
+def _check_flag(spec: Mapping[str, Any]) -> Iterator[_Row]:
     filters = spec.get("filters")
     if not filters:
         return
     at = ("filters",)
     if not filters.keys() <= FILTERS:
-        yield from _strange(filters, FILTERS, at)
-    yield from _dropped(filters, at)
+        yield from _check_unknown_keys(filters, FILTERS, at)
+    yield from _check_dropped_fields(filters, at)
     for index, group in enumerate(filters.get("groups") or ()):
-        yield from _group(group, (*at, "groups", index))
+        yield from _check_group(group, (*at, "groups", index))
 
 
-def _dropped(filters: Mapping[str, Any], at: Path) -> Iterator[_Row]:
+def _check_dropped_fields(filters: Mapping[str, Any], at: Path) -> Iterator[_Row]:
     for name in DROPPED:
         if filters.get(name):
             why = "PostHog removes it on the next save, so it is neither compared nor sent"
             yield "R004", (*at, name), f"`{name}` has no effect", why, "remove it"
 
 
-def _group(group: Mapping[str, Any], at: Path) -> Iterator[_Row]:
+def _check_group(group: Mapping[str, Any], at: Path) -> Iterator[_Row]:
     if not group.keys() <= GROUP:
-        yield from _strange(group, GROUP, at)
+        yield from _check_unknown_keys(group, GROUP, at)
     for index, item in enumerate(group.get("properties") or ()):
         if not item.keys() <= PROPERTY:
-            yield from _strange(item, PROPERTY, (*at, "properties", index))
+            yield from _check_unknown_keys(item, PROPERTY, (*at, "properties", index))
         if isinstance(value := item.get("value"), (str, list)):
-            yield from _otherwise(value, (*at, "properties", index, "value"))
+            yield from _check_ambiguous_text(value, (*at, "properties", index, "value"))
 
 
-def _otherwise(value: Any, at: Path) -> Iterator[_Row]:
+def _check_ambiguous_text(value: Any, at: Path) -> Iterator[_Row]:
     """Text where any value is taken, which YAML 1.1 reads as something else."""
     items = enumerate(value) if isinstance(value, list) else ((None, value),)
     for index, item in items:
@@ -178,7 +178,7 @@ def _otherwise(value: Any, at: Path) -> Iterator[_Row]:
             yield PLAIN_TEXT, place, f"`{item}` is text", why, f'quote it: "{item}"{other}'
 
 
-def _strange(node: Mapping[str, Any], known: frozenset[str], at: Path) -> Iterator[_Row]:
+def _check_unknown_keys(node: Mapping[str, Any], known: frozenset[str], at: Path) -> Iterator[_Row]:
     """Keys of an open object that are nearly one that is known; in `approvers`, any other."""
     for key in node:
         if key in known:
@@ -206,7 +206,7 @@ def find_impossible_quorums(resources: Iterable[Resource]) -> Iterator[Finding]:
             policies.append(resource)
         elif address.kind == "Role" and "members" in resource.spec:
             held = () if resource.lifecycle.absent else resource.spec["members"]
-            key = (address.organization, _fold(address.name))
+            key = (address.organization, _fold_role_name(address.name))
             roles[key] = frozenset(person.casefold() for person in held)
     for policy in policies:
         yield from _check_quorum(policy, roles)
@@ -218,7 +218,7 @@ def _check_quorum(policy: Resource, roles: _Roles) -> Iterator[Finding]:
         return  # without roles `oddities` can tell by itself
     people = {str(user).casefold() for user in approvers.get("users") or ()}
     for role in approvers["roles"]:
-        held = roles.get((policy.address.organization, _fold(role)))
+        held = roles.get((policy.address.organization, _fold_role_name(role)))
         if held is None:
             return
         people |= held
@@ -236,5 +236,5 @@ def _check_quorum(policy: Resource, roles: _Roles) -> Iterator[Finding]:
         )
 
 
-def _fold(name: str) -> str:
+def _fold_role_name(name: str) -> str:
     return name.casefold() if KINDS["Role"].folds_case else name

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from reconciler.config.documents.templates import Template
-from reconciler.config.lint.template_checks import unmatched
+from reconciler.config.lint.template_checks import find_unmatched_selectors
 from reconciler.kinds import KINDS, READ
 from reconciler.model import (
     LEVELS,
@@ -31,13 +31,13 @@ _HINT: Final = "likely-rename"
 _HIDDEN: Final = "people-hidden"
 
 
-def grants(scopes: Collection[str], wanted: str) -> bool:
+def has_scope(scopes: Collection[str], wanted: str) -> bool:
     """Whether a key's scopes include one; `x:write` includes `x:read` (contract 1.2)."""
     name, _, verb = wanted.partition(":")
     return "*" in scopes or wanted in scopes or (verb == "read" and f"{name}:write" in scopes)
 
 
-def findings(
+def check_live(
     desired: Declared,
     live: Live,
     *,
@@ -72,17 +72,17 @@ def findings(
         yield replace(finding, code=code, severity=Severity.ERROR)
     yield from (replace(finding, code="R038") for finding in refused)
     for address, said in (obstacles or {}).items():
-        yield _too_few(desired.resources[address], said)
-    yield from _features(desired, live)
-    yield from _unreadable(desired, live)
-    yield from _unwritable(desired, live, scopes)
+        yield _make_quorum_finding(desired.resources[address], said)
+    yield from _check_plan_features(desired, live)
+    yield from _check_readable(desired, live)
+    yield from _check_writable(desired, live, scopes)
     if scopes is None and desired.resources:
-        yield _untold(desired)
+        yield _make_unknown_scopes_finding(desired)
     for template, names in templates:
-        yield from unmatched(template, names, "R036", "of the files or of PostHog")
+        yield from find_unmatched_selectors(template, names, "R036", "of the files or of PostHog")
 
 
-def _too_few(policy: Resource, said: Sequence[str]) -> Finding:
+def _make_quorum_finding(policy: Resource, said: Sequence[str]) -> Finding:
     return Finding(
         "R031",
         Severity.WARNING,
@@ -94,7 +94,7 @@ def _too_few(policy: Resource, said: Sequence[str]) -> Finding:
     )
 
 
-def _features(desired: Declared, live: Live) -> Iterator[Finding]:
+def _check_plan_features(desired: Declared, live: Live) -> Iterator[Finding]:
     """The first policy of each organization whose plan lacks approvals."""
     seen: set[str] = set()
     for address, resource in desired.resources.items():
@@ -117,7 +117,7 @@ def _features(desired: Declared, live: Live) -> Iterator[Finding]:
         )
 
 
-def _unreadable(desired: Declared, live: Live) -> Iterator[Finding]:
+def _check_readable(desired: Declared, live: Live) -> Iterator[Finding]:
     for gap in live.unreadable:
         if gap.kind in READ and not READ[gap.kind].declared:
             continue  # said at each name
@@ -126,7 +126,7 @@ def _unreadable(desired: Declared, live: Live) -> Iterator[Finding]:
             first = next((a for a in members if a.parts[:1] == gap.scope), None)
             resource = desired.resources[first] if first is not None else None
         else:
-            resource = _first_that_needs(desired, gap)
+            resource = _find_first_affected(desired, gap)
         if resource is None:
             continue
         where = "/".join(gap.scope) or "this key"
@@ -142,7 +142,7 @@ def _unreadable(desired: Declared, live: Live) -> Iterator[Finding]:
         )
 
 
-def _first_that_needs(desired: Declared, gap: Unreadable) -> Resource | None:
+def _find_first_affected(desired: Declared, gap: Unreadable) -> Resource | None:
     """The first resource of a collection that was refused; else one that names such; else any."""
     inside = [a for a in desired.resources if a.parts[: len(gap.scope)] == gap.scope]
     same = [a for a in inside if a.kind == gap.kind]
@@ -151,7 +151,9 @@ def _first_that_needs(desired: Declared, gap: Unreadable) -> Resource | None:
     return desired.resources[found[0]] if found else None
 
 
-def _unwritable(desired: Declared, live: Live, scopes: Collection[str] | None) -> Iterator[Finding]:
+def _check_writable(
+    desired: Declared, live: Live, scopes: Collection[str] | None
+) -> Iterator[Finding]:
     """The first resource of each organization and kind that this key cannot write."""
     seen: set[tuple[str, str]] = set()
     for address, resource in desired.resources.items():
@@ -159,13 +161,13 @@ def _unwritable(desired: Declared, live: Live, scopes: Collection[str] | None) -
         if key in seen:
             continue
         seen.add(key)
-        level = _level(live, address.organization)
+        level = _find_level(live, address.organization)
         wanted = f"{KINDS[address.kind].api_scope}:write"
         if KINDS[address.kind].for_admins and level is not None and level < LEVELS["admin"]:
             message = f"the key's user is {a_level(level)} of {address.organization}"
-            why = f"only admins and owners may write {_any(address.kind)}"
+            why = f"only admins and owners may write {_add_article(address.kind)}"
             fix = "make the user an admin, or use the key of one"
-        elif scopes is not None and not grants(scopes, wanted):
+        elif scopes is not None and not has_scope(scopes, wanted):
             message = f"the key lacks the scope {wanted}"
             why = f"without it no {address.kind} can be written"
             fix = "add it in PostHog under Settings → Personal API keys"
@@ -182,11 +184,11 @@ def _unwritable(desired: Declared, live: Live, scopes: Collection[str] | None) -
         )
 
 
-def _any(kind: str) -> str:
+def _add_article(kind: str) -> str:
     return f"{'an' if kind[0] in 'AEIO' else 'a'} {kind}"
 
 
-def _untold(desired: Declared) -> Finding:
+def _make_unknown_scopes_finding(desired: Declared) -> Finding:
     """Reading proves nothing about writing: better said than left open."""
     wanted = sorted({f"{KINDS[address.kind].api_scope}:write" for address in desired.resources})
     return Finding(
@@ -198,7 +200,7 @@ def _untold(desired: Declared) -> Finding:
     )
 
 
-def _level(live: Live, organization: str) -> int | None:
+def _find_level(live: Live, organization: str) -> int | None:
     there = live.resources.get(Address("Organization", (organization,)))
     level = there.payload.get("membership_level") if there else None
     return int(level) if level is not None else None

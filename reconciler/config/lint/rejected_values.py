@@ -28,14 +28,17 @@ def may_be_unstorable(files: Iterable[bytes]) -> bool:
     return any(b"\\" in data and _ESCAPES.search(data) is not None for data in files)
 
 
-def of_spec(kind: str, spec: Spec) -> Iterator[RejectedValue]:
+def check_spec(kind: str, spec: Spec) -> Iterator[RejectedValue]:
     """Find what PostHog refuses of the fields of a kind, whatever is live."""
     yield from KINDS[kind].refusals(spec)
-    if kind == "Project" and (found := time_zones.refusal(spec.get("timezone"))) is not None:
+    if (
+        kind == "Project"
+        and (found := time_zones.check_time_zone(spec.get("timezone"))) is not None
+    ):
         yield found
 
 
-def findings(resource: Resource, *, texts: bool, large: bool) -> Iterator[Finding]:
+def check_resource(resource: Resource, *, texts: bool, large: bool) -> Iterator[Finding]:
     """Find what PostHog would refuse of one resource.
 
     `texts`: look at every text as well; `large`: and at how long filters are as JSON.
@@ -43,16 +46,18 @@ def findings(resource: Resource, *, texts: bool, large: bool) -> Iterator[Findin
     if resource.lifecycle.absent:
         return
     kind = resource.address.kind
-    found = islice(of_spec(kind, resource.written), MAX_FINDINGS)
-    yield from (_finding(resource, one, _CODES.get(kind, _OTHERS)) for one in found)
+    found = islice(check_spec(kind, resource.written), MAX_FINDINGS)
+    yield from (_make_finding(resource, one, _CODES.get(kind, _OTHERS)) for one in found)
     if large and kind == "FeatureFlag":
-        yield from (_finding(resource, one, _CODES[kind]) for one in _too_large(resource.spec))
+        yield from (
+            _make_finding(resource, one, _CODES[kind]) for one in _check_size(resource.spec)
+        )
     if texts:
-        unstorable = islice(_unstorable_texts(resource), MAX_FINDINGS)
-        yield from (_finding(resource, one, _OTHERS) for one in unstorable)
+        unstorable = islice(_find_unstorable_texts(resource), MAX_FINDINGS)
+        yield from (_make_finding(resource, one, _OTHERS) for one in unstorable)
 
 
-def _finding(resource: Resource, found: RejectedValue, code: str) -> Finding:
+def _make_finding(resource: Resource, found: RejectedValue, code: str) -> Finding:
     meant = (
         closest_match(str(value_at(resource.written, found.path, "")), found.near)
         if found.near
@@ -69,7 +74,7 @@ def _finding(resource: Resource, found: RejectedValue, code: str) -> Finding:
     )
 
 
-def _too_large(spec: Spec) -> Iterator[RejectedValue]:
+def _check_size(spec: Spec) -> Iterator[RejectedValue]:
     text = json.dumps(spec.get("filters"), ensure_ascii=False, separators=(",", ":"), default=str)
     size = len(text.encode("utf-8", "replace"))
     if size > LARGEST_FILTERS:
@@ -77,13 +82,13 @@ def _too_large(spec: Spec) -> Iterator[RejectedValue]:
         yield RejectedValue(("filters",), message, "", "use a cohort, or shorter payloads")
 
 
-def _unstorable_texts(resource: Resource) -> Iterator[RejectedValue]:
+def _find_unstorable_texts(resource: Resource) -> Iterator[RejectedValue]:
     for part in resource.address.parts:
-        yield from _unstorable(part, ())
-    yield from _unstorable(resource.written, ())
+        yield from _find_unstorable(part, ())
+    yield from _find_unstorable(resource.written, ())
 
 
-def _unstorable(value: Any, path: Path) -> Iterator[RejectedValue]:
+def _find_unstorable(value: Any, path: Path) -> Iterator[RejectedValue]:
     """Find texts, also names of mappings, that neither JSON nor PostgreSQL can hold."""
     if isinstance(value, str):
         if (found := _UNSTORABLE.search(value)) is not None:
@@ -94,8 +99,8 @@ def _unstorable(value: Any, path: Path) -> Iterator[RejectedValue]:
             )
     elif isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _unstorable(name, (*path, name))
-            yield from _unstorable(item, (*path, name))
+            yield from _find_unstorable(name, (*path, name))
+            yield from _find_unstorable(item, (*path, name))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _unstorable(item, (*path, index))
+            yield from _find_unstorable(item, (*path, index))

@@ -20,7 +20,7 @@ MAX_MATCHED: Final = 200_000  # selectors and projects that are compared, so tha
 _Name = tuple[str, str, str]  # kind, organization, folded name
 
 
-def findings(
+def find_rename_conflicts(
     resources: Mapping[Address, Resource], templates: Iterable[Template], built: Iterable[Built]
 ) -> Iterator[Finding]:
     """An error for each document whose former name is also somebody else's."""
@@ -30,32 +30,32 @@ def findings(
     many = {id(one.resource): one for one in templates}
     declared, claimed = _Claims(), _Claims()
     for resource in resources.values():
-        declared.add(_name(resource, resource.address.name), resource, None)
+        declared.add(_fold_name(resource, resource.address.name), resource, None)
     for one in many.values():
-        declared.add(_name(one.resource, one.name), one.resource, one)
-    ringed = cycles.renamed(resources)
+        declared.add(_fold_name(one.resource, one.name), one.resource, one)
+    ringed = cycles.find_renamed_in_cycle(resources)
     for resource, document, _ in rows:
         former = str(resource.lifecycle.renamed_from)
-        name, template = _name(resource, former), many.get(id(resource))
-        if resource.address in ringed or name == _name(resource, resource.address.name):
+        name, template = _fold_name(resource, former), many.get(id(resource))
+        if resource.address in ringed or name == _fold_name(resource, resource.address.name):
             continue  # said already; or another spelling of its own name
         path = ("metadata", "lifecycle", "renamed_from")
         place = value_place(document, path, resource.source or Source("", 1))
         if owner := claimed.find(name, resource, template):
-            yield _twice(resource, owner, place)
+            yield _make_claimed_twice_finding(resource, owner, place)
         elif (other := declared.find(name, resource, template)) and other.address not in ringed:
-            yield _again(resource, other, place)
+            yield _make_declared_again_finding(resource, other, place)
         claimed.add(name, resource, template)
 
 
-def _name(resource: Resource, name: str) -> _Name:
+def _fold_name(resource: Resource, name: str) -> _Name:
     address = resource.address
     folded = fold(Address(address.kind, (*address.parts[:-1], name)))
     return address.kind, address.organization, folded.name
 
 
 @dataclass(slots=True)
-class _Same:
+class _Claimants:
     """Documents of one name: by project, and by the selectors of those that are for many."""
 
     at: dict[str | None, Resource] = field(default_factory=dict)
@@ -66,12 +66,12 @@ class _Same:
 class _Claims:
     """Who wants which name, in which projects."""
 
-    names: dict[_Name, _Same] = field(default_factory=dict)
+    names: dict[_Name, _Claimants] = field(default_factory=dict)
     compared: int = 0
 
     def add(self, name: _Name, resource: Resource, template: Template | None) -> None:
         """Note that a document wants a name."""
-        same = self.names.setdefault(name, _Same())
+        same = self.names.setdefault(name, _Claimants())
         if template is None:
             same.at.setdefault(resource.address.project, resource)
         else:
@@ -98,7 +98,7 @@ class _Claims:
         return project is not None and self.compared <= MAX_MATCHED and template.matches(project)
 
 
-def _again(resource: Resource, other: Resource, place: Source) -> Finding:
+def _make_declared_again_finding(resource: Resource, other: Resource, place: Source) -> Finding:
     former = str(resource.lifecycle.renamed_from)
     return make_error(
         "R016",
@@ -110,7 +110,7 @@ def _again(resource: Resource, other: Resource, place: Source) -> Finding:
     )
 
 
-def _twice(resource: Resource, owner: Resource, place: Source) -> Finding:
+def _make_claimed_twice_finding(resource: Resource, owner: Resource, place: Source) -> Finding:
     former = str(resource.lifecycle.renamed_from)
     return make_error(
         "R016",

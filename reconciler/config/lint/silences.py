@@ -50,7 +50,7 @@ class Silences:
                 seen.add(entry.check)
 
     def _covers(self, finding: Finding) -> bool:
-        if finding.source is None or not _may_be(finding):
+        if finding.source is None or not _can_be_covered(finding):
             return False
         for entry in self.by_document.get(self._document(finding.source), ()):
             if entry.check == finding.code:
@@ -68,29 +68,29 @@ class Silences:
         code = entry.check
         if live:
             if code in LIVE and entry.place not in self.used:
-                yield _warning(entry, f"{code} has nothing to silence here", "remove it")
+                yield _make_warning(entry, f"{code} has nothing to silence here", "remove it")
         elif code not in CHECKS:
             meant = closest_match(code, CHECKS)
             fix = f'did you mean "{meant}"?' if meant else "remove it"
-            yield _warning(entry, f"there is no check {code}", fix)
+            yield _make_warning(entry, f"there is no check {code}", fix)
         elif not can_be_silenced(code) and entry.place not in self.used:
             why = f"{code}: {CHECKS[code]}"
-            yield _warning(entry, f"{code} cannot be silenced", "mend what it says", why)
+            yield _make_warning(entry, f"{code} cannot be silenced", "mend what it says", why)
         elif code in seen:
-            yield _warning(entry, f"{code} is silenced twice", "remove one of the two")
+            yield _make_warning(entry, f"{code} is silenced twice", "remove one of the two")
         elif entry.place not in self.used and code not in LIVE:
-            yield _warning(entry, f"{code} has nothing to silence here", "remove it")
+            yield _make_warning(entry, f"{code} has nothing to silence here", "remove it")
 
 
-def _may_be(finding: Finding) -> bool:
+def _can_be_covered(finding: Finding) -> bool:
     return finding.severity is not Severity.ERROR or can_be_silenced(finding.code)
 
 
-def _warning(entry: _Silence, message: str, fix: str, why: str = "") -> Finding:
+def _make_warning(entry: _Silence, message: str, fix: str, why: str = "") -> Finding:
     return Finding("R025", Severity.WARNING, message, why=why, fix=fix, source=entry.place, width=1)
 
 
-def collect(
+def collect_silences(
     documents: Mapping[Hashable, MappingNode], places: Iterable[tuple[Source, Hashable]]
 ) -> Silences:
     """Find every silence.
@@ -101,7 +101,7 @@ def collect(
 
     """
     found = {
-        identity: tuple(_entries(document))
+        identity: tuple(_list_entries(document))
         for identity, document in documents.items()
         if "silence" in document["metadata"]
     }
@@ -113,7 +113,7 @@ def collect(
     return Silences(found, starts)
 
 
-def _entries(document: MappingNode) -> Iterator[_Silence]:
+def _list_entries(document: MappingNode) -> Iterator[_Silence]:
     """The entries of a document, also of one that its schema refuses."""
     written = document["metadata"]["silence"]
     if not isinstance(written, SequenceNode):

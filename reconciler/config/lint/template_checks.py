@@ -2,14 +2,20 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from reconciler.config.documents.templates import MAX_MATCHED, Template, _like, duplicate, selected
+from reconciler.config.documents.templates import (
+    MAX_MATCHED,
+    Template,
+    is_selected,
+    make_duplicate_finding,
+    matches_pattern,
+)
 from reconciler.config.lint.codes import LIVE
 from reconciler.files.text import make_error
 from reconciler.model import Address, Finding, Resource, Severity
 from reconciler.suggest import closest_match
 
 
-def findings(
+def check_templates(
     resources: Mapping[Address, Resource], templates: Sequence[Template]
 ) -> Iterator[Finding]:
     """What can be said about templates before the live projects are known."""
@@ -24,17 +30,19 @@ def findings(
     for template in templates:
         named.setdefault((template.kind, template.organization, template.name), []).append(template)
         names = projects.get(template.organization, ())
-        yield from _selectors(template, names if written * len(names) < MAX_MATCHED else ())
+        yield from _check_selectors(template, names if written * len(names) < MAX_MATCHED else ())
     for address, resource in resources.items():
         for template in named.get((address.kind, address.organization, address.name), ()):
             if address.project is not None and template.matches(address.project):
-                yield duplicate(resource, template.resource, f'add "!{address.project}" there')
+                yield make_duplicate_finding(
+                    resource, template.resource, f'add "!{address.project}" there'
+                )
     for (_, organization, _), same in named.items():
         if len(same) > 1:
-            yield from _overlaps(same, projects.get(organization, ()))
+            yield from _check_overlaps(same, projects.get(organization, ()))
 
 
-def _overlaps(same: Sequence[Template], projects: Collection[str]) -> Iterator[Finding]:
+def _check_overlaps(same: Sequence[Template], projects: Collection[str]) -> Iterator[Finding]:
     """Declared projects in which two templates declare the same; `expand` sees the rest."""
     if len(same) * len(projects) > MAX_MATCHED:
         return
@@ -42,10 +50,10 @@ def _overlaps(same: Sequence[Template], projects: Collection[str]) -> Iterator[F
         matching = [template for template in same if template.matches(project)]
         for template in matching[1:]:
             fix = f'add "!{project}" to one of them'
-            yield duplicate(template.instance(project), matching[0].resource, fix)
+            yield make_duplicate_finding(template.instance(project), matching[0].resource, fix)
 
 
-def _selectors(template: Template, names: Collection[str]) -> Iterator[Finding]:
+def _check_selectors(template: Template, names: Collection[str]) -> Iterator[Finding]:
     place, selectors = template.place, template.selectors
     left_out = {selector[1:] for selector in selectors if selector.startswith("!")}
     if all(selector.startswith("!") for selector in selectors):
@@ -55,10 +63,10 @@ def _selectors(template: Template, names: Collection[str]) -> Iterator[Finding]:
         message = "`projects` leaves out everything that it picks"
         yield make_error("R013", message, place, fix="remove what begins with `!`, or pick more")
     elif names:
-        yield from unmatched(template, names, "R013", "of the files")
+        yield from find_unmatched_selectors(template, names, "R013", "of the files")
 
 
-def unmatched(
+def find_unmatched_selectors(
     template: Template, names: Collection[str], code: str, where: str
 ) -> Iterator[Finding]:
     """A warning for each selector, or for all together, that matches no project of `names`.
@@ -66,7 +74,9 @@ def unmatched(
     A `!` that matches nothing is the dangerous one: it was to keep something out.
     """
     each = zip(template.selectors, template.places, strict=True)
-    idle = [(text, place) for text, place in each if not _any_like(text.removeprefix("!"), names)]
+    idle = [
+        (text, place) for text, place in each if not _matches_any(text.removeprefix("!"), names)
+    ]
     for text, place in idle:
         meant = None if "*" in text else closest_match(text.removeprefix("!"), names)
         sign = "!" if text.startswith("!") else ""
@@ -79,10 +89,12 @@ def unmatched(
             source=place,
             width=len(text),
         )
-    if not idle and not any(selected(template.selectors, name) for name in names):
+    if not idle and not any(is_selected(template.selectors, name) for name in names):
         message = f"`projects` matches no project {where}"
         yield Finding(code, Severity.WARNING, message, source=template.place)
 
 
-def _any_like(pattern: str, names: Collection[str]) -> bool:
-    return pattern in names or ("*" in pattern and any(_like(name, pattern) for name in names))
+def _matches_any(pattern: str, names: Collection[str]) -> bool:
+    return pattern in names or (
+        "*" in pattern and any(matches_pattern(name, pattern) for name in names)
+    )

@@ -11,23 +11,23 @@ _OF_A_MACHINE: Final = frozenset({"localtime", "posixrules"})  # in no copy but 
 
 
 @cache
-def names() -> frozenset[str]:
+def load_names() -> frozenset[str]:
     """Return every name: of the system's copy of the database, and of the package `tzdata`."""
     return frozenset(available_timezones()) - _OF_A_MACHINE
 
 
-def refusal(zone: Any) -> RejectedValue | None:
+def check_time_zone(zone: Any) -> RejectedValue | None:
     """Return why PostHog refuses a time zone; None if it takes it, or no database is at hand."""
-    known = names()
+    known = load_names()
     if not isinstance(zone, str) or zone in known or not known:
         return None
-    meant = _closest(zone, known)
+    meant = _find_closest(zone, known)
     fix = f'did you mean "{meant}"?' if meant else "write a name such as `Europe/Berlin`"
     why = "PostHog takes the names of the tz database, in their exact spelling"
     return RejectedValue(("timezone",), f'unknown time zone "{zone}"', why, fix)
 
 
-def _closest(zone: str, known: frozenset[str]) -> str:
+def _find_closest(zone: str, known: frozenset[str]) -> str:
     """Return the name in another case, of the same city, or the one that is spelled most alike."""
     folded = zone.strip().replace(" ", "_").casefold()
     city = folded.rpartition("/")[2]

@@ -7,7 +7,7 @@ guessed at: nearly the same address may well be another person's.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from reconciler.config.documents.build import Written
+from reconciler.config.documents.build import ParsedDocument
 from reconciler.files.text import make_error
 from reconciler.kinds import KINDS
 from reconciler.model import (
@@ -37,8 +37,8 @@ _NAMED: Final = (_SCOPES | _REFERRED) - {_PERSON}
 MAX_COMPARED: Final = 50_000  # pairs of names in one run, so that the cost stays linear
 
 
-def near_misses(
-    written: Iterable[Written], built: Iterable[tuple[Resource, MappingNode, Kind]]
+def find_near_misses(
+    written: Iterable[ParsedDocument], built: Iterable[tuple[Resource, MappingNode, Kind]]
 ) -> Iterator[Finding]:
     """Every reference that is a slip of a declared name.
 
@@ -47,7 +47,7 @@ def near_misses(
         built: resources with their documents.
 
     """
-    names = _names(written)
+    names = _collect_names(written)
     folded = {
         scope: {name.casefold() for name in declared}
         for scope, declared in names.items()
@@ -57,7 +57,7 @@ def near_misses(
     compared = 0
     for resource, document, kind in built:
         organization = resource.address.organization
-        for named, name, path in _references(resource, document["metadata"], kind):
+        for named, name, path in _list_references(resource, document["metadata"], kind):
             asked = (named, "" if named == "Organization" else organization, name)
             if asked not in known:
                 declared = names.get(asked[:2], {})
@@ -68,10 +68,10 @@ def near_misses(
                 known[asked] = None if is_there or too_many else find_near_miss(name, declared)
             if meant := known[asked]:
                 place = value_place(document, path, resource.source or Source("", 1))
-                yield _finding(named, name, meant, place, names[asked[:2]][meant])
+                yield _make_finding(named, name, meant, place, names[asked[:2]][meant])
 
 
-def _names(written: Iterable[Written]) -> Names:
+def _collect_names(written: Iterable[ParsedDocument]) -> Names:
     names: dict[tuple[str, str], dict[str, Source]] = {}
     for one in written:
         kind = one.kind.name
@@ -87,7 +87,7 @@ def _names(written: Iterable[Written]) -> Names:
     return names
 
 
-def _references(
+def _list_references(
     resource: Resource, metadata: MappingNode, kind: Kind
 ) -> Iterator[tuple[str, str, Path]]:
     """Kind, name and path of everything that a document names, people left out."""
@@ -103,7 +103,9 @@ def _references(
                 yield reference.kind, name, ("spec", *path)
 
 
-def ids_for_many(templates: Iterable[Resource], declared: Iterable[Address]) -> Iterator[Finding]:
+def find_ids_in_templates(
+    templates: Iterable[Resource], declared: Iterable[Address]
+) -> Iterator[Finding]:
     """Yield a warning for each id in a document for several projects: it is of one of them."""
     keys = {(address.kind, address.name) for address in declared}
     for resource in templates:
@@ -126,7 +128,7 @@ def ids_for_many(templates: Iterable[Resource], declared: Iterable[Address]) -> 
                 )
 
 
-def _finding(kind: str, name: str, meant: str, place: Source, other: Source) -> Finding:
+def _make_finding(kind: str, name: str, meant: str, place: Source, other: Source) -> Finding:
     what = _NOUNS.get(kind, kind.lower())
     if kind == "FeatureFlag":  # one that is in no file may well be called nearly the same
         return Finding(

@@ -37,7 +37,7 @@ _PROPERTIES: Final = re.compile(r"^(?:[!&]\S*\s+)+")  # a tag, an anchor
 
 
 @dataclass(frozen=True, slots=True)
-class _About:
+class _Subject:
     """What is being explained."""
 
     name: str
@@ -46,52 +46,54 @@ class _About:
     lines_of: Lines
 
 
-def explain(name: str, document: Any, place: Source, lines_of: Lines) -> list[Finding]:
+def explain_errors(name: str, document: Any, place: Source, lines_of: Lines) -> list[Finding]:
     """Every error of a document that its schema refuses; `place` is where it starts."""
-    errors = _validator(name).iter_errors(document)
-    about = _About(name, document, place, lines_of)
-    every = (finding for error in errors for finding in _findings(error, about))
+    errors = _load_validator(name).iter_errors(document)
+    about = _Subject(name, document, place, lines_of)
+    every = (finding for error in errors for finding in _explain_error(error, about))
     found = list(islice(every, MAX_FINDINGS))
     if next(every, None) is not None:
         message = f"more than {MAX_FINDINGS} errors in one document; the rest is not explained"
         found.append(Finding("R009", Severity.ERROR, message, source=place))
-    return found or [_unexplained(name, document, place)]
+    return found or [_explain_disagreement(name, document, place)]
 
 
 @cache
-def _validator(name: str) -> Any:
+def _load_validator(name: str) -> Any:
     from jsonschema import Draft7Validator  # noqa: PLC0415  only for what is refused
 
-    return Draft7Validator(validator.load(name))
+    return Draft7Validator(validator.load_schema(name))
 
 
-def _unexplained(name: str, document: Any, place: Source) -> Finding:
+def _explain_disagreement(name: str, document: Any, place: Source) -> Finding:
     """The two validators disagree (`$` before a line end, for one): say what the quick one says."""
     import jsonschema_rs  # noqa: PLC0415  only for what is refused
 
     try:
-        error = next(iter(jsonschema_rs.validator_for(validator.load(name)).iter_errors(document)))
+        error = next(
+            iter(jsonschema_rs.validator_for(validator.load_schema(name)).iter_errors(document))
+        )
         path, message = tuple(error.instance_path), error.message
     except (StopIteration, ValueError) as trouble:
         path, message = (), str(trouble)
     where = value_place(document, path, place)
-    return Finding("R005", Severity.ERROR, f"{_field(path)}: {message}"[:200], source=where)
+    return Finding("R005", Severity.ERROR, f"{_format_field(path)}: {message}"[:200], source=where)
 
 
-def _findings(error: Any, about: _About) -> Iterator[Finding]:
+def _explain_error(error: Any, about: _Subject) -> Iterator[Finding]:
     path = tuple(error.absolute_path)
     where = value_place(about.document, path, about.place)
     if "propertyNames" in error.absolute_schema_path:  # about a key, whose path is its mapping's
         path = (*path, error.instance)
-        where = key_place(about.document, path, about.place)
-    explainer = _EXPLAINERS.get(error.validator, _other)
+        where = locate_key(about.document, path, about.place)
+    explainer = _EXPLAINERS.get(error.validator, _explain_other)
     if "x-message" in error.schema:
-        explainer = _worded
+        explainer = _explain_in_schema_words
     for code, message, why, fix, source in explainer(error, path, where, about):
         yield Finding(code, Severity.ERROR, message, why=why, fix=fix, source=source)
 
 
-def key_place(document: Any, path: Sequence[str | int], place: Source) -> Source:
+def locate_key(document: Any, path: Sequence[str | int], place: Source) -> Source:
     """Where the key of a path is written; the value, for an item of a list."""
     parent = document
     for step in path[:-1]:
@@ -104,11 +106,11 @@ def key_place(document: Any, path: Sequence[str | int], place: Source) -> Source
 _Row = tuple[str, str, str, str, Source]  # code, message, why, fix, place
 
 
-def _field(path: Sequence[str | int]) -> str:
+def _format_field(path: Sequence[str | int]) -> str:
     return f"`{print_path(path)}`" if path else "the document"
 
 
-def show(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as it would be written, cut short."""
     if isinstance(value, Mapping):
         return "a mapping"
@@ -118,24 +120,26 @@ def show(value: Any) -> str:
     return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
 
 
-def _unknown_fields(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
+def _explain_unknown_fields(
+    error: Any, path: Any, where: Source, about: _Subject
+) -> Iterator[_Row]:
     known = error.schema.get("properties", {})
     for key in error.instance:
         if key in known:
             continue
-        meant = _also_called(key, known) or closest_match(key, known)
-        if home := _home(key, path, about):
+        meant = _find_alias(key, known) or closest_match(key, known)
+        if home := _find_section(key, path, about):
             fix = f"move it under `{home}`"
         elif meant and meant not in error.instance:
             fix = f'did you mean "{meant}"?'
         else:
             fix = f"remove it; there are {', '.join(known)}"
-        inside = _field(path) if path else "a document"
-        source = key_place(error.instance, (key,), where)
+        inside = _format_field(path) if path else "a document"
+        source = locate_key(error.instance, (key,), where)
         yield "R004", f'{inside} has no field "{key}"', "", fix, source
 
 
-def _also_called(key: str, known: Mapping[str, Any]) -> str | None:
+def _find_alias(key: str, known: Mapping[str, Any]) -> str | None:
     """The field that the API, or a habit, calls by another name."""
     for name, field in known.items():
         names = {field.get("x-api"), *field.get("x-also", ())} if field else ()
@@ -144,34 +148,34 @@ def _also_called(key: str, known: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _home(key: str, path: tuple[str | int, ...], about: _About) -> str | None:
+def _find_section(key: str, path: tuple[str | int, ...], about: _Subject) -> str | None:
     """`spec` or `metadata`, if the field belongs there and not here."""
     if path not in {(), ("metadata",), ("spec",)}:
         return None
     homes = (part for part in ("metadata", "spec") if (part,) != path)
-    return next((part for part in homes if validator.at(about.name, part, key)), None)
+    return next((part for part in homes if validator.find_schema(about.name, part, key)), None)
 
 
-def _missing(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
+def _explain_missing(error: Any, path: Any, where: Source, about: _Subject) -> Iterator[_Row]:
     for key in error.validator_value:
         if key not in error.instance:
             yield (
                 "R006",
-                f"{_field(path)} has no `{key}`",
+                f"{_format_field(path)} has no `{key}`",
                 error.schema.get("properties", {}).get(key, {}).get("description", ""),
-                f"add `{key}: {_only(error.schema, key)}`",
+                f"add `{key}: {_format_placeholder(error.schema, key)}`",
                 where,
             )
 
 
-def _only(schema_: Mapping[str, Any], key: str) -> str:
+def _format_placeholder(schema_: Mapping[str, Any], key: str) -> str:
     """The value that a field always has, or a sign that there are many."""
     about = schema_.get("properties", {}).get(key, {})
     allowed = about.get("enum", [about["const"]] if "const" in about else ())
     return str(allowed[0]) if len(allowed) == 1 else "…"
 
 
-def _wrong_type(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
+def _explain_type(error: Any, path: Any, where: Source, about: _Subject) -> Iterator[_Row]:
     wanted = error.validator_value
     types = [wanted] if isinstance(wanted, str) else list(wanted)
     words = " or ".join(WORDS[name] for name in types)
@@ -179,37 +183,37 @@ def _wrong_type(error: Any, path: Any, where: Source, about: _About) -> Iterator
     raw = read_token(lines[where.line - 1], where.column) if where.line <= len(lines) else ""
     raw = _PROPERTIES.sub("", raw)
     value = error.instance
-    message = f"{_field(path)} needs {words}, not {_kind_of(value)}"
+    message = f"{_format_field(path)} needs {words}, not {_describe_value(value)}"
     if value is None:
-        message = f"{_field(path)} has no value, but needs {words}"
-    why, fix = _mend_type(value, types, raw)
+        message = f"{_format_field(path)} has no value, but needs {words}"
+    why, fix = _suggest_type(value, types, raw)
     if allowed := error.schema.get("enum"):
-        fix = f"one of {_choices(allowed)}"
-    elif not re.search(error.schema.get("pattern", ""), raw or show(value)):
+        fix = f"one of {_format_choices(allowed)}"
+    elif not re.search(error.schema.get("pattern", ""), raw or format_value(value)):
         fix = f"write {error.schema.get('x-hint', 'other text')}"
     yield "R005", message, why, fix, where
 
 
-def _kind_of(value: Any) -> str:
+def _describe_value(value: Any) -> str:
     match value:
         case bool():
-            return f"{show(value)}"
+            return f"{format_value(value)}"
         case int() | float():
-            return f"the number {show(value)}"
+            return f"the number {format_value(value)}"
         case str():
-            return f"the text {show(value)}"
+            return f"the text {format_value(value)}"
         case None:
             return "null"
         case _:
-            return show(value)
+            return format_value(value)
 
 
-def _mend_type(value: Any, types: Sequence[str], raw: str) -> tuple[str, str]:  # noqa: PLR0911  one line a slip
+def _suggest_type(value: Any, types: Sequence[str], raw: str) -> tuple[str, str]:  # noqa: PLR0911  one line a slip
     """Why a value of that type was read, and what to write instead."""
     if value is None:
         return "", f"write {'`[]` for none' if 'array' in types else 'a value'}, or remove the key"
     if "string" in types and isinstance(value, (bool, int, float)):
-        return "", f'quote it: "{raw or show(value)}"'
+        return "", f'quote it: "{raw or format_value(value)}"'
     if "boolean" in types and isinstance(value, str):
         if value.casefold() in _YES | _NO:
             meant = "true" if value.casefold() in _YES else "false"
@@ -219,13 +223,13 @@ def _mend_type(value: Any, types: Sequence[str], raw: str) -> tuple[str, str]:  
             return "", f"write `{value.casefold()}` without quotes"
         return "", "write `true` or `false`"
     if ("integer" in types or "number" in types) and isinstance(value, str):
-        return _mend_number(value)
+        return _suggest_number(value)
     if "array" in types and not isinstance(value, (list, dict)):
         return "", f"write `[{raw or value}]`"
     return "", f"write {' or '.join(WORDS[name] for name in types)}"
 
 
-def _mend_number(value: str) -> tuple[str, str]:
+def _suggest_number(value: str) -> tuple[str, str]:
     """Suggest a number for text. The text is never converted: it may have millions of digits."""
     written = _DIGITS.fullmatch(value)
     if written is None or len(value) > MAX_DIGITS:
@@ -237,7 +241,7 @@ def _mend_number(value: str) -> tuple[str, str]:
     return "", f"write `{number}`" + ("" if percent else " without quotes")
 
 
-def _not_allowed(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
+def _explain_choice(error: Any, path: Any, where: Source, about: _Subject) -> Iterator[_Row]:
     allowed = error.validator_value if error.validator == "enum" else [error.validator_value]
     if (
         any(isinstance(other, str) for other in allowed)
@@ -245,7 +249,7 @@ def _not_allowed(error: Any, path: Any, where: Source, about: _About) -> Iterato
         and "type" in error.schema
     ):
         return  # its type is wrong: said already
-    choices = _choices(allowed)
+    choices = _format_choices(allowed)
     meant = (
         closest_match(error.instance, (c for c in allowed if isinstance(c, str)))
         if isinstance(error.instance, str)
@@ -260,23 +264,29 @@ def _not_allowed(error: Any, path: Any, where: Source, about: _About) -> Iterato
     )
     yield (
         "R005",
-        f"{_field(path)} cannot be {show(error.instance)}",
+        f"{_format_field(path)} cannot be {format_value(error.instance)}",
         f"allowed: {choices}",
         fix,
         where,
     )
 
 
-def _choices(allowed: Sequence[Any]) -> str:
+def _format_choices(allowed: Sequence[Any]) -> str:
     return ", ".join("null" if choice is None else str(choice) for choice in allowed)
 
 
-def _pattern(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
+def _explain_pattern(error: Any, path: Any, where: Source, about: _Subject) -> Iterator[_Row]:
     hint = error.schema.get("x-hint", f"text that matches {error.validator_value}")
-    yield "R005", f"{_field(path)} cannot be {show(error.instance)}", "", f"write {hint}", where
+    yield (
+        "R005",
+        f"{_format_field(path)} cannot be {format_value(error.instance)}",
+        "",
+        f"write {hint}",
+        where,
+    )
 
 
-def _bound(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
+def _explain_bound(error: Any, path: Any, where: Source, about: _Subject) -> Iterator[_Row]:
     limit = error.validator_value
     words = {
         "minimum": f"at least {limit}",
@@ -287,30 +297,32 @@ def _bound(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row
         "maxItems": f"at most {limit} items long",
         "minProperties": "not empty",
     }[error.validator]
-    message = f"{_field(path)} has to be {words}"
+    message = f"{_format_field(path)} has to be {words}"
     if error.validator in {"minimum", "maximum"}:
-        message += f", not {show(error.instance)}"
+        message += f", not {format_value(error.instance)}"
     yield "R005", message, "", f"write a value that is {words}", where
 
 
-def _worded(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
+def _explain_in_schema_words(
+    error: Any, path: Any, where: Source, about: _Subject
+) -> Iterator[_Row]:
     said = error.schema
     yield said.get("x-code", "R005"), said["x-message"], "", said.get("x-hint", ""), where
 
 
-def _other(error: Any, path: Any, where: Source, about: _About) -> Iterator[_Row]:
-    yield "R005", f"{_field(path)}: {error.message}"[:200], "", "", where
+def _explain_other(error: Any, path: Any, where: Source, about: _Subject) -> Iterator[_Row]:
+    yield "R005", f"{_format_field(path)}: {error.message}"[:200], "", "", where
 
 
-_EXPLAINERS: Final[Mapping[str, Callable[[Any, Any, Source, _About], Iterator[_Row]]]] = {
-    "additionalProperties": _unknown_fields,
-    "required": _missing,
-    "type": _wrong_type,
-    "enum": _not_allowed,
-    "const": _not_allowed,
-    "pattern": _pattern,
+_EXPLAINERS: Final[Mapping[str, Callable[[Any, Any, Source, _Subject], Iterator[_Row]]]] = {
+    "additionalProperties": _explain_unknown_fields,
+    "required": _explain_missing,
+    "type": _explain_type,
+    "enum": _explain_choice,
+    "const": _explain_choice,
+    "pattern": _explain_pattern,
     **dict.fromkeys(
         ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "minProperties"),
-        _bound,
+        _explain_bound,
     ),
 }

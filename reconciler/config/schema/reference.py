@@ -43,7 +43,7 @@ class Field:
     @property
     def type(self) -> str:
         """`a list of text`, `true or false`, `one of member, admin, owner`."""
-        return _type(self.node)
+        return _describe_type(self.node)
 
     @property
     def limits(self) -> str:
@@ -70,38 +70,41 @@ class Field:
         return list(self.node.get("examples", ()))
 
 
-def find(text: str) -> Field:
+def find_field(text: str) -> Field:
     """The field of `KIND.field.field`, or the kind itself; ConfigError names the nearest one.
 
     `spec.` may be left out. Lists are looked into: `filters.groups.variant`, as a plan prints
     it too, `filters.groups[0].variant`.
     """
     name, *steps = _INDEX.sub("", text).split(".")
-    kind = _kind(name)
-    root = validator.load(kind)
+    kind = _find_kind(name)
+    root = validator.load_schema(kind)
     field = Field(kind, "", root)
     if not steps:
         return field
     if steps[0] not in (*_PARTS, "kind"):
-        home = next((part for part in _PARTS if steps[0] in _properties(schema_of(kind, part))), "")
+        home = next(
+            (part for part in _PARTS if steps[0] in _list_properties(find_schema_part(kind, part))),
+            "",
+        )
         steps = [home or "spec", *steps]
     for step in steps:
-        field = _step(field, step)
+        field = _find_child(field, step)
     return field
 
 
-def inside(field: Field) -> Iterator[Field]:
+def list_fields(field: Field) -> Iterator[Field]:
     """The fields of a field, in the order of the schema."""
-    for name in _properties(field.node):
-        yield _step(field, name)
+    for name in _list_properties(field.node):
+        yield _find_child(field, name)
 
 
-def schema_of(kind: str, part: str) -> Mapping[str, Any]:
+def find_schema_part(kind: str, part: str) -> Mapping[str, Any]:
     """The part of a kind's schema that describes `spec` or `metadata`."""
-    return validator.at(kind, part) or {}
+    return validator.find_schema(kind, part) or {}
 
 
-def _kind(name: str) -> str:
+def _find_kind(name: str) -> str:
     found = next((kind for kind in KINDS if kind.casefold() == name.casefold()), None)
     if found is not None:
         return found
@@ -110,7 +113,7 @@ def _kind(name: str) -> str:
     raise ConfigError(f'there is no kind "{name}"', state=_STATE, fix=fix)
 
 
-def _properties(node: Mapping[str, Any]) -> Mapping[str, Any]:
+def _list_properties(node: Mapping[str, Any]) -> Mapping[str, Any]:
     """The fields of an object, or of the items of a list."""
     while "properties" not in node and isinstance(node.get("items"), Mapping):
         node = node["items"]
@@ -118,13 +121,13 @@ def _properties(node: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _step(field: Field, name: str) -> Field:
+def _find_child(field: Field, name: str) -> Field:
     node, path = field.node, field.path
     while "properties" not in node and isinstance(node.get("items"), Mapping):
         node, path = node["items"], f"{path}[]"
     known = node.get("properties", {})
     if name not in known:
-        raise _unknown(field, name, known)
+        raise _make_unknown_field_error(field, name, known)
     child = known[name]
     api = str(child.get("x-api") or (f"{field.api}.{name}" if field.api else ""))
     return Field(
@@ -137,13 +140,13 @@ def _step(field: Field, name: str) -> Field:
     )
 
 
-def _unknown(field: Field, name: str, known: Mapping[str, Any]) -> ConfigError:
-    also = (real for real, node in known.items() if name in _names(node))
+def _make_unknown_field_error(field: Field, name: str, known: Mapping[str, Any]) -> ConfigError:
+    also = (real for real, node in known.items() if name in _list_api_names(node))
     meant = next(also, None) or closest_match(name, known)
     where = f"{field.kind}.{field.path}".rstrip(".")
     if meant:
         fix = f'did you mean "{meant}"?'
-    elif deeper := _deeper(field, name):
+    elif deeper := _find_nested(field, name):
         fix = f"it is {' or '.join(deeper[:3])}"
     elif known:
         fix = f"one of {', '.join(known)}"
@@ -152,26 +155,26 @@ def _unknown(field: Field, name: str, known: Mapping[str, Any]) -> ConfigError:
     return ConfigError(f'{where} has no field "{name}"', state=_STATE, fix=fix)
 
 
-def _deeper(field: Field, name: str) -> list[str]:
+def _find_nested(field: Field, name: str) -> list[str]:
     """Where a field of this name, or of this name of the API, is farther inside."""
-    found, todo = [], list(inside(field))
+    found, todo = [], list(list_fields(field))
     while todo:
         child = todo.pop(0)
-        if name == child.path.rsplit(".", 1)[-1] or name in _names(child.node):
+        if name == child.path.rsplit(".", 1)[-1] or name in _list_api_names(child.node):
             found.append(f"{child.kind}.{_INDEX.sub('', child.path).removeprefix('spec.')}")
-        todo.extend(inside(child))
+        todo.extend(list_fields(child))
     return found
 
 
-def _names(node: Mapping[str, Any]) -> tuple[str, ...]:
+def _list_api_names(node: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(filter(None, (node.get("x-api"), *node.get("x-also", ()))))
 
 
-def _type(node: Mapping[str, Any]) -> str:
+def _describe_type(node: Mapping[str, Any]) -> str:
     if "const" in node:
-        return f"always {_word(node['const'])}"
+        return f"always {_format_constant(node['const'])}"
     if "enum" in node:
-        return f"one of {', '.join(_word(value) for value in node['enum'])}"
+        return f"one of {', '.join(_format_constant(value) for value in node['enum'])}"
     written = node.get("type", ())
     names = [written] if isinstance(written, str) else list(written)
     if not names:
@@ -181,10 +184,10 @@ def _type(node: Mapping[str, Any]) -> str:
         word = WORDS[name]
         items = node.get("items")
         if name == "array" and isinstance(items, Mapping) and "type" in items:
-            word = f"a list; each item: {_type(items)}"
+            word = f"a list; each item: {_describe_type(items)}"
         words.append(word)
     return " or ".join(words)
 
 
-def _word(value: Any) -> str:
+def _format_constant(value: Any) -> str:
     return "null" if value is None else str(value)

@@ -18,50 +18,50 @@ class _Validator(Protocol):
     def is_valid(self, instance: Any) -> bool: ...
 
 
-def file_name(name: str) -> str:
+def build_file_name(name: str) -> str:
     """File of a kind or of another schema: `FeatureFlag` -> `feature_flag.schema.json`."""
     words = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
     return f"{words.lstrip('_')}.schema.json"
 
 
-def text(name: str) -> str:
+def read_text(name: str) -> str:
     """A schema as it is shipped; `name` is a kind, or the stem of another schema."""
     for folder in FOLDERS:
-        path = folder / file_name(name)
+        path = folder / build_file_name(name)
         if path.is_file():
             return path.read_text(encoding="utf-8")
     raise ConfigError(
-        f"no schema {file_name(name)} in this installation",
+        f"no schema {build_file_name(name)} in this installation",
         why=f"looked in {' and '.join(str(folder) for folder in FOLDERS)}",
         fix="install reconciler again",
     )
 
 
 @cache
-def load(name: str) -> dict[str, Any]:
+def load_schema(name: str) -> dict[str, Any]:
     """A schema as data; not to be changed."""
-    schema: dict[str, Any] = json.loads(text(name))
+    schema: dict[str, Any] = json.loads(read_text(name))
     return schema
 
 
 @cache
-def _validator(name: str) -> _Validator:
+def _load_validator(name: str) -> _Validator:
     import jsonschema_rs  # noqa: PLC0415  only for the first document
 
-    return jsonschema_rs.validator_for(load(name))
+    return jsonschema_rs.validator_for(load_schema(name))
 
 
 def accepts(name: str, value: Any) -> bool:
     """Whether a document is as its schema wants it. Quick: 1 µs a document."""
     try:
-        return _validator(name).is_valid(value)
+        return _load_validator(name).is_valid(value)
     except ValueError:  # nothing it can convert: `explain` will say what
         return False
 
 
-def at(name: str, *path: str) -> Mapping[str, Any] | None:
+def find_schema(name: str, *path: str) -> Mapping[str, Any] | None:
     """The part of a schema that describes a field: `at("Role", "spec", "members")`."""
-    node: Any = load(name)
+    node: Any = load_schema(name)
     for step in path:
         while "items" in node and "properties" not in node:
             node = node["items"]
@@ -71,15 +71,15 @@ def at(name: str, *path: str) -> Mapping[str, Any] | None:
     return node if isinstance(node, Mapping) else None
 
 
-def natural_keys(name: str) -> Mapping[tuple[str, ...], str]:
+def find_natural_keys(name: str) -> Mapping[tuple[str, ...], str]:
     """Lists whose items are named: path of the list -> the field that names an item."""
-    return _natural_keys(name)
+    return _search_natural_keys(name)
 
 
 @cache
-def _natural_keys(name: str) -> Mapping[tuple[str, ...], str]:
+def _search_natural_keys(name: str) -> Mapping[tuple[str, ...], str]:
     found: dict[tuple[str, ...], str] = {}
-    todo: list[tuple[tuple[str, ...], Any]] = [((), load(name))]
+    todo: list[tuple[tuple[str, ...], Any]] = [((), load_schema(name))]
     while todo:
         path, node = todo.pop()
         if "x-natural-key" in node:
@@ -90,10 +90,10 @@ def _natural_keys(name: str) -> Mapping[tuple[str, ...], str]:
     return found
 
 
-def build() -> dict[str, Any]:
+def build_union_schema() -> dict[str, Any]:
     """A document is exactly one kind: `oneOf`, told apart by `kind`."""
     definitions = {
-        name: {key: value for key, value in load(name).items() if key != "$schema"}
+        name: {key: value for key, value in load_schema(name).items() if key != "$schema"}
         for name in KINDS
     }
     return {

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from reconciler.config.yaml.scalars import MAY_BE_SPECIAL, resolve
+from reconciler.config.yaml.scalars import MAY_BE_SPECIAL, resolve_scalar
 from reconciler.files.text import (
     MAX_ALIASED_NODES,
     MAX_ALIASES,
@@ -241,7 +241,7 @@ class _Builder:
 
     def _plain(self, event: Any) -> Any:
         try:
-            value = self.scalars[event.value] = resolve(event.value)
+            value = self.scalars[event.value] = resolve_scalar(event.value)
         except ValueError as reason:
             message, fix = str(reason), f'quote it if text is meant: "{event.value[:40]}"'
             self._report(event, "R005", message, fix=fix)

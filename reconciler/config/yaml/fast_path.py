@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from reconciler.config.yaml.scalars import MAY_BE_SPECIAL, resolve
-from reconciler.config.yaml.shapes import MAPPING, NULL, VALUE, Shape, Shapes, shape
+from reconciler.config.yaml.scalars import MAY_BE_SPECIAL, resolve_scalar
+from reconciler.config.yaml.shapes import MAPPING, NULL, VALUE, ShapeCache, TextShape, build_shape
 from reconciler.files.text import MAX_DOCUMENTS, MAX_KNOWN_KEYS, MAX_NODES
 from reconciler.model import Document, MappingNode, Places, SequenceNode, Source
 
@@ -45,7 +45,7 @@ _begins: Final[dict[str, _Begin]] = {}  # as written -> what it says
 _keys: Final[dict[str, str]] = {}  # as written -> key: every key of every file once
 _scalars: Final[dict[str, Any]] = {}  # as written -> value
 _brackets: Final[dict[str, Any]] = {}  # as written -> tuple or dict of values
-_shapes: Final = Shapes()
+_shapes: Final = ShapeCache()
 
 
 class _NotSimple(Exception):  # noqa: N818  never leaves this module
@@ -65,7 +65,7 @@ def read_documents(text: str, places: Places) -> list[Document] | None:
         return None  # there may be more values than that
     reader, line, found = _Reader(places), 1, list[Document]()
     try:
-        for piece in _pieces(text):
+        for piece in _split_documents(text):
             start, lines, value = reader.piece(piece)
             if value is not None:
                 found.append(Document(value, Source(places.file, line + start)))
@@ -75,7 +75,7 @@ def read_documents(text: str, places: Places) -> list[Document] | None:
     return found
 
 
-def _pieces(text: str) -> Iterator[str]:
+def _split_documents(text: str) -> Iterator[str]:
     """The text of each document, from the rest of the line of its `---`, with all line ends.
 
     `text` starts and ends with a line end that stands for none.
@@ -85,22 +85,22 @@ def _pieces(text: str) -> Iterator[str]:
         after = at + len("\n---")
         if text[after] in " \n":
             if at + 1 > begin:
-                yield _piece(text[begin : at + 1])
+                yield _check_length(text[begin : at + 1])
             begin = after
         at = text.find("\n---", after)
-    yield _piece(text[begin:])
+    yield _check_length(text[begin:])
 
 
-def _piece(text: str) -> str:
+def _check_length(text: str) -> str:
     if len(text) > MAX_DOCUMENT:
         raise _NotSimple
     return text
 
 
-def _start(rows: Sequence[_Line]) -> int | None:
+def _find_first_line(rows: Sequence[_Line]) -> int | None:
     """The first line of a document that is not empty."""
     for at, (begin, rest) in enumerate(rows):
-        column, _, dash, key = _begins[begin] if begin in _begins else _begin(begin)
+        column, _, dash, key = _begins[begin] if begin in _begins else _parse_beginning(begin)
         if key is not None or dash or (rest and rest[0] != "#"):
             if column or dash or key is None:
                 raise _NotSimple
@@ -128,7 +128,7 @@ class _Reader:
                     return start, start + known.lines, value
                 break
         rows = _LINE.findall(text)
-        first = _start(rows)
+        first = _find_first_line(rows)
         if first is None:
             return 0, len(rows), None
         inside = rows[first:] if first else rows
@@ -136,7 +136,7 @@ class _Reader:
         self.learn(inside)
         return first, len(rows), value
 
-    def shaped(self, known: Shape, found: re.Match[str]) -> MappingNode | None:
+    def shaped(self, known: TextShape, found: re.Match[str]) -> MappingNode | None:
         """A document of a known shape; None if one of its values is more than a value."""
         scalars, before = _scalars, self.number
         root = self.mapping()
@@ -166,9 +166,9 @@ class _Reader:
         beginnings = tuple(begin for begin, _ in rows)
         if not _shapes.is_worth(beginnings):
             return
-        if all(key is not None or dash for _, _, dash, key in map(_begin, beginnings)):
+        if all(key is not None or dash for _, _, dash, key in map(_parse_beginning, beginnings)):
             example = [(begin, "value" if rest else "") for begin, rest in rows]
-            _shapes.learn(shape(rows, _Reader(self.places).document(example)))
+            _shapes.learn(build_shape(rows, _Reader(self.places).document(example)))
 
     def document(self, rows: Sequence[_Line]) -> MappingNode:  # noqa: C901, PLR0912  calls cost
         """The mapping that lines are, the first of them one with a key. The hot loop."""
@@ -180,10 +180,10 @@ class _Reader:
         last: Any = ""
         waiting, skip = False, 0  # waiting: the value of `last` is on the next lines
         for at, (begin, rest) in enumerate(rows):
-            here, inner, dash, key = begins[begin] if begin in begins else _begin(begin)
+            here, inner, dash, key = begins[begin] if begin in begins else _parse_beginning(begin)
             if key is None and not dash:
                 if at >= skip and rest and rest[0] != "#":
-                    text, skip = _joined(rows, at, column)
+                    text, skip = _join_lines(rows, at, column)
                     node[last if is_map else -1] = text
                 continue
             if waiting:
@@ -237,8 +237,8 @@ class _Reader:
     def value(self, written: str) -> Any:
         """What the rest of a line stands for."""
         if written[:1] not in {"[", "{"}:
-            return _scalar(written)
-        flat = _brackets[written] if written in _brackets else _flat(written)
+            return _parse_scalar(written)
+        flat = _brackets[written] if written in _brackets else _read_flat(written)
         if flat is not None:
             return self.mapping(flat) if written[0] == "{" else self.sequence(flat)
         value, end = self.brackets(written, 0, 0)
@@ -257,11 +257,11 @@ class _Reader:
         if (found := _TOKEN.match(text, at)) and found[1] == partner:
             return node, found.end()
         while mark == ",":
-            word, at = _word(text, at) if is_map else ("", at)
-            found = _token(text, at)
+            word, at = _read_key(text, at) if is_map else ("", at)
+            found = _match_token(text, at)
             at = found.end()
             if found[3]:
-                value = _scalars[found[3]] if found[3] in _scalars else _scalar(found[3])
+                value = _scalars[found[3]] if found[3] in _scalars else _parse_scalar(found[3])
             elif found[1] and found[1] in "[{":
                 value, at = self.brackets(text, at - 1, depth + 1)
             else:
@@ -272,29 +272,29 @@ class _Reader:
                 raise _NotSimple
             else:
                 node[word] = value
-            found = _token(text, at)
+            found = _match_token(text, at)
             mark, at = found[1], found.end()
         if mark != partner:
             raise _NotSimple
         return node, at
 
 
-def _token(text: str, at: int) -> re.Match[str]:
+def _match_token(text: str, at: int) -> re.Match[str]:
     found = _TOKEN.match(text, at)
     if found is None:
         raise _NotSimple
     return found
 
 
-def _word(text: str, at: int) -> tuple[str, int]:
+def _read_key(text: str, at: int) -> tuple[str, int]:
     """The key at an offset, and the offset behind its colon."""
-    found = _token(text, at)
+    found = _match_token(text, at)
     if not found[2]:
         raise _NotSimple
-    return _key(found[2]), found.end()
+    return _unquote_key(found[2]), found.end()
 
 
-def _flat(written: str) -> Any:
+def _read_flat(written: str) -> Any:
     """Values of a list or mapping of plain texts; None if it is no such thing."""
     if _SIMPLE.fullmatch(written) is None:
         return None
@@ -303,7 +303,7 @@ def _flat(written: str) -> Any:
     if written[0] == "[":
         for part in inside:
             one = part.strip(" ")
-            flat.append(_scalars[one] if one in _scalars else _scalar(one))
+            flat.append(_scalars[one] if one in _scalars else _parse_scalar(one))
     else:
         flat = {}
         for part in inside:
@@ -311,10 +311,10 @@ def _flat(written: str) -> Any:
             one = one.lstrip(" ")
             if word not in _keys and _WORD.fullmatch(word) is None:
                 return None
-            key = _key(word)
+            key = _unquote_key(word)
             if key in flat:
                 return None
-            flat[key] = _scalars[one] if one in _scalars else _scalar(one)
+            flat[key] = _scalars[one] if one in _scalars else _parse_scalar(one)
     if len(written) <= MAX_KNOWN_TEXT:
         if len(_brackets) >= MAX_KNOWN:
             _brackets.clear()
@@ -322,12 +322,12 @@ def _flat(written: str) -> Any:
     return flat
 
 
-def _begin(written: str) -> _Begin:
+def _parse_beginning(written: str) -> _Begin:
     """What a line begins with: column, dash and key."""
     if (found := _BEGIN.fullmatch(written)) is None:
         raise _NotSimple  # cannot be: `_LINE` has cut it out
     indent, dash, word = found.groups(default="")
-    key = _key(word) if word else None
+    key = _unquote_key(word) if word else None
     column = len(indent)
     begin = (column, column + len(dash), bool(dash), key)
     if len(written) <= MAX_KNOWN_TEXT:
@@ -337,7 +337,7 @@ def _begin(written: str) -> _Begin:
     return begin
 
 
-def _key(word: str) -> str:
+def _unquote_key(word: str) -> str:
     """The text of a key as it is written."""
     if word in _keys:
         return _keys[word]
@@ -347,7 +347,7 @@ def _key(word: str) -> str:
     return key
 
 
-def _scalar(written: str) -> Any:
+def _parse_scalar(written: str) -> Any:
     """Text, a number, true, false or null, and maybe a comment behind it."""
     if written[:1] in {'"', "'"}:
         found = _QUOTED.fullmatch(written)
@@ -355,9 +355,9 @@ def _scalar(written: str) -> Any:
             raise _NotSimple
         value: Any = found[1] if found[1] is not None else found[2].replace("''", "'")
     else:
-        value = _plain(written.partition(" #")[0])
+        value = _parse_plain(written.partition(" #")[0])
         try:
-            value = resolve(value) if value[0] in MAY_BE_SPECIAL else value
+            value = resolve_scalar(value) if value[0] in MAY_BE_SPECIAL else value
         except ValueError:
             raise _NotSimple from None
     if len(written) <= MAX_KNOWN_TEXT:
@@ -367,7 +367,7 @@ def _scalar(written: str) -> Any:
     return value
 
 
-def _plain(written: str) -> str:
+def _parse_plain(written: str) -> str:
     """Text without quotes."""
     text = written.rstrip(" ")
     if _PLAIN.fullmatch(text) is None:
@@ -375,16 +375,16 @@ def _plain(written: str) -> str:
     return text
 
 
-def _joined(rows: Sequence[_Line], at: int, column: int) -> tuple[str, int]:
+def _join_lines(rows: Sequence[_Line], at: int, column: int) -> tuple[str, int]:
     """The text that line `at` goes on with, and the number of the line after it."""
-    words = [_plain(rows[at - 1][1])]
+    words = [_parse_plain(rows[at - 1][1])]
     while at < len(rows):
         begin, rest = rows[at]
-        here, _, dash, key = _begin(begin)
+        here, _, dash, key = _parse_beginning(begin)
         if dash or key is not None or not rest or rest[0] == "#":
             break
         if here <= column:
             raise _NotSimple
-        words.append(_plain(rest))
+        words.append(_parse_plain(rest))
         at += 1
     return " ".join(words), at

@@ -24,7 +24,7 @@ _OTHER_BASE: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _NOT_FINITE: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
-def resolve(raw: str) -> Any:
+def resolve_scalar(raw: str) -> Any:
     """Value of a plain scalar; ValueError with the reason if it is no value at all."""
     if raw in _WORDS:
         return _WORDS[raw]

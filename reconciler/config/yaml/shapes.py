@@ -22,7 +22,7 @@ NULL: Final = 3
 _Line = tuple[str, str]  # its beginning, and the rest
 
 
-class Step(NamedTuple):
+class ShapeStep(NamedTuple):
     """What comes next: into which container, under which key (none in a list), and what."""
 
     container: int
@@ -30,15 +30,15 @@ class Step(NamedTuple):
     what: int
 
 
-class Shape(NamedTuple):
+class TextShape(NamedTuple):
     """A pattern with a group for each value, and a step for each value and container."""
 
     pattern: re.Pattern[str]
-    steps: tuple[Step, ...]
+    steps: tuple[ShapeStep, ...]
     lines: int
 
 
-def shape(rows: Sequence[_Line], example: dict[str, Any]) -> Shape:
+def build_shape(rows: Sequence[_Line], example: dict[str, Any]) -> TextShape:
     """The shape of a document.
 
     Args:
@@ -47,13 +47,13 @@ def shape(rows: Sequence[_Line], example: dict[str, Any]) -> Shape:
 
     """
     lines = (f"{re.escape(begin)}{_REST if rest else ''}\\n" for begin, rest in rows)
-    return Shape(re.compile("".join(lines)), tuple(_steps(example)), len(rows))
+    return TextShape(re.compile("".join(lines)), tuple(_list_steps(example)), len(rows))
 
 
 _REST: Final = r"([^ #\n].*+)"
 
 
-def _steps(example: dict[str, Any]) -> Iterator[Step]:
+def _list_steps(example: dict[str, Any]) -> Iterator[ShapeStep]:
     """Containers are numbered in the order they begin, which is that of the text."""
     number = 1
     todo: list[tuple[int, Iterator[tuple[str | None, Any]]]] = [(0, iter(example.items()))]
@@ -61,13 +61,13 @@ def _steps(example: dict[str, Any]) -> Iterator[Step]:
         container, items = todo[-1]
         for key, value in items:
             if isinstance(value, dict):
-                yield Step(container, key, MAPPING)
+                yield ShapeStep(container, key, MAPPING)
                 todo.append((number, iter(value.items())))
             elif isinstance(value, list):
-                yield Step(container, key, SEQUENCE)
+                yield ShapeStep(container, key, SEQUENCE)
                 todo.append((number, ((None, item) for item in value)))
             else:
-                yield Step(container, key, NULL if value is None else VALUE)
+                yield ShapeStep(container, key, NULL if value is None else VALUE)
                 continue
             number += 1
             break
@@ -75,11 +75,11 @@ def _steps(example: dict[str, Any]) -> Iterator[Step]:
             todo.pop()
 
 
-class Shapes:
+class ShapeCache:
     """The shapes that were met most lately, and how often others were met."""
 
     def __init__(self) -> None:
-        self.known: list[Shape] = []
+        self.known: list[TextShape] = []
         self._seen: dict[int, int] = {}
         self._learnt = 0
 
@@ -97,7 +97,7 @@ class Shapes:
         times = self._seen[digest] = self._seen.get(digest, 0) + 1
         return times == LEARNT_AFTER
 
-    def learn(self, new: Shape) -> None:
+    def learn(self, new: TextShape) -> None:
         """Remember a shape; the one that was not met for longest is forgotten."""
         self._learnt += 1
         self.known.insert(0, new)
