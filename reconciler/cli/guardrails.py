@@ -9,7 +9,7 @@ from reconciler.model import Plan, Selection
 from reconciler.operations import inputs
 from reconciler.operations.inputs import Inputs
 from reconciler.plan.guardrails import apply_refusals, checks, deletes
-from reconciler.plan.guardrails.checks import Limits
+from reconciler.plan.guardrails.checks import GuardrailLimits
 from reconciler.plan.selection import PlanOptions
 from reconciler.planfile import results
 from reconciler.render.shared import summary
@@ -21,11 +21,11 @@ def read_limits(
     allow_destroy: tuple[str, ...] = (),
     *,
     weakening: bool = False,
-) -> Limits:
+) -> GuardrailLimits:
     """Return what the target allows, with what the command line lifts for this run."""
     guardrails = target.guardrails
-    return checks.Limits(
-        deletes.Limits(
+    return checks.GuardrailLimits(
+        deletes.DeleteLimits(
             guardrails.max_deletes,
             guardrails.max_delete_percent,
             guardrails.where("max_deletes"),
@@ -38,7 +38,7 @@ def read_limits(
 
 
 def read_options(
-    given: Inputs, limits: Limits, part: Selection, *, prefer: str | None = None
+    given: Inputs, limits: GuardrailLimits, part: Selection, *, prefer: str | None = None
 ) -> PlanOptions:
     """Return what the planner is asked for: selection, limits, and what other files declare."""
     is_partial = inputs.is_partial(given.settings, given.target)
@@ -76,8 +76,8 @@ def refuse_run(session: Session, plan: Plan, *, form: str) -> None:
     """
     if plan.refusal is None or not plan.refusal.whole:
         return
-    findings = apply_refusals.stopping(plan, go_on=plan.refusal.go_on)
-    outcomes = apply_refusals.found(plan)
+    findings = apply_refusals.find_run_refusals(plan, go_on=plan.refusal.go_on)
+    outcomes = apply_refusals.find_refused_changes(plan)
     session.report.outcomes(outcomes, plan)
     if form == "json":
         session.say(results.dumps(outcomes, plan))

@@ -76,7 +76,7 @@ def command(
     with session.writer(given.target) as writer:
         planned, world = source.make_plan(session, writer, given, planning)
         planned = operations_plan.add_past_approvals(writer, planned, world)
-        planned = apply_refusals.judged(planned, go_on=go_on)
+        planned = apply_refusals.add_refusal(planned, go_on=go_on)
         running = execution.ExecutionOptions(
             given.folder, workers=concurrency, wait_s=wait_s, format=format_, asks=not yes
         )

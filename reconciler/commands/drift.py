@@ -174,7 +174,7 @@ def _revert(
         )
         requests = estimate_requests(result.world, planned.requests.expected_writes)
         planned = replace(planned, requests=replace(requests, reads=writer.reads))
-        planned = apply_refusals.judged(planned, go_on=go_on)
+        planned = apply_refusals.add_refusal(planned, go_on=go_on)
         for change in result.report.writes:
             if change.hold is not None:
                 session.note(f"held until {change.hold.written}, left alone: {change.address}")

@@ -82,7 +82,7 @@ def command(
             basis=given.snapshot(part, prefer=prefer) if is_kept else None,
             has_digest=is_kept or bool(session.verbose),
         )
-    planned = apply_refusals.judged(planned, go_on=go_on)
+    planned = apply_refusals.add_refusal(planned, go_on=go_on)
     is_pull_request = given.base is not None and given.base.pull_request
     if drift_on == "touched" or (drift_on is None and is_pull_request):
         unrelated = drift_report.find_unrelated_drift(planned, world.desired, world.base)
@@ -93,7 +93,7 @@ def command(
         _save(session, planned, out)
     session.show(render.plan, planned, format_, saved=out or "")
     session.fail(summary.describe_refusal(planned))
-    if code := apply_refusals.exit_code(planned):
+    if code := apply_refusals.predict_exit_code(planned):
         return code
     return DIFFERENCES if detailed_exitcode and planned.writes else 0
 

@@ -149,7 +149,9 @@ def resume(
     begun = policy_history.find_begun(
         reader, compared, files.desired, live, history=history, projects=names
     )
-    guards = checks.find(todo, live, limits, desired=files.desired, base=files.base, started=begun)
+    guards = checks.find_refusals(
+        todo, live, limits, desired=files.desired, base=files.base, started=begun
+    )
     found = (*cycles, *refusals, *guards)
     repeated = set(map(_subject, found))
     kept = [
@@ -328,14 +330,14 @@ def _make_drift(one: compare.Moved) -> Change:
 
 def _adjust_limits(
     options: PlanOptions, saved: Saved, files: PlannedFiles, todo: tuple[Change, ...]
-) -> checks.Limits:
+) -> checks.GuardrailLimits:
     """Let `--confirm-deletes` with the number of the plan also cover what is left of them."""
     limits = options.limits
     doomed = [one.address for one in saved.writes if one.action is Action.DELETE]
     planned = sum(address not in files.desired.resources for address in doomed)
     if limits.on_deletes.confirmed != planned:
         return limits
-    left = len(deletes.implied(todo))
+    left = len(deletes.select_implied(todo))
     return replace(limits, on_deletes=replace(limits.on_deletes, confirmed=left))
 
 

@@ -85,7 +85,7 @@ def find_unrelated_drift(
     )
 
 
-def build_revert(plan: Plan, report: Plan, live: Live, limits: checks.Limits) -> Plan:
+def build_revert(plan: Plan, report: Plan, live: Live, limits: checks.GuardrailLimits) -> Plan:
     """Return the plan that reverts what a report shows, except what is held or left out.
 
     Args:
@@ -109,7 +109,7 @@ def build_revert(plan: Plan, report: Plan, live: Live, limits: checks.Limits) ->
     return replace(
         plan,
         changes=changes,
-        findings=(*kept_findings, *checks.find(changes, live, limits)),
+        findings=(*kept_findings, *checks.find_refusals(changes, live, limits)),
         requests=replace(
             report.requests,
             expected_writes=sum(1 for change in changes if change.action is not Action.NONE),

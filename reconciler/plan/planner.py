@@ -58,7 +58,7 @@ def build_plan(
     picked, base, problems = compared.picked, compared.base, compared.problems
     edges, unresolved = references.resolve_names(picked, desired, live)
     unmanaged = _list_unmanaged(desired, base, live, options)
-    changes, held = checks.hold_back(compared.changes, (*unresolved, *problems))
+    changes, held = checks.hold_back_deletes(compared.changes, (*unresolved, *problems))
     gate_effects = effects.find_gate_effects(changes, live)
     changes = forecast.forecast_gates(changes, live, live.rejections, last=gate_effects.list_last())
     changes, cycles = ordering_changes.order_changes(changes, edges, gate_effects)
@@ -69,8 +69,10 @@ def build_plan(
         *held,
         *cycles,
         *flag_dependencies.find_refused_changes(changes, live),
-        *rejected_changes.find(changes, live),
-        *checks.find(changes, live, options.limits, desired=desired, base=base, started=started),
+        *rejected_changes.find_rejected_changes(changes, live),
+        *checks.find_refusals(
+            changes, live, options.limits, desired=desired, base=base, started=started
+        ),
         *findings.find_gate_findings(changes, live),
         *_find_evasions(changes, live, gate_effects, past),
         *plan_unmanaged.check_setting(options.unmanaged, len(unmanaged), prune=options.prune),
@@ -126,7 +128,10 @@ def compare_resources(
         unmanaged = _list_unmanaged(desired, base, live, options)
         pruned, spared = plan_unmanaged.plan_prune(unmanaged, changes, live)
         changes, reported = (*changes, *pruned), (*reported, *spared)
-    reported = (*reported, *new_names.find(changes, desired, live, options.misnamed))
+    reported = (
+        *reported,
+        *new_names.find_misleading_names(changes, desired, live, options.misnamed),
+    )
     return Comparison(picked, base, live, options, changes, reported)
 
 
@@ -172,5 +177,6 @@ def find_gated_projects(compared: Comparison) -> GatedProjects:
     """Return the projects whose policies and change requests have to be read for this run."""
     changes = compared.changes
     return GatedProjects(
-        forecast.list_gated_projects(changes), weakening.projects(changes, compared.live)
+        forecast.list_gated_projects(changes),
+        weakening.find_affected_projects(changes, compared.live),
     )

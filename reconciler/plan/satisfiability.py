@@ -28,7 +28,7 @@ def assess(desired: Declared, live: Live) -> Satisfiability:
     spelled = references.respell_references(desired, live)
     _, unresolved = references.resolve_names(spelled, desired, live)
     changes, problems = three_way.compare_all(spelled, None, live)
-    named = new_names.find(changes, desired, live)
+    named = new_names.find_misleading_names(changes, desired, live)
     people = People(changes, live)
     obstacles = {}
     for address, resource in desired.resources.items():
@@ -42,7 +42,7 @@ def assess(desired: Declared, live: Live) -> Satisfiability:
             obstacles[address] = obstacle.notes
     refused = tuple(
         finding
-        for finding in rejected_changes.find(changes, live)
+        for finding in rejected_changes.find_rejected_changes(changes, live)
         if finding.code == rejected_changes.CODE
     )
     return Satisfiability((*unresolved, *problems, *named), obstacles, refused)

@@ -5,7 +5,7 @@ Time is virtual: a minute of waiting takes no time, and votes come when the cloc
 
 import pytest
 
-from reconciler.plan.guardrails.checks import Limits
+from reconciler.plan.guardrails.checks import GuardrailLimits
 from tests.apply.running import Time, apply, created, sent, spoil
 from tests.apply.test_former_requests import REQUESTS, requests, vote
 from tests.apply.test_quicker_hands import by, edit, live
@@ -159,7 +159,7 @@ def test_what_depends_on_an_approval_goes_on_with_it(world):
     )
     document["metadata"]["lifecycle"] = {"state": "absent"}
     repo.write("all.yaml", acme.flag("a", active=True), document)
-    limits = Limits(allow_weakening=True)
+    limits = GuardrailLimits(allow_weakening=True)
     waits = apply(repo, limits=limits)
     assert {"a": "waiting", "feature_flag.disable": "skipped"} == waits.results()
 

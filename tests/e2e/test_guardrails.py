@@ -125,7 +125,7 @@ def test_the_last_of_a_kind_is_asked_for_whatever_the_limits_say(world):
 
     said = refused(repo)
 
-    assert "FeatureFlag/acme/Web/a would be deleted: left the files" in said
+    assert "FeatureFlag/acme/Web/a would be deleted: removed from the files" in said
     assert "no FeatureFlag would be left in acme/Web" in said
     assert "--confirm-deletes 3" in said
     assert {"last-of-kind": ["a"]} == codes(repo)
@@ -174,7 +174,7 @@ def test_a_whole_kind_that_vanished_is_asked_for(world):
 
     assert {"kind-vanished": ["A", "B"]} == codes(repo)
     said = refused(repo)
-    assert "the files declared Role at the base, and declare none any more" in said
+    assert "the files declared Role at the base, and no longer declare any" in said
     assert 0 == repo.run("apply", "--yes", "--confirm-deletes", "2").code
 
 
@@ -206,7 +206,7 @@ def test_a_project_is_never_deleted_without_its_address(world, how):
     said = refused(repo, "--confirm-deletes", "1")
 
     assert "--allow-destroy 'Project/acme/Mobile'" in said
-    assert "a Project is never deleted unless its address is named" in said
+    assert "a resource of kind Project is deleted only if --allow-destroy names its address" in said
     refused(repo, "--confirm-deletes", "1", "--allow-destroy", "Project/acme/Web")
     for wrong in ("Project/acme/*", "*", "Mobile"):
         assert 64 == repo.run("apply", "--yes", "--allow-destroy", wrong).code
@@ -322,7 +322,7 @@ def test_a_plan_tells_the_refusal_once_for_all_that_it_concerns(world):
 
     assert 4 == plan.code
     assert 1 == plan.out.count("--confirm-deletes 7")
-    assert "FeatureFlag/acme/Web/f4 and 2 more would be deleted: left the files" in plan.out
+    assert "FeatureFlag/acme/Web/f4 and 2 more would be deleted: removed from the files" in plan.out
 
 
 @pytest.mark.parametrize("settings", [SETTINGS.format(most=5, percent=20), None])

@@ -106,9 +106,9 @@ def test_the_limits_on_deletes_hold_for_what_is_pruned_too(world):
 
     text = refused(repo, "--prune")
 
-    assert "6 of 7 live FeatureFlag (86 %) would go in one run" in text
+    assert "6 of 7 live FeatureFlag (86 %) would be deleted in one run" in text
     assert "--confirm-deletes 6" in text
-    assert "would be deleted: in no file" in text
+    assert "would be deleted: not in any file" in text
     assert {"too-many-deletes"} == set(codes(repo, "--prune"))
     refused(repo, "--prune", "--confirm-deletes", "5")
     assert 0 == repo.run("apply", "--yes", "--prune", "--confirm-deletes", "6").code

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from reconciler.model import Severity
 from reconciler.plan import planner
 from reconciler.plan.guardrails import checks
-from reconciler.plan.guardrails.checks import Limits
+from reconciler.plan.guardrails.checks import GuardrailLimits
 from reconciler.plan.selection import PlanOptions
 from tests.effort import TIMES, effort
 from tests.plan import gate_worlds
@@ -22,7 +22,7 @@ from tests.plan.test_leaning import planned
 
 EVIL = BENIGN = effort(200, 100_000 * TIMES, hunt=500)
 BROAD, NARROW = CONDITIONS[1], CONDITIONS[2]
-ALLOWED = PlanOptions(limits=Limits(allow_weakening=True))
+ALLOWED = PlanOptions(limits=GuardrailLimits(allow_weakening=True))
 
 
 def errors(before, after, options=None, **more):

@@ -6,12 +6,12 @@ from hypothesis import assume, given
 
 from reconciler.model import Action, Address
 from reconciler.plan import planner
-from reconciler.plan.guardrails.checks import Limits
+from reconciler.plan.guardrails.checks import GuardrailLimits
 from reconciler.plan.selection import PlanOptions
 from tests.plan import gate_worlds
 from tests.plan.gate_worlds import KEYS, PROJECTS, State, between
 
-ALLOWED = PlanOptions(limits=Limits(allow_weakening=True))
+ALLOWED = PlanOptions(limits=GuardrailLimits(allow_weakening=True))
 
 
 def planned(before, after, **more):

@@ -1,4 +1,4 @@
-"""What a plan may not do without being told to: findings that `apply` refuses (4)."""
+"""Findings for which `apply` refuses a change (exit code 4) unless an option allows it."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,70 +14,73 @@ from reconciler.plan.weakening.partial_apply import StartedCommits
 PREVENT_DESTROY: Final = "prevent-destroy"
 HELD_BACK: Final = "delete-held-back"
 CONFLICT: Final = "conflict"
-STALE: Final = "stale"  # of a saved plan: the object is not what it was
-GATE_MOVED: Final = "gate-moved"  # of a saved plan: its gate would ask fewer people
-ROLLBACK: Final = "rollback"  # of the commit as a whole: it is not the newest
-WHOLE: Final = frozenset({ROLLBACK})  # concern no resource of their own: --continue changes nothing
+STALE: Final = "stale"  # of a saved plan: the object has changed since
+GATE_MOVED: Final = "gate-moved"  # of a saved plan: its gate now requires fewer people
+ROLLBACK: Final = "rollback"  # about the commit as a whole: a newer one is known
+WHOLE: Final = frozenset({ROLLBACK})  # about the whole run: --continue changes nothing
 CODES: Final = frozenset(
     {PREVENT_DESTROY, CONFLICT, WEAKENED, USED, STALE, GATE_MOVED, *WHOLE, *deletes.CODES}
 )
 
-_PLACES: Final = frozenset({"Project", "Organization"})  # what other resources live in
+_CONTAINERS: Final = frozenset({"Project", "Organization"})  # what other resources live in
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What the target and the command line allow."""
+class GuardrailLimits:
+    """Limits from the settings of the target and the command line."""
 
-    on_deletes: deletes.Limits = deletes.DEFAULT_LIMITS
+    on_deletes: deletes.DeleteLimits = deletes.DEFAULT_DELETE_LIMITS
     allow_destroy: tuple[str, ...] = ()  # addresses of protected resources
-    allow_weakening: bool = False  # policies may get weaker, in a run that does not use it
+    allow_weakening: bool = False  # policies may get weaker, if no flag of the run depends on it
 
 
-DEFAULT_LIMITS: Final = Limits()
+DEFAULT_GUARDRAIL_LIMITS: Final = GuardrailLimits()
 _NOTHING: Final = Declared({}, "")
 
 
-def find(
+def find_refusals(
     changes: tuple[Change, ...],
     live: Live,
-    limits: Limits,
+    limits: GuardrailLimits,
     *,
     desired: Declared = _NOTHING,
     base: Declared | None = None,
     started: StartedCommits | None = None,
 ) -> Iterator[Finding]:
-    """Everything that this plan may not do as it is, each with what would lift it."""
-    yield from _protected(changes, BaseIndex(desired, base), limits.allow_destroy)
-    yield from deletes.find(changes, desired, base, live, limits.on_deletes)
-    yield from _conflicts(changes)
-    yield from weakening.find(changes, live, allowed=limits.allow_weakening, started=started)
+    """Find what this plan may not do without an option, each with the option that allows it."""
+    yield from _check_protection(changes, BaseIndex(desired, base), limits.allow_destroy)
+    yield from deletes.find_excess(changes, desired, base, live, limits.on_deletes)
+    yield from _check_conflicts(changes)
+    allowed = limits.allow_weakening
+    yield from weakening.find_weakenings(changes, live, allowed=allowed, started=started)
 
 
-def hold_back(
+def hold_back_deletes(
     changes: tuple[Change, ...], problems: Iterable[Finding]
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
-    """Leave out the deletes that a document in error may be the reason of: those of its kind.
+    """Leave out deletes that may be due to a document with an error: those of its kind.
 
-    A mistyped project, id or name makes a document mean another object, and the one it meant
-    before look as if it had left the files. With a project or an organization in error, so does
-    everything in its organization.
+    With a mistyped project, id or name, a document means another object, and the object that it
+    meant before seems to be removed from the files. If the document of a project or an
+    organization has an error, this applies to everything in its organization.
     """
-    unsure = {
+    unclear_kinds = {
         finding.address.kind: finding
         for finding in problems
         if finding.severity is Severity.ERROR and finding.address is not None
     }
-    places = {
+    unclear_organizations = {
         finding.address.organization: finding
         for finding in problems
         if finding.severity is Severity.ERROR
         and finding.address is not None
-        and finding.address.kind in _PLACES
+        and finding.address.kind in _CONTAINERS
     }
     held: dict[Address, tuple[Change, Finding]] = {}
-    for change in deletes.implied(changes):
-        reason = unsure.get(change.address.kind) or places.get(change.address.organization)
+    for change in deletes.select_implied(changes):
+        reason = unclear_kinds.get(change.address.kind) or unclear_organizations.get(
+            change.address.organization
+        )
         if reason is not None:
             held[change.address] = (change, reason)
     if not held:
@@ -87,8 +90,8 @@ def hold_back(
         Finding(
             code=HELD_BACK,
             severity=Severity.WARNING,
-            message=f"{change.address} is in no file any more, and is not deleted in this run",
-            why=f"a document that is in error may mean it, or where it lives: {reason.message}",
+            message=f"{change.address} was removed from the files, but is not deleted in this run",
+            why=f"a document with an error may mean it, or the place it is in: {reason.message}",
             fix="correct that document first",
             address=change.address,
         )
@@ -96,63 +99,69 @@ def hold_back(
     )
 
 
-def _protected(
+def _check_protection(
     changes: tuple[Change, ...], earlier: BaseIndex, allowed: Collection[str]
 ) -> Iterator[Finding]:
-    """Deletes of organizations and projects, and of what the files protect, or did at the base.
+    """Find deletes of organizations, projects, and what the files protect, or did at the base.
 
-    `allowed` holds addresses as text, each exact: a pattern would allow too much.
+    `allowed` holds exact addresses as text: a pattern would allow too much.
     """
     for change in changes:
         if change.action is not Action.DELETE or str(change.address) in allowed:
             continue
-        if why := _protection(change, earlier):
+        if why := _explain_protection(change, earlier):
             yield _error(
                 PREVENT_DESTROY,
                 change,
-                f"{change.address} would be deleted, and it is protected",
+                f"{change.address} is protected, but would be deleted",
                 why,
-                f"if it is really meant: --allow-destroy '{change.address}'",
+                f"to delete it anyway: --allow-destroy '{change.address}'",
             )
 
 
-def _protection(change: Change, earlier: BaseIndex) -> str:
-    """Why it may not be deleted. What the base protected is, until a commit says otherwise."""
+def _explain_protection(change: Change, earlier: BaseIndex) -> str:
+    """Return why the object may not be deleted; "" if it may.
+
+    What the base protects stays protected until a commit that lifts this is applied.
+    """
     kind = KINDS[change.address.kind]
     if kind.protected:
-        return f"a {kind.name} is never deleted unless its address is named"
-    own = change.desired
-    if own is None or own.lifecycle.prevent_destroy is False:
+        return (
+            f"a resource of kind {kind.name} is deleted only if --allow-destroy names its address"
+        )
+    resource = change.desired
+    if resource is None or resource.lifecycle.prevent_destroy is False:
         return ""
-    then = own if change.removed else earlier.find_declaration(own)
-    if own.lifecycle.prevent_destroy and not change.removed:
+    at_base = resource if change.removed else earlier.find_declaration(resource)
+    if resource.lifecycle.prevent_destroy and not change.removed:
         return "prevent_destroy is true"
-    if then is not None and then.lifecycle.prevent_destroy:
-        place = f" ({then.source})" if then.source is not None else ""
-        return f"prevent_destroy was true at the base{place}; apply without it first"
+    if at_base is not None and at_base.lifecycle.prevent_destroy:
+        place = f" ({at_base.source})" if at_base.source is not None else ""
+        return f"prevent_destroy was true at the base{place}; first apply a commit without it"
     return ""
 
 
-def _conflicts(changes: tuple[Change, ...]) -> Iterator[Finding]:
-    """Fields that the files and somebody else moved apart: a person has to decide."""
+def _check_conflicts(changes: tuple[Change, ...]) -> Iterator[Finding]:
+    """Find fields that the files and somebody else changed to different values."""
     for change in changes:
-        paths = [one.path for one in change.fields if one.cause is Cause.CONFLICT]
+        paths = ", ".join(edit.path for edit in change.fields if edit.cause is Cause.CONFLICT)
         if paths and change.action is Action.CREATE:
             yield _error(
                 CONFLICT,
                 change,
-                f"{change.address} is gone from PostHog, and the files moved {', '.join(paths)}",
+                f"{change.address} was deleted in PostHog, and the files changed {paths}",
                 "the files and PostHog both changed since the base",
-                "--prefer git creates it again, --prefer live leaves it gone; plan shows either",
+                "--prefer git creates it again, --prefer live leaves it deleted; "
+                "plan shows the result",
             )
         elif paths:
             yield _error(
                 CONFLICT,
                 change,
-                f"{change.address}: {', '.join(paths)} moved on both sides, to different values",
+                f"{change.address}: {paths} changed on both sides, to different values",
                 "the files and PostHog both changed since the base",
                 "--prefer git writes what the files say, --prefer live keeps what is live; "
-                "plan shows either",
+                "plan shows the result",
             )
 
 

@@ -1,7 +1,7 @@
-"""Deletes that nobody wrote down, and which of them are too much: findings, each with its numbers.
+"""Limits for deletes that no document asks for: findings, each with its numbers.
 
-Written down is `state: absent`; that counts nowhere here. What left the files does, and what
-`--prune` takes.
+Counted are objects that were removed from the files, and those that `--prune` deletes. What is
+declared with `state: absent` does not count.
 """
 
 from collections import Counter, defaultdict
@@ -18,26 +18,26 @@ LAST: Final = "last-of-kind"
 FILE_GONE: Final = "file-vanished"
 KIND_GONE: Final = "kind-vanished"
 CODES: Final = frozenset({TOO_MANY, LAST, FILE_GONE, KIND_GONE})
-FEW: Final = 10  # live resources of a kind from which on the share counts
-SEVERAL: Final = 2  # one document that goes is an ordinary day, whatever else was in its file
+FEW: Final = 10  # the share counts if a kind has at least this many live resources
+SEVERAL: Final = 2  # removing a single document is ordinary, even if its file is then empty
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How many deletes a run may imply, and where that is set, for people."""
+class DeleteLimits:
+    """How many deletes a run may imply, and where that is set, for messages."""
 
-    most: int = 5  # of one kind in one run
+    most: int = 5  # deletes of one kind in one run
     percent: float = 20  # of the live ones of the kind
     most_at: str = "the default of guardrails.max_deletes"
     percent_at: str = "the default of guardrails.max_delete_percent"
-    confirmed: int | None = None  # exactly so many, all kinds together: lifts everything here
+    confirmed: int | None = None  # exactly this many deletes of all kinds: lifts every limit here
 
 
-DEFAULT_LIMITS: Final = Limits()
+DEFAULT_DELETE_LIMITS: Final = DeleteLimits()
 
 
-def implied(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """The deletes that no document asks for."""
+def select_implied(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Return the deletes that no document asks for."""
     return tuple(
         change
         for change in changes
@@ -45,71 +45,75 @@ def implied(changes: Iterable[Change]) -> tuple[Change, ...]:
     )
 
 
-def find(
+def find_excess(
     changes: tuple[Change, ...],
     desired: Declared,
     base: Declared | None,
     live: Live,
-    limits: Limits,
+    limits: DeleteLimits,
 ) -> Iterator[Finding]:
-    """What of the implied deletes has to be confirmed, one finding a delete and reason."""
-    gone = implied(changes)
-    if not gone or limits.confirmed == len(gone):
+    """Find the implied deletes that have to be confirmed, one finding per delete and reason."""
+    deleted = select_implied(changes)
+    if not deleted or limits.confirmed == len(deleted):
         return
-    found = (
-        *_too_many(gone, live, limits),
-        *_last(gone, changes, live),
-        *_files_gone(gone, desired, base),
-        *_kinds_gone(gone, desired),
+    excess = (
+        *_check_numbers(deleted, live, limits),
+        *_check_last(deleted, changes, live),
+        *_check_files(deleted, desired, base),
+        *_check_kinds(deleted, desired),
     )
-    fix = _fix(gone)
-    for code, change, why in found:
-        how = "in no file" if change.pruned else "left the files"
-        message = f"{change.address} would be deleted: {how}"
+    fix = _suggest_confirmation(deleted)
+    for code, change, why in excess:
+        cause = "not in any file" if change.pruned else "removed from the files"
+        message = f"{change.address} would be deleted: {cause}"
         yield Finding(code, Severity.ERROR, message, why, fix, address=change.address)
 
 
-def _fix(gone: tuple[Change, ...]) -> str:
-    """The exact number; and that yesterday's does not cover today's."""
-    number = len(gone)
+def _suggest_confirmation(deleted: tuple[Change, ...]) -> str:
+    """Return the option with the exact number: a number from an earlier run may not fit."""
+    number = len(deleted)
     what = "this delete is" if number == 1 else f"all {number} deletes of this run are"
-    return f"if {what} meant: --confirm-deletes {number}"
+    return f"if {what} intended: --confirm-deletes {number}"
 
 
-_Found = tuple[str, Change, str]
+_Excess = tuple[str, Change, str]
 
 
-def _too_many(gone: tuple[Change, ...], live: Live, limits: Limits) -> Iterator[_Found]:
-    """Over the number or the share of the kind."""
-    there = Counter[str]()
+def _check_numbers(
+    deleted: tuple[Change, ...], live: Live, limits: DeleteLimits
+) -> Iterator[_Excess]:
+    """Find deletes beyond the number or the share of their kind."""
+    live_counts = Counter[str]()
     for (kind, _), number in matching.count_live_objects(live).items():
-        there[kind] += number
-    for kind, doomed in sorted(_by_kind(gone).items()):
-        share = 100 * len(doomed) / max(there[kind], 1)
+        live_counts[kind] += number
+    for kind, doomed in sorted(_group_by_kind(deleted).items()):
+        share = 100 * len(doomed) / max(live_counts[kind], 1)
         over = []
         if len(doomed) > limits.most:
             over.append(f"{limits.most:,} ({limits.most_at})")
-        if there[kind] >= FEW and share > limits.percent:
+        if live_counts[kind] >= FEW and share > limits.percent:
             over.append(f"{limits.percent:g} % ({limits.percent_at})")
         if not over:
             continue
         why = (
-            f"{len(doomed):,} of {there[kind]:,} live {kind} ({share:.0f} %) would go in one run; "
-            f"the limit is {' and '.join(over)}"
+            f"{len(doomed):,} of {live_counts[kind]:,} live {kind} ({share:.0f} %) would be "
+            f"deleted in one run; the limit is {' and '.join(over)}"
         )
         for change in doomed:
             yield TOO_MANY, change, why
 
 
-def _by_kind(gone: Iterable[Change]) -> Mapping[str, list[Change]]:
-    found: dict[str, list[Change]] = defaultdict(list)
-    for change in gone:
-        found[change.address.kind].append(change)
-    return found
+def _group_by_kind(changes: Iterable[Change]) -> Mapping[str, list[Change]]:
+    by_kind: dict[str, list[Change]] = defaultdict(list)
+    for change in changes:
+        by_kind[change.address.kind].append(change)
+    return by_kind
 
 
-def _last(gone: tuple[Change, ...], changes: Iterable[Change], live: Live) -> Iterator[_Found]:
-    """None of the kind would be left where it lives: in its project, or its organization."""
+def _check_last(
+    deleted: tuple[Change, ...], changes: Iterable[Change], live: Live
+) -> Iterator[_Excess]:
+    """Find deletes that leave none of a kind in its project, or its organization."""
     balance = matching.count_live_objects(live)
     doomed_scopes = set()
     for change in changes:
@@ -119,18 +123,22 @@ def _last(gone: tuple[Change, ...], changes: Iterable[Change], live: Live) -> It
             doomed_scopes.add(change.address.parts)
         elif change.action is Action.CREATE:
             balance[place] += 1
-    for change in gone:
+    for change in deleted:
         kind, scope = change.address.kind, change.address.parts[:-1]
         if balance[kind, scope] > 0 or scope in doomed_scopes or KINDS[kind].protected:
-            continue  # what it lives in goes as well, and that is asked for by its address
-        yield LAST, change, f"no {kind} would be left in {'/'.join(scope)} (always asked)"
+            continue  # its container is deleted as well, or it is confirmed by its address
+        yield (
+            LAST,
+            change,
+            f"no {kind} would be left in {'/'.join(scope)} (always needs confirmation)",
+        )
 
 
-def _files_gone(
-    gone: Iterable[Change], desired: Declared, base: Declared | None
-) -> Iterator[_Found]:
-    """Whole files of the base of which nothing is declared any more, in whatever file."""
-    left = {
+def _check_files(
+    deleted: Iterable[Change], desired: Declared, base: Declared | None
+) -> Iterator[_Excess]:
+    """Find deletes of everything that a file declared at the base."""
+    declared = {
         fold(address) for address in (*desired.resources, *three_way.list_old_addresses(desired))
     }
     files, kept = Counter[str](), set[str]()
@@ -138,22 +146,28 @@ def _files_gone(
         if resource.source is None or resource.lifecycle.absent:
             continue
         files[resource.source.file] += 1
-        if fold(address) in left:
+        if fold(address) in declared:
             kept.add(resource.source.file)
     by_file: dict[str, list[Change]] = defaultdict(list)
-    for change in gone:
+    for change in deleted:
         if change.removed and change.source is not None:
             by_file[change.source.file].append(change)
     for file, doomed in sorted(by_file.items()):
         if len(doomed) >= SEVERAL and file not in kept:
             why = f"{file} declared {files[file]:,} resources at the base, and none is left"
-            yield from ((FILE_GONE, change, f"{why} (always asked)") for change in doomed)
+            yield from (
+                (FILE_GONE, change, f"{why} (always needs confirmation)") for change in doomed
+            )
 
 
-def _kinds_gone(gone: Iterable[Change], desired: Declared) -> Iterator[_Found]:
-    """Whole kinds of the base of which nothing is declared any more."""
+def _check_kinds(deleted: Iterable[Change], desired: Declared) -> Iterator[_Excess]:
+    """Find deletes of a kind that the base declared, and that no file declares now."""
     kinds = {address.kind for address in desired.resources}
-    for kind, doomed in sorted(_by_kind(change for change in gone if change.removed).items()):
+    for kind, doomed in sorted(
+        _group_by_kind(change for change in deleted if change.removed).items()
+    ):
         if len(doomed) >= SEVERAL and kind not in kinds:
-            why = f"the files declared {kind} at the base, and declare none any more"
-            yield from ((KIND_GONE, change, f"{why} (always asked)") for change in doomed)
+            why = f"the files declared {kind} at the base, and no longer declare any"
+            yield from (
+                (KIND_GONE, change, f"{why} (always needs confirmation)") for change in doomed
+            )

@@ -1,7 +1,7 @@
-"""Names of new objects: what PostHog would make of them, and live objects that may be meant.
+"""Names of new objects: what PostHog would change them to, and live objects that may be meant.
 
-PostHog makes some names itself (contract 6.1), and people change names without `renamed_from`:
-either way a create would make a second object, in the worst case one more at every run.
+PostHog derives some names itself (contract 6.1), and people change names without `renamed_from`.
+In both cases a create would add a second object, in the worst case another one at every run.
 """
 
 import json
@@ -35,123 +35,130 @@ RENAMED: Final = "likely-rename"
 CODES: Final = frozenset({NOT_KEPT, LOOKALIKE})
 _COMPARED: Final = 100  # candidates of which the closest name is suggested
 _KEYSETS: Final = 20  # combinations of written fields for which live objects are indexed
-_TELLING: Final = 2  # fields that differ from the default make equality more than chance
+_SIGNIFICANT: Final = 2  # so many fields that differ from the default make equality no accident
 
 _Place = tuple[str, tuple[str, ...]]  # kind and scope
 _Key = tuple[_Place, Any]
 
 
-def find(
+def find_misleading_names(
     changes: Iterable[Change],
     desired: Declared,
     live: Live,
     misnamed: Mapping[Address, Collection[str]] | None = None,
 ) -> Iterator[Finding]:
-    """Find creates that PostHog would name otherwise, lookalikes, and likely renames.
+    """Find creates that PostHog would name differently, lookalikes, and likely renames.
 
     Args:
         changes: of the whole run, implied deletes included.
-        desired: everything declared, also what this run leaves out.
+        desired: everything declared, including what this run leaves out.
         live: the live side.
-        misnamed: names that PostHog gave to what earlier runs created for an address.
+        misnamed: names that PostHog gave to objects that earlier runs created, by address.
 
     """
-    every = tuple(changes)
-    made = [c.desired for c in every if c.action is Action.CREATE and c.desired is not None]
-    if not made:
+    all_changes = tuple(changes)
+    created = [
+        c.desired for c in all_changes if c.action is Action.CREATE and c.desired is not None
+    ]
+    if not created:
         return
-    others = _Others(every, desired, live)
+    undeclared = _UndeclaredObjects(all_changes, desired, live)
     unclear: list[Resource] = []
-    for resource in made:
+    for resource in created:
         names = (misnamed or {}).get(resource.address, ())
-        error = _error(resource, others) or _made_before(resource, others, names)
+        error = _check_name(resource, undeclared) or _find_earlier_create(
+            resource, undeclared, names
+        )
         if error is not None:
             yield error
         else:
             unclear.append(resource)
-    yield from _renames(unclear, others)
+    yield from _find_renames(unclear, undeclared)
 
 
-def _error(resource: Resource, others: "_Others") -> Finding | None:
-    """Find out whether a create would make something else than the document says."""
+def _check_name(resource: Resource, undeclared: "_UndeclaredObjects") -> Finding | None:
+    """Check whether a create would make something else than the document says."""
     kind, address = KINDS[resource.address.kind], resource.address
-    made = kind.made_as(address.name, resource.spec)
-    if made != address.name:
-        return _not_kept(resource, kind, made)
+    server_name = kind.made_as(address.name, resource.spec)
+    if server_name != address.name:
+        return _report_not_kept(resource, kind, server_name)
     if kind.scope is Scope.INSTANCE:
-        return _same_organization(resource, others)
-    for other in others.look_like(address):
+        return _check_organization(resource, undeclared)
+    for other in undeclared.find_lookalikes(address):
         if kind.folds_case or look(other.name) == look(address.name):
-            return _lookalike(resource, other, "both look the same", _either(other))
-        if not kind.unique:  # PostHog would make a second one beside it, and keep both
-            why = "the names differ only in capitals, and PostHog would make a second one"
-            return _lookalike(resource, other, why, _either(other))
+            return _report_lookalike(resource, other, "both look the same", _suggest_either(other))
+        if not kind.unique:  # PostHog would create a second object and keep both
+            why = "the names differ only in case, and PostHog would create a second one"
+            return _report_lookalike(resource, other, why, _suggest_either(other))
     return None
 
 
-def _made_before(resource: Resource, others: "_Others", names: Collection[str]) -> Finding | None:
-    """Find what an earlier run created for this document, and PostHog named otherwise."""
-    for there in others.places.get(_place(resource.address), []):
-        if there.address.name in names:
-            name = there.address.name
-            return _finding(
+def _find_earlier_create(
+    resource: Resource, undeclared: "_UndeclaredObjects", names: Collection[str]
+) -> Finding | None:
+    """Find an object that an earlier run created here, and that PostHog named differently."""
+    for live_object in undeclared.places.get(_get_place(resource.address), []):
+        if live_object.address.name in names:
+            name = live_object.address.name
+            return _build_error(
                 LOOKALIKE,
                 resource,
                 f"an earlier run created {resource.address}, and PostHog named it {escaped(name)}",
-                f"it is live (id {there.id}), and a create would make one more",
-                f"write {yaml_scalar(name)} instead, or delete that one in PostHog",
+                f"it is live (id {live_object.id}), and a create would add another one",
+                f"write {yaml_scalar(name)} instead, or delete that object in PostHog",
             )
     return None
 
 
-def _either(other: Address) -> str:
-    """Return what a person can do about two names that are nearly the same."""
+def _suggest_either(other: Address) -> str:
+    """Return how to resolve two names that look the same."""
     name = yaml_scalar(other.name)
     rename = f"`lifecycle: {{renamed_from: {name}}}` to rename it, or "
     return (
-        f"write {name} if that one is meant, or "
+        f"write {name} if you mean that one, or "
         f"{rename if KINDS[other.kind].renamable else ''}declare that one too"
     )
 
 
-def _not_kept(resource: Resource, kind: Kind, made: str) -> Finding:
+def _report_not_kept(resource: Resource, kind: Kind, server_name: str) -> Finding:
     name = resource.address.name
     if kind.scope is not Scope.INSTANCE:
-        why, fix = "PostHog trims names", f"write {yaml_scalar(made)}"
+        why, fix = "PostHog trims names", f"write {yaml_scalar(server_name)}"
     else:
         shown = escaped(str(resource.spec.get("name") or name))
-        why = f"PostHog makes the slug from the name, here {shown}, and never changes it"
-        fix = f"write `organization: {made}` wherever it is named" if made else "change the name"
-        fix += f"; or give it a name that becomes {name}, and change the name afterwards"
-    become = f'would become "{made}"' if made else "would have an empty slug"
-    return _finding(NOT_KEPT, resource, f"{escaped(name)} {become}", why, fix)
+        why = f"PostHog derives the slug from the name, here {shown}, and never changes it"
+        use_slug = f"write `organization: {server_name}` everywhere"
+        fix = use_slug if server_name else "change the name"
+        fix += f"; or choose a name that becomes {name}, and change the name afterwards"
+    become = f'would become "{server_name}"' if server_name else "would have an empty slug"
+    return _build_error(NOT_KEPT, resource, f"{escaped(name)} {become}", why, fix)
 
 
-def _same_organization(resource: Resource, others: "_Others") -> Finding | None:
-    """Find a live organization of the same name: PostHog gave it another slug.
+def _check_organization(resource: Resource, undeclared: "_UndeclaredObjects") -> Finding | None:
+    """Find a live organization with the same name and another slug.
 
-    That happens where the slug was taken, also by an organization that this key cannot see: a
-    second create would make a third one, at every run.
+    PostHog changes a slug that is taken, even by an organization that this key cannot see
+    (contract 6.1). Every further create would add another organization.
     """
     name = str(resource.spec.get("name") or resource.address.name)
-    there = others.organization(name)
-    if there is None:
+    organization = undeclared.find_organization(name)
+    if organization is None:
         return None
-    slug = there.address.name
-    return _finding(
+    slug = organization.address.name
+    return _build_error(
         LOOKALIKE,
         resource,
-        f"an organization called {escaped(str(there.spec.get('name')))} is live: its slug is "
-        f'"{slug}", not "{resource.address.name}"',
-        "PostHog adds letters to a slug that is taken, also by an organization that this key "
-        "cannot see; a create would make one more",
-        f"write `organization: {slug}` if that one is meant, declare it too, or choose another "
+        f"an organization called {escaped(str(organization.spec.get('name')))} is live: its slug "
+        f'is "{slug}", not "{resource.address.name}"',
+        "PostHog extends a slug that is taken, even by an organization that this key cannot see; "
+        "a create would add another one",
+        f"write `organization: {slug}` if you mean that one, declare it too, or choose another "
         "name",
     )
 
 
-def _lookalike(resource: Resource, other: Address, why: str, fix: str) -> Finding:
-    return _finding(
+def _report_lookalike(resource: Resource, other: Address, why: str, fix: str) -> Finding:
+    return _build_error(
         LOOKALIKE,
         resource,
         f"the new {other.kind} {escaped(resource.address.name)} looks like {escaped(other.name)}, "
@@ -161,48 +168,52 @@ def _lookalike(resource: Resource, other: Address, why: str, fix: str) -> Findin
     )
 
 
-def _finding(code: str, resource: Resource, message: str, why: str, fix: str) -> Finding:
+def _build_error(code: str, resource: Resource, message: str, why: str, fix: str) -> Finding:
     named = code == NOT_KEPT and "name" in resource.spec
     source = resource.locate(("name",)) if named else resource.source
     return Finding(code, Severity.ERROR, message, why, fix, source, resource.address)
 
 
-def _renames(made: Iterable[Resource], others: "_Others") -> Iterator[Finding]:
-    """Find pairs of old and new names; each old name is suggested once."""
+def _find_renames(
+    created: Iterable[Resource], undeclared: "_UndeclaredObjects"
+) -> Iterator[Finding]:
+    """Find pairs of old and new names; suggest each old name only once."""
     taken: set[Address] = set()
-    rest: list[Resource] = []
-    for resource in made:
-        close = [one for one in others.nearly(resource) if one not in taken]
-        if not close:
-            rest.append(resource)
+    unpaired: list[Resource] = []
+    for resource in created:
+        similar = [address for address in undeclared.find_similar(resource) if address not in taken]
+        if not similar:
+            unpaired.append(resource)
             continue
-        taken.add(close[0])
+        taken.add(similar[0])
         why = "the names differ only in case, spaces, hyphens or underscores"
-        yield _rename(resource, close[0], others, why)
-    for resource in rest:
-        equal = [one for one in others.equal(resource) if one not in taken]
+        yield _report_rename(resource, similar[0], undeclared, why)
+    for resource in unpaired:
+        equal = [address for address in undeclared.find_equal(resource) if address not in taken]
         if equal:
-            old = _closest(resource.address, equal)
+            old = _select_closest(resource.address, equal)
             taken.add(old)
-            yield _rename(resource, old, others, "apart from the name, both are equal")
+            yield _report_rename(resource, old, undeclared, "they are equal apart from the name")
 
 
-def _closest(address: Address, others: list[Address]) -> Address:
+def _select_closest(address: Address, others: list[Address]) -> Address:
     names = {other.name: other for other in islice(others, _COMPARED)}
     return names[find_most_similar(address.name, names)]
 
 
-def _rename(resource: Resource, old: Address, others: "_Others", why: str) -> Finding:
-    fate = "would be deleted" if old in others.doomed else "is live and in no file"
+def _report_rename(
+    resource: Resource, old: Address, undeclared: "_UndeclaredObjects", why: str
+) -> Finding:
+    state = "would be deleted" if old in undeclared.deleted else "is live, but not in any file"
     if not KINDS[old.kind].renamable:
-        question, fix = "the same one?", f"if it is, write {yaml_scalar(old.name)}"
+        question, fix = "is it the same?", f"if so, write {yaml_scalar(old.name)}"
     else:
         line = f"renamed_from: {yaml_scalar(old.name)}"
         question, fix = f"renamed? write {line}", f"under metadata: `lifecycle: {{{line}}}`"
     return Finding(
         RENAMED,
         Severity.WARNING,
-        f"{resource.address} is new, and {old} {fate}: {question}",
+        f"{resource.address} is new, and {old} {state}: {question}",
         why,
         fix,
         resource.source,
@@ -211,94 +222,100 @@ def _rename(resource: Resource, old: Address, others: "_Others", why: str) -> Fi
 
 
 @dataclass(slots=True)
-class _Others:
+class _UndeclaredObjects:
     """Live objects that no document means, in the places where something is created."""
 
     changes: tuple[Change, ...]
     desired: Declared
     live: Live
-    doomed: dict[Address, Change] = field(default_factory=dict)
+    deleted: dict[Address, Change] = field(default_factory=dict)
     places: dict[_Place, list[LiveResource]] = field(default_factory=lambda: defaultdict(list))
-    looks: dict[_Key, list[Address]] = field(default_factory=lambda: defaultdict(list))
-    squeezed: dict[_Key, list[Address]] = field(default_factory=lambda: defaultdict(list))
-    gone: dict[_Key, list[Address]] = field(default_factory=lambda: defaultdict(list))
-    values: dict[_Key, Mapping[str, list[Address]]] = field(default_factory=dict)
+    by_look: dict[_Key, list[Address]] = field(default_factory=lambda: defaultdict(list))
+    by_squeezed_name: dict[_Key, list[Address]] = field(default_factory=lambda: defaultdict(list))
+    removed_by_spec: dict[_Key, list[Address]] = field(default_factory=lambda: defaultdict(list))
+    by_fields: dict[_Key, Mapping[str, list[Address]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.doomed = {
+        self.deleted = {
             change.before.address: change
-            for change in deletes.implied(self.changes)
+            for change in deletes.select_implied(self.changes)
             if change.before is not None
         }
-        wanted = {_place(c.address) for c in self.changes if c.action is Action.CREATE}
-        known = {fold(a) for a in self.desired.resources if _place(a) in wanted}
-        owned = {
+        used_places = {_get_place(c.address) for c in self.changes if c.action is Action.CREATE}
+        declared = {fold(a) for a in self.desired.resources if _get_place(a) in used_places}
+        managed = {
             (c.address.kind, c.live_id)
             for c in self.changes
             if c.live_id is not None and not (c.removed or c.pruned)
         }
-        for address, there in self.live.resources.items():
-            place = _place(address)
-            if place not in wanted or (address.kind, there.id) in owned or fold(address) in known:
+        for address, live_object in self.live.resources.items():
+            place = _get_place(address)
+            is_managed = (address.kind, live_object.id) in managed or fold(address) in declared
+            if place not in used_places or is_managed:
                 continue
-            self.places[place].append(there)
-            self.looks[place, look(address.name).casefold()].append(address)
-            self.squeezed[place, squeeze(address.name)].append(address)
-        for address, change in self.doomed.items():
+            self.places[place].append(live_object)
+            self.by_look[place, look(address.name).casefold()].append(address)
+            self.by_squeezed_name[place, squeeze(address.name)].append(address)
+        for address, change in self.deleted.items():
             if change.removed and change.desired is not None:
-                self.gone[_place(address), _text(change.desired.spec)].append(address)
+                self.removed_by_spec[_get_place(address), _serialize(change.desired.spec)].append(
+                    address
+                )
 
-    def look_like(self, address: Address) -> list[Address]:
-        """Return what looks like a name, whatever its case."""
-        found: list[Address] = self.looks.get((_place(address), look(address.name).casefold()), [])
-        return found
+    def find_lookalikes(self, address: Address) -> list[Address]:
+        """Return the objects whose names look like this one, ignoring case."""
+        key: _Key = (_get_place(address), look(address.name).casefold())
+        return self.by_look.get(key, [])
 
-    def nearly(self, resource: Resource) -> list[Address]:
-        """Return what has nearly the same name, or the one that a rename is said to be from."""
+    def find_similar(self, resource: Resource) -> list[Address]:
+        """Return the objects with nearly the same name, or with the name in `renamed_from`."""
         address, former = resource.address, resource.lifecycle.renamed_from
-        found = self.squeezed.get((_place(address), squeeze(address.name)), [])
-        if not found and former is not None:
-            found = self.squeezed.get((_place(address), squeeze(former)), [])
-        return found
+        similar = self.by_squeezed_name.get((_get_place(address), squeeze(address.name)), [])
+        if not similar and former is not None:
+            similar = self.by_squeezed_name.get((_get_place(address), squeeze(former)), [])
+        return similar
 
-    def organization(self, name: str) -> LiveResource | None:
+    def find_organization(self, name: str) -> LiveResource | None:
         """Return a live organization of this name."""
-        same = look(name).casefold()
-        for there in self.places.get(("Organization", ()), []):
-            if look(str(there.spec.get("name") or "")).casefold() == same:
-                return there
+        wanted_look = look(name).casefold()
+        for organization in self.places.get(("Organization", ()), []):
+            if look(str(organization.spec.get("name") or "")).casefold() == wanted_look:
+                return organization
         return None
 
-    def equal(self, resource: Resource) -> list[Address]:
-        """Return what says the same: deleted objects, else the only live one that does."""
-        place, spec = _place(resource.address), resource.spec
+    def find_equal(self, resource: Resource) -> list[Address]:
+        """Return the deleted objects with this spec, else the live one if there is only one."""
+        place, spec = _get_place(resource.address), resource.spec
         kind = KINDS[resource.address.kind]
-        if place not in self.places or not kind.renamable:  # another name is another thing
+        if place not in self.places or not kind.renamable:  # another name means another object
             return []
-        if found := self.gone.get((place, _text(spec))):
-            return found
+        if removed := self.removed_by_spec.get((place, _serialize(spec))):
+            return removed
         differing = sum(1 for name, value in spec.items() if kind.defaults.get(name) != value)
-        if differing < min(_TELLING, len(kind.defaults)) or not kind.unique:
+        if differing < min(_SIGNIFICANT, len(kind.defaults)) or not kind.unique:
             return []
-        same = self._by_value(place, tuple(sorted(spec))).get(_text(spec), [])
+        same = self._index_by_fields(place, tuple(sorted(spec))).get(_serialize(spec), [])
         return same if len(same) == 1 else []
 
-    def _by_value(self, place: _Place, names: tuple[str, ...]) -> Mapping[str, list[Address]]:
-        """Return the live objects of a place by what they say in these fields."""
-        if (place, names) not in self.values:
-            if len(self.values) >= _KEYSETS:
+    def _index_by_fields(
+        self, place: _Place, names: tuple[str, ...]
+    ) -> Mapping[str, list[Address]]:
+        """Return the live objects of a place by their values of these fields."""
+        if (place, names) not in self.by_fields:
+            if len(self.by_fields) >= _KEYSETS:
                 return {}
-            found: dict[str, list[Address]] = defaultdict(list)
-            for there in self.places.get(place, []):
-                said = {name: there.spec[name] for name in names if name in there.spec}
-                found[_text(said)].append(there.address)
-            self.values[place, names] = found
-        return self.values[place, names]
+            index: dict[str, list[Address]] = defaultdict(list)
+            for live_object in self.places.get(place, []):
+                spec = live_object.spec
+                values = {name: spec[name] for name in names if name in spec}
+                index[_serialize(values)].append(live_object.address)
+            self.by_fields[place, names] = index
+        return self.by_fields[place, names]
 
 
-def _place(address: Address) -> _Place:
+def _get_place(address: Address) -> _Place:
     return address.kind, address.parts[:-1]
 
 
-def _text(spec: Mapping[str, Any]) -> str:
+def _serialize(spec: Mapping[str, Any]) -> str:
     return json.dumps(spec, sort_keys=True, default=str)
