@@ -78,9 +78,8 @@ def hold_back_deletes(
     }
     held: dict[Address, tuple[Change, Finding]] = {}
     for change in deletes.select_implied(changes):
-        reason = unclear_kinds.get(change.address.kind) or unclear_organizations.get(
-            change.address.organization
-        )
+        reason = unclear_kinds.get(change.address.kind)
+        reason = reason or unclear_organizations.get(change.address.organization)
         if reason is not None:
             held[change.address] = (change, reason)
     if not held:

@@ -127,11 +127,8 @@ def _check_last(
         kind, scope = change.address.kind, change.address.parts[:-1]
         if balance[kind, scope] > 0 or scope in doomed_scopes or KINDS[kind].protected:
             continue  # its container is deleted as well, or it is confirmed by its address
-        yield (
-            LAST,
-            change,
-            f"no {kind} would be left in {'/'.join(scope)} (always needs confirmation)",
-        )
+        why = f"no {kind} would be left in {'/'.join(scope)} (always needs confirmation)"
+        yield LAST, change, why
 
 
 def _check_files(

@@ -35,7 +35,7 @@ RENAMED: Final = "likely-rename"
 CODES: Final = frozenset({NOT_KEPT, LOOKALIKE})
 _COMPARED: Final = 100  # candidates of which the closest name is suggested
 _KEYSETS: Final = 20  # combinations of written fields for which live objects are indexed
-_SIGNIFICANT: Final = 2  # so many fields that differ from the default make equality no accident
+_SIGNIFICANT: Final = 2  # equality counts only if this many fields differ from the default
 
 _Place = tuple[str, tuple[str, ...]]  # kind and scope
 _Key = tuple[_Place, Any]
@@ -66,9 +66,8 @@ def find_misleading_names(
     unclear: list[Resource] = []
     for resource in created:
         names = (misnamed or {}).get(resource.address, ())
-        error = _check_name(resource, undeclared) or _find_earlier_create(
-            resource, undeclared, names
-        )
+        error = _check_name(resource, undeclared)
+        error = error or _find_earlier_create(resource, undeclared, names)
         if error is not None:
             yield error
         else:
@@ -258,9 +257,8 @@ class _UndeclaredObjects:
             self.by_squeezed_name[place, squeeze(address.name)].append(address)
         for address, change in self.deleted.items():
             if change.removed and change.desired is not None:
-                self.removed_by_spec[_get_place(address), _serialize(change.desired.spec)].append(
-                    address
-                )
+                key = (_get_place(address), _serialize(change.desired.spec))
+                self.removed_by_spec[key].append(address)
 
     def find_lookalikes(self, address: Address) -> list[Address]:
         """Return the objects whose names look like this one, ignoring case."""

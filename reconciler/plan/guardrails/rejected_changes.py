@@ -183,10 +183,8 @@ def _check_flag(change: Change) -> Iterator[RejectedValue]:
     if change.action is Action.DELETE:
         yield from _check_uses(payload)
         return
-    changed, desired = (
-        _list_changed_fields(change),
-        change.desired.spec if change.desired is not None else {},
-    )
+    changed = _list_changed_fields(change)
+    desired = change.desired.spec if change.desired is not None else {}
     before = change.before.spec if change.before is not None else KINDS["FeatureFlag"].defaults
     after = {**before, **{name: desired[name] for name in changed if name in desired}}
     yield from _check_field_pairs(before, after, changed, is_new=change.before is None)
