@@ -1,6 +1,6 @@
 """Worlds that many tests begin with: a project with flags and policies, whose writes may wait."""
 
-from tests.e2e import acme
+from tests import acme
 
 
 def project(*flags, policies=(), **more):

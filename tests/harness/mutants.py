@@ -27,36 +27,41 @@ KILLS = ("-m", "pytest", "-x", "-q", "tests/harness/test_kill.py")
 LIVENESS = ("-m", "pytest", "-x", "-q", "tests/harness/test_liveness.py")
 PAGES = ("-m", "pytest", "-x", "-q", "tests/harness/test_pages.py")
 TWO = ("-m", "pytest", "-x", "-q", "tests/harness/test_two_appliers.py")
-APPLY = ("-m", "pytest", "-x", "-q", "tests/apply", "tests/e2e/test_gate.py")
-E2E = ("-m", "pytest", "-x", "-q", "tests/e2e/test_faults.py", "tests/e2e/test_weakening.py",
-       "tests/e2e/test_base.py", "tests/e2e/test_plan.py")  # fmt: skip
-THREE_WAY = ("-m", "pytest", "-x", "-q", "tests/plan/test_three_way.py")
+WRITES = tuple(
+    f"tests/integration/test_{name}.py"
+    for name in ("confirmed_writes", "run_endings", "past_requests", "lost_responses", "no_voting",
+                 "partial_writes", "concurrent_edits", "gate", "waiting")
+)  # fmt: skip
+APPLY = ("-m", "pytest", "-x", "-q", *WRITES, "tests/unit/apply", "tests/cli/test_gate.py")
+E2E = ("-m", "pytest", "-x", "-q", "tests/cli/test_faults.py", "tests/cli/test_weakening.py",
+       "tests/cli/test_base.py", "tests/cli/test_plan.py")  # fmt: skip
+THREE_WAY = ("-m", "pytest", "-x", "-q", "tests/unit/plan/diff/test_three_way.py")
 REST = ("-m", "pytest", "-x", "-q", "tests/harness/test_killed_gate_changes.py")
-BEGUN = ("-m", "pytest", "-x", "-q", "tests/e2e/test_partial_apply.py")
-GUARDS = ("-m", "pytest", "-x", "-q", "tests/e2e/test_guardrails.py")
-BASE = ("-m", "pytest", "-x", "-q", "tests/e2e/test_base.py")
-WEAKER = ("-m", "pytest", "-x", "-q", "tests/e2e/test_weakening.py")
-IDENTITY = ("-m", "pytest", "-x", "-q", "tests/e2e/test_identity.py", "-k", "slug or looks")
-PEOPLE = ("-m", "pytest", "-x", "-q", "tests/e2e/test_partial_members.py")
-FAULTS = ("-m", "pytest", "-x", "-q", "tests/e2e/test_faults.py")
-OWN = ("-m", "pytest", "-x", "-q", "tests/e2e/test_own_approval_history.py",
-       "tests/e2e/test_own_approval.py")  # fmt: skip
-KEPT = ("-m", "pytest", "-x", "-q", "tests/e2e/test_not_kept.py")
-REFUSED = ("-m", "pytest", "-x", "-q", "tests/e2e/test_refusals.py")
+BEGUN = ("-m", "pytest", "-x", "-q", "tests/cli/test_partial_apply.py")
+GUARDS = ("-m", "pytest", "-x", "-q", "tests/cli/test_guardrails.py")
+BASE = ("-m", "pytest", "-x", "-q", "tests/cli/test_base.py")
+WEAKER = ("-m", "pytest", "-x", "-q", "tests/cli/test_weakening.py")
+IDENTITY = ("-m", "pytest", "-x", "-q", "tests/cli/test_identity.py", "-k", "slug or looks")
+PEOPLE = ("-m", "pytest", "-x", "-q", "tests/cli/test_partial_members.py")
+FAULTS = ("-m", "pytest", "-x", "-q", "tests/cli/test_faults.py")
+OWN = ("-m", "pytest", "-x", "-q", "tests/cli/test_own_approval_history.py",
+       "tests/cli/test_own_approval.py")  # fmt: skip
+KEPT = ("-m", "pytest", "-x", "-q", "tests/cli/test_not_kept.py")
+REFUSED = ("-m", "pytest", "-x", "-q", "tests/cli/test_refusals.py")
 VALUES = (
     "-m",
     "pytest",
     "-x",
     "-q",
-    "tests/e2e/test_values.py",
-    "tests/properties/test_spellings.py",
+    "tests/cli/test_values.py",
+    "tests/integration/test_spellings.py",
 )
-PARTLY = ("-m", "pytest", "-x", "-q", "tests/apply/test_partly_written.py")
-AGREED = ("-m", "pytest", "-x", "-q", "tests/e2e/test_refused_plans.py")
-WAITING = ("-m", "pytest", "-x", "-q", "tests/e2e/test_not_applied.py")
-CONFIRMED = ("-m", "pytest", "-x", "-q", "tests/apply/test_confirmed.py")
-WIRE = ("-m", "pytest", "-x", "-q", "tests/posthog")
-NAMES = ("-m", "pytest", "-x", "-q", "tests/e2e/test_dependencies.py")
+PARTLY = ("-m", "pytest", "-x", "-q", "tests/integration/test_partial_writes.py")
+AGREED = ("-m", "pytest", "-x", "-q", "tests/cli/test_refused_plans.py")
+WAITING = ("-m", "pytest", "-x", "-q", "tests/cli/test_not_applied.py")
+CONFIRMED = ("-m", "pytest", "-x", "-q", "tests/integration/test_confirmed_writes.py")
+WIRE = ("-m", "pytest", "-x", "-q", "tests/unit/posthog")
+NAMES = ("-m", "pytest", "-x", "-q", "tests/cli/test_dependencies.py")
 USUAL = (SCHEDULES, APPLY, FAULTS, SINGLES)
 
 
@@ -193,11 +198,11 @@ MUTANTS = [
            "if before is not None and before.result in _STOPS_DEPENDANTS:", "if False:", LIVENESS),
     mutant("an interrupt stops nothing", "apply/executor.py",
            "return self._options.stop is not None and self._options.stop.is_set()", "return False",
-           ("-m", "pytest", "-x", "-q", "tests/e2e/test_errors.py")),
+           ("-m", "pytest", "-x", "-q", "tests/cli/test_errors.py")),
     mutant("a broken journal stops nothing", "apply/journal.py",
            "        if self.broken is not None:\n            raise self.broken",
            "        if False:\n            raise self.broken",
-           ("-m", "pytest", "-x", "-q", "tests/e2e/test_stopping.py", "-k", "disk")),
+           ("-m", "pytest", "-x", "-q", "tests/cli/test_stopping.py", "-k", "disk")),
     # who approved what
     mutant("dates alone say what a request was filed for", "operations/self_approval.py",
            "fits = bool(certain) and all(fact.is_in(spec) for fact in certain)", "fits = True", OWN),

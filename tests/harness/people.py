@@ -5,7 +5,7 @@ What the files want weakens nothing as a whole; done in another order, or by hal
 
 from random import Random
 
-from tests.e2e import acme
+from tests import acme
 from tests.harness.scenario import Scenario, legacy, world
 
 NAMES = ("alice@acme.test", "bob@acme.test", "carol@acme.test")

@@ -7,7 +7,7 @@ import copy
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.e2e import acme
+from tests import acme
 
 NOW = "2026-01-05T09:00:00Z"
 APPROVERS = ["alice@acme.test", "bob@acme.test"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e import acme
+from tests import acme
 from tests.harness import oracle, scenario
 from tests.harness.campaign import rule
 from tests.harness.driver import Driver

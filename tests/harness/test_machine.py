@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.e2e import acme
+from tests import acme
 from tests.effort import effort
 from tests.harness import campaign, child, oracle, scenario
 from tests.harness.driver import Driver

@@ -5,7 +5,7 @@ Six days of hourly runs here, a year of them in the soak.
 
 from random import Random
 
-from tests.e2e import acme
+from tests import acme
 from tests.effort import effort
 from tests.harness import oracle, scenario
 from tests.harness.campaign import rule

@@ -1,0 +1,102 @@
+"""How the age of a server is learnt from what it answers, and what follows from not knowing it."""
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.model import Confidence, Verdict
+from reconciler.plan.approvals.server_generation import Generation, detect_generation
+from tests.unit.plan.approvals.test_forecast import (
+    ENABLE,
+    UPDATE,
+    gate,
+    live_flag,
+    policy,
+    request,
+    rollouts,
+    world,
+)
+
+YOUNG, OLD = live_flag(key="young", id_="1"), live_flag(key="old", id_="2")
+del OLD.payload["archived"]
+
+
+def levels(*values):
+    return replace(policy(), payload={"bypass_org_membership_levels": [*values]})
+
+
+def newer(found):
+    intent = {**found.payload["intent"], "skip_opportunistic_filter_cleanup": False}
+    return replace(found, payload={**found.payload, "intent": intent})
+
+
+@pytest.mark.parametrize(
+    ("live", "expected"),
+    [
+        (world(YOUNG), Generation.G2),
+        (world(OLD), Generation.G1),
+        (world(OLD, YOUNG), Generation.G2),
+        (world(), None),
+        (world(levels(8, 15)), None),
+        (world(levels("8")), Generation.G1),
+        (world(change_requests=(request({"active": True}),)), None),
+        (world(change_requests=(newer(request({"active": True})),)), Generation.G2),
+        (world(rejections=(newer(request({"active": True})),)), Generation.G2),
+    ],
+)
+def test_what_gives_a_server_away(live, expected):
+    """Flags first; without one, its requests and its policies."""
+    assert detect_generation(live) is expected
+
+
+BORN = {"active": True, "filters": rollouts(50)}
+
+
+def test_an_old_server_gates_no_create_and_the_plan_says_so():
+    """The policy covers it all the same."""
+    found = gate(world(OLD, policy(ENABLE)), {"active": True, "filters": rollouts(0)})
+
+    assert (found.verdict, found.confidence) == (Verdict.NONE, Confidence.CERTAIN)
+    assert "gates no creates" in found.note
+    assert ENABLE in found.note
+
+
+def test_where_the_age_is_unknown_a_create_is_forecast_as_a_new_server_does_it_and_not_sure():
+    """No flag tells it: likely, with the reason."""
+    found = gate(world(policy(ENABLE)), {"active": True, "filters": rollouts(0)})
+
+    assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.LIKELY)
+    assert "tells its age" in found.note
+    free = gate(world(policy(ENABLE)), {"active": False, "filters": rollouts(0)})
+    assert "age" not in free.note
+
+
+def test_an_old_server_looks_at_one_action_a_call_so_nothing_has_to_be_split():
+    """The calls wait one after the other, as they do in a split."""
+    there = live_flag()
+    del there.payload["archived"]
+    live = world(there, policy(ENABLE), policy(UPDATE))
+
+    found = gate(live, {"active": True, "filters": rollouts(50)})
+
+    assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.CERTAIN)
+    assert found.policy == f"ApprovalPolicy/acme/Web/{UPDATE}"
+
+
+def test_old_servers_have_positions_of_their_own_and_no_release_conditions():
+    """What no file sets is sent along as it is live; a holdout is not a position yet."""
+    release = {"type": "any_change", "field": "release_conditions"}
+    everything = {}
+    super_groups = {"super_groups": [{"rollout_percentage": 5}]}
+    conditions = {"groups": [{"properties": [{"key": "a", "type": "b"}]}]}
+    for before, filters, rules, expected in (
+        (rollouts(10, **super_groups), conditions, everything, Verdict.APPROVAL),
+        (rollouts(10, **super_groups), rollouts(10, x=1), everything, Verdict.NONE),
+        (None, rollouts(10, **super_groups), everything, Verdict.NONE),
+        (None, rollouts(10, holdout={"exclusion_percentage": 5}), everything, Verdict.NONE),
+        ({"groups": [{"properties": []}]}, conditions, release, Verdict.NONE),
+    ):
+        there = live_flag(before)
+        del there.payload["archived"]
+
+        assert gate(world(there, policy(UPDATE, rules)), {"filters": filters}).verdict is expected
