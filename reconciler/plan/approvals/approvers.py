@@ -171,7 +171,7 @@ class People:
             reason = self._closed[_build_member_scope(organization)]
             notes.append(f"it is not known who can approve it: {reason}")
         elif ("Role", (organization,)) in self._closed and approvers.roles:
-            notes.append(f"who holds the roles of {organization} cannot be read")
+            notes.append(f"the members of the roles of {organization} cannot be read")
         elif not possible:
             notes.append("nobody can approve it")
             are_too_few = True

@@ -125,9 +125,9 @@ class GateEvaluator:
         if not result.is_certain:
             confidence = Confidence.LIKELY
             notes.append(
-                "only newer servers look at release conditions"
+                "only newer servers evaluate release conditions"
                 if are_about(policy.conditions, RELEASE)
-                else "the numbers are so close that it depends on rounding"
+                else "the result depends on rounding by the server"
             )
         if not result.gates:
             notes.append(f"{policy.address} does not cover this change")

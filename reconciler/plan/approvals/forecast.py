@@ -107,7 +107,9 @@ class _Forecaster:
             return newer
         gate = newer.gate
         confidence = Confidence.LIKELY if gate.confidence is Confidence.CERTAIN else gate.confidence
-        note = joined(gate.note, "PostHog of early 2026 gates no creates; no flag tells its age")
+        note = joined(
+            gate.note, "PostHog of early 2026 does not gate creates; no flag shows the version"
+        )
         return replace(newer, gate=replace(gate, confidence=confidence, note=note))
 
     def _forecast_for(self, change: Change, generation: Generation) -> Change:
@@ -168,7 +170,7 @@ class _Forecaster:
             f"{step.action_match.call} ({_name_policy(step)}: {_describe_verdict(step)})"
             for step in evaluations
         )
-        note = f"in one call PostHog would refuse it (policy_conflict); sent as {calls}"
+        note = f"PostHog would refuse a single call (policy_conflict); sent as {calls}"
         bypassed_policies = tuple(
             _name_policy(evaluation)
             for evaluation in evaluations
@@ -298,7 +300,8 @@ def _note_ungated_create(change: Change, newer_gate: Gate) -> Change:
     """Return the change with a note if an old server lets a create pass that a newer one gates."""
     if not newer_gate.waits or change.gate.waits:
         return change
-    note = f"PostHog of early 2026, as this server is, gates no creates; {newer_gate.policy} would"
+    policy = newer_gate.policy
+    note = f"this server (PostHog of early 2026) does not gate creates; newer ones apply {policy}"
     return replace(change, gate=replace(change.gate, note=joined(note, change.gate.note)))
 
 

@@ -95,7 +95,7 @@ def describe_request(change_request: ChangeRequest, version: Any, *, replaced: b
     """
     intent = change_request.payload.get("intent") or {}
     filed_version = (intent.get("preconditions") or {}).get("version")
-    text = f"change request {change_request.id} of {change_request.requester or 'somebody unknown'}"
+    text = f"change request {change_request.id} of {change_request.requester or 'an unknown user'}"
     text += f" ({change_request.action_key}, {change_request.state}"
     if change_request.payload.get("expires_at"):
         text += f", expires {change_request.payload['expires_at']}"

@@ -106,9 +106,7 @@ class PastCoverage:
             return _cover_changed_policy(address, covered_now, covered_in_git)
         if covered_in_git and covered_now is False:
             return Cover(covered=False, note=f"under {address} as in git it would be covered")
-        return _build_cover(
-            covered_now, address, f"servers differ on whether {address} is about it"
-        )
+        return _build_cover(covered_now, address, f"servers differ on whether {address} covers it")
 
     def _find_declared(self, address: Address) -> Policy | None:
         resource = self._declared.get(address)

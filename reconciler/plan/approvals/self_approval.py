@@ -209,7 +209,7 @@ def find_self_approvals(
             f"{address}: change request {request.id} was approved by its own author: "
             f"{', '.join(approvers)}",
             why=f"{reason}{mailmap_note}",
-            fix="have somebody else look at it; a required review in git keeps it from recurring",
+            fix="have somebody else review it; a required review in git prevents this",
             source=source,
             address=address,
         )

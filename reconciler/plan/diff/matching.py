@@ -52,8 +52,8 @@ def report_unclear_delete(resource: Resource, candidates: tuple[LiveResource, ..
     return Finding(
         code="delete-unclear",
         severity=Severity.WARNING,
-        message=f"{resource.address} left the files, is live {len(candidates)} times, and is not "
-        "deleted",
+        message=f"{resource.address} is no longer declared, is live {len(candidates)} times, "
+        "and is not deleted",
         why=f"these share the name: {ids}",
         fix="put the document back with metadata.id and `lifecycle: {state: absent}`",
         address=resource.address,
@@ -65,9 +65,9 @@ def report_foreign_delete(resource: Resource) -> Finding:
     return Finding(
         code="left-to-other-tools",
         severity=Severity.WARNING,
-        message=f"{resource.address} left the files, and is not deleted",
+        message=f"{resource.address} is no longer declared, and is not deleted",
         why="a tag `iac:…`, which the files did not write, says that another tool manages it",
-        fix="if it is to go, declare it with `lifecycle: {state: absent}`",
+        fix="to delete it, declare it with `lifecycle: {state: absent}`",
         address=resource.address,
     )
 
@@ -114,7 +114,7 @@ def check_hidden_people(resource: Resource, live: Live) -> Finding | None:
     message = ""
     for name in kind.of_people:
         if name in resource.spec:
-            path, message = (name,), f"who is in {address} cannot be compared"
+            path, message = (name,), f"the people of {address} cannot be compared"
     for reference in kind.references if path is None else ():
         if reference.kind != "Member":
             continue
@@ -122,7 +122,7 @@ def check_hidden_people(resource: Resource, live: Live) -> Finding | None:
         for reference_path, email in values_at(resource.spec, reference.path):
             if not str(email).startswith("id:") and str(email).lower() not in people:
                 path = reference_path
-                message = f"whether {email} is in {address.organization} cannot be found out"
+                message = f"it is not known whether {email} is in {address.organization}"
                 break
     if path is None:
         return None
@@ -164,7 +164,7 @@ def find_shared_objects(changes: Iterable[Change]) -> Iterator[Finding]:
                 "one-object-twice",
                 change.desired,
                 f"{change.address} and {owner} are the same live object",
-                f"both mean the {change.address.kind} with the id {change.live_id}",
+                f"both refer to the {change.address.kind} with the ID {change.live_id}",
                 "remove one of the two documents, or correct metadata.id and renamed_from",
             )
 

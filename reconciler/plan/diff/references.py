@@ -290,7 +290,7 @@ class _KnownNames:
             code="unknown-reference",
             severity=Severity.ERROR,
             message=f'{NOUNS[target.kind]} "{target.name}" is renamed to "{renamed.name}" here',
-            why="after this run no project has the old name any more",
+            why="no project has the old name after this run",
             fix=f'write "{renamed.name}"',
             source=resource.locate(path),
             address=resource.address,

@@ -125,7 +125,9 @@ def _report_weakened(
     change: Change, weaker: tuple[Reason, ...], stronger: tuple[Reason, ...]
 ) -> Finding:
     why = (
-        f"though stronger in this: {_join_sentences(r.text for r in stronger)}" if stronger else ""
+        f"but it is stronger in this: {_join_sentences(r.text for r in stronger)}"
+        if stronger
+        else ""
     )
     resource, field = change.desired, weaker[0].field
     location = resource.locate(parse_path(field)) if resource is not None and field else None

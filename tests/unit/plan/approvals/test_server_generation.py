@@ -57,7 +57,7 @@ def test_an_old_server_gates_no_create_and_the_plan_says_so():
     found = gate(world(OLD, policy(ENABLE)), {"active": True, "filters": rollouts(0)})
 
     assert (found.verdict, found.confidence) == (Verdict.NONE, Confidence.CERTAIN)
-    assert "gates no creates" in found.note
+    assert "does not gate creates" in found.note
     assert ENABLE in found.note
 
 
@@ -66,7 +66,7 @@ def test_where_the_age_is_unknown_a_create_is_forecast_as_a_new_server_does_it_a
     found = gate(world(policy(ENABLE)), {"active": True, "filters": rollouts(0)})
 
     assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.LIKELY)
-    assert "tells its age" in found.note
+    assert "shows the version" in found.note
     free = gate(world(policy(ENABLE)), {"active": False, "filters": rollouts(0)})
     assert "age" not in free.note
 

@@ -291,7 +291,7 @@ def test_mixed_is_weaker_and_says_what_is_stronger():
 
     assert "bob@acme.test may approve" in finding.message
     assert finding.why == (
-        "though stronger in this: quorum 2 -> 3; alice@acme.test may no longer approve"
+        "but it is stronger in this: quorum 2 -> 3; alice@acme.test may no longer approve"
     )
 
 
