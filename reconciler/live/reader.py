@@ -297,13 +297,13 @@ class Reading:
         for slug in self.partial:
             self.payloads.pop(("Member", (slug,)), None)  # people are known, and no collection
         resources: dict[Address, LiveResource] = {}
-        twins: dict[Address, list[LiveResource]] = {}
+        duplicates: dict[Address, list[LiveResource]] = {}
         for found in self._resources(names):
             for resource in found:
                 first = resources.setdefault(resource.address, resource)
                 if first is not resource:
-                    twins.setdefault(resource.address, [first]).append(resource)
-        return self._merged(resources, twins, names)
+                    duplicates.setdefault(resource.address, [first]).append(resource)
+        return self._merged(resources, duplicates, names)
 
     def _resources(self, names: Names) -> Iterator[list[LiveResource]]:
         """What each collection holds; one that holds something odd is unreadable as a whole."""
@@ -324,21 +324,21 @@ class Reading:
     def _merged(
         self,
         resources: Mapping[Address, LiveResource],
-        twins: Mapping[Address, list[LiveResource]],
+        duplicates: Mapping[Address, list[LiveResource]],
         names: Names,
     ) -> Live:
         ids: dict[Address, tuple[str, ...]] = {a: (item.id,) for a, item in resources.items()}
-        ids |= {address: tuple(item.id for item in items) for address, items in twins.items()}
+        ids |= {address: tuple(item.id for item in items) for address, items in duplicates.items()}
         ids |= references.only_named(self.payloads)
         for slug, projects in self.found.projects.items():
             for name, found in projects.items():
                 ids.setdefault(Address("Project", (slug, name)), found)
-        double = {address: tuple(items) for address, items in twins.items()}
+        double = {address: tuple(items) for address, items in duplicates.items()}
         asked = [change_request(payload, *scope, names=names) for scope, payload in self.requests]
         live = Live(
             resources=resources,
             ids=ids,
-            twins=double,
+            duplicates=double,
             people=names.people,
             change_requests=tuple(r for r in asked if r.state not in change_requests.FINAL),
             rejections=tuple(r for r in asked if r.state in change_requests.FINAL),
@@ -353,7 +353,7 @@ class Reading:
             live,
             resources={**self.before.resources, **resources},
             ids={**ids, **self.before.ids},
-            twins={**self.before.twins, **double},
+            duplicates={**self.before.duplicates, **double},
             unreadable=(*self.before.unreadable, *self.unreadable),
             listed=self.before.listed | live.listed,
         )

@@ -85,7 +85,9 @@ class Live:
 
     resources: Mapping[Address, LiveResource]
     ids: Mapping[Address, tuple[str, ...]]  # every live id that has this address; two: ambiguous
-    twins: Mapping[Address, tuple[LiveResource, ...]]  # where one address is live more than once
+    duplicates: Mapping[
+        Address, tuple[LiveResource, ...]
+    ]  # where one address is live more than once
     people: Mapping[str, Mapping[str, Person]]  # organization -> lower-case email -> person
     change_requests: tuple[ChangeRequest, ...] = ()  # open ones of the projects that were asked
     rejections: tuple[ChangeRequest, ...] = ()  # of the same projects: rejected, expired, failed

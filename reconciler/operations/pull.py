@@ -128,7 +128,7 @@ def _changes(
             if not was_there:
                 pulled.kept.append(KeptChange(address))
         elif address in loaded.declared.resources:
-            alone = there[0].address not in live.twins
+            alone = there[0].address not in live.duplicates
             left = world.left(change)
             pulled.declared(resource, there[0], change, is_one=alone, left=left)
         else:

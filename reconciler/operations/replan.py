@@ -61,7 +61,7 @@ class LiveReplanner:
             for address, one in self._live.resources.items()
             if not KINDS[address.kind].gated
         }
-        return replace(self._live, resources=kept, twins={}, change_requests=())
+        return replace(self._live, resources=kept, duplicates={}, change_requests=())
 
     def learn(self, address: Address, id_: str) -> None:
         """The id of what this run has made; from the thread that takes outcomes."""

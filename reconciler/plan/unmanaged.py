@@ -69,8 +69,10 @@ def _explain_spared(resource: LiveResource, live: Live) -> str:
         return f"a {address.kind} is never pruned"
     if is_foreign(resource.spec):
         return "a tag `iac:…` says that another tool manages it"
-    if address in live.twins:
-        return f"it is live {len(live.twins[address])} times, and which one is meant is not known"
+    if address in live.duplicates:
+        return (
+            f"it is live {len(live.duplicates[address])} times, and which one is meant is not known"
+        )
     if address.kind == "Member":
         if live.me is None:
             return "the user of this key cannot be read, and nobody may lock themselves out"

@@ -197,7 +197,7 @@ class PullSelection:
         for address in sorted(live.resources):
             if not choice.covers(address) and not _is_namesake(address, live, choice):
                 continue
-            here = live.twins.get(address, (live.resources[address],))
+            here = live.duplicates.get(address, (live.resources[address],))
             if any(id(one) in known for one in here):
                 self._namesakes(here, [one for one in here if id(one) not in known])
                 continue
@@ -268,7 +268,7 @@ def _fold_case(value: Any) -> Any:
 
 def _is_namesake(address: Address, live: Live, choice: Choice) -> bool:
     """Whether it is a project of which there are several, and something in it is asked for."""
-    if address.kind != "Project" or address not in live.twins or choice.is_ignored(address):
+    if address.kind != "Project" or address not in live.duplicates or choice.is_ignored(address):
         return False
     inside = any(choice.has_kind(k.name) for k in KINDS.values() if k.scope is Scope.PROJECT)
     wanted = not choice.projects or address.name in choice.projects

@@ -82,7 +82,7 @@ class _Forecaster:
         self._live, self._evaluator = live, evaluator
         self._flags = {
             (live_flag.address.parts[:-1], live_flag.id): live_flag
-            for items in (live.resources.values(), *live.twins.values())
+            for items in (live.resources.values(), *live.duplicates.values())
             for live_flag in items
             if KINDS[live_flag.address.kind].gated
         }

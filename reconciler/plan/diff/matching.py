@@ -229,14 +229,14 @@ class LiveLookup:
     def _index_by_id(self) -> Mapping[tuple[str, tuple[str, ...], str], LiveResource]:
         """Return an index by id, built on first use: hardly any document has an id."""
         if not self._pinned:
-            duplicates = (item for group in self._live.twins.values() for item in group)
+            duplicates = (item for group in self._live.duplicates.values() for item in group)
             for item in (*self._live.resources.values(), *duplicates):
                 self._pinned[item.address.kind, item.address.parts[:-1], item.id] = item
         return self._pinned
 
     def _find_by_address(self, address: Address) -> tuple[LiveResource, ...]:
-        if address in self._live.twins:
-            return self._live.twins[address]
+        if address in self._live.duplicates:
+            return self._live.duplicates[address]
         if address in self._live.resources:
             return (self._live.resources[address],)
         return tuple(self._live.resources[a] for a in self._folded.find_equal(address))

@@ -75,7 +75,7 @@ class Present:
         self._closed = {(gap.kind, gap.scope): gap.reason for gap in live.unreadable}
         self._objects = {
             (one.address.kind, one.id): one
-            for group in (*((one,) for one in live.resources.values()), *live.twins.values())
+            for group in (*((one,) for one in live.resources.values()), *live.duplicates.values())
             for one in group
         }
 

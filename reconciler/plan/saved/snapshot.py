@@ -94,6 +94,6 @@ def _places(slugs: Iterable[str], live: Live) -> dict[str, ObservedOrganization]
 def _counted(live: Live) -> dict[str, int]:
     """Objects of each collection, by `Kind/organization[/project]`."""
     counts = Counter((address.kind, address.parts[:-1]) for address in live.resources)
-    for address, twins in live.twins.items():
-        counts[address.kind, address.parts[:-1]] += len(twins) - 1
+    for address, duplicates in live.duplicates.items():
+        counts[address.kind, address.parts[:-1]] += len(duplicates) - 1
     return {collection(*place): number for place, number in sorted(counts.items())}

@@ -129,7 +129,7 @@ class CompletionCheck:
             if (past_object := self._rebuild_past_object(live_object, declared_resources))
             is not None
         }
-        live = Live(resources=resources, ids={}, twins={}, people=self._live.people)
+        live = Live(resources=resources, ids={}, duplicates={}, people=self._live.people)
         policies = {
             policy.address: policy
             for by_action in approvals_policies.list_live_policies(live).values()

@@ -202,7 +202,7 @@ def live(state):
     return Live(
         resources={item.address: item for item in items},
         ids={item.address: (item.id,) for item in items} | projects,
-        twins={},
+        duplicates={},
         people={"acme": people | {me.email: me}},
         me=me,
     )

@@ -94,7 +94,7 @@ def world(*resources, me=ME, people=None, org=None, **more):
     return Live(
         resources={item.address: item for item in items},
         ids={item.address: (item.id,) for item in items},
-        twins={},
+        duplicates={},
         people={"acme": people},
         me=me,
         **more,

@@ -27,7 +27,7 @@ def live(*addresses, ids=None, people=(), unreadable=()):
     return Live(
         resources={a: LiveResource(a, everything[a][0], {}, {}) for a in addresses},
         ids=everything,
-        twins={},
+        duplicates={},
         people={"acme": {email: Person(i, f"u{i}", email) for i, email in enumerate(people)}},
         unreadable=tuple(unreadable),
     )
@@ -140,7 +140,7 @@ def test_dependencies_come_first_and_deletes_reversed():
             old_policy: LiveResource(old_policy, "p1", {"approvers": {"roles": ["Old"]}}, {}),
         },
         ids={old_role: ("r1",), old_policy: ("p1",)},
-        twins={},
+        duplicates={},
         people={},
     )
     desired = declared(
@@ -169,7 +169,7 @@ def test_dependencies_come_first_and_deletes_reversed():
 def test_a_new_organization_waits_for_its_default_role_only_with_its_last_call():
     """The role lives in the organization, and the organization names the role."""
     desired = declared(Resource(ACME, {"name": "Acme", "default_role": "Eng"}), role("Eng"))
-    nothing = Live(resources={}, ids={}, twins={}, people={})
+    nothing = Live(resources={}, ids={}, duplicates={}, people={})
 
     plan = planner.build_plan(
         desired=desired, base=None, live=nothing, options=selection.PlanOptions()

@@ -231,7 +231,7 @@ def world(*items, levels=None):
     return Live(
         resources={item.address: item for item in items},
         ids={item.address: (item.id,) for item in items},
-        twins={},
+        duplicates={},
         people={"acme": people},
     )
 
