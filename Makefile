@@ -21,7 +21,7 @@ help:
 	@echo "make soak    every test with its full counts, and the fuzzers: hours; TIMES=3 tries more"
 	@echo "make mutants plants bugs in our own safety code and hunts them"
 	@echo "make bench   figures: planner CPU, request counts, the sandbox's speed"
-	@echo "make format  rewrite the code in the house's format"
+	@echo "make format  rewrite the code in the project's format"
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("reconciler needs Python 3.11 or newer, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'

@@ -1,4 +1,4 @@
-"""The house itself: arrows, budgets, and that every list is complete."""
+"""Rules of the code base: layers, sizes, and that every list is complete."""
 
 import ast
 import inspect

@@ -1,4 +1,4 @@
-"""What the walk must know about a kind: data and pure functions, nothing that sends."""
+"""What planning and applying must know about a kind: data and pure functions; nothing sends."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -133,7 +133,7 @@ def any_echo(request: Request, body: Payload) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Everything the walk knows about a kind. A new kind is one of these and a schema."""
+    """Everything that planning and applying know about a kind."""
 
     name: str
     scope: Scope

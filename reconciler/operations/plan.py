@@ -177,8 +177,8 @@ def active_rejections(live: Live, desired: Declared) -> Iterator[ChangeRequest]:
     find_last_commit = cache(_find_last_commit)
     for request in live.rejections:
         against = [v for v in request.payload.get("approvals") or () if v["decision"] == "rejected"]
-        voters = {(vote.get("created_by") or {}).get("id") for vote in against}
-        if me is not None and request.requester_id == me and voters == {me}:
+        voted_by = {(vote.get("created_by") or {}).get("id") for vote in against}
+        if me is not None and request.requester_id == me and voted_by == {me}:
             continue
         ended = str(request.payload.get("updated_at") or request.expires_at)
         voted = [at for vote in against if (at := instant(vote.get("created_at"))) is not None]

@@ -31,7 +31,7 @@ Remark = Callable[[Address, ChangeRequest], str]
 
 
 class LiveReplanner:
-    """See `apply.progress.Counsel`."""
+    """See `apply.progress.Replanner`."""
 
     def __init__(
         self, made: Plan, *, base: Declared | None, live: Live, remark: Remark | None = None

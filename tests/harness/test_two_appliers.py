@@ -5,7 +5,7 @@ import pytest
 from tests.effort import effort
 from tests.harness import campaign, child, oracle, scenario
 from tests.harness.driver import Driver
-from tests.harness.turnstile import Door, Turnstile
+from tests.harness.turnstile import Gateway, Turnstile
 
 CHUNK, CHUNKS = effort((2, 4), (100, 50), hunt=(4, 4))
 
@@ -14,17 +14,17 @@ def race(sandbox, folder, made, seed):
     """Both applies to their end, one call at a time in an order of the seed."""
     sandbox.reset(made.seed)
     gate = Turnstile(sandbox.url, seed)
-    doors = {name: Door(gate, name) for name in ("a", "b")}
+    gateways = {name: Gateway(gate, name) for name in ("a", "b")}
     drivers, running = {}, {}
     for name, token in (("a", "phx_ci"), ("b", "phx_ci_spare")):
         drivers[name] = Driver(folder(), sandbox, token)
         drivers[name].write("all.yaml", *made.documents)
     for name, driver in drivers.items():
-        host = {"POSTHOG_HOST": doors[name].url}
+        host = {"POSTHOG_HOST": gateways[name].url}
         running[name] = child.start(
             driver, "apply", "--yes", "--format", "json", "--concurrency", "2", **host
         )
-    with doors["a"].opened(), doors["b"].opened():
+    with gateways["a"].opened(), gateways["b"].opened():
         gate.drive({name: one.running for name, one in running.items()})
         results = {name: one.result() for name, one in running.items()}
     return drivers, results

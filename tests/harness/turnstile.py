@@ -84,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _pass  # noqa: N815  the library's names
 
 
-class Door(ThreadingHTTPServer):
+class Gateway(ThreadingHTTPServer):
     """One process's way in. It listens at once, and answers once it is opened."""
 
     daemon_threads = True

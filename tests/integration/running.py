@@ -1,4 +1,4 @@
-"""Apply in this process: real rooms, a real sandbox over HTTP, a clock that sleeping moves."""
+"""Apply in this process: the real packages, a sandbox over HTTP, a clock moved by sleeping."""
 
 import random
 import threading

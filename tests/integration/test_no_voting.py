@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tests import acme
 
-ROOM = Path(__file__).parents[2] / "reconciler"
+CLIENT_ROOT = Path(__file__).parents[2] / "reconciler"
 ROUTE = re.compile(r"(^|/)(approve|reject)/")
-CLIENT = [path for path in sorted(ROOM.rglob("*.py")) if "sandbox" not in path.parts]
+CLIENT = [path for path in sorted(CLIENT_ROOT.rglob("*.py")) if "sandbox" not in path.parts]
 
 
 def _strings(path):
@@ -52,7 +52,7 @@ def test_one_module_imports_them():
                     node.module == "reconciler.posthog" and "voting" in {n.name for n in node.names}
                 )
             ):
-                importers.add(path.relative_to(ROOM).as_posix())
+                importers.add(path.relative_to(CLIENT_ROOT).as_posix())
 
     assert {"commands/requests.py"} == importers
 

@@ -99,8 +99,8 @@ def test_a_request_for_something_else_that_is_not_ours_alone_stops_us(office, wh
     assert (3, "waiting", id_) == (ran.code, row.result, row.change_request)
     assert "held by an open change request" in row.problem.what
     assert [] == repo.sandbox.writes()
-    voters = ("alice@acme.test",) if why == "voted" else ()
-    assert voters == row.awaits.approved_by
+    voted_by = ("alice@acme.test",) if why == "voted" else ()
+    assert voted_by == row.awaits.approved_by
 
 
 def test_an_own_request_that_can_no_longer_be_applied_makes_way(office):

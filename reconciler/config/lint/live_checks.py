@@ -1,6 +1,6 @@
 """What only PostHog can say about the files, as findings with the codes of `checks`. Pure.
 
-Gets values that others have read: this room contacts nobody.
+Gets values that others have read: it contacts nobody.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -152,9 +152,9 @@ def _build_conflicting_gate(
             note=joined(_REPLACED_NOTE, gate.note),
         )
     reason = _BLOCKED_NOTE
-    voters = ", ".join(dict.fromkeys(vote.person for vote in request.votes))
-    if voters and evaluator.me is not None and request.requester_id == evaluator.me:
-        reason += f"; this key's user filed it, but it is kept because of the vote of {voters}"
+    voted_by = ", ".join(dict.fromkeys(vote.person for vote in request.votes))
+    if voted_by and evaluator.me is not None and request.requester_id == evaluator.me:
+        reason += f"; this key's user filed it, but it is kept because of the vote of {voted_by}"
     gate = build_request_gate(request, live_flag, evaluator)
     return replace(gate, verdict=Verdict.BLOCKED, note=joined(reason, gate.note))
 

@@ -155,8 +155,8 @@ def _flatten(path: Path, value: Any) -> Iterator[ProposedValue]:
 def find_self_approvers(request: ChangeRequest, authors: Collection[str]) -> tuple[str, ...]:
     """Return the people who approved a request and wrote what it proposes, in order of votes."""
     folded_authors = {email.casefold() for email in authors}
-    voters = dict.fromkeys(vote.person for vote in request.votes if vote.approved)
-    return tuple(person for person in voters if person.casefold() in folded_authors)
+    approved_by = dict.fromkeys(vote.person for vote in request.votes if vote.approved)
+    return tuple(person for person in approved_by if person.casefold() in folded_authors)
 
 
 def find_unknown_authors(authors: Collection[str], people: Mapping[str, Person]) -> tuple[str, ...]:

@@ -150,11 +150,11 @@ def list_possible_approvers(payload: Payload, *, people: People, roles: Roles) -
     if payload.get("state") != _PENDING:
         return Approvers()
     snapshot = as_mapping(payload.get("policy_snapshot"))
-    voters = [as_mapping(each).get("created_by") for each in as_list(payload.get("approvals"))]
+    voted_by = [as_mapping(each).get("created_by") for each in as_list(payload.get("approvals"))]
     if snapshot.get("allow_self_approve") is not True:
-        voters.append(payload.get("created_by"))
-    excluded = {name_person(person).casefold() for person in voters}
-    ids = [as_mapping(person).get("id") for person in voters]
+        voted_by.append(payload.get("created_by"))
+    excluded = {name_person(person).casefold() for person in voted_by}
+    ids = [as_mapping(person).get("id") for person in voted_by]
     users = (_name_user(id_, people) for id_ in as_list(snapshot.get("users")) if id_ not in ids)
     named = {
         name: tuple(member for member in members if member.casefold() not in excluded)

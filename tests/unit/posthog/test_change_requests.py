@@ -67,9 +67,9 @@ VOTED = {"status": "approved", "message": "1/2 approvals.", "change_request": ON
 
 @pytest.mark.parametrize("verb", ["approve", "reject", "cancel"])
 def test_a_vote_sends_its_reason_and_says_what_became_of_it(verb):
-    room = change_requests if verb == "cancel" else voting
+    module = change_requests if verb == "cancel" else voting
     with serving(lambda *_: Reply(body=VOTED)) as server, writing(server.url) as writer:
-        vote = getattr(room, verb)(writer, "7", "a", reason="because")
+        vote = getattr(module, verb)(writer, "7", "a", reason="because")
 
     assert vote == Vote("approved", "1/2 approvals.", ONE)
     assert (server.seen[0].method, server.seen[0].path) == ("POST", f"{BASE}a/{verb}/")

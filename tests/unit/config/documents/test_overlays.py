@@ -98,7 +98,7 @@ def test_what_an_overlay_adds_is_declared(folder):
 
 
 def test_an_overlay_inside_the_paths_is_no_resource_of_its_own(folder):
-    """It is left out of the walk."""
+    """It is not read."""
     folder.write({"base/a.yaml": BASE, "base/over/a.yaml": HEAD + "spec: {name: B}\n"})
 
     assert folder.load("base", overlays=["base/over"]).declared.resources[FLAG].spec["name"] == "B"

@@ -188,7 +188,7 @@ def numeric(value):
 
 
 def brute(conditions, before, after):
-    """The contract once more, as one walk over every (before, after) pair of positions."""
+    """The contract once more, over every (before, after) pair of positions."""
     test, limit = OPERATORS.get(conditions.get("operator")), conditions.get("value")
     pairs = [(before.get(p, ...), after.get(p, ...)) for p in {*before, *after}]
     match conditions["type"]:
