@@ -1,4 +1,4 @@
-"""Who wrote each value of a document, and when: its states, commit by commit. By git, offline.
+"""Find who wrote each value of a document, and when, commit by commit. Offline.
 
 A value belongs to the commit that made it what it is: moving the document to another file, or
 writing it in another style, changes no value.
@@ -22,7 +22,7 @@ from reconciler.git.commit_tree import CommitTree, is_wanted, list_objects
 from reconciler.kinds import fold
 from reconciler.model import Address, Declared, Resource, Spec
 
-COMMITS: Final = 500  # of these paths; what is older is not looked at
+COMMITS: Final = 500  # of these paths; older ones are not read
 _PLAIN: Final = frozenset({"100644", "100755"})
 _BROKEN: Final = Declared({}, "unreadable")
 
@@ -56,7 +56,7 @@ class _Node:
 
 
 class Lineage:
-    """The history of what some paths declare. Nothing is read before it is asked for."""
+    """The history of the documents of some paths. Nothing is read before it is needed."""
 
     def __init__(self, paths: Sequence[Path], overlays: Sequence[Path], cwd: Path) -> None:
         self.paths, self.overlays, self.cwd = tuple(paths), tuple(overlays), cwd
@@ -64,19 +64,19 @@ class Lineage:
 
     @cached_property
     def root(self) -> Path | None:
-        """The repository of the paths, if there is one with a commit."""
+        """Return the repository of the paths, if there is one with a commit."""
         here = self.cwd / self.paths[0] if self.paths else self.cwd
         found = repository.find_root(here)
         return found if found is not None and repository.read_head(found) is not None else None
 
     @cached_property
     def tree(self) -> CommitTree:
-        """The files of the commit that is checked out."""
+        """Return the files of the commit that is checked out."""
         return repository.open_commit("HEAD", cwd=self.cwd, at=self.root, may_lack_paths=True)
 
     @cached_property
     def inside(self) -> tuple[str, ...]:
-        """The paths as git writes them."""
+        """Return the paths as git writes them."""
         return tuple(self.tree.to_git_path(path) for path in (*self.paths, *self.overlays))
 
     @cached_property
@@ -95,10 +95,10 @@ class Lineage:
 
     @cached_property
     def line(self) -> tuple[Moment, ...]:
-        """The first-parent line.
+        """Return the first-parent line.
 
         A commit was made before those that follow it, whatever its date says: a date in the future
-        would pass it off as made after everything.
+        would place it after everything else.
         """
         found: list[Moment] = []
         node = next(iter(self.nodes.values()), None)
@@ -172,7 +172,7 @@ class DocumentHistory:
         while True:
             for parent in nodes[commit].parents:
                 if parent not in nodes:
-                    return None  # further back than is looked at
+                    return None  # older than the history that is read
                 self._reach(parent, commit)
                 if self._declared(parent) is _BROKEN:
                     return None
@@ -185,7 +185,7 @@ class DocumentHistory:
     def _came(self, commit: str, holds: Holds) -> bool:
         """Return whether a document came from files outside the paths, and said the same there.
 
-        Then who moved it did not write it, and who did is not looked for.
+        Then the commit that moved it did not write it, and its real author is not searched.
         """
         if any(self.state(one) is not None for one in self.lineage.nodes[commit].parents):
             return False

@@ -1,7 +1,7 @@
-"""What a load read of each file, so that a load of nearly the same files need not do it again.
+"""Cache what a load read of each file, for a load of nearly the same files.
 
-The base mostly holds the files that the working tree holds: what is equal to the byte is parsed,
-checked and built once.
+Most files of the base equal those of the working tree: equal bytes are parsed, checked and built
+once.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from reconciler.model import Document, MappingNode, Resource
 
 @dataclass(slots=True)
 class LoadCache:
-    """Texts, documents and resources of one load; large, and to be forgotten soon."""
+    """Texts, documents and resources of one load; large, so clear it soon."""
 
     texts: dict[str, bytes] = field(default_factory=dict)  # by file, of those without a finding
     _documents: dict[str, Sequence[Document]] = field(default_factory=dict)
@@ -21,15 +21,15 @@ class LoadCache:
     _by_node: dict[int, Built] = field(default_factory=dict)
 
     def keep(self, file: str, data: bytes, found: Sequence[Document]) -> None:
-        """A file without a finding."""
+        """Keep a file without a finding."""
         self.texts[file], self._documents[file] = data, found
 
     def documents(self, file: str, data: bytes) -> Sequence[Document] | None:
-        """Documents of a file that had the same name and the same bytes."""
+        """Return the documents of a file that had the same name and the same bytes."""
         return self._documents[file] if self.texts.get(file) == data else None
 
     def resource(self, node: MappingNode) -> Resource | None:
-        """What became of a document that `documents` has handed out; None if it is not known."""
+        """Return the resource of a document from `documents`; None if it is not known."""
         if self.built and not self._by_node:
             plain = (one for one in self.built if "projects" not in one[1]["metadata"])
             self._by_node = {id(one[1]): one for one in plain}  # `built` keeps them alive
@@ -37,7 +37,7 @@ class LoadCache:
         return found[0] if found is not None else None
 
     def forget(self) -> None:
-        """Nobody loads the same again."""
+        """Clear everything, if nothing loads the same files again."""
         self.built = ()
         for kept in (self.texts, self._documents, self._by_node):
             kept.clear()

@@ -1,4 +1,4 @@
-"""The declared resources of a tree of files, and the templates that expand to more of them."""
+"""Hold the declared resources of a tree of files, and the templates that expand to more."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from reconciler.model import Declared, Finding, Severity
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the files say, before project selectors meet the names of projects."""
+    """What the files declare, before project selectors are expanded."""
 
     declared: Declared
     templates: tuple[Template, ...] = ()
@@ -22,7 +22,7 @@ class Loaded:
 
     @property
     def organizations(self) -> tuple[str, ...]:
-        """Slugs of every organization that the files name, sorted."""
+        """Return the slugs of every organization that the files name, sorted."""
         named = {address.organization for address in self.declared.resources}
         return tuple(sorted(named | {template.organization for template in self.templates}))
 
@@ -61,7 +61,7 @@ def expand_templates(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] 
 def expand_base(
     base: Loaded | None, live_projects: Mapping[str, Iterable[str]]
 ) -> tuple[Declared | None, tuple[Finding, ...]]:
-    """The base with its selectors put into the projects of now; none where they collide there."""
+    """Expand the base's selectors for today's projects; None if resources collide there."""
     if base is None:
         return None, ()
     try:
@@ -70,7 +70,7 @@ def expand_base(
         finding = Finding(
             "base-unreadable",
             Severity.WARNING,
-            "the selectors at the base collide in a project of now: causes are unknown, and "
+            "selectors of the base collide in a current project: causes are unknown, and "
             "nothing is deleted because it left the files",
             why=error.findings[0].message if error.findings else error.what,
             fix="name another commit with --base",
@@ -81,7 +81,7 @@ def expand_base(
 def list_project_names(
     organization: str, declared: Declared, live: Mapping[str, Iterable[str]]
 ) -> list[str]:
-    """Names of the projects of an organization, as they are to be; sorted."""
+    """Return the desired names of the projects of an organization, sorted."""
     names = set(live.get(organization, ()))
     for address, resource in declared.resources.items():
         if address.kind == "Project" and address.organization == organization:
@@ -94,7 +94,7 @@ def list_project_names(
 
 
 def make_config_error(findings: Iterable[Finding]) -> ConfigError:
-    """One error that carries all findings, sorted by place."""
+    """Return one error with all findings, sorted by place."""
     ordered = sorted(findings, key=lambda finding: finding.sort_key)
     errors = sum(finding.severity is Severity.ERROR for finding in ordered)
     noun = "error" if errors == 1 else "errors"

@@ -1,7 +1,7 @@
-"""Paths become what is declared: discovery, documents, overlays, duplicates, references.
+"""Load what paths declare: discovery, documents, overlays, duplicates, references.
 
-Errors of all files are collected and raised together; only what nothing can be made of stops
-anything, and then only that file.
+Errors of all files are collected and raised together; only unreadable text stops the reading of
+a file, and then only of that file.
 """
 
 import gc
@@ -77,7 +77,7 @@ def load_files(
         tree: where the files come from; the working tree if not given.
         anchor: folder of `reconciler.yaml`, which links may not leave where there is no git.
         like: what was loaded from another tree; files that are equal are not read again.
-        warn: whether to look for what is legal but odd, too.
+        warn: whether to look for likely mistakes, too.
 
     Raises ConfigError with every finding if there is any error.
 
@@ -93,7 +93,7 @@ def _is_single(row: tuple[Identity, ParsedDocument]) -> bool:
 
 
 def _soften_past_error(finding: Finding) -> Finding:
-    """Make a pardoned error of a past commit a warning: only the next commit can correct it."""
+    """Turn a pardoned error of a past commit into a warning: only a new commit can correct it."""
     if finding.code not in PARDONED:
         return finding
     return replace(finding, severity=Severity.WARNING)
@@ -101,9 +101,9 @@ def _soften_past_error(finding: Finding) -> Finding:
 
 @contextmanager
 def _pause_garbage_collection() -> Iterator[None]:
-    """Collecting while hundreds of thousands of containers are made doubles the time.
+    """Pause garbage collection, which doubles the time to build many thousands of containers.
 
-    What was made holds no cycles and lives as long as the command: it is never looked at again.
+    The containers have no cycles and live as long as the command, so they are never collected.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -163,7 +163,7 @@ class _Loader:
         return Loaded(declared, tuple(found), silences, blobs, self.draft)
 
     def _read(self, paths: Iterable[Path]) -> Iterator[ParsedDocument]:
-        """Every document of every file whose kind is known."""
+        """Yield every document with a known kind, of every file."""
         for path in paths:
             found = False
             try:
@@ -178,7 +178,7 @@ class _Loader:
                 self.findings.append(problem.finding)
 
     def _others(self, path: Path) -> list[Path]:
-        """Overlays that a walk of `path` has to leave out."""
+        """Return the overlays that a walk of `path` has to skip."""
         return [overlay for overlay in self.overlays if overlay != path]
 
     def _file(self, display: str, read: Read) -> Iterator[ParsedDocument]:
@@ -202,14 +202,14 @@ class _Loader:
         self.findings.extend(find_secret_keys(data, display))
         for document in self._documents(display, data):
             if len(self.findings) > MAX_FINDINGS:
-                message = f"more than {MAX_FINDINGS:,} findings; the rest is not looked at"
-                raise make_refusal(display, message, fix="mend these first", code="R009")
+                message = f"more than {MAX_FINDINGS:,} findings; the rest is not checked"
+                raise make_refusal(display, message, fix="correct these first", code="R009")
             written = build.classify(document, self.findings)
             if written is not None:
                 yield written
 
     def _documents(self, display: str, data: bytes) -> Sequence[Document]:
-        """What a file says; what it said before, if nothing in it has changed."""
+        """Return the documents of a file, from the cache if the file has not changed."""
         before = len(self.findings)
         found = self.earlier.documents(display, data)
         if found is None:
@@ -287,7 +287,7 @@ class _Loader:
         base: Mapping[Identity, ParsedDocument],
         done: dict[Identity, set[str]],
     ) -> MappingNode | None:
-        """The document that a template would put into the project of an overlay."""
+        """Return the document that a template would put into the project of an overlay."""
         kind, organization, project, name = identity
         if not isinstance(project, str) or KINDS[kind].scope is not Scope.PROJECT:
             return None
@@ -350,7 +350,7 @@ class _Loader:
             self.findings.extend(likely_mistakes.find_impossible_quorums(resources))
 
     def _is_odd(self, finding: Finding) -> bool:
-        """Whether an oddity is one: text that somebody has quoted is meant as text."""
+        """Return whether a finding is a likely mistake: text in quotes is meant as text."""
         place = finding.source
         if finding.code != likely_mistakes.PLAIN_TEXT or place is None:
             return True
@@ -375,7 +375,7 @@ class _Loader:
         return False
 
     def _lines(self, file: str) -> list[str] | None:
-        """Lines of a file that was read, as positions count them."""
+        """Return the lines of a file that was read, as positions count them."""
         if file not in self.split:
             if file not in self.texts:
                 return None

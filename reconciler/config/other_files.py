@@ -1,4 +1,4 @@
-"""What files declare that a run does not read: a document that moved there has not left."""
+"""Find what files outside a run declare: a document that moved there was not removed."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +19,7 @@ _KIND: Final = b"kind"  # a file without it has no document
 
 @dataclass(frozen=True, slots=True)
 class OtherDeclarations:
-    """Whether an address is declared in other files. What cannot be read there says nothing."""
+    """The addresses that other files declare. Unreadable files declare nothing."""
 
     plain: Collection[build.Identity] = ()
     selectors: Mapping[tuple[str, str, str], Collection[tuple[str, ...]]] = field(
@@ -54,14 +54,14 @@ def read_other_files(
 
 
 def _walk_files(paths: Sequence[Path], tree: WorkingTree) -> Iterator[Entry]:
-    """Every file that can be reached."""
+    """Yield every file that can be read."""
     for path in paths:
         with suppress(RefusedError):
             yield from tree.walk(path)
 
 
 def _read_identities(display: str, read: Read) -> Iterator[build.Identity]:
-    """What the documents of a file are about, as far as they say so."""
+    """Yield the identity of each document of a file that has one."""
     ignored: list[Finding] = []
     data = b""
     with suppress(RefusedError):

@@ -1,7 +1,7 @@
-"""What the files said at the last few commits: for steps that are harmless one by one.
+"""Load what the files declared at recent commits, to find steps that are harmless one by one.
 
 Only the files that changed within the window are read, and of those only the documents that are
-asked for. Bounded in every direction; what is older, or more, is not looked at.
+needed. Everything has a limit: older or further commits are not read.
 """
 
 import re
@@ -28,7 +28,7 @@ _LINE: Final = ("rev-list", "--first-parent", "--topo-order")
 _MAX_BYTES: Final = 64 * 1024 * 1024  # of contents that are searched
 _MAX_PARSED: Final = 4 * 1024 * 1024  # of documents that are read in all
 _PLAIN: Final = frozenset({b"000000", b"100644", b"100755"})  # modes: nothing, and files
-_DOCUMENT: Final = re.compile(rb"^---(?=[ \t\r\n]|$)", re.MULTILINE)  # at column 1 nothing else is
+_DOCUMENT: Final = re.compile(rb"^---(?=[ \t\r\n]|$)", re.MULTILINE)  # only a marker starts so
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def load_recent(
     tree: CommitTree,
     now: datetime,
 ) -> tuple[Loaded, ...]:
-    """What was declared at the last commits, oldest first, beginning before the first of them.
+    """Return what was declared before the first of the recent commits, and after each.
 
     Args:
         paths: of the target.
@@ -168,7 +168,7 @@ def _list_commits(
 def _list_recent_commits(
     tree: CommitTree, inside: Sequence[str], now: datetime
 ) -> list[tuple[str, str | None]]:
-    """(commit, parent) of the first-parent line within the window, oldest first.
+    """Return (commit, parent) of the first-parent line within the window, oldest first.
 
     A commit is never older than one before it, whatever its date says: dates can be set. Commits
     of other paths count for that, too.
@@ -183,7 +183,7 @@ def _list_recent_commits(
 
 
 def read_commit(id_: str, parent: str | None, root: Path, inside: Sequence[str]) -> Commit:
-    """What a commit changed of the paths."""
+    """Return what a commit changed below the paths."""
     asked = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-commit-id", "--full-index"]
     sides = [parent, id_] if parent is not None else ["--root", id_]
     only = ["--", *(path or "." for path in inside)]
@@ -212,11 +212,11 @@ class Blobs:
 
     @property
     def spent(self) -> bool:
-        """Whether so much was read that nothing more is."""
+        """Return whether the limit of contents is reached."""
         return self._left <= 0
 
     def kept(self, oid: str) -> bytes:
-        """The documents of one blob that matter."""
+        """Return the relevant documents of one blob."""
         if oid.strip("0") == "":
             return b""
         if oid not in self._kept:
@@ -232,18 +232,18 @@ class Blobs:
         return b"".join(b"---\n" + piece + b"\n" for piece in found)
 
     def _matters(self, piece: bytes) -> bool:
-        """Whether a name stands in it, as it is or written with escapes."""
+        """Return whether a document contains a name, or could, with escapes."""
         return b"\\" in piece or self._words is None or bool(self._words.search(piece))
 
 
 def _compile_names(names: Collection[str]) -> re.Pattern[bytes]:
-    """Any of these names, not as a part of a longer one."""
+    """Return a pattern for any of these names, but not inside a longer name."""
     listed = "|".join(sorted(map(re.escape, names)))
     return re.compile(f"(?<![\\w-])(?:{listed})(?![\\w-])".encode(), re.IGNORECASE)
 
 
 def _select_relevant(commits: Sequence[Commit], blobs: Blobs) -> list[Commit]:
-    """The last of those that changed a document that matters, oldest first."""
+    """Return the last commits that changed a relevant document, oldest first."""
     found: list[Commit] = []
     for commit in reversed(commits):
         if len(found) == COMMITS or blobs.spent:
@@ -255,7 +255,7 @@ def _select_relevant(commits: Sequence[Commit], blobs: Blobs) -> list[Commit]:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The documents that matter as they were at one moment, as a tree to load from."""
+    """The relevant documents at one moment, as a tree to load from."""
 
     tree: CommitTree
     files: Mapping[str, bytes]
@@ -263,11 +263,11 @@ class Snapshot:
     may_lack_paths: bool = field(default=True, init=False)
 
     def show_path(self, path: Path) -> str:
-        """The name of a path in messages."""
+        """Return the name of a path in messages."""
         return self.tree.show_path(path)
 
     def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
-        """Every file of a path, sorted."""
+        """Yield every file of a path, sorted."""
         inside = self.tree.to_git_path(path)
         left_out = [self.tree.to_git_path(other) for other in skip]
         for name in sorted(self.files):
@@ -283,7 +283,7 @@ def _return_data(data: bytes) -> bytes:
 def _build_snapshots(
     tree: CommitTree, commits: Sequence[Commit], blobs: Blobs
 ) -> Iterator[Snapshot]:
-    """Before the first commit, and after each."""
+    """Yield the state before the first commit, and after each."""
     if not commits:
         return
     now: dict[str, str] = {}
@@ -298,7 +298,7 @@ def _build_snapshots(
 
 
 def _limit_snapshots(states: Iterator[Snapshot]) -> list[Snapshot]:
-    """The last states, as many as may be parsed; oldest first."""
+    """Return as many of the last states as may be parsed, oldest first."""
     found, left = [], _MAX_PARSED
     for state in reversed(list(states)):
         left -= sum(map(len, state.files.values()))

@@ -1,4 +1,4 @@
-"""`reconciler.yaml` becomes targets. Without the file there is one, made of the environment."""
+"""Read targets from `reconciler.yaml`; without the file, one from the environment."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ NAME: Final = SETTINGS
 
 @dataclass(frozen=True, slots=True)
 class Guardrails:
-    """Limits that nothing in the resource files can lift."""
+    """Limits that resource files cannot change."""
 
     max_deletes: int = 5  # of one kind in one run
     max_delete_percent: float = 20  # and at most this share of the live ones
@@ -32,7 +32,7 @@ class Guardrails:
     written: MappingNode | None = field(default=None, compare=False)
 
     def where(self, name: str) -> str:
-        """Where a limit is set, for people."""
+        """Return where a limit is set, for people."""
         if self.written is not None and name in self.written:
             return str(self.written.value_source(name))
         return f"the default of guardrails.{name}"
@@ -81,11 +81,11 @@ class Settings:
 
     @property
     def folder(self) -> Path | None:
-        """Folder of `reconciler.yaml`; links may not leave it outside git."""
+        """Return the folder of `reconciler.yaml`, which links may not leave outside git."""
         return self.file.parent if self.file else None
 
     def target(self, name: str | None = None) -> Target:
-        """The target of that name; without a name the only one. UsageError otherwise."""
+        """Return the target of that name; without a name the only one. UsageError otherwise."""
         names = ", ".join(sorted(self.targets))
         if name is None:
             if len(self.targets) == 1:
@@ -98,7 +98,7 @@ class Settings:
         if name not in self.targets:
             meant = closest_match(name, self.targets)
             raise UsageError(
-                f'there is no target "{name}"',
+                f'unknown target "{name}"',
                 why=f"there are: {names}",
                 fix=f'did you mean "{meant}"?' if meant else "name one of them with --target",
             )
@@ -124,14 +124,14 @@ class RunFacts:
 
     @property
     def stamp(self) -> str:
-        """The start of the command as ISO 8601."""
+        """Return the start of the command as ISO 8601."""
         return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def find_settings_file(
     cwd: Path, *, environ: Mapping[str, str], file: Path | None = None
 ) -> Path | None:
-    """The settings file: `file`, else RECONCILER_CONFIG, else searched from `cwd` upward.
+    """Return the settings file: `file`, else RECONCILER_CONFIG, else searched from `cwd` up.
 
     The search ends at the git root, or at the root of the file system outside git.
     """
@@ -154,7 +154,7 @@ def load_settings(
     file: Path | None = None,
     paths: Sequence[Path] = (),
 ) -> Settings:
-    """Settings for a command that runs in `cwd`; `paths` from the command line win.
+    """Load settings for a command that runs in `cwd`; `paths` from the command line win.
 
     Raises ConfigError with every finding.
     """
@@ -177,7 +177,7 @@ def load_settings(
 def parse_settings(
     data: bytes, *, file: Path, display: str, given: tuple[Path, ...] = ()
 ) -> Settings:
-    """Settings in the content of a file: that of the working tree, or of a commit.
+    """Parse settings from the content of a file of the working tree, or of a commit.
 
     Args:
         data: the content.
@@ -204,7 +204,7 @@ def _make_unusable_error(display: str, problem: RefusedError) -> ConfigError:
 
 
 def _read_document(data: bytes, display: str) -> tuple[MappingNode, str]:
-    """The one document of the file, well-formed, and the text."""
+    """Return the only document of the file, well-formed, and the text."""
     findings: list[Finding] = []
     found = reader.read_documents(data, display, findings)
     text = data.decode("utf-8-sig", "replace")
@@ -260,13 +260,13 @@ def _build_guardrails(node: MappingNode | None) -> Guardrails:
 
 
 def _check_ignored(node: Any) -> Iterator[Finding]:
-    """An address pattern of a kind that there is not would leave nothing alone, silently."""
+    """Yield an error for each pattern of an unknown kind, which would ignore nothing."""
     for index in range(len(node.get("ignore", ()))):
         yield from _check_address_kind(node["ignore"], index)
 
 
 def _check_address_kind(node: Any, key: str | int) -> Iterator[Finding]:
-    """What is wrong with the address pattern at a place."""
+    """Yield an error if the address pattern at a place has an unknown kind."""
     kind, slash, _ = node[key].partition("/")
     if "*" in kind or (slash and kind in KINDS):
         return
@@ -277,7 +277,7 @@ def _check_address_kind(node: Any, key: str | int) -> Iterator[Finding]:
 
 
 def _resolve_paths(node: Any, key: str, file: Path, findings: list[Finding]) -> tuple[Path, ...]:
-    """Paths of a target from the folder of the file; they may not leave the repository."""
+    """Return the absolute paths of a target; they may not leave the repository."""
     written: SequenceNode = node.get(key) or SequenceNode()
     root = find_git_root(file.parent) or Path(os.path.realpath(file.parent))
     found = []
@@ -296,7 +296,7 @@ Faults = Callable[[Any], Iterator[Finding]]
 
 
 def read_holds(target: Any, findings: list[Finding], faults: Faults) -> tuple[Hold, ...]:
-    """The holds of a target; a day that is none goes to `findings`.
+    """Return the holds of a target; an invalid date becomes a finding.
 
     Args:
         target: its mapping in the settings, accepted by the schema.

@@ -1,4 +1,4 @@
-"""How the files that were read differ from a commit. No index, no filter, no monitor is asked.
+"""Compare the files that were read with a commit, without git's index, filters or monitors.
 
 git itself would run the filters of `.gitattributes` to tell; here contents are compared.
 """
@@ -29,7 +29,7 @@ class Differences:
     gaps: tuple[str, ...] = ()  # submodules that are not checked out
 
     def findings(self) -> Iterator[Finding]:
-        """What a plan of these files has to say."""
+        """Yield the findings for a plan of these files."""
         if self.files:
             shown = ", ".join(self.files[:_SHOWN])
             rest = len(self.files) - _SHOWN
@@ -59,7 +59,7 @@ def compare_to_commit(
     head: CommitTree,
     settings: Path | None = None,
 ) -> Differences:
-    """What was read from the working tree, against a commit.
+    """Compare what was read from the working tree with a commit.
 
     Args:
         loaded: what was read.
@@ -97,7 +97,7 @@ def compare_to_commit(
 
 
 def _is_same_content(name: str, blob: str, there: TreeObject, cwd: Path) -> bool:
-    """Whether a file is what a commit holds, ends of lines aside: git may turn them round."""
+    """Return whether a file equals that of a commit, except for line ends: git converts them."""
     if there.mode == LINK or blob == there.oid:  # what a link leads to is no part of a commit
         return True
     try:
@@ -110,7 +110,7 @@ def _is_same_content(name: str, blob: str, there: TreeObject, cwd: Path) -> bool
 
 
 def _check_sparse_checkout(gone: Mapping[str, str], root: Path) -> None:
-    """Files that are not in the folder because nobody asked for them have not gone."""
+    """Raise GitError if a sparse checkout leaves files out: they were not deleted."""
     output = process.read_output(["ls-files", "-t", "-z", "--", *gone], root)
     rows = (row.partition(b" ") for row in output.split(b"\0") if row)
     hidden = [gone.get(path.decode("utf-8", "replace"), "") for tag, _, path in rows if tag == b"S"]

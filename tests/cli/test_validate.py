@@ -258,7 +258,7 @@ def test_live_a_server_that_does_not_tell_the_scopes_is_said_and_fails_nothing(r
     done = repository.run("validate", "--live")
 
     assert (done.code, done.out) == (0, "Valid: 1 resource.\n")
-    assert "does not tell which scopes the key has" in done.err
+    assert "does not report the scopes of the key" in done.err
     assert "feature_flag:write" in done.err
 
 

@@ -1,4 +1,4 @@
-"""One document becomes one resource, or one template: kind, schema, address, normal form."""
+"""Build a resource or a template from a document: kind, schema, address, normal form."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ Identity = tuple[str, str, str | tuple[str, ...], str]
 
 
 def classify(document: Document, findings: list[Finding]) -> ParsedDocument | None:
-    """Find the kind of a document; what has none goes to `findings`."""
+    """Find the kind of a document; a document without a known kind becomes a finding."""
     node = document.value
     if not isinstance(node, MappingNode):
         message = "a document has to be a mapping with `kind`, `metadata` and `spec`"
@@ -60,7 +60,7 @@ def classify(document: Document, findings: list[Finding]) -> ParsedDocument | No
 
 
 def _explain_missing_kind(document: Document, node: MappingNode) -> Finding:
-    """Why a mapping is no resource, and what was probably meant."""
+    """Return why a mapping is not a resource, and what was probably meant."""
     known = f"one of {', '.join(KINDS)}"
     if "kind" not in node:
         message, place = "the document has no `kind`", document.source
@@ -78,11 +78,11 @@ def _explain_missing_kind(document: Document, node: MappingNode) -> Finding:
         return make_error("R003", message, place, fix=f"write {known}")
     meant = closest_match(name, KINDS)
     fix = f'did you mean "{meant}"?' if meant else known
-    return make_error("R003", f"there is no kind {format_value(name)}", place, fix=fix)
+    return make_error("R003", f"unknown kind {format_value(name)}", place, fix=fix)
 
 
 def identify(written: ParsedDocument) -> Identity | None:
-    """What a document is about; None if its metadata does not say so."""
+    """Return which resource a document declares; None if its metadata does not say so."""
     metadata = written.document.get("metadata")
     if not isinstance(metadata, dict):
         return None
@@ -101,7 +101,7 @@ def identify(written: ParsedDocument) -> Identity | None:
 
 
 def find_address(written: ParsedDocument) -> Address | None:
-    """The address of a document, also of one with errors, if it has one."""
+    """Return the address of a document, even of one with errors, if it has one."""
     found = identify(written)
     if found is None:
         return None
@@ -115,13 +115,13 @@ def find_address(written: ParsedDocument) -> Address | None:
 
 
 def format_identity(found: Identity, written: ParsedDocument) -> str:
-    """What a document declares, as text for people."""
+    """Return the name of the resource that a document declares, for people."""
     name = written.document["metadata"][written.kind.key]
     return str(find_address(written) or f"{found[0]} {name} with these `projects`")
 
 
 def check_schema(written: ParsedDocument, lines_of: Lines) -> list[Finding]:
-    """Every error of a document against its schema; none if it is well-formed."""
+    """Return every error of a document against its schema; none if it is well-formed."""
     name = written.kind.name
     if validator.accepts(name, written.document):
         return []
@@ -164,7 +164,7 @@ def build_resource(written: ParsedDocument, findings: list[Finding]) -> Resource
 
 
 def check_lifecycle(written: ParsedDocument) -> Iterator[Finding]:
-    """Paths under `lifecycle.ignore` have to start with a field that there is."""
+    """Yield an error for each path under `lifecycle.ignore` that starts with an unknown field."""
     metadata = written.document["metadata"]
     if "lifecycle" not in metadata:
         return

@@ -1,4 +1,4 @@
-"""Documents of an overlay are merged over those of the same address, field by field."""
+"""Merge documents of an overlay over those of the same address, field by field."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from reconciler.model import MappingNode, SequenceNode, Source
 
 
 class MergedMapping(MappingNode):
-    """A mapping whose keys come from several; `holders[key]` is the one that a key is from."""
+    """A mapping whose keys come from several; `holders[key]` is the one with the key."""
 
     __slots__ = ("holders",)
 
@@ -16,32 +16,32 @@ class MergedMapping(MappingNode):
 
     @property
     def marks(self) -> dict[str, tuple[int, int, int, int]]:
-        """Places, each in the file of its key."""
+        """Return the positions of keys and values, each in the file of its key."""
         return {key: holder.marks[key] for key, holder in self.holders.items()}
 
     def key_source(self, key: str) -> Source:
-        """Where the key itself is written, in the file it comes from."""
+        """Return where the key itself is written, in the file it comes from."""
         return self.holders[key].key_source(key)
 
     def value_source(self, key: str) -> Source:
-        """Where the key's value starts, in the file it comes from."""
+        """Return where the key's value starts, in the file it comes from."""
         return self.holders[key].value_source(key)
 
 
 class MergedSequence(SequenceNode):
-    """A list whose items come from several; `holders[i]` is where item i is from."""
+    """A list whose items come from several; `holders[i]` is the list of item i."""
 
     __slots__ = ("holders",)
 
     holders: list[tuple[SequenceNode, int]]
 
     def value_source(self, index: int) -> Source:
-        """Where item `index` starts, in the file it comes from."""
+        """Return where item `index` starts, in the file it comes from."""
         holder, place = self.holders[index]
         return holder.value_source(place)
 
     def add(self, item: Any, holder: SequenceNode, index: int) -> None:
-        """Append an item that stands in another list."""
+        """Append an item of another list."""
         self.append(item)
         self.holders.append((holder, index))
 
@@ -54,7 +54,7 @@ def _copy_node(node: MappingNode) -> MergedMapping:
 
 
 def merge_documents(kind: str, base: MappingNode, over: MappingNode) -> MappingNode:
-    """A document with the fields of `over` put over those of `base`; both stay as they are."""
+    """Return a document with the fields of `over` over those of `base`, which stay unchanged."""
     return _merge_mapping(base, over, (), validator.find_natural_keys(kind))
 
 
@@ -69,7 +69,7 @@ def _merge_mapping(
         before = base.get(key)
         here = (*path, key)
         if value is None and here == ("spec",):
-            continue  # a `spec` with nothing in it says nothing
+            continue  # an empty `spec` changes nothing
         merged.holders[key] = over
         if isinstance(before, MappingNode) and isinstance(value, MappingNode):
             merged[key] = _merge_mapping(before, value, here, named)
@@ -86,7 +86,7 @@ def _merge_sequence(
     path: tuple[str, ...],
     named: Mapping[tuple[str, ...], str],
 ) -> SequenceNode:
-    """Items of one name are merged, new ones come last."""
+    """Merge items of the same name, and append new ones."""
     key = named[path]
     merged = MergedSequence()
     merged.places, merged.number, merged.holders = base.places, base.number, []
@@ -105,13 +105,13 @@ def _merge_sequence(
 
 
 def _find_item_name(item: Any, key: str) -> Any:
-    """What an item of a list is called; itself where it has no name, so that it matches nothing."""
+    """Return the name of an item; without a name its identity, which matches nothing."""
     name = item.get(key) if isinstance(item, Mapping) else None
     return name if isinstance(name, str) else id(item)
 
 
 def remove_field(document: MappingNode, *path: str) -> MappingNode:
-    """A copy of a document that lacks one field."""
+    """Return a copy of a document without one field."""
     copy = _copy_node(document)
     step, *rest = path
     if not rest:

@@ -1,4 +1,4 @@
-"""Documents for every project that matches: selectors, and what becomes of them."""
+"""Expand documents that declare a resource in every project that matches their selectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Final
 from reconciler.files.text import make_error
 from reconciler.model import Address, Finding, Resource, Source
 
-MAX_MATCHED: Final = 200_000  # pairs of templates and projects that are looked at offline
+MAX_MATCHED: Final = 200_000  # pairs of templates and projects that are compared offline
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +21,20 @@ class Template:
     resource: Resource  # its address has no project
     place: Source  # of the selectors
     places: tuple[Source, ...] = ()  # of each
-    done: frozenset[str] = frozenset()  # projects for which an overlay has made it already
+    done: frozenset[str] = frozenset()  # projects whose resource comes from an overlay
 
     def matches(self, project: str) -> bool:
-        """Whether a project is selected; `*` stands for any text, `!` leaves out."""
+        """Return whether a project is selected; `*` stands for any text, `!` excludes."""
         return project not in self.done and is_selected(self.selectors, project)
 
     def instance(self, project: str) -> Resource:
-        """The resource in one project."""
+        """Return the resource in one project."""
         address = Address(self.kind, (self.organization, project, self.name))
         return replace(self.resource, address=address)
 
 
 def is_selected(selectors: Sequence[str], name: str) -> bool:
-    """Whether a name is among those that selectors pick."""
+    """Return whether selectors include a name."""
     return any(
         matches_pattern(name, selector) for selector in selectors if not selector.startswith("!")
     ) and not any(
@@ -60,7 +60,7 @@ def matches_pattern(name: str, pattern: str) -> bool:
 
 
 def make_duplicate_finding(resource: Resource, other: Resource, fix: str) -> Finding:
-    """Say that two documents declare the same resource."""
+    """Return the finding that two documents declare the same resource."""
     return make_error(
         "R007",
         f"{resource.address} is declared twice",

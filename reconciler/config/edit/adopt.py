@@ -1,7 +1,7 @@
-"""Live values into the documents that declare them; comments, order and style stay.
+"""Write live values into the documents that declare them; comments, order and style stay.
 
-A document is changed where the value stands: in an overlay what an overlay writes. Nothing is on
-disk before every file has been made, and read back by our own loader.
+A value is changed in the document that writes it, which may be an overlay. Nothing is written to
+disk before our own loader has read every new file.
 """
 
 from collections import defaultdict
@@ -28,15 +28,15 @@ _Place = tuple[str, int]  # file, and a line of the document
 
 @dataclass(frozen=True, slots=True)
 class DocumentEdit:
-    """What one document is to become.
+    """The changes of one document.
 
     Args:
         resource: as it is declared, overlays merged.
         addresses: what the document declares; several for one with `projects`.
         values: spec path -> live value; ABSENT where it is not live.
-        name: what the object is called now, if it is called otherwise.
-        removed: the object is gone, so the document goes.
-        restored: the object is there again, so `state: absent` goes.
+        name: the new name of the object, if it was renamed.
+        removed: the object was deleted, so the document is removed.
+        restored: the object exists again, so `state: absent` is removed.
 
     """
 
@@ -50,7 +50,7 @@ class DocumentEdit:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One file before and after; None after: it declares nothing any more, and goes."""
+    """One file before and after; None after: it declares nothing any more, and is deleted."""
 
     file: str  # as it is shown
     before: str
@@ -59,7 +59,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Patched:
-    """A tree with some files as patches make them, for our own loader to read."""
+    """A tree with patched files, for our own loader to read."""
 
     tree: Tree
     patches: Mapping[str, Patch]
@@ -67,11 +67,11 @@ class Patched:
     may_lack_paths: bool = field(default=False, init=False)
 
     def show_path(self, path: Path) -> str:
-        """The name of a path in messages."""
+        """Return the name of a path in messages."""
         return self.tree.show_path(path)
 
     def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
-        """Every file that is left."""
+        """Yield every file that is left."""
         for name, read in self.tree.walk(path, skip):
             patch = self.patches.get(name)
             if patch is None:
@@ -105,7 +105,7 @@ class Adoption:
             ]
 
     def patches(self) -> dict[str, Patch]:
-        """Every file that differs, by its shown name."""
+        """Return every file that changes, by its display name."""
         found = {}
         for name, file in self._files.items():
             was, text = file.was or "", file.text
@@ -139,10 +139,10 @@ class Adoption:
 
 
 def _split_by_file(wish: DocumentEdit) -> dict[_Place, tuple[dict[str, Any], dict[str, Any]]]:
-    """For each document: how the parts that change are in it, and how they are to be."""
+    """Return the parts of each document that change, before and after."""
     resource = wish.resource
     source = resource.source
-    assert source is not None  # noqa: S101  the caller looked
+    assert source is not None  # noqa: S101  the caller has checked it
     own = (source.file, source.line)
     spec = patch_spec(resource.spec, wish.values)
     parts: dict[_Place, tuple[dict[str, Any], dict[str, Any]]] = defaultdict(lambda: ({}, {}))
@@ -167,7 +167,7 @@ def _set_metadata(
 
 
 def _remove_absent_state(sides: tuple[dict[str, Any], dict[str, Any]], resource: Resource) -> None:
-    """Without `state: absent`; a `lifecycle` that says nothing else goes as a whole."""
+    """Remove `state: absent`, and a `lifecycle` that has nothing else."""
     life = resource.lifecycle
     more = life.prevent_destroy is not None or life.ignore or life.renamed_from is not None
     was, now = (side.setdefault("metadata", {}) for side in sides)
@@ -177,7 +177,7 @@ def _remove_absent_state(sides: tuple[dict[str, Any], dict[str, Any]], resource:
 
 
 def patch_spec(spec: Spec, values: Mapping[SpecPath, Any]) -> Spec:
-    """A spec with other values; what is not live goes, from the end of a list first."""
+    """Return a spec with new values; ABSENT ones are removed, from the end of a list first."""
     made: Any = bare(spec)
     gone = [path for path, value in values.items() if value is ABSENT]
     for path, value in sorted(values.items(), key=lambda pair: _sort_key(pair[0])):

@@ -1,4 +1,4 @@
-"""Live resources become documents as a person would write them: no defaults, no ids, in order."""
+"""Build documents of live resources as people write them: no defaults, no ids, in order."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,21 +17,21 @@ CORRECT: Final = "correct it in PostHog, and pull again"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One live resource, as it is to be written."""
+    """One live resource that is to be written."""
 
     address: Address
     spec: Spec  # in normal form, in names
-    id: str | None = None  # for `metadata.id`, where the name alone does not say which one
+    id: str | None = None  # for `metadata.id`, if several share the name
     hidden: tuple[str, ...] = ()  # paths that the API does not show
     resource: Resource | None = None  # the document that declares it already
-    fields: frozenset[str] = frozenset()  # those of the document that differ from what is live
-    renamed: bool = False  # the document spells the name otherwise
-    taken: tuple[str, ...] = ()  # paths of the document that become what is live
+    fields: frozenset[str] = frozenset()  # fields of the document that differ from the live ones
+    renamed: bool = False  # the document has another name
+    taken: tuple[str, ...] = ()  # paths of the document that get the live value
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedEdit:
-    """Something live that is not written, and why."""
+    """A live value or object that is not written, and why."""
 
     address: Address
     reason: str
@@ -45,14 +45,14 @@ class DocumentShape:
     full: bool = False
 
     def document(self, item: Item) -> dict[str, Any]:
-        """The whole document of an item."""
+        """Return the whole document of an item."""
         document: dict[str, Any] = {"kind": item.address.kind, "metadata": build_metadata(item)}
         if spec := self.spec(item):
             document["spec"] = spec
         return document
 
     def spec(self, item: Item) -> dict[str, Any]:
-        """The fields that are worth writing, ordered as in the schema."""
+        """Return the fields that are worth writing, ordered as in the schema."""
         kind = KINDS[item.address.kind]
         spec = {name: value for name, value in item.spec.items() if name not in item.hidden}
         if not self.full:
@@ -68,7 +68,7 @@ class DocumentShape:
 
 
 def build_metadata(item: Item) -> dict[str, Any]:
-    """Which resource it is."""
+    """Return the metadata of an item."""
     kind, address = KINDS[item.address.kind], item.address
     found: dict[str, Any] = {"organization": address.organization}
     if address.project is not None:
@@ -81,13 +81,13 @@ def build_metadata(item: Item) -> dict[str, Any]:
 
 
 def is_default(kind: Kind, name: str, value: Any) -> bool:
-    """Whether a value is what the server takes anyway: off, empty and unset are one."""
+    """Return whether a value is the server's default: off, empty and unset are the same."""
     defaults = kind.defaults
     return name in defaults and (defaults[name] == value or not (defaults[name] or value))
 
 
 def _drop_empty(kind: Kind, name: str, value: Any) -> Any:
-    """A mapping without what is empty in it: it says nothing. Conditions stay as they are."""
+    """Return a mapping without empty values, which mean nothing. Conditions stay complete."""
     if not isinstance(value, Mapping) or name == "conditions":
         return value
     kept = {"groups"} if kind.gated else set()
@@ -95,7 +95,7 @@ def _drop_empty(kind: Kind, name: str, value: Any) -> Any:
 
 
 def _order_keys(value: Any, about: Mapping[str, Any]) -> Any:
-    """Keys as the schema lists them, then the others by name."""
+    """Return a value with keys ordered as in the schema, then by name."""
     if isinstance(value, Mapping):
         known: Mapping[str, Any] = about.get("properties", {})
         names = [name for name in known if name in value]
@@ -108,7 +108,7 @@ def _order_keys(value: Any, about: Mapping[str, Any]) -> Any:
 
 
 def drop_unwritable_fields(items: Iterable[Item], doubts: list[SkippedEdit]) -> Iterator[Item]:
-    """Items without the fields that no file can hold; what those are goes to `doubts`."""
+    """Yield items without the fields that no file can hold, which are added to `doubts`."""
     for item in items:
         why = _find_unwritable_fields(item)
         for name, reason in why.items():
@@ -119,7 +119,7 @@ def drop_unwritable_fields(items: Iterable[Item], doubts: list[SkippedEdit]) -> 
 
 
 def _find_unwritable_fields(item: Item) -> dict[str, str]:
-    """Yield each field that `validate` would refuse, and why."""
+    """Return each field that `validate` would refuse, and why."""
     document, found = DocumentShape(full=True).document(item), dict[str, str]()
     accepts = validator.accepts(item.address.kind, document)
     if not accepts and validator.accepts(item.address.kind, {**document, "spec": {}}):
@@ -135,6 +135,6 @@ def _find_unwritable_fields(item: Item) -> dict[str, str]:
 
 
 def _is_accepted(document: Mapping[str, Any], name: str) -> bool:
-    """Whether the schema takes one field, all others left out."""
+    """Return whether the schema accepts a document with only this field."""
     alone = {**document, "spec": {name: document["spec"][name]}}
     return validator.accepts(document["kind"], alone)

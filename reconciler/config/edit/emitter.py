@@ -1,6 +1,6 @@
-"""Values become YAML that every reader takes alike, of YAML 1.1 as of 1.2. Writes no file.
+"""Format values as YAML that means the same in YAML 1.1 and 1.2. Writes no file.
 
-An emitter of our own: it never folds lines, tags or anchors, quotes what any reader could take
+This emitter never writes folded lines, tags or anchors, quotes text that a reader could take
 for something else, and lays documents out as a person would.
 """
 
@@ -21,12 +21,12 @@ _SHORT: Final = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", '"': '\\"'
 
 
 def format_document(value: Mapping[str, Any]) -> str:
-    """The lines of one document, without `---`; ends with a new line."""
+    """Return the text of one document, without `---`, with a line break at the end."""
     return "".join(f"{line}\n" for line in _format_mapping(value, ""))
 
 
 def format_block(value: Any, indent: str) -> list[str]:
-    """The lines of a mapping or list that is not empty, each indented."""
+    """Return the indented lines of a mapping or list that is not empty."""
     return list(
         _format_mapping(value, indent)
         if isinstance(value, Mapping)
@@ -35,14 +35,14 @@ def format_block(value: Any, indent: str) -> list[str]:
 
 
 def format_entry(key: str, value: Any, indent: str) -> list[str]:
-    """The lines of one key and its value."""
+    """Return the lines of one key and its value."""
     return list(
         _format_entry(f"{indent}{format_scalar(key)}:", value, indent, flow=key in IN_ONE_LINE)
     )
 
 
 def format_scalar(value: Any, *, flow: bool = False) -> str:
-    """Text, a number, true, false or null on one line; `flow`: between brackets."""
+    """Return a scalar on one line; `flow`: for a place between brackets."""
     match value:
         case None:
             return "null"
@@ -57,7 +57,7 @@ def format_scalar(value: Any, *, flow: bool = False) -> str:
 
 
 def is_plain(text: str, *, flow: bool = False) -> bool:
-    """Whether text needs no quotes: nothing in it means anything to a reader of YAML."""
+    """Return whether text needs no quotes: nothing in it has a meaning in YAML."""
     if not text or text.lower() in _WORDS or not isinstance(resolve_plain(text), str):
         return False
     if not (text[0].isalpha() or text[0] in "_/") and not _DURATION.fullmatch(text):
@@ -70,7 +70,7 @@ def is_plain(text: str, *, flow: bool = False) -> bool:
 
 
 def resolve_plain(text: str) -> Any:
-    """What our reader takes plain text for; None too for what it refuses."""
+    """Return the value of plain text for our reader; None if it refuses the text."""
     try:
         return resolve_scalar(text)
     except ValueError:
@@ -78,7 +78,7 @@ def resolve_plain(text: str) -> Any:
 
 
 def quote(text: str) -> str:
-    """Text in quotes; what cannot be seen as an escape."""
+    """Return text in quotes, with escapes for invisible characters."""
     if text.replace("\u200d", "").isprintable() and not find_hidden_character(text):
         if '"' in text or "\\" in text:
             return "'" + text.replace("'", "''") + "'"
@@ -98,14 +98,14 @@ def _escape(one: str) -> str:
 
 
 def _format_float(value: float) -> str:
-    """With a point, which YAML 1.1 wants before an exponent."""
+    """Return a number with a point, which YAML 1.1 needs before an exponent."""
     text = repr(value)
     mantissa, e, exponent = text.partition("e")
     return f"{mantissa if '.' in mantissa else f'{mantissa}.0'}e{exponent}" if e else text
 
 
 def format_flow(value: Any) -> str:
-    """Any value between brackets, on one line."""
+    """Return any value between brackets, on one line."""
     if isinstance(value, Mapping):
         inner = (
             f"{format_scalar(key, flow=True)}: {format_flow(item)}" for key, item in value.items()
@@ -132,7 +132,7 @@ def _format_list(value: Sequence[Any], indent: str) -> Iterator[str]:
 
 
 def _format_entry(start: str, value: Any, indent: str, *, flow: bool) -> Iterator[str]:
-    """A value after its key or dash."""
+    """Yield the lines of a value after its key or dash."""
     if isinstance(value, str):
         if lines := _split_literal(value):
             style, *text = lines
@@ -150,7 +150,7 @@ def _format_entry(start: str, value: Any, indent: str, *, flow: bool) -> Iterato
 
 
 def _split_literal(text: str) -> list[str]:
-    """The lines of text of several lines as `|` takes it; none if only quotes keep it whole."""
+    """Return the lines of a `|` scalar; none if only quotes keep the text unchanged."""
     body, end = (text[:-1], "") if text.endswith("\n") else (text, "-")
     lines = body.split("\n")
     if "\n" not in text or not lines[0] or lines[0][0] == " " or not lines[-1]:
@@ -161,14 +161,14 @@ def _split_literal(text: str) -> list[str]:
 
 
 def _fits_line(value: Any, start: str, *, flow: bool) -> bool:
-    """Whether a value that is not empty is better off on the line of its key."""
+    """Return whether a value that is not empty fits on the line of its key."""
     if isinstance(value, Mapping):
         return flow and _is_short(value, start)
     return all(map(_is_one_line, value)) and len(start) + len(format_flow(value)) < WIDTH
 
 
 def _is_short(value: Mapping[str, Any], start: str) -> bool:
-    """Whether a mapping has only plain values, or lists of them, and not too many."""
+    """Return whether a mapping has only a few plain values, or lists of them."""
     if not all(_is_one_line(item) or _is_one_line_list(item) for item in value.values()):
         return False
     return len(start) + len(format_flow(value)) < WIDTH

@@ -1,4 +1,4 @@
-"""The text of one file, cut into documents: one is exchanged or put in, the rest stays."""
+"""Cut the text of a file into documents, to replace or insert one and keep the others."""
 
 import re
 from collections.abc import Callable
@@ -50,17 +50,17 @@ class FileText:
 
     @property
     def text(self) -> str:
-        """The whole text."""
+        """Return the whole text."""
         if self.was is None:
             return self.head + "---\n".join(piece.body for piece in self.pieces)
         return self.mark + "".join(piece.marker + piece.body for piece in self.pieces)
 
     def tag(self, line: int, key: object) -> None:
-        """Say what the document that starts on a line is."""
+        """Note the sort key of the document that starts on a line."""
         self._at(line).key = key
 
     def rewrite(self, line: int, function: Callable[[str], str]) -> None:
-        """Exchange the document that starts on a line."""
+        """Replace the document that starts on a line."""
         piece = self._at(line)
         inline = piece.marker.strip()[3:].strip()
         if inline and not inline.startswith("#"):
@@ -71,7 +71,7 @@ class FileText:
         piece.body = made.replace("\n", self.new_line) if self.new_line != "\n" else made
 
     def remove(self, line: int) -> None:
-        """Take the document that starts on a line out; the line for editors stays."""
+        """Remove the document that starts on a line; the line for editors stays."""
         piece = self._at(line)
         at = self.pieces.index(piece)
         if at == 0 and self._is_headed():
@@ -84,18 +84,18 @@ class FileText:
             self.pieces[0].marker = ""  # the file did not begin with one
 
     def copy(self) -> "FileText":
-        """The same, to go back to."""
+        """Return a copy, to go back to."""
         return replace(self, pieces=[replace(piece) for piece in self.pieces])
 
     @property
     def says_something(self) -> bool:
-        """Whether anything but comments is left."""
+        """Return whether anything but comments is left."""
         lines = (line.strip() for piece in self.pieces for line in piece.body.splitlines())
         inline = any(piece.marker.strip()[3:].strip() for piece in self.pieces)
         return inline or any(line and not line.startswith("#") for line in lines)
 
     def add(self, document: str, key: tuple[str, ...]) -> None:
-        """Put a new document where it belongs if the file is in order, else last."""
+        """Insert a new document in order if the file is sorted, else at the end."""
         body = document.replace("\n", self.new_line)
         if self.was is None:
             self.pieces.append(_Piece("", body, 0, key))
@@ -119,7 +119,7 @@ class FileText:
         self.pieces.insert(at, _Piece(f"---{self.new_line}", body, 0, key))
 
     def _is_headed(self) -> bool:
-        """Whether the file starts with the line for editors, which has to stay the first."""
+        """Return whether the file starts with the line for editors, which must stay first."""
         return not self.pieces[0].marker and self.pieces[0].body.startswith(MODELINE)
 
     def _at(self, line: int) -> _Piece:

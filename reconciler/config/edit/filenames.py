@@ -1,4 +1,4 @@
-"""Where a document goes: names of files and folders that no system and no reader trips over."""
+"""Choose the file of a document: names that are safe on every system."""
 
 import hashlib
 import json
@@ -26,14 +26,14 @@ _DEVICES: Final = frozenset(
 
 
 class FileNames:
-    """Gives every document a file; two names that one system takes for the same stay apart."""
+    """Assign a file to every document; names that a file system would confuse stay apart."""
 
     def __init__(self, layout: str) -> None:
         self._layout = layout
         self._taken: dict[tuple[str, str], str] = {}
 
     def file(self, address: Address) -> PurePosixPath:
-        """The file of a document, from the folder that is written to."""
+        """Return the file of a document, relative to the output folder."""
         scope = PurePosixPath(*self._folders(address))
         plural = KINDS[address.kind].plural
         if self._layout == LAYOUTS[0] or KINDS[address.kind].scope is Scope.INSTANCE:
@@ -56,7 +56,7 @@ class FileNames:
 
 
 def encode_name(name: str, *, is_folder: bool = False) -> str:
-    """A name as one part of a path: percent-encoded where it is not plain."""
+    """Return a name as one part of a path: percent-encoded where it is not plain."""
     part = quote(name, safe="@+")
     stem = part.split(".")[0].lower()
     if part.startswith(".") or stem in _DEVICES or f"{part}{SUFFIX}".lower() == SETTINGS:
@@ -79,7 +79,7 @@ SETTINGS_SCHEMA: Final = "reconciler.schema.json"
 
 
 def build_schema_files(*, settings: bool = False) -> dict[str, str]:
-    """File name in `FOLDER` -> the schema of any resource document, and that of the settings."""
+    """Return file name in `FOLDER` -> schema of resource documents, and of settings."""
     found = {RESOURCE: _format_json(validator.build_union_schema())}
     if settings:
         found[SETTINGS_SCHEMA] = _format_json(validator.load_schema("reconciler"))
@@ -87,7 +87,7 @@ def build_schema_files(*, settings: bool = False) -> dict[str, str]:
 
 
 def format_modeline(file: Path, root: Path, name: str = RESOURCE) -> str:
-    """The first line of a file, for editors that ask the YAML language server."""
+    """Return the first line of a file, for editors with the YAML language server."""
     path = Path(os.path.relpath(root / FOLDER / name, file.parent)).as_posix()
     return f"{MODELINE}{path if path.startswith('.') else f'./{path}'}\n"
 

@@ -1,4 +1,4 @@
-"""What of the live side is written, and which document already stands for it. Asks nobody."""
+"""Select the live objects to write, and match them with documents. Reads nothing itself."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,7 +36,7 @@ Projects = Mapping[str, Mapping[str, tuple[str, ...]]]  # organization -> name -
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the person at the terminal asked for; empty: everything."""
+    """The options that select what is pulled; empty: everything."""
 
     kinds: tuple[str, ...] = ()
     organizations: tuple[str, ...] = ()
@@ -45,13 +45,13 @@ class Choice:
     is_ignored: Callable[[Address], bool] = field(default=lambda address: False)  # noqa: ARG005  nothing is ignored
 
     def has_kind(self, kind: str) -> bool:
-        """Whether a kind is asked for; `projects` alone leaves out what is in none."""
+        """Return whether a kind is selected; `projects` excludes kinds outside projects."""
         if self.kinds:
             return kind in self.kinds
         return not self.projects or kind == "Project" or KINDS[kind].scope is Scope.PROJECT
 
     def covers(self, address: Address) -> bool:
-        """Whether an address is asked for."""
+        """Return whether an address is selected."""
         if not self.has_kind(address.kind) or self.is_ignored(address):
             return False
         if self.organizations and address.organization not in self.organizations:
@@ -60,7 +60,7 @@ class Choice:
         return not self.projects or project is None or project in self.projects
 
     def check(self, live: Projects) -> None:
-        """Raise ReconcilerError where something is asked for that is not there."""
+        """Raise ReconcilerError if an organization or project does not exist."""
         for slug in self.organizations:
             if slug not in live:
                 raise _make_unknown_error("organization", slug, live)
@@ -71,7 +71,7 @@ class Choice:
                 raise _make_unknown_error("project", name, names)
 
     def addresses(self, live: Projects) -> Iterator[Address]:
-        """One address for each collection that has to be listed."""
+        """Yield one address for each collection that has to be listed."""
         for slug in self.organizations or tuple(live):
             for kind in KINDS.values():
                 if kind.scope is Scope.INSTANCE:
@@ -86,7 +86,7 @@ class Choice:
                     yield from (Address(kind.name, (slug, name, "*")) for name in names)
 
     def _has_namesakes(self, kind: str, projects: Mapping[str, tuple[str, ...]]) -> bool:
-        """What is in one of two projects of a name needs the document that says which one."""
+        """Return whether two projects share a name, so that documents need `metadata.id`."""
         return kind == "Project" and any(len(ids) > 1 for ids in projects.values())
 
 
@@ -97,18 +97,18 @@ def _make_unknown_error(noun: str, name: str, known: Iterable[str]) -> Reconcile
         f'no {noun} is called "{name}"',
         why=f"this key can see: {listed}" if listed else f"this key can see no {noun}",
         state="nothing was written",
-        fix=f'did you mean "{meant}"?' if meant else "mend the name, or use another key",
+        fix=f'did you mean "{meant}"?' if meant else "correct the name, or use another key",
     )
 
 
 def find_oldest_id(ids: Iterable[str]) -> str:
-    """The id that stands for a name that several have: the oldest."""
+    """Return the id of the oldest object of several that share a name."""
     return min(ids, key=lambda one: (not one.isdecimal(), int(one) if one.isdecimal() else 0, one))
 
 
 @dataclass(frozen=True, slots=True)
 class KeptChange:
-    """What git has changed since the base and PostHog does not have: it stays in the files.
+    """A change in git since the base that PostHog does not have: it stays in the files.
 
     Attributes:
         address: of the resource.
@@ -128,7 +128,7 @@ class KeptChange:
 
 @dataclass(slots=True)
 class PullSelection:
-    """What was found: items to write, and everything that is not written."""
+    """The result of a selection: items to write, and everything that is not written."""
 
     kept: list[KeptChange] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
@@ -146,7 +146,7 @@ class PullSelection:
         is_one: bool,
         left: Iterable[Path] = (),
     ) -> None:
-        """Note a live object that a document stands for.
+        """Note a live object that a document declares.
 
         Args:
             resource: the document.
@@ -184,7 +184,7 @@ class PullSelection:
         return {root(one.path) for one in mine}
 
     def templated(self, resource: Resource, change: Change) -> None:
-        """A live object that a document with `projects` stands for."""
+        """Note a live object that a document with `projects` declares."""
         self._keep(change)
         if taken := [one.path for one in change.fields if not is_from_git(one)]:
             paths = ", ".join(taken)
@@ -193,7 +193,7 @@ class PullSelection:
             self.doubts.append(SkippedEdit(resource.address, reason, fix))
 
     def others(self, live: Live, choice: Choice, known: Collection[int]) -> None:
-        """Live objects without a document; `known` are those that have one, by identity."""
+        """Add live objects without a document; `known` are those that have one, by identity."""
         for address in sorted(live.resources):
             if not choice.covers(address) and not _is_namesake(address, live, choice):
                 continue

@@ -1,4 +1,4 @@
-"""Would our own loader take what is about to be written? Asked before anything is on disk."""
+"""Check that our own loader accepts new documents, before anything is written to disk."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -17,13 +17,13 @@ from reconciler.model import Address, Severity
 _THERE: Final = "there.yaml"
 _FILE: Final = "pulled.yaml"
 _FIELD: Final = re.compile(r"  (\w+):", re.ASCII)
-_OF_CONDITIONS: Final = frozenset({"R012", "R015"})  # names that look alike, and circles
+_OF_CONDITIONS: Final = frozenset({"R012", "R015"})  # names that look alike, and cycles
 _PER_FILE: Final = 2_000  # documents, so that no limit on files or sizes is met
 
 
 @dataclass(frozen=True, slots=True)
 class _MemoryTree:
-    """Texts as the loader sees files."""
+    """Texts in memory that the loader reads as files."""
 
     texts: Mapping[str, bytes]
     origin: str = field(default="memory", init=False)
@@ -50,7 +50,7 @@ class LoaderRefusal:
 def find_refusals(
     documents: Mapping[Address, str], known: Iterable[Address] = ()
 ) -> dict[Address, LoaderRefusal]:
-    """Documents that the loader refuses, each with the reason and what to do about it.
+    """Return documents that the loader refuses, each with the reason and what to do about it.
 
     `known` is declared already: a name may be refused because it looks like one of those.
     """
@@ -67,7 +67,7 @@ def find_refusals(
 
 
 def _format_stub(address: Address) -> str:
-    """The least document of an address: what is in it has been read before."""
+    """Return the smallest document of an address: its contents were checked before."""
     key = KINDS[address.kind].key
     names = {"organization": address.organization, "project": address.project, key: address.name}
     metadata = {name: value for name, value in names.items() if value is not None}
@@ -103,7 +103,7 @@ def _load_documents(documents: Mapping[Address, str], there: str) -> dict[Addres
         for finding in error.findings:
             if finding.severity is Severity.ERROR and finding.source is not None:
                 if finding.source.file == _THERE:
-                    continue  # said by `validate`
+                    continue  # reported by `validate`
                 rows = lines[finding.source.file]
                 begin, address = [row for row in rows if row[0] <= finding.source.line][-1]
                 name = ""

@@ -1,4 +1,4 @@
-"""Live resources → files. What is there already is changed where it stands; nothing is deleted."""
+"""Write live resources to files. Existing documents are edited in place, never deleted."""
 
 import os
 import tempfile
@@ -37,7 +37,7 @@ UNCHANGED: Final = "unchanged"
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """What became of one file."""
+    """The result for one file."""
 
     path: Path
     action: str  # written, updated, unchanged
@@ -113,7 +113,7 @@ class FileWriter:
     def _refused(
         self, texts: Mapping[Address, str], updates: Mapping[Address, tuple[Item, _Spec, _Spec]]
     ) -> dict[Address, verify.LoaderRefusal]:
-        """What our own loader would refuse, and did not refuse as it was."""
+        """Return the documents that our own loader would refuse, but accepted before."""
         before, after = {}, dict(texts)
         declared = set(self.declared)
         for address, (item, _, now) in updates.items():
@@ -127,7 +127,7 @@ class FileWriter:
         return {address: said for address, said in found.items() if address not in was}
 
     def _with_room(self, path: Path, text: str) -> Path:
-        """The file, or the next one of its name: none may grow larger than the loader reads."""
+        """Return the file, or the next one of its name: the loader reads no larger files."""
         number, found = 1, path
         while self.sizes.get(found, 0) + len(text) > MAX_LENGTH and found in self.sizes:
             number += 1
@@ -158,7 +158,7 @@ class FileWriter:
         return self.files[path]
 
     def _moved(self, item: Item) -> tuple[_Spec, _Spec] | None:
-        """Where a document differs from what is live: how it is, and how it is to be."""
+        """Return the parts of a document that differ from the live object, before and after."""
         resource = item.resource
         if resource is None or resource.source is None:
             return None
@@ -223,7 +223,7 @@ class FileWriter:
 def find_changed_parts(
     item: Item, worth: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What of a declared resource is rewritten: how it is in the file, how it is to be."""
+    """Return the parts of a declared resource that are rewritten, before and after."""
     resource = item.resource
     was: dict[str, Any] = {"spec": {}}
     now: dict[str, Any] = {"spec": {}}
@@ -265,7 +265,7 @@ def _list_taken_paths(item: Item, was: _Spec, now: _Spec) -> Iterator[str]:
 
 
 def find_folded_lists(kind: str) -> tuple[SpecPath, ...]:
-    """Lists of people and roles: another spelling of who is there already is no other name."""
+    """Return the lists of people and roles, whose names are compared without case."""
     paths = (one.path for one in KINDS[kind].references if one.path.endswith("[]"))
     return tuple(("spec", *parse_path(path.removesuffix("[]"))) for path in paths)
 
@@ -275,14 +275,14 @@ def _list_written_metadata(item: Item) -> tuple[str, ...]:
 
 
 def _drop_unwritten(before: Any, value: Any) -> Any:
-    """The live value of a field; of a mapping without what is neither written nor worth it."""
+    """Return the live value of a field, without empty keys that the document lacks."""
     if not isinstance(before, Mapping) or not isinstance(value, Mapping):
         return value
     return {key: item for key, item in value.items() if key in before or item not in _EMPTY}
 
 
 def _restore_ignored(value: Any, before: Any, name: str, ignored: list[SpecPath]) -> Any:
-    """The value with what the document's `ignore` covers as the document has it."""
+    """Return the value with ignored paths as the document has them."""
     for path in ignored:
         if path[0] == name:
             value = _restore_path(value, before, path[1:])
@@ -346,5 +346,5 @@ def _make_write_error(path: Path, how: str, problem: OSError) -> ReconcilerError
         f"{path.name} cannot be {how}",
         why=problem.strerror or str(problem),
         state="files before it are written, it and those after it are not",
-        fix="choose a folder that is writable; to run it again is safe",
+        fix="choose a writable folder, and run it again: that is safe",
     )

@@ -1,4 +1,4 @@
-"""What can be wrong with the files, and the code of each. Codes are stable: tools match on them."""
+"""List every check of the files, with its code. Codes are stable: tools match on them."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -20,7 +20,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R012": "characters that cannot be seen, or that look like others",
         "R013": "a project selector that matches nothing",
         "R014": "a file in git that is no text: a Git LFS pointer or a link",
-        "R015": "resources that are renamed into, or need, each other in a circle",
+        "R015": "resources that are renamed into, or need, each other in a cycle",
         "R016": "a name that is renamed away, and that another document wants as well",
         "R017": "what looks like a secret key of PostHog in a file",
         "R018": "a name or slug that PostHog would not keep as it is written",
@@ -47,28 +47,28 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Code -> what it is about, in one line. R02x are warnings, but for those of `REFUSED`: legal on
-the server, but odd. R03x need the live side: `validate --live`.
+the server, but suspicious. R03x need the live side: `validate --live`.
 """
 
 LIVE: Final = frozenset(code for code in CHECKS if code.startswith("R03"))
-"""What only `validate --live` looks at."""
+"""Checks of `validate --live` only."""
 
 DOUBTS: Final = frozenset({"R008", "R012", "R016", "R017"})
-"""Errors that a person may know better: they can be silenced."""
+"""Errors that may be mistaken, so they can be silenced."""
 
 REFUSED: Final = frozenset({"R018", "R019", "R023", "R027"})
 """Errors because PostHog would refuse a value, or keep another one."""
 
 PARDONED: Final = DOUBTS | REFUSED
-"""Errors that spoil no commit of the past: only the next commit can correct them."""
+"""Errors that do not make a past commit unusable: only the next commit can correct them."""
 
 _OF_THE_TOOL: Final = frozenset({"R025"})
 
 
 def can_be_silenced(code: str) -> bool:
-    """Whether a resource may silence a check: a warning, or a doubt that may be mistaken.
+    """Return whether a resource may silence a check: a warning, or an error that may be mistaken.
 
-    What makes a document unusable stays an error whatever the document says.
+    Errors that make a document unusable can never be silenced.
     """
-    odd = "R020" <= code < "R030" and code not in REFUSED | _OF_THE_TOOL
-    return odd or code in DOUBTS or code in LIVE
+    is_suspicious = "R020" <= code < "R030" and code not in REFUSED | _OF_THE_TOOL
+    return is_suspicious or code in DOUBTS or code in LIVE

@@ -1,4 +1,4 @@
-"""Names that people will misread, and names that PostHog would not keep as they are written."""
+"""Check names that people will misread, or that PostHog would not store as written."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _Kin = tuple[
 
 
 def check_names(built: Iterable[Built]) -> Iterator[Finding]:
-    """Everything wrong with the names of resources that are well-formed otherwise."""
+    """Yield the findings about names of resources that are otherwise well-formed."""
     suspects: list[Built] = []
     by_case: dict[_Kin, Built] = {}
     seen: set[str] = set()
@@ -90,7 +90,7 @@ def _make_case_finding(row: Built, other: Resource) -> Finding:
 
 
 def _check_references(rows: tuple[Built, ...]) -> Iterator[Finding]:
-    """People and roles that a document names: what cannot be seen, or looks like somebody else."""
+    """Check names of people and roles for invisible characters and look-alikes."""
     odd: list[_Mention] = []
     usual: dict[_Kin, tuple[str, Source | None]] = {}
     for one in _list_mentions(rows):
@@ -144,7 +144,7 @@ def _check_visible(name: str, document: MappingNode, key: str) -> Iterator[Findi
         yield Finding(
             "R013",
             Severity.WARNING,
-            f"`project` is one name, and no selector: {name!r}",
+            f"`project` is one name, not a selector: {name!r}",
             fix=f'write `projects: ["{name}"]` if that is meant',
             source=_locate_metadata(document, key),
         )

@@ -1,4 +1,4 @@
-"""Circles: resources that are renamed into each other, and flags that depend on each other."""
+"""Find cycles: resources renamed into each other, and flags that depend on each other."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ _Edge = tuple[Address, Path]  # what is named, and where in the spec; () for `re
 
 
 def find_cycles(resources: Mapping[Address, Resource]) -> Iterator[Finding]:
-    """One error for each circle, at its first resource."""
+    """Yield one error for each cycle, at its first resource."""
     renames: dict[Address, list[_Edge]] = {}
     needs: dict[Address, list[_Edge]] = {}
     for address, resource in resources.items():
@@ -28,18 +28,18 @@ def find_cycles(resources: Mapping[Address, Resource]) -> Iterator[Finding]:
             first, path = ring[0]
             resource = resources[first]
             place = resource.locate(path) or Source("", 1)
-            why = "each would have to be there before the other"
-            yield make_error("R015", f"{message}: {names}", place, why=why, fix="break the circle")
+            why = "each needs the other to exist first"
+            yield make_error("R015", f"{message}: {names}", place, why=why, fix="break the cycle")
 
 
 def find_renamed_in_cycle(resources: Mapping[Address, Resource]) -> set[Address]:
-    """Everything that is renamed in a circle: said already, once for each circle."""
+    """Return the resources of cycles of renames, which `find_cycles` reports."""
     graph = {a: [(former, ())] for a, r in resources.items() if (former := _find_former_address(r))}
     return {address for ring in _search_cycles(graph) for address, _ in ring}
 
 
 def _find_former_address(resource: Resource) -> Address | None:
-    """What a resource was called; another spelling of the same name is no circle."""
+    """Return the former address of a resource; another spelling of its name does not count."""
     address, name = resource.address, resource.lifecycle.renamed_from
     if name is None:
         return None
@@ -50,7 +50,7 @@ def _find_former_address(resource: Resource) -> Address | None:
 
 
 def _list_flag_dependencies(resource: Resource) -> Iterator[_Edge]:
-    """Flags of the same project that the release conditions of this one name."""
+    """Yield the flags that the release conditions of a flag refer to."""
     filters: Any = resource.spec.get("filters") or {}
     for number, group in enumerate(filters.get("groups") or ()):
         for index, item in enumerate(group.get("properties") or ()):
@@ -60,7 +60,7 @@ def _list_flag_dependencies(resource: Resource) -> Iterator[_Edge]:
 
 
 def _search_cycles(graph: Mapping[Address, Iterable[_Edge]]) -> Iterator[list[_Edge]]:
-    """Each circle once: its resources, each with the place that leads on. No recursion."""
+    """Yield each cycle once: its resources, each with the path to the next. No recursion."""
     done: set[Address] = set()
     for start in graph:
         trail: list[_Edge] = []

@@ -42,7 +42,7 @@ _Row = tuple[str, Path, str, str, str]  # code, place in the spec, message, why,
 
 
 def find_likely_mistakes(resource: Resource) -> Iterator[Finding]:
-    """Every warning about one resource."""
+    """Yield every warning about one resource."""
     kind = resource.address.kind
     if kind == "FeatureFlag":
         rows = _check_flag(resource.written)
@@ -80,11 +80,11 @@ def _check_policy(action: str, spec: Mapping[str, Any]) -> Iterator[_Row]:
         yield from _check_conditions(action, spec["conditions"])
     if "member" in spec.get("bypass_levels", ()):
         why = "every person of an organization has at least this level"
-        yield "R024", ("bypass_levels",), "nobody is gated", why, "remove `member`"
+        yield "R024", ("bypass_levels",), "the policy gates nobody", why, "remove `member`"
     if set(spec.get("expires_after", "14d")) <= set("-0.wdhms") or "-" in spec.get(
         "expires_after", ""
     ):
-        message = "change requests are due to expire at once"
+        message = "change requests expire at once"
         yield "R024", ("expires_after",), message, "", "write a duration such as `14d`"
 
 
@@ -117,7 +117,7 @@ def _check_conditions(action: str, conditions: Mapping[str, Any]) -> Iterator[_R
     if kind not in CONDITION_TYPES:
         meant = closest_match(str(kind), CONDITION_TYPES)
         fix = f'did you mean "{meant}"?' if meant else f"one of {', '.join(CONDITION_TYPES)}"
-        message = f"there is no condition type `{kind}`" if kind else "the condition has no `type`"
+        message = f"unknown condition type `{kind}`" if kind else "the condition has no `type`"
         yield "R022", (*at, "type"), message, always, fix
         return
     if about not in CONDITION_FIELDS:
@@ -129,12 +129,14 @@ def _check_conditions(action: str, conditions: Mapping[str, Any]) -> Iterator[_R
     if kind == "any_change":
         return
     if operator not in OPERATORS:
-        message = f"there is no operator `{operator}`" if operator else "there is no `operator`"
+        message = (
+            f"unknown operator `{operator}`" if operator else "the condition has no `operator`"
+        )
         yield "R022", (*at, "operator"), message, always, f"one of {' '.join(OPERATORS)}"
     value = conditions.get("value")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         why = always if value is None else "what cannot be compared is let through"
-        yield "R022", (*at, "value"), "`value` is no number", why, "write a number"
+        yield "R022", (*at, "value"), "`value` is not a number", why, "write a number"
 
 
 def _check_flag(spec: Mapping[str, Any]) -> Iterator[_Row]:
@@ -167,7 +169,7 @@ def _check_group(group: Mapping[str, Any], at: Path) -> Iterator[_Row]:
 
 
 def _check_ambiguous_text(value: Any, at: Path) -> Iterator[_Row]:
-    """Text where any value is taken, which YAML 1.1 reads as something else."""
+    """Yield text where any value is accepted, which YAML 1.1 reads as another type."""
     items = enumerate(value) if isinstance(value, list) else ((None, value),)
     for index, item in items:
         if isinstance(item, str) and item[:1] in _SUSPECT and _READ_OTHERWISE.fullmatch(item):
@@ -179,7 +181,7 @@ def _check_ambiguous_text(value: Any, at: Path) -> Iterator[_Row]:
 
 
 def _check_unknown_keys(node: Mapping[str, Any], known: frozenset[str], at: Path) -> Iterator[_Row]:
-    """Keys of an open object that are nearly one that is known; in `approvers`, any other."""
+    """Yield unknown keys of an open object that resemble a known one; in `approvers`, all."""
     for key in node:
         if key in known:
             continue
@@ -194,9 +196,9 @@ _Roles = Mapping[tuple[str, str], frozenset[str]]  # organization, folded name -
 
 
 def find_impossible_quorums(resources: Iterable[Resource]) -> Iterator[Finding]:
-    """A warning for each policy whose users and roles together are fewer than its quorum.
+    """Yield a warning for each policy with fewer users and role holders than its quorum.
 
-    A role that is in no file, or whose members are not written, may be held by anybody.
+    A role that is not declared, or without `members`, may be held by anybody.
     """
     policies: list[Resource] = []
     roles: dict[tuple[str, str], frozenset[str]] = {}
@@ -215,7 +217,7 @@ def find_impossible_quorums(resources: Iterable[Resource]) -> Iterator[Finding]:
 def _check_quorum(policy: Resource, roles: _Roles) -> Iterator[Finding]:
     approvers = policy.spec.get("approvers") or {}
     if not approvers.get("roles") or policy.lifecycle.absent:
-        return  # without roles `oddities` can tell by itself
+        return  # without roles `find_likely_mistakes` reports it
     people = {str(user).casefold() for user in approvers.get("users") or ()}
     for role in approvers["roles"]:
         held = roles.get((policy.address.organization, _fold_role_name(role)))

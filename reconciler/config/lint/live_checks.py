@@ -1,4 +1,4 @@
-"""What only PostHog can say about the files, as findings with the codes of `checks`. Pure.
+"""Check the files against the live side, as findings with the codes of `codes`. Pure.
 
 Gets values that others have read: it contacts nobody.
 """
@@ -32,7 +32,7 @@ _HIDDEN: Final = "people-hidden"
 
 
 def has_scope(scopes: Collection[str], wanted: str) -> bool:
-    """Whether a key's scopes include one; `x:write` includes `x:read` (contract 1.2)."""
+    """Return whether a key's scopes include one; `x:write` includes `x:read` (contract 1.2)."""
     name, _, verb = wanted.partition(":")
     return "*" in scopes or wanted in scopes or (verb == "read" and f"{name}:write" in scopes)
 
@@ -47,7 +47,7 @@ def check_live(
     scopes: Collection[str] | None = None,
     templates: Iterable[tuple[Template, Collection[str]]] = (),
 ) -> Iterator[Finding]:
-    """Everything that is wrong only in the light of the live side.
+    """Yield every finding that needs the live side.
 
     Args:
         desired: what the files declare, selectors expanded.
@@ -55,13 +55,13 @@ def check_live(
         unresolved: names that nobody has, as the planner says it.
         refused: changes that PostHog would refuse, in the same form.
         obstacles: why too few can approve, for each such policy.
-        scopes: what the key may do; None where the server does not tell.
+        scopes: the key's scopes; None if the server does not report them.
         templates: each document with `projects`, and every project there is or will be.
 
     """
     for finding in unresolved:
         if finding.code == _UNREADABLE:
-            continue  # it is not known whether somebody has the name: R033 says why
+            continue  # R033 reports that the name could not be looked up
         if finding.code == _HIDDEN or finding.code in _UNCHECKED:
             yield replace(finding, code="R033")
             continue
@@ -95,7 +95,7 @@ def _make_quorum_finding(policy: Resource, said: Sequence[str]) -> Finding:
 
 
 def _check_plan_features(desired: Declared, live: Live) -> Iterator[Finding]:
-    """The first policy of each organization whose plan lacks approvals."""
+    """Yield a finding for the first policy of each organization whose plan lacks approvals."""
     seen: set[str] = set()
     for address, resource in desired.resources.items():
         organization = address.organization
@@ -120,7 +120,7 @@ def _check_plan_features(desired: Declared, live: Live) -> Iterator[Finding]:
 def _check_readable(desired: Declared, live: Live) -> Iterator[Finding]:
     for gap in live.unreadable:
         if gap.kind in READ and not READ[gap.kind].declared:
-            continue  # said at each name
+            continue  # reported at each name
         if gap.kind == "Member" and gap.scope[0] in live.partial:  # what else needs it is said
             members = (a for a in desired.resources if a.kind == "Member")
             first = next((a for a in members if a.parts[:1] == gap.scope), None)
@@ -143,7 +143,7 @@ def _check_readable(desired: Declared, live: Live) -> Iterator[Finding]:
 
 
 def _find_first_affected(desired: Declared, gap: Unreadable) -> Resource | None:
-    """The first resource of a collection that was refused; else one that names such; else any."""
+    """Return a resource of an unreadable collection; else one that refers to it; else any."""
     inside = [a for a in desired.resources if a.parts[: len(gap.scope)] == gap.scope]
     same = [a for a in inside if a.kind == gap.kind]
     naming = [a for a in inside if any(one.kind == gap.kind for one in KINDS[a.kind].references)]
@@ -154,7 +154,7 @@ def _find_first_affected(desired: Declared, gap: Unreadable) -> Resource | None:
 def _check_writable(
     desired: Declared, live: Live, scopes: Collection[str] | None
 ) -> Iterator[Finding]:
-    """The first resource of each organization and kind that this key cannot write."""
+    """Yield a finding for the first resource of each organization and kind that is read-only."""
     seen: set[tuple[str, str]] = set()
     for address, resource in desired.resources.items():
         key = (address.organization, address.kind)
@@ -189,12 +189,12 @@ def _add_article(kind: str) -> str:
 
 
 def _make_unknown_scopes_finding(desired: Declared) -> Finding:
-    """Reading proves nothing about writing: better said than left open."""
+    """Return the notice that the key's scopes are unknown: reading proves nothing about writing."""
     wanted = sorted({f"{KINDS[address.kind].api_scope}:write" for address in desired.resources})
     return Finding(
         "R034",
         Severity.NOTICE,
-        "this PostHog does not tell which scopes the key has",
+        "this PostHog does not report the scopes of the key",
         why="whether it may write is not known before something is written",
         fix=f"compare with {', '.join(wanted)} in PostHog under Settings → Personal API keys",
     )

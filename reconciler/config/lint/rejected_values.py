@@ -1,4 +1,4 @@
-"""Values that PostHog refuses whatever is live: errors, each at its place in the files."""
+"""Find values that PostHog refuses whatever is live, each at its place in the files."""
 
 import json
 import re

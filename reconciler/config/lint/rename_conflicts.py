@@ -1,4 +1,4 @@
-"""Renames that only a person can sort out: a name that two documents want, before or after.
+"""Find renames that only a person can resolve: two documents claim one name.
 
 `renamed_from` says that a live object is another one's. As long as the rename is not applied, a
 document of the former name, or a second one that is renamed from it, means that same object.
@@ -23,7 +23,7 @@ _Name = tuple[str, str, str]  # kind, organization, folded name
 def find_rename_conflicts(
     resources: Mapping[Address, Resource], templates: Iterable[Template], built: Iterable[Built]
 ) -> Iterator[Finding]:
-    """An error for each document whose former name is also somebody else's."""
+    """Yield an error for each document whose former name another document claims."""
     rows = [row for row in built if row[0].lifecycle.renamed_from is not None]
     if not rows:
         return
@@ -38,7 +38,7 @@ def find_rename_conflicts(
         former = str(resource.lifecycle.renamed_from)
         name, template = _fold_name(resource, former), many.get(id(resource))
         if resource.address in ringed or name == _fold_name(resource, resource.address.name):
-            continue  # said already; or another spelling of its own name
+            continue  # reported as a cycle; or another spelling of its own name
         path = ("metadata", "lifecycle", "renamed_from")
         place = value_place(document, path, resource.source or Source("", 1))
         if owner := claimed.find(name, resource, template):
@@ -64,13 +64,13 @@ class _Claimants:
 
 @dataclass(slots=True)
 class _Claims:
-    """Who wants which name, in which projects."""
+    """The documents that claim each name, by project."""
 
     names: dict[_Name, _Claimants] = field(default_factory=dict)
     compared: int = 0
 
     def add(self, name: _Name, resource: Resource, template: Template | None) -> None:
-        """Note that a document wants a name."""
+        """Note that a document claims a name."""
         same = self.names.setdefault(name, _Claimants())
         if template is None:
             same.at.setdefault(resource.address.project, resource)
@@ -78,7 +78,7 @@ class _Claims:
             same.many.setdefault(template.selectors, template)
 
     def find(self, name: _Name, asks: Resource, template: Template | None) -> Resource | None:
-        """Another document that wants this name in the same project."""
+        """Return another document that claims this name in the same project."""
         same = self.names.get(name)
         if same is None:
             return None

@@ -1,6 +1,6 @@
-"""`metadata.silence`: findings that a person has looked at and given a reason for.
+"""Apply `metadata.silence`: findings that a person accepts for a reason.
 
-A finding belongs to the document it stands in, so a silence in any document of an address covers
+A finding belongs to its document, so a silence in any document of an address covers
 all of them, overlays too. Errors that make a document unusable are never silenced.
 """
 
@@ -31,7 +31,7 @@ class Silences:
     silenced: int = 0
 
     def keep(self, found: Iterable[Finding]) -> Iterator[Finding]:
-        """The findings that nobody silenced."""
+        """Yield the findings that are not silenced."""
         for finding in found:
             if self.by_document and self._covers(finding):
                 self.silenced += 1
@@ -39,7 +39,7 @@ class Silences:
                 yield finding
 
     def unused(self, *, live: bool) -> Iterator[Finding]:
-        """A warning for each silence that makes no sense, or was of no use in this run.
+        """Yield a warning for each silence that is invalid, or silenced nothing in this run.
 
         `live`: those of the live checks alone, which nobody can tell about offline.
         """
@@ -59,7 +59,7 @@ class Silences:
         return False
 
     def _document(self, place: Source) -> Hashable:
-        """The document that a place is in; None if it is in none."""
+        """Return the document at a place in a file; None outside of documents."""
         starts = self.starts.get(place.file, ())
         index = bisect_right(starts, (place.line, place.column), key=lambda row: row[:2])
         return starts[index - 1][2] if index else None
@@ -75,7 +75,7 @@ class Silences:
             yield _make_warning(entry, f"there is no check {code}", fix)
         elif not can_be_silenced(code) and entry.place not in self.used:
             why = f"{code}: {CHECKS[code]}"
-            yield _make_warning(entry, f"{code} cannot be silenced", "mend what it says", why)
+            yield _make_warning(entry, f"{code} cannot be silenced", "correct the error", why)
         elif code in seen:
             yield _make_warning(entry, f"{code} is silenced twice", "remove one of the two")
         elif entry.place not in self.used and code not in LIVE:
@@ -114,7 +114,7 @@ def collect_silences(
 
 
 def _list_entries(document: MappingNode) -> Iterator[_Silence]:
-    """The entries of a document, also of one that its schema refuses."""
+    """Yield the entries of a document, even of one that its schema refuses."""
     written = document["metadata"]["silence"]
     if not isinstance(written, SequenceNode):
         return

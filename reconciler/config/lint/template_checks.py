@@ -18,7 +18,7 @@ from reconciler.suggest import closest_match
 def check_templates(
     resources: Mapping[Address, Resource], templates: Sequence[Template]
 ) -> Iterator[Finding]:
-    """What can be said about templates before the live projects are known."""
+    """Yield the findings about templates that need no live projects."""
     if not templates:
         return
     projects: dict[str, dict[str, None]] = {}  # names, in the order of the files
@@ -43,7 +43,7 @@ def check_templates(
 
 
 def _check_overlaps(same: Sequence[Template], projects: Collection[str]) -> Iterator[Finding]:
-    """Declared projects in which two templates declare the same; `expand` sees the rest."""
+    """Yield declared projects in which two templates overlap; expanding finds the others."""
     if len(same) * len(projects) > MAX_MATCHED:
         return
     for project in projects:
@@ -57,11 +57,13 @@ def _check_selectors(template: Template, names: Collection[str]) -> Iterator[Fin
     place, selectors = template.place, template.selectors
     left_out = {selector[1:] for selector in selectors if selector.startswith("!")}
     if all(selector.startswith("!") for selector in selectors):
-        message = "`projects` leaves out, but picks nothing"
+        message = "`projects` only excludes, and includes nothing"
         yield make_error("R013", message, place, fix='put "*" first')
     elif "*" in left_out or left_out.issuperset(one for one in selectors if one[:1] != "!"):
-        message = "`projects` leaves out everything that it picks"
-        yield make_error("R013", message, place, fix="remove what begins with `!`, or pick more")
+        message = "`projects` excludes everything that it includes"
+        yield make_error(
+            "R013", message, place, fix="remove the items that begin with `!`, or include more"
+        )
     elif names:
         yield from find_unmatched_selectors(template, names, "R013", "of the files")
 
@@ -69,9 +71,9 @@ def _check_selectors(template: Template, names: Collection[str]) -> Iterator[Fin
 def find_unmatched_selectors(
     template: Template, names: Collection[str], code: str, where: str
 ) -> Iterator[Finding]:
-    """A warning for each selector, or for all together, that matches no project of `names`.
+    """Yield a warning for each selector, or for all together, that matches no project.
 
-    A `!` that matches nothing is the dangerous one: it was to keep something out.
+    A `!` that matches nothing is dangerous: it does not exclude what it should.
     """
     each = zip(template.selectors, template.places, strict=True)
     idle = [

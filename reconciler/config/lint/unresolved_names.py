@@ -1,4 +1,4 @@
-"""Names that refer to nothing declared, where a declared one is nearly the same: a slip.
+"""Find names that refer to nothing declared, but resemble a declared name.
 
 Anything else may be live without being declared; that is for the plan to find out. People are never
 guessed at: nearly the same address may well be another person's.
@@ -40,10 +40,10 @@ MAX_COMPARED: Final = 50_000  # pairs of names in one run, so that the cost stay
 def find_near_misses(
     written: Iterable[ParsedDocument], built: Iterable[tuple[Resource, MappingNode, Kind]]
 ) -> Iterator[Finding]:
-    """Every reference that is a slip of a declared name.
+    """Yield every reference that is a likely typo of a declared name.
 
     Args:
-        written: every document, also what has errors: its name is declared all the same.
+        written: every document, even with errors: its name is declared nevertheless.
         built: resources with their documents.
 
     """
@@ -90,7 +90,7 @@ def _collect_names(written: Iterable[ParsedDocument]) -> Names:
 def _list_references(
     resource: Resource, metadata: MappingNode, kind: Kind
 ) -> Iterator[tuple[str, str, Path]]:
-    """Kind, name and path of everything that a document names, people left out."""
+    """Yield kind, name and path of every reference of a document, except people."""
     if kind.scope is not Scope.INSTANCE:
         yield "Organization", metadata["organization"], ("metadata", "organization")
     if "project" in metadata:

@@ -1,6 +1,6 @@
-"""Why a document was refused: every error in plain words, at its place, with what was meant.
+"""Explain why a document was refused: every error in plain words, at its place.
 
-Runs only for what `schema.accepts` refused, so that it may take its time.
+Runs only for documents that `validator.accepts` refused, so speed does not matter.
 """
 
 import json
@@ -38,7 +38,7 @@ _PROPERTIES: Final = re.compile(r"^(?:[!&]\S*\s+)+")  # a tag, an anchor
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """What is being explained."""
+    """The document that is explained."""
 
     name: str
     document: Any
@@ -47,7 +47,7 @@ class _Subject:
 
 
 def explain_errors(name: str, document: Any, place: Source, lines_of: Lines) -> list[Finding]:
-    """Every error of a document that its schema refuses; `place` is where it starts."""
+    """Return every error of a document that its schema refuses; `place` is its start."""
     errors = _load_validator(name).iter_errors(document)
     about = _Subject(name, document, place, lines_of)
     every = (finding for error in errors for finding in _explain_error(error, about))
@@ -66,7 +66,7 @@ def _load_validator(name: str) -> Any:
 
 
 def _explain_disagreement(name: str, document: Any, place: Source) -> Finding:
-    """The two validators disagree (`$` before a line end, for one): say what the quick one says."""
+    """Return the fast validator's error if the other has none (`$` before a line end, say)."""
     import jsonschema_rs  # noqa: PLC0415  only for what is refused
 
     try:
@@ -94,7 +94,7 @@ def _explain_error(error: Any, about: _Subject) -> Iterator[Finding]:
 
 
 def locate_key(document: Any, path: Sequence[str | int], place: Source) -> Source:
-    """Where the key of a path is written; the value, for an item of a list."""
+    """Return where the key of a path is written; for an item of a list, its value."""
     parent = document
     for step in path[:-1]:
         parent = parent[step]
@@ -111,7 +111,7 @@ def _format_field(path: Sequence[str | int]) -> str:
 
 
 def format_value(value: Any) -> str:
-    """A value as it would be written, cut short."""
+    """Return a value as it would be written, cut short."""
     if isinstance(value, Mapping):
         return "a mapping"
     if isinstance(value, list):
@@ -140,7 +140,7 @@ def _explain_unknown_fields(
 
 
 def _find_alias(key: str, known: Mapping[str, Any]) -> str | None:
-    """The field that the API, or a habit, calls by another name."""
+    """Return the field that the API, or a common alias, calls by this name."""
     for name, field in known.items():
         names = {field.get("x-api"), *field.get("x-also", ())} if field else ()
         if key in names:
@@ -149,7 +149,7 @@ def _find_alias(key: str, known: Mapping[str, Any]) -> str | None:
 
 
 def _find_section(key: str, path: tuple[str | int, ...], about: _Subject) -> str | None:
-    """`spec` or `metadata`, if the field belongs there and not here."""
+    """Return `spec` or `metadata`, if the field belongs there and not here."""
     if path not in {(), ("metadata",), ("spec",)}:
         return None
     homes = (part for part in ("metadata", "spec") if (part,) != path)
@@ -169,7 +169,7 @@ def _explain_missing(error: Any, path: Any, where: Source, about: _Subject) -> I
 
 
 def _format_placeholder(schema_: Mapping[str, Any], key: str) -> str:
-    """The value that a field always has, or a sign that there are many."""
+    """Return the only value of a field, or `…` if there are several."""
     about = schema_.get("properties", {}).get(key, {})
     allowed = about.get("enum", [about["const"]] if "const" in about else ())
     return str(allowed[0]) if len(allowed) == 1 else "…"
@@ -209,7 +209,7 @@ def _describe_value(value: Any) -> str:
 
 
 def _suggest_type(value: Any, types: Sequence[str], raw: str) -> tuple[str, str]:  # noqa: PLR0911  one line a slip
-    """Why a value of that type was read, and what to write instead."""
+    """Return why a value of that type was read, and what to write instead."""
     if value is None:
         return "", f"write {'`[]` for none' if 'array' in types else 'a value'}, or remove the key"
     if "string" in types and isinstance(value, (bool, int, float)):
@@ -248,7 +248,7 @@ def _explain_choice(error: Any, path: Any, where: Source, about: _Subject) -> It
         and not isinstance(error.instance, str)
         and "type" in error.schema
     ):
-        return  # its type is wrong: said already
+        return  # its type is wrong, which is reported already
     choices = _format_choices(allowed)
     meant = (
         closest_match(error.instance, (c for c in allowed if isinstance(c, str)))

@@ -1,4 +1,4 @@
-"""Fields of the kinds, as their schemas describe them: what `explain` tells about each."""
+"""Describe the fields of the kinds from their schemas, for `explain`."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -37,17 +37,17 @@ class Field:
 
     @property
     def description(self) -> str:
-        """What it means."""
+        """Return what the field means."""
         return str(self.node.get("description", ""))
 
     @property
     def type(self) -> str:
-        """`a list of text`, `true or false`, `one of member, admin, owner`."""
+        """Return `a list of text`, `true or false`, `one of member, admin, owner`."""
         return _describe_type(self.node)
 
     @property
     def limits(self) -> str:
-        """Bounds of its value, in words."""
+        """Return the bounds of its value, in words."""
         node = self.node.get("items", {}) if "items" in self.node else self.node
         found = [
             text.format(holder[word])
@@ -61,17 +61,17 @@ class Field:
 
     @property
     def default(self) -> Any:
-        """What holds if it is not written; ABSENT if nothing is known."""
+        """Return the value of a field that is not written; ABSENT if unknown."""
         return self.node.get("default", ABSENT)
 
     @property
     def examples(self) -> list[Any]:
-        """Values that it may have."""
+        """Return examples of its value."""
         return list(self.node.get("examples", ()))
 
 
 def find_field(text: str) -> Field:
-    """The field of `KIND.field.field`, or the kind itself; ConfigError names the nearest one.
+    """Return the field of `KIND.field.field`, or the kind itself; ConfigError if unknown.
 
     `spec.` may be left out. Lists are looked into: `filters.groups.variant`, as a plan prints
     it too, `filters.groups[0].variant`.
@@ -94,13 +94,13 @@ def find_field(text: str) -> Field:
 
 
 def list_fields(field: Field) -> Iterator[Field]:
-    """The fields of a field, in the order of the schema."""
+    """Yield the fields of a field, in the order of the schema."""
     for name in _list_properties(field.node):
         yield _find_child(field, name)
 
 
 def find_schema_part(kind: str, part: str) -> Mapping[str, Any]:
-    """The part of a kind's schema that describes `spec` or `metadata`."""
+    """Return the part of a kind's schema that describes `spec` or `metadata`."""
     return validator.find_schema(kind, part) or {}
 
 
@@ -110,11 +110,11 @@ def _find_kind(name: str) -> str:
         return found
     meant = closest_match(name, KINDS)
     fix = f'did you mean "{meant}"?' if meant else f"one of {', '.join(KINDS)}"
-    raise ConfigError(f'there is no kind "{name}"', state=_STATE, fix=fix)
+    raise ConfigError(f'unknown kind "{name}"', state=_STATE, fix=fix)
 
 
 def _list_properties(node: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The fields of an object, or of the items of a list."""
+    """Return the fields of an object, or of the items of a list."""
     while "properties" not in node and isinstance(node.get("items"), Mapping):
         node = node["items"]
     found: Mapping[str, Any] = node.get("properties", {})
@@ -156,7 +156,7 @@ def _make_unknown_field_error(field: Field, name: str, known: Mapping[str, Any])
 
 
 def _find_nested(field: Field, name: str) -> list[str]:
-    """Where a field of this name, or of this name of the API, is farther inside."""
+    """Return nested fields with this name, or this name in the API."""
     found, todo = [], list(list_fields(field))
     while todo:
         child = todo.pop(0)

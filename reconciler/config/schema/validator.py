@@ -1,4 +1,4 @@
-"""Schemas: found, compiled once, asked. This module accepts; `explain` says why not."""
+"""Load schemas, compile them once, and accept documents; `errors` explains refusals."""
 
 import json
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ class _Validator(Protocol):
 
 
 def build_file_name(name: str) -> str:
-    """File of a kind or of another schema: `FeatureFlag` -> `feature_flag.schema.json`."""
+    """Return the file of a schema: `FeatureFlag` -> `feature_flag.schema.json`."""
     words = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
     return f"{words.lstrip('_')}.schema.json"
 
 
 def read_text(name: str) -> str:
-    """A schema as it is shipped; `name` is a kind, or the stem of another schema."""
+    """Return a schema as it is shipped; `name` is a kind, or the stem of another schema."""
     for folder in FOLDERS:
         path = folder / build_file_name(name)
         if path.is_file():
@@ -39,7 +39,7 @@ def read_text(name: str) -> str:
 
 @cache
 def load_schema(name: str) -> dict[str, Any]:
-    """A schema as data; not to be changed."""
+    """Return a schema as data, which must not be changed."""
     schema: dict[str, Any] = json.loads(read_text(name))
     return schema
 
@@ -52,7 +52,7 @@ def _load_validator(name: str) -> _Validator:
 
 
 def accepts(name: str, value: Any) -> bool:
-    """Whether a document is as its schema wants it. Quick: 1 µs a document."""
+    """Return whether a document matches its schema. Takes 1 µs for a document."""
     try:
         return _load_validator(name).is_valid(value)
     except ValueError:  # nothing it can convert: `explain` will say what
@@ -60,7 +60,7 @@ def accepts(name: str, value: Any) -> bool:
 
 
 def find_schema(name: str, *path: str) -> Mapping[str, Any] | None:
-    """The part of a schema that describes a field: `at("Role", "spec", "members")`."""
+    """Return the part of a schema for a field: `find_schema("Role", "spec", "members")`."""
     node: Any = load_schema(name)
     for step in path:
         while "items" in node and "properties" not in node:
@@ -72,7 +72,7 @@ def find_schema(name: str, *path: str) -> Mapping[str, Any] | None:
 
 
 def find_natural_keys(name: str) -> Mapping[tuple[str, ...], str]:
-    """Lists whose items are named: path of the list -> the field that names an item."""
+    """Return path of a list -> the field that names its items, for lists of named items."""
     return _search_natural_keys(name)
 
 
@@ -91,7 +91,7 @@ def _search_natural_keys(name: str) -> Mapping[tuple[str, ...], str]:
 
 
 def build_union_schema() -> dict[str, Any]:
-    """A document is exactly one kind: `oneOf`, told apart by `kind`."""
+    """Return a schema for documents of any kind: `oneOf`, distinguished by `kind`."""
     definitions = {
         name: {key: value for key, value in load_schema(name).items() if key != "$schema"}
         for name in KINDS

@@ -1,4 +1,4 @@
-"""Any YAML text becomes values that know where they stand, or findings. The importer of PyYAML.
+"""Read any YAML text: values that know their position, or findings. Imports PyYAML.
 
 libyaml's events are turned into values here, and not by PyYAML: its composer dies by a signal on
 deeply nested text, expands alias bombs, keeps the last of two equal keys and reads YAML 1.1. Every
@@ -65,7 +65,7 @@ def read_documents(text: str, file: str, findings: list[Finding]) -> list[Docume
 
 
 def read_places(text: str, file: str) -> Sequence[Row]:
-    """Places of everything in a text, for `source.Places`."""
+    """Return the positions of everything in a text, for `source.Places`."""
     builder = _Builder(text, file, [])
     with suppress(RefusedError):
         builder.run()
@@ -134,7 +134,7 @@ class _Builder:
             self._refuse_tabs()
 
     def _refuse_tabs(self) -> None:
-        """Libyaml lets a tab indent lines between brackets; here it never does.
+        """Refuse tabs that indent lines, which libyaml accepts between brackets.
 
         Inside text of several lines a tab at the start of a line is text.
         """
@@ -249,7 +249,7 @@ class _Builder:
         return value
 
     def _new_key(self, event: Any) -> str | None:
-        """The text of a key that was not met before; None if its value is to be dropped."""
+        """Return the text of a key seen for the first time; None if it is refused."""
         key: str = event.value
         plain = event.style == ""
         if plain and key == "<<":
@@ -272,7 +272,7 @@ class _Builder:
         return key
 
     def _odd_key(self, event: Any, node: MappingNode) -> str | None:
-        """A key with a tag or an anchor, or one that is there already."""
+        """Check a key with a tag or an anchor, or a duplicate one."""
         key: str = event.value
         if event.tag is not None or event.anchor is not None:
             self._named(event, key, 1)
@@ -318,7 +318,7 @@ class _Builder:
         return anchor.value
 
     def _check_depth(self, root: Any, mark: Any) -> None:
-        """Aliases may put one deep value into another: nothing is deeper than the limit."""
+        """Raise RefusedError if aliases nest values deeper than the limit."""
         level = [root]
         for _ in range(MAX_DEPTH + 1):
             level = [
@@ -361,7 +361,7 @@ class _Builder:
         return self._stop(event, "R011", message, fix)
 
     def _syntax(self, trouble: yaml.YAMLError) -> Finding:
-        """A libyaml error in our words, at the place where a person has to look."""
+        """Return a libyaml error in plain words, at the position to correct."""
         problem = str(getattr(trouble, "problem", None) or trouble).splitlines()[0]
         context = getattr(trouble, "context", None) or ""
         mark: Any = getattr(trouble, "problem_mark", None)

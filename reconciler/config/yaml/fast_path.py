@@ -1,8 +1,8 @@
-"""YAML as most people write it, read by lines: five times as quick as by libyaml's events.
+"""Read YAML as most people write it, line by line: five times as fast as libyaml's events.
 
 Mappings and lists in block style, lists and mappings of one line in brackets, text of one line or
-more, comments. All else, and whatever is wrong, is left to `yaml_events`: `read` answers None for
-the whole file then. What it does answer is what `yaml_events` would have answered.
+more, comments. Everything else, and every error, is left to `events`: the result is None for
+the whole file then. Any other result equals that of `events`.
 """
 
 import re
@@ -49,11 +49,11 @@ _shapes: Final = ShapeCache()
 
 
 class _NotSimple(Exception):  # noqa: N818  never leaves this module
-    """Something that is not read here, or is wrong."""
+    """The text is not simple, or has an error."""
 
 
 def read_documents(text: str, places: Places) -> list[Document] | None:
-    """Every document of a file; None if only `yaml_events` can tell what it says."""
+    """Return every document of a file; None if it needs `events`."""
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     text = f"\n{text}" if text.endswith("\n") else f"\n{text}\n"
@@ -76,7 +76,7 @@ def read_documents(text: str, places: Places) -> list[Document] | None:
 
 
 def _split_documents(text: str) -> Iterator[str]:
-    """The text of each document, from the rest of the line of its `---`, with all line ends.
+    """Yield the text of each document, from the rest of the line of its `---`.
 
     `text` starts and ends with a line end that stands for none.
     """
@@ -98,7 +98,7 @@ def _check_length(text: str) -> str:
 
 
 def _find_first_line(rows: Sequence[_Line]) -> int | None:
-    """The first line of a document that is not empty."""
+    """Return the first line of a document that is not empty."""
     for at, (begin, rest) in enumerate(rows):
         column, _, dash, key = _begins[begin] if begin in _begins else _parse_beginning(begin)
         if key is not None or dash or (rest and rest[0] != "#"):
@@ -118,7 +118,7 @@ class _Reader:
         self.number = 0
 
     def piece(self, text: str) -> tuple[int, int, MappingNode | None]:
-        """The document of a piece, if there is one: its first line, all lines, and what it is."""
+        """Return first line, number of lines and value of a piece; None without a document."""
         start = 1 if text[0] == "\n" else 0  # the rest of the line of a `---`
         for number, known in enumerate(_shapes.known):
             if found := known.pattern.fullmatch(text, start):
@@ -137,7 +137,7 @@ class _Reader:
         return first, len(rows), value
 
     def shaped(self, known: TextShape, found: re.Match[str]) -> MappingNode | None:
-        """A document of a known shape; None if one of its values is more than a value."""
+        """Return a document of a known shape; None if a value is not simple."""
         scalars, before = _scalars, self.number
         root = self.mapping()
         nodes: list[Any] = [root]
@@ -171,7 +171,7 @@ class _Reader:
             _shapes.learn(build_shape(rows, _Reader(self.places).document(example)))
 
     def document(self, rows: Sequence[_Line]) -> MappingNode:  # noqa: C901, PLR0912  calls cost
-        """The mapping that lines are, the first of them one with a key. The hot loop."""
+        """Return the mapping of lines, of which the first has a key. The hot loop."""
         begins, scalars = _begins, _scalars
         root = self.mapping()
         node: Any = root
@@ -221,21 +221,21 @@ class _Reader:
         return root
 
     def mapping(self, values: Any = ()) -> MappingNode:
-        """A mapping of these values, as the next container of the file."""
+        """Return a mapping of these values, as the next container of the file."""
         node = MappingNode(values)
         node.places, node.number = self.places, self.number
         self.number += 1
         return node
 
     def sequence(self, values: Sequence[Any] = ()) -> SequenceNode:
-        """The same for a list."""
+        """Return a list of these values, as the next container of the file."""
         node = SequenceNode(values)
         node.places, node.number = self.places, self.number
         self.number += 1
         return node
 
     def value(self, written: str) -> Any:
-        """What the rest of a line stands for."""
+        """Return the value of the rest of a line."""
         if written[:1] not in {"[", "{"}:
             return _parse_scalar(written)
         flat = _brackets[written] if written in _brackets else _read_flat(written)
@@ -247,7 +247,7 @@ class _Reader:
         return value
 
     def brackets(self, text: str, at: int, depth: int) -> tuple[Any, int]:
-        """What stands between the bracket at an offset and its partner; the offset behind that."""
+        """Return the value of the brackets at an offset, and the offset after them."""
         if depth >= MAX_BRACKETS:
             raise _NotSimple
         is_map = text[at] == "{"
@@ -287,7 +287,7 @@ def _match_token(text: str, at: int) -> re.Match[str]:
 
 
 def _read_key(text: str, at: int) -> tuple[str, int]:
-    """The key at an offset, and the offset behind its colon."""
+    """Return the key at an offset, and the offset after its colon."""
     found = _match_token(text, at)
     if not found[2]:
         raise _NotSimple
@@ -295,7 +295,7 @@ def _read_key(text: str, at: int) -> tuple[str, int]:
 
 
 def _read_flat(written: str) -> Any:
-    """Values of a list or mapping of plain texts; None if it is no such thing."""
+    """Return the values of a list or mapping of scalars; None for anything else."""
     if _SIMPLE.fullmatch(written) is None:
         return None
     inside = written[1:-1].split(",") if written[1:-1].strip(" ") else ()
@@ -323,7 +323,7 @@ def _read_flat(written: str) -> Any:
 
 
 def _parse_beginning(written: str) -> _Begin:
-    """What a line begins with: column, dash and key."""
+    """Return what a line begins with: column, dash and key."""
     if (found := _BEGIN.fullmatch(written)) is None:
         raise _NotSimple  # cannot be: `_LINE` has cut it out
     indent, dash, word = found.groups(default="")
@@ -338,7 +338,7 @@ def _parse_beginning(written: str) -> _Begin:
 
 
 def _unquote_key(word: str) -> str:
-    """The text of a key as it is written."""
+    """Return the text of a key as it is written."""
     if word in _keys:
         return _keys[word]
     key = word[1:-1] if word[0] in "\"'" else word
@@ -348,7 +348,7 @@ def _unquote_key(word: str) -> str:
 
 
 def _parse_scalar(written: str) -> Any:
-    """Text, a number, true, false or null, and maybe a comment behind it."""
+    """Return the value of a scalar, which may have a comment after it."""
     if written[:1] in {'"', "'"}:
         found = _QUOTED.fullmatch(written)
         if found is None:
@@ -368,7 +368,7 @@ def _parse_scalar(written: str) -> Any:
 
 
 def _parse_plain(written: str) -> str:
-    """Text without quotes."""
+    """Return text without quotes."""
     text = written.rstrip(" ")
     if _PLAIN.fullmatch(text) is None:
         raise _NotSimple
@@ -376,7 +376,7 @@ def _parse_plain(written: str) -> str:
 
 
 def _join_lines(rows: Sequence[_Line], at: int, column: int) -> tuple[str, int]:
-    """The text that line `at` goes on with, and the number of the line after it."""
+    """Return the text that continues on line `at`, and the number of the line after it."""
     words = [_parse_plain(rows[at - 1][1])]
     while at < len(rows):
         begin, rest = rows[at]

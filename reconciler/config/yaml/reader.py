@@ -1,6 +1,6 @@
-"""YAML files become documents of values that know where they stand.
+"""Read YAML files: documents of values that know their position.
 
-What is written as most people write it is read by `quick_reader`, all else by `yaml_events`; both
+Simple files are read by `fast_path`, all others by `events`; both
 give the same values. Scalars follow the core schema of YAML 1.2, except that digits with a leading
 zero, `_` or `:` are never numbers.
 """
@@ -33,7 +33,7 @@ def read_documents(data: bytes, file: str, findings: list[Finding]) -> list[Docu
 
 
 def _read_places(data: bytes, file: str) -> Sequence[Row]:
-    """Places of everything in a file that `quick_reader` has read."""
+    """Return the positions of everything in a file that `fast_path` has read."""
     from reconciler.config.yaml import events  # noqa: PLC0415  PyYAML: most files do without
 
     return events.read_places(decode_text(data, file), file)

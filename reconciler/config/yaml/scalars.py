@@ -1,4 +1,4 @@
-"""What a plain scalar stands for: the core schema of YAML 1.2, with fewer numbers.
+"""Resolve plain scalars: the core schema of YAML 1.2, with fewer numbers.
 
 Digits with a leading zero, `_` or `:` are never numbers: `no`, `on`, `010`, `12:30`, `1_000` and
 dates are text.
@@ -25,7 +25,7 @@ _NOT_FINITE: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
 def resolve_scalar(raw: str) -> Any:
-    """Value of a plain scalar; ValueError with the reason if it is no value at all."""
+    """Return the value of a plain scalar; ValueError with the reason if it has none."""
     if raw in _WORDS:
         return _WORDS[raw]
     if raw[0].isalpha():
@@ -44,5 +44,5 @@ def resolve_scalar(raw: str) -> Any:
             raise ValueError(f"a number of {len(raw):,} digits")
         return int(raw, 0)
     if _NOT_FINITE.fullmatch(raw):
-        raise ValueError(f"{raw} is no number that can be sent")
+        raise ValueError(f"{raw} is not a number that can be sent")
     return raw

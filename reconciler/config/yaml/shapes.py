@@ -1,4 +1,4 @@
-"""Documents with the same keys at the same places: learn their shape, then read twice as fast.
+"""Learn the shape of documents with the same keys, to read them twice as fast.
 
 Files of many resources repeat a few shapes. A shape is a pattern of everything in a document but
 its values, and the steps that put the values in their places.
@@ -39,7 +39,7 @@ class TextShape(NamedTuple):
 
 
 def build_shape(rows: Sequence[_Line], example: dict[str, Any]) -> TextShape:
-    """The shape of a document.
+    """Return the shape of a document.
 
     Args:
         rows: its lines, each with a key or a dash.
@@ -54,7 +54,7 @@ _REST: Final = r"([^ #\n].*+)"
 
 
 def _list_steps(example: dict[str, Any]) -> Iterator[ShapeStep]:
-    """Containers are numbered in the order they begin, which is that of the text."""
+    """Yield the steps; containers are numbered in the order in which they begin."""
     number = 1
     todo: list[tuple[int, Iterator[tuple[str | None, Any]]]] = [(0, iter(example.items()))]
     while todo:
@@ -76,7 +76,7 @@ def _list_steps(example: dict[str, Any]) -> Iterator[ShapeStep]:
 
 
 class ShapeCache:
-    """The shapes that were met most lately, and how often others were met."""
+    """The shapes that were used most recently, and how often others occurred."""
 
     def __init__(self) -> None:
         self.known: list[TextShape] = []
@@ -84,11 +84,11 @@ class ShapeCache:
         self._learnt = 0
 
     def prefer(self, number: int) -> None:
-        """Try a shape first from now on: documents of one shape mostly stand together."""
+        """Try a shape first from now on: documents of one shape mostly follow each other."""
         self.known.insert(0, self.known.pop(number))
 
     def is_worth(self, beginnings: tuple[str, ...]) -> bool:
-        """Whether documents with lines that begin so have been met often enough by now."""
+        """Return whether documents with these line beginnings are frequent enough."""
         if self._learnt >= MAX_LEARNT or len(beginnings) > MAX_LINES:
             return False
         if len(self._seen) >= MAX_SEEN:
@@ -98,7 +98,7 @@ class ShapeCache:
         return times == LEARNT_AFTER
 
     def learn(self, new: TextShape) -> None:
-        """Remember a shape; the one that was not met for longest is forgotten."""
+        """Remember a shape, and forget the one that was not used for longest."""
         self._learnt += 1
         self.known.insert(0, new)
         del self.known[MAX_SHAPES:]

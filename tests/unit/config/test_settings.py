@@ -129,7 +129,7 @@ def test_an_unknown_target_lists_those_there_are(folder):
     with pytest.raises(UsageError) as caught:
         load(folder).target("prodution")
 
-    assert caught.value.what == 'there is no target "prodution"'
+    assert caught.value.what == 'unknown target "prodution"'
     assert caught.value.why == "there are: production, staging"
     assert caught.value.fix == 'did you mean "production"?'
 

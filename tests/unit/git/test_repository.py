@@ -71,7 +71,7 @@ def test_errors_of_a_commit_have_places_and_lines(repository, shown):
         load(repository, "HEAD")
 
     assert shown(caught.value.findings).splitlines()[:2] == [
-        'R003 a.yaml:1:7: there is no kind "Rolle"',
+        'R003 a.yaml:1:7: unknown kind "Rolle"',
         "| kind: Rolle",
     ]
 

@@ -29,7 +29,7 @@ fix: remove one of the two""",
     "R003": (
         "kind: Rolle\nmetadata: {organization: acme, name: A}\n",
         """\
-R003 a.yaml:1:7: there is no kind "Rolle"
+R003 a.yaml:1:7: unknown kind "Rolle"
 | kind: Rolle
 |       ^^^^^
 fix: did you mean "Role"?""",
@@ -194,7 +194,7 @@ fix: type the name again""",
     "R013": (
         'kind: FeatureFlag\nmetadata: {organization: acme, projects: ["!Web"], key: a}\n',
         """\
-R013 a.yaml:2:42: `projects` leaves out, but picks nothing
+R013 a.yaml:2:42: `projects` only excludes, and includes nothing
 | metadata: {organization: acme, projects: ["!Web"], key: a}
 |                                          ^^^^^^^^
 fix: put "*" first""",
@@ -219,8 +219,8 @@ metadata: {organization: acme, name: B, lifecycle: {renamed_from: A}}
 R015 a.yaml:1:1: renamed into each other: A → B → A
 | kind: Role
 | ^^^^
-why: each would have to be there before the other
-fix: break the circle""",
+why: each needs the other to exist first
+fix: break the cycle""",
     ),
     "R016": (
         """\

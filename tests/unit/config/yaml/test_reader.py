@@ -123,7 +123,7 @@ WRONG = {
     "key that is a mapping": ("? {a: b}\n: 1\n", "R011", 1, 3, "a key has to be text"),
     "key that is an alias": ("a: &x b\n*x : 1\n", "R011", 2, 1, "a key has to be text"),
     "cycle": ("a: &x [*x]\n", "R009", 1, 8, "`*x` contains itself"),
-    "infinity": ("a: .inf\n", "R005", 1, 4, ".inf is no number that can be sent"),
+    "infinity": ("a: .inf\n", "R005", 1, 4, ".inf is not a number that can be sent"),
     "surrogate escape": ('a: "\\ud800"\n', "R001", 1, 7, "not YAML: found invalid Unicode character escape code"),
 }  # fmt: skip
 
