@@ -32,18 +32,18 @@ def is_relevant(loaded: Loaded) -> bool:
 
 def read_journals(runs: Path, target: str) -> Unkept:
     """Return what the newest journals of a target say; later runs win."""
-    found: dict[tuple[str, str], tuple[Any, Any]] = {}
+    dropped: dict[tuple[str, str], tuple[Any, Any]] = {}
     try:
         paths = sorted(runs.glob("*.jsonl"))[-_RUNS:]
     except OSError:
-        return found
+        return dropped
     for path in paths:
         for row in _read_rows(path, target):
-            found[str(row.get("address")), str(row.get("field"))] = (
+            dropped[str(row.get("address")), str(row.get("field"))] = (
                 row.get("value"),
                 row.get("version"),
             )
-    return found
+    return dropped
 
 
 def _read_rows(path: Path, target: str) -> Iterator[Mapping[str, Any]]:

@@ -65,9 +65,13 @@ class Lineage:
     @cached_property
     def root(self) -> Path | None:
         """Return the repository of the paths, if there is one with a commit."""
-        here = self.cwd / self.paths[0] if self.paths else self.cwd
-        found = repository.find_root(here)
-        return found if found is not None and repository.read_head(found) is not None else None
+        first_path = self.cwd / self.paths[0] if self.paths else self.cwd
+        repository_root = repository.find_root(first_path)
+        return (
+            repository_root
+            if repository_root is not None and repository.read_head(repository_root) is not None
+            else None
+        )
 
     @cached_property
     def tree(self) -> CommitTree:
@@ -87,11 +91,11 @@ class Lineage:
     @cached_property
     def nodes(self) -> Mapping[str, _Node]:
         """Return the commits that touched the paths, children before parents, not by date."""
-        asked = ["rev-list", "--topo-order", "--parents", "--timestamp", f"-n{COMMITS}", "HEAD"]
+        arguments = ["rev-list", "--topo-order", "--parents", "--timestamp", f"-n{COMMITS}", "HEAD"]
         only = ["--", *(path or "." for path in self.inside)]
-        rows = process.read_output([*asked, *only], self.tree.root).decode("ascii", "replace")
-        words = (row.split() for row in rows.splitlines())
-        return {row[1]: _Node(row[1], int(row[0]), tuple(row[2:])) for row in words}
+        output = process.read_output([*arguments, *only], self.tree.root).decode("ascii", "replace")
+        words = (line.split() for line in output.splitlines())
+        return {line[1]: _Node(line[1], int(line[0]), tuple(line[2:])) for line in words}
 
     @cached_property
     def line(self) -> tuple[Moment, ...]:
@@ -100,13 +104,13 @@ class Lineage:
         A commit was made before those that follow it, whatever its date says: a date in the future
         would place it after everything else.
         """
-        found: list[Moment] = []
+        moments: list[Moment] = []
         node = next(iter(self.nodes.values()), None)
         while node is not None:
-            at = min(node.at, found[-1].at) if found else node.at
-            found.append(Moment(node.id, at, node.at))
+            at = min(node.at, moments[-1].at) if moments else node.at
+            moments.append(Moment(node.id, at, node.at))
             node = self.nodes.get(node.parents[0]) if node.parents else None
-        return tuple(found)
+        return tuple(moments)
 
     def since(self, base: str) -> frozenset[str]:
         """Return the commits that HEAD has in its history and `base` has not."""
@@ -115,8 +119,8 @@ class Lineage:
 
     def has_moved(self, path: str, base: str) -> bool:
         """Return whether a file is another one at HEAD than at the base."""
-        asked = ["diff-tree", "--quiet", base, "HEAD", "--", path]
-        return process.run_offline(asked, self.tree.root).returncode == 1
+        arguments = ["diff-tree", "--quiet", base, "HEAD", "--", path]
+        return process.run_offline(arguments, self.tree.root).returncode == 1
 
     def document(
         self, address: Address, names: Sequence[str], projects: Projects
@@ -151,17 +155,17 @@ class DocumentHistory:
 
     def states(self) -> Iterator[tuple[Moment, Spec | None]]:
         """Yield what each readable commit of the first-parent line said, newest first."""
-        before: str | None = None
+        child: str | None = None
         for moment in self.lineage.line:
-            self._reach(moment.commit, before)
-            before = moment.commit
+            self._reach(moment.commit, child)
+            child = moment.commit
             if self._declared(moment.commit) is not _BROKEN:
                 yield moment, self.state(moment.commit)
 
     def state(self, commit: str) -> Spec | None:
         """Return what a commit that was reached said; None if the document was not declared."""
-        found = self._resource(self._declared(commit))
-        return None if found is None or found.lifecycle.absent else found.spec
+        resource = self._resource(self._declared(commit))
+        return None if resource is None or resource.lifecycle.absent else resource.spec
 
     def blame(self, commit: str, holds: Holds) -> str | None:
         """Return the commit that made a value what it is; None if that cannot be known.
@@ -176,7 +180,9 @@ class DocumentHistory:
                 self._reach(parent, commit)
                 if self._declared(parent) is _BROKEN:
                     return None
-            earlier = [one for one in nodes[commit].parents if holds(self.state(one))]
+            earlier = [
+                parent_id for parent_id in nodes[commit].parents if holds(self.state(parent_id))
+            ]
             if not earlier:
                 cut = not nodes[commit].parents and self.lineage.is_shallow
                 return None if cut or self._came(commit, holds) else commit
@@ -187,18 +193,20 @@ class DocumentHistory:
 
         Then the commit that moved it did not write it, and its real author is not searched.
         """
-        if any(self.state(one) is not None for one in self.lineage.nodes[commit].parents):
+        if any(
+            self.state(parent_id) is not None for parent_id in self.lineage.nodes[commit].parents
+        ):
             return False
         root = self.lineage.tree.root
-        asked = ["rev-parse", "--verify", "--quiet", f"{commit}^"]
-        parent = process.run_offline(asked, root).stdout.decode("ascii", "replace").strip()
+        arguments = ["rev-parse", "--verify", "--quiet", f"{commit}^"]
+        parent = process.run_offline(arguments, root).stdout.decode("ascii", "replace").strip()
         if not parent:
             return False
         moved = read_commit(commit, parent, root, [""]).changed
-        files = {path: self.blobs.kept(before) for path, (before, _) in moved.items()}
-        there = self._load({path: text for path, text in files.items() if text}, (root,), ())
-        found = self._resource(there)
-        return found is not None and holds(found.spec)
+        files = {path: self.blobs.kept(blob) for path, (blob, _) in moved.items()}
+        declared = self._load({path: text for path, text in files.items() if text}, (root,), ())
+        resource = self._resource(declared)
+        return resource is not None and holds(resource.spec)
 
     def _reach(self, commit: str, child: str | None) -> None:
         """Find the files of a commit that matter, from those of the one after it."""
@@ -209,39 +217,39 @@ class DocumentHistory:
             return
         root, inside = self.lineage.tree.root, self.lineage.inside
         files = dict(self._files[child])
-        for path, (before, _) in read_commit(child, commit, root, inside).changed.items():
+        for path, (blob, _) in read_commit(child, commit, root, inside).changed.items():
             files.pop(path, None)
-            if self.blobs.kept(before):
-                files[path] = before
+            if self.blobs.kept(blob):
+                files[path] = blob
         self._files[commit] = files
 
     def _newest(self) -> dict[str, str]:
         """Return the files at HEAD that contain one of the names, or could, with escapes."""
         tree, inside = self.lineage.tree, self.lineage.inside
         words = [word for name in (*self.names, "\\") for word in ("-e", name)]
-        asked = ["grep", "-l", "-z", "-a", "-F", "--full-name", *words, tree.commit, "--"]
-        done = process.run_offline([*asked, *(path or "." for path in inside)], tree.root)
-        found = {
-            row.decode("utf-8", "backslashreplace").partition(":")[2]
-            for row in done.stdout.split(b"\0")
+        arguments = ["grep", "-l", "-z", "-a", "-F", "--full-name", *words, tree.commit, "--"]
+        result = process.run_offline([*arguments, *(path or "." for path in inside)], tree.root)
+        matching = {
+            entry.decode("utf-8", "backslashreplace").partition(":")[2]
+            for entry in result.stdout.split(b"\0")
         }
         return {
-            one.path: one.oid
+            blob.path: blob.oid
             for path in dict.fromkeys(inside)
-            for one in list_objects(tree.root, tree.commit, path, sizes=False)
-            if one.path in found
-            and one.mode in _PLAIN
-            and (one.path == path or (is_within(path, one.path) and is_wanted(one.path, path)))
-            and self.blobs.kept(one.oid)
+            for blob in list_objects(tree.root, tree.commit, path, sizes=False)
+            if blob.path in matching
+            and blob.mode in _PLAIN
+            and (blob.path == path or (is_within(path, blob.path) and is_wanted(blob.path, path)))
+            and self.blobs.kept(blob.oid)
         }
 
     def _declared(self, commit: str) -> Declared:
         files = self._files[commit]
-        known = frozenset(files.items())
-        if known not in self._read:
+        key = frozenset(files.items())
+        if key not in self._read:
             texts = {path: self.blobs.kept(oid) for path, oid in files.items()}
-            self._read[known] = self._load(texts, self.lineage.paths, self.lineage.overlays)
-        return self._read[known]
+            self._read[key] = self._load(texts, self.lineage.paths, self.lineage.overlays)
+        return self._read[key]
 
     def _load(
         self, files: Mapping[str, bytes], paths: Sequence[Path], overlays: Sequence[Path]
@@ -258,7 +266,7 @@ class DocumentHistory:
         scope = self.address.parts[:-1]
         for name in self.names:
             address = Address(self.address.kind, (*scope, name))
-            for one in (address, fold(address)):
-                if (found := declared.resources.get(one)) is not None:
-                    return found
+            for spelling in (address, fold(address)):
+                if (resource := declared.resources.get(spelling)) is not None:
+                    return resource
         return None

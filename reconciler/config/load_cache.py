@@ -20,9 +20,9 @@ class LoadCache:
     built: Sequence[Built] = ()  # everything that was built
     _by_node: dict[int, Built] = field(default_factory=dict)
 
-    def keep(self, file: str, data: bytes, found: Sequence[Document]) -> None:
+    def keep(self, file: str, data: bytes, documents: Sequence[Document]) -> None:
         """Keep a file without a finding."""
-        self.texts[file], self._documents[file] = data, found
+        self.texts[file], self._documents[file] = data, documents
 
     def documents(self, file: str, data: bytes) -> Sequence[Document] | None:
         """Return the documents of a file that had the same name and the same bytes."""
@@ -31,12 +31,12 @@ class LoadCache:
     def resource(self, node: MappingNode) -> Resource | None:
         """Return the resource of a document from `documents`; None if it is not known."""
         if self.built and not self._by_node:
-            plain = (one for one in self.built if "projects" not in one[1]["metadata"])
-            self._by_node = {id(one[1]): one for one in plain}  # `built` keeps them alive
-        found = self._by_node.get(id(node))
-        return found[0] if found is not None else None
+            plain = (built for built in self.built if "projects" not in built[1]["metadata"])
+            self._by_node = {id(built[1]): built for built in plain}  # `built` keeps them alive
+        entry = self._by_node.get(id(node))
+        return entry[0] if entry is not None else None
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Clear everything, if nothing loads the same files again."""
         self.built = ()
         for kept in (self.texts, self._documents, self._by_node):

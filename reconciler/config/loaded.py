@@ -18,7 +18,7 @@ class Loaded:
     templates: tuple[Template, ...] = ()
     silences: Silences = field(default_factory=Silences, compare=False, repr=False)
     blobs: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)  # by file
-    draft: LoadCache = field(default_factory=LoadCache, compare=False, repr=False)
+    cache: LoadCache = field(default_factory=LoadCache, compare=False, repr=False)
 
     @property
     def organizations(self) -> tuple[str, ...]:

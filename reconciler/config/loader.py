@@ -84,7 +84,7 @@ def load_files(
     """
     source = WorkingTree(Path.cwd(), anchor) if tree is None else tree
     with _pause_garbage_collection():
-        earlier = like.draft if like is not None else LoadCache()
+        earlier = like.cache if like is not None else LoadCache()
         return _Loader(source, tuple(overlays), earlier, warn).run(paths)
 
 
@@ -123,7 +123,7 @@ class _Loader:
     overlays: tuple[Path, ...]
     earlier: LoadCache
     warn: bool
-    draft: LoadCache = field(default_factory=LoadCache)
+    cache: LoadCache = field(default_factory=LoadCache)
     findings: list[Finding] = field(default_factory=list)
     texts: dict[str, bytes] = field(default_factory=dict)
     split: dict[str, list[str]] = field(default_factory=dict)
@@ -138,41 +138,41 @@ class _Loader:
         base: dict[Identity, ParsedDocument] = {}
         for written in self._read(paths):
             self._add(base, written)
-        done: dict[Identity, set[str]] = {}
+        overlaid: dict[Identity, set[str]] = {}
         if self.overlays:
             for identity in base:
                 self._remember_template(identity)
         for path in self.overlays:
-            self._merge(base, self._read((path,)), done)
-        resources, found = self._build(base, done)
+            self._merge(base, self._read((path,)), overlaid)
+        resources, templates = self._build(base, overlaid)
         silences = lint_silences.collect_silences(
             {i: w.document for i, w in base.items()}, self.places
         )
         if isinstance(self.tree, CommitTree):
             self.findings = [_soften_past_error(finding) for finding in self.findings]
-        said = list(silences.keep(self.findings))
-        refused = any(finding.severity is Severity.ERROR for finding in said)
+        findings = list(silences.keep(self.findings))
+        refused = any(finding.severity is Severity.ERROR for finding in findings)
         if not refused:
-            said.extend(silences.unused(live=False))
-        said = [excerpts.attach_excerpt(finding, self._lines) for finding in said]
+            findings.extend(silences.unused(live=False))
+        findings = [excerpts.attach_excerpt(finding, self._lines) for finding in findings]
         if refused:
-            raise make_config_error(said)
-        said.sort(key=lambda finding: finding.sort_key)
-        declared = Declared(resources, self.tree.origin, tuple(said))
+            raise make_config_error(findings)
+        findings.sort(key=lambda finding: finding.sort_key)
+        declared = Declared(resources, self.tree.origin, tuple(findings))
         blobs = {name: compute_blob_id(data) for name, data in self.texts.items()}
-        return Loaded(declared, tuple(found), silences, blobs, self.draft)
+        return Loaded(declared, tuple(templates), silences, blobs, self.cache)
 
     def _read(self, paths: Iterable[Path]) -> Iterator[ParsedDocument]:
         """Yield every document with a known kind, of every file."""
         for path in paths:
-            found = False
+            has_files = False
             try:
                 for display, read in self.tree.walk(path, self._others(path)):
-                    found = True
+                    has_files = True
                     yield from self._file(display, read)
-                if not found and not self.tree.may_lack_paths:
-                    where = self.tree.show_path(path)
-                    raise make_refusal(where, "no YAML file in this folder", fix="check the path")
+                if not has_files and not self.tree.may_lack_paths:
+                    folder = self.tree.show_path(path)
+                    raise make_refusal(folder, "no YAML file in this folder", fix="check the path")
             except RefusedError as problem:
                 self.cut_short = True
                 self.findings.append(problem.finding)
@@ -210,18 +210,18 @@ class _Loader:
 
     def _documents(self, display: str, data: bytes) -> Sequence[Document]:
         """Return the documents of a file, from the cache if the file has not changed."""
-        before = len(self.findings)
-        found = self.earlier.documents(display, data)
-        if found is None:
-            found = reader.read_documents(data, display, self.findings)
-        if not found and len(self.findings) == before:
+        count = len(self.findings)
+        documents = self.earlier.documents(display, data)
+        if documents is None:
+            documents = reader.read_documents(data, display, self.findings)
+        if not documents and len(self.findings) == count:
             fix = "remove the file, or write a document into it"
             self.findings.append(make_refusal(display, "no document in this file", fix=fix).finding)
-        if len(self.findings) > before:
+        if len(self.findings) > count:
             self.cut_short = True
         else:
-            self.draft.keep(display, data, found)
-        return found
+            self.cache.keep(display, data, documents)
+        return documents
 
     def _add(self, into: dict[Identity, ParsedDocument], written: ParsedDocument) -> None:
         identity = build.identify(written)
@@ -246,14 +246,14 @@ class _Loader:
         self,
         base: dict[Identity, ParsedDocument],
         over: Iterable[ParsedDocument],
-        done: dict[Identity, set[str]],
+        overlaid: dict[Identity, set[str]],
     ) -> None:
         layer: dict[Identity, ParsedDocument] = {}
         for written in over:
             self._add(layer, written)
         for identity, written in sorted(layer.items(), key=_is_single):  # what is for many first
             below = base.get(identity)
-            document = below.document if below else self._from_template(identity, base, done)
+            document = below.document if below else self._from_template(identity, base, overlaid)
             if document is None:
                 base[identity] = written
                 self._remember_template(identity)
@@ -263,7 +263,7 @@ class _Loader:
                 )
                 source = below.source if below else written.source
                 base[identity] = ParsedDocument(written.kind, merged, source)
-            for project in done.get(identity, ()):
+            for project in overlaid.get(identity, ()):
                 self._merge_one(base, identity, written, project)
 
     def _merge_one(
@@ -275,17 +275,20 @@ class _Loader:
     ) -> None:
         """Put an overlay of many over what an earlier overlay made of it for one project."""
         identity = (many[0], many[1], project, many[3])
-        one = base[identity]
+        written = base[identity]
         document = documents_overlays.remove_field(over.document, "metadata", "projects")
         base[identity] = replace(
-            one, document=documents_overlays.merge_documents(one.kind.name, one.document, document)
+            written,
+            document=documents_overlays.merge_documents(
+                written.kind.name, written.document, document
+            ),
         )
 
     def _from_template(
         self,
         identity: Identity,
         base: Mapping[Identity, ParsedDocument],
-        done: dict[Identity, set[str]],
+        overlaid: dict[Identity, set[str]],
     ) -> MappingNode | None:
         """Return the document that a template would put into the project of an overlay."""
         kind, organization, project, name = identity
@@ -293,7 +296,7 @@ class _Loader:
             return None
         for other in self.by_name.get((kind, organization, name), ()):
             if is_selected(other[2], project):
-                done.setdefault(other, set()).add(project)
+                overlaid.setdefault(other, set()).add(project)
                 return documents_overlays.remove_field(base[other].document, "metadata", "projects")
         return None
 
@@ -303,10 +306,10 @@ class _Loader:
             self.by_name.setdefault((kind, organization, name), []).append(identity)
 
     def _build(
-        self, base: Mapping[Identity, ParsedDocument], done: Mapping[Identity, set[str]]
+        self, base: Mapping[Identity, ParsedDocument], overlaid: Mapping[Identity, set[str]]
     ) -> tuple[dict[Address, Resource], list[Template]]:
         resources: dict[Address, Resource] = {}
-        found: list[Template] = []
+        templates: list[Template] = []
         built_from: list[confusable_names.Built] = []
         for identity, written in base.items():
             built: Resource | Template | None = self.earlier.resource(written.document)
@@ -316,23 +319,27 @@ class _Loader:
                 built = build.build_resource(written, self.findings)
                 self.findings.extend(build.check_lifecycle(written))
             if isinstance(built, Template):
-                found.append(replace(built, done=frozenset(done.get(identity, ()))))
+                templates.append(replace(built, done=frozenset(overlaid.get(identity, ()))))
                 built_from.append((built.resource, written.document, written.kind))
             elif built is not None:
                 resources[built.address] = built
                 built_from.append((built, written.document, written.kind))
         self._doubts(resource for resource, _, _ in built_from)
         self.findings.extend(confusable_names.check_names(built_from))
-        self.findings.extend(template_checks.check_templates(resources, found))
+        self.findings.extend(template_checks.check_templates(resources, templates))
         if self.warn:
-            many = (one.resource for one in found)
-            self.findings.extend(unresolved_names.find_ids_in_templates(many, resources))
+            template_resources = (template.resource for template in templates)
+            self.findings.extend(
+                unresolved_names.find_ids_in_templates(template_resources, resources)
+            )
         self.findings.extend(cycles.find_cycles(resources))
-        self.findings.extend(rename_conflicts.find_rename_conflicts(resources, found, built_from))
+        self.findings.extend(
+            rename_conflicts.find_rename_conflicts(resources, templates, built_from)
+        )
         if not self.cut_short:
             self.findings.extend(unresolved_names.find_near_misses(base.values(), built_from))
-        self.draft.built = built_from
-        return resources, found
+        self.cache.built = built_from
+        return resources, templates
 
     def _doubts(self, built: Iterable[Resource]) -> None:
         """Report what PostHog would refuse, and what is legal but suspicious."""
@@ -351,11 +358,13 @@ class _Loader:
 
     def _is_odd(self, finding: Finding) -> bool:
         """Return whether a finding is a likely mistake: text in quotes is meant as text."""
-        place = finding.source
-        if finding.code != likely_mistakes.PLAIN_TEXT or place is None:
+        source = finding.source
+        if finding.code != likely_mistakes.PLAIN_TEXT or source is None:
             return True
-        found = self._lines(place.file) or ()
-        return place.line <= len(found) and found[place.line - 1][place.column - 1] not in "\"'|>"
+        lines = self._lines(source.file) or ()
+        return (
+            source.line <= len(lines) and lines[source.line - 1][source.column - 1] not in "\"'|>"
+        )
 
     def _is_well_formed(self, written: ParsedDocument) -> bool:
         """Check a document against its schema; explains the first thousand that are refused."""

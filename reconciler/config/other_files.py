@@ -29,12 +29,12 @@ class OtherDeclarations:
     def __contains__(self, address: object) -> bool:
         if not isinstance(address, Address):
             return False
-        one = fold(address)
-        project = one.project or ""
-        if (one.kind, one.organization, project, one.name) in self.plain:
+        folded = fold(address)
+        project = folded.project or ""
+        if (folded.kind, folded.organization, project, folded.name) in self.plain:
             return True
-        every = self.selectors.get((one.kind, one.organization, one.name), ())
-        return any(is_selected(selectors, project) for selectors in every)
+        selector_lists = self.selectors.get((folded.kind, folded.organization, folded.name), ())
+        return any(is_selected(selectors, project) for selectors in selector_lists)
 
 
 def read_other_files(
@@ -44,12 +44,12 @@ def read_other_files(
     plain: set[build.Identity] = set()
     selectors: dict[tuple[str, str, str], list[tuple[str, ...]]] = {}
     for display, read in _walk_files(paths, tree):
-        for found in _read_identities(display, read) if display not in known else ():
-            kind, organization, project, name = found
+        for identity in _read_identities(display, read) if display not in known else ():
+            kind, organization, project, name = identity
             if isinstance(project, tuple):
                 selectors.setdefault((kind, organization, name), []).append(project)
             else:
-                plain.add(found)
+                plain.add(identity)
     return OtherDeclarations(frozenset(plain), selectors)
 
 
@@ -68,6 +68,6 @@ def _read_identities(display: str, read: Read) -> Iterator[build.Identity]:
         data = read()
     for document in reader.read_documents(data, display, ignored) if _KIND in data else ():
         written = build.classify(document, ignored)
-        found = build.identify(written) if written is not None else None
-        if found is not None:
-            yield found
+        identity = build.identify(written) if written is not None else None
+        if identity is not None:
+            yield identity

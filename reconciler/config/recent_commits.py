@@ -107,10 +107,10 @@ def load_since(
         return None
     sizes = (sum(map(len, state.files.values())) for state in states)
     full = len(rows) == _LOOKED_AT or len(telling) == COMMITS or blobs.spent
-    if full or sum(sizes) > _MAX_PARSED or any(one.leads_elsewhere for one in commits):
+    if full or sum(sizes) > _MAX_PARSED or any(commit.leads_elsewhere for commit in commits):
         return None
-    found = tuple(_load_snapshots(states, paths, overlays))
-    return found if len(found) == len(states) else None
+    loaded = tuple(_load_snapshots(states, paths, overlays))
+    return loaded if len(loaded) == len(states) else None
 
 
 def has_moved_paths(base: str, files: Sequence[Path], target: str, *, tree: CommitTree) -> bool:
@@ -146,13 +146,17 @@ def _read_paths(
     data: bytes | None, file: Path, target: str
 ) -> tuple[Sequence[Path], Sequence[Path]]:
     """Return paths and overlays of a target; without settings all that is beside them."""
-    known = (
+    targets = (
         settings.parse_settings(data, file=file, display=file.name).targets
         if data is not None
         else {}
     )
-    found = known.get(target)
-    return (found.paths, found.overlays) if found is not None else ((file.parent,), ())
+    declared_target = targets.get(target)
+    return (
+        (declared_target.paths, declared_target.overlays)
+        if declared_target is not None
+        else ((file.parent,), ())
+    )
 
 
 def _list_commits(
@@ -244,13 +248,15 @@ def _compile_names(names: Collection[str]) -> re.Pattern[bytes]:
 
 def _select_relevant(commits: Sequence[Commit], blobs: Blobs) -> list[Commit]:
     """Return the last commits that changed a relevant document, oldest first."""
-    found: list[Commit] = []
+    relevant: list[Commit] = []
     for commit in reversed(commits):
-        if len(found) == COMMITS or blobs.spent:
+        if len(relevant) == COMMITS or blobs.spent:
             break
-        if any(blobs.kept(one) != blobs.kept(other) for one, other in commit.changed.values()):
-            found.append(commit)
-    return found[::-1]
+        if any(
+            blobs.kept(before) != blobs.kept(after) for before, after in commit.changed.values()
+        ):
+            relevant.append(commit)
+    return relevant[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,26 +292,26 @@ def _build_snapshots(
     """Yield the state before the first commit, and after each."""
     if not commits:
         return
-    now: dict[str, str] = {}
+    blobs_by_path: dict[str, str] = {}
     for commit in reversed(commits):  # the oldest side of each file that changed at all
-        now |= {path: before for path, (before, _) in commit.changed.items()}
+        blobs_by_path |= {path: before for path, (before, _) in commit.changed.items()}
     moves: list[tuple[str, Mapping[str, tuple[str, str]]]] = [(commits[0].parent or "", {})]
     moves += [(commit.id, commit.changed) for commit in commits]
     for origin, changed in moves:
-        now |= {path: after for path, (_, after) in changed.items()}
-        files = {path: data for path, oid in now.items() if (data := blobs.kept(oid))}
+        blobs_by_path |= {path: after for path, (_, after) in changed.items()}
+        files = {path: data for path, oid in blobs_by_path.items() if (data := blobs.kept(oid))}
         yield Snapshot(tree, files, origin)
 
 
 def _limit_snapshots(states: Iterator[Snapshot]) -> list[Snapshot]:
     """Return as many of the last states as may be parsed, oldest first."""
-    found, left = [], _MAX_PARSED
+    snapshots, budget = [], _MAX_PARSED
     for state in reversed(list(states)):
-        left -= sum(map(len, state.files.values()))
-        if left < 0:
+        budget -= sum(map(len, state.files.values()))
+        if budget < 0:
             break
-        found.append(state)
-    return found[::-1]
+        snapshots.append(state)
+    return snapshots[::-1]
 
 
 def _load_snapshots(

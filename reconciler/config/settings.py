@@ -96,11 +96,11 @@ class Settings:
                 fix="name one with --target",
             )
         if name not in self.targets:
-            meant = closest_match(name, self.targets)
+            match = closest_match(name, self.targets)
             raise UsageError(
                 f'unknown target "{name}"',
                 why=f"there are: {names}",
-                fix=f'did you mean "{meant}"?' if meant else "name one of them with --target",
+                fix=f'did you mean "{match}"?' if match else "name one of them with --target",
             )
         return self.targets[name]
 
@@ -270,8 +270,8 @@ def _check_address_kind(node: Any, key: str | int) -> Iterator[Finding]:
     kind, slash, _ = node[key].partition("/")
     if "*" in kind or (slash and kind in KINDS):
         return
-    meant = closest_match(kind, KINDS)
-    fix = f'did you mean "{meant}/…"?' if meant else f"one of {', '.join(KINDS)}, or `*`"
+    match = closest_match(kind, KINDS)
+    fix = f'did you mean "{match}/…"?' if match else f"one of {', '.join(KINDS)}, or `*`"
     message = f'no address begins with "{kind}{slash}"'
     yield make_error("R005", message, node.value_source(key), fix=fix, width=len(kind))
 
@@ -280,7 +280,7 @@ def _resolve_paths(node: Any, key: str, file: Path, findings: list[Finding]) -> 
     """Return the absolute paths of a target; they may not leave the repository."""
     written: SequenceNode = node.get(key) or SequenceNode()
     root = find_git_root(file.parent) or Path(os.path.realpath(file.parent))
-    found = []
+    resolved = []
     for index, text in enumerate(written):
         path = Path(os.path.abspath(file.parent / text))  # noqa: PTH100  links stay as they are
         if not Path(os.path.realpath(path)).is_relative_to(root):
@@ -288,8 +288,8 @@ def _resolve_paths(node: Any, key: str, file: Path, findings: list[Finding]) -> 
             fix = f"name something inside {root.name}, or name the path on the command line"
             findings.append(make_error("R010", message, written.value_source(index), fix=fix))
             continue
-        found.append(path)
-    return tuple(found)
+        resolved.append(path)
+    return tuple(resolved)
 
 
 Faults = Callable[[Any], Iterator[Finding]]
@@ -304,7 +304,7 @@ def read_holds(target: Any, findings: list[Finding], faults: Faults) -> tuple[Ho
         faults: of a list of address patterns.
 
     """
-    found = []
+    holds = []
     for node in (target.get("drift") or {}).get("hold", ()):
         until = instant(node["until"])
         if until is None:
@@ -315,5 +315,5 @@ def read_holds(target: Any, findings: list[Finding], faults: Faults) -> tuple[Ho
             continue
         findings.extend(faults(node))
         source = node.value_source("address")
-        found.append(Hold(node["address"], until, node["until"], node["reason"], source))
-    return tuple(found)
+        holds.append(Hold(node["address"], until, node["until"], node["reason"], source))
+    return tuple(holds)

@@ -31,14 +31,14 @@ class Differences:
     def findings(self) -> Iterator[Finding]:
         """Yield the findings for a plan of these files."""
         if self.files:
-            shown = ", ".join(self.files[:_SHOWN])
-            rest = len(self.files) - _SHOWN
-            more = f" and {rest:,} more" if rest > 0 else ""
+            listed = ", ".join(self.files[:_SHOWN])
+            hidden = len(self.files) - _SHOWN
+            more = f" and {hidden:,} more" if hidden > 0 else ""
             differ = "file differs" if len(self.files) == 1 else "files differ"
             yield Finding(
                 "dirty-tree",
                 Severity.NOTICE,
-                f"{len(self.files):,} {differ} from commit {self.commit[:10]}: {shown}{more}",
+                f"{len(self.files):,} {differ} from commit {self.commit[:10]}: {listed}{more}",
                 why="this is about the files as they are now, not as they were committed",
                 fix="commit them: only then does apply record what it applied",
             )
@@ -72,48 +72,52 @@ def compare_to_commit(
 
     """
     blobs = dict(loaded.blobs)
-    there: dict[str, TreeObject] = {}
+    committed: dict[str, TreeObject] = {}
     gaps: list[str] = []
     try:
         for path in (*paths, *overlays):
-            there |= head.list_blobs(path, [other for other in overlays if other != path])
+            committed |= head.list_blobs(path, [overlay for overlay in overlays if overlay != path])
             gaps.extend(head.find_missing_submodules(path))
         if settings is not None:
-            there |= head.list_blobs(settings)
+            committed |= head.list_blobs(settings)
             blobs[head.show_path(settings)] = ""  # compared by its content
     except RefusedError as problem:  # outside the repository: in no commit of it
         return Differences(head.commit, (problem.finding.message,))
-    links = tuple(f"{name}/" for name, blob in there.items() if blob.mode == LINK)
-    moved = [
+    links = tuple(f"{name}/" for name, blob in committed.items() if blob.mode == LINK)
+    changed = [
         name
         for name, blob in blobs.items()
         if not name.startswith(links)
-        and (name not in there or not _is_same_content(name, blob, there[name], head.cwd))
+        and (name not in committed or not _is_same_content(name, blob, committed[name], head.cwd))
     ]
-    gone = [name for name, blob in there.items() if blob.mode != LINK and name not in blobs]
-    if gone:
-        _check_sparse_checkout({there[name].path: name for name in gone}, head.root)
-    return Differences(head.commit, tuple(sorted({*moved, *gone})), tuple(dict.fromkeys(gaps)))
+    deleted = [name for name, blob in committed.items() if blob.mode != LINK and name not in blobs]
+    if deleted:
+        _check_sparse_checkout({committed[name].path: name for name in deleted}, head.root)
+    return Differences(head.commit, tuple(sorted({*changed, *deleted})), tuple(dict.fromkeys(gaps)))
 
 
-def _is_same_content(name: str, blob: str, there: TreeObject, cwd: Path) -> bool:
+def _is_same_content(name: str, blob: str, committed: TreeObject, cwd: Path) -> bool:
     """Return whether a file equals that of a commit, except for line ends: git converts them."""
-    if there.mode == LINK or blob == there.oid:  # what a link leads to is no part of a commit
+    if (
+        committed.mode == LINK or blob == committed.oid
+    ):  # what a link leads to is no part of a commit
         return True
     try:
         data = read_file_inside(cwd / name, name)
     except RefusedError:
         return False
-    algorithm = "sha1" if len(there.oid) == _SHA1 else _SHA256
+    algorithm = "sha1" if len(committed.oid) == _SHA1 else _SHA256
     forms = {data, data.replace(b"\r\n", b"\n")}
-    return there.oid in {compute_blob_id(form, algorithm) for form in forms}
+    return committed.oid in {compute_blob_id(form, algorithm) for form in forms}
 
 
-def _check_sparse_checkout(gone: Mapping[str, str], root: Path) -> None:
+def _check_sparse_checkout(deleted: Mapping[str, str], root: Path) -> None:
     """Raise GitError if a sparse checkout leaves files out: they were not deleted."""
-    output = process.read_output(["ls-files", "-t", "-z", "--", *gone], root)
+    output = process.read_output(["ls-files", "-t", "-z", "--", *deleted], root)
     rows = (row.partition(b" ") for row in output.split(b"\0") if row)
-    hidden = [gone.get(path.decode("utf-8", "replace"), "") for tag, _, path in rows if tag == b"S"]
+    hidden = [
+        deleted.get(path.decode("utf-8", "replace"), "") for tag, _, path in rows if tag == b"S"
+    ]
     if hidden:
         raise GitError(
             f"a sparse checkout leaves {hidden[0]} out",

@@ -107,7 +107,7 @@ def read(
     known = BaseFiles()
     if uses_base:
         known = read_base(settings, target, facts, state, ref=base_ref, like=loaded)
-    loaded.draft.forget()
+    loaded.cache.clear()
     findings, is_clean = known.findings, False
     if state is not None and (head := state.tree(cwd=facts.cwd)) is not None:
         differences = uncommitted.compare_to_commit(
@@ -171,7 +171,7 @@ def read_base(
         base.commit, cwd=facts.cwd, at=target.paths[0], may_lack_paths=True
     )
     if like is not None:
-        texts = like.draft.texts
+        texts = like.cache.texts
         tree = replace(tree, known={like.blobs[name]: data for name, data in texts.items()})
     loaded, findings = _load_base(settings, target, tree, base, like)
     if base.unused is not None:
@@ -194,7 +194,7 @@ def _load_base(
         loaded = loader.load_files(
             then.paths, overlays=then.overlays, tree=tree, like=like, warn=False
         )
-        loaded.draft.forget()
+        loaded.cache.clear()
     except ConfigError as error:
         first = error.findings[0] if error.findings else None
         why = f"{first.source}: {first.message}" if first is not None else error.what

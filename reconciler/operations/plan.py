@@ -124,9 +124,8 @@ def observe(
         desired=desired, base=base_declared, live=live, options=options
     )
     gated = planner.find_gated_projects(compared)
-    if (
-        gated or options.prune or planner.needs_key_user(compared)
-    ):  # who prunes must know who they are
+    # A run that prunes must know the key's user.
+    if gated or options.prune or planner.needs_key_user(compared):
         renamed = find_pins(desired, directory)
         live = live_reader.read_gates(
             reader, live, directory, gated.written, renamed, watched=gated.watched
@@ -135,9 +134,8 @@ def observe(
     past: tuple[Declared, ...] = ()
     if history is not None and (needed := incremental.find_needed_history(compared.changes, live)):
         earlier = history.read_recent(needed.names)
-        past = tuple(
-            needed.restrict(config_loaded.expand_templates(state, names)) for state in earlier
-        )
+        expanded = (config_loaded.expand_templates(state, names) for state in earlier)
+        past = tuple(map(needed.restrict, expanded))
     begun = policy_history.find_begun(
         reader, compared, desired, live, history=history, projects=names
     )

@@ -61,24 +61,24 @@ def classify(document: Document, findings: list[Finding]) -> ParsedDocument | No
 
 def _explain_missing_kind(document: Document, node: MappingNode) -> Finding:
     """Return why a mapping is not a resource, and what was probably meant."""
-    known = f"one of {', '.join(KINDS)}"
+    kinds = f"one of {', '.join(KINDS)}"
     if "kind" not in node:
-        message, place = "the document has no `kind`", document.source
+        message, source = "the document has no `kind`", document.source
         if "targets" in node:
             fix = f"settings are read from a file {SETTINGS} above, and from no other"
-            return make_error("R003", message, place, why="it looks like settings", fix=fix)
-        close = closest_match("kind", node)
-        why = f'there is a field "{close}"' if close else ""
-        return make_error("R003", message, place, why=why, fix=f"add `kind:` with {known}")
-    name, place = node["kind"], node.value_source("kind")
+            return make_error("R003", message, source, why="it looks like settings", fix=fix)
+        match = closest_match("kind", node)
+        why = f'there is a field "{match}"' if match else ""
+        return make_error("R003", message, source, why=why, fix=f"add `kind:` with {kinds}")
+    name, source = node["kind"], node.value_source("kind")
     if not isinstance(name, str):
         message = (
             "`kind` has no value" if name is None else f"`kind` cannot be {format_value(name)}"
         )
-        return make_error("R003", message, place, fix=f"write {known}")
-    meant = closest_match(name, KINDS)
-    fix = f'did you mean "{meant}"?' if meant else known
-    return make_error("R003", f"unknown kind {format_value(name)}", place, fix=fix)
+        return make_error("R003", message, source, fix=f"write {kinds}")
+    match = closest_match(name, KINDS)
+    fix = f'did you mean "{match}"?' if match else kinds
+    return make_error("R003", f"unknown kind {format_value(name)}", source, fix=fix)
 
 
 def identify(written: ParsedDocument) -> Identity | None:
@@ -102,10 +102,10 @@ def identify(written: ParsedDocument) -> Identity | None:
 
 def find_address(written: ParsedDocument) -> Address | None:
     """Return the address of a document, even of one with errors, if it has one."""
-    found = identify(written)
-    if found is None:
+    identity = identify(written)
+    if identity is None:
         return None
-    kind, organization, project, _ = found
+    kind, organization, project, _ = identity
     if isinstance(project, tuple):
         return None
     if written.kind.scope is Scope.INSTANCE:
@@ -137,8 +137,8 @@ def build_resource(written: ParsedDocument, findings: list[Finding]) -> Resource
     try:
         spec = kind.canonical(written_spec)
     except (ValueError, TypeError, OverflowError) as problem:
-        place = written.source if node is None else document.value_source("spec")
-        findings.append(make_error("R005", f"`spec` cannot be used: {problem}"[:300], place))
+        source = written.source if node is None else document.value_source("spec")
+        findings.append(make_error("R005", f"`spec` cannot be used: {problem}"[:300], source))
         return None
     organization, name = metadata["organization"], metadata[kind.key]
     parts: tuple[str, ...] = (organization, name)
@@ -157,9 +157,9 @@ def build_resource(written: ParsedDocument, findings: list[Finding]) -> Resource
         written=written_spec,
     )
     if "projects" in metadata:
-        selectors, place = metadata["projects"], metadata.value_source("projects")
+        selectors, source = metadata["projects"], metadata.value_source("projects")
         places = tuple(selectors.value_source(index) for index in range(len(selectors)))
-        return Template(kind.name, organization, name, tuple(selectors), resource, place, places)
+        return Template(kind.name, organization, name, tuple(selectors), resource, source, places)
     return resource
 
 
@@ -169,16 +169,16 @@ def check_lifecycle(written: ParsedDocument) -> Iterator[Finding]:
     if "lifecycle" not in metadata:
         return
     fields = validator.find_schema(written.kind.name, "spec") or {}
-    known = fields.get("properties", {})
+    fields_of_spec = fields.get("properties", {})
     for index, path in enumerate(metadata["lifecycle"].get("ignore", ())):
         name = re.split(r"[.\[]", path, maxsplit=1)[0]
-        if name not in known:
-            meant = closest_match(name, known)
-            fix = f'did you mean "{meant}"?' if meant else f"one of {', '.join(known)}"
-            where = value_place(
+        if name not in fields_of_spec:
+            match = closest_match(name, fields_of_spec)
+            fix = f'did you mean "{match}"?' if match else f"one of {', '.join(fields_of_spec)}"
+            source = value_place(
                 written.document, ("metadata", "lifecycle", "ignore", index), written.source
             )
-            yield make_error("R004", f'`spec` has no field "{name}"', where, fix=fix)
+            yield make_error("R004", f'`spec` has no field "{name}"', source, fix=fix)
 
 
 def _build_lifecycle(node: Mapping[str, Any]) -> Lifecycle:

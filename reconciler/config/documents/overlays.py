@@ -37,8 +37,8 @@ class MergedSequence(SequenceNode):
 
     def value_source(self, index: int) -> Source:
         """Return where item `index` starts, in the file it comes from."""
-        holder, place = self.holders[index]
-        return holder.value_source(place)
+        holder, position = self.holders[index]
+        return holder.value_source(position)
 
     def add(self, item: Any, holder: SequenceNode, index: int) -> None:
         """Append an item of another list."""
@@ -66,15 +66,19 @@ def _merge_mapping(
 ) -> MappingNode:
     merged = _copy_node(base)
     for key, value in over.items():
-        before = base.get(key)
-        here = (*path, key)
-        if value is None and here == ("spec",):
+        below = base.get(key)
+        child_path = (*path, key)
+        if value is None and child_path == ("spec",):
             continue  # an empty `spec` changes nothing
         merged.holders[key] = over
-        if isinstance(before, MappingNode) and isinstance(value, MappingNode):
-            merged[key] = _merge_mapping(before, value, here, named)
-        elif here in named and isinstance(before, SequenceNode) and isinstance(value, SequenceNode):
-            merged[key] = _merge_sequence(before, value, here, named)
+        if isinstance(below, MappingNode) and isinstance(value, MappingNode):
+            merged[key] = _merge_mapping(below, value, child_path, named)
+        elif (
+            child_path in named
+            and isinstance(below, SequenceNode)
+            and isinstance(value, SequenceNode)
+        ):
+            merged[key] = _merge_sequence(below, value, child_path, named)
         else:
             merged[key] = value
     return merged
@@ -113,10 +117,10 @@ def _find_item_name(item: Any, key: str) -> Any:
 def remove_field(document: MappingNode, *path: str) -> MappingNode:
     """Return a copy of a document without one field."""
     copy = _copy_node(document)
-    step, *rest = path
-    if not rest:
+    step, *inner_steps = path
+    if not inner_steps:
         copy.pop(step, None)
         copy.holders.pop(step, None)
     elif isinstance(document.get(step), MappingNode):
-        copy[step] = remove_field(document[step], *rest)
+        copy[step] = remove_field(document[step], *inner_steps)
     return copy

@@ -44,12 +44,12 @@ def is_selected(selectors: Sequence[str], name: str) -> bool:
 
 def matches_pattern(name: str, pattern: str) -> bool:
     """Return whether a name matches a pattern, in which `*` stands for any text."""
-    first, *rest = pattern.split("*")
-    if not rest:
+    first, *pieces = pattern.split("*")
+    if not pieces:
         return name == pattern
     if not name.startswith(first):
         return False
-    *middle, last = rest
+    *middle, last = pieces
     at = len(first)
     for piece in middle:
         at = name.find(piece, at)

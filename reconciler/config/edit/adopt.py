@@ -106,26 +106,26 @@ class Adoption:
 
     def patches(self) -> dict[str, Patch]:
         """Return every file that changes, by its display name."""
-        found = {}
+        patches_by_name = {}
         for name, file in self._files.items():
-            was, text = file.was or "", file.text
-            if text != was:
-                found[name] = Patch(name, was, text if file.says_something else None)
-        return found
+            before, text = file.was or "", file.text
+            if text != before:
+                patches_by_name[name] = Patch(name, before, text if file.says_something else None)
+        return patches_by_name
 
     def _rewrite(self, wish: DocumentEdit) -> None:
         lists = find_folded_lists(wish.resource.address.kind)
-        made = {}
-        for place, (was, now) in sorted(_split_by_file(wish).items()):
-            rewrite = partial(merge.rewrite_document, before=was, after=now, folded=lists)
-            made[place] = (self._file(place[0]), rewrite)
-        before = {id(file): file.copy() for file, _ in made.values()}
+        rewrites = {}
+        for position, (before, after) in sorted(_split_by_file(wish).items()):
+            rewrite = partial(merge.rewrite_document, before=before, after=after, folded=lists)
+            rewrites[position] = (self._file(position[0]), rewrite)
+        backups = {id(file): file.copy() for file, _ in rewrites.values()}
         try:
-            for (_, line), (file, rewrite) in made.items():
+            for (_, line), (file, rewrite) in rewrites.items():
                 file.rewrite(line, rewrite)
         except CannotEditError:
-            for file, _ in made.values():  # all of a document, or nothing
-                file.pieces = before[id(file)].pieces
+            for file, _ in rewrites.values():  # all of a document, or nothing
+                file.pieces = backups[id(file)].pieces
             raise
 
     def _file(self, name: str) -> FileText:
@@ -147,10 +147,12 @@ def _split_by_file(wish: DocumentEdit) -> dict[_Place, tuple[dict[str, Any], dic
     spec = patch_spec(resource.spec, wish.values)
     parts: dict[_Place, tuple[dict[str, Any], dict[str, Any]]] = defaultdict(lambda: ({}, {}))
     for path in wish.values:
-        place = resource.locate(path) or source
-        was, now = parts[own if place.file == source.file else (place.file, place.line)]
-        _copy_part(resource.spec, path, was.setdefault("spec", {}))
-        _copy_part(spec, path, now.setdefault("spec", {}))
+        position = resource.locate(path) or source
+        before, after = parts[
+            own if position.file == source.file else (position.file, position.line)
+        ]
+        _copy_part(resource.spec, path, before.setdefault("spec", {}))
+        _copy_part(spec, path, after.setdefault("spec", {}))
     if wish.name is not None:
         key = KINDS[resource.address.kind].key
         _set_metadata(parts[own], key, resource.address.name, wish.name)
@@ -160,32 +162,36 @@ def _split_by_file(wish: DocumentEdit) -> dict[_Place, tuple[dict[str, Any], dic
 
 
 def _set_metadata(
-    sides: tuple[dict[str, Any], dict[str, Any]], key: str, was: Any, now: Any
+    sides: tuple[dict[str, Any], dict[str, Any]], key: str, before: Any, after: Any
 ) -> None:
-    for side, value in zip(sides, (was, now), strict=True):
+    for side, value in zip(sides, (before, after), strict=True):
         side.setdefault("metadata", {})[key] = value
 
 
 def _remove_absent_state(sides: tuple[dict[str, Any], dict[str, Any]], resource: Resource) -> None:
     """Remove `state: absent`, and a `lifecycle` that has nothing else."""
-    life = resource.lifecycle
-    more = life.prevent_destroy is not None or life.ignore or life.renamed_from is not None
-    was, now = (side.setdefault("metadata", {}) for side in sides)
-    was["lifecycle"] = {"state": "absent"}
-    if more:
-        now["lifecycle"] = {}
+    lifecycle = resource.lifecycle
+    has_more = (
+        lifecycle.prevent_destroy is not None
+        or lifecycle.ignore
+        or lifecycle.renamed_from is not None
+    )
+    before, after = (side.setdefault("metadata", {}) for side in sides)
+    before["lifecycle"] = {"state": "absent"}
+    if has_more:
+        after["lifecycle"] = {}
 
 
 def patch_spec(spec: Spec, values: Mapping[SpecPath, Any]) -> Spec:
     """Return a spec with new values; ABSENT ones are removed, from the end of a list first."""
-    made: Any = bare(spec)
-    gone = [path for path, value in values.items() if value is ABSENT]
+    patched: Any = bare(spec)
+    removed = [path for path, value in values.items() if value is ABSENT]
     for path, value in sorted(values.items(), key=lambda pair: _sort_key(pair[0])):
         if value is not ABSENT:
-            _put_value(made, path, bare(value))
-    for path in sorted(gone, key=_sort_key, reverse=True):
-        _drop_value(made, path)
-    result: Spec = made
+            _put_value(patched, path, bare(value))
+    for path in sorted(removed, key=_sort_key, reverse=True):
+        _drop_value(patched, path)
+    result: Spec = patched
     return result
 
 

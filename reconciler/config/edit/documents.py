@@ -70,14 +70,14 @@ class DocumentShape:
 def build_metadata(item: Item) -> dict[str, Any]:
     """Return the metadata of an item."""
     kind, address = KINDS[item.address.kind], item.address
-    found: dict[str, Any] = {"organization": address.organization}
+    names: dict[str, Any] = {"organization": address.organization}
     if address.project is not None:
-        found["project"] = address.project
+        names["project"] = address.project
     if kind.scope is not Scope.INSTANCE:
-        found[kind.key] = address.name
+        names[kind.key] = address.name
     if item.id is not None:
-        found["id"] = int(item.id) if item.id.isdecimal() else item.id
-    return found
+        names["id"] = int(item.id) if item.id.isdecimal() else item.id
+    return names
 
 
 def is_default(kind: Kind, name: str, value: Any) -> bool:
@@ -94,15 +94,15 @@ def _drop_empty(kind: Kind, name: str, value: Any) -> Any:
     return {key: item for key, item in value.items() if item not in _EMPTY or key in kept}
 
 
-def _order_keys(value: Any, about: Mapping[str, Any]) -> Any:
+def _order_keys(value: Any, schema: Mapping[str, Any]) -> Any:
     """Return a value with keys ordered as in the schema, then by name."""
     if isinstance(value, Mapping):
-        known: Mapping[str, Any] = about.get("properties", {})
-        names = [name for name in known if name in value]
-        names += sorted(name for name in value if name not in known)
-        return {name: _order_keys(value[name], known.get(name, {})) for name in names}
+        properties: Mapping[str, Any] = schema.get("properties", {})
+        names = [name for name in properties if name in value]
+        names += sorted(name for name in value if name not in properties)
+        return {name: _order_keys(value[name], properties.get(name, {})) for name in names}
     if isinstance(value, list):
-        items = about.get("items", {})
+        items = schema.get("items", {})
         return [_order_keys(item, items) for item in value]
     return value
 
@@ -110,31 +110,33 @@ def _order_keys(value: Any, about: Mapping[str, Any]) -> Any:
 def drop_unwritable_fields(items: Iterable[Item], doubts: list[SkippedEdit]) -> Iterator[Item]:
     """Yield items without the fields that no file can hold, which are added to `doubts`."""
     for item in items:
-        why = _find_unwritable_fields(item)
-        for name, reason in why.items():
+        reasons = _find_unwritable_fields(item)
+        for name, reason in reasons.items():
             if item.spec[name] is not None:
                 doubts.append(SkippedEdit(item.address, f"`{name}` is left out: {reason}", CORRECT))
-        spec = {name: value for name, value in item.spec.items() if name not in why}
-        yield replace(item, spec=spec, fields=item.fields - why.keys()) if why else item
+        spec = {name: value for name, value in item.spec.items() if name not in reasons}
+        yield replace(item, spec=spec, fields=item.fields - reasons.keys()) if reasons else item
 
 
 def _find_unwritable_fields(item: Item) -> dict[str, str]:
     """Return each field that `validate` would refuse, and why."""
-    document, found = DocumentShape(full=True).document(item), dict[str, str]()
+    document, reasons = DocumentShape(full=True).document(item), dict[str, str]()
     accepts = validator.accepts(item.address.kind, document)
     if not accepts and validator.accepts(item.address.kind, {**document, "spec": {}}):
         for name in document.get("spec", {}):
             if not _is_accepted(document, name):
-                shown = emitter.format_flow(item.spec[name])
-                shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
-                found[name] = f"no file can hold {shown}"
-    sound = {name: value for name, value in item.spec.items() if name not in found}
-    for one in rejected_values.check_spec(item.address.kind, sound):
-        found.setdefault(str(one.path[0]), f"PostHog would refuse it today: {one.message}")
-    return found
+                text = emitter.format_flow(item.spec[name])
+                text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+                reasons[name] = f"no file can hold {text}"
+    sound = {name: value for name, value in item.spec.items() if name not in reasons}
+    for rejected in rejected_values.check_spec(item.address.kind, sound):
+        reasons.setdefault(
+            str(rejected.path[0]), f"PostHog would refuse it today: {rejected.message}"
+        )
+    return reasons
 
 
 def _is_accepted(document: Mapping[str, Any], name: str) -> bool:
     """Return whether the schema accepts a document with only this field."""
-    alone = {**document, "spec": {name: document["spec"][name]}}
-    return validator.accepts(document["kind"], alone)
+    candidate = {**document, "spec": {name: document["spec"][name]}}
+    return validator.accepts(document["kind"], candidate)

@@ -86,12 +86,12 @@ def quote(text: str) -> str:
     return '"' + "".join(map(_escape, text)) + '"'
 
 
-def _escape(one: str) -> str:
-    if one in _SHORT:
-        return _SHORT[one]
-    if one.isprintable() and not (ord(one) > 0x7F and find_hidden_character(one)):  # noqa: PLR2004  the end of ASCII
-        return one
-    number = ord(one)
+def _escape(character: str) -> str:
+    if character in _SHORT:
+        return _SHORT[character]
+    if character.isprintable() and not (ord(character) > 0x7F and find_hidden_character(character)):  # noqa: PLR2004  the end of ASCII
+        return character
+    number = ord(character)
     if number < 0x100:  # noqa: PLR2004  as many digits as needed
         return f"\\x{number:02x}"
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"  # noqa: PLR2004  the end of four digits
@@ -124,9 +124,9 @@ def _format_mapping(value: Mapping[str, Any], indent: str) -> Iterator[str]:
 def _format_list(value: Sequence[Any], indent: str) -> Iterator[str]:
     for item in value:
         if isinstance(item, Mapping) and item and not _is_short(item, indent):
-            first, *rest = _format_mapping(item, f"{indent}{STEP}")
-            yield f"{indent}- {first.strip() if not rest else first[len(indent) + 2 :]}"
-            yield from rest
+            first, *following = _format_mapping(item, f"{indent}{STEP}")
+            yield f"{indent}- {first.strip() if not following else first[len(indent) + 2 :]}"
+            yield from following
         else:
             yield from _format_entry(f"{indent}-", item, indent, flow=True)
 

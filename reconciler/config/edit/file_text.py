@@ -33,20 +33,20 @@ class FileText:
     @classmethod
     def of(cls, text: str) -> "FileText":
         """Cut the text of a file."""
-        made = cls(was=text)
+        file = cls(was=text)
         if text.startswith("\ufeff"):
-            made.mark, text = text[0], text[1:]
-        made.new_line = "\r\n" if "\r\n" in text else "\n"
+            file.mark, text = text[0], text[1:]
+        file.new_line = "\r\n" if "\r\n" in text else "\n"
         marker, first = "", 1
         lines: list[str] = []
         for number, line in enumerate(filter(None, _NEW_LINE.split(text)), 1):
             if _MARKER.match(line):
-                made.pieces.append(_Piece(marker, "".join(lines), first))
+                file.pieces.append(_Piece(marker, "".join(lines), first))
                 marker, lines, first = line, [], number + 1
             else:
                 lines.append(line)
-        made.pieces.append(_Piece(marker, "".join(lines), first))
-        return made
+        file.pieces.append(_Piece(marker, "".join(lines), first))
+        return file
 
     @property
     def text(self) -> str:
@@ -67,8 +67,8 @@ class FileText:
             piece.marker, piece.body = "", function(piece.marker + piece.body)
             return
         body = piece.body.replace("\r\n", "\n") if self.new_line != "\n" else piece.body
-        made = function(body)
-        piece.body = made.replace("\n", self.new_line) if self.new_line != "\n" else made
+        replaced = function(body)
+        piece.body = replaced.replace("\n", self.new_line) if self.new_line != "\n" else replaced
 
     def remove(self, line: int) -> None:
         """Remove the document that starts on a line; the line for editors stays."""
@@ -101,7 +101,9 @@ class FileText:
             self.pieces.append(_Piece("", body, 0, key))
             return
         keys = [piece.key for piece in self.pieces if piece.key is not None]
-        is_sorted = all(isinstance(one, tuple) for one in keys) and keys == sorted(keys)  # type: ignore[type-var]  # none of them is None by now
+        is_sorted = all(
+            isinstance(document_key, tuple) for document_key in keys
+        ) and keys == sorted(keys)  # type: ignore[type-var]  # none of them is None by now
         at = len(self.pieces)
         for index, piece in enumerate(self.pieces):
             if is_sorted and isinstance(piece.key, tuple) and piece.key > key:
@@ -123,6 +125,6 @@ class FileText:
         return not self.pieces[0].marker and self.pieces[0].body.startswith(MODELINE)
 
     def _at(self, line: int) -> _Piece:
-        known = [piece for piece in self.pieces if piece.line and piece.line <= line + 1]
-        inline = [p for p in known if p.line == line + 1 and p.marker.strip() != "---"]
-        return inline[0] if inline else [p for p in known if p.line <= line][-1]
+        pieces = [piece for piece in self.pieces if piece.line and piece.line <= line + 1]
+        inline = [p for p in pieces if p.line == line + 1 and p.marker.strip() != "---"]
+        return inline[0] if inline else [p for p in pieces if p.line <= line][-1]

@@ -80,10 +80,10 @@ SETTINGS_SCHEMA: Final = "reconciler.schema.json"
 
 def build_schema_files(*, settings: bool = False) -> dict[str, str]:
     """Return file name in `FOLDER` -> schema of resource documents, and of settings."""
-    found = {RESOURCE: _format_json(validator.build_union_schema())}
+    files = {RESOURCE: _format_json(validator.build_union_schema())}
     if settings:
-        found[SETTINGS_SCHEMA] = _format_json(validator.load_schema("reconciler"))
-    return found
+        files[SETTINGS_SCHEMA] = _format_json(validator.load_schema("reconciler"))
+    return files
 
 
 def format_modeline(file: Path, root: Path, name: str = RESOURCE) -> str:

@@ -91,19 +91,19 @@ class Choice:
 
 
 def _make_unknown_error(noun: str, name: str, known: Iterable[str]) -> ReconcilerError:
-    meant = closest_match(name, known)
+    match = closest_match(name, known)
     listed = ", ".join(sorted(known)[:10])
     return ReconcilerError(
         f'no {noun} is called "{name}"',
         why=f"this key can see: {listed}" if listed else f"this key can see no {noun}",
         state="nothing was written",
-        fix=f'did you mean "{meant}"?' if meant else "correct the name, or use another key",
+        fix=f'did you mean "{match}"?' if match else "correct the name, or use another key",
     )
 
 
 def find_oldest_id(ids: Iterable[str]) -> str:
     """Return the id of the oldest object of several that share a name."""
-    return min(ids, key=lambda one: (not one.isdecimal(), int(one) if one.isdecimal() else 0, one))
+    return min(ids, key=lambda id_: (not id_.isdecimal(), int(id_) if id_.isdecimal() else 0, id_))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +158,16 @@ class PullSelection:
         """
         key = f"metadata.{KINDS[resource.address.kind].key}"
         taken = [*_find_taken_fields(change)]
-        paths = tuple(one.path for one in taken)
+        paths = tuple(field_change.path for field_change in taken)
         renamed = key in paths and resource.lifecycle.renamed_from is None
         fields = frozenset(root(path) for path in paths if not path.startswith("metadata."))
         spec: Any = dict(there.spec)
         for name in self._keep(change) & resource.spec.keys():
-            values = {parse_path(one.path): one.live for one in taken if root(one.path) == name}
+            values = {
+                parse_path(field_change.path): field_change.live
+                for field_change in taken
+                if root(field_change.path) == name
+            }
             spec[name] = patch_spec(resource.spec, values)[name]
         for path in left:
             if value_at(spec, path) not in _EMPTY:
@@ -177,16 +181,19 @@ class PullSelection:
 
     def _keep(self, change: Change) -> set[str]:
         """List the fields that git has changed; their top-level fields."""
-        mine = [one for one in change.fields if is_from_git(one)]
+        from_git = [field_change for field_change in change.fields if is_from_git(field_change)]
         self.kept += [
-            KeptChange(change.address, one.path, one.cause is Cause.CONFLICT) for one in mine
+            KeptChange(change.address, field_change.path, field_change.cause is Cause.CONFLICT)
+            for field_change in from_git
         ]
-        return {root(one.path) for one in mine}
+        return {root(field_change.path) for field_change in from_git}
 
     def templated(self, resource: Resource, change: Change) -> None:
         """Note a live object that a document with `projects` declares."""
         self._keep(change)
-        if taken := [one.path for one in change.fields if not is_from_git(one)]:
+        if taken := [
+            field_change.path for field_change in change.fields if not is_from_git(field_change)
+        ]:
             paths = ", ".join(taken)
             reason = f"{paths}: differs from the document at {resource.source}, which is for many"
             fix = "change it there, or declare this project apart"
@@ -197,37 +204,47 @@ class PullSelection:
         for address in sorted(live.resources):
             if not choice.covers(address) and not _is_namesake(address, live, choice):
                 continue
-            here = live.duplicates.get(address, (live.resources[address],))
-            if any(id(one) in known for one in here):
-                self._namesakes(here, [one for one in here if id(one) not in known])
+            namesakes = live.duplicates.get(address, (live.resources[address],))
+            if any(id(candidate) in known for candidate in namesakes):
+                self._namesakes(
+                    namesakes, [candidate for candidate in namesakes if id(candidate) not in known]
+                )
                 continue
-            chosen = find_oldest_id(one.id for one in here)
-            found = next(one for one in here if one.id == chosen)
-            if not choice.include_foreign and is_foreign(found.spec):
+            chosen = find_oldest_id(candidate.id for candidate in namesakes)
+            oldest = next(candidate for candidate in namesakes if candidate.id == chosen)
+            if not choice.include_foreign and is_foreign(oldest.spec):
                 self.foreign.append(address)
                 continue
-            pin = found.id if len(here) > 1 else None
-            hidden = KINDS[address.kind].hidden(found.payload)
-            self.items.append(Item(address, found.spec, pin, hidden))
-            self._namesakes(here, [one for one in here if one is not found])
+            pin = oldest.id if len(namesakes) > 1 else None
+            hidden = KINDS[address.kind].hidden(oldest.payload)
+            self.items.append(Item(address, oldest.spec, pin, hidden))
+            self._namesakes(
+                namesakes, [candidate for candidate in namesakes if candidate is not oldest]
+            )
 
-    def _namesakes(self, here: Iterable[LiveResource], left: Iterable[LiveResource]) -> None:
-        ids = ", ".join(one.id for one in here)
-        for one in left:
-            reason = f"id {one.id} is left out: {ids} share the name, and a name is declared once"
+    def _namesakes(
+        self, namesakes: Iterable[LiveResource], omitted: Iterable[LiveResource]
+    ) -> None:
+        ids = ", ".join(namesake.id for namesake in namesakes)
+        for namesake in omitted:
+            reason = (
+                f"id {namesake.id} is left out: {ids} share the name, and a name is declared once"
+            )
             fix = "rename one of them in PostHog, or write another id as `metadata.id`"
-            self.doubts.append(SkippedEdit(one.address, reason, fix))
+            self.doubts.append(SkippedEdit(namesake.address, reason, fix))
 
 
-def is_from_git(one: FieldChange) -> bool:
+def is_from_git(change: FieldChange) -> bool:
     """Return whether git has changed the field, and PostHog does not have all of it yet.
 
     A list whose order means nothing is drift as soon as somebody has moved an item of it; what
     git has moved may still be missing from it.
     """
-    if one.cause is not Cause.DRIFT or not _is_merged(one):
-        return one.cause in _KEPT
-    base, live, desired = ({*map(_fold_case, side)} for side in (one.base, one.live, one.desired))
+    if change.cause is not Cause.DRIFT or not _is_merged(change):
+        return change.cause in _KEPT
+    base, live, desired = (
+        {*map(_fold_case, side)} for side in (change.base, change.live, change.desired)
+    )
     return bool((base ^ desired) & (live ^ desired))
 
 
@@ -236,22 +253,35 @@ def _find_taken_fields(change: Change) -> Iterator[FieldChange]:
 
     A list whose order means nothing has the changes of both sides.
     """
-    for one in change.fields:
-        if not is_from_git(one):
-            yield one
+    for field_change in change.fields:
+        if not is_from_git(field_change):
+            yield field_change
             continue
-        if not _is_merged(one):
+        if not _is_merged(field_change):
             continue
-        base, live, mine = ([*map(_fold_case, side)] for side in (one.base, one.live, one.desired))
-        stays = [v for v, name in zip(one.desired, mine, strict=True) if _is_kept(name, base, live)]
-        new = [v for v, name in zip(one.live, live, strict=True) if name not in (*base, *mine)]
-        if new or len(stays) < len(mine):
-            yield replace(one, live=[*stays, *new])
+        base, live, desired = (
+            [*map(_fold_case, side)]
+            for side in (field_change.base, field_change.live, field_change.desired)
+        )
+        stays = [
+            v
+            for v, name in zip(field_change.desired, desired, strict=True)
+            if _is_kept(name, base, live)
+        ]
+        new = [
+            v
+            for v, name in zip(field_change.live, live, strict=True)
+            if name not in (*base, *desired)
+        ]
+        if new or len(stays) < len(desired):
+            yield replace(field_change, live=[*stays, *new])
 
 
-def _is_merged(one: FieldChange) -> bool:
+def _is_merged(change: FieldChange) -> bool:
     """Return whether the field is a list whose order means nothing, on all three sides."""
-    return root(one.path) != "filters" and all(map(_is_set, (one.base, one.live, one.desired)))
+    return root(change.path) != "filters" and all(
+        map(_is_set, (change.base, change.live, change.desired))
+    )
 
 
 def _is_set(value: Any) -> bool:
@@ -267,7 +297,7 @@ def _fold_case(value: Any) -> Any:
 
 
 def _is_namesake(address: Address, live: Live, choice: Choice) -> bool:
-    """Whether it is a project of which there are several, and something in it is asked for."""
+    """Return whether an address is a project with a shared name and selected contents."""
     if address.kind != "Project" or address not in live.duplicates or choice.is_ignored(address):
         return False
     inside = any(choice.has_kind(k.name) for k in KINDS.values() if k.scope is Scope.PROJECT)

@@ -54,16 +54,18 @@ def find_refusals(
 
     `known` is declared already: a name may be refused because it looks like one of those.
     """
-    found: dict[Address, LoaderRefusal] = {}
-    odd = any(not address.name.isascii() for address in documents)  # else only odd ones look alike
-    alike = (one for one in known if odd or not one.name.isascii())
-    there = "---\n".join(map(_format_stub, alike)) if documents else ""
+    refusals: dict[Address, LoaderRefusal] = {}
+    has_unicode = any(
+        not address.name.isascii() for address in documents
+    )  # else only odd ones look alike
+    similar = (one for one in known if has_unicode or not one.name.isascii())
+    stubs = "---\n".join(map(_format_stub, similar)) if documents else ""
     while True:
-        left = {address: text for address, text in documents.items() if address not in found}
-        new = _load_documents(left, there)
+        pending = {address: text for address, text in documents.items() if address not in refusals}
+        new = _load_documents(pending, stubs)
         if not new:
-            return found
-        found.update(new)
+            return refusals
+        refusals.update(new)
 
 
 def _format_stub(address: Address) -> str:
@@ -76,16 +78,16 @@ def _format_stub(address: Address) -> str:
 
 def _find_field(document: str, line: int) -> str:
     """Return the field of the spec that a line of a written document belongs to, or ""."""
-    found, in_spec = "", False
+    field_name, in_spec = "", False
     for text in document.splitlines()[:line]:
         if not text.startswith(" "):
-            found, in_spec = "", text.startswith("spec:")
+            field_name, in_spec = "", text.startswith("spec:")
         elif in_spec and (key := _FIELD.match(text)) is not None:
-            found = key[1]
-    return found
+            field_name = key[1]
+    return field_name
 
 
-def _load_documents(documents: Mapping[Address, str], there: str) -> dict[Address, LoaderRefusal]:
+def _load_documents(documents: Mapping[Address, str], stubs: str) -> dict[Address, LoaderRefusal]:
     texts: dict[str, list[str]] = {}
     lines: dict[str, list[tuple[int, Address]]] = {}
     for number, (address, text) in enumerate(documents.items()):
@@ -94,12 +96,12 @@ def _load_documents(documents: Mapping[Address, str], there: str) -> dict[Addres
         first = rows[-1][0] + texts[name][-1].count("\n") + 1 if rows else 1
         texts.setdefault(name, []).append(text)
         rows.append((first, address))
-    fresh = {name: "---\n".join(found).encode() for name, found in texts.items()}
-    tree = _MemoryTree({_THERE: there.encode(), **fresh} if there and fresh else fresh)
+    new_files = {name: "---\n".join(refusals).encode() for name, refusals in texts.items()}
+    tree = _MemoryTree({_THERE: stubs.encode(), **new_files} if stubs and new_files else new_files)
     try:
         loader.load_files((Path(),), tree=tree)
     except ConfigError as error:
-        found: dict[Address, LoaderRefusal] = {}
+        refusals: dict[Address, LoaderRefusal] = {}
         for finding in error.findings:
             if finding.severity is Severity.ERROR and finding.source is not None:
                 if finding.source.file == _THERE:
@@ -109,8 +111,8 @@ def _load_documents(documents: Mapping[Address, str], there: str) -> dict[Addres
                 name = ""
                 if finding.code in _OF_CONDITIONS:
                     name = _find_field(documents[address], finding.source.line - begin + 1)
-                found.setdefault(address, LoaderRefusal(finding.message, finding.fix, name))
-        if not found and not there:
+                refusals.setdefault(address, LoaderRefusal(finding.message, finding.fix, name))
+        if not refusals and not stubs:
             raise
-        return found
+        return refusals
     return {}

@@ -72,27 +72,32 @@ class FileWriter:
 
     def run(self, items: Sequence[Item]) -> None:
         """Make the text of every file."""
-        known = list(drop_unwritable_fields(items, self.doubts))
-        there = [item for item in known if item.resource is not None]
-        fresh = {item.address: item for item in known if item.resource is None}
-        self._tag(there)
-        updates = {item.address: (item, *found) for item in there if (found := self._moved(item))}
+        writable = list(drop_unwritable_fields(items, self.doubts))
+        existing = [item for item in writable if item.resource is not None]
+        new_items = {item.address: item for item in writable if item.resource is None}
+        self._tag(existing)
+        updates = {
+            item.address: (item, *parts) for item in existing if (parts := self._moved(item))
+        }
         texts = {
-            address: format_document(self.shape.document(item)) for address, item in fresh.items()
+            address: format_document(self.shape.document(item))
+            for address, item in new_items.items()
         }
         refused = self._refused(texts, updates)
-        while odd := {a: one for a, one in refused.items() if one.field and a in texts}:
-            for address, one in odd.items():
-                fresh[address] = self._without(fresh[address], one)
-                texts[address] = format_document(self.shape.document(fresh[address]))
+        while correctable := {
+            a: refusal for a, refusal in refused.items() if refusal.field and a in texts
+        }:
+            for address, refusal in correctable.items():
+                new_items[address] = self._without(new_items[address], refusal)
+                texts[address] = format_document(self.shape.document(new_items[address]))
             refused = self._refused(texts, updates)
-        for address, (item, was, now) in updates.items():
+        for address, (item, before, after) in updates.items():
             if address in refused:
                 self._doubt(address, refused[address])
             else:
-                self._update(item, was, now)
+                self._update(item, before, after)
         places = FileNames(self.layout)
-        for address in sorted(fresh, key=_sort_key):
+        for address in sorted(new_items, key=_sort_key):
             if address in refused:
                 self._doubt(address, refused[address])
                 continue
@@ -116,26 +121,34 @@ class FileWriter:
         """Return the documents that our own loader would refuse, but accepted before."""
         before, after = {}, dict(texts)
         declared = set(self.declared)
-        for address, (item, _, now) in updates.items():
+        for address, (item, _, changed) in updates.items():
             if (resource := item.resource) is not None:
                 head = {"kind": address.kind, "metadata": build_metadata(item)}
                 before[address] = format_document({**head, "spec": dict(resource.spec)})
-                after[address] = format_document({**head, "spec": {**resource.spec, **now["spec"]}})
+                after[address] = format_document(
+                    {**head, "spec": {**resource.spec, **changed["spec"]}}
+                )
                 declared.discard(resource.address)
-        found = verify.find_refusals(after, declared)
-        was = verify.find_refusals(before, declared) if found.keys() & before.keys() else {}
-        return {address: said for address, said in found.items() if address not in was}
+        refusals = verify.find_refusals(after, declared)
+        refused_before = (
+            verify.find_refusals(before, declared) if refusals.keys() & before.keys() else {}
+        )
+        return {
+            address: refusal
+            for address, refusal in refusals.items()
+            if address not in refused_before
+        }
 
     def _with_room(self, path: Path, text: str) -> Path:
         """Return the file, or the next one of its name: the loader reads no larger files."""
-        number, found = 1, path
-        while self.sizes.get(found, 0) + len(text) > MAX_LENGTH and found in self.sizes:
+        number, candidate = 1, path
+        while self.sizes.get(candidate, 0) + len(text) > MAX_LENGTH and candidate in self.sizes:
             number += 1
-            found = path.with_name(f"{path.stem}-{number}{path.suffix}")
-        if found not in self.sizes:
-            self.sizes[found] = found.stat().st_size if found.is_file() else 0
-        self.sizes[found] += len(text)
-        return found
+            candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        if candidate not in self.sizes:
+            self.sizes[candidate] = candidate.stat().st_size if candidate.is_file() else 0
+        self.sizes[candidate] += len(text)
+        return candidate
 
     def _tag(self, items: Iterable[Item]) -> None:
         for item in items:
@@ -162,20 +175,20 @@ class FileWriter:
         resource = item.resource
         if resource is None or resource.source is None:
             return None
-        was, now = find_changed_parts(item, self.shape.spec(item))
+        before, after = find_changed_parts(item, self.shape.spec(item))
         overlaid = [
             name
-            for name in was["spec"]
-            if (place := resource.locate((name,))) and place.file != resource.source.file
+            for name in before["spec"]
+            if (source := resource.locate((name,))) and source.file != resource.source.file
         ]
         for name in overlaid:
             reason = f"`{name}` differs from what is live, but an overlay writes it"
             self.doubts.append(SkippedEdit(item.address, reason, "change it in the overlay"))
-            was["spec"].pop(name)
-            now["spec"].pop(name, None)
-        return None if was == now else (was, now)
+            before["spec"].pop(name)
+            after["spec"].pop(name, None)
+        return None if before == after else (before, after)
 
-    def _update(self, item: Item, was: _Spec, now: _Spec) -> None:
+    def _update(self, item: Item, before: _Spec, after: _Spec) -> None:
         """Change the document of a resource."""
         resource = item.resource
         if resource is None or resource.source is None:
@@ -184,40 +197,41 @@ class FileWriter:
         try:
             lists = find_folded_lists(item.address.kind)
             file.rewrite(
-                resource.source.line, lambda text: merge.rewrite_document(text, was, now, lists)
+                resource.source.line,
+                lambda text: merge.rewrite_document(text, before, after, lists),
             )
         except CannotEditError as problem:
-            names = ", ".join(sorted({*was["spec"], *now["spec"]}) or ["its name"])
+            names = ", ".join(sorted({*before["spec"], *after["spec"]}) or ["its name"])
             reason = f"{resource.source}: {names} cannot be rewritten: {problem}"
             self.doubts.append(SkippedEdit(item.address, reason, f"edit {resource.source} by hand"))
         else:
-            self.taken += [(item.address, path) for path in _list_taken_paths(item, was, now)]
+            self.taken += [(item.address, path) for path in _list_taken_paths(item, before, after)]
 
     def save(self, *, dry: bool = False) -> list[WrittenFile]:
         """Write what has changed, each file whole or not at all; `dry`: nothing."""
         for path in self.files:  # before the first is written: all of them, or none
             check_output(path)
-        rows = []
+        results = []
         for path, file in sorted(self.files.items()):
             text = file.text
             action = UNCHANGED if text == file.was else WRITTEN if file.was is None else UPDATED
             if action != UNCHANGED and not dry:
                 write_file(path, text)
-            rows.append(WrittenFile(path, action, self.counts.get(path, 0)))
-        if rows:
-            rows += self._save_schema(dry=dry)
-        return rows
+            results.append(WrittenFile(path, action, self.counts.get(path, 0)))
+        if results:
+            results += self._save_schema(dry=dry)
+        return results
 
     def _save_schema(self, *, dry: bool) -> list[WrittenFile]:
-        rows = []
+        results = []
         for name, text in filenames.build_schema_files().items():
             path = self.root / filenames.FOLDER / name
-            was = _read_text(path) if path.is_file() else None
-            if was != text and not dry:
+            existing = _read_text(path) if path.is_file() else None
+            if existing != text and not dry:
                 write_file(path, text)
-            if was != text:
-                rows.append(WrittenFile(path, WRITTEN if was is None else UPDATED, 0))
-        return rows
+            if existing != text:
+                results.append(WrittenFile(path, WRITTEN if existing is None else UPDATED, 0))
+        return results
 
 
 def find_changed_parts(
@@ -225,48 +239,53 @@ def find_changed_parts(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the parts of a declared resource that are rewritten, before and after."""
     resource = item.resource
-    was: dict[str, Any] = {"spec": {}}
-    now: dict[str, Any] = {"spec": {}}
+    before: dict[str, Any] = {"spec": {}}
+    after: dict[str, Any] = {"spec": {}}
     if resource is None:
-        return was, now
+        return before, after
     key = KINDS[item.address.kind].key
     if item.renamed:
-        was["metadata"], now["metadata"] = {key: resource.address.name}, {key: item.address.name}
+        before["metadata"], after["metadata"] = (
+            {key: resource.address.name},
+            {key: item.address.name},
+        )
     if item.id is not None and item.resource and "id" not in _list_written_metadata(item):
-        was.setdefault("metadata", {})
+        before.setdefault("metadata", {})
         id_ = int(item.id) if item.id.isdecimal() else item.id
-        now["metadata"] = {**now.get("metadata", {}), "id": id_}
+        after["metadata"] = {**after.get("metadata", {}), "id": id_}
     ignored = [parse_path(path) for path in resource.lifecycle.ignore]
     for name, value in item.spec.items():
-        before = resource.spec.get(name)
+        declared = resource.spec.get(name)
         if (name,) in ignored:
             continue
         if name in item.fields and name in resource.spec:
-            was["spec"][name] = before
-            now["spec"][name] = _restore_ignored(
-                _drop_unwritten(before, value), before, name, ignored
+            before["spec"][name] = declared
+            after["spec"][name] = _restore_ignored(
+                _drop_unwritten(declared, value), declared, name, ignored
             )
         elif name not in resource.spec and name in worth:
-            now["spec"][name] = worth[name]
-        elif isinstance(before, Mapping) and isinstance(worth.get(name), Mapping):
-            extra = {k: v for k, v in worth[name].items() if k not in before and v not in _EMPTY}
+            after["spec"][name] = worth[name]
+        elif isinstance(declared, Mapping) and isinstance(worth.get(name), Mapping):
+            extra = {k: v for k, v in worth[name].items() if k not in declared and v not in _EMPTY}
             if extra and name not in KINDS[item.address.kind].atomic:
-                was["spec"][name] = before
-                now["spec"][name] = {**before, **extra}
-    return was, now
+                before["spec"][name] = declared
+                after["spec"][name] = {**declared, **extra}
+    return before, after
 
 
-def _list_taken_paths(item: Item, was: _Spec, now: _Spec) -> Iterator[str]:
+def _list_taken_paths(item: Item, before: _Spec, after: _Spec) -> Iterator[str]:
     """Return the paths of a document that become what is live."""
-    for name in sorted({*was["spec"], *now["spec"]}):
+    for name in sorted({*before["spec"], *after["spec"]}):
         paths = [path for path in item.taken if root(path) == name]
         yield from paths or [name]
-    yield from (f"metadata.{name}" for name in sorted(now.get("metadata", {})))
+    yield from (f"metadata.{name}" for name in sorted(after.get("metadata", {})))
 
 
 def find_folded_lists(kind: str) -> tuple[SpecPath, ...]:
     """Return the lists of people and roles, whose names are compared without case."""
-    paths = (one.path for one in KINDS[kind].references if one.path.endswith("[]"))
+    paths = (
+        reference.path for reference in KINDS[kind].references if reference.path.endswith("[]")
+    )
     return tuple(("spec", *parse_path(path.removesuffix("[]"))) for path in paths)
 
 
@@ -274,27 +293,27 @@ def _list_written_metadata(item: Item) -> tuple[str, ...]:
     return ("id",) if item.resource is not None and item.resource.id is not None else ()
 
 
-def _drop_unwritten(before: Any, value: Any) -> Any:
+def _drop_unwritten(declared: Any, value: Any) -> Any:
     """Return the live value of a field, without empty keys that the document lacks."""
-    if not isinstance(before, Mapping) or not isinstance(value, Mapping):
+    if not isinstance(declared, Mapping) or not isinstance(value, Mapping):
         return value
-    return {key: item for key, item in value.items() if key in before or item not in _EMPTY}
+    return {key: item for key, item in value.items() if key in declared or item not in _EMPTY}
 
 
-def _restore_ignored(value: Any, before: Any, name: str, ignored: list[SpecPath]) -> Any:
+def _restore_ignored(value: Any, declared: Any, name: str, ignored: list[SpecPath]) -> Any:
     """Return the value with ignored paths as the document has them."""
     for path in ignored:
         if path[0] == name:
-            value = _restore_path(value, before, path[1:])
+            value = _restore_path(value, declared, path[1:])
     return value
 
 
-def _restore_path(value: Any, before: Any, path: SpecPath) -> Any:
+def _restore_path(value: Any, declared: Any, path: SpecPath) -> Any:
     if not path:
-        return before
-    step, *rest = path
+        return declared
+    step, *inner_steps = path
     try:
-        inner = _restore_path(value[step], before[step], tuple(rest))
+        inner = _restore_path(value[step], declared[step], tuple(inner_steps))
     except (KeyError, IndexError, TypeError):
         return value
     if isinstance(value, Mapping):
@@ -341,9 +360,9 @@ def _read_umask() -> int:
     return mask
 
 
-def _make_write_error(path: Path, how: str, problem: OSError) -> ReconcilerError:
+def _make_write_error(path: Path, action: str, problem: OSError) -> ReconcilerError:
     return ReconcilerError(
-        f"{path.name} cannot be {how}",
+        f"{path.name} cannot be {action}",
         why=problem.strerror or str(problem),
         state="files before it are written, it and those after it are not",
         fix="choose a writable folder, and run it again: that is safe",

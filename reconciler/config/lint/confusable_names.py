@@ -31,9 +31,9 @@ def check_names(built: Iterable[Built]) -> Iterator[Finding]:
     by_case: dict[_Kin, Built] = {}
     seen: set[str] = set()
     slugs: set[str] = set()
-    rows = tuple(built)
-    for row in rows:
-        resource, document, kind = row
+    resources = tuple(built)
+    for entry in resources:
+        resource, document, kind = entry
         parts = resource.address.parts
         name = parts[-1]
         if parts[0] not in slugs:
@@ -45,40 +45,44 @@ def check_names(built: Iterable[Built]) -> Iterator[Finding]:
                 key = kind.key if part is name or kind.scope is not Scope.PROJECT else "project"
                 yield from _check_visible(part, document, key)
         if not name.isascii() or "  " in name:
-            suspects.append(row)
-        other = by_case.setdefault((kind.name, parts[:-1], name.casefold()), row)
-        if other is not row and not kind.folds_case and other[0].address != resource.address:
-            yield _make_case_finding(row, other[0])
+            suspects.append(entry)
+        other = by_case.setdefault((kind.name, parts[:-1], name.casefold()), entry)
+        if other is not entry and not kind.folds_case and other[0].address != resource.address:
+            yield _make_case_finding(entry, other[0])
     if suspects:
         by_look: dict[_Kin, Built] = {}
-        for row in rows:
-            address = row[0].address
-            by_look.setdefault((address.kind, address.parts[:-1], look(address.name)), row)
-        yield from _check_lookalikes(rows, by_look)
-    yield from _check_references(rows)
+        for entry in resources:
+            address = entry[0].address
+            by_look.setdefault((address.kind, address.parts[:-1], look(address.name)), entry)
+        yield from _check_lookalikes(resources, by_look)
+    yield from _check_references(resources)
 
 
-def _check_lookalikes(rows: Iterable[Built], by_look: Mapping[_Kin, Built]) -> Iterator[Finding]:
-    for resource, document, kind in rows:
+def _check_lookalikes(
+    resources: Iterable[Built], by_look: Mapping[_Kin, Built]
+) -> Iterator[Finding]:
+    for resource, document, kind in resources:
         address = resource.address
         other, _, _ = by_look[kind.name, address.parts[:-1], look(address.name)]
         if other.address != address:
-            place = _locate_metadata(document, kind.key)
-            yield _make_lookalike_finding(address.name, place, other.address.name, other.source)
+            source = _locate_metadata(document, kind.key)
+            yield _make_lookalike_finding(address.name, source, other.address.name, other.source)
 
 
-def _make_lookalike_finding(name: str, place: Source, other: str, there: Source | None) -> Finding:
+def _make_lookalike_finding(
+    name: str, source: Source, other: str, other_source: Source | None
+) -> Finding:
     return make_error(
         "R012",
         f"the name {escaped(name)} looks like another one",
-        place,
-        why=f"{escaped(other)} at {there} looks the same",
+        source,
+        why=f"{escaped(other)} at {other_source} looks the same",
         fix="type one of the two again, or rename it",
     )
 
 
-def _make_case_finding(row: Built, other: Resource) -> Finding:
-    resource, document, kind = row
+def _make_case_finding(entry: Built, other: Resource) -> Finding:
+    resource, document, kind = entry
     return Finding(
         "R012",
         Severity.WARNING,
@@ -89,27 +93,35 @@ def _make_case_finding(row: Built, other: Resource) -> Finding:
     )
 
 
-def _check_references(rows: tuple[Built, ...]) -> Iterator[Finding]:
+def _check_references(resources: tuple[Built, ...]) -> Iterator[Finding]:
     """Check names of people and roles for invisible characters and look-alikes."""
-    odd: list[_Mention] = []
+    suspects: list[_Mention] = []
     usual: dict[_Kin, tuple[str, Source | None]] = {}
-    for one in _list_mentions(rows):
-        if one.name.isascii() and one.name.isprintable() and one.name == look(one.name):
-            usual.setdefault((*one.scope, one.name), (one.name, one.resource.source))
+    for mention in _list_mentions(resources):
+        if (
+            mention.name.isascii()
+            and mention.name.isprintable()
+            and mention.name == look(mention.name)
+        ):
+            usual.setdefault(
+                (*mention.scope, mention.name), (mention.name, mention.resource.source)
+            )
         else:
-            odd.append(one)
-    for resource, _, kind in rows if odd else ():
+            suspects.append(mention)
+    for resource, _, kind in resources if suspects else ():
         key = (kind.name, resource.address.parts[:1], look(resource.address.name))
         usual.setdefault(key, (resource.address.name, resource.source))
-    for one in odd:
-        place = value_place(one.document, ("spec", *one.path), one.resource.source or Source("", 1))
-        other = usual.get((*one.scope, look(one.name)))
-        if found := find_hidden_character(one.name):
-            yield _make_hidden_finding(one.name, found, place)
-        elif one.name != one.name.strip():
-            yield _make_trimmed_finding(one.name, place)
-        elif other is not None and other[0].casefold() != one.name.casefold():
-            yield _make_lookalike_finding(one.name, place, *other)
+    for mention in suspects:
+        source = value_place(
+            mention.document, ("spec", *mention.path), mention.resource.source or Source("", 1)
+        )
+        other = usual.get((*mention.scope, look(mention.name)))
+        if hidden := find_hidden_character(mention.name):
+            yield _make_hidden_finding(mention.name, hidden, source)
+        elif mention.name != mention.name.strip():
+            yield _make_trimmed_finding(mention.name, source)
+        elif other is not None and other[0].casefold() != mention.name.casefold():
+            yield _make_lookalike_finding(mention.name, source, *other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +135,8 @@ class _Mention:
     document: MappingNode
 
 
-def _list_mentions(rows: Iterable[Built]) -> Iterator[_Mention]:
-    for resource, document, kind in rows:
+def _list_mentions(resources: Iterable[Built]) -> Iterator[_Mention]:
+    for resource, document, kind in resources:
         for reference in kind.references:
             scope = (reference.kind, resource.address.parts[:1])
             for path, name in values_at(resource.written, reference.path):
@@ -132,14 +144,14 @@ def _list_mentions(rows: Iterable[Built]) -> Iterator[_Mention]:
                     yield _Mention(name, scope, path, resource, document)
 
 
-def _make_hidden_finding(name: str, found: str, place: Source) -> Finding:
-    message = f"the name {name!a} has the character {found}, which cannot be seen"
-    return make_error("R012", message, place, fix="type the name again")
+def _make_hidden_finding(name: str, hidden: str, source: Source) -> Finding:
+    message = f"the name {name!a} has the character {hidden}, which cannot be seen"
+    return make_error("R012", message, source, fix="type the name again")
 
 
 def _check_visible(name: str, document: MappingNode, key: str) -> Iterator[Finding]:
-    if found := find_hidden_character(name):
-        yield _make_hidden_finding(name, found, _locate_metadata(document, key))
+    if hidden := find_hidden_character(name):
+        yield _make_hidden_finding(name, hidden, _locate_metadata(document, key))
     elif key == "project" and (name.startswith("!") or "*" in name):
         yield Finding(
             "R013",
@@ -152,12 +164,12 @@ def _check_visible(name: str, document: MappingNode, key: str) -> Iterator[Findi
         yield _make_trimmed_finding(name, _locate_metadata(document, key))
 
 
-def _make_trimmed_finding(name: str, place: Source) -> Finding:
+def _make_trimmed_finding(name: str, source: Source) -> Finding:
     """Find names that PostHog trims (contract 1.3): what it creates has another name."""
     return make_error(
         "R018",
         f"the name {escaped(name)} starts or ends with a space",
-        place,
+        source,
         why="PostHog cuts it off, so nothing ever has this name",
         fix=f"write {yaml_scalar(name.strip())}" if name.strip() else "write a name",
     )
@@ -172,8 +184,8 @@ def _check_slug(slug: str, document: MappingNode) -> Iterator[Finding]:
         fix = "copy the slug from the organization's address in PostHog"
     else:
         return
-    place = _locate_metadata(document, "organization")
-    yield make_error("R018", f"no organization has the slug {slug}", place, why=why, fix=fix)
+    source = _locate_metadata(document, "organization")
+    yield make_error("R018", f"no organization has the slug {slug}", source, why=why, fix=fix)
 
 
 def _locate_metadata(document: MappingNode, key: str) -> Source:

@@ -27,9 +27,9 @@ def find_cycles(resources: Mapping[Address, Resource]) -> Iterator[Finding]:
             names = " → ".join(address.name for address, _ in (*ring, ring[0]))
             first, path = ring[0]
             resource = resources[first]
-            place = resource.locate(path) or Source("", 1)
+            source = resource.locate(path) or Source("", 1)
             why = "each needs the other to exist first"
-            yield make_error("R015", f"{message}: {names}", place, why=why, fix="break the cycle")
+            yield make_error("R015", f"{message}: {names}", source, why=why, fix="break the cycle")
 
 
 def find_renamed_in_cycle(resources: Mapping[Address, Resource]) -> set[Address]:
@@ -61,11 +61,11 @@ def _list_flag_dependencies(resource: Resource) -> Iterator[_Edge]:
 
 def _search_cycles(graph: Mapping[Address, Iterable[_Edge]]) -> Iterator[list[_Edge]]:
     """Yield each cycle once: its resources, each with the path to the next. No recursion."""
-    done: set[Address] = set()
+    finished: set[Address] = set()
     for start in graph:
         trail: list[_Edge] = []
         on_trail: dict[Address, int] = {}
-        todo = [(start, iter(graph[start]))] if start not in done else []
+        todo = [(start, iter(graph[start]))] if start not in finished else []
         if todo:
             on_trail[start] = 0
         while todo:
@@ -73,7 +73,7 @@ def _search_cycles(graph: Mapping[Address, Iterable[_Edge]]) -> Iterator[list[_E
             edge = next(edges, None)
             if edge is None:
                 todo.pop()
-                done.add(address)
+                finished.add(address)
                 del on_trail[address]
                 if trail:
                     trail.pop()
@@ -81,7 +81,7 @@ def _search_cycles(graph: Mapping[Address, Iterable[_Edge]]) -> Iterator[list[_E
             target, path = edge
             if target in on_trail:
                 yield [*trail[on_trail[target] :], (address, path)]
-            elif target in graph and target not in done:
+            elif target in graph and target not in finished:
                 trail.append((address, path))
                 on_trail[target] = len(todo)
                 todo.append((target, iter(graph[target])))

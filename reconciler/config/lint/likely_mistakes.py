@@ -45,12 +45,12 @@ def find_likely_mistakes(resource: Resource) -> Iterator[Finding]:
     """Yield every warning about one resource."""
     kind = resource.address.kind
     if kind == "FeatureFlag":
-        rows = _check_flag(resource.written)
+        mistakes = _check_flag(resource.written)
     elif kind == "ApprovalPolicy":
-        rows = _check_policy(resource.address.name, resource.written)
+        mistakes = _check_policy(resource.address.name, resource.written)
     else:
         return
-    for code, path, message, why, fix in islice(rows, MAX_FINDINGS):
+    for code, path, message, why, fix in islice(mistakes, MAX_FINDINGS):
         yield Finding(
             code,
             Severity.WARNING,
@@ -64,10 +64,10 @@ def find_likely_mistakes(resource: Resource) -> Iterator[Finding]:
 
 def _check_policy(action: str, spec: Mapping[str, Any]) -> Iterator[_Row]:
     if action not in GATED_ACTIONS:
-        meant = closest_match(action, GATED_ACTIONS)
+        match = closest_match(action, GATED_ACTIONS)
         fix = (
-            f'did you mean "{meant}"?'
-            if meant
+            f'did you mean "{match}"?'
+            if match
             else f"actions that gate: {', '.join(GATED_ACTIONS)}"
         )
         why = "PostHog stores it as it is"
@@ -107,7 +107,7 @@ def _check_approvers(approvers: Mapping[str, Any]) -> Iterator[_Row]:
 
 def _check_conditions(action: str, conditions: Mapping[str, Any]) -> Iterator[_Row]:
     at = ("conditions",)
-    kind, about, operator = (conditions.get(key) for key in ("type", "field", "operator"))
+    kind, field_name, operator = (conditions.get(key) for key in ("type", "field", "operator"))
     always = "PostHog then gates every change of the action"
     if action in GATED_ACTIONS and action != "feature_flag.update":
         why = f"`{action}` has no values to compare"
@@ -115,17 +115,23 @@ def _check_conditions(action: str, conditions: Mapping[str, Any]) -> Iterator[_R
         yield "R022", at, message, why, "remove `conditions`: every change is gated then"
         return
     if kind not in CONDITION_TYPES:
-        meant = closest_match(str(kind), CONDITION_TYPES)
-        fix = f'did you mean "{meant}"?' if meant else f"one of {', '.join(CONDITION_TYPES)}"
+        match = closest_match(str(kind), CONDITION_TYPES)
+        fix = f'did you mean "{match}"?' if match else f"one of {', '.join(CONDITION_TYPES)}"
         message = f"unknown condition type `{kind}`" if kind else "the condition has no `type`"
         yield "R022", (*at, "type"), message, always, fix
         return
-    if about not in CONDITION_FIELDS:
+    if field_name not in CONDITION_FIELDS:
         fix = f"one of {', '.join(CONDITION_FIELDS)}"
-        message = f"a condition on `{about}`" if about else "the condition has no `field`"
-        yield "R022", (*at, "field"), message, "" if about else always, fix
-    elif about == "release_conditions" and kind != "any_change":
-        yield "R022", (*at, "type"), f"`{about}` cannot be compared", "", "write `type: any_change`"
+        message = f"a condition on `{field_name}`" if field_name else "the condition has no `field`"
+        yield "R022", (*at, "field"), message, "" if field_name else always, fix
+    elif field_name == "release_conditions" and kind != "any_change":
+        yield (
+            "R022",
+            (*at, "type"),
+            f"`{field_name}` cannot be compared",
+            "",
+            "write `type: any_change`",
+        )
     if kind == "any_change":
         return
     if operator not in OPERATORS:
@@ -173,11 +179,13 @@ def _check_ambiguous_text(value: Any, at: Path) -> Iterator[_Row]:
     items = enumerate(value) if isinstance(value, list) else ((None, value),)
     for index, item in items:
         if isinstance(item, str) and item[:1] in _SUSPECT and _READ_OTHERWISE.fullmatch(item):
-            place = at if index is None else (*at, index)
-            meant = _BOOLEANS.get(item.casefold())
-            other = f", or write `{meant}`" if meant else ", or write the number that is meant"
+            path = at if index is None else (*at, index)
+            boolean = _BOOLEANS.get(item.casefold())
+            alternative = (
+                f", or write `{boolean}`" if boolean else ", or write the number that is meant"
+            )
             why = "any value is taken here, and YAML 1.1 read it as a number, true or false"
-            yield PLAIN_TEXT, place, f"`{item}` is text", why, f'quote it: "{item}"{other}'
+            yield PLAIN_TEXT, path, f"`{item}` is text", why, f'quote it: "{item}"{alternative}'
 
 
 def _check_unknown_keys(node: Mapping[str, Any], known: frozenset[str], at: Path) -> Iterator[_Row]:
@@ -185,10 +193,10 @@ def _check_unknown_keys(node: Mapping[str, Any], known: frozenset[str], at: Path
     for key in node:
         if key in known:
             continue
-        meant = closest_match(key, known - node.keys())
-        if meant or known is APPROVERS:
-            fix = f'did you mean "{meant}"?' if meant else "remove it"
-            message = f'"{key}" means nothing here' if not meant else f'"{key}" is unknown here'
+        match = closest_match(key, known - node.keys())
+        if match or known is APPROVERS:
+            fix = f'did you mean "{match}"?' if match else "remove it"
+            message = f'"{key}" means nothing here' if not match else f'"{key}" is unknown here'
             yield "R004", (*at, key), message, "PostHog stores it as it is", fix
 
 

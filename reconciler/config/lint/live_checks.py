@@ -71,8 +71,8 @@ def check_live(
         code = "R035" if finding.code in _REFUSED else "R030"
         yield replace(finding, code=code, severity=Severity.ERROR)
     yield from (replace(finding, code="R038") for finding in refused)
-    for address, said in (obstacles or {}).items():
-        yield _make_quorum_finding(desired.resources[address], said)
+    for address, reasons in (obstacles or {}).items():
+        yield _make_quorum_finding(desired.resources[address], reasons)
     yield from _check_plan_features(desired, live)
     yield from _check_readable(desired, live)
     yield from _check_writable(desired, live, scopes)
@@ -82,12 +82,12 @@ def check_live(
         yield from find_unmatched_selectors(template, names, "R036", "of the files or of PostHog")
 
 
-def _make_quorum_finding(policy: Resource, said: Sequence[str]) -> Finding:
+def _make_quorum_finding(policy: Resource, reasons: Sequence[str]) -> Finding:
     return Finding(
         "R031",
         Severity.WARNING,
-        f"{policy.address.name}: {said[-1]}",
-        why="; ".join(said[:-1]),
+        f"{policy.address.name}: {reasons[-1]}",
+        why="; ".join(reasons[:-1]),
         fix="name more approvers, or lower `quorum`",
         source=policy.locate(("approvers", "quorum")),
         address=policy.address,
@@ -102,9 +102,13 @@ def _check_plan_features(desired: Declared, live: Live) -> Iterator[Finding]:
         if address.kind != "ApprovalPolicy" or organization in seen:
             continue
         seen.add(organization)
-        there = live.resources.get(Address("Organization", (organization,)))
-        features = there.payload.get("available_product_features", ...) if there else ...
-        if features is ... or any(one.get("key") == "approvals" for one in features or ()):
+        live_organization = live.resources.get(Address("Organization", (organization,)))
+        features = (
+            live_organization.payload.get("available_product_features", ...)
+            if live_organization
+            else ...
+        )
+        if features is ... or any(feature.get("key") == "approvals" for feature in features or ()):
             continue
         yield Finding(
             "R032",
@@ -129,12 +133,12 @@ def _check_readable(desired: Declared, live: Live) -> Iterator[Finding]:
             resource = _find_first_affected(desired, gap)
         if resource is None:
             continue
-        where = "/".join(gap.scope) or "this key"
+        scope_name = "/".join(gap.scope) or "this key"
         scope = KINDS[gap.kind].api_scope if gap.kind in KINDS else "approvals"  # change requests
         yield Finding(
             "R033",
             Severity.ERROR,
-            f"{gap.kind} of {where} cannot be read with this key",
+            f"{gap.kind} of {scope_name} cannot be read with this key",
             why=gap.reason,
             fix=gap.fix or f"give the key the scope {scope}:read",
             source=resource.source,
@@ -146,9 +150,13 @@ def _find_first_affected(desired: Declared, gap: Unreadable) -> Resource | None:
     """Return a resource of an unreadable collection; else one that refers to it; else any."""
     inside = [a for a in desired.resources if a.parts[: len(gap.scope)] == gap.scope]
     same = [a for a in inside if a.kind == gap.kind]
-    naming = [a for a in inside if any(one.kind == gap.kind for one in KINDS[a.kind].references)]
-    found = same or naming or inside
-    return desired.resources[found[0]] if found else None
+    naming = [
+        a
+        for a in inside
+        if any(reference.kind == gap.kind for reference in KINDS[a.kind].references)
+    ]
+    affected = same or naming or inside
+    return desired.resources[affected[0]] if affected else None
 
 
 def _check_writable(
@@ -201,6 +209,6 @@ def _make_unknown_scopes_finding(desired: Declared) -> Finding:
 
 
 def _find_level(live: Live, organization: str) -> int | None:
-    there = live.resources.get(Address("Organization", (organization,)))
-    level = there.payload.get("membership_level") if there else None
+    live_organization = live.resources.get(Address("Organization", (organization,)))
+    level = live_organization.payload.get("membership_level") if live_organization else None
     return int(level) if level is not None else None

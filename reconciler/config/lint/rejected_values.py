@@ -33,9 +33,9 @@ def check_spec(kind: str, spec: Spec) -> Iterator[RejectedValue]:
     yield from KINDS[kind].refusals(spec)
     if (
         kind == "Project"
-        and (found := time_zones.check_time_zone(spec.get("timezone"))) is not None
+        and (rejected := time_zones.check_time_zone(spec.get("timezone"))) is not None
     ):
-        yield found
+        yield rejected
 
 
 def check_resource(resource: Resource, *, texts: bool, large: bool) -> Iterator[Finding]:
@@ -46,30 +46,30 @@ def check_resource(resource: Resource, *, texts: bool, large: bool) -> Iterator[
     if resource.lifecycle.absent:
         return
     kind = resource.address.kind
-    found = islice(check_spec(kind, resource.written), MAX_FINDINGS)
-    yield from (_make_finding(resource, one, _CODES.get(kind, _OTHERS)) for one in found)
+    rejected = islice(check_spec(kind, resource.written), MAX_FINDINGS)
+    yield from (_make_finding(resource, value, _CODES.get(kind, _OTHERS)) for value in rejected)
     if large and kind == "FeatureFlag":
         yield from (
-            _make_finding(resource, one, _CODES[kind]) for one in _check_size(resource.spec)
+            _make_finding(resource, value, _CODES[kind]) for value in _check_size(resource.spec)
         )
     if texts:
         unstorable = islice(_find_unstorable_texts(resource), MAX_FINDINGS)
-        yield from (_make_finding(resource, one, _OTHERS) for one in unstorable)
+        yield from (_make_finding(resource, value, _OTHERS) for value in unstorable)
 
 
-def _make_finding(resource: Resource, found: RejectedValue, code: str) -> Finding:
-    meant = (
-        closest_match(str(value_at(resource.written, found.path, "")), found.near)
-        if found.near
+def _make_finding(resource: Resource, rejected: RejectedValue, code: str) -> Finding:
+    match = (
+        closest_match(str(value_at(resource.written, rejected.path, "")), rejected.near)
+        if rejected.near
         else None
     )
     return Finding(
-        _SHARES if found.topic == filter_checks.SHARES else code,
+        _SHARES if rejected.topic == filter_checks.SHARES else code,
         Severity.ERROR,
-        found.message,
-        why=found.why or "PostHog refuses it",
-        fix=f'did you mean "{meant}"?' if meant else found.fix,
-        source=resource.locate(found.path),
+        rejected.message,
+        why=rejected.why or "PostHog refuses it",
+        fix=f'did you mean "{match}"?' if match else rejected.fix,
+        source=resource.locate(rejected.path),
         address=resource.address,
     )
 
@@ -91,8 +91,8 @@ def _find_unstorable_texts(resource: Resource) -> Iterator[RejectedValue]:
 def _find_unstorable(value: Any, path: Path) -> Iterator[RejectedValue]:
     """Find texts, also names of mappings, that neither JSON nor PostgreSQL can hold."""
     if isinstance(value, str):
-        if (found := _UNSTORABLE.search(value)) is not None:
-            code = f"U+{ord(found[0]):04X}"
+        if (character := _UNSTORABLE.search(value)) is not None:
+            code = f"U+{ord(character[0]):04X}"
             fix = "remove the character"
             yield RejectedValue(
                 path, f"the text has the character {code}, which no server can store", "", fix

@@ -24,27 +24,27 @@ def find_rename_conflicts(
     resources: Mapping[Address, Resource], templates: Iterable[Template], built: Iterable[Built]
 ) -> Iterator[Finding]:
     """Yield an error for each document whose former name another document claims."""
-    rows = [row for row in built if row[0].lifecycle.renamed_from is not None]
-    if not rows:
+    renamed = [entry for entry in built if entry[0].lifecycle.renamed_from is not None]
+    if not renamed:
         return
-    many = {id(one.resource): one for one in templates}
+    by_resource = {id(for_many.resource): for_many for for_many in templates}
     declared, claimed = _Claims(), _Claims()
     for resource in resources.values():
         declared.add(_fold_name(resource, resource.address.name), resource, None)
-    for one in many.values():
-        declared.add(_fold_name(one.resource, one.name), one.resource, one)
+    for for_many in by_resource.values():
+        declared.add(_fold_name(for_many.resource, for_many.name), for_many.resource, for_many)
     ringed = cycles.find_renamed_in_cycle(resources)
-    for resource, document, _ in rows:
+    for resource, document, _ in renamed:
         former = str(resource.lifecycle.renamed_from)
-        name, template = _fold_name(resource, former), many.get(id(resource))
+        name, template = _fold_name(resource, former), by_resource.get(id(resource))
         if resource.address in ringed or name == _fold_name(resource, resource.address.name):
             continue  # reported as a cycle; or another spelling of its own name
         path = ("metadata", "lifecycle", "renamed_from")
-        place = value_place(document, path, resource.source or Source("", 1))
+        source = value_place(document, path, resource.source or Source("", 1))
         if owner := claimed.find(name, resource, template):
-            yield _make_claimed_twice_finding(resource, owner, place)
+            yield _make_claimed_twice_finding(resource, owner, source)
         elif (other := declared.find(name, resource, template)) and other.address not in ringed:
-            yield _make_declared_again_finding(resource, other, place)
+            yield _make_declared_again_finding(resource, other, source)
         claimed.add(name, resource, template)
 
 
@@ -85,12 +85,16 @@ class _Claims:
         if template is not None:
             if template.selectors in same.many:
                 return same.many[template.selectors].resource
-            inside = (one for project, one in same.at.items() if self._is_in(template, project))
+            inside = (
+                claimant for project, claimant in same.at.items() if self._is_in(template, project)
+            )
             return next(inside, None)
         project = asks.address.project
         if project in same.at:
             return same.at[project]
-        covers = (one.resource for one in same.many.values() if self._is_in(one, project))
+        covers = (
+            claimant.resource for claimant in same.many.values() if self._is_in(claimant, project)
+        )
         return next(covers, None)
 
     def _is_in(self, template: Template, project: str | None) -> bool:
@@ -98,24 +102,24 @@ class _Claims:
         return project is not None and self.compared <= MAX_MATCHED and template.matches(project)
 
 
-def _make_declared_again_finding(resource: Resource, other: Resource, place: Source) -> Finding:
+def _make_declared_again_finding(resource: Resource, other: Resource, source: Source) -> Finding:
     former = str(resource.lifecycle.renamed_from)
     return make_error(
         "R016",
         f'"{former}" is renamed to "{resource.address.name}", and declared again',
-        place,
+        source,
         why=f"until the rename is applied, the document at {other.source} means the same object",
         fix="apply the rename first; where it is applied, remove `renamed_from`",
         width=len(former),
     )
 
 
-def _make_claimed_twice_finding(resource: Resource, owner: Resource, place: Source) -> Finding:
+def _make_claimed_twice_finding(resource: Resource, owner: Resource, source: Source) -> Finding:
     former = str(resource.lifecycle.renamed_from)
     return make_error(
         "R016",
         f'"{former}" is renamed to "{owner.address.name}" and to "{resource.address.name}"',
-        place,
+        source,
         why=f"the other document is at {owner.source}",
         fix="keep one `renamed_from`",
         width=len(former),

@@ -30,9 +30,9 @@ class Silences:
     used: set[Source] = field(default_factory=set)
     silenced: int = 0
 
-    def keep(self, found: Iterable[Finding]) -> Iterator[Finding]:
+    def keep(self, findings: Iterable[Finding]) -> Iterator[Finding]:
         """Yield the findings that are not silenced."""
-        for finding in found:
+        for finding in findings:
             if self.by_document and self._covers(finding):
                 self.silenced += 1
             else:
@@ -61,7 +61,7 @@ class Silences:
     def _document(self, place: Source) -> Hashable:
         """Return the document at a place in a file; None outside of documents."""
         starts = self.starts.get(place.file, ())
-        index = bisect_right(starts, (place.line, place.column), key=lambda row: row[:2])
+        index = bisect_right(starts, (place.line, place.column), key=lambda start: start[:2])
         return starts[index - 1][2] if index else None
 
     def _doubt(self, entry: _Silence, seen: set[str], *, live: bool) -> Iterator[Finding]:
@@ -70,8 +70,8 @@ class Silences:
             if code in LIVE and entry.place not in self.used:
                 yield _make_warning(entry, f"{code} has nothing to silence here", "remove it")
         elif code not in CHECKS:
-            meant = closest_match(code, CHECKS)
-            fix = f'did you mean "{meant}"?' if meant else "remove it"
+            match = closest_match(code, CHECKS)
+            fix = f'did you mean "{match}"?' if match else "remove it"
             yield _make_warning(entry, f"there is no check {code}", fix)
         elif not can_be_silenced(code) and entry.place not in self.used:
             why = f"{code}: {CHECKS[code]}"
@@ -100,17 +100,17 @@ def collect_silences(
         places: where each document of each file starts.
 
     """
-    found = {
+    by_document = {
         identity: tuple(_list_entries(document))
         for identity, document in documents.items()
         if "silence" in document["metadata"]
     }
-    found = {identity: entries for identity, entries in found.items() if entries}
+    by_document = {identity: entries for identity, entries in by_document.items() if entries}
     starts: dict[str, list[tuple[int, int, Hashable]]] = {}
-    if found:
+    if by_document:
         for place, identity in places:
             starts.setdefault(place.file, []).append((place.line, place.column, identity))
-    return Silences(found, starts)
+    return Silences(by_document, starts)
 
 
 def _list_entries(document: MappingNode) -> Iterator[_Silence]:

@@ -54,15 +54,17 @@ def _check_overlaps(same: Sequence[Template], projects: Collection[str]) -> Iter
 
 
 def _check_selectors(template: Template, names: Collection[str]) -> Iterator[Finding]:
-    place, selectors = template.place, template.selectors
+    source, selectors = template.place, template.selectors
     left_out = {selector[1:] for selector in selectors if selector.startswith("!")}
     if all(selector.startswith("!") for selector in selectors):
         message = "`projects` only excludes, and includes nothing"
-        yield make_error("R013", message, place, fix='put "*" first')
-    elif "*" in left_out or left_out.issuperset(one for one in selectors if one[:1] != "!"):
+        yield make_error("R013", message, source, fix='put "*" first')
+    elif "*" in left_out or left_out.issuperset(
+        selector for selector in selectors if selector[:1] != "!"
+    ):
         message = "`projects` excludes everything that it includes"
         yield make_error(
-            "R013", message, place, fix="remove the items that begin with `!`, or include more"
+            "R013", message, source, fix="remove the items that begin with `!`, or include more"
         )
     elif names:
         yield from find_unmatched_selectors(template, names, "R013", "of the files")
@@ -75,19 +77,19 @@ def find_unmatched_selectors(
 
     A `!` that matches nothing is dangerous: it does not exclude what it should.
     """
-    each = zip(template.selectors, template.places, strict=True)
+    pairs = zip(template.selectors, template.places, strict=True)
     idle = [
-        (text, place) for text, place in each if not _matches_any(text.removeprefix("!"), names)
+        (text, place) for text, place in pairs if not _matches_any(text.removeprefix("!"), names)
     ]
     for text, place in idle:
-        meant = None if "*" in text else closest_match(text.removeprefix("!"), names)
+        match = None if "*" in text else closest_match(text.removeprefix("!"), names)
         sign = "!" if text.startswith("!") else ""
         yield Finding(
             code,
             Severity.WARNING,
             f'"{text}" matches no project {where}',
             why="" if code in LIVE else "a project that is in no file may match",
-            fix=f'did you mean "{sign}{meant}"?' if meant else "",
+            fix=f'did you mean "{sign}{match}"?' if match else "",
             source=place,
             width=len(text),
         )

@@ -18,11 +18,11 @@ def load_names() -> frozenset[str]:
 
 def check_time_zone(zone: Any) -> RejectedValue | None:
     """Return why PostHog refuses a time zone; None if it takes it, or no database is at hand."""
-    known = load_names()
-    if not isinstance(zone, str) or zone in known or not known:
+    zones = load_names()
+    if not isinstance(zone, str) or zone in zones or not zones:
         return None
-    meant = _find_closest(zone, known)
-    fix = f'did you mean "{meant}"?' if meant else "write a name such as `Europe/Berlin`"
+    match = _find_closest(zone, zones)
+    fix = f'did you mean "{match}"?' if match else "write a name such as `Europe/Berlin`"
     why = "PostHog takes the names of the tz database, in their exact spelling"
     return RejectedValue(("timezone",), f'unknown time zone "{zone}"', why, fix)
 

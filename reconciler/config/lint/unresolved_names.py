@@ -53,37 +53,39 @@ def find_near_misses(
         for scope, declared in names.items()
         if KINDS[scope[0]].folds_case
     }
-    known: dict[tuple[str, str, str], str | None] = {}
+    matches: dict[tuple[str, str, str], str | None] = {}
     compared = 0
     for resource, document, kind in built:
         organization = resource.address.organization
         for named, name, path in _list_references(resource, document["metadata"], kind):
-            asked = (named, "" if named == "Organization" else organization, name)
-            if asked not in known:
-                declared = names.get(asked[:2], {})
-                same = name.casefold() in folded.get(asked[:2], ())
+            reference = (named, "" if named == "Organization" else organization, name)
+            if reference not in matches:
+                declared = names.get(reference[:2], {})
+                same = name.casefold() in folded.get(reference[:2], ())
                 is_there = same or name in declared
                 compared += 0 if is_there else len(declared)
                 too_many = compared > MAX_COMPARED
-                known[asked] = None if is_there or too_many else find_near_miss(name, declared)
-            if meant := known[asked]:
-                place = value_place(document, path, resource.source or Source("", 1))
-                yield _make_finding(named, name, meant, place, names[asked[:2]][meant])
+                matches[reference] = (
+                    None if is_there or too_many else find_near_miss(name, declared)
+                )
+            if match := matches[reference]:
+                source = value_place(document, path, resource.source or Source("", 1))
+                yield _make_finding(named, name, match, source, names[reference[:2]][match])
 
 
 def _collect_names(written: Iterable[ParsedDocument]) -> Names:
     names: dict[tuple[str, str], dict[str, Source]] = {}
-    for one in written:
-        kind = one.kind.name
+    for document in written:
+        kind = document.kind.name
         if kind in _NAMED:
-            metadata = one.document["metadata"]
+            metadata = document.document["metadata"]
             organization = "" if kind == "Organization" else metadata["organization"]
             scope = names.setdefault((kind, organization), {})
-            scope[metadata[one.kind.key]] = one.source
+            scope[metadata[document.kind.key]] = document.source
             lifecycle = metadata.get("lifecycle")
             former = lifecycle.get("renamed_from") if isinstance(lifecycle, dict) else None
             if isinstance(former, str):
-                scope.setdefault(former, one.source)
+                scope.setdefault(former, document.source)
     return names
 
 
@@ -128,23 +130,25 @@ def find_ids_in_templates(
                 )
 
 
-def _make_finding(kind: str, name: str, meant: str, place: Source, other: Source) -> Finding:
-    what = _NOUNS.get(kind, kind.lower())
+def _make_finding(
+    kind: str, name: str, match: str, source: Source, match_source: Source
+) -> Finding:
+    noun = _NOUNS.get(kind, kind.lower())
     if kind == "FeatureFlag":  # one that is in no file may well be called nearly the same
         return Finding(
             "R008",
             Severity.WARNING,
             f'no flag in the files is called "{name}"',
             why="if PostHog has none either, the plan refuses it",
-            fix=f'did you mean "{meant}" ({other})?',
-            source=place,
+            fix=f'did you mean "{match}" ({match_source})?',
+            source=source,
             width=len(name),
         )
     return make_error(
         "R008",
-        f'no {what} is called "{name}"',
-        place,
-        why=f"the files declare no {what} of this name",
-        fix=f'did you mean "{meant}" ({other})?',
+        f'no {noun} is called "{name}"',
+        source,
+        why=f"the files declare no {noun} of this name",
+        fix=f'did you mean "{match}" ({match_source})?',
         width=len(name),
     )

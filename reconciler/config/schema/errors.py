@@ -49,13 +49,13 @@ class _Subject:
 def explain_errors(name: str, document: Any, place: Source, lines_of: Lines) -> list[Finding]:
     """Return every error of a document that its schema refuses; `place` is its start."""
     errors = _load_validator(name).iter_errors(document)
-    about = _Subject(name, document, place, lines_of)
-    every = (finding for error in errors for finding in _explain_error(error, about))
-    found = list(islice(every, MAX_FINDINGS))
-    if next(every, None) is not None:
+    subject = _Subject(name, document, place, lines_of)
+    findings = (finding for error in errors for finding in _explain_error(error, subject))
+    explained = list(islice(findings, MAX_FINDINGS))
+    if next(findings, None) is not None:
         message = f"more than {MAX_FINDINGS} errors in one document; the rest is not explained"
-        found.append(Finding("R009", Severity.ERROR, message, source=place))
-    return found or [_explain_disagreement(name, document, place)]
+        explained.append(Finding("R009", Severity.ERROR, message, source=place))
+    return explained or [_explain_disagreement(name, document, place)]
 
 
 @cache
@@ -76,20 +76,20 @@ def _explain_disagreement(name: str, document: Any, place: Source) -> Finding:
         path, message = tuple(error.instance_path), error.message
     except (StopIteration, ValueError) as trouble:
         path, message = (), str(trouble)
-    where = value_place(document, path, place)
-    return Finding("R005", Severity.ERROR, f"{_format_field(path)}: {message}"[:200], source=where)
+    source = value_place(document, path, place)
+    return Finding("R005", Severity.ERROR, f"{_format_field(path)}: {message}"[:200], source=source)
 
 
 def _explain_error(error: Any, about: _Subject) -> Iterator[Finding]:
     path = tuple(error.absolute_path)
-    where = value_place(about.document, path, about.place)
+    position = value_place(about.document, path, about.place)
     if "propertyNames" in error.absolute_schema_path:  # about a key, whose path is its mapping's
         path = (*path, error.instance)
-        where = locate_key(about.document, path, about.place)
+        position = locate_key(about.document, path, about.place)
     explainer = _EXPLAINERS.get(error.validator, _explain_other)
     if "x-message" in error.schema:
         explainer = _explain_in_schema_words
-    for code, message, why, fix, source in explainer(error, path, where, about):
+    for code, message, why, fix, source in explainer(error, path, position, about):
         yield Finding(code, Severity.ERROR, message, why=why, fix=fix, source=source)
 
 
@@ -116,24 +116,24 @@ def format_value(value: Any) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    shown = json.dumps(value, ensure_ascii=False, default=str)
-    return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 def _explain_unknown_fields(
     error: Any, path: Any, where: Source, about: _Subject
 ) -> Iterator[_Row]:
-    known = error.schema.get("properties", {})
+    properties = error.schema.get("properties", {})
     for key in error.instance:
-        if key in known:
+        if key in properties:
             continue
-        meant = _find_alias(key, known) or closest_match(key, known)
+        match = _find_alias(key, properties) or closest_match(key, properties)
         if home := _find_section(key, path, about):
             fix = f"move it under `{home}`"
-        elif meant and meant not in error.instance:
-            fix = f'did you mean "{meant}"?'
+        elif match and match not in error.instance:
+            fix = f'did you mean "{match}"?'
         else:
-            fix = f"remove it; there are {', '.join(known)}"
+            fix = f"remove it; there are {', '.join(properties)}"
         inside = _format_field(path) if path else "a document"
         source = locate_key(error.instance, (key,), where)
         yield "R004", f'{inside} has no field "{key}"', "", fix, source
@@ -170,8 +170,8 @@ def _explain_missing(error: Any, path: Any, where: Source, about: _Subject) -> I
 
 def _format_placeholder(schema_: Mapping[str, Any], key: str) -> str:
     """Return the only value of a field, or `…` if there are several."""
-    about = schema_.get("properties", {}).get(key, {})
-    allowed = about.get("enum", [about["const"]] if "const" in about else ())
+    schema = schema_.get("properties", {}).get(key, {})
+    allowed = schema.get("enum", [schema["const"]] if "const" in schema else ())
     return str(allowed[0]) if len(allowed) == 1 else "…"
 
 
@@ -216,9 +216,9 @@ def _suggest_type(value: Any, types: Sequence[str], raw: str) -> tuple[str, str]
         return "", f'quote it: "{raw or format_value(value)}"'
     if "boolean" in types and isinstance(value, str):
         if value.casefold() in _YES | _NO:
-            meant = "true" if value.casefold() in _YES else "false"
+            boolean = "true" if value.casefold() in _YES else "false"
             why = "In YAML 1.2 only `true` and `false` are booleans"
-            return why, f"write `{meant}`"
+            return why, f"write `{boolean}`"
         if value.casefold() in {"true", "false"}:
             return "", f"write `{value.casefold()}` without quotes"
         return "", "write `true` or `false`"
@@ -244,20 +244,20 @@ def _suggest_number(value: str) -> tuple[str, str]:
 def _explain_choice(error: Any, path: Any, where: Source, about: _Subject) -> Iterator[_Row]:
     allowed = error.validator_value if error.validator == "enum" else [error.validator_value]
     if (
-        any(isinstance(other, str) for other in allowed)
+        any(isinstance(choice, str) for choice in allowed)
         and not isinstance(error.instance, str)
         and "type" in error.schema
     ):
         return  # its type is wrong, which is reported already
     choices = _format_choices(allowed)
-    meant = (
+    match = (
         closest_match(error.instance, (c for c in allowed if isinstance(c, str)))
         if isinstance(error.instance, str)
         else None
     )
     fix = (
-        f'did you mean "{meant}"?'
-        if meant
+        f'did you mean "{match}"?'
+        if match
         else f"one of {choices}"
         if len(allowed) > 1
         else (f"write `{choices}`")
@@ -306,8 +306,8 @@ def _explain_bound(error: Any, path: Any, where: Source, about: _Subject) -> Ite
 def _explain_in_schema_words(
     error: Any, path: Any, where: Source, about: _Subject
 ) -> Iterator[_Row]:
-    said = error.schema
-    yield said.get("x-code", "R005"), said["x-message"], "", said.get("x-hint", ""), where
+    schema = error.schema
+    yield schema.get("x-code", "R005"), schema["x-message"], "", schema.get("x-hint", ""), where
 
 
 def _explain_other(error: Any, path: Any, where: Source, about: _Subject) -> Iterator[_Row]:

@@ -49,15 +49,15 @@ class Field:
     def limits(self) -> str:
         """Return the bounds of its value, in words."""
         node = self.node.get("items", {}) if "items" in self.node else self.node
-        found = [
+        limits = [
             text.format(holder[word])
             for holder in ((self.node, node) if node is not self.node else (node,))
             for word, text in _LIMITS.items()
             if word in holder
         ]
         if "x-hint" in node:
-            found.append(str(node["x-hint"]))
-        return ", ".join(found)
+            limits.append(str(node["x-hint"]))
+        return ", ".join(limits)
 
     @property
     def default(self) -> Any:
@@ -105,11 +105,11 @@ def find_schema_part(kind: str, part: str) -> Mapping[str, Any]:
 
 
 def _find_kind(name: str) -> str:
-    found = next((kind for kind in KINDS if kind.casefold() == name.casefold()), None)
-    if found is not None:
-        return found
-    meant = closest_match(name, KINDS)
-    fix = f'did you mean "{meant}"?' if meant else f"one of {', '.join(KINDS)}"
+    exact = next((kind for kind in KINDS if kind.casefold() == name.casefold()), None)
+    if exact is not None:
+        return exact
+    match = closest_match(name, KINDS)
+    fix = f'did you mean "{match}"?' if match else f"one of {', '.join(KINDS)}"
     raise ConfigError(f'unknown kind "{name}"', state=_STATE, fix=fix)
 
 
@@ -117,18 +117,18 @@ def _list_properties(node: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields of an object, or of the items of a list."""
     while "properties" not in node and isinstance(node.get("items"), Mapping):
         node = node["items"]
-    found: Mapping[str, Any] = node.get("properties", {})
-    return found
+    properties: Mapping[str, Any] = node.get("properties", {})
+    return properties
 
 
 def _find_child(field: Field, name: str) -> Field:
     node, path = field.node, field.path
     while "properties" not in node and isinstance(node.get("items"), Mapping):
         node, path = node["items"], f"{path}[]"
-    known = node.get("properties", {})
-    if name not in known:
-        raise _make_unknown_field_error(field, name, known)
-    child = known[name]
+    properties = node.get("properties", {})
+    if name not in properties:
+        raise _make_unknown_field_error(field, name, properties)
+    child = properties[name]
     api = str(child.get("x-api") or (f"{field.api}.{name}" if field.api else ""))
     return Field(
         field.kind,
@@ -142,28 +142,28 @@ def _find_child(field: Field, name: str) -> Field:
 
 def _make_unknown_field_error(field: Field, name: str, known: Mapping[str, Any]) -> ConfigError:
     also = (real for real, node in known.items() if name in _list_api_names(node))
-    meant = next(also, None) or closest_match(name, known)
-    where = f"{field.kind}.{field.path}".rstrip(".")
-    if meant:
-        fix = f'did you mean "{meant}"?'
+    match = next(also, None) or closest_match(name, known)
+    location = f"{field.kind}.{field.path}".rstrip(".")
+    if match:
+        fix = f'did you mean "{match}"?'
     elif deeper := _find_nested(field, name):
         fix = f"it is {' or '.join(deeper[:3])}"
     elif known:
         fix = f"one of {', '.join(known)}"
     else:
-        fix = f"see: reconciler explain {where}"
-    return ConfigError(f'{where} has no field "{name}"', state=_STATE, fix=fix)
+        fix = f"see: reconciler explain {location}"
+    return ConfigError(f'{location} has no field "{name}"', state=_STATE, fix=fix)
 
 
 def _find_nested(field: Field, name: str) -> list[str]:
     """Return nested fields with this name, or this name in the API."""
-    found, todo = [], list(list_fields(field))
+    nested, todo = [], list(list_fields(field))
     while todo:
         child = todo.pop(0)
         if name == child.path.rsplit(".", 1)[-1] or name in _list_api_names(child.node):
-            found.append(f"{child.kind}.{_INDEX.sub('', child.path).removeprefix('spec.')}")
+            nested.append(f"{child.kind}.{_INDEX.sub('', child.path).removeprefix('spec.')}")
         todo.extend(list_fields(child))
-    return found
+    return nested
 
 
 def _list_api_names(node: Mapping[str, Any]) -> tuple[str, ...]:

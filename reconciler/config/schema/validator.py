@@ -78,16 +78,16 @@ def find_natural_keys(name: str) -> Mapping[tuple[str, ...], str]:
 
 @cache
 def _search_natural_keys(name: str) -> Mapping[tuple[str, ...], str]:
-    found: dict[tuple[str, ...], str] = {}
+    natural_keys: dict[tuple[str, ...], str] = {}
     todo: list[tuple[tuple[str, ...], Any]] = [((), load_schema(name))]
     while todo:
         path, node = todo.pop()
         if "x-natural-key" in node:
-            found[path] = node["x-natural-key"]
+            natural_keys[path] = node["x-natural-key"]
         if isinstance(node.get("items"), Mapping):
             todo.append((path, node["items"]))
         todo.extend(((*path, step), child) for step, child in node.get("properties", {}).items())
-    return found
+    return natural_keys
 
 
 def build_union_schema() -> dict[str, Any]:

@@ -206,17 +206,17 @@ class _Builder:
     def _fill_mapping(self, node: MappingNode, depth: int, row: "array[int]") -> None:
         """Fill a mapping. The hot loop: what `_value` does for a scalar is repeated, for speed."""
         keys, scalars, next_event = _known_keys, self.scalars, self.next_event
-        scalar, special, is_odd = yaml.ScalarEvent, MAY_BE_SPECIAL, self.odd
+        scalar, special, is_special = yaml.ScalarEvent, MAY_BE_SPECIAL, self.odd
         while (event := next_event()).__class__ is not yaml.MappingEndEvent:
             if event.__class__ is not scalar:
                 raise self._refused(event, "a key has to be text", "write the key as text")
             key = keys.get(event.value) or self._new_key(event)
-            if key in node or (is_odd and (event.tag or event.anchor) is not None):
+            if key in node or (is_special and (event.tag or event.anchor) is not None):
                 key = self._odd_key(event, node)
             key_mark: Any = event.start_mark
             event = next_event()
             mark: Any = event.start_mark
-            if event.__class__ is scalar and not is_odd:
+            if event.__class__ is scalar and not is_special:
                 value = event.value
                 if not event.style and (not value or value[0] in special):
                     value = scalars[value] if value in scalars else self._plain(event)

@@ -63,16 +63,16 @@ def read_documents(text: str, places: Places) -> list[Document] | None:
         return None
     if len(text) > MAX_NODES and sum(map(text.count, ("\n", "- ", ",", "[", "{"))) > MAX_NODES:
         return None  # there may be more values than that
-    reader, line, found = _Reader(places), 1, list[Document]()
+    reader, line, documents = _Reader(places), 1, list[Document]()
     try:
         for piece in _split_documents(text):
             start, lines, value = reader.piece(piece)
             if value is not None:
-                found.append(Document(value, Source(places.file, line + start)))
+                documents.append(Document(value, Source(places.file, line + start)))
             line += lines
     except _NotSimple:
         return None
-    return found
+    return documents
 
 
 def _split_documents(text: str) -> Iterator[str]:
@@ -121,10 +121,10 @@ class _Reader:
         """Return first line, number of lines and value of a piece; None without a document."""
         start = 1 if text[0] == "\n" else 0  # the rest of the line of a `---`
         for number, known in enumerate(_shapes.known):
-            if found := known.pattern.fullmatch(text, start):
+            if match := known.pattern.fullmatch(text, start):
                 if number:
                     _shapes.prefer(number)
-                if (value := self.shaped(known, found)) is not None:
+                if (value := self.shaped(known, match)) is not None:
                     return start, start + known.lines, value
                 break
         rows = _LINE.findall(text)
@@ -136,12 +136,12 @@ class _Reader:
         self.learn(inside)
         return first, len(rows), value
 
-    def shaped(self, known: TextShape, found: re.Match[str]) -> MappingNode | None:
+    def shaped(self, known: TextShape, match: re.Match[str]) -> MappingNode | None:
         """Return a document of a known shape; None if a value is not simple."""
-        scalars, before = _scalars, self.number
+        scalars, number = _scalars, self.number
         root = self.mapping()
         nodes: list[Any] = [root]
-        values = iter(found.groups())
+        values = iter(match.groups())
         try:
             for container, key, what in known.steps:
                 if what == VALUE:
@@ -157,7 +157,7 @@ class _Reader:
                 else:
                     nodes[container][key] = value
         except _NotSimple:
-            self.number = before
+            self.number = number
             return None
         return root
 
@@ -176,11 +176,11 @@ class _Reader:
         root = self.mapping()
         node: Any = root
         column, is_map = 0, True
-        around: list[tuple[Any, int, bool]] = []  # the blocks that `node` is in
+        outer: list[tuple[Any, int, bool]] = []  # the blocks that `node` is in
         last: Any = ""
         waiting, skip = False, 0  # waiting: the value of `last` is on the next lines
         for at, (begin, rest) in enumerate(rows):
-            here, inner, dash, key = begins[begin] if begin in begins else _parse_beginning(begin)
+            indent, inner, dash, key = begins[begin] if begin in begins else _parse_beginning(begin)
             if key is None and not dash:
                 if at >= skip and rest and rest[0] != "#":
                     text, skip = _join_lines(rows, at, column)
@@ -188,27 +188,27 @@ class _Reader:
                 continue
             if waiting:
                 waiting = False
-                if here > column or (dash and here == column):
-                    if len(around) >= MAX_OPEN:
+                if indent > column or (dash and indent == column):
+                    if len(outer) >= MAX_OPEN:
                         raise _NotSimple
-                    around.append((node, column, is_map))
+                    outer.append((node, column, is_map))
                     node[last] = child = self.sequence() if dash else self.mapping()
-                    node, column, is_map = child, here, not dash
+                    node, column, is_map = child, indent, not dash
                 else:
                     node[last] = None
-            while here < column:
-                node, column, is_map = around.pop()
+            while indent < column:
+                node, column, is_map = outer.pop()
             if dash:
-                if is_map or here != column or len(around) >= MAX_OPEN:
+                if is_map or indent != column or len(outer) >= MAX_OPEN:
                     raise _NotSimple
                 if key is None:
                     node.append(scalars[rest] if rest in scalars else self.value(rest))
                     continue
-                around.append((node, column, False))
+                outer.append((node, column, False))
                 node.append(child := self.mapping())
                 node, column, is_map = child, inner, True
             elif not is_map:  # a list ends that stood as far left as its key
-                node, column, is_map = around.pop()
+                node, column, is_map = outer.pop()
             if inner != column or key in node:
                 raise _NotSimple
             if rest:
@@ -254,15 +254,15 @@ class _Reader:
         node: Any = self.mapping() if is_map else self.sequence()
         partner, mark = "}" if is_map else "]", ","
         at += 1
-        if (found := _TOKEN.match(text, at)) and found[1] == partner:
-            return node, found.end()
+        if (token := _TOKEN.match(text, at)) and token[1] == partner:
+            return node, token.end()
         while mark == ",":
             word, at = _read_key(text, at) if is_map else ("", at)
-            found = _match_token(text, at)
-            at = found.end()
-            if found[3]:
-                value = _scalars[found[3]] if found[3] in _scalars else _parse_scalar(found[3])
-            elif found[1] and found[1] in "[{":
+            token = _match_token(text, at)
+            at = token.end()
+            if token[3]:
+                value = _scalars[token[3]] if token[3] in _scalars else _parse_scalar(token[3])
+            elif token[1] and token[1] in "[{":
                 value, at = self.brackets(text, at - 1, depth + 1)
             else:
                 raise _NotSimple
@@ -272,26 +272,26 @@ class _Reader:
                 raise _NotSimple
             else:
                 node[word] = value
-            found = _match_token(text, at)
-            mark, at = found[1], found.end()
+            token = _match_token(text, at)
+            mark, at = token[1], token.end()
         if mark != partner:
             raise _NotSimple
         return node, at
 
 
 def _match_token(text: str, at: int) -> re.Match[str]:
-    found = _TOKEN.match(text, at)
-    if found is None:
+    token = _TOKEN.match(text, at)
+    if token is None:
         raise _NotSimple
-    return found
+    return token
 
 
 def _read_key(text: str, at: int) -> tuple[str, int]:
     """Return the key at an offset, and the offset after its colon."""
-    found = _match_token(text, at)
-    if not found[2]:
+    token = _match_token(text, at)
+    if not token[2]:
         raise _NotSimple
-    return _unquote_key(found[2]), found.end()
+    return _unquote_key(token[2]), token.end()
 
 
 def _read_flat(written: str) -> Any:
@@ -302,19 +302,19 @@ def _read_flat(written: str) -> Any:
     flat: Any = []
     if written[0] == "[":
         for part in inside:
-            one = part.strip(" ")
-            flat.append(_scalars[one] if one in _scalars else _parse_scalar(one))
+            scalar = part.strip(" ")
+            flat.append(_scalars[scalar] if scalar in _scalars else _parse_scalar(scalar))
     else:
         flat = {}
         for part in inside:
-            word, _, one = part.strip(" ").partition(": ")
-            one = one.lstrip(" ")
+            word, _, scalar = part.strip(" ").partition(": ")
+            scalar = scalar.lstrip(" ")
             if word not in _keys and _WORD.fullmatch(word) is None:
                 return None
             key = _unquote_key(word)
             if key in flat:
                 return None
-            flat[key] = _scalars[one] if one in _scalars else _parse_scalar(one)
+            flat[key] = _scalars[scalar] if scalar in _scalars else _parse_scalar(scalar)
     if len(written) <= MAX_KNOWN_TEXT:
         if len(_brackets) >= MAX_KNOWN:
             _brackets.clear()
@@ -324,9 +324,9 @@ def _read_flat(written: str) -> Any:
 
 def _parse_beginning(written: str) -> _Begin:
     """Return what a line begins with: column, dash and key."""
-    if (found := _BEGIN.fullmatch(written)) is None:
+    if (match := _BEGIN.fullmatch(written)) is None:
         raise _NotSimple  # cannot be: `_LINE` has cut it out
-    indent, dash, word = found.groups(default="")
+    indent, dash, word = match.groups(default="")
     key = _unquote_key(word) if word else None
     column = len(indent)
     begin = (column, column + len(dash), bool(dash), key)
@@ -350,10 +350,10 @@ def _unquote_key(word: str) -> str:
 def _parse_scalar(written: str) -> Any:
     """Return the value of a scalar, which may have a comment after it."""
     if written[:1] in {'"', "'"}:
-        found = _QUOTED.fullmatch(written)
-        if found is None:
+        match = _QUOTED.fullmatch(written)
+        if match is None:
             raise _NotSimple
-        value: Any = found[1] if found[1] is not None else found[2].replace("''", "'")
+        value: Any = match[1] if match[1] is not None else match[2].replace("''", "'")
     else:
         value = _parse_plain(written.partition(" #")[0])
         try:
@@ -380,10 +380,10 @@ def _join_lines(rows: Sequence[_Line], at: int, column: int) -> tuple[str, int]:
     words = [_parse_plain(rows[at - 1][1])]
     while at < len(rows):
         begin, rest = rows[at]
-        here, _, dash, key = _parse_beginning(begin)
+        indent, _, dash, key = _parse_beginning(begin)
         if dash or key is not None or not rest or rest[0] == "#":
             break
-        if here <= column:
+        if indent <= column:
             raise _NotSimple
         words.append(_parse_plain(rest))
         at += 1

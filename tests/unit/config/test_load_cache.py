@@ -93,6 +93,6 @@ def test_a_file_with_a_finding_is_not_kept(repository, both):
 
     assert _meaning(base) == _meaning(alone)
     assert [one.code for one in base.declared.findings] == ["R012"]
-    assert set(now.draft.texts) == {"config/b.yaml"}
-    now.draft.forget()
-    assert now.draft.texts == {}
+    assert set(now.cache.texts) == {"config/b.yaml"}
+    now.cache.clear()
+    assert now.cache.texts == {}
