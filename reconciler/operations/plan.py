@@ -251,7 +251,7 @@ def plan(
         created_at=created_at,
         base_ref=base.ref if base is not None and world.base is not None else None,
         base_commit=base.commit if base is not None and world.base is not None else None,
-        desired_digest=snapshot.digest(world.desired) if has_digest else "",
+        desired_digest=snapshot.compute_digest(world.desired) if has_digest else "",
         findings=(
             *findings,
             *world.findings,
@@ -263,7 +263,9 @@ def plan(
             *check_self_approval(world, created_at).find_approved(requests),
         ),
         requests=estimate_requests(world, planned.requests.expected_writes),
-        basis=snapshot.of(planned.changes, world.desired, world.live, basis) if basis else None,
+        basis=snapshot.complete_snapshot(planned.changes, world.desired, world.live, basis)
+        if basis
+        else None,
     )
 
 

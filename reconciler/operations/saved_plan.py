@@ -95,7 +95,7 @@ def expand_files(
     basis = _basis(saved)
     names = {slug: tuple(place.projects) for slug, place in basis.organizations.items()}
     desired = config_loaded.expand_templates(loaded, names)
-    if snapshot.digest(desired) != saved.desired_digest:
+    if snapshot.compute_digest(desired) != saved.desired_digest:
         made = f" (it was made from commit {basis.commit[:12]})" if basis.commit else ""
         raise GuardrailError(
             f"this plan was made for another configuration{made}",
@@ -129,21 +129,23 @@ def resume(
     seen, compared = _observe(reader, saved, files, options)
     live = seen.live
     edges, unresolved = references.resolve_names(compared.picked, files.desired, live)
-    now = compare.Present(compared.changes, live, (*compared.problems, *unresolved))
-    parts = compare.split(saved, now)
+    now = compare.PresentState(compared.changes, live, (*compared.problems, *unresolved))
+    parts = compare.compare_plan(saved, now)
     todo = three_way.resolve_conflicts(parts.todo, options.prefer)
     last = effects.find_gate_effects(todo, live).list_last()
     todo = forecast.forecast_gates(todo, live, live.rejections, last=last)
     refusals = [
-        *findings.moved(parts.moved, dict(_find_authors(reader, live, parts.moved))),
-        *gates.find(saved, todo, live),
+        *findings.report_changed_objects(
+            parts.moved, dict(_find_authors(reader, live, parts.moved))
+        ),
+        *gates.find_weaker_gates(saved, todo, live),
     ]
     everything = (*todo, *(one.change for one in parts.moved))
     changes, cycles = ordering_changes.order_changes(
         everything, edges, effects.find_gate_effects(everything, live)
     )
     stopped = {one.address for one in refusals if one.address}
-    refusals += findings.dependants(changes, saved.writes, stopped)
+    refusals += findings.report_dependants(changes, saved.writes, stopped)
     limits = _adjust_limits(options, saved, files, todo)
     names = {slug: tuple(place.projects) for slug, place in _basis(saved).organizations.items()}
     begun = policy_history.find_begun(
@@ -307,7 +309,7 @@ def _same(
 
 
 def _find_authors(
-    reader: Reader, live: Live, moved: Collection[compare.Moved]
+    reader: Reader, live: Live, moved: Collection[compare.ChangedObject]
 ) -> Iterator[tuple[tuple[Address, str], str]]:
     """Yield who changed what, from the activity log; read only where something has changed."""
     looked = [_make_drift(one) for one in moved if one.fields or one.there is None]
@@ -322,7 +324,7 @@ def _find_authors(
                 yield (address, path), f"{step.entry.person} at {step.entry.written}"
 
 
-def _make_drift(one: compare.Moved) -> Change:
+def _make_drift(one: compare.ChangedObject) -> Change:
     """Return what the log is searched for: changed fields, or the deleted object."""
     action = Action.CREATE if one.there is None else Action.UPDATE
     return Change(one.change.address, action, one.fields, before=one.there)

@@ -58,7 +58,9 @@ class Unapplied:
                 yield WHOLE
             return
         is_begun = (
-            not known and change.before is not None and compare.is_begun(change, change.before)
+            not known
+            and change.before is not None
+            and compare.is_partly_created(change, change.before)
         )
         causes = three_way.find_causes(change.desired, then, change.before)
         for field in change.fields:

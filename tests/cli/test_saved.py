@@ -209,10 +209,10 @@ def touched_before_its_end(repo):
 
 
 OTHERS = [
-    (gone, "a", "it is gone"),
-    (made_anew, "a", "it is gone"),
+    (gone, "a", "it was deleted"),
+    (made_anew, "a", "it was deleted"),
     (called_otherwise, "a", 'metadata.key went from "a" to "z"'),
-    (there_already, "b", "it is there already"),
+    (there_already, "b", "it exists already"),
     (touched_before_its_end, "c", "still-needed"),
 ]
 

@@ -32,7 +32,7 @@ def config(**fields):
 
 
 WEAKER = [
-    (deleted, "feature_flag.update held it back, and does not any more"),
+    (deleted, "feature_flag.update needed approval and no longer does"),
     (changed(enabled=False), "feature_flag.update is no longer gated"),
     (changed(conditions={**APPROVED, "value": 60}), "no longer gated"),
     (config(users=[11, 12, 13]), "carol@acme.test may approve"),
@@ -141,7 +141,7 @@ def test_a_role_that_approves_and_has_grown_stops(world):
     done = apply(repo)
 
     assert 4 == done.code
-    assert "carol@acme.test holds the role Release now" in done.err
+    assert "carol@acme.test now holds the role Release" in done.err
 
 
 def test_another_key_that_is_let_through_is_not_the_plans(world):
@@ -207,7 +207,7 @@ def test_policies_that_cannot_be_read_any_more_stop(world):
     done = apply(repo, token="phx_blind")
 
     assert 4 == done.code, done.err
-    assert "held it back, and does not any more" in done.err
+    assert "needed approval and no longer does" in done.err
 
 
 def test_somebody_elses_request_on_the_flag_is_waited_for(world):

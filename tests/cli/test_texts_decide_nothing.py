@@ -351,8 +351,8 @@ PLANTED = {
         "if gate is not None and change_requests._REPLACED_NOTE in gate.note:",
     ],
     "plan.saved.gates": [
-        "now.policy in then.bypassed_policies",
-        "f'{now.policy}: bypassed)' in then.note",
+        "present_gate.policy in planned_gate.bypassed_policies",
+        "f'{present_gate.policy}: bypassed)' in planned_gate.note",
     ],
     "plan.satisfiability": [
         "obstacle.are_too_few",

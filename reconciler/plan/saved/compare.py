@@ -1,8 +1,8 @@
-"""A saved plan against the live side: what still holds, what is done already, what has moved.
+"""Compare a saved plan with the live side: what is to do, what is done, what has changed.
 
-What is carried out is never taken from the plan: it is compared anew from the files, the base and
-the live side, and has to be what the plan says. An object that moved is refused, not repaired;
-unless it moved to where the plan wants it, for then an apply of this plan was there before.
+Changes are never taken from the plan: they are computed again from the files, the base and the live
+side, and have to equal the plan. An object that has changed is refused, unless it has changed to
+what the plan wants: then an earlier apply of this plan wrote it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,18 +30,18 @@ from reconciler.plan.diff import secrets, three_way, values
 from reconciler.planfile.codec import Saved, plain
 
 _WHOLE: Final = "this plan does not follow from the files that are checked out"
-_AGAIN: Final = "make the plan again and look at it"
+_AGAIN: Final = "make the plan again and review it"
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """A change of the plan that is not carried out, and how its object moved.
+class ChangedObject:
+    """A change of the plan that is not applied, and how its object has changed.
 
     Attributes:
-        change: as the plan has it.
-        fields: what moved: `desired` is what it was, `live` what it is.
-        there: the object as it is; None if it is gone.
-        why: instead of fields, where the object as a whole is another.
+        change: the change as in the plan.
+        fields: the changed fields: `desired` is the old value, `live` the present one.
+        there: the present object; None if it was deleted.
+        why: the reason instead of fields, if the whole object is another one.
 
     """
 
@@ -52,214 +52,235 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """A plan, held against the live side."""
+class PlanComparison:
+    """The changes of a plan, compared with the live side."""
 
-    todo: tuple[Change, ...] = ()  # compared anew, and as the plan says
-    done: tuple[Address, ...] = ()  # as the plan wants it already
-    moved: tuple[Moved, ...] = ()
+    todo: tuple[Change, ...] = ()  # computed again, and equal to the plan
+    done: tuple[Address, ...] = ()  # already as the plan wants it
+    moved: tuple[ChangedObject, ...] = ()
 
 
-class Present:
-    """What there is now: the changes compared anew, the live side, and what stands in the way."""
+class PresentState:
+    """The present state: the changes computed again, the live objects, and obstacles."""
 
     def __init__(
         self, changes: Iterable[Change], live: Live, problems: Iterable[Finding] = ()
     ) -> None:
         self.changes = {change.address: change for change in changes}
         self.problems = {
-            one.address: one
-            for one in problems
-            if one.address is not None and one.severity is Severity.ERROR
+            item.address: item
+            for item in problems
+            if item.address is not None and item.severity is Severity.ERROR
         }
         self._closed = {(gap.kind, gap.scope): gap.reason for gap in live.unreadable}
         self._objects = {
-            (one.address.kind, one.id): one
-            for group in (*((one,) for one in live.resources.values()), *live.duplicates.values())
-            for one in group
+            (item.address.kind, item.id): item
+            for group in (*((item,) for item in live.resources.values()), *live.duplicates.values())
+            for item in group
         }
 
     def object(self, kind: str, id_: str | None) -> LiveResource | None:
-        """A live object by its id, whatever it is called now."""
+        """Return a live object by its id, under any name."""
         return self._objects.get((kind, id_ or ""))
 
     def obstacle(self, address: Address) -> str:
-        """Why nothing can be said of an address, if so."""
+        """Return why an address cannot be compared; empty if it can."""
         if (problem := self.problems.get(address)) is not None:
             return problem.message
         reason = self._closed.get((address.kind, address.parts[:-1]))
         return f"it cannot be read: {reason}" if reason is not None else ""
 
 
-def split(saved: Saved, now: Present) -> Split:
-    """Each change of the plan: still to be done, done, or moved.
+def compare_plan(saved: Saved, now: PresentState) -> PlanComparison:
+    """Sort the changes of the plan: still to do, done, or on an object that has changed.
 
-    Raises GuardrailError if the plan says something else than the files: then it is no plan of
-    theirs, whatever its digest says.
+    Raises GuardrailError if the plan differs from the files: then it was not made from them.
     """
-    before = {} if saved.basis is None else {_key(seen): seen for seen in saved.basis.before}
-    todo, done, moved = list[Change](), list[Address](), list[Moved]()
+    observed_before = (
+        {}
+        if saved.basis is None
+        else {_build_key(observed): observed for observed in saved.basis.before}
+    )
+    todo, done, moved = list[Change](), list[Address](), list[ChangedObject]()
     for change in saved.writes:
-        seen = before.get((change.address.kind, change.live_id or ""))
-        found = _judged(change, seen, now)
-        match found:
-            case Moved():
-                moved.append(found)
+        observed = observed_before.get((change.address.kind, change.live_id or ""))
+        result = _compare_change(change, observed, now)
+        match result:
+            case ChangedObject():
+                moved.append(result)
             case Change():
-                todo.append(found)
+                todo.append(result)
             case None:
                 done.append(change.address)
-    return Split(tuple(todo), tuple(done), tuple(moved))
+    return PlanComparison(tuple(todo), tuple(done), tuple(moved))
 
 
-def _key(seen: ObservedObject) -> tuple[str, str]:
-    return Address.parse(seen.address).kind, seen.id
+def _build_key(observed: ObservedObject) -> tuple[str, str]:
+    return Address.parse(observed.address).kind, observed.id
 
 
-def _judged(change: Change, seen: ObservedObject | None, now: Present) -> Change | Moved | None:
+def _compare_change(
+    change: Change, observed: ObservedObject | None, now: PresentState
+) -> Change | ChangedObject | None:
     fresh = now.changes.get(change.address)
     if obstacle := now.obstacle(change.address):
-        return Moved(change, why=obstacle)
+        return ChangedObject(change, why=obstacle)
     match change.action:
         case Action.CREATE:
-            return _created(change, fresh)
+            return _compare_create(change, fresh)
         case Action.UPDATE:
-            return _updated(change, seen, fresh, now)
+            return _compare_update(change, observed, fresh, now)
         case _:
-            return _deleted(change, seen, fresh, now)
+            return _compare_delete(change, observed, fresh, now)
 
 
-def _created(change: Change, fresh: Change | None) -> Change | Moved | None:
+def _compare_create(change: Change, fresh: Change | None) -> Change | ChangedObject | None:
     if fresh is None:
-        raise _foreign(change)
+        raise _build_error(change)
     if fresh.action is Action.NONE:
         return None
     if fresh.action is Action.CREATE:
-        return _as_planned(change, fresh)
-    if fresh.before is not None and is_begun(fresh, fresh.before):
+        return _check_equal(change, fresh)
+    if fresh.before is not None and is_partly_created(fresh, fresh.before):
         return fresh
-    return Moved(change, _sides(fresh), fresh.before, "it is there already, and is another")
+    return ChangedObject(
+        change, _list_differences(fresh), fresh.before, "it exists already and is different"
+    )
 
 
-def _updated(
-    change: Change, seen: ObservedObject | None, fresh: Change | None, now: Present
-) -> Change | Moved | None:
-    there = now.object(change.address.kind, change.live_id)
-    if seen is None or fresh is None:
-        raise _foreign(change)
-    if there is None:
-        return Moved(change, why="it is gone")
+def _compare_update(
+    change: Change, observed: ObservedObject | None, fresh: Change | None, now: PresentState
+) -> Change | ChangedObject | None:
+    live_object = now.object(change.address.kind, change.live_id)
+    if observed is None or fresh is None:
+        raise _build_error(change)
+    if live_object is None:
+        return ChangedObject(change, why="it was deleted")
     if fresh.before is not None and fresh.before.id != change.live_id:
-        return Moved(change, why=f"{fresh.before.id} has its name now")
+        return ChangedObject(change, why=f"{fresh.before.id} has its name now")
     if fresh.action is Action.NONE:
         return None
-    if not _has_moved(seen, there):
-        return _as_planned(change, fresh)
-    fields = tuple(_moved(seen, there, fresh))
-    return Moved(change, fields, there) if fields or fresh.before is None else fresh
+    if not _has_changed(observed, live_object):
+        return _check_equal(change, fresh)
+    fields = tuple(_list_changed_fields(observed, live_object, fresh))
+    return ChangedObject(change, fields, live_object) if fields or fresh.before is None else fresh
 
 
-def _deleted(
-    change: Change, seen: ObservedObject | None, fresh: Change | None, now: Present
-) -> Change | Moved | None:
-    there = now.object(change.address.kind, change.live_id)
-    if there is None:
+def _compare_delete(
+    change: Change, observed: ObservedObject | None, fresh: Change | None, now: PresentState
+) -> Change | ChangedObject | None:
+    live_object = now.object(change.address.kind, change.live_id)
+    if live_object is None:
         return None
-    if seen is None:
-        raise _foreign(change)
-    if _has_moved(seen, there):
-        return Moved(change, tuple(_moved(seen, there, None)), there)
+    if observed is None:
+        raise _build_error(change)
+    if _has_changed(observed, live_object):
+        return ChangedObject(
+            change, tuple(_list_changed_fields(observed, live_object, None)), live_object
+        )
     if fresh is None:
-        raise _foreign(change)
-    return _as_planned(change, fresh)
+        raise _build_error(change)
+    return _check_equal(change, fresh)
 
 
-def _has_moved(seen: ObservedObject, there: LiveResource) -> bool:
-    name = Address.parse(seen.address).name
-    return there.address.name != name or three_way.compute_fingerprint(there) != seen.fingerprint
+def _has_changed(observed: ObservedObject, live_object: LiveResource) -> bool:
+    name = Address.parse(observed.address).name
+    return (
+        live_object.address.name != name
+        or three_way.compute_fingerprint(live_object) != observed.fingerprint
+    )
 
 
-def _as_planned(change: Change, fresh: Change) -> Change:
-    """The change compared anew, if that is what the plan says to the letter."""
-    if fresh.action is not change.action or _told(secrets.mask_hidden(fresh)) != _told(change):
-        raise _foreign(change)
+def _check_equal(change: Change, fresh: Change) -> Change:
+    """Return the change computed again; GuardrailError if it differs from the plan."""
+    if fresh.action is not change.action or _list_fields(
+        secrets.mask_hidden(fresh)
+    ) != _list_fields(change):
+        raise _build_error(change)
     return fresh
 
 
-def _told(change: Change) -> list[Any]:
+def _list_fields(change: Change) -> list[Any]:
     return [
-        [one.path, plain(one.base), plain(one.live), plain(one.desired), one.cause]
-        for one in change.fields
+        [field.path, plain(field.base), plain(field.live), plain(field.desired), field.cause]
+        for field in change.fields
     ]
 
 
-def _foreign(change: Change) -> GuardrailError:
+def _build_error(change: Change) -> GuardrailError:
     return GuardrailError(_WHOLE, why=f"{change.address} is planned otherwise", fix=_AGAIN)
 
 
 # --- how an object moved ---
 
 
-def _moved(
-    seen: ObservedObject, there: LiveResource, fresh: Change | None
+def _list_changed_fields(
+    observed: ObservedObject, live_object: LiveResource, fresh: Change | None
 ) -> Iterator[FieldChange]:
-    """What is neither as it was nor as the plan wants it: `desired` was, `live` is."""
-    kind = KINDS[there.address.kind]
-    was_called, is_called = Address.parse(seen.address).name, there.address.name
-    wanted = fresh.address.name if fresh is not None else was_called
-    if is_called not in {was_called, wanted}:
+    """Yield fields that are neither as before nor as planned: `desired` was, `live` is."""
+    kind = KINDS[live_object.address.kind]
+    was_called, is_called = Address.parse(observed.address).name, live_object.address.name
+    planned_name = fresh.address.name if fresh is not None else was_called
+    if is_called not in {was_called, planned_name}:
         yield FieldChange(f"metadata.{kind.key}", is_called, was_called)
-    now: Spec = plain(secrets.remove_hidden(there))
+    now: Spec = plain(secrets.remove_hidden(live_object))
     target = fresh.desired.spec if fresh is not None and fresh.desired is not None else {}
-    for name in sorted({*seen.spec, *now}):
-        was, is_ = seen.spec.get(name, ABSENT), now.get(name, ABSENT)
-        if was == is_ or (name in target and _arrived(kind, name, was, is_, target[name])):
+    for name in sorted({*observed.spec, *now}):
+        old_value, live_value = observed.spec.get(name, ABSENT), now.get(name, ABSENT)
+        if old_value == live_value or (
+            name in target and _is_as_planned(kind, name, old_value, live_value, target[name])
+        ):
             continue
-        for path, live, before in values.find_differences(is_, was, (name,)):
+        for path, live, before in values.find_differences(live_value, old_value, (name,)):
             yield FieldChange(print_path(path), live, before)
 
 
-def _arrived(kind: Kind, name: str, was: Any, is_: Any, wanted: Any) -> bool:
-    """Whether a field is where the plan wants it, or on the way: members come one by one."""
-    if values.is_same(values.select_managed(is_, wanted, whole=name in kind.atomic), wanted):
+def _is_as_planned(kind: Kind, name: str, old_value: Any, live_value: Any, planned: Any) -> bool:
+    """Return whether a field is as planned, or partly: members are added one by one."""
+    if values.is_same(
+        values.select_managed(live_value, planned, whole=name in kind.atomic), planned
+    ):
         return True
-    return name in kind.apart and _between(was, is_, wanted)
+    return name in kind.apart and _is_set_between(old_value, live_value, planned)
 
 
-def _between(was: Any, is_: Any, wanted: Any) -> bool:
-    lists = [value if isinstance(value, list) else [] for value in (was, is_, wanted)]
-    old, now, new = map(set[Any], lists)
-    return old & new <= now <= old | new
+def _is_set_between(old_value: Any, live_value: Any, planned: Any) -> bool:
+    lists = [value if isinstance(value, list) else [] for value in (old_value, live_value, planned)]
+    old_items, live_items, planned_items = map(set[Any], lists)
+    return old_items & planned_items <= live_items <= old_items | planned_items
 
 
-def is_begun(fresh: Change, there: LiveResource) -> bool:
+def is_partly_created(fresh: Change, live_object: LiveResource) -> bool:
     """Return whether an object is what the first calls of its create leave behind."""
     kind = KINDS[fresh.address.kind]
     spec = fresh.desired.spec if fresh.desired is not None else {}
     return any(
-        all(_is(kind, there, name, value, spec[name]) for name, value in state.items())
-        for state in _left_behind(kind, spec)
+        all(
+            _is_written(kind, live_object, name, value, spec[name]) for name, value in state.items()
+        )
+        for state in _list_partial_states(kind, spec)
     )
 
 
-def _is(kind: Kind, there: LiveResource, name: str, value: Any, wanted: Any) -> bool:
-    """Whether a field is what a call left behind, or further on."""
-    is_ = there.spec.get(name, ABSENT)
-    left = values.select_managed(is_, value, whole=name in kind.atomic)
-    return values.is_same(left, value) or _arrived(kind, name, value, is_, wanted)
+def _is_written(kind: Kind, live_object: LiveResource, name: str, value: Any, planned: Any) -> bool:
+    """Return whether a field is what a call wrote, or closer to the plan."""
+    live_value = live_object.spec.get(name, ABSENT)
+    managed = values.select_managed(live_value, value, whole=name in kind.atomic)
+    return values.is_same(managed, value) or _is_as_planned(kind, name, value, live_value, planned)
 
 
-def _left_behind(kind: Kind, spec: Spec) -> Iterator[Spec]:
-    """What is there after each call of a create but the last, sent in either way."""
-    for split_ in (False, True):
+def _list_partial_states(kind: Kind, spec: Spec) -> Iterator[Spec]:
+    """Yield the state after each call of a create except the last, for both ways to send it."""
+    for is_split in (False, True):
         state = {name: value for name, value in kind.defaults.items() if name in spec}
-        for stage in kind.stages(Action.CREATE, spec, split=split_)[:-1]:
+        for stage in kind.stages(Action.CREATE, spec, split=is_split)[:-1]:
             state = {**state, **stage}
             yield state
 
 
-def _sides(fresh: Change) -> tuple[FieldChange, ...]:
-    """How what is there differs from what was to be created."""
+def _list_differences(fresh: Change) -> tuple[FieldChange, ...]:
+    """Return how the existing object differs from the one to create."""
     return tuple(
-        FieldChange(one.path, one.live, one.desired) for one in secrets.mask_hidden(fresh).fields
+        FieldChange(field.path, field.live, field.desired)
+        for field in secrets.mask_hidden(fresh).fields
     )

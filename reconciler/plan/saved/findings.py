@@ -1,4 +1,4 @@
-"""What of a saved plan is refused, in words: field, what it was, what it is, who moved it."""
+"""Report what is refused of a saved plan: the field, its old and new value, and who changed it."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -6,76 +6,87 @@ from typing import Any, Final
 
 from reconciler.model import ABSENT, Address, Change, FieldChange, Finding, Severity
 from reconciler.plan.guardrails.checks import STALE
-from reconciler.plan.saved.compare import Moved
+from reconciler.plan.saved.compare import ChangedObject
 from reconciler.planfile.codec import plain
 
 Who = Mapping[tuple[Address, str], str]
-"""(address, path) -> who moved it, and when; the path is empty for the object as a whole."""
+"""(address, path) -> who changed it, and when; the path is empty for the object as a whole."""
 
 SHOWN: Final = 5  # fields that one message names
 _LONGEST: Final = 60  # characters of a value that a message shows
 _AGAIN: Final = "make the plan again and look at it"
 
 
-def moved(found: Iterable[Moved], who: Who) -> Iterator[Finding]:
-    """One error for each object that is not what it was."""
-    for one in found:
-        address = one.change.address
-        said = [_field(one, field, who.get((address, field.path), "")) for field in one.fields]
-        more = f" and {len(said) - SHOWN} more" if len(said) > SHOWN else ""
-        how = "; ".join(said[:SHOWN]) + more
-        if one.why:
-            by = who.get((address, ""), "")
-            how = one.why + (f" ({by})" if by else "") + (f": {how}" if how else "")
+def report_changed_objects(changed_objects: Iterable[ChangedObject], who: Who) -> Iterator[Finding]:
+    """Yield an error for each object that has changed since the plan was made."""
+    for changed in changed_objects:
+        address = changed.change.address
+        texts = [
+            _describe_field(changed, field, who.get((address, field.path), ""))
+            for field in changed.fields
+        ]
+        more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+        detail = "; ".join(texts[:SHOWN]) + more
+        if changed.why:
+            author = who.get((address, ""), "")
+            detail = (
+                changed.why + (f" ({author})" if author else "") + (f": {detail}" if detail else "")
+            )
         yield Finding(
             code=STALE,
             severity=Severity.ERROR,
-            message=f"{address} is not what it was when the plan was made: {how}",
-            why="it would overwrite what nobody has looked at",
+            message=f"{address} is not what it was when the plan was made: {detail}",
+            why="apply would overwrite a change that nobody has reviewed",
             fix=_AGAIN,
-            source=one.change.source,
+            source=changed.change.source,
             address=address,
         )
 
 
-def dependants(
+def report_dependants(
     changes: Iterable[Change], planned: Iterable[Change], refused: Collection[Address]
 ) -> Iterator[Finding]:
-    """Refuse what needs one of those: it would be built on something that nobody has looked at.
+    """Refuse changes that need a refused one: they would depend on an unreviewed state.
 
-    What has moved may need another order now; what needed what when the plan was made still does.
+    Both the present dependencies and those of the plan count.
     """
-    before = {one.address: one.depends_on for one in planned}
+    planned_needs = {change.address: change.depends_on for change in planned}
     pending = [change for change in changes if change.address not in refused]
-    needs = {one.address: (*one.depends_on, *before.get(one.address, ())) for one in pending}
-    stopped = set(refused)
+    needs = {
+        change.address: (*change.depends_on, *planned_needs.get(change.address, ()))
+        for change in pending
+    }
+    stopped_addresses = set(refused)
     while True:
-        more = [one for one in pending if not stopped.isdisjoint(needs[one.address])]
-        if not more:
+        blocked = [
+            change for change in pending if not stopped_addresses.isdisjoint(needs[change.address])
+        ]
+        if not blocked:
             return
-        for change in more:
-            needed = next(other for other in needs[change.address] if other in stopped)
+        for change in blocked:
+            refused_need = next(need for need in needs[change.address] if need in stopped_addresses)
             yield Finding(
                 code=STALE,
                 severity=Severity.ERROR,
-                message=f"{change.address} needs {needed}, which is refused",
+                message=f"{change.address} needs {refused_need}, which is refused",
                 why="what it depends on is not what it was when the plan was made",
                 fix=_AGAIN,
                 source=change.source,
                 address=change.address,
             )
-        stopped |= {one.address for one in more}
-        pending = [one for one in pending if one.address not in stopped]
+        stopped_addresses |= {change.address for change in blocked}
+        pending = [change for change in pending if change.address not in stopped_addresses]
 
 
-def _field(one: Moved, field: FieldChange, who: str) -> str:
-    by = f" by {who}" if who else ""
-    if one.why:  # it should not be there: two sides, none of which came first
-        return f"{field.path} is {_value(field.live)}, not {_value(field.desired)}{by}"
-    return f"{field.path} went from {_value(field.desired)} to {_value(field.live)}{by}"
+def _describe_field(changed: ChangedObject, field: FieldChange, who: str) -> str:
+    suffix = f" by {who}" if who else ""
+    live, former = _format_value(field.live), _format_value(field.desired)
+    if changed.why:  # the object should not exist: neither side is the older one
+        return f"{field.path} is {live}, not {former}{suffix}"
+    return f"{field.path} went from {former} to {live}{suffix}"
 
 
-def _value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is ABSENT:
         return "nothing"
     text = json.dumps(plain(value), ensure_ascii=False)

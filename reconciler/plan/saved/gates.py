@@ -1,7 +1,7 @@
-"""A saved plan against the gates of now: whoever looked at it saw who would be asked.
+"""Compare the gates of a saved plan with the present ones: its reviewers saw who had to approve.
 
-A gate that is stricter than it was is fine: more people are asked. One that asks fewer people, or
-nobody, is another plan than the one that was looked at.
+A stricter gate is fine: more people have to approve. With a weaker gate, or none, the plan is not
+the one that was reviewed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,31 +30,36 @@ from reconciler.plan.weakening.compare import Membership, compare_policies
 from reconciler.planfile.codec import Saved
 
 _STANDS: Final = frozenset({Verdict.PENDING, Verdict.BLOCKED, Verdict.REJECTED})  # nothing is sent
-_AGAIN: Final = "make the plan again, and look at what nobody would be asked any more"
+_AGAIN: Final = "make the plan again, and review what no longer needs approval"
 
 
-def find(saved: Saved, todo: tuple[Change, ...], live: Live) -> Iterator[Finding]:
-    """One finding for each change that would meet a weaker gate than the plan says.
+def find_weaker_gates(saved: Saved, todo: tuple[Change, ...], live: Live) -> Iterator[Finding]:
+    """Yield a finding for each change whose gate is weaker than the plan says.
 
     Args:
         saved: the plan.
-        todo: what of it is still to be done, with its gates as they are now.
-        live: with the policies, roles and people of now.
+        todo: the changes that are still to be applied, with their present gates.
+        live: with the present policies, roles and people.
 
     """
-    gated = [one for one in todo if KINDS[one.address.kind].gated and one.action is not Action.NONE]
+    gated = [c for c in todo if KINDS[c.address.kind].gated and c.action is not Action.NONE]
     if not gated or saved.basis is None:
         return
-    then = GateEvaluator(todo, _then(saved.basis.policies, gated, live))
+    then = GateEvaluator(todo, _restore_policies(saved.basis.policies, gated, live))
     now = GateEvaluator(todo, live)
-    spoken = server_generation.detect_generation(live) or Generation.G2
-    crowd = Membership(list_planned_members(todo, list_role_members(live)), {})
+    generation = server_generation.detect_generation(live) or Generation.G2
+    membership = Membership(list_planned_members(todo, list_role_members(live)), {})
     planned = {change.address: change for change in saved.changes}
     for change in gated:
         if change.gate.verdict in _STANDS:
             continue
-        met = (side.evaluate_calls(change, change.before, spoken) for side in (then, now))
-        reasons = (*_unasked(planned[change.address], change), *_weaker(*met, crowd=crowd))
+        evaluations = (
+            evaluator.evaluate_calls(change, change.before, generation) for evaluator in (then, now)
+        )
+        reasons = (
+            *_find_other_reasons(planned[change.address], change),
+            *_find_weaker_policies(*evaluations, membership=membership),
+        )
         if reasons:
             yield Finding(
                 code=GATE_MOVED,
@@ -67,17 +72,19 @@ def find(saved: Saved, todo: tuple[Change, ...], live: Live) -> Iterator[Finding
             )
 
 
-def _then(policies: Iterable[ObservedObject], gated: Iterable[Change], live: Live) -> Live:
-    """The live side with the policies of these projects as the plan saw them."""
+def _restore_policies(
+    policies: Iterable[ObservedObject], gated: Iterable[Change], live: Live
+) -> Live:
+    """Return the live side with the policies of these projects as the plan recorded them."""
     scopes = {change.address.parts[:-1] for change in gated}
 
-    def kept(address: Address) -> bool:
+    def is_kept(address: Address) -> bool:
         return address.kind != POLICY or address.parts[:-1] not in scopes
 
-    resources = {a: there for a, there in live.resources.items() if kept(a)}
-    for seen in policies:
-        address = Address.parse(seen.address)
-        resources[address] = LiveResource(address, seen.id, seen.spec, {})
+    resources = {a: resource for a, resource in live.resources.items() if is_kept(a)}
+    for observed in policies:
+        address = Address.parse(observed.address)
+        resources[address] = LiveResource(address, observed.id, observed.spec, {})
     return replace(
         live,
         resources=resources,
@@ -87,36 +94,44 @@ def _then(policies: Iterable[ObservedObject], gated: Iterable[Change], live: Liv
     )
 
 
-def _unasked(told: Change, change: Change) -> Iterator[str]:
-    """What does not depend on policies: who the key is, what the organization has paid for."""
-    warned = {warning.code for warning in told.warnings}
+def _find_other_reasons(planned_change: Change, change: Change) -> Iterator[str]:
+    """Yield why a gate is weaker apart from policies: the key's user, features, role members."""
+    planned_codes = {warning.code for warning in planned_change.warnings}
     for warning in change.warnings:
-        if warning.code not in warned:
+        if warning.code not in planned_codes:
             yield warning.message
-    then, now = told.gate, change.gate
-    was_bypassed = then.verdict is Verdict.BYPASS or now.policy in then.bypassed_policies
-    if now.verdict is Verdict.BYPASS and not was_bypassed:
-        yield now.note or "this key's user bypasses the policy"
-    if now.policy == then.policy and now.verdict is Verdict.APPROVAL:
-        for role, held in now.approvers.roles.items():
-            before = {email.lower() for email in then.approvers.roles.get(role, held)}
-            for email in held:
-                if email.lower() not in before:
-                    yield f"{email} holds the role {role} now, and may approve"
+    planned_gate, present_gate = planned_change.gate, change.gate
+    was_bypassed = (
+        planned_gate.verdict is Verdict.BYPASS
+        or present_gate.policy in planned_gate.bypassed_policies
+    )
+    if present_gate.verdict is Verdict.BYPASS and not was_bypassed:
+        yield present_gate.note or "this key's user bypasses the policy"
+    if present_gate.policy == planned_gate.policy and present_gate.verdict is Verdict.APPROVAL:
+        for role, members in present_gate.approvers.roles.items():
+            planned_members = {
+                email.lower() for email in planned_gate.approvers.roles.get(role, members)
+            }
+            for email in members:
+                if email.lower() not in planned_members:
+                    yield f"{email} now holds the role {role}, and may approve"
 
 
-def _weaker(
-    then: tuple[CallEvaluation, ...], now: tuple[CallEvaluation, ...], *, crowd: Membership
+def _find_weaker_policies(
+    planned_calls: tuple[CallEvaluation, ...],
+    present_calls: tuple[CallEvaluation, ...],
+    *,
+    membership: Membership,
 ) -> Iterator[str]:
-    """What was held back by a policy and is not any more, or by a weaker one."""
-    today = {step.action_match.action: step for step in now}
-    for step in then:
-        if step.verdict is not Verdict.APPROVAL:
+    """Yield the actions that needed approval and no longer do, or under a weaker policy."""
+    present_by_action = {call.action_match.action: call for call in present_calls}
+    for call in planned_calls:
+        if call.verdict is not Verdict.APPROVAL:
             continue
-        other = today.get(step.action_match.action)
-        if other is None or other.verdict is not Verdict.APPROVAL:
-            yield f"{step.action_match.action} held it back, and does not any more"
+        present_call = present_by_action.get(call.action_match.action)
+        if present_call is None or present_call.verdict is not Verdict.APPROVAL:
+            yield f"{call.action_match.action} needed approval and no longer does"
         for reason in compare_policies(
-            step.policy, other.policy if other is not None else None, crowd
+            call.policy, present_call.policy if present_call is not None else None, membership
         ).weaker:
-            yield f"{step.action_match.action}: {reason.text}"
+            yield f"{call.action_match.action}: {reason.text}"

@@ -1,4 +1,4 @@
-"""What a plan rests on, written down so that its apply can look at just that again."""
+"""Record what a plan depends on, so that its apply can read exactly that again."""
 
 import hashlib
 import json
@@ -23,32 +23,32 @@ from reconciler.plan.approvals.policies import KIND as POLICY
 from reconciler.plan.diff import secrets, three_way
 
 
-def of(
+def complete_snapshot(
     changes: tuple[Change, ...], desired: Declared, live: Live, asked: PlanSnapshot
 ) -> PlanSnapshot:
-    """`asked`, which holds what was asked for, with what was found."""
+    """Return `asked`, the options of the plan, completed with what was read."""
     gated = {address.parts for address in forecast.list_gated_projects(changes)}
     slugs = {address.organization for address in desired.resources}
     slugs |= {change.address.organization for change in changes}
     return replace(
         asked,
-        organizations=_places(slugs, live),
+        organizations=_list_organizations(slugs, live),
         policies=tuple(
-            seen(live.resources[address])
+            observe_object(live.resources[address])
             for address in sorted(live.resources)
             if address.kind == POLICY and address.parts[:-1] in gated
         ),
         before=tuple(
-            seen(change.before)
-            for change in sorted(changes, key=lambda one: one.address)
+            observe_object(change.before)
+            for change in sorted(changes, key=lambda change: change.address)
             if change.before is not None and change.action in {Action.UPDATE, Action.DELETE}
         ),
-        live=_counted(live),
+        live=_count_objects(live),
     )
 
 
-def digest(declared: Declared) -> str:
-    """One digest over everything declared, whatever file it stands in."""
+def compute_digest(declared: Declared) -> str:
+    """Return a digest of everything declared, independent of the files it is in."""
     digested = hashlib.sha256()
     encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
     for address in sorted(declared.resources):
@@ -67,33 +67,37 @@ def digest(declared: Declared) -> str:
     return f"sha256:{digested.hexdigest()}"
 
 
-def seen(there: LiveResource) -> ObservedObject:
-    """A live object as it is, under its live name."""
-    spec = ordered(secrets.remove_hidden(there))
-    return ObservedObject(str(there.address), there.id, three_way.compute_fingerprint(there), spec)
+def observe_object(live_object: LiveResource) -> ObservedObject:
+    """Return a live object in its present state, under its live name."""
+    spec = ordered(secrets.remove_hidden(live_object))
+    return ObservedObject(
+        str(live_object.address), live_object.id, three_way.compute_fingerprint(live_object), spec
+    )
 
 
-def collection(kind: str, scope: tuple[str, ...]) -> str:
-    """The name of a collection: `FeatureFlag/acme/Web`."""
+def format_collection(kind: str, scope: tuple[str, ...]) -> str:
+    """Return the name of a collection: `FeatureFlag/acme/Web`."""
     return str(Address(kind, scope)) if scope else kind
 
 
-def _places(slugs: Iterable[str], live: Live) -> dict[str, ObservedOrganization]:
+def _list_organizations(slugs: Iterable[str], live: Live) -> dict[str, ObservedOrganization]:
     projects: dict[str, dict[str, tuple[str, ...]]] = {}
     for address, ids in live.ids.items():
         if address.kind == "Project":
             projects.setdefault(address.organization, {})[address.name] = ids
-    found = {slug: live.ids.get(Address("Organization", (slug,)), ()) for slug in sorted(slugs)}
+    organization_ids = {
+        slug: live.ids.get(Address("Organization", (slug,)), ()) for slug in sorted(slugs)
+    }
     return {
         slug: ObservedOrganization(ids[0], dict(sorted(projects.get(slug, {}).items())))
-        for slug, ids in found.items()
+        for slug, ids in organization_ids.items()
         if len(ids) == 1
     }
 
 
-def _counted(live: Live) -> dict[str, int]:
-    """Objects of each collection, by `Kind/organization[/project]`."""
+def _count_objects(live: Live) -> dict[str, int]:
+    """Count the objects of each collection, by `Kind/organization[/project]`."""
     counts = Counter((address.kind, address.parts[:-1]) for address in live.resources)
     for address, duplicates in live.duplicates.items():
         counts[address.kind, address.parts[:-1]] += len(duplicates) - 1
-    return {collection(*place): number for place, number in sorted(counts.items())}
+    return {format_collection(*place): number for place, number in sorted(counts.items())}

@@ -49,7 +49,9 @@ def wanted(kind, spec):
 def saved(resource, before):
     """A plan of one change, as it comes back from a file."""
     change = three_way.compare_resource(resource, None, before)
-    basis = replace(PlanSnapshot(), before=(snapshot.seen(before),) if before is not None else ())
+    basis = replace(
+        PlanSnapshot(), before=(snapshot.observe_object(before),) if before is not None else ()
+    )
     made = Plan((change,), created_at="2026-01-05T09:00:00Z", basis=basis)
     return codec.loads(codec.dumps(made))
 
@@ -58,7 +60,9 @@ def held(resource, before, now, **more):
     """What becomes of the plan when its object is `now`."""
     plan = saved(resource, before)
     fresh = three_way.compare_resource(resource, None, now)
-    return compare.split(plan, compare.Present([fresh], live(*([now] if now else []), **more)))
+    return compare.compare_plan(
+        plan, compare.PresentState([fresh], live(*([now] if now else []), **more))
+    )
 
 
 def test_what_has_not_moved_is_still_to_be_done():
@@ -167,8 +171,8 @@ def test_what_stands_in_the_way_now_is_said():
     warning = replace(problem, severity=Severity.WARNING, address=address("FeatureFlag", "y"))
     fresh = three_way.compare_resource(resource, None, before)
 
-    now = compare.Present([fresh], live(before), [problem, warning])
-    (moved,) = compare.split(saved(resource, before), now).moved
+    now = compare.PresentState([fresh], live(before), [problem, warning])
+    (moved,) = compare.compare_plan(saved(resource, before), now).moved
 
     assert "it is there twice" == moved.why
 
@@ -181,7 +185,7 @@ def test_a_plan_that_wants_something_else_than_the_files_is_refused_whole():
 
     for fresh in ([other], []):
         with pytest.raises(GuardrailError):
-            compare.split(plan, compare.Present(fresh, live(before)))
+            compare.compare_plan(plan, compare.PresentState(fresh, live(before)))
 
 
 def test_a_message_names_five_fields_and_cuts_long_values():
@@ -191,7 +195,9 @@ def test_a_message_names_five_fields_and_cuts_long_values():
     moved = held(wanted("FeatureFlag", {"filters": WIDER}), before, now).moved
     where = moved[0].fields[0]
 
-    (said,) = findings.moved(moved, {(moved[0].change.address, where.path): "dana at noon"})
+    (said,) = findings.report_changed_objects(
+        moved, {(moved[0].change.address, where.path): "dana at noon"}
+    )
 
     assert "and 1 more" in said.message
     assert "by dana at noon" in said.message
