@@ -54,8 +54,8 @@ def _validate_live(session: Session, target: Target, loaded: Loaded) -> Iterable
     """Yield what only PostHog can say, without what the files silence."""
     with session.reader(target) as reader:
         found = validate.validate(reader, loaded, PlanOptions(ignore=target.ignore))
-    yield from loaded.silences.keep(found)
-    yield from map(excerpts.attach_excerpt, loaded.silences.unused(live=True))
+    yield from loaded.silences.drop_silenced(found)
+    yield from map(excerpts.attach_excerpt, loaded.silences.find_unused(live=True))
 
 
 def _show(

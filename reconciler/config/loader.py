@@ -150,10 +150,10 @@ class _Loader:
         )
         if isinstance(self.tree, CommitTree):
             self.findings = [_soften_past_error(finding) for finding in self.findings]
-        findings = list(silences.keep(self.findings))
+        findings = list(silences.drop_silenced(self.findings))
         refused = any(finding.severity is Severity.ERROR for finding in findings)
         if not refused:
-            findings.extend(silences.unused(live=False))
+            findings.extend(silences.find_unused(live=False))
         findings = [excerpts.attach_excerpt(finding, self._lines) for finding in findings]
         if refused:
             raise make_config_error(findings)

@@ -60,8 +60,8 @@ def adopt(found: DriftResult, given: DriftInputs) -> Adopted:
     while True:
         adoption = Adoption(lambda name: _content(given.tree, name))
         for edit in edits:
-            adoption.grant(edit)
-        patches = adoption.patches()
+            adoption.make_edit(edit)
+        patches = adoption.collect_patches()
         doubts = adoption.doubts or list(_find_failures(found, given, patches, edits))
         if not doubts:
             adopted.patches, adopted.edits = patches, edits

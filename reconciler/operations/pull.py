@@ -75,7 +75,7 @@ def pull(
         for name, found in projects.items()
     }
     ids |= plan.find_pins(whole, directory)
-    asked = {*choice.addresses(directory.projects), *picked}
+    asked = {*choice.list_collections(directory.projects), *picked}
     named = references.list_id_references(picked, whole)
     live = live_reader.read(reader, directory, asked, ids, named=named)
     then, _ = config_loaded.expand_base(base, names)
@@ -85,7 +85,7 @@ def pull(
     pulled, known = PullSelection(unreadable=live.unreadable), set[int]()
     changes = list(_changes(world, loaded, pulled, known, picked))
     _removed(world, choice, pulled, known, changes)
-    pulled.others(live, choice, known)
+    pulled.add_undeclared(live, choice, known)
     pulled.items = [_written(item, live, pulled) for item in pulled.items]
     pulled.kept = list(_awaited(reader, live, pulled.kept, changes))
     return pulled
@@ -130,9 +130,9 @@ def _changes(
         elif address in loaded.declared.resources:
             alone = there[0].address not in live.duplicates
             left = world.left(change)
-            pulled.declared(resource, there[0], change, is_one=alone, left=left)
+            pulled.add_declared(resource, there[0], change, is_one=alone, left=left)
         else:
-            pulled.templated(resource, change)
+            pulled.add_templated(resource, change)
 
 
 def _written(item: Item, live: Live, pulled: PullSelection) -> Item:

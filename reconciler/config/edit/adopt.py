@@ -88,7 +88,7 @@ class Adoption:
     doubts: list[SkippedEdit] = field(default_factory=list)
     _files: dict[str, FileText] = field(default_factory=dict)
 
-    def grant(self, wish: DocumentEdit) -> None:
+    def make_edit(self, wish: DocumentEdit) -> None:
         """Change the documents of a wish; what cannot be done becomes a doubt for each address."""
         source = wish.resource.source
         if source is None:
@@ -104,13 +104,13 @@ class Adoption:
                 SkippedEdit(address, reason, f"edit {source} by hand") for address in wish.addresses
             ]
 
-    def patches(self) -> dict[str, Patch]:
+    def collect_patches(self) -> dict[str, Patch]:
         """Return every file that changes, by its display name."""
         patches_by_name = {}
         for name, file in self._files.items():
             before, text = file.was or "", file.text
             if text != before:
-                patches_by_name[name] = Patch(name, before, text if file.says_something else None)
+                patches_by_name[name] = Patch(name, before, text if file.has_content else None)
         return patches_by_name
 
     def _rewrite(self, wish: DocumentEdit) -> None:
@@ -132,7 +132,7 @@ class Adoption:
         if name not in self._files:
             data = self.read(name)
             text = decode_text(data, name)
-            self._files[name] = FileText.of(
+            self._files[name] = FileText.parse(
                 f"{_BOM}{text}" if data.startswith(b"\xef\xbb\xbf") else text
             )
         return self._files[name]

@@ -44,14 +44,14 @@ class DocumentShape:
 
     full: bool = False
 
-    def document(self, item: Item) -> dict[str, Any]:
+    def build_document(self, item: Item) -> dict[str, Any]:
         """Return the whole document of an item."""
         document: dict[str, Any] = {"kind": item.address.kind, "metadata": build_metadata(item)}
-        if spec := self.spec(item):
+        if spec := self.build_spec(item):
             document["spec"] = spec
         return document
 
-    def spec(self, item: Item) -> dict[str, Any]:
+    def build_spec(self, item: Item) -> dict[str, Any]:
         """Return the fields that are worth writing, ordered as in the schema."""
         kind = KINDS[item.address.kind]
         spec = {name: value for name, value in item.spec.items() if name not in item.hidden}
@@ -120,7 +120,7 @@ def drop_unwritable_fields(items: Iterable[Item], doubts: list[SkippedEdit]) -> 
 
 def _find_unwritable_fields(item: Item) -> dict[str, str]:
     """Return each field that `validate` would refuse, and why."""
-    document, reasons = DocumentShape(full=True).document(item), dict[str, str]()
+    document, reasons = DocumentShape(full=True).build_document(item), dict[str, str]()
     accepts = validator.accepts(item.address.kind, document)
     if not accepts and validator.accepts(item.address.kind, {**document, "spec": {}}):
         for name in document.get("spec", {}):

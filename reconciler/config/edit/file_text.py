@@ -31,7 +31,7 @@ class FileText:
     mark: str = ""  # byte order mark
 
     @classmethod
-    def of(cls, text: str) -> "FileText":
+    def parse(cls, text: str) -> "FileText":
         """Cut the text of a file."""
         file = cls(was=text)
         if text.startswith("\ufeff"):
@@ -57,11 +57,11 @@ class FileText:
 
     def tag(self, line: int, key: object) -> None:
         """Note the sort key of the document that starts on a line."""
-        self._at(line).key = key
+        self._find_piece(line).key = key
 
     def rewrite(self, line: int, function: Callable[[str], str]) -> None:
         """Replace the document that starts on a line."""
-        piece = self._at(line)
+        piece = self._find_piece(line)
         inline = piece.marker.strip()[3:].strip()
         if inline and not inline.startswith("#"):
             piece.marker, piece.body = "", function(piece.marker + piece.body)
@@ -72,7 +72,7 @@ class FileText:
 
     def remove(self, line: int) -> None:
         """Remove the document that starts on a line; the line for editors stays."""
-        piece = self._at(line)
+        piece = self._find_piece(line)
         at = self.pieces.index(piece)
         if at == 0 and self._is_headed():
             piece.body = piece.body.split(self.new_line, 1)[0] + self.new_line
@@ -88,7 +88,7 @@ class FileText:
         return replace(self, pieces=[replace(piece) for piece in self.pieces])
 
     @property
-    def says_something(self) -> bool:
+    def has_content(self) -> bool:
         """Return whether anything but comments is left."""
         lines = (line.strip() for piece in self.pieces for line in piece.body.splitlines())
         inline = any(piece.marker.strip()[3:].strip() for piece in self.pieces)
@@ -124,7 +124,7 @@ class FileText:
         """Return whether the file starts with the line for editors, which must stay first."""
         return not self.pieces[0].marker and self.pieces[0].body.startswith(MODELINE)
 
-    def _at(self, line: int) -> _Piece:
+    def _find_piece(self, line: int) -> _Piece:
         pieces = [piece for piece in self.pieces if piece.line and piece.line <= line + 1]
         inline = [p for p in pieces if p.line == line + 1 and p.marker.strip() != "---"]
         return inline[0] if inline else [p for p in pieces if p.line <= line][-1]

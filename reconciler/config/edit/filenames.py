@@ -32,22 +32,22 @@ class FileNames:
         self._layout = layout
         self._taken: dict[tuple[str, str], str] = {}
 
-    def file(self, address: Address) -> PurePosixPath:
+    def choose_file(self, address: Address) -> PurePosixPath:
         """Return the file of a document, relative to the output folder."""
-        scope = PurePosixPath(*self._folders(address))
+        scope = PurePosixPath(*self._list_folders(address))
         plural = KINDS[address.kind].plural
         if self._layout == LAYOUTS[0] or KINDS[address.kind].scope is Scope.INSTANCE:
             return scope / f"{plural}{SUFFIX}"
         folder = scope / plural
-        return folder / f"{self._part(str(folder), address.name)}{SUFFIX}"
+        return folder / f"{self._encode_part(str(folder), address.name)}{SUFFIX}"
 
-    def _folders(self, address: Address) -> list[str]:
-        organization = self._part("", address.organization, is_folder=True)
+    def _list_folders(self, address: Address) -> list[str]:
+        organization = self._encode_part("", address.organization, is_folder=True)
         if address.project is None:
             return [organization]
-        return [organization, self._part(organization, address.project, is_folder=True)]
+        return [organization, self._encode_part(organization, address.project, is_folder=True)]
 
-    def _part(self, folder: str, name: str, *, is_folder: bool = False) -> str:
+    def _encode_part(self, folder: str, name: str, *, is_folder: bool = False) -> str:
         encoded = encode_name(name, is_folder=is_folder)
         key = (f"{folder}/{is_folder}", unicodedata.normalize("NFC", encoded).casefold())
         if self._taken.setdefault(key, name) == name:

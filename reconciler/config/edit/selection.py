@@ -70,7 +70,7 @@ class Choice:
             if name not in names:
                 raise _make_unknown_error("project", name, names)
 
-    def addresses(self, live: Projects) -> Iterator[Address]:
+    def list_collections(self, live: Projects) -> Iterator[Address]:
         """Yield one address for each collection that has to be listed."""
         for slug in self.organizations or tuple(live):
             for kind in KINDS.values():
@@ -137,7 +137,7 @@ class PullSelection:
     foreign: list[Address] = field(default_factory=list)
     unreadable: tuple[Unreadable, ...] = ()
 
-    def declared(
+    def add_declared(
         self,
         resource: Resource,
         there: LiveResource,
@@ -162,7 +162,7 @@ class PullSelection:
         renamed = key in paths and resource.lifecycle.renamed_from is None
         fields = frozenset(root(path) for path in paths if not path.startswith("metadata."))
         spec: Any = dict(there.spec)
-        for name in self._keep(change) & resource.spec.keys():
+        for name in self._keep_git_changes(change) & resource.spec.keys():
             values = {
                 parse_path(field_change.path): field_change.live
                 for field_change in taken
@@ -179,7 +179,7 @@ class PullSelection:
         item = Item(address, spec, pin, hidden, resource, fields, renamed, paths)
         self.items.append(item)
 
-    def _keep(self, change: Change) -> set[str]:
+    def _keep_git_changes(self, change: Change) -> set[str]:
         """List the fields that git has changed; their top-level fields."""
         from_git = [field_change for field_change in change.fields if is_from_git(field_change)]
         self.kept += [
@@ -188,9 +188,9 @@ class PullSelection:
         ]
         return {root(field_change.path) for field_change in from_git}
 
-    def templated(self, resource: Resource, change: Change) -> None:
+    def add_templated(self, resource: Resource, change: Change) -> None:
         """Note a live object that a document with `projects` declares."""
-        self._keep(change)
+        self._keep_git_changes(change)
         if taken := [
             field_change.path for field_change in change.fields if not is_from_git(field_change)
         ]:
@@ -199,14 +199,14 @@ class PullSelection:
             fix = "change it there, or declare this project apart"
             self.doubts.append(SkippedEdit(resource.address, reason, fix))
 
-    def others(self, live: Live, choice: Choice, known: Collection[int]) -> None:
+    def add_undeclared(self, live: Live, choice: Choice, known: Collection[int]) -> None:
         """Add live objects without a document; `known` are those that have one, by identity."""
         for address in sorted(live.resources):
             if not choice.covers(address) and not _is_namesake(address, live, choice):
                 continue
             namesakes = live.duplicates.get(address, (live.resources[address],))
             if any(id(candidate) in known for candidate in namesakes):
-                self._namesakes(
+                self._skip_namesakes(
                     namesakes, [candidate for candidate in namesakes if id(candidate) not in known]
                 )
                 continue
@@ -218,11 +218,11 @@ class PullSelection:
             pin = oldest.id if len(namesakes) > 1 else None
             hidden = KINDS[address.kind].hidden(oldest.payload)
             self.items.append(Item(address, oldest.spec, pin, hidden))
-            self._namesakes(
+            self._skip_namesakes(
                 namesakes, [candidate for candidate in namesakes if candidate is not oldest]
             )
 
-    def _namesakes(
+    def _skip_namesakes(
         self, namesakes: Iterable[LiveResource], omitted: Iterable[LiveResource]
     ) -> None:
         ids = ", ".join(namesake.id for namesake in namesakes)

@@ -75,47 +75,49 @@ class FileWriter:
         writable = list(drop_unwritable_fields(items, self.doubts))
         existing = [item for item in writable if item.resource is not None]
         new_items = {item.address: item for item in writable if item.resource is None}
-        self._tag(existing)
+        self._tag_documents(existing)
         updates = {
-            item.address: (item, *parts) for item in existing if (parts := self._moved(item))
+            item.address: (item, *parts) for item in existing if (parts := self._find_changes(item))
         }
         texts = {
-            address: format_document(self.shape.document(item))
+            address: format_document(self.shape.build_document(item))
             for address, item in new_items.items()
         }
-        refused = self._refused(texts, updates)
+        refused = self._find_refusals(texts, updates)
         while correctable := {
             a: refusal for a, refusal in refused.items() if refusal.field and a in texts
         }:
             for address, refusal in correctable.items():
-                new_items[address] = self._without(new_items[address], refusal)
-                texts[address] = format_document(self.shape.document(new_items[address]))
-            refused = self._refused(texts, updates)
+                new_items[address] = self._drop_field(new_items[address], refusal)
+                texts[address] = format_document(self.shape.build_document(new_items[address]))
+            refused = self._find_refusals(texts, updates)
         for address, (item, before, after) in updates.items():
             if address in refused:
-                self._doubt(address, refused[address])
+                self._skip_edit(address, refused[address])
             else:
-                self._update(item, before, after)
-        places = FileNames(self.layout)
+                self._edit_document(item, before, after)
+        names = FileNames(self.layout)
         for address in sorted(new_items, key=_sort_key):
             if address in refused:
-                self._doubt(address, refused[address])
+                self._skip_edit(address, refused[address])
                 continue
-            path = self._with_room(self.out / places.file(address), texts[address])
-            self._file(path).add(texts[address], _sort_key(address))
+            path = self._choose_file_with_room(
+                self.out / names.choose_file(address), texts[address]
+            )
+            self._open_file(path).add(texts[address], _sort_key(address))
             self.counts[path] = self.counts.get(path, 0) + 1
 
-    def _doubt(self, address: Address, why: verify.LoaderRefusal) -> None:
+    def _skip_edit(self, address: Address, why: verify.LoaderRefusal) -> None:
         self.doubts.append(SkippedEdit(address, why.reason, why.fix))
 
-    def _without(self, item: Item, why: verify.LoaderRefusal) -> Item:
+    def _drop_field(self, item: Item, why: verify.LoaderRefusal) -> Item:
         """Return the item without the field that our own loader would refuse."""
         reason = f"`{why.field}` is left out: {why.reason}"
         self.doubts.append(SkippedEdit(item.address, reason, CORRECT))
         spec = {name: value for name, value in item.spec.items() if name != why.field}
         return replace(item, spec=spec)
 
-    def _refused(
+    def _find_refusals(
         self, texts: Mapping[Address, str], updates: Mapping[Address, tuple[Item, _Spec, _Spec]]
     ) -> dict[Address, verify.LoaderRefusal]:
         """Return the documents that our own loader would refuse, but accepted before."""
@@ -139,7 +141,7 @@ class FileWriter:
             if address not in refused_before
         }
 
-    def _with_room(self, path: Path, text: str) -> Path:
+    def _choose_file_with_room(self, path: Path, text: str) -> Path:
         """Return the file, or the next one of its name: the loader reads no larger files."""
         number, candidate = 1, path
         while self.sizes.get(candidate, 0) + len(text) > MAX_LENGTH and candidate in self.sizes:
@@ -150,32 +152,32 @@ class FileWriter:
         self.sizes[candidate] += len(text)
         return candidate
 
-    def _tag(self, items: Iterable[Item]) -> None:
+    def _tag_documents(self, items: Iterable[Item]) -> None:
         for item in items:
             source = item.resource and item.resource.source
             if source:
-                path = self._real(source.file)
-                self._file(path).tag(source.line, _sort_key(item.address))
+                path = self._resolve_display(source.file)
+                self._open_file(path).tag(source.line, _sort_key(item.address))
                 self.counts[path] = self.counts.get(path, 0) + 1
 
-    def _real(self, display: str) -> Path:
+    def _resolve_display(self, display: str) -> Path:
         return Path(os.path.realpath(self.cwd / display))
 
-    def _file(self, path: Path) -> FileText:
+    def _open_file(self, path: Path) -> FileText:
         if path not in self.files:
             if path.is_file():
-                self.files[path] = FileText.of(_read_text(path))
+                self.files[path] = FileText.parse(_read_text(path))
             else:
                 head = filenames.format_modeline(path, self.root)
                 self.files[path] = FileText(head=head)
         return self.files[path]
 
-    def _moved(self, item: Item) -> tuple[_Spec, _Spec] | None:
+    def _find_changes(self, item: Item) -> tuple[_Spec, _Spec] | None:
         """Return the parts of a document that differ from the live object, before and after."""
         resource = item.resource
         if resource is None or resource.source is None:
             return None
-        before, after = find_changed_parts(item, self.shape.spec(item))
+        before, after = find_changed_parts(item, self.shape.build_spec(item))
         overlaid = [
             name
             for name in before["spec"]
@@ -188,12 +190,12 @@ class FileWriter:
             after["spec"].pop(name, None)
         return None if before == after else (before, after)
 
-    def _update(self, item: Item, before: _Spec, after: _Spec) -> None:
+    def _edit_document(self, item: Item, before: _Spec, after: _Spec) -> None:
         """Change the document of a resource."""
         resource = item.resource
         if resource is None or resource.source is None:
             return
-        file = self._file(self._real(resource.source.file))
+        file = self._open_file(self._resolve_display(resource.source.file))
         try:
             lists = find_folded_lists(item.address.kind)
             file.rewrite(

@@ -19,7 +19,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R011": "a YAML feature that is refused: tags, merge keys, keys that are not text",
         "R012": "characters that cannot be seen, or that look like others",
         "R013": "a project selector that matches nothing",
-        "R014": "a file in git that is no text: a Git LFS pointer or a link",
+        "R014": "a file in git that is not text: a Git LFS pointer or a link",
         "R015": "resources that are renamed into, or need, each other in a cycle",
         "R016": "a name that is renamed away, and that another document wants as well",
         "R017": "what looks like a secret key of PostHog in a file",

@@ -30,7 +30,7 @@ class Silences:
     used: set[Source] = field(default_factory=set)
     silenced: int = 0
 
-    def keep(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+    def drop_silenced(self, findings: Iterable[Finding]) -> Iterator[Finding]:
         """Yield the findings that are not silenced."""
         for finding in findings:
             if self.by_document and self._covers(finding):
@@ -38,7 +38,7 @@ class Silences:
             else:
                 yield finding
 
-    def unused(self, *, live: bool) -> Iterator[Finding]:
+    def find_unused(self, *, live: bool) -> Iterator[Finding]:
         """Yield a warning for each silence that is invalid, or silenced nothing in this run.
 
         `live`: those of the live checks alone, which nobody can tell about offline.
@@ -46,25 +46,25 @@ class Silences:
         for entries in self.by_document.values():
             seen: set[str] = set()
             for entry in entries:
-                yield from self._doubt(entry, seen, live=live)
+                yield from self._check_silence(entry, seen, live=live)
                 seen.add(entry.check)
 
     def _covers(self, finding: Finding) -> bool:
         if finding.source is None or not _can_be_covered(finding):
             return False
-        for entry in self.by_document.get(self._document(finding.source), ()):
+        for entry in self.by_document.get(self._find_document(finding.source), ()):
             if entry.check == finding.code:
                 self.used.add(entry.place)
                 return True
         return False
 
-    def _document(self, place: Source) -> Hashable:
+    def _find_document(self, place: Source) -> Hashable:
         """Return the document at a place in a file; None outside of documents."""
         starts = self.starts.get(place.file, ())
         index = bisect_right(starts, (place.line, place.column), key=lambda start: start[:2])
         return starts[index - 1][2] if index else None
 
-    def _doubt(self, entry: _Silence, seen: set[str], *, live: bool) -> Iterator[Finding]:
+    def _check_silence(self, entry: _Silence, seen: set[str], *, live: bool) -> Iterator[Finding]:
         code = entry.check
         if live:
             if code in LIVE and entry.place not in self.used:
@@ -72,7 +72,7 @@ class Silences:
         elif code not in CHECKS:
             match = closest_match(code, CHECKS)
             fix = f'did you mean "{match}"?' if match else "remove it"
-            yield _make_warning(entry, f"there is no check {code}", fix)
+            yield _make_warning(entry, f"unknown check {code}", fix)
         elif not can_be_silenced(code) and entry.place not in self.used:
             why = f"{code}: {CHECKS[code]}"
             yield _make_warning(entry, f"{code} cannot be silenced", "correct the error", why)

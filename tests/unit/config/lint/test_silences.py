@@ -40,7 +40,7 @@ def test_a_silence_is_counted(folder):
 @pytest.mark.parametrize(
     ("silence", "message"),
     [
-        ("[{check: R020, reason: a}, {check: R999, reason: a}]", "there is no check R999"),
+        ("[{check: R020, reason: a}, {check: R999, reason: a}]", "unknown check R999"),
         ("[{check: R020, reason: a}, {check: R005, reason: a}]", "R005 cannot be silenced"),
         ("[{check: R020, reason: a}, {check: R025, reason: a}]", "R025 cannot be silenced"),
         ("[{check: R020, reason: a}, {check: R020, reason: b}]", "R020 is silenced twice"),
@@ -63,7 +63,7 @@ def test_a_silence_of_a_live_check_is_of_use_online_alone(folder):
 
     assert loaded.declared.findings == ()
     assert ["R031 has nothing to silence here"] == [
-        one.message for one in loaded.silences.unused(live=True)
+        one.message for one in loaded.silences.find_unused(live=True)
     ]
 
 
