@@ -1,18 +1,18 @@
-"""One family of errors. Each says what, why, the state of the world and the next step.
+"""Define one family of errors. Each says what, why, the current state and the next step.
 
 ReconcilerError                 exit code 1
 ├── ConfigError                 1     the files cannot be used; carries every finding
 ├── GitError                    1     git cannot answer
 ├── TargetError                 1     key, host or target cannot be used
 │   └── KeyRefusedError         1     no usable key; the host is fine
-├── UsageError                  64    refused by the option parser
+├── UsageError                  64    the option parser refused it
 ├── DeclinedError               1     a person was asked, and answered no
 ├── GuardrailError              4     refused on purpose; nothing was written
 ├── JournalError                1     the journal cannot be written, so nothing more is sent
 ├── DeliveryError               1     a code host or a webhook did not accept a message
-└── ApiError                    1     PostHog did not do what was asked
+└── ApiError                    1     PostHog did not carry out a request
     ├── UnreachableError              not sent: DNS, connect, TLS
-    ├── UnreadableError               an answer came that cannot be read or trusted
+    ├── UnreadableError               a response came that cannot be read or trusted
     ├── AmbiguousError                a write was sent and its outcome is unknown
     ├── IncompleteListingError        pages that do not fit together
     ├── AuthenticationError           401
@@ -22,8 +22,8 @@ ReconcilerError                 exit code 1
     ├── InvalidRequestError           400 and other definite refusals
     │   └── PolicyConflictError       400 policy_conflict: split the write
     ├── ApprovalRequiredError         409 approval_required: a change request was filed
-    │   └── ChangeRequestPendingError 409 change_request_pending: one is open already
-    ├── VersionConflictError          409 conflict: somebody wrote in between
+    │   └── ChangeRequestPendingError 409 change_request_pending: one is already open
+    ├── VersionConflictError          409 conflict: somebody else wrote in between
     ├── ThrottledError                429
     └── ServerError                   5xx
 """
@@ -33,20 +33,20 @@ from typing import Any, ClassVar
 
 
 class ReconcilerError(Exception):
-    """Base of everything the program says on purpose when it cannot go on.
+    """Report that the program cannot continue.
 
     Args:
         what: one line, the operation and its object.
         why: one line, the cause as far as it is known.
-        state: one line, what was and was not done to the world.
+        state: one line, what was and was not changed.
         fix: one line, what the person at the terminal can do next.
-        findings: of model.Finding, which lives layers up: each reason with its place, if several.
+        findings: of model.Finding (a higher layer): each reason with its location, if several.
 
     """
 
     exit_code: ClassVar[int] = 1
     default_state: ClassVar[str] = "nothing was written"
-    default_fix: ClassVar[str] = "mend the cause and run the command again"
+    default_fix: ClassVar[str] = "fix the cause and run the command again"
 
     def __init__(
         self,
@@ -62,19 +62,19 @@ class ReconcilerError(Exception):
         self.why = why
         self.state = self.default_state if state is None else state
         self.fix = self.default_fix if fix is None else fix
-        self.has_own_fix = fix is not None  # what its class says is general
+        self.has_own_fix = fix is not None  # the sentence of the class is general
         self.findings = tuple(findings)
 
 
 class ConfigError(ReconcilerError):
-    """The files cannot be used. `findings` holds every one of them, sorted by place."""
+    """The files cannot be used. `findings` holds every problem, sorted by location."""
 
     default_state = "nothing was contacted, nothing was written"
-    default_fix = "mend the files and run `reconciler validate`"
+    default_fix = "fix the files and run `reconciler validate`"
 
 
 class GitError(ReconcilerError):
-    """git is missing, this is no repository, or a ref cannot be read."""
+    """git is missing, this is not a repository, or a ref cannot be read."""
 
     default_state = "nothing was contacted, nothing was written"
 
@@ -86,11 +86,11 @@ class TargetError(ReconcilerError):
 
 
 class KeyRefusedError(TargetError):
-    """No key, or none that may be sent. The host has been checked before."""
+    """No key, or no key that may be sent. The host was checked before."""
 
 
 class UsageError(ReconcilerError):
-    """Refused by the option parser."""
+    """The option parser refused an option or argument."""
 
     exit_code = 64
     default_state = "nothing was contacted, nothing was written"
@@ -104,7 +104,7 @@ class DeclinedError(ReconcilerError):
 
 
 class GuardrailError(ReconcilerError):
-    """Refused on purpose, before anything was written. `findings` holds each reason, if several."""
+    """A guardrail stopped the run before any write. `findings` holds each reason, if several."""
 
     exit_code = 4
 
@@ -112,13 +112,13 @@ class GuardrailError(ReconcilerError):
 class JournalError(ReconcilerError):
     """The journal cannot be written; without it no write is sent."""
 
-    default_fix = "make room or choose a writable folder, then run apply again: it converges"
+    default_fix = "free disk space or choose a writable folder, then run apply again"
 
 
 class DeliveryError(ReconcilerError):
-    """A code host or a webhook did not accept a message; `status` of its answer, or None."""
+    """A code host or a webhook did not accept a message; `status` of its response, or None."""
 
-    default_state = "the result stands; it was not told there"
+    default_state = "the result is unchanged; it was not reported there"
     default_fix = "check the address, the token and its permissions"
 
     def __init__(
@@ -135,26 +135,26 @@ class DeliveryError(ReconcilerError):
 
     @property
     def may_have_arrived(self) -> bool:
-        """Whether it may have been taken all the same: no answer, or one that the host failed."""
-        return self.status is None or self.status >= 500  # noqa: PLR2004  of HTTP
+        """Return whether the message may have arrived: no response, or a failure of the host."""
+        return self.status is None or self.status >= 500  # noqa: PLR2004  HTTP server errors
 
 
 class ApiError(ReconcilerError):
-    """PostHog did not do what was asked.
+    """PostHog did not carry out a request.
 
     Decide on the class, or on `code`, `type` and `attr`; never on `detail`, which is text
     for people.
 
     Args:
         method, path: the request, without host and without query secrets.
-        status: HTTP status, or None if no answer came.
-        code, type, attr, detail: PostHog's error envelope (contract 1.3), where it had one.
-        body: the parsed body where it carries facts (409 and 400 of the gate), else None.
+        status: HTTP status, or None without a response.
+        code, type, attr, detail: PostHog's error envelope (contract 1.3), if there was one.
+        body: the parsed body if it has facts (409 and 400 of the gate), else None.
 
     """
 
     default_fix = "run the command again; `reconciler doctor` checks the connection"
-    sends: int = 0  # how often the request was sent before this was the answer
+    sends: int = 0  # how often the request was sent
 
     def __init__(
         self,
@@ -190,18 +190,18 @@ class UnreachableError(ApiError):
 
 
 class UnreadableError(ApiError):
-    """An answer came, but it cannot be read or trusted."""
+    """A response came, but it cannot be read or trusted."""
 
 
 class AmbiguousError(ApiError):
-    """A write was sent and its answer was lost: it may or may not have been carried out."""
+    """A write was sent and its response was lost: it may or may not have been carried out."""
 
     default_state = "unknown: it may or may not have been carried out"
-    default_fix = "run apply again: it reads first and converges"
+    default_fix = "run apply again; it re-reads the live state and continues"
 
 
 class IncompleteListingError(ApiError):
-    """The pages of a listing do not fit together, several times in a row."""
+    """The pages of a listing did not fit together, several times in a row."""
 
 
 class AuthenticationError(ApiError):
@@ -219,11 +219,11 @@ class PaymentRequiredError(ApiError):
 class PermissionDeniedError(ApiError):
     """403: the key's scopes, its user's level or its access do not suffice."""
 
-    default_fix = "give the key the scope, or its user the level, that the message names"
+    default_fix = "give the key the scope, or its user the level, named in the message"
 
 
 class NotFoundError(ApiError):
-    """404: not there, or not visible to this key."""
+    """404: it does not exist, or it is not visible to this key."""
 
 
 class InvalidRequestError(ApiError):
@@ -258,31 +258,31 @@ class ApprovalRequiredError(ApiError):
         *,
         change_request_id: str = "",
         change_request: Mapping[str, Any] | None = None,
-        **envelope: Any,
+        **error_body: Any,
     ) -> None:
-        super().__init__(what, **envelope)
+        super().__init__(what, **error_body)
         self.change_request_id = change_request_id
         self.change_request: Mapping[str, Any] = change_request or {}
 
 
 class ChangeRequestPendingError(ApprovalRequiredError):
-    """409 change_request_pending: one is open already, perhaps for something else (5.4)."""
+    """409 change_request_pending: one is open, perhaps for something else (contract 5.4)."""
 
 
 class VersionConflictError(ApiError):
     """409 conflict: another person changed the same field in between (contract 9.4)."""
 
     default_state = "sent, not applied"
-    default_fix = "run plan again and look at what moved"
+    default_fix = "run plan again and check what changed"
 
 
 class ThrottledError(ApiError):
-    """429. `retry_after_s` is the wait PostHog asked for, in seconds, or None."""
+    """429. `retry_after_s` is the wait that PostHog requested, in seconds, or None."""
 
     default_state = "not sent"
 
-    def __init__(self, what: str, *, retry_after_s: float | None = None, **envelope: Any) -> None:
-        super().__init__(what, **envelope)
+    def __init__(self, what: str, *, retry_after_s: float | None = None, **error_body: Any) -> None:
+        super().__init__(what, **error_body)
         self.retry_after_s = retry_after_s
 
 

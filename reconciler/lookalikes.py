@@ -1,4 +1,4 @@
-"""Names that look the same to people, and how to show the difference between them."""
+"""Compare names that look the same to people, and show the difference between them."""
 
 import json
 import re
@@ -25,11 +25,11 @@ _GREEK_LOOKS: Final = "avoptuikABEZHIKMNOPTYX"
 _LOOKS: Final = str.maketrans(_CYRILLIC + _GREEK, _CYRILLIC_LOOKS + _GREEK_LOOKS)
 _PLAIN: Final = re.compile(r"[A-Za-z][\w./@+-]*(?: [\w./@+-]+)*", re.ASCII)
 _NOT_TEXT: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
-_LAST_SHORT: Final = 0xFFFF  # what four hexadecimal digits can say
+_LAST_SHORT: Final = 0xFFFF  # the largest number of four hexadecimal digits
 
 
-def look(name: str) -> str:
-    """Return a name as it looks: without what cannot be seen, spaces as one, letters as Latin."""
+def simplify_name(name: str) -> str:
+    """Return a name as it looks: nothing invisible, single spaces, Latin letters."""
     if name.isascii():
         return " ".join(name.split())
     plain = unicodedata.normalize("NFKC", name)
@@ -37,36 +37,38 @@ def look(name: str) -> str:
     return " ".join(unicodedata.normalize("NFC", plain).split())
 
 
-def squeeze(name: str) -> str:
+def squeeze_name(name: str) -> str:
     """Return what is left of a name without case, spaces, hyphens and underscores."""
-    return _JOINTS.sub("", look(name)).casefold()
+    return _JOINTS.sub("", simplify_name(name)).casefold()
 
 
-def escaped(name: str) -> str:
-    """Return a name in double quotes with every unusual character as an escape that YAML reads.
+def escape_name(name: str) -> str:
+    """Return a name in double quotes with every unusual character as a YAML escape.
 
     A letter before a combining mark is escaped too, and so is a space that could be overlooked:
     a terminal shows neither.
     """
-    shown = []
-    for at, character in enumerate(name):
-        before, after = name[at - 1 : at], name[at + 1 : at + 2]
-        lost = (character == " " and before in {"", " "}) or (character == " " and not after)
-        marked = after != "" and unicodedata.combining(after) != 0
+    parts = []
+    for position, character in enumerate(name):
+        before, after = name[position - 1 : position], name[position + 1 : position + 2]
+        is_overlooked = (character == " " and before in {"", " "}) or (
+            character == " " and not after
+        )
+        has_mark = after != "" and unicodedata.combining(after) != 0
         if character in '"\\':
-            shown.append("\\" + character)
-        elif character.isascii() and character.isprintable() and not lost and not marked:
-            shown.append(character)
+            parts.append("\\" + character)
+        elif character.isascii() and character.isprintable() and not is_overlooked and not has_mark:
+            parts.append(character)
         elif ord(character) <= _LAST_SHORT:
-            shown.append(f"\\u{ord(character):04x}")
+            parts.append(f"\\u{ord(character):04x}")
         else:
-            shown.append(f"\\U{ord(character):08x}")
-    return f'"{"".join(shown)}"'
+            parts.append(f"\\U{ord(character):08x}")
+    return f'"{"".join(parts)}"'
 
 
-def yaml_scalar(name: str) -> str:
-    """Return a name as it can be written into a YAML file, quoted only where that is needed."""
+def format_yaml_scalar(name: str) -> str:
+    """Return a name as it can be written into a YAML file, quoted only if necessary."""
     if _PLAIN.fullmatch(name) and name.casefold() not in _NOT_TEXT:
         return name
-    usual = look(name) == name and HIDDEN.search(name) is None
-    return json.dumps(name, ensure_ascii=False) if usual else escaped(name)
+    usual = simplify_name(name) == name and HIDDEN.search(name) is None
+    return json.dumps(name, ensure_ascii=False) if usual else escape_name(name)

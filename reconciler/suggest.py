@@ -1,4 +1,4 @@
-"""Suggestions for a misspelled word ("did you mean"), by the only edit distance of the program."""
+"""Suggest a word for a misspelled one ("did you mean"), by the only edit distance we have."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -13,7 +13,7 @@ _MAX_COMPARED: Final = 1_000  # candidates, and characters of a word: a suggesti
 def closest_match(word: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate that a person who wrote `word` probably meant; None if there is none.
 
-    Upper and lower case are the same. Short candidates may differ by one edit only.
+    Case does not matter. Short candidates may differ by only one edit.
     """
     folded = word[:_MAX_COMPARED].casefold()
     matches: list[tuple[int, str]] = []

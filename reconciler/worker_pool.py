@@ -1,6 +1,6 @@
-"""Threads for calls that run side by side. Each is started before anything is handed to it.
+"""Start threads for calls that run side by side, before anything is handed to them.
 
-A pool that starts its threads on demand loses the call that it was just given when the system
+A pool that starts its threads on demand loses the call that it just received if the system
 refuses another thread (a limit on processes or memory), in the middle of a run.
 """
 
@@ -11,7 +11,7 @@ from threading import Event
 from reconciler.errors import ReconcilerError
 
 
-def start(workers: int, name: str) -> ThreadPoolExecutor:
+def start_pool(workers: int, name: str) -> ThreadPoolExecutor:
     """Return a pool of up to `workers` running threads: fewer if the system refuses more.
 
     Raises ReconcilerError if it refuses even one.
@@ -27,13 +27,13 @@ def start(workers: int, name: str) -> ThreadPoolExecutor:
     raise ReconcilerError(
         "the system refuses to start a thread",
         why="a limit on processes or memory has been reached",
-        state="nothing was sent by this step",
+        state="this step sent nothing",
         fix="raise the limit (ulimit -u, ulimit -v, the container's pids limit), or run fewer jobs",
     )
 
 
 def _occupy(pool: ThreadPoolExecutor, count: int) -> int:
-    """Keep every thread busy until the last has started; return how many there are."""
+    """Keep every thread busy until the last has started; return the number of threads."""
     proceed = Event()
     started = 0
     with suppress(RuntimeError, MemoryError):  # what Python raises for "can't start new thread"

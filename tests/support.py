@@ -108,7 +108,7 @@ def run_with_streams(arguments, environ, stdin, stdout, stderr):
             return run([str(word) for word in arguments])
         finally:  # what ends with a process: all that was read, and the pace of its key
             main.lasting.clear()
-            rate_limit._pacers.clear()
+            rate_limit._rate_limiters.clear()
 
 
 def _content(stream):

@@ -146,7 +146,7 @@ def _read_settled(
         late = isinstance(wanted, int) and isinstance(version, int) and version < wanted
         if not late and (payload is not None or progress.id is None):
             break
-        tools.writer.rest(wait)
+        tools.writer.sleep(wait)
         payload = readback.read_current(tools, kind, progress)
     return payload
 

@@ -48,7 +48,7 @@ def check_requests(tools: WorkerContext, progress: Progress) -> Progress:
         case Verdict.REJECTED:
             raise ChangeEnded(
                 Result.REFUSED,
-                results.rejected(change),
+                results.describe_rejection(change),
                 change_request=gate.change_request,
             )
         case _:

@@ -35,7 +35,7 @@ from reconciler.model import (
     Result,
 )
 from reconciler.planfile import results
-from reconciler.posthog.approval_polling import Asked, Watch
+from reconciler.posthog.approval_polling import RequestKey, Watch
 
 _Node = tuple[Address, bool]  # the address, and whether it is its late half
 _HOW: Final = {
@@ -68,7 +68,7 @@ def execute_plan(plan: Plan, tools: WorkerContext, options: ExecutorOptions) -> 
     waits while the run waits with it is yielded each time it waits, and once more when it ends;
     the last outcome of an address is the one that counts.
     """
-    refused = results.stopped(plan)
+    refused = results.find_stopped(plan)
     for change in plan.changes:
         if change.action is Action.NONE:
             yield report_unchanged(change)
@@ -98,7 +98,7 @@ class _Run:
         self._progress: dict[Address, Progress] = {}
         self._ended: dict[Address, Outcome] = {}
         self._running: dict[Future[Progress], _Node] = {}
-        self._parked: dict[_Node, Asked] = {}
+        self._parked: dict[_Node, RequestKey] = {}
         self._ready: list[tuple[int, int, _Node]] = []  # a heap: troubles of its scope, its place
         self._place = {change.address: number for number, change in enumerate(plan.writes)}
         self._turns = PolicyTurns()
@@ -128,7 +128,7 @@ class _Run:
     def outcomes(self) -> Iterator[Outcome]:
         """Yield every outcome as it comes. No more calls are in flight than there are workers."""
         self._sorter.prepare()
-        pool = worker_pool.start(self._hands, "apply")
+        pool = worker_pool.start_pool(self._hands, "apply")
         try:
             while self._sorter.is_active():
                 for node in self._sorter.get_ready():
@@ -178,7 +178,7 @@ class _Run:
 
         A project that has not failed yet is worth half a minute: the rest may work.
         """
-        pause = self._tools.writer.closed_for_s()
+        pause = self._tools.writer.circuit_open_for_s()
         if not pause:
             self._probes = 0
             return True
@@ -189,7 +189,7 @@ class _Run:
             self._halt = Problem("not started", why, "not sent", AGAIN)
             return False
         self._probes += 1
-        return self._tools.writer.rest(pause)
+        return self._tools.writer.sleep(pause)
 
     def _start(self, node: _Node, pool: ThreadPoolExecutor) -> None:
         """Hand a node to a worker."""
@@ -262,8 +262,8 @@ class _Run:
             self._options.status.set_wait_until(self._tools.writer.clock() + self._watch.left_s)
         waiting = set(self._parked.values())
         try:
-            goes_on = not self._is_stopping() and self._watch.rest(waiting)
-            decided = self._watch.look(waiting) if goes_on or not self._is_stopping() else {}
+            goes_on = not self._is_stopping() and self._watch.sleep(waiting)
+            decided = self._watch.poll(waiting) if goes_on or not self._is_stopping() else {}
         except ReconcilerError as error:  # the key is not accepted any more
             goes_on, decided, self._halt = False, {}, to_problem(error)
         for node, request in list(self._parked.items()):
@@ -305,7 +305,7 @@ class _Run:
     def _refuse_start(self, change: Change, *, late: bool) -> Outcome | None:
         """Return the outcome of a change for which nothing more is sent, or None."""
         if (finding := self._refused.get(change.address)) is not None:
-            return results.by_finding(change, finding, guarded=self._options.guarded)
+            return results.end_by_finding(change, finding, guarded=self._options.guarded)
         for other in change.late if late else change.depends_on:
             before = self._ended.get(other)
             if before is not None and before.result in _STOPS_DEPENDANTS:

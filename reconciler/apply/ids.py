@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.kinds import fold
+from reconciler.kinds import fold_name
 from reconciler.model import ID, Address, Kind, Live, Person, Reference, Spec, map_values
 
 
@@ -15,12 +15,12 @@ class IdTable:
     """The ids that are known. Only the executor's own thread adds to them; workers read."""
 
     def __init__(self, live: Live) -> None:
-        self._ids = {fold(address): ids for address, ids in live.ids.items()}
+        self._ids = {fold_name(address): ids for address, ids in live.ids.items()}
         self._people: Mapping[str, Mapping[str, Person]] = live.people
 
     def learn(self, address: Address, id_: str) -> None:
         """Record the id of an address: from the plan, or from an outcome."""
-        self._ids[fold(address)] = (id_,)
+        self._ids[fold_name(address)] = (id_,)
 
     def knows(self, kind_name: str, id_: str) -> bool:
         """Return whether an object of this id was there, or was made, before."""
@@ -57,7 +57,7 @@ class IdTable:
         return id_of
 
     def _get_id(self, address: Address) -> str:
-        ids = self._ids.get(fold(address), ())
+        ids = self._ids.get(fold_name(address), ())
         if len(ids) != 1:
             how = "is not known" if not ids else "is ambiguous"
             raise UnknownNameError(f"the id of {address} {how}")

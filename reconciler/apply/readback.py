@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from reconciler.apply.progress import ChangeEnded, Progress, WorkerContext
 from reconciler.errors import AmbiguousError, NotFoundError, UnreadableError
-from reconciler.lookalikes import escaped, look, yaml_scalar
+from reconciler.lookalikes import escape_name, format_yaml_scalar, simplify_name
 from reconciler.model import Action, Detail, Kind, Payload, Problem, Request, Result, Spec, Write
 from reconciler.posthog import response_shapes
 
@@ -21,7 +21,7 @@ def find_by_name(
     path = kind.path(kind.collection, ids)
     for params in (search, *([{**search, **kind.fallback_params}] if kind.fallback_params else ())):
         for payload in tools.writer.list(path, params or None).items:
-            response_shapes.need_object(kind, path, payload)
+            response_shapes.require_object(kind, path, payload)
             found_name = kind.identify(payload)
             if found_name == name or (kind.folds_case and found_name.casefold() == name.casefold()):
                 return payload
@@ -32,9 +32,9 @@ def find_lookalike(
     tools: WorkerContext, kind: Kind, name: str, ids: Mapping[str, str]
 ) -> Payload | None:
     """Find a listed object whose name looks like `name`, whatever its case."""
-    same = look(name).casefold()
+    same = simplify_name(name).casefold()
     for payload in tools.writer.list(kind.path(kind.collection, ids)).items:
-        if look(kind.identify(payload)).casefold() == same:
+        if simplify_name(kind.identify(payload)).casefold() == same:
             return payload
     return None
 
@@ -50,7 +50,7 @@ def read_current(tools: WorkerContext, kind: Kind, progress: Progress) -> Payloa
         version = _read_version(payload)
         if not kind.versioned or last_seen is None or version is None or version >= last_seen:
             break
-        tools.writer.rest(wait)
+        tools.writer.sleep(wait)
         payload = _read_once(tools, kind, progress)
     return payload
 
@@ -62,11 +62,13 @@ def _read_once(tools: WorkerContext, kind: Kind, progress: Progress) -> Payload 
         return find_by_name(tools, kind, before.address.name if before else address.name, ids)
     path = kind.path(kind.item, {**ids, "id": progress.id})
     try:
-        payload = response_shapes.need_object(kind, path, tools.writer.get(path))
+        payload = response_shapes.require_object(kind, path, tools.writer.get(path))
     except NotFoundError:
         return None
     if kind.identity(payload) != progress.id:
-        raise response_shapes.unlike(path, f"it is of the object {kind.identity(payload)}")
+        raise response_shapes.build_shape_error(
+            path, f"it is of the object {kind.identity(payload)}"
+        )
     return None if payload.get("deleted") else payload
 
 
@@ -147,7 +149,7 @@ def verify_response(
     word, and that is as it was, is not a failure (contract 9.1).
     """
     try:
-        payload = response_shapes.need_object(kind, request.path, body)
+        payload = response_shapes.require_object(kind, request.path, body)
     except UnreadableError as error:
         raise make_unconfirmed_error(request, error.why) from error
     if progress.id is not None and kind.identity(payload) != progress.id:
@@ -242,11 +244,11 @@ def _describe_misnamed(kind: Kind, write: Write, body: Payload) -> Problem:
     """Say what was asked for, what is there now, and how the files can mean it."""
     created, requested = kind.identify(body), str(write.name)
     return Problem(
-        f"PostHog {_WROTE[write.action]} it as {escaped(created)}, not as {escaped(requested)} "
-        f"(id {kind.identity(body)})",
+        f"PostHog {_WROTE[write.action]} it as {escape_name(created)}, "
+        f"not as {escape_name(requested)} (id {kind.identity(body)})",
         "the server made this name itself",
         "sent once and carried out under another name; it is not sent again",
-        f"write `{kind.key}: {yaml_scalar(created)}` into metadata, or delete it in PostHog",
+        f"write `{kind.key}: {format_yaml_scalar(created)}` into metadata, or delete it in PostHog",
     )
 
 

@@ -48,7 +48,7 @@ def resolve_lost_write(
 
     """
     request, error = lost
-    tools.writer.rest(_QUIET_S[min(sent, len(_QUIET_S)) - 1])
+    tools.writer.sleep(_QUIET_S[min(sent, len(_QUIET_S)) - 1])
     try:
         payload = _wait_for_circuit(tools, lambda: readback.read_current(tools, kind, progress))
         if _is_done(kind, write, payload):
@@ -154,7 +154,7 @@ def _wait_for_circuit(tools: WorkerContext, read: Callable[[], _T]) -> _T:
     try:
         return read()
     except (UnreachableError, UnreadableError, ServerError):
-        pause = tools.writer.closed_for_s()
-        if not pause or not tools.writer.rest(pause):
+        pause = tools.writer.circuit_open_for_s()
+        if not pause or not tools.writer.sleep(pause):
             raise
     return read()

@@ -24,7 +24,7 @@ from reconciler.errors import (
     UnreachableError,
     UnreadableError,
 )
-from reconciler.lookalikes import escaped, yaml_scalar
+from reconciler.lookalikes import escape_name, format_yaml_scalar
 from reconciler.model import (
     Action,
     Change,
@@ -124,10 +124,10 @@ def _explain_taken_name(
     name = kind.identify(lookalike)
     return Problem(
         error.what,
-        f"{error.why}; {escaped(name)} exists (id {kind.identity(lookalike)}) and looks the same "
-        f"as {escaped(str(write.name))}",
+        f"{error.why}; {escape_name(name)} exists (id {kind.identity(lookalike)}) "
+        f"and looks the same as {escape_name(str(write.name))}",
         error.state,
-        f"write {yaml_scalar(name)} if that one is meant, else choose another name",
+        f"write {format_yaml_scalar(name)} if that one is meant, else choose another name",
     )
 
 

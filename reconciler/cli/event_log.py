@@ -70,7 +70,7 @@ def _write(event: str, level: str, at: datetime, facts: dict[str, Any]) -> None:
         "event": event,
         "run_id": _run.id,
         "elapsed_s": round(time.monotonic() - _run.started, 3),
-        **codec.plain(facts),
+        **codec.make_plain(facts),
     }
     with suppress(OSError, ValueError):  # a log that cannot be written stops nothing
         sys.stderr.write(json.dumps(row) + "\n")

@@ -133,7 +133,7 @@ def _account(
     """Print what became of the plan; return the exit code, which depends on the same rows."""
     session.report.outcomes(outcomes, planned)
     if form == "json":
-        session.say(results.dumps(outcomes, planned))
+        session.say(results.dump_outcomes(outcomes, planned))
     elif session.quiet:
         line, problems = text.format_brief(outcomes, planned, color=session.color)
         session.say(line)
@@ -144,8 +144,8 @@ def _account(
         style = {"color": session.color, "width": session.width}
         session.say(render.outcomes(outcomes, planned, format="text", stopped=stopped, **style))
     session.fail(summary.describe_errors(planned, "applied", past=True))
-    rows = results.settled(outcomes, planned)
-    return interrupted or results.exit_code(rows, planned, guarded=checks.CODES)
+    rows = results.complete_outcomes(outcomes, planned)
+    return interrupted or results.choose_exit_code(rows, planned, guarded=checks.CODES)
 
 
 def _open_board(

@@ -80,7 +80,7 @@ def refuse_run(session: Session, plan: Plan, *, form: str) -> None:
     outcomes = apply_refusals.find_refused_changes(plan)
     session.report.outcomes(outcomes, plan)
     if form == "json":
-        session.say(results.dumps(outcomes, plan))
+        session.say(results.dump_outcomes(outcomes, plan))
     raise GuardrailError(
         "refused by a guardrail",
         findings=summary.merge_findings(findings),

@@ -149,7 +149,7 @@ def _collect_news(session: Session, report: Plan) -> News:
         ]
         for change in sorted(drifted, key=lambda change: str(change.address))
     ]
-    text = json.dumps(codec.plain(state), sort_keys=True)
+    text = json.dumps(codec.make_plain(state), sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest() if drifted else CLEAN
     names = [_name_resource(change.address) for change in drifted]
     return News(
@@ -165,7 +165,7 @@ def _collect_news(session: Session, report: Plan) -> News:
 def _name_resource(address: Address) -> str:
     """Return an address for a chat that many people read: a member is named by initials."""
     if address.kind == "Member":
-        initials = filters.named(address.name, "initials") or "?"
+        initials = filters.mask_person(address.name, "initials") or "?"
         address = address._replace(parts=(*address.parts[:-1], initials))
     return reader.redact(str(address))
 

@@ -68,7 +68,7 @@ class Report:
     def plan(self, made: Plan, *, drift: bool = False) -> None:
         """Keep a plan, for programs and for people."""
         self.facts |= {"target": made.target, "host": made.host}
-        self.facts["plan"] = codec.summary(made)
+        self.facts["plan"] = codec.summarize(made)
         event = "drift.found" if drift else "plan.made"
         event_log.emit_event(
             event, target=made.target, reads=made.requests.reads, **self.facts["plan"]
@@ -85,10 +85,10 @@ class Report:
         if self.folder is None:
             return
         rows = tuple(ended)
-        document = results.document(rows, made)
+        document = results.encode_outcomes(rows, made)
         self.facts["outcomes"] = document["summary"]
         self.facts["account"] = document["account"]
-        self._keep("outcomes.json", digest.as_text(document))
+        self._keep("outcomes.json", digest.format_document(document))
         self._keep("outcomes.md", render.outcomes(rows, made, format="markdown"))
 
     @contextmanager
@@ -116,7 +116,7 @@ class Report:
             **facts,
             "files": [*self.written, "summary.json"],
         }
-        self._keep("summary.json", json.dumps(codec.plain(document), indent=2) + "\n")
+        self._keep("summary.json", json.dumps(codec.make_plain(document), indent=2) + "\n")
 
     def _keep(self, name: str, text: str) -> None:
         if self.folder is None:

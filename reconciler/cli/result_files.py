@@ -73,7 +73,7 @@ def write_lines(name: str, lines: Iterable[str]) -> int:
 def read_plan(name: str) -> Saved:
     """Return the plan in a file, exactly as it was written; raise an error that says why not."""
     try:
-        return codec.loads(_whole(name).decode("utf-8"))
+        return codec.load_plan(_whole(name).decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ReconcilerError(
             f"{name} cannot be read as a plan",

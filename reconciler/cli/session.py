@@ -231,7 +231,7 @@ class Session:
     @contextmanager
     def reader(self, target: Target) -> Iterator[Reader]:
         """Open a client that can only read."""
-        limit = rate_limit.RateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
+        limit = rate_limit.KeyRateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
         with client.open_reader(
             self.credentials(target), rate_limit=limit, **self.surroundings
         ) as reader:
@@ -241,7 +241,7 @@ class Session:
     @contextmanager
     def writer(self, target: Target) -> Iterator[Writer]:
         """Open a client that can also write."""
-        limit = rate_limit.RateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
+        limit = rate_limit.KeyRateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
         with client.open_writer(
             self.credentials(target), rate_limit=limit, **self.surroundings
         ) as writer:

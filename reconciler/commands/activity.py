@@ -23,7 +23,7 @@ from reconciler.errors import (
 )
 from reconciler.live import key_access
 from reconciler.model import duration_seconds
-from reconciler.planfile.reader import printed
+from reconciler.planfile.reader import format_json
 from reconciler.posthog import activity_log, response_shapes
 from reconciler.posthog.activity_log import Query
 from reconciler.posthog.client import Reader
@@ -106,7 +106,7 @@ def list_(session: Session, /, limit: int, format_: str, **filters: Any) -> int:
     with session.reader(session.target()) as reader, _explain_refusals():
         log, query = _read_query(session, reader, filters)
         query = replace(query, page_size=min(query.page_size, limit))
-        entries = activity_log.entries(
+        entries = activity_log.iterate_entries(
             reader, log.organization_id, query, project_id=log.project_id
         )
         many = query.page_size if query.page is not None else limit
@@ -132,7 +132,7 @@ def filters(
     """Show what there is to filter by: people, scopes, activities, clients, detail fields."""
     with session.reader(session.target()) as reader, _explain_refusals():
         log, _ = _find_log(reader, organization, project, own=project_log)
-        available = activity_log.available_filters(
+        available = activity_log.get_available_filters(
             reader, log.organization_id, project_id=log.project_id
         )
     shown = render.activity_filters(available, format=format_, color=session.color)
@@ -156,7 +156,7 @@ def export(
         return _export_on_server(session, filters)
     with session.reader(session.target()) as reader, _explain_refusals():
         log, query = _read_query(session, reader, filters)
-        entries = activity_log.entries(
+        entries = activity_log.iterate_entries(
             reader, log.organization_id, query, project_id=log.project_id
         )
         as_csv = format_ == "csv"
@@ -187,7 +187,7 @@ def _export_on_server(session: Session, filters: Mapping[str, Any]) -> int:
                 "PostHog's documentation shows this endpoint, but it is closed to API keys (403) "
                 "and not built for sessions (400)",
             ) from error
-    click.echo(printed(answer, indent=None, sort_keys=True))
+    click.echo(format_json(answer, indent=None, sort_keys=True))
     session.note("PostHog answered with one entry; its documentation promises no more")
     return 0
 
@@ -341,7 +341,7 @@ def _find_user(reader: Reader, log: OrganizationLog, user: str) -> str:
         pass
     path = f"/api/organizations/{log.organization_id}/members/"
     for member in reader.list(path, {"email": user}).items:
-        person = response_shapes.need(path, member, response_shapes.MEMBER)["user"]
+        person = response_shapes.require_shape(path, member, response_shapes.MEMBER)["user"]
         if person["email"].casefold() == user.casefold():
             return str(person["uuid"])
     raise ReconcilerError(

@@ -222,7 +222,7 @@ def _collect_findings(result: CommandResult) -> tuple[Finding, ...]:
         return repo_paths.locate_from_root(
             codec.read_findings(result.summary.get("findings") or [])
         )
-    plan = codec.loads(text)
+    plan = codec.load_plan(text)
     findings = [*plan.findings]
     changes = {str(change.address): change for change in plan.changes}
     if result.command == "drift":

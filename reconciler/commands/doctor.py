@@ -31,7 +31,7 @@ from reconciler.live import key_access, visibility
 from reconciler.model import Payload, a_level
 from reconciler.operations import inputs, validate
 from reconciler.operations.inputs import BaseFiles
-from reconciler.planfile.reader import printed
+from reconciler.planfile.reader import format_json
 from reconciler.posthog import credentials
 from reconciler.posthog.client import Reader
 from reconciler.render.shared.sanitize import escape
@@ -101,7 +101,7 @@ def command(session: Session, format_: str) -> int:
     failed = any(check.status == PROBLEM for check in checks)
     if format_ == "json":
         rows = [asdict(check) for check in checks]
-        click.echo(printed({"ok": not failed, "checks": rows}))
+        click.echo(format_json({"ok": not failed, "checks": rows}))
     else:
         click.echo("\n".join(_text(session, checks)), color=session.color)
     return 1 if failed else 0

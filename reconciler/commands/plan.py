@@ -99,8 +99,8 @@ def command(
 
 
 def _save(session: Session, planned: Plan, out: str) -> None:
-    document = codec.encode(planned)
-    result_files.write_private(out, digest.as_text(document))
+    document = codec.encode_plan(planned)
+    result_files.write_private(out, digest.format_document(document))
     session.note(f"saved {document['digest']}; to carry it out: {_spell_apply(session, out)}")
 
 

@@ -25,7 +25,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import Address, Declared
 from reconciler.operations import inputs, pull
 from reconciler.plan import selection as plan_selection
-from reconciler.planfile.reader import printed
+from reconciler.planfile.reader import format_json
 from reconciler.render.shared import phrases
 from reconciler.render.shared.sanitize import escape
 
@@ -189,7 +189,7 @@ def _json(done: _Done) -> str:
             for gap in pulled.unreadable
         ],
     }
-    return printed(document)
+    return format_json(document)
 
 
 def _show(session: Session, done: _Done, choice: Choice) -> None:

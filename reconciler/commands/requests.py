@@ -20,7 +20,7 @@ from reconciler.live import key_access
 from reconciler.live.key_access import Directory
 from reconciler.posthog import change_requests, response_shapes, voting
 from reconciler.posthog.approval_polling import Watch
-from reconciler.posthog.change_requests import Vote
+from reconciler.posthog.change_requests import VoteResponse
 from reconciler.posthog.client import Reader, Writer
 from reconciler.render.shared import change_requests as shared_change_requests
 from reconciler.render.shared.sanitize import escape
@@ -82,7 +82,7 @@ def list_(
             listed = change_requests.list_all(reader, place.id, state=wanted)
             return [FoundRequest(place, payload) for payload in listed]
 
-        with worker_pool.start(min(WORKERS, len(places)), "requests") as pool:
+        with worker_pool.start_pool(min(WORKERS, len(places)), "requests") as pool:
             found = [one for group in pool.map(of, places) for one in group]
         host = reader.host
     found.sort(key=lambda one: str(one.payload.get("created_at")), reverse=True)
@@ -167,11 +167,11 @@ def wait(
         waiting = {(place.id, id_) for place, id_ in zip(where, wanted, strict=True)}
         failed, watch = False, Watch(reader, timeout_s=timeout_s)
         while True:
-            for asked, payload in watch.look(waiting).items():
+            for asked, payload in watch.poll(waiting).items():
                 waiting.discard(asked)
                 failed = failed or payload["state"] == "failed"
                 click.echo(escape(f"{payload['id']}  {payload['state']}"))
-            if not waiting or not watch.rest(waiting):
+            if not waiting or not watch.sleep(waiting):
                 break
     for _, id_ in sorted(waiting):
         click.echo(escape(f"{id_}  pending"))
@@ -275,13 +275,15 @@ def _vote(
     return 1 if vote.change_request.get("state") == "failed" else 0
 
 
-def _looked_up(writer: Writer, place: str, id_: str, verb: str, error: AmbiguousError) -> Vote:
+def _looked_up(
+    writer: Writer, place: str, id_: str, verb: str, error: AmbiguousError
+) -> VoteResponse:
     """Return a vote that the request itself shows where the answer does not; else the error."""
     request = change_requests.get(writer, place, id_)
     cast = "approved" if verb == "approve" else "rejected"  # taking back is a vote against (7.3)
     if request.get("user_decision") != cast:
         raise error
-    return change_requests.Vote(str(request["state"]), "", request)
+    return change_requests.VoteResponse(str(request["state"]), "", request)
 
 
 def _find_projects(
@@ -343,13 +345,15 @@ def _read_names(
     base = f"/api/organizations/{place.organization_id}"
     try:
         for role in reader.list(f"{base}/roles/").items:
-            response_shapes.need(f"{base}/roles/", role, response_shapes.ROLE)
+            response_shapes.require_shape(f"{base}/roles/", role, response_shapes.ROLE)
             users = [held["user"] for held in role.get("members") or ()]
             people |= {user["id"]: user["email"] for user in users}
             members = [user["email"] for user in users]
             roles[str(role["id"])] = {"name": role["name"], "members": members}
         for member in reader.list(f"{base}/members/").items:
-            user = response_shapes.need(f"{base}/members/", member, response_shapes.MEMBER)["user"]
+            user = response_shapes.require_shape(
+                f"{base}/members/", member, response_shapes.MEMBER
+            )["user"]
             people[user["id"]] = user["email"]
     except PermissionDeniedError:
         pass  # ids are shown where names cannot be read

@@ -19,7 +19,7 @@ from reconciler.files.working_tree import is_within
 from reconciler.git import blame as git_blame
 from reconciler.git import process, repository
 from reconciler.git.commit_tree import CommitTree, is_wanted, list_objects
-from reconciler.kinds import fold
+from reconciler.kinds import fold_name
 from reconciler.model import Address, Declared, Resource, Spec
 
 COMMITS: Final = 500  # of these paths; older ones are not read
@@ -266,7 +266,7 @@ class DocumentHistory:
         scope = self.address.parts[:-1]
         for name in self.names:
             address = Address(self.address.kind, (*scope, name))
-            for spelling in (address, fold(address)):
+            for spelling in (address, fold_name(address)):
                 if (resource := declared.resources.get(spelling)) is not None:
                     return resource
         return None

@@ -11,7 +11,7 @@ from reconciler.config.documents.templates import is_selected
 from reconciler.config.yaml import reader
 from reconciler.files.text import RefusedError
 from reconciler.files.working_tree import Entry, Read, WorkingTree
-from reconciler.kinds import fold
+from reconciler.kinds import fold_name
 from reconciler.model import Address, Finding
 
 _KIND: Final = b"kind"  # a file without it has no document
@@ -29,7 +29,7 @@ class OtherDeclarations:
     def __contains__(self, address: object) -> bool:
         if not isinstance(address, Address):
             return False
-        folded = fold(address)
+        folded = fold_name(address)
         project = folded.project or ""
         if (folded.kind, folded.organization, project, folded.name) in self.plain:
             return True

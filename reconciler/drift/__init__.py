@@ -1,1 +1,1 @@
-"""Drifted fields, activity log and change requests → who, when, through what. Pure."""
+"""Attribute drifted fields with the activity log and change requests: who, when, how. Pure."""

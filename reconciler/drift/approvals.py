@@ -1,7 +1,7 @@
-"""Which write of the log was an approved change request being applied.
+"""Find the approved change request behind a write in the log.
 
-The log does not say. A request that was applied was written at that moment, as its requester,
-with the values that it proposed (contract 7.5).
+The log does not name it. An approved request is applied at that moment, as its requester, with the
+values that it proposed (contract 7.5).
 """
 
 from collections import defaultdict
@@ -9,81 +9,85 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from reconciler.drift.activity_replay import Spell, Step
+from reconciler.drift.activity_replay import LogEvent, Spell
 from reconciler.model import Change, ChangeRequest, LogAction, instant
 
-_APART: Final = timedelta(seconds=10)  # between the write and the request's own time of it
+_APART: Final = timedelta(
+    seconds=10
+)  # between the time of the write and `applied_at` of the request
 _Key = tuple[str, str]  # organization, id of the flag
 
 
 class Approvals:
-    """Applied change requests, by the object that they changed."""
+    """Hold the applied change requests by the object that they changed."""
 
     def __init__(self, requests: Iterable[ChangeRequest], spell: Spell) -> None:
         self._spell = spell
-        self._of: dict[_Key, list[ChangeRequest]] = defaultdict(list)
+        self._requests: dict[_Key, list[ChangeRequest]] = defaultdict(list)
         for request in requests:
             if request.state == "applied":
-                self._of[request.organization, _resource(request)].append(request)
+                self._requests[request.organization, _get_resource_id(request)].append(request)
 
-    def behind(self, change: Change, step: Step) -> ChangeRequest | None:
-        """The request whose application this write was; the nearest in time of those that fit."""
-        near = [
-            (abs(at - step.entry.at), request.id, request)
-            for request in self._about(change)
+    def find_applied(self, change: Change, event: LogEvent) -> ChangeRequest | None:
+        """Return the request that this write applied; the nearest in time if several fit."""
+        candidates = [
+            (abs(at - event.entry.at), request.id, request)
+            for request in self._list_requests(change)
             if request.requester_id is not None
-            and request.requester_id == step.entry.user_id
-            and (at := _applied_at(request)) is not None
-            and abs(at - step.entry.at) <= _APART
-            and self._fits(change, request, step)
+            and request.requester_id == event.entry.user_id
+            and (at := _parse_applied_at(request)) is not None
+            and abs(at - event.entry.at) <= _APART
+            and self._fits(change, request, event)
         ]
-        return min(near, default=(None, "", None))[2] if near else None
+        return min(candidates, default=(None, "", None))[2] if candidates else None
 
-    def last(self, change: Change) -> ChangeRequest | None:
-        """The request that was the last write of the flag, told by its version; without a log."""
+    def find_last(self, change: Change) -> ChangeRequest | None:
+        """Return the request that was the last write of the flag, by its version; without a log."""
         if change.before is None or change.before.payload.get("version") is None:
             return None
         version = change.before.payload["version"]
-        for request in self._about(change):
-            if _result(request).get("resource_version") == version:
+        for request in self._list_requests(change):
+            if _get_result(request).get("resource_version") == version:
                 return request
         return None
 
-    def proposed(self, change: Change, request: ChangeRequest) -> Mapping[str, Any]:
-        """The managed fields that a request set."""
+    def list_proposed_fields(self, change: Change, request: ChangeRequest) -> Mapping[str, Any]:
+        """Return the managed fields that a request set."""
         data = (request.payload.get("intent") or {}).get("full_request_data") or {}
         spec: dict[str, Any] = {}
         for name, value in data.items():
             spec |= self._spell(change.address, str(name), value)
         return spec
 
-    def _about(self, change: Change) -> list[ChangeRequest]:
-        return self._of.get((change.address.organization, change.live_id or ""), [])
+    def _list_requests(self, change: Change) -> list[ChangeRequest]:
+        return self._requests.get((change.address.organization, change.live_id or ""), [])
 
-    def _fits(self, change: Change, request: ChangeRequest, step: Step) -> bool:
-        """Whether it proposed what was written; of a create there is nothing to compare."""
-        if step.deed is LogAction.CREATED:
+    def _fits(self, change: Change, request: ChangeRequest, event: LogEvent) -> bool:
+        """Return whether a request proposed what was written; a create has nothing to compare."""
+        if event.action is LogAction.CREATED:
             return request.resource_id is None
-        proposed = self.proposed(change, request)
-        shared = [name for name in proposed if name in step.after]
-        return bool(shared) and all(_holds(proposed[name], step.after[name]) for name in shared)
+        proposed = self.list_proposed_fields(change, request)
+        common = [name for name in proposed if name in event.after]
+        return bool(common) and all(
+            _contains_proposal(proposed[name], event.after[name]) for name in common
+        )
 
 
-def _holds(proposed: Any, written: Any) -> bool:
-    """Equal; of a mapping what is proposed, for a server may merge it into what is stored."""
+def _contains_proposal(proposed: Any, written: Any) -> bool:
+    """Compare values; in a mapping only what is proposed, because a server may merge it."""
     if isinstance(proposed, Mapping) and isinstance(written, Mapping):
         return all(written.get(name) == value for name, value in proposed.items())
     return bool(proposed == written)
 
 
-def _resource(request: ChangeRequest) -> str:
-    return str(request.resource_id or _result(request).get("resource_id") or "")
+def _get_resource_id(request: ChangeRequest) -> str:
+    return str(request.resource_id or _get_result(request).get("resource_id") or "")
 
 
-def _result(request: ChangeRequest) -> Mapping[str, Any]:
+def _get_result(request: ChangeRequest) -> Mapping[str, Any]:
     result = request.payload.get("result_data")
     return result if isinstance(result, Mapping) else {}
 
 
-def _applied_at(request: ChangeRequest) -> datetime | None:
+def _parse_applied_at(request: ChangeRequest) -> datetime | None:
     return instant(request.payload.get("applied_at"))

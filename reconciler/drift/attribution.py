@@ -1,13 +1,13 @@
-"""Drifted fields, activity log and change requests → who, when, through what, past which gate."""
+"""Attribute drifted fields: who, when, through which client, past which gate."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from reconciler.drift.activity_replay import WHOLE, Step, Trail
+from reconciler.drift import filters
+from reconciler.drift.activity_replay import WHOLE, LogEvent, ObjectHistory
 from reconciler.drift.approvals import Approvals
-from reconciler.drift.filters import named
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Action,
@@ -28,14 +28,14 @@ _PLURAL: Final = {"ApprovalPolicy": "approval policies"}
 
 
 Covers = Callable[[Address, Spec | None, Spec, datetime], Cover]
-"""(address, before, after, when) -> what a gate would have said; before is None for a create."""
+"""(address, before, after, time) -> the gate at that time; before is None for a create."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that is known besides the drift itself."""
+    """Hold all that is known besides the drift itself."""
 
-    trails: Mapping[Address, Trail]
+    histories: Mapping[Address, ObjectHistory]
     approvals: Approvals
     covers: Covers
     silent: Mapping[str, str] = field(default_factory=dict)  # organization -> why it has no log
@@ -43,105 +43,124 @@ class Evidence:
     pages: Mapping[str, str] = field(default_factory=dict)  # request id -> its page in PostHog
     identities: str = "full"  # how people are named
 
-    def name(self, person: str | None) -> str | None:
-        """A person as the report may name one."""
-        return named(person, self.identities)
+    def mask_person(self, person: str | None) -> str | None:
+        """Return a person as the report may name them."""
+        return filters.mask_person(person, self.identities)
 
 
-def attributed(changes: tuple[Change, ...], evidence: Evidence) -> tuple[Change, ...]:
-    """Each drifted field with what is known of who moved it."""
+def attribute_changes(changes: tuple[Change, ...], evidence: Evidence) -> tuple[Change, ...]:
+    """Return the changes with what is known of who changed each drifted field."""
     return tuple(
-        change if change.action is Action.NONE else _change(change, evidence) for change in changes
+        change if change.action is Action.NONE else _attribute_change(change, evidence)
+        for change in changes
     )
 
 
-def _change(change: Change, evidence: Evidence) -> Change:
+def _attribute_change(change: Change, evidence: Evidence) -> Change:
     if change.action is Action.UPDATE:
         fields = tuple(
-            replace(one, attribution=_told(change, one.path, one, evidence))
-            for one in change.fields
+            replace(
+                field_change,
+                attribution=_attribute_field(change, field_change.path, field_change, evidence),
+            )
+            for field_change in change.fields
         )
         return replace(change, fields=fields)
-    whole = _told(change, WHOLE, None, evidence)
-    fields = tuple(replace(one, attribution=whole) for one in change.fields)
+    whole = _attribute_field(change, WHOLE, None, evidence)
+    fields = tuple(replace(field_change, attribution=whole) for field_change in change.fields)
     return replace(change, fields=fields, attribution=whole)
 
 
-def _told(change: Change, path: str, one: FieldChange | None, evidence: Evidence) -> Attribution:
-    trail = evidence.trails.get(change.address)
-    step = trail.found.get(path) if trail is not None else None
-    if step is not None:
-        return _by_log(change, step, evidence)
-    request = evidence.approvals.last(change) if one is not None else None
-    if request is not None and one is not None and _set(change, request, one, evidence):
-        return _by_request(request, evidence)
-    return Attribution(note=_why_not(change, path, evidence), url=change.url)
+def _attribute_field(
+    change: Change, path: str, field_change: FieldChange | None, evidence: Evidence
+) -> Attribution:
+    history = evidence.histories.get(change.address)
+    event = history.events.get(path) if history is not None else None
+    if event is not None:
+        return _attribute_by_log(change, event, evidence)
+    request = evidence.approvals.find_last(change) if field_change is not None else None
+    if (
+        request is not None
+        and field_change is not None
+        and _sets_live_value(change, request, field_change, evidence)
+    ):
+        return _attribute_by_request(request, evidence)
+    return Attribution(note=_explain_unknown(change, path, evidence), url=change.url)
 
 
-def _by_log(change: Change, step: Step, evidence: Evidence) -> Attribution:
-    """What the entry says, and whether a gate was asked."""
-    entry = step.entry
-    said = Attribution(
-        person=evidence.name(entry.person),
+def _attribute_by_log(change: Change, event: LogEvent, evidence: Evidence) -> Attribution:
+    """Attribute a field by its log entry, and say whether a gate was passed."""
+    entry = event.entry
+    attribution = Attribution(
+        person=evidence.mask_person(entry.person),
         at=entry.written,
         client=entry.client,
         impersonated=entry.impersonated,
-        deed=step.deed,
-        moved=step.moved,
+        action=event.action,
+        change=event.values,
         url=change.url,
     )
-    if not step.fits:
-        return replace(said, note="what it wrote is not what is live; nothing later is in the log")
-    request = evidence.approvals.behind(change, step)
-    if request is None:
-        return _past_the_gate(change, step, said, evidence)
-    page = evidence.pages.get(request.id, change.url)
-    return replace(said, way=ApprovalClass.APPROVED, change_request=request.id, url=page)
-
-
-def _past_the_gate(
-    change: Change, step: Step, said: Attribution, evidence: Evidence
-) -> Attribution:
-    """Of a write that no request was behind: whether there was a gate to pass by."""
-    if step.deed is LogAction.DELETED:
+    if not event.fits:
         return replace(
-            said, way=ApprovalClass.UNAPPROVED
+            attribution,
+            note="the live value is not the one it wrote, and the log has no later entry",
+        )
+    request = evidence.approvals.find_applied(change, event)
+    if request is None:
+        return _classify_unrequested(change, event, attribution, evidence)
+    page = evidence.pages.get(request.id, change.url)
+    return replace(
+        attribution, approval_class=ApprovalClass.APPROVED, change_request=request.id, url=page
+    )
+
+
+def _classify_unrequested(
+    change: Change, event: LogEvent, attribution: Attribution, evidence: Evidence
+) -> Attribution:
+    """Attribute a write without a request: say whether a gate covered it."""
+    if event.action is LogAction.DELETED:
+        return replace(
+            attribution, approval_class=ApprovalClass.UNAPPROVED
         )  # no action gates a delete (contract 0.10)
-    cover = evidence.covers(change.address, step.before, step.after, step.entry.at)
+    cover = evidence.covers(change.address, event.before, event.after, event.entry.at)
     if cover.covered is False:
-        return replace(said, way=ApprovalClass.UNAPPROVED, note=cover.note)
+        return replace(attribution, approval_class=ApprovalClass.UNAPPROVED, note=cover.note)
     if cover.covered is None:
-        return replace(said, policy=cover.policy, note=cover.note)
+        return replace(attribution, policy=cover.policy, note=cover.note)
     if change.address.parts[:-1] in evidence.blind:
-        note = f"{cover.policy} covers it; whether it was approved cannot be read"
-        return replace(said, policy=cover.policy, note=note)
-    return replace(said, way=ApprovalClass.BYPASS, policy=cover.policy, note=cover.note)
+        note = f"{cover.policy} covers it; the key cannot read whether it was approved"
+        return replace(attribution, policy=cover.policy, note=note)
+    return replace(
+        attribution, approval_class=ApprovalClass.BYPASS, policy=cover.policy, note=cover.note
+    )
 
 
-def _set(change: Change, request: ChangeRequest, one: FieldChange, evidence: Evidence) -> bool:
-    """Whether the request is what made this field what it is."""
-    value: Any = evidence.approvals.proposed(change, request)
-    for step in parse_path(one.path):
+def _sets_live_value(
+    change: Change, request: ChangeRequest, field_change: FieldChange, evidence: Evidence
+) -> bool:
+    """Return whether the request set this field to its live value."""
+    value: Any = evidence.approvals.list_proposed_fields(change, request)
+    for step in parse_path(field_change.path):
         try:
             value = value[step]
         except (KeyError, IndexError, TypeError):
             return False
-    return bool(value == one.live)
+    return bool(value == field_change.live)
 
 
-def _by_request(request: ChangeRequest, evidence: Evidence) -> Attribution:
-    """Without an entry: the request itself says who asked for it and when it was applied."""
+def _attribute_by_request(request: ChangeRequest, evidence: Evidence) -> Attribution:
+    """Attribute a field by the request: its requester, and when it was applied."""
     return Attribution(
-        person=evidence.name(request.requester),
+        person=evidence.mask_person(request.requester),
         at=request.payload.get("applied_at"),
-        way=ApprovalClass.APPROVED,
+        approval_class=ApprovalClass.APPROVED,
         change_request=request.id,
         url=evidence.pages.get(request.id),
     )
 
 
-def _why_not(change: Change, path: str, evidence: Evidence) -> str:
-    """Why nobody can be named, and what the object itself says of its last write."""
+def _explain_unknown(change: Change, path: str, evidence: Evidence) -> str:
+    """Say why nobody can be named, and what the object itself says of its last write."""
     kind = KINDS[change.address.kind]
     if not kind.activity_scopes:
         noun = _PLURAL.get(kind.name, kind.name)
@@ -152,19 +171,19 @@ def _why_not(change: Change, path: str, evidence: Evidence) -> str:
         why = silent
     else:
         why = "the activity log has no entry about it"
-    return f"{why}; {last}" if (last := _last_write(change, evidence)) else why
+    return f"{why}; {last_write}" if (last_write := _describe_last_write(change, evidence)) else why
 
 
-def _last_write(change: Change, evidence: Evidence) -> str:
-    """When the object was written last, of whichever field, as it says itself."""
+def _describe_last_write(change: Change, evidence: Evidence) -> str:
+    """Say when any field of the object was last written, according to the object itself."""
     payload = change.before.payload if change.before is not None else {}
     at = KINDS[change.address.kind].written_at(payload) if payload else None
-    person = evidence.name((payload.get("last_modified_by") or {}).get("email"))
+    person = evidence.mask_person((payload.get("last_modified_by") or {}).get("email"))
     by = f" by {person}" if person else ""
-    return f"it was last written on {_short(at)}{by}" if at else ""
+    return f"it was last written on {_format_time(at)}{by}" if at else ""
 
 
-def _short(at: str) -> str:
-    """`2026-01-06 10:12 UTC`."""
-    found = instant(at)
-    return at if found is None else f"{found.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+def _format_time(at: str) -> str:
+    """Format a time as `2026-01-06 10:12 UTC`."""
+    moment = instant(at)
+    return at if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

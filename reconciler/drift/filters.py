@@ -1,4 +1,4 @@
-"""What of drift is looked at: `--since` and `--only`, by what is known of who moved it."""
+"""Filter drift by `--since` and `--only`, and by holds."""
 
 import re
 from collections.abc import Callable, Collection, Iterable
@@ -9,87 +9,102 @@ from typing import Final
 from reconciler.model import Action, Address, ApprovalClass, Attribution, Change, Hold, instant
 
 
-def since(changes: tuple[Change, ...], start: datetime) -> tuple[tuple[Change, ...], int]:
-    """The changes without what is known to have happened before, and how much that was."""
-    return _kept(changes, lambda found: not _is_older(found, start))
+def drop_older(changes: tuple[Change, ...], start: datetime) -> tuple[tuple[Change, ...], int]:
+    """Leave out what is known to have changed before a time; return the rest and the number."""
+    return _keep_matching(changes, lambda attribution: not _is_older(attribution, start))
 
 
-def only(changes: tuple[Change, ...], ways: Collection[str]) -> tuple[tuple[Change, ...], int]:
-    """The changes that came to be in one of these ways, and how much is left out."""
-    return _kept(changes, lambda found: (found.way if found else ApprovalClass.UNKNOWN) in ways)
+def keep_classes(
+    changes: tuple[Change, ...], classes: Collection[str]
+) -> tuple[tuple[Change, ...], int]:
+    """Keep the changes of some approval classes; return them and the number left out."""
+    return _keep_matching(
+        changes,
+        lambda attribution: (
+            (attribution.approval_class if attribution else ApprovalClass.UNKNOWN) in classes
+        ),
+    )
 
 
-def _kept(
+def _keep_matching(
     changes: tuple[Change, ...], wanted: Callable[[Attribution | None], bool]
 ) -> tuple[tuple[Change, ...], int]:
-    """The changes without the fields, or objects, that are not wanted, and their number."""
+    """Leave out the fields, or objects, that do not match; return the rest and their number."""
     kept, left_out = [], 0
     for change in changes:
         paths = set[str]()
         if change.action is Action.UPDATE:
-            paths = {one.path for one in change.fields if not wanted(one.attribution)}
+            paths = {
+                field_change.path
+                for field_change in change.fields
+                if not wanted(field_change.attribution)
+            }
         elif change.action is not Action.NONE and not wanted(change.attribution):
             paths = {""}
-        kept.append(without(change, paths))
+        kept.append(leave_out_fields(change, paths))
         left_out += len(paths)
     return tuple(kept), left_out
 
 
-def without(change: Change, paths: set[str]) -> Change:
-    """A change that leaves some fields as they are live; "" is the object as a whole."""
+def leave_out_fields(change: Change, paths: set[str]) -> Change:
+    """Return a change that leaves some fields as they are live; "" is the whole object."""
     if not paths:
         return change
-    fields = tuple(one for one in change.fields if one.path not in paths and "" not in paths)
+    fields = tuple(
+        field_change
+        for field_change in change.fields
+        if field_change.path not in paths and "" not in paths
+    )
     desired = change.desired
-    if desired is not None:  # what is left is put back into what is sent, where a revert sends
+    if desired is not None:  # a revert sends the live values of these fields back
         ignore = (*desired.lifecycle.ignore, *sorted(paths - {""}))
         desired = replace(desired, lifecycle=replace(desired.lifecycle, ignore=ignore))
     action = change.action if fields else Action.NONE
     return replace(change, fields=fields, action=action, desired=desired)
 
 
-def alone(change: Change, paths: set[str], attribution: Attribution) -> Change:
-    """Return the same change with these fields only, and with who changed them."""
+def keep_fields(change: Change, paths: set[str], attribution: Attribution) -> Change:
+    """Return the change with only these fields, and with who changed them."""
     fields = tuple(
-        replace(one, attribution=attribution)
-        for one in change.fields
-        if one.path in paths or "" in paths
+        replace(field_change, attribution=attribution)
+        for field_change in change.fields
+        if field_change.path in paths or "" in paths
     )
     return replace(change, fields=fields, attribution=attribution if "" in paths else None)
 
 
-def _is_older(found: Attribution | None, start: datetime) -> bool:
-    at = instant(found.at) if found is not None else None
+def _is_older(attribution: Attribution | None, start: datetime) -> bool:
+    at = instant(attribution.at) if attribution is not None else None
     return at is not None and at < start
 
 
 Matches = Callable[[Address, tuple[str, ...]], bool]
 
 
-def held(
+def add_holds(
     changes: tuple[Change, ...], holds: Iterable[Hold], now: datetime, matches: Matches
 ) -> tuple[Change, ...]:
-    """Each drifted change with the hold that is still in force; the longest of several."""
-    standing = sorted((one for one in holds if one.until > now), key=lambda one: one.until)
+    """Return each drifted change with the hold that is in force; the longest of several."""
+    active = sorted((hold for hold in holds if hold.until > now), key=lambda hold: hold.until)
     return tuple(
         change
         if change.action is Action.NONE
-        else replace(change, hold=_longest(change, standing, matches))
+        else replace(change, hold=_find_longest_hold(change, active, matches))
         for change in changes
     )
 
 
-def _longest(change: Change, standing: list[Hold], matches: Matches) -> Hold | None:
-    found = [one for one in standing if matches(change.address, (one.address,))]
-    return found[-1] if found else None
+def _find_longest_hold(change: Change, active: list[Hold], matches: Matches) -> Hold | None:
+    matching = [hold for hold in active if matches(change.address, (hold.address,))]
+    return matching[-1] if matching else None
 
 
 IDENTITIES: Final = ("full", "initials", "none")
-SYSTEM: Final = "PostHog"  # no person, so always named
+SYSTEM: Final = "PostHog"  # not a person, so always named
 
 
-def named(person: str | None, identities: str) -> str | None:
-    """`dana.smith@acme.test` as it is, as `D.S.`, or None."""
+def mask_person(person: str | None, identities: str) -> str | None:
+    """Return `dana.smith@acme.test` as it is, as `D.S.`, or None."""
     if person is None or person == SYSTEM or identities == "full":
         return person
     if identities == "none":

@@ -1,4 +1,4 @@
-"""Every module in here is a kind. They are found, not listed; none knows another."""
+"""Hold one module per kind. They are discovered, not listed; no kind knows another."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -8,23 +8,23 @@ from types import MappingProxyType
 from reconciler.model import Address, Kind
 
 
-def _find() -> Mapping[str, Kind]:
-    found: list[Kind] = [
+def _discover() -> Mapping[str, Kind]:
+    kinds: list[Kind] = [
         import_module(f"{__name__}.{module.name}").KIND for module in iter_modules(__path__)
     ]
-    found.sort(key=lambda kind: kind.rank)
-    return MappingProxyType({kind.name: kind for kind in found})
+    kinds.sort(key=lambda kind: kind.rank)
+    return MappingProxyType({kind.name: kind for kind in kinds})
 
 
-READ: Mapping[str, Kind] = _find()
-"""Every kind that is read, by name, in the order of their rank: also what files only name."""
+READ: Mapping[str, Kind] = _discover()
+"""Every kind that is read, by name, in the order of rank: also kinds that files only name."""
 
 KINDS: Mapping[str, Kind] = MappingProxyType({n: kind for n, kind in READ.items() if kind.declared})
 """The kinds that files declare."""
 
 
-def fold(address: Address) -> Address:
-    """The address by which its kind compares names; an unknown kind compares them as they are."""
+def fold_name(address: Address) -> Address:
+    """Return the address in the form in which its kind compares names."""
     kind = KINDS.get(address.kind)
     if kind is None or not kind.folds_case:
         return address

@@ -1,4 +1,4 @@
-"""Approval policies (contract 3): which writes wait, and for whom. One per action and project."""
+"""Define approval policies (contract 3): which writes wait, and for whom."""
 
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ SAME = ("enabled", "conditions", "allow_self_approve", "bypass_roles")
 
 
 def to_spec(payload: Payload) -> Spec:
-    """What the API sends -> what a person would write; people and roles still as ids."""
+    """Return the spec of a payload; people and roles still as ids."""
     spec: dict[str, Any] = {name: payload[name] for name in SAME if name in payload}
     if "approver_config" in payload:
         spec["approvers"] = dict(payload["approver_config"] or {})
@@ -37,7 +37,7 @@ def to_spec(payload: Payload) -> Spec:
 
 
 def to_payload(spec: Spec) -> Payload:
-    """And back."""
+    """Return the payload of a spec."""
     payload: dict[str, Any] = {name: spec[name] for name in SAME if name in spec}
     if "approvers" in spec:
         approvers = spec["approvers"]
@@ -54,13 +54,13 @@ def to_payload(spec: Spec) -> Payload:
     return payload
 
 
-def canonical(spec: Spec) -> Spec:
-    """Approvers complete and as sets, durations in one form (contract 3.1, 3.2)."""
+def normalize(spec: Spec) -> Spec:
+    """Complete and sort the approvers, and write durations in one form (contract 3.1, 3.2)."""
     normal = dict(spec)
     if "approvers" in spec:
         approvers = spec["approvers"]
         normal["approvers"] = {
-            **{name: values.number(value) for name, value in approvers.items()},
+            **{name: values.normalize_number(value) for name, value in approvers.items()},
             "users": as_set(approvers.get("users") or ()),
             "roles": as_set(approvers.get("roles") or ()),
         }
@@ -90,7 +90,7 @@ KIND = Kind(
     to_spec=to_spec,
     to_payload=to_payload,
     for_admins=True,
-    canonical=canonical,
+    canonical=normalize,
     identify=field_at("action_key"),
     key_payload="action_key",
     search="action_key",

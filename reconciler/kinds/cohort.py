@@ -1,4 +1,4 @@
-"""Cohorts (contract 9.8): files name them in conditions of flags, and never declare them."""
+"""Define cohorts (contract 9.8): files name them in conditions of flags, but never declare them."""
 
 from reconciler.model import Kind, Scope, no_change
 

@@ -1,4 +1,4 @@
-"""Feature flags (contract 9): the one kind whose writes approval policies hold back."""
+"""Define feature flags (contract 9): the only kind whose writes approval policies cover."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -34,98 +34,98 @@ FIELDS = (
     "bucketing_identifier",
     "analytics_dashboards",
 )
-# What anything here reads of a payload besides; real ones carry twice as much, and of thousands.
+# Other fields of a payload that the program reads; real payloads have twice as many fields.
 KEPT = (
     *("id", "key", "deleted", "version", "updated_at", "last_modified_by", "evaluation_tags"),
     *("features", "experiment_set_metadata", "is_used_in_replay_settings", "can_edit"),
 )
-COMPARED = (*FIELDS, "key", "deleted")  # what the server compares before it swaps (9.4)
+COMPARED = (*FIELDS, "key", "deleted")  # what the server compares before a write (contract 9.4)
 LABELS = ("tags", "evaluation_contexts")
 SETS = (*LABELS, "analytics_dashboards")
-# Contract 9.7: a flag is referred to by its id as text, a cohort by its id as a number.
+# Contract 9.7: a condition names a flag by its id as text, and a cohort by its id as a number.
 ON_FLAG = "filters.groups[].properties[type=flag].key"
 ON_COHORT = "filters.groups[].properties[type=cohort].value"
 
 
 def to_spec(payload: Payload) -> Spec:
-    """What the API sends -> what a person would write."""
+    """Return the spec of a payload."""
     spec = {name: payload[name] for name in FIELDS if name in payload}
     if "evaluation_contexts" not in spec and "evaluation_tags" in payload:  # older servers
         spec["evaluation_contexts"] = payload["evaluation_tags"]
     if "filters" in spec:
-        spec["filters"] = filters.without_nulls(spec["filters"])
-    return map_values(spec, ON_COHORT, _as_text)
+        spec["filters"] = filters.drop_nulls(spec["filters"])
+    return map_values(spec, ON_COHORT, _spell_id)
 
 
 def to_payload(spec: Spec) -> Payload:
-    """And back."""
-    return dict(map_values(spec, ON_COHORT, _as_number))
+    """Return the payload of a spec."""
+    return dict(map_values(spec, ON_COHORT, _parse_id))
 
 
-def _as_text(id_: Any) -> Any:
+def _spell_id(id_: Any) -> Any:
     """Return the id of a cohort as text, like every other id."""
-    id_ = values.number(id_)
+    id_ = values.normalize_number(id_)
     return str(id_) if isinstance(id_, int) and not isinstance(id_, bool) else id_
 
 
-def _as_number(id_: Any) -> Any:
+def _parse_id(id_: Any) -> Any:
     return int(id_) if isinstance(id_, str) and id_.isascii() and id_.isdecimal() else id_
 
 
-def canonical(spec: Spec) -> Spec:
+def normalize(spec: Spec) -> Spec:
     """Return the spec in normal form, without what the server adds (contract 9.1, 9.2)."""
     normal = dict(spec)
     if "name" in spec:
-        normal["name"] = values.text(spec["name"])
+        normal["name"] = values.trim_text(spec["name"])
     for name in LABELS:
         if name in spec:
-            normal[name] = values.labels(spec[name] or ())
+            normal[name] = values.normalize_labels(spec[name] or ())
     if "analytics_dashboards" in spec:
         ids = spec["analytics_dashboards"] or ()
-        normal["analytics_dashboards"] = as_set(map(values.number, ids))
+        normal["analytics_dashboards"] = as_set(map(values.normalize_number, ids))
     if spec.get("filters") is not None:
-        normal["filters"] = filters.canonical(spec["filters"])
+        normal["filters"] = filters.normalize_filters(spec["filters"])
     return normal
 
 
-def hidden(payload: Payload) -> tuple[str, ...]:
-    """Encrypted payloads read back redacted: they cannot be compared (contract 9.1)."""
+def find_hidden(payload: Payload) -> tuple[str, ...]:
+    """Return the encrypted payloads, which read back redacted (contract 9.1)."""
     return ("filters.payloads",) if payload.get("has_encrypted_payloads") else ()
 
 
-def dropped(payload: Payload, spec: Spec) -> tuple[str, ...]:
-    """Return keys that the next save removes, and payloads that nobody gets (9.2)."""
-    there, found = payload.get("filters") or {}, list[str]()
+def find_dropped(payload: Payload, spec: Spec) -> tuple[str, ...]:
+    """Return keys that the next save removes, and payloads that nobody gets (contract 9.2)."""
+    live_filters, names = payload.get("filters") or {}, list[str]()
     if "archived" in payload:  # an early server keeps the keys
-        found += filters.dropped(there)
+        names += filters.list_dropped(live_filters)
     if isinstance(wanted := spec.get("filters"), Mapping):
-        before = filters.canonical(there)
-        kept = filters.merged(before, wanted).get("payloads") or {}
-        found += [f"payloads.{name}" for name in before.get("payloads") or {} if name not in kept]
-    return tuple(f"filters.{name}" for name in found)
+        before = filters.normalize_filters(live_filters)
+        kept = filters.merge_filters(before, wanted).get("payloads") or {}
+        names += [f"payloads.{name}" for name in before.get("payloads") or {} if name not in kept]
+    return tuple(f"filters.{name}" for name in names)
 
 
-def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
-    """Ungated fields, then `filters`, then `active` (contract 5.7): one gate a call at most.
+def split_stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
+    """Split a change into ungated fields, `filters`, `active` (contract 5.7): one gate per call.
 
-    Switching off comes before anything that could widen. Only an inactive flag can be archived
-    (9.1), so archiving comes after all else. A create is one call, unless it would meet two
-    policies: then the flag is born inactive. Nothing is born archived: that is not sent, as early
-    servers know no archive.
+    A flag is disabled before anything that could widen its audience. Only an inactive flag can be
+    archived (contract 9.1), so archiving comes last. A create is one call, unless it would meet two
+    policies: then the flag is created inactive. `archived` is not part of a create, because early
+    servers do not know it.
     """
     last = ["archived"] if spec.get("archived") else []
     if action is Action.CREATE:
-        spec = spec if last else _without(spec, ["archived"])
+        spec = spec if last else _drop_fields(spec, ["archived"])
         if split and spec.get("active", True):
             first = {name: value for name, value in spec.items() if name not in last}
-            return ({**first, "active": False}, {"active": True}, *_each(spec, last))
-        return (_without(spec, last), *_each(spec, last))
+            return ({**first, "active": False}, {"active": True}, *_build_stages(spec, last))
+        return (_drop_fields(spec, last), *_build_stages(spec, last))
     gated = ["filters", "active"] if spec.get("active", True) else ["active", "filters"]
-    plain = _without(spec, [*gated, *last])
-    return (*((plain,) if plain else ()), *_each(spec, [*gated, *last]))
+    plain = _drop_fields(spec, [*gated, *last])
+    return (*((plain,) if plain else ()), *_build_stages(spec, [*gated, *last]))
 
 
-def incomplete(spec: Spec) -> str:
+def find_missing(spec: Spec) -> str:
     """Say that a new flag needs a release condition (contract 9.2).
 
     A remote configuration may come without `filters`, but not without a group in them.
@@ -137,7 +137,7 @@ def incomplete(spec: Spec) -> str:
     return "a new flag needs at least one group in filters.groups"
 
 
-def refusals(spec: Spec) -> Iterator[RejectedValue]:
+def find_refusals(spec: Spec) -> Iterator[RejectedValue]:
     """Find what PostHog refuses in any state of the flag (contract 9.1, 9.2)."""
     if spec.get("archived") and spec.get("active"):
         fix = "write `active: false`"
@@ -147,23 +147,23 @@ def refusals(spec: Spec) -> Iterator[RejectedValue]:
         message = "encrypted payloads need remote configuration"
         yield RejectedValue(("has_encrypted_payloads",), message, "", fix)
     if spec.get("ensure_experience_continuity") and spec.get("bucketing_identifier") == "device_id":
-        message = "this cannot be together with `bucketing_identifier: device_id`"
+        message = "this cannot be combined with `bucketing_identifier: device_id`"
         fix = "remove one of the two"
         yield RejectedValue(("ensure_experience_continuity",), message, "", fix)
-    for found in filter_checks.find(spec.get("filters") or {}):
-        yield found._replace(path=("filters", *found.path))
+    for refusal in filter_checks.find_refusals(spec.get("filters") or {}):
+        yield refusal._replace(path=("filters", *refusal.path))
 
 
-def _each(spec: Spec, names: list[str]) -> tuple[Spec, ...]:
+def _build_stages(spec: Spec, names: list[str]) -> tuple[Spec, ...]:
     return tuple({name: spec[name]} for name in names if name in spec)
 
 
-def _without(spec: Spec, names: list[str]) -> Spec:
+def _drop_fields(spec: Spec, names: list[str]) -> Spec:
     return {name: value for name, value in spec.items() if name not in names}
 
 
-def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
-    """Every write of a flag is a compare-and-swap (contract 9.4); a delete is a soft one (9.5)."""
+def build_requests(kind: Kind, write: Write) -> tuple[Request, ...]:
+    """Return compare-and-swap writes (contract 9.4); a delete is a soft one (contract 9.5)."""
     if write.action is Action.CREATE:
         return plain_requests(kind, write)
     live = write.live or {}
@@ -174,7 +174,7 @@ def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
         if write.name is not None:
             body["key"] = write.name
         if "filters" in body:
-            body["filters"] = _complete(live, body["filters"] or {})
+            body["filters"] = _complete_filters(live, body["filters"] or {})
     if not body:
         return ()
     if "version" in live:
@@ -183,14 +183,18 @@ def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
     return (Request("PATCH", kind.path(kind.item, write.ids), body),)
 
 
-def _complete(live: Payload, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return filters with what is unmanaged: the server replaces the whole (9.2).
+def _complete_filters(live: Payload, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return filters with the unmanaged keys: the server replaces the whole (contract 9.2).
 
-    An early server keeps the keys that newer ones drop: there they have to be sent again.
+    An early server keeps the keys that newer ones drop, so they have to be sent again.
     """
-    there = live.get("filters") or {}
-    old = {} if "archived" in live else {n: there[n] for n in filters.DROPPED if n in there}
-    return {**old, **filters.merged(filters.canonical(there), wanted)}
+    live_filters = live.get("filters") or {}
+    kept = (
+        {}
+        if "archived" in live
+        else {name: live_filters[name] for name in filters.DROPPED if name in live_filters}
+    )
+    return {**kept, **filters.merge_filters(filters.normalize_filters(live_filters), wanted)}
 
 
 KIND = Kind(
@@ -204,7 +208,7 @@ KIND = Kind(
     api_scope="feature_flag",
     to_spec=to_spec,
     to_payload=to_payload,
-    canonical=canonical,
+    canonical=normalize,
     identify=field_at("key"),
     key_payload="key",
     renamable=True,
@@ -230,13 +234,13 @@ KIND = Kind(
     listed=frozenset({*FIELDS, *KEPT}),
     search="search",
     fallback_params={"archived": "true"},
-    hidden=hidden,
-    dropped=dropped,
+    hidden=find_hidden,
+    dropped=find_dropped,
     droppable=("evaluation_contexts",),
-    incomplete=incomplete,
-    refusals=refusals,
-    stages=stages,
-    requests=requests,
+    incomplete=find_missing,
+    refusals=find_refusals,
+    stages=split_stages,
+    requests=build_requests,
     gated=True,
     gates={
         "feature_flag.enable": "active",

@@ -1,15 +1,15 @@
-"""Members (contract 8.3): a person's level in an organization."""
+"""Define members (contract 8.3): a person's level in an organization."""
 
 from reconciler.model import Kind, Payload, Scope, Spec, field_at, level_number, level_word
 
 
 def to_spec(payload: Payload) -> Spec:
-    """8 -> admin."""
+    """Return the spec of a payload: 8 becomes admin."""
     return {"level": level_word(payload["level"])}
 
 
 def to_payload(spec: Spec) -> Payload:
-    """And back."""
+    """Return the payload of a spec."""
     return {"level": level_number(spec["level"])} if "level" in spec else {}
 
 

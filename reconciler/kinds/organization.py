@@ -1,4 +1,4 @@
-"""Organizations (contract 6): settings of one; named by slug, which never changes."""
+"""Define organizations (contract 6): their settings; named by slug, which never changes."""
 
 import re
 import unicodedata
@@ -36,7 +36,7 @@ LONGEST_SLUG: Final = 48
 
 
 def to_spec(payload: Payload) -> Spec:
-    """What the API sends -> what a person would write; `default_role` still an id."""
+    """Return the spec of a payload; `default_role` still an id."""
     spec = {name: payload[name] for name in FIELDS if name in payload}
     if "default_role_id" in payload:
         spec["default_role"] = payload["default_role_id"]
@@ -44,31 +44,31 @@ def to_spec(payload: Payload) -> Spec:
 
 
 def to_payload(spec: Spec) -> Payload:
-    """And back."""
+    """Return the payload of a spec."""
     names = {"default_role": "default_role_id"}
     return {names.get(name, name): value for name, value in spec.items()}
 
 
-def canonical(spec: Spec) -> Spec:
+def normalize(spec: Spec) -> Spec:
     """Return the name trimmed, and the image's id as the server spells it (contract 6.1)."""
     normal = dict(spec)
     if "name" in spec:
-        normal["name"] = values.text(spec["name"])
+        normal["name"] = values.trim_text(spec["name"])
     if "logo_media_id" in spec:
-        normal["logo_media_id"] = values.uuid(spec["logo_media_id"])
+        normal["logo_media_id"] = values.normalize_uuid(spec["logo_media_id"])
     return normal
 
 
-def stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
-    """A new organization has no roles yet: its default role is set when the role is there."""
+def split_stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
+    """Set the default role of a new organization last, because it has no roles before."""
     if action is Action.CREATE and spec.get("default_role"):
         first = {name: value for name, value in spec.items() if name != "default_role"}
         return (first, {"default_role": spec["default_role"]})
     return (spec,)
 
 
-def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
-    """PostHog makes the slug from the name: without a name, the slug itself has to do."""
+def build_requests(kind: Kind, write: Write) -> tuple[Request, ...]:
+    """Send a name with a create, from which PostHog makes the slug: by default the slug itself."""
     calls = plain_requests(kind, write)
     if write.action is not Action.CREATE or "name" in write.spec:
         return calls
@@ -76,7 +76,7 @@ def requests(kind: Kind, write: Write) -> tuple[Request, ...]:
     return (Request(calls[0].method, calls[0].path, body),)
 
 
-def slug_of(name: str, spec: Spec) -> str:
+def build_slug(name: str, spec: Spec) -> str:
     """Return the slug that PostHog makes for a new organization (contract 6.1)."""
     given = str(spec.get("name") or name).strip()
     plain = unicodedata.normalize("NFKD", given).encode("ascii", "ignore").decode("ascii")
@@ -95,7 +95,7 @@ KIND = Kind(
     api_scope="organization",
     to_spec=to_spec,
     to_payload=to_payload,
-    canonical=canonical,
+    canonical=normalize,
     for_admins=True,
     identify=field_at("slug"),
     references=(Reference("default_role", kind="Role"),),
@@ -112,9 +112,9 @@ KIND = Kind(
         "default_role": None,
     },
     unique=False,
-    made_as=slug_of,
+    made_as=build_slug,
     protected=True,
-    stages=stages,
-    requests=requests,
+    stages=split_stages,
+    requests=build_requests,
     activity_scopes=("Organization",),
 )

@@ -1,15 +1,15 @@
-"""Projects (contract 10): named by name, which the server does not keep unique."""
+"""Define projects (contract 10): named by name, which the server does not keep unique."""
 
 from reconciler.model import Kind, Payload, Scope, Spec
 
 
 def to_spec(payload: Payload) -> Spec:
-    """What the API sends -> what a person would write."""
+    """Return the spec of a payload."""
     return {"timezone": payload["timezone"]} if "timezone" in payload else {}
 
 
 def to_payload(spec: Spec) -> Payload:
-    """And back."""
+    """Return the payload of a spec."""
     return dict(spec)
 
 

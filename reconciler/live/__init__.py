@@ -1,1 +1,1 @@
-"""The remote state, in the language of the files."""
+"""Read the remote state, in the terms of the files."""

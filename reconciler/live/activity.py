@@ -1,6 +1,6 @@
-"""The activity log about some objects, and what was applied by approval: who moved them.
+"""Read the activity log about some objects, and the applied change requests.
 
-Few requests: one listing for many objects, read only as far as somebody still has a question.
+Few requests: one listing for many objects, read only as far as a question is open.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,9 +19,9 @@ from reconciler.model import (
     Address,
     ChangeRequest,
     Entry,
+    FieldMove,
     Gap,
     Live,
-    Move,
     Payload,
     Question,
     instant,
@@ -32,12 +32,12 @@ from reconciler.posthog.client import Reader
 
 PAGE_SIZE: Final = 200
 _SHOWN: Final = 200  # characters of a list of names
-MOST: Final = 5_000  # entries of one listing that are read; what is older stays unknown
-_LONGEST: Final = timedelta(days=30)  # how long a request is open, unless one says otherwise
+MOST: Final = 5_000  # entries of one listing that are read; older ones stay unknown
+_LONGEST: Final = timedelta(days=30)  # how long a request is open, unless it says otherwise
 
 
 class Log:
-    """One organization's log for one reading; what is closed is not asked twice."""
+    """Read one organization's log; a log that was refused is not read twice."""
 
     def __init__(self, reader: Reader, live: Live, slug: str) -> None:
         self.gaps: list[Gap] = []
@@ -50,12 +50,12 @@ class Log:
         self._reader, self._slug = reader, slug
         self._id = next(iter(live.ids.get(Address("Organization", (slug,)), ())), "")
         self._refused: ApiError | None = None  # the organization's log is closed
-        self._over = False  # nothing more can be read here
+        self._over = False  # no more can be read here
 
     def entries(
         self, question: Question, *, since: datetime | None, until: datetime | None
     ) -> Iterator[Entry]:
-        """Entries that answer a question, newest first. What cannot be read becomes a gap."""
+        """Yield entries that answer a question, newest first. Unreadable parts become gaps."""
         if self._refused is None:
             try:
                 yield from self._read(question, since, until, None)
@@ -76,7 +76,7 @@ class Log:
     def _of_projects(
         self, question: Question, since: datetime | None, until: datetime | None
     ) -> Iterator[Entry]:
-        """The projects' own logs, which are open to members (contract 11)."""
+        """Yield entries of the projects' own logs, which are open to members (contract 11)."""
         for id_ in (id_ for id_, name in self.projects.items() if name in question.projects):
             if self._over:
                 return
@@ -85,12 +85,12 @@ class Log:
             except AuthenticationError:
                 raise
             except ApiError:
-                self._over = True  # it is the key that lacks something, not its user
+                self._over = True  # the key lacks a permission, not its user
 
     def _say(self, more: str, error: ApiError) -> None:
         what = f"the activity log of {self._slug} cannot be read{more}"
         bought = isinstance(error, PaymentRequiredError)
-        fix = "upgrade the plan; drift itself is found without the log" if bought else error.fix
+        fix = "upgrade the plan; drift is found without the log, too" if bought else error.fix
         self._note(Gap(self._slug, what, error.why or error.what, fix))
 
     def _note(self, gap: Gap) -> None:
@@ -113,7 +113,7 @@ class Log:
             detail_filters=detail if question.names else {},
             page_size=PAGE_SIZE,
         )
-        found = activity_log.entries(self._reader, self._id, query, project_id=project_id)
+        found = activity_log.iterate_entries(self._reader, self._id, query, project_id=project_id)
         for number, payload in enumerate(found):
             if number == MOST:
                 what = f"only the newest {MOST:,} entries about these resources were read"
@@ -125,7 +125,7 @@ class Log:
 
 
 def entry(payload: Payload, organization: str) -> Entry | None:
-    """An entry as a value; None for one without a time, which says nothing about an order."""
+    """Convert an entry to a value; None without a time, because it has no place in the order."""
     at = instant(payload.get("created_at"))
     if at is None:
         return None
@@ -150,7 +150,7 @@ def entry(payload: Payload, organization: str) -> Entry | None:
         client=str(payload["client"]) if payload.get("client") else None,
         impersonated=payload.get("was_impersonated") is True,
         moves=tuple(
-            Move(str(one.get("field")), one.get("before"), one.get("after"))
+            FieldMove(str(one.get("field")), one.get("before"), one.get("after"))
             for one in map(_object, changes if isinstance(changes, list) else ())
             if one.get("field")
         ),
@@ -160,12 +160,12 @@ def entry(payload: Payload, organization: str) -> Entry | None:
 def applied(
     reader: Reader, live: Live, times: Mapping[tuple[str, ...], datetime]
 ) -> tuple[tuple[ChangeRequest, ...], frozenset[tuple[str, ...]]]:
-    """The applied change requests of some projects, and the projects whose are not readable.
+    """List the applied change requests of some projects, and the unreadable projects.
 
     Args:
-        reader: asks.
-        live: with the ids of the projects.
-        times: (organization, project) -> since when it matters what was applied.
+        reader: the connection.
+        live: has the ids of the projects.
+        times: (organization, project) -> the time from which applied requests matter.
 
     """
     closed = {gap.scope for gap in live.unreadable if gap.kind == "ChangeRequest"}
@@ -188,12 +188,12 @@ def applied(
 def _applied(
     reader: Reader, scope: tuple[str, ...], project_id: str, after: datetime
 ) -> Iterator[ChangeRequest]:
-    """Newest first, as far as they can have been applied since `after`.
+    """Yield applied requests, newest first, that can have been applied since `after`.
 
-    Requests expire, so one that is much older than what it did does not exist.
+    Requests expire, so a request is never applied long after it was filed.
     """
     longest = _LONGEST
-    for page in change_requests.pages(reader, project_id, state=("applied",)):
+    for page in change_requests.iterate_pages(reader, project_id, state=("applied",)):
         for payload in page:
             made, ends = instant(payload.get("created_at")), instant(payload.get("expires_at"))
             if made is not None and ends is not None:

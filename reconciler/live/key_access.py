@@ -1,4 +1,4 @@
-"""The user of a key, the organizations that it reaches, and their projects."""
+"""Read the user of a key, the organizations that it can see, and their projects."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -15,9 +15,11 @@ _ME: Final = "/api/users/@me/"
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The organizations this key can see and the projects in them. One listing."""
+    """Hold the organizations that this key can see, and their projects, from one listing."""
 
-    organizations: Mapping[str, tuple[Payload, ...]]  # slug -> payloads; slugs are unique, in fact
+    organizations: Mapping[
+        str, tuple[Payload, ...]
+    ]  # slug -> payloads; slugs are unique in practice
     projects: Mapping[str, Mapping[str, tuple[str, ...]]]  # slug -> project name -> ids
 
     def project_names(self) -> dict[str, tuple[str, ...]]:
@@ -26,7 +28,7 @@ class Directory:
 
 
 def directory(reader: Reader) -> Directory:
-    """List the organizations; their payloads name the projects (contract 6.1), so that is all."""
+    """List the organizations; their payloads also name the projects (contract 6.1)."""
     organizations: dict[str, list[Payload]] = defaultdict(list)
     projects: dict[str, dict[str, tuple[str, ...]]] = {}
     for payload in list_organizations(reader):
@@ -41,14 +43,14 @@ def list_organizations(reader: Reader) -> tuple[Payload, ...]:
     kind = KINDS["Organization"]
     found = reader.list(kind.collection).items
     for payload in found:
-        response_shapes.need(kind.collection, payload, response_shapes.ORGANIZATION)
-        response_shapes.need_object(kind, kind.collection, payload)
+        response_shapes.require_shape(kind.collection, payload, response_shapes.ORGANIZATION)
+        response_shapes.require_object(kind, kind.collection, payload)
     return found
 
 
 def read_key_user(reader: Reader) -> Payload:
     """Read the user whose key this is."""
-    return dict(response_shapes.need(_ME, reader.get(_ME), response_shapes.ME))
+    return dict(response_shapes.require_shape(_ME, reader.get(_ME), response_shapes.ME))
 
 
 def _embedded_projects(reader: Reader, organization: Payload) -> dict[str, tuple[str, ...]]:
@@ -60,7 +62,9 @@ def _embedded_projects(reader: Reader, organization: Payload) -> dict[str, tuple
             KINDS["Project"].collection, {"organization": str(organization["id"])}
         )
         embedded = reader.list(path).items
-        response_shapes.need(path, list(embedded), response_shapes.Each(response_shapes.PROJECT))
+        response_shapes.require_shape(
+            path, list(embedded), response_shapes.Each(response_shapes.PROJECT)
+        )
     names: dict[str, tuple[str, ...]] = {}
     for project in embedded:
         names[str(project["name"])] = (*names.get(str(project["name"]), ()), str(project["id"]))

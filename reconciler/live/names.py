@@ -1,4 +1,4 @@
-"""Ids to names, payloads to resources. Pure: it is handed everything that was read."""
+"""Turn ids into names, and payloads into resources. Pure: it gets everything that was read."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -25,7 +25,7 @@ from reconciler.model import (
     values_at,
 )
 from reconciler.posthog import response_shapes
-from reconciler.posthog.response_shapes import ODD, Shape
+from reconciler.posthog.response_shapes import MALFORMED, Shape
 
 _Scope = tuple[str, ...]
 _NAMED = frozenset(one.kind for kind in KINDS.values() for one in kind.references) - {"Member"}
@@ -33,9 +33,9 @@ _BY_ID = frozenset(o.kind for kind in KINDS.values() for o in kind.references if
 
 
 class Names:
-    """Ids to names, for one reading: people by id and by uuid, everything else by id.
+    """Map ids to names: people by id and by uuid, everything else by id.
 
-    A name that several objects of a scope have stands for none of them: their ids are kept.
+    A name that several objects of a scope share is not used: their ids are kept.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Names:
             name = identify(payload)
             if kind in _BY_ID and not is_nameable(name):
                 continue
-            if name and count[name] < 2:  # noqa: PLR2004  one is what it takes
+            if name and count[name] < 2:  # noqa: PLR2004  a unique name
                 self._by_id[kind, "id", scope, str(payload["id"])] = name
 
     def _person(self, organization: str, user: Mapping[str, Any], level: int | None) -> None:
@@ -85,24 +85,24 @@ class Names:
 
     def _add(self, organization: str, person: Person) -> None:
         known = self.people[organization].get(person.email.lower())
-        if person.level is None and known is not None:  # only a members' listing tells it
+        if person.level is None and known is not None:  # only a listing of members has it
             person = replace(person, level=known.level)
         self.people[organization][person.email.lower()] = person
         self._by_id["Member", "id", (organization,), str(person.id)] = person.email
         self._by_id["Member", "uuid", (organization,), person.uuid] = person.email
 
     def learn(self, address: Address, id_: str) -> None:
-        """Remember the id of what was created after the reading."""
+        """Remember the id of an object that was created after the read."""
         if address.kind in _NAMED and (address.kind not in _BY_ID or is_nameable(address.name)):
             self._by_id[address.kind, "id", address.parts[:-1], id_] = address.name
 
     def by(self, reference: Reference, address: Address) -> Callable[[Any], Any]:
-        """The name for an id; `id:…` where there is none, which the way back understands."""
+        """Return a function from an id to its name, or to `id:…` for an unknown id."""
         _, scope = reference.place(address)
 
         def name(id_: Any) -> Any:
             if reference.takes_ids and id_of(id_, digits=True) is None:
-                return id_  # a log or a request may hold anything here
+                return id_  # a log or a request may contain any value here
             known = self._by_id.get((reference.kind, reference.id_field, scope, str(id_)))
             return known if known is not None else f"{ID}{id_}"
 
@@ -110,27 +110,25 @@ class Names:
 
 
 def _is_shared(kind: str) -> bool:
-    """Return whether several objects may have one name, none of them declared."""
+    """Return whether several objects of an undeclared kind may have one name."""
     return not READ[kind].declared
 
 
 class Row(dict[str, Any]):
-    """What is kept of an item of a listing, and its spec if that takes no names for ids."""
+    """Hold the kept fields of a listed item, and its spec if that needs no names for ids."""
 
     __slots__ = ("spec",)
     spec: Spec | None
 
 
 def taker(kind: Kind) -> Callable[[Payload], Payload]:
-    """What is kept of each item of a listing, and worked out while other pages are on their way."""
+    """Return a function that reduces each listed item while other pages are being read."""
     listed = kind.listed
 
     def take(payload: Payload) -> Payload:
         row = Row({n: payload[n] for n in payload if n in listed} if listed else payload)
         row.spec = None
-        with suppress(
-            *response_shapes.ODD
-        ):  # it will be told where the whole collection is looked at
+        with suppress(*response_shapes.MALFORMED):  # reported when the collection is checked
             spec = kind.to_spec(row)
             if not _refers(kind, spec):
                 row.spec = kind.canonical(spec)
@@ -145,12 +143,12 @@ def _refers(kind: Kind, spec: Spec) -> bool:
 
 
 def resource_of(kind: Kind, scope: tuple[str, ...], payload: Payload, names: Names) -> LiveResource:
-    """One live object in the language of the files."""
+    """Return one live object in the terms of the files."""
     address = Address(kind.name, (*scope, kind.identify(payload)))
     if isinstance(payload, Row) and payload.spec is not None:
         return LiveResource(address, kind.identity(payload), payload.spec, payload)
     spec = kind.canonical(named(kind, address, kind.to_spec(payload), names))
-    if kind.of_people and address.organization in names.partial:  # a part of it says nothing
+    if kind.of_people and address.organization in names.partial:  # a partial list proves nothing
         spec = {name: value for name, value in spec.items() if name not in kind.of_people}
     return LiveResource(address, kind.identity(payload), spec, payload)
 
@@ -198,7 +196,7 @@ def _proposed(payload: Payload, scope: _Scope, names: Names) -> Payload:
 
 
 def _votes(payload: Payload) -> tuple[Vote, ...]:
-    """Oldest first: the server's order is not to be relied on."""
+    """Return the votes, oldest first, because the order of the server is not reliable."""
     found = (
         Vote(
             person=str((vote.get("created_by") or {}).get("email") or "unknown"),
@@ -212,9 +210,9 @@ def _votes(payload: Payload) -> tuple[Vote, ...]:
 
 
 def speller(live: Live) -> Callable[[Address, str, Any], Spec]:
-    """How a field of the API with a logged value is written in a file: as spec fields, or none.
+    """Return a function from a logged field of the API to spec fields, or to none.
 
-    A log may hold values that no answer of the API has; what cannot be understood says nothing.
+    A log may have values that no response of the API has; values that do not parse are ignored.
     """
     names = Names({}, live)
 
@@ -237,25 +235,25 @@ _PEOPLE: Final[Mapping[str, Shape]] = {
 
 
 def oddity(kind_name: str, items: Iterable[Payload]) -> str:
-    """What is wrong with the first row that is not of its kind's shape; empty if none is.
+    """Describe the first row that does not have the shape of its kind; empty if there is none.
 
-    Looked at are the rows' key and id, and the people in them.
+    Only the key and the id of each row are checked, and the people in it.
     """
     kind, people = READ.get(kind_name), _PEOPLE.get(kind_name)
     for payload in items:
         try:
             if kind is not None:
                 kind.identify(payload), kind.identity(payload)
-            if people is not None and (odd := response_shapes.oddity(payload, people)):
+            if people is not None and (odd := response_shapes.find_mismatch(payload, people)):
                 return _said(kind_name, odd)
-        except ODD as error:
+        except MALFORMED as error:
             return reason(kind_name, error)
     return ""
 
 
 def reason(kind_name: str, error: Exception) -> str:
-    """What an exception over a row says of the listing."""
-    return _said(kind_name, response_shapes.describe(error))
+    """Describe an exception that a row of a listing raised."""
+    return _said(kind_name, response_shapes.describe_error(error))
 
 
 def _said(kind_name: str, odd: str) -> str:

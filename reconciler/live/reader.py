@@ -1,7 +1,7 @@
-"""The live side, in the language of the files: whole collections, each listed once.
+"""Read the live state in the terms of the files: whole collections, each listed once.
 
-Gets addresses, never resources: it cannot look at what is wanted. Ids become names here and
-nowhere else; `apply.write` does the way back.
+Gets addresses, never resources: it does not see desired values. Ids become names only here;
+`apply` turns names into ids.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -30,9 +30,9 @@ from reconciler.posthog import change_requests, response_shapes
 from reconciler.posthog.client import Reader
 
 WORKERS: Final = 8
-# What says something about a next write: what is open, and what was not applied.
+# Requests that matter for the next write: open ones, and ones that were not applied.
 STANDING: Final = (*change_requests.OPEN, "rejected", "expired", "failed")
-# One scope that cannot be read does not stop the others.
+# Errors of one scope, which do not stop the others.
 OF_ONE_SCOPE: Final = (
     PermissionDeniedError,
     PaymentRequiredError,
@@ -51,14 +51,14 @@ def read(
     *,
     named: Collection[Address] = (),
 ) -> Live:
-    """List what the addresses need, concurrently, and answer in names.
+    """List what the addresses need, concurrently, and return it with names for ids.
 
     Args:
         reader: GET only.
-        found: from `directory`.
-        addresses: what is declared, now or at the base.
-        pins: `metadata.id` where one is written; tells two projects of one name apart.
-        named: what the conditions of declared flags refer to, by name or by id.
+        found: from `read_directory`.
+        addresses: declared addresses, of the working tree or the base.
+        pins: `metadata.id` of documents that have it; distinguishes projects with one name.
+        named: objects in the conditions of declared flags, by name or by id.
 
     """
     reading = Reading(reader, found, pins or {})
@@ -78,10 +78,10 @@ def read_gates(
     *,
     watched: Collection[Address] = (),
 ) -> Live:
-    """Add what decides whether a write to these projects waits: policies, roles, people, requests.
+    """Add what decides whether a write waits: policies, roles, people, change requests.
 
-    `projects` are Project addresses; of those that are only `watched` nobody needs the requests.
-    What was listed before is not listed again.
+    `projects` are Project addresses; the requests of `watched` ones are not needed. Collections
+    that were listed before are not listed again.
     """
     reading = Reading(reader, found, pins or {}, live)
     scopes: set[tuple[str, ...]] = {(a.organization, a.name) for a in projects}
@@ -99,23 +99,23 @@ def _given_up(live: Live) -> set[tuple[str, tuple[str, ...]]]:
 
 
 def _scope(address: Address) -> tuple[str, ...]:
-    """The collection an address belongs to: () for organizations, else without the name."""
+    """Return the scope of an address: () for organizations, else the parts before its name."""
     return address.parts[:-1]
 
 
 def _collections(addresses: Collection[Address]) -> set[tuple[str, tuple[str, ...]]]:
-    """(kind, scope) of every collection that the addresses, and names in them, need."""
+    """Return (kind, scope) of every collection that the addresses and their names need."""
     wanted = {(address.kind, _scope(address)) for address in addresses}
     for kind, organization in {(address.kind, address.organization) for address in addresses}:
         for reference in KINDS[kind].references:
-            if not reference.takes_ids:  # those are listed where a condition needs them
+            if not reference.takes_ids:  # others are listed if a condition needs them
                 wanted.add((reference.kind, (organization,)))
     return {(kind, scope) for kind, scope in wanted if KINDS[kind].scope is not Scope.INSTANCE}
 
 
 @dataclass
 class Reading:
-    """One reading while it is going on. Only `list_*` ask the server."""
+    """Hold one read in progress. Only the methods `list_*` and `read_*` send requests."""
 
     reader: Reader
     found: Directory
@@ -125,17 +125,19 @@ class Reading:
     unreadable: list[Unreadable] = field(default_factory=list)
     requests: list[tuple[tuple[str, ...], Payload]] = field(default_factory=list)
     me: Person | None = None
-    partial: set[str] = field(default_factory=set)  # organizations that hide some of their members
-    asked: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)  # one by one, not listed
+    partial: set[str] = field(default_factory=set)  # organizations that hide members
+    asked: set[tuple[str, tuple[str, ...]]] = field(
+        default_factory=set
+    )  # read one by one, not listed
     _again: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)  # listed a second time
 
     def organization_id(self, slug: str) -> str | None:
-        """Id of an organization this key can see."""
+        """Return the id of an organization that this key can see."""
         payloads = self.found.organizations.get(slug, ())
         return str(payloads[0]["id"]) if payloads else None
 
     def project_id(self, slug: str, name: str) -> str | None:
-        """Id of a project, unless the name is unknown or ambiguous."""
+        """Return the id of a project, unless the name is unknown or ambiguous."""
         projects = self.found.projects.get(slug, {})
         pinned = self.pins.get(Address("Project", (slug, name)))
         if pinned is not None:
@@ -144,7 +146,7 @@ class Reading:
         return ids[0] if len(ids) == 1 else None
 
     def ids(self, scope: tuple[str, ...]) -> dict[str, str] | None:
-        """What a path template needs, or None if the scope is not live."""
+        """Return the ids for a path template, or None if the scope is not live."""
         organization = self.organization_id(scope[0])
         if organization is None:
             return None
@@ -154,20 +156,20 @@ class Reading:
         return None if project is None else {"organization": organization, "project": project}
 
     def list_all(self, collections: Iterable[tuple[str, tuple[str, ...]]]) -> None:
-        """List collections side by side; a refused one is noted and the rest goes on."""
+        """List collections concurrently; note a refused one and continue with the others."""
         self._gather({key: self._lister(*key, READ[key[0]].params) for key in sorted(collections)})
 
     def list_named(self, addresses: Collection[Address], named: Collection[Address]) -> None:
-        """Read what conditions refer to and no listing has yet: archived flags, and cohorts.
+        """List what conditions refer to and no listing has yet: archived flags, and cohorts.
 
-        Counted are conditions in the files, and in the live flags that `addresses` mean.
+        This covers conditions in the files, and in the live flags at `addresses`.
         """
         wanted = {*named, *references.referred(self.payloads, addresses)}
         self._list_again(references.lacking(self.payloads, wanted) - self._again)
         self.list_all({(one.kind, _scope(one)) for one in wanted if not READ[one.kind].declared})
 
     def list_missing(self, addresses: Collection[Address]) -> None:
-        """Ask the second listing of a kind where a declared one is in no first listing."""
+        """Read the second listing of a kind if a declared object is not in the first."""
         seen = {
             key: {READ[key[0]].identify(p) for p in items} for key, items in self.payloads.items()
         }
@@ -181,7 +183,7 @@ class Reading:
         self._list_again(missing)
 
     def _list_again(self, collections: Collection[tuple[str, tuple[str, ...]]]) -> None:
-        """Ask the second listing of some collections, and add what it has."""
+        """Read the second listing of some collections, and add its objects."""
         self._again |= set(collections)
         first = {key: self.payloads[key] for key in collections}
         self._gather(
@@ -204,7 +206,7 @@ class Reading:
             path = READ[kind].collection.format_map(ids)
             items: tuple[Payload, ...] = self.reader.list(path, params, take=take).items
             if odd := live_names.oddity(kind, items):
-                raise response_shapes.unlike(path, odd)
+                raise response_shapes.build_shape_error(path, odd)
             return items
 
         return run
@@ -212,7 +214,7 @@ class Reading:
     def _gather(
         self, tasks: Mapping[tuple[str, tuple[str, ...]], Callable[[], tuple[Payload, ...]]]
     ) -> None:
-        with worker_pool.start(min(WORKERS, len(tasks)), "list") as pool:
+        with worker_pool.start_pool(min(WORKERS, len(tasks)), "list") as pool:
             futures = {key: pool.submit(task) for key, task in tasks.items()}
             try:
                 for key, future in futures.items():
@@ -230,7 +232,7 @@ class Reading:
         self.payloads[key] = items
 
     def list_change_requests(self, scopes: Collection[tuple[str, ...]]) -> None:
-        """The change requests of each project that are open, or ended without being applied."""
+        """List the change requests of projects that are open, or ended without being applied."""
         tasks = {("ChangeRequest", scope): self._request_lister(scope) for scope in sorted(scopes)}
         self._gather(tasks)
         for key in tasks:
@@ -247,7 +249,7 @@ class Reading:
         return run
 
     def read_me(self) -> None:
-        """Who the key acts as; unknown without the scope `user:read`, which is no error."""
+        """Read the user of the key; unknown without the scope `user:read`, without an error."""
         try:
             payload = read_key_user(self.reader)
         except AuthenticationError:
@@ -261,7 +263,7 @@ class Reading:
         self.me = Person(payload["id"], payload["uuid"], payload["email"], level)
 
     def _check_projects(self) -> None:
-        """A listing that lacks what the organization itself names is not complete."""
+        """Note listings that lack projects which the organization itself names."""
         for slug, projects in self.found.projects.items():
             listed = self.payloads.get(("Project", (slug,)))
             if listed is None:
@@ -275,9 +277,9 @@ class Reading:
                 self.unreadable.append(Unreadable("Project", (slug,), reason, None, fix))
 
     def _check_people(self) -> None:
-        """Note where only some members are shown; the organization says how many there are.
+        """Note organizations that show only some of their members, by their own count.
 
-        Members that were asked for one by one are not counted.
+        Members that were read one by one are not counted.
         """
         for (kind, scope), items in self.payloads.items():
             if kind != "Member":
@@ -290,12 +292,14 @@ class Reading:
                     self.unreadable.append(gap)
 
     def live(self) -> Live:
-        """Everything that was read, ids turned into names."""
+        """Return everything that was read, with names for ids."""
         self._check_projects()
         self._check_people()
         names = Names(self.payloads, self.before, self.partial)
         for slug in self.partial:
-            self.payloads.pop(("Member", (slug,)), None)  # people are known, and no collection
+            self.payloads.pop(
+                ("Member", (slug,)), None
+            )  # the people are known, but not the collection
         resources: dict[Address, LiveResource] = {}
         duplicates: dict[Address, list[LiveResource]] = {}
         for found in self._resources(names):
@@ -306,16 +310,16 @@ class Reading:
         return self._merged(resources, duplicates, names)
 
     def _resources(self, names: Names) -> Iterator[list[LiveResource]]:
-        """What each collection holds; one that holds something odd is unreadable as a whole."""
+        """Yield the resources of each collection; a malformed one makes all of it unreadable."""
         for (kind, scope), items in list(self.payloads.items()):
             if not READ[kind].declared:
                 continue
             try:
                 yield [resource_of(KINDS[kind], scope, one, names) for one in items]
-            except response_shapes.ODD as error:
+            except response_shapes.MALFORMED as error:
                 del self.payloads[kind, scope]
                 path = READ[kind].collection.format_map(self.ids(scope) or {})
-                odd = response_shapes.unlike(path, live_names.reason(kind, error))
+                odd = response_shapes.build_shape_error(path, live_names.reason(kind, error))
                 self.unreadable.append(gap_of(kind, scope, odd))
         if self.before is None:
             for payloads in self.found.organizations.values():
@@ -360,7 +364,7 @@ class Reading:
 
 
 def gap_of(kind: str, scope: tuple[str, ...], error: ApiError) -> Unreadable:
-    """A collection that was refused, and why."""
-    at_fault = isinstance(error, (UnreadableError, IncompleteListingError))  # say which call
+    """Return a collection that was refused, and why."""
+    at_fault = isinstance(error, (UnreadableError, IncompleteListingError))  # name the call
     why = f"{error.what}: {error.why}" if at_fault and error.why else error.why or error.what
     return Unreadable(kind, scope, why, error.status, error.fix)

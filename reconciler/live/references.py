@@ -1,4 +1,4 @@
-"""References by id in live objects, and those that no listing has answered yet. Pure."""
+"""Find references by id in live objects, and those that no listing contains yet. Pure."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
@@ -8,13 +8,13 @@ from reconciler.kinds import KINDS, READ
 from reconciler.live.names import Row
 from reconciler.model import ID, Address, Payload, id_of, values_at
 
-ALL: Final = "*"  # the name in an address that means everything in its scope
+ALL: Final = "*"  # in an address, means every object of its scope
 Place = tuple[str, tuple[str, ...]]  # kind and scope: one collection
 Payloads = Mapping[Place, tuple[Payload, ...]]
 
 
 def referred(payloads: Payloads, addresses: Collection[Address]) -> Iterator[Address]:
-    """Yield what the live objects of these addresses refer to, as `id:…`."""
+    """Yield the addresses that the live objects at these addresses refer to, as `id:…`."""
     names: dict[Place, set[str]] = defaultdict(set)
     for address in addresses:
         names[address.kind, address.parts[:-1]].add(address.name)
@@ -32,7 +32,7 @@ def referred(payloads: Payloads, addresses: Collection[Address]) -> Iterator[Add
 
 
 def lacking(payloads: Payloads, wanted: Collection[Address]) -> set[Place]:
-    """Return the incomplete collections that were read without one of these."""
+    """Return the incomplete collections that lack one of these addresses."""
     known: dict[Place, set[str]] = {}
     missing: set[Place] = set()
     for one in wanted:
@@ -49,7 +49,7 @@ def lacking(payloads: Payloads, wanted: Collection[Address]) -> set[Place]:
 
 
 def only_named(payloads: Payloads) -> Mapping[Address, tuple[str, ...]]:
-    """Return the ids of what files name and never declare, by address."""
+    """Return the ids of objects that files name but never declare, by address."""
     ids: dict[Address, tuple[str, ...]] = {}
     for (kind, scope), items in payloads.items():
         for payload in () if READ[kind].declared else items:

@@ -1,6 +1,6 @@
-"""A few objects of the live side once more: just those that a saved plan speaks of.
+"""Read a few live objects again: only those that a saved plan contains.
 
-Objects are asked for one by one, or their collection is listed, whichever takes fewer requests.
+Objects are read one by one, or their collection is listed, whichever takes fewer requests.
 """
 
 from collections import defaultdict
@@ -24,7 +24,7 @@ _NEVER: Final = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One object to look at again: by its id where it had one, else by its name."""
+    """Name one object to read again: by its id if it had one, else by its name."""
 
     address: Address
     id: str | None = None
@@ -39,15 +39,15 @@ def read(
     counts: Mapping[Place, int],
     pins: Mapping[Address, str],
 ) -> Live:
-    """These objects, the whole of some collections, and of all others nothing.
+    """Read these objects, and some whole collections; nothing of other collections.
 
     Args:
         reader: GET only.
-        found: from `live.directory`.
+        found: from `read_directory`.
         wanted: the objects.
-        whole: collections that are listed in any case: what is referred to by name.
-        counts: how many objects a collection held; tells what is cheaper.
-        pins: as in `live.read`.
+        whole: collections that are listed in any case, because names refer to them.
+        counts: how many objects a collection had, to choose the cheaper way.
+        pins: as in `reader.read_live`.
 
     """
     reading = _Again(reader, found, pins)
@@ -71,7 +71,7 @@ def read(
 
 
 def _price(kind: Kind, objects: Collection[Wanted]) -> float:
-    """How many requests these objects take one by one; no number is enough if they cannot."""
+    """Return how many requests these objects take one by one; infinite if that is impossible."""
     total = 0.0
     for one in objects:
         if one.id is not None and kind.point_read:
@@ -84,11 +84,11 @@ def _price(kind: Kind, objects: Collection[Wanted]) -> float:
 
 
 class _Again(Reading):
-    """A reading in which some collections are known in part."""
+    """Hold a read in which some collections are known in part."""
 
     def ask(self, places: Mapping[Place, Collection[Wanted]]) -> None:
-        """Read objects one by one, side by side; a collection that is refused is noted once."""
-        with worker_pool.start(WORKERS, "again") as pool:
+        """Read objects one by one, concurrently; note a refused collection once."""
+        with worker_pool.start_pool(WORKERS, "again") as pool:
             futures = [
                 (place, pool.submit(self._asker(place, one)))
                 for place in sorted(places)
@@ -127,20 +127,22 @@ class _Again(Reading):
     def _by_id(self, kind: Kind, ids: Mapping[str, str]) -> tuple[Payload, ...]:
         path = kind.path(kind.item, ids)
         try:
-            payload = response_shapes.need_object(kind, path, self.reader.get(path))
+            payload = response_shapes.require_object(kind, path, self.reader.get(path))
         except NotFoundError:
             return ()
         if kind.identity(payload) != ids["id"]:
-            raise response_shapes.unlike(path, f"it is of the object {kind.identity(payload)}")
+            raise response_shapes.build_shape_error(
+                path, f"it shows the object {kind.identity(payload)}"
+            )
         return () if payload.get("deleted") else (payload,)
 
     def _by_name(self, kind: Kind, name: str, ids: Mapping[str, str]) -> tuple[Payload, ...]:
-        """Every one of that name, in the second listing too where the first has none."""
+        """Return the objects of a name, from the second listing too if the first has none."""
         path, asked = kind.path(kind.collection, ids), {str(kind.search): name}
         more = ({**asked, **kind.fallback_params},) if kind.fallback_params else ()
         for params in (asked, *more):
             items = [
-                response_shapes.need_object(kind, path, one)
+                response_shapes.require_object(kind, path, one)
                 for one in self.reader.list(path, params).items
             ]
             if same := tuple(one for one in items if _named(kind, kind.identify(one), name)):
@@ -148,7 +150,7 @@ class _Again(Reading):
         return ()
 
     def _check_projects(self) -> None:
-        """Not all projects are read here, so none can be missing."""
+        """Check nothing: not all projects are read here, so none can be missing."""
 
 
 def _named(kind: Kind, found: str, name: str) -> bool:

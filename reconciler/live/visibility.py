@@ -1,7 +1,7 @@
-"""Keys that see only some members of an organization (contract 8.4).
+"""Detect keys that see only some members of an organization (contract 8.4).
 
-A short list looks like any other answer; only the organization's own count shows it. From such a
-list nothing follows about people: neither that somebody is not a member, nor who holds a role.
+A short list looks like any other response; only the organization's own count shows it. Such a list
+proves nothing about people: neither that somebody is not a member, nor who has a role.
 """
 
 from typing import Final
@@ -15,9 +15,9 @@ FIX: Final = (
 
 
 def shortfall(organization: Payload, shown: int | None) -> str:
-    """Return why a list of so many members is not all of them; nothing if it is.
+    """Return why a list of members is incomplete; empty if it is complete.
 
-    Without a list, or a count of the organization, its settings have to answer.
+    Without a list, or a count of the organization, its settings decide.
     """
     slug, count = organization.get("slug"), organization.get("member_count")
     if shown is not None and isinstance(count, int) and not isinstance(count, bool):

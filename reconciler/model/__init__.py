@@ -21,10 +21,10 @@ from reconciler.model.attribution import (
     Attribution,
     Cover,
     Entry,
+    FieldMove,
     Gap,
     Hold,
     LogAction,
-    Move,
     Question,
 )
 from reconciler.model.findings import Finding, Severity
@@ -128,6 +128,7 @@ __all__ = [
     "Document",
     "Entry",
     "FieldChange",
+    "FieldMove",
     "Finding",
     "Gap",
     "Gate",
@@ -141,7 +142,6 @@ __all__ = [
     "LiveResource",
     "LogAction",
     "MappingNode",
-    "Move",
     "ObservedObject",
     "ObservedOrganization",
     "Outcome",

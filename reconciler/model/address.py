@@ -1,4 +1,4 @@
-"""Addresses (`Kind/organization[/project]/name`), and `ABSENT`: a field that is not written."""
+"""Define addresses (`Kind/organization[/project]/name`), and `ABSENT`: no value written."""
 
 from enum import Enum
 from typing import Final, NamedTuple
@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 
 class Absent(Enum):
-    """What is not written, which differs from `null`."""
+    """Mark what is not written, which differs from `null`."""
 
     ABSENT = "absent"
 
@@ -18,7 +18,7 @@ ABSENT: Final = Absent.ABSENT
 
 
 class Address(NamedTuple):
-    """The stable name of a resource: `Kind/organization[/project]/name`."""
+    """Hold the stable name of a resource: `Kind/organization[/project]/name`."""
 
     kind: str
     parts: tuple[str, ...]  # plain names, outermost first; percent-encoded only in text
@@ -29,22 +29,22 @@ class Address(NamedTuple):
 
     @property
     def organization(self) -> str:
-        """Slug of the organization."""
+        """Return the slug of the organization."""
         return self.parts[0]
 
     @property
     def project(self) -> str | None:
-        """Name of the project, for what lives in one."""
+        """Return the name of the project, for a resource in a project."""
         return self.parts[1] if len(self.parts) == 3 else None  # noqa: PLR2004  kind/org/project/name
 
     @property
     def name(self) -> str:
-        """The natural key inside its scope."""
+        """Return the natural key inside its scope."""
         return self.parts[-1]
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """Read an address back from its text; raises ValueError if it has no two parts."""
+        """Read an address from its text; raise ValueError if it has fewer than two parts."""
         kind, *parts = text.split("/")
         if not kind or not parts or not all(parts) or len(parts) > 3:  # noqa: PLR2004  organization, project, name
             raise ValueError(f"not an address: {text!r}")

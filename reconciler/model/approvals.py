@@ -1,4 +1,4 @@
-"""What people were asked, and what they answered. Values only."""
+"""Define gates, change requests and votes. Values only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """One vote on a change request."""
+    """Hold one vote on a change request."""
 
     person: str  # email
     approved: bool
@@ -18,7 +18,7 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRequest:
-    """A change request (contract 7.1), people by email where the API sent them."""
+    """Hold a change request (contract 7.1), people by email if the API sent it."""
 
     id: str
     action_key: str
@@ -38,7 +38,7 @@ class ChangeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Approvers:
-    """Who may approve: people by email, roles by name with their members."""
+    """Hold who may approve: people by email, roles by name with their members."""
 
     users: tuple[str, ...] = ()
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -48,7 +48,7 @@ NOBODY: Final = Approvers()
 
 
 class RequestPlan(StrEnum):
-    """What earlier change requests about the same flag mean for the one that a write would file."""
+    """Name what earlier change requests mean for the one that a write would file."""
 
     FILE_AGAIN = "file_again"  # an equal one expired or failed, without a rejection: file it again
     EXHAUSTED = "exhausted"  # that happened twice: nothing is filed
@@ -61,7 +61,7 @@ REPLACES: Final = frozenset({RequestPlan.REPLACE, RequestPlan.REPLACE_AND_WAIT})
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """Whom a change request waits for, as it says itself."""
+    """Hold what a change request waits for, as it says itself."""
 
     quorum: int | None = None
     approvers: Approvers = NOBODY  # who can still vote
@@ -71,13 +71,13 @@ class Awaited:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What `apply` refuses of a plan, known before anything is sent.
+    """Hold what `apply` will refuse of a plan, known before anything is sent.
 
     Attributes:
         whole: whether it writes nothing at all.
         changes: how many changes it refuses.
-        rest: whether something is left to do beside them and what depends on them.
-        go_on: whether --continue was given: a guardrail concerns its own resources only.
+        rest: whether changes remain that do not depend on the refused ones.
+        go_on: whether --continue was given: a guardrail concerns only its own resources.
 
     """
 
@@ -88,7 +88,7 @@ class Refusal:
 
 
 class Verdict(StrEnum):
-    """What the gate will say to a write (docs/plan.md)."""
+    """Name what the gate will do with a write (docs/plan.md)."""
 
     NONE = "none"
     APPROVAL = "approval"
@@ -100,7 +100,7 @@ class Verdict(StrEnum):
 
 
 class Confidence(StrEnum):
-    """How sure the forecast is."""
+    """Name how sure the forecast is."""
 
     CERTAIN = "certain"
     LIKELY = "likely"
@@ -109,7 +109,7 @@ class Confidence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The forecast for one write: whether it will wait, and for whom."""
+    """Hold the forecast for one write: whether it will wait, and for whom."""
 
     verdict: Verdict = Verdict.NONE
     confidence: Confidence = Confidence.CERTAIN
@@ -118,11 +118,13 @@ class Gate:
     quorum: int | None = None
     approvers: Approvers = NOBODY
     expires_after: str | None = None
-    change_request: str | None = None  # id, where one is open
+    change_request: str | None = None  # id, if one is open
     note: str = ""
-    cannot_approve: Mapping[str, str] = field(default_factory=dict)  # named, but: email -> why
+    cannot_approve: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of named approvers: email -> why
     request_plan: RequestPlan | None = None  # None: earlier requests make no difference
-    bypassed_policies: tuple[str, ...] = ()  # addresses; they let calls of this key's user pass
+    bypassed_policies: tuple[str, ...] = ()  # addresses; they let this key's user pass
 
     @property
     def bypassed(self) -> bool:
@@ -131,7 +133,7 @@ class Gate:
 
     @property
     def waits(self) -> bool:
-        """Whether a call is held back, or is already; a split may as well pass, call by call."""
+        """Return whether a call waits for approval, or will; the calls of a split may also pass."""
         if self.verdict is Verdict.SPLIT:
             return self.quorum is not None or self.expires_after is not None
         return self.verdict in {Verdict.APPROVAL, Verdict.PENDING}

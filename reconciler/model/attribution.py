@@ -1,6 +1,6 @@
-"""What is known of how drift came to be: who, when, through what; and what is held until when.
+"""Define what is known about drift: who, when, through which client; and holds.
 
-Values only, in the language of the files where a person reads them.
+Values only, in the terms of the files where a person reads them.
 """
 
 from dataclasses import dataclass, field
@@ -10,32 +10,32 @@ from typing import Any, Final
 
 from reconciler.model.source import Source
 
-OWN_CLIENT: Final = "reconciler"  # how our own writes are marked, and known again in the log
+OWN_CLIENT: Final = "reconciler"  # marks our own writes in the log
 LEFT_OUT: Final = frozenset({"drift-older", "drift-left-out"})  # findings: there is more drift
 
 
 class ApprovalClass(StrEnum):
-    """How a drifted value came to be live (`attribution.class` of the document)."""
+    """Classify how a drifted value came to be live (`attribution.class` of the document)."""
 
-    APPROVED = "approved"  # through the gate: git lags behind
+    APPROVED = "approved"  # through the gate: git is behind
     UNAPPROVED = "unapproved"  # no gate covered it
-    BYPASS = "bypass"  # a gate covered it and was passed by
+    BYPASS = "bypass"  # a gate covered it and was bypassed
     UNKNOWN = "unknown"
 
 
 class LogAction(StrEnum):
-    """What was done to the object."""
+    """Name what was done to the object."""
 
     CHANGED = "changed"
     CREATED = "created"
     DELETED = "deleted"
     RESTORED = "restored"
-    UNAPPLIED = "unapplied"  # nobody did it: git has moved, and was not applied yet
+    UNAPPLIED = "unapplied"  # nobody did it: git has changed, and was not applied yet
 
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Who moved a drifted field, when, through what, and whether a gate was asked.
+    """Hold who changed a drifted field, when, through what, and whether a gate covered it.
 
     For `approved` the person is the requester. What is None is not known.
     """
@@ -44,10 +44,10 @@ class Attribution:
     at: str | None = None  # as the server wrote it
     client: str | None = None
     impersonated: bool | None = None
-    way: ApprovalClass = ApprovalClass.UNKNOWN
+    approval_class: ApprovalClass = ApprovalClass.UNKNOWN
     change_request: str | None = None
-    deed: LogAction = LogAction.CHANGED
-    moved: tuple[Any, Any] | None = None  # before and after, as the log has them
+    action: LogAction = LogAction.CHANGED
+    change: tuple[Any, Any] | None = None  # before and after, as the log has them
     policy: str | None = None  # the policy that covered it
     url: str | None = None  # where a person looks at it in PostHog
     note: str = ""
@@ -55,7 +55,7 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Drift that is shown and does not fail, until a time."""
+    """Hold drift that is shown and does not fail, until a time."""
 
     address: str  # a pattern
     until: datetime
@@ -66,7 +66,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """What a gate would have said to a write of the past; `covered` is None: cannot be told."""
+    """Hold whether a gate would have covered a past write; `covered` is None if unknown."""
 
     covered: bool | None
     policy: str | None = None  # address of the policy
@@ -74,8 +74,8 @@ class Cover:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
-    """One line of an entry's `changes`, in the language of the API."""
+class FieldMove:
+    """Hold one line of `changes` of an entry, in the terms of the API."""
 
     field: str
     before: Any
@@ -84,7 +84,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the activity log (contract 11.2)."""
+    """Hold one entry of the activity log (contract 11.2)."""
 
     id: str
     at: datetime
@@ -99,23 +99,25 @@ class Entry:
     user_id: int | None
     client: str | None
     impersonated: bool
-    moves: tuple[Move, ...] = ()
+    moves: tuple[FieldMove, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One filtered listing of one organization's log: by id, or by name where the id is gone."""
+    """Ask for one filtered listing of one log: by id, or by name if the id is not known."""
 
     organization: str
     scopes: tuple[str, ...]
-    projects: tuple[str, ...] = ()  # whose own logs would answer, where the whole is closed
+    projects: tuple[
+        str, ...
+    ] = ()  # whose own logs are read if the log of the organization is closed
     items: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What of the log could not be read."""
+    """Name a part of the log that could not be read."""
 
     organization: str
     what: str

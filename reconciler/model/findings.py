@@ -1,4 +1,4 @@
-"""Findings: what a command reports about files, plans and live objects."""
+"""Define findings: what a command reports about files, plans and live objects."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ from reconciler.model.source import Source
 
 
 class Severity(StrEnum):
-    """How bad a finding is; only `error` changes the exit code."""
+    """Name how bad a finding is; only `error` changes the exit code."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -17,7 +17,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something worth telling a person. A value, not an exception."""
+    """Hold something worth reporting to a person. A value, not an exception."""
 
     code: str
     severity: Severity
@@ -26,11 +26,11 @@ class Finding:
     fix: str = ""
     source: Source | None = None
     address: Address | None = None
-    excerpt: str = ""  # the offending line, filled in where the file is at hand
+    excerpt: str = ""  # the offending line, if the file is available
     width: int = 1  # how many columns the caret line marks
 
     @property
     def sort_key(self) -> tuple[str, int, int, str, str]:
-        """By place, then code: the order in which findings are shown."""
+        """Return the key of the order in which findings are shown: location, then code."""
         place = self.source or Source("", 0, 0)
         return (place.file, place.line, place.column, self.code, self.message)

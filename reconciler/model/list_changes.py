@@ -1,4 +1,4 @@
-"""Data types for the changes of a list whose items are matched by content."""
+"""Define the changes of a list whose items are matched by content."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ItemChange:
-    """One item that was added, removed or moved, or one field of an item that was edited.
+    """Hold one item that was added, removed or moved, or one edited field of an item.
 
     Attributes:
-        path: its place among the desired items; that of a removed one among the live ones.
+        path: its position among the desired items; for a removed item, among the live ones.
         live: absent for an added item.
-        desired: absent for a removed one.
+        desired: absent for a removed item.
         moved_from: the position of a moved item among the live ones.
-        down: how many other items only get a later position, said once for a list.
-        up: the same of an earlier position.
+        down: how many other items only get a later position, given once for a list.
+        up: how many other items only get an earlier position.
 
     """
 
@@ -28,13 +28,13 @@ class ItemChange:
 
 @dataclass(frozen=True, slots=True)
 class ListChange:
-    """How one list changes, for people: the fields of the change count by position instead.
+    """Hold how one list changes, for people; the fields of the change go by position.
 
     Attributes:
         path: the list, such as `filters.groups`.
-        items: what became of its items.
-        fields: how many fields of the change this stands for; if some of them are left out of
-            the change, it does not describe what is left.
+        items: the changes of its items.
+        fields: how many fields of the change this describes; if some of them are left out of the
+            change, it does not describe the rest.
 
     """
 

@@ -1,4 +1,4 @@
-"""Outcomes: what happened to each change of a plan. Values only."""
+"""Define outcomes: what happened to each change of a plan. Values only."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from reconciler.model.plan import Action
 
 
 class Result(StrEnum):
-    """What became of a change (docs/apply.md)."""
+    """Name the result of a change (docs/apply.md)."""
 
     DONE = "done"
     UNCHANGED = "unchanged"
@@ -20,19 +20,19 @@ class Result(StrEnum):
 
 
 class Detail(StrEnum):
-    """What a result does not say by itself."""
+    """Name what a result does not say by itself."""
 
-    UNKNOWN = "unknown"  # failed: whether PostHog carried it out could not be found out
+    UNKNOWN = "unknown"  # failed: it is not known whether PostHog carried it out
     NOT_STARTED = "not_started"  # skipped: the run ended before its turn
     GATE_MISSED = "gate_missed"  # done, although approval was forecast: an incident
     GATE_UNFORESEEN = "gate_unforeseen"  # waiting, although no approval was forecast
-    MISNAMED = "misnamed"  # failed: it was created, under another name than was asked for
+    MISNAMED = "misnamed"  # failed: it was created with another name
     TURN = "turn"  # waiting: another flag's request has to be decided first
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why an outcome is not `done`, in the four sentences of every error."""
+    """Say why an outcome is not `done`, in the four sentences of every error."""
 
     what: str
     why: str = ""
@@ -42,7 +42,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one change."""
+    """Hold the result of one change."""
 
     address: Address
     action: Action
@@ -50,14 +50,14 @@ class Outcome:
     id: str | None = None
     change_request: str | None = None
     url: str | None = None
-    attempts: int = 0  # writes that were sent, however they were answered
+    attempts: int = 0  # writes that were sent, whatever the response
     problem: Problem | None = None
     detail: Detail | None = None
-    note: str = ""  # what is worth knowing and is no problem
-    awaits: Awaited | None = None  # of what waits: whom it waits for
-    written: tuple[str, ...] = ()  # fields that are live although the change is not at its end
+    note: str = ""  # worth knowing, but not a problem
+    awaits: Awaited | None = None  # what it waits for, if it waits
+    written: tuple[str, ...] = ()  # fields that are live although the change is not complete
 
 
 def joined(*sentences: str) -> str:
-    """A note of several sentences, each once."""
+    """Join sentences to a note, each once."""
     return "; ".join(dict.fromkeys(sentence for sentence in sentences if sentence))

@@ -1,4 +1,4 @@
-"""The nouns. Values only, all frozen; nothing here reads, sends or prints."""
+"""Define plans and changes. Frozen values only; nothing here reads, sends or prints."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,7 +15,7 @@ from reconciler.model.source import Source
 
 
 class Action(StrEnum):
-    """What a change does to its resource."""
+    """Name what a change does to its resource."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -24,7 +24,7 @@ class Action(StrEnum):
 
 
 class Cause(StrEnum):
-    """Which side moved (docs/concepts.md, Causes)."""
+    """Name the side that changed (docs/concepts.md, Causes)."""
 
     INTENT = "intent"
     DRIFT = "drift"
@@ -34,19 +34,19 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field: what the base, the live side and the files say, and which side moved."""
+    """Hold the base, live and desired values of one field, and which side changed."""
 
     path: str
     live: Any
     desired: Any
     base: Any = ABSENT
     cause: Cause = Cause.UNKNOWN
-    attribution: Attribution | None = None  # who moved the live side; only drift asks
+    attribution: Attribution | None = None  # who changed the live side; only drift needs it
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One resource's step from live to desired, its gate, and what it waits for."""
+    """Hold one resource's step from live to desired, its gate, and what it waits for."""
 
     address: Address
     action: Action
@@ -56,21 +56,23 @@ class Change:
     live_fingerprint: str | None = None  # what apply compares before it writes
     source: Source | None = None
     depends_on: tuple[Address, ...] = ()
-    late: tuple[Address, ...] = ()  # what only its last call waits for
+    late: tuple[Address, ...] = ()  # resources that only its last call waits for
     warnings: tuple[Finding, ...] = ()
-    desired: Resource | None = None  # None for a delete of what is in no file
-    before: LiveResource | None = field(default=None, compare=False)  # what it was compared with
-    removed: bool = False  # a delete because it left the files; `desired` is what the base said
-    pruned: bool = False  # a delete because it is in no file and was asked for with --prune
-    url: str | None = None  # its page in PostHog, for people; nothing is ever sent there
-    attribution: Attribution | None = None  # of what has gone, or come back, as a whole
+    desired: Resource | None = None  # None for a delete of an undeclared object
+    before: LiveResource | None = field(
+        default=None, compare=False
+    )  # the live object that it was compared with
+    removed: bool = False  # deleted because it left the files; `desired` is from the base
+    pruned: bool = False  # deleted by --prune because it is not declared
+    url: str | None = None  # its page in PostHog, for people; nothing is sent there
+    attribution: Attribution | None = None  # of an object that was deleted, or created again
     hold: Hold | None = None  # drift that does not fail, until then
-    lists: tuple[ListChange, ...] = ()  # which items of lists moved, by content: for people
+    lists: tuple[ListChange, ...] = ()  # changed items of lists, by content: for people
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """What the files or the settings say to leave alone; without a path the whole resource."""
+    """Hold what the files or the settings ignore; without a path the whole resource."""
 
     address: Address
     path: str = ""
@@ -80,7 +82,7 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A field that left the files: reported, not written."""
+    """Hold a field that left the files: reported, not written."""
 
     address: Address
     path: str
@@ -90,18 +92,18 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What a plan cost, and what its apply will cost."""
+    """Hold the requests that a plan sent, and those that its apply will send."""
 
     reads: int = 0  # GETs that were sent
     expected_writes: int = 0
-    minimum_seconds: int = 0  # what the rate limit alone makes the writes take
+    minimum_seconds: int = 0  # the least time of the writes under the rate limit
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What apply would do, in order. Nothing outside it may change what apply does."""
+    """Hold what apply would do, in order. Apply does nothing that is not in the plan."""
 
-    changes: tuple[Change, ...]  # in the order of apply; `none` rows at their place
+    changes: tuple[Change, ...]  # in the order of apply, `none` included
     target: str = "default"
     host: str = ""
     created_at: str = ""
@@ -112,19 +114,19 @@ class Plan:
     released: tuple[Released, ...] = ()
     findings: tuple[Finding, ...] = ()
     requests: Requests = Requests()
-    change_requests: tuple[ChangeRequest, ...] = ()  # those that a gate speaks of, oldest first
+    change_requests: tuple[ChangeRequest, ...] = ()  # those that a gate names, oldest first
     ignored: tuple[Ignored, ...] = ()  # only drift lists them
-    not_applied: tuple[Change, ...] = ()  # as above: merged, and not live yet, which is not drift
-    basis: PlanSnapshot | None = None  # what it was made from, if it is to be applied later
-    unrelated_drift: tuple[Address, ...] = ()  # a pull request has nothing to do with it
-    refusal: Refusal | None = None  # what `apply` refuses of it, known before anything is sent
+    not_applied: tuple[Change, ...] = ()  # only drift: merged, but not live yet, which is not drift
+    basis: PlanSnapshot | None = None  # what a saved plan was made from
+    unrelated_drift: tuple[Address, ...] = ()  # drift that a pull request does not concern
+    refusal: Refusal | None = None  # what `apply` will refuse, known before anything is sent
 
     @property
     def writes(self) -> tuple[Change, ...]:
-        """The changes that are not `none`."""
+        """Return the changes that are not `none`."""
         return tuple(change for change in self.changes if change.action is not Action.NONE)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """Findings that make the plan end with an error."""
+        """Return the findings that make the plan end with an error."""
         return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)

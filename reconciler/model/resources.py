@@ -1,4 +1,4 @@
-"""Resources as files declare them and as PostHog has them. Values only."""
+"""Define resources as files declare them and as PostHog has them. Values only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from reconciler.model.findings import Finding
 from reconciler.model.source import Source, value_place
 from reconciler.model.spec_path import Path, Spec
 
-Payload = Mapping[str, Any]  # in the language of the API: ids, numbers
+Payload = Mapping[str, Any]  # in the terms of the API: ids, numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """`metadata.lifecycle`: how a resource may be treated."""
+    """Hold `metadata.lifecycle`: how a resource may be treated."""
 
     prevent_destroy: bool | None = None  # None: the kind's default
     ignore: tuple[str, ...] = ()  # field paths that are never compared
@@ -25,23 +25,23 @@ class Lifecycle:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One declared resource, in the language of the files."""
+    """Hold one declared resource, in the terms of the files."""
 
     address: Address
-    spec: Spec  # the fields that are written, in the kind's normal form
+    spec: Spec  # the fields in the file, in the kind's normal form
     source: Source | None = field(default=None, compare=False)
     lifecycle: Lifecycle = Lifecycle()
-    id: str | None = None  # metadata.id: tells two live objects of one name apart
+    id: str | None = None  # metadata.id: distinguishes two live objects with one name
     written: Spec = field(default_factory=dict, compare=False, repr=False)  # as in the file
 
     def locate(self, path: Path) -> Source | None:
-        """The place of the deepest part of `path` that is written; else of the document."""
+        """Return the position of the deepest written part of `path`, or of the document."""
         return value_place(self.written, path, self.source)
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What the files say at one moment. `desired` and `base` are both of this type."""
+    """Hold what the files declare at one commit. `desired` and `base` both have this type."""
 
     resources: Mapping[Address, Resource]
     origin: str  # "working tree", or the commit
@@ -50,7 +50,7 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user as the API knows one; `level` is that of the organization it was read from."""
+    """Hold a user of the API; `level` is the one in the organization it was read from."""
 
     id: int
     uuid: str
@@ -60,7 +60,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class LiveResource:
-    """One live object: its spec in the language of the files, and the payload it came from."""
+    """Hold one live object: its spec in the terms of the files, and its payload."""
 
     address: Address
     id: str
@@ -70,7 +70,7 @@ class LiveResource:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A collection that could not be read: nothing may be created or deleted in it."""
+    """Name a collection that could not be read: nothing in it may be created or deleted."""
 
     kind: str
     scope: tuple[str, ...]  # (organization,) or (organization, project)
@@ -81,7 +81,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What the API answered, in the language of the files. Read once, never changed."""
+    """Hold the live state in the terms of the files. Read once, never changed."""
 
     resources: Mapping[Address, LiveResource]
     ids: Mapping[Address, tuple[str, ...]]  # every live id that has this address; two: ambiguous
@@ -89,10 +89,12 @@ class Live:
         Address, tuple[LiveResource, ...]
     ]  # where one address is live more than once
     people: Mapping[str, Mapping[str, Person]]  # organization -> lower-case email -> person
-    change_requests: tuple[ChangeRequest, ...] = ()  # open ones of the projects that were asked
+    change_requests: tuple[ChangeRequest, ...] = ()  # open ones of the projects that were read
     rejections: tuple[ChangeRequest, ...] = ()  # of the same projects: rejected, expired, failed
     unreadable: tuple[Unreadable, ...] = ()
     listed: frozenset[tuple[str, tuple[str, ...]]] = frozenset()  # (kind, scope) read completely
-    counts: Mapping[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)  # of the others
+    counts: Mapping[tuple[str, tuple[str, ...]], int] = field(
+        default_factory=dict
+    )  # of partly read ones
     me: Person | None = None
-    partial: frozenset[str] = frozenset()  # organizations of which only some members are shown
+    partial: frozenset[str] = frozenset()  # organizations that show only some of their members

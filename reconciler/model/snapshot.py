@@ -1,6 +1,6 @@
-"""What a plan was made from, as far as its apply has to know it again. Values only.
+"""Define what a plan was made from, as far as its apply has to compare it. Values only.
 
-Addresses are text here: this is what stands in a saved plan.
+Addresses are text here, as in a saved plan.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ObservedOrganization:
-    """A live organization: its id, and the ids of its projects by name."""
+    """Hold the id of a live organization, and the ids of its projects by name."""
 
     id: str
     projects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class ObservedObject:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which part of the files a plan is about. Paths from the folder of `reconciler.yaml`."""
+    """Name the part of the files that a plan is about, by paths from `reconciler.yaml`."""
 
     paths: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
@@ -38,13 +38,13 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class PlanSnapshot:
-    """Everything that a saved plan rests on, besides what it shows."""
+    """Hold everything that a saved plan depends on, besides what it shows."""
 
-    commit: str | None = None  # what was checked out; None outside git
+    commit: str | None = None  # the checked-out commit; None outside git
     dirty: bool = False  # whether the files differed from it
     selection: Selection = Selection()
     organizations: Mapping[str, ObservedOrganization] = field(default_factory=dict)  # by slug
-    policies: tuple[ObservedObject, ...] = ()  # those of the projects whose gates were forecast
-    before: tuple[ObservedObject, ...] = ()  # what is updated or deleted
-    live: Mapping[str, int] = field(default_factory=dict)  # objects that were there, by collection
-    prefer: str | None = None  # "git" or "live": who won where both had moved
+    policies: tuple[ObservedObject, ...] = ()  # of the projects whose gates were forecast
+    before: tuple[ObservedObject, ...] = ()  # objects that are updated or deleted
+    live: Mapping[str, int] = field(default_factory=dict)  # number of live objects by collection
+    prefer: str | None = None  # "git" or "live": the side that wins a conflict

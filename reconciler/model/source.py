@@ -1,19 +1,19 @@
-"""Where a value stands in a file: places, and containers that know the places of their items."""
+"""Locate values in files: sources, and containers that know the sources of their items."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
 Row = Sequence[int]
-"""Places of one container's items: four numbers a key, two an item of a list."""
+"""Positions of one container's items: four numbers per key, two per item of a list."""
 
 _Else = TypeVar("_Else")
-_FEW: Final = 16  # places of so many keys are sorted out anew each time, and not kept
+_FEW: Final = 16  # positions of so few keys are computed each time, and not kept
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Source:
-    """A place in a file: `file:line:column`, both counted from 1."""
+    """Hold a position in a file: `file:line:column`, both counted from 1."""
 
     file: str
     line: int
@@ -24,21 +24,20 @@ class Source:
 
 
 class Document(NamedTuple):
-    """One document of a file. `value` is built of MappingNode, SequenceNode and plain scalars."""
+    """Hold one document of a file. `value` consists of MappingNode, SequenceNode and scalars."""
 
     value: Any
     source: Source
 
 
 class Places:
-    """Where everything in one file stands: found out when somebody asks for the first time.
+    """Know the position of everything in one file, computed when it is first needed.
 
-    Places are wanted only where something is to be said, and kept for everything they would take
-    more room than the values.
+    Positions are needed only for messages, and would take more memory than the values.
 
     Args:
         file: the name of the file in messages.
-        find: reads the file again; one row for each container, in the order they begin.
+        read_rows: reads the file again; returns a row per container, in the order they begin.
 
     """
 
@@ -51,13 +50,13 @@ class Places:
         self._marks: dict[int, dict[str, tuple[int, int, int, int]]] = {}
 
     def row(self, number: int) -> Row:
-        """Places of what is in one container; fewer than there are if the file was left before."""
+        """Return the positions in one container; fewer than its items if the file has changed."""
         if self._rows is None:
             self._rows = self._find()
         return self._rows[number] if number < len(self._rows) else ()
 
     def marks(self, node: "MappingNode") -> dict[str, tuple[int, int, int, int]]:
-        """Places of a mapping by key."""
+        """Return the positions of a mapping by key."""
         if len(node) <= _FEW:
             return self._by_key(node)
         known = self._marks.get(node.number)
@@ -71,10 +70,10 @@ class Places:
 
 
 class MappingNode(dict[str, Any]):
-    """A mapping from a file that knows where its keys and values stand.
+    """Be a mapping from a file that knows the positions of its keys and values.
 
-    It compares, iterates and prints as the dict it is. Whoever makes one sets `places` and
-    `number`, which says what container of the file it is. Not to be changed once it is read.
+    It compares, iterates and prints as a dict. The code that makes one sets `places` and `number`,
+    the index of the container in its file. It must not be changed after it is read.
     """
 
     __slots__ = ("number", "places")
@@ -84,27 +83,27 @@ class MappingNode(dict[str, Any]):
 
     @property
     def file(self) -> str:
-        """The file it is from."""
+        """Return the file that it is from."""
         return self.places.file
 
     @property
     def marks(self) -> dict[str, tuple[int, int, int, int]]:
-        """`(key_line, key_column, line, column)` of each key and its value, counted from 1."""
+        """Return `(key_line, key_column, line, column)` of each key and value, counted from 1."""
         return self.places.marks(self)
 
     def key_source(self, key: str) -> Source:
-        """Where the key itself is written; KeyError if it is not."""
+        """Return the position of the key itself; raise KeyError if it is not written."""
         line, column, _, _ = self.marks[key]
         return Source(self.file, line, column)
 
     def value_source(self, key: str) -> Source:
-        """Where the key's value starts; KeyError if it is not there."""
+        """Return the position of the key's value; raise KeyError if it is not written."""
         _, _, line, column = self.marks[key]
         return Source(self.file, line, column)
 
 
 class SequenceNode(list[Any]):
-    """A sequence from a file; made as a MappingNode is."""
+    """Be a sequence from a file; made like a MappingNode."""
 
     __slots__ = ("number", "places")
 
@@ -113,19 +112,19 @@ class SequenceNode(list[Any]):
 
     @property
     def file(self) -> str:
-        """The file it is from."""
+        """Return the file that it is from."""
         return self.places.file
 
     def value_source(self, index: int) -> Source:
-        """Where item `index` starts; IndexError if there is none."""
+        """Return the position of item `index`; raise IndexError if there is none."""
         row = self.places.row(self.number)
         return Source(self.file, row[2 * index], row[2 * index + 1])
 
 
 def value_place(document: Any, path: Sequence[str | int], otherwise: _Else) -> Source | _Else:
-    """Where the value of a path starts; of its deepest written part, if it is not there.
+    """Return the position of the value at a path, or of its deepest written part.
 
-    `otherwise` where not even the first step is written, or the document is from no file.
+    Return `otherwise` if not even the first step is written, or the document is not from a file.
     """
     node = document
     place: Source | _Else = otherwise
@@ -141,7 +140,7 @@ def value_place(document: Any, path: Sequence[str | int], otherwise: _Else) -> S
 
 
 def bare(value: Any) -> Any:
-    """A copy in plain dicts and lists, which know no places."""
+    """Return a copy in plain dicts and lists, without positions."""
     if isinstance(value, Mapping):
         return {name: bare(item) for name, item in value.items()}
     return [bare(item) for item in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Places inside a spec: `filters.groups[0].name`, and reference paths such as `members[]`."""
+"""Handle paths inside a spec: `filters.groups[0].name`, and reference paths such as `members[]`."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,36 +7,36 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-Spec = Mapping[str, Any]  # in the language of the files: names, words, durations
+Spec = Mapping[str, Any]  # in the terms of the files: names, words, durations
 _INDEX: Final = re.compile(r"\[(\d+)\]$")
 Path = tuple[str | int, ...]  # ("filters", "groups", 0, "rollout_percentage")
 
 
 class RejectedValue(NamedTuple):
-    """Why PostHog would refuse a spec: the place in it, in the words of a finding."""
+    """Say why PostHog would refuse a spec: the path in it, in the words of a finding."""
 
     path: Path
     message: str
     why: str = ""
     fix: str = ""
-    topic: str = ""  # which check it belongs to, if not the kind's own
-    near: tuple[str, ...] = ()  # what may have been meant instead
+    topic: str = ""  # the check that it belongs to, if not the kind's own
+    near: tuple[str, ...] = ()  # what the author may have meant instead
 
 
 def encode_part(text: str) -> str:
-    """One path segment for a URL."""
+    """Return one path segment for a URL."""
     return quote(text, safe="")
 
 
 def root(text: str) -> str:
-    """The top-level field of a path: `filters.groups[0]` -> `filters`."""
+    """Return the top-level field of a path: `filters.groups[0]` -> `filters`."""
     return text.split(".", 1)[0].split("[", 1)[0]
 
 
 def parse_path(text: str) -> Path:
-    """`filters.groups[0].name` -> ("filters", "groups", 0, "name").
+    """Parse `filters.groups[0].name` to ("filters", "groups", 0, "name").
 
-    A bracket that holds no number is part of the name: keys of a file may look like that.
+    A bracket without a number is part of the name: keys of a file may look like that.
     """
     steps: list[str | int] = []
     for piece in text.split("."):
@@ -49,7 +49,7 @@ def parse_path(text: str) -> Path:
 
 
 def value_at(spec: Any, path: Sequence[str | int], otherwise: Any = None) -> Any:
-    """The value at a place, or `otherwise`."""
+    """Return the value at a path, or `otherwise`."""
     for step in path:
         try:
             spec = spec[step]
@@ -59,7 +59,7 @@ def value_at(spec: Any, path: Sequence[str | int], otherwise: Any = None) -> Any
 
 
 def put_back(value: Any, live: Any, path: Path) -> Any:
-    """A copy of `value` with what `live` has at `path`, or without it where live has nothing."""
+    """Return a copy of `value` with what `live` has at `path`, or without it if it has nothing."""
     step, rest = path[0], path[1:]
     if isinstance(step, int):
         if not isinstance(value, list) or step >= len(value):
@@ -78,14 +78,14 @@ def put_back(value: Any, live: Any, path: Path) -> Any:
 
 
 def ordered(value: Any) -> Any:
-    """A copy with the keys of every mapping sorted: how somebody wrote them says nothing."""
+    """Return a copy with the keys of every mapping sorted: their order means nothing."""
     if isinstance(value, Mapping):
         return {name: ordered(value[name]) for name in sorted(value)}
     return [ordered(item) for item in value] if isinstance(value, list) else value
 
 
 def print_path(path: Sequence[str | int]) -> str:
-    """("filters", "groups", 0, "name") -> `filters.groups[0].name`."""
+    """Format ("filters", "groups", 0, "name") as `filters.groups[0].name`."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
@@ -94,7 +94,7 @@ def print_path(path: Sequence[str | int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One step of a reference path.
+    """Hold one step of a reference path.
 
     `name` is a field, `name[]` each item of a list, `name[type=flag]` each mapping in a list whose
     `type` is `flag`.
@@ -106,7 +106,7 @@ class _Step:
     value: str = ""
 
     def picks(self, item: Any) -> bool:
-        """Return whether an item of the list is meant."""
+        """Return whether the step includes an item of the list."""
         return not self.field or (isinstance(item, Mapping) and item.get(self.field) == self.value)
 
 
@@ -121,7 +121,7 @@ def _steps(path: str) -> tuple[_Step, ...]:
 
 
 def values_at(spec: Spec, path: str) -> Iterator[tuple[Path, Any]]:
-    """Each value that a reference path such as `approvers.users[]` names, with its place."""
+    """Yield each value that a reference path such as `approvers.users[]` names, with its path."""
     yield from _values(spec, _steps(path), ())
 
 
@@ -142,9 +142,9 @@ def _values(node: Any, steps: tuple[_Step, ...], path: Path) -> Iterator[tuple[P
 
 
 def map_values(spec: Spec, path: str, function: Callable[[Any], Any]) -> Spec:
-    """Return a copy of `spec` in which each value that `path` names went through `function`.
+    """Return a copy of `spec` with `function` applied to each value that `path` names.
 
-    `spec` itself where nothing became another value: most flags name nothing.
+    Return `spec` itself if no value changed: most flags name nothing.
     """
     mapped: Spec = _map(spec, _steps(path), function)
     return mapped

@@ -1,4 +1,4 @@
-"""Units that files and PostHog spell differently: access levels, durations, sets, times."""
+"""Convert units that files and PostHog spell differently: levels, durations, sets, times."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,13 +10,13 @@ _LEVEL_WORDS: Final = {number: word for word, number in LEVELS.items()}
 
 
 def level_word(number: int | str) -> str | int:
-    """8 -> "admin"; a number without a word stays a number."""
+    """Return "admin" for 8; a number without a word stays a number."""
     value = int(number)
     return _LEVEL_WORDS.get(value, value)
 
 
 def a_level(number: int | str) -> str:
-    """8 -> "an admin"; a number without a word -> "of level 5"."""
+    """Return "an admin" for 8; for a number without a word, "of level 5"."""
     word = level_word(number)
     if not isinstance(word, str):
         return f"of level {word}"
@@ -24,7 +24,7 @@ def a_level(number: int | str) -> str:
 
 
 def level_number(word: str | int) -> int:
-    """And back."""
+    """Return 8 for "admin"; a number stays a number."""
     return LEVELS[word] if isinstance(word, str) else word
 
 
@@ -36,7 +36,7 @@ _CLOCKED: Final = re.compile(r"(?:(-?\d+) )?(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 def duration_seconds(text: str) -> float:
-    """Seconds of `14d`, `1d12h` or of the API's `[D ]HH:MM:SS[.ffffff]` (contract 3.2).
+    """Return the seconds of `14d`, `1d12h` or the API's `[D ]HH:MM:SS[.ffffff]` (contract 3.2).
 
     Raises ValueError for anything else.
     """
@@ -51,7 +51,7 @@ def duration_seconds(text: str) -> float:
 
 
 def duration_words(seconds: float) -> str:
-    """The shortest way a person would write it: `14d`, `36h`, `90m`, `30s`."""
+    """Return the shortest form that a person would write: `14d`, `36h`, `90m`, `30s`."""
     micro = _microseconds(seconds)
     sign, amount = ("-", -micro) if micro < 0 else ("", micro)
     for unit in ("d", "h", "m"):
@@ -63,7 +63,7 @@ def duration_words(seconds: float) -> str:
 
 
 def duration_clock(seconds: float) -> str:
-    """`D HH:MM:SS[.ffffff]`, the one form that every server reads alike (contract 3.2)."""
+    """Return `D HH:MM:SS[.ffffff]`, which every server reads in the same way (contract 3.2)."""
     whole, fraction = divmod(_microseconds(seconds), _MICRO)
     days, rest = divmod(whole, 86_400)
     hours, rest = divmod(rest, 3_600)
@@ -72,14 +72,14 @@ def duration_clock(seconds: float) -> str:
 
 
 def _microseconds(seconds: float) -> int:
-    """Return whole microseconds; whole seconds where a float cannot count them."""
+    """Return whole microseconds; whole seconds if a float is not exact enough."""
     if abs(seconds) > _EXACT:
         return round(seconds) * _MICRO
     return round(seconds * _MICRO)
 
 
 def as_set(values: Iterable[Any]) -> list[Any]:
-    """A list whose order means nothing, in normal form: sorted, each once."""
+    """Return a list without a meaningful order in normal form: sorted, each item once."""
     unique = set(values)
     try:
         return sorted(unique)
@@ -88,7 +88,7 @@ def as_set(values: Iterable[Any]) -> list[Any]:
 
 
 def instant(text: Any) -> datetime | None:
-    """A time as it is written; what names no zone is UTC. None for anything else."""
+    """Return the time that a text names, in UTC without a zone; None for anything else."""
     try:
         found = datetime.fromisoformat(str(text))
     except ValueError:

@@ -1,1 +1,1 @@
-"""Plain values and filters in the form in which PostHog keeps them."""
+"""Put plain values and filters into the form in which PostHog keeps them."""

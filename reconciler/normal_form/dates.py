@@ -1,4 +1,4 @@
-"""Dates in values of conditions: which texts PostHog can read as one (contract 9.2)."""
+"""Recognize dates in values of conditions, as PostHog does (contract 9.2)."""
 
 import re
 from datetime import date
@@ -34,7 +34,7 @@ _OTHER_WORDS: Final = frozenset(
 def is_date(value: Any) -> bool:
     """Return whether a date, or a distance from today such as `-7d`, can be read from a value.
 
-    Only what certainly is none is refused: PostHog reads many forms.
+    Only what is certainly not a date is refused: PostHog reads many forms.
     """
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return False
@@ -43,7 +43,7 @@ def is_date(value: Any) -> bool:
 
 
 def _has_words(text: str) -> bool:
-    """Return whether a text consists of words that dates are made of."""
+    """Return whether a text consists of words that occur in dates."""
     words = {word.casefold() for word in _WORD.findall(text) if not _is_zone(word, text)}
     if _STRANGE.search(text) or not words <= _NAMES | _OTHER_WORDS:
         return False
@@ -51,14 +51,14 @@ def _has_words(text: str) -> bool:
 
 
 def _is_in_calendar(text: str) -> bool:
-    """Return whether there is such a day, as far as it begins with the year."""
+    """Return whether the day exists, if the text begins with the year."""
     if text.isdecimal():
         return _is_compact(text)
-    found = _YEAR_FIRST.match(text)
-    if found is None:
+    match = _YEAR_FIRST.match(text)
+    if match is None:
         return True
-    year, _, month, day, *clock = found.groups()
-    return _exists(year, month, day or "1", *clock)
+    year, _, month, day, *clock = match.groups()
+    return _is_valid_date(year, month, day or "1", *clock)
 
 
 def _is_zone(word: str, text: str) -> bool:
@@ -71,11 +71,11 @@ def _is_compact(text: str) -> bool:
         return int(text) > 0
     if len(text) == _SHORT_DATE:
         return True
-    found = _COMPACT.fullmatch(text)
-    return found is not None and _exists(*found.groups())
+    match = _COMPACT.fullmatch(text)
+    return match is not None and _is_valid_date(*match.groups())
 
 
-def _exists(year: str, month: str, day: str, *clock: str | None) -> bool:
+def _is_valid_date(year: str, month: str, day: str, *clock: str | None) -> bool:
     """Return whether the calendar has the day, and a day has the time."""
     try:
         date(int(year), int(month), int(day))

@@ -1,4 +1,4 @@
-"""What PostHog refuses of a flag's `filters` (contract 9.2). Pure: values in, refusals out."""
+"""Find what PostHog refuses of a flag's `filters` (contract 9.2). Pure."""
 
 import json
 import re
@@ -24,7 +24,7 @@ _OF_VERSIONS: Final = frozenset(
     f"semver_{name}"
     for name in ("gt", "gte", "lt", "lte", "eq", "neq", "tilde", "caret", "wildcard")
 )
-_ELSEWHERE: Final = frozenset({"between", "not_between", "is_cleaned_path_exact"})
+_NOT_IN_FLAGS: Final = frozenset({"between", "not_between", "is_cleaned_path_exact"})
 OPERATORS: Final = (
     frozenset({"exact", "is_not", "is_set", "is_not_set", "flag_evaluates_to"})
     | _OF_TEXT
@@ -38,72 +38,73 @@ _SWITCHES: Final = ("early_exit", "feature_enrollment")
 _RARE: Final = frozenset({*_SWITCHES, "holdout", _INDEX})
 _FULL: Final = 100
 _ROUNDED: Final = 0.01  # percent; shares such as 33.33 three times
-_LARGEST: Final = 2**31 - 1  # what the service that evaluates flags can read
-SHARES: Final = "shares"  # the topic of a sum that is not 100; it has a check of its own
+_LARGEST: Final = 2**31 - 1  # the largest number of the service that evaluates flags
+SHARES: Final = "shares"  # the topic of a sum that is not 100, which has its own check
 
 
-def find(
+def find_refusals(
     filters: Mapping[str, Any], *, stored: Collection[str] = (), may_exit: bool = False
 ) -> Iterator[RejectedValue]:
     """Find everything that PostHog refuses; the paths start inside `filters`.
 
-    `stored` are regular expressions that the flag has already: those are not looked at again.
-    `may_exit`: nor is its early exit, which it has already.
+    `stored` are regular expressions that the flag already has; they are not checked again.
+    `may_exit`: the flag already has an early exit, which is not checked either.
     """
     if "version" in filters:
         yield RejectedValue(
             ("version",), "`filters.version` is reserved by PostHog", "", "remove it"
         )
     if not _RARE.isdisjoint(filters):
-        yield from _switches(filters, may_exit=may_exit)
+        yield from _check_switches(filters, may_exit=may_exit)
     multivariate, payloads = filters.get("multivariate"), filters.get("payloads")
     names: set[str] = set()
     if multivariate:
-        names = variants(filters)
-        yield from _variants(_listed(filters))
-    yield from _groups(filters, names, stored)
+        names = list_variant_keys(filters)
+        yield from _check_variants(_list_variants(filters))
+    yield from _check_groups(filters, names, stored)
     if isinstance(payloads, Mapping):
-        yield from _payloads(payloads, names, many=bool(multivariate))
+        yield from _check_payloads(payloads, names, many=bool(multivariate))
 
 
-def _groups(
+def _check_groups(
     filters: Mapping[str, Any], names: set[str], stored: Collection[str]
 ) -> Iterator[RejectedValue]:
-    for index, group in _mappings(filters.get("groups")):
+    for index, group in _iterate_mappings(filters.get("groups")):
         whole = group.get(_INDEX, filters.get(_INDEX))  # an explicit null means people
         if group.get("variant") or _INDEX in group:
-            yield from _group(group, ("groups", index), names)
-        for place, item in _mappings(group.get("properties")):
-            yield from _property(item, ("groups", index, "properties", place), whole, stored)
+            yield from _check_group(group, ("groups", index), names)
+        for place, item in _iterate_mappings(group.get("properties")):
+            yield from _check_property(item, ("groups", index, "properties", place), whole, stored)
 
 
-def variants(filters: Mapping[str, Any]) -> set[str]:
+def list_variant_keys(filters: Mapping[str, Any]) -> set[str]:
     """Return the keys of the variants."""
-    return {str(variant.get("key")) for variant in _listed(filters)}
+    return {str(variant.get("key")) for variant in _list_variants(filters)}
 
 
-def aggregates(filters: Mapping[str, Any]) -> bool:
+def has_aggregation(filters: Mapping[str, Any]) -> bool:
     """Return whether any group buckets groups instead of people."""
     whole = filters.get(_INDEX)
     return any(
-        group.get(_INDEX, whole) is not None for _, group in _mappings(filters.get("groups"))
+        group.get(_INDEX, whole) is not None
+        for _, group in _iterate_mappings(filters.get("groups"))
     )
 
 
-def _listed(filters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _list_variants(filters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     multivariate = filters.get("multivariate")
     listed = multivariate.get("variants") if isinstance(multivariate, Mapping) else None
-    return [variant for _, variant in _mappings(listed)]
+    return [variant for _, variant in _iterate_mappings(listed)]
 
 
-def _mappings(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield the mappings of a list; what else may be live is the schema's to refuse."""
+def _iterate_mappings(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the mappings of a list; the schema refuses other items."""
     for index, item in enumerate(value if isinstance(value, list) else ()):
         if isinstance(item, Mapping):
             yield index, item
 
 
-def _switches(filters: Mapping[str, Any], *, may_exit: bool) -> Iterator[RejectedValue]:
+def _check_switches(filters: Mapping[str, Any], *, may_exit: bool) -> Iterator[RejectedValue]:
     for name in _SWITCHES:
         value = filters.get(name)
         if value is not None and not isinstance(value, bool):
@@ -111,9 +112,12 @@ def _switches(filters: Mapping[str, Any], *, may_exit: bool) -> Iterator[Rejecte
                 (name,), f"`{name}` is not true or false", "", "write `true` or `false`"
             )
     if filters.get("early_exit") is True and not may_exit:
-        message, fix = "`early_exit: true` needs a switch that only PostHog has", "remove it"
+        message, fix = (
+            "`early_exit: true` needs a setting that only PostHog can change",
+            "remove it",
+        )
         yield RejectedValue(("early_exit",), message, "", fix)
-    yield from _index(filters, _INDEX, ())
+    yield from _check_index(filters, _INDEX, ())
     holdout = filters.get("holdout")
     if not isinstance(holdout, Mapping):
         return
@@ -129,7 +133,7 @@ def _switches(filters: Mapping[str, Any], *, may_exit: bool) -> Iterator[Rejecte
         yield RejectedValue(at, "`exclusion_percentage` is not a share", "", fix)
 
 
-def _index(node: Mapping[str, Any], name: str, at: Path) -> Iterator[RejectedValue]:
+def _check_index(node: Mapping[str, Any], name: str, at: Path) -> Iterator[RejectedValue]:
     value = node.get(name)
     whole = isinstance(value, int) and not isinstance(value, bool)
     if value is not None and not (whole and abs(value) <= _LARGEST):
@@ -137,13 +141,13 @@ def _index(node: Mapping[str, Any], name: str, at: Path) -> Iterator[RejectedVal
         yield RejectedValue((*at, name), f"`{name}` is not a whole number", "", fix)
 
 
-def _variants(variants: Sequence[Mapping[str, Any]]) -> Iterator[RejectedValue]:
+def _check_variants(variants: Sequence[Mapping[str, Any]]) -> Iterator[RejectedValue]:
     at = ("multivariate", "variants")
     names: set[str] = set()
     for index, variant in enumerate(variants):
         name = str(variant.get("key"))
         if name in names:
-            fix = "give each variant a key of its own"
+            fix = "give each variant a unique key"
             yield RejectedValue((*at, index, "key"), f'two variants are called "{name}"', "", fix)
         names.add(name)
         if variant.get("rollout_percentage") is None:
@@ -158,16 +162,16 @@ def _variants(variants: Sequence[Mapping[str, Any]]) -> Iterator[RejectedValue]:
         yield RejectedValue(at, message, "", "make them add up to 100", SHARES)
 
 
-def _group(group: Mapping[str, Any], at: Path, variants: set[str]) -> Iterator[RejectedValue]:
+def _check_group(group: Mapping[str, Any], at: Path, variants: set[str]) -> Iterator[RejectedValue]:
     variant = group.get("variant")
     if variant and variant not in variants:
         fix = "name one of `multivariate.variants`"
         message = f'unknown variant "{variant}"'
         yield RejectedValue((*at, "variant"), message, "", fix, near=tuple(variants))
-    yield from _index(group, _INDEX, at)
+    yield from _check_index(group, _INDEX, at)
 
 
-def _property(
+def _check_property(
     item: Mapping[str, Any], at: Path, kind: int | None, stored: Collection[str]
 ) -> Iterator[RejectedValue]:
     for name in ("key", "type"):
@@ -177,24 +181,24 @@ def _property(
         fix = "write `true` or `false`"
         yield RejectedValue((*at, "negation"), "`negation` is not true or false", "", fix)
     if "type" in item:
-        yield from _type(item, at, kind)
+        yield from _check_type(item, at, kind)
     if "group_type_index" in item:
-        yield from _index(item, "group_type_index", at)
+        yield from _check_index(item, "group_type_index", at)
     written = item.get("operator")
     if written is None or written == "exact":
         return
     operator = SPELLINGS.get(str(written), str(written))
     if operator not in OPERATORS:
-        yield _unknown(written, (*at, "operator"))
+        yield _refuse_operator(written, (*at, "operator"))
     elif operator in _OF_COHORTS and item.get("type") != "cohort":
         fix = "write `exact` or `is_not`, with a list as its value"
-        message = f"`{written}` works with cohorts only"
+        message = f"`{written}` works only with cohorts"
         yield RejectedValue((*at, "operator"), message, "", fix)
     elif operator not in _PATTERNS or item.get("value") not in stored:
-        yield from _value(operator, item.get("value"), (*at, "value"))
+        yield from _check_value(operator, item.get("value"), (*at, "value"))
 
 
-def _type(item: Mapping[str, Any], at: Path, kind: int | None) -> Iterator[RejectedValue]:
+def _check_type(item: Mapping[str, Any], at: Path, kind: int | None) -> Iterator[RejectedValue]:
     type_ = item["type"]
     if kind is None and type_ not in _OF_PEOPLE:
         fix = f"one of {', '.join(_OF_PEOPLE)}"
@@ -204,7 +208,7 @@ def _type(item: Mapping[str, Any], at: Path, kind: int | None) -> Iterator[Rejec
         yield RejectedValue((*at, "type"), message, "", fix)
     elif kind is not None and type_ != "group":
         message = f'a property of type "{type_}" in a group of `{_INDEX}: {kind}`'
-        why = "only properties of that group type are known there"
+        why = "such a group has only properties of its group type"
         yield RejectedValue(
             (*at, "type"), message, why, "write `type: group` and `group_type_index`"
         )
@@ -213,7 +217,7 @@ def _type(item: Mapping[str, Any], at: Path, kind: int | None) -> Iterator[Rejec
         at = (*at, "group_type_index")
         yield RejectedValue(at, message, "", f"write `group_type_index: {kind}`")
     cohort = item.get("value")
-    if type_ == "cohort" and (not _is_id_or_name(values.number(cohort)) or not cohort):
+    if type_ == "cohort" and (not _is_id_or_name(values.normalize_number(cohort)) or not cohort):
         message = "a condition on a cohort needs the cohort"
         yield RejectedValue((*at, "value"), message, "", "write its name or ID as `value`")
     if type_ == "flag" and kind is None and item.get("operator") != "flag_evaluates_to":
@@ -225,8 +229,8 @@ def _is_id_or_name(value: Any) -> bool:
     return isinstance(value, (int, str)) and not isinstance(value, bool)
 
 
-def _unknown(written: Any, at: Path) -> RejectedValue:
-    if written in _ELSEWHERE:
+def _refuse_operator(written: Any, at: Path) -> RejectedValue:
+    if written in _NOT_IN_FLAGS:
         message = f"`{written}` does not work in feature flags"
         return RejectedValue(at, message, "", "write two conditions, with `gte` and `lte`")
     fix = "see https://posthog.com/docs/feature-flags for the operators"
@@ -235,33 +239,35 @@ def _unknown(written: Any, at: Path) -> RejectedValue:
     )
 
 
-def _value(operator: str, value: Any, at: Path) -> Iterator[RejectedValue]:
+def _check_value(operator: str, value: Any, at: Path) -> Iterator[RejectedValue]:
     if operator in _OF_DATES and not dates.is_date(value):
         fix = "write a date such as `2026-01-31`, or `-7d`"
-        yield RejectedValue(at, f"`{_shown(value)}` is not a date", "", fix)
+        yield RejectedValue(at, f"`{_format_value(value)}` is not a date", "", fix)
     elif operator in _OF_TEXT and not isinstance(value, str):
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         fix = f'quote it: "{value}"' if number else "write text"
-        message = f"`{operator}` compares with text, and `{_shown(value)}` is not text"
+        message = f"`{operator}` compares with text, and `{_format_value(value)}` is not text"
         yield RejectedValue(at, message, "", fix)
-    elif operator in _PATTERNS and (why := _why_not_regex(value)):
+    elif operator in _PATTERNS and (why := _find_regex_error(value)):
         fix = "write a regular expression that Python's `re` accepts"
         yield RejectedValue(at, f"the regular expression does not compile: {why}", "", fix)
     elif operator in _OF_LISTS and not isinstance(value, list):
-        fix = f"write `[{_shown(value)}]`, or the operator `{operator.removesuffix('_multi')}`"
+        fix = (
+            f"write `[{_format_value(value)}]`, or the operator `{operator.removesuffix('_multi')}`"
+        )
         yield RejectedValue(at, f"`{operator}` needs a list", "", fix)
     elif operator in _OF_VERSIONS and not _is_version(operator, value):
         fix = 'write a version such as "1.2.3", in quotes'
-        yield RejectedValue(at, f"`{_shown(value)}` is not a version", "", fix)
+        yield RejectedValue(at, f"`{_format_value(value)}` is not a version", "", fix)
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else f"{text[:59]}…"  # noqa: PLR2004  about one line
 
 
-def _why_not_regex(value: str) -> str:
-    """Return why PostHog's engine, Python's `re`, refuses a pattern; "" if it takes it."""
+def _find_regex_error(value: str) -> str:
+    """Return why PostHog's engine, Python's `re`, refuses a pattern; "" if it accepts it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -287,14 +293,14 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _payloads(
+def _check_payloads(
     payloads: Mapping[str, Any], variants: set[str], *, many: bool
 ) -> Iterator[RejectedValue]:
     known = variants if many else {"true"}
     for name, payload in payloads.items():
         if name not in known:
             fix = f"one of {', '.join(sorted(known))}" if known else "remove it"
-            message = f'a payload for "{name}", which nobody gets'
+            message = f'a payload for "{name}", which no user gets'
             yield RejectedValue(("payloads", name), message, "", fix)
         if isinstance(payload, str) and not _is_json(payload):
             fix = "write JSON, or a mapping, list or number that becomes JSON"

@@ -1,4 +1,4 @@
-"""The normal form of a flag's `filters` (contract 9.2): as PostHog keeps them. Pure.
+"""Normalize a flag's `filters` (contract 9.2) as PostHog keeps them. Pure.
 
 What PostHog or its editor adds is left out, and so are the keys that it drops on the next save.
 """
@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from reconciler.normal_form import values as normal_form_values
 
-# Contract 9.2: added by the server or the editor for people to look at; never sent or compared.
+# Added by the server or the editor for display (contract 9.2); never sent or compared.
 DISPLAY_ONLY: Final = frozenset({"cohort_name", "group_key_names", "label", "sort_key"})
-DROPPED: Final = ("holdout_groups", "super_groups")  # by the next save of any field (9.2)
+DROPPED: Final = ("holdout_groups", "super_groups")  # by the next save of any field (contract 9.2)
 INDEX: Final = "aggregation_group_type_index"
 OPERATORS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("is", "eq", "equals", "=", "=="), "exact"),
@@ -24,25 +24,25 @@ OPERATORS: Final[Mapping[str, str]] = {
     "contains": "icontains",
     "not_contains": "not_icontains",
 }
-"""Other spellings of an operator, and the one that PostHog keeps (contract 9.2)."""
+"""Other spellings of operators, and those that PostHog keeps (contract 9.2)."""
 
 
-def without_nulls(filters: Any) -> Any:
+def drop_nulls(filters: Any) -> Any:
     """Return live filters without the null aggregation that the server writes everywhere.
 
     In a file a null means something: the flag no longer aggregates by a group.
     """
     if not isinstance(filters, Mapping):
         return filters
-    found = dict(filters)
-    if found.get(INDEX) is None:
-        found.pop(INDEX, None)
-    if isinstance(groups := filters.get("groups"), list) and found.get(INDEX) is None:
-        found["groups"] = [_without_null(group) for group in groups]
-    return found
+    kept = dict(filters)
+    if kept.get(INDEX) is None:
+        kept.pop(INDEX, None)
+    if isinstance(groups := filters.get("groups"), list) and kept.get(INDEX) is None:
+        kept["groups"] = [_drop_null(group) for group in groups]
+    return kept
 
 
-def _without_null(group: Any) -> Any:
+def _drop_null(group: Any) -> Any:
     if INDEX not in group or group[INDEX] is not None:
         return group
     rest = dict(group)
@@ -50,71 +50,77 @@ def _without_null(group: Any) -> Any:
     return rest
 
 
-def canonical(filters: Mapping[str, Any]) -> dict[str, Any]:
+def normalize_filters(filters: Mapping[str, Any]) -> dict[str, Any]:
     """Return filters in normal form; applying it twice changes nothing."""
     normal = {name: value for name, value in filters.items() if name not in DROPPED}
     if isinstance(groups := filters.get("groups"), list):
         _set_groups(normal, groups)
     elif INDEX in normal:
-        normal[INDEX] = normal_form_values.number(normal[INDEX])
+        normal[INDEX] = normal_form_values.normalize_number(normal[INDEX])
     if "multivariate" in filters:
-        normal["multivariate"] = _multivariate(filters["multivariate"])
-    if isinstance(held := filters.get("holdout"), Mapping):
-        normal["holdout"] = {name: normal_form_values.number(value) for name, value in held.items()}
+        normal["multivariate"] = _normalize_multivariate(filters["multivariate"])
+    if isinstance(holdout := filters.get("holdout"), Mapping):
+        normal["holdout"] = {
+            name: normal_form_values.normalize_number(value) for name, value in holdout.items()
+        }
     if "payloads" in filters:
         payloads = filters["payloads"]
         if payloads is None or isinstance(payloads, Mapping):
             normal["payloads"] = {
-                str(name): normal_form_values.json_text(value)
+                str(name): normal_form_values.normalize_json(value)
                 for name, value in (payloads or {}).items()
             }
     return normal
 
 
-def merged(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def merge_filters(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Return live filters with the wanted ones, all in normal form: what a write sends.
 
     Mappings are merged key by key, as they are managed. A payload goes with its variant, since the
     server refuses a payload that nobody gets.
     """
-    whole = {**there, **wanted}
+    whole = {**live, **wanted}
     for name, value in wanted.items():
-        if isinstance(value, Mapping) and isinstance(before := there.get(name), Mapping):
+        if isinstance(value, Mapping) and isinstance(before := live.get(name), Mapping):
             whole[name] = {**before, **value}
     if isinstance(payloads := whole.get("payloads"), Mapping):
-        several = whole.get("multivariate") or {}
-        gets = {str(one.get("key")) for one in several.get("variants") or ()} or {"true"}
+        multivariate = whole.get("multivariate") or {}
+        keys = {str(variant.get("key")) for variant in multivariate.get("variants") or ()} or {
+            "true"
+        }
         declared = wanted.get("payloads") or {}
-        whole["payloads"] = {n: v for n, v in payloads.items() if n in gets or n in declared}
+        whole["payloads"] = {
+            name: v for name, v in payloads.items() if name in keys or name in declared
+        }
     return whole
 
 
-def dropped(filters: Any) -> Iterator[str]:
-    """Yield keys of live filters that hold something and that the next save removes."""
+def list_dropped(filters: Any) -> Iterator[str]:
+    """Yield non-empty keys of live filters that the next save removes."""
     if isinstance(filters, Mapping):
         yield from (name for name in sorted(DROPPED) if filters.get(name))
 
 
 def _set_groups(normal: dict[str, Any], groups: list[Any]) -> None:
-    """Set the groups and what they aggregate by: for the whole flag where all agree.
+    """Set the groups and their aggregation: for the whole flag if all groups agree.
 
     The server writes the flag's own aggregation into each group, and derives it from them.
     """
     if INDEX not in normal and not any(INDEX in group for group in groups):
-        normal["groups"] = [_group(group, None) for group in groups]
+        normal["groups"] = [_normalize_group(group, None) for group in groups]
         return
-    whole = normal_form_values.number(normal.get(INDEX))
-    indexes = [normal_form_values.number(group.get(INDEX, whole)) for group in groups]
-    agree = all(one == indexes[0] for one in indexes[1:])
+    whole = normal_form_values.normalize_number(normal.get(INDEX))
+    indexes = [normal_form_values.normalize_number(group.get(INDEX, whole)) for group in groups]
+    agree = all(index == indexes[0] for index in indexes[1:])
     shared = indexes[0] if indexes else whole
     normal[INDEX] = shared if agree else None
     normal["groups"] = [
-        _group(group, None if agree else index)
+        _normalize_group(group, None if agree else index)
         for group, index in zip(groups, indexes, strict=True)
     ]
 
 
-def _group(group: Mapping[str, Any], index: Any) -> dict[str, Any]:
+def _normalize_group(group: Mapping[str, Any], index: Any) -> dict[str, Any]:
     normal = dict(group)
     if not DISPLAY_ONLY.isdisjoint(group):
         _drop(normal, *DISPLAY_ONLY)
@@ -126,12 +132,14 @@ def _group(group: Mapping[str, Any], index: Any) -> dict[str, Any]:
     if "description" in group and group["description"] is None:
         del normal["description"]
     if "rollout_percentage" in group:
-        normal["rollout_percentage"] = normal_form_values.number(group["rollout_percentage"])
-    normal["properties"] = [_property(item) for item in group.get("properties") or ()]
+        normal["rollout_percentage"] = normal_form_values.normalize_number(
+            group["rollout_percentage"]
+        )
+    normal["properties"] = [_normalize_property(item) for item in group.get("properties") or ()]
     return normal
 
 
-def _property(item: Mapping[str, Any]) -> dict[str, Any]:
+def _normalize_property(item: Mapping[str, Any]) -> dict[str, Any]:
     normal = dict(item)
     if not DISPLAY_ONLY.isdisjoint(item):
         _drop(normal, *DISPLAY_ONLY)
@@ -141,7 +149,7 @@ def _property(item: Mapping[str, Any]) -> dict[str, Any]:
         if operator in (None, "exact"):
             del normal["operator"]
     if item.get("type") == "cohort" and "value" in item:
-        normal["value"] = normal_form_values.number(item["value"])
+        normal["value"] = normal_form_values.normalize_number(item["value"])
     if "negation" in item and not item["negation"]:
         del normal["negation"]
     if "group_type_index" in item and item["group_type_index"] is None:
@@ -149,23 +157,25 @@ def _property(item: Mapping[str, Any]) -> dict[str, Any]:
     return normal
 
 
-def _multivariate(value: Any) -> Any:
-    """Return the variants; without any the flag is on or off, however that is spelled."""
+def _normalize_multivariate(value: Any) -> Any:
+    """Return the variants; without any, the flag is on or off in any spelling."""
     if not isinstance(value, Mapping):
         return value
     variants = value.get("variants")
     if not variants:
         rest = {name: kept for name, kept in value.items() if name != "variants"}
         return {**rest, "variants": []} if rest else None
-    return {**value, "variants": [_variant(one) for one in variants]}
+    return {**value, "variants": [_normalize_variant(variant) for variant in variants]}
 
 
-def _variant(variant: Mapping[str, Any]) -> dict[str, Any]:
+def _normalize_variant(variant: Mapping[str, Any]) -> dict[str, Any]:
     normal = dict(variant)
     if normal.get("name", "") is None:
         del normal["name"]
     if "rollout_percentage" in normal:
-        normal["rollout_percentage"] = normal_form_values.number(normal["rollout_percentage"])
+        normal["rollout_percentage"] = normal_form_values.normalize_number(
+            normal["rollout_percentage"]
+        )
     return normal
 
 

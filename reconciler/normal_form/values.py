@@ -1,7 +1,7 @@
-"""Normal forms of plain values: the spelling that PostHog keeps, whatever was sent. Pure.
+"""Normalize plain values to the spelling that PostHog keeps, whatever was sent. Pure.
 
-Both sides of a comparison go through here, and what is sent as well, so a difference that the
-server would only undo is never planned.
+Both sides of a comparison are normalized, and so is what is sent: a difference that the server
+would only undo is never planned.
 """
 
 import json
@@ -13,9 +13,9 @@ from typing import Any, Final
 from uuid import UUID
 
 _NUMBER: Final = re.compile(r"(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?", re.ASCII)
-_PLAIN_DIGITS: Final = 40  # a number of more digits than that is written with an exponent
-_SMALLEST: Final = -6  # and so is one that begins with more zeros behind the point
-_LONGEST_EXPONENT: Final = 9  # digits; what is longer stays as it is spelled
+_PLAIN_DIGITS: Final = 40  # a number with more digits is written with an exponent
+_SMALLEST: Final = -6  # and so is a number with more zeros after the point
+_LONGEST_EXPONENT: Final = 9  # digits; a longer one keeps its spelling
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")  # half a character cannot be sent as UTF-8
 
 
@@ -25,27 +25,27 @@ class _Number(str):
     __slots__ = ()
 
 
-def text(value: Any) -> Any:
+def trim_text(value: Any) -> Any:
     """Return text without white space at its ends (contract 9.1); anything else as it is."""
     return value.strip() if isinstance(value, str) else value
 
 
-def labels(values: Iterable[Any]) -> list[Any]:
-    """Return tags trimmed, in lower case, sorted, each once, none blank (contract 9.1)."""
-    unique = {one.strip().lower() if isinstance(one, str) else one for one in values}
+def normalize_labels(values: Iterable[Any]) -> list[Any]:
+    """Return tags trimmed, in lower case, sorted, each once, without blanks (contract 9.1)."""
+    unique = {value.strip().lower() if isinstance(value, str) else value for value in values}
     unique.discard("")
     try:
         return sorted(unique)
     except TypeError:  # of several types
-        return sorted(unique, key=lambda one: (str(type(one)), one))
+        return sorted(unique, key=lambda value: (str(type(value)), value))
 
 
-def number(value: Any) -> Any:
+def normalize_number(value: Any) -> Any:
     """Return a whole number without a fraction: 10.0 is 10."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def uuid(value: Any) -> Any:
+def normalize_uuid(value: Any) -> Any:
     """Return a uuid in its usual spelling; anything else as it is."""
     try:
         return str(UUID(value)) if isinstance(value, str) else value
@@ -53,58 +53,62 @@ def uuid(value: Any) -> Any:
         return value
 
 
-def json_text(value: Any) -> str:
+def normalize_json(value: Any) -> str:
     """Return a payload as normal JSON text (contract 9.2); text that is not JSON as it is.
 
     Spaces, the order of keys, escapes, repeated keys and the spelling of numbers mean nothing.
     Letters stay letters.
     """
-    return _respelled(value) if isinstance(value, str) else _written(value)
+    return _respell_json(value) if isinstance(value, str) else _write_json(value)
 
 
 @lru_cache(maxsize=4096)  # flags of many environments share their payloads
-def _respelled(value: str) -> str:
+def _respell_json(value: str) -> str:
     try:
-        return _written(json.loads(value, parse_int=_number_text, parse_float=_number_text))
+        return _write_json(
+            json.loads(value, parse_int=_normalize_literal, parse_float=_normalize_literal)
+        )
     except (ValueError, RecursionError):
         return value
 
 
-def _written(value: Any) -> str:  # noqa: PLR0911  one line a type
+def _write_json(value: Any) -> str:  # noqa: PLR0911  one line a type
     match value:
         case _Number():
             return str(value)
         case str():
             quoted = json.dumps(value, ensure_ascii=False)
-            return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
+            return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)
         case None | bool():
             return json.dumps(value)
         case int():
-            return _number_text(str(value))
+            return _normalize_literal(str(value))
         case float():
-            return _number_text(repr(value)) if math.isfinite(value) else json.dumps(value)
+            return _normalize_literal(repr(value)) if math.isfinite(value) else json.dumps(value)
         case Mapping():
-            items = (f"{_written(str(name))}: {_written(value[name])}" for name in sorted(value))
+            items = (
+                f"{_write_json(str(name))}: {_write_json(value[name])}" for name in sorted(value)
+            )
             return "{" + ", ".join(items) + "}"
         case _:
-            return "[" + ", ".join(map(_written, value)) + "]"
+            return "[" + ", ".join(map(_write_json, value)) + "]"
 
 
-def _number_text(literal: str) -> _Number:
+def _normalize_literal(literal: str) -> _Number:
     """Return a JSON number by its exact value: `1`, `1.0` and `10e-1` are `1`."""
-    found = _NUMBER.fullmatch(literal)
-    sign, whole, fraction, exponent = found.groups("") if found is not None else ("",) * 4
-    if found is None or len(exponent) > _LONGEST_EXPONENT:
+    match = _NUMBER.fullmatch(literal)
+    sign, whole, fraction, exponent = match.groups("") if match is not None else ("",) * 4
+    if match is None or len(exponent) > _LONGEST_EXPONENT:
         return _Number(literal)
     digits = (whole + fraction).lstrip("0")
     point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len(digits))
     digits = digits.rstrip("0")
     if not digits:
         return _Number("0")
-    return _Number(sign + _placed(digits, point))
+    return _Number(sign + _place_point(digits, point))
 
 
-def _placed(digits: str, point: int) -> str:
+def _place_point(digits: str, point: int) -> str:
     """Return `0.DIGITS` times ten to the power of `point`, as short as it is exact."""
     if len(digits) <= point <= max(len(digits), _PLAIN_DIGITS):
         return digits.ljust(point, "0")

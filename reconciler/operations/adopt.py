@@ -54,7 +54,7 @@ def adopt(found: DriftResult, given: DriftInputs) -> Adopted:
             reason = f"{', '.join(sorted(paths))}: git and PostHog have both changed it"
             adopted.doubts.append(SkippedEdit(address, reason, "apply it, or edit it by hand"))
     free = (one for one in found.report.writes if one.hold is None)
-    left = (filters.without(one, both[one.address]) for one in free)
+    left = (filters.leave_out_fields(one, both[one.address]) for one in free)
     drifted = [one for one in left if one.action is not Action.NONE]
     edits = list(_edit_documents(found, given, drifted, adopted.doubts))
     while True:
@@ -161,7 +161,7 @@ def _remove_document(
         return SkippedEdit(
             address, f"{scope} is not live, or this key cannot see it", "look at that first"
         )
-    told = change.attribution is not None and change.attribution.deed is LogAction.DELETED
+    told = change.attribution is not None and change.attribution.action is LogAction.DELETED
     was = found.applied.resources.get(address) if found.applied is not None else None
     if not told and (was is None or was.lifecycle.absent):
         reason = "it is not live, and nothing says that it ever was: not the log, nor a clean apply"

@@ -153,8 +153,8 @@ def run(
     holds = given.target.holds
     report = replace(
         report,
-        changes=filters.held(report.changes, holds, now, selection.matches_any),
-        findings=(*report.findings, *findings.over(holds, now)),
+        changes=filters.add_holds(report.changes, holds, now, selection.matches_any),
+        findings=(*report.findings, *findings.report_ended_holds(holds, now)),
         requests=replace(report.requests, reads=reader.reads, expected_writes=len(report.writes)),
     )
     return DriftResult(world, planned, report, _expand_applied(world, given.last_apply))
@@ -176,9 +176,9 @@ def _attribute(
     spell = names.speller(world.live)
     replay = ActivityReplay(report.writes, spell)
     gaps = tuple(read_log(reader, world.live, replay, since))
-    requests, blind = activity.applied(reader, world.live, replay.gated())
+    requests, blind = activity.applied(reader, world.live, replay.find_gated_projects())
     evidence = attribution.Evidence(
-        replay.of,
+        replay.histories,
         Approvals(requests, spell),
         past_coverage.PastCoverage(world.live, world.desired).find_cover,
         {gap.organization: gap.what for gap in gaps},
@@ -186,16 +186,16 @@ def _attribute(
         links.link_requests(requests, world.live, report.host),
         query.identities,
     )
-    changes, older, others = attribution.attributed(report.changes, evidence), 0, 0
+    changes, older, others = attribution.attribute_changes(report.changes, evidence), 0, 0
     waiting: tuple[Change, ...] = ()
     if last_apply is not None and last_apply.is_behind:
         changes, waiting = _split(changes, world, last_apply)
     if since is not None:
-        changes, older = filters.since(changes, since)
+        changes, older = filters.drop_older(changes, since)
     if query.only:
-        changes, others = filters.only(changes, query.only)
-    left_out = (*findings.older(older, since), *findings.others(others))
-    reported = (*report.findings, *map(findings.gap, gaps), *left_out)
+        changes, others = filters.keep_classes(changes, query.only)
+    left_out = (*findings.report_older(older, since), *findings.report_others(others))
+    reported = (*report.findings, *map(findings.report_gap, gaps), *left_out)
     return replace(report, changes=changes, findings=reported, not_applied=waiting)
 
 
@@ -211,15 +211,15 @@ def _split(
     )
     note = "an open change request proposes it"
     if last_apply.loaded is not None:
-        note = f"git has moved on since {last_apply.commit[:10]} was applied"
-    git = Attribution(deed=LogAction.UNAPPLIED, note=note)
+        note = f"git has =change= on since {last_apply.commit[:10]} was applied"
+    git = Attribution(action=LogAction.UNAPPLIED, note=note)
     drifted, waiting = [], []
     for change in changes:
         may_wait = last_apply.loaded is not None or change.gate.verdict is Verdict.PENDING
         paths = set(unapplied.paths(change)) if may_wait else set()
-        rest = filters.without(change, paths)
+        rest = filters.leave_out_fields(change, paths)
         if paths:
-            waiting.append(filters.alone(change, paths, git))
+            waiting.append(filters.keep_fields(change, paths, git))
         if not paths or rest.action is not Action.NONE:
             drifted.append(rest)
     return tuple(drifted), tuple(waiting)
@@ -255,7 +255,7 @@ def read_log(
     With a window first what is in it, then what is before: else old would look like unknown.
     """
     logs: dict[str, activity.Log] = {}
-    for search in replay.asked():
+    for search in replay.list_questions():
         slug = search.question.organization
         log = logs.setdefault(slug, activity.Log(reader, live, slug))
         for start, end in ((None, None),) if since is None else ((since, None), (None, since)):

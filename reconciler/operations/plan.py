@@ -38,7 +38,7 @@ from reconciler.plan.saved import snapshot
 from reconciler.plan.selection import PlanOptions
 from reconciler.plan.weakening.partial_apply import StartedCommits
 from reconciler.posthog.client import Reader
-from reconciler.posthog.rate_limit import RateLimit
+from reconciler.posthog.rate_limit import KeyRateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class World:
     base: Declared | None
     live: Live
     reads: int  # GET requests that reading it took
-    rate_limit: RateLimit  # what the server allows for writes
+    rate_limit: KeyRateLimit  # what the server allows for writes
     findings: tuple[Finding, ...] = ()  # why there is no base, though a commit was found
     compared: planner.Comparison | None = None  # with `live` as it was before gates were read
     past: tuple[Declared, ...] = ()  # what the files said at the last commits, where it matters
@@ -274,7 +274,7 @@ def estimate_requests(world: World, writes: int) -> Requests:
 
     Reads between the writes come on top.
     """
-    return Requests(world.reads, writes, world.rate_limit.seconds(writes))
+    return Requests(world.reads, writes, world.rate_limit.estimate_seconds(writes))
 
 
 def check_self_approval(world: World, created_at: str) -> self_approval.SelfApprovalCheck:

@@ -315,13 +315,13 @@ def _find_authors(
     looked = [_make_drift(one) for one in moved if one.fields or one.there is None]
     if not looked:
         return
-    trails = ActivityReplay(looked, live_names.speller(live))
-    for _gap in drift.read_log(reader, live, trails, None):
+    replay = ActivityReplay(looked, live_names.speller(live))
+    for _gap in drift.read_log(reader, live, replay, None):
         pass  # a log that is closed names nobody, and changes nothing
-    for address, trail in trails.of.items():
-        for path, step in trail.found.items():
-            if step.entry.person is not None and step.fits:
-                yield (address, path), f"{step.entry.person} at {step.entry.written}"
+    for address, history in replay.histories.items():
+        for path, event in history.events.items():
+            if event.entry.person is not None and event.fits:
+                yield (address, path), f"{event.entry.person} at {event.entry.written}"
 
 
 def _make_drift(one: compare.ChangedObject) -> Change:

@@ -142,7 +142,7 @@ class SelfApprovalCheck:
         try:
             path = KINDS["Member"].path(KINDS["Member"].collection, {"organization": ids[0]})
             for payload in reader.list(path).items:
-                user = response_shapes.need(path, payload, response_shapes.MEMBER)["user"]
+                user = response_shapes.require_shape(path, payload, response_shapes.MEMBER)["user"]
                 person = Person(user["id"], user["uuid"], user["email"])
                 self._met[organization][person.email.lower()] = person
         except AuthenticationError:
@@ -161,7 +161,7 @@ class SelfApprovalCheck:
         ):
             moment = None  # such a date would leave every request out
         try:
-            pages = change_requests.pages(reader, project, state=("applied",))
+            pages = change_requests.iterate_pages(reader, project, state=("applied",))
             for page in islice(pages, _PAGES if self._base is not None else _FIRST):
                 for payload in page:
                     filed = self._local(payload.get("created_at"))

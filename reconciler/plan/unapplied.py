@@ -66,7 +66,7 @@ class Unapplied:
         for field in change.fields:
             attribution = field.attribution
             created_by_apply = (
-                is_begun and attribution is not None and attribution.deed is LogAction.CREATED
+                is_begun and attribution is not None and attribution.action is LogAction.CREATED
             )  # by apply itself
             if causes.get(field.path) is Cause.INTENT and (
                 created_by_apply or not self._is_touched(change, attribution, field.desired)
@@ -82,7 +82,7 @@ class Unapplied:
         if attribution is None or (at := instant(attribution.at)) is None:
             return False
         if attribution.client == OWN_CLIENT and (
-            attribution.moved is None or attribution.moved[0] != desired
+            attribution.change is None or attribution.change[0] != desired
         ):
             return False
         since = self._since(change)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from reconciler.kinds import KINDS, fold
+from reconciler.kinds import KINDS, fold_name
 from reconciler.model import (
     Address,
     Change,
@@ -26,12 +26,12 @@ _PRUNED: Final = Finding(
 
 def list_unmanaged(desired: Declared, base: Declared | None, live: Live) -> Iterator[Address]:
     """Yield live resources of declared kinds and scopes that no file declares, sorted."""
-    known = {fold(address) for address in desired.resources}
-    known |= {fold(address) for address in base.resources} if base else set()
-    known |= {fold(old) for old in three_way.list_old_addresses(desired)}
+    known = {fold_name(address) for address in desired.resources}
+    known |= {fold_name(address) for address in base.resources} if base else set()
+    known |= {fold_name(old) for old in three_way.list_old_addresses(desired)}
     declared_in = {(a.kind, a.parts[:-1]) for a in desired.resources if a.kind != "Organization"}
     for address in sorted(live.resources):
-        if (address.kind, address.parts[:-1]) in declared_in and fold(address) not in known:
+        if (address.kind, address.parts[:-1]) in declared_in and fold_name(address) not in known:
             yield address
 
 

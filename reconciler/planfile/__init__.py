@@ -1,1 +1,1 @@
-"""Plans and their results as JSON documents."""
+"""Write and read plans and their results as JSON documents."""

@@ -1,7 +1,7 @@
-"""Plan ⇄ document: what schemas/plan.schema.json describes. Plain values for other documents, too.
+"""Convert plans to the documents of schemas/plan.schema.json, and back.
 
-Pure. The document holds all that a renderer shows, because `show` has nothing else. Nothing that
-looks like a key leaves through it.
+Pure. The document holds everything that a renderer shows, because `show` has nothing else. What
+looks like a key is masked.
 """
 
 import json
@@ -35,32 +35,36 @@ from reconciler.model import (
 )
 from reconciler.planfile import digest as planfile_digest
 from reconciler.planfile import drift
-from reconciler.planfile.digest import as_text
-from reconciler.planfile.reader import Node, redact, refused
-from reconciler.planfile.version_1 import from_version_1
+from reconciler.planfile.digest import format_document
+from reconciler.planfile.reader import Node, build_error, redact
+from reconciler.planfile.version_1 import upgrade_from_version_1
 
 FORMAT_VERSION: Final = 2
 OLDEST_VERSION: Final = 1  # that can still be read
-PASSES: Final = frozenset({Verdict.NONE, Verdict.BYPASS})  # nothing holds the write back
+PASSES: Final = frozenset({Verdict.NONE, Verdict.BYPASS})  # the write does not wait
 
-_DEEPEST: Final = 100  # a value nested more deeply is nobody's configuration
+_DEEPEST: Final = 100  # no configuration is nested more deeply
 _SIDES: Final = ("base", "live", "desired")
 
 
 @dataclass(frozen=True, slots=True)
 class Saved(Plan):
-    """A plan that came from a document, in which rows without a change are only counted."""
+    """Hold a plan from a document, in which rows without a change are only counted."""
 
     unchanged: int = 0
     tool_version: str = ""  # of the program that made it
-    digest: str = ""  # over everything in the document but its time
+    digest: str = ""  # of everything in the document except its time
 
 
-def summary(plan: Plan) -> dict[str, int]:
-    """How many resources are concerned by what; every renderer counts with this."""
+def summarize(plan: Plan) -> dict[str, int]:
+    """Count the resources by action, gate and cause; every renderer uses these numbers."""
     actions = Counter(change.action for change in plan.changes)
     counted = plan.unchanged if isinstance(plan, Saved) else 0
-    causes = Counter(c for change in plan.writes for c in {one.cause for one in change.fields})
+    causes = Counter(
+        cause
+        for change in plan.writes
+        for cause in {field_change.cause for field_change in change.fields}
+    )
     return {
         "create": actions[Action.CREATE],
         "update": actions[Action.UPDATE],
@@ -73,10 +77,10 @@ def summary(plan: Plan) -> dict[str, int]:
     }
 
 
-def encode(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any]:
-    """The plan as a document of schemas/plan.schema.json. Rows without a change are left out."""
+def encode_plan(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any]:
+    """Return the plan as a document. Rows without a change are left out."""
     based = plan.base_ref is not None or plan.base_commit is not None
-    document: dict[str, Any] = plain(
+    document: dict[str, Any] = make_plain(
         {
             "format_version": FORMAT_VERSION,
             "tool_version": tool_version or getattr(plan, "tool_version", __version__),
@@ -84,9 +88,9 @@ def encode(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any]:
             "target": {"name": plan.target, "host": plan.host},
             "base": {"ref": plan.base_ref, "commit": plan.base_commit} if based else None,
             "desired_digest": plan.desired_digest,
-            "summary": summary(plan),
+            "summary": summarize(plan),
             "changes": [
-                _change(change)
+                _encode_change(change)
                 for change in plan.changes
                 if change.action is not Action.NONE or change.warnings
             ],
@@ -94,24 +98,28 @@ def encode(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any]:
             "released": plan.released,
             "findings": plan.findings,
             "requests": plan.requests,
-            "change_requests": [_asked(one) for one in plan.change_requests],
-            **drift.ignored(plan.ignored),
-            **({"not_applied": list(map(_change, plan.not_applied))} if plan.not_applied else {}),
-            **drift.unrelated(plan.unrelated_drift),
-            **planfile_digest.refusal(plan.refusal),
+            "change_requests": [_encode_request(request) for request in plan.change_requests],
+            **drift.encode_ignored(plan.ignored),
+            **(
+                {"not_applied": list(map(_encode_change, plan.not_applied))}
+                if plan.not_applied
+                else {}
+            ),
+            **drift.encode_unrelated(plan.unrelated_drift),
+            **planfile_digest.encode_refusal(plan.refusal),
             "basis": plan.basis,
         }
     )
-    return planfile_digest.sealed(document)
+    return planfile_digest.add_digest(document)
 
 
-def dumps(plan: Plan, *, tool_version: str | None = None) -> str:
-    """The document as text: ASCII, two spaces, the order of the interface."""
-    return as_text(encode(plan, tool_version=tool_version))
+def dump_plan(plan: Plan, *, tool_version: str | None = None) -> str:
+    """Return the document as text: ASCII, two spaces, the order of the interface."""
+    return format_document(encode_plan(plan, tool_version=tool_version))
 
 
-def plain(value: Any) -> Any:  # noqa: PLR0911  one line a type
-    """A copy that JSON can hold, without keys of PostHog's; what is absent becomes null."""
+def make_plain(value: Any) -> Any:  # noqa: PLR0911  one line a type
+    """Return a copy that JSON can hold, with keys of PostHog masked; absent becomes null."""
     match value:
         case str():
             return redact(value)
@@ -120,20 +128,20 @@ def plain(value: Any) -> Any:  # noqa: PLR0911  one line a type
         case float():
             return value if math.isfinite(value) else str(value)
         case Mapping():
-            return {redact(str(name)): plain(item) for name, item in value.items()}
+            return {redact(str(name)): make_plain(item) for name, item in value.items()}
         case Address():
             return redact(str(value))
         case list() | tuple():
-            return [plain(item) for item in value]
+            return [make_plain(item) for item in value]
         case _ if value is ABSENT:
             return None
         case _ if is_dataclass(value):
-            return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+            return {field.name: make_plain(getattr(value, field.name)) for field in fields(value)}
         case _:
             return redact(str(value))
 
 
-def _change(change: Change) -> dict[str, Any]:
+def _encode_change(change: Change) -> dict[str, Any]:
     source = change.source
     row: dict[str, Any] = {
         "address": change.address,
@@ -143,8 +151,9 @@ def _change(change: Change) -> dict[str, Any]:
         "live_fingerprint": change.live_fingerprint,
         "source": {"file": source.file, "line": source.line} if source else None,
         "fields": [
-            {name: getattr(one, name) for name in ("path", *_SIDES, "cause")} | drift.told(one)
-            for one in change.fields
+            {name: getattr(field_change, name) for name in ("path", *_SIDES, "cause")}
+            | drift.encode_attribution(field_change)
+            for field_change in change.fields
         ],
         "gate": change.gate,
         "depends_on": change.depends_on,
@@ -154,98 +163,106 @@ def _change(change: Change) -> dict[str, Any]:
         row["late"] = change.late
     if change.url is not None:
         row["url"] = change.url
-    row |= drift.told(change) | drift.held(change.hold)
+    row |= drift.encode_attribution(change) | drift.encode_hold(change.hold)
     nulls = {
-        side: [number for number, one in enumerate(change.fields) if getattr(one, side) is None]
+        side: [
+            number
+            for number, field_change in enumerate(change.fields)
+            if getattr(field_change, side) is None
+        ]
         for side in _SIDES
     }
-    row |= drift.lists(change)
-    if any(nulls.values()):  # a written null: in the document what is absent looks the same
+    row |= drift.encode_lists(change)
+    if any(nulls.values()):  # a written null: an absent value is null in the document, too
         row["nulls"] = nulls
     return row
 
 
-def _asked(request: ChangeRequest) -> dict[str, Any]:
-    """A change request without what the server keeps to apply it."""
+def _encode_request(request: ChangeRequest) -> dict[str, Any]:
+    """Return the row of a change request, without what the server keeps to apply it."""
     hidden = {"payload", "requester_id"}
     return {
-        one.name: getattr(request, one.name) for one in fields(request) if one.name not in hidden
+        field.name: getattr(request, field.name)
+        for field in fields(request)
+        if field.name not in hidden
     }
 
 
-def loads(text: str) -> Saved:
-    """The plan in the text of a saved document; ConfigError if it is none.
+def load_plan(text: str) -> Saved:
+    """Read the plan in the text of a saved document; raise ConfigError if it is not a plan.
 
-    Raises GuardrailError if it is not to the letter what was written.
+    Raises GuardrailError if the text differs from what was written.
     """
     try:
-        document = json.loads(text.removeprefix("\ufeff"), parse_constant=_no_constant)
+        document = json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise refused(f"it is no JSON: {error}") from error
-    _check(document)
-    if (problem := planfile_digest.broken(document, text)) is not None:
+        raise build_error(f"it is not JSON: {error}") from error
+    _check_document(document)
+    if (problem := planfile_digest.find_damage(document, text)) is not None:
         raise problem
-    return _plan(_current(document))
+    return _read_plan(_upgrade(document))
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON value")
 
 
-def decode(document: Any) -> Saved:
-    """The plan that a document holds; ConfigError if it is none. Its seals are not looked at.
+def decode_plan(document: Any) -> Saved:
+    """Read the plan in a document; raise ConfigError if it is not a plan. Ignores the digest.
 
-    Desired resources are not part of it. Everything a renderer shows comes back as it was.
+    Desired resources are not part of it. Everything that a renderer shows is restored.
     """
-    _check(document)
-    return _plan(_current(document))
+    _check_document(document)
+    return _read_plan(_upgrade(document))
 
 
-def _current(document: dict[str, Any]) -> Node:
+def _upgrade(document: dict[str, Any]) -> Node:
     """Return the document in the format of this program; an older one is converted."""
     is_old = document["format_version"] < FORMAT_VERSION
-    return Node(from_version_1(document) if is_old else document, "")
+    return Node(upgrade_from_version_1(document) if is_old else document, "")
 
 
-def _check(document: Any) -> None:
-    """Whether it may be asked at all: flat enough, and of a format that this program knows."""
+def _check_document(document: Any) -> None:
+    """Check that the document is flat enough, and has a format that this program knows."""
     level = [document] if isinstance(document, dict | list) else []
     for _ in range(_DEEPEST):
-        inside = (one.values() if isinstance(one, dict) else one for one in level)
+        inside = (
+            container.values() if isinstance(container, dict) else container for container in level
+        )
         level = [item for items in inside for item in items if isinstance(item, dict | list)]
     if level:
-        raise refused("it is nested too deeply")
+        raise build_error("it is nested too deeply")
     version = Node(document, "")["format_version"].count()
     if not OLDEST_VERSION <= version <= FORMAT_VERSION:
-        raise refused(
+        raise build_error(
             f"its format_version is {version}, and this program reads "
             f"{OLDEST_VERSION} to {FORMAT_VERSION}",
-            "show it with the version of reconciler that made it, or make the plan again",
+            "show it with the version of reconciler that wrote it, or run plan again",
         )
 
 
-def _plan(node: Node) -> Saved:
+def _read_plan(node: Node) -> Saved:
     base, none = node["base"], node["summary"]["none"].count()
     changes = node["changes"].each(_read_change)
-    for address, times in Counter(one.address for one in changes).most_common(1):
+    for address, times in Counter(change.address for change in changes).most_common(1):
         if times > 1:
-            raise refused(f"{address} stands in it twice")
+            raise build_error(f"{address} occurs twice")
     return Saved(
         changes=changes,
         target=node["target"]["name"].text(),
         host=node["target"]["host"].text(),
-        created_at=planfile_digest.moment(node["created_at"].text()),
-        base_ref=base.maybe(lambda found: found["ref"].maybe(Node.text)),
-        base_commit=base.maybe(lambda found: found["commit"].maybe(Node.text)),
+        created_at=planfile_digest.strip_check_number(node["created_at"].text()),
+        base_ref=base.maybe(lambda node: node["ref"].maybe(Node.text)),
+        base_commit=base.maybe(lambda node: node["commit"].maybe(Node.text)),
         desired_digest=node["desired_digest"].text(),
         unmanaged=node["unmanaged"].each(Node.address),
         released=node["released"].each(_read_released),
         findings=node["findings"].each(_read_finding),
-        requests=Requests(*(node["requests"][one.name].count() for one in fields(Requests))),
+        requests=Requests(*(node["requests"][change.name].count() for change in fields(Requests))),
         unchanged=max(0, none - sum(change.action is Action.NONE for change in changes)),
         tool_version=node["tool_version"].text(),
         digest=node["digest"].maybe(Node.text) or "",
-        change_requests=node["change_requests"].maybe(lambda n: n.each(_read_asked)) or (),
+        change_requests=node["change_requests"].maybe(lambda rows: rows.each(_read_request)) or (),
         ignored=drift.read_ignored(node),
         not_applied=node["not_applied"].maybe(lambda rows: rows.each(_read_change)) or (),
         unrelated_drift=node["unrelated_drift"].maybe(lambda rows: rows.each(Node.address)) or (),
@@ -268,8 +285,8 @@ def _read_change(node: Node) -> Change:
         late=node["late"].maybe(lambda late: late.each(Node.address)) or (),
         warnings=node["warnings"].each(_read_finding),
         url=node["url"].maybe(Node.text),
-        attribution=drift.read_told(node),
-        hold=drift.read_held(node),
+        attribution=drift.read_attribution(node),
+        hold=drift.read_hold(node),
     )
 
 
@@ -285,8 +302,8 @@ def _read_fields(rows: Node, nulls: Node) -> Iterator[FieldChange]:
         for side in _SIDES:
             if values[side] is None and (number, side) not in written:
                 values[side] = ABSENT
-        cause, told = row["cause"].word(Cause), drift.read_told(row)
-        yield FieldChange(row["path"].text(), cause=cause, attribution=told, **values)
+        cause, attribution = row["cause"].word(Cause), drift.read_attribution(row)
+        yield FieldChange(row["path"].text(), cause=cause, attribution=attribution, **values)
 
 
 def _read_gate(node: Node) -> Gate:
@@ -297,7 +314,9 @@ def _read_gate(node: Node) -> Gate:
         policy=node["policy"].maybe(Node.text),
         condition=node["condition"].maybe(Node.text),
         quorum=node["quorum"].maybe(Node.count),
-        approvers=Approvers(users.each(Node.text), roles.values(lambda one: one.each(Node.text))),
+        approvers=Approvers(
+            users.each(Node.text), roles.values(lambda members: members.each(Node.text))
+        ),
         expires_after=node["expires_after"].maybe(Node.text),
         change_request=node["change_request"].maybe(Node.text),
         note=node["note"].maybe(Node.text) or "",
@@ -308,7 +327,7 @@ def _read_gate(node: Node) -> Gate:
     )
 
 
-def _read_asked(node: Node) -> ChangeRequest:
+def _read_request(node: Node) -> ChangeRequest:
     return ChangeRequest(
         id=node["id"].text(),
         action_key=node["action_key"].text(),
@@ -346,7 +365,7 @@ def _read_released(node: Node) -> Released:
 
 
 def read_findings(rows: Any) -> tuple[Finding, ...]:
-    """Findings as they stand in a document; raises ConfigError."""
+    """Read the findings of a document; raise ConfigError."""
     return Node(rows, "findings").each(_read_finding)
 
 

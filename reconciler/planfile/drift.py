@@ -1,7 +1,6 @@
-"""Parts of the document of a plan: who moved a field, what is held, ignored, or moved in a list.
+"""Write and read parts of a plan document: attribution, holds, ignored fields, list changes.
 
-`attribution` has the keys that schemas/plan.schema.json promises and no others; what else is known
-stands beside it, under `evidence`.
+`attribution` has only the keys of schemas/plan.schema.json; other facts are in `evidence`.
 """
 
 from collections.abc import Iterable
@@ -26,57 +25,61 @@ from reconciler.planfile.reader import Node
 Row = dict[str, Any]
 
 
-def told(one: FieldChange | Change) -> Row:
-    """The rows about who moved a field or an object; none where nobody asked."""
+def encode_attribution(change: FieldChange | Change) -> Row:
+    """Return the rows about who changed a field or an object; none without attribution."""
     row: Row = {}
-    if (found := one.attribution) is not None:
+    if (attribution := change.attribution) is not None:
         row["attribution"] = {
-            "person": found.person,
-            "at": found.at,
-            "client": found.client,
-            "impersonated": found.impersonated,
-            "class": found.way,
-            "change_request": found.change_request,
+            "person": attribution.person,
+            "at": attribution.at,
+            "client": attribution.client,
+            "impersonated": attribution.impersonated,
+            "class": attribution.approval_class,
+            "change_request": attribution.change_request,
         }
         row["evidence"] = {
-            "action": found.deed,
-            "change": _moved(found.moved),
-            "policy": found.policy,
-            "url": found.url,
-            "note": found.note,
+            "action": attribution.action,
+            "change": _encode_values(attribution.change),
+            "policy": attribution.policy,
+            "url": attribution.url,
+            "note": attribution.note,
         }
     return row
 
 
-def _moved(moved: tuple[Any, Any] | None) -> Row | None:
-    """Before and after; a side that was not there is left out."""
-    if moved is None:
+def _encode_values(values: tuple[Any, Any] | None) -> Row | None:
+    """Return before and after; a missing side is left out."""
+    if values is None:
         return None
-    sides = zip(("before", "after"), moved, strict=True)
+    sides = zip(("before", "after"), values, strict=True)
     return {name: value for name, value in sides if value is not ABSENT}
 
 
-def lists(change: Change) -> Row:
+def encode_lists(change: Change) -> Row:
     """Return the row about items of lists, matched by content, without a missing side."""
-    found = [
+    rows = [
         {
-            "path": one.path,
-            "fields": one.fields,
+            "path": list_change.path,
+            "fields": list_change.fields,
             "items": [
                 {"path": item.path}
-                | {s: v for s in ("live", "desired") if (v := getattr(item, s)) is not ABSENT}
+                | {
+                    side: value
+                    for side in ("live", "desired")
+                    if (value := getattr(item, side)) is not ABSENT
+                }
                 | ({"moved_from": item.moved_from} if item.moved_from is not None else {})
-                | {n: v for n in ("down", "up") if (v := getattr(item, n))}
-                for item in one.items
+                | {name: value for name in ("down", "up") if (value := getattr(item, name))}
+                for item in list_change.items
             ],
         }
-        for one in change.lists
+        for list_change in change.lists
     ]
-    return {"lists": found} if found else {}
+    return {"lists": rows} if rows else {}
 
 
 def read_lists(node: Node) -> tuple[ListChange, ...]:
-    """Read that row back."""
+    """Read the row about items of lists."""
 
     def item(row: Node) -> ItemChange:
         path, was = row["path"].text(), row["moved_from"].maybe(Node.count)
@@ -90,8 +93,8 @@ def read_lists(node: Node) -> tuple[ListChange, ...]:
     return node["lists"].maybe(lambda rows: rows.each(one)) or ()
 
 
-def held(hold: Hold | None) -> Row:
-    """The row about a hold, where there is one."""
+def encode_hold(hold: Hold | None) -> Row:
+    """Return the row about a hold, if there is one."""
     if hold is None:
         return {}
     place = hold.source
@@ -106,22 +109,27 @@ def held(hold: Hold | None) -> Row:
     }
 
 
-def ignored(found: Iterable[Ignored]) -> Row:
-    """The rows about what is left alone, where there is anything."""
+def encode_ignored(ignored: Iterable[Ignored]) -> Row:
+    """Return the rows about ignored fields, if there are any."""
     rows = [
-        {"address": one.address, "path": one.path or None, "desired": one.desired, "live": one.live}
-        for one in found
+        {
+            "address": field.address,
+            "path": field.path or None,
+            "desired": field.desired,
+            "live": field.live,
+        }
+        for field in ignored
     ]
     return {"ignored": rows} if rows else {}
 
 
-def unrelated(found: tuple[Address, ...]) -> Row:
-    """Return the row of drift that a pull request has nothing to do with, where there is any."""
-    return {"unrelated_drift": found} if found else {}
+def encode_unrelated(addresses: tuple[Address, ...]) -> Row:
+    """Return the row of drift that a pull request does not concern, if there is any."""
+    return {"unrelated_drift": addresses} if addresses else {}
 
 
-def read_told(node: Node) -> Attribution | None:
-    """Who moved it, as it stands in a row; None where nobody asked."""
+def read_attribution(node: Node) -> Attribution | None:
+    """Read who changed an object or field; None without attribution."""
     about, more = node["attribution"], node["evidence"]
     if about.value is None or more.value is None:
         return None
@@ -130,27 +138,27 @@ def read_told(node: Node) -> Attribution | None:
         at=about["at"].maybe(Node.text),
         client=about["client"].maybe(Node.text),
         impersonated=about["impersonated"].maybe(Node.flag),
-        way=about["class"].word(ApprovalClass),
+        approval_class=about["class"].word(ApprovalClass),
         change_request=about["change_request"].maybe(Node.text),
-        deed=more["action"].word(LogAction),
-        moved=more["change"].maybe(_read_moved),
+        action=more["action"].word(LogAction),
+        change=more["change"].maybe(_read_values),
         policy=more["policy"].maybe(Node.text),
         url=more["url"].maybe(Node.text),
         note=more["note"].text(),
     )
 
 
-def _read_moved(node: Node) -> tuple[Any, Any]:
+def _read_values(node: Node) -> tuple[Any, Any]:
     sides = node.values(lambda side: side.value)
     return sides.get("before", ABSENT), sides.get("after", ABSENT)
 
 
-def read_held(node: Node) -> Hold | None:
-    """The hold of a row."""
-    return node["hold"].maybe(_hold)
+def read_hold(node: Node) -> Hold | None:
+    """Read the hold of a row."""
+    return node["hold"].maybe(_read_hold)
 
 
-def _hold(node: Node) -> Hold:
+def _read_hold(node: Node) -> Hold:
     return Hold(
         address=node["address"].text(),
         until=node["ends"].moment(),
@@ -161,11 +169,11 @@ def _hold(node: Node) -> Hold:
 
 
 def read_ignored(node: Node) -> tuple[Ignored, ...]:
-    """What is left alone, from the whole document."""
-    return node["ignored"].maybe(lambda rows: rows.each(_ignored)) or ()
+    """Read the ignored fields of the whole document."""
+    return node["ignored"].maybe(lambda rows: rows.each(_read_ignored)) or ()
 
 
-def _ignored(node: Node) -> Ignored:
+def _read_ignored(node: Node) -> Ignored:
     path = node["path"].maybe(Node.text) or ""
     sides = {"desired": node["desired"].value, "live": node["live"].value} if path else {}
     return Ignored(node["address"].address(), path, **sides)

@@ -1,8 +1,7 @@
-"""What became of a plan: one row a change, totals that add up, the exit code. Pure.
+"""Report the results of a plan: one row per change, totals that add up, the exit code. Pure.
 
-`summary` counts by the words of `Result`. `account` is finer, and each resource
-stands in it once: planned = done + unchanged + waiting + skipped + failed + unknown +
-not started + refused, always.
+`summary` counts by `Result`. `account` is finer and counts each resource once: planned = done +
+unchanged + waiting + skipped + failed + unknown + not started + refused, always.
 """
 
 from collections import Counter
@@ -32,37 +31,45 @@ _TOLD: Final = frozenset({"approved-by-author", "author-unknown"})  # beside err
 _OPEN: Final = (Detail.UNKNOWN, Detail.NOT_STARTED)  # counted apart from their result
 
 
-def settled(ended: Iterable[Outcome], plan: Plan) -> tuple[Outcome, ...]:
-    """One outcome a write, in the order of the plan; of what never began, that it did not."""
-    found = {outcome.address: outcome for outcome in ended}
-    never = Problem("not started", "the run ended before", "not sent", "run apply again")
-    for one in plan.writes:
-        skipped = Outcome(
-            one.address, one.action, Result.SKIPPED, problem=never, detail=Detail.NOT_STARTED
-        )
-        found.setdefault(one.address, skipped)
-    ordered = [found.pop(change.address) for change in plan.changes if change.address in found]
-    return (*ordered, *found.values())
-
-
-def foretold(plan: Plan, *, guarded: Collection[str]) -> tuple[Outcome, ...]:
-    """Return how those changes end that will not be sent: the plan itself says why.
-
-    `guarded`: codes of findings that refuse, instead of fail.
-    """
-    named = stopped(plan)
-    found = []
+def complete_outcomes(ended: Iterable[Outcome], plan: Plan) -> tuple[Outcome, ...]:
+    """Return one outcome per write, in the order of the plan, also for writes that never began."""
+    outcomes = {outcome.address: outcome for outcome in ended}
+    problem = Problem("not started", "the run ended before", "not sent", "run apply again")
     for change in plan.writes:
-        if (finding := named.get(change.address)) is not None:
-            found.append(by_finding(change, finding, guarded=guarded))
+        skipped = Outcome(
+            change.address,
+            change.action,
+            Result.SKIPPED,
+            problem=problem,
+            detail=Detail.NOT_STARTED,
+        )
+        outcomes.setdefault(change.address, skipped)
+    ordered = [
+        outcomes.pop(change.address) for change in plan.changes if change.address in outcomes
+    ]
+    return (*ordered, *outcomes.values())
+
+
+def predict_outcomes(plan: Plan, *, guarded: Collection[str]) -> tuple[Outcome, ...]:
+    """Return the outcomes of changes that will not be sent, for reasons in the plan itself.
+
+    `guarded`: codes of findings that refuse rather than fail.
+    """
+    stopped = find_stopped(plan)
+    outcomes = []
+    for change in plan.writes:
+        if (finding := stopped.get(change.address)) is not None:
+            outcomes.append(end_by_finding(change, finding, guarded=guarded))
         elif change.gate.verdict is Verdict.REJECTED:
             row = Outcome(change.address, change.action, Result.REFUSED, id=change.live_id)
             request = change.gate.change_request
-            found.append(replace(row, problem=rejected(change), change_request=request))
-    return tuple(found)
+            outcomes.append(
+                replace(row, problem=describe_rejection(change), change_request=request)
+            )
+    return tuple(outcomes)
 
 
-def stopped(plan: Plan) -> dict[Address, Finding]:
+def find_stopped(plan: Plan) -> dict[Address, Finding]:
     """Return the error that keeps each resource from being written."""
     return {
         finding.address: finding
@@ -71,60 +78,60 @@ def stopped(plan: Plan) -> dict[Address, Finding]:
     }
 
 
-def by_finding(change: Change, finding: Finding, *, guarded: Collection[str]) -> Outcome:
+def end_by_finding(change: Change, finding: Finding, *, guarded: Collection[str]) -> Outcome:
     """Return the outcome of a change that a finding keeps from being sent."""
     trouble = Problem(finding.message, finding.why, "not sent", finding.fix)
     result = Result.REFUSED if finding.code in guarded else Result.FAILED
     return Outcome(change.address, change.action, result, id=change.live_id, problem=trouble)
 
 
-def rejected(change: Change) -> Problem:
-    """Return why a change is not sent whose intent people have turned down before."""
+def describe_rejection(change: Change) -> Problem:
+    """Return why a change is not sent whose intent was rejected before."""
     return Problem(
-        f"{change.address}: the same was proposed before, and not approved",
+        f"{change.address}: the same change was proposed before and not approved",
         change.gate.note or f"change request {change.gate.change_request}",
         "not sent: the same change is not proposed again",
         "change the document and commit it, or agree with those who decide",
     )
 
 
-def totals(rows: Collection[Outcome], plan: Plan) -> dict[str, int]:
+def count_results(rows: Collection[Outcome], plan: Plan) -> dict[str, int]:
     """Count how many resources ended how; what needed no change counts as `unchanged`.
 
     `partly_written` counts those of them that are live in part: it stands beside the others.
     """
     changed = Counter(row.result for row in rows if row.action is not Action.NONE)
-    changed[Result.UNCHANGED] += codec.summary(plan)["none"]
+    changed[Result.UNCHANGED] += codec.summarize(plan)["none"]
     partly = sum(bool(row.written) for row in rows)
     return {**{result: changed[result] for result in Result}, "partly_written": partly}
 
 
-def account(rows: Iterable[Outcome], plan: Plan) -> dict[str, int]:
-    """Each planned resource once: what is unknown and what did not start stand by themselves."""
+def count_account(rows: Iterable[Outcome], plan: Plan) -> dict[str, int]:
+    """Count each planned resource once; unknown and not started are counted separately."""
     counted: Counter[str] = Counter()
     for row in rows:
         if row.action is not Action.NONE:
             counted[row.detail if row.detail in _OPEN else row.result] += 1
-    counted[Result.UNCHANGED] += codec.summary(plan)["none"]
+    counted[Result.UNCHANGED] += codec.summarize(plan)["none"]
     words = (*Result, *_OPEN)
     return {"planned": counted.total(), **{str(word): counted[word] for word in words}}
 
 
-def incidents(rows: Iterable[Outcome]) -> tuple[Outcome, ...]:
-    """What was written at once although people should have been asked."""
+def find_incidents(rows: Iterable[Outcome]) -> tuple[Outcome, ...]:
+    """Return the changes that were written at once although approval was forecast."""
     return tuple(row for row in rows if row.detail is Detail.GATE_MISSED)
 
 
-def exit_code(rows: Collection[Outcome], plan: Plan, *, guarded: Collection[str]) -> int:
-    """A function of the report, worst first (docs/exit-codes.md).
+def choose_exit_code(rows: Collection[Outcome], plan: Plan, *, guarded: Collection[str]) -> int:
+    """Return the exit code of the rows, the worst result first (docs/exit-codes.md).
 
-    `guarded`: codes of findings that refuse, instead of fail.
+    `guarded`: codes of findings that refuse rather than fail.
     """
     results = {row.result for row in rows}
     open_ended = any(row.detail in _OPEN for row in rows)
     broken = any(finding.code not in guarded for finding in plan.errors)
     code = 0
-    if incidents(rows) or Result.FAILED in results or open_ended or broken:
+    if find_incidents(rows) or Result.FAILED in results or open_ended or broken:
         code = FAILED
     elif Result.REFUSED in results:
         code = REFUSED
@@ -135,24 +142,28 @@ def exit_code(rows: Collection[Outcome], plan: Plan, *, guarded: Collection[str]
     return code
 
 
-def document(ended: Iterable[Outcome], plan: Plan) -> dict[str, Any]:
-    """What became of a plan, as the document of `apply --format json`."""
-    rows = settled(ended, plan)
-    found: dict[str, Any] = codec.plain(
+def encode_outcomes(ended: Iterable[Outcome], plan: Plan) -> dict[str, Any]:
+    """Return the results of a plan as the document of `apply --format json`."""
+    rows = complete_outcomes(ended, plan)
+    document: dict[str, Any] = codec.make_plain(
         {
-            "summary": totals(rows, plan),
-            "account": account(rows, plan),
-            "results": [_row(row) for row in rows],
+            "summary": count_results(rows, plan),
+            "account": count_account(rows, plan),
+            "results": [_encode_outcome(row) for row in rows],
         }
     )
-    told = [one for one in plan.findings if one in plan.errors or one.code in _TOLD]
-    if told:
-        found["findings"] = codec.plain(told)  # why the code is 1, and who approved their own
-    return found
+    findings = [
+        finding for finding in plan.findings if finding in plan.errors or finding.code in _TOLD
+    ]
+    if findings:
+        document["findings"] = codec.make_plain(
+            findings
+        )  # why the code is 1, and who approved their own
+    return document
 
 
-def _row(row: Outcome) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+def _encode_outcome(row: Outcome) -> dict[str, Any]:
+    document: dict[str, Any] = {
         "address": row.address,
         "action": row.action,
         "outcome": row.result,
@@ -162,16 +173,16 @@ def _row(row: Outcome) -> dict[str, Any]:
         "error": row.problem,
     }
     if row.detail is not None:
-        shown["detail"] = row.detail
+        document["detail"] = row.detail
     if row.written:
-        shown["written"] = row.written
+        document["written"] = row.written
     if row.note:
-        shown["note"] = row.note
+        document["note"] = row.note
     if row.awaits is not None:
-        shown["waits_for"] = row.awaits
-    return shown
+        document["waits_for"] = row.awaits
+    return document
 
 
-def dumps(ended: Iterable[Outcome], plan: Plan) -> str:
-    """The document of an apply as text."""
-    return digest.as_text(document(ended, plan))
+def dump_outcomes(ended: Iterable[Outcome], plan: Plan) -> str:
+    """Return the document of an apply as text."""
+    return digest.format_document(encode_outcomes(ended, plan))

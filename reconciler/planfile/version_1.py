@@ -17,41 +17,44 @@ _BYPASSED: Final = re.compile(r"\((ApprovalPolicy/[^()]*): bypassed\)")
 _EVIDENCE: Final = {"deed": "action", "moved": "change"}
 
 
-def from_version_1(document: Mapping[str, Any]) -> dict[str, Any]:
+def upgrade_from_version_1(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a plan document of version 1 in the form of version 2.
 
     A note that is not recognized leaves its field empty. That is safe: `show` prints the note, and
     an apply forecasts every gate again and refuses what fewer people would have to approve.
     """
-    found = {"unrelated_drift" if n == "elsewhere" else n: v for n, v in document.items()}
+    converted = {
+        "unrelated_drift" if name == "elsewhere" else name: value
+        for name, value in document.items()
+    }
     for rows in ("changes", "not_applied"):
-        if isinstance(found.get(rows), list):
-            found[rows] = [_change_from_version_1(row) for row in found[rows]]
-    return found
+        if isinstance(converted.get(rows), list):
+            converted[rows] = [_upgrade_change(row) for row in converted[rows]]
+    return converted
 
 
-def _change_from_version_1(row: Any) -> Any:
+def _upgrade_change(row: Any) -> Any:
     if not isinstance(row, Mapping):
         return row
-    found = {**row, **_evidence_from_version_1(row)}
+    converted = {**row, **_upgrade_evidence(row)}
     if isinstance(fields := row.get("fields"), list):
-        found["fields"] = [
-            {**field, **_evidence_from_version_1(field)} if isinstance(field, Mapping) else field
+        converted["fields"] = [
+            {**field, **_upgrade_evidence(field)} if isinstance(field, Mapping) else field
             for field in fields
         ]
     if isinstance(gate := row.get("gate"), Mapping):
-        found["gate"] = {**gate, **_gate_from_version_1(gate)}
-    return found
+        converted["gate"] = {**gate, **_upgrade_gate(gate)}
+    return converted
 
 
-def _evidence_from_version_1(row: Mapping[str, Any]) -> dict[str, Any]:
+def _upgrade_evidence(row: Mapping[str, Any]) -> dict[str, Any]:
     evidence = row.get("evidence")
     if not isinstance(evidence, Mapping):
         return {}
     return {"evidence": {_EVIDENCE.get(name, name): value for name, value in evidence.items()}}
 
 
-def _gate_from_version_1(gate: Mapping[str, Any]) -> dict[str, Any]:
+def _upgrade_gate(gate: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that version 1 does not have."""
     verdict, note = gate.get("verdict"), str(gate.get("note") or "")
     plan: str | None = None

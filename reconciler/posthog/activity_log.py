@@ -1,4 +1,4 @@
-"""The activity log (contract 11): who changed what, when, through which client."""
+"""Read the activity log (contract 11): who changed what, when, through which client."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ PAGE_SIZE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The filters of contract 11.1, by their own names; different ones are ANDed.
+    """Hold the filters of contract 11.1, by their own names; different ones are ANDed.
 
     Dates are ISO 8601 and inclusive; `users` are uuids; `detail_filters` maps a path to
     `{"operation": "exact" | "contains" | "in", "value": …}`. Without `page` the log is paged by
@@ -39,9 +39,9 @@ class Query:
     page: int | None = None
     page_size: int = PAGE_SIZE
 
-    def params(self) -> dict[str, str]:
-        """As query parameters: lists and mappings as JSON text, what is not set left out."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
+    def build_params(self) -> dict[str, str]:
+        """Return query parameters: lists and mappings as JSON text, unset filters left out."""
+        values = {filter_.name: getattr(self, filter_.name) for filter_ in fields(self)}
         return {
             name: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
             for name, value in values.items()
@@ -52,38 +52,40 @@ class Query:
 EVERYTHING: Final = Query()
 
 
-def entries(
+def iterate_entries(
     reader: Reader,
     organization_id: str,
     query: Query = EVERYTHING,
     *,
     project_id: str | None = None,
 ) -> Iterator[Payload]:
-    """The entries, newest first, each once, page after page as they are asked for.
+    """Yield the entries, newest first, each once; pages are read as they are needed.
 
     Args:
-        reader: asks.
+        reader: the connection.
         organization_id: uuid; its log is open to admins and owners.
         query: filters.
-        project_id: reads the project's own log instead, which is open to members.
+        project_id: read the project's own log instead, which is open to members.
 
     """
-    seen: set[str] = set()
-    path = _path(organization_id, project_id)
-    for page in reader.pages(path, query.params(), counted=False):
+    ids: set[str] = set()
+    path = _build_path(organization_id, project_id)
+    for page in reader.iterate_pages(path, query.build_params(), counted=False):
         for entry in page:
             id_ = str(entry.get("id"))
-            if id_ not in seen:  # a log grows at the front while it is read
-                seen.add(id_)
+            if id_ not in ids:  # a log grows at the front while it is read
+                ids.add(id_)
                 yield entry
 
 
-def available_filters(
+def get_available_filters(
     reader: Reader, organization_id: str, *, project_id: str | None = None
 ) -> Payload:
-    """The values that the filters take here (contract 11.3)."""
-    path = f"{_path(organization_id, project_id)}available_filters/"
-    payload: Payload = response_shapes.need(path, reader.get(path), response_shapes.Plain.OBJECT)
+    """Return the values that the filters accept here (contract 11.3)."""
+    path = f"{_build_path(organization_id, project_id)}available_filters/"
+    payload: Payload = response_shapes.require_shape(
+        path, reader.get(path), response_shapes.Plain.OBJECT
+    )
     return payload
 
 
@@ -91,15 +93,15 @@ def export_server_side(writer: Writer, organization_id: str) -> Any:
     """Call the documented export once (contract 11, 13): 200 with one entry, if it works at all.
 
     Raises PermissionDeniedError (403, keys) or InvalidRequestError (400, sessions) where it does
-    not, which is everywhere in the source that was read.
+    not work, which is the case in every version whose source was read.
     """
-    return writer.send(Request("POST", f"{_path(organization_id, None)}export/", {}))
+    return writer.send(Request("POST", f"{_build_path(organization_id, None)}export/", {}))
 
 
-def _path(organization_id: str, project_id: str | None) -> str:
-    place = (
+def _build_path(organization_id: str, project_id: str | None) -> str:
+    owner = (
         f"organizations/{encode_part(organization_id)}"
         if project_id is None
         else f"projects/{encode_part(project_id)}"
     )
-    return f"/api/{place}/advanced_activity_logs/"
+    return f"/api/{owner}/advanced_activity_logs/"

@@ -1,6 +1,6 @@
-"""Bytes off the wire → JSON values, or ValueError with a reason.
+"""Turn bytes into JSON values, or raise ValueError with a reason.
 
-Believes nothing that two readers may read differently, and never holds more than was allowed.
+Refuses what two parsers may read differently, and never holds more bytes than allowed.
 """
 
 import json
@@ -15,15 +15,18 @@ _CONTAINERS: Final = frozenset({dict, list})  # exact types: that is what json m
 
 
 def parse(raw: bytes) -> Any:
-    """The value of a JSON text in UTF-8.
+    """Return the value of a JSON text in UTF-8.
 
-    Refused besides bad syntax: duplicate keys, NaN and infinities, lone surrogates, endless
-    numbers, and nesting that would exhaust the stack of whoever walks the value.
+    Besides bad syntax, refuse duplicate keys, NaN, infinities, lone surrogates, numbers that
+    overflow, and nesting that would exhaust the stack of code that visits the value.
     """
     try:
         text = raw.decode()
         value = json.loads(
-            text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_unique
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_parse_finite,
+            object_pairs_hook=_build_unique,
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None
@@ -37,26 +40,26 @@ def parse(raw: bytes) -> Any:
     return value
 
 
-def _no_constant(name: str) -> float:
+def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-def _finite(text: str) -> float:
+def _parse_finite(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise ValueError("a number without bounds")
+        raise ValueError("a number that is too large")
     return number
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _build_unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     mapping = dict(pairs)
     if len(mapping) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise ValueError("an object has a key twice")
     return mapping
 
 
 def _check_depth(value: Any) -> None:
-    """Level by level, so that checking cannot exhaust the stack either."""
+    """Check level by level, so that the check cannot exhaust the stack either."""
     level, depth = [value], 0
     while level:
         depth += 1
@@ -78,8 +81,8 @@ def _check_surrogates(value: Any) -> None:
         raise ValueError("half of a character (a lone surrogate)") from None
 
 
-def inflated(pieces: Iterable[bytes], encoding: str, most: int) -> Iterator[bytes]:
-    """The body as it was before compression, never much more than `most` bytes at once.
+def inflate(pieces: Iterable[bytes], encoding: str, most: int) -> Iterator[bytes]:
+    """Yield the decompressed body, never much more than `most` bytes at once.
 
     Done here because httpx inflates a whole piece at a time: 64 kB may become 64 MB.
     """
@@ -87,7 +90,7 @@ def inflated(pieces: Iterable[bytes], encoding: str, most: int) -> Iterator[byte
         yield from pieces
         return
     if encoding not in ("gzip", "x-gzip"):
-        raise ValueError(f"encoded as {encoding}, which was not asked for")
+        raise ValueError(f"encoded as {encoding}, which was not requested")
     decoder, empty = zlib.decompressobj(wbits=31), True
     try:
         for piece in pieces:
@@ -98,6 +101,6 @@ def inflated(pieces: Iterable[bytes], encoding: str, most: int) -> Iterator[byte
     except zlib.error as error:
         raise ValueError(f"its gzip stream is damaged ({error})") from None
     if decoder.unused_data:
-        raise ValueError("something follows the end of its gzip stream")
+        raise ValueError("there is data after the end of its gzip stream")
     if not (decoder.eof or empty):
         raise ValueError("its gzip stream is cut off")

@@ -18,9 +18,9 @@ from reconciler.posthog import pagination
 from reconciler.posthog import rate_limit as posthog_rate_limit
 from reconciler.posthog.credentials import Credentials
 from reconciler.posthog.pagination import PAGE_SIZE, Identity, Listing, Params, identify
-from reconciler.posthog.rate_limit import DEFAULT_RATE_LIMIT, RateLimit
+from reconciler.posthog.rate_limit import DEFAULT_RATE_LIMIT, KeyRateLimit
 from reconciler.posthog.retry import Delivered
-from reconciler.posthog.retry_policy import Limits
+from reconciler.posthog.retry_policy import CallLimits
 
 if TYPE_CHECKING:
     from reconciler.posthog.transport import Transport, WriteTransport
@@ -31,36 +31,36 @@ _AnyTransport = TypeVar("_AnyTransport", bound="Transport")
 
 
 class Reader:
-    """Everything that asks. Thread-safe; a context manager that closes its connections."""
+    """Read from PostHog. Thread-safe; a context manager that closes its connections."""
 
     def __init__(self, transport: "Transport") -> None:
         self._transport = transport
-        self._source = pagination.Source(transport.origin, self._fetch, self._spread)
+        self._source = pagination.PageSource(transport.origin, self._fetch, self._fetch_many)
         self._pool: ThreadPoolExecutor | None = None
         self._pool_lock = Lock()
 
     @property
     def host(self) -> str:
-        """The origin that is read from."""
+        """Return the origin of PostHog."""
         return self._transport.origin
 
     @property
     def reads(self) -> int:
-        """GETs sent so far, retries included."""
+        """Return the number of GETs sent so far, retries included."""
         return self._transport.reads
 
     @property
     def throttled(self) -> int:
-        """How often the server said that the key sends too many requests."""
+        """Return how many responses said that the key sends too many requests."""
         return self._transport.throttled
 
     @property
     def clock_skew_s(self) -> float | None:
-        """The server's clock minus ours at the last answer, to the second; None if unknown."""
+        """Return the server's clock minus ours at the last response; None if unknown."""
         return self._transport.clock_skew_s
 
     def get(self, path: str, params: Params | None = None) -> Any:
-        """The parsed body of one GET."""
+        """Return the parsed body of one GET."""
         return self._transport.get(path, params)
 
     def list(
@@ -70,50 +70,50 @@ class Reader:
         *,
         identity: Identity = identify,
         page_size: int = PAGE_SIZE,
-        take: pagination.Take = pagination.whole,
+        take: pagination.Take = pagination.keep_whole,
     ) -> Listing:
-        """A whole collection, complete and each item once, or IncompleteListingError.
+        """Return a whole collection, each item once, or raise IncompleteListingError.
 
-        Of each item that is kept which `take` makes of it: collections may be large.
+        Each item is kept as `take` returns it, because collections may be large.
         """
         return pagination.read_all(
             self._source, path, params, identity=identity, page_size=page_size, take=take
         )
 
-    def pages(
+    def iterate_pages(
         self, path: str, params: Params | None = None, *, counted: bool
     ) -> Iterator[tuple[Payload, ...]]:
-        """Yield page after page as the server links them. Those of logs are not `counted`."""
-        return pagination.pages(self._source, path, params, counted=counted)
+        """Yield page after page as the server links them. Pages of logs are not `counted`."""
+        return pagination.iterate_pages(self._source, path, params, counted=counted)
 
     def stop(self, grace_s: float = 0.0) -> None:
-        """Send nothing more and wake who waits; what is in flight is finished.
+        """Send nothing more and wake threads that wait; calls in flight are finished.
 
-        For `grace_s` seconds it may still be read what became of a write.
+        For `grace_s` seconds reads are still allowed, to learn the outcome of a write.
         """
         self._transport.stop(grace_s)
 
-    def rest(self, seconds: float) -> bool:
-        """Wait so long by the clock of this connection; False if it was stopped meanwhile."""
-        return self._transport.rest(seconds)
+    def sleep(self, seconds: float) -> bool:
+        """Wait on this connection's clock; return False if it was stopped meanwhile."""
+        return self._transport.sleep(seconds)
 
     def clock(self) -> float:
-        """The monotonic seconds by which this connection waits."""
+        """Return the time of this connection's monotonic clock."""
         return self._transport.clock()
 
-    def closed_for_s(self) -> float:
-        """Seconds until another call makes sense: 0.0 unless too many in a row have failed."""
-        return self._transport.closed_for_s()
+    def circuit_open_for_s(self) -> float:
+        """Return the seconds until another call makes sense: 0.0 unless the circuit is open."""
+        return self._transport.circuit_open_for_s()
 
     @property
     def budget(self) -> tuple[tuple[int, int], ...]:
-        """Requests that are left, and of how many: in the minute, in the hour."""
+        """Return the requests that are left, and of how many: per minute, per hour."""
         return self._transport.budget
 
     @property
-    def rate_limit(self) -> RateLimit:
-        """How much the server allows, as far as this connection goes."""
-        return RateLimit(*(most for _, most in self.budget))
+    def rate_limit(self) -> KeyRateLimit:
+        """Return how much the server allows, as far as this connection goes."""
+        return KeyRateLimit(*(most for _, most in self.budget))
 
     def close(self) -> None:
         """Stop, and close every connection."""
@@ -131,17 +131,17 @@ class Reader:
     def _fetch(self, request: pagination.Request) -> Any:
         return self._transport.get(*request)
 
-    def _spread(
+    def _fetch_many(
         self, function: Callable[[pagination.Request], _T], requests: Iterable[pagination.Request]
     ) -> Iterator[_T]:
         with self._pool_lock:
             if self._pool is None:
-                self._pool = worker_pool.start(PAGE_WORKERS, "page")
+                self._pool = worker_pool.start_pool(PAGE_WORKERS, "page")
         return self._pool.map(function, requests)
 
 
 class Writer(Reader):
-    """A Reader that may also send."""
+    """Read, and send writes."""
 
     def __init__(self, transport: "WriteTransport") -> None:
         super().__init__(transport)
@@ -149,22 +149,25 @@ class Writer(Reader):
 
     @property
     def writes(self) -> int:
-        """Writes sent so far, including what was told to come back later (429)."""
+        """Return the number of writes sent so far, including those refused with 429."""
         return self._writing.writes
 
     def send(self, request: Request) -> Any:
-        """Send one write, once. Its parsed body, or None for an answer without one."""
+        """Send one write, once. Return its parsed body, or None if the response has none."""
         return self.deliver(request).value
 
     def deliver(self, request: Request) -> Delivered:
-        """The same, and how often it was sent: again only where it was surely not carried out."""
+        """Send one write and return its body with the number of sends.
+
+        It is sent again only if it was certainly not carried out.
+        """
         return self._writing.send(request.method, request.path, request.body)
 
 
 class Runtime(TypedDict, total=False):
-    """What a connection takes from the world; each has a default that is the real one."""
+    """Hold what a connection takes from its environment; each default is the real one."""
 
-    limits: Limits
+    limits: CallLimits
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     rng: Random
@@ -175,39 +178,39 @@ class Runtime(TypedDict, total=False):
 def open_reader(
     credentials: Credentials,
     *,
-    rate_limit: RateLimit = DEFAULT_RATE_LIMIT,
-    **surroundings: Unpack[Runtime],
+    rate_limit: KeyRateLimit = DEFAULT_RATE_LIMIT,
+    **runtime: Unpack[Runtime],
 ) -> Reader:
-    """A Reader of one host with one key. Contacts nobody yet."""
+    """Return a Reader of one host with one key, without contacting the host."""
     from reconciler.posthog.transport import Transport  # noqa: PLC0415  httpx, see the top
 
-    return Reader(_connect(Transport, credentials, rate_limit, surroundings))
+    return Reader(_connect(Transport, credentials, rate_limit, runtime))
 
 
 def open_writer(
     credentials: Credentials,
     *,
-    rate_limit: RateLimit = DEFAULT_RATE_LIMIT,
-    **surroundings: Unpack[Runtime],
+    rate_limit: KeyRateLimit = DEFAULT_RATE_LIMIT,
+    **runtime: Unpack[Runtime],
 ) -> Writer:
-    """A Writer for one host with one key. Contacts nobody yet."""
+    """Return a Writer for one host with one key, without contacting the host."""
     from reconciler.posthog.transport import WriteTransport  # noqa: PLC0415  httpx, see the top
 
-    return Writer(_connect(WriteTransport, credentials, rate_limit, surroundings))
+    return Writer(_connect(WriteTransport, credentials, rate_limit, runtime))
 
 
 def _connect(
     cls: type[_AnyTransport],
     credentials: Credentials,
-    rate_limit: RateLimit,
-    surroundings: Runtime,
+    rate_limit: KeyRateLimit,
+    runtime: Runtime,
 ) -> _AnyTransport:
-    """A connection that shares its pace with all others of the same host and key."""
-    pacer = posthog_rate_limit.shared(
+    """Return a connection that shares its rate limiter with all others of the same key."""
+    rate_limiter = posthog_rate_limit.share_rate_limiter(
         credentials.host,
         credentials.key.digest(),
         rate_limit,
-        clock=surroundings.get("clock", time.monotonic),
-        sleep=surroundings.get("sleep", time.sleep),
+        clock=runtime.get("clock", time.monotonic),
+        sleep=runtime.get("sleep", time.sleep),
     )
-    return cls(credentials.host, credentials.key, pacer=pacer, **surroundings)
+    return cls(credentials.host, credentials.key, rate_limiter=rate_limiter, **runtime)

@@ -1,6 +1,6 @@
-"""Which key goes to which host. Pure functions over a mapping of environment variables.
+"""Decide which key goes to which host. Pure functions over environment variables.
 
-A pull request may edit a file, so a file decides neither where a key is sent nor which key.
+A pull request may edit a file, so a file decides neither which key is sent nor where.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _VISIBLE_ASCII: Final = re.compile(r"[!-~]+")
 
 
 class Secret:
-    """A value that does not show itself; only `reveal` gives it away.
+    """Wrap a value that does not show itself; only `reveal` returns it.
 
     `source` is the variable that it came from, for messages.
     """
@@ -39,7 +39,7 @@ class Secret:
         self.source = source
 
     def reveal(self) -> str:
-        """The value itself. For the Authorization header and nothing else."""
+        """Return the value itself. For the Authorization header and nothing else."""
         return self._value
 
     def digest(self) -> str:
@@ -59,12 +59,12 @@ class Secret:
         return hash((Secret, self._value))
 
     def __reduce__(self) -> str:
-        raise TypeError("a secret is not written down")
+        raise TypeError("a secret cannot be serialized")
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An origin (`https://host[:port]`, nothing behind it) and the key that may be sent to it."""
+    """Hold an origin (`https://host[:port]`) and the key that may be sent to it."""
 
     host: str
     key: Secret
@@ -78,19 +78,19 @@ def resolve(
     api_key_env: str | None = None,
     where: Callable[[str], str] = "the target's {}".format,
 ) -> Credentials:
-    """Return the host and its key; TargetError with what to do if they may not be used together.
+    """Return the host and its key; raise TargetError if they may not be used together.
 
     Args:
         environ: the environment.
         host_option: `--host`.
         target_host: `host` of the target, from a file under version control.
         api_key_env: the variable that the target names.
-        where: the place of a key of the target, for messages.
+        where: returns the location of a key of the target, for messages.
 
     """
-    host = origin(host_option or target_host or environ.get("POSTHOG_HOST") or DEFAULT_HOST)
+    host = parse_origin(host_option or target_host or environ.get("POSTHOG_HOST") or DEFAULT_HOST)
     if target_host:
-        _check_file(origin(target_host), host_option, environ, where("host"))
+        _check_file(parse_origin(target_host), host_option, environ, where("host"))
     _check_allowed(host, environ)
     return Credentials(host, find_key(environ, api_key_env, where("api_key_env")))
 
@@ -107,7 +107,7 @@ def find_key(
     names = (api_key_env,) if api_key_env else KEY_VARIABLES
     for name in names:
         if environ.get(name):
-            return _checked_key(Secret(environ[name], name))
+            return _check_key(Secret(environ[name], name))
     if api_key_env:
         why = f"`api_key_env` names {api_key_env} ({where}), and that variable is not set"
     else:
@@ -140,25 +140,25 @@ def _check_variable(name: str, environ: Mapping[str, str], where: str) -> None:
 def _check_file(host: str, host_option: str | None, environ: Mapping[str, str], where: str) -> None:
     """Refuse a host of a file where the environment, or `--host`, names another."""
     named = host_option or environ.get("POSTHOG_HOST")
-    if not named or _place(host) in {_place(named), *_allowed_places(environ)}:
+    if not named or _parse_place(host) in {_parse_place(named), *_list_allowed_places(environ)}:
         return
     source = "--host" if host_option else "POSTHOG_HOST"
     raise TargetError(
         f"the target names another host than {source}: {host} ({where})",
-        why=f"{source} is {origin(named)}, and a file must not send the key anywhere else",
+        why=f"{source} is {parse_origin(named)}, and a file must not send the key anywhere else",
         fix=f"unset {source}, or add {urlsplit(host).netloc} to {HOSTS_ALLOWED} in the environment"
         if source == "POSTHOG_HOST"
         else f"leave --host out, or add {urlsplit(host).netloc} to {HOSTS_ALLOWED}",
     )
 
 
-def _checked_key(key: Secret) -> Secret:
+def _check_key(key: Secret) -> Secret:
     value, name = key.reveal(), key.source
     if not _VISIBLE_ASCII.fullmatch(value):
         raise KeyRefusedError(
             f"the API key in {name} cannot be sent",
-            why="it holds a space, a line break or another character that no key has",
-            fix=f"set {name} to the key alone",
+            why="it has a space, a line break or another character that keys do not have",
+            fix=f"set {name} to the key and nothing else",
         )
     if value.startswith("phc_"):
         raise KeyRefusedError(
@@ -169,68 +169,72 @@ def _checked_key(key: Secret) -> Secret:
     return key
 
 
-def origin(text: str) -> str:
-    """`https://host[:port]` of what a person wrote, or a TargetError."""
-    parts = _split(text)
-    host, port = parts.hostname or "", _port(parts, text)
+def parse_origin(text: str) -> str:
+    """Return `https://host[:port]` for what a person wrote, or raise TargetError."""
+    parts = _split_host(text)
+    host, port = parts.hostname or "", _read_port(parts, text)
     if host.endswith(".i.posthog.com"):
         region = "eu" if host.startswith("eu") else "us"
-        raise _bad_host(
-            text, "it takes events in; it has no API for settings", f"https://{region}.posthog.com"
+        raise _build_host_error(
+            text, "it accepts events; it has no API for settings", f"https://{region}.posthog.com"
         )
     if parts.scheme == "http" and not is_loopback(host):
-        raise _bad_host(
-            text, "http:// would send the key in the clear", f"https://{parts.netloc.lower()}"
+        raise _build_host_error(
+            text, "http:// would send the key unencrypted", f"https://{parts.netloc.lower()}"
         )
     shown = f"[{host}]" if ":" in host else host
     suffix = "" if port == _PORTS[parts.scheme] else f":{port}"
     return f"{parts.scheme}://{shown}{suffix}"
 
 
-def _split(text: str) -> SplitResult:
-    """The parts of a host as written. What two readers could read differently is refused."""
+def _split_host(text: str) -> SplitResult:
+    """Return the parts of a host. Refuse what two parsers could read differently."""
     example = "https://us.posthog.com"
     if not _VISIBLE_ASCII.fullmatch(text) or "\\" in text:
-        raise _bad_host(text, "it holds a character that no host name has", example)
-    whole = text if "://" in text else f"{_guessed_scheme(text)}://{text}"
+        raise _build_host_error(text, "it has a character that host names do not have", example)
+    whole = text if "://" in text else f"{_guess_scheme(text)}://{text}"
     try:
         parts = urlsplit(whole)
         host = parts.hostname or ""
     except ValueError:
-        raise _bad_host(text, "it is no URL", example) from None
+        raise _build_host_error(text, "it is not a valid URL", example) from None
     if parts.scheme not in _PORTS:
-        raise _bad_host(text, f"{parts.scheme}:// is not spoken here", example)
+        raise _build_host_error(text, f"{parts.scheme}:// is not supported", example)
     if "@" in parts.netloc:
-        raise _bad_host(text, "user names and passwords do not belong into it", example)
+        raise _build_host_error(text, "it must not have a user name or a password", example)
     if not (_HOSTNAME.fullmatch(host) or _is_address(host)):
-        raise _bad_host(text, "that is no host name (other alphabets: in their xn-- form)", example)
+        raise _build_host_error(
+            text, "it is not a valid host name (write other alphabets in xn-- form)", example
+        )
     if parts.path not in ("", "/") or "?" in whole or "#" in whole:
         plain = f"{parts.scheme}://{parts.netloc}"
-        raise _bad_host(text, "a host has no path, query or fragment", plain)
+        raise _build_host_error(text, "it must not have a path, query or fragment", plain)
     return parts
 
 
-def _guessed_scheme(text: str) -> str:
+def _guess_scheme(text: str) -> str:
     return "http" if is_loopback(text.partition(":")[0].rstrip("/")) else "https"
 
 
-def _port(parts: SplitResult, text: str) -> int:
+def _read_port(parts: SplitResult, text: str) -> int:
     try:
         port = parts.port
     except ValueError:
         port = 0
     if port == 0 or parts.netloc.endswith(":"):
-        raise _bad_host(text, "its port is not a number from 1 to 65535", "https://us.posthog.com")
+        raise _build_host_error(
+            text, "its port is not a number from 1 to 65535", "https://us.posthog.com"
+        )
     return port or _PORTS[parts.scheme]
 
 
-def _bad_host(text: str, why: str, suggestion: str) -> TargetError:
+def _build_host_error(text: str, why: str, suggestion: str) -> TargetError:
     shown = redaction.redact(text[:200])
     return TargetError(f"{shown!r} cannot be the host", why=why, fix=f"write {suggestion}")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name, without port, is this machine itself."""
+    """Return whether a host name, without port, is this machine itself."""
     if host == "localhost":
         return True
     try:
@@ -248,33 +252,33 @@ def _is_address(host: str) -> bool:
 
 
 def _check_allowed(host: str, environ: Mapping[str, str]) -> None:
-    """The key goes where the environment says, to PostHog's own hosts, or to this machine."""
+    """Check that the host is PostHog's own, this machine, or named by the environment."""
     parts = urlsplit(host)
     place = (parts.hostname or "", parts.port or _PORTS[parts.scheme])
     if is_loopback(place[0]) or place in {(name, 443) for name in _POSTHOG_HOSTS}:
         return
     named = environ.get("POSTHOG_HOST", "").strip()
-    if place in {_place(named) if named else None, *_allowed_places(environ)}:
+    if place in {_parse_place(named) if named else None, *_list_allowed_places(environ)}:
         return
     raise TargetError(
         f"the key may not be sent to {host}",
         why="no environment variable names this host, and a host in a file or an option could "
-        "be anybody's",
+        "belong to anybody",
         fix=f"set POSTHOG_HOST={host}, or add {parts.netloc} to {HOSTS_ALLOWED}",
     )
 
 
-def _allowed_places(environ: Mapping[str, str]) -> Iterator[tuple[str, int] | None]:
+def _list_allowed_places(environ: Mapping[str, str]) -> Iterator[tuple[str, int] | None]:
     """Yield the places that the environment allows besides the one it names."""
     for text in environ.get(HOSTS_ALLOWED, "").split(","):
         if text.strip():
-            yield _place(text.strip())
+            yield _parse_place(text.strip())
 
 
-def _place(text: str) -> tuple[str, int] | None:
-    """Host and port of an entry in the environment; None for one that makes no sense."""
+def _parse_place(text: str) -> tuple[str, int] | None:
+    """Return host and port of an entry in the environment; None for an invalid one."""
     try:
-        parts = urlsplit(origin(text))
+        parts = urlsplit(parse_origin(text))
     except TargetError:
         return None
     return parts.hostname or "", parts.port or _PORTS[parts.scheme]

@@ -1,8 +1,8 @@
-"""What the sockets themselves see to: a total deadline, and one answer for each request.
+"""Give sockets a total deadline, and one response for each request.
 
-The timeouts of the HTTP library count per read: a server that drips a byte each half second
-would hold a call for hours, in the headers too. And the library keeps bytes that follow an answer
-for the next request on the connection, whose answer they are not.
+The timeouts of the HTTP library count per read: a server that sends a byte each half second could
+hold a call for hours, in the headers too. And the library keeps bytes that follow a response for
+the next request on the connection, although they are not the response to it.
 """
 
 import ssl
@@ -17,18 +17,18 @@ _ANY_REQUEST: Final = h11.Request(method="GET", target="/", headers=[("Host", "a
 
 
 class Deadline:
-    """When the call of the current thread has to be over. One for each client."""
+    """Limit the call of the current thread. Each client has one."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._local = threading.local()
 
     def start(self, seconds: float) -> None:
-        """The current thread begins a call."""
+        """Begin a call of the current thread."""
         self._local.until = self._clock() + seconds
 
-    def left_s(self, timeout: float | None) -> float | None:
-        """The seconds that one operation may take; negative or 0.0 where none are left."""
+    def limit_timeout(self, timeout: float | None) -> float | None:
+        """Return the seconds that one operation may take; at most 0.0 if none are left."""
         until = getattr(self._local, "until", None)
         if until is None:
             return timeout
@@ -36,13 +36,13 @@ class Deadline:
         return left if timeout is None else min(left, timeout)
 
     def guard(self, pool: object) -> None:
-        """Have all sockets of a connection pool keep this deadline."""
+        """Make all sockets of a connection pool keep this deadline."""
         backend = pool._network_backend  # type: ignore[attr-defined]  # noqa: SLF001  no other way in
         pool._network_backend = _Backend(backend, self)  # type: ignore[attr-defined]  # noqa: SLF001  as above
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Opens sockets that keep the deadline."""
+    """Open sockets that keep the deadline."""
 
     def __init__(self, inner: httpcore.NetworkBackend, deadline: Deadline) -> None:
         self._inner = inner
@@ -56,26 +56,26 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect, within what is left."""
-        left = self._deadline.left_s(timeout)
+        """Connect within the remaining time."""
+        left = self._deadline.limit_timeout(timeout)
         if left is not None and left <= 0.0:
             raise httpcore.ConnectTimeout
         stream = self._inner.connect_tcp(host, port, left, local_address, socket_options)
         return Stream(stream, self._deadline)
 
 
-class _Answer:
-    """Follows the bytes of one answer to its end, by the same parser as the library's own."""
+class _ResponseEnd:
+    """Follow the bytes of one response to its end, with the same parser as the library."""
 
     def __init__(self) -> None:
         self.has_extra = False  # something came after the end
         self._is_over = False
         self._parser = h11.Connection(h11.CLIENT)
-        self._parser.send(_ANY_REQUEST)  # where an answer ends is the same for all that are sent
+        self._parser.send(_ANY_REQUEST)  # the end does not depend on the request
         self._parser.send(h11.EndOfMessage())
 
     def feed(self, data: bytes) -> None:
-        """Return the next bytes that came."""
+        """Take the next bytes of the connection."""
         if self._is_over:
             self.has_extra = self.has_extra or bool(data)
             return
@@ -93,39 +93,39 @@ class _Answer:
 
 
 class Stream(httpcore.NetworkStream):
-    """A socket each of whose operations ends with the deadline at the latest."""
+    """Keep the deadline in each operation of a socket."""
 
     def __init__(self, inner: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._inner = inner
         self._deadline = deadline
-        self._answer: _Answer | None = None  # to the last request; None while one is sent
+        self._response: _ResponseEnd | None = None  # to the last request; None while it is sent
 
     @property
     def has_extra(self) -> bool:
-        """Return whether bytes came that are not part of the answer to the last request."""
-        return self._answer is not None and self._answer.has_extra
+        """Return whether bytes came that are not part of the response to the last request."""
+        return self._response is not None and self._response.has_extra
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read, within what is left."""
-        left = self._deadline.left_s(timeout)
+        """Read within the remaining time."""
+        left = self._deadline.limit_timeout(timeout)
         if left is not None and left <= 0.0:
             raise httpcore.ReadTimeout
         data = self._inner.read(max_bytes, left)
-        if self._answer is None:
-            self._answer = _Answer()
-        self._answer.feed(data)
+        if self._response is None:
+            self._response = _ResponseEnd()
+        self._response.feed(data)
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write, within what is left."""
-        left = self._deadline.left_s(timeout)
+        """Write within the remaining time."""
+        left = self._deadline.limit_timeout(timeout)
         if left is not None and left <= 0.0:
             raise httpcore.WriteTimeout
-        self._answer = None
+        self._response = None
         self._inner.write(buffer, left)
 
     def close(self) -> None:
-        """Close, at once."""
+        """Close at once."""
         self._inner.close()
 
     def start_tls(
@@ -134,12 +134,12 @@ class Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        """Shake hands, within what is left."""
-        left = self._deadline.left_s(timeout)
+        """Shake hands within the remaining time."""
+        left = self._deadline.limit_timeout(timeout)
         if left is not None and left <= 0.0:
             raise httpcore.ConnectTimeout
         return Stream(self._inner.start_tls(ssl_context, server_hostname, left), self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
-        """What the socket tells about itself."""
+        """Return what the socket knows about itself."""
         return self._inner.get_extra_info(info)

@@ -1,4 +1,4 @@
-"""What a person can do about a refusal. Sentences only: nothing is decided by them."""
+"""Suggest what a person can do about a refusal. No decision depends on these texts."""
 
 import re
 from collections.abc import Mapping
@@ -7,32 +7,33 @@ from typing import Any, Final
 from reconciler import errors
 
 _SCOPE: Final = re.compile(r"scope '([a-z_*]+:[a-z_*]+)'")
-_CLOSED: Final = "do this in PostHog itself: it is not open to API keys"
+_CLOSED: Final = "do this in PostHog itself: it is not available to API keys"
 _CLOSED_REQUESTS: Final = (
-    "this PostHog does not open change requests to API keys: bring it up to April 2026 or newer, "
+    "this PostHog does not let API keys use change requests: upgrade it to April 2026 or newer, "
     "or decide the request in PostHog itself"
 )
-_OTHER_PLACE: Final = (
-    "create the key for all organizations and projects concerned, or leave them out"
-)
+_OTHER_PLACE: Final = "give the key access to all these organizations and projects, or exclude them"
 _THERE: Final = (
-    "plan again: it may be new, or listed in another spelling that PostHog takes for the same; if "
-    "it is not listed then, it is hidden from lists (a flag of a survey, say) or from this key: "
-    "choose another {attr}"
+    "run plan again: the object may be new, or have another spelling that PostHog treats as the "
+    "same; if plan does not show it, PostHog hides it from lists (a flag of a survey, for "
+    "example) or from this key: choose another {attr}"
 )
 _ONE_ACTION: Final = (
-    "the project has a policy for this action, and so has the whole organization, which only "
-    "PostHog itself shows: switch one of the two off"
+    "the project and the organization both have a policy for this action; only PostHog itself "
+    "shows the one of the organization: disable one of the two"
 )
 _LEVEL: Final = "the key's user must be admin or owner of the organization"
-# Words of the detail in lower case, the first that fits: every refusal has one status and code
-# (contract 1.2, 7.4), and only PostHog's text tells them apart. Only the advice depends on it.
+# Words of the detail in lower case; the first match counts. All these refusals have the same
+# status and code (contract 1.2, 7.4) and differ only in PostHog's text, on which only hints depend.
 _PERMISSIONS: Final = (
     ("scoped projects", _OTHER_PLACE),
     ("does not have access to the requested", _OTHER_PLACE),
     ("approver set", "ask one of the approvers that the change request names"),
-    ("your own change request", "ask somebody else to decide: this policy forbids self-approval"),
-    ("only pending", "it is decided already; read it again"),
+    (
+        "your own change request",
+        "ask somebody else to approve it: this policy forbids self-approval",
+    ),
+    ("only pending", "it is already decided; read it again"),
     ("cannot cancel", "only its requester may cancel it, while it is pending and not approved"),
     ("access to the project", "give the key's user access to the project"),
     ("level is insufficient", _LEVEL),
@@ -40,7 +41,7 @@ _PERMISSIONS: Final = (
 )
 
 
-def fix(
+def suggest_fix(
     cls: type[errors.ApiError],
     *,
     path: str,
@@ -50,34 +51,34 @@ def fix(
     code: str | None = None,
     body: Mapping[str, Any] | None = None,
 ) -> str | None:
-    """The next step, more precise than the class's own sentence; None if there is none."""
+    """Return the next step if it is more precise than the class's own sentence, else None."""
     if cls is errors.AuthenticationError:
-        held = f" in {key_source}" if key_source else ""
+        location = f" in {key_source}" if key_source else ""
         return (
-            f"check the key{held}: it is unknown to this host or revoked; "
+            f"check the key{location}: it is unknown to this host or revoked; "
             "create one under Settings → Personal API keys"
         )
     if cls is errors.PermissionDeniedError:
-        return _permission(path, detail)
+        return _suggest_permission(path, detail)
     if cls is errors.NotFoundError:
         return "check the id, and that the key's user may see the organization and the project"
     if issubclass(cls, errors.InvalidRequestError) and "/change_requests/" in path:
-        return "read the change request again: it may be decided, or you have voted already"
+        return "read the change request again: it may be decided, or you may have voted already"
     if cls is errors.PolicyConflictError:
         return _ONE_ACTION if _is_about_one_action(body or {}) else None
-    taken = cls is errors.InvalidRequestError and attr and code == "unique"
-    return _THERE.format(attr=str(attr).replace("__", ".")) if taken else None
+    is_taken = cls is errors.InvalidRequestError and attr and code == "unique"
+    return _THERE.format(attr=str(attr).replace("__", ".")) if is_taken else None
 
 
 def _is_about_one_action(body: Mapping[str, Any]) -> bool:
-    """Whether it is a policy of the project and one of the whole organization (contract 5.5)."""
+    """Return whether policies of a project and its organization conflict (contract 5.5)."""
     listed = body.get("conflicting_policies")
     if not isinstance(listed, list) or not listed:
         return False
-    return all(isinstance(one, Mapping) and "action_key" not in one for one in listed)
+    return all(isinstance(policy, Mapping) and "action_key" not in policy for policy in listed)
 
 
-def _permission(path: str, detail: str) -> str:
+def _suggest_permission(path: str, detail: str) -> str:
     text = detail.lower()
     if scope := _SCOPE.search(detail):
         return f"give the key the scope {scope[1]}"

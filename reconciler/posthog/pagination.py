@@ -1,6 +1,6 @@
-"""Pages → complete collections that agree with themselves, or an error.
+"""Read pages into complete collections that agree with themselves, or raise an error.
 
-Never takes a part for the whole: absence is only believed after a listing that adds up.
+Never takes a part for the whole: an object is only absent if a complete listing lacks it.
 """
 
 import json
@@ -25,22 +25,22 @@ Identity = Callable[[Payload], str]
 Take = Callable[[Payload], Payload]
 
 
-def whole(item: Payload) -> Payload:
-    """An item as it came."""
+def keep_whole(item: Payload) -> Payload:
+    """Return an item as it came."""
     return item
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A whole collection, each item once, and the pages it came in."""
+    """Hold a whole collection, each item once, and the number of its pages."""
 
     items: tuple[Payload, ...]
     pages: int
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where pages come from. `spread` calls a function for many requests at once, like `map`."""
+class PageSource:
+    """Fetch pages. `spread` calls a function for many requests at once, like `map`."""
 
     origin: str
     fetch: Callable[[Request], Any]
@@ -58,69 +58,71 @@ _Ask = Callable[[Request], _Page]
 
 
 class _TornError(Exception):
-    """The pages do not fit together; another listing may."""
+    """Report pages that do not fit together; another listing may."""
 
 
 def identify(item: Payload) -> str:
-    """The id of an item; for one without, all of it."""
+    """Return the id of an item, or the whole item as text if it has none."""
     return str(item["id"]) if "id" in item else json.dumps(item, sort_keys=True)
 
 
 def read_all(
-    source: Source,
+    source: PageSource,
     path: str,
     params: Params | None = None,
     *,
     identity: Identity = identify,
     page_size: int = PAGE_SIZE,
-    take: Take = whole,
+    take: Take = keep_whole,
 ) -> Listing:
-    """The whole collection: ceil(n / page_size) requests for n items, one for none.
+    """Read a whole collection: ceil(n / page_size) requests for n items, one for none.
 
-    It is listed anew if its pages do not fit together, for somebody may be writing to it. Of each
-    item that is kept which `take` makes of it, in the thread that has its page, while others come.
+    It is listed again if its pages do not fit together, because somebody may be writing to it. Each
+    item is kept as `take` returns it, which runs in the thread that read its page.
     """
-    ask = partial(_ask, source, _Rows(path, take))
+    read_page = partial(_read_page, source, _Rows(path, take))
     query = {"limit": page_size, **dict(params or {})}
     reason = ""
     for _ in range(1 + RELISTS):
         try:
-            return _read_once(source, ask, (path, query), identity)
+            return _read_once(source, read_page, (path, query), identity)
         except _TornError as torn:
             reason = str(torn)
-    raise _incomplete(path, f"{reason}; listed {1 + RELISTS} times")
+    raise _build_error(path, f"{reason}; listed {1 + RELISTS} times")
 
 
-def pages(
-    source: Source, path: str, params: Params | None = None, *, counted: bool
+def iterate_pages(
+    source: PageSource, path: str, params: Params | None = None, *, counted: bool
 ) -> Iterator[tuple[Payload, ...]]:
     """Yield page after page as the server links them, not compared with each other.
 
-    `counted` is for collections, whose pages have a count; logs have none (contract 11.1).
+    Pages of collections are `counted`; pages of logs have no count (contract 11.1).
     """
     try:
-        ask = partial(_ask, source, _Rows(path, counted=counted))
-        for page in _linked(source, ask, path, ask((path, params))):
+        read_page = partial(_read_page, source, _Rows(path, counted=counted))
+        for page in _follow_links(source, read_page, path, read_page((path, params))):
             yield page.items
     except _TornError as torn:
-        raise _incomplete(path, str(torn)) from None
+        raise _build_error(path, str(torn)) from None
 
 
-def _read_once(source: Source, ask: _Ask, request: Request, identity: Identity) -> Listing:
+def _read_once(
+    source: PageSource, read_page: _Ask, request: Request, identity: Identity
+) -> Listing:
     path = request[0]
-    first = ask(request)
-    step = _step(source, path, first)
+    first = read_page(request)
+    step = _find_step(source, path, first)
     if step is None:
-        found = tuple(_linked(source, ask, path, first))
+        pages = tuple(_follow_links(source, read_page, path, first))
     else:
-        found = tuple(_at_offsets(source, ask, path, first, step))
-    items = tuple(item for page in found for item in page.items)
-    _check(found, [identity(item) for item in items])
-    return Listing(items, len(found))
+        pages = tuple(_read_offsets(source, read_page, path, first, step))
+    items = tuple(item for page in pages for item in page.items)
+    _check_complete(pages, [identity(item) for item in items])
+    return Listing(items, len(pages))
 
 
-def _check(found: Sequence[_Page], ids: Sequence[str]) -> None:
-    first, last = found[0].count, found[-1].count
+def _check_complete(pages: Sequence[_Page], ids: Sequence[str]) -> None:
+    first, last = pages[0].count, pages[-1].count
     if first != last:
         raise _TornError(f"it held {first} items on its first page and {last} on its last")
     if len(set(ids)) != len(ids):
@@ -129,43 +131,43 @@ def _check(found: Sequence[_Page], ids: Sequence[str]) -> None:
         raise _TornError(f"it holds {first} items, but {len(ids)} came")
 
 
-def _ask(source: Source, rows: "_Rows", request: Request) -> _Page:
-    return rows.page(source.fetch(request))
+def _read_page(source: PageSource, rows: "_Rows", request: Request) -> _Page:
+    return rows.parse_page(source.fetch(request))
 
 
 class _Rows:
-    """What the pages of a collection have to hold.
+    """Check the rows of the pages of one collection.
 
-    A row does not always say where it belongs; one that does, and belongs elsewhere, came with the
-    answer to another request.
+    Not every row names its project or organization. A row that names another one belongs to the
+    response to another request.
     """
 
-    def __init__(self, path: str, take: Take = whole, *, counted: bool = True) -> None:
+    def __init__(self, path: str, take: Take = keep_whole, *, counted: bool = True) -> None:
         self._take, self._counted = take, counted
         place = _PLACE.match(path)
         self._names = _OWNERS[place["kind"]] if place else ()
         self._id = unquote(place["id"]).lower() if place else ""
 
-    def page(self, body: Any) -> _Page:
+    def parse_page(self, body: Any) -> _Page:
         """Read a body as a page; _TornError if it is not one, or not one of this collection."""
         if not isinstance(body, dict):
-            raise _TornError("the answer is not a page of a listing")
+            raise _TornError("the response is not a page of a listing")
         items, count, after = body.get("results"), body.get("count"), body.get("next")
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            raise _TornError("the answer has no list of results")
+            raise _TornError("the response has no list of results")
         if not isinstance(after, str | None):
-            raise _TornError("the answer has a link to the next page that is not text")
+            raise _TornError("the link to the next page is not text")
         if type(count) is not int and (self._counted or count is not None):
-            raise _TornError("the answer has no count: it may be a part of the collection")
+            raise _TornError("the response has no count: it may be a part of the collection")
         for item in items:
-            self._check(item)
+            self._check_owner(item)
         return _Page(tuple(map(self._take, items)), count, after or None)
 
-    def _check(self, item: Payload) -> None:
+    def _check_owner(self, item: Payload) -> None:
         for name in self._names:
             owner = item.get(name)
             if isinstance(owner, str | int) and str(owner).lower() != self._id:
-                raise _TornError(f"an item has the {name} {owner}, and {self._id} was asked for")
+                raise _TornError(f"an item has the {name} {owner}, but {self._id} was requested")
 
 
 _PLACE: Final = re.compile(r"/api/(?P<kind>projects|organizations)/(?P<id>[^/@]+)/")
@@ -175,87 +177,90 @@ _OWNERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def _step(source: Source, path: str, first: _Page) -> int | None:
-    """Items per page, if the pages that follow can be asked for all at once."""
+def _find_step(source: PageSource, path: str, first: _Page) -> int | None:
+    """Return the items per page if all later pages can be requested at once, else None."""
     if first.count is None or first.next is None:
         return None
-    offset = _offset(_after(source.origin, path, first.next))
+    offset = _read_offset(_parse_link(source.origin, path, first.next))
     return offset if offset and offset == len(first.items) else None
 
 
-def _at_offsets(source: Source, ask: _Ask, path: str, first: _Page, step: int) -> Iterator[_Page]:
-    """The other pages at once; each is held against what the first one promised."""
+def _read_offsets(
+    source: PageSource, read_page: _Ask, path: str, first: _Page, step: int
+) -> Iterator[_Page]:
+    """Yield the pages, the later ones read at once and compared with the count of the first."""
     count = first.count or 0
-    where, query = _after(source.origin, path, first.next or "")
+    next_path, query = _parse_link(source.origin, path, first.next or "")
     plain = [pair for pair in dict(query or {}).items() if pair[0] != "offset"]
     offsets = range(step, count, step)
     if not offsets:
-        raise _TornError(f"it counts {count} items, and links to more")
+        raise _TornError(f"it counts {count} items, but links to more")
     if len(offsets) >= MAX_PAGES:
-        raise _incomplete(path, f"more than {MAX_PAGES} pages")
+        raise _build_error(path, f"more than {MAX_PAGES} pages")
     requests: list[Request] = [
-        (where, [(name, str(value)) for name, value in plain] + [("offset", str(offset))])
+        (next_path, [(name, str(value)) for name, value in plain] + [("offset", str(offset))])
         for offset in offsets
     ]
     yield first
-    for offset, page in zip(offsets, source.spread(ask, requests), strict=True):
+    for offset, page in zip(offsets, source.spread(read_page, requests), strict=True):
         end = min(offset + step, count)
-        after = None if page.next is None else _offset(_after(source.origin, path, page.next))
+        after = (
+            None if page.next is None else _read_offset(_parse_link(source.origin, path, page.next))
+        )
         if page.count != count:
             raise _TornError(f"it held {count} items on its first page and {page.count} later")
         if len(page.items) != end - offset or after != (end if end < count else None):
-            raise _TornError("its pages have moved while it was read")
+            raise _TornError("its pages changed while they were read")
         yield page
 
 
-def _linked(source: Source, ask: _Ask, path: str, first: _Page) -> Iterator[_Page]:
-    """The pages one after the other, wherever `next` leads on the same origin."""
-    seen: set[str] = set()
+def _follow_links(source: PageSource, read_page: _Ask, path: str, first: _Page) -> Iterator[_Page]:
+    """Yield page after page by their `next` links on the same origin."""
+    links: set[str] = set()
     page = first
     yield page
     while page.next is not None:
-        if page.next in seen:
-            raise _incomplete(path, "its pages lead in a circle")
-        seen.add(page.next)
-        if len(seen) >= MAX_PAGES:
-            raise _incomplete(path, f"more than {MAX_PAGES} pages")
-        page = ask(_after(source.origin, path, page.next))
+        if page.next in links:
+            raise _build_error(path, "its pages form a cycle")
+        links.add(page.next)
+        if len(links) >= MAX_PAGES:
+            raise _build_error(path, f"more than {MAX_PAGES} pages")
+        page = read_page(_parse_link(source.origin, path, page.next))
         yield page
 
 
-def _offset(request: Request) -> int | None:
-    """The offset of a plain limit/offset page."""
+def _read_offset(request: Request) -> int | None:
+    """Return the offset of a plain limit/offset page; None for any other."""
     query = dict(request[1] or {})
     offset, limit = str(query.get("offset", "")), str(query.get("limit", ""))
     return int(offset) if offset.isdecimal() and limit.isdecimal() else None
 
 
-def _after(origin: str, path: str, link: str) -> Request:
-    """Path and query of a `next` link, which may not leave the origin.
+def _parse_link(origin: str, path: str, link: str) -> Request:
+    """Return path and query of a `next` link, which may not leave the origin.
 
-    `http` for `https` is tolerated, as servers behind a proxy write it: only path and query
-    are used, and they go to our own origin.
+    `http` instead of `https` is accepted, because servers behind a proxy write it: only path and
+    query are used, and they go to our own origin.
     """
     try:
         parts = urlsplit(link)
         place = (parts.hostname, parts.port)
     except ValueError:
-        raise _incomplete(path, "a link to the next page is no URL") from None
+        raise _build_error(path, "a link to the next page is not a URL") from None
     own = urlsplit(origin)
     if parts.netloc and (place != (own.hostname, own.port) or "@" in parts.netloc):
-        there = parts.netloc.rpartition("@")[2]
-        raise _incomplete(
+        host = parts.netloc.rpartition("@")[2]
+        raise _build_error(
             path,
-            f"the next page is linked at {there}, not at {own.netloc}; it was not asked",
-            fix=f"have {own.netloc} write its own name into links (SITE_URL), "
-            f"or make {there} the host",
+            f"the link to the next page leads to {host}, not to {own.netloc}; it was not followed",
+            fix=f"set SITE_URL of {own.netloc} to its own name, or use {host} as the host",
         )
     if not parts.path.startswith("/") or parts.path.startswith("//"):
-        raise _incomplete(path, "a link to the next page is no URL")
+        raise _build_error(path, "a link to the next page is not a URL")
     return parts.path, parse_qsl(parts.query, keep_blank_values=True)
 
 
-def _incomplete(path: str, why: str, *, fix: str | None = None) -> IncompleteListingError:
+def _build_error(path: str, why: str, *, fix: str | None = None) -> IncompleteListingError:
     return IncompleteListingError(
         redact(f"GET {path}: the listing is not complete"),
         method="GET",

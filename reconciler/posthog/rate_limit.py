@@ -1,6 +1,6 @@
-"""How fast one key may ask one host: two sliding windows, as the server counts (contract 1.5).
+"""Limit how fast a key asks a host: two sliding windows, as the server counts (contract 1.5).
 
-Knows nothing of HTTP. Clock and sleep are handed in.
+Knows nothing of HTTP. Clock and sleep are parameters.
 """
 
 import math
@@ -14,31 +14,31 @@ from weakref import WeakValueDictionary
 
 _MARGIN_S: Final = 0.25  # requests do not arrive as evenly as they leave
 _INSTANT_S: Final = 1e-6  # less than this is rounding, not waiting
-_SLICE_S: Final = 1.0  # whoever waits looks up this often: for a stop, or after a suspend
+_SLICE_S: Final = 1.0  # a waiting thread checks this often for a stop, or a suspend
 
 
 @dataclass(frozen=True, slots=True)
-class RateLimit:
-    """What the server allows one key (contract 1.5)."""
+class KeyRateLimit:
+    """Hold what the server allows one key (contract 1.5)."""
 
     per_minute: int = 480
     per_hour: int = 4800
 
-    def seconds(self, requests: int) -> int:
-        """Seconds from the first to the last of so many requests, at the very least."""
+    def estimate_seconds(self, requests: int) -> int:
+        """Return the least seconds from the first to the last of so many requests."""
         hours, rest = divmod(max(0, requests - 1), self.per_hour)
         return hours * 3600 + rest // self.per_minute * 60
 
 
-DEFAULT_RATE_LIMIT: Final = RateLimit()
+DEFAULT_RATE_LIMIT: Final = KeyRateLimit()
 
 
-def _never() -> bool:
+def _never_stop() -> bool:
     return False
 
 
 class RateLimiter:
-    """Lets requests through as fast as both windows allow. All threads of a key share one."""
+    """Let requests through as fast as both windows allow. All threads of a key share it."""
 
     def __init__(
         self,
@@ -53,98 +53,98 @@ class RateLimiter:
         self._windows = (_Window(per_minute, 60.0), _Window(per_hour, 3600.0))
         self._paused_until = -math.inf
         self._lock = Lock()  # guards the windows
-        self._turn = Lock()  # held while waiting: one waits for the clock, the rest for it
+        self._turn = Lock()  # held while waiting: other threads wait for this lock
 
     def acquire(
-        self, *, patience_s: float = math.inf, stopped: Callable[[], bool] = _never
+        self, *, patience_s: float = math.inf, stopped: Callable[[], bool] = _never_stop
     ) -> float:
         """Wait for a turn and take it.
 
-        Returns 0.0, or, where that would take longer than `patience_s` or `stopped` said so,
-        the seconds that were still to wait; then no turn was taken.
+        Return 0.0, or the seconds that were still to wait if that would take longer than
+        `patience_s`, or if `stopped` returned True; then no turn is taken.
         """
         give_up = self._clock() + patience_s
         with self._turn:
-            while wait := self._take():
+            while wait := self._take_turn():
                 if stopped() or self._clock() + wait > give_up:
                     return wait
                 self._sleep(min(wait, _SLICE_S))
         return 0.0
 
-    def wait_s(self) -> float:
-        """Seconds until the next turn, without taking it."""
+    def compute_wait_s(self) -> float:
+        """Return the seconds until the next turn, without taking it."""
         with self._lock:
-            return self._wait(self._clock())
+            return self._compute_wait_s(self._clock())
 
-    def left(self) -> tuple[tuple[int, int], ...]:
-        """Turns that are left in each window, and of how many."""
+    def count_left(self) -> tuple[tuple[int, int], ...]:
+        """Return the turns that are left in each window, and of how many."""
         with self._lock:
             now = self._clock()
-            return tuple(window.left(now) for window in self._windows)
+            return tuple(window.count_left(now) for window in self._windows)
 
     def pause(self, seconds: float) -> None:
-        """Let nobody through for so long: the server said 429 to one of us."""
+        """Let no request through for so long, because the server responded 429."""
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
 
-    def _take(self) -> float:
+    def _take_turn(self) -> float:
         with self._lock:
             now = self._clock()
-            wait = self._wait(now)
+            wait = self._compute_wait_s(now)
             if wait <= _INSTANT_S:
                 for window in self._windows:
                     window.add(now)
                 return 0.0
             return wait
 
-    def _wait(self, now: float) -> float:
-        waits = (window.wait_s(now) for window in self._windows)
+    def _compute_wait_s(self, now: float) -> float:
+        waits = (window.compute_wait_s(now) for window in self._windows)
         return max(0.0, self._paused_until - now, *waits)
 
 
 class _Window:
-    """The times of the last turns of one span; the server keeps the same list."""
+    """Hold the times of the last turns of one span; the server keeps the same list."""
 
     def __init__(self, turns: int, span_s: float) -> None:
         self._times: deque[float] = deque(maxlen=max(1, turns))
         self._span_s = span_s + _MARGIN_S
 
-    def wait_s(self, now: float) -> float:
-        """Seconds until there is room again."""
+    def compute_wait_s(self, now: float) -> float:
+        """Return the seconds until a turn is free."""
         if len(self._times) < (self._times.maxlen or 1):
             return 0.0
         return self._times[0] + self._span_s - now
 
-    def left(self, now: float) -> tuple[int, int]:
-        """Turns that are left, and of how many."""
+    def count_left(self, now: float) -> tuple[int, int]:
+        """Return the turns that are left, and of how many."""
         most = self._times.maxlen or 1
-        return most - sum(1 for one in self._times if one + self._span_s > now), most
+        return most - sum(1 for time_ in self._times if time_ + self._span_s > now), most
 
     def add(self, now: float) -> None:
-        """Count a turn; the oldest falls out."""
+        """Count a turn; the oldest one is dropped."""
         self._times.append(now)
 
 
-_pacers: Final[WeakValueDictionary[Hashable, RateLimiter]] = WeakValueDictionary()
-_pacers_lock: Final = Lock()
+_rate_limiters: Final[WeakValueDictionary[Hashable, RateLimiter]] = WeakValueDictionary()
+_rate_limiters_lock: Final = Lock()
 
 
-def shared(
+def share_rate_limiter(
     host: str,
     key_digest: str,
-    limit: RateLimit,
+    limit: KeyRateLimit,
     *,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> RateLimiter:
-    """The one pacer of a host and key in this process, as long as somebody holds it.
+    """Return the rate limiter that all connections of a host and key in this process share.
 
     Takes a digest of the key, not the key: this registry lives as long as the process.
     """
     identity = (host, key_digest, limit, clock, sleep)
-    with _pacers_lock:
-        pacer = _pacers.get(identity)
-        if pacer is None:
-            pacer = RateLimiter(limit.per_minute, limit.per_hour, clock=clock, sleep=sleep)
-            _pacers[identity] = pacer
-        return pacer
+    with _rate_limiters_lock:
+        rate_limiter = _rate_limiters.get(identity)
+        if rate_limiter is None:
+            rate_limiter = RateLimiter(limit.per_minute, limit.per_hour, clock=clock, sleep=sleep)
+            _rate_limiters[identity] = rate_limiter
+        return rate_limiter

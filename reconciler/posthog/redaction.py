@@ -1,6 +1,6 @@
-"""Takes secrets out of text, in every spelling that we know. Never decides what is shown.
+"""Mask secrets in text, in every spelling that we know.
 
-A secret is registered when it is wrapped (`credentials.Secret`), so none can be forgotten.
+A secret is registered when it is wrapped (`credentials.Secret`), so none is forgotten.
 """
 
 import base64
@@ -12,9 +12,9 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 MASK: Final = "***"
-_LONGEST: Final = 500  # characters of foreign text that an error may quote
+_LONGEST: Final = 500  # characters of text from outside that an error may quote
 _SHORTEST: Final = 4  # a shorter "secret" would blank out half of every message
-_SHAPE: Final = r"ph[csx]_[A-Za-z0-9]{20,}"  # any key of PostHog's, also one we never held
+_SHAPE: Final = r"ph[csx]_[A-Za-z0-9]{20,}"  # any PostHog key, also an unknown one
 
 _spellings: set[str] = set()
 _lock: Final = Lock()
@@ -22,54 +22,54 @@ _pattern: re.Pattern[str] = re.compile(_SHAPE)
 
 
 def register(secret: str) -> None:
-    """From now on `redact` hides this secret."""
-    global _pattern  # noqa: PLW0603  one registry a process: a secret is secret everywhere
+    """Register a secret, so that `redact` hides it from now on."""
+    global _pattern  # noqa: PLW0603  one registry per process: a secret is secret everywhere
     if len(secret) < _SHORTEST:
         return
     with _lock:
-        _spellings.update(spellings(secret))
+        _spellings.update(list_spellings(secret))
         longest_first = sorted(_spellings, key=lambda text: (-len(text), text))
         _pattern = re.compile("|".join((*map(re.escape, longest_first), _SHAPE)))
 
 
-def spellings(secret: str) -> frozenset[str]:
-    """The secret plain, URL-encoded, JSON-escaped, and in base64 at each of three offsets."""
+def list_spellings(secret: str) -> frozenset[str]:
+    """List the secret plain, URL-encoded, JSON-escaped, and in base64 at each of three offsets."""
     escaped = [json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]]
     escaped += [repr(secret)[1:-1], ascii(secret)[1:-1]]
     quoted = [quote(secret), quote(secret, safe=""), quote_plus(secret)]
     texts = {secret, *escaped, *(text.replace("/", "\\/") for text in escaped)}
     texts |= {*quoted, *map(_lower_hex, quoted)}
     for offset in range(3):
-        standard = _base64_core(secret.encode(), offset)
+        standard = _encode_base64_core(secret.encode(), offset)
         texts |= {standard, standard.translate(str.maketrans("+/", "-_"))}
     return frozenset(text for text in texts if len(text) >= _SHORTEST)
 
 
 def _lower_hex(text: str) -> str:
-    return re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), text)
+    return re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), text)
 
 
-def _base64_core(secret: bytes, offset: int) -> str:
-    """The base64 characters that depend on the secret alone, `offset` bytes into a text."""
+def _encode_base64_core(secret: bytes, offset: int) -> str:
+    """Return the base64 characters that depend only on the secret, `offset` bytes into a text."""
     encoded = base64.b64encode(bytes(offset) + secret).decode()
-    first = -(-offset * 8 // 6)  # characters that also hold bits of what stands before
-    last = (offset + len(secret)) * 8 // 6  # the rest also holds bits of what stands behind
+    first = -(-offset * 8 // 6)  # earlier characters also hold bits of the text before
+    last = (offset + len(secret)) * 8 // 6  # later ones hold bits of the text after it
     return encoded[first:last]
 
 
 def redact(text: str) -> str:
-    """The text with every registered secret, and all that looks like a key, masked."""
+    """Return the text with every registered secret, and everything like a key, masked."""
     return _pattern.sub(MASK, text)
 
 
-def cut(text: str) -> str:
-    """One line of at most 500 characters without secrets."""
+def cut_line(text: str) -> str:
+    """Return the text as one line of at most 500 characters, without secrets."""
     line = " ".join(redact(text).split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 
 class RedactionFilter(logging.Filter):
-    """Redacts log records. Put it on handlers: a logger's filter does not see its children's."""
+    """Redact log records. Belongs on handlers: a logger's filter does not see its children's."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass, without its secrets."""

@@ -1,7 +1,7 @@
-"""The shape of an answer, checked before anything relies on it.
+"""Check the shape of a response before anything relies on it.
 
-An answer of another shape is an error that names the call, and what is missing from it or has
-the wrong type. Only what the program uses is asked for: PostHog may add to its answers.
+A response of another shape is an error that names the call, and what is missing or has the wrong
+type. Only what the program uses is checked: PostHog may add fields.
 """
 
 import json
@@ -12,16 +12,16 @@ from typing import Any, Final, TypeAlias
 
 from reconciler.errors import UnreadableError
 from reconciler.model import Kind, Payload
-from reconciler.posthog.redaction import cut, redact
+from reconciler.posthog.redaction import cut_line, redact
 
 FIX: Final = "run the command again; if it repeats, this PostHog is newer than the program"
-# What functions of a kind raise over a payload of another shape.
-ODD: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
+# Exceptions that functions of a kind raise for a payload of another shape.
+MALFORMED: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 _SHOWN: Final = 40  # characters of a wrong value that an error quotes
 
 
 class Plain(Enum):
-    """A value without parts. The enum's own value is how an error calls it."""
+    """Name a value without parts, in the words of an error."""
 
     TEXT = "text"
     NUMBER = "a whole number"
@@ -32,14 +32,14 @@ class Plain(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Maybe:
-    """What may be null or missing."""
+    """Accept null or a missing value besides a shape."""
 
     shape: "Shape"
 
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A list, and what each of its items has to be."""
+    """Require a list, and a shape of each of its items."""
 
     shape: "Shape"
 
@@ -55,72 +55,77 @@ _TYPES: Final[Mapping[Plain, tuple[type, ...]]] = {  # exact: true is not a numb
 }
 
 
-def need(path: str, value: Any, shape: Shape, *, method: str = "GET") -> Any:
-    """Return the value of an answer that has the shape; else raise an error with the call."""
-    if odd := oddity(value, shape):
-        raise unlike(path, odd, method=method)
+def require_shape(path: str, value: Any, shape: Shape, *, method: str = "GET") -> Any:
+    """Return a value that has the shape; else raise an error that names the call."""
+    if mismatch := find_mismatch(value, shape):
+        raise build_shape_error(path, mismatch, method=method)
     return value
 
 
-def need_object(kind: Kind, path: str, value: Any, *, method: str = "GET") -> Payload:
+def require_object(kind: Kind, path: str, value: Any, *, method: str = "GET") -> Payload:
     """Return an object of a kind; raise an error that names the call for anything else."""
     if not isinstance(value, Mapping):
-        raise unlike(path, _wrong("", "an object", value), method=method)
+        raise build_shape_error(path, _describe_mismatch("", "an object", value), method=method)
     try:
         kind.identify(value), kind.identity(value)
         kind.canonical(kind.to_spec(value))
-    except ODD as error:
-        raise unlike(path, describe(error), method=method) from error
+    except MALFORMED as error:
+        raise build_shape_error(path, describe_error(error), method=method) from error
     return value
 
 
-def unlike(path: str, why: str, *, method: str = "GET") -> UnreadableError:
-    """Return the error of an answer that is not what was asked for."""
+def build_shape_error(path: str, why: str, *, method: str = "GET") -> UnreadableError:
+    """Return the error of a response with another shape."""
     return UnreadableError(
-        redact(f"{method} {path}: the answer is not what was asked for"),
+        redact(f"{method} {path}: the response has an unexpected shape"),
         method=method,
         path=redact(path),
-        why=cut(why),
+        why=cut_line(why),
         fix=FIX,
     )
 
 
-def describe(error: Exception) -> str:
-    """Return what an exception over a payload says of it."""
+def describe_error(error: Exception) -> str:
+    """Describe an exception that a payload raised."""
     if isinstance(error, KeyError) and error.args:
         return f"{error.args[0]} is missing"
     return str(error)
 
 
-def oddity(value: Any, shape: Shape, at: str = "") -> str:
-    """Return what is first found to be of another shape, and where; empty if nothing is."""
+def find_mismatch(value: Any, shape: Shape, field: str = "") -> str:
+    """Return the first value of another shape, and where; empty if there is none."""
     match shape:
         case Maybe():
-            return "" if value is None else oddity(value, shape.shape, at)
+            return "" if value is None else find_mismatch(value, shape.shape, field)
         case Each():
             if type(value) is not list:
-                return _wrong(at, "a list", value)
-            found = (oddity(one, shape.shape, f"{at}[{n}]") for n, one in enumerate(value))
+                return _describe_mismatch(field, "a list", value)
+            mismatches = (
+                find_mismatch(item, shape.shape, f"{field}[{position}]")
+                for position, item in enumerate(value)
+            )
         case Plain():
             good = type(value) in _TYPES[shape]
-            return "" if good else _wrong(at, shape.value, value)
+            return "" if good else _describe_mismatch(field, shape.value, value)
         case _:
             if not isinstance(value, dict):
-                return _wrong(at, "an object", value)
-            found = (oddity(value.get(k), part, f"{at}.{k}") for k, part in shape.items())
-    return next(filter(None, found), "")
+                return _describe_mismatch(field, "an object", value)
+            mismatches = (
+                find_mismatch(value.get(key), part, f"{field}.{key}") for key, part in shape.items()
+            )
+    return next(filter(None, mismatches), "")
 
 
-def _wrong(at: str, expected: str, value: Any) -> str:
-    place = at.lstrip(".") or "the answer"
-    if value is None and at:
-        return f"{place} is missing"
+def _describe_mismatch(field: str, expected: str, value: Any) -> str:
+    name = field.lstrip(".") or "the response"
+    if value is None and field:
+        return f"{name} is missing"
     shown = json.dumps(value, default=str)
     shown = shown if len(shown) < _SHOWN else f"{shown[:_SHOWN]}…"
-    return f"{place} should be {expected}, not {shown}"
+    return f"{name} should be {expected}, not {shown}"
 
 
-# What is used of PostHog's answers, but for the kinds that the files declare (contract 1.7, 6, 7).
+# Fields of PostHog's responses that the program uses, besides those of kinds (contract 1.7, 6, 7).
 PERSON: Final[Shape] = {"id": Maybe(Plain.NUMBER), "email": Maybe(Plain.TEXT)}
 MEMBER: Final[Mapping[str, Shape]] = {
     "user": {"id": Plain.NUMBER, "uuid": Plain.TEXT, "email": Plain.TEXT},
@@ -170,5 +175,5 @@ CHANGE_REQUEST: Final[Mapping[str, Shape]] = {
     "result_data": Maybe(_RESULT),
     "approvals": Maybe(Each(_VOTE)),
 }
-# As the 409 of a gated write has it, which is read again wherever that is possible (5.3).
+# In the 409 of a gated write (contract 5.3); the request is read again where possible.
 FILED: Final[Shape] = {**CHANGE_REQUEST, "state": Maybe(Plain.TEXT)}

@@ -1,4 +1,4 @@
-"""How long and how often to try again. Knows nothing of HTTP but its numbers and dates."""
+"""Decide how long and how often to retry. Knows nothing of HTTP but its numbers and dates."""
 
 import math
 import re
@@ -11,19 +11,19 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What one call, and all calls together, may cost.
+class CallLimits:
+    """Limit what one call, and all calls together, may cost.
 
     Attributes:
         connect_s, deadline_s: seconds for the connection, and for one whole exchange.
-        max_bytes: of one answer, decoded.
+        max_bytes: of one response, decoded.
         tries: sends of one call that fails.
-        throttled_tries: sends of one call that is told to wait.
+        throttled_tries: sends of one call that is throttled (429).
         backoff_base_s, backoff_cap_s: full jitter between 0 and base * 2 ** failures, capped.
         longest_wait_s: the longest wait that a server may ask for; beyond it the call stops.
-        run_s: seconds after which nothing is waited for any more; None: no end.
-        retry_share, retry_floor: retries of all calls together: a share of them, but at
-            least so many.
+        run_s: seconds after which no call waits any longer; None: no limit.
+        retry_share, retry_floor: retries of all calls together: a share of the calls, and the
+            least number.
         breaker_failures, breaker_probe_s: failures in a row that open the circuit, and the
             seconds between probes from then on.
 
@@ -44,30 +44,30 @@ class Limits:
     breaker_probe_s: float = 30.0
 
 
-DEFAULT_LIMITS: Final = Limits()
-_SHORTEST_WAIT_S: Final = 0.05  # full jitter may say 0, which would be a busy loop
+DEFAULT_LIMITS: Final = CallLimits()
+_SHORTEST_WAIT_S: Final = 0.05  # full jitter may be 0, which would be a busy loop
 _HINT: Final = re.compile(r"available in (\d{1,9})(?:\.\d+)? second")
 
 
-def backoff_s(failures: int, limits: Limits, rng: Random) -> float:
-    """Full jitter: anything up to base * 2 ** (failures - 1), so that clients do not march."""
+def compute_backoff_s(failures: int, limits: CallLimits, rng: Random) -> float:
+    """Return a wait with full jitter: up to base * 2 ** (failures - 1), to spread the clients."""
     ceiling = min(limits.backoff_cap_s, limits.backoff_base_s * 2 ** min(failures - 1, 30))
     return max(_SHORTEST_WAIT_S, rng.uniform(0.0, ceiling))
 
 
-def asked_wait_s(retry_after: str | None, detail: str, now: float) -> float | None:
-    """Seconds that the server asked for; None if it did not.
+def parse_requested_wait_s(retry_after: str | None, detail: str, now: float) -> float | None:
+    """Return the seconds that the server requested; None if it did not.
 
-    `Retry-After` comes in seconds or as a date. Where it is missing, the number in the text
-    is a hint for how long to wait; nothing else is ever decided by text.
+    `Retry-After` is a number of seconds or a date. If it is missing, the number in the text is a
+    hint; nothing else depends on text.
     """
     if retry_after is not None:
-        return _header_s(retry_after.strip(), now)
+        return _parse_retry_after_s(retry_after.strip(), now)
     hint = _HINT.search(detail)
     return float(hint[1]) if hint else None
 
 
-def _header_s(text: str, now: float) -> float | None:
+def _parse_retry_after_s(text: str, now: float) -> float | None:
     try:
         seconds = float(text)
     except ValueError:
@@ -79,21 +79,21 @@ def _header_s(text: str, now: float) -> float | None:
 
 
 class Budget:
-    """Retries of all calls together: a share of the calls, so that a sick server is left alone."""
+    """Limit the retries of all calls to a share of the calls, to spare a server that fails."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: CallLimits) -> None:
         self._limits = limits
         self._calls = 0
         self._retries = 0
         self._lock = Lock()
 
     def count_call(self) -> None:
-        """One more call."""
+        """Count one more call."""
         with self._lock:
             self._calls += 1
 
     def take_retry(self) -> bool:
-        """Whether one more retry is affordable; if so, it is taken."""
+        """Return whether one more retry is allowed; if so, count it."""
         with self._lock:
             most = max(self._limits.retry_floor, self._limits.retry_share * self._calls)
             if self._retries >= most:
@@ -103,13 +103,13 @@ class Budget:
 
 
 class Breaker:
-    """Opens after failures in a row; then new calls fail at once, but for a probe now and then.
+    """Open after failures in a row; then new calls fail at once, except for a probe now and then.
 
-    Calls that are retrying already go on: they are few, and may be the ones that find the
-    server well again.
+    Calls that are already retrying continue: they are few, and may be the first to find that the
+    server has recovered.
     """
 
-    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: CallLimits, clock: Callable[[], float]) -> None:
         self._limits = limits
         self._clock = clock
         self._failures = 0
@@ -117,29 +117,29 @@ class Breaker:
         self._next_probe = -math.inf
         self._lock = Lock()
 
-    def wait_s(self) -> float:
-        """0.0 if a new call may go out, which is then the probe; else seconds to the next probe."""
+    def request_probe(self) -> float:
+        """Return 0.0 if a new call may go out, as the probe; else the seconds to the next probe."""
         with self._lock:
-            wait = self._closed_for_s()
+            wait = self._compute_open_s()
             if not wait and self._failures >= self._limits.breaker_failures:
                 self._next_probe = self._clock() + self._limits.breaker_probe_s
             return wait
 
-    def closed_for_s(self) -> float:
-        """The same without taking the probe."""
+    def circuit_open_for_s(self) -> float:
+        """Return the seconds to the next probe without taking it."""
         with self._lock:
-            return self._closed_for_s()
+            return self._compute_open_s()
 
-    def _closed_for_s(self) -> float:
+    def _compute_open_s(self) -> float:
         if self._failures < self._limits.breaker_failures:
             return 0.0
         return max(0.0, self._next_probe - self._clock())
 
     def record(self, *, failed: bool, started: float | None = None) -> None:
-        """What became of a try.
+        """Record the result of a try.
 
-        With `started`, tries that began before the last failure was known count with that one:
-        eight threads that are refused at once have not failed eight times in a row.
+        With `started`, tries that began before the last failure was known count as part of it:
+        eight threads that are refused at once are not eight failures in a row.
         """
         with self._lock:
             if not failed:

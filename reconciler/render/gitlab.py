@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from reconciler.model import Finding, Severity
-from reconciler.planfile.reader import printed
+from reconciler.planfile.reader import format_json
 from reconciler.render.shared.findings import compute_fingerprints
 from reconciler.render.shared.sanitize import make_visible
 
@@ -31,4 +31,4 @@ def findings(listed: Iterable[Finding]) -> str:
         }
         for finding, mark in zip(ordered, compute_fingerprints(ordered), strict=True)
     ]
-    return printed(rows)
+    return format_json(rows)

@@ -15,7 +15,7 @@ _LONE: Final = re.compile(r"(?<!\\ud[89ab]..)\\udc[89a-f].")
 
 def plan(plan: Plan, options: RenderOptions) -> str:  # noqa: ARG001  the document is always whole
     """Return the document of schemas/plan.schema.json."""
-    return codec.dumps(plan)
+    return codec.dump_plan(plan)
 
 
 drift = plan  # the same document
@@ -29,12 +29,12 @@ def outcomes(
     stopped: bool,  # noqa: ARG001  the outcomes say so themselves
 ) -> str:
     """Return the document of schemas/outcomes.schema.json."""
-    return results.dumps(outcomes, plan)
+    return results.dump_outcomes(outcomes, plan)
 
 
 def format_rows(shown: Any, options: RenderOptions) -> str:  # noqa: ARG001  the document is always whole
     """Return values that are JSON already, without keys; no newline at the end."""
-    return digest.as_text(codec.plain(shown)).removesuffix("\n")
+    return digest.format_document(codec.make_plain(shown)).removesuffix("\n")
 
 
 change_requests = activity = activity_filters = format_rows
@@ -48,5 +48,5 @@ def change_request(request: RequestView, options: RenderOptions) -> str:
 def findings(listed: Iterable[Finding]) -> str:
     """Return findings by place, as a list of rows; no newline at the end."""
     ordered = sorted(listed, key=lambda finding: finding.sort_key)
-    text = digest.as_text(codec.plain(ordered)).removesuffix("\n")
+    text = digest.format_document(codec.make_plain(ordered)).removesuffix("\n")
     return _LONE.sub(lambda half: f"\\{half[0]}", text)

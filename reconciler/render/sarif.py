@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from reconciler import __version__
 from reconciler.model import Finding, Plan, Severity
-from reconciler.planfile.reader import printed
+from reconciler.planfile.reader import format_json
 from reconciler.render.shared import attribution, phrases, summary
 from reconciler.render.shared.findings import compute_fingerprints
 from reconciler.render.shared.options import RenderOptions
@@ -58,7 +58,7 @@ def findings(listed: Iterable[Finding], rules: Mapping[str, str]) -> str:
         rest = phrases.count(len(ordered) - len(kept), "more finding")
         notes = [{"level": "warning", "message": {"text": f"{rest} left out"}}]
         run["invocations"] = [{"executionSuccessful": True, "toolExecutionNotifications": notes}]
-    return printed({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
+    return format_json({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
 def drift(plan: Plan, options: RenderOptions) -> str:

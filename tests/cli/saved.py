@@ -85,4 +85,4 @@ def resealed(path, change):
     document = json.loads(path.read_text())
     document.pop("digest")
     change(document)
-    path.write_text(digest.as_text(digest.sealed(document)))
+    path.write_text(digest.format_document(digest.add_digest(document)))

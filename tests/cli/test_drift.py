@@ -479,7 +479,7 @@ def test_without_audit_logs_in_the_plan_approved_drift_is_still_known(committed)
     found = attributions(done)
     told = {name: (one["person"], one["class"]) for name, one in found.items()}
     assert told == {"a.active": ("carol@acme.test", "approved"), "b.name": (None, "unknown")}
-    assert "upgrade the plan; drift itself is found without the log" in str(done.json["findings"])
+    assert "upgrade the plan; drift is found without the log, too" in str(done.json["findings"])
     listed = repo.run("activity", "list")
     assert 1 == listed.code
     assert "upgrade the plan to one that has the audit log" in listed.err
@@ -525,7 +525,7 @@ def test_an_entry_that_is_not_what_is_live_accuses_nobody_of_it(committed):
     found = fields(drift(repo))["a.name"]
 
     assert "unknown" == found["attribution"]["class"]
-    assert "not what is live" in found["evidence"]["note"]
+    assert "not the one it wrote" in found["evidence"]["note"]
 
 
 def test_a_stronger_policy_is_drift_and_no_error(committed):

@@ -230,7 +230,7 @@ def test_warnings_of_the_log_stand_above_the_board(slow):
 
     heads = [sum(line.startswith("applying") for line in frame) for frame in shown.frames]
     assert 0 == code
-    assert any("429, all wait" in line for line in shown.everything())
+    assert any("429, all threads wait" in line for line in shown.everything())
     assert 1 == max(heads)
 
 

@@ -19,7 +19,7 @@ from reconciler.plan.selection import PlanOptions
 from reconciler.planfile import results as planfile_results
 from reconciler.posthog.client import open_writer
 from reconciler.posthog.credentials import Credentials, Secret
-from reconciler.posthog.retry_policy import Limits
+from reconciler.posthog.retry_policy import CallLimits
 
 STAMP = "2026-01-05T09:00:00Z"
 
@@ -73,7 +73,7 @@ class Ran:
 
     @property
     def document(self):
-        return planfile_results.document(self.outcomes, self.made)
+        return planfile_results.encode_outcomes(self.outcomes, self.made)
 
     def results(self):
         return {name: str(row.result) for name, row in self.rows.items()}
@@ -89,7 +89,7 @@ def plan(repo, *, base=None, token=None, time=None, **options):
         sleep=time.sleep,
         now=time.wall,
         rng=random.Random(7),  # noqa: S311  no secret
-        limits=options.pop("patience", Limits()),
+        limits=options.pop("patience", CallLimits()),
     )
     tree = working_tree.WorkingTree(cwd=repo.folder, anchor=repo.folder)
     loaded = loader.load_files((Path("all.yaml"),), tree=tree)
@@ -122,8 +122,8 @@ def apply(repo, *, between=None, time=None, wait_s=0.0, workers=4, stop=None, jo
         said = list(operations_apply.apply(made, world, writer, book, options=options))
     last = {row.address: row for row in said}
     rows = tuple(last.values())
-    code = planfile_results.exit_code(
-        planfile_results.settled(rows, made), made, guarded=checks.CODES
+    code = planfile_results.choose_exit_code(
+        planfile_results.complete_outcomes(rows, made), made, guarded=checks.CODES
     )
     return Ran(made, rows, code, path.read_text(encoding="utf-8"), time, said)
 

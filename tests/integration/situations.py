@@ -14,7 +14,7 @@ from reconciler.plan.selection import PlanOptions
 from reconciler.planfile import codec
 from reconciler.posthog.client import open_writer
 from reconciler.posthog.credentials import Credentials, Secret
-from reconciler.posthog.rate_limit import RateLimit
+from reconciler.posthog.rate_limit import KeyRateLimit
 from tests.cli.saved import as_its_schema_says
 from tests.integration.test_idempotence import ACTIONS, CONDITIONS, FLAG, ORGANIZATION
 
@@ -166,7 +166,7 @@ TOKEN = "phx_3"  # of an owner
 
 def writer(sandbox):
     credentials = Credentials(sandbox.url, Secret(TOKEN, "POSTHOG_API_KEY"))
-    return open_writer(credentials, rate_limit=RateLimit(10**6, 10**6))  # all share one pace
+    return open_writer(credentials, rate_limit=KeyRateLimit(10**6, 10**6))  # all share one pace
 
 
 def planned(sandbox, folder, **options):
@@ -185,7 +185,7 @@ def planned(sandbox, folder, **options):
         excerpts=False,
         basis=PlanSnapshot(),
     )
-    as_its_schema_says(codec.encode(made))
+    as_its_schema_says(codec.encode_plan(made))
     return asks, world, made, loaded
 
 
@@ -201,6 +201,6 @@ def told(made, *, without):
             return {name: stripped(value) for name, value in node.items() if name not in without}
         return [stripped(item) for item in node] if isinstance(node, list) else node
 
-    document = stripped(codec.encode(made))
+    document = stripped(codec.encode_plan(made))
     document["findings"].sort(key=json.dumps)
     return json.dumps(document)

@@ -10,7 +10,7 @@ from reconciler import errors
 from reconciler.model import Request
 from reconciler.posthog import activity_log, change_requests, voting
 from reconciler.posthog.approval_polling import Watch
-from reconciler.posthog.retry_policy import Limits
+from reconciler.posthog.retry_policy import CallLimits
 from reconciler.sandbox.server.server import background
 from tests.unit.posthog.servers import reading, writing
 
@@ -103,13 +103,13 @@ def test_a_gated_write_is_filed_approved_and_seen_as_applied(sandbox):
             voting.approve(ci, "1", id_)
         vote = voting.approve(alice, "1", id_, reason="fine")
         assert (vote.status, vote.change_request["state"]) == ("applied", "applied")
-        found = Watch(ci, timeout_s=0).look({("1", id_)})
+        found = Watch(ci, timeout_s=0).poll({("1", id_)})
         assert [one["state"] for one in found.values()] == ["applied"]
 
         organization = ci.list("/api/organizations/").items[0]["id"]
-        by_cursor = list(activity_log.entries(ci, organization))
+        by_cursor = list(activity_log.iterate_entries(ci, organization))
         by_page = list(
-            activity_log.entries(ci, organization, activity_log.Query(page=1, page_size=1))
+            activity_log.iterate_entries(ci, organization, activity_log.Query(page=1, page_size=1))
         )
         assert by_cursor == by_page
         assert by_cursor[0]["scope"] == "FeatureFlag"
@@ -191,7 +191,7 @@ def test_a_throttled_write_lands_once(sandbox):
 
 def test_a_server_that_drips_is_given_up_and_asked_again(sandbox):
     _faults(sandbox, "GET:feature_flags.list:1:after:drip(0.05)")
-    hands = {"clock": real_time.monotonic, "limits": Limits(deadline_s=0.5)}
+    hands = {"clock": real_time.monotonic, "limits": CallLimits(deadline_s=0.5)}
     with reading(sandbox.url, CI, **hands) as reader:
         assert len(reader.list(FLAGS, page_size=1000).items) == 250
         assert reader.reads == 2

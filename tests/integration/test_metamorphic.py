@@ -188,7 +188,7 @@ def test_a_saved_plan_taken_up_at_once_is_the_plan_and_after_it_nothing(
     repo.write("all.yaml", *documents)
     writer, _, made, loaded = planned(shared_sandbox, repo.folder)
     writer.close()
-    saved = codec.loads(codec.dumps(made))
+    saved = codec.load_plan(codec.dump_plan(made))
 
     again = taken_up(shared_sandbox, saved, loaded)
     without = {"digest", "created_at", "requests", "basis"}
@@ -234,7 +234,7 @@ def test_whatever_people_do_in_between_is_never_written_over(
     situations.write(folder, documents)
     writer, world, made, loaded = planned(shared_sandbox, folder)
     writer.close()
-    saved = codec.loads(codec.dumps(made))
+    saved = codec.load_plan(codec.dump_plan(made))
     flags = [one for one in saved.writes if one.address.kind == "FeatureFlag" and one.live_id]
     for number, edit in edits if flags else ():
         flag = flags[number % len(flags)]

@@ -4,7 +4,7 @@ from threading import Event
 
 import pytest
 
-from reconciler.posthog.retry_policy import Limits
+from reconciler.posthog.retry_policy import CallLimits
 from tests import acme, factories
 from tests.integration import running
 from tests.integration.running import Time, apply, created, spoil
@@ -268,7 +268,7 @@ def test_retries_are_a_small_share_of_all_calls(world):
         )
         repo.sandbox.clear()
 
-    ran = apply(repo, workers=2, between=sick, patience=Limits(breaker_failures=1000))
+    ran = apply(repo, workers=2, between=sick, patience=CallLimits(breaker_failures=1000))
 
     reads = [row for row in repo.sandbox.requests() if row["method"] == "GET"]
     assert 20 == adds_up(ran)["unknown"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reconciler.files.text import find_hidden_character, make_error
 from reconciler.kinds.organization import LONGEST_SLUG
-from reconciler.lookalikes import escaped, look, yaml_scalar
+from reconciler.lookalikes import escape_name, format_yaml_scalar, simplify_name
 from reconciler.model import (
     Finding,
     Kind,
@@ -53,7 +53,7 @@ def check_names(built: Iterable[Built]) -> Iterator[Finding]:
         by_look: dict[_Kin, Built] = {}
         for entry in resources:
             address = entry[0].address
-            by_look.setdefault((address.kind, address.parts[:-1], look(address.name)), entry)
+            by_look.setdefault((address.kind, address.parts[:-1], simplify_name(address.name)), entry)
         yield from _check_lookalikes(resources, by_look)
     yield from _check_references(resources)
 
@@ -63,7 +63,7 @@ def _check_lookalikes(
 ) -> Iterator[Finding]:
     for resource, document, kind in resources:
         address = resource.address
-        other, _, _ = by_look[kind.name, address.parts[:-1], look(address.name)]
+        other, _, _ = by_look[kind.name, address.parts[:-1], simplify_name(address.name)]
         if other.address != address:
             source = _locate_metadata(document, kind.key)
             yield _make_lookalike_finding(address.name, source, other.address.name, other.source)
@@ -74,9 +74,9 @@ def _make_lookalike_finding(
 ) -> Finding:
     return make_error(
         "R012",
-        f"the name {escaped(name)} looks like another one",
+        f"the name {escape_name(name)} looks like another one",
         source,
-        why=f"{escaped(other)} at {other_source} looks the same",
+        why=f"{escape_name(other)} at {other_source} looks the same",
         fix="type one of the two again, or rename it",
     )
 
@@ -101,7 +101,7 @@ def _check_references(resources: tuple[Built, ...]) -> Iterator[Finding]:
         if (
             mention.name.isascii()
             and mention.name.isprintable()
-            and mention.name == look(mention.name)
+            and mention.name == simplify_name(mention.name)
         ):
             usual.setdefault(
                 (*mention.scope, mention.name), (mention.name, mention.resource.source)
@@ -109,13 +109,13 @@ def _check_references(resources: tuple[Built, ...]) -> Iterator[Finding]:
         else:
             suspects.append(mention)
     for resource, _, kind in resources if suspects else ():
-        key = (kind.name, resource.address.parts[:1], look(resource.address.name))
+        key = (kind.name, resource.address.parts[:1], simplify_name(resource.address.name))
         usual.setdefault(key, (resource.address.name, resource.source))
     for mention in suspects:
         source = value_place(
             mention.document, ("spec", *mention.path), mention.resource.source or Source("", 1)
         )
-        other = usual.get((*mention.scope, look(mention.name)))
+        other = usual.get((*mention.scope, simplify_name(mention.name)))
         if hidden := find_hidden_character(mention.name):
             yield _make_hidden_finding(mention.name, hidden, source)
         elif mention.name != mention.name.strip():
@@ -168,10 +168,10 @@ def _make_trimmed_finding(name: str, source: Source) -> Finding:
     """Find names that PostHog trims (contract 1.3): what it creates has another name."""
     return make_error(
         "R018",
-        f"the name {escaped(name)} starts or ends with a space",
+        f"the name {escape_name(name)} starts or ends with a space",
         source,
         why="PostHog cuts it off, so nothing ever has this name",
-        fix=f"write {yaml_scalar(name.strip())}" if name.strip() else "write a name",
+        fix=f"write {format_yaml_scalar(name.strip())}" if name.strip() else "write a name",
     )
 
 

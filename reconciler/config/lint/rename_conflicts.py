@@ -12,7 +12,7 @@ from reconciler.config.documents.templates import Template
 from reconciler.config.lint import cycles
 from reconciler.config.lint.confusable_names import Built
 from reconciler.files.text import make_error
-from reconciler.kinds import fold
+from reconciler.kinds import fold_name
 from reconciler.model import Address, Finding, Resource, Source, value_place
 
 MAX_MATCHED: Final = 200_000  # selectors and projects that are compared, so that it stays linear
@@ -50,7 +50,7 @@ def find_rename_conflicts(
 
 def _fold_name(resource: Resource, name: str) -> _Name:
     address = resource.address
-    folded = fold(Address(address.kind, (*address.parts[:-1], name)))
+    folded = fold_name(Address(address.kind, (*address.parts[:-1], name)))
     return address.kind, address.organization, folded.name
 
 

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from reconciler.kinds import KINDS, fold
+from reconciler.kinds import KINDS, fold_name
 from reconciler.model import (
     Action,
     Address,
@@ -178,7 +178,7 @@ class FoldedAddresses:
         folding = {name for name, kind in KINDS.items() if kind.folds_case}
         for address in addresses:
             if address.kind in folding:
-                self._index[fold(address)].append(address)
+                self._index[fold_name(address)].append(address)
             else:
                 self._plain.add(address)
 
@@ -186,7 +186,7 @@ class FoldedAddresses:
         """Return the addresses that are equal to this one, in any spelling."""
         if address in self._plain:
             return (address,)
-        return self._index.get(fold(address), ()) if self._index else ()
+        return self._index.get(fold_name(address), ()) if self._index else ()
 
 
 def count_live_objects(live: Live) -> Counter[tuple[str, tuple[str, ...]]]:

@@ -7,7 +7,7 @@ of ids.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reconciler.kinds import fold
+from reconciler.kinds import fold_name
 from reconciler.model import ID, Address, Declared, Live, Reference, id_of, is_nameable
 
 
@@ -33,7 +33,9 @@ class Spelling:
             if isinstance(name, int) or (reference.takes_ids and not is_nameable(name)):
                 id_ = id_of(name) if reference.takes_ids else None
                 return self._spell_id(target, id_) if id_ is not None else name
-            if (live_name := self._index_live_names(reference.kind).get(fold(target))) is not None:
+            if (
+                live_name := self._index_live_names(reference.kind).get(fold_name(target))
+            ) is not None:
                 return live_name
             id_ = id_of(name, digits=True) if reference.takes_ids else None
             if id_ is None or target in self._declared.resources:
@@ -57,13 +59,13 @@ class Spelling:
     def _index_live_names(self, kind: str) -> Mapping[Address, str]:
         """Return the live spelling of each name of a kind, also under the name it is renamed to."""
         if kind not in self._names:
-            names = {fold(a): a.name for a in self._live.ids if a.kind == kind}
+            names = {fold_name(a): a.name for a in self._live.ids if a.kind == kind}
             for address, resource in self._declared.resources.items():
                 old = resource.lifecycle.renamed_from
-                if address.kind == kind and old is not None and fold(address) not in names:
-                    old_address = fold(Address(kind, (*address.parts[:-1], old)))
+                if address.kind == kind and old is not None and fold_name(address) not in names:
+                    old_address = fold_name(Address(kind, (*address.parts[:-1], old)))
                     if old_address in names:
-                        names[fold(address)] = names[old_address]
+                        names[fold_name(address)] = names[old_address]
             names |= self._index_later_renames(kind, names)
             self._names[kind] = names
         return self._names[kind]
@@ -74,9 +76,9 @@ class Spelling:
         """Return the live names of what later files have renamed, by the names before."""
         live_names = {}
         for address, resource in self._later.resources.items() if self._later is not None else ():
-            old, new = resource.lifecycle.renamed_from, names.get(fold(address))
+            old, new = resource.lifecycle.renamed_from, names.get(fold_name(address))
             if address.kind == kind and old is not None and new is not None:
-                old_address = fold(Address(kind, (*address.parts[:-1], old)))
+                old_address = fold_name(Address(kind, (*address.parts[:-1], old)))
                 if old_address not in names:
                     live_names[old_address] = new
         return live_names

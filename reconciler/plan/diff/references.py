@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.kinds import KINDS, READ, fold
-from reconciler.lookalikes import escaped, look
+from reconciler.kinds import KINDS, READ, fold_name
+from reconciler.lookalikes import escape_name, simplify_name
 from reconciler.model import (
     ID,
     Address,
@@ -126,7 +126,7 @@ class _KnownNames:
         self._ids = FoldedAddresses(live.ids)
         self._sound: dict[Address, Address | None] = {}  # names that resolved for one resource
         self._renamed = {
-            fold(Address(a.kind, (*a.parts[:-1], r.lifecycle.renamed_from))): a
+            fold_name(Address(a.kind, (*a.parts[:-1], r.lifecycle.renamed_from))): a
             for a, r in desired.resources.items()
             if r.lifecycle.renamed_from is not None
         }
@@ -280,7 +280,7 @@ class _KnownNames:
 
     def _find_new_name(self, target: Address) -> Address | None:
         """Return the new name that this run gives a project; roles are respelled instead."""
-        renamed = self._renamed.get(fold(target)) if target.kind == "Project" else None
+        renamed = self._renamed.get(fold_name(target)) if target.kind == "Project" else None
         return renamed if renamed in self._picked.resources else None
 
     def _report_renamed(
@@ -324,14 +324,18 @@ class _KnownNames:
 
 def _find_similar(written: str, names: Sequence[str]) -> str | None:
     """Return the name that looks like the written one, else the one that was probably meant."""
-    appearance = look(written)
-    lookalike = next((name for name in names if look(name) == appearance), None)
+    appearance = simplify_name(written)
+    lookalike = next((name for name in names if simplify_name(name) == appearance), None)
     return closest_match(written, names) if lookalike is None else lookalike
 
 
 def _quote_distinctly(suggestion: str, written: str) -> str:
     """Return a suggestion that looks different from what was written."""
-    return escaped(suggestion) if look(suggestion) == look(written) else f'"{suggestion}"'
+    return (
+        escape_name(suggestion)
+        if simplify_name(suggestion) == simplify_name(written)
+        else f'"{suggestion}"'
+    )
 
 
 def _describe_scope(target: Address) -> str:

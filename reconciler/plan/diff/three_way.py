@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler.kinds import KINDS, fold
+from reconciler.kinds import KINDS, fold_name
 from reconciler.model import (
     ABSENT,
     Action,
@@ -35,7 +35,7 @@ class BaseIndex:
     """The declarations of the base, also by the new name of a resource or of its project."""
 
     def __init__(self, desired: Declared, base: Declared | None) -> None:
-        self._resources = {fold(a): r for a, r in base.resources.items()} if base else None
+        self._resources = {fold_name(a): r for a, r in base.resources.items()} if base else None
         self._projects = {
             address.parts: resource.lifecycle.renamed_from
             for address, resource in desired.resources.items()
@@ -47,7 +47,7 @@ class BaseIndex:
         if self._resources is None:
             return None
         for address in self._list_addresses(resource):
-            if (declared := self._resources.get(fold(address))) is not None:
+            if (declared := self._resources.get(fold_name(address))) is not None:
                 return declared
         return Resource(resource.address, {})
 
@@ -287,12 +287,14 @@ def find_removals(
         return (), ()
     lookup = LiveLookup(live)
     declared_ids = {(change.address.kind, change.live_id) for change in declared_changes}
-    declared = {fold(address) for address in (*desired.resources, *list_old_addresses(desired))}
+    declared = {
+        fold_name(address) for address in (*desired.resources, *list_old_addresses(desired))
+    }
     deletes: list[Change] = []
     unclear: list[Finding] = []
     for address in sorted(base.resources):
         resource = base.resources[address]
-        if fold(address) in declared or resource.lifecycle.absent or not covers(address):
+        if fold_name(address) in declared or resource.lifecycle.absent or not covers(address):
             continue
         if address in declared_elsewhere:  # in a file that this run does not read
             continue

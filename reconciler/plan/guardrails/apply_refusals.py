@@ -25,7 +25,7 @@ def find_run_refusals(plan: Plan, *, go_on: bool) -> tuple[Finding, ...]:
 
 def find_refused_changes(plan: Plan) -> tuple[Outcome, ...]:
     """Return the changes that `apply` refuses because of a finding or a rejection."""
-    rows = results.foretold(plan, guarded=checks.CODES)
+    rows = results.predict_outcomes(plan, guarded=checks.CODES)
     return tuple(row for row in rows if row.result is Result.REFUSED)
 
 
@@ -33,8 +33,8 @@ def predict_exit_code(plan: Plan) -> int:
     """Return the exit code that `apply` is known to end with from the plan: 0, 1 or 4."""
     if plan.refusal is not None and plan.refusal.whole:
         return results.REFUSED
-    rows = results.foretold(plan, guarded=checks.CODES)
-    return results.exit_code(rows, plan, guarded=checks.CODES)
+    rows = results.predict_outcomes(plan, guarded=checks.CODES)
+    return results.choose_exit_code(rows, plan, guarded=checks.CODES)
 
 
 def _has_remaining_changes(plan: Plan) -> bool:

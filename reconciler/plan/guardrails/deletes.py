@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.kinds import KINDS, fold
+from reconciler.kinds import KINDS, fold_name
 from reconciler.model import Action, Change, Declared, Finding, Live, Severity
 from reconciler.plan.diff import matching, three_way
 
@@ -136,14 +136,15 @@ def _check_files(
 ) -> Iterator[_Excess]:
     """Find deletes of everything that a file declared at the base."""
     declared = {
-        fold(address) for address in (*desired.resources, *three_way.list_old_addresses(desired))
+        fold_name(address)
+        for address in (*desired.resources, *three_way.list_old_addresses(desired))
     }
     files, kept = Counter[str](), set[str]()
     for address, resource in (base.resources if base is not None else {}).items():
         if resource.source is None or resource.lifecycle.absent:
             continue
         files[resource.source.file] += 1
-        if fold(address) in declared:
+        if fold_name(address) in declared:
             kept.add(resource.source.file)
     by_file: dict[str, list[Change]] = defaultdict(list)
     for change in deleted:

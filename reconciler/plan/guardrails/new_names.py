@@ -11,8 +11,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-from reconciler.kinds import KINDS, fold
-from reconciler.lookalikes import escaped, look, squeeze, yaml_scalar
+from reconciler.kinds import KINDS, fold_name
+from reconciler.lookalikes import (
+    escape_name,
+    format_yaml_scalar,
+    simplify_name,
+)
 from reconciler.model import (
     Action,
     Address,
@@ -84,7 +88,7 @@ def _check_name(resource: Resource, undeclared: "_UndeclaredObjects") -> Finding
     if kind.scope is Scope.INSTANCE:
         return _check_organization(resource, undeclared)
     for other in undeclared.find_lookalikes(address):
-        if kind.folds_case or look(other.name) == look(address.name):
+        if kind.folds_case or simplify_name(other.name) == simplify_name(address.name):
             return _report_lookalike(resource, other, "both look the same", _suggest_either(other))
         if not kind.unique:  # PostHog would create a second object and keep both
             why = "the names differ only in case, and PostHog would create a second one"
@@ -102,16 +106,16 @@ def _find_earlier_create(
             return _build_error(
                 LOOKALIKE,
                 resource,
-                f"an earlier run created {resource.address}, and PostHog named it {escaped(name)}",
+                f"an earlier run created {resource.address}, and PostHog named it {escape_name(name)}",
                 f"it is live (id {live_object.id}), and a create would add another one",
-                f"write {yaml_scalar(name)} instead, or delete that object in PostHog",
+                f"write {format_yaml_scalar(name)} instead, or delete that object in PostHog",
             )
     return None
 
 
 def _suggest_either(other: Address) -> str:
     """Return how to resolve two names that look the same."""
-    name = yaml_scalar(other.name)
+    name = format_yaml_scalar(other.name)
     rename = f"`lifecycle: {{renamed_from: {name}}}` to rename it, or "
     return (
         f"write {name} if you mean that one, or "
@@ -122,15 +126,15 @@ def _suggest_either(other: Address) -> str:
 def _report_not_kept(resource: Resource, kind: Kind, server_name: str) -> Finding:
     name = resource.address.name
     if kind.scope is not Scope.INSTANCE:
-        why, fix = "PostHog trims names", f"write {yaml_scalar(server_name)}"
+        why, fix = "PostHog trims names", f"write {format_yaml_scalar(server_name)}"
     else:
-        shown = escaped(str(resource.spec.get("name") or name))
+        shown = escape_name(str(resource.spec.get("name") or name))
         why = f"PostHog derives the slug from the name, here {shown}, and never changes it"
         use_slug = f"write `organization: {server_name}` everywhere"
         fix = use_slug if server_name else "change the name"
         fix += f"; or choose a name that becomes {name}, and change the name afterwards"
     become = f'would become "{server_name}"' if server_name else "would have an empty slug"
-    return _build_error(NOT_KEPT, resource, f"{escaped(name)} {become}", why, fix)
+    return _build_error(NOT_KEPT, resource, f"{escape_name(name)} {become}", why, fix)
 
 
 def _check_organization(resource: Resource, undeclared: "_UndeclaredObjects") -> Finding | None:
@@ -147,7 +151,7 @@ def _check_organization(resource: Resource, undeclared: "_UndeclaredObjects") ->
     return _build_error(
         LOOKALIKE,
         resource,
-        f"an organization called {escaped(str(organization.spec.get('name')))} is live: its slug "
+        f"an organization called {escape_name(str(organization.spec.get('name')))} is live: its slug "
         f'is "{slug}", not "{resource.address.name}"',
         "PostHog extends a slug that is taken, even by an organization that this key cannot see; "
         "a create would add another one",
@@ -160,8 +164,8 @@ def _report_lookalike(resource: Resource, other: Address, why: str, fix: str) ->
     return _build_error(
         LOOKALIKE,
         resource,
-        f"the new {other.kind} {escaped(resource.address.name)} looks like {escaped(other.name)}, "
-        "which is live",
+        f"the new {other.kind} {escape_name(resource.address.name)} looks like "
+        f"{escape_name(other.name)}, which is live",
         why,
         fix,
     )
@@ -205,9 +209,9 @@ def _report_rename(
 ) -> Finding:
     state = "would be deleted" if old in undeclared.deleted else "is live, but not in any file"
     if not KINDS[old.kind].renamable:
-        question, fix = "is it the same?", f"if so, write {yaml_scalar(old.name)}"
+        question, fix = "is it the same?", f"if so, write {format_yaml_scalar(old.name)}"
     else:
-        line = f"renamed_from: {yaml_scalar(old.name)}"
+        line = f"renamed_from: {format_yaml_scalar(old.name)}"
         question, fix = f"renamed? write {line}", f"under metadata: `lifecycle: {{{line}}}`"
     return Finding(
         RENAMED,
@@ -241,7 +245,7 @@ class _UndeclaredObjects:
             if change.before is not None
         }
         used_places = {_get_place(c.address) for c in self.changes if c.action is Action.CREATE}
-        declared = {fold(a) for a in self.desired.resources if _get_place(a) in used_places}
+        declared = {fold_name(a) for a in self.desired.resources if _get_place(a) in used_places}
         managed = {
             (c.address.kind, c.live_id)
             for c in self.changes
@@ -249,11 +253,11 @@ class _UndeclaredObjects:
         }
         for address, live_object in self.live.resources.items():
             place = _get_place(address)
-            is_managed = (address.kind, live_object.id) in managed or fold(address) in declared
+            is_managed = (address.kind, live_object.id) in managed or fold_name(address) in declared
             if place not in used_places or is_managed:
                 continue
             self.places[place].append(live_object)
-            self.by_look[place, look(address.name).casefold()].append(address)
+            self.by_look[place, simplify_name(address.name).casefold()].append(address)
             self.by_squeezed_name[place, squeeze(address.name)].append(address)
         for address, change in self.deleted.items():
             if change.removed and change.desired is not None:
@@ -262,7 +266,7 @@ class _UndeclaredObjects:
 
     def find_lookalikes(self, address: Address) -> list[Address]:
         """Return the objects whose names look like this one, ignoring case."""
-        key: _Key = (_get_place(address), look(address.name).casefold())
+        key: _Key = (_get_place(address), simplify_name(address.name).casefold())
         return self.by_look.get(key, [])
 
     def find_similar(self, resource: Resource) -> list[Address]:
@@ -275,9 +279,9 @@ class _UndeclaredObjects:
 
     def find_organization(self, name: str) -> LiveResource | None:
         """Return a live organization of this name."""
-        wanted_look = look(name).casefold()
+        wanted_look = simplify_name(name).casefold()
         for organization in self.places.get(("Organization", ()), []):
-            if look(str(organization.spec.get("name") or "")).casefold() == wanted_look:
+            if simplify_name(str(organization.spec.get("name") or "")).casefold() == wanted_look:
                 return organization
         return None
 

@@ -261,7 +261,7 @@ def _check_filters(
     before: Spec, written: Spec, payload: Mapping[str, Any]
 ) -> Iterator[RejectedValue]:
     """Find what PostHog refuses of the written filters together with live ones that are kept."""
-    after = filters.merged(before, written)
+    after = filters.merge_filters(before, written)
     stored = {
         str(item.get("value"))
         for group in before.get("groups") or ()
@@ -269,15 +269,17 @@ def _check_filters(
         if item.get("operator") in _PATTERNS
     }
     may_exit = before.get("early_exit") is True
-    for rejected in filter_checks.find(after, stored=stored, may_exit=may_exit):
+    for rejected in filter_checks.find_refusals(after, stored=stored, may_exit=may_exit):
         field = rejected.path[0]
         why = "" if field in written else f"`{field}` is live, not in any file, and is kept"
         yield rejected._replace(path=("filters", *rejected.path), why=rejected.why or why)
-    if payload.get("features") and filter_checks.aggregates(after):
+    if payload.get("features") and filter_checks.has_aggregation(after):
         message = "groups cannot be bucketed in a flag of an early access feature"
         yield RejectedValue(("filters",), message, "", "remove `aggregation_group_type_index`")
     if running := _name_running_experiments(payload):
-        removed = sorted(filter_checks.variants(before) - filter_checks.variants(after))
+        removed = sorted(
+            filter_checks.list_variant_keys(before) - filter_checks.list_variant_keys(after)
+        )
         if removed:
             message = f"a running experiment needs the variants {', '.join(removed)}: {running}"
             path = ("filters", "multivariate", "variants")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
-from reconciler.kinds import KINDS, fold
+from reconciler.kinds import KINDS, fold_name
 from reconciler.model import Action, Address, Change, Finding, Severity, values_at
 from reconciler.plan.diff.references import Edges
 from reconciler.plan.ordering import flag_dependencies, gates
@@ -85,7 +85,7 @@ def _put_deletes_last(
     moving: Mapping[Address, Change], needs: Mapping[Address, set[Address]]
 ) -> None:
     """Let deletes wait for everything that still refers to the object or lives in it."""
-    doomed = {fold(a): a for a, change in moving.items() if change.action is Action.DELETE}
+    doomed = {fold_name(a): a for a, change in moving.items() if change.action is Action.DELETE}
     if not doomed:
         return
     users: dict[Address, set[Address]] = defaultdict(set)
@@ -98,7 +98,7 @@ def _put_deletes_last(
             if reference.kind == flag_dependencies.KIND:
                 continue  # see `flag_dependencies`
             for _, name in values_at(live.spec if live else {}, reference.path):
-                users[fold(reference.target(address, name))].add(address)
+                users[fold_name(reference.target(address, name))].add(address)
     for target, address in doomed.items():
         needs[address].update(users[target] - {address})
 

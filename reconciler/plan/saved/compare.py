@@ -27,7 +27,7 @@ from reconciler.model import (
     print_path,
 )
 from reconciler.plan.diff import secrets, three_way, values
-from reconciler.planfile.codec import Saved, plain
+from reconciler.planfile.codec import Saved, make_plain
 
 _WHOLE: Final = "this plan does not follow from the files that are checked out"
 _AGAIN: Final = "make the plan again and review it"
@@ -202,7 +202,7 @@ def _check_equal(change: Change, fresh: Change) -> Change:
 
 def _list_fields(change: Change) -> list[Any]:
     return [
-        [field.path, plain(field.base), plain(field.live), plain(field.desired), field.cause]
+        [field.path, make_plain(field.base), make_plain(field.live), make_plain(field.desired), field.cause]
         for field in change.fields
     ]
 
@@ -223,7 +223,7 @@ def _list_changed_fields(
     planned_name = fresh.address.name if fresh is not None else was_called
     if is_called not in {was_called, planned_name}:
         yield FieldChange(f"metadata.{kind.key}", is_called, was_called)
-    now: Spec = plain(secrets.remove_hidden(live_object))
+    now: Spec = make_plain(secrets.remove_hidden(live_object))
     target = fresh.desired.spec if fresh is not None and fresh.desired is not None else {}
     for name in sorted({*observed.spec, *now}):
         old_value, live_value = observed.spec.get(name, ABSENT), now.get(name, ABSENT)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from reconciler.model import ABSENT, Address, Change, FieldChange, Finding, Severity
 from reconciler.plan.guardrails.checks import STALE
 from reconciler.plan.saved.compare import ChangedObject
-from reconciler.planfile.codec import plain
+from reconciler.planfile.codec import make_plain
 
 Who = Mapping[tuple[Address, str], str]
 """(address, path) -> who changed it, and when; the path is empty for the object as a whole."""
@@ -89,5 +89,5 @@ def _describe_field(changed: ChangedObject, field: FieldChange, who: str) -> str
 def _format_value(value: Any) -> str:
     if value is ABSENT:
         return "nothing"
-    text = json.dumps(plain(value), ensure_ascii=False)
+    text = json.dumps(make_plain(value), ensure_ascii=False)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -18,7 +18,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
-from reconciler.kinds import KINDS, fold
+from reconciler.kinds import KINDS, fold_name
 from reconciler.model import (
     ABSENT,
     Address,
@@ -117,11 +117,11 @@ class CompletionCheck:
 
     @cached_property
     def _managed(self) -> frozenset[Address]:
-        return frozenset(fold(address) for address in self._started.desired.resources)
+        return frozenset(fold_name(address) for address in self._started.desired.resources)
 
     def _build_past_state(self, declared: Declared) -> _PastState:
         declared_resources = {
-            fold(address): resource for address, resource in declared.resources.items()
+            fold_name(address): resource for address, resource in declared.resources.items()
         }
         resources = {
             address: past_object
@@ -141,7 +141,7 @@ class CompletionCheck:
         self, live_object: LiveResource, declared_resources: _Resources
     ) -> LiveResource | None:
         """Return a live object as the files declared it; unchanged where they did not."""
-        address = fold(live_object.address)
+        address = fold_name(live_object.address)
         resource = declared_resources.get(address)
         if resource is not None:
             if resource.lifecycle.absent:

@@ -53,7 +53,7 @@ def list_values(change: Change, *, drift: bool) -> Mapping[str, tuple[str, ...]]
     known = [attribution for attribution in every if attribution is not None]
     return {
         **own,
-        "way": tuple(dict.fromkeys(each.way.value for each in known)),
+        "way": tuple(dict.fromkeys(each.approval_class.value for each in known)),
         "who": tuple(dict.fromkeys(each.person for each in known if each.person)),
     }
 

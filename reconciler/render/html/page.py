@@ -95,7 +95,7 @@ def _list_facts(plan: Plan, commit: str, *, drift: bool) -> Iterator[str]:
 
 def _list_tiles(plan: Plan, *, drift: bool) -> Iterator[tuple[str, str, str, int]]:
     """Yield the key, the colour, the label and the number of each tile."""
-    numbers = codec.summary(plan)
+    numbers = codec.summarize(plan)
     for key, label in (_DRIFT if drift else _PLAN).items():
         color = _OPPOSITE.get(key, key) if drift else key
         yield key, color if numbers[key] else "zero", label, numbers[key]

@@ -23,9 +23,9 @@ _TITLES: Final = {
 
 def format_outcomes(ended: Iterable[Outcome], plan: Plan) -> str:
     """Return totals first, then what a person has to look at, then what is done."""
-    rows = results.settled(ended, plan)
+    rows = results.complete_outcomes(ended, plan)
     changes = {change.address: change for change in plan.changes}
-    sections = [("‼ INCIDENT: the gate did not hold", results.incidents(rows))]
+    sections = [("‼ INCIDENT: the gate did not hold", results.find_incidents(rows))]
     for result, title in _TITLES.items():
         sections.append((title, tuple(row for row in rows if row.result is result)))
     parts = ["### reconciler apply", f"**{format_outcome_totals(rows, plan)}**"]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from reconciler.model import Payload
 from reconciler.planfile import codec, reader
-from reconciler.planfile.reader import printed
+from reconciler.planfile.reader import format_json
 from reconciler.render.shared.change_requests import as_list, as_mapping, as_text
 
 COLUMNS: Final = (
@@ -83,7 +83,7 @@ def name_actor(entry: Payload) -> str:
 def format_jsonl(entries: Iterable[Payload]) -> Iterator[str]:
     """Yield lines of JSON, each a whole entry as the API sent it; ASCII, keys in order."""
     for entry in entries:
-        yield printed(codec.plain(dict(entry)), indent=None, sort_keys=True) + "\n"
+        yield format_json(codec.make_plain(dict(entry)), indent=None, sort_keys=True) + "\n"
 
 
 def format_csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -107,4 +107,4 @@ def _format_cell(value: Any) -> str:
     if isinstance(value, str):
         text = reader.redact(value)
         return f"'{text}" if text.startswith(_FORMULA) else text
-    return json.dumps(codec.plain(value), sort_keys=True)
+    return json.dumps(codec.make_plain(value), sort_keys=True)

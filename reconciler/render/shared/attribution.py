@@ -42,10 +42,10 @@ _COUNTED: Final = {
 
 def describe_attribution(attribution: Attribution, field: FieldChange | None = None) -> Phrase:
     """Return `Changed by dana@acme.test in the web app on Tue 2026-01-06 10:12 UTC, …`."""
-    mark, tone = _MARKS[attribution.way]
+    mark, tone = _MARKS[attribution.approval_class]
     if attribution.at is None:
         return Phrase(mark, f"Who did it is not known: {attribution.note}", tone)
-    parts = [attribution.deed.value.capitalize(), *_describe_person(attribution)]
+    parts = [attribution.action.value.capitalize(), *_describe_person(attribution)]
     if attribution.client:
         parts.append(_CLIENTS.get(attribution.client, f"through {attribution.client}"))
     parts.append(f"on {format_time(attribution.at)}")
@@ -65,18 +65,18 @@ def _describe_person(attribution: Attribution) -> Iterator[str]:
 def _describe_values(attribution: Attribution, field: FieldChange | None) -> str:
     """Return what the log says, where that is not the change from the files to the live side."""
     if (
-        attribution.moved is None
+        attribution.change is None
         or field is None
-        or attribution.moved == (field.desired, field.live)
+        or attribution.change == (field.desired, field.live)
     ):
         return ""
-    before, after = map(values.format_flow, attribution.moved)
+    before, after = map(values.format_flow, attribution.change)
     return f", {before} → {after}" if len(before) + len(after) <= 60 else ""  # noqa: PLR2004  a line
 
 
 def _describe_way(attribution: Attribution) -> str:
     note = f" ({attribution.note})" if attribution.note else ""
-    match attribution.way:
+    match attribution.approval_class:
         case ApprovalClass.APPROVED:
             return f", approved in change request {attribution.change_request}: git lags behind"
         case ApprovalClass.UNAPPROVED:
@@ -104,10 +104,10 @@ def describe_after_field(fields: Sequence[FieldChange], index: int) -> Phrase | 
 
 def _is_same_event(attribution: Attribution, other: Attribution) -> bool:
     """Return whether one person did both at once; the values may differ."""
-    return (attribution.at, attribution.person, attribution.way, attribution.note) == (
+    return (attribution.at, attribution.person, attribution.approval_class, attribution.note) == (
         other.at,
         other.person,
-        other.way,
+        other.approval_class,
         other.note,
     )
 
@@ -138,7 +138,9 @@ def describe_hold(change: Change) -> Phrase | None:
 
 def list_totals(plan: Plan) -> Iterator[str]:
     """Yield how much drift there is of each class; an object that was deleted counts as one."""
-    ways = Counter(each.way for change in plan.writes for each in _list_attributions(change))
+    ways = Counter(
+        each.approval_class for change in plan.writes for each in _list_attributions(change)
+    )
     parts = [f"{ways[way]:,} {word}" for way, word in _COUNTED.items() if ways[way]]
     if parts:
         yield f"{', '.join(parts)}."
@@ -161,7 +163,7 @@ def summarize_change(change: Change) -> Phrase | None:
     attributions = tuple(_list_attributions(change))
     if not attributions:
         return None
-    way = min((each.way for each in attributions), key=tuple(_COUNTED).index)
+    way = min((each.approval_class for each in attributions), key=tuple(_COUNTED).index)
     people = dict.fromkeys(each.person for each in attributions if each.person)
     held = ("held",) if change.hold is not None else ()
     mark, tone = _MARKS[way]
@@ -171,7 +173,7 @@ def summarize_change(change: Change) -> Phrase | None:
 def advise(plan: Plan) -> str:
     """Return what to do about drift that people have approved."""
     every = (each for change in plan.writes for each in _list_attributions(change))
-    approved = any(each.way is ApprovalClass.APPROVED for each in every)
+    approved = any(each.approval_class is ApprovalClass.APPROVED for each in every)
     if not approved:
         return ""
     return (
@@ -202,7 +204,7 @@ def _make_finding(
 ) -> Finding:
     text = describe_attribution(attribution, field).text if attribution is not None else ""
     held = describe_hold(change)
-    way = attribution.way if attribution is not None else ApprovalClass.UNKNOWN
+    way = attribution.approval_class if attribution is not None else ApprovalClass.UNKNOWN
     if held is None:
         severity = Severity.ERROR if way is ApprovalClass.BYPASS else Severity.WARNING
         return Finding(f"drift-{way}", severity, message, text, "", place, change.address)

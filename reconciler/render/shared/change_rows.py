@@ -49,7 +49,7 @@ def _make_rows(change: Change, shown: dict[str, ListChange], *, drift: bool) -> 
             done.add(path)
             for item in shown[path].items:
                 by = field.attribution
-                by = replace(by, moved=None) if by is not None else None  # it is of one field
+                by = replace(by, change=None) if by is not None else None  # it is of one field
                 shown_field = FieldChange(
                     item.path, item.live, item.desired, ABSENT, field.cause, by
                 )
@@ -74,7 +74,7 @@ def _is_whole(listed: ListChange, change: Change) -> bool:
 
 def _identify_event(by: Attribution | None) -> tuple[object, ...]:
     """Identify one act of one person, whatever it moved."""
-    return () if by is None else (by.at, by.person, by.way, by.note)
+    return () if by is None else (by.at, by.person, by.approval_class, by.note)
 
 
 def _describe_moves(item: ItemChange, *, drift: bool) -> str:

@@ -47,7 +47,7 @@ def list_totals(plan: Plan, *, drift: bool = False) -> tuple[str, ...]:
 
 
 def _count_plan(plan: Plan) -> tuple[str, ...]:
-    number = codec.summary(plan)
+    number = codec.summarize(plan)
     if not plan.writes:
         whose = " of this pull request" if plan.unrelated_drift else ""  # apply has something to do
         return f"No changes{whose}.", _count_matching(number["none"])
@@ -56,7 +56,7 @@ def _count_plan(plan: Plan) -> tuple[str, ...]:
 
 
 def _count_drift(plan: Plan) -> tuple[str, ...]:
-    number = codec.summary(plan)
+    number = codec.summarize(plan)
     partial = any(finding.code in LEFT_OUT for finding in plan.findings)
     waiting = _count_not_applied(plan)
     if not plan.writes:
@@ -108,7 +108,7 @@ def _will_wait(gate: Gate) -> bool:
 
 
 def _count_causes(plan: Plan) -> Iterator[str]:
-    number = codec.summary(plan)
+    number = codec.summarize(plan)
     if number["drift"]:
         yield f"{number['drift']:,} with drift."
     if number["conflict"]:
@@ -144,14 +144,14 @@ def describe_refusal(plan: Plan) -> Iterator[str]:
 
 def format_outcome_totals(rows: Collection[Outcome], plan: Plan) -> str:
     """Return the line `Apply: 3 done, 1 waiting, 40 unchanged (44 in all). 1 partly written.`."""
-    number = results.account(rows, plan)
+    number = results.count_account(rows, plan)
     always = {Result.DONE, Result.UNCHANGED}
     parts = [
         f"{count:,} {word.replace('_', ' ')}"
         for word, count in number.items()
         if word != "planned" and (count or word in always)
     ]
-    partly = results.totals(rows, plan)["partly_written"]
+    partly = results.count_results(rows, plan)["partly_written"]
     more = f" {partly:,} partly written." if partly else ""
     return f"Apply: {', '.join(parts)} ({number['planned']:,} in all).{more}"
 
@@ -176,7 +176,7 @@ def get_origin(plan: Plan) -> tuple[str, str]:
     """
     if plan.basis is None:
         return "", ""
-    digest = plan.digest if isinstance(plan, codec.Saved) else codec.encode(plan)["digest"]
+    digest = plan.digest if isinstance(plan, codec.Saved) else codec.encode_plan(plan)["digest"]
     commit = reader.redact(plan.basis.commit or "")[:12]
     return digest, f"{commit}, with changes on top" if plan.basis.dirty and commit else commit
 

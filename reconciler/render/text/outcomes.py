@@ -47,7 +47,7 @@ def outcomes(
     `stopped`: somebody interrupted the run.
     """
     color, width = options.color, options.width
-    rows = planfile_results.settled(ended, plan)
+    rows = planfile_results.complete_outcomes(ended, plan)
     changes = {change.address: change for change in plan.changes}
     parts = [
         *_format_incidents(rows, color=color),
@@ -62,7 +62,7 @@ def outcomes(
 
 def format_brief(ended: Iterable[Outcome], plan: Plan, *, color: bool) -> tuple[str, str]:
     """Return the totals on one line, and what went wrong, which is never left out."""
-    rows = planfile_results.settled(ended, plan)
+    rows = planfile_results.complete_outcomes(ended, plan)
     wrong = (*_format_incidents(rows, color=color), *_format_problems(rows, color=color))
     line = paint(format_outcome_totals(rows, plan), "bold", on=color)
     return line, "\n\n".join(wrong)
@@ -70,7 +70,7 @@ def format_brief(ended: Iterable[Outcome], plan: Plan, *, color: bool) -> tuple[
 
 def _format_incidents(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
     """Yield, first of all, what is live without the approval that it needed."""
-    incidents = planfile_results.incidents(rows)
+    incidents = planfile_results.find_incidents(rows)
     if not incidents:
         return
     title = "‼ INCIDENT: the gate did not hold"
@@ -153,7 +153,7 @@ def _list_next_steps(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> l
     results = {row.result for row in rows if row.detail is not Detail.NOT_STARTED}
     early = any(row.detail is Detail.NOT_STARTED for row in rows)
     lines = []
-    if planfile_results.incidents(rows):
+    if planfile_results.find_incidents(rows):
         lines.append("Next: find out why the gate did not hold, before anything else is applied.")
     waiting = {row.problem is not None for row in rows if row.result is Result.WAITING}
     if True in waiting:

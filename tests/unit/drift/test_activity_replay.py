@@ -14,7 +14,7 @@ def walked(change, *entries):
     trails = ActivityReplay([change], SPELL)
     for one in sorted(entries, key=lambda one: one.at, reverse=True):
         trails.take(one, {"1": "Web"})
-    return trails.of[change.address]
+    return trails.histories[change.address]
 
 
 def test_the_newest_entry_that_moved_a_field_explains_it():
@@ -23,9 +23,9 @@ def test_the_newest_entry_that_moved_a_field_explains_it():
     trail = walked(change, entry(1, ("name", "a", "b")), entry(2, ("name", "b", "c")))
 
     assert ("e2", ("b", "c"), True) == (
-        trail.found["name"].entry.id,
-        trail.found["name"].moved,
-        trail.found["name"].fits,
+        trail.events["name"].entry.id,
+        trail.events["name"].values,
+        trail.events["name"].fits,
     )
     assert trail.done
 
@@ -53,7 +53,7 @@ def test_what_the_server_adds_to_filters_is_no_move():
         entry(1, ("filters", {"groups": GROUPS}, {"groups": WIDE})),
     )
 
-    assert "e1" == trail.found[ROLLOUT].entry.id
+    assert "e1" == trail.events[ROLLOUT].entry.id
 
 
 def test_a_create_explains_every_field_and_knows_the_object_as_it_was():
@@ -66,9 +66,9 @@ def test_a_create_explains_every_field_and_knows_the_object_as_it_was():
         entry(1, activity="created"),
     )
 
-    step = trail.found["name"]
+    step = trail.events["name"]
     assert (LogAction.CREATED, None, False, "b") == (
-        step.deed,
+        step.action,
         step.before,
         step.after["active"],
         step.after["name"],
@@ -80,8 +80,10 @@ def test_what_is_gone_is_explained_by_its_deletion_alone():
     change = drifted(resource(name="a"), None)
     deletion = entry(3, ("deleted", False, True), item="7", activity="deleted")
 
-    assert walked(change, deletion).found[WHOLE].deed is LogAction.DELETED
-    assert walked(change, entry(3, ("deleted", False, True))).found[WHOLE].deed is LogAction.DELETED
+    assert walked(change, deletion).events[WHOLE].action is LogAction.DELETED
+    assert (
+        walked(change, entry(3, ("deleted", False, True))).events[WHOLE].action is LogAction.DELETED
+    )
     assert walked(change, entry(1, activity="created")).open == {WHOLE}
     assert walked(change, entry(3, activity="deleted", project="2")).open == {WHOLE}
     assert walked(change, entry(3, activity="deleted", name="b")).open == {WHOLE}
@@ -90,9 +92,9 @@ def test_what_is_gone_is_explained_by_its_deletion_alone():
 def test_what_came_back_was_made_anew_or_restored():
     change = drifted(resource(absent=True), there())
 
-    assert walked(change, entry(2, activity="created")).found[WHOLE].deed is LogAction.CREATED
+    assert walked(change, entry(2, activity="created")).events[WHOLE].action is LogAction.CREATED
     restored = walked(change, entry(2, ("deleted", True, False)))
-    assert restored.found[WHOLE].deed is LogAction.RESTORED
+    assert restored.events[WHOLE].action is LogAction.RESTORED
 
 
 def test_a_name_is_found_whatever_its_case_where_the_kind_folds_it():
@@ -114,14 +116,14 @@ def test_what_the_log_never_shows_is_not_asked_for():
 
     trails = ActivityReplay(changes, SPELL)
 
-    assert all(trail.done for trail in trails.of.values())
-    assert [] == list(trails.asked())
+    assert all(trail.done for trail in trails.histories.values())
+    assert [] == list(trails.list_questions())
 
 
 def test_a_value_that_follows_no_entry_does_not_fit():
     change = drifted(resource(name="a"), there(name="somebody else's"))
 
-    assert walked(change, entry(1, ("name", "a", "b"))).found["name"].fits is False
+    assert walked(change, entry(1, ("name", "a", "b"))).events["name"].fits is False
 
 
 def test_odd_values_of_a_log_are_no_reason_to_fail():
@@ -143,7 +145,7 @@ def test_one_listing_asks_for_a_hundred_objects_of_an_organization():
     user = {"uuid": "u", "email": "b@x.test"}
     changes.append(drifted(resource(member, level="member"), there(member, level=8, user=user)))
 
-    asked = [one.question for one in ActivityReplay(changes, SPELL).asked()]
+    asked = [one.question for one in ActivityReplay(changes, SPELL).list_questions()]
 
     sizes = [(one.organization, len(one.items), len(one.names)) for one in asked]
     assert sizes == [
@@ -163,4 +165,4 @@ def test_an_entry_that_comes_twice_is_taken_once():
     for _ in range(2):
         trails.take(entry(1, ("tags", [], ["x"])), {})
 
-    assert {"name"} == trails.of[FLAG].open
+    assert {"name"} == trails.histories[FLAG].open

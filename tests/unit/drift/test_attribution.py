@@ -39,12 +39,12 @@ def told(*, entries=(), requests=(), policies=(), files=(), live=None, blind=(),
         trails.take(one, {"1": "Web"})
     live = live if live is not None else world(flag, *policies)
     evidence = attribution.Evidence(
-        trails.of,
+        trails.histories,
         Approvals(requests, SPELL),
         past_coverage.PastCoverage(live, declared(*files)).find_cover,
         blind=blind,
     )
-    (changed,) = attribution.attributed((change,), evidence)
+    (changed,) = attribution.attribute_changes((change,), evidence)
     return changed.fields[0].attribution
 
 
@@ -52,7 +52,7 @@ def test_an_applied_request_of_the_same_person_time_and_values_is_behind_a_write
     found = told(entries=[entry(5, ON)], requests=[applied(5, {"active": True})])
 
     assert (ApprovalClass.APPROVED, "r5", "dana@acme.test") == (
-        found.way,
+        found.approval_class,
         found.change_request,
         found.person,
     )
@@ -75,7 +75,10 @@ def test_any_other_request_is_not(request_):
     """And then the policy that covered the write was passed by."""
     found = told(entries=[entry(5, ON)], requests=[request_], policies=[policy(ENABLE)])
 
-    assert (ApprovalClass.BYPASS, f"ApprovalPolicy/acme/Web/{ENABLE}") == (found.way, found.policy)
+    assert (ApprovalClass.BYPASS, f"ApprovalPolicy/acme/Web/{ENABLE}") == (
+        found.approval_class,
+        found.policy,
+    )
 
 
 def test_of_two_requests_the_nearest_in_time_counts():
@@ -89,7 +92,8 @@ def test_a_gated_create_is_known_by_what_it_made():
     made = applied(5, {"key": "a"}, resource_id=None)
 
     assert (
-        told(entries=[entry(5, activity="created")], requests=[made]).way is ApprovalClass.APPROVED
+        told(entries=[entry(5, activity="created")], requests=[made]).approval_class
+        is ApprovalClass.APPROVED
     )
 
 
@@ -131,7 +135,7 @@ AMOUNT = {"type": "change_amount", "field": "rollout_percentage", "operator": ">
 def test_what_policies_say_of_a_write_of_the_past(policies, files, way):
     found = told(entries=[entry(5, ON)], policies=policies, files=files)
 
-    assert way is found.way
+    assert way is found.approval_class
     assert (way is ApprovalClass.UNKNOWN) <= bool(found.note)
 
 
@@ -151,7 +155,7 @@ def test_without_the_feature_nothing_gates():
 
     for features, way in (((), ApprovalClass.UNAPPROVED), (None, ApprovalClass.BYPASS)):
         live = world(flag, policy(ENABLE), features=features)
-        assert way is told(entries=[entry(5, ON)], live=live).way
+        assert way is told(entries=[entry(5, ON)], live=live).approval_class
 
 
 def test_what_cannot_be_read_accuses_nobody():
@@ -160,8 +164,8 @@ def test_what_cannot_be_read_accuses_nobody():
     hidden = told(entries=[entry(5, ON)], live=closed)
     blind = told(entries=[entry(5, ON)], policies=[policy(ENABLE)], blind=[WEB])
 
-    assert (ApprovalClass.UNKNOWN, True) == (hidden.way, "no scope" in hidden.note)
-    assert (ApprovalClass.UNKNOWN, True) == (blind.way, "cannot be read" in blind.note)
+    assert (ApprovalClass.UNKNOWN, True) == (hidden.approval_class, "no scope" in hidden.note)
+    assert (ApprovalClass.UNKNOWN, True) == (blind.approval_class, "cannot read" in blind.note)
     assert "dana@acme.test" == hidden.person == blind.person
 
 
@@ -173,11 +177,11 @@ def test_without_an_entry_the_request_of_the_flags_own_version_tells():
     )
 
     assert (ApprovalClass.APPROVED, "dana@acme.test") == (
-        told(requests=[last]).way,
+        told(requests=[last]).approval_class,
         told(requests=[last]).person,
     )
-    assert told(requests=[other]).way is ApprovalClass.UNKNOWN
-    assert told(requests=[applied(5, {"name": "x"})]).way is ApprovalClass.UNKNOWN
+    assert told(requests=[other]).approval_class is ApprovalClass.UNKNOWN
+    assert told(requests=[applied(5, {"name": "x"})]).approval_class is ApprovalClass.UNKNOWN
 
 
 def test_without_anything_the_object_itself_says_when_it_was_written():
@@ -200,7 +204,7 @@ def test_without_anything_the_object_itself_says_when_it_was_written():
     ],
 )
 def test_names_as_a_report_may_have_them(person, full, initials, none):
-    shown = [filters.named(person, word) for word in filters.IDENTITIES]
+    shown = [filters.mask_person(person, word) for word in filters.IDENTITIES]
 
     assert [full, initials, none] == shown
 
@@ -208,7 +212,7 @@ def test_names_as_a_report_may_have_them(person, full, initials, none):
 def moved(minutes, way=ApprovalClass.UNAPPROVED, **fields):
     """A drifted flag, each field with an attribution."""
     change = drifted(resource(**dict.fromkeys(fields, "x")), there(**fields))
-    known = Attribution(at=at(minutes).isoformat(), way=way)
+    known = Attribution(at=at(minutes).isoformat(), approval_class=way)
     return replace(change, fields=tuple(replace(one, attribution=known) for one in change.fields))
 
 
@@ -216,7 +220,7 @@ def test_a_window_keeps_what_is_in_it_and_what_has_no_time():
     old, new = moved(1, name="a"), moved(9, name="b")
     unknown = replace(old, fields=(replace(old.fields[0], attribution=Attribution()),))
 
-    kept, left = filters.since((old, new, unknown), at(5))
+    kept, left = filters.drop_older((old, new, unknown), at(5))
 
     assert [Action.NONE, Action.UPDATE, Action.UPDATE] == [change.action for change in kept]
     assert 1 == left
@@ -225,7 +229,7 @@ def test_a_window_keeps_what_is_in_it_and_what_has_no_time():
 def test_what_is_left_out_of_a_change_is_ignored_by_what_is_sent():
     """PostHog takes filters as a whole: the rest has to go along as it is live."""
     change = moved(1, name="a")
-    kept, _ = filters.only((change,), ("approved",))
+    kept, _ = filters.keep_classes((change,), ("approved",))
 
     assert (Action.NONE, ("name",)) == (kept[0].action, kept[0].desired.lifecycle.ignore)
 
@@ -235,10 +239,10 @@ def test_the_longest_of_several_holds_counts_and_one_that_is_over_does_not():
     lines = [Hold("*", at(minutes), str(minutes), "why") for minutes in (-5, 60, 30)]
     other = Hold("FeatureFlag/other/*", at(99), "99", "why")
 
-    (held,) = filters.held((change,), [*lines, other], NOON, selection.matches_any)
+    (held,) = filters.add_holds((change,), [*lines, other], NOON, selection.matches_any)
 
     assert "60" == held.hold.written
-    assert filters.held((change,), lines, at(60), selection.matches_any)[0].hold is None
+    assert filters.add_holds((change,), lines, at(60), selection.matches_any)[0].hold is None
 
 
 def test_every_kind_is_in_the_log_or_said_not_to_be():

@@ -9,10 +9,10 @@ from reconciler.model import (
     ChangeRequest,
     Declared,
     Entry,
+    FieldMove,
     Lifecycle,
     Live,
     LiveResource,
-    Move,
     Resource,
 )
 from reconciler.plan.diff import three_way
@@ -69,7 +69,7 @@ def entry(minutes, *moves, **more):
         "user_id": 7,
         "client": None,
         "impersonated": False,
-        "moves": tuple(Move(*move) for move in moves),
+        "moves": tuple(FieldMove(*move) for move in moves),
     }
     return Entry(**{**base, **more})
 

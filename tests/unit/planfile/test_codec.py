@@ -44,7 +44,7 @@ def errors(document):
 
 def test_the_document_of_the_interface():
     """Section 6, key by key."""
-    document = codec.encode(samples.SMALL, tool_version="0.1.0")
+    document = codec.encode_plan(samples.SMALL, tool_version="0.1.0")
 
     assert list(document) == [
         "format_version",
@@ -115,8 +115,8 @@ def test_what_is_absent_is_null_in_the_document_and_absent_again_after_it():
     )
     plan = Plan((Change(samples.flag("x"), Action.UPDATE, fields),))
 
-    document = codec.encode(plan)
-    back = codec.decode(json.loads(json.dumps(document)))
+    document = codec.encode_plan(plan)
+    back = codec.decode_plan(json.loads(json.dumps(document)))
 
     assert [(row["live"], row["desired"]) for row in document["changes"][0]["fields"]] == [
         (None, None),
@@ -126,14 +126,14 @@ def test_what_is_absent_is_null_in_the_document_and_absent_again_after_it():
 
 
 def test_the_base_is_told_where_there_is_one():
-    document = codec.encode(samples.DRIFTED)
+    document = codec.encode_plan(samples.DRIFTED)
 
     assert document["base"] == {"ref": "HEAD", "commit": samples.DRIFTED.base_commit}
 
 
 @pytest.mark.parametrize("plan", SAMPLES)
 def test_every_sample_is_as_its_schema_says(plan):
-    assert list(errors(codec.encode(plan))) == []
+    assert list(errors(codec.encode_plan(plan))) == []
 
 
 def test_the_schema_reads_the_same_to_old_and_new_tools():
@@ -155,7 +155,7 @@ def test_the_schema_reads_the_same_to_old_and_new_tools():
 @pytest.mark.parametrize("format_", render.FORMATS)
 def test_show_draws_what_plan_drew(plan, format_):
     """A saved plan rendered again, in every format, is the same to the letter."""
-    back = codec.loads(codec.dumps(plan))
+    back = codec.load_plan(codec.dump_plan(plan))
 
     for draw in (render.plan, render.drift):
         assert draw(plan, format=format_, verbose=1) == draw(back, format=format_, verbose=1)
@@ -164,21 +164,21 @@ def test_show_draws_what_plan_drew(plan, format_):
 @given(plans)
 def test_encode_and_decode_are_inverse(plan):
     """For plans of any shape; every document as its schema says, in ASCII, of one line a value."""
-    text = codec.dumps(plan)
+    text = codec.dump_plan(plan)
     document = json.loads(text)
-    back = codec.loads(text)
+    back = codec.load_plan(text)
 
     assert text.isascii()
     assert list(errors(document)) == []
-    assert document == codec.encode(back)
-    assert text == codec.dumps(back)
+    assert document == codec.encode_plan(back)
+    assert text == codec.dump_plan(back)
     assert render.plan(plan, format="text") == render.plan(back, format="text")
 
 
 def test_a_plan_keeps_the_version_of_the_program_that_made_it():
-    back = codec.loads(codec.dumps(samples.SMALL, tool_version="0.0.9"))
+    back = codec.load_plan(codec.dump_plan(samples.SMALL, tool_version="0.0.9"))
 
-    assert codec.encode(back)["tool_version"] == "0.0.9"
+    assert codec.encode_plan(back)["tool_version"] == "0.0.9"
 
 
 @pytest.mark.parametrize("format_", render.FORMATS)
@@ -194,14 +194,14 @@ def test_nothing_that_looks_like_a_key_comes_out(format_):
 
 
 def test_nothing_that_looks_like_a_key_comes_out_of_an_apply():
-    text = planfile_results.dumps(samples.outcomes_saying(KEY), samples.saying(KEY))
+    text = planfile_results.dump_outcomes(samples.outcomes_saying(KEY), samples.saying(KEY))
 
     assert "aB3aB3" not in text
 
 
 def wrong(document):
     with pytest.raises(ConfigError) as caught:
-        codec.decode(document)
+        codec.decode_plan(document)
     assert caught.value.what
     assert caught.value.fix
     return caught.value.why
@@ -224,7 +224,7 @@ def wrong(document):
     ],
 )
 def test_a_tampered_document_is_refused_by_place(path, value, why):
-    document = codec.encode(samples.SMALL)
+    document = codec.encode_plan(samples.SMALL)
     node = document
     for step in path[:-1]:
         node = node[step]
@@ -234,10 +234,10 @@ def test_a_tampered_document_is_refused_by_place(path, value, why):
 
 
 def test_a_resource_that_stands_in_it_twice_is_refused():
-    document = codec.encode(samples.SMALL)
+    document = codec.encode_plan(samples.SMALL)
     document["changes"] *= 2
 
-    assert "stands in it twice" in wrong(document)
+    assert "occurs twice" in wrong(document)
 
 
 @pytest.mark.parametrize(
@@ -259,12 +259,12 @@ def test_a_resource_that_stands_in_it_twice_is_refused():
 )
 def test_garbage_is_refused(text):
     with pytest.raises(ConfigError):
-        codec.loads(text)
+        codec.load_plan(text)
 
 
 def test_a_value_nested_too_deeply_is_refused():
     """Deeper than any file may be: the renderers call themselves."""
-    document = codec.encode(samples.SMALL)
+    document = codec.encode_plan(samples.SMALL)
     value = 1
     for _ in range(200):
         value = [value]
@@ -283,7 +283,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=5,
 )
-DOCUMENT = codec.encode(samples.EVERYTHING)
+DOCUMENT = codec.encode_plan(samples.EVERYTHING)
 
 
 def places(node, path=()):
@@ -306,7 +306,7 @@ def test_a_document_with_anything_in_it_is_refused_or_shown(path, value):
     node[path[-1]] = value
 
     try:
-        plan = codec.decode(document)
+        plan = codec.decode_plan(document)
     except ConfigError:
         return
     for format_ in render.FORMATS:
@@ -324,7 +324,7 @@ def test_anything_else_is_refused(value):
 
 def test_the_document_of_an_apply():
     """Section 7; what needed no change is unchanged, what never began is skipped."""
-    document = planfile_results.document(samples.OUTCOMES, samples.EVERYTHING)
+    document = planfile_results.encode_outcomes(samples.OUTCOMES, samples.EVERYTHING)
     rows = {row["address"].split("/")[-1]: row for row in document["results"]}
 
     assert document["summary"] == {
@@ -349,7 +349,7 @@ def test_the_document_of_an_apply():
         "what": "PATCH /api/projects/1/feature_flags/42/: PostHog failed",
         "why": "HTTP 500",
         "state": "unknown: it may or may not have been carried out",
-        "fix": "run apply again: it reads first and converges",
+        "fix": "run apply again; it re-reads the live state and continues",
     }
     assert rows["old"]["outcome"] == "skipped"
     assert rows["old"]["error"]["what"] == "not started"
@@ -358,10 +358,10 @@ def test_the_document_of_an_apply():
 
 def test_an_error_of_the_plan_is_told_beside_the_results():
     """Else nothing in the document would say why the exit code is 1."""
-    document = planfile_results.document(samples.OUTCOMES, samples.EVERYTHING)
+    document = planfile_results.encode_outcomes(samples.OUTCOMES, samples.EVERYTHING)
 
     assert [row["code"] for row in document["findings"]] == ["unknown-role"]
-    assert "findings" not in planfile_results.document((), samples.SMALL)
+    assert "findings" not in planfile_results.encode_outcomes((), samples.SMALL)
 
 
 @settings(deadline=None)
@@ -375,16 +375,16 @@ def test_totals_always_add_up(results):
         for one, result in pairs
     ]
 
-    document = planfile_results.document(ended, samples.EVERYTHING)
+    document = planfile_results.encode_outcomes(ended, samples.EVERYTHING)
 
     assert len(changes) == sum(document["summary"].values())
 
 
 def test_a_plan_that_came_from_a_file_adds_up_too():
     """Its rows without a change are only counted."""
-    back = codec.loads(codec.dumps(samples.EVERYTHING))
+    back = codec.load_plan(codec.dump_plan(samples.EVERYTHING))
 
-    document = planfile_results.document(samples.OUTCOMES, back)
+    document = planfile_results.encode_outcomes(samples.OUTCOMES, back)
 
     assert len(samples.EVERYTHING.changes) == sum(document["summary"].values())
 
@@ -396,13 +396,13 @@ def test_a_document_of_version_1_is_read_as_if_it_were_made_today(name):
     golden = {"plan": "everything.json", "drift": "told.json"}[name]
     new = Path(__file__).parent / "render/golden" / golden
 
-    found, expected = (codec.decode(json.loads(path.read_text())) for path in (old, new))
+    found, expected = (codec.decode_plan(json.loads(path.read_text())) for path in (old, new))
 
     assert replace(expected, digest=found.digest) == found
 
 
 @pytest.mark.parametrize("version", [0, 3])
 def test_a_document_of_another_version_is_refused_with_the_versions_that_are_read(version):
-    document = codec.encode(samples.SMALL) | {"format_version": version}
+    document = codec.encode_plan(samples.SMALL) | {"format_version": version}
 
     assert f"its format_version is {version}, and this program reads 1 to 2" == wrong(document)

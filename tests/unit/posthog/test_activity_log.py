@@ -12,7 +12,7 @@ BASE = "/api/organizations/0190/advanced_activity_logs/"
 def _entries(answer, *arguments, **options):
     with serving(answer) as server, reading(server.url) as reader:
         return [
-            e["id"] for e in activity_log.entries(reader, "0190", *arguments, **options)
+            e["id"] for e in activity_log.iterate_entries(reader, "0190", *arguments, **options)
         ], server
 
 
@@ -99,5 +99,5 @@ def test_a_project_has_a_log_of_its_own():
 def test_the_filters_that_exist_can_be_asked_for():
     body = {"static_filters": {}, "detail_fields": {}}
     with serving(lambda *_: Reply(body=body)) as server, reading(server.url) as reader:
-        assert activity_log.available_filters(reader, "0190") == body
+        assert activity_log.get_available_filters(reader, "0190") == body
     assert server.seen[0].path == f"{BASE}available_filters/"

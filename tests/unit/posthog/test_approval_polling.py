@@ -43,10 +43,10 @@ def _wait(office, ids, timeout_s=600, projects=("7",), **pauses):
         watch = Watch(reader, timeout_s=timeout_s, pauses=pauses)
         waiting = {(project, id_) for id_ in ids for project in projects}
         while True:
-            for asked, payload in sorted(watch.look(waiting).items()):
+            for asked, payload in sorted(watch.poll(waiting).items()):
                 waiting.discard(asked)
                 decided.append((payload["id"], payload["state"]))
-            if not waiting or not watch.rest(waiting):
+            if not waiting or not watch.sleep(waiting):
                 return decided, time, server
 
 

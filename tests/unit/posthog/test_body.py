@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from reconciler.posthog.body import inflated, parse
+from reconciler.posthog.body import inflate, parse
 
 
 @pytest.mark.parametrize("value", [{}, [], {"a": [1, 2.5, None, True, "ä\U0001f600"]}, "x", 0])
@@ -63,15 +63,15 @@ def _pieces(data, size=7):
 def test_gzip_is_inflated_piece_by_piece():
     data = b"hello " * 1000
 
-    assert b"".join(inflated(_pieces(gzip.compress(data)), "gzip", 10_000)) == data
-    assert b"".join(inflated([], "gzip", 10)) == b""
-    assert b"".join(inflated([b"a", b"b"], "identity", 10)) == b"ab"
+    assert b"".join(inflate(_pieces(gzip.compress(data)), "gzip", 10_000)) == data
+    assert b"".join(inflate([], "gzip", 10)) == b""
+    assert b"".join(inflate([b"a", b"b"], "identity", 10)) == b"ab"
 
 
 def test_a_bomb_is_inflated_no_further_than_allowed():
     bomb = gzip.compress(bytes(50_000_000))
 
-    first = next(inflated([bomb], "gzip", 1000))
+    first = next(inflate([bomb], "gzip", 1000))
 
     assert len(first) == 1001
 
@@ -80,12 +80,12 @@ def test_a_bomb_is_inflated_no_further_than_allowed():
     ("data", "encoding", "reason"),
     [
         (gzip.compress(b"x" * 100, mtime=0)[:-5], "gzip", "cut off"),
-        (gzip.compress(b"x", mtime=0) + b"more", "gzip", "follows"),
+        (gzip.compress(b"x", mtime=0) + b"more", "gzip", "after the end"),
         (b"no gzip at all", "gzip", "damaged"),
-        (zlib.compress(b"x"), "deflate", "not asked for"),
-        (b"x", "br", "not asked for"),
+        (zlib.compress(b"x"), "deflate", "not requested"),
+        (b"x", "br", "not requested"),
     ],
 )
 def test_damaged_or_strange_encodings_are_refused(data, encoding, reason):
     with pytest.raises(ValueError, match=reason):
-        b"".join(inflated([data], encoding, 1000))
+        b"".join(inflate([data], encoding, 1000))

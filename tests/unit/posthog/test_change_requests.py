@@ -11,7 +11,7 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.posthog import change_requests, voting
-from reconciler.posthog.change_requests import Vote
+from reconciler.posthog.change_requests import VoteResponse
 from tests.unit.posthog.servers import Reply, reading, serving, writing
 
 BASE = "/api/projects/7/change_requests/"
@@ -71,7 +71,7 @@ def test_a_vote_sends_its_reason_and_says_what_became_of_it(verb):
     with serving(lambda *_: Reply(body=VOTED)) as server, writing(server.url) as writer:
         vote = getattr(module, verb)(writer, "7", "a", reason="because")
 
-    assert vote == Vote("approved", "1/2 approvals.", ONE)
+    assert vote == VoteResponse("approved", "1/2 approvals.", ONE)
     assert (server.seen[0].method, server.seen[0].path) == ("POST", f"{BASE}a/{verb}/")
     assert json.loads(server.seen[0].body) == {"reason": "because"}
 
@@ -79,7 +79,7 @@ def test_a_vote_sends_its_reason_and_says_what_became_of_it(verb):
 def test_the_bare_change_request_of_the_published_docs_is_understood():
     body = {"id": "a", "state": "applied"}
     with serving(lambda *_: Reply(body=body)) as server, writing(server.url) as writer:
-        assert voting.approve(writer, "7", "a") == Vote("applied", "", body)
+        assert voting.approve(writer, "7", "a") == VoteResponse("applied", "", body)
 
 
 def test_a_failed_apply_is_an_answer_not_an_error():

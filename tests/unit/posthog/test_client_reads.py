@@ -16,8 +16,8 @@ import pytest
 
 from reconciler import __version__, errors
 from reconciler.model import Request
-from reconciler.posthog.rate_limit import RateLimit
-from reconciler.posthog.retry_policy import Limits
+from reconciler.posthog.rate_limit import KeyRateLimit
+from reconciler.posthog.retry_policy import CallLimits
 from tests.unit.posthog.servers import (
     KEY,
     DropError,
@@ -245,7 +245,7 @@ def test_a_server_that_drips_is_given_up_at_the_deadline(where):
                 return
             connection.sendall(b" ")
 
-    hands = {"clock": real_time.monotonic, "limits": Limits(deadline_s=0.2, tries=1)}
+    hands = {"clock": real_time.monotonic, "limits": CallLimits(deadline_s=0.2, tries=1)}
     with raw_serving(script) as server, reading(server.url, **hands) as reader:
         started = real_time.monotonic()
         with pytest.raises(errors.UnreadableError) as caught:
@@ -257,7 +257,7 @@ def test_a_server_that_drips_is_given_up_at_the_deadline(where):
 
 
 def test_a_server_that_is_silent_is_given_up_at_the_deadline():
-    hands = {"clock": real_time.monotonic, "limits": Limits(deadline_s=0.1, tries=2)}
+    hands = {"clock": real_time.monotonic, "limits": CallLimits(deadline_s=0.1, tries=2)}
     with (
         raw_serving(lambda _, done: done.wait(5)) as server,
         reading(server.url, **hands) as reader,
@@ -268,7 +268,7 @@ def test_a_server_that_is_silent_is_given_up_at_the_deadline():
 
 
 def test_a_body_over_the_cap_is_an_error_that_names_the_cap():
-    limits = Limits(max_bytes=10_000)
+    limits = CallLimits(max_bytes=10_000)
     with (
         serving(lambda *_: Reply(body={"id": "x" * 10_000})) as server,
         reading(server.url, limits=limits) as reader,
@@ -285,7 +285,7 @@ def test_a_gzip_bomb_does_not_fill_the_memory():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with (
         serving(lambda *_: Reply(body=bomb, headers={"Content-Encoding": "gzip"})) as server,
-        reading(server.url, limits=Limits(max_bytes=1_000_000)) as reader,
+        reading(server.url, limits=CallLimits(max_bytes=1_000_000)) as reader,
         pytest.raises(errors.UnreadableError),
     ):
         reader.get(PATH)
@@ -391,7 +391,7 @@ def test_one_429_makes_all_threads_wait():
         r.get(PATH)
         with reading(server.url, time=time) as sibling:
             sibling.get(PATH)
-        assert r._transport._persistence._pacer is sibling._transport._persistence._pacer
+        assert r._transport._retrier._rate_limiter is sibling._transport._retrier._rate_limiter
 
     assert all(seen.at >= 1060 for seen in server.seen[1:])
 
@@ -400,7 +400,7 @@ def test_requests_are_paced_before_the_server_has_to_say_so():
     time = Time()
     with (
         serving(lambda *_: Reply(), time=time) as server,
-        reading(server.url, time=time, rate_limit=RateLimit(10, 1000)) as reader,
+        reading(server.url, time=time, rate_limit=KeyRateLimit(10, 1000)) as reader,
     ):
         for _ in range(30):
             reader.get(PATH)
@@ -418,7 +418,7 @@ def test_a_503_with_retry_after_is_waited_out_that_long():
 
 
 def test_retries_of_all_calls_together_have_a_budget():
-    limits = Limits(breaker_failures=10_000)
+    limits = CallLimits(breaker_failures=10_000)
     with serving(lambda *_: Reply(503)) as server, reading(server.url, limits=limits) as reader:
         for _ in range(100):
             with pytest.raises(errors.ServerError):
@@ -430,7 +430,7 @@ def test_after_eight_failures_in_a_row_new_calls_fail_at_once_but_for_probes():
     time = Time()
     sick = threading.Event()
     sick.set()
-    limits = Limits(tries=1)
+    limits = CallLimits(tries=1)
     with (
         serving(lambda *_: Reply(503 if sick.is_set() else 200)) as server,
         reading(server.url, time=time, limits=limits) as reader,
@@ -467,7 +467,7 @@ def test_nothing_is_waited_for_beyond_the_end_of_the_run():
     time, reply = Time(), Reply(429, THROTTLED, {"Retry-After": "60"})
     with (
         serving(lambda *_: reply) as server,
-        reading(server.url, time=time, limits=Limits(run_s=100)) as reader,
+        reading(server.url, time=time, limits=CallLimits(run_s=100)) as reader,
     ):
         with pytest.raises(errors.ThrottledError) as caught:
             reader.get(PATH)

@@ -11,7 +11,7 @@ import pytest
 from reconciler import errors
 from reconciler.model import Request
 from reconciler.posthog.responses import Call
-from reconciler.posthog.retry_policy import Limits
+from reconciler.posthog.retry_policy import CallLimits
 from tests.unit.posthog.servers import (
     DropError,
     Reply,
@@ -135,7 +135,7 @@ def test_a_success_that_cannot_be_read_is_ambiguous(reply):
 
 
 def test_a_write_that_is_not_answered_in_time_is_ambiguous():
-    hands = {"clock": real_time.monotonic, "limits": Limits(deadline_s=0.1)}
+    hands = {"clock": real_time.monotonic, "limits": CallLimits(deadline_s=0.1)}
     with (
         raw_serving(lambda _, done: done.wait(5)) as server,
         writing(server.url, **hands) as writer,
@@ -192,7 +192,7 @@ def test_a_reader_cannot_write():
         assert not hasattr(reader._transport, "send")
         for method in ("POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"):
             with pytest.raises(RuntimeError):
-                reader._transport._carry(Call(method, PATH))
+                reader._transport._deliver(Call(method, PATH))
     assert server.seen == []
 
 

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from reconciler.errors import TargetError
-from reconciler.posthog.credentials import Credentials, Secret, origin, resolve
+from reconciler.posthog.credentials import Credentials, Secret, parse_origin, resolve
 
 PHX = "phx_0123456789abcdefghijklmnopqrstuvwxyz0123456"
 ENV = {"POSTHOG_API_KEY": PHX}
@@ -124,7 +124,7 @@ def test_the_host_is_taken_from_option_then_target_then_environment_then_the_def
     ],
 )
 def test_a_host_is_brought_into_one_form(written, meant):
-    assert origin(written) == meant
+    assert parse_origin(written) == meant
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_host_is_brought_into_one_form(written, meant):
 )
 def test_a_host_that_cannot_be_one_is_refused_with_a_way_out(host, word):
     with pytest.raises(TargetError) as caught:
-        origin(host)
+        parse_origin(host)
 
     assert word in f"{caught.value.why} {caught.value.fix}"
     assert "phx_" not in str(caught.value)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from reconciler.errors import IncompleteListingError, ServerError, UnreadableError
-from reconciler.posthog.retry_policy import Limits
+from reconciler.posthog.retry_policy import CallLimits
 from tests.unit.posthog.servers import Reply, dice, raw_serving, reading, serving
 
 PATH = "/api/projects/1/feature_flags/"
@@ -165,7 +165,7 @@ def test_a_row_that_names_another_place_is_of_another_answer(path, row, own):
     def listed(extra):
         body = {"count": 1, "next": None, "results": [{"id": 1, **extra}]}
         with serving(lambda *_: Reply(body=body)) as server, reading(server.url) as reader:
-            return reader.list(path).items, list(reader.pages(path, counted=True))
+            return reader.list(path).items, list(reader.iterate_pages(path, counted=True))
 
     assert listed(own)[0][0]["id"] == 1
     with pytest.raises(IncompleteListingError) as caught:
@@ -376,7 +376,7 @@ def test_pages_that_lead_in_a_circle_end():
         with pytest.raises(IncompleteListingError) as caught:
             reader.list(PATH)
         assert reader.reads <= 4
-    assert "circle" in caught.value.why
+    assert "cycle" in caught.value.why
 
 
 def test_a_count_that_nobody_could_read_is_refused_before_it_is_read():
@@ -407,7 +407,7 @@ def test_a_page_that_cannot_be_had_fails_the_listing():
 
 def test_a_shaky_server_costs_retries_but_no_items():
     rng, collection = dice(3), Collection(range(2000))
-    limits = Limits(retry_floor=100, breaker_failures=100)
+    limits = CallLimits(retry_floor=100, breaker_failures=100)
 
     def answer(seen, index):
         return Reply(503) if rng.random() < 0.3 else collection(seen, index)
@@ -418,7 +418,7 @@ def test_a_shaky_server_costs_retries_but_no_items():
 
 def test_pages_of_a_log_come_as_they_are_asked_for():
     with serving(_cursor_pages(50)) as server, reading(server.url) as reader:
-        pages = reader.pages(PATH, {"page_size": 1}, counted=False)
+        pages = reader.iterate_pages(PATH, {"page_size": 1}, counted=False)
         assert [next(pages)[0]["id"] for _ in range(3)] == [0, 1, 2]
         assert reader.reads == 3
     assert server.seen[0].query == {"page_size": "1"}
@@ -432,7 +432,7 @@ def test_a_broken_page_of_a_log_is_an_error(counted):
         reading(server.url) as reader,
         pytest.raises(IncompleteListingError),
     ):
-        list(reader.pages(PATH, counted=counted))
+        list(reader.iterate_pages(PATH, counted=counted))
 
 
 def test_only_one_host_and_port_is_ever_connected_to(monkeypatch):

@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from reconciler.posthog.redaction import MASK, RedactionFilter, cut, redact, register
+from reconciler.posthog.redaction import MASK, RedactionFilter, cut_line, redact, register
 
 SECRET = 's3cr3t/with+odd "characters"\\&ä%'
 
@@ -65,7 +65,7 @@ def test_a_very_short_secret_does_not_blank_out_everything():
 
 
 def test_cut_makes_one_line_of_at_most_500_characters():
-    text = cut(f"one\n\ttwo {SECRET} " + "x" * 1000)
+    text = cut_line(f"one\n\ttwo {SECRET} " + "x" * 1000)
 
     assert text.startswith(f"one two {MASK} xxx")
     assert len(text) == 500

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from reconciler import errors
-from reconciler.posthog.responses import Call, Response, read
+from reconciler.posthog.responses import Call, Response, read_response
 
 GET = Call("GET", "/api/projects/1/feature_flags/7/")
 PATCH = Call("PATCH", "/api/projects/1/feature_flags/7/")
@@ -21,7 +21,9 @@ def _answer(status, body, **headers):
 
 def _error(call, status, body, **headers):
     with pytest.raises(errors.ApiError) as caught:
-        read(call, _answer(status, body, **headers), key_source="MY_KEY", now=1_767_225_600.0)
+        read_response(
+            call, _answer(status, body, **headers), key_source="MY_KEY", now=1_767_225_600.0
+        )
     return caught.value
 
 
@@ -207,7 +209,7 @@ def test_a_policy_of_the_organization_beside_the_projects_own_cannot_be_split():
     error = _error(PATCH, 400, {**CONFLICT, "conflicting_policies": two})
 
     assert type(error) is errors.PolicyConflictError
-    assert "whole organization" in error.fix
+    assert "the organization both" in error.fix
 
 
 def test_policy_conflict_in_the_text_of_another_status_decides_nothing():
@@ -258,19 +260,19 @@ def test_a_bare_500_of_a_vote_is_ambiguous_and_quoted():
             GET,
             403,
             "API key does not have access to the requested project: ID 7.",
-            "create the key",
+            "give the key access",
         ),
         (
             GET,
             403,
             "API keys with scoped projects are only supported on project-based endpoints.",
-            "create the key",
+            "give the key access",
         ),
         (GET, 403, "You don't have access to the project.", "access to the project"),
         (VOTE, 403, "You are not in the approver set for this change request", "approvers"),
         (VOTE, 403, "You cannot approve your own change request", "somebody else"),
         (VOTE, 403, "You cannot cancel this change request", "requester"),
-        (VOTE, 403, "Only pending change requests can be approved", "decided already"),
+        (VOTE, 403, "Only pending change requests can be approved", "already decided"),
         (GET, 403, "You do not have permission to perform this action.", "scope"),
         (GET, 401, "Personal API key found is invalid.", "MY_KEY"),
         (CREATE, 402, "Approvals requires a paid PostHog plan.", "--exclude"),
@@ -336,9 +338,9 @@ def test_a_success_that_cannot_be_read_is_no_success(body, kind):
     answer = Response(200, {"content-type": kind}, body)
 
     with pytest.raises(errors.UnreadableError) as reading:
-        read(GET, answer)
+        read_response(GET, answer)
     with pytest.raises(errors.AmbiguousError) as writing:
-        read(PATCH, answer)
+        read_response(PATCH, answer)
     assert "login page" in reading.value.fix
     assert "unknown" in writing.value.state
 
@@ -346,18 +348,18 @@ def test_a_success_that_cannot_be_read_is_no_success(body, kind):
 def test_the_start_of_an_unreadable_body_is_quoted_escaped():
     answer = Response(200, {"content-type": "text/html"}, b"\x1b[31m<html>\nphx_" + b"a" * 30)
     with pytest.raises(errors.UnreadableError) as caught:
-        read(GET, answer)
+        read_response(GET, answer)
 
     assert "\\x1b[31m<html>" in caught.value.why
     assert "aaaa" not in caught.value.why
 
 
 def test_an_answer_without_a_body_is_none_for_deletes_only():
-    assert read(DELETE, Response(204, {}, b"")) is None
-    assert read(DELETE, Response(200, {}, b"")) is None
-    assert read(PATCH, _answer(200, {"a": 1})) == {"a": 1}
-    assert read(PATCH, _answer(201, "text")) == "text"
+    assert read_response(DELETE, Response(204, {}, b"")) is None
+    assert read_response(DELETE, Response(200, {}, b"")) is None
+    assert read_response(PATCH, _answer(200, {"a": 1})) == {"a": 1}
+    assert read_response(PATCH, _answer(201, "text")) == "text"
     with pytest.raises(errors.UnreadableError):
-        read(GET, Response(204, {}, b""))
+        read_response(GET, Response(204, {}, b""))
     with pytest.raises(errors.AmbiguousError):
-        read(PATCH, Response(200, {}, b""))
+        read_response(PATCH, Response(200, {}, b""))

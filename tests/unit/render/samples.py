@@ -264,8 +264,8 @@ DANA = Attribution(
     "2026-01-06T10:12:33.123456Z",
     "web",
     impersonated=False,
-    way=ApprovalClass.BYPASS,
-    moved=(50, 77),
+    approval_class=ApprovalClass.BYPASS,
+    change=(50, 77),
     policy=UPDATE,
     url="http://127.0.0.1:8000/project/1/feature_flags/42",
 )
@@ -273,28 +273,36 @@ CAROL = Attribution(
     "carol@acme.test",
     "2026-01-05T23:59:59Z",
     impersonated=False,
-    way=ApprovalClass.APPROVED,
+    approval_class=ApprovalClass.APPROVED,
     change_request=REQUEST,
-    moved=(False, True),
+    change=(False, True),
     url=REQUEST_PAGE,
 )
 STAFF = replace(
-    DANA, client="terraform", impersonated=True, way=ApprovalClass.UNAPPROVED, policy=None
+    DANA,
+    client="terraform",
+    impersonated=True,
+    approval_class=ApprovalClass.UNAPPROVED,
+    policy=None,
 )
 GONE = replace(
     CAROL,
     person=None,
-    way=ApprovalClass.UNAPPROVED,
+    approval_class=ApprovalClass.UNAPPROVED,
     change_request=None,
-    deed=LogAction.DELETED,
-    moved=None,
+    action=LogAction.DELETED,
+    change=None,
 )
 UNSAID = Attribution(note="PostHog's activity log has no entries for approval policies")
 UNAPPLIED = Attribution(
-    deed=LogAction.UNAPPLIED, note="git has moved on since 0123456789 was applied"
+    action=LogAction.UNAPPLIED, note="git has moved on since 0123456789 was applied"
 )
 DOUBTED = replace(
-    STAFF, way=ApprovalClass.UNKNOWN, moved=(30, 77), impersonated=False, note="it changed"
+    STAFF,
+    approval_class=ApprovalClass.UNKNOWN,
+    change=(30, 77),
+    impersonated=False,
+    note="it changed",
 )
 HOLD = Hold(
     "FeatureFlag/acme/Web/*",
@@ -314,7 +322,7 @@ TOLD = replace(
         update(
             "new-checkout",
             rollout(77, 50, base=50, cause=Cause.DRIFT, attribution=DANA),
-            FieldChange("name", "x", "y", "y", Cause.DRIFT, replace(DANA, moved=("y", "x"))),
+            FieldChange("name", "x", "y", "y", Cause.DRIFT, replace(DANA, change=("y", "x"))),
             FieldChange("tags", ["web"], [], [], Cause.DRIFT, STAFF),
             FieldChange("active", True, False, False, Cause.DRIFT, CAROL),  # noqa: FBT003  live, desired
             source=Source("config/flags.yaml", 31),
@@ -327,7 +335,7 @@ TOLD = replace(
             (FieldChange("enabled", False, True, True, Cause.DRIFT, UNSAID),),  # noqa: FBT003  as above
             live_id="1",
         ),
-        replace(DELETED, attribution=replace(STAFF, deed=LogAction.RESTORED, moved=None)),
+        replace(DELETED, attribution=replace(STAFF, action=LogAction.RESTORED, change=None)),
     ),
     not_applied=(
         update(
@@ -375,7 +383,7 @@ OUTCOMES = (
             "PATCH /api/projects/1/feature_flags/42/: PostHog failed",
             "HTTP 500",
             "unknown: it may or may not have been carried out",
-            "run apply again: it reads first and converges",
+            "run apply again; it re-reads the live state and continues",
         ),
         attempts=1,
     ),

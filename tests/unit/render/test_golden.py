@@ -75,7 +75,7 @@ def test_apply():
 
     check("apply.txt", f"{lines}\n\n{shown}\n")
     check("apply.md", render.outcomes(samples.OUTCOMES, samples.EVERYTHING, format="markdown"))
-    check("apply.json", results.dumps(samples.OUTCOMES, samples.EVERYTHING))
+    check("apply.json", results.dump_outcomes(samples.OUTCOMES, samples.EVERYTHING))
 
 
 def test_errors():

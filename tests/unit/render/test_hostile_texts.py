@@ -88,7 +88,7 @@ def test_no_format_holds_what_a_runner_takes_for_a_command(word):
     printed += [render.drift(plan, format="sarif"), gitlab.findings(plan.findings)]
     printed += [
         render.outcomes(ended, plan, format="markdown"),
-        digest.as_text(results.document(ended, plan)),
+        digest.format_document(results.encode_outcomes(ended, plan)),
     ]
     for shown in printed:
         harmless(shown.replace("\u200d", ""))
@@ -479,7 +479,7 @@ def test_json_is_ascii_and_says_every_word_as_it_was(word):
     plan = samples.saying(word)
     for shown in (
         render.plan(plan, format="json"),
-        results.dumps(samples.outcomes_saying(word), plan),
+        results.dump_outcomes(samples.outcomes_saying(word), plan),
         render.json.findings(plan.findings) if hasattr(render, "json") else "[]",
     ):
         assert shown.isascii()

@@ -53,7 +53,7 @@ def saved(resource, before):
         PlanSnapshot(), before=(snapshot.observe_object(before),) if before is not None else ()
     )
     made = Plan((change,), created_at="2026-01-05T09:00:00Z", basis=basis)
-    return codec.loads(codec.dumps(made))
+    return codec.load_plan(codec.dump_plan(made))
 
 
 def held(resource, before, now, **more):

@@ -128,7 +128,7 @@ def large(number):
 def test_the_numbers_of_the_page_are_those_of_the_document(opened, name):
     """Tiles, rows and what each row says of itself."""
     plan = getattr(samples, name)
-    document = codec.encode(plan)
+    document = codec.encode_plan(plan)
     page = opened(plan)
 
     tiles = page.run(TILES)
@@ -264,7 +264,7 @@ def test_an_address_with_a_filter_shows_as_many_as_the_plan_has(opened, fragment
 
 def test_drift_is_found_by_who_did_it_and_how(opened):
     """By person and by way, as the document has them."""
-    rows = codec.encode(samples.TOLD)["changes"]
+    rows = codec.encode_plan(samples.TOLD)["changes"]
     page = opened(samples.TOLD, draw=render.drift)
     people = page.run(
         "[...document.querySelectorAll('[data-facet=who], [data-facet=way]')]"

@@ -28,7 +28,7 @@ def saved(tmp_path):
 
     def save(plan=samples.EVERYTHING):
         path = tmp_path / "plan.json"
-        path.write_text(codec.dumps(plan), encoding="utf-8")
+        path.write_text(codec.dump_plan(plan), encoding="utf-8")
         return str(path)
 
     return save
