@@ -297,7 +297,7 @@ def _find_log(
     """Return the log that is meant, and the projects it is narrowed to."""
     if own and project is None:
         raise UsageError("--project-log needs --project", fix="add --project NAME")
-    directory = key_access.directory(reader)
+    directory = key_access.read_directory(reader)
     slug = _find_organization(directory, organization)
     named = {id_: name for name, ids in directory.projects[slug].items() for id_ in ids}
     log = OrganizationLog(slug, str(directory.organizations[slug][0]["id"]), named)

@@ -303,7 +303,7 @@ def _organization(payload: Payload, far: _Far) -> Iterator[Check]:
         )
     else:
         yield Check("level", OK, f"the key's user is {a_level(level)} of {slug}")
-    if hidden := visibility.shortfall(payload, far.people.get(slug)):
+    if hidden := visibility.explain_shortfall(payload, far.people.get(slug)):
         yield Check("people", PROBLEM, hidden, "Member, Role, who can approve", visibility.FIX)
     if "available_product_features" not in payload:
         yield Check("plan", UNKNOWN, f"{slug} does not say what its plan offers")

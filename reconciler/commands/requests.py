@@ -290,7 +290,7 @@ def _find_projects(
     reader: Reader, organization: str | None, project: str | None
 ) -> list[ProjectPlace]:
     """Return the projects this key can see, narrowed by the options; raise for unknown names."""
-    directory = key_access.directory(reader)
+    directory = key_access.read_directory(reader)
     places = [
         place
         for place in _all_places(directory)

@@ -14,7 +14,7 @@ from reconciler.errors import (
     PaymentRequiredError,
     PermissionDeniedError,
 )
-from reconciler.live.names import change_request
+from reconciler.live.names import build_change_request
 from reconciler.model import (
     Address,
     ChangeRequest,
@@ -36,7 +36,7 @@ MOST: Final = 5_000  # entries of one listing that are read; older ones stay unk
 _LONGEST: Final = timedelta(days=30)  # how long a request is open, unless it says otherwise
 
 
-class Log:
+class OrganizationLog:
     """Read one organization's log; a log that was refused is not read twice."""
 
     def __init__(self, reader: Reader, live: Live, slug: str) -> None:
@@ -50,54 +50,56 @@ class Log:
         self._reader, self._slug = reader, slug
         self._id = next(iter(live.ids.get(Address("Organization", (slug,)), ())), "")
         self._refused: ApiError | None = None  # the organization's log is closed
-        self._over = False  # no more can be read here
+        self._is_exhausted = False  # no more can be read here
 
-    def entries(
+    def iterate_entries(
         self, question: Question, *, since: datetime | None, until: datetime | None
     ) -> Iterator[Entry]:
         """Yield entries that answer a question, newest first. Unreadable parts become gaps."""
         if self._refused is None:
             try:
-                yield from self._read(question, since, until, None)
+                yield from self._read_entries(question, since, until, None)
             except AuthenticationError:
                 raise
             except InvalidRequestError as error:  # an older server does not know the filter
-                self._say(
+                self._note_refusal(
                     f": not about {', '.join(question.names or question.items)[:_SHOWN]}", error
                 )
             except ApiError as error:
                 self._refused = error
-                self._over = not isinstance(error, PermissionDeniedError)
+                self._is_exhausted = not isinstance(error, PermissionDeniedError)
         if self._refused is not None:
-            yield from self._of_projects(question, since, until)
-            told = self._over or not question.projects
-            self._say("" if told else "; only the logs of its projects were", self._refused)
+            yield from self._read_projects(question, since, until)
+            is_complete = self._is_exhausted or not question.projects
+            self._note_refusal(
+                "" if is_complete else "; only the logs of its projects were", self._refused
+            )
 
-    def _of_projects(
+    def _read_projects(
         self, question: Question, since: datetime | None, until: datetime | None
     ) -> Iterator[Entry]:
         """Yield entries of the projects' own logs, which are open to members (contract 11)."""
         for id_ in (id_ for id_, name in self.projects.items() if name in question.projects):
-            if self._over:
+            if self._is_exhausted:
                 return
             try:
-                yield from self._read(question, since, until, id_)
+                yield from self._read_entries(question, since, until, id_)
             except AuthenticationError:
                 raise
             except ApiError:
-                self._over = True  # the key lacks a permission, not its user
+                self._is_exhausted = True  # the key lacks a permission, not its user
 
-    def _say(self, more: str, error: ApiError) -> None:
+    def _note_refusal(self, more: str, error: ApiError) -> None:
         what = f"the activity log of {self._slug} cannot be read{more}"
-        bought = isinstance(error, PaymentRequiredError)
-        fix = "upgrade the plan; drift is found without the log, too" if bought else error.fix
-        self._note(Gap(self._slug, what, error.why or error.what, fix))
+        needs_plan = isinstance(error, PaymentRequiredError)
+        fix = "upgrade the plan; drift is found without the log, too" if needs_plan else error.fix
+        self._add_gap(Gap(self._slug, what, error.why or error.what, fix))
 
-    def _note(self, gap: Gap) -> None:
+    def _add_gap(self, gap: Gap) -> None:
         if gap not in self.gaps:
             self.gaps.append(gap)
 
-    def _read(
+    def _read_entries(
         self,
         question: Question,
         since: datetime | None,
@@ -113,24 +115,26 @@ class Log:
             detail_filters=detail if question.names else {},
             page_size=PAGE_SIZE,
         )
-        found = activity_log.iterate_entries(self._reader, self._id, query, project_id=project_id)
-        for number, payload in enumerate(found):
+        payloads = activity_log.iterate_entries(
+            self._reader, self._id, query, project_id=project_id
+        )
+        for number, payload in enumerate(payloads):
             if number == MOST:
                 what = f"only the newest {MOST:,} entries about these resources were read"
-                self._note(Gap(self._slug, what, "the log has more", "narrow it with --select"))
+                self._add_gap(Gap(self._slug, what, "the log has more", "narrow it with --select"))
                 return
-            read = entry(payload, self._slug)
-            if read is not None:
-                yield read
+            entry = parse_entry(payload, self._slug)
+            if entry is not None:
+                yield entry
 
 
-def entry(payload: Payload, organization: str) -> Entry | None:
+def parse_entry(payload: Payload, organization: str) -> Entry | None:
     """Convert an entry to a value; None without a time, because it has no place in the order."""
     at = instant(payload.get("created_at"))
     if at is None:
         return None
-    user = _object(payload.get("user"))
-    detail = _object(payload.get("detail"))
+    user = _as_object(payload.get("user"))
+    detail = _as_object(payload.get("detail"))
     changes = detail.get("changes")
     team = payload.get("team_id")
     email = user.get("email")
@@ -150,14 +154,14 @@ def entry(payload: Payload, organization: str) -> Entry | None:
         client=str(payload["client"]) if payload.get("client") else None,
         impersonated=payload.get("was_impersonated") is True,
         moves=tuple(
-            FieldMove(str(one.get("field")), one.get("before"), one.get("after"))
-            for one in map(_object, changes if isinstance(changes, list) else ())
-            if one.get("field")
+            FieldMove(str(change.get("field")), change.get("before"), change.get("after"))
+            for change in map(_as_object, changes if isinstance(changes, list) else ())
+            if change.get("field")
         ),
     )
 
 
-def applied(
+def list_applied(
     reader: Reader, live: Live, times: Mapping[tuple[str, ...], datetime]
 ) -> tuple[tuple[ChangeRequest, ...], frozenset[tuple[str, ...]]]:
     """List the applied change requests of some projects, and the unreadable projects.
@@ -169,23 +173,23 @@ def applied(
 
     """
     closed = {gap.scope for gap in live.unreadable if gap.kind == "ChangeRequest"}
-    found: list[ChangeRequest] = []
+    requests: list[ChangeRequest] = []
     blind = set()
     for scope, after in times.items():
         ids = live.ids.get(Address("Project", scope), ())
         try:
             if scope not in closed and len(ids) == 1:
-                found.extend(_applied(reader, scope, ids[0], after))
+                requests.extend(_iterate_applied(reader, scope, ids[0], after))
             else:
                 blind.add(scope)
         except AuthenticationError:
             raise
         except ApiError:
             blind.add(scope)
-    return tuple(found), frozenset(blind)
+    return tuple(requests), frozenset(blind)
 
 
-def _applied(
+def _iterate_applied(
     reader: Reader, scope: tuple[str, ...], project_id: str, after: datetime
 ) -> Iterator[ChangeRequest]:
     """Yield applied requests, newest first, that can have been applied since `after`.
@@ -195,14 +199,17 @@ def _applied(
     longest = _LONGEST
     for page in change_requests.iterate_pages(reader, project_id, state=("applied",)):
         for payload in page:
-            made, ends = instant(payload.get("created_at")), instant(payload.get("expires_at"))
-            if made is not None and ends is not None:
-                longest = max(longest, ends - made)
-            yield change_request(payload, *scope)
+            created, expires = (
+                instant(payload.get("created_at")),
+                instant(payload.get("expires_at")),
+            )
+            if created is not None and expires is not None:
+                longest = max(longest, expires - created)
+            yield build_change_request(payload, *scope)
         oldest = instant(page[-1].get("created_at")) if page else None
         if oldest is not None and oldest + longest < after:
             return
 
 
-def _object(value: Any) -> Mapping[str, Any]:
+def _as_object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}

@@ -27,7 +27,7 @@ class Directory:
         return {slug: tuple(sorted(names)) for slug, names in self.projects.items()}
 
 
-def directory(reader: Reader) -> Directory:
+def read_directory(reader: Reader) -> Directory:
     """List the organizations; their payloads also name the projects (contract 6.1)."""
     organizations: dict[str, list[Payload]] = defaultdict(list)
     projects: dict[str, dict[str, tuple[str, ...]]] = {}
@@ -35,17 +35,17 @@ def directory(reader: Reader) -> Directory:
         slug = str(payload["slug"])
         organizations[slug].append(payload)
         projects[slug] = _embedded_projects(reader, payload)
-    return Directory({slug: tuple(found) for slug, found in organizations.items()}, projects)
+    return Directory({slug: tuple(payloads) for slug, payloads in organizations.items()}, projects)
 
 
 def list_organizations(reader: Reader) -> tuple[Payload, ...]:
     """Return the organizations that this key can see, each of the expected shape."""
     kind = KINDS["Organization"]
-    found = reader.list(kind.collection).items
-    for payload in found:
+    organizations = reader.list(kind.collection).items
+    for payload in organizations:
         response_shapes.require_shape(kind.collection, payload, response_shapes.ORGANIZATION)
         response_shapes.require_object(kind, kind.collection, payload)
-    return found
+    return organizations
 
 
 def read_key_user(reader: Reader) -> Payload:

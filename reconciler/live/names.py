@@ -51,25 +51,25 @@ class Names:
             self._remember(before)
         for (kind, scope), items in payloads.items():
             if kind in _NAMED:
-                self._list(kind, scope, items)
+                self._add_names(kind, scope, items)
             for payload in items if kind == "Role" else ():
-                for held in payload.get("members") or ():
-                    self._person(scope[0], held["user"], None)
+                for membership in payload.get("members") or ():
+                    self._add_user(scope[0], membership["user"], None)
         for (kind, scope), items in payloads.items():
             if kind == "Member":
                 for payload in items:
-                    self._person(scope[0], payload["user"], payload.get("level"))
+                    self._add_user(scope[0], payload["user"], payload.get("level"))
 
     def _remember(self, before: Live) -> None:
         for organization, people in before.people.items():
             for person in people.values():
-                self._add(organization, person)
+                self._add_person(organization, person)
         for address, ids in before.ids.items():
             if address.kind in _NAMED and (len(ids) == 1 or not _is_shared(address.kind)):
                 for id_ in ids:
                     self.learn(address, id_)
 
-    def _list(self, kind: str, scope: _Scope, items: tuple[Payload, ...]) -> None:
+    def _add_names(self, kind: str, scope: _Scope, items: tuple[Payload, ...]) -> None:
         identify = READ[kind].identify
         count = Counter(map(identify, items)) if _is_shared(kind) else Counter()
         for payload in items:
@@ -79,11 +79,11 @@ class Names:
             if name and count[name] < 2:  # noqa: PLR2004  a unique name
                 self._by_id[kind, "id", scope, str(payload["id"])] = name
 
-    def _person(self, organization: str, user: Mapping[str, Any], level: int | None) -> None:
+    def _add_user(self, organization: str, user: Mapping[str, Any], level: int | None) -> None:
         person = Person(int(user["id"]), str(user["uuid"]), str(user["email"]), level)
-        self._add(organization, person)
+        self._add_person(organization, person)
 
-    def _add(self, organization: str, person: Person) -> None:
+    def _add_person(self, organization: str, person: Person) -> None:
         known = self.people[organization].get(person.email.lower())
         if person.level is None and known is not None:  # only a listing of members has it
             person = replace(person, level=known.level)
@@ -96,7 +96,7 @@ class Names:
         if address.kind in _NAMED and (address.kind not in _BY_ID or is_nameable(address.name)):
             self._by_id[address.kind, "id", address.parts[:-1], id_] = address.name
 
-    def by(self, reference: Reference, address: Address) -> Callable[[Any], Any]:
+    def build_lookup(self, reference: Reference, address: Address) -> Callable[[Any], Any]:
         """Return a function from an id to its name, or to `id:…` for an unknown id."""
         _, scope = reference.place(address)
 
@@ -114,58 +114,60 @@ def _is_shared(kind: str) -> bool:
     return not READ[kind].declared
 
 
-class Row(dict[str, Any]):
+class ListedPayload(dict[str, Any]):
     """Hold the kept fields of a listed item, and its spec if that needs no names for ids."""
 
     __slots__ = ("spec",)
     spec: Spec | None
 
 
-def taker(kind: Kind) -> Callable[[Payload], Payload]:
+def build_taker(kind: Kind) -> Callable[[Payload], Payload]:
     """Return a function that reduces each listed item while other pages are being read."""
     listed = kind.listed
 
     def take(payload: Payload) -> Payload:
-        row = Row({n: payload[n] for n in payload if n in listed} if listed else payload)
+        row = ListedPayload({n: payload[n] for n in payload if n in listed} if listed else payload)
         row.spec = None
         with suppress(*response_shapes.MALFORMED):  # reported when the collection is checked
             spec = kind.to_spec(row)
-            if not _refers(kind, spec):
+            if not _has_references(kind, spec):
                 row.spec = kind.canonical(spec)
         return row
 
     return take
 
 
-def _refers(kind: Kind, spec: Spec) -> bool:
+def _has_references(kind: Kind, spec: Spec) -> bool:
     """Return whether a spec contains ids that have to be turned into names."""
-    return any(True for one in kind.references for _ in values_at(spec, one.path))
+    return any(True for reference in kind.references for _ in values_at(spec, reference.path))
 
 
-def resource_of(kind: Kind, scope: tuple[str, ...], payload: Payload, names: Names) -> LiveResource:
+def build_resource(
+    kind: Kind, scope: tuple[str, ...], payload: Payload, names: Names
+) -> LiveResource:
     """Return one live object in the terms of the files."""
     address = Address(kind.name, (*scope, kind.identify(payload)))
-    if isinstance(payload, Row) and payload.spec is not None:
+    if isinstance(payload, ListedPayload) and payload.spec is not None:
         return LiveResource(address, kind.identity(payload), payload.spec, payload)
-    spec = kind.canonical(named(kind, address, kind.to_spec(payload), names))
+    spec = kind.canonical(name_references(kind, address, kind.to_spec(payload), names))
     if kind.of_people and address.organization in names.partial:  # a partial list proves nothing
         spec = {name: value for name, value in spec.items() if name not in kind.of_people}
     return LiveResource(address, kind.identity(payload), spec, payload)
 
 
-def named(kind: Kind, address: Address, spec: Spec, names: Names) -> Spec:
+def name_references(kind: Kind, address: Address, spec: Spec, names: Names) -> Spec:
     """Return a spec, or a body of the API, with names where its references are ids."""
     for reference in kind.references:
-        spec = map_values(spec, reference.path, names.by(reference, address))
+        spec = map_values(spec, reference.path, names.build_lookup(reference, address))
     return spec
 
 
-def change_request(
+def build_change_request(
     payload: Payload, organization: str, project: str, *, names: Names | None = None
 ) -> ChangeRequest:
     """Return a change request as a value; with `names`, what it proposes is in names."""
     if names is not None:
-        payload = _proposed(payload, (organization, project), names)
+        payload = _name_proposal(payload, (organization, project), names)
     requester = payload.get("created_by") or {}
     resource_id = payload.get("resource_id")
     return ChangeRequest(
@@ -181,23 +183,23 @@ def change_request(
         payload=payload,
         created_at=str(payload.get("created_at") or ""),
         expires_at=str(payload.get("expires_at") or ""),
-        votes=_votes(payload),
+        votes=_build_votes(payload),
     )
 
 
-def _proposed(payload: Payload, scope: _Scope, names: Names) -> Payload:
+def _name_proposal(payload: Payload, scope: _Scope, names: Names) -> Payload:
     """Return the payload with names in what would be replayed (contract 7.2)."""
     intent = payload.get("intent")
     data = intent.get("full_request_data") if isinstance(intent, Mapping) else None
     if not isinstance(intent, Mapping) or not isinstance(data, Mapping):
         return payload
-    spelled = named(KINDS["FeatureFlag"], Address("FeatureFlag", (*scope, "")), data, names)
-    return {**payload, "intent": {**intent, "full_request_data": spelled}}
+    named = name_references(KINDS["FeatureFlag"], Address("FeatureFlag", (*scope, "")), data, names)
+    return {**payload, "intent": {**intent, "full_request_data": named}}
 
 
-def _votes(payload: Payload) -> tuple[Vote, ...]:
+def _build_votes(payload: Payload) -> tuple[Vote, ...]:
     """Return the votes, oldest first, because the order of the server is not reliable."""
-    found = (
+    votes = (
         Vote(
             person=str((vote.get("created_by") or {}).get("email") or "unknown"),
             approved=vote.get("decision") == "approved",
@@ -206,10 +208,10 @@ def _votes(payload: Payload) -> tuple[Vote, ...]:
         )
         for vote in payload.get("approvals") or ()
     )
-    return tuple(sorted(found, key=lambda vote: (vote.at, vote.person)))
+    return tuple(sorted(votes, key=lambda vote: (vote.at, vote.person)))
 
 
-def speller(live: Live) -> Callable[[Address, str, Any], Spec]:
+def build_speller(live: Live) -> Callable[[Address, str, Any], Spec]:
     """Return a function from a logged field of the API to spec fields, or to none.
 
     A log may have values that no response of the API has; values that do not parse are ignored.
@@ -220,10 +222,10 @@ def speller(live: Live) -> Callable[[Address, str, Any], Spec]:
         kind = KINDS[address.kind]
         try:
             spec = kind.to_spec({name: value})
-            made = kind.canonical(named(kind, address, spec, names))
+            normal = kind.canonical(name_references(kind, address, spec, names))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return {}
-        return {field: made[field] for field in made if field not in kind.unlogged}
+        return {field: normal[field] for field in normal if field not in kind.unlogged}
 
     return spell
 
@@ -234,7 +236,7 @@ _PEOPLE: Final[Mapping[str, Shape]] = {
 }
 
 
-def oddity(kind_name: str, items: Iterable[Payload]) -> str:
+def find_mismatch(kind_name: str, items: Iterable[Payload]) -> str:
     """Describe the first row that does not have the shape of its kind; empty if there is none.
 
     Only the key and the id of each row are checked, and the people in it.
@@ -244,17 +246,17 @@ def oddity(kind_name: str, items: Iterable[Payload]) -> str:
         try:
             if kind is not None:
                 kind.identify(payload), kind.identity(payload)
-            if people is not None and (odd := response_shapes.find_mismatch(payload, people)):
-                return _said(kind_name, odd)
+            if people is not None and (mismatch := response_shapes.find_mismatch(payload, people)):
+                return _describe_mismatch(kind_name, mismatch)
         except MALFORMED as error:
-            return reason(kind_name, error)
+            return describe_malformed(kind_name, error)
     return ""
 
 
-def reason(kind_name: str, error: Exception) -> str:
+def describe_malformed(kind_name: str, error: Exception) -> str:
     """Describe an exception that a row of a listing raised."""
-    return _said(kind_name, response_shapes.describe_error(error))
+    return _describe_mismatch(kind_name, response_shapes.describe_error(error))
 
 
-def _said(kind_name: str, odd: str) -> str:
-    return f"an item of the listing is not a {kind_name} as this program knows it: {odd}"
+def _describe_mismatch(kind_name: str, mismatch: str) -> str:
+    return f"an item of the listing is not a {kind_name} as this program knows it: {mismatch}"

@@ -24,7 +24,7 @@ from reconciler.kinds import KINDS, READ
 from reconciler.live import names as live_names
 from reconciler.live import references, visibility
 from reconciler.live.key_access import Directory, read_key_user
-from reconciler.live.names import Names, change_request, resource_of, taker
+from reconciler.live.names import Names, build_change_request, build_resource, build_taker
 from reconciler.model import USER, Address, Live, LiveResource, Payload, Person, Scope, Unreadable
 from reconciler.posthog import change_requests, response_shapes
 from reconciler.posthog.client import Reader
@@ -43,9 +43,9 @@ OF_ONE_SCOPE: Final = (
 )
 
 
-def read(
+def read_live(
     reader: Reader,
-    found: Directory,
+    directory: Directory,
     addresses: Collection[Address],
     pins: Mapping[Address, str] | None = None,
     *,
@@ -61,18 +61,18 @@ def read(
         named: objects in the conditions of declared flags, by name or by id.
 
     """
-    reading = Reading(reader, found, pins or {})
-    wanted = _collections(addresses)
+    reading = Reading(reader, directory, pins or {})
+    wanted = _list_collections(addresses)
     reading.list_all(wanted)
     reading.list_missing(addresses)
     reading.list_named(addresses, named)
-    return reading.live()
+    return reading.build_live()
 
 
 def read_gates(
     reader: Reader,
     live: Live,
-    found: Directory,
+    directory: Directory,
     projects: Collection[Address],
     pins: Mapping[Address, str] | None = None,
     *,
@@ -83,29 +83,29 @@ def read_gates(
     `projects` are Project addresses; the requests of `watched` ones are not needed. Collections
     that were listed before are not listed again.
     """
-    reading = Reading(reader, found, pins or {}, live)
+    reading = Reading(reader, directory, pins or {}, live)
     scopes: set[tuple[str, ...]] = {(a.organization, a.name) for a in projects}
-    looked_at = scopes | {(a.organization, a.name) for a in watched}
-    needed = {("ApprovalPolicy", scope) for scope in looked_at}
-    needed |= {(kind, scope[:1]) for scope in looked_at for kind in ("Role", "Member")}
-    reading.list_all(needed - live.listed - _given_up(live))
+    forecast_scopes = scopes | {(a.organization, a.name) for a in watched}
+    needed = {("ApprovalPolicy", scope) for scope in forecast_scopes}
+    needed |= {(kind, scope[:1]) for scope in forecast_scopes for kind in ("Role", "Member")}
+    reading.list_all(needed - live.listed - _list_unreadable(live))
     reading.list_change_requests(scopes)
     reading.read_me()
-    return reading.live()
+    return reading.build_live()
 
 
-def _given_up(live: Live) -> set[tuple[str, tuple[str, ...]]]:
+def _list_unreadable(live: Live) -> set[tuple[str, tuple[str, ...]]]:
     return {(gap.kind, gap.scope) for gap in live.unreadable}
 
 
-def _scope(address: Address) -> tuple[str, ...]:
+def _get_scope(address: Address) -> tuple[str, ...]:
     """Return the scope of an address: () for organizations, else the parts before its name."""
     return address.parts[:-1]
 
 
-def _collections(addresses: Collection[Address]) -> set[tuple[str, tuple[str, ...]]]:
+def _list_collections(addresses: Collection[Address]) -> set[tuple[str, tuple[str, ...]]]:
     """Return (kind, scope) of every collection that the addresses and their names need."""
-    wanted = {(address.kind, _scope(address)) for address in addresses}
+    wanted = {(address.kind, _get_scope(address)) for address in addresses}
     for kind, organization in {(address.kind, address.organization) for address in addresses}:
         for reference in KINDS[kind].references:
             if not reference.takes_ids:  # others are listed if a condition needs them
@@ -118,7 +118,7 @@ class Reading:
     """Hold one read in progress. Only the methods `list_*` and `read_*` send requests."""
 
     reader: Reader
-    found: Directory
+    directory: Directory
     pins: Mapping[Address, str]
     before: Live | None = None
     payloads: dict[tuple[str, tuple[str, ...]], tuple[Payload, ...]] = field(default_factory=dict)
@@ -126,59 +126,67 @@ class Reading:
     requests: list[tuple[tuple[str, ...], Payload]] = field(default_factory=list)
     me: Person | None = None
     partial: set[str] = field(default_factory=set)  # organizations that hide members
-    asked: set[tuple[str, tuple[str, ...]]] = field(
+    read_singly: set[tuple[str, tuple[str, ...]]] = field(
         default_factory=set
     )  # read one by one, not listed
     _again: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)  # listed a second time
 
-    def organization_id(self, slug: str) -> str | None:
+    def find_organization_id(self, slug: str) -> str | None:
         """Return the id of an organization that this key can see."""
-        payloads = self.found.organizations.get(slug, ())
+        payloads = self.directory.organizations.get(slug, ())
         return str(payloads[0]["id"]) if payloads else None
 
-    def project_id(self, slug: str, name: str) -> str | None:
+    def find_project_id(self, slug: str, name: str) -> str | None:
         """Return the id of a project, unless the name is unknown or ambiguous."""
-        projects = self.found.projects.get(slug, {})
+        projects = self.directory.projects.get(slug, {})
         pinned = self.pins.get(Address("Project", (slug, name)))
         if pinned is not None:
             return pinned if any(pinned in ids for ids in projects.values()) else None
         ids = projects.get(name, ())
         return ids[0] if len(ids) == 1 else None
 
-    def ids(self, scope: tuple[str, ...]) -> dict[str, str] | None:
+    def find_ids(self, scope: tuple[str, ...]) -> dict[str, str] | None:
         """Return the ids for a path template, or None if the scope is not live."""
-        organization = self.organization_id(scope[0])
+        organization = self.find_organization_id(scope[0])
         if organization is None:
             return None
         if len(scope) == 1:
             return {"organization": organization}
-        project = self.project_id(*scope)
+        project = self.find_project_id(*scope)
         return None if project is None else {"organization": organization, "project": project}
 
     def list_all(self, collections: Iterable[tuple[str, tuple[str, ...]]]) -> None:
         """List collections concurrently; note a refused one and continue with the others."""
-        self._gather({key: self._lister(*key, READ[key[0]].params) for key in sorted(collections)})
+        self._gather(
+            {key: self._build_task(*key, READ[key[0]].params) for key in sorted(collections)}
+        )
 
     def list_named(self, addresses: Collection[Address], named: Collection[Address]) -> None:
         """List what conditions refer to and no listing has yet: archived flags, and cohorts.
 
         This covers conditions in the files, and in the live flags at `addresses`.
         """
-        wanted = {*named, *references.referred(self.payloads, addresses)}
-        self._list_again(references.lacking(self.payloads, wanted) - self._again)
-        self.list_all({(one.kind, _scope(one)) for one in wanted if not READ[one.kind].declared})
+        wanted = {*named, *references.find_referred(self.payloads, addresses)}
+        self._list_again(references.find_lacking(self.payloads, wanted) - self._again)
+        self.list_all(
+            {
+                (address.kind, _get_scope(address))
+                for address in wanted
+                if not READ[address.kind].declared
+            }
+        )
 
     def list_missing(self, addresses: Collection[Address]) -> None:
         """Read the second listing of a kind if a declared object is not in the first."""
-        seen = {
+        listed = {
             key: {READ[key[0]].identify(p) for p in items} for key, items in self.payloads.items()
         }
         missing = {
-            (address.kind, _scope(address))
+            (address.kind, _get_scope(address))
             for address in addresses
             if KINDS[address.kind].fallback_params
-            and (address.kind, _scope(address)) in seen
-            and address.name not in seen[address.kind, _scope(address)]
+            and (address.kind, _get_scope(address)) in listed
+            and address.name not in listed[address.kind, _get_scope(address)]
         }
         self._list_again(missing)
 
@@ -187,26 +195,26 @@ class Reading:
         self._again |= set(collections)
         first = {key: self.payloads[key] for key in collections}
         self._gather(
-            {key: self._lister(*key, KINDS[key[0]].fallback_params) for key in sorted(first)}
+            {key: self._build_task(*key, KINDS[key[0]].fallback_params) for key in sorted(first)}
         )
         for key, items in first.items():
             known = {payload["id"] for payload in items}
             extra = self.payloads.get(key, ()) if self.payloads.get(key) is not items else ()
             self.payloads[key] = (*items, *(p for p in extra if p["id"] not in known))
 
-    def _lister(
+    def _build_task(
         self, kind: str, scope: tuple[str, ...], params: Mapping[str, str] | None = None
     ) -> Callable[[], tuple[Payload, ...]]:
-        take = taker(READ[kind])
+        take = build_taker(READ[kind])
 
         def run() -> tuple[Payload, ...]:
-            ids = self.ids(scope)
+            ids = self.find_ids(scope)
             if ids is None:
                 return ()
             path = READ[kind].collection.format_map(ids)
             items: tuple[Payload, ...] = self.reader.list(path, params, take=take).items
-            if odd := live_names.oddity(kind, items):
-                raise response_shapes.build_shape_error(path, odd)
+            if mismatch := live_names.find_mismatch(kind, items):
+                raise response_shapes.build_shape_error(path, mismatch)
             return items
 
         return run
@@ -218,30 +226,34 @@ class Reading:
             futures = {key: pool.submit(task) for key, task in tasks.items()}
             try:
                 for key, future in futures.items():
-                    self._take(key, future)
+                    self._collect(key, future)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _take(self, key: tuple[str, tuple[str, ...]], future: Future[tuple[Payload, ...]]) -> None:
+    def _collect(
+        self, key: tuple[str, tuple[str, ...]], future: Future[tuple[Payload, ...]]
+    ) -> None:
         try:
             items = future.result()
         except OF_ONE_SCOPE as error:
-            self.unreadable.append(gap_of(*key, error))
+            self.unreadable.append(build_gap(*key, error))
             return
         self.payloads[key] = items
 
     def list_change_requests(self, scopes: Collection[tuple[str, ...]]) -> None:
         """List the change requests of projects that are open, or ended without being applied."""
-        tasks = {("ChangeRequest", scope): self._request_lister(scope) for scope in sorted(scopes)}
+        tasks = {
+            ("ChangeRequest", scope): self._build_request_task(scope) for scope in sorted(scopes)
+        }
         self._gather(tasks)
         for key in tasks:
             for payload in self.payloads.pop(key, ()):
                 self.requests.append((key[1], payload))
 
-    def _request_lister(self, scope: tuple[str, ...]) -> Callable[[], tuple[Payload, ...]]:
+    def _build_request_task(self, scope: tuple[str, ...]) -> Callable[[], tuple[Payload, ...]]:
         def run() -> tuple[Payload, ...]:
-            ids = self.ids(scope)
+            ids = self.find_ids(scope)
             if ids is None:
                 return ()
             return change_requests.list_all(self.reader, ids["project"], state=STANDING)
@@ -255,7 +267,7 @@ class Reading:
         except AuthenticationError:
             raise
         except UnreadableError as error:
-            self.unreadable.append(gap_of(USER, (), error))
+            self.unreadable.append(build_gap(USER, (), error))
             return
         except ApiError:
             return
@@ -264,7 +276,7 @@ class Reading:
 
     def _check_projects(self) -> None:
         """Note listings that lack projects which the organization itself names."""
-        for slug, projects in self.found.projects.items():
+        for slug, projects in self.directory.projects.items():
             listed = self.payloads.get(("Project", (slug,)))
             if listed is None:
                 continue
@@ -284,14 +296,14 @@ class Reading:
         for (kind, scope), items in self.payloads.items():
             if kind != "Member":
                 continue
-            shown = None if (kind, scope) in self.asked else len(items)
-            for organization in self.found.organizations.get(scope[0], ()):
-                if reason := visibility.shortfall(organization, shown):
+            shown = None if (kind, scope) in self.read_singly else len(items)
+            for organization in self.directory.organizations.get(scope[0], ()):
+                if reason := visibility.explain_shortfall(organization, shown):
                     self.partial.add(scope[0])
                     gap = Unreadable("Member", scope, reason, None, visibility.FIX)
                     self.unreadable.append(gap)
 
-    def live(self) -> Live:
+    def build_live(self) -> Live:
         """Return everything that was read, with names for ids."""
         self._check_projects()
         self._check_people()
@@ -302,30 +314,35 @@ class Reading:
             )  # the people are known, but not the collection
         resources: dict[Address, LiveResource] = {}
         duplicates: dict[Address, list[LiveResource]] = {}
-        for found in self._resources(names):
-            for resource in found:
+        for batch in self._build_resources(names):
+            for resource in batch:
                 first = resources.setdefault(resource.address, resource)
                 if first is not resource:
                     duplicates.setdefault(resource.address, [first]).append(resource)
-        return self._merged(resources, duplicates, names)
+        return self._merge(resources, duplicates, names)
 
-    def _resources(self, names: Names) -> Iterator[list[LiveResource]]:
+    def _build_resources(self, names: Names) -> Iterator[list[LiveResource]]:
         """Yield the resources of each collection; a malformed one makes all of it unreadable."""
         for (kind, scope), items in list(self.payloads.items()):
             if not READ[kind].declared:
                 continue
             try:
-                yield [resource_of(KINDS[kind], scope, one, names) for one in items]
+                yield [build_resource(KINDS[kind], scope, payload, names) for payload in items]
             except response_shapes.MALFORMED as error:
                 del self.payloads[kind, scope]
-                path = READ[kind].collection.format_map(self.ids(scope) or {})
-                odd = response_shapes.build_shape_error(path, live_names.reason(kind, error))
-                self.unreadable.append(gap_of(kind, scope, odd))
+                path = READ[kind].collection.format_map(self.find_ids(scope) or {})
+                error_ = response_shapes.build_shape_error(
+                    path, live_names.describe_malformed(kind, error)
+                )
+                self.unreadable.append(build_gap(kind, scope, error_))
         if self.before is None:
-            for payloads in self.found.organizations.values():
-                yield [resource_of(KINDS["Organization"], (), one, names) for one in payloads]
+            for payloads in self.directory.organizations.values():
+                yield [
+                    build_resource(KINDS["Organization"], (), payload, names)
+                    for payload in payloads
+                ]
 
-    def _merged(
+    def _merge(
         self,
         resources: Mapping[Address, LiveResource],
         duplicates: Mapping[Address, list[LiveResource]],
@@ -333,21 +350,23 @@ class Reading:
     ) -> Live:
         ids: dict[Address, tuple[str, ...]] = {a: (item.id,) for a, item in resources.items()}
         ids |= {address: tuple(item.id for item in items) for address, items in duplicates.items()}
-        ids |= references.only_named(self.payloads)
-        for slug, projects in self.found.projects.items():
-            for name, found in projects.items():
-                ids.setdefault(Address("Project", (slug, name)), found)
-        double = {address: tuple(items) for address, items in duplicates.items()}
-        asked = [change_request(payload, *scope, names=names) for scope, payload in self.requests]
+        ids |= references.list_undeclared_ids(self.payloads)
+        for slug, projects in self.directory.projects.items():
+            for name, project_ids in projects.items():
+                ids.setdefault(Address("Project", (slug, name)), project_ids)
+        all_duplicates = {address: tuple(items) for address, items in duplicates.items()}
+        requests = [
+            build_change_request(payload, *scope, names=names) for scope, payload in self.requests
+        ]
         live = Live(
             resources=resources,
             ids=ids,
-            duplicates=double,
+            duplicates=all_duplicates,
             people=names.people,
-            change_requests=tuple(r for r in asked if r.state not in change_requests.FINAL),
-            rejections=tuple(r for r in asked if r.state in change_requests.FINAL),
+            change_requests=tuple(r for r in requests if r.state not in change_requests.FINAL),
+            rejections=tuple(r for r in requests if r.state in change_requests.FINAL),
             unreadable=tuple(self.unreadable),
-            listed=frozenset({("Organization", ()), *self.payloads} - self.asked),
+            listed=frozenset({("Organization", ()), *self.payloads} - self.read_singly),
             me=self.me,
             partial=names.partial,
         )
@@ -357,13 +376,13 @@ class Reading:
             live,
             resources={**self.before.resources, **resources},
             ids={**ids, **self.before.ids},
-            duplicates={**self.before.duplicates, **double},
+            duplicates={**self.before.duplicates, **all_duplicates},
             unreadable=(*self.before.unreadable, *self.unreadable),
             listed=self.before.listed | live.listed,
         )
 
 
-def gap_of(kind: str, scope: tuple[str, ...], error: ApiError) -> Unreadable:
+def build_gap(kind: str, scope: tuple[str, ...], error: ApiError) -> Unreadable:
     """Return a collection that was refused, and why."""
     at_fault = isinstance(error, (UnreadableError, IncompleteListingError))  # name the call
     why = f"{error.what}: {error.why}" if at_fault and error.why else error.why or error.what

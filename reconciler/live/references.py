@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from reconciler.kinds import KINDS, READ
-from reconciler.live.names import Row
+from reconciler.live.names import ListedPayload
 from reconciler.model import ID, Address, Payload, id_of, values_at
 
 ALL: Final = "*"  # in an address, means every object of its scope
@@ -13,42 +13,42 @@ Place = tuple[str, tuple[str, ...]]  # kind and scope: one collection
 Payloads = Mapping[Place, tuple[Payload, ...]]
 
 
-def referred(payloads: Payloads, addresses: Collection[Address]) -> Iterator[Address]:
+def find_referred(payloads: Payloads, addresses: Collection[Address]) -> Iterator[Address]:
     """Yield the addresses that the live objects at these addresses refer to, as `id:…`."""
     names: dict[Place, set[str]] = defaultdict(set)
     for address in addresses:
         names[address.kind, address.parts[:-1]].add(address.name)
-    for place, meant in names.items():
+    for place, wanted_names in names.items():
         kind = KINDS[place[0]]
-        references = [one for one in kind.references if one.takes_ids]
+        references = [reference for reference in kind.references if reference.takes_ids]
         for payload in payloads.get(place, ()) if references else ():
-            if isinstance(payload, Row) and payload.spec is not None:
+            if isinstance(payload, ListedPayload) and payload.spec is not None:
                 continue  # it refers to nothing
             address = Address(kind.name, (*place[1], kind.identify(payload)))
-            if address.name in meant or ALL in meant:
-                for one in references:
-                    for _, id_ in values_at(payload, one.path):
-                        yield one.target(address, f"{ID}{id_}")
+            if address.name in wanted_names or ALL in wanted_names:
+                for reference in references:
+                    for _, id_ in values_at(payload, reference.path):
+                        yield reference.target(address, f"{ID}{id_}")
 
 
-def lacking(payloads: Payloads, wanted: Collection[Address]) -> set[Place]:
+def find_lacking(payloads: Payloads, wanted: Collection[Address]) -> set[Place]:
     """Return the incomplete collections that lack one of these addresses."""
     known: dict[Place, set[str]] = {}
     missing: set[Place] = set()
-    for one in wanted:
-        kind, place = READ[one.kind], (one.kind, one.parts[:-1])
+    for address in wanted:
+        kind, place = READ[address.kind], (address.kind, address.parts[:-1])
         if not kind.fallback_params or place not in payloads or place in missing:
             continue
         if place not in known:
             items = payloads[place]
             known[place] = {*map(kind.identify, items), *(f"{ID}{item['id']}" for item in items)}
-        id_ = id_of(one.name, digits=True)
-        if one.name not in known[place] and f"{ID}{id_}" not in known[place]:
+        id_ = id_of(address.name, digits=True)
+        if address.name not in known[place] and f"{ID}{id_}" not in known[place]:
             missing.add(place)
     return missing
 
 
-def only_named(payloads: Payloads) -> Mapping[Address, tuple[str, ...]]:
+def list_undeclared_ids(payloads: Payloads) -> Mapping[Address, tuple[str, ...]]:
     """Return the ids of objects that files name but never declare, by address."""
     ids: dict[Address, tuple[str, ...]] = {}
     for (kind, scope), items in payloads.items():

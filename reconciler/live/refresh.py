@@ -12,7 +12,7 @@ from reconciler import worker_pool
 from reconciler.errors import NotFoundError
 from reconciler.kinds import KINDS, READ
 from reconciler.live.key_access import Directory
-from reconciler.live.reader import OF_ONE_SCOPE, WORKERS, Reading, gap_of
+from reconciler.live.reader import OF_ONE_SCOPE, WORKERS, Reading, build_gap
 from reconciler.model import Address, Kind, Live, Payload, Scope
 from reconciler.posthog import response_shapes
 from reconciler.posthog.client import Reader
@@ -23,17 +23,17 @@ _NEVER: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedObject:
     """Name one object to read again: by its id if it had one, else by its name."""
 
     address: Address
     id: str | None = None
 
 
-def read(
+def read_again(
     reader: Reader,
-    found: Directory,
-    wanted: Iterable[Wanted],
+    directory: Directory,
+    wanted: Iterable[WantedObject],
     *,
     whole: Collection[Place],
     counts: Mapping[Place, int],
@@ -50,31 +50,33 @@ def read(
         pins: as in `reader.read_live`.
 
     """
-    reading = _Again(reader, found, pins)
-    few: dict[Place, list[Wanted]] = defaultdict(list)
-    for one in wanted:
-        few[one.address.kind, one.address.parts[:-1]].append(one)
+    reading = _PartialReading(reader, directory, pins)
+    by_place: dict[Place, list[WantedObject]] = defaultdict(list)
+    for wanted_object in wanted:
+        by_place[wanted_object.address.kind, wanted_object.address.parts[:-1]].append(wanted_object)
     listed = {place for place in whole if READ[place[0]].scope is not Scope.INSTANCE}
-    asked = {}
-    for place, objects in few.items():
+    by_object = {}
+    for place, objects in by_place.items():
         if place in listed or KINDS[place[0]].scope is Scope.INSTANCE:
             continue
         pages = max(1, -(-counts.get(place, 0) // PAGE_SIZE))
-        if _price(KINDS[place[0]], objects) > pages:
+        if _count_requests(KINDS[place[0]], objects) > pages:
             listed.add(place)
         else:
-            asked[place] = objects
+            by_object[place] = objects
     reading.list_all(listed)
-    reading.list_missing([one.address for objects in few.values() for one in objects])
-    reading.ask(asked)
-    return reading.live()
+    reading.list_missing(
+        [wanted_object.address for objects in by_place.values() for wanted_object in objects]
+    )
+    reading.read_objects(by_object)
+    return reading.build_live()
 
 
-def _price(kind: Kind, objects: Collection[Wanted]) -> float:
+def _count_requests(kind: Kind, objects: Collection[WantedObject]) -> float:
     """Return how many requests these objects take one by one; infinite if that is impossible."""
     total = 0.0
-    for one in objects:
-        if one.id is not None and kind.point_read:
+    for wanted in objects:
+        if wanted.id is not None and kind.point_read:
             total += 1
         elif kind.search is None:
             return _NEVER
@@ -83,48 +85,54 @@ def _price(kind: Kind, objects: Collection[Wanted]) -> float:
     return total
 
 
-class _Again(Reading):
+class _PartialReading(Reading):
     """Hold a read in which some collections are known in part."""
 
-    def ask(self, places: Mapping[Place, Collection[Wanted]]) -> None:
+    def read_objects(self, places: Mapping[Place, Collection[WantedObject]]) -> None:
         """Read objects one by one, concurrently; note a refused collection once."""
         with worker_pool.start_pool(WORKERS, "again") as pool:
             futures = [
-                (place, pool.submit(self._asker(place, one)))
+                (place, pool.submit(self._build_task_for(place, wanted)))
                 for place in sorted(places)
-                for one in places[place]
+                for wanted in places[place]
             ]
-            found: dict[Place, dict[str, Payload]] = {place: {} for place in places}
+            objects_by_place: dict[Place, dict[str, Payload]] = {place: {} for place in places}
             try:
                 for place, future in futures:
                     try:
                         payloads = future.result()
                     except OF_ONE_SCOPE as error:
-                        if found.pop(place, None) is not None:
-                            self.unreadable.append(gap_of(*place, error))
+                        if objects_by_place.pop(place, None) is not None:
+                            self.unreadable.append(build_gap(*place, error))
                         continue
-                    if place in found:
+                    if place in objects_by_place:
                         identity = KINDS[place[0]].identity
-                        found[place] |= {identity(payload): payload for payload in payloads}
+                        objects_by_place[place] |= {
+                            identity(payload): payload for payload in payloads
+                        }
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        self.payloads |= {place: tuple(objects.values()) for place, objects in found.items()}
-        self.asked |= found.keys()
+        self.payloads |= {
+            place: tuple(objects.values()) for place, objects in objects_by_place.items()
+        }
+        self.read_singly |= objects_by_place.keys()
 
-    def _asker(self, place: Place, one: Wanted) -> Callable[[], tuple[Payload, ...]]:
-        kind, ids = KINDS[place[0]], self.ids(place[1])
+    def _build_task_for(
+        self, place: Place, wanted: WantedObject
+    ) -> Callable[[], tuple[Payload, ...]]:
+        kind, ids = KINDS[place[0]], self.find_ids(place[1])
 
         def run() -> tuple[Payload, ...]:
             if ids is None:
                 return ()
-            if one.id is not None and kind.point_read:
-                return self._by_id(kind, {**ids, "id": one.id})
-            return self._by_name(kind, one.address.name, ids)
+            if wanted.id is not None and kind.point_read:
+                return self._read_by_id(kind, {**ids, "id": wanted.id})
+            return self._read_by_name(kind, wanted.address.name, ids)
 
         return run
 
-    def _by_id(self, kind: Kind, ids: Mapping[str, str]) -> tuple[Payload, ...]:
+    def _read_by_id(self, kind: Kind, ids: Mapping[str, str]) -> tuple[Payload, ...]:
         path = kind.path(kind.item, ids)
         try:
             payload = response_shapes.require_object(kind, path, self.reader.get(path))
@@ -136,22 +144,24 @@ class _Again(Reading):
             )
         return () if payload.get("deleted") else (payload,)
 
-    def _by_name(self, kind: Kind, name: str, ids: Mapping[str, str]) -> tuple[Payload, ...]:
+    def _read_by_name(self, kind: Kind, name: str, ids: Mapping[str, str]) -> tuple[Payload, ...]:
         """Return the objects of a name, from the second listing too if the first has none."""
-        path, asked = kind.path(kind.collection, ids), {str(kind.search): name}
-        more = ({**asked, **kind.fallback_params},) if kind.fallback_params else ()
-        for params in (asked, *more):
+        path, query = kind.path(kind.collection, ids), {str(kind.search): name}
+        more = ({**query, **kind.fallback_params},) if kind.fallback_params else ()
+        for params in (query, *more):
             items = [
-                response_shapes.require_object(kind, path, one)
-                for one in self.reader.list(path, params).items
+                response_shapes.require_object(kind, path, payload)
+                for payload in self.reader.list(path, params).items
             ]
-            if same := tuple(one for one in items if _named(kind, kind.identify(one), name)):
-                return same
+            if matching := tuple(
+                payload for payload in items if _has_name(kind, kind.identify(payload), name)
+            ):
+                return matching
         return ()
 
     def _check_projects(self) -> None:
         """Check nothing: not all projects are read here, so none can be missing."""
 
 
-def _named(kind: Kind, found: str, name: str) -> bool:
-    return found == name or (kind.folds_case and found.casefold() == name.casefold())
+def _has_name(kind: Kind, identifier: str, name: str) -> bool:
+    return identifier == name or (kind.folds_case and identifier.casefold() == name.casefold())

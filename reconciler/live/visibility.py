@@ -14,7 +14,7 @@ FIX: Final = (
 )
 
 
-def shortfall(organization: Payload, shown: int | None) -> str:
+def explain_shortfall(organization: Payload, shown: int | None) -> str:
     """Return why a list of members is incomplete; empty if it is complete.
 
     Without a list, or a count of the organization, its settings decide.

@@ -84,10 +84,8 @@ class Live:
     """Hold the live state in the terms of the files. Read once, never changed."""
 
     resources: Mapping[Address, LiveResource]
-    ids: Mapping[Address, tuple[str, ...]]  # every live id that has this address; two: ambiguous
-    duplicates: Mapping[
-        Address, tuple[LiveResource, ...]
-    ]  # where one address is live more than once
+    ids: Mapping[Address, tuple[str, ...]]  # every live id of this address; two: ambiguous
+    duplicates: Mapping[Address, tuple[LiveResource, ...]]  # objects that share one address
     people: Mapping[str, Mapping[str, Person]]  # organization -> lower-case email -> person
     change_requests: tuple[ChangeRequest, ...] = ()  # open ones of the projects that were read
     rejections: tuple[ChangeRequest, ...] = ()  # of the same projects: rejected, expired, failed

@@ -173,10 +173,10 @@ def _attribute(
     since = None
     if query.since_s is not None:  # entries carry the server's time, so that is what counts
         since = now + timedelta(seconds=(reader.clock_skew_s or 0.0) - query.since_s)
-    spell = names.speller(world.live)
+    spell = names.build_speller(world.live)
     replay = ActivityReplay(report.writes, spell)
     gaps = tuple(read_log(reader, world.live, replay, since))
-    requests, blind = activity.applied(reader, world.live, replay.find_gated_projects())
+    requests, blind = activity.list_applied(reader, world.live, replay.find_gated_projects())
     evidence = attribution.Evidence(
         replay.histories,
         Approvals(requests, spell),
@@ -254,12 +254,12 @@ def read_log(
 
     With a window first what is in it, then what is before: else old would look like unknown.
     """
-    logs: dict[str, activity.Log] = {}
+    logs: dict[str, activity.OrganizationLog] = {}
     for search in replay.list_questions():
         slug = search.question.organization
-        log = logs.setdefault(slug, activity.Log(reader, live, slug))
+        log = logs.setdefault(slug, activity.OrganizationLog(reader, live, slug))
         for start, end in ((None, None),) if since is None else ((since, None), (None, since)):
-            for entry in log.entries(search.question, since=start, until=end):
+            for entry in log.iterate_entries(search.question, since=start, until=end):
                 replay.take(entry, log.projects)
                 if search.done:
                     break

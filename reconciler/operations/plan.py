@@ -108,12 +108,12 @@ def observe(
     clean plan costs one listing of organizations and the declared collections, nothing else.
     """
     reads_before = reader.reads
-    directory = key_access.directory(reader)
+    directory = key_access.read_directory(reader)
     names = directory.project_names()
     desired = config_loaded.expand_templates(loaded, names)
     base_declared, findings = config_loaded.expand_base(base, names)
     wanted = selection.list_concerned(desired, base_declared, options)
-    live = live_reader.read(
+    live = live_reader.read_live(
         reader,
         directory,
         wanted,

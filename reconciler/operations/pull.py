@@ -64,7 +64,7 @@ def pull(
 
     What git has changed since the base, and PostHog does not have yet, is left to the files.
     """
-    directory = key_access.directory(reader)
+    directory = key_access.read_directory(reader)
     choice.check(directory.projects)
     names = directory.project_names()
     whole = config_loaded.expand_templates(loaded, names)
@@ -77,7 +77,7 @@ def pull(
     ids |= plan.find_pins(whole, directory)
     asked = {*choice.list_collections(directory.projects), *picked}
     named = references.list_id_references(picked, whole)
-    live = live_reader.read(reader, directory, asked, ids, named=named)
+    live = live_reader.read_live(reader, directory, asked, ids, named=named)
     then, _ = config_loaded.expand_base(base, names)
     world = _World(
         live, whole, references.respell_references(then, live, whole) if then is not None else None
@@ -202,7 +202,7 @@ def _open(reader: Reader, live: Live, scope: tuple[str, ...]) -> Iterator[Change
         return
     try:
         for payload in change_requests.list_open(reader, ids[0]):
-            yield live_names.change_request(payload, *scope, names=live_names.Names({}, live))
+            yield live_names.build_change_request(payload, *scope, names=live_names.Names({}, live))
     except AuthenticationError:
         raise
     except ApiError:  # pulling needs no request to be readable

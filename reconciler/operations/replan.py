@@ -73,7 +73,7 @@ class LiveReplanner:
 
     def is_same_intent(self, request: Payload, change: Change, seen: Payload | None) -> bool:
         """Whether a change request proposes what the change wants of the flag as last seen."""
-        found = names.change_request(request, *change.address.parts[:2], names=self._names)
+        found = names.build_change_request(request, *change.address.parts[:2], names=self._names)
         there = change.before
         if there is not None and seen is not None:
             there = self._resource(change, seen)
@@ -107,11 +107,11 @@ class LiveReplanner:
 
     def _resource(self, change: Change, payload: Payload) -> LiveResource:
         scope = change.address.parts[:-1]
-        return names.resource_of(KINDS[change.address.kind], scope, payload, self._names)
+        return names.build_resource(KINDS[change.address.kind], scope, payload, self._names)
 
     def describe_awaited(self, change: Change, request: Payload) -> Awaited:
         """Whom a request waits for, in names."""
-        found = names.change_request(request, *change.address.parts[:2])
+        found = names.build_change_request(request, *change.address.parts[:2])
         gate = change_requests.build_request_gate(found, change.before, self._steps)
         cannot = {email.lower() for email in gate.cannot_approve}
         able = Approvers(
@@ -126,5 +126,5 @@ class LiveReplanner:
 
     def remark_on_approval(self, change: Change, request: Payload) -> str:
         """What is to be said of a request that was approved."""
-        found = names.change_request(request, *change.address.parts[:2])
+        found = names.build_change_request(request, *change.address.parts[:2])
         return self._remark(change.address, found) if self._remark is not None else ""

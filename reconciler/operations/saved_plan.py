@@ -18,7 +18,7 @@ from reconciler.kinds import KINDS, READ
 from reconciler.live import key_access, refresh
 from reconciler.live import names as live_names
 from reconciler.live import reader as live_reader
-from reconciler.live.refresh import Place, Wanted
+from reconciler.live.refresh import Place, WantedObject
 from reconciler.model import (
     ID,
     Action,
@@ -190,17 +190,17 @@ def _observe(
     reader: Reader, saved: Saved, files: PlannedFiles, options: PlanOptions
 ) -> tuple[plan.World, Comparison]:
     """Read the objects of the plan as they are, then the gates of what is still to be done."""
-    directory = key_access.directory(reader)
+    directory = key_access.read_directory(reader)
     pins = plan.find_pins(files.desired, directory)
     _check_scopes(saved, directory, pins)
     counts = dict(_read_counts(saved))
     named = _References(saved, files)
     wanted = {(one.address, one.id): one for one in named.objects()}
-    own = [Wanted(one.address, one.live_id) for one in saved.writes]
+    own = [WantedObject(one.address, one.live_id) for one in saved.writes]
     known = {one.address for one in own}
     wanted = {key: one for key, one in wanted.items() if one.address not in known}
     wanted |= {(one.address, one.id): one for one in own}
-    live = refresh.read(
+    live = refresh.read_again(
         reader,
         directory,
         list(wanted.values()),
@@ -246,7 +246,7 @@ class _References:
             or (not READ[reference.kind].declared and any(self._named(one.address, reference)))
         }
 
-    def objects(self) -> Iterator[Wanted]:
+    def objects(self) -> Iterator[WantedObject]:
         """Return the flags that conditions refer to, by key, by id, or by what may be either."""
         for one in self._writes:
             for reference in KINDS[one.address.kind].references:
@@ -255,9 +255,9 @@ class _References:
                 for name in self._named(one.address, reference):
                     target, id_ = reference.target(one.address, name), id_of(name, digits=True)
                     if id_ is not None:
-                        yield Wanted(target, id_)
+                        yield WantedObject(target, id_)
                     if not name.startswith(ID):
-                        yield Wanted(target)
+                        yield WantedObject(target)
 
     def _named(self, address: Address, reference: Reference) -> set[str]:
         specs = [side[address].spec for side in self._sides if address in side]
@@ -315,7 +315,7 @@ def _find_authors(
     looked = [_make_drift(one) for one in moved if one.fields or one.there is None]
     if not looked:
         return
-    replay = ActivityReplay(looked, live_names.speller(live))
+    replay = ActivityReplay(looked, live_names.build_speller(live))
     for _gap in drift.read_log(reader, live, replay, None):
         pass  # a log that is closed names nobody, and changes nothing
     for address, history in replay.histories.items():

@@ -102,7 +102,7 @@ class SelfApprovalCheck:
             if len(ids) != 1:
                 continue
             for payload in self._since_base(reader, ids[0]):
-                request = live_names.change_request(payload, *scope, names=known)
+                request = live_names.build_change_request(payload, *scope, names=known)
                 if request.flag_key not in keys or not _approved(request):
                     continue
                 self._meet(reader, scope[0])
@@ -200,7 +200,7 @@ class SelfApprovalCheck:
 
     def _facts(self, address: Address, request: ChangeRequest) -> tuple[ProposedValue, ...]:
         before = self._base.resources.get(address) if self._base is not None else None
-        spell = live_names.speller(self._live)
+        spell = live_names.build_speller(self._live)
         intent = request.payload.get("intent") or {}
         proposed: dict[str, object] = {}
         for name, value in (intent.get("full_request_data") or {}).items():

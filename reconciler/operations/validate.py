@@ -18,13 +18,13 @@ def validate(
     reader: Reader, loaded: config_loaded.Loaded, options: PlanOptions
 ) -> tuple[Finding, ...]:
     """Return what only the live side can say about the files: names, approvers, plan, scopes."""
-    directory = key_access.directory(reader)
+    directory = key_access.read_directory(reader)
     names = directory.project_names()
     desired = selection.select_declared(config_loaded.expand_templates(loaded, names), options)
     pinned = find_pins(desired, directory)
     asked = desired.resources.keys()
     named = references.list_id_references(asked, desired)
-    live = live_reader.read(reader, directory, asked, pinned, named=named)
+    live = live_reader.read_live(reader, directory, asked, pinned, named=named)
     live = live_reader.read_gates(reader, live, directory, (), pinned)  # who the key acts as
     seen = satisfiability.assess(desired, live)
     found = live_checks.check_live(

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from reconciler.kinds import KINDS
-from reconciler.live.names import speller
+from reconciler.live.names import build_speller
 from reconciler.model import (
     Address,
     ChangeRequest,
@@ -117,4 +117,4 @@ def declared(*resources):
     return Declared({one.address: one for one in resources}, "a commit")
 
 
-SPELL = speller(world())
+SPELL = build_speller(world())
