@@ -278,7 +278,7 @@ MUTANTS = [
     mutant("send what PostHog would refuse", "plan/planner.py",
            "*rejected_changes.find_rejected_changes(changes, live),", "", REFUSED),
     mutant("own filters are all that counts", "plan/guardrails/rejected_changes.py",
-           "after = filters.merged(before, written)", "after = dict(written)", REFUSED),
+           "after = filters.merge_filters(before, written)", "after = dict(written)", REFUSED),
     mutant("anybody may be changed by anybody", "plan/guardrails/rejected_changes.py",
            "if present is not None and level_number(present) > level:", "if False:", REFUSED),
     mutant("a dropped field is a kept one", "apply/change_writer.py",
