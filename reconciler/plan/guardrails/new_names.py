@@ -16,6 +16,7 @@ from reconciler.lookalikes import (
     escape_name,
     format_yaml_scalar,
     simplify_name,
+    squeeze_name,
 )
 from reconciler.model import (
     Action,
@@ -106,7 +107,8 @@ def _find_earlier_create(
             return _build_error(
                 LOOKALIKE,
                 resource,
-                f"an earlier run created {resource.address}, and PostHog named it {escape_name(name)}",
+                f"an earlier run created {resource.address}, "
+                f"and PostHog named it {escape_name(name)}",
                 f"it is live (id {live_object.id}), and a create would add another one",
                 f"write {format_yaml_scalar(name)} instead, or delete that object in PostHog",
             )
@@ -151,8 +153,8 @@ def _check_organization(resource: Resource, undeclared: "_UndeclaredObjects") ->
     return _build_error(
         LOOKALIKE,
         resource,
-        f"an organization called {escape_name(str(organization.spec.get('name')))} is live: its slug "
-        f'is "{slug}", not "{resource.address.name}"',
+        f"an organization called {escape_name(str(organization.spec.get('name')))} is live: "
+        f'its slug is "{slug}", not "{resource.address.name}"',
         "PostHog extends a slug that is taken, even by an organization that this key cannot see; "
         "a create would add another one",
         f"write `organization: {slug}` if you mean that one, declare it too, or choose another "
@@ -258,7 +260,7 @@ class _UndeclaredObjects:
                 continue
             self.places[place].append(live_object)
             self.by_look[place, simplify_name(address.name).casefold()].append(address)
-            self.by_squeezed_name[place, squeeze(address.name)].append(address)
+            self.by_squeezed_name[place, squeeze_name(address.name)].append(address)
         for address, change in self.deleted.items():
             if change.removed and change.desired is not None:
                 key = (_get_place(address), _serialize(change.desired.spec))
@@ -272,9 +274,9 @@ class _UndeclaredObjects:
     def find_similar(self, resource: Resource) -> list[Address]:
         """Return the objects with nearly the same name, or with the name in `renamed_from`."""
         address, former = resource.address, resource.lifecycle.renamed_from
-        similar = self.by_squeezed_name.get((_get_place(address), squeeze(address.name)), [])
+        similar = self.by_squeezed_name.get((_get_place(address), squeeze_name(address.name)), [])
         if not similar and former is not None:
-            similar = self.by_squeezed_name.get((_get_place(address), squeeze(former)), [])
+            similar = self.by_squeezed_name.get((_get_place(address), squeeze_name(former)), [])
         return similar
 
     def find_organization(self, name: str) -> LiveResource | None:
