@@ -53,7 +53,9 @@ def check_names(built: Iterable[Built]) -> Iterator[Finding]:
         by_look: dict[_Kin, Built] = {}
         for entry in resources:
             address = entry[0].address
-            by_look.setdefault((address.kind, address.parts[:-1], simplify_name(address.name)), entry)
+            by_look.setdefault(
+                (address.kind, address.parts[:-1], simplify_name(address.name)), entry
+            )
         yield from _check_lookalikes(resources, by_look)
     yield from _check_references(resources)
 
