@@ -202,7 +202,13 @@ def _check_equal(change: Change, fresh: Change) -> Change:
 
 def _list_fields(change: Change) -> list[Any]:
     return [
-        [field.path, make_plain(field.base), make_plain(field.live), make_plain(field.desired), field.cause]
+        [
+            field.path,
+            make_plain(field.base),
+            make_plain(field.live),
+            make_plain(field.desired),
+            field.cause,
+        ]
         for field in change.fields
     ]
 

@@ -394,7 +394,7 @@ def test_a_document_of_version_1_is_read_as_if_it_were_made_today(name):
     """`elsewhere`, `evidence.deed` and `evidence.moved` had other names; gates had fewer fields."""
     old = Path(__file__).parents[2] / "version_1" / f"{name}.json"
     golden = {"plan": "everything.json", "drift": "told.json"}[name]
-    new = Path(__file__).parent / "render/golden" / golden
+    new = Path(__file__).parents[1] / "render" / "golden" / golden
 
     found, expected = (codec.decode_plan(json.loads(path.read_text())) for path in (old, new))
 
