@@ -19,7 +19,7 @@ from pathlib import Path
 import jsonschema, yaml
 from reconciler.config.schema import validator as schema
 from reconciler.kinds import KINDS
-validators = {name: jsonschema.Draft202012Validator(schema.load(name)) for name in KINDS}
+validators = {name: jsonschema.Draft202012Validator(schema.load_schema(name)) for name in KINDS}
 documents = []
 for path in sorted(Path(sys.argv[1]).rglob("*.yaml")):
     for document in yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader):
