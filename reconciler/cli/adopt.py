@@ -36,7 +36,7 @@ def adopt(session: Session, drift: DriftResult, given: DriftInputs, format_: str
         click.echo(json.dumps(_document(adopted, given), indent=2))
     else:
         _show(adopted, given)
-    return 1 if drift.report.errors or adopted.doubts else 0
+    return 1 if drift.report.errors or adopted.skipped else 0
 
 
 def print_patch(session: Session, drift: DriftResult, given: DriftInputs) -> int:
@@ -44,7 +44,7 @@ def print_patch(session: Session, drift: DriftResult, given: DriftInputs) -> int
     adopted = _edit_files(session, drift, given)
     for patch in adopted.patches.values():
         click.echo("".join(_diff(patch, given)), nl=False)
-    return 1 if drift.report.errors or adopted.doubts else 0
+    return 1 if drift.report.errors or adopted.skipped else 0
 
 
 def _edit_files(session: Session, drift: DriftResult, given: DriftInputs) -> Adopted:
@@ -58,9 +58,9 @@ def _edit_files(session: Session, drift: DriftResult, given: DriftInputs) -> Ado
     for change in adopted.held:
         if change.hold is not None:
             session.note(f"held until {change.hold.written}, left alone: {change.address}")
-    for doubt in adopted.doubts:
-        click.echo(f"left out: {make_visible(f'{doubt.address}: {doubt.reason}')}", err=True)
-        click.echo(f"  fix:   {make_visible(doubt.fix)}", err=True)
+    for skip in adopted.skipped:
+        click.echo(f"left out: {make_visible(f'{skip.address}: {skip.reason}')}", err=True)
+        click.echo(f"  fix:   {make_visible(skip.fix)}", err=True)
     return adopted
 
 
@@ -122,8 +122,8 @@ def _document(adopted: Adopted, given: DriftInputs) -> dict[str, Any]:
             for address in edit.addresses
         ],
         "left_out": [
-            {"address": str(doubt.address), "reason": doubt.reason, "fix": doubt.fix}
-            for doubt in adopted.doubts
+            {"address": str(skip.address), "reason": skip.reason, "fix": skip.fix}
+            for skip in adopted.skipped
         ],
         "held": [str(change.address) for change in adopted.held],
         "next": list(_next_steps(adopted, given)),

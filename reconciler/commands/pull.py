@@ -87,9 +87,9 @@ def command(
     root = _find_root(session, folder)
     declared = tuple(loaded.declared.resources)
     writing = writer.FileWriter(folder, root, Path.cwd(), layout, DocumentShape(full), declared)
-    writing.run(pulled.items)
-    rows = writing.save(dry=dry_run)
-    pulled.doubts += writing.doubts
+    writing.edit_files(pulled.items)
+    rows = writing.save_files(dry_run=dry_run)
+    pulled.skipped += writing.skipped
     done = _Done(rows, writing.taken, pulled, dry_run)
     if format_ == "json":
         click.echo(_json(done))
@@ -181,7 +181,7 @@ def _json(done: _Done) -> str:
         ],
         "left_out": [
             {"address": str(one.address), "reason": one.reason, "fix": one.fix}
-            for one in pulled.doubts
+            for one in pulled.skipped
         ],
         "foreign": [str(address) for address in pulled.foreign],
         "unreadable": [
@@ -223,7 +223,7 @@ def _show_left_out(session: Session, pulled: PullSelection, choice: Choice) -> N
         session.note(
             escape(f"not live: {resource.address} ({resource.source}); the document stays")
         )
-    for doubt in pulled.doubts:
+    for doubt in pulled.skipped:
         session.note(f"warning: {escape(f'{doubt.address}: {doubt.reason}')}")
         if doubt.fix:
             session.note(f"  fix: {escape(doubt.fix)}")

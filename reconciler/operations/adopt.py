@@ -12,7 +12,7 @@ from typing import Any
 from reconciler.config import loaded as config_loaded
 from reconciler.config import loader
 from reconciler.config.edit import selection
-from reconciler.config.edit.adopt import Adoption, DocumentEdit, Patch, Patched
+from reconciler.config.edit.adopt import Adoption, DocumentEdit, Patch, PatchedTree
 from reconciler.config.edit.documents import SkippedEdit
 from reconciler.drift import filters
 from reconciler.errors import ConfigError
@@ -41,7 +41,7 @@ class Adopted:
 
     patches: dict[str, Patch] = field(default_factory=dict)
     edits: list[DocumentEdit] = field(default_factory=list)  # those that can be made
-    doubts: list[SkippedEdit] = field(default_factory=list)
+    skipped: list[SkippedEdit] = field(default_factory=list)
     held: list[Change] = field(default_factory=list)
 
 
@@ -52,22 +52,22 @@ def adopt(found: DriftResult, given: DriftInputs) -> Adopted:
     for address, paths in both.items():
         if paths and all(one.address != address for one in adopted.held):
             reason = f"{', '.join(sorted(paths))}: git and PostHog have both changed it"
-            adopted.doubts.append(SkippedEdit(address, reason, "apply it, or edit it by hand"))
+            adopted.skipped.append(SkippedEdit(address, reason, "apply it, or edit it by hand"))
     free = (one for one in found.report.writes if one.hold is None)
     left = (filters.leave_out_fields(one, both[one.address]) for one in free)
     drifted = [one for one in left if one.action is not Action.NONE]
-    edits = list(_edit_documents(found, given, drifted, adopted.doubts))
+    edits = list(_edit_documents(found, given, drifted, adopted.skipped))
     while True:
         adoption = Adoption(lambda name: _content(given.tree, name))
         for edit in edits:
-            adoption.make_edit(edit)
-        patches = adoption.collect_patches()
-        doubts = adoption.doubts or list(_find_failures(found, given, patches, edits))
-        if not doubts:
+            adoption.apply_edit(edit)
+        patches = adoption.build_patches()
+        skipped = adoption.skipped or list(_find_failures(found, given, patches, edits))
+        if not skipped:
             adopted.patches, adopted.edits = patches, edits
             return adopted
-        adopted.doubts += doubts
-        bad = {doubt.address for doubt in doubts}
+        adopted.skipped += skipped
+        bad = {skip.address for skip in skipped}
         edits = [edit for edit in edits if not bad & set(edit.addresses)]
 
 
@@ -89,24 +89,24 @@ def _content(tree: CommitTree, name: str) -> bytes:
 
 
 def _edit_documents(
-    found: DriftResult, given: DriftInputs, drifted: list[Change], doubts: list[SkippedEdit]
+    found: DriftResult, given: DriftInputs, drifted: list[Change], skipped: list[SkippedEdit]
 ) -> Iterator[DocumentEdit]:
-    """Yield one edit per document; what no document can say becomes a doubt."""
+    """Yield one edit per document; what no document can say is skipped."""
     shared: dict[Any, list[DocumentEdit]] = defaultdict(list)
     for change in drifted:
         edit = _edit_document(found, change)
         if isinstance(edit, SkippedEdit):
-            doubts.append(edit)
+            skipped.append(edit)
         elif change.address in given.loaded.declared.resources:
             yield edit
         else:
             shared[edit.resource.source].append(edit)
     for same in shared.values():
-        yield from _edit_shared(found, given, same, doubts)
+        yield from _edit_shared(found, given, same, skipped)
 
 
 def _edit_shared(
-    found: DriftResult, given: DriftInputs, same: list[DocumentEdit], doubts: list[SkippedEdit]
+    found: DriftResult, given: DriftInputs, same: list[DocumentEdit], skipped: list[SkippedEdit]
 ) -> Iterator[DocumentEdit]:
     """Edit a document with `projects` if what it declares has changed everywhere alike."""
     first = same[0]
@@ -122,8 +122,8 @@ def _edit_shared(
         return
     for one in same:
         reason = f"its document at {first.resource.source} is for {len(everywhere)} projects"
-        fix = "change it there, or declare this project apart"
-        doubts.append(SkippedEdit(one.addresses[0], reason, fix))
+        fix = "change that document, or write a separate one for this project"
+        skipped.append(SkippedEdit(one.addresses[0], reason, fix))
 
 
 def _retarget(first: DocumentEdit, other: DocumentEdit) -> DocumentEdit:
@@ -198,15 +198,15 @@ def _find_failures(
     """Yield what would not come out as intended, by the loader and the planner themselves."""
     if not edits:
         return
-    tree = Patched(given.tree, patches)
+    tree = PatchedTree(given.tree, patches)
     try:
         loaded = loader.load_files(given.target.paths, overlays=given.target.overlays, tree=tree)
         made = config_loaded.expand_templates(loaded, matching.list_project_names(found.world.live))
     except ConfigError as error:
         yield from _blame_edits(error, edits)
         return
-    doubts = [*_find_remaining(found, made, edits), *_find_needed(made, edits)]
-    yield from doubts or _find_side_effects(found, made, edits)
+    skipped = [*_find_remaining(found, made, edits), *_find_needed(made, edits)]
+    yield from skipped or _find_side_effects(found, made, edits)
 
 
 def _blame_edits(error: ConfigError, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:

@@ -65,7 +65,7 @@ def pull(
     What git has changed since the base, and PostHog does not have yet, is left to the files.
     """
     directory = key_access.read_directory(reader)
-    choice.check(directory.projects)
+    choice.check_names(directory.projects)
     names = directory.project_names()
     whole = config_loaded.expand_templates(loaded, names)
     picked = {a: r for a, r in whole.resources.items() if choice.covers(a)}
@@ -130,9 +130,9 @@ def _changes(
         elif address in loaded.declared.resources:
             alone = there[0].address not in live.duplicates
             left = world.left(change)
-            pulled.add_declared(resource, there[0], change, is_one=alone, left=left)
+            pulled.add_declared(resource, there[0], change, is_unique=alone, removed=left)
         else:
-            pulled.add_templated(resource, change)
+            pulled.skip_template(resource, change)
 
 
 def _written(item: Item, live: Live, pulled: PullSelection) -> Item:
@@ -150,7 +150,7 @@ def _written(item: Item, live: Live, pulled: PullSelection) -> Item:
     if gone and "filters" in spec:
         reason = f"`filters` is left out: PostHog would refuse it today: {gone}"
         fix = "remove the condition in PostHog, and pull again"
-        pulled.doubts.append(SkippedEdit(item.address, reason, fix))
+        pulled.skipped.append(SkippedEdit(item.address, reason, fix))
         spec = {name: value for name, value in spec.items() if name != "filters"}
     return replace(item, spec=spec, fields=item.fields & spec.keys())
 

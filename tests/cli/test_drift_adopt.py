@@ -306,7 +306,7 @@ def test_a_document_for_many_projects_changes_only_if_all_of_them_did(committed)
     assert (1, TEMPLATE) == (one.code, text(repo))
     left = one.json["left_out"][0]
     assert "is for 2 projects" in left["reason"]
-    assert "declare this project apart" in left["fix"]
+    assert "write a separate one for this project" in left["fix"]
     edit(repo, "/api/projects/2/feature_flags/102/", {"name": "by hand"}, "carol")
     assert adopt(repo).code == 0
     assert TEMPLATE.replace("name: everywhere ", "name: by hand ") == text(repo)

@@ -217,8 +217,8 @@ def test_what_overlays_and_selectors_declare_is_told_not_overwritten(world):
     done = repo.run("pull", "--kind", "FeatureFlag")
 
     assert done.code == 0, done.err
-    assert "`filters` differs from what is live, but an overlay writes it" in done.err
-    assert "which is for many" in done.err
+    assert "`filters` differs from the live value, but an overlay writes it" in done.err
+    assert "which is for several projects" in done.err
     assert before == (repo.folder / "over/flags.yaml").read_bytes()
     assert not (repo.folder / "config/acme").exists()
 
@@ -328,7 +328,7 @@ def test_what_is_not_written_is_said_in_lines_of_its_own(world):
     repo.write("a.yaml", document)
     done = repo.run("pull", "--kind", "FeatureFlag")
 
-    assert "which is for many\n  fix: change it there" in done.err
+    assert "which is for several projects\n  fix: change that document" in done.err
 
 
 def test_a_name_that_looks_like_one_of_the_files_is_left_out_each_time(world):

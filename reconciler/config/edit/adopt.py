@@ -1,7 +1,7 @@
-"""Write live values into the documents that declare them; comments, order and style stay.
+"""Put live values into the documents that declare them; comments, order and style stay.
 
-A value is changed in the document that writes it, which may be an overlay. Nothing is written to
-disk before our own loader has read every new file.
+A value is changed where it is written: in the overlay if an overlay writes it. Nothing is written
+to disk before the text of every file is complete and our own loader has read it.
 """
 
 from collections import defaultdict
@@ -23,20 +23,21 @@ from reconciler.model import ABSENT, Address, Resource, Spec, bare
 from reconciler.model import Path as SpecPath
 
 _BOM: Final = "\ufeff"
-_Place = tuple[str, int]  # file, and a line of the document
+_Place = tuple[str, int]  # the file, and the first line of the document
+_Values = dict[str, Any]  # a part of a document
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentEdit:
-    """The changes of one document.
+    """How one document has to change.
 
     Args:
         resource: as it is declared, overlays merged.
-        addresses: what the document declares; several for one with `projects`.
-        values: spec path -> live value; ABSENT where it is not live.
-        name: the new name of the object, if it was renamed.
-        removed: the object was deleted, so the document is removed.
-        restored: the object exists again, so `state: absent` is removed.
+        addresses: what the document declares; several for a document with `projects`.
+        values: spec path -> live value; ABSENT where there is no live value.
+        name: the live name of the object, if it differs from the declared one.
+        removed: the object is not live any more, so the document is removed.
+        restored: the object is live again, so `state: absent` is removed.
 
     """
 
@@ -50,16 +51,16 @@ class DocumentEdit:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One file before and after; None after: it declares nothing any more, and is deleted."""
+    """One file before and after; `after` is None if it declares nothing any more: it is removed."""
 
-    file: str  # as it is shown
+    file: str  # its name in messages
     before: str
     after: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Patched:
-    """A tree with patched files, for our own loader to read."""
+class PatchedTree:
+    """A tree with patches applied, for our own loader to read."""
 
     tree: Tree
     patches: Mapping[str, Patch]
@@ -71,7 +72,7 @@ class Patched:
         return self.tree.show_path(path)
 
     def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
-        """Yield every file that is left."""
+        """Yield every file that the patches do not remove."""
         for name, read in self.tree.walk(path, skip):
             patch = self.patches.get(name)
             if patch is None:
@@ -82,55 +83,55 @@ class Patched:
 
 @dataclass(slots=True)
 class Adoption:
-    """One run: wishes in, patches out. `read` gives the bytes of a file by its shown name."""
+    """One run: document edits in, patches out."""
 
-    read: Callable[[str], bytes]
-    doubts: list[SkippedEdit] = field(default_factory=list)
+    read_file: Callable[[str], bytes]  # by the name that a file has in messages
+    skipped: list[SkippedEdit] = field(default_factory=list)
     _files: dict[str, FileText] = field(default_factory=dict)
 
-    def make_edit(self, wish: DocumentEdit) -> None:
-        """Change the documents of a wish; what cannot be done becomes a doubt for each address."""
-        source = wish.resource.source
+    def apply_edit(self, edit: DocumentEdit) -> None:
+        """Edit the documents; if that is not possible, note a skipped edit for each address."""
+        source = edit.resource.source
         if source is None:
             return
         try:
-            if wish.removed:
-                self._file(source.file).remove(source.line)
+            if edit.removed:
+                self._open_file(source.file).remove(source.line)
             else:
-                self._rewrite(wish)
+                self._rewrite_documents(edit)
         except CannotEditError as problem:
             reason = f"{source} cannot be rewritten: {problem}"
-            self.doubts += [
-                SkippedEdit(address, reason, f"edit {source} by hand") for address in wish.addresses
+            self.skipped += [
+                SkippedEdit(address, reason, f"edit {source} by hand") for address in edit.addresses
             ]
 
-    def collect_patches(self) -> dict[str, Patch]:
-        """Return every file that changes, by its display name."""
-        patches_by_name = {}
+    def build_patches(self) -> dict[str, Patch]:
+        """Return a patch for every file that differs, by the name of the file in messages."""
+        patches = {}
         for name, file in self._files.items():
-            before, text = file.was or "", file.text
-            if text != before:
-                patches_by_name[name] = Patch(name, before, text if file.has_content else None)
-        return patches_by_name
+            before, after = file.original or "", file.text
+            if after != before:
+                patches[name] = Patch(name, before, after if file.has_content else None)
+        return patches
 
-    def _rewrite(self, wish: DocumentEdit) -> None:
-        lists = find_folded_lists(wish.resource.address.kind)
+    def _rewrite_documents(self, edit: DocumentEdit) -> None:
+        lists = find_folded_lists(edit.resource.address.kind)
         rewrites = {}
-        for position, (before, after) in sorted(_split_by_file(wish).items()):
+        for place, (before, after) in sorted(_split_by_file(edit).items()):
             rewrite = partial(merge.rewrite_document, before=before, after=after, folded=lists)
-            rewrites[position] = (self._file(position[0]), rewrite)
-        backups = {id(file): file.copy() for file, _ in rewrites.values()}
+            rewrites[place] = (self._open_file(place[0]), rewrite)
+        copies = {id(file): file.copy() for file, _ in rewrites.values()}
         try:
             for (_, line), (file, rewrite) in rewrites.items():
                 file.rewrite(line, rewrite)
         except CannotEditError:
-            for file, _ in rewrites.values():  # all of a document, or nothing
-                file.pieces = backups[id(file)].pieces
+            for file, _ in rewrites.values():  # a document is edited completely or not at all
+                file.pieces = copies[id(file)].pieces
             raise
 
-    def _file(self, name: str) -> FileText:
+    def _open_file(self, name: str) -> FileText:
         if name not in self._files:
-            data = self.read(name)
+            data = self.read_file(name)
             text = decode_text(data, name)
             self._files[name] = FileText.parse(
                 f"{_BOM}{text}" if data.startswith(b"\xef\xbb\xbf") else text
@@ -138,58 +139,58 @@ class Adoption:
         return self._files[name]
 
 
-def _split_by_file(wish: DocumentEdit) -> dict[_Place, tuple[dict[str, Any], dict[str, Any]]]:
-    """Return the parts of each document that change, before and after."""
-    resource = wish.resource
+def _split_by_file(edit: DocumentEdit) -> dict[_Place, tuple[_Values, _Values]]:
+    """Return the parts that change, before and after, for each document."""
+    resource = edit.resource
     source = resource.source
-    assert source is not None  # noqa: S101  the caller has checked it
+    assert source is not None  # noqa: S101  the caller checks it
     own = (source.file, source.line)
-    spec = patch_spec(resource.spec, wish.values)
-    parts: dict[_Place, tuple[dict[str, Any], dict[str, Any]]] = defaultdict(lambda: ({}, {}))
-    for path in wish.values:
-        position = resource.locate(path) or source
-        before, after = parts[
-            own if position.file == source.file else (position.file, position.line)
-        ]
+    spec = patch_spec(resource.spec, edit.values)
+    parts: dict[_Place, tuple[_Values, _Values]] = defaultdict(lambda: ({}, {}))
+    for path in edit.values:
+        place = resource.locate(path) or source
+        before, after = parts[own if place.file == source.file else (place.file, place.line)]
         _copy_part(resource.spec, path, before.setdefault("spec", {}))
         _copy_part(spec, path, after.setdefault("spec", {}))
-    if wish.name is not None:
+    if edit.name is not None:
         key = KINDS[resource.address.kind].key
-        _set_metadata(parts[own], key, resource.address.name, wish.name)
-    if wish.restored:
+        _set_metadata(parts[own], key, resource.address.name, edit.name)
+    if edit.restored:
         _remove_absent_state(parts[own], resource)
     return dict(parts)
 
 
-def _set_metadata(
-    sides: tuple[dict[str, Any], dict[str, Any]], key: str, before: Any, after: Any
-) -> None:
+def _set_metadata(sides: tuple[_Values, _Values], key: str, before: Any, after: Any) -> None:
+    """Set one key of the metadata on both sides."""
     for side, value in zip(sides, (before, after), strict=True):
         side.setdefault("metadata", {})[key] = value
 
 
-def _remove_absent_state(sides: tuple[dict[str, Any], dict[str, Any]], resource: Resource) -> None:
-    """Remove `state: absent`, and a `lifecycle` that has nothing else."""
+def _remove_absent_state(sides: tuple[_Values, _Values], resource: Resource) -> None:
+    """Remove `state: absent`, and the whole `lifecycle` if it has no other keys."""
     lifecycle = resource.lifecycle
-    has_more = (
+    has_other_keys = (
         lifecycle.prevent_destroy is not None
         or lifecycle.ignore
         or lifecycle.renamed_from is not None
     )
     before, after = (side.setdefault("metadata", {}) for side in sides)
     before["lifecycle"] = {"state": "absent"}
-    if has_more:
+    if has_other_keys:
         after["lifecycle"] = {}
 
 
 def patch_spec(spec: Spec, values: Mapping[SpecPath, Any]) -> Spec:
-    """Return a spec with new values; ABSENT ones are removed, from the end of a list first."""
+    """Return a copy of a spec with new values.
+
+    Values that are ABSENT are removed, in lists from the end: positions before them stay valid.
+    """
     patched: Any = bare(spec)
-    removed = [path for path, value in values.items() if value is ABSENT]
+    deleted = [path for path, value in values.items() if value is ABSENT]
     for path, value in sorted(values.items(), key=lambda pair: _sort_key(pair[0])):
         if value is not ABSENT:
             _put_value(patched, path, bare(value))
-    for path in sorted(removed, key=_sort_key, reverse=True):
+    for path in sorted(deleted, key=_sort_key, reverse=True):
         _drop_value(patched, path)
     result: Spec = patched
     return result

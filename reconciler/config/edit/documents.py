@@ -1,4 +1,4 @@
-"""Build documents of live resources as people write them: no defaults, no ids, in order."""
+"""Turn live resources into documents as a person writes them: no defaults, no ids, in order."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,18 +20,18 @@ class Item:
     """One live resource that is to be written."""
 
     address: Address
-    spec: Spec  # in normal form, in names
-    id: str | None = None  # for `metadata.id`, if several share the name
+    spec: Spec  # in normal form, with names instead of ids
+    id: str | None = None  # for `metadata.id`, if several live objects share the name
     hidden: tuple[str, ...] = ()  # paths that the API does not show
-    resource: Resource | None = None  # the document that declares it already
-    fields: frozenset[str] = frozenset()  # fields of the document that differ from the live ones
+    resource: Resource | None = None  # the document that declares it, if there is one
+    fields: frozenset[str] = frozenset()  # of the document, whose live values differ
     renamed: bool = False  # the document has another name
     taken: tuple[str, ...] = ()  # paths of the document that get the live value
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedEdit:
-    """A live value or object that is not written, and why."""
+    """A live value or resource that is not written, and why."""
 
     address: Address
     reason: str
@@ -52,7 +52,7 @@ class DocumentShape:
         return document
 
     def build_spec(self, item: Item) -> dict[str, Any]:
-        """Return the fields that are worth writing, ordered as in the schema."""
+        """Return the fields to write, ordered as in the schema; by default without defaults."""
         kind = KINDS[item.address.kind]
         spec = {name: value for name, value in item.spec.items() if name not in item.hidden}
         if not self.full:
@@ -68,52 +68,54 @@ class DocumentShape:
 
 
 def build_metadata(item: Item) -> dict[str, Any]:
-    """Return the metadata of an item."""
+    """Return the metadata that identifies a resource."""
     kind, address = KINDS[item.address.kind], item.address
-    names: dict[str, Any] = {"organization": address.organization}
+    metadata: dict[str, Any] = {"organization": address.organization}
     if address.project is not None:
-        names["project"] = address.project
+        metadata["project"] = address.project
     if kind.scope is not Scope.INSTANCE:
-        names[kind.key] = address.name
+        metadata[kind.key] = address.name
     if item.id is not None:
-        names["id"] = int(item.id) if item.id.isdecimal() else item.id
-    return names
+        metadata["id"] = int(item.id) if item.id.isdecimal() else item.id
+    return metadata
 
 
 def is_default(kind: Kind, name: str, value: Any) -> bool:
-    """Return whether a value is the server's default: off, empty and unset are the same."""
+    """Return whether the server has this value by default; off, empty and unset are the same."""
     defaults = kind.defaults
     return name in defaults and (defaults[name] == value or not (defaults[name] or value))
 
 
 def _drop_empty(kind: Kind, name: str, value: Any) -> Any:
-    """Return a mapping without empty values, which mean nothing. Conditions stay complete."""
+    """Return a mapping without its empty values, which mean nothing; `conditions` keeps them."""
     if not isinstance(value, Mapping) or name == "conditions":
         return value
-    kept = {"groups"} if kind.gated else set()
-    return {key: item for key, item in value.items() if item not in _EMPTY or key in kept}
+    kept_keys = {"groups"} if kind.gated else set()
+    return {key: item for key, item in value.items() if item not in _EMPTY or key in kept_keys}
 
 
 def _order_keys(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Return a value with keys ordered as in the schema, then by name."""
+    """Order keys as in the schema, then the others by name."""
     if isinstance(value, Mapping):
-        properties: Mapping[str, Any] = schema.get("properties", {})
-        names = [name for name in properties if name in value]
-        names += sorted(name for name in value if name not in properties)
-        return {name: _order_keys(value[name], properties.get(name, {})) for name in names}
+        known: Mapping[str, Any] = schema.get("properties", {})
+        names = [name for name in known if name in value]
+        names += sorted(name for name in value if name not in known)
+        return {name: _order_keys(value[name], known.get(name, {})) for name in names}
     if isinstance(value, list):
         items = schema.get("items", {})
         return [_order_keys(item, items) for item in value]
     return value
 
 
-def drop_unwritable_fields(items: Iterable[Item], doubts: list[SkippedEdit]) -> Iterator[Item]:
-    """Yield items without the fields that no file can hold, which are added to `doubts`."""
+def drop_unwritable_fields(items: Iterable[Item], skipped: list[SkippedEdit]) -> Iterator[Item]:
+    """Yield the items without the fields that no file can hold, which are added to `skipped`."""
     for item in items:
         reasons = _find_unwritable_fields(item)
         for name, reason in reasons.items():
             if item.spec[name] is not None:
-                doubts.append(SkippedEdit(item.address, f"`{name}` is left out: {reason}", CORRECT))
+                skipped.append(
+                    SkippedEdit(item.address, f"`{name}` is left out: {reason}", CORRECT)
+                )
         spec = {name: value for name, value in item.spec.items() if name not in reasons}
         yield replace(item, spec=spec, fields=item.fields - reasons.keys()) if reasons else item
 
@@ -125,18 +127,18 @@ def _find_unwritable_fields(item: Item) -> dict[str, str]:
     if not accepts and validator.accepts(item.address.kind, {**document, "spec": {}}):
         for name in document.get("spec", {}):
             if not _is_accepted(document, name):
-                text = emitter.format_flow(item.spec[name])
-                text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-                reasons[name] = f"no file can hold {text}"
-    sound = {name: value for name, value in item.spec.items() if name not in reasons}
-    for rejected in rejected_values.check_spec(item.address.kind, sound):
+                shown = emitter.format_flow(item.spec[name])
+                shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+                reasons[name] = f"no file can hold {shown}"
+    others = {name: value for name, value in item.spec.items() if name not in reasons}
+    for rejection in rejected_values.check_spec(item.address.kind, others):
         reasons.setdefault(
-            str(rejected.path[0]), f"PostHog would refuse it today: {rejected.message}"
+            str(rejection.path[0]), f"PostHog would refuse it today: {rejection.message}"
         )
     return reasons
 
 
 def _is_accepted(document: Mapping[str, Any], name: str) -> bool:
-    """Return whether the schema accepts a document with only this field."""
-    candidate = {**document, "spec": {name: document["spec"][name]}}
-    return validator.accepts(document["kind"], candidate)
+    """Return whether the schema accepts a document with this field only."""
+    reduced = {**document, "spec": {name: document["spec"][name]}}
+    return validator.accepts(document["kind"], reduced)

@@ -1,7 +1,7 @@
 """Format values as YAML that means the same in YAML 1.1 and 1.2. Writes no file.
 
-This emitter never writes folded lines, tags or anchors, quotes text that a reader could take
-for something else, and lays documents out as a person would.
+Our own emitter never folds lines and never writes tags or anchors. It quotes text that any reader
+could take for another type, and lays documents out as a person would.
 """
 
 import re
@@ -13,7 +13,7 @@ from reconciler.files.text import find_hidden_character
 
 WIDTH: Final = 100
 STEP: Final = "  "
-IN_ONE_LINE: Final = frozenset({"metadata", "conditions"})  # mappings that people write so
+IN_ONE_LINE: Final = frozenset({"metadata", "conditions"})  # mappings
 
 _WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"})
 _DURATION: Final = re.compile(r"(?:[0-9]+[wdhms])+")
@@ -21,7 +21,7 @@ _SHORT: Final = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", '"': '\\"'
 
 
 def format_document(value: Mapping[str, Any]) -> str:
-    """Return the text of one document, without `---`, with a line break at the end."""
+    """Return the text of one document, without `---`; it ends with a line break."""
     return "".join(f"{line}\n" for line in _format_mapping(value, ""))
 
 
@@ -42,7 +42,7 @@ def format_entry(key: str, value: Any, indent: str) -> list[str]:
 
 
 def format_scalar(value: Any, *, flow: bool = False) -> str:
-    """Return a scalar on one line; `flow`: for a place between brackets."""
+    """Return text, a number, true, false or null on one line; `flow`: for use in brackets."""
     match value:
         case None:
             return "null"
@@ -57,7 +57,7 @@ def format_scalar(value: Any, *, flow: bool = False) -> str:
 
 
 def is_plain(text: str, *, flow: bool = False) -> bool:
-    """Return whether text needs no quotes: nothing in it has a meaning in YAML."""
+    """Return whether text needs no quotes, because no part of it is YAML syntax or a number."""
     if not text or text.lower() in _WORDS or not isinstance(resolve_plain(text), str):
         return False
     if not (text[0].isalpha() or text[0] in "_/") and not _DURATION.fullmatch(text):
@@ -70,7 +70,7 @@ def is_plain(text: str, *, flow: bool = False) -> bool:
 
 
 def resolve_plain(text: str) -> Any:
-    """Return the value of plain text for our reader; None if it refuses the text."""
+    """Return the value that our reader reads from plain text; also None if it refuses it."""
     try:
         return resolve_scalar(text)
     except ValueError:
@@ -78,7 +78,7 @@ def resolve_plain(text: str) -> Any:
 
 
 def quote(text: str) -> str:
-    """Return text in quotes, with escapes for invisible characters."""
+    """Return text in quotes, with escapes for characters that cannot be seen."""
     if text.replace("\u200d", "").isprintable() and not find_hidden_character(text):
         if '"' in text or "\\" in text:
             return "'" + text.replace("'", "''") + "'"
@@ -89,23 +89,24 @@ def quote(text: str) -> str:
 def _escape(character: str) -> str:
     if character in _SHORT:
         return _SHORT[character]
-    if character.isprintable() and not (ord(character) > 0x7F and find_hidden_character(character)):  # noqa: PLR2004  the end of ASCII
-        return character
     number = ord(character)
+    is_visible = number <= 0x7F or not find_hidden_character(character)  # noqa: PLR2004  the end of ASCII
+    if character.isprintable() and is_visible:
+        return character
     if number < 0x100:  # noqa: PLR2004  as many digits as needed
         return f"\\x{number:02x}"
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"  # noqa: PLR2004  the end of four digits
 
 
 def _format_float(value: float) -> str:
-    """Return a number with a point, which YAML 1.1 needs before an exponent."""
+    """Return a number with a point, which YAML 1.1 requires before an exponent."""
     text = repr(value)
     mantissa, e, exponent = text.partition("e")
     return f"{mantissa if '.' in mantissa else f'{mantissa}.0'}e{exponent}" if e else text
 
 
 def format_flow(value: Any) -> str:
-    """Return any value between brackets, on one line."""
+    """Return any value on one line, mappings and lists in brackets."""
     if isinstance(value, Mapping):
         inner = (
             f"{format_scalar(key, flow=True)}: {format_flow(item)}" for key, item in value.items()
@@ -124,15 +125,15 @@ def _format_mapping(value: Mapping[str, Any], indent: str) -> Iterator[str]:
 def _format_list(value: Sequence[Any], indent: str) -> Iterator[str]:
     for item in value:
         if isinstance(item, Mapping) and item and not _is_short(item, indent):
-            first, *following = _format_mapping(item, f"{indent}{STEP}")
-            yield f"{indent}- {first.strip() if not following else first[len(indent) + 2 :]}"
-            yield from following
+            first, *rest = _format_mapping(item, f"{indent}{STEP}")
+            yield f"{indent}- {first.strip() if not rest else first[len(indent) + 2 :]}"
+            yield from rest
         else:
             yield from _format_entry(f"{indent}-", item, indent, flow=True)
 
 
 def _format_entry(start: str, value: Any, indent: str, *, flow: bool) -> Iterator[str]:
-    """Yield the lines of a value after its key or dash."""
+    """Yield the lines of a value that follows its key or dash."""
     if isinstance(value, str):
         if lines := _split_literal(value):
             style, *text = lines
@@ -150,7 +151,7 @@ def _format_entry(start: str, value: Any, indent: str, *, flow: bool) -> Iterato
 
 
 def _split_literal(text: str) -> list[str]:
-    """Return the lines of a `|` scalar; none if only quotes keep the text unchanged."""
+    """Return multi-line text as the lines of a `|` block; none if it has to be in quotes."""
     body, end = (text[:-1], "") if text.endswith("\n") else (text, "-")
     lines = body.split("\n")
     if "\n" not in text or not lines[0] or lines[0][0] == " " or not lines[-1]:
@@ -161,14 +162,14 @@ def _split_literal(text: str) -> list[str]:
 
 
 def _fits_line(value: Any, start: str, *, flow: bool) -> bool:
-    """Return whether a value that is not empty fits on the line of its key."""
+    """Return whether a value that is not empty belongs on the line of its key."""
     if isinstance(value, Mapping):
         return flow and _is_short(value, start)
     return all(map(_is_one_line, value)) and len(start) + len(format_flow(value)) < WIDTH
 
 
 def _is_short(value: Mapping[str, Any], start: str) -> bool:
-    """Return whether a mapping has only a few plain values, or lists of them."""
+    """Return whether a mapping has only plain values, or lists of them, and fits one line."""
     if not all(_is_one_line(item) or _is_one_line_list(item) for item in value.values()):
         return False
     return len(start) + len(format_flow(value)) < WIDTH

@@ -1,4 +1,4 @@
-"""Cut the text of a file into documents, to replace or insert one and keep the others."""
+"""Edit the text of one file by document: replace, add or remove one, and keep the others."""
 
 import re
 from collections.abc import Callable
@@ -17,25 +17,25 @@ class _Piece:
     marker: str
     body: str
     line: int  # of the body's first line
-    key: object = None  # by which new documents find their place
+    key: object = None  # sort key, which places new documents
 
 
 @dataclass(slots=True)
 class FileText:
-    """A file as it is, or a new one."""
+    """An existing file or a new one."""
 
-    head: str = ""  # what comes first in a file that has nothing yet
+    head: str = ""  # the first line of a new file
     pieces: list[_Piece] = field(default_factory=list)
-    was: str | None = None
+    original: str | None = None  # None: a new file
     new_line: str = "\n"
-    mark: str = ""  # byte order mark
+    byte_order_mark: str = ""
 
     @classmethod
     def parse(cls, text: str) -> "FileText":
         """Cut the text of a file."""
-        file = cls(was=text)
+        file = cls(original=text)
         if text.startswith("\ufeff"):
-            file.mark, text = text[0], text[1:]
+            file.byte_order_mark, text = text[0], text[1:]
         file.new_line = "\r\n" if "\r\n" in text else "\n"
         marker, first = "", 1
         lines: list[str] = []
@@ -50,25 +50,25 @@ class FileText:
 
     @property
     def text(self) -> str:
-        """Return the whole text."""
-        if self.was is None:
+        """Return the text of the whole file."""
+        if self.original is None:
             return self.head + "---\n".join(piece.body for piece in self.pieces)
-        return self.mark + "".join(piece.marker + piece.body for piece in self.pieces)
+        return self.byte_order_mark + "".join(piece.marker + piece.body for piece in self.pieces)
 
-    def tag(self, line: int, key: object) -> None:
-        """Note the sort key of the document that starts on a line."""
+    def set_key(self, line: int, key: object) -> None:
+        """Set the sort key of the document that starts on a line."""
         self._find_piece(line).key = key
 
     def rewrite(self, line: int, function: Callable[[str], str]) -> None:
-        """Replace the document that starts on a line."""
+        """Replace the text of the document that starts on a line."""
         piece = self._find_piece(line)
         inline = piece.marker.strip()[3:].strip()
         if inline and not inline.startswith("#"):
             piece.marker, piece.body = "", function(piece.marker + piece.body)
             return
         body = piece.body.replace("\r\n", "\n") if self.new_line != "\n" else piece.body
-        replaced = function(body)
-        piece.body = replaced.replace("\n", self.new_line) if self.new_line != "\n" else replaced
+        rewritten = function(body)
+        piece.body = rewritten.replace("\n", self.new_line) if self.new_line != "\n" else rewritten
 
     def remove(self, line: int) -> None:
         """Remove the document that starts on a line; the line for editors stays."""
@@ -76,34 +76,32 @@ class FileText:
         at = self.pieces.index(piece)
         if at == 0 and self._is_headed():
             piece.body = piece.body.split(self.new_line, 1)[0] + self.new_line
-            if len(self.pieces) > 1:  # it heads the next one now
+            if len(self.pieces) > 1:  # that line now starts the next document
                 self.pieces[1].marker = ""
             return
         del self.pieces[at]
         if at == 0 and self.pieces and self.pieces[0].marker.strip() == "---":
-            self.pieces[0].marker = ""  # the file did not begin with one
+            self.pieces[0].marker = ""  # the file did not begin with `---`
 
     def copy(self) -> "FileText":
-        """Return a copy, to go back to."""
+        """Return a copy that later edits do not change."""
         return replace(self, pieces=[replace(piece) for piece in self.pieces])
 
     @property
     def has_content(self) -> bool:
-        """Return whether anything but comments is left."""
+        """Return whether there is anything except comments."""
         lines = (line.strip() for piece in self.pieces for line in piece.body.splitlines())
         inline = any(piece.marker.strip()[3:].strip() for piece in self.pieces)
         return inline or any(line and not line.startswith("#") for line in lines)
 
     def add(self, document: str, key: tuple[str, ...]) -> None:
-        """Insert a new document in order if the file is sorted, else at the end."""
+        """Insert a new document in sort order if the file is sorted, else add it at the end."""
         body = document.replace("\n", self.new_line)
-        if self.was is None:
+        if self.original is None:
             self.pieces.append(_Piece("", body, 0, key))
             return
         keys = [piece.key for piece in self.pieces if piece.key is not None]
-        is_sorted = all(
-            isinstance(document_key, tuple) for document_key in keys
-        ) and keys == sorted(keys)  # type: ignore[type-var]  # none of them is None by now
+        is_sorted = all(isinstance(existing, tuple) for existing in keys) and keys == sorted(keys)  # type: ignore[type-var]  # None is left out above
         at = len(self.pieces)
         for index, piece in enumerate(self.pieces):
             if is_sorted and isinstance(piece.key, tuple) and piece.key > key:
@@ -121,10 +119,11 @@ class FileText:
         self.pieces.insert(at, _Piece(f"---{self.new_line}", body, 0, key))
 
     def _is_headed(self) -> bool:
-        """Return whether the file starts with the line for editors, which must stay first."""
+        """Return whether the file starts with the line for editors, which has to stay first."""
         return not self.pieces[0].marker and self.pieces[0].body.startswith(MODELINE)
 
     def _find_piece(self, line: int) -> _Piece:
-        pieces = [piece for piece in self.pieces if piece.line and piece.line <= line + 1]
-        inline = [p for p in pieces if p.line == line + 1 and p.marker.strip() != "---"]
-        return inline[0] if inline else [p for p in pieces if p.line <= line][-1]
+        """Return the piece with the document that starts on a line."""
+        known = [piece for piece in self.pieces if piece.line and piece.line <= line + 1]
+        inline = [p for p in known if p.line == line + 1 and p.marker.strip() != "---"]
+        return inline[0] if inline else [p for p in known if p.line <= line][-1]

@@ -1,4 +1,4 @@
-"""Choose the file of a document: names that are safe on every system."""
+"""Name files and folders of documents so that every operating system accepts the names."""
 
 import hashlib
 import json
@@ -18,15 +18,15 @@ from reconciler.model import Address, Scope
 LAYOUTS: Final = ("collection", "resource")
 SUFFIX: Final = ".yaml"
 
-_MAX_BYTES: Final = 150  # of a name; every system takes 255
-_CUT: Final = re.compile("%.?$")  # half of an encoded byte
+_MAX_BYTES: Final = 150  # of a name; every system allows 255
+_CUT: Final = re.compile("%.?$")  # an incomplete encoded byte
 _DEVICES: Final = frozenset(
     {"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(10))}
 )
 
 
 class FileNames:
-    """Assign a file to every document; names that a file system would confuse stay apart."""
+    """Chooses a file for each document; names that some system takes for the same get a suffix."""
 
     def __init__(self, layout: str) -> None:
         self._layout = layout
@@ -39,15 +39,16 @@ class FileNames:
         if self._layout == LAYOUTS[0] or KINDS[address.kind].scope is Scope.INSTANCE:
             return scope / f"{plural}{SUFFIX}"
         folder = scope / plural
-        return folder / f"{self._encode_part(str(folder), address.name)}{SUFFIX}"
+        return folder / f"{self._name_part(str(folder), address.name)}{SUFFIX}"
 
     def _list_folders(self, address: Address) -> list[str]:
-        organization = self._encode_part("", address.organization, is_folder=True)
+        organization = self._name_part("", address.organization, is_folder=True)
         if address.project is None:
             return [organization]
-        return [organization, self._encode_part(organization, address.project, is_folder=True)]
+        return [organization, self._name_part(organization, address.project, is_folder=True)]
 
-    def _encode_part(self, folder: str, name: str, *, is_folder: bool = False) -> str:
+    def _name_part(self, folder: str, name: str, *, is_folder: bool = False) -> str:
+        """Return a name as a part of a path that no other name in the folder has."""
         encoded = encode_name(name, is_folder=is_folder)
         key = (f"{folder}/{is_folder}", unicodedata.normalize("NFC", encoded).casefold())
         if self._taken.setdefault(key, name) == name:
@@ -56,11 +57,11 @@ class FileNames:
 
 
 def encode_name(name: str, *, is_folder: bool = False) -> str:
-    """Return a name as one part of a path: percent-encoded where it is not plain."""
+    """Return a name as one part of a path, percent-encoded where necessary."""
     part = quote(name, safe="@+")
     stem = part.split(".")[0].lower()
     if part.startswith(".") or stem in _DEVICES or f"{part}{SUFFIX}".lower() == SETTINGS:
-        part = f"%{ord(part[0]):02X}{part[1:]}"  # hidden, a device of Windows, or our settings
+        part = f"%{ord(part[0]):02X}{part[1:]}"  # hidden, a device on Windows, or our settings
     if part.endswith(".") or (is_folder and part.lower().endswith((".yaml", ".yml"))):
         head, _, tail = part.rpartition(".")
         part = f"{head}%2E{tail}"
@@ -73,13 +74,13 @@ def _hash_name(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:10]
 
 
-FOLDER: Final = ".schemas"  # hidden: no organization can be called so
+FOLDER: Final = ".schemas"  # hidden: no organization can have this name
 RESOURCE: Final = "resource.schema.json"
 SETTINGS_SCHEMA: Final = "reconciler.schema.json"
 
 
 def build_schema_files(*, settings: bool = False) -> dict[str, str]:
-    """Return file name in `FOLDER` -> schema of resource documents, and of settings."""
+    """Return the files in `FOLDER`: the schema of all resources, and that of the settings."""
     files = {RESOURCE: _format_json(validator.build_union_schema())}
     if settings:
         files[SETTINGS_SCHEMA] = _format_json(validator.load_schema("reconciler"))
@@ -87,7 +88,7 @@ def build_schema_files(*, settings: bool = False) -> dict[str, str]:
 
 
 def format_modeline(file: Path, root: Path, name: str = RESOURCE) -> str:
-    """Return the first line of a file, for editors with the YAML language server."""
+    """Return the first line of a file, which names the schema for YAML language servers."""
     path = Path(os.path.relpath(root / FOLDER / name, file.parent)).as_posix()
     return f"{MODELINE}{path if path.startswith('.') else f'./{path}'}\n"
 

@@ -1,6 +1,6 @@
-"""Select the live objects to write, and match them with documents. Reads nothing itself."""
+"""Select the live resources to write, with their documents if they have any. Pure."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ Projects = Mapping[str, Mapping[str, tuple[str, ...]]]  # organization -> name -
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The options that select what is pulled; empty: everything."""
+    """The options that limit a pull; an empty option does not limit it."""
 
     kinds: tuple[str, ...] = ()
     organizations: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Choice:
     is_ignored: Callable[[Address], bool] = field(default=lambda address: False)  # noqa: ARG005  nothing is ignored
 
     def has_kind(self, kind: str) -> bool:
-        """Return whether a kind is selected; `projects` excludes kinds outside projects."""
+        """Return whether a kind is selected; `projects` leaves out kinds outside of projects."""
         if self.kinds:
             return kind in self.kinds
         return not self.projects or kind == "Project" or KINDS[kind].scope is Scope.PROJECT
@@ -59,8 +59,8 @@ class Choice:
         project = address.name if address.kind == "Project" else address.project
         return not self.projects or project is None or project in self.projects
 
-    def check(self, live: Projects) -> None:
-        """Raise ReconcilerError if an organization or project does not exist."""
+    def check_names(self, live: Projects) -> None:
+        """Raise ReconcilerError if a selected organization or project is not live."""
         for slug in self.organizations:
             if slug not in live:
                 raise _make_unknown_error("organization", slug, live)
@@ -86,36 +86,36 @@ class Choice:
                     yield from (Address(kind.name, (slug, name, "*")) for name in names)
 
     def _has_namesakes(self, kind: str, projects: Mapping[str, tuple[str, ...]]) -> bool:
-        """Return whether two projects share a name, so that documents need `metadata.id`."""
+        """Return whether two projects share a name: then their documents are needed for the ids."""
         return kind == "Project" and any(len(ids) > 1 for ids in projects.values())
 
 
 def _make_unknown_error(noun: str, name: str, known: Iterable[str]) -> ReconcilerError:
-    match = closest_match(name, known)
+    meant = closest_match(name, known)
     listed = ", ".join(sorted(known)[:10])
     return ReconcilerError(
-        f'no {noun} is called "{name}"',
-        why=f"this key can see: {listed}" if listed else f"this key can see no {noun}",
+        f'unknown {noun} "{name}"',
+        why=f"this key can see: {listed}" if listed else f"this key cannot see any {noun}",
         state="nothing was written",
-        fix=f'did you mean "{match}"?' if match else "correct the name, or use another key",
+        fix=f'did you mean "{meant}"?' if meant else "correct the name, or use another key",
     )
 
 
 def find_oldest_id(ids: Iterable[str]) -> str:
-    """Return the id of the oldest object of several that share a name."""
+    """Return the oldest id of objects that share a name: this object is the one to write."""
     return min(ids, key=lambda id_: (not id_.isdecimal(), int(id_) if id_.isdecimal() else 0, id_))
 
 
 @dataclass(frozen=True, slots=True)
 class KeptChange:
-    """A change in git since the base that PostHog does not have: it stays in the files.
+    """A change by git since the base that PostHog does not have yet: it stays in the files.
 
     Attributes:
         address: of the resource.
         path: of the field; empty for the resource as a whole.
         both: whether PostHog has changed it too.
-        change_request: the open one that proposes it, if there is one.
-        url: its page in PostHog.
+        change_request: id of the open change request that proposes it, if there is one.
+        url: the page of the change request in PostHog.
 
     """
 
@@ -128,11 +128,11 @@ class KeptChange:
 
 @dataclass(slots=True)
 class PullSelection:
-    """The result of a selection: items to write, and everything that is not written."""
+    """The items to write, and everything that is not written."""
 
     kept: list[KeptChange] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
-    doubts: list[SkippedEdit] = field(default_factory=list)
+    skipped: list[SkippedEdit] = field(default_factory=list)
     missing: list[Resource] = field(default_factory=list)  # declared, not live
     foreign: list[Address] = field(default_factory=list)
     unreadable: tuple[Unreadable, ...] = ()
@@ -140,20 +140,20 @@ class PullSelection:
     def add_declared(
         self,
         resource: Resource,
-        there: LiveResource,
+        live: LiveResource,
         change: Change,
         *,
-        is_one: bool,
-        left: Iterable[Path] = (),
+        is_unique: bool,
+        removed: Iterable[Path] = (),
     ) -> None:
-        """Note a live object that a document declares.
+        """Add an item for a live object that has a document.
 
         Args:
             resource: the document.
-            there: the object.
-            change: what of it differs, and which side moved.
-            is_one: whether it shares its name with no other object.
-            left: fields that the document had at the base and has no more.
+            live: the object.
+            change: the fields that differ, and which side changed them.
+            is_unique: whether no other live object has the same name.
+            removed: fields that the document had at the base and does not have now.
 
         """
         key = f"metadata.{KINDS[resource.address.kind].key}"
@@ -161,26 +161,26 @@ class PullSelection:
         paths = tuple(field_change.path for field_change in taken)
         renamed = key in paths and resource.lifecycle.renamed_from is None
         fields = frozenset(root(path) for path in paths if not path.startswith("metadata."))
-        spec: Any = dict(there.spec)
-        for name in self._keep_git_changes(change) & resource.spec.keys():
+        spec: Any = dict(live.spec)
+        for name in self._keep_changes(change) & resource.spec.keys():
             values = {
                 parse_path(field_change.path): field_change.live
                 for field_change in taken
                 if root(field_change.path) == name
             }
             spec[name] = patch_spec(resource.spec, values)[name]
-        for path in left:
+        for path in removed:
             if value_at(spec, path) not in _EMPTY:
                 self.kept.append(KeptChange(change.address, print_path(path)))
                 spec = put_back(spec, {}, path)
-        hidden = KINDS[resource.address.kind].hidden(there.payload)
-        address = there.address if renamed else resource.address
-        pin = None if is_one else there.id
+        hidden = KINDS[resource.address.kind].hidden(live.payload)
+        address = live.address if renamed else resource.address
+        pin = None if is_unique else live.id
         item = Item(address, spec, pin, hidden, resource, fields, renamed, paths)
         self.items.append(item)
 
-    def _keep_git_changes(self, change: Change) -> set[str]:
-        """List the fields that git has changed; their top-level fields."""
+    def _keep_changes(self, change: Change) -> set[str]:
+        """Note the fields that git has changed; return their top-level fields."""
         from_git = [field_change for field_change in change.fields if is_from_git(field_change)]
         self.kept += [
             KeptChange(change.address, field_change.path, field_change.cause is Cause.CONFLICT)
@@ -188,70 +188,69 @@ class PullSelection:
         ]
         return {root(field_change.path) for field_change in from_git}
 
-    def add_templated(self, resource: Resource, change: Change) -> None:
-        """Note a live object that a document with `projects` declares."""
-        self._keep_git_changes(change)
-        if taken := [
-            field_change.path for field_change in change.fields if not is_from_git(field_change)
+    def skip_template(self, resource: Resource, change: Change) -> None:
+        """Note the differences of a live object from a document with `projects`: never written."""
+        self._keep_changes(change)
+        if drifted := [
+            field_change for field_change in change.fields if not is_from_git(field_change)
         ]:
-            paths = ", ".join(taken)
-            reason = f"{paths}: differs from the document at {resource.source}, which is for many"
-            fix = "change it there, or declare this project apart"
-            self.doubts.append(SkippedEdit(resource.address, reason, fix))
+            paths = ", ".join(field_change.path for field_change in drifted)
+            source = resource.source
+            reason = (
+                f"{paths}: differs from the document at {source}, which is for several projects"
+            )
+            fix = "change that document, or write a separate one for this project"
+            self.skipped.append(SkippedEdit(resource.address, reason, fix))
 
     def add_undeclared(self, live: Live, choice: Choice, known: Collection[int]) -> None:
-        """Add live objects without a document; `known` are those that have one, by identity."""
+        """Add live objects without a document; `known` has the `id()` of those with a document."""
         for address in sorted(live.resources):
             if not choice.covers(address) and not _is_namesake(address, live, choice):
                 continue
-            namesakes = live.duplicates.get(address, (live.resources[address],))
-            if any(id(candidate) in known for candidate in namesakes):
-                self._skip_namesakes(
-                    namesakes, [candidate for candidate in namesakes if id(candidate) not in known]
-                )
+            candidates = live.duplicates.get(address, (live.resources[address],))
+            unknown = [candidate for candidate in candidates if id(candidate) not in known]
+            if len(unknown) < len(candidates):
+                self._skip_namesakes(candidates, unknown)
                 continue
-            chosen = find_oldest_id(candidate.id for candidate in namesakes)
-            oldest = next(candidate for candidate in namesakes if candidate.id == chosen)
-            if not choice.include_foreign and is_foreign(oldest.spec):
+            oldest_id = find_oldest_id(candidate.id for candidate in candidates)
+            resource = next(candidate for candidate in candidates if candidate.id == oldest_id)
+            if not choice.include_foreign and is_foreign(resource.spec):
                 self.foreign.append(address)
                 continue
-            pin = oldest.id if len(namesakes) > 1 else None
-            hidden = KINDS[address.kind].hidden(oldest.payload)
-            self.items.append(Item(address, oldest.spec, pin, hidden))
+            pin = resource.id if len(candidates) > 1 else None
+            hidden = KINDS[address.kind].hidden(resource.payload)
+            self.items.append(Item(address, resource.spec, pin, hidden))
             self._skip_namesakes(
-                namesakes, [candidate for candidate in namesakes if candidate is not oldest]
+                candidates, [other for other in candidates if other is not resource]
             )
 
     def _skip_namesakes(
-        self, namesakes: Iterable[LiveResource], omitted: Iterable[LiveResource]
+        self, namesakes: Iterable[LiveResource], skipped: Iterable[LiveResource]
     ) -> None:
-        ids = ", ".join(namesake.id for namesake in namesakes)
-        for namesake in omitted:
-            reason = (
-                f"id {namesake.id} is left out: {ids} share the name, and a name is declared once"
-            )
+        """Note the live objects that are not written because another has the same name."""
+        ids = ", ".join(resource.id for resource in namesakes)
+        for resource in skipped:
+            reason = f"id {resource.id} is left out: {ids} share the name, which one document has"
             fix = "rename one of them in PostHog, or write another id as `metadata.id`"
-            self.doubts.append(SkippedEdit(namesake.address, reason, fix))
+            self.skipped.append(SkippedEdit(resource.address, reason, fix))
 
 
-def is_from_git(change: FieldChange) -> bool:
+def is_from_git(field_change: FieldChange) -> bool:
     """Return whether git has changed the field, and PostHog does not have all of it yet.
 
-    A list whose order means nothing is drift as soon as somebody has moved an item of it; what
-    git has moved may still be missing from it.
+    A list whose order has no meaning is drift as soon as PostHog has changed an item of it; the
+    changes of git may still be missing from it.
     """
-    if change.cause is not Cause.DRIFT or not _is_merged(change):
-        return change.cause in _KEPT
-    base, live, desired = (
-        {*map(_fold_case, side)} for side in (change.base, change.live, change.desired)
-    )
+    if field_change.cause is not Cause.DRIFT or not _is_merged(field_change):
+        return field_change.cause in _KEPT
+    base, live, desired = ({*map(_fold_case, side)} for side in _list_sides(field_change))
     return bool((base ^ desired) & (live ^ desired))
 
 
 def _find_taken_fields(change: Change) -> Iterator[FieldChange]:
-    """Return the fields that PostHog has changed, with the document's new values.
+    """Yield the fields that PostHog has changed, with the new values for the document.
 
-    A list whose order means nothing has the changes of both sides.
+    A list whose order has no meaning gets the changes of both sides.
     """
     for field_change in change.fields:
         if not is_from_git(field_change):
@@ -259,37 +258,26 @@ def _find_taken_fields(change: Change) -> Iterator[FieldChange]:
             continue
         if not _is_merged(field_change):
             continue
-        base, live, desired = (
-            [*map(_fold_case, side)]
-            for side in (field_change.base, field_change.live, field_change.desired)
-        )
-        stays = [
-            v
-            for v, name in zip(field_change.desired, desired, strict=True)
-            if _is_kept(name, base, live)
-        ]
-        new = [
-            v
-            for v, name in zip(field_change.live, live, strict=True)
-            if name not in (*base, *desired)
-        ]
-        if new or len(stays) < len(desired):
-            yield replace(field_change, live=[*stays, *new])
+        base, live, desired = ([*map(_fold_case, side)] for side in _list_sides(field_change))
+        written = zip(field_change.desired, desired, strict=True)
+        kept = [item for item, name in written if name in live or name not in base]
+        present = zip(field_change.live, live, strict=True)
+        added = [item for item, name in present if name not in (*base, *desired)]
+        if added or len(kept) < len(desired):
+            yield replace(field_change, live=[*kept, *added])
 
 
-def _is_merged(change: FieldChange) -> bool:
-    """Return whether the field is a list whose order means nothing, on all three sides."""
-    return root(change.path) != "filters" and all(
-        map(_is_set, (change.base, change.live, change.desired))
-    )
+def _is_merged(field_change: FieldChange) -> bool:
+    """Return whether the field is a list whose order has no meaning, on all three sides."""
+    return root(field_change.path) != "filters" and all(map(_is_set, _list_sides(field_change)))
+
+
+def _list_sides(field_change: FieldChange) -> tuple[Any, Any, Any]:
+    return field_change.base, field_change.live, field_change.desired
 
 
 def _is_set(value: Any) -> bool:
     return isinstance(value, list) and not any(isinstance(v, Mapping | list) for v in value)
-
-
-def _is_kept(name: Any, base: Sequence[Any], live: Sequence[Any]) -> bool:
-    return name in live or name not in base
 
 
 def _fold_case(value: Any) -> Any:
@@ -297,13 +285,15 @@ def _fold_case(value: Any) -> Any:
 
 
 def _is_namesake(address: Address, live: Live, choice: Choice) -> bool:
-    """Return whether an address is a project with a shared name and selected contents."""
+    """Return whether it is a project that shares its name, and something in it is selected."""
     if address.kind != "Project" or address not in live.duplicates or choice.is_ignored(address):
         return False
-    inside = any(choice.has_kind(k.name) for k in KINDS.values() if k.scope is Scope.PROJECT)
-    wanted = not choice.projects or address.name in choice.projects
+    has_selected_kind = any(
+        choice.has_kind(k.name) for k in KINDS.values() if k.scope is Scope.PROJECT
+    )
+    is_selected = not choice.projects or address.name in choice.projects
     return (
-        inside
-        and wanted
+        has_selected_kind
+        and is_selected
         and address.organization in (choice.organizations or {address.organization})
     )

@@ -1,4 +1,4 @@
-"""Check that our own loader accepts new documents, before anything is written to disk."""
+"""Check that our own loader accepts documents before they are written to disk."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -14,16 +14,16 @@ from reconciler.files.working_tree import Entry
 from reconciler.kinds import KINDS
 from reconciler.model import Address, Severity
 
-_THERE: Final = "there.yaml"
-_FILE: Final = "pulled.yaml"
+_KNOWN_FILE: Final = "known.yaml"
+_NEW_FILE: Final = "pulled.yaml"
 _FIELD: Final = re.compile(r"  (\w+):", re.ASCII)
-_OF_CONDITIONS: Final = frozenset({"R012", "R015"})  # names that look alike, and cycles
-_PER_FILE: Final = 2_000  # documents, so that no limit on files or sizes is met
+_FIELD_CODES: Final = frozenset({"R012", "R015"})  # findings about one field
+_PER_FILE: Final = 2_000  # documents, so that no limit of the loader is reached
 
 
 @dataclass(frozen=True, slots=True)
 class _MemoryTree:
-    """Texts in memory that the loader reads as files."""
+    """Texts in memory, as files for the loader."""
 
     texts: Mapping[str, bytes]
     origin: str = field(default="memory", init=False)
@@ -40,36 +40,37 @@ class _MemoryTree:
 
 @dataclass(frozen=True, slots=True)
 class LoaderRefusal:
-    """Why the loader refuses a document, what to do about it, and the field that it is about."""
+    """The reason why the loader refuses a document, the fix, and the field that causes it."""
 
     reason: str
     fix: str
-    field: str = ""  # of the spec; empty if it is the document as a whole
+    field: str = ""  # of the spec; empty if the whole document is refused
 
 
 def find_refusals(
     documents: Mapping[Address, str], known: Iterable[Address] = ()
 ) -> dict[Address, LoaderRefusal]:
-    """Return documents that the loader refuses, each with the reason and what to do about it.
+    """Return the documents that the loader refuses, with reason and fix.
 
-    `known` is declared already: a name may be refused because it looks like one of those.
+    `known` are the declared addresses: a name may be refused because it looks like one of them.
     """
     refusals: dict[Address, LoaderRefusal] = {}
-    has_unicode = any(
-        not address.name.isascii() for address in documents
-    )  # else only odd ones look alike
-    similar = (one for one in known if has_unicode or not one.name.isascii())
+    # Two names look alike only if one of them has characters outside of ASCII.
+    is_any = any(not address.name.isascii() for address in documents)
+    similar = (address for address in known if is_any or not address.name.isascii())
     stubs = "---\n".join(map(_format_stub, similar)) if documents else ""
     while True:
-        pending = {address: text for address, text in documents.items() if address not in refusals}
-        new = _load_documents(pending, stubs)
+        remaining = {
+            address: text for address, text in documents.items() if address not in refusals
+        }
+        new = _load_documents(remaining, stubs)
         if not new:
             return refusals
         refusals.update(new)
 
 
 def _format_stub(address: Address) -> str:
-    """Return the smallest document of an address: its contents were checked before."""
+    """Return a document with only an address: the rest of it was checked when it was loaded."""
     key = KINDS[address.kind].key
     names = {"organization": address.organization, "project": address.project, key: address.name}
     metadata = {name: value for name, value in names.items() if value is not None}
@@ -88,28 +89,29 @@ def _find_field(document: str, line: int) -> str:
 
 
 def _load_documents(documents: Mapping[Address, str], stubs: str) -> dict[Address, LoaderRefusal]:
+    """Load the documents once; return a refusal for each that has an error."""
     texts: dict[str, list[str]] = {}
     lines: dict[str, list[tuple[int, Address]]] = {}
     for number, (address, text) in enumerate(documents.items()):
-        name = f"{number // _PER_FILE}-{_FILE}"
+        name = f"{number // _PER_FILE}-{_NEW_FILE}"
         rows = lines.setdefault(name, [])
         first = rows[-1][0] + texts[name][-1].count("\n") + 1 if rows else 1
         texts.setdefault(name, []).append(text)
         rows.append((first, address))
-    new_files = {name: "---\n".join(refusals).encode() for name, refusals in texts.items()}
-    tree = _MemoryTree({_THERE: stubs.encode(), **new_files} if stubs and new_files else new_files)
+    fresh = {name: "---\n".join(parts).encode() for name, parts in texts.items()}
+    tree = _MemoryTree({_KNOWN_FILE: stubs.encode(), **fresh} if stubs and fresh else fresh)
     try:
         loader.load_files((Path(),), tree=tree)
     except ConfigError as error:
         refusals: dict[Address, LoaderRefusal] = {}
         for finding in error.findings:
             if finding.severity is Severity.ERROR and finding.source is not None:
-                if finding.source.file == _THERE:
-                    continue  # reported by `validate`
+                if finding.source.file == _KNOWN_FILE:
+                    continue  # `validate` reports it
                 rows = lines[finding.source.file]
                 begin, address = [row for row in rows if row[0] <= finding.source.line][-1]
                 name = ""
-                if finding.code in _OF_CONDITIONS:
+                if finding.code in _FIELD_CODES:
                     name = _find_field(documents[address], finding.source.line - begin + 1)
                 refusals.setdefault(address, LoaderRefusal(finding.message, finding.fix, name))
         if not refusals and not stubs:

@@ -1,4 +1,4 @@
-"""Write live resources to files. Existing documents are edited in place, never deleted."""
+"""Write live resources to files. Existing documents are edited in place; nothing is deleted."""
 
 import os
 import tempfile
@@ -37,7 +37,7 @@ UNCHANGED: Final = "unchanged"
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """The result for one file."""
+    """One file of the output, and what was done with it."""
 
     path: Path
     action: str  # written, updated, unchanged
@@ -46,15 +46,15 @@ class WrittenFile:
 
 @dataclass(slots=True)
 class FileWriter:
-    """One run: items in, files out. Nothing is on disk before `save`.
+    """One run: items in, files out. Nothing is written to disk before `save_files`.
 
     Args:
-        out: the folder for what is in no file yet.
-        root: the folder whose `.schemas` editors look at.
-        cwd: what the places of declared resources are relative to.
-        layout: one of `writer_names.LAYOUTS`.
+        out: the folder for new documents.
+        root: the folder of `.schemas`, where editors find the schema.
+        cwd: the folder that file names of declared resources are relative to.
+        layout: one of `filenames.LAYOUTS`.
         shape: how much of a resource is written.
-        declared: everything that files declare already.
+        declared: all declared addresses.
 
     """
 
@@ -64,85 +64,77 @@ class FileWriter:
     layout: str
     shape: DocumentShape
     declared: tuple[Address, ...] = ()
-    doubts: list[SkippedEdit] = field(default_factory=list)
+    skipped: list[SkippedEdit] = field(default_factory=list)
     files: dict[Path, FileText] = field(default_factory=dict)
     counts: dict[Path, int] = field(default_factory=dict)
-    taken: list[tuple[Address, str]] = field(default_factory=list)  # of documents that are there
-    sizes: dict[Path, int] = field(default_factory=dict)  # of files that something is put into
+    taken: list[tuple[Address, str]] = field(default_factory=list)  # fields of existing documents
+    sizes: dict[Path, int] = field(default_factory=dict)  # of files that get new documents
 
-    def run(self, items: Sequence[Item]) -> None:
-        """Make the text of every file."""
-        writable = list(drop_unwritable_fields(items, self.doubts))
-        existing = [item for item in writable if item.resource is not None]
-        new_items = {item.address: item for item in writable if item.resource is None}
-        self._tag_documents(existing)
+    def edit_files(self, items: Sequence[Item]) -> None:
+        """Make the new text of every file; no file is written."""
+        writable = list(drop_unwritable_fields(items, self.skipped))
+        declared = [item for item in writable if item.resource is not None]
+        undeclared = {item.address: item for item in writable if item.resource is None}
+        self._set_sort_keys(declared)
         updates = {
-            item.address: (item, *parts) for item in existing if (parts := self._find_changes(item))
+            item.address: (item, *parts) for item in declared if (parts := self._find_changes(item))
         }
         texts = {
             address: format_document(self.shape.build_document(item))
-            for address, item in new_items.items()
+            for address, item in undeclared.items()
         }
-        refused = self._find_refusals(texts, updates)
-        while correctable := {
-            a: refusal for a, refusal in refused.items() if refusal.field and a in texts
-        }:
-            for address, refusal in correctable.items():
-                new_items[address] = self._drop_field(new_items[address], refusal)
-                texts[address] = format_document(self.shape.build_document(new_items[address]))
-            refused = self._find_refusals(texts, updates)
+        refusals = self._find_refusals(texts, updates)
+        while field_refusals := {a: r for a, r in refusals.items() if r.field and a in texts}:
+            for address, refusal in field_refusals.items():
+                undeclared[address] = self._drop_field(undeclared[address], refusal)
+                texts[address] = format_document(self.shape.build_document(undeclared[address]))
+            refusals = self._find_refusals(texts, updates)
         for address, (item, before, after) in updates.items():
-            if address in refused:
-                self._skip_edit(address, refused[address])
+            if address in refusals:
+                self._skip_edit(address, refusals[address])
             else:
-                self._edit_document(item, before, after)
-        names = FileNames(self.layout)
-        for address in sorted(new_items, key=_sort_key):
-            if address in refused:
-                self._skip_edit(address, refused[address])
+                self._update_document(item, before, after)
+        file_names = FileNames(self.layout)
+        for address in sorted(undeclared, key=_sort_key):
+            if address in refusals:
+                self._skip_edit(address, refusals[address])
                 continue
-            path = self._choose_file_with_room(
-                self.out / names.choose_file(address), texts[address]
-            )
+            path = self.out / file_names.choose_file(address)
+            path = self._find_file_with_room(path, texts[address])
             self._open_file(path).add(texts[address], _sort_key(address))
             self.counts[path] = self.counts.get(path, 0) + 1
 
-    def _skip_edit(self, address: Address, why: verify.LoaderRefusal) -> None:
-        self.doubts.append(SkippedEdit(address, why.reason, why.fix))
+    def _skip_edit(self, address: Address, refusal: verify.LoaderRefusal) -> None:
+        self.skipped.append(SkippedEdit(address, refusal.reason, refusal.fix))
 
-    def _drop_field(self, item: Item, why: verify.LoaderRefusal) -> Item:
+    def _drop_field(self, item: Item, refusal: verify.LoaderRefusal) -> Item:
         """Return the item without the field that our own loader would refuse."""
-        reason = f"`{why.field}` is left out: {why.reason}"
-        self.doubts.append(SkippedEdit(item.address, reason, CORRECT))
-        spec = {name: value for name, value in item.spec.items() if name != why.field}
+        reason = f"`{refusal.field}` is left out: {refusal.reason}"
+        self.skipped.append(SkippedEdit(item.address, reason, CORRECT))
+        spec = {name: value for name, value in item.spec.items() if name != refusal.field}
         return replace(item, spec=spec)
 
     def _find_refusals(
         self, texts: Mapping[Address, str], updates: Mapping[Address, tuple[Item, _Spec, _Spec]]
     ) -> dict[Address, verify.LoaderRefusal]:
-        """Return the documents that our own loader would refuse, but accepted before."""
+        """Return the new texts that our own loader would refuse, if it accepts the present ones."""
         before, after = {}, dict(texts)
         declared = set(self.declared)
         for address, (item, _, changed) in updates.items():
             if (resource := item.resource) is not None:
                 head = {"kind": address.kind, "metadata": build_metadata(item)}
                 before[address] = format_document({**head, "spec": dict(resource.spec)})
-                after[address] = format_document(
-                    {**head, "spec": {**resource.spec, **changed["spec"]}}
-                )
+                spec = {**resource.spec, **changed["spec"]}
+                after[address] = format_document({**head, "spec": spec})
                 declared.discard(resource.address)
         refusals = verify.find_refusals(after, declared)
-        refused_before = (
-            verify.find_refusals(before, declared) if refusals.keys() & before.keys() else {}
-        )
-        return {
-            address: refusal
-            for address, refusal in refusals.items()
-            if address not in refused_before
-        }
+        if not refusals.keys() & before.keys():
+            return refusals
+        present = verify.find_refusals(before, declared)
+        return {a: refusal for a, refusal in refusals.items() if a not in present}
 
-    def _choose_file_with_room(self, path: Path, text: str) -> Path:
-        """Return the file, or the next one of its name: the loader reads no larger files."""
+    def _find_file_with_room(self, path: Path, text: str) -> Path:
+        """Return the file, or a numbered one: no file may get too large for the loader."""
         number, candidate = 1, path
         while self.sizes.get(candidate, 0) + len(text) > MAX_LENGTH and candidate in self.sizes:
             number += 1
@@ -152,15 +144,16 @@ class FileWriter:
         self.sizes[candidate] += len(text)
         return candidate
 
-    def _tag_documents(self, items: Iterable[Item]) -> None:
+    def _set_sort_keys(self, items: Iterable[Item]) -> None:
+        """Set the sort keys of existing documents, which place the new ones."""
         for item in items:
             source = item.resource and item.resource.source
             if source:
-                path = self._resolve_display(source.file)
-                self._open_file(path).tag(source.line, _sort_key(item.address))
+                path = self._resolve_path(source.file)
+                self._open_file(path).set_key(source.line, _sort_key(item.address))
                 self.counts[path] = self.counts.get(path, 0) + 1
 
-    def _resolve_display(self, display: str) -> Path:
+    def _resolve_path(self, display: str) -> Path:
         return Path(os.path.realpath(self.cwd / display))
 
     def _open_file(self, path: Path) -> FileText:
@@ -173,7 +166,7 @@ class FileWriter:
         return self.files[path]
 
     def _find_changes(self, item: Item) -> tuple[_Spec, _Spec] | None:
-        """Return the parts of a document that differ from the live object, before and after."""
+        """Return the parts of a document that have to change, before and after, if any."""
         resource = item.resource
         if resource is None or resource.source is None:
             return None
@@ -181,21 +174,21 @@ class FileWriter:
         overlaid = [
             name
             for name in before["spec"]
-            if (source := resource.locate((name,))) and source.file != resource.source.file
+            if (place := resource.locate((name,))) and place.file != resource.source.file
         ]
         for name in overlaid:
-            reason = f"`{name}` differs from what is live, but an overlay writes it"
-            self.doubts.append(SkippedEdit(item.address, reason, "change it in the overlay"))
+            reason = f"`{name}` differs from the live value, but an overlay writes it"
+            self.skipped.append(SkippedEdit(item.address, reason, "change it in the overlay"))
             before["spec"].pop(name)
             after["spec"].pop(name, None)
         return None if before == after else (before, after)
 
-    def _edit_document(self, item: Item, before: _Spec, after: _Spec) -> None:
-        """Change the document of a resource."""
+    def _update_document(self, item: Item, before: _Spec, after: _Spec) -> None:
+        """Edit the existing document of a resource."""
         resource = item.resource
         if resource is None or resource.source is None:
             return
-        file = self._open_file(self._resolve_display(resource.source.file))
+        file = self._open_file(self._resolve_path(resource.source.file))
         try:
             lists = find_folded_lists(item.address.kind)
             file.rewrite(
@@ -205,78 +198,82 @@ class FileWriter:
         except CannotEditError as problem:
             names = ", ".join(sorted({*before["spec"], *after["spec"]}) or ["its name"])
             reason = f"{resource.source}: {names} cannot be rewritten: {problem}"
-            self.doubts.append(SkippedEdit(item.address, reason, f"edit {resource.source} by hand"))
+            self.skipped.append(
+                SkippedEdit(item.address, reason, f"edit {resource.source} by hand")
+            )
         else:
             self.taken += [(item.address, path) for path in _list_taken_paths(item, before, after)]
 
-    def save(self, *, dry: bool = False) -> list[WrittenFile]:
-        """Write what has changed, each file whole or not at all; `dry`: nothing."""
-        for path in self.files:  # before the first is written: all of them, or none
+    def save_files(self, *, dry_run: bool = False) -> list[WrittenFile]:
+        """Write the files that have changed, each completely or not at all."""
+        for path in self.files:  # checked first: if one is refused, none is written
             check_output(path)
-        results = []
+        written = []
         for path, file in sorted(self.files.items()):
             text = file.text
-            action = UNCHANGED if text == file.was else WRITTEN if file.was is None else UPDATED
-            if action != UNCHANGED and not dry:
+            is_new = file.original is None
+            action = UNCHANGED if text == file.original else WRITTEN if is_new else UPDATED
+            if action != UNCHANGED and not dry_run:
                 write_file(path, text)
-            results.append(WrittenFile(path, action, self.counts.get(path, 0)))
-        if results:
-            results += self._save_schema(dry=dry)
-        return results
+            written.append(WrittenFile(path, action, self.counts.get(path, 0)))
+        if written:
+            written += self._save_schema(dry_run=dry_run)
+        return written
 
-    def _save_schema(self, *, dry: bool) -> list[WrittenFile]:
-        results = []
+    def _save_schema(self, *, dry_run: bool) -> list[WrittenFile]:
+        written = []
         for name, text in filenames.build_schema_files().items():
             path = self.root / filenames.FOLDER / name
-            existing = _read_text(path) if path.is_file() else None
-            if existing != text and not dry:
+            present = _read_text(path) if path.is_file() else None
+            if present != text and not dry_run:
                 write_file(path, text)
-            if existing != text:
-                results.append(WrittenFile(path, WRITTEN if existing is None else UPDATED, 0))
-        return results
+            if present != text:
+                written.append(WrittenFile(path, WRITTEN if present is None else UPDATED, 0))
+        return written
 
 
-def find_changed_parts(
-    item: Item, worth: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the parts of a declared resource that are rewritten, before and after."""
+def find_changed_parts(item: Item, live_spec: Mapping[str, Any]) -> tuple[_Spec, _Spec]:
+    """Return the parts of a document that have to change, before and after.
+
+    Args:
+        item: a declared resource.
+        live_spec: the live fields that are worth writing.
+
+    """
     resource = item.resource
-    before: dict[str, Any] = {"spec": {}}
-    after: dict[str, Any] = {"spec": {}}
+    before: _Spec = {"spec": {}}
+    after: _Spec = {"spec": {}}
     if resource is None:
         return before, after
-    key = KINDS[item.address.kind].key
+    kind = KINDS[item.address.kind]
     if item.renamed:
-        before["metadata"], after["metadata"] = (
-            {key: resource.address.name},
-            {key: item.address.name},
-        )
-    if item.id is not None and item.resource and "id" not in _list_written_metadata(item):
+        before["metadata"] = {kind.key: resource.address.name}
+        after["metadata"] = {kind.key: item.address.name}
+    if item.id is not None and resource.id is None:
         before.setdefault("metadata", {})
         id_ = int(item.id) if item.id.isdecimal() else item.id
         after["metadata"] = {**after.get("metadata", {}), "id": id_}
     ignored = [parse_path(path) for path in resource.lifecycle.ignore]
-    for name, value in item.spec.items():
-        declared = resource.spec.get(name)
+    for name, live in item.spec.items():
+        declared, writable = resource.spec.get(name), live_spec.get(name)
         if (name,) in ignored:
             continue
         if name in item.fields and name in resource.spec:
             before["spec"][name] = declared
-            after["spec"][name] = _restore_ignored(
-                _drop_unwritten(declared, value), declared, name, ignored
-            )
-        elif name not in resource.spec and name in worth:
-            after["spec"][name] = worth[name]
-        elif isinstance(declared, Mapping) and isinstance(worth.get(name), Mapping):
-            extra = {k: v for k, v in worth[name].items() if k not in declared and v not in _EMPTY}
-            if extra and name not in KINDS[item.address.kind].atomic:
+            value = _drop_unwritten(declared, live)
+            after["spec"][name] = _restore_ignored(value, declared, name, ignored)
+        elif name not in resource.spec and name in live_spec:
+            after["spec"][name] = writable
+        elif isinstance(declared, Mapping) and isinstance(writable, Mapping):
+            added = {k: v for k, v in writable.items() if k not in declared and v not in _EMPTY}
+            if added and name not in kind.atomic:
                 before["spec"][name] = declared
-                after["spec"][name] = {**declared, **extra}
+                after["spec"][name] = {**declared, **added}
     return before, after
 
 
 def _list_taken_paths(item: Item, before: _Spec, after: _Spec) -> Iterator[str]:
-    """Return the paths of a document that become what is live."""
+    """Yield the paths of a document that get the live value."""
     for name in sorted({*before["spec"], *after["spec"]}):
         paths = [path for path in item.taken if root(path) == name]
         yield from paths or [name]
@@ -284,38 +281,33 @@ def _list_taken_paths(item: Item, before: _Spec, after: _Spec) -> Iterator[str]:
 
 
 def find_folded_lists(kind: str) -> tuple[SpecPath, ...]:
-    """Return the lists of people and roles, whose names are compared without case."""
-    paths = (
-        reference.path for reference in KINDS[kind].references if reference.path.endswith("[]")
-    )
-    return tuple(("spec", *parse_path(path.removesuffix("[]"))) for path in paths)
+    """Return the lists of people and roles, whose names are compared without regard to case."""
+    paths = (reference.path for reference in KINDS[kind].references)
+    lists = (path.removesuffix("[]") for path in paths if path.endswith("[]"))
+    return tuple(("spec", *parse_path(path)) for path in lists)
 
 
-def _list_written_metadata(item: Item) -> tuple[str, ...]:
-    return ("id",) if item.resource is not None and item.resource.id is not None else ()
-
-
-def _drop_unwritten(declared: Any, value: Any) -> Any:
-    """Return the live value of a field, without empty keys that the document lacks."""
-    if not isinstance(declared, Mapping) or not isinstance(value, Mapping):
+def _drop_unwritten(before: Any, value: Any) -> Any:
+    """Return a live value; a mapping without empty values that the document does not have."""
+    if not isinstance(before, Mapping) or not isinstance(value, Mapping):
         return value
-    return {key: item for key, item in value.items() if key in declared or item not in _EMPTY}
+    return {key: item for key, item in value.items() if key in before or item not in _EMPTY}
 
 
-def _restore_ignored(value: Any, declared: Any, name: str, ignored: list[SpecPath]) -> Any:
-    """Return the value with ignored paths as the document has them."""
+def _restore_ignored(value: Any, before: Any, name: str, ignored: list[SpecPath]) -> Any:
+    """Return a live value, with the document's value at each path of its `ignore`."""
     for path in ignored:
         if path[0] == name:
-            value = _restore_path(value, declared, path[1:])
+            value = _restore_path(value, before, path[1:])
     return value
 
 
-def _restore_path(value: Any, declared: Any, path: SpecPath) -> Any:
+def _restore_path(value: Any, before: Any, path: SpecPath) -> Any:
     if not path:
-        return declared
-    step, *inner_steps = path
+        return before
+    step, *rest = path
     try:
-        inner = _restore_path(value[step], declared[step], tuple(inner_steps))
+        inner = _restore_path(value[step], before[step], tuple(rest))
     except (KeyError, IndexError, TypeError):
         return value
     if isinstance(value, Mapping):
@@ -337,7 +329,7 @@ def _read_text(path: Path) -> str:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all; folders are made. Raises ReconcilerError."""
+    """Write a file completely or not at all; create its folders. Raises ReconcilerError."""
     check_output(path)
     temporary: str | None = None
     try:
@@ -366,6 +358,6 @@ def _make_write_error(path: Path, action: str, problem: OSError) -> ReconcilerEr
     return ReconcilerError(
         f"{path.name} cannot be {action}",
         why=problem.strerror or str(problem),
-        state="files before it are written, it and those after it are not",
-        fix="choose a writable folder, and run it again: that is safe",
+        state="files before it were written; this file and those after it were not",
+        fix="choose a writable folder, and run the command again: that is safe",
     )
