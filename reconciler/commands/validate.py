@@ -39,62 +39,66 @@ def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) 
         return _show(session, format_, error.findings, state=error.state)
     session.note_ignored(inputs.count_ignored(target, loaded))
     lasting.append(loaded)
-    found = list(loaded.declared.findings)
+    findings = list(loaded.declared.findings)
     if live:
-        found = [one for one in found if one.code != "R013"]  # R036 knows every project there is
-        found.extend(_validate_live(session, target, loaded))
-        found.sort(key=lambda one: one.sort_key)
-    code = _show(session, format_, found)
+        findings = [
+            finding for finding in findings if finding.code != "R013"
+        ]  # R036 knows every project there is
+        findings.extend(_validate_live(session, target, loaded))
+        findings.sort(key=lambda finding: finding.sort_key)
+    code = _show(session, format_, findings)
     if not code:
-        _sum_up(session, loaded, found, is_result=format_ == "text")
+        _sum_up(session, loaded, findings, is_result=format_ == "text")
     return code
 
 
 def _validate_live(session: Session, target: Target, loaded: Loaded) -> Iterable[Finding]:
     """Yield what only PostHog can say, without what the files silence."""
     with session.reader(target) as reader:
-        found = validate.validate(reader, loaded, PlanOptions(ignore=target.ignore))
-    yield from loaded.silences.drop_silenced(found)
+        findings = validate.validate(reader, loaded, PlanOptions(ignore=target.ignore))
+    yield from loaded.silences.drop_silenced(findings)
     yield from map(excerpts.attach_excerpt, loaded.silences.find_unused(live=True))
 
 
 def _show(
     session: Session,
     format_: str,
-    found: Iterable[Finding],
+    findings: Iterable[Finding],
     state: str = "nothing was written",
 ) -> int:
     """Print findings; the exit code that they mean."""
-    found = tuple(found)
-    code = 1 if any(one.severity is Severity.ERROR for one in found) else 0
+    findings = tuple(findings)
+    code = 1 if any(finding.severity is Severity.ERROR for finding in findings) else 0
     if format_ != "text":
-        if text := _format_report(format_, found):
+        if text := _format_report(format_, findings):
             click.echo(text, color=True)
-    elif found:
+    elif findings:
         color = session.has_color(sys.stderr)
         if code:
-            said = render_text.error(ConfigError("", findings=found, state=state), color=color)
+            printed = render_text.error(
+                ConfigError("", findings=findings, state=state), color=color
+            )
         else:
-            said = render_text.findings(found, color=color)
+            printed = render_text.findings(findings, color=color)
         if code or not session.quiet:
-            click.echo(said, err=True, color=color)
+            click.echo(printed, err=True, color=color)
     return code
 
 
-def _format_report(format_: str, found: tuple[Finding, ...]) -> str:
+def _format_report(format_: str, findings: tuple[Finding, ...]) -> str:
     """Return findings for a program. Only code hosts get paths from the root of git."""
     if format_ == "json":
-        return render.findings(found, format=format_)
-    found = repo_paths.locate_from_root(found)
+        return render.findings(findings, format=format_)
+    findings = repo_paths.locate_from_root(findings)
     if format_ == "sarif":
-        return sarif.findings(found, CHECKS)
-    return render.findings(found, format=format_)
+        return sarif.findings(findings, CHECKS)
+    return render.findings(findings, format=format_)
 
 
-def _sum_up(session: Session, loaded: Loaded, found: list[Finding], *, is_result: bool) -> None:
+def _sum_up(session: Session, loaded: Loaded, findings: list[Finding], *, is_result: bool) -> None:
     """Print `Valid: 7 resources, 1 warning, 2 silenced.`: the result, or a note beside it."""
     parts = [count(len(loaded.declared.resources) + len(loaded.templates), "resource")]
-    if warnings := sum(one.severity is Severity.WARNING for one in found):
+    if warnings := sum(finding.severity is Severity.WARNING for finding in findings):
         parts.append(count(warnings, "warning"))
     if silenced := loaded.silences.silenced:
         parts.append(f"{silenced:,} silenced")

@@ -45,24 +45,24 @@ class Adopted:
     held: list[Change] = field(default_factory=list)
 
 
-def adopt(found: DriftResult, given: DriftInputs) -> Adopted:
+def adopt(drift: DriftResult, given: DriftInputs) -> Adopted:
     """Return the files as they would declare what is live, wherever that is possible."""
-    adopted = Adopted(held=[one for one in found.report.writes if one.hold is not None])
-    both = {one.address: _moved_by_both(found, one) for one in found.report.writes}
+    adopted = Adopted(held=[change for change in drift.report.writes if change.hold is not None])
+    both = {change.address: _moved_by_both(drift, change) for change in drift.report.writes}
     for address, paths in both.items():
-        if paths and all(one.address != address for one in adopted.held):
+        if paths and all(change.address != address for change in adopted.held):
             reason = f"{', '.join(sorted(paths))}: git and PostHog have both changed it"
             adopted.skipped.append(SkippedEdit(address, reason, "apply it, or edit it by hand"))
-    free = (one for one in found.report.writes if one.hold is None)
-    left = (filters.leave_out_fields(one, both[one.address]) for one in free)
-    drifted = [one for one in left if one.action is not Action.NONE]
-    edits = list(_edit_documents(found, given, drifted, adopted.skipped))
+    free = (change for change in drift.report.writes if change.hold is None)
+    left = (filters.leave_out_fields(change, both[change.address]) for change in free)
+    drifted = [change for change in left if change.action is not Action.NONE]
+    edits = list(_edit_documents(drift, given, drifted, adopted.skipped))
     while True:
         adoption = Adoption(lambda name: _content(given.tree, name))
         for edit in edits:
             adoption.apply_edit(edit)
         patches = adoption.build_patches()
-        skipped = adoption.skipped or list(_find_failures(found, given, patches, edits))
+        skipped = adoption.skipped or list(_find_failures(drift, given, patches, edits))
         if not skipped:
             adopted.patches, adopted.edits = patches, edits
             return adopted
@@ -71,16 +71,16 @@ def adopt(found: DriftResult, given: DriftInputs) -> Adopted:
         edits = [edit for edit in edits if not bad & set(edit.addresses)]
 
 
-def _moved_by_both(found: DriftResult, change: Change) -> set[str]:
+def _moved_by_both(drift: DriftResult, change: Change) -> set[str]:
     """Return the fields that git has changed, too, since the last apply."""
-    if found.applied is None or change.desired is None or change.action is not Action.UPDATE:
+    if drift.applied is None or change.desired is None or change.action is not Action.UPDATE:
         return set()
-    then = three_way.BaseIndex(found.world.desired, found.applied).find_declaration(change.desired)
+    then = three_way.BaseIndex(drift.world.desired, drift.applied).find_declaration(change.desired)
     compared = three_way.compare_resource(change.desired, then, change.before)
     return {
-        one.path
-        for one in compared.fields
-        if selection.is_from_git(one) and not diff_values.is_same(one.base, one.live)
+        field_.path
+        for field_ in compared.fields
+        if selection.is_from_git(field_) and not diff_values.is_same(field_.base, field_.live)
     }
 
 
@@ -89,12 +89,12 @@ def _content(tree: CommitTree, name: str) -> bytes:
 
 
 def _edit_documents(
-    found: DriftResult, given: DriftInputs, drifted: list[Change], skipped: list[SkippedEdit]
+    drift: DriftResult, given: DriftInputs, drifted: list[Change], skipped: list[SkippedEdit]
 ) -> Iterator[DocumentEdit]:
     """Yield one edit per document; what no document can say is skipped."""
     shared: dict[Any, list[DocumentEdit]] = defaultdict(list)
     for change in drifted:
-        edit = _edit_document(found, change)
+        edit = _edit_document(drift, change)
         if isinstance(edit, SkippedEdit):
             skipped.append(edit)
         elif change.address in given.loaded.declared.resources:
@@ -102,28 +102,28 @@ def _edit_documents(
         else:
             shared[edit.resource.source].append(edit)
     for same in shared.values():
-        yield from _edit_shared(found, given, same, skipped)
+        yield from _edit_shared(drift, given, same, skipped)
 
 
 def _edit_shared(
-    found: DriftResult, given: DriftInputs, same: list[DocumentEdit], skipped: list[SkippedEdit]
+    drift: DriftResult, given: DriftInputs, same: list[DocumentEdit], skipped: list[SkippedEdit]
 ) -> Iterator[DocumentEdit]:
     """Edit a document with `projects` if what it declares has changed everywhere alike."""
     first = same[0]
     everywhere = {
         address
-        for address, resource in found.world.desired.resources.items()
+        for address, resource in drift.world.desired.resources.items()
         if resource.source == first.resource.source
         and address not in given.loaded.declared.resources
     }
-    alike = all(replace(one, addresses=first.addresses) == _retarget(first, one) for one in same)
-    if alike and {one.addresses[0] for one in same} == everywhere:
+    alike = all(replace(edit, addresses=first.addresses) == _retarget(first, edit) for edit in same)
+    if alike and {edit.addresses[0] for edit in same} == everywhere:
         yield replace(first, addresses=tuple(sorted(everywhere)))
         return
-    for one in same:
+    for edit in same:
         reason = f"its document at {first.resource.source} is for {len(everywhere)} projects"
         fix = "change that document, or write a separate one for this project"
-        skipped.append(SkippedEdit(one.addresses[0], reason, fix))
+        skipped.append(SkippedEdit(edit.addresses[0], reason, fix))
 
 
 def _retarget(first: DocumentEdit, other: DocumentEdit) -> DocumentEdit:
@@ -131,13 +131,13 @@ def _retarget(first: DocumentEdit, other: DocumentEdit) -> DocumentEdit:
     return replace(first, resource=other.resource)
 
 
-def _edit_document(found: DriftResult, change: Change) -> DocumentEdit | SkippedEdit:
+def _edit_document(drift: DriftResult, change: Change) -> DocumentEdit | SkippedEdit:
     """Return what the document of a drifted resource is to become."""
     address = change.address
-    resource = found.world.desired.resources[address]
+    resource = drift.world.desired.resources[address]
     match change.action:
         case Action.CREATE:
-            return _remove_document(found, change, resource)
+            return _remove_document(drift, change, resource)
         case Action.DELETE:
             back = replace(resource, lifecycle=replace(resource.lifecycle, absent=False))
             change = three_way.compare_resource(back, None, change.before)
@@ -148,7 +148,7 @@ def _edit_document(found: DriftResult, change: Change) -> DocumentEdit | Skipped
 
 
 def _remove_document(
-    found: DriftResult, change: Change, resource: Resource
+    drift: DriftResult, change: Change, resource: Resource
 ) -> DocumentEdit | SkippedEdit:
     """Remove from the files what is deleted, if it was live, and is not only hidden from us."""
     address = resource.address
@@ -157,13 +157,13 @@ def _remove_document(
         return SkippedEdit(address, reason, "remove its documents by hand if it really is gone")
     place = address.parts[:-1]
     scope = Address("Project" if len(place) > 1 else "Organization", place)
-    if scope not in found.world.live.ids:
+    if scope not in drift.world.live.ids:
         return SkippedEdit(
             address, f"{scope} is not live, or this key cannot see it", "look at that first"
         )
-    told = change.attribution is not None and change.attribution.action is LogAction.DELETED
-    was = found.applied.resources.get(address) if found.applied is not None else None
-    if not told and (was is None or was.lifecycle.absent):
+    is_logged = change.attribution is not None and change.attribution.action is LogAction.DELETED
+    was = drift.applied.resources.get(address) if drift.applied is not None else None
+    if not is_logged and (was is None or was.lifecycle.absent):
         reason = "it is not live, and nothing says that it ever was: not the log, nor a clean apply"
         return SkippedEdit(address, reason, "apply it, or remove its document by hand")
     return DocumentEdit(resource, (address,), removed=True)
@@ -172,11 +172,13 @@ def _remove_document(
 def _edit_values(change: Change, resource: Resource) -> DocumentEdit | SkippedEdit:
     """Write the live values of the fields that drifted."""
     key = f"metadata.{KINDS[change.address.kind].key}"
-    name = next((str(one.live) for one in change.fields if one.path == key), None)
+    name = next((str(field_.live) for field_ in change.fields if field_.path == key), None)
     if name is not None and name == resource.lifecycle.renamed_from:
         reason = f"it is still called {name}: the rename in git was not applied yet"
         return SkippedEdit(change.address, reason, "apply it, or take `renamed_from` out")
-    values = {parse_path(one.path): one.live for one in change.fields if one.path != key}
+    values = {
+        parse_path(field_.path): field_.live for field_ in change.fields if field_.path != key
+    }
     for path, value in values.items():
         if _is_nameless(value):
             reason = f"{print_path(path)} names somebody, or a role, that is gone: {value}"
@@ -193,7 +195,7 @@ def _is_nameless(value: Any) -> bool:
 
 
 def _find_failures(
-    found: DriftResult, given: DriftInputs, patches: dict[str, Patch], edits: list[DocumentEdit]
+    drift: DriftResult, given: DriftInputs, patches: dict[str, Patch], edits: list[DocumentEdit]
 ) -> Iterator[SkippedEdit]:
     """Yield what would not come out as intended, by the loader and the planner themselves."""
     if not edits:
@@ -201,12 +203,14 @@ def _find_failures(
     tree = PatchedTree(given.tree, patches)
     try:
         loaded = loader.load_files(given.target.paths, overlays=given.target.overlays, tree=tree)
-        made = config_loaded.expand_templates(loaded, matching.list_project_names(found.world.live))
+        declared = config_loaded.expand_templates(
+            loaded, matching.list_project_names(drift.world.live)
+        )
     except ConfigError as error:
         yield from _blame_edits(error, edits)
         return
-    skipped = [*_find_remaining(found, made, edits), *_find_needed(made, edits)]
-    yield from skipped or _find_side_effects(found, made, edits)
+    skipped = [*_find_remaining(drift, declared, edits), *_find_needed(declared, edits)]
+    yield from skipped or _find_side_effects(drift, declared, edits)
 
 
 def _blame_edits(error: ConfigError, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:
@@ -228,22 +232,24 @@ def _blame_edits(error: ConfigError, edits: list[DocumentEdit]) -> Iterator[Skip
 
 
 def _find_remaining(
-    found: DriftResult, made: Declared, edits: list[DocumentEdit]
+    drift: DriftResult, declared: Declared, edits: list[DocumentEdit]
 ) -> Iterator[SkippedEdit]:
     """Yield resources that would still differ in what was to be adopted."""
-    spelled = references.respell_references(made, found.world.live).resources
-    index = matching.LiveLookup(found.world.live)
+    spelled = references.respell_references(declared, drift.world.live).resources
+    index = matching.LiveLookup(drift.world.live)
     for edit in edits:
         for address in edit.addresses:
             now = spelled.get(_renamed(address, edit))
             if edit.removed or now is None:
                 wrong = edit.removed is (now is not None)
             else:
-                there = index.find_candidates(now)
+                candidates = index.find_candidates(now)
                 change = (
-                    three_way.compare_resource(now, None, there[0]) if len(there) == 1 else None
+                    three_way.compare_resource(now, None, candidates[0])
+                    if len(candidates) == 1
+                    else None
                 )
-                left = {parse_path(one.path) for one in change.fields} if change else set()
+                left = {parse_path(field_.path) for field_ in change.fields} if change else set()
                 wrong = change is None or now.lifecycle.absent or bool(left & set(edit.values))
             if wrong:
                 place = edit.resource.source
@@ -255,27 +261,30 @@ def _renamed(address: Address, edit: DocumentEdit) -> Address:
     return address if edit.name is None else Address(address.kind, (*address.parts[:-1], edit.name))
 
 
-def _find_needed(made: Declared, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:
+def _find_needed(declared: Declared, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:
     """Yield what would be removed but is still named by a document that stays."""
-    gone = {address for edit in edits if edit.removed for address in edit.addresses}
-    for resource in made.resources.values() if gone else ():
+    removed = {address for edit in edits if edit.removed for address in edit.addresses}
+    for resource in declared.resources.values() if removed else ():
         for target, path in references.list_needed(resource):
-            if target in gone:
-                gone.discard(target)
+            if target in removed:
+                removed.discard(target)
                 reason = f"{resource.address} names it in {print_path(path) or 'its metadata'}"
                 yield SkippedEdit(target, reason, "change that document first")
 
 
 def _find_side_effects(
-    found: DriftResult, made: Declared, edits: list[DocumentEdit]
+    drift: DriftResult, declared: Declared, edits: list[DocumentEdit]
 ) -> Iterator[SkippedEdit]:
     """Yield all edits if a document would change that nobody meant to change."""
     edited = {address for edit in edits for address in edit.addresses}
     edited |= {_renamed(address, edit) for edit in edits for address in edit.addresses}
-    before = found.world.desired.resources
-    for address in {*before, *made.resources} - edited:
-        if before.get(address) != made.resources.get(address):
+    former = drift.world.desired.resources
+    for address in {*former, *declared.resources} - edited:
+        if former.get(address) != declared.resources.get(address):
             for edit in edits:
                 reason = f"{address} would change with it"
-                yield from (SkippedEdit(one, reason, "edit it by hand") for one in edit.addresses)
+                yield from (
+                    SkippedEdit(edited_address, reason, "edit it by hand")
+                    for edited_address in edit.addresses
+                )
             return

@@ -14,7 +14,7 @@ from reconciler.posthog.client import Writer
 
 
 def apply(
-    made: Plan,
+    plan: Plan,
     world: World,
     writer: Writer,
     journal: Journal,
@@ -23,13 +23,13 @@ def apply(
 ) -> Iterator[Outcome]:
     """Carry the plan out. `world` is what it was made from."""
     names = IdTable(world.live)
-    for change in made.changes:
+    for change in plan.changes:
         if change.live_id is not None:  # also of what is renamed, and of one among namesakes
             names.learn(change.address, change.live_id)
-    remark = check_self_approval(world, made.created_at).describe_approval
-    advisor = replan.LiveReplanner(made, base=world.base, live=world.live, remark=remark)
-    tools = WorkerContext(writer, journal, names, advisor, make_request_url(made.host, names))
-    for outcome in executor.execute_plan(made, tools, options):
+    remark = check_self_approval(world, plan.created_at).describe_approval
+    advisor = replan.LiveReplanner(plan, base=world.base, live=world.live, remark=remark)
+    tools = WorkerContext(writer, journal, names, advisor, make_request_url(plan.host, names))
+    for outcome in executor.execute_plan(plan, tools, options):
         if outcome.id is not None:
             advisor.learn(outcome.address, outcome.id)
         yield outcome

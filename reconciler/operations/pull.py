@@ -70,14 +70,14 @@ def pull(
     whole = config_loaded.expand_templates(loaded, names)
     picked = {a: r for a, r in whole.resources.items() if choice.covers(a)}
     ids = {
-        Address("Project", (slug, name)): selection.find_oldest_id(found)
+        Address("Project", (slug, name)): selection.find_oldest_id(same_named)
         for slug, projects in directory.projects.items()
-        for name, found in projects.items()
+        for name, same_named in projects.items()
     }
     ids |= plan.find_pins(whole, directory)
-    asked = {*choice.list_collections(directory.projects), *picked}
+    wanted = {*choice.list_collections(directory.projects), *picked}
     named = references.list_id_references(picked, whole)
-    live = live_reader.read_live(reader, directory, asked, ids, named=named)
+    live = live_reader.read_live(reader, directory, wanted, ids, named=named)
     then, _ = config_loaded.expand_base(base, names)
     world = _World(
         live, whole, references.respell_references(then, live, whole) if then is not None else None
@@ -101,36 +101,38 @@ def _changes(
     """Hand declared resources to `pulled`; return what differs, and which side moved."""
     live = world.live
     closed = {(gap.kind, gap.scope) for gap in live.unreadable}
-    found = matching.LiveLookup(live)
+    lookup = matching.LiveLookup(live)
     spelled = references.respell_references(
         replace(world.declared, resources=picked), live
     ).resources
     earlier = three_way.BaseIndex(world.declared, world.base)
     for address, resource in picked.items():
-        there = found.find_candidates(resource)
-        if len(there) > 1:
-            chosen = selection.find_oldest_id(one.id for one in there)
-            there = tuple(one for one in there if one.id == chosen)
-        known |= {id(one) for one in there}
+        candidates = lookup.find_candidates(resource)
+        if len(candidates) > 1:
+            chosen = selection.find_oldest_id(candidate.id for candidate in candidates)
+            candidates = tuple(candidate for candidate in candidates if candidate.id == chosen)
+        known |= {id(candidate) for candidate in candidates}
         if (address.kind, address.parts[:-1]) in closed:
             continue
         if matching.check_hidden_people(resource, live) is not None:
             continue
         then = earlier.find_declaration(resource)
-        change = three_way.compare_resource(spelled[address], then, there[0] if there else None)
+        change = three_way.compare_resource(
+            spelled[address], then, candidates[0] if candidates else None
+        )
         yield change
         was_there = then is None or (bool(then.spec or then.source) and not then.lifecycle.absent)
         if resource.lifecycle.absent:
-            if there and then is not None and was_there:
+            if candidates and then is not None and was_there:
                 pulled.kept.append(KeptChange(address))
-        elif not there:
+        elif not candidates:
             pulled.missing.append(resource)
             if not was_there:
                 pulled.kept.append(KeptChange(address))
         elif address in loaded.declared.resources:
-            alone = there[0].address not in live.duplicates
+            alone = candidates[0].address not in live.duplicates
             left = world.left(change)
-            pulled.add_declared(resource, there[0], change, is_unique=alone, removed=left)
+            pulled.add_declared(resource, candidates[0], change, is_unique=alone, removed=left)
         else:
             pulled.skip_template(resource, change)
 
@@ -146,9 +148,9 @@ def _written(item: Item, live: Live, pulled: PullSelection) -> Item:
             spec = map_values(spec, reference.path, _plain(reference.kind))
     if spec is item.spec:
         return item  # everything that it refers to has a name
-    gone = references.describe_dangling(item.address, item.spec, live)
-    if gone and "filters" in spec:
-        reason = f"`filters` is left out: PostHog would refuse it today: {gone}"
+    dangling = references.describe_dangling(item.address, item.spec, live)
+    if dangling and "filters" in spec:
+        reason = f"`filters` is left out: PostHog would refuse it today: {dangling}"
         fix = "remove the condition in PostHog, and pull again"
         pulled.skipped.append(SkippedEdit(item.address, reason, fix))
         spec = {name: value for name, value in spec.items() if name != "filters"}
@@ -169,10 +171,10 @@ def _removed(
     world: _World, choice: Choice, pulled: PullSelection, known: set[int], changes: list[Change]
 ) -> None:
     """Keep out what has left the files since the base, although it is still live."""
-    gone, _ = three_way.find_removals(
+    removals, _ = three_way.find_removals(
         world.declared, world.base, world.live, choice.covers, changes
     )
-    for change in gone:
+    for change in removals:
         if change.before is not None:
             known.add(id(change.before))
             pulled.kept.append(KeptChange(change.address))
@@ -183,17 +185,17 @@ def _awaited(
 ) -> Iterator[KeptChange]:
     """Yield the same with the requests that it waits for: one listing a project, if needed."""
     of = {change.address: change for change in changes}
-    gated = (one.address for one in kept if KINDS[one.address.kind].gated)
+    gated = (difference.address for difference in kept if KINDS[difference.address.kind].gated)
     scopes = {address.parts[:-1] for address in gated if address in of}
     requests = [request for scope in sorted(scopes) for request in _open(reader, live, scope)]
     urls = links.link_requests(requests, live, reader.host)
-    for one in kept:
-        change = of.get(one.address)
-        request = _request(requests, change, one.path) if change is not None else None
+    for difference in kept:
+        change = of.get(difference.address)
+        request = _request(requests, change, difference.path) if change is not None else None
         if request is not None:
-            yield replace(one, change_request=request.id, url=urls.get(request.id, ""))
+            yield replace(difference, change_request=request.id, url=urls.get(request.id, ""))
         else:
-            yield one
+            yield difference
 
 
 def _open(reader: Reader, live: Live, scope: tuple[str, ...]) -> Iterator[ChangeRequest]:

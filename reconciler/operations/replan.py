@@ -73,11 +73,11 @@ class LiveReplanner:
 
     def is_same_intent(self, request: Payload, change: Change, seen: Payload | None) -> bool:
         """Whether a change request proposes what the change wants of the flag as last seen."""
-        found = names.build_change_request(request, *change.address.parts[:2], names=self._names)
-        there = change.before
-        if there is not None and seen is not None:
-            there = self._resource(change, seen)
-        return request_matching.has_same_intent(found, change, there)
+        proposed = names.build_change_request(request, *change.address.parts[:2], names=self._names)
+        live = change.before
+        if live is not None and seen is not None:
+            live = self._resource(change, seen)
+        return request_matching.has_same_intent(proposed, change, live)
 
     def list_superseded(self, change: Change) -> tuple[str, ...]:
         """Open requests of this key's user that make way for the change."""
@@ -88,10 +88,10 @@ class LiveReplanner:
         """The change as it would be planned for the object as it is now."""
         if change.desired is None:
             return change
-        there = self._resource(change, payload) if payload is not None else None
+        live_resource = self._resource(change, payload) if payload is not None else None
         base = self._base.resources.get(change.address) if self._base is not None else None
         now = replace(
-            three_way.compare_resource(change.desired, base, there),
+            three_way.compare_resource(change.desired, base, live_resource),
             depends_on=change.depends_on,
             late=change.late,
             url=change.url,
@@ -99,8 +99,8 @@ class LiveReplanner:
         if not KINDS[change.address.kind].gated or now.action is Action.NONE:
             return now
         live = self._ground
-        if there is not None:
-            live = replace(live, resources={**live.resources, there.address: there})
+        if live_resource is not None:
+            live = replace(live, resources={**live.resources, live_resource.address: live_resource})
         changes = (*self._others, now)
         last = effects.find_gate_effects(changes, live).list_last()
         return forecast.forecast_gates(changes, live, live.rejections, last=last)[-1]
@@ -111,20 +111,20 @@ class LiveReplanner:
 
     def describe_awaited(self, change: Change, request: Payload) -> Awaited:
         """Whom a request waits for, in names."""
-        found = names.build_change_request(request, *change.address.parts[:2])
-        gate = change_requests.build_request_gate(found, change.before, self._steps)
+        change_request = names.build_change_request(request, *change.address.parts[:2])
+        gate = change_requests.build_request_gate(change_request, change.before, self._steps)
         cannot = {email.lower() for email in gate.cannot_approve}
         able = Approvers(
-            users=tuple(one for one in gate.approvers.users if one.lower() not in cannot),
+            users=tuple(email for email in gate.approvers.users if email.lower() not in cannot),
             roles={
-                role: tuple(one for one in held if one.lower() not in cannot)
+                role: tuple(email for email in held if email.lower() not in cannot)
                 for role, held in gate.approvers.roles.items()
             },
         )
-        voted = tuple(vote.person for vote in found.votes if vote.approved)
-        return Awaited(gate.quorum, able, voted, found.expires_at)
+        voted = tuple(vote.person for vote in change_request.votes if vote.approved)
+        return Awaited(gate.quorum, able, voted, change_request.expires_at)
 
     def remark_on_approval(self, change: Change, request: Payload) -> str:
         """What is to be said of a request that was approved."""
-        found = names.build_change_request(request, *change.address.parts[:2])
-        return self._remark(change.address, found) if self._remark is not None else ""
+        change_request = names.build_change_request(request, *change.address.parts[:2])
+        return self._remark(change.address, change_request) if self._remark is not None else ""

@@ -96,9 +96,9 @@ def expand_files(
     names = {slug: tuple(place.projects) for slug, place in basis.organizations.items()}
     desired = config_loaded.expand_templates(loaded, names)
     if snapshot.compute_digest(desired) != saved.desired_digest:
-        made = f" (it was made from commit {basis.commit[:12]})" if basis.commit else ""
+        origin = f" (it was made from commit {basis.commit[:12]})" if basis.commit else ""
         raise GuardrailError(
-            f"this plan was made for another configuration{made}",
+            f"this plan was made for another configuration{origin}",
             why="the files that are checked out declare something else",
             fix=f"check out what it was made from, or {_AGAIN}",
         )
@@ -140,11 +140,11 @@ def resume(
         ),
         *gates.find_weaker_gates(saved, todo, live),
     ]
-    everything = (*todo, *(one.change for one in parts.moved))
+    everything = (*todo, *(item.change for item in parts.moved))
     changes, cycles = ordering_changes.order_changes(
         everything, edges, effects.find_gate_effects(everything, live)
     )
-    stopped = {one.address for one in refusals if one.address}
+    stopped = {item.address for item in refusals if item.address}
     refusals += findings.report_dependants(changes, saved.writes, stopped)
     limits = _adjust_limits(options, saved, files, todo)
     names = {slug: tuple(place.projects) for slug, place in _basis(saved).organizations.items()}
@@ -154,24 +154,24 @@ def resume(
     guards = checks.find_refusals(
         todo, live, limits, desired=files.desired, base=files.base, started=begun
     )
-    found = (*cycles, *refusals, *guards)
-    repeated = set(map(_subject, found))
+    new_findings = (*cycles, *refusals, *guards)
+    repeated = set(map(_subject, new_findings))
     kept = [
-        one
-        for one in saved.findings
-        if one.code not in checks.CODES and _subject(one) not in repeated
+        item
+        for item in saved.findings
+        if item.code not in checks.CODES and _subject(item) not in repeated
     ]
     lineage = history.lineage if history is not None else None
     seen = replace(seen, reads=reader.reads, lineage=lineage)
-    made = replace(
+    planned = replace(
         saved,
         changes=(*map(secrets.mask_hidden, changes), *_list_settled(saved, parts.done)),
-        findings=tuple(sorted((*kept, *map(excerpts.attach_excerpt, found)), key=_place)),
+        findings=tuple(sorted((*kept, *map(excerpts.attach_excerpt, new_findings)), key=_place)),
         requests=plan.estimate_requests(seen, sum(c.action is not Action.NONE for c in todo)),
         change_requests=links.list_change_requests(todo, live),
         basis=None,
     )
-    return links.add_links(made, live, saved.host), seen
+    return links.add_links(planned, live, saved.host), seen
 
 
 def _subject(finding: Finding) -> tuple[object, ...]:
@@ -195,11 +195,11 @@ def _observe(
     _check_scopes(saved, directory, pins)
     counts = dict(_read_counts(saved))
     named = _References(saved, files)
-    wanted = {(one.address, one.id): one for one in named.objects()}
-    own = [WantedObject(one.address, one.live_id) for one in saved.writes]
-    known = {one.address for one in own}
-    wanted = {key: one for key, one in wanted.items() if one.address not in known}
-    wanted |= {(one.address, one.id): one for one in own}
+    wanted = {(item.address, item.id): item for item in named.objects()}
+    own = [WantedObject(item.address, item.live_id) for item in saved.writes]
+    known = {item.address for item in own}
+    wanted = {key: item for key, item in wanted.items() if item.address not in known}
+    wanted |= {(item.address, item.id): item for item in own}
     live = refresh.read_again(
         reader,
         directory,
@@ -208,16 +208,16 @@ def _observe(
         counts=counts,
         pins=pins,
     )
-    touched = frozenset(one.address for one in saved.writes)
+    touched = frozenset(item.address for item in saved.writes)
     prefer = _basis(saved).prefer
     chosen = replace(options, select=(), exclude=(), prefer=prefer, only=touched)
     compared = planner.compare_resources(
         desired=files.desired, base=files.base, live=live, options=chosen
     )
-    asked = planner.find_gated_projects(compared)
-    if asked or options.prune:  # who prunes must know who they are
+    gated = planner.find_gated_projects(compared)
+    if gated or options.prune:  # who prunes must know who they are
         live = live_reader.read_gates(
-            reader, live, directory, asked.written, pins, watched=asked.watched
+            reader, live, directory, gated.written, pins, watched=gated.watched
         )
         live = replace(live, rejections=tuple(plan.active_rejections(live, files.desired)))
         compared = planner.compare_resources(
@@ -277,17 +277,23 @@ def _read_counts(saved: Saved) -> Iterator[tuple[Place, int]]:
 
 def _check_scopes(saved: Saved, directory: key_access.Directory, pins: Pins) -> None:
     """Refuse a plan whose organizations or projects have other ids by now."""
-    going = {one.address for one in saved.writes if one.action is Action.DELETE}
-    before = {one.address: one.live_id for one in saved.writes if one.live_id is not None}
-    for scope in sorted({one.address.parts[:-1] for one in saved.writes if one.address.parts[1:]}):
+    going = {change.address for change in saved.writes if change.action is Action.DELETE}
+    live_ids = {
+        change.address: change.live_id for change in saved.writes if change.live_id is not None
+    }
+    for scope in sorted(
+        {change.address.parts[:-1] for change in saved.writes if change.address.parts[1:]}
+    ):
         place = _basis(saved).organizations.get(scope[0])
         if place is None:
             continue  # the plan itself makes it
-        there = [str(payload["id"]) for payload in directory.organizations.get(scope[0], ())]
-        _same(Address("Organization", scope[:1]), (place.id,), there, going)
+        current_ids = [str(payload["id"]) for payload in directory.organizations.get(scope[0], ())]
+        _same(Address("Organization", scope[:1]), (place.id,), current_ids, going)
         for name in scope[1:]:
             project = Address("Project", scope)
-            was = place.projects.get(name, ()) or [id_ for a, id_ in before.items() if a == project]
+            was = place.projects.get(name, ()) or [
+                id_ for a, id_ in live_ids.items() if a == project
+            ]
             ids = directory.projects.get(scope[0], {}).get(name, ())
             _same(project, was, (pins[project],) if project in pins else ids, going)
 
@@ -309,10 +315,10 @@ def _same(
 
 
 def _find_authors(
-    reader: Reader, live: Live, moved: Collection[compare.ChangedObject]
+    reader: Reader, live: Live, changed: Collection[compare.ChangedObject]
 ) -> Iterator[tuple[tuple[Address, str], str]]:
     """Yield who changed what, from the activity log; read only where something has changed."""
-    looked = [_make_drift(one) for one in moved if one.fields or one.there is None]
+    looked = [_make_drift(item) for item in changed if item.fields or item.there is None]
     if not looked:
         return
     replay = ActivityReplay(looked, live_names.build_speller(live))
@@ -324,10 +330,10 @@ def _find_authors(
                 yield (address, path), f"{event.entry.person} at {event.entry.written}"
 
 
-def _make_drift(one: compare.ChangedObject) -> Change:
+def _make_drift(item: compare.ChangedObject) -> Change:
     """Return what the log is searched for: changed fields, or the deleted object."""
-    action = Action.CREATE if one.there is None else Action.UPDATE
-    return Change(one.change.address, action, one.fields, before=one.there)
+    action = Action.CREATE if item.there is None else Action.UPDATE
+    return Change(item.change.address, action, item.fields, before=item.there)
 
 
 def _adjust_limits(
@@ -335,7 +341,7 @@ def _adjust_limits(
 ) -> checks.GuardrailLimits:
     """Let `--confirm-deletes` with the number of the plan also cover what is left of them."""
     limits = options.limits
-    doomed = [one.address for one in saved.writes if one.action is Action.DELETE]
+    doomed = [change.address for change in saved.writes if change.action is Action.DELETE]
     planned = sum(address not in files.desired.resources for address in doomed)
     if limits.on_deletes.confirmed != planned:
         return limits
@@ -345,8 +351,8 @@ def _adjust_limits(
 
 def _list_settled(saved: Saved, done: Collection[Address]) -> Iterator[Change]:
     """Yield rows without a write: what was as it should be, and what is by now."""
-    yield from (one for one in saved.changes if one.action is Action.NONE)
-    there = {one.address: one for one in saved.writes}
+    yield from (change for change in saved.changes if change.action is Action.NONE)
+    writes = {change.address: change for change in saved.writes}
     for address in done:
-        one = there[address]
-        yield Change(address, Action.NONE, live_id=one.live_id, source=one.source)
+        change = writes[address]
+        yield Change(address, Action.NONE, live_id=change.live_id, source=change.source)

@@ -83,7 +83,7 @@ class SelfApprovalCheck:
             source=resource.source if resource is not None else None,
         )
 
-    def find_applied(self, reader: Reader, made: Plan) -> Iterator[Finding]:
+    def find_applied(self, reader: Reader, plan: Plan) -> Iterator[Finding]:
         """Yield the same for requests applied since the base: one listing per project, if needed.
 
         That is where the live side has moved since then, or where nothing was applied before.
@@ -92,12 +92,12 @@ class SelfApprovalCheck:
             return
         skew = timedelta(seconds=reader.clock_skew_s or 0)
         self._skew = skew if abs(skew) > repository.CLOCKS_DIFFER else timedelta()
-        moved: dict[tuple[str, ...], set[str]] = defaultdict(set)
-        for change in made.changes:
+        changed: dict[tuple[str, ...], set[str]] = defaultdict(set)
+        for change in plan.changes:
             if KINDS[change.address.kind].gated and self._has_moved(change.address):
-                moved[change.address.parts[:-1]].add(change.address.name)
-        known = live_names.Names({}, self._live) if moved else None
-        for scope, keys in moved.items():
+                changed[change.address.parts[:-1]].add(change.address.name)
+        known = live_names.Names({}, self._live) if changed else None
+        for scope, keys in changed.items():
             ids = self._live.ids.get(Address("Project", scope), ())
             if len(ids) != 1:
                 continue
@@ -111,11 +111,11 @@ class SelfApprovalCheck:
 
     def _has_moved(self, address: Address) -> bool:
         """Return whether git and the live side have both changed a document since the base."""
-        now, there = self._desired.resources.get(address), self._live.resources.get(address)
-        before = self._base.resources.get(address) if self._base is not None else None
-        if there is None or (now is not None and before is not None and before.spec == now.spec):
+        now, live = self._desired.resources.get(address), self._live.resources.get(address)
+        base = self._base.resources.get(address) if self._base is not None else None
+        if live is None or (now is not None and base is not None and base.spec == now.spec):
             return False
-        return before is None or bool(three_way.compare_resource(before, None, there).fields)
+        return base is None or bool(three_way.compare_resource(base, None, live).fields)
 
     def _is_new(self, address: Address, request: ChangeRequest) -> bool:
         """Return whether no clean apply has reported what it proposes yet."""
@@ -175,18 +175,18 @@ class SelfApprovalCheck:
 
     def _local(self, at: object) -> datetime | None:
         """Return a time of the server by the clock here, which git has its dates from."""
-        found = instant(at)
-        return found - self._skew if found is not None else None
+        moment = instant(at)
+        return moment - self._skew if moment is not None else None
 
     def _people(self, address: Address) -> Mapping[str, Person]:
         return self._met.get(address.organization, {})
 
     def _resource(self, address: Address) -> Resource | None:
         """Return the document of a flag; of one that has left the files, as at the base."""
-        found = self._desired.resources.get(address)
-        if found is None and self._base is not None:
-            found = self._base.resources.get(address)
-        return found
+        resource = self._desired.resources.get(address)
+        if resource is None and self._base is not None:
+            resource = self._base.resources.get(address)
+        return resource
 
     # -- who wrote it
 
@@ -199,7 +199,7 @@ class SelfApprovalCheck:
         return self._written[request.id]
 
     def _facts(self, address: Address, request: ChangeRequest) -> tuple[ProposedValue, ...]:
-        before = self._base.resources.get(address) if self._base is not None else None
+        base = self._base.resources.get(address) if self._base is not None else None
         spell = live_names.build_speller(self._live)
         intent = request.payload.get("intent") or {}
         proposed: dict[str, object] = {}
@@ -209,7 +209,7 @@ class SelfApprovalCheck:
         if isinstance(active, bool):
             proposed.setdefault("active", active)
         return self_approval.list_proposed_values(
-            request, proposed, before.spec if before is not None else None
+            request, proposed, base.spec if base is not None else None
         )
 
     def _look(self, address: Address, request: ChangeRequest) -> Authorship:
@@ -224,13 +224,13 @@ class SelfApprovalCheck:
         if not blamed:
             return Authorship()
         names = [
-            {who for commit in one.certain for who in lineage.authors(commit, self._since)}
-            for one in blamed
+            {who for commit in blame.certain for who in lineage.authors(commit, self._since)}
+            for blame in blamed
         ]
         maybe = {
             who
-            for one in blamed
-            for commit in one.doubtful
+            for blame in blamed
+            for commit in blame.doubtful
             for who in lineage.authors(commit, self._since)
         }
         agreed = set.intersection(*names) if is_sure else set[str]()
@@ -238,8 +238,8 @@ class SelfApprovalCheck:
         return Authorship(
             authors=tuple(sorted(agreed)),
             doubtful=tuple(sorted(everyone - agreed)),
-            commits=frozenset(commit for one in blamed for commit in one.certain),
-            unknown=_UNKNOWN if any(one.is_cut for one in blamed) else "",
+            commits=frozenset(commit for blame in blamed for commit in blame.certain),
+            unknown=_UNKNOWN if any(blame.is_cut for blame in blamed) else "",
             mailmap=self._since is not None and lineage.has_moved(".mailmap", self._since),
         )
 

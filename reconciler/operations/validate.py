@@ -22,12 +22,12 @@ def validate(
     names = directory.project_names()
     desired = selection.select_declared(config_loaded.expand_templates(loaded, names), options)
     pinned = find_pins(desired, directory)
-    asked = desired.resources.keys()
-    named = references.list_id_references(asked, desired)
-    live = live_reader.read_live(reader, directory, asked, pinned, named=named)
+    addresses = desired.resources.keys()
+    named = references.list_id_references(addresses, desired)
+    live = live_reader.read_live(reader, directory, addresses, pinned, named=named)
     live = live_reader.read_gates(reader, live, directory, (), pinned)  # who the key acts as
     seen = satisfiability.assess(desired, live)
-    found = live_checks.check_live(
+    findings = live_checks.check_live(
         desired,
         live,
         unresolved=seen.unresolved,
@@ -35,12 +35,15 @@ def validate(
         obstacles=seen.obstacles,
         scopes=read_key_scopes(reader),
         templates=[
-            (one, config_loaded.list_project_names(one.organization, loaded.declared, names))
-            for one in loaded.templates
-            if one.organization in names
+            (
+                template,
+                config_loaded.list_project_names(template.organization, loaded.declared, names),
+            )
+            for template in loaded.templates
+            if template.organization in names
         ],
     )
-    return tuple(files_excerpts.attach_excerpt(finding) for finding in found)
+    return tuple(files_excerpts.attach_excerpt(finding) for finding in findings)
 
 
 def read_key_scopes(reader: Reader) -> frozenset[str] | None:
