@@ -22,7 +22,7 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.live import key_access
-from reconciler.model import duration_seconds
+from reconciler.model import parse_duration
 from reconciler.planfile.reader import format_json
 from reconciler.posthog import activity_log, response_shapes
 from reconciler.posthog.activity_log import Query
@@ -254,7 +254,7 @@ def _read_start(filters: Mapping[str, Any]) -> datetime | timedelta | None:
     if start is not None:
         raise UsageError("--since and --start-date exclude each other", fix="use one of them")
     try:
-        return timedelta(seconds=duration_seconds(since))
+        return timedelta(seconds=parse_duration(since))
     except (ValueError, OverflowError) as error:
         message = f"{since!r} is no duration; write 30m, 36h, 7d"
         raise click.BadParameter(message, param_hint="--since") from error

@@ -16,7 +16,7 @@ from reconciler.files import excerpts
 from reconciler.files.text import RefusedError, find_secret_keys, make_error, split_lines
 from reconciler.files.working_tree import SETTINGS, find_git_root, read_file_inside
 from reconciler.kinds import KINDS
-from reconciler.model import Finding, Hold, MappingNode, SequenceNode, Source, instant
+from reconciler.model import Finding, Hold, MappingNode, SequenceNode, Source, parse_time
 from reconciler.suggest import closest_match
 
 NAME: Final = SETTINGS
@@ -306,7 +306,7 @@ def read_holds(target: Any, findings: list[Finding], faults: Faults) -> tuple[Ho
     """
     holds = []
     for node in (target.get("drift") or {}).get("hold", ()):
-        until = instant(node["until"])
+        until = parse_time(node["until"])
         if until is None:
             message = f"there is no such time: {node['until']}"
             fix = "write a day such as 2026-12-01, or a time such as 2026-12-01T18:00:00Z"

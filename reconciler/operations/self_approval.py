@@ -23,7 +23,7 @@ from reconciler.model import (
     Person,
     Plan,
     Resource,
-    instant,
+    parse_time,
 )
 from reconciler.plan.approvals import self_approval
 from reconciler.plan.approvals.self_approval import Authorship, ProposedValue
@@ -175,7 +175,7 @@ class SelfApprovalCheck:
 
     def _local(self, at: object) -> datetime | None:
         """Return a time of the server by the clock here, which git has its dates from."""
-        moment = instant(at)
+        moment = parse_time(at)
         return moment - self._skew if moment is not None else None
 
     def _people(self, address: Address) -> Mapping[str, Person]:
