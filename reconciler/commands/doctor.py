@@ -144,7 +144,7 @@ def _check_key_and_host(session: Session, target: Target) -> Iterator[Check]:
         key = credentials.find_key(
             session.environ,
             None if session.sandbox else target.api_key_env,
-            target.where("api_key_env"),
+            target.describe_source("api_key_env"),
         )
         yield Check("key", OK, f"a personal API key, from {key.source}")
     except KeyRefusedError as error:

@@ -207,7 +207,7 @@ MUTANTS = [
     mutant("dates alone say what a request was filed for", "operations/self_approval.py",
            "fits = bool(certain) and all(fact.is_in(spec) for fact in certain)", "fits = True", OWN),
     mutant("who moved a document wrote it", "config/lineage.py",
-           "if holds(self.state(parent_id))", "if parent_id in self._read", OWN),
+           "if holds(self.find_spec(parent_id))", "if parent_id in self._loaded", OWN),
     mutant("a change brings its own mailmap", "git/blame.py",
            "mailmap.blob={map_of}:.mailmap", "mailmap.blob=HEAD:.mailmap", OWN),
     # listings
