@@ -10,8 +10,9 @@ from reconciler.sandbox import server
 from reconciler.sandbox.protocol.errors import SandboxError
 from reconciler.sandbox.seed import load
 from reconciler.sandbox.store import clock
+from reconciler.sandbox.store.generation import DEFAULT
 
-PROFILES = ["g2", "g1", "docs"]
+PROFILES = ["g3", "g2", "g1", "docs"]
 
 
 def _check_option(_ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
@@ -34,7 +35,12 @@ def _check_option(_ctx: click.Context, option: click.Parameter, value: str | Non
 @click.option("--seed", metavar="FILE", help="The world to start from, YAML or JSON.")
 @click.option("--data", metavar="FILE", help="Keep the data in this SQLite file.")
 @click.option("--reset", is_flag=True, help="With --data and --seed: replace what the file holds.")
-@click.option("--profile", type=click.Choice(["g2", "g1", "docs"]), default="g2", show_default=True)
+@click.option(
+    "--profile",
+    type=click.Choice(PROFILES),
+    show_default=DEFAULT.name,
+    help="The generation of PostHog's API.",
+)
 @click.option(
     "--latency", type=click.IntRange(0), default=0, metavar="MS", help="Delay each answer."
 )
@@ -47,6 +53,9 @@ def _check_option(_ctx: click.Context, option: click.Parameter, value: str | Non
 @click.option("--faults", metavar="FILE|SPEC", help="A reproducible schedule of faults.")
 @click.option("--now", metavar="ISO8601", callback=_check_option, help="Freeze the clock here.")
 @click.option("--cloud", is_flag=True, help="Paid features answer 402 when missing.")
+@click.option(
+    "--withhold-payloads", is_flag=True, help="Requests show encrypted payloads redacted."
+)
 @click.option("--rng-seed", type=int, metavar="N", help="Reproducible ids.")
 def command(
     port: int,
@@ -55,12 +64,13 @@ def command(
     seed: str | None,
     data: str | None,
     reset: bool,
-    profile: str,
+    profile: str | None,
     latency: int,
     rate_limit: str | None,
     faults: str | None,
     now: str | None,
     cloud: bool,
+    withhold_payloads: bool,
     rng_seed: int | None,
 ) -> int:
     """Run the embedded server, until SIGTERM or Ctrl-C."""
@@ -78,6 +88,7 @@ def command(
             faults=faults,
             now=now,
             cloud=cloud,
+            withhold_payloads=withhold_payloads,
             public=public,
             rng_seed=rng_seed,
         )

@@ -28,10 +28,10 @@ class Loaded:
 
 
 def expand_templates(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] = {}) -> Declared:
-    """Expand templates for every project that matches, declared or live.
+    """Put templates into every project that matches: the declared ones, and the live ones.
 
     Args:
-        loaded: what `load_files` returned.
+        loaded: what `load` returned.
         live_projects: organization -> names of its live projects, as far as they are known.
 
     """

@@ -64,11 +64,11 @@ class LiveReplanner:
         return replace(self._live, resources=kept, duplicates={}, change_requests=())
 
     def learn(self, address: Address, id_: str) -> None:
-        """Remember the id of an object that this run created; called by the thread of outcomes."""
+        """The id of what this run has made; from the thread that takes outcomes."""
         self._names.learn(address, id_)
 
     def get_request(self, id_: str) -> Payload:
-        """Return a change request as the plan saw it; empty if it did not."""
+        """A change request as the plan saw it; empty if it did not."""
         return self._requests.get(id_, {})
 
     def is_same_intent(self, request: Payload, change: Change, seen: Payload | None) -> bool:
@@ -85,7 +85,7 @@ class LiveReplanner:
         return change_requests.list_superseded(self._open, change, change.before, me)
 
     def replan(self, change: Change, payload: Payload | None) -> Change:
-        """Return the change as it would be planned for the object as it is now."""
+        """The change as it would be planned for the object as it is now."""
         if change.desired is None:
             return change
         live_resource = self._resource(change, payload) if payload is not None else None
@@ -125,6 +125,6 @@ class LiveReplanner:
         return Awaited(gate.quorum, able, voted, change_request.expires_at)
 
     def remark_on_approval(self, change: Change, request: Payload) -> str:
-        """Return the note about a request that was approved."""
+        """What is to be said of a request that was approved."""
         change_request = names.build_change_request(request, *change.address.parts[:2])
         return self._remark(change.address, change_request) if self._remark is not None else ""

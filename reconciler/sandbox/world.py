@@ -24,11 +24,12 @@ from reconciler.sandbox.protocol.errors import SandboxError, server_error
 from reconciler.sandbox.protocol.messages import IncomingRequest, Response
 from reconciler.sandbox.requests.call import FaultEffect
 from reconciler.sandbox.requests.dispatch import Dispatcher, Outcome, Refused
+from reconciler.sandbox.requests.rate_limit import RateLimiter
 from reconciler.sandbox.requests.routes import RouteTable
 from reconciler.sandbox.rules import periodic_tasks
 from reconciler.sandbox.seed import document, export, load
-from reconciler.sandbox.store import clock, tables
-from reconciler.sandbox.store.generation import G2, Profile
+from reconciler.sandbox.store import clock, generation, tables
+from reconciler.sandbox.store.generation import Profile
 from reconciler.sandbox.store.model import Token, User
 from reconciler.sandbox.store.response_cache import ResponseCache
 from reconciler.sandbox.store.transaction import Transaction
@@ -40,7 +41,6 @@ _BUSY_S = 30.0
 class StartOptions:
     """Options with which a sandbox is started."""
 
-    profile: Profile = G2
     seed_text: str | None = None
     data: Path | None = None
     reset: bool = False
@@ -63,9 +63,9 @@ class World:
 
     def __init__(self, settings: StartOptions) -> None:
         self.settings = settings
-        self._dispatcher = Dispatcher(
-            RouteTable(api.list_routes(), settings.profile.name), settings.profile
-        )
+        self._limiter = RateLimiter()
+        self._since = clock.wall_time()
+        self._dispatchers: dict[str, Dispatcher] = {}  # by the profile's name
         self._first_schedule = settings.faults
         self._schedule = self._read_start_schedule()
         self._late: list[_LateCommit] = []
@@ -119,7 +119,7 @@ class World:
             self._fill(start, start=start, options=given)
         else:
             self._fill(text, start=start, options=None)
-        self._dispatcher.limiter.reset()
+        self._limiter.reset()
         self._schedule = self._read_start_schedule()
         self._late.clear()
         self._close_past_states()
@@ -169,7 +169,7 @@ class World:
         """Return the faults of a request, by the schedule."""
         if not self._schedule.rules:
             return DrawnFaults()
-        match = self._dispatcher.table.find_match(incoming.path)
+        match = self.table.find_match(incoming.path)
         matched = match.find_route(incoming.method) if match else None
         route = matched[0].name if matched else "unknown.unknown"
         user = self._find_user(incoming)
@@ -177,7 +177,7 @@ class World:
 
     def _find_user(self, incoming: IncomingRequest) -> str | None:
         key = (incoming.get_header("authorization") or "").removeprefix("Bearer ").strip()
-        tx = Transaction(self._connection, seed=self.settings.rng_seed)
+        tx = self._read_only()
         token = tx.get(Token, key)
         user = tx.get(User, token.user) if token else None
         return user.email if user else None
@@ -187,7 +187,7 @@ class World:
         self._remember_state(incoming)
         wire = drawn.wire
         with self._transaction() as tx:
-            periodic_tasks.run_due_tasks(tx, self.settings.profile)
+            periodic_tasks.run_due_tasks(tx, _read_profile(tx))
             number = tx.open_request(
                 method=incoming.method, path=incoming.path, query=incoming.query_text
             )
@@ -230,7 +230,7 @@ class World:
     ) -> Outcome:
         try:
             with tx.savepoint():
-                return self._dispatcher.dispatch(tx, incoming, effect)
+                return self._find_dispatcher(tx).dispatch(tx, incoming, effect)
         except Refused as refusal:
             return refusal.outcome
         except OverflowError:  # a number too large for the database
@@ -239,7 +239,7 @@ class World:
     def _apply_fault(self, tx: Transaction, incoming: IncomingRequest, fault: Fault) -> None:
         """Apply what another actor does, or what happens, around a request."""
         actor = tx.actor
-        call = actors.perform_effect(tx, incoming, fault.effect, self.settings.profile)
+        call = actors.perform_effect(tx, incoming, fault.effect, _read_profile(tx))
         if call is not None:
             self._dispatch_safely(tx, call.incoming, FaultEffect(session=call.user))
         tx.actor = actor
@@ -276,7 +276,7 @@ class World:
         """Move the clock, and run the periodic tasks that are due."""
         with self._transaction() as tx:
             tx.set_time(clock.resolve_time(tx.now, advance=advance, to=to))
-            periodic_tasks.run_due_tasks(tx, self.settings.profile)
+            periodic_tasks.run_due_tasks(tx, _read_profile(tx))
             return {"now": clock.format_time(tx.at)}
 
     def read_clock(self) -> dict[str, Any]:
@@ -287,7 +287,7 @@ class World:
     def run_task(self, name: str) -> dict[str, Any]:
         """Run one periodic task now."""
         with self._transaction() as tx:
-            changed = periodic_tasks.run_task(tx, self.settings.profile, name)
+            changed = periodic_tasks.run_task(tx, _read_profile(tx), name)
             return {"run": name, "changed": changed, "now": clock.format_time(tx.at)}
 
     def set_faults(self, text: str) -> dict[str, Any]:
@@ -322,9 +322,31 @@ class World:
             return export.export_world(tx)
 
     @property
+    def profile(self) -> Profile:
+        """Return the generation that is emulated."""
+        return _read_profile(self._read_only())
+
+    @property
     def table(self) -> RouteTable:
         """Return the routes that are served."""
-        return self._dispatcher.table
+        return self._find_dispatcher(self._read_only()).table
+
+    def _read_only(self) -> Transaction:
+        return Transaction(self._connection, seed=self.settings.rng_seed)
+
+    def _find_dispatcher(self, tx: Transaction) -> Dispatcher:
+        """Return the dispatcher of the profile that the world has now."""
+        profile = _read_profile(tx)
+        if profile.name not in self._dispatchers:
+            table = RouteTable(api.list_routes(), profile.name)
+            dispatcher = Dispatcher(table, profile, self._limiter, self._since)
+            self._dispatchers[profile.name] = dispatcher
+        return self._dispatchers[profile.name]
+
+
+def _read_profile(tx: Transaction) -> Profile:
+    name = tx.settings.profile
+    return generation.find_profile(name) if name is not None else generation.DEFAULT
 
 
 def _read_fault_effect(drawn: DrawnFaults) -> FaultEffect:

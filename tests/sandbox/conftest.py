@@ -158,3 +158,17 @@ def world_of():
             return Api(Sandbox(running.url))
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def g3_server():
+    with background(seed=SEED, profile="g3") as running:
+        yield Sandbox(running.url)
+
+
+@pytest.fixture
+def g3(g3_server):
+    """The newest generation, with the usual world."""
+    found = Api(g3_server)
+    found.reset()
+    return found

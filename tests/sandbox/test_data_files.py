@@ -32,6 +32,7 @@ def test_a_file_of_a_newer_schema_is_not_changed(tmp_path):
 def test_a_file_of_an_older_schema_is_migrated_step_by_step(tmp_path, monkeypatch):
     data = written_by(tmp_path, 1)
     monkeypatch.setattr(tables, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(tables, "MIGRATIONS", {})
     with pytest.raises(SandboxError, match="another version"):
         World(StartOptions(data=data))
 
@@ -58,4 +59,26 @@ def test_a_failed_migration_leaves_the_file_unchanged(tmp_path, monkeypatch):
     connection = sqlite3.connect(data)
     names = json.dumps(connection.execute("SELECT name FROM sqlite_schema").fetchall())
     assert "extra" not in names
+    connection.close()
+
+
+def test_a_migrated_file_has_the_tables_and_indexes_of_a_new_one(tmp_path):
+    data = tmp_path / "world.db"
+    World(StartOptions(data=data, seed_text="{}")).close()
+    connection = sqlite3.connect(data)
+    listing = "SELECT name, type FROM sqlite_schema ORDER BY name"
+    new = connection.execute(listing).fetchall()
+    for name in (
+        *("holdouts", "experiments", "surveys", "product_tours", "early_access_features"),
+        "scheduled_changes",
+    ):
+        connection.execute(f"DROP TABLE {name}")
+    connection.execute("PRAGMA user_version=2")
+    connection.commit()
+    connection.close()
+
+    World(StartOptions(data=data)).close()
+
+    connection = sqlite3.connect(data)
+    assert connection.execute(listing).fetchall() == new
     connection.close()

@@ -246,7 +246,7 @@ def test_latency_is_real():
         ({"host": "0.0.0.0"}, "needs --public"),  # noqa: S104 - what is refused
         ({"host": "no.such.host.invalid"}, "no such address"),
         ({"port": 70000}, "--port 70000"),
-        ({"profile": "g3"}, "unknown profile 'g3'"),
+        ({"profile": "g9"}, "unknown profile 'g9'"),
         ({"latency_ms": -1}, "--latency"),
         ({"rate_limit": "many"}, "'many' is not a rate limit"),
         ({"rate_limit": "1/2/3"}, "is not a rate limit"),

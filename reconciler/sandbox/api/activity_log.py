@@ -352,7 +352,7 @@ def render_entry(call: Call, entry: LogEntry) -> dict[str, Any]:
         "detail": entry.detail,
         "created_at": format_time(entry.created_at),
     }
-    return {**rendered, "ip_address": entry.ip_address} if call.profile.name == "g2" else rendered
+    return {**rendered, "ip_address": entry.ip_address} if call.profile.logs_address else rendered
 
 
 def _make_routes() -> tuple[Route, ...]:

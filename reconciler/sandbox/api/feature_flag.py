@@ -10,7 +10,8 @@ from reconciler.sandbox.protocol.messages import Response
 from reconciler.sandbox.protocol.validators import check_query_integer, parse_id
 from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route
-from reconciler.sandbox.rules import flag_filters, flags, gate
+from reconciler.sandbox.rules import flag_filters, flags, gate, gated_changes
+from reconciler.sandbox.rules.products import flag_owners
 from reconciler.sandbox.store import clock, people
 from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.model import Cohort, Flag
@@ -71,7 +72,7 @@ def _parse_value_filters(call: Call) -> list[FlagFilter]:
     """Return the filters that look into the flag."""
     tests: list[FlagFilter] = []
     if kind := call.get_query("type"):
-        tests.append(lambda flag: _find_type(flag) == kind)
+        tests.append(lambda flag: _find_type(call.tx, flag) == kind)
     if tags := _parse_list(call, "tags"):
         tests.append(lambda flag: bool(tags & set(flag.tags)))
     if excluded := _parse_list(call, "excluded_tags"):
@@ -105,8 +106,8 @@ def _count_variants(flag: Flag) -> int:
     return len((flag.filters.get("multivariate") or {}).get("variants") or ())
 
 
-def _find_type(flag: Flag) -> str:
-    if flag.experiment_set:
+def _find_type(tx: Transaction, flag: Flag) -> str:
+    if flag_owners.list_experiment_ids(tx, flag):
         return "experiment"
     if flag.is_remote_configuration:
         return "remote_config"
@@ -118,7 +119,7 @@ def create_flag(call: Call) -> Response:
     values = flags.validate_write(
         call.tx, call.profile, call.project, call.data, flag=None, partial=False
     )
-    attempt = gate.FlagWrite(None, values["key"], values, call.data, method="POST")
+    attempt = gated_changes.FlagWrite(None, values["key"], values, call.data, method="POST")
     held = gate.check_write(call, attempt)
     if held is not None:
         return held
@@ -142,7 +143,7 @@ def _write_flag(call: Call, flag: Flag, data: Any, *, method: str, tidies: bool 
     values = flags.validate_write(
         call.tx, call.profile, call.project, data, flag=flag, partial=method == "PATCH"
     )
-    attempt = gate.FlagWrite(flag, flag.key, values, data, method=method, tidies=tidies)
+    attempt = gated_changes.FlagWrite(flag, flag.key, values, data, method=method, tidies=tidies)
     held = gate.check_write(call, attempt)
     if held is not None:
         return held
@@ -235,10 +236,10 @@ def render_flag(call: Call, flag: Flag) -> dict[str, Any]:
         "version": flag.version,
         "last_modified_by": people.render_user(tx, flag.last_modified_by),
         "ensure_experience_continuity": flag.ensure_experience_continuity,
-        "experiment_set": flag.experiment_set,
-        "experiment_set_metadata": flag.experiment_set_metadata,
-        "surveys": flag.surveys,
-        "features": flag.features,
+        "experiment_set": flag_owners.list_experiment_ids(tx, flag),
+        "experiment_set_metadata": flag_owners.list_experiment_metadata(tx, flag),
+        "surveys": flag_owners.list_surveys(tx, flag),
+        "features": flag_owners.list_features(tx, flag),
         "can_edit": True,
         "tags": flag.tags,
         "evaluation_contexts": flag.evaluation_contexts,
@@ -252,7 +253,7 @@ def render_flag(call: Call, flag: Flag) -> dict[str, Any]:
         "evaluation_runtime": flag.evaluation_runtime,
         "bucketing_identifier": flag.bucketing_identifier,
         "last_called_at": format_time(flag.last_called_at),
-        "is_used_in_replay_settings": flag.is_used_in_replay_settings,
+        "is_used_in_replay_settings": flag_owners.is_used_by_replay(tx, flag),
         "is_eligible_for_experiment": _count_variants(flag) in _FOR_EXPERIMENTS,
     }
     if not call.profile.has_archive:
@@ -296,7 +297,7 @@ def _label_property(call: Call, item: dict[str, Any]) -> dict[str, Any]:
 _COLLECTION = "/api/projects/:project/feature_flags"
 _ITEM = f"{_COLLECTION}/:id"
 _READ, _WRITE = "feature_flag:read", "feature_flag:write"
-_SINCE_G2 = frozenset({"g2", "docs"})
+_SINCE_G2 = frozenset({"g3", "g2", "docs"})
 ROUTES = (
     Route("GET", _COLLECTION, "feature_flags.list", list_flags, _READ),
     Route("POST", _COLLECTION, "feature_flags.create", create_flag, _WRITE),

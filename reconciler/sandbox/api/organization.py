@@ -205,7 +205,7 @@ def _log_change(
 
 _HIDDEN = {
     *("available_product_features", "created_at", "updated_at"),
-    "evaluation_contexts_enabled",
+    *("evaluation_contexts_enabled", "owner_scoping"),
 }
 
 

@@ -24,6 +24,7 @@ from reconciler.sandbox.store.model import (
     User,
     Vote,
 )
+from reconciler.sandbox.store.products import FLAG_FIELDS, Holdout
 from reconciler.sandbox.store.transaction import Transaction
 
 _ORDER = "seq"
@@ -134,7 +135,8 @@ def remove_project(tx: Transaction, project: Project) -> None:
         for vote in tx.find_all(Vote, change_request=request.id):
             tx.delete(vote)
         tx.delete(request)
-    for kind in (Policy, Flag):
+    kinds: tuple[type[Any], ...] = (Policy, *FLAG_FIELDS, Holdout, Flag)
+    for kind in kinds:
         for item in tx.find_all(kind, project=project.id):
             tx.delete(item)
     tx.delete(project)

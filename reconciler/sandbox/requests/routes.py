@@ -21,7 +21,7 @@ class Route:
     level: int = 0  # the lowest membership level; below it 403
     refusal: str = "Your organization access level is insufficient."
     feature: str | None = None  # a paid feature, required only on Cloud (contract 1.4)
-    generations: frozenset[str] = frozenset({"g2", "g1", "docs"})
+    generations: frozenset[str] = frozenset({"g3", "g2", "g1", "docs"})
 
     @property
     def summary(self) -> str:

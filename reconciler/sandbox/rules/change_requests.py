@@ -1,10 +1,12 @@
 """Change requests: filing, who may approve or cancel, rendering (contract 7.1, 7.4)."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from reconciler.sandbox.protocol import durations
 from reconciler.sandbox.requests.call import Call
 from reconciler.sandbox.rules import flag_filters
+from reconciler.sandbox.rules.release_conditions import describe_paths
 from reconciler.sandbox.store import clock, people
 from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.generation import Profile
@@ -16,12 +18,25 @@ _VERBS = {
     "feature_flag.enable": "Enable feature flag",
     "feature_flag.disable": "Disable feature flag",
     "feature_flag.update": "Update rollout of feature flag",
+    "experiment.launch": "Launch experiment of feature flag",
+    "experiment.pause": "Pause experiment of feature flag",
+    "experiment.update": "Change the variant split of an experiment",
 }
 
 
-def file_request(
-    call: Call, intent: dict[str, Any], action_key: str, policy: Policy
-) -> ChangeRequest:
+@dataclass(frozen=True, slots=True)
+class NewRequest:
+    """What a request is about."""
+
+    action_key: str
+    resource_type: str
+    resource_id: str | None
+    intent: dict[str, Any]
+    display: dict[str, Any] | None = None  # None: that of a flag
+    owner_kind: str | None = None
+
+
+def file_request(call: Call, new: NewRequest, policy: Policy) -> ChangeRequest:
     """File a request, with a copy of the policy as it is now.
 
     Raises:
@@ -35,16 +50,19 @@ def file_request(
         ChangeRequest(
             id=tx.make_uuid(),
             project=call.project.id,
-            action_key=action_key,
-            resource_id=str(intent["flag_id"]) if intent["flag_id"] is not None else None,
-            intent=intent,
-            intent_display=_describe_intent(call.profile, intent, action_key),
+            action_key=new.action_key,
+            resource_type=new.resource_type,
+            resource_id=new.resource_id,
+            intent=new.intent,
+            intent_display=new.display
+            or _describe_intent(call.profile, new.intent, new.action_key),
             policy_snapshot=make_snapshot(policy),
             created_at=tx.at,
             updated_at=tx.at,
             expires_at=clock.format_stored(tx.now + lasts),
             validated_at=tx.at,
             created_by=call.user.id,
+            owner_kind=new.owner_kind,
         )
     )
 
@@ -67,8 +85,12 @@ def _describe_intent(profile: Profile, intent: dict[str, Any], action_key: str) 
     verb = _VERBS.get(action_key, action_key)
     update = "triggered_paths" in intent
     whole = profile.replays_normalized and not update
+    description = f"{verb} {intent['flag_key']}"
+    if update and profile.gates_targeting:
+        described = describe_paths(intent["triggered_paths"], intent)
+        description = described if action_key == "feature_flag.update" else f"{verb}: {described}"
     display = {
-        "description": f"{verb} {intent['flag_key']}",
+        "description": description,
         "before": intent["current_state"],
         "after": intent["full_request_data"] if whole else intent["gated_changes"],
     }
@@ -116,7 +138,7 @@ def render_request(
     tx = call.tx
     cast = list_votes(tx, request.id)
     rendered = get_fields(request)
-    del rendered["project"]
+    del rendered["project"], rendered["owner_kind"]
     for name in ("created_by", "applied_by"):
         rendered[name] = people.render_user(tx, rendered[name])
     for name in ("created_at", "updated_at", "expires_at", "applied_at", "validated_at"):

@@ -1,5 +1,6 @@
 """Evaluation of a policy's conditions for a change (contract 4). Pure."""
 
+import json
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,12 +21,18 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def are_met(
-    conditions: Any, *, before: Mapping[str, Positions], after: Mapping[str, Positions], crash: str
+    conditions: Any,
+    *,
+    before: Mapping[str, Positions],
+    after: Mapping[str, Positions],
+    crash: str,
+    exact: str = "",
 ) -> bool:
     """Return whether a change needs approval.
 
     `before` and `after` have a list of positions for each field that the action supplies. `crash`
-    is a field that breaks PostHog's own evaluation.
+    is a field that breaks PostHog's own evaluation; values of the field `exact` are compared as
+    JSON text.
 
     Raises:
         ApiError: 500, for that field.
@@ -37,6 +44,11 @@ def are_met(
         raise server_error("Failed to process approval request")
     old, new = _index_by_path(before.get(str(field), ())), _index_by_path(after.get(str(field), ()))
     if conditions["type"] == "any_change":
+        if field == exact:
+            return old.keys() != new.keys() or any(
+                json.dumps(old[path], sort_keys=True) != json.dumps(new[path], sort_keys=True)
+                for path in old
+            )
         return any(
             old.get(path, _MISSING) != new.get(path, _MISSING) for path in old.keys() | new.keys()
         )

@@ -36,19 +36,26 @@ _TOLERANCE = 0.01
 _INDEX = "aggregation_group_type_index"
 
 
-def check_filters(filters: dict[str, Any], stored: dict[str, Any], aliases: dict[str, str]) -> None:
+def check_filters(
+    filters: dict[str, Any],
+    stored: dict[str, Any],
+    aliases: dict[str, str],
+    *,
+    early_exit: bool = False,
+) -> None:
     """Refuse what PostHog refuses.
 
     Args:
         filters: what would be stored.
         stored: what is stored; its regular expressions and early exit are not checked again.
         aliases: other spellings of operators, and what they are stored as.
+        early_exit: whether the instance offers it.
 
     Raises:
         ApiError: 400, attr `filters`.
     """
     _check_types(filters)
-    if filters.get("early_exit") and not stored.get("early_exit"):
+    if not early_exit and filters.get("early_exit") and not stored.get("early_exit"):
         _refuse("early_exit is not available")
     variants = (filters.get("multivariate") or {}).get("variants") or []
     for variant in variants:

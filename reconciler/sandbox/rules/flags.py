@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler.sandbox.protocol.errors import conflict, invalid
+from reconciler.sandbox.protocol.errors import ApiError, conflict, invalid
 from reconciler.sandbox.protocol.validators import (
     Field,
     check_boolean,
@@ -22,6 +22,7 @@ from reconciler.sandbox.protocol.validators import (
 )
 from reconciler.sandbox.requests.call import Actor
 from reconciler.sandbox.rules import activity, filter_checks, flag_filters, flag_references
+from reconciler.sandbox.rules.products import flag_owners
 from reconciler.sandbox.store.generation import Profile
 from reconciler.sandbox.store.model import Flag, Organization, Project, User
 from reconciler.sandbox.store.transaction import Transaction
@@ -46,6 +47,7 @@ _LOGGED = (
     "analytics_dashboards",
 )
 _CONTINUITY = "ensure_experience_continuity"
+_NO_FILTERS = flag_filters.normalize_filters({"groups": []})
 _FULL_ROLLOUT = {"groups": [{"properties": [], "rollout_percentage": 100}]}
 
 
@@ -120,7 +122,7 @@ def validate_write(
         values.pop("evaluation_contexts", None)  # silently (contract 9.1)
     if "key" in values:
         _require_free_key(tx, project, values["key"], flag)
-    _check_filters(profile, values, flag)
+    _check_filters(tx, profile, values, flag)
     if values.get("filters") and "filters" in data:
         key = values.get("key")
         flag_references.check_references(tx, project, values["filters"], flag=flag, key=key)
@@ -137,10 +139,14 @@ def _require_free_key(tx: Transaction, project: Project, key: str, flag: Flag | 
             raise invalid(detail, "key", code="unique")
 
 
-def _check_filters(profile: Profile, values: dict[str, Any], flag: Flag | None) -> None:
+def _check_filters(
+    tx: Transaction, profile: Profile, values: dict[str, Any], flag: Flag | None
+) -> None:
     if flag is None and "filters" not in values and values.get("is_remote_configuration"):
         values["filters"] = _FULL_ROLLOUT
     if flag is None and "filters" not in values:
+        if profile.completes_filters:
+            return
         flag_filters.check_filters({}, creating=True)
     if "filters" not in values:
         return
@@ -150,20 +156,26 @@ def _check_filters(profile: Profile, values: dict[str, Any], flag: Flag | None) 
         sent = flag_filters.restore_payloads(stored, sent)
     values["filters"] = flag_filters.merge_filters(stored, sent, profile)
     if sent or flag is None:
-        filter_checks.check_filters(values["filters"], stored, flag_filters.OPERATOR_ALIASES)
+        filter_checks.check_filters(
+            values["filters"],
+            stored,
+            flag_filters.OPERATOR_ALIASES,
+            early_exit=profile.has_early_exit,
+        )
     if flag is not None:
-        _check_links(values["filters"], flag)
+        _check_links(tx, values["filters"], flag)
 
 
-def _check_links(filters: dict[str, Any], flag: Flag) -> None:
+def _check_links(tx: Transaction, filters: dict[str, Any], flag: Flag) -> None:
     """Check what early access features and experiments need of the filters (contract 9.2)."""
     index = "aggregation_group_type_index"
     groups = filters.get("groups") or ()
-    if flag.features and any(group.get(index, filters.get(index)) is not None for group in groups):
+    featured = flag_owners.list_features(tx, flag)
+    if featured and any(group.get(index, filters.get(index)) is not None for group in groups):
         detail = "Cannot use group aggregation in any condition set when the flag is linked to an"
         raise invalid(f"{detail} Early Access Feature.", "filters")
     gone = flag_filters.list_variant_keys(flag.filters) - flag_filters.list_variant_keys(filters)
-    if gone and _has_running_experiment(flag):
+    if gone and _has_running_experiment(tx, flag):
         listed = ", ".join(sorted(gone))
         detail = f"Cannot remove variant(s) {listed} from a feature flag that is linked to running"
         raise invalid(f"{detail} experiment(s).", "filters")
@@ -202,7 +214,7 @@ def _check_use(tx: Transaction, values: Mapping[str, Any], flag: Flag) -> None:
     deleting = bool(values.get("deleted")) and not flag.deleted
     disabling = values.get("active") is False and flag.active
     if deleting:
-        _require_unused(flag)
+        _require_unused(tx, flag)
     if deleting or disabling:
         users = [other.key for other in flag_references.find_dependents(tx, flag)]
         if users:
@@ -218,19 +230,21 @@ def _check_use(tx: Transaction, values: Mapping[str, Any], flag: Flag) -> None:
             raise invalid(detail)
 
 
-def _require_unused(flag: Flag) -> None:
+def _require_unused(tx: Transaction, flag: Flag) -> None:
     reason = None
-    if flag.features:
+    if flag_owners.list_features(tx, flag):
         reason = "it is in use with early access features"
-    elif _has_running_experiment(flag):
+    elif _has_running_experiment(tx, flag):
         reason = "it is linked to a running experiment"
-    elif flag.is_used_in_replay_settings:
+    elif flag_owners.is_used_by_replay(tx, flag):
         reason = "it is used in session replay settings"
     if reason:
         raise invalid(f"Cannot delete this feature flag: {reason}.")
 
 
-def _has_running_experiment(flag: Flag) -> bool:
+def _has_running_experiment(tx: Transaction, flag: Flag) -> bool:
+    if any(map(flag_owners.is_running, flag_owners.find_links(tx, flag).experiments)):
+        return True
     ended = {
         experiment.get("id")
         for experiment in flag.experiment_set_metadata
@@ -244,7 +258,7 @@ def create_flag(tx: Transaction, actor: Actor, project: Project, values: Mapping
     """Store a new flag; it replaces a deleted flag with the same key (contract 9.5)."""
     for tombstone in tx.find_all(Flag, project=project.id, key=values["key"], deleted=True):
         tx.delete(tombstone)
-    number, values = tx.make_id(Flag), dict(values)
+    number, values = tx.make_id(Flag), {"filters": _NO_FILTERS, **values}
     if values.pop("_should_create_usage_dashboard", True):
         values["usage_dashboard"] = number
     flag = tx.insert(
@@ -267,7 +281,7 @@ def update_flag(
 ) -> Flag:
     """Store a change; it increments the version even if nothing differs (contract 9.4)."""
     values = {name: value for name, value in values.items() if not name.startswith("_")}
-    if values.get("deleted") and not flag.deleted and flag.experiment_set:
+    if values.get("deleted") and not flag.deleted and flag_owners.list_experiment_ids(tx, flag):
         values["key"] = f"{flag.key}:deleted:{flag.id}"
     if values.get("deleted") is False and flag.deleted:
         values["key"] = _make_restored_key(tx, project, values.get("key", flag.key))
@@ -340,7 +354,7 @@ def resolve_concurrent_write(
         old = _make_comparable(name, original.get(name))
         wanted, current = _make_comparable(name, new), _make_comparable(name, getattr(flag, name))
         if wanted != old and current not in (old, wanted):
-            raise _make_conflict(tx, flag)
+            raise make_version_conflict(tx, flag)
         if wanted != old or not profile.drops_unchanged:
             kept[name] = new
     return kept
@@ -354,7 +368,8 @@ def _make_comparable(name: str, value: Any) -> Any:
     return value
 
 
-def _make_conflict(tx: Transaction, flag: Flag) -> Exception:
+def make_version_conflict(tx: Transaction, flag: Flag) -> ApiError:
+    """Return 409 `conflict`: somebody else changed the flag meanwhile (contract 9.4)."""
     user = tx.get(User, flag.last_modified_by) if flag.last_modified_by is not None else None
     name = user.email if user else "another user"
     return conflict(

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.sandbox.rules.change_requests import list_votes
+from reconciler.sandbox.seed.export_products import export_products, name_flags
 from reconciler.sandbox.seed.names import ExportNames, format_level
+from reconciler.sandbox.store import generation, products
 from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.model import (
     ChangeRequest,
@@ -33,6 +35,7 @@ _TIME_FIELDS = (
     "validated_at",
     "last_called_at",
     "last_login",
+    *products.TIME_FIELDS,
 )
 
 
@@ -43,6 +46,8 @@ def export_world(tx: Transaction) -> Document:
     limits = {"per_minute": settings.per_minute, "per_hour": settings.per_hour}
     limits_given = {name: number for name, number in limits.items() if number is not None}
     document: Document = {
+        "profile": settings.profile or generation.DEFAULT.name,
+        "withhold_payloads": settings.withhold_payloads,
         "cloud": settings.cloud,
         "counters": {"serial": settings.serial, "last_ids": settings.last_ids},
     }
@@ -83,7 +88,7 @@ def _export_organization(
     titles = ExportNames(people, {role.id: role.name for role in roles})
     exported_apart = (
         *("id", "name", "slug", "created_at", "updated_at", "available_product_features"),
-        "evaluation_contexts_enabled",
+        *("evaluation_contexts_enabled", "owner_scoping"),
     )
     return {
         **{name: getattr(organization, name) for name in exported_apart[:3]},
@@ -92,6 +97,7 @@ def _export_organization(
         "features": organization.available_product_features,
         "settings": _render_fields(organization, *exported_apart),
         "evaluation_contexts_enabled": organization.evaluation_contexts_enabled,
+        "owner_scoping": organization.owner_scoping,
         "members": [
             {
                 "email": titles.name_person(member.user),
@@ -141,8 +147,10 @@ def _export_policy(policy: Policy, titles: ExportNames) -> Document:
 
 
 def _export_project(tx: Transaction, project: Project, titles: ExportNames) -> Document:
+    replay = project.session_replay_flag
     return {
         **_render_fields(project, "organization"),
+        "session_replay_flag": name_flags(tx, project).get(replay) if replay else None,
         "members": [titles.name_person(user) for user in project.members],
         "approval_policies": [
             _export_policy(policy, titles) for policy in tx.find_all(Policy, project=project.id)
@@ -166,6 +174,7 @@ def _export_project(tx: Transaction, project: Project, titles: ExportNames) -> D
             _export_request(tx, request, titles)
             for request in tx.find_all(ChangeRequest, project=project.id)
         ],
+        **export_products(tx, project, titles, _render_fields),
     }
 
 

@@ -9,6 +9,7 @@ from reconciler.sandbox.protocol.errors import SandboxError, SeedError
 from reconciler.sandbox.protocol.validators import parse_uuid
 from reconciler.sandbox.rules import periodic_tasks
 from reconciler.sandbox.seed.names import SeedNames, parse_level
+from reconciler.sandbox.seed.products import list_product_ids
 from reconciler.sandbox.seed.project import load_policy, load_project
 from reconciler.sandbox.seed.values import SeedItem, read_time
 from reconciler.sandbox.store import clock
@@ -34,7 +35,7 @@ _FEATURE_NAMES = {
 }
 _NOT_SETTINGS = {
     *("id", "name", "slug", "created_at", "updated_at", "available_product_features"),
-    "evaluation_contexts_enabled",
+    *("evaluation_contexts_enabled", "owner_scoping"),
 }
 _SETTING_NAMES = tuple(
     field.name for field in fields(Organization) if field.name not in _NOT_SETTINGS
@@ -48,6 +49,8 @@ class SeedOverrides:
     now: str | None = None
     cloud: bool | None = None
     rate_limit: dict[str, int] | None = None
+    profile: str | None = None
+    withhold_payloads: bool | None = None
 
 
 def defer_to_seed(given: SeedOverrides, document: dict[str, Any]) -> SeedOverrides:
@@ -56,6 +59,8 @@ def defer_to_seed(given: SeedOverrides, document: dict[str, Any]) -> SeedOverrid
         now=None if "now" in document else given.now,
         cloud=None if "cloud" in document else given.cloud,
         rate_limit=None if "rate_limit" in document else given.rate_limit,
+        profile=None if "profile" in document else given.profile,
+        withhold_payloads=None if "withhold_payloads" in document else given.withhold_payloads,
     )
 
 
@@ -68,6 +73,10 @@ def apply_overrides(tx: Transaction, given: SeedOverrides) -> None:
         tx.change_settings(cloud=given.cloud)
     if given.rate_limit is not None:
         tx.change_settings(**{"per_minute": None, "per_hour": None, **given.rate_limit})
+    if given.profile is not None:
+        tx.change_settings(profile=given.profile)
+    if given.withhold_payloads is not None:
+        tx.change_settings(withhold_payloads=given.withhold_payloads)
 
 
 def load_seed(tx: Transaction, document: dict[str, Any], options: SeedOverrides) -> None:
@@ -95,6 +104,7 @@ def _set_up_world(tx: Transaction, document: dict[str, Any], options: SeedOverri
     """Set the clock, the plan and the limits; options of the start override the seed."""
     limits = options.rate_limit or document.get("rate_limit") or {}
     cloud = options.cloud if options.cloud is not None else bool(document.get("cloud"))
+    withhold = document.get("withhold_payloads", False)
     counters = document.get("counters") or {}
     tx.settings = WorldSettings(
         cloud=cloud,
@@ -103,6 +113,8 @@ def _set_up_world(tx: Transaction, document: dict[str, Any], options: SeedOverri
         serial=counters.get("serial", 0),
         last_ids=dict(counters.get("last_ids") or {}),
         offset_us=round(document.get("clock_offset", 0) * 1_000_000),
+        profile=options.profile or document.get("profile"),
+        withhold_payloads=withhold if (given := options.withhold_payloads) is None else given,
     )
     now = options.now or document.get("now")
     if now is not None:
@@ -124,6 +136,7 @@ def _list_given_ids(document: dict[str, Any]) -> Iterator[tuple[type, int]]:
                 yield Flag, flag.get("id", 0)
             for cohort in project.get("cohorts") or ():
                 yield Cohort, cohort.get("id", 0)
+            yield from list_product_ids(project)
 
 
 def _load_user(item: SeedItem) -> None:
@@ -226,6 +239,7 @@ def _load_organization(item: SeedItem) -> None:
             updated_at=item.read_time("updated_at", created),
             available_product_features=_read_features(item.get("features", [])),
             evaluation_contexts_enabled=item.get("evaluation_contexts_enabled", True),
+            owner_scoping=item.get("owner_scoping", False),
             **{name: settings[name] for name in _SETTING_NAMES if name in settings},
         )
     )

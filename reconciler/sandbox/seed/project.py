@@ -1,13 +1,14 @@
 """Loading a project of a seed: policies, cohorts, flags and change requests."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
 from reconciler.sandbox.protocol import durations
 from reconciler.sandbox.protocol.errors import ApiError
 from reconciler.sandbox.rules import flag_filters
+from reconciler.sandbox.seed import products
 from reconciler.sandbox.seed.names import parse_level
 from reconciler.sandbox.seed.values import SeedItem
 from reconciler.sandbox.store import clock
@@ -68,8 +69,13 @@ def load_project(item: SeedItem, organization: str) -> None:
     flags: dict[str, Flag] = {}
     for flag in item.list_items("feature_flags"):
         _load_flag(flag, project, flags)
+    replay = products.find_flag(item, "session_replay_flag", project, flags)
+    if replay is not None:
+        project = tx.update(replace(project, session_replay_flag=replay))
+    products.load_products(item, project, flags)
     for request in item.list_items("change_requests"):
         _load_request(request, project, flags)
+    products.load_scheduled_changes(item, project, flags)
 
 
 def load_policy(item: SeedItem, *, organization: str, project: int | None) -> None:
@@ -163,10 +169,11 @@ def _load_flag(item: SeedItem, project: Project, flags: dict[str, Flag]) -> None
 
 def _load_request(item: SeedItem, project: Project, flags: dict[str, Flag]) -> None:
     identity = item.read_uuid(ChangeRequest)
-    intent = _complete_intent(item["intent"], flags)
+    about_flag = item.get("resource_type", "feature_flag") == "feature_flag"
+    intent = _complete_intent(item["intent"], flags) if about_flag else item["intent"]
     created = item.read_time("created_at")
     end = clock.format_stored(clock.parse_stored(created) + _DEFAULT_LIFETIME)
-    resource = item.get("resource_id", intent["flag_id"])
+    resource = item.get("resource_id", intent.get("flag_id", intent.get("holdout_id")))
     item.tx.insert(
         ChangeRequest(
             id=identity,
@@ -198,6 +205,7 @@ _REQUEST_FIELDS = (
     "state",
     "apply_error",
     "result_data",
+    "owner_kind",
 )
 
 

@@ -31,9 +31,7 @@ class ControlEndpoints:
             ("GET", "requests"): lambda _: world.list_requests(),
             ("DELETE", "requests"): lambda _: world.clear_requests(),
             ("GET", "state"): lambda _: world.export_state(),
-            ("GET", "openapi.json"): lambda _: openapi.make_document(
-                world.table, world.settings.profile
-            ),
+            ("GET", "openapi.json"): lambda _: openapi.make_document(world.table, world.profile),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -78,12 +78,13 @@ def run(
     seed: Path | None = None,
     data: Path | None = None,
     reset: bool = False,
-    profile: str = "g2",
+    profile: str | None = None,
     latency_ms: int = 0,
     rate_limit: str | None = None,
     faults: str | None = None,
     now: str | None = None,
     cloud: bool = False,
+    withhold_payloads: bool = False,
     public: bool = False,
     rng_seed: int | None = None,
 ) -> None:
@@ -104,6 +105,7 @@ def run(
         faults=faults,
         now=now,
         cloud=cloud or None,
+        withhold_payloads=withhold_payloads or None,
         rng_seed=rng_seed,
     )
     world = World(settings)
@@ -122,12 +124,13 @@ def background(
     seed: str | Path | dict[str, Any] | None = None,
     data: Path | None = None,
     reset: bool = False,
-    profile: str = "g2",
+    profile: str | None = None,
     latency_ms: int = 0,
     rate_limit: str | None = None,
     faults: str | None = None,
     now: str | None = None,
     cloud: bool | None = None,
+    withhold_payloads: bool | None = None,
     rng_seed: int | None = None,
     port: int = 0,
 ) -> Iterator[RunningSandbox]:
@@ -144,6 +147,7 @@ def background(
         faults=faults,
         now=now,
         cloud=cloud,
+        withhold_payloads=withhold_payloads,
         rng_seed=rng_seed,
     )
     world = World(settings)
@@ -170,20 +174,22 @@ def _make_options(
     seed_text: str | None,
     data: Path | None,
     reset: bool,
-    profile: str,
+    profile: str | None,
     rate_limit: str | None,
     faults: str | None,
     now: str | None,
     cloud: bool | None,
+    withhold_payloads: bool | None,
     rng_seed: int | None,
 ) -> StartOptions:
     options = load.SeedOverrides(
         now=read_time(now, "--now") if now is not None else None,
         cloud=cloud,
         rate_limit=load.parse_rate_limit(rate_limit) if rate_limit is not None else None,
+        profile=profiles.find_profile(profile).name if profile is not None else None,
+        withhold_payloads=withhold_payloads,
     )
     return StartOptions(
-        profile=profiles.find_profile(profile),
         seed_text=seed_text,
         data=data,
         reset=reset,

@@ -29,8 +29,24 @@ class Profile:
     bare_decisions: bool = False  # contract 13: what the documentation shows
     counts_logs: bool = False  # 11.1, as documented
     exports_logs: bool = False  # contract 11, as documented
+    logs_address: bool = True  # 11.2: `ip_address`
+    gates_targeting: bool = False  # 4, 5.2: every release condition of a standalone flag
+    knows_owners: bool = False  # 3.8, 5.8: owners, experiment policies and their mirrors
+    rechecks_requests: bool = False  # 7.5: marks are derived again, the requester is checked first
+    shows_payloads: bool = False  # 7.2: requests contain encrypted payloads in plain text
+    has_early_exit: bool = False  # 9.2
+    completes_filters: bool = False  # 9.2: a flag may be created without filters
 
 
+G3 = Profile(
+    "g3",
+    gates_targeting=True,
+    knows_owners=True,
+    rechecks_requests=True,
+    shows_payloads=True,
+    has_early_exit=True,
+    completes_filters=True,
+)
 G2 = Profile("g2")
 G1 = Profile(
     "g1",
@@ -50,10 +66,12 @@ G1 = Profile(
     rechecks_requester=False,
     drops_unchanged=False,
     announces_alias=False,
+    logs_address=False,
 )
-DOCS = Profile("docs", bare_decisions=True, counts_logs=True, exports_logs=True)
+DOCS = Profile("docs", bare_decisions=True, counts_logs=True, exports_logs=True, logs_address=False)
 
-PROFILES = {profile.name: profile for profile in (G2, G1, DOCS)}
+PROFILES = {profile.name: profile for profile in (G3, G2, G1, DOCS)}
+DEFAULT = G2  # of a sandbox that neither an option nor its seed gives a profile
 
 
 def find_profile(name: str) -> Profile:
@@ -63,5 +81,5 @@ def find_profile(name: str) -> Profile:
         SandboxError: the name is unknown.
     """
     if name not in PROFILES:
-        raise SandboxError(f"unknown profile {name!r}: choose g2, g1 or docs")
+        raise SandboxError(f"unknown profile {name!r}: choose g3, g2, g1 or docs")
     return PROFILES[name]

@@ -79,6 +79,7 @@ class Organization:
     is_not_active_reason: str | None = None
     is_pending_deletion: bool | None = False
     evaluation_contexts_enabled: bool = True  # PostHog's own switch, in no response
+    owner_scoping: bool = False  # likewise: policies by the owner of a flag (contract 5.8)
 
     def has(self, feature: str) -> bool:
         """Return whether the plan includes a paid feature (contract 1.4)."""
@@ -139,6 +140,7 @@ class Project:
     has_completed_onboarding_for: Json = None
     access_control: bool = False
     members: list[int] = field(default_factory=list)  # who may enter, if access_control is on
+    session_replay_flag: int | None = None  # the flag that session replay refers to
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,7 @@ class ChangeRequest:
     applied_at: str | None = None
     apply_error: str = ""
     result_data: Json = None
+    owner_kind: str | None = None  # of the flag at filing (contract 5.8); in no response
 
     @property
     def flag_key(self) -> str | None:
@@ -289,3 +292,5 @@ class WorldSettings:
     cloud: bool = False
     per_minute: int | None = None
     per_hour: int | None = None
+    profile: str | None = None  # the generation; None: the default
+    withhold_payloads: bool = False  # contract 7.2: requests show encrypted payloads redacted

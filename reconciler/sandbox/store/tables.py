@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from reconciler.sandbox.protocol.errors import SandboxError
-from reconciler.sandbox.store import model
+from reconciler.sandbox.store import model, products
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _APPLICATION_ID = 0x50485342
 # statements from one schema to the next; a file runs all that it lacks
 MIGRATIONS: dict[int, tuple[str, ...]] = {
@@ -21,6 +21,38 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
             "is_static", "deleted", "created_by", "created_at", "doc")""",
         "CREATE UNIQUE INDEX cohorts_id ON cohorts (id)",
         'CREATE INDEX cohorts_project_created_at ON cohorts ("project", "created_at")',
+    ),
+    2: (
+        """CREATE TABLE holdouts (seq INTEGER PRIMARY KEY AUTOINCREMENT, id, "project",
+            "name", "created_by", "created_at", "doc")""",
+        "CREATE UNIQUE INDEX holdouts_id ON holdouts (id)",
+        'CREATE INDEX holdouts_project_created_at ON holdouts ("project", "created_at")',
+        """CREATE TABLE experiments (seq INTEGER PRIMARY KEY AUTOINCREMENT, id, "project",
+            "name", "flag", "holdout", "archived", "deleted", "created_by", "created_at",
+            "doc")""",
+        "CREATE UNIQUE INDEX experiments_id ON experiments (id)",
+        'CREATE INDEX experiments_project_created_at ON experiments ("project", "created_at")',
+        'CREATE INDEX experiments_holdout ON experiments ("holdout")',
+        """CREATE TABLE surveys (seq INTEGER PRIMARY KEY AUTOINCREMENT, id, "project",
+            "created_at", "doc")""",
+        "CREATE UNIQUE INDEX surveys_id ON surveys (id)",
+        'CREATE INDEX surveys_project ON surveys ("project")',
+        """CREATE TABLE product_tours (seq INTEGER PRIMARY KEY AUTOINCREMENT, id, "project",
+            "created_at", "doc")""",
+        "CREATE UNIQUE INDEX product_tours_id ON product_tours (id)",
+        'CREATE INDEX product_tours_project ON product_tours ("project")',
+        """CREATE TABLE early_access_features (seq INTEGER PRIMARY KEY AUTOINCREMENT, id,
+            "project", "created_at", "doc")""",
+        "CREATE UNIQUE INDEX early_access_features_id ON early_access_features (id)",
+        'CREATE INDEX early_access_features_project ON early_access_features ("project")',
+        """CREATE TABLE scheduled_changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, id,
+            "project", "flag", "change_request", "executed_at", "created_by", "scheduled_at",
+            "created_at", "doc")""",
+        "CREATE UNIQUE INDEX scheduled_changes_id ON scheduled_changes (id)",
+        """CREATE INDEX scheduled_changes_project_created_at
+            ON scheduled_changes ("project", "created_at")""",
+        'CREATE INDEX scheduled_changes_executed_at ON scheduled_changes ("executed_at")',
+        'CREATE INDEX scheduled_changes_change_request ON scheduled_changes ("change_request")',
     ),
 }
 
@@ -125,6 +157,39 @@ TABLES: dict[type, Table] = {
             "created_at",
         ),
         (("organization", "created_at"),),
+    ),
+    products.Holdout: Table(
+        "holdouts",
+        "ExperimentHoldout",
+        ("project", "name", "created_by", "created_at"),
+        (("project", "created_at"),),
+    ),
+    products.Experiment: Table(
+        "experiments",
+        "Experiment",
+        ("project", "name", "flag", "holdout", "archived", "deleted", "created_by", "created_at"),
+        (("project", "created_at"), ("holdout",)),
+    ),
+    products.Survey: Table("surveys", "Survey", ("project", "created_at"), (("project",),)),
+    products.ProductTour: Table(
+        "product_tours", "ProductTour", ("project", "created_at"), (("project",),)
+    ),
+    products.EarlyAccessFeature: Table(
+        "early_access_features", "EarlyAccessFeature", ("project", "created_at"), (("project",),)
+    ),
+    products.ScheduledChange: Table(
+        "scheduled_changes",
+        "ScheduledChange",
+        (
+            "project",
+            "flag",
+            "change_request",
+            "executed_at",
+            "created_by",
+            "scheduled_at",
+            "created_at",
+        ),
+        (("project", "created_at"), ("executed_at",), ("change_request",)),
     ),
 }
 

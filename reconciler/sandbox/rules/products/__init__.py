@@ -1,0 +1,1 @@
+"""Rules of the products that own flags: experiments, holdouts, scheduled changes."""
