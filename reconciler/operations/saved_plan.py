@@ -136,11 +136,11 @@ def resume(
     todo = forecast.forecast_gates(todo, live, live.rejections, last=last)
     refusals = [
         *findings.report_changed_objects(
-            parts.moved, dict(_find_authors(reader, live, parts.moved))
+            parts.changed, dict(_find_authors(reader, live, parts.changed))
         ),
         *gates.find_weaker_gates(saved, todo, live),
     ]
-    everything = (*todo, *(item.change for item in parts.moved))
+    everything = (*todo, *(item.change for item in parts.changed))
     changes, cycles = ordering_changes.order_changes(
         everything, edges, effects.find_gate_effects(everything, live)
     )

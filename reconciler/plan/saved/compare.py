@@ -57,7 +57,7 @@ class PlanComparison:
 
     todo: tuple[Change, ...] = ()  # computed again, and equal to the plan
     done: tuple[Address, ...] = ()  # already as the plan wants it
-    moved: tuple[ChangedObject, ...] = ()
+    changed: tuple[ChangedObject, ...] = ()
 
 
 class PresentState:
@@ -91,7 +91,7 @@ class PresentState:
         return f"it cannot be read: {reason}" if reason is not None else ""
 
 
-def compare_plan(saved: Saved, now: PresentState) -> PlanComparison:
+def compare_plan(saved: Saved, present: PresentState) -> PlanComparison:
     """Sort the changes of the plan: still to do, done, or on an object that has changed.
 
     Raises GuardrailError if the plan differs from the files: then it was not made from them.
@@ -101,18 +101,18 @@ def compare_plan(saved: Saved, now: PresentState) -> PlanComparison:
         if saved.basis is None
         else {_build_key(observed): observed for observed in saved.basis.before}
     )
-    todo, done, moved = list[Change](), list[Address](), list[ChangedObject]()
+    todo, done, changed = list[Change](), list[Address](), list[ChangedObject]()
     for change in saved.writes:
         observed = observed_before.get((change.address.kind, change.live_id or ""))
-        result = _compare_change(change, observed, now)
+        result = _compare_change(change, observed, present)
         match result:
             case ChangedObject():
-                moved.append(result)
+                changed.append(result)
             case Change():
                 todo.append(result)
             case None:
                 done.append(change.address)
-    return PlanComparison(tuple(todo), tuple(done), tuple(moved))
+    return PlanComparison(tuple(todo), tuple(done), tuple(changed))
 
 
 def _build_key(observed: ObservedObject) -> tuple[str, str]:
@@ -120,18 +120,18 @@ def _build_key(observed: ObservedObject) -> tuple[str, str]:
 
 
 def _compare_change(
-    change: Change, observed: ObservedObject | None, now: PresentState
+    change: Change, observed: ObservedObject | None, present: PresentState
 ) -> Change | ChangedObject | None:
-    fresh = now.changes.get(change.address)
-    if obstacle := now.obstacle(change.address):
+    fresh = present.changes.get(change.address)
+    if obstacle := present.obstacle(change.address):
         return ChangedObject(change, why=obstacle)
     match change.action:
         case Action.CREATE:
             return _compare_create(change, fresh)
         case Action.UPDATE:
-            return _compare_update(change, observed, fresh, now)
+            return _compare_update(change, observed, fresh, present)
         case _:
-            return _compare_delete(change, observed, fresh, now)
+            return _compare_delete(change, observed, fresh, present)
 
 
 def _compare_create(change: Change, fresh: Change | None) -> Change | ChangedObject | None:
@@ -149,9 +149,9 @@ def _compare_create(change: Change, fresh: Change | None) -> Change | ChangedObj
 
 
 def _compare_update(
-    change: Change, observed: ObservedObject | None, fresh: Change | None, now: PresentState
+    change: Change, observed: ObservedObject | None, fresh: Change | None, present: PresentState
 ) -> Change | ChangedObject | None:
-    live_object = now.object(change.address.kind, change.live_id)
+    live_object = present.object(change.address.kind, change.live_id)
     if observed is None or fresh is None:
         raise _build_error(change)
     if live_object is None:
@@ -167,9 +167,9 @@ def _compare_update(
 
 
 def _compare_delete(
-    change: Change, observed: ObservedObject | None, fresh: Change | None, now: PresentState
+    change: Change, observed: ObservedObject | None, fresh: Change | None, present: PresentState
 ) -> Change | ChangedObject | None:
-    live_object = now.object(change.address.kind, change.live_id)
+    live_object = present.object(change.address.kind, change.live_id)
     if live_object is None:
         return None
     if observed is None:
@@ -229,10 +229,10 @@ def _list_changed_fields(
     planned_name = fresh.address.name if fresh is not None else was_called
     if is_called not in {was_called, planned_name}:
         yield FieldChange(f"metadata.{kind.key}", is_called, was_called)
-    now: Spec = make_plain(secrets.remove_hidden(live_object))
+    live_spec: Spec = make_plain(secrets.remove_hidden(live_object))
     target = fresh.desired.spec if fresh is not None and fresh.desired is not None else {}
-    for name in sorted({*observed.spec, *now}):
-        old_value, live_value = observed.spec.get(name, ABSENT), now.get(name, ABSENT)
+    for name in sorted({*observed.spec, *live_spec}):
+        old_value, live_value = observed.spec.get(name, ABSENT), live_spec.get(name, ABSENT)
         if old_value == live_value or (
             name in target and _is_as_planned(kind, name, old_value, live_value, target[name])
         ):

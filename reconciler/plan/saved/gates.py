@@ -45,8 +45,8 @@ def find_weaker_gates(saved: Saved, todo: tuple[Change, ...], live: Live) -> Ite
     gated = [c for c in todo if KINDS[c.address.kind].gated and c.action is not Action.NONE]
     if not gated or saved.basis is None:
         return
-    then = GateEvaluator(todo, _restore_policies(saved.basis.policies, gated, live))
-    now = GateEvaluator(todo, live)
+    planned_state = GateEvaluator(todo, _restore_policies(saved.basis.policies, gated, live))
+    present = GateEvaluator(todo, live)
     generation = server_generation.detect_generation(live) or Generation.G2
     membership = Membership(list_planned_members(todo, list_role_members(live)), {})
     planned = {change.address: change for change in saved.changes}
@@ -54,7 +54,8 @@ def find_weaker_gates(saved: Saved, todo: tuple[Change, ...], live: Live) -> Ite
         if change.gate.verdict in _STANDS:
             continue
         evaluations = (
-            evaluator.evaluate_calls(change, change.before, generation) for evaluator in (then, now)
+            evaluator.evaluate_calls(change, change.before, generation)
+            for evaluator in (planned_state, present)
         )
         reasons = (
             *_find_other_reasons(planned[change.address], change),

@@ -24,14 +24,14 @@ from reconciler.plan.diff import secrets, three_way
 
 
 def complete_snapshot(
-    changes: tuple[Change, ...], desired: Declared, live: Live, asked: PlanSnapshot
+    changes: tuple[Change, ...], desired: Declared, live: Live, requested: PlanSnapshot
 ) -> PlanSnapshot:
-    """Return `asked`, the options of the plan, completed with what was read."""
+    """Return `requested`, the options of the plan, completed with what was read."""
     gated = {address.parts for address in forecast.list_gated_projects(changes)}
     slugs = {address.organization for address in desired.resources}
     slugs |= {change.address.organization for change in changes}
     return replace(
-        asked,
+        requested,
         organizations=_list_organizations(slugs, live),
         policies=tuple(
             observe_object(live.resources[address])

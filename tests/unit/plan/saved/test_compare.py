@@ -78,13 +78,13 @@ CASES = [
     ("as it was", {}, {}, "todo"),
     ("as wanted", {"filters": WIDER, "name": "n"}, {}, "done"),
     ("half as wanted", {"filters": WIDER}, {}, "todo"),
-    ("elsewhere", {"filters": ELSEWHERE}, {}, "moved"),
-    ("half as wanted, half elsewhere", {"filters": WIDER, "name": "z"}, {}, "moved"),
-    ("moved where no file looks", {"tags": ["a"]}, {}, "moved"),
+    ("elsewhere", {"filters": ELSEWHERE}, {}, "changed"),
+    ("half as wanted, half elsewhere", {"filters": WIDER, "name": "z"}, {}, "changed"),
+    ("moved where no file looks", {"tags": ["a"]}, {}, "changed"),
     ("as wanted, and moved beside", {"filters": WIDER, "name": "n", "tags": ["a"]}, {}, "done"),
-    ("another name", {}, {"name": "y"}, "moved"),
-    ("another id", {}, {"id_": "2"}, "moved"),
-    ("what the server adds", {"filters": {**ROLLOUT, "holdout": None}}, {}, "moved"),
+    ("another name", {}, {"name": "y"}, "changed"),
+    ("another id", {}, {"id_": "2"}, "changed"),
+    ("what the server adds", {"filters": {**ROLLOUT, "holdout": None}}, {}, "changed"),
 ]  # fmt: skip
 
 
@@ -97,8 +97,8 @@ def test_an_update_and_what_its_object_is_by_now(about, spec, more, what):
 
     parts = held(resource, there("FeatureFlag", before), now)
 
-    counted = {"todo": len(parts.todo), "done": len(parts.done), "moved": len(parts.moved)}
-    assert {"todo": 0, "done": 0, "moved": 0, what: 1} == counted, about
+    counted = {"todo": len(parts.todo), "done": len(parts.done), "changed": len(parts.changed)}
+    assert {"todo": 0, "done": 0, "changed": 0, what: 1} == counted, about
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_an_update_and_what_its_object_is_by_now(about, spec, more, what):
         (["a", "c"], "todo"),  # c came, a has not gone yet
         ([], "todo"),  # a has gone, the others have not come yet
         (["b", "c"], "done"),
-        (["a", "z"], "moved"),  # somebody else came
+        (["a", "z"], "changed"),  # somebody else came
     ],
 )
 def test_members_come_and_go_one_by_one(now, what):
@@ -126,12 +126,12 @@ def test_members_come_and_go_one_by_one(now, what):
         ("FeatureFlag", {"filters": ROLLOUT, "active": True}, None, "todo"),
         ("FeatureFlag", {"filters": ROLLOUT, "active": True}, {}, "done"),
         ("FeatureFlag", {"filters": ROLLOUT, "active": True}, {"active": False}, "todo"),
-        ("FeatureFlag", {"filters": ROLLOUT, "active": False}, {"active": True}, "moved"),
-        ("FeatureFlag", {"filters": ROLLOUT, "active": True}, {"filters": WIDER}, "moved"),
+        ("FeatureFlag", {"filters": ROLLOUT, "active": False}, {"active": True}, "changed"),
+        ("FeatureFlag", {"filters": ROLLOUT, "active": True}, {"filters": WIDER}, "changed"),
         ("Role", {"members": ["a", "b"]}, {"members": []}, "todo"),
         ("Role", {"members": ["a", "b"]}, {"members": ["a"]}, "todo"),
-        ("Role", {"members": ["a", "b"]}, {"members": ["a", "z"]}, "moved"),
-        ("ApprovalPolicy", {"approvers": {"quorum": 1}}, {"approvers": {"quorum": 2}}, "moved"),
+        ("Role", {"members": ["a", "b"]}, {"members": ["a", "z"]}, "changed"),
+        ("ApprovalPolicy", {"approvers": {"quorum": 1}}, {"approvers": {"quorum": 2}}, "changed"),
     ],
 )
 def test_a_create_and_what_is_there_by_now(kind, spec, now, what):
@@ -150,7 +150,7 @@ def test_a_delete_of_what_is_gone_is_done_and_of_what_moved_is_refused():
 
     assert held(doomed, before, None).done
     assert held(doomed, before, before).todo
-    (moved,) = held(doomed, before, there("FeatureFlag", {"filters": WIDER})).moved
+    (moved,) = held(doomed, before, there("FeatureFlag", {"filters": WIDER})).changed
     assert ["filters.groups[0].rollout_percentage"] == [one.path for one in moved.fields]
     assert (50, 10) == (moved.fields[0].live, moved.fields[0].desired)
 
@@ -161,7 +161,7 @@ def test_what_cannot_be_read_any_more_is_refused():
 
     parts = held(wanted("FeatureFlag", {"filters": WIDER}), before, before, unreadable=(gap,))
 
-    assert "no scope" in parts.moved[0].why
+    assert "no scope" in parts.changed[0].why
 
 
 def test_what_stands_in_the_way_now_is_said():
@@ -172,7 +172,7 @@ def test_what_stands_in_the_way_now_is_said():
     fresh = three_way.compare_resource(resource, None, before)
 
     now = compare.PresentState([fresh], live(before), [problem, warning])
-    (moved,) = compare.compare_plan(saved(resource, before), now).moved
+    (moved,) = compare.compare_plan(saved(resource, before), now).changed
 
     assert "it is there twice" == moved.why
 
@@ -192,7 +192,7 @@ def test_a_message_names_five_fields_and_cuts_long_values():
     before = there("FeatureFlag", {"filters": ROLLOUT, "name": "x" * 500})
     spec = {"name": "y", "tags": ["t"], "archived": True, "active": False}
     now = there("FeatureFlag", {"filters": ELSEWHERE, "evaluation_runtime": "server", **spec})
-    moved = held(wanted("FeatureFlag", {"filters": WIDER}), before, now).moved
+    moved = held(wanted("FeatureFlag", {"filters": WIDER}), before, now).changed
     where = moved[0].fields[0]
 
     (said,) = findings.report_changed_objects(
