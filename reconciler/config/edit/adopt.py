@@ -96,7 +96,7 @@ class Adoption:
             return
         try:
             if edit.removed:
-                self._open_file(source.file).remove(source.line)
+                self._open_file(source.file).remove_document(source.line)
             else:
                 self._rewrite_documents(edit)
         except CannotEditError as problem:
@@ -120,10 +120,10 @@ class Adoption:
         for place, (before, after) in sorted(_split_by_file(edit).items()):
             rewrite = partial(merge.rewrite_document, before=before, after=after, folded=lists)
             rewrites[place] = (self._open_file(place[0]), rewrite)
-        copies = {id(file): file.copy() for file, _ in rewrites.values()}
+        copies = {id(file): file.copy_text() for file, _ in rewrites.values()}
         try:
             for (_, line), (file, rewrite) in rewrites.items():
-                file.rewrite(line, rewrite)
+                file.replace_document(line, rewrite)
         except CannotEditError:
             for file, _ in rewrites.values():  # a document is edited completely or not at all
                 file.pieces = copies[id(file)].pieces

@@ -53,7 +53,7 @@ def format_scalar(value: Any, *, flow: bool = False) -> str:
         case float():
             return _format_float(value)
         case _:
-            return str(value) if is_plain(value, flow=flow) else quote(value)
+            return str(value) if is_plain(value, flow=flow) else quote_text(value)
 
 
 def is_plain(text: str, *, flow: bool = False) -> bool:
@@ -77,7 +77,7 @@ def resolve_plain(text: str) -> Any:
         return None
 
 
-def quote(text: str) -> str:
+def quote_text(text: str) -> str:
     """Return text in quotes, with escapes for characters that cannot be seen."""
     if text.replace("\u200d", "").isprintable() and not find_hidden_character(text):
         if '"' in text or "\\" in text:

@@ -59,7 +59,7 @@ class FileText:
         """Set the sort key of the document that starts on a line."""
         self._find_piece(line).key = key
 
-    def rewrite(self, line: int, function: Callable[[str], str]) -> None:
+    def replace_document(self, line: int, function: Callable[[str], str]) -> None:
         """Replace the text of the document that starts on a line."""
         piece = self._find_piece(line)
         inline = piece.marker.strip()[3:].strip()
@@ -70,7 +70,7 @@ class FileText:
         rewritten = function(body)
         piece.body = rewritten.replace("\n", self.new_line) if self.new_line != "\n" else rewritten
 
-    def remove(self, line: int) -> None:
+    def remove_document(self, line: int) -> None:
         """Remove the document that starts on a line; the line for editors stays."""
         piece = self._find_piece(line)
         at = self.pieces.index(piece)
@@ -83,7 +83,7 @@ class FileText:
         if at == 0 and self.pieces and self.pieces[0].marker.strip() == "---":
             self.pieces[0].marker = ""  # the file did not begin with `---`
 
-    def copy(self) -> "FileText":
+    def copy_text(self) -> "FileText":
         """Return a copy that later edits do not change."""
         return replace(self, pieces=[replace(piece) for piece in self.pieces])
 
@@ -94,7 +94,7 @@ class FileText:
         inline = any(piece.marker.strip()[3:].strip() for piece in self.pieces)
         return inline or any(line and not line.startswith("#") for line in lines)
 
-    def add(self, document: str, key: tuple[str, ...]) -> None:
+    def add_document(self, document: str, key: tuple[str, ...]) -> None:
         """Insert a new document in sort order if the file is sorted, else add it at the end."""
         body = document.replace("\n", self.new_line)
         if self.original is None:

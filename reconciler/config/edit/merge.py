@@ -1,6 +1,6 @@
 """Write new values into an existing document: comments, order and style stay.
 
-Values are changed where they stand in the text (`splice`), so every other byte stays. The result is
+Values are changed in place in the text (`splice`), so every other byte stays. The result is
 read back and compared; a document whose layout does not allow that is left to a person.
 """
 

@@ -1,4 +1,4 @@
-"""Make edits of one document where they stand in its text: every other byte stays.
+"""Edit the text of one document in place: every other byte stays.
 
 Uses the marks of a composed document; the caller reads the result back and compares. An edit that
 cannot be made so, for example in a list that starts on the line of another, raises CannotEditError.
@@ -119,7 +119,7 @@ class _Splices:
         """Note a replacement of a piece of the text."""
         self.replacements.append((start, end, new))
 
-    def next_line_start(self, line: int) -> int:
+    def find_next_line_start(self, line: int) -> int:
         """Return where the line after this one starts; the end of the text for the last."""
         is_last = line + 1 >= len(self.line_starts)
         return len(self.whole) if is_last else self.line_starts[line + 1]
@@ -156,15 +156,15 @@ class _Splices:
             if node.flow_style:
                 first = key or value
                 start = first.start_mark.index
-                end = max(value.end_mark.index, self.colon_end(key))
+                end = max(value.end_mark.index, self.find_colon_end(key))
                 yield _Part(key, value, first.start_mark.line, value.end_mark.line, start, end)
                 continue
             line = key.start_mark.line if key is not None else self._find_dash(line, column)
-            last = self.last_line(value, line)
+            last = self.find_last_line(value, line)
             yield _Part(key, value, line, last, 0, 0)
             line = last + 1
 
-    def colon_end(self, key: Any) -> int:
+    def find_colon_end(self, key: Any) -> int:
         """Return the offset after the colon of a key; 0 without a key."""
         if key is None:
             return 0
@@ -179,7 +179,7 @@ class _Splices:
             line += 1
         return line
 
-    def last_line(self, node: Any, line: int) -> int:
+    def find_last_line(self, node: Any, line: int) -> int:
         """Return the last line of a value; `line` is that of its key or dash."""
         if isinstance(node.value, str):
             if node.start_mark.index == node.end_mark.index:
@@ -196,7 +196,7 @@ class _Splices:
 
     def read_line(self, number: int) -> str:
         """Return one line, without its line break."""
-        return self.whole[self.line_starts[number] : self.next_line_start(number)].rstrip("\n")
+        return self.whole[self.line_starts[number] : self.find_next_line_start(number)].rstrip("\n")
 
     def is_first_on_line(self, line: int, column: int) -> bool:
         """Return whether there is nothing before a column of a line."""
@@ -244,7 +244,7 @@ class _Flow:
     def _set_value(self, part: _Part, value: str) -> None:
         node = part.node
         if node.start_mark.index == node.end_mark.index and not node.value:
-            colon = self.splices.colon_end(part.key)
+            colon = self.splices.find_colon_end(part.key)
             self.splices.replace(colon, colon, f" {value}")
         else:
             self.splices.replace(node.start_mark.index, node.end_mark.index, value)
@@ -273,7 +273,7 @@ class _Block:
             elif edit.action == "insert":
                 new_lines[int(edit.at)] += emitter.format_block([edit.value], self._indent)
         for at, lines in new_lines.items():
-            offset = self._insertion_offset(at)
+            offset = self._find_insertion_offset(at)
             self.splices.replace(offset, offset, "".join(f"{line}\n" for line in lines))
 
     @property
@@ -284,10 +284,10 @@ class _Block:
     def _indent(self) -> str:
         return " " * self._column
 
-    def _insertion_offset(self, at: int) -> int:
+    def _find_insertion_offset(self, at: int) -> int:
         """Return the offset at which the lines of a new part start."""
         if at:
-            return self.splices.next_line_start(self.parts[at - 1].last)
+            return self.splices.find_next_line_start(self.parts[at - 1].last)
         first = self.parts[0]
         if not self.splices.is_first_on_line(first.line, self._column):
             raise CannotEditError("a list starts on the line of another")
@@ -300,17 +300,17 @@ class _Block:
         if 0 in dropped and not self.splices.is_first_on_line(first_line, self._column):
             first = next(number for number in range(len(self.parts)) if number not in dropped)
             follower, last = self.parts[first], self.parts[first - 1].last
-            start = self._part_start(self.parts[0])
+            start = self._find_part_start(self.parts[0])
             if follower.line == last + 1:
-                self.splices.replace(start, self._part_start(follower), "")
+                self.splices.replace(start, self._find_part_start(follower), "")
             else:  # there is a comment between them: the dash keeps its line
-                self.splices.replace(start, self.splices.next_line_start(last) - 1, "")
+                self.splices.replace(start, self.splices.find_next_line_start(last) - 1, "")
         for number in sorted(number for number in dropped if number >= first):
             part = self.parts[number]
-            end = self.splices.next_line_start(part.last)
+            end = self.splices.find_next_line_start(part.last)
             self.splices.replace(self.splices.line_starts[part.line], end, "")
 
-    def _part_start(self, part: _Part) -> int:
+    def _find_part_start(self, part: _Part) -> int:
         """Return the offset of a key or a dash."""
         return self.splices.line_starts[part.line] + self._column
 
@@ -322,7 +322,7 @@ class _Block:
             new = emitter.format_scalar(value, flow=True)
             start, end = node.start_mark.index, node.end_mark.index
             if start == end:
-                start = end = self._value_start(part)
+                start = end = self._find_value_start(part)
                 new = f" {new}"
             self.splices.replace(start, end, new)
             return
@@ -330,15 +330,15 @@ class _Block:
             lines = emitter.format_block([value], self._indent)
         else:
             lines = emitter.format_entry(part.key.value, value, self._indent)
-        end = self.splices.next_line_start(part.last) - 1
-        header_end = self._value_start(part) if part.last > part.line else node.end_mark.index
+        end = self.splices.find_next_line_start(part.last) - 1
+        header_end = self._find_value_start(part) if part.last > part.line else node.end_mark.index
         comment = _COMMENT.match(self.splices.whole, header_end)
         first, *following = lines
         new = "\n".join([first[self._column :] + (comment[0] if comment else ""), *following])
-        self.splices.replace(self._part_start(part), end, new)
+        self.splices.replace(self._find_part_start(part), end, new)
 
-    def _value_start(self, part: _Part) -> int:
+    def _find_value_start(self, part: _Part) -> int:
         """Return the offset after the colon or the dash."""
         if part.key is not None:
-            return self.splices.colon_end(part.key)
-        return self._part_start(part) + 1
+            return self.splices.find_colon_end(part.key)
+        return self._find_part_start(part) + 1

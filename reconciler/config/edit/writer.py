@@ -101,7 +101,7 @@ class FileWriter:
                 continue
             path = self.out / file_names.choose_file(address)
             path = self._find_file_with_room(path, texts[address])
-            self._open_file(path).add(texts[address], _sort_key(address))
+            self._open_file(path).add_document(texts[address], _sort_key(address))
             self.counts[path] = self.counts.get(path, 0) + 1
 
     def _skip_edit(self, address: Address, refusal: verify.LoaderRefusal) -> None:
@@ -191,7 +191,7 @@ class FileWriter:
         file = self._open_file(self._resolve_path(resource.source.file))
         try:
             lists = find_folded_lists(item.address.kind)
-            file.rewrite(
+            file.replace_document(
                 resource.source.line,
                 lambda text: merge.rewrite_document(text, before, after, lists),
             )
