@@ -70,7 +70,7 @@ class Places:
 
 
 class MappingNode(dict[str, Any]):
-    """Be a mapping from a file that knows the positions of its keys and values.
+    """Hold a mapping from a file, with the positions of its keys and values.
 
     It compares, iterates and prints as a dict. The code that makes one sets `places` and `number`,
     the index of the container in its file. It must not be changed after it is read.
@@ -103,7 +103,7 @@ class MappingNode(dict[str, Any]):
 
 
 class SequenceNode(list[Any]):
-    """Be a sequence from a file; made like a MappingNode."""
+    """Hold a sequence from a file, with the positions of its items; made like a MappingNode."""
 
     __slots__ = ("number", "places")
 

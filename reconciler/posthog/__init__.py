@@ -1,4 +1,4 @@
-"""Talk to PostHog: the only package with a socket. Paths go in; bodies or our errors come out."""
+"""Talk to PostHog: paths go in, and parsed bodies or our errors come out."""
 
 import sys
 

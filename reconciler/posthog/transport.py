@@ -1,4 +1,4 @@
-"""Make calls to one origin with one key: bodies or our errors. The only importer of httpx.
+"""Make calls to one origin with one key: bodies or our errors. The only user of httpx here.
 
 Reads are tried again, writes are sent once. No redirect is followed, no cookie is kept, and no
 other host is contacted.
