@@ -35,7 +35,7 @@ def adopt(session: Session, drift: DriftResult, given: DriftInputs, format_: str
     if format_ == "json":
         click.echo(json.dumps(_document(adopted, given), indent=2))
     else:
-        _show(adopted, given)
+        _print_adopted(adopted, given)
     return 1 if drift.report.errors or adopted.skipped else 0
 
 
@@ -130,7 +130,7 @@ def _document(adopted: Adopted, given: DriftInputs) -> dict[str, Any]:
     }
 
 
-def _show(adopted: Adopted, given: DriftInputs) -> None:
+def _print_adopted(adopted: Adopted, given: DriftInputs) -> None:
     """Print what was written, one line per resource; then what to do with it."""
     for patch in adopted.patches.values():
         click.echo(

@@ -69,7 +69,7 @@ def run(
     """Show a plan, ask, carry it out and give an account; return the exit code."""
     session.report.plan(planned)
     if options.format == "text":
-        session.show(render.plan, planned)
+        session.show_plan(render.plan, planned)
     guardrails.refuse_run(session, planned, form=options.format)
     if planned.writes and options.asks:
         terminal.confirm(confirmation.question, confirmation.undone)

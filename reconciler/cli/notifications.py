@@ -91,7 +91,7 @@ class Marker:
 
     place: str
 
-    def read(self) -> str | None:
+    def read_digest(self) -> str | None:
         """Return the digest sent last; None if there is none, or if it cannot be read."""
         try:
             if self.place.startswith("refs/"):
@@ -121,7 +121,9 @@ def notify_drift(session: Session, report: Plan) -> None:
     if news.event == CLEAN and any(finding.code in LEFT_OUT for finding in report.findings):
         return  # there is drift, which the filters of this run leave out
     marker = Marker(options.marker or _default_marker(session, report.target, options.url))
-    if marker.read() == news.digest or (news.event == CLEAN and marker.read() is None):
+    if marker.read_digest() == news.digest or (
+        news.event == CLEAN and marker.read_digest() is None
+    ):
         return
     slack = options.format == "slack" or (
         options.format == "auto" and webhook.is_slack(options.url)

@@ -188,10 +188,11 @@ def report(command: Callable[..., int]) -> Callable[..., int]:
 
     @click.option("--report", metavar="DIR", help="Keep plan, journal and summary of the run here.")
     @wraps(command)
-    def inner(*, report: str | None, **options: Any) -> int:
+    def inner(**options: Any) -> int:
         context = click.get_current_context()
         session: Session = context.obj
-        session.report = Report(Path(report) if report else None, session.note)
+        folder = options.pop("report")
+        session.report = Report(Path(folder) if folder else None, session.note)
         session.report.open()
         started = session.stamp()
         code, error = 1, None

@@ -55,7 +55,7 @@ class PlanSource:
         if self.plan is not None:
             _refuse_other_paths(self.paths, target.own_paths)
         has_base = self.plan is None or self.plan.base_commit is not None
-        given = inputs.read(
+        given = inputs.read_inputs(
             settings, target, session.facts(), base_ref=self.base, uses_base=has_base
         )
         session.note_ignored(given.ignored)
@@ -124,7 +124,7 @@ def read_source(
 def _is_plan(name: str) -> bool:
     """Return whether a file is a plan, by its content; by its name if the content does not say."""
     try:
-        head = result_files.read(name, _HEAD)
+        head = result_files.read_result_file(name, _HEAD)
     except (OSError, ValueError):
         return False
     opens = head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")

@@ -38,7 +38,7 @@ class Lines:
         return None
 
     def ended(self, line: str) -> None:
-        """One change has ended, or waits; `line` says how."""
+        """Print how a change has ended, or that it waits."""
         self._write(f"{line}\n")
 
     def _write(self, text: str) -> None:
@@ -114,7 +114,7 @@ class LiveBoard(Lines):
             handler.setStream(self._handed_in)
 
     def ended(self, line: str) -> None:
-        """One change has ended, or waits; its line goes above the board."""
+        """Print the line of a change that has ended, or waits, above the board."""
         self._frame(f"{line}{_TO_LINE_END}\n")
 
     def _keep(self) -> None:

@@ -65,31 +65,31 @@ class Report:
                 fix="name a folder, or a place where one can be made",
             ) from error
 
-    def plan(self, made: Plan, *, drift: bool = False) -> None:
+    def plan(self, plan: Plan, *, drift: bool = False) -> None:
         """Keep a plan, for programs and for people."""
-        self.facts |= {"target": made.target, "host": made.host}
-        self.facts["plan"] = codec.summarize(made)
+        self.facts |= {"target": plan.target, "host": plan.host}
+        self.facts["plan"] = codec.summarize(plan)
         event = "drift.found" if drift else "plan.made"
         event_log.emit_event(
-            event, target=made.target, reads=made.requests.reads, **self.facts["plan"]
+            event, target=plan.target, reads=plan.requests.reads, **self.facts["plan"]
         )
         if self.folder is None:
             return
         draw = render.drift if drift else render.plan
-        self.facts["errors"] = len(made.errors)
+        self.facts["errors"] = len(plan.errors)
         for name, form in (("plan.json", "json"), ("plan.html", "html"), ("plan.md", "markdown")):
-            self._keep(name, draw(made, format=form, whole=str(self.folder / "plan.json")))
+            self._keep(name, draw(plan, format=form, whole=str(self.folder / "plan.json")))
 
-    def outcomes(self, ended: Iterable[Outcome], made: Plan) -> None:
+    def outcomes(self, ended: Iterable[Outcome], plan: Plan) -> None:
         """Keep what became of each change."""
         if self.folder is None:
             return
         rows = tuple(ended)
-        document = results.encode_outcomes(rows, made)
+        document = results.encode_outcomes(rows, plan)
         self.facts["outcomes"] = document["summary"]
         self.facts["account"] = document["account"]
         self._keep("outcomes.json", digest.format_document(document))
-        self._keep("outcomes.md", render.outcomes(rows, made, format="markdown"))
+        self._keep("outcomes.md", render.outcomes(rows, plan, format="markdown"))
 
     @contextmanager
     def journal(self, path: Path) -> Iterator[None]:

@@ -84,13 +84,13 @@ def read_plan(name: str) -> Saved:
 
 
 def _whole(name: str) -> bytes:
-    data = read(name, MAX_BYTES + 1)
+    data = read_result_file(name, MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise OSError(errno.EFBIG, "it is too large for a plan")
     return data
 
 
-def read(name: str, most: int) -> bytes:
+def read_result_file(name: str, most: int) -> bytes:
     """Return the first bytes of a regular file; raise OSError for others: a pipe could hang."""
     handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(handle).st_mode):

@@ -117,12 +117,12 @@ class Session:
 
     @cached_property
     def build(self) -> Build | None:
-        """The CI build that this run is a part of; None outside of CI."""
+        """Return the CI build that this run is a part of; None outside of CI."""
         return environment.detect(self.environ)
 
     @property
     def color(self) -> bool:
-        """Whether results are coloured."""
+        """Return whether results are coloured."""
         return self.has_color(sys.stdout)
 
     def has_color(self, stream: IO[str]) -> bool:
@@ -162,10 +162,10 @@ class Session:
 
     def fail(self, sentences: Iterable[str]) -> None:
         """Say on stderr that a plan has errors, where stdout, which has them, is not in sight."""
-        for said in sentences:
-            if event_log.emit_event("error", "error", what=said) or sys.stdout.isatty():
+        for sentence in sentences:
+            if event_log.emit_event("error", "error", what=sentence) or sys.stdout.isatty():
                 continue
-            click.echo(escape(said), err=True)
+            click.echo(escape(sentence), err=True)
 
     def settings(self, paths: Sequence[str] = ()) -> Settings:
         """Return reconciler.yaml, or what stands in for it; each is read once."""
@@ -198,7 +198,7 @@ class Session:
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-    def show(
+    def show_plan(
         self, render: Callable[..., str], plan: Plan, form: str = "text", *, saved: str = ""
     ) -> None:
         """Print a plan as the terminal allows; `saved` is the file that holds all of it."""
@@ -251,12 +251,12 @@ class Session:
     @property
     def reads(self) -> int:
         """GET requests of this run so far."""
-        return sum(one.reads for one in self._clients)
+        return sum(api_client.reads for api_client in self._clients)
 
     @property
     def writes(self) -> int:
         """Other requests of this run so far."""
-        return sum(getattr(one, "writes", 0) for one in self._clients)
+        return sum(getattr(api_client, "writes", 0) for api_client in self._clients)
 
     def _start_logging(self) -> None:
         """Log warnings to stderr; `-v` logs what is retried, `-vv` every request. Never a key."""

@@ -42,7 +42,7 @@ class OrganizationLog:
     projects: Mapping[str, str]  # id -> name
     project_id: str | None = None  # the project's own log instead
 
-    def row(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+    def summarize(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         """Return an entry in names."""
         return activity.summarize_entry(
             entry, organization=self.organization, projects=self.projects
@@ -51,7 +51,7 @@ class OrganizationLog:
 
 @click.group("activity", epilog="Example: reconciler activity list --since 7d --user a@acme.test")
 def command() -> None:
-    """The activity log: who changed what, when, and through which client. Reads only."""
+    """Read the activity log: who changed what, when, and through which client. Reads only."""
 
 
 def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,7 +110,7 @@ def list_(session: Session, /, limit: int, format_: str, **filters: Any) -> int:
             reader, log.organization_id, query, project_id=log.project_id
         )
         many = query.page_size if query.page is not None else limit
-        rows = [log.row(entry) for entry in islice(entries, many)]
+        rows = [log.summarize(entry) for entry in islice(entries, many)]
     shown = render.activity(rows, format=format_, color=session.color)
     click.echo(shown, color=session.color)
     return 0
@@ -122,7 +122,7 @@ def list_(session: Session, /, limit: int, format_: str, **filters: Any) -> int:
 @click.option("--project-log", is_flag=True, help="Of the project's own log.")
 @options.formats("text", "json")
 @click.pass_obj
-def filters(
+def list_filters(
     session: Session,
     organization: str | None,
     project: str | None,
@@ -161,7 +161,9 @@ def export(
         )
         as_csv = format_ == "csv"
         lines = (
-            activity.format_csv(map(log.row, entries)) if as_csv else activity.format_jsonl(entries)
+            activity.format_csv(map(log.summarize, entries))
+            if as_csv
+            else activity.format_jsonl(entries)
         )
         if out is not None:
             count = result_files.write_lines(out, lines) - as_csv  # without the header

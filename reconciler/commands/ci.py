@@ -47,7 +47,7 @@ class CommandResult:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many resources a plan concerns how."""
+        """Return how many resources a plan concerns, by action."""
         return self.summary.get("plan") or {}
 
     @property
@@ -57,7 +57,7 @@ class CommandResult:
 
     @property
     def outputs(self) -> dict[str, str]:
-        """What later steps may branch on."""
+        """Return what later steps may branch on."""
         seen = self.changes if self.code else 0  # what is held does not count
         drift = seen if self.command == "drift" else self.counts.get("drift", 0)
         plan = self.folder / "plan.json"

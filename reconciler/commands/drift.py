@@ -90,13 +90,13 @@ def command(
         return adopt.print_patch(session, result, given)
     if action == "adopt":
         return adopt.adopt(session, result, given, format_)
-    return _show(session, result.report, format_)
+    return _print_report(session, result.report, format_)
 
 
-def _show(session: Session, report: Plan, format_: str) -> int:
+def _print_report(session: Session, report: Plan, format_: str) -> int:
     """Print the report, notify of it, and return its exit code."""
     session.report.plan(report, drift=True)
-    session.show(render.drift, report, format_)
+    session.show_plan(render.drift, report, format_)
     if report.errors:
         session.fail(summary.describe_errors(report, "compared"))
         return 1

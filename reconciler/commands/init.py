@@ -76,7 +76,7 @@ def _wants_examples(root: Path) -> bool:
     if any(is_resource_file(path.name) for path in (root / "config").rglob("*")):
         return False
     settings = root / SETTINGS
-    return not os.path.lexists(settings) or IGNORE in _read(settings)
+    return not os.path.lexists(settings) or IGNORE in _read_scaffold_file(settings)
 
 
 def _create(root: Path, path: str, text: str) -> str:
@@ -93,7 +93,7 @@ def _ignore_journals(root: Path) -> str:
     if not os.path.lexists(path):
         writer.write_file(path, f"{IGNORED}\n")
         return CREATED
-    text = _read(path)
+    text = _read_scaffold_file(path)
     if IGNORED.strip("/") in {line.strip().strip("/") for line in text.splitlines()}:
         return KEPT
     end = "" if text.endswith("\n") or not text else "\n"
@@ -117,10 +117,10 @@ def _refuse_obstacles(root: Path, paths: Iterable[str]) -> None:
             fix="move it away, or begin in another folder",
         )
     if os.path.lexists(root / GITIGNORE):
-        _read(root / GITIGNORE)
+        _read_scaffold_file(root / GITIGNORE)
 
 
-def _read(path: Path) -> str:
+def _read_scaffold_file(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as problem:

@@ -63,7 +63,7 @@ def command(
     """Show what apply would do, why, and who will have to approve it. Reads only."""
     if out is not None:
         result_files.check_place(out)
-    given = inputs.read(
+    given = inputs.read_inputs(
         session.settings(paths), session.target(paths), session.facts(), base_ref=base
     )
     session.note_ignored(given.ignored)
@@ -91,7 +91,7 @@ def command(
     session.report.plan(planned)
     if out is not None:
         _save(session, planned, out)
-    session.show(render.plan, planned, format_, saved=out or "")
+    session.show_plan(render.plan, planned, format_, saved=out or "")
     session.fail(summary.describe_refusal(planned))
     if code := apply_refusals.predict_exit_code(planned):
         return code

@@ -92,9 +92,9 @@ def command(
     pulled.skipped += writing.skipped
     done = _Done(rows, writing.taken, pulled, dry_run)
     if format_ == "json":
-        click.echo(_json(done))
+        click.echo(_build_document(done))
     else:
-        _show(session, done, choice)
+        _print_pulled(session, done, choice)
     return 1 if pulled.unreadable else 0
 
 
@@ -157,7 +157,7 @@ def _base(session: Session, whole: Target, loaded: Loaded) -> Loaded | None:
     return base.loaded
 
 
-def _json(done: _Done) -> str:
+def _build_document(done: _Done) -> str:
     pulled = done.pulled
     document: dict[str, Any] = {
         "dry_run": done.dry,
@@ -168,20 +168,20 @@ def _json(done: _Done) -> str:
         "taken": [{"address": str(address), "path": path} for address, path in done.taken],
         "kept": [
             {
-                "address": str(one.address),
-                "path": one.path,
-                "cause": "conflict" if one.both else "intent",
-                "change_request": one.change_request or None,
-                "url": one.url or None,
+                "address": str(field.address),
+                "path": field.path,
+                "cause": "conflict" if field.both else "intent",
+                "change_request": field.change_request or None,
+                "url": field.url or None,
             }
-            for one in pulled.kept
+            for field in pulled.kept
         ],
         "missing": [
-            {"address": str(one.address), "source": str(one.source)} for one in pulled.missing
+            {"address": str(field.address), "source": str(field.source)} for field in pulled.missing
         ],
         "left_out": [
-            {"address": str(one.address), "reason": one.reason, "fix": one.fix}
-            for one in pulled.skipped
+            {"address": str(field.address), "reason": field.reason, "fix": field.fix}
+            for field in pulled.skipped
         ],
         "foreign": [str(address) for address in pulled.foreign],
         "unreadable": [
@@ -192,22 +192,22 @@ def _json(done: _Done) -> str:
     return format_json(document)
 
 
-def _show(session: Session, done: _Done, choice: Choice) -> None:
+def _print_pulled(session: Session, done: _Done, choice: Choice) -> None:
     """Print files on stdout, one per line, with kept fields; what was not written on stderr."""
-    _show_written(done)
+    _print_written(done)
     _show_left_out(session, done.pulled, choice)
 
 
-def _show_written(done: _Done) -> None:
+def _print_written(done: _Done) -> None:
     rows = done.rows
     for row in rows:
         count = f"  ({row.resources})" if row.resources else ""
         click.echo(f"{row.action:<9}  {escape(_format_path(row.path))}{count}")
     for address, path in done.taken:
         click.echo(escape(f"taken      {address}: {path}"))
-    for one in done.pulled.kept:
-        click.echo(escape(f"kept       {one.address}{f': {one.path}' if one.path else ''}"))
-        click.echo(escape(f"             {_why_kept(one)}"))
+    for field in done.pulled.kept:
+        click.echo(escape(f"kept       {field.address}{f': {field.path}' if field.path else ''}"))
+        click.echo(escape(f"             {_why_kept(field)}"))
     counts = {name: sum(row.action == name for row in rows) for name in ("written", "updated")}
     number = sum(row.resources for row in rows)
     resources = phrases.count(number, "resource")

@@ -49,7 +49,7 @@ class FoundRequest:
 
 @click.group("requests", epilog="Example: reconciler requests list --state pending")
 def command() -> None:
-    """The change requests: what waits, for whom, and what became of it."""
+    """Show and decide change requests: what waits, for whom, and what became of it."""
 
 
 def _scope(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,17 +78,17 @@ def list_(
     with session.reader(session.target()) as reader:
         places = _find_projects(reader, organization, project)
 
-        def of(place: ProjectPlace) -> list[FoundRequest]:
+        def list_requests(place: ProjectPlace) -> list[FoundRequest]:
             listed = change_requests.list_all(reader, place.id, state=wanted)
             return [FoundRequest(place, payload) for payload in listed]
 
         with worker_pool.start_pool(min(WORKERS, len(places)), "requests") as pool:
-            found = [one for group in pool.map(of, places) for one in group]
+            requests = [request for group in pool.map(list_requests, places) for request in group]
         host = reader.host
-    found.sort(key=lambda one: str(one.payload.get("created_at")), reverse=True)
+    requests.sort(key=lambda request: str(request.payload.get("created_at")), reverse=True)
     rows = [
-        shared_change_requests.summarize_request(one.payload, **_names(one.place, host))
-        for one in found
+        shared_change_requests.summarize_request(request.payload, **_names(request.place, host))
+        for request in requests
     ]
     shown = render.change_requests(rows, format=format_, color=session.color)
     click.echo(shown, color=session.color)
@@ -118,21 +118,21 @@ def _names(place: ProjectPlace, host: str) -> dict[str, str]:
 @_scope
 @options.formats("text", "json")
 @click.pass_obj
-def show(
+def show_request(
     session: Session, id_: str, project: str | None, organization: str | None, format_: str
 ) -> int:
     """Show one change request: its intent as a diff, votes, who can still approve, expiry."""
     with session.reader(session.target()) as reader:
-        found = _find_request(reader, id_, organization, project)
-        _print(session, reader, found, format_)
+        request = _find_request(reader, id_, organization, project)
+        _print_request(session, reader, request, format_)
     return 0
 
 
-def _print(session: Session, reader: Reader, found: FoundRequest, format_: str) -> None:
-    people, roles = _read_names(reader, found.place)
+def _print_request(session: Session, reader: Reader, request: FoundRequest, format_: str) -> None:
+    people, roles = _read_names(reader, request.place)
     shown = render.change_request(
-        found.payload,
-        **_names(found.place, reader.host),
+        request.payload,
+        **_names(request.place, reader.host),
         people=people,
         roles=roles,
         format=format_,
@@ -167,8 +167,8 @@ def wait(
         waiting = {(place.id, id_) for place, id_ in zip(where, wanted, strict=True)}
         failed, watch = False, Watch(reader, timeout_s=timeout_s)
         while True:
-            for asked, payload in watch.poll(waiting).items():
-                waiting.discard(asked)
+            for key, payload in watch.poll(waiting).items():
+                waiting.discard(key)
                 failed = failed or payload["state"] == "failed"
                 click.echo(escape(f"{payload['id']}  {payload['state']}"))
             if not waiting or not watch.sleep(waiting):
@@ -254,11 +254,11 @@ def _vote(
     if not yes and not terminal.can_ask():
         raise UsageError(f"{verb} asks first, and there is no terminal to ask on", fix="add --yes")
     with session.writer(session.target()) as writer:
-        found = _find_request(writer, id_, *scope)
+        request = _find_request(writer, id_, *scope)
         if not yes:
-            _print(session, writer, found, "text")
+            _print_request(session, writer, request, "text")
             terminal.confirm(f"{verb.capitalize()} this change request?", "no vote was given")
-        place = found.place.id
+        place = request.place.id
         try:
             match verb:
                 case "approve":
@@ -271,7 +271,7 @@ def _vote(
             error.fix = f"look at it: reconciler requests show {id_}"
             vote = _looked_up(writer, place, id_, verb, error)
         session.note(escape(vote.message or vote.status))
-        _print(session, writer, FoundRequest(found.place, vote.change_request), format_)
+        _print_request(session, writer, FoundRequest(request.place, vote.change_request), format_)
     return 1 if vote.change_request.get("state") == "failed" else 0
 
 

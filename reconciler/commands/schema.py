@@ -22,10 +22,10 @@ def command(kind: str | None) -> int:
 
     KIND is that of a resource, such as FeatureFlag, or `reconciler.yaml` for the settings.
     """
-    found = (
+    document = (
         validator.build_union_schema()
         if kind is None
         else validator.load_schema("reconciler" if kind == SETTINGS else kind)
     )
-    click.echo(json.dumps(found, indent=2))
+    click.echo(json.dumps(document, indent=2))
     return 0

@@ -36,7 +36,7 @@ def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) 
     except ConfigError as error:
         if not error.findings:
             raise
-        return _show(session, format_, error.findings, state=error.state)
+        return _print_findings(session, format_, error.findings, state=error.state)
     session.note_ignored(inputs.count_ignored(target, loaded))
     lasting.append(loaded)
     findings = list(loaded.declared.findings)
@@ -46,9 +46,9 @@ def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) 
         ]  # R036 knows every project there is
         findings.extend(_validate_live(session, target, loaded))
         findings.sort(key=lambda finding: finding.sort_key)
-    code = _show(session, format_, findings)
+    code = _print_findings(session, format_, findings)
     if not code:
-        _sum_up(session, loaded, findings, is_result=format_ == "text")
+        _print_summary(session, loaded, findings, is_result=format_ == "text")
     return code
 
 
@@ -60,7 +60,7 @@ def _validate_live(session: Session, target: Target, loaded: Loaded) -> Iterable
     yield from map(excerpts.attach_excerpt, loaded.silences.find_unused(live=True))
 
 
-def _show(
+def _print_findings(
     session: Session,
     format_: str,
     findings: Iterable[Finding],
@@ -95,7 +95,9 @@ def _format_report(format_: str, findings: tuple[Finding, ...]) -> str:
     return render.findings(findings, format=format_)
 
 
-def _sum_up(session: Session, loaded: Loaded, findings: list[Finding], *, is_result: bool) -> None:
+def _print_summary(
+    session: Session, loaded: Loaded, findings: list[Finding], *, is_result: bool
+) -> None:
     """Print `Valid: 7 resources, 1 warning, 2 silenced.`: the result, or a note beside it."""
     parts = [count(len(loaded.declared.resources) + len(loaded.templates), "resource")]
     if warnings := sum(finding.severity is Severity.WARNING for finding in findings):

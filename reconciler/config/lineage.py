@@ -203,7 +203,7 @@ class DocumentHistory:
         if not parent:
             return False
         moved = read_commit(commit, parent, root, [""]).changed
-        files = {path: self.blobs.kept(blob) for path, (blob, _) in moved.items()}
+        files = {path: self.blobs.read_relevant(blob) for path, (blob, _) in moved.items()}
         declared = self._load({path: text for path, text in files.items() if text}, (root,), ())
         resource = self._resource(declared)
         return resource is not None and holds(resource.spec)
@@ -219,7 +219,7 @@ class DocumentHistory:
         files = dict(self._files[child])
         for path, (blob, _) in read_commit(child, commit, root, inside).changed.items():
             files.pop(path, None)
-            if self.blobs.kept(blob):
+            if self.blobs.read_relevant(blob):
                 files[path] = blob
         self._files[commit] = files
 
@@ -240,14 +240,14 @@ class DocumentHistory:
             if blob.path in matching
             and blob.mode in _PLAIN
             and (blob.path == path or (is_within(path, blob.path) and is_wanted(blob.path, path)))
-            and self.blobs.kept(blob.oid)
+            and self.blobs.read_relevant(blob.oid)
         }
 
     def _declared(self, commit: str) -> Declared:
         files = self._files[commit]
         key = frozenset(files.items())
         if key not in self._read:
-            texts = {path: self.blobs.kept(oid) for path, oid in files.items()}
+            texts = {path: self.blobs.read_relevant(oid) for path, oid in files.items()}
             self._read[key] = self._load(texts, self.lineage.paths, self.lineage.overlays)
         return self._read[key]
 

@@ -136,14 +136,14 @@ class _Loader:
 
     def run(self, paths: Sequence[Path]) -> Loaded:
         base: dict[Identity, ParsedDocument] = {}
-        for written in self._read(paths):
+        for written in self._read_documents(paths):
             self._add(base, written)
         overlaid: dict[Identity, set[str]] = {}
         if self.overlays:
             for identity in base:
                 self._remember_template(identity)
         for path in self.overlays:
-            self._merge(base, self._read((path,)), overlaid)
+            self._merge(base, self._read_documents((path,)), overlaid)
         resources, templates = self._build(base, overlaid)
         silences = lint_silences.collect_silences(
             {i: w.document for i, w in base.items()}, self.places
@@ -162,7 +162,7 @@ class _Loader:
         blobs = {name: compute_blob_id(data) for name, data in self.texts.items()}
         return Loaded(declared, tuple(templates), silences, blobs, self.cache)
 
-    def _read(self, paths: Iterable[Path]) -> Iterator[ParsedDocument]:
+    def _read_documents(self, paths: Iterable[Path]) -> Iterator[ParsedDocument]:
         """Yield every document with a known kind, of every file."""
         for path in paths:
             has_files = False

@@ -163,8 +163,8 @@ def _list_commits(
     tree: CommitTree, inside: Sequence[str], *revisions: str
 ) -> list[tuple[str, str | None]]:
     """Yield (commit, parent) of the first-parent line, oldest first."""
-    asked = [*_LINE, "--parents", f"-n{_LOOKED_AT}", tree.commit, *revisions, "--"]
-    output = process.read_output([*asked, *(path or "." for path in inside)], tree.root)
+    arguments = [*_LINE, "--parents", f"-n{_LOOKED_AT}", tree.commit, *revisions, "--"]
+    output = process.read_output([*arguments, *(path or "." for path in inside)], tree.root)
     rows = [row.split() for row in reversed(output.decode("ascii", "replace").splitlines())]
     return [(row[0], row[1] if row[1:] else None) for row in rows]
 
@@ -177,27 +177,31 @@ def _list_recent_commits(
     A commit is never older than one before it, whatever its date says: dates can be set. Commits
     of other paths count for that, too.
     """
-    asked = [*_LINE, "--timestamp", f"-n{repository.DATED}", tree.commit]
-    output = process.read_output(asked, tree.root)
+    arguments = [*_LINE, "--timestamp", f"-n{repository.DATED}", tree.commit]
+    output = process.read_output(arguments, tree.root)
     dated = [row.split() for row in reversed(output.decode("ascii", "replace").splitlines())]
     times = accumulate((int(at) for at, _ in dated), max)
-    made = {id_: at for (_, id_), at in zip(dated, times, strict=True)}
+    committed_at = {id_: at for (_, id_), at in zip(dated, times, strict=True)}
     since = (now - timedelta(days=DAYS)).timestamp()
-    return [row for row in _list_commits(tree, inside) if made.get(row[0], 0) >= since]
+    return [row for row in _list_commits(tree, inside) if committed_at.get(row[0], 0) >= since]
 
 
 def read_commit(id_: str, parent: str | None, root: Path, inside: Sequence[str]) -> Commit:
     """Return what a commit changed below the paths."""
-    asked = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-commit-id", "--full-index"]
+    arguments = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-commit-id", "--full-index"]
     sides = [parent, id_] if parent is not None else ["--root", id_]
     only = ["--", *(path or "." for path in inside)]
-    words = process.read_output([*asked, *sides, *only], root).split(b"\0")
+    words = process.read_output([*arguments, *sides, *only], root).split(b"\0")
     changed = {}
     elsewhere = False
     for about, name in zip(words[::2], words[1::2], strict=False):
         path = name.decode("utf-8", "backslashreplace")
         modes, oids = about.lstrip(b":").split()[:2], about.split()[2:4]
-        wanted = any(path == one or is_wanted(path, one) for one in inside if is_within(one, path))
+        wanted = any(
+            path == folder or is_wanted(path, folder)
+            for folder in inside
+            if is_within(folder, path)
+        )
         if not _PLAIN.issuperset(modes):
             elsewhere = True
         elif wanted:
@@ -219,7 +223,7 @@ class Blobs:
         """Return whether the limit of contents is reached."""
         return self._left <= 0
 
-    def kept(self, oid: str) -> bytes:
+    def read_relevant(self, oid: str) -> bytes:
         """Return the relevant documents of one blob."""
         if oid.strip("0") == "":
             return b""
@@ -232,8 +236,8 @@ class Blobs:
     def _cut(self, data: bytes) -> bytes:
         if self._words is None:
             return data
-        found = (piece for piece in _DOCUMENT.split(data) if self._matters(piece))
-        return b"".join(b"---\n" + piece + b"\n" for piece in found)
+        relevant = (piece for piece in _DOCUMENT.split(data) if self._matters(piece))
+        return b"".join(b"---\n" + piece + b"\n" for piece in relevant)
 
     def _matters(self, piece: bytes) -> bool:
         """Return whether a document contains a name, or could, with escapes."""
@@ -253,7 +257,8 @@ def _select_relevant(commits: Sequence[Commit], blobs: Blobs) -> list[Commit]:
         if len(relevant) == COMMITS or blobs.spent:
             break
         if any(
-            blobs.kept(before) != blobs.kept(after) for before, after in commit.changed.values()
+            blobs.read_relevant(before) != blobs.read_relevant(after)
+            for before, after in commit.changed.values()
         ):
             relevant.append(commit)
     return relevant[::-1]
@@ -299,7 +304,9 @@ def _build_snapshots(
     moves += [(commit.id, commit.changed) for commit in commits]
     for origin, changed in moves:
         blobs_by_path |= {path: after for path, (_, after) in changed.items()}
-        files = {path: data for path, oid in blobs_by_path.items() if (data := blobs.kept(oid))}
+        files = {
+            path: data for path, oid in blobs_by_path.items() if (data := blobs.read_relevant(oid))
+        }
         yield Snapshot(tree, files, origin)
 
 

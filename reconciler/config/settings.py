@@ -159,19 +159,19 @@ def load_settings(
     Raises ConfigError with every finding.
     """
     given = tuple(Path(os.path.abspath(cwd / path)) for path in paths)  # noqa: PTH100  links stay as they are
-    found = find_settings_file(cwd, file=file, environ=environ)
-    if found is None:
+    settings_file = find_settings_file(cwd, file=file, environ=environ)
+    if settings_file is None:
         return Settings(
             {"default": Target("default", paths=given or (cwd,), own_paths=(cwd,))}, given=given
         )
-    display = _format_path(found, cwd)
+    display = _format_path(settings_file, cwd)
     try:
-        data = read_file_inside(found, display)
+        data = read_file_inside(settings_file, display)
     except RefusedError as problem:
         raise _make_unusable_error(display, problem) from None
     if secrets := list(find_secret_keys(data, display)):
         raise _make_settings_error(secrets, data.decode("utf-8-sig", "replace"))
-    return parse_settings(data, file=found, display=display, given=given)
+    return parse_settings(data, file=settings_file, display=display, given=given)
 
 
 def parse_settings(
@@ -206,17 +206,19 @@ def _make_unusable_error(display: str, problem: RefusedError) -> ConfigError:
 def _read_document(data: bytes, display: str) -> tuple[MappingNode, str]:
     """Return the only document of the file, well-formed, and the text."""
     findings: list[Finding] = []
-    found = reader.read_documents(data, display, findings)
+    documents = reader.read_documents(data, display, findings)
     text = data.decode("utf-8-sig", "replace")
-    if not findings and len(found) != 1:
-        message = f"{len(found)} documents where one is wanted"
+    if not findings and len(documents) != 1:
+        message = f"{len(documents)} documents where one is wanted"
         findings.append(make_error("R005", message, Source(display, 1), fix="write one mapping"))
-    if not findings and not validator.accepts("reconciler", found[0].value):
+    if not findings and not validator.accepts("reconciler", documents[0].value):
         split = split_lines(text)
-        findings = explain_errors("reconciler", found[0].value, found[0].source, lambda _: split)
+        findings = explain_errors(
+            "reconciler", documents[0].value, documents[0].source, lambda _: split
+        )
     if findings:
         raise _make_settings_error(findings, text)
-    return found[0].value, text
+    return documents[0].value, text
 
 
 def _make_settings_error(findings: list[Finding], text: str) -> ConfigError:

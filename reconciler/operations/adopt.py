@@ -215,8 +215,8 @@ def _find_failures(
 
 def _blame_edits(error: ConfigError, edits: list[DocumentEdit]) -> Iterator[SkippedEdit]:
     """Yield the edits that our loader refuses: by address, else by file, else all of them."""
-    named = {one.address for one in error.findings}
-    places = {one.source.file for one in error.findings if one.source is not None}
+    named = {edit.address for edit in error.findings}
+    places = {edit.source.file for edit in error.findings if edit.source is not None}
     message = error.findings[0].message if error.findings else error.what
     for test in (
         lambda edit: named & set(edit.addresses),
@@ -227,7 +227,9 @@ def _blame_edits(error: ConfigError, edits: list[DocumentEdit]) -> Iterator[Skip
         if bad:
             for edit in bad:
                 reason = f"the files would not be valid: {message}"
-                yield from (SkippedEdit(one, reason, "edit them by hand") for one in edit.addresses)
+                yield from (
+                    SkippedEdit(edit, reason, "edit them by hand") for edit in edit.addresses
+                )
             return
 
 

@@ -65,17 +65,17 @@ class Inputs:
 
     @property
     def head(self) -> str | None:
-        """The commit that is checked out; None outside git, and before the first."""
+        """Return the commit that is checked out; None outside git, and before the first."""
         return self.repository.head if self.repository is not None else None
 
     @property
     def folder(self) -> Path:
-        """The folder below which runs are journalled."""
+        """Return the folder below which runs are journalled."""
         return self.settings.folder or self.facts.cwd
 
     @property
     def ignored(self) -> int:
-        """The number of declared resources that the target's `ignore` covers."""
+        """Return the number of declared resources that the target's `ignore` covers."""
         return count_ignored(self.target, self.loaded)
 
     def snapshot(self, part: Selection, *, prefer: str | None = None) -> PlanSnapshot:
@@ -84,7 +84,7 @@ class Inputs:
         return PlanSnapshot(self.head, is_dirty, part, prefer=prefer)
 
 
-def read(
+def read_inputs(
     settings: Settings,
     target: Target,
     facts: RunFacts,

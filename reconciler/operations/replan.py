@@ -34,16 +34,18 @@ class LiveReplanner:
     """See `apply.progress.Replanner`."""
 
     def __init__(
-        self, made: Plan, *, base: Declared | None, live: Live, remark: Remark | None = None
+        self, plan: Plan, *, base: Declared | None, live: Live, remark: Remark | None = None
     ) -> None:
         self._remark = remark
         self._base = references.respell_references(base, live) if base is not None else None
         self._live = live
         self._names = names.Names({}, live)
         self._others = tuple(  # what the plan does to policies and people counts in a forecast
-            change for change in made.writes if not KINDS[change.address.kind].gated
+            change for change in plan.writes if not KINDS[change.address.kind].gated
         )
-        self._requests = {one.id: one.payload for one in (*live.change_requests, *live.rejections)}
+        self._requests = {
+            request.id: request.payload for request in (*live.change_requests, *live.rejections)
+        }
 
     @cached_property
     def _open(self) -> change_requests.RequestIndex:
@@ -55,24 +57,24 @@ class LiveReplanner:
 
     @cached_property
     def _ground(self) -> Live:
-        """The live side without flags and their requests: those have moved on."""
+        """Return the live side without flags and their requests, which have changed since."""
         kept = {
-            address: one
-            for address, one in self._live.resources.items()
+            address: resource
+            for address, resource in self._live.resources.items()
             if not KINDS[address.kind].gated
         }
         return replace(self._live, resources=kept, duplicates={}, change_requests=())
 
     def learn(self, address: Address, id_: str) -> None:
-        """The id of what this run has made; from the thread that takes outcomes."""
+        """Record the id of what this run has made; from the thread that takes outcomes."""
         self._names.learn(address, id_)
 
     def get_request(self, id_: str) -> Payload:
-        """A change request as the plan saw it; empty if it did not."""
+        """Return a change request as the plan saw it; empty if it did not."""
         return self._requests.get(id_, {})
 
     def is_same_intent(self, request: Payload, change: Change, seen: Payload | None) -> bool:
-        """Whether a change request proposes what the change wants of the flag as last seen."""
+        """Return whether a request proposes what the change wants of the flag as last seen."""
         proposed = names.build_change_request(request, *change.address.parts[:2], names=self._names)
         live = change.before
         if live is not None and seen is not None:
@@ -85,7 +87,7 @@ class LiveReplanner:
         return change_requests.list_superseded(self._open, change, change.before, me)
 
     def replan(self, change: Change, payload: Payload | None) -> Change:
-        """The change as it would be planned for the object as it is now."""
+        """Return the change as planned for the object as it is now."""
         if change.desired is None:
             return change
         live_resource = self._resource(change, payload) if payload is not None else None
@@ -110,7 +112,7 @@ class LiveReplanner:
         return names.build_resource(KINDS[change.address.kind], scope, payload, self._names)
 
     def describe_awaited(self, change: Change, request: Payload) -> Awaited:
-        """Whom a request waits for, in names."""
+        """Return whom a request waits for, by name."""
         change_request = names.build_change_request(request, *change.address.parts[:2])
         gate = change_requests.build_request_gate(change_request, change.before, self._steps)
         cannot = {email.lower() for email in gate.cannot_approve}
@@ -125,6 +127,6 @@ class LiveReplanner:
         return Awaited(gate.quorum, able, voted, change_request.expires_at)
 
     def remark_on_approval(self, change: Change, request: Payload) -> str:
-        """What is to be said of a request that was approved."""
+        """Return a remark on a request that was approved."""
         change_request = names.build_change_request(request, *change.address.parts[:2])
         return self._remark(change.address, change_request) if self._remark is not None else ""

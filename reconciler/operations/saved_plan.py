@@ -233,27 +233,29 @@ class _References:
 
     def __init__(self, saved: Saved, files: PlannedFiles) -> None:
         self._writes = saved.writes
-        self._before = {Address.parse(one.address): one.spec for one in _basis(saved).before}
+        self._before = {
+            Address.parse(address.address): address.spec for address in _basis(saved).before
+        }
         self._sides = [side.resources for side in (files.desired, files.base) if side is not None]
 
     def places(self) -> set[Place]:
         """Return the collections to list: people, roles and cohorts, where they are named."""
         return {
-            reference.place(one.address)
-            for one in self._writes
-            for reference in KINDS[one.address.kind].references
+            reference.place(address.address)
+            for address in self._writes
+            for reference in KINDS[address.address.kind].references
             if not reference.takes_ids
-            or (not READ[reference.kind].declared and any(self._named(one.address, reference)))
+            or (not READ[reference.kind].declared and any(self._named(address.address, reference)))
         }
 
     def objects(self) -> Iterator[WantedObject]:
         """Return the flags that conditions refer to, by key, by id, or by what may be either."""
-        for one in self._writes:
-            for reference in KINDS[one.address.kind].references:
+        for address in self._writes:
+            for reference in KINDS[address.address.kind].references:
                 if not reference.takes_ids or not READ[reference.kind].declared:
                     continue
-                for name in self._named(one.address, reference):
-                    target, id_ = reference.target(one.address, name), id_of(name, digits=True)
+                for name in self._named(address.address, reference):
+                    target, id_ = reference.target(address.address, name), id_of(name, digits=True)
                     if id_ is not None:
                         yield WantedObject(target, id_)
                     if not name.startswith(ID):

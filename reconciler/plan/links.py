@@ -41,7 +41,7 @@ def add_links(plan: Plan, live: Live, host: str) -> Plan:
         project = projects.get(scope)
         return host + template.format(project=project, id=id_) if project and template else None
 
-    def of(change: Change) -> Change:
+    def add_page(change: Change) -> Change:
         template = KINDS[change.address.kind].page
         if change.live_id is None or not template or change.action is Action.NONE:
             return change
@@ -49,7 +49,7 @@ def add_links(plan: Plan, live: Live, host: str) -> Plan:
 
     return replace(
         plan,
-        changes=tuple(map(of, plan.changes)),
+        changes=tuple(map(add_page, plan.changes)),
         change_requests=tuple(
             replace(request, url=page((request.organization, request.project), REQUEST, request.id))
             for request in plan.change_requests

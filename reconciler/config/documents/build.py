@@ -114,10 +114,10 @@ def find_address(written: ParsedDocument) -> Address | None:
     return Address(kind, (organization, project, name) if project else (organization, name))
 
 
-def format_identity(found: Identity, written: ParsedDocument) -> str:
+def format_identity(identity: Identity, written: ParsedDocument) -> str:
     """Return the name of the resource that a document declares, for people."""
     name = written.document["metadata"][written.kind.key]
-    return str(find_address(written) or f"{found[0]} {name} with these `projects`")
+    return str(find_address(written) or f"{identity[0]} {name} with these `projects`")
 
 
 def check_schema(written: ParsedDocument, lines_of: Lines) -> list[Finding]:

@@ -41,9 +41,11 @@ def find_rename_conflicts(
             continue  # reported as a cycle; or another spelling of its own name
         path = ("metadata", "lifecycle", "renamed_from")
         source = value_place(document, path, resource.source or Source("", 1))
-        if owner := claimed.find(name, resource, template):
+        if owner := claimed.find_claimant(name, resource, template):
             yield _make_claimed_twice_finding(resource, owner, source)
-        elif (other := declared.find(name, resource, template)) and other.address not in ringed:
+        elif (
+            other := declared.find_claimant(name, resource, template)
+        ) and other.address not in ringed:
             yield _make_declared_again_finding(resource, other, source)
         claimed.add(name, resource, template)
 
@@ -77,7 +79,9 @@ class _Claims:
         else:
             same.many.setdefault(template.selectors, template)
 
-    def find(self, name: _Name, asks: Resource, template: Template | None) -> Resource | None:
+    def find_claimant(
+        self, name: _Name, asks: Resource, template: Template | None
+    ) -> Resource | None:
         """Return another document that claims this name in the same project."""
         same = self.names.get(name)
         if same is None:

@@ -263,8 +263,8 @@ class _Builder:
         if plain and not key:
             self._report(event, "R001", "a key is missing before `:`", fix="write the key")
             return None
-        if found := find_hidden_character(key):
-            message = f"the key {key!a} has the character {found}, which cannot be seen"
+        if hidden := find_hidden_character(key):
+            message = f"the key {key!a} has the character {hidden}, which cannot be seen"
             self._report(event, "R012", message, fix="type the key again")
             return None
         if len(_known_keys) < MAX_KNOWN_KEYS and len(key) < MAX_KNOWN_KEY and key != "<<":
