@@ -58,7 +58,7 @@ def flags(count):
 
 @contextlib.contextmanager
 def sandbox(folder, *options, **changes):
-    """A server in a process of its own; its address, which the program is pointed at."""
+    """Run a server in its own process; yield the address for the program."""
     seed = folder / "seed.json"
     seed.write_text(json.dumps({**SEED, **changes}), encoding="utf-8")
     script = str(Path(sys.executable).parent / "reconciler")
@@ -73,7 +73,7 @@ def sandbox(folder, *options, **changes):
 
 
 def command(folder, *arguments):
-    """The console program in this process: (exit code, standard output)."""
+    """Run the program in this process; return (exit code, standard output)."""
     out = io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stdout(out):
         code = run(["--quiet", *arguments])
@@ -88,7 +88,7 @@ def call(url, method, path, body=None):
 
 
 def sent(url):
-    """(reads, writes, 429s) since the log was emptied, and the seconds between the writes."""
+    """Return (reads, writes, 429s) since the log was emptied, and the seconds between writes."""
     rows = call(url, "GET", "/_sandbox/requests")
     call(url, "DELETE", "/_sandbox/requests")
     writes = [row for row in rows if row["method"] != "GET"]
@@ -102,7 +102,7 @@ def verdict(name, figure, *, met):
 
 
 def against_latency(folder, count):
-    """Writes at the speed of the wire."""
+    """Measure writes without a rate limit."""
     unlimited = {"rate_limit": {"per_minute": 10**6, "per_hour": 10**6}, "paths": ["flags.yaml"]}
     settings = {"version": 1, "targets": {"bench": unlimited}}
     (folder / "reconciler.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
@@ -156,7 +156,7 @@ class Virtual:
 
 
 def against_the_limit(folder, count):
-    """Writes as fast as the limit allows: 480 in any minute."""
+    """Measure writes as fast as the limit allows: 480 in any minute."""
     limit = {"now": "2026-01-05T09:00:00Z", "rate_limit": {"per_minute": 480}}
     with sandbox(folder, **limit) as url:
         time_ = Virtual(url)

@@ -66,7 +66,7 @@ def run(command, cwd, environ=None, codes=(0,)):
 
 
 def in_turn(commands, rounds):
-    """Runs of each command by its name, one after the other, `rounds` times; the first warms up.
+    """Run each command by its name, in turn, `rounds` times; the first round warms up.
 
     `commands` maps a name to the arguments of `run`.
     """

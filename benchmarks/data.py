@@ -55,7 +55,7 @@ spec:
 
 
 def answered(number):
-    """The same as PostHog answers it."""
+    """Return the flag as PostHog responds with it."""
     country = {"key": "country", "type": "person", "operator": "exact", "value": ["DE", "AT", "CH"]}
     group = {
         "properties": [country],
@@ -92,7 +92,7 @@ def answered(number):
 
 
 def write(folder, count, *, moved=0, policy=False):
-    """That many flags below `folder`/config, a hundred to a file; the first `moved` are changed."""
+    """Write so many flags below `folder`/config, 100 per file; the first `moved` are changed."""
     config = folder / "config"
     config.mkdir(parents=True, exist_ok=True)
     (folder / "reconciler.yaml").write_text(SETTINGS)
@@ -105,7 +105,7 @@ def write(folder, count, *, moved=0, policy=False):
 
 
 def serve(file, count, *, policy=False):
-    """What `static_server` answers: one organization with one project of so many flags."""
+    """Return responses for `static_server`: an organization with a project of so many flags."""
     project = {"id": 1, "name": "Web"}
     organization = {
         "id": "018f0000-0000-4000-8000-000000000001",

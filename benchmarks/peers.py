@@ -45,7 +45,7 @@ def octodns():
 
 
 def address(number):
-    """An address for each record."""
+    """Return an address for each record."""
     return f"10.{number // 65536}.{number // 256 % 256}.{number % 256}"
 
 
@@ -69,7 +69,7 @@ def write_zone(folder, count, url=""):
 
 
 def zone(count):
-    """What PowerDNS answers about the same records, for `static_server`."""
+    """Return responses of PowerDNS about the same records, for `static_server`."""
     rows = [
         {
             "name": f"r{n}.acme.test.",

@@ -26,7 +26,7 @@ PLAN = [RECONCILER, "plan"]
 
 @contextlib.contextmanager
 def server(document, delay=0.02):
-    """A server process; its URL."""
+    """Run a server process; yield its URL."""
     words = [sys.executable, HERE / "static_server.py", document, "--delay", str(delay)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
@@ -38,7 +38,7 @@ def server(document, delay=0.02):
 
 
 def keyed(url):
-    """The environment of a run against the server."""
+    """Return the environment of a run against the server."""
     return {"POSTHOG_HOST": url, "POSTHOG_API_KEY": "phx_bench"}
 
 
@@ -79,7 +79,7 @@ def no_change(table, folder, count, rounds):
 
 
 def beside_a_plain_plan(table, folder, count, rounds):
-    """The same plan with a base, and with a policy that holds each of many changes."""
+    """Measure the same plan with a base, and with a policy that covers each of many changes."""
     plain, gated = folder / "plain", folder / "gated"
     moved = count // 10
     data.write(plain, count, moved=moved)

@@ -170,7 +170,7 @@ def report(name: str, took: list[float], seconds: float) -> bool:
 
 
 def _cases() -> list[tuple[str, Maker]]:
-    """What is measured: a title, and the n-th request."""
+    """Return what is measured: a title, and the n-th request."""
     flags = "/api/projects/1/feature_flags/"
     groups = [[{"properties": [], "rollout_percentage": share}] for share in (10, 90)]
 

@@ -69,11 +69,11 @@ class Connection(asyncio.Protocol):
         self.data = b""
 
     def connection_made(self, transport):
-        """A client is there."""
+        """Accept a client."""
         self.transport = transport
 
     def data_received(self, data):
-        """Some bytes of requests, or several."""
+        """Receive some bytes of one or several requests."""
         self.data += data
         while (end := self.data.find(b"\r\n\r\n")) >= 0:
             target = self.data[: self.data.index(b"\r\n")].split()[1].decode()
@@ -81,7 +81,7 @@ class Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(self.delay, self.respond, target)
 
     def respond(self, target):
-        """The answer to one request, after the delay."""
+        """Send the response to one request, after the delay."""
         status, body = self.content.answer(target)
         head = f"HTTP/1.1 {status} x\r\nContent-Type: application/json\r\n"
         self.transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)

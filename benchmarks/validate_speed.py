@@ -44,7 +44,7 @@ def beside_others(table, folder, count, rounds):
 
 
 def beside(table, name, ours, others, target):
-    """A row: how many times as long the others take. By CPU: the machine may be busy."""
+    """Add how many times as long the others take, by CPU time: the machine may be busy."""
     by_wall, by_cpu = ratio(ours, others, "wall"), ratio(ours, others, "cpu")
     figure = f"x {by_wall:.1f} wall, x {by_cpu:.1f} CPU"
     table.add(name, figure, f">= x {target}", by_cpu >= target)

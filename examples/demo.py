@@ -78,7 +78,7 @@ class Desk:
         raise UnexpectedError(f"the plan knows of no change request for {address}")
 
     def _ask(self, *arguments: str) -> Any:
-        """What a command answers to a script; not shown."""
+        """Return what a command prints for a script; not shown."""
         done = self._call((*arguments, "--format", "json"), "ci", errors=subprocess.PIPE)
         if done.returncode != DONE:
             raise UnexpectedError(f"reconciler {shlex.join(arguments)}\n{done.stderr}")
@@ -185,7 +185,7 @@ def approve_the_rest(desk: Desk) -> None:
 
 
 def repository(folder: Path) -> Path:
-    """A copy of examples/acme as a git repository of one commit."""
+    """Create a copy of examples/acme as a git repository of one commit."""
     shutil.copytree(ACME, folder, ignore=shutil.ignore_patterns(".reconciler"))
     identity = ("-c", "user.name=Acme", "-c", "user.email=ci@acme.test", "-c", "commit.gpgsign=no")
     for arguments in (
@@ -201,7 +201,7 @@ def repository(folder: Path) -> Path:
 
 @contextmanager
 def sandbox() -> Iterator[str]:
-    """A running sandbox with Acme's world; its address."""
+    """Run a sandbox with Acme's world; yield its address."""
     command = [RECONCILER, "sandbox", "--port", "0", "--seed", str(ACME / "seed.yaml")]
     say(f"$ {shlex.join(['reconciler', *command[1:4], '--seed', 'examples/acme/seed.yaml'])}")
     process = subprocess.Popen(
@@ -223,7 +223,7 @@ def sandbox() -> Iterator[str]:
 
 
 def clean_environment() -> dict[str, str]:
-    """This environment without what would steer the program or git elsewhere."""
+    """Return this environment without variables that would redirect the program or git."""
     prefixes = ("POSTHOG_", "RECONCILER_", "GIT_", "GITHUB_", "CI")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     if sys.stdout.isatty() and not kept.get("NO_COLOR"):
@@ -238,7 +238,7 @@ def from_its_summary(lines: list[str]) -> list[str]:
 
 
 def first_lines(lines: list[str]) -> list[str]:
-    """What became of a vote, without the request that it was for."""
+    """Return the outcome of a vote, without its request."""
     shown = 3
     return [*lines[:shown], f"… {len(lines) - shown} lines"] if len(lines) > shown + 1 else lines
 
@@ -249,7 +249,7 @@ def tell(sentence: str) -> None:
 
 
 def say(text: str) -> None:
-    """A line of the demo's own, at once."""
+    """Print a line of the demo, at once."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

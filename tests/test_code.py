@@ -16,7 +16,7 @@ from reconciler import errors
 from reconciler.cli.main import COMMANDS, group, run
 from reconciler.config.schema import validator
 from reconciler.kinds import KINDS, READ
-from reconciler.model import values_at
+from reconciler.model import iterate_values
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "reconciler").rglob("*.py"))
@@ -132,7 +132,7 @@ def test_every_kind_is_complete(kind):
         spec = kind.canonical(example.get("spec") or {})
         assert kind.canonical(spec) == spec
         for reference in kind.references:
-            list(values_at(spec, reference.path))
+            list(iterate_values(spec, reference.path))
     assert {reference.kind for reference in kind.references} <= set(READ)
     assert json.dumps(document)
 

@@ -19,7 +19,17 @@ from reconciler.apply.progress import (
 )
 from reconciler.errors import ReconcilerError
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Change, Kind, Outcome, Payload, Problem, Result, joined, root
+from reconciler.model import (
+    Action,
+    Change,
+    Kind,
+    Outcome,
+    Payload,
+    Problem,
+    Result,
+    get_root,
+    join_sentences,
+)
 from reconciler.posthog.approval_polling import GONE
 
 _SETTLES_S: Final = (0.5, 1.5, 3.0)  # for a replica that does not show yet what was applied
@@ -34,7 +44,7 @@ def resume_change(tools: WorkerContext, parked: Progress, request: Payload) -> P
         if ours:
             _require_applied(progress, request)
             remark = tools.replanner.remark_on_approval(progress.consent, request)
-            progress = replace(progress, note=joined(progress.note, remark))
+            progress = replace(progress, note=join_sentences(progress.note, remark))
         return _continue(tools, progress, request, ours=ours)
     except ChangeEnded as stop:
         return end_change(progress, tools, stop)
@@ -120,8 +130,8 @@ def _continue(
             ),
             payload=payload,
         )
-    left = {root(field.path) for field in now.fields}
-    written = progress.written | {root(field.path) for field in change.fields} - left
+    left = {get_root(field.path) for field in now.fields}
+    written = progress.written | {get_root(field.path) for field in change.fields} - left
     fresh = replace(begin_again(progress, now), planned=change, written=frozenset(written))
     id_ = kind.identity(payload)
     return change_writer.advance_change(

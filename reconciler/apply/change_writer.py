@@ -35,7 +35,7 @@ from reconciler.errors import (
     VersionConflictError,
 )
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Detail, Payload, Problem, Request, Result, Write, root
+from reconciler.model import Action, Detail, Payload, Problem, Request, Result, Write, get_root
 
 
 def advance_change(tools: WorkerContext, progress: Progress, *, but_last: bool) -> Progress:
@@ -109,7 +109,7 @@ class _Worker:
             self._tools.journal.record("not_kept", **facts, version=version)
         names = ", ".join(sorted(now.dropped))
         note = f"PostHog took the write and did not keep {names}" if names else ""
-        fields = {root(field.path) for field in change.fields}
+        fields = {get_root(field.path) for field in change.fields}
         nothing = change.action is Action.UPDATE and fields <= now.dropped
         done = now.attempts and not nothing
         return ChangeEnded(Result.DONE if done else Result.UNCHANGED, note=note)

@@ -23,8 +23,8 @@ from reconciler.model import (
     Spec,
     Verdict,
     Write,
-    joined,
-    moving,
+    build_change_spec,
+    join_sentences,
 )
 from reconciler.posthog.client import Writer
 
@@ -129,7 +129,7 @@ def begin_change(change: Change) -> Progress:
     if change.action is Action.DELETE:
         stages: tuple[Spec, ...] = ({},)
     else:
-        stages = kind.stages(change.action, moving(change), split=split) or ({},)
+        stages = kind.stages(change.action, build_change_spec(change), split=split) or ({},)
     return Progress(change, payload, change.live_id, stages)
 
 
@@ -189,7 +189,7 @@ def end_change(progress: Progress, tools: WorkerContext, stop: ChangeEnded) -> P
         attempts=progress.attempts,
         problem=stop.problem,
         detail=stop.detail,
-        note=joined(progress.note, stop.note),
+        note=join_sentences(progress.note, stop.note),
         awaits=stop.awaits,
         written=list_partly_written(progress, stop.result),
     )

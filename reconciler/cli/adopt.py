@@ -15,7 +15,7 @@ from reconciler.config.edit import writer
 from reconciler.config.edit.adopt import DocumentEdit, Patch
 from reconciler.errors import ReconcilerError
 from reconciler.git import repository
-from reconciler.model import print_path
+from reconciler.model import format_path
 from reconciler.operations import adopt as operations_adopt
 from reconciler.operations.adopt import Adopted
 from reconciler.operations.drift import DriftInputs, DriftResult
@@ -103,7 +103,7 @@ def _paths(edit: DocumentEdit) -> list[str]:
     """Return the fields of an edit, as a person reads them."""
     named = [] if edit.name is None else ["its name"]
     state = ["lifecycle.state"] if edit.restored else []
-    return [*named, *state, *sorted(map(print_path, edit.values))]
+    return [*named, *state, *sorted(map(format_path, edit.values))]
 
 
 def _document(adopted: Adopted, given: DriftInputs) -> dict[str, Any]:

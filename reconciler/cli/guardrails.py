@@ -28,8 +28,8 @@ def read_limits(
         deletes.DeleteLimits(
             guardrails.max_deletes,
             guardrails.max_delete_percent,
-            guardrails.where("max_deletes"),
-            guardrails.where("max_delete_percent"),
+            guardrails.describe_source("max_deletes"),
+            guardrails.describe_source("max_delete_percent"),
             confirm_deletes,
         ),
         allow_destroy,
@@ -50,7 +50,7 @@ def read_options(
         )
     needs_others = part.paths and (part.prune or given.base_loaded is not None)
     journals = given.folder / ".reconciler"
-    has_droppable = dropped_writes.is_relevant(given.loaded)
+    has_droppable = dropped_writes.has_droppable_fields(given.loaded)
     return PlanOptions(
         part.select,
         part.exclude,

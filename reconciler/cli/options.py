@@ -11,7 +11,7 @@ from reconciler.cli import event_log
 from reconciler.cli.report import Report
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError
-from reconciler.model import Address, duration_seconds
+from reconciler.model import Address, parse_duration
 
 if TYPE_CHECKING:
     _Type = click.ParamType[float]
@@ -31,7 +31,7 @@ class Duration(_Type):
         if isinstance(value, int | float):
             return float(value)
         try:
-            seconds = duration_seconds(str(value).strip())
+            seconds = parse_duration(str(value).strip())
         except ValueError:
             self.fail(f"{value!r} is no duration; write 30m, 2h, 1d", param, ctx)
         if not 0 <= seconds <= _LONGEST_S:

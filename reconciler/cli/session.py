@@ -180,7 +180,7 @@ class Session:
 
     def target(self, paths: Sequence[str] = ()) -> Target:
         """Return the target of this run."""
-        return self.settings(paths).target(self.target_name)
+        return self.settings(paths).select_target(self.target_name)
 
     def folder(self) -> Path:
         """Return the folder below which runs are journalled."""
@@ -225,7 +225,7 @@ class Session:
             host_option=self.host,
             target_host=None if self.sandbox else target.host,
             api_key_env=None if self.sandbox else target.api_key_env,
-            where=target.where,
+            where=target.describe_source,
         )
 
     @contextmanager

@@ -22,7 +22,7 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.live import key_access
-from reconciler.model import duration_seconds
+from reconciler.model import parse_duration
 from reconciler.planfile.reader import format_json
 from reconciler.posthog import activity_log, response_shapes
 from reconciler.posthog.activity_log import Query
@@ -34,7 +34,7 @@ _SIGNS = {"=": "exact", "~": "contains"}
 
 
 @dataclass(frozen=True, slots=True)
-class OrganizationLog:
+class LogScope:
     """Whose log is read, and the names of the projects in it."""
 
     organization: str
@@ -213,7 +213,7 @@ def _explain_refusals() -> Iterator[None]:
 
 def _read_query(
     session: Session, reader: Reader, filters: Mapping[str, Any]
-) -> tuple[OrganizationLog, Query]:
+) -> tuple[LogScope, Query]:
     """Return the log and the query that the options mean; raise for what makes no sense."""
     begin = _read_start(filters)
     end = _parse_time(filters["end_date"], "--end-date")
@@ -256,7 +256,7 @@ def _read_start(filters: Mapping[str, Any]) -> datetime | timedelta | None:
     if start is not None:
         raise UsageError("--since and --start-date exclude each other", fix="use one of them")
     try:
-        return timedelta(seconds=duration_seconds(since))
+        return timedelta(seconds=parse_duration(since))
     except (ValueError, OverflowError) as error:
         message = f"{since!r} is no duration; write 30m, 36h, 7d"
         raise click.BadParameter(message, param_hint="--since") from error
@@ -295,14 +295,14 @@ def _read_details(pairs: tuple[str, ...], text: str | None) -> dict[str, dict[st
 
 def _find_log(
     reader: Reader, organization: str | None, project: str | None, *, own: bool
-) -> tuple[OrganizationLog, tuple[int, ...]]:
+) -> tuple[LogScope, tuple[int, ...]]:
     """Return the log that is meant, and the projects it is narrowed to."""
     if own and project is None:
         raise UsageError("--project-log needs --project", fix="add --project NAME")
     directory = key_access.read_directory(reader)
     slug = _find_organization(directory, organization)
     named = {id_: name for name, ids in directory.projects[slug].items() for id_ in ids}
-    log = OrganizationLog(slug, str(directory.organizations[slug][0]["id"]), named)
+    log = LogScope(slug, str(directory.organizations[slug][0]["id"]), named)
     if project is None:
         return log, ()
     ids = [id_ for id_, name in named.items() if project in {name, id_}]
@@ -335,7 +335,7 @@ def _find_organization(directory: Any, organization: str | None) -> str:
     )
 
 
-def _find_user(reader: Reader, log: OrganizationLog, user: str) -> str:
+def _find_user(reader: Reader, log: LogScope, user: str) -> str:
     """Return a person's uuid, looked up by email where it is not one already."""
     try:
         return str(UUID(user))

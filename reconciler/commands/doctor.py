@@ -28,7 +28,7 @@ from reconciler.errors import (
     UnreachableError,
 )
 from reconciler.live import key_access, visibility
-from reconciler.model import Payload, a_level
+from reconciler.model import Payload, format_level_with_article
 from reconciler.operations import inputs, validate
 from reconciler.operations.inputs import BaseFiles
 from reconciler.planfile.reader import format_json
@@ -144,7 +144,7 @@ def _check_key_and_host(session: Session, target: Target) -> Iterator[Check]:
         key = credentials.find_key(
             session.environ,
             None if session.sandbox else target.api_key_env,
-            target.where("api_key_env"),
+            target.describe_source("api_key_env"),
         )
         yield Check("key", OK, f"a personal API key, from {key.source}")
     except KeyRefusedError as error:
@@ -297,12 +297,12 @@ def _organization(payload: Payload, far: _Far) -> Iterator[Check]:
         yield Check(
             "level",
             PROBLEM,
-            f"the key's user is {a_level(level)} of {slug}",
+            f"the key's user is {format_level_with_article(level)} of {slug}",
             "apply of Organization, Role, Member, ApprovalPolicy; activity",
             "make the user an admin, or use the key of one",
         )
     else:
-        yield Check("level", OK, f"the key's user is {a_level(level)} of {slug}")
+        yield Check("level", OK, f"the key's user is {format_level_with_article(level)} of {slug}")
     if hidden := visibility.explain_shortfall(payload, far.people.get(slug)):
         yield Check("people", PROBLEM, hidden, "Member, Role, who can approve", visibility.FIX)
     if "available_product_features" not in payload:

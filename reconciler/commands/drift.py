@@ -11,7 +11,7 @@ from reconciler.cli.execution import ExecutionOptions
 from reconciler.cli.session import Session
 from reconciler.drift.filters import IDENTITIES
 from reconciler.errors import UsageError
-from reconciler.model import Plan, duration_seconds
+from reconciler.model import Plan, parse_duration
 from reconciler.operations import drift, record_base
 from reconciler.operations.drift import DriftInputs, DriftQuery
 from reconciler.operations.plan import estimate_requests
@@ -137,7 +137,7 @@ def _parse_since(since: str | None) -> float | None:
     if since is None:
         return None
     try:
-        seconds = duration_seconds(since)
+        seconds = parse_duration(since)
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= LONGEST_S:

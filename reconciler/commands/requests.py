@@ -30,7 +30,7 @@ STATES = ["pending", "approved", "applied", "rejected", "expired", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectPlace:
+class ProjectScope:
     """One project: where change requests live."""
 
     organization: str
@@ -43,7 +43,7 @@ class ProjectPlace:
 class FoundRequest:
     """A change request and where it is."""
 
-    place: ProjectPlace
+    place: ProjectScope
     payload: Mapping[str, Any]
 
 
@@ -78,7 +78,7 @@ def list_(
     with session.reader(session.target()) as reader:
         places = _find_projects(reader, organization, project)
 
-        def list_requests(place: ProjectPlace) -> list[FoundRequest]:
+        def list_requests(place: ProjectScope) -> list[FoundRequest]:
             listed = change_requests.list_all(reader, place.id, state=wanted)
             return [FoundRequest(place, payload) for payload in listed]
 
@@ -105,7 +105,7 @@ def _states(text: str) -> tuple[str, ...]:
     return states
 
 
-def _names(place: ProjectPlace, host: str) -> dict[str, str]:
+def _names(place: ProjectScope, host: str) -> dict[str, str]:
     return {
         "organization": place.organization,
         "project": place.project,
@@ -288,7 +288,7 @@ def _looked_up(
 
 def _find_projects(
     reader: Reader, organization: str | None, project: str | None
-) -> list[ProjectPlace]:
+) -> list[ProjectScope]:
     """Return the projects this key can see, narrowed by the options; raise for unknown names."""
     directory = key_access.read_directory(reader)
     places = [
@@ -307,12 +307,12 @@ def _find_projects(
     return places
 
 
-def _all_places(directory: Directory) -> Iterator[ProjectPlace]:
+def _all_places(directory: Directory) -> Iterator[ProjectScope]:
     for slug, projects in directory.projects.items():
         id_ = str(directory.organizations[slug][0]["id"])
         for name, ids in projects.items():
             for project_id in ids:
-                yield ProjectPlace(slug, id_, name, project_id)
+                yield ProjectScope(slug, id_, name, project_id)
 
 
 def _find_request(
@@ -337,7 +337,7 @@ def _find_request(
 
 
 def _read_names(
-    reader: Reader, place: ProjectPlace
+    reader: Reader, place: ProjectScope
 ) -> tuple[dict[int, str], dict[str, dict[str, Any]]]:
     """Return names for the ids in a request: people by user id, roles by uuid, if readable."""
     people: dict[int, str] = {}

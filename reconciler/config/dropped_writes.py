@@ -1,6 +1,6 @@
-"""Fields that earlier runs sent and PostHog dropped, read from their journals.
+"""Read from the journals of earlier runs which fields PostHog did not keep.
 
-A hint, never state: without it the same write is tried once more.
+Planning works without it: then the same write is tried once more.
 """
 
 import json
@@ -13,13 +13,15 @@ from reconciler.config.loaded import Loaded
 from reconciler.kinds import KINDS
 
 EVENT: Final = "not_kept"
-_RUNS: Final = 50  # the newest
-_LARGEST: Final = 32 * 1024 * 1024  # bytes of a journal that is worth a look
+_RUNS: Final = 50  # journals, the newest
+_LARGEST: Final = 32 * 1024 * 1024  # bytes of a journal that is read
 
-Unkept = Mapping[tuple[str, str], tuple[Any, Any]]  # address, field -> value, version of the object
+DroppedValues = Mapping[
+    tuple[str, str], tuple[Any, Any]
+]  # address, field -> value, version of the object
 
 
-def is_relevant(loaded: Loaded) -> bool:
+def has_droppable_fields(loaded: Loaded) -> bool:
     """Return whether any document contains a field that PostHog may drop silently."""
     fields = {name: kind.droppable for name, kind in KINDS.items() if kind.droppable}
     templates = (template.resource for template in loaded.templates)
@@ -30,8 +32,8 @@ def is_relevant(loaded: Loaded) -> bool:
     )
 
 
-def read_journals(runs: Path, target: str) -> Unkept:
-    """Return what the newest journals of a target say; later runs win."""
+def read_journals(runs: Path, target: str) -> DroppedValues:
+    """Return the dropped fields in the newest journals of a target; later runs win."""
     dropped: dict[tuple[str, str], tuple[Any, Any]] = {}
     try:
         paths = sorted(runs.glob("*.jsonl"))[-_RUNS:]

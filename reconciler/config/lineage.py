@@ -26,18 +26,18 @@ COMMITS: Final = 500  # of these paths; older ones are not read
 _PLAIN: Final = frozenset({"100644", "100755"})
 _BROKEN: Final = Declared({}, "unreadable")
 
-Holds = Callable[[Spec | None], bool]  # whether a state, None if not declared, says something
+Holds = Callable[[Spec | None], bool]  # whether a spec, None if not declared, has a value
 Projects = Mapping[str, Sequence[str]]  # organization -> names of its projects, for selectors
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class DatedCommit:
     """One commit of the first-parent line, newest first.
 
     Attributes:
         commit: full id.
-        at: when it was made, in seconds; not later than any commit after it says it was.
-        dated: when it says that it was made.
+        at: its time in seconds, but not later than the date of any commit that follows it.
+        dated: its own date in seconds, which may be wrong.
 
     """
 
@@ -48,7 +48,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """One commit that touched the paths, and those before it that did."""
+    """One commit that changed the paths, and its nearest ancestors that did."""
 
     id: str
     at: int
@@ -56,11 +56,11 @@ class _Node:
 
 
 class Lineage:
-    """The history of the documents of some paths. Nothing is read before it is needed."""
+    """The history of the documents below some paths, read when it is needed."""
 
     def __init__(self, paths: Sequence[Path], overlays: Sequence[Path], cwd: Path) -> None:
         self.paths, self.overlays, self.cwd = tuple(paths), tuple(overlays), cwd
-        self._authors = cache(self._read_authors)
+        self._cached_authors = cache(self._read_authors)
 
     @cached_property
     def root(self) -> Path | None:
@@ -90,7 +90,7 @@ class Lineage:
 
     @cached_property
     def nodes(self) -> Mapping[str, _Node]:
-        """Return the commits that touched the paths, children before parents, not by date."""
+        """Return the commits that changed the paths, children before parents, not by date."""
         arguments = ["rev-list", "--topo-order", "--parents", "--timestamp", f"-n{COMMITS}", "HEAD"]
         only = ["--", *(path or "." for path in self.inside)]
         output = process.read_output([*arguments, *only], self.tree.root).decode("ascii", "replace")
@@ -98,44 +98,43 @@ class Lineage:
         return {line[1]: _Node(line[1], int(line[0]), tuple(line[2:])) for line in words}
 
     @cached_property
-    def line(self) -> tuple[Moment, ...]:
+    def first_parent_line(self) -> tuple[DatedCommit, ...]:
         """Return the first-parent line.
 
         A commit was made before those that follow it, whatever its date says: a date in the future
         would place it after everything else.
         """
-        moments: list[Moment] = []
+        moments: list[DatedCommit] = []
         node = next(iter(self.nodes.values()), None)
         while node is not None:
             at = min(node.at, moments[-1].at) if moments else node.at
-            moments.append(Moment(node.id, at, node.at))
+            moments.append(DatedCommit(node.id, at, node.at))
             node = self.nodes.get(node.parents[0]) if node.parents else None
         return tuple(moments)
 
-    def since(self, base: str) -> frozenset[str]:
-        """Return the commits that HEAD has in its history and `base` has not."""
+    def list_commits_since(self, base: str) -> frozenset[str]:
+        """Return the commits in the history of HEAD that are not in that of `base`."""
         rows = process.read_output(["rev-list", "HEAD", f"^{base}"], self.tree.root)
         return frozenset(rows.decode("ascii", "replace").split())
 
-    def has_moved(self, path: str, base: str) -> bool:
-        """Return whether a file is another one at HEAD than at the base."""
+    def has_changed(self, path: str, base: str) -> bool:
+        """Return whether a file at HEAD differs from that at the base."""
         arguments = ["diff-tree", "--quiet", base, "HEAD", "--", path]
         return process.run_offline(arguments, self.tree.root).returncode == 1
 
-    def document(
+    def open_document(
         self, address: Address, names: Sequence[str], projects: Projects
     ) -> "DocumentHistory":
-        """Return the history of one document, which has one of these names in it."""
+        """Return the history of a document that contains one of these names."""
         return DocumentHistory(self, address, Blobs(self.tree.root, names), tuple(names), projects)
 
-    def authors(self, commit: str, base: str | None) -> tuple[str, ...]:
-        """Return the email addresses of who wrote a commit, co-authors included.
+    def find_authors(self, commit: str, base: str | None) -> tuple[str, ...]:
+        """Return the email addresses of the authors of a commit, co-authors included.
 
-        `.mailmap` says which addresses are theirs, but not as the change itself has it: that could
-        hide an author, or accuse somebody else. It counts as it was at the base, which was applied,
-        else before the commit.
+        `.mailmap` maps the addresses of a person to one. It is read at the base, which was applied,
+        else before the commit: the change itself could hide an author, or accuse somebody else.
         """
-        return self._authors(commit, base or f"{commit}^")
+        return self._cached_authors(commit, base or f"{commit}^")
 
     def _read_authors(self, commit: str, map_of: str) -> tuple[str, ...]:
         return git_blame.read_authors(commit, map_of=map_of, root=self.tree.root)
@@ -143,7 +142,7 @@ class Lineage:
 
 @dataclass(slots=True)
 class DocumentHistory:
-    """The states of one document."""
+    """The content of one document at each commit."""
 
     lineage: Lineage
     address: Address
@@ -151,50 +150,51 @@ class DocumentHistory:
     names: tuple[str, ...]
     projects: Projects
     _files: dict[str, Mapping[str, str]] = field(default_factory=dict)  # commit -> path -> blob
-    _read: dict[frozenset[tuple[str, str]], Declared] = field(default_factory=dict)
+    _loaded: dict[frozenset[tuple[str, str]], Declared] = field(default_factory=dict)
 
-    def states(self) -> Iterator[tuple[Moment, Spec | None]]:
-        """Yield what each readable commit of the first-parent line said, newest first."""
+    def list_states(self) -> Iterator[tuple[DatedCommit, Spec | None]]:
+        """Yield the spec at each readable commit of the first-parent line, newest first."""
         child: str | None = None
-        for moment in self.lineage.line:
-            self._reach(moment.commit, child)
+        for moment in self.lineage.first_parent_line:
+            self._find_files(moment.commit, child)
             child = moment.commit
-            if self._declared(moment.commit) is not _BROKEN:
-                yield moment, self.state(moment.commit)
+            if self._load_commit(moment.commit) is not _BROKEN:
+                yield moment, self.find_spec(moment.commit)
 
-    def state(self, commit: str) -> Spec | None:
-        """Return what a commit that was reached said; None if the document was not declared."""
-        resource = self._resource(self._declared(commit))
+    def find_spec(self, commit: str) -> Spec | None:
+        """Return the spec at a commit with known files; None if it was not declared."""
+        resource = self._find_resource(self._load_commit(commit))
         return None if resource is None or resource.lifecycle.absent else resource.spec
 
-    def blame(self, commit: str, holds: Holds) -> str | None:
-        """Return the commit that made a value what it is; None if that cannot be known.
+    def blame_value(self, commit: str, holds: Holds) -> str | None:
+        """Return the commit that introduced a value; None if that cannot be known.
 
-        From `commit`, where it holds, back as long as it holds in one of the commits before.
+        Starts at `commit`, which has the value, and goes back while a parent has it.
         """
         nodes = self.lineage.nodes
         while True:
             for parent in nodes[commit].parents:
                 if parent not in nodes:
                     return None  # older than the history that is read
-                self._reach(parent, commit)
-                if self._declared(parent) is _BROKEN:
+                self._find_files(parent, commit)
+                if self._load_commit(parent) is _BROKEN:
                     return None
             earlier = [
-                parent_id for parent_id in nodes[commit].parents if holds(self.state(parent_id))
+                parent_id for parent_id in nodes[commit].parents if holds(self.find_spec(parent_id))
             ]
             if not earlier:
                 cut = not nodes[commit].parents and self.lineage.is_shallow
-                return None if cut or self._came(commit, holds) else commit
+                return None if cut or self._came_from_outside(commit, holds) else commit
             commit = earlier[0]
 
-    def _came(self, commit: str, holds: Holds) -> bool:
-        """Return whether a document came from files outside the paths, and said the same there.
+    def _came_from_outside(self, commit: str, holds: Holds) -> bool:
+        """Return whether the document moved here from outside the paths, with the same value.
 
-        Then the commit that moved it did not write it, and its real author is not searched.
+        Then the author of this commit did not write it; the real author is not looked for.
         """
         if any(
-            self.state(parent_id) is not None for parent_id in self.lineage.nodes[commit].parents
+            self.find_spec(parent_id) is not None
+            for parent_id in self.lineage.nodes[commit].parents
         ):
             return False
         root = self.lineage.tree.root
@@ -202,18 +202,20 @@ class DocumentHistory:
         parent = process.run_offline(arguments, root).stdout.decode("ascii", "replace").strip()
         if not parent:
             return False
-        moved = read_commit(commit, parent, root, [""]).changed
-        files = {path: self.blobs.read_relevant(blob) for path, (blob, _) in moved.items()}
-        declared = self._load({path: text for path, text in files.items() if text}, (root,), ())
-        resource = self._resource(declared)
+        changed = read_commit(commit, parent, root, [""]).changed
+        files = {path: self.blobs.read_relevant(blob) for path, (blob, _) in changed.items()}
+        declared = self._load_documents(
+            {path: text for path, text in files.items() if text}, (root,), ()
+        )
+        resource = self._find_resource(declared)
         return resource is not None and holds(resource.spec)
 
-    def _reach(self, commit: str, child: str | None) -> None:
-        """Find the files of a commit that matter, from those of the one after it."""
+    def _find_files(self, commit: str, child: str | None) -> None:
+        """Find the relevant files of a commit, from those of the commit after it."""
         if commit in self._files:
             return
         if child is None:
-            self._files[commit] = self._newest()
+            self._files[commit] = self._find_files_at_head()
             return
         root, inside = self.lineage.tree.root, self.lineage.inside
         files = dict(self._files[child])
@@ -223,8 +225,8 @@ class DocumentHistory:
                 files[path] = blob
         self._files[commit] = files
 
-    def _newest(self) -> dict[str, str]:
-        """Return the files at HEAD that contain one of the names, or could, with escapes."""
+    def _find_files_at_head(self) -> dict[str, str]:
+        """Return the files at HEAD that contain a name, or may contain one with escapes."""
         tree, inside = self.lineage.tree, self.lineage.inside
         words = [word for name in (*self.names, "\\") for word in ("-e", name)]
         arguments = ["grep", "-l", "-z", "-a", "-F", "--full-name", *words, tree.commit, "--"]
@@ -243,15 +245,17 @@ class DocumentHistory:
             and self.blobs.read_relevant(blob.oid)
         }
 
-    def _declared(self, commit: str) -> Declared:
+    def _load_commit(self, commit: str) -> Declared:
         files = self._files[commit]
         key = frozenset(files.items())
-        if key not in self._read:
+        if key not in self._loaded:
             texts = {path: self.blobs.read_relevant(oid) for path, oid in files.items()}
-            self._read[key] = self._load(texts, self.lineage.paths, self.lineage.overlays)
-        return self._read[key]
+            self._loaded[key] = self._load_documents(
+                texts, self.lineage.paths, self.lineage.overlays
+            )
+        return self._loaded[key]
 
-    def _load(
+    def _load_documents(
         self, files: Mapping[str, bytes], paths: Sequence[Path], overlays: Sequence[Path]
     ) -> Declared:
         snapshot = Snapshot(self.lineage.tree, files, "history")
@@ -261,7 +265,7 @@ class DocumentHistory:
         except (ConfigError, GitError, RefusedError):
             return _BROKEN
 
-    def _resource(self, declared: Declared) -> Resource | None:
+    def _find_resource(self, declared: Declared) -> Resource | None:
         """Return the document, under any of the names that it has had."""
         scope = self.address.parts[:-1]
         for name in self.names:

@@ -20,16 +20,16 @@ class LoadCache:
     built: Sequence[Built] = ()  # everything that was built
     _by_node: dict[int, Built] = field(default_factory=dict)
 
-    def keep(self, file: str, data: bytes, documents: Sequence[Document]) -> None:
-        """Keep a file without a finding."""
+    def store_file(self, file: str, data: bytes, documents: Sequence[Document]) -> None:
+        """Store the documents of a file without a finding."""
         self.texts[file], self._documents[file] = data, documents
 
-    def documents(self, file: str, data: bytes) -> Sequence[Document] | None:
-        """Return the documents of a file that had the same name and the same bytes."""
+    def find_documents(self, file: str, data: bytes) -> Sequence[Document] | None:
+        """Return the stored documents of a file if its bytes are the same."""
         return self._documents[file] if self.texts.get(file) == data else None
 
-    def resource(self, node: MappingNode) -> Resource | None:
-        """Return the resource of a document from `documents`; None if it is not known."""
+    def find_resource(self, node: MappingNode) -> Resource | None:
+        """Return the resource that was built from a stored document; None if it is not known."""
         if self.built and not self._by_node:
             plain = (built for built in self.built if "projects" not in built[1]["metadata"])
             self._by_node = {id(built[1]): built for built in plain}  # `built` keeps them alive
@@ -37,7 +37,7 @@ class LoadCache:
         return entry[0] if entry is not None else None
 
     def clear(self) -> None:
-        """Clear everything, if nothing loads the same files again."""
+        """Remove everything, once nothing loads the same files again."""
         self.built = ()
-        for kept in (self.texts, self._documents, self._by_node):
-            kept.clear()
+        for stored in (self.texts, self._documents, self._by_node):
+            stored.clear()

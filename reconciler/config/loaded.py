@@ -28,10 +28,10 @@ class Loaded:
 
 
 def expand_templates(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] = {}) -> Declared:
-    """Put templates into every project that matches: the declared ones, and the live ones.
+    """Expand templates for every project that matches, declared or live.
 
     Args:
-        loaded: what `load` returned.
+        loaded: what `load_files` returned.
         live_projects: organization -> names of its live projects, as far as they are known.
 
     """

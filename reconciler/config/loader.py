@@ -211,7 +211,7 @@ class _Loader:
     def _documents(self, display: str, data: bytes) -> Sequence[Document]:
         """Return the documents of a file, from the cache if the file has not changed."""
         count = len(self.findings)
-        documents = self.earlier.documents(display, data)
+        documents = self.earlier.find_documents(display, data)
         if documents is None:
             documents = reader.read_documents(data, display, self.findings)
         if not documents and len(self.findings) == count:
@@ -220,7 +220,7 @@ class _Loader:
         if len(self.findings) > count:
             self.cut_short = True
         else:
-            self.cache.keep(display, data, documents)
+            self.cache.store_file(display, data, documents)
         return documents
 
     def _add(self, into: dict[Identity, ParsedDocument], written: ParsedDocument) -> None:
@@ -312,7 +312,7 @@ class _Loader:
         templates: list[Template] = []
         built_from: list[confusable_names.Built] = []
         for identity, written in base.items():
-            built: Resource | Template | None = self.earlier.resource(written.document)
+            built: Resource | Template | None = self.earlier.find_resource(written.document)
             if built is None:
                 if not self._is_well_formed(written):
                     continue

@@ -40,7 +40,7 @@ class OtherDeclarations:
 def read_other_files(
     paths: Sequence[Path], tree: WorkingTree, known: Collection[str]
 ) -> OtherDeclarations:
-    """Read every document below `paths` but those of files in `known`; nothing is checked."""
+    """Read every document below `paths`, except in files of `known`; check nothing."""
     plain: set[build.Identity] = set()
     selectors: dict[tuple[str, str, str], list[tuple[str, ...]]] = {}
     for display, read in _walk_files(paths, tree):

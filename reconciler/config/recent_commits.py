@@ -22,12 +22,12 @@ from reconciler.git import process, repository
 from reconciler.git.commit_tree import CommitTree, is_wanted
 
 DAYS: Final = 7
-COMMITS: Final = 100  # of those that say something about what is asked for
-_LOOKED_AT: Final = 500  # commits of these paths
+COMMITS: Final = 100  # that change relevant documents
+_MAX_COMMITS: Final = 500  # of these paths that git lists
 _LINE: Final = ("rev-list", "--first-parent", "--topo-order")
-_MAX_BYTES: Final = 64 * 1024 * 1024  # of contents that are searched
-_MAX_PARSED: Final = 4 * 1024 * 1024  # of documents that are read in all
-_PLAIN: Final = frozenset({b"000000", b"100644", b"100755"})  # modes: nothing, and files
+_MAX_BYTES: Final = 64 * 1024 * 1024  # of file contents in which names are searched
+_MAX_PARSED: Final = 4 * 1024 * 1024  # of documents that are parsed in all
+_PLAIN: Final = frozenset({b"000000", b"100644", b"100755"})  # modes of no file and of plain files
 _DOCUMENT: Final = re.compile(rb"^---(?=[ \t\r\n]|$)", re.MULTILINE)  # only a marker starts so
 
 
@@ -39,7 +39,7 @@ class Commit:
         id: full id.
         parent: the one before it, if there is one.
         changed: path -> (blob before, blob after).
-        leads_elsewhere: whether it changed a link or a submodule: what that declares is not read.
+        leads_elsewhere: whether it changed a link or a submodule, whose documents are not read.
 
     """
 
@@ -62,11 +62,11 @@ def load_recent(
     Args:
         paths: of the target.
         overlays: the same.
-        names: only documents in which one of these words stands; all if None.
+        names: only documents that contain one of these words; all if None.
         tree: the files of the commit that is checked out.
         now: the window of days ends here.
 
-    Empty where git has nothing to say; a state that cannot be read is left out.
+    Empty if git cannot be read; a state that cannot be read is left out.
 
     """
     try:
@@ -91,23 +91,21 @@ def load_since(
 ) -> tuple[Loaded, ...] | None:
     """Return what each commit after the base declared, oldest first.
 
-    Only files that changed since then, and of those only documents in which one of the names
-    stands, in whatever case.
-
-    None if any of it is not known, also because a link or a submodule changed.
+    Only files that changed since then, and of those only documents that contain one of the names,
+    upper or lower case. None if any of it is not known, also because a link or submodule changed.
     """
     try:
         inside = [tree.to_git_path(path) for path in (*paths, *overlays)]
         rows = _list_commits(tree, inside, f"^{base}")
         blobs = Blobs(tree.root, names)
         commits = [read_commit(id_, parent, tree.root, inside) for id_, parent in rows]
-        telling = _select_relevant(commits, blobs)
-        states = list(_build_snapshots(tree, telling, blobs))
+        relevant = _select_relevant(commits, blobs)
+        states = list(_build_snapshots(tree, relevant, blobs))
     except (GitError, RefusedError):
         return None
     sizes = (sum(map(len, state.files.values())) for state in states)
-    full = len(rows) == _LOOKED_AT or len(telling) == COMMITS or blobs.spent
-    if full or sum(sizes) > _MAX_PARSED or any(commit.leads_elsewhere for commit in commits):
+    is_limited = len(rows) == _MAX_COMMITS or len(relevant) == COMMITS or blobs.is_exhausted
+    if is_limited or sum(sizes) > _MAX_PARSED or any(commit.leads_elsewhere for commit in commits):
         return None
     loaded = tuple(_load_snapshots(states, paths, overlays))
     return loaded if len(loaded) == len(states) else None
@@ -116,11 +114,11 @@ def load_since(
 def has_moved_paths(base: str, files: Sequence[Path], target: str, *, tree: CommitTree) -> bool:
     """Return whether a target has had other paths or overlays since the base.
 
-    What it declared then stands in files that are not looked at now.
+    Its documents at that time may be in files that are not read now.
 
     Args:
         base: the commit of the base.
-        files: where settings may stand; the working tree counts as well.
+        files: possible settings files; their content in the working tree counts as well.
         target: the name of the target.
         tree: the files of the commit that is checked out.
 
@@ -131,11 +129,11 @@ def has_moved_paths(base: str, files: Sequence[Path], target: str, *, tree: Comm
                 base,
                 *(id_ for id_, _ in _list_commits(tree, [tree.to_git_path(file)], f"^{base}")),
             ]
-            if len(commits) > _LOOKED_AT:
+            if len(commits) > _MAX_COMMITS:
                 return True
             states = {replace(tree, commit=commit).read_file(file) for commit in commits}
-            now = read_file_inside(file, tree.show_path(file)) if file.exists() else None
-            if len({_read_paths(data, file, target) for data in (*states, now)}) > 1:
+            current = read_file_inside(file, tree.show_path(file)) if file.exists() else None
+            if len({_read_paths(data, file, target) for data in (*states, current)}) > 1:
                 return True
     except (GitError, ConfigError, RefusedError):
         return True
@@ -145,7 +143,7 @@ def has_moved_paths(base: str, files: Sequence[Path], target: str, *, tree: Comm
 def _read_paths(
     data: bytes | None, file: Path, target: str
 ) -> tuple[Sequence[Path], Sequence[Path]]:
-    """Return paths and overlays of a target; without settings all that is beside them."""
+    """Return paths and overlays of a target; without settings, the folder of the file."""
     targets = (
         settings.parse_settings(data, file=file, display=file.name).targets
         if data is not None
@@ -162,8 +160,8 @@ def _read_paths(
 def _list_commits(
     tree: CommitTree, inside: Sequence[str], *revisions: str
 ) -> list[tuple[str, str | None]]:
-    """Yield (commit, parent) of the first-parent line, oldest first."""
-    arguments = [*_LINE, "--parents", f"-n{_LOOKED_AT}", tree.commit, *revisions, "--"]
+    """Return (commit, parent) of the first-parent line, oldest first."""
+    arguments = [*_LINE, "--parents", f"-n{_MAX_COMMITS}", tree.commit, *revisions, "--"]
     output = process.read_output([*arguments, *(path or "." for path in inside)], tree.root)
     rows = [row.split() for row in reversed(output.decode("ascii", "replace").splitlines())]
     return [(row[0], row[1] if row[1:] else None) for row in rows]
@@ -174,16 +172,18 @@ def _list_recent_commits(
 ) -> list[tuple[str, str | None]]:
     """Return (commit, parent) of the first-parent line within the window, oldest first.
 
-    A commit is never older than one before it, whatever its date says: dates can be set. Commits
-    of other paths count for that, too.
+    A commit counts as no older than its ancestors, whatever its date is: dates can be set. That
+    includes commits of other paths.
     """
     arguments = [*_LINE, "--timestamp", f"-n{repository.DATED}", tree.commit]
     output = process.read_output(arguments, tree.root)
     dated = [row.split() for row in reversed(output.decode("ascii", "replace").splitlines())]
     times = accumulate((int(at) for at, _ in dated), max)
-    committed_at = {id_: at for (_, id_), at in zip(dated, times, strict=True)}
-    since = (now - timedelta(days=DAYS)).timestamp()
-    return [row for row in _list_commits(tree, inside) if committed_at.get(row[0], 0) >= since]
+    times_by_commit = {id_: at for (_, id_), at in zip(dated, times, strict=True)}
+    window_start = (now - timedelta(days=DAYS)).timestamp()
+    return [
+        row for row in _list_commits(tree, inside) if times_by_commit.get(row[0], 0) >= window_start
+    ]
 
 
 def read_commit(id_: str, parent: str | None, root: Path, inside: Sequence[str]) -> Commit:
@@ -193,24 +193,24 @@ def read_commit(id_: str, parent: str | None, root: Path, inside: Sequence[str])
     only = ["--", *(path or "." for path in inside)]
     words = process.read_output([*arguments, *sides, *only], root).split(b"\0")
     changed = {}
-    elsewhere = False
-    for about, name in zip(words[::2], words[1::2], strict=False):
+    leads_elsewhere = False
+    for details, name in zip(words[::2], words[1::2], strict=False):
         path = name.decode("utf-8", "backslashreplace")
-        modes, oids = about.lstrip(b":").split()[:2], about.split()[2:4]
+        modes, oids = details.lstrip(b":").split()[:2], details.split()[2:4]
         wanted = any(
-            path == folder or is_wanted(path, folder)
-            for folder in inside
-            if is_within(folder, path)
+            path == inside_path or is_wanted(path, inside_path)
+            for inside_path in inside
+            if is_within(inside_path, path)
         )
         if not _PLAIN.issuperset(modes):
-            elsewhere = True
+            leads_elsewhere = True
         elif wanted:
             changed[path] = (oids[0].decode("ascii"), oids[1].decode("ascii"))
-    return Commit(id_, parent, changed, elsewhere)
+    return Commit(id_, parent, changed, leads_elsewhere)
 
 
 class Blobs:
-    """Contents by object id, cut down to the documents that are asked for."""
+    """File contents by object id, reduced to the relevant documents."""
 
     def __init__(self, root: Path, names: Collection[str] | None) -> None:
         self._root = root
@@ -219,8 +219,8 @@ class Blobs:
         self._left = _MAX_BYTES
 
     @property
-    def spent(self) -> bool:
-        """Return whether the limit of contents is reached."""
+    def is_exhausted(self) -> bool:
+        """Return whether the limit of contents is reached: then the rest is not searched."""
         return self._left <= 0
 
     def read_relevant(self, oid: str) -> bytes:
@@ -230,16 +230,16 @@ class Blobs:
         if oid not in self._kept:
             data = process.read_output(["cat-file", "blob", oid], self._root)
             self._left -= len(data)
-            self._kept[oid] = self._cut(data)
+            self._kept[oid] = self._select_documents(data)
         return self._kept[oid]
 
-    def _cut(self, data: bytes) -> bytes:
+    def _select_documents(self, data: bytes) -> bytes:
         if self._words is None:
             return data
-        relevant = (piece for piece in _DOCUMENT.split(data) if self._matters(piece))
+        relevant = (piece for piece in _DOCUMENT.split(data) if self._is_relevant(piece))
         return b"".join(b"---\n" + piece + b"\n" for piece in relevant)
 
-    def _matters(self, piece: bytes) -> bool:
+    def _is_relevant(self, piece: bytes) -> bool:
         """Return whether a document contains a name, or could, with escapes."""
         return b"\\" in piece or self._words is None or bool(self._words.search(piece))
 
@@ -254,7 +254,7 @@ def _select_relevant(commits: Sequence[Commit], blobs: Blobs) -> list[Commit]:
     """Return the last commits that changed a relevant document, oldest first."""
     relevant: list[Commit] = []
     for commit in reversed(commits):
-        if len(relevant) == COMMITS or blobs.spent:
+        if len(relevant) == COMMITS or blobs.is_exhausted:
             break
         if any(
             blobs.read_relevant(before) != blobs.read_relevant(after)

@@ -16,7 +16,7 @@ from reconciler.files import excerpts
 from reconciler.files.text import RefusedError, find_secret_keys, make_error, split_lines
 from reconciler.files.working_tree import SETTINGS, find_git_root, read_file_inside
 from reconciler.kinds import KINDS
-from reconciler.model import Finding, Hold, MappingNode, SequenceNode, Source, instant
+from reconciler.model import Finding, Hold, MappingNode, SequenceNode, Source, parse_time
 from reconciler.suggest import closest_match
 
 NAME: Final = SETTINGS
@@ -31,8 +31,8 @@ class Guardrails:
     allow_weakening: bool = False
     written: MappingNode | None = field(default=None, compare=False)
 
-    def where(self, name: str) -> str:
-        """Return where a limit is set, for people."""
+    def describe_source(self, name: str) -> str:
+        """Return where a limit is set, for messages."""
         if self.written is not None and name in self.written:
             return str(self.written.value_source(name))
         return f"the default of guardrails.{name}"
@@ -40,7 +40,7 @@ class Guardrails:
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """Requests that may be sent with one key."""
+    """How many requests one key may send."""
 
     per_minute: int = 480
     per_hour: int = 4800
@@ -61,10 +61,10 @@ class Target:
     unmanaged: str = "report"  # report | ignore | delete
     ignore: tuple[str, ...] = ()
     rate_limit: RequestLimits = RequestLimits()
-    holds: tuple[Hold, ...] = ()  # drift that is shown and does not fail, for a while
+    holds: tuple[Hold, ...] = ()  # drift that is shown but does not fail until a date
     written: MappingNode | None = field(default=None, compare=False)
 
-    def where(self, key: str) -> str:
+    def describe_source(self, key: str) -> str:
         """Return where a value of the target is written, for messages; else the target's name."""
         if self.written is not None and key in self.written:
             return str(self.written.value_source(key))
@@ -73,33 +73,33 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every target there is, and the file they come from."""
+    """All targets, and the file that declares them."""
 
     targets: Mapping[str, Target]
     file: Path | None = None
-    given: tuple[Path, ...] = ()  # paths from the command line, which win
+    given: tuple[Path, ...] = ()  # paths from the command line, which replace `paths`
 
     @property
     def folder(self) -> Path | None:
         """Return the folder of `reconciler.yaml`, which links may not leave outside git."""
         return self.file.parent if self.file else None
 
-    def target(self, name: str | None = None) -> Target:
-        """Return the target of that name; without a name the only one. UsageError otherwise."""
+    def select_target(self, name: str | None = None) -> Target:
+        """Return the target of that name, or the only target. Raises UsageError."""
         names = ", ".join(sorted(self.targets))
         if name is None:
             if len(self.targets) == 1:
                 return next(iter(self.targets.values()))
             raise UsageError(
-                "which target?",
-                why=f"{(self.file and self.file.name) or NAME} has several: {names}",
-                fix="name one with --target",
+                "--target is required",
+                why=f"{(self.file and self.file.name) or NAME} has several targets: {names}",
+                fix="name one of them with --target",
             )
         if name not in self.targets:
             match = closest_match(name, self.targets)
             raise UsageError(
                 f'unknown target "{name}"',
-                why=f"there are: {names}",
+                why=f"the targets are: {names}",
                 fix=f'did you mean "{match}"?' if match else "name one of them with --target",
             )
         return self.targets[name]
@@ -140,7 +140,7 @@ def find_settings_file(
         return Path(os.path.abspath(cwd / named))  # noqa: PTH100  links stay as they are
     root = find_git_root(cwd)
     for folder in (cwd, *cwd.parents):
-        if os.path.lexists(folder / NAME):  # also what cannot be read: its limits are never dropped
+        if os.path.lexists(folder / NAME):  # also if it cannot be read: its limits always apply
             return folder / NAME
         if root is not None and os.path.realpath(folder) == str(root):
             return None
@@ -181,7 +181,7 @@ def parse_settings(
 
     Args:
         data: the content.
-        file: where it stands; its paths are relative to that folder.
+        file: the file it comes from; its paths are relative to that folder.
         display: its name in messages.
         given: absolute paths from the command line, which win.
 
@@ -209,7 +209,7 @@ def _read_document(data: bytes, display: str) -> tuple[MappingNode, str]:
     documents = reader.read_documents(data, display, findings)
     text = data.decode("utf-8-sig", "replace")
     if not findings and len(documents) != 1:
-        message = f"{len(documents)} documents where one is wanted"
+        message = f"{len(documents)} documents instead of one"
         findings.append(make_error("R005", message, Source(display, 1), fix="write one mapping"))
     if not findings and not validator.accepts("reconciler", documents[0].value):
         split = split_lines(text)
@@ -233,24 +233,24 @@ def _build_settings(
     node: MappingNode, file: Path, given: tuple[Path, ...], findings: list[Finding]
 ) -> Settings:
     targets = {}
-    for name, about in node["targets"].items():
-        known: Any = about or MappingNode()
-        own = _resolve_paths(known, "paths", file, [] if given else findings) or (file.parent,)
-        findings.extend(_check_ignored(known))
+    for name, written in node["targets"].items():
+        values: Any = written or MappingNode()
+        own = _resolve_paths(values, "paths", file, [] if given else findings) or (file.parent,)
+        findings.extend(_check_ignored(values))
         targets[name] = Target(
             name,
-            host=known["host"].rstrip("/") if "host" in known else None,
-            organization=known.get("organization"),
-            api_key_env=known.get("api_key_env"),
+            host=values["host"].rstrip("/") if "host" in values else None,
+            organization=values.get("organization"),
+            api_key_env=values.get("api_key_env"),
             paths=given or own,
             own_paths=own,
-            overlays=_resolve_paths(known, "overlays", file, findings),
-            guardrails=_build_guardrails(known.get("guardrails")),
-            unmanaged=known.get("unmanaged", "report"),
-            ignore=tuple(known.get("ignore", ())),
-            rate_limit=RequestLimits(**known.get("rate_limit", {})),
-            holds=read_holds(known, findings, lambda one: _check_address_kind(one, "address")),
-            written=known,
+            overlays=_resolve_paths(values, "overlays", file, findings),
+            guardrails=_build_guardrails(values.get("guardrails")),
+            unmanaged=values.get("unmanaged", "report"),
+            ignore=tuple(values.get("ignore", ())),
+            rate_limit=RequestLimits(**values.get("rate_limit", {})),
+            holds=read_holds(values, findings, lambda hold: _check_address_kind(hold, "address")),
+            written=values,
         )
     return Settings(targets, file, given)
 
@@ -287,35 +287,37 @@ def _resolve_paths(node: Any, key: str, file: Path, findings: list[Finding]) -> 
         path = Path(os.path.abspath(file.parent / text))  # noqa: PTH100  links stay as they are
         if not Path(os.path.realpath(path)).is_relative_to(root):
             message = f"`{key}` leads out of the repository: {text}"
-            fix = f"name something inside {root.name}, or name the path on the command line"
+            fix = f"use a path inside {root.name}, or give the path on the command line"
             findings.append(make_error("R010", message, written.value_source(index), fix=fix))
             continue
         resolved.append(path)
     return tuple(resolved)
 
 
-Faults = Callable[[Any], Iterator[Finding]]
+PatternCheck = Callable[[Any], Iterator[Finding]]
 
 
-def read_holds(target: Any, findings: list[Finding], faults: Faults) -> tuple[Hold, ...]:
+def read_holds(
+    target: Any, findings: list[Finding], check_pattern: PatternCheck
+) -> tuple[Hold, ...]:
     """Return the holds of a target; an invalid date becomes a finding.
 
     Args:
         target: its mapping in the settings, accepted by the schema.
-        findings: what is wrong.
-        faults: of a list of address patterns.
+        findings: errors are added here.
+        check_pattern: yields the errors of an address pattern.
 
     """
     holds = []
     for node in (target.get("drift") or {}).get("hold", ()):
-        until = instant(node["until"])
+        until = parse_time(node["until"])
         if until is None:
-            message = f"there is no such time: {node['until']}"
+            message = f"invalid date or time: {node['until']}"
             fix = "write a day such as 2026-12-01, or a time such as 2026-12-01T18:00:00Z"
             place = node.value_source("until")
             findings.append(make_error("R005", message, place, fix=fix, width=len(node["until"])))
             continue
-        findings.extend(faults(node))
+        findings.extend(check_pattern(node))
         source = node.value_source("address")
         holds.append(Hold(node["address"], until, node["until"], node["reason"], source))
     return tuple(holds)

@@ -1,6 +1,6 @@
 """Compare the files that were read with a commit, without git's index, filters or monitors.
 
-git itself would run the filters of `.gitattributes` to tell; here contents are compared.
+git itself would run the filters of `.gitattributes`; here the contents are compared.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,18 +17,18 @@ from reconciler.git.commit_tree import LINK, CommitTree, TreeObject
 from reconciler.model import Finding, Severity
 
 _SHOWN: Final = 5
-_SHA1, _SHA256 = 40, "sha256"  # digits of an object id, and the other way to make one
+_SHA1, _SHA256 = 40, "sha256"  # digits of a SHA-1 object id, and the name of the other algorithm
 
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """What is not in a commit as it was read, by the names that files have in messages."""
+    """Files that differ between the working tree and a commit, by their names in messages."""
 
     commit: str
-    files: tuple[str, ...] = ()  # changed, new, or gone
+    files: tuple[str, ...] = ()  # changed, new, or deleted
     gaps: tuple[str, ...] = ()  # submodules that are not checked out
 
-    def findings(self) -> Iterator[Finding]:
+    def make_findings(self) -> Iterator[Finding]:
         """Yield the findings for a plan of these files."""
         if self.files:
             listed = ", ".join(self.files[:_SHOWN])
@@ -39,15 +39,15 @@ class Differences:
                 "dirty-tree",
                 Severity.NOTICE,
                 f"{len(self.files):,} {differ} from commit {self.commit[:10]}: {listed}{more}",
-                why="this is about the files as they are now, not as they were committed",
-                fix="commit them: only then does apply record what it applied",
+                why="the files are read as they are in the working tree, not as in the commit",
+                fix="commit them: apply records what it applied only for committed files",
             )
         for gap in self.gaps:
             yield Finding(
                 "submodule-missing",
                 Severity.WARNING,
                 f"{gap} is a submodule that is not checked out: what it declares is not known",
-                why="nothing is deleted because of it, and nothing of it is compared",
+                why="its resources are neither compared nor deleted",
                 fix="git submodule update --init; `submodules: true` in actions/checkout",
             )
 
@@ -68,7 +68,7 @@ def compare_to_commit(
         head: the commit.
         settings: `reconciler.yaml`, if there is one.
 
-    Raises GitError if a sparse checkout leaves files out: they would look as if they had gone.
+    Raises GitError if a sparse checkout leaves files out: they would look deleted.
 
     """
     blobs = dict(loaded.blobs)
@@ -98,9 +98,7 @@ def compare_to_commit(
 
 def _is_same_content(name: str, blob: str, committed: TreeObject, cwd: Path) -> bool:
     """Return whether a file equals that of a commit, except for line ends: git converts them."""
-    if (
-        committed.mode == LINK or blob == committed.oid
-    ):  # what a link leads to is no part of a commit
+    if committed.mode == LINK or blob == committed.oid:  # a commit does not contain a link's target
         return True
     try:
         data = read_file_inside(cwd / name, name)
@@ -121,6 +119,6 @@ def _check_sparse_checkout(deleted: Mapping[str, str], root: Path) -> None:
     if hidden:
         raise GitError(
             f"a sparse checkout leaves {hidden[0]} out",
-            why="what it declares would look as if it had left the files",
+            why="its documents would look as if they had been removed from the files",
             fix="git sparse-checkout disable, or add its folder",
         )

@@ -19,9 +19,9 @@ from reconciler.model import (
     LogAction,
     Question,
     Spec,
-    instant,
+    get_value,
     parse_path,
-    value_at,
+    parse_time,
 )
 
 Spell = Callable[[Address, str, Any], Spec]
@@ -68,7 +68,7 @@ class ObjectHistory:
         """Yield when its fields were changed; for unexplained ones, its last write."""
         yield from (event.entry.at for event in self.events.values())
         before = self.change.before if self.open else None
-        written = instant(before.payload.get("updated_at")) if before is not None else None
+        written = parse_time(before.payload.get("updated_at")) if before is not None else None
         if written is not None:
             yield written
 
@@ -95,7 +95,7 @@ class ObjectHistory:
         for path in sorted(self.open):
             field_values = self._find_field_values(path, entry, before, after)
             if field_values is not None:
-                fits = _is_same(field_values[1], value_at(self.state, parse_path(path), ABSENT))
+                fits = _is_same(field_values[1], get_value(self.state, parse_path(path), ABSENT))
                 self._explain(
                     path, LogEvent(entry, LogAction.CHANGED, before, after, field_values, fits)
                 )
@@ -126,7 +126,7 @@ class ObjectHistory:
         steps = parse_path(path)
         if steps[0] not in {*before, *after}:
             return None
-        was, now = value_at(before, steps, ABSENT), value_at(after, steps, ABSENT)
+        was, now = get_value(before, steps, ABSENT), get_value(after, steps, ABSENT)
         return None if _is_same(was, now) else (was, now)
 
     def _apply_entry(self, after: Spec) -> Spec:

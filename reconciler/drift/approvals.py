@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from reconciler.drift.activity_replay import LogEvent, Spell
-from reconciler.model import Change, ChangeRequest, LogAction, instant
+from reconciler.model import Change, ChangeRequest, LogAction, parse_time
 
 _APART: Final = timedelta(
     seconds=10
@@ -90,4 +90,4 @@ def _get_result(request: ChangeRequest) -> Mapping[str, Any]:
 
 
 def _parse_applied_at(request: ChangeRequest) -> datetime | None:
-    return instant(request.payload.get("applied_at"))
+    return parse_time(request.payload.get("applied_at"))

@@ -20,8 +20,8 @@ from reconciler.model import (
     FieldChange,
     LogAction,
     Spec,
-    instant,
     parse_path,
+    parse_time,
 )
 
 _PLURAL: Final = {"ApprovalPolicy": "approval policies"}
@@ -185,5 +185,5 @@ def _describe_last_write(change: Change, evidence: Evidence) -> str:
 
 def _format_time(at: str) -> str:
     """Format a time as `2026-01-06 10:12 UTC`."""
-    moment = instant(at)
+    moment = parse_time(at)
     return at if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

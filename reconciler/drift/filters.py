@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from reconciler.model import Action, Address, ApprovalClass, Attribution, Change, Hold, instant
+from reconciler.model import Action, Address, ApprovalClass, Attribution, Change, Hold, parse_time
 
 
 def drop_older(changes: tuple[Change, ...], start: datetime) -> tuple[tuple[Change, ...], int]:
@@ -74,7 +74,7 @@ def keep_fields(change: Change, paths: set[str], attribution: Attribution) -> Ch
 
 
 def _is_older(attribution: Attribution | None, start: datetime) -> bool:
-    at = instant(attribution.at) if attribution is not None else None
+    at = parse_time(attribution.at) if attribution is not None else None
     return at is not None and at < start
 
 

@@ -8,13 +8,13 @@ from reconciler.model import (
     Reference,
     Scope,
     Spec,
-    as_set,
-    duration_clock,
-    duration_seconds,
-    duration_words,
-    field_at,
-    level_number,
-    level_word,
+    build_field_reader,
+    format_duration,
+    format_duration_clock,
+    format_level,
+    normalize_set,
+    parse_duration,
+    parse_level,
 )
 from reconciler.normal_form import values
 
@@ -29,7 +29,7 @@ def to_spec(payload: Payload) -> Spec:
         spec["approvers"] = dict(payload["approver_config"] or {})
     if "bypass_org_membership_levels" in payload:  # null on old servers (contract 13)
         spec["bypass_levels"] = [
-            level_word(level) for level in payload["bypass_org_membership_levels"] or ()
+            format_level(level) for level in payload["bypass_org_membership_levels"] or ()
         ]
     if payload.get("expires_after") is not None:
         spec["expires_after"] = payload["expires_after"]
@@ -47,10 +47,10 @@ def to_payload(spec: Spec) -> Payload:
         }
     if "bypass_levels" in spec:
         payload["bypass_org_membership_levels"] = [
-            level_number(level) for level in spec["bypass_levels"]
+            parse_level(level) for level in spec["bypass_levels"]
         ]
     if "expires_after" in spec:
-        payload["expires_after"] = duration_clock(duration_seconds(spec["expires_after"]))
+        payload["expires_after"] = format_duration_clock(parse_duration(spec["expires_after"]))
     return payload
 
 
@@ -61,20 +61,20 @@ def normalize(spec: Spec) -> Spec:
         approvers = spec["approvers"]
         normal["approvers"] = {
             **{name: values.normalize_number(value) for name, value in approvers.items()},
-            "users": as_set(approvers.get("users") or ()),
-            "roles": as_set(approvers.get("roles") or ()),
+            "users": normalize_set(approvers.get("users") or ()),
+            "roles": normalize_set(approvers.get("roles") or ()),
         }
     if "bypass_levels" in spec:
-        normal["bypass_levels"] = as_set(
-            level_word(level_number(level)) for level in spec["bypass_levels"] or ()
+        normal["bypass_levels"] = normalize_set(
+            format_level(parse_level(level)) for level in spec["bypass_levels"] or ()
         )
     if "bypass_roles" in spec:
-        normal["bypass_roles"] = as_set(spec["bypass_roles"] or ())
+        normal["bypass_roles"] = normalize_set(spec["bypass_roles"] or ())
     if "expires_after" in spec:
-        seconds = duration_seconds(spec["expires_after"])
+        seconds = parse_duration(spec["expires_after"])
         if abs(seconds) >= _LONGEST:
             raise ValueError("`expires_after` is longer than PostHog can store")
-        normal["expires_after"] = duration_words(seconds)
+        normal["expires_after"] = format_duration(seconds)
     return normal
 
 
@@ -91,7 +91,7 @@ KIND = Kind(
     to_payload=to_payload,
     for_admins=True,
     canonical=normalize,
-    identify=field_at("action_key"),
+    identify=build_field_reader("action_key"),
     key_payload="action_key",
     search="action_key",
     references=(

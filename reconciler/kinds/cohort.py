@@ -1,6 +1,6 @@
 """Define cohorts (contract 9.8): files name them in conditions of flags, but never declare them."""
 
-from reconciler.model import Kind, Scope, no_change
+from reconciler.model import Kind, Scope, keep_spec
 
 KIND = Kind(
     name="Cohort",
@@ -11,8 +11,8 @@ KIND = Kind(
     item="/api/projects/{project}/cohorts/{id}/",
     plural="cohorts",
     api_scope="cohort",
-    to_spec=no_change,
-    to_payload=no_change,
+    to_spec=keep_spec,
+    to_payload=keep_spec,
     identify=lambda payload: str(payload["name"] or ""),
     unique=False,
     listed=frozenset({"id", "name"}),

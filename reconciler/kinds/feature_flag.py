@@ -13,10 +13,10 @@ from reconciler.model import (
     Scope,
     Spec,
     Write,
-    as_set,
-    field_at,
+    build_field_reader,
+    build_plain_requests,
     map_values,
-    plain_requests,
+    normalize_set,
 )
 from reconciler.normal_form import filter_checks, filters, values
 
@@ -82,7 +82,7 @@ def normalize(spec: Spec) -> Spec:
             normal[name] = values.normalize_labels(spec[name] or ())
     if "analytics_dashboards" in spec:
         ids = spec["analytics_dashboards"] or ()
-        normal["analytics_dashboards"] = as_set(map(values.normalize_number, ids))
+        normal["analytics_dashboards"] = normalize_set(map(values.normalize_number, ids))
     if spec.get("filters") is not None:
         normal["filters"] = filters.normalize_filters(spec["filters"])
     return normal
@@ -165,7 +165,7 @@ def _drop_fields(spec: Spec, names: list[str]) -> Spec:
 def build_requests(kind: Kind, write: Write) -> tuple[Request, ...]:
     """Return compare-and-swap writes (contract 9.4); a delete is a soft one (contract 9.5)."""
     if write.action is Action.CREATE:
-        return plain_requests(kind, write)
+        return build_plain_requests(kind, write)
     live = write.live or {}
     if write.action is Action.DELETE:
         body: dict[str, Any] = {"deleted": True}
@@ -209,7 +209,7 @@ KIND = Kind(
     to_spec=to_spec,
     to_payload=to_payload,
     canonical=normalize,
-    identify=field_at("key"),
+    identify=build_field_reader("key"),
     key_payload="key",
     renamable=True,
     references=(

@@ -1,16 +1,24 @@
 """Define members (contract 8.3): a person's level in an organization."""
 
-from reconciler.model import Kind, Payload, Scope, Spec, field_at, level_number, level_word
+from reconciler.model import (
+    Kind,
+    Payload,
+    Scope,
+    Spec,
+    build_field_reader,
+    format_level,
+    parse_level,
+)
 
 
 def to_spec(payload: Payload) -> Spec:
     """Return the spec of a payload: 8 becomes admin."""
-    return {"level": level_word(payload["level"])}
+    return {"level": format_level(payload["level"])}
 
 
 def to_payload(spec: Spec) -> Payload:
     """Return the payload of a spec."""
-    return {"level": level_number(spec["level"])} if "level" in spec else {}
+    return {"level": parse_level(spec["level"])} if "level" in spec else {}
 
 
 KIND = Kind(
@@ -25,8 +33,8 @@ KIND = Kind(
     to_spec=to_spec,
     to_payload=to_payload,
     for_admins=True,
-    identify=field_at("user", "email"),
-    identity=field_at("user", "uuid"),
+    identify=build_field_reader("user", "email"),
+    identity=build_field_reader("user", "uuid"),
     folds_case=True,
     search="email",
     point_read=False,

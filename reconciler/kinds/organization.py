@@ -14,8 +14,8 @@ from reconciler.model import (
     Scope,
     Spec,
     Write,
-    field_at,
-    plain_requests,
+    build_field_reader,
+    build_plain_requests,
 )
 from reconciler.normal_form import values
 
@@ -69,7 +69,7 @@ def split_stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]
 
 def build_requests(kind: Kind, write: Write) -> tuple[Request, ...]:
     """Send a name with a create, from which PostHog makes the slug: by default the slug itself."""
-    calls = plain_requests(kind, write)
+    calls = build_plain_requests(kind, write)
     if write.action is not Action.CREATE or "name" in write.spec:
         return calls
     body: Mapping[str, object] = {"name": write.name, **(calls[0].body or {})}
@@ -97,7 +97,7 @@ KIND = Kind(
     to_payload=to_payload,
     canonical=normalize,
     for_admins=True,
-    identify=field_at("slug"),
+    identify=build_field_reader("slug"),
     references=(Reference("default_role", kind="Role"),),
     defaults={
         "logo_media_id": None,

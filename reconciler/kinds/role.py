@@ -11,8 +11,8 @@ from reconciler.model import (
     Scope,
     Spec,
     Write,
-    as_set,
-    plain_requests,
+    build_plain_requests,
+    normalize_set,
 )
 
 
@@ -32,7 +32,7 @@ def normalize(spec: Spec) -> Spec:
     """Sort the members: their order means nothing."""
     if spec.get("members") is None:
         return {name: [] for name in spec}
-    return {**spec, "members": as_set(spec["members"])}
+    return {**spec, "members": normalize_set(spec["members"])}
 
 
 def find_written_at(payload: Payload) -> str | None:
@@ -50,7 +50,9 @@ def split_stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]
 
 def build_requests(kind: Kind, write: Write) -> tuple[Request, ...]:
     """Return one call per membership, removals first, so that a role is never too wide."""
-    calls = plain_requests(kind, write) if write.action is not Action.UPDATE or write.name else ()
+    calls = (
+        build_plain_requests(kind, write) if write.action is not Action.UPDATE or write.name else ()
+    )
     if "members" not in write.spec or write.live is None:
         return calls
     memberships = {

@@ -24,7 +24,7 @@ from reconciler.model import (
     Live,
     Payload,
     Question,
-    instant,
+    parse_time,
 )
 from reconciler.posthog import activity_log, change_requests
 from reconciler.posthog.activity_log import Query
@@ -36,7 +36,7 @@ MOST: Final = 5_000  # entries of one listing that are read; older ones stay unk
 _LONGEST: Final = timedelta(days=30)  # how long a request is open, unless it says otherwise
 
 
-class OrganizationLog:
+class ActivityReader:
     """Read one organization's log; a log that was refused is not read twice."""
 
     def __init__(self, reader: Reader, live: Live, slug: str) -> None:
@@ -130,7 +130,7 @@ class OrganizationLog:
 
 def parse_entry(payload: Payload, organization: str) -> Entry | None:
     """Convert an entry to a value; None without a time, because it has no place in the order."""
-    at = instant(payload.get("created_at"))
+    at = parse_time(payload.get("created_at"))
     if at is None:
         return None
     user = _as_object(payload.get("user"))
@@ -200,13 +200,13 @@ def _iterate_applied(
     for page in change_requests.iterate_pages(reader, project_id, state=("applied",)):
         for payload in page:
             created, expires = (
-                instant(payload.get("created_at")),
-                instant(payload.get("expires_at")),
+                parse_time(payload.get("created_at")),
+                parse_time(payload.get("expires_at")),
             )
             if created is not None and expires is not None:
                 longest = max(longest, expires - created)
             yield build_change_request(payload, *scope)
-        oldest = instant(page[-1].get("created_at")) if page else None
+        oldest = parse_time(page[-1].get("created_at")) if page else None
         if oldest is not None and oldest + longest < after:
             return
 

@@ -19,10 +19,10 @@ from reconciler.model import (
     Reference,
     Spec,
     Vote,
-    id_of,
     is_nameable,
+    iterate_values,
     map_values,
-    values_at,
+    parse_id,
 )
 from reconciler.posthog import response_shapes
 from reconciler.posthog.response_shapes import MALFORMED, Shape
@@ -101,7 +101,7 @@ class Names:
         _, scope = reference.place(address)
 
         def name(id_: Any) -> Any:
-            if reference.takes_ids and id_of(id_, digits=True) is None:
+            if reference.takes_ids and parse_id(id_, digits=True) is None:
                 return id_  # a log or a request may contain any value here
             known = self._by_id.get((reference.kind, reference.id_field, scope, str(id_)))
             return known if known is not None else f"{ID}{id_}"
@@ -139,7 +139,7 @@ def build_taker(kind: Kind) -> Callable[[Payload], Payload]:
 
 def _has_references(kind: Kind, spec: Spec) -> bool:
     """Return whether a spec contains ids that have to be turned into names."""
-    return any(True for reference in kind.references for _ in values_at(spec, reference.path))
+    return any(True for reference in kind.references for _ in iterate_values(spec, reference.path))
 
 
 def build_resource(

@@ -6,7 +6,7 @@ from typing import Final
 
 from reconciler.kinds import KINDS, READ
 from reconciler.live.names import ListedPayload
-from reconciler.model import ID, Address, Payload, id_of, values_at
+from reconciler.model import ID, Address, Payload, iterate_values, parse_id
 
 ALL: Final = "*"  # in an address, means every object of its scope
 Place = tuple[str, tuple[str, ...]]  # kind and scope: one collection
@@ -27,7 +27,7 @@ def find_referred(payloads: Payloads, addresses: Collection[Address]) -> Iterato
             address = Address(kind.name, (*place[1], kind.identify(payload)))
             if address.name in wanted_names or ALL in wanted_names:
                 for reference in references:
-                    for _, id_ in values_at(payload, reference.path):
+                    for _, id_ in iterate_values(payload, reference.path):
                         yield reference.target(address, f"{ID}{id_}")
 
 
@@ -42,7 +42,7 @@ def find_lacking(payloads: Payloads, wanted: Collection[Address]) -> set[Place]:
         if place not in known:
             items = payloads[place]
             known[place] = {*map(kind.identify, items), *(f"{ID}{item['id']}" for item in items)}
-        id_ = id_of(address.name, digits=True)
+        id_ = parse_id(address.name, digits=True)
         if address.name not in known[place] and f"{ID}{id_}" not in known[place]:
             missing.add(place)
     return missing

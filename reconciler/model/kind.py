@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from reconciler.model.address import Address
 from reconciler.model.plan import Action, Change
 from reconciler.model.resources import Payload
-from reconciler.model.spec_path import RejectedValue, Spec, parse_path, put_back, root
+from reconciler.model.spec_path import RejectedValue, Spec, get_root, parse_path, put_back
 
 
 class Scope(Enum):
@@ -69,10 +69,10 @@ class Write:
     name: str | None = None  # the natural key, if this stage sets it
 
 
-def field_at(*path: str) -> Callable[[Payload], str]:
+def build_field_reader(*path: str) -> Callable[[Payload], str]:
     """Return a reader of a name or an id in a payload; it raises TypeError if it is missing."""
 
-    def read(payload: Payload) -> str:
+    def read_text(payload: Payload) -> str:
         value: Any = payload
         for name in path:
             value = value[name]
@@ -80,20 +80,20 @@ def field_at(*path: str) -> Callable[[Payload], str]:
             raise TypeError(f"{'.'.join(path)} should be text or a number, not {value!r:.40}")
         return str(value)
 
-    return read
+    return read_text
 
 
-def no_change(spec: Spec) -> Spec:
+def keep_spec(spec: Spec) -> Spec:
     """Return a spec as it is: the normal form of a kind without one of its own."""
     return spec
 
 
-def nothing_missing(spec: Spec) -> str:
+def find_nothing_missing(spec: Spec) -> str:
     """Return nothing: a create needs only its name."""
     return ""
 
 
-def nothing_refused(spec: Spec) -> Iterable[RejectedValue]:
+def refuse_nothing(spec: Spec) -> Iterable[RejectedValue]:
     """Refuse nothing: PostHog accepts whatever the schema accepts."""
     return ()
 
@@ -106,27 +106,27 @@ class Stages(Protocol):
         ...
 
 
-def one_stage(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
+def plan_one_stage(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
     """Return all fields for one call."""
     return (spec,)
 
 
-def kept_as_written(name: str, spec: Spec) -> str:
+def trim_name(name: str, spec: Spec) -> str:
     """Return a name as the server keeps it: every text is trimmed (contract 1.3)."""
     return name.strip()
 
 
-def nothing_hidden(payload: Payload) -> tuple[str, ...]:
+def hide_nothing(payload: Payload) -> tuple[str, ...]:
     """Return nothing: every field reads back as it was sent."""
     return ()
 
 
-def nothing_dropped(payload: Payload, spec: Spec) -> tuple[str, ...]:
+def drop_nothing(payload: Payload, spec: Spec) -> tuple[str, ...]:
     """Return the paths of a live object that a write of `spec` would silently remove."""
     return ()
 
 
-def any_echo(request: Request, body: Payload) -> bool:
+def accept_any_echo(request: Request, body: Payload) -> bool:
     """Accept any response to a call for a part of an object."""
     return True
 
@@ -145,9 +145,9 @@ class Kind:
     api_scope: str  # the scope of keys, with `:read` and `:write` (contract 2)
     to_spec: Callable[[Payload], Spec]  # live payload -> spec, ids where references are
     to_payload: Callable[[Spec], Payload]  # and back
-    canonical: Callable[[Spec], Spec] = no_change  # normal form; both sides go through it
-    identify: Callable[[Payload], str] = field(default=field_at("name"))
-    identity: Callable[[Payload], str] = field(default=field_at("id"))
+    canonical: Callable[[Spec], Spec] = keep_spec  # normal form; both sides go through it
+    identify: Callable[[Payload], str] = field(default=build_field_reader("name"))
+    identity: Callable[[Payload], str] = field(default=build_field_reader("id"))
     key_payload: str | None = None  # the payload field of the natural key; None: not writable
     renamable: bool = False  # whether `renamed_from` can rename a live object
     references: tuple[Reference, ...] = ()
@@ -157,11 +157,11 @@ class Kind:
     defaults: Mapping[str, Any] = field(default_factory=dict)  # what the server uses if not sent
     folds_case: bool = False  # natural keys are compared case-insensitively
     unique: bool = True  # the server refuses a second object with the same natural key
-    made_as: Callable[[str, Spec], str] = kept_as_written  # the name that a create would get
+    made_as: Callable[[str, Spec], str] = trim_name  # the name that a create would get
     cannot_create: str = ""  # why objects cannot be created, if so: a sentence for people
     for_admins: bool = False  # members may read but not write it (contract 2)
     protected: bool = False  # prevent_destroy unless the file says otherwise
-    stages: Stages = one_stage
+    stages: Stages = plan_one_stage
     requests: Callable[["Kind", Write], tuple[Request, ...]] | None = None
     listed: frozenset[str] = frozenset()  # payload fields kept of a listing; empty: all
     search: str | None = None  # the query parameter that finds an object by its natural key
@@ -173,16 +173,18 @@ class Kind:
     )
     of_people: tuple[str, ...] = ()  # fields with only those people whom the key may see
     apart: tuple[str, ...] = ()  # fields with calls of their own, not in the object's body
-    incomplete: Callable[[Spec], str] = nothing_missing  # why a create would be refused, or ""
+    incomplete: Callable[[Spec], str] = find_nothing_missing  # why a create would be refused, or ""
     refusals: Callable[[Spec], Iterable[RejectedValue]] = (
-        nothing_refused  # of what the schema accepts
+        refuse_nothing  # of what the schema accepts
     )
-    hidden: Callable[[Payload], tuple[str, ...]] = nothing_hidden  # paths the API does not show
-    dropped: Callable[[Payload, Spec], tuple[str, ...]] = nothing_dropped
+    hidden: Callable[[Payload], tuple[str, ...]] = hide_nothing  # paths the API does not show
+    dropped: Callable[[Payload, Spec], tuple[str, ...]] = drop_nothing
     droppable: tuple[str, ...] = ()  # fields whose writes the server may drop silently
     gated: bool = False  # whether approval policies may cover its writes
     gates: Mapping[str, str] = field(default_factory=dict)  # policy action -> its field
-    echoes: Callable[[Request, Payload], bool] = any_echo  # whether a response shows what was sent
+    echoes: Callable[[Request, Payload], bool] = (
+        accept_any_echo  # whether a response shows what was sent
+    )
     versioned: bool = False  # the server compares versions itself: no read before a write
     page: str = ""  # its page in PostHog, below the host: "/project/{project}/feature_flags/{id}"
     activity_scopes: tuple[str, ...] = ()  # its names in the activity log; empty: never logged
@@ -202,15 +204,15 @@ class Kind:
         """Return the requests that carry out one stage."""
         if self.requests is not None:
             return self.requests(self, write)
-        return plain_requests(self, write)
+        return build_plain_requests(self, write)
 
 
-def moving(change: Change) -> Spec:
+def build_change_spec(change: Change) -> Spec:
     """Return the smallest spec that makes the change: whole fields, ignored parts as live."""
     resource = change.desired
     if resource is None or change.action is Action.CREATE:
         return resource.spec if resource is not None else {}
-    roots = dict.fromkeys(root(one.path) for one in change.fields)
+    roots = dict.fromkeys(get_root(field_change.path) for field_change in change.fields)
     spec: Spec = {name: resource.spec[name] for name in roots if name in resource.spec}
     live = change.before.spec if change.before is not None else {}
     for path in resource.lifecycle.ignore:
@@ -218,7 +220,7 @@ def moving(change: Change) -> Spec:
     return spec
 
 
-def plain_requests(kind: Kind, write: Write) -> tuple[Request, ...]:
+def build_plain_requests(kind: Kind, write: Write) -> tuple[Request, ...]:
     """Return a POST to the collection, a PATCH of the item, or a DELETE of the item."""
     if write.action is Action.DELETE:
         return (Request("DELETE", kind.path(kind.item, write.ids)),)
@@ -238,7 +240,7 @@ def is_nameable(name: str) -> bool:
     return bool(name) and name == name.strip() and not name.startswith(ID)
 
 
-def id_of(name: Any, *, digits: bool = False) -> str | None:
+def parse_id(name: Any, *, digits: bool = False) -> str | None:
     """Return the id that a reference consists of: `id:7`, or 7; None for a name.
 
     With `digits`, text of digits is an id as well, which only the live state can decide.

@@ -58,6 +58,6 @@ class Outcome:
     written: tuple[str, ...] = ()  # fields that are live although the change is not complete
 
 
-def joined(*sentences: str) -> str:
+def join_sentences(*sentences: str) -> str:
     """Join sentences to a note, each once."""
     return "; ".join(dict.fromkeys(sentence for sentence in sentences if sentence))

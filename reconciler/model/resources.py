@@ -7,7 +7,7 @@ from typing import Any
 from reconciler.model.address import Address
 from reconciler.model.approvals import ChangeRequest
 from reconciler.model.findings import Finding
-from reconciler.model.source import Source, value_place
+from reconciler.model.source import Source, locate_value
 from reconciler.model.spec_path import Path, Spec
 
 Payload = Mapping[str, Any]  # in the terms of the API: ids, numbers
@@ -36,7 +36,7 @@ class Resource:
 
     def locate(self, path: Path) -> Source | None:
         """Return the position of the deepest written part of `path`, or of the document."""
-        return value_place(self.written, path, self.source)
+        return locate_value(self.written, path, self.source)
 
 
 @dataclass(frozen=True, slots=True)

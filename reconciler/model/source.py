@@ -41,31 +41,31 @@ class Places:
 
     """
 
-    __slots__ = ("_find", "_marks", "_rows", "file")
+    __slots__ = ("_marks", "_read_rows", "_rows", "file")
 
-    def __init__(self, file: str, find: Callable[[], Sequence[Row]]) -> None:
+    def __init__(self, file: str, read_rows: Callable[[], Sequence[Row]]) -> None:
         self.file = file
-        self._find = find
+        self._read_rows = read_rows
         self._rows: Sequence[Row] | None = None
         self._marks: dict[int, dict[str, tuple[int, int, int, int]]] = {}
 
-    def row(self, number: int) -> Row:
+    def get_row(self, number: int) -> Row:
         """Return the positions in one container; fewer than its items if the file has changed."""
         if self._rows is None:
-            self._rows = self._find()
+            self._rows = self._read_rows()
         return self._rows[number] if number < len(self._rows) else ()
 
-    def marks(self, node: "MappingNode") -> dict[str, tuple[int, int, int, int]]:
+    def get_marks(self, node: "MappingNode") -> dict[str, tuple[int, int, int, int]]:
         """Return the positions of a mapping by key."""
         if len(node) <= _FEW:
-            return self._by_key(node)
+            return self._map_by_key(node)
         known = self._marks.get(node.number)
         if known is None or len(known) != len(node):
-            known = self._marks[node.number] = self._by_key(node)
+            known = self._marks[node.number] = self._map_by_key(node)
         return known
 
-    def _by_key(self, node: "MappingNode") -> dict[str, tuple[int, int, int, int]]:
-        numbers = iter(self.row(node.number))
+    def _map_by_key(self, node: "MappingNode") -> dict[str, tuple[int, int, int, int]]:
+        numbers = iter(self.get_row(node.number))
         return dict(zip(node, zip(numbers, numbers, numbers, numbers, strict=True), strict=False))
 
 
@@ -89,7 +89,7 @@ class MappingNode(dict[str, Any]):
     @property
     def marks(self) -> dict[str, tuple[int, int, int, int]]:
         """Return `(key_line, key_column, line, column)` of each key and value, counted from 1."""
-        return self.places.marks(self)
+        return self.places.get_marks(self)
 
     def key_source(self, key: str) -> Source:
         """Return the position of the key itself; raise KeyError if it is not written."""
@@ -117,11 +117,11 @@ class SequenceNode(list[Any]):
 
     def value_source(self, index: int) -> Source:
         """Return the position of item `index`; raise IndexError if there is none."""
-        row = self.places.row(self.number)
+        row = self.places.get_row(self.number)
         return Source(self.file, row[2 * index], row[2 * index + 1])
 
 
-def value_place(document: Any, path: Sequence[str | int], otherwise: _Else) -> Source | _Else:
+def locate_value(document: Any, path: Sequence[str | int], otherwise: _Else) -> Source | _Else:
     """Return the position of the value at a path, or of its deepest written part.
 
     Return `otherwise` if not even the first step is written, or the document is not from a file.
@@ -139,8 +139,8 @@ def value_place(document: Any, path: Sequence[str | int], otherwise: _Else) -> S
     return place
 
 
-def bare(value: Any) -> Any:
+def strip_positions(value: Any) -> Any:
     """Return a copy in plain dicts and lists, without positions."""
     if isinstance(value, Mapping):
-        return {name: bare(item) for name, item in value.items()}
-    return [bare(item) for item in value] if isinstance(value, list) else value
+        return {name: strip_positions(item) for name, item in value.items()}
+    return [strip_positions(item) for item in value] if isinstance(value, list) else value

@@ -28,7 +28,7 @@ def encode_part(text: str) -> str:
     return quote(text, safe="")
 
 
-def root(text: str) -> str:
+def get_root(text: str) -> str:
     """Return the top-level field of a path: `filters.groups[0]` -> `filters`."""
     return text.split(".", 1)[0].split("[", 1)[0]
 
@@ -41,14 +41,14 @@ def parse_path(text: str) -> Path:
     steps: list[str | int] = []
     for piece in text.split("."):
         name, indexes = piece, list[int]()
-        while found := _INDEX.search(name):
-            name, indexes = name[: found.start()], [int(found[1]), *indexes]
+        while match := _INDEX.search(name):
+            name, indexes = name[: match.start()], [int(match[1]), *indexes]
         steps.append(name)
         steps.extend(indexes)
     return tuple(steps)
 
 
-def value_at(spec: Any, path: Sequence[str | int], otherwise: Any = None) -> Any:
+def get_value(spec: Any, path: Sequence[str | int], otherwise: Any = None) -> Any:
     """Return the value at a path, or `otherwise`."""
     for step in path:
         try:
@@ -64,8 +64,8 @@ def put_back(value: Any, live: Any, path: Path) -> Any:
     if isinstance(step, int):
         if not isinstance(value, list) or step >= len(value):
             return value
-        there = live[step] if isinstance(live, list) and step < len(live) else None
-        item = put_back(value[step], there, rest) if rest else there
+        live_item = live[step] if isinstance(live, list) and step < len(live) else None
+        item = put_back(value[step], live_item, rest) if rest else live_item
         return [item if number == step else kept for number, kept in enumerate(value)]
     if not isinstance(value, Mapping) or step not in value:
         return value
@@ -77,14 +77,14 @@ def put_back(value: Any, live: Any, path: Path) -> Any:
     return {name: kept for name, kept in value.items() if name != step}
 
 
-def ordered(value: Any) -> Any:
+def sort_keys(value: Any) -> Any:
     """Return a copy with the keys of every mapping sorted: their order means nothing."""
     if isinstance(value, Mapping):
-        return {name: ordered(value[name]) for name in sorted(value)}
-    return [ordered(item) for item in value] if isinstance(value, list) else value
+        return {name: sort_keys(value[name]) for name in sorted(value)}
+    return [sort_keys(item) for item in value] if isinstance(value, list) else value
 
 
-def print_path(path: Sequence[str | int]) -> str:
+def format_path(path: Sequence[str | int]) -> str:
     """Format ("filters", "groups", 0, "name") as `filters.groups[0].name`."""
     text = ""
     for step in path:
@@ -111,7 +111,7 @@ class _Step:
 
 
 @cache
-def _steps(path: str) -> tuple[_Step, ...]:
+def _parse_steps(path: str) -> tuple[_Step, ...]:
     steps = []
     for piece in path.split("."):
         name, bracket, test = piece.removesuffix("]").partition("[")
@@ -120,12 +120,12 @@ def _steps(path: str) -> tuple[_Step, ...]:
     return tuple(steps)
 
 
-def values_at(spec: Spec, path: str) -> Iterator[tuple[Path, Any]]:
+def iterate_values(spec: Spec, path: str) -> Iterator[tuple[Path, Any]]:
     """Yield each value that a reference path such as `approvers.users[]` names, with its path."""
-    yield from _values(spec, _steps(path), ())
+    yield from _iterate_values(spec, _parse_steps(path), ())
 
 
-def _values(node: Any, steps: tuple[_Step, ...], path: Path) -> Iterator[tuple[Path, Any]]:
+def _iterate_values(node: Any, steps: tuple[_Step, ...], path: Path) -> Iterator[tuple[Path, Any]]:
     if not steps:
         yield path, node
         return
@@ -134,11 +134,11 @@ def _values(node: Any, steps: tuple[_Step, ...], path: Path) -> Iterator[tuple[P
         return
     value = node[step.name]
     if not step.many:
-        yield from _values(value, steps[1:], (*path, step.name))
+        yield from _iterate_values(value, steps[1:], (*path, step.name))
         return
     for index, item in enumerate(value if isinstance(value, list) else ()):
         if step.picks(item):
-            yield from _values(item, steps[1:], (*path, step.name, index))
+            yield from _iterate_values(item, steps[1:], (*path, step.name, index))
 
 
 def map_values(spec: Spec, path: str, function: Callable[[Any], Any]) -> Spec:
@@ -146,11 +146,11 @@ def map_values(spec: Spec, path: str, function: Callable[[Any], Any]) -> Spec:
 
     Return `spec` itself if no value changed: most flags name nothing.
     """
-    mapped: Spec = _map(spec, _steps(path), function)
+    mapped: Spec = _map_steps(spec, _parse_steps(path), function)
     return mapped
 
 
-def _map(node: Any, steps: tuple[_Step, ...], function: Callable[[Any], Any]) -> Any:
+def _map_steps(node: Any, steps: tuple[_Step, ...], function: Callable[[Any], Any]) -> Any:
     if not steps:
         return function(node)
     step = steps[0]
@@ -158,10 +158,10 @@ def _map(node: Any, steps: tuple[_Step, ...], function: Callable[[Any], Any]) ->
         return node
     value = node[step.name]
     if not step.many:
-        mapped = _map(value, steps[1:], function)
+        mapped = _map_steps(value, steps[1:], function)
         return node if mapped is value else {**node, step.name: mapped}
     if not isinstance(value, list):
         return node
-    items = [_map(item, steps[1:], function) if step.picks(item) else item for item in value]
+    items = [_map_steps(item, steps[1:], function) if step.picks(item) else item for item in value]
     same = all(new is old for new, old in zip(items, value, strict=True))
     return node if same else {**node, step.name: items}

@@ -9,21 +9,21 @@ LEVELS: Final[Mapping[str, int]] = {"member": 1, "admin": 8, "owner": 15}  # con
 _LEVEL_WORDS: Final = {number: word for word, number in LEVELS.items()}
 
 
-def level_word(number: int | str) -> str | int:
+def format_level(number: int | str) -> str | int:
     """Return "admin" for 8; a number without a word stays a number."""
     value = int(number)
     return _LEVEL_WORDS.get(value, value)
 
 
-def a_level(number: int | str) -> str:
+def format_level_with_article(number: int | str) -> str:
     """Return "an admin" for 8; for a number without a word, "of level 5"."""
-    word = level_word(number)
+    word = format_level(number)
     if not isinstance(word, str):
         return f"of level {word}"
     return f"an {word}" if word[0] in "ao" else f"a {word}"
 
 
-def level_number(word: str | int) -> int:
+def parse_level(word: str | int) -> int:
     """Return 8 for "admin"; a number stays a number."""
     return LEVELS[word] if isinstance(word, str) else word
 
@@ -35,7 +35,7 @@ _WORDED: Final = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
 _CLOCKED: Final = re.compile(r"(?:(-?\d+) )?(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
-def duration_seconds(text: str) -> float:
+def parse_duration(text: str) -> float:
     """Return the seconds of `14d`, `1d12h` or the API's `[D ]HH:MM:SS[.ffffff]` (contract 3.2).
 
     Raises ValueError for anything else.
@@ -50,7 +50,7 @@ def duration_seconds(text: str) -> float:
     return sign * sum(float(number) * _UNITS[unit] for number, unit in pieces)
 
 
-def duration_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return the shortest form that a person would write: `14d`, `36h`, `90m`, `30s`."""
     micro = _microseconds(seconds)
     sign, amount = ("-", -micro) if micro < 0 else ("", micro)
@@ -62,7 +62,7 @@ def duration_words(seconds: float) -> str:
     return f"{sign}{whole}.{fraction:06}".rstrip("0").rstrip(".") + "s"
 
 
-def duration_clock(seconds: float) -> str:
+def format_duration_clock(seconds: float) -> str:
     """Return `D HH:MM:SS[.ffffff]`, which every server reads in the same way (contract 3.2)."""
     whole, fraction = divmod(_microseconds(seconds), _MICRO)
     days, rest = divmod(whole, 86_400)
@@ -78,7 +78,7 @@ def _microseconds(seconds: float) -> int:
     return round(seconds * _MICRO)
 
 
-def as_set(values: Iterable[Any]) -> list[Any]:
+def normalize_set(values: Iterable[Any]) -> list[Any]:
     """Return a list without a meaningful order in normal form: sorted, each item once."""
     unique = set(values)
     try:
@@ -87,10 +87,10 @@ def as_set(values: Iterable[Any]) -> list[Any]:
         return sorted(unique, key=lambda value: (str(type(value)), value))
 
 
-def instant(text: Any) -> datetime | None:
+def parse_time(text: Any) -> datetime | None:
     """Return the time that a text names, in UTC without a zone; None for anything else."""
     try:
-        found = datetime.fromisoformat(str(text))
+        time = datetime.fromisoformat(str(text))
     except ValueError:
         return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

@@ -25,8 +25,8 @@ from reconciler.model import (
     Declared,
     LogAction,
     Resource,
+    format_path,
     parse_path,
-    print_path,
 )
 from reconciler.operations.drift import DriftInputs, DriftResult
 from reconciler.plan.diff import matching, references, three_way
@@ -181,7 +181,7 @@ def _edit_values(change: Change, resource: Resource) -> DocumentEdit | SkippedEd
     }
     for path, value in values.items():
         if _is_nameless(value):
-            reason = f"{print_path(path)} names somebody, or a role, that is gone: {value}"
+            reason = f"{format_path(path)} names somebody, or a role, that is gone: {value}"
             return SkippedEdit(change.address, reason, "mend it in PostHog, or revert it")
     return DocumentEdit(resource, (change.address,), values, name)
 
@@ -270,7 +270,7 @@ def _find_needed(declared: Declared, edits: list[DocumentEdit]) -> Iterator[Skip
         for target, path in references.list_needed(resource):
             if target in removed:
                 removed.discard(target)
-                reason = f"{resource.address} names it in {print_path(path) or 'its metadata'}"
+                reason = f"{resource.address} names it in {format_path(path) or 'its metadata'}"
                 yield SkippedEdit(target, reason, "change that document first")
 
 

@@ -27,7 +27,7 @@ from reconciler.model import (
     LogAction,
     Plan,
     Verdict,
-    instant,
+    parse_time,
 )
 from reconciler.operations import inputs
 from reconciler.operations import plan as operations_plan
@@ -241,7 +241,7 @@ def _time_commits(until: datetime | None) -> Callable[[Change], datetime | None]
         source = change.desired.source if change.desired is not None else None
         if source is None:
             return until
-        at = instant(blame.read_commit_time(source.file, source.line, cwd=Path.cwd()))
+        at = parse_time(blame.read_commit_time(source.file, source.line, cwd=Path.cwd()))
         return min((time for time in (at, until) if time is not None), default=None)
 
     return find_time
@@ -254,10 +254,10 @@ def read_log(
 
     With a window first what is in it, then what is before: else old would look like unknown.
     """
-    logs: dict[str, activity.OrganizationLog] = {}
+    logs: dict[str, activity.ActivityReader] = {}
     for search in replay.list_questions():
         slug = search.question.organization
-        log = logs.setdefault(slug, activity.OrganizationLog(reader, live, slug))
+        log = logs.setdefault(slug, activity.ActivityReader(reader, live, slug))
         for start, end in ((None, None),) if since is None else ((since, None), (None, since)):
             for entry in log.iterate_entries(search.question, since=start, until=end):
                 replay.take(entry, log.projects)

@@ -113,7 +113,7 @@ def read_inputs(
         differences = uncommitted.compare_to_commit(
             loaded, target.paths, target.overlays, head, settings.file
         )
-        findings, is_clean = (*findings, *differences.findings()), not differences.files
+        findings, is_clean = (*findings, *differences.make_findings()), not differences.files
     return Inputs(
         settings,
         target,

@@ -26,7 +26,7 @@ from reconciler.model import (
     PlanSnapshot,
     Requests,
     Source,
-    instant,
+    parse_time,
 )
 from reconciler.operations import policy_history, self_approval
 from reconciler.operations.inputs import Inputs
@@ -179,8 +179,8 @@ def active_rejections(live: Live, desired: Declared) -> Iterator[ChangeRequest]:
         if me is not None and request.requester_id == me and voted_by == {me}:
             continue
         ended = str(request.payload.get("updated_at") or request.expires_at)
-        voted = [at for vote in against if (at := instant(vote.get("created_at"))) is not None]
-        at = max(voted, default=instant(ended))
+        voted = [at for vote in against if (at := parse_time(vote.get("created_at"))) is not None]
+        at = max(voted, default=parse_time(ended))
         address = Address("FeatureFlag", (request.organization, request.project, request.flag_key))
         resource = desired.resources.get(address)
         if resource is None or resource.source is None or at is None:
@@ -200,7 +200,7 @@ def _has_changed_since(
 
 
 def _is_later(at: str | None, moment: datetime) -> bool:
-    committed = instant(at)
+    committed = parse_time(at)
     return committed is not None and committed > moment
 
 
@@ -279,7 +279,7 @@ def estimate_requests(world: World, writes: int) -> Requests:
 
 def check_self_approval(world: World, created_at: str) -> self_approval.SelfApprovalCheck:
     """Return the check whether somebody approved what they wrote, for a plan of this time."""
-    now = instant(created_at)
+    now = parse_time(created_at)
     return self_approval.SelfApprovalCheck(
         world.desired, world.base, world.live, world.lineage, now
     )

@@ -21,9 +21,9 @@ from reconciler.model import (
     Declared,
     Live,
     Resource,
-    id_of,
+    get_root,
     map_values,
-    root,
+    parse_id,
 )
 from reconciler.operations import plan
 from reconciler.plan import links
@@ -159,7 +159,7 @@ def _written(item: Item, live: Live, pulled: PullSelection) -> Item:
 
 def _plain(kind: str) -> Callable[[Any], Any]:
     def plain(name: Any) -> Any:
-        id_ = id_of(name) if isinstance(name, str) else None
+        id_ = parse_id(name) if isinstance(name, str) else None
         if id_ is None:
             return name
         return int(id_) if kind == "Cohort" and id_.isdecimal() else id_
@@ -220,6 +220,6 @@ def _request(requests: list[ChangeRequest], change: Change, path: str) -> Change
             request, change
         ) or not request_matching.has_same_intent(request, change, change.before):
             continue
-        if not path or root(path) in request_matching.list_proposed_fields(request):
+        if not path or get_root(path) in request_matching.list_proposed_fields(request):
             return request
     return None

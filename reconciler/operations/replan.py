@@ -66,7 +66,7 @@ class LiveReplanner:
         return replace(self._live, resources=kept, duplicates={}, change_requests=())
 
     def learn(self, address: Address, id_: str) -> None:
-        """Record the id of what this run has made; from the thread that takes outcomes."""
+        """Remember the id of an object that this run created; called by the thread of outcomes."""
         self._names.learn(address, id_)
 
     def get_request(self, id_: str) -> Payload:
@@ -87,7 +87,7 @@ class LiveReplanner:
         return change_requests.list_superseded(self._open, change, change.before, me)
 
     def replan(self, change: Change, payload: Payload | None) -> Change:
-        """Return the change as planned for the object as it is now."""
+        """Return the change as it would be planned for the object as it is now."""
         if change.desired is None:
             return change
         live_resource = self._resource(change, payload) if payload is not None else None
@@ -127,6 +127,6 @@ class LiveReplanner:
         return Awaited(gate.quorum, able, voted, change_request.expires_at)
 
     def remark_on_approval(self, change: Change, request: Payload) -> str:
-        """Return a remark on a request that was approved."""
+        """Return the note about a request that was approved."""
         change_request = names.build_change_request(request, *change.address.parts[:2])
         return self._remark(change.address, change_request) if self._remark is not None else ""

@@ -30,8 +30,8 @@ from reconciler.model import (
     Plan,
     PlanSnapshot,
     Reference,
-    id_of,
-    values_at,
+    iterate_values,
+    parse_id,
 )
 from reconciler.operations import drift, plan, policy_history
 from reconciler.operations.policy_history import History
@@ -255,7 +255,10 @@ class _References:
                 if not reference.takes_ids or not READ[reference.kind].declared:
                     continue
                 for name in self._named(address.address, reference):
-                    target, id_ = reference.target(address.address, name), id_of(name, digits=True)
+                    target, id_ = (
+                        reference.target(address.address, name),
+                        parse_id(name, digits=True),
+                    )
                     if id_ is not None:
                         yield WantedObject(target, id_)
                     if not name.startswith(ID):
@@ -264,7 +267,7 @@ class _References:
     def _named(self, address: Address, reference: Reference) -> set[str]:
         specs = [side[address].spec for side in self._sides if address in side]
         specs.append(self._before.get(address, {}))
-        return {str(name) for spec in specs for _, name in values_at(spec, reference.path)}
+        return {str(name) for spec in specs for _, name in iterate_values(spec, reference.path)}
 
 
 def _read_counts(saved: Saved) -> Iterator[tuple[Place, int]]:

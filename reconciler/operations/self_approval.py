@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Final
 
-from reconciler.config.lineage import DocumentHistory, Lineage, Moment
+from reconciler.config.lineage import DatedCommit, DocumentHistory, Lineage
 from reconciler.errors import ApiError, AuthenticationError, GitError
 from reconciler.git import repository
 from reconciler.kinds import KINDS
@@ -23,7 +23,7 @@ from reconciler.model import (
     Person,
     Plan,
     Resource,
-    instant,
+    parse_time,
 )
 from reconciler.plan.approvals import self_approval
 from reconciler.plan.approvals.self_approval import Authorship, ProposedValue
@@ -129,7 +129,7 @@ class SelfApprovalCheck:
     @cached_property
     def _news(self) -> frozenset[str]:
         assert self._lineage is not None  # noqa: S101  the caller looked
-        return self._lineage.since(self._since or "")
+        return self._lineage.list_commits_since(self._since or "")
 
     def _meet(self, reader: Reader, organization: str) -> None:
         """Read who is in an organization, and who files: the filer may be an author, too."""
@@ -175,7 +175,7 @@ class SelfApprovalCheck:
 
     def _local(self, at: object) -> datetime | None:
         """Return a time of the server by the clock here, which git has its dates from."""
-        moment = instant(at)
+        moment = parse_time(at)
         return moment - self._skew if moment is not None else None
 
     def _people(self, address: Address) -> Mapping[str, Person]:
@@ -224,14 +224,14 @@ class SelfApprovalCheck:
         if not blamed:
             return Authorship()
         names = [
-            {who for commit in blame.certain for who in lineage.authors(commit, self._since)}
+            {who for commit in blame.certain for who in lineage.find_authors(commit, self._since)}
             for blame in blamed
         ]
         maybe = {
             who
             for blame in blamed
             for commit in blame.doubtful
-            for who in lineage.authors(commit, self._since)
+            for who in lineage.find_authors(commit, self._since)
         }
         agreed = set.intersection(*names) if is_sure else set[str]()
         everyone = set.union(*names, maybe)
@@ -240,7 +240,7 @@ class SelfApprovalCheck:
             doubtful=tuple(sorted(everyone - agreed)),
             commits=frozenset(commit for blame in blamed for commit in blame.certain),
             unknown=_UNKNOWN if any(blame.is_cut for blame in blamed) else "",
-            mailmap=self._since is not None and lineage.has_moved(".mailmap", self._since),
+            mailmap=self._since is not None and lineage.has_changed(".mailmap", self._since),
         )
 
     def _document(self, address: Address, resource: Resource) -> DocumentHistory:
@@ -249,7 +249,7 @@ class SelfApprovalCheck:
             former = resource.lifecycle.renamed_from
             names = [name for name in (address.name, former) if name is not None]
             projects = matching.list_project_names(self._live)
-            self._documents[address] = self._lineage.document(address, names, projects)
+            self._documents[address] = self._lineage.open_document(address, names, projects)
         return self._documents[address]
 
     def _starts(
@@ -266,8 +266,8 @@ class SelfApprovalCheck:
         is_mine = self._me is not None and request.requester_id == self._me
         filed = self._local(request.created_at)
         newest: str | None = None
-        later: Moment | None = None
-        for moment, spec in document.states():
+        later: DatedCommit | None = None
+        for moment, spec in document.list_states():
             fits = bool(certain) and all(fact.is_in(spec) for fact in certain)
             if filed is not None and moment.at > filed.timestamp():
                 later = moment if fits else later
@@ -283,7 +283,7 @@ class SelfApprovalCheck:
             return [later.commit], self._is_misdated(later)
         return [newest] if newest is not None else [], True
 
-    def _is_misdated(self, moment: Moment) -> bool:
+    def _is_misdated(self, moment: DatedCommit) -> bool:
         """Return whether a commit says that it was made later than it can have been."""
         ahead = (
             self._now is not None
@@ -297,7 +297,7 @@ class SelfApprovalCheck:
         """Return whether something of a commit was made since the base."""
         if self._since is None:
             return True
-        return any(document.blame(commit, fact.is_in) in self._news for fact in facts)
+        return any(document.blame_value(commit, fact.is_in) in self._news for fact in facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,11 +312,11 @@ class _Blame:
 def _blame(document: DocumentHistory, start: str, facts: Iterable[ProposedValue]) -> _Blame:
     """Find which commits wrote what a request proposes, as of the commit it was filed for."""
     certain, doubtful, is_cut = set[str](), set[str](), False
-    spec = document.state(start)
+    spec = document.find_spec(start)
     for fact in facts:
         if not fact.is_in(spec):
             continue
-        commit = document.blame(start, fact.is_in)
+        commit = document.blame_value(start, fact.is_in)
         if commit is not None:
             (certain if fact.certain else doubtful).add(commit)
         is_cut = is_cut or (commit is None and fact.certain)

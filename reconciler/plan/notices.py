@@ -16,7 +16,7 @@ from reconciler.model import (
     Live,
     Severity,
     Spec,
-    moving,
+    build_change_spec,
 )
 from reconciler.plan.approvals import forecast
 
@@ -101,7 +101,7 @@ def find_dropped_keys(changes: tuple[Change, ...]) -> Iterator[Finding]:
         live = change.before
         if live is None or change.action is not Action.UPDATE:
             continue
-        if paths := KINDS[change.address.kind].dropped(live.payload, moving(change)):
+        if paths := KINDS[change.address.kind].dropped(live.payload, build_change_spec(change)):
             verb = "is" if len(paths) == 1 else "are"
             yield Finding(
                 code="dropped-keys",

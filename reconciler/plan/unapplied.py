@@ -13,7 +13,7 @@ from reconciler.model import (
     Change,
     Declared,
     LogAction,
-    instant,
+    parse_time,
 )
 from reconciler.plan.diff import three_way
 from reconciler.plan.saved import compare
@@ -79,7 +79,7 @@ class Unapplied:
         What apply itself has set, unless that removed what is declared now, is what was applied,
         whatever the clocks of the server and of git say.
         """
-        if attribution is None or (at := instant(attribution.at)) is None:
+        if attribution is None or (at := parse_time(attribution.at)) is None:
             return False
         if attribution.client == OWN_CLIENT and (
             attribution.change is None or attribution.change[0] != desired

@@ -81,16 +81,16 @@ def encode_lists(change: Change) -> Row:
 def read_lists(node: Node) -> tuple[ListChange, ...]:
     """Read the row about items of lists."""
 
-    def item(row: Node) -> ItemChange:
+    def read_item(row: Node) -> ItemChange:
         path, was = row["path"].text(), row["moved_from"].maybe(Node.count)
         live, desired = (row.value.get(side, ABSENT) for side in ("live", "desired"))
         down, up = (row[way].maybe(Node.count) or 0 for way in ("down", "up"))
         return ItemChange(path, live, desired, was, down, up)
 
-    def one(row: Node) -> ListChange:
-        return ListChange(row["path"].text(), row["items"].each(item), row["fields"].count())
+    def read_list(row: Node) -> ListChange:
+        return ListChange(row["path"].text(), row["items"].each(read_item), row["fields"].count())
 
-    return node["lists"].maybe(lambda rows: rows.each(one)) or ()
+    return node["lists"].maybe(lambda rows: rows.each(read_list)) or ()
 
 
 def encode_hold(hold: Hold | None) -> Row:

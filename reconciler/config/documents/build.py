@@ -22,7 +22,7 @@ from reconciler.model import (
     Scope,
     Source,
     Spec,
-    value_place,
+    locate_value,
 )
 from reconciler.suggest import closest_match
 
@@ -175,7 +175,7 @@ def check_lifecycle(written: ParsedDocument) -> Iterator[Finding]:
         if name not in fields_of_spec:
             match = closest_match(name, fields_of_spec)
             fix = f'did you mean "{match}"?' if match else f"one of {', '.join(fields_of_spec)}"
-            source = value_place(
+            source = locate_value(
                 written.document, ("metadata", "lifecycle", "ignore", index), written.source
             )
             yield make_error("R004", f'`spec` has no field "{name}"', source, fix=fix)

@@ -19,7 +19,7 @@ from reconciler.config.edit.writer import find_folded_lists
 from reconciler.files.text import decode_text
 from reconciler.files.working_tree import Entry, Tree
 from reconciler.kinds import KINDS
-from reconciler.model import ABSENT, Address, Resource, Spec, bare
+from reconciler.model import ABSENT, Address, Resource, Spec, strip_positions
 from reconciler.model import Path as SpecPath
 
 _BOM: Final = "\ufeff"
@@ -185,11 +185,11 @@ def patch_spec(spec: Spec, values: Mapping[SpecPath, Any]) -> Spec:
 
     Values that are ABSENT are removed, in lists from the end: positions before them stay valid.
     """
-    patched: Any = bare(spec)
+    patched: Any = strip_positions(spec)
     deleted = [path for path, value in values.items() if value is ABSENT]
     for path, value in sorted(values.items(), key=lambda pair: _sort_key(pair[0])):
         if value is not ABSENT:
-            _put_value(patched, path, bare(value))
+            _put_value(patched, path, strip_positions(value))
     for path in sorted(deleted, key=_sort_key, reverse=True):
         _drop_value(patched, path)
     result: Spec = patched
@@ -227,6 +227,6 @@ def _copy_part(spec: Any, path: SpecPath, into: dict[str, Any]) -> None:
         spec = spec[step]
         last = number == len(path) - 1 or not isinstance(spec, Mapping)
         if last or isinstance(path[number + 1], int):
-            into[str(step)] = bare(spec)
+            into[str(step)] = strip_positions(spec)
             return
         into = into.setdefault(str(step), {})

@@ -19,12 +19,12 @@ from reconciler.model import (
     Resource,
     Scope,
     Unreadable,
+    format_path,
+    get_root,
+    get_value,
     is_foreign,
     parse_path,
-    print_path,
     put_back,
-    root,
-    value_at,
 )
 from reconciler.suggest import closest_match
 
@@ -160,18 +160,18 @@ class PullSelection:
         taken = [*_find_taken_fields(change)]
         paths = tuple(field_change.path for field_change in taken)
         renamed = key in paths and resource.lifecycle.renamed_from is None
-        fields = frozenset(root(path) for path in paths if not path.startswith("metadata."))
+        fields = frozenset(get_root(path) for path in paths if not path.startswith("metadata."))
         spec: Any = dict(live.spec)
         for name in self._keep_changes(change) & resource.spec.keys():
             values = {
                 parse_path(field_change.path): field_change.live
                 for field_change in taken
-                if root(field_change.path) == name
+                if get_root(field_change.path) == name
             }
             spec[name] = patch_spec(resource.spec, values)[name]
         for path in removed:
-            if value_at(spec, path) not in _EMPTY:
-                self.kept.append(KeptChange(change.address, print_path(path)))
+            if get_value(spec, path) not in _EMPTY:
+                self.kept.append(KeptChange(change.address, format_path(path)))
                 spec = put_back(spec, {}, path)
         hidden = KINDS[resource.address.kind].hidden(live.payload)
         address = live.address if renamed else resource.address
@@ -186,7 +186,7 @@ class PullSelection:
             KeptChange(change.address, field_change.path, field_change.cause is Cause.CONFLICT)
             for field_change in from_git
         ]
-        return {root(field_change.path) for field_change in from_git}
+        return {get_root(field_change.path) for field_change in from_git}
 
     def skip_template(self, resource: Resource, change: Change) -> None:
         """Note the differences of a live object from a document with `projects`: never written."""
@@ -269,7 +269,7 @@ def _find_taken_fields(change: Change) -> Iterator[FieldChange]:
 
 def _is_merged(field_change: FieldChange) -> bool:
     """Return whether the field is a list whose order has no meaning, on all three sides."""
-    return root(field_change.path) != "filters" and all(map(_is_set, _list_sides(field_change)))
+    return get_root(field_change.path) != "filters" and all(map(_is_set, _list_sides(field_change)))
 
 
 def _list_sides(field_change: FieldChange) -> tuple[Any, Any, Any]:

@@ -24,7 +24,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.files.text import decode_text
 from reconciler.files.working_tree import check_output
 from reconciler.kinds import KINDS
-from reconciler.model import Address, parse_path, root
+from reconciler.model import Address, get_root, parse_path
 from reconciler.model import Path as SpecPath
 
 _Spec = dict[str, Any]
@@ -275,7 +275,7 @@ def find_changed_parts(item: Item, live_spec: Mapping[str, Any]) -> tuple[_Spec,
 def _list_taken_paths(item: Item, before: _Spec, after: _Spec) -> Iterator[str]:
     """Yield the paths of a document that get the live value."""
     for name in sorted({*before["spec"], *after["spec"]}):
-        paths = [path for path in item.taken if root(path) == name]
+        paths = [path for path in item.taken if get_root(path) == name]
         yield from paths or [name]
     yield from (f"metadata.{name}" for name in sorted(after.get("metadata", {})))
 

@@ -15,8 +15,8 @@ from reconciler.model import (
     Scope,
     Severity,
     Source,
-    value_place,
-    values_at,
+    iterate_values,
+    locate_value,
 )
 
 Built = tuple[Resource, MappingNode, Kind]
@@ -114,7 +114,7 @@ def _check_references(resources: tuple[Built, ...]) -> Iterator[Finding]:
         key = (kind.name, resource.address.parts[:1], simplify_name(resource.address.name))
         usual.setdefault(key, (resource.address.name, resource.source))
     for mention in suspects:
-        source = value_place(
+        source = locate_value(
             mention.document, ("spec", *mention.path), mention.resource.source or Source("", 1)
         )
         other = usual.get((*mention.scope, simplify_name(mention.name)))
@@ -141,7 +141,7 @@ def _list_mentions(resources: Iterable[Built]) -> Iterator[_Mention]:
     for resource, document, kind in resources:
         for reference in kind.references:
             scope = (reference.kind, resource.address.parts[:1])
-            for path, name in values_at(resource.written, reference.path):
+            for path, name in iterate_values(resource.written, reference.path):
                 if isinstance(name, str):
                     yield _Mention(name, scope, path, resource, document)
 

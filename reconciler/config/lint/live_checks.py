@@ -19,7 +19,7 @@ from reconciler.model import (
     Resource,
     Severity,
     Unreadable,
-    a_level,
+    format_level_with_article,
 )
 
 _UNREADABLE: Final = "unreadable-reference"
@@ -172,7 +172,9 @@ def _check_writable(
         level = _find_level(live, address.organization)
         wanted = f"{KINDS[address.kind].api_scope}:write"
         if KINDS[address.kind].for_admins and level is not None and level < LEVELS["admin"]:
-            message = f"the key's user is {a_level(level)} of {address.organization}"
+            message = (
+                f"the key's user is {format_level_with_article(level)} of {address.organization}"
+            )
             why = f"only admins and owners may write {_add_article(address.kind)}"
             fix = "make the user an admin, or use the key of one"
         elif scopes is not None and not has_scope(scopes, wanted):

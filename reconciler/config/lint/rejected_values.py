@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from reconciler.config.lint import time_zones
 from reconciler.kinds import KINDS
-from reconciler.model import Finding, Path, RejectedValue, Resource, Severity, Spec, value_at
+from reconciler.model import Finding, Path, RejectedValue, Resource, Severity, Spec, get_value
 from reconciler.normal_form import filter_checks
 from reconciler.suggest import closest_match
 
@@ -59,7 +59,7 @@ def check_resource(resource: Resource, *, texts: bool, large: bool) -> Iterator[
 
 def _make_finding(resource: Resource, rejected: RejectedValue, code: str) -> Finding:
     match = (
-        closest_match(str(value_at(resource.written, rejected.path, "")), rejected.near)
+        closest_match(str(get_value(resource.written, rejected.path, "")), rejected.near)
         if rejected.near
         else None
     )

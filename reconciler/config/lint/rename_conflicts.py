@@ -13,7 +13,7 @@ from reconciler.config.lint import cycles
 from reconciler.config.lint.confusable_names import Built
 from reconciler.files.text import make_error
 from reconciler.kinds import fold_name
-from reconciler.model import Address, Finding, Resource, Source, value_place
+from reconciler.model import Address, Finding, Resource, Source, locate_value
 
 MAX_MATCHED: Final = 200_000  # selectors and projects that are compared, so that it stays linear
 
@@ -40,7 +40,7 @@ def find_rename_conflicts(
         if resource.address in ringed or name == _fold_name(resource, resource.address.name):
             continue  # reported as a cycle; or another spelling of its own name
         path = ("metadata", "lifecycle", "renamed_from")
-        source = value_place(document, path, resource.source or Source("", 1))
+        source = locate_value(document, path, resource.source or Source("", 1))
         if owner := claimed.find_claimant(name, resource, template):
             yield _make_claimed_twice_finding(resource, owner, source)
         elif (

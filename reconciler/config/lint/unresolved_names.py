@@ -20,9 +20,9 @@ from reconciler.model import (
     Scope,
     Severity,
     Source,
-    id_of,
-    value_place,
-    values_at,
+    iterate_values,
+    locate_value,
+    parse_id,
 )
 from reconciler.suggest import find_near_miss
 
@@ -69,7 +69,7 @@ def find_near_misses(
                     None if is_there or too_many else find_near_miss(name, declared)
                 )
             if match := matches[reference]:
-                source = value_place(document, path, resource.source or Source("", 1))
+                source = locate_value(document, path, resource.source or Source("", 1))
                 yield _make_finding(named, name, match, source, names[reference[:2]][match])
 
 
@@ -100,7 +100,7 @@ def _list_references(
     for reference in kind.references:
         if reference.kind not in _NAMED:
             continue
-        for path, name in values_at(resource.written, reference.path):
+        for path, name in iterate_values(resource.written, reference.path):
             if isinstance(name, str) and not name.startswith("id:"):
                 yield reference.kind, name, ("spec", *path)
 
@@ -114,8 +114,8 @@ def find_ids_in_templates(
         for reference in KINDS[resource.address.kind].references if resource.written else ():
             if not reference.takes_ids:
                 continue
-            for path, name in values_at(resource.written, reference.path):
-                id_ = id_of(name, digits=True)
+            for path, name in iterate_values(resource.written, reference.path):
+                id_ = parse_id(name, digits=True)
                 if id_ is None or (isinstance(name, str) and (reference.kind, name) in keys):
                     continue
                 noun = _NOUNS.get(reference.kind, reference.kind.lower())

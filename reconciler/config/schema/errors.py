@@ -14,7 +14,7 @@ from typing import Any, Final
 from reconciler.config.schema import validator
 from reconciler.config.yaml.scalars import MAX_DIGITS
 from reconciler.files.excerpts import read_token
-from reconciler.model import Finding, MappingNode, Severity, Source, print_path, value_place
+from reconciler.model import Finding, MappingNode, Severity, Source, format_path, locate_value
 from reconciler.suggest import closest_match
 
 Lines = Callable[[str], Sequence[str] | None]
@@ -76,13 +76,13 @@ def _explain_disagreement(name: str, document: Any, place: Source) -> Finding:
         path, message = tuple(error.instance_path), error.message
     except (StopIteration, ValueError) as trouble:
         path, message = (), str(trouble)
-    source = value_place(document, path, place)
+    source = locate_value(document, path, place)
     return Finding("R005", Severity.ERROR, f"{_format_field(path)}: {message}"[:200], source=source)
 
 
 def _explain_error(error: Any, about: _Subject) -> Iterator[Finding]:
     path = tuple(error.absolute_path)
-    position = value_place(about.document, path, about.place)
+    position = locate_value(about.document, path, about.place)
     if "propertyNames" in error.absolute_schema_path:  # about a key, whose path is its mapping's
         path = (*path, error.instance)
         position = locate_key(about.document, path, about.place)
@@ -100,14 +100,14 @@ def locate_key(document: Any, path: Sequence[str | int], place: Source) -> Sourc
         parent = parent[step]
     if path and isinstance(parent, MappingNode) and path[-1] in parent:
         return parent.key_source(str(path[-1]))
-    return value_place(document, path, place)
+    return locate_value(document, path, place)
 
 
 _Row = tuple[str, str, str, str, Source]  # code, message, why, fix, place
 
 
 def _format_field(path: Sequence[str | int]) -> str:
-    return f"`{print_path(path)}`" if path else "the document"
+    return f"`{format_path(path)}`" if path else "the document"
 
 
 def format_value(value: Any) -> str:

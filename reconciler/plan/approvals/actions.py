@@ -7,7 +7,7 @@ from itertools import chain, takewhile
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Change, LiveResource, Spec, moving
+from reconciler.model import Action, Change, LiveResource, Spec, build_change_spec
 from reconciler.plan.approvals.conditions import RELEASE, ROLLOUT, Fields, Positions
 from reconciler.plan.approvals.server_generation import Generation
 
@@ -66,7 +66,7 @@ def list_fields_sent_before(change: Change, action: str) -> tuple[str, ...]:
     gated_field = "filters" if action == UPDATE else "active"
     stages = takewhile(
         lambda stage: gated_field not in stage,
-        _FLAG.stages(change.action, moving(change), split=False),
+        _FLAG.stages(change.action, build_change_spec(change), split=False),
     )
     return tuple(chain.from_iterable(stages))
 
@@ -78,7 +78,7 @@ def _list_calls(change: Change, live: LiveResource | None, *, split: bool) -> It
     creates = change.action is Action.CREATE
     active = not creates and payload.get("active") is not False
     filters = _replace_ids_by_names(payload.get("filters") or {}, live)
-    for stage in _FLAG.stages(change.action, moving(change), split=split):
+    for stage in _FLAG.stages(change.action, build_change_spec(change), split=split):
         body = dict(stage)
         if "filters" in body and not creates:  # kept by the server, or sent along (contract 9.2)
             body["filters"] = {**filters, **(body["filters"] or {})}

@@ -4,7 +4,16 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
-from reconciler.model import Action, Address, Approvers, Change, Live, a_level, level_number, moving
+from reconciler.model import (
+    Action,
+    Address,
+    Approvers,
+    Change,
+    Live,
+    build_change_spec,
+    format_level_with_article,
+    parse_level,
+)
 from reconciler.plan.approvals.policies import Policy
 
 Members = Mapping[tuple[str, str], tuple[str, ...]]  # organization, folded role -> emails
@@ -27,7 +36,7 @@ def list_role_members(live: Live) -> Members:
 def list_planned_levels(changes: tuple[Change, ...]) -> Mapping[tuple[str, str], int]:
     """Return the levels that the plan sets, by organization and lower-case email."""
     return {
-        (change.address.organization, change.address.name.lower()): level_number(
+        (change.address.organization, change.address.name.lower()): parse_level(
             change.desired.spec["level"]
         )
         for change in changes
@@ -52,7 +61,7 @@ def list_planned_members(changes: tuple[Change, ...], live: Members) -> Members:
             (field.live for field in change.fields if field.path == "metadata.name"), None
         )
         old = (key[0], str(old_name).casefold()) if old_name is not None else key
-        written = moving(change)
+        written = build_change_spec(change)
         role_members = (
             tuple(written["members"] or ()) if "members" in written else live.get(old, ())
         )
@@ -219,7 +228,7 @@ class People:
 
     def find_bypass(self, policy: Policy) -> Bypass:
         """Return whether this key's user bypasses the policy (contract 5.1, step 8)."""
-        levels = {level_number(level) for level in policy.spec.get("bypass_levels") or ()}
+        levels = {parse_level(level) for level in policy.spec.get("bypass_levels") or ()}
         roles = tuple(policy.spec.get("bypass_roles") or ())
         if not levels and not roles:
             return Bypass(passes=False)
@@ -274,7 +283,9 @@ class People:
         side: _Side,
     ) -> str:
         if side.level in levels:
-            return f"this key's user is {a_level(side.level or 0)} of {organization}"
+            return (
+                f"this key's user is {format_level_with_article(side.level or 0)} of {organization}"
+            )
         for role in roles:
             role_members = side.roles.get((organization, role.casefold()), ())
             if me is not None and me in {email.lower() for email in role_members}:

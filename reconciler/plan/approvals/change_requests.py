@@ -21,7 +21,7 @@ from reconciler.model import (
     LiveResource,
     RequestPlan,
     Verdict,
-    joined,
+    join_sentences,
 )
 from reconciler.plan.approvals import messages, request_matching
 from reconciler.plan.approvals.evaluation import CallEvaluation, GateEvaluator
@@ -123,7 +123,7 @@ def find_open_gate(
     ]
     if duplicates:
         note = f"two concurrent runs filed the same request; also {', '.join(duplicates)}"
-        gate = replace(gate, note=joined(gate.note, note))
+        gate = replace(gate, note=join_sentences(gate.note, note))
     evaluation = next(
         (
             evaluation
@@ -149,14 +149,14 @@ def _build_conflicting_gate(
             gate,
             verdict=Verdict.BLOCKED,
             request_plan=RequestPlan.REPLACE,
-            note=joined(_REPLACED_NOTE, gate.note),
+            note=join_sentences(_REPLACED_NOTE, gate.note),
         )
     reason = _BLOCKED_NOTE
     voted_by = ", ".join(dict.fromkeys(vote.person for vote in request.votes))
     if voted_by and evaluator.me is not None and request.requester_id == evaluator.me:
         reason += f"; this key's user filed it, but it is kept because of the vote of {voted_by}"
     gate = build_request_gate(request, live_flag, evaluator)
-    return replace(gate, verdict=Verdict.BLOCKED, note=joined(reason, gate.note))
+    return replace(gate, verdict=Verdict.BLOCKED, note=join_sentences(reason, gate.note))
 
 
 _REPLACED_NOTE: Final = (
@@ -250,7 +250,9 @@ def build_request_gate(
         approvers=approvers,
         expires_after=spec.get("expires_after"),
         change_request=request.id,
-        note=joined(messages.describe_request(request, version, replaced=replaced), *obstacles),
+        note=join_sentences(
+            messages.describe_request(request, version, replaced=replaced), *obstacles
+        ),
         cannot_approve=_list_excluded(request, frozen_policy, approvers, evaluator),
     )
 
@@ -281,7 +283,7 @@ def apply_past_requests(
         case RefilePolicy.NONE:
             return gate
         case RefilePolicy.ONCE_MORE:
-            note = joined(f"filed once more: {_describe_end(same_requests[-1])}", gate.note)
+            note = join_sentences(f"filed once more: {_describe_end(same_requests[-1])}", gate.note)
             return replace(gate, request_plan=RequestPlan.FILE_AGAIN, note=note)
         case RefilePolicy.NEVER:
             rejected = next(
@@ -295,7 +297,7 @@ def apply_past_requests(
                 change_request=decisive.id,
                 request_plan=RequestPlan.EXHAUSTED if rejected is None else None,
                 bypassed_policies=(),
-                note=joined(
+                note=join_sentences(
                     "" if rejected is not None else _EXHAUSTED_NOTE,
                     _describe_end(decisive),
                     gate.note,

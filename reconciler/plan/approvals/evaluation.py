@@ -12,7 +12,7 @@ from reconciler.model import (
     Live,
     LiveResource,
     Verdict,
-    joined,
+    join_sentences,
 )
 from reconciler.plan.approvals import messages
 from reconciler.plan.approvals.actions import ActionMatch, match_actions
@@ -110,7 +110,7 @@ class GateEvaluator:
             action_match,
             Verdict.NONE,
             Confidence.LIKELY,
-            note=joined(_describe_planned_change(policy, action_match), note),
+            note=join_sentences(_describe_planned_change(policy, action_match), note),
         )
 
     def _evaluate_under_policy(
@@ -132,13 +132,13 @@ class GateEvaluator:
         if not result.gates:
             notes.append(f"{policy.address} does not cover this change")
             return CallEvaluation(
-                action_match, Verdict.NONE, confidence, policy, note=joined(*notes)
+                action_match, Verdict.NONE, confidence, policy, note=join_sentences(*notes)
             )
         condition = messages.describe_condition(policy.conditions, result, action_match)
         if not bypass.is_certain:
             confidence = Confidence.LIKELY
         verdict = Verdict.BYPASS if bypass.passes else Verdict.APPROVAL
-        note = joined(bypass.note, *notes)
+        note = join_sentences(bypass.note, *notes)
         return CallEvaluation(action_match, verdict, confidence, policy, condition, note)
 
 

@@ -26,7 +26,7 @@ from reconciler.model import (
     RequestPlan,
     Severity,
     Verdict,
-    joined,
+    join_sentences,
 )
 from reconciler.plan.approvals import actions, change_requests, server_generation
 from reconciler.plan.approvals.evaluation import CallEvaluation, GateEvaluator, find_least_certain
@@ -107,7 +107,7 @@ class _Forecaster:
             return newer
         gate = newer.gate
         confidence = Confidence.LIKELY if gate.confidence is Confidence.CERTAIN else gate.confidence
-        note = joined(
+        note = join_sentences(
             gate.note, "PostHog of early 2026 does not gate creates; no flag shows the version"
         )
         return replace(newer, gate=replace(gate, confidence=confidence, note=note))
@@ -133,7 +133,9 @@ class _Forecaster:
             gate = _note_ungated_fields(change, gate, evaluations)
             if scope in self._closed and not off:
                 reason = f"open change requests cannot be read: {self._closed[scope]}"
-                gate = replace(gate, confidence=Confidence.UNKNOWN, note=joined(gate.note, reason))
+                gate = replace(
+                    gate, confidence=Confidence.UNKNOWN, note=join_sentences(gate.note, reason)
+                )
         return replace(change, gate=gate)
 
     def _build_new_gate(
@@ -179,7 +181,7 @@ class _Forecaster:
         return replace(
             gate,
             verdict=Verdict.SPLIT,
-            note=joined(note, gate.note),
+            note=join_sentences(note, gate.note),
             bypassed_policies=bypassed_policies,
         )
 
@@ -205,7 +207,7 @@ class _Forecaster:
             quorum=policy.quorum,
             approvers=approvers,
             expires_after=policy.spec.get("expires_after"),
-            note=joined(evaluation.note, *obstacles),
+            note=join_sentences(evaluation.note, *obstacles),
             cannot_approve=people.list_excluded(policy, approvers) if needs_approval else {},
             bypassed_policies=() if needs_approval else (str(policy.address),),
         )
@@ -230,7 +232,7 @@ def _note_ungated_fields(
         if ungated_fields
         else ""
     )
-    return replace(gate, note=joined(gate.note, note))
+    return replace(gate, note=join_sentences(gate.note, note))
 
 
 def _merge_replaced_gate(gate: Gate, next_gate: Gate) -> Gate:
@@ -246,7 +248,7 @@ def _merge_replaced_gate(gate: Gate, next_gate: Gate) -> Gate:
         expires_after=next_gate.expires_after,
         cannot_approve=next_gate.cannot_approve,
         request_plan=RequestPlan.REPLACE_AND_WAIT,
-        note=joined(gate.note, "the write that follows waits for approval itself"),
+        note=join_sentences(gate.note, "the write that follows waits for approval itself"),
     )
 
 
@@ -302,7 +304,7 @@ def _note_ungated_create(change: Change, newer_gate: Gate) -> Change:
         return change
     policy = newer_gate.policy
     note = f"this server (PostHog of early 2026) does not gate creates; newer ones apply {policy}"
-    return replace(change, gate=replace(change.gate, note=joined(note, change.gate.note)))
+    return replace(change, gate=replace(change.gate, note=join_sentences(note, change.gate.note)))
 
 
 def _report_gate_off(change: Change) -> Finding:

@@ -22,7 +22,7 @@ from reconciler.model import (
     LiveResource,
     Resource,
     Spec,
-    instant,
+    parse_time,
 )
 from reconciler.plan.approvals import actions, policies, server_generation
 from reconciler.plan.approvals.actions import ActionMatch
@@ -117,7 +117,7 @@ class PastCoverage:
     def _read_times(self, policy: Policy) -> tuple[datetime | None, datetime | None]:
         live_policy = self._live.resources.get(policy.address)
         payload: Mapping[str, Any] = live_policy.payload if live_policy is not None else {}
-        return instant(payload.get("created_at")), instant(payload.get("updated_at"))
+        return parse_time(payload.get("created_at")), parse_time(payload.get("updated_at"))
 
 
 def _requires_approval(policy: Policy, action_match: ActionMatch) -> bool | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Address, Change, Live, Spec, moving
+from reconciler.model import Action, Address, Change, Live, Spec, build_change_spec
 
 KIND: Final = "ApprovalPolicy"
 Scope = tuple[str, ...]  # organization, project
@@ -113,4 +113,4 @@ def predict_policy(change: Change, before: Policy | None) -> Policy | None:
 def _merge_spec(change: Change, before: Policy | None) -> Spec:
     """Return the live spec with the written fields replaced; ignored fields keep their value."""
     live_spec = before.spec if before is not None else KINDS[KIND].defaults
-    return {**live_spec, **moving(change)}
+    return {**live_spec, **build_change_spec(change)}

@@ -15,8 +15,8 @@ from reconciler.model import (
     ChangeRequest,
     LiveResource,
     Spec,
-    print_path,
-    root,
+    format_path,
+    get_root,
 )
 from reconciler.plan.diff import secrets, values
 
@@ -113,7 +113,7 @@ def _list_changed_fields(change: Change) -> frozenset[str]:
     """Return the top-level fields of the change; all of them while the flag does not exist."""
     if change.action is Action.CREATE:
         return frozenset(_build_goal(change))
-    return frozenset(root(field.path) for field in change.fields)
+    return frozenset(get_root(field.path) for field in change.fields)
 
 
 def _build_goal(change: Change) -> Spec:
@@ -133,7 +133,7 @@ def _is_wanted(name: str, value: Any, goal: Spec, before: Spec, skipped: set[str
         return _is_equivalent(before.get(name), value)
     desired = goal[name]
     if any(
-        not secrets.is_covered(skipped, print_path(path))
+        not secrets.is_covered(skipped, format_path(path))
         for path, _, _ in _find_differences(name, value, desired, before)
     ):
         return _is_equivalent(desired, value)

@@ -19,8 +19,8 @@ from reconciler.model import (
     Severity,
     Source,
     Spec,
+    get_value,
     parse_path,
-    value_at,
 )
 
 APPROVED_BY_AUTHOR: Final = "approved-by-author"
@@ -52,9 +52,9 @@ class ProposedValue:
         if spec is None or self.path[0] not in spec:
             return False
         if self.path[-1] == _ITEM:
-            items = value_at(spec, self.path[:-1], ())
+            items = get_value(spec, self.path[:-1], ())
             return isinstance(items, list) and self.value in items
-        return bool(value_at(spec, self.path, ABSENT) == self.value)
+        return bool(get_value(spec, self.path, ABSENT) == self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def list_proposed_values(
             continue
         named = {path for path, is_changed in positions.items() if is_changed}
         proposed_values.extend(
-            ProposedValue(path, value_at(proposed, path, ABSENT)) for path in named
+            ProposedValue(path, get_value(proposed, path, ABSENT)) for path in named
         )
         if before is not None:
             others = (leaf for leaf in leaves if leaf.path not in positions)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Cause, Change, FieldChange, Finding, Live, Severity, root
+from reconciler.model import Action, Cause, Change, FieldChange, Finding, Live, Severity, get_root
 
 CODE: Final = "not-kept"
 Unkept = Mapping[tuple[str, str], tuple[Any, Any]]  # address, field -> value, version of the object
@@ -37,7 +37,7 @@ def remove_dropped_fields(
 
 def _changes_field(change: Change, name: str) -> bool:
     is_update = change.action is Action.UPDATE
-    return is_update and any(root(field.path) == name for field in change.fields)
+    return is_update and any(get_root(field.path) == name for field in change.fields)
 
 
 def _was_dropped(change: Change, name: str, live: Live, unkept: Unkept) -> bool:
@@ -57,7 +57,7 @@ def _was_dropped(change: Change, name: str, live: Live, unkept: Unkept) -> bool:
         isinstance(writer, Mapping) and live.me is not None and writer.get("id") == live.me.id
     )
     return is_own_write and all(
-        _is_as_applied(field) for field in change.fields if root(field.path) == name
+        _is_as_applied(field) for field in change.fields if get_root(field.path) == name
     )
 
 
@@ -66,7 +66,7 @@ def _is_as_applied(field: FieldChange) -> bool:
 
 
 def _remove_fields(change: Change, names: set[str]) -> Change:
-    fields = tuple(field for field in change.fields if root(field.path) not in names)
+    fields = tuple(field for field in change.fields if get_root(field.path) not in names)
     if fields:
         return replace(change, fields=fields)
     return replace(change, fields=(), action=Action.NONE, live_fingerprint=None)

@@ -19,10 +19,10 @@ from reconciler.model import (
     ListChange,
     Path,
     Spec,
-    ordered,
+    format_path,
+    get_value,
     parse_path,
-    print_path,
-    value_at,
+    sort_keys,
 )
 from reconciler.plan.diff import secrets, values
 
@@ -45,13 +45,13 @@ def find_list_changes(
             counts[path] += 1
     lists = []
     for path, number in counts.items():
-        text = print_path(path)
+        text = format_path(path)
         if any(
             secrets.is_covered((text,), skipped_path) or secrets.is_covered((skipped_path,), text)
             for skipped_path in skipped
         ):
             continue
-        sides = value_at(live, path), value_at(desired, path)
+        sides = get_value(live, path), get_value(desired, path)
         if all(map(values.is_list_of_mappings, sides)) and (items := _compare_items(*sides, path)):
             lists.append(ListChange(text, items, number))
     return tuple(lists)
@@ -81,14 +81,14 @@ def _describe_items(
     entries: list[tuple[int, int, ItemChange]] = []
     for i, item in enumerate(live):
         if i not in desired_positions:
-            entries.append((i, 0, ItemChange(print_path((*path, i)), ordered(item), ABSENT)))
+            entries.append((i, 0, ItemChange(format_path((*path, i)), sort_keys(item), ABSENT)))
     for j, item in enumerate(desired):
-        item_path, old_position = print_path((*path, j)), live_positions.get(j)
+        item_path, old_position = format_path((*path, j)), live_positions.get(j)
         if old_position is None:
-            entries.append((j, 1, ItemChange(item_path, ABSENT, ordered(item))))
+            entries.append((j, 1, ItemChange(item_path, ABSENT, sort_keys(item))))
         elif (old_position, j) not in in_order:
             entries.append(
-                (j, 1, ItemChange(item_path, ordered(item), ordered(item), old_position))
+                (j, 1, ItemChange(item_path, sort_keys(item), sort_keys(item), old_position))
             )
     item_changes = [row for _, _, row in sorted(entries, key=lambda entry: entry[:2])]
     if item_changes:
@@ -111,7 +111,7 @@ def _compare_item(live: Any, desired: Any, path: Path) -> Iterator[ItemChange]:
     elif values.is_list_of_mappings(live) and values.is_list_of_mappings(desired):
         yield from _describe_items(live, desired, path, match_items(live, desired))
     else:
-        yield ItemChange(print_path(path), ordered(live), ordered(desired))
+        yield ItemChange(format_path(path), sort_keys(live), sort_keys(desired))
 
 
 def match_items(live: Sequence[Any], desired: Sequence[Any]) -> list[Pair]:

@@ -14,7 +14,7 @@ from reconciler.model import (
     LiveResource,
     Resource,
     Severity,
-    values_at,
+    iterate_values,
 )
 
 HIDDEN: Final = "people-hidden"
@@ -119,7 +119,7 @@ def check_hidden_people(resource: Resource, live: Live) -> Finding | None:
         if reference.kind != "Member":
             continue
         people = live.people.get(address.organization, {})
-        for reference_path, email in values_at(resource.spec, reference.path):
+        for reference_path, email in iterate_values(resource.spec, reference.path):
             if not str(email).startswith("id:") and str(email).lower() not in people:
                 path = reference_path
                 message = f"it is not known whether {email} is in {address.organization}"

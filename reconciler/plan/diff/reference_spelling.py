@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from reconciler.kinds import fold_name
-from reconciler.model import ID, Address, Declared, Live, Reference, id_of, is_nameable
+from reconciler.model import ID, Address, Declared, Live, Reference, is_nameable, parse_id
 
 
 class Spelling:
@@ -31,13 +31,13 @@ class Spelling:
         def spell(name: Any) -> Any:
             target = reference.target(address, name)
             if isinstance(name, int) or (reference.takes_ids and not is_nameable(name)):
-                id_ = id_of(name) if reference.takes_ids else None
+                id_ = parse_id(name) if reference.takes_ids else None
                 return self._spell_id(target, id_) if id_ is not None else name
             if (
                 live_name := self._index_live_names(reference.kind).get(fold_name(target))
             ) is not None:
                 return live_name
-            id_ = id_of(name, digits=True) if reference.takes_ids else None
+            id_ = parse_id(name, digits=True) if reference.takes_ids else None
             if id_ is None or target in self._declared.resources:
                 return name
             return self._spell_id(target, id_)

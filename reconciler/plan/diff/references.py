@@ -19,8 +19,8 @@ from reconciler.model import (
     Spec,
     Unreadable,
     is_nameable,
+    iterate_values,
     map_values,
-    values_at,
 )
 from reconciler.plan.diff.matching import FoldedAddresses
 from reconciler.plan.diff.reference_spelling import Spelling
@@ -87,7 +87,7 @@ def list_needed(resource: Resource) -> Iterator[tuple[Address, Path]]:
     if address.project is not None:
         yield Address("Project", (address.organization, address.project)), ()
     for reference in kind.references:
-        for path, reference_name in values_at(resource.spec, reference.path):
+        for path, reference_name in iterate_values(resource.spec, reference.path):
             yield reference.target(address, reference_name), path
 
 
@@ -101,7 +101,7 @@ def list_id_references(addresses: Collection[Address], *sides: Declared | None) 
         if (resource := side.resources.get(address)) is not None and not resource.lifecycle.absent
         for reference in KINDS[address.kind].references
         if reference.takes_ids
-        for _, name in values_at(resource.spec, reference.path)
+        for _, name in iterate_values(resource.spec, reference.path)
     }
 
 

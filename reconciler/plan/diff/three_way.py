@@ -22,10 +22,10 @@ from reconciler.model import (
     Path,
     Released,
     Resource,
+    format_path,
+    get_value,
     is_foreign,
-    ordered,
-    print_path,
-    value_at,
+    sort_keys,
 )
 from reconciler.plan.diff import list_items, matching, secrets, values
 from reconciler.plan.diff.matching import LiveLookup
@@ -154,7 +154,7 @@ def _list_created_fields(resource: Resource, base: Resource | None) -> Iterator[
         value = resource.spec[name]
         base_value = previous.spec.get(name, ABSENT) if previous is not None else ABSENT
         value_cause = Cause.UNKNOWN if base is None else find_cause(base_value, ABSENT, value)
-        yield FieldChange(name, ABSENT, ordered(value), ordered(base_value), value_cause)
+        yield FieldChange(name, ABSENT, sort_keys(value), sort_keys(base_value), value_cause)
 
 
 def _sort_fields(names: Iterable[str], kind: Kind) -> list[str]:
@@ -185,10 +185,12 @@ def _compare_fields(
     for name in _sort_fields(unequal, kind):
         managed, value = unequal[name], resource.spec[name]
         for path, old, new in values.find_differences(managed, value, (name,)):
-            text = print_path(path)
+            text = format_path(path)
             if not secrets.is_covered(skipped, text):
                 before, value_cause = _compare_with_base(base, path, old, new, kind)
-                yield FieldChange(text, ordered(old), ordered(new), ordered(before), value_cause)
+                yield FieldChange(
+                    text, sort_keys(old), sort_keys(new), sort_keys(before), value_cause
+                )
 
 
 def _list_skipped_paths(resource: Resource, live: LiveResource) -> set[str]:
@@ -202,9 +204,9 @@ def _compare_with_base(
     """Return the value of this field in the base, and which side changed it."""
     if base is None:
         return ABSENT, Cause.UNKNOWN
-    value = value_at(base.spec, path, ABSENT)
+    value = get_value(base.spec, path, ABSENT)
     is_known = _is_decided_by_base(base.spec, path, kind.atomic)
-    if print_path(path) in kind.sets and (is_known or value is not ABSENT):
+    if format_path(path) in kind.sets and (is_known or value is not ABSENT):
         return value, _find_cause_of_set(*map(_to_set, (value, live, desired)))
     return value, find_cause(value, live, desired, is_decided=is_known)
 
@@ -230,7 +232,7 @@ def _is_decided_by_base(base: Any, path: Path, atomic: tuple[str, ...]) -> bool:
     if path[0] not in base:
         return False
     return path[0] in atomic or any(
-        isinstance(value_at(base, path[:number]), list) for number in range(1, len(path))
+        isinstance(get_value(base, path[:number]), list) for number in range(1, len(path))
     )
 
 
@@ -361,10 +363,10 @@ def find_released(
         for path, value in find_removed_fields(
             previous.spec, change.desired.spec, KINDS[change.address.kind].atomic
         ):
-            text, live = print_path(path), value_at(change.before.spec, path, ABSENT)
+            text, live = format_path(path), get_value(change.before.spec, path, ABSENT)
             is_hidden = secrets.is_covered(secrets.find_hidden_paths(change), text)
             sides = (secrets.SHOWN, secrets.SHOWN) if is_hidden else (value, live)
-            yield Released(change.address, text, *map(ordered, sides))
+            yield Released(change.address, text, *map(sort_keys, sides))
 
 
 def find_removed_fields(old: Any, new: Any, atomic: tuple[str, ...]) -> Iterator[tuple[Path, Any]]:

@@ -11,7 +11,16 @@ from itertools import groupby
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Address, Change, Declared, Finding, Live, Severity, moving
+from reconciler.model import (
+    Action,
+    Address,
+    Change,
+    Declared,
+    Finding,
+    Live,
+    Severity,
+    build_change_spec,
+)
 from reconciler.plan.approvals import approvers, messages, server_generation
 from reconciler.plan.approvals import policies as approvals_policies
 from reconciler.plan.approvals.actions import UPDATE, list_rollout_positions
@@ -72,7 +81,7 @@ def find_needed_history(changes: Sequence[Change], live: Live) -> NeededHistory:
         and KINDS[change.address.kind].gated
         and (policy := live_policies.get(change.address.parts[:-1], {}).get(UPDATE)) is not None
         and _limits_steps(policy)
-        and "filters" in moving(change)
+        and "filters" in build_change_spec(change)
     }
     policies = {
         change.address

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Change, Finding, Live, Severity, Verdict, moving
+from reconciler.model import Action, Change, Finding, Live, Severity, Verdict, build_change_spec
 from reconciler.plan.approvals import forecast, server_generation
 from reconciler.plan.approvals.actions import DISABLE, ENABLE, UPDATE
 from reconciler.plan.approvals.conditions import ROLLOUT, evaluate_conditions
@@ -105,7 +105,7 @@ def _describe_write(
     generation: Generation,
 ) -> WriteUnderPolicies:
     spec = change.before.spec if change.before is not None else {}
-    sent = moving(change) if change.action is Action.UPDATE else {}
+    sent = build_change_spec(change) if change.action is Action.UPDATE else {}
     before = spec.get("filters") or {}
     was_active = spec.get("active") is not False
     after = {**before, **(sent.get("filters") or {})}

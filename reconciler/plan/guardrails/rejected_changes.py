@@ -15,9 +15,9 @@ from reconciler.model import (
     RejectedValue,
     Severity,
     Spec,
-    a_level,
-    level_number,
-    root,
+    format_level_with_article,
+    get_root,
+    parse_level,
 )
 from reconciler.normal_form import filter_checks, filters
 from reconciler.plan.approvals import forecast, server_generation
@@ -108,7 +108,9 @@ def _check_change(change: Change, live: Live, level: int | None) -> Iterator[Rej
     needed = "owner" if _deletes_organization(change) else "admin"
     created = kind.name == "Organization" and change.action is Action.CREATE
     if kind.for_admins and not created and level is not None and level < LEVELS[needed]:
-        who = f"the key's user is {a_level(level)} of {change.address.organization}"
+        who = (
+            f"the key's user is {format_level_with_article(level)} of {change.address.organization}"
+        )
         yield RejectedValue((), f"this requires an {needed}", who, _ASK)
     if kind.name == "Organization":
         yield from _check_organization(change)
@@ -154,25 +156,27 @@ def _check_member(change: Change, live: Live, level: int | None) -> Iterator[Rej
         return
     if level is None:
         return
-    own_level = f"the key's user is {a_level(level)} of {change.address.organization}"
+    own_level = (
+        f"the key's user is {format_level_with_article(level)} of {change.address.organization}"
+    )
     if level < LEVELS["admin"]:
         yield RejectedValue(
             ("level",), "only admins and owners can change other people", own_level, _ASK
         )
         return
     present = change.before.spec.get("level") if change.before is not None else None
-    if present is not None and level_number(present) > level:
+    if present is not None and parse_level(present) > level:
         message = f"this person is {present}, which is above the key's own level"
         yield RejectedValue(("level",), message, own_level, _ASK)
     desired_level = change.desired.spec.get("level") if change.desired is not None else None
-    if not removal and desired_level is not None and level_number(desired_level) > level:
+    if not removal and desired_level is not None and parse_level(desired_level) > level:
         message = f"nobody can give the level {desired_level} without having it"
         yield RejectedValue(("level",), message, own_level, _ASK)
 
 
 def _list_changed_fields(change: Change) -> frozenset[str]:
     """Return the top-level fields that the change writes."""
-    return frozenset(root(edit.path) for edit in change.fields)
+    return frozenset(get_root(edit.path) for edit in change.fields)
 
 
 def _check_flag(change: Change) -> Iterator[RejectedValue]:

@@ -12,7 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
 from reconciler.kinds import KINDS, fold_name
-from reconciler.model import Action, Address, Change, Finding, Severity, values_at
+from reconciler.model import Action, Address, Change, Finding, Severity, iterate_values
 from reconciler.plan.diff.references import Edges
 from reconciler.plan.ordering import flag_dependencies, gates
 from reconciler.plan.weakening.effects import GateEffects
@@ -97,7 +97,7 @@ def _put_deletes_last(
         for reference in KINDS[address.kind].references if live else ():
             if reference.kind == flag_dependencies.KIND:
                 continue  # see `flag_dependencies`
-            for _, name in values_at(live.spec if live else {}, reference.path):
+            for _, name in iterate_values(live.spec if live else {}, reference.path):
                 users[fold_name(reference.target(address, name))].add(address)
     for target, address in doomed.items():
         needs[address].update(users[target] - {address})

@@ -20,8 +20,8 @@ from reconciler.model import (
     Path,
     Severity,
     Spec,
-    root,
-    values_at,
+    get_root,
+    iterate_values,
 )
 
 KIND: Final = "FeatureFlag"
@@ -55,7 +55,7 @@ class _FlagMove:
         """Return which of the fields that PostHog checks are sent."""
         if self.change.action is Action.CREATE:
             return _SENT
-        return _SENT & {root(field.path) for field in self.change.fields}
+        return _SENT & {get_root(field.path) for field in self.change.fields}
 
     @cached_property
     def _specs(self) -> tuple[Spec, Spec]:
@@ -97,7 +97,7 @@ class _FlagMove:
 
 def _list_keys(spec: Spec) -> Iterator[str]:
     for path in _PATHS:
-        for _, key in values_at(spec, path):
+        for _, key in iterate_values(spec, path):
             yield str(key)
 
 
@@ -258,7 +258,7 @@ def _list_dependencies(move: _FlagMove) -> Iterator[tuple[Path, object]]:
     else:
         spec = before.spec if before is not None else {}
     for path in _PATHS:
-        yield from values_at(spec, path)
+        yield from iterate_values(spec, path)
 
 
 def _trace(key: str, came_from: Mapping[str, str], own: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from reconciler.model import (
     ObservedObject,
     Severity,
     Spec,
-    print_path,
+    format_path,
 )
 from reconciler.plan.diff import secrets, three_way, values
 from reconciler.planfile.codec import Saved, make_plain
@@ -238,7 +238,7 @@ def _list_changed_fields(
         ):
             continue
         for path, live, before in values.find_differences(live_value, old_value, (name,)):
-            yield FieldChange(print_path(path), live, before)
+            yield FieldChange(format_path(path), live, before)
 
 
 def _is_as_planned(kind: Kind, name: str, old_value: Any, live_value: Any, planned: Any) -> bool:

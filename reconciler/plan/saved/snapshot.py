@@ -16,7 +16,7 @@ from reconciler.model import (
     ObservedObject,
     ObservedOrganization,
     PlanSnapshot,
-    ordered,
+    sort_keys,
 )
 from reconciler.plan.approvals import forecast
 from reconciler.plan.approvals.policies import KIND as POLICY
@@ -69,7 +69,7 @@ def compute_digest(declared: Declared) -> str:
 
 def observe_object(live_object: LiveResource) -> ObservedObject:
     """Return a live object in its present state, under its live name."""
-    spec = ordered(secrets.remove_hidden(live_object))
+    spec = sort_keys(secrets.remove_hidden(live_object))
     return ObservedObject(
         str(live_object.address), live_object.id, three_way.compute_fingerprint(live_object), spec
     )

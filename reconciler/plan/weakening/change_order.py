@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.model import Action, Address, Change, Live, level_number
+from reconciler.model import Action, Address, Change, Live, parse_level
 from reconciler.plan.approvals.approvers import Members, list_planned_members, list_role_members
 from reconciler.plan.approvals.policies import Policy, Scope
 from reconciler.plan.weakening.membership import (
@@ -153,7 +153,7 @@ def _list_moves(changes: Iterable[Change], live_members: Members) -> Iterator[Me
         elif change.address.kind == "Member" and "level" in fields:
             person, nobody = frozenset({change.address.name.lower()}), frozenset[str]()
             old, new = (
-                frozenset({(organization, level_number(level))}) for level in fields["level"]
+                frozenset({(organization, parse_level(level))}) for level in fields["level"]
             )
             yield MembershipMove(change.address, new, person, nobody)
             yield MembershipMove(change.address, old, nobody, person)

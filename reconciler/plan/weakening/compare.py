@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.model import duration_seconds, duration_words, level_number, level_word
+from reconciler.model import format_duration, format_level, parse_duration, parse_level
 from reconciler.plan.approvals.approvers import Members
 from reconciler.plan.approvals.policies import Policy
 from reconciler.plan.weakening.conditions import find_ungated_change
@@ -85,7 +85,7 @@ class Membership:
 
     def list_bypassers(self, policy: Policy) -> frozenset[str]:
         """Return everybody who bypasses the policy, by lower-case email."""
-        levels = {level_number(level) for level in policy.spec.get("bypass_levels") or ()}
+        levels = {parse_level(level) for level in policy.spec.get("bypass_levels") or ()}
         organization = policy.address.organization
         people = {
             email
@@ -200,12 +200,12 @@ def _find_added_freedom(before: Policy, after: Policy) -> Iterator[_Aspect]:
     if _allows_self_approval(after) and not _allows_self_approval(before):
         yield "allow_self_approve", "", f"people may {ability}", f"people may no longer {ability}"
     levels = (
-        {level_number(level) for level in policy.spec.get("bypass_levels") or ()}
+        {parse_level(level) for level in policy.spec.get("bypass_levels") or ()}
         for policy in (before, after)
     )
     old_levels, new_levels = levels
     for level in sorted(new_levels - old_levels):
-        affected = f"everybody of level {level_word(level)}"
+        affected = f"everybody of level {format_level(level)}"
         yield (
             "bypass_levels",
             str(level),
@@ -222,7 +222,7 @@ def _find_added_freedom(before: Policy, after: Policy) -> Iterator[_Aspect]:
         )
     short, long = _read_expiry_seconds(before), _read_expiry_seconds(after)
     if short is not None and long is not None and long > short:
-        long_text, short_text = duration_words(long), duration_words(short)
+        long_text, short_text = format_duration(long), format_duration(short)
         text = "requests stay open for {} instead of {}"
         yield (
             "expires_after",
@@ -243,4 +243,4 @@ def _list_added(before: Iterable[str] | None, after: Iterable[str] | None) -> li
 
 def _read_expiry_seconds(policy: Policy) -> float | None:
     text = policy.spec.get("expires_after")
-    return duration_seconds(text) if isinstance(text, str) else None
+    return parse_duration(text) if isinstance(text, str) else None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.model import LEVELS, Action, Change, Live, level_number
+from reconciler.model import LEVELS, Action, Change, Live, parse_level
 from reconciler.plan.approvals.approvers import (
     Members,
     list_planned_levels,
@@ -122,7 +122,7 @@ def list_levels(live: Live) -> Mapping[tuple[str, str], int]:
     }
     for address, live_member in live.resources.items():
         if address.kind == "Member" and "level" in live_member.spec:
-            by_person[address.organization, address.name.lower()] = level_number(
+            by_person[address.organization, address.name.lower()] = parse_level(
                 live_member.spec["level"]
             )
     return by_person
@@ -171,7 +171,7 @@ def list_groups(policy: Policy, purpose: str) -> set[Group]:
     result: set[Group] = {(organization, name) for name in list_named_roles(policy, purpose)}
     if purpose == "bypass":
         named = policy.spec.get("bypass_levels") or ()
-        result.update((organization, level_number(level)) for level in named)
+        result.update((organization, parse_level(level)) for level in named)
     return result
 
 

@@ -27,7 +27,7 @@ from reconciler.model import (
     Live,
     LiveResource,
     Resource,
-    instant,
+    parse_time,
 )
 from reconciler.plan.approvals import policies as approvals_policies
 from reconciler.plan.approvals.policies import Policy
@@ -157,7 +157,7 @@ class CompletionCheck:
         creator, me = live_object.payload.get("created_by"), self._live.me
         if me is None or not isinstance(creator, Mapping) or creator.get("id") != me.id:
             return False
-        created_at = instant(live_object.payload.get("created_at"))
+        created_at = parse_time(live_object.payload.get("created_at"))
         return (
             created_at is not None
             and self._started.started_at is not None

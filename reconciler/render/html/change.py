@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.model import Action, Cause, Change, Plan, Verdict, root
+from reconciler.model import Action, Cause, Change, Plan, Verdict, get_root
 from reconciler.render.html import filters
 from reconciler.render.html.fields import FieldTable, make_field_table
 from reconciler.render.shared import attribution
@@ -82,7 +82,7 @@ def _make_view(
 
 def _list_changed_fields(change: Change, *, drift: bool) -> str:
     if change.action is Action.UPDATE:
-        return ", ".join(dict.fromkeys(root(field.path) for field in change.fields))
+        return ", ".join(dict.fromkeys(get_root(field.path) for field in change.fields))
     return shared_phrases.describe_drift(change.action) if drift else ""
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from reconciler.model import Address, ChangeRequest, Plan, Verdict, instant
+from reconciler.model import Address, ChangeRequest, Plan, Verdict, parse_time
 from reconciler.render.shared import attribution, phrases
 
 _MARGIN: Final = 0.03  # of the line, on both sides
@@ -36,11 +36,11 @@ class Timeline:
 
 def draw_timeline(plan: Plan) -> Timeline:
     """Return the requests of a plan on a line from the first known moment to the last."""
-    now = instant(plan.created_at)
+    now = parse_time(plan.created_at)
     moments = [now]
     for request in plan.change_requests:
-        moments += map(instant, (request.created_at, request.expires_at))
-        moments += [instant(vote.at) for vote in request.votes]
+        moments += map(parse_time, (request.created_at, request.expires_at))
+        moments += [parse_time(vote.at) for vote in request.votes]
     known = [moment for moment in moments if moment is not None]
     axis = _Axis(min(known), max(known)) if known else None
     quorums = _collect_quorums(plan)
@@ -85,7 +85,7 @@ def _place_request(request: ChangeRequest, quorum: int | None, axis: _Axis | Non
 
 
 def _place_bar(request: ChangeRequest, axis: _Axis) -> tuple[float, float] | None:
-    filed, expires = instant(request.created_at), instant(request.expires_at)
+    filed, expires = parse_time(request.created_at), parse_time(request.expires_at)
     if filed is None:
         return None
     left, right = axis.place(filed), axis.place(expires or axis.end)
@@ -94,7 +94,7 @@ def _place_bar(request: ChangeRequest, axis: _Axis) -> tuple[float, float] | Non
 
 def _place_votes(request: ChangeRequest, axis: _Axis) -> Iterator[tuple[str, float]]:
     for vote in request.votes:
-        if (moment := instant(vote.at)) is not None:
+        if (moment := parse_time(vote.at)) is not None:
             yield "yes" if vote.approved else "no", axis.place(moment)
 
 

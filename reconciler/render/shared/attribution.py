@@ -16,8 +16,8 @@ from reconciler.model import (
     Severity,
     Source,
     Verdict,
-    instant,
     parse_path,
+    parse_time,
 )
 from reconciler.render.shared import values
 from reconciler.render.shared.change_rows import list_rows
@@ -89,7 +89,7 @@ def _describe_way(attribution: Attribution) -> str:
 
 def format_time(at: str) -> str:
     """Return `Tue 2026-01-06 10:12 UTC`."""
-    moment = instant(at)
+    moment = parse_time(at)
     return at if moment is None else f"{moment.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
 
 

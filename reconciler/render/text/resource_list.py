@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from reconciler.model import Action, Cause, Change, Plan, root
+from reconciler.model import Action, Cause, Change, Plan, get_root
 from reconciler.render.shared import approvals, attribution, phrases, summary
 from reconciler.render.shared.phrases import Tone
 from reconciler.render.shared.sanitize import count_columns, escape
@@ -57,7 +57,7 @@ def _summarize(change: Change, look: TextStyle) -> str:
     names: dict[str, str] = {}
     for field in change.fields:
         mark = "" if look.drift else _MARKED.get(field.cause, "")
-        names[root(field.path)] = mark or names.get(root(field.path), "")
+        names[get_root(field.path)] = mark or names.get(get_root(field.path), "")
     fields = ", ".join(f"{name} [{mark}]" if mark else name for name, mark in names.items())
     return escape(gate + fields + by)
 

@@ -49,14 +49,14 @@ def test_everything_is_read(folder):
         unmanaged="delete",
         ignore=("FeatureFlag/*/*/experiment-*",),
         rate_limit=settings.RequestLimits(100, 1000),
-    ) == found.target("production")
+    ) == found.select_target("production")
     assert found.file == here / "reconciler.yaml"
     assert found.folder == here
 
 
 def test_a_target_may_say_nothing(folder):
     """Then everything is the default, and the files are beside reconciler.yaml."""
-    target = load(folder.write({"reconciler.yaml": WHOLE})).target("staging")
+    target = load(folder.write({"reconciler.yaml": WHOLE})).select_target("staging")
     here = (folder.path,)
 
     assert settings.Target("staging", paths=here, own_paths=here) == target
@@ -65,8 +65,8 @@ def test_a_target_may_say_nothing(folder):
 def test_without_a_file_there_is_one_target(folder):
     """The current folder, or the paths of the command line."""
     here = (folder.path,)
-    assert load(folder).target() == settings.Target("default", paths=here, own_paths=here)
-    named = load(folder, paths=[Path("a"), Path("/b")]).target()
+    assert load(folder).select_target() == settings.Target("default", paths=here, own_paths=here)
+    named = load(folder, paths=[Path("a"), Path("/b")]).select_target()
     assert (folder.path / "a", Path("/b")) == named.paths
     assert here == named.own_paths
     assert load(folder).folder is None
@@ -77,7 +77,7 @@ def test_paths_of_the_command_line_win_and_are_from_the_current_folder(folder):
     folder.write({"reconciler.yaml": WHOLE, "below/x": ""})
     found = settings.load_settings(folder.path / "below", paths=[Path("mine")], environ={})
 
-    assert found.target("production").paths == (folder.path / "below" / "mine",)
+    assert found.select_target("production").paths == (folder.path / "below" / "mine",)
 
 
 def test_the_file_is_searched_upward_to_the_git_root(folder):
@@ -113,11 +113,11 @@ def test_a_named_file_wins_over_the_environment_and_the_search(folder):
 def test_with_one_target_it_is_the_default(folder):
     """With several it has to be named."""
     folder.write({"reconciler.yaml": "version: 1\ntargets: {only: {}}\n"})
-    assert load(folder).target().name == "only"
+    assert load(folder).select_target().name == "only"
 
     folder.write({"reconciler.yaml": WHOLE})
     with pytest.raises(UsageError) as caught:
-        load(folder).target()
+        load(folder).select_target()
     assert "production, staging" in caught.value.why
     assert "--target" in caught.value.fix
     assert caught.value.exit_code == 64
@@ -127,10 +127,10 @@ def test_an_unknown_target_lists_those_there_are(folder):
     """And suggests the nearest."""
     folder.write({"reconciler.yaml": WHOLE})
     with pytest.raises(UsageError) as caught:
-        load(folder).target("prodution")
+        load(folder).select_target("prodution")
 
     assert caught.value.what == 'unknown target "prodution"'
-    assert caught.value.why == "there are: production, staging"
+    assert caught.value.why == "the targets are: production, staging"
     assert caught.value.fix == 'did you mean "production"?'
 
 
@@ -183,10 +183,10 @@ WRONG = {
         "version: 1\ntargets: {a: {overlays: [/etc]}}\n",
         "R010 reconciler.yaml:2:26: `overlays` leads out of the repository: /etc",
     ),
-    "empty": ("# nothing\n", "R005 reconciler.yaml:1:1: 0 documents where one is wanted"),
+    "empty": ("# nothing\n", "R005 reconciler.yaml:1:1: 0 documents instead of one"),
     "two documents": (
         "a: 1\n---\nb: 1\n",
-        "R005 reconciler.yaml:1:1: 2 documents where one is wanted",
+        "R005 reconciler.yaml:1:1: 2 documents instead of one",
     ),
     "syntax": (
         "version: 1\nversion: 1\n",
@@ -207,7 +207,7 @@ def test_errors_have_places_as_in_resource_files(folder, shown, content, said):
 
 def test_settings_are_values(folder):
     """Nobody changes them on the way."""
-    target = load(folder.write({"reconciler.yaml": WHOLE})).target("staging")
+    target = load(folder.write({"reconciler.yaml": WHOLE})).select_target("staging")
 
     with pytest.raises(AttributeError):
         target.unmanaged = "delete"

@@ -18,7 +18,7 @@ from reconciler.model import (
     LiveResource,
     Person,
     Resource,
-    level_word,
+    format_level,
 )
 from reconciler.plan.approvals.conditions import evaluate_conditions
 
@@ -234,7 +234,7 @@ def declared(state, *, rollout=30, flags=PROJECTS, more=()):
 
 
 def level_word_of(level):
-    return level if isinstance(level, str) else level_word(level)
+    return level if isinstance(level, str) else format_level(level)
 
 
 def between(before, after, done):

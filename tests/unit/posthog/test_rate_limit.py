@@ -97,7 +97,7 @@ def test_threads_together_keep_to_the_limit():
     assert 180 <= max(times) - 1000 <= 185
 
 
-def test_one_pacer_per_host_and_key_as_long_as_somebody_holds_it():
+def test_one_rate_limiter_per_host_and_key_as_long_as_somebody_holds_it():
     time = Time()
     limit, hands = KeyRateLimit(), {"clock": time.clock, "sleep": time.sleep}
 
@@ -116,7 +116,7 @@ def test_one_pacer_per_host_and_key_as_long_as_somebody_holds_it():
 
 
 @pytest.mark.parametrize("limit", [KeyRateLimit(), KeyRateLimit(10, 25), KeyRateLimit(7, 3)])
-def test_the_least_time_of_so_many_requests_is_the_pacers_own(limit):
+def test_the_least_time_of_so_many_requests_is_that_of_the_rate_limiter(limit):
     """What a plan says of its apply is what the rate_limiter then does, to the margin."""
     time = Time()
     rate_limiter = RateLimiter(limit.per_minute, limit.per_hour, clock=time.clock, sleep=time.sleep)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model import ABSENT, FieldChange, print_path
+from reconciler.model import ABSENT, FieldChange, format_path
 from reconciler.plan.diff import list_items, values
 
 PATH = ("filters", "groups")
@@ -25,7 +25,7 @@ def told(live, desired):
     """Rows as `+ [0] note`; nothing where positions say it all."""
     sides = ({"filters": {"groups": side}} for side in (live, desired))
     found = values.find_differences(live, desired, PATH)
-    fields = [FieldChange(print_path(path), old, new) for path, old, new in found]
+    fields = [FieldChange(format_path(path), old, new) for path, old, new in found]
     rows = []
     for one in list_items.find_list_changes(*sides, fields, ()):
         assert len(fields) == one.fields
