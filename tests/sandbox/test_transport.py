@@ -98,12 +98,6 @@ def test_a_body_that_is_not_an_object_is_refused_by_the_serializer(api):
     assert reply.body["attr"] is None
 
 
-def test_an_unknown_route_is_404(api):
-    """Contract 1.1."""
-    assert envelope(api.get("/api/nothing/")) == (404, "invalid_request", "not_found")
-    assert api.get("/").status == 404
-
-
 def test_no_credentials_are_401_with_a_challenge(api):
     """Contract 1.2."""
     status, headers, body = raw(api, "GET", FLAGS)
@@ -413,3 +407,18 @@ def test_times_have_microseconds_only_when_there_are_any(api):
     assert api.get(f"{FLAGS}/1/").body["created_at"] == "2026-01-05T09:00:00Z"
     api.sandbox.advance("0.5s")
     assert api.patch(f"{FLAGS}/1/", {}).body["updated_at"] == "2026-01-05T09:00:00.500000Z"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/projects/1/dashboards/"),
+        ("POST", "/api/projects/1/feature_flags/1/set_release_condition_rollout/"),
+        ("POST", "/api/projects/1/cohorts/"),
+        ("GET", "/moon"),
+    ],
+)
+def test_what_is_not_modelled_says_so(api, method, path):
+    reply = api.call(method, path)
+
+    assert (reply.status, reply.body) == (404, {"detail": "not modelled by the sandbox"})

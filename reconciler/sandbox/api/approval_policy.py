@@ -18,6 +18,7 @@ from reconciler.sandbox.protocol.validators import (
 )
 from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route, View
+from reconciler.sandbox.rules.experiment_policies import EXPERIMENT_KEYS, are_hidden
 from reconciler.sandbox.store import people
 from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.generation import Profile
@@ -25,7 +26,6 @@ from reconciler.sandbox.store.model import ADMIN, Policy, Role
 from reconciler.sandbox.store.transaction import Clause, Transaction
 
 _LONGEST_KEY = 128
-_RESERVED = ("experiment.launch", "experiment.pause", "experiment.update")
 _TAKEN = "A policy for this action already exists. You can edit the existing policy instead."
 
 
@@ -52,6 +52,9 @@ WRITABLE = (
 def list_policies(call: Call) -> Response:
     """List a project's policies, newest first, without those of the organization."""
     clauses: list[Clause] = [("project = ?", (call.project.id,))]
+    if are_hidden(call.profile, call.organization):
+        marks = ", ".join("?" * len(EXPERIMENT_KEYS))
+        clauses.append((f"action_key NOT IN ({marks})", tuple(EXPERIMENT_KEYS)))
     if (key := call.get_query("action_key")) is not None:
         clauses.append(("action_key = ?", (key,)))
     if (enabled := call.get_query("enabled")) is not None:
@@ -107,13 +110,19 @@ def delete_policy(call: Call) -> Response:
 
 def _validate_body(call: Call, *, partial: bool) -> dict[str, Any]:
     values = read_fields(call.data, WRITABLE, partial=partial)
-    return check_policy(values, call.profile, roles=lambda ids: _check_bypass_roles(call, ids))
+    if call.profile.reserves_action_keys and not call.organization.owner_scoping:
+        _refuse_reserved(values.get("action_key"))
+    return _check_policy(values, call.profile, roles=lambda ids: _check_bypass_roles(call, ids))
 
 
-def check_policy(values: dict[str, Any], profile: Profile, *, roles: Any = None) -> dict[str, Any]:
-    """Apply the rules beyond a field's type, and the conversions of contract 3.1."""
-    if profile.reserves_action_keys and values.get("action_key") in _RESERVED:
+def _refuse_reserved(action_key: Any) -> None:
+    """Refuse an action of experiments, whose policies are internal copies (contract 3.8)."""
+    if isinstance(action_key, str) and action_key in EXPERIMENT_KEYS:
         raise invalid("This approval action isn't available yet.", "action_key")
+
+
+def _check_policy(values: dict[str, Any], profile: Profile, *, roles: Any = None) -> dict[str, Any]:
+    """Apply the rules beyond a field's type, and the conversions of contract 3.1."""
     if "approver_config" in values:
         _require_quorum(values["approver_config"], profile)
     if "bypass_org_membership_levels" in values and profile.converts_levels:
@@ -164,6 +173,8 @@ def _check_bypass_roles(call: Call, ids: list[str]) -> list[str]:
 
 def _require_free_action(call: Call, action_key: str, own: str | None) -> None:
     """Refuse a second policy for an action of a project (contract 3.3)."""
+    if action_key in EXPERIMENT_KEYS and are_hidden(call.profile, call.organization):
+        return
     taken = call.tx.find_first(Policy, project=call.project.id, action_key=action_key)
     if taken is not None and taken.id != own:
         raise invalid(_TAKEN)
@@ -173,6 +184,8 @@ def _find_policy(call: Call) -> Policy:
     identity = parse_uuid(call.params["id"])
     policy = call.tx.get(Policy, identity) if identity else None
     if policy is None or policy.project != call.project.id:
+        raise not_found()
+    if policy.action_key in EXPERIMENT_KEYS and are_hidden(call.profile, call.organization):
         raise not_found()
     return policy
 

@@ -56,9 +56,10 @@ def approve_request(call: Call) -> Response:
         touched = call.tx.update(replace(request, updated_at=call.tx.at))
         message = f"Approval recorded. {approvals}/{needed} approvals received."
         return _answer_decision(call, "approved", message, touched)
-    done = apply_request.apply_request(call, replace(request, state="approved"))
-    if done.state == "failed":
-        message = f"Quorum reached but application failed: {done.apply_error}"
+    outcome = apply_request.apply_request(call, replace(request, state="approved"))
+    done = outcome.request
+    if outcome.failure is not None:
+        message = f"Quorum reached but application failed: {outcome.failure}"
         return _answer_decision(call, "failed", message, done)
     message = "Quorum reached. Change applied successfully."
     return _answer_decision(call, "applied", message, done, result=done.result_data)

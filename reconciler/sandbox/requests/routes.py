@@ -7,6 +7,7 @@ from reconciler.sandbox.protocol.messages import Response
 from reconciler.sandbox.requests.call import Call
 
 View = Callable[[Call], Response]
+PARTLY_MODELLED = frozenset({"cohorts", "experiments"})  # resources; of others 403 is PostHog's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,12 @@ class RouteMatch:
 
     methods: dict[str, tuple[Route, tuple[str, ...]]]
     values: tuple[str, ...]
+
+    @property
+    def is_partial(self) -> bool:
+        """Return whether PostHog offers more methods here than the sandbox models."""
+        names = (route.name.partition(".")[0] for route, _ in self.methods.values())
+        return any(name in PARTLY_MODELLED for name in names)
 
     def find_route(self, method: str) -> tuple[Route, dict[str, str]] | None:
         """Return the route of a method, and its parameters by name."""

@@ -1,11 +1,13 @@
-"""PostHog's periodic tasks over change requests (contract 7.3, 7.5), run by the sandbox's clock."""
+"""PostHog's periodic tasks (contract 3.8, 7.3, 7.5), run by the sandbox's clock."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from reconciler.sandbox.protocol.errors import SandboxError
+from reconciler.sandbox.rules.experiment_policies import sync_experiment_policies
+from reconciler.sandbox.rules.validity import Mark, derive_mark, explain_staleness
 from reconciler.sandbox.store.generation import Profile
-from reconciler.sandbox.store.model import ChangeRequest, Flag
+from reconciler.sandbox.store.model import ChangeRequest
 from reconciler.sandbox.store.transaction import Transaction
 
 _HOUR = 3600
@@ -25,47 +27,53 @@ def expire_change_requests(tx: Transaction, profile: Profile) -> int:
     return closed
 
 
-def check_staleness(tx: Transaction, profile: Profile) -> int:  # noqa: ARG001 - one signature
-    """Mark pending requests whose flag has changed. The mark is permanent, and not a state."""
+def check_staleness(tx: Transaction, profile: Profile) -> int:
+    """Mark requests whose flag has changed; the mark is not a state.
+
+    In G3 it also covers approved requests and the requester's access, and it recovers.
+    """
     marked = 0
-    for request in tx.find_all(ChangeRequest, state="pending"):
-        why = _find_staleness(tx, request)
-        if why is None or request.validation_status == "stale":
-            continue
-        tx.update(
-            replace(
-                request,
-                validation_status="stale",
-                validation_errors={"staleness": why},
-                validated_at=tx.at,
-                updated_at=tx.at,
-            )
-        )
-        marked += 1
+    for state in ("pending", "approved") if profile.rechecks_requests else ("pending",):
+        for request in tx.find_all(ChangeRequest, state=state):
+            mark = _find_mark(tx, profile, request)
+            if mark != Mark(request.validation_status, request.validation_errors):
+                _write_mark(tx, request, mark)
+                marked += 1
     return marked
 
 
-def _find_staleness(tx: Transaction, request: ChangeRequest) -> str | None:
-    number = request.intent.get("flag_id")
-    if number is None:
-        return None
-    flag = tx.get(Flag, number)
-    if flag is None or flag.deleted:
-        return "The feature flag no longer exists"
-    expected = (request.intent.get("preconditions") or {}).get("version")
-    if expected is None or expected == flag.version:
-        return None
-    return f"Flag version mismatch: expected {expected}, got {flag.version}"
+def _find_mark(tx: Transaction, profile: Profile, request: ChangeRequest) -> Mark:
+    """Return the mark that a request should have; before G3 a stale one keeps its mark."""
+    kept = Mark(request.validation_status, request.validation_errors)
+    if profile.rechecks_requests:
+        return derive_mark(tx, request)
+    why = explain_staleness(tx, request, by_owner=False)
+    if why is None or request.validation_status == "stale":
+        return kept
+    return Mark("stale", {"staleness": why})
+
+
+def _write_mark(tx: Transaction, request: ChangeRequest, mark: Mark) -> None:
+    tx.update(
+        replace(
+            request,
+            validation_status=mark.status,
+            validation_errors=mark.errors,
+            validated_at=tx.at,
+            updated_at=tx.at,
+        )
+    )
 
 
 TASKS: dict[str, Callable[[Transaction, Profile], int]] = {
     "expire_change_requests": expire_change_requests,
     "check_staleness": check_staleness,
+    "sync_experiment_policies": sync_experiment_policies,
 }
 
 
 def run_task(tx: Transaction, profile: Profile, name: str) -> int:
-    """Run one task now, and say how many requests it touched.
+    """Run one task now, and say how many objects it touched.
 
     Raises:
         SandboxError: the task is unknown.

@@ -1,0 +1,178 @@
+"""Marks of requests and failures of applying, in generation 3 (contract 7.5)."""
+
+import pytest
+
+from .conftest import FLAGS, FULL, REQUESTS
+
+ENABLE, UPDATE = "feature_flag.enable", "feature_flag.update"
+
+
+@pytest.fixture
+def request_of_max(g3):
+    g3.policy(ENABLE)
+    return g3.file(who="max")["id"]
+
+
+def read(g3, request):
+    return g3.get(f"{REQUESTS}/{request}/").body
+
+
+def mark(g3, request):
+    g3.sandbox.run_task("check_staleness")
+    shown = read(g3, request)
+    return shown["validation_status"], shown["validation_errors"]
+
+
+def change(g3, edit):
+    """Load the state of the sandbox after a change of the first organization and the people."""
+    state = g3.sandbox.state()
+    edit(state["organizations"][0], state["users"])
+    g3.sandbox.reset(state)
+
+
+def remove_member(organization, _users):
+    organization["members"] = [
+        one for one in organization["members"] if one["email"] != "max@acme.test"
+    ]
+
+
+def close_project(organization, _users):
+    organization["projects"][0]["access_control"] = True
+
+
+def deactivate(_organization, users):
+    next(one for one in users if one["email"] == "max@acme.test")["is_active"] = False
+
+
+@pytest.mark.parametrize("edit", [remove_member, close_project, deactivate])
+def test_a_requester_who_lost_access_makes_the_request_invalid_and_fail(g3, request_of_max, edit):
+    change(g3, edit)
+
+    status, errors = mark(g3, request_of_max)
+    done = g3.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
+
+    assert status == "invalid"
+    assert errors["access"].startswith("The person who requested")
+    shown = done["change_request"]
+    assert (done["status"], shown["state"]) == ("failed", "failed")
+    assert shown["apply_error"] == f"Precondition failed: {errors['access']}"
+    assert done["message"] == f"Quorum reached but application failed: {errors['access']}"
+    assert (shown["validation_status"], shown["validation_errors"]) == ("invalid", errors)
+    assert len(shown["approvals"]) == 1
+    assert g3.get(f"{FLAGS}/2/").body["active"] is False
+
+
+def test_a_lost_access_is_noticed_when_applying_without_the_task(g3, request_of_max):
+    change(g3, close_project)
+
+    done = g3.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
+
+    assert done["change_request"]["validation_errors"].keys() == {"access"}
+
+
+def test_a_request_is_valid_again_when_the_requester_is_back(g3, request_of_max):
+    change(g3, close_project)
+    assert mark(g3, request_of_max)[0] == "invalid"
+
+    def reopen(organization, _users):
+        organization["projects"][0]["members"] = ["max@acme.test"]
+
+    change(g3, reopen)
+    assert mark(g3, request_of_max) == ("valid", None)
+    done = g3.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
+    assert done["status"] == "applied"
+
+
+@pytest.mark.parametrize("state", ["pending", "approved"])
+def test_marks_are_derived_again_for_open_requests(g3, request_of_max, state):
+    def spoil(organization, _users):
+        request = organization["projects"][0]["change_requests"][0]
+        request |= {"state": state, "validation_status": "stale", "validation_errors": {"a": 1}}
+
+    change(g3, spoil)
+    assert mark(g3, request_of_max) == ("valid", None)
+
+    g3.patch(f"{FLAGS}/2/", {"name": "moved"})
+    text = "Flag version mismatch: expected 1, got 2"
+    assert mark(g3, request_of_max) == ("stale", {"staleness": text})
+    assert read(g3, request_of_max)["state"] == state
+
+
+@pytest.mark.parametrize("state", ["rejected", "failed", "expired"])
+def test_closed_requests_keep_their_mark(g3, request_of_max, state):
+    def close(organization, _users):
+        request = organization["projects"][0]["change_requests"][0]
+        request |= {"state": state, "validation_status": "stale"}
+
+    change(g3, close)
+
+    assert mark(g3, request_of_max) == ("stale", None)
+
+
+def test_a_moved_version_fails_and_leaves_the_mark(g3, request_of_max):
+    g3.patch(f"{FLAGS}/2/", {"name": "moved"})
+
+    done = g3.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
+
+    text = "Flag version mismatch: expected 1, got 2"
+    assert done["message"] == f"Quorum reached but application failed: {text}"
+    assert done["change_request"]["apply_error"] == f"Precondition failed: {text}"
+    assert done["change_request"]["validation_status"] == "valid"
+
+
+def test_an_invalid_payload_fails_and_leaves_the_mark(g3):
+    g3.policy(UPDATE)
+    cohort = {"key": "id", "type": "cohort", "value": 5, "operator": "in"}
+    filters = {"groups": [{"properties": [cohort], "rollout_percentage": 60}]}
+    request = g3.file(flag=1, filters=filters)["id"]
+
+    def remove_cohort(organization, _users):
+        organization["projects"][0]["cohorts"] = []
+
+    change(g3, remove_cohort)
+    done = g3.post(f"{REQUESTS}/{request}/approve/", who="ada").body
+
+    assert done["message"].startswith(
+        "Quorum reached but application failed: Apply failed: Intent no longer valid: "
+    )
+    assert done["change_request"]["apply_error"].startswith("Validation failed: ")
+    assert done["change_request"]["validation_status"] == "valid"
+
+
+def test_requests_of_a_deleted_flag_are_stale_and_fail(g3, request_of_max):
+    g3.patch(f"{FLAGS}/2/", {"deleted": True})
+
+    assert mark(g3, request_of_max)[0] == "stale"
+    done = g3.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
+    assert done["status"] == "failed"
+
+
+def test_an_action_that_does_not_exist_fails(g3):
+    def survey(seed):
+        seed["organizations"][0]["projects"][0]["change_requests"] = [
+            {
+                "id": "d0000000-0000-4000-8000-000000000001",
+                "action_key": "survey.launch",
+                "resource_type": "survey",
+                "created_by": "max@acme.test",
+                "policy_snapshot": {"quorum": 1, "users": ["ada@acme.test"]},
+                "intent": {"survey_id": "1", "gated_changes": {"start_date": "2026-01-01"}},
+            }
+        ]
+
+    g3.reset(survey)
+    request = g3.results(f"{REQUESTS}/")[0]
+    assert request["resource_id"] is None
+
+    done = g3.post(f"{REQUESTS}/{request['id']}/approve/", who="ada").body
+
+    text = "Action survey.launch not found in registry"
+    assert done["message"] == f"Quorum reached but application failed: Apply failed: {text}"
+    assert done["change_request"]["apply_error"] == text
+
+
+def test_survey_launch_gates_nothing(g3):
+    g3.policy("survey.launch")
+
+    body = {"key": "s", "filters": FULL, "creation_context": "surveys"}
+    assert g3.post(f"{FLAGS}/", body, who="max").status == 201
