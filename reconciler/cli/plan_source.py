@@ -4,9 +4,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.cli import repo_paths, result_files
+from reconciler.cli import result_files
 from reconciler.cli.session import Session
 from reconciler.errors import GuardrailError, UsageError
+from reconciler.files import repo_paths
 from reconciler.model import Plan, Selection
 from reconciler.operations import inputs, saved_plan
 from reconciler.operations import plan as operations_plan

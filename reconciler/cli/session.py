@@ -18,12 +18,13 @@ import click
 from reconciler import __version__
 from reconciler.ci import environment
 from reconciler.ci.build import Build
-from reconciler.cli import event_log, repo_paths, terminal
+from reconciler.cli import event_log, terminal
 from reconciler.cli.report import Report
 from reconciler.cli.throwaway_sandbox import find_default_seed, run_sandbox
 from reconciler.config import settings as config_settings
 from reconciler.config.settings import RunFacts, Settings, Target
 from reconciler.errors import UsageError
+from reconciler.files import repo_paths
 from reconciler.model import Plan
 from reconciler.posthog import client, rate_limit
 from reconciler.posthog import credentials as posthog_credentials

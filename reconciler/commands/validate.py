@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from reconciler import render
-from reconciler.cli import options, repo_paths
+from reconciler.cli import options
 from reconciler.cli.main import lasting
 from reconciler.cli.session import Session
 from reconciler.config.lint.codes import CHECKS
 from reconciler.config.loaded import Loaded
 from reconciler.config.settings import Target
 from reconciler.errors import ConfigError
-from reconciler.files import excerpts
+from reconciler.files import excerpts, repo_paths
 from reconciler.model import Finding, Severity
 from reconciler.operations import inputs, validate
 from reconciler.plan.selection import PlanOptions

@@ -45,7 +45,7 @@ class Tree(Protocol):
         ...
 
     def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
-        """Every YAML file of a path, sorted, but nothing below `skip`.
+        """Yield every YAML file of a path, sorted, but nothing below `skip`.
 
         Raises text.RefusedError if the path cannot be used.
         """
@@ -157,7 +157,7 @@ class WorkingTree:
     may_lack_paths: bool = field(default=False, init=False)
 
     def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
-        """Every YAML file of a path, sorted, but nothing below `skip`."""
+        """Yield every YAML file of a path, sorted, but nothing below `skip`."""
         lexical = Path(os.path.abspath(self.cwd / path))  # noqa: PTH100  links stay as they are
         display = self.show_path(lexical)
         try:

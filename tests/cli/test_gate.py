@@ -244,7 +244,7 @@ def test_the_plan_knows_the_votes_of_a_request_its_page_and_who_is_left(world):
 TWO = {"quorum": 2, "users": ["alice@acme.test", "bob@acme.test"], "roles": []}
 
 
-def test_who_bypasses_two_policies_is_let_through_call_by_call_and_that_is_no_incident(world):
+def test_a_user_who_bypasses_two_policies_is_not_an_incident(world):
     """Split for PostHog's sake; nobody is asked, which is said loudly and expected."""
     policies = ("feature_flag.enable", "feature_flag.update")
     levels = {"bypass_org_membership_levels": [8]}

@@ -68,7 +68,7 @@ def test_votes_that_are_cast_count(world):
     assert "approval-unreachable" not in planned(repo, WISHES[0])
 
 
-def test_policies_that_gate_nothing_are_said_when_they_are_written_and_when_they_would_count(world):
+def test_policies_that_gate_nothing_are_reported_when_they_matter(world):
     """Without the feature PostHog skips them, silently."""
     repo = world(seed([acme.policy("feature_flag.enable")], features=["audit_logs"]))
     update = acme.document(

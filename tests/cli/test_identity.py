@@ -341,7 +341,7 @@ NAMES_NOT_KEPT = {
 }
 
 
-def test_a_slug_that_posthog_would_make_otherwise_is_an_error_before_anything_is_sent(world):
+def test_a_slug_that_posthog_would_change_is_an_error_before_anything_is_sent(world):
     """Each create would make one more, at every run."""
     repo = world(acme.seed())
     for slug, (name, _) in NAMES_NOT_KEPT.items():

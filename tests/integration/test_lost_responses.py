@@ -122,7 +122,7 @@ def test_a_late_commit_makes_no_duplicate(world, write, later):
     assert not again.made.writes
 
 
-def test_somebody_elses_edit_between_a_lost_write_and_its_repetition_is_not_overwritten(world):
+def test_an_edit_between_a_lost_write_and_its_repetition_is_not_overwritten(world):
     """What is there is neither the old value nor ours: refused, with the field."""
     flags = [acme.live_flag("old", 10)]
     repo = world(factories.seed(*flags))

@@ -103,7 +103,7 @@ def test_a_failed_apply_is_an_answer_not_an_error():
         {"id": "a", "state": "pending", "intent": []},
     ],
 )
-def test_an_answer_that_is_not_this_change_request_is_unreadable_and_unknown_after_a_vote(body):
+def test_a_response_about_another_change_request_is_unreadable(body):
     with serving(lambda *_: Reply(body=body)) as server, writing(server.url) as writer:
         for verb in (voting.approve, change_requests.cancel):
             with pytest.raises(AmbiguousError):

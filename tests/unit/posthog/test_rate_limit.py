@@ -38,7 +38,7 @@ def test_no_window_ever_holds_more_than_its_turns():
         assert sum(start <= at < start + 3600 for at in times) <= 25
 
 
-def test_two_thousand_requests_take_hardly_more_than_the_minutes_that_the_limit_costs():
+def test_two_thousand_requests_take_little_more_than_the_limit_costs():
     time = Time()
     rate_limiter = RateLimiter(480, 4800, clock=time.clock, sleep=time.sleep)
 

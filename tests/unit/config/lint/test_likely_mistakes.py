@@ -105,9 +105,7 @@ VALUE = "{{filters: {{groups: [{{properties: [{{key: a, type: person, value: {}}
         ("[5, 12:30]", 'quote it: "12:30", or write the number that is meant'),
     ],
 )
-def test_text_that_older_readers_take_for_something_else_is_told_where_any_value_is_taken(
-    folder, value, fix
-):
+def test_text_that_older_readers_read_otherwise_is_reported_in_free_values(folder, value, fix):
     """It could be meant as either; elsewhere the type of the field decides."""
     folder.write({"a.yaml": FLAG.format(spec=VALUE.format(value))})
     (finding,) = folder.load().declared.findings

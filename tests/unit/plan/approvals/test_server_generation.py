@@ -61,7 +61,7 @@ def test_an_old_server_gates_no_create_and_the_plan_says_so():
     assert ENABLE in found.note
 
 
-def test_where_the_age_is_unknown_a_create_is_forecast_as_a_new_server_does_it_and_not_sure():
+def test_of_a_server_of_unknown_age_a_create_is_forecast_as_likely():
     """No flag tells it: likely, with the reason."""
     found = gate(world(policy(ENABLE)), {"active": True, "filters": rollouts(0)})
 
