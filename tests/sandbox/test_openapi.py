@@ -45,7 +45,18 @@ def world():
         }
         for one in FILED
     ]
-    web = {**web, "approval_policies": policies, "change_requests": requests}
+    variants = [{"key": key, "rollout_percentage": 50} for key in ("control", "test")]
+    split = {"groups": [], "multivariate": {"variants": variants}}
+    more = {
+        "feature_flags": [*web["feature_flags"], {"key": "split", "id": 3, "filters": split}],
+        "experiment_holdouts": [
+            {"name": "H", "id": number, "filters": [{"rollout_percentage": 5}]} for number in (1, 2)
+        ],
+        "experiments": [
+            {"name": "E", "id": number, "feature_flag": "split", "holdout": 1} for number in (1, 2)
+        ],
+    }
+    web = {**web, **more, "approval_policies": policies, "change_requests": requests}
     return {**SEED, "organizations": [{**acme, "projects": [web, *rest]}, *others]}
 
 

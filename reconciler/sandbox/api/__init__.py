@@ -14,6 +14,7 @@ from reconciler.sandbox.api import (
     role_membership,
     user,
 )
+from reconciler.sandbox.api.products import experiment, experiment_holdout
 from reconciler.sandbox.requests.routes import Route
 
 _MODULES = (
@@ -28,6 +29,8 @@ _MODULES = (
     change_request,
     cohort,
     feature_flag,
+    experiment,
+    experiment_holdout,
     activity_log,
 )
 

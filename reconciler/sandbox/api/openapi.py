@@ -3,10 +3,9 @@
 import re
 from typing import Any
 
+from reconciler.sandbox.api.openapi_bodies import BODIES, QUERIES
 from reconciler.sandbox.api.openapi_schemas import (
-    BODIES,
     COMPONENTS,
-    QUERIES,
     Schema,
     make_page_schema,
     make_reference,
@@ -27,10 +26,16 @@ _KINDS = {
     "change_requests": "ChangeRequest",
     "feature_flags": "FeatureFlag",
     "cohorts": "Cohort",
+    "experiments": "Experiment",
+    "experiment_holdouts": "ExperimentHoldout",
     "activity_logs": "LogEntry",
 }
 _DECISIONS = {"approve", "reject", "cancel"}
-_GATED = {"create", "update", "enable", "disable", "archive"}
+_GATED = {
+    *("create", "update", "enable", "disable", "archive"),
+    *("launch", "pause", "resume", "ship_variant"),
+}
+_GATED_RESOURCES = {"feature_flags", "experiments", "experiment_holdouts"}
 _ERRORS = {
     "400": "refused",
     "401": "no valid key",
@@ -81,7 +86,7 @@ def _describe_operation(route: Route, profile: Profile) -> dict[str, Any]:
 
 def _describe_body(resource: str, action: str, *, partial: bool) -> Schema:
     schema = BODIES.get(resource, {"type": "object"})
-    if resource == "feature_flags" and action not in ("create", "update"):
+    if resource in _GATED_RESOURCES and action not in ("create", "update"):
         return {"type": "object"}
     return {name: value for name, value in schema.items() if not partial or name != "required"}
 
@@ -108,9 +113,11 @@ def _describe_responses(route: Route, profile: Profile) -> dict[str, Any]:
     }
     if route.method != "GET":
         answers["415"] = _describe_response("a body that is not JSON", make_reference("Error"))
-    if resource == "feature_flags" and action in _GATED:
+    if resource in _GATED_RESOURCES and action in _GATED:
         held = {"anyOf": [make_reference("Held"), make_reference("Error")]}
         answers["409"] = _describe_response("approval required, or a version conflict", held)
+    if resource == "experiment_holdouts" and action == "delete":
+        answers["409"] = _describe_response("approval required", make_reference("HeldByView"))
     if resource == "feature_flags" and action == "delete":
         return {**answers, "405": _describe_response(route.summary, {"type": "string"})}
     if action == "environments":
@@ -128,7 +135,8 @@ def _describe_error(resource: str, action: str, code: str) -> Schema:
     """Return the schema of an error: the envelope, or the bare bodies of contract 1.3."""
     if action in _DECISIONS and code in ("400", "500"):
         return {"anyOf": [make_reference("BareError"), make_reference("Error")]}
-    if resource == "feature_flags" and action in _GATED and code == "400":
+    gated = resource in _GATED_RESOURCES and action in {*_GATED, "delete"}
+    if gated and code == "400":
         return {"anyOf": [make_reference("Conflict"), make_reference("Error")]}
     return make_reference("Error")
 

@@ -1,4 +1,4 @@
-"""The schemas in the OpenAPI document: what bodies may contain, and what responses always contain.
+"""The schemas in the OpenAPI document: what responses always contain.
 
 They are written independently of the code that makes the responses, so that a test can compare the
 two.
@@ -39,6 +39,17 @@ _TYPES: dict[str, Schema] = {
                     },
                 },
             }
+        },
+    },
+    "holdout_groups": {
+        "type": "array",
+        "minItems": 1,
+        "items": {
+            "type": "object",
+            "required": ["rollout_percentage"],
+            "properties": {
+                "rollout_percentage": {"type": "number", "minimum": 0, "maximum": 100},
+            },
         },
     },
     "approvers": {
@@ -91,7 +102,8 @@ def _make_object(text: str, *, optional: str = "") -> Schema:
     }
 
 
-def _make_body(text: str, *, required: tuple[str, ...] = ()) -> Schema:
+def make_body(text: str, *, required: tuple[str, ...] = ()) -> Schema:
+    """Return a body with these properties; others are ignored."""
     schema: Schema = {"type": "object", "properties": _parse_properties(text)}
     return {**schema, "required": list(required)} if required else schema
 
@@ -119,7 +131,7 @@ time: joined_at updated_at
 bool: is_2fa_enabled has_social_auth
 ?time: last_login
 """
-_SETTINGS = """
+SETTINGS = """
 str: name
 ?uuid: logo_media_id default_role_id
 ?bool: enforce_2fa members_can_invite is_ai_data_processing_approved is_ai_training_opted_in
@@ -128,7 +140,7 @@ bool: members_can_use_personal_api_keys allow_publicly_shared_resources default_
 bool: members_can_see_org_members
 method: default_experiment_stats_method
 """
-_FLAG = """
+FLAG = """
 str: name
 bool: active deleted
 words: tags
@@ -137,7 +149,7 @@ runtime: evaluation_runtime
 bucketing: bucketing_identifier
 ints: analytics_dashboards
 """
-_POLICY = """
+POLICY = """
 str: action_key
 bool: allow_self_approve enabled
 """
@@ -182,7 +194,7 @@ COMPONENTS: dict[str, Schema] = {
         _PROJECT + "time: created_at updated_at\n?int: effective_membership_level"
     ),
     "Organization": _make_object(
-        _SETTINGS
+        SETTINGS
         + """
         uuid: id
         str: slug
@@ -218,7 +230,7 @@ COMPONENTS: dict[str, Schema] = {
         """
     ),
     "ApprovalPolicy": _make_object(
-        _POLICY
+        POLICY
         + """
         any: conditions
         object: approver_config
@@ -256,7 +268,7 @@ COMPONENTS: dict[str, Schema] = {
         "outcome: status\nstr: message\nChangeRequest: change_request", optional="object: result"
     ),
     "FeatureFlag": _make_object(
-        _FLAG
+        FLAG
         + """
         str: key
         object: filters
@@ -271,6 +283,36 @@ COMPONENTS: dict[str, Schema] = {
         ?time: last_called_at
         """,
         optional="bool: archived\nwords: evaluation_contexts evaluation_tags",
+    ),
+    "HeldByView": _make_object(
+        """
+        str: code resource_type
+        ?str: resource_id
+        uuid: change_request_id
+        """,
+        optional="""
+        str: status message error
+        ChangeRequest: change_request existing_change_request
+        object: required_approvers
+        """,
+    ),
+    "ExperimentHoldout": _make_object(
+        "int: id\nstr: name user_access_level\n?str: description\n[object]: filters\n"
+        "?UserBasic: created_by\ntime: created_at updated_at"
+    ),
+    "Experiment": _make_object(
+        """
+        int: id
+        str: name description status user_access_level
+        ?time: start_date end_date
+        ?str: feature_flag_key conclusion conclusion_comment
+        ?object: feature_flag
+        ?ExperimentHoldout: holdout
+        ?int: holdout_id
+        bool: archived deleted
+        ?UserBasic: created_by
+        time: created_at updated_at
+        """
     ),
     "Cohort": _make_object(
         "int: id\n?str: name\nstr: description\nbool: deleted is_calculating is_static\n"
@@ -295,57 +337,6 @@ COMPONENTS: dict[str, Schema] = {
     "LogFilters": _make_object("object: static_filters detail_fields"),
     "Export": _make_object("uuid: id\nformat: export_format"),
 }
-
-BODIES: dict[str, Schema] = {
-    "approval_policies": _make_body(
-        _POLICY
-        + """
-        object: conditions
-        approvers: approver_config
-        ints: bypass_org_membership_levels
-        [uuid]: bypass_roles
-        duration: expires_after
-        """,
-        required=("action_key", "approver_config"),
-    ),
-    "change_requests": _make_body("str: reason"),
-    "feature_flags": _make_body(
-        _FLAG
-        + """
-        key: key
-        filters: filters
-        bool: archived
-        words: evaluation_contexts evaluation_tags
-        int: version
-        object: original_flag
-        str: creation_context _create_in_folder
-        """,
-        required=("key", "filters"),
-    ),
-    "organizations": _make_body(_SETTINGS, required=("name",)),
-    "members": _make_body("level: level"),
-    "roles": _make_body("str: name", required=("name",)),
-    "role_memberships": _make_body("uuid: user_uuid", required=("user_uuid",)),
-    "projects": _make_body("str: name timezone"),
-    "activity_logs": _make_body("format: format\nobject: filters", required=("format",)),
-}
-
-_QUERIES = {
-    "approval_policies.list": "action_key enabled",
-    "change_requests.list": "state action_key requester resource_type resource_id",
-    "members.list": "email updated_after search order",
-    "feature_flags.list": (
-        "active search key type created_by_id evaluation_runtime tags excluded_tags archived "
-        "has_evaluation_contexts excluded_properties order"
-    ),
-    "cohorts.list": "basic type search created_by_id",
-    "activity_logs.list": (
-        "start_date end_date users scopes activities clients item_ids team_ids ip_addresses "
-        "search_text detail_filters hogql_filter was_impersonated is_system ordering page "
-        "page_size cursor"
-    ),
-}
-QUERIES = {route: tuple(names.split()) for route, names in _QUERIES.items()}
 
 
 def make_page_schema(name: str) -> Schema:

@@ -7,8 +7,9 @@ from typing import Any
 from reconciler.sandbox.protocol.errors import ApiError
 from reconciler.sandbox.requests.call import Actor, Call
 from reconciler.sandbox.rules import flags
+from reconciler.sandbox.rules.products import holdouts
 from reconciler.sandbox.rules.requester import explain_lost_access
-from reconciler.sandbox.rules.validity import FLAG_ACTIONS, explain_new_owner
+from reconciler.sandbox.rules.validity import KNOWN_ACTIONS, explain_new_owner
 from reconciler.sandbox.store import people
 from reconciler.sandbox.store.model import ChangeRequest, Flag, User
 
@@ -57,7 +58,10 @@ def apply_request(call: Call, request: ChangeRequest) -> AppliedRequest:
         if call.profile.rechecks_requests:
             _require_action(request)
             _require_access(call, request)
-        result = _carry_out(call, request)
+        if request.action_key in holdouts.ACTIONS:
+            result = _apply_to_holdout(call, request)
+        else:
+            result = _apply_to_flag(call, request)
     except CannotApply as error:
         marked = {"validation_errors": error.errors} if error.errors is not None else {}
         failed = replace(
@@ -84,7 +88,7 @@ def apply_request(call: Call, request: ChangeRequest) -> AppliedRequest:
 
 
 def _require_action(request: ChangeRequest) -> None:
-    if request.action_key not in FLAG_ACTIONS:
+    if request.action_key not in KNOWN_ACTIONS:
         why = f"Action {request.action_key} not found in registry"
         raise CannotApply(why, message=f"Apply failed: {why}")
 
@@ -100,7 +104,16 @@ def _require_access(call: Call, request: ChangeRequest) -> None:
         )
 
 
-def _carry_out(call: Call, request: ChangeRequest) -> AppliedChange:
+def _apply_to_holdout(call: Call, request: ChangeRequest) -> AppliedChange:
+    actor = _find_requester(call, request)
+    try:
+        number = holdouts.apply_request(call.tx, actor, call.project, request)
+    except holdouts.HoldoutMoved as error:
+        raise CannotApply(f"Precondition failed: {error.why}", message=error.why) from error
+    return AppliedChange(number, None)
+
+
+def _apply_to_flag(call: Call, request: ChangeRequest) -> AppliedChange:
     flag = _find_flag(call, request)
     data = request.intent.get("full_request_data") or {}
     if flag is None and request.intent.get("http_method") == "POST":

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.sandbox.rules.gated_changes import EXPERIMENT_FAMILY, FLAG_FAMILY
-from reconciler.sandbox.rules.products import flag_owners
+from reconciler.sandbox.rules.products import flag_owners, holdouts
 from reconciler.sandbox.rules.requester import explain_lost_access
 from reconciler.sandbox.store.model import ChangeRequest, Flag
 from reconciler.sandbox.store.transaction import Transaction
 
-FLAG_ACTIONS = frozenset({*FLAG_FAMILY.values(), *EXPERIMENT_FAMILY.values()})
+KNOWN_ACTIONS = frozenset({*FLAG_FAMILY.values(), *EXPERIMENT_FAMILY.values(), *holdouts.ACTIONS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,9 @@ def derive_mark(tx: Transaction, request: ChangeRequest) -> Mark:
 
 
 def explain_staleness(tx: Transaction, request: ChangeRequest, *, by_owner: bool) -> str | None:
-    """Return how the flag of a request changed since it was filed; None if it did not."""
+    """Return how the object of a request changed since it was filed; None if it did not."""
+    if request.action_key in holdouts.ACTIONS:
+        return holdouts.explain_staleness(tx, request)
     number = request.intent.get("flag_id")
     if number is None:
         return None

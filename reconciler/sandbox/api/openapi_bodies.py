@@ -1,0 +1,73 @@
+"""The schemas in the OpenAPI document of what bodies and queries may contain."""
+
+from reconciler.sandbox.api.openapi_schemas import (
+    FLAG,
+    POLICY,
+    SETTINGS,
+    Schema,
+    make_body,
+)
+
+BODIES: dict[str, Schema] = {
+    "approval_policies": make_body(
+        POLICY
+        + """
+        object: conditions
+        approvers: approver_config
+        ints: bypass_org_membership_levels
+        [uuid]: bypass_roles
+        duration: expires_after
+        """,
+        required=("action_key", "approver_config"),
+    ),
+    "change_requests": make_body("str: reason"),
+    "feature_flags": make_body(
+        FLAG
+        + """
+        key: key
+        filters: filters
+        bool: archived
+        words: evaluation_contexts evaluation_tags
+        int: version
+        object: original_flag
+        str: creation_context _create_in_folder
+        """,
+        required=("key", "filters"),
+    ),
+    "organizations": make_body(SETTINGS, required=("name",)),
+    "members": make_body("level: level"),
+    "roles": make_body("str: name", required=("name",)),
+    "role_memberships": make_body("uuid: user_uuid", required=("user_uuid",)),
+    "projects": make_body("str: name timezone"),
+    "experiment_holdouts": make_body(
+        "str: name\n?str: description\nholdout_groups: filters", required=("name", "filters")
+    ),
+    "experiments": make_body(
+        """
+        str: name description
+        key: feature_flag_key
+        ?int: holdout_id
+        bool: archived deleted update_feature_flag_params
+        """,
+        required=("name", "feature_flag_key"),
+    ),
+    "activity_logs": make_body("format: format\nobject: filters", required=("format",)),
+}
+
+_QUERIES = {
+    "approval_policies.list": "action_key enabled",
+    "change_requests.list": "state action_key requester resource_type resource_id",
+    "members.list": "email updated_after search order",
+    "feature_flags.list": (
+        "active search key type created_by_id evaluation_runtime tags excluded_tags archived "
+        "has_evaluation_contexts excluded_properties order"
+    ),
+    "experiments.list": "archived search",
+    "cohorts.list": "basic type search created_by_id",
+    "activity_logs.list": (
+        "start_date end_date users scopes activities clients item_ids team_ids ip_addresses "
+        "search_text detail_filters hogql_filter was_impersonated is_system ordering page "
+        "page_size cursor"
+    ),
+}
+QUERIES = {route: tuple(names.split()) for route, names in _QUERIES.items()}
