@@ -23,6 +23,7 @@ COMMANDS = {
     "apply": "carry the plan out; wait for nobody, say who has to approve",
     "ci": "run a command in a build, and tell the code host how it went",
     "completion": "shell completion",
+    "conformance": "whether a server does what the contract says, in a scratch project",
     "doctor": "what stands in the way of which command, and how to mend it",
     "drift": "what changed behind git's back",
     "explain": "what a kind or a field means",

@@ -19,6 +19,7 @@ from reconciler.posthog import rate_limit as posthog_rate_limit
 from reconciler.posthog.credentials import Credentials
 from reconciler.posthog.pagination import PAGE_SIZE, Identity, Listing, Params, identify
 from reconciler.posthog.rate_limit import DEFAULT_RATE_LIMIT, KeyRateLimit
+from reconciler.posthog.responses import Response
 from reconciler.posthog.retry import Delivered
 from reconciler.posthog.retry_policy import CallLimits
 
@@ -162,6 +163,10 @@ class Writer(Reader):
         It is sent again only if it was certainly not carried out.
         """
         return self._writing.send(request.method, request.path, request.body)
+
+    def exchange(self, request: Request, params: Params | None = None) -> Response:
+        """Return the response to a call unchanged, even a refusal: for checks of the contract."""
+        return self._writing.exchange(request.method, request.path, params, request.body)
 
 
 class Runtime(TypedDict, total=False):

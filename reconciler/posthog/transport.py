@@ -42,6 +42,8 @@ from reconciler.posthog.retry_policy import DEFAULT_LIMITS, CallLimits, parse_re
 KEEP_ALIVE_S: Final = 4.0  # below the 5 s after which common servers hang up
 CONNECTIONS: Final = 64
 _TOO_MANY: Final = 429
+_NO_ANSWER: Final = frozenset({_TOO_MANY, 502, 503, 504})  # not of PostHog's API, or not yet
+_ReadResponse = Callable[..., Any]  # as responses.read_response
 _NOT_SENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -144,14 +146,20 @@ class Transport:
         content = None if body is None else json.dumps(body, allow_nan=False, default=dict).encode()
         return self._retrier.deliver(call, lambda: self._attempt(call, params, content))
 
-    def _attempt(self, call: Call, params: Params | None, content: bytes | None) -> Attempt:
+    def _attempt(
+        self,
+        call: Call,
+        params: Params | None,
+        content: bytes | None,
+        read: _ReadResponse = responses.read_response,
+    ) -> Attempt:
         """Make one exchange and interpret its response."""
         started, response = self._clock(), None
         try:
             response = self._exchange(call, params, content)
             self.throttled += response.status == _TOO_MANY
             now = self._read_server_time(response)
-            value = responses.read_response(call, response, key_source=self._key.source, now=now)
+            value = read(call, response, key_source=self._key.source, now=now)
         except errors.ApiError as error:
             return Attempt(error=error, requested_wait_s=self._read_requested_wait_s(response))
         finally:
@@ -284,6 +292,25 @@ class WriteTransport(Transport):
         It is sent again only if it was certainly not carried out: 429, and no connection.
         """
         return self._deliver(Call(method, path), body=body)
+
+    def exchange(
+        self, method: str, path: str, params: Params | None, body: Mapping[str, Any] | None
+    ) -> Response:
+        """Return the response to a call unchanged, even a refusal: for checks of the contract."""
+        call = Call(method, path)
+        content = None if body is None else json.dumps(body, allow_nan=False, default=dict).encode()
+        delivered = self._retrier.deliver(
+            call, lambda: self._attempt(call, params, content, _keep_response)
+        )
+        response: Response = delivered.value
+        return response
+
+
+def _keep_response(call: Call, response: Response, **context: Any) -> Response:
+    """Return a response of PostHog's API unchanged; raise the error of any other response."""
+    if response.status in _NO_ANSWER:
+        responses.read_response(call, response, **context)
+    return response
 
 
 def _open_client(

@@ -1,0 +1,46 @@
+"""The sandbox says what the contract says: every statement, in every profile."""
+
+import functools
+
+import pytest
+
+from reconciler.conformance.judgement import CheckResult
+from reconciler.conformance.statement import ApiGeneration
+from reconciler.conformance.statements import STATEMENTS
+from reconciler.sandbox.api import list_routes
+from reconciler.sandbox.server.server import background
+from reconciler.sandbox.store.generation import PROFILES
+from tests.scratch_world import SEED, run_probes
+
+
+@functools.cache
+def report_of(profile):
+    """One run of all probes against a sandbox of the profile."""
+    with background(seed=SEED, profile=profile) as sandbox:
+        return run_probes(sandbox.url)
+
+
+# What the sandbox does not serve it cannot do otherwise.
+UNSERVED = {"holdouts"} if "/experiment_holdouts" not in str(list_routes()) else set()
+CASES = [
+    pytest.param(profile, statement, id=f"{profile}-{statement.id}")
+    for profile in PROFILES
+    for statement in STATEMENTS
+    if ApiGeneration(profile) in statement.expected and statement.probe not in UNSERVED
+]
+
+
+@pytest.mark.parametrize(("profile", "statement"), CASES)
+def test_the_sandbox_does_what_the_contract_says(profile, statement):
+    """Each statement about a generation holds in its profile."""
+    judged = next(row for row in report_of(profile).judged if row.statement.id == statement.id)
+
+    assert judged.result is CheckResult.HOLDS, (judged.reason, judged.expected, judged.seen)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_generation_of_a_profile_is_recognized(profile):
+    """And nothing of ours is left."""
+    report = report_of(profile)
+
+    assert (report.generation, report.left_behind) == (ApiGeneration(profile), ())
