@@ -6,7 +6,7 @@ from typing import Any
 
 from reconciler.sandbox.protocol.errors import ApiError
 from reconciler.sandbox.requests.call import Actor, Call
-from reconciler.sandbox.rules import flags
+from reconciler.sandbox.rules import flag_filters, flags
 from reconciler.sandbox.rules.products import holdouts
 from reconciler.sandbox.rules.requester import explain_lost_access
 from reconciler.sandbox.rules.validity import KNOWN_ACTIONS, explain_new_owner
@@ -115,7 +115,7 @@ def _apply_to_holdout(call: Call, request: ChangeRequest) -> AppliedChange:
 
 def _apply_to_flag(call: Call, request: ChangeRequest) -> AppliedChange:
     flag = _find_flag(call, request)
-    data = request.intent.get("full_request_data") or {}
+    data = _read_change(request.intent)
     if flag is None and request.intent.get("http_method") == "POST":
         standing = call.tx.find_first(
             Flag, project=request.project, key=request.flag_key, deleted=False
@@ -137,6 +137,21 @@ def _apply_to_flag(call: Call, request: ChangeRequest) -> AppliedChange:
         values = flags.drop_legacy_filters(flag, values)
     written = flags.update_flag(call.tx, actor, call.project, flag=flag, values=values)
     return AppliedChange(written.id, written.version)
+
+
+def _read_change(intent: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the change to apply, with the payloads that the request keeps encrypted."""
+    change = dict(intent.get("full_request_data") or {})
+    encrypted = intent.get("encrypted_payloads")
+    if not encrypted:
+        return change
+    try:
+        payloads = flag_filters.decrypt_payloads(encrypted)
+    except (ValueError, AttributeError) as error:
+        raise CannotApply("An encrypted payload of this request cannot be decrypted") from error
+    filters = change.get("filters") or {}
+    merged = {**(filters.get("payloads") or {}), **payloads}
+    return {**change, "filters": {**filters, "payloads": merged}}
 
 
 def _find_flag(call: Call, request: ChangeRequest) -> Flag | None:

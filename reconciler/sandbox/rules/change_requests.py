@@ -1,5 +1,6 @@
 """Change requests: filing, who may approve or cancel, rendering (contract 7.1, 7.4)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,22 +145,61 @@ def render_request(
     for name in ("created_at", "updated_at", "expires_at", "applied_at", "validated_at"):
         rendered[name] = format_time(rendered[name])
     rendered["approvals"] = [_render_vote(tx, vote) for vote in cast]
-    _redact_secrets(tx, request, rendered)
+    _redact_secrets(call, request, rendered)
     return {
         **rendered,
         **(_ANONYMOUS_VIEWER if anonymous else _render_viewer_fields(call, request, cast)),
     }
 
 
-def _redact_secrets(tx: Transaction, request: ChangeRequest, rendered: dict[str, Any]) -> None:
+def _redact_secrets(call: Call, request: ChangeRequest, rendered: dict[str, Any]) -> None:
     """Redact an encrypted flag's payloads, which are applied but not shown (contract 7.2)."""
+    intent = rendered["intent"]
+    rendered["intent"] = {
+        name: value for name, value in intent.items() if name != "encrypted_payloads"
+    }
     full = request.intent.get("full_request_data")
     if not isinstance(full, dict) or not isinstance(full.get("filters"), dict):
         return
-    flag = tx.get(Flag, request.intent.get("flag_id"))
-    if full.get("has_encrypted_payloads") or (flag is not None and flag.has_encrypted_payloads):
-        covered = {**full, "filters": flag_filters.redact_payloads(full["filters"])}
-        rendered["intent"] = {**rendered["intent"], "full_request_data": covered}
+    if not call.profile.shows_payloads:
+        flag = call.tx.get(Flag, request.intent.get("flag_id"))
+        secret = full.get("has_encrypted_payloads") or (
+            flag is not None and flag.has_encrypted_payloads
+        )
+        if secret:
+            rendered["intent"]["full_request_data"] = _redact_change(full)
+    elif call.tx.settings.withhold_payloads and _holds_secrets(call.tx, request.intent):
+        rendered["intent"]["full_request_data"] = _redact_change(full)
+        display = rendered["intent_display"]
+        rendered["intent_display"] = {**display, "after": _redact_change(display.get("after"))}
+
+
+def _redact_change(change: Any) -> Any:
+    if not isinstance(change, dict) or not isinstance(change.get("filters"), dict):
+        return change
+    return {**change, "filters": flag_filters.redact_payloads(change["filters"])}
+
+
+def _holds_secrets(tx: Transaction, intent: Mapping[str, Any]) -> bool:
+    """Return whether the payloads of a request are secret: it says so itself, or the flag does."""
+    marker = intent["full_request_data"].get("has_encrypted_payloads")
+    if marker is not None or intent.get("flag_id") is None:
+        return bool(marker)
+    flag = tx.get(Flag, intent["flag_id"])
+    return flag is None or bool(flag.has_encrypted_payloads)
+
+
+def withhold_payloads(call: Call, intent: dict[str, Any]) -> dict[str, Any]:
+    """Return an intent as it is stored: secret payloads encrypted, if they are withheld."""
+    full = intent["full_request_data"]
+    if not (call.profile.shows_payloads and call.tx.settings.withhold_payloads):
+        return intent
+    if not isinstance(full.get("filters"), dict) or not _holds_secrets(call.tx, intent):
+        return intent
+    encrypted = flag_filters.encrypt_payloads(full["filters"])
+    if not encrypted:
+        return intent
+    return {**intent, "full_request_data": _redact_change(full), "encrypted_payloads": encrypted}
 
 
 _ANONYMOUS_VIEWER = {

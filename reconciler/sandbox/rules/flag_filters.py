@@ -3,6 +3,7 @@
 Pure: values in, values out.
 """
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -135,6 +136,35 @@ def redact_payloads(filters: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(payloads, dict) or not payloads:
         return filters
     return {**filters, "payloads": dict.fromkeys(payloads, REDACTED)}
+
+
+_CIPHER = "sandbox-ciphertext:"
+
+
+def encrypt_payloads(filters: dict[str, Any]) -> dict[str, str]:
+    """Return the payloads as a request keeps them when it must not show them (contract 7.2)."""
+    payloads = filters.get("payloads")
+    if not isinstance(payloads, dict):
+        return {}
+    return {
+        name: _CIPHER + base64.b64encode(json.dumps(value).encode()).decode()
+        for name, value in payloads.items()
+        if value != REDACTED
+    }
+
+
+def decrypt_payloads(encrypted: dict[str, Any]) -> dict[str, Any]:
+    """Return the payloads that a request keeps encrypted.
+
+    Raises:
+        ValueError: one of them cannot be decrypted.
+    """
+    payloads = {}
+    for name, text in encrypted.items():
+        if not isinstance(text, str) or not text.startswith(_CIPHER):
+            raise ValueError(name)
+        payloads[name] = json.loads(base64.b64decode(text.removeprefix(_CIPHER), validate=True))
+    return payloads
 
 
 def merge_filters(stored: dict[str, Any], sent: dict[str, Any], profile: Profile) -> dict[str, Any]:

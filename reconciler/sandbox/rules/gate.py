@@ -10,7 +10,11 @@ from reconciler.sandbox.protocol.errors import server_error
 from reconciler.sandbox.protocol.messages import Response
 from reconciler.sandbox.requests.call import Call
 from reconciler.sandbox.rules import conditions, flags, gate_answers
-from reconciler.sandbox.rules.change_requests import NewRequest, file_request
+from reconciler.sandbox.rules.change_requests import (
+    NewRequest,
+    file_request,
+    withhold_payloads,
+)
 from reconciler.sandbox.rules.gated_changes import (
     DISABLE,
     ENABLE,
@@ -166,7 +170,7 @@ def _file_request(call: Call, attempt: FlagWrite, held: GatedAction) -> Response
         action_key=held.detected.action_key,
         resource_type="feature_flag",
         resource_id=attempt.resource,
-        intent=_make_intent(call, attempt, held.detected),
+        intent=withhold_payloads(call, _make_intent(call, attempt, held.detected)),
         owner_kind=owner,
     )
     try:
