@@ -152,7 +152,7 @@ def test_a_field_that_is_silently_ignored_is_a_failure(world):
 
 @pytest.mark.parametrize(
     ("hits", "code", "why"),
-    [("1-2", 4, "it was not there when the plan was made"), ("every", 1, "hidden from lists")],
+    [("1-2", 4, "it was not there when the plan was made"), ("every", 1, "hides it from lists")],
 )
 def test_flags_that_are_not_listed_are_never_made_twice_and_the_message_says_why(
     world, hits, code, why
