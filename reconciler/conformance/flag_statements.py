@@ -243,6 +243,20 @@ HOLDOUTS: Final[tuple[Statement, ...]] = (
         ),
     ),
     *describe_answer(
+        "holdouts.delete_pending",
+        "5.4",
+        *_for_g3(
+            ("status", "A second delete waits for the first.", "status", _HELD),
+            ("error", "The viewset form of a pending request has an error.", "body.error", Text()),
+            (
+                "request",
+                "It shows the request as existing_change_request.",
+                "body.existing_change_request.action_key",
+                Equal("experiment_holdout.delete"),
+            ),
+        ),
+    ),
+    *describe_answer(
         "holdouts.deleted",
         "16",
         *_for_g3(

@@ -138,6 +138,7 @@ def probe_holdouts(scene: Scene) -> None:
     recorder.call("holdouts.pending", "PATCH", path, {"filters": changed})
     scene.settle()
     recorder.call("holdouts.delete", "DELETE", path)
+    recorder.call("holdouts.delete_pending", "DELETE", path)
     scene.settle()
     scene.delete_policies()
     recorder.call("holdouts.deleted", "DELETE", path)

@@ -10,7 +10,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.scratch_world import SEED, passing
+from reconciler.conformance.judgement import CheckResult
+from reconciler.sandbox.server.server import background
+from tests.scratch_world import SEED, passing, run_probes
 from tests.support import CLEAN, NO_BYTECODE, SCRIPT, awaited
 
 COMMAND = ("conformance", "--project", "Scratch", "--yes")
@@ -176,6 +178,17 @@ def test_without_the_plan_the_gate_is_not_tried(world):
     gate = {row["result"] for row in done.json["statements"] if row["id"].startswith("gate.")}
 
     assert (done.code, gate) == (0, {"not_tried"})
+
+
+def test_nothing_differs_where_flags_are_gated_by_their_owner():
+    """With the switch on, keys of experiments are ordinary: they are created, and removed."""
+    seed = {**changed(lambda acme: acme.update(owner_scoping=True)), "profile": "g3"}
+    with background(seed=seed, profile="g3") as sandbox:
+        report = run_probes(sandbox.url)
+    answers = {row.statement.id: row.result for row in report.judged}
+
+    assert set(answers.values()) == {CheckResult.HOLDS}
+    assert report.left_behind == ()
 
 
 @pytest.mark.parametrize(
