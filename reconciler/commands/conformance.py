@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
+from threading import Event
 
 import click
 
@@ -25,7 +26,7 @@ from reconciler.posthog.client import Reader, Writer
 from reconciler.posthog.credentials import Credentials
 from reconciler.render.shared.sanitize import escape
 
-DIFFERS, INTERRUPTED = 2, 130
+DIFFERS = 2
 ADMIN = 8  # the least level that may write policies (contract 2)
 
 
@@ -70,18 +71,21 @@ def command(
         writer = stack.enter_context(session.writer(target))
         second = _open_second(session, session.credentials(target), second_key_env, stack)
         place = _find_place(writer, second, organization, project)
-        recorder = Recorder(writer, second, stack.enter_context(_catch_stop()).stop)
+        recorder = Recorder(writer, second, Event())
         contents = scratch.read_contents(recorder, place)
         if not allow_nonempty:
             scratch.refuse_others(contents, project)
         if not yes:
             terminal.confirm(_describe_question(writer.host, project), "nothing was written")
+        # After a signal everything is still removed, so the connections go on sending.
+        interrupt = stack.enter_context(signals.catch_interrupts(lambda _grace_s: None))
+        recorder.stop = interrupt.stop
         report = conformance_run.run(recorder, place, contents.foreign_policies)
     if format_ == "json":
         session.say(format_json(conformance_report.make_document(report)))
     else:
         session.say("\n".join(_text(report)))
-    return _find_exit_code(report)
+    return _find_exit_code(report) if interrupt.code is None else interrupt.code
 
 
 def _open_second(
@@ -94,11 +98,6 @@ def _open_second(
     return stack.enter_context(
         client.open_writer(Credentials(first.host, key), **session.surroundings)
     )
-
-
-def _catch_stop() -> AbstractContextManager[signals.Interrupt]:
-    """Note the first signal: the run then goes on with what cleans up."""
-    return signals.catch_interrupts(lambda _grace_s: None)
 
 
 def _find_place(
@@ -204,9 +203,7 @@ def _compact(value: object) -> str:
 
 
 def _find_exit_code(report: ConformanceReport) -> int:
-    """Return 130 after an interrupt, 1 if something was left behind, 2 if something differs."""
-    if report.is_interrupted:
-        return INTERRUPTED
+    """Return 1 if something was left behind, or may have been; 2 if something differs."""
     if report.left_behind or report.problem:
         return 1
     return DIFFERS if any(conformance_report.list_differences(report)) else 0

@@ -277,16 +277,16 @@ def test_the_run_after_a_kill_leaves_nothing_behind(repo, start, hold_at):
     assert live(repo.sandbox) == EMPTY
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_removes_what_it_made(repo, start, sent):
-    """It reports what it has seen, and ends with the code of an interrupt."""
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_removes_what_it_made(repo, start, sent, code):
+    """It reports what it has seen, and ends with the code of the signal."""
     hold, process = start(40)
     process.send_signal(sent)
     hold.released.set()
     out, _ = process.communicate(timeout=30)
     document = json.loads(out)
 
-    assert process.returncode == 130
+    assert process.returncode == code
     assert document["interrupted"]
     assert document["left_behind"] == []
     assert live(repo.sandbox) == EMPTY
