@@ -56,6 +56,15 @@ def world():
             {"name": "E", "id": number, "feature_flag": "split", "holdout": 1} for number in (1, 2)
         ],
     }
+    more["scheduled_changes"] = [
+        {
+            "id": number,
+            "flag": "split",
+            "scheduled_at": "2030-01-01T00:00:00Z",
+            "payload": {"operation": "update_status", "value": True},
+        }
+        for number in (1, 2)
+    ]
     web = {**web, **more, "approval_policies": policies, "change_requests": requests}
     return {**SEED, "organizations": [{**acme, "projects": [web, *rest]}, *others]}
 

@@ -14,7 +14,7 @@ from reconciler.sandbox.api import (
     role_membership,
     user,
 )
-from reconciler.sandbox.api.products import experiment, experiment_holdout
+from reconciler.sandbox.api.products import experiment, experiment_holdout, scheduled_change
 from reconciler.sandbox.requests.routes import Route
 
 _MODULES = (
@@ -31,6 +31,7 @@ _MODULES = (
     feature_flag,
     experiment,
     experiment_holdout,
+    scheduled_change,
     activity_log,
 )
 

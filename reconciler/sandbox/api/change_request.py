@@ -16,6 +16,7 @@ from reconciler.sandbox.rules.change_requests import (
     read_quorum,
     render_request,
 )
+from reconciler.sandbox.rules.products.scheduled_changes import is_scheduled
 from reconciler.sandbox.store.model import ChangeRequest, Vote
 from reconciler.sandbox.store.tables import dump_json
 from reconciler.sandbox.store.transaction import Clause
@@ -56,6 +57,10 @@ def approve_request(call: Call) -> Response:
         touched = call.tx.update(replace(request, updated_at=call.tx.at))
         message = f"Approval recorded. {approvals}/{needed} approvals received."
         return _answer_decision(call, "approved", message, touched)
+    if is_scheduled(call.tx, request):
+        waiting = call.tx.update(replace(request, state="approved", updated_at=call.tx.at))
+        message = "Quorum reached. Change approved and will be applied at its scheduled time."
+        return _answer_decision(call, "approved", message, waiting)
     outcome = apply_request.apply_request(call, replace(request, state="approved"))
     done = outcome.request
     if outcome.failure is not None:

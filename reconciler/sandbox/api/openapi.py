@@ -28,6 +28,7 @@ _KINDS = {
     "cohorts": "Cohort",
     "experiments": "Experiment",
     "experiment_holdouts": "ExperimentHoldout",
+    "scheduled_changes": "ScheduledChange",
     "activity_logs": "LogEntry",
 }
 _DECISIONS = {"approve", "reject", "cancel"}
@@ -35,7 +36,7 @@ _GATED = {
     *("create", "update", "enable", "disable", "archive"),
     *("launch", "pause", "resume", "ship_variant"),
 }
-_GATED_RESOURCES = {"feature_flags", "experiments", "experiment_holdouts"}
+_GATED_RESOURCES = {"feature_flags", "experiments", "experiment_holdouts", "scheduled_changes"}
 _ERRORS = {
     "400": "refused",
     "401": "no valid key",

@@ -42,6 +42,10 @@ BODIES: dict[str, Schema] = {
     "experiment_holdouts": make_body(
         "str: name\n?str: description\nholdout_groups: filters", required=("name", "filters")
     ),
+    "scheduled_changes": make_body(
+        "str: record_id\nmodel: model_name\nobject: payload\ntime: scheduled_at",
+        required=("record_id", "model_name", "payload", "scheduled_at"),
+    ),
     "experiments": make_body(
         """
         str: name description
@@ -63,6 +67,7 @@ _QUERIES = {
         "has_evaluation_contexts excluded_properties order"
     ),
     "experiments.list": "archived search",
+    "scheduled_changes.list": "model_name record_id",
     "cohorts.list": "basic type search created_by_id",
     "activity_logs.list": (
         "start_date end_date users scopes activities clients item_ids team_ids ip_addresses "

@@ -62,6 +62,7 @@ _TYPES: dict[str, Schema] = {
         },
     },
     "level": {"enum": [1, 8, 15]},
+    "model": {"enum": ["FeatureFlag"]},
     "runtime": {"enum": ["server", "client", "all"]},
     "bucketing": {"enum": ["distinct_id", "device_id", None]},
     "method": {"enum": ["bayesian", "frequentist", None]},
@@ -299,6 +300,19 @@ COMPONENTS: dict[str, Schema] = {
     "ExperimentHoldout": _make_object(
         "int: id\nstr: name user_access_level\n?str: description\n[object]: filters\n"
         "?UserBasic: created_by\ntime: created_at updated_at"
+    ),
+    "ScheduledChange": _make_object(
+        """
+        int: id team_id
+        str: record_id model_name timezone
+        object: payload
+        time: scheduled_at created_at updated_at
+        ?time: executed_at last_executed_at end_date
+        ?str: failure_reason recurrence_interval cron_expression
+        ?UserBasic: created_by
+        bool: is_recurring
+        ?object: change_request
+        """
     ),
     "Experiment": _make_object(
         """

@@ -149,7 +149,8 @@ def _find_open_request(call: Call, attempt: FlagWrite, action_key: str) -> Chang
         resource_id=attempt.resource,
     )
     for request in requests:
-        if request.state in ("pending", "approved") and _is_about(request, attempt):
+        is_open = request.state in ("pending", "approved") and request.id != attempt.replaces
+        if is_open and _is_about(request, attempt):
             return request
     return None
 

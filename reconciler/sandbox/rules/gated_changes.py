@@ -40,6 +40,7 @@ class FlagWrite:
     data: Mapping[str, Any]  # as sent
     method: str = "PATCH"
     tidies: bool = True  # whether the save drops what older versions kept in filters (contract 9.2)
+    replaces: str | None = None  # the request that a new one would replace: no duplicate
 
     @property
     def resource(self) -> str | None:

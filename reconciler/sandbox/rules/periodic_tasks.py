@@ -1,16 +1,17 @@
-"""PostHog's periodic tasks (contract 3.8, 7.3, 7.5), run by the sandbox's clock."""
+"""PostHog's periodic tasks (contract 3.8, 7.3, 7.5, 18), run by the sandbox's clock."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from reconciler.sandbox.protocol.errors import SandboxError
 from reconciler.sandbox.rules.experiment_policies import sync_experiment_policies
+from reconciler.sandbox.rules.products.scheduled_changes import process_scheduled_changes
 from reconciler.sandbox.rules.validity import Mark, derive_mark, explain_staleness
 from reconciler.sandbox.store.generation import Profile
 from reconciler.sandbox.store.model import ChangeRequest
 from reconciler.sandbox.store.transaction import Transaction
 
-_HOUR = 3600
+_MINUTE, _HOUR = 60, 3600
 
 
 def expire_change_requests(tx: Transaction, profile: Profile) -> int:
@@ -70,6 +71,7 @@ TASKS: dict[str, Callable[[Transaction, Profile], int]] = {
     "check_staleness": check_staleness,
     "sync_experiment_policies": sync_experiment_policies,
 }
+_EVERY_MINUTE = {"process_scheduled_changes": process_scheduled_changes}
 
 
 def run_task(tx: Transaction, profile: Profile, name: str) -> int:
@@ -78,13 +80,18 @@ def run_task(tx: Transaction, profile: Profile, name: str) -> int:
     Raises:
         SandboxError: the task is unknown.
     """
-    if name not in TASKS:
-        raise SandboxError(f"unknown task {name!r}: choose {' or '.join(TASKS)}")
-    return TASKS[name](tx, profile)
+    tasks = TASKS | _EVERY_MINUTE
+    if name not in tasks:
+        raise SandboxError(f"unknown task {name!r}: choose {' or '.join(tasks)}")
+    return tasks[name](tx, profile)
 
 
 def run_due_tasks(tx: Transaction, profile: Profile) -> None:
-    """Run all tasks if the clock has entered another hour."""
+    """Run the tasks of each minute and of each hour that the clock has entered."""
+    minute = int(tx.now.timestamp()) // _MINUTE
+    if minute != tx.settings.scheduled_minute:
+        tx.change_settings(scheduled_minute=minute)
+        process_scheduled_changes(tx, profile)
     hour = int(tx.now.timestamp()) // _HOUR
     if hour == tx.settings.swept_hour:
         return
@@ -94,5 +101,6 @@ def run_due_tasks(tx: Transaction, profile: Profile) -> None:
 
 
 def skip_current_hour(tx: Transaction) -> None:
-    """Skip the run of the current hour: loading a seed changes no request."""
-    tx.change_settings(swept_hour=int(tx.now.timestamp()) // _HOUR)
+    """Skip the runs of the current hour: loading a seed changes no request."""
+    now = int(tx.now.timestamp())
+    tx.change_settings(swept_hour=now // _HOUR, scheduled_minute=now // _MINUTE)

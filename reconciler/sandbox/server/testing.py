@@ -99,7 +99,7 @@ class Sandbox:
         return str(self.control("POST", "clock", {"advance": span})["now"])
 
     def run_task(self, name: str) -> None:
-        """Run `expire_change_requests` or `check_staleness` now."""
+        """Run a periodic task now, such as `check_staleness` (docs/sandbox.md)."""
         self.control("POST", "tasks", {"run": name})
 
     def inject(self, schedule: Any) -> None:

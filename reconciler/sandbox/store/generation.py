@@ -35,6 +35,7 @@ class Profile:
     rechecks_requests: bool = False  # 7.5: marks are derived again, the requester is checked first
     shows_payloads: bool = False  # 7.2: requests contain encrypted payloads in plain text
     has_early_exit: bool = False  # 9.2
+    schedules_changes: bool = False  # contract 18
     completes_filters: bool = False  # 9.2: a flag may be created without filters
 
 
@@ -45,6 +46,7 @@ G3 = Profile(
     rechecks_requests=True,
     shows_payloads=True,
     has_early_exit=True,
+    schedules_changes=True,
     completes_filters=True,
 )
 G2 = Profile("g2")

@@ -287,6 +287,7 @@ class WorldSettings:
     frozen_at: str | None = None  # the clock is frozen here
     offset_us: int = 0  # otherwise it follows real time with this offset
     swept_hour: int = 0  # the hour of the last run of the periodic tasks
+    scheduled_minute: int = 0  # the minute of the last look for scheduled changes
     serial: int = 0  # the number of uuids made so far
     last_ids: dict[str, int] = field(default_factory=dict)
     cloud: bool = False

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.sandbox.api.products.experiment_holdout import render_holdout
+from reconciler.sandbox.api.products.scheduled_change import check_time
 from reconciler.sandbox.protocol.errors import invalid, not_found, required
 from reconciler.sandbox.protocol.messages import Response
 from reconciler.sandbox.protocol.validators import (
@@ -19,7 +20,7 @@ from reconciler.sandbox.protocol.validators import (
 from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route, View
 from reconciler.sandbox.rules.products import experiments
-from reconciler.sandbox.store import clock, people
+from reconciler.sandbox.store import people
 from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.model import Flag
 from reconciler.sandbox.store.products import Experiment, Holdout
@@ -27,13 +28,6 @@ from reconciler.sandbox.store.transaction import Clause
 
 _LONGEST_NAME, _LONGEST_TEXT, _LONGEST_COMMENT = 400, 3000, 4000
 _CONCLUSIONS = ("won", "lost", "inconclusive", "stopped_early", "invalid")
-
-
-def _check_time(value: Any, name: str) -> str:
-    try:
-        return clock.format_stored(clock.parse_time(str(value)))
-    except ValueError as error:
-        raise invalid("Datetime has wrong format.", name) from error
 
 
 WRITABLE = (
@@ -45,8 +39,8 @@ WRITABLE = (
     Field("holdout_id", check_integer, nullable=True),
     Field("archived", check_boolean),
     Field("deleted", check_boolean),
-    Field("start_date", _check_time, nullable=True),
-    Field("end_date", _check_time, nullable=True),
+    Field("start_date", check_time, nullable=True),
+    Field("end_date", check_time, nullable=True),
     Field("conclusion", make_choice_check(*_CONCLUSIONS), nullable=True),
     Field("conclusion_comment", make_text_check(longest=_LONGEST_COMMENT, blank=True)),
 )
