@@ -11,7 +11,7 @@ from reconciler.model import Request
 from reconciler.posthog import body as posthog_body
 from reconciler.posthog.client import Writer
 
-_REFUSED: Final = frozenset({402, 403})
+_REFUSALS: Final = frozenset({(402, "payment_required"), (403, "permission_denied")})
 
 
 class InterruptedProbeError(Exception):
@@ -37,7 +37,8 @@ class Exchange:
     @property
     def is_refused(self) -> bool:
         """Return whether the key or the plan does not allow the call."""
-        return self.status in _REFUSED
+        code = self.get("code")
+        return isinstance(code, str) and (self.status, code) in _REFUSALS
 
     def get(self, path: str) -> Any:
         """Return the value at a path such as `change_request.state`, or MISSING."""
@@ -53,7 +54,7 @@ class Recorder:
     stop: Event
     exchanges: dict[str, Exchange] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)  # probe -> why it was not run, or not on
+    skipped: dict[str, str] = field(default_factory=dict)  # probe or call -> why it says nothing
     is_cleaning: bool = False
 
     @property
@@ -88,6 +89,18 @@ class Recorder:
         if exchange.status is None and method != "GET" and not self.is_cleaning:
             raise ProbeSkippedError(exchange.problem)
         return exchange
+
+
+def set_aside(recorder: Recorder, exchange: Exchange, needs: str) -> bool:
+    """Forget a call that the key or the plan does not allow; return whether that was so.
+
+    It says nothing about the contract: what could not be tried needs a scope or a plan.
+    """
+    if not exchange.is_refused:
+        return False
+    recorder.exchanges.pop(exchange.name, None)
+    recorder.skipped[exchange.name] = f"it needs {needs}: HTTP {exchange.status}"
+    return True
 
 
 def _send(

@@ -6,6 +6,7 @@ from reconciler.conformance.scratch import PREFIX
 
 UPDATE, ENABLE = "feature_flag.update", "feature_flag.enable"
 HELD = 409
+PAYLOAD_TEXT = '"reconciler-probe"'  # a payload is JSON text
 
 
 def probe_gate(scene: Scene) -> None:
@@ -142,6 +143,23 @@ def probe_second_person(scene: Scene) -> None:
     scene.act("second.approved", request, "approve", as_second=True)
     scene.act("second.approved_again", request, "approve", as_second=True)
     scene.act("second.rejected", request, "reject", {"reason": "reconciler conformance"})
+    scene.settle()
+
+
+def probe_secrets(scene: Scene) -> None:
+    """Change an encrypted payload under a policy: the request may show it (contract 7.2)."""
+    secret = {"payloads": {"true": PAYLOAD_TEXT}}
+    id_ = scene.create_flag(
+        "secret",
+        is_remote_configuration=True,
+        has_encrypted_payloads=True,
+        filters={**rollout(0), **secret},
+    )
+    scene.set_policy(UPDATE)
+    held = scene.patch_flag("secrets.filed", id_, filters={**rollout(1), **secret})
+    request = scene.find_request(held)
+    path = scene.project.path("change_requests", request)
+    scene.recorder.call("secrets.request", "GET", path)
     scene.settle()
 
 

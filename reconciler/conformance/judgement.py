@@ -137,8 +137,8 @@ def _explain(statement: Statement, observed: Observations, exchange: Exchange | 
     """Return why there is no answer to judge by."""
     if exchange is not None:
         return exchange.problem
-    reason = observed.skipped.get(statement.probe, "")
-    return reason or _NOT_GONE_WELL
+    skipped = observed.skipped
+    return skipped.get(statement.exchange) or skipped.get(statement.probe) or _NOT_GONE_WELL
 
 
 def _find_missing_part(statement: Statement, observed: Observations) -> str:

@@ -2,12 +2,14 @@
 
 from typing import Final
 
+from reconciler.conformance.exchange import ProbeSkippedError, set_aside
 from reconciler.conformance.scene import Scene, rollout
 from reconciler.conformance.scratch import PREFIX
 
 NOBODY: Final = "00000000-0000-4000-8000-000000000000"  # the id of nothing
 INERT: Final = f"{PREFIX}inert"  # an action key that gates nothing (contract 3.6)
 SECOND_INERT: Final = f"{PREFIX}quorum"
+_LOG_NEEDS: Final = "the scope activity_log:read and the plan's activity log"
 _NO_FLAG: Final = "2147483646"
 _FIRST_KEY: Final = f"{PREFIX}flag"
 
@@ -25,11 +27,9 @@ def probe_access(scene: Scene) -> None:
     recorder.call("access.posted_request", "POST", project.path("change_requests"), {})
     logs = f"/api/organizations/{project.organization_id}/advanced_activity_logs/"
     answered = recorder.call("access.logs", "GET", logs, params={"page_size": 1})
-    if answered.is_refused:
-        del recorder.exchanges["access.logs"]
+    set_aside(recorder, answered, _LOG_NEEDS)
     counted = recorder.call("access.log_page", "GET", logs, params={"page_size": 1, "page": 1})
-    if counted.is_refused:
-        del recorder.exchanges["access.log_page"]
+    set_aside(recorder, counted, _LOG_NEEDS)
 
 
 def probe_policies(scene: Scene) -> None:
@@ -113,6 +113,8 @@ def probe_holdouts(scene: Scene) -> None:
     groups = [{"properties": [], "rollout_percentage": 5}]
     body = {"name": f"{PREFIX}holdout", "description": "", "filters": groups}
     created = recorder.call("holdouts.created", "POST", collection, body)
+    if set_aside(recorder, created, "the scope experiment_holdout:write"):
+        raise ProbeSkippedError(recorder.skipped[created.name])
     listed = recorder.call("holdouts.listed", "GET", collection)
     id_ = (
         next(

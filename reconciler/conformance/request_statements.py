@@ -6,11 +6,13 @@ from reconciler.conformance.statement import (
     MISSING,
     Equal,
     Fact,
+    JsonText,
     Keys,
     Statement,
     Text,
     by_generation,
     describe_answer,
+    only_g3,
 )
 
 _OK, _BAD, _FORBIDDEN = (Equal(code) for code in (200, 400, 403))
@@ -225,6 +227,17 @@ VOTES: Final[tuple[Statement, ...]] = (
             by_generation(g1=_MOVED, g2=_MOVED, g3=_MOVED, docs=Equal(MISSING)),
         ),
         ("result", "There is no result.", "body.result", Equal(MISSING)),
+    ),
+    *describe_answer(
+        "secrets.request",
+        "7.2",
+        ("status", "The request of an encrypted flag can be read.", "status", only_g3(_OK)),
+        (
+            "payload",
+            "Its intent shows an encrypted payload as plain text.",
+            "body.intent.full_request_data.filters.payloads.true",
+            only_g3(JsonText("reconciler-probe")),
+        ),
     ),
     *describe_answer(
         "second.seen",

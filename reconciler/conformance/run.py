@@ -30,11 +30,14 @@ PROBES: Final[Mapping[str, Callable[[Scene], None]]] = MappingProxyType(
         "conditions": gate_probes.probe_conditions,
         "stale": gate_probes.probe_stale_editor,
         "enable": gate_probes.probe_enable,
+        "secrets": gate_probes.probe_secrets,
         "holdouts": probes.probe_holdouts,
         "reserved": gate_probes.probe_reserved_key,
     }
 )
-_GATED: Final = frozenset({"gate", "votes", "second", "conditions", "stale", "enable", "holdouts"})
+_GATED: Final = frozenset(
+    {"gate", "votes", "second", "conditions", "stale", "enable", "holdouts", "secrets"}
+)
 _WRITES_FLAGS: Final = _GATED | {"flags"}
 _GATE_KEYS: Final = ("feature_flag.", "experiment.", "experiment_holdout.")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from reconciler.conformance import scratch
-from reconciler.conformance.exchange import Exchange, ProbeSkippedError, Recorder
+from reconciler.conformance.exchange import Exchange, ProbeSkippedError, Recorder, set_aside
 from reconciler.conformance.scratch import MARK, PREFIX, ScratchProject
 from reconciler.errors import ApiError
 
@@ -39,6 +39,8 @@ class Scene:
             **fields,
         }
         created = self.recorder.call(call, "POST", self.project.path("feature_flags"), body)
+        if set_aside(self.recorder, created, "the scope feature_flag:write"):
+            raise ProbeSkippedError(self.recorder.skipped[created.name])
         id_ = self.find_flag(key, created)
         if id_ is None:
             raise ProbeSkippedError(f"a flag cannot be created: HTTP {created.status}")
@@ -95,6 +97,8 @@ class Scene:
         """Create a policy of ours; return its id."""
         body = {"action_key": action_key, "approver_config": self.config(), **fields}
         created = self.recorder.call(name, "POST", self.project.path("approval_policies"), body)
+        if set_aside(self.recorder, created, "the scope approvals:write"):
+            raise ProbeSkippedError(self.recorder.skipped[created.name])
         id_ = self._find_policy(action_key, created)
         if id_ is None:
             raise ProbeSkippedError(f"a policy cannot be created: HTTP {created.status}")

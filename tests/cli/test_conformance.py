@@ -180,6 +180,20 @@ def test_without_the_plan_the_gate_is_not_tried(world):
     assert (done.code, gate) == (0, {"not_tried"})
 
 
+def test_what_a_missing_scope_forbids_is_not_tried(world):
+    """The report names the scope."""
+    seed = copy.deepcopy(SEED)
+    scopes = ["user:read", "organization:read", "approvals:write", "feature_flag:read"]
+    seed["users"][0]["tokens"] = [{"token": "phx_narrow", "scopes": scopes}]
+    done = world(seed).run(*COMMAND, "--format", "json", token="phx_narrow")
+    rows = {row["id"]: row for row in done.json["statements"]}
+
+    assert done.code == 0, done.json["summary"]
+    assert "feature_flag:write" in rows["flags.created:status"]["seen"]["reason"]
+    assert "activity_log:read" in rows["access.logs:status"]["seen"]["reason"]
+    assert rows["policies.created:status"]["result"] == "holds"
+
+
 def test_nothing_differs_where_flags_are_gated_by_their_owner():
     """With the switch on, keys of experiments are ordinary: they are created, and removed."""
     seed = {**changed(lambda acme: acme.update(owner_scoping=True)), "profile": "g3"}
