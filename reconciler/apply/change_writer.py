@@ -190,6 +190,7 @@ class _Worker:
             case PolicyConflictError() if create:
                 self._create_in_parts(error)
             case InvalidRequestError() if create:
+                responses.require_available(self._kind, self._progress, error)
                 self._progress = responses.adopt_existing(
                     self._tools, self._kind, self._progress, write, error
                 )

@@ -66,6 +66,14 @@ def name_refused_field(kind: Kind, write: Write, error: ApiError) -> None:
             error.fix = f"correct {name} in the files"
 
 
+def require_available(kind: Kind, progress: Progress, error: InvalidRequestError) -> None:
+    """End a create that PostHog refuses because it does not offer the object yet."""
+    why = kind.unavailable(progress.change.address.name, error.attr)
+    if why:
+        fix = "remove the document until PostHog offers it; sending it again does not help"
+        raise ChangeEnded(Result.FAILED, Problem(error.what, why, error.state, fix)) from error
+
+
 def _end_uncertain(progress: Progress, error: ReconcilerError) -> ChangeEnded:
     """Return an unknown end: an earlier try lost its response and may still be carried out."""
     state = "unknown: an answer was lost before, and what became of that write is not sure"

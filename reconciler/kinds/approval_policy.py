@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from reconciler.model import (
+    EXPERIMENT_ACTIONS,
     Kind,
     Payload,
     Reference,
@@ -78,6 +79,13 @@ def normalize(spec: Spec) -> Spec:
     return normal
 
 
+def explain_unavailable(action: str, attr: str | None) -> str:
+    """Return why a policy for an experiment is refused, if PostHog says so (contract 3.8)."""
+    if action not in EXPERIMENT_ACTIONS or attr != "action_key":
+        return ""
+    return f"`{action}` is not available in this organization yet"
+
+
 KIND = Kind(
     name="ApprovalPolicy",
     scope=Scope.PROJECT,
@@ -93,6 +101,7 @@ KIND = Kind(
     canonical=normalize,
     identify=build_field_reader("action_key"),
     key_payload="action_key",
+    unavailable=explain_unavailable,
     search="action_key",
     references=(
         Reference("approvers.users[]", kind="Member"),

@@ -1,5 +1,12 @@
 """Frozen values that every other package may use. No functions with effects."""
 
+from reconciler.model.action_keys import (
+    EXPERIMENT_ACTIONS,
+    EXPERIMENT_TWINS,
+    FLAG_ACTIONS,
+    GATING_ACTIONS,
+    HOLDOUT_ACTIONS,
+)
 from reconciler.model.address import ABSENT, Address
 from reconciler.model.approvals import (
     NO_GATE,
@@ -105,6 +112,11 @@ from reconciler.model.units import (
 
 __all__ = [
     "ABSENT",
+    "EXPERIMENT_ACTIONS",
+    "EXPERIMENT_TWINS",
+    "FLAG_ACTIONS",
+    "GATING_ACTIONS",
+    "HOLDOUT_ACTIONS",
     "ID",
     "LEFT_OUT",
     "LEVELS",

@@ -116,6 +116,11 @@ def trim_name(name: str, spec: Spec) -> str:
     return name.strip()
 
 
+def explain_nothing(name: str, attr: str | None) -> str:
+    """Return nothing: a refused create has no reason that this program knows."""
+    return ""
+
+
 def hide_nothing(payload: Payload) -> tuple[str, ...]:
     """Return nothing: every field reads back as it was sent."""
     return ()
@@ -159,6 +164,9 @@ class Kind:
     unique: bool = True  # the server refuses a second object with the same natural key
     made_as: Callable[[str, Spec], str] = trim_name  # the name that a create would get
     cannot_create: str = ""  # why objects cannot be created, if so: a sentence for people
+    unavailable: Callable[[str, str | None], str] = (
+        explain_nothing  # name, attr of a 400 -> why no object with this name can be created yet
+    )
     for_admins: bool = False  # members may read but not write it (contract 2)
     protected: bool = False  # prevent_destroy unless the file says otherwise
     stages: Stages = plan_one_stage

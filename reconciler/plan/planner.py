@@ -11,7 +11,13 @@ from reconciler.plan.approvals import findings, forecast
 from reconciler.plan.approvals.evaluation import GateEvaluator
 from reconciler.plan.diff import dropped_fields, references, secrets, three_way
 from reconciler.plan.evasion import incremental, rules
-from reconciler.plan.guardrails import checks, new_names, rejected_changes, weakening
+from reconciler.plan.guardrails import (
+    checks,
+    experiment_policies,
+    new_names,
+    rejected_changes,
+    weakening,
+)
 from reconciler.plan.ordering import changes as ordering_changes
 from reconciler.plan.ordering import flag_dependencies
 from reconciler.plan.selection import PlanOptions, is_selected, select_declared
@@ -75,7 +81,10 @@ def build_plan(
         ),
         *findings.find_gate_findings(changes, live),
         *_find_evasions(changes, live, gate_effects, past),
-        *plan_unmanaged.check_setting(options.unmanaged, len(unmanaged), prune=options.prune),
+        *plan_unmanaged.check_setting(options.unmanaged, unmanaged, prune=options.prune),
+        *experiment_policies.find_policy_notices(
+            changes, live, unmanaged if options.unmanaged != "ignore" else ()
+        ),
         *notices.find_unreadable(picked, base, live),
         *notices.find_unmanaged_fields(changes),
         *notices.find_dropped_keys(changes),

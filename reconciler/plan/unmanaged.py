@@ -6,6 +6,7 @@ from typing import Final
 
 from reconciler.kinds import KINDS, fold_name
 from reconciler.model import (
+    EXPERIMENT_ACTIONS,
     Address,
     Change,
     Declared,
@@ -40,6 +41,8 @@ def plan_prune(
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """Return a delete of each, except of what is never pruned, and what is left alone and why.
 
+    Policies of experiments are reported elsewhere, together.
+
     Args:
         addresses: what is in no file.
         meant: the changes of what is; their live objects are not pruned under another name.
@@ -51,7 +54,7 @@ def plan_prune(
     left_alone: list[Finding] = []
     for address in addresses:
         resource_live = live.resources[address]
-        if (address.kind, resource_live.id) in owned:
+        if (address.kind, resource_live.id) in owned or is_experiment_policy(address):
             continue
         if why := _explain_spared(resource_live, live):
             left_alone.append(_report_left_alone(address, why))
@@ -60,6 +63,15 @@ def plan_prune(
         change = three_way.compare_resource(resource, None, resource_live)
         deletes.append(replace(change, pruned=True, warnings=(_PRUNED,)))
     return tuple(deletes), tuple(left_alone)
+
+
+def is_experiment_policy(address: Address) -> bool:
+    """Return whether it is a policy that PostHog may have made itself (contract 3.8).
+
+    Nobody declared such a policy on the day on which it appears, and without it the flags of
+    experiments are not gated.
+    """
+    return address.kind == "ApprovalPolicy" and address.name in EXPERIMENT_ACTIONS
 
 
 def _explain_spared(resource: LiveResource, live: Live) -> str:
@@ -91,8 +103,9 @@ def _report_left_alone(address: Address, why: str) -> Finding:
     )
 
 
-def check_setting(setting: str, number: int, *, prune: bool) -> Iterator[Finding]:
+def check_setting(setting: str, unmanaged: Iterable[Address], *, prune: bool) -> Iterator[Finding]:
     """Yield a finding where the `unmanaged` setting and the command line do not fit together."""
+    number = sum(not is_experiment_policy(address) for address in unmanaged)
     if setting == "ignore" and prune:
         yield Finding(
             code="prune-ignored",

@@ -6,12 +6,11 @@ from itertools import islice
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import Finding, Path, Resource, Severity
+from reconciler.model import GATING_ACTIONS, Finding, Path, Resource, Severity
 from reconciler.normal_form.filters import DROPPED
 from reconciler.suggest import closest_match
 
-_NOT_YET: Final = frozenset({"experiment.launch", "experiment.pause", "experiment.update"})
-GATED_ACTIONS: Final = ("feature_flag.enable", "feature_flag.disable", "feature_flag.update")
+_COMPARING: Final = ("feature_flag.update", "experiment.update")  # actions with values to compare
 CONDITION_TYPES: Final = ("before_after", "change_amount", "any_change")
 OPERATORS: Final = (">", "<", ">=", "<=", "==", "!=")
 CONDITION_FIELDS: Final = ("rollout_percentage", "release_conditions")
@@ -63,16 +62,14 @@ def find_likely_mistakes(resource: Resource) -> Iterator[Finding]:
 
 
 def _check_policy(action: str, spec: Mapping[str, Any]) -> Iterator[_Row]:
-    if action not in GATED_ACTIONS:
-        match = closest_match(action, GATED_ACTIONS)
+    if action not in GATING_ACTIONS:
+        match = closest_match(action, GATING_ACTIONS)
         fix = (
             f'did you mean "{match}"?'
             if match
-            else f"actions that gate: {', '.join(GATED_ACTIONS)}"
+            else f"actions that gate: {', '.join(GATING_ACTIONS)}"
         )
         why = "PostHog stores it as it is"
-        if action in _NOT_YET:
-            why = "older servers store it, newer ones refuse to create it (400)"
         yield "R020", (), f"a policy for `{action}` gates nothing", why, fix
     if "approvers" in spec:
         yield from _check_approvers(spec["approvers"])
@@ -109,9 +106,9 @@ def _check_conditions(action: str, conditions: Mapping[str, Any]) -> Iterator[_R
     at = ("conditions",)
     kind, field_name, operator = (conditions.get(key) for key in ("type", "field", "operator"))
     always = "PostHog then gates every change of the action"
-    if action in GATED_ACTIONS and action != "feature_flag.update":
+    if action in GATING_ACTIONS and action not in _COMPARING:
         why = f"`{action}` has no values to compare"
-        message = "a condition works with `feature_flag.update` only"
+        message = "a condition works with `feature_flag.update` and `experiment.update` only"
         yield "R022", at, message, why, "remove `conditions`: every change is gated then"
         return
     if kind not in CONDITION_TYPES:

@@ -26,7 +26,6 @@ from reconciler.plan.approvals.server_generation import Generation
 CODE: Final = "would-be-refused"
 _ASK: Final = "use the key of somebody who is allowed to do this, or ask them"
 _SEVERAL_ORGANIZATIONS: Final = "organizations_projects"
-_RESERVED: Final = frozenset({"experiment.launch", "experiment.pause", "experiment.update"})
 _PATTERNS: Final = frozenset({"regex", "not_regex"})
 
 
@@ -114,8 +113,6 @@ def _check_change(change: Change, live: Live, level: int | None) -> Iterator[Rej
         yield RejectedValue((), f"this requires an {needed}", who, _ASK)
     if kind.name == "Organization":
         yield from _check_organization(change)
-    elif kind.name == "ApprovalPolicy":
-        yield from _check_policy(change, live)
     elif kind.name == "FeatureFlag":
         yield from _check_flag(change)
         yield from _check_archiving(change, live)
@@ -123,17 +120,6 @@ def _check_change(change: Change, live: Live, level: int | None) -> Iterator[Rej
 
 def _deletes_organization(change: Change) -> bool:
     return change.address.kind == "Organization" and change.action is Action.DELETE
-
-
-def _check_policy(change: Change, live: Live) -> Iterator[RejectedValue]:
-    """Find actions that PostHog reserves for itself; early servers accept them (contract 3.1)."""
-    if (
-        change.action is Action.CREATE
-        and change.address.name in _RESERVED
-        and server_generation.detect_generation(live) is not Generation.G1
-    ):
-        message = "PostHog does not accept new policies for this action yet"
-        yield RejectedValue((), message, "", "remove the document")
 
 
 def _check_organization(change: Change) -> Iterator[RejectedValue]:

@@ -28,6 +28,7 @@ def warnings(folder, content):
 @pytest.mark.parametrize(
     ("action", "spec", "code", "column", "message"),
     [
+        ("survey.launch", "{}", "R020", None, "a policy for `survey.launch` gates nothing"),
         ("feature_flag.delete", "{}", "R020", None, "a policy for `feature_flag.delete` gates nothing"),
         (UPDATE, "{approvers: {quorum: 1}}", "R021", 19, "nobody can approve"),
         (UPDATE, "{approvers: {quorum: 2, users: [a@b.c, A@B.C]}}", "R021", 28, "2 approvals are needed, but only 1 can be given"),
@@ -41,7 +42,7 @@ def warnings(folder, content):
         (UPDATE, "{conditions: {type: before_after, field: rollout_percentage, operator: '=>', value: 1}}", "R022", 78, "unknown operator `=>`"),
         (UPDATE, "{conditions: {type: before_after, field: rollout_percentage, operator: '>', value: '1'}}", "R022", 90, "`value` is not a number"),
         (UPDATE, "{conditions: {type: before_after, field: release_conditions, operator: '>', value: 1}}", "R022", 27, "`release_conditions` cannot be compared"),
-        ("feature_flag.enable", "{conditions: {type: any_change, field: rollout_percentage}}", "R022", 20, "a condition works with `feature_flag.update` only"),
+        ("feature_flag.enable", "{conditions: {type: any_change, field: rollout_percentage}}", "R022", 20, "a condition works with `feature_flag.update` and `experiment.update` only"),
         (UPDATE, "{bypass_levels: [member]}", "R024", 23, "the policy gates nobody"),
         (UPDATE, "{expires_after: 0s}", "R024", 23, "change requests expire at once"),
         (UPDATE, "{expires_after: -1d}", "R024", 23, "change requests expire at once"),
