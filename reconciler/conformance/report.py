@@ -15,6 +15,7 @@ _EMAIL: Final = re.compile(r"[^\s@\"'<>,;:()]+@[^\s@\"'<>,;:()]+")
 _PERSONAL: Final = frozenset(
     {"email", "first_name", "last_name", "distinct_id", "uuid", "hedgehog_config", "api_token"}
 )
+_SECRET: Final = re.compile("token|secret|password|api_key", re.IGNORECASE)  # in names of keys
 _LONGEST: Final = 4000  # characters of an answer that are worth reading
 
 
@@ -49,7 +50,7 @@ def describe_seen(judged: Judged) -> dict[str, Any]:
     return {
         "path": judged.statement.path,
         "expected": mask_text(judged.expected),
-        "value": _shorten(mask(judged.seen)),
+        "value": _shorten(mask(_limit_value(judged))),
         "request": {
             "method": exchange.method,
             "path": exchange.path,
@@ -57,7 +58,7 @@ def describe_seen(judged: Judged) -> dict[str, Any]:
         },
         "answer": {
             "status": exchange.status,
-            "body": _shorten(mask(exchange.answer)),
+            "body": _shorten(mask(_limit_to_ours(judged))),
             "problem": exchange.problem or None,
         },
     }
@@ -71,11 +72,29 @@ def mask(value: Any) -> Any:
         return [mask(item) for item in value]
     if isinstance(value, Mapping):
         is_person = "email" in value or "distinct_id" in value
-        return {
-            name: MASK if is_person and name in _PERSONAL and item else mask(item)
-            for name, item in value.items()
-        }
+        return {name: _mask_item(name, item, is_person) for name, item in value.items()}
     return value
+
+
+def _mask_item(name: str, item: Any, is_person: bool) -> Any:
+    if isinstance(item, str) and _SECRET.search(name):
+        return MASK
+    return MASK if is_person and name in _PERSONAL and item else mask(item)
+
+
+def _limit_value(judged: Judged) -> Any:
+    return _limit_to_ours(judged) if isinstance(judged.seen, dict | list) else judged.seen
+
+
+def _limit_to_ours(judged: Judged) -> Any:
+    """Return an answer; of one about an account or an organization only which keys it has."""
+    exchange = judged.exchange
+    if exchange is None or judged.statement.probe != "access":
+        return MISSING if exchange is None else exchange.answer
+    if not isinstance(exchange.answer, Mapping):
+        return type(exchange.answer).__name__
+    is_refusal = "detail" in exchange.answer
+    return exchange.answer if is_refusal else dict.fromkeys(exchange.answer, "…")
 
 
 def mask_text(text: str) -> str:
