@@ -137,7 +137,7 @@ class Api:
 
 @pytest.fixture(scope="session")
 def server():
-    with background(seed=SEED) as running:
+    with background(seed=SEED, profile="g2") as running:
         yield Sandbox(running.url)
 
 
@@ -154,7 +154,7 @@ def world_of():
     with ExitStack() as stack:
 
         def make(**options):
-            running = stack.enter_context(background(**{"seed": SEED, **options}))
+            running = stack.enter_context(background(**{"seed": SEED, "profile": "g2", **options}))
             return Api(Sandbox(running.url))
 
         yield make

@@ -165,6 +165,16 @@ def test_what_does_not_target_anybody_is_free(g3, body):
     assert g3.patch(f"{FLAGS}/1/", body, who="max").status == 200
 
 
+def test_a_missing_rollout_differs_from_null(g3):
+    g3.policy(UPDATE, conditions=rule("any_change"))
+    null, missing = group(rollout=None), {"properties": []}
+
+    assert g3.patch(f"{FLAGS}/1/", filters(null), who="max").status == 409
+    born = {"key": "none", "active": False, "filters": {"groups": [missing]}}
+    number = g3.post(f"{FLAGS}/", born).body["id"]
+    assert g3.patch(f"{FLAGS}/{number}/", filters(null), who="max").status == 409
+
+
 def rule(kind, field="rollout_percentage", **more):
     return {"type": kind, "field": field, **more}
 

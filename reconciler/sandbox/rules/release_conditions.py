@@ -12,6 +12,7 @@ from reconciler.sandbox.rules.flag_filters import OPERATOR_ALIASES, Position
 
 _COMPARED = ("key", "value", "type", "operator", "negation", "group_type_index")
 _INDEX = "aggregation_group_type_index"
+_MISSING = object()
 
 
 def list_release_conditions(filters: Mapping[str, Any] | None, bucketing: Any) -> list[Position]:
@@ -62,14 +63,15 @@ def list_changed_paths(
 ) -> list[str]:
     """Return the paths whose values differ: new paths first, then those that are gone.
 
-    A missing position counts as null. Without `exact`, numbers compare as numbers.
+    A missing position differs from null. Without `exact`, numbers compare as numbers.
     """
     old = {position["path"]: position["value"] for position in before}
     new = {position["path"]: position["value"] for position in after}
     paths = [*new, *(path for path in old if path not in new)]
     if exact:
-        return [p for p in paths if dump_exactly(old.get(p)) != dump_exactly(new.get(p))]
-    return [path for path in paths if old.get(path) != new.get(path)]
+        old = {path: dump_exactly(value) for path, value in old.items()}
+        new = {path: dump_exactly(value) for path, value in new.items()}
+    return [path for path in paths if old.get(path, _MISSING) != new.get(path, _MISSING)]
 
 
 _LABELS = {"bucketing_identifier": "match by", "early_exit": "early exit"}
