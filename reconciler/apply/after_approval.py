@@ -61,9 +61,9 @@ def _require_applied(progress: Progress, request: Payload) -> None:
         case "applied":
             return
         case "rejected":
-            who, taken_back = _find_rejecters(request)
-            fix = f"{AGAIN}: it is filed anew" if taken_back else _AGREE
-            verb = "taken back" if taken_back else "rejected"
+            who, is_cancelled = _find_rejecters(request)
+            fix = f"{AGAIN}: it is filed again" if is_cancelled else _AGREE
+            verb = "cancelled" if is_cancelled else "rejected"
             trouble = Problem(
                 f"{what}was {verb} by {who}", _read_reasons(request), _NOT_APPLIED, fix
             )

@@ -28,7 +28,7 @@ from reconciler.model import (
 )
 from reconciler.posthog.client import Writer
 
-AGAIN = "run apply again: it reads first and goes on from there"
+AGAIN = "run apply again; it re-reads the live state and continues"
 
 
 class Replanner(Protocol):
@@ -83,7 +83,7 @@ class Progress:
     attempts: int = 0
     written: frozenset[str] = frozenset()  # fields that PostHog has taken, in whichever call
     dropped: frozenset[str] = frozenset()  # fields that PostHog took and did not keep
-    planned: Change | None = None  # as people saw it, where it was planned anew since
+    planned: Change | None = None  # as people saw it, where it was planned again since
     note: str = ""
     uncertain: bool = False  # an answer got lost: what is there may be of our own making
     deferred: bool = False  # nothing was sent, because PostHog is not well: to be tried later

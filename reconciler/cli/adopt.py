@@ -57,7 +57,7 @@ def _edit_files(session: Session, drift: DriftResult, given: DriftInputs) -> Ado
         click.echo(render_text.findings(drift.report.errors, color=False), err=True)
     for change in adopted.held:
         if change.hold is not None:
-            session.note(f"held until {change.hold.written}, left alone: {change.address}")
+            session.note(f"held until {change.hold.written}, not changed: {change.address}")
     for skip in adopted.skipped:
         click.echo(f"left out: {make_visible(f'{skip.address}: {skip.reason}')}", err=True)
         click.echo(f"  fix:   {make_visible(skip.fix)}", err=True)

@@ -24,7 +24,7 @@ COMMANDS = {
     "ci": "run a command in a build, and tell the code host how it went",
     "completion": "shell completion",
     "conformance": "whether a server does what the contract says, in a scratch project",
-    "doctor": "what stands in the way of which command, and how to mend it",
+    "doctor": "what prevents which command, and how to fix it",
     "drift": "what changed behind git's back",
     "explain": "what a kind or a field means",
     "init": "scaffold a configuration repository",
@@ -210,7 +210,7 @@ def _refused_by_system(error: OSError | MemoryError) -> ReconcilerError:
         f"{place}{error.strerror or type(error).__name__}",
         why="the operating system refused a call",
         state=state,
-        fix="remove the cause and run the command again: it goes on from there",
+        fix="remove the cause and run the command again; it re-reads the live state and continues",
     )
 
 

@@ -33,7 +33,7 @@ class Duration(_Type):
         try:
             seconds = parse_duration(str(value).strip())
         except ValueError:
-            self.fail(f"{value!r} is no duration; write 30m, 2h, 1d", param, ctx)
+            self.fail(f"invalid duration: {value!r}; write 30m, 2h, 1d", param, ctx)
         if not 0 <= seconds <= _LONGEST_S:
             self.fail(f"{value!r}: write something from 0s to 365d", param, ctx)
         return seconds
@@ -94,7 +94,7 @@ def base(command: Callable[..., Any]) -> Callable[..., Any]:
 def prune(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--prune`: delete what is live and in no file."""
     return click.option(
-        "--prune", is_flag=True, help="Delete what is live and in no file, of declared kinds."
+        "--prune", is_flag=True, help="Delete what is live and not in any file, of declared kinds."
     )(command)
 
 

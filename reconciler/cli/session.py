@@ -158,7 +158,7 @@ class Session:
     def note_ignored(self, number: int) -> None:
         """Say that `ignore` covers declared resources: they are never applied."""
         if number:
-            what = f"{count(number, 'declared resource')} left alone"
+            what = f"{count(number, 'declared resource')} not changed"
             self.note(f"{what}: `ignore` of the target covers {'it' if number == 1 else 'them'}")
 
     def fail(self, sentences: Iterable[str]) -> None:

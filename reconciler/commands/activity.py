@@ -258,7 +258,7 @@ def _read_start(filters: Mapping[str, Any]) -> datetime | timedelta | None:
     try:
         return timedelta(seconds=parse_duration(since))
     except (ValueError, OverflowError) as error:
-        message = f"{since!r} is no duration; write 30m, 36h, 7d"
+        message = f"invalid duration for --since: {since!r}; write 30m, 36h, 7d"
         raise click.BadParameter(message, param_hint="--since") from error
 
 

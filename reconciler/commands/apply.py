@@ -85,5 +85,5 @@ def command(
         for finding in operations_record.record(
             given, planning, pushes=record_base == "push", allows_rollback=allow_rollback
         ):
-            session.warn(f"{finding.message}: {finding.why}; to mend it: {finding.fix}")
+            session.warn(f"{finding.message}: {finding.why}; to fix it: {finding.fix}")
     return code

@@ -1,4 +1,4 @@
-"""`reconciler doctor`: what stands in the way of which command, and how to mend it. Reads only."""
+"""`reconciler doctor`: what prevents which command, and how to fix it. Reads only."""
 
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping

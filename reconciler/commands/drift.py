@@ -142,7 +142,7 @@ def _parse_since(since: str | None) -> float | None:
         seconds = 0.0
     if not 0 < seconds <= LONGEST_S:
         raise UsageError(
-            f"--since {since!r} is no duration",
+            f"invalid duration for --since: {since!r}",
             fix="write a number with a unit, such as 36h, 7d or 2w",
         )
     return seconds
@@ -177,5 +177,5 @@ def _revert(
         planned = apply_refusals.add_refusal(planned, go_on=go_on)
         for change in result.report.writes:
             if change.hold is not None:
-                session.note(f"held until {change.hold.written}, left alone: {change.address}")
+                session.note(f"held until {change.hold.written}, not changed: {change.address}")
         return execution.run(session, writer, planned, result.world, running, execution.REVERT)

@@ -128,5 +128,5 @@ def _read_scaffold_file(path: Path) -> str:
             f"{path.name} cannot be read",
             why=str(getattr(problem, "strerror", None) or "it is not UTF-8"),
             state="nothing was written",
-            fix="mend it, or move it away",
+            fix="correct it, or move it away",
         ) from problem

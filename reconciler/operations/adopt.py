@@ -182,7 +182,7 @@ def _edit_values(change: Change, resource: Resource) -> DocumentEdit | SkippedEd
     for path, value in values.items():
         if _is_nameless(value):
             reason = f"{format_path(path)} names somebody, or a role, that is gone: {value}"
-            return SkippedEdit(change.address, reason, "mend it in PostHog, or revert it")
+            return SkippedEdit(change.address, reason, "fix it in PostHog, or revert it")
     return DocumentEdit(resource, (change.address,), values, name)
 
 

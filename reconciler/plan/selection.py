@@ -19,7 +19,7 @@ class PlanOptions:
 
     select: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()  # address patterns of the target that are left alone
+    ignore: tuple[str, ...] = ()  # address patterns of the target that this run ignores
     limits: checks.GuardrailLimits = checks.DEFAULT_GUARDRAIL_LIMITS
     prefer: str | None = None  # "git" or "live", where both moved
     only: Collection[Address] | None = None  # exactly these: what a saved plan speaks of

@@ -115,7 +115,7 @@ def test_an_unknown_key_and_a_dead_host_are_problems(sound):
     ],
 )
 def test_a_missing_scope_names_the_commands_that_it_breaks(world, missing, breaks):
-    """And how to mend it."""
+    """And how to fix it."""
     name = missing.partition(":")[0]
     repository = world(seed([scope for scope in SCOPES if scope.partition(":")[0] != name]))
     repository.commit()

@@ -192,7 +192,7 @@ def test_a_remote_that_takes_nothing_is_a_warning_and_the_apply_stands(
     assert 2 == done.json["summary"]["done"]
     assert "all was applied, but the base was recorded here alone" in done.err
     assert why in done.err
-    assert "to mend it:" in done.err
+    assert "to fix it:" in done.err
     assert not {"s3cr3t-t0ken", "\033"} & {
         word for word in ("s3cr3t-t0ken", "\033") if word in done.err
     }

@@ -111,7 +111,7 @@ def test_a_vote_that_is_not_enough_is_counted_while_the_run_waits(world):
     ("how", "code", "result", "words"),
     [
         ("reject", 4, "refused", "rejected by bob@acme.test"),
-        ("cancel", 4, "refused", "taken back by ci@acme.test"),
+        ("cancel", 4, "refused", "cancelled by ci@acme.test"),
         ("expire", 1, "failed", "has expired"),
         ("fail", 1, "failed", "could not apply it"),
     ],
