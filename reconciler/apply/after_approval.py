@@ -123,10 +123,10 @@ def _continue(
         raise ChangeEnded(
             Result.REFUSED,
             Problem(
-                f"{change.address} has moved while its change request waited",
-                "somebody changed it besides",
-                "what was approved is applied; the rest of the change was not sent",
-                "run plan again and look at what moved",
+                f"{change.address} has changed while its change request waited",
+                "somebody else changed it as well",
+                "the approved part was applied; the remaining changes were not sent",
+                "run plan again and look at what has changed",
             ),
             payload=payload,
         )

@@ -105,7 +105,7 @@ def _require_unchanged(kind: Kind, progress: Progress, write: Write, payload: Pa
                 f"{progress.change.address}: somebody changed {', '.join(changed)} meanwhile",
                 "the answer to our own write was lost, and what is there is not ours",
                 "unknown: ours may have been carried out before theirs",
-                "run plan and look at what moved",
+                "run plan and look at what has changed",
             ),
         )
 

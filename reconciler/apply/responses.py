@@ -183,10 +183,10 @@ def _describe_change(planned: Change, now: Change) -> Problem:
         or "its gate"
     )
     return Problem(
-        f"{planned.address} has moved since the plan was made: {names}",
+        f"{planned.address} has changed since the plan was made: {names}",
         "somebody changed it in between",
         "not applied",
-        "run plan again and look at what moved",
+        "run plan again and look at what has changed",
     )
 
 

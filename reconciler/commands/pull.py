@@ -22,9 +22,8 @@ from reconciler.files import working_tree
 from reconciler.files.working_tree import check_output
 from reconciler.git import repository
 from reconciler.kinds import KINDS
-from reconciler.model import Address, Declared
+from reconciler.model import Address, Declared, matches_any
 from reconciler.operations import inputs, pull
-from reconciler.plan import selection as plan_selection
 from reconciler.planfile.reader import format_json
 from reconciler.render.shared import phrases
 from reconciler.render.shared.sanitize import escape
@@ -79,7 +78,7 @@ def command(
         organizations or ((target.organization,) if target.organization else ()),
         projects,
         include_foreign,
-        lambda address: plan_selection.matches_any(address, target.ignore),
+        lambda address: matches_any(address, target.ignore),
     )
     loaded, base = _loaded(session, target, folder)
     with session.reader(target) as reader:

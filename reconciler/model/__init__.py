@@ -7,7 +7,7 @@ from reconciler.model.action_keys import (
     GATING_ACTIONS,
     HOLDOUT_ACTIONS,
 )
-from reconciler.model.address import ABSENT, Address
+from reconciler.model.address import ABSENT, Address, matches_any
 from reconciler.model.approvals import (
     NO_GATE,
     REPLACES,
@@ -203,6 +203,7 @@ __all__ = [
     "keep_spec",
     "locate_value",
     "map_values",
+    "matches_any",
     "normalize_set",
     "parse_duration",
     "parse_id",

@@ -1,6 +1,9 @@
 """Define addresses (`Kind/organization[/project]/name`), and `ABSENT`: no value written."""
 
+import re
+from collections.abc import Collection
 from enum import Enum
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
@@ -49,3 +52,24 @@ class Address(NamedTuple):
         if not kind or not parts or not all(parts) or len(parts) > 3:  # noqa: PLR2004  organization, project, name
             raise ValueError(f"not an address: {text!r}")
         return cls(kind, tuple(unquote(part) for part in parts))
+
+
+_JOINER: Final = "\u200d"  # invisible; a Markdown report writes it so that nobody is mentioned
+
+
+@lru_cache(maxsize=256)
+def _compile_pattern(text: str) -> re.Pattern[str]:
+    """Compile a pattern: `*` matches anything, also `/`; everything else is literal."""
+    return re.compile(".*".join(re.escape(piece) for piece in text.split("*")), re.DOTALL)
+
+
+def matches_any(address: Address, patterns: Collection[str]) -> bool:
+    """Return whether one of the patterns matches the whole address."""
+    if not patterns:
+        return False
+    text = str(address)
+    return any(_compile_pattern(pattern).fullmatch(text) for pattern in patterns) or any(
+        _compile_pattern(pattern.replace(_JOINER, "")).fullmatch(text.replace(_JOINER, ""))
+        for pattern in patterns
+        if _JOINER in pattern
+    )

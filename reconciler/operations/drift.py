@@ -27,12 +27,13 @@ from reconciler.model import (
     LogAction,
     Plan,
     Verdict,
+    matches_any,
     parse_time,
 )
 from reconciler.operations import inputs
 from reconciler.operations import plan as operations_plan
 from reconciler.operations.plan import World
-from reconciler.plan import drift_report, links, selection
+from reconciler.plan import drift_report, links
 from reconciler.plan.approvals import past_coverage
 from reconciler.plan.diff import matching, references
 from reconciler.plan.selection import PlanOptions
@@ -153,7 +154,7 @@ def run(
     holds = given.target.holds
     report = replace(
         report,
-        changes=filters.add_holds(report.changes, holds, now, selection.matches_any),
+        changes=filters.add_holds(report.changes, holds, now, matches_any),
         findings=(*report.findings, *findings.report_ended_holds(holds, now)),
         requests=replace(report.requests, reads=reader.reads, expected_writes=len(report.writes)),
     )

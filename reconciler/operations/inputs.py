@@ -20,9 +20,8 @@ from reconciler.git import applied_ref, repository
 from reconciler.git.applied_ref import Base
 from reconciler.git.commit_tree import CommitTree
 from reconciler.git.repository import RepositoryState
-from reconciler.model import Finding, PlanSnapshot, Selection, Severity
+from reconciler.model import Finding, PlanSnapshot, Selection, Severity, matches_any
 from reconciler.operations.policy_history import History
-from reconciler.plan import selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,7 @@ def count_ignored(target: Target, loaded: Loaded) -> int:
     if not target.ignore:
         return 0
     declared = loaded.declared.resources
-    return sum(selection.matches_any(address, target.ignore) for address in declared)
+    return sum(matches_any(address, target.ignore) for address in declared)
 
 
 def read_state(target: Target, facts: RunFacts) -> RepositoryState | None:

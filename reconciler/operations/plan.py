@@ -28,7 +28,7 @@ from reconciler.model import (
     Source,
     parse_time,
 )
-from reconciler.operations import policy_history, self_approval
+from reconciler.operations import self_approval, started_commits
 from reconciler.operations.inputs import Inputs
 from reconciler.operations.policy_history import History
 from reconciler.plan import links, planner, selection
@@ -136,7 +136,7 @@ def observe(
         earlier = history.read_recent(needed.names)
         expanded = (config_loaded.expand_templates(state, names) for state in earlier)
         past = tuple(map(needed.restrict, expanded))
-    begun = policy_history.find_begun(
+    begun = started_commits.find_started_commits(
         reader, compared, desired, live, history=history, projects=names
     )
     return World(

@@ -1,11 +1,11 @@
 """What earlier commits of the files said: git is asked only if a plan needs it."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from reconciler.config import loaded, recent_commits
+from reconciler.config import recent_commits
 from reconciler.config.lineage import Lineage
 from reconciler.config.loaded import Loaded
 from reconciler.config.settings import Target
@@ -13,12 +13,6 @@ from reconciler.git import repository
 from reconciler.git.applied_ref import Base
 from reconciler.git.commit_tree import CommitTree
 from reconciler.git.repository import RepositoryState
-from reconciler.model import Declared, Live
-from reconciler.plan.diff import references
-from reconciler.plan.planner import Comparison
-from reconciler.plan.weakening import detect
-from reconciler.plan.weakening.partial_apply import StartedCommits
-from reconciler.posthog.client import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,41 +77,3 @@ class History:
         if self.repository is None:
             return None
         return self.repository.tree(cwd=self.cwd, may_lack_paths=True)
-
-
-def find_begun(
-    reader: Reader,
-    compared: Comparison,
-    desired: Declared,
-    live: Live,
-    *,
-    history: History | None,
-    projects: Mapping[str, Sequence[str]],
-) -> StartedCommits | None:
-    """Return what an apply since the base may have begun; None if nothing weakens or is known.
-
-    `projects` are the names of the projects of each organization.
-    """
-    if history is None or history.base is None or compared.base is None:
-        return None
-    words = detect.list_search_words(compared.changes, live)
-    states = history.read_since_base(words) if words else None
-    if states is None:
-        return None
-    base = compared.base.resources
-    unchanged = {
-        address: resource
-        for address, resource in base.items()
-        if resource == compared.picked.resources.get(address)
-    }
-    declared = []
-    for state in states:
-        then = references.respell_references(
-            loaded.expand_templates(state, projects), live, desired
-        )
-        declared.append(replace(then, resources={**unchanged, **then.resources}))
-    skew = timedelta(seconds=reader.clock_skew_s or 0.0)
-    committed = history.find_base_time()
-    return StartedCommits(
-        compared.base, tuple(declared), desired, committed + skew if committed is not None else None
-    )

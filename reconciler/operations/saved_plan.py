@@ -33,7 +33,7 @@ from reconciler.model import (
     iterate_values,
     parse_id,
 )
-from reconciler.operations import drift, plan, policy_history
+from reconciler.operations import drift, plan, started_commits
 from reconciler.operations.policy_history import History
 from reconciler.plan import links, planner
 from reconciler.plan.approvals import forecast
@@ -148,7 +148,7 @@ def resume(
     refusals += findings.report_dependants(changes, saved.writes, stopped)
     limits = _adjust_limits(options, saved, files, todo)
     names = {slug: tuple(place.projects) for slug, place in _basis(saved).organizations.items()}
-    begun = policy_history.find_begun(
+    begun = started_commits.find_started_commits(
         reader, compared, files.desired, live, history=history, projects=names
     )
     guards = checks.find_refusals(

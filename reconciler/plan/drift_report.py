@@ -18,8 +18,8 @@ from reconciler.model import (
     Live,
     Plan,
     Severity,
+    matches_any,
 )
-from reconciler.plan import selection
 from reconciler.plan.approvals import forecast
 from reconciler.plan.diff import dropped_fields, references, three_way
 from reconciler.plan.diff.matching import LiveLookup
@@ -127,9 +127,7 @@ def find_ignored(desired: Declared, live: Live, options: PlanOptions) -> Iterato
     """Yield ignored resources of the target, then fields under `lifecycle.ignore` that differ."""
     if options.ignore:
         known = sorted({*desired.resources, *live.resources})
-        yield from (
-            Ignored(address) for address in known if selection.matches_any(address, options.ignore)
-        )
+        yield from (Ignored(address) for address in known if matches_any(address, options.ignore))
     picked = select_declared(desired, options).resources
     holding = {
         address: resource for address, resource in picked.items() if resource.lifecycle.ignore

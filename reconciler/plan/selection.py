@@ -1,13 +1,10 @@
 """Select which resources a plan is about: `--select`, `--exclude`, and the options of a plan."""
 
-import re
 from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import Final
 
 from reconciler.errors import ReconcilerError
-from reconciler.model import Address, Declared
+from reconciler.model import Address, Declared, matches_any
 from reconciler.plan.diff import dropped_fields
 from reconciler.plan.guardrails import checks
 from reconciler.suggest import closest_match
@@ -70,24 +67,3 @@ def is_selected(options: PlanOptions, address: Address) -> bool:
     left_out = (*options.exclude, *options.ignore)
     chosen = not options.select or matches_any(address, options.select)
     return chosen and not matches_any(address, left_out)
-
-
-_JOINER: Final = "\u200d"  # invisible; a Markdown report writes it so that nobody is mentioned
-
-
-@lru_cache(maxsize=256)
-def _compile_pattern(text: str) -> re.Pattern[str]:
-    """Compile a pattern: `*` matches anything, also `/`; everything else is literal."""
-    return re.compile(".*".join(re.escape(piece) for piece in text.split("*")), re.DOTALL)
-
-
-def matches_any(address: Address, patterns: Collection[str]) -> bool:
-    """Return whether one of the patterns matches the whole address."""
-    if not patterns:
-        return False
-    text = str(address)
-    return any(_compile_pattern(pattern).fullmatch(text) for pattern in patterns) or any(
-        _compile_pattern(pattern.replace(_JOINER, "")).fullmatch(text.replace(_JOINER, ""))
-        for pattern in patterns
-        if _JOINER in pattern
-    )

@@ -211,7 +211,7 @@ def test_a_flag_that_moved_while_it_waited_is_not_written_over(world):
 
     row = ran.rows["a"]
     assert (4, "refused") == (ran.code, row.result), ran.outcomes
-    assert "moved while its change request waited" in row.problem.what
+    assert "changed while its change request waited" in row.problem.what
     assert ["theirs"] == live(repo, "a")["tags"]
 
 

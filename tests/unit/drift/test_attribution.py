@@ -8,8 +8,15 @@ from reconciler.drift import attribution, filters
 from reconciler.drift.activity_replay import ActivityReplay
 from reconciler.drift.approvals import Approvals
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Address, ApprovalClass, Attribution, Hold, Unreadable
-from reconciler.plan import selection
+from reconciler.model import (
+    Action,
+    Address,
+    ApprovalClass,
+    Attribution,
+    Hold,
+    Unreadable,
+    matches_any,
+)
 from reconciler.plan.approvals import past_coverage
 from tests.unit.drift.worlds import (
     NOON,
@@ -239,10 +246,10 @@ def test_the_longest_of_several_holds_counts_and_one_that_is_over_does_not():
     lines = [Hold("*", at(minutes), str(minutes), "why") for minutes in (-5, 60, 30)]
     other = Hold("FeatureFlag/other/*", at(99), "99", "why")
 
-    (held,) = filters.add_holds((change,), [*lines, other], NOON, selection.matches_any)
+    (held,) = filters.add_holds((change,), [*lines, other], NOON, matches_any)
 
     assert "60" == held.hold.written
-    assert filters.add_holds((change,), lines, at(60), selection.matches_any)[0].hold is None
+    assert filters.add_holds((change,), lines, at(60), matches_any)[0].hold is None
 
 
 def test_every_kind_is_in_the_log_or_said_not_to_be():
