@@ -1,6 +1,7 @@
 """Seeds: defaults, references by name, refusals."""
 
 import copy
+import re
 
 import pytest
 import yaml
@@ -254,3 +255,127 @@ def test_every_type_of_object_can_be_in_a_seed(api):
     organization = state["organizations"][0]
     assert organization["settings"].keys() <= form["$defs"]["settings"]["properties"].keys()
     document.validate_seed(yaml.safe_load(yaml.safe_dump(state)))
+
+
+PRODUCTS = {
+    "feature_flags": [
+        {"key": key, "id": number, "filters": {"groups": []}, "deleted": key == "gone"}
+        for number, key in enumerate(("a", "b", "c", "d", "gone"), start=1)
+    ],
+    "experiment_holdouts": [
+        {"name": "Global", "id": 3, "filters": [{"rollout_percentage": 2.5}], "description": "D"},
+        {"name": "Same", "id": 4, "filters": [{"rollout_percentage": 1}]},
+        {"name": "Same", "id": 5, "filters": [{"rollout_percentage": 1}]},
+    ],
+    "experiments": [
+        {
+            "name": "E",
+            "id": 9,
+            "feature_flag": "a",
+            "holdout": "Global",
+            "start_date": "2026-01-01",
+        },
+        {"name": "F", "feature_flag": 5, "holdout": 4, "deleted": True, "conclusion": "won"},
+    ],
+    "surveys": [
+        {
+            "name": "S",
+            "linked_flag": "b",
+            "targeting_flag": "a",
+            "internal_targeting_flag": "c",
+            "internal_response_sampling_flag": "d",
+            "archived": True,
+        }
+    ],
+    "product_tours": [{"name": "T", "linked_flag": "a", "internal_targeting_flag": "b"}],
+    "early_access_features": [{"name": "X", "feature_flag": "d", "stage": "alpha"}],
+    "session_replay_flag": "b",
+    "change_requests": [
+        {
+            "id": "d0000000-0000-4000-8000-000000000001",
+            "action_key": "experiment_holdout.update",
+            "resource_type": "experiment_holdout",
+            "intent": {"holdout_id": 3, "current_state": {}, "gated_changes": {}},
+            "owner_kind": None,
+        },
+        {
+            "id": "d0000000-0000-4000-8000-000000000002",
+            "action_key": "feature_flag.enable",
+            "resource_id": None,
+            "intent": {"flag_key": "a", "http_method": "POST"},
+            "owner_kind": "experiment",
+        },
+    ],
+    "scheduled_changes": [
+        {
+            "flag": "b",
+            "id": 2,
+            "scheduled_at": "2026-02-01T00:00:00Z",
+            "payload": {"operation": "update_status", "value": False},
+            "change_request": "d0000000-0000-4000-8000-000000000002",
+            "is_recurring": True,
+            "recurrence_interval": "weekly",
+            "end_date": "2027-01-01T00:00:00Z",
+        }
+    ],
+}
+
+
+def with_products(**changes):
+    """A seed of one project with one of everything that owns or changes flags."""
+    organization = {
+        "name": "Acme",
+        "slug": "acme",
+        "owner_scoping": True,
+        "projects": [{"name": "Web", "id": 1, **PRODUCTS, **changes}],
+    }
+    world = {"now": "2026-01-05T09:00:00Z", "profile": "g3", "withhold_payloads": True}
+    return {**world, "organizations": [organization]}
+
+
+def test_whatever_owns_flags_is_restored_from_the_state(api):
+    api.sandbox.reset(with_products())
+    state = api.sandbox.state()
+
+    api.sandbox.reset(state)
+
+    assert api.sandbox.state() == state
+    project = state["organizations"][0]["projects"][0]
+    assert [one["feature_flag"] for one in project["experiments"]] == ["a", 5]
+    assert project["surveys"][0]["targeting_flag"] == "a"
+    assert (project["session_replay_flag"], state["profile"]) == ("b", "g3")
+    assert project["change_requests"][1]["resource_id"] is None
+    assert state["organizations"][0]["owner_scoping"] is True
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"experiments": [{"name": "E", "feature_flag": "moon"}]}, "no flag has the key 'moon'"),
+        ({"experiments": [{"name": "E", "feature_flag": 99}]}, "no flag has the id 99"),
+        ({"experiments": [{"name": "E", "feature_flag": None}]}, "a flag is needed"),
+        (
+            {"experiments": [{"name": "E", "feature_flag": "a", "holdout": "Same"}]},
+            "of one holdout",
+        ),
+        ({"session_replay_flag": "moon"}, "session_replay_flag: no flag has the key 'moon'"),
+        ({"surveys": [{"name": "S", "linked_flag": "gone"}]}, "surveys[0].linked_flag"),
+        (
+            {
+                "scheduled_changes": [
+                    {
+                        "flag": "a",
+                        "scheduled_at": "2026-01-09",
+                        "payload": {},
+                        "change_request": "d0000000-0000-4000-8000-000000000009",
+                    }
+                ]
+            },
+            "no change request has the id",
+        ),
+    ],
+    ids=str,
+)
+def test_a_wrong_reference_is_named_with_its_place(api, change, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        api.sandbox.reset(with_products(**change))
