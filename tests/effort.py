@@ -16,7 +16,7 @@ def register_profiles():
     The gate tries the same examples each time, so that it is red for what a change did; the soak
     looks for new examples.
     """
-    settings.register_profile("gate", derandomize=True, deadline=None, max_examples=25)
+    settings.register_profile("gate", derandomize=True, deadline=None, max_examples=15)
     settings.register_profile("hunt", derandomize=True, deadline=None, max_examples=100)
     settings.register_profile("soak", print_blob=True, deadline=None, max_examples=200 * TIMES)
     settings.load_profile("gate")

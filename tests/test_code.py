@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import click
@@ -22,7 +23,6 @@ from reconciler.model import iterate_values
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "reconciler"
 SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {path: ast.parse(text) for path, text in SOURCES.items()}
 LINES, BODY, MODULES = 400, 50, 17
 ONE_MODULE_PER_ITEM = {PACKAGE / "commands", PACKAGE / "kinds", PACKAGE / "sandbox" / "api"}
 # Their functions are called like the values that they render: `plan(plan, options)`.
@@ -34,6 +34,11 @@ NOT_IMPERATIVE = {
     *("What", "Whether", "Who", "Whose", "Whom", "How", "Where", "Which", "When", "Why"),
     *("The", "A", "An", "All", "Every", "Each", "Everything", "Nothing", "No", "It", "This"),
 }
+
+
+@cache
+def _parse_sources():
+    return {path: ast.parse(text) for path, text in SOURCES.items()}
 
 
 def _name(path):
@@ -63,7 +68,7 @@ def test_modules_functions_and_folders_stay_small():
     modules = [_name(path) for path, text in SOURCES.items() if text.count("\n") > LINES]
     functions = [
         f"{_name(path)}: {function.name}"
-        for path, tree in TREES.items()
+        for path, tree in _parse_sources().items()
         for function in _functions(tree)
         if function.end_lineno - function.body[0].lineno >= BODY
     ]
@@ -76,14 +81,16 @@ def test_modules_functions_and_folders_stay_small():
 
 def test_every_module_says_what_it_is():
     """Its docstring is the first thing that a reader sees."""
-    assert [_name(path) for path, tree in TREES.items() if not ast.get_docstring(tree)] == []
+    assert [
+        _name(path) for path, tree in _parse_sources().items() if not ast.get_docstring(tree)
+    ] == []
 
 
 def test_docstrings_are_in_the_imperative():
     """The first word tells what the function does; a predicate returns whether."""
     wrong = [
         f"{_name(path)}:{function.lineno} {function.name}"
-        for path, tree in TREES.items()
+        for path, tree in _parse_sources().items()
         for function in _functions(tree)
         if (ast.get_docstring(function) or "-").split()[0].rstrip(",.:") in NOT_IMPERATIVE
     ]
@@ -94,7 +101,7 @@ def test_docstrings_are_in_the_imperative():
 def test_names_of_values_say_what_they_hold():
     """No vague word, and no name of a function of the module."""
     vague, shadowing = [], []
-    for path, tree in TREES.items():
+    for path, tree in _parse_sources().items():
         functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
         for function in _functions(tree):
             if any("fixture" in ast.unparse(each) for each in function.decorator_list):
@@ -111,7 +118,7 @@ def test_names_of_values_say_what_they_hold():
 def test_each_class_of_the_client_has_a_name_of_its_own():
     """Who reads a name need not ask which one is meant."""
     places = defaultdict(list)
-    for path, tree in TREES.items():
+    for path, tree in _parse_sources().items():
         if "sandbox" not in path.relative_to(PACKAGE).parts:
             for node in tree.body:
                 if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):

@@ -156,14 +156,22 @@ def saved(repo, *, workers=8, cwd=None, **environ):
 
 
 SURROUNDINGS = [
-    {"PYTHONHASHSEED": "0"},
-    {"PYTHONHASHSEED": "12345"},
-    {"LANG": "C", "LC_ALL": "C"},
-    {"LANG": "tr_TR.UTF-8", "LC_ALL": "tr_TR.UTF-8"},
-    {"TZ": "Pacific/Kiritimati"},
-    {"TZ": "America/St_Johns", "COLUMNS": "20", "NO_COLOR": "1"},
-    {"workers": 1},
-    {"workers": 32},
+    {
+        "PYTHONHASHSEED": "0",
+        "LANG": "C",
+        "LC_ALL": "C",
+        "TZ": "Pacific/Kiritimati",
+        "workers": 1,
+    },
+    {
+        "PYTHONHASHSEED": "12345",
+        "LANG": "tr_TR.UTF-8",
+        "LC_ALL": "tr_TR.UTF-8",
+        "TZ": "America/St_Johns",
+        "COLUMNS": "20",
+        "NO_COLOR": "1",
+        "workers": 32,
+    },
 ]
 
 

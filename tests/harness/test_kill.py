@@ -11,7 +11,7 @@ from tests.harness import campaign, child, oracle, scenario
 from tests.harness.driver import Driver
 from tests.support import SCRIPT
 
-EACH = effort(3, 330, hunt=10)  # worlds of a chunk
+EACH = effort(1, 330, hunt=10)  # worlds of a chunk
 REQUESTS = 20  # of the first apply; the hit after the last is never met, and the run just ends
 
 

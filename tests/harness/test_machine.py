@@ -217,7 +217,7 @@ def machine(tmp_path_factory):
 def test_whatever_happens_every_invariant_holds(machine, part):
     """Hypothesis walks; a failing walk is printed as the steps that a person could take."""
     walk = settings(
-        max_examples=effort(6, 600, hunt=15),
+        max_examples=effort(3, 600, hunt=15),
         stateful_step_count=20,
         deadline=None,
         suppress_health_check=list(HealthCheck),

@@ -23,6 +23,6 @@ def test_there_are_forty_of_them():
 
 def test_all_are_found():
     """In the soak all of them; here two that are found quickest."""
-    few = ["write without an intent in the journal", "a lost answer counts as done"]
+    few = ["a list that two sides moved is a conflict", "a lost answer counts as done"]
 
     assert 0 == mutants.main(effort(few, []))

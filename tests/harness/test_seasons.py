@@ -1,6 +1,6 @@
 """Drift runs by the clock for a long time: people edit, approve, reject; the server fails.
 
-Six days of hourly runs here, a year of them in the soak.
+Three days of hourly runs here, a year of them in the soak.
 """
 
 from random import Random
@@ -11,7 +11,7 @@ from tests.harness import oracle, scenario
 from tests.harness.campaign import rule
 from tests.harness.driver import Driver
 
-HOURS = effort(24 * 6, 24 * 365, hunt=24 * 14)
+HOURS = effort(24 * 3, 24 * 365, hunt=24 * 14)
 A_DAY = 24
 
 

@@ -1,6 +1,6 @@
 """The forecast against the sandbox's own gate: two readings of one contract must agree.
 
-3,200 generated cases, half of them in each generation of the server: policies, a flag before and
+1,600 generated cases, half of them in each generation of the server: policies, a flag before and
 after, and who writes. The plan of the real command says what each write meets, and then each is
 sent. `make soak` asks for 100,000.
 """
@@ -19,7 +19,7 @@ from tests.integration import gate_cases
 from tests.integration.gate_cases import ACTORS, Case, Dice, Server
 from tests.support import Repository, sandbox_process
 
-PROJECTS, FLAGS = effort(8, 25), 50  # cases of a world
+PROJECTS, FLAGS = effort(8, 25), effort(25, 50, hunt=50)  # cases of a world
 WORLDS = effort(4, 40 * TIMES)
 SECONDS = {"14d": 14 * 86_400, "36h": 36 * 3_600, "2h": 2 * 3_600}
 
