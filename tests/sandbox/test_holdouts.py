@@ -70,7 +70,6 @@ def test_holdouts_are_listed_created_read_changed_and_deleted(api):
 @pytest.mark.parametrize(
     ("body", "attr"),
     [
-        ({"name": "N"}, "filters"),
         ({"filters": share(1)}, "name"),
         ({"name": "N", "filters": []}, "filters"),
         ({"name": "N", "filters": {}}, "filters"),
@@ -87,6 +86,15 @@ def test_an_invalid_holdout_is_refused_before_the_gate(api, body, attr):
     for method, path in (("POST", "/"), ("PUT", "/3/")):
         reply = api.call(method, HOLDOUTS + path, body, who="max")
         assert (reply.status, reply.body["attr"]) == (400, attr)
+
+
+def test_filters_are_needed_to_create_and_kept_by_a_put(api):
+    created = api.post(f"{HOLDOUTS}/", {"name": "N"})
+    assert (created.status, created.body["code"]) == (400, "invalid_input")
+
+    replaced = api.call("PUT", f"{HOLDOUTS}/3/", {"name": "N"})
+    assert (replaced.status, replaced.body["name"]) == (200, "N")
+    assert replaced.body["filters"][0]["rollout_percentage"] == 10
 
 
 def test_a_write_of_filters_reaches_the_flags_of_live_experiments(api):

@@ -28,12 +28,14 @@ def _check_groups(value: Any, name: str) -> list[Any]:
     if not isinstance(value, list) or not all(isinstance(group, dict) for group in value):
         raise invalid("Filters must be a list of objects.", name)
     if not value:
-        raise invalid("Filters are required to create an holdout group", name)
+        raise invalid("Filters must not be empty.", name)
     for group in value:
         share = group.get("rollout_percentage")
+        if share is None:
+            raise invalid("Rollout percentage must be present.", name)
         number = isinstance(share, int | float) and not isinstance(share, bool)
         if not number or not 0 <= share <= _HUNDRED:
-            raise invalid("Each group needs a rollout percentage from 0 to 100.", name)
+            raise invalid("Rollout percentage must be between 0 and 100.", name)
     require_storable(value, name)
     return value
 
@@ -41,7 +43,7 @@ def _check_groups(value: Any, name: str) -> list[Any]:
 WRITABLE = (
     Field("name", make_text_check(longest=_LONGEST_NAME), required=True),
     Field("description", make_text_check(longest=_LONGEST_DESCRIPTION, blank=True), nullable=True),
-    Field("filters", _check_groups, required=True),
+    Field("filters", _check_groups),
 )
 
 
@@ -54,6 +56,8 @@ def list_holdouts(call: Call) -> Response:
 def create_holdout(call: Call) -> Response:
     """Create a holdout; this is never gated."""
     values = read_fields(call.data, WRITABLE, partial=False)
+    if "filters" not in values:
+        raise invalid("Filters are required to create an holdout group")
     holdout = holdouts.create_holdout(call.tx, call.actor, call.project, values)
     return Response(201, render_holdout(call.tx, holdout))
 
