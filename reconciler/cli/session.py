@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import click
@@ -26,15 +26,16 @@ from reconciler.config.settings import RunFacts, Settings, Target
 from reconciler.errors import UsageError
 from reconciler.files import repo_paths
 from reconciler.model import Plan
-from reconciler.posthog import client, rate_limit
 from reconciler.posthog import credentials as posthog_credentials
-from reconciler.posthog.client import Reader, Runtime, Writer
 from reconciler.posthog.credentials import Credentials
 from reconciler.posthog.redaction import RedactionFilter
 from reconciler.render.shared import options
 from reconciler.render.shared.phrases import count
 from reconciler.render.shared.sanitize import escape
 from reconciler.render.text import findings
+
+if TYPE_CHECKING:  # what commands that stay offline do without
+    from reconciler.posthog.client import Reader, Runtime, Writer
 
 
 @dataclass
@@ -57,9 +58,9 @@ class Session:
     cleanup: ExitStack = field(default_factory=ExitStack)
     run_id: str = field(default_factory=lambda: uuid4().hex)
     report: Report = field(default_factory=lambda: Report(None, lambda _: None))
-    _clients: list[Reader] = field(default_factory=list)
+    _clients: "list[Reader]" = field(default_factory=list)
     _settings: dict[tuple[str, ...], Settings] = field(default_factory=dict)
-    surroundings: ClassVar[Runtime] = {}  # clock, sleep, chance; empty: the real ones
+    surroundings: ClassVar["Runtime"] = {}  # clock, sleep, chance; empty: the real ones
 
     @classmethod
     def start(
@@ -230,8 +231,10 @@ class Session:
         )
 
     @contextmanager
-    def reader(self, target: Target) -> Iterator[Reader]:
+    def reader(self, target: Target) -> "Iterator[Reader]":
         """Open a client that can only read."""
+        from reconciler.posthog import client, rate_limit  # noqa: PLC0415  offline commands do without
+
         limit = rate_limit.KeyRateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
         with client.open_reader(
             self.credentials(target), rate_limit=limit, **self.surroundings
@@ -240,8 +243,10 @@ class Session:
             yield reader
 
     @contextmanager
-    def writer(self, target: Target) -> Iterator[Writer]:
+    def writer(self, target: Target) -> "Iterator[Writer]":
         """Open a client that can also write."""
+        from reconciler.posthog import client, rate_limit  # noqa: PLC0415  offline commands do without
+
         limit = rate_limit.KeyRateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)
         with client.open_writer(
             self.credentials(target), rate_limit=limit, **self.surroundings
