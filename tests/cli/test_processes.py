@@ -10,6 +10,7 @@ CALLS = {
     "apply": (("apply", "--yes"), 0, "Apply: 1 done"),
     "ci": (("ci", "run", "plan"), 0, "1 to update"),
     "completion": (("completion", "bash"), 0, "complete"),
+    "conformance": (("conformance", "--help"), 0, "--project"),  # it needs an empty project
     "doctor": (("doctor",), 0, "a personal API key"),
     "drift": (("drift",), 2, "rollout_percentage"),
     "explain": (("explain", "FeatureFlag"), 0, "filters"),
