@@ -24,6 +24,7 @@ COMMANDS = {
     "ci": "run a command in a build, and tell the code host how it went",
     "completion": "shell completion",
     "conformance": "whether a server does what the contract says, in a scratch project",
+    "coverage": "which policies cover which flags, now and after PostHog's hand-over",
     "doctor": "what prevents which command, and how to fix it",
     "drift": "what changed behind git's back",
     "explain": "what a kind or a field means",

@@ -37,7 +37,14 @@ FIELDS = (
 # Other fields of a payload that the program reads; real payloads have twice as many fields.
 KEPT = (
     *("id", "key", "deleted", "version", "updated_at", "last_modified_by", "evaluation_tags"),
-    *("features", "experiment_set_metadata", "is_used_in_replay_settings", "can_edit"),
+    *(
+        "features",
+        "experiment_set",
+        "experiment_set_metadata",
+        "is_used_in_replay_settings",
+        "can_edit",
+    ),
+    "surveys",
 )
 COMPARED = (*FIELDS, "key", "deleted")  # what the server compares before a write (contract 9.4)
 LABELS = ("tags", "evaluation_contexts")

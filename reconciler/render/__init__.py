@@ -36,6 +36,10 @@ class _Format(Protocol):
 
     def activity_filters(self, available: Payload, options: RenderOptions) -> str: ...
 
+    def coverage(
+        self, rows: list[Mapping[str, Any]], documents: Iterable[str], options: RenderOptions
+    ) -> str: ...
+
     def findings(self, findings: Iterable[Finding]) -> str: ...
 
 
@@ -70,6 +74,22 @@ def outcomes(
 def change_requests(rows: Iterable[Mapping[str, Any]], *, format: str, **fields: Any) -> str:
     """Return a table of `shared.change_requests.summarize` rows."""
     return _load(format, _TABLES).change_requests(list(rows), RenderOptions(**fields))
+
+
+def coverage(
+    rows: Iterable[Mapping[str, Any]], documents: Iterable[str], *, format: str, **fields: Any
+) -> str:
+    """Return which policies cover which flags.
+
+    Args:
+        rows: one per flag: address, owner, now, after, loses.
+        documents: YAML of the policies that keep flags of experiments covered.
+        format: text or json.
+        fields: short for `RenderOptions`.
+
+    """
+    module = _load(format, _TABLES)
+    return module.coverage(list(rows), documents, RenderOptions(**fields))
 
 
 def change_request(

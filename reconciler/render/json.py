@@ -1,7 +1,7 @@
 """Values to JSON: ASCII, a stable order, no keys. The plan's own codec is `planfile`."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from reconciler.model import Finding, Outcome, Plan
@@ -35,6 +35,15 @@ def outcomes(
 def format_rows(shown: Any, options: RenderOptions) -> str:  # noqa: ARG001  the document is always whole
     """Return values that are JSON already, without keys; no newline at the end."""
     return digest.format_document(codec.make_plain(shown)).removesuffix("\n")
+
+
+def coverage(
+    rows: list[Mapping[str, Any]],
+    documents: Iterable[str],  # noqa: ARG001  for people: the rows say what is missing
+    options: RenderOptions,
+) -> str:
+    """Return the rows; no newline at the end."""
+    return format_rows(rows, options)
 
 
 change_requests = activity = activity_filters = format_rows

@@ -2,6 +2,7 @@
 
 from reconciler.render.text.activity import activity, activity_filters
 from reconciler.render.text.change_requests import change_request, change_requests
+from reconciler.render.text.coverage import coverage
 from reconciler.render.text.findings import error, findings
 from reconciler.render.text.outcomes import format_brief, format_outcome_line, outcomes
 from reconciler.render.text.plan import drift, plan
@@ -11,6 +12,7 @@ __all__ = [
     "activity_filters",
     "change_request",
     "change_requests",
+    "coverage",
     "drift",
     "error",
     "findings",
