@@ -28,6 +28,11 @@ SCRIPT = os.environ.get("RECONCILER_TEST_SCRIPT") or str(Path(sys.executable).pa
 CLEAN = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": os.environ.get("HOME", "/")}
 # For a process that may write few bytes only: Python 3.11 would keep what it compiled cut short.
 NO_BYTECODE = {"PYTHONDONTWRITEBYTECODE": "1"}
+# A commit would start another process, to see whether there is anything to tidy up.
+_GIT = (
+    *("-c", "user.name=Test", "-c", "user.email=test@acme.test"),
+    *("-c", "maintenance.auto=false", "-c", "core.fsync=none"),
+)
 _OF_A_PROCESS = ("PYTHON", "LANG", "LC_")  # variables that are read at the start of a process
 
 
@@ -225,9 +230,8 @@ class Repository:
 
     def git(self, *arguments, **environ):
         """Run git, and return what it prints."""
-        identity = ["-c", "user.name=Test", "-c", "user.email=test@acme.test"]
         return subprocess.run(
-            ["git", *identity, *arguments],
+            ["git", *_GIT, *arguments],
             cwd=self.folder,
             env={**CLEAN, **environ},
             check=True,
