@@ -356,7 +356,7 @@ def test_whatever_owns_flags_is_restored_from_the_state(api):
         ({"experiments": [{"name": "E", "feature_flag": None}]}, "a flag is needed"),
         (
             {"experiments": [{"name": "E", "feature_flag": "a", "holdout": "Same"}]},
-            "of one holdout",
+            "no holdout, or several",
         ),
         ({"session_replay_flag": "moon"}, "session_replay_flag: no flag has the key 'moon'"),
         ({"surveys": [{"name": "S", "linked_flag": "gone"}]}, "surveys[0].linked_flag"),

@@ -47,7 +47,7 @@ class GatedAction:
 def check_write(call: Call, attempt: FlagWrite, *, first_only: bool = False) -> Response | None:
     """Return None when the write may be applied, otherwise its 409 or 400 (contract 5.1).
 
-    `first_only`: of several actions the first one counts, as for scheduled changes (7.3).
+    `first_only`: of several actions only the first counts, as for scheduled changes (contract 18).
     """
     if not call.organization.has("approvals"):
         return None

@@ -201,5 +201,5 @@ class _ProductLoader:
         known = item.tx.find_all(Holdout, project=self._project.id)
         fitting = [holdout.id for holdout in known if ref in (holdout.id, holdout.name)]
         if len(fitting) != 1:
-            raise item.make_error("holdout", f"not the name or id of one holdout: {ref!r}")
+            raise item.make_error("holdout", f"no holdout, or several, have the name or id {ref!r}")
         return fitting[0]

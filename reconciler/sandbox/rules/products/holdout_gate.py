@@ -1,4 +1,4 @@
-"""The approval gate on holdouts: one operation, whatever number of flags it writes (contract 16).
+"""The approval gate on holdouts: a single operation, however many flags it writes (contract 16).
 
 Without a policy of its own, a holdout is gated by that of the flags which it writes.
 """

@@ -1,4 +1,4 @@
-"""Holdouts: writing one writes the flags of its experiments (contract 16)."""
+"""Holdouts: a write of a holdout also writes the flags of its experiments (contract 16)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -173,8 +173,8 @@ def apply_request(
         getattr(holdout, name) == value for name, value in others.items()
     ):
         return holdout.id
-    moved = _explain_move(tx, holdout, intent)
-    if moved is not None:
-        raise HoldoutMoved(moved)
+    reason = _explain_move(tx, holdout, intent)
+    if reason is not None:
+        raise HoldoutMoved(reason)
     update_holdout(tx, actor, project, holdout=holdout, values=changes)
     return holdout.id
