@@ -97,7 +97,7 @@ def test_what_is_held_is_left_alone_and_said(committed):
     done = revert(repo)
 
     assert (0, {"b": "done"}) == (done.code, outcomes(done)), done.err
-    assert "held until 2999-01-01, left alone: FeatureFlag/acme/Web/a" in done.err
+    assert "held until 2999-01-01, not changed: FeatureFlag/acme/Web/a" in done.err
     assert ("by hand", "b") == (flag(repo)["name"], flag(repo, 102)["name"])
 
 

@@ -11,6 +11,7 @@ CALLS = {
     "ci": (("ci", "run", "plan"), 0, "1 to update"),
     "completion": (("completion", "bash"), 0, "complete"),
     "conformance": (("conformance", "--help"), 0, "--project"),  # it needs an empty project
+    "coverage": (("coverage",), 0, "LOSE COVERAGE"),
     "doctor": (("doctor",), 0, "a personal API key"),
     "drift": (("drift",), 2, "rollout_percentage"),
     "explain": (("explain", "FeatureFlag"), 0, "filters"),
