@@ -205,7 +205,8 @@ def _iterate_applied(
             )
             if created is not None and expires is not None:
                 longest = max(longest, expires - created)
-            yield build_change_request(payload, *scope)
+            if change_requests.is_about_flag(payload):
+                yield build_change_request(payload, *scope)
         oldest = parse_time(page[-1].get("created_at")) if page else None
         if oldest is not None and oldest + longest < after:
             return

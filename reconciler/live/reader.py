@@ -256,7 +256,8 @@ class Reading:
             ids = self.find_ids(scope)
             if ids is None:
                 return ()
-            return change_requests.list_all(self.reader, ids["project"], state=STANDING)
+            listed = change_requests.list_all(self.reader, ids["project"], state=STANDING)
+            return tuple(filter(change_requests.is_about_flag, listed))
 
         return run
 

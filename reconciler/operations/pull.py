@@ -204,6 +204,8 @@ def _open(reader: Reader, live: Live, scope: tuple[str, ...]) -> Iterator[Change
         return
     try:
         for payload in change_requests.list_open(reader, ids[0]):
+            if not change_requests.is_about_flag(payload):
+                continue
             yield live_names.build_change_request(payload, *scope, names=live_names.Names({}, live))
     except AuthenticationError:
         raise

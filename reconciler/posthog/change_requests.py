@@ -15,6 +15,7 @@ from reconciler.posthog.client import Reader, Writer
 from reconciler.posthog.pagination import PAGE_SIZE
 
 OPEN: Final = ("pending", "approved")
+_FLAG: Final = "feature_flag"  # a resource type (contract 7.1)
 FINAL: Final = frozenset({"applied", "rejected", "expired", "failed"})
 
 
@@ -30,6 +31,11 @@ class VoteResponse:
     status: str
     message: str
     change_request: Payload
+
+
+def is_about_flag(payload: Payload) -> bool:
+    """Return whether a request is about a flag: ids of other resources may be the same number."""
+    return bool(payload.get("resource_type", _FLAG) == _FLAG)
 
 
 def list_open(reader: Reader, project_id: str) -> tuple[Payload, ...]:

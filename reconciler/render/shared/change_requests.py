@@ -59,6 +59,8 @@ def summarize_request(
         "organization": organization,
         "project": project,
         "flag": as_text(intent.get("flag_key")),
+        "holdout": as_text(intent.get("holdout_name")),
+        "resource_type": as_text(payload.get("resource_type")),
         "resource_id": payload.get("resource_id"),
         "requester": name_person(payload.get("created_by")),
         "approvals": sum(vote.approved for vote in list_votes(payload)),
@@ -71,6 +73,20 @@ def summarize_request(
         "expires_at": as_text(payload.get("expires_at")),
         "url": f"{base_url}/{identity}" if base_url else None,
     }
+
+
+def name_resource(row: Mapping[str, Any]) -> str:
+    """Return what a request is about: organization, project, and the flag or holdout."""
+    parts = (row["organization"], row["project"], row["flag"] or row["holdout"])
+    return "/".join(part for part in parts if part)
+
+
+def list_affected_flags(payload: Payload) -> tuple[str, ...]:
+    """Return the keys of the flags that a change of a holdout rewrites (contract 16)."""
+    experiments = as_mapping(payload.get("intent")).get("affected_experiments")
+    rows = experiments if isinstance(experiments, list) else []
+    keys = (as_text(as_mapping(row).get("flag_key")) for row in rows)
+    return tuple(key for key in keys if key)
 
 
 def make_document(request: RequestView) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from reconciler.render.shared.sanitize import count_columns, escape
 from reconciler.render.text.style import INDENT, TextStyle, format_difference
 from reconciler.render.text.terminal import paint, wrap
 
-_HEAD: Final = ("ID", "STATE", "VOTES", "ACTION", "FLAG", "BY", "EXPIRES")
+_HEAD: Final = ("ID", "STATE", "VOTES", "ACTION", "RESOURCE", "BY", "EXPIRES")
 _STYLES: Final = {
     "pending": "cyan",
     "approved": "cyan",
@@ -52,7 +52,7 @@ def _list_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         row["state"] + mark + (f" ({row['validation_status']})" if odd else ""),
         f"{row['approvals']}/{row['quorum'] or '?'}",
         row["action_key"],
-        "/".join(part for part in (row["organization"], row["project"], row["flag"]) if part),
+        shared_change_requests.name_resource(row),
         row["requester"],
         format_time(row["expires_at"]),
     )
@@ -76,8 +76,8 @@ def _format_head(row: Mapping[str, Any], look: TextStyle) -> Iterator[str]:
     state = look.paint(escape(row["state"]), _STYLES.get(row["state"], ""))
     known = {name: escape(str(value or "unknown")) for name, value in row.items()}
     yield f"{look.paint('change request', 'bold')} {known['id']}: {state or 'unknown'}"
-    scope = "/".join(part for part in (row["organization"], row["project"], row["flag"]) if part)
-    yield f"  {known['action_key']} of {look.paint(escape(scope) or 'unknown', 'bold')}"
+    resource = escape(shared_change_requests.name_resource(row))
+    yield f"  {known['action_key']} of {look.paint(resource or 'unknown', 'bold')}"
     filed, expires = format_time(known["created_at"]), format_time(known["expires_at"])
     yield f"  filed by {known['requester']}, {filed}; expires {expires}"
     if row["url"]:
@@ -93,6 +93,8 @@ def _format_intent(payload: Payload, look: TextStyle) -> Iterator[str]:
             yield from format_difference(
                 move.path, (move.old, move.new), min(wide, look.paths), look
             )
+    if flags := shared_change_requests.list_affected_flags(payload):
+        yield f"Also changes the flags {look.clip(escape(', '.join(flags)))}"
     intent = payload.get("intent")
     sent = intent.get("full_request_data") if isinstance(intent, Mapping) else None
     if sent:
