@@ -18,7 +18,7 @@ def _strings(path):
 
 
 def test_the_routes_of_votes_stand_in_one_module():
-    """Every vote goes through it; only `conformance` decides on requests that it has filed itself."""
+    """All votes go through it; `conformance` decides only on requests that it has filed."""
     modules = {
         path.relative_to(CLIENT_ROOT).as_posix()
         for path in CLIENT
