@@ -32,6 +32,7 @@ from reconciler.model import (
 from reconciler.planfile import results
 from reconciler.posthog import change_requests
 
+_RESOURCE_TYPE: Final = "feature_flag"
 _KNOWN: Final = {*change_requests.OPEN, *change_requests.FINAL}
 
 
@@ -188,7 +189,7 @@ def _describe_duplicates(same: Sequence[Payload]) -> str:
 
 
 def _list_open(tools: WorkerContext, progress: Progress, project: str) -> tuple[Payload, ...]:
-    """List the open requests about the flag."""
+    """List the open requests about the flag, of those that this key could have filed."""
     if progress.id is not None:
         return change_requests.list_all(
             tools.writer, project, state=change_requests.OPEN, resource_id=progress.id
@@ -211,11 +212,13 @@ def find_same_intent(tools: WorkerContext, progress: Progress, project: str) -> 
 
 def _is_about_flag(progress: Progress, request: Payload) -> bool:
     """Return whether a request is about this flag; a gated create has only a key (contract 5.4)."""
-    key = (request.get("intent") or {}).get("flag_key")
-    if progress.id is None or progress.change.action is Action.CREATE:
-        return key in (None, progress.change.address.name)
-    resource = request.get("resource_id")
-    return resource is None or str(resource) == progress.id
+    if request.get("resource_type", _RESOURCE_TYPE) != _RESOURCE_TYPE:
+        return False
+    intent = request.get("intent") or {}
+    resource = request.get("resource_id") or intent.get("flag_id")
+    if progress.id is None or progress.change.action is Action.CREATE or resource is None:
+        return intent.get("flag_key") in (None, progress.change.address.name)
+    return str(resource) == progress.id
 
 
 def _end_out_of_turn(tools: WorkerContext, change: Change, request: Payload) -> ChangeEnded:

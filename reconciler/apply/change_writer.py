@@ -35,7 +35,17 @@ from reconciler.errors import (
     VersionConflictError,
 )
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Detail, Payload, Problem, Request, Result, Write, get_root
+from reconciler.model import (
+    Action,
+    Detail,
+    Payload,
+    Problem,
+    Request,
+    Result,
+    Write,
+    get_root,
+    join_sentences,
+)
 
 
 def advance_change(tools: WorkerContext, progress: Progress, *, but_last: bool) -> Progress:
@@ -283,8 +293,13 @@ class _Worker:
         self._progress = replace(
             before, payload=payload, id=id_, done=before.done + 1, uncertain=False
         )
-        if payload is not None and gate_check.was_missed(self._kind, before, write, payload):
+        if payload is None:
+            return
+        if gate_check.was_missed(self._kind, before, write, payload):
             raise gate_check.end_incident(self._progress)
+        passed = gate_check.describe_passed(self._kind, before, write, payload)
+        note = join_sentences(self._progress.note, passed)
+        self._progress = replace(self._progress, note=note)
 
     def _build_write(self) -> Write:
         """Build the write of the next stage, with ids in place of names."""

@@ -29,8 +29,23 @@ _Scope = tuple[str, ...]
 
 def was_missed(kind: Kind, before: Progress, write: Write, answered: Payload) -> bool:
     """Return whether the stage just carried out is the one that should have waited."""
+    is_certain = before.change.gate.confidence is Confidence.CERTAIN
+    return is_certain and _has_passed(kind, before, write, answered)
+
+
+def describe_passed(kind: Kind, before: Progress, write: Write, answered: Payload) -> str:
+    """Return a note if the stage was written although it was likely to wait; else nothing."""
     gate = before.change.gate
-    if gate.verdict not in _HELD or not gate.waits or gate.confidence is not Confidence.CERTAIN:
+    is_likely = gate.confidence is Confidence.LIKELY
+    if not is_likely or not _has_passed(kind, before, write, answered):
+        return ""
+    return f"written at once: {gate.policy}, which was likely to hold it back, does not cover it"
+
+
+def _has_passed(kind: Kind, before: Progress, write: Write, answered: Payload) -> bool:
+    """Return whether the stage just carried out is the one that was forecast to wait."""
+    gate = before.change.gate
+    if gate.verdict not in _HELD or not gate.waits:
         return False
     action = (gate.policy or "").rpartition("/")[2]
     creates = write.action is Action.CREATE
@@ -46,13 +61,11 @@ def was_missed(kind: Kind, before: Progress, write: Write, answered: Payload) ->
 
 def _touches_gate(kind: Kind, action: str, write: Write, *, creates: bool) -> bool:
     """Return whether a stage changes what a policy for an action covers."""
-    field = kind.gates.get(action)
-    if field is None:
-        return False
-    sent = write.spec.get(field, kind.defaults.get(field) if creates else None)
-    if field == "active":
-        return sent is action.endswith(".enable")
-    return sent is not None or creates
+    fields = kind.gates.get(action, ())
+    if fields == ("active",):
+        sent = write.spec.get("active", kind.defaults.get("active") if creates else None)
+        return sent is action.endswith((".enable", ".launch"))
+    return bool(fields) and (creates or any(name in write.spec for name in fields))
 
 
 def end_incident(progress: Progress) -> ChangeEnded:

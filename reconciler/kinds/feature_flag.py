@@ -47,6 +47,7 @@ KEPT = (
     "surveys",
 )
 COMPARED = (*FIELDS, "key", "deleted")  # what the server compares before a write (contract 9.4)
+TARGETING = ("filters", "bucketing_identifier")  # G3 gates them together (contract 5.7)
 LABELS = ("tags", "evaluation_contexts")
 SETS = (*LABELS, "analytics_dashboards")
 # Contract 9.7: a condition names a flag by its id as text, and a cohort by its id as a number.
@@ -113,7 +114,7 @@ def find_dropped(payload: Payload, spec: Spec) -> tuple[str, ...]:
 
 
 def split_stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
-    """Split a change into ungated fields, `filters`, `active` (contract 5.7): one gate per call.
+    """Split a change into ungated fields, targeting, `active` (contract 5.7): one gate per call.
 
     A flag is disabled before anything that could widen its audience. Only an inactive flag can be
     archived (contract 9.1), so archiving comes last. A create is one call, unless it would meet two
@@ -127,9 +128,23 @@ def split_stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]
             first = {name: value for name, value in spec.items() if name not in last}
             return ({**first, "active": False}, {"active": True}, *_build_stages(spec, last))
         return (_drop_fields(spec, last), *_build_stages(spec, last))
-    gated = ["filters", "active"] if spec.get("active", True) else ["active", "filters"]
-    plain = _drop_fields(spec, [*gated, *last])
-    return (*((plain,) if plain else ()), *_build_stages(spec, [*gated, *last]))
+    targeting = {name: spec[name] for name in _list_targeting(spec)}
+    gated = ["active"] if "active" in spec else []
+    plain = _drop_fields(spec, [*targeting, *gated, *last])
+    middle = (targeting, *_build_stages(spec, gated))
+    if not spec.get("active", True):
+        middle = middle[::-1]
+    return tuple(stage for stage in (plain, *middle, *_build_stages(spec, last)) if stage)
+
+
+def _list_targeting(spec: Spec) -> Iterator[str]:
+    """Yield the fields that are written together with the filters.
+
+    Continuity can be set only once the flag no longer matches by device (contract 9.1).
+    """
+    yield from (name for name in TARGETING if name in spec)
+    if "bucketing_identifier" in spec and spec.get("ensure_experience_continuity"):
+        yield "ensure_experience_continuity"
 
 
 def find_missing(spec: Spec) -> str:
@@ -250,9 +265,12 @@ KIND = Kind(
     requests=build_requests,
     gated=True,
     gates={
-        "feature_flag.enable": "active",
-        "feature_flag.disable": "active",
-        "feature_flag.update": "filters",
+        "feature_flag.enable": ("active",),
+        "feature_flag.disable": ("active",),
+        "feature_flag.update": TARGETING,
+        "experiment.launch": ("active",),
+        "experiment.pause": ("active",),
+        "experiment.update": TARGETING,
     },
     versioned=True,
     activity_scopes=("FeatureFlag",),

@@ -169,12 +169,11 @@ def build_change_request(
     if names is not None:
         payload = _name_proposal(payload, (organization, project), names)
     requester = payload.get("created_by") or {}
-    resource_id = payload.get("resource_id")
     return ChangeRequest(
         id=str(payload["id"]),
         action_key=str(payload.get("action_key", "")),
         state=str(payload.get("state", "")),
-        resource_id=None if resource_id is None else str(resource_id),
+        resource_id=_find_resource_id(payload),
         flag_key=str((payload.get("intent") or {}).get("flag_key") or ""),
         organization=organization,
         project=project,
@@ -185,6 +184,18 @@ def build_change_request(
         expires_at=str(payload.get("expires_at") or ""),
         votes=_build_votes(payload),
     )
+
+
+def _find_resource_id(payload: Payload) -> str | None:
+    """Return the id of what a request changes; None for a create.
+
+    PostHog leaves it out where the write of a flag came from its experiment (contract 5.4).
+    """
+    intent = payload.get("intent")
+    id_ = payload.get("resource_id")
+    if id_ is None and isinstance(intent, Mapping):
+        id_ = intent.get("flag_id")
+    return None if id_ is None else str(id_)
 
 
 def _name_proposal(payload: Payload, scope: _Scope, names: Names) -> Payload:

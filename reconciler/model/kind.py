@@ -189,7 +189,9 @@ class Kind:
     dropped: Callable[[Payload, Spec], tuple[str, ...]] = drop_nothing
     droppable: tuple[str, ...] = ()  # fields whose writes the server may drop silently
     gated: bool = False  # whether approval policies may cover its writes
-    gates: Mapping[str, str] = field(default_factory=dict)  # policy action -> its field
+    gates: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # policy action -> the fields that it covers
     echoes: Callable[[Request, Payload], bool] = (
         accept_any_echo  # whether a response shows what was sent
     )

@@ -13,6 +13,7 @@ from random import Random
 from tests import acme
 
 ACTIONS = ("feature_flag.enable", "feature_flag.disable", "feature_flag.update")
+EXPERIMENT_ACTIONS = ("experiment.launch", "experiment.pause", "experiment.update")
 ACTORS = ("ci", "alice", "bob", "carol")  # admin, owner, member, admin
 ROLES = [
     {"name": "Passers", "members": ["ci@acme.test", "carol@acme.test"]},
@@ -24,6 +25,13 @@ LIMITS = (0, 5, 10, 12.5, 20, 20.2, -20, -0.5, 30, 50, 100, 101, True, "20", "x"
 PLAN = {"key": "plan", "type": "person", "value": ["pro"], "operator": "exact"}
 AGE = {"key": "age", "type": "person", "value": "30", "operator": "gt"}
 PROPERTIES = ([], [], [PLAN], [AGE], [PLAN, AGE], [AGE, PLAN])
+SPELLINGS = (  # of one property: the first two are the same to the third generation
+    {"key": "n", "type": "person", "value": [1], "operator": "exact"},
+    {"key": "n", "type": "person", "value": [1], "negation": False},
+    {"key": "n", "type": "person", "value": [1.0]},
+    {"key": "n", "type": "person", "value": ["1"]},
+    {"key": "n", "type": "person", "value": [True], "operator": "is"},
+)
 MALFORMED = (
     {"type": "weekday"},
     {"field": "rollout_percentage"},
@@ -37,6 +45,14 @@ MALFORMED = (
 ASKED = ("approval", "pending", "split")
 
 
+HIDDEN_OWNERS = ("surveys", "product_tours")  # no answer shows them
+OWNERS = ("", "", "", "experiments", "early_access_features", *HIDDEN_OWNERS)
+OWNED_FLAG = {
+    "experiments": "feature_flag",
+    "early_access_features": "feature_flag",
+    "surveys": "targeting_flag",
+    "product_tours": "internal_targeting_flag",
+}
 INDEX = "aggregation_group_type_index"
 
 
@@ -72,6 +88,8 @@ class Case:
     wish: dict
     actor: str = "ci"
     features: list = field(default_factory=lambda: ["approvals"])
+    owner: str = ""  # the key of the seed under which a product of this kind owns the flag
+    scoped: bool = False  # whether the organization has policies per owner
 
     @property
     def address(self):
@@ -79,10 +97,12 @@ class Case:
 
 
 class Dice:
-    """One seeded source of cases. `old` servers know other fields."""
+    """One seeded source of cases, for a profile of the server: generations know other fields."""
 
-    def __init__(self, seed, *, old=False):
-        self.random, self.old = Random(seed), old  # noqa: S311  a die, not a secret
+    def __init__(self, seed, *, profile="g2"):
+        self.random, self.profile = Random(seed), profile  # noqa: S311  a die, not a secret
+        self.old, self.owned = profile == "g1", profile == "g3"
+        self.scoped = self.owned and self.maybe(0.5)
 
     def maybe(self, chance):
         return self.random.random() < chance
@@ -90,11 +110,19 @@ class Dice:
     def pick(self, *values):
         return copy.deepcopy(self.random.choice(values))
 
+    def percentage(self):
+        return self.pick(*(PERCENTAGES[:-1] if self.owned else PERCENTAGES))
+
+    def properties(self):
+        if self.owned and self.maybe(0.3):
+            return [self.pick(*SPELLINGS)]
+        return self.pick(*PROPERTIES)
+
     def group(self):
-        group = {"properties": self.pick(*PROPERTIES)}
+        group = {"properties": self.properties()}
         if self.maybe(0.1):
             group["variant"] = self.pick("a", "b", None)
-        return group | ({"rollout_percentage": self.pick(*PERCENTAGES)} if self.maybe(0.85) else {})
+        return group | ({"rollout_percentage": self.percentage()} if self.maybe(0.85) else {})
 
     def filters(self, *, live=False):
         filters = {"groups": [self.group() for _ in range(self.pick(1, 1, 1, 2, 3))]}
@@ -123,9 +151,9 @@ class Dice:
         group = self.random.choice(found["groups"])
         match self.pick("rollout", "rollout", "rollout", "properties", "more", "less", "none"):
             case "rollout":
-                group["rollout_percentage"] = self.pick(*PERCENTAGES)
+                group["rollout_percentage"] = self.percentage()
             case "properties":
-                group["properties"] = self.pick(*PROPERTIES)
+                group["properties"] = self.properties()
             case "more":
                 found["groups"].append(self.group())
             case "less":
@@ -168,13 +196,18 @@ class Dice:
 
     def cases(self, number, *, actor, flags=25):
         """One project: its policies, flags that are to change, and flags that are to come."""
-        policies = [self.policy(action) for action in ACTIONS if self.maybe(0.65)]
+        actions = (*ACTIONS, *EXPERIMENT_ACTIONS) if self.scoped else ACTIONS
+        policies = [self.policy(action) for action in actions if self.maybe(0.65)]
         for n in range(flags):
             there = None
             if n >= flags // 6:
                 there = {"key": f"f{n}", "name": "n", "active": self.maybe(0.5)}
                 there["filters"] = sound(self.filters(live=True))
+                if self.owned:
+                    there["bucketing_identifier"] = self.pick(None, "distinct_id", "device_id")
             wish = {"name": "wanted"}
+            if self.owned and there is not None and self.maybe(0.2):
+                wish["bucketing_identifier"] = self.pick("distinct_id", "device_id")
             if self.maybe(0.6):
                 wish["active"] = self.maybe(0.6)
             if there is None or self.maybe(0.75):
@@ -185,7 +218,12 @@ class Dice:
                 wish["is_remote_configuration"] = True
                 if self.maybe(0.5):
                     del wish["filters"]
-            yield Case(f"f{n}", f"P{number}", policies, there, wish, actor)
+            owner = self.pick(*OWNERS) if self.owned and there is not None else ""
+            if owner == "early_access_features" and INDEX in json.dumps([there, wish]):
+                owner = "experiments"  # such a flag takes no group aggregation (9.2)
+            yield Case(
+                f"f{n}", f"P{number}", policies, there, wish, actor, owner=owner, scoped=self.scoped
+            )
 
 
 def world(cases):
@@ -203,8 +241,12 @@ def world(cases):
         )
         if case.flag is not None:
             project["feature_flags"].append(case.flag)
+        if case.owner:
+            product = {"name": case.key, OWNED_FLAG[case.owner]: case.key}
+            project.setdefault(case.owner, []).append(product)
     features = [*cases[0].features, "audit_logs", "organizations_projects"]
-    return acme.seed(projects=list(projects.values()), roles=ROLES, features=features)
+    scoping = {"owner_scoping": True} if cases[0].scoped else {}
+    return acme.seed(projects=list(projects.values()), roles=ROLES, features=features, **scoping)
 
 
 def documents(cases):
@@ -240,8 +282,11 @@ def stages(case, stored):
     """The calls that contract 5.7 asks for, each with complete filters (9.2)."""
     if case.flag is None:
         return [("POST", {**case.wish, "key": case.key})]
-    plain = {name: case.wish[name] for name in case.wish if name not in ("filters", "active")}
-    filters = {"filters": {**stored, **case.wish["filters"]}} if "filters" in case.wish else None
+    targeting = ("filters", "bucketing_identifier")
+    plain = {name: case.wish[name] for name in case.wish if name not in (*targeting, "active")}
+    filters = {name: case.wish[name] for name in targeting if name in case.wish} or None
+    if "filters" in case.wish:
+        filters["filters"] = {**stored, **case.wish["filters"]}
     active = {"active": case.wish["active"]} if "active" in case.wish else None
     last = (active, filters) if active == {"active": False} else (filters, active)
     first, *more = [body for body in last if body is not None] or [{}]

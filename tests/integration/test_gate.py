@@ -225,3 +225,23 @@ def test_a_key_that_may_not_read_requests_believes_the_answer(world):
     assert "waiting" == ran.rows["a"].result
     assert ran.rows["a"].change_request
     assert 1 == created(repo, "ChangeRequest")
+
+
+def test_a_likely_approval_that_is_not_needed_is_a_note_and_no_incident(world):
+    """An older PostHog does not gate targeting, and no answer shows how old it is."""
+    update = acme.policy("feature_flag.update")
+    projects = [{"name": "Web", "id": 1, "feature_flags": [acme.live_flag("a")]}]
+    projects[0]["approval_policies"] = [update]
+    repo = world({"profile": "g2", **acme.seed(projects=projects)})
+    plan_property = {"key": "plan", "type": "person", "value": ["pro"], "operator": "exact"}
+    groups = [{"properties": [plan_property], "rollout_percentage": 10}]
+    repo.write("all.yaml", acme.flag("a", filters={"groups": groups}))
+
+    ran = apply(repo)
+
+    (row,) = ran.outcomes
+    (gate,) = (change.gate for change in ran.made.changes)
+    assert ("approval", "likely") == (gate.verdict, gate.confidence)
+    assert (0, "done", None) == (ran.code, row.result, row.detail)
+    assert "written at once" in row.note
+    assert groups[0]["properties"] == live(repo, "a")["filters"]["groups"][0]["properties"]

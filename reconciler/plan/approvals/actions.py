@@ -1,21 +1,22 @@
 """Match the API calls of a flag's change to approval actions, per generation (contract 5.2)."""
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, takewhile
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Change, LiveResource, Spec, build_change_spec
+from reconciler.plan.approvals import owners, release_conditions
 from reconciler.plan.approvals.conditions import RELEASE, ROLLOUT, Fields, Positions
+from reconciler.plan.approvals.owners import Owner
 from reconciler.plan.approvals.server_generation import Generation
 
 ENABLE: Final = "feature_flag.enable"
 DISABLE: Final = "feature_flag.disable"
 UPDATE: Final = "feature_flag.update"
 _FLAG: Final = KINDS["FeatureFlag"]
-_INDEX: Final = "aggregation_group_type_index"
+_NOTHING: Final[tuple[Positions, Positions]] = ({}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,16 @@ class ActionMatch:
     call: str  # what the call sends, in one word
     transition: str  # what changes, if it is not a field with positions
     fields: Fields
-    release_only: bool = False  # seen only by a policy that asks for the release conditions
+    release_only: bool = False  # only the release conditions change
+    only_if_selected: bool = False  # seen only by a policy that asks for the release conditions
+    owner: Owner = Owner.NOBODY  # as far as it matters to this call
+    may_be_free: bool = False  # the owner, as far as it is known, may make this no match
+
+    @property
+    def changes_release(self) -> bool:
+        """Return whether release conditions change, so that it matters who owns the flag."""
+        before, after = self.fields.get(RELEASE, _NOTHING)
+        return before != after
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,8 @@ class _Call:
     body: Spec
     active: bool
     filters: Mapping[str, Any]
+    bucketing: Any
+    owner: Owner
 
 
 def match_actions(
@@ -46,45 +58,69 @@ def match_actions(
     *,
     split: bool,
     release: bool = True,
+    scoped: bool = False,
 ) -> tuple[ActionMatch, ...]:
     """Return every action that the calls of this change match, in the order of the calls.
 
-    `release`: whether any policy asks for the release conditions.
+    `release`: whether any policy asks for the release conditions. `scoped`: whether the
+    organization has policies per owner of a flag (contract 5.8).
     """
-    release = release and generation is Generation.G2
-    return tuple(
+    action_matches = (
         action_match
-        for call in _list_calls(change, live, split=split)
+        for call in _list_calls(change, live, generation, split=split)
         for action_match in _match_call(call, generation, release=release)
     )
+    if generation is not Generation.G3:
+        return tuple(action_matches)
+    return tuple(
+        chain.from_iterable(_resolve_owner(match, scoped=scoped) for match in action_matches)
+    )
+
+
+def _resolve_owner(action_match: ActionMatch, *, scoped: bool) -> Iterator[ActionMatch]:
+    """Yield the action under which the owner of the flag has it gated; nothing if it is free."""
+    owner = action_match.owner
+    if owner is Owner.UNKNOWN:
+        yield replace(action_match, may_be_free=scoped or action_match.release_only)
+    elif not scoped or owner is Owner.NOBODY:
+        yield replace(action_match, may_be_free=owner is not Owner.NOBODY)
+    elif owner is Owner.EXPERIMENT:
+        action = owners.EXPERIMENT_ACTIONS[action_match.action]
+        yield replace(action_match, action=action, owner=Owner.NOBODY)
 
 
 def list_fields_sent_before(change: Change, action: str) -> tuple[str, ...]:
     """Return the fields of an update that are sent before the call that matches this action."""
     if change.action is not Action.UPDATE:
         return ()
-    gated_field = "filters" if action == UPDATE else "active"
+    gated_fields = _FLAG.gates.get(action, ())
     stages = takewhile(
-        lambda stage: gated_field not in stage,
+        lambda stage: not any(name in stage for name in gated_fields),
         _FLAG.stages(change.action, build_change_spec(change), split=False),
     )
     return tuple(chain.from_iterable(stages))
 
 
-def _list_calls(change: Change, live: LiveResource | None, *, split: bool) -> Iterator[_Call]:
+def _list_calls(
+    change: Change, live: LiveResource | None, generation: Generation, *, split: bool
+) -> Iterator[_Call]:
     if change.desired is None or change.action not in {Action.CREATE, Action.UPDATE}:
         return
     payload = live.payload if live is not None else {}
     creates = change.action is Action.CREATE
+    looks_at_owner = generation is Generation.G3 and not creates
+    owner = owners.find_owner(live) if looks_at_owner else Owner.NOBODY
     active = not creates and payload.get("active") is not False
     filters = _replace_ids_by_names(payload.get("filters") or {}, live)
+    bucketing = payload.get("bucketing_identifier")
     for stage in _FLAG.stages(change.action, build_change_spec(change), split=split):
         body = dict(stage)
         if "filters" in body and not creates:  # kept by the server, or sent along (contract 9.2)
             body["filters"] = {**filters, **(body["filters"] or {})}
-        yield _Call(creates, body, active, filters)
+        yield _Call(creates, body, active, filters, bucketing, owner)
         active = bool(body.get("active", True if creates else active))
         filters = body.get("filters") or filters
+        bucketing = body.get("bucketing_identifier", bucketing)
         creates = False
 
 
@@ -107,36 +143,66 @@ def _match_call(call: _Call, generation: Generation, *, release: bool) -> Iterat
     sent = call.body.get("active", True if call.creates else None)
     if sent is True and not call.active:
         transition = "created active" if call.creates else "active: false -> true"
-        yield ActionMatch(ENABLE, name, transition, {})
+        yield ActionMatch(ENABLE, name, transition, {}, owner=call.owner)
     elif sent is False and call.active:
-        yield ActionMatch(DISABLE, name, "active: true -> false", {})
+        yield ActionMatch(DISABLE, name, "active: true -> false", {}, owner=call.owner)
     yield from _match_update(call, generation, looks=release)
 
 
 def _match_update(call: _Call, generation: Generation, *, looks: bool) -> Iterator[ActionMatch]:
-    """Yield the update action if a rollout position or the release conditions change.
-
-    Release conditions count only if a policy asks for them (`looks`).
-    """
+    """Yield the update action if a rollout position or the release conditions change."""
     filters: Mapping[str, Any] = call.body.get("filters") or {}
+    if not filters and not _counts_without_filters(call, generation):
+        return
     before, after = (
         list_rollout_positions(call.filters, generation),
-        list_rollout_positions(filters, generation),
+        list_rollout_positions(filters or call.filters, generation),
     )
-    if not filters:
-        if not (call.creates and call.body.get("is_remote_configuration")):
-            return
+    if not filters and call.creates:
         after = {ROLLOUT: 100}  # a remote configuration without filters is for everybody
-    release: tuple[Positions, Positions] = ({}, {})
-    if looks:
-        release = (
-            _list_release_conditions(call.filters),
-            _list_release_conditions(_add_aggregation(filters)),
-        )
-    name = "create" if call.creates else "filters"
+    release = _list_release_positions(call, generation, looks=looks)
+    name = "create" if call.creates else "filters" if filters else "bucketing_identifier"
     if before != after or release[0] != release[1]:
         fields = {ROLLOUT: (before, after), RELEASE: release}
-        yield ActionMatch(UPDATE, name, "", fields, release_only=before == after)
+        release_only = before == after
+        yield ActionMatch(
+            UPDATE,
+            name,
+            "",
+            fields,
+            release_only=release_only,
+            only_if_selected=release_only and generation is Generation.G2,
+            owner=call.owner,
+        )
+
+
+def _counts_without_filters(call: _Call, generation: Generation) -> bool:
+    """Return whether a call without filters can match: of a remote configuration, of match-by."""
+    if call.creates:
+        return bool(call.body.get("is_remote_configuration"))
+    return generation is Generation.G3 and "bucketing_identifier" in call.body
+
+
+def _list_release_positions(
+    call: _Call, generation: Generation, *, looks: bool
+) -> tuple[Positions, Positions]:
+    """Return the release conditions before and after, as far as they count.
+
+    G2 compares them only if a policy asks for them (`looks`), G3 always, but not on create and not
+    if an owner is known (contract 5.2, 5.8).
+    """
+    filters = call.body.get("filters") or call.filters
+    if generation is Generation.G2 and looks:
+        after = release_conditions.add_aggregation(filters)
+        return release_conditions.list_groups(call.filters), release_conditions.list_groups(after)
+    is_owned = call.owner in {Owner.EXPERIMENT, Owner.EARLY_ACCESS_FEATURE}
+    if generation is not Generation.G3 or call.creates or is_owned:
+        return _NOTHING
+    bucketing = call.body.get("bucketing_identifier", call.bucketing)
+    return (
+        release_conditions.list_canonical_positions(call.filters, call.bucketing),
+        release_conditions.list_canonical_positions(filters, bucketing),
+    )
 
 
 def list_rollout_positions(filters: Mapping[str, Any], generation: Generation) -> Positions:
@@ -154,41 +220,9 @@ def list_rollout_positions(filters: Mapping[str, Any], generation: Generation) -
     }
     holdout = filters.get("holdout")
     if (
-        generation is Generation.G2
+        generation is not Generation.G1
         and isinstance(holdout, Mapping)
         and "exclusion_percentage" in holdout
     ):
         positions["holdout.exclusion_percentage"] = holdout["exclusion_percentage"]
     return positions
-
-
-def _add_aggregation(filters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return filters as G2 stores them: each group has its aggregation (contract 9.2)."""
-    aggregation = filters.get(_INDEX)
-    groups = [{_INDEX: aggregation, **group} for group in filters.get("groups") or ()]
-    kinds = {group[_INDEX] for group in groups}
-    if groups:
-        aggregation = kinds.pop() if len(kinds) == 1 else None
-    return {**filters, "groups": groups, _INDEX: aggregation}
-
-
-def _list_release_conditions(filters: Mapping[str, Any]) -> Positions:
-    """Return each group without its percentage and with sorted properties, and the aggregation."""
-    positions: dict[str, Any] = {
-        f"groups[{number}]": _normalize_group(group)
-        for number, group in enumerate(filters.get("groups") or ())
-    }
-    if filters.get(_INDEX) is not None:
-        positions[_INDEX] = filters[_INDEX]
-    return positions
-
-
-def _normalize_group(group: Mapping[str, Any]) -> Mapping[str, Any]:
-    settings = {
-        name: value for name, value in group.items() if name != ROLLOUT and value is not None
-    }
-    (canonical_group,) = _FLAG.canonical({"filters": {"groups": [group]}})["filters"]["groups"]
-    properties = (
-        json.dumps(item, sort_keys=True, default=str) for item in canonical_group["properties"]
-    )
-    return {**settings, "properties": sorted(properties)}

@@ -14,15 +14,17 @@ from reconciler.model import (
     Verdict,
     join_sentences,
 )
-from reconciler.plan.approvals import messages
+from reconciler.plan.approvals import messages, owners
 from reconciler.plan.approvals.actions import ActionMatch, match_actions
 from reconciler.plan.approvals.approvers import Bypass, People
 from reconciler.plan.approvals.conditions import (
     RELEASE,
+    ConditionResult,
     are_about,
     are_crashing,
     evaluate_conditions,
 )
+from reconciler.plan.approvals.owners import Owner
 from reconciler.plan.approvals.policies import Policy, Scope, list_planned_policies
 from reconciler.plan.approvals.server_generation import Generation
 
@@ -51,6 +53,7 @@ class GateEvaluator:
         self.policies = list_planned_policies(changes, live, last)
         self.people = People(changes, live, last)
         self.me = live.me.id if live.me is not None else None
+        self._scoped = owners.list_scoped_organizations(live)
         self._closed = {
             gap.scope: gap.reason for gap in live.unreadable if gap.kind == "ApprovalPolicy"
         }
@@ -71,7 +74,14 @@ class GateEvaluator:
         """Return every action that the calls of this change match, and what happens to each."""
         policies = self.policies.get(change.address.parts[:-1], {})
         release = any(are_about(policy.conditions, RELEASE) for policy in policies.values())
-        action_matches = match_actions(change, live_flag, generation, split=split, release=release)
+        action_matches = match_actions(
+            change,
+            live_flag,
+            generation,
+            split=split,
+            release=release,
+            scoped=change.address.organization in self._scoped,
+        )
         evaluations = (
             self._evaluate_action(change.address, action_match) for action_match in action_matches
         )
@@ -83,10 +93,10 @@ class GateEvaluator:
         if policy is None or not policy.enabled or scope in self._closed:
             return (
                 None
-                if action_match.release_only
+                if action_match.only_if_selected
                 else self._evaluate_without_policy(action_match, scope, policy)
             )
-        if action_match.release_only and not are_about(policy.conditions, RELEASE):
+        if action_match.only_if_selected and not are_about(policy.conditions, RELEASE):
             return None
         bypass = self.people.find_bypass(policy)
         if are_crashing(policy.conditions) and action_match.transition and not bypass.passes:
@@ -129,6 +139,9 @@ class GateEvaluator:
                 if are_about(policy.conditions, RELEASE)
                 else "the result depends on rounding by the server"
             )
+        if doubt := _describe_owner_doubt(policy, action_match, result):
+            confidence = Confidence.LIKELY
+            notes.append(doubt)
         if not result.gates:
             notes.append(f"{policy.address} does not cover this change")
             return CallEvaluation(
@@ -140,6 +153,34 @@ class GateEvaluator:
         verdict = Verdict.BYPASS if bypass.passes else Verdict.APPROVAL
         note = join_sentences(bypass.note, *notes)
         return CallEvaluation(action_match, verdict, confidence, policy, condition, note)
+
+
+def _describe_owner_doubt(
+    policy: Policy, action_match: ActionMatch, result: ConditionResult
+) -> str:
+    """Return why it matters who owns the flag; empty if it does not (contract 5.8).
+
+    Whether an organization has policies per owner is known only if it shows such a policy.
+    """
+    match action_match.owner:
+        case Owner.EXPERIMENT | Owner.EARLY_ACCESS_FEATURE as owner:
+            return (
+                f"{owner.value} owns the flag: if PostHog has switched the organization to "
+                "policies per owner, this policy does not apply"
+            )
+        case Owner.UNKNOWN if result.gates and (
+            action_match.may_be_free or _is_due_to_release(policy, action_match)
+        ):
+            return "if a survey or a product tour owns the flag, no approval is needed"
+    return ""
+
+
+def _is_due_to_release(policy: Policy, action_match: ActionMatch) -> bool:
+    """Return whether a gated change would pass if its release conditions did not count."""
+    if not action_match.changes_release:
+        return False
+    fields = {**action_match.fields, RELEASE: ({}, {})}
+    return not evaluate_conditions(policy.conditions, fields).gates
 
 
 def _describe_planned_change(policy: Policy | None, action_match: ActionMatch) -> str:

@@ -34,6 +34,10 @@ from reconciler.plan.approvals.server_generation import Generation
 
 OFF: Final = "gate-off"
 _WAITS, _BYPASSED = "waits for approval", "bypassed"
+_DIFFERENCES: Final = {
+    Generation.G1: "PostHog of early 2026 does not gate creates; no flag shows the version",
+    Generation.G2: "PostHog before autumn 2026 does not gate targeting; nothing shows the version",
+}
 _TOO_MANY: Final = 2  # actions with a policy that one call may not meet at once
 
 
@@ -86,7 +90,7 @@ class _Forecaster:
             for live_flag in items
             if KINDS[live_flag.address.kind].gated
         }
-        self._generation = server_generation.detect_generation(live)
+        self._generations = server_generation.list_possible_generations(live)
         self._open = change_requests.RequestIndex(live.change_requests)
         self._rejected = change_requests.RequestIndex(rejections)
         self._closed = {
@@ -95,22 +99,20 @@ class _Forecaster:
 
     def forecast_change(self, change: Change) -> Change:
         """Return the change with its gate, and a warning where policies have no effect."""
-        if self._generation is Generation.G2:
-            return self._forecast_for(change, Generation.G2)
-        older = self._forecast_for(change, Generation.G1)
-        if change.action is not Action.CREATE and self._generation is Generation.G1:
-            return older
-        newer = self._forecast_for(change, Generation.G2)
-        if self._generation is Generation.G1:
-            return _note_ungated_create(older, newer.gate)
-        if (newer.gate.verdict, newer.gate.policy) == (older.gate.verdict, older.gate.policy):
-            return newer
-        gate = newer.gate
+        newest, *older = (self._forecast_for(change, item) for item in self._generations)
+        if self._generations[0] is Generation.G1 and change.action is Action.CREATE:
+            return _note_ungated_create(newest, self._forecast_for(change, Generation.G3).gate)
+        gate = newest.gate
+        doubts = [
+            _DIFFERENCES[generation]
+            for generation, other in zip(self._generations[1:], older, strict=True)
+            if (other.gate.verdict, other.gate.policy) != (gate.verdict, gate.policy)
+        ]
+        if not doubts:
+            return newest
         confidence = Confidence.LIKELY if gate.confidence is Confidence.CERTAIN else gate.confidence
-        note = join_sentences(
-            gate.note, "PostHog of early 2026 does not gate creates; no flag shows the version"
-        )
-        return replace(newer, gate=replace(gate, confidence=confidence, note=note))
+        note = join_sentences(gate.note, doubts[0])
+        return replace(newest, gate=replace(gate, confidence=confidence, note=note))
 
     def _forecast_for(self, change: Change, generation: Generation) -> Change:
         scope = change.address.parts[:-1]
@@ -147,7 +149,7 @@ class _Forecaster:
     ) -> Gate:
         """Return the gate where no open request decides."""
         is_split = sum(evaluation.policy is not None for evaluation in evaluations) >= _TOO_MANY
-        if is_split and generation is Generation.G2:
+        if is_split and generation is not Generation.G1:
             if change.action is Action.CREATE:
                 evaluations = self._evaluator.evaluate_calls(
                     change, live_flag, generation, split=True
@@ -178,6 +180,9 @@ class _Forecaster:
             for evaluation in evaluations
             if evaluation.verdict is Verdict.BYPASS
         )
+        may_be_free = any(evaluation.action_match.may_be_free for evaluation in evaluations)
+        if may_be_free and gate.confidence is Confidence.CERTAIN:
+            gate = replace(gate, confidence=Confidence.LIKELY)
         return replace(
             gate,
             verdict=Verdict.SPLIT,

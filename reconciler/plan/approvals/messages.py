@@ -5,7 +5,13 @@ from typing import Any, Final
 
 from reconciler.model import ABSENT, ChangeRequest
 from reconciler.plan.approvals.actions import ActionMatch
-from reconciler.plan.approvals.conditions import ROLLOUT, ConditionResult, Positions, is_number
+from reconciler.plan.approvals.conditions import (
+    RELEASE,
+    ROLLOUT,
+    ConditionResult,
+    Positions,
+    is_number,
+)
 
 _STATES: Final = frozenset({"pending", "approved", "applied", "rejected", "expired", "failed"})
 _BECOMES: Final = {
@@ -30,8 +36,9 @@ def describe_condition(conditions: Any, result: ConditionResult, action_match: A
     """Return why the write is gated: `rollout_percentage changes by more than 20 (10 -> 50)`."""
     field, detail = ROLLOUT, action_match.transition
     if not conditions or result.fault:
-        sentence = action_match.transition or f"every change of {ROLLOUT}"
-        detail = "" if action_match.transition else _describe_values(action_match, ROLLOUT, ())
+        field = RELEASE if action_match.release_only else ROLLOUT
+        sentence = action_match.transition or f"every change of {field}"
+        detail = "" if action_match.transition else _describe_values(action_match, field, ())
     else:
         field = conditions["field"]
         sentence = describe_conditions(conditions)

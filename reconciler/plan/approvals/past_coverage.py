@@ -123,7 +123,7 @@ class PastCoverage:
 def _requires_approval(policy: Policy, action_match: ActionMatch) -> bool | None:
     """Return whether a policy requires approval of such a write; None where servers differ."""
     if not policy.enabled or (
-        action_match.release_only and not are_about(policy.conditions, RELEASE)
+        action_match.only_if_selected and not are_about(policy.conditions, RELEASE)
     ):
         return False
     result = evaluate_conditions(policy.conditions, action_match.fields)

@@ -22,6 +22,7 @@ from reconciler.plan.diff import secrets, values
 
 CLOSED: Final = frozenset({"applied", "rejected", "expired", "failed"})  # contract 7.3
 _FLAG: Final = KINDS["FeatureFlag"]
+_RESOURCE_TYPE: Final = "feature_flag"  # others have ids of their own (contract 7.1)
 
 
 def is_open_on_flag(request: ChangeRequest, change: Change) -> bool:
@@ -38,6 +39,8 @@ def is_about(request: ChangeRequest, change: Change) -> bool:
     A gated create has no id, so a flag that does not exist yet is known by its key (contract 5.4).
     """
     if (request.organization, request.project) != change.address.parts[:2]:
+        return False
+    if request.payload.get("resource_type", _RESOURCE_TYPE) != _RESOURCE_TYPE:
         return False
     if change.action is Action.CREATE:
         return request.flag_key == change.address.name

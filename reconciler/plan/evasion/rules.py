@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Change, Finding, Live, Severity, Verdict, build_change_spec
+from reconciler.model import (
+    Action,
+    Change,
+    Confidence,
+    Finding,
+    Live,
+    Severity,
+    Verdict,
+    build_change_spec,
+)
 from reconciler.plan.approvals import forecast, server_generation
 from reconciler.plan.approvals.actions import DISABLE, ENABLE, UPDATE
 from reconciler.plan.approvals.conditions import ROLLOUT, evaluate_conditions
@@ -125,7 +134,9 @@ def _describe_write(
 def _are_filters_gated(change: Change, evaluator: GateEvaluator, generation: Generation) -> bool:
     """Return whether the call that sends the filters waits for approval."""
     gate = change.gate
-    if gate.verdict is Verdict.NONE or (gate.policy or "").endswith(f"/{UPDATE}"):
+    if gate.confidence is Confidence.CERTAIN and (
+        gate.verdict is Verdict.NONE or (gate.policy or "").endswith(f"/{UPDATE}")
+    ):
         return gate.waits
     calls = evaluator.evaluate_calls(change, change.before, generation)
     return any(c.action_match.action == UPDATE and c.verdict is Verdict.APPROVAL for c in calls)

@@ -24,7 +24,6 @@ from reconciler.plan.approvals import server_generation
 from reconciler.plan.approvals.approvers import list_planned_members, list_role_members
 from reconciler.plan.approvals.evaluation import CallEvaluation, GateEvaluator
 from reconciler.plan.approvals.policies import KIND as POLICY
-from reconciler.plan.approvals.server_generation import Generation
 from reconciler.plan.guardrails.checks import GATE_MOVED
 from reconciler.plan.weakening.compare import Membership, compare_policies
 from reconciler.planfile.codec import Saved
@@ -47,7 +46,7 @@ def find_weaker_gates(saved: Saved, todo: tuple[Change, ...], live: Live) -> Ite
         return
     planned_state = GateEvaluator(todo, _restore_policies(saved.basis.policies, gated, live))
     present = GateEvaluator(todo, live)
-    generation = server_generation.detect_generation(live) or Generation.G2
+    generation = server_generation.list_possible_generations(live)[0]
     membership = Membership(list_planned_members(todo, list_role_members(live)), {})
     planned = {change.address: change for change in saved.changes}
     for change in gated:

@@ -165,7 +165,6 @@ DETECTED = [
     ("a rollout that moves is update", LIVE, {"filters": rollouts(50)}, UPDATE),
     ("a rollout that is 10.0 is no move", LIVE, {"filters": rollouts(10.0), "name": "n"}, None),
     ("a group that appears is update", LIVE, {"filters": rollouts(10, 20)}, UPDATE),
-    ("a group without percentage has no position", LIVE, {"filters": rollouts(10, ...)}, None),
     ("100 to null is update", live_flag(rollouts(100)), {"filters": rollouts(None)}, UPDATE),
     ("null to missing is update", live_flag(rollouts(None)), {"filters": rollouts(...)}, UPDATE),
     ("no group at all is update", LIVE, {"filters": {"groups": []}}, UPDATE),
@@ -186,12 +185,6 @@ DETECTED = [
         "what the files do not write stays, and is no move",
         live_flag(rollouts(10, holdout={"exclusion_percentage": 5})),
         {"filters": rollouts(10), "name": "n"},
-        None,
-    ),
-    (
-        "properties are no rollout",
-        LIVE,
-        {"filters": {"groups": [{"properties": [{"key": "a"}], "rollout_percentage": 10}]}},
         None,
     ),
     ("name, tags and the rest are ungated", LIVE, {"name": "n", "tags": ["a"]}, None),
@@ -298,19 +291,88 @@ def test_deleting_and_doing_nothing_are_gated_by_nothing():
     assert gate(everything, {"active": False}) == approvals.Gate()
 
 
-@pytest.mark.parametrize("conditions", [{}, {"type": "any_change", "field": "release_conditions"}])
-def test_properties_are_gated_only_where_the_policy_asks_for_release_conditions(conditions):
-    """A late addition: the forecast is only likely."""
+LIMIT = {"type": "change_amount", "field": "rollout_percentage", "operator": ">", "value": 5}
+FINAL = {"type": "before_after", "field": "rollout_percentage", "operator": ">=", "value": 10}
+SELECTED = {"type": "any_change", "field": "release_conditions"}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "verdict", "condition"),
+    [
+        ({}, Verdict.APPROVAL, "every change of release_conditions (groups[0])"),
+        (SELECTED, Verdict.APPROVAL, "every change of release_conditions (groups[0])"),
+        (FINAL, Verdict.APPROVAL, "rollout_percentage becomes at least 10 (10 -> 10)"),
+        (LIMIT, Verdict.NONE, None),
+        ({"type": "any_change", "field": "rollout_percentage"}, Verdict.NONE, None),
+    ],
+)
+def test_a_change_of_properties_meets_the_table_of_conditions(conditions, verdict, condition):
+    """Contract 4, and never certain: neither the generation nor the owner is shown."""
     spec = {"filters": {"groups": [{"properties": [{"key": "a"}], "rollout_percentage": 10}]}}
 
     found = gate(world(LIVE, policy(UPDATE, conditions)), spec)
 
-    if conditions:
-        assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.LIKELY)
-        assert found.condition == "every change of release_conditions (groups[0])"
-        assert "newer servers" in found.note
-    else:
-        assert found.verdict is Verdict.NONE
+    assert (found.verdict, found.condition) == (verdict, condition)
+    if verdict is Verdict.APPROVAL:
+        assert found.confidence is Confidence.LIKELY
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"bucketing_identifier": "device_id"},
+        {"filters": rollouts(10, ...)},
+        {"filters": rollouts(10, early_exit=True)},
+        {"filters": {"groups": [{"properties": [], "rollout_percentage": 10, "variant": "a"}]}},
+    ],
+)
+def test_every_part_of_the_targeting_is_forecast(spec):
+    """Match-by is sent together with the filters (contract 5.7)."""
+    found = gate(world(LIVE, policy(UPDATE)), spec)
+
+    assert (found.verdict, found.confidence) == (Verdict.APPROVAL, Confidence.LIKELY)
+
+
+@pytest.mark.parametrize(
+    ("payload", "actions", "expected"),
+    [
+        ({"experiment_set": [7]}, [UPDATE], (Verdict.APPROVAL, Confidence.LIKELY, UPDATE)),
+        (
+            {"experiment_set": [7]},
+            [UPDATE, "experiment.update"],
+            (Verdict.APPROVAL, Confidence.CERTAIN, "experiment.update"),
+        ),
+        ({"experiment_set": [7]}, [UPDATE, "experiment.pause"], (Verdict.NONE, Confidence.LIKELY)),
+        ({"features": [{"id": 1}]}, [UPDATE], (Verdict.APPROVAL, Confidence.LIKELY, UPDATE)),
+        (
+            {"features": [{"id": 1}]},
+            [UPDATE, "experiment.update"],
+            (Verdict.NONE, Confidence.CERTAIN),
+        ),
+        ({}, [UPDATE], (Verdict.APPROVAL, Confidence.CERTAIN, UPDATE)),
+        ({}, [UPDATE, "experiment.pause"], (Verdict.APPROVAL, Confidence.LIKELY, UPDATE)),
+    ],
+)
+def test_the_owner_decides_which_policy_a_rollout_meets(payload, actions, expected):
+    """Contract 5.8: a policy of experiments that can be read shows that the switch is on."""
+    live = live_flag(rollouts(10))
+    live.payload.update(payload)
+
+    found = gate(world(live, *map(policy, actions)), {"filters": rollouts(20)})
+
+    assert (found.verdict, found.confidence) == expected[:2]
+    if len(expected) > 2:
+        assert found.policy.endswith(expected[2])
+
+
+@pytest.mark.parametrize("owner", ["experiment_set", "features"])
+def test_the_release_conditions_of_an_owned_flag_are_free(owner):
+    """Contract 5.8, whatever the switch; only the second generation does not look at the owner."""
+    live = live_flag(rollouts(10))
+    live.payload[owner] = [7]
+    spec = {"filters": {"groups": [{"properties": [{"key": "a"}], "rollout_percentage": 10}]}}
+
+    assert gate(world(live, policy(UPDATE)), spec).verdict is Verdict.NONE
 
 
 def test_display_keys_order_and_operator_are_no_release_condition():
@@ -336,10 +398,7 @@ def test_another_aggregation_is_another_release_condition():
 
     found = gate(world(LIVE, policy(UPDATE, changed)), spec)
 
-    assert (
-        found.condition
-        == "every change of release_conditions (aggregation_group_type_index, groups[0])"
-    )
+    assert found.condition == "every change of release_conditions (groups[0])"
 
 
 def test_where_rounding_decides_the_forecast_is_only_likely():

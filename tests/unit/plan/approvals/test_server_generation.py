@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.model import Confidence, Verdict
-from reconciler.plan.approvals.server_generation import Generation, detect_generation
+from reconciler.plan.approvals.server_generation import Generation, list_possible_generations
 from tests.unit.plan.approvals.test_forecast import (
     ENABLE,
     UPDATE,
@@ -30,23 +30,39 @@ def newer(found):
     return replace(found, payload={**found.payload, "intent": intent})
 
 
+def targeting(found):
+    paths = ("bucketing_identifier", "early_exit", "groups[0]")
+    changes = {"release_conditions": [{"path": path, "value": None} for path in paths]}
+    intent = {**found.payload["intent"], "gated_changes": changes}
+    return replace(found, payload={**found.payload, "intent": intent})
+
+
+def without_access(found):
+    errors = {"access": "The person who requested this has no access"}
+    return replace(found, payload={**found.payload, "validation_errors": errors})
+
+
 @pytest.mark.parametrize(
     ("live", "expected"),
     [
-        (world(YOUNG), Generation.G2),
-        (world(OLD), Generation.G1),
-        (world(OLD, YOUNG), Generation.G2),
-        (world(), None),
-        (world(levels(8, 15)), None),
-        (world(levels("8")), Generation.G1),
-        (world(change_requests=(request({"active": True}),)), None),
-        (world(change_requests=(newer(request({"active": True})),)), Generation.G2),
-        (world(rejections=(newer(request({"active": True})),)), Generation.G2),
+        (world(YOUNG), "g3 g2"),
+        (world(OLD), "g1"),
+        (world(OLD, YOUNG), "g3 g2"),
+        (world(YOUNG, policy("experiment.pause")), "g3"),
+        (world(OLD, policy("experiment.pause")), "g1"),
+        (world(), "g3 g2 g1"),
+        (world(levels(8, 15)), "g3 g2 g1"),
+        (world(levels("8")), "g1"),
+        (world(change_requests=(request({"active": True}),)), "g3 g2 g1"),
+        (world(change_requests=(newer(request({"active": True})),)), "g3 g2"),
+        (world(rejections=(newer(request({"active": True})),)), "g3 g2"),
+        (world(YOUNG, change_requests=(targeting(request({"active": True})),)), "g3"),
+        (world(YOUNG, change_requests=(without_access(request({"active": True})),)), "g3"),
     ],
 )
 def test_what_gives_a_server_away(live, expected):
     """Flags first; without one, its requests and its policies."""
-    assert detect_generation(live) is expected
+    assert list_possible_generations(live) == tuple(map(Generation, expected.split()))
 
 
 BORN = {"active": True, "filters": rollouts(50)}
