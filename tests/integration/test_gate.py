@@ -233,7 +233,7 @@ def test_a_likely_approval_that_is_not_needed_is_a_note_and_no_incident(world):
     projects = [{"name": "Web", "id": 1, "feature_flags": [acme.live_flag("a")]}]
     projects[0]["approval_policies"] = [update]
     repo = world({"profile": "g2", **acme.seed(projects=projects)})
-    plan_property = {"key": "plan", "type": "person", "value": ["pro"], "operator": "exact"}
+    plan_property = {"key": "plan", "type": "person", "value": ["pro"]}
     groups = [{"properties": [plan_property], "rollout_percentage": 10}]
     repo.write("all.yaml", acme.flag("a", filters={"groups": groups}))
 
