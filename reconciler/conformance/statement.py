@@ -1,6 +1,7 @@
 """A statement of the contract as data: which answer shows it, and what each generation says."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -48,16 +49,16 @@ class Fact:
         return str(value) if self.as_text and value is not MISSING else value
 
 
-class Expectation:
+class Expectation(ABC):
     """What a value of an answer has to be."""
 
+    @abstractmethod
     def accepts(self, value: Any) -> bool:
         """Return whether the value is as expected."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self) -> str:
         """Return the expectation in a few words."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

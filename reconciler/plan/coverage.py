@@ -7,7 +7,7 @@ the flags of experiments, and nothing covers those of surveys, tours and early a
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import (
@@ -18,9 +18,9 @@ from reconciler.model import (
     Live,
     LiveResource,
 )
-from reconciler.plan.approvals import server_generation
+from reconciler.plan.approvals import owners, server_generation
+from reconciler.plan.approvals.owners import Owner
 from reconciler.plan.approvals.server_generation import Generation
-from reconciler.plan.unmanaged import is_experiment_policy
 
 _POLICY: Final = "ApprovalPolicy"
 
@@ -91,7 +91,7 @@ def report_coverage(live: Live) -> CoverageReport:
         if address.parts[:-1] in closed:
             continue
         policies = enabled.get(address.parts[:-1], {})
-        owner = find_flag_owner(live.resources[address].payload)
+        owner = find_flag_owner(live.resources[address])
         is_over = address.organization in handed_over
         rows.append(_cover_flag(address, owner, policies, is_over=is_over))
     return CoverageReport(tuple(rows), tuple(_list_copies(rows, enabled, live)))
@@ -101,16 +101,19 @@ def _find_handed_over(live: Live) -> frozenset[str]:
     """Return the organizations in which policies of experiments gate; early servers store them."""
     if server_generation.detect_generation(live) is Generation.G1:
         return frozenset()
-    return frozenset(a.organization for a in live.resources if is_experiment_policy(a))
+    return owners.list_scoped_organizations(live)
 
 
-def find_flag_owner(payload: Mapping[str, Any]) -> FlagOwner:
+def find_flag_owner(live_flag: LiveResource) -> FlagOwner:
     """Return who owns a listed flag. Lists do not show the flags that surveys and tours make."""
-    if payload.get("experiment_set"):
-        return FlagOwner.EXPERIMENT
-    if payload.get("features"):
-        return FlagOwner.EARLY_ACCESS_FEATURE
-    return FlagOwner.UNKNOWN if payload.get("surveys") else FlagOwner.UNOWNED
+    match owners.find_owner(live_flag):
+        case Owner.EXPERIMENT:
+            return FlagOwner.EXPERIMENT
+        case Owner.EARLY_ACCESS_FEATURE:
+            return FlagOwner.EARLY_ACCESS_FEATURE
+        case _:
+            is_named = live_flag.payload.get("surveys")
+            return FlagOwner.UNKNOWN if is_named else FlagOwner.UNOWNED
 
 
 _Policies = Mapping[str, LiveResource]  # action -> an enabled policy

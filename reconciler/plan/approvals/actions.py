@@ -6,7 +6,7 @@ from itertools import chain, takewhile
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Change, LiveResource, Spec, build_change_spec
+from reconciler.model import EXPERIMENT_TWINS, Action, Change, LiveResource, Spec, build_change_spec
 from reconciler.plan.approvals import owners, release_conditions
 from reconciler.plan.approvals.conditions import RELEASE, ROLLOUT, Fields, Positions
 from reconciler.plan.approvals.owners import Owner
@@ -85,7 +85,7 @@ def _resolve_owner(action_match: ActionMatch, *, scoped: bool) -> Iterator[Actio
     elif not scoped or owner is Owner.NOBODY:
         yield replace(action_match, may_be_free=owner is not Owner.NOBODY)
     elif owner is Owner.EXPERIMENT:
-        action = owners.EXPERIMENT_ACTIONS[action_match.action]
+        action = EXPERIMENT_TWINS[action_match.action]
         yield replace(action_match, action=action, owner=Owner.NOBODY)
 
 

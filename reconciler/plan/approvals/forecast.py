@@ -263,14 +263,8 @@ def _find_deciding(evaluations: tuple[CallEvaluation, ...]) -> CallEvaluation | 
         for evaluation in evaluations:
             if evaluation.verdict is verdict:
                 return evaluation
-    return next(
-        (
-            evaluation
-            for evaluation in evaluations
-            if evaluation.confidence is find_least_certain(evaluations)
-        ),
-        None,
-    )
+    lowest = find_least_certain(evaluations)
+    return next((each for each in evaluations if each.confidence is lowest), None)
 
 
 def _name_policy(evaluation: CallEvaluation) -> str:

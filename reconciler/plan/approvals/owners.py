@@ -1,16 +1,8 @@
 """Find who owns a flag, and whether an organization has policies per owner (contract 3.8, 5.8)."""
 
 from enum import Enum
-from typing import Final
 
-from reconciler.model import Live, LiveResource
-
-EXPERIMENT_ACTIONS: Final = {
-    "feature_flag.enable": "experiment.launch",
-    "feature_flag.disable": "experiment.pause",
-    "feature_flag.update": "experiment.update",
-}
-"""The actions of flags, and those of flags that an experiment owns once the switch is on."""
+from reconciler.model import EXPERIMENT_ACTIONS, Live, LiveResource
 
 
 class Owner(Enum):
@@ -39,9 +31,8 @@ def list_scoped_organizations(live: Live) -> frozenset[str]:
     The switch itself cannot be read: only where it is on do policies of experiments exist to be
     read (contract 3.8).
     """
-    actions = frozenset(EXPERIMENT_ACTIONS.values())
     return frozenset(
         address.organization
         for address in live.resources
-        if address.kind == "ApprovalPolicy" and address.name in actions
+        if address.kind == "ApprovalPolicy" and address.name in EXPERIMENT_ACTIONS
     )

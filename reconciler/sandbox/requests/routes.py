@@ -30,6 +30,17 @@ class Route:
         return (self.view.__doc__ or "").strip().split("\n", maxsplit=1)[0]
 
 
+def make_newest_route(
+    method: str, path: str, name: str, view: View, *, resource: str, scope: str
+) -> Route:
+    """Return a route of a resource that only the newest generation has.
+
+    `scope`: the object that a key needs a scope for.
+    """
+    needed = f"{scope}:{'read' if method == 'GET' else 'write'}"
+    return Route(method, path, f"{resource}.{name}", view, needed, generations=frozenset({"g3"}))
+
+
 @dataclass(slots=True)
 class _Node:
     words: dict[str, "_Node"] = field(default_factory=dict)

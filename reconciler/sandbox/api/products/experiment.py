@@ -1,6 +1,7 @@
 """Experiments, as far as they own flags (contract 17): no metrics, no results."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from reconciler.sandbox.api.products.experiment_holdout import render_holdout
@@ -18,7 +19,7 @@ from reconciler.sandbox.protocol.validators import (
     read_fields,
 )
 from reconciler.sandbox.requests.call import Call, make_page, read_page
-from reconciler.sandbox.requests.routes import Route, View
+from reconciler.sandbox.requests.routes import make_newest_route
 from reconciler.sandbox.rules.products import experiments
 from reconciler.sandbox.store import people
 from reconciler.sandbox.store.clock import format_time
@@ -214,11 +215,7 @@ def _render_flag(flag: Flag) -> dict[str, Any]:
     return {name: getattr(flag, name) for name in shown}
 
 
-def _make_route(method: str, path: str, name: str, view: View) -> Route:
-    scope = f"experiment:{'read' if method == 'GET' else 'write'}"
-    return Route(method, path, f"experiments.{name}", view, scope, generations=frozenset({"g3"}))
-
-
+_make_route = partial(make_newest_route, resource="experiments", scope="experiment")
 _COLLECTION = "/api/projects/:project/experiments"
 _ITEM = f"{_COLLECTION}/:id"
 ROUTES = (

@@ -1,5 +1,6 @@
 """Experiment holdouts (contract 16)."""
 
+from functools import partial
 from typing import Any
 
 from reconciler.sandbox.protocol.errors import invalid, not_found
@@ -12,7 +13,7 @@ from reconciler.sandbox.protocol.validators import (
     require_storable,
 )
 from reconciler.sandbox.requests.call import Call, make_page, read_page
-from reconciler.sandbox.requests.routes import Route, View
+from reconciler.sandbox.requests.routes import make_newest_route
 from reconciler.sandbox.rules.products import holdout_gate, holdouts
 from reconciler.sandbox.rules.products.holdout_gate import HoldoutChange
 from reconciler.sandbox.store import people
@@ -112,12 +113,7 @@ def render_holdout(tx: Transaction, holdout: Holdout) -> dict[str, Any]:
     }
 
 
-def _make_route(method: str, path: str, name: str, view: View) -> Route:
-    scope = f"experiment_holdout:{'read' if method == 'GET' else 'write'}"
-    newest = frozenset({"g3"})
-    return Route(method, path, f"experiment_holdouts.{name}", view, scope, generations=newest)
-
-
+_make_route = partial(make_newest_route, resource="experiment_holdouts", scope="experiment_holdout")
 _COLLECTION = "/api/projects/:project/experiment_holdouts"
 _ITEM = f"{_COLLECTION}/:id"
 ROUTES = (

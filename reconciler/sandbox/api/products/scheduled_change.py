@@ -1,6 +1,7 @@
 """Scheduled changes of flags (contract 18)."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from reconciler.sandbox.protocol.errors import ApiError, invalid, not_found
@@ -15,7 +16,7 @@ from reconciler.sandbox.protocol.validators import (
     read_fields,
 )
 from reconciler.sandbox.requests.call import Call, make_page, read_page
-from reconciler.sandbox.requests.routes import Route, View
+from reconciler.sandbox.requests.routes import make_newest_route
 from reconciler.sandbox.rules.products import scheduled_changes
 from reconciler.sandbox.store import clock, people
 from reconciler.sandbox.store.clock import format_time
@@ -205,12 +206,7 @@ def _render_change(call: Call, change: ScheduledChange) -> dict[str, Any]:
     }
 
 
-def _make_route(method: str, path: str, name: str, view: View) -> Route:
-    scope = f"feature_flag:{'read' if method == 'GET' else 'write'}"
-    newest = frozenset({"g3"})
-    return Route(method, path, f"scheduled_changes.{name}", view, scope, generations=newest)
-
-
+_make_route = partial(make_newest_route, resource="scheduled_changes", scope="feature_flag")
 _COLLECTION = "/api/projects/:project/scheduled_changes"
 _ITEM = f"{_COLLECTION}/:id"
 ROUTES = (
