@@ -29,7 +29,9 @@ ReconcilerError                 exit code 1
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+APPLY_AGAIN: Final = "run apply again; it re-reads the live state and continues"
 
 
 class ReconcilerError(Exception):
@@ -197,7 +199,7 @@ class AmbiguousError(ApiError):
     """A write was sent and its response was lost: it may or may not have been carried out."""
 
     default_state = "unknown: it may or may not have been carried out"
-    default_fix = "run apply again; it re-reads the live state and continues"
+    default_fix = APPLY_AGAIN
 
 
 class IncompleteListingError(ApiError):

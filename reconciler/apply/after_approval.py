@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from reconciler.apply import change_writer, readback
 from reconciler.apply.progress import (
-    AGAIN,
     ChangeEnded,
     Progress,
     WorkerContext,
@@ -17,7 +16,7 @@ from reconciler.apply.progress import (
     end_change,
     to_problem,
 )
-from reconciler.errors import ReconcilerError
+from reconciler.errors import APPLY_AGAIN, ReconcilerError
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Action,
@@ -62,7 +61,7 @@ def _require_applied(progress: Progress, request: Payload) -> None:
             return
         case "rejected":
             who, is_cancelled = _find_rejecters(request)
-            fix = f"{AGAIN}: it is filed again" if is_cancelled else _AGREE
+            fix = f"{APPLY_AGAIN}: it is filed again" if is_cancelled else _AGREE
             verb = "cancelled" if is_cancelled else "rejected"
             trouble = Problem(
                 f"{what}was {verb} by {who}", _read_reasons(request), _NOT_APPLIED, fix
@@ -70,15 +69,22 @@ def _require_applied(progress: Progress, request: Payload) -> None:
             raise ChangeEnded(Result.REFUSED, trouble, change_request=str(id_))
         case "expired":
             why = "nobody decided in time"
-            trouble = Problem(f"{what}has expired", why, _NOT_APPLIED, f"{AGAIN}: filed once more")
+            trouble = Problem(
+                f"{what}has expired", why, _NOT_APPLIED, f"{APPLY_AGAIN}: filed once more"
+            )
         case "failed":
             why = str(request.get("apply_error") or "PostHog does not say why")
             trouble = Problem(
-                f"{what}was approved, and PostHog could not apply it", why, _NOT_APPLIED, AGAIN
+                f"{what}was approved, and PostHog could not apply it",
+                why,
+                _NOT_APPLIED,
+                APPLY_AGAIN,
             )
         case _:
             ending = "is not there any more" if state == GONE else f"has the state {state!r}"
-            trouble = Problem(f"{what}{ending}", "", "whether it was applied is not known", AGAIN)
+            trouble = Problem(
+                f"{what}{ending}", "", "whether it was applied is not known", APPLY_AGAIN
+            )
     raise ChangeEnded(Result.FAILED, trouble, change_request=str(id_))
 
 

@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from reconciler.apply.progress import AGAIN, ChangeEnded, Progress, WorkerContext
+from reconciler.apply.progress import ChangeEnded, Progress, WorkerContext
 from reconciler.errors import (
+    APPLY_AGAIN,
     AmbiguousError,
     ApiError,
     ApprovalRequiredError,
@@ -258,7 +259,7 @@ def _describe_rolled_back(error: ApprovalRequiredError) -> Problem:
         "PostHog answered with a change request that does not exist",
         error.detail,
         "not applied",
-        f"{AGAIN}; if it repeats, tell PostHog",
+        f"{APPLY_AGAIN}; if it happens again, report it to PostHog",
     )
 
 

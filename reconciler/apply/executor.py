@@ -13,7 +13,6 @@ from reconciler import worker_pool
 from reconciler.apply import after_approval, change_writer
 from reconciler.apply.gate_check import PolicyTurns
 from reconciler.apply.progress import (
-    AGAIN,
     Progress,
     WorkerContext,
     begin_change,
@@ -21,7 +20,7 @@ from reconciler.apply.progress import (
     to_problem,
 )
 from reconciler.apply.status import RunStatus
-from reconciler.errors import ReconcilerError
+from reconciler.errors import APPLY_AGAIN, ReconcilerError
 from reconciler.model import (
     Action,
     Address,
@@ -47,7 +46,7 @@ _HOW: Final = {
 _STOPS_DEPENDANTS: Final = frozenset(_HOW)
 _MORE_HANDS: Final = 4  # one more for so many workers
 _PROBES: Final = 2  # of a host that does not answer, half a minute apart
-_INTERRUPTED: Final = Problem("not started", "the run was interrupted", "not sent", AGAIN)
+_INTERRUPTED: Final = Problem("not started", "the run was interrupted", "not sent", APPLY_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +185,7 @@ class _Run:
             return False
         if troubled or self._probes == _PROBES:
             why = "too many calls in a row have failed: PostHog, or the way to it, is not well"
-            self._halt = Problem("not started", why, "not sent", AGAIN)
+            self._halt = Problem("not started", why, "not sent", APPLY_AGAIN)
             return False
         self._probes += 1
         return self._tools.writer.sleep(pause)
@@ -211,7 +210,7 @@ class _Run:
             return future.result()
         except Exception as error:  # noqa: BLE001  MemoryError and all else that stops a thread
             what = f"the program failed while it wrote this: {type(error).__name__}"
-            trouble = Problem(what, "a limit of this machine, or a defect", "unknown", AGAIN)
+            trouble = Problem(what, "a limit of this machine, or a defect", "unknown", APPLY_AGAIN)
             change = self._changes[node[0]]
             ended = replace(
                 self._make_outcome(change, Result.FAILED, trouble), detail=Detail.UNKNOWN

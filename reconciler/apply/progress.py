@@ -28,8 +28,6 @@ from reconciler.model import (
 )
 from reconciler.posthog.client import Writer
 
-AGAIN = "run apply again; it re-reads the live state and continues"
-
 
 class Replanner(Protocol):
     """What apply asks of planning while it runs. Pure; nothing in it sends."""

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from reconciler.apply import approval_requests, readback
-from reconciler.apply.progress import AGAIN, ChangeEnded, Progress, WorkerContext
+from reconciler.apply.progress import ChangeEnded, Progress, WorkerContext
 from reconciler.errors import (
+    APPLY_AGAIN,
     AmbiguousError,
     ApiError,
     ServerError,
@@ -143,7 +144,7 @@ def _end_unknown(progress: Progress, error: AmbiguousError, more: str, sent: int
             f"{progress.change.address}: {error.what}",
             "; ".join(text for text in (error.why, more) if text),
             f"unknown: sent {times}, looked for, and neither there nor surely not",
-            AGAIN,
+            APPLY_AGAIN,
         ),
         detail=Detail.UNKNOWN,
     )

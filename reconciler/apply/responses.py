@@ -5,7 +5,6 @@ from typing import Final
 
 from reconciler.apply import readback
 from reconciler.apply.progress import (
-    AGAIN,
     ChangeEnded,
     Progress,
     WorkerContext,
@@ -13,6 +12,7 @@ from reconciler.apply.progress import (
     to_problem,
 )
 from reconciler.errors import (
+    APPLY_AGAIN,
     AmbiguousError,
     ApiError,
     AuthenticationError,
@@ -77,7 +77,7 @@ def require_available(kind: Kind, progress: Progress, error: InvalidRequestError
 def _end_uncertain(progress: Progress, error: ReconcilerError) -> ChangeEnded:
     """Return an unknown end: an earlier try lost its response and may still be carried out."""
     state = "unknown: an answer was lost before, and what became of that write is not sure"
-    trouble = Problem(f"{progress.change.address}: {error.what}", error.why, state, AGAIN)
+    trouble = Problem(f"{progress.change.address}: {error.what}", error.why, state, APPLY_AGAIN)
     return ChangeEnded(Result.FAILED, trouble, detail=Detail.UNKNOWN)
 
 
@@ -211,10 +211,10 @@ def end_interrupted(progress: Progress, error: ReconcilerError) -> ChangeEnded:
     if not stopped and not isinstance(error, JournalError):
         return ChangeEnded(Result.FAILED, to_problem(error))
     if not progress.attempts:
-        what = Problem("not started", error.what, "not sent", AGAIN)
+        what = Problem("not started", error.what, "not sent", APPLY_AGAIN)
         return ChangeEnded(Result.SKIPPED, what, detail=Detail.NOT_STARTED)
     state = f"{progress.attempts} of its calls were sent, the rest was not"
-    return ChangeEnded(Result.SKIPPED, Problem("cut short", error.what, state, AGAIN))
+    return ChangeEnded(Result.SKIPPED, Problem("cut short", error.what, state, APPLY_AGAIN))
 
 
 def is_early(progress: Progress, error: ReconcilerError) -> bool:

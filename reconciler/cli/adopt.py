@@ -77,7 +77,7 @@ def _refuse_changed_files(adopted: Adopted, given: DriftInputs) -> None:
     if changed:
         raise ReconcilerError(
             f"{', '.join(changed[:5])}: not as in commit {given.tree.commit[:10]}",
-            why="live values go into what is committed, so that the difference is theirs alone",
+            why="live values go into what is committed, so that the difference shows nothing else",
             state="no file was written",
             fix="commit or stash your changes first; --patch prints the difference instead",
         )

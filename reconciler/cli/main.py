@@ -21,7 +21,7 @@ lasting: list[object] = []  # what a command has read: it may be large, and live
 COMMANDS = {
     "activity": "the activity log: who changed what, when, through which client",
     "apply": "carry the plan out; wait for nobody, say who has to approve",
-    "ci": "run a command in a build, and tell the code host how it went",
+    "ci": "run a command in a build, and report the result to the code host",
     "completion": "shell completion",
     "conformance": "whether a server does what the contract says, in a scratch project",
     "coverage": "which policies cover which flags, now and after PostHog's hand-over",

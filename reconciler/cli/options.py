@@ -106,7 +106,7 @@ def _require_exact(
         try:
             Address.parse(value)
         except ValueError:
-            message = f"{value!r} is no address such as FeatureFlag/acme/Web/new-checkout"
+            message = f"{value!r} is not an address such as FeatureFlag/acme/Web/new-checkout"
             raise click.BadParameter(message) from None
         if "*" in value:
             raise click.BadParameter(f"{value!r} is a pattern: name each resource by its address")

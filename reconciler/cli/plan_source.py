@@ -80,7 +80,7 @@ def _refuse_other_paths(paths: tuple[str, ...], own: tuple[Path, ...]) -> None:
         lexical = Path(os.path.abspath(path))  # noqa: PTH100  links stay as they are
         if not any(lexical.is_relative_to(folder) for folder in own):
             raise GuardrailError(
-                f"this plan was made from {path}, which is none of the target's files",
+                f"this plan was made from {path}, which is not one of the target's files",
                 why="a plan cannot bring its own configuration",
                 fix="name it under `paths` in reconciler.yaml, or apply the files: "
                 f"reconciler apply {path}",
@@ -96,22 +96,22 @@ def read_source(
     *,
     prune: bool,
 ) -> PlanSource:
-    """Return what the command line names. A plan says all of it itself, and is applied alone."""
+    """Return what the command line names. A plan contains all of it, and is applied by itself."""
     plans = [path for path in paths if _is_plan(path)]
     if not plans:
         return PlanSource(paths, select, exclude, base)
     if len(paths) > 1:
         others = ", ".join(path for path in paths if path != plans[0]) or plans[0]
         raise UsageError(
-            f"{plans[0]} is a saved plan, and a plan is applied alone, not with {others}",
-            why="it says itself which files it was made from",
-            fix=f"reconciler apply {plans[0]}, or name the files alone",
+            f"{plans[0]} is a saved plan; a plan cannot be applied together with {others}",
+            why="it already names the files that it was made from",
+            fix=f"reconciler apply {plans[0]}, or name only the files",
         )
     given = {"--select": select, "--exclude": exclude, "--base": base, "--prune": prune}
     if extra := [name for name, value in given.items() if value]:
         raise UsageError(
             f"{' and '.join(extra)} cannot be used with a saved plan",
-            why=f"{plans[0]} says itself what it is about",
+            why=f"{plans[0]} already contains them",
             fix=f"make the plan with {' and '.join(extra)}: reconciler plan … --out FILE",
         )
     saved = result_files.read_plan(plans[0])

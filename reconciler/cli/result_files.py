@@ -26,7 +26,7 @@ def check_place(name: str) -> None:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         if not path.parent.is_dir():
-            raise _refused(path, f"there is no folder {path.parent}") from None
+            raise _refused(path, f"the folder {path.parent} does not exist") from None
         return
     except (OSError, ValueError) as error:
         raise _refused(path, getattr(error, "strerror", None) or str(error)) from error
@@ -77,7 +77,7 @@ def read_plan(name: str) -> Saved:
     except (OSError, UnicodeDecodeError) as error:
         raise ReconcilerError(
             f"{name} cannot be read as a plan",
-            why=getattr(error, "strerror", None) or "it is no UTF-8 text",
+            why=getattr(error, "strerror", None) or "it is not UTF-8 text",
             state="nothing was contacted, nothing was written",
             fix="name a file that `reconciler plan --out FILE` wrote",
         ) from error

@@ -7,7 +7,7 @@ from typing import IO
 
 import click
 
-from reconciler.errors import DeclinedError
+from reconciler.errors import DeclinedError, UsageError
 
 # Terminals that open OSC 8 links; others may print them as they are.
 _PROGRAMS = frozenset({"iTerm.app", "WezTerm", "vscode", "Hyper", "ghostty", "Tabby", "rio"})
@@ -57,6 +57,15 @@ def opens_links(stream: IO[str], environ: Mapping[str, str]) -> bool:
 def can_ask() -> bool:
     """Return whether somebody can answer a question: a process may have no standard input."""
     return sys.stdin is not None and sys.stdin.isatty()
+
+
+def require_answer(command: str, *, yes: bool) -> None:
+    """Refuse a command that asks before it writes where nobody can answer (64)."""
+    if not yes and not can_ask():
+        raise UsageError(
+            f"{command} asks before it writes, and there is no terminal to ask on",
+            fix="add --yes, or run it on a terminal",
+        )
 
 
 def confirm(question: str, left: str) -> None:

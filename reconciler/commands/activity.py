@@ -269,7 +269,7 @@ def _parse_time(text: str | None, option: str) -> str | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        message = f"{text!r} is no time; write 2026-01-31 or 2026-01-31T12:00:00Z"
+        message = f"invalid time: {text!r}; write 2026-01-31 or 2026-01-31T12:00:00Z"
         raise click.BadParameter(message, param_hint=option) from error
     return moment.isoformat() if moment.tzinfo else f"{moment.isoformat()}+00:00"
 

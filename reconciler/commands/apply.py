@@ -4,7 +4,6 @@ import click
 
 from reconciler.cli import execution, guardrails, options, plan_source, terminal
 from reconciler.cli.session import Session
-from reconciler.errors import UsageError
 from reconciler.operations import plan as operations_plan
 from reconciler.operations import record_base as operations_record
 from reconciler.plan.guardrails import apply_refusals
@@ -57,11 +56,7 @@ def command(
     format_: str,
 ) -> int:
     """Carry the plan out. What an approval policy holds back is filed, reported, and waits (3)."""
-    if not yes and not terminal.can_ask():
-        raise UsageError(
-            "apply asks before it writes, and there is no terminal to ask on",
-            fix="add --yes, or run it on a terminal",
-        )
+    terminal.require_answer("apply", yes=yes)
     source = plan_source.read_source(session, paths, select, exclude, base, prune=prune)
     given = source.read_inputs(session)
     if not allow_rollback:

@@ -106,7 +106,7 @@ def run(
     name: str,
     arguments: tuple[str, ...],
 ) -> int:
-    """Run plan, apply, drift or validate, and tell the code host how it went.
+    """Run plan, apply, drift or validate, and report the result to the code host.
 
     Differences (2) and waiting (3) are results, not failures: the step succeeds and its outputs
     tell, unless --fail-on says otherwise. What cannot be told is a warning.

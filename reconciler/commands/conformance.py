@@ -16,7 +16,7 @@ from reconciler.conformance.exchange import Recorder
 from reconciler.conformance.judgement import CheckResult, Judged, count_results
 from reconciler.conformance.run import ConformanceReport
 from reconciler.conformance.scratch import ScratchProject
-from reconciler.errors import TargetError, UsageError
+from reconciler.errors import TargetError
 from reconciler.live import key_access
 from reconciler.model import Payload
 from reconciler.planfile.reader import format_json
@@ -61,11 +61,7 @@ def command(
     writes, decides their change requests, and deletes everything again. Ends with 2 if something
     differs.
     """
-    if not yes and not terminal.can_ask():
-        raise UsageError(
-            "conformance asks before it writes, and there is no terminal to ask on",
-            fix="add --yes, or run it on a terminal",
-        )
+    terminal.require_answer("conformance", yes=yes)
     target = session.target()
     with ExitStack() as stack:
         writer = stack.enter_context(session.writer(target))

@@ -121,9 +121,9 @@ def _refuse_misplaced(action: str | None, format_: str) -> None:
         )
     if action is not None and notifications.is_requested():
         raise UsageError(
-            f"--notify tells of drift, and drift --{action} ends it",
-            why="nobody would be told",
-            fix="leave it out; the next run of drift tells how it stands",
+            f"--notify reports drift, and drift --{action} ends it",
+            why="there would be nothing to report",
+            fix="leave it out; the next run of drift reports the result",
         )
     formats = {"patch": {"text"}}.get(action or "", {"text", "json"})
     if action is not None and format_ not in formats:
@@ -158,11 +158,7 @@ def _revert(
     go_on: bool,
 ) -> int:
     """Write the files' values back over what has drifted; what is held stays as it is."""
-    if running.asks and not terminal.can_ask():
-        raise UsageError(
-            "drift --revert asks before it writes, and there is no terminal to ask on",
-            fix="add --yes, or run it on a terminal",
-        )
+    terminal.require_answer("drift --revert", yes=not running.asks)
     with session.writer(given.target) as writer:
         result = drift.run(writer, given, planning, query, session.now())
         if waiting := result.report.not_applied:

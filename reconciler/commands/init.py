@@ -69,7 +69,7 @@ def _template(name: str) -> str:
 
 
 def _wants_examples(root: Path) -> bool:
-    """Return whether nobody has begun yet, and the settings leave the examples alone.
+    """Return whether nobody has begun yet, and the settings do not use the examples.
 
     They are documents like any other: settings without that line would have them applied.
     """
@@ -111,7 +111,7 @@ def _refuse_obstacles(root: Path, paths: Iterable[str]) -> None:
             continue
         what = (files or above)[0].relative_to(root).as_posix()
         raise ReconcilerError(
-            f"{what} is no folder of {root.name}",
+            f"{what} is not a folder of {root.name}",
             why=f"{name} would be written into it",
             state="nothing was written",
             fix="move it away, or begin in another folder",

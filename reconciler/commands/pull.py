@@ -105,7 +105,7 @@ def _find_folder(session: Session, target: Target, out: str | None) -> Path:
     folder = Path(os.path.realpath(named))
     if folder.exists() and not folder.is_dir():
         raise ReconcilerError(
-            f"{folder.name} is no folder",
+            f"{folder.name} is not a folder",
             why="files are written into a folder",
             fix="name a folder with --out",
         )

@@ -14,7 +14,6 @@ from reconciler.errors import (
     NotFoundError,
     PermissionDeniedError,
     ReconcilerError,
-    UsageError,
 )
 from reconciler.live import key_access
 from reconciler.live.key_access import Directory
@@ -101,7 +100,8 @@ def _states(text: str) -> tuple[str, ...]:
     states = tuple(part.strip() for part in text.split(",") if part.strip())
     for state in states:
         if state not in STATES:
-            raise click.BadParameter(f"{state!r} is no state; use one of {', '.join(STATES)}, all")
+            known = ", ".join(STATES)
+            raise click.BadParameter(f"invalid state: {state!r}; use one of {known}, all")
     return states
 
 
@@ -251,8 +251,7 @@ def _vote(
     scope: tuple[str | None, str | None],
     format_: str,
 ) -> int:
-    if not yes and not terminal.can_ask():
-        raise UsageError(f"{verb} asks first, and there is no terminal to ask on", fix="add --yes")
+    terminal.require_answer(f"requests {verb}", yes=yes)
     with session.writer(session.target()) as writer:
         request = _find_request(writer, id_, *scope)
         if not yes:

@@ -39,7 +39,7 @@ def list_unmanaged(desired: Declared, base: Declared | None, live: Live) -> Iter
 def plan_prune(
     addresses: Iterable[Address], declared: Iterable[Change], live: Live
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
-    """Return a delete of each, except of what is never pruned, and what is left alone and why.
+    """Return a delete of each, except of what is never pruned, and what is not changed, and why.
 
     Policies of experiments are reported elsewhere, together.
 

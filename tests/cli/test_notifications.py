@@ -161,5 +161,5 @@ def test_what_ends_drift_tells_nobody_and_says_so(repo, code_host, action):
     done = repo.run("drift", action, "--notify", f"{code_host.url}/hook")
 
     assert 64 == done.code
-    assert "--notify tells of drift" in done.err
+    assert "--notify reports drift" in done.err
     assert [] == repo.sandbox.requests()

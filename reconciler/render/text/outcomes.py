@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
+from reconciler.errors import APPLY_AGAIN
 from reconciler.model import Address, Change, Detail, Outcome, Plan, Problem, Result
 from reconciler.planfile import results as planfile_results
 from reconciler.render.shared import phrases
@@ -21,7 +22,7 @@ _STYLES: Final = {
     Result.SKIPPED: "yellow",
     Result.REFUSED: "alarm",
 }
-_AGAIN: Final = "run apply again; it re-reads the live state and continues."
+_AGAIN: Final = f"{APPLY_AGAIN}."
 _STOPPED: Final = frozenset({Result.SKIPPED, Result.WAITING, Result.REFUSED, Result.FAILED})
 
 
