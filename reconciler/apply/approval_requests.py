@@ -87,7 +87,7 @@ def _cancel(tools: WorkerContext, change: Change, project: str, id_: str) -> Non
         tools.journal.record("answer", **facts, status="ok")
 
 
-_REASON: Final = "the configuration has moved on"
+_REASON: Final = "the configuration has changed since"
 
 
 def _end_blocked(

@@ -80,7 +80,7 @@ def end_incident(progress: Progress) -> ChangeEnded:
             "held it back",
             "the key's user bypasses the policy, the plan lacks approvals, or the policy was "
             "changed in between",
-            f"{state}; {rest} of its own calls are left" if rest else state,
+            f"{state}; {rest} calls of this run are left" if rest else state,
             "look at the flag, then at the policy, and at whose key this is",
         ),
         detail=Detail.GATE_MISSED,

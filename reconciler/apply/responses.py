@@ -135,7 +135,7 @@ def _explain_taken_name(
         f"{error.why}; {escape_name(name)} exists (id {kind.identity(lookalike)}) "
         f"and looks the same as {escape_name(str(write.name))}",
         error.state,
-        f"write {format_yaml_scalar(name)} if that one is meant, else choose another name",
+        f"write {format_yaml_scalar(name)} to use that object, or choose another name",
     )
 
 

@@ -26,7 +26,7 @@ COMMANDS = {
     "conformance": "whether a server does what the contract says, in a scratch project",
     "coverage": "which policies cover which flags, now and after PostHog's hand-over",
     "doctor": "what prevents which command, and how to fix it",
-    "drift": "what changed behind git's back",
+    "drift": "what changed outside git, and who changed it",
     "explain": "what a kind or a field means",
     "init": "scaffold a configuration repository",
     "plan": "what apply would do, why, and who will have to approve it",
@@ -85,9 +85,9 @@ class _Commands(click.Group):
 def group(ctx: click.Context, /, **options: object) -> None:
     """GitOps for PostHog: organizations, roles, approval policies and feature flags.
 
-    Files say what should be; `plan` shows what would change and who will have to approve it;
-    `apply` makes it so; `drift` says what changed behind git's back. The options below are
-    accepted before and after the command.
+    `plan` compares the files with PostHog, and shows what would change and who will have to
+    approve it. `apply` makes the changes. `drift` shows what changed outside git, and who changed
+    it. The options below are accepted before and after the command.
     """
     if isinstance(ctx.obj, dict):
         ctx.obj["color"] = options["color"]

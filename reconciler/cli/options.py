@@ -125,7 +125,8 @@ def guardrails(command: Callable[..., Any]) -> Callable[..., Any]:
             "--confirm-deletes",
             type=click.IntRange(1),
             metavar="N",
-            help="Exactly so many deletes that no document asks for are meant.",
+            help="Allow exactly N deletions of resources that were removed from the files "
+            "or pruned.",
         ),
         lifts,
     ):

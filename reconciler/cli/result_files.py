@@ -35,7 +35,7 @@ def check_place(name: str) -> None:
     if stat.S_ISDIR(mode):
         raise _refused(path, "it is a folder")
     if not stat.S_ISREG(mode):
-        raise _refused(path, "it is no regular file")
+        raise _refused(path, "it is not a regular file")
 
 
 def write_private(name: str, text: str) -> None:
@@ -95,7 +95,7 @@ def read_result_file(name: str, most: int) -> bytes:
     handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise OSError(errno.EINVAL, "it is no regular file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
     with os.fdopen(handle, "rb") as file:
         return file.read(most)
 

@@ -144,7 +144,7 @@ def list_filters(
     "export", epilog="Example: reconciler activity export --format csv --since 30d --out log.csv"
 )
 @_filters
-@click.option("--out", metavar="FILE", help="A file of one's own (0600); stdout otherwise.")
+@click.option("--out", metavar="FILE", help="Write to this file (mode 0600) instead of stdout.")
 @click.option("--server-side", is_flag=True, help="Ask PostHog's own export endpoint instead.")
 @options.formats("csv", "jsonl")
 @click.pass_obj

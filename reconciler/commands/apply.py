@@ -22,7 +22,7 @@ from reconciler.plan.guardrails import apply_refusals
     type=options.DURATION,
     default="0s",
     metavar="DURATION",
-    help="Wait so long for approvals, and go on with what they let through: 30m, 1h.",
+    help="Wait this long for approvals, and continue with the approved changes: 30m, 1h.",
 )
 @click.option(
     "--record-base",

@@ -106,7 +106,7 @@ def _find_place(
         raise TargetError(
             f"{'no' if not ids else 'more than one'} project is named {project!r}",
             why=f"in the organization {payload.get('slug')}, as far as this key sees",
-            fix="create an empty project with a name of its own for this",
+            fix="create an empty project with a unique name for this",
         )
     me = key_access.read_key_user(writer)
     level = payload.get("membership_level")

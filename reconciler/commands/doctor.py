@@ -41,6 +41,9 @@ LIVE: Final = "plan, apply, drift, pull, requests, activity, validate --live"
 ADMIN: Final = 8  # the least level that may write all kinds
 MAX_SKEW_S: Final = 60
 MAX_ORGANIZATIONS: Final = 5  # that are looked into
+_WITHOUT_BASE: Final = (
+    "plan and apply don't know who changed what, and won't delete resources you remove"
+)
 KEYS: Final = "PostHog under Settings → Personal API keys"
 READS: Final[Mapping[str, str]] = {
     "organization:read": LIVE,
@@ -257,7 +260,7 @@ def _scopes(reader: Reader, far: _Far) -> Iterator[Check]:
         yield Check(
             "scopes",
             UNKNOWN,
-            "what the key may write cannot be told by reading",
+            "reading does not show what the key may write",
             fix=f"compare with {', '.join(WRITES)} in {KEYS}",
         )
 
@@ -352,17 +355,17 @@ def _check_rate(reader: Reader, target: Target, far: _Far) -> Check:
         problem = (
             f"PostHog said {reader.throttled} times meanwhile that the key sends too many requests"
         )
-        fix = "wait, or give whatever else uses this key one of its own"
+        fix = "wait, or use a separate key for the other programs that use this one"
         return Check("rate", PROBLEM, problem, "every command that asks: they wait", fix)
     if needed <= limit.per_hour:
         return Check("rate", OK, message)
-    fix = "split the configuration into targets with keys of their own, or use --select"
+    fix = "split the configuration into targets with separate keys, or use --select"
     return Check("rate", PROBLEM, message, "plan, apply, drift: they wait for the next hour", fix)
 
 
 def _git(session: Session, target: Target) -> Iterator[Check]:
     """Check the history, and the base that a plan would take from it."""
-    breaks = "drift; plan and apply: causes, and deletes of what left the files"
+    breaks = f"drift does not work; {_WITHOUT_BASE}"
     try:
         facts = session.facts()
         state = inputs.read_state(target, facts)
@@ -386,7 +389,7 @@ def _git(session: Session, target: Target) -> Iterator[Check]:
 def _check_base(known: BaseFiles) -> Check:
     if known.base is not None:
         return Check("git", OK, f"base: {known.base.ref}, at {known.base.commit[:10]}")
-    breaks = "plan and apply: causes, and deletes of what left the files"
+    breaks = _WITHOUT_BASE
     for finding in known.findings:
         return Check("git", PROBLEM, finding.message, breaks, finding.fix)
     message = "no base yet: an apply that ends with 0 leaves one behind"

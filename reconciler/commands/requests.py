@@ -201,7 +201,7 @@ def approve(
 
 @command.command("reject", epilog="Example: reconciler requests reject ID --reason 'too wide'")
 @click.argument("id_", metavar="ID", callback=options.an_id)
-@click.option("--reason", required=True, help="Why; PostHog demands one.")
+@click.option("--reason", required=True, help="Why it is rejected; PostHog requires a reason.")
 @options.yes
 @_scope
 @options.formats("text", "json")

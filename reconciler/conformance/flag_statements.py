@@ -101,7 +101,7 @@ FLAGS: Final[tuple[Statement, ...]] = (
         "flags.unchanged",
         "9.4",
         ("status", "A PATCH that changes nothing is accepted.", "status", _OK),
-        ("version", "It adds one to the version all the same.", "body.version", Equal(4)),
+        ("version", "It still adds one to the version.", "body.version", Equal(4)),
     ),
     *describe_answer(
         "flags.conflict",

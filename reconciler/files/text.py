@@ -169,7 +169,7 @@ def check_text(text: str, file: str, findings: list[Finding]) -> None:
                 "byte order mark (U+FEFF) inside a document",
                 locate_offset(text, match.start(), file),
                 why="it is allowed only where a document begins; joined files need `---` between",
-                fix="remove the mark, or put `---` on a line of its own before it",
+                fix="remove the mark, or put `---` on a separate line before it",
             )
         )
     if "%TAG" in text and (match := _TAG_DIRECTIVE.search(text)):

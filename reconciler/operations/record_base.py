@@ -78,7 +78,9 @@ def record(
     try:
         applied_ref.push_ref(ref, state.head, applied=previous, cwd=root)
     except GitError as error:
-        return (_report("all was applied, but the base was recorded here alone", error),)
+        return (
+            _report("everything was applied, but the base was recorded only in this clone", error),
+        )
     return ()
 
 

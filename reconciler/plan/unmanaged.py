@@ -83,7 +83,7 @@ def _explain_spared(resource: LiveResource, live: Live) -> str:
         return "a tag `iac:…` says that another tool manages it"
     if address in live.duplicates:
         return (
-            f"it is live {len(live.duplicates[address])} times, and which one is meant is not known"
+            f"it is live {len(live.duplicates[address])} times, so it is not clear which one to use"
         )
     if address.kind == "Member":
         if live.me is None:

@@ -139,7 +139,7 @@ def test_what_the_key_may_write_is_known_without_writing(world):
     assert {name for name, _ in problems(told)} == {"scopes"}
     assert ("scopes", "lacks approvals:write") in problems(told)
     assert (told.code, untold.code) == (1, 0)
-    assert "cannot be told by reading" in str(checks(untold)["scopes"])
+    assert "reading does not show" in str(checks(untold)["scopes"])
 
 
 def test_a_key_that_is_at_its_limit_is_a_problem(sound):

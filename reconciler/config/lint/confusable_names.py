@@ -159,7 +159,7 @@ def _check_visible(name: str, document: MappingNode, key: str) -> Iterator[Findi
             "R013",
             Severity.WARNING,
             f"`project` is one name, not a selector: {name!r}",
-            fix=f'write `projects: ["{name}"]` if that is meant',
+            fix=f'write `projects: ["{name}"]` to select projects',
             source=_locate_metadata(document, key),
         )
     elif name != name.strip():

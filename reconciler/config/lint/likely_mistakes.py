@@ -178,9 +178,7 @@ def _check_ambiguous_text(value: Any, at: Path) -> Iterator[_Row]:
         if isinstance(item, str) and item[:1] in _SUSPECT and _READ_OTHERWISE.fullmatch(item):
             path = at if index is None else (*at, index)
             boolean = _BOOLEANS.get(item.casefold())
-            alternative = (
-                f", or write `{boolean}`" if boolean else ", or write the number that is meant"
-            )
+            alternative = f", or write `{boolean}`" if boolean else ", or write the intended number"
             why = "any value is taken here, and YAML 1.1 read it as a number, true or false"
             yield PLAIN_TEXT, path, f"`{item}` is text", why, f'quote it: "{item}"{alternative}'
 

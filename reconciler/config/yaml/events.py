@@ -243,7 +243,7 @@ class _Builder:
         try:
             value = self.scalars[event.value] = resolve_scalar(event.value)
         except ValueError as reason:
-            message, fix = str(reason), f'quote it if text is meant: "{event.value[:40]}"'
+            message, fix = str(reason), f'quote it to make it text: "{event.value[:40]}"'
             self._report(event, "R005", message, fix=fix)
             return event.value
         return value
@@ -296,7 +296,7 @@ class _Builder:
                 "R011",
                 f"the tag {tag[:60]} is not allowed",
                 why="values are plain text, numbers, true, false, null, lists and mappings",
-                fix="remove the tag; quote the value if text is meant",
+                fix="remove the tag; quote the value to make it text",
             )
         if event.anchor is not None:
             self.anchors[event.anchor] = _Anchor(value, size)

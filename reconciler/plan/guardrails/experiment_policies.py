@@ -101,7 +101,7 @@ def _check_twin(change: Change, live: Live, moving: dict[Address, Change]) -> It
             code="experiment-policy-not-followed",
             severity=Severity.WARNING,
             message=f"{change.address} changes, and {twin} does not follow it",
-            why="flags of experiments have policies of their own here; PostHog made them as "
+            why="flags of experiments have their own policies here; PostHog made them as "
             "copies, and copies them no more",
             fix=f"if experiments need the same rules, change {name} too",
             source=change.source,
@@ -125,9 +125,9 @@ def _check_holdouts(change: Change, changes: tuple[Change, ...], live: Live) -> 
     yield Finding(
         code="holdouts-gated",
         severity=Severity.NOTICE,
-        message=f"{change.address} also holds back every change of an experiment holdout, "
+        message=f"{change.address} also gates every change of an experiment holdout, "
         "whatever its condition says",
-        why="without a policy of their own, holdouts use this one, and PostHog ignores its "
+        why="holdouts without their own policy use this one, and PostHog ignores its "
         "condition there (since autumn 2026)",
         fix=f"for other rules, declare policies for {' and '.join(HOLDOUT_ACTIONS)}",
         source=change.source,

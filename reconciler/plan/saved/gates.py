@@ -29,7 +29,7 @@ from reconciler.plan.weakening.compare import Membership, compare_policies
 from reconciler.planfile.codec import Saved
 
 _STANDS: Final = frozenset({Verdict.PENDING, Verdict.BLOCKED, Verdict.REJECTED})  # nothing is sent
-_AGAIN: Final = "make the plan again, and review what no longer needs approval"
+_AGAIN: Final = "make the plan again, and review the changes that no longer need approval"
 
 
 def find_weaker_gates(saved: Saved, todo: tuple[Change, ...], live: Live) -> Iterator[Finding]:

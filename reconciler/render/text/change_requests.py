@@ -126,7 +126,7 @@ def _format_problems(payload: Payload, row: Mapping[str, Any], look: TextStyle) 
         if payload.get("validation_errors"):
             yield f"  {look.clip(escape(values.format_flow(payload['validation_errors'])))}"
         if status == "stale" and row["state"] == "pending":
-            yield "  the flag has moved since: approved now, it fails; cancel it and apply again"
+            yield "  the flag has changed since: approving it would fail; cancel it and apply again"
     elif status:
         yield f"Validation: {escape(status)}"
     if payload.get("apply_error"):

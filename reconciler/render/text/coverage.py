@@ -66,7 +66,7 @@ def _list_documents(documents: Iterable[str]) -> Iterator[str]:
     if not texts:
         return
     yield ""
-    yield "Policies that keep the flags of experiments covered. PostHog leaves copies of its own at"
+    yield "Policies that keep the flags of experiments covered. PostHog leaves its own copies at"
     yield "the hand-over, and refuses these before it:"
     for text in texts:
         yield "---"

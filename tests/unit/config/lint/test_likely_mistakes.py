@@ -101,9 +101,9 @@ VALUE = "{{filters: {{groups: [{{properties: [{{key: a, type: person, value: {}}
     [
         ("no", 'quote it: "no", or write `false`'),
         ("On", 'quote it: "On", or write `true`'),
-        ("010", 'quote it: "010", or write the number that is meant'),
-        ("1_000", 'quote it: "1_000", or write the number that is meant'),
-        ("[5, 12:30]", 'quote it: "12:30", or write the number that is meant'),
+        ("010", 'quote it: "010", or write the intended number'),
+        ("1_000", 'quote it: "1_000", or write the intended number'),
+        ("[5, 12:30]", 'quote it: "12:30", or write the intended number'),
     ],
 )
 def test_text_that_older_readers_read_otherwise_is_reported_in_free_values(folder, value, fix):

@@ -181,7 +181,7 @@ R011 a.yaml:1:7: the tag !!str is not allowed
 | kind: !!str Role
 |       ^^^^^^^^^^
 why: values are plain text, numbers, true, false, null, lists and mappings
-fix: remove the tag; quote the value if text is meant""",
+fix: remove the tag; quote the value to make it text""",
     ),
     "R012": (
         'kind: Role\nmetadata: {organization: acme, name: "A\\u200b"}\n',

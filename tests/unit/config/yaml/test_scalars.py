@@ -116,7 +116,7 @@ CASES = [
     ("101", "number or null", "write a value that is at most 100"),
     ("-1", "number or null", "write a value that is at least 0"),
     ("true", "number or null", "write a number or null"),
-    (".inf", "number or null", 'quote it if text is meant: ".inf"'),
+    (".inf", "number or null", 'quote it to make it text: ".inf"'),
     ("[a, b]", "list", None),
     ("a", "list", "write `[a]`"),
     ("", "list", "write `[]` for none, or remove the key"),
