@@ -1,4 +1,4 @@
-"""Ways round a gate, each through the real command: the honest one, the attacker's, the benign."""
+"""Ways around a gate, each through the real command: the honest one, the attacker's, the benign."""
 
 import json
 from datetime import UTC, datetime, timedelta
