@@ -42,7 +42,8 @@ def _render_command(command: click.Command, name: str, parent: click.Context) ->
     if table := _render_options(command, context):
         yield table
     if command.epilog:
-        yield f"Example: `{command.epilog.removeprefix('Example: ')}`"
+        example, _, _ = command.epilog.partition("\n\n")
+        yield f"Example: `{example.removeprefix('Example: ')}`"
     if isinstance(command, click.Group):
         for child in command.list_commands(context):
             member = command.get_command(context, child)

@@ -207,7 +207,8 @@ def test_every_command_has_help_and_an_example():
 def test_every_example_can_be_typed(capsys):
     """Each option stands where the parser takes it."""
     for name, command in ALL:
-        typed = re.sub(r' >.*|"$|eval "\$\(|\)', "", command.epilog.removeprefix("Example: "))
+        example = command.epilog.removeprefix("Example: ").partition("\n")[0]
+        typed = re.sub(r' >.*|"$|eval "\$\(|\)', "", example)
 
         code = run([*shlex.split(typed)[1:], "--help"])
 

@@ -16,7 +16,12 @@ _OPTIONS: Final[tuple[tuple[tuple[str, ...], dict[str, Any]], ...]] = (
     (("--config",), {"metavar": "FILE", "envvar": "RECONCILER_CONFIG", "help": "reconciler.yaml."}),
     (
         ("--target",),
-        {"metavar": "NAME", "envvar": "RECONCILER_TARGET", "help": "One of its targets."},
+        {
+            "multiple": True,
+            "metavar": "NAME",
+            "envvar": "RECONCILER_TARGET",
+            "help": "One of its targets.",
+        },
     ),
     (("--host",), {"metavar": "URL", "help": "The PostHog instance."}),
     (("--sandbox",), {"is_flag": True, "help": "Run against a temporary embedded server."}),
@@ -25,6 +30,9 @@ _OPTIONS: Final[tuple[tuple[tuple[str, ...], dict[str, Any]], ...]] = (
     (("--verbose", "-v"), {"count": True, "help": "More details; repeatable."}),
     (("--log-format",), {"type": click.Choice(["text", "json"]), "default": "text"}),
 )
+
+
+_NOTE: Final = "Global options (--target, -C, --quiet, …): reconciler --help"
 
 
 def before_command(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,8 +45,9 @@ def before_command(command: Callable[..., Any]) -> Callable[..., Any]:
 def accept_after_command(command: click.Command) -> click.Command:
     """Let a command, and every command below it, take the options as well; return it.
 
-    `--help` of the command does not list them: that of the program does.
+    `--help` of the command refers to that of the program, which lists them.
     """
+    command.epilog = f"{command.epilog or ''}\n\n{_NOTE}".strip()
     if isinstance(command, click.Group):
         for child in command.commands.values():
             accept_after_command(child)
@@ -64,10 +73,12 @@ def _override(ctx: click.Context, parameter: click.Parameter, value: Any) -> Non
     root = ctx.find_root()
     name = parameter.name or ""
     before = root.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    accumulates = name in {"verbose", "quiet", "sandbox"}
+    accumulates = name in {"verbose", "quiet", "sandbox", "target"}
     if before and not accumulates and root.params[name] != value:
         message = f"{parameter.opts[0]} is given twice: {root.params[name]!r} and {value!r}"
         raise click.UsageError(message, ctx)
+    if before and name == "target":
+        value = (*root.params[name], *value)
     session: Session = ctx.obj
     session.override(name, value)
 

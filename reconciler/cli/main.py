@@ -5,7 +5,7 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from typing import NoReturn
@@ -14,7 +14,8 @@ import click
 
 from reconciler import __version__
 from reconciler.cli import event_log, global_options, signals, terminal
-from reconciler.errors import ConfigError, ReconcilerError
+from reconciler.cli.parsing import lazy_imports, synonyms, usage_errors
+from reconciler.errors import ConfigError, ReconcilerError, UsageError
 from reconciler.suggest import closest_match
 
 lasting: list[object] = []  # what a command has read: it may be large, and lives as long as we do
@@ -63,15 +64,34 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(sorted(COMMANDS.items()))
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(synonyms.translate_options(args, self)))
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
+        if args[0] == "help":  # as in `reconciler help plan`
+            args = [*args[1:], "--help"]
+            if args == ["--help"]:
+                click.echo(ctx.get_help(), color=ctx.color)
+                ctx.exit()
+        name = synonyms.resolve_command_name(args[0])
         if not name.startswith("-") and name not in COMMANDS:
             similar = closest_match(name, COMMANDS)
-            hint = f" Did you mean {similar!r}?" if similar else ""
-            ctx.fail(f"No such command {name!r}.{hint}")
-        return super().resolve_command(ctx, args)
+            fix = f"did you mean `{similar}`?" if similar else "reconciler --help lists them"
+            raise UsageError(f"no such command: {name}", fix=fix)
+        _, command, rest = super().resolve_command(ctx, [name, *args[1:]])
+        return name, command, list(_translate_words(command, rest))
+
+
+def _translate_words(command: click.Command | None, words: Sequence[str]) -> Iterator[str]:
+    """Yield the words after a command; the options of other tools become those of the command."""
+    before: list[str] = []
+    while isinstance(command, click.Group) and words and words[0] in command.commands:
+        before.append(words[0])
+        command, words = command.commands[words[0]], words[1:]
+    yield from before
+    yield from synonyms.translate_options(words, command) if command is not None else words
 
 
 @click.group(
@@ -110,6 +130,8 @@ def _run(*, meets_interrupts: bool) -> NoReturn:
         sys.stdout, sys.stderr = sys.stdout or null, sys.stderr or null
     signals.install_handlers(interrupts=meets_interrupts)
     gc.set_threshold(1_000_000, 50, 100)  # what a command reads holds no cycles, and is large
+    if not {"-h", "--help"}.isdisjoint(sys.argv) or sys.argv[1:2] == ["help"]:
+        lazy_imports.begin()
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -176,9 +198,8 @@ def _code(error: BaseException, color: str) -> int:
                 click.echo("interrupted", err=True)
             code = INTERRUPTED
         case click.ClickException():
-            if not event_log.emit_event("error", "error", what=error.format_message()):
-                error.show()
-            code = 64
+            _say(usage_errors.explain_usage_error(error), color)
+            code = UsageError.exit_code
         case ReconcilerError():
             _say(error, color)
             code = error.exit_code

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler import model
 from reconciler.cli import event_log
-from reconciler.cli.report import Report
-from reconciler.cli.session import Session
+from reconciler.cli import report as cli_report
 from reconciler.errors import ReconcilerError
-from reconciler.model import Address, parse_duration
 
 if TYPE_CHECKING:
+    from reconciler.cli.session import Session
+
     _Type = click.ParamType[float]
 else:
     _Type = click.ParamType  # generic in newer versions only
@@ -31,7 +32,7 @@ class Duration(_Type):
         if isinstance(value, int | float):
             return float(value)
         try:
-            seconds = parse_duration(str(value).strip())
+            seconds = model.parse_duration(str(value).strip())
         except ValueError:
             self.fail(f"invalid duration: {value!r}; write 30m, 2h, 1d", param, ctx)
         if not 0 <= seconds <= _LONGEST_S:
@@ -104,7 +105,7 @@ def _require_exact(
     """Return addresses of one resource each: a pattern would allow too much."""
     for value in values:
         try:
-            Address.parse(value)
+            model.Address.parse(value)
         except ValueError:
             message = f"{value!r} is not an address such as FeatureFlag/acme/Web/new-checkout"
             raise click.BadParameter(message) from None
@@ -193,7 +194,7 @@ def report(command: Callable[..., int]) -> Callable[..., int]:
         context = click.get_current_context()
         session: Session = context.obj
         folder = options.pop("report")
-        session.report = Report(Path(folder) if folder else None, session.note)
+        session.report = cli_report.Report(Path(folder) if folder else None, session.note)
         session.report.open()
         started = session.stamp()
         code, error = 1, None

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,25 +18,23 @@ import click
 
 from reconciler import __version__
 from reconciler.ci import environment
-from reconciler.ci.build import Build
-from reconciler.cli import event_log, terminal
-from reconciler.cli.report import Report
-from reconciler.cli.throwaway_sandbox import find_default_seed, run_sandbox
+from reconciler.cli import event_log, terminal, throwaway_sandbox
+from reconciler.cli import report as cli_report
 from reconciler.config import settings as config_settings
-from reconciler.config.settings import RunFacts, Settings, Target
 from reconciler.errors import UsageError
 from reconciler.files import repo_paths
-from reconciler.model import Plan
 from reconciler.posthog import credentials as posthog_credentials
-from reconciler.posthog.credentials import Credentials
-from reconciler.posthog.redaction import RedactionFilter
-from reconciler.render.shared import options
-from reconciler.render.shared.phrases import count
-from reconciler.render.shared.sanitize import escape
-from reconciler.render.text import findings
+from reconciler.posthog import redaction
+from reconciler.render import text
+from reconciler.render.shared import options, phrases, sanitize
 
-if TYPE_CHECKING:  # what commands that stay offline do without
+if TYPE_CHECKING:  # what --help does without, and of the client commands that stay offline
+    from reconciler.ci.build import Build
+    from reconciler.cli.report import Report
+    from reconciler.config.settings import RunFacts, Settings, Target
+    from reconciler.model import Plan
     from reconciler.posthog.client import Reader, Runtime, Writer
+    from reconciler.posthog.credentials import Credentials
 
 
 @dataclass
@@ -43,7 +42,7 @@ class Session:
     """One run of the program."""
 
     config: Path | None
-    target_name: str | None
+    target_names: tuple[str, ...]  # as they were typed; most commands take one
     host: str | None
     sandbox: bool
     color_choice: str
@@ -57,9 +56,9 @@ class Session:
     )
     cleanup: ExitStack = field(default_factory=ExitStack)
     run_id: str = field(default_factory=lambda: uuid4().hex)
-    report: Report = field(default_factory=lambda: Report(None, lambda _: None))
+    report: "Report" = field(default_factory=lambda: cli_report.Report(None, lambda _: None))
     _clients: "list[Reader]" = field(default_factory=list)
-    _settings: dict[tuple[str, ...], Settings] = field(default_factory=dict)
+    _settings: "dict[tuple[str, ...], Settings]" = field(default_factory=dict)
     surroundings: ClassVar["Runtime"] = {}  # clock, sleep, chance; empty: the real ones
 
     @classmethod
@@ -68,7 +67,7 @@ class Session:
         *,
         chdir: str | None,
         config: str | None,
-        target: str | None,
+        target: tuple[str, ...],
         host: str | None,
         sandbox: bool,
         color: str,
@@ -78,7 +77,7 @@ class Session:
     ) -> "Session":
         """Make the session of the options before the command; `begin` follows those after it."""
         path = Path(config) if config else None
-        session = cls(path, target, host, sandbox, color, quiet, verbose, log_format, chdir)
+        session = cls(path, tuple(target), host, sandbox, color, quiet, verbose, log_format, chdir)
         click.get_current_context().call_on_close(session.cleanup.close)
         session._start_logging()
         session._start_events()
@@ -90,7 +89,7 @@ class Session:
             case "config":
                 self.config = Path(value)
             case "target":
-                self.target_name = value
+                self.target_names = tuple(value)
             case "color":
                 self.color_choice = value
             case "verbose":
@@ -118,7 +117,7 @@ class Session:
             self._start_sandbox()
 
     @cached_property
-    def build(self) -> Build | None:
+    def build(self) -> "Build | None":
         """Return the CI build that this run is a part of; None outside of CI."""
         return environment.detect(self.environ)
 
@@ -149,17 +148,17 @@ class Session:
     def note(self, message: str) -> None:
         """Print lines of progress on stderr."""
         if not self.quiet and not event_log.emit_event("note", message=message):
-            click.echo("\n".join(map(escape, message.split("\n"))), err=True)
+            click.echo("\n".join(map(sanitize.escape, message.split("\n"))), err=True)
 
     def warn(self, message: str) -> None:
         """Print a warning on stderr, also with --quiet: somebody relies on what did not happen."""
         if not event_log.emit_event("warning", "warning", message=message):
-            click.echo(f"warning: {escape(message)}", err=True)
+            click.echo(f"warning: {sanitize.escape(message)}", err=True)
 
     def note_ignored(self, number: int) -> None:
         """Say that `ignore` covers declared resources: they are never applied."""
         if number:
-            what = f"{count(number, 'declared resource')} not changed"
+            what = f"{phrases.count(number, 'declared resource')} not changed"
             self.note(f"{what}: `ignore` of the target covers {'it' if number == 1 else 'them'}")
 
     def fail(self, sentences: Iterable[str]) -> None:
@@ -167,9 +166,9 @@ class Session:
         for sentence in sentences:
             if event_log.emit_event("error", "error", what=sentence) or sys.stdout.isatty():
                 continue
-            click.echo(escape(sentence), err=True)
+            click.echo(sanitize.escape(sentence), err=True)
 
-    def settings(self, paths: Sequence[str] = ()) -> Settings:
+    def settings(self, paths: Sequence[str] = ()) -> "Settings":
         """Return reconciler.yaml, or what stands in for it; each is read once."""
         if tuple(paths) not in self._settings:
             self._settings[tuple(paths)] = config_settings.load_settings(
@@ -180,17 +179,29 @@ class Session:
             )
         return self._settings[tuple(paths)]
 
-    def target(self, paths: Sequence[str] = ()) -> Target:
+    def target(self, paths: Sequence[str] = ()) -> "Target":
         """Return the target of this run."""
         return self.settings(paths).select_target(self.target_name)
+
+    @property
+    def target_name(self) -> str | None:
+        """Return the name of the target that was typed. UsageError for several or a pattern."""
+        names = tuple(dict.fromkeys(self.target_names))
+        if len(names) > 1 or any("*" in name for name in names):
+            words = " ".join(f"--target {shlex.quote(name)}" for name in names)
+            raise UsageError(
+                f"this command runs for one target, not for {', '.join(names)}",
+                fix=f"name one target; `reconciler fleet` runs for several: {words}",
+            )
+        return names[0] if names else None
 
     def folder(self) -> Path:
         """Return the folder below which runs are journalled."""
         return self.settings().folder or Path.cwd()
 
-    def facts(self) -> RunFacts:
+    def facts(self) -> "RunFacts":
         """Return the facts about this run that use cases need."""
-        return RunFacts(Path.cwd(), self.now(), self.build, self.config)
+        return config_settings.RunFacts(Path.cwd(), self.now(), self.build, self.config)
 
     def say(self, text: str) -> None:
         """Print a result on stdout. A reader who went away stops nothing that is under way."""
@@ -201,7 +212,7 @@ class Session:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def show_plan(
-        self, render: Callable[..., str], plan: Plan, form: str = "text", *, saved: str = ""
+        self, render: Callable[..., str], plan: "Plan", form: str = "text", *, saved: str = ""
     ) -> None:
         """Print a plan as the terminal allows; `saved` is the file that holds all of it."""
         brief = self.quiet and form == "text" and self.zoom is None
@@ -218,9 +229,9 @@ class Session:
         self.say(render(plan, format=form, options=look))
         if brief and plan.errors:
             color = self.has_color(sys.stderr)
-            click.echo(findings(plan.errors, color=color), err=True, color=color)
+            click.echo(text.findings(plan.errors, color=color), err=True, color=color)
 
-    def credentials(self, target: Target) -> Credentials:
+    def credentials(self, target: "Target") -> "Credentials":
         """Return key and host, checked against each other."""
         return posthog_credentials.resolve(
             environ=self.environ,
@@ -231,7 +242,7 @@ class Session:
         )
 
     @contextmanager
-    def reader(self, target: Target) -> "Iterator[Reader]":
+    def reader(self, target: "Target") -> "Iterator[Reader]":
         """Open a client that can only read."""
         from reconciler.posthog import client, rate_limit  # noqa: PLC0415  offline commands do without
 
@@ -243,7 +254,7 @@ class Session:
             yield reader
 
     @contextmanager
-    def writer(self, target: Target) -> "Iterator[Writer]":
+    def writer(self, target: "Target") -> "Iterator[Writer]":
         """Open a client that can also write."""
         from reconciler.posthog import client, rate_limit  # noqa: PLC0415  offline commands do without
 
@@ -270,7 +281,7 @@ class Session:
         handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
         if self.log_format == "json":
             handler = event_log.JsonHandler()
-        handler.addFilter(RedactionFilter())
+        handler.addFilter(redaction.RedactionFilter())
         levels = {0: logging.WARNING, 1: logging.INFO}
         level = logging.ERROR if self.quiet else levels.get(self.verbose, logging.DEBUG)
         log = logging.getLogger("reconciler")
@@ -290,7 +301,9 @@ class Session:
     def _start_sandbox(self) -> None:
         if self.host:
             raise UsageError("--sandbox and --host exclude each other")
-        running = self.cleanup.enter_context(run_sandbox(find_default_seed()))
+        running = self.cleanup.enter_context(
+            throwaway_sandbox.run_sandbox(throwaway_sandbox.find_default_seed())
+        )
         self.environ["POSTHOG_HOST"] = self.host = running.url
         self.environ["POSTHOG_API_KEY"] = running.token  # never a key of the real world
         self.note(f"sandbox: {running.url}")

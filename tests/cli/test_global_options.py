@@ -1,6 +1,8 @@
 """Global options go before or after the command, as in every tool that people know."""
 
 import re
+import subprocess
+import sys
 
 import click
 import pytest
@@ -50,7 +52,10 @@ def test_options_mean_the_same_before_and_after_the_command(world, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--target", "a", "plan", "--target", "b"), "--target is given twice: 'a' and 'b'"),
+        (("--target", "a", "plan", "--target", "b"), "for one target, not for a, b"),
+        (("plan", "--target", "a", "--target", "b"), "`reconciler fleet` runs for several"),
+        (("apply", "--yes", "--target", "eu-*"), "`reconciler fleet` runs for several"),
+        (("--host", "http://a", "plan", "--host", "http://b"), "--host is given twice"),
         (("plan", "-C", "nowhere"), "cannot run in nowhere"),
         (("-C", "a.txt", "validate"), "cannot run in a.txt"),
     ],
@@ -63,3 +68,31 @@ def test_what_cannot_be_meant_is_a_usage_error(world, arguments, words):
 
     assert (64, True) == (done.code, words in done.err), done.err
     assert [] == repo.sandbox.requests()
+
+
+def test_a_target_after_the_command_replaces_that_of_the_environment(world):
+    """A target that is typed twice is still one target."""
+    repo = world(acme.seed(projects=[{"name": "Web", "feature_flags": [acme.live_flag("a")]}]))
+    repo.write("reconciler.yaml", "version: 1\ntargets: {mine: {}, other: {}}\n")
+    repo.write("flags.yaml", acme.flag("a", 20))
+    plan = ("plan", "--format", "json")
+
+    for words in ((), ("--target", "mine"), ("--target", "mine") * 2):
+        assert "mine" == repo.run(*plan, *words, RECONCILER_TARGET="mine").json["target"]["name"]
+    replaced = repo.run(*plan, "--target", "other", RECONCILER_TARGET="mine")
+    assert "other" == replaced.json["target"]["name"]
+
+
+@pytest.mark.parametrize("words", [("plan",), ("requests", "show"), ("pull",), ("validate",)])
+def test_help_of_a_command_is_quick_and_refers_to_the_global_options(words):
+    """It loads neither the planner nor the HTTP client, and no YAML."""
+    code = (
+        "import sys\nfrom reconciler.cli.main import main\n"
+        "import atexit\natexit.register(lambda: print(*[m for m in ('httpx', 'jsonschema', 'yaml')"
+        " if m in sys.modules], file=sys.stderr))\n"
+        f"sys.argv[1:] = {[*words, '--help']!r}\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "Global options (--target, -C" in done.stdout
+    assert done.stderr.split() == []

@@ -1,0 +1,1 @@
+"""How words on the command line are read: synonyms, usage errors, completion, `--help`."""
