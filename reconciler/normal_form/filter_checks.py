@@ -43,19 +43,19 @@ SHARES: Final = "shares"  # the topic of a sum that is not 100, which has its ow
 
 
 def find_refusals(
-    filters: Mapping[str, Any], *, stored: Collection[str] = (), may_exit: bool = False
+    filters: Mapping[str, Any], *, stored: Collection[str] = ()
 ) -> Iterator[RejectedValue]:
     """Find everything that PostHog refuses; the paths start inside `filters`.
 
-    `stored` are regular expressions that the flag already has; they are not checked again.
-    `may_exit`: the flag already has an early exit, which is not checked either.
+    `stored` are regular expressions that the flag already has; they are not checked again. Whether
+    PostHog accepts `early_exit: true` depends on a switch that cannot be read (contract 9.2).
     """
     if "version" in filters:
         yield RejectedValue(
             ("version",), "`filters.version` is reserved by PostHog", "", "remove it"
         )
     if not _RARE.isdisjoint(filters):
-        yield from _check_switches(filters, may_exit=may_exit)
+        yield from _check_switches(filters)
     multivariate, payloads = filters.get("multivariate"), filters.get("payloads")
     names: set[str] = set()
     if multivariate:
@@ -104,19 +104,13 @@ def _iterate_mappings(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
             yield index, item
 
 
-def _check_switches(filters: Mapping[str, Any], *, may_exit: bool) -> Iterator[RejectedValue]:
+def _check_switches(filters: Mapping[str, Any]) -> Iterator[RejectedValue]:
     for name in _SWITCHES:
         value = filters.get(name)
         if value is not None and not isinstance(value, bool):
             yield RejectedValue(
                 (name,), f"`{name}` is not true or false", "", "write `true` or `false`"
             )
-    if filters.get("early_exit") is True and not may_exit:
-        message, fix = (
-            "`early_exit: true` needs a setting that only PostHog can change",
-            "remove it",
-        )
-        yield RejectedValue(("early_exit",), message, "", fix)
     yield from _check_index(filters, _INDEX, ())
     holdout = filters.get("holdout")
     if not isinstance(holdout, Mapping):

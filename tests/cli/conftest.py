@@ -6,31 +6,12 @@ import pytest
 
 from tests import acme, factories
 from tests.code_hosts import TOKEN, serving
-from tests.support import Repository, sandbox_process
 
 
 @pytest.fixture
 def code_host():
     with serving() as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def g3_sandbox():
-    """Return a server of the third generation, which all tests of a worker share."""
-    with sandbox_process("--profile", "g3") as running:
-        yield running
-
-
-@pytest.fixture
-def g3_world(g3_sandbox, tmp_path):
-    """Return what `world` returns, on the third generation."""
-
-    def make(seed):
-        g3_sandbox.reset(seed)
-        return Repository(tmp_path, g3_sandbox)
-
-    return make
 
 
 @pytest.fixture

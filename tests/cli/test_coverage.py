@@ -40,9 +40,9 @@ def covered(repo):
     return {row.pop("address").rpartition("/")[2]: row for row in done.json}
 
 
-def test_before_the_hand_over_policies_for_flags_cover_every_flag(g3_world):
+def test_before_the_hand_over_policies_for_flags_cover_every_flag(world):
     """Afterwards copies cover experiments, and nothing covers early access features."""
-    rows = covered(g3_world(seed(*FLAGS)))
+    rows = covered(world(seed(*FLAGS)))
 
     flags, experiments = addresses(*FLAGS), addresses(*EXPERIMENTS)
     assert rows == {
@@ -54,9 +54,9 @@ def test_before_the_hand_over_policies_for_flags_cover_every_flag(g3_world):
     }
 
 
-def test_the_forecast_comes_true_at_the_hand_over(g3_world):
+def test_the_forecast_comes_true_at_the_hand_over(world):
     """What was `after` is `now`, once PostHog has copied the policies and switched over."""
-    repo = g3_world(seed(*FLAGS))
+    repo = world(seed(*FLAGS))
     before = covered(repo)
     repo.sandbox.call("POST", "/_sandbox/tasks", {"run": "sync_experiment_policies"})
     world = repo.sandbox.state()
@@ -81,9 +81,9 @@ def test_the_forecast_comes_true_at_the_hand_over(g3_world):
         ((FLAGS[0], *EXPERIMENTS[:2]), EXPERIMENTS[:2], False),
     ],
 )
-def test_after_the_hand_over_a_missing_copy_is_lost_coverage(g3_world, actions, after, loses):
+def test_after_the_hand_over_a_missing_copy_is_lost_coverage(world, actions, after, loses):
     """Only policies that are live count; a policy without a counterpart for flags is no loss."""
-    repo = g3_world(seed(*actions, switch=True))
+    repo = world(seed(*actions, switch=True))
 
     row = covered(repo)["tested"]
 
@@ -94,19 +94,19 @@ def test_after_the_hand_over_a_missing_copy_is_lost_coverage(g3_world, actions, 
         assert row["loses"] is loses
 
 
-def test_disabled_policies_and_other_projects_cover_nothing(g3_world):
+def test_disabled_policies_and_other_projects_cover_nothing(world):
     """Coverage is of one project; a project without policies loses nothing."""
     policies = [acme.policy(FLAGS[0], enabled=False), acme.policy(FLAGS[2])]
-    rows = covered(g3_world(seed(mobile=True, approval_policies=policies)))
+    rows = covered(world(seed(mobile=True, approval_policies=policies)))
 
     assert rows["plain"]["now"] == addresses(FLAGS[2])
     assert rows["tested"]["after"] == addresses(EXPERIMENTS[2])
     assert rows["m"] == {"owner": "unowned", "now": [], "after": [], "loses": False}
 
 
-def test_the_documents_it_prints_keep_experiments_covered(g3_world):
+def test_the_documents_it_prints_keep_experiments_covered(world):
     """After the hand-over they apply, and then nothing of an experiment is lost."""
-    repo = g3_world(seed(*FLAGS, EXPERIMENTS[0], switch=True))
+    repo = world(seed(*FLAGS, EXPERIMENTS[0], switch=True))
     text = repo.run("coverage").out
     assert "3 flags lose coverage" in text
     assert "FeatureFlag/acme/Web/tested (experiment): now experiment.launch; after" in text
@@ -124,12 +124,12 @@ def test_the_documents_it_prints_keep_experiments_covered(g3_world):
     assert "---" not in repo.run("coverage").out
 
 
-def test_a_project_whose_policies_cannot_be_read_is_left_out(g3_world):
+def test_a_project_whose_policies_cannot_be_read_is_left_out(world):
     """Said on stderr, with exit code 1; nothing is concluded about its flags."""
-    world = seed(*FLAGS)
+    limited = seed(*FLAGS)
     scopes = ["organization:read", "project:read", "feature_flag:read", "organization_member:read"]
-    world["users"][3]["tokens"][0]["scopes"] = scopes
-    repo = g3_world(world)
+    limited["users"][3]["tokens"][0]["scopes"] = scopes
+    repo = world(limited)
 
     done = repo.run("coverage", "--format", "json")
 
@@ -138,9 +138,9 @@ def test_a_project_whose_policies_cannot_be_read_is_left_out(g3_world):
     assert repo.run("coverage").out == "No flags.\n"
 
 
-def test_a_target_names_its_organization(g3_world):
+def test_a_target_names_its_organization(world):
     """Of an organization that the key cannot see there is no report."""
-    repo = g3_world(seed(*FLAGS))
+    repo = world(seed(*FLAGS))
     target = {"paths": ["."], "organization": "nowhere"}
     repo.write("reconciler.yaml", {"version": 1, "targets": {"default": target}})
 

@@ -20,11 +20,11 @@ def address(action):
     return f"ApprovalPolicy/acme/Web/{action}"
 
 
-def switched(g3_world, *actions, live=FLAGS):
+def switched(world, *actions, live=FLAGS):
     """A world after the hand-over, whose files declare policies for these actions."""
     policies = [acme.policy(action) for action in live]
     web = {"name": "Web", "id": 1, "approval_policies": policies}
-    repo = g3_world(acme.seed(projects=[web], owner_scoping=True))
+    repo = world(acme.seed(projects=[web], owner_scoping=True))
     if actions:
         repo.write("policies.yaml", *map(policy, actions))
         repo.commit()
@@ -45,9 +45,9 @@ def live_actions(repo):
     return sorted(row["action_key"] for row in organization["projects"][0]["approval_policies"])
 
 
-def test_policies_that_posthog_made_are_never_pruned_and_mentioned_once(g3_world):
+def test_policies_that_posthog_made_are_never_pruned_and_mentioned_once(world):
     """With --prune the rest goes; with and without, one notice names them all."""
-    repo = switched(g3_world, *FLAGS[:2], live=(*FLAGS, *EXPERIMENTS))
+    repo = switched(world, *FLAGS[:2], live=(*FLAGS, *EXPERIMENTS))
 
     done, without = findings(repo)
     pruning, with_prune = findings(repo, "--prune")
@@ -65,9 +65,9 @@ def test_policies_that_posthog_made_are_never_pruned_and_mentioned_once(g3_world
     assert live_actions(repo) == sorted((*FLAGS[:2], *EXPERIMENTS))
 
 
-def test_a_target_that_deletes_the_unmanaged_leaves_them_too(g3_world):
+def test_a_target_that_deletes_the_unmanaged_leaves_them_too(world):
     """`prune-waits` does not count them; `unmanaged: ignore` hides the notice."""
-    repo = switched(g3_world, *FLAGS, live=(*FLAGS, *EXPERIMENTS))
+    repo = switched(world, *FLAGS, live=(*FLAGS, *EXPERIMENTS))
     for word, expected in (("delete", {UNDECLARED}), ("ignore", set())):
         settings = {"paths": ["policies.yaml"], "unmanaged": word}
         repo.write("reconciler.yaml", {"version": 1, "targets": {"default": settings}})
@@ -77,9 +77,9 @@ def test_a_target_that_deletes_the_unmanaged_leaves_them_too(g3_world):
         assert found.keys() & {UNDECLARED, "prune-waits"} == expected
 
 
-def test_pull_adopts_them_and_what_is_declared_is_managed(g3_world):
+def test_pull_adopts_them_and_what_is_declared_is_managed(world):
     """Afterwards nothing is undeclared, and the files validate without a warning."""
-    repo = switched(g3_world, *FLAGS, live=(*FLAGS, *EXPERIMENTS))
+    repo = switched(world, *FLAGS, live=(*FLAGS, *EXPERIMENTS))
     done = repo.run("pull", "--kind", "ApprovalPolicy", "--out", ".")
     assert done.code == 0, done.err
     text = "\n---\n".join(path.read_text() for path in repo.folder.rglob("*.yaml"))
@@ -93,9 +93,9 @@ def test_pull_adopts_them_and_what_is_declared_is_managed(g3_world):
     assert (done.code, UNDECLARED in found) == (0, False)
 
 
-def test_a_changed_flag_policy_names_its_twin(g3_world):
+def test_a_changed_flag_policy_names_its_twin(world):
     """Unless the twin changes with it, or there is none."""
-    repo = switched(g3_world, live=(*FLAGS, *EXPERIMENTS[:2]))
+    repo = switched(world, live=(*FLAGS, *EXPERIMENTS[:2]))
     repo.write(
         "policies.yaml",
         policy(FLAGS[0], expires_after="2d"),
@@ -111,10 +111,10 @@ def test_a_changed_flag_policy_names_its_twin(g3_world):
     assert address(EXPERIMENTS[0]) in message
 
 
-def test_a_policy_that_posthog_does_not_offer_yet_is_refused_once(g3_world):
+def test_a_policy_that_posthog_does_not_offer_yet_is_refused_once(world):
     """Apply reports it as not available, sends it once, and does the rest."""
     web = {"name": "Web", "id": 1}
-    repo = g3_world(acme.seed(projects=[web]))
+    repo = world(acme.seed(projects=[web]))
     repo.write("policies.yaml", policy(FLAGS[0]), policy(EXPERIMENTS[0]))
 
     planned, found = findings(repo)
@@ -131,9 +131,9 @@ def test_a_policy_that_posthog_does_not_offer_yet_is_refused_once(g3_world):
     assert sorted(statuses) == [201, 400]
 
 
-def test_a_policy_for_experiments_is_created_where_posthog_offers_it(g3_world):
+def test_a_policy_for_experiments_is_created_where_posthog_offers_it(world):
     """A visible one shows that the organization has been switched over."""
-    repo = switched(g3_world, *FLAGS, *EXPERIMENTS[:2], live=(*FLAGS, EXPERIMENTS[0]))
+    repo = switched(world, *FLAGS, *EXPERIMENTS[:2], live=(*FLAGS, EXPERIMENTS[0]))
 
     _, found = findings(repo)
 
@@ -142,9 +142,9 @@ def test_a_policy_for_experiments_is_created_where_posthog_offers_it(g3_world):
     assert live_actions(repo) == sorted((*FLAGS, *EXPERIMENTS[:2]))
 
 
-def test_a_condition_does_not_hold_for_holdouts(g3_world):
+def test_a_condition_does_not_hold_for_holdouts(world):
     """Said of a new condition only, and not where holdouts have policies of their own."""
-    repo = g3_world(acme.seed(projects=[{"name": "Web", "id": 1}]))
+    repo = world(acme.seed(projects=[{"name": "Web", "id": 1}]))
     update = policy(FLAGS[2], conditions=AMOUNT)
     own = [policy(f"experiment_holdout.{verb}") for verb in ("update", "delete")]
     repo.write("policies.yaml", update)

@@ -9,7 +9,7 @@ NARROWER = {"filters": [{"properties": [], "rollout_percentage": 20}]}
 
 
 @pytest.fixture
-def repo(g3_world):
+def repo(world):
     """Return a world in which a holdout and a flag have one id, with two open requests."""
     web = {
         "name": "Web",
@@ -21,7 +21,7 @@ def repo(g3_world):
         "experiments": [{"name": "E", "feature_flag": "tested", "holdout": "Global"}],
         "approval_policies": [acme.policy("feature_flag.update")],
     }
-    repo = g3_world(acme.seed(projects=[web]))
+    repo = world(acme.seed(projects=[web]))
     repo.write("flags.yaml", acme.flag("same", 50))
     repo.commit()
     for method, body in (("PATCH", NARROWER), ("DELETE", None)):

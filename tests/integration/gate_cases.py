@@ -111,7 +111,7 @@ class Dice:
         return copy.deepcopy(self.random.choice(values))
 
     def percentage(self):
-        return self.pick(*(PERCENTAGES[:-1] if self.owned else PERCENTAGES))
+        return self.pick(*PERCENTAGES)
 
     def properties(self):
         if self.owned and self.maybe(0.3):

@@ -137,7 +137,7 @@ class Api:
 
 @pytest.fixture(scope="session")
 def server():
-    with background(seed=SEED, profile="g2") as running:
+    with background(seed=SEED) as running:
         yield Sandbox(running.url)
 
 
@@ -154,21 +154,21 @@ def world_of():
     with ExitStack() as stack:
 
         def make(**options):
-            running = stack.enter_context(background(**{"seed": SEED, "profile": "g2", **options}))
+            running = stack.enter_context(background(**{"seed": SEED, **options}))
             return Api(Sandbox(running.url))
 
         yield make
 
 
 @pytest.fixture(scope="session")
-def g3_server():
-    with background(seed=SEED, profile="g3") as running:
+def g2_server():
+    with background(seed=SEED, profile="g2") as running:
         yield Sandbox(running.url)
 
 
 @pytest.fixture
-def g3(g3_server):
-    """The newest generation, with the usual world."""
-    found = Api(g3_server)
+def g2(g2_server):
+    """The generation before autumn 2026, with the usual world."""
+    found = Api(g2_server)
     found.reset()
     return found

@@ -26,9 +26,9 @@ def world(seed):
 
 
 @pytest.fixture
-def shown(g3):
-    g3.reset(world)
-    return g3
+def shown(api):
+    api.reset(world)
+    return api
 
 
 @pytest.fixture(scope="module")
@@ -168,12 +168,12 @@ def test_a_payload_that_cannot_be_decrypted_fails(withheld):
     assert stored(withheld) == {"true": OLD}
 
 
-def test_the_seed_chooses_the_mode(g3):
-    g3.reset(world, withhold_payloads=True)
-    g3.policy(ENABLE)
+def test_the_seed_chooses_the_mode(api):
+    api.reset(world, withhold_payloads=True)
+    api.policy(ENABLE)
 
-    assert payloads(g3.file(flag=3, **change())) == [REDACTED, REDACTED]
-    assert g3.sandbox.state()["withhold_payloads"] is True
+    assert payloads(api.file(flag=3, **change())) == [REDACTED, REDACTED]
+    assert api.sandbox.state()["withhold_payloads"] is True
 
 
 def test_an_update_request_does_not_show_payloads_among_its_gated_changes(shown):

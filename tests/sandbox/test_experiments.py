@@ -33,12 +33,12 @@ def switch(request):
 
 
 @pytest.fixture
-def api(g3, switch):
+def api(api, switch):
     def turn(seed):
         seed["organizations"][0]["owner_scoping"] = switch
 
-    g3.reset(turn)
-    return g3
+    api.reset(turn)
+    return api
 
 
 def test_an_experiment_creates_its_flag_and_goes_through_its_states(api):

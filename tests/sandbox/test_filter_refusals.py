@@ -33,7 +33,6 @@ def variants(*shares):
         ({"payloads": {"c": "1"}, **TWO}, "invalid_input"),
         ({"payloads": {"a": "1"}}, "invalid_input"),
         ({"early_exit": "yes"}, "invalid_input"),
-        ({"early_exit": True}, "invalid_input"),
         ({"version": 2}, "reserved_config_version"),
         (one(operator="gt", value=5), "invalid_value"),
         (one(operator=">=", value=5), "invalid_value"),

@@ -163,16 +163,6 @@ def test_what_each_action_detects_on_a_patch(api):
         {"name": "x", "tags": ["a"]},
         {"deleted": True},
         {"archived": True},
-        {
-            "filters": {
-                "groups": [
-                    {
-                        "properties": [{"key": "a", "type": "person", "value": 1}],
-                        "rollout_percentage": 50,
-                    }
-                ]
-            }
-        },
     ],
     ids=str,
 )

@@ -23,9 +23,9 @@ def world(seed):
 
 
 @pytest.fixture
-def api(g3):
-    g3.reset(world)
-    return g3
+def api(api):
+    api.reset(world)
+    return api
 
 
 def switch_on(seed):
@@ -442,5 +442,5 @@ def test_requests_of_holdouts_survive_an_exported_state(api):
     assert approve(api, request["id"])["status"] == "applied"
 
 
-def test_older_generations_do_not_have_holdouts(world_of):
-    assert world_of().get(f"{HOLDOUTS}/").status == 404
+def test_older_generations_do_not_have_holdouts(g2):
+    assert g2.get(f"{HOLDOUTS}/").status == 404

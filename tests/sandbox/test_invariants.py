@@ -1,6 +1,7 @@
 """Invariants: no gated change without an approval; ledger and data agree."""
 
 import copy
+import json
 import re
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.sandbox.faults import schedule
-from reconciler.sandbox.rules import flag_filters
+from reconciler.sandbox.rules import flag_filters, release_conditions
 from reconciler.sandbox.seed import document
-from reconciler.sandbox.store.generation import G2
+from reconciler.sandbox.store.generation import DEFAULT
 
 from .conftest import FLAGS, REQUESTS, SEED, Api
 
@@ -20,10 +21,12 @@ ACTIONS = ("feature_flag.enable", "feature_flag.disable", "feature_flag.update")
 PEOPLE = ("olga", "ada", "abe", "max", "mia")
 
 percentages = st.sampled_from([None, 0, 50, 50.0, 100, "absent"])
-groups = st.lists(percentages, max_size=2).map(
+PLAN = {"key": "plan", "type": "person", "value": ["pro"]}
+properties = st.sampled_from([[], [], [PLAN]])
+groups = st.lists(st.tuples(percentages, properties), max_size=2).map(
     lambda found: [
-        {"properties": []} | ({} if one == "absent" else {"rollout_percentage": one})
-        for one in found
+        {"properties": listed} | ({} if one == "absent" else {"rollout_percentage": one})
+        for one, listed in found
     ]
 )
 filters = st.one_of(
@@ -43,6 +46,7 @@ changes = st.fixed_dictionaries(
         "archived": st.booleans(),
         "key": st.sampled_from(["on", "off", "third"]),
         "is_remote_configuration": st.booleans(),
+        "bucketing_identifier": st.sampled_from([None, "distinct_id", "device_id"]),
     },
 )
 flags = st.sampled_from([1, 2, 3, 4])
@@ -96,7 +100,16 @@ def perform(api, run):
 def gated_part(flag):
     if flag is None or flag["deleted"]:
         return {"active": False, "rollouts": []}
-    return {"active": flag["active"], "rollouts": flag_filters.find_rollouts(flag["filters"], G2)}
+    rollouts = flag_filters.find_rollouts(flag["filters"], DEFAULT)
+    return {"active": flag["active"], "rollouts": rollouts}
+
+
+def targeting(flag):
+    """What is gated in a flag that exists, and free in a create."""
+    found = release_conditions.list_release_conditions(
+        flag["filters"], flag["bucketing_identifier"]
+    )
+    return json.dumps(found, sort_keys=True)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -122,6 +135,8 @@ def test_nothing_gated_changes_without_an_approval(server, run):
         if revived or vanished or line["request"] in applied:
             continue
         assert gated_part(line["before"]) == gated_part(line["after"]), line
+        if line["before"] is not None:
+            assert targeting(line["before"]) == targeting(line["after"]), line
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

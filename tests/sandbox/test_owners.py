@@ -77,14 +77,14 @@ def world(owner="standalone", *, switch=False, active=True, keys=(*FLAG_KEYS, *E
 
 
 @pytest.mark.parametrize(("switch", "owner", "operation", "expected"), CELLS)
-def test_the_owner_decides_which_policy_gates_a_write(g3, switch, owner, operation, expected):
-    g3.reset(world(owner, switch=switch, active=operation != "enable"))
-    before = g3.get(f"{FLAGS}/3/").body
+def test_the_owner_decides_which_policy_gates_a_write(api, switch, owner, operation, expected):
+    api.reset(world(owner, switch=switch, active=operation != "enable"))
+    before = api.get(f"{FLAGS}/3/").body
 
-    reply = g3.patch(f"{FLAGS}/3/", OPERATIONS[operation], who="max")
+    reply = api.patch(f"{FLAGS}/3/", OPERATIONS[operation], who="max")
 
-    filed = [one["action_key"] for one in g3.results(f"{REQUESTS}/")]
-    after = g3.get(f"{FLAGS}/3/").body
+    filed = [one["action_key"] for one in api.results(f"{REQUESTS}/")]
+    after = api.get(f"{FLAGS}/3/").body
     if expected is FREE:
         assert (reply.status, filed) == (200, [])
         assert after["version"] == before["version"] + 1
@@ -95,15 +95,15 @@ def test_the_owner_decides_which_policy_gates_a_write(g3, switch, owner, operati
 
 
 @pytest.mark.parametrize("switch", [False, True])
-def test_a_create_has_no_owner_yet(g3, switch):
-    g3.reset(world(switch=switch))
+def test_a_create_has_no_owner_yet(api, switch):
+    api.reset(world(switch=switch))
 
-    reply = g3.post(f"{FLAGS}/", {"key": "born", "active": True}, who="max")
+    reply = api.post(f"{FLAGS}/", {"key": "born", "active": True}, who="max")
 
     assert reply.body["change_request"]["action_key"] == ENABLE
 
 
-def test_a_flag_shows_what_uses_it_but_not_who_owns_it(g3):
+def test_a_flag_shows_what_uses_it_but_not_who_owns_it(api):
     def use(seed):
         web = seed["organizations"][0]["projects"][0]
         web["experiments"] = [
@@ -113,48 +113,48 @@ def test_a_flag_shows_what_uses_it_but_not_who_owns_it(g3):
         web["surveys"] = [{"name": "S", "linked_flag": "off"}]
         web["session_replay_flag"] = "on"
 
-    g3.reset(use)
+    api.reset(use)
 
-    on, off = g3.get(f"{FLAGS}/1/").body, g3.get(f"{FLAGS}/2/").body
+    on, off = api.get(f"{FLAGS}/1/").body, api.get(f"{FLAGS}/2/").body
 
     assert on["experiment_set"] == [9]
     assert on["experiment_set_metadata"] == [{"id": 9, "name": "E", "is_running": True}]
     assert (on["is_used_in_replay_settings"], off["is_used_in_replay_settings"]) == (True, False)
     assert [one["name"] for one in off["features"]] == ["F"]
     assert [one["name"] for one in off["surveys"]] == ["S"]
-    assert g3.patch(f"{FLAGS}/1/", {"deleted": True}).status == 400
+    assert api.patch(f"{FLAGS}/1/", {"deleted": True}).status == 400
 
 
-def test_the_recorded_owner_is_in_no_answer_and_in_the_state(g3):
-    g3.reset(world("experiment", active=False))
+def test_the_recorded_owner_is_in_no_answer_and_in_the_state(api):
+    api.reset(world("experiment", active=False))
 
-    request = g3.file(flag=3, active=True)
+    request = api.file(flag=3, active=True)
 
     assert "owner_kind" not in request
-    assert "owner_kind" not in g3.results(f"{REQUESTS}/")[0]
-    project = g3.sandbox.state()["organizations"][0]["projects"][0]
+    assert "owner_kind" not in api.results(f"{REQUESTS}/")[0]
+    project = api.sandbox.state()["organizations"][0]["projects"][0]
     assert project["change_requests"][0]["owner_kind"] == "experiment"
 
 
-def change_state(g3, change):
+def change_state(api, change):
     """Load the state of the sandbox after a change of its first project."""
-    state = g3.sandbox.state()
+    state = api.sandbox.state()
     change(state["organizations"][0]["projects"][0])
-    g3.sandbox.reset(state)
+    api.sandbox.reset(state)
 
 
 def adopt(project):
     project["experiments"] = [{"name": "E", "feature_flag": "f"}]
 
 
-def test_a_request_whose_flag_got_another_owner_is_stale_and_fails(g3):
-    g3.reset(world(active=False))
-    request = g3.file(flag=3, active=True)
-    change_state(g3, adopt)
+def test_a_request_whose_flag_got_another_owner_is_stale_and_fails(api):
+    api.reset(world(active=False))
+    request = api.file(flag=3, active=True)
+    change_state(api, adopt)
 
-    g3.sandbox.run_task("check_staleness")
-    stale = g3.get(f"{REQUESTS}/{request['id']}/").body
-    done = g3.post(f"{REQUESTS}/{request['id']}/approve/", who="ada").body
+    api.sandbox.run_task("check_staleness")
+    stale = api.get(f"{REQUESTS}/{request['id']}/").body
+    done = api.post(f"{REQUESTS}/{request['id']}/approve/", who="ada").body
 
     text = "Ownership changed since this request was created: unowned -> experiment"
     assert (stale["validation_status"], stale["validation_errors"]) == (
@@ -165,20 +165,20 @@ def test_a_request_whose_flag_got_another_owner_is_stale_and_fails(g3):
     assert done["message"].startswith(
         "Quorum reached but application failed: This resource now belongs to a different product"
     )
-    assert g3.get(f"{FLAGS}/3/").body["active"] is False
+    assert api.get(f"{FLAGS}/3/").body["active"] is False
 
 
-def test_a_request_without_a_recorded_owner_applies(g3):
-    g3.reset(world(active=False))
-    request = g3.file(flag=3, active=True)
+def test_a_request_without_a_recorded_owner_applies(api):
+    api.reset(world(active=False))
+    request = api.file(flag=3, active=True)
 
     def forget(project):
         adopt(project)
         project["change_requests"][0]["owner_kind"] = None
 
-    change_state(g3, forget)
+    change_state(api, forget)
 
-    done = g3.post(f"{REQUESTS}/{request['id']}/approve/", who="ada").body
+    done = api.post(f"{REQUESTS}/{request['id']}/approve/", who="ada").body
     assert done["status"] == "applied"
 
 
@@ -186,97 +186,97 @@ def test_a_request_without_a_recorded_owner_applies(g3):
 
 
 @pytest.mark.parametrize("key", EXPERIMENT_KEYS)
-def test_experiment_keys_are_refused_and_hidden_with_the_switch_off(g3, key):
-    g3.reset(world(keys=[key, ENABLE]))
-    stored = g3.sandbox.state()["organizations"][0]["projects"][0]["approval_policies"][0]
+def test_experiment_keys_are_refused_and_hidden_with_the_switch_off(api, key):
+    api.reset(world(keys=[key, ENABLE]))
+    stored = api.sandbox.state()["organizations"][0]["projects"][0]["approval_policies"][0]
     place = f"{POLICIES}/{stored['id']}/"
-    visible = g3.results(f"{POLICIES}/")
+    visible = api.results(f"{POLICIES}/")
     body = {"action_key": key, "approver_config": {"quorum": 1}}
 
-    created = g3.post(f"{POLICIES}/", body)
-    changed = g3.patch(f"{POLICIES}/{visible[0]['id']}/", {"action_key": key})
+    created = api.post(f"{POLICIES}/", body)
+    changed = api.patch(f"{POLICIES}/{visible[0]['id']}/", {"action_key": key})
 
     assert [one["action_key"] for one in visible] == [ENABLE]
     for reply in (created, changed):
         assert (reply.status, reply.body["attr"]) == (400, "action_key")
         assert reply.body["detail"] == "This approval action isn't available yet."
-    assert g3.get(place).status == 404
-    assert g3.patch(place, {"enabled": False}).status == 404
-    assert g3.call("PUT", place, body).status == 404
-    assert g3.delete(place).status == 404
+    assert api.get(place).status == 404
+    assert api.patch(place, {"enabled": False}).status == 404
+    assert api.call("PUT", place, body).status == 404
+    assert api.delete(place).status == 404
 
 
 @pytest.mark.parametrize("key", EXPERIMENT_KEYS)
-def test_experiment_keys_are_ordinary_with_the_switch_on(g3, key):
-    g3.reset(world(switch=True, keys=[]))
+def test_experiment_keys_are_ordinary_with_the_switch_on(api, key):
+    api.reset(world(switch=True, keys=[]))
 
-    policy = g3.policy(key)
+    policy = api.policy(key)
 
-    assert [one["id"] for one in g3.results(f"{POLICIES}/?action_key={key}")] == [policy["id"]]
-    again = g3.post(f"{POLICIES}/", {"action_key": key, "approver_config": {"quorum": 1}})
+    assert [one["id"] for one in api.results(f"{POLICIES}/?action_key={key}")] == [policy["id"]]
+    again = api.post(f"{POLICIES}/", {"action_key": key, "approver_config": {"quorum": 1}})
     assert (again.status, again.body["attr"]) == (400, None)
-    assert g3.patch(f"{POLICIES}/{policy['id']}/", {"enabled": False}).body["enabled"] is False
-    assert g3.delete(f"{POLICIES}/{policy['id']}/").status == 204
+    assert api.patch(f"{POLICIES}/{policy['id']}/", {"enabled": False}).body["enabled"] is False
+    assert api.delete(f"{POLICIES}/{policy['id']}/").status == 204
 
 
 @pytest.mark.parametrize(
     "key", ["survey.launch", "experiment_holdout.update", "experiment_holdout.delete"]
 )
-def test_other_keys_are_accepted(g3, key):
-    assert g3.policy(key)["action_key"] == key
+def test_other_keys_are_accepted(api, key):
+    assert api.policy(key)["action_key"] == key
 
 
-def policies_of(g3, *, project=True):
-    acme = g3.sandbox.state()["organizations"][0]
+def policies_of(api, *, project=True):
+    acme = api.sandbox.state()["organizations"][0]
     listed = acme["projects"][0]["approval_policies"] if project else acme["approval_policies"]
     return {one["action_key"]: one for one in listed}
 
 
-def test_mirrors_follow_flag_policies_until_the_hand_over(g3):
+def test_mirrors_follow_flag_policies_until_the_hand_over(api):
     def wide(seed):
         world(keys=[ENABLE])(seed)
         seed["organizations"][0]["approval_policies"] = [{"action_key": UPDATE, **RULE}]
 
-    g3.reset(wide)
-    assert g3.sandbox.control("POST", "tasks", {"run": "sync_experiment_policies"})["changed"] == 2
-    source, copy = (policies_of(g3)[key] for key in (ENABLE, LAUNCH))
+    api.reset(wide)
+    assert api.sandbox.control("POST", "tasks", {"run": "sync_experiment_policies"})["changed"] == 2
+    source, copy = (policies_of(api)[key] for key in (ENABLE, LAUNCH))
     unlike = {"id", "action_key", "created_at", "updated_at"}
     assert {k: v for k, v in source.items() if k not in unlike} == {
         k: v for k, v in copy.items() if k not in unlike
     }
-    assert policies_of(g3, project=False).keys() == {UPDATE, EXPERIMENT_UPDATE}
+    assert policies_of(api, project=False).keys() == {UPDATE, EXPERIMENT_UPDATE}
 
-    g3.patch(f"{POLICIES}/{source['id']}/", {"allow_self_approve": True, "conditions": {"a": 1}})
-    g3.sandbox.run_task("sync_experiment_policies")
-    assert policies_of(g3)[LAUNCH]["conditions"] == {"a": 1}
-    assert policies_of(g3)[LAUNCH]["id"] == copy["id"]
+    api.patch(f"{POLICIES}/{source['id']}/", {"allow_self_approve": True, "conditions": {"a": 1}})
+    api.sandbox.run_task("sync_experiment_policies")
+    assert policies_of(api)[LAUNCH]["conditions"] == {"a": 1}
+    assert policies_of(api)[LAUNCH]["id"] == copy["id"]
 
-    state = g3.sandbox.state()
+    state = api.sandbox.state()
     state["organizations"][0]["owner_scoping"] = True
-    g3.sandbox.reset(state)
-    assert [one["action_key"] for one in g3.results(f"{POLICIES}/")] == [LAUNCH, ENABLE]
-    g3.delete(f"{POLICIES}/{source['id']}/")
-    g3.sandbox.run_task("sync_experiment_policies")
-    assert [one["id"] for one in g3.results(f"{POLICIES}/")] == [copy["id"]]
+    api.sandbox.reset(state)
+    assert [one["action_key"] for one in api.results(f"{POLICIES}/")] == [LAUNCH, ENABLE]
+    api.delete(f"{POLICIES}/{source['id']}/")
+    api.sandbox.run_task("sync_experiment_policies")
+    assert [one["id"] for one in api.results(f"{POLICIES}/")] == [copy["id"]]
 
 
-def test_a_mirror_goes_with_its_source_and_overwrites_what_was_there(g3):
-    g3.reset(world(keys=[ENABLE, PAUSE, LAUNCH]))
-    source = policies_of(g3)[ENABLE]
-    g3.patch(f"{POLICIES}/{source['id']}/", {"enabled": False})
-
-    g3.sandbox.run_task("sync_experiment_policies")
-
-    assert policies_of(g3).keys() == {ENABLE, LAUNCH}
-    assert policies_of(g3)[LAUNCH]["enabled"] is False
-    g3.delete(f"{POLICIES}/{source['id']}/")
-    g3.sandbox.advance("1h")
-    assert policies_of(g3) == {}
-
-
-def test_other_generations_keep_no_mirrors(api):
-    api.policy(ENABLE)
+def test_a_mirror_goes_with_its_source_and_overwrites_what_was_there(api):
+    api.reset(world(keys=[ENABLE, PAUSE, LAUNCH]))
+    source = policies_of(api)[ENABLE]
+    api.patch(f"{POLICIES}/{source['id']}/", {"enabled": False})
 
     api.sandbox.run_task("sync_experiment_policies")
 
-    assert policies_of(api).keys() == {ENABLE}
+    assert policies_of(api).keys() == {ENABLE, LAUNCH}
+    assert policies_of(api)[LAUNCH]["enabled"] is False
+    api.delete(f"{POLICIES}/{source['id']}/")
+    api.sandbox.advance("1h")
+    assert policies_of(api) == {}
+
+
+def test_generation_2_keeps_no_mirrors(g2):
+    g2.policy(ENABLE)
+
+    g2.sandbox.run_task("sync_experiment_policies")
+
+    assert policies_of(g2).keys() == {ENABLE}

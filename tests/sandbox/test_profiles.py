@@ -47,6 +47,30 @@ def test_docs_counts_and_exports_logs(docs):
     assert (exported.status, exported.body["activity"]) == (200, "updated")
 
 
+def test_g2_repeats_the_whole_error_of_a_failed_application(g2):
+    """Contract 7.5."""
+    g2.policy()
+    request = g2.file()
+    g2.patch(f"{FLAGS}/2/", {"name": "moved on"})
+
+    reply = g2.post(f"{REQUESTS}/{request['id']}/approve/", who="ada")
+
+    error = "Precondition failed: Flag version mismatch: expected 1, got 2"
+    assert reply.body["message"] == f"Quorum reached but application failed: {error}"
+    assert reply.body["change_request"]["state"] == "failed"
+
+
+def test_g2_does_not_offer_early_exit(g2):
+    """Contract 9.2."""
+    reply = g2.patch(f"{FLAGS}/1/", {"filters": {**filters(100), "early_exit": True}})
+
+    assert (reply.status, reply.body["code"], reply.body["attr"]) == (
+        400,
+        "invalid_input",
+        "filters",
+    )
+
+
 def test_g1_does_not_gate_creates(g1):
     """Contract 13."""
     g1.policy(ENABLE)

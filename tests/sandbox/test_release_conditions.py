@@ -18,18 +18,18 @@ def filters(*groups, **more):
     return {"filters": {"groups": list(groups), **more}}
 
 
-def stored(g3, number=1):
-    return g3.get(f"{FLAGS}/{number}/").body
+def stored(api, number=1):
+    return api.get(f"{FLAGS}/{number}/").body
 
 
-def set_filters(g3, value, number=1):
-    assert g3.patch(f"{FLAGS}/{number}/", {"filters": value}).status == 200
+def set_filters(api, value, number=1):
+    assert api.patch(f"{FLAGS}/{number}/", {"filters": value}).status == 200
 
 
-def test_a_change_of_properties_waits_for_approval(g3):
-    g3.policy(UPDATE)
+def test_a_change_of_properties_waits_for_approval(api):
+    api.policy(UPDATE)
 
-    request = g3.file(flag=1, **filters(group(EMAIL)))
+    request = api.file(flag=1, **filters(group(EMAIL)))
 
     assert (request["action_key"], request["resource_id"]) == (UPDATE, "1")
     intent = request["intent"]
@@ -47,12 +47,12 @@ def test_a_change_of_properties_waits_for_approval(g3):
         "Update release conditions for feature flag 'on': condition set 1"
     )
     assert display["after"] == intent["gated_changes"]
-    assert stored(g3)["filters"]["groups"] == FULL["groups"]
+    assert stored(api)["filters"]["groups"] == FULL["groups"]
 
-    done = g3.post(f"{REQUESTS}/{request['id']}/approve/", who="ada").body
+    done = api.post(f"{REQUESTS}/{request['id']}/approve/", who="ada").body
 
     assert done["status"] == "applied"
-    assert stored(g3)["filters"]["groups"][0]["properties"] == [EMAIL]
+    assert stored(api)["filters"]["groups"][0]["properties"] == [EMAIL]
 
 
 TARGETING = [
@@ -69,35 +69,35 @@ TARGETING = [
 
 
 @pytest.mark.parametrize(("body", "paths"), TARGETING, ids=str)
-def test_every_part_of_the_targeting_waits_for_approval(g3, body, paths):
-    g3.policy(UPDATE)
+def test_every_part_of_the_targeting_waits_for_approval(api, body, paths):
+    api.policy(UPDATE)
 
-    request = g3.file(flag=1, **body)
+    request = api.file(flag=1, **body)
 
     assert request["intent"]["triggered_paths"] == paths
 
 
-def test_a_removed_set_appears_in_the_old_list_only(g3):
-    set_filters(g3, {"groups": [group(), group(EMAIL)]})
-    g3.policy(UPDATE)
+def test_a_removed_set_appears_in_the_old_list_only(api):
+    set_filters(api, {"groups": [group(), group(EMAIL)]})
+    api.policy(UPDATE)
 
-    intent = g3.file(flag=1, **filters(group()))["intent"]
+    intent = api.file(flag=1, **filters(group()))["intent"]
 
     assert intent["triggered_paths"] == ["groups[1].rollout_percentage", "groups[1]"]
     assert len(intent["current_state"]["release_conditions"]) == 4
     assert len(intent["gated_changes"]["release_conditions"]) == 3
 
 
-def test_a_variant_override_waits_for_approval(g3):
+def test_a_variant_override_waits_for_approval(api):
     variants = [{"key": "a", "rollout_percentage": 50}, {"key": "b", "rollout_percentage": 50}]
     split = {"multivariate": {"variants": variants}}
-    set_filters(g3, {"groups": [group()], **split})
-    g3.policy(UPDATE)
+    set_filters(api, {"groups": [group()], **split})
+    api.policy(UPDATE)
 
-    assert g3.patch(f"{FLAGS}/1/", filters(group(variant=""), **split)).status == 200
-    assert g3.file(flag=1, **filters(group(variant="b"), **split))["intent"]["triggered_paths"] == [
-        "groups[0]"
-    ]
+    assert api.patch(f"{FLAGS}/1/", filters(group(variant=""), **split)).status == 200
+    assert api.file(flag=1, **filters(group(variant="b"), **split))["intent"][
+        "triggered_paths"
+    ] == ["groups[0]"]
 
 
 SAME = [
@@ -124,19 +124,19 @@ OTHER = [
     [(*pair, 200) for pair in SAME] + [(*pair, 409) for pair in OTHER],
     ids=str,
 )
-def test_spelling_is_no_change_and_another_value_is(g3, before, after, status):
-    set_filters(g3, {"groups": [group(before)]})
-    g3.policy(UPDATE)
+def test_spelling_is_no_change_and_another_value_is(api, before, after, status):
+    set_filters(api, {"groups": [group(before)]})
+    api.policy(UPDATE)
 
-    assert g3.patch(f"{FLAGS}/1/", filters(group(after)), who="max").status == status
+    assert api.patch(f"{FLAGS}/1/", filters(group(after)), who="max").status == status
 
 
-def test_the_order_of_properties_and_the_place_of_an_index_do_not_count(g3):
-    set_filters(g3, {"groups": [group(PLAN, EMAIL)]})
-    g3.policy(UPDATE)
+def test_the_order_of_properties_and_the_place_of_an_index_do_not_count(api):
+    set_filters(api, {"groups": [group(PLAN, EMAIL)]})
+    api.policy(UPDATE)
 
     assert (
-        g3.patch(
+        api.patch(
             f"{FLAGS}/1/",
             filters(
                 group(EMAIL, PLAN),
@@ -145,7 +145,7 @@ def test_the_order_of_properties_and_the_place_of_an_index_do_not_count(g3):
         == 200
     )
     same = filters(group(EMAIL, PLAN, aggregation_group_type_index=None, rollout=50.0))
-    assert g3.patch(f"{FLAGS}/1/", same).status == 200
+    assert api.patch(f"{FLAGS}/1/", same).status == 200
 
 
 @pytest.mark.parametrize(
@@ -159,20 +159,20 @@ def test_the_order_of_properties_and_the_place_of_an_index_do_not_count(g3):
     ],
     ids=str,
 )
-def test_what_does_not_target_anybody_is_free(g3, body):
-    g3.policy(UPDATE)
+def test_what_does_not_target_anybody_is_free(api, body):
+    api.policy(UPDATE)
 
-    assert g3.patch(f"{FLAGS}/1/", body, who="max").status == 200
+    assert api.patch(f"{FLAGS}/1/", body, who="max").status == 200
 
 
-def test_a_missing_rollout_differs_from_null(g3):
-    g3.policy(UPDATE, conditions=rule("any_change"))
+def test_a_missing_rollout_differs_from_null(api):
+    api.policy(UPDATE, conditions=rule("any_change"))
     null, missing = group(rollout=None), {"properties": []}
 
-    assert g3.patch(f"{FLAGS}/1/", filters(null), who="max").status == 409
+    assert api.patch(f"{FLAGS}/1/", filters(null), who="max").status == 409
     born = {"key": "none", "active": False, "filters": {"groups": [missing]}}
-    number = g3.post(f"{FLAGS}/", born).body["id"]
-    assert g3.patch(f"{FLAGS}/{number}/", filters(null), who="max").status == 409
+    number = api.post(f"{FLAGS}/", born).body["id"]
+    assert api.patch(f"{FLAGS}/{number}/", filters(null), who="max").status == 409
 
 
 def rule(kind, field="rollout_percentage", **more):
@@ -193,20 +193,20 @@ CONDITIONS = [
 
 @pytest.mark.parametrize(("condition", "rollout", "release"), CONDITIONS, ids=str)
 def test_conditions_see_rollouts_always_and_release_conditions_when_they_changed(
-    g3, condition, rollout, release
+    api, condition, rollout, release
 ):
     """Contract 4, the table of conditions."""
-    g3.policy(UPDATE, conditions=condition)
+    api.policy(UPDATE, conditions=condition)
 
-    assert g3.patch(f"{FLAGS}/1/", filters(group(rollout=60)), who="max").status == rollout
-    assert g3.patch(f"{FLAGS}/2/", filters(group(EMAIL)), who="max").status == release
+    assert api.patch(f"{FLAGS}/1/", filters(group(rollout=60)), who="max").status == rollout
+    assert api.patch(f"{FLAGS}/2/", filters(group(EMAIL)), who="max").status == release
 
 
-def test_any_change_of_release_conditions_compares_exactly(g3):
-    set_filters(g3, {"groups": [group({**PLAN, "value": 1})]})
-    g3.policy(UPDATE, conditions=rule("any_change", "release_conditions"))
+def test_any_change_of_release_conditions_compares_exactly(api):
+    set_filters(api, {"groups": [group({**PLAN, "value": 1})]})
+    api.policy(UPDATE, conditions=rule("any_change", "release_conditions"))
 
-    assert g3.patch(f"{FLAGS}/1/", filters(group({**PLAN, "value": True}))).status == 409
+    assert api.patch(f"{FLAGS}/1/", filters(group({**PLAN, "value": True}))).status == 409
 
 
 @pytest.mark.parametrize(
@@ -220,63 +220,63 @@ def test_any_change_of_release_conditions_compares_exactly(g3):
     ],
     ids=str,
 )
-def test_a_create_compares_rollouts_only(g3, condition, groups, status):
-    g3.policy(UPDATE, conditions=condition)
+def test_a_create_compares_rollouts_only(api, condition, groups, status):
+    api.policy(UPDATE, conditions=condition)
     body = {"key": "born", "active": False, "filters": {"groups": groups}}
 
-    assert g3.post(f"{FLAGS}/", body, who="max").status == status
+    assert api.post(f"{FLAGS}/", body, who="max").status == status
 
 
-def test_a_create_without_filters_and_active_is_an_enable_with_no_gated_field(g3):
-    g3.policy(ENABLE)
-    g3.policy(UPDATE)
+def test_a_create_without_filters_and_active_is_an_enable_with_no_gated_field(api):
+    api.policy(ENABLE)
+    api.policy(UPDATE)
 
-    reply = g3.post(f"{FLAGS}/", {"key": "born"}, who="max")
+    reply = api.post(f"{FLAGS}/", {"key": "born"}, who="max")
 
     assert reply.status == 409
     request = reply.body["change_request"]
     assert (request["action_key"], request["intent"]["gated_changes"]) == (ENABLE, {})
-    done = g3.post(f"{REQUESTS}/{request['id']}/approve/", who="ada").body
+    done = api.post(f"{REQUESTS}/{request['id']}/approve/", who="ada").body
     assert done["status"] == "applied"
-    assert stored(g3, done["result"]["resource_id"])["active"] is True
+    assert stored(api, done["result"]["resource_id"])["active"] is True
 
 
-def test_enabling_with_a_targeting_edit_is_a_conflict_of_policies(g3):
-    g3.policy(ENABLE)
-    g3.policy(UPDATE)
+def test_enabling_with_a_targeting_edit_is_a_conflict_of_policies(api):
+    api.policy(ENABLE)
+    api.policy(UPDATE)
 
-    reply = g3.patch(f"{FLAGS}/2/", {"active": True, **filters(group(EMAIL))}, who="max")
+    reply = api.patch(f"{FLAGS}/2/", {"active": True, **filters(group(EMAIL))}, who="max")
 
     assert (reply.status, reply.body["code"]) == (400, "policy_conflict")
-    assert g3.results(f"{REQUESTS}/") == []
+    assert api.results(f"{REQUESTS}/") == []
 
 
-def test_rollout_and_targeting_share_one_lock(g3):
-    g3.policy(UPDATE)
-    first = g3.file(flag=1, **filters(group(rollout=60)))
+def test_rollout_and_targeting_share_one_lock(api):
+    api.policy(UPDATE)
+    first = api.file(flag=1, **filters(group(rollout=60)))
 
-    reply = g3.patch(f"{FLAGS}/1/", filters(group(EMAIL)), who="mia")
+    reply = api.patch(f"{FLAGS}/1/", filters(group(EMAIL)), who="mia")
 
     assert (reply.status, reply.body["code"]) == (409, "change_request_pending")
     assert reply.body["change_request_id"] == first["id"]
 
 
 @pytest.fixture
-def moved(g3):
+def moved(api):
     """A flag at version 2, and what an editor read at version 1."""
-    original = stored(g3)
-    assert g3.patch(f"{FLAGS}/1/", {"name": "moved"}).status == 200
+    original = stored(api)
+    assert api.patch(f"{FLAGS}/1/", {"name": "moved"}).status == 200
     return {"version": 1, "original_flag": original}
 
 
-def test_a_stale_editor_cannot_file_a_targeting_change(g3, moved):
-    g3.policy(UPDATE)
+def test_a_stale_editor_cannot_file_a_targeting_change(api, moved):
+    api.policy(UPDATE)
 
-    reply = g3.patch(f"{FLAGS}/1/", {**moved, **filters(group(EMAIL))}, who="max")
+    reply = api.patch(f"{FLAGS}/1/", {**moved, **filters(group(EMAIL))}, who="max")
 
     assert (reply.status, reply.body["code"]) == (409, "conflict")
     assert reply.body["type"] == "server_error"
-    assert g3.results(f"{REQUESTS}/") == []
+    assert api.results(f"{REQUESTS}/") == []
 
 
 @pytest.mark.parametrize(
@@ -291,48 +291,48 @@ def test_a_stale_editor_cannot_file_a_targeting_change(g3, moved):
     ],
     ids=str,
 )
-def test_any_other_editor_files_against_the_stored_version(g3, moved, change, body):
-    g3.policy(UPDATE)
+def test_any_other_editor_files_against_the_stored_version(api, moved, change, body):
+    api.policy(UPDATE)
 
-    request = g3.file(flag=1, **moved | change | body)
+    request = api.file(flag=1, **moved | change | body)
 
     assert request["intent"]["preconditions"]["version"] == 2
 
 
-def test_a_stale_editor_who_may_bypass_is_checked_field_by_field(g3, moved):
-    g3.policy(UPDATE, bypass_org_membership_levels=[1])
+def test_a_stale_editor_who_may_bypass_is_checked_field_by_field(api, moved):
+    api.policy(UPDATE, bypass_org_membership_levels=[1])
 
-    reply = g3.patch(f"{FLAGS}/1/", {**moved, **filters(group(EMAIL))}, who="max")
+    reply = api.patch(f"{FLAGS}/1/", {**moved, **filters(group(EMAIL))}, who="max")
 
     assert reply.status == 200
     assert reply.body["name"] == "moved"
 
 
 @pytest.mark.parametrize("action", [UPDATE, ENABLE])
-def test_sending_a_whole_flag_back_is_free_until_something_gated_changes(g3, action):
-    g3.policy(action)
-    body = stored(g3, 2)
-    assert g3.patch(f"{FLAGS}/2/", body, who="max").status == 200
-    assert g3.call("PUT", f"{FLAGS}/2/", body, who="max").status == 200
+def test_sending_a_whole_flag_back_is_free_until_something_gated_changes(api, action):
+    api.policy(action)
+    body = stored(api, 2)
+    assert api.patch(f"{FLAGS}/2/", body, who="max").status == 200
+    assert api.call("PUT", f"{FLAGS}/2/", body, who="max").status == 200
 
     body["filters"]["groups"][0]["properties"] = [EMAIL]
     expected = 409 if action == UPDATE else 200
-    assert g3.patch(f"{FLAGS}/2/", body, who="max").status == expected
+    assert api.patch(f"{FLAGS}/2/", body, who="max").status == expected
 
 
-def test_other_generations_let_a_targeting_edit_through(api):
-    """Generation 2 sees release conditions only where a policy selects them."""
-    api.policy(UPDATE)
+def test_generation_2_lets_a_targeting_edit_through(g2):
+    """It sees release conditions only where a policy selects them."""
+    g2.policy(UPDATE)
 
-    assert api.patch(f"{FLAGS}/1/", filters(group(EMAIL)), who="max").status == 200
+    assert g2.patch(f"{FLAGS}/1/", filters(group(EMAIL)), who="max").status == 200
 
 
-def test_the_seed_and_the_state_name_the_generation(g3, api):
-    assert (g3.sandbox.state()["profile"], api.sandbox.state()["profile"]) == ("g3", "g2")
-    api.reset(profile="g3")
+def test_the_seed_and_the_state_name_the_generation(api, g2):
+    assert (api.sandbox.state()["profile"], g2.sandbox.state()["profile"]) == ("g3", "g2")
+    g2.reset(profile="g3")
     try:
-        api.policy(UPDATE)
-        assert api.patch(f"{FLAGS}/1/", filters(group(EMAIL)), who="max").status == 409
+        g2.policy(UPDATE)
+        assert g2.patch(f"{FLAGS}/1/", filters(group(EMAIL)), who="max").status == 409
     finally:
-        api.reset()
-    assert api.sandbox.state()["profile"] == "g2"
+        g2.reset()
+    assert g2.sandbox.state()["profile"] == "g2"

@@ -17,250 +17,252 @@ def body(payload=ON, flag=2, **more):
     return {**target, "payload": payload, "scheduled_at": LATER, **more}
 
 
-def schedule(g3, payload=ON, who="max", **more):
-    reply = g3.post(f"{SCHEDULES}/", body(payload, **more), who=who)
+def schedule(api, payload=ON, who="max", **more):
+    reply = api.post(f"{SCHEDULES}/", body(payload, **more), who=who)
     assert reply.status == 201, reply.body
     return reply.body
 
 
-def flag(g3, number=2):
-    return g3.get(f"{FLAGS}/{number}/").body
+def flag(api, number=2):
+    return api.get(f"{FLAGS}/{number}/").body
 
 
-def read(g3, change):
-    return g3.get(f"{SCHEDULES}/{change['id']}/").body
+def read(api, change):
+    return api.get(f"{SCHEDULES}/{change['id']}/").body
 
 
-def request_of(g3, change):
-    return g3.get(f"{REQUESTS}/{change['change_request']['id']}/").body
+def request_of(api, change):
+    return api.get(f"{REQUESTS}/{change['change_request']['id']}/").body
 
 
-def approve(g3, change):
-    return g3.post(f"{REQUESTS}/{change['change_request']['id']}/approve/", who="ada").body
+def approve(api, change):
+    return api.post(f"{REQUESTS}/{change['change_request']['id']}/approve/", who="ada").body
 
 
-def test_a_change_without_a_policy_happens_at_its_time(g3):
-    change = schedule(g3)
+def test_a_change_without_a_policy_happens_at_its_time(api):
+    change = schedule(api)
     assert (change["record_id"], change["team_id"], change["change_request"]) == ("2", 1, None)
 
-    g3.sandbox.advance("59m")
-    assert flag(g3)["active"] is False
-    g3.sandbox.advance("1m")
+    api.sandbox.advance("59m")
+    assert flag(api)["active"] is False
+    api.sandbox.advance("1m")
 
-    assert flag(g3)["active"] is True
-    assert flag(g3)["last_modified_by"]["email"] == "max@acme.test"
-    assert read(g3, change)["executed_at"] == LATER
-    version = flag(g3)["version"]
-    g3.sandbox.advance("1d")
-    assert flag(g3)["version"] == version
+    assert flag(api)["active"] is True
+    assert flag(api)["last_modified_by"]["email"] == "max@acme.test"
+    assert read(api, change)["executed_at"] == LATER
+    version = flag(api)["version"]
+    api.sandbox.advance("1d")
+    assert flag(api)["version"] == version
 
 
-def test_a_gated_change_gets_its_request_when_it_is_made(g3):
-    g3.policy(ENABLE)
+def test_a_gated_change_gets_its_request_when_it_is_made(api):
+    api.policy(ENABLE)
 
-    change = schedule(g3)
+    change = schedule(api)
 
     assert change["change_request"]["state"] == "pending"
-    request = request_of(g3, change)
+    request = request_of(api, change)
     assert (request["action_key"], request["resource_id"]) == (ENABLE, "2")
     assert request["created_by"]["email"] == "max@acme.test"
-    g3.sandbox.advance("1h")
-    assert request_of(g3, change)["state"] == "expired"
-    assert flag(g3)["active"] is False
-    assert read(g3, change)["executed_at"] == LATER
+    api.sandbox.advance("1h")
+    assert request_of(api, change)["state"] == "expired"
+    assert flag(api)["active"] is False
+    assert read(api, change)["executed_at"] == LATER
 
 
-def test_an_approved_change_waits_for_its_time(g3):
-    g3.policy(ENABLE)
-    change = schedule(g3)
+def test_an_approved_change_waits_for_its_time(api):
+    api.policy(ENABLE)
+    change = schedule(api)
 
-    done = approve(g3, change)
+    done = approve(api, change)
 
     assert (done["status"], done["change_request"]["state"]) == ("approved", "approved")
     assert done["message"] == (
         "Quorum reached. Change approved and will be applied at its scheduled time."
     )
     assert "result" not in done
-    assert flag(g3)["active"] is False
-    g3.sandbox.advance("1h")
-    assert flag(g3)["active"] is True
-    assert request_of(g3, change)["state"] == "applied"
+    assert flag(api)["active"] is False
+    api.sandbox.advance("1h")
+    assert flag(api)["active"] is True
+    assert request_of(api, change)["state"] == "applied"
 
 
 @pytest.mark.parametrize("checked", [True, False])
-def test_a_flag_that_moved_meanwhile_is_not_changed(g3, checked):
-    g3.policy(ENABLE)
-    change = schedule(g3)
-    approve(g3, change)
-    g3.patch(f"{FLAGS}/2/", {"name": "moved"})
+def test_a_flag_that_moved_meanwhile_is_not_changed(api, checked):
+    api.policy(ENABLE)
+    change = schedule(api)
+    approve(api, change)
+    api.patch(f"{FLAGS}/2/", {"name": "moved"})
     if checked:
-        g3.sandbox.run_task("check_staleness")
+        api.sandbox.run_task("check_staleness")
 
-    g3.sandbox.control("POST", "clock", {"advance": "61m"})
+    api.sandbox.control("POST", "clock", {"advance": "61m"})
 
-    assert flag(g3)["active"] is False
-    assert request_of(g3, change)["state"] == ("approved" if checked else "failed")
+    assert flag(api)["active"] is False
+    assert request_of(api, change)["state"] == ("approved" if checked else "failed")
 
 
-def test_other_operations_write_filters(g3):
-    schedule(g3, ADD, flag=1)
-    g3.sandbox.advance("1h")
+def test_other_operations_write_filters(api):
+    schedule(api, ADD, flag=1)
+    api.sandbox.advance("1h")
 
-    assert [one["rollout_percentage"] for one in flag(g3, 1)["filters"]["groups"]] == [50, 90]
+    assert [one["rollout_percentage"] for one in flag(api, 1)["filters"]["groups"]] == [50, 90]
 
     variants = [{"key": "a", "rollout_percentage": 20}, {"key": "b", "rollout_percentage": 80}]
     split = {"operation": "update_variants", "value": {"variants": variants}}
-    schedule(g3, split, flag=1, scheduled_at="2026-01-05T11:00:00Z")
-    g3.sandbox.advance("1h")
-    assert flag(g3, 1)["filters"]["multivariate"]["variants"] == variants
+    schedule(api, split, flag=1, scheduled_at="2026-01-05T11:00:00Z")
+    api.sandbox.advance("1h")
+    assert flag(api, 1)["filters"]["multivariate"]["variants"] == variants
 
 
-def test_a_rollout_is_gated_by_the_conditions_of_its_policy(g3):
+def test_a_rollout_is_gated_by_the_conditions_of_its_policy(api):
     above = {"type": "before_after", "field": "rollout_percentage", "operator": ">", "value": 80}
-    g3.policy(UPDATE, conditions=above)
+    api.policy(UPDATE, conditions=above)
 
-    change = schedule(g3, ADD, flag=1)
+    change = schedule(api, ADD, flag=1)
 
-    assert request_of(g3, change)["action_key"] == UPDATE
-    g3.sandbox.advance("1h")
-    assert len(flag(g3, 1)["filters"]["groups"]) == 1
+    assert request_of(api, change)["action_key"] == UPDATE
+    api.sandbox.advance("1h")
+    assert len(flag(api, 1)["filters"]["groups"]) == 1
 
 
-def test_policies_of_project_and_organization_conflict(g3):
+def test_policies_of_project_and_organization_conflict(api):
     def wide(seed):
         policy = {"action_key": ENABLE, "approver_config": {"quorum": 1}}
         acme = seed["organizations"][0]
         acme["approval_policies"] = acme["projects"][0]["approval_policies"] = [policy]
 
-    g3.reset(wide)
+    api.reset(wide)
 
-    reply = g3.post(f"{SCHEDULES}/", body(), who="max")
+    reply = api.post(f"{SCHEDULES}/", body(), who="max")
 
     assert (reply.status, reply.body["code"]) == (400, "policy_conflict")
     assert "separate scheduled changes" in reply.body["guidance"]
-    assert g3.results(f"{SCHEDULES}/") == []
+    assert api.results(f"{SCHEDULES}/") == []
 
 
 @pytest.mark.parametrize("approved", [True, False])
-def test_a_second_schedule_cannot_borrow_a_request(g3, approved):
-    g3.policy(ENABLE)
-    first = schedule(g3)
+def test_a_second_schedule_cannot_borrow_a_request(api, approved):
+    api.policy(ENABLE)
+    first = schedule(api)
     if approved:
-        approve(g3, first)
+        approve(api, first)
 
-    reply = g3.post(f"{SCHEDULES}/", body(scheduled_at="2026-01-05T09:05:00Z"), who="mia")
+    reply = api.post(f"{SCHEDULES}/", body(scheduled_at="2026-01-05T09:05:00Z"), who="mia")
 
     assert (reply.status, reply.body["code"]) == (409, "change_request_pending")
     assert reply.body["change_request_id"] == first["change_request"]["id"]
-    assert len(g3.results(f"{SCHEDULES}/")) == 1
-    direct = g3.patch(f"{FLAGS}/2/", {"active": True}, who="mia")
+    assert len(api.results(f"{SCHEDULES}/")) == 1
+    direct = api.patch(f"{FLAGS}/2/", {"active": True}, who="mia")
     assert direct.body["code"] == "change_request_pending"
 
 
 @pytest.mark.parametrize("approved", [True, False])
-def test_a_schedule_with_an_open_request_cannot_be_retimed(g3, approved):
-    g3.policy(ENABLE)
-    change = schedule(g3)
+def test_a_schedule_with_an_open_request_cannot_be_retimed(api, approved):
+    api.policy(ENABLE)
+    change = schedule(api)
     if approved:
-        approve(g3, change)
+        approve(api, change)
 
-    reply = g3.patch(f"{SCHEDULES}/{change['id']}/", {"scheduled_at": "2026-01-05T09:01:00Z"})
+    reply = api.patch(f"{SCHEDULES}/{change['id']}/", {"scheduled_at": "2026-01-05T09:01:00Z"})
 
     assert (reply.status, reply.body["attr"]) == (400, "scheduled_at")
     same = {"scheduled_at": LATER, "is_recurring": False}
-    assert g3.patch(f"{SCHEDULES}/{change['id']}/", same).status == 200
+    assert api.patch(f"{SCHEDULES}/{change['id']}/", same).status == 200
 
 
-def test_a_schedule_without_a_request_can_be_retimed(g3):
-    change = schedule(g3)
+def test_a_schedule_without_a_request_can_be_retimed(api):
+    change = schedule(api)
 
-    moved = g3.patch(f"{SCHEDULES}/{change['id']}/", {"scheduled_at": "2026-01-05T09:01:00Z"})
+    moved = api.patch(f"{SCHEDULES}/{change['id']}/", {"scheduled_at": "2026-01-05T09:01:00Z"})
 
     assert moved.body["scheduled_at"] == "2026-01-05T09:01:00Z"
-    g3.sandbox.advance("1m")
-    again = g3.patch(f"{SCHEDULES}/{change['id']}/", {"payload": OFF})
-    assert (again.status, flag(g3)["active"]) == (400, True)
+    api.sandbox.advance("1m")
+    again = api.patch(f"{SCHEDULES}/{change['id']}/", {"payload": OFF})
+    assert (again.status, flag(api)["active"]) == (400, True)
 
 
-def test_a_changed_payload_is_gated_again_as_the_editor(g3):
-    g3.policy(ENABLE)
-    change = schedule(g3, OFF)
+def test_a_changed_payload_is_gated_again_as_the_editor(api):
+    api.policy(ENABLE)
+    change = schedule(api, OFF)
     assert change["change_request"] is None
 
-    changed = g3.patch(f"{SCHEDULES}/{change['id']}/", {"payload": ON}, who="mia").body
+    changed = api.patch(f"{SCHEDULES}/{change['id']}/", {"payload": ON}, who="mia").body
 
-    assert request_of(g3, changed)["created_by"]["email"] == "mia@acme.test"
-    freed = g3.patch(f"{SCHEDULES}/{change['id']}/", {"payload": OFF}, who="mia").body
+    assert request_of(api, changed)["created_by"]["email"] == "mia@acme.test"
+    freed = api.patch(f"{SCHEDULES}/{change['id']}/", {"payload": OFF}, who="mia").body
     assert freed["change_request"] is None
-    assert request_of(g3, changed)["state"] == "expired"
+    assert request_of(api, changed)["state"] == "expired"
 
 
-def test_another_gated_payload_gets_another_request(g3):
-    g3.policy(UPDATE)
-    change = schedule(g3, ADD, flag=1)
+def test_another_gated_payload_gets_another_request(api):
+    api.policy(UPDATE)
+    change = schedule(api, ADD, flag=1)
     other = {**ADD, "value": {"groups": [{**GROUP, "rollout_percentage": 10}]}}
 
-    changed = g3.patch(f"{SCHEDULES}/{change['id']}/", {"payload": other}, who="mia").body
+    changed = api.patch(f"{SCHEDULES}/{change['id']}/", {"payload": other}, who="mia").body
 
     assert changed["change_request"]["id"] != change["change_request"]["id"]
-    assert request_of(g3, change)["state"] == "expired"
-    assert request_of(g3, changed)["state"] == "pending"
+    assert request_of(api, change)["state"] == "expired"
+    assert request_of(api, changed)["state"] == "pending"
 
 
 @pytest.mark.parametrize("approved", [True, False])
-def test_deleting_a_schedule_expires_its_request(g3, approved):
-    g3.policy(ENABLE)
-    change = schedule(g3)
+def test_deleting_a_schedule_expires_its_request(api, approved):
+    api.policy(ENABLE)
+    change = schedule(api)
     if approved:
-        approve(g3, change)
+        approve(api, change)
 
-    assert g3.delete(f"{SCHEDULES}/{change['id']}/").status == 204
+    assert api.delete(f"{SCHEDULES}/{change['id']}/").status == 204
 
-    assert request_of(g3, change)["state"] == "expired"
-    assert g3.get(f"{SCHEDULES}/{change['id']}/").status == 404
+    assert request_of(api, change)["state"] == "expired"
+    assert api.get(f"{SCHEDULES}/{change['id']}/").status == 404
 
 
-def test_a_recurring_schedule_gets_a_request_for_each_occurrence(g3):
-    g3.policy(ENABLE)
-    change = schedule(g3, is_recurring=True, recurrence_interval="daily")
-    g3.sandbox.advance("1h")
+def test_a_recurring_schedule_gets_a_request_for_each_occurrence(api):
+    api.policy(ENABLE)
+    change = schedule(api, is_recurring=True, recurrence_interval="daily")
+    api.sandbox.advance("1h")
 
-    after = read(g3, change)
+    after = read(api, change)
 
-    assert request_of(g3, change)["state"] == "expired"
+    assert request_of(api, change)["state"] == "expired"
     assert after["change_request"]["id"] != change["change_request"]["id"]
     assert (after["scheduled_at"], after["executed_at"]) == ("2026-01-06T10:00:00Z", None)
     assert after["last_executed_at"] == LATER
-    approve(g3, after)
-    g3.sandbox.advance("1d")
-    assert flag(g3)["active"] is True
-    assert read(g3, change)["change_request"] is None
+    approve(api, after)
+    api.sandbox.advance("1d")
+    assert flag(api)["active"] is True
+    assert read(api, change)["change_request"] is None
 
 
-def test_a_conflict_at_the_next_occurrence_stops_a_recurring_schedule(g3):
-    g3.policy(ENABLE)
-    change = schedule(g3, is_recurring=True, recurrence_interval="daily")
-    state = g3.sandbox.state()
+def test_a_conflict_at_the_next_occurrence_stops_a_recurring_schedule(api):
+    api.policy(ENABLE)
+    change = schedule(api, is_recurring=True, recurrence_interval="daily")
+    state = api.sandbox.state()
     wide = {"action_key": ENABLE, "approver_config": {"quorum": 1}}
     state["organizations"][0]["approval_policies"] = [wide]
-    g3.sandbox.reset(state)
+    api.sandbox.reset(state)
 
-    g3.sandbox.advance("1h")
+    api.sandbox.advance("1h")
 
-    stuck = read(g3, change)
+    stuck = read(api, change)
     assert (stuck["scheduled_at"], stuck["executed_at"]) == (LATER, None)
     assert stuck["failure_reason"] == "This change matches multiple approval policies"
-    assert flag(g3)["active"] is False
+    assert flag(api)["active"] is False
 
 
-def test_a_recurring_schedule_ends(g3):
+def test_a_recurring_schedule_ends(api):
     end = "2026-01-06T12:00:00Z"
-    change = schedule(g3, OFF, flag=1, is_recurring=True, recurrence_interval="daily", end_date=end)
+    change = schedule(
+        api, OFF, flag=1, is_recurring=True, recurrence_interval="daily", end_date=end
+    )
 
-    g3.sandbox.advance("1h")
-    assert read(g3, change)["executed_at"] is None
-    g3.sandbox.advance("1d")
-    assert read(g3, change)["executed_at"] == "2026-01-06T10:00:00Z"
+    api.sandbox.advance("1h")
+    assert read(api, change)["executed_at"] is None
+    api.sandbox.advance("1d")
+    assert read(api, change)["executed_at"] == "2026-01-06T10:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -278,53 +280,53 @@ def test_a_recurring_schedule_ends(g3):
     ],
     ids=str,
 )
-def test_an_invalid_schedule_is_refused(g3, change, attr):
-    reply = g3.post(f"{SCHEDULES}/", {**body(), **change})
+def test_an_invalid_schedule_is_refused(api, change, attr):
+    reply = api.post(f"{SCHEDULES}/", {**body(), **change})
 
     assert (reply.status, reply.body["attr"]) == (400, attr)
 
 
-def test_a_payload_that_cannot_be_read_fails_at_its_time(g3):
-    g3.policy(ENABLE)
-    change = schedule(g3, {"operation": "moon", "value": 1})
+def test_a_payload_that_cannot_be_read_fails_at_its_time(api):
+    api.policy(ENABLE)
+    change = schedule(api, {"operation": "moon", "value": 1})
     assert change["change_request"] is None
 
-    g3.sandbox.advance("1h")
+    api.sandbox.advance("1h")
 
-    assert read(g3, change)["failure_reason"] == "Invalid payload"
-
-
-def test_schedules_are_listed_by_flag(g3):
-    first, second = schedule(g3), schedule(g3, OFF, flag=1)
-
-    assert [one["id"] for one in g3.results(f"{SCHEDULES}/")] == [second["id"], first["id"]]
-    assert [one["id"] for one in g3.results(f"{SCHEDULES}/?record_id=2")] == [first["id"]]
-    assert g3.results(f"{SCHEDULES}/?model_name=Moon") == []
-    assert g3.patch(f"{SCHEDULES}/{first['id']}/", {"record_id": "1"}).status == 400
+    assert read(api, change)["failure_reason"] == "Invalid payload"
 
 
-def test_a_seeded_schedule_fires_and_a_state_keeps_its_request(g3):
+def test_schedules_are_listed_by_flag(api):
+    first, second = schedule(api), schedule(api, OFF, flag=1)
+
+    assert [one["id"] for one in api.results(f"{SCHEDULES}/")] == [second["id"], first["id"]]
+    assert [one["id"] for one in api.results(f"{SCHEDULES}/?record_id=2")] == [first["id"]]
+    assert api.results(f"{SCHEDULES}/?model_name=Moon") == []
+    assert api.patch(f"{SCHEDULES}/{first['id']}/", {"record_id": "1"}).status == 400
+
+
+def test_a_seeded_schedule_fires_and_a_state_keeps_its_request(api):
     def plan(seed):
         web = seed["organizations"][0]["projects"][0]
         web["scheduled_changes"] = [
             {"flag": "off", "scheduled_at": LATER, "payload": ON, "created_by": "max@acme.test"}
         ]
 
-    g3.reset(plan)
-    g3.policy(ENABLE)
-    schedule(g3, OFF, flag=1)
-    state = g3.sandbox.state()
-    g3.sandbox.reset(state)
-    assert g3.sandbox.state() == state
+    api.reset(plan)
+    api.policy(ENABLE)
+    schedule(api, OFF, flag=1)
+    state = api.sandbox.state()
+    api.sandbox.reset(state)
+    assert api.sandbox.state() == state
 
-    g3.sandbox.run_task("process_scheduled_changes")
-    assert flag(g3)["active"] is False
-    g3.sandbox.advance("1h")
-    assert (flag(g3)["active"], flag(g3, 1)["active"]) == (True, False)
-    assert g3.results(f"{POLICIES}/")
+    api.sandbox.run_task("process_scheduled_changes")
+    assert flag(api)["active"] is False
+    api.sandbox.advance("1h")
+    assert (flag(api)["active"], flag(api, 1)["active"]) == (True, False)
+    assert api.results(f"{POLICIES}/")
 
 
-def test_cron_is_not_modelled(g3):
-    reply = g3.post(f"{SCHEDULES}/", body(is_recurring=True, cron_expression="0 9 * * 1"))
+def test_cron_is_not_modelled(api):
+    reply = api.post(f"{SCHEDULES}/", body(is_recurring=True, cron_expression="0 9 * * 1"))
 
     assert (reply.status, reply.body["detail"]) == (404, "not modelled by the sandbox")

@@ -8,26 +8,26 @@ ENABLE, UPDATE = "feature_flag.enable", "feature_flag.update"
 
 
 @pytest.fixture
-def request_of_max(g3):
-    g3.policy(ENABLE)
-    return g3.file(who="max")["id"]
+def request_of_max(api):
+    api.policy(ENABLE)
+    return api.file(who="max")["id"]
 
 
-def read(g3, request):
-    return g3.get(f"{REQUESTS}/{request}/").body
+def read(api, request):
+    return api.get(f"{REQUESTS}/{request}/").body
 
 
-def mark(g3, request):
-    g3.sandbox.run_task("check_staleness")
-    shown = read(g3, request)
+def mark(api, request):
+    api.sandbox.run_task("check_staleness")
+    shown = read(api, request)
     return shown["validation_status"], shown["validation_errors"]
 
 
-def change(g3, edit):
+def change(api, edit):
     """Load the state of the sandbox after a change of the first organization and the people."""
-    state = g3.sandbox.state()
+    state = api.sandbox.state()
     edit(state["organizations"][0], state["users"])
-    g3.sandbox.reset(state)
+    api.sandbox.reset(state)
 
 
 def remove_member(organization, _users):
@@ -45,11 +45,11 @@ def deactivate(_organization, users):
 
 
 @pytest.mark.parametrize("edit", [remove_member, close_project, deactivate])
-def test_a_requester_who_lost_access_makes_the_request_invalid_and_fail(g3, request_of_max, edit):
-    change(g3, edit)
+def test_a_requester_who_lost_access_makes_the_request_invalid_and_fail(api, request_of_max, edit):
+    change(api, edit)
 
-    status, errors = mark(g3, request_of_max)
-    done = g3.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
+    status, errors = mark(api, request_of_max)
+    done = api.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
 
     assert status == "invalid"
     assert errors["access"].startswith("The person who requested")
@@ -59,60 +59,60 @@ def test_a_requester_who_lost_access_makes_the_request_invalid_and_fail(g3, requ
     assert done["message"] == f"Quorum reached but application failed: {errors['access']}"
     assert (shown["validation_status"], shown["validation_errors"]) == ("invalid", errors)
     assert len(shown["approvals"]) == 1
-    assert g3.get(f"{FLAGS}/2/").body["active"] is False
+    assert api.get(f"{FLAGS}/2/").body["active"] is False
 
 
-def test_a_lost_access_is_noticed_when_applying_without_the_task(g3, request_of_max):
-    change(g3, close_project)
+def test_a_lost_access_is_noticed_when_applying_without_the_task(api, request_of_max):
+    change(api, close_project)
 
-    done = g3.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
+    done = api.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
 
     assert done["change_request"]["validation_errors"].keys() == {"access"}
 
 
-def test_a_request_is_valid_again_when_the_requester_is_back(g3, request_of_max):
-    change(g3, close_project)
-    assert mark(g3, request_of_max)[0] == "invalid"
+def test_a_request_is_valid_again_when_the_requester_is_back(api, request_of_max):
+    change(api, close_project)
+    assert mark(api, request_of_max)[0] == "invalid"
 
     def reopen(organization, _users):
         organization["projects"][0]["members"] = ["max@acme.test"]
 
-    change(g3, reopen)
-    assert mark(g3, request_of_max) == ("valid", None)
-    done = g3.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
+    change(api, reopen)
+    assert mark(api, request_of_max) == ("valid", None)
+    done = api.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
     assert done["status"] == "applied"
 
 
 @pytest.mark.parametrize("state", ["pending", "approved"])
-def test_marks_are_derived_again_for_open_requests(g3, request_of_max, state):
+def test_marks_are_derived_again_for_open_requests(api, request_of_max, state):
     def spoil(organization, _users):
         request = organization["projects"][0]["change_requests"][0]
         request |= {"state": state, "validation_status": "stale", "validation_errors": {"a": 1}}
 
-    change(g3, spoil)
-    assert mark(g3, request_of_max) == ("valid", None)
+    change(api, spoil)
+    assert mark(api, request_of_max) == ("valid", None)
 
-    g3.patch(f"{FLAGS}/2/", {"name": "moved"})
+    api.patch(f"{FLAGS}/2/", {"name": "moved"})
     text = "Flag version mismatch: expected 1, got 2"
-    assert mark(g3, request_of_max) == ("stale", {"staleness": text})
-    assert read(g3, request_of_max)["state"] == state
+    assert mark(api, request_of_max) == ("stale", {"staleness": text})
+    assert read(api, request_of_max)["state"] == state
 
 
 @pytest.mark.parametrize("state", ["rejected", "failed", "expired"])
-def test_closed_requests_keep_their_mark(g3, request_of_max, state):
+def test_closed_requests_keep_their_mark(api, request_of_max, state):
     def close(organization, _users):
         request = organization["projects"][0]["change_requests"][0]
         request |= {"state": state, "validation_status": "stale"}
 
-    change(g3, close)
+    change(api, close)
 
-    assert mark(g3, request_of_max) == ("stale", None)
+    assert mark(api, request_of_max) == ("stale", None)
 
 
-def test_a_moved_version_fails_and_leaves_the_mark(g3, request_of_max):
-    g3.patch(f"{FLAGS}/2/", {"name": "moved"})
+def test_a_moved_version_fails_and_leaves_the_mark(api, request_of_max):
+    api.patch(f"{FLAGS}/2/", {"name": "moved"})
 
-    done = g3.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
+    done = api.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
 
     text = "Flag version mismatch: expected 1, got 2"
     assert done["message"] == f"Quorum reached but application failed: {text}"
@@ -120,17 +120,17 @@ def test_a_moved_version_fails_and_leaves_the_mark(g3, request_of_max):
     assert done["change_request"]["validation_status"] == "valid"
 
 
-def test_an_invalid_payload_fails_and_leaves_the_mark(g3):
-    g3.policy(UPDATE)
+def test_an_invalid_payload_fails_and_leaves_the_mark(api):
+    api.policy(UPDATE)
     cohort = {"key": "id", "type": "cohort", "value": 5, "operator": "in"}
     filters = {"groups": [{"properties": [cohort], "rollout_percentage": 60}]}
-    request = g3.file(flag=1, filters=filters)["id"]
+    request = api.file(flag=1, filters=filters)["id"]
 
     def remove_cohort(organization, _users):
         organization["projects"][0]["cohorts"] = []
 
-    change(g3, remove_cohort)
-    done = g3.post(f"{REQUESTS}/{request}/approve/", who="ada").body
+    change(api, remove_cohort)
+    done = api.post(f"{REQUESTS}/{request}/approve/", who="ada").body
 
     assert done["message"].startswith(
         "Quorum reached but application failed: Apply failed: Intent no longer valid: "
@@ -139,15 +139,15 @@ def test_an_invalid_payload_fails_and_leaves_the_mark(g3):
     assert done["change_request"]["validation_status"] == "valid"
 
 
-def test_requests_of_a_deleted_flag_are_stale_and_fail(g3, request_of_max):
-    g3.patch(f"{FLAGS}/2/", {"deleted": True})
+def test_requests_of_a_deleted_flag_are_stale_and_fail(api, request_of_max):
+    api.patch(f"{FLAGS}/2/", {"deleted": True})
 
-    assert mark(g3, request_of_max)[0] == "stale"
-    done = g3.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
+    assert mark(api, request_of_max)[0] == "stale"
+    done = api.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
     assert done["status"] == "failed"
 
 
-def test_an_action_that_does_not_exist_fails(g3):
+def test_an_action_that_does_not_exist_fails(api):
     def survey(seed):
         seed["organizations"][0]["projects"][0]["change_requests"] = [
             {
@@ -160,19 +160,19 @@ def test_an_action_that_does_not_exist_fails(g3):
             }
         ]
 
-    g3.reset(survey)
-    request = g3.results(f"{REQUESTS}/")[0]
+    api.reset(survey)
+    request = api.results(f"{REQUESTS}/")[0]
     assert request["resource_id"] is None
 
-    done = g3.post(f"{REQUESTS}/{request['id']}/approve/", who="ada").body
+    done = api.post(f"{REQUESTS}/{request['id']}/approve/", who="ada").body
 
     text = "Action survey.launch not found in registry"
     assert done["message"] == f"Quorum reached but application failed: Apply failed: {text}"
     assert done["change_request"]["apply_error"] == text
 
 
-def test_survey_launch_gates_nothing(g3):
-    g3.policy("survey.launch")
+def test_survey_launch_gates_nothing(api):
+    api.policy("survey.launch")
 
     body = {"key": "s", "filters": FULL, "creation_context": "surveys"}
-    assert g3.post(f"{FLAGS}/", body, who="max").status == 201
+    assert api.post(f"{FLAGS}/", body, who="max").status == 201

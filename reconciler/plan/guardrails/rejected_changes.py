@@ -258,8 +258,7 @@ def _check_filters(
         for item in group.get("properties") or ()
         if item.get("operator") in _PATTERNS
     }
-    may_exit = before.get("early_exit") is True
-    for rejected in filter_checks.find_refusals(after, stored=stored, may_exit=may_exit):
+    for rejected in filter_checks.find_refusals(after, stored=stored):
         field = rejected.path[0]
         why = "" if field in written else f"`{field}` is live, not in any file, and is kept"
         yield rejected._replace(path=("filters", *rejected.path), why=rejected.why or why)

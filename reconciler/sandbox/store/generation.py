@@ -34,7 +34,7 @@ class Profile:
     knows_owners: bool = False  # 3.8, 5.8: owners, experiment policies and their mirrors
     rechecks_requests: bool = False  # 7.5: marks are derived again, the requester is checked first
     shows_payloads: bool = False  # 7.2: requests contain encrypted payloads in plain text
-    has_early_exit: bool = False  # 9.2
+    has_early_exit: bool = False  # 9.2: `filters.early_exit: true` is accepted
     schedules_changes: bool = False  # contract 18
     completes_filters: bool = False  # 9.2: a flag may be created without filters
 
@@ -73,7 +73,7 @@ G1 = Profile(
 DOCS = Profile("docs", bare_decisions=True, counts_logs=True, exports_logs=True, logs_address=False)
 
 PROFILES = {profile.name: profile for profile in (G3, G2, G1, DOCS)}
-DEFAULT = G2  # of a sandbox that neither an option nor its seed gives a profile
+DEFAULT = G3  # of a sandbox that neither an option nor its seed gives a profile
 
 
 def find_profile(name: str) -> Profile:
