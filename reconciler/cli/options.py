@@ -52,11 +52,15 @@ def named(_ctx: click.Context, _parameter: click.Parameter, value: tuple[str, ..
     return value
 
 
-def an_id(_ctx: click.Context, _parameter: click.Parameter, value: str | tuple[str, ...]) -> Any:
-    """Refuse what cannot be the ID of a request: it becomes a part of a path of the API."""
-    for id_ in (value,) if isinstance(value, str) else value:
-        if not (id_.isascii() and id_.replace("-", "").replace("_", "").isalnum()):
-            raise click.BadParameter(f"{id_!r} is not an ID; `requests list` shows them")
+def request_ids(
+    _ctx: click.Context, _parameter: click.Parameter, value: str | tuple[str, ...]
+) -> Any:
+    """Refuse what is neither an ID, nor the beginning of one, nor an address."""
+    for text in (value,) if isinstance(value, str) else value:
+        if "/" in text:
+            _require_address(text)
+        elif not (text.isascii() and text.replace("-", "").replace("_", "").isalnum()):
+            raise click.BadParameter(f"{text!r} is not an ID; `requests list` shows them")
     return value
 
 
@@ -104,14 +108,18 @@ def _require_exact(
 ) -> Any:
     """Return addresses of one resource each: a pattern would allow too much."""
     for value in values:
-        try:
-            model.Address.parse(value)
-        except ValueError:
-            message = f"{value!r} is not an address such as FeatureFlag/acme/Web/new-checkout"
-            raise click.BadParameter(message) from None
+        _require_address(value)
         if "*" in value:
             raise click.BadParameter(f"{value!r} is a pattern: name each resource by its address")
     return values
+
+
+def _require_address(text: str) -> None:
+    try:
+        model.Address.parse(text)
+    except ValueError:
+        message = f"{text!r} is not an address such as FeatureFlag/acme/Web/new-checkout"
+        raise click.BadParameter(message) from None
 
 
 def guardrails(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,49 +1,25 @@
 """`reconciler requests`: the change requests of the target."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from reconciler import render, worker_pool
+from reconciler import render
 from reconciler.cli import options, terminal
 from reconciler.cli.session import Session
-from reconciler.errors import (
-    AmbiguousError,
-    NotFoundError,
-    PermissionDeniedError,
-    ReconcilerError,
-)
-from reconciler.live import key_access
-from reconciler.live.key_access import Directory
-from reconciler.posthog import change_requests, response_shapes, voting
+from reconciler.errors import AmbiguousError
+from reconciler.operations import change_requests as requests
+from reconciler.operations.change_requests import FoundRequest, ProjectScope
+from reconciler.posthog import change_requests, voting
 from reconciler.posthog.approval_polling import Watch
 from reconciler.posthog.change_requests import VoteResponse
 from reconciler.posthog.client import Reader, Writer
 from reconciler.render.shared import change_requests as shared_change_requests
 from reconciler.render.shared.sanitize import escape
 
-STILL_PENDING, WORKERS = 3, 8
+STILL_PENDING = 3
 STATES = ["pending", "approved", "applied", "rejected", "expired", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class ProjectScope:
-    """One project: where change requests live."""
-
-    organization: str
-    organization_id: str
-    project: str
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class FoundRequest:
-    """A change request and where it is."""
-
-    place: ProjectScope
-    payload: Mapping[str, Any]
 
 
 @click.group("requests", epilog="Example: reconciler requests list --state pending")
@@ -75,20 +51,9 @@ def list_(
     """List change requests, newest first."""
     wanted = _states(state)
     with session.reader(session.target()) as reader:
-        places = _find_projects(reader, organization, project)
-
-        def list_requests(place: ProjectScope) -> list[FoundRequest]:
-            listed = change_requests.list_all(reader, place.id, state=wanted)
-            return [FoundRequest(place, payload) for payload in listed]
-
-        with worker_pool.start_pool(min(WORKERS, len(places)), "requests") as pool:
-            requests = [request for group in pool.map(list_requests, places) for request in group]
-        host = reader.host
-    requests.sort(key=lambda request: str(request.payload.get("created_at")), reverse=True)
-    rows = [
-        shared_change_requests.summarize_request(request.payload, **_names(request.place, host))
-        for request in requests
-    ]
+        places = requests.find_projects(reader, organization, project)
+        found_requests = requests.list_requests(reader, places, wanted)
+        rows = [_summarize(request, reader.host) for request in found_requests]
     shown = render.change_requests(rows, format=format_, color=session.color)
     click.echo(shown, color=session.color)
     return 0
@@ -105,6 +70,10 @@ def _states(text: str) -> tuple[str, ...]:
     return states
 
 
+def _summarize(request: FoundRequest, host: str) -> dict[str, Any]:
+    return shared_change_requests.summarize_request(request.payload, **_names(request.place, host))
+
+
 def _names(place: ProjectScope, host: str) -> dict[str, str]:
     return {
         "organization": place.organization,
@@ -114,7 +83,7 @@ def _names(place: ProjectScope, host: str) -> dict[str, str]:
 
 
 @command.command("show", epilog="Example: reconciler requests show ID --format json")
-@click.argument("id_", metavar="ID", callback=options.an_id)
+@click.argument("id_", metavar="ID", callback=options.request_ids)
 @_scope
 @options.formats("text", "json")
 @click.pass_obj
@@ -123,13 +92,13 @@ def show_request(
 ) -> int:
     """Show one change request: its intent as a diff, votes, who can still approve, expiry."""
     with session.reader(session.target()) as reader:
-        request = _find_request(reader, id_, organization, project)
+        request = requests.find_request(reader, id_, organization, project)
         _print_request(session, reader, request, format_)
     return 0
 
 
 def _print_request(session: Session, reader: Reader, request: FoundRequest, format_: str) -> None:
-    people, roles = _read_names(reader, request.place)
+    people, roles = requests.read_names(reader, request.place)
     shown = render.change_request(
         request.payload,
         **_names(request.place, reader.host),
@@ -142,7 +111,7 @@ def _print_request(session: Session, reader: Reader, request: FoundRequest, form
 
 
 @command.command("wait", epilog="Example: reconciler requests wait ID --timeout 30m")
-@click.argument("ids", metavar="ID...", nargs=-1, required=True, callback=options.an_id)
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, callback=options.request_ids)
 @click.option(
     "--timeout",
     "timeout_s",
@@ -152,6 +121,7 @@ def _print_request(session: Session, reader: Reader, request: FoundRequest, form
     metavar="DURATION",
 )
 @_scope
+@options.formats("text", "json")
 @click.pass_obj
 def wait(
     session: Session,
@@ -159,27 +129,34 @@ def wait(
     timeout_s: float,
     project: str | None,
     organization: str | None,
+    format_: str,
 ) -> int:
-    """Wait until every one is decided. Exits 3 if some are still pending at the end."""
-    wanted = tuple(dict.fromkeys(ids))
+    """Wait until every request is decided. Exits 3 if some are still pending at the end."""
     with session.reader(session.target()) as reader:
-        where = [_find_request(reader, id_, organization, project).place for id_ in wanted]
-        waiting = {(place.id, id_) for place, id_ in zip(where, wanted, strict=True)}
-        failed, watch = False, Watch(reader, timeout_s=timeout_s)
+        listed = [requests.find_request(reader, id_, organization, project) for id_ in ids]
+        latest = {(each.place.id, str(each.payload["id"])): each for each in listed}
+        waiting, watch = set(latest), Watch(reader, timeout_s=timeout_s)
         while True:
             for key, payload in watch.poll(waiting).items():
                 waiting.discard(key)
-                failed = failed or payload["state"] == "failed"
-                click.echo(escape(f"{payload['id']}  {payload['state']}"))
+                latest[key] = FoundRequest(latest[key].place, payload)
+                if format_ == "text":
+                    click.echo(escape(f"{payload['id']}  {payload['state']}"))
             if not waiting or not watch.sleep(waiting):
                 break
-    for _, id_ in sorted(waiting):
-        click.echo(escape(f"{id_}  pending"))
-    return STILL_PENDING if waiting else int(failed)
+        rows = [_summarize(each, reader.host) for each in latest.values()]
+    if format_ == "json":
+        click.echo(render.change_requests(rows, format="json"))
+    else:
+        for _, id_ in sorted(waiting):
+            click.echo(escape(f"{id_}  pending"))
+    if waiting:
+        return STILL_PENDING
+    return int(any(row["state"] == "failed" for row in rows))
 
 
 @command.command("approve", epilog="Example: reconciler requests approve ID --reason 'looks right'")
-@click.argument("id_", metavar="ID", callback=options.an_id)
+@click.argument("id_", metavar="ID", callback=options.request_ids)
 @click.option("--reason", default="", help="Kept with the vote.")
 @options.yes
 @_scope
@@ -200,7 +177,7 @@ def approve(
 
 
 @command.command("reject", epilog="Example: reconciler requests reject ID --reason 'too wide'")
-@click.argument("id_", metavar="ID", callback=options.an_id)
+@click.argument("id_", metavar="ID", callback=options.request_ids)
 @click.option("--reason", required=True, help="Why it is rejected; PostHog requires a reason.")
 @options.yes
 @_scope
@@ -223,8 +200,9 @@ def reject(
 
 
 @command.command("cancel", epilog="Example: reconciler requests cancel ID")
-@click.argument("id_", metavar="ID", callback=options.an_id)
+@click.argument("id_", metavar="ID", callback=options.request_ids)
 @click.option("--reason", default="", help="Kept with the request.")
+@options.yes
 @_scope
 @options.formats("text", "json")
 @click.pass_obj
@@ -232,13 +210,15 @@ def cancel(
     session: Session,
     id_: str,
     reason: str,
+    yes: bool,
     project: str | None,
     organization: str | None,
     format_: str,
 ) -> int:
     """Cancel a change request of one's own that nobody has approved yet."""
     scope = (organization, project)
-    return _vote(session, "cancel", id_, reason, yes=True, scope=scope, format_=format_)
+    asks = not yes and terminal.can_ask()  # a request of the key's own user needs no --yes in CI
+    return _vote(session, "cancel", id_, reason, yes=not asks, scope=scope, format_=format_)
 
 
 def _vote(
@@ -253,11 +233,11 @@ def _vote(
 ) -> int:
     terminal.require_answer(f"requests {verb}", yes=yes)
     with session.writer(session.target()) as writer:
-        request = _find_request(writer, id_, *scope)
+        request = requests.find_request(writer, id_, *scope)
         if not yes:
             _print_request(session, writer, request, "text")
             terminal.confirm(f"{verb.capitalize()} this change request?", "no vote was given")
-        place = request.place.id
+        place, id_ = request.place.id, str(request.payload["id"])
         try:
             match verb:
                 case "approve":
@@ -283,77 +263,3 @@ def _looked_up(
     if request.get("user_decision") != cast:
         raise error
     return change_requests.VoteResponse(str(request["state"]), "", request)
-
-
-def _find_projects(
-    reader: Reader, organization: str | None, project: str | None
-) -> list[ProjectScope]:
-    """Return the projects this key can see, narrowed by the options; raise for unknown names."""
-    directory = key_access.read_directory(reader)
-    places = [
-        place
-        for place in _all_places(directory)
-        if organization in (None, place.organization) and project in (None, place.project, place.id)
-    ]
-    if not places:
-        known = ", ".join(sorted({place.project for place in _all_places(directory)})[:5])
-        what = f"no project {project!r}" if project else "no project"
-        raise ReconcilerError(
-            f"{what} that this key can see" + (f" in {organization}" if organization else ""),
-            why="the name is not among those PostHog lists",
-            fix=f"known: {known}" if known else "give the key access to a project",
-        )
-    return places
-
-
-def _all_places(directory: Directory) -> Iterator[ProjectScope]:
-    for slug, projects in directory.projects.items():
-        id_ = str(directory.organizations[slug][0]["id"])
-        for name, ids in projects.items():
-            for project_id in ids:
-                yield ProjectScope(slug, id_, name, project_id)
-
-
-def _find_request(
-    reader: Reader, id_: str, organization: str | None, project: str | None
-) -> FoundRequest:
-    """Return a change request and the project that holds it, asked one after the other."""
-    denied: PermissionDeniedError | None = None
-    for place in _find_projects(reader, organization, project):
-        try:
-            return FoundRequest(place, change_requests.get(reader, place.id, id_))
-        except NotFoundError:
-            continue
-        except PermissionDeniedError as error:
-            denied = error
-    if denied is not None:
-        raise denied
-    raise ReconcilerError(
-        f"no change request {id_}",
-        why="none of the projects this key can see has one of this id",
-        fix="reconciler requests list --state all",
-    )
-
-
-def _read_names(
-    reader: Reader, place: ProjectScope
-) -> tuple[dict[int, str], dict[str, dict[str, Any]]]:
-    """Return names for the ids in a request: people by user id, roles by uuid, if readable."""
-    people: dict[int, str] = {}
-    roles: dict[str, dict[str, Any]] = {}
-    base = f"/api/organizations/{place.organization_id}"
-    try:
-        for role in reader.list(f"{base}/roles/").items:
-            response_shapes.require_shape(f"{base}/roles/", role, response_shapes.ROLE)
-            users = [held["user"] for held in role.get("members") or ()]
-            people |= {user["id"]: user["email"] for user in users}
-            members = [user["email"] for user in users]
-            roles[str(role["id"])] = {"name": role["name"], "members": members}
-        for member in reader.list(f"{base}/members/").items:
-            user = response_shapes.require_shape(
-                f"{base}/members/", member, response_shapes.MEMBER
-            )["user"]
-            people[user["id"]] = user["email"]
-    except PermissionDeniedError:
-        pass  # ids are shown where names cannot be read
-    return people, roles
