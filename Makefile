@@ -10,7 +10,7 @@ LOCK   := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-header --s
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help demo soak mutants test lint types unit format bench wheel sbom docs lock clean chromium
+.PHONY: help demo soak mutants test lint types unit format bench wheel sbom docs site lock clean chromium
 
 help:
 	@echo "make demo    run the main job on examples/acme against the embedded sandbox"
@@ -22,6 +22,7 @@ help:
 	@echo "make soak    every test with its full counts, and the fuzzers: hours; TIMES=3 tries more"
 	@echo "make mutants plants bugs in our own safety code and hunts them"
 	@echo "make bench   figures: planner CPU, request counts, the sandbox's speed"
+	@echo "make site    build the documentation site into site/, and check its links"
 	@echo "make format  rewrite the code in the project's format"
 
 $(READY): pyproject.toml
@@ -103,6 +104,10 @@ sbom:
 docs: $(READY)  # the reference, from the program
 	@$(BIN)/python scripts/cli_reference.py > docs/reference.md
 
+site: $(READY)  # with a search; a link to a page or heading that does not exist is an error
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[site]'
+	$(BIN)/sphinx-build -q -n -W --keep-going -b html -d .sphinx docs site
+
 lock: $(READY)  # what the action and the image install, what builds them and their SBOM, each with hashes
 	$(LOCK) --output-file requirements.lock pyproject.toml
 	echo cyclonedx-bom | $(LOCK) --output-file requirements-sbom.lock -
@@ -110,4 +115,4 @@ lock: $(READY)  # what the action and the image install, what builds them and th
 	  | $(LOCK) --constraint requirements.lock --output-file requirements-build.lock -
 
 clean:
-	rm -rf $(VENV) .build dist build .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .build .sphinx dist build site .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
