@@ -41,7 +41,7 @@ def resume_change(tools: WorkerContext, parked: Progress, request: Payload) -> P
     progress = replace(parked, outcome=None)
     try:
         if ours:
-            _require_applied(progress, request)
+            _require_applied(tools, progress, request)
             remark = tools.replanner.remark_on_approval(progress.consent, request)
             progress = replace(progress, note=join_sentences(progress.note, remark))
         return _continue(tools, progress, request, ours=ours)
@@ -52,7 +52,7 @@ def resume_change(tools: WorkerContext, parked: Progress, request: Payload) -> P
         return end_change(progress, tools, failed)
 
 
-def _require_applied(progress: Progress, request: Payload) -> None:
+def _require_applied(tools: WorkerContext, progress: Progress, request: Payload) -> None:
     """End a change whose request was not applied: no new request is filed in this run."""
     address, id_, state = progress.consent.address, request["id"], request.get("state")
     what = f"{address}: change request {id_} "
@@ -73,12 +73,12 @@ def _require_applied(progress: Progress, request: Payload) -> None:
                 f"{what}has expired", why, _NOT_APPLIED, f"{APPLY_AGAIN}: filed once more"
             )
         case "failed":
-            why = str(request.get("apply_error") or "PostHog does not say why")
+            cause = tools.replanner.describe_awaited(progress.consent, request).unappliable
             trouble = Problem(
                 f"{what}was approved, and PostHog could not apply it",
-                why,
+                cause.why if cause is not None else "",
                 _NOT_APPLIED,
-                APPLY_AGAIN,
+                cause.fix if cause is not None else APPLY_AGAIN,
             )
         case _:
             ending = "is not there any more" if state == GONE else f"has the state {state!r}"

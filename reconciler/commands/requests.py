@@ -141,18 +141,30 @@ def wait(
                 waiting.discard(key)
                 latest[key] = FoundRequest(latest[key].place, payload)
                 if format_ == "text":
-                    click.echo(escape(f"{payload['id']}  {payload['state']}"))
+                    click.echo(escape(_describe_state(payload)))
             if not waiting or not watch.sleep(waiting):
                 break
+        latest |= {
+            key: FoundRequest(latest[key].place, payload)
+            for key, payload in watch.still_open.items()
+            if key in waiting
+        }
         rows = [_summarize(each, reader.host) for each in latest.values()]
     if format_ == "json":
         click.echo(render.change_requests(rows, format="json"))
     else:
-        for _, id_ in sorted(waiting):
-            click.echo(escape(f"{id_}  pending"))
+        for key in sorted(waiting):
+            click.echo(escape(_describe_state({**latest[key].payload, "state": "pending"})))
     if waiting:
         return STILL_PENDING
     return int(any(row["state"] == "failed" for row in rows))
+
+
+def _describe_state(payload: Mapping[str, Any]) -> str:
+    """Return the id and the state, and where it cannot be applied: why, and who has to do what."""
+    trouble = shared_change_requests.find_trouble(payload)
+    text = f"{payload['id']}  {payload['state']}"
+    return text if trouble is None else f"{text}  {trouble.why}: {trouble.fix}"
 
 
 @command.command("approve", epilog="Example: reconciler requests approve ID --reason 'looks right'")

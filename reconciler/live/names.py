@@ -183,6 +183,8 @@ def build_change_request(
         created_at=str(payload.get("created_at") or ""),
         expires_at=str(payload.get("expires_at") or ""),
         votes=_build_votes(payload),
+        validation_status=str(payload.get("validation_status") or ""),
+        validation_errors=payload.get("validation_errors"),
     )
 
 

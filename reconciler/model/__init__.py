@@ -109,6 +109,7 @@ from reconciler.model.units import (
     parse_level,
     parse_time,
 )
+from reconciler.model.validity import Unappliable, Validity
 
 __all__ = [
     "ABSENT",
@@ -181,7 +182,9 @@ __all__ = [
     "Severity",
     "Source",
     "Spec",
+    "Unappliable",
     "Unreadable",
+    "Validity",
     "Verdict",
     "Vote",
     "Write",

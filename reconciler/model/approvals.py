@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from reconciler.model.validity import Unappliable, Validity
+
 
 @dataclass(frozen=True, slots=True)
 class Vote:
@@ -34,6 +36,20 @@ class ChangeRequest:
     expires_at: str = ""
     votes: tuple[Vote, ...] = ()  # oldest first
     url: str | None = None  # its page in PostHog
+    validation_status: str = ""
+    validation_errors: Any = field(default=None, compare=False)
+
+    def get_validity(self, *, is_own: bool = False) -> Validity:
+        """Return whether the request can be applied; `is_own`: this key's user filed it."""
+        return Validity(
+            self.validation_status,
+            self.validation_errors,
+            self.state,
+            self.requester,
+            is_own=is_own,
+            has_approvals=any(vote.approved for vote in self.votes),
+            apply_error=str(self.payload.get("apply_error") or ""),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,7 @@ class Awaited:
     approvers: Approvers = NOBODY  # who can still vote
     approved_by: tuple[str, ...] = ()
     expires_at: str = ""
+    unappliable: Unappliable | None = None  # why it cannot be applied as things are
 
 
 @dataclass(frozen=True, slots=True)

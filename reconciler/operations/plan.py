@@ -169,14 +169,13 @@ def find_pins(desired: Declared, directory: key_access.Directory) -> dict[Addres
 def active_rejections(live: Live, desired: Declared) -> Iterator[ChangeRequest]:
     """Yield requests that ended unapplied and still count: until the document changes in git.
 
-    What its own requester cancelled is not a rejection. Outside git each of them counts.
+    What its requester cancelled is not a rejection. Outside git each of them counts.
     """
-    me = live.me.id if live.me is not None else None
     find_last_commit = cache(_find_last_commit)
     for request in live.rejections:
         against = [v for v in request.payload.get("approvals") or () if v["decision"] == "rejected"]
         voted_by = {(vote.get("created_by") or {}).get("id") for vote in against}
-        if me is not None and request.requester_id == me and voted_by == {me}:
+        if request.requester_id is not None and voted_by == {request.requester_id}:
             continue
         ended = str(request.payload.get("updated_at") or request.expires_at)
         voted = [at for vote in against if (at := parse_time(vote.get("created_at"))) is not None]

@@ -22,7 +22,7 @@ from reconciler.model import (
     Payload,
     Plan,
 )
-from reconciler.plan.approvals import change_requests, forecast, request_matching
+from reconciler.plan.approvals import change_requests, forecast, messages, request_matching
 from reconciler.plan.approvals.evaluation import GateEvaluator
 from reconciler.plan.diff import references, three_way
 from reconciler.plan.weakening import effects
@@ -124,7 +124,10 @@ class LiveReplanner:
             },
         )
         voted = tuple(vote.person for vote in change_request.votes if vote.approved)
-        return Awaited(gate.quorum, able, voted, change_request.expires_at)
+        version = change.before.payload.get("version") if change.before is not None else None
+        is_own = self._steps.me is not None and change_request.requester_id == self._steps.me
+        trouble = messages.find_trouble(change_request, version, is_own=is_own)
+        return Awaited(gate.quorum, able, voted, change_request.expires_at, trouble)
 
     def remark_on_approval(self, change: Change, request: Payload) -> str:
         """Return the note about a request that was approved."""

@@ -342,6 +342,8 @@ def _read_request(node: Node) -> ChangeRequest:
         requester_id=None,
         votes=node["votes"].each(_read_vote),
         url=node["url"].maybe(Node.text),
+        validation_status=node["validation_status"].maybe(Node.text) or "",
+        validation_errors=node["validation_errors"].value,
     )
 
 

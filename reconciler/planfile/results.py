@@ -27,7 +27,9 @@ from reconciler.planfile import codec, digest
 FAILED: Final = 1
 WAITING: Final = 3
 REFUSED: Final = 4
-_TOLD: Final = frozenset({"approved-by-author", "author-unknown"})  # beside errors
+_TOLD: Final = frozenset(  # beside errors
+    {"approved-by-author", "author-unknown", "requester-without-access"}
+)
 _OPEN: Final = (Detail.UNKNOWN, Detail.NOT_STARTED)  # counted apart from their result
 
 
@@ -158,7 +160,7 @@ def encode_outcomes(ended: Iterable[Outcome], plan: Plan) -> dict[str, Any]:
     if findings:
         document["findings"] = codec.make_plain(
             findings
-        )  # why the code is 1, and who approved their own
+        )  # why the code is 1, who approved their own, and why nothing of this key can be applied
     return document
 
 

@@ -203,14 +203,12 @@ def list_superseded(
 
 
 def _is_stale(request: ChangeRequest, live_flag: LiveResource | None) -> bool:
-    """Return whether the flag changed since the request was filed: it cannot be applied (7.5)."""
-    if request.payload.get("validation_status") == "stale":
-        return True
-    filed_version = ((request.payload.get("intent") or {}).get("preconditions") or {}).get(
-        "version"
-    )
+    """Return whether the flag changed since the request was filed: it cannot be applied (7.5).
+
+    Lost access of the requester is something else: it may be restored.
+    """
     version = live_flag.payload.get("version") if live_flag is not None else None
-    return filed_version is not None and version is not None and filed_version != version
+    return request.get_validity().is_stale or messages.has_moved(request, version)
 
 
 def build_request_gate(
@@ -242,6 +240,7 @@ def build_request_gate(
         else ()
     )
     version = live_flag.payload.get("version") if live_flag is not None else None
+    is_own = evaluator.me is not None and request.requester_id == evaluator.me
     return Gate(
         verdict=Verdict.PENDING,
         confidence=Confidence.CERTAIN,
@@ -251,7 +250,8 @@ def build_request_gate(
         expires_after=spec.get("expires_after"),
         change_request=request.id,
         note=join_sentences(
-            messages.describe_request(request, version, replaced=replaced), *obstacles
+            messages.describe_request(request, version, replaced=replaced, is_own=is_own),
+            *obstacles,
         ),
         cannot_approve=_list_excluded(request, frozen_policy, approvers, evaluator),
     )

@@ -8,17 +8,28 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
-from reconciler.model import Action, Change, Confidence, Finding, Gate, Live, Severity
+from reconciler.model import (
+    Action,
+    Change,
+    ChangeRequest,
+    Confidence,
+    Finding,
+    Gate,
+    Live,
+    Severity,
+)
 from reconciler.plan.approvals import forecast
 from reconciler.plan.approvals.policies import KIND
 
 BYPASSED: Final = "gate-bypassed"
 UNREACHABLE: Final = "approval-unreachable"
+LOST_ACCESS: Final = "requester-without-access"
 
 
 def find_gate_findings(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
     """Yield warnings; none of them stops apply."""
     yield from _find_gates_off(changes, live)
+    yield from _find_lost_access(changes, live)
     bypassed: dict[str, list[Change]] = defaultdict(list)
     blocked: dict[str, list[Change]] = defaultdict(list)
     for change in changes:
@@ -65,6 +76,30 @@ def _find_gates_off(changes: tuple[Change, ...], live: Live) -> Iterator[Finding
         )
 
 
+def _find_lost_access(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
+    """Yield a warning if this key's user lost access: none of its requests can be applied then."""
+    if live.me is None:
+        return
+    lost = [
+        request
+        for request in live.change_requests
+        if request.requester_id == live.me.id and request.get_validity().lost_access
+    ]
+    if not lost:
+        return
+    trouble = lost[0].get_validity(is_own=True).explain()
+    first = next((c for c in changes if c.gate.change_request == lost[0].id), None)
+    yield Finding(
+        LOST_ACCESS,
+        Severity.WARNING,
+        f"this key's user has lost access: {_count_requests(lost)} of it cannot be applied",
+        trouble.why if trouble is not None else "",
+        trouble.fix if trouble is not None else "",
+        first.source if first is not None else None,
+        first.address if first is not None else None,
+    )
+
+
 def _lacks_approvers(change: Change, live: Live) -> bool:
     """Return whether fewer people can approve than are needed, as far as that is known."""
     gate, scope = change.gate, change.address.parts[:1]
@@ -89,6 +124,10 @@ def _list_possible_approvers(gate: Gate, live: Live) -> set[str]:
     has_approved = {vote.person.lower(): vote.approved for vote in votes}
     cannot = {email for email in gate.cannot_approve if not has_approved.get(email)}
     return {email.lower() for email in named} - cannot
+
+
+def _count_requests(requests: list[ChangeRequest]) -> str:
+    return f"{len(requests)} open change request{'s' if len(requests) > 1 else ''}"
 
 
 def _count_changes(changes: list[Change]) -> str:

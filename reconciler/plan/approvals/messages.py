@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reconciler.model import ABSENT, ChangeRequest
+from reconciler.model import ABSENT, ChangeRequest, Unappliable
 from reconciler.plan.approvals.actions import ActionMatch
 from reconciler.plan.approvals.conditions import (
     RELEASE,
@@ -95,13 +95,14 @@ def format_value(value: Any) -> str:
     return str(value)
 
 
-def describe_request(change_request: ChangeRequest, version: Any, *, replaced: bool = False) -> str:
-    """Return an open change request in words: requester, expiry, and whether it can be applied.
+def describe_request(
+    change_request: ChangeRequest, version: Any, *, replaced: bool = False, is_own: bool = False
+) -> str:
+    """Return a change request in words: requester, expiry, and whether it can be applied.
 
-    `replaced`: whether apply will cancel it; otherwise a person has to, if it cannot be applied.
+    `replaced`: whether apply will cancel it; otherwise people have to act, if it cannot be applied.
+    `is_own`: this key's user filed it.
     """
-    intent = change_request.payload.get("intent") or {}
-    filed_version = (intent.get("preconditions") or {}).get("version")
     text = f"change request {change_request.id} of {change_request.requester or 'an unknown user'}"
     text += f" ({change_request.action_key}, {change_request.state}"
     if change_request.payload.get("expires_at"):
@@ -109,8 +110,25 @@ def describe_request(change_request: ChangeRequest, version: Any, *, replaced: b
     text += ")"
     if change_request.state not in _STATES:
         text += f"; its state {change_request.state!r} is unknown, so it is treated as open"
-    has_changed = filed_version is not None and version is not None and filed_version != version
-    if has_changed or change_request.payload.get("validation_status") == "stale":
-        text += "; the flag has changed since it was filed, so it can no longer be applied"
-        text += "" if replaced else ": have it cancelled and apply again"
-    return text
+    trouble = find_trouble(change_request, version, is_own=is_own)
+    if trouble is None or change_request.state == "failed":
+        return text
+    text += f"; it cannot be applied ({trouble.why})"
+    return text if replaced else f"{text}: {trouble.fix}"
+
+
+def find_trouble(
+    change_request: ChangeRequest, version: Any, *, is_own: bool = False
+) -> Unappliable | None:
+    """Return why a request cannot be applied: PostHog marks that late (contract 7.5)."""
+    validity = change_request.get_validity(is_own=is_own)
+    if has_moved(change_request, version):
+        validity = validity.mark_moved()
+    return validity.explain()
+
+
+def has_moved(change_request: ChangeRequest, version: Any) -> bool:
+    """Return whether the flag has another version than the one that the request is based on."""
+    intent = change_request.payload.get("intent") or {}
+    filed_version = (intent.get("preconditions") or {}).get("version")
+    return filed_version is not None and version is not None and filed_version != version

@@ -22,6 +22,7 @@ class TimedRequest:
     votes: str
     events: tuple[tuple[str, str], ...]  # when and what, in the order in which it happened
     bar: tuple[float, float] | None  # where it begins, and how long it is
+    trouble: str  # why it cannot be applied, and who has to do what
     dots: tuple[tuple[str, float], ...]  # of the votes: a style and a place
 
 
@@ -73,6 +74,7 @@ def _collect_quorums(plan: Plan) -> Mapping[str, int | None]:
 
 def _place_request(request: ChangeRequest, quorum: int | None, axis: _Axis | None) -> TimedRequest:
     given = sum(vote.approved for vote in request.votes)
+    trouble = request.get_validity().explain()
     return TimedRequest(
         request,
         Address("FeatureFlag", (request.organization, request.project, request.flag_key)),
@@ -80,6 +82,7 @@ def _place_request(request: ChangeRequest, quorum: int | None, axis: _Axis | Non
         f"{given} of {quorum}" if quorum is not None else phrases.count(given, "vote"),
         tuple(_list_events(request)),
         _place_bar(request, axis) if axis is not None else None,
+        phrases.describe_unappliable(trouble) if trouble is not None else "",
         tuple(_place_votes(request, axis)) if axis is not None else (),
     )
 

@@ -5,10 +5,10 @@ A response of the server may have any shape: what is missing or malformed is sho
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from reconciler.model import ABSENT, Approvers, Payload
+from reconciler.model import ABSENT, Approvers, Payload, Unappliable, Validity
 
 People = Mapping[int, str]  # emails by user id
 Roles = Mapping[str, str | Mapping[str, Any]]  # by id: the name, or {"name": …, "members": […]}
@@ -52,6 +52,7 @@ def summarize_request(
     intent, snapshot = as_mapping(payload.get("intent")), as_mapping(payload.get("policy_snapshot"))
     identity = as_text(payload.get("id"))
     pending = payload.get("state") == _PENDING
+    trouble = find_trouble(payload)
     return {
         "id": identity,
         "state": as_text(payload.get("state")),
@@ -66,6 +67,8 @@ def summarize_request(
         "approvals": sum(vote.approved for vote in list_votes(payload)),
         "quorum": snapshot.get("quorum"),
         "validation_status": as_text(payload.get("validation_status")),
+        "validation_errors": payload.get("validation_errors"),
+        "unappliable": asdict(trouble) if trouble is not None else None,
         "waits_for_you": pending
         and payload.get("can_approve") is True
         and payload.get("user_decision") is None,
@@ -73,6 +76,19 @@ def summarize_request(
         "expires_at": as_text(payload.get("expires_at")),
         "url": f"{base_url}/{identity}" if base_url else None,
     }
+
+
+def find_trouble(payload: Payload) -> Unappliable | None:
+    """Return why a request cannot be applied as things are, and who has to do what."""
+    requester = as_mapping(payload.get("created_by"))
+    return Validity(
+        as_text(payload.get("validation_status")),
+        payload.get("validation_errors"),
+        as_text(payload.get("state")),
+        name_person(requester) if requester else None,
+        has_approvals=any(vote.approved for vote in list_votes(payload)),
+        apply_error=as_text(payload.get("apply_error")),
+    ).explain()
 
 
 def name_resource(row: Mapping[str, Any]) -> str:
@@ -110,7 +126,6 @@ def make_document(request: RequestView) -> dict[str, Any]:
             for each in list_votes(payload)
         ],
         "can_still_approve": {"users": able.users, "roles": able.roles},
-        "validation_errors": payload.get("validation_errors"),
         "apply_error": as_text(payload.get("apply_error")),
         "result_data": payload.get("result_data"),
     }

@@ -17,6 +17,7 @@ from reconciler.model import (
     Outcome,
     RequestPlan,
     Result,
+    Unappliable,
     Verdict,
 )
 
@@ -232,8 +233,15 @@ def describe_approval(row: Outcome, change: Change | None) -> str:
             text += f"; approved so far by {', '.join(awaits.approved_by)}"
         if awaits.expires_at:
             text += f"; expires {awaits.expires_at[:16].replace('T', ' ')}"
+        if awaits.unappliable is not None:
+            text += f"; {describe_unappliable(awaits.unappliable)}"
         return f"{_name_policy(change)}: {text}" if change is not None else text
     return describe_forecast(change) if change is not None else ""
+
+
+def describe_unappliable(trouble: Unappliable) -> str:
+    """Return why a change request cannot be applied, and who has to do what."""
+    return f"it cannot be applied ({trouble.why}): {trouble.fix}"
 
 
 def describe_forecast(change: Change) -> str:

@@ -21,6 +21,8 @@ _STYLES: Final = {
     "failed": "alarm",
     "expired": "yellow",
 }
+_OPEN: Final = {"pending", "approved"}
+_VERBS: Final = ("approve", "reject")
 _YOURS: Final = "* waits for your vote: reconciler requests approve ID, or reject ID"
 
 
@@ -41,12 +43,24 @@ def change_requests(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -
         lines.append("  ".join(padded).rstrip())
     lines[0] = paint(lines[0], "dim", on=color)
     yours = any(row["waits_for_you"] for row in every)
-    return "\n".join((*lines, *((_YOURS,) if yours else ())))
+    return "\n".join((*lines, *((_YOURS,) if yours else ()), *_format_troubles(every, options)))
+
+
+def _format_troubles(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -> Iterator[str]:
+    """Yield why some open requests cannot be applied, and who has to do what; equal ones once."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row["unappliable"] is not None and row["state"] in _OPEN:
+            why, fix = row["unappliable"]["why"], row["unappliable"]["fix"]
+            alike.setdefault((why, fix), []).append(row["id"])
+    for (why, fix), ids in alike.items():
+        text = f"! {', '.join(ids)} cannot be applied ({why}): {fix}"
+        yield from wrap(escape(text), indent="", width=options.width)
 
 
 def _list_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     mark = "*" if row["waits_for_you"] else ""
-    odd = row["validation_status"] not in {"valid", ""} and row["state"] == "pending"
+    odd = row["validation_status"] not in {"valid", ""} and row["state"] in _OPEN
     return (
         row["id"],
         row["state"] + mark + (f" ({row['validation_status']})" if odd else ""),
@@ -120,21 +134,24 @@ def _format_votes(
 
 def _format_problems(payload: Payload, row: Mapping[str, Any], look: TextStyle) -> Iterator[str]:
     """Yield what keeps it from being applied, or kept it."""
-    status = row["validation_status"]
-    if status not in {"", "valid"}:
-        yield look.paint(f"Validation: {escape(status)}", "loud")
-        if payload.get("validation_errors"):
-            yield f"  {look.clip(escape(values.format_flow(payload['validation_errors'])))}"
-        if status == "stale" and row["state"] == "pending":
-            yield "  the flag has changed since: approving it would fail; cancel it and apply again"
-    elif status:
-        yield f"Validation: {escape(status)}"
-    if payload.get("apply_error"):
-        yield f"{look.paint('Not applied:', 'alarm')} {escape(str(payload['apply_error']))}"
+    status, trouble = row["validation_status"], shared_change_requests.find_trouble(payload)
+    if status:
+        text = f"Validation: {escape(status)}"
+        yield text if status == "valid" else look.paint(text, "loud")
+    if trouble is not None:
+        failed = row["state"] == "failed"
+        head = look.paint("Not applied:" if failed else "Cannot be applied:", "alarm")
+        yield f"{head} {escape(trouble.why)}"
+        yield from wrap(escape(f"Next: {trouble.fix}"), indent="  ", width=look.width)
+    elif payload.get("validation_errors"):
+        yield f"  {look.clip(escape(values.format_flow(payload['validation_errors'])))}"
 
 
 def _format_next_steps(row: Mapping[str, Any]) -> Iterator[str]:
     if row["waits_for_you"]:
-        id_ = escape(row["id"])
-        yield f"Next: reconciler requests approve {id_}"
-        yield f"      reconciler requests reject {id_} --reason '…'"
+        approve, reject = (f"reconciler requests {verb} {escape(row['id'])}" for verb in _VERBS)
+        if row["unappliable"] is None:
+            yield f"Next: {approve}"
+            yield f"      {reject} --reason '…'"
+        else:
+            yield f"Next: {reject} --reason '…'"
