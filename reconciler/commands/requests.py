@@ -1,6 +1,6 @@
 """`reconciler requests`: the change requests of the target."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
