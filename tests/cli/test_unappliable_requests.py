@@ -14,14 +14,14 @@ COHORT = {"key": "id", "type": "cohort", "value": 5, "operator": "in"}
 
 
 @pytest.fixture
-def repo(g3_world):
+def repo(world):
     """A flag that is to be switched on, which waits for alice or bob."""
     config = acme.live_flag("config", id=2, is_remote_configuration=True)
     config["filters"]["payloads"] = {"true": '"old"'}
     flags = [acme.live_flag("a", id=1), {**config, "has_encrypted_payloads": True}]
-    world = factories.gated(*flags, policies=(ENABLE, UPDATE))
-    world["organizations"][0]["projects"][0]["cohorts"] = [{"id": 5, "name": "Beta"}]
-    repo = g3_world({"profile": "g3", **world})
+    seed = factories.gated(*flags, policies=(ENABLE, UPDATE))
+    seed["organizations"][0]["projects"][0]["cohorts"] = [{"id": 5, "name": "Beta"}]
+    repo = world({"profile": "g3", **seed})
     repo.write("flags.yaml", acme.flag("a", active=True))
     repo.commit()
     return repo
