@@ -73,7 +73,7 @@ def test_a_request_shows_the_secret_in_both_places(shown):
     assert payloads(shown.get(f"{REQUESTS}/{request['id']}/", who="mia").body) == [SECRET, SECRET]
     assert approve(shown, request)["status"] == "applied"
     assert stored(shown) == {"true": SECRET}
-    assert shown.get(f"{FLAGS}/3/").body["filters"]["payloads"] == {"true": REDACTED}
+    assert shown.get(f"{FLAGS}/3/").body["filters"]["payloads"] == {"true": SECRET}
 
 
 def test_a_withheld_secret_is_nowhere_and_still_applied(withheld):

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from .conftest import FLAGS, FULL, ORG, SEED
+from .conftest import FLAGS, FULL, ORG, REQUESTS, SEED
 
 BASE = {"groups": [{"properties": []}]}
 FIELDS = {
@@ -508,6 +508,20 @@ def test_flags_that_others_depend_on_cannot_be_disabled(api):
     assert refused(reply) == ("invalid_input", None)
 
 
+def test_the_gate_comes_before_the_question_who_uses_a_flag(api):
+    """Contract 9.5: such a write is filed, and fails when it is applied."""
+    needs = [{"key": "1", "type": "flag", "value": True, "operator": "flag_evaluates_to"}]
+    user = make(api, "user", filters={"groups": [{"properties": needs}]})
+    api.policy("feature_flag.disable")
+
+    request = api.file(flag=1, active=False)
+    done = api.post(f"{REQUESTS}/{request['id']}/approve/", who="ada").body
+
+    assert done["status"] == "failed"
+    assert f"other flags depend on it: user (ID: {user['id']})" in done["message"]
+    assert api.get(f"{FLAGS}/1/").body["active"] is True
+
+
 def test_the_four_actions_of_a_flag(api):
     """Contract 9."""
     assert api.post(f"{FLAGS}/2/enable/").body["active"] is True
@@ -517,7 +531,14 @@ def test_the_four_actions_of_a_flag(api):
     assert api.post(f"{FLAGS}/2/unarchive/").body["archived"] is False
     assert api.post(f"{FLAGS}/1/disable/").body["active"] is False
     api.patch(f"{FLAGS}/1/", {"deleted": True})
-    assert api.post(f"{FLAGS}/1/enable/").status == 400
+    reply = api.post(f"{FLAGS}/1/enable/")
+    assert (reply.status, reply.body) == (
+        400,
+        {
+            "success": False,
+            "error": "This feature flag has been deleted. Restore it before enabling it.",
+        },
+    )
 
 
 def test_a_put_needs_the_key(api):
@@ -527,17 +548,52 @@ def test_a_put_needs_the_key(api):
     assert (reply.status, reply.body["filters"]) == (200, FULL)
 
 
-def test_redacted_payloads_may_be_sent_back(api):
-    """Contract 9.1."""
-    secret = {**BASE, "payloads": {"true": '"secret"'}}
-    made = make(
-        api, "new", filters=secret, is_remote_configuration=True, has_encrypted_payloads=True
-    )
-    assert "secret" not in str(made)
+REDACTED = '"********* (encrypted)"'
 
-    api.patch(f"{FLAGS}/{made['id']}/", {"filters": made["filters"]})
-    flags = api.sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
-    assert flags[-1]["filters"]["payloads"] == {"true": '"secret"'}
+
+@pytest.fixture
+def secret(api):
+    """A flag with an encrypted payload."""
+    filters = {**BASE, "payloads": {"true": '"secret"'}}
+    return make(
+        api, "new", filters=filters, is_remote_configuration=True, has_encrypted_payloads=True
+    )
+
+
+def test_a_personal_key_reads_encrypted_payloads(api, secret):
+    """Contract 9.1: a session does not; the log has ciphertext only."""
+    path = f"{FLAGS}/{secret['id']}/"
+    read = [
+        secret,
+        api.get(path).body,
+        api.patch(path, {"name": "x"}).body,
+        api.post(f"{path}disable/").body,
+        api.results(f"{FLAGS}/")[0],
+    ]
+    assert {row["filters"]["payloads"]["true"] for row in read} == {'"secret"'}
+
+    api.patch(path, {"filters": {**BASE, "payloads": {"true": '"other secret"'}}})
+    assert "secret" not in str(api.results(f"{ORG}/advanced_activity_logs/"))
+
+
+@pytest.mark.parametrize("payloads", [{"true": REDACTED}, {}], ids=str)
+def test_an_encrypted_payload_need_not_be_repeated(api, secret, payloads):
+    """Contract 9.1."""
+    reply = api.patch(f"{FLAGS}/{secret['id']}/", {"filters": {**BASE, "payloads": payloads}})
+
+    assert (reply.status, reply.body["filters"]["payloads"]) == (200, {"true": '"secret"'})
+
+
+@pytest.mark.parametrize("filters", [{}, {"filters": {**BASE, "payloads": {"true": REDACTED}}}])
+def test_the_end_of_encryption_drops_the_payload(api, secret, filters):
+    """Contract 9.1: no ciphertext becomes an ordinary payload."""
+    body = {"has_encrypted_payloads": False, **filters}
+    reply = api.patch(f"{FLAGS}/{secret['id']}/", body)
+    assert (reply.status, reply.body["filters"]["payloads"]) == (200, {})
+
+    fresh = {"has_encrypted_payloads": False, "filters": {**BASE, "payloads": {"true": "1"}}}
+    reply = api.patch(f"{FLAGS}/{secret['id']}/", fresh)
+    assert reply.body["filters"]["payloads"] == {"true": "1"}
 
 
 def test_writes_are_logged_with_before_and_after(api):

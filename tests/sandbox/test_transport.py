@@ -415,6 +415,8 @@ def test_times_have_microseconds_only_when_there_are_any(api):
         ("GET", "/api/projects/1/dashboards/"),
         ("POST", "/api/projects/1/feature_flags/1/set_release_condition_rollout/"),
         ("POST", "/api/projects/1/cohorts/"),
+        ("POST", "/api/projects/"),
+        ("PATCH", "/api/users/@me/"),
         ("GET", "/moon"),
     ],
 )

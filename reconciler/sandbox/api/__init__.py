@@ -14,7 +14,13 @@ from reconciler.sandbox.api import (
     role_membership,
     user,
 )
-from reconciler.sandbox.api.products import experiment, experiment_holdout, scheduled_change
+from reconciler.sandbox.api.products import (
+    experiment,
+    experiment_holdout,
+    flag_copy,
+    flag_rollout,
+    scheduled_change,
+)
 from reconciler.sandbox.requests.routes import Route
 
 _MODULES = (
@@ -29,6 +35,8 @@ _MODULES = (
     change_request,
     cohort,
     feature_flag,
+    flag_copy,
+    flag_rollout,
     experiment,
     experiment_holdout,
     scheduled_change,

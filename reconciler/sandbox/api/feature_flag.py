@@ -80,6 +80,8 @@ def _parse_value_filters(call: Call) -> list[FlagFilter]:
     if contexts := call.get_query("has_evaluation_contexts"):
         wanted = contexts.lower() == "true"
         tests.append(lambda flag: bool(flag.evaluation_contexts) is wanted)
+    if call.get_query("eligible_for_experiment") == "true":
+        tests.append(lambda flag: _count_variants(flag) in _FOR_EXPERIMENTS)
     if properties := _parse_list(call, "excluded_properties"):
         tests.append(lambda flag: not properties & _list_property_keys(flag))
     return tests
@@ -130,12 +132,12 @@ def create_flag(call: Call) -> Response:
 
 def retrieve_flag(call: Call) -> Response:
     """Return one flag, deleted or not."""
-    return Response(200, render_flag(call, _find_flag(call)))
+    return Response(200, render_flag(call, find_flag(call)))
 
 
 def update_flag(call: Call) -> Response:
     """Change a flag, unless a policy requires approval."""
-    flag, method = _find_flag(call), call.incoming.method
+    flag, method = find_flag(call), call.incoming.method
     return _write_flag(call, flag, call.data, method=method)
 
 
@@ -158,41 +160,50 @@ def _write_flag(call: Call, flag: Flag, data: Any, *, method: str, tidies: bool 
 
 def refuse_delete(call: Call) -> Response:
     """Refuse with 405 and a JSON string: flags are deleted by PATCH (contract 9)."""
-    _find_flag(call)
+    find_flag(call)
     return Response(405, _HARD_DELETE)
 
 
 def enable_flag(call: Call) -> Response:
     """Enable a flag; gated like the PATCH."""
-    return _switch_flag(call, {"active": True})
+    return _switch_flag(call, {"active": True}, "enabling it")
 
 
 def disable_flag(call: Call) -> Response:
     """Disable a flag; gated like the PATCH."""
-    return _switch_flag(call, {"active": False})
+    return _switch_flag(call, {"active": False}, "disabling it")
 
 
 def archive_flag(call: Call) -> Response:
     """Archive a flag; an active one is also disabled, which is gated."""
     change = {"archived": True}
-    return _switch_flag(call, {"active": False, **change} if _find_flag(call).active else change)
+    if find_flag(call).active:
+        change = {"active": False, **change}
+    return _switch_flag(call, change, "archiving it")
 
 
 def unarchive_flag(call: Call) -> Response:
     """Take a flag out of the archive."""
-    return _switch_flag(call, {"archived": False})
+    return _switch_flag(call, {"archived": False}, "unarchiving it")
 
 
-def _switch_flag(call: Call, change: dict[str, Any]) -> Response:
-    flag = _find_flag(call)
+def refuse_deleted(what: str) -> Response:
+    """Refuse an action on a deleted flag, with a bare body (contract 1.3)."""
+    detail = f"This feature flag has been deleted. Restore it before {what}."
+    return Response(400, {"success": False, "error": detail})
+
+
+def _switch_flag(call: Call, change: dict[str, Any], what: str) -> Response:
+    flag = find_flag(call)
     if flag.deleted:
-        raise invalid("This feature flag has been deleted.")
+        return refuse_deleted(what)
     if all(getattr(flag, name) == value for name, value in change.items()):
         return Response(200, render_flag(call, flag))
     return _write_flag(call, flag, change, method="PATCH", tidies=False)
 
 
-def _find_flag(call: Call) -> Flag:
+def find_flag(call: Call) -> Flag:
+    """Return the flag of the path; 404 if the project has none with that id."""
     number = parse_id(call.params["id"])
     flag = call.tx.get(Flag, number) if number is not None else None
     if flag is None or flag.project != call.project.id:
@@ -263,9 +274,9 @@ def render_flag(call: Call, flag: Flag) -> dict[str, Any]:
 
 
 def _render_filters(call: Call, flag: Flag) -> Any:
-    """Return filters with display-only keys, and payloads redacted (contract 9.1, 9.2)."""
+    """Return filters with display-only keys; payloads are decrypted for keys only (9.1, 9.2)."""
     filters = flag.filters
-    if flag.has_encrypted_payloads:
+    if flag.has_encrypted_payloads and call.fault_effect.session is not None:
         filters = flag_filters.redact_payloads(filters)
     if not any(
         item.get("type") in ("cohort", "flag") for item in flag_filters.iter_properties(filters)

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from reconciler.sandbox.api.openapi_bodies import BODIES, QUERIES
+from reconciler.sandbox.api.openapi_bodies import ACTION_BODIES, BODIES, QUERIES
 from reconciler.sandbox.api.openapi_schemas import (
     COMPONENTS,
     Schema,
@@ -35,8 +35,12 @@ _DECISIONS = {"approve", "reject", "cancel"}
 _GATED = {
     *("create", "update", "enable", "disable", "archive"),
     *("launch", "pause", "resume", "ship_variant"),
+    *("set_release_condition_rollout", "roll_out_to_everyone"),
 }
+_BARE_ERRORS = {"unarchive", "copy_flags"}  # beside those of gated actions
 _GATED_RESOURCES = {"feature_flags", "experiments", "experiment_holdouts", "scheduled_changes"}
+_OWN_ANSWERS = {"copy_flags": "CopiedFlags", "available_filters": "LogFilters"}
+_GATE_ERRORS = ("Conflict", "Error")
 _ERRORS = {
     "400": "refused",
     "401": "no valid key",
@@ -87,6 +91,8 @@ def _describe_operation(route: Route, profile: Profile) -> dict[str, Any]:
 
 def _describe_body(resource: str, action: str, *, partial: bool) -> Schema:
     schema = BODIES.get(resource, {"type": "object"})
+    if (own := ACTION_BODIES.get(f"{resource}.{action}")) is not None:
+        return own
     if resource in _GATED_RESOURCES and action not in ("create", "update"):
         return {"type": "object"}
     return {name: value for name, value in schema.items() if not partial or name != "required"}
@@ -137,8 +143,9 @@ def _describe_error(resource: str, action: str, code: str) -> Schema:
     if action in _DECISIONS and code in ("400", "500"):
         return {"anyOf": [make_reference("BareError"), make_reference("Error")]}
     gated = resource in _GATED_RESOURCES and action in {*_GATED, "delete"}
-    if gated and code == "400":
-        return {"anyOf": [make_reference("Conflict"), make_reference("Error")]}
+    if code == "400" and (gated or action in _BARE_ERRORS):
+        bodies = ("Conflict", "BareError", "Error") if resource == "feature_flags" else _GATE_ERRORS
+        return {"anyOf": [make_reference(name) for name in bodies]}
     return make_reference("Error")
 
 
@@ -151,8 +158,8 @@ def _describe_success(route: Route, profile: Profile) -> tuple[str, Schema | Non
         return "200", make_page_schema(kind)
     if action in _DECISIONS:
         return "200", make_reference(kind if profile.bare_decisions else "Decision")
-    if action == "available_filters":
-        return "200", make_reference("LogFilters")
+    if action in _OWN_ANSWERS:
+        return "200", make_reference(_OWN_ANSWERS[action])
     if action == "export":
         whole = route.path.startswith("/api/organizations/")
         return (

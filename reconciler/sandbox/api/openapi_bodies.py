@@ -58,6 +58,25 @@ BODIES: dict[str, Schema] = {
     "activity_logs": make_body("format: format\nobject: filters", required=("format",)),
 }
 
+ACTION_BODIES: dict[str, Schema] = {
+    "feature_flags.copy_flags": make_body(
+        """
+        str: feature_flag_key
+        int: from_project
+        ints: target_project_ids
+        bool: copy_schedule disable_copied_flag
+        """,
+        required=("feature_flag_key", "from_project", "target_project_ids"),
+    ),
+    "feature_flags.set_release_condition_rollout": make_body(
+        "int: condition_index\nnum: rollout_percentage\n?int: version",
+        required=("condition_index", "rollout_percentage", "version"),
+    ),
+    "feature_flags.roll_out_to_everyone": make_body(
+        "?str: variant_key\n?int: version", required=("version",)
+    ),
+}
+
 _QUERIES = {
     "approval_policies.list": "action_key enabled",
     "change_requests.list": "state action_key requester resource_type resource_id",

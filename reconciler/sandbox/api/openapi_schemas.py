@@ -17,6 +17,7 @@ _TYPES: dict[str, Schema] = {
     "object": {"type": "object"},
     "uuid": {"type": "string", "format": "uuid"},
     "time": {"type": "string", "format": "date-time"},
+    "num": {"type": "number"},
     "ints": {"type": "array", "items": {"type": "integer"}},
     "words": {"type": "array", "items": {"type": "string"}},
     "duration": {"type": ["string", "number"]},
@@ -157,7 +158,7 @@ bool: allow_self_approve enabled
 
 COMPONENTS: dict[str, Schema] = {
     "Error": _make_object("str: type code detail\n?str: attr"),
-    "BareError": _make_object("str: error"),
+    "BareError": _make_object("str: error", optional="bool: success"),
     "Conflict": _make_object("str: code error guidance\n[object]: conflicting_policies"),
     "Held": _make_object(
         """
@@ -296,6 +297,15 @@ COMPONENTS: dict[str, Schema] = {
         ChangeRequest: change_request existing_change_request
         object: required_approvers
         """,
+    ),
+    "CopiedFlags": _make_object("[CopiedFlag]: success\n[FailedCopy]: failed"),
+    "CopiedFlag": make_body(
+        f"int: team_id\n{FLAG}\nfilters: filters\nwords: flag_dependency_warnings",
+        required=("id", "key", "team_id"),
+    ),
+    "FailedCopy": _make_object(
+        "int: project_id\nstr: error_message",
+        optional="bool: approval_pending\nuuid: change_request_id",
     ),
     "ExperimentHoldout": _make_object(
         "int: id\nstr: name user_access_level\n?str: description\n[object]: filters\n"

@@ -4,6 +4,7 @@ Exception
     SandboxError        the sandbox cannot start, or a control call is invalid
         SeedError       the seed document is wrong; the message begins with the place
     ApiError            the standard envelope of contract 1.3, as a response to a caller
+        NotModelled     404 for what PostHog has and the sandbox does not
 """
 
 from collections.abc import Mapping
@@ -54,6 +55,18 @@ class ApiError(Exception):
             "attr": self.attr,
         }
         return Response(self.status, body, self.headers)
+
+
+class NotModelled(ApiError):  # noqa: N818 - a limit of the sandbox, not a failure
+    """PostHog has this, the sandbox does not: 404, with a body that says so."""
+
+    def __init__(self) -> None:
+        detail = "not modelled by the sandbox"
+        super().__init__(404, type="invalid_request", code="not_found", detail=detail)
+
+    def to_response(self) -> Response:
+        """Return the error with its `detail` only."""
+        return Response(self.status, {"detail": self.detail})
 
 
 def invalid(detail: str, attr: str | None = None, *, code: str = "invalid_input") -> ApiError:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from reconciler.sandbox.protocol.errors import (
     ApiError,
+    NotModelled,
     forbidden,
     not_found,
     parse_error,
@@ -32,7 +33,6 @@ _CALLER_ROUTES = ("users.retrieve", "personal_api_keys.retrieve")  # their paths
 _DEEPEST = 200
 _UP_TO_SECONDS = len("2026-01-05T09:00:00")
 _NO_EFFECT = FaultEffect()
-_NOT_MODELLED = Response(404, {"detail": "not modelled by the sandbox"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Dispatcher:
         try:
             match = self.table.find_match(incoming.path)
             if match is None:
-                return Outcome(_NOT_MODELLED)
+                return Outcome(NotModelled().to_response())
             if effect.session is not None:
                 user, token = effect.session, Token("session", effect.session.id, ["*"])
             else:
@@ -81,8 +81,8 @@ class Dispatcher:
                     challenge=_make_challenge(self.profile, incoming),
                 )
             tx.actor = user.email
-            if match.find_route(incoming.method) is None and match.is_partial:
-                return Outcome(_NOT_MODELLED, user)
+            if match.leaves_out(incoming.method):
+                return Outcome(NotModelled().to_response(), user)
             call, route = self._admit(tx, incoming, match, user=user, token=token, effect=effect)
             response = _run_view(call, route)
         except ApiError as error:

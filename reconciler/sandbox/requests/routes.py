@@ -8,6 +8,9 @@ from reconciler.sandbox.requests.call import Call
 
 View = Callable[[Call], Response]
 PARTLY_MODELLED = frozenset({"cohorts", "experiments"})  # resources; of others 403 is PostHog's own
+_NOT_MODELLED = frozenset(  # methods of PostHog, each beside a route of the same path
+    {("users.retrieve", "PATCH"), ("users.retrieve", "DELETE"), ("projects.list", "POST")}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,13 @@ class RouteMatch:
     methods: dict[str, tuple[Route, tuple[str, ...]]]
     values: tuple[str, ...]
 
-    @property
-    def is_partial(self) -> bool:
-        """Return whether PostHog offers more methods here than the sandbox models."""
-        names = (route.name.partition(".")[0] for route, _ in self.methods.values())
-        return any(name in PARTLY_MODELLED for name in names)
+    def leaves_out(self, method: str) -> bool:
+        """Return whether PostHog may offer a method here that the sandbox does not model."""
+        names = [route.name for route, _ in self.methods.values()]
+        return method not in self.methods and any(
+            name.partition(".")[0] in PARTLY_MODELLED or (name, method) in _NOT_MODELLED
+            for name in names
+        )
 
     def find_route(self, method: str) -> tuple[Route, dict[str, str]] | None:
         """Return the route of a method, and its parameters by name."""

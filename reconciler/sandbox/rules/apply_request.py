@@ -135,7 +135,10 @@ def _apply_to_flag(call: Call, request: ChangeRequest) -> AppliedChange:
         return AppliedChange(flag.id, flag.version)
     if call.profile.merges_filters and not request.intent.get("skip_opportunistic_filter_cleanup"):
         values = flags.drop_legacy_filters(flag, values)
-    written = flags.update_flag(call.tx, actor, call.project, flag=flag, values=values)
+    try:
+        written = flags.update_flag(call.tx, actor, call.project, flag=flag, values=values)
+    except ApiError as error:  # another object uses the flag as it is
+        raise _make_invalid(call, error.detail) from error
     return AppliedChange(written.id, written.version)
 
 
@@ -185,6 +188,7 @@ def _validate(
             {**data},
             flag=flag,
             partial=flag is not None or request.intent.get("http_method") != "POST",
+            tidies=not request.intent.get("skip_opportunistic_filter_cleanup"),
         )
     except ApiError as error:
         raise _make_invalid(call, error.detail) from error

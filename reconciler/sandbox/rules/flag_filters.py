@@ -138,6 +138,37 @@ def redact_payloads(filters: dict[str, Any]) -> dict[str, Any]:
     return {**filters, "payloads": dict.fromkeys(payloads, REDACTED)}
 
 
+_ENCRYPTED = "true"  # the payload that an encrypted flag must have
+
+
+def keep_payload(stored: dict[str, Any], filters: dict[str, Any]) -> dict[str, Any]:
+    """Return filters with the encrypted payload, which a write need not repeat (contract 9.1).
+
+    Raises:
+        ApiError: 400, there is none.
+    """
+    payloads = filters.get("payloads") or {}
+    if payloads.get(_ENCRYPTED):
+        return filters
+    kept = (stored.get("payloads") or {}).get(_ENCRYPTED)
+    if not kept:
+        raise invalid("An encrypted payload is required when has_encrypted_payloads is true.")
+    return {**filters, "payloads": {**payloads, _ENCRYPTED: kept}}
+
+
+def drop_secrets(stored: dict[str, Any], filters: dict[str, Any]) -> dict[str, Any]:
+    """Return filters without the payloads that were encrypted until now (contract 9.1)."""
+    payloads, secrets = filters.get("payloads"), stored.get("payloads") or {}
+    if not isinstance(payloads, dict):
+        return filters
+    kept = {
+        name: value
+        for name, value in payloads.items()
+        if value and value not in (REDACTED, secrets.get(name))
+    }
+    return {**filters, "payloads": kept}
+
+
 _CIPHER = "sandbox-ciphertext:"
 
 
@@ -167,18 +198,23 @@ def decrypt_payloads(encrypted: dict[str, Any]) -> dict[str, Any]:
     return payloads
 
 
-def merge_filters(stored: dict[str, Any], sent: dict[str, Any], profile: Profile) -> dict[str, Any]:
+def merge_filters(
+    stored: dict[str, Any], sent: dict[str, Any], profile: Profile, *, tidies: bool = True
+) -> dict[str, Any]:
     """Return what a write of `sent` leaves behind (contract 9.2).
 
     G2 merges top-level keys and completes them; `{}` changes nothing. G1 replaces what has groups,
-    and ignores what has none. Both keep payloads as JSON text.
+    and ignores what has none. Both keep payloads as JSON text. `tidies`: G2 also drops the keys
+    that it has retired.
     """
     sent = _encode_payloads(sent)
     if not profile.merges_filters:
         return stored if stored and "groups" not in sent else sent
     if not sent:
         return stored
-    return normalize_filters({**stored, **sent})
+    merged = {**stored, **sent}
+    retired = {} if tidies else {name: merged[name] for name in _LEGACY_KEYS if name in merged}
+    return {**normalize_filters(merged), **retired}
 
 
 def _encode_payloads(filters: dict[str, Any]) -> dict[str, Any]:

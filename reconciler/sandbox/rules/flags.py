@@ -22,7 +22,7 @@ from reconciler.sandbox.protocol.validators import (
 )
 from reconciler.sandbox.requests.call import Actor
 from reconciler.sandbox.rules import activity, filter_checks, flag_filters, flag_references
-from reconciler.sandbox.rules.products import flag_owners
+from reconciler.sandbox.rules.products import flag_owners, flag_use
 from reconciler.sandbox.store.generation import Profile
 from reconciler.sandbox.store.model import Flag, Organization, Project, User
 from reconciler.sandbox.store.transaction import Transaction
@@ -106,8 +106,11 @@ def validate_write(
     *,
     flag: Flag | None,
     partial: bool,
+    tidies: bool = True,
 ) -> dict[str, Any]:
     """Return the change that a body asks for, checked and normalized (contract 9.1, 9.2).
+
+    `tidies`: keys of filters that are retired are dropped.
 
     Raises:
         ApiError: 400.
@@ -122,13 +125,11 @@ def validate_write(
         values.pop("evaluation_contexts", None)  # silently (contract 9.1)
     if "key" in values:
         _require_free_key(tx, project, values["key"], flag)
-    _check_filters(tx, profile, values, flag)
+    _check_filters(tx, profile, values, flag, tidies=tidies)
     if values.get("filters") and "filters" in data:
         key = values.get("key")
         flag_references.check_references(tx, project, values["filters"], flag=flag, key=key)
     _check_combinations(values, flag, archive=profile.has_archive)
-    if flag is not None:
-        _check_use(tx, values, flag)
     return values
 
 
@@ -140,7 +141,7 @@ def _require_free_key(tx: Transaction, project: Project, key: str, flag: Flag | 
 
 
 def _check_filters(
-    tx: Transaction, profile: Profile, values: dict[str, Any], flag: Flag | None
+    tx: Transaction, profile: Profile, values: dict[str, Any], flag: Flag | None, *, tidies: bool
 ) -> None:
     if flag is None and "filters" not in values and values.get("is_remote_configuration"):
         values["filters"] = _FULL_ROLLOUT
@@ -154,7 +155,7 @@ def _check_filters(
     stored = flag.filters if flag is not None else {}
     if flag is not None and flag.has_encrypted_payloads:
         sent = flag_filters.restore_payloads(stored, sent)
-    values["filters"] = flag_filters.merge_filters(stored, sent, profile)
+    values["filters"] = flag_filters.merge_filters(stored, sent, profile, tidies=tidies)
     if sent or flag is None:
         filter_checks.check_filters(
             values["filters"],
@@ -175,7 +176,7 @@ def _check_links(tx: Transaction, filters: dict[str, Any], flag: Flag) -> None:
         detail = "Cannot use group aggregation in any condition set when the flag is linked to an"
         raise invalid(f"{detail} Early Access Feature.", "filters")
     gone = flag_filters.list_variant_keys(flag.filters) - flag_filters.list_variant_keys(filters)
-    if gone and _has_running_experiment(tx, flag):
+    if gone and flag_use.find_running_experiments(tx, flag):
         listed = ", ".join(sorted(gone))
         detail = f"Cannot remove variant(s) {listed} from a feature flag that is linked to running"
         raise invalid(f"{detail} experiment(s).", "filters")
@@ -209,51 +210,6 @@ def _check_combinations(values: Mapping[str, Any], flag: Flag | None, *, archive
     raise invalid("Cannot enable an archived feature flag. Unarchive it first.")
 
 
-def _check_use(tx: Transaction, values: Mapping[str, Any], flag: Flag) -> None:
-    """Refuse to delete, disable or enable what others depend on (contract 9.5)."""
-    deleting = bool(values.get("deleted")) and not flag.deleted
-    disabling = values.get("active") is False and flag.active
-    if deleting:
-        _require_unused(tx, flag)
-    if deleting or disabling:
-        users = [other.key for other in flag_references.find_dependents(tx, flag)]
-        if users:
-            word = "delete" if deleting else "disable"
-            listed = ", ".join(users)
-            raise invalid(f"Cannot {word} this flag: other active flags use it: {listed}")
-    if values.get("active") and not flag.active:
-        filters = values.get("filters", flag.filters)
-        needed = flag_references.find_dependencies(tx, flag, filters)
-        off = [other.key for other in needed if not other.active]
-        if off:
-            detail = f"Cannot enable this flag: it depends on disabled flags: {', '.join(off)}"
-            raise invalid(detail)
-
-
-def _require_unused(tx: Transaction, flag: Flag) -> None:
-    reason = None
-    if flag_owners.list_features(tx, flag):
-        reason = "it is in use with early access features"
-    elif _has_running_experiment(tx, flag):
-        reason = "it is linked to a running experiment"
-    elif flag_owners.is_used_by_replay(tx, flag):
-        reason = "it is used in session replay settings"
-    if reason:
-        raise invalid(f"Cannot delete this feature flag: {reason}.")
-
-
-def _has_running_experiment(tx: Transaction, flag: Flag) -> bool:
-    if any(map(flag_owners.is_running, flag_owners.find_links(tx, flag).experiments)):
-        return True
-    ended = {
-        experiment.get("id")
-        for experiment in flag.experiment_set_metadata
-        if isinstance(experiment, dict)
-        and (experiment.get("end_date") or experiment.get("is_running") is False)
-    }
-    return any(experiment not in ended for experiment in flag.experiment_set)
-
-
 def create_flag(tx: Transaction, actor: Actor, project: Project, values: Mapping[str, Any]) -> Flag:
     """Store a new flag; it replaces a deleted flag with the same key (contract 9.5)."""
     for tombstone in tx.find_all(Flag, project=project.id, key=values["key"], deleted=True):
@@ -279,8 +235,14 @@ def create_flag(tx: Transaction, actor: Actor, project: Project, values: Mapping
 def update_flag(
     tx: Transaction, actor: Actor, project: Project, *, flag: Flag, values: Mapping[str, Any]
 ) -> Flag:
-    """Store a change; it increments the version even if nothing differs (contract 9.4)."""
+    """Store a change; it increments the version even if nothing differs (contract 9.4).
+
+    Raises:
+        ApiError: 400, another object depends on the flag as it is (contract 9.5).
+    """
+    flag_use.check_use(tx, values, flag)
     values = {name: value for name, value in values.items() if not name.startswith("_")}
+    values = _settle_payloads(flag, values)
     if values.get("deleted") and not flag.deleted and flag_owners.list_experiment_ids(tx, flag):
         values["key"] = f"{flag.key}:deleted:{flag.id}"
     if values.get("deleted") is False and flag.deleted:
@@ -297,6 +259,18 @@ def update_flag(
     kind = "deleted" if after.deleted and not flag.deleted else "updated"
     _log_change(tx, actor, project, after, kind, before=flag)
     return after
+
+
+def _settle_payloads(flag: Flag, values: dict[str, Any]) -> dict[str, Any]:
+    """Keep an encrypted payload that a change leaves out; drop it when encryption ends (9.1)."""
+    if not flag.has_encrypted_payloads:
+        return values
+    if values.get("has_encrypted_payloads", True):
+        if "filters" not in values:
+            return values
+        return {**values, "filters": flag_filters.keep_payload(flag.filters, values["filters"])}
+    complete = {"filters": flag.filters, **values}
+    return {**values, "filters": flag_filters.drop_secrets(flag.filters, complete["filters"])}
 
 
 def drop_legacy_filters(flag: Flag, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -328,12 +302,20 @@ def _log_change(
         tx,
         actor,
         kind,
-        activity.list_changes("FeatureFlag", before, flag, _LOGGED),
+        activity.list_changes(
+            "FeatureFlag", before and _as_stored(before), _as_stored(flag), _LOGGED
+        ),
         scope="FeatureFlag",
         item=(flag.id, flag.key),
         organization=project.organization,
         project=project,
     )
+
+
+def _as_stored(flag: Flag) -> Flag:
+    """Return a flag as PostHog's database has it: with ciphertext, which the log copies."""
+    encrypted = flag_filters.encrypt_payloads(flag.filters) if flag.has_encrypted_payloads else {}
+    return replace(flag, filters={**flag.filters, "payloads": encrypted}) if encrypted else flag
 
 
 def resolve_concurrent_write(
@@ -351,7 +333,10 @@ def resolve_concurrent_write(
         return dict(values)
     kept: dict[str, Any] = {}
     for name, new in values.items():
-        old = _make_comparable(name, original.get(name))
+        if name not in original or not hasattr(flag, name):
+            kept[name] = new
+            continue
+        old = _make_comparable(name, original[name])
         wanted, current = _make_comparable(name, new), _make_comparable(name, getattr(flag, name))
         if wanted != old and current not in (old, wanted):
             raise make_version_conflict(tx, flag)

@@ -37,6 +37,7 @@ class Profile:
     has_early_exit: bool = False  # 9.2: `filters.early_exit: true` is accepted
     schedules_changes: bool = False  # contract 18
     completes_filters: bool = False  # 9.2: a flag may be created without filters
+    names_copy_requests: bool = False  # contract 19: a copy that waits names its request
 
 
 G3 = Profile(
@@ -48,6 +49,7 @@ G3 = Profile(
     has_early_exit=True,
     schedules_changes=True,
     completes_filters=True,
+    names_copy_requests=True,
 )
 G2 = Profile("g2")
 G1 = Profile(

@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from reconciler.sandbox.protocol.errors import ApiError, invalid, not_found
+from reconciler.sandbox.protocol.errors import NotModelled, invalid, not_found
 from reconciler.sandbox.protocol.messages import Response
 from reconciler.sandbox.protocol.validators import (
     Field,
@@ -130,9 +130,7 @@ def delete_scheduled_change(call: Call) -> Response:
 def _read_values(call: Call, *, partial: bool) -> dict[str, Any]:
     values = read_fields(call.data, WRITABLE, partial=partial)
     if values.pop("cron_expression", None):
-        raise ApiError(
-            404, type="invalid_request", code="not_found", detail="not modelled by the sandbox"
-        )
+        raise NotModelled
     return values
 
 
