@@ -134,6 +134,7 @@ def serve(file, count, *, policy=False):
         FLAGS: [answered(number) for number in range(count)],
         "/api/projects/1/approval_policies/": [rule] if policy else [],
         "/api/projects/1/change_requests/": [],
+        "/api/projects/1/scheduled_changes/": [],
         f"{below}/roles/": [],
         f"{below}/members/": [{"id": "1", "user": PERSON, "level": 15}],
     }

@@ -22,10 +22,18 @@ from reconciler.errors import (
 )
 from reconciler.kinds import KINDS, READ
 from reconciler.live import names as live_names
-from reconciler.live import references, visibility
+from reconciler.live import references, schedules, visibility
 from reconciler.live.key_access import Directory, read_key_user
 from reconciler.live.names import Names, build_change_request, build_resource, build_taker
-from reconciler.model import USER, Address, Live, LiveResource, Payload, Person, Scope, Unreadable
+from reconciler.model import (
+    USER,
+    Address,
+    Live,
+    LiveResource,
+    Payload,
+    Person,
+    Unreadable,
+)
 from reconciler.posthog import change_requests, response_shapes
 from reconciler.posthog.client import Reader
 
@@ -50,6 +58,7 @@ def read_live(
     pins: Mapping[Address, str] | None = None,
     *,
     named: Collection[Address] = (),
+    scheduled: bool = False,
 ) -> Live:
     """List what the addresses need, concurrently, and return it with names for ids.
 
@@ -59,10 +68,13 @@ def read_live(
         addresses: declared addresses, of the working tree or the base.
         pins: `metadata.id` of documents that have it; distinguishes projects with one name.
         named: objects in the conditions of declared flags, by name or by id.
+        scheduled: whether the scheduled changes of the flags are read as well.
 
     """
     reading = Reading(reader, directory, pins or {})
-    wanted = _list_collections(addresses)
+    wanted = references.list_collections(addresses)
+    if scheduled:
+        wanted |= {(schedules.KIND, scope) for kind, scope in wanted if KINDS[kind].gated}
     reading.list_all(wanted)
     reading.list_missing(addresses)
     reading.list_named(addresses, named)
@@ -98,21 +110,6 @@ def _list_unreadable(live: Live) -> set[tuple[str, tuple[str, ...]]]:
     return {(gap.kind, gap.scope) for gap in live.unreadable}
 
 
-def _get_scope(address: Address) -> tuple[str, ...]:
-    """Return the scope of an address: () for organizations, else the parts before its name."""
-    return address.parts[:-1]
-
-
-def _list_collections(addresses: Collection[Address]) -> set[tuple[str, tuple[str, ...]]]:
-    """Return (kind, scope) of every collection that the addresses and their names need."""
-    wanted = {(address.kind, _get_scope(address)) for address in addresses}
-    for kind, organization in {(address.kind, address.organization) for address in addresses}:
-        for reference in KINDS[kind].references:
-            if not reference.takes_ids:  # others are listed if a condition needs them
-                wanted.add((reference.kind, (organization,)))
-    return {(kind, scope) for kind, scope in wanted if KINDS[kind].scope is not Scope.INSTANCE}
-
-
 @dataclass
 class Reading:
     """Hold one read in progress. Only the methods `list_*` and `read_*` send requests."""
@@ -130,6 +127,7 @@ class Reading:
         default_factory=set
     )  # read one by one, not listed
     _again: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)  # listed a second time
+    _not_offered: set[str] = field(default_factory=set)  # kinds that this server does not have
 
     def find_organization_id(self, slug: str) -> str | None:
         """Return the id of an organization that this key can see."""
@@ -170,7 +168,7 @@ class Reading:
         self._list_again(references.find_lacking(self.payloads, wanted) - self._again)
         self.list_all(
             {
-                (address.kind, _get_scope(address))
+                (address.kind, references.get_scope(address))
                 for address in wanted
                 if not READ[address.kind].declared
             }
@@ -182,11 +180,11 @@ class Reading:
             key: {READ[key[0]].identify(p) for p in items} for key, items in self.payloads.items()
         }
         missing = {
-            (address.kind, _get_scope(address))
+            (address.kind, references.get_scope(address))
             for address in addresses
             if KINDS[address.kind].fallback_params
-            and (address.kind, _get_scope(address)) in listed
-            and address.name not in listed[address.kind, _get_scope(address)]
+            and (address.kind, references.get_scope(address)) in listed
+            and address.name not in listed[address.kind, references.get_scope(address)]
         }
         self._list_again(missing)
 
@@ -209,10 +207,15 @@ class Reading:
 
         def run() -> tuple[Payload, ...]:
             ids = self.find_ids(scope)
-            if ids is None:
+            if ids is None or kind in self._not_offered:
                 return ()
             path = READ[kind].collection.format_map(ids)
-            items: tuple[Payload, ...] = self.reader.list(path, params, take=take).items
+            try:
+                items: tuple[Payload, ...] = self.reader.list(path, params, take=take).items
+            except NotFoundError:
+                if kind == schedules.KIND:  # an older server: the other projects are not asked
+                    self._not_offered.add(kind)
+                raise
             if mismatch := live_names.find_mismatch(kind, items):
                 raise response_shapes.build_shape_error(path, mismatch)
             return items
@@ -309,6 +312,7 @@ class Reading:
         self._check_projects()
         self._check_people()
         names = Names(self.payloads, self.before, self.partial)
+        scheduled = schedules.take_schedules(self.payloads, names)
         for slug in self.partial:
             self.payloads.pop(
                 ("Member", (slug,)), None
@@ -320,7 +324,8 @@ class Reading:
                 first = resources.setdefault(resource.address, resource)
                 if first is not resource:
                     duplicates.setdefault(resource.address, [first]).append(resource)
-        return self._merge(resources, duplicates, names)
+        live = self._merge(resources, duplicates, names)
+        return replace(live, schedules={**live.schedules, **scheduled})
 
     def _build_resources(self, names: Names) -> Iterator[list[LiveResource]]:
         """Yield the resources of each collection; a malformed one makes all of it unreadable."""
@@ -378,6 +383,7 @@ class Reading:
             resources={**self.before.resources, **resources},
             ids={**ids, **self.before.ids},
             duplicates={**self.before.duplicates, **all_duplicates},
+            schedules=self.before.schedules,
             unreadable=(*self.before.unreadable, *self.unreadable),
             listed=self.before.listed | live.listed,
         )

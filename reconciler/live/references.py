@@ -1,4 +1,4 @@
-"""Find references by id in live objects, and those that no listing contains yet. Pure."""
+"""Find the collections that addresses need, and references by id that no listing has yet. Pure."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
@@ -6,11 +6,26 @@ from typing import Final
 
 from reconciler.kinds import KINDS, READ
 from reconciler.live.names import ListedPayload
-from reconciler.model import ID, Address, Payload, iterate_values, parse_id
+from reconciler.model import ID, Address, Payload, Scope, iterate_values, parse_id
 
 ALL: Final = "*"  # in an address, means every object of its scope
 Place = tuple[str, tuple[str, ...]]  # kind and scope: one collection
 Payloads = Mapping[Place, tuple[Payload, ...]]
+
+
+def get_scope(address: Address) -> tuple[str, ...]:
+    """Return the scope of an address: () for organizations, else the parts before its name."""
+    return address.parts[:-1]
+
+
+def list_collections(addresses: Collection[Address]) -> set[Place]:
+    """Return (kind, scope) of every collection that the addresses and their names need."""
+    wanted = {(address.kind, get_scope(address)) for address in addresses}
+    for kind, organization in {(address.kind, address.organization) for address in addresses}:
+        for reference in KINDS[kind].references:
+            if not reference.takes_ids:  # others are listed if a condition needs them
+                wanted.add((reference.kind, (organization,)))
+    return {(kind, scope) for kind, scope in wanted if KINDS[kind].scope is not Scope.INSTANCE}
 
 
 def find_referred(payloads: Payloads, addresses: Collection[Address]) -> Iterator[Address]:

@@ -73,6 +73,13 @@ from reconciler.model.resources import (
     Resource,
     Unreadable,
 )
+from reconciler.model.schedules import (
+    ADD_CONDITION,
+    SET_STATUS,
+    SET_VARIANTS,
+    ScheduledChange,
+    Schedules,
+)
 from reconciler.model.snapshot import ObservedObject, ObservedOrganization, PlanSnapshot, Selection
 from reconciler.model.source import (
     Document,
@@ -113,6 +120,7 @@ from reconciler.model.validity import Unappliable, Validity
 
 __all__ = [
     "ABSENT",
+    "ADD_CONDITION",
     "EXPERIMENT_ACTIONS",
     "EXPERIMENT_TWINS",
     "FLAG_ACTIONS",
@@ -124,6 +132,8 @@ __all__ = [
     "NO_GATE",
     "OWN_CLIENT",
     "REPLACES",
+    "SET_STATUS",
+    "SET_VARIANTS",
     "USER",
     "Action",
     "Address",
@@ -176,6 +186,8 @@ __all__ = [
     "Resource",
     "Result",
     "Row",
+    "ScheduledChange",
+    "Schedules",
     "Scope",
     "Selection",
     "SequenceNode",

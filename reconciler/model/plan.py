@@ -10,6 +10,7 @@ from reconciler.model.attribution import Attribution, Hold
 from reconciler.model.findings import Finding, Severity
 from reconciler.model.list_changes import ListChange
 from reconciler.model.resources import LiveResource, Resource
+from reconciler.model.schedules import ScheduledChange
 from reconciler.model.snapshot import PlanSnapshot
 from reconciler.model.source import Source
 
@@ -67,7 +68,13 @@ class Change:
     url: str | None = None  # its page in PostHog, for people; nothing is sent there
     attribution: Attribution | None = None  # of an object that was deleted, or created again
     hold: Hold | None = None  # drift that does not fail, until then
+    scheduled: tuple[ScheduledChange, ...] = ()  # what PostHog will change in the flag by itself
     lists: tuple[ListChange, ...] = ()  # changed items of lists, by content: for people
+
+    @property
+    def is_shown(self) -> bool:
+        """Return whether there is anything to say about it."""
+        return self.action is not Action.NONE or bool(self.warnings or self.scheduled)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 from reconciler.model.address import Address
 from reconciler.model.approvals import ChangeRequest
 from reconciler.model.findings import Finding
+from reconciler.model.schedules import Schedules
 from reconciler.model.source import Source, locate_value
 from reconciler.model.spec_path import Path, Spec
 
@@ -94,5 +95,6 @@ class Live:
     counts: Mapping[tuple[str, tuple[str, ...]], int] = field(
         default_factory=dict
     )  # of partly read ones
+    schedules: Schedules = field(default_factory=dict)  # what PostHog will change in flags
     me: Person | None = None
     partial: frozenset[str] = frozenset()  # organizations that show only some of their members

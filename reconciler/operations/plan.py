@@ -119,6 +119,7 @@ def observe(
         wanted,
         find_pins(desired, directory),
         named=references.list_id_references(wanted, desired, base_declared),
+        scheduled=True,
     )
     compared = planner.compare_resources(
         desired=desired, base=base_declared, live=live, options=options

@@ -12,7 +12,6 @@ from reconciler.live import names
 from reconciler.model import (
     Action,
     Address,
-    Approvers,
     Awaited,
     Change,
     ChangeRequest,
@@ -22,7 +21,7 @@ from reconciler.model import (
     Payload,
     Plan,
 )
-from reconciler.plan.approvals import change_requests, forecast, messages, request_matching
+from reconciler.plan.approvals import change_requests, forecast, request_matching
 from reconciler.plan.approvals.evaluation import GateEvaluator
 from reconciler.plan.diff import references, three_way
 from reconciler.plan.weakening import effects
@@ -114,20 +113,7 @@ class LiveReplanner:
     def describe_awaited(self, change: Change, request: Payload) -> Awaited:
         """Return whom a request waits for, by name."""
         change_request = names.build_change_request(request, *change.address.parts[:2])
-        gate = change_requests.build_request_gate(change_request, change.before, self._steps)
-        cannot = {email.lower() for email in gate.cannot_approve}
-        able = Approvers(
-            users=tuple(email for email in gate.approvers.users if email.lower() not in cannot),
-            roles={
-                role: tuple(email for email in held if email.lower() not in cannot)
-                for role, held in gate.approvers.roles.items()
-            },
-        )
-        voted = tuple(vote.person for vote in change_request.votes if vote.approved)
-        version = change.before.payload.get("version") if change.before is not None else None
-        is_own = self._steps.me is not None and change_request.requester_id == self._steps.me
-        trouble = messages.find_trouble(change_request, version, is_own=is_own)
-        return Awaited(gate.quorum, able, voted, change_request.expires_at, trouble)
+        return change_requests.describe_awaited(change_request, change.before, self._steps)
 
     def remark_on_approval(self, change: Change, request: Payload) -> str:
         """Return the note about a request that was approved."""

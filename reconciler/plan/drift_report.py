@@ -20,6 +20,7 @@ from reconciler.model import (
     Severity,
     matches_any,
 )
+from reconciler.plan import schedules
 from reconciler.plan.approvals import forecast
 from reconciler.plan.diff import dropped_fields, references, three_way
 from reconciler.plan.diff.matching import LiveLookup
@@ -32,7 +33,10 @@ _NOT_COMPARED: Final = frozenset(
     {"unreadable", "people-hidden", "ambiguous-name", "unknown-id", "one-object-twice"}
 )
 _WORTH_SAYING: Final = frozenset(
-    {"unknown-reference", "ambiguous-reference", "unmanaged-field", dropped_fields.CODE}
+    {
+        *("unknown-reference", "ambiguous-reference", "unmanaged-field", "schedules-unknown"),
+        dropped_fields.CODE,
+    }
 )
 _GONE: Final = "cannot-create"
 
@@ -42,9 +46,14 @@ def build_report(plan: Plan, desired: Declared) -> Plan:
     deleted = tuple(_find_deleted(plan, desired))
     return replace(
         plan,
-        changes=tuple(replace(change, warnings=()) for change in (*plan.changes, *deleted)),
+        changes=tuple(map(_keep_warnings, (*plan.changes, *deleted))),
         findings=tuple(_select_findings(plan, desired)),
     )
+
+
+def _keep_warnings(change: Change) -> Change:
+    """Return the change with the warnings that do not depend on an apply."""
+    return replace(change, warnings=tuple(filter(schedules.is_warning, change.warnings)))
 
 
 def _find_deleted(plan: Plan, desired: Declared) -> Iterator[Change]:

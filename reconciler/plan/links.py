@@ -15,8 +15,9 @@ _Key = tuple[tuple[str, ...], str]  # a project, and an id or a key in it
 def list_change_requests(changes: Iterable[Change], live: Live) -> tuple[ChangeRequest, ...]:
     """Return the open and the rejected requests about what changes, oldest first."""
     flags: set[_Key] = set()
-    named = set()
+    named = set[str | None]()
     for change in changes:
+        named |= {scheduled.change_request for scheduled in change.scheduled} - {None}
         if change.action is not Action.NONE and KINDS[change.address.kind].gated:
             flags.add((change.address.parts[:-1], change.live_id or change.address.name))
             named.add(change.gate.change_request)

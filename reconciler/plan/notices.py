@@ -20,6 +20,8 @@ from reconciler.model import (
 )
 from reconciler.plan.approvals import forecast
 
+_SCHEDULE: Final = "ScheduledChange"
+_NOT_OFFERED: Final = 404
 _GATE: Final = frozenset({"ApprovalPolicy", "ChangeRequest"})
 
 
@@ -30,6 +32,7 @@ def find_unreadable(desired: Declared, base: Declared | None, live: Live) -> Ite
     for address in declared:
         declared_in[address.kind, address.parts[:-1]].append(address)
     gates_off = set[str]()
+    yield from _report_hidden_schedules(live)
     for gap in live.unreadable:
         if gap.kind == USER:
             yield Finding(
@@ -66,6 +69,21 @@ def find_unreadable(desired: Declared, base: Declared | None, live: Live) -> Ite
                 why=gap.reason,
                 fix=gap.fix,
             )
+
+
+def _report_hidden_schedules(live: Live) -> Iterator[Finding]:
+    """Report once that scheduled changes cannot be read. A server without them answers 404."""
+    gaps = [gap for gap in live.unreadable if gap.kind == _SCHEDULE and gap.status != _NOT_OFFERED]
+    if gaps:
+        more = f" and {len(gaps) - 1} more projects" if len(gaps) > 1 else ""
+        yield Finding(
+            code="schedules-unknown",
+            severity=Severity.NOTICE,
+            message=f"the scheduled changes of flags cannot be read in {'/'.join(gaps[0].scope)}"
+            f"{more}, so they are not shown",
+            why=gaps[0].reason,
+            fix=gaps[0].fix,
+        )
 
 
 def _report_gate_off(organization: str) -> Finding:

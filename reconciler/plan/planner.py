@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Plan, Requests
-from reconciler.plan import links, notices
+from reconciler.plan import links, notices, schedules
 from reconciler.plan import unmanaged as plan_unmanaged
 from reconciler.plan.approvals import findings, forecast
 from reconciler.plan.approvals.evaluation import GateEvaluator
@@ -66,7 +66,7 @@ def build_plan(
     unmanaged = _list_unmanaged(desired, base, live, options)
     changes, held = checks.hold_back_deletes(compared.changes, (*unresolved, *problems))
     gate_effects = effects.find_gate_effects(changes, live)
-    changes = forecast.forecast_gates(changes, live, live.rejections, last=gate_effects.list_last())
+    changes = _add_gates_and_schedules(changes, live, gate_effects)
     changes, cycles = ordering_changes.order_changes(changes, edges, gate_effects)
     reported = (
         *picked.findings,
@@ -97,6 +97,15 @@ def build_plan(
         requests=Requests(expected_writes=sum(1 for c in changes if c.action is not Action.NONE)),
         change_requests=links.list_change_requests(changes, live),
     )
+
+
+def _add_gates_and_schedules(
+    changes: tuple[Change, ...], live: Live, gate_effects: effects.GateEffects
+) -> tuple[Change, ...]:
+    """Return each change with the gate that it will meet, and what PostHog will do by itself."""
+    last = gate_effects.list_last()
+    changes = forecast.forecast_gates(changes, live, live.rejections, last=last)
+    return schedules.attach_schedules(changes, live)
 
 
 def _find_evasions(
@@ -168,7 +177,7 @@ def _list_left_alone(
 class GatedProjects:
     """Projects whose gates matter to a run, and how much of them has to be read."""
 
-    written: Collection[Address]  # flags change: policies and change requests
+    written: Collection[Address]  # flags change, or may later: policies and change requests
     watched: Collection[Address]  # people change who may approve or bypass: policies
 
     def __bool__(self) -> bool:
@@ -186,6 +195,9 @@ def find_gated_projects(compared: Comparison) -> GatedProjects:
     """Return the projects whose policies and change requests have to be read for this run."""
     changes = compared.changes
     return GatedProjects(
-        forecast.list_gated_projects(changes),
+        {
+            *forecast.list_gated_projects(changes),
+            *schedules.list_waiting_projects(changes, compared.live),
+        },
         weakening.find_affected_projects(changes, compared.live),
     )

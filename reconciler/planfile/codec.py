@@ -34,7 +34,7 @@ from reconciler.model import (
     Vote,
 )
 from reconciler.planfile import digest as planfile_digest
-from reconciler.planfile import drift
+from reconciler.planfile import drift, schedules
 from reconciler.planfile.digest import format_document
 from reconciler.planfile.reader import Node, build_error, redact
 from reconciler.planfile.version_1 import upgrade_from_version_1
@@ -78,7 +78,7 @@ def summarize(plan: Plan) -> dict[str, int]:
 
 
 def encode_plan(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any]:
-    """Return the plan as a document. Rows without a change are left out."""
+    """Return the plan as a document. Rows with nothing to show are left out."""
     based = plan.base_ref is not None or plan.base_commit is not None
     document: dict[str, Any] = make_plain(
         {
@@ -89,11 +89,7 @@ def encode_plan(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any
             "base": {"ref": plan.base_ref, "commit": plan.base_commit} if based else None,
             "desired_digest": plan.desired_digest,
             "summary": summarize(plan),
-            "changes": [
-                _encode_change(change)
-                for change in plan.changes
-                if change.action is not Action.NONE or change.warnings
-            ],
+            "changes": [_encode_change(change) for change in plan.changes if change.is_shown],
             "unmanaged": plan.unmanaged,
             "released": plan.released,
             "findings": plan.findings,
@@ -163,6 +159,7 @@ def _encode_change(change: Change) -> dict[str, Any]:
         row["late"] = change.late
     if change.url is not None:
         row["url"] = change.url
+    row |= schedules.encode_schedules(change.scheduled)
     row |= drift.encode_attribution(change) | drift.encode_hold(change.hold)
     nulls = {
         side: [
@@ -284,6 +281,7 @@ def _read_change(node: Node) -> Change:
         depends_on=node["depends_on"].each(Node.address),
         late=node["late"].maybe(lambda late: late.each(Node.address)) or (),
         warnings=node["warnings"].each(_read_finding),
+        scheduled=schedules.read_schedules(node),
         url=node["url"].maybe(Node.text),
         attribution=drift.read_attribution(node),
         hold=drift.read_hold(node),

@@ -8,7 +8,7 @@ def many(count, rollout=10):
 
 
 def test_a_clean_plan_costs_its_pages_and_one_listing_of_organizations(world):
-    """2,000 live flags, 2,000 declared: 20 list requests for them, 1 for organizations."""
+    """2,000 live and declared flags: 20 requests, 1 for organizations and 1 for schedules."""
     projects = [{"name": "Web", "id": 1, "feature_flags": many(2000)}]
     repo = world(acme.seed(projects=projects))
     documents = [acme.flag(f"flag-{n:04}", 10, active=False) for n in range(2000)]
@@ -21,12 +21,12 @@ def test_a_clean_plan_costs_its_pages_and_one_listing_of_organizations(world):
     paths = [row["path"] for row in repo.sandbox.requests()]
     assert done.code == 0, done.out[:500] + done.err
     assert sum("feature_flags" in path for path in paths) == 20
-    assert 21 == len(paths) == done.json["requests"]["reads"]
+    assert 22 == len(paths) == done.json["requests"]["reads"]
     assert done.json["summary"]["none"] == 2000
 
 
 def test_only_declared_collections_are_listed(world):
-    """A file with one flag asks for organizations and the flags of its project, nothing else."""
+    """A file with one flag asks for organizations, and for flags and schedules of its project."""
     repo = world(factories.seed(*many(1)))
     repo.write("flags.yaml", acme.flag("flag-0000", 10))
     repo.sandbox.clear()
@@ -34,7 +34,11 @@ def test_only_declared_collections_are_listed(world):
     repo.run("plan")
 
     paths = [row["path"].rstrip("/") for row in repo.sandbox.requests()]
-    assert sorted(paths) == ["/api/organizations", "/api/projects/1/feature_flags"]
+    assert sorted(paths) == [
+        "/api/organizations",
+        "/api/projects/1/feature_flags",
+        "/api/projects/1/scheduled_changes",
+    ]
 
 
 def test_plan_and_drift_send_get_only(world):

@@ -14,6 +14,7 @@ from reconciler.model import (
     Action,
     Address,
     Approvers,
+    Awaited,
     Change,
     ChangeRequest,
     Confidence,
@@ -255,6 +256,26 @@ def build_request_gate(
         ),
         cannot_approve=_list_excluded(request, frozen_policy, approvers, evaluator),
     )
+
+
+def describe_awaited(
+    request: ChangeRequest, live_flag: LiveResource | None, evaluator: GateEvaluator
+) -> Awaited:
+    """Return who can still approve a request, who has, and why it cannot be applied."""
+    gate = build_request_gate(request, live_flag, evaluator)
+    cannot = {email.lower() for email in gate.cannot_approve}
+    able = Approvers(
+        users=tuple(email for email in gate.approvers.users if email.lower() not in cannot),
+        roles={
+            role: tuple(email for email in held if email.lower() not in cannot)
+            for role, held in gate.approvers.roles.items()
+        },
+    )
+    voted = tuple(vote.person for vote in request.votes if vote.approved)
+    version = live_flag.payload.get("version") if live_flag is not None else None
+    is_own = evaluator.me is not None and request.requester_id == evaluator.me
+    trouble = messages.find_trouble(request, version, is_own=is_own)
+    return Awaited(gate.quorum, able, voted, request.expires_at, trouble)
 
 
 def _list_excluded(

@@ -46,10 +46,17 @@ def find_hidden_paths(change: Change) -> tuple[str, ...]:
 
 def mask_hidden(change: Change) -> Change:
     """Return the change with its hidden values replaced by a word."""
-    hidden = find_hidden_paths(change) if change.fields else ()
+    hidden = find_hidden_paths(change) if change.fields or change.scheduled else ()
     if not hidden:
         return change
-    return replace(change, fields=tuple(_mask_field(field, hidden) for field in change.fields))
+    return replace(
+        change,
+        fields=tuple(_mask_field(field, hidden) for field in change.fields),
+        scheduled=tuple(
+            replace(scheduled, value=_mask_at(scheduled.value, ("payloads",)), writes={})
+            for scheduled in change.scheduled
+        ),
+    )
 
 
 def _mask_field(field: FieldChange, hidden: Iterable[str]) -> FieldChange:

@@ -12,7 +12,7 @@ from reconciler.model import Plan
 from reconciler.planfile import codec, reader
 from reconciler.render.html import approvals, change, filters, timeline
 from reconciler.render.html.components import load_environment
-from reconciler.render.shared import attribution, phrases, summary
+from reconciler.render.shared import attribution, phrases, schedules, summary
 
 _PLAN: Final = {
     "create": "to create",
@@ -56,6 +56,7 @@ def render_page(plan: Plan, *, drift: bool) -> str:
             numbers={each.address: number for number, each in enumerate(shown, 1)},
             gates=() if drift else approvals.draw_cards(plan),
             timeline=timeline.draw_timeline(plan),
+            schedules=schedules.list_flag_schedules(plan, drift=drift),
             findings=summary.list_findings(plan),
             facets=filters.count_facets(shown, drift=drift),
             shown=len(shown),

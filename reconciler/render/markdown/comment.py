@@ -21,10 +21,18 @@ from reconciler.render.markdown.size_limit import (
     measure,
     take_fitting,
 )
-from reconciler.render.shared import approvals, attribution, findings, phrases, summary
+from reconciler.render.shared import (
+    approvals,
+    attribution,
+    findings,
+    phrases,
+    schedules,
+    summary,
+)
 from reconciler.render.shared.approvals import ApprovalGroup
 from reconciler.render.shared.options import RenderOptions
 from reconciler.render.shared.sanitize import is_page_of, make_visible
+from reconciler.render.shared.schedules import FlagSchedule
 
 _OPEN: Final = 3  # a plan of so many changes shows them at once
 _NAMED: Final = 6  # changes of a gate that are named
@@ -40,6 +48,7 @@ def format_comment(plan: Plan, options: RenderOptions, *, drift: bool) -> str:
     if not drift:
         top += _format_approvals(plan, room * 2 // 5)
     top += _format_findings(plan, room // 4)
+    top += _format_schedules(plan, room // 8, drift=drift)
     bottom = [*_format_notices(plan, drift=drift), *_format_refusal(plan)]
     room = CAP - _SPARE - sum(map(measure, (*top, *bottom)))
     shown, missing = _format_changes(plan.writes, room, plan.host, drift=drift)
@@ -158,6 +167,23 @@ def _format_findings(plan: Plan, room: int) -> Iterator[str]:
     yield f"#### Findings\n\n{format_fence(limit_lines(rows, room + 2_000))}"
     if more := len(listed) - len(kept):
         yield f"… and {phrases.count(more, 'more finding')}"
+
+
+def _format_schedules(plan: Plan, room: int, *, drift: bool) -> Iterator[str]:
+    """Yield what PostHog will change by itself, flag by flag, and where the file differs."""
+
+    def draw(flag: FlagSchedule) -> str:
+        rows = [f"- {format_code(str(flag.change.address))}"]
+        for phrase in flag.phrases:
+            rows.append(f"  - {phrase.mark} {escape_prose(phrase.text)}")
+            rows.extend(f"    - {escape_prose(note)}" for note in phrase.more)
+        for warning in flag.warnings[:3]:
+            rows.append(f"  - **warning:** {escape_prose(warning.message)}")
+            rows.append(f"    - {escape_prose(warning.fix)}")
+        return "\n".join(rows)
+
+    if flags := schedules.list_flag_schedules(plan, drift=drift):
+        yield "\n".join(("#### Scheduled changes", "", *list_fitting(flags, draw, room)))
 
 
 def _format_changes(

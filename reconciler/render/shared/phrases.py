@@ -10,6 +10,7 @@ from reconciler.model import (
     Action,
     Address,
     Approvers,
+    Awaited,
     Cause,
     Change,
     Confidence,
@@ -23,7 +24,11 @@ from reconciler.model import (
 
 _SIGNS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.NONE: " "}
 _DRIFTED: Final = {Action.CREATE: "-", Action.DELETE: "+"}  # what happened, not what would undo it
-_HAPPENED: Final = {Action.CREATE: "missing", Action.DELETE: "declared absent, but live"}
+_HAPPENED: Final = {
+    Action.CREATE: "missing",
+    Action.DELETE: "declared absent, but live",
+    Action.NONE: "as declared",
+}
 _NAMED: Final = 6  # people of a role that are named before "and n more"
 
 
@@ -228,15 +233,21 @@ def describe_approval(row: Outcome, change: Change | None) -> str:
     """
     awaits = row.awaits
     if awaits is not None and (awaits.quorum is not None or awaits.approvers != Approvers()):
-        text = describe_quorum(Gate(quorum=awaits.quorum, approvers=awaits.approvers))
-        if awaits.approved_by:
-            text += f"; approved so far by {', '.join(awaits.approved_by)}"
-        if awaits.expires_at:
-            text += f"; expires {awaits.expires_at[:16].replace('T', ' ')}"
-        if awaits.unappliable is not None:
-            text += f"; {describe_unappliable(awaits.unappliable)}"
+        text = describe_awaited(awaits)
         return f"{_name_policy(change)}: {text}" if change is not None else text
     return describe_forecast(change) if change is not None else ""
+
+
+def describe_awaited(awaits: Awaited) -> str:
+    """Return `2 of alice@acme.test, …; approved so far by bob@acme.test; expires …`."""
+    text = describe_quorum(Gate(quorum=awaits.quorum, approvers=awaits.approvers))
+    if awaits.approved_by:
+        text += f"; approved so far by {', '.join(awaits.approved_by)}"
+    if awaits.expires_at:
+        text += f"; expires {awaits.expires_at[:16].replace('T', ' ')}"
+    if awaits.unappliable is not None:
+        text += f"; {describe_unappliable(awaits.unappliable)}"
+    return text
 
 
 def describe_unappliable(trouble: Unappliable) -> str:

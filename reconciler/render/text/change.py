@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from reconciler.model import ABSENT, Action, Cause, Change, FieldChange
-from reconciler.render.shared import attribution, findings, phrases, values
+from reconciler.render.shared import attribution, findings, phrases, schedules, values
 from reconciler.render.shared.change_rows import ChangeRow, list_rows
 from reconciler.render.shared.phrases import Phrase, Tone
 from reconciler.render.shared.sanitize import clip, count_columns, escape
@@ -34,8 +34,10 @@ def format_change(change: Change, look: TextStyle) -> Iterator[str]:
     if look.drift:
         for phrase in attribution.describe_change(change):
             yield from _format_attribution(phrase, look)
-        return
-    yield from _format_gate(change, look)
+    else:
+        yield from _format_phrase(phrases.describe_gate(change), look)
+    for phrase in schedules.describe_schedules(change):
+        yield from _format_phrase(phrase, look)
     for warning in change.warnings:
         yield from (
             f"{INDENT}{line}" for line in findings.format_finding(warning, paint=look.paint)
@@ -135,8 +137,8 @@ def _format_details(change: Change, look: TextStyle) -> Iterator[str]:
             yield INDENT + look.paint(f"{label}: {escape(text)}", "dim")
 
 
-def _format_gate(change: Change, look: TextStyle) -> Iterator[str]:
-    phrase = phrases.describe_gate(change)
+def _format_phrase(phrase: Phrase | None, look: TextStyle) -> Iterator[str]:
+    """Yield what the gate or a schedule does, or nothing."""
     if phrase is None:
         return
     for line in wrap(f"{phrase.mark} {escape(phrase.text)}", indent=INDENT, width=look.width):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from reconciler.model import Action, Change, Plan
+from reconciler.model import Change, Plan
 from reconciler.render.shared import attribution, findings, phrases, summary
 from reconciler.render.shared.options import RenderOptions, Zoom
 from reconciler.render.shared.sanitize import count_columns, escape
@@ -22,7 +22,7 @@ def plan(plan: Plan, options: RenderOptions) -> str:
     zoom = options.near(len(plan.writes))
     if zoom is Zoom.TOTALS:
         return _format_totals_line(plan, look)
-    shown = [change for change in plan.changes if _is_shown(change.action, change.warnings)]
+    shown = [change for change in plan.changes if change.is_shown]
     totals, ending = (
         summary.list_totals(plan),
         tuple(summary.describe_refusal(plan)),
@@ -48,7 +48,7 @@ def drift(plan: Plan, options: RenderOptions) -> str:
         return _format_totals_line(plan, look)
     parts = [
         "\n".join(_format_header("drift", summary.describe_base(plan, drift=True), plan, look)),
-        *_format_changes(plan.writes, zoom, look),
+        *_format_changes([change for change in plan.changes if change.is_shown], zoom, look),
         *_format_notices(plan, look),
         *_format_findings(plan, look),
         _format_totals(summary.list_totals(plan, drift=True), look),
@@ -97,10 +97,6 @@ def _format_totals(sentences: Sequence[str], look: TextStyle) -> str:
         else:
             lines.append(sentence)
     return "\n".join(look.paint(line, "bold") for line in lines)
-
-
-def _is_shown(action: Action, warnings: object) -> bool:
-    return action is not Action.NONE or bool(warnings)
 
 
 def _format_header(name: str, base: str, plan: Plan, look: TextStyle) -> Iterator[str]:

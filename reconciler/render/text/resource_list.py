@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from reconciler.model import Action, Cause, Change, Plan, get_root
-from reconciler.render.shared import approvals, attribution, phrases, summary
+from reconciler.render.shared import approvals, attribution, phrases, schedules, summary
 from reconciler.render.shared.phrases import Tone
 from reconciler.render.shared.sanitize import count_columns, escape
 from reconciler.render.text.style import SIGNS, TONES, TextStyle
@@ -45,7 +45,12 @@ def _format_row(change: Change, row: str, room: int, look: TextStyle) -> str:
 
 
 def _summarize(change: Change, look: TextStyle) -> str:
-    """Return what its gate does, and which fields change."""
+    """Return what its gate does, which fields change, and what is scheduled."""
+    later = (f"{phrase.mark} {phrase.short}" for phrase in schedules.describe_schedules(change))
+    return "  ".join(filter(None, (_summarize_difference(change, look), *map(escape, later))))
+
+
+def _summarize_difference(change: Change, look: TextStyle) -> str:
     phrase = None if look.drift else phrases.describe_gate(change)
     gate = f"{phrase.mark} {phrase.short}: " if phrase is not None else ""
     author = attribution.summarize_change(change) if look.drift else None

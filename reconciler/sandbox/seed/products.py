@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.sandbox.seed.values import SeedItem
-from reconciler.sandbox.store.model import ChangeRequest, Flag, Project
+from reconciler.sandbox.store.model import ChangeRequest, Flag, Membership, Project
 from reconciler.sandbox.store.products import (
     EarlyAccessFeature,
     Experiment,
@@ -177,13 +177,23 @@ class _ProductLoader:
                 created_at=created,
                 updated_at=item.read_time("updated_at", created),
                 change_request=request,
-                created_by=item.find_person("created_by"),
+                created_by=self._find_scheduler(item),
                 executed_at=item.read_optional_time("executed_at"),
                 last_executed_at=item.read_optional_time("last_executed_at"),
                 end_date=item.read_optional_time("end_date"),
                 **item.pick(_SCHEDULE_FIELDS),
             )
         )
+
+    def _find_scheduler(self, item: SeedItem) -> int | None:
+        """Return who made a schedule; the first member, where a seed does not say it.
+
+        A schedule whose person is gone, which is null, fails at its time.
+        """
+        if "created_by" in item.values:
+            return item.find_person("created_by")
+        member = item.tx.find_first(Membership, organization=self._project.organization)
+        return member.user if member is not None else None
 
     def _find_flag(self, item: SeedItem, name: str) -> int | None:
         return find_flag(item, name, self._project, self._flags)

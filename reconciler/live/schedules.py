@@ -1,0 +1,93 @@
+"""Turn scheduled changes of flags into values (contract 18). Pure: it gets what was read."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from reconciler.kinds import KINDS
+from reconciler.live.names import Names, name_references
+from reconciler.model import (
+    ADD_CONDITION,
+    SET_STATUS,
+    SET_VARIANTS,
+    Address,
+    Payload,
+    ScheduledChange,
+    Schedules,
+    Spec,
+)
+from reconciler.posthog.response_shapes import MALFORMED
+
+KIND: Final = "ScheduledChange"
+_FLAG: Final = KINDS["FeatureFlag"]
+
+
+def take_schedules(
+    listings: dict[tuple[str, tuple[str, ...]], tuple[Payload, ...]], names: Names
+) -> Schedules:
+    """Remove the scheduled changes from what was listed, and return those that are still to come.
+
+    They are not objects of their own: each belongs to the flag with its id in its project.
+    """
+    schedules: dict[tuple[tuple[str, ...], str], list[ScheduledChange]] = defaultdict(list)
+    for place in [place for place in listings if place[0] == KIND]:
+        scope = place[1]
+        for payload in listings.pop(place):
+            if payload.get("executed_at") is None:
+                flag = str(payload.get("record_id"))
+                schedules[scope, flag].append(_build_schedule(payload, scope, names))
+    return {
+        key: tuple(sorted(flag_schedules, key=lambda change: (change.at, change.id)))
+        for key, flag_schedules in schedules.items()
+    }
+
+
+def _build_schedule(payload: Payload, scope: tuple[str, ...], names: Names) -> ScheduledChange:
+    what = payload.get("payload")
+    what = what if isinstance(what, Mapping) else {}
+    operation, value = str(what.get("operation", "")), what.get("value")
+    request, state = _read_request(payload.get("change_request"))
+    return ScheduledChange(
+        at=str(payload.get("scheduled_at") or ""),
+        operation=operation,
+        value=value,
+        change_request=request,
+        id=str(payload["id"]),
+        repeats=_describe_recurrence(payload),
+        state=state,
+        writes=_build_spec(operation, value, Address(_FLAG.name, (*scope, "")), names),
+    )
+
+
+def _read_request(shown: Any) -> tuple[str | None, str]:
+    """Return the id and the state of the bound request; not every server shows them [U]."""
+    if isinstance(shown, Mapping):
+        id_ = shown.get("id")
+        return (None if id_ is None else str(id_)), str(shown.get("state") or "")
+    return (shown if isinstance(shown, str) and shown else None), ""
+
+
+def _describe_recurrence(payload: Payload) -> str:
+    if not payload.get("is_recurring"):
+        return ""
+    return str(payload.get("recurrence_interval") or payload.get("cron_expression") or "recurring")
+
+
+def _build_spec(operation: str, value: Any, address: Address, names: Names) -> Spec:
+    """Return what the change writes as a file would say it; nothing if PostHog cannot apply it."""
+    try:
+        body = dict(_build_body(operation, value))
+        return _FLAG.canonical(name_references(_FLAG, address, _FLAG.to_spec(body), names))
+    except MALFORMED:
+        return {}
+
+
+def _build_body(operation: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of the flag that a payload stands for."""
+    if operation == SET_STATUS:
+        yield "active", bool(value)
+    elif operation == ADD_CONDITION:
+        yield "filters", {"groups": list(value["groups"])}
+    elif operation == SET_VARIANTS:
+        split = {"variants": list(value.get("variants", ()))}
+        yield "filters", {"multivariate": split, "payloads": dict(value.get("payloads", {}))}

@@ -1,0 +1,257 @@
+"""Scheduled changes of declared flags in `plan` and `drift` (contract 18)."""
+
+import json
+
+import pytest
+
+from tests import acme
+from tests.support import Repository, sandbox_process
+
+LATER = "2026-01-10T09:00:00Z"
+SCHEDULES = "/api/projects/1/scheduled_changes/"
+ON = {"operation": "update_status", "value": True}
+GROUP = {"properties": [], "rollout_percentage": 90}
+ADD = {"operation": "add_release_condition", "value": {"groups": [GROUP]}}
+SAME, OTHER = "FeatureFlag/acme/Web/same", "FeatureFlag/acme/Web/other"
+
+
+def schedule(flag="same", payload=ON, **more):
+    return {"flag": flag, "scheduled_at": LATER, "payload": payload, **more}
+
+
+@pytest.fixture
+def scheduled(world):
+    """Return a function that makes a world of two inactive flags with these scheduled changes."""
+
+    def make(*schedules, policies=(), flags=(), **web):
+        live = [acme.live_flag("same", id=1), acme.live_flag("other", id=2), *flags]
+        project = {"name": "Web", "id": 1, "feature_flags": live, **web}
+        project |= {"scheduled_changes": list(schedules), "approval_policies": list(policies)}
+        repo = world(
+            {"profile": "g3", "now": "2026-01-05T09:00:00Z", **acme.seed(projects=[project])}
+        )
+        repo.write("flags.yaml", acme.flag("same", 10, active=False), acme.flag("other", 10))
+        repo.commit()
+        return repo
+
+    return make
+
+
+def spoil(repo, effect, point="after"):
+    """Let every listing of schedules end like this."""
+    match = {"route": "scheduled_changes.list", "hit": "every"}
+    rule = {"match": match, "point": point, "effect": effect}
+    assert repo.sandbox.call("POST", "/_sandbox/faults", {"faults": [rule]})[0] == 200
+
+
+def rows(ran):
+    return {row["address"]: row for row in ran.json["changes"]}
+
+
+def test_a_flag_without_a_difference_has_a_row_that_is_not_a_change(scheduled):
+    repo = scheduled(schedule("other"))
+
+    for command in (["plan", "--detailed-exitcode"], ["drift"]):
+        ran = repo.run(*command, "--format", "json")
+
+        assert ran.code == 0
+        assert ran.json["summary"]["none"] == 2
+        row = rows(ran)[OTHER]
+        assert row["action"] == "none"
+        (only,) = row["scheduled"]
+        assert (only["at"], only["operation"], only["value"]) == (LATER, "update_status", True)
+        assert only["change_request"] is None
+        assert row["warnings"] == []
+        assert list(rows(ran)) == [OTHER]
+
+
+def test_a_schedule_against_the_file_is_a_warning(scheduled):
+    """The file says `active: false`; the schedule switches on."""
+    repo = scheduled(schedule())
+
+    for command in ("plan", "drift"):
+        ran = repo.run(command, "--format", "json")
+
+        (warning,) = rows(ran)[SAME]["warnings"]
+        assert (ran.code, warning["code"]) == (0, "schedule-differs")
+        assert "active" in warning["message"]
+        assert "2026-01-10 09:00 UTC" in warning["message"]
+        assert "delete the schedule" in warning["fix"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "spec", "paths"),
+    [
+        (ON, {"active": True}, ()),
+        (ON, {"name": "n"}, ()),
+        (ADD, {"rollout": 10}, ("filters.groups[1]",)),
+        (ADD, {"active": False}, ()),
+        ({"operation": "moon", "value": 1}, {"active": False, "rollout": 10}, ()),
+        ({"operation": "add_release_condition", "value": 3}, {"rollout": 10}, ()),
+        (
+            {
+                "operation": "update_variants",
+                "value": {"variants": [{"key": "a", "rollout_percentage": 100}]},
+            },
+            {"filters": {"multivariate": None, "groups": [{"rollout_percentage": 10}]}},
+            ("filters.multivariate",),
+        ),
+    ],
+    ids=str,
+)
+def test_a_warning_names_the_declared_fields_that_will_differ(scheduled, payload, spec, paths):
+    repo = scheduled(schedule(payload=payload))
+    repo.write("flags.yaml", acme.flag("same", **spec))
+
+    row = rows(repo.run("plan", "--format", "json"))[SAME]
+
+    assert [each["operation"] for each in row["scheduled"]] == [payload["operation"]]
+    messages = [warning["message"] for warning in row["warnings"]]
+    assert len(messages) == bool(paths)
+    assert all(path in messages[0] for path in paths)
+
+
+def test_an_ignored_field_is_not_warned_about(scheduled):
+    repo = scheduled(schedule())
+    document = acme.flag("same", active=False)
+    document["metadata"]["lifecycle"] = {"ignore": ["active"]}
+    repo.write("flags.yaml", document)
+
+    row = rows(repo.run("plan", "--format", "json"))[SAME]
+
+    assert row["scheduled"]
+    assert not row["warnings"]
+
+
+def test_executed_and_undeclared_ones_are_left_out(scheduled):
+    repo = scheduled(schedule(executed_at="2026-01-04T09:00:00Z"), schedule("other"))
+    repo.write("flags.yaml", acme.flag("same", 10, active=False))
+
+    assert repo.run("plan", "--format", "json").json["changes"] == []
+
+
+def test_a_saved_plan_keeps_them(scheduled):
+    repo = scheduled(schedule(is_recurring=True, recurrence_interval="daily"))
+    repo.run("plan", "--out", "plan.json")
+    saved = json.loads((repo.folder / "plan.json").read_text())
+    for format in ("text", "markdown", "html", "json"):
+        assert repo.run("show", "plan.json", "--format", format).out == (
+            repo.run("show", "plan.json", "--format", format).out
+        )
+    assert repo.run("show", "plan.json", "--format", "json").json["changes"] == saved["changes"]
+    (only,) = saved["changes"][0]["scheduled"]
+    assert only["repeats"] == "daily"
+
+
+def test_payloads_that_are_encrypted_are_masked(scheduled):
+    variants = [{"key": "a", "rollout_percentage": 100}]
+    value = {"variants": variants, "payloads": {"a": '"s3cret"'}}
+    secret = acme.live_flag(
+        "secret", id=3, has_encrypted_payloads=True, is_remote_configuration=True
+    )
+    repo = scheduled(
+        schedule("secret", {"operation": "update_variants", "value": value}), flags=[secret]
+    )
+    repo.write("flags.yaml", acme.flag("secret", active=False))
+
+    for format in ("text", "markdown", "html", "json"):
+        for command in ("plan", "drift"):
+            assert "s3cret" not in repo.run(command, "--format", format, "--verbose").out
+    repo.run("plan", "--out", "plan.json")
+    assert "s3cret" not in (repo.folder / "plan.json").read_text()
+
+
+def test_one_listing_for_each_project_with_declared_flags(scheduled):
+    """Whatever the number of flags; the listing of executed ones is not asked for again."""
+    repo = scheduled(schedule(), schedule("other"))
+    repo.sandbox.clear()
+
+    done = repo.run("plan", "--format", "json")
+
+    asked = [row for row in repo.sandbox.requests() if "scheduled" in row["path"]]
+    assert [row["path"] for row in asked] == [SCHEDULES]
+    assert done.json["requests"]["reads"] == len(repo.sandbox.requests()) == 3
+
+
+def test_no_listing_without_declared_flags(scheduled):
+    repo = scheduled(schedule())
+    repo.sandbox.clear()
+
+    repo.run("plan", "--select", "Role/*")
+
+    assert not [row for row in repo.sandbox.requests() if "scheduled" in row["path"]]
+
+
+def test_a_schedule_whose_request_waits_names_who_must_approve(scheduled):
+    """Its request is read like those of a change, and only then."""
+    repo = scheduled(policies=[acme.policy("feature_flag.enable")])
+    body = {"record_id": "2", "model_name": "FeatureFlag", "payload": ON, "scheduled_at": LATER}
+    status, made = repo.sandbox.call("POST", SCHEDULES, body, token="phx_carol")
+    assert status == 201
+
+    for command in ("plan", "drift"):
+        ran = repo.run(command, "--format", "json")
+        (only,) = rows(ran)[OTHER]["scheduled"]
+        assert only["change_request"] == made["change_request"]["id"]
+        assert only["state"] == "pending"
+        assert only["waits_for"]["approvers"]["users"] == ["alice@acme.test", "bob@acme.test"]
+        assert [each["id"] for each in ran.json["change_requests"]] == [only["change_request"]]
+        assert (ran.code, ran.json["summary"]["update"]) == (0, 0)
+        for format in ("text", "markdown", "html"):
+            assert (
+                "waits for approval in change request" in repo.run(command, "--format", format).out
+            )
+
+
+def test_a_schedule_whose_request_was_rejected_is_no_warning(scheduled):
+    repo = scheduled(policies=[acme.policy("feature_flag.enable")])
+    body = {"record_id": "1", "model_name": "FeatureFlag", "payload": ON, "scheduled_at": LATER}
+    _, made = repo.sandbox.call("POST", SCHEDULES, body, token="phx_carol")
+    id_ = made["change_request"]["id"]
+    assert repo.run("plan", "--format", "json").json["changes"][0]["warnings"]
+
+    repo.run("requests", "reject", id_, "--yes", "--reason", "no", token="phx_alice")
+
+    assert rows(repo.run("plan", "--format", "json"))[SAME]["warnings"] == []
+    assert "will not happen" in repo.run("plan").out
+
+
+@pytest.mark.parametrize("command", ["plan", "drift"])
+def test_each_format_shows_them_with_the_warning(scheduled, command):
+    repo = scheduled(schedule(), schedule("other"))
+
+    for format in ("text", "markdown", "html"):
+        out = repo.run(command, "--format", format).out
+        assert out.count("active becomes true") == 2
+        assert "another value than the file declares" in out
+    assert "10 09:00 UTC" in repo.run(command, "--zoom", "resources").out
+
+
+def test_a_server_without_schedules_is_asked_a_few_times_only(tmp_path):
+    """404 in one project is the answer for all: not one request for each of a thousand."""
+    projects = [
+        {"name": f"P{number}", "id": number, "feature_flags": [acme.live_flag("a", id=number)]}
+        for number in range(1, 41)
+    ]
+    with sandbox_process("--profile", "g2") as sandbox:
+        sandbox.reset(acme.seed(projects=projects))
+        repo = Repository(tmp_path, sandbox)
+        repo.write("flags.yaml", *(acme.flag("a", 10, project=f"P{n}") for n in range(1, 41)))
+        sandbox.clear()
+        ran = repo.run("plan", "--detailed-exitcode")
+        asked = [row for row in sandbox.requests() if "scheduled" in row["path"]]
+
+    assert ran.code == 0
+    assert "chedule" not in ran.out + ran.err
+    assert 1 <= len(asked) <= 16
+
+
+def test_a_listing_that_is_refused_is_mentioned_once(scheduled):
+    """A key of an older server may read flags and no schedules."""
+    repo = scheduled(schedule())
+    spoil(repo, {"status": {"code": 403, "body": {"detail": "no"}}}, point="before")
+
+    for command in ("plan", "drift"):
+        ran = repo.run(command)
+        assert ran.code == 0
+        assert ran.out.count("cannot be read in acme/Web") == 1
