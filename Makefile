@@ -10,7 +10,7 @@ LOCK   := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-header --s
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help demo soak mutants test lint types unit format bench wheel sbom docs site lock clean chromium
+.PHONY: help demo soak mutants clients test lint types unit format bench wheel sbom docs site lock clients-lock clean chromium
 
 help:
 	@echo "make demo    run the main job on examples/acme against the embedded sandbox"
@@ -21,6 +21,7 @@ help:
 	@echo "make chromium  installs the browser that the tests of the HTML page need, if it is missing"
 	@echo "make soak    every test with its full counts, and the fuzzers: hours; TIMES=3 tries more"
 	@echo "make mutants plants bugs in our own safety code and hunts them"
+	@echo "make clients installs clients of PostHog by other people, and runs them against the sandbox"
 	@echo "make bench   figures: planner CPU, request counts, the sandbox's speed"
 	@echo "make site    build the documentation site into site/, and check its links"
 	@echo "make format  rewrite the code in the project's format"
@@ -67,10 +68,30 @@ unit: $(READY) chromium
 TIMES := 1
 
 soak: $(READY) chromium
-	SOAK_TIMES=$(TIMES) $(BIN)/pytest -q -n auto --dist worksteal -m "" --hypothesis-profile soak
+	SOAK_TIMES=$(TIMES) $(BIN)/pytest -q -n auto --dist worksteal -m "not clients" --hypothesis-profile soak
 
 mutants: $(READY)  # every planted bug, and which hunt finds it
 	$(BIN)/python -m tests.harness.mutants
+
+# Clients of PostHog that other people publish, in a folder of their own: no line of them is in this repository, and none
+# is installed beside the project. The lock files pin every package by its hash.
+CLIENTS := .clients
+
+clients: $(READY) $(CLIENTS)/.ready
+	$(BIN)/pytest -q -m clients --durations=3 tests/clients
+
+$(CLIENTS)/.ready: $(addprefix tests/clients/,requirements.lock package.json package-lock.json .npmrc)
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+	  echo "make clients needs Node.js 20 or newer with npm: install it from your package manager or from nodejs.org" >&2; exit 1; }
+	@node -e 'if (parseInt(process.versions.node) < 20) { console.error("make clients needs Node.js 20 or newer, found " + process.versions.node); process.exit(1) }'
+	@$(PYTHON) -c 'import sys; sys.exit("make clients needs Python 3.11, 3.12 or 3.13, found " + sys.version.split()[0] + ": make clients PYTHON=python3.13") if not (3, 11) <= sys.version_info[:2] <= (3, 13) else None'
+	rm -rf $(CLIENTS)
+	$(PYTHON) -m venv $(CLIENTS)/python
+	$(CLIENTS)/python/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: --requirement tests/clients/requirements.lock
+	mkdir -p $(CLIENTS)/node
+	cp tests/clients/package.json tests/clients/package-lock.json tests/clients/.npmrc $(CLIENTS)/node
+	npm ci --prefix $(CLIENTS)/node
+	@touch $@
 
 # The three at the same time, each with its output in one piece where make can do that (4.0 or newer).
 test: $(READY) chromium
@@ -114,5 +135,9 @@ lock: $(READY)  # what the action and the image install, what builds them and th
 	sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml \
 	  | $(LOCK) --constraint requirements.lock --output-file requirements-build.lock -
 
+clients-lock: $(READY)  # newer versions of what the clients need; the versions of the clients are in the files beside it
+	$(LOCK) --allow-unsafe --output-file tests/clients/requirements.lock tests/clients/requirements.in
+	npm install --prefix tests/clients --package-lock-only
+
 clean:
-	rm -rf $(VENV) .build .sphinx dist build site .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) .build .sphinx dist build site .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

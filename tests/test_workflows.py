@@ -148,6 +148,17 @@ def test_ci_runs_the_commands_that_a_person_runs():
     assert "concurrency" in _parsed("ci.yml")
 
 
+def test_clients_by_other_people_run_every_week():
+    """Nobody waits for them: they are not part of a pull request."""
+    events = _parsed("clients.yml")["on"]
+    [schedule] = events["schedule"]
+    [script] = [step["run"] for step in _steps("clients.yml") if "run" in step]
+
+    assert "make clients PYTHON=python" == script
+    assert re.fullmatch(r"\d+ \d+ \* \* [0-6]", schedule["cron"])
+    assert {"schedule", "workflow_dispatch"} == set(events)
+
+
 def test_updates_wait_a_week():
     """A poisoned release is usually found within days."""
     document = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8"))

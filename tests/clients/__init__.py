@@ -1,0 +1,1 @@
+"""Published clients of PostHog, which other people wrote, against the sandbox: `make clients`."""
