@@ -1,6 +1,6 @@
 """Suggest a word for a misspelled one ("did you mean"), by the only edit distance we have."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -15,19 +15,28 @@ def closest_match(word: str, candidates: Iterable[str]) -> str | None:
 
     Case does not matter. Short candidates may differ by only one edit.
     """
+    return next(iter(closest_matches(word, candidates, limit=1)), None)
+
+
+def closest_matches(word: str, candidates: Iterable[str], *, limit: int) -> list[str]:
+    """Return the candidates that a person who wrote `word` may have meant, the nearest first."""
+    matches = sorted(_rank_candidates(word, candidates))
+    return [candidate for _, candidate in matches[:limit]]
+
+
+def _rank_candidates(word: str, candidates: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield the similar candidates, each with its number of edits."""
     folded = word[:_MAX_COMPARED].casefold()
-    matches: list[tuple[int, str]] = []
     for candidate in islice(candidates, _MAX_COMPARED):
         other = candidate.casefold()
         limit = max(1, min(MAX_EDITS, len(other) // 3))
         edits = count_edits(folded, other, limit)
         if edits <= limit:
-            matches.append((edits, candidate))
+            yield edits, candidate
         elif (len(folded) >= _PREFIX and other.startswith(folded)) or (
             len(folded) >= _LONG_ENOUGH and folded in other.split("_")
         ):
-            matches.append((MAX_EDITS + 1, candidate))
-    return min(matches)[1] if matches else None
+            yield MAX_EDITS + 1, candidate
 
 
 def find_near_miss(name: str, declared: Iterable[str]) -> str | None:

@@ -1,5 +1,7 @@
 """Turn the options of a command line into limits and options; refuse what a guardrail refuses."""
 
+from dataclasses import replace
+
 from reconciler.apply import created_names
 from reconciler.cli.session import Session
 from reconciler.config import dropped_writes
@@ -8,6 +10,7 @@ from reconciler.errors import GuardrailError, UsageError
 from reconciler.model import Plan, Selection
 from reconciler.operations import inputs
 from reconciler.operations.inputs import Inputs
+from reconciler.plan import selection
 from reconciler.plan.guardrails import apply_refusals, checks, deletes
 from reconciler.plan.guardrails.checks import GuardrailLimits
 from reconciler.plan.selection import PlanOptions
@@ -34,6 +37,19 @@ def read_limits(
         ),
         allow_destroy,
         guardrails.allow_weakening or weakening,
+    )
+
+
+def resolve_part(given: Inputs, part: Selection) -> Selection:
+    """Return the part of a plan with addresses in place of bare names."""
+    if not (part.select or part.exclude):
+        return part
+    now = inputs.list_declared(given.loaded)
+    before = inputs.list_declared(given.base_loaded) if given.base_loaded is not None else set()
+    return replace(
+        part,
+        select=selection.resolve_names(part.select, now, before),
+        exclude=selection.resolve_names(part.exclude, now, before),
     )
 
 

@@ -30,12 +30,14 @@ COMMANDS = {
     "drift": "what changed outside git, and who changed it",
     "explain": "what a kind or a field means",
     "init": "scaffold a configuration repository",
+    "list": "the addresses of declared, live or unmanaged resources",
     "plan": "what apply would do, why, and who will have to approve it",
     "pull": "write files for what is live, names instead of IDs",
     "requests": "the change requests of the target",
     "sandbox": "run the embedded PostHog-compatible server",
     "schema": "print the JSON Schema of resource documents, for editors",
     "show": "render a saved plan again",
+    "status": "the commit applied last, newer commits, open change requests",
     "validate": "check the files, offline or against PostHog",
 }
 CRASHED = 1

@@ -66,7 +66,8 @@ def command(
     limits = guardrails.read_limits(
         given.target, confirm_deletes, allow_destroy, weakening=allow_weakening
     )
-    part, prefer = source.part(prune=prune), source.prefer(prefer)
+    part = guardrails.resolve_part(given, source.part(prune=prune))
+    prefer = source.prefer(prefer)
     planning = guardrails.read_options(given, limits, part, prefer=prefer)
     with session.writer(given.target) as writer:
         planned, world = source.make_plan(session, writer, given, planning)

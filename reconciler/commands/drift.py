@@ -14,10 +14,11 @@ from reconciler.errors import UsageError
 from reconciler.model import Plan, parse_duration
 from reconciler.operations import drift, record_base
 from reconciler.operations.drift import DriftInputs, DriftQuery
+from reconciler.operations.inputs import list_declared
 from reconciler.operations.plan import estimate_requests
 from reconciler.plan import drift_report
 from reconciler.plan.guardrails import apply_refusals
-from reconciler.plan.selection import PlanOptions
+from reconciler.plan.selection import PlanOptions, resolve_names
 from reconciler.render.shared import summary
 
 DRIFTED = 2
@@ -76,7 +77,10 @@ def command(
     is_public = session.build is not None and session.build.is_public
     query = drift.DriftQuery(seconds, identities or ("initials" if is_public else "full"), only)
     limits = guardrails.read_limits(target, None, allow_destroy, weakening=allow_weakening)
-    planning = PlanOptions(select, exclude, target.ignore, limits)
+    declared = list_declared(given.loaded)
+    planning = PlanOptions(
+        resolve_names(select, declared), resolve_names(exclude, declared), target.ignore, limits
+    )
     if action == "revert":
         if not allow_rollback:
             record_base.refuse_rollback(target, given.base.commit, given.repository, session.build)

@@ -68,7 +68,8 @@ def command(
         session.settings(paths), session.target(paths), session.facts(), base_ref=base
     )
     session.note_ignored(given.ignored)
-    part = Selection(repo_paths.anchor_paths(given.settings.folder, paths), select, exclude, prune)
+    anchored = repo_paths.anchor_paths(given.settings.folder, paths)
+    part = guardrails.resolve_part(given, Selection(anchored, select, exclude, prune))
     limits = guardrails.read_limits(
         given.target, confirm_deletes, allow_destroy, weakening=allow_weakening
     )

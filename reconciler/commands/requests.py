@@ -98,12 +98,12 @@ def show_request(
 
 
 def _print_request(session: Session, reader: Reader, request: FoundRequest, format_: str) -> None:
-    people, roles = requests.read_names(reader, request.place)
+    names = requests.read_names(reader, request.place)
     shown = render.change_request(
         request.payload,
         **_names(request.place, reader.host),
-        people=people,
-        roles=roles,
+        people=names.people,
+        roles=names.roles,
         format=format_,
         color=session.color,
     )

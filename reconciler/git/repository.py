@@ -280,6 +280,21 @@ def read_ref(ref: str, cwd: Path) -> str | None:
     return read_refs((ref,), cwd).get(ref)
 
 
+def read_ref_time(ref: str, cwd: Path) -> datetime | None:
+    """Return when a ref was moved in this clone; None where git has not recorded it."""
+    arguments = ["log", "--walk-reflogs", "-1", "--date=unix", "--format=%gd", "--end-of-options"]
+    result = process.run_offline([*arguments, _require_full_name(ref)], _require_root(cwd))
+    at = re.search(r"@\{(\d+)\}", result.stdout.decode("utf-8", "replace"))
+    return datetime.fromtimestamp(int(at[1]), UTC) if result.returncode == 0 and at else None
+
+
+def count_commits(commit: str, *, since: str | None, cwd: Path) -> int:
+    """Return how many commits are in the history of a commit, and not in that of another."""
+    span = commit if since is None else f"{since}..{commit}"
+    arguments = ["rev-list", "--count", "--end-of-options", span]
+    return int(process.read_output(arguments, _require_root(cwd)))
+
+
 def read_refs(refs: Collection[str], cwd: Path) -> Mapping[str, str]:
     """Return what each of these refs holds, also if that object is not here."""
     if not refs:
@@ -297,6 +312,7 @@ def update_ref(ref: str, commit: str, *, was: str | None, cwd: Path, message: st
     expected = was or "0" * len(commit)
     arguments = [
         "update-ref",
+        "--create-reflog",  # its times say when a commit was applied
         "-m",
         message,
         "--end-of-options",

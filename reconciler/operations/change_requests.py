@@ -18,6 +18,14 @@ _NAMED: Final = 5  # candidates in a message
 
 
 @dataclass(frozen=True, slots=True)
+class PeopleAndRoles:
+    """Names for the IDs in requests: people by user ID, roles with their members by UUID."""
+
+    people: Mapping[int, str]
+    roles: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectScope:
     """One project: where change requests live."""
 
@@ -161,10 +169,8 @@ def _make_ambiguous_error(text: str, candidates: Sequence[FoundRequest]) -> Reco
     )
 
 
-def read_names(
-    reader: Reader, place: ProjectScope
-) -> tuple[dict[int, str], dict[str, dict[str, Any]]]:
-    """Return names for the IDs in a request: people by user ID, roles by UUID, if readable."""
+def read_names(reader: Reader, place: ProjectScope) -> PeopleAndRoles:
+    """Return the names of the people and roles of an organization, as far as they are readable."""
     people: dict[int, str] = {}
     roles: dict[str, dict[str, Any]] = {}
     base = f"/api/organizations/{place.organization_id}"
@@ -182,4 +188,4 @@ def read_names(
             people[user["id"]] = user["email"]
     except PermissionDeniedError:
         pass  # IDs are shown where names cannot be read
-    return people, roles
+    return PeopleAndRoles(people, roles)

@@ -20,7 +20,7 @@ from reconciler.git import applied_ref, repository
 from reconciler.git.applied_ref import Base
 from reconciler.git.commit_tree import CommitTree
 from reconciler.git.repository import RepositoryState
-from reconciler.model import Finding, PlanSnapshot, Selection, Severity, matches_any
+from reconciler.model import Address, Finding, PlanSnapshot, Selection, Severity, matches_any
 from reconciler.operations.policy_history import History
 
 
@@ -131,6 +131,15 @@ def load_files(settings: Settings, target: Target, cwd: Path) -> Loaded:
     """Load the files of the working tree; raise ConfigError with every finding."""
     tree = WorkingTree(cwd=cwd, anchor=settings.folder, skip=frozenset(target.overlays))
     return loader.load_files(target.paths, overlays=target.overlays, tree=tree)
+
+
+def list_declared(loaded: Loaded) -> set[Address]:
+    """List the addresses of all documents; `*` stands for the projects of one for several."""
+    templates = (
+        Address(template.kind, (template.organization, "*", template.name))
+        for template in loaded.templates
+    )
+    return {*loaded.declared.resources, *templates}
 
 
 def count_ignored(target: Target, loaded: Loaded) -> int:

@@ -40,6 +40,10 @@ class _Format(Protocol):
         self, rows: list[Mapping[str, Any]], documents: Iterable[str], options: RenderOptions
     ) -> str: ...
 
+    def listing(self, rows: list[Mapping[str, Any]], options: RenderOptions) -> str: ...
+
+    def status(self, status: Mapping[str, Any], options: RenderOptions) -> str: ...
+
     def findings(self, findings: Iterable[Finding]) -> str: ...
 
 
@@ -90,6 +94,16 @@ def coverage(
     """
     module = _load(format, _TABLES)
     return module.coverage(list(rows), documents, RenderOptions(**fields))
+
+
+def listing(rows: Iterable[Mapping[str, Any]], *, format: str, **fields: Any) -> str:
+    """Return resources, one per row: address, kind, source, live_id."""
+    return _load(format, _TABLES).listing(list(rows), RenderOptions(**fields))
+
+
+def status(status: Mapping[str, Any], *, format: str, **fields: Any) -> str:
+    """Return the status of a target: base, commits since then, open change requests."""
+    return _load(format, _TABLES).status(status, RenderOptions(**fields))
 
 
 def change_request(

@@ -9,6 +9,7 @@ from reconciler.planfile import codec, digest, results
 from reconciler.render.shared.change_requests import RequestView, make_document
 from reconciler.render.shared.options import RenderOptions
 
+_REQUEST: Final = ("id", "address", "action_key", "waiting_for", "expires_at")  # of a status
 # Half a character: a byte of a file name that is not UTF-8. As text, since many readers refuse it.
 _LONE: Final = re.compile(r"(?<!\\ud[89ab]..)\\udc[89a-f].")
 
@@ -46,7 +47,13 @@ def coverage(
     return format_rows(rows, options)
 
 
-change_requests = activity = activity_filters = format_rows
+change_requests = activity = activity_filters = listing = format_rows
+
+
+def status(status: Mapping[str, Any], options: RenderOptions) -> str:
+    """Return the status of a target; no newline at the end."""
+    rows = [{name: row[name] for name in _REQUEST} for row in status["requests"]]
+    return format_rows({**status, "requests": rows}, options)
 
 
 def change_request(request: RequestView, options: RenderOptions) -> str:

@@ -16,12 +16,14 @@ CALLS = {
     "drift": (("drift",), 2, "rollout_percentage"),
     "explain": (("explain", "FeatureFlag"), 0, "filters"),
     "init": (("init", "new"), 0, "new"),
+    "list": (("list",), 0, "FeatureFlag/acme/Web/a  all.yaml:1"),
     "plan": (("plan",), 0, "1 to update"),
     "pull": (("pull", "--out", "pulled"), 0, "pulled"),
     "requests": (("requests", "list"), 0, "No change requests"),
     "sandbox": (("sandbox", "--help"), 0, "--seed"),  # every other test starts it
     "schema": (("schema",), 0, "FeatureFlag"),
     "show": (("show", "missing.json"), 1, ""),
+    "status": (("status",), 0, "base:"),
     "validate": (("validate",), 0, "Valid: 1 resource"),
 }
 

@@ -6,6 +6,7 @@ from reconciler.render.text.coverage import coverage
 from reconciler.render.text.findings import error, findings
 from reconciler.render.text.outcomes import format_brief, format_outcome_line, outcomes
 from reconciler.render.text.plan import drift, plan
+from reconciler.render.text.target import listing, status
 
 __all__ = [
     "activity",
@@ -18,6 +19,8 @@ __all__ = [
     "findings",
     "format_brief",
     "format_outcome_line",
+    "listing",
     "outcomes",
     "plan",
+    "status",
 ]

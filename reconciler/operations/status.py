@@ -1,0 +1,99 @@
+"""Report where a target stands: the base, what is newer, and the open change requests."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from reconciler.config import uncommitted
+from reconciler.config.settings import RunFacts, Settings, Target
+from reconciler.git import applied_ref, repository
+from reconciler.git.applied_ref import Base
+from reconciler.git.repository import RepositoryState
+from reconciler.live import key_access
+from reconciler.operations import change_requests, inputs
+from reconciler.operations.change_requests import FoundRequest, PeopleAndRoles
+from reconciler.posthog.change_requests import OPEN
+from reconciler.posthog.client import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class GitStatus:
+    """What git knows of a target.
+
+    Attributes:
+        base: the commit that was applied last, if it is known.
+        applied_at: ISO 8601; None where this clone has not recorded it.
+        commits_since: commits between the base and the commit that is checked out.
+        dirty: files that differ from that commit.
+        organizations: slugs that the files name.
+
+    """
+
+    base: Base | None
+    applied_at: str | None
+    commits_since: int
+    dirty: int
+    organizations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """An open change request, and the people and roles of its organization."""
+
+    request: FoundRequest
+    names: PeopleAndRoles
+
+
+def read_git(settings: Settings, target: Target, facts: RunFacts) -> GitStatus:
+    """Read what git knows; contacts nobody."""
+    loaded = inputs.load_files(settings, target, facts.cwd)
+    state = inputs.read_state(target, facts)
+    if state is None or state.head is None:
+        return GitStatus(None, None, 0, 0, loaded.organizations)
+    base = applied_ref.resolve_base(
+        None, target=target.name, build=facts.build, state=state, cwd=target.paths[0]
+    )
+    if base is not None and not base.in_history:
+        base = None
+    since = base.commit if base is not None else None
+    commits = repository.count_commits(state.head, since=since, cwd=state.root)
+    dirty = 0
+    if (head := state.tree(cwd=facts.cwd)) is not None:
+        differences = uncommitted.compare_to_commit(
+            loaded, target.paths, target.overlays, head, settings.file
+        )
+        dirty = len(differences.files)
+    return GitStatus(base, _read_time(base, state), commits, dirty, loaded.organizations)
+
+
+def _read_time(base: Base | None, state: RepositoryState) -> str | None:
+    if base is None or base.ref not in state.refs or base.pull_request:
+        return None
+    at = repository.read_ref_time(base.ref, state.root)
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ") if at is not None else None
+
+
+def list_open_requests(
+    reader: Reader, target: Target, organizations: Sequence[str]
+) -> list[OpenRequest]:
+    """List the open change requests of a target, those that expire first at the top.
+
+    People are read only in organizations that have open requests.
+    """
+    named = (target.organization,) if target.organization else organizations
+    places = [
+        place
+        for place in change_requests.list_projects(key_access.read_directory(reader))
+        if not named or place.organization in named
+    ]
+    requests = change_requests.list_requests(reader, places, OPEN)
+    requests.sort(key=lambda request: str(request.payload.get("expires_at")))
+    return list(_add_names(reader, requests))
+
+
+def _add_names(reader: Reader, requests: Sequence[FoundRequest]) -> Iterator[OpenRequest]:
+    names: dict[str, PeopleAndRoles] = {}
+    for request in requests:
+        organization = request.place.organization_id
+        if organization not in names:
+            names[organization] = change_requests.read_names(reader, request.place)
+        yield OpenRequest(request, names[organization])
