@@ -190,7 +190,7 @@ def test_a_remote_that_takes_nothing_is_a_warning_and_the_apply_stands(
 
     assert 0 == done.code
     assert 2 == done.json["summary"]["done"]
-    assert "all was applied, but the base was recorded here alone" in done.err
+    assert "everything was applied, but the base was recorded only in this clone" in done.err
     assert why in done.err
     assert "to fix it:" in done.err
     assert not {"s3cr3t-t0ken", "\033"} & {
