@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.model import Address
+from reconciler.operating_system import BINARY, NO_FOLLOW
 
 FILE: Final = "misnamed.jsonl"
-_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_FOLLOW | BINARY
 _MOST: Final = 1024 * 1024  # bytes that are read: no run makes so many
 
 

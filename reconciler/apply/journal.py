@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from reconciler.errors import JournalError
+from reconciler.operating_system import BINARY, NO_FOLLOW
 
-_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | NO_FOLLOW | BINARY
 
 
 def print_to_stderr(line: str) -> None:

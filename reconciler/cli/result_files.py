@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reconciler.errors import ReconcilerError
 from reconciler.files.working_tree import check_output
+from reconciler.operating_system import READ_ONLY, sync_folder
 from reconciler.planfile import codec
 from reconciler.planfile.codec import Saved
 
@@ -61,7 +62,7 @@ def write_lines(name: str, lines: Iterable[str]) -> int:
             os.fsync(file.fileno())
         Path(temporary).replace(path)  # over a link planted just now: it goes, its target stays
         temporary = None
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise _refused(path, error.strerror or str(error)) from error
     finally:
@@ -92,21 +93,12 @@ def _whole(name: str) -> bytes:
 
 def read_result_file(name: str, most: int) -> bytes:
     """Return the first bytes of a regular file; raise OSError for others: a pipe could hang."""
-    handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    handle = os.open(name, READ_ONLY)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "it is not a regular file")
     with os.fdopen(handle, "rb") as file:
         return file.read(most)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _refused(path: Path, why: str) -> ReconcilerError:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Final, NoReturn
 
+from reconciler.operating_system import STOP_SIGNALS
+
 GRACE_S: Final = 30.0  # to read what became of a write in flight, after a signal to stop
 _EXIT_GRACE_S: Final = 1.0  # for a command to end by itself, which a hanging read would delay
-_STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STOPPING: Final = b"\nstopping: what is in flight is finished; again to leave at once\n"
 _watchdogs: list[threading.Timer] = []
 
@@ -85,7 +86,7 @@ def catch_interrupts(stop_sending: Callable[[float], None]) -> Iterator[Interrup
         with suppress(OSError):
             os.write(2, _STOPPING)  # buffered stderr may be in the middle of a line
 
-    previous = {number: signal.signal(number, handle) for number in _STOPS}
+    previous = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
     try:
         yield interrupt
     finally:

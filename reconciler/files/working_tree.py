@@ -15,13 +15,11 @@ from typing import Final, Protocol
 from reconciler.errors import ReconcilerError
 from reconciler.files.text import MAX_BYTES, RefusedError, make_error
 from reconciler.model import Source
+from reconciler.operating_system import OpenFolder, open_file_inside
 
 SUFFIXES: Final = (".yaml", ".yml")
 SETTINGS: Final = "reconciler.yaml"
 MAX_FOLDERS: Final = 64  # depth
-
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Read = Callable[[], bytes]  # raises text.RefusedError
 Entry = tuple[str, Read]  # display name, and how to read it before the next entry is taken
@@ -212,26 +210,20 @@ class _Walk:
         if depth > MAX_FOLDERS:
             raise make_refusal(display, f"more than {MAX_FOLDERS} nested folders", code="R009")
         try:
-            fd = _open_inside(self.root, Path(real), _FOLDER)
+            folder = OpenFolder(self.root, Path(real))
         except OSError as problem:
             raise _refuse_unreadable(display or ".", problem) from None
-        try:
-            with os.scandir(fd) as listing:
-                entries = sorted(
-                    (entry.name, entry.is_symlink(), entry.is_dir(follow_symlinks=False))
-                    for entry in listing
-                    if not is_hidden(entry.name)
-                )
-            for name, is_link, is_folder in entries:
-                child_display = self._join_display(display, name)
+        with folder:
+            for name, is_link, is_folder in folder.list_entries():
+                if is_hidden(name):
+                    continue
+                child, child_display = f"{real}{os.sep}{name}", self._join_display(display, name)
                 if is_link:
-                    yield from self._follow_link(Path(real, name), child_display, depth)
+                    yield from self._follow_link(Path(child), child_display, depth)
                 elif is_folder:
-                    yield from self.walk_folder(f"{real}/{name}", child_display, depth + 1)
-                elif is_resource_file(name) and self._is_new(f"{real}/{name}"):
-                    yield child_display, partial(_read_entry, name, child_display, dir_fd=fd)
-        finally:
-            os.close(fd)
+                    yield from self.walk_folder(child, child_display, depth + 1)
+                elif is_resource_file(name) and self._is_new(child):
+                    yield child_display, partial(_read_entry, folder, name, child_display)
 
     def _join_display(self, display: str, name: str) -> str:
         """Return the display name of an entry of a folder, without a way up and back down.
@@ -282,19 +274,6 @@ def _refuse_unreadable(display: str, problem: OSError) -> RefusedError:
     return make_refusal(display, "cannot be read", why=problem.strerror or str(problem))
 
 
-def _open_inside(root: Path, real: Path, flags: int) -> int:
-    """Open a path below `root` step by step, following no link."""
-    fd = os.open(root, _FOLDER)
-    parts = real.relative_to(root).parts
-    for index, part in enumerate(parts):
-        try:
-            deeper = os.open(part, flags if index == len(parts) - 1 else _FOLDER, dir_fd=fd)
-        finally:
-            os.close(fd)
-        fd = deeper
-    return fd
-
-
 def read_file_inside(path: Path, display: str) -> bytes:
     """Return the content of a file; RefusedError if a link leads out of its repository."""
     try:
@@ -309,15 +288,15 @@ def read_file_inside(path: Path, display: str) -> bytes:
 
 def _read_real_file(root: Path, real: Path, display: str) -> bytes:
     try:
-        fd = _open_inside(root, real, _FILE)
+        fd = open_file_inside(root, real)
     except OSError as problem:
         raise _refuse_unreadable(display, problem) from None
     return _read_descriptor(fd, display)
 
 
-def _read_entry(name: str, display: str, *, dir_fd: int) -> bytes:
+def _read_entry(folder: OpenFolder, name: str, display: str) -> bytes:
     try:
-        fd = os.open(name, _FILE, dir_fd=dir_fd)
+        fd = folder.open_file(name)
     except OSError as problem:
         raise _refuse_unreadable(display, problem) from None
     return _read_descriptor(fd, display)

@@ -5,13 +5,13 @@ Only `run_with_remote` may use the network. No command is known by name here.
 
 import os
 import re
-import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from reconciler.errors import GitError
+from reconciler.operating_system import kill_group
 from reconciler.posthog import credentials
 
 TIMEOUT_S: Final = 60
@@ -99,7 +99,7 @@ def run_with_remote(
         ) from None
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            kill_group(process)
             process.wait()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
