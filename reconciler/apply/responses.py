@@ -30,16 +30,18 @@ from reconciler.model import (
     Change,
     Detail,
     FieldChange,
+    Gate,
     Kind,
     Payload,
     Problem,
+    RequestPlan,
     Result,
     Verdict,
     Write,
 )
 from reconciler.posthog.retry import CIRCUIT, STOPPED
 
-_PASSES: Final = frozenset({Verdict.NONE, Verdict.BYPASS})
+_SENT: Final = frozenset({Verdict.NONE, Verdict.BYPASS, Verdict.APPROVAL, Verdict.SPLIT})
 _SHORT: Final = 40
 
 
@@ -154,7 +156,11 @@ def _only_adds(tools: WorkerContext, kind: Kind, progress: Progress) -> bool:
 
 
 def replan_changed(tools: WorkerContext, progress: Progress, payload: Payload) -> Progress:
-    """Plan a change again, once, for an object that has changed, if no new approval is needed."""
+    """Plan a change again, once, for an object that has changed, if people saw what is left.
+
+    A write that still waits for the same approval may be sent again: the stale one filed nothing
+    (contract 5.9).
+    """
     change = tools.replanner.replan(progress.change, payload)
     if change.action is Action.NONE:
         raise ChangeEnded(Result.DONE if progress.done else Result.UNCHANGED, payload=payload)
@@ -166,13 +172,25 @@ def replan_changed(tools: WorkerContext, progress: Progress, payload: Payload) -
 
 
 def _is_agreed(planned: Change, now: Change) -> bool:
-    """Return whether the plan already showed each field with the same two sides, and no gate."""
+    """Return whether the plan already showed the gate, and each field with the same two sides."""
     if now.action is not Action.UPDATE or planned.action is not Action.UPDATE:
         return False
-    if now.gate.verdict not in _PASSES or now.gate.verdict is not planned.gate.verdict:
+    if not _is_same_gate(planned.gate, now.gate):
         return False
     shown = {field.path: (field.live, field.desired) for field in planned.fields}
     return all(shown.get(field.path) == (field.live, field.desired) for field in now.fields)
+
+
+def _is_same_gate(planned: Gate, now: Gate) -> bool:
+    """Return whether the plan showed the gate; a request that it replaces is cancelled by now."""
+    match planned.request_plan:
+        case RequestPlan.REPLACE:
+            return now.verdict is Verdict.NONE
+        case RequestPlan.REPLACE_AND_WAIT:
+            return now.waits and now.policy == planned.policy
+        case _:
+            same = (now.verdict, now.policy) == (planned.verdict, planned.policy)
+            return same and now.verdict in _SENT
 
 
 def _describe_change(planned: Change, now: Change) -> Problem:
