@@ -33,7 +33,6 @@ from reconciler.model import (
 from reconciler.planfile import results
 from reconciler.posthog import change_requests
 
-_RESOURCE_TYPE: Final = "feature_flag"
 _KNOWN: Final = {*change_requests.OPEN, *change_requests.FINAL}
 
 
@@ -190,8 +189,12 @@ def _describe_duplicates(same: Sequence[Payload]) -> str:
 
 
 def _list_open(tools: WorkerContext, progress: Progress, project: str) -> tuple[Payload, ...]:
-    """List the open requests about the flag, of those that this key could have filed."""
-    if progress.id is not None:
+    """List the open requests about the flag, of those that this key could have filed.
+
+    PostHog finds those of an experiment's own calls by no filter (contract 7.6): for the flag of an
+    experiment, as for one that does not exist yet, those of the whole project are listed.
+    """
+    if progress.id is not None and not (progress.payload or {}).get("experiment_set"):
         return change_requests.list_all(
             tools.writer, project, state=change_requests.OPEN, resource_id=progress.id
         )
@@ -213,13 +216,13 @@ def find_same_intent(tools: WorkerContext, progress: Progress, project: str) -> 
 
 def _is_about_flag(progress: Progress, request: Payload) -> bool:
     """Return whether a request is about this flag; a gated create has only a key (contract 5.4)."""
-    if request.get("resource_type", _RESOURCE_TYPE) != _RESOURCE_TYPE:
+    if not change_requests.is_about_flag(request):
         return False
-    intent = request.get("intent") or {}
-    resource = request.get("resource_id") or intent.get("flag_id")
-    if progress.id is None or progress.change.action is Action.CREATE or resource is None:
+    flag_id = change_requests.get_flag_id(request)
+    if progress.id is None or progress.change.action is Action.CREATE or flag_id is None:
+        intent = request.get("intent") or {}
         return intent.get("flag_key") in (None, progress.change.address.name)
-    return str(resource) == progress.id
+    return flag_id == progress.id
 
 
 def _end_out_of_turn(tools: WorkerContext, change: Change, request: Payload) -> ChangeEnded:

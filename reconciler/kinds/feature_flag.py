@@ -185,7 +185,11 @@ def _drop_fields(spec: Spec, names: list[str]) -> Spec:
 
 
 def build_requests(kind: Kind, write: Write) -> tuple[Request, ...]:
-    """Return compare-and-swap writes (contract 9.4); a delete is a soft one (contract 9.5)."""
+    """Return compare-and-swap writes (contract 9.4); a delete is a soft one (contract 9.5).
+
+    `version` goes with `original_flag`: without it, PostHog would overwrite what somebody else has
+    written since, and would file a targeting edit that was made for an older flag (contract 5.9).
+    """
     if write.action is Action.CREATE:
         return build_plain_requests(kind, write)
     live = write.live or {}

@@ -24,7 +24,7 @@ from reconciler.model import (
     map_values,
     parse_id,
 )
-from reconciler.posthog import response_shapes
+from reconciler.posthog import change_requests, response_shapes
 from reconciler.posthog.response_shapes import MALFORMED, Shape
 
 _Scope = tuple[str, ...]
@@ -173,7 +173,7 @@ def build_change_request(
         id=str(payload["id"]),
         action_key=str(payload.get("action_key", "")),
         state=str(payload.get("state", "")),
-        resource_id=_find_resource_id(payload),
+        resource_id=change_requests.get_flag_id(payload),
         flag_key=str((payload.get("intent") or {}).get("flag_key") or ""),
         organization=organization,
         project=project,
@@ -186,18 +186,6 @@ def build_change_request(
         validation_status=str(payload.get("validation_status") or ""),
         validation_errors=payload.get("validation_errors"),
     )
-
-
-def _find_resource_id(payload: Payload) -> str | None:
-    """Return the id of what a request changes; None for a create.
-
-    PostHog leaves it out where the write of a flag came from its experiment (contract 5.4).
-    """
-    intent = payload.get("intent")
-    id_ = payload.get("resource_id")
-    if id_ is None and isinstance(intent, Mapping):
-        id_ = intent.get("flag_id")
-    return None if id_ is None else str(id_)
 
 
 def _name_proposal(payload: Payload, scope: _Scope, names: Names) -> Payload:

@@ -38,6 +38,18 @@ def is_about_flag(payload: Payload) -> bool:
     return bool(payload.get("resource_type", _FLAG) == _FLAG)
 
 
+def get_flag_id(payload: Payload) -> str | None:
+    """Return the id of the flag that a request changes; None if it would create one.
+
+    The calls of an experiment for its flag leave `resource_id` out (contract 5.4).
+    """
+    intent = payload.get("intent")
+    id_ = payload.get("resource_id")
+    if id_ is None and isinstance(intent, Mapping):
+        id_ = intent.get("flag_id")
+    return None if id_ is None else str(id_)
+
+
 def list_open(reader: Reader, project_id: str) -> tuple[Payload, ...]:
     """List the change requests of a project that block others: pending and approved ones."""
     return list_all(reader, project_id, state=OPEN)
