@@ -43,6 +43,27 @@ organizations:
              created_by: alice@acme.test,
              filters: {groups: [{properties: [], rollout_percentage: 10}]}}
         change_requests: []
+        cohorts: [{id: 7, name: Beta testers, is_static: true}]
+        experiment_holdouts:
+          - {id: 3, name: Global holdout, filters: [{properties: [], rollout_percentage: 10}]}
+        experiments:
+          - {id: 5, name: Checkout test, feature_flag: new-checkout, holdout: Global holdout,
+             start_date: null}
+        surveys: [{name: NPS, linked_flag: null, targeting_flag: nps-targeting}]
+        product_tours:
+          - {name: Welcome, linked_flag: null, internal_targeting_flag: welcome-targeting}
+        session_replay_flag: null
+        early_access_features: [{name: Beta, feature_flag: beta, stage: beta}]
+        scheduled_changes:
+          - {flag: new-checkout, scheduled_at: "2026-01-10T09:00:00Z",
+             payload: {operation: update_status, value: true}}
+        access_controls:
+          - {resource: feature_flag, role: Release managers, access_level: editor}
+          - {resource: project, access_level: member}
+    evaluation_contexts_enabled: true
+    owner_scoping: false
+    uses_most_specific_access_resolution: false
+    domains: [{domain: acme.test, is_verified: true}]
     activity: []
 """
 
@@ -74,9 +95,72 @@ def test_the_seed_of_the_interface_loads(api):
     assert policy["approver_config"] == {"quorum": 1, "users": [11], "roles": [role["id"]]}
     assert policy["bypass_roles"] == [role["id"]]
     assert policy["created_by"] is None
-    flag = api.results(f"{FLAGS}/", who="alice")[0]
+    beta, flag = api.results(f"{FLAGS}/", who="alice")
     assert (flag["key"], flag["created_by"]["id"], flag["version"]) == ("new-checkout", 11, 1)
+    assert (beta["key"], beta["filters"]["feature_enrollment"]) == ("beta", True)
     assert api.get("/api/users/@me/", who="ci").status == 403
+
+
+def test_the_state_has_everything_of_the_interface(api):
+    """Flags that products own are made with them; those of surveys and tours are hidden."""
+    api.sandbox.reset(INTERFACE)
+
+    state = api.sandbox.state()
+    organization = state["organizations"][0]
+    project = organization["projects"][0]
+    assert organization["domains"] == [{"domain": "acme.test", "is_verified": True}]
+    assert organization["uses_most_specific_access_resolution"] is False
+    assert project["access_controls"] == [
+        {"resource": "feature_flag", "role": "Release managers", "access_level": "editor"},
+        {"resource": "project", "access_level": "member"},
+    ]
+    keys = [flag["key"] for flag in project["feature_flags"]]
+    assert keys == ["new-checkout", "nps-targeting", "welcome-targeting", "beta"]
+    api.sandbox.reset(state)
+    assert api.sandbox.state() == state
+
+
+RULES = [
+    {"resource": "project", "member": "max@acme.test", "access_level": "admin"},
+    {"resource": "feature_flag", "resource_id": "1", "role": "Nobody", "access_level": "none"},
+    {"resource": "feature_flag", "access_level": "viewer"},
+]
+
+
+def test_access_rules_go_with_their_role_or_member(api):
+    api.reset(lambda seed: seed["organizations"][0]["projects"][0].update(access_controls=RULES))
+    roles = {role["name"]: role["id"] for role in api.results(f"{ORG}/roles/")}
+    uuid = api.results(f"{ORG}/members/?email=max@acme.test")[0]["user"]["uuid"]
+
+    def rules():
+        return api.sandbox.state()["organizations"][0]["projects"][0]["access_controls"]
+
+    assert rules() == RULES
+    assert api.delete(f"{ORG}/roles/{roles['Nobody']}/").status == 204
+    assert rules() == [RULES[0], RULES[2]]
+    assert api.delete(f"{ORG}/members/{uuid}/").status == 204
+    assert rules() == [RULES[2]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"role": "Nobody", "member": "max@acme.test"}, "not for both"),
+        ({"role": "Moon"}, "no role of this organization is called 'Moon'"),
+        ({"member": "otto@acme.test"}, "is not a member of the organization"),
+        ({"access_level": "boss"}, "access_level"),
+        ({}, "a rule for this resource and subject exists"),
+    ],
+    ids=str,
+)
+def test_wrong_access_rules_are_refused(api, change, message):
+    rule = {"resource": "feature_flag", "access_level": "viewer"}
+    seed = spoilt(*WEB, "access_controls", to=[rule, {**rule, **change}])
+
+    refusal = refused(api, seed)
+
+    assert refusal.startswith("organizations[0].projects[0].access_controls[1]")
+    assert message in refusal
 
 
 def test_times_without_quotes_are_times_too(api):

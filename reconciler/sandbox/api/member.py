@@ -95,6 +95,7 @@ def delete_member(call: Call) -> Response:
     for held in tx.find_all(RoleMember, user=member.user):
         if held.role in here:
             tx.delete(held)
+    people.drop_access_rules(tx, member.organization, subject="member", identity=user.id)
     tx.delete(member)
     _log_change(call, member, user, "deleted", [])
     if user.current_organization == member.organization:

@@ -23,6 +23,7 @@ from reconciler.sandbox.store import people
 from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.model import (
     ADMIN,
+    HIDDEN_SETTINGS,
     OWNER,
     LogEntry,
     Membership,
@@ -203,10 +204,7 @@ def _log_change(
     )
 
 
-_HIDDEN = {
-    *("available_product_features", "created_at", "updated_at"),
-    *("evaluation_contexts_enabled", "owner_scoping"),
-}
+_HIDDEN = {"available_product_features", "created_at", "updated_at", *HIDDEN_SETTINGS}
 
 
 def render_organization(call: Call, organization: Organization) -> dict[str, Any]:

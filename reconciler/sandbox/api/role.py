@@ -75,6 +75,7 @@ def delete_role(call: Call) -> Response:
             tx.update(replace(policy, bypass_roles=kept))
     if call.organization.default_role_id == role.id:
         tx.update(replace(call.organization, default_role_id=None))
+    people.drop_access_rules(tx, role.organization, subject="role", identity=role.id)
     tx.delete(role)
     _log_change(call, role, "deleted")
     return Response(204)

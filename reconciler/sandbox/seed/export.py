@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.sandbox.rules.change_requests import list_votes
+from reconciler.sandbox.seed import access_rules
 from reconciler.sandbox.seed.export_products import export_products, name_flags
 from reconciler.sandbox.seed.names import ExportNames, format_level
 from reconciler.sandbox.store import generation, products
 from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.model import (
+    HIDDEN_SETTINGS,
     ChangeRequest,
     Cohort,
     Flag,
@@ -88,7 +90,7 @@ def _export_organization(
     titles = ExportNames(people, {role.id: role.name for role in roles})
     exported_apart = (
         *("id", "name", "slug", "created_at", "updated_at", "available_product_features"),
-        *("evaluation_contexts_enabled", "owner_scoping"),
+        *HIDDEN_SETTINGS,
     )
     return {
         **{name: getattr(organization, name) for name in exported_apart[:3]},
@@ -96,8 +98,7 @@ def _export_organization(
         "updated_at": format_time(organization.updated_at),
         "features": organization.available_product_features,
         "settings": _render_fields(organization, *exported_apart),
-        "evaluation_contexts_enabled": organization.evaluation_contexts_enabled,
-        "owner_scoping": organization.owner_scoping,
+        **{name: getattr(organization, name) for name in HIDDEN_SETTINGS},
         "members": [
             {
                 "email": titles.name_person(member.user),
@@ -152,6 +153,9 @@ def _export_project(tx: Transaction, project: Project, titles: ExportNames) -> D
         **_render_fields(project, "organization"),
         "session_replay_flag": name_flags(tx, project).get(replay) if replay else None,
         "members": [titles.name_person(user) for user in project.members],
+        "access_controls": [
+            access_rules.name_rule(rule, titles) for rule in project.access_controls
+        ],
         "approval_policies": [
             _export_policy(policy, titles) for policy in tx.find_all(Policy, project=project.id)
         ],

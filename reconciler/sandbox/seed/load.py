@@ -14,6 +14,7 @@ from reconciler.sandbox.seed.project import load_policy, load_project
 from reconciler.sandbox.seed.values import SeedItem, read_time
 from reconciler.sandbox.store import clock
 from reconciler.sandbox.store.model import (
+    HIDDEN_SETTINGS,
     Cohort,
     Flag,
     LogEntry,
@@ -35,7 +36,7 @@ _FEATURE_NAMES = {
 }
 _NOT_SETTINGS = {
     *("id", "name", "slug", "created_at", "updated_at", "available_product_features"),
-    *("evaluation_contexts_enabled", "owner_scoping"),
+    *HIDDEN_SETTINGS,
 }
 _SETTING_NAMES = tuple(
     field.name for field in fields(Organization) if field.name not in _NOT_SETTINGS
@@ -238,8 +239,8 @@ def _load_organization(item: SeedItem) -> None:
             created_at=created,
             updated_at=item.read_time("updated_at", created),
             available_product_features=_read_features(item.get("features", [])),
-            evaluation_contexts_enabled=item.get("evaluation_contexts_enabled", True),
-            owner_scoping=item.get("owner_scoping", False),
+            domains=[{"is_verified": False, **domain} for domain in item.get("domains") or ()],
+            **item.pick(name for name in HIDDEN_SETTINGS if name != "domains"),
             **{name: settings[name] for name in _SETTING_NAMES if name in settings},
         )
     )

@@ -1,6 +1,7 @@
 """Loading what owns or changes flags: holdouts, experiments, surveys, tours, scheduled changes."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from reconciler.sandbox.seed.values import SeedItem
@@ -31,8 +32,53 @@ def list_product_ids(project: Mapping[str, Any]) -> Iterator[tuple[type, int]]:
             yield kind, item.get("id", 0)
 
 
-def load_products(item: SeedItem, project: Project, flags: Mapping[str, Flag]) -> None:
+@dataclass(frozen=True, slots=True)
+class _OwnedFlags:
+    """The fields of a product that name flags which PostHog makes with it."""
+
+    fields: tuple[str, ...]
+    filters: Mapping[str, Any]
+    creation_context: str | None = None
+
+
+_OWNED = {
+    "surveys": _OwnedFlags(
+        ("targeting_flag", "internal_targeting_flag", "internal_response_sampling_flag"),
+        {"groups": []},
+        "surveys",
+    ),
+    "product_tours": _OwnedFlags(("internal_targeting_flag",), {"groups": []}, "product_tours"),
+    "early_access_features": _OwnedFlags(
+        ("feature_flag",), {"groups": [], "feature_enrollment": True}
+    ),
+}
+
+
+def _add_owned_flag(
+    item: SeedItem, project: Project, flags: dict[str, Flag], *, key: Any, owned: _OwnedFlags
+) -> None:
+    """Add the flag of a product that the seed names but does not list."""
+    if not isinstance(key, str) or key in flags:
+        return
+    flags[key] = item.tx.insert(
+        Flag(
+            id=item.tx.make_id(Flag),
+            project=project.id,
+            key=key,
+            filters=dict(owned.filters),
+            created_at=item.tx.at,
+            updated_at=item.tx.at,
+            creation_context=owned.creation_context,
+        )
+    )
+
+
+def load_products(item: SeedItem, project: Project, flags: dict[str, Flag]) -> None:
     """Load everything of a project that refers to its flags."""
+    for name, owned in _OWNED.items():
+        for product in item.list_items(name):
+            for field in owned.fields:
+                _add_owned_flag(product, project, flags, key=product.get(field), owned=owned)
     loader = _ProductLoader(project, flags)
     for holdout in item.list_items("experiment_holdouts"):
         loader.load_holdout(holdout)

@@ -8,7 +8,7 @@ from typing import Any
 from reconciler.sandbox.protocol import durations
 from reconciler.sandbox.protocol.errors import ApiError
 from reconciler.sandbox.rules import flag_filters
-from reconciler.sandbox.seed import products
+from reconciler.sandbox.seed import access_rules, products
 from reconciler.sandbox.seed.names import parse_level
 from reconciler.sandbox.seed.values import SeedItem
 from reconciler.sandbox.store import clock
@@ -59,6 +59,7 @@ def load_project(item: SeedItem, organization: str) -> None:
                 member.names.require_person(member["email"], member.path)
                 for member in item.list_items("members")
             ],
+            access_controls=access_rules.load_rules(item, organization),
             **item.pick(_PROJECT_FIELDS),
         )
     )

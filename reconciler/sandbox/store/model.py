@@ -80,12 +80,21 @@ class Organization:
     is_pending_deletion: bool | None = False
     evaluation_contexts_enabled: bool = True  # PostHog's own switch, in no response
     owner_scoping: bool = False  # likewise: policies by the owner of a flag (contract 5.8)
+    uses_most_specific_access_resolution: bool = False  # likewise: how access rules combine
+    domains: list[Json] = field(default_factory=list)  # {domain, is_verified}
 
     def has(self, feature: str) -> bool:
         """Return whether the plan includes a paid feature (contract 1.4)."""
         return any(
             included.get("key") == feature for included in self.available_product_features or ()
         )
+
+
+# fields of an organization that no response has; each has a key of its own in a seed
+HIDDEN_SETTINGS = (
+    *("evaluation_contexts_enabled", "owner_scoping"),
+    *("uses_most_specific_access_resolution", "domains"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +150,7 @@ class Project:
     access_control: bool = False
     members: list[int] = field(default_factory=list)  # who may enter, if access_control is on
     session_replay_flag: int | None = None  # the flag that session replay refers to
+    access_controls: list[Json] = field(default_factory=list)  # rules, with ids; not yet applied
 
 
 @dataclass(frozen=True, slots=True)

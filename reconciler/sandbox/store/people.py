@@ -1,5 +1,6 @@
 """People as the API shows them, and the roles and levels that they hold now."""
 
+from dataclasses import replace
 from typing import Any
 
 from reconciler.sandbox.store.model import (
@@ -82,3 +83,11 @@ def _find_visible_users(tx: Transaction, organization: str, user: int) -> frozen
         if project.access_control and user in project.members
     )
     return frozenset({user}.union(*shared))
+
+
+def drop_access_rules(tx: Transaction, organization: str, *, subject: str, identity: Any) -> None:
+    """Remove the access rules of a role that is deleted, or of a person who leaves."""
+    for project in tx.find_all(Project, organization=organization):
+        kept = [rule for rule in project.access_controls if rule.get(subject) != identity]
+        if len(kept) < len(project.access_controls):
+            tx.update(replace(project, access_controls=kept))
