@@ -310,6 +310,8 @@ class _Worker:
         ids = self._tools.names.scope_ids(change.address)
         if now.id is not None:
             ids["id"] = now.id
+        if action is Action.UPDATE and (why := self._kind.locked(now.payload or {})):
+            raise ChangeEnded(Result.REFUSED, readback.describe_locked(change.address, why))
         return Write(action, spec, now.payload, ids, self._name_to_send(action))
 
     def _name_to_send(self, action: Action) -> str | None:

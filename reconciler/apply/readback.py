@@ -265,6 +265,13 @@ def describe_deleted(address: object) -> Problem:
     )
 
 
+def describe_locked(address: object, why: str) -> Problem:
+    """Describe an object of which PostHog accepts no update."""
+    return Problem(
+        f"{address} cannot be updated", why, "it was not changed", "change it in PostHog"
+    )
+
+
 def _holds(got: Any, sent: Any, path: str, hidden: tuple[str, ...]) -> bool:
     """Return whether what was sent is in the response, which may hold more keys."""
     if got == sent or path in hidden:

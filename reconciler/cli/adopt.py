@@ -14,6 +14,7 @@ from reconciler.cli.session import Session
 from reconciler.config.edit import writer
 from reconciler.config.edit.adopt import DocumentEdit, Patch
 from reconciler.errors import ReconcilerError
+from reconciler.files import excerpts
 from reconciler.git import repository
 from reconciler.model import format_path
 from reconciler.operations import adopt as operations_adopt
@@ -172,13 +173,27 @@ def _diff(patch: Patch, given: DriftInputs) -> Iterator[str]:
     """
     path = Path(os.path.abspath(given.tree.cwd / patch.file))  # noqa: PTH100  links stay as they are
     name = Path(os.path.relpath(path, given.tree.root)).as_posix()
+    to = f"b/{name}" if patch.after is not None else "/dev/null"
+    old, after = _lines(patch.before), _lines(patch.after or "")
+    secret = {line.rstrip("\n") for lines in (old, after) for line in _list_secret_lines(lines)}
+    for context in (3, 2, 1, 0):  # fewer, where they would show an encrypted payload
+        lines = list(unified_diff(old, after, f"a/{name}", to, n=context))
+        if secret.isdisjoint(line[1:].rstrip("\n") for line in lines):
+            break
+    else:
+        yield f"# not shown: the changed lines of {name} hold payloads of an encrypted flag\n"
+        return
+    if not context:
+        yield "# without context, which holds payloads of an encrypted flag: --unidiff-zero\n"
     yield f"diff --git a/{name} b/{name}\n"
     if patch.after is None:
         yield "deleted file mode 100644\n"
-    to = f"b/{name}" if patch.after is not None else "/dev/null"
-    old, after = _lines(patch.before), _lines(patch.after or "")
-    for line in unified_diff(old, after, f"a/{name}", to):
+    for line in lines:
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+
+
+def _list_secret_lines(lines: list[str]) -> Iterator[str]:
+    yield from (lines[n] for n in excerpts.find_secret_lines(lines) if lines[n].strip())
 
 
 def _lines(text: str) -> list[str]:

@@ -100,7 +100,7 @@ def show_request(
 def _print_request(session: Session, reader: Reader, request: FoundRequest, format_: str) -> None:
     names = requests.read_names(reader, request.place)
     shown = render.change_request(
-        request.payload,
+        requests.reveal_payloads(reader, request),
         **_names(request.place, reader.host),
         people=names.people,
         roles=names.roles,

@@ -19,6 +19,7 @@ from reconciler.model import (
     normalize_set,
 )
 from reconciler.normal_form import filter_checks, filters, values
+from reconciler.normal_form.encrypted_payloads import MARK
 
 FIELDS = (
     "name",
@@ -98,7 +99,15 @@ def normalize(spec: Spec) -> Spec:
 
 def find_hidden(payload: Payload) -> tuple[str, ...]:
     """Return the encrypted payloads, which read back redacted (contract 9.1)."""
-    return ("filters.payloads",) if payload.get("has_encrypted_payloads") else ()
+    return ("filters.payloads",) if payload.get(MARK) else ()
+
+
+def explain_locked(payload: Payload) -> str:
+    """Return why a flag is never updated: PostHog's API accepts one format only (contract 9.2)."""
+    version = (payload.get("filters") or {}).get("version")
+    if version in (None, 1):
+        return ""
+    return f"its filters are in format {version}, which PostHog's API does not accept in a write"
 
 
 def find_dropped(payload: Payload, spec: Spec) -> tuple[str, ...]:
@@ -201,6 +210,8 @@ def build_requests(kind: Kind, write: Write) -> tuple[Request, ...]:
             body["key"] = write.name
         if "filters" in body:
             body["filters"] = _complete_filters(live, body["filters"] or {})
+            if live.get(MARK) and body["filters"].get("payloads"):
+                body.setdefault(MARK, True)  # or a server may store the payloads as plain text
     if not body:
         return ()
     if "version" in live:
@@ -262,6 +273,7 @@ KIND = Kind(
     fallback_params={"archived": "true"},
     hidden=find_hidden,
     dropped=find_dropped,
+    locked=explain_locked,
     droppable=("evaluation_contexts",),
     incomplete=find_missing,
     refusals=find_refusals,

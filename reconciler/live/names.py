@@ -24,6 +24,7 @@ from reconciler.model import (
     map_values,
     parse_id,
 )
+from reconciler.normal_form.encrypted_payloads import MARK, reveal
 from reconciler.posthog import change_requests, response_shapes
 from reconciler.posthog.response_shapes import MALFORMED, Shape
 
@@ -221,6 +222,9 @@ def build_speller(live: Live) -> Callable[[Address, str, Any], Spec]:
 
     def spell(address: Address, name: str, value: Any) -> Spec:
         kind = KINDS[address.kind]
+        resource = live.resources.get(address)
+        if resource is not None and not resource.payload.get(MARK):
+            value = reveal(value)
         try:
             spec = kind.to_spec({name: value})
             normal = kind.canonical(name_references(kind, address, spec, names))

@@ -126,6 +126,11 @@ def hide_nothing(payload: Payload) -> tuple[str, ...]:
     return ()
 
 
+def lock_nothing(payload: Payload) -> str:
+    """Return nothing: every object can be updated."""
+    return ""
+
+
 def drop_nothing(payload: Payload, spec: Spec) -> tuple[str, ...]:
     """Return the paths of a live object that a write of `spec` would silently remove."""
     return ()
@@ -187,6 +192,7 @@ class Kind:
     )
     hidden: Callable[[Payload], tuple[str, ...]] = hide_nothing  # paths the API does not show
     dropped: Callable[[Payload, Spec], tuple[str, ...]] = drop_nothing
+    locked: Callable[[Payload], str] = lock_nothing  # why an object is never updated, or ""
     droppable: tuple[str, ...] = ()  # fields whose writes the server may drop silently
     gated: bool = False  # whether approval policies may cover its writes
     gates: Mapping[str, tuple[str, ...]] = field(

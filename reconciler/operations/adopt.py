@@ -171,6 +171,10 @@ def _remove_document(
 
 def _edit_values(change: Change, resource: Resource) -> DocumentEdit | SkippedEdit:
     """Write the live values of the fields that drifted."""
+    if change.before is not None and (
+        why := KINDS[change.address.kind].locked(change.before.payload)
+    ):
+        return SkippedEdit(change.address, why, "change it in PostHog, or remove its document")
     key = f"metadata.{KINDS[change.address.kind].key}"
     name = next((str(field_.live) for field_ in change.fields if field_.path == key), None)
     if name is not None and name == resource.lifecycle.renamed_from:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler import worker_pool
-from reconciler.errors import NotFoundError, PermissionDeniedError, ReconcilerError
+from reconciler.errors import ApiError, NotFoundError, PermissionDeniedError, ReconcilerError
 from reconciler.live import key_access
 from reconciler.live.key_access import Directory
 from reconciler.model import Address, Payload
+from reconciler.normal_form import encrypted_payloads
+from reconciler.normal_form.encrypted_payloads import MARK
 from reconciler.posthog import change_requests, response_shapes
 from reconciler.posthog.client import Reader
 
@@ -167,6 +169,22 @@ def _make_ambiguous_error(text: str, candidates: Sequence[FoundRequest]) -> Reco
         why=f"candidates: {shown}{more}",
         fix="write more characters of the ID",
     )
+
+
+def reveal_payloads(reader: Reader, request: FoundRequest) -> Payload:
+    """Return the request with its payloads, if its flag can be read and does not encrypt them."""
+    intent, payload = request.payload.get("intent") or {}, request.payload
+    sent, flag = intent.get("full_request_data") or {}, intent.get("flag_id")
+    if not encrypted_payloads.has_concealed(payload) or sent.get(MARK) or type(flag) is not int:
+        return payload
+    path = f"/api/projects/{request.place.id}/feature_flags/{flag}/"
+    try:
+        shown_flag = reader.get(path)
+    except ApiError:
+        return payload
+    is_read = isinstance(shown_flag, Mapping) and shown_flag.get("id") == flag
+    is_plain = is_read and not shown_flag.get(MARK, True)
+    return encrypted_payloads.reveal(payload) if is_plain else payload
 
 
 def read_names(reader: Reader, place: ProjectScope) -> PeopleAndRoles:

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from reconciler import errors
+from reconciler.normal_form import encrypted_payloads
 from reconciler.posthog import body as posthog_body
 from reconciler.posthog import error_hints, response_shapes
 from reconciler.posthog.redaction import cut_line, redact
@@ -29,7 +30,7 @@ class ErrorBody:
 def read_error_body(raw: bytes) -> ErrorBody:
     """Read a refusal from the standard envelope or from any of the bare bodies."""
     try:
-        body = posthog_body.parse(raw)
+        body = encrypted_payloads.conceal(posthog_body.parse(raw))
     except ValueError:
         return ErrorBody()
     if isinstance(body, str):
@@ -63,6 +64,7 @@ def _dump_compact(value: Any) -> str:
 
 
 _SNIPPET: Final = 120
+_REQUESTS: Final = frozenset({"change_request", "existing_change_request"})
 NOT_APPLIED: Final = "sent, not applied"
 _OK: Final = 200
 _WRITTEN: Final = (200, 201)  # of responses to a write that is not a DELETE
@@ -126,7 +128,14 @@ class Response:
     body: bytes
 
 
-def read_response(call: Call, response: Response, *, key_source: str = "", now: float = 0.0) -> Any:
+def read_response(
+    call: Call,
+    response: Response,
+    *,
+    key_source: str = "",
+    now: float = 0.0,
+    secrets: tuple[str, ...] = (),
+) -> Any:
     """Return the parsed body, None for a response without one, or raise its error.
 
     Args:
@@ -134,13 +143,37 @@ def read_response(call: Call, response: Response, *, key_source: str = "", now: 
         response: its response.
         key_source: the variable of the key, for the message of a 401.
         now: seconds since 1970, for a Retry-After that is a date.
+        secrets: payloads in the request, which no error may quote.
 
     """
+    if secrets:
+        response = _withhold_quotes(response, secrets)
     if response.status < _REDIRECTS:
         return _read_success(call, response)
     if response.status < _REFUSALS:
         raise _build_redirect(call, response)
     raise _build_refusal(call, response, key_source, now)
+
+
+def _withhold_quotes(response: Response, secrets: tuple[str, ...]) -> Response:
+    """Return the response without texts that quote a secret of the request."""
+    try:
+        body = posthog_body.parse(response.body)
+    except ValueError:
+        body = None
+    if isinstance(body, dict) and response.status < _REDIRECTS:
+        return response  # an object or a change request: concealed when it is read
+    if not encrypted_payloads.quotes_any(response.body.decode(errors="replace"), secrets):
+        return response
+    if not isinstance(body, dict):
+        return replace(response, body=encrypted_payloads.WITHHELD.encode())
+    shown = {
+        name: value
+        if name in _REQUESTS or not encrypted_payloads.quotes_any(_dump_compact(value), secrets)
+        else encrypted_payloads.WITHHELD
+        for name, value in body.items()
+    }
+    return replace(response, body=_dump_compact(shown).encode())
 
 
 def _read_success(call: Call, response: Response) -> Any:
@@ -157,7 +190,7 @@ def _read_success(call: Call, response: Response) -> Any:
     if kind and "json" not in kind.lower():
         raise build_unreadable(call, response, f"{kind.partition(';')[0]} is not JSON")
     try:
-        return posthog_body.parse(response.body)
+        return encrypted_payloads.conceal(posthog_body.parse(response.body))
     except ValueError as error:
         raise build_unreadable(call, response, str(error)) from None
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from random import Random
 from typing import Any, ClassVar, Final
@@ -20,6 +21,7 @@ import httpx
 
 from reconciler import __version__, errors
 from reconciler.model import OWN_CLIENT
+from reconciler.normal_form import encrypted_payloads
 from reconciler.posthog import body as posthog_body
 from reconciler.posthog import responses
 from reconciler.posthog.credentials import Secret, is_loopback
@@ -144,7 +146,9 @@ class Transport:
     def _deliver(self, call: Call, *, params: Params | None = None, body: Any = None) -> Delivered:
         """Send until there is a response, or until another try makes no sense."""
         content = None if body is None else json.dumps(body, allow_nan=False, default=dict).encode()
-        return self._retrier.deliver(call, lambda: self._attempt(call, params, content))
+        secrets = encrypted_payloads.list_sent_secrets(body)
+        read = partial(responses.read_response, secrets=secrets)
+        return self._retrier.deliver(call, lambda: self._attempt(call, params, content, read))
 
     def _attempt(
         self,

@@ -156,6 +156,8 @@ class PullSelection:
             removed: fields that the document had at the base and does not have now.
 
         """
+        if self._skip_locked(resource.address, live):
+            return
         key = f"metadata.{KINDS[resource.address.kind].key}"
         taken = [*_find_taken_fields(change)]
         paths = tuple(field_change.path for field_change in taken)
@@ -178,6 +180,13 @@ class PullSelection:
         pin = None if is_unique else live.id
         item = Item(address, spec, pin, hidden, resource, fields, renamed, paths)
         self.items.append(item)
+
+    def _skip_locked(self, address: Address, live: LiveResource) -> bool:
+        """Note an object that no document can describe, because it is never updated."""
+        if why := KINDS[address.kind].locked(live.payload):
+            fix = "manage it in PostHog until the format is supported"
+            self.skipped.append(SkippedEdit(address, f"left out: {why}", fix))
+        return bool(why)
 
     def _keep_changes(self, change: Change) -> set[str]:
         """Note the fields that git has changed; return their top-level fields."""
@@ -216,6 +225,8 @@ class PullSelection:
             resource = next(candidate for candidate in candidates if candidate.id == oldest_id)
             if not choice.include_foreign and is_foreign(resource.spec):
                 self.foreign.append(address)
+                continue
+            if self._skip_locked(address, resource):
                 continue
             pin = resource.id if len(candidates) > 1 else None
             hidden = KINDS[address.kind].hidden(resource.payload)

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Final
 
 from reconciler.model import (
+    REPLACES,
     Action,
     Change,
     ChangeRequest,
@@ -17,19 +18,25 @@ from reconciler.model import (
     Gate,
     Live,
     Severity,
+    Verdict,
+    get_root,
 )
-from reconciler.plan.approvals import forecast
+from reconciler.plan.approvals import forecast, server_generation
 from reconciler.plan.approvals.policies import KIND
+from reconciler.plan.approvals.server_generation import Generation
+from reconciler.plan.diff import secrets
 
 BYPASSED: Final = "gate-bypassed"
 UNREACHABLE: Final = "approval-unreachable"
 LOST_ACCESS: Final = "requester-without-access"
+PAYLOAD_SHOWN: Final = "payload-in-request"
 
 
 def find_gate_findings(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
     """Yield warnings; none of them stops apply."""
     yield from _find_gates_off(changes, live)
     yield from _find_lost_access(changes, live)
+    yield from _find_shown_payloads(changes, live)
     bypassed: dict[str, list[Change]] = defaultdict(list)
     blocked: dict[str, list[Change]] = defaultdict(list)
     for change in changes:
@@ -98,6 +105,43 @@ def _find_lost_access(changes: tuple[Change, ...], live: Live) -> Iterator[Findi
         first.source if first is not None else None,
         first.address if first is not None else None,
     )
+
+
+def _find_shown_payloads(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
+    """Yield flags whose encrypted payloads PostHog would store as plain text (contract 7.2)."""
+    shown = [
+        change for change in changes if _files_request(change.gate) and _sends_payloads(change)
+    ]
+    if shown and Generation.G3 not in server_generation.list_possible_generations(live):
+        return
+    for change in shown:
+        yield _build_warning(
+            PAYLOAD_SHOWN,
+            f"{change.address}: the change request will show the encrypted payloads of this flag",
+            "PostHog stores the payloads of a gated write in the request as plain text: whoever "
+            "has `approvals:read` can read them, also after the request is decided",
+            "set the payloads in PostHog and remove `filters.payloads` from the file (PostHog then "
+            "keeps the stored ones), or replace the secret after approval, or accept it",
+            change,
+        )
+
+
+def _files_request(gate: Gate) -> bool:
+    """Return whether apply files a request, instead of waiting for an open one."""
+    return gate.waits and (gate.verdict is not Verdict.PENDING or gate.request_plan in REPLACES)
+
+
+def _sends_payloads(change: Change) -> bool:
+    """Return whether the call that waits contains encrypted payloads from the files."""
+    spec = change.desired.spec if change.desired is not None else {}
+    written = (spec.get("filters") or {}).get("payloads")
+    if not written or not secrets.find_hidden_paths(change):
+        return False
+    if change.action is Action.CREATE and change.gate.verdict is Verdict.APPROVAL:
+        return True
+    updates = str(change.gate.policy).endswith(".update")
+    creates = change.action is Action.CREATE
+    return updates and (creates or any(get_root(f.path) == "filters" for f in change.fields))
 
 
 def _lacks_approvers(change: Change, live: Live) -> bool:

@@ -18,6 +18,7 @@ from reconciler.model import (
     format_path,
     get_root,
 )
+from reconciler.normal_form.encrypted_payloads import reveal
 from reconciler.plan.diff import secrets, values
 
 CLOSED: Final = frozenset({"applied", "rejected", "expired", "failed"})  # contract 7.3
@@ -95,7 +96,7 @@ def list_proposed_fields(request: ChangeRequest) -> frozenset[str]:
 def _read_request_body(request: ChangeRequest) -> dict[str, Any]:
     """Return the body that is replayed; a lifecycle call without a body still has `active`."""
     intent = request.payload.get("intent") or {}
-    data = dict(intent.get("full_request_data") or {})
+    data = dict(reveal(intent.get("full_request_data") or {}))  # compared, never shown
     active = (intent.get("gated_changes") or {}).get("active")
     if isinstance(active, bool):
         data.setdefault("active", active)

@@ -104,6 +104,10 @@ def _check_change(change: Change, live: Live, level: int | None) -> Iterator[Rej
     if kind.name == "Member":
         yield from _check_member(change, live, level)
         return
+    if why := _explain_locked(change):
+        fix = "change it in PostHog, and remove its document; a delete is possible"
+        yield RejectedValue((), "this object cannot be updated", why, fix)
+        return
     needed = "owner" if _deletes_organization(change) else "admin"
     created = kind.name == "Organization" and change.action is Action.CREATE
     if kind.for_admins and not created and level is not None and level < LEVELS[needed]:
@@ -116,6 +120,13 @@ def _check_change(change: Change, live: Live, level: int | None) -> Iterator[Rej
     elif kind.name == "FeatureFlag":
         yield from _check_flag(change)
         yield from _check_archiving(change, live)
+
+
+def _explain_locked(change: Change) -> str:
+    """Return why PostHog accepts no update of the object; a delete writes nothing else of it."""
+    if change.before is None or change.action is not Action.UPDATE:
+        return ""
+    return KINDS[change.address.kind].locked(change.before.payload)
 
 
 def _deletes_organization(change: Change) -> bool:

@@ -6,7 +6,7 @@ Pure: values in, values out.
 import base64
 import json
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from reconciler.sandbox.protocol.errors import invalid
 from reconciler.sandbox.store.generation import Profile
@@ -37,6 +37,9 @@ OPERATOR_ALIASES = {
 }
 
 
+SECOND_FORMAT: Final = 2  # `filters.version`: rules instead of condition sets (contract 9.2)
+
+
 def check_filters(filters: Any, *, creating: bool) -> dict[str, Any]:
     """Return the filters, if they are valid.
 
@@ -60,6 +63,16 @@ def check_filters(filters: Any, *, creating: bool) -> dict[str, Any]:
     _check_multivariate(filters.get("multivariate"))
     _check_payloads(filters.get("payloads"))
     return filters
+
+
+def check_stored_filters(filters: dict[str, Any]) -> None:
+    """Check filters that are loaded, not written: they may be in the second format (contract 9.2).
+
+    Raises:
+        ApiError: 400, attr `filters`.
+    """
+    if filters.get("version") != SECOND_FORMAT:
+        check_filters(filters, creating=False)
 
 
 def _refuse(detail: str) -> NoReturn:

@@ -153,6 +153,8 @@ def _check_filters(
         return
     sent = flag_filters.check_filters(values["filters"], creating=flag is None)
     stored = flag.filters if flag is not None else {}
+    if stored.get("version") == flag_filters.SECOND_FORMAT:
+        flag_filters.check_filters({**stored, **sent}, creating=False)  # refuses the version
     if flag is not None and flag.has_encrypted_payloads:
         sent = flag_filters.restore_payloads(stored, sent)
     values["filters"] = flag_filters.merge_filters(stored, sent, profile, tidies=tidies)

@@ -144,7 +144,7 @@ def _load_flag(item: SeedItem, project: Project, flags: dict[str, Flag]) -> None
     if not deleted and item["key"] in flags:
         raise item.make_error("key", f"a live flag {item['key']!r} already exists")
     try:
-        flag_filters.check_filters(item["filters"], creating=False)
+        flag_filters.check_stored_filters(item["filters"])
     except ApiError as error:
         raise item.make_error("filters", error.detail) from error
     created = item.read_time("created_at")
