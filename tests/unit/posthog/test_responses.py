@@ -5,6 +5,7 @@ import json
 import pytest
 
 from reconciler import errors
+from reconciler.normal_form import encrypted_payloads
 from reconciler.posthog.responses import Call, Response, read_response
 
 GET = Call("GET", "/api/projects/1/feature_flags/7/")
@@ -363,3 +364,83 @@ def test_an_answer_without_a_body_is_none_for_deletes_only():
         read_response(GET, Response(204, {}, b""))
     with pytest.raises(errors.AmbiguousError):
         read_response(PATCH, Response(200, {}, b""))
+
+
+# --- payloads that PostHog encrypts ---
+
+HUSH = "hush-3f9a2c7e"
+SHOWN = '"********* (encrypted)"'
+
+
+def _flag(**more):
+    return {"id": 7, "filters": {"payloads": {"true": f'"{HUSH}"'}}, **more}
+
+
+@pytest.mark.parametrize("nest", [lambda row: row, lambda row: {"results": [row]}])
+def test_payloads_of_an_encrypted_flag_are_concealed(nest):
+    """A server decrypts them for some keys (contract 9.1)."""
+    body = read_response(GET, _answer(200, nest(_flag(has_encrypted_payloads=True))))
+
+    assert HUSH not in json.dumps(body)
+    plain = read_response(GET, _answer(200, nest(_flag(has_encrypted_payloads=False))))
+    assert HUSH in json.dumps(plain)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {
+            "intent": {"flag_id": 7, "full_request_data": _flag()},
+            "intent_display": {"after": _flag()},
+        },
+        {
+            "intent": {
+                "full_request_data": _flag(has_encrypted_payloads=True),
+                "http_method": "POST",
+            }
+        },
+        {"intent": {"encrypted_payloads": {"true": HUSH}}},
+        {"intent": {"x": [_flag()]}, "apply_error": f"cannot decrypt {HUSH}!"},
+        {"intent": {"x": [_flag()]}, "validation_errors": {"filters": [f"{HUSH} is not JSON"]}},
+        {
+            "activity": "updated",
+            "detail": {"changes": [{"field": "filters", "after": _flag()["filters"]}]},
+        },
+        {
+            "activity": "updated",
+            "detail": {"changes": [{"field": "filters", "before": json.dumps(_flag())}]},
+        },
+        {"scheduled_at": "2026-01-10", "payload": {"value": {"payloads": {"true": HUSH}}}},
+        {"feature_flag": _flag(has_encrypted_payloads=True)},
+    ],
+)
+def test_what_does_not_name_its_flag_is_concealed(row):
+    for body in (row, {"results": [row]}, {"change_request": row}, [row]):
+        text = json.dumps(read_response(GET, _answer(200, body)))
+        assert HUSH[5:] not in text
+        assert "(encrypted)" in text
+    error = _error(PATCH, 409, {"code": "approval_required", "change_request": row})
+    assert HUSH not in json.dumps(error.body)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, _standard("validation_error", "invalid_input", f"Not valid: {HUSH[3:]}")),
+        (400, {"error": {"filters": {"payloads": [HUSH]}}}),
+        (500, f"<html>{HUSH} crashed".encode()),
+        (200, f"<html>{HUSH}".encode()),
+        (418, [HUSH]),
+    ],
+)
+def test_no_error_quotes_a_payload_of_its_request(status, body):
+    sent = {"has_encrypted_payloads": True, **_flag()}
+    secrets = encrypted_payloads.list_sent_secrets(sent)
+    assert (HUSH,) == secrets
+
+    with pytest.raises(errors.ApiError) as caught:
+        read_response(PATCH, _answer(status, body), secrets=secrets)
+
+    shown = f"{caught.value} {vars(caught.value)}"
+    assert HUSH[3:] not in shown
+    assert "withheld" in shown
