@@ -37,9 +37,10 @@ def server(request):
         yield running
 
 
-@pytest.fixture
-def g3(g3_sandbox):
-    return g3_sandbox
+@pytest.fixture(scope="module")
+def g3():
+    with sandbox_process(*MODES["g3"]) as running:
+        yield running
 
 
 def payload(name):

