@@ -192,6 +192,46 @@ def test_benign_steps_evade_nothing(world):
     assert not any(said.values()), said
 
 
+def test_what_only_some_generations_gate_may_be_an_evasion(world):
+    """Without conditions, generation 3 gates targeting and match-by; nothing shows which it is."""
+    bucketing = acme.flag("a", bucketing_identifier="device_id")
+    rows = [
+        ("people", live(group(50, PRO)), wish(group(50)), rules({})),
+        ("match-by", live(group(50)), bucketing, rules({})),
+    ]
+
+    said = each(world, rows)
+
+    doubt = "only some versions of PostHog gate this, and nothing shows the version"
+    widened, risky = said["people"]["targeting-widened"], said["match-by"]["ungated-risk"]
+    assert "approval may not be required for this" in widened["message"]
+    assert "approval may not be required" in risky["message"]
+    assert "bucketing_identifier" in risky["message"]
+    assert doubt in widened["why"]
+    assert doubt in risky["why"]
+
+
+def test_what_generation_3_certainly_gates_is_no_evasion(world):
+    """A visible policy for experiments shows the generation, and governs their flags."""
+    free = acme.flag("b", filters={"groups": [group(50)]})
+    web = factories.project(
+        live(group(50, PRO)),
+        {**live(group(50, PRO)), "key": "b"},
+        policies=[rules({}), rules({}, "experiment.update")],
+    )
+    web["experiments"] = [{"name": "B", "feature_flag": "b"}]
+    repo = world(acme.seed(projects=[web], owner_scoping=True))
+    bucketing = {"bucketing_identifier": "device_id"}
+    repo.write("all.yaml", acme.flag("a", filters={"groups": [group(50)]}, **bucketing), free)
+
+    plan = repo.run("plan", "--format", "json").json
+
+    (evasion,) = [one for one in plan["findings"] if one["code"] in CODES]
+    assert (evasion["code"], evasion["address"]) == ("targeting-widened", "FeatureFlag/acme/Web/b")
+    assert "no approval is required for this" in evasion["message"]
+    assert "ApprovalPolicy/acme/Web/experiment.update" in evasion["message"]
+
+
 # -- the same percentages in another place
 
 

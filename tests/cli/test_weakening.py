@@ -78,6 +78,39 @@ def test_a_weakening_is_never_used_in_the_run_that_makes_it(world):
     assert 0 == repo.run("apply", "--yes").code
 
 
+PLAN = {"key": "plan", "type": "person", "operator": "exact", "value": ["pro"]}
+OVER = {"type": "before_after", "field": "rollout_percentage", "operator": ">", "value": 50}
+ROLLOUTS = {"type": "any_change", "field": "rollout_percentage"}
+
+
+@pytest.mark.parametrize("profile", ["g2", "g3"])
+@pytest.mark.parametrize("conditions", [{}, OVER], ids=["every change", "a target"])
+def test_targeting_is_not_freed_and_edited_in_one_run(world, profile, conditions):
+    """Only generation 3 gates targeting, nothing shows which it is, and so each counts as it."""
+    update = acme.policy("feature_flag.update", conditions=conditions)
+    web = factories.project(acme.live_flag("a", 75), policies=[update])
+    repo = world({"profile": profile, **acme.seed(projects=[web])})
+    groups = [{"properties": [PLAN], "rollout_percentage": 75}]
+    flag = acme.flag("a", filters={"groups": groups})
+    weaker = acme.document(
+        "ApprovalPolicy", {"conditions": ROLLOUTS}, project="Web", action="feature_flag.update"
+    )
+    repo.write("all.yaml", weaker, flag)
+    repo.sandbox.clear()
+
+    refused = repo.run("apply", "--yes")
+    together = repo.run("apply", "--yes", "--allow-weakening")
+
+    assert (4, 4) == (refused.code, together.code)
+    assert "changes of the release conditions" in refused.err
+    assert "on PostHog since autumn 2026; nothing shows the version" in refused.err
+    assert "--exclude 'FeatureFlag/acme/Web/a'" in together.err
+    assert [] == repo.sandbox.writes()
+    alone = ("apply", "--yes", "--allow-weakening", "--exclude", "FeatureFlag/*")
+    assert 0 == repo.run(*alone).code
+    assert 0 == repo.run("apply", "--yes").code
+
+
 def test_more_people_in_an_approver_role_weaken_the_policies_that_name_it(world):
     """Found through the role, though no policy changes."""
     approvers = {"quorum": 1, "users": [], "roles": ["Approvers"]}

@@ -53,7 +53,7 @@ class GateEvaluator:
         self.policies = list_planned_policies(changes, live, last)
         self.people = People(changes, live, last)
         self.me = live.me.id if live.me is not None else None
-        self._scoped = owners.list_scoped_organizations(live)
+        self.scoped = owners.list_scoped_organizations(live)
         self._closed = {
             gap.scope: gap.reason for gap in live.unreadable if gap.kind == "ApprovalPolicy"
         }
@@ -80,7 +80,7 @@ class GateEvaluator:
             generation,
             split=split,
             release=release,
-            scoped=change.address.organization in self._scoped,
+            scoped=change.address.organization in self.scoped,
         )
         evaluations = (
             self._evaluate_action(change.address, action_match) for action_match in action_matches
@@ -139,7 +139,7 @@ class GateEvaluator:
                 if are_about(policy.conditions, RELEASE)
                 else "the result depends on rounding by the server"
             )
-        if doubt := _describe_owner_doubt(policy, action_match, result):
+        if doubt := describe_owner_doubt(policy, action_match, result):
             confidence = Confidence.LIKELY
             notes.append(doubt)
         if not result.gates:
@@ -155,9 +155,7 @@ class GateEvaluator:
         return CallEvaluation(action_match, verdict, confidence, policy, condition, note)
 
 
-def _describe_owner_doubt(
-    policy: Policy, action_match: ActionMatch, result: ConditionResult
-) -> str:
+def describe_owner_doubt(policy: Policy, action_match: ActionMatch, result: ConditionResult) -> str:
     """Return why it matters who owns the flag; empty if it does not (contract 5.8).
 
     Whether an organization has policies per owner is known only if it shows such a policy.

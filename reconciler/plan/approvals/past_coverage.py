@@ -5,7 +5,7 @@ which they were created and last changed, so it is known when today's rules do n
 past; the policies in git are the second source.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -22,11 +22,13 @@ from reconciler.model import (
     LiveResource,
     Resource,
     Spec,
+    join_sentences,
     parse_time,
 )
-from reconciler.plan.approvals import actions, policies, server_generation
+from reconciler.plan.approvals import actions, owners, policies, server_generation
 from reconciler.plan.approvals.actions import ActionMatch
 from reconciler.plan.approvals.conditions import RELEASE, are_about, evaluate_conditions
+from reconciler.plan.approvals.evaluation import describe_owner_doubt
 from reconciler.plan.approvals.policies import Policy, Scope
 from reconciler.plan.approvals.server_generation import Generation
 
@@ -49,7 +51,8 @@ class PastCoverage:
     def __init__(self, live: Live, desired: Declared) -> None:
         self._live = live
         self._declared = desired.resources
-        self._generation = server_generation.detect_generation(live) or Generation.G2
+        self._generations = server_generation.list_possible_generations(live)
+        self._scoped = owners.list_scoped_organizations(live)
         self._policies = policies.list_live_policies(live)
         self._closed = {
             gap.scope: gap.reason
@@ -66,15 +69,38 @@ class PastCoverage:
         if (reason := self._closed.get(scope)) is not None:
             project = "/".join(scope)
             return Cover(None, note=f"policies or requests of {project} cannot be read: {reason}")
+        return _merge_covers(
+            [self._cover_write(write, generation) for generation in self._generations]
+        )
+
+    def _cover_write(self, write: PastWrite, generation: Generation) -> Cover:
+        """Return whether a policy covers this write on a server of this generation."""
         covers = [
-            self._cover_action(scope, action_match, write.at)
-            for action_match in _match_past_actions(write, self._generation)
+            self._cover_action(write.address.parts[:-1], action_match, write.at)
+            for action_match in self._match_actions(write, generation)
         ]
         for covered in (True, None):
             for cover in covers:
                 if cover.covered is covered:
                     return cover
         return next((cover for cover in covers if cover.note), Cover(covered=False))
+
+    def _match_actions(self, write: PastWrite, generation: Generation) -> tuple[ActionMatch, ...]:
+        """Return the actions that the write matches, as if it were made now."""
+        action = Action.CREATE if write.before is None else Action.UPDATE
+        before = self._build_former_flag(write) if write.before else None
+        fields = tuple(FieldChange(name, None, value) for name, value in write.after.items())
+        change = Change(write.address, action, fields, desired=Resource(write.address, write.after))
+        scoped = write.address.organization in self._scoped
+        return actions.match_actions(change, before, generation, split=False, scoped=scoped)
+
+    def _build_former_flag(self, write: PastWrite) -> LiveResource:
+        """Return the flag before the write, with its present owner."""
+        spec = write.before or {}
+        live_flag = self._live.resources.get(write.address)
+        present = live_flag.payload if live_flag is not None else {}
+        shown = {name: present[name] for name in owners.SHOWN_IN if name in present}
+        return LiveResource(write.address, "", spec, {**_FLAG.to_payload(spec), **shown})
 
     def _has_gate(self, organization: str) -> bool:
         """Return whether policies have effect: they need a feature (contract 1.4)."""
@@ -93,7 +119,7 @@ class PastCoverage:
         live_policy = self._policies.get(scope, {}).get(action_match.action)
         declared = self._find_declared(address)
         covered_in_git = (
-            _requires_approval(declared, action_match) if declared is not None else None
+            _requires_approval(declared, action_match)[0] if declared is not None else None
         )
         if live_policy is None:
             note = f"{address} is in git but not live; no log says since when"
@@ -101,12 +127,12 @@ class PastCoverage:
         created, changed = self._read_times(live_policy)
         if created is not None and created > at:
             return Cover(covered=False)
-        covered_now = _requires_approval(live_policy, action_match)
+        covered_now, doubt = _requires_approval(live_policy, action_match)
         if changed is not None and changed > at:
             return _cover_changed_policy(address, covered_now, covered_in_git)
         if covered_in_git and covered_now is False:
             return Cover(covered=False, note=f"under {address} as in git it would be covered")
-        return _build_cover(covered_now, address, f"servers differ on whether {address} covers it")
+        return _build_cover(covered_now, address, doubt)
 
     def _find_declared(self, address: Address) -> Policy | None:
         resource = self._declared.get(address)
@@ -120,14 +146,30 @@ class PastCoverage:
         return parse_time(payload.get("created_at")), parse_time(payload.get("updated_at"))
 
 
-def _requires_approval(policy: Policy, action_match: ActionMatch) -> bool | None:
-    """Return whether a policy requires approval of such a write; None where servers differ."""
+def _merge_covers(covers: Sequence[Cover]) -> Cover:
+    """Return the cover on a server that may be of any of these generations, the newest first."""
+    newest = covers[0]
+    if all(cover.covered is newest.covered for cover in covers):
+        return newest
+    policy = next(cover.policy for cover in covers if cover.policy is not None)
+    doubts = [cover.note for cover in covers if cover.covered is None]
+    if any(cover.covered is False for cover in covers):
+        doubts.append(server_generation.GATED_BY_SOME)
+    return Cover(None, policy, join_sentences(*dict.fromkeys(doubts)))
+
+
+def _requires_approval(policy: Policy, action_match: ActionMatch) -> tuple[bool | None, str]:
+    """Return whether a policy requires approval of such a write; None, and why it is unknown."""
     if not policy.enabled or (
         action_match.only_if_selected and not are_about(policy.conditions, RELEASE)
     ):
-        return False
+        return False, ""
     result = evaluate_conditions(policy.conditions, action_match.fields)
-    return result.gates if result.is_certain else None
+    if not result.is_certain:
+        return None, f"servers differ on whether {policy.address} covers it"
+    if result.gates and (doubt := describe_owner_doubt(policy, action_match, result)):
+        return None, doubt
+    return result.gates, ""
 
 
 def _cover_changed_policy(
@@ -146,13 +188,3 @@ def _build_cover(covered: bool | None, address: Address, doubt: str) -> Cover:
     if covered is None:
         return Cover(None, str(address), doubt)
     return Cover(covered, str(address) if covered else None)
-
-
-def _match_past_actions(write: PastWrite, generation: Generation) -> Iterator[ActionMatch]:
-    """Yield the actions that the write matched, as if it were made now."""
-    action = Action.CREATE if write.before is None else Action.UPDATE
-    payload = _FLAG.to_payload(write.before or {})
-    before = LiveResource(write.address, "", write.before or {}, payload) if write.before else None
-    fields = tuple(FieldChange(name, None, value) for name, value in write.after.items())
-    change = Change(write.address, action, fields, desired=Resource(write.address, write.after))
-    yield from actions.match_actions(change, before, generation, split=False)

@@ -8,6 +8,7 @@ flags, and may look at who owns a flag (contract 5.2, 5.8). Most answers of G2 a
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from typing import Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import ChangeRequest, Live, Payload
@@ -22,13 +23,18 @@ class Generation(Enum):
     G3 = "g3"
 
 
+Generations = tuple[Generation, ...]  # that a server may be, the newest first
+
+GATED_BY_SOME: Final = "only some versions of PostHog gate this, and nothing shows the version"
+
+
 def detect_generation(live: Live) -> Generation | None:
     """Return the generation of the server; None if nothing that was read shows it."""
     generations = list_possible_generations(live)
     return generations[0] if len(generations) == 1 else None
 
 
-def list_possible_generations(live: Live) -> tuple[Generation, ...]:
+def list_possible_generations(live: Live) -> Generations:
     """Return the generations that fit what was read, the newest first.
 
     Flags of G2 and G3 say whether they are archived, those of G1 do not (contract 9.1). Without a
@@ -36,16 +42,16 @@ def list_possible_generations(live: Live) -> tuple[Generation, ...]:
     levels are stored as text by G1 only (contract 3.1). Only G3 shows policies of experiments next
     to this (contract 3.8), checks the requester again, and records all release conditions.
     """
-    flags = list(_list_flag_payloads(live))
-    if flags and not any("archived" in flag for flag in flags):
+    has_flag = next(_list_flag_payloads(live), None) is not None
+    if has_flag and not any("archived" in flag for flag in _list_flag_payloads(live)):
         return (Generation.G1,)
     requests = (*live.change_requests, *live.rejections)
     if any(_is_request_of_g3(request) for request in requests):
         return (Generation.G3,)
-    if flags and owners.list_scoped_organizations(live):
+    if has_flag and owners.list_scoped_organizations(live):
         return (Generation.G3,)
     intents = (request.payload.get("intent") or {} for request in requests)
-    if flags or any("skip_opportunistic_filter_cleanup" in intent for intent in intents):
+    if has_flag or any("skip_opportunistic_filter_cleanup" in intent for intent in intents):
         return (Generation.G3, Generation.G2)
     if any(isinstance(level, str) for level in _list_bypass_levels(live)):
         return (Generation.G1,)

@@ -5,9 +5,10 @@ restored. `recent` is what the files declared at the last commits, oldest first,
 `find_needed_history` returns.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from functools import partial
+from itertools import chain, groupby, islice
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
@@ -21,7 +22,7 @@ from reconciler.model import (
     Severity,
     build_change_spec,
 )
-from reconciler.plan.approvals import approvers, messages, server_generation
+from reconciler.plan.approvals import approvers, messages, owners, server_generation
 from reconciler.plan.approvals import policies as approvals_policies
 from reconciler.plan.approvals.actions import UPDATE, list_rollout_positions
 from reconciler.plan.approvals.conditions import (
@@ -35,7 +36,7 @@ from reconciler.plan.approvals.policies import KIND, Policy
 from reconciler.plan.approvals.server_generation import Generation
 from reconciler.plan.evasion import audience, rules
 from reconciler.plan.evasion.rules import join_first
-from reconciler.plan.weakening.compare import Membership, compare_policies
+from reconciler.plan.weakening.compare import Membership, PolicyComparison, compare_policies
 
 WALKED: Final = "threshold-walked-under"
 REOPENED: Final = "weakened-and-restored"
@@ -74,12 +75,21 @@ class NeededHistory:
 def find_needed_history(changes: Sequence[Change], live: Live) -> NeededHistory:
     """Find what has to be read from git before planning; nothing for most plans."""
     live_policies = approvals_policies.list_live_policies(live)
+    scoped = owners.list_scoped_organizations(live)
+
+    def find_update_policy(change: Change) -> Policy | None:
+        gating_actions = owners.find_gating_actions(
+            change.before, scoped=change.address.organization in scoped
+        )
+        in_project = live_policies.get(change.address.parts[:-1], {})
+        return in_project.get(gating_actions.get(UPDATE, ""))
+
     flags = {
         change.address
         for change in changes
         if change.action is Action.UPDATE
         and KINDS[change.address.kind].gated
-        and (policy := live_policies.get(change.address.parts[:-1], {}).get(UPDATE)) is not None
+        and (policy := find_update_policy(change)) is not None
         and _limits_steps(policy)
         and "filters" in build_change_spec(change)
     }
@@ -108,18 +118,24 @@ def find_stepwise_evasions(
     """Find changes in steps and restored policies, in the order of the changes."""
     if not recent:
         return
-    generation = server_generation.detect_generation(live) or Generation.G2
+    generations = server_generation.list_possible_generations(live)
     for write in rules.find_writes_under_policies(changes, live, evaluator):
         policy = write.update
         if write.sends_ungated_filters and policy is not None and _limits_steps(policy):
-            yield from _find_steps(write, policy, recent, generation)
+            yield from islice(
+                chain.from_iterable(
+                    _find_steps(write, policy, recent, generation) for generation in generations
+                ),
+                1,
+            )
     live_policies = approvals_policies.list_live_policies(live)
     membership = Membership(approvers.list_role_members(live), {})
+    compare = partial(compare_policies, membership=membership, generations=generations)
     for change in changes:
         if change.address.kind == KIND and change.action in {Action.CREATE, Action.UPDATE}:
             in_project = live_policies.get(change.address.parts[:-1], {})
             now = approvals_policies.find_policy(in_project, change)
-            yield from _find_restored(change, now, recent, membership)
+            yield from _find_restored(change, now, recent, compare)
 
 
 # -- steps below a limit
@@ -218,7 +234,10 @@ def _warn_of_steps(
 
 
 def _find_restored(
-    change: Change, now: Policy | None, recent: RecentStates, membership: Membership
+    change: Change,
+    now: Policy | None,
+    recent: RecentStates,
+    compare: Callable[[Policy | None, Policy | None], PolicyComparison],
 ) -> Iterator[Finding]:
     """Find a policy that recent commits weakened, and that this plan restores."""
     after = approvals_policies.predict_policy(change, now)
@@ -226,14 +245,9 @@ def _find_restored(
     for place, former in enumerate(declared):
         if former is None or not former.enabled:
             continue
-        is_weak_now = compare_policies(former, now, membership).weaker
-        if not is_weak_now or compare_policies(former, after, membership).weaker:
+        if not compare(former, now).weaker or compare(former, after).weaker:
             continue
-        weak = [
-            k
-            for k in range(place + 1, len(declared))
-            if compare_policies(former, declared[k], membership).weaker
-        ]
+        weak = [k for k in range(place + 1, len(declared)) if compare(former, declared[k]).weaker]
         flags = sorted(
             {
                 address

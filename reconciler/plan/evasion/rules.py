@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import (
+    EXPERIMENT_TWINS,
     Action,
     Change,
     Confidence,
@@ -19,13 +20,14 @@ from reconciler.model import (
     Severity,
     Verdict,
     build_change_spec,
+    join_sentences,
 )
-from reconciler.plan.approvals import forecast, server_generation
-from reconciler.plan.approvals.actions import DISABLE, ENABLE, UPDATE
+from reconciler.plan.approvals import forecast, owners, server_generation
+from reconciler.plan.approvals.actions import DISABLE, UPDATE
 from reconciler.plan.approvals.conditions import ROLLOUT, evaluate_conditions
 from reconciler.plan.approvals.evaluation import GateEvaluator
 from reconciler.plan.approvals.policies import Policy
-from reconciler.plan.approvals.server_generation import Generation
+from reconciler.plan.approvals.server_generation import Generation, Generations
 from reconciler.plan.evasion import audience
 
 _Reach = Mapping[audience.Audience, float]
@@ -41,8 +43,10 @@ _RISKY_FIELDS: Final = (
     "has_encrypted_payloads",
     "evaluation_runtime",
     "evaluation_contexts",
-    "bucketing_identifier",
 )
+_UPDATES: Final = frozenset({UPDATE, EXPERIMENT_TWINS[UPDATE]})
+_BUCKETING: Final = "bucketing_identifier"
+_TARGETING: Final = frozenset({"filters", _BUCKETING})  # what one call sends together
 _FILTERS_CHECKED_APART: Final = frozenset({"groups", "payloads", "multivariate", "holdout"})
 
 
@@ -51,13 +55,24 @@ class WriteUnderPolicies:
     """A flag that is changed or deleted, and the policies that could gate this."""
 
     change: Change
-    policies: Mapping[str, Policy]  # by action; only enabled ones that let nobody through
+    policies: Mapping[str, Policy]  # by action on flags; only enabled ones that let nobody through
     before: Mapping[str, Any]  # filters
     after: Mapping[str, Any]
     was_active: bool
     is_active: bool
-    sends_ungated_filters: bool
+    sends_ungated_filters: bool  # for some generation that the server may be
+    sends_ungated_bucketing: bool
     changes_audiences: bool  # more than numbers in their positions
+    doubt: str = ""  # why it is not certain that no approval is required
+
+    @property
+    def requirement(self) -> str:
+        """Return how much approval what is sent needs, in words."""
+        return "approval may not be required" if self.doubt else "no approval is required"
+
+    def explain(self, reason: str) -> str:
+        """Return why no approval is required, with the doubt about it."""
+        return join_sentences(reason, self.doubt)
 
     @property
     def update(self) -> Policy | None:
@@ -85,7 +100,7 @@ def find_writes_under_policies(
     changes: tuple[Change, ...], live: Live, evaluator: GateEvaluator
 ) -> Iterator[WriteUnderPolicies]:
     """Find the writes of existing flags for which there is a gate to evade."""
-    generation = server_generation.detect_generation(live) or Generation.G2
+    generations = server_generation.list_possible_generations(live)
     for change in changes:
         if not KINDS[change.address.kind].gated or change.before is None:
             continue
@@ -93,15 +108,18 @@ def find_writes_under_policies(
             continue
         policies = _find_policies(change, evaluator)
         if policies and not forecast.is_off(live, change.address.organization):
-            yield _describe_write(change, policies, evaluator, generation)
+            yield _describe_write(change, policies, evaluator, generations)
 
 
 def _find_policies(change: Change, evaluator: GateEvaluator) -> Mapping[str, Policy]:
     in_project = evaluator.policies.get(change.address.parts[:-1], {})
+    scoped = change.address.organization in evaluator.scoped
     return {
         action: policy
-        for action in (ENABLE, DISABLE, UPDATE)
-        if (policy := in_project.get(action)) is not None
+        for action, gating_action in owners.find_gating_actions(
+            change.before, scoped=scoped
+        ).items()
+        if (policy := in_project.get(gating_action)) is not None
         and policy.enabled
         and not evaluator.people.find_bypass(policy).passes
     }
@@ -111,13 +129,18 @@ def _describe_write(
     change: Change,
     policies: Mapping[str, Policy],
     evaluator: GateEvaluator,
-    generation: Generation,
+    generations: Generations,
 ) -> WriteUnderPolicies:
     spec = change.before.spec if change.before is not None else {}
     sent = build_change_spec(change) if change.action is Action.UPDATE else {}
     before = spec.get("filters") or {}
     was_active = spec.get("active") is not False
     after = {**before, **(sent.get("filters") or {})}
+    is_gated = [
+        _is_targeting_gated(change, evaluator, generation)
+        for generation in (generations if not _TARGETING.isdisjoint(sent) else ())
+    ]
+    differs = any(is_gated) and not all(is_gated)
     return WriteUnderPolicies(
         change=change,
         policies=policies,
@@ -125,21 +148,24 @@ def _describe_write(
         after=after,
         was_active=was_active,
         is_active=sent.get("active", was_active) is not False,
-        sends_ungated_filters="filters" in sent
-        and not _are_filters_gated(change, evaluator, generation),
+        sends_ungated_filters="filters" in sent and not all(is_gated),
+        sends_ungated_bucketing=_BUCKETING in sent and not all(is_gated),
         changes_audiences="filters" in sent and _mask_numbers(before) != _mask_numbers(after),
+        doubt=server_generation.GATED_BY_SOME if differs else "",
     )
 
 
-def _are_filters_gated(change: Change, evaluator: GateEvaluator, generation: Generation) -> bool:
-    """Return whether the call that sends the filters waits for approval."""
+def _is_targeting_gated(change: Change, evaluator: GateEvaluator, generation: Generation) -> bool:
+    """Return whether the call that sends the filters and `bucketing_identifier` waits."""
     gate = change.gate
     if gate.confidence is Confidence.CERTAIN and (
-        gate.verdict is Verdict.NONE or (gate.policy or "").endswith(f"/{UPDATE}")
+        gate.verdict is Verdict.NONE or (gate.policy or "").rpartition("/")[2] in _UPDATES
     ):
         return gate.waits
     calls = evaluator.evaluate_calls(change, change.before, generation)
-    return any(c.action_match.action == UPDATE and c.verdict is Verdict.APPROVAL for c in calls)
+    return any(
+        call.action_match.action in _UPDATES and call.verdict is Verdict.APPROVAL for call in calls
+    )
 
 
 def _mask_numbers(filters: Mapping[str, Any]) -> Any:
@@ -169,9 +195,9 @@ def _check_switched_off(write: WriteUnderPolicies) -> Iterator[Finding]:
         yield _warning(
             SWITCHED_OFF,
             write.change,
-            f"{write.change.address} is active and {end}: no approval is required for this, "
+            f"{write.change.address} is active and {end}: {write.requirement} for this, "
             f"although {policy.address} requires one when the flag is switched off",
-            "PostHog gates `active`, not other changes with the same effect",
+            write.explain("PostHog gates `active`, not other changes with the same effect"),
             "switch it off first (active: false), and do this once that is approved",
         )
 
@@ -214,10 +240,13 @@ def _check_percentages(
         yield _warning(
             MOVED,
             write.change,
-            f"{write.change.address} moves {join_first(changed)}: no approval is required for "
+            f"{write.change.address} moves {join_first(changed)}: {write.requirement} for "
             f"this, although {policy.address} requires one for such a step",
-            "PostHog compares percentages by their position in the list, ignores a missing or null "
-            "percentage although it means 100, and compares the excluded percentage of a holdout",
+            write.explain(
+                "PostHog compares percentages by their position in the list, ignores a missing or "
+                "null percentage although it means 100, and compares the excluded percentage of a "
+                "holdout"
+            ),
             "keep the order of the groups and write every percentage, or have an approver of the "
             "policy review it",
         )
@@ -236,12 +265,14 @@ def _check_audiences(
         yield _warning(
             WIDENED,
             write.change,
-            f"{write.change.address} newly reaches {join_first(reached)}: no approval is required "
-            f"for this, because {policy.address} compares percentages, not audiences",
-            "such a policy does not gate a change of properties, and gates a new group only if it "
-            "covers every change or compares the final percentage",
-            "have an approver of the policy review it; on newer servers, conditions of type "
-            "any_change on release_conditions gate such changes",
+            f"{write.change.address} newly reaches {join_first(reached)}: {write.requirement} "
+            f"for this under {policy.address}",
+            write.explain(
+                "conditions on rollout_percentage compare percentages, not audiences, and PostHog "
+                "before autumn 2026 never gates audiences without conditions that select them"
+            ),
+            "have an approver of the policy review it; policies without conditions (since autumn "
+            "2026) and those of type any_change on release_conditions gate such changes",
         )
 
 
@@ -257,9 +288,9 @@ def _check_risk(write: WriteUnderPolicies) -> Iterator[Finding]:
         yield _warning(
             RISKY,
             write.change,
-            f"{write.change.address} is active, and changes what people get without approval: "
-            f"{join_first(changed)}",
-            "no approval policy can gate this",
+            f"{write.change.address} is active, and {write.requirement} although it changes what "
+            f"people get: {join_first(changed)}",
+            write.explain("no enabled policy of the project gates this"),
             "have an approver review it: "
             + ", ".join(str(policy.address) for policy in write.policies.values()),
         )
@@ -268,6 +299,8 @@ def _check_risk(write: WriteUnderPolicies) -> Iterator[Finding]:
 def _list_risky_fields(write: WriteUnderPolicies) -> Iterator[str]:
     changed = {edit.path.split(".")[0].split("[")[0] for edit in write.change.fields}
     yield from (name for name in _RISKY_FIELDS if name in changed)
+    if write.sends_ungated_bucketing:
+        yield _BUCKETING
 
 
 def _list_risky_filters(write: WriteUnderPolicies) -> Iterator[str]:

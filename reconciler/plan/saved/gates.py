@@ -4,8 +4,9 @@ A stricter gate is fine: more people have to approve. With a weaker gate, or non
 the one that was reviewed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from reconciler.kinds import KINDS
@@ -24,8 +25,9 @@ from reconciler.plan.approvals import server_generation
 from reconciler.plan.approvals.approvers import list_planned_members, list_role_members
 from reconciler.plan.approvals.evaluation import CallEvaluation, GateEvaluator
 from reconciler.plan.approvals.policies import KIND as POLICY
+from reconciler.plan.approvals.policies import Policy
 from reconciler.plan.guardrails.checks import GATE_MOVED
-from reconciler.plan.weakening.compare import Membership, compare_policies
+from reconciler.plan.weakening.compare import Membership, PolicyComparison, compare_policies
 from reconciler.planfile.codec import Saved
 
 _STANDS: Final = frozenset({Verdict.PENDING, Verdict.BLOCKED, Verdict.REJECTED})  # nothing is sent
@@ -46,20 +48,20 @@ def find_weaker_gates(saved: Saved, todo: tuple[Change, ...], live: Live) -> Ite
         return
     planned_state = GateEvaluator(todo, _restore_policies(saved.basis.policies, gated, live))
     present = GateEvaluator(todo, live)
-    generation = server_generation.list_possible_generations(live)[0]
+    generations = server_generation.list_possible_generations(live)
     membership = Membership(list_planned_members(todo, list_role_members(live)), {})
+    compare = partial(compare_policies, membership=membership, generations=generations)
     planned = {change.address: change for change in saved.changes}
     for change in gated:
         if change.gate.verdict in _STANDS:
             continue
-        evaluations = (
-            evaluator.evaluate_calls(change, change.before, generation)
-            for evaluator in (planned_state, present)
-        )
-        reasons = (
-            *_find_other_reasons(planned[change.address], change),
-            *_find_weaker_policies(*evaluations, membership=membership),
-        )
+        reasons = [*_find_other_reasons(planned[change.address], change)]
+        for generation in generations:
+            planned_calls, present_calls = (
+                evaluator.evaluate_calls(change, change.before, generation)
+                for evaluator in (planned_state, present)
+            )
+            reasons += _find_weaker_policies(planned_calls, present_calls, compare)
         if reasons:
             yield Finding(
                 code=GATE_MOVED,
@@ -120,8 +122,7 @@ def _find_other_reasons(planned_change: Change, change: Change) -> Iterator[str]
 def _find_weaker_policies(
     planned_calls: tuple[CallEvaluation, ...],
     present_calls: tuple[CallEvaluation, ...],
-    *,
-    membership: Membership,
+    compare: Callable[[Policy | None, Policy | None], PolicyComparison],
 ) -> Iterator[str]:
     """Yield the actions that needed approval and no longer do, or under a weaker policy."""
     present_by_action = {call.action_match.action: call for call in present_calls}
@@ -131,7 +132,6 @@ def _find_weaker_policies(
         present_call = present_by_action.get(call.action_match.action)
         if present_call is None or present_call.verdict is not Verdict.APPROVAL:
             yield f"{call.action_match.action} needed approval and no longer does"
-        for reason in compare_policies(
-            call.policy, present_call.policy if present_call is not None else None, membership
-        ).weaker:
+        present_policy = present_call.policy if present_call is not None else None
+        for reason in compare(call.policy, present_policy).weaker:
             yield f"{call.action_match.action}: {reason.text}"

@@ -18,7 +18,8 @@ creating it is neutral.
 Approvers are compared as people: a person who moves from the list of users to a role that is named
 already may approve as before. An added role counts as weaker even if nobody else holds it, because
 everybody who gets it later becomes an approver. Conditions are compared by meaning (`conditions`):
-different conditions for the same changes are neutral.
+different conditions for the same changes are neutral. Where generations of PostHog differ on that,
+a policy is weaker (or stronger) if it is so in any generation that the server may be.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +29,7 @@ from enum import StrEnum
 from reconciler.model import format_duration, format_level, parse_duration, parse_level
 from reconciler.plan.approvals.approvers import Members
 from reconciler.plan.approvals.policies import Policy
+from reconciler.plan.approvals.server_generation import Generations
 from reconciler.plan.weakening.conditions import find_ungated_change
 
 
@@ -112,12 +114,15 @@ def compare_policies(
     after: Policy | None,
     membership: Membership,
     later: Membership | None = None,
+    *,
+    generations: Generations,
 ) -> PolicyComparison:
     """Compare `after` with `before`, with the role members before and, as `later`, after.
 
     None is no policy at all. If the action differs, one policy ends and the other starts, and their
     conditions cannot be compared. New members of a role that both name are not a change of the
-    policy (`membership`).
+    policy (`membership`). Conditions are compared for each of the generations that the server may
+    be (`generations`).
     """
     old_state, new_state = (
         _PolicyState(before, membership),
@@ -125,11 +130,15 @@ def compare_policies(
     )
     weaker = [
         Reason(field, subject, weaker_text)
-        for field, subject, weaker_text, _ in _find_weaker_aspects(old_state, new_state)
+        for field, subject, weaker_text, _ in _find_weaker_aspects(
+            old_state, new_state, generations
+        )
     ]
     stronger = [
         Reason(field, subject, stronger_text)
-        for field, subject, _, stronger_text in _find_weaker_aspects(new_state, old_state)
+        for field, subject, _, stronger_text in _find_weaker_aspects(
+            new_state, old_state, generations
+        )
     ]
     return PolicyComparison(tuple(weaker), tuple(stronger))
 
@@ -146,8 +155,10 @@ class _PolicyState:
     membership: Membership
 
 
-def _find_weaker_aspects(old_state: _PolicyState, new_state: _PolicyState) -> Iterator[_Aspect]:
-    """Yield each aspect in which `then` is weaker than `now`."""
+def _find_weaker_aspects(
+    old_state: _PolicyState, new_state: _PolicyState, generations: Generations
+) -> Iterator[_Aspect]:
+    """Yield each aspect in which the new state is weaker than the old one."""
     before, after = old_state.policy, new_state.policy
     if before is not None and before.enabled and (after is None or before.action != after.action):
         yield "", "", f"{before.action} is no longer gated", f"{before.action} is gated"
@@ -169,7 +180,9 @@ def _find_weaker_aspects(old_state: _PolicyState, new_state: _PolicyState) -> It
     yield from _find_added_approvers(before, after, old_state.membership, new_state.membership)
     yield from _find_added_freedom(before, after)
     if before.action == after.action:
-        ungated = find_ungated_change(before.action, before.conditions, after.conditions)
+        ungated = find_ungated_change(
+            before.action, before.conditions, after.conditions, generations
+        )
         if ungated is not None:
             yield "conditions", "", f"no longer gated: {ungated}", f"gated as well: {ungated}"
 

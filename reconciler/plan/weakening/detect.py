@@ -15,7 +15,9 @@ from typing import Final
 
 from reconciler.model import Action, Change, Finding, Live, Severity, parse_path
 from reconciler.plan.approvals import policies as approvals_policies
+from reconciler.plan.approvals import server_generation
 from reconciler.plan.approvals.policies import Policy
+from reconciler.plan.approvals.server_generation import Generations
 from reconciler.plan.weakening.compare import Reason, compare_policies
 from reconciler.plan.weakening.membership import PEOPLE, MembershipEffects
 from reconciler.plan.weakening.partial_apply import CompletionCheck, StartedCommits
@@ -33,12 +35,13 @@ def find_weakenings(
     live_policies = approvals_policies.list_live_policies(live)
     effects = MembershipEffects(changes, live, _list_kept_policies(changes, live_policies))
     completion = CompletionCheck(started, live, changes) if started is not None else None
+    generations = server_generation.list_possible_generations(live)
     return tuple(
         finding
         for change in changes
         if change.action is not Action.NONE
         for finding in (
-            _check_policy(change, live_policies, effects, completion)
+            _check_policy(change, live_policies, effects, completion, generations)
             if change.address.kind == approvals_policies.KIND
             else _check_people(change, effects, completion)
         )
@@ -93,10 +96,13 @@ def _check_policy(
     policies: _Policies,
     effects: MembershipEffects,
     completion: CompletionCheck | None,
+    generations: Generations,
 ) -> Iterator[Finding]:
     before = approvals_policies.find_policy(policies.get(change.address.parts[:-1], {}), change)
     after = approvals_policies.predict_policy(change, before)
-    comparison = compare_policies(before, after, effects.before, effects.after)
+    comparison = compare_policies(
+        before, after, effects.before, effects.after, generations=generations
+    )
     completing = {
         reason
         for reason in comparison.weaker

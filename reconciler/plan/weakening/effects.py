@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model import Action, Address, Change, Live
-from reconciler.plan.approvals import approvers
+from reconciler.plan.approvals import approvers, server_generation
 from reconciler.plan.approvals import policies as approvals_policies
 from reconciler.plan.approvals.policies import KIND, Scope
+from reconciler.plan.approvals.server_generation import Generations
 from reconciler.plan.weakening import change_order
 from reconciler.plan.weakening.change_order import MembershipMove, MembershipTransition, PolicyPair
 from reconciler.plan.weakening.compare import Membership, compare_policies
@@ -78,8 +79,11 @@ def find_gate_effects(changes: Iterable[Change], live: Live) -> GateEffects:
         Membership(approvers.list_planned_members(moving, live_members), {}),
     )
     pairs = tuple(_list_policy_pairs(moving, live))
+    generations = server_generation.list_possible_generations(live)
     by_change = {
-        pair.change: _check_policy(pair, memberships) for pair in pairs if pair.change is not None
+        pair.change: _check_policy(pair, memberships, generations)
+        for pair in pairs
+        if pair.change is not None
     }
     waits_for: dict[Address, set[Address]] = defaultdict(set)
     if has_people:
@@ -113,12 +117,14 @@ def _list_policy_pairs(changes: Iterable[Change], live: Live) -> Iterator[Policy
                 yield PolicyPair(None, policy, policy)
 
 
-def _check_policy(pair: PolicyPair, memberships: tuple[Membership, Membership]) -> GateEffect:
+def _check_policy(
+    pair: PolicyPair, memberships: tuple[Membership, Membership], generations: Generations
+) -> GateEffect:
     """Return the effect of a policy change; a gate that starts or ends has only one direction."""
     scopes, enabled = frozenset({pair.scope}), tuple(pair.list_enabled())
     if not pair.is_kept:
         return GateEffect(scopes, pair.before in enabled, pair.after in enabled)
-    comparison = compare_policies(pair.before, pair.after, *memberships)
+    comparison = compare_policies(pair.before, pair.after, *memberships, generations=generations)
     return GateEffect(scopes, bool(comparison.weaker), bool(comparison.stronger))
 
 

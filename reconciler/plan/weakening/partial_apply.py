@@ -30,6 +30,7 @@ from reconciler.model import (
     parse_time,
 )
 from reconciler.plan.approvals import policies as approvals_policies
+from reconciler.plan.approvals import server_generation
 from reconciler.plan.approvals.policies import Policy
 from reconciler.plan.diff import values
 from reconciler.plan.weakening.compare import Membership, Reason, compare_policies
@@ -77,6 +78,7 @@ class CompletionCheck:
     def __init__(self, started: StartedCommits, live: Live, changes: tuple[Change, ...]) -> None:
         self._started, self._live = started, live
         self._after = build_planned_membership(changes, live)
+        self._generations = server_generation.list_possible_generations(live)
 
     def covers_gain(self, gain: Gain) -> bool:
         """Return whether a person was covered by the policy in all past states."""
@@ -97,7 +99,9 @@ class CompletionCheck:
         for state, policy in self._list_past_states(old):
             if person and person not in state.membership.list_approvers(policy):
                 return False
-            weaker = compare_policies(policy, new, state.membership, self._after).weaker
+            weaker = compare_policies(
+                policy, new, state.membership, self._after, generations=self._generations
+            ).weaker
             if any(
                 (aspect.field, aspect.subject) == (reason.field, reason.subject)
                 for aspect in weaker

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from reconciler.model import ABSENT
 from reconciler.plan.approvals.conditions import OPERATORS, ROLLOUT, evaluate_conditions
+from reconciler.plan.approvals.server_generation import Generation
 from reconciler.plan.weakening.conditions import find_ungated_change
 
 UPDATE, ENABLE = "feature_flag.update", "feature_flag.enable"
+G1, G2, G3 = Generation.G1, Generation.G2, Generation.G3
 
 
 def becomes(symbol, value, **more):
@@ -52,7 +54,7 @@ ROWS = [
 def test_row(old, new, missed, gained):
     """What is no longer gated, and what is gated as well, each with an example."""
     for before, after, expected in ((old, new, missed), (new, old, gained)):
-        found = find_ungated_change(UPDATE, before, after)
+        found = find_ungated_change(UPDATE, before, after, (G2,))
 
         assert (found is None) is (expected is None), found
         assert expected is None or expected in found
@@ -61,31 +63,74 @@ def test_row(old, new, missed, gained):
 @pytest.mark.parametrize("action", [ENABLE, "feature_flag.disable"])
 def test_enabling_is_gated_as_a_whole_or_not_at_all(action):
     """A condition on the rollout evaluates over nothing; one on active lets nothing through."""
-    assert find_ungated_change(action, {}, CHANGED) == "every change"
-    assert find_ungated_change(action, CHANGED, {}) is None
-    assert find_ungated_change(action, CHANGED, becomes(">", 3)) is None
-    assert find_ungated_change(action, {}, {"type": "any_change", "field": "active"}) is None
-    assert find_ungated_change(action, {"type": "any_change"}, {"type": "odd"}) is None
+    assert find_ungated_change(action, {}, CHANGED, (G2,)) == "every change"
+    assert find_ungated_change(action, CHANGED, {}, (G2,)) is None
+    assert find_ungated_change(action, CHANGED, becomes(">", 3), (G2,)) is None
+    assert find_ungated_change(action, {}, {"type": "any_change", "field": "active"}, (G2,)) is None
+    assert find_ungated_change(action, {"type": "any_change"}, {"type": "odd"}, (G2,)) is None
 
 
 def test_of_an_action_without_known_rules_only_everything_is_comparable():
     """Another text may mean anything."""
-    assert find_ungated_change("survey.launch", {}, CHANGED) == "every change"
-    assert find_ungated_change("survey.launch", CHANGED, {}) is None
-    assert find_ungated_change("survey.launch", {"type": "odd"}, {}) is None
-    assert find_ungated_change("survey.launch", CHANGED, CHANGED) is None
-    assert "former" in find_ungated_change("survey.launch", CHANGED, becomes(">", 3))
+    assert find_ungated_change("survey.launch", {}, CHANGED, (G3, G2)) == "every change"
+    assert find_ungated_change("survey.launch", CHANGED, {}, (G3, G2)) is None
+    assert find_ungated_change("survey.launch", {"type": "odd"}, {}, (G3, G2)) is None
+    assert find_ungated_change("survey.launch", CHANGED, CHANGED, (G3, G2)) is None
+    assert "former" in find_ungated_change("survey.launch", CHANGED, becomes(">", 3), (G3, G2))
 
 
 def test_a_position_that_stays_can_make_the_difference():
     """`becomes 5` also gates moves of other groups while one stands at 5."""
     found = find_ungated_change(
-        UPDATE, becomes("==", 5), {"type": "change_amount", **moves("!=", 0)}
+        UPDATE, becomes("==", 5), {"type": "change_amount", **moves("!=", 0)}, (G2,)
     )
 
     assert found == "changes such as nothing -> 5"
-    only = find_ungated_change(UPDATE, moves("==", 0), moves(">", 200))
+    only = find_ungated_change(UPDATE, moves("==", 0), moves(">", 200), (G2,))
     assert only == "changes beside a position that stays at 0"
+
+
+SINCE = " (on PostHog since autumn 2026; nothing shows the version)"
+BEFORE = " (on PostHog before autumn 2026; nothing shows the version)"
+TARGETING = "changes of the release conditions"
+BETWEEN = [  # old, new: what generation 3 no longer gates, and what generation 2 no longer gates
+    ("only rollouts of all changes", {}, CHANGED, TARGETING, None),
+    ("all changes of only rollouts", CHANGED, {}, None, None),
+    ("all changes of only targeting", RELEASE, {}, None, TARGETING),
+    (
+        "a target gates targeting beside it",
+        becomes(">", 50),
+        CHANGED,
+        f"{TARGETING} beside a position that stays at 75",
+        None,
+    ),
+    ("every change for a step", {}, moves(">", 20), "such as 100 -> 0", "such as 100 -> 0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "newest", "older"), [r[1:] for r in BETWEEN], ids=[r[0] for r in BETWEEN]
+)
+def test_what_any_possible_generation_no_longer_gates_counts(old, new, newest, older):
+    """A server that may be of either generation counts as both, and the text says which."""
+    for generations, expected in (((G3,), newest), ((G2,), older), ((G2, G1), older)):
+        found = find_ungated_change(UPDATE, old, new, generations)
+        assert (found is None) is (expected is None), found
+        assert expected is None or found.endswith(expected)
+
+    unproven = find_ungated_change(UPDATE, old, new, (G3, G2, G1))
+    if newest == older:
+        assert unproven is None or unproven.endswith(newest)
+    else:
+        assert unproven == (newest + SINCE if newest else older + BEFORE)
+
+
+def test_an_action_of_experiments_is_compared_like_that_of_flags_without_targeting():
+    """Release conditions of a flag that an experiment owns are free."""
+    assert find_ungated_change("experiment.update", {}, CHANGED, (G3,)) is None
+    found = find_ungated_change("experiment.update", {}, moves(">", 20), (G3,))
+    assert found == "changes such as 100 -> 0"
+    assert find_ungated_change("experiment.launch", {}, CHANGED, (G3,)) == "every change"
 
 
 VALUES = [ABSENT, None, *(value / 8 * 100 for value in range(9))]  # finer than the limits
@@ -126,18 +171,36 @@ def test_inclusion_is_that_of_all_changes_of_two_positions(old, new):
         for other in PAIRS
     )
 
-    assert (find_ungated_change(UPDATE, old, new) is not None) is slips
+    assert (find_ungated_change(UPDATE, old, new, (G2,)) is not None) is slips
+
+
+@given(old=CONDITIONS | st.just(RELEASE), new=CONDITIONS | st.just(RELEASE))
+def test_targeting_is_one_more_position_in_generation_3(old, new):
+    """A change is of targeting, of a position, or of both, beside any position."""
+    by_old, by_new = gated(old), gated(new)
+    free = [None, *(pair for pair in PAIRS if pair not in by_new)]
+    targeting_old, targeting_new = (one in [{}, RELEASE] for one in (old, new))
+    slips = any(
+        (targets and targeting_old) or one in by_old or other in by_old
+        for targets in (False, True)
+        if not (targets and targeting_new)
+        for one in free
+        if targets or (one is not None and one[0] != one[1])
+        for other in free
+    )
+
+    assert (find_ungated_change(UPDATE, old, new, (G3,)) is not None) is slips
 
 
 @given(one=CONDITIONS, two=CONDITIONS, three=CONDITIONS)
 def test_inclusion_is_an_order(one, two, three):
     """Reflexive, and transitive."""
-    assert find_ungated_change(UPDATE, one, one) is None
+    assert find_ungated_change(UPDATE, one, one, (G2,)) is None
     if (
-        find_ungated_change(UPDATE, one, two) is None
-        and find_ungated_change(UPDATE, two, three) is None
+        find_ungated_change(UPDATE, one, two, (G2,)) is None
+        and find_ungated_change(UPDATE, two, three, (G2,)) is None
     ):
-        assert find_ungated_change(UPDATE, one, three) is None
+        assert find_ungated_change(UPDATE, one, three, (G2,)) is None
 
 
 HALVES = [ABSENT, None, *(step / 2 for step in range(201))]  # 0, 0.5, 1 … 100: 41,208 pairs
@@ -180,4 +243,6 @@ def test_inclusion_is_that_of_all_pairs_counted_in_half_steps(old, new):
     missed = set(counted(old)) - by_new
     beside = bool(missed - moves_) and bool(moves_ - by_new)  # what stays, beside a free move
 
-    assert (find_ungated_change(UPDATE, old, new) is not None) is (bool(missed & moves_) or beside)
+    assert (find_ungated_change(UPDATE, old, new, (G2,)) is not None) is (
+        bool(missed & moves_) or beside
+    )

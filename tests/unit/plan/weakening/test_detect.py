@@ -1,5 +1,8 @@
 """The partial order on policies, aspect by aspect, and weakening that touches no policy."""
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +21,7 @@ from reconciler.model import (
     Source,
 )
 from reconciler.plan.approvals.policies import Policy
+from reconciler.plan.approvals.server_generation import Generation
 from reconciler.plan.diff import three_way
 from reconciler.plan.weakening import detect
 from reconciler.plan.weakening.compare import Membership, Strength, compare_policies
@@ -28,6 +32,8 @@ ALICE, BOB, CAROL = "alice@acme.test", "bob@acme.test", "carol@acme.test"
 OPS = ("acme", "ops")
 CROWD = Membership({OPS: (BOB, CAROL), ("acme", "empty"): ()}, {})
 RISE = {"type": "change_amount", "field": "rollout_percentage", "operator": ">", "value": 20}
+CHANGED = {"type": "any_change", "field": "rollout_percentage"}
+compare = partial(compare_policies, generations=(Generation.G3, Generation.G2))
 
 
 def spec(*, quorum=2, users=(ALICE,), roles=(), **more):
@@ -76,7 +82,7 @@ ROWS = [
 @pytest.mark.parametrize(("strong", "weak"), [r[1:] for r in ROWS], ids=[r[0] for r in ROWS])
 def test_each_aspect_makes_a_policy_weaker_and_back_again_stronger(strong, weak):
     """The documented order, one row after the other, read both ways."""
-    down, up = compare_policies(strong, weak, CROWD), compare_policies(weak, strong, CROWD)
+    down, up = compare(strong, weak, CROWD), compare(weak, strong, CROWD)
 
     assert (down.strength, up.strength) == (Strength.WEAKER, Strength.STRONGER)
     assert [reason.field for reason in down.weaker] == [reason.field for reason in up.stronger]
@@ -87,7 +93,7 @@ NEUTRAL = [
     (
         "other words for the same conditions",
         policy(),
-        policy(conditions={"type": "any_change", "field": "rollout_percentage"}),
+        policy(conditions={"type": "odd"}),
     ),
     ("the same duration in other units", policy(expires_after="14d"), policy(expires_after="2w")),
     (
@@ -109,8 +115,8 @@ NEUTRAL = [
 @pytest.mark.parametrize(("one", "other"), [r[1:] for r in NEUTRAL], ids=[r[0] for r in NEUTRAL])
 def test_what_means_the_same_is_neutral(one, other):
     """Compared by meaning."""
-    assert compare_policies(one, other, CROWD).strength is Strength.NEUTRAL
-    assert compare_policies(other, one, CROWD).strength is Strength.NEUTRAL
+    assert compare(one, other, CROWD).strength is Strength.NEUTRAL
+    assert compare(other, one, CROWD).strength is Strength.NEUTRAL
 
 
 MIXED = [
@@ -129,13 +135,13 @@ MIXED = [
 @pytest.mark.parametrize(("one", "other"), [r[1:] for r in MIXED], ids=[r[0] for r in MIXED])
 def test_weaker_in_one_and_stronger_in_another_is_mixed(one, other):
     """Neither of the two is the stronger one."""
-    assert compare_policies(one, other, CROWD).strength is Strength.MIXED
-    assert compare_policies(other, one, CROWD).strength is Strength.MIXED
+    assert compare(one, other, CROWD).strength is Strength.MIXED
+    assert compare(other, one, CROWD).strength is Strength.MIXED
 
 
 def test_the_reasons_are_sentences_with_the_values():
     """Both ways."""
-    down = compare_policies(
+    down = compare(
         policy(conditions=RISE),
         policy(
             quorum=1,
@@ -160,7 +166,7 @@ def test_the_reasons_are_sentences_with_the_values():
     assert [reason.text for reason in down.stronger] == [
         "requests stay open for 36h instead of 14d"
     ]
-    off = compare_policies(policy(), policy(enabled=False, users=(ALICE, BOB)), CROWD)
+    off = compare(policy(), policy(enabled=False, users=(ALICE, BOB)), CROWD)
     assert [reason.text for reason in off.weaker] == ["it is disabled", f"{BOB} may approve"]
 
 
@@ -196,7 +202,7 @@ OPPOSITE = {
 @given(one=POLICIES, other=POLICIES)
 def test_weaker_one_way_is_stronger_the_other_way(one, other):
     """Antisymmetry, aspect by aspect."""
-    there, back = compare_policies(one, other, CROWD), compare_policies(other, one, CROWD)
+    there, back = compare(one, other, CROWD), compare(other, one, CROWD)
 
     assert OPPOSITE[there.strength] is back.strength
     assert [r.field for r in there.weaker] == [r.field for r in back.stronger]
@@ -205,7 +211,7 @@ def test_weaker_one_way_is_stronger_the_other_way(one, other):
 @given(one=POLICIES)
 def test_a_policy_is_as_strong_as_itself(one):
     """Reflexive."""
-    assert compare_policies(one, one, CROWD).strength is Strength.NEUTRAL
+    assert compare(one, one, CROWD).strength is Strength.NEUTRAL
 
 
 # --- find --------------------------------------------------------------------------------------
@@ -300,8 +306,24 @@ def test_stronger_and_neutral_changes_are_not_mentioned():
     live = world(live_policy(users=(ALICE, BOB)))
 
     assert find(live, rules(approvers={"quorum": 2, "users": [ALICE]})) == ()
-    assert find(live, rules(conditions={"type": "any_change", "field": "rollout_percentage"})) == ()
+    assert find(live, rules(conditions={"type": "odd"})) == ()
     assert find(live, rules(enabled=True)) == ()
+
+
+def test_what_only_some_generations_gate_weakens_until_the_generation_is_known():
+    """Nothing else shows the version than a request that only generation 3 files."""
+    flag = LiveResource(
+        Address("FeatureFlag", (*WEB, "f")), "1", {}, {"archived": False, "experiment_set": []}
+    )
+    live = world(live_policy())
+    live = replace(live, resources={**live.resources, flag.address: flag})
+
+    (weakening,) = find(live, rules(conditions=CHANGED))
+
+    assert "changes of the release conditions (on PostHog since autumn 2026" in weakening.message
+    first = replace(flag, payload={})
+    live = replace(live, resources={**live.resources, flag.address: first})
+    assert find(live, rules(conditions=CHANGED)) == ()
 
 
 def test_deleting_a_policy_is_weaker_and_says_what_is_gated_no_more():
