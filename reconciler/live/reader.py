@@ -324,8 +324,7 @@ class Reading:
                 first = resources.setdefault(resource.address, resource)
                 if first is not resource:
                     duplicates.setdefault(resource.address, [first]).append(resource)
-        live = self._merge(resources, duplicates, names)
-        return replace(live, schedules={**live.schedules, **scheduled})
+        return schedules.add_schedules(self._merge(resources, duplicates, names), scheduled)
 
     def _build_resources(self, names: Names) -> Iterator[list[LiveResource]]:
         """Yield the resources of each collection; a malformed one makes all of it unreadable."""

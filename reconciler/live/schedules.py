@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
@@ -11,6 +12,7 @@ from reconciler.model import (
     SET_STATUS,
     SET_VARIANTS,
     Address,
+    Live,
     Payload,
     ScheduledChange,
     Schedules,
@@ -40,6 +42,21 @@ def take_schedules(
         key: tuple(sorted(flag_schedules, key=lambda change: (change.at, change.id)))
         for key, flag_schedules in schedules.items()
     }
+
+
+def add_schedules(live: Live, more: Schedules) -> Live:
+    """Return the live state with more schedules, and their times in the requests that they have."""
+    schedules = {**live.schedules, **more}
+    times = {
+        scheduled.change_request: scheduled.at
+        for flag_schedules in schedules.values()
+        for scheduled in flag_schedules
+    }
+    requests = tuple(
+        replace(request, scheduled_at=times[request.id]) if request.id in times else request
+        for request in live.change_requests
+    )
+    return replace(live, schedules=schedules, change_requests=requests)
 
 
 def _build_schedule(payload: Payload, scope: tuple[str, ...], names: Names) -> ScheduledChange:

@@ -38,6 +38,7 @@ class ChangeRequest:
     url: str | None = None  # its page in PostHog
     validation_status: str = ""
     validation_errors: Any = field(default=None, compare=False)
+    scheduled_at: str = ""  # when a scheduled change waits for it: it is not applied before
 
     def get_validity(self, *, is_own: bool = False) -> Validity:
         """Return whether the request can be applied; `is_own`: this key's user filed it."""

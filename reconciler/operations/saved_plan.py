@@ -30,12 +30,13 @@ from reconciler.model import (
     Plan,
     PlanSnapshot,
     Reference,
+    Schedules,
     iterate_values,
     parse_id,
 )
 from reconciler.operations import drift, plan, started_commits
 from reconciler.operations.policy_history import History
-from reconciler.plan import links, planner
+from reconciler.plan import links, planner, schedules
 from reconciler.plan.approvals import forecast
 from reconciler.plan.diff import references, secrets, three_way
 from reconciler.plan.guardrails import checks, deletes
@@ -165,7 +166,7 @@ def resume(
     seen = replace(seen, reads=reader.reads, lineage=lineage)
     planned = replace(
         saved,
-        changes=(*map(secrets.mask_hidden, changes), *_list_settled(saved, parts.done)),
+        changes=(*_keep_schedules(changes, saved), *_list_settled(saved, parts.done)),
         findings=tuple(sorted((*kept, *map(excerpts.attach_excerpt, new_findings)), key=_place)),
         requests=plan.estimate_requests(seen, sum(c.action is not Action.NONE for c in todo)),
         change_requests=links.list_change_requests(todo, live),
@@ -214,6 +215,7 @@ def _observe(
     compared = planner.compare_resources(
         desired=files.desired, base=files.base, live=live, options=chosen
     )
+    live = replace(live, schedules=_read_schedules(saved))
     gated = planner.find_gated_projects(compared)
     if gated or options.prune:  # who prunes must know who they are
         live = live_reader.read_gates(
@@ -226,6 +228,27 @@ def _observe(
     live = replace(live, counts={p: n for p, n in counts.items() if p not in live.listed})
     seen = plan.World(files.desired, files.base, live, reader.reads, reader.rate_limit)
     return seen, replace(compared, live=live)
+
+
+def _read_schedules(saved: Saved) -> Schedules:
+    """Return the scheduled changes that the plan has seen: their requests are not cancelled."""
+    return {
+        (change.address.parts[:-1], change.live_id): change.scheduled
+        for change in saved.changes
+        if change.live_id is not None and change.scheduled
+    }
+
+
+def _keep_schedules(changes: tuple[Change, ...], saved: Saved) -> Iterator[Change]:
+    """Yield the masked changes, with the scheduled ones of the plan and its warnings about them."""
+    planned = {change.address: change for change in saved.changes if change.scheduled}
+    for change in map(secrets.mask_hidden, changes):
+        row = planned.get(change.address)
+        if row is None:
+            yield change
+            continue
+        warnings = (*change.warnings, *filter(schedules.is_warning, row.warnings))
+        yield replace(change, scheduled=row.scheduled, warnings=warnings)
 
 
 class _References:

@@ -177,7 +177,7 @@ def _encode_change(change: Change) -> dict[str, Any]:
 
 def _encode_request(request: ChangeRequest) -> dict[str, Any]:
     """Return the row of a change request, without what the server keeps to apply it."""
-    hidden = {"payload", "requester_id"}
+    hidden = {"payload", "requester_id"} | (set() if request.scheduled_at else {"scheduled_at"})
     return {
         field.name: getattr(request, field.name)
         for field in fields(request)
@@ -340,6 +340,7 @@ def _read_request(node: Node) -> ChangeRequest:
         requester_id=None,
         votes=node["votes"].each(_read_vote),
         url=node["url"].maybe(Node.text),
+        scheduled_at=node["scheduled_at"].maybe(Node.text) or "",
         validation_status=node["validation_status"].maybe(Node.text) or "",
         validation_errors=node["validation_errors"].value,
     )

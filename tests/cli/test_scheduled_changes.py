@@ -255,3 +255,90 @@ def test_a_listing_that_is_refused_is_mentioned_once(scheduled):
         ran = repo.run(command)
         assert ran.code == 0
         assert ran.out.count("cannot be read in acme/Web") == 1
+
+
+def make_schedule(repo, payload=ON, flag=1, who="phx_carol"):
+    """Schedule a change over the API; return the id of its request."""
+    body = {"record_id": str(flag), "model_name": "FeatureFlag"}
+    body |= {"payload": payload, "scheduled_at": LATER}
+    status, made = repo.sandbox.call("POST", SCHEDULES, body, token=who)
+    assert status == 201
+    return made["change_request"]["id"]
+
+
+def gate(ran, address=SAME):
+    return rows(ran)[address]["gate"]
+
+
+def is_active(repo):
+    flag = repo.sandbox.call("GET", "/api/projects/1/feature_flags/1/", token="phx_alice")[1]
+    return flag["active"]
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_the_same_change_waits_for_the_request_of_the_schedule(scheduled, approved):
+    """PostHog refuses a second request for it, and applies this one at its time."""
+    repo = scheduled(policies=[acme.policy("feature_flag.enable")])
+    id_ = make_schedule(repo)
+    if approved:
+        assert repo.run("requests", "approve", id_, "--yes", token="phx_alice").code == 0
+    repo.write("flags.yaml", acme.flag("same", 10, active=True))
+
+    forecast = gate(repo.run("plan", "--format", "json"))
+    done = repo.run("apply", "--yes", "--format", "json")
+
+    assert (forecast["verdict"], forecast["change_request"]) == ("pending", id_)
+    assert LATER in forecast["note"]
+    assert done.code == 3
+    (result,) = (row for row in done.json["results"] if row["address"] == SAME)
+    assert (result["outcome"], result["change_request"]) == ("waiting", id_)
+    assert not is_active(repo)
+    if approved:
+        repo.sandbox.call("POST", "/_sandbox/clock", {"set": LATER})
+        assert repo.run("apply", "--yes").code == 0
+        assert is_active(repo)
+
+
+@pytest.mark.parametrize("who", ["phx_carol", "phx_ci"])
+@pytest.mark.parametrize("saved", [False, True])
+def test_another_change_does_not_end_the_request_of_a_schedule(scheduled, who, saved):
+    """Not even one of this key's own user: somebody has scheduled it on purpose."""
+    repo = scheduled(policies=[acme.policy("feature_flag.enable")])
+    id_ = make_schedule(repo, who=who)
+    repo.write("flags.yaml", acme.flag("same", 20, active=False))
+    repo.commit()
+
+    forecast = gate(repo.run("plan", "--format", "json", "--out", "plan.json"))
+    done = repo.run("apply", *(["plan.json"] if saved else []), "--yes", "--format", "json")
+
+    assert (forecast["verdict"], forecast["change_request"]) == ("blocked", id_)
+    assert "delete the scheduled change" in forecast["note"]
+    assert done.code == 3
+    request = repo.sandbox.call("GET", f"/api/projects/1/change_requests/{id_}/", token=who)[1]
+    assert request["state"] == "pending"
+    flag = repo.sandbox.call("GET", "/api/projects/1/feature_flags/1/", token=who)[1]
+    assert flag["filters"]["groups"][0]["rollout_percentage"] == 10
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [
+        {"drop": ["results.*.change_request"]},
+        {"set": {"results[0].change_request": None}},
+        {"set": {"results[0].change_request": "018f0000-0000-4000-8000-00000000000a"}},
+        {"set": {"results[0].change_request": {"id": None}}},
+        {"set": {"results[0].payload": None}},
+        {"set": {"results[0].payload": {"operation": "add_release_condition", "value": [1]}}},
+        {"set": {"results[0].scheduled_at": None}},
+    ],
+    ids=str,
+)
+def test_other_forms_of_a_schedule_are_tolerated(scheduled, effect):
+    repo = scheduled(policies=[acme.policy("feature_flag.enable")])
+    make_schedule(repo)
+    spoil(repo, {"mutate": effect})
+
+    for command in ("plan", "drift"):
+        for format in ("text", "markdown", "html", "json"):
+            assert repo.run(command, "--format", format).code == 0
+        assert len(rows(repo.run(command, "--format", "json"))[SAME]["scheduled"]) == 1

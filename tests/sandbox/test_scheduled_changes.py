@@ -326,6 +326,26 @@ def test_a_seeded_schedule_fires_and_a_state_keeps_its_request(api):
     assert api.results(f"{POLICIES}/")
 
 
+def test_a_seeded_schedule_without_a_person_is_of_the_first_member(api):
+    """Null is a person who is gone: then it fails at its time."""
+
+    def plan(seed):
+        web = seed["organizations"][0]["projects"][0]
+        what = {"scheduled_at": LATER, "payload": ON}
+        web["scheduled_changes"] = [
+            {"flag": "off", **what},
+            {"flag": "on", **what, "payload": OFF, "created_by": None},
+        ]
+
+    api.reset(plan)
+    state = api.sandbox.state()
+    api.sandbox.reset(state)
+    assert api.sandbox.state() == state
+    api.sandbox.advance("1h")
+
+    assert (flag(api)["active"], flag(api, 1)["active"]) == (True, True)
+
+
 def test_cron_is_not_modelled(api):
     reply = api.post(f"{SCHEDULES}/", body(is_recurring=True, cron_expression="0 9 * * 1"))
 

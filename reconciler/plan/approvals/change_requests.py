@@ -36,7 +36,7 @@ class OpenRequestAction(Enum):
     """What to do about an open request on a flag that is to be written."""
 
     WAIT = "wait for it: it proposes what the files want"
-    REPLACE = "cancel it and file another: this key's user filed it, and it has no votes"
+    REPLACE = "cancel it and file another: this key's user filed it, without votes or a schedule"
     BLOCK = "write nothing: people have to decide or cancel it"
 
 
@@ -63,7 +63,8 @@ def decide_open_request(
     if has_same_intent and not stale:
         return OpenRequestAction.WAIT
     is_own = me is not None and request.requester_id == me
-    return OpenRequestAction.REPLACE if is_own and not request.votes else OpenRequestAction.BLOCK
+    is_kept = bool(request.votes) or (bool(request.scheduled_at) and not stale)
+    return OpenRequestAction.REPLACE if is_own and not is_kept else OpenRequestAction.BLOCK
 
 
 def decide_refiling(requests: Iterable[ChangeRequest]) -> RefilePolicy:
@@ -156,6 +157,8 @@ def _build_conflicting_gate(
     voted_by = ", ".join(dict.fromkeys(vote.person for vote in request.votes))
     if voted_by and evaluator.me is not None and request.requester_id == evaluator.me:
         reason += f"; this key's user filed it, but it is kept because of the vote of {voted_by}"
+    if request.scheduled_at:
+        reason += "; to write before that time, delete the scheduled change in PostHog"
     gate = build_request_gate(request, live_flag, evaluator)
     return replace(gate, verdict=Verdict.BLOCKED, note=join_sentences(reason, gate.note))
 

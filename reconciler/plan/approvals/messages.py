@@ -108,6 +108,8 @@ def describe_request(
     if change_request.payload.get("expires_at"):
         text += f", expires {change_request.payload['expires_at']}"
     text += ")"
+    if change_request.scheduled_at:
+        text += f" for a scheduled change: PostHog applies it on {change_request.scheduled_at}"
     if change_request.state not in _STATES:
         text += f"; its state {change_request.state!r} is unknown, so it is treated as open"
     trouble = find_trouble(change_request, version, is_own=is_own)

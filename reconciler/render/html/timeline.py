@@ -108,6 +108,8 @@ def _list_events(request: ChangeRequest) -> Iterator[tuple[str, str]]:
         reason = f": {vote.reason}" if vote.reason else ""
         verb = "approved" if vote.approved else "rejected"
         yield _format_time(vote.at), f"{vote.person} {verb}{reason}"
+    if request.scheduled_at:
+        yield _format_time(request.scheduled_at), "scheduled: not applied before"
     if request.expires_at:
         yield _format_time(request.expires_at), "expires"
 
