@@ -69,7 +69,7 @@ def run(
     """Show a plan, ask, carry it out and give an account; return the exit code."""
     session.report.plan(planned)
     if options.format == "text":
-        session.show_plan(render.plan, planned)
+        session.show_plan(render.plan, guardrails.drop_refusals(planned))
     guardrails.refuse_run(session, planned, form=options.format)
     if planned.writes and options.asks:
         terminal.confirm(confirmation.question, confirmation.undone)
@@ -143,7 +143,7 @@ def _account(
         stopped = interrupted is not None
         style = {"color": session.color, "width": session.width}
         session.say(render.outcomes(outcomes, planned, format="text", stopped=stopped, **style))
-    session.fail(summary.describe_errors(planned, "applied", past=True))
+    session.fail(summary.describe_errors(planned, "applied", past=True), form)
     rows = results.complete_outcomes(outcomes, planned)
     return interrupted or results.choose_exit_code(rows, planned, guarded=checks.CODES)
 

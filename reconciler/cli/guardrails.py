@@ -85,6 +85,15 @@ def read_options(
     )
 
 
+def drop_refusals(plan: Plan) -> Plan:
+    """Return the plan without the errors that `refuse_run` will report: they are shown once."""
+    if plan.refusal is None or not plan.refusal.whole:
+        return plan
+    reported = apply_refusals.find_run_refusals(plan, go_on=plan.refusal.go_on)
+    kept = tuple(finding for finding in plan.findings if finding not in reported)
+    return replace(plan, findings=kept, refusal=None)
+
+
 def refuse_run(session: Session, plan: Plan, *, form: str) -> None:
     """Refuse the whole run if a guardrail says no (exit code 4).
 
@@ -98,7 +107,9 @@ def refuse_run(session: Session, plan: Plan, *, form: str) -> None:
     if form == "json":
         session.say(results.dump_outcomes(outcomes, plan))
     raise GuardrailError(
-        "refused by a guardrail",
+        "apply refuses this plan",
         findings=summary.merge_findings(findings),
-        fix="see each; --continue refuses only these and does the rest",
+        fix="use --continue to apply the rest"
+        if plan.refusal.rest
+        else "plan again once it is fixed",
     )

@@ -116,10 +116,12 @@ def _require_exact(
 
 def _require_address(text: str) -> None:
     try:
-        model.Address.parse(text)
+        is_address = model.Address.parse(text).kind.isalpha()
     except ValueError:
+        is_address = False
+    if not is_address:
         message = f"{text!r} is not an address such as FeatureFlag/acme/Web/new-checkout"
-        raise click.BadParameter(message) from None
+        raise click.BadParameter(message)
 
 
 def guardrails(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -161,8 +161,10 @@ class Session:
             what = f"{phrases.count(number, 'declared resource')} not changed"
             self.note(f"{what}: `ignore` of the target covers {'it' if number == 1 else 'them'}")
 
-    def fail(self, sentences: Iterable[str]) -> None:
-        """Say on stderr that a plan has errors, where stdout, which has them, is not in sight."""
+    def fail(self, sentences: Iterable[str], format: str) -> None:
+        """Say on stderr that a plan has errors, where nobody sees stdout, or it is for programs."""
+        if format == "text" and not terminal.is_file(sys.stdout):
+            return
         for sentence in sentences:
             if event_log.emit_event("error", "error", what=sentence) or sys.stdout.isatty():
                 continue

@@ -1,6 +1,8 @@
 """What the place that output goes to is able to do: colours, links, signs beyond ASCII."""
 
 import codecs
+import os
+import stat
 import sys
 from collections.abc import Mapping
 from typing import IO
@@ -52,6 +54,14 @@ def opens_links(stream: IO[str], environ: Mapping[str, str]) -> bool:
         or bool(environ.get("WT_SESSION") or environ.get("KONSOLE_VERSION"))
         or (version.isdecimal() and int(version) >= _VTE)
     )
+
+
+def is_file(stream: IO[str]) -> bool:
+    """Return whether a stream goes to a regular file: nobody sees it now."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def can_ask() -> bool:

@@ -102,7 +102,7 @@ def _print_report(session: Session, report: Plan, format_: str) -> int:
     session.report.plan(report, drift=True)
     session.show_plan(render.drift, report, format_)
     if report.errors:
-        session.fail(summary.describe_errors(report, "compared"))
+        session.fail(summary.describe_errors(report, "compared"), format_)
         return 1
     notifications.notify_drift(session, report)
     return DRIFTED if any(change.hold is None for change in report.writes) else 0

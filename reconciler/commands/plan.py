@@ -94,7 +94,7 @@ def command(
     if out is not None:
         _save(session, planned, out)
     session.show_plan(render.plan, planned, format_, saved=out or "")
-    session.fail(summary.describe_refusal(planned))
+    session.fail(summary.describe_refusal(planned), format_)
     if code := apply_refusals.predict_exit_code(planned):
         return code
     return DIFFERENCES if detailed_exitcode and planned.writes else 0

@@ -204,7 +204,7 @@ def test_a_member_is_told_of_the_project_log(repo):
     [
         (["--since", "yesterday"], 64, "invalid duration"),
         (["--since", "1d", "--start-date", "2026-01-01"], 64, "exclude each other"),
-        (["--start-date", "soon"], 64, "no time"),
+        (["--start-date", "soon"], 64, "invalid time"),
         (["--start-date", "2026-01-02", "--end-date", "2026-01-01"], 64, "before the start"),
         (["--detail", "nonsense"], 64, "PATH=VALUE"),
         (["--detail-filters", "{"], 64, "not JSON"),

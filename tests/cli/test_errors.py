@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import pytest
 import yaml
 
-from tests import acme, support
+from tests import acme, factories, support
 from tests.harness import child
 from tests.harness.driver import Driver
 
@@ -349,14 +349,47 @@ def test_a_question_that_is_answered_with_no_is_no_interruption(world, typed, co
     assert [] == repo.sandbox.writes()
 
 
-@pytest.mark.parametrize("command", [("plan",), ("plan", "--format", "json"), ("apply", "--yes")])
-def test_errors_of_a_plan_are_on_stderr_too(world, command):
-    """`plan > file` does not end with 1 in silence."""
+def test_errors_of_a_plan_are_on_stderr_where_nobody_sees_stdout(world):
+    """`plan > file` does not end with 1 in silence, nor does JSON for a program."""
     repo = world(acme.seed())
     members = {"members": ["ghost@acme.test"]}
     repo.write("all.yaml", acme.document("Role", members, name="R"))
+    error = "1 error; the affected resource "
 
-    done = repo.run(*command, "all.yaml")
+    done = repo.run("plan", "--format", "json")
+    assert (1, True) == (done.code, error in done.err)
+    for command in (["plan"], ["apply", "--yes"]):
+        with (repo.folder / "plan.txt").open("w") as file:
+            ended = subprocess.run(
+                [support.SCRIPT, *command],
+                cwd=repo.folder,
+                env=repo.environment(),
+                stdout=file,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert (1, True) == (ended.returncode, error in ended.stderr)
 
-    assert 1 == done.code
-    assert "1 error; the affected resource " in done.err
+
+def test_each_error_appears_once_in_an_output(world):
+    """In both streams together: a build shows them as one log."""
+    repo = world(factories.gated(acme.live_flag("a")))
+    weaker = acme.document(
+        "ApprovalPolicy",
+        {"enabled": False, "approvers": {"quorum": 1, "users": ["alice@acme.test"]}},
+        project="Web",
+        action="feature_flag.enable",
+    )
+    repo.write("all.yaml", weaker, acme.flag("a", 20))
+    for command in (("plan",), ("apply", "--yes"), ("apply", "--yes", "--continue", "--quiet")):
+        done = repo.run(*command)
+        shown = done.out + done.err
+
+        assert 4 == done.code
+        assert 1 == shown.count("is weakened: it is disabled"), shown
+        assert 1 >= shown.count("1 error")
+        assert 1 >= shown.count("state:")
+    repo.write("bad.yaml", acme.flag("x", activ=1), acme.flag("y", activ=1))
+    for command in (("plan",), ("validate",)):
+        assert 1 == repo.run(*command).err.count("state: nothing was contacted")

@@ -76,7 +76,7 @@ def test_the_number_of_deletes_is_limited_and_the_refusal_says_where(world):
     assert "3 of 9 live FeatureFlag (33 %)" in said
     assert "the limit is 2 (reconciler.yaml:6:20)" in said
     assert "--confirm-deletes 3" in said
-    assert "--continue" in said
+    assert "apply refuses this plan" in said
     assert {"too-many-deletes": ["f0", "f1", "f2"]} == codes(repo)
     refused(repo, "--confirm-deletes", "2")
     refused(repo, "--confirm-deletes", "4")

@@ -58,7 +58,7 @@ def test_an_ambiguous_id_names_the_candidates(world):
         ("FeatureFlag/acme/Web/nothing", 1, "no change request matches"),
         ("FeatureFlag/acme/Nowhere/a", 1, "no change request matches"),
         ("a/b/c/d/e", 64, "is not an address"),
-        ("../me", 1, "no change request matches"),
+        ("../me", 64, "is not an address"),
         ("a b", 64, "is not an ID"),
     ],
 )

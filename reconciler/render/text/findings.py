@@ -28,14 +28,14 @@ def error(exc: ReconcilerError, *, color: bool) -> str:
     painted = partial(paint, on=color)
     reported = exc.findings if isinstance(exc, ConfigError | GuardrailError) else ()
     if reported:
-        listed = findings(reported, color=color, state=exc.state)
+        if len(reported) == 1 and isinstance(exc, ConfigError):
+            return findings(reported, color=color, state=exc.state)
+        listed = findings(reported, color=color, state="")  # it is the same for all of them
+        head, fix = painted(_count_findings(reported), "bold"), ""
         if isinstance(exc, GuardrailError):
-            refusal = (
-                f"{exc.what}: {exc.state}",
-                *format_sentences("", "", exc.fix, paint=painted),
-            )
-            return "\n\n".join((listed, "\n".join(refusal)))
-        return f"{listed}\n\n{painted(_count_findings(reported), 'bold')}"
+            head, fix = f"{painted('error:', 'alarm')} {escape(exc.what)}", exc.fix
+        shared = format_sentences("", exc.state, fix, paint=painted)
+        return "\n".join((f"{listed}\n\n{head}", *shared))
     why = exc.why
     if not why and isinstance(exc, ApiError):
         parts = (f"HTTP {exc.status}" if exc.status else "", exc.code, exc.detail)

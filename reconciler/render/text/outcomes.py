@@ -23,6 +23,7 @@ _STYLES: Final = {
     Result.REFUSED: "alarm",
 }
 _AGAIN: Final = f"{APPLY_AGAIN}."
+_SHOWN: Final = Problem("", "", "", "")  # stands for one that the plan has shown
 _STOPPED: Final = frozenset({Result.SKIPPED, Result.WAITING, Result.REFUSED, Result.FAILED})
 
 
@@ -32,7 +33,7 @@ def format_outcome_line(outcome: Outcome, *, color: bool) -> str:
     missed = outcome.detail is Detail.GATE_MISSED
     style = "alarm" if missed else _STYLES[outcome.result]
     reason = ""
-    if outcome.problem is not None:
+    if outcome.problem is not None and outcome.result is not Result.REFUSED:  # known before
         reason = f": {escape(outcome.problem.what)}"
     elif outcome.url or outcome.change_request:
         reason = f": {escape(outcome.url or outcome.change_request or '')}"
@@ -53,7 +54,7 @@ def outcomes(
     parts = [
         *_format_incidents(rows, color=color),
         *_format_waiting(rows, changes, color=color, width=width),
-        *_format_problems(rows, color=color),
+        *_format_problems(rows, plan, color=color),
         *_format_notes(rows, color=color, width=width),
         paint(format_outcome_totals(rows, plan), "bold", on=color),
     ]
@@ -64,7 +65,7 @@ def outcomes(
 def format_brief(ended: Iterable[Outcome], plan: Plan, *, color: bool) -> tuple[str, str]:
     """Return the totals on one line, and what went wrong, which is never left out."""
     rows = planfile_results.complete_outcomes(ended, plan)
-    wrong = (*_format_incidents(rows, color=color), *_format_problems(rows, color=color))
+    wrong = (*_format_incidents(rows, color=color), *_format_problems(rows, plan, color=color))
     line = paint(format_outcome_totals(rows, plan), "bold", on=color)
     return line, "\n\n".join(wrong)
 
@@ -117,19 +118,26 @@ def _format_notes(rows: tuple[Outcome, ...], *, color: bool, width: int) -> Iter
     yield "\n".join(lines)
 
 
-def _format_problems(rows: tuple[Outcome, ...], *, color: bool) -> Iterator[str]:
-    """Yield what did not go as planned, in the four sentences; equal ones stand together."""
+def _format_problems(rows: tuple[Outcome, ...], plan: Plan, *, color: bool) -> Iterator[str]:
+    """Yield what did not go as planned, in the four sentences; equal ones stand together.
+
+    An error of the plan was shown with the plan, and is not repeated.
+    """
+    shown = {finding.address for finding in plan.errors}
     for result in (Result.SKIPPED, Result.REFUSED, Result.FAILED):
         alike: dict[Problem | None, list[Outcome]] = {}
         for row in rows:
             if row.result is result and row.detail is not Detail.GATE_MISSED:
-                alike.setdefault(row.problem, []).append(row)
+                is_new = row.address not in shown or row.detail is not None
+                alike.setdefault(row.problem if is_new else _SHOWN, []).append(row)
         if not alike:
             continue
         lines = [paint(f"{result.capitalize()}:", _STYLES[result], on=color)]
         for problem, group in alike.items():
             lines.extend(_format_address(row, color=color) for row in group)
-            if problem is not None:
+            if problem is _SHOWN:
+                lines.append("    the plan above shows the error")
+            elif problem is not None:
                 lines.extend(_format_problem(problem, result, color=color))
         yield "\n".join(lines)
 

@@ -136,4 +136,4 @@ def _format_list(title: str, rows: Iterable[str], look: TextStyle) -> str:
 def _format_findings(plan: Plan, look: TextStyle) -> Iterator[str]:
     """Yield the worst last: nearest to where a person looks first."""
     for finding in reversed(summary.list_findings(plan)):
-        yield "\n".join(findings.format_finding(finding, paint=look.paint))
+        yield "\n".join(findings.format_finding(finding, state="", paint=look.paint))
