@@ -155,6 +155,7 @@ def test_every_log_filter(logs):
     assert items(logs, "?search_text=FLAG-4") == ["4"]
     assert items(logs, "?was_impersonated=true") == ["3"]
     assert items(logs, "?is_system=true") == ["4"]
+    assert items(logs, "?is_system=null&was_impersonated=null") == items(logs)
     assert items(logs, "?hogql_filter=whatever") == ["5", "4", "3", "2", "1"]
     assert items(logs, "?ordering=created_at") == ["1", "2", "3", "4", "5"]
     assert items(logs, "?scopes=Organization&users=" + maxim) == []

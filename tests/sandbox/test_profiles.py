@@ -189,3 +189,27 @@ def test_the_environments_prefix_works_in_every_profile(docs, g1):
     """Contract 13."""
     for api in (docs, g1):
         assert api.get(POLICIES.replace("projects", "environments")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("profile", "eligibility", "rollbacks"),
+    [("g1", False, True), ("g2", True, True), ("g3", True, False)],
+)
+def test_a_flag_has_the_fields_of_its_generation(world_of, profile, eligibility, rollbacks):
+    """Contract 9.1."""
+    flag = world_of(profile=profile).get(f"{FLAGS}/1/").body
+
+    assert ("is_eligible_for_experiment" in flag) is eligibility
+    assert ("rollback_conditions" in flag) is rollbacks
+    assert ("performed_rollback" in flag) is rollbacks
+
+
+def test_g1_does_not_know_later_settings_of_organizations(g1):
+    """Contract 6.1: unknown fields are ignored."""
+    later = {"members_can_see_org_members": False, "is_ai_training_opted_in": True}
+    reply = g1.patch(f"{ORG}/", {**later, "enforce_2fa": True})
+    seen = g1.get(f"{ORG}/members/", who="max").body["count"]
+
+    assert (reply.status, reply.body["enforce_2fa"]) == (200, True)
+    assert set() == {*later, "members_can_create_projects", "is_hipaa"} & set(reply.body)
+    assert seen == g1.get(f"{ORG}/members/").body["count"]

@@ -30,6 +30,7 @@ from reconciler.sandbox.store.paging import make_link
 from reconciler.sandbox.store.transaction import Clause, Window
 
 _PAGE, _LARGEST_PAGE = 100, 1000
+_NULLS = ("null", "Null", "NULL")  # of a nullable boolean: not filtered (contract 11.1)
 _EXACT = {"scopes": "scope", "activities": "activity", "clients": "client", "item_ids": "item_id"}
 _ORDERS = {True: "created_at DESC, seq DESC", False: "created_at, seq"}
 _ADMINS_ONLY = "Only organization admins and owners can view organization-wide activity logs."
@@ -161,7 +162,7 @@ def _parse_column_filters(call: Call) -> Iterator[Clause]:
         if words := _parse_list(call, name):
             yield _make_in_clause(column, words)
     for name in ("was_impersonated", "is_system"):
-        if word := call.get_query(name):
+        if (word := call.get_query(name)) and word not in _NULLS:
             yield f"{name} IS ?", (check_boolean(word, name),)
 
 

@@ -265,8 +265,11 @@ def render_flag(call: Call, flag: Flag) -> dict[str, Any]:
         "bucketing_identifier": flag.bucketing_identifier,
         "last_called_at": format_time(flag.last_called_at),
         "is_used_in_replay_settings": flag_owners.is_used_by_replay(tx, flag),
-        "is_eligible_for_experiment": _count_variants(flag) in _FOR_EXPERIMENTS,
     }
+    if call.profile.has_later_fields:
+        rendered["is_eligible_for_experiment"] = _count_variants(flag) in _FOR_EXPERIMENTS
+    if call.profile.has_rollbacks:
+        rendered |= {"rollback_conditions": None, "performed_rollback": False}
     if not call.profile.has_archive:
         del rendered["archived"]
         rendered["evaluation_tags"] = rendered.pop("evaluation_contexts")

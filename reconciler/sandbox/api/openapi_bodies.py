@@ -2,6 +2,7 @@
 
 from reconciler.sandbox.api.openapi_schemas import (
     FLAG,
+    LATER_SETTINGS,
     POLICY,
     SETTINGS,
     Schema,
@@ -34,7 +35,7 @@ BODIES: dict[str, Schema] = {
         """,
         required=("key", "filters"),
     ),
-    "organizations": make_body(SETTINGS, required=("name",)),
+    "organizations": make_body(SETTINGS + LATER_SETTINGS, required=("name",)),
     "members": make_body("level: level"),
     "roles": make_body("str: name", required=("name",)),
     "role_memberships": make_body("uuid: user_uuid", required=("user_uuid",)),

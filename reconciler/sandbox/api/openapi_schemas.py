@@ -136,11 +136,13 @@ bool: is_2fa_enabled has_social_auth
 SETTINGS = """
 str: name
 ?uuid: logo_media_id default_role_id
-?bool: enforce_2fa members_can_invite is_ai_data_processing_approved is_ai_training_opted_in
-?bool: members_can_create_projects
+?bool: enforce_2fa members_can_invite is_ai_data_processing_approved
 bool: members_can_use_personal_api_keys allow_publicly_shared_resources default_anonymize_ips
-bool: members_can_see_org_members
 method: default_experiment_stats_method
+"""
+LATER_SETTINGS = """
+?bool: members_can_create_projects is_ai_training_opted_in
+bool: members_can_see_org_members
 """
 FLAG = """
 str: name
@@ -209,8 +211,9 @@ COMPONENTS: dict[str, Schema] = {
         bool: is_member_join_email_enabled is_active
         any: metadata
         ?str: customer_id is_not_active_reason
-        ?bool: is_ai_training_locked is_ai_training_cta_shown is_hipaa is_pending_deletion
-        """
+        ?bool: is_pending_deletion
+        """,
+        optional=LATER_SETTINGS + "?bool: is_ai_training_locked is_ai_training_cta_shown is_hipaa",
     ),
     "Member": _make_object(_MEMBER, optional="?str: search_match_type"),
     "Role": _make_object(
@@ -278,13 +281,17 @@ COMPONENTS: dict[str, Schema] = {
         ?UserBasic: created_by last_modified_by
         time: created_at updated_at
         list: experiment_set experiment_set_metadata surveys features
-        bool: can_edit is_used_in_replay_settings is_eligible_for_experiment
+        bool: can_edit is_used_in_replay_settings
         ?int: usage_dashboard
         ?bool: has_enriched_analytics
         str: user_access_level status
         ?time: last_called_at
         """,
-        optional="bool: archived\nwords: evaluation_contexts evaluation_tags",
+        optional="""
+        bool: archived is_eligible_for_experiment performed_rollback
+        words: evaluation_contexts evaluation_tags
+        any: rollback_conditions
+        """,
     ),
     "HeldByView": _make_object(
         """

@@ -71,6 +71,13 @@ WRITABLE = (
 )
 
 
+# Fields that came after the first generation (contract 6.1).
+_LATER = {
+    *("members_can_create_projects", "members_can_see_org_members", "is_hipaa"),
+    *("is_ai_training_opted_in", "is_ai_training_locked", "is_ai_training_cta_shown"),
+}
+
+
 def list_organizations(call: Call) -> Response:
     """List the caller's organizations, limited to those of the key."""
     own_ids = {member.organization for member in call.tx.find_all(Membership, user=call.user.id)}
@@ -92,7 +99,7 @@ def create_organization(call: Call) -> Response:
     tx, user = call.tx, call.user
     current = tx.get(Organization, user.current_organization)
     _require_plan(call, current)
-    values = read_fields(call.data, WRITABLE, partial=False)
+    values = read_fields(call.data, _list_writable(call), partial=False)
     _check_settings(call, None, values)
     # self-hosted, the plan belongs to the instance; on Cloud a new organization has the free plan
     inherited = current.available_product_features if current and not tx.settings.cloud else []
@@ -130,11 +137,17 @@ def retrieve_organization(call: Call) -> Response:
 def update_organization(call: Call) -> Response:
     """Change an organization's settings; unknown and read-only fields are ignored."""
     before = call.organization
-    values = read_fields(call.data, WRITABLE, partial=call.incoming.method == "PATCH")
+    values = read_fields(call.data, _list_writable(call), partial=call.incoming.method == "PATCH")
     _check_settings(call, before, values)
     after = call.tx.update(replace(before, **values, updated_at=call.tx.at))
     _log_change(call, after, "updated", before)
     return Response(200, render_organization(call, after))
+
+
+def _list_writable(call: Call) -> tuple[Field, ...]:
+    if call.profile.has_later_fields:
+        return WRITABLE
+    return tuple(field for field in WRITABLE if field.name not in _LATER)
 
 
 def _check_settings(call: Call, before: Organization | None, values: dict[str, Any]) -> None:
@@ -221,8 +234,9 @@ def render_organization(call: Call, organization: Organization) -> dict[str, Any
         for member in tx.find_all(Membership, organization=organization.id)
     ]
     stored = get_fields(organization)
+    hidden = _HIDDEN if call.profile.has_later_fields else _HIDDEN | _LATER
     return {
-        **{name: value for name, value in stored.items() if name not in _HIDDEN},
+        **{name: value for name, value in stored.items() if name not in hidden},
         "created_at": format_time(organization.created_at),
         "updated_at": format_time(organization.updated_at),
         "membership_level": member.level if member else None,

@@ -11,6 +11,17 @@ PARTLY_MODELLED = frozenset({"cohorts", "experiments"})  # resources; of others 
 _NOT_MODELLED = frozenset(  # methods of PostHog, each beside a route of the same path
     {("users.retrieve", "PATCH"), ("users.retrieve", "DELETE"), ("projects.list", "POST")}
 )
+# Actions of PostHog on a collection: without this list they are taken for the id of an object.
+_ACTIONS_NOT_MODELLED = {
+    "/api/projects/:project/feature_flags": (
+        *("activity", "bulk_delete", "bulk_keys", "bulk_update_tags", "evaluation_reasons"),
+        *("local_evaluation", "matching_ids", "my_flags", "user_blast_radius"),
+    ),
+    "/api/projects/:project/cohorts": ("activity",),
+    "/api/projects/:project/experiments": (
+        *("eligible_feature_flags", "requires_flag_implementation", "stats"),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +93,24 @@ class RouteTable:
         self._root = _Node()
         self.routes = tuple(route for route in routes if generation in route.generations)
         for route in self.routes:
-            self._add(route)
+            node, names = self._make_node(route.path)
+            node.methods[route.method] = (route, names)
+        for collection, actions in _ACTIONS_NOT_MODELLED.items():
+            for action in actions:
+                self._make_node(f"{collection}/{action}")
 
-    def _add(self, route: Route) -> None:
+    def _make_node(self, path: str) -> tuple[_Node, tuple[str, ...]]:
+        """Return the node of a path, and the names of its `:name` segments."""
         node = self._root
         names: list[str] = []
-        for segment in split_path(route.path):
+        for segment in split_path(path):
             if segment.startswith(":"):
                 names.append(segment[1:])
                 node.wild = node.wild or _Node()
                 node = node.wild
             else:
                 node = node.words.setdefault(segment, _Node())
-        node.methods[route.method] = (route, tuple(names))
+        return node, tuple(names)
 
     def find_match(self, path: str) -> RouteMatch | None:
         """Return what a path leads to. `/api/environments/:id/x` is `/api/projects/:id/x` (1.1)."""

@@ -30,6 +30,8 @@ class Profile:
     counts_logs: bool = False  # 11.1, as documented
     exports_logs: bool = False  # contract 11, as documented
     logs_address: bool = True  # 11.2: `ip_address`
+    has_later_fields: bool = True  # 6.1, 9.1: those that came after the first generation
+    has_rollbacks: bool = True  # 9.1: `rollback_conditions` and `performed_rollback`
     gates_targeting: bool = False  # 4, 5.2: every release condition of a standalone flag
     knows_owners: bool = False  # 3.8, 5.8: owners, experiment policies and their mirrors
     rechecks_requests: bool = False  # 7.5: marks are derived again, the requester is checked first
@@ -50,6 +52,7 @@ G3 = Profile(
     schedules_changes=True,
     completes_filters=True,
     names_copy_requests=True,
+    has_rollbacks=False,
 )
 G2 = Profile("g2")
 G1 = Profile(
@@ -71,6 +74,7 @@ G1 = Profile(
     drops_unchanged=False,
     announces_alias=False,
     logs_address=False,
+    has_later_fields=False,
 )
 DOCS = Profile("docs", bare_decisions=True, counts_logs=True, exports_logs=True, logs_address=False)
 
