@@ -22,6 +22,8 @@ _TOKEN: Final = re.compile(
 _ENCRYPTS: Final = re.compile(
     r"""\bhas_encrypted_payloads["']?\s*:\s*(?!(?:false|null|no|off|~)\b)""", re.IGNORECASE
 )
+_PLAIN: Final = re.compile(r"""\bhas_encrypted_payloads["']?\s*:\s*(?:false|null|no|off|~)\b""")
+_REMOTE: Final = re.compile(r"""\bis_remote_configuration["']?\s*:\s*true\b""")
 _PAYLOADS: Final = re.compile(r"""(?<!\w)["']?payloads["']?\s*:""")
 _KEY: Final = re.compile(r"""^\s*(?:"[^"]*"|'[^']*'|[\w-]+)\s*:""")  # the name of a variant
 _WORD: Final = re.compile(r"[^\s\"'{}\[\],:]+")
@@ -109,8 +111,10 @@ def _find_secret(lines: Sequence[str], at: int) -> _Secret | None:
 
 
 def _iterate_payloads(document: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Yield the lines with payloads of a document that encrypts them, without the keys."""
-    if not any(map(_ENCRYPTS.search, document)):
+    """Yield the lines with payloads of a document that may encrypt them, without the keys."""
+    if not any(map(_ENCRYPTS.search, document)) and (
+        not any(map(_REMOTE.search, document)) or any(map(_PLAIN.search, document))
+    ):
         return
     depth = level = -1  # the indentation of `payloads`, while its value goes on; of its keys
     for number, line in enumerate(document):

@@ -140,6 +140,8 @@ READS = (
     ("activity", "export", "--format", "csv", "--out", "log.csv"),
     ("activity", "export", "--format", "jsonl"),
     ("coverage", "--format", "json"),
+    ("conformance", "--project", "Web", "--allow-nonempty", "--yes", "--format", "json"),
+    ("-vvv", "conformance", "--project", "Web", "--allow-nonempty", "--yes"),
     ("doctor",),
     ("pull", "--out", "pulled", "--full"),
     ("pull", "--dry-run", "--format", "json"),
@@ -160,6 +162,7 @@ def test_no_command_shows_or_stores_an_encrypted_payload(server, tmp_path):
         live("other", id=4),
         live("doomed", id=5),
         live("unmanaged", id=6),
+        acme.live_flag("opened", id=7),  # encrypted at the base, and not any more
         activity=[logged(config, "logged")],
     )
     ids = [
@@ -171,10 +174,19 @@ def test_no_command_shows_or_stores_an_encrypted_payload(server, tmp_path):
     project = state["organizations"][0]["projects"][0]
     project["feature_flags"][2]["deleted"] = True
     server.reset(state)
-    repo.write("all.yaml", declared("config", "base", 10), declared("other", "base", 10))
+    repo.write(
+        "all.yaml",
+        declared("config", "base", 10),
+        declared("other", "base", 10),
+        declared("opened", "base", 10),
+        declared("lost", "base", 10),
+    )
     repo.commit()
+    repo.git("update-ref", "refs/reconciler/applied/default", "HEAD")
     new = declared("new", "created", active=True)
-    repo.write("all.yaml", declared("config"), declared("other"), new)
+    opened = acme.flag("opened", filters={**filters("base", 20), "payloads": {"true": "1"}})
+    lost = acme.flag("lost", filters={**filters("base", 20), "payloads": {"true": "1"}})
+    repo.write("all.yaml", declared("config"), declared("other"), new, opened, lost)
     repo.commit()
     shows = [
         ("requests", "show", id_, "--format", form) for id_ in ids for form in ("text", "json")
@@ -212,7 +224,8 @@ def test_plan_and_apply_warn_before_a_gated_write(g3, tmp_path):
 
     (found,) = warnings(repo.run("plan", "--format", "json"))
     assert ("warning", "FeatureFlag/acme/Web/config") == (found["severity"], found["address"])
-    assert ("all.yaml", 1) == (found["source"]["file"], found["source"]["line"])
+    line = (repo.folder / "all.yaml").read_text().split("payloads:")[0].count("\n") + 2
+    assert ("all.yaml", line) == (found["source"]["file"], found["source"]["line"])
     for words in (
         *(("plan", "--format", format_) for format_ in ("text", "markdown", "html")),
         ("apply", "--yes"),
@@ -273,6 +286,28 @@ def test_a_payload_is_still_planned_filed_and_applied(server, tmp_path):
     (flag,) = server.state()["organizations"][0]["projects"][0]["feature_flags"]
     assert json.loads(payload("desired")) == json.loads(flag["filters"]["payloads"]["true"])
     assert 0 == repo.run("apply", "--yes").code
+
+
+def test_a_payload_that_only_the_files_have_changed_is_planned_and_applied(server, tmp_path):
+    """By the base, because the live one is not shown; from a saved plan, too; and only once."""
+    repo = world(server, tmp_path, live("config", id=3))
+    repo.write("all.yaml", declared("config", "live", 10))
+    repo.commit()
+    assert 0 == repo.run("apply", "--yes").code
+    repo.write("all.yaml", declared("config", "desired", 10))
+    repo.commit()
+
+    done = repo.run("plan", "--out", "plan.json", "--format", "json")
+
+    (row,) = done.json["changes"]
+    (field,) = row["fields"]
+    assert ("filters.payloads", "intent") == (field["path"], field["cause"])
+    assert {"(encrypted)"} == {field["base"], field["live"], field["desired"]}
+    assert {} == leaks(repo, done, KEPT)
+    assert 0 == repo.run("apply", "plan.json", "--yes").code
+    (flag,) = server.state()["organizations"][0]["projects"][0]["feature_flags"]
+    assert json.loads(payload("desired")) == json.loads(flag["filters"]["payloads"]["true"])
+    assert 0 == repo.run("plan", "--detailed-exitcode").code
 
 
 def test_a_request_of_a_plain_flag_shows_its_payload(server, tmp_path):

@@ -15,6 +15,7 @@ from reconciler.model import (
     FieldChange,
     LiveResource,
     Path,
+    Resource,
     Spec,
     parse_path,
     put_back,
@@ -59,17 +60,31 @@ def mask_hidden(change: Change) -> Change:
     )
 
 
+def list_hidden(resource: Resource) -> tuple[str, ...]:
+    """Return the paths that a document hides."""
+    return KINDS[resource.address.kind].hidden(resource.spec)
+
+
+def mask_base(base: Resource, path: str, value: Any) -> Any:
+    """Return a value of the base without what was hidden then: it may not be hidden any more."""
+    return _mask_value(value, path, list_hidden(base))
+
+
 def _mask_field(field: FieldChange, hidden: Iterable[str]) -> FieldChange:
-    own_path = parse_path(field.path)
+    base, live, desired = (
+        _mask_value(value, field.path, hidden) for value in (field.base, field.live, field.desired)
+    )
+    return replace(field, base=base, live=live, desired=desired)
+
+
+def _mask_value(value: Any, field: str, hidden: Iterable[str]) -> Any:
+    """Return the value of a field with its hidden parts replaced by the word."""
     for path in hidden:
-        if is_covered((path,), field.path):
-            steps: Path | None = ()
-        else:
-            steps = parse_path(path)[len(own_path) :] if is_covered((field.path,), path) else None
-        if steps is not None:
-            base, live = _mask_at(field.base, steps), _mask_at(field.live, steps)
-            field = replace(field, base=base, live=live, desired=_mask_at(field.desired, steps))
-    return field
+        if is_covered((path,), field):
+            value = _mask_at(value, ())
+        elif is_covered((field,), path):
+            value = _mask_at(value, parse_path(path)[len(parse_path(field)) :])
+    return value
 
 
 def _mask_at(value: Any, steps: Path) -> Any:

@@ -25,6 +25,7 @@ from reconciler.model import (
     format_path,
     get_value,
     is_foreign,
+    parse_path,
     sort_keys,
 )
 from reconciler.plan.diff import list_items, matching, secrets, values
@@ -154,6 +155,8 @@ def _list_created_fields(resource: Resource, base: Resource | None) -> Iterator[
         value = resource.spec[name]
         base_value = previous.spec.get(name, ABSENT) if previous is not None else ABSENT
         value_cause = Cause.UNKNOWN if base is None else find_cause(base_value, ABSENT, value)
+        if previous is not None:
+            base_value = secrets.mask_base(previous, name, base_value)
         yield FieldChange(name, ABSENT, sort_keys(value), sort_keys(base_value), value_cause)
 
 
@@ -182,15 +185,31 @@ def _compare_fields(
         managed = values.select_managed(live_value, value, whole=name in kind.atomic)
         if managed != value:
             unequal[name] = managed
+    yield from _compare_hidden(resource, base, live)
     for name in _sort_fields(unequal, kind):
         managed, value = unequal[name], resource.spec[name]
         for path, old, new in values.find_differences(managed, value, (name,)):
             text = format_path(path)
             if not secrets.is_covered(skipped, text):
                 before, value_cause = _compare_with_base(base, path, old, new, kind)
+                if base is not None:
+                    before = secrets.mask_base(base, text, before)
                 yield FieldChange(
                     text, sort_keys(old), sort_keys(new), sort_keys(before), value_cause
                 )
+
+
+def _compare_hidden(
+    resource: Resource, base: Resource | None, live: LiveResource
+) -> Iterator[FieldChange]:
+    """Yield hidden values that the files have changed since the base: live ones are not shown."""
+    for text in KINDS[resource.address.kind].hidden(live.payload) if base is not None else ():
+        path = parse_path(text)
+        value = get_value(resource.spec, path, ABSENT)
+        before = get_value(base.spec, path, ABSENT) if base is not None else ABSENT
+        is_ignored = secrets.is_covered(resource.lifecycle.ignore, text)
+        if ABSENT not in (value, before) and not is_ignored and not values.is_same(before, value):
+            yield FieldChange(text, secrets.SHOWN, value, secrets.SHOWN, Cause.INTENT)
 
 
 def _list_skipped_paths(resource: Resource, live: LiveResource) -> set[str]:
@@ -364,7 +383,8 @@ def find_released(
             previous.spec, change.desired.spec, KINDS[change.address.kind].atomic
         ):
             text, live = format_path(path), get_value(change.before.spec, path, ABSENT)
-            is_hidden = secrets.is_covered(secrets.find_hidden_paths(change), text)
+            hidden = (*secrets.find_hidden_paths(change), *secrets.list_hidden(previous))
+            is_hidden = secrets.is_covered(hidden, text)
             sides = (secrets.SHOWN, secrets.SHOWN) if is_hidden else (value, live)
             yield Released(change.address, text, *map(sort_keys, sides))
 
