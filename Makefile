@@ -10,7 +10,7 @@ LOCK   := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-header --s
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help demo soak mutants clients test lint types unit format bench wheel sbom docs site lock clients-lock clean chromium
+.PHONY: help demo soak mutants clients test lint types unit format bench wheel sbom docs site man lock clients-lock clean chromium
 
 help:
 	@echo "make demo    run the main job on examples/acme against the embedded sandbox"
@@ -24,6 +24,7 @@ help:
 	@echo "make clients installs clients of PostHog by other people, and runs them against the sandbox"
 	@echo "make bench   figures: planner CPU, request counts, the sandbox's speed"
 	@echo "make site    build the documentation site into site/, and check its links"
+	@echo "make man     the manual page man/reconciler.1, from the help"
 	@echo "make format  rewrite the code in the project's format"
 
 $(READY): pyproject.toml
@@ -129,6 +130,10 @@ site: $(READY)  # with a search; a link to a page or heading that does not exist
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[site]'
 	$(BIN)/sphinx-build -q -n -W --keep-going -b html -d .sphinx docs site
 
+man: $(READY)  # man/reconciler.1, from the help
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[site]'
+	$(BIN)/sphinx-build -q -n -W --keep-going -b man -d .sphinx docs man
+
 lock: $(READY)  # what the action and the image install, what builds them and their SBOM, each with hashes
 	$(LOCK) --output-file requirements.lock pyproject.toml
 	echo cyclonedx-bom | $(LOCK) --output-file requirements-sbom.lock -
@@ -140,4 +145,4 @@ clients-lock: $(READY)  # newer versions of what the clients need; the versions 
 	npm install --prefix tests/clients --package-lock-only
 
 clean:
-	rm -rf $(VENV) $(CLIENTS) .build .sphinx dist build site .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) .build .sphinx dist build site man .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -15,20 +15,26 @@ html_theme = "furo"
 html_title = "reconciler"
 html_copy_source = False
 html_show_copyright = False
+man_pages = [("reference", "reconciler", "GitOps for PostHog", [], 1)]
 copybutton_prompt_text = "$ "
 myst_heading_anchors = 4
+myst_enable_extensions = ["deflist"]  # the options of the manual page
 myst_fence_as_directive = ["mermaid"]
 suppress_warnings = ["misc.highlighting_failure"]  # blocks with a request and its answer
 
 REPOSITORY = "https://github.com/OWNER/reconciler/blob/main/"
 
 
-def adapt_page(_app: Sphinx, page: str, source: list[str]) -> None:
-    """Add the menu to the index, and lead links out of `docs/` to the repository."""
+def adapt_page(app: Sphinx, page: str, source: list[str]) -> None:
+    """Add the menu, and lead links out of `docs/` to the repository; in the manual list options."""
     text = source[0].replace("](../", f"]({REPOSITORY}")
     if page == root_doc:
         names = dict.fromkeys(re.findall(r"\]\((\w[\w-]*)\.md", text))
         text += "\n```{toctree}\n:hidden:\n\n" + "\n".join(names) + "\n```\n"
+    if app.builder.name == "man":
+        text = re.sub(r"^\| (option|---) .*\n", "", text, flags=re.MULTILINE)
+        text = re.sub(r"^\| (`.*?`) \| (.*) \|$", r"\1\n: \2\n", text, flags=re.MULTILINE)
+        text = text.replace(r"\|", "|")
     source[0] = text
 
 

@@ -12,8 +12,9 @@ from reconciler.cli.main import COMMANDS, group
 
 _HEAD = """# Reference
 
-Every command and option, written by the program itself (`make docs`). What a command is for, with
-examples, stands on its own page: [index.md](index.md). Exit codes: [exit-codes.md](exit-codes.md).
+This page lists every command and option. It is generated from the program's help (`make docs`).
+The [index](index.md) lists the page of each command, with examples. [Exit codes](exit-codes.md)
+are on another page.
 """
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler import __version__
 from reconciler.ci.build import Build
 from reconciler.config.schema import validator
 from reconciler.config.schema.errors import explain_errors
@@ -20,6 +21,7 @@ from reconciler.model import Finding, Hold, MappingNode, SequenceNode, Source, p
 from reconciler.suggest import closest_match
 
 NAME: Final = SETTINGS
+FORMAT: Final = 1  # the newest version of the file that this program reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,7 @@ def load_settings(
         raise _make_unusable_error(display, problem) from None
     if secrets := list(find_secret_keys(data, display)):
         raise _make_settings_error(secrets, data.decode("utf-8-sig", "replace"))
+    _check_program_version(data, display)
     return parse_settings(data, file=settings_file, display=display, given=given)
 
 
@@ -219,6 +222,51 @@ def _read_document(data: bytes, display: str) -> tuple[MappingNode, str]:
     if findings:
         raise _make_settings_error(findings, text)
     return documents[0].value, text
+
+
+def _check_program_version(data: bytes, display: str) -> None:
+    """Raise ConfigError if the file is for another version of the program.
+
+    This comes before the schema, which would reject what a newer version has added. A file that
+    cannot be read so far is reported by the schema's check. The base is not checked: its commit
+    may be older than the version of the program.
+    """
+    documents = reader.read_documents(data, display, [])
+    node = documents[0].value if documents else None
+    if not isinstance(node, MappingNode):
+        return
+    if findings := [*_check_required_version(node), *_check_format(node)]:
+        raise _make_settings_error(findings, data.decode("utf-8-sig", "replace"))
+
+
+def _check_format(node: MappingNode) -> Iterator[Finding]:
+    """Yield an error if the file has a newer format."""
+    version = node.get("version")
+    if isinstance(version, int) and not isinstance(version, bool) and version > FORMAT:
+        message = f"reconciler {__version__} reads version {FORMAT} of this file, not {version}"
+        fix = "install a newer version of posthog-reconciler"
+        yield make_error("R005", message, node.value_source("version"), fix=fix)
+
+
+def _check_required_version(node: MappingNode) -> Iterator[Finding]:
+    """Yield an error if this version of the program is not one of the required ones."""
+    written = node.get("required_version")
+    if not isinstance(written, str):
+        return
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415  rarely used
+
+    place, width = node.value_source("required_version"), len(written)
+    try:
+        allowed = SpecifierSet(written, prereleases=True)
+    except InvalidSpecifier:
+        message = f'"{written}" is not a version specifier'
+        fix = 'write one such as ">=0.3,<1"'
+        yield make_error("R005", message, place, fix=fix, width=width)
+        return
+    if __version__ not in allowed:
+        message = f"this is reconciler {__version__}, and the file requires {written}"
+        fix = f"install a version {written} of posthog-reconciler"
+        yield make_error("R005", message, place, fix=fix, width=width)
 
 
 def _make_settings_error(findings: list[Finding], text: str) -> ConfigError:

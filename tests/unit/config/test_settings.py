@@ -141,7 +141,7 @@ WRONG = {
     ),
     "another version": (
         "version: 2\ntargets: {a: {}}\n",
-        "R005 reconciler.yaml:1:10: `version` cannot be 2",
+        "R005 reconciler.yaml:1:10: reconciler 0.1.0 reads version 1 of this file, not 2",
     ),
     "no target": (
         "version: 1\ntargets: {}\n",
