@@ -27,13 +27,13 @@ ACTIONS = [
 
 
 @pytest.fixture
-def rollouts(g3):
+def rollouts(api):
     def more(seed):
         flag = {"key": "split", "id": 3, "filters": TARGETING, "version": 4}
         seed["organizations"][0]["projects"][0]["feature_flags"].append(flag)
 
-    g3.reset(more)
-    return g3
+    api.reset(more)
+    return api
 
 
 def act(api, action, number=3, **body):
@@ -157,7 +157,7 @@ def test_a_deleted_flag_is_refused_with_a_bare_error(rollouts, action, body):
     assert "has been deleted" in reply.body["error"]
 
 
-def test_older_generations_do_not_have_the_routes(api):
-    reply = act(api, SET, 1, condition_index=0, rollout_percentage=25, version=1)
+def test_older_generations_do_not_have_the_routes(g2):
+    reply = act(g2, SET, 1, condition_index=0, rollout_percentage=25, version=1)
 
     assert (reply.status, reply.body) == (404, {"detail": "not modelled by the sandbox"})
