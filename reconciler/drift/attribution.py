@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from reconciler.drift import filters
+from reconciler.drift import filters, schedules
 from reconciler.drift.activity_replay import WHOLE, LogEvent, ObjectHistory
 from reconciler.drift.approvals import Approvals
 from reconciler.kinds import KINDS
@@ -19,7 +19,9 @@ from reconciler.model import (
     Cover,
     FieldChange,
     LogAction,
+    Schedules,
     Spec,
+    join_sentences,
     parse_path,
     parse_time,
 )
@@ -42,6 +44,7 @@ class Evidence:
     blind: Collection[tuple[str, ...]] = ()  # projects whose applied requests cannot be read
     pages: Mapping[str, str] = field(default_factory=dict)  # request id -> its page in PostHog
     identities: str = "full"  # how people are named
+    schedules: Schedules = field(default_factory=dict)  # scheduled changes, past ones included
 
     def mask_person(self, person: str | None) -> str | None:
         """Return a person as the report may name them."""
@@ -107,7 +110,9 @@ def _attribute_by_log(change: Change, event: LogEvent, evidence: Evidence) -> At
         )
     request = evidence.approvals.find_applied(change, event)
     if request is None:
-        return _classify_unrequested(change, event, attribution, evidence)
+        attribution = _classify_unrequested(change, event, attribution, evidence)
+        note = schedules.describe_schedule(change, event, evidence.schedules)
+        return replace(attribution, note=join_sentences(note, attribution.note))
     page = evidence.pages.get(request.id, change.url)
     return replace(
         attribution, approval_class=ApprovalClass.APPROVED, change_request=request.id, url=page

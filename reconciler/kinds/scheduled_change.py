@@ -18,6 +18,7 @@ KIND = Kind(
     listed=frozenset(
         {
             *("id", "record_id", "payload", "scheduled_at", "executed_at", "change_request"),
+            *("last_executed_at", "failure_reason", "created_by"),
             *("is_recurring", "recurrence_interval", "cron_expression"),
         }
     ),

@@ -27,7 +27,7 @@ _FLAG: Final = KINDS["FeatureFlag"]
 def take_schedules(
     listings: dict[tuple[str, tuple[str, ...]], tuple[Payload, ...]], names: Names
 ) -> Schedules:
-    """Remove the scheduled changes from what was listed, and return those that are still to come.
+    """Remove the scheduled changes from what was listed, and return them, past ones included.
 
     They are not objects of their own: each belongs to the flag with its id in its project.
     """
@@ -35,9 +35,8 @@ def take_schedules(
     for place in [place for place in listings if place[0] == KIND]:
         scope = place[1]
         for payload in listings.pop(place):
-            if payload.get("executed_at") is None:
-                flag = str(payload.get("record_id"))
-                schedules[scope, flag].append(_build_schedule(payload, scope, names))
+            flag = str(payload.get("record_id"))
+            schedules[scope, flag].append(_build_schedule(payload, scope, names))
     return {
         key: tuple(sorted(flag_schedules, key=lambda change: (change.at, change.id)))
         for key, flag_schedules in schedules.items()
@@ -51,6 +50,7 @@ def add_schedules(live: Live, more: Schedules) -> Live:
         scheduled.change_request: scheduled.at
         for flag_schedules in schedules.values()
         for scheduled in flag_schedules
+        if not scheduled.is_over
     }
     requests = tuple(
         replace(request, scheduled_at=times[request.id]) if request.id in times else request
@@ -72,6 +72,9 @@ def _build_schedule(payload: Payload, scope: tuple[str, ...], names: Names) -> S
         id=str(payload["id"]),
         repeats=_describe_recurrence(payload),
         state=state,
+        is_over=payload.get("executed_at") is not None,
+        executed_at=_read_execution(payload),
+        made_by=_read_user(payload.get("created_by")),
         writes=_build_spec(operation, value, Address(_FLAG.name, (*scope, "")), names),
     )
 
@@ -82,6 +85,18 @@ def _read_request(shown: Any) -> tuple[str | None, str]:
         id_ = shown.get("id")
         return (None if id_ is None else str(id_)), str(shown.get("state") or "")
     return (shown if isinstance(shown, str) and shown else None), ""
+
+
+def _read_execution(payload: Payload) -> str:
+    """Return when it was made last; an execution that failed has changed nothing."""
+    if payload.get("failure_reason"):
+        return ""
+    return str(payload.get("last_executed_at") or payload.get("executed_at") or "")
+
+
+def _read_user(shown: Any) -> int | None:
+    id_ = shown.get("id") if isinstance(shown, Mapping) else None
+    return id_ if isinstance(id_, int) else None
 
 
 def _describe_recurrence(payload: Payload) -> str:

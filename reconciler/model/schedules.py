@@ -20,6 +20,9 @@ class ScheduledChange:
     repeats: str = ""  # `daily`, or a cron expression; empty: it happens once
     state: str = ""  # of its request; empty: none, or PostHog does not show it
     awaits: Awaited | None = None  # whom its request waits for, if that was read
+    is_over: bool = False  # it will not happen again
+    executed_at: str = ""  # when PostHog made it last; empty: not yet, or without success
+    made_by: int | None = None  # id of the user as whom PostHog makes it
     writes: Spec = field(default_factory=dict, compare=False, repr=False)  # as a file would say it
 
 

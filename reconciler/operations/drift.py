@@ -186,6 +186,7 @@ def _attribute(
         blind,
         links.link_requests(requests, world.live, report.host),
         query.identities,
+        world.live.schedules,
     )
     changes, older, others = attribution.attribute_changes(report.changes, evidence), 0, 0
     waiting: tuple[Change, ...] = ()

@@ -56,7 +56,8 @@ def list_waiting_projects(changes: Iterable[Change], live: Live) -> Collection[A
 def _find(change: Change, live: Live) -> tuple[ScheduledChange, ...]:
     if change.live_id is None or not KINDS[change.address.kind].gated:
         return ()
-    return live.schedules.get((change.address.parts[:-1], change.live_id), ())
+    schedules = live.schedules.get((change.address.parts[:-1], change.live_id), ())
+    return tuple(scheduled for scheduled in schedules if not scheduled.is_over)
 
 
 class _Describer:

@@ -10,6 +10,7 @@ from tests.support import Repository, sandbox_process
 LATER = "2026-01-10T09:00:00Z"
 SCHEDULES = "/api/projects/1/scheduled_changes/"
 ON = {"operation": "update_status", "value": True}
+OFF = {"operation": "update_status", "value": False}
 GROUP = {"properties": [], "rollout_percentage": 90}
 ADD = {"operation": "add_release_condition", "value": {"groups": [GROUP]}}
 SAME, OTHER = "FeatureFlag/acme/Web/same", "FeatureFlag/acme/Web/other"
@@ -342,3 +343,46 @@ def test_other_forms_of_a_schedule_are_tolerated(scheduled, effect):
         for format in ("text", "markdown", "html", "json"):
             assert repo.run(command, "--format", format).code == 0
         assert len(rows(repo.run(command, "--format", "json"))[SAME]["scheduled"]) == 1
+
+
+def attributions(ran):
+    return [
+        (field["attribution"]["person"], "scheduled change" in field["evidence"]["note"])
+        for row in ran.json["changes"]
+        for field in row["fields"]
+    ]
+
+
+@pytest.mark.parametrize("more", [{}, {"is_recurring": True, "recurrence_interval": "daily"}])
+def test_drift_says_that_a_schedule_wrote_a_value(scheduled, more):
+    """As the person who made the schedule, at its time."""
+    repo = scheduled(schedule(**more, created_by="bob@acme.test"))
+    repo.sandbox.call("POST", "/_sandbox/clock", {"set": LATER})
+
+    ran = repo.run("drift", "--format", "json")
+
+    assert (ran.code, is_active(repo)) == (2, True)
+    assert attributions(ran) == [("bob@acme.test", True)]
+    assert "a scheduled change wrote it" in " ".join(repo.run("drift").out.split())
+
+
+def test_drift_says_that_a_schedule_added_a_condition(scheduled):
+    repo = scheduled(schedule(payload=ADD))
+    repo.sandbox.call("POST", "/_sandbox/clock", {"set": LATER})
+
+    assert attributions(repo.run("drift", "--format", "json")) == [("alice@acme.test", True)]
+
+
+@pytest.mark.parametrize(
+    ("who", "at"), [("phx_alice", "2026-01-10T09:05:00Z"), ("phx_carol", LATER)]
+)
+def test_a_write_at_another_time_or_by_somebody_else_is_theirs(scheduled, who, at):
+    """The schedule made the flag inactive, as it was; alice or carol switched it on."""
+    repo = scheduled(schedule(created_by="alice@acme.test"), schedule(payload=OFF))
+    repo.sandbox.call("POST", "/_sandbox/clock", {"set": LATER})
+    repo.sandbox.call("POST", "/_sandbox/clock", {"set": at})
+    path = "/api/projects/1/feature_flags/1/"
+    assert repo.sandbox.call("PATCH", path, {"active": True}, token=who)[0] == 200
+
+    person = f"{who.removeprefix('phx_')}@acme.test"
+    assert attributions(repo.run("drift", "--format", "json")) == [(person, False)]
