@@ -34,10 +34,10 @@ def was_missed(kind: Kind, before: Progress, write: Write, answered: Payload) ->
 
 
 def describe_passed(kind: Kind, before: Progress, write: Write, answered: Payload) -> str:
-    """Return a note if the stage was written although it was likely to wait; else nothing."""
+    """Return a note if the stage was written although it would probably wait; else nothing."""
     gate = before.change.gate
-    is_likely = gate.confidence is Confidence.LIKELY
-    if not is_likely or not _has_passed(kind, before, write, answered):
+    is_certain = gate.confidence is Confidence.CERTAIN
+    if is_certain or not _has_passed(kind, before, write, answered):
         return ""
     return f"written at once: {gate.policy}, which was likely to hold it back, does not cover it"
 

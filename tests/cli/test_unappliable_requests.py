@@ -253,6 +253,20 @@ def test_a_payload_that_cannot_be_decrypted_fails_and_stays_hidden(repo):
         assert "s3cret" not in said
 
 
+def test_an_apply_that_waits_shows_a_mark_that_came_meanwhile(repo):
+    """When the time is up, the row says what keeps the request from being applied."""
+    repo.write("all.yaml", acme.flag("a", active=True, name="New"))
+    time = Time()
+    time.at(30, lambda: touch(repo))
+
+    ran = apply(repo, wait_s=60, time=time)
+
+    first, last = (row.awaits.unappliable for row in (ran.said[0], ran.said[-1]))
+    assert (3, "waiting") == (ran.code, ran.rows["a"].result)
+    assert first is None, "it is based on the version that our own call has left"
+    assert last.why.startswith("Flag version mismatch")
+
+
 @pytest.mark.parametrize("cause", FAILURES)
 def test_an_apply_that_waits_says_why_its_request_failed(repo, cause):
     """The code is 1, nothing is written, and the next step is part of the row."""

@@ -110,6 +110,7 @@ def test_fields_that_need_no_approval_are_written_once(repo):
     assert ("name",) == ran.rows["a"].written
     assert ("Ours", ["y"]) == (live(repo, "a")["name"], live(repo, "a")["tags"])
     assert 1 == created(repo, "ChangeRequest")
+    assert ran.rows["a"].awaits.unappliable is None, "it is based on what our own call has left"
 
 
 def test_a_replaced_request_makes_way_once(repo):

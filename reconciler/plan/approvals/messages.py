@@ -130,7 +130,11 @@ def find_trouble(
 
 
 def has_moved(change_request: ChangeRequest, version: Any) -> bool:
-    """Return whether the flag has another version than the one that the request is based on."""
+    """Return whether the flag, as last seen, is newer than what the request is based on.
+
+    A request of this run may be based on a newer one: its ungated calls come first.
+    """
     intent = change_request.payload.get("intent") or {}
     filed_version = (intent.get("preconditions") or {}).get("version")
-    return filed_version is not None and version is not None and filed_version != version
+    known = isinstance(filed_version, int) and isinstance(version, int)
+    return known and filed_version < version

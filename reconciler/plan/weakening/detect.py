@@ -13,7 +13,7 @@ change policies (`policy-weakening-possible`).
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from reconciler.model import Action, Change, Finding, Live, Severity, parse_path
+from reconciler.model import GATING_ACTIONS, Action, Change, Finding, Live, Severity, parse_path
 from reconciler.plan.approvals import policies as approvals_policies
 from reconciler.plan.approvals import server_generation
 from reconciler.plan.approvals.policies import Policy
@@ -114,7 +114,8 @@ def _check_policy(
         change, (reason.text for reason in comparison.weaker if reason in completing)
     )
     is_new = before is None or not before.enabled or before.action != change.address.name
-    if after is not None and after.enabled and is_new:
+    gates = change.address.name in GATING_ACTIONS
+    if after is not None and after.enabled and is_new and gates:
         yield Finding(
             code="policy-shadows",
             severity=Severity.NOTICE,
