@@ -1,7 +1,7 @@
 """Run a client: as a command per operation, or as a driver that is called by name.
 
 A client gets an environment of its own: no variable of this process, so no real key, and a proxy
-where nobody listens, so that only the loopback is reached.
+where nobody listens, so that it reaches the loopback only (Node.js uses a proxy since version 24).
 """
 
 import json
@@ -35,6 +35,7 @@ def client_environment(*, address, key, home, project):
         "HTTP_PROXY": _NOWHERE,
         "HTTPS_PROXY": _NOWHERE,
         "NO_PROXY": "127.0.0.1",
+        "NODE_USE_ENV_PROXY": "1",
         "DO_NOT_TRACK": "1",
         "NO_COLOR": "1",
         "COLUMNS": "200",
@@ -65,8 +66,8 @@ def run_command(name, *arguments, environment):
 class Driver:
     """A running driver, which calls the client's functions."""
 
-    def __init__(self, process):
-        self._process = process
+    def __init__(self, process, log):
+        self._process, self._log = process, log
 
     def call(self, name, /, **arguments):
         """Call one function of the client; return its result.
@@ -78,7 +79,7 @@ class Driver:
         self._process.stdin.write(request + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
-        assert line, f"the driver ended with exit code {self._process.wait()}"
+        assert line, f"the driver ended: {self._log.read_text(encoding='utf-8')}"
         answer = json.loads(line)
         if "error" in answer:
             raise RefusedError(answer["error"])
@@ -101,7 +102,7 @@ def driver(file, *, environment):
             text=True,
         )
     try:
-        yield Driver(process)
+        yield Driver(process, log)
     finally:
         process.stdin.close()
         process.wait(timeout=_TIMEOUT_S)
