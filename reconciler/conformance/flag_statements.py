@@ -147,6 +147,63 @@ def _for_g3(
     return tuple((name, text, path, only_g3(expected)) for name, text, path, expected in rows)
 
 
+ROLLOUTS: Final[tuple[Statement, ...]] = (
+    *describe_answer(
+        "rollouts.stale",
+        "9.9",
+        *_for_g3(
+            ("status", "A rollout for another version is 409, before the gate.", "status", _HELD),
+            ("code", "The code of that is conflict.", "body.code", Equal("conflict")),
+        ),
+    ),
+    *describe_answer(
+        "rollouts.filed",
+        "9.9",
+        *_for_g3(
+            ("status", "The requests of a flag can be listed.", "status", _OK),
+            ("none", "A rollout for another version files nothing.", "body.count", Equal(0)),
+        ),
+    ),
+    *describe_answer(
+        "rollouts.held",
+        "9.9",
+        *_for_g3(
+            ("status", "A rollout for the version is gated.", "status", _HELD),
+            ("code", "It files a request.", "body.code", Equal("approval_required")),
+        ),
+    ),
+    *describe_answer(
+        "rollouts.written",
+        "9.9",
+        *_for_g3(
+            ("status", "Without a policy a rollout is written.", "status", _OK),
+            (
+                "rollout",
+                "It sets the percentage of one condition set.",
+                "body.filters.groups.0.rollout_percentage",
+                Equal(1),
+            ),
+            ("version", "It adds one to the version.", "body.version", Equal(2)),
+        ),
+    ),
+    *describe_answer(
+        "rollouts.repeated",
+        "9.9",
+        *_for_g3(
+            ("status", "A rollout may be repeated.", "status", _OK),
+            ("version", "A repeated rollout writes nothing.", "body.version", Equal(2)),
+        ),
+    ),
+    *describe_answer(
+        "rollouts.deleted",
+        "9.9",
+        *_for_g3(
+            ("status", "A rollout of a deleted flag is 400.", "status", _BAD),
+            ("error", "The body of that is bare.", "body.error", Text()),
+        ),
+    ),
+)
+
 HOLDOUTS: Final[tuple[Statement, ...]] = (
     *describe_answer(
         "holdouts.created",

@@ -161,6 +161,26 @@ def probe_secrets(scene: Scene) -> None:
     path = scene.project.path("change_requests", request)
     scene.recorder.call("secrets.request", "GET", path)
     scene.settle()
+    scene.read_flag("secrets.read", id_)
+
+
+def probe_rollouts(scene: Scene) -> None:
+    """Set a percentage for a version of the flag, under a policy and without (contract 9.9)."""
+    recorder, project = scene.recorder, scene.project
+    id_ = scene.create_flag("versioned")
+    path = project.path("feature_flags", id_, "set_release_condition_rollout")
+    body = {"condition_index": 0, "rollout_percentage": 1}
+    scene.set_policy(UPDATE)
+    recorder.call("rollouts.stale", "POST", path, {**body, "version": 7})
+    filed = {"state": "pending,approved", "resource_id": str(id_)}
+    recorder.call("rollouts.filed", "GET", project.path("change_requests"), params=filed)
+    recorder.call("rollouts.held", "POST", path, {**body, "version": 1})
+    scene.settle()
+    scene.delete_policies()
+    recorder.call("rollouts.written", "POST", path, {**body, "version": 1})
+    recorder.call("rollouts.repeated", "POST", path, {**body, "version": 2})
+    scene.patch_flag("", id_, deleted=True)
+    recorder.call("rollouts.deleted", "POST", path, {**body, "version": 3})
 
 
 def probe_reserved_key(scene: Scene) -> None:

@@ -240,6 +240,17 @@ VOTES: Final[tuple[Statement, ...]] = (
         ),
     ),
     *describe_answer(
+        "secrets.read",
+        "9.1",
+        ("status", "An encrypted flag can be read.", "status", _OK),
+        (
+            "payload",
+            "A personal API key reads encrypted payloads as plain text.",
+            "body.filters.payloads.true",
+            JsonText("reconciler-probe"),
+        ),
+    ),
+    *describe_answer(
         "second.seen",
         "7.1",
         ("status", "An approver can read the request.", "status", _OK),

@@ -31,13 +31,18 @@ PROBES: Final[Mapping[str, Callable[[Scene], None]]] = MappingProxyType(
         "stale": gate_probes.probe_stale_editor,
         "enable": gate_probes.probe_enable,
         "secrets": gate_probes.probe_secrets,
+        "rollouts": gate_probes.probe_rollouts,
         "holdouts": probes.probe_holdouts,
         "reserved": gate_probes.probe_reserved_key,
     }
 )
 _GATED: Final = frozenset(
-    {"gate", "votes", "second", "conditions", "stale", "enable", "holdouts", "secrets"}
+    {
+        *("gate", "votes", "second", "conditions", "stale", "enable", "holdouts", "secrets"),
+        "rollouts",
+    }
 )
+_ATTEMPTS: Final = 2  # to remove everything: a single failed answer leaves nothing behind
 _WRITES_FLAGS: Final = _GATED | {"flags"}
 _GATE_KEYS: Final = ("feature_flag.", "experiment.", "experiment_holdout.")
 
@@ -128,7 +133,10 @@ def _tidy(scene: Scene) -> None:
 
 
 def _remove(recorder: Recorder, project: ScratchProject) -> tuple[tuple[Leftover, ...], str]:
-    try:
-        return scratch.remove(recorder, project), ""
-    except ApiError as error:
-        return (), f"what is left in the project cannot be read: {error.what}: {error.why}"
+    problem = ""
+    for _ in range(_ATTEMPTS):
+        try:
+            return scratch.remove(recorder, project), ""
+        except ApiError as error:
+            problem = f"what is left in the project cannot be read: {error.what}: {error.why}"
+    return (), problem

@@ -6,7 +6,7 @@ the sandbox in each of its profiles.
 
 from typing import Final
 
-from reconciler.conformance.flag_statements import FLAGS, HOLDOUTS
+from reconciler.conformance.flag_statements import FLAGS, HOLDOUTS, ROLLOUTS
 from reconciler.conformance.gate_statements import CONDITIONS, ENABLE, GATE
 from reconciler.conformance.policy_statements import ACCESS, POLICIES
 from reconciler.conformance.request_statements import REQUESTS, VOTES
@@ -21,5 +21,6 @@ STATEMENTS: Final[tuple[Statement, ...]] = (
     *VOTES,
     *CONDITIONS,
     *ENABLE,
+    *ROLLOUTS,
     *HOLDOUTS,
 )
