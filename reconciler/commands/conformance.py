@@ -68,7 +68,7 @@ def command(
         second = _open_second(session, session.credentials(target), second_key_env, stack)
         place = _find_place(writer, second, organization, project)
         recorder = Recorder(writer, second, Event())
-        contents = scratch.read_contents(recorder, place)
+        contents = scratch.read_contents(recorder, place, with_archived=True)
         if not allow_nonempty:
             scratch.refuse_others(contents, project)
         if not yes:

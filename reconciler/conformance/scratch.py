@@ -54,14 +54,19 @@ class Contents:
     foreign_policies: tuple[str, ...]
 
 
-def read_contents(recorder: Recorder, project: ScratchProject) -> Contents:
-    """List what is in the project.
+def read_contents(
+    recorder: Recorder, project: ScratchProject, *, with_archived: bool = False
+) -> Contents:
+    """List what is in the project; archived flags, which ours never are, only if asked.
 
     Raises:
         ApiError: a list cannot be read.
 
     """
     flags = recorder.writer.list(project.path("feature_flags")).items
+    if with_archived:
+        archived = recorder.writer.list(project.path("feature_flags"), {"archived": "true"}).items
+        flags = (*flags, *(flag for flag in archived if flag not in flags))
     policies = recorder.writer.list(project.path("approval_policies")).items
     own_policies = [policy for policy in policies if is_own_policy(policy)]
     own_flags = [flag for flag in flags if _is_named_ours(flag.get("key"))]

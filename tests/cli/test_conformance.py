@@ -177,6 +177,19 @@ def test_a_project_that_is_in_use_is_refused(repo):
     assert [flag for flag in after if not flag["key"].startswith(PROBE)] == before
 
 
+@pytest.mark.parametrize("profile", ["g3", "g1"])
+def test_a_project_with_archived_flags_is_in_use(world, profile):
+    """They are not in the ordinary list; an early server has only that."""
+    flag = {"key": "old", "active": False, "archived": True, "filters": {"groups": []}}
+    seed = changed(lambda acme: acme["projects"][1].update(feature_flags=[flag]))
+    repo = world({**seed, "profile": profile})
+
+    refused = repo.run(*COMMAND, token="phx_olga")
+
+    assert refused.code == 1
+    assert "it has 1 other flags and 0 other policies" in refused.err
+
+
 def test_policies_of_others_are_not_touched(world):
     """What they would decide is not tried."""
     policy = {"action_key": "feature_flag.update", "approver_config": {"quorum": 1, "users": []}}
