@@ -18,6 +18,7 @@ from reconciler.model import (
     Schedules,
     Spec,
 )
+from reconciler.normal_form.encrypted_payloads import reveal
 from reconciler.posthog.response_shapes import MALFORMED
 
 KIND: Final = "ScheduledChange"
@@ -75,7 +76,7 @@ def _build_schedule(payload: Payload, scope: tuple[str, ...], names: Names) -> S
         is_over=payload.get("executed_at") is not None,
         executed_at=_read_execution(payload),
         made_by=_read_user(payload.get("created_by")),
-        writes=_build_spec(operation, value, Address(_FLAG.name, (*scope, "")), names),
+        writes=_build_spec(operation, reveal(value), Address(_FLAG.name, (*scope, "")), names),
     )
 
 

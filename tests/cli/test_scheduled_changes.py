@@ -162,6 +162,20 @@ def test_payloads_that_are_encrypted_are_masked(scheduled):
     assert "s3cret" not in (repo.folder / "plan.json").read_text()
 
 
+def test_plain_payloads_are_shown_and_compared(scheduled):
+    """The schedule does not say that they are plain; the flag does."""
+    variants = {"variants": [{"key": "a", "rollout_percentage": 100}]}
+    value = {**variants, "payloads": {"a": '"red"'}}
+    repo = scheduled(schedule(payload={"operation": "update_variants", "value": value}))
+    filters = {"multivariate": variants, "payloads": {"a": '"red"'}}
+    repo.write("flags.yaml", acme.flag("same", filters=filters))
+
+    row = rows(repo.run("plan", "--format", "json"))[SAME]
+
+    assert value == row["scheduled"][0]["value"]
+    assert [] == row["warnings"]
+
+
 def test_one_listing_for_each_project_with_declared_flags(scheduled):
     """Whatever the number of flags; the listing of executed ones is not asked for again."""
     repo = scheduled(schedule(), schedule("other"))

@@ -20,6 +20,7 @@ from reconciler.model import (
     parse_path,
     put_back,
 )
+from reconciler.normal_form.encrypted_payloads import reveal
 
 SHOWN: Final = "(encrypted)"
 
@@ -49,7 +50,7 @@ def mask_hidden(change: Change) -> Change:
     """Return the change with its hidden values replaced by a word."""
     hidden = find_hidden_paths(change) if change.fields or change.scheduled else ()
     if not hidden:
-        return change
+        return _reveal_schedules(change)
     return replace(
         change,
         fields=tuple(_mask_field(field, hidden) for field in change.fields),
@@ -58,6 +59,14 @@ def mask_hidden(change: Change) -> Change:
             for scheduled in change.scheduled
         ),
     )
+
+
+def _reveal_schedules(change: Change) -> Change:
+    """Return the change with the payloads in its schedules: the live flag does not encrypt any."""
+    if not change.scheduled or change.before is None:
+        return change
+    shown = (replace(each, value=reveal(each.value)) for each in change.scheduled)
+    return replace(change, scheduled=tuple(shown))
 
 
 def list_hidden(resource: Resource) -> tuple[str, ...]:
