@@ -156,6 +156,12 @@ def _format_problem(problem: Problem, result: Result, *, color: bool) -> Iterato
         yield f"  {line}"
 
 
+def _is_held_up(row: Outcome) -> bool:
+    """Return whether an approval is not enough for what waits."""
+    unappliable = row.awaits is not None and row.awaits.unappliable is not None
+    return row.problem is not None or unappliable
+
+
 def _list_next_steps(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> list[str]:
     """Return what the person can do now."""
     rows = tuple(rows)
@@ -164,7 +170,7 @@ def _list_next_steps(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> l
     lines = []
     if planfile_results.find_incidents(rows):
         lines.append("Next: find out why the gate did not hold, before anything else is applied.")
-    waiting = {row.problem is not None for row in rows if row.result is Result.WAITING}
+    waiting = {_is_held_up(row) for row in rows if row.result is Result.WAITING}
     if True in waiting:
         lines.append("Next: have what is in the way decided or cancelled, then apply again.")
     if False in waiting:
