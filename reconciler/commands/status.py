@@ -51,5 +51,6 @@ def _as_row(open_request: OpenRequest) -> dict[str, Any]:
         "waiting_for": sorted({*able.users, *members}),
         "expires_at": request.payload.get("expires_at"),
         "requester": change_requests.name_person(request.payload.get("created_by")),
+        "unappliable": change_requests.find_trouble(request.payload),
         "is_approved": request.payload.get("state") == "approved",
     }

@@ -72,6 +72,7 @@ def shown(repo, id_):
         ("requests", "wait", id_, "--timeout", "1s"),
         ("plan",),
         ("plan", "--format", "html"),
+        ("status",),
     )
     texts = [" ".join(repo.run(*command).out.split()) for command in commands]
     (row,) = repo.run("requests", "list", "--format", "json").json

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from reconciler.render.shared.change_requests import format_time
 from reconciler.render.shared.options import RenderOptions
-from reconciler.render.shared.phrases import count
+from reconciler.render.shared.phrases import count, describe_unappliable
 from reconciler.render.shared.sanitize import count_columns, escape
-from reconciler.render.text.terminal import paint
+from reconciler.render.text.terminal import paint, wrap
 
 _COMMIT: Final = 10  # characters of a commit that are shown
 
@@ -58,3 +58,6 @@ def _describe_request(request: Mapping[str, Any], options: RenderOptions) -> Ite
     people = ", ".join(request["waiting_for"])
     waits = f"waits for {people}" if people else "waits for nobody that this key can see"
     yield escape(f"    {'approved, not applied yet' if request['is_approved'] else waits}")
+    if request["unappliable"] is not None:
+        text = describe_unappliable(request["unappliable"])
+        yield from wrap(escape(text), indent="    ", width=options.width)
