@@ -17,7 +17,7 @@ from reconciler.model import (
 from reconciler.render.shared import attribution, phrases, values
 from reconciler.render.shared.phrases import Phrase, Tone, count
 
-_MARK: Final = "⏲"
+_MARK: Final = "◷"
 _ENDED: Final = frozenset({"rejected", "expired", "failed"})  # states of a request
 _DONE: Final = {"approved": "approved", "applied": "approved and applied"}
 

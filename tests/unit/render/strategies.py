@@ -12,10 +12,12 @@ from reconciler.model import (
     attribution,
     list_changes,
     plan,
+    schedules,
     snapshot,
     source,
 )
 from reconciler.model import findings as model_findings
+from reconciler.model.validity import Unappliable
 
 NASTY = [
     "\x1b[31mred\x1b[0m",
@@ -194,6 +196,26 @@ list_changes_ = st.builds(
     ).map(tuple),
     st.integers(0, 3),
 )
+awaited = st.builds(
+    approvals.Awaited,
+    st.none() | st.integers(0, 9),
+    st.builds(approvals.Approvers, st.lists(hostile, max_size=2).map(tuple)),
+    st.lists(hostile, max_size=2).map(tuple),
+    hostile,
+    st.none() | st.builds(Unappliable, hostile, hostile),
+)
+schedules_ = st.builds(
+    schedules.ScheduledChange,
+    hostile,
+    st.sampled_from([schedules.SET_STATUS, schedules.ADD_CONDITION, schedules.SET_VARIANTS])
+    | hostile,
+    values | st.fixed_dictionaries({}, optional={"groups": values, "variants": values}),
+    maybe,
+    hostile,
+    hostile,
+    hostile | st.sampled_from(["pending", "approved", "rejected"]),
+    st.none() | awaited,
+)
 changes = st.builds(
     plan.Change,
     addresses,
@@ -221,6 +243,7 @@ changes = st.builds(
     attribution=attributions,
     hold=holds,
     lists=st.lists(list_changes_, max_size=1).map(tuple),
+    scheduled=st.lists(schedules_, max_size=2).map(tuple),
 )
 seen = st.builds(
     snapshot.ObservedObject,
