@@ -71,7 +71,6 @@ def test_holdouts_are_listed_created_read_changed_and_deleted(api):
     ("body", "attr"),
     [
         ({"filters": share(1)}, "name"),
-        ({"name": "N", "filters": []}, "filters"),
         ({"name": "N", "filters": {}}, "filters"),
         ({"name": "N", "filters": [{}]}, "filters"),
         ({"name": "N", "filters": share(101)}, "filters"),
@@ -89,9 +88,13 @@ def test_an_invalid_holdout_is_refused_before_the_gate(api, body, attr):
 
 
 def test_filters_are_needed_to_create_and_kept_by_a_put(api):
-    created = api.post(f"{HOLDOUTS}/", {"name": "N"})
-    assert (created.status, created.body["code"]) == (400, "invalid_input")
+    for missing in ({}, {"filters": []}):
+        created = api.post(f"{HOLDOUTS}/", {"name": "N", **missing})
+        assert (created.status, created.body["code"]) == (400, "invalid_input")
+        assert created.body["detail"] == "Filters are required to create an holdout group"
 
+    emptied = api.patch(f"{HOLDOUTS}/3/", {"filters": []})
+    assert (emptied.status, emptied.body["attr"]) == (400, "filters")
     replaced = api.call("PUT", f"{HOLDOUTS}/3/", {"name": "N"})
     assert (replaced.status, replaced.body["name"]) == (200, "N")
     assert replaced.body["filters"][0]["rollout_percentage"] == 10

@@ -62,6 +62,66 @@ def test_a_requester_who_lost_access_makes_the_request_invalid_and_fail(api, req
     assert api.get(f"{FLAGS}/2/").body["active"] is False
 
 
+ROLE = {"role": "Release managers"}
+MAX = {"member": "max@acme.test"}
+FLAGS_OF = {"resource": "feature_flag"}
+ACCESS = [  # rules, whether the most specific decides, and whether Max may still change flag 2
+    ([{**FLAGS_OF, "access_level": "none"}], False, False),
+    ([{**FLAGS_OF, "access_level": "viewer"}], False, False),
+    ([{**FLAGS_OF, "access_level": "editor"}], False, True),
+    ([{**FLAGS_OF, **ROLE, "access_level": "none"}], False, True),
+    ([{**FLAGS_OF, **MAX, "access_level": "viewer"}], True, False),
+    ([{**FLAGS_OF, "access_level": "manager"}, {**FLAGS_OF, **MAX, "access_level": "none"}], 0, 1),
+    ([{**FLAGS_OF, "access_level": "manager"}, {**FLAGS_OF, **MAX, "access_level": "none"}], 1, 0),
+    ([{**FLAGS_OF, "resource_id": "2", "access_level": "viewer"}], False, False),
+    ([{**FLAGS_OF, "resource_id": "1", "access_level": "none"}], False, True),
+    ([{"resource": "project", "access_level": "none"}], False, False),
+    ([{"resource": "project", "access_level": "member"}], False, True),
+    ([{"resource": "survey", "access_level": "none"}], False, True),
+]
+
+
+@pytest.mark.parametrize(("rules", "narrow", "may"), ACCESS, ids=str)
+def test_access_rules_decide_about_the_requester(api, request_of_max, rules, narrow, may):
+    def edit(organization, _users):
+        organization["uses_most_specific_access_resolution"] = bool(narrow)
+        organization["projects"][0]["access_controls"] = rules
+
+    change(api, edit)
+    assert mark(api, request_of_max)[0] == ("valid" if may else "invalid")
+
+    done = api.post(f"{REQUESTS}/{request_of_max}/approve/", who="ada").body
+    assert done["status"] == ("applied" if may else "failed")
+
+
+def test_access_rules_do_not_bind_administrators_nor_the_author_of_a_flag(api):
+    """The author is above rules for the flag, not above those for all flags."""
+    rule = {**FLAGS_OF, "resource_id": "2", "access_level": "none"}
+    api.policy(ENABLE)
+    request = api.file(who="max")["id"]
+
+    def make_author(organization, _users):
+        organization["projects"][0]["feature_flags"][1]["created_by"] = "max@acme.test"
+        organization["projects"][0]["access_controls"] = [rule]
+
+    change(api, make_author)
+    assert mark(api, request)[0] == "valid"
+
+    def promote(organization, _users):
+        del rule["resource_id"]
+        organization["projects"][0]["access_controls"] = [rule]
+
+    change(api, promote)
+    assert mark(api, request)[0] == "invalid"
+
+    def make_admin(organization, _users):
+        row = next(one for one in organization["members"] if one["email"] == "max@acme.test")
+        row["level"] = "admin"
+
+    change(api, make_admin)
+    assert mark(api, request) == ("valid", None)
+
+
 def test_a_lost_access_is_noticed_when_applying_without_the_task(api, request_of_max):
     change(api, close_project)
 

@@ -56,7 +56,10 @@ def list_holdouts(call: Call) -> Response:
 
 def create_holdout(call: Call) -> Response:
     """Create a holdout; this is never gated."""
-    values = read_fields(call.data, WRITABLE, partial=False)
+    sent = call.data
+    if isinstance(sent, dict) and sent.get("filters") == []:
+        sent = {name: value for name, value in sent.items() if name != "filters"}
+    values = read_fields(sent, WRITABLE, partial=False)
     if "filters" not in values:
         raise invalid("Filters are required to create an holdout group")
     holdout = holdouts.create_holdout(call.tx, call.actor, call.project, values)
