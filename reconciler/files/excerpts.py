@@ -71,7 +71,7 @@ def attach_excerpt(
         return finding
     if secret := _find_secret(lines, source.line - 1):
         finding = _withhold_quote(finding, secret.text)
-        if secret.covers or quotes_any(lines[source.line - 1], (secret.text,)):
+        if secret.covers or quotes_any(lines[source.line - 1][:MAX_LINE], (secret.text,)):
             return finding
     line = lines[source.line - 1]
     width = finding.width if finding.width > 1 else measure_width(line, source.column)
