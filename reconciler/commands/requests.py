@@ -141,7 +141,7 @@ def wait(
                 waiting.discard(key)
                 latest[key] = FoundRequest(latest[key].place, payload)
                 if format_ == "text":
-                    click.echo(escape(_describe_state(payload)))
+                    click.echo(escape(_describe_state(payload, str(payload["state"]))))
             if not waiting or not watch.sleep(waiting):
                 break
         latest |= {
@@ -154,16 +154,16 @@ def wait(
         click.echo(render.change_requests(rows, format="json"))
     else:
         for key in sorted(waiting):
-            click.echo(escape(_describe_state({**latest[key].payload, "state": "pending"})))
+            click.echo(escape(_describe_state(latest[key].payload, "pending")))
     if waiting:
         return STILL_PENDING
     return int(any(row["state"] == "failed" for row in rows))
 
 
-def _describe_state(payload: Mapping[str, Any]) -> str:
+def _describe_state(payload: Mapping[str, Any], state: str) -> str:
     """Return the id and the state, and where it cannot be applied: why, and who has to do what."""
     trouble = shared_change_requests.find_trouble(payload)
-    text = f"{payload['id']}  {payload['state']}"
+    text = f"{payload['id']}  {state}"
     return text if trouble is None else f"{text}  {trouble.why}: {trouble.fix}"
 
 

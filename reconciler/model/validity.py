@@ -10,7 +10,7 @@ from typing import Any, Final
 
 STALE: Final = "stale"
 INVALID: Final = "invalid"
-_FAILED: Final = "failed"
+_APPROVED, _FAILED = "approved", "failed"
 _COMMIT: Final = " (and commit the document again)"  # what was rejected is not requested again
 _ENDED: Final = frozenset({"applied", "rejected", "expired"})
 
@@ -95,7 +95,7 @@ class Validity:
         if self.is_own:
             back += " (until then none of its requests can be applied)"
         end = self._describe_withdrawal()
-        if not self.has_approvals and not self.is_own:  # who has left cannot cancel
+        if self._can_cancel and not self.is_own:  # who has left cannot cancel
             end += f", or an approver reject it{_COMMIT}"
         return f"{back}; or {end}, then run apply with the key of somebody who has access"
 
@@ -104,13 +104,17 @@ class Validity:
         return "this key's user" if self.is_own else self.requester or "the requester"
 
     def _describe_withdrawal(self) -> str:
-        """Return who can end the request: a vote for it keeps its requester from cancelling it.
-
-        That does not hold for a stale one (contract 7.4).
-        """
-        if self.has_approvals and not self.is_stale:
+        """Return who can end the request; nobody, if it is approved (contract 7.4)."""
+        if self.state == _APPROVED:
+            return "wait until it fails or expires (nobody can end an approved request)"
+        if not self._can_cancel:
             return f"have an approver reject it{_COMMIT}"
         return "cancel it" if self.is_own else f"have {self._requester} cancel it"
+
+    @property
+    def _can_cancel(self) -> bool:
+        """Return whether its requester can cancel it: after a vote for it only if it is stale."""
+        return self.state != _APPROVED and (self.is_stale or not self.has_approvals)
 
     def _read_error(self, key: str) -> str:
         """Return what PostHog says, in its own words."""

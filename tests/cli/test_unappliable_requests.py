@@ -143,23 +143,30 @@ def test_a_stale_request_of_another_person_has_to_be_cancelled(repo):
     assert (pending["requester"], pending["unappliable"]) == ("ci@acme.test", None)
 
 
-def test_an_approved_request_can_be_invalid(repo):
-    """Its requester cannot cancel it: an approver rejects it."""
+@pytest.mark.parametrize(
+    ("state", "end"),
+    [
+        ("pending", "or have an approver reject it (and commit the document again)"),
+        ("approved", "or wait until it fails or expires (nobody can end an approved request)"),
+    ],
+)
+def test_a_request_with_a_vote_cannot_be_cancelled_by_who_lost_access(repo, state, end):
+    """Another approver can still reject a pending one; nobody can end an approved one."""
     id_ = propose(repo, "carol")
 
     def approve(organization):
         request = organization["projects"][0]["change_requests"][0]
         vote = {"created_by": "alice@acme.test", "decision": "approved"}
-        request |= {"state": "approved", "approvals": [vote]}
+        request |= {"state": state, "approvals": [vote]}
         remove("carol")(organization)
 
     change_world(repo, approve)
 
     texts, row, _ = shown(repo, id_)
 
-    assert "approved (invalid)" in texts[0]
-    assert all("or have an approver reject it" in text for text in texts)
-    assert row["state"] == "approved"
+    assert f"{state} (invalid)" in texts[0]
+    assert all(end in text for text in texts)
+    assert row["state"] == state
 
 
 def test_a_key_whose_own_user_lost_access_hears_that_its_requests_are_lost(repo):
