@@ -100,7 +100,7 @@ class UsageError(ReconcilerError):
 
 
 class DeclinedError(ReconcilerError):
-    """A person was asked, and answered no."""
+    """A person was asked, and answered no. `what` is all that there is to say."""
 
     default_fix = "run the command again"
 

@@ -3,13 +3,21 @@
 import io
 import json
 import os
+import pty
 import select
 import signal
 import subprocess
 import sys
 import threading
 import time
-from contextlib import chdir, closing, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import (
+    chdir,
+    closing,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+    suppress,
+)
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -270,3 +278,36 @@ class Repository:
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def typing(repo, *arguments):
+    """(the command, the master's side of the terminal that it runs on)."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [SCRIPT, *arguments],
+        cwd=repo.folder,
+        env=repo.environment(),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    try:
+        yield process, master
+    finally:
+        os.close(master)
+
+
+def answer(repo, command, *, ends, typed):
+    """Run a command on a terminal, and answer the question that ends so; its code and output."""
+    with typing(repo, *command) as (process, terminal):
+        shown = ""
+        while not shown.rstrip().endswith(ends):
+            shown += os.read(terminal, 65536).decode()
+        os.write(terminal, f"{typed}\n".encode())
+        with suppress(OSError):  # the end of a terminal is an error
+            while data := os.read(terminal, 65536):
+                shown += data.decode()
+    return process.wait(20), shown

@@ -22,7 +22,8 @@ from reconciler.plan.guardrails import checks
 from reconciler.planfile import results
 from reconciler.posthog.client import Writer
 from reconciler.render import text
-from reconciler.render.shared import summary
+from reconciler.render.shared import questions, summary
+from reconciler.render.shared.sanitize import escape
 from reconciler.render.text.progress_board import BoardState
 
 
@@ -36,6 +37,7 @@ class ExecutionOptions:
         wait_s: how long to wait for approvals.
         format: text, or json for programs.
         asks: whether to ask on the terminal before anything is written.
+        asks_name: whether the answer has to be the name of the target.
 
     """
 
@@ -44,18 +46,7 @@ class ExecutionOptions:
     wait_s: float = 0.0
     format: str = "text"
     asks: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """The question before anything is written, and what a no leaves undone."""
-
-    question: str
-    undone: str
-
-
-APPLY = Confirmation("Apply these changes?", "not applied")
-REVERT = Confirmation("Revert these changes?", "not reverted")
+    asks_name: bool = False
 
 
 def run(
@@ -64,15 +55,20 @@ def run(
     planned: Plan,
     world: World,
     options: ExecutionOptions,
-    confirmation: Confirmation,
+    *,
+    verb: str = "Apply",
 ) -> int:
-    """Show a plan, ask, carry it out and give an account; return the exit code."""
+    """Show a plan, ask, carry it out and give an account; return the exit code.
+
+    `verb` is what the question calls it.
+    """
     session.report.plan(planned)
     if options.format == "text":
         session.show_plan(render.plan, guardrails.drop_refusals(planned))
     guardrails.refuse_run(session, planned, form=options.format)
     if planned.writes and options.asks:
-        terminal.confirm(confirmation.question, confirmation.undone)
+        question = escape(questions.describe_question(verb, planned))
+        terminal.confirm(question, name=planned.target if options.asks_name else None)
     outcomes, interrupted = _carry_out(session, writer, planned, world, options)
     return _account(session, outcomes, planned, interrupted=interrupted, form=options.format)
 

@@ -78,15 +78,25 @@ def require_answer(command: str, *, yes: bool) -> None:
         )
 
 
-def confirm(question: str, left: str) -> None:
+def confirm(question: str, *, name: str | None = None) -> None:
     """Ask on the terminal before something is done.
 
-    Raises:
-        DeclinedError: the answer was no; `left` says what was not done then.
+    Args:
+        question: a yes/no question.
+        name: what has to be typed instead of `y`, if it is that important.
+
+    Raises DeclinedError if the answer is not yes.
 
     """
-    if not click.confirm(question, err=True):
-        raise DeclinedError(f"{left}: answered with no")
+    if name is None:
+        is_confirmed = click.confirm(question, err=True)
+    else:
+        click.echo(question, err=True)
+        prompt = "Type the name of the target to confirm"
+        typed = click.prompt(prompt, default="", show_default=False, err=True)
+        is_confirmed = typed.strip() == name
+    if not is_confirmed:
+        raise DeclinedError("Cancelled. Nothing was changed.")
 
 
 def _replace_sign(error: UnicodeError) -> tuple[str | bytes, int]:

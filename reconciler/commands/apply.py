@@ -74,9 +74,14 @@ def command(
         planned = operations_plan.add_past_approvals(writer, planned, world)
         planned = apply_refusals.add_refusal(planned, go_on=go_on)
         running = execution.ExecutionOptions(
-            given.folder, workers=concurrency, wait_s=wait_s, format=format_, asks=not yes
+            given.folder,
+            workers=concurrency,
+            wait_s=wait_s,
+            format=format_,
+            asks=not yes,
+            asks_name=given.target.confirms_by_name,
         )
-        code = execution.run(session, writer, planned, world, running, execution.APPLY)
+        code = execution.run(session, writer, planned, world, running)
     if code == 0 and record_base != "no":
         for finding in operations_record.record(
             given, planning, pushes=record_base == "push", allows_rollback=allow_rollback

@@ -72,7 +72,7 @@ def command(
         if not allow_nonempty:
             scratch.refuse_others(contents, project)
         if not yes:
-            terminal.confirm(_describe_question(writer.host, project), "nothing was written")
+            terminal.confirm(_describe_question(writer.host, project))
         # After a signal everything is still removed, so the connections go on sending.
         interrupt = stack.enter_context(signals.catch_interrupts(lambda _grace_s: None))
         recorder.stop = interrupt.stop

@@ -85,7 +85,11 @@ def command(
         if not allow_rollback:
             record_base.refuse_rollback(target, given.base.commit, given.repository, session.build)
         running = execution.ExecutionOptions(
-            session.folder(), workers=concurrency, format=format_, asks=not yes
+            session.folder(),
+            workers=concurrency,
+            format=format_,
+            asks=not yes,
+            asks_name=target.confirms_by_name,
         )
         return _revert(session, given, planning, query, running, go_on=go_on)
     with session.reader(target) as reader:
@@ -178,4 +182,4 @@ def _revert(
         for change in result.report.writes:
             if change.hold is not None:
                 session.note(f"held until {change.hold.written}, not changed: {change.address}")
-        return execution.run(session, writer, planned, result.world, running, execution.REVERT)
+        return execution.run(session, writer, planned, result.world, running, verb="Revert")

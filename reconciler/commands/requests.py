@@ -248,7 +248,7 @@ def _vote(
         request = requests.find_request(writer, id_, *scope)
         if not yes:
             _print_request(session, writer, request, "text")
-            terminal.confirm(f"{verb.capitalize()} this change request?", "no vote was given")
+            terminal.confirm(f"{verb.capitalize()} this change request?")
         place, id_ = request.place.id, str(request.payload["id"])
         try:
             match verb:

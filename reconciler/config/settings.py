@@ -62,6 +62,7 @@ class Target:
     guardrails: Guardrails = Guardrails()
     unmanaged: str = "report"  # report | ignore | delete
     ignore: tuple[str, ...] = ()
+    confirms_by_name: bool = False  # who applies on a terminal types the name of the target
     rate_limit: RequestLimits = RequestLimits()
     holds: tuple[Hold, ...] = ()  # drift that is shown but does not fail until a date
     written: MappingNode | None = field(default=None, compare=False)
@@ -296,6 +297,7 @@ def _build_settings(
             guardrails=_build_guardrails(values.get("guardrails")),
             unmanaged=values.get("unmanaged", "report"),
             ignore=tuple(values.get("ignore", ())),
+            confirms_by_name=values.get("confirm") == "name",
             rate_limit=RequestLimits(**values.get("rate_limit", {})),
             holds=read_holds(values, findings, lambda hold: _check_address_kind(hold, "address")),
             written=values,

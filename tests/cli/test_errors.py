@@ -2,10 +2,9 @@
 
 import json
 import os
-import pty
 import signal
 import subprocess
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pytest
 import yaml
@@ -306,32 +305,14 @@ def test_a_bad_value_is_refused_by_the_option_parser(world, command, said):
     assert [] == repo.sandbox.requests()
 
 
-@contextmanager
-def typing(repo, *arguments):
-    """(the command, the master's side of the terminal that it runs on)."""
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
-        [support.SCRIPT, *arguments],
-        cwd=repo.folder,
-        env=repo.environment(),
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-    )
-    os.close(slave)
-    try:
-        yield process, master
-    finally:
-        os.close(master)
-
-
-@pytest.mark.parametrize(("typed", "code", "said"), [("n", 1, "not applied"), (None, 130, "")])
+@pytest.mark.parametrize(
+    ("typed", "code", "said"), [("n", 1, "Cancelled. Nothing was changed."), (None, 130, "")]
+)
 def test_a_question_that_is_answered_with_no_is_no_interruption(world, typed, code, said):
     """1 and a sentence for no, 130 for Ctrl-C; neither writes."""
     repo = world(acme.seed())
     repo.write("all.yaml", acme.flag("a", 10))
-    with typing(repo, "apply", "all.yaml") as (process, terminal):
+    with support.typing(repo, "apply", "all.yaml") as (process, terminal):
         shown = ""
         while "[y/N]" not in shown:
             shown += os.read(terminal, 65536).decode()

@@ -24,6 +24,7 @@ from reconciler.model import (
     Result,
     Severity,
     Verdict,
+    format_duration,
 )
 from reconciler.planfile import codec, reader, results
 from reconciler.render.shared import attribution, values
@@ -43,7 +44,8 @@ def list_totals(plan: Plan, *, drift: bool = False) -> tuple[str, ...]:
     """Return the last sentences on a plan or on drift."""
     if drift:
         return (*_count_drift(plan), *describe_errors(plan, "compared"))
-    return (*_count_plan(plan), *_count_gates(plan), *_count_causes(plan), *describe_refusal(plan))
+    counts = (*_count_plan(plan), *_count_gates(plan), *_count_causes(plan))
+    return (*counts, *describe_pace(plan), *describe_refusal(plan))
 
 
 def _count_plan(plan: Plan) -> tuple[str, ...]:
@@ -83,6 +85,12 @@ def _count_not_applied(plan: Plan) -> tuple[str, ...]:
     return (f"{count(number, 'resource')} not applied yet.",) if number else ()
 
 
+def describe_pace(plan: Plan) -> Iterator[str]:
+    """Say how long the writes take because of the rate limit; nothing below a minute."""
+    if seconds := plan.requests.minimum_seconds:
+        yield f"Takes at least {format_duration(seconds)} (rate limit)."
+
+
 def _count_matching(number: int, *, partial: bool = False) -> str:
     verb = choose(number, "matches", "match")
     more = f" or {choose(number, 'is', 'are')} left out" if partial else ""
@@ -92,7 +100,7 @@ def _count_matching(number: int, *, partial: bool = False) -> str:
 def _count_gates(plan: Plan) -> Iterator[str]:
     gates = [change.gate for change in plan.writes]
     verdicts = Counter(gate.verdict for gate in gates)
-    if waiting := sum(map(_will_wait, gates)):
+    if waiting := sum(map(will_wait, gates)):
         yield f"{waiting:,} will wait for approval."
     if number := sum(gate.bypassed and not gate.waits for gate in gates):
         yield f"{number:,} will BYPASS approval."
@@ -103,7 +111,8 @@ def _count_gates(plan: Plan) -> Iterator[str]:
         yield f"{number:,} rejected before."
 
 
-def _will_wait(gate: Gate) -> bool:
+def will_wait(gate: Gate) -> bool:
+    """Return whether the change will wait until people approve it."""
     return gate.waits or gate.request_plan is RequestPlan.REPLACE_AND_WAIT
 
 

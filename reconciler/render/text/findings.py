@@ -4,7 +4,13 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
-from reconciler.errors import ApiError, ConfigError, GuardrailError, ReconcilerError
+from reconciler.errors import (
+    ApiError,
+    ConfigError,
+    DeclinedError,
+    GuardrailError,
+    ReconcilerError,
+)
 from reconciler.model import Finding, Severity
 from reconciler.render.shared.findings import format_finding, format_sentences
 from reconciler.render.shared.phrases import count
@@ -25,6 +31,8 @@ def findings(listed: Iterable[Finding], *, color: bool, state: str = "nothing wa
 
 def error(exc: ReconcilerError, *, color: bool) -> str:
     """Return an error in the four sentences; one about the files with all of its findings."""
+    if isinstance(exc, DeclinedError):
+        return escape(exc.what)
     painted = partial(paint, on=color)
     reported = exc.findings if isinstance(exc, ConfigError | GuardrailError) else ()
     if reported:
