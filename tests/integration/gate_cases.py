@@ -46,12 +46,16 @@ ASKED = ("approval", "pending", "split")
 
 
 HIDDEN_OWNERS = ("surveys", "product_tours")  # no answer shows them
-OWNERS = ("", "", "", "experiments", "early_access_features", *HIDDEN_OWNERS)
-OWNED_FLAG = {
-    "experiments": "feature_flag",
-    "early_access_features": "feature_flag",
-    "surveys": "targeting_flag",
-    "product_tours": "internal_targeting_flag",
+REPLAY = "session_replay_flag"  # the key of the one flag of a project that session replay uses
+LINKS = ("survey link", "tour link", REPLAY)  # who only uses a flag does not own it
+OWNERS = ("", "", "", "experiments", "experiments", "early_access_features", *HIDDEN_OWNERS, *LINKS)
+USED_FLAG = {  # owner or user -> where the seed has it, and its field that names the flag
+    "experiments": ("experiments", "feature_flag"),
+    "early_access_features": ("early_access_features", "feature_flag"),
+    "surveys": ("surveys", "targeting_flag"),
+    "product_tours": ("product_tours", "internal_targeting_flag"),
+    "survey link": ("surveys", "linked_flag"),
+    "tour link": ("product_tours", "linked_flag"),
 }
 INDEX = "aggregation_group_type_index"
 
@@ -88,7 +92,7 @@ class Case:
     wish: dict
     actor: str = "ci"
     features: list = field(default_factory=lambda: ["approvals"])
-    owner: str = ""  # the key of the seed under which a product of this kind owns the flag
+    owner: str = ""  # which product owns or uses the flag
     scoped: bool = False  # whether the organization has policies per owner
 
     @property
@@ -134,6 +138,8 @@ class Dice:
             }
         if self.maybe(0.12):
             filters["payloads"] = {"true": self.pick('"x"', '"y"')}
+        if self.owned and self.maybe(0.2):
+            filters["early_exit"] = self.maybe(0.7)
         if self.maybe(0.15):
             filters["aggregation_group_type_index"] = self.pick(0, 1, None)
         if not self.old and self.maybe(0.15):
@@ -148,24 +154,50 @@ class Dice:
         found = copy.deepcopy(filters)
         found.pop("super_groups", None)
         found.pop("holdout_groups", None)
-        group = self.random.choice(found["groups"])
-        match self.pick("rollout", "rollout", "rollout", "properties", "more", "less", "none"):
+        variants = (found.get("multivariate") or {}).get("variants")
+        if self.owned and self.maybe(0.1):
+            found["early_exit"] = found.get("early_exit") is not True
+        elif variants and self.maybe(0.4):
+            self.vary(variants, found["groups"])
+        else:
+            self.step(found["groups"])
+        return found
+
+    def vary(self, variants, groups):
+        """A step of the variants: their shares, names, order, or who is sure to get which."""
+        match self.pick("shares", "name", "order", "override"):
+            case "shares":
+                for variant, share in zip(variants, self.pick((30, 70), (50, 50)), strict=True):
+                    variant["rollout_percentage"] = share
+            case "name":
+                variants[0]["name"] = "another"
+            case "order":
+                variants.reverse()
+            case "override":
+                self.random.choice(groups)["variant"] = self.pick("a", "b", None)
+
+    def step(self, groups):
+        """A step of the groups: of one, or of their number or order."""
+        group = self.random.choice(groups)
+        match self.pick(*["rollout"] * 3, "properties", "more", "less", "order", "none"):
             case "rollout":
                 group["rollout_percentage"] = self.percentage()
             case "properties":
                 group["properties"] = self.properties()
             case "more":
-                found["groups"].append(self.group())
+                groups.append(self.group())
             case "less":
-                del found["groups"][1:]
-        return found
+                del groups[1:]
+            case "order":
+                groups.reverse()
 
     def conditions(self):
         if self.maybe(0.25):
             return {}
         if self.maybe(0.12):
             return self.pick(*MALFORMED)
-        chosen = self.pick(*["rollout_percentage"] * 14, "name", "release_conditions")
+        release = ["release_conditions"] * (3 if self.owned else 1)
+        chosen = self.pick(*["rollout_percentage"] * 14, "name", *release)
         found = {
             "type": self.pick("before_after", "change_amount", "change_amount", "any_change"),
             "field": chosen,
@@ -203,11 +235,11 @@ class Dice:
             if n >= flags // 6:
                 there = {"key": f"f{n}", "name": "n", "active": self.maybe(0.5)}
                 there["filters"] = sound(self.filters(live=True))
-                if self.owned:
+                if not self.old:
                     there["bucketing_identifier"] = self.pick(None, "distinct_id", "device_id")
             wish = {"name": "wanted"}
-            if self.owned and there is not None and self.maybe(0.2):
-                wish["bucketing_identifier"] = self.pick("distinct_id", "device_id")
+            if not self.old and self.maybe(0.2):
+                wish["bucketing_identifier"] = self.pick("distinct_id", "device_id", None)
             if self.maybe(0.6):
                 wish["active"] = self.maybe(0.6)
             if there is None or self.maybe(0.75):
@@ -241,9 +273,11 @@ def world(cases):
         )
         if case.flag is not None:
             project["feature_flags"].append(case.flag)
-        if case.owner:
-            product = {"name": case.key, OWNED_FLAG[case.owner]: case.key}
-            project.setdefault(case.owner, []).append(product)
+        if case.owner == REPLAY:
+            project[REPLAY] = case.key
+        elif case.owner:
+            products, field_name = USED_FLAG[case.owner]
+            project.setdefault(products, []).append({"name": case.key, field_name: case.key})
     features = [*cases[0].features, "audit_logs", "organizations_projects"]
     scoping = {"owner_scoping": True} if cases[0].scoped else {}
     return acme.seed(projects=list(projects.values()), roles=ROLES, features=features, **scoping)

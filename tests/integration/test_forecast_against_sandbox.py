@@ -86,13 +86,11 @@ class Side:
             case = replace(case, wish=wish)
         answered = self.send(server, case)
         found = gate_cases.wrong(gate, answered, raw=not self.old)
-        if found and self.may_differ(case, gate):
-            return "", answered
         if not found and gate["verdict"] == "split":
             split = server.born_inactive if case.flag is None else server.staged
             answered = split(case)
             found = gate_cases.wrong(gate, answered, raw=False)
-        return found, answered
+        return "" if found and self.may_differ(case, gate) else found, answered
 
     def fails(self, case):
         """Whether one case alone is answered otherwise than forecast."""

@@ -163,7 +163,9 @@ def _match_update(call: _Call, generation: Generation, *, looks: bool) -> Iterat
     release = _list_release_positions(call, generation, looks=looks)
     name = "create" if call.creates else "filters" if filters else "bucketing_identifier"
     if before != after or release[0] != release[1]:
-        fields = {ROLLOUT: (before, after), RELEASE: release}
+        fields = {ROLLOUT: (before, after)}
+        if release[0] != release[1]:  # otherwise conditions on them find nothing (contract 4)
+            fields[RELEASE] = release
         release_only = before == after
         yield ActionMatch(
             UPDATE,

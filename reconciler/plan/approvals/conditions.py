@@ -118,7 +118,8 @@ def _compare_amount(
 ) -> Iterator[_Hit]:
     """Compare a signed difference. PostHog subtracts floats: 20 may be 20.000000000000004."""
     limit, test = to_number(conditions["value"]), OPERATORS[conditions["operator"]]
-    if limit is None or not (is_number(before) and is_number(after)):
+    before, after = to_number(before), to_number(after)
+    if limit is None or before is None or after is None:
         return
     exact = rounded = test(after - before, limit)
     if not (isinstance(before, int) and isinstance(after, int)):
@@ -130,8 +131,8 @@ def _compare_amount(
 def compare_values(left: Any, symbol: str, right: Any) -> bool:
     """Return `left <symbol> right`; False for values that are not comparable."""
     test, limit = OPERATORS[symbol], to_number(right)
-    if is_number(left) and limit is not None:
-        return test(left, limit)
+    if (value := to_number(left)) is not None and limit is not None:
+        return test(value, limit)
     if isinstance(left, str) and isinstance(right, str):
         return test(left, right)
     return False
@@ -142,10 +143,10 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
-def to_number(limit: Any) -> float | None:
-    """Return the number that the server takes a limit for: in Python, true is 1."""
-    value = int(limit) if isinstance(limit, bool) else limit
-    return value if is_number(value) else None
+def to_number(value: Any) -> float | None:
+    """Return the number that the server takes a value for: in Python, true is 1."""
+    number = int(value) if isinstance(value, bool) else value
+    return number if is_number(number) else None
 
 
 def to_fraction(number: float) -> Fraction:

@@ -106,7 +106,7 @@ class _Forecaster:
         doubts = [
             _DIFFERENCES[generation]
             for generation, other in zip(self._generations[1:], older, strict=True)
-            if (other.gate.verdict, other.gate.policy) != (gate.verdict, gate.policy)
+            if _summarize(other.gate) != _summarize(gate)
         ]
         if not doubts:
             return newest
@@ -216,6 +216,11 @@ class _Forecaster:
             cannot_approve=people.list_excluded(policy, approvers) if needs_approval else {},
             bypassed_policies=() if needs_approval else (str(policy.address),),
         )
+
+
+def _summarize(gate: Gate) -> tuple[Verdict, str | None, bool]:
+    """Return what generations may differ on: a split write waits, or all of its calls pass."""
+    return gate.verdict, gate.policy, gate.waits
 
 
 def _note_ungated_fields(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
@@ -14,17 +15,26 @@ _COMPARED: Final = ("key", "value", "type", "operator", "negation", "group_type_
 _DEFAULT_BUCKETING: Final = "distinct_id"
 
 
+@dataclass(frozen=True, slots=True)
+class CanonicalGroup:
+    """A group as G3 compares it: by its JSON text, and not with a text or a number."""
+
+    text: str
+
+
 def list_canonical_positions(filters: Mapping[str, Any], bucketing: Any) -> Positions:
     """Return what G3 compares: each group without its percentage, early exit, and match-by."""
     default_index = filters.get(_INDEX)
     positions: dict[str, Any] = {
-        f"groups[{number}]": json.dumps(
-            {
-                "properties": sorted(map(_spell_property, group.get("properties") or ())),
-                _INDEX: group.get(_INDEX, default_index),
-                "variant": group.get("variant") or None,
-            },
-            sort_keys=True,
+        f"groups[{number}]": CanonicalGroup(
+            json.dumps(
+                {
+                    "properties": sorted(map(_spell_property, group.get("properties") or ())),
+                    _INDEX: group.get(_INDEX, default_index),
+                    "variant": group.get("variant") or None,
+                },
+                sort_keys=True,
+            )
         )
         for number, group in enumerate(filters.get("groups") or ())
         if isinstance(group, Mapping)

@@ -15,6 +15,7 @@ from reconciler.plan.approvals.conditions import (
     are_crashing,
     evaluate_conditions,
 )
+from reconciler.plan.approvals.release_conditions import CanonicalGroup
 from reconciler.plan.approvals.server_generation import Generation
 
 A, B = "groups[0].rollout_percentage", "groups[1].rollout_percentage"
@@ -60,7 +61,7 @@ ROWS = [
     ("text is no number and is skipped", becomes(">", "50"), {A: 1}, {A: 80}, False),
     ("text differs from a number, and is skipped", becomes("!=", "50"), {A: 1}, {A: 80}, False),
     ("text compares with text", becomes("==", "x"), {A: "y"}, {A: "x"}, True),
-    ("true is no number", becomes(">", 0), {A: 0}, {A: True}, False),
+    ("true is 1", becomes(">", 0), {A: 0}, {A: True}, True),
     ("a limit of true is 1 to the server", becomes(">", value=True), {A: 0}, {A: 80}, True),
     ("a skipped position hides no other", becomes(">", 50), {}, {A: None, B: 80}, True),
     # change_amount
@@ -116,6 +117,18 @@ def test_a_condition_on_active_makes_the_gate_fail():
     assert are_crashing({"type": "any_change", "field": "active"})
     assert not are_crashing({"type": "before_after", "field": "active"})
     assert not are_crashing(CHANGED)
+
+
+def test_a_switch_counts_as_a_number_and_a_group_as_nothing():
+    """In Python, true is 1; a group is compared with neither numbers nor text (contract 4)."""
+    group = CanonicalGroup("{}")
+    before = {"groups[0]": group, "early_exit": False}
+    fields = {RELEASE: (before, {**before, "early_exit": True})}
+    grows = {"type": "change_amount", "field": RELEASE, "operator": ">", "value": 0}
+    differs = {"type": "before_after", "field": RELEASE, "operator": "!=", "value": "x"}
+
+    assert evaluate_conditions(grows, fields).paths == ("early_exit",)
+    assert evaluate_conditions(differs, fields).paths == ()
 
 
 def test_release_conditions_are_never_sure():

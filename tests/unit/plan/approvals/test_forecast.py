@@ -317,6 +317,16 @@ def test_a_change_of_properties_meets_the_table_of_conditions(conditions, verdic
         assert found.confidence is Confidence.LIKELY
 
 
+def test_conditions_on_targeting_find_nothing_while_only_rollouts_change():
+    """G3 supplies the release conditions only if they changed (contract 4)."""
+    any_number = {"type": "change_amount", "field": "release_conditions"}
+    conditions = {**any_number, "operator": "<", "value": 100}
+
+    found = gate(world(LIVE, policy(UPDATE, conditions)), {"filters": rollouts(90)})
+
+    assert found.verdict is Verdict.NONE
+
+
 @pytest.mark.parametrize(
     "spec",
     [
