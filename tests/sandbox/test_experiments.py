@@ -118,19 +118,44 @@ def test_shipping_a_variant_waits_and_does_not_end_the_experiment(api, switch):
     assert act(api, experiment, "ship_variant", {"variant_key": "moon"}).status == 400
 
 
-def test_a_variant_edit_waits_with_a_resource_id(api, switch):
+VARIANTS = [
+    {"key": "control", "rollout_percentage": 10},
+    {"key": "test", "rollout_percentage": 90},
+]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"feature_flag": {"filters": {"multivariate": {"variants": VARIANTS}}}},
+        {"parameters": {"feature_flag_variants": VARIANTS}},
+    ],
+    ids=["flag", "parameters"],
+)
+def test_a_variant_edit_waits_with_a_resource_id(api, switch, change):
     experiment = create(api)
-    variants = [
-        {"key": "control", "rollout_percentage": 10},
-        {"key": "test", "rollout_percentage": 90},
-    ]
     api.policy(KEYS[switch][2])
-    change = {"feature_flag": {"filters": {"multivariate": {"variants": variants}}}}
 
     reply = api.patch(f"{EXPERIMENTS}/{experiment['id']}/", change, who="max")
 
     assert reply.status == 409
     assert reply.body["resource_id"] == str(experiment["feature_flag"]["id"])
+
+
+def test_older_parameters_split_a_new_flag_and_may_be_repeated(api):
+    """A running experiment takes them only with a word for the flag."""
+    older = {"parameters": {"feature_flag_variants": VARIANTS}}
+    experiment = create(api, **older)
+    assert flag_of(api, experiment)["filters"]["multivariate"]["variants"] == VARIANTS
+    assert create(api, name="Second", **older)["feature_flag_key"] == "exp"
+
+    act(api, experiment, "launch")
+    path = f"{EXPERIMENTS}/{experiment['id']}/"
+    assert api.patch(path, older).status == 200
+    other = {"parameters": {"feature_flag_variants": VARIANTS[::-1]}}
+    assert api.patch(path, other).status == 400
+    assert api.patch(path, {**other, "update_feature_flag_params": True}).status == 200
+    assert flag_of(api, experiment)["filters"]["multivariate"]["variants"] == VARIANTS[::-1]
 
 
 def test_release_conditions_of_its_flag_are_free_and_rollouts_are_not(api, switch):

@@ -37,6 +37,7 @@ WRITABLE = (
     Field("feature_flag_key", make_text_check(), required=True),
     Field("feature_flag", check_object, nullable=True),
     Field("update_feature_flag_params", check_boolean),
+    Field("parameters", check_object, nullable=True),
     Field("holdout_id", check_integer, nullable=True),
     Field("archived", check_boolean),
     Field("deleted", check_boolean),
@@ -69,8 +70,11 @@ def create_experiment(call: Call) -> Response:
     """Create an experiment and, if its key is new, its flag; the flag may need approval."""
     values = read_fields(call.data, WRITABLE, partial=False)
     holdout = _find_holdout(call, values.get("holdout_id"))
-    filters = (values.get("feature_flag") or {}).get("filters")
-    flag = experiments.prepare_flag(call, values["feature_flag_key"], filters, holdout)
+    key = values["feature_flag_key"]
+    if call.tx.find_first(Flag, project=call.project.id, key=key, deleted=False) is not None:
+        values.pop("parameters", None)  # they are for a flag that is created
+    filters = _read_flag_filters(values) or None
+    flag = experiments.prepare_flag(call, key, filters, holdout)
     if isinstance(flag, Response):
         return flag
     experiment = call.tx.insert(
@@ -98,7 +102,9 @@ def update_experiment(call: Call) -> Response:
     experiment = _find_experiment(call)
     values = read_fields(call.data, WRITABLE, partial=True)
     changes = {name: values[name] for name in _STORED if name in values}
-    flag_change: dict[str, Any] = dict((values.get("feature_flag") or {}).get("filters") or {})
+    flag_change = _read_flag_filters(values)
+    if _repeats_variants(call, experiment, flag_change):
+        flag_change = {}
     if flag_change and experiment.start_date and not values.get("update_feature_flag_params"):
         raise invalid("The flag of a running experiment is not changed.", "feature_flag")
     if "holdout_id" in values:
@@ -107,6 +113,19 @@ def update_experiment(call: Call) -> Response:
         flag_change["holdout"] = experiments.make_block(holdout) if holdout else None
     data: dict[str, Any] = {"filters": flag_change} if flag_change else {}
     return _change_experiment(call, experiment, data, changes)
+
+
+def _read_flag_filters(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the filters of the flag that a body names, also under the older `parameters`."""
+    filters: dict[str, Any] = dict((values.get("feature_flag") or {}).get("filters") or {})
+    variants = (values.get("parameters") or {}).get("feature_flag_variants")
+    return {"multivariate": {"variants": variants}, **filters} if variants else filters
+
+
+def _repeats_variants(call: Call, experiment: Experiment, filters: dict[str, Any]) -> bool:
+    """Return whether filters only repeat the variants of the flag, as an editor sends them."""
+    flag = call.tx.require(Flag, experiment.flag)
+    return filters == {"multivariate": flag.filters.get("multivariate")}
 
 
 def launch_experiment(call: Call) -> Response:
