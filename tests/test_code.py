@@ -226,7 +226,7 @@ def _need_complete(kind):
     file = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.name).lower()
 
     assert (ROOT / "reconciler" / "kinds" / f"{file}.py").exists()
-    assert (ROOT / "reconciler" / "sandbox" / "api" / f"{file}.py").exists()
+    assert list((ROOT / "reconciler" / "sandbox" / "api").rglob(f"{file}.py"))
     assert document["examples"]
     for example in document["examples"]:
         assert validator.accepts(kind.name, example)

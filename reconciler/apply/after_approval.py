@@ -114,6 +114,8 @@ def _continue(
     if progress.id is None and ours and result.get("resource_id") is not None:
         progress = replace(progress, id=str(result["resource_id"]))
     payload = _read_settled(tools, kind, progress, result)
+    if change.action is Action.DELETE and ours:
+        raise _end_delete(change, payload)
     if payload is None:
         if change.action is Action.CREATE and not ours:  # its turn has come
             kept = begin_again(progress, tools.replanner.replan(change, None))
@@ -145,6 +147,15 @@ def _continue(
     )
 
 
+def _end_delete(change: Change, payload: Payload | None) -> ChangeEnded:
+    """Return the end of a delete whose request was applied."""
+    if payload is None:
+        return ChangeEnded(Result.DONE)
+    why = "PostHog says that the approved delete was carried out"
+    trouble = Problem(f"{change.address} is still there", why, "unknown", APPLY_AGAIN)
+    return ChangeEnded(Result.FAILED, trouble, payload=payload)
+
+
 def _was_shown(planned: Change, now: Change) -> bool:
     """Return whether all that is left to do was in the plan, with the same two sides."""
     shown = {field.path: (field.live, field.desired) for field in planned.fields}
@@ -160,7 +171,8 @@ def _read_settled(
     for wait in _SETTLES_S:
         version = payload.get("version") if payload is not None else None
         late = isinstance(wanted, int) and isinstance(version, int) and version < wanted
-        if not late and (payload is not None or progress.id is None):
+        shown = (payload is None) is (progress.consent.action is Action.DELETE)
+        if not late and (shown or progress.id is None):
             break
         tools.writer.sleep(wait)
         payload = readback.read_current(tools, kind, progress)

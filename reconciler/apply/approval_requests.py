@@ -19,6 +19,7 @@ from reconciler.errors import (
     NotFoundError,
     PermissionDeniedError,
 )
+from reconciler.kinds import KINDS
 from reconciler.model import (
     Action,
     Change,
@@ -97,7 +98,7 @@ def _end_blocked(
         Result.WAITING,
         Problem(
             f"{change.address} is held by an open change request",
-            why or change.gate.note or "a write to the flag would make that request unappliable",
+            why or change.gate.note or "a write would make that request unappliable",
             "not sent",
             f"have it decided or cancelled: reconciler requests show {id_}",
         ),
@@ -146,7 +147,7 @@ def _judge_request(
     open_requests: Iterable[Payload],
 ) -> ChangeEnded:
     change, state = progress.change, request.get("state")
-    if not _is_about_flag(progress, request):
+    if not _is_about_object(progress, request):
         return _end_out_of_turn(tools, change, request)
     pending = isinstance(error, ChangeRequestPendingError)
     if pending and not tools.replanner.is_same_intent(request, change, progress.payload):
@@ -189,17 +190,18 @@ def _describe_duplicates(same: Sequence[Payload]) -> str:
 
 
 def _list_open(tools: WorkerContext, progress: Progress, project: str) -> tuple[Payload, ...]:
-    """List the open requests about the flag, of those that this key could have filed.
+    """List the open requests about the object, of those that this key could have filed.
 
     PostHog finds those of an experiment's own calls by no filter (contract 7.6): for the flag of an
     experiment, as for one that does not exist yet, those of the whole project are listed.
     """
     if progress.id is not None and not (progress.payload or {}).get("experiment_set"):
-        return change_requests.list_all(
+        listed = change_requests.list_all(
             tools.writer, project, state=change_requests.OPEN, resource_id=progress.id
         )
-    listed = change_requests.list_open(tools.writer, project)
-    return tuple(request for request in listed if _is_about_flag(progress, request))
+    else:
+        listed = change_requests.list_open(tools.writer, project)
+    return tuple(request for request in listed if _is_about_object(progress, request))
 
 
 def find_same_intent(tools: WorkerContext, progress: Progress, project: str) -> Payload | None:
@@ -214,15 +216,19 @@ def find_same_intent(tools: WorkerContext, progress: Progress, project: str) -> 
     )
 
 
-def _is_about_flag(progress: Progress, request: Payload) -> bool:
-    """Return whether a request is about this flag; a gated create has only a key (contract 5.4)."""
-    if not change_requests.is_about_flag(request):
+def _is_about_object(progress: Progress, request: Payload) -> bool:
+    """Return whether a request is about this object.
+
+    A gated create has only a key (contract 5.4). Objects of two kinds may have the same id.
+    """
+    resource_type = KINDS[progress.change.address.kind].resource_type
+    if request.get("resource_type", resource_type) != resource_type:
         return False
-    flag_id = change_requests.get_flag_id(request)
-    if progress.id is None or progress.change.action is Action.CREATE or flag_id is None:
+    id_ = change_requests.get_object_id(request)
+    if progress.id is None or progress.change.action is Action.CREATE or id_ is None:
         intent = request.get("intent") or {}
         return intent.get("flag_key") in (None, progress.change.address.name)
-    return flag_id == progress.id
+    return id_ == progress.id
 
 
 def _end_out_of_turn(tools: WorkerContext, change: Change, request: Payload) -> ChangeEnded:
@@ -248,7 +254,7 @@ def _end_other_intent(tools: WorkerContext, change: Change, request: Payload) ->
         Result.WAITING,
         Problem(
             f"an open change request of {requester} proposes something else",
-            "PostHog holds one request per action and flag",
+            "PostHog holds one request per action and object",
             "not applied",
             f"have it decided or cancelled: reconciler requests show {request['id']}",
         ),

@@ -293,8 +293,6 @@ class _Worker:
         self._progress = replace(
             before, payload=payload, id=id_, done=before.done + 1, uncertain=False
         )
-        if payload is None:
-            return
         if gate_check.was_missed(self._kind, before, write, payload):
             raise gate_check.end_incident(self._progress)
         passed = gate_check.describe_passed(self._kind, before, write, payload)

@@ -27,13 +27,13 @@ _HELD: Final = frozenset({Verdict.APPROVAL, Verdict.SPLIT})
 _Scope = tuple[str, ...]
 
 
-def was_missed(kind: Kind, before: Progress, write: Write, answered: Payload) -> bool:
+def was_missed(kind: Kind, before: Progress, write: Write, answered: Payload | None) -> bool:
     """Return whether the stage just carried out is the one that should have waited."""
     is_certain = before.change.gate.confidence is Confidence.CERTAIN
     return is_certain and _has_passed(kind, before, write, answered)
 
 
-def describe_passed(kind: Kind, before: Progress, write: Write, answered: Payload) -> str:
+def describe_passed(kind: Kind, before: Progress, write: Write, answered: Payload | None) -> str:
     """Return a note if the stage was written although it would probably wait; else nothing."""
     gate = before.change.gate
     is_certain = gate.confidence is Confidence.CERTAIN
@@ -42,8 +42,11 @@ def describe_passed(kind: Kind, before: Progress, write: Write, answered: Payloa
     return f"written at once: {gate.policy}, which was likely to hold it back, does not cover it"
 
 
-def _has_passed(kind: Kind, before: Progress, write: Write, answered: Payload) -> bool:
-    """Return whether the stage just carried out is the one that was forecast to wait."""
+def _has_passed(kind: Kind, before: Progress, write: Write, answered: Payload | None) -> bool:
+    """Return whether the stage just carried out is the one that was forecast to wait.
+
+    `answered` is the object afterwards; None after a delete.
+    """
     gate = before.change.gate
     if gate.verdict not in _HELD or not gate.waits:
         return False
@@ -51,7 +54,7 @@ def _has_passed(kind: Kind, before: Progress, write: Write, answered: Payload) -
     creates = write.action is Action.CREATE
     if not _touches_gate(kind, action, write, creates=creates):
         return False
-    if creates or before.payload is None:
+    if creates or before.payload is None or answered is None:
         return True
     sides = (before.payload.get("version"), answered.get("version"))
     if not (isinstance(sides[0], int) and isinstance(sides[1], int)):
@@ -61,6 +64,8 @@ def _has_passed(kind: Kind, before: Progress, write: Write, answered: Payload) -
 
 def _touches_gate(kind: Kind, action: str, write: Write, *, creates: bool) -> bool:
     """Return whether a stage changes what a policy for an action covers."""
+    if kind.write_gates:
+        return kind.find_write_gate(write.action, write.spec) is not None
     fields = kind.gates.get(action, ())
     if fields == ("active",):
         sent = write.spec.get("active", kind.defaults.get("active") if creates else None)
@@ -81,7 +86,7 @@ def end_incident(progress: Progress) -> ChangeEnded:
             "the key's user bypasses the policy, the plan lacks approvals, or the policy was "
             "changed in between",
             f"{state}; {rest} calls of this run are left" if rest else state,
-            "look at the flag, then at the policy, and at whose key this is",
+            "look at the object, then at the policy, and at whose key this is",
         ),
         detail=Detail.GATE_MISSED,
         payload=progress.payload,

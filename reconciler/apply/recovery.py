@@ -54,7 +54,7 @@ def resolve_lost_write(
         payload = _wait_for_circuit(tools, lambda: readback.read_current(tools, kind, progress))
         if _is_done(kind, write, payload):
             raise AlreadyApplied(payload)
-        if kind.gated and write.action is not Action.DELETE:
+        if kind.gates_write(write.action):
             request_found = _wait_for_circuit(
                 tools,
                 lambda: approval_requests.find_same_intent(tools, progress, write.ids["project"]),

@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from reconciler.drift.activity_replay import LogEvent, Spell
+from reconciler.kinds import KINDS
 from reconciler.model import Change, ChangeRequest, LogAction, parse_time
 
 _APART: Final = timedelta(
     seconds=10
 )  # between the time of the write and `applied_at` of the request
-_Key = tuple[str, str]  # organization, id of the flag
+_Key = tuple[str, str, str]  # kind, organization, id
 
 
 class Approvals:
@@ -26,7 +27,8 @@ class Approvals:
         self._requests: dict[_Key, list[ChangeRequest]] = defaultdict(list)
         for request in requests:
             if request.state == "applied":
-                self._requests[request.organization, _get_resource_id(request)].append(request)
+                key = (request.kind, request.organization, _get_resource_id(request))
+                self._requests[key].append(request)
 
     def find_applied(self, change: Change, event: LogEvent) -> ChangeRequest | None:
         """Return the request that this write applied; the nearest in time if several fit."""
@@ -53,19 +55,23 @@ class Approvals:
 
     def list_proposed_fields(self, change: Change, request: ChangeRequest) -> Mapping[str, Any]:
         """Return the managed fields that a request set."""
-        data = (request.payload.get("intent") or {}).get("full_request_data") or {}
+        data = KINDS[request.kind].proposal(request.payload.get("intent") or {})
         spec: dict[str, Any] = {}
         for name, value in data.items():
             spec |= self._spell(change.address, str(name), value)
         return spec
 
     def _list_requests(self, change: Change) -> list[ChangeRequest]:
-        return self._requests.get((change.address.organization, change.live_id or ""), [])
+        address = change.address
+        return self._requests.get((address.kind, address.organization, change.live_id or ""), [])
 
     def _fits(self, change: Change, request: ChangeRequest, event: LogEvent) -> bool:
         """Return whether a request proposed what was written; a create has nothing to compare."""
         if event.action is LogAction.CREATED:
             return request.resource_id is None
+        if event.action is LogAction.DELETED:
+            intent = request.payload.get("intent") or {}
+            return bool(KINDS[request.kind].proposal(intent).get("deleted"))
         proposed = self.list_proposed_fields(change, request)
         common = [name for name in proposed if name in event.after]
         return bool(common) and all(

@@ -29,8 +29,8 @@ from reconciler.model import (
 _PLURAL: Final = {"ApprovalPolicy": "approval policies"}
 
 
-Covers = Callable[[Address, Spec | None, Spec, datetime], Cover]
-"""(address, before, after, time) -> the gate at that time; before is None for a create."""
+Covers = Callable[[Address, Spec | None, Spec | None, datetime], Cover]
+"""(address, before, after, time) -> the gate then; None before a create, and after a delete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +123,11 @@ def _classify_unrequested(
     change: Change, event: LogEvent, attribution: Attribution, evidence: Evidence
 ) -> Attribution:
     """Attribute a write without a request: say whether a gate covered it."""
-    if event.action is LogAction.DELETED:
-        return replace(
-            attribution, approval_class=ApprovalClass.UNAPPROVED
-        )  # no action gates a delete (contract 0.10)
-    cover = evidence.covers(change.address, event.before, event.after, event.entry.at)
+    deletes = event.action is LogAction.DELETED
+    if deletes and not KINDS[change.address.kind].gates_write(Action.DELETE):  # contract 0.10
+        return replace(attribution, approval_class=ApprovalClass.UNAPPROVED)
+    after = None if deletes else event.after
+    cover = evidence.covers(change.address, event.before, after, event.entry.at)
     if cover.covered is False:
         return replace(attribution, approval_class=ApprovalClass.UNAPPROVED, note=cover.note)
     if cover.covered is None:

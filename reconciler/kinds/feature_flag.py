@@ -1,4 +1,4 @@
-"""Define feature flags (contract 9): the only kind whose writes approval policies cover."""
+"""Define feature flags (contract 9), whose writes are gated by the positions that they change."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -185,6 +185,15 @@ def find_refusals(spec: Spec) -> Iterator[RejectedValue]:
         yield refusal._replace(path=("filters", *refusal.path))
 
 
+def read_proposal(intent: Payload) -> Payload:
+    """Return the body that is replayed; a lifecycle call without a body still has `active`."""
+    data = dict(intent.get("full_request_data") or {})
+    active = (intent.get("gated_changes") or {}).get("active")
+    if isinstance(active, bool):
+        data.setdefault("active", active)
+    return data
+
+
 def _build_stages(spec: Spec, names: list[str]) -> tuple[Spec, ...]:
     return tuple({name: spec[name]} for name in names if name in spec)
 
@@ -279,7 +288,6 @@ KIND = Kind(
     refusals=find_refusals,
     stages=split_stages,
     requests=build_requests,
-    gated=True,
     gates={
         "feature_flag.enable": ("active",),
         "feature_flag.disable": ("active",),
@@ -288,6 +296,9 @@ KIND = Kind(
         "experiment.pause": ("active",),
         "experiment.update": TARGETING,
     },
+    resource_type="feature_flag",
+    intent_name="flag_key",
+    proposal=read_proposal,
     versioned=True,
     activity_scopes=("FeatureFlag",),
     page="/project/{project}/feature_flags/{id}",

@@ -14,7 +14,7 @@ from reconciler.errors import (
     PaymentRequiredError,
     PermissionDeniedError,
 )
-from reconciler.live.names import build_change_request
+from reconciler.live.names import build_change_request, find_request_kind
 from reconciler.model import (
     Address,
     ChangeRequest,
@@ -205,7 +205,7 @@ def _iterate_applied(
             )
             if created is not None and expires is not None:
                 longest = max(longest, expires - created)
-            if change_requests.is_about_flag(payload):
+            if find_request_kind(payload) is not None:
                 yield build_change_request(payload, *scope)
         oldest = parse_time(page[-1].get("created_at")) if page else None
         if oldest is not None and oldest + longest < after:

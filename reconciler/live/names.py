@@ -170,12 +170,15 @@ def build_change_request(
     if names is not None:
         payload = _name_proposal(payload, (organization, project), names)
     requester = payload.get("created_by") or {}
+    kind = find_request_kind(payload)
+    intent = payload.get("intent") or {}
     return ChangeRequest(
         id=str(payload["id"]),
         action_key=str(payload.get("action_key", "")),
         state=str(payload.get("state", "")),
-        resource_id=change_requests.get_flag_id(payload),
-        flag_key=str((payload.get("intent") or {}).get("flag_key") or ""),
+        resource_id=change_requests.get_object_id(payload),
+        name=str(intent.get(kind.intent_name) or "") if kind is not None else "",
+        kind=kind.name if kind is not None else str(payload.get("resource_type")),
         organization=organization,
         project=project,
         requester=requester.get("email"),
@@ -187,6 +190,15 @@ def build_change_request(
         validation_status=str(payload.get("validation_status") or ""),
         validation_errors=payload.get("validation_errors"),
     )
+
+
+_BY_RESOURCE_TYPE: Final = {kind.resource_type: kind for kind in KINDS.values() if kind.gated}
+
+
+def find_request_kind(payload: Payload) -> Kind | None:
+    """Return the kind that a request is about; None for a type that this program does not know."""
+    resource_type = payload.get("resource_type", KINDS["FeatureFlag"].resource_type)
+    return _BY_RESOURCE_TYPE.get(resource_type) if isinstance(resource_type, str) else None
 
 
 def _name_proposal(payload: Payload, scope: _Scope, names: Names) -> Payload:

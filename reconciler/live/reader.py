@@ -10,19 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from reconciler import worker_pool
-from reconciler.errors import (
-    ApiError,
-    AuthenticationError,
-    IncompleteListingError,
-    NotFoundError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    ServerError,
-    UnreadableError,
-)
+from reconciler.errors import ApiError, AuthenticationError, NotFoundError, UnreadableError
 from reconciler.kinds import KINDS, READ
 from reconciler.live import names as live_names
 from reconciler.live import references, schedules, visibility
+from reconciler.live.gaps import OF_ONE_SCOPE, build_gap
 from reconciler.live.key_access import Directory, read_key_user
 from reconciler.live.names import Names, build_change_request, build_resource, build_taker
 from reconciler.model import (
@@ -40,15 +32,6 @@ from reconciler.posthog.client import Reader
 WORKERS: Final = 8
 # Requests that matter for the next write: open ones, and ones that were not applied.
 STANDING: Final = (*change_requests.OPEN, "rejected", "expired", "failed")
-# Errors of one scope, which do not stop the others.
-OF_ONE_SCOPE: Final = (
-    PermissionDeniedError,
-    PaymentRequiredError,
-    NotFoundError,
-    IncompleteListingError,
-    UnreadableError,
-    ServerError,
-)
 
 
 def read_live(
@@ -74,7 +57,7 @@ def read_live(
     reading = Reading(reader, directory, pins or {})
     wanted = references.list_collections(addresses)
     if scheduled:
-        wanted |= {(schedules.KIND, scope) for kind, scope in wanted if KINDS[kind].gated}
+        wanted |= {(schedules.KIND, scope) for kind, scope in wanted if KINDS[kind].gates}
     reading.list_all(wanted)
     reading.list_missing(addresses)
     reading.list_named(addresses, named)
@@ -89,11 +72,13 @@ def read_gates(
     pins: Mapping[Address, str] | None = None,
     *,
     watched: Collection[Address] = (),
+    rewriting: Collection[tuple[str, tuple[str, ...]]] = (),
 ) -> Live:
     """Add what decides whether a write waits: policies, roles, people, change requests.
 
     `projects` are Project addresses; the requests of `watched` ones are not needed. Collections
-    that were listed before are not listed again.
+    that were listed before are not listed again. `rewriting` are the collections of objects whose
+    writes rewrite others: what these are is read too.
     """
     reading = Reading(reader, directory, pins or {}, live)
     scopes: set[tuple[str, ...]] = {(a.organization, a.name) for a in projects}
@@ -102,6 +87,7 @@ def read_gates(
     needed |= {(kind, scope[:1]) for scope in forecast_scopes for kind in ("Role", "Member")}
     reading.list_all(needed - live.listed - _list_unreadable(live))
     reading.list_change_requests(scopes)
+    reading.list_connections(rewriting)
     reading.read_me()
     return reading.build_live()
 
@@ -260,9 +246,30 @@ class Reading:
             if ids is None:
                 return ()
             listed = change_requests.list_all(self.reader, ids["project"], state=STANDING)
-            return tuple(filter(change_requests.is_about_flag, listed))
+            return tuple(payload for payload in listed if live_names.find_request_kind(payload))
 
         return run
+
+    def list_connections(self, places: Collection[tuple[str, tuple[str, ...]]]) -> None:
+        """List what connects the objects of these collections with those that they rewrite."""
+        connections = {
+            (rewrites.through, scope): rewrites
+            for kind, scope in places
+            if (rewrites := KINDS[kind].rewrites) is not None
+        }
+        listed: dict[tuple[str, tuple[str, ...]], tuple[Payload, ...]] = {}
+        for number in range(max((len(r.listings) for r in connections.values()), default=0)):
+            self._gather(
+                {
+                    key: self._build_task(*key, rewrites.listings[number])
+                    for key, rewrites in connections.items()
+                    if number < len(rewrites.listings) and (number == 0 or key in listed)
+                }
+            )
+            for key in connections:
+                if key in self.payloads:
+                    listed[key] = (*listed.get(key, ()), *self.payloads.pop(key))
+        self.payloads |= listed
 
     def read_me(self) -> None:
         """Read the user of the key; unknown without the scope `user:read`, without an error."""
@@ -374,6 +381,7 @@ class Reading:
             listed=frozenset({("Organization", ()), *self.payloads} - self.read_singly),
             me=self.me,
             partial=names.partial,
+            rewritten=references.list_rewritten(self.payloads),
         )
         if self.before is None:
             return live
@@ -386,10 +394,3 @@ class Reading:
             unreadable=(*self.before.unreadable, *self.unreadable),
             listed=self.before.listed | live.listed,
         )
-
-
-def build_gap(kind: str, scope: tuple[str, ...], error: ApiError) -> Unreadable:
-    """Return a collection that was refused, and why."""
-    at_fault = isinstance(error, (UnreadableError, IncompleteListingError))  # name the call
-    why = f"{error.what}: {error.why}" if at_fault and error.why else error.why or error.what
-    return Unreadable(kind, scope, why, error.status, error.fix)

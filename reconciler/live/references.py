@@ -6,10 +6,19 @@ from typing import Final
 
 from reconciler.kinds import KINDS, READ
 from reconciler.live.names import ListedPayload
-from reconciler.model import ID, Address, Payload, Scope, iterate_values, parse_id
+from reconciler.model import (
+    ID,
+    Address,
+    Payload,
+    RewrittenObject,
+    Scope,
+    iterate_values,
+    parse_id,
+)
 
 ALL: Final = "*"  # in an address, means every object of its scope
 Place = tuple[str, tuple[str, ...]]  # kind and scope: one collection
+_Owner = tuple[str, tuple[str, ...], str]  # kind, scope and id
 Payloads = Mapping[Place, tuple[Payload, ...]]
 
 
@@ -71,3 +80,20 @@ def list_undeclared_ids(payloads: Payloads) -> Mapping[Address, tuple[str, ...]]
             address = Address(kind, (*scope, READ[kind].identify(payload)))
             ids[address] = (*ids.get(address, ()), str(payload["id"]))
     return ids
+
+
+def list_rewritten(payloads: Payloads) -> Mapping[_Owner, tuple[RewrittenObject, ...]]:
+    """Return which objects the writes of an object rewrite, from what connects them."""
+    by_owner: dict[_Owner, list[RewrittenObject]] = defaultdict(list)
+    rewriting = {kind.rewrites.through: kind for kind in KINDS.values() if kind.rewrites}
+    for (through, scope), items in payloads.items():
+        kind = rewriting.get(through)
+        if kind is None or kind.rewrites is None:
+            continue
+        for payload in items:
+            owner, name = kind.rewrites.owner(payload), kind.rewrites.name(payload)
+            if owner is not None and name:
+                address = Address(kind.rewrites.kind, (*scope, name))
+                rewritten = RewrittenObject(address, kind.rewrites.id(payload), str(payload["id"]))
+                by_owner[kind.name, scope, owner].append(rewritten)
+    return {owner: tuple(objects) for owner, objects in by_owner.items()}

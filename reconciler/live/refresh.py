@@ -11,8 +11,9 @@ from typing import Final
 from reconciler import worker_pool
 from reconciler.errors import NotFoundError
 from reconciler.kinds import KINDS, READ
+from reconciler.live.gaps import OF_ONE_SCOPE, build_gap
 from reconciler.live.key_access import Directory
-from reconciler.live.reader import OF_ONE_SCOPE, WORKERS, Reading, build_gap
+from reconciler.live.reader import WORKERS, Reading
 from reconciler.model import Address, Kind, Live, Payload, Scope
 from reconciler.posthog import response_shapes
 from reconciler.posthog.client import Reader

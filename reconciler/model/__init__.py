@@ -35,6 +35,7 @@ from reconciler.model.attribution import (
     Question,
 )
 from reconciler.model.findings import Finding, Severity
+from reconciler.model.gated_writes import Rewrites, WriteGate
 from reconciler.model.kind import (
     ID,
     USER,
@@ -71,6 +72,7 @@ from reconciler.model.resources import (
     Payload,
     Person,
     Resource,
+    RewrittenObject,
     Unreadable,
 )
 from reconciler.model.schedules import (
@@ -185,6 +187,8 @@ __all__ = [
     "Requests",
     "Resource",
     "Result",
+    "Rewrites",
+    "RewrittenObject",
     "Row",
     "ScheduledChange",
     "Schedules",
@@ -200,6 +204,7 @@ __all__ = [
     "Verdict",
     "Vote",
     "Write",
+    "WriteGate",
     "build_change_spec",
     "build_field_reader",
     "build_plain_requests",

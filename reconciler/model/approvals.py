@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from reconciler.model.address import Address
 from reconciler.model.validity import Unappliable, Validity
 
 
@@ -26,7 +27,7 @@ class ChangeRequest:
     action_key: str
     state: str
     resource_id: str | None
-    flag_key: str
+    name: str  # of the object, as the intent says: the key of a flag
     organization: str
     project: str
     requester: str | None  # email
@@ -36,11 +37,12 @@ class ChangeRequest:
     expires_at: str = ""
     votes: tuple[Vote, ...] = ()  # oldest first
     url: str | None = None  # its page in PostHog
+    kind: str = "FeatureFlag"  # of the object
     validation_status: str = ""
     validation_errors: Any = field(default=None, compare=False)
     scheduled_at: str = ""  # when a scheduled change waits for it: it is not applied before
 
-    def get_validity(self, *, is_own: bool = False) -> Validity:
+    def get_validity(self, *, is_own: bool = False, noun: str = "flag") -> Validity:
         """Return whether the request can be applied; `is_own`: this key's user filed it."""
         return Validity(
             self.validation_status,
@@ -50,7 +52,13 @@ class ChangeRequest:
             is_own=is_own,
             has_approvals=any(vote.approved for vote in self.votes),
             apply_error=str(self.payload.get("apply_error") or ""),
+            noun=noun,
         )
+
+    @property
+    def address(self) -> Address:
+        """Return the address of what it is about."""
+        return Address(self.kind, (self.organization, self.project, self.name))
 
 
 @dataclass(frozen=True, slots=True)

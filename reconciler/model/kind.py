@@ -1,11 +1,17 @@
 """Define what the program knows about a kind: data and pure functions, nothing that sends."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Protocol
 
 from reconciler.model.address import Address
+from reconciler.model.gated_writes import (
+    Rewrites,
+    WriteGate,
+    has_moved_version,
+    read_full_request,
+)
 from reconciler.model.plan import Action, Change
 from reconciler.model.resources import Payload
 from reconciler.model.spec_path import RejectedValue, Spec, get_root, parse_path, put_back
@@ -180,6 +186,7 @@ class Kind:
     search: str | None = None  # the query parameter that finds an object by its natural key
     params: Mapping[str, str] = field(default_factory=dict)  # query parameters of every listing
     declared: bool = True  # whether files declare it; others are read only for their ids
+    introduced: str = ""  # since when PostHog offers it, if servers without it are in use
     point_read: bool = True  # whether GET of one item is offered
     fallback_params: Mapping[str, str] | None = (
         None  # of a second listing, if a declared object is missing
@@ -194,10 +201,18 @@ class Kind:
     dropped: Callable[[Payload, Spec], tuple[str, ...]] = drop_nothing
     locked: Callable[[Payload], str] = lock_nothing  # why an object is never updated, or ""
     droppable: tuple[str, ...] = ()  # fields whose writes the server may drop silently
-    gated: bool = False  # whether approval policies may cover its writes
     gates: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
-    )  # policy action -> the fields that it covers
+    )  # policy action -> the fields that it covers, where conditions look at positions in them
+    write_gates: tuple[WriteGate, ...] = ()  # of kinds whose writes are gated as a whole
+    rewrites: Rewrites | None = None  # what PostHog writes together with a gated write
+    resource_type: str = ""  # of its change requests (contract 7.1)
+    intent_name: str = ""  # the key of a request's intent that has the natural key
+    proposal: Callable[[Payload], Payload] = read_full_request  # intent -> the proposed body
+    outdates: Callable[[Payload, Payload], bool] = (
+        has_moved_version  # intent, live payload -> whether the request can no longer be applied
+    )
+    recovers: bool = False  # whether a stale request becomes valid when the object is as before
     echoes: Callable[[Request, Payload], bool] = (
         accept_any_echo  # whether a response shows what was sent
     )
@@ -211,6 +226,29 @@ class Kind:
         default=lambda payload: payload.get("updated_at")
     )  # when any of its fields was last written, if it says so
     unlogged: tuple[str, ...] = ()  # spec fields whose changes the log never shows
+
+    @property
+    def gated(self) -> bool:
+        """Return whether approval policies may cover its writes."""
+        return bool(self.gates or self.write_gates)
+
+    def gates_write(self, action: Action) -> bool:
+        """Return whether policies may cover such a write: of flags, every one but a delete."""
+        if action is not Action.DELETE and self.gates:
+            return True
+        return any(gate.write is action for gate in self.write_gates)
+
+    def find_write_gate(self, action: Action, names: Container[str]) -> WriteGate | None:
+        """Return what gates a write of these fields as a whole, if anything does."""
+        return next(
+            (
+                gate
+                for gate in self.write_gates
+                if gate.write is action
+                and (not gate.fields or any(name in names for name in gate.fields))
+            ),
+            None,
+        )
 
     def path(self, template: str, ids: Mapping[str, str]) -> str:
         """Fill `{organization}`, `{project}` and `{id}` in."""

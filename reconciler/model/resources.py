@@ -78,6 +78,16 @@ class Unreadable:
     reason: str
     status: int | None = None
     fix: str = ""
+    is_offered: bool = True  # False: this PostHog does not have such objects
+
+
+@dataclass(frozen=True, slots=True)
+class RewrittenObject:
+    """Name an object that PostHog writes together with another one, and what connects the two."""
+
+    address: Address
+    id: str  # empty if it is not known
+    through: str  # id of the connecting object
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +108,6 @@ class Live:
     schedules: Schedules = field(default_factory=dict)  # what PostHog will change in flags
     me: Person | None = None
     partial: frozenset[str] = frozenset()  # organizations that show only some of their members
+    rewritten: Mapping[tuple[str, tuple[str, ...], str], tuple[RewrittenObject, ...]] = field(
+        default_factory=dict
+    )  # kind, scope and id of an object -> what its writes rewrite, where that was read

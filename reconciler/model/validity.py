@@ -35,6 +35,7 @@ class Validity:
         is_own: whether that is the user of this key.
         has_approvals: whether somebody has approved it.
         apply_error: why a failed request could not be applied.
+        noun: what the request is about, in one word.
 
     """
 
@@ -45,6 +46,7 @@ class Validity:
     is_own: bool = False
     has_approvals: bool = False
     apply_error: str = ""
+    noun: str = "flag"
 
     @property
     def lost_access(self) -> bool:
@@ -52,12 +54,12 @@ class Validity:
         return self.status == INVALID and "access" in _as_mapping(self.errors)
 
     def mark_moved(self) -> "Validity":
-        """Return the validity if the flag has changed since: PostHog marks that only later."""
+        """Return the validity if the object has changed since: PostHog marks that only later."""
         return self if self.is_stale else replace(self, status=STALE, errors=None)
 
     @property
     def is_stale(self) -> bool:
-        """Return whether the flag has changed since the request was filed."""
+        """Return whether the object has changed since the request was filed."""
         return self.status == STALE
 
     def explain(self) -> Unappliable | None:
@@ -70,7 +72,7 @@ class Validity:
         if self.state in _ENDED or self.status not in {STALE, INVALID}:
             return None
         if self.is_stale:
-            why = self._read_error("staleness") or "the flag has changed since it was filed"
+            why = self._read_error("staleness") or f"the {self.noun} has changed since it was filed"
             return Unappliable(why, f"{self._describe_withdrawal()}, then run plan and apply again")
         if self.lost_access:
             return Unappliable(self._read_error("access"), self._describe_access())
@@ -84,14 +86,14 @@ class Validity:
         """Return what to do after a failure: of its causes, only lost access leaves a mark."""
         if self.lost_access:
             return (
-                f"give {self._requester} access to the flag again, or use the key of somebody "
-                "who has it; then run apply again"
+                f"give {self._requester} access to the {self.noun} again, or use the key of "
+                "somebody who has it; then run apply again"
             )
         return "run plan again, then apply: what is still wanted is requested once more"
 
     def _describe_access(self) -> str:
         """Return what to do about a requester without access."""
-        back = f"give {self._requester} access to the flag again"
+        back = f"give {self._requester} access to the {self.noun} again"
         if self.is_own:
             back += " (until then none of its requests can be applied)"
         end = self._describe_withdrawal()

@@ -3,7 +3,7 @@
 Reading files, reading PostHog and planning do not know each other: this brings them together.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -128,9 +128,7 @@ def observe(
     # A run that prunes must know the key's user.
     if gated or options.prune or planner.needs_key_user(compared):
         renamed = find_pins(desired, directory)
-        live = live_reader.read_gates(
-            reader, live, directory, gated.written, renamed, watched=gated.watched
-        )
+        live = read_gates(reader, live, directory, gated, renamed)
         live = replace(live, rejections=tuple(active_rejections(live, desired)))
     past: tuple[Declared, ...] = ()
     if history is not None and (needed := incremental.find_needed_history(compared.changes, live)):
@@ -151,6 +149,25 @@ def observe(
         past,
         history.lineage if history is not None else None,
         begun,
+    )
+
+
+def read_gates(
+    reader: Reader,
+    live: Live,
+    directory: key_access.Directory,
+    gated: planner.GatedProjects,
+    pins: Mapping[Address, str],
+) -> Live:
+    """Add what decides whether the changes of these projects wait for approval."""
+    return live_reader.read_gates(
+        reader,
+        live,
+        directory,
+        gated.written,
+        pins,
+        watched=gated.watched,
+        rewriting=gated.rewriting,
     )
 
 
@@ -181,8 +198,7 @@ def active_rejections(live: Live, desired: Declared) -> Iterator[ChangeRequest]:
         ended = str(request.payload.get("updated_at") or request.expires_at)
         voted = [at for vote in against if (at := parse_time(vote.get("created_at"))) is not None]
         at = max(voted, default=parse_time(ended))
-        address = Address("FeatureFlag", (request.organization, request.project, request.flag_key))
-        resource = desired.resources.get(address)
+        resource = desired.resources.get(request.address)
         if resource is None or resource.source is None or at is None:
             yield request
             continue

@@ -82,7 +82,13 @@ def pull(
     world = _World(
         live, whole, references.respell_references(then, live, whole) if then is not None else None
     )
-    pulled, known = PullSelection(unreadable=live.unreadable), set[int]()
+    declared_places = {(address.kind, address.parts[:-1]) for address in picked}
+    unreadable = tuple(
+        gap
+        for gap in live.unreadable
+        if gap.is_offered or gap.kind in choice.kinds or (gap.kind, gap.scope) in declared_places
+    )
+    pulled, known = PullSelection(unreadable=unreadable), set[int]()
     changes = list(_changes(world, loaded, pulled, known, picked))
     _removed(world, choice, pulled, known, changes)
     pulled.add_undeclared(live, choice, known)
@@ -204,7 +210,7 @@ def _open(reader: Reader, live: Live, scope: tuple[str, ...]) -> Iterator[Change
         return
     try:
         for payload in change_requests.list_open(reader, ids[0]):
-            if not change_requests.is_about_flag(payload):
+            if live_names.find_request_kind(payload) is None:
                 continue
             yield live_names.build_change_request(payload, *scope, names=live_names.Names({}, live))
     except AuthenticationError:
@@ -218,7 +224,7 @@ def _request(requests: list[ChangeRequest], change: Change, path: str) -> Change
     if change.action not in {Action.CREATE, Action.UPDATE}:
         return None
     for request in requests:
-        if not request_matching.is_open_on_flag(
+        if not request_matching.is_open_on_object(
             request, change
         ) or not request_matching.has_same_intent(request, change, change.before):
             continue

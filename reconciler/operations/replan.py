@@ -48,7 +48,7 @@ class LiveReplanner:
 
     @cached_property
     def _open(self) -> change_requests.RequestIndex:
-        return change_requests.RequestIndex(self._live.change_requests)
+        return change_requests.RequestIndex(self._live.change_requests, self._live)
 
     @cached_property
     def _steps(self) -> GateEvaluator:
@@ -56,7 +56,7 @@ class LiveReplanner:
 
     @cached_property
     def _ground(self) -> Live:
-        """Return the live side without flags and their requests, which have changed since."""
+        """Return the live side without what is gated and its requests, which have changed since."""
         kept = {
             address: resource
             for address, resource in self._live.resources.items()
@@ -73,7 +73,7 @@ class LiveReplanner:
         return self._requests.get(id_, {})
 
     def is_same_intent(self, request: Payload, change: Change, seen: Payload | None) -> bool:
-        """Return whether a request proposes what the change wants of the flag as last seen."""
+        """Return whether a request proposes what the change wants of the object as last seen."""
         proposed = names.build_change_request(request, *change.address.parts[:2], names=self._names)
         live = change.before
         if live is not None and seen is not None:
@@ -113,7 +113,9 @@ class LiveReplanner:
     def describe_awaited(self, change: Change, request: Payload) -> Awaited:
         """Return whom a request waits for, by name."""
         change_request = names.build_change_request(request, *change.address.parts[:2])
-        return change_requests.describe_awaited(change_request, change.before, self._steps)
+        return change_requests.describe_awaited(
+            change_request, change.before, self._steps, self._live
+        )
 
     def remark_on_approval(self, change: Change, request: Payload) -> str:
         """Return the note about a request that was approved."""

@@ -17,7 +17,6 @@ from reconciler.files import excerpts
 from reconciler.kinds import KINDS, READ
 from reconciler.live import key_access, refresh
 from reconciler.live import names as live_names
-from reconciler.live import reader as live_reader
 from reconciler.live.refresh import Place, WantedObject
 from reconciler.model import (
     ID,
@@ -218,9 +217,7 @@ def _observe(
     live = replace(live, schedules=_read_schedules(saved))
     gated = planner.find_gated_projects(compared)
     if gated or options.prune:  # who prunes must know who they are
-        live = live_reader.read_gates(
-            reader, live, directory, gated.written, pins, watched=gated.watched
-        )
+        live = plan.read_gates(reader, live, directory, gated, pins)
         live = replace(live, rejections=tuple(plan.active_rejections(live, files.desired)))
         compared = planner.compare_resources(
             desired=files.desired, base=files.base, live=live, options=chosen

@@ -33,7 +33,6 @@ from reconciler.posthog.client import Reader
 
 _PAGES: Final = 10  # of applied requests that are looked through, newest first
 _FIRST: Final = 1  # the same where no base says how far back to go
-_GATED: Final = "FeatureFlag"
 _UNKNOWN: Final = "the local history does not reach back to the commit that wrote it"
 
 
@@ -66,9 +65,9 @@ class SelfApprovalCheck:
         )
 
     def find_approved(self, requests: Iterable[ChangeRequest]) -> Iterator[Finding]:
-        """Yield findings about requests for declared flags that somebody has approved."""
+        """Yield findings about requests for declared objects that somebody has approved."""
         for request in requests:
-            address = _address(request)
+            address = request.address
             if self._resource(address) is None or not _approved(request):
                 continue
             yield from self._findings(address, request)
@@ -92,22 +91,22 @@ class SelfApprovalCheck:
             return
         skew = timedelta(seconds=reader.clock_skew_s or 0)
         self._skew = skew if abs(skew) > repository.CLOCKS_DIFFER else timedelta()
-        changed: dict[tuple[str, ...], set[str]] = defaultdict(set)
+        changed: dict[tuple[str, ...], set[Address]] = defaultdict(set)
         for change in plan.changes:
             if KINDS[change.address.kind].gated and self._has_moved(change.address):
-                changed[change.address.parts[:-1]].add(change.address.name)
+                changed[change.address.parts[:-1]].add(change.address)
         known = live_names.Names({}, self._live) if changed else None
-        for scope, keys in changed.items():
+        for scope, addresses in changed.items():
             ids = self._live.ids.get(Address("Project", scope), ())
             if len(ids) != 1:
                 continue
             for payload in self._since_base(reader, ids[0]):
                 request = live_names.build_change_request(payload, *scope, names=known)
-                if request.flag_key not in keys or not _approved(request):
+                if request.address not in addresses or not _approved(request):
                     continue
                 self._meet(reader, scope[0])
-                if self._is_new(_address(request), request):
-                    yield from self._findings(_address(request), request)
+                if self._is_new(request.address, request):
+                    yield from self._findings(request.address, request)
 
     def _has_moved(self, address: Address) -> bool:
         """Return whether git and the live side have both changed a document since the base."""
@@ -182,7 +181,7 @@ class SelfApprovalCheck:
         return self._met.get(address.organization, {})
 
     def _resource(self, address: Address) -> Resource | None:
-        """Return the document of a flag; of one that has left the files, as at the base."""
+        """Return the document of an object; of one that has left the files, as at the base."""
         resource = self._desired.resources.get(address)
         if resource is None and self._base is not None:
             resource = self._base.resources.get(address)
@@ -203,11 +202,8 @@ class SelfApprovalCheck:
         spell = live_names.build_speller(self._live)
         intent = request.payload.get("intent") or {}
         proposed: dict[str, object] = {}
-        for name, value in (intent.get("full_request_data") or {}).items():
+        for name, value in KINDS[address.kind].proposal(intent).items():
             proposed |= spell(address, str(name), value)
-        active = (intent.get("gated_changes") or {}).get("active")
-        if isinstance(active, bool):
-            proposed.setdefault("active", active)
         return self_approval.list_proposed_values(
             request, proposed, base.spec if base is not None else None
         )
@@ -331,10 +327,6 @@ def _filer(reader: Reader) -> int | None:
         raise
     except ApiError:
         return None
-
-
-def _address(request: ChangeRequest) -> Address:
-    return Address(_GATED, (request.organization, request.project, request.flag_key))
 
 
 def _approved(request: ChangeRequest) -> bool:

@@ -9,29 +9,31 @@ from reconciler.model import Action, Change, ChangeRequest, Live, Plan
 
 REQUEST: Final = "/project/{project}/approvals/{id}"
 
-_Key = tuple[tuple[str, ...], str]  # a project, and an id or a key in it
+_Key = tuple[str, tuple[str, ...], str]  # a kind, a project, and an id or a key in it
 
 
 def list_change_requests(changes: Iterable[Change], live: Live) -> tuple[ChangeRequest, ...]:
     """Return the open and the rejected requests about what changes, oldest first."""
-    flags: set[_Key] = set()
+    keys: set[_Key] = set()
     named = set[str | None]()
     for change in changes:
         named |= {scheduled.change_request for scheduled in change.scheduled} - {None}
         if change.action is not Action.NONE and KINDS[change.address.kind].gated:
-            flags.add((change.address.parts[:-1], change.live_id or change.address.name))
+            address = change.address
+            keys.add((address.kind, address.parts[:-1], change.live_id or address.name))
             named.add(change.gate.change_request)
     requests = [
         request
         for request in live.change_requests
-        if _get_flag_key(request) in flags or request.id in named
+        if _get_key(request) in keys or request.id in named
     ]
     requests += [request for request in live.rejections if request.id in named]
     return tuple(sorted(requests, key=lambda request: (request.created_at, request.id)))
 
 
-def _get_flag_key(request: ChangeRequest) -> _Key:
-    return (request.organization, request.project), request.resource_id or request.flag_key
+def _get_key(request: ChangeRequest) -> _Key:
+    scope = (request.organization, request.project)
+    return request.kind, scope, request.resource_id or request.name
 
 
 def add_links(plan: Plan, live: Live, host: str) -> Plan:

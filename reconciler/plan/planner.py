@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Declared, Finding, Live, Plan, Requests
-from reconciler.plan import links, notices, schedules
+from reconciler.plan import links, notices, rewrites, schedules
 from reconciler.plan import unmanaged as plan_unmanaged
 from reconciler.plan.approvals import findings, forecast
 from reconciler.plan.approvals.evaluation import GateEvaluator
@@ -79,7 +79,7 @@ def build_plan(
         *checks.find_refusals(
             changes, live, options.limits, desired=desired, base=base, started=started
         ),
-        *findings.find_gate_findings(changes, live),
+        *_find_gate_findings(changes, live),
         *_find_evasions(changes, live, gate_effects, past),
         *plan_unmanaged.check_setting(options.unmanaged, unmanaged, prune=options.prune),
         *experiment_policies.find_policy_notices(
@@ -105,7 +105,13 @@ def _add_gates_and_schedules(
     """Return each change with the gate that it will meet, and what PostHog will do by itself."""
     last = gate_effects.list_last()
     changes = forecast.forecast_gates(changes, live, live.rejections, last=last)
-    return schedules.attach_schedules(changes, live)
+    return rewrites.add_warnings(schedules.attach_schedules(changes, live), live)
+
+
+def _find_gate_findings(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
+    """Find what is wrong with the gates of a plan, and what could not be read of them."""
+    yield from findings.find_gate_findings(changes, live)
+    yield from rewrites.find_unreadable(changes, live)
 
 
 def _find_evasions(
@@ -116,7 +122,7 @@ def _find_evasions(
 ) -> Iterator[Finding]:
     """Find changes that pass a gate which would hold the same change back in another form."""
     moving = (change for change in changes if change.action is not Action.NONE)
-    if past or any(KINDS[change.address.kind].gated for change in moving):
+    if past or any(KINDS[change.address.kind].gates for change in moving):
         evaluator = GateEvaluator(changes, live, gate_effects.list_last())
         yield from rules.find_evasions(changes, live, evaluator)
         yield from incremental.find_stepwise_evasions(changes, live, evaluator, past)
@@ -177,8 +183,9 @@ def _list_left_alone(
 class GatedProjects:
     """Projects whose gates matter to a run, and how much of them has to be read."""
 
-    written: Collection[Address]  # flags change, or may later: policies and change requests
+    written: Collection[Address]  # gated writes, now or later: policies and change requests
     watched: Collection[Address]  # people change who may approve or bypass: policies
+    rewriting: Collection[tuple[str, tuple[str, ...]]] = ()  # whose objects rewrite others
 
     def __bool__(self) -> bool:
         """Return whether anything has to be read."""
@@ -200,4 +207,5 @@ def find_gated_projects(compared: Comparison) -> GatedProjects:
             *schedules.list_waiting_projects(changes, compared.live),
         },
         weakening.find_affected_projects(changes, compared.live),
+        rewrites.list_rewriting(changes),
     )

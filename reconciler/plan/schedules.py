@@ -54,7 +54,7 @@ def list_waiting_projects(changes: Iterable[Change], live: Live) -> Collection[A
 
 
 def _find(change: Change, live: Live) -> tuple[ScheduledChange, ...]:
-    if change.live_id is None or not KINDS[change.address.kind].gated:
+    if change.live_id is None or not KINDS[change.address.kind].gates:
         return ()
     schedules = live.schedules.get((change.address.parts[:-1], change.live_id), ())
     return tuple(scheduled for scheduled in schedules if not scheduled.is_over)
@@ -89,7 +89,9 @@ class _Describer:
         state = scheduled.state or request.state
         if request.state != "pending":
             return replace(scheduled, state=state)
-        awaits = change_requests.describe_awaited(request, change.before, self._evaluator)
+        awaits = change_requests.describe_awaited(
+            request, change.before, self._evaluator, self._live
+        )
         return replace(scheduled, state=state, awaits=awaits)
 
 

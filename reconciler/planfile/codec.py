@@ -43,6 +43,7 @@ FORMAT_VERSION: Final = 2
 OLDEST_VERSION: Final = 1  # that can still be read
 PASSES: Final = frozenset({Verdict.NONE, Verdict.BYPASS})  # the write does not wait
 
+_FLAG: Final = "FeatureFlag"
 _DEEPEST: Final = 100  # no configuration is nested more deeply
 _SIDES: Final = ("base", "live", "desired")
 
@@ -179,9 +180,12 @@ def _encode_request(request: ChangeRequest) -> dict[str, Any]:
     """Return the row of a change request, without what the server keeps to apply it."""
     hidden = {"payload", "requester_id"} | (set() if request.scheduled_at else {"scheduled_at"})
     return {
-        field.name: getattr(request, field.name)
-        for field in fields(request)
-        if field.name not in hidden
+        "flag_key": request.name if request.kind == _FLAG else "",
+        **{
+            field.name: getattr(request, field.name)
+            for field in fields(request)
+            if field.name not in hidden
+        },
     }
 
 
@@ -330,7 +334,8 @@ def _read_request(node: Node) -> ChangeRequest:
         id=node["id"].text(),
         action_key=node["action_key"].text(),
         state=node["state"].text(),
-        flag_key=node["flag_key"].text(),
+        name=node["name"].maybe(Node.text) or node["flag_key"].text(),
+        kind=node["kind"].maybe(Node.text) or _FLAG,
         organization=node["organization"].text(),
         project=node["project"].text(),
         created_at=node["created_at"].text(),

@@ -15,7 +15,6 @@ from reconciler.posthog.client import Reader, Writer
 from reconciler.posthog.pagination import PAGE_SIZE
 
 OPEN: Final = ("pending", "approved")
-_FLAG: Final = "feature_flag"  # a resource type (contract 7.1)
 FINAL: Final = frozenset({"applied", "rejected", "expired", "failed"})
 
 
@@ -33,13 +32,8 @@ class VoteResponse:
     change_request: Payload
 
 
-def is_about_flag(payload: Payload) -> bool:
-    """Return whether a request is about a flag: ids of other resources may be the same number."""
-    return bool(payload.get("resource_type", _FLAG) == _FLAG)
-
-
-def get_flag_id(payload: Payload) -> str | None:
-    """Return the id of the flag that a request changes; None if it would create one.
+def get_object_id(payload: Payload) -> str | None:
+    """Return the id of the object that a request changes; None if it would create one.
 
     The calls of an experiment for its flag leave `resource_id` out (contract 5.4).
     """

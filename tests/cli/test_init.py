@@ -74,7 +74,7 @@ def test_there_is_one_example_of_each_kind_and_none_is_ever_applied(world):
     for command in (["plan", "--detailed-exitcode"], ["validate", "--live"], ["apply", "--yes"]):
         done = repo.run(*command)
         assert done.code == 0, done.out + done.err
-        assert "6 declared resources not changed: `ignore` of the target covers them" in done.err
+        assert "7 declared resources not changed: `ignore` of the target covers them" in done.err
     assert repo.sandbox.writes() == []
 
 

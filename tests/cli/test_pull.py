@@ -77,7 +77,7 @@ def test_full_writes_defaults_too(world):
 
 
 def test_each_collection_is_listed_once_and_nothing_is_sent(world):
-    """Organizations, then roles, members, projects, and policies and flags of each project."""
+    """Organizations, then roles, members, projects; policies, flags and holdouts of projects."""
     repo = world(acme.seed())
     repo.sandbox.clear()
 
@@ -85,7 +85,7 @@ def test_each_collection_is_listed_once_and_nothing_is_sent(world):
 
     asked = [(row["method"], row["path"], str(row["query"])) for row in repo.sandbox.requests()]
     assert {"GET"} == {method for method, _, _ in asked}
-    assert len(asked) == len(set(asked)) == 1 + 3 + 2 * 3  # archived flags are a list of their own
+    assert len(asked) == len(set(asked)) == 1 + 3 + 2 * 4  # archived flags are a list of their own
 
 
 def test_only_changed_values_are_rewritten(world):

@@ -90,7 +90,7 @@ def _drop_empty(kind: Kind, name: str, value: Any) -> Any:
     """Return a mapping without its empty values, which mean nothing; `conditions` keeps them."""
     if not isinstance(value, Mapping) or name == "conditions":
         return value
-    kept_keys = {"groups"} if kind.gated else set()
+    kept_keys = {"groups"} if kind.gates else set()
     return {key: item for key, item in value.items() if item not in _EMPTY or key in kept_keys}
 
 

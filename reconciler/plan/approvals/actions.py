@@ -93,10 +93,12 @@ def list_fields_sent_before(change: Change, action: str) -> tuple[str, ...]:
     """Return the fields of an update that are sent before the call that matches this action."""
     if change.action is not Action.UPDATE:
         return ()
-    gated_fields = _FLAG.gates.get(action, ())
+    kind = KINDS[change.address.kind]
+    of_writes = (gate.fields for gate in kind.write_gates if gate.action == action)
+    gated_fields = kind.gates.get(action) or next(of_writes, ())
     stages = takewhile(
         lambda stage: not any(name in stage for name in gated_fields),
-        _FLAG.stages(change.action, build_change_spec(change), split=False),
+        kind.stages(change.action, build_change_spec(change), split=False),
     )
     return tuple(chain.from_iterable(stages))
 

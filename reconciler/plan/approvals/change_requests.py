@@ -19,12 +19,13 @@ from reconciler.model import (
     ChangeRequest,
     Confidence,
     Gate,
+    Live,
     LiveResource,
     RequestPlan,
     Verdict,
     join_sentences,
 )
-from reconciler.plan.approvals import messages, request_matching
+from reconciler.plan.approvals import messages, request_matching, staleness
 from reconciler.plan.approvals.evaluation import CallEvaluation, GateEvaluator
 from reconciler.plan.approvals.policies import Policy, Scope
 
@@ -80,26 +81,27 @@ def decide_refiling(requests: Iterable[ChangeRequest]) -> RefilePolicy:
 
 
 class RequestIndex:
-    """Change requests by their flag, oldest first: of two equal ones apply waits for the first.
+    """Change requests by their object, oldest first: of two equal ones apply waits for the first.
 
     A flag is found by its id, or by its key as long as it does not exist (contract 5.4).
     """
 
-    def __init__(self, requests: Iterable[ChangeRequest]) -> None:
-        self._requests: dict[tuple[Scope, str, str], list[ChangeRequest]] = defaultdict(list)
+    def __init__(self, requests: Iterable[ChangeRequest], live: Live) -> None:
+        self.live = live
+        self._requests: dict[tuple[str, Scope, str, str], list[ChangeRequest]] = defaultdict(list)
         for request in sorted(requests, key=lambda r: (str(r.payload.get("created_at")), r.id)):
-            scope = (request.organization, request.project)
-            self._requests[scope, "key", request.flag_key].append(request)
+            kind, scope = request.kind, (request.organization, request.project)
+            self._requests[kind, scope, "key", request.name].append(request)
             if request.resource_id is not None:
-                self._requests[scope, "id", request.resource_id].append(request)
+                self._requests[kind, scope, "id", request.resource_id].append(request)
 
     def find_for(self, change: Change) -> list[ChangeRequest]:
-        """Return the requests that are about the flag of this change."""
-        scope = change.address.parts[:-1]
+        """Return the requests that are about the object of this change."""
+        place = (change.address.kind, change.address.parts[:-1])
         if change.action is Action.CREATE:
-            candidates = self._requests.get((scope, "key", change.address.name), [])
+            candidates = self._requests.get((*place, "key", change.address.name), [])
         else:
-            candidates = self._requests.get((scope, "id", change.live_id or ""), [])
+            candidates = self._requests.get((*place, "id", change.live_id or ""), [])
         return [request for request in candidates if request_matching.is_about(request, change)]
 
 
@@ -119,7 +121,7 @@ def find_open_gate(
     request = (blocking or waits)[0]
     if blocking:
         return _build_conflicting_gate(requests, request, change, live_flag, evaluator)
-    gate = build_request_gate(request, live_flag, evaluator)
+    gate = build_request_gate(request, evaluator, stale=_is_stale(requests, request, live_flag))
     duplicates = [
         duplicate.id for duplicate in waits[1:] if duplicate.action_key == request.action_key
     ]
@@ -145,8 +147,9 @@ def _build_conflicting_gate(
     evaluator: GateEvaluator,
 ) -> Gate:
     """Return the gate of a request for something else: apply replaces it, or it blocks."""
+    stale = _is_stale(requests, request, live_flag)
     if list_superseded(requests, change, live_flag, evaluator.me):
-        gate = build_request_gate(request, live_flag, evaluator, replaced=True)
+        gate = build_request_gate(request, evaluator, stale=stale, replaced=True)
         return replace(
             gate,
             verdict=Verdict.BLOCKED,
@@ -159,7 +162,7 @@ def _build_conflicting_gate(
         reason += f"; this key's user filed it, but it is kept because of the vote of {voted_by}"
     if request.scheduled_at:
         reason += "; to write before that time, delete the scheduled change in PostHog"
-    gate = build_request_gate(request, live_flag, evaluator)
+    gate = build_request_gate(request, evaluator, stale=stale)
     return replace(gate, verdict=Verdict.BLOCKED, note=join_sentences(reason, gate.note))
 
 
@@ -168,8 +171,8 @@ _REPLACED_NOTE: Final = (
     "and has no votes: apply cancels it"
 )
 _BLOCKED_NOTE: Final = (
-    "an open request proposes something else, or can no longer be applied; any write to the flag "
-    "would make it stale"
+    "an open request proposes something else, or can no longer be applied; any write would make it "
+    "stale"
 )
 
 
@@ -180,7 +183,7 @@ def _classify_requests(
     open_requests = [
         request
         for request in requests.find_for(change)
-        if request_matching.is_open_on_flag(request, change)
+        if request_matching.is_open_on_object(request, change)
     ]
     return [
         (
@@ -188,7 +191,7 @@ def _classify_requests(
             decide_open_request(
                 request,
                 has_same_intent=request_matching.has_same_intent(request, change, live_flag),
-                stale=_is_stale(request, live_flag),
+                stale=_is_stale(requests, request, live_flag),
                 me=me,
             ),
         )
@@ -206,25 +209,19 @@ def list_superseded(
     return tuple(request.id for request, _ in classified)
 
 
-def _is_stale(request: ChangeRequest, live_flag: LiveResource | None) -> bool:
-    """Return whether the flag changed since the request was filed: it cannot be applied (7.5).
-
-    Lost access of the requester is something else: it may be restored.
-    """
-    version = live_flag.payload.get("version") if live_flag is not None else None
-    return request.get_validity().is_stale or messages.has_moved(request, version)
+def _is_stale(
+    requests: RequestIndex, request: ChangeRequest, live_resource: LiveResource | None
+) -> bool:
+    return staleness.is_stale(request, live_resource, requests.live)
 
 
 def build_request_gate(
-    request: ChangeRequest,
-    live_flag: LiveResource | None,
-    evaluator: GateEvaluator,
-    *,
-    replaced: bool = False,
+    request: ChangeRequest, evaluator: GateEvaluator, *, stale: bool, replaced: bool = False
 ) -> Gate:
     """Return the gate of a request, from its snapshot of the policy (contract 7.5).
 
-    `replaced`: whether apply will cancel it, so that no person has to.
+    `stale`: whether it can no longer be applied. `replaced`: whether apply will cancel it, so that
+    no person has to.
     """
     scope = (request.organization, request.project)
     address = Address("ApprovalPolicy", (*scope, request.action_key))
@@ -243,7 +240,6 @@ def build_request_gate(
         if snapshot
         else ()
     )
-    version = live_flag.payload.get("version") if live_flag is not None else None
     is_own = evaluator.me is not None and request.requester_id == evaluator.me
     return Gate(
         verdict=Verdict.PENDING,
@@ -254,7 +250,7 @@ def build_request_gate(
         expires_after=spec.get("expires_after"),
         change_request=request.id,
         note=join_sentences(
-            messages.describe_request(request, version, replaced=replaced, is_own=is_own),
+            messages.describe_request(request, stale=stale, replaced=replaced, is_own=is_own),
             *obstacles,
         ),
         cannot_approve=_list_excluded(request, frozen_policy, approvers, evaluator),
@@ -262,10 +258,14 @@ def build_request_gate(
 
 
 def describe_awaited(
-    request: ChangeRequest, live_flag: LiveResource | None, evaluator: GateEvaluator
+    request: ChangeRequest,
+    live_resource: LiveResource | None,
+    evaluator: GateEvaluator,
+    live: Live,
 ) -> Awaited:
     """Return who can still approve a request, who has, and why it cannot be applied."""
-    gate = build_request_gate(request, live_flag, evaluator)
+    stale = staleness.is_stale(request, live_resource, live)
+    gate = build_request_gate(request, evaluator, stale=stale)
     cannot = {email.lower() for email in gate.cannot_approve}
     able = Approvers(
         users=tuple(email for email in gate.approvers.users if email.lower() not in cannot),
@@ -275,9 +275,8 @@ def describe_awaited(
         },
     )
     voted = tuple(vote.person for vote in request.votes if vote.approved)
-    version = live_flag.payload.get("version") if live_flag is not None else None
     is_own = evaluator.me is not None and request.requester_id == evaluator.me
-    trouble = messages.find_trouble(request, version, is_own=is_own)
+    trouble = messages.find_trouble(request, stale=stale, is_own=is_own)
     return Awaited(gate.quorum, able, voted, request.expires_at, trouble)
 
 
@@ -334,7 +333,8 @@ _EXHAUSTED_NOTE: Final = "it was requested twice, and expired or could not be ap
 
 def _describe_end(request: ChangeRequest) -> str:
     """Return how a request of the same intent ended, with the reasons of people or PostHog."""
-    text = f"{messages.describe_request(request, None)} proposed the same"
+    ended = messages.describe_request(request, stale=staleness.is_stale(request, None))
+    text = f"{ended} proposed the same"
     rejections = [vote for vote in request.votes if not vote.approved]
     if rejections:
         rejection = rejections[-1]

@@ -1,9 +1,10 @@
 """Evaluate the approval gate for each call of a change: the rules of contract 5.1, in order."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from reconciler.kinds import KINDS
 from reconciler.model import (
     Action,
     Address,
@@ -14,7 +15,7 @@ from reconciler.model import (
     Verdict,
     join_sentences,
 )
-from reconciler.plan.approvals import messages, owners
+from reconciler.plan.approvals import messages, owners, write_gates
 from reconciler.plan.approvals.actions import ActionMatch, match_actions
 from reconciler.plan.approvals.approvers import Bypass, People
 from reconciler.plan.approvals.conditions import (
@@ -72,6 +73,8 @@ class GateEvaluator:
         split: bool = False,
     ) -> tuple[CallEvaluation, ...]:
         """Return every action that the calls of this change match, and what happens to each."""
+        if KINDS[change.address.kind].write_gates:
+            return self._evaluate_write(change, generation)
         policies = self.policies.get(change.address.parts[:-1], {})
         release = any(are_about(policy.conditions, RELEASE) for policy in policies.values())
         action_matches = match_actions(
@@ -87,6 +90,31 @@ class GateEvaluator:
         )
         return tuple(evaluation for evaluation in evaluations if evaluation is not None)
 
+    def _evaluate_write(self, change: Change, generation: Generation) -> tuple[CallEvaluation, ...]:
+        """Evaluate a write that is gated as a whole; only G3 gates such writes (contract 16)."""
+        matched = write_gates.match_write(change)
+        if matched is None or generation is not Generation.G3:
+            return ()
+        scope, action_match = change.address.parts[:-1], matched.action_match
+        policies = self.policies.get(scope, {})
+        governing = write_gates.find_governing_policy(matched.gate, policies)
+        if governing is None or scope in self._closed:
+            own = policies.get(matched.gate.action)
+            return (self._evaluate_without_policy(action_match, scope, own),)
+        bypass = self.people.find_bypass(governing.policy)
+        if governing.crashes and not bypass.passes:
+            note = _describe_crash(governing.policy)
+            return (
+                CallEvaluation(
+                    action_match, Verdict.NONE, Confidence.UNKNOWN, governing.policy, note=note
+                ),
+            )
+        evaluation = self._evaluate_under_policy(action_match, governing.policy, bypass)
+        if governing.doubt:
+            note = join_sentences(evaluation.note, governing.doubt)
+            evaluation = replace(evaluation, confidence=Confidence.LIKELY, note=note)
+        return (evaluation,)
+
     def _evaluate_action(self, flag: Address, action_match: ActionMatch) -> CallEvaluation | None:
         scope = flag.parts[:-1]
         policy = self.policies.get(scope, {}).get(action_match.action)
@@ -100,7 +128,7 @@ class GateEvaluator:
             return None
         bypass = self.people.find_bypass(policy)
         if are_crashing(policy.conditions) and action_match.transition and not bypass.passes:
-            note = f"PostHog cannot evaluate the conditions of {policy.address} and may answer 500"
+            note = _describe_crash(policy)
             return CallEvaluation(action_match, Verdict.NONE, Confidence.UNKNOWN, policy, note=note)
         return self._evaluate_under_policy(action_match, policy, bypass)
 
@@ -153,6 +181,10 @@ class GateEvaluator:
         verdict = Verdict.BYPASS if bypass.passes else Verdict.APPROVAL
         note = join_sentences(bypass.note, *notes)
         return CallEvaluation(action_match, verdict, confidence, policy, condition, note)
+
+
+def _describe_crash(policy: Policy) -> str:
+    return f"PostHog cannot evaluate the conditions of {policy.address} and may answer 500"
 
 
 def describe_owner_doubt(policy: Policy, action_match: ActionMatch, result: ConditionResult) -> str:

@@ -28,7 +28,12 @@ from reconciler.model import (
     Verdict,
     join_sentences,
 )
-from reconciler.plan.approvals import actions, change_requests, server_generation
+from reconciler.plan.approvals import (
+    actions,
+    change_requests,
+    server_generation,
+    write_gates,
+)
 from reconciler.plan.approvals.evaluation import CallEvaluation, GateEvaluator, find_least_certain
 from reconciler.plan.approvals.server_generation import Generation
 
@@ -38,13 +43,14 @@ _DIFFERENCES: Final = {
     Generation.G1: "PostHog of early 2026 does not gate creates; no flag shows the version",
     Generation.G2: "PostHog before autumn 2026 does not gate targeting; nothing shows the version",
 }
+_WHOLE_WRITES: Final = "PostHog before autumn 2026 does not gate {kind}; nothing shows the version"
 _TOO_MANY: Final = 2  # actions with a policy that one call may not meet at once
 
 
 def list_gated_projects(changes: tuple[Change, ...]) -> Collection[Address]:
-    """Return the projects in which a gated kind is created, changed or deleted.
+    """Return the projects with a change that may be gated, or that would end a change request.
 
-    A delete is not gated, but it would make an open change request stale.
+    The delete of a flag is not gated, but it would make an open change request stale.
     """
     return {
         Address("Project", change.address.parts[:-1]) for change in changes if _is_gated(change)
@@ -52,7 +58,7 @@ def list_gated_projects(changes: tuple[Change, ...]) -> Collection[Address]:
 
 
 def _is_gated(change: Change) -> bool:
-    return KINDS[change.address.kind].gated and change.action is not Action.NONE
+    return write_gates.may_be_gated(change)
 
 
 def forecast_gates(
@@ -84,15 +90,15 @@ class _Forecaster:
         self, evaluator: GateEvaluator, live: Live, rejections: Iterable[ChangeRequest]
     ) -> None:
         self._live, self._evaluator = live, evaluator
-        self._flags = {
-            (live_flag.address.parts[:-1], live_flag.id): live_flag
+        self._objects = {
+            (item.address.kind, item.address.parts[:-1], item.id): item
             for items in (live.resources.values(), *live.duplicates.values())
-            for live_flag in items
-            if KINDS[live_flag.address.kind].gated
+            for item in items
+            if KINDS[item.address.kind].gated
         }
         self._generations = server_generation.list_possible_generations(live)
-        self._open = change_requests.RequestIndex(live.change_requests)
-        self._rejected = change_requests.RequestIndex(rejections)
+        self._open = change_requests.RequestIndex(live.change_requests, live)
+        self._rejected = change_requests.RequestIndex(rejections, live)
         self._closed = {
             gap.scope: gap.reason for gap in live.unreadable if gap.kind == "ChangeRequest"
         }
@@ -104,7 +110,7 @@ class _Forecaster:
             return _note_ungated_create(newest, self._forecast_for(change, Generation.G3).gate)
         gate = newest.gate
         doubts = [
-            _DIFFERENCES[generation]
+            _describe_difference(change, generation)
             for generation, other in zip(self._generations[1:], older, strict=True)
             if _summarize(other.gate) != _summarize(gate)
         ]
@@ -116,7 +122,7 @@ class _Forecaster:
 
     def _forecast_for(self, change: Change, generation: Generation) -> Change:
         scope = change.address.parts[:-1]
-        live_flag = self._flags.get((scope, change.live_id or ""))
+        live_flag = self._objects.get((change.address.kind, scope, change.live_id or ""))
         evaluations = self._evaluator.evaluate_calls(change, live_flag, generation)
         if off := is_off(self._live, change.address.organization):
             if any(evaluation.policy is not None for evaluation in evaluations):
@@ -221,6 +227,13 @@ class _Forecaster:
 def _summarize(gate: Gate) -> tuple[Verdict, str | None, bool]:
     """Return what generations may differ on: a split write waits, or all of its calls pass."""
     return gate.verdict, gate.policy, gate.waits
+
+
+def _describe_difference(change: Change, generation: Generation) -> str:
+    """Return what an older server would do with a write that the newer one gates."""
+    if KINDS[change.address.kind].write_gates:
+        return _WHOLE_WRITES.format(kind=change.address.kind)
+    return _DIFFERENCES[generation]
 
 
 def _note_ungated_fields(

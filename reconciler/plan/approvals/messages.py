@@ -12,6 +12,7 @@ from reconciler.plan.approvals.conditions import (
     Positions,
     is_number,
 )
+from reconciler.plan.diff.references import NOUNS
 
 _STATES: Final = frozenset({"pending", "approved", "applied", "rejected", "expired", "failed"})
 _BECOMES: Final = {
@@ -96,12 +97,12 @@ def format_value(value: Any) -> str:
 
 
 def describe_request(
-    change_request: ChangeRequest, version: Any, *, replaced: bool = False, is_own: bool = False
+    change_request: ChangeRequest, *, stale: bool, replaced: bool = False, is_own: bool = False
 ) -> str:
     """Return a change request in words: requester, expiry, and whether it can be applied.
 
-    `replaced`: whether apply will cancel it; otherwise people have to act, if it cannot be applied.
-    `is_own`: this key's user filed it.
+    `stale`: whether the object has changed since. `replaced`: whether apply will cancel it;
+    otherwise people have to act, if it cannot be applied. `is_own`: this key's user filed it.
     """
     text = f"change request {change_request.id} of {change_request.requester or 'an unknown user'}"
     text += f" ({change_request.action_key}, {change_request.state}"
@@ -112,7 +113,7 @@ def describe_request(
         text += f" for a scheduled change: PostHog applies it on {change_request.scheduled_at}"
     if change_request.state not in _STATES:
         text += f"; its state {change_request.state!r} is unknown, so it is treated as open"
-    trouble = find_trouble(change_request, version, is_own=is_own)
+    trouble = find_trouble(change_request, stale=stale, is_own=is_own)
     if trouble is None or change_request.state == "failed":
         return text
     text += f"; it cannot be applied ({trouble.why})"
@@ -120,21 +121,15 @@ def describe_request(
 
 
 def find_trouble(
-    change_request: ChangeRequest, version: Any, *, is_own: bool = False
+    change_request: ChangeRequest, *, stale: bool, is_own: bool = False
 ) -> Unappliable | None:
-    """Return why a request cannot be applied: PostHog marks that late (contract 7.5)."""
-    validity = change_request.get_validity(is_own=is_own)
-    if has_moved(change_request, version):
-        validity = validity.mark_moved()
-    return validity.explain()
+    """Return why a request cannot be applied.
 
-
-def has_moved(change_request: ChangeRequest, version: Any) -> bool:
-    """Return whether the flag, as last seen, is newer than what the request is based on.
-
-    A request of this run may be based on a newer one: its ungated calls come first.
+    `stale` decides whether the object has changed since, not the mark of PostHog, which comes late
+    and may go again (contract 7.5).
     """
-    intent = change_request.payload.get("intent") or {}
-    filed_version = (intent.get("preconditions") or {}).get("version")
-    known = isinstance(filed_version, int) and isinstance(version, int)
-    return known and filed_version < version
+    noun = NOUNS.get(change_request.kind, "object")
+    validity = change_request.get_validity(is_own=is_own, noun=noun)
+    if stale:
+        return validity.mark_moved().explain()
+    return None if validity.is_stale else validity.explain()

@@ -25,7 +25,13 @@ from reconciler.model import (
     join_sentences,
     parse_time,
 )
-from reconciler.plan.approvals import actions, owners, policies, server_generation
+from reconciler.plan.approvals import (
+    actions,
+    owners,
+    policies,
+    server_generation,
+    write_gates,
+)
 from reconciler.plan.approvals.actions import ActionMatch
 from reconciler.plan.approvals.conditions import RELEASE, are_about, evaluate_conditions
 from reconciler.plan.approvals.evaluation import describe_owner_doubt
@@ -41,7 +47,7 @@ class PastWrite:
 
     address: Address
     before: Spec | None  # None: the write created the object
-    after: Spec
+    after: Spec | None  # None: the write deleted it
     at: datetime
 
 
@@ -60,7 +66,9 @@ class PastCoverage:
             if gap.kind in {"ApprovalPolicy", "ChangeRequest"}
         }
 
-    def find_cover(self, address: Address, before: Spec | None, after: Spec, at: datetime) -> Cover:
+    def find_cover(
+        self, address: Address, before: Spec | None, after: Spec | None, at: datetime
+    ) -> Cover:
         """Return whether a policy covered this write."""
         write = PastWrite(address, before, after, at)
         if not KINDS[write.address.kind].gated or not self._has_gate(write.address.organization):
@@ -74,7 +82,9 @@ class PastCoverage:
         )
 
     def _cover_write(self, write: PastWrite, generation: Generation) -> Cover:
-        """Return whether a policy covers this write on a server of this generation."""
+        """Return whether a policy covered this write on a server of this generation."""
+        if KINDS[write.address.kind].write_gates:
+            return self._cover_whole_write(write, generation)
         covers = [
             self._cover_action(write.address.parts[:-1], action_match, write.at)
             for action_match in self._match_actions(write, generation)
@@ -89,8 +99,9 @@ class PastCoverage:
         """Return the actions that the write matches, as if it were made now."""
         action = Action.CREATE if write.before is None else Action.UPDATE
         before = self._build_former_flag(write) if write.before else None
-        fields = tuple(FieldChange(name, None, value) for name, value in write.after.items())
-        change = Change(write.address, action, fields, desired=Resource(write.address, write.after))
+        after = write.after or {}
+        fields = tuple(FieldChange(name, None, value) for name, value in after.items())
+        change = Change(write.address, action, fields, desired=Resource(write.address, after))
         scoped = write.address.organization in self._scoped
         return actions.match_actions(change, before, generation, split=False, scoped=scoped)
 
@@ -101,6 +112,25 @@ class PastCoverage:
         present = live_flag.payload if live_flag is not None else {}
         shown = {name: present[name] for name in owners.SHOWN_IN if name in present}
         return LiveResource(write.address, "", spec, {**_FLAG.to_payload(spec), **shown})
+
+    def _cover_whole_write(self, write: PastWrite, generation: Generation) -> Cover:
+        """Return whether a policy covered a write that is gated as a whole (contract 16)."""
+        action = Action.DELETE if write.after is None else Action.UPDATE
+        gate = KINDS[write.address.kind].find_write_gate(action, write.after or {})
+        creates = write.before is None and action is Action.UPDATE
+        if gate is None or creates or generation is not Generation.G3:
+            return Cover(covered=False)
+        project_policies = self._policies.get(write.address.parts[:-1], {})
+        governing = write_gates.find_governing_policy(gate, project_policies)
+        if governing is None:
+            return Cover(covered=False)
+        created, changed = self._read_times(governing.policy)
+        if created is not None and created > write.at:
+            return Cover(covered=False)
+        policy, note = str(governing.policy.address), governing.doubt
+        if changed is not None and changed > write.at:
+            note = f"{policy} was changed later; no log has its state at that time"
+        return Cover(None, policy, note) if note else Cover(covered=True, policy=policy)
 
     def _has_gate(self, organization: str) -> bool:
         """Return whether policies have effect: they need a feature (contract 1.4)."""

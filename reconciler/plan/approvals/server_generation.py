@@ -59,7 +59,9 @@ def list_possible_generations(live: Live) -> Generations:
 
 
 def _is_request_of_g3(request: ChangeRequest) -> bool:
-    """Return whether only G3 stores such a request (contract 4, 7.2, 7.5)."""
+    """Return whether only G3 stores such a request (contract 4, 7.2, 7.5, 16)."""
+    if (kind := KINDS.get(request.kind)) is not None and kind.write_gates:
+        return True
     errors = request.payload.get("validation_errors")
     if isinstance(errors, Mapping) and "access" in errors:
         return True
@@ -71,7 +73,7 @@ def _is_request_of_g3(request: ChangeRequest) -> bool:
 
 def _list_flag_payloads(live: Live) -> Iterator[Payload]:
     for address, live_flag in live.resources.items():
-        if KINDS[address.kind].gated:
+        if KINDS[address.kind].gates:
             yield live_flag.payload
 
 

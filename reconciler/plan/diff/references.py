@@ -34,6 +34,8 @@ NOUNS = {
     "Organization": "organization",
     "FeatureFlag": "flag",
     "Cohort": "cohort",
+    "Experiment": "experiment",
+    "ExperimentHoldout": "holdout",
 }
 _CHECKED = {ref.kind for kind in KINDS.values() for ref in kind.references if ref.takes_ids}
 SHOWN = 5  # candidates that an error lists

@@ -67,7 +67,7 @@ class NeededHistory:
             for address, resource in state.resources.items()
             if address in self.flags
             or address in self.policies
-            or (KINDS[address.kind].gated and address.parts[:-1] in scopes)
+            or (KINDS[address.kind].gates and address.parts[:-1] in scopes)
         }
         return Declared(kept, state.origin)
 
@@ -88,7 +88,7 @@ def find_needed_history(changes: Sequence[Change], live: Live) -> NeededHistory:
         change.address
         for change in changes
         if change.action is Action.UPDATE
-        and KINDS[change.address.kind].gated
+        and KINDS[change.address.kind].gates
         and (policy := find_update_policy(change)) is not None
         and _limits_steps(policy)
         and "filters" in build_change_spec(change)
@@ -298,7 +298,7 @@ def _list_declared_policies(
 def _find_changed_flags(before: Declared, after: Declared, change: Change) -> Iterator[Address]:
     """Find flags of the policy's project that two states declare differently."""
     for address in {*before.resources, *after.resources}:
-        if not KINDS[address.kind].gated or address.parts[:-1] != change.address.parts[:-1]:
+        if not KINDS[address.kind].gates or address.parts[:-1] != change.address.parts[:-1]:
             continue
         earlier, later = before.resources.get(address), after.resources.get(address)
         if earlier is None or later is None or earlier.spec != later.spec:

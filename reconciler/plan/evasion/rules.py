@@ -102,7 +102,7 @@ def find_writes_under_policies(
     """Find the writes of existing flags for which there is a gate to evade."""
     generations = server_generation.list_possible_generations(live)
     for change in changes:
-        if not KINDS[change.address.kind].gated or change.before is None:
+        if not KINDS[change.address.kind].gates or change.before is None:
             continue
         if change.action not in {Action.UPDATE, Action.DELETE} or change.gate.verdict in _NOT_SENT:
             continue

@@ -77,7 +77,7 @@ def _place_request(request: ChangeRequest, quorum: int | None, axis: _Axis | Non
     trouble = request.get_validity().explain()
     return TimedRequest(
         request,
-        Address("FeatureFlag", (request.organization, request.project, request.flag_key)),
+        request.address,
         _STYLES.get(request.state, "wait"),
         f"{given} of {quorum}" if quorum is not None else phrases.count(given, "vote"),
         tuple(_list_events(request)),

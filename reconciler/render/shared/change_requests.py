@@ -15,6 +15,7 @@ Roles = Mapping[str, str | Mapping[str, Any]]  # by id: the name, or {"name": â€
 
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d(\.\d+)?)?(Z|\+00:00)")
 _PENDING: Final = "pending"
+_FLAG: Final = "feature_flag"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ def find_trouble(payload: Payload) -> Unappliable | None:
         name_person(requester) if requester else None,
         has_approvals=any(vote.approved for vote in list_votes(payload)),
         apply_error=as_text(payload.get("apply_error")),
+        noun="flag" if payload.get("resource_type", _FLAG) == _FLAG else "object",
     ).explain()
 
 

@@ -87,7 +87,7 @@ def applied(minutes, data, **more):
         "action_key": "feature_flag.enable",
         "state": "applied",
         "resource_id": "101",
-        "flag_key": "a",
+        "name": "a",
         "organization": "acme",
         "project": "Web",
         "requester": "dana@acme.test",

@@ -144,7 +144,7 @@ def request(data, action=UPDATE, **more):
             "action_key": action,
             "state": "pending",
             "resource_id": "42",
-            "flag_key": "checkout",
+            "name": "checkout",
             "organization": "acme",
             "project": "Web",
             "payload": payload,

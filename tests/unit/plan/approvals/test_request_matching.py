@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reconciler.kinds import KINDS
 from reconciler.model import Address, ChangeRequest, Lifecycle, LiveResource, Resource
-from reconciler.plan.approvals.request_matching import has_same_intent, is_about, is_open_on_flag
+from reconciler.plan.approvals.request_matching import has_same_intent, is_about, is_open_on_object
 from reconciler.plan.diff import three_way
 
 FLAG = KINDS["FeatureFlag"]
@@ -48,7 +48,7 @@ def request(data, *, gated=None, **more):
         action_key="feature_flag.update",
         state="pending",
         resource_id="42",
-        flag_key="checkout",
+        name="checkout",
         organization="acme",
         project="Web",
         requester=None,
@@ -170,7 +170,7 @@ def test_a_create_is_known_by_its_key_and_its_fields(data, expected):
     filed = request(data, resource_id=None)
 
     assert has_same_intent(filed, wants, None) is expected
-    assert not has_same_intent(replace(filed, flag_key="other"), wants, None)
+    assert not has_same_intent(replace(filed, name="other"), wants, None)
 
 
 def test_a_flag_that_the_files_want_inactive_is_not_the_one_born_active():
@@ -205,7 +205,7 @@ def test_a_delete_never_files():
     gone = change({}, there, absent=True)
 
     assert not has_same_intent(request({"active": False}), gone, there)
-    assert is_open_on_flag(request({"active": False}), gone)
+    assert is_open_on_object(request({"active": False}), gone)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_only_open_requests_hold(state, expected):
     """Pending and approved."""
     wants = change({"active": True}, live())
 
-    assert is_open_on_flag(request({"active": True}, state=state), wants) is expected
+    assert is_open_on_object(request({"active": True}, state=state), wants) is expected
 
 
 def test_a_request_is_about_one_flag_of_one_project():

@@ -1,0 +1,72 @@
+"""Describe what a kind has to do with approval: which writes are gated, and by what.
+
+The rules for flags look at positions in their filters (`plan.approvals.actions`). Other kinds say
+here which whole writes wait.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from reconciler.model.plan import Action
+from reconciler.model.resources import Payload
+
+
+@dataclass(frozen=True, slots=True)
+class WriteGate:
+    """Describe the approval action that covers one kind of write.
+
+    Attributes:
+        action: the action key of its policies.
+        write: the write that it covers: an update or a delete.
+        fields: the fields whose change counts; none: every write does.
+        fallbacks: the actions whose policies apply if it has none of its own, the first one that
+            has a policy. Their conditions are ignored.
+        looks_at: the field that conditions of its own policy can name. PostHog supplies no
+            positions for it.
+
+    """
+
+    action: str
+    write: Action
+    fields: tuple[str, ...] = ()
+    fallbacks: tuple[str, ...] = ()
+    looks_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrites:
+    """Describe the objects of another kind that PostHog writes together with an object.
+
+    Attributes:
+        kind: the kind of those objects.
+        field: the field of theirs that is written, as a file names it.
+        through: the kind that connects the two; it is listed to find them.
+        owner: payload of a connecting object -> the id of the object that it belongs to.
+        name: payload of a connecting object -> the name of the object that is written.
+        id: the same -> its id; empty if the payload does not show it.
+        listings: the query parameters of each listing; together they show every object.
+
+    """
+
+    kind: str
+    field: str
+    through: str
+    owner: Callable[[Payload], str | None]
+    name: Callable[[Payload], str]
+    id: Callable[[Payload], str]
+    listings: tuple[Mapping[str, str], ...] = ({},)
+
+
+def read_full_request(intent: Payload) -> Payload:
+    """Return the body that an approved request replays (contract 7.2)."""
+    return dict(intent.get("full_request_data") or {})
+
+
+def has_moved_version(intent: Payload, live: Payload) -> bool:
+    """Return whether an object, as last seen, is newer than what a request is based on.
+
+    A request of this run may be based on a newer one: its ungated calls come first.
+    """
+    filed = (intent.get("preconditions") or {}).get("version")
+    version = live.get("version")
+    return isinstance(filed, int) and isinstance(version, int) and filed < version

@@ -1,0 +1,247 @@
+"""Holdouts as a kind: what is planned, gated, written and pulled (contract 16)."""
+
+from itertools import product
+
+import pytest
+
+from tests import acme, factories
+
+NAME = "Global holdout"
+ADDRESS = f"ExperimentHoldout/acme/Web/{NAME}"
+OWN = "experiment_holdout.update"
+HOLDOUTS = "/api/projects/1/experiment_holdouts/"
+
+
+def live_holdout(share=10, **more):
+    """Return a holdout of the seed, with filters that no file shows."""
+    first = {"properties": [{"key": "plan", "value": "free"}], "rollout_percentage": share}
+    return {"id": 3, "name": NAME, "filters": [first, {"rollout_percentage": 1}], **more}
+
+
+def holdout(share=None, name=NAME, project="Web", **spec):
+    """Return a document."""
+    if share is not None:
+        spec["rollout_percentage"] = share
+    document = acme.document("ExperimentHoldout", spec, project=project, name=name)
+    for key in ("id", "lifecycle"):
+        if key in spec:
+            document["metadata"][key] = spec.pop(key)
+    return document
+
+
+def seed(*policies, **more):
+    """Return a world in which the flags `a` and `b` have experiments of the holdout."""
+    web = factories.project(
+        acme.live_flag("a"),
+        acme.live_flag("b"),
+        acme.live_flag("other", id=3),
+        policies=policies,
+        experiment_holdouts=[live_holdout()],
+        experiments=[
+            {"id": 5, "name": "A", "feature_flag": "a", "holdout": NAME},
+            {"id": 6, "name": "B", "feature_flag": "b", "holdout": NAME, "archived": True},
+            {"id": 7, "name": "C", "feature_flag": "other"},
+        ],
+    )
+    return acme.seed(projects=[web], **more)
+
+
+@pytest.fixture
+def make(world):
+    """Return a function that makes a committed repository of documents."""
+
+    def make_repository(seed, *documents, profile="g3"):
+        repo = world({"profile": profile, **seed})
+        repo.write("holdouts.yaml", *documents)
+        repo.commit()
+        repo.sandbox.clear()
+        return repo
+
+    return make_repository
+
+
+def plan(repo, *options):
+    """Return the only change of the plan."""
+    done = repo.run("plan", "--format", "json", *options)
+    assert done.code == 0, done.out + done.err
+    (change,) = done.json["changes"]
+    return change
+
+
+def read(repo):
+    """Return the holdout as the API shows it."""
+    return repo.sandbox.call("GET", f"{HOLDOUTS}3/", token="phx_ci")[1]
+
+
+def converge(repo):
+    """Apply, and require that nothing is left to do or to write."""
+    applied = repo.run("apply", "--yes", "--format", "json")
+    assert applied.code == 0, applied.out + applied.err
+    assert repo.run("plan", "--detailed-exitcode").code == 0
+    repo.sandbox.clear()
+    assert repo.run("apply", "--yes").code == 0
+    assert repo.sandbox.writes() == []
+    return applied.json["results"]
+
+
+def test_a_holdout_is_created_changed_renamed_and_deleted(make):
+    """Each step converges; what the files do not show of the filters stays."""
+    repo = make(seed(), holdout(25, description="A quarter"), holdout(5, name="New"))
+    assert len(converge(repo)) == 2
+    assert read(repo)["filters"] == [
+        {
+            "properties": [{"key": "plan", "value": "free"}],
+            "rollout_percentage": 25,
+            "variant": "holdout-3",
+        },
+        {"rollout_percentage": 1, "variant": "holdout-3"},
+    ]
+
+    renamed = holdout(25, name="Everywhere", lifecycle={"renamed_from": NAME})
+    repo.write("holdouts.yaml", renamed, holdout(5, name="New", lifecycle={"state": "absent"}))
+    repo.commit()
+    converge(repo)
+
+    assert read(repo)["name"] == "Everywhere"
+    assert repo.sandbox.call("GET", HOLDOUTS, token="phx_ci")[1]["count"] == 1
+
+
+def test_filters_are_sent_only_with_another_share(make):
+    """A repeated share would rewrite every flag and end its change requests."""
+    repo = make(seed(), holdout(10.0, description=" A tenth "))
+    versions = [
+        flag["version"]
+        for flag in repo.sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
+    ]
+
+    (change,) = [plan(repo)]
+    converge(repo)
+
+    assert [field["path"] for field in change["fields"]] == ["description"]
+    assert change["gate"]["verdict"] == "none"
+    assert change["gate"]["confidence"] == "certain"
+    after = repo.sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
+    assert [flag["version"] for flag in after] == versions
+
+
+def test_names_that_two_holdouts_share_need_an_id(make):
+    """PostHog does not keep names unique."""
+    world = seed()
+    web = world["organizations"][0]["projects"][0]
+    web["experiment_holdouts"].append(
+        {"id": 4, "name": NAME, "filters": [{"rollout_percentage": 2}]}
+    )
+    web["experiments"] = []
+    repo = make(world, holdout(7))
+    refused = repo.run("plan")
+    repo.write("holdouts.yaml", holdout(7, id=4))
+
+    assert refused.code == 1
+    assert "metadata.id" in refused.out + refused.err
+    converge(repo)
+    rows = repo.sandbox.call("GET", HOLDOUTS, token="phx_ci")[1]["results"]
+    assert {row["id"]: row["filters"][0]["rollout_percentage"] for row in rows} == {3: 10, 4: 7}
+
+
+def test_pull_writes_what_a_plan_finds_unchanged(make):
+    """Of two holdouts with one name, the older one is written, with its id."""
+    world = seed()
+    twin = {"id": 4, "name": NAME, "description": "x", "filters": [{"rollout_percentage": 12.5}]}
+    web = world["organizations"][0]["projects"][0]
+    web |= {"experiment_holdouts": [live_holdout(), twin], "experiments": []}
+    repo = make(world, "# nothing yet\n")
+
+    pulled = repo.run("pull", "--kind", "ExperimentHoldout", "--out", "pulled")
+    validated, planned = (
+        repo.run("validate", "pulled"),
+        repo.run("plan", "pulled", "--detailed-exitcode"),
+    )
+
+    assert pulled.code == 0, pulled.err
+    assert (validated.code, planned.code) == (0, 0), planned.out + planned.err + validated.out
+    text = "".join(path.read_text() for path in (repo.folder / "pulled").rglob("*.yaml"))
+    assert text.count("kind: ExperimentHoldout") == 1
+    assert "id: 3" in text
+    assert "rollout_percentage: 10" in text
+    assert "filters" not in text
+    assert "id 4 is left out" in pulled.out + pulled.err
+
+
+CONDITION = {"type": "change_amount", "field": "rollout_percentage", "operator": ">", "value": 50}
+UNKNOWN = {**CONDITION, "type": "whatever"}
+ACTIONS = {"update": OWN, "delete": "experiment_holdout.delete"}
+# name -> the policies as (action, changes), the action that decides, and the confidence
+GATES = {
+    "its own": ([("own", {})], "own", "certain"),
+    "its own, with a condition on another field": (
+        [("own", {"conditions": CONDITION})],
+        None,
+        "likely",
+    ),
+    "its own, with an invalid condition": ([("own", {"conditions": UNKNOWN})], "own", "likely"),
+    "its own, disabled": ([("own", {"enabled": False})], None, "likely"),
+    "that of experiments": (
+        [("experiment.update", {"conditions": CONDITION}), ("feature_flag.update", {})],
+        "experiment.update",
+        "likely",
+    ),
+    "that of flags": (
+        [("feature_flag.update", {"conditions": CONDITION})],
+        "feature_flag.update",
+        "likely",
+    ),
+    "its own before that of flags": (
+        [("own", {"conditions": CONDITION}), ("feature_flag.update", {})],
+        None,
+        "likely",
+    ),
+    "none": ([], None, "likely"),
+    "of other actions": ([("feature_flag.enable", {})], None, "likely"),
+}
+
+
+@pytest.mark.parametrize(("write", "gate"), list(product(ACTIONS, GATES)))
+def test_the_forecast_is_what_one_write_meets(make, write, gate):
+    """PostHog answers the same write, sent by hand, as the plan says."""
+    rows, decides, confidence = GATES[gate]
+    own = ACTIONS[write]
+    rows = [(own if action == "own" else action, changes) for action, changes in rows]
+    scoped = any(action == "experiment.update" for action, _ in rows)
+    world = seed(
+        *(acme.policy(action, **changes) for action, changes in rows), owner_scoping=scoped
+    )
+    share = holdout(20) if write == "update" else holdout(lifecycle={"state": "absent"})
+    repo = make(world, share)
+    show_generation(repo)
+
+    change = plan(repo)
+    body = {"filters": [{"rollout_percentage": 20}]} if write == "update" else None
+    method = "PATCH" if write == "update" else "DELETE"
+    status, answer = repo.sandbox.call(method, f"{HOLDOUTS}3/", body, token="phx_ci")
+
+    assert (status == 409) is (decides is not None), answer
+    assert (change["gate"]["verdict"] == "approval") is (status == 409)
+    assert change["gate"]["confidence"] == confidence
+    if decides is not None:
+        action = own if decides == "own" else decides
+        assert change["gate"]["policy"] == f"ApprovalPolicy/acme/Web/{action}"
+        assert change["gate"]["approvers"]["users"] == ["alice@acme.test", "bob@acme.test"]
+
+
+def show_generation(repo):
+    """Have a request for another holdout filed, where one is gated: only G3 has such requests."""
+    made = {"name": "Probe", "filters": [{"rollout_percentage": 1}]}
+    status, probe = repo.sandbox.call("POST", HOLDOUTS, made, token="phx_carol")
+    assert status == 201
+    wider = {"filters": [{"rollout_percentage": 2}]}
+    repo.sandbox.call("PATCH", f"{HOLDOUTS}{probe['id']}/", wider, token="phx_carol")
+    repo.sandbox.call("DELETE", f"{HOLDOUTS}{probe['id']}/", token="phx_carol")
+
+
+def test_a_forecast_is_not_certain_where_the_server_may_be_older(make):
+    """Nothing that was read shows that PostHog gates holdouts."""
+    change = plan(make(seed(acme.policy(OWN)), holdout(20)))
+
+    assert (change["gate"]["verdict"], change["gate"]["confidence"]) == ("approval", "likely")
+    assert "autumn 2026" in change["gate"]["note"]
+    assert change["gate"]["condition"] == "rollout_percentage: 10 -> 20"
