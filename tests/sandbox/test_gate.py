@@ -1,5 +1,7 @@
 """The approval gate on flag writes (contract 5)."""
 
+from itertools import permutations
+
 import pytest
 
 from .conftest import FLAGS, FULL, MANAGERS, POLICIES, REQUESTS
@@ -200,6 +202,22 @@ def test_any_other_position_or_value_is_an_update(api, sent):
     api.policy(UPDATE)
 
     assert on(api, filters=sent).status == 409
+
+
+@pytest.mark.parametrize("generation", ["api", "g2"])
+@pytest.mark.parametrize("conditions", [{}, {"type": "any_change", "field": "rollout_percentage"}])
+def test_a_missing_percentage_null_and_100_are_three_values(request, generation, conditions):
+    """Contract 9.2: they mean the same to the people who get the flag, and not to the gate."""
+    api = request.getfixturevalue(generation)
+    spellings = [{}, {"rollout_percentage": None}, {"rollout_percentage": 100}]
+    for stored, sent in permutations(spellings, 2):
+        api.reset()
+        groups = [[{"properties": [], **spelling}] for spelling in (stored, sent)]
+        assert on(api, filters={"groups": groups[0]}).status == 200
+        api.policy(UPDATE, conditions=conditions)
+
+        assert on(api, filters={"groups": groups[0]}).status == 200
+        assert on(api, filters={"groups": groups[1]}).status == 409, (stored, sent)
 
 
 def test_release_conditions_count_when_the_policy_selects_them(api):
