@@ -245,3 +245,93 @@ def test_a_forecast_is_not_certain_where_the_server_may_be_older(make):
     assert (change["gate"]["verdict"], change["gate"]["confidence"]) == ("approval", "likely")
     assert "autumn 2026" in change["gate"]["note"]
     assert change["gate"]["condition"] == "rollout_percentage: 10 -> 20"
+
+
+def codes(change):
+    """Return the codes of a change's warnings."""
+    return [warning["code"] for warning in change["warnings"]]
+
+
+def test_the_plan_names_the_flags_and_the_requests_that_end(make):
+    """Archived experiments count; the flags of others do not."""
+    repo = make(seed(acme.policy("feature_flag.enable")), holdout(20))
+    flags = repo.sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
+    (id_,) = [flag["id"] for flag in flags if flag["key"] == "a"]
+    path = f"/api/projects/1/feature_flags/{id_}/"
+    assert repo.sandbox.call("PATCH", path, {"active": True}, token="phx_carol")[0] == 409
+
+    change = plan(repo)
+    rewritten, ended = change["warnings"]
+
+    assert codes(change) == ["rewrites", "ends-requests"]
+    assert "filters.holdout of the flags a, b" in rewritten["message"]
+    assert "an open change request" in ended["message"]
+    assert "carol@acme.test" in ended["why"]
+    converge(repo)
+
+
+def test_a_key_that_cannot_read_experiments_is_told_which_scope_it_needs(make):
+    """An error at the document: nobody knows which flags the change would write."""
+    world = seed()
+    scopes = ["approvals:write", "feature_flag:write", "organization:read", "project:read"]
+    world["users"][-1]["tokens"][0]["scopes"] = [*scopes, "experiment_holdout:write"]
+    repo = make(world, holdout(20))
+    refused = repo.run("plan")
+    repo.write("holdouts.yaml", holdout(10, description="Another"))
+
+    assert refused.code == 1
+    assert "holdouts.yaml:1" in refused.out + refused.err
+    assert "experiment:read" in refused.out + refused.err
+    assert repo.run("plan").code == 0
+
+
+@pytest.mark.parametrize("profile", ["g1", "g2"])
+def test_a_server_without_holdouts_is_a_clear_error(make, profile):
+    """Declared ones are refused; a pull of everything leaves them out."""
+    world = acme.seed(projects=[factories.project(acme.live_flag("a"))])
+    repo = make(world, holdout(20), profile=profile)
+    refused = repo.run("plan")
+    repo.write("holdouts.yaml", acme.flag("a", 10))
+
+    assert refused.code == 1
+    assert "does not offer it" in refused.out + refused.err
+    assert "Traceback" not in refused.err
+    assert repo.run("pull", "--out", "pulled").code == 0
+
+
+@pytest.mark.parametrize("delete", [False, True])
+def test_a_gated_change_is_followed_to_its_end(make, delete):
+    """It waits, is approved, and then nothing is left to do."""
+    document = holdout(lifecycle={"state": "absent"}) if delete else holdout(20)
+    repo = make(seed(acme.policy(OWN), acme.policy("experiment_holdout.delete")), document)
+    first, again = (repo.run("apply", "--yes", "--format", "json") for _ in range(2))
+    (row,) = first.json["results"]
+
+    assert (first.code, again.code) == (3, 3)
+    assert again.json["results"][0]["change_request"] == row["change_request"]
+    assert plan(repo)["gate"]["verdict"] == "pending"
+    approved = repo.run("requests", "approve", row["change_request"], "--yes", token="phx_alice")
+    assert approved.code == 0, approved.err
+    assert repo.run("apply", "--yes").code == 0
+    assert repo.run("plan", "--detailed-exitcode").code == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "effect"), list(product(["PATCH", "DELETE"], ["reset", "status(500)"]))
+)
+@pytest.mark.parametrize("gated", [True, False])
+def test_a_lost_answer_is_looked_up(make, method, effect, gated):
+    """Neither written twice nor filed twice."""
+    rows = [acme.policy(action) for action in ACTIONS.values()] if gated else []
+    document = holdout(20) if method == "PATCH" else holdout(lifecycle={"state": "absent"})
+    repo = make(seed(*rows), document)
+    route = "experiment_holdouts." + ("update" if method == "PATCH" else "delete")
+    rule = {"match": {"method": method, "route": route, "hit": 1}, "point": "after"}
+    faults = {"faults": [{**rule, "effect": effect}]}
+    assert repo.sandbox.call("POST", "/_sandbox/faults", faults)[0] == 200
+
+    first, again = (repo.run("apply", "--yes", "--format", "json") for _ in range(2))
+
+    assert (first.code, again.code) == ((3, 3) if gated else (0, 0)), first.out + first.err
+    listed = repo.sandbox.call("GET", "/api/projects/1/change_requests/", token="phx_ci")[1]
+    assert listed["count"] == gated
