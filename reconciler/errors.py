@@ -2,6 +2,7 @@
 
 ReconcilerError                 exit code 1
 ├── ConfigError                 1     the files cannot be used; carries every finding
+│   └── NothingDeclaredError    1     no document says what it is
 ├── GitError                    1     git cannot answer
 ├── TargetError                 1     key, host or target cannot be used
 │   └── KeyRefusedError         1     no usable key; the host is fine
@@ -73,6 +74,10 @@ class ConfigError(ReconcilerError):
 
     default_state = "nothing was contacted, nothing was written"
     default_fix = "fix the files and run `reconciler validate`"
+
+
+class NothingDeclaredError(ConfigError):
+    """No document of the files says what it is: they may be files of another program."""
 
 
 class GitError(ReconcilerError):

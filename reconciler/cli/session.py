@@ -185,6 +185,12 @@ class Session:
         """Return the target of this run."""
         return self.settings(paths).select_target(self.target_name)
 
+    def targets(self, paths: Sequence[str] = ()) -> "tuple[Target, ...]":
+        """Return the target that was named, else all targets."""
+        if self.target_name is not None:
+            return (self.target(paths),)
+        return tuple(self.settings(paths).targets.values())
+
     @property
     def target_name(self) -> str | None:
         """Return the name of the target that was typed. UsageError for several or a pattern."""

@@ -1,7 +1,8 @@
 """`reconciler validate`: the files, every error at once; offline unless asked otherwise."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from reconciler.cli.main import lasting
 from reconciler.cli.session import Session
 from reconciler.config.lint.codes import CHECKS
 from reconciler.config.loaded import Loaded
-from reconciler.config.settings import Target
+from reconciler.config.settings import Settings, Target
 from reconciler.errors import ConfigError
 from reconciler.files import excerpts, repo_paths
 from reconciler.model import Finding, Severity
@@ -28,14 +29,44 @@ from reconciler.render.shared.phrases import count
 @click.option("--live", is_flag=True, help="Check against PostHog, too: GET requests only.")
 @click.pass_obj
 def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) -> int:
-    """Check YAML, schema, references, duplicates and more. Contacts nothing without --live."""
+    """Check YAML, schema, references, duplicates and more. Contacts nothing without --live.
+
+    Without --target, the files of every target in reconciler.yaml are checked.
+    """
     try:
-        settings, target = session.settings(paths), session.target(paths)
-        loaded = inputs.load_files(settings, target, Path.cwd())
+        settings, targets = session.settings(paths), session.targets(paths)
     except ConfigError as error:
         if not error.findings:
             raise
         return _print_findings(session, format_, error.findings, state=error.state)
+    checked = [_check_target(session, settings, target, live=live) for target in targets]
+    findings = tuple(dict.fromkeys(finding for each in checked for finding in each.findings))
+    states = {each.state for each in checked}
+    state = states.pop() if len(states) == 1 else "nothing was written"
+    code = _print_findings(session, format_, findings, state=state)
+    if not code:
+        _print_summary(session, checked, findings, is_result=format_ == "text")
+    return code
+
+
+@dataclass(frozen=True, slots=True)
+class _CheckedTarget:
+    """What is wrong with the files of one target; what they declare, if they can be read."""
+
+    findings: tuple[Finding, ...]
+    state: str
+    loaded: Loaded | None = None
+
+
+def _check_target(
+    session: Session, settings: Settings, target: Target, *, live: bool
+) -> _CheckedTarget:
+    try:
+        loaded = inputs.load_files(settings, target, Path.cwd())
+    except ConfigError as error:
+        if not error.findings:
+            raise
+        return _CheckedTarget(error.findings, error.state)
     session.note_ignored(inputs.count_ignored(target, loaded))
     lasting.append(loaded)
     findings = list(loaded.declared.findings)
@@ -45,10 +76,8 @@ def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) 
         ]  # R036 knows every project there is
         findings.extend(_validate_live(session, target, loaded))
         findings.sort(key=lambda finding: finding.sort_key)
-    code = _print_findings(session, format_, findings)
-    if not code:
-        _print_summary(session, loaded, findings, is_result=format_ == "text")
-    return code
+    state = "nothing was written" if live else ConfigError.default_state
+    return _CheckedTarget(tuple(findings), state, loaded)
 
 
 def _validate_live(session: Session, target: Target, loaded: Loaded) -> Iterable[Finding]:
@@ -99,13 +128,21 @@ def _format_report(format_: str, findings: tuple[Finding, ...]) -> str:
 
 
 def _print_summary(
-    session: Session, loaded: Loaded, findings: list[Finding], *, is_result: bool
+    session: Session,
+    checked: Sequence[_CheckedTarget],
+    findings: Sequence[Finding],
+    *,
+    is_result: bool,
 ) -> None:
     """Print `Valid: 7 resources, 1 warning, 2 silenced.`: the result, or a note beside it."""
-    parts = [count(len(loaded.declared.resources) + len(loaded.templates), "resource")]
+    every = [each.loaded for each in checked if each.loaded is not None]
+    number = sum(len(loaded.declared.resources) + len(loaded.templates) for loaded in every)
+    parts = [count(number, "resource")]
+    if len(checked) > 1:
+        parts[0] += f" of {len(checked):,} targets"
     if warnings := sum(finding.severity is Severity.WARNING for finding in findings):
         parts.append(count(warnings, "warning"))
-    if silenced := loaded.silences.silenced:
+    if silenced := sum(loaded.silences.silenced for loaded in every):
         parts.append(f"{silenced:,} silenced")
     text = f"Valid: {', '.join(parts)}."
     if is_result:

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from reconciler.config.documents.templates import Template, make_duplicate_finding
 from reconciler.config.lint.silences import Silences
 from reconciler.config.load_cache import LoadCache
-from reconciler.errors import ConfigError
+from reconciler.errors import ConfigError, NothingDeclaredError
 from reconciler.model import Declared, Finding, Severity
+
+_NOT_RESOURCES: Final = frozenset({"R003", "R010"})  # documents without a kind, or no file at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,14 @@ def list_project_names(
     return sorted(names)
 
 
-def make_config_error(findings: Iterable[Finding]) -> ConfigError:
-    """Return one error with all findings, sorted by place."""
+def make_config_error(findings: Iterable[Finding], *, has_kinds: bool = True) -> ConfigError:
+    """Return one error with all findings, sorted by place.
+
+    `has_kinds`: some document says what it is; else these may be files of something else.
+    """
     ordered = sorted(findings, key=lambda finding: finding.sort_key)
     errors = sum(finding.severity is Severity.ERROR for finding in ordered)
     noun = "error" if errors == 1 else "errors"
-    return ConfigError(f"{errors:,} {noun} in the files", findings=ordered)
+    is_readable = all(finding.code in _NOT_RESOURCES for finding in ordered)
+    error = ConfigError if has_kinds or not is_readable else NothingDeclaredError
+    return error(f"{errors:,} {noun} in the files", findings=ordered)

@@ -132,6 +132,7 @@ class _Loader:
     total: int = 0
     refused: int = 0
     unexplained: bool = False
+    has_kinds: bool = False  # some document says what it is
     cut_short: bool = False  # something could not be read: what it declares is not known
 
     def run(self, paths: Sequence[Path]) -> Loaded:
@@ -156,7 +157,7 @@ class _Loader:
             findings.extend(silences.find_unused(live=False))
         findings = [excerpts.attach_excerpt(finding, self._lines) for finding in findings]
         if refused:
-            raise make_config_error(findings)
+            raise make_config_error(findings, has_kinds=self.has_kinds)
         findings.sort(key=lambda finding: finding.sort_key)
         declared = Declared(resources, self.tree.origin, tuple(findings))
         blobs = {name: compute_blob_id(data) for name, data in self.texts.items()}
@@ -205,6 +206,7 @@ class _Loader:
                 message = f"more than {MAX_FINDINGS:,} findings; the rest is not checked"
                 raise make_refusal(display, message, fix="correct these first", code="R009")
             written = build.classify(document, self.findings)
+            self.has_kinds = self.has_kinds or build.has_kind(document)
             if written is not None:
                 yield written
 

@@ -12,7 +12,7 @@ from reconciler.config import settings as config_settings
 from reconciler.config.loaded import Loaded
 from reconciler.config.other_files import OtherDeclarations
 from reconciler.config.settings import RunFacts, Settings, Target
-from reconciler.errors import ConfigError
+from reconciler.errors import ConfigError, NothingDeclaredError
 from reconciler.files import working_tree
 from reconciler.files.text import RefusedError
 from reconciler.files.working_tree import WorkingTree
@@ -130,7 +130,19 @@ def read_inputs(
 def load_files(settings: Settings, target: Target, cwd: Path) -> Loaded:
     """Load the files of the working tree; raise ConfigError with every finding."""
     tree = WorkingTree(cwd=cwd, anchor=settings.folder, skip=frozenset(target.overlays))
-    return loader.load_files(target.paths, overlays=target.overlays, tree=tree)
+    try:
+        return loader.load_files(target.paths, overlays=target.overlays, tree=tree)
+    except NothingDeclaredError as error:
+        places = {finding.source.file for finding in error.findings if finding.source}
+        hides_files = any(finding.code == "R010" for finding in error.findings) and places != {"."}
+        if settings.file is not None or settings.given or hides_files:
+            raise  # a file that cannot be read may declare something
+        raise ConfigError(
+            "there is no reconciler.yaml in this folder or above it",
+            why="no YAML file in this folder declares a resource either",
+            fix="change to the right folder, or name it with -C DIR or --config FILE; "
+            "`reconciler init` creates a new configuration",
+        ) from error
 
 
 def list_declared(loaded: Loaded) -> set[Address]:

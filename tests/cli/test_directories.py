@@ -108,3 +108,21 @@ def test_an_apply_below_the_root_records_the_base_and_deletes_what_is_gone(neste
 
     rows = {row["address"].rsplit("/", 1)[1]: row["action"] for row in done.json["results"]}
     assert (0, "delete", "update") == (done.code, rows["a"], rows["b"]), done.err
+
+
+def test_a_wrong_folder_is_one_error(world):
+    """Files of another program are not reported one by one, unless they were named."""
+    repo = world(acme.seed())
+    nothing = "there is no reconciler.yaml in this folder or above it"
+    for command in ("plan", "validate", "list"):
+        assert (1, True) == ((done := repo.run(command)).code, nothing in done.err), done.err
+    for number in range(3):
+        repo.write(f"other/{number}.yaml", "services: {web: {image: web}}\n")
+    done = repo.run("plan")
+    assert (1, 1, True) == (done.code, done.err.count("error:"), nothing in done.err), done.err
+    assert "`reconciler init`" in done.err
+    assert 3 == repo.run("plan", "other").err.count("has no `kind`")
+    repo.write("flags.yaml", {**acme.flag("a", 10), "kind": "FeatureFlg"})
+    assert "did you mean" in repo.run("plan").err
+    repo.write("flags.yaml", "kind:\tFeatureFlag\n")
+    assert "flags.yaml:1" in repo.run("plan").err

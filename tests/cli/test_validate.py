@@ -364,3 +364,25 @@ def test_a_number_of_any_length_is_an_error_with_its_place(
 
     assert 1 == run(["validate", "f.yaml"])
     assert "f.yaml:4:59: " in capsys.readouterr().err
+
+
+def test_every_target_is_validated_without_a_name(repository):
+    """What several share is reported once; --target chooses one."""
+    repository.write(
+        "reconciler.yaml",
+        "version: 1\ntargets: {dev: {paths: [all]}, prod: {paths: [all], overlays: [prod]}}\n",
+    )
+    repository.write("all/flags.yaml", acme.flag("a", 10))
+    repository.write("prod/flags.yaml", acme.flag("a", 20))
+    good = repository.run("validate")
+    assert (0, "Valid: 2 resources of 2 targets.\n") == (good.code, good.out), good.err
+    assert "Valid: 1 resource.\n" == repository.run("validate", "--target", "prod").out
+    assert 0 == repository.run("validate", "--live").code
+
+    repository.write("prod/flags.yaml", acme.flag("a", activ=True))
+    bad = repository.run("validate")
+    assert (1, 1) == (bad.code, bad.err.count('has no field "activ"'))
+    assert 0 == repository.run("validate", "--target", "dev").code
+    repository.write("all/more.yaml", acme.flag("b", activ=True))
+    rows = repository.run("validate", "--format", "json").json
+    assert ["all/more.yaml", "prod/flags.yaml"] == [row["source"]["file"] for row in rows]

@@ -59,6 +59,11 @@ def classify(document: Document, findings: list[Finding]) -> ParsedDocument | No
     return None
 
 
+def has_kind(document: Document) -> bool:
+    """Return whether a document says what it is, rightly or wrongly."""
+    return isinstance(document.value, MappingNode) and "kind" in document.value
+
+
 def _explain_missing_kind(document: Document, node: MappingNode) -> Finding:
     """Return why a mapping is not a resource, and what was probably meant."""
     kinds = f"one of {', '.join(KINDS)}"
