@@ -203,6 +203,14 @@ class Session:
             )
         return names[0] if names else None
 
+    @property
+    def target_words(self) -> str:
+        """Return ` --target NAME` for commands that somebody copies, where it is needed."""
+        settings = self.settings()
+        if len(settings.targets) == 1:
+            return ""
+        return f" --target {shlex.quote(settings.select_target(self.target_name).name)}"
+
     def folder(self) -> Path:
         """Return the folder below which runs are journalled."""
         return self.settings().folder or Path.cwd()

@@ -70,6 +70,41 @@ def _states(text: str) -> tuple[str, ...]:
     return states
 
 
+@command.command("inbox", epilog="Example: reconciler requests inbox --format json")
+@_scope
+@options.formats("text", "json")
+@click.pass_obj
+def inbox(session: Session, project: str | None, organization: str | None, format_: str) -> int:
+    """List the change requests that wait for your vote, those that expire first at the top.
+
+    You are the user of the key. Each is shown with what it proposes, the command that approves
+    it, and its page in PostHog. Reads only.
+    """
+    target = session.target()
+    with session.reader(target) as reader:
+        places = requests.find_projects(reader, organization or target.organization, project)
+        rows = [
+            _describe_waiting(session, request, reader.host)
+            for request in requests.list_waiting(reader, places)
+        ]
+    yours = [row for row in rows if row["waits_for_you"]]
+    style = {"color": session.color, "width": session.width}
+    session.say(render.inbox(yours, format=format_, **style))
+    return 0
+
+
+def _describe_waiting(session: Session, request: FoundRequest, host: str) -> dict[str, Any]:
+    row = _summarize(request, host)
+    verb = "approve" if row["unappliable"] is None else "reject"
+    reason = "" if verb == "approve" else " --reason '…'"
+    return {
+        **row,
+        "address": request.address,
+        "proposal": shared_change_requests.describe_proposal(request.payload),
+        "command": f"reconciler requests {verb} {row['id']}{reason}{session.target_words}",
+    }
+
+
 def _summarize(request: FoundRequest, host: str) -> dict[str, Any]:
     return shared_change_requests.summarize_request(request.payload, **_names(request.place, host))
 

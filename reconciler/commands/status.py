@@ -8,7 +8,7 @@ from reconciler import render
 from reconciler.cli import options
 from reconciler.cli.session import Session
 from reconciler.operations import status
-from reconciler.operations.status import OpenRequest
+from reconciler.operations.change_requests import OpenRequest
 from reconciler.render.shared import change_requests
 
 

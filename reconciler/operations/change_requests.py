@@ -67,6 +67,14 @@ class FoundRequest:
         return f"{self.payload['id']} ({', '.join(str(fact) for fact in facts)})"
 
 
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """An open change request, and the people and roles of its organization."""
+
+    request: FoundRequest
+    names: PeopleAndRoles
+
+
 def find_projects(
     reader: Reader, organization: str | None, project: str | None
 ) -> list[ProjectScope]:
@@ -112,6 +120,23 @@ def list_requests(
         requests = [request for group in pool.map(list_place, places) for request in group]
     requests.sort(key=lambda request: str(request.payload.get("created_at")), reverse=True)
     return requests
+
+
+def list_waiting(reader: Reader, places: Sequence[ProjectScope]) -> list[FoundRequest]:
+    """List the undecided change requests of some projects, those that expire first at the top."""
+    listed = list_requests(reader, places, ("pending",))
+    listed.sort(key=lambda request: str(request.payload.get("expires_at")))
+    return listed
+
+
+def add_names(reader: Reader, requests: Sequence[FoundRequest]) -> Iterator[OpenRequest]:
+    """Yield requests with the people and roles of their organizations, each read once."""
+    names: dict[str, PeopleAndRoles] = {}
+    for request in requests:
+        organization = request.place.organization_id
+        if organization not in names:
+            names[organization] = read_names(reader, request.place)
+        yield OpenRequest(request, names[organization])
 
 
 def find_request(

@@ -1,6 +1,6 @@
 """Report where a target stands: the base, what is newer, and the open change requests."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.config import uncommitted
@@ -10,7 +10,7 @@ from reconciler.git.applied_ref import Base
 from reconciler.git.repository import RepositoryState
 from reconciler.live import key_access
 from reconciler.operations import change_requests, inputs
-from reconciler.operations.change_requests import FoundRequest, PeopleAndRoles
+from reconciler.operations.change_requests import OpenRequest
 from reconciler.posthog.change_requests import OPEN
 from reconciler.posthog.client import Reader
 
@@ -33,14 +33,6 @@ class GitStatus:
     commits_since: int
     dirty: int
     organizations: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenRequest:
-    """An open change request, and the people and roles of its organization."""
-
-    request: FoundRequest
-    names: PeopleAndRoles
 
 
 def read_git(settings: Settings, target: Target, facts: RunFacts) -> GitStatus:
@@ -87,13 +79,4 @@ def list_open_requests(
     ]
     requests = change_requests.list_requests(reader, places, OPEN)
     requests.sort(key=lambda request: str(request.payload.get("expires_at")))
-    return list(_add_names(reader, requests))
-
-
-def _add_names(reader: Reader, requests: Sequence[FoundRequest]) -> Iterator[OpenRequest]:
-    names: dict[str, PeopleAndRoles] = {}
-    for request in requests:
-        organization = request.place.organization_id
-        if organization not in names:
-            names[organization] = change_requests.read_names(reader, request.place)
-        yield OpenRequest(request, names[organization])
+    return list(change_requests.add_names(reader, requests))

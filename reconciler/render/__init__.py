@@ -30,6 +30,8 @@ class _Format(Protocol):
 
     def change_requests(self, rows: list[Mapping[str, Any]], options: RenderOptions) -> str: ...
 
+    def inbox(self, rows: list[Mapping[str, Any]], options: RenderOptions) -> str: ...
+
     def change_request(self, request: RequestView, options: RenderOptions) -> str: ...
 
     def activity(self, rows: list[Mapping[str, Any]], options: RenderOptions) -> str: ...
@@ -78,6 +80,11 @@ def outcomes(
 def change_requests(rows: Iterable[Mapping[str, Any]], *, format: str, **fields: Any) -> str:
     """Return a table of `shared.change_requests.summarize` rows."""
     return _load(format, _TABLES).change_requests(list(rows), RenderOptions(**fields))
+
+
+def inbox(rows: Iterable[Mapping[str, Any]], *, format: str, **fields: Any) -> str:
+    """Return the requests that wait for one person: such rows with what they propose."""
+    return _load(format, _TABLES).inbox(list(rows), RenderOptions(**fields))
 
 
 def coverage(

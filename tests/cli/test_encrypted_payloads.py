@@ -133,6 +133,7 @@ READS = (
     ("drift", "--patch"),
     ("-vvv", "requests", "list", "--state", "all", "--format", "json"),
     ("requests", "list", "--state", "all"),
+    *(("requests", "inbox", "--format", format_) for format_ in ("text", "json")),
     ("-vvv", "activity", "list"),
     ("activity", "list", "--format", "json"),
     ("activity", "filters", "--format", "json"),

@@ -93,6 +93,7 @@ COMMANDS = {
     "apply": ("apply", "--yes"),
     "drift": ("drift",),
     "list": ("requests", "list", "--state", "all"),
+    "inbox": ("requests", "inbox"),
     "show": ("requests", "show", "REQUEST"),
     "doctor": ("doctor",),
     "activity": ("activity", "list", "--user", "bob@acme.test"),

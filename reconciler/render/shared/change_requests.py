@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from reconciler.model import ABSENT, Approvers, Payload, Unappliable, Validity
+from reconciler.planfile.reader import redact
+from reconciler.render.shared import values
 
 People = Mapping[int, str]  # emails by user id
 Roles = Mapping[str, str | Mapping[str, Any]]  # by id: the name, or {"name": …, "members": […]}
@@ -16,6 +18,8 @@ Roles = Mapping[str, str | Mapping[str, Any]]  # by id: the name, or {"name": �
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d(\.\d+)?)?(Z|\+00:00)")
 _PENDING: Final = "pending"
 _FLAG: Final = "feature_flag"
+_VALUE: Final = 60  # characters of one value in a sentence
+_PROPOSED: Final = 5  # values in a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,27 @@ def list_value_changes(payload: Payload) -> tuple[ValueChange, ...]:
         for name in dict.fromkeys((*before, *after))
         for move in _compare_values(str(name), before.get(name, ABSENT), after.get(name, ABSENT))
     )
+
+
+def describe_proposal(payload: Payload) -> str:
+    """Return what a request proposes on one line: `active: false → true`."""
+    moves = list_value_changes(payload)
+    texts = [
+        f"{move.path}: {_shorten(move.new)}"
+        if move.old is ABSENT
+        else f"{move.path}: {_shorten(move.old)} → {_shorten(move.new)}"
+        for move in moves[:_PROPOSED]
+    ]
+    if more := len(moves) - len(texts):
+        texts.append(f"{more} more")
+    display = as_mapping(payload.get("intent_display"))
+    return ", ".join(texts) or as_text(display.get("description")) or "no values are named"
+
+
+def _shorten(value: Any) -> str:
+    """Return a value on one line, cut where it is long; keys are masked before that."""
+    text = values.REMOVED if value is ABSENT else redact(values.format_flow(value))
+    return text if len(text) <= _VALUE else f"{text[: _VALUE - 1]}…"
 
 
 def _compare_values(name: str, old: Any, new: Any) -> Iterator[ValueChange]:

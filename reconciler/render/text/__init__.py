@@ -1,7 +1,7 @@
 """Values to the terminal. Every foreign string passes through `shared.sanitize.escape`."""
 
 from reconciler.render.text.activity import activity, activity_filters
-from reconciler.render.text.change_requests import change_request, change_requests
+from reconciler.render.text.change_requests import change_request, change_requests, inbox
 from reconciler.render.text.coverage import coverage
 from reconciler.render.text.findings import error, findings
 from reconciler.render.text.outcomes import format_brief, format_outcome_line, outcomes
@@ -19,6 +19,7 @@ __all__ = [
     "findings",
     "format_brief",
     "format_outcome_line",
+    "inbox",
     "listing",
     "outcomes",
     "plan",

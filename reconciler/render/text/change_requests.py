@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from reconciler.model import Approvers, Payload
+from reconciler.model import Approvers, Payload, Unappliable
 from reconciler.render.shared import change_requests as shared_change_requests
 from reconciler.render.shared import phrases, values
 from reconciler.render.shared.change_requests import RequestView, format_time
@@ -22,6 +22,16 @@ _STYLES: Final = {
     "expired": "yellow",
 }
 _OPEN: Final = {"pending", "approved"}
+_TENSES: Final = {  # by state: what it does to the values, to other flags, and how it is written
+    "pending": ("Would change:", "Also changes", "Written as a whole once approved:"),
+    "approved": ("Will change:", "Also changes", "Written as a whole when PostHog applies it:"),
+    "applied": ("Changed:", "Also changed", "Written as a whole:"),
+}
+_ENDED: Final = (
+    "Would have changed:",
+    "Would also have changed",
+    "Would have been written as a whole:",
+)
 _VERBS: Final = ("approve", "reject")
 _YOURS: Final = "* waits for your vote: reconciler requests approve ID, or reject ID"
 
@@ -72,6 +82,33 @@ def _list_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def inbox(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -> str:
+    """Return the requests that wait for the reader, in the order of the rows."""
+    every = list(rows)
+    if not every:
+        return "Nothing waits for you."
+    number = phrases.count(len(every), "change request")
+    parts = [f"{number} {phrases.choose(len(every), 'waits', 'wait')} for you."]
+    parts += ["\n".join(_describe_waiting(row, options)) for row in every]
+    return "\n\n".join(parts)
+
+
+def _describe_waiting(row: Mapping[str, Any], options: RenderOptions) -> Iterator[str]:
+    """Yield what is proposed by whom, until when, and the command that decides it."""
+    quorum = row["quorum"] if row["quorum"] is not None else "?"
+    votes = f"{row['approvals']} of {quorum} approvals"
+    yield paint(escape(row["address"]), "bold", on=options.color)
+    facts = f"{row['action_key']} by {row['requester']}; {votes}; "
+    yield escape(f"  {facts}expires {format_time(row['expires_at'])}")
+    yield from wrap(escape(row["proposal"]), indent="  ", width=options.width)
+    if row["unappliable"] is not None:
+        text = phrases.describe_unappliable(Unappliable(**row["unappliable"]))
+        yield from wrap(escape(text), indent="  ", width=options.width)
+    yield escape(f"  {row['command']}")
+    if row["url"]:
+        yield escape(f"  {row['url']}")
+
+
 def change_request(request: RequestView, options: RenderOptions) -> str:
     """Return what it would change, the votes, who can still approve it, and until when."""
     look = TextStyle(options.color, options.width)
@@ -99,20 +136,21 @@ def _format_head(row: Mapping[str, Any], look: TextStyle) -> Iterator[str]:
 
 
 def _format_intent(payload: Payload, look: TextStyle) -> Iterator[str]:
+    change, also, whole = _TENSES.get(str(payload.get("state")), _ENDED)
     moves = shared_change_requests.list_value_changes(payload)
     if moves:
-        yield "Would change:"
+        yield change
         wide = max(count_columns(escape(move.path)) for move in moves)
         for move in moves:
             yield from format_difference(
                 move.path, (move.old, move.new), min(wide, look.paths), look
             )
     if flags := shared_change_requests.list_affected_flags(payload):
-        yield f"Also changes the flags {look.clip(escape(', '.join(flags)))}"
+        yield f"{also} the flags {look.clip(escape(', '.join(flags)))}"
     intent = payload.get("intent")
     sent = intent.get("full_request_data") if isinstance(intent, Mapping) else None
     if sent:
-        yield "Written as a whole once approved:"
+        yield whole
         for line in values.format_block(sent, look.room):
             yield f"{INDENT}{look.clip(escape(line))}"
 

@@ -124,9 +124,11 @@ def everything_on_a_terminal(word, *, color=False):
     for state in (word, "pending"):
         odd["state"] = state
         yield render.change_request(odd, format="text", color=color, **names, **place)
-        yield render.change_requests(
-            [change_requests.summarize_request(odd, **place)], format="text", color=color
-        )
+        row = change_requests.summarize_request(odd, **place)
+        yield render.change_requests([row], format="text", color=color)
+        proposal = change_requests.describe_proposal(odd)
+        row |= {"address": word, "proposal": proposal, "command": word}
+        yield render.inbox([row], format="text", color=color)
 
 
 # --- the terminal ---
