@@ -335,3 +335,69 @@ def test_a_lost_answer_is_looked_up(make, method, effect, gated):
     assert (first.code, again.code) == ((3, 3) if gated else (0, 0)), first.out + first.err
     listed = repo.sandbox.call("GET", "/api/projects/1/change_requests/", token="phx_ci")[1]
     assert listed["count"] == gated
+
+
+def test_a_request_that_the_holdout_has_left_behind_fails_and_is_replaced(make):
+    """Somebody bypasses the gate meanwhile; an experiment that joins has the same effect."""
+    repo = make(seed(acme.policy(OWN, bypass_org_membership_levels=[15])), holdout(20))
+    (row,) = repo.run("apply", "--yes", "--format", "json").json["results"]
+    moved = {"filters": [{"properties": [], "rollout_percentage": 15}]}
+    assert repo.sandbox.call("PATCH", f"{HOLDOUTS}3/", moved, token="phx_alice")[0] == 200
+
+    gate = plan(repo)["gate"]
+    repo.run("requests", "approve", row["change_request"], "--yes", token="phx_bob")
+    shown = repo.run("requests", "show", row["change_request"], "--format", "json").json
+
+    assert (gate["verdict"], gate["request_plan"]) == ("blocked", "replace_and_wait")
+    assert (shown["state"], shown["apply_error"][:12]) == ("failed", "Precondition")
+    assert repo.run("apply", "--yes").code == 3
+
+
+def test_a_mark_that_goes_away_again_does_not_end_a_request(make):
+    """PostHog marks the request as stale; then the holdout is as it was before."""
+    repo = make(seed(acme.policy(OWN, bypass_org_membership_levels=[15])), holdout(20))
+    (row,) = repo.run("apply", "--yes", "--format", "json").json["results"]
+    for share in (15, 10):
+        moved = {"filters": [{"properties": [], "rollout_percentage": share}]}
+        assert repo.sandbox.call("PATCH", f"{HOLDOUTS}3/", moved, token="phx_alice")[0] == 200
+        if share != 10:
+            repo.sandbox.call("POST", "/_sandbox/tasks", {"run": "check_staleness"})
+    shown = repo.run("requests", "show", row["change_request"], "--format", "json").json
+
+    assert shown["validation_status"] == "stale"
+    assert plan(repo)["gate"]["verdict"] == "pending"
+    assert (
+        repo.run("requests", "approve", row["change_request"], "--yes", token="phx_bob").code == 0
+    )
+    assert repo.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_drift_says_who_changed_a_holdout(make):
+    """A change behind the back of the files, and one that an approved request made."""
+    repo = make(seed(), holdout(10))
+    moved = {"filters": [{"properties": [], "rollout_percentage": 15}]}
+    assert repo.sandbox.call("PATCH", f"{HOLDOUTS}3/", moved, token="phx_alice")[0] == 200
+
+    drift = repo.run("drift", "--format", "json")
+    (change,) = drift.json["changes"]
+    (field,) = change["fields"]
+
+    assert drift.code == 2
+    assert (change["address"], field["path"]) == (ADDRESS, "rollout_percentage")
+    assert field["attribution"]["person"] == "alice@acme.test"
+    assert field["attribution"]["class"] == "unapproved"
+
+
+def test_a_plan_without_holdouts_does_not_read_them(make):
+    """Neither holdouts nor experiments are listed, and a clean plan reads no experiments."""
+    repo = make(seed(), acme.flag("a", 20))
+    repo.run("plan")
+    paths = {row["path"] for row in repo.sandbox.requests()}
+    repo.write("holdouts.yaml", holdout(10))
+    repo.sandbox.clear()
+    repo.run("plan")
+    with_holdouts = [row["path"] for row in repo.sandbox.requests()]
+
+    assert not [path for path in paths if "experiment" in path]
+    assert with_holdouts.count(HOLDOUTS) == 1
+    assert not [path for path in with_holdouts if path.endswith("/experiments/")]
