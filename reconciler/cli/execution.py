@@ -11,7 +11,7 @@ from reconciler.apply import executor
 from reconciler.apply.journal import Journal
 from reconciler.apply.status import RunStatus
 from reconciler.cli import event_log, guardrails, terminal
-from reconciler.cli.progress import Lines, LiveBoard
+from reconciler.cli.progress import Lines, LiveArea
 from reconciler.cli.session import Session
 from reconciler.cli.signals import Interrupt, catch_interrupts
 from reconciler.files.working_tree import check_output
@@ -24,6 +24,7 @@ from reconciler.posthog.client import Writer
 from reconciler.render import text
 from reconciler.render.shared import questions, summary
 from reconciler.render.shared.sanitize import escape
+from reconciler.render.text import progress_board
 from reconciler.render.text.progress_board import BoardState
 
 
@@ -62,6 +63,7 @@ def run(
 
     `verb` is what the question calls it.
     """
+    session.end_progress()
     session.report.plan(planned)
     if options.format == "text":
         session.show_plan(render.plan, guardrails.drop_refusals(planned))
@@ -153,9 +155,8 @@ def _open_board(
     color: bool,
 ) -> Lines:
     """Return a board on a terminal, plain lines elsewhere."""
-    quiet = session.quiet or session.log_format == "json"
-    if quiet or not sys.stderr.isatty() or session.environ.get("TERM") == "dumb":
-        return Lines(sys.stderr, quiet=quiet)
+    if not session.draws_progress:
+        return Lines(sys.stderr, quiet=session.quiet or session.log_format == "json")
     started = writer.clock()
     interrupt.is_shown = True
 
@@ -170,7 +171,11 @@ def _open_board(
             elapsed_s=now - started,
             wait_left_s=None if moment.wait_until is None else moment.wait_until - now,
             budget=writer.budget,
+            pause_s=writer.pause_s,
             stopping=interrupt.stop.is_set(),
         )
 
-    return LiveBoard(sys.stderr, read_board, color=color)
+    def draw(width: int, height: int) -> list[str]:
+        return progress_board.draw_board(read_board(), color=color, width=width, height=height)
+
+    return LiveArea(sys.stderr, draw)

@@ -1,21 +1,22 @@
-"""What is going on while a plan is carried out, on stderr.
+"""Progress on stderr, while PostHog is read and while a plan is carried out.
 
-On a terminal a board that is redrawn in place, below the lines of what has ended; elsewhere those
-lines alone. A stderr that is closed, full or gone is no reason to stop: nothing is drawn then.
+On a terminal an area that is redrawn in place, below the lines of what has ended; elsewhere only
+those lines. If stderr is closed, full or gone, nothing is drawn, and the command continues.
 """
 
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Final, Self
 
-from reconciler.render.text import progress_board
-from reconciler.render.text.progress_board import BoardState
+from reconciler.render.text.terminal import count_rows
 
-EVERY_S = 0.2
+EVERY_S: Final = 0.2
+READING_AFTER_S: Final = 0.5  # what is faster needs no progress
+Draw = Callable[[int, int], list[str]]  # of columns and rows, the lines that fit
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # one frame, for terminals that know how to
 _TO_LINE_END, _TO_SCREEN_END = "\x1b[K", "\x1b[J"
 
@@ -51,8 +52,13 @@ class Lines:
             self._stream = None
 
 
+def can_draw(stream: IO[str], environ: Mapping[str, str], *, quiet: bool) -> bool:
+    """Return whether to draw on `stream`: it is a terminal that can move its cursor."""
+    return not quiet and stream.isatty() and environ.get("TERM") != "dumb"
+
+
 class _Above:
-    """Where the log writes while there is a board: above it, line by line."""
+    """Where the log writes while an area is drawn: above it, line by line."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self._show = show
@@ -66,25 +72,26 @@ class _Above:
         """Do nothing: the text is shown already."""
 
 
-class LiveBoard(Lines):
-    """The same lines, and below them how the run stands, redrawn in place by a thread."""
+class LiveArea(Lines):
+    """The same lines, and below them an area that a thread redraws in place.
 
-    def __init__(
-        self,
-        stream: IO[str],
-        look: Callable[[], BoardState],
-        *,
-        color: bool,
-        every_s: float = EVERY_S,
-    ) -> None:
+    Args:
+        stream: a terminal.
+        draw: returns the lines of the area.
+        after_s: the area appears only if it is still open after so many seconds.
+
+    """
+
+    def __init__(self, stream: IO[str], draw: Draw, *, after_s: float = 0.0) -> None:
         super().__init__(stream, quiet=False)
         self._handed_in = stream
         self._log: list[logging.StreamHandler[Any]] = []
-        self._look, self._color, self._every_s = look, color, every_s
+        self._draw, self._after_s = draw, after_s
+        self._is_shown = False
         self._drawn: list[str] = []
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="board", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
         self._log = [
@@ -94,8 +101,10 @@ class LiveBoard(Lines):
         ]
         for handler in self._log:
             handler.setStream(_Above(self.ended))
-        self._frame()
-        with suppress(RuntimeError):  # no thread to be had: the board moves when a change ends
+            handler.addFilter(_is_lasting)
+        if not self._after_s:
+            self._show()
+        with suppress(RuntimeError):  # no thread can be started: it is redrawn when a change ends
             self._thread.start()
         return self
 
@@ -105,44 +114,66 @@ class LiveBoard(Lines):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Erase the area. What is printed from now on is not drawn over."""
+        if self._over.is_set():
+            return
         self._over.set()
         if self._thread.is_alive():
             self._thread.join(1.0)
         with self._lock:
-            self._write(f"{self._move_to_top()}{_TO_SCREEN_END}")
+            if self._is_shown:
+                self._write(f"{self._move_to_top()}{_TO_SCREEN_END}")
         for handler in self._log:
             handler.setStream(self._handed_in)
+            handler.removeFilter(_is_lasting)
 
     def ended(self, line: str) -> None:
-        """Print the line of a change that has ended, or waits, above the board."""
-        self._frame(f"{line}{_TO_LINE_END}\n")
+        """Print a line above the area: a change has ended, or waits; a warning."""
+        self._frame(line)
 
     def _keep(self) -> None:
-        while not self._over.wait(self._every_s):
+        if self._over.wait(self._after_s or EVERY_S):
+            return
+        self._show()
+        while not self._over.wait(EVERY_S):
             self._frame()
 
-    def _frame(self, above: str = "") -> None:
-        """Draw everything again, in one write: no terminal ever shows half of it."""
+    def _show(self) -> None:
+        self._is_shown = True
+        self._frame()
+
+    def _frame(self, line: str | None = None) -> None:
+        """Draw everything again, in one write, so that no terminal shows half of it."""
         with self._lock:
             if self._stream is None or self._over.is_set():
                 return
+            if not self._is_shown:
+                self._write("" if line is None else f"{line}\n")
+                return
+            above = "" if line is None else f"{line}\n".replace("\n", f"{_TO_LINE_END}\n")
             width, height = self._read_size()
             start = self._move_to_top(width)
-            shown = progress_board.draw_board(
-                self._look(), color=self._color, width=width - 1, height=height - 1
-            )
+            shown = self._draw(width - 1, height - 1)
             body = f"{_TO_LINE_END}\n".join(shown)
             self._write(f"{_BEGIN}{start}{above}{body}{_TO_LINE_END}{_TO_SCREEN_END}{_END}")
             self._drawn = shown
 
     def _move_to_top(self, width: int | None = None) -> str:
-        """Return the codes that move to the first column of the first row of the board."""
-        up = progress_board.count_rows(self._drawn, width or self._read_size()[0]) - 1
+        """Return the codes that move to the first column of the first row of the area."""
+        up = count_rows(self._drawn, width or self._read_size()[0]) - 1
         return f"\r\x1b[{up}A" if up > 0 else "\r"
 
     def _read_size(self) -> tuple[int, int]:
         """Return columns and rows of the terminal at this moment."""
         size = os.terminal_size((80, 24))
         with suppress(OSError, ValueError, AttributeError):
-            size = os.get_terminal_size(self._stream.fileno())  # type: ignore[union-attr]  # a board has one
+            size = os.get_terminal_size(self._stream.fileno())  # type: ignore[union-attr]  # an area has one
         return max(20, size.columns), max(3, size.lines)
+
+
+def _is_lasting(record: logging.LogRecord) -> bool:
+    """Return whether a record says more than the area shows at the same moment."""
+    return not getattr(record, "is_progress", False)

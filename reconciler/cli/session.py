@@ -18,7 +18,7 @@ import click
 
 from reconciler import __version__
 from reconciler.ci import environment
-from reconciler.cli import event_log, terminal, throwaway_sandbox
+from reconciler.cli import event_log, signals, terminal, throwaway_sandbox
 from reconciler.cli import report as cli_report
 from reconciler.config import settings as config_settings
 from reconciler.errors import UsageError
@@ -30,6 +30,7 @@ from reconciler.render.shared import options, phrases, sanitize
 
 if TYPE_CHECKING:  # what --help does without, and of the client commands that stay offline
     from reconciler.ci.build import Build
+    from reconciler.cli.progress import LiveArea
     from reconciler.cli.report import Report
     from reconciler.config.settings import RunFacts, Settings, Target
     from reconciler.model import Plan
@@ -57,6 +58,7 @@ class Session:
     cleanup: ExitStack = field(default_factory=ExitStack)
     run_id: str = field(default_factory=lambda: uuid4().hex)
     report: "Report" = field(default_factory=lambda: cli_report.Report(None, lambda _: None))
+    _progress: "LiveArea | None" = None  # what is drawn on stderr while PostHog is read
     _clients: "list[Reader]" = field(default_factory=list)
     _settings: "dict[tuple[str, ...], Settings]" = field(default_factory=dict)
     surroundings: ClassVar["Runtime"] = {}  # clock, sleep, chance; empty: the real ones
@@ -148,12 +150,19 @@ class Session:
     def note(self, message: str) -> None:
         """Print lines of progress on stderr."""
         if not self.quiet and not event_log.emit_event("note", message=message):
-            click.echo("\n".join(map(sanitize.escape, message.split("\n"))), err=True)
+            self._write_line("\n".join(map(sanitize.escape, message.split("\n"))))
 
     def warn(self, message: str) -> None:
         """Print a warning on stderr, also with --quiet: somebody relies on what did not happen."""
         if not event_log.emit_event("warning", "warning", message=message):
-            click.echo(f"warning: {sanitize.escape(message)}", err=True)
+            self._write_line(f"warning: {sanitize.escape(message)}")
+
+    def _write_line(self, text: str) -> None:
+        """Print on stderr, above the progress if it is shown."""
+        if self._progress is not None:
+            self._progress.ended(text)
+        else:
+            click.echo(text, err=True)
 
     def note_ignored(self, number: int) -> None:
         """Say that `ignore` covers declared resources: they are never applied."""
@@ -221,6 +230,7 @@ class Session:
 
     def say(self, text: str) -> None:
         """Print a result on stdout. A reader who went away stops nothing that is under way."""
+        self.end_progress()
         try:
             click.echo(text, nl=not text.endswith("\n"), color=self.color)
             sys.stdout.flush()
@@ -267,7 +277,8 @@ class Session:
             self.credentials(target), rate_limit=limit, **self.surroundings
         ) as reader:
             self._clients.append(reader)
-            yield reader
+            with self._show_reading(reader):
+                yield reader
 
     @contextmanager
     def writer(self, target: "Target") -> "Iterator[Writer]":
@@ -279,7 +290,48 @@ class Session:
             self.credentials(target), rate_limit=limit, **self.surroundings
         ) as writer:
             self._clients.append(writer)
-            yield writer
+            with self._show_reading(writer):
+                yield writer
+
+    @property
+    def draws_progress(self) -> bool:
+        """Return whether stderr is a terminal on which progress is redrawn in place."""
+        from reconciler.cli import progress  # noqa: PLC0415  offline commands do without
+
+        quiet = self.quiet or self.log_format == "json"
+        return progress.can_draw(sys.stderr, self.environ, quiet=quiet)
+
+    @contextmanager
+    def _show_reading(self, reader: "Reader") -> "Iterator[None]":
+        """Show on a terminal what has been read so far, until a result is printed."""
+        if self._progress is not None or not self.draws_progress:
+            yield
+            return
+        from reconciler.cli import progress  # noqa: PLC0415  as above
+        from reconciler.render.text import reading_line  # noqa: PLC0415  as above
+
+        started, color = reader.clock(), self.has_color(sys.stderr)
+
+        def draw(width: int, _height: int) -> list[str]:
+            if signals.was_interrupted():  # what ends the command may take a moment
+                return []
+            now = reading_line.ReadingState(
+                reader.reads, reader.rows, reader.clock() - started, reader.pause_s
+            )
+            return [reading_line.format_reading(now, color=color, width=width)]
+
+        with progress.LiveArea(sys.stderr, draw, after_s=progress.READING_AFTER_S) as area:
+            self._progress = area
+            try:
+                yield
+            finally:
+                self._progress = None
+
+    def end_progress(self) -> None:
+        """Erase what shows how far reading is; for good, because a result follows."""
+        if self._progress is not None:
+            self._progress.close()
+            self._progress = None
 
     @property
     def reads(self) -> int:
@@ -294,7 +346,7 @@ class Session:
     def _start_logging(self) -> None:
         """Log warnings to stderr; `-v` logs what is retried, `-vv` every request. Never a key."""
         handler: logging.Handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        handler.setFormatter(_LogLine())
         if self.log_format == "json":
             handler = event_log.JsonHandler()
         handler.addFilter(redaction.RedactionFilter())
@@ -323,3 +375,10 @@ class Session:
         self.environ["POSTHOG_HOST"] = self.host = running.url
         self.environ["POSTHOG_API_KEY"] = running.token  # never a key of the real world
         self.note(f"sandbox: {running.url}")
+
+
+class _LogLine(logging.Formatter):
+    """Format a record as all messages begin: `warning: …`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{record.levelname.lower()}: {super().format(record)}"

@@ -169,6 +169,7 @@ def export(
             count = result_files.write_lines(out, lines) - as_csv  # without the header
             session.note(f"{out}: {count} {'entry' if count == 1 else 'entries'}")
             return 0
+        session.end_progress()
         for line in lines:
             click.echo(line, nl=False)
     return 0

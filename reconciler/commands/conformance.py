@@ -71,6 +71,7 @@ def command(
         contents = scratch.read_contents(recorder, place, with_archived=True)
         if not allow_nonempty:
             scratch.refuse_others(contents, project)
+        session.end_progress()
         if not yes:
             terminal.confirm(_describe_question(writer.host, project))
         # After a signal everything is still removed, so the connections go on sending.

@@ -142,7 +142,7 @@ def _print_request(session: Session, reader: Reader, request: FoundRequest, form
         format=format_,
         color=session.color,
     )
-    click.echo(shown, color=session.color)
+    session.say(shown)
 
 
 @command.command("wait", epilog="Example: reconciler requests wait ID --timeout 30m")
@@ -171,6 +171,7 @@ def wait(
         listed = [requests.find_request(reader, id_, organization, project) for id_ in ids]
         latest = {(each.place.id, str(each.payload["id"])): each for each in listed}
         waiting, watch = set(latest), Watch(reader, timeout_s=timeout_s)
+        session.end_progress()
         while True:
             for key, payload in watch.poll(waiting).items():
                 waiting.discard(key)

@@ -6,7 +6,8 @@ The connection is imported when it is opened: httpx costs every command 0.1 s, `
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from threading import Lock
@@ -39,6 +40,8 @@ class Reader:
         self._source = pagination.PageSource(transport.origin, self._fetch, self._fetch_many)
         self._pool: ThreadPoolExecutor | None = None
         self._pool_lock = Lock()
+        self._rows: Counter[str] = Counter()
+        self._rows_lock = Lock()
 
     @property
     def host(self) -> str:
@@ -49,6 +52,12 @@ class Reader:
     def reads(self) -> int:
         """Return the number of GETs sent so far, retries included."""
         return self._transport.reads
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """Return how many rows of listings have come so far, by collection: `feature_flags`."""
+        with self._rows_lock:
+            return dict(self._rows)
 
     @property
     def throttled(self) -> int:
@@ -112,6 +121,11 @@ class Reader:
         return self._transport.budget
 
     @property
+    def pause_s(self) -> float:
+        """Return the seconds that calls still wait for the rate limit; 0.0 if none waits."""
+        return self._transport.pause_s
+
+    @property
     def rate_limit(self) -> KeyRateLimit:
         """Return how much the server allows, as far as this connection goes."""
         return KeyRateLimit(*(most for _, most in self.budget))
@@ -130,7 +144,12 @@ class Reader:
         self.close()
 
     def _fetch(self, request: pagination.Request) -> Any:
-        return self._transport.get(*request)
+        body = self._transport.get(*request)
+        items = body.get("results") if isinstance(body, dict) else None
+        if isinstance(items, list):
+            with self._rows_lock:
+                self._rows[request[0].rstrip("/").rpartition("/")[2]] += len(items)
+        return body
 
     def _fetch_many(
         self, function: Callable[[pagination.Request], _T], requests: Iterable[pagination.Request]

@@ -76,6 +76,10 @@ class RateLimiter:
         with self._lock:
             return self._compute_wait_s(self._clock())
 
+    def compute_pause_s(self) -> float:
+        """Return the seconds until waiting threads continue; 0.0 if no thread waits."""
+        return self.compute_wait_s() if self._turn.locked() else 0.0
+
     def count_left(self) -> tuple[tuple[int, int], ...]:
         """Return the turns that are left in each window, and of how many."""
         with self._lock:

@@ -177,7 +177,11 @@ class Retrier:
         wait, now = self._rate_limiter.compute_wait_s(), self._clock()
         if wait > _LONG_WAIT_S and now >= self._reported_until:
             self._reported_until = now + wait  # once, not once a thread
-            self._log.warning("waiting %.0f s for the rate limit of the key", wait)
+            self._log.warning(
+                "waiting %.0f s for the rate limit of the key",
+                wait,
+                extra={"is_progress": True},  # a terminal shows it elsewhere
+            )
 
     def _pause(self, error: errors.ThrottledError, times: int) -> None:
         """Make all threads wait after a 429 as long as the server requested, within reason."""

@@ -130,6 +130,11 @@ class Transport:
         """Return the requests that are left, and of how many: per minute, per hour."""
         return self._rate_limiter.count_left()
 
+    @property
+    def pause_s(self) -> float:
+        """Return the seconds that calls still wait for the rate limit; 0.0 if none waits."""
+        return self._rate_limiter.compute_pause_s()
+
     def sleep(self, seconds: float) -> bool:
         """Wait on this connection's clock; return False if it was stopped meanwhile."""
         return self._retrier.sleep(seconds)

@@ -262,3 +262,41 @@ def test_quiet_is_quiet_on_a_terminal_too(slow):
 
     assert 0 == code
     assert b"applying" not in shown.raw
+
+
+def test_the_time_left_is_shown_at_80_columns(slow):
+    """The count of the queue makes room for it."""
+    repo = slow(acme.seed())
+    repo.write("flags.yaml", *flags(40))
+
+    shown = Screen(repo, "apply", "--yes", "--concurrency", "2", "flags.yaml", columns=80)
+    shown.end()
+
+    heads = {line for frame in shown.frames for line in frame if line.startswith("applying")}
+    begun = [line for line in heads if " 0 of 40" not in line and " 40 of 40" not in line]
+    assert begun
+    assert all(line.endswith(" left") for line in begun), begun
+    assert all(" of 40" in line and "in flight" in line for line in begun), begun
+
+
+def test_a_pause_for_the_rate_limit_stands_in_place_of_what_is_in_flight(slow):
+    """Nothing is on its way then: all of it waits for the same moment."""
+    repo = slow(acme.seed())
+    repo.write("config/flags.yaml", *flags(30))
+    repo.write(
+        "reconciler.yaml",
+        "version: 1\ntargets:\n  acme:\n    paths: [config]\n"
+        "    rate_limit: {per_minute: 20, per_hour: 1000}\n",
+    )
+
+    shown = Screen(repo, "apply", "--yes", columns=80)
+    shown.until(has("  paused: rate limit, resumes in 0:"))
+    board = shown.lines()
+    os.kill(shown.process.pid, signal.SIGINT)
+    code = shown.end()
+
+    assert not has("↻")(board)
+    assert not has("in flight")(board)
+    assert has("about ")(board)
+    assert 130 == code
+    assert not has("waiting 60 s")(shown.everything()), "said on the board, not in the log as well"

@@ -7,13 +7,12 @@ from typing import Final
 from reconciler.model import Address, Outcome, Result
 from reconciler.render.shared import phrases
 from reconciler.render.shared.sanitize import clip, count_columns, escape
-from reconciler.render.text.terminal import paint
+from reconciler.render.text.reading_line import PAUSE_S, describe_pause
+from reconciler.render.text.terminal import format_clock, paint
 
 _FLYING: Final = 8  # rows of what is in flight, and
 _PARKED: Final = 6  # of what waits for people; of more, how many more
 _BAR: Final = 20
-_NARROW: Final = 60  # columns below which there is no bar
-_SOON_S: Final = 60
 _STYLES: Final = {
     Result.DONE: "green",
     Result.FAILED: "alarm",
@@ -35,7 +34,13 @@ class BoardState:
     elapsed_s: float = 0.0
     wait_left_s: float | None = None
     budget: tuple[tuple[int, int], ...] = ()  # requests left, of how many: minute, hour
+    pause_s: float = 0.0  # until the rate limit lets calls through
     stopping: bool = False
+
+    @property
+    def is_paused(self) -> bool:
+        """Return whether what is in flight only waits for the rate limit."""
+        return self.pause_s >= PAUSE_S and not self.stopping
 
 
 def draw_board(now: BoardState, *, color: bool, width: int, height: int) -> list[str]:
@@ -50,24 +55,29 @@ def draw_board(now: BoardState, *, color: bool, width: int, height: int) -> list
 
 
 def _draw_head(now: BoardState, width: int) -> Iterator[tuple[str, str]]:
+    """Yield the first line; where it does not fit, without the queue, the bar, further counts."""
     over = sum(now.ended.values())
-    bar = ""
-    if width >= _NARROW and now.planned:
-        full = over * _BAR // now.planned
-        bar = f"{'█' * full}{'░' * (_BAR - full)} "
-    counts = [f"{over:,} of {now.planned:,}"]
-    counts += [
-        f"{now.ended[result]:,} {result}"
-        for result in Result
-        if result is not Result.DONE and now.ended.get(result)
+    full = over * _BAR // now.planned if now.planned else 0
+    bar = f"{'█' * full}{'░' * (_BAR - full)} " if now.planned else ""
+    flying = 0 if now.is_paused else len(now.in_flight)
+    counts = [
+        f"{over:,} of {now.planned:,}",
+        *(
+            f"{now.ended[result]:,} {result}"
+            for result in Result
+            if result is not Result.DONE and now.ended.get(result)
+        ),
+        *([f"{len(now.parked)} waiting"] if now.parked else []),
+        *([f"{flying} in flight"] if flying else []),
+        *([f"{now.queued:,} queued"] if now.queued else []),
     ]
-    counts += [f"{len(now.in_flight)} in flight"] if now.in_flight else []
-    counts += [f"{len(now.parked)} waiting"] if now.parked else []
-    counts += [f"{now.queued:,} queued"] if now.queued else []
     time = format_clock(now.elapsed_s)
     if (left := estimate_left_s(now)) is not None:
         time += f", about {format_clock(left)} left"
-    yield "bold", f"applying {bar}{' · '.join(counts)}  {time}"
+    most = len(counts) - bool(now.queued)
+    shapes = ((bar, len(counts)), (bar, most), *(("", number) for number in range(most, 0, -1)))
+    heads = [f"applying {shown}{' · '.join(counts[:number])}  {time}" for shown, number in shapes]
+    yield "bold", next((head for head in heads if count_columns(head) <= width), heads[-1])
 
 
 def estimate_left_s(now: BoardState) -> float | None:
@@ -83,6 +93,9 @@ def estimate_left_s(now: BoardState) -> float | None:
 
 
 def _draw_in_flight(now: BoardState) -> Iterator[tuple[str, str]]:
+    if now.is_paused:
+        yield "yellow", f"  {describe_pause(now.pause_s)}"
+        return
     longest = sorted(now.in_flight.items(), key=lambda item: -item[1])
     for address, seconds in longest[:_FLYING]:
         yield "", f"  ↻ {escape(str(address))}  {seconds:.0f} s"
@@ -110,27 +123,3 @@ def _draw_foot(now: BoardState) -> Iterator[tuple[str, str]]:
             for (left, most), name in zip(now.budget, names, strict=False)
         )
         yield "dim", f"  requests left: {', '.join(parts)}"
-
-
-def format_clock(seconds: float) -> str:
-    """Return `0:07`, `12:40`, `1:02:03`."""
-    whole = int(max(0.0, seconds))
-    minutes, rest = divmod(whole, _SOON_S)
-    hours, minutes = divmod(minutes, _SOON_S)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def count_rows(lines: list[str], width: int) -> int:
-    """Return the rows that lines drawn for another width take in a terminal of this one."""
-    bare = (count_columns(_strip_colors(line)) for line in lines)
-    return sum(max(1, -(-wide // max(1, width))) for wide in bare)
-
-
-def _strip_colors(line: str) -> str:
-    """Return the line without its colours: those are our own, the text is escaped."""
-    text, _, rest = line.partition("\x1b[")
-    while rest:
-        _, _, rest = rest.partition("m")
-        piece, _, rest = rest.partition("\x1b[")
-        text += piece
-    return text

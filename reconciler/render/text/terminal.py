@@ -45,3 +45,27 @@ def format_beside(left: str, right: str, *, painted: str, dim: str, width: int) 
     """Return two pieces at both ends of a line; below each other where they do not fit."""
     gap = width - count_columns(left) - count_columns(right)
     return f"{painted}{' ' * gap}{dim}" if gap > 1 else f"{painted}\n      {dim}"
+
+
+def format_clock(seconds: float) -> str:
+    """Return `0:07`, `12:40`, `1:02:03`."""
+    whole = int(max(0.0, seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def count_rows(lines: list[str], width: int) -> int:
+    """Return the rows that lines drawn for another width take in a terminal of this one."""
+    bare = (count_columns(_strip_colors(line)) for line in lines)
+    return sum(max(1, -(-wide // max(1, width))) for wide in bare)
+
+
+def _strip_colors(line: str) -> str:
+    """Return the line without its colours: those are our own, the text is escaped."""
+    text, _, rest = line.partition("\x1b[")
+    while rest:
+        _, _, rest = rest.partition("m")
+        piece, _, rest = rest.partition("\x1b[")
+        text += piece
+    return text
