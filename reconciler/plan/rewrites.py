@@ -78,7 +78,7 @@ def _list_warnings(
         severity=Severity.WARNING,
         message=f"{change.address}: this also writes {rewrites.field} of the {noun} "
         f"{', '.join(names)}",
-        why="PostHog does it in one step, and needs no approval for it apart from the one above",
+        why="PostHog does it in the same step, and asks no policy about these flags",
         source=change.source,
         address=change.address,
     )

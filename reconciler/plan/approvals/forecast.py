@@ -36,6 +36,7 @@ from reconciler.plan.approvals import (
 )
 from reconciler.plan.approvals.evaluation import CallEvaluation, GateEvaluator, find_least_certain
 from reconciler.plan.approvals.server_generation import Generation
+from reconciler.plan.diff.references import NOUNS
 
 OFF: Final = "gate-off"
 _WAITS, _BYPASSED = "waits for approval", "bypassed"
@@ -43,7 +44,7 @@ _DIFFERENCES: Final = {
     Generation.G1: "PostHog of early 2026 does not gate creates; no flag shows the version",
     Generation.G2: "PostHog before autumn 2026 does not gate targeting; nothing shows the version",
 }
-_WHOLE_WRITES: Final = "PostHog before autumn 2026 does not gate {kind}; nothing shows the version"
+_WHOLE_WRITES: Final = "PostHog before autumn 2026 does not gate {noun}s; nothing shows the version"
 _TOO_MANY: Final = 2  # actions with a policy that one call may not meet at once
 
 
@@ -232,7 +233,7 @@ def _summarize(gate: Gate) -> tuple[Verdict, str | None, bool]:
 def _describe_difference(change: Change, generation: Generation) -> str:
     """Return what an older server would do with a write that the newer one gates."""
     if KINDS[change.address.kind].write_gates:
-        return _WHOLE_WRITES.format(kind=change.address.kind)
+        return _WHOLE_WRITES.format(noun=NOUNS[change.address.kind])
     return _DIFFERENCES[generation]
 
 
