@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from reconciler.cli.session import Session
+
+
+def _complete_targets(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    from reconciler.cli.parsing import completion  # noqa: PLC0415  --help does without
+
+    return completion.complete_targets(ctx, parameter, incomplete)
 
 
 # Names of parameters, as `Session.override` takes them.
@@ -18,6 +28,7 @@ _OPTIONS: Final[tuple[tuple[tuple[str, ...], dict[str, Any]], ...]] = (
         ("--target",),
         {
             "multiple": True,
+            "shell_complete": _complete_targets,
             "metavar": "NAME",
             "envvar": "RECONCILER_TARGET",
             "help": "One of its targets.",
@@ -68,7 +79,10 @@ def _hidden(names: tuple[str, ...], settings: dict[str, Any]) -> click.Option:
 def _override(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
     """Hand a value that stands after the command to the session."""
     typed = ctx.get_parameter_source(parameter.name or "")
-    if typed is not click.core.ParameterSource.COMMANDLINE or ctx.resilient_parsing:
+    if typed is not click.core.ParameterSource.COMMANDLINE:
+        return
+    if ctx.resilient_parsing:  # a shell asks what could be typed next
+        ctx.meta[f"reconciler.{parameter.name}"] = value
         return
     root = ctx.find_root()
     name = parameter.name or ""

@@ -67,11 +67,15 @@ class _Commands(click.Group):
             formatter.write_dl(sorted(COMMANDS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
         return super().parse_args(ctx, list(synonyms.translate_options(args, self)))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if ctx.resilient_parsing:  # a shell asks what could be typed next
+            return super().resolve_command(ctx, args)
         if args[0] == "help":  # as in `reconciler help plan`
             args = [*args[1:], "--help"]
             if args == ["--help"]:
@@ -132,7 +136,8 @@ def _run(*, meets_interrupts: bool) -> NoReturn:
         sys.stdout, sys.stderr = sys.stdout or null, sys.stderr or null
     signals.install_handlers(interrupts=meets_interrupts)
     gc.set_threshold(1_000_000, 50, 100)  # what a command reads holds no cycles, and is large
-    if not {"-h", "--help"}.isdisjoint(sys.argv) or sys.argv[1:2] == ["help"]:
+    is_help = not {"-h", "--help"}.isdisjoint(sys.argv) or sys.argv[1:2] == ["help"]
+    if is_help or "_RECONCILER_COMPLETE" in os.environ:  # noqa: TID251  there is no session
         lazy_imports.begin()
     code = run(sys.argv[1:])
     try:

@@ -13,6 +13,8 @@ from reconciler.cli import report as cli_report
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from reconciler.cli.session import Session
 
     _Type = click.ParamType[float]
@@ -42,6 +44,20 @@ class Duration(_Type):
 
 _LONGEST_S = 365 * 86_400
 DURATION = Duration()
+
+
+def complete(name: str) -> "Callable[..., list[CompletionItem]]":
+    """Return a function of `completion` that is imported when a shell asks."""
+
+    def complete_value(*arguments: Any) -> "list[CompletionItem]":
+        from reconciler.cli.parsing import completion  # noqa: PLC0415  --help does without
+
+        values: list[CompletionItem] = getattr(completion, f"complete_{name}")(*arguments)
+        return values
+
+    return complete_value
+
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -64,7 +80,9 @@ def request_ids(
     return value
 
 
-paths = click.argument("paths", nargs=-1, metavar="[PATH]...", callback=named)
+paths = click.argument(
+    "paths", nargs=-1, metavar="[PATH]...", callback=named, shell_complete=complete("files")
+)
 
 
 def formats(*names: str) -> Decorator:
@@ -77,10 +95,18 @@ def formats(*names: str) -> Decorator:
 def selection(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--select` and `--exclude`: addresses with `*`."""
     command = click.option(
-        "--exclude", multiple=True, metavar="PATTERN", help="Leave these addresses out; repeatable."
+        "--exclude",
+        multiple=True,
+        metavar="PATTERN",
+        shell_complete=complete("addresses"),
+        help="Leave these addresses out; repeatable.",
     )(command)
     return click.option(
-        "--select", multiple=True, metavar="PATTERN", help="Only these addresses; repeatable."
+        "--select",
+        multiple=True,
+        metavar="PATTERN",
+        shell_complete=complete("addresses"),
+        help="Only these addresses; repeatable.",
     )(command)
 
 
@@ -163,6 +189,7 @@ def lifts(command: Callable[..., Any]) -> Callable[..., Any]:
             "--allow-destroy",
             multiple=True,
             callback=_require_exact,
+            shell_complete=complete("addresses"),
             metavar="ADDRESS",
             help="This protected resource may be deleted; repeatable.",
         ),

@@ -10,7 +10,13 @@ from reconciler.plan.guardrails import apply_refusals
 
 
 @click.command("apply", epilog="Example: reconciler apply --yes --select 'FeatureFlag/acme/Web/*'")
-@click.argument("paths", nargs=-1, metavar="[PATH...|PLANFILE]", callback=options.named)
+@click.argument(
+    "paths",
+    nargs=-1,
+    metavar="[PATH...|PLANFILE]",
+    callback=options.named,
+    shell_complete=options.complete("files"),
+)
 @options.selection
 @options.base
 @options.yes

@@ -21,7 +21,12 @@ _WIDTH = 96
 @click.command(
     "explain", epilog="Example: reconciler explain FeatureFlag.filters.groups.rollout_percentage"
 )
-@click.argument("what", metavar="[KIND[.field[.field]]]", required=False)
+@click.argument(
+    "what",
+    metavar="[KIND[.field[.field]]]",
+    required=False,
+    shell_complete=options.complete("fields"),
+)
 @options.formats("text", "json")
 def command(what: str | None, format_: str) -> int:
     """Say what a kind or a field means: type, default, API field, who may write it, example."""

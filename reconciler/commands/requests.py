@@ -118,7 +118,12 @@ def _names(place: ProjectScope, host: str) -> dict[str, str]:
 
 
 @command.command("show", epilog="Example: reconciler requests show ID --format json")
-@click.argument("id_", metavar="ID", callback=options.request_ids)
+@click.argument(
+    "id_",
+    metavar="ID",
+    callback=options.request_ids,
+    shell_complete=options.complete("request_ids"),
+)
 @_scope
 @options.formats("text", "json")
 @click.pass_obj
@@ -146,7 +151,14 @@ def _print_request(session: Session, reader: Reader, request: FoundRequest, form
 
 
 @command.command("wait", epilog="Example: reconciler requests wait ID --timeout 30m")
-@click.argument("ids", metavar="ID...", nargs=-1, required=True, callback=options.request_ids)
+@click.argument(
+    "ids",
+    metavar="ID...",
+    nargs=-1,
+    required=True,
+    callback=options.request_ids,
+    shell_complete=options.complete("request_ids"),
+)
 @click.option(
     "--timeout",
     "timeout_s",
@@ -204,7 +216,12 @@ def _describe_state(payload: Mapping[str, Any], state: str) -> str:
 
 
 @command.command("approve", epilog="Example: reconciler requests approve ID --reason 'looks right'")
-@click.argument("id_", metavar="ID", callback=options.request_ids)
+@click.argument(
+    "id_",
+    metavar="ID",
+    callback=options.request_ids,
+    shell_complete=options.complete("request_ids"),
+)
 @click.option("--reason", default="", help="Kept with the vote.")
 @options.yes
 @_scope
@@ -225,7 +242,12 @@ def approve(
 
 
 @command.command("reject", epilog="Example: reconciler requests reject ID --reason 'too wide'")
-@click.argument("id_", metavar="ID", callback=options.request_ids)
+@click.argument(
+    "id_",
+    metavar="ID",
+    callback=options.request_ids,
+    shell_complete=options.complete("request_ids"),
+)
 @click.option("--reason", required=True, help="Why it is rejected; PostHog requires a reason.")
 @options.yes
 @_scope
@@ -248,7 +270,12 @@ def reject(
 
 
 @command.command("cancel", epilog="Example: reconciler requests cancel ID")
-@click.argument("id_", metavar="ID", callback=options.request_ids)
+@click.argument(
+    "id_",
+    metavar="ID",
+    callback=options.request_ids,
+    shell_complete=options.complete("request_ids"),
+)
 @click.option("--reason", default="", help="Kept with the request.")
 @options.yes
 @_scope

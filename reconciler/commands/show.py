@@ -8,7 +8,7 @@ from reconciler.cli.session import Session
 
 
 @click.command("show", epilog="Example: reconciler show plan.json --format markdown")
-@click.argument("planfile")
+@click.argument("planfile", shell_complete=options.complete("files"))
 @options.formats("text", "json", "markdown", "html")
 @options.zoom
 @click.pass_obj
