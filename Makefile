@@ -10,7 +10,7 @@ LOCK   := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-header --s
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help demo soak mutants clients test lint types unit format bench wheel sbom docs site man lock clients-lock clean chromium
+.PHONY: help demo soak mutants clients test lint types unit format bench wheel sbom docs pins site man lock clients-lock clean chromium
 
 help:
 	@echo "make demo    run the main job on examples/acme against the embedded sandbox"
@@ -23,6 +23,7 @@ help:
 	@echo "make mutants plants bugs in our own safety code and hunts them"
 	@echo "make clients installs clients of PostHog by other people, and runs them against the sandbox"
 	@echo "make bench   figures: planner CPU, request counts, the sandbox's speed"
+	@echo "make pins    write the pinned versions, and examples of workflows, into the files that repeat them"
 	@echo "make site    build the documentation site into site/, and check its links"
 	@echo "make man     the manual page man/reconciler.1, from the help"
 	@echo "make format  rewrite the code in the project's format"
@@ -125,6 +126,9 @@ sbom:
 
 docs: $(READY)  # the reference, from the program
 	@$(BIN)/python scripts/cli_reference.py > docs/reference.md
+
+pins: $(READY)  # the versions of reconciler/ci/templates/pins.toml, and the workflows in docs/ci.md
+	@$(BIN)/python -m scripts.pins
 
 site: $(READY)  # with a search; a link to a page or heading that does not exist is an error
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[site]'

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from reconciler import __version__
+from reconciler.ci import pipelines
 
 ROOT = Path(__file__).parent.parent
 TOOLS = Path(sys.executable).parent
@@ -59,7 +60,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     assert sources | schemas | page <= names
     assert {"reconciler/py.typed", "reconciler/sandbox/default_seed.yaml"} <= names
     assert {
-        "reconciler/commands/templates/github.yml",
+        "reconciler/ci/templates/github.yml",
+        "reconciler/ci/templates/pins.toml",
+        "reconciler/commands/templates/CODEOWNERS",
         "reconciler/commands/templates/examples.yaml",
     } <= names
     assert {"reconciler", f"posthog_reconciler-{__version__}.dist-info"} == {
@@ -128,7 +131,7 @@ def test_every_dependency_is_locked_with_hashes():
 
 
 def test_what_builds_it_is_locked_with_hashes_too():
-    """A build backend is code that runs beside the key; the action and the image fetch no other."""
+    """A build backend is code that is installed with the program; the image fetches no other."""
     lock = (ROOT / "requirements-build.lock").read_text(encoding="utf-8")
     sbom = (ROOT / "requirements-sbom.lock").read_text(encoding="utf-8")
     blocks = re.split(r"(?m)^(?=[a-z0-9])", lock)
@@ -136,10 +139,9 @@ def test_what_builds_it_is_locked_with_hashes_too():
     assert any(block.startswith("hatchling==") for block in blocks)
     for block in [*blocks[1:], *re.split(r"(?m)^(?=[a-z0-9])", sbom)[1:]]:
         assert "--hash=sha256:" in block, block
-    for name in ("action.yml", "Dockerfile"):
-        text = (ROOT / name).read_text(encoding="utf-8")
-        assert "requirements-build.lock" in text
-        assert "--no-build-isolation" in text
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert "requirements-build.lock" in text
+    assert "--no-build-isolation" in text
 
 
 def test_the_dockerfile_passes_its_linter():
@@ -186,10 +188,8 @@ def test_the_job_that_builds_the_release_installs_only_what_a_lock_pins():
 
 def test_images_are_pinned_by_digest():
     """A tag can be moved under a build; a digest cannot."""
-    texts = [
-        (ROOT / name).read_text(encoding="utf-8")
-        for name in ("Dockerfile", "reconciler/commands/templates/gitlab.yml")
-    ]
+    pipeline = pipelines.Pipeline("gitlab", ("production",), ("POSTHOG_API_KEY",))
+    texts = [(ROOT / "Dockerfile").read_text(encoding="utf-8"), pipelines.render(pipeline)]
     images = [
         image for text in texts for image in re.findall(r"(?m)^\s*(?:FROM|image:) (\S+)", text)
     ]

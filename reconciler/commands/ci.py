@@ -22,11 +22,11 @@ from reconciler.model import LEFT_OUT, Finding, Severity
 from reconciler.planfile import codec
 from reconciler.render import markdown
 from reconciler.render import text as render_text
-from reconciler.render.shared import attribution
+from reconciler.render.shared import attribution, phrases
 
 DIFFERENCES, WAITING = 2, 3
 LISTED = 50  # findings of an error that a comment has room for
-REPORTED = ("plan", "apply", "drift")
+COMMANDS = ("plan", "apply", "drift", "validate")
 TELLS = {"changes": DIFFERENCES, "drift": DIFFERENCES, "waiting": WAITING}
 
 
@@ -94,7 +94,7 @@ def command() -> None:
     help="Fail the step on this as well; repeatable. Errors and refusals always fail it.",
 )
 @click.option("--report", metavar="DIR", help="Where the report is kept; a folder of the build.")
-@click.argument("name", metavar="COMMAND", type=click.Choice([*REPORTED, "validate"]))
+@click.argument("name", metavar="COMMAND", type=click.Choice(COMMANDS))
 @click.argument("arguments", nargs=-1, metavar="[ARG]...", type=click.UNPROCESSED)
 @click.pass_obj
 def run(
@@ -122,7 +122,7 @@ def run(
             [
                 *_list_global_options(session),
                 name,
-                *_complete_arguments(name, arguments, folder, build),
+                *_complete_arguments(name, arguments, folder),
             ]
         )
     result = CommandResult(name, code, folder, _summary(folder))
@@ -187,24 +187,13 @@ def _list_global_options(session: Session) -> list[str]:
     return given + ["--quiet"] * session.quiet + ["--verbose"] * session.verbose
 
 
-def _complete_arguments(
-    name: str, arguments: Sequence[str], folder: Path, build: Build | None
-) -> list[str]:
+def _complete_arguments(name: str, arguments: Sequence[str], folder: Path) -> list[str]:
     """Return the arguments, with what a build always wants: nobody can answer a question."""
-    completed = list(arguments)
-    if name in REPORTED:
-        completed += ["--report", str(folder)]
+    completed = [*arguments, "--report", str(folder)]
     if name == "plan" and "--detailed-exitcode" not in completed:
         completed.append("--detailed-exitcode")
     if name == "apply" and "--yes" not in completed:
         completed.append("--yes")
-    if (
-        name == "validate"
-        and build is not None
-        and build.prints_findings
-        and "--format" not in completed
-    ):
-        completed += ["--format", build.provider]
     return completed
 
 
@@ -259,7 +248,7 @@ def _why(row: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
 
 def _report_findings(result: CommandResult, build: Build | None) -> None:
     """Print findings where the provider reads them, or write them to its file."""
-    if build is None or result.command not in REPORTED:
+    if build is None:
         return
     if not build.prints_findings and build.findings_file is None:
         return
@@ -276,12 +265,28 @@ def _render_body(result: CommandResult) -> str:
     if parts[1] and sum(map(len, parts)) > markdown.CAP:
         parts[0] = "The plan is too long to stand here as well; see plan.html of the report."
     error = result.summary.get("error")
-    if error:
+    if result.command == "validate" and not error and "errors" in result.summary:
+        parts += _describe_validation(result.summary)
+    elif error:
         parts.append(f"**{result.command} did not end well.**\n")
         parts.append(markdown.format_fence(_describe_error(result, error)))
     if not any(parts):
         parts = [f"`reconciler {result.command}` ended with {result.code}."]
     return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
+
+
+def _describe_validation(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the result of `validate`, and the worst findings. A fork's pull request shows it."""
+    counts = [
+        phrases.count(number, noun)
+        for noun in ("resource", *Severity)
+        if (number := int(summary.get(f"{noun}s") or 0))
+    ]
+    word = "Not valid" if summary["errors"] else "Valid"
+    targets = ", ".join(map(markdown.format_code, summary.get("targets") or ()))
+    yield f"**{word}{' for ' if targets else ''}{targets}.** {', '.join(counts)}\n"
+    if findings := codec.read_findings(summary["findings"][:LISTED]):
+        yield markdown.format_fence(render_text.findings(findings, color=False).split("\n"))
 
 
 def _describe_error(result: CommandResult, error: Mapping[str, Any]) -> Iterator[str]:
@@ -308,7 +313,7 @@ def _write_outputs(result: CommandResult, build: Build | None) -> None:
 
 def _write_summary(result: CommandResult, build: Build | None) -> None:
     """Append the result to the summary of the job, as far as there is space."""
-    if build is None or build.summary_file is None or result.command not in REPORTED:
+    if build is None or build.summary_file is None:
         return
     path, text = build.summary_file, _render_body(result)
     size = path.stat().st_size if path.exists() else 0

@@ -1,104 +1,168 @@
-"""`reconciler init`: a configuration repository to start from. Never touches what is there."""
+"""`reconciler init`: a configuration repository to start from. Never overwrites a user's file."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.session import Session
+from reconciler.config import settings as config_settings
 from reconciler.config.edit import filenames, writer
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, UsageError
 from reconciler.files.working_tree import check_output, is_resource_file
+from reconciler.posthog.credentials import KEY_VARIABLES
+
+if TYPE_CHECKING:
+    from reconciler.ci.pipelines import Pipeline, ProgramSource
 
 TEMPLATES = Path(__file__).parent / "templates"
 SETTINGS = "reconciler.yaml"
 EXAMPLES = "config/examples.yaml"
-IGNORE = "*/your-organization/*"  # how the settings leave the examples alone
-GITIGNORE, IGNORED = ".gitignore", ".reconciler/"
-CI = {
-    "github": ("github.yml", ".github/workflows/posthog.yml"),
-    "gitlab": ("gitlab.yml", ".gitlab-ci.yml"),
-}
+CODEOWNERS = "CODEOWNERS"
+OTHER_CODEOWNERS = tuple(f"{folder}/{CODEOWNERS}" for folder in (".github", ".gitlab", "docs"))
+GITIGNORE, IGNORED = ".gitignore", (".reconciler/", "plan.json")
 CREATED, KEPT, UPDATED = "created", "kept", "updated"
+_ACTION = re.compile(r"([\w.-]+(?:/[\w.-]+)+)@([0-9a-f]{40})", re.ASCII)
 
 
 @click.command("init", epilog="Example: reconciler init posthog-config --ci github")
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(file_okay=False))
 @click.option(
     "--ci",
-    type=click.Choice([*CI, "none"]),
-    default="github",
+    type=click.Choice(["github", "gitlab", "none"]),
+    default="none",
     show_default=True,
-    help="Workflows for plan, apply and drift.",
+    help="Also write workflows: validate, plan, apply and drift, for each target.",
+)
+@click.option(
+    "--action",
+    metavar="OWNER/REPO@SHA",
+    help="Where the workflows get reconciler from, pinned to a commit.",
 )
 @click.pass_obj
-def command(session: Session, folder: str, ci: str) -> int:
-    """Scaffold a configuration repository that `validate` accepts. A second one changes nothing."""
+def command(session: Session, folder: str, ci: str, action: str | None) -> int:
+    """Scaffold a configuration repository that `validate` accepts. Existing files are kept."""
     check_output(Path(folder))
     root = Path(os.path.realpath(folder))
-    for action, path in _scaffold(root, ci):
-        click.echo(f"{action:<8} {Path(folder, path).as_posix()}")
-    session.note(
-        "next: set POSTHOG_API_KEY, then `reconciler pull` writes what is live into config/"
-        if ci == "none"
-        else "next: set POSTHOG_API_KEY, then `reconciler pull` writes what is live into config/;\n"
-        f"      fill in the places that {CI[ci][1]} names at its top"
-    )
+    pipeline = _describe_pipeline(root, ci, action)
+    for result, path in _scaffold(root, pipeline):
+        click.echo(f"{result:<8} {Path(folder, path).as_posix()}")
+    lines = ["set POSTHOG_API_KEY, then `reconciler pull` writes the live resources into config/"]
+    if pipeline is not None:
+        lines.append(f"follow the first lines of {_name_pipeline_file(pipeline)}")
+    session.note(f"next: {'; '.join(lines)}")
     return 0
 
 
-def _scaffold(root: Path, ci: str) -> Iterator[tuple[str, str]]:
-    """Write every file; yield it with what became of it."""
+def _describe_pipeline(root: Path, ci: str, action: str | None) -> "Pipeline | None":
+    """Return what the workflows depend on; None without workflows.
+
+    Raises UsageError, and ConfigError for a `reconciler.yaml` that cannot be read.
+    """
+    if ci == "none":
+        if action is not None:
+            raise UsageError("--action needs --ci", fix="add --ci github or --ci gitlab")
+        return None
+    from reconciler.ci.pipelines import Pipeline  # noqa: PLC0415  Jinja2: --help does without
+
+    file = root / SETTINGS
+    settings = (
+        config_settings.load_settings(root, environ={}, file=file)
+        if os.path.lexists(file)
+        else config_settings.parse_settings(
+            _template(SETTINGS).encode(), file=file, display=SETTINGS
+        )
+    )
+    targets = settings.targets
+    keys = dict.fromkeys(target.api_key_env or KEY_VARIABLES[0] for target in targets.values())
+    return Pipeline(ci, tuple(targets), tuple(keys), _parse_action(action))
+
+
+def _parse_action(action: str | None) -> "ProgramSource | None":
+    """Return the place and the commit; raise UsageError for a tag or a branch."""
+    from reconciler.ci.pipelines import ProgramSource  # noqa: PLC0415  as above
+
+    if action is None:
+        return None
+    match = _ACTION.fullmatch(action)
+    if match is None:
+        raise UsageError(
+            f"--action {action!r} does not name a commit",
+            why="a tag or a branch can be moved; the form is OWNER/REPO@SHA, SHA with 40 digits",
+            fix="`git rev-parse TAG^{commit}` in a clone of reconciler prints the SHA of a tag",
+        )
+    return ProgramSource(match[1], match[2])
+
+
+def _name_pipeline_file(pipeline: "Pipeline") -> str:
+    from reconciler.ci.pipelines import FILES  # noqa: PLC0415  as above
+
+    return FILES[pipeline.provider]
+
+
+def _scaffold(root: Path, pipeline: "Pipeline | None") -> Iterator[tuple[str, str]]:
+    """Write every file; yield it with what happened to it."""
     files = {SETTINGS: _template(SETTINGS)}
-    if os.path.lexists(root / EXAMPLES) or _wants_examples(root):
+    if os.path.lexists(root / EXAMPLES) or not _has_resource_files(root / "config"):
         files[EXAMPLES] = _template("examples.yaml")
-    for name, text in filenames.build_schema_files(settings=True).items():
-        files[f"{filenames.FOLDER}/{name}"] = text
-    if ci in CI:
-        template, path = CI[ci]
-        files[path] = _template(template)
-    _refuse_obstacles(root, (*files, GITIGNORE))
+    owners = next((path for path in OTHER_CODEOWNERS if os.path.lexists(root / path)), CODEOWNERS)
+    files[owners] = _template(CODEOWNERS)
+    if pipeline is not None:
+        from reconciler.ci import pipelines  # noqa: PLC0415  as above
+
+        files[_name_pipeline_file(pipeline)] = pipelines.render(pipeline)
+    schemas = {
+        f"{filenames.FOLDER}/{name}": text
+        for name, text in filenames.build_schema_files(settings=True).items()
+    }
+    _refuse_obstacles(root, (*files, *schemas, GITIGNORE))
     for path, text in files.items():
         yield _create(root, path, text), path
-    yield _ignore_journals(root), GITIGNORE
+    for path, text in schemas.items():
+        yield _refresh(root, path, text), path
+    yield _ignore_local_files(root), GITIGNORE
 
 
 def _template(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _wants_examples(root: Path) -> bool:
-    """Return whether nobody has begun yet, and the settings do not use the examples.
-
-    They are documents like any other: settings without that line would have them applied.
-    """
-    if any(is_resource_file(path.name) for path in (root / "config").rglob("*")):
-        return False
-    settings = root / SETTINGS
-    return not os.path.lexists(settings) or IGNORE in _read_scaffold_file(settings)
+def _has_resource_files(folder: Path) -> bool:
+    return any(is_resource_file(path.name) for path in folder.rglob("*"))
 
 
 def _create(root: Path, path: str, text: str) -> str:
-    """Write a file unless there is one, whatever is in it."""
+    """Write a file unless it exists, whatever is in it."""
     if os.path.lexists(root / path):
         return KEPT
     writer.write_file(root / path, text)
     return CREATED
 
 
-def _ignore_journals(root: Path) -> str:
-    """Keep journals of runs out of git: add one line if it is not there."""
+def _refresh(root: Path, path: str, text: str) -> str:
+    """Write a generated file: another version of the program may have written it."""
+    exists = os.path.lexists(root / path)
+    if exists and _read_scaffold_file(root / path) == text:
+        return KEPT
+    writer.write_file(root / path, text)
+    return UPDATED if exists else CREATED
+
+
+def _ignore_local_files(root: Path) -> str:
+    """Keep journals and saved plans, which hold live values, out of git: add the missing lines."""
     path = root / GITIGNORE
-    if not os.path.lexists(path):
-        writer.write_file(path, f"{IGNORED}\n")
-        return CREATED
-    text = _read_scaffold_file(path)
-    if IGNORED.strip("/") in {line.strip().strip("/") for line in text.splitlines()}:
+    exists = os.path.lexists(path)
+    text = _read_scaffold_file(path) if exists else ""
+    present = {line.strip().strip("/") for line in text.splitlines()}
+    missing = [line for line in IGNORED if line.strip("/") not in present]
+    if not missing:
         return KEPT
     end = "" if text.endswith("\n") or not text else "\n"
-    writer.write_file(path, f"{text}{end}{IGNORED}\n")
-    return UPDATED
+    writer.write_file(path, text + end + "".join(f"{line}\n" for line in missing))
+    return UPDATED if exists else CREATED
 
 
 def _refuse_obstacles(root: Path, paths: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """`reconciler validate`: the files, every error at once; offline unless asked otherwise."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import click
 
 from reconciler import render
-from reconciler.cli import options
+from reconciler.cli import event_log, options
 from reconciler.cli.main import lasting
 from reconciler.cli.session import Session
 from reconciler.config.lint.codes import CHECKS
@@ -26,6 +27,7 @@ from reconciler.render.shared.phrases import count
 @click.command("validate", epilog="Example: reconciler validate config/ --format github")
 @options.paths
 @options.formats("text", "json", "github", "gitlab", "sarif")
+@options.report
 @click.option("--live", is_flag=True, help="Check against PostHog, too: GET requests only.")
 @click.pass_obj
 def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) -> int:
@@ -35,6 +37,7 @@ def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) 
     """
     try:
         settings, targets = session.settings(paths), session.targets(paths)
+        session.report.facts["targets"] = [target.name for target in targets]
     except ConfigError as error:
         if not error.findings:
             raise
@@ -43,6 +46,8 @@ def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) 
     findings = tuple(dict.fromkeys(finding for each in checked for finding in each.findings))
     states = {each.state for each in checked}
     state = states.pop() if len(states) == 1 else "nothing was written"
+    loaded = [each.loaded for each in checked if each.loaded is not None]
+    session.report.facts["resources"] = _count_resources(loaded)
     code = _print_findings(session, format_, findings, state=state)
     if not code:
         _print_summary(session, checked, findings, is_result=format_ == "text")
@@ -100,7 +105,11 @@ def _print_findings(
 ) -> int:
     """Print findings; the exit code that they mean."""
     findings = tuple(findings)
-    code = 1 if any(finding.severity is Severity.ERROR for finding in findings) else 0
+    counts = Counter(finding.severity for finding in findings)
+    session.report.facts |= {f"{severity}s": counts[severity] for severity in Severity}
+    worst = sorted(findings, key=lambda finding: list(Severity).index(finding.severity))
+    session.report.facts["findings"] = worst[: event_log.MAX_FINDINGS]
+    code = 1 if counts[Severity.ERROR] else 0
     if format_ != "text":
         if text := _format_report(format_, findings):
             click.echo(text, color=True)
@@ -127,6 +136,10 @@ def _format_report(format_: str, findings: tuple[Finding, ...]) -> str:
     return render.findings(findings, format=format_)
 
 
+def _count_resources(every: Iterable[Loaded]) -> int:
+    return sum(len(loaded.declared.resources) + len(loaded.templates) for loaded in every)
+
+
 def _print_summary(
     session: Session,
     checked: Sequence[_CheckedTarget],
@@ -136,8 +149,7 @@ def _print_summary(
 ) -> None:
     """Print `Valid: 7 resources, 1 warning, 2 silenced.`: the result, or a note beside it."""
     every = [each.loaded for each in checked if each.loaded is not None]
-    number = sum(len(loaded.declared.resources) + len(loaded.templates) for loaded in every)
-    parts = [count(number, "resource")]
+    parts = [count(_count_resources(every), "resource")]
     if len(checked) > 1:
         parts[0] += f" of {len(checked):,} targets"
     if warnings := sum(finding.severity is Severity.WARNING for finding in findings):

@@ -211,6 +211,34 @@ def test_findings_of_validate_are_annotations(repo, github):
     assert "::error file=flags.yaml,line=" in done.out
 
 
+@pytest.mark.parametrize(
+    ("flag", "code", "expected"),
+    [
+        (acme.flag("a", 50), 0, "**Valid for `default`.** 1 resource\n"),
+        (acme.flag("a", 50, activ=True), 1, '`spec` has no field "activ"'),
+    ],
+)
+def test_the_result_of_validate_is_in_the_summary_of_the_job(repo, github, flag, code, expected):
+    """A fork has no secret and no comment: its author reads the page of the run."""
+    repo.write("flags.yaml", flag)
+    bare = {name: value for name, value in github.items() if name != "GITHUB_TOKEN"}
+
+    done = repo.run("ci", "run", "validate", POSTHOG_API_KEY="", **bare)
+
+    assert code == done.code, done.err
+    assert expected in Path(github["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
+
+
+def test_settings_that_cannot_be_read_are_in_the_summary_too(repo, github):
+    """Before a target is known."""
+    repo.write("reconciler.yaml", "version: [")
+
+    assert 1 == repo.run("ci", "run", "validate", **github).code
+    text = Path(github["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
+    assert text.startswith("**Not valid.** 1 error\n")
+    assert "reconciler.yaml:1:" in text
+
+
 def test_hostile_names_end_no_output_block_and_no_comment(repo, code_host, github):
     """A flag's text that looks like commands, markers, mentions stays text."""
     name = "x\n::error::pwned\n@everyone <!-- reconciler: plan --> ]]>"

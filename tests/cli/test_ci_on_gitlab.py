@@ -51,6 +51,15 @@ def test_outputs_and_findings_are_files_that_gitlab_reads(repo, gitlab):
     assert ["flags.yaml"] == [row["location"]["path"] for row in drifted]
 
 
+def test_findings_of_validate_are_a_code_quality_report(repo, gitlab):
+    """And the job fails."""
+    repo.write("flags.yaml", acme.flag("a", 50, activ=True))
+
+    assert 1 == repo.run("ci", "run", "validate", **gitlab).code
+    text = (repo.folder / "gl-code-quality-report.json").read_text(encoding="utf-8")
+    assert ["flags.yaml"] == [row["location"]["path"] for row in json.loads(text)]
+
+
 def test_a_pipeline_without_a_merge_request_says_so(repo, code_host, gitlab):
     """A warning; the result stands."""
     bare = {name: value for name, value in gitlab.items() if name != "CI_MERGE_REQUEST_IID"}

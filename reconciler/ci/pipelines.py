@@ -1,0 +1,123 @@
+"""Render the workflows of code hosts from templates, with the versions of `templates/pins.toml`."""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from reconciler import __version__
+
+FILES: Final = {"github": ".github/workflows/posthog.yml", "gitlab": ".gitlab-ci.yml"}
+IMAGE: Final = "python:3.13-slim"
+_PLACEHOLDER: Final = f"OWNER/reconciler@{'0' * 40} # v{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramSource:
+    """Where the workflows get the program from.
+
+    Attributes:
+        repository: owner/name on the code host.
+        commit: its full commit ID.
+
+    """
+
+    repository: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What the workflows of a configuration repository depend on.
+
+    Attributes:
+        provider: one of `FILES`.
+        targets: the targets of `reconciler.yaml`; several become a matrix.
+        keys: the variables that hold the keys.
+        source: None leaves a placeholder.
+
+    """
+
+    provider: str
+    targets: Sequence[str]
+    keys: Sequence[str]
+    source: ProgramSource | None = None
+
+    @property
+    def placeholder(self) -> str | None:
+        """Return the text that a user has to replace, if the source is not known."""
+        if self.source is not None:
+            return None
+        return "OWNER/reconciler@" if self.provider == "github" else "RECONCILER_REPOSITORY"
+
+
+def render(pipeline: Pipeline) -> str:
+    """Return the text of the workflow file."""
+    # YAML and the code hosts use `{{`, `{%` and `#` themselves.
+    templates = Environment(
+        loader=PackageLoader("reconciler.ci"),
+        variable_start_string="<[",
+        variable_end_string="]>",
+        line_statement_prefix="%%",
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701  YAML, not HTML; names of targets and variables are checked
+    )
+    targets = list(pipeline.targets) if len(pipeline.targets) > 1 else []
+    layout = _lay_out_github if pipeline.provider == "github" else _lay_out_gitlab
+    source = pipeline.source
+    return templates.get_template(f"{pipeline.provider}.yml").render(
+        action=f"{source.repository}@{source.commit}" if source else _PLACEHOLDER,
+        image=f"{IMAGE}@{load_pins()['images'][IMAGE]}",
+        pins={name: format_pin(name) for name in load_pins()["actions"]},
+        keys=pipeline.keys,
+        source=source,
+        target=pipeline.targets[0],
+        targets=targets,
+        **layout(pipeline, targets),
+    )
+
+
+@cache
+def load_pins() -> Mapping[str, Any]:
+    """Return the pinned versions: `actions` by name, and digests of `images`."""
+    return tomllib.loads((Path(__file__).parent / "templates" / "pins.toml").read_text("utf-8"))
+
+
+def format_pin(name: str) -> str:
+    """Return what stands behind `uses:` for an action."""
+    pin = load_pins()["actions"][name]
+    return f"{name}@{pin['commit']} # {pin['version']}"
+
+
+def _lay_out_github(pipeline: Pipeline, targets: Sequence[str]) -> dict[str, str]:
+    """Return the parts of a workflow that depend on the number of targets and keys."""
+    keys = [f"{key}: ${{{{ secrets.{key} }}}}" for key in pipeline.keys]
+    lines = [*keys, "POSTHOG_HOST: ${{ vars.POSTHOG_HOST }}"]
+    parts = {"key_lines": "".join(f"          {line}\n" for line in lines)}
+    if not targets:
+        return {**parts, "suffix": "", "matrix": "", "with_target": ""}
+    matrix = (
+        *("strategy:", "  fail-fast: false", "  matrix:"),
+        f"    target: {json.dumps(targets)}",  # quoted: a name may look like a number
+    )
+    return {
+        **parts,
+        "suffix": "-${{ matrix.target }}",
+        "matrix": "".join(f"    {line}\n" for line in matrix),
+        "with_target": "          target: ${{ matrix.target }}\n",
+    }
+
+
+def _lay_out_gitlab(pipeline: Pipeline, targets: Sequence[str]) -> dict[str, str]:
+    """Return the parts of a pipeline that depend on the number of targets."""
+    del pipeline
+    if not targets:
+        return {"suffix": "", "matrix": "", "option": ""}
+    matrix = f"  parallel:\n    matrix:\n      - TARGET: {json.dumps(targets)}\n"
+    return {"suffix": "-$TARGET", "matrix": matrix, "option": ' --target "$TARGET"'}
